@@ -1,0 +1,3 @@
+//! drspass
+
+pub mod core;

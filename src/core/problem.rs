@@ -1,0 +1,80 @@
+//! What is wrong with a document, as values: one list holds every problem, so
+//! that no problem hides the next.
+//!
+//! A problem never carries text of the document it is about. Paths are made of
+//! the names that the format defines, of job ids of the usual shape and of
+//! positions in the document, since a bad indent can turn a password into a key.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A place in a text: both numbers start at 1, columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// Whether a document with this problem can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The document is refused.
+    Error,
+    /// The document is used as it stands; somebody should look.
+    Warning,
+}
+
+/// One thing wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether the document can still be used.
+    pub severity: Severity,
+    /// The field, as in `jobs.<id>.source.password`; empty for the whole document.
+    pub path: String,
+    /// Where in the text; absent when the problem has no single place.
+    pub at: Option<Position>,
+    /// What is wrong: a fragment without full stop.
+    pub what: Cow<'static, str>,
+    /// What to do about it: a sentence.
+    pub help: Cow<'static, str>,
+}
+
+/// The problems of one document, in the order in which they were found.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one problem.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Whether any of them makes the document unusable.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|p| p.severity == Severity::Error)
+    }
+
+    /// All problems in the order of the text, those without a place last.
+    pub fn into_sorted(mut self) -> Vec<Problem> {
+        self.0
+            .sort_by_key(|p| (p.at.is_none(), p.at, p.severity));
+        self.0
+    }
+}
+
+/// The result of reading a document.
+#[derive(Debug)]
+pub struct Checked<T> {
+    /// The meaning, or nothing when a problem is an error.
+    pub value: Option<T>,
+    /// Everything that was found, errors and warnings, in the order of the text.
+    pub problems: Vec<Problem>,
+}
