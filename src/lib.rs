@@ -1,3 +1,35 @@
-//! drspass
+//! drspass tells Data Replication Service jobs the rotated passwords of their
+//! databases: wanted passwords stand in an age-encrypted manifest, `plan`
+//! compares it with a local state of keyed fingerprints, `apply` sends what
+//! differs and records what became of each entry.
+//!
+//! This library exists for the program, its tests and its benchmark; its API
+//! promises nothing. The map of the modules, in reading order:
+//!
+//! - [`core`]: the domain, pure. Start with `core::manifest`, `core::state`,
+//!   `core::plan` and `core::outcome`.
+//! - [`ops`]: one module for each thing that drspass does.
+//! - [`store`], [`age_file`], [`api`]: the state, the envelope, the service.
+//! - [`view`]: reports as text.
+//! - [`cli`]: arguments, environment, exit codes.
+//! - `sim`: the simulated service, for tests and rehearsals.
+//!
+//! The invariants are listed in ARCHITECTURE.md, and each is a test.
 
 pub mod core;
+
+pub mod ops;
+
+pub mod age_file;
+pub mod api;
+pub mod store;
+
+pub mod view;
+
+pub mod cli;
+
+#[cfg(feature = "sim")]
+pub mod sim;
+
+mod files;
+mod testpoint;

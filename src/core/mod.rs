@@ -2,9 +2,18 @@
 //! differs, and what an answer means. No input or output, no clock, no
 //! randomness, no environment; so nothing here can fail for an outside reason.
 
+pub mod address;
+pub mod batch;
+pub mod config;
 pub mod fingerprint;
 pub mod job;
+pub mod manifest;
 pub mod outcome;
+pub mod plan;
 pub mod problem;
 pub mod redact;
+pub mod report;
 pub mod secret;
+pub mod state;
+pub mod target;
+pub mod yaml;

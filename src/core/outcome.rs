@@ -3,10 +3,17 @@
 //! Results are matched by entry, never by position, and a result that is
 //! missing, doubled, foreign or odd is never taken for success.
 
+mod finding;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::job::{Endpoint, EntryKey};
 use super::redact::{ForeignText, Token};
+
+pub use finding::{Agreement, Finding};
 
 /// How the service refused: what the next plan needs to know about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +41,8 @@ pub struct Refusal {
     pub request_id: Option<Token>,
     /// The service's words, cleaned, for this run's output only: never stored.
     pub text: Option<ForeignText>,
+    /// What to do about it, as a sentence, where the code is a known one.
+    pub advice: Option<&'static str>,
 }
 
 /// Why it is not known what became of an entry.
@@ -54,6 +63,35 @@ pub enum Doubt {
     OddResult,
     /// The run was stopped before the answer came.
     Interrupted,
+}
+
+impl Doubt {
+    /// The name under which it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AnswerLost => "answer_lost",
+            Self::ServerError => "server_error",
+            Self::Unreadable => "unreadable",
+            Self::NoResult => "no_result",
+            Self::DoubledResult => "doubled_result",
+            Self::OddResult => "odd_result",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AnswerLost => "no answer came",
+            Self::ServerError => "the service failed while it had the request",
+            Self::Unreadable => "the answer cannot be read",
+            Self::NoResult => "the answer holds no result for it",
+            Self::DoubledResult => "the answer holds several results for it",
+            Self::OddResult => "its result is neither success nor failure",
+            Self::Interrupted => "the run was stopped before the answer came",
+        })
+    }
 }
 
 /// Why an entry was left as it was before the run.
@@ -85,7 +123,7 @@ pub enum Outcome {
 }
 
 /// What the service said to one batch, in the words of this domain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It answered entry by entry.
     PerEntry {
@@ -96,18 +134,46 @@ pub enum Reply {
         /// The service's id of the request.
         request_id: Option<Token>,
     },
-    /// It turned the whole request away: nothing was changed.
+    /// It turned the whole request away because of what the request holds:
+    /// nothing was changed, and a part of it may be acceptable.
     Refused(Refusal),
+    /// It, or something before it, turned the request away for a reason that
+    /// sending the parts would not help (a wrong address, a redirect, no time
+    /// left while busy) or would make worse (a wrong password): nothing was
+    /// changed.
+    TurnedAway(Refusal),
     /// It refused the caller: nothing was changed, and nothing will be.
     LoginRefused(Refusal),
     /// No answer that can be relied on: everything in the batch is in doubt.
     Lost(Doubt),
     /// Nothing left this machine.
     NoConnection,
+    /// The answer to a repetition, after the answer to the first sending was
+    /// lost. The first may have been acted on, so only a success settles an
+    /// entry. Never holds another `AfterLoss`.
+    AfterLoss(Box<Self>),
+}
+
+impl Reply {
+    /// The refusal of the caller, after which nothing new may be sent: a login
+    /// that is refused again and again locks accounts and keys.
+    pub fn login_refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::LoginRefused(refusal) => Some(refusal),
+            Self::AfterLoss(reply) => reply.login_refusal(),
+            _ => None,
+        }
+    }
+
+    /// Whether the batch is worth cutting in halves to find the entry that
+    /// spoils it (design section 7).
+    pub const fn may_be_split(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
 }
 
 /// One line of a per-entry answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryResult {
     /// The job it names, as a cleaned token; absent when it is unusable.
     pub job: Option<Token>,
@@ -127,3 +193,158 @@ pub enum Verdict {
     /// A status that is neither, or a success that carries an error code.
     Odd,
 }
+
+/// What a reply means for each entry of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matched {
+    /// One outcome for each entry, in the order in which they were sent.
+    pub outcomes: Vec<Outcome>,
+    /// What was odd about the reply, entries first in the order sent.
+    pub findings: Vec<Finding>,
+}
+
+/// Foreign results that are listed one by one.
+const MAX_FOREIGN: usize = 10;
+
+/// Gives each entry of `sent` the one outcome that `reply` proves, and never
+/// more: an entry is applied only if exactly one result names it and that
+/// result is a success (design section 2.4).
+pub fn match_results(sent: &[EntryKey], reply: &Reply) -> Matched {
+    let every = |outcome: Outcome| Matched {
+        outcomes: vec![outcome; sent.len()],
+        findings: Vec::new(),
+    };
+    match reply {
+        Reply::PerEntry {
+            results, announced, ..
+        } => match_entries(sent, results, *announced),
+        Reply::Refused(refusal) | Reply::TurnedAway(refusal) => {
+            every(Outcome::Refused(refusal.clone()))
+        }
+        Reply::LoginRefused(refusal) => every(Outcome::NotSent(NotSent::LoginRefused(
+            refusal.code.clone(),
+        ))),
+        Reply::Lost(doubt) => every(Outcome::InDoubt(*doubt)),
+        Reply::NoConnection => every(Outcome::NotSent(NotSent::NoConnection)),
+        Reply::AfterLoss(reply) => after_loss(sent, match_results(sent, reply)),
+    }
+}
+
+/// Takes back what the repetition of a lost request cannot prove: that the
+/// first sending changed nothing.
+fn after_loss(sent: &[EntryKey], mut matched: Matched) -> Matched {
+    let mut refused = Vec::new();
+    for (key, outcome) in sent.iter().zip(&mut matched.outcomes) {
+        let code = match outcome {
+            Outcome::Applied | Outcome::InDoubt(_) => continue,
+            Outcome::Refused(refusal) => Some(refusal.code.clone()),
+            Outcome::NotSent(NotSent::LoginRefused(code)) => Some(code.clone()),
+            Outcome::NotSent(_) => None,
+        };
+        refused.extend(code.map(|code| Finding::RepetitionRefused {
+            key: key.clone(),
+            code,
+        }));
+        *outcome = Outcome::InDoubt(Doubt::AnswerLost);
+    }
+    refused.append(&mut matched.findings);
+    Matched {
+        findings: refused,
+        ..matched
+    }
+}
+
+fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u64>) -> Matched {
+    let mut by_key: BTreeMap<(&str, Endpoint), Vec<&Verdict>> = sent
+        .iter()
+        .map(|key| ((key.job.as_str(), key.endpoint), Vec::new()))
+        .collect();
+    let mut strange = Vec::new();
+    let mut foreign = 0;
+    for result in results {
+        let job = result.job.as_ref();
+        let slot = job
+            .zip(result.endpoint)
+            .and_then(|(job, endpoint)| by_key.get_mut(&(job.as_str(), endpoint)));
+        if let Some(verdicts) = slot {
+            verdicts.push(&result.verdict);
+            continue;
+        }
+        foreign += 1;
+        if foreign > MAX_FOREIGN {
+            continue;
+        }
+        let ours = |job: &&Token| sent.iter().any(|key| key.job.as_str() == job.as_str());
+        strange.push(match (job.filter(ours), result.endpoint) {
+            (Some(job), None) => Finding::NoEndpoint(job.clone()),
+            _ => Finding::Foreign(job.cloned(), result.endpoint),
+        });
+    }
+    if foreign > MAX_FOREIGN {
+        strange.push(Finding::MoreForeign(foreign - MAX_FOREIGN));
+    }
+    if let Some(announced) = announced
+        && u64::try_from(results.len()) != Ok(announced)
+    {
+        strange.push(Finding::CountDiffers {
+            announced,
+            listed: results.len(),
+        });
+    }
+
+    let mut findings = Vec::new();
+    let outcomes = sent
+        .iter()
+        .map(|key| {
+            let verdicts = by_key
+                .get(&(key.job.as_str(), key.endpoint))
+                .map_or(&[][..], Vec::as_slice);
+            let (outcome, finding) = settle(key, verdicts);
+            findings.extend(finding);
+            outcome
+        })
+        .collect();
+    findings.append(&mut strange);
+    Matched { outcomes, findings }
+}
+
+fn settle(key: &EntryKey, verdicts: &[&Verdict]) -> (Outcome, Option<Finding>) {
+    match verdicts {
+        [] => (
+            Outcome::InDoubt(Doubt::NoResult),
+            Some(Finding::NoResult(key.clone())),
+        ),
+        [Verdict::Success] => (Outcome::Applied, None),
+        [Verdict::Failed(refusal)] => (Outcome::Refused(refusal.clone()), None),
+        [Verdict::Odd] => (
+            Outcome::InDoubt(Doubt::OddResult),
+            Some(Finding::OddResult(key.clone())),
+        ),
+        [first, rest @ ..] => {
+            let agreement = if rest.iter().all(|other| say_the_same(first, other)) {
+                Agreement::Agree
+            } else {
+                Agreement::Disagree
+            };
+            (
+                Outcome::InDoubt(Doubt::DoubledResult),
+                Some(Finding::Doubled {
+                    key: key.clone(),
+                    results: verdicts.len(),
+                    agreement,
+                }),
+            )
+        }
+    }
+}
+
+fn say_the_same(a: &Verdict, b: &Verdict) -> bool {
+    match (a, b) {
+        (Verdict::Success, Verdict::Success) => true,
+        (Verdict::Failed(a), Verdict::Failed(b)) => a.code == b.code,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,49 @@ pub struct Problem {
     pub help: Cow<'static, str>,
 }
 
+impl Problem {
+    /// A problem that makes the document unusable.
+    pub fn error(
+        path: impl Into<String>,
+        at: Option<Position>,
+        what: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            severity: Severity::Error,
+            path: path.into(),
+            at,
+            what: what.into(),
+            help: help.into(),
+        }
+    }
+
+    /// A problem that somebody should look at.
+    pub fn warning(
+        path: impl Into<String>,
+        at: Option<Position>,
+        what: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(path, at, what, help)
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = self.at {
+            write!(f, "{at}: ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
 /// The problems of one document, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<Problem>);
@@ -64,8 +107,7 @@ impl Problems {
 
     /// All problems in the order of the text, those without a place last.
     pub fn into_sorted(mut self) -> Vec<Problem> {
-        self.0
-            .sort_by_key(|p| (p.at.is_none(), p.at, p.severity));
+        self.0.sort_by_key(|p| (p.at.is_none(), p.at, p.severity));
         self.0
     }
 }
@@ -77,4 +119,14 @@ pub struct Checked<T> {
     pub value: Option<T>,
     /// Everything that was found, errors and warnings, in the order of the text.
     pub problems: Vec<Problem>,
+}
+
+impl<T> Checked<T> {
+    /// Sorts `problems` and keeps `value` only if none of them is an error.
+    pub fn new(value: Option<T>, problems: Problems) -> Self {
+        Self {
+            value: value.filter(|_| !problems.has_errors()),
+            problems: problems.into_sorted(),
+        }
+    }
 }

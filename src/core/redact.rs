@@ -1,7 +1,344 @@
-//! Cleaning of text that somebody else wrote.
-/// A cleaned machine token.
+//! Text that somebody else wrote: cleaned before a person sees it, cut to size,
+//! and withheld as soon as it repeats a secret.
+//!
+//! It owns [`ForeignText`] and [`Token`], the only forms in which words of the
+//! service leave the client, and [`Needles`], the search for secrets in them.
+//! It refuses to cut before it has searched: half a password is still a leak.
+
+mod readings;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::secret::Secret;
+
+/// Longest text that is searched for secrets; anything longer is withheld
+/// unread, so that a hostile answer cannot keep the search busy.
+const MAX_SEARCHED_BYTES: usize = 64 * 1024;
+
+/// Lines of a secret of several lines are looked for one by one from this
+/// length on: a parser likes to quote the line it stumbled over.
+const MIN_LINE_BYTES: usize = 8;
+
+/// Server text for a person: without control, bidi, line-separating or
+/// invisible characters, and at most [`ForeignText::MAX_CHARS`] characters.
+///
+/// It is shown in quotation marks and holds none itself, so it can neither
+/// begin a line nor pretend to have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token(String);
-/// Cleaned text for a person.
+pub struct ForeignText(Inner);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForeignText(String);
+enum Inner {
+    Cleaned(String),
+    Withheld,
+}
+
+impl ForeignText {
+    /// Characters that are kept; what follows is replaced by an ellipsis.
+    pub const MAX_CHARS: usize = 200;
+
+    const WITHHELD: &str = "text withheld, it may repeat a secret that was sent";
+
+    /// Cleans `raw`, which must have been searched for secrets already: that is
+    /// what [`Needles::text`] does. Nothing comes of a text of blanks.
+    pub fn clean(raw: &str) -> Option<Self> {
+        let raw = raw.trim();
+        if raw.is_empty() {
+            return None;
+        }
+        let mut text = String::new();
+        let mut left = Self::MAX_CHARS;
+        for c in raw.chars() {
+            let (shown, len) = match c {
+                '"' => (Cow::Borrowed("'"), 1),
+                c if is_unfit(c) => {
+                    let escaped = c.escape_default().to_string();
+                    let len = escaped.len();
+                    (Cow::Owned(escaped), len)
+                }
+                c => (Cow::Owned(c.to_string()), 1),
+            };
+            if len > left {
+                text.push('…');
+                break;
+            }
+            left -= len;
+            text.push_str(&shown);
+        }
+        Some(Self(Inner::Cleaned(text)))
+    }
+
+    /// What stands in place of a text that cannot be shown.
+    pub const fn withheld() -> Self {
+        Self(Inner::Withheld)
+    }
+
+    /// The cleaned text without quotation marks, for structured output only:
+    /// on a terminal it could begin a line.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Inner::Cleaned(text) => text,
+            Inner::Withheld => Self::WITHHELD,
+        }
+    }
+}
+
+impl fmt::Display for ForeignText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Cleaned(text) => write!(f, "\"{text}\""),
+            Inner::Withheld => write!(f, "({})", Self::WITHHELD),
+        }
+    }
+}
+
+/// Whether a character can move, hide or reorder what stands around it.
+fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}'
+            | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A machine name that the service gave: an error code, the id of a request or
+/// of a job. Letters, digits, dots, underscores and dashes, 1 to 64 of them, so
+/// it can stand anywhere without quotation marks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Token(Cow<'static, str>);
+
+impl Token {
+    /// What stands in place of a name that repeats a secret.
+    pub const WITHHELD: Self = Self::from_static("withheld");
+
+    /// Takes a name that was searched for secrets, or cannot hold any.
+    /// Fails (with `None`) if it is empty, too long or holds another character.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_token(text.as_bytes()).then(|| Self(Cow::Owned(text.to_owned())))
+    }
+
+    /// A name of ours. Panics if it is not a token, which a test would show.
+    pub const fn from_static(text: &'static str) -> Self {
+        assert!(is_token(text.as_bytes()), "not a token");
+        Self(Cow::Borrowed(text))
+    }
+
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+const fn is_token(text: &[u8]) -> bool {
+    let mut i = 0;
+    while i < text.len() {
+        let b = text[i];
+        if !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+            return false;
+        }
+        i += 1;
+    }
+    !text.is_empty() && text.len() <= 64
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a machine name"))
+    }
+}
+
+/// The secrets that were just sent, in every form in which they could come back:
+/// plain, JSON-escaped, percent-encoded, as character references, hexadecimal
+/// and base64 in both alphabets and at every offset.
+///
+/// The foreign text is decoded step by step and searched after each step, since
+/// encoders differ in what they encode; only hexadecimal and base64 are searched
+/// for in encoded form. Letter case never matters. A very short secret is found
+/// nearly everywhere, which withholds more than needed and never less.
+pub struct Needles {
+    /// Looked for in each reading of the text.
+    plain: Vec<Zeroizing<String>>,
+    /// Looked for in each reading without blanks.
+    encoded: Vec<Zeroizing<String>>,
+}
+
+impl Needles {
+    /// Prepares the search for all of `secrets`. An empty one is left out: it
+    /// occurs everywhere and tells nothing.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut needles = Self {
+            plain: Vec::new(),
+            encoded: Vec::new(),
+        };
+        for secret in secrets {
+            needles.add(secret.expose());
+        }
+        needles
+    }
+
+    fn add(&mut self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        self.plain.push(lower(secret));
+        let lines = secret.lines().map(str::trim);
+        for line in lines.filter(|line| line.len() >= MIN_LINE_BYTES && *line != secret) {
+            self.plain.push(lower(line));
+        }
+        let mut forms = vec![Zeroizing::new(secret.to_owned())];
+        for style in [
+            JsonStyle::Minimal,
+            JsonStyle::AsciiLower,
+            JsonStyle::AsciiUpper,
+        ] {
+            let form = json_escaped(secret, style);
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        for form in &forms {
+            self.add_encoded(form.as_bytes());
+        }
+    }
+
+    fn add_encoded(&mut self, bytes: &[u8]) {
+        let mut hex = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] {
+                hex.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+        self.encoded.push(hex);
+        for offset in 0..3 {
+            let core = base64_core(bytes, offset);
+            if !core.is_empty() {
+                self.encoded.push(core);
+            }
+        }
+    }
+
+    /// Whether `text` repeats any of the secrets in any form, or is too long to tell.
+    pub fn occur_in(&self, text: &str) -> bool {
+        text.len() > MAX_SEARCHED_BYTES
+            || readings::of(text).iter().any(|reading| self.hit(reading))
+    }
+
+    fn hit(&self, reading: &str) -> bool {
+        let lowered = lower(reading);
+        if self.plain.iter().any(|n| lowered.contains(n.as_str())) {
+            return true;
+        }
+        let squeezed: Zeroizing<String> = Zeroizing::new(
+            lowered
+                .chars()
+                .filter(|c| !c.is_ascii_whitespace())
+                .map(|c| match c {
+                    '-' => '+',
+                    '_' => '/',
+                    c => c,
+                })
+                .collect(),
+        );
+        self.encoded.iter().any(|n| squeezed.contains(n.as_str()))
+    }
+
+    /// The text as it may be shown: cleaned, or withheld whole.
+    /// Nothing comes of a text of blanks.
+    pub fn text(&self, raw: &str) -> Option<ForeignText> {
+        if self.occur_in(raw) {
+            return Some(ForeignText::withheld());
+        }
+        ForeignText::clean(raw)
+    }
+
+    /// The machine name as it may be kept; [`Token::WITHHELD`] if it repeats a
+    /// secret, nothing if it is none.
+    pub fn token(&self, raw: &str) -> Option<Token> {
+        let token = Token::parse(raw)?;
+        Some(if self.occur_in(raw) {
+            Token::WITHHELD
+        } else {
+            token
+        })
+    }
+}
+
+impl fmt::Debug for Needles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Needles(..)")
+    }
+}
+
+fn lower(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.to_ascii_lowercase())
+}
+
+/// The characters of a base64 text that depend on `bytes` alone when `offset`
+/// bytes (0 to 2) of something else stand before them in their group of three.
+fn base64_core(bytes: &[u8], offset: usize) -> Zeroizing<String> {
+    let mut padded = Zeroizing::new(vec![0_u8; offset + bytes.len()]);
+    padded[offset..].copy_from_slice(bytes);
+    let encoded = Zeroizing::new(STANDARD_NO_PAD.encode(padded.as_slice()));
+    let first = (offset * 8).div_ceil(6);
+    let end = padded.len() * 8 / 6;
+    lower(encoded.get(first..end).unwrap_or(""))
+}
+
+/// How a JSON writer treats characters that it may escape or not. Once they are
+/// inside hexadecimal or base64, their case matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum JsonStyle {
+    Minimal,
+    AsciiLower,
+    AsciiUpper,
+}
+
+/// `text` as it stands between the quotation marks of a JSON string.
+fn json_escaped(text: &str, style: JsonStyle) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len() * 6));
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' || (style != JsonStyle::Minimal && !c.is_ascii()) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.push_str("\\u");
+                    for shift in [12, 8, 4, 0] {
+                        let digit = char::from_digit(u32::from(*unit >> shift & 15), 16);
+                        out.extend(digit.map(|digit| match style {
+                            JsonStyle::AsciiUpper => digit.to_ascii_uppercase(),
+                            _ => digit,
+                        }));
+                    }
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,25 @@
+//! The built binary against the simulator. One test binary, a module for each
+//! kind of promise:
+#![expect(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
+/// Per-entry answers of every kind, good and bad.
+mod answers;
+/// The command line: exit codes, help, streams, approval.
+mod cli;
+/// Bytes and values of manifests, through the binary.
+mod documents;
+/// Planted passwords are where they belong and nowhere else.
+mod leak;
+/// Who may work when.
+mod lock;
+/// Plan, apply, rerun: the loop.
+mod looped;
+/// What sealing promises to refuse, before any connection.
+mod sealing;
+/// SIGKILL at each step of an apply.
+mod slow_kill;
+/// A very large manifest.
+mod slow_scale;
+mod support;
+/// README, schemas and the rules of the source tree.
+mod tidy;

@@ -1,0 +1,339 @@
+//! The error codes of the service, of its gateway and of the login service:
+//! what each means for a request and what a person can do.
+//!
+//! Sources: OTC api-ref, "Error Code"; Huawei Cloud api-ref, "Error Codes";
+//! OTC API Gateway manual, "Error Codes"; OTC IAM api-ref, "Status Codes".
+//! No page says which of them this one call returns, so all are listed.
+
+use crate::core::outcome::RefusalKind;
+
+/// What a refusal means for the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Too many requests: the same request may be sent again later.
+    Throttled,
+    /// Another operation runs on a job: the same request may be sent again later.
+    Busy,
+    /// Something is wrong with an entry.
+    Entry,
+    /// The user or password is wrong; repeating it locks accounts.
+    WrongPassword,
+    /// The job's state does not allow the change.
+    JobState,
+    /// The caller is not known (any longer).
+    Login,
+    /// The caller is known and may not do this.
+    Permission,
+    /// Something is wrong with the request as a whole.
+    Request,
+    /// The request did not reach the service it is meant for.
+    Route,
+    /// The service failed; whether it acted is not known.
+    Internal,
+}
+
+impl Class {
+    /// What the next plan needs to know about a refusal of this class.
+    pub(super) const fn kind(self) -> RefusalKind {
+        match self {
+            Self::Throttled | Self::Busy => RefusalKind::Busy,
+            Self::WrongPassword => RefusalKind::WrongPassword,
+            Self::JobState => RefusalKind::JobState,
+            Self::Entry
+            | Self::Login
+            | Self::Permission
+            | Self::Request
+            | Self::Route
+            | Self::Internal => RefusalKind::Rejected,
+        }
+    }
+}
+
+/// What is known about a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// What it means for the request.
+    pub(super) class: Class,
+    /// What to do about it: one sentence.
+    pub(super) advice: &'static str,
+}
+
+/// The code in the form of today's pages: older ones write `DRS-M00201`.
+pub(super) fn normalize(code: &str) -> String {
+    match code.strip_prefix("DRS-") {
+        Some(rest) => format!("DRS.{rest}"),
+        None => code.to_owned(),
+    }
+}
+
+/// What is known about a normalized code. The gateway's codes are compared by
+/// number, since one gateway says `APIG.0301` and another `APIGW.0301`.
+pub(super) fn look_up(code: &str) -> Option<Known> {
+    let gateway = code
+        .strip_prefix("APIGW.")
+        .or_else(|| code.strip_prefix("APIG."));
+    let (table, name) = match gateway {
+        Some(number) => (GATEWAY, number),
+        None => (NAMED, code),
+    };
+    table
+        .iter()
+        .find(|(codes, ..)| codes.contains(&name))
+        .map(|&(_, class, advice)| Known { class, advice })
+}
+
+/// The class of an answer without a known code. An unknown 400 is about what
+/// was sent and never repeated.
+pub(super) const fn by_status(status: u16) -> Class {
+    match status {
+        401 => Class::Login,
+        403 => Class::Permission,
+        429 => Class::Throttled,
+        408 | 500..=599 => Class::Internal,
+        300..=399 | 404 | 405 | 407 | 415 | 421 => Class::Route,
+        _ => Class::Request,
+    }
+}
+
+type Row = (&'static [&'static str], Class, &'static str);
+
+/// Codes of the service and of the login service.
+const NAMED: &[Row] = &[
+    (
+        &["DRS.M00304"],
+        Class::JobState,
+        "Wait until the job is in a state that takes a password, or resume it, then apply again.",
+    ),
+    (
+        &["DRS.M01504"],
+        Class::Busy,
+        "Another operation runs on the job, or the job is abnormal: apply again later, or look at the job in the console.",
+    ),
+    (
+        &["DRS.M01503"],
+        Class::Throttled,
+        "Apply again later, or lower `apply.parallelism`.",
+    ),
+    (
+        &["DRS.M00307"],
+        Class::JobState,
+        "Only subtasks take a password: list the ids of the job's subtasks instead.",
+    ),
+    (
+        &["DRS.M00308"],
+        Class::JobState,
+        "Only the parent job takes this call: list the id of the parent instead.",
+    ),
+    (
+        &["DRS.M05003", "DRS.M00289", "DRS.10000010"],
+        Class::Entry,
+        "Check the job's id, the project and the region.",
+    ),
+    (
+        &["DRS.M05004"],
+        Class::Entry,
+        "The job is deleted: take the entry out of the manifest.",
+    ),
+    (
+        &["DRS.KE0002"],
+        Class::WrongPassword,
+        "Correct the password in the manifest; the same value is not sent again unless `--resend` asks for it.",
+    ),
+    (
+        &["DRS.M00301"],
+        Class::Request,
+        "The request held an entry twice, which is a fault of drspass: please report it.",
+    ),
+    (
+        &[
+            "DRS.M00007",
+            "DRS.M00200",
+            "DRS.M00201",
+            "DRS.M00202",
+            "DRS.M00273",
+            "DRS.M00300",
+            "DRS.M00305",
+        ],
+        Class::Request,
+        "Read the service's message, which names the parameter it does not accept.",
+    ),
+    (
+        &["DRS.M00299"],
+        Class::Request,
+        "The service takes one job per request here: set `apply.batch_size` to 1.",
+    ),
+    (
+        &["DRS.M00210", "DRS.M00211"],
+        Class::Request,
+        "The page asked for does not exist, which is a fault of drspass: please report it.",
+    ),
+    (
+        &["DRS.M00105"],
+        Class::Permission,
+        "The account is restricted: check its state and its bills.",
+    ),
+    (
+        &["DRS.M00100"],
+        Class::Login,
+        "The token is not valid or has expired: get a new one.",
+    ),
+    (
+        &["DRS.M00261"],
+        Class::Permission,
+        "The login is for another project than the one in the configuration.",
+    ),
+    (
+        &["DRS.M00102", "DRS.M00103"],
+        Class::Permission,
+        "The right to change jobs is missing: ask for the role DRS FullAccess or DRS Administrator in this project.",
+    ),
+    (
+        &["DRS.M00101"],
+        Class::Permission,
+        "The user has no role in this project: ask for DRS FullAccess or DRS Administrator.",
+    ),
+    (
+        &["DRS.M00002"],
+        Class::Entry,
+        "The service found nothing: check the job's id.",
+    ),
+    (
+        &["DRS.M00004", "DRS.M01501", "DRS.10000001"],
+        Class::Internal,
+        "The service failed: apply again later, and ask its support if it goes on.",
+    ),
+    (
+        &["DRS.M05006", "DRS.M06007", "DRS.M06011"],
+        Class::Entry,
+        "Check the database instance of the job and the role RDS ReadOnlyAccess.",
+    ),
+    (
+        &["DRS.10010069"],
+        Class::Entry,
+        "There is no such connection: check the job in the console.",
+    ),
+    (
+        &["IAM.0001", "IAM.0066", "IAM.0067"],
+        Class::Login,
+        "The token is not valid or has expired: get a new one.",
+    ),
+    (
+        &["IAM.0061"],
+        Class::Login,
+        "The account is locked after failed logins: wait, and check the login before the next try.",
+    ),
+    (
+        &["IAM.0062"],
+        Class::Login,
+        "The user name or password of the login is wrong: correct it before the next try, since failed logins lock the account.",
+    ),
+    (
+        &[
+            "IAM.0002", "IAM.0003", "IAM.0080", "IAM.0081", "IAM.0082", "IAM.0083", "IAM.0084",
+            "IAM.0085", "IAM.0086", "IAM.0087", "IAM.0088", "IAM.0089",
+        ],
+        Class::Permission,
+        "The user or key is disabled or not allowed: check it, the region and the address of the login service.",
+    ),
+    (
+        &["IAM.0011", "IAM.0072", "IAM.0073"],
+        Class::Route,
+        "The login service does not take the request: check its address.",
+    ),
+    (
+        &["IAM.0012"],
+        Class::Throttled,
+        "Apply again later, or lower `apply.parallelism`.",
+    ),
+];
+
+/// Codes of the gateway, by number. Number 0201 is absent: it stands for
+/// everything from a request too large to a backend that is down, so the
+/// status decides.
+const GATEWAY: &[Row] = &[
+    (
+        &["0101", "0102", "0103", "0106"],
+        Class::Route,
+        "There is no such call at this address: check the region and the endpoint.",
+    ),
+    (
+        &["0202", "0203", "0601", "0613"],
+        Class::Internal,
+        "The gateway or what is behind it failed: apply again later.",
+    ),
+    (
+        &["0301"],
+        Class::Login,
+        "The login was not accepted: renew the token, or check the access key, its secret and the clock.",
+    ),
+    (
+        &["0307"],
+        Class::Login,
+        "The token must be renewed: get a new one.",
+    ),
+    (
+        &["0302", "0306", "0310", "0802"],
+        Class::Permission,
+        "The login is not allowed here: check its rights, the project and the region.",
+    ),
+    (
+        &["0308"],
+        Class::Throttled,
+        "Apply again later, or lower `apply.parallelism`.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_found_however_they_are_spelt() {
+        let class = |code: &str| look_up(&normalize(code)).map(|known| known.class);
+        assert_eq!(class("DRS.M00304"), Some(Class::JobState));
+        assert_eq!(class("DRS-M00304"), Some(Class::JobState));
+        assert_eq!(class("APIG.0308"), Some(Class::Throttled));
+        assert_eq!(class("APIGW.0308"), Some(Class::Throttled));
+        assert_eq!(class("IAM.0012"), Some(Class::Throttled));
+        assert_eq!(class("APIG.0201"), None);
+        assert_eq!(class("0308"), None);
+        assert_eq!(class("DRS.M99999"), None);
+    }
+
+    #[test]
+    fn a_missing_right_is_no_expired_login_whatever_the_status() {
+        let class = |code: &str| look_up(code).map(|known| known.class);
+        assert_eq!(class("DRS.M00100"), Some(Class::Login));
+        assert_eq!(class("DRS.M00103"), Some(Class::Permission));
+    }
+
+    #[test]
+    fn no_code_stands_twice_and_all_advice_is_a_sentence() {
+        for table in [NAMED, GATEWAY] {
+            let mut seen = BTreeSet::new();
+            for (codes, _, advice) in table {
+                assert!(codes.iter().all(|code| seen.insert(code)), "{codes:?}");
+                assert!(advice.ends_with('.'), "{advice}");
+                assert!(advice.starts_with(char::is_uppercase), "{advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_status_decides_where_the_code_is_unknown() {
+        for (status, class) in [
+            (400, Class::Request),
+            (401, Class::Login),
+            (403, Class::Permission),
+            (404, Class::Route),
+            (408, Class::Internal),
+            (413, Class::Request),
+            (429, Class::Throttled),
+            (502, Class::Internal),
+        ] {
+            assert_eq!(by_status(status), class, "{status}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! How many requests may be under way at once, and how that shrinks when the
+//! service asks for less.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+/// Lets at most so many senders through at a time. The limit is halved when the
+/// service throttles and never grows again within a run.
+#[derive(Debug)]
+pub struct Gate {
+    permits: Semaphore,
+    limit: Mutex<Limit>,
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Limit {
+    /// Senders let through at a time, at least 1.
+    now: usize,
+    /// Permits in use that are to vanish when they come back.
+    owed: usize,
+}
+
+/// Leave to send; given back when it is dropped.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    gate: &'a Gate,
+    permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Gate {
+    /// A gate for `limit` senders at a time; 0 counts as 1.
+    pub fn new(limit: usize) -> Self {
+        let now = limit.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            permits: Semaphore::new(now),
+            limit: Mutex::new(Limit { now, owed: 0 }),
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    /// Waits for leave to send, first come first served. Nothing comes once the
+    /// gate is closed.
+    pub async fn enter(&self) -> Option<Pass<'_>> {
+        let permit = self.permits.acquire().await.ok()?;
+        Some(Pass {
+            gate: self,
+            permit: Some(permit),
+        })
+    }
+
+    /// Senders that are let through at a time.
+    pub fn limit(&self) -> usize {
+        self.locked().now
+    }
+
+    /// Halves the limit, down to 1. Who is through already may finish.
+    pub fn halve(&self) {
+        let mut limit = self.locked();
+        let halved = (limit.now / 2).max(1);
+        let surplus = limit.now - halved;
+        limit.now = halved;
+        limit.owed += surplus - self.permits.forget_permits(surplus);
+    }
+
+    /// Lets nobody through any more and ends all waiting, also that of a sender
+    /// for its next attempt. For the end of a run.
+    pub fn close(&self) {
+        self.permits.close();
+        self.closed.send_replace(true);
+    }
+
+    /// Returns when the gate is closed.
+    pub async fn closed(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Limit> {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let mut limit = self.gate.locked();
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        if limit.owed > 0 {
+            limit.owed -= 1;
+            permit.forget();
+        } else {
+            drop(permit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn enters(gate: &Gate) -> Option<Pass<'_>> {
+        timeout(Duration::from_millis(20), gate.enter())
+            .await
+            .ok()
+            .flatten()
+    }
+
+    #[tokio::test]
+    async fn halving_takes_effect_on_free_and_on_used_passes() {
+        let gate = Gate::new(4);
+        let a = enters(&gate).await;
+        let b = enters(&gate).await;
+        let c = enters(&gate).await;
+        assert!(a.is_some() && b.is_some() && c.is_some());
+        gate.halve();
+        assert_eq!(gate.limit(), 2);
+        assert!(enters(&gate).await.is_none());
+        drop(a);
+        assert!(enters(&gate).await.is_none(), "one pass too many is out");
+        drop(b);
+        let d = enters(&gate).await;
+        assert!(d.is_some());
+        assert!(enters(&gate).await.is_none());
+        drop((c, d));
+        let e = enters(&gate).await;
+        let f = enters(&gate).await;
+        assert!(e.is_some() && f.is_some());
+        assert!(enters(&gate).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_limit_never_falls_below_one() {
+        let gate = Gate::new(0);
+        for _ in 0..3 {
+            gate.halve();
+            assert_eq!(gate.limit(), 1);
+            assert!(enters(&gate).await.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_gate_ends_all_waiting() {
+        let gate = Gate::new(1);
+        let pass = gate.enter().await;
+        let closing = async {
+            tokio::task::yield_now().await;
+            gate.close();
+        };
+        let (waited, (), ()) = tokio::join!(gate.enter(), gate.closed(), closing);
+        assert!(waited.is_none());
+        drop(pass);
+        assert!(gate.enter().await.is_none());
+        gate.closed().await;
+    }
+}

@@ -1,0 +1,353 @@
+//! What one answer means: a pure step from status, headers and body to a reply,
+//! or to the advice to send again.
+//!
+//! It owns the rules of design section 7 that tell a refusal from a doubt: the
+//! code decides before the status, a 2xx with an error code is no success, and
+//! only an answer that says so proves that nothing was changed.
+
+mod page;
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use url::Url;
+
+use crate::core::manifest::Assignment;
+use crate::core::outcome::{Doubt, EntryResult, Refusal, RefusalKind, Reply, Verdict};
+use crate::core::redact::{ForeignText, Needles, Token};
+use crate::core::secret::Secret;
+
+use super::codes::{self, Class};
+use super::note::Note;
+use super::received::{Body, Received, parse_date};
+use super::wire::{self, Answer, Decoded, Row};
+
+/// Clocks that differ by less than this are no news: a signed login allows for
+/// 15 minutes ("API Request Signing Guide").
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// What is to be done about an answer.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// It settles the request.
+    Done(Reply),
+    /// It was lost half-way: as good as none.
+    Lost,
+    /// The same request may be sent again after a while; the refusal stands if
+    /// there is no time for it.
+    Again(Refusal),
+}
+
+/// What an answer is judged by.
+pub(super) struct Judge<'a> {
+    /// What was sent.
+    pub(super) entries: &'a [&'a Assignment],
+    /// Secrets of the login.
+    pub(super) login: &'a [&'a Secret],
+    /// Address of the request.
+    pub(super) url: &'a Url,
+    /// The clock here.
+    pub(super) now: Timestamp,
+    needles: OnceCell<Needles>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) const fn new(
+        entries: &'a [&'a Assignment],
+        login: &'a [&'a Secret],
+        url: &'a Url,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            entries,
+            login,
+            url,
+            now,
+            needles: OnceCell::new(),
+        }
+    }
+
+    /// The search for secrets, prepared when the first foreign text turns up.
+    fn needles(&self) -> &Needles {
+        self.needles.get_or_init(|| {
+            let sent = self.entries.iter().flat_map(|entry| {
+                let kerberos = entry.kerberos.iter().map(|(_, value)| value);
+                std::iter::once(&*entry.password).chain(kerberos)
+            });
+            Needles::new(sent.chain(self.login.iter().copied()))
+        })
+    }
+
+    /// Judges one answer; what a person should know goes to `notes`.
+    pub(super) fn judge(&self, received: &Received, notes: &mut Vec<Note>) -> Step {
+        let status = received.status;
+        if (300..400).contains(&status) {
+            notes.push(self.redirected(received));
+            return Step::Done(Reply::TurnedAway(self.refusal_by_status(received)));
+        }
+        let (answer, strange) = match &received.body {
+            Body::Read(body) => match wire::decode(body) {
+                Decoded::Answer(answer) => (Some(answer), None),
+                Decoded::Strange => (None, Some(self.unexpected(status, None))),
+                Decoded::NotJson => (None, Some(self.not_json(received, body))),
+            },
+            Body::Coded(coding) => (None, Some(self.coded(status, coding))),
+            Body::TooLong => (None, Some(Note::TooLong { status })),
+            Body::Cut => (None, None),
+        };
+        let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
+        let code = code.map(codes::normalize);
+        let known = code.as_deref().and_then(codes::look_up);
+        let listed = answer.as_ref().and_then(|answer| answer.results.as_ref());
+        let has_results = listed.is_some_and(|rows| !rows.is_empty());
+        let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
+
+        let later = status == 429 || matches!(class, Class::Throttled | Class::Busy);
+        if later && !has_results || status == 429 {
+            let refusal = self.refusal(received, answer.as_ref());
+            return Step::Again(Refusal {
+                kind: RefusalKind::Busy,
+                ..refusal
+            });
+        }
+        if status >= 500 || status == 408 {
+            notes.push(strange.unwrap_or_else(|| self.unexpected(status, answer.as_ref())));
+            return Step::Done(Reply::Lost(Doubt::ServerError));
+        }
+        let Some(answer) = &answer else {
+            return self.without_answer(received, class, strange, notes);
+        };
+        if has_results || (status < 300 && listed.is_some() && code.is_none()) {
+            return Step::Done(self.per_entry(received, answer));
+        }
+        if status < 300 && known.is_none() {
+            notes.push(self.unexpected(status, Some(answer)));
+            return Step::Done(Reply::Lost(Doubt::Unreadable));
+        }
+        let refusal = self.refusal(received, Some(answer));
+        Step::Done(match class {
+            Class::Login | Class::Permission => {
+                notes.extend(self.clock_off(received));
+                Reply::LoginRefused(refusal)
+            }
+            Class::WrongPassword | Class::Route | Class::Throttled | Class::Busy => {
+                Reply::TurnedAway(refusal)
+            }
+            Class::Entry | Class::JobState | Class::Request => Reply::Refused(refusal),
+            Class::Internal => {
+                notes.push(self.unexpected(status, Some(answer)));
+                Reply::Lost(Doubt::ServerError)
+            }
+        })
+    }
+
+    /// An answer below 500 whose body says nothing that can be read. A refusal
+    /// needs no more than its status; what may be a success, or a list of
+    /// results, does.
+    fn without_answer(
+        &self,
+        received: &Received,
+        class: Class,
+        strange: Option<Note>,
+        notes: &mut Vec<Note>,
+    ) -> Step {
+        let readable = matches!(received.body, Body::Read(_));
+        let cut = matches!(received.body, Body::Cut);
+        notes.extend(strange);
+        let refusal = self.refusal_by_status(received);
+        match class {
+            Class::Login | Class::Permission => {
+                notes.extend(self.clock_off(received));
+                Step::Done(Reply::LoginRefused(refusal))
+            }
+            _ if cut => Step::Lost,
+            Class::Route => Step::Done(Reply::TurnedAway(refusal)),
+            // A page of something that stands before the service.
+            _ if received.status >= 400 && readable => Step::Done(Reply::Refused(refusal)),
+            _ => Step::Done(Reply::Lost(Doubt::Unreadable)),
+        }
+    }
+
+    fn per_entry(&self, received: &Received, answer: &Answer) -> Reply {
+        let rows = answer.results.as_deref().unwrap_or_default();
+        // A success inside a failure is neither.
+        let contradicted = answer.code.is_some();
+        let clean = !contradicted && rows.iter().all(|row| self.is_plain_success(row));
+        let request_id = if clean {
+            None
+        } else {
+            self.request_id(received, Some(answer))
+        };
+        let results = rows
+            .iter()
+            .map(|row| self.entry_result(row, contradicted, request_id.as_ref()))
+            .collect();
+        Reply::PerEntry {
+            results,
+            announced: answer.count,
+            request_id,
+        }
+    }
+
+    fn is_plain_success(&self, row: &Row) -> bool {
+        row.code.is_none() && says(row, "success") && self.was_sent(row)
+    }
+
+    fn was_sent(&self, row: &Row) -> bool {
+        let job = row.job.as_deref();
+        let mut sent = self.entries.iter();
+        sent.any(|entry| job == Some(entry.key.job.as_str()))
+    }
+
+    fn entry_result(
+        &self,
+        row: &Row,
+        contradicted: bool,
+        request_id: Option<&Token>,
+    ) -> EntryResult {
+        let sent = self.was_sent(row);
+        let job = row.job.as_deref();
+        let verdict = if says(row, "failed") {
+            // Text about an entry that was not sent is of no use to anybody.
+            let text = row.text.as_deref().filter(|_| sent);
+            Verdict::Failed(self.refusal_of(
+                row.code.as_deref(),
+                text,
+                request_id.cloned(),
+                Token::from_static("NO-CODE"),
+            ))
+        } else if says(row, "success") && row.code.is_none() && !contradicted {
+            Verdict::Success
+        } else {
+            Verdict::Odd
+        };
+        EntryResult {
+            // The name of a job that was sent is no secret.
+            job: if sent {
+                job.and_then(Token::parse)
+            } else {
+                job.and_then(|job| self.needles().token(job))
+            },
+            endpoint: row.endpoint,
+            verdict,
+        }
+    }
+
+    fn refusal(&self, received: &Received, answer: Option<&Answer>) -> Refusal {
+        self.refusal_of(
+            answer.and_then(|answer| answer.code.as_deref()),
+            answer.and_then(|answer| answer.text.as_deref()),
+            self.request_id(received, answer),
+            status_token(received.status),
+        )
+    }
+
+    fn refusal_by_status(&self, received: &Received) -> Refusal {
+        self.refusal(received, None)
+    }
+
+    fn refusal_of(
+        &self,
+        code: Option<&str>,
+        text: Option<&str>,
+        request_id: Option<Token>,
+        without_code: Token,
+    ) -> Refusal {
+        let code = code.map(codes::normalize);
+        let known = code.as_deref().and_then(codes::look_up);
+        Refusal {
+            kind: known.map_or(RefusalKind::Rejected, |known| known.class.kind()),
+            code: code
+                .and_then(|code| self.needles().token(&code))
+                .unwrap_or(without_code),
+            request_id,
+            text: text.and_then(|text| self.needles().text(text)),
+            advice: known.map(|known| known.advice),
+        }
+    }
+
+    fn request_id(&self, received: &Received, answer: Option<&Answer>) -> Option<Token> {
+        let header = received.headers.request_id.as_deref();
+        let raw = header.or_else(|| answer?.request_id.as_deref())?;
+        self.needles().token(raw)
+    }
+
+    fn redirected(&self, received: &Received) -> Note {
+        let target = received.headers.location.as_deref();
+        let target = target.and_then(|location| self.url.join(location).ok());
+        let host = target.as_ref().and_then(Url::host_str);
+        Note::Redirected {
+            status: received.status,
+            host: host.and_then(|host| self.needles().text(host)),
+        }
+    }
+
+    fn coded(&self, status: u16, coding: &str) -> Note {
+        let coding = self.needles().token(coding.trim());
+        Note::CodedBody {
+            status,
+            coding: coding.unwrap_or(Token::from_static("coded")),
+        }
+    }
+
+    fn unexpected(&self, status: u16, answer: Option<&Answer>) -> Note {
+        let code = answer.and_then(|answer| answer.code.as_deref());
+        let text = answer.and_then(|answer| answer.text.as_deref());
+        Note::Unexpected {
+            status,
+            host: authority(self.url),
+            code: code.and_then(|code| self.needles().token(&codes::normalize(code))),
+            text: text.and_then(|text| self.needles().text(text)),
+        }
+    }
+
+    fn not_json(&self, received: &Received, body: &[u8]) -> Note {
+        let page = String::from_utf8_lossy(body);
+        // The whole page is searched before a line of it is cut out.
+        let line = if page.trim().is_empty() {
+            None
+        } else if self.needles().occur_in(&page) {
+            Some(ForeignText::withheld())
+        } else {
+            ForeignText::clean(&page::first_line(&page))
+        };
+        let content_type = received.headers.content_type.as_deref();
+        Note::NotJson {
+            status: received.status,
+            host: authority(self.url),
+            content_type: content_type.and_then(|text| self.needles().text(text)),
+            line,
+        }
+    }
+
+    fn clock_off(&self, received: &Received) -> Option<Note> {
+        let server = parse_date(received.headers.date.as_deref()?)?;
+        let apart = self.now.duration_since(server).unsigned_abs();
+        (apart > CLOCK_TOLERANCE).then_some(Note::ClockOff {
+            local: self.now,
+            server,
+        })
+    }
+}
+
+/// Host and port of an address, without user, path and query.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn says(row: &Row, status: &str) -> bool {
+    let said = row.status.as_deref();
+    said.is_some_and(|said| said.eq_ignore_ascii_case(status))
+}
+
+fn status_token(status: u16) -> Token {
+    Token::parse(&format!("HTTP-{status}")).unwrap_or(Token::from_static("HTTP"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! What happened on the way to a reply, as data that is ready to be shown: all
+//! foreign text in it is cleaned and searched for secrets.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::redact::{ForeignText, Token};
+
+/// One thing that a person should know about how a batch went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The answer was a redirect, which is never followed: it would carry the
+    /// passwords elsewhere.
+    Redirected {
+        /// The answer's status.
+        status: u16,
+        /// The host it points to, if it names one.
+        host: Option<ForeignText>,
+    },
+    /// The answer is not in the service's format.
+    NotJson {
+        /// The answer's status.
+        status: u16,
+        /// Where it came from.
+        host: String,
+        /// The content type it claims.
+        content_type: Option<ForeignText>,
+        /// One line of it.
+        line: Option<ForeignText>,
+    },
+    /// The answer is an error, or nothing known, in the service's format.
+    Unexpected {
+        /// The answer's status.
+        status: u16,
+        /// Where it came from.
+        host: String,
+        /// The error code in it.
+        code: Option<Token>,
+        /// The text in it.
+        text: Option<ForeignText>,
+    },
+    /// The answer is packed although nobody asked for that.
+    CodedBody {
+        /// The answer's status.
+        status: u16,
+        /// How it is packed.
+        coding: Token,
+    },
+    /// The answer is larger than any real one.
+    TooLong {
+        /// The answer's status.
+        status: u16,
+    },
+    /// No connection could be made.
+    NoConnection {
+        /// Where to.
+        host: String,
+        /// Why.
+        cause: ConnectCause,
+        /// Which certificates were trusted.
+        trust: Trust,
+    },
+    /// No complete answer came; the request may have been acted on.
+    AnswerLost {
+        /// Where from.
+        host: String,
+        /// How it was lost.
+        cause: LossCause,
+    },
+    /// The service asked to come again later, and that was done.
+    Throttled {
+        /// How often it was waited for.
+        waits: u32,
+        /// How long, in sum.
+        waited: Duration,
+    },
+    /// The time for waiting was over.
+    GaveUp {
+        /// How the service put it.
+        code: Token,
+        /// The wait it asked for last, if that was too long.
+        asked: Option<Duration>,
+    },
+    /// The run was stopped while waiting; nothing was pending then.
+    StoppedWaiting,
+    /// The clocks differ by more than a login allows for.
+    ClockOff {
+        /// The clock here.
+        local: Timestamp,
+        /// The clock there.
+        server: Timestamp,
+    },
+}
+
+/// Which certificates were trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the system.
+    System,
+    /// Those of the system and of the given CA file.
+    SystemAndFile,
+}
+
+/// Why no connection could be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectCause {
+    /// The host's name is not known.
+    NameNotFound,
+    /// Nothing listens there.
+    Refused,
+    /// There is no way there.
+    Unreachable,
+    /// It took too long.
+    TimedOut,
+    /// The certificate was issued by somebody who is not trusted.
+    IssuerNotTrusted,
+    /// The certificate is for another host.
+    WrongName,
+    /// The certificate is not valid at this time.
+    OutOfDate,
+    /// The certificate cannot be accepted for another reason.
+    BadCertificate,
+    /// No protected connection could be agreed on.
+    Tls,
+    /// The proxy asks for a login.
+    ProxyLogin,
+    /// The proxy did not make the connection.
+    Proxy,
+    /// Something else.
+    Other,
+}
+
+/// How an answer was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossCause {
+    /// It did not come in time.
+    TimedOut,
+    /// The connection broke before it began.
+    Broken,
+    /// The connection broke in the middle of it.
+    Cut,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redirected { status, host } => {
+                write!(f, "answer {status} is a redirect")?;
+                if let Some(host) = host {
+                    write!(f, " to {host}")?;
+                }
+                f.write_str(" and was not followed")
+            }
+            Self::NotJson {
+                status,
+                host,
+                content_type,
+                line,
+            } => {
+                write!(
+                    f,
+                    "answer {status} from {host} is not in the service's format"
+                )?;
+                if let Some(content_type) = content_type {
+                    write!(f, ", content type {content_type}")?;
+                }
+                line.as_ref().map_or(Ok(()), |line| write!(f, ": {line}"))
+            }
+            Self::Unexpected {
+                status,
+                host,
+                code,
+                text,
+            } => {
+                write!(
+                    f,
+                    "answer {status} from {host} tells nothing about the entries"
+                )?;
+                if let Some(code) = code {
+                    write!(f, ", code {code}")?;
+                }
+                text.as_ref().map_or(Ok(()), |text| write!(f, ": {text}"))
+            }
+            Self::CodedBody { status, coding } => {
+                write!(
+                    f,
+                    "answer {status} cannot be read: {coding} body not supported"
+                )
+            }
+            Self::TooLong { status } => {
+                write!(f, "answer {status} cannot be read: it is over 8 MiB")
+            }
+            Self::NoConnection { host, cause, trust } => {
+                write!(f, "no connection to {host}: {cause}")?;
+                let trusted = match trust {
+                    Trust::System => "the certificates of the system",
+                    Trust::SystemAndFile => "the certificates of the system and of the CA file",
+                };
+                if *cause == ConnectCause::IssuerNotTrusted {
+                    write!(f, " (checked against {trusted})")?;
+                }
+                f.write_str("; nothing was sent")
+            }
+            Self::AnswerLost { host, cause } => write!(f, "answer from {host} lost: {cause}"),
+            Self::Throttled { waits, waited } => write!(
+                f,
+                "the service asked to come again later, waited {waits} times, {:.1} s in all",
+                waited.as_secs_f64()
+            ),
+            Self::GaveUp { code, asked: None } => {
+                write!(
+                    f,
+                    "throttled: gave up after {code}, the time to retry was over"
+                )
+            }
+            Self::GaveUp {
+                code,
+                asked: Some(asked),
+            } => write!(
+                f,
+                "throttled: gave up after {code}, the service asked to wait {} s, more than is left",
+                asked.as_secs()
+            ),
+            Self::StoppedWaiting => f.write_str("stopped while the service asked to wait"),
+            Self::ClockOff { local, server } => {
+                let apart = local.duration_since(*server).unsigned_abs().as_secs();
+                write!(
+                    f,
+                    "the clock here says {local:.0}, the service's {server:.0}, {apart} s apart: check the clock"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for ConnectCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NameNotFound => "host name not found",
+            Self::Refused => "connection refused",
+            Self::Unreachable => "host or network unreachable",
+            Self::TimedOut => "timed out",
+            Self::IssuerNotTrusted => "certificate issuer not trusted",
+            Self::WrongName => "certificate is for another host",
+            Self::OutOfDate => "certificate expired or not valid yet",
+            Self::BadCertificate => "certificate not acceptable",
+            Self::Tls => "no TLS connection could be agreed on",
+            Self::ProxyLogin => "the proxy asks for another login",
+            Self::Proxy => "the proxy did not make the connection",
+            Self::Other => "it could not be made",
+        })
+    }
+}
+
+impl fmt::Display for LossCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimedOut => "it did not come in time",
+            Self::Broken => "the connection broke",
+            Self::Cut => "the connection broke in the middle of it",
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! What came back from one sending, before anybody judges it.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+/// What came back from one sending.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) status: u16,
+    pub(super) headers: Headers,
+    pub(super) body: Body,
+}
+
+/// The headers that are looked at, as text.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    pub(super) content_type: Option<String>,
+    pub(super) date: Option<String>,
+    pub(super) location: Option<String>,
+    pub(super) request_id: Option<String>,
+    pub(super) retry_after: Option<String>,
+}
+
+/// What became of reading the body.
+pub(super) enum Body {
+    Read(Vec<u8>),
+    /// It is packed, as this header says.
+    Coded(String),
+    TooLong,
+    /// The connection broke or the time was over in the middle of it.
+    Cut,
+}
+
+impl fmt::Debug for Body {
+    /// Never shows a body: it is foreign, and may repeat a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read(_) => "Read(..)",
+            Self::Coded(_) => "Coded(..)",
+            Self::TooLong => "TooLong",
+            Self::Cut => "Cut",
+        })
+    }
+}
+
+impl Headers {
+    /// The wait that the answer asks for: seconds, or a date by the answer's own
+    /// clock (RFC 9110, section 10.2.3).
+    pub(super) fn wait_asked(&self, now: Timestamp) -> Option<Duration> {
+        let asked = self.retry_after.as_deref()?.trim();
+        if !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_digit()) {
+            return Some(asked.parse().map_or(Duration::MAX, Duration::from_secs));
+        }
+        let until = parse_date(asked)?;
+        let from = self.date.as_deref().and_then(parse_date).unwrap_or(now);
+        Duration::try_from(until.duration_since(from)).ok()
+    }
+}
+
+/// A date as HTTP writes it.
+pub(super) fn parse_date(text: &str) -> Option<Timestamp> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    PARSER.parse_timestamp(text).ok()
+}

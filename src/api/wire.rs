@@ -1,0 +1,313 @@
+//! The JSON of the service: written and read here, and known nowhere else.
+//!
+//! Source: OTC api-ref, "Changing the Passwords of the Sources and Destinations".
+//! It owns the short names `so` and `ta` and the leniency towards types that
+//! drift. It refuses to judge what an answer means.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use crate::core::fingerprint::Field;
+use crate::core::job::Endpoint;
+use crate::core::manifest::Assignment;
+use crate::core::secret::Secret;
+
+const HEAD: &str = "{\"jobs\":[";
+const TAIL: &str = "]}";
+
+const fn endpoint_name(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Source => "so",
+        Endpoint::Destination => "ta",
+    }
+}
+
+fn endpoint_named(name: &str) -> Option<Endpoint> {
+    Endpoint::ALL
+        .into_iter()
+        .find(|endpoint| endpoint_name(*endpoint) == name)
+}
+
+const fn kerberos_name(field: Field) -> Option<&'static str> {
+    match field {
+        Field::Password => None,
+        Field::Krb5ConfFile => Some("krb5_conf_file"),
+        Field::KeyTabFile => Some("key_tab_file"),
+        Field::DomainName => Some("domain_name"),
+        Field::UserPrincipal => Some("user_principal"),
+    }
+}
+
+/// Writes the body of a request. The one plain copy of the values is in a
+/// buffer that is wiped when the last handle to it is dropped; it has its final
+/// size from the start, since growing would leave a copy behind.
+pub(super) fn encode(entries: &[&Assignment]) -> Bytes {
+    Bytes::from_owner(write_body(entries))
+}
+
+fn max_body_bytes(entries: &[&Assignment]) -> usize {
+    let entries: usize = entries.iter().map(|entry| entry.max_json_bytes()).sum();
+    HEAD.len() + TAIL.len() + entries
+}
+
+fn write_body(entries: &[&Assignment]) -> Zeroizing<Vec<u8>> {
+    let mut body = Zeroizing::new(Vec::with_capacity(max_body_bytes(entries)));
+    body.extend_from_slice(HEAD.as_bytes());
+    for (i, entry) in entries.iter().enumerate() {
+        if i > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(b"{\"job_id\":\"");
+        body.extend_from_slice(entry.key.job.as_str().as_bytes());
+        body.extend_from_slice(b"\",\"end_point_type\":\"");
+        body.extend_from_slice(endpoint_name(entry.key.endpoint).as_bytes());
+        body.extend_from_slice(b"\",\"db_password\":");
+        write_secret(&mut body, &entry.password);
+        write_kerberos(&mut body, &entry.kerberos);
+        body.push(b'}');
+    }
+    body.extend_from_slice(TAIL.as_bytes());
+    body
+}
+
+/// Only the fields given are sent, and no object at all without one: the
+/// service would have to guess what an empty field means.
+fn write_kerberos(body: &mut Vec<u8>, given: &[(Field, Secret)]) {
+    let mut before = ",\"kerberos\":{";
+    for wanted in Field::KERBEROS {
+        let value = given.iter().find(|(field, _)| *field == wanted);
+        let (Some(name), Some((_, value))) = (kerberos_name(wanted), value) else {
+            continue;
+        };
+        body.extend_from_slice(before.as_bytes());
+        body.push(b'"');
+        body.extend_from_slice(name.as_bytes());
+        body.extend_from_slice(b"\":");
+        write_secret(body, value);
+        before = ",";
+    }
+    if before == "," {
+        body.push(b'}');
+    }
+}
+
+fn write_secret(body: &mut Vec<u8>, value: &Secret) {
+    body.push(b'"');
+    for &byte in value.expose().as_bytes() {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..0x20 => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                body.extend_from_slice(b"\\u00");
+                body.push(DIGITS[usize::from(byte >> 4)]);
+                body.push(DIGITS[usize::from(byte & 15)]);
+                continue;
+            }
+            _ => {
+                body.push(byte);
+                continue;
+            }
+        };
+        body.extend_from_slice(&[b'\\', short]);
+    }
+    body.push(b'"');
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) enum Decoded {
+    /// One of the shapes that are known.
+    Answer(Answer),
+    /// JSON of another shape, or one that says a thing twice.
+    Strange,
+    /// No JSON.
+    NotJson,
+}
+
+/// What an answer says, in the service's words: nothing here is cleaned.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// The results, if it lists any.
+    pub(super) results: Option<Vec<Row>>,
+    /// How many there are by its own account.
+    pub(super) count: Option<u64>,
+    /// The error code of the whole request.
+    pub(super) code: Option<String>,
+    /// The text that goes with it.
+    pub(super) text: Option<String>,
+    /// The id of the request.
+    pub(super) request_id: Option<String>,
+}
+
+/// One result in the service's words; a result that cannot be read is empty.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) job: Option<String>,
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) status: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) text: Option<String>,
+}
+
+/// Text, or something that can be read as text: numbers come as strings and
+/// strings as numbers in this service. Anything else is as good as absent.
+#[derive(Default)]
+struct Scalar(Option<String>);
+
+impl Scalar {
+    fn given(self) -> Option<String> {
+        self.0.filter(|text| !text.trim().is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor).map(Self)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+/// Derived, so that a field said twice is an error and not the last one said:
+/// which of two statuses counts is not ours to guess.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct TopWire<'a> {
+    #[serde(borrow)]
+    results: Option<&'a RawValue>,
+    count: Scalar,
+    error_code: Scalar,
+    request_id: Scalar,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct RowWire {
+    id: Scalar,
+    end_point_type: Scalar,
+    status: Scalar,
+    error_code: Scalar,
+    error_msg: Scalar,
+    error_message: Scalar,
+}
+
+/// Reads a body, however it is dressed, without judging it.
+pub(super) fn decode(body: &[u8]) -> Decoded {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return Decoded::NotJson;
+    };
+    // A derived struct would also be read from a list, by position.
+    let top = serde_json::from_slice::<TopWire<'_>>(body);
+    let Some(top) = top.ok().filter(|_| value.is_object()) else {
+        return Decoded::Strange;
+    };
+    let results: Option<Vec<&RawValue>> = top
+        .results
+        .and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let (nested_code, text) = match results {
+        Some(ref rows) if !rows.is_empty() => (None, None),
+        _ => find_error(&value, 0).unwrap_or_default(),
+    };
+    Decoded::Answer(Answer {
+        results: results.map(|rows| rows.into_iter().map(read_row).collect()),
+        count: top
+            .count
+            .given()
+            .and_then(|count| count.trim().parse().ok()),
+        code: top.error_code.given().or(nested_code),
+        text,
+        request_id: top.request_id.given(),
+    })
+}
+
+fn read_row(raw: &RawValue) -> Row {
+    let object = Some(raw.get()).filter(|text| text.starts_with('{'));
+    let row: RowWire = object
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    Row {
+        job: row.id.given(),
+        endpoint: row.end_point_type.given().and_then(|n| endpoint_named(&n)),
+        status: row.status.given(),
+        code: row.error_code.given(),
+        text: row.error_msg.given().or(row.error_message.given()),
+    }
+}
+
+/// The code and the text of the first error object, this one or nested in one
+/// of its fields, in any of the spellings of the service, its gateway and the
+/// login service. A bare number is a status repeated and no code.
+fn find_error(value: &Value, depth: usize) -> Option<(Option<String>, Option<String>)> {
+    const MAX_DEPTH: usize = 4;
+    let object = value.as_object().filter(|_| depth <= MAX_DEPTH)?;
+    let text_of = |names: &[&str]| {
+        names
+            .iter()
+            .filter_map(|name| object.get(*name)?.as_str())
+            .find(|text| !text.trim().is_empty())
+            .map(str::to_owned)
+    };
+    let code = text_of(&["error_code", "errorCode", "code"])
+        .filter(|code| code.bytes().any(|b| !b.is_ascii_digit()));
+    let text = text_of(&["error_msg", "error_message", "errorMsg", "message"]);
+    if code.is_some() || text.is_some() {
+        return Some((code, text));
+    }
+    object
+        .values()
+        .find_map(|inner| find_error(inner, depth + 1))
+}
+
+#[cfg(test)]
+mod tests;

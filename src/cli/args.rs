@@ -1,0 +1,214 @@
+//! The command line: names, help texts, and which words go together.
+//! No option takes a secret.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Tell DRS jobs the rotated passwords of their databases, as a reviewed change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "drspass",
+    version,
+    propagate_version = false,
+    max_term_width = 80,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed and nothing changed, 2 changes pending \
+(plan --detailed-exitcode), 3 incomplete, 4 in doubt, 5 stale plan, 6 locked, 7 not approved, \
+8 state not saved, 64 usage, 130 and 143 interrupted."
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Work as if started in this folder
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// Keep the state here instead of where drspass.yaml says [env: DRSPASS_STATE]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub state: Option<PathBuf>,
+    /// Decrypt with this age or ssh identity file (repeatable) [env: DRSPASS_IDENTITY,
+    /// DRSPASS_IDENTITY_KEY]
+    #[arg(short, long = "identity", value_name = "FILE", global = true)]
+    pub identity: Vec<PathBuf>,
+    /// Trust the certificate authorities of this PEM file as well
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
+    /// Talk to this host although it is of no known cloud (repeatable)
+    /// [env: DRSPASS_TRUSTED_HOSTS]
+    #[arg(long, value_name = "HOST", global = true)]
+    pub trust_host: Vec<String>,
+    /// Take only a manifest that carries this key [env: DRSPASS_EXPECT_KEY_ID]
+    #[arg(long, value_name = "ID", global = true)]
+    pub expect_key_id: Option<String>,
+    /// Tell more of what happens; -vv and -vvv tell still more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// When to colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: When,
+}
+
+/// When to colour output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// In any case
+    Always,
+    /// In no case
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a root folder: drspass.yaml and an encrypted manifest to fill in
+    Init(Init),
+    /// Seal a plaintext manifest
+    Encrypt(Encrypt),
+    /// Write the plain text of the manifest to standard output, or to a new file
+    Decrypt(Decrypt),
+    /// Check drspass.yaml and the manifest
+    Validate(Validate),
+    /// List what the manifest sets, without any value
+    Show,
+    /// Show what an apply would send
+    Plan(Plan),
+    /// Send what differs, and record what became of it
+    Apply(Apply),
+    /// Look into the state
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Look at the lock
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// Run a DRS service to rehearse against, on this machine only
+    #[cfg(feature = "sim")]
+    Sim(Sim),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The region, from which the addresses follow (such as eu-de)
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The project's id
+    #[arg(long, value_name = "ID")]
+    pub project_id: Option<String>,
+    /// The address of the DRS service, where no region gives it
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The address of the identity service, ending in /v3
+    #[arg(long, value_name = "URL")]
+    pub auth_url: Option<String>,
+    /// Encrypt to this public key (repeatable); a file named with -i is made if
+    /// it does not exist, and its key is a recipient too
+    #[arg(long, value_name = "KEY")]
+    pub recipient: Vec<String>,
+}
+
+/// Arguments of `encrypt`.
+#[derive(Debug, Args)]
+pub struct Encrypt {
+    /// The plaintext manifest; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write here instead of to the configured manifest
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `decrypt`.
+#[derive(Debug, Args)]
+pub struct Decrypt {
+    /// Write to this new file, readable by you alone
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Only check that the manifest is encrypted; needs no key
+    #[arg(long)]
+    pub require_encrypted: bool,
+}
+
+/// Which entries, and what the user accepts.
+#[derive(Debug, Args)]
+pub struct Scope {
+    /// Only these entries: a job's id or name, with /source or /destination if
+    /// only one is meant, or @CREDENTIAL; * and ? are wildcards
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Send these entries whatever is known about them
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub resend: Vec<String>,
+    /// Accept a manifest that is older than one that was applied
+    #[arg(long)]
+    pub allow_rollback: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Which entries.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Which entries.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// Accept a manifest with another key than the state: every entry is sent
+    #[arg(long)]
+    pub accept_new_key: bool,
+}
+
+/// What to see of the state.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// List the entries of the state; needs no key, so nothing is proved
+    List,
+}
+
+/// What to see of the lock.
+#[derive(Debug, Subcommand)]
+pub enum LockCommand {
+    /// Show who holds the lock
+    Show,
+}
+
+/// Arguments of `sim`.
+#[cfg(feature = "sim")]
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// Listen on this port of the loopback address; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub port: u16,
+    /// Jobs, passwords and faults to play
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+}

@@ -1,0 +1,143 @@
+//! `apply`.
+
+use std::io::BufRead as _;
+use std::path::Path;
+
+use super::{unlock, warn, written};
+use crate::api::auth::{Credentials, Session};
+use crate::api::client::{Ambient, Client, Options};
+use crate::cli::args::Apply;
+use crate::cli::env;
+use crate::cli::exit;
+use crate::cli::run::Context;
+use crate::core::problem::Problem;
+use crate::core::report::{Event, PlanReport};
+use crate::core::secret::Secret;
+use crate::core::target::Target;
+use crate::files;
+use crate::ops::OpError;
+use crate::ops::apply::{self, Done, Surroundings};
+use crate::ops::plan::Addresses;
+use crate::ops::root::{CONFIG_FILE, Guards, Root};
+use crate::store::LockInfo;
+use crate::view::terminal;
+
+/// The only word that approves.
+const YES: &str = "yes";
+
+/// A bundle of certificate authorities is a few hundred kilobytes.
+const MAX_CA_BYTES: u64 = 8 << 20;
+
+pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
+    let root = context.root()?;
+    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    if !args.auto_approve && !env::can_ask() {
+        return Err(OpError::NotApproved {
+            why: "there is no terminal to ask on",
+            help: "Nothing was sent. Give --auto-approve where approval was given elsewhere.",
+        });
+    }
+    let guards = Guards {
+        allow_rollback: args.scope.allow_rollback,
+        accept_new_key: args.accept_new_key,
+        ..context.guards()
+    };
+    let addresses = Addresses {
+        only: args.scope.only,
+        resend: args.scope.resend,
+    };
+    let shell = context.shell;
+    let connect = |target: &Target| connect(context, &root, target);
+    let mut progress = |event: Event| shell.progress(&event);
+    let mut surroundings = Surroundings {
+        now: env::now,
+        salt: env::salt,
+        unique: env::unique,
+        lock: LockInfo {
+            pid: std::process::id(),
+            host: env::host(),
+            command: "apply".to_owned(),
+            since: env::now(),
+        },
+        connect: &connect,
+        progress: &mut progress,
+    };
+    let mut approve = |report: &PlanReport, warnings: &[Problem]| {
+        warn(context, root.manifest_name(), warnings);
+        shell.result(&terminal::plan(report, shell.result));
+        if args.auto_approve || report.requests == 0 {
+            return Ok(());
+        }
+        ask(context)
+    };
+    let done = apply::apply(
+        &root,
+        &unlock(context),
+        &guards,
+        &addresses,
+        &mut surroundings,
+        &mut approve,
+    )?;
+    Ok(match done {
+        Done::NothingToDo => exit::DONE,
+        Done::Ran(report) => {
+            let text = terminal::apply(&report, shell.result);
+            written(shell.result(&text), exit::for_apply(&report))
+        }
+    })
+}
+
+fn ask(context: &Context<'_>) -> Result<(), OpError> {
+    context
+        .shell
+        .message("Send this? Only 'yes' in full is taken: ");
+    let mut answer = String::new();
+    // An error reads like an end of input, which is no approval.
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    if answer.trim_end_matches(['\r', '\n']) == YES {
+        Ok(())
+    } else {
+        Err(OpError::NotApproved {
+            why: "it was declined",
+            help: "Nothing was sent.",
+        })
+    }
+}
+
+/// Prepares the client; nothing is sent. The token is the only login so far.
+fn connect(context: &Context<'_>, root: &Root, target: &Target) -> Result<Client, OpError> {
+    let token = ["OS_TOKEN", "OS_AUTH_TOKEN"]
+        .into_iter()
+        .find_map(|name| context.env.var(name))
+        .ok_or_else(|| OpError::Unfit {
+            what: "there is no login: neither OS_TOKEN nor OS_AUTH_TOKEN is set".to_owned(),
+            help: "Nothing was sent. Set one of them to a token of the sealed project.",
+        })?;
+    let session = Session::open(Credentials::Token(Secret::new(token)))?;
+    let ca_file = match &context.ca_file {
+        Some(path) => Some(
+            files::read_limited(&root.resolve(path), MAX_CA_BYTES).map_err(|source| {
+                OpError::Read {
+                    path: path.clone(),
+                    source,
+                }
+            })?,
+        ),
+        None => None,
+    };
+    let apply = &root.config.apply;
+    let options = Options {
+        request_timeout: apply.request_timeout,
+        retry_max_elapsed: apply.retry_max_elapsed,
+        ca_file,
+        ..Options::new(
+            target.scope.endpoint.clone(),
+            target.scope.project_id.clone(),
+        )
+    };
+    let ambient = Ambient {
+        now: env::now,
+        random: || u64::from_ne_bytes(env::random()),
+    };
+    Ok(Client::new(options, session, ambient)?)
+}

@@ -1,0 +1,169 @@
+//! `encrypt`, `decrypt`, `validate` and `show`.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::{unlock, warn, written};
+use crate::cli::args::{Decrypt, Encrypt, Validate};
+use crate::cli::env;
+use crate::cli::exit;
+use crate::cli::run::Context;
+use crate::core::yaml;
+use crate::ops::OpError;
+use crate::ops::encrypt::{self, Plain};
+use crate::ops::root::CONFIG_FILE;
+use crate::ops::show::{self, Shown};
+use crate::ops::validate::{self, Valid};
+
+pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
+    let root = context.root()?;
+    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    let plain = if args.file == Path::new("-") {
+        Plain::Text(standard_input()?)
+    } else {
+        Plain::File(args.file)
+    };
+    let done = encrypt::encrypt(
+        &root,
+        &unlock(context),
+        &context.guards(),
+        plain,
+        args.output,
+        env::random::<32>,
+    )?;
+    warn(context, &done.path, &done.warnings);
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "wrote {}, revision {}",
+        done.path.display(),
+        done.revision
+    );
+    if done.is_new_key {
+        let _ = writeln!(text, "key id: {}", done.key_id);
+    }
+    Ok(written(context.shell.result(&text), exit::DONE))
+}
+
+fn standard_input() -> Result<Zeroizing<Vec<u8>>, OpError> {
+    let mut plain = Zeroizing::new(Vec::new());
+    let limit = yaml::MAX_BYTES as u64;
+    std::io::stdin()
+        .lock()
+        .take(limit + 1)
+        .read_to_end(&mut plain)
+        .map_err(|source| OpError::Read {
+            path: "standard input".into(),
+            source,
+        })?;
+    Ok(plain)
+}
+
+pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
+    let root = context.root()?;
+    let unlock = unlock(context);
+    let arrived = match &args.output {
+        Some(out) => {
+            encrypt::decrypt_to(&root, &unlock, out)?;
+            context.shell.message(&format!("wrote {}\n", out.display()));
+            true
+        }
+        None => context.shell.result_bytes(&root.decrypt(&unlock)?),
+    };
+    Ok(written(arrived, exit::DONE))
+}
+
+pub(in crate::cli) fn validate(context: &Context<'_>, args: &Validate) -> Result<u8, OpError> {
+    let root = context.root()?;
+    let valid = if args.require_encrypted {
+        validate::validate_encrypted(&root, &context.guards())?
+    } else {
+        validate::validate(&root, &unlock(context), &context.guards())?
+    };
+    warn(context, Path::new(CONFIG_FILE), &valid.config_warnings);
+    if let Some(manifest) = &valid.manifest {
+        warn(context, root.manifest_name(), &manifest.warnings);
+    }
+    let text = valid_text(&valid, root.manifest_name());
+    Ok(written(context.shell.result(&text), exit::DONE))
+}
+
+fn valid_text(valid: &Valid, manifest_name: &Path) -> String {
+    let name = manifest_name.display();
+    let mut text = format!("{CONFIG_FILE}: valid\n");
+    let _ = match &valid.manifest {
+        None => writeln!(text, "{name}: encrypted; its content was not checked"),
+        Some(manifest) => writeln!(
+            text,
+            "{name}: valid, {} entries of {} jobs, revision {}\nkey id: {}",
+            manifest.entries, manifest.jobs, manifest.revision, manifest.key_id
+        ),
+    };
+    text
+}
+
+pub(in crate::cli) fn show(context: &Context<'_>) -> Result<u8, OpError> {
+    let root = context.root()?;
+    let shown = show::show(&root, &unlock(context))?;
+    Ok(written(
+        context.shell.result(&show_text(&shown)),
+        exit::DONE,
+    ))
+}
+
+fn show_text(shown: &Shown) -> String {
+    let mut text = String::new();
+    match &shown.seal {
+        Some(seal) => {
+            let _ = writeln!(
+                text,
+                "Manifest: {} entries, revision {}, {} recipients.\n\
+                 sealed for project {} at {}\nkey id: {}",
+                shown.entries.len(),
+                seal.revision,
+                seal.recipients,
+                seal.scope.project_id,
+                seal.scope.endpoint,
+                seal.key_id
+            );
+        }
+        None => {
+            let _ = writeln!(
+                text,
+                "Manifest: {} entries, not sealed.",
+                shown.entries.len()
+            );
+        }
+    }
+    let width = shown
+        .entries
+        .iter()
+        .map(|e| e.label.len())
+        .max()
+        .unwrap_or(0);
+    for entry in &shown.entries {
+        let fields: Vec<String> = entry
+            .fields
+            .iter()
+            .map(|field| match &entry.credential {
+                Some(name) if field.as_str() == "password" => format!("password of @{name}"),
+                _ => field.to_string(),
+            })
+            .collect();
+        let job = if entry.label.starts_with(&entry.job) {
+            String::new()
+        } else {
+            format!("   {}", entry.job)
+        };
+        let _ = writeln!(
+            text,
+            "  {:width$}   {}{job}",
+            entry.label,
+            fields.join(", ")
+        );
+    }
+    text
+}

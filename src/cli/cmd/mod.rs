@@ -1,0 +1,53 @@
+//! One function for each command: arguments to a use case, its report to a
+//! view, and the exit code.
+
+pub(super) mod apply;
+pub(super) mod init;
+pub(super) mod ledger;
+pub(super) mod manifest;
+pub(super) mod plan;
+#[cfg(feature = "sim")]
+pub(super) mod sim;
+
+use age::secrecy::SecretString;
+
+use super::env;
+use super::exit;
+use super::run::Context;
+use crate::core::problem::Problem;
+use crate::ops::root::Unlock;
+use crate::view::terminal;
+
+/// How a command opens the manifest.
+pub(super) fn unlock<'a>(context: &'a Context<'_>) -> Unlock<'a> {
+    Unlock {
+        source: &context.identities,
+        ask: &ask_passphrase,
+    }
+}
+
+/// Asks for the passphrase of an identity without showing it. It is read from
+/// the terminal itself, so data on standard input is never taken for it.
+fn ask_passphrase(origin: &str) -> Option<SecretString> {
+    if !env::can_ask() {
+        return None;
+    }
+    rpassword::prompt_password(format!("Passphrase for {origin}: "))
+        .ok()
+        .map(SecretString::from)
+}
+
+/// Shows warnings beside the result.
+pub(super) fn warn(context: &Context<'_>, document: &std::path::Path, problems: &[Problem]) {
+    if !problems.is_empty() {
+        let document = document.display().to_string();
+        context
+            .shell
+            .message(&terminal::problems(&document, problems));
+    }
+}
+
+/// The code after the result was written.
+pub(super) const fn written(arrived: bool, code: u8) -> u8 {
+    if arrived { code } else { exit::FAILED }
+}

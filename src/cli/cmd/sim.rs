@@ -1,0 +1,61 @@
+//! `sim`.
+
+use crate::cli::args::Sim;
+use crate::cli::run::Context;
+use crate::files;
+use crate::ops::OpError;
+use crate::sim::{Config, Simulator, scenario};
+
+/// A scenario is a page of text.
+const MAX_SCENARIO_BYTES: u64 = 1 << 20;
+
+/// Runs until a signal ends it.
+pub(in crate::cli) fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpError> {
+    let unfit = |what: String, help| OpError::Unfit { what, help };
+    let mut config = match &args.scenario {
+        None => Config {
+            accept_any_job: true,
+            ..Config::default()
+        },
+        Some(path) => {
+            let full = context.folder.join(path);
+            let bytes =
+                files::read_limited(&full, MAX_SCENARIO_BYTES).map_err(|source| OpError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+            scenario::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
+                unfit(
+                    format!("{}: {error}", path.display()),
+                    "See examples/scenarios for what can be written there.",
+                )
+            })?
+        }
+    };
+    config.port = args.port;
+    let sim = Simulator::start(config).map_err(|error| {
+        unfit(
+            format!("the simulator cannot start: {error}"),
+            "Choose another --port, or 0 for a free one.",
+        )
+    })?;
+    let text = format!(
+        "A simulated DRS service listens at {url}\n\
+         \n\
+         export OS_TOKEN={token}\n\
+         drspass init -i key.txt --project-id {project} \\\n\
+         \x20 --endpoint {url} --auth-url {url}/v3\n\
+         \n\
+         admin token: {admin}\n\
+         It ends with Ctrl-C and forgets everything then.\n",
+        url = sim.url(),
+        token = sim.token(),
+        project = sim.project_id(),
+        admin = sim.admin_token(),
+    );
+    context.shell.result(&text);
+    // The simulator works on its own thread, and a signal ends the process.
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,154 @@
+//! The only reader of the surroundings: environment variables, clock, randomness,
+//! terminals and the machine's name.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use jiff::{Timestamp, TimestampRound, Unit};
+use zeroize::Zeroizing;
+
+use crate::core::fingerprint::Salt;
+use crate::ops::root::IdentitySource;
+
+/// The surroundings of one run.
+pub struct Env {
+    vars: BTreeMap<OsString, OsString>,
+}
+
+impl Env {
+    /// The surroundings of this process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
+    pub fn from_process() -> Self {
+        Self {
+            vars: std::env::vars_os().collect(),
+        }
+    }
+
+    /// Surroundings without any variable.
+    pub fn empty() -> Self {
+        Self {
+            vars: BTreeMap::new(),
+        }
+    }
+
+    /// The same surroundings with one more variable.
+    #[must_use]
+    pub fn with_var(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.into(), value.into());
+        self
+    }
+
+    /// A variable; one that is set but empty counts as not set.
+    pub fn var(&self, name: &str) -> Option<String> {
+        self.vars
+            .get(&OsString::from(name))
+            .and_then(|value| value.to_str())
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+    }
+
+    /// A variable that holds a secret.
+    pub fn secret_var(&self, name: &str) -> Option<Zeroizing<String>> {
+        self.var(name).map(Zeroizing::new)
+    }
+
+    fn path_var(&self, name: &str) -> Option<PathBuf> {
+        self.vars
+            .get(&OsString::from(name))
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    }
+
+    /// Where the state is kept, if the environment says so.
+    pub fn state(&self) -> Option<PathBuf> {
+        self.path_var("DRSPASS_STATE")
+    }
+
+    /// The first source of identities that is given: files named on the command
+    /// line, then `DRSPASS_IDENTITY`, then `DRSPASS_IDENTITY_KEY`, then the
+    /// default file.
+    pub fn identities(&self, named: &[PathBuf]) -> IdentitySource {
+        if !named.is_empty() {
+            return IdentitySource::Files(named.to_vec());
+        }
+        if let Some(path) = self.path_var("DRSPASS_IDENTITY") {
+            return IdentitySource::Files(vec![path]);
+        }
+        if let Some(text) = self.secret_var("DRSPASS_IDENTITY_KEY") {
+            return IdentitySource::Text(text);
+        }
+        let folder = self
+            .path_var("XDG_CONFIG_HOME")
+            .or_else(|| self.path_var("HOME").map(|home| home.join(".config")));
+        IdentitySource::Default(folder.map(|folder| folder.join("drspass").join("identity.txt")))
+    }
+
+    /// Whether colour is unwanted wherever it is not asked for.
+    pub fn no_color(&self) -> bool {
+        self.var("NO_COLOR").is_some()
+    }
+}
+
+/// The time, in UTC, to the millisecond: what is stored and shown.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the clock"
+)]
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(
+        TimestampRound::new()
+            .smallest(Unit::Millisecond)
+            .mode(jiff::RoundMode::Trunc),
+    )
+    .unwrap_or(now)
+}
+
+/// Fresh random bytes of the operating system.
+///
+/// A machine that cannot give randomness cannot keep a secret, so there is
+/// nothing to go on with.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// A fresh salt.
+pub(super) fn salt() -> Salt {
+    random()
+}
+
+/// A fresh unique text.
+pub(super) fn unique() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// The name of this machine, for the lock.
+pub(super) fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Whether somebody can be asked.
+pub(super) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Keeps decrypted text out of core files. Handlers that get a core through a
+/// pipe honour the limit of zero as well.
+pub(super) fn forbid_core_dumps() {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // Where the limit cannot be lowered there is nothing else to try.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+}

@@ -1,0 +1,14 @@
+//! The command line: it reads arguments and surroundings, calls one use case,
+//! shows its report, and chooses the exit code. Rules of the domain live elsewhere.
+
+pub mod args;
+mod cmd;
+pub mod env;
+pub mod exit;
+mod render;
+mod run;
+mod shell;
+mod usage;
+
+pub use env::Env;
+pub use run::run;

@@ -1,0 +1,164 @@
+//! One run: arguments in, exit code out.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::args::{Cli, Command, Global, LockCommand, StateCommand};
+use super::cmd;
+use super::env::{self, Env};
+use super::exit;
+use super::render;
+use super::shell::Shell;
+use super::usage;
+use crate::core::fingerprint::KeyId;
+use crate::ops::OpError;
+use crate::ops::root::{Guards, IdentitySource, Root};
+
+/// Runs drspass with `args` (the program's name first) and returns its exit code.
+///
+/// Results go to standard output, messages to standard error. Environment
+/// variables are those of `env`, so a test or an example can choose them.
+pub fn run<I, T>(args: I, env: &Env) -> u8
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error, env),
+    };
+    let shell = Shell::new(cli.global.color, env);
+    start_log(cli.global.verbose, shell);
+    env::forbid_core_dumps();
+    #[cfg(debug_assertions)]
+    if let Some(place) = env.var("DRSPASS_TEST_STOP_AT") {
+        crate::testpoint::arm(&place);
+    }
+    let context = match Context::new(&cli.global, env, shell) {
+        Ok(context) => context,
+        Err(error) => return failed(&error, shell),
+    };
+    let ended = match cli.command {
+        Command::Init(args) => cmd::init::run(&context, args),
+        Command::Encrypt(args) => cmd::manifest::encrypt(&context, args),
+        Command::Decrypt(args) => cmd::manifest::decrypt(&context, &args),
+        Command::Validate(args) => cmd::manifest::validate(&context, &args),
+        Command::Show => cmd::manifest::show(&context),
+        Command::Plan(args) => cmd::plan::run(&context, args),
+        Command::Apply(args) => cmd::apply::run(&context, args),
+        Command::State(StateCommand::List) => cmd::ledger::list(&context),
+        Command::Lock(LockCommand::Show) => cmd::ledger::lock(&context),
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => cmd::sim::run(&context, &args),
+    };
+    ended.unwrap_or_else(|error| failed(&error, shell))
+}
+
+/// What every command has at hand.
+pub(super) struct Context<'a> {
+    pub(super) env: &'a Env,
+    pub(super) shell: Shell,
+    pub(super) folder: PathBuf,
+    pub(super) state: Option<PathBuf>,
+    pub(super) identity_files: Vec<PathBuf>,
+    pub(super) identities: IdentitySource,
+    pub(super) ca_file: Option<PathBuf>,
+    trusted_hosts: Vec<String>,
+    expect_key_id: Option<KeyId>,
+}
+
+impl<'a> Context<'a> {
+    fn new(global: &Global, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
+        let expected = global
+            .expect_key_id
+            .clone()
+            .or_else(|| env.var("DRSPASS_EXPECT_KEY_ID"));
+        let expect_key_id = match expected {
+            Some(text) => Some(KeyId::parse(&text).ok_or_else(|| OpError::Unfit {
+                what: "the expected key id is not 32 lower-case hexadecimal digits".to_owned(),
+                help: "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
+            })?),
+            None => None,
+        };
+        let mut trusted_hosts = global.trust_host.clone();
+        if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
+            trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
+        }
+        Ok(Self {
+            env,
+            shell,
+            folder: global.directory.clone().unwrap_or_else(|| ".".into()),
+            state: global.state.clone().or_else(|| env.state()),
+            identity_files: global.identity.clone(),
+            identities: env.identities(&global.identity),
+            ca_file: global.ca_file.clone(),
+            trusted_hosts,
+            expect_key_id,
+        })
+    }
+
+    /// The root folder of this run, after warnings about its configuration.
+    pub(super) fn root(&self) -> Result<Root, OpError> {
+        Root::locate(&self.folder, self.state.as_deref())
+    }
+
+    /// What the user accepts.
+    pub(super) fn guards(&self) -> Guards {
+        Guards {
+            trusted_hosts: self.trusted_hosts.clone(),
+            expect_key_id: self.expect_key_id.clone(),
+            allow_rollback: false,
+            accept_new_key: false,
+        }
+    }
+}
+
+fn failed(error: &OpError, shell: Shell) -> u8 {
+    shell.message(&render::error(error, shell.messages));
+    exit::for_error(error)
+}
+
+/// Help and version are results; everything else is a wrong command line, which
+/// must not share a code with pending changes.
+fn not_parsed(error: &clap::Error, env: &Env) -> u8 {
+    let shell = Shell::new(super::args::When::Auto, env);
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            shell.result(&error.to_string());
+            exit::DONE
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            shell.message(&error.to_string());
+            exit::USAGE
+        }
+        _ => {
+            shell.message(&usage::explain(error));
+            exit::USAGE
+        }
+    }
+}
+
+/// Starts the log on standard error. Only drspass speaks: what libraries log at
+/// their finest may hold bytes of a request.
+fn start_log(verbose: u8, shell: Shell) {
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(shell.messages == crate::view::terminal::Colour::On);
+    // A second run in one process keeps the log of the first.
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(Targets::new().with_target("drspass", level))
+        .try_init();
+}

@@ -1,0 +1,76 @@
+//! The two streams. Standard output carries the result and nothing else;
+//! everything around it goes to standard error. A closed stream never stops a
+//! run: what is done matters more than who reads about it.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::args::When;
+use super::env::Env;
+use crate::core::report::Event;
+use crate::view::terminal::Colour;
+
+/// How this run writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shell {
+    /// Colour of the result.
+    pub(super) result: Colour,
+    /// Colour of messages.
+    pub(super) messages: Colour,
+    progress: bool,
+}
+
+impl Shell {
+    pub(super) fn new(when: When, env: &Env) -> Self {
+        let colour = |is_terminal: bool| match when {
+            When::Always => Colour::On,
+            When::Never => Colour::Off,
+            When::Auto if is_terminal && !env.no_color() => Colour::On,
+            When::Auto => Colour::Off,
+        };
+        Self {
+            result: colour(io::stdout().is_terminal()),
+            messages: colour(io::stderr().is_terminal()),
+            progress: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes the result. Returns whether all of it arrived or nobody reads it;
+    /// a full disk behind a redirection is a failure, a closed pipe is none.
+    pub(super) fn result(self, text: &str) -> bool {
+        self.result_bytes(text.as_bytes())
+    }
+
+    /// As [`Shell::result`], for bytes.
+    pub(super) fn result_bytes(self, bytes: &[u8]) -> bool {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(bytes).and_then(|()| out.flush());
+        match written {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
+            Err(error) => {
+                self.message(&format!("error: cannot write the result: {error}\n"));
+                false
+            }
+        }
+    }
+
+    /// Writes a message for a person.
+    pub(super) fn message(self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+    }
+
+    /// Shows how far a run is, on a terminal only.
+    pub(super) fn progress(self, event: &Event) {
+        match event {
+            Event::Stopping(_) => self.message(
+                "\nStopping: nothing new is sent; waiting up to 5 s for answers in flight.\n",
+            ),
+            Event::Answered { settled, entries } if self.progress => {
+                let end = if settled == entries { "\n" } else { "" };
+                self.message(&format!("\r{settled} of {entries} entries answered{end}"));
+            }
+            Event::Answered { .. } | Event::Started { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Rules for single values of the configuration. Each gives nothing for a value
+//! that breaks it; the words about it stand where it is read.
+
+use std::time::Duration;
+
+use super::{PathText, Percent};
+
+/// The project's id stands in the path of every request, so nothing that could
+/// change the path is taken (design section 2.1).
+pub(crate) fn is_project_id(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
+}
+
+/// A first look at the address of a service; which hosts are trusted is decided
+/// where it is used.
+pub(crate) fn is_address(text: &str) -> bool {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let fits = |b: u8| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>' | b'@');
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && host.bytes().all(fits))
+}
+
+/// Whether a value looks as if its writer expected it to be filled in.
+pub(super) fn is_to_be_expanded(text: &str) -> bool {
+    text.contains('$') || text.contains("{{")
+}
+
+pub(super) fn is_region(text: &str) -> bool {
+    is_project_id(text)
+}
+
+/// Why a path is not taken.
+pub(super) fn path(text: &str) -> Result<PathText, &'static str> {
+    if text.chars().any(char::is_control) {
+        return Err("holds a control character");
+    }
+    let is_drive = text.as_bytes().get(1) == Some(&b':');
+    if text.starts_with(['/', '\\', '~']) || is_drive {
+        return Err("is not relative to the folder of the configuration");
+    }
+    let parts = || text.split(['/', '\\']);
+    if parts().any(|part| part == "..") {
+        return Err("leaves the folder of the configuration");
+    }
+    match parts().next_back() {
+        None | Some("" | ".") => Err("does not name a file"),
+        Some(_) => Ok(PathText(text.to_owned())),
+    }
+}
+
+/// A whole number and one of the units ms, s, m, h; more than nothing and at
+/// most a day.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return None,
+    };
+    let duration = Duration::from_millis(number.checked_mul(milliseconds)?);
+    (duration > Duration::ZERO && duration <= Duration::from_secs(24 * 60 * 60)).then_some(duration)
+}
+
+/// A whole number up to 100 and a percent sign.
+pub(super) fn percent(text: &str) -> Option<Percent> {
+    let digits = text.strip_suffix('%')?;
+    let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: u8 = digits.parse().ok().filter(|_| is_number)?;
+    (number <= 100).then_some(Percent(number))
+}
+
+/// What a recipient is compared by: its type and key, without the comment that
+/// may follow an ssh key.
+pub fn recipient_key(recipient: &str) -> String {
+    let words: Vec<&str> = recipient.split_ascii_whitespace().take(2).collect();
+    match words.as_slice() {
+        [kind, key] if kind.starts_with("ssh-") => format!("{kind} {key}"),
+        _ => recipient.trim().to_owned(),
+    }
+}
+
+/// What is wrong with a recipient, and what to do.
+/// Whether the key itself is sound shows when something is encrypted to it.
+pub(super) fn refuse_recipient(text: &str) -> Option<(&'static str, &'static str)> {
+    const HELP: &str = "Use age1…, ssh-ed25519 or ssh-rsa.";
+    if text.chars().any(char::is_control) {
+        return Some(("holds a line break or another control character", HELP));
+    }
+    if text.trim() != text {
+        return Some(("has a blank at its start or end", "Remove the blank."));
+    }
+    let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let upper = kind.to_ascii_uppercase();
+    if upper.starts_with("AGE-SECRET-KEY-") || upper.starts_with("-----BEGIN") {
+        return Some((
+            "is a private key, which must not stand here",
+            "Replace the key pair: this file is not encrypted. Name the public key, age1….",
+        ));
+    }
+    if kind.starts_with("age1") && rest.is_empty() {
+        return None;
+    }
+    match kind {
+        "ssh-ed25519" | "ssh-rsa" if !rest.trim().is_empty() => None,
+        "ssh-ed25519" | "ssh-rsa" => {
+            Some(("is an ssh key without its key", "Copy the whole line."))
+        }
+        _ if kind.starts_with("ecdsa-") => {
+            Some(("is an ecdsa key, which cannot be encrypted to", HELP))
+        }
+        _ if kind.starts_with("sk-") => Some((
+            "is the key of a security key, which cannot be encrypted to",
+            HELP,
+        )),
+        "ssh-dss" => Some(("is a DSA key, which cannot be encrypted to", HELP)),
+        _ => Some(("is of a kind that cannot be encrypted to", HELP)),
+    }
+}

@@ -1,0 +1,133 @@
+//! The manifest: which password each endpoint of each job shall have.
+//!
+//! It owns the meaning of the decrypted document (design section 2.2): every
+//! problem is found in one reading, secrets are taken exactly as they are
+//! written, and what is doubtful is refused or warned of. It refuses to open
+//! files, to decrypt, and to repeat any text of the document in a problem.
+
+mod draft;
+mod kerberos;
+mod read;
+mod seal;
+mod sealed;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::sync::Arc;
+
+use super::fingerprint::{Field, FingerprintKey, Scope};
+use super::job::{EntryKey, JobId};
+use super::problem::Checked;
+use super::secret::Secret;
+use super::yaml::Reader;
+
+pub use seal::{seal, skeleton};
+
+/// The largest single value, in bytes. Longer ones are refused, never cut.
+pub const MAX_VALUE_BYTES: usize = 128 * 1024;
+
+/// Everything that the document says, in its order.
+#[derive(Debug)]
+pub struct Manifest {
+    /// What binds the document to its readers, its service and its project.
+    /// Absent only in a document that was not encrypted yet.
+    pub sealed: Option<Sealed>,
+    jobs: Vec<Job>,
+    assignments: Vec<Assignment>,
+}
+
+/// The part of the document that only the tool writes (design section 2.2,
+/// "What sealing buys").
+#[derive(Debug)]
+pub struct Sealed {
+    /// The proof that a reader wrote this manifest.
+    pub fingerprint_key: FingerprintKey,
+    /// The only service and project that the passwords may be sent to.
+    pub scope: Scope,
+    /// The only identity service that is asked for a login.
+    pub auth_url: String,
+    /// To whom the document is encrypted, as written in the configuration.
+    pub recipients: Vec<String>,
+    /// Counts the writes of the document.
+    pub revision: u64,
+}
+
+/// A job as the document lists it.
+#[derive(Debug)]
+pub struct Job {
+    /// Its id at the service.
+    pub id: JobId,
+    /// Its name in this manifest, unique and never of the shape of an id.
+    pub name: Option<Box<str>>,
+}
+
+/// What one endpoint shall have.
+#[derive(Debug)]
+pub struct Assignment {
+    /// Which endpoint.
+    pub key: EntryKey,
+    /// How it is shown: the job's name, or else its id, a slash, the endpoint.
+    pub label: String,
+    /// The password, shared by all endpoints that use one credential.
+    pub password: Arc<Secret>,
+    /// The credential that the password comes from.
+    pub credential: Option<Arc<str>>,
+    /// The kerberos fields that are given, in the order of [`Field::KERBEROS`].
+    pub kerberos: Vec<(Field, Secret)>,
+}
+
+impl Assignment {
+    /// Every field with its value: the password, then kerberos.
+    pub fn values(&self) -> impl Iterator<Item = (Field, &Secret)> {
+        std::iter::once((Field::Password, self.password.as_ref()))
+            .chain(self.kerberos.iter().map(|(field, value)| (*field, value)))
+    }
+
+    /// The most bytes that it can take in a request. They tell the length of
+    /// secrets, so they serve to cut batches and are never shown.
+    pub(crate) fn max_json_bytes(&self) -> usize {
+        // Names, punctuation and the job's id together take less than this.
+        const FRAME_BYTES: usize = 512;
+        FRAME_BYTES
+            + self
+                .values()
+                .map(|(_, value)| value.max_json_bytes())
+                .sum::<usize>()
+    }
+
+    /// What [`super::batch::split`] needs to know of it.
+    pub(crate) fn batch_item(&self) -> (EntryKey, usize) {
+        (self.key.clone(), self.max_json_bytes())
+    }
+}
+
+impl Manifest {
+    /// What every listed endpoint shall have: jobs in the order of the document,
+    /// a job's source before its destination.
+    pub fn assignments(&self) -> &[Assignment] {
+        &self.assignments
+    }
+
+    /// All jobs in the order of the document, also those without an endpoint.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+}
+
+/// Whether a document without its `sealed` part is good enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    /// It was decrypted: only a sealed manifest counts.
+    Required,
+    /// It is about to be encrypted: the tool will seal it.
+    Optional,
+}
+
+/// Reads the text of a manifest and finds all its problems at once, in the order
+/// of the text.
+pub fn parse(text: &str, sealing: Sealing) -> Checked<Manifest> {
+    let mut yaml = Reader::new(text);
+    let manifest = read::manifest(&mut yaml, sealing);
+    yaml.finish(manifest)
+}

@@ -1,0 +1,216 @@
+//! How single secrets are taken, doubted or refused.
+
+use super::{parse, problems, read, source};
+use crate::core::manifest::{MAX_VALUE_BYTES, Sealing};
+
+/// What is found at the password when it is written as `written`.
+fn at_password(written: &str) -> Vec<String> {
+    let found = problems(&source(&format!("password: {written}")));
+    let path = "jobs.25df459d-a37c-41b9-bc2b-8c00ba32jb52.source.password: ";
+    found
+        .iter()
+        .map(|line| {
+            let (place, what) = line.split_once(path).unwrap_or(("", line));
+            let kind = place.split(' ').next().unwrap_or_default();
+            format!("{kind}: {what}")
+        })
+        .collect()
+}
+
+#[test]
+fn plain_passwords_are_refused_whatever_they_look_like() {
+    let plain = "error: an unquoted value";
+    let typed = "error: an unquoted value that can be read as a number, a date or a switch";
+    let comment = "error: an unquoted value is followed by a comment";
+    for (written, expected) in [
+        ("hunter2", plain),
+        ("blue#42", plain),
+        ("$HOME", plain),
+        ("-tr0ub4-x", plain),
+        (
+            "0417523",
+            "error: an unquoted number loses its leading zero",
+        ),
+        ("no", typed),
+        ("On", typed),
+        ("y", typed),
+        ("True", typed),
+        ("1e5", typed),
+        ("2024-01-01", typed),
+        ("~", "error: has no value"),
+        ("null", "error: has no value"),
+        ("", "error: has no value"),
+        ("blue #42 door", comment),
+        ("#42", comment),
+        ("[a]", "error: is not a text"),
+        ("{a: b}", "error: is not a text"),
+        ("*a", "error: aliases are not supported"),
+        ("&a \"b\"", "error: anchors are not supported"),
+        ("!!str b", "error: tags are not supported"),
+    ] {
+        assert_eq!(at_password(written), [expected], "{written:?}");
+    }
+}
+
+#[test]
+fn quoted_passwords_are_taken_letter_for_letter() {
+    for (written, expected) in [
+        ("\"0417523\"", "0417523"),
+        ("'no'", "no"),
+        ("\"~\"", "~"),
+        ("'null'", "null"),
+        ("\"blue #42 door\" # comment", "blue #42 door"),
+        ("\"-tr0ub4-x\"", "-tr0ub4-x"),
+        ("\"$HOME\"", "$HOME"),
+        ("'${X:-y}'", "${X:-y}"),
+        ("\"%41%25\"", "%41%25"),
+        ("'{{ a }}'", "{{ a }}"),
+        ("'back\\slash'", "back\\slash"),
+        ("\"back\\\\slash\"", "back\\slash"),
+        ("'both''\"quotes'", "both'\"quotes"),
+        ("</script>'", ""),
+        ("\"</script>\"", "</script>"),
+        ("|-\n  block: #text", "block: #text"),
+        (">-\n  folded\n  text", "folded text"),
+        ("*", ""),
+    ] {
+        if expected.is_empty() {
+            assert!(
+                parse(&source(&format!("password: {written}")), Sealing::Optional)
+                    .value
+                    .is_none()
+            );
+            continue;
+        }
+        assert_eq!(at_password(written), [""; 0], "{written:?}");
+        let manifest = read(&source(&format!("password: {written}")));
+        assert_eq!(manifest.assignments()[0].password.expose(), expected);
+    }
+}
+
+#[test]
+fn quoted_passwords_that_cannot_be_meant_are_refused() {
+    let placeholder = "error: is a placeholder";
+    for (written, expected) in [
+        ("\"\"", "error: is empty"),
+        ("|\n  text", "error: ends in a line break"),
+        (">\n  text", "error: ends in a line break"),
+        ("\"text\\n\"", "error: ends in a line break"),
+        ("\"ab\\0cd\"", "error: has a NUL character at character 3"),
+        ("\"********\"", placeholder),
+        ("'*'", placeholder),
+        (
+            "CHANGEME # quote",
+            "error: an unquoted value is followed by a comment",
+        ),
+        ("\"ChangeMe\"", placeholder),
+        ("\"REDACTED\"", placeholder),
+        ("\"<password>\"", placeholder),
+    ] {
+        assert_eq!(at_password(written), [expected], "{written:?}");
+    }
+}
+
+#[test]
+fn doubtful_passwords_are_taken_unchanged_with_a_warning_that_tells_no_length() {
+    let ascii = "warning: has characters outside ASCII";
+    for (written, value, expected) in [
+        (
+            "\" pine tree  \"",
+            " pine tree  ",
+            &["warning: has a blank at its start and at its end"][..],
+        ),
+        ("\" pine\"", " pine", &["warning: has a blank at its start"]),
+        ("'pine '", "pine ", &["warning: has a blank at its end"]),
+        ("\"caf\u{e9}\"", "caf\u{e9}", &[ascii]),
+        ("\"cafe\u{301}\"", "cafe\u{301}", &[ascii]),
+        (
+            "\"zero\u{200b}width\u{a0}\"",
+            "zero\u{200b}width\u{a0}",
+            &[
+                "warning: has characters that cannot be seen: U+200B at character 5, U+00A0 at the end",
+            ],
+        ),
+        (
+            "\"be\\u0007ll\"",
+            "be\u{7}ll",
+            &["warning: has characters that cannot be seen: U+0007 at character 3"],
+        ),
+        (
+            "\"a\\nb\"",
+            "a\nb",
+            &["warning: has characters that cannot be seen: U+000A at character 2"],
+        ),
+        (
+            "\"\\uFEFFa\u{202e}b\u{fe0f}c\"",
+            "\u{feff}a\u{202e}b\u{fe0f}c",
+            &[
+                "warning: has characters that cannot be seen: U+FEFF at character 1, \
+               U+202E at character 3, U+FE0F at character 5",
+            ],
+        ),
+    ] {
+        assert_eq!(at_password(written), expected, "{written:?}");
+        let manifest = read(&source(&format!("password: {written}")));
+        assert_eq!(manifest.assignments()[0].password.expose(), value);
+    }
+}
+
+#[test]
+fn long_passwords_are_taken_whole_up_to_a_stated_limit() {
+    let longest = "x".repeat(MAX_VALUE_BYTES);
+    let text = source(&format!("password: \"{longest}\""));
+    assert_eq!(read(&text).assignments()[0].password.expose(), longest);
+    assert_eq!(
+        at_password(&format!("\"{longest}x\"")),
+        ["error: is longer than 128 KiB"]
+    );
+}
+
+#[test]
+fn kerberos_values_follow_their_own_rules() {
+    for (lines, expected) in [
+        ("domain_name: REALM", Some("domain_name: an unquoted value")),
+        ("domain_name: \"REALM\"", None),
+        (
+            "domain_name: |\n    REALM",
+            Some("domain_name: ends in a line break"),
+        ),
+        ("user_principal: \"\"", Some("user_principal: is empty")),
+        ("krb5_conf_file: |\n    [libdefaults]\n    \ta = b", None),
+        (
+            "krb5_conf_file: \"a\\0\"",
+            Some("krb5_conf_file: has a NUL character at character 2"),
+        ),
+        ("key_tab_file: \"BQIAAP8=\"", None),
+        (
+            "key_tab_file: \"BQIAAP8\"",
+            Some("key_tab_file: is not base64"),
+        ),
+        (
+            "key_tab_file: \"BQIA_-8=\"",
+            Some("key_tab_file: is not base64"),
+        ),
+        (
+            "key_tab_file: \"BQIA AP8=\"",
+            Some("key_tab_file: is not base64"),
+        ),
+        (
+            "key_tab_file: |\n    BQIAAP8=",
+            Some("key_tab_file: ends in a line break"),
+        ),
+        (
+            "key_tab_file: |-\n    BQIA\n    AP8=",
+            Some("key_tab_file: is not base64"),
+        ),
+    ] {
+        let found = problems(&source(&format!("password: \"a\"\nkerberos:\n  {lines}")));
+        match expected {
+            None => assert_eq!(found, [""; 0], "{lines}"),
+            Some(expected) => {
+                assert_eq!(found.len(), 1, "{lines}: {found:?}");
+                assert!(found[0].ends_with(expected), "{lines}: {found:?}");
+            }
+        }
+    }
+}

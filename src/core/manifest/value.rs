@@ -1,0 +1,203 @@
+//! Values that must stay secret: how they have to be written, what is refused,
+//! and what is taken but warned of. Nothing here trims or changes a value, and
+//! no problem tells its text or its length.
+
+use std::fmt::Write as _;
+use std::mem;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::MAX_VALUE_BYTES;
+use crate::core::problem::Position;
+use crate::core::secret::Secret;
+use crate::core::yaml::{Node, Path, Read, Reader, Scalar, is_hard_to_see, reads_as_other_type};
+
+/// How many characters that cannot be seen are listed for one value.
+const MAX_LISTED: usize = 8;
+
+/// Words that stand where a secret was taken out or not yet put in.
+const PLACEHOLDERS: &[&str] = &[
+    "changeme",
+    "change-me",
+    "change_me",
+    "redacted",
+    "<redacted>",
+    "[redacted]",
+    "<password>",
+    "<secret>",
+    "(sensitive)",
+    "(sensitive value)",
+];
+
+/// What kind of text a secret is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One line, like a password.
+    Line,
+    /// A text file, which has line breaks and may end in one.
+    File,
+    /// A binary file as base64 text, sent as it is written.
+    Base64,
+}
+
+/// Reads a secret. Nothing is returned for a value that was refused.
+pub(super) fn secret<'t>(
+    yaml: &mut Reader<'t>,
+    node: Node<'t>,
+    path: &Path<'_>,
+    kind: Kind,
+) -> Read<Option<Secret>> {
+    let scalar = match node {
+        Node::Scalar(scalar) => scalar,
+        node => {
+            yaml.wrong_kind(node, path, "is not a text", "Write one text, in quotes.")?;
+            return Ok(None);
+        }
+    };
+    let at = scalar.at;
+    if scalar.is_plain {
+        let (what, help) = plain(yaml.document(), &scalar);
+        yaml.error(path, Some(at), what, help)?;
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(scalar.text.into_owned());
+    if let Some((what, help)) = refusal(&text, kind) {
+        yaml.error(path, Some(at), what, help)?;
+        return Ok(None);
+    }
+    warn(yaml, path, at, &text, kind);
+    Ok(Some(Secret::new(mem::take(&mut *text))))
+}
+
+/// Why a value without quotes is refused: other readers see something else.
+fn plain(document: &str, scalar: &Scalar<'_>) -> (&'static str, &'static str) {
+    const HELP: &str = "Quote it, so that every reader takes exactly what is written.";
+    let after = document.get(scalar.bytes.end..).unwrap_or_default();
+    // The place of an absent value is that of the colon before it.
+    let is_followed_by_comment = after.trim_start_matches([':', ' ', '\t']).starts_with('#');
+    let digits = scalar.text.bytes().all(|b| b.is_ascii_digit());
+    let what = if is_followed_by_comment {
+        return (
+            "an unquoted value is followed by a comment",
+            "Quote the whole value if the `#` belongs to it.",
+        );
+    } else if scalar.is_null() {
+        return (
+            "has no value",
+            "Write the value in quotes; remove the key if there is none.",
+        );
+    } else if digits && scalar.text.starts_with('0') && scalar.text.len() > 1 {
+        "an unquoted number loses its leading zero"
+    } else if reads_as_other_type(&scalar.text) {
+        "an unquoted value that can be read as a number, a date or a switch"
+    } else {
+        "an unquoted value"
+    };
+    (what, HELP)
+}
+
+/// Why a quoted value cannot be meant.
+fn refusal(text: &str, kind: Kind) -> Option<(String, &'static str)> {
+    if text.is_empty() {
+        return Some(("is empty".to_owned(), "Write the value in quotes."));
+    }
+    if text.len() > MAX_VALUE_BYTES {
+        let what = format!("is longer than {} KiB", MAX_VALUE_BYTES / 1024);
+        return Some((what, "Values are sent whole or not at all; shorten it."));
+    }
+    if let Some(place) = text.chars().position(|c| c == '\0') {
+        return Some((
+            format!("has a NUL character at character {}", place + 1),
+            "Remove it: databases end a text there.",
+        ));
+    }
+    let is_placeholder = text.bytes().all(|b| b == b'*')
+        || PLACEHOLDERS
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(text.trim()));
+    if is_placeholder {
+        return Some((
+            "is a placeholder".to_owned(),
+            "Write the real value in quotes.",
+        ));
+    }
+    if kind != Kind::File && text.ends_with(['\n', '\r']) {
+        return Some((
+            "ends in a line break".to_owned(),
+            "Use `|-` instead of `|`, or quotes.",
+        ));
+    }
+    // The decoded bytes are a keytab, so they are wiped too.
+    if kind == Kind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {
+        return Some((
+            "is not base64".to_owned(),
+            "Write the file's base64 text on one line, as `base64 -w0 FILE` prints it.",
+        ));
+    }
+    None
+}
+
+/// Points at what an editor or a copy may have put in unseen.
+fn warn(yaml: &mut Reader<'_>, path: &Path<'_>, at: Position, text: &str, kind: Kind) {
+    let is_ordinary = |b: u8| b.is_ascii_graphic() || b == b' ';
+    let blank = |c: char| c == ' ' || c == '\t';
+    let (starts, ends) = (text.starts_with(blank), text.ends_with(blank));
+    if kind != Kind::File && (starts || ends) {
+        let what = match (starts, ends) {
+            (true, true) => "has a blank at its start and at its end",
+            (true, false) => "has a blank at its start",
+            _ => "has a blank at its end",
+        };
+        let help = "It is sent with its blanks; remove them if they are not meant.";
+        yaml.warning(path, Some(at), what, help);
+    }
+    if text.bytes().all(is_ordinary) {
+        return;
+    }
+    if let Some(list) = list_unseen(text, kind) {
+        let what = format!("has characters that cannot be seen: {list}");
+        let help = "It is sent with them; remove them if they are not meant.";
+        yaml.warning(path, Some(at), what, help);
+    }
+    if text.chars().any(|c| !c.is_ascii() && !is_unseen(c, kind)) {
+        let what = "has characters outside ASCII";
+        let help = "It is sent as written: composed and decomposed letters differ.";
+        yaml.warning(path, Some(at), what, help);
+    }
+}
+
+fn is_unseen(c: char, kind: Kind) -> bool {
+    match c {
+        '\n' | '\r' | '\t' => kind != Kind::File,
+        c => c.is_control() || is_hard_to_see(c),
+    }
+}
+
+/// Code points and positions of what cannot be seen. One at the end is said to
+/// be there, since its position would tell the length.
+fn list_unseen(text: &str, kind: Kind) -> Option<String> {
+    let visible_end = text.trim_end_matches(|c| is_unseen(c, kind)).len();
+    let mut list = String::new();
+    let mut listed = 0;
+    for (place, (byte, c)) in text.char_indices().enumerate() {
+        if !is_unseen(c, kind) {
+            continue;
+        }
+        if listed == MAX_LISTED {
+            list.push_str(", and more");
+            break;
+        }
+        let comma = if listed == 0 { "" } else { ", " };
+        listed += 1;
+        // Writing to a string does not fail.
+        let _ = write!(list, "{comma}U+{:04X}", u32::from(c));
+        let _ = if byte >= visible_end {
+            write!(list, " at the end")
+        } else {
+            write!(list, " at character {}", place + 1)
+        };
+    }
+    (listed > 0).then_some(list)
+}

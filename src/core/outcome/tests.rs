@@ -1,0 +1,295 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::job::JobId;
+
+const CODE: Token = Token::from_static("DRS.M00304");
+
+fn key(job: &str, endpoint: Endpoint) -> EntryKey {
+    EntryKey {
+        job: JobId::parse(job).unwrap(),
+        endpoint,
+    }
+}
+
+fn so(job: &str) -> EntryKey {
+    key(job, Endpoint::Source)
+}
+
+fn ta(job: &str) -> EntryKey {
+    key(job, Endpoint::Destination)
+}
+
+fn refusal(code: Token) -> Refusal {
+    Refusal {
+        kind: RefusalKind::JobState,
+        code,
+        request_id: None,
+        text: None,
+        advice: None,
+    }
+}
+
+fn failed() -> Verdict {
+    Verdict::Failed(refusal(CODE))
+}
+
+fn result(key: &EntryKey, verdict: Verdict) -> EntryResult {
+    EntryResult {
+        job: Token::parse(key.job.as_str()),
+        endpoint: Some(key.endpoint),
+        verdict,
+    }
+}
+
+fn per_entry(results: Vec<EntryResult>) -> Reply {
+    Reply::PerEntry {
+        results,
+        announced: None,
+        request_id: None,
+    }
+}
+
+#[test]
+fn results_in_another_order_find_their_entries() {
+    let sent = [so("j1"), ta("j1"), so("j2")];
+    let reply = per_entry(vec![
+        result(&sent[2], Verdict::Success),
+        result(&sent[1], failed()),
+        result(&sent[0], Verdict::Success),
+    ]);
+    let matched = match_results(&sent, &reply);
+    assert_eq!(
+        matched.outcomes,
+        [
+            Outcome::Applied,
+            Outcome::Refused(refusal(CODE)),
+            Outcome::Applied
+        ]
+    );
+    assert_eq!(matched.findings, []);
+}
+
+#[test]
+fn a_missing_result_leaves_its_entry_in_doubt() {
+    let sent = [so("j1"), ta("j1"), so("j2")];
+    let reply = Reply::PerEntry {
+        results: vec![
+            result(&sent[0], Verdict::Success),
+            result(&sent[1], Verdict::Success),
+        ],
+        announced: Some(3),
+        request_id: None,
+    };
+    let matched = match_results(&sent, &reply);
+    assert_eq!(matched.outcomes[2], Outcome::InDoubt(Doubt::NoResult));
+    assert_eq!(
+        matched.findings,
+        [
+            Finding::NoResult(so("j2")),
+            Finding::CountDiffers {
+                announced: 3,
+                listed: 2
+            }
+        ]
+    );
+}
+
+#[test]
+fn foreign_and_unreadable_results_are_never_taken_by_position() {
+    let sent = [so("j1"), ta("j1")];
+    let mut results = vec![result(&so("j9"), Verdict::Success)];
+    results.push(EntryResult {
+        job: None,
+        endpoint: Some(Endpoint::Source),
+        verdict: Verdict::Success,
+    });
+    results.push(EntryResult {
+        endpoint: None,
+        ..result(&sent[0], Verdict::Success)
+    });
+    let matched = match_results(&sent, &per_entry(results));
+    assert_eq!(matched.outcomes, vec![Outcome::InDoubt(Doubt::NoResult); 2]);
+    let said: Vec<String> = matched.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "no result was returned for j1/source",
+            "no result was returned for j1/destination",
+            "a result came for an entry that was not sent: j9/source",
+            "a result came for an entry that was not sent: unreadable id/source",
+            "a result for job j1 names no endpoint",
+        ]
+    );
+}
+
+#[test]
+fn doubled_results_settle_nothing_even_if_they_agree() {
+    let sent = [so("j1")];
+    for (verdicts, said) in [
+        ([Verdict::Success, Verdict::Success], "which agree"),
+        ([failed(), failed()], "which agree"),
+        ([Verdict::Success, failed()], "which disagree"),
+        ([Verdict::Odd, Verdict::Odd], "which disagree"),
+    ] {
+        let results = verdicts.map(|verdict| result(&sent[0], verdict)).to_vec();
+        let matched = match_results(&sent, &per_entry(results));
+        assert_eq!(matched.outcomes, [Outcome::InDoubt(Doubt::DoubledResult)]);
+        assert!(matched.findings[0].to_string().ends_with(said));
+    }
+}
+
+#[test]
+fn an_odd_result_is_no_success() {
+    let sent = [so("j1")];
+    let matched = match_results(&sent, &per_entry(vec![result(&sent[0], Verdict::Odd)]));
+    assert_eq!(matched.outcomes, [Outcome::InDoubt(Doubt::OddResult)]);
+    assert_eq!(matched.findings, [Finding::OddResult(so("j1"))]);
+}
+
+#[test]
+fn a_reply_to_the_whole_request_is_the_outcome_of_every_entry() {
+    let sent = [so("j1"), so("j2")];
+    for (reply, outcome) in [
+        (
+            Reply::Refused(refusal(CODE)),
+            Outcome::Refused(refusal(CODE)),
+        ),
+        (
+            Reply::TurnedAway(refusal(CODE)),
+            Outcome::Refused(refusal(CODE)),
+        ),
+        (
+            Reply::LoginRefused(refusal(CODE)),
+            Outcome::NotSent(NotSent::LoginRefused(CODE)),
+        ),
+        (
+            Reply::Lost(Doubt::ServerError),
+            Outcome::InDoubt(Doubt::ServerError),
+        ),
+        (Reply::NoConnection, Outcome::NotSent(NotSent::NoConnection)),
+    ] {
+        let matched = match_results(&sent, &reply);
+        assert_eq!(matched.outcomes, vec![outcome; 2]);
+        assert_eq!(matched.findings, []);
+    }
+}
+
+#[test]
+fn after_a_lost_answer_only_a_success_counts() {
+    let sent = [so("j1"), ta("j1"), so("j2")];
+    let reply = Reply::AfterLoss(Box::new(per_entry(vec![
+        result(&sent[0], Verdict::Success),
+        result(&sent[1], failed()),
+    ])));
+    let matched = match_results(&sent, &reply);
+    assert_eq!(
+        matched.outcomes,
+        [
+            Outcome::Applied,
+            Outcome::InDoubt(Doubt::AnswerLost),
+            Outcome::InDoubt(Doubt::NoResult)
+        ]
+    );
+    assert_eq!(
+        matched.findings[0].to_string(),
+        "the answer for j1/destination was lost and its repetition refused: DRS.M00304"
+    );
+    for reply in [
+        Reply::NoConnection,
+        Reply::Refused(refusal(CODE)),
+        Reply::LoginRefused(refusal(CODE)),
+    ] {
+        let refuses_login = matches!(reply, Reply::LoginRefused(_));
+        let reply = Reply::AfterLoss(Box::new(reply));
+        assert_eq!(reply.login_refusal().is_some(), refuses_login);
+        assert!(!reply.may_be_split());
+        assert_eq!(
+            match_results(&sent, &reply).outcomes,
+            vec![Outcome::InDoubt(Doubt::AnswerLost); 3]
+        );
+    }
+}
+
+#[test]
+fn a_flood_of_foreign_results_is_counted_and_not_listed() {
+    let results = vec![result(&so("j9"), Verdict::Success); 50];
+    let matched = match_results(&[so("j1")], &per_entry(results));
+    assert_eq!(matched.findings.len(), 1 + MAX_FOREIGN + 1);
+    assert_eq!(matched.findings.last(), Some(&Finding::MoreForeign(40)));
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        3 => Just(Verdict::Success),
+        1 => Just(failed()),
+        1 => Just(Verdict::Odd)
+    ]
+}
+
+fn some_result() -> impl Strategy<Value = EntryResult> {
+    let job = proptest::option::weighted(0.9, 0..5_u8);
+    let endpoint = proptest::option::weighted(0.9, any::<bool>());
+    (job, endpoint, verdict()).prop_map(|(job, endpoint, verdict)| EntryResult {
+        job: job.and_then(|job| Token::parse(&format!("j{job}"))),
+        endpoint: endpoint.map(|i| Endpoint::ALL[usize::from(i)]),
+        verdict,
+    })
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let results = proptest::collection::vec(some_result(), 0..12);
+    let announced = proptest::option::of(0..12_u64);
+    let per_entry = (results, announced).prop_map(|(results, announced)| Reply::PerEntry {
+        results,
+        announced,
+        request_id: None,
+    });
+    let plain = prop_oneof![
+        6 => per_entry,
+        1 => Just(Reply::NoConnection),
+        1 => Just(Reply::Lost(Doubt::Unreadable)),
+        1 => Just(Reply::Refused(refusal(CODE))),
+        1 => Just(Reply::LoginRefused(refusal(CODE))),
+    ];
+    (plain, any::<bool>()).prop_map(|(reply, lost)| {
+        if lost {
+            Reply::AfterLoss(Box::new(reply))
+        } else {
+            reply
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_entry_gets_one_outcome_and_none_is_applied_without_proof(
+        jobs in proptest::collection::vec((0..4_u8, any::<bool>()), 0..8),
+        reply in reply(),
+    ) {
+        let sent: Vec<EntryKey> = jobs
+            .into_iter()
+            .map(|(job, i)| key(&format!("j{job}"), Endpoint::ALL[usize::from(i)]))
+            .collect();
+        let matched = match_results(&sent, &reply);
+        prop_assert_eq!(matched.outcomes.len(), sent.len());
+        let inner = match &reply {
+            Reply::AfterLoss(inner) => inner,
+            other => other,
+        };
+        for (key, outcome) in sent.iter().zip(&matched.outcomes) {
+            if *outcome == Outcome::Applied {
+                let Reply::PerEntry { results, .. } = inner else {
+                    panic!("applied without a result");
+                };
+                let about: Vec<&EntryResult> = results
+                    .iter()
+                    .filter(|r| r.endpoint == Some(key.endpoint))
+                    .filter(|r| r.job.as_ref().is_some_and(|j| j.as_str() == key.job.as_str()))
+                    .collect();
+                prop_assert_eq!(about.len(), 1);
+                prop_assert_eq!(&about[0].verdict, &Verdict::Success);
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What differs between the manifest and the state, decided entry by entry.
+//! A plan is data: it holds no secret and nothing that could act.
+
+use jiff::Timestamp;
+
+use super::address::Selection;
+use super::batch;
+use super::fingerprint::{Field, Fingerprinter, Salt};
+use super::job::EntryKey;
+use super::manifest::{Assignment, Manifest};
+use super::redact::Token;
+use super::state::{Applied, FailureClass, FieldPrints, Origin, State, StateEntry};
+
+/// What an apply would do with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send it: nothing is known to have been set before.
+    Create,
+    /// Send it: something else, or nothing certain, is known to be set.
+    Update,
+    /// Leave it, although it is not in sync: sending it again does harm.
+    Hold,
+    /// Leave it: it is in sync.
+    NoOp,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// drspass has never set it.
+    NeverSet,
+    /// These fields differ from what was last set.
+    Changed {
+        /// In the order password, then kerberos fields.
+        fields: Vec<Field>,
+    },
+    /// The state was made with another key, so nothing in it can be compared.
+    KeyChanged,
+    /// The outcome of the last attempt is unknown.
+    InDoubt,
+    /// The last attempt was refused.
+    LastRefused {
+        /// The service's code.
+        code: Token,
+        /// Fields that differ from what is known to be set; none if the manifest
+        /// went back to that.
+        fields: Vec<Field>,
+    },
+    /// The service said that user or password are wrong, and the value is still
+    /// the same: repeating it locks the database account.
+    WrongPassword {
+        /// The service's code.
+        code: Token,
+    },
+    /// The user asked to send it whatever is known.
+    Resend,
+    /// Nothing differs.
+    Unchanged,
+}
+
+/// One entry of a plan.
+#[derive(Clone, Debug)]
+pub struct PlanEntry {
+    /// Which entry.
+    pub key: EntryKey,
+    /// Its place in [`Manifest::assignments`].
+    pub index: usize,
+    /// What an apply would do.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// When its known value was set and how that is known.
+    pub last_set: Option<(Timestamp, Origin)>,
+    /// Kerberos was set once and is no longer in the manifest: the service is
+    /// not told and keeps what it has.
+    pub kerberos_left: bool,
+}
+
+impl PlanEntry {
+    /// Whether an apply would send it.
+    pub fn is_sent(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Update)
+    }
+}
+
+/// A plan: every selected entry that is not in sync or has something to say,
+/// in manifest order, and the number of the others.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Entries to send, to hold, or with a note; in manifest order.
+    pub entries: Vec<PlanEntry>,
+    /// How many selected entries are in sync.
+    pub in_sync: usize,
+    /// How many entries of the manifest were not selected.
+    pub not_selected: usize,
+    /// Entries of the state that the manifest does not list.
+    pub unlisted: Vec<EntryKey>,
+    /// How many requests an apply would need.
+    pub requests: usize,
+}
+
+/// What an apply would do, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Never set before.
+    pub to_set: usize,
+    /// Differs from what was set.
+    pub to_change: usize,
+    /// The same again: outcome unknown, refused, or asked for.
+    pub to_send_again: usize,
+    /// Not in sync and not sent.
+    pub held: usize,
+}
+
+impl Plan {
+    /// The places in the manifest of everything an apply would send, in order.
+    pub fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
+        self.entries.iter().filter(|entry| entry.is_sent())
+    }
+
+    /// Whether the manifest and the state differ in anything.
+    pub fn has_changes(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.action != Action::NoOp)
+    }
+
+    /// The counts that stand above every plan.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for entry in &self.entries {
+            match (entry.action, &entry.reason) {
+                (Action::NoOp, _) => {}
+                (Action::Hold, _) => counts.held += 1,
+                (Action::Create, _) => counts.to_set += 1,
+                (Action::Update, Reason::Changed { .. } | Reason::KeyChanged) => {
+                    counts.to_change += 1;
+                }
+                (Action::Update, Reason::LastRefused { fields, .. }) if !fields.is_empty() => {
+                    counts.to_change += 1;
+                }
+                (Action::Update, _) => counts.to_send_again += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// What a plan is made of.
+pub struct Inputs<'a> {
+    /// What is wanted.
+    pub manifest: &'a Manifest,
+    /// What is known; nothing before the first apply.
+    pub state: Option<&'a State>,
+    /// Whether the state was made with another key than the manifest's.
+    pub key_changed: bool,
+    /// Compares values with what is known.
+    pub fingerprinter: &'a Fingerprinter,
+    /// Which entries count.
+    pub selection: &'a Selection,
+    /// How many entries go into one request at most.
+    pub batch_size: usize,
+}
+
+/// Compares what is wanted with what is known.
+pub fn make(inputs: &Inputs<'_>) -> Plan {
+    let assignments = inputs.manifest.assignments();
+    let known = inputs.state.filter(|_| !inputs.key_changed);
+    let mut plan = Plan {
+        entries: Vec::new(),
+        in_sync: 0,
+        not_selected: 0,
+        unlisted: Vec::new(),
+        requests: 0,
+    };
+    let mut listed = 0;
+    for (index, assignment) in assignments.iter().enumerate() {
+        let entry = known.and_then(|state| state.entries.get(&assignment.key));
+        listed += usize::from(entry.is_some());
+        if !inputs.selection.is_selected(index) {
+            plan.not_selected += 1;
+            continue;
+        }
+        let judged = judge(inputs, index, assignment, entry);
+        if judged.action == Action::NoOp {
+            plan.in_sync += 1;
+        }
+        if judged.action != Action::NoOp || judged.kerberos_left {
+            plan.entries.push(judged);
+        }
+    }
+    if let Some(state) = known
+        && listed < state.entries.len()
+    {
+        let wanted: std::collections::BTreeSet<&EntryKey> =
+            assignments.iter().map(|a| &a.key).collect();
+        plan.unlisted.extend(
+            state
+                .entries
+                .keys()
+                .filter(|key| !wanted.contains(key))
+                .cloned(),
+        );
+    }
+    let sizes: Vec<_> = plan
+        .sent()
+        .map(|entry| assignments[entry.index].batch_item())
+        .collect();
+    plan.requests = batch::split(&sizes, inputs.batch_size).len();
+    plan
+}
+
+fn judge(
+    inputs: &Inputs<'_>,
+    index: usize,
+    assignment: &Assignment,
+    entry: Option<&StateEntry>,
+) -> PlanEntry {
+    let applied = entry.and_then(|entry| entry.applied.as_ref());
+    let (action, reason) = decide(inputs, index, assignment, entry);
+    PlanEntry {
+        key: assignment.key.clone(),
+        index,
+        action,
+        reason,
+        last_set: applied.map(|applied| (applied.at, applied.origin)),
+        kerberos_left: applied.is_some_and(|applied| has_left_kerberos(applied, assignment)),
+    }
+}
+
+/// Kerberos fields that were set and are no longer wanted.
+fn has_left_kerberos(applied: &Applied, assignment: &Assignment) -> bool {
+    applied.prints.kerberos.keys().any(|field| {
+        assignment
+            .kerberos
+            .iter()
+            .all(|(wanted, _)| wanted != field)
+    })
+}
+
+/// The order of the questions matters: what is in doubt is in doubt whatever
+/// else is known, and a refusal outlives a manifest that went back.
+fn decide(
+    inputs: &Inputs<'_>,
+    index: usize,
+    assignment: &Assignment,
+    entry: Option<&StateEntry>,
+) -> (Action, Reason) {
+    let Some(entry) = entry else {
+        let reason = if inputs.key_changed {
+            Reason::KeyChanged
+        } else {
+            Reason::NeverSet
+        };
+        return (Action::Create, reason);
+    };
+    let prints = inputs.fingerprinter;
+    let send = if entry.applied.is_some() {
+        Action::Update
+    } else {
+        Action::Create
+    };
+    if inputs.selection.is_resent(index) {
+        return (Action::Update, Reason::Resend);
+    }
+    if entry.pending.is_some() {
+        return (Action::Update, Reason::InDoubt);
+    }
+    let changed = entry.applied.as_ref().map_or_else(Vec::new, |applied| {
+        changed_fields(prints, &applied.prints, assignment)
+    });
+    if let Some(last) = &entry.last_outcome {
+        let code = last.code.clone();
+        if last.class == FailureClass::WrongPassword
+            && changed_fields(prints, &last.attempted, assignment).is_empty()
+        {
+            return (Action::Hold, Reason::WrongPassword { code });
+        }
+        return (
+            send,
+            Reason::LastRefused {
+                code,
+                fields: changed,
+            },
+        );
+    }
+    match &entry.applied {
+        None => (Action::Create, Reason::NeverSet),
+        Some(_) if changed.is_empty() => (Action::NoOp, Reason::Unchanged),
+        Some(_) => (Action::Update, Reason::Changed { fields: changed }),
+    }
+}
+
+/// The wanted fields whose value is not the recorded one. A recorded kerberos
+/// field that is no longer wanted is no change, since the service is not told.
+fn changed_fields(
+    prints: &Fingerprinter,
+    recorded: &FieldPrints,
+    assignment: &Assignment,
+) -> Vec<Field> {
+    assignment
+        .values()
+        .filter(|(field, value)| {
+            !recorded
+                .get(*field)
+                .is_some_and(|print| prints.matches(print, &assignment.key, *field, value))
+        })
+        .map(|(field, _)| field)
+        .collect()
+}
+
+/// Fresh fingerprints of everything that `assignment` wants, each with its own salt.
+pub fn prints_of(
+    fingerprinter: &Fingerprinter,
+    assignment: &Assignment,
+    mut salt: impl FnMut() -> Salt,
+) -> FieldPrints {
+    let mut print = |field, value: &_| fingerprinter.of(&assignment.key, field, salt(), value);
+    FieldPrints {
+        password: print(Field::Password, &assignment.password),
+        kerberos: assignment
+            .kerberos
+            .iter()
+            .map(|(field, value)| (*field, print(*field, value)))
+            .collect(),
+    }
+}

@@ -1,0 +1,190 @@
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+use super::*;
+
+const SECRET: &str = "Zx\"9\\q!fern/ü 日😀+";
+
+fn needles(secret: &str) -> Needles {
+    Needles::new([&Secret::new(secret.to_owned())])
+}
+
+fn percent(text: &str, keep: &str, upper: bool) -> String {
+    text.bytes()
+        .map(|b| match char::from(b) {
+            c if keep.contains(c) => c.to_string(),
+            _ if upper => format!("%{b:02X}"),
+            _ => format!("%{b:02x}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_secret_is_found_in_every_form() {
+    let minimal = serde_json::to_string(SECRET).unwrap();
+    let minimal = minimal.trim_matches('"').to_owned();
+    let ascii = |upper: bool| -> String {
+        let unit = |u: &u16| match upper {
+            true => format!("\\u{u:04X}"),
+            false => format!("\\u{u:04x}"),
+        };
+        minimal
+            .chars()
+            .map(|c| match c {
+                c if c.is_ascii() => c.to_string(),
+                c => c.encode_utf16(&mut [0; 2]).iter().map(unit).collect(),
+            })
+            .collect()
+    };
+    let mut forms = vec![
+        SECRET.to_owned(),
+        SECRET.to_ascii_uppercase(),
+        minimal.clone(),
+        minimal.replace('/', "\\/"),
+        ascii(true),
+        ascii(false),
+        serde_json::to_string(&minimal).unwrap(),
+        percent(SECRET, "Zx9qfern!", true),
+        percent(SECRET, "", false),
+        percent(SECRET, "Zx9qfern!/", true).replace("%20", "+"),
+        percent(&percent(SECRET, "Zx9", true), "Zx9", true),
+        SECRET.bytes().map(|b| format!("{b:02x}")).collect(),
+        SECRET.bytes().map(|b| format!("{b:02X}")).collect(),
+        SECRET.replace('"', "&quot;").replace('/', "&#x2F;"),
+    ];
+    for form in [
+        SECRET.to_owned(),
+        minimal.clone(),
+        ascii(false),
+        ascii(true),
+    ] {
+        for before in ["", "a", "ab", "{\"db_password\":\""] {
+            for after in ["", "z", "zz"] {
+                forms.push(STANDARD.encode(format!("{before}{form}{after}")));
+                forms.push(URL_SAFE.encode(format!("{before}{form}{after}")));
+            }
+        }
+    }
+    let needles = needles(SECRET);
+    for form in forms {
+        for text in [form.clone(), format!("value {form} was wrong")] {
+            assert!(needles.occur_in(&text), "missed {text}");
+            assert_eq!(needles.text(&text), Some(ForeignText::withheld()));
+        }
+    }
+}
+
+#[test]
+fn wrapped_base64_is_found() {
+    let text = STANDARD.encode(format!("body {SECRET}"));
+    let (a, b) = text.split_at(14);
+    assert!(needles(SECRET).occur_in(&format!("{a}\n  {b}")));
+}
+
+#[test]
+fn other_text_is_not_withheld() {
+    let text = needles(SECRET).text("wrong task state of job 25df459d, see %41 and \\u0041");
+    assert_eq!(
+        text.unwrap().to_string(),
+        "\"wrong task state of job 25df459d, see %41 and \\u0041\""
+    );
+}
+
+#[test]
+fn one_line_of_a_long_secret_is_enough() {
+    let conf = "[libdefaults]\n  default_realm = EXAMPLE.ORG\n";
+    let needles = needles(conf);
+    assert!(needles.occur_in("cannot parse 'default_realm = EXAMPLE.ORG'"));
+    assert!(!needles.occur_in("cannot parse the file"));
+}
+
+#[test]
+fn an_empty_secret_hides_nothing_and_a_short_one_hides_more() {
+    assert!(!needles("").occur_in("anything"));
+    assert!(needles("7").occur_in("DRS.M00070"));
+}
+
+#[test]
+fn a_text_too_long_to_search_is_withheld() {
+    let text = "x".repeat(MAX_SEARCHED_BYTES + 1);
+    assert_eq!(needles(SECRET).text(&text), Some(ForeignText::withheld()));
+}
+
+#[test]
+fn a_secret_past_the_cut_still_withholds_the_text() {
+    let text = format!("{} {SECRET}", "x".repeat(ForeignText::MAX_CHARS + 50));
+    assert_eq!(needles(SECRET).text(&text), Some(ForeignText::withheld()));
+}
+
+#[test]
+fn tokens_that_repeat_a_secret_are_replaced() {
+    let needles = needles("hunter2");
+    assert_eq!(needles.token("req-HUNTER2-1"), Some(Token::WITHHELD));
+    assert_eq!(needles.token("68756e74657232"), Some(Token::WITHHELD));
+    assert_eq!(needles.token("DRS.M00304"), Token::parse("DRS.M00304"));
+    assert_eq!(needles.token("not a token"), None);
+}
+
+#[test]
+fn foreign_text_cannot_steer_a_terminal_or_begin_a_line() {
+    let shown = |raw: &str| ForeignText::clean(raw).unwrap().to_string();
+    assert_eq!(shown("a\nb\r\u{1b}[31mc"), r#""a\nb\r\u{1b}[31mc""#);
+    assert_eq!(
+        shown("a\u{202e}b\u{2028}c\u{200b}d\u{85}"),
+        r#""a\u{202e}b\u{2028}c\u{200b}d""#
+    );
+    assert_eq!(shown("ends \"here\" not"), "\"ends 'here' not\"");
+    assert_eq!(shown("::set-output x"), "\"::set-output x\"");
+    assert_eq!(shown("größe ok"), "\"größe ok\"");
+    assert_eq!(ForeignText::clean(" \n\t"), None);
+}
+
+#[test]
+fn foreign_text_is_cut_between_characters() {
+    let text = ForeignText::clean(&"ü".repeat(300)).unwrap();
+    assert_eq!(text.as_str().chars().count(), ForeignText::MAX_CHARS + 1);
+    assert!(text.as_str().ends_with("ü…"));
+    let exact = "y".repeat(ForeignText::MAX_CHARS);
+    assert_eq!(ForeignText::clean(&exact).unwrap().as_str(), exact);
+    // An escape is kept whole or left out whole.
+    let text = ForeignText::clean(&format!("{}\u{7}z", "y".repeat(198))).unwrap();
+    assert_eq!(text.as_str(), format!("{}…", "y".repeat(198)));
+}
+
+#[test]
+fn tokens_hold_only_harmless_characters() {
+    for good in ["DRS.M00304", "HTTP-307", "a", "A_b-c.9", &"x".repeat(64)] {
+        assert_eq!(Token::parse(good).unwrap().as_str(), good);
+    }
+    for bad in ["", " ", "a b", "a\n", "ü", "<b>", &"x".repeat(65)] {
+        assert_eq!(Token::parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn a_token_is_checked_when_it_is_read_back() {
+    let token = Token::from_static("DRS.KE0002");
+    let text = serde_json::to_string(&token).unwrap();
+    assert_eq!(text, "\"DRS.KE0002\"");
+    assert_eq!(serde_json::from_str::<Token>(&text).unwrap(), token);
+    assert!(serde_json::from_str::<Token>("\"a b\"").is_err());
+    assert!(serde_json::from_str::<Token>("7").is_err());
+}
+
+#[test]
+fn decoders_survive_broken_input() {
+    for text in [
+        "\\",
+        "\\u",
+        "\\u12",
+        "\\ud83d",
+        "%",
+        "%4",
+        "%zz",
+        "&",
+        "&#",
+        "&#xffffffff;",
+        "é%é\\é&é",
+    ] {
+        assert!(!needles("absent-secret").occur_in(text));
+    }
+}

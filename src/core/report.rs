@@ -1,0 +1,154 @@
+//! What a use case has to say: all that a view may see. Nothing here can hold a
+//! secret or borrow a manifest.
+
+use super::job::EntryKey;
+use super::outcome::Outcome;
+use super::plan::{Counts, PlanEntry};
+use super::redact::Token;
+
+/// Something a reader of a plan should know beside its entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The state was made with another key, so nothing in it counts.
+    KeyChanged,
+    /// An apply was cut off; its recorded answers are counted in.
+    Unfinished,
+    /// Somebody is working on this state right now.
+    LockHeld(String),
+}
+
+/// A plan to show.
+#[derive(Clone, Debug)]
+pub struct PlanReport {
+    /// What an apply would do, counted.
+    pub counts: Counts,
+    /// Entries that are in sync.
+    pub in_sync: usize,
+    /// Entries of the manifest that were not selected.
+    pub not_selected: usize,
+    /// Entries of the state that the manifest does not list any more.
+    pub unlisted: Vec<EntryKey>,
+    /// Requests that an apply would send.
+    pub requests: usize,
+    /// Entries that are not in sync or have something to say, with their labels,
+    /// in manifest order.
+    pub entries: Vec<(String, PlanEntry)>,
+    /// What else there is to know.
+    pub notes: Vec<Note>,
+}
+
+/// What became of one entry of an apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was up for sending.
+    Tried(Outcome),
+    /// It was left alone because sending it does harm.
+    Blocked {
+        /// The code that says why.
+        code: Token,
+    },
+}
+
+/// How the record of an apply was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// In the state.
+    InState,
+    /// The state could not be written; a recovery file holds it.
+    Recovery {
+        /// Where.
+        path: String,
+        /// Why the state could not be written.
+        why: String,
+    },
+    /// Nowhere: neither the state nor a recovery file could be written.
+    Lost {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Which signal stopped a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// A request to end, from the system or a closed terminal.
+    Terminate,
+}
+
+/// What became of an apply.
+#[derive(Clone, Debug)]
+pub struct ApplyReport {
+    /// Every entry that was planned, with its label, in manifest order.
+    pub entries: Vec<(String, Fate)>,
+    /// Batches that were handed to the client, repeats not counted.
+    pub requests: usize,
+    /// What else the answers showed.
+    pub findings: Vec<String>,
+    /// How the record was kept.
+    pub saved: Saved,
+    /// What stopped the run early.
+    pub interrupted: Option<Signal>,
+}
+
+/// The numbers of an apply. They add up to the number of entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Taken by the service.
+    pub applied: usize,
+    /// Refused by the service.
+    pub refused: usize,
+    /// Left alone because sending does harm.
+    pub blocked: usize,
+    /// Left as they were.
+    pub not_sent: usize,
+    /// Of unknown outcome.
+    pub in_doubt: usize,
+}
+
+impl Totals {
+    /// All entries together.
+    pub const fn total(self) -> usize {
+        self.applied + self.refused + self.blocked + self.not_sent + self.in_doubt
+    }
+}
+
+impl ApplyReport {
+    /// Counts the fates.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (_, fate) in &self.entries {
+            let count = match fate {
+                Fate::Tried(Outcome::Applied) => &mut totals.applied,
+                Fate::Tried(Outcome::Refused(_)) => &mut totals.refused,
+                Fate::Tried(Outcome::NotSent(_)) => &mut totals.not_sent,
+                Fate::Tried(Outcome::InDoubt(_)) => &mut totals.in_doubt,
+                Fate::Blocked { .. } => &mut totals.blocked,
+            };
+            *count += 1;
+        }
+        totals
+    }
+}
+
+/// Something that happened during a run, for a progress display.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Sending begins.
+    Started {
+        /// Entries to send.
+        entries: usize,
+        /// Requests to send.
+        requests: usize,
+    },
+    /// An answer was read.
+    Answered {
+        /// Entries whose outcome is known or in doubt by now.
+        settled: usize,
+        /// All entries.
+        entries: usize,
+    },
+    /// A signal came: nothing new is sent.
+    Stopping(Signal),
+}

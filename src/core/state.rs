@@ -1,0 +1,541 @@
+//! What drspass knows about each entry, and the two steps that change it:
+//! [`State::begin`] before anything is sent and [`State::settle`] after an
+//! answer. Paths, locks and bytes are the store's business.
+//!
+//! The invariant of the whole program: an entry without mark or refusal is
+//! exactly what drspass last set or the user declared. The state may know less
+//! than the truth, never claim more.
+//!
+//! The serde form of these types is the body of format `drspass.state/1`
+//! (design section 2.3); fixed samples in the tests pin it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::{Field, Fingerprint, KeyId, Scope};
+use super::job::EntryKey;
+use super::outcome::{Doubt, Outcome, RefusalKind};
+use super::redact::Token;
+
+/// The identity of a state from its first write on: two states of different
+/// lineage never describe the same history, whatever their serials are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lineage(String);
+
+impl Lineage {
+    /// Takes a fresh unique text, such as a UUID.
+    pub fn new(unique: String) -> Self {
+        Self(unique)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of the plan or run that touched an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(String);
+
+impl PlanId {
+    /// Takes a unique text.
+    pub fn new(unique: String) -> Self {
+        Self(unique)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The fingerprints of one entry: one record per field, so that a plan can say
+/// which field changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldPrints {
+    /// Of the password, which every entry has.
+    pub password: Fingerprint,
+    /// Of the kerberos fields that were given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kerberos: BTreeMap<Field, Fingerprint>,
+}
+
+impl FieldPrints {
+    /// The record of one field.
+    pub fn get(&self, field: Field) -> Option<&Fingerprint> {
+        match field {
+            Field::Password => Some(&self.password),
+            kerberos => self.kerberos.get(&kerberos),
+        }
+    }
+}
+
+/// How an applied value came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// drspass sent it and the service said that it took it.
+    Sent,
+    /// The user declared that the service holds it.
+    Adopted,
+}
+
+/// The values that the service is known to hold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applied {
+    /// Their fingerprints.
+    pub prints: FieldPrints,
+    /// When that became known, in UTC.
+    pub at: Timestamp,
+    /// How it became known.
+    pub origin: Origin,
+    /// By which plan or run.
+    pub plan_id: PlanId,
+}
+
+/// Values that were about to be sent and of which nothing certain is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pending {
+    /// Their fingerprints.
+    pub wanted: FieldPrints,
+    /// When they were marked, in UTC.
+    pub since: Timestamp,
+    /// By which plan or run.
+    pub plan_id: PlanId,
+}
+
+/// What kind of end the last attempt had, if it was no success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The service refused because user or password are wrong.
+    WrongPassword,
+    /// The service refused because of the job's state.
+    JobState,
+    /// The service was busy or throttled until the time was over.
+    Busy,
+    /// The service refused for another reason.
+    Rejected,
+    /// It is unknown what became of the attempt.
+    InDoubt,
+}
+
+impl From<RefusalKind> for FailureClass {
+    fn from(kind: RefusalKind) -> Self {
+        match kind {
+            RefusalKind::WrongPassword => Self::WrongPassword,
+            RefusalKind::JobState => Self::JobState,
+            RefusalKind::Busy => Self::Busy,
+            RefusalKind::Rejected => Self::Rejected,
+        }
+    }
+}
+
+/// The end of the last attempt, kept until one succeeds. It holds no words of
+/// the service, since those may repeat a secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastOutcome {
+    /// What kind of end it was.
+    pub class: FailureClass,
+    /// The service's code, or the reason for the doubt.
+    pub code: Token,
+    /// The service's id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Token>,
+    /// The fingerprints of what was tried.
+    pub attempted: FieldPrints,
+    /// How many attempts have ended like this or otherwise without success
+    /// since the last success, at least 1.
+    pub attempts: u32,
+    /// When the last of them ended, in UTC.
+    pub at: Timestamp,
+}
+
+/// Everything known about one entry.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateEntry {
+    /// What the service holds, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
+    /// What may have been set or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// How the last attempt ended, if without success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_outcome: Option<LastOutcome>,
+}
+
+impl StateEntry {
+    /// Whether it says nothing at all.
+    fn is_empty(&self) -> bool {
+        self.applied.is_none() && self.pending.is_none() && self.last_outcome.is_none()
+    }
+}
+
+/// The whole of what is known about one scope.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The service and project it speaks about; it is refused for any other.
+    pub scope: Scope,
+    /// Its identity.
+    pub lineage: Lineage,
+    /// Grows by one with every write of this lineage.
+    pub serial: u64,
+    /// The key that the fingerprints and the authentication code are made with.
+    pub key_id: KeyId,
+    /// The highest manifest revision that was ever applied.
+    pub revision: u64,
+    /// By entry.
+    pub entries: BTreeMap<EntryKey, StateEntry>,
+}
+
+/// What can be recorded of an attempt: the part of an [`Outcome`] that outlives
+/// the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Settlement {
+    /// The service took the value.
+    Applied,
+    /// The service refused it.
+    Refused {
+        /// What kind of refusal.
+        kind: RefusalKind,
+        /// The service's code.
+        code: Token,
+        /// The service's id of the request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<Token>,
+    },
+    /// It is unknown what became of it.
+    InDoubt {
+        /// Why.
+        why: Doubt,
+    },
+}
+
+impl Settlement {
+    /// What to record of `outcome`; nothing for an entry that was not sent,
+    /// which is put back by [`State::withdraw`].
+    pub fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Applied => Some(Self::Applied),
+            Outcome::Refused(refusal) => Some(Self::Refused {
+                kind: refusal.kind,
+                code: refusal.code.clone(),
+                request_id: refusal.request_id.clone(),
+            }),
+            Outcome::NotSent(_) => None,
+            Outcome::InDoubt(why) => Some(Self::InDoubt { why: *why }),
+        }
+    }
+}
+
+/// The pending marks that [`State::begin`] replaced, to put back those of
+/// entries that were not sent after all.
+#[derive(Debug, Default)]
+pub struct Replaced(BTreeMap<EntryKey, Option<Pending>>);
+
+impl State {
+    /// A state that knows nothing yet.
+    pub fn new(scope: Scope, lineage: Lineage, key_id: KeyId) -> Self {
+        Self {
+            scope,
+            lineage,
+            serial: 0,
+            key_id,
+            revision: 0,
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// Marks everything that is about to be sent. From the moment this is saved
+    /// until an outcome is settled, these entries are in doubt, so a crash can
+    /// never make one look settled.
+    pub fn begin(
+        &mut self,
+        wanted: impl IntoIterator<Item = (EntryKey, FieldPrints)>,
+        since: Timestamp,
+        plan_id: &PlanId,
+    ) -> Replaced {
+        let mut replaced = Replaced::default();
+        for (key, prints) in wanted {
+            let mark = Pending {
+                wanted: prints,
+                since,
+                plan_id: plan_id.clone(),
+            };
+            let entry = self.entries.entry(key.clone()).or_default();
+            replaced.0.insert(key, entry.pending.replace(mark));
+        }
+        replaced
+    }
+
+    /// Records what became of an entry that [`State::begin`] marked
+    /// (the table of design section 2.4). Returns whether the entry was marked;
+    /// one that was not is left alone, since nothing is known to have been sent.
+    pub fn settle(&mut self, key: &EntryKey, settlement: &Settlement, at: Timestamp) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return false;
+        };
+        let Some(pending) = entry.pending.take() else {
+            return false;
+        };
+        let attempts = entry
+            .last_outcome
+            .as_ref()
+            .map_or(1, |last| last.attempts.saturating_add(1));
+        match settlement {
+            Settlement::Applied => {
+                entry.last_outcome = None;
+                entry.applied = Some(Applied {
+                    prints: pending.wanted,
+                    at,
+                    origin: Origin::Sent,
+                    plan_id: pending.plan_id,
+                });
+            }
+            Settlement::Refused {
+                kind,
+                code,
+                request_id,
+            } => {
+                entry.last_outcome = Some(LastOutcome {
+                    class: (*kind).into(),
+                    code: code.clone(),
+                    request_id: request_id.clone(),
+                    attempted: pending.wanted,
+                    attempts,
+                    at,
+                });
+            }
+            Settlement::InDoubt { why } => {
+                entry.last_outcome = Some(LastOutcome {
+                    class: FailureClass::InDoubt,
+                    code: Token::from_static(why.as_str()),
+                    request_id: None,
+                    attempted: pending.wanted.clone(),
+                    attempts,
+                    at,
+                });
+                entry.pending = Some(pending);
+            }
+        }
+        true
+    }
+
+    /// Puts an entry back as it was before [`State::begin`], because nothing
+    /// was sent for it.
+    pub fn withdraw(&mut self, key: &EntryKey, replaced: &mut Replaced) {
+        let (Some(before), Some(entry)) = (replaced.0.remove(key), self.entries.get_mut(key))
+        else {
+            return;
+        };
+        entry.pending = before;
+        if entry.is_empty() {
+            self.entries.remove(key);
+        }
+    }
+
+    /// Whether this state already contains `settlement` for `key`, so that a
+    /// journal line that says so adds nothing.
+    pub fn reflects(&self, key: &EntryKey, settlement: &Settlement, at: Timestamp) -> bool {
+        let Some(entry) = self.entries.get(key) else {
+            return false;
+        };
+        match settlement {
+            Settlement::Applied => {
+                entry.pending.is_none()
+                    && entry.last_outcome.is_none()
+                    && entry
+                        .applied
+                        .as_ref()
+                        .is_some_and(|applied| applied.at == at)
+            }
+            Settlement::Refused { .. } | Settlement::InDoubt { .. } => entry
+                .last_outcome
+                .as_ref()
+                .is_some_and(|last| last.at == at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fingerprint::{FingerprintKey, Salt};
+    use crate::core::secret::Secret;
+
+    const JOB: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52/source";
+
+    fn key() -> EntryKey {
+        JOB.parse().expect("an entry")
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn scope() -> Scope {
+        Scope {
+            endpoint: "https://drs.example.com".to_owned(),
+            project_id: "p".to_owned(),
+        }
+    }
+
+    fn prints(value: &str, salt: Salt) -> FieldPrints {
+        let prints = FingerprintKey::new([7; 32]).fingerprinter(&scope());
+        FieldPrints {
+            password: prints.of(
+                &key(),
+                Field::Password,
+                salt,
+                &Secret::new(value.to_owned()),
+            ),
+            kerberos: BTreeMap::new(),
+        }
+    }
+
+    fn state() -> State {
+        State::new(
+            scope(),
+            Lineage::new("l".to_owned()),
+            FingerprintKey::new([7; 32]).id(),
+        )
+    }
+
+    fn begun(state: &mut State, value: &str) -> Replaced {
+        let run = PlanId::new("run".to_owned());
+        state.begin([(key(), prints(value, [1; 16]))], at(1), &run)
+    }
+
+    fn refused() -> Settlement {
+        Settlement::Refused {
+            kind: RefusalKind::JobState,
+            code: Token::from_static("DRS.M00304"),
+            request_id: None,
+        }
+    }
+
+    /// What is there of an entry: applied, pending, last outcome.
+    fn marks(state: &State) -> (bool, bool, bool) {
+        state
+            .entries
+            .get(&key())
+            .map_or((false, false, false), |entry| {
+                (
+                    entry.applied.is_some(),
+                    entry.pending.is_some(),
+                    entry.last_outcome.is_some(),
+                )
+            })
+    }
+
+    #[test]
+    fn each_outcome_leaves_exactly_the_marks_of_the_table() {
+        let doubt = Settlement::InDoubt {
+            why: Doubt::AnswerLost,
+        };
+        for (settlement, expected) in [
+            (Settlement::Applied, (true, false, false)),
+            (refused(), (false, false, true)),
+            (doubt, (false, true, true)),
+        ] {
+            let mut state = state();
+            begun(&mut state, "a");
+            assert_eq!(marks(&state), (false, true, false));
+            assert!(state.settle(&key(), &settlement, at(2)));
+            assert_eq!(marks(&state), expected, "{settlement:?}");
+            assert!(state.reflects(&key(), &settlement, at(2)));
+            assert!(!state.reflects(&key(), &settlement, at(3)));
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_what_was_applied_and_counts_attempts() {
+        let mut state = state();
+        begun(&mut state, "a");
+        state.settle(&key(), &Settlement::Applied, at(2));
+        for attempts in 1..=3 {
+            begun(&mut state, "b");
+            state.settle(&key(), &refused(), at(2 + i64::from(attempts)));
+            let entry = &state.entries[&key()];
+            assert_eq!(
+                entry.last_outcome.as_ref().map(|last| last.attempts),
+                Some(attempts)
+            );
+            assert_eq!(
+                entry.applied.as_ref().map(|applied| applied.at),
+                Some(at(2))
+            );
+        }
+        begun(&mut state, "b");
+        state.settle(&key(), &Settlement::Applied, at(9));
+        assert_eq!(marks(&state), (true, false, false));
+    }
+
+    #[test]
+    fn what_was_not_sent_is_as_before_the_run() {
+        let mut state = state();
+        let mut replaced = begun(&mut state, "a");
+        state.withdraw(&key(), &mut replaced);
+        assert_eq!(marks(&state), (false, false, false));
+        assert!(state.entries.is_empty());
+
+        begun(&mut state, "a");
+        let mut replaced = begun(&mut state, "b");
+        state.withdraw(&key(), &mut replaced);
+        assert_eq!(marks(&state), (false, true, false), "the older doubt stays");
+    }
+
+    #[test]
+    fn nothing_is_settled_that_was_not_begun() {
+        let mut state = state();
+        assert!(!state.settle(&key(), &Settlement::Applied, at(1)));
+        assert!(state.entries.is_empty());
+        begun(&mut state, "a");
+        assert!(state.settle(&key(), &Settlement::Applied, at(1)));
+        assert!(!state.settle(&key(), &refused(), at(2)));
+        assert_eq!(marks(&state), (true, false, false));
+    }
+
+    #[test]
+    fn settlements_read_what_they_write_and_nothing_else() {
+        let all = [
+            Settlement::Applied,
+            refused(),
+            Settlement::InDoubt {
+                why: Doubt::NoResult,
+            },
+        ];
+        for settlement in all {
+            let text = serde_json::to_string(&settlement).expect("text");
+            assert_eq!(
+                serde_json::from_str::<Settlement>(&text).expect("a settlement"),
+                settlement
+            );
+        }
+        assert!(
+            serde_json::from_str::<Settlement>(r#"{"in_doubt":{"why":"no_result","x":1}}"#)
+                .is_err()
+        );
+        assert!(serde_json::from_str::<Settlement>(r#""maybe""#).is_err());
+    }
+}

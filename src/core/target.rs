@@ -1,0 +1,283 @@
+//! Where passwords go: the address of the service, the project, and the rule
+//! which hosts may be talked to at all.
+//!
+//! A change of drspass.yaml must not be able to send passwords elsewhere, so
+//! the target is compared with the one sealed in the manifest, and hosts outside
+//! the known clouds are only reached when the user, not a file, names them
+//! (design section 2.2).
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+use url::{Host, Url};
+
+use super::config::TargetConfig;
+use super::fingerprint::Scope;
+
+/// Domains of the clouds that offer the service. Hosts below them are named
+/// `<service>.<region>.<domain>`. Source: Open Telekom Cloud "Regions and
+/// Endpoints"; region list of the official Huawei Cloud SDK.
+const CLOUD_DOMAINS: [&str; 4] = [
+    "otc.t-systems.com",
+    "sc.otc.t-systems.com",
+    "myhuaweicloud.com",
+    "myhuaweicloud.eu",
+];
+
+/// Host labels of the services that a password or a cloud login is sent to.
+const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
+
+/// The service, the project and the login that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Service and project.
+    pub scope: Scope,
+    /// Address of the identity service, ending in `/v3`.
+    pub auth_url: String,
+}
+
+/// A target that cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TargetError {
+    /// Neither a region that is known nor both addresses are given.
+    #[error("no address is known for the target")]
+    Unresolved,
+    /// An address is malformed.
+    #[error("target.{field} is not an address that can be used: {why}")]
+    Address {
+        /// `endpoint` or `auth_url`.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// A host that may not be talked to.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{host} is not a host of a known cloud")]
+pub struct UntrustedHost {
+    /// The host.
+    pub host: String,
+}
+
+impl Target {
+    /// The target that `config` describes: explicit addresses first, then those
+    /// that follow from the region.
+    /// Fails if an address is malformed, is not https (http is taken for a
+    /// literal loopback address), or cannot be found.
+    pub fn resolve(config: &TargetConfig) -> Result<Self, TargetError> {
+        let template = config.region.as_deref().and_then(template);
+        let pick = |explicit: &Option<String>, from_region: fn(&Template) -> String| {
+            explicit
+                .clone()
+                .or_else(|| template.as_ref().map(from_region))
+                .ok_or(TargetError::Unresolved)
+        };
+        let endpoint = pick(&config.endpoint, |t| t.endpoint.clone())?;
+        let auth_url = pick(&config.auth_url, |t| t.auth_url.clone())?;
+        Ok(Self {
+            scope: Scope {
+                endpoint: normalised("endpoint", &endpoint)?,
+                project_id: config.project_id.clone(),
+            },
+            auth_url: normalised("auth_url", &auth_url)?,
+        })
+    }
+
+    /// Whether both hosts may be talked to.
+    /// Fails with the first that may not.
+    pub fn check_hosts(&self, trusted: &[String]) -> Result<(), UntrustedHost> {
+        check_host(&self.scope.endpoint, trusted)?;
+        check_host(&self.auth_url, trusted)
+    }
+}
+
+struct Template {
+    endpoint: String,
+    auth_url: String,
+}
+
+/// The addresses of a region (OTC "Regions and Endpoints", SDK region list).
+fn template(region: &str) -> Option<Template> {
+    let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if region.is_empty() || !region.chars().all(label) {
+        return None;
+    }
+    let (domain, iam) = match region {
+        "eu-de" | "eu-nl" => ("otc.t-systems.com", "iam"),
+        "eu-ch2" => ("sc.otc.t-systems.com", "iam-pub"),
+        eu if eu.starts_with("eu-west-1") => ("myhuaweicloud.eu", "iam"),
+        _ => ("myhuaweicloud.com", "iam"),
+    };
+    Some(Template {
+        endpoint: format!("https://drs.{region}.{domain}"),
+        auth_url: format!("https://{iam}.{region}.{domain}/v3"),
+    })
+}
+
+/// Checks an address and gives it its one spelling: no trailing slash.
+fn normalised(field: &'static str, text: &str) -> Result<String, TargetError> {
+    let refuse = |why| TargetError::Address { field, why };
+    let url = Url::parse(text).map_err(|_| refuse("it is not a URL"))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return Err(refuse("http is only for a literal loopback address")),
+        _ => return Err(refuse("it must start with https://")),
+    }
+    if url.host().is_none() {
+        return Err(refuse("it names no host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it must not hold a user or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("it must not hold a query or fragment"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Whether the host is an IP address of the loopback range, written as one.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        Some(Host::Domain(_)) | None => false,
+    }
+}
+
+/// Whether `url` leads to a known cloud, to a literal loopback address, or to a
+/// host in `trusted`.
+/// Fails with the host otherwise.
+pub fn check_host(url: &str, trusted: &[String]) -> Result<(), UntrustedHost> {
+    let untrusted = |host: &str| UntrustedHost {
+        host: host.to_owned(),
+    };
+    let url = Url::parse(url).map_err(|_| untrusted("an unreadable address"))?;
+    let host = url.host_str().unwrap_or_default();
+    // A known name with another port is another program, so it must be named.
+    let is_known = is_cloud_host(host) && url.port().is_none();
+    let is_named = trusted.iter().any(|name| name.eq_ignore_ascii_case(host));
+    if is_known || is_named || is_loopback(&url) {
+        Ok(())
+    } else {
+        Err(untrusted(host))
+    }
+}
+
+/// Whether `host` is `<service>.<region>.<domain>` of a known cloud.
+fn is_cloud_host(host: &str) -> bool {
+    let Some((service, rest)) = host.split_once('.') else {
+        return false;
+    };
+    let Some((region, domain)) = rest.split_once('.') else {
+        return false;
+    };
+    SERVICES.contains(&service) && !region.is_empty() && CLOUD_DOMAINS.contains(&domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(
+        region: Option<&str>,
+        endpoint: Option<&str>,
+        auth_url: Option<&str>,
+    ) -> TargetConfig {
+        TargetConfig {
+            region: region.map(str::to_owned),
+            project_id: "054ba152d480d55b2f5dc0069e7ddef0".to_owned(),
+            endpoint: endpoint.map(str::to_owned),
+            auth_url: auth_url.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_region_gives_both_addresses() {
+        for (region, endpoint, auth_url) in [
+            (
+                "eu-de",
+                "https://drs.eu-de.otc.t-systems.com",
+                "https://iam.eu-de.otc.t-systems.com/v3",
+            ),
+            (
+                "eu-ch2",
+                "https://drs.eu-ch2.sc.otc.t-systems.com",
+                "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3",
+            ),
+            (
+                "cn-north-4",
+                "https://drs.cn-north-4.myhuaweicloud.com",
+                "https://iam.cn-north-4.myhuaweicloud.com/v3",
+            ),
+            (
+                "eu-west-101",
+                "https://drs.eu-west-101.myhuaweicloud.eu",
+                "https://iam.eu-west-101.myhuaweicloud.eu/v3",
+            ),
+        ] {
+            let target = Target::resolve(&config(Some(region), None, None)).expect(region);
+            assert_eq!(target.scope.endpoint, endpoint);
+            assert_eq!(target.auth_url, auth_url);
+            assert_eq!(target.check_hosts(&[]), Ok(()));
+        }
+    }
+
+    #[test]
+    fn explicit_addresses_win_and_lose_their_trailing_slash() {
+        let target = Target::resolve(&config(
+            Some("eu-de"),
+            Some("https://drs.example.com/prefix/"),
+            None,
+        ))
+        .expect("a target");
+        assert_eq!(target.scope.endpoint, "https://drs.example.com/prefix");
+        assert!(target.check_hosts(&[]).is_err());
+        assert_eq!(target.check_hosts(&["DRS.example.com".to_owned()]), Ok(()));
+    }
+
+    #[test]
+    fn only_hosts_of_known_clouds_are_trusted_unasked() {
+        for host in [
+            "drs.eu-de.otc.t-systems.com.example.org",
+            "drs.eu-de.evil.otc.t-systems.com",
+            "drs-eu-de.otc.t-systems.com",
+            "obs.eu-de.otc.t-systems.com",
+            "drs.otc.t-systems.com",
+            "drs..otc.t-systems.com",
+            "eu-de.otc.t-systems.com",
+            "localhost",
+            "10.0.0.1",
+        ] {
+            let url = format!("https://{host}");
+            assert!(check_host(&url, &[]).is_err(), "{host}");
+        }
+        assert!(check_host("https://drs.eu-de.otc.t-systems.com:8443", &[]).is_err());
+        assert!(check_host("http://127.0.0.1:8080", &[]).is_ok());
+        assert!(check_host("http://[::1]:8080", &[]).is_ok());
+    }
+
+    #[test]
+    fn addresses_that_could_lead_elsewhere_are_refused() {
+        for bad in [
+            "http://drs.eu-de.otc.t-systems.com",
+            "http://localhost:1",
+            "ftp://drs.eu-de.otc.t-systems.com",
+            "https://user@drs.eu-de.otc.t-systems.com",
+            "https://drs.eu-de.otc.t-systems.com?x=1",
+            "https://drs.eu-de.otc.t-systems.com#x",
+            "drs.eu-de.otc.t-systems.com",
+            "https://",
+            "",
+        ] {
+            let refused =
+                Target::resolve(&config(None, Some(bad), Some("https://iam.example.com/v3")));
+            assert!(matches!(refused, Err(TargetError::Address { .. })), "{bad}");
+        }
+        assert_eq!(
+            Target::resolve(&config(None, None, None)),
+            Err(TargetError::Unresolved)
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! The two kinds of maps: with keys that the format defines, and with keys
+//! that the user chooses. Both refuse merge keys and keys that stand twice.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map;
+
+use super::{Node, Path, Read, Reader, Scalar, reads_as_other_type};
+use crate::core::problem::Position;
+
+/// The most fields that one map of our formats defines.
+const MAX_FIELDS: usize = 8;
+
+impl<'t> Reader<'t> {
+    /// The next key of a map, or nothing at its end. Keys that cannot be one,
+    /// and their values, are reported and read over.
+    fn key(&mut self, path: &Path<'_>) -> Read<Option<Scalar<'t>>> {
+        loop {
+            let key = match self.item(path)? {
+                None => return Ok(None),
+                Some(Node::Scalar(key)) => key,
+                Some(node) => {
+                    self.wrong_kind(node, path, "a key is not a text", "Write `key: value`.")?;
+                    self.skip_value(path)?;
+                    continue;
+                }
+            };
+            if key.is_plain && key.text == "<<" {
+                self.error(
+                    path,
+                    Some(key.at),
+                    "merge keys are not supported",
+                    "Write the fields out; endpoints can share a password by `credential`.",
+                )?;
+                self.skip_value(path)?;
+                continue;
+            }
+            return Ok(Some(key));
+        }
+    }
+
+    fn skip_value(&mut self, path: &Path<'_>) -> Read<()> {
+        let value = self.node(path)?;
+        self.skip(value)
+    }
+
+    fn twice(&mut self, path: &Path<'_>, first: usize, at: Position) -> Read<()> {
+        self.error(
+            path,
+            Some(at),
+            format!(
+                "the same key stands twice: line {first} and line {}",
+                at.line
+            ),
+            "Remove one of the two; neither is taken.",
+        )?;
+        self.skip_value(path)
+    }
+}
+
+/// Walks through a map whose keys the format defines.
+pub(crate) struct Fields {
+    known: &'static [&'static str],
+    /// The line of each known key, or 0.
+    lines: [usize; MAX_FIELDS],
+}
+
+/// A known key and its value.
+pub(crate) struct Field<'t> {
+    /// The key.
+    pub(crate) name: &'static str,
+    /// Where the key stands.
+    pub(crate) at: Position,
+    /// The byte where the key starts.
+    pub(crate) start: usize,
+    /// The value.
+    pub(crate) value: Node<'t>,
+}
+
+impl Fields {
+    /// Takes the keys that the map may have, at most eight.
+    pub(crate) fn new(known: &'static [&'static str]) -> Self {
+        debug_assert!(known.len() <= MAX_FIELDS);
+        Self {
+            known,
+            lines: [0; MAX_FIELDS],
+        }
+    }
+
+    /// Whether the key was there, be its value good or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let index = self.known.iter().position(|known| *known == name);
+        index.and_then(|index| self.lines.get(index)) > Some(&0)
+    }
+
+    /// The next known key that was not there before. All others are reported
+    /// and read over; an unknown key is not repeated, since a bad indent can
+    /// make one of a password.
+    pub(crate) fn next<'t>(
+        &mut self,
+        yaml: &mut Reader<'t>,
+        path: &Path<'_>,
+    ) -> Read<Option<Field<'t>>> {
+        while let Some(key) = yaml.key(path)? {
+            let found = self.known.iter().position(|known| *known == key.text);
+            let known =
+                found.and_then(|index| Some((*self.known.get(index)?, self.lines.get_mut(index)?)));
+            let Some((name, line)) = known else {
+                let help = self.help(&key.text);
+                yaml.error(path, Some(key.at), "an unknown key", help)?;
+                yaml.skip_value(path)?;
+                continue;
+            };
+            let field = path.field(name);
+            if *line != 0 {
+                yaml.twice(&field, *line, key.at)?;
+                continue;
+            }
+            *line = key.at.line;
+            return Ok(Some(Field {
+                name,
+                at: key.at,
+                start: key.bytes.start,
+                value: yaml.node(&field)?,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Names the nearest known key, or else all of them.
+    fn help(&self, unknown: &str) -> Cow<'static, str> {
+        let nearest = self
+            .known
+            .iter()
+            .map(|known| (distance(known, unknown), *known))
+            .min()
+            .filter(|(distance, known)| *distance <= 2 && distance * 2 < known.len());
+        match nearest {
+            Some((_, known)) => format!("Did you mean `{known}`?").into(),
+            None => format!(
+                "Known here: {}. Check the indentation.",
+                self.known.join(", ")
+            )
+            .into(),
+        }
+    }
+}
+
+/// How many letters must be changed, added or removed to get from one word to
+/// the other; more than two are not told apart.
+fn distance(known: &str, other: &str) -> usize {
+    if known.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in known.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(other.bytes()) {
+            let changed = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
+            diagonal = *cell;
+            left = changed.min(left + 1).min(diagonal + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+/// Walks through a map whose keys the user chooses.
+pub(crate) struct Entries<'t> {
+    /// Where each key stands.
+    pub(crate) keys: HashMap<Cow<'t, str>, Position>,
+    number: usize,
+    may_show: fn(&str) -> bool,
+}
+
+/// A key that the user chose, and its value.
+pub(crate) struct Entry<'t> {
+    /// The key.
+    pub(crate) key: Cow<'t, str>,
+    /// Where the key stands.
+    pub(crate) at: Position,
+    /// Which pair of the map this is, from 1.
+    pub(crate) number: usize,
+    /// The value.
+    pub(crate) value: Node<'t>,
+}
+
+impl<'t> Entries<'t> {
+    /// Takes the rule by which a key may be shown in a path; all other keys are
+    /// named by their position.
+    pub(crate) fn new(may_show: fn(&str) -> bool) -> Self {
+        Self {
+            keys: HashMap::new(),
+            number: 0,
+            may_show,
+        }
+    }
+
+    /// The path of an entry.
+    pub(crate) fn path<'a>(&self, parent: &'a Path<'a>, key: &'a str, number: usize) -> Path<'a> {
+        parent.chosen(key, number, self.may_show)
+    }
+
+    /// The next pair whose key was not there before.
+    pub(crate) fn next(
+        &mut self,
+        yaml: &mut Reader<'t>,
+        path: &Path<'_>,
+    ) -> Read<Option<Entry<'t>>> {
+        while let Some(key) = yaml.key(path)? {
+            self.number += 1;
+            let entry = self.path(path, &key.text, self.number);
+            if key.is_plain && (key.bytes.is_empty() || reads_as_other_type(&key.text)) {
+                yaml.error(
+                    &entry,
+                    Some(key.at),
+                    "the key can be read as a number, a date or a switch",
+                    "Quote it, so that every reader takes it for a text.",
+                )?;
+            }
+            match self.keys.entry(key.text.clone()) {
+                hash_map::Entry::Occupied(first) => {
+                    let line = first.get().line;
+                    yaml.twice(&entry, line, key.at)?;
+                }
+                hash_map::Entry::Vacant(place) => {
+                    place.insert(key.at);
+                    let value = yaml.node(&entry)?;
+                    return Ok(Some(Entry {
+                        key: key.text,
+                        at: key.at,
+                        number: self.number,
+                        value,
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

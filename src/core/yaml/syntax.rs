@@ -1,0 +1,192 @@
+//! Syntax errors in our own words. The parser's words are never shown, since
+//! they may hold characters of the document.
+
+use granit_parser::{ErrorKind, ScanError};
+
+use super::position;
+use crate::core::problem::{Position, Problem};
+
+/// What a syntax error means, where it stands, and what to do about it.
+pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
+    let marker = error.marker();
+    let at = position(*marker);
+    // An unquoted value that runs into a tab is named by its start, so the tab may
+    // indent the line after it.
+    let runs_on = matches!(error.kind(), ErrorKind::TabInPlainScalar);
+    if let Some(tab) = tab_in_indentation(text, marker.byte_offset(), at, runs_on) {
+        return Problem::error(
+            "",
+            Some(tab),
+            "tab used for indentation",
+            "Indent with blanks only.",
+        );
+    }
+    let (what, help) = describe(error.kind());
+    Problem::error("", Some(at), what, help)
+}
+
+/// The first tab before the first other character of the line of an error, or of
+/// the next line if the error `runs_on`: whatever the parser stumbled over, the
+/// tab is the reason.
+fn tab_in_indentation(
+    text: &str,
+    offset: Option<usize>,
+    at: Position,
+    runs_on: bool,
+) -> Option<Position> {
+    let (before, after) = text.split_at_checked(offset?)?;
+    let start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+    let next = after.find('\n').filter(|_| runs_on);
+    let lines = [
+        (text.get(start..), at.line),
+        (next.and_then(|at| after.get(at + 1..)), at.line + 1),
+    ];
+    lines.into_iter().find_map(|(rest, line)| {
+        let rest = rest?;
+        let blanks = rest.find(|c| c != ' ')?;
+        (rest.as_bytes().get(blanks) == Some(&b'\t')).then_some(Position {
+            line,
+            column: blanks + 1,
+        })
+    })
+}
+
+fn describe(kind: &ErrorKind) -> (&'static str, &'static str) {
+    use ErrorKind as E;
+    match kind {
+        E::RecursionLimitExceeded => (
+            "nested too deep",
+            "Check the brackets; the format needs no more than six levels.",
+        ),
+        E::TabNotAllowed
+        | E::TabInBlockIndentation
+        | E::TabInIndentation
+        | E::TabAtBlockScalarStart => ("tab used for indentation", "Indent with blanks only."),
+        E::TabInPlainScalar => (
+            "a tab stands in an unquoted value",
+            "Quote the value, or use a blank.",
+        ),
+        E::BomInsideDocument => (
+            "a byte order mark stands inside the document",
+            "Remove it, or write it as \\uFEFF inside double quotes.",
+        ),
+        E::UnclosedQuotedScalar | E::DocumentIndicatorInQuotedScalar => (
+            "a quoted text is not closed",
+            "Close the quotes. Inside double quotes write \\\" for a quote, inside single quotes ''.",
+        ),
+        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => (
+            "something follows the closing quote",
+            "Inside double quotes write \\\" for a quote, inside single quotes ''.",
+        ),
+        E::UnknownQuotedScalarEscape
+        | E::InvalidQuotedScalarHexEscape
+        | E::InvalidLowSurrogateHexEscape
+        | E::InvalidLowSurrogate
+        | E::MissingLowSurrogate
+        | E::UnpairedLowSurrogate
+        | E::InvalidUnicodeEscape => (
+            "an escape inside double quotes is not valid",
+            "Write \\\\ for a backslash, or use single quotes.",
+        ),
+        E::InvalidQuotedScalarIndent => (
+            "a quoted text is not closed, or goes on without indentation",
+            "Close the quotes on the line where the value starts.",
+        ),
+        E::InvalidFlowScalarIndent => (
+            "a value goes on without indentation",
+            "Indent the line, or close the brackets before it.",
+        ),
+        E::UnclosedFlowCollection { .. }
+        | E::MismatchedFlowCollectionEnd { .. }
+        | E::MisplacedFlowCollectionEnd
+        | E::UnexpectedEofFlowSequence
+        | E::UnexpectedEofFlowMapping
+        | E::UnexpectedEofImplicitFlowMapping
+        | E::ExpectedFlowMappingSeparator
+        | E::ExpectedFlowSequenceSeparator => (
+            "brackets or braces do not match, or a comma is missing",
+            "Quote values that hold brackets, braces or commas.",
+        ),
+        E::MappingValueNotAllowed
+        | E::InvalidColonPlacement
+        | E::InvalidMappingValueWhitespace
+        | E::FlowMappingValueAdjacentCollection => (
+            "a colon stands where no key can be",
+            "Quote values that hold a colon, and check the indentation.",
+        ),
+        E::InvalidIndentation
+        | E::ExpectedBlockMappingKey
+        | E::MappingKeyNotAllowed
+        | E::SimpleKeyExpected
+        | E::InvalidSimpleKey
+        | E::ExpectedBlockSequenceEntry
+        | E::BlockSequenceEntryNotAllowed
+        | E::BlockEntryInFlowCollection
+        | E::InvalidBlockEntryWhitespace => (
+            "the line does not fit the ones before it",
+            "Check the indentation, and that each key is followed by a colon and a blank.",
+        ),
+        E::UnexpectedCharacter { .. }
+        | E::ExpectedNodeContent
+        | E::PlainScalarStartsWithDashFlowIndicator
+        | E::UnexpectedEndOfPlainScalar => (
+            "a value cannot start with this character, or may not hold it",
+            "Quote the value; write control characters as escapes inside double quotes.",
+        ),
+        E::MissingAnchorOrAliasName | E::UnknownAnchor | E::AnchorCountOverflow => (
+            "anchors and aliases are not supported",
+            "Quote a value that starts with `&` or `*`.",
+        ),
+        E::ExpectedTagBang
+        | E::UndeclaredTagHandle
+        | E::InvalidGlobalTagCharacter
+        | E::InvalidTagTerminator
+        | E::MissingTagUri
+        | E::UnclosedVerbatimTag
+        | E::InvalidTagEscape
+        | E::InvalidTagUtf8LeadingByte
+        | E::InvalidTagUtf8TrailingByte
+        | E::InvalidTagUtf8 => (
+            "tags are not supported",
+            "Quote a value that starts with `!`.",
+        ),
+        E::CommentInterceptedScalar | E::CommentNotSeparated => (
+            "a comment stands where none can be",
+            "Quote values that hold `#`; put a blank before a comment.",
+        ),
+        E::ZeroBlockScalarIndent | E::InvalidBlockScalarHeader | E::InvalidBlockScalarIndent => (
+            "a block text is not written correctly",
+            "Write `|-`, then the text on lines of its own, all indented alike.",
+        ),
+        E::DuplicateVersionDirective
+        | E::UnsupportedYamlMajorVersion
+        | E::DuplicateTagDirective
+        | E::ExpectedTagDirectiveBang
+        | E::InvalidTagDirectiveTerminator
+        | E::InvalidDirectiveTerminator
+        | E::MissingYamlVersionSeparator
+        | E::MissingDirectiveName
+        | E::InvalidDirectiveName
+        | E::DirectiveByteLimitExceeded { .. }
+        | E::TooManyReservedDirectiveParams { .. }
+        | E::YamlVersionTooLong
+        | E::MissingYamlVersion => (
+            "a line that starts with `%` is not a valid directive",
+            "Remove it; none is needed.",
+        ),
+        E::MissingDocumentEndBeforeDirective | E::ExpectedDocumentStart | E::InvalidDocumentEnd => {
+            (
+                "something follows the end of the document",
+                "Keep one document in the file.",
+            )
+        }
+        E::UnexpectedEof | E::UnexpectedEofBlockMapping | E::UnexpectedEofBlockSequence => (
+            "the file ends too early",
+            "Check that it was written completely.",
+        ),
+        _ => (
+            "not valid YAML",
+            "Check the indentation, the quotes and the brackets.",
+        ),
+    }
+}

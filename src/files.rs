@@ -1,0 +1,117 @@
+//! Writing files so that nothing is lost and nothing is shown: new files are
+//! private from their first moment, and a file that is replaced is either the
+//! old one or the new one, whole, whatever happens in between.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::testpoint;
+
+/// Mode of every file that drspass makes.
+const PRIVATE: u32 = 0o600;
+
+/// Creates a file that nobody else can read.
+/// Fails if anything of that name exists already, a link included.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(path)
+}
+
+/// Writes a new private file and makes it durable.
+/// Fails if anything of that name exists already; leaves no file behind when
+/// the writing fails.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = create_private(path)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // The error that matters is the first one.
+        let _ = fs::remove_file(path);
+        return written;
+    }
+    sync_folder(path)
+}
+
+/// Replaces `path` with a file of the given content in one step and makes it
+/// durable. The content goes through a file beside it (`<name>.tmp`), which a
+/// killed run may leave and the next one overwrites; so the caller holds a lock
+/// on `path` or is its only writer.
+/// Fails without having touched `path`.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temp = with_suffix(path, ".tmp");
+    match fs::remove_file(&temp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let renamed = write_new(&temp, content).and_then(|()| {
+        testpoint::reach("replace.before_rename");
+        fs::rename(&temp, path)
+    });
+    if renamed.is_err() {
+        let _ = fs::remove_file(&temp);
+        return renamed;
+    }
+    testpoint::reach("replace.after_rename");
+    sync_folder(path)
+}
+
+/// Replaces the file that `path` names or links to; a link stays a link, and the
+/// file keeps its mode.
+/// Fails if `path` is a link to nothing, or as [`replace`].
+pub(crate) fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
+    let file = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => fs::canonicalize(path)?,
+        _ => path.to_owned(),
+    };
+    let mode = fs::metadata(&file).map(|found| found.mode() & 0o777).ok();
+    // Another writer may be at the same file, so the name in between is random.
+    let folder = folder_of(&file);
+    let mut temp = tempfile::Builder::new().tempfile_in(folder)?;
+    temp.write_all(content)?;
+    if let Some(mode) = mode {
+        temp.as_file()
+            .set_permissions(fs::Permissions::from_mode(mode))?;
+    }
+    temp.as_file().sync_all()?;
+    temp.persist(&file).map_err(|error| error.error)?;
+    sync_folder(&file)
+}
+
+/// Reads at most `limit` bytes.
+/// Fails if the file is longer, with [`io::ErrorKind::FileTooLarge`].
+pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut content = Vec::new();
+    if let Ok(metadata) = file.metadata() {
+        content.reserve_exact(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1);
+    }
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(content)
+}
+
+/// `path` with `suffix` appended to its file name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes a rename or a new name in the folder of `path` durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// The folder that holds `path`; the current one for a bare name.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,315 @@
+//! `apply`: plans under the lock, asks, marks what it is about to send, sends,
+//! records what became of it, and sums up (design sections 2.4 and 3).
+//!
+//! The order is the safety: the marks are durable before the first request, an
+//! outcome is durable in the journal before it counts, and the journal is folded
+//! into the state in one step at the end. A crash anywhere leaves entries in
+//! doubt, never wrongly applied.
+
+mod record;
+mod send;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::OpError;
+use super::plan::{self, Addresses, Comparable};
+use super::root::{Guards, Opened, Root, Unlock};
+use crate::api::client::Client;
+use crate::core::batch;
+use crate::core::fingerprint::{KeyId, Salt};
+use crate::core::job::EntryKey;
+use crate::core::outcome::{NotSent, Outcome};
+use crate::core::plan::{Action, Plan, Reason, prints_of};
+use crate::core::problem::Problem;
+use crate::core::report::{ApplyReport, Event, Fate, PlanReport, Saved};
+use crate::core::state::{Lineage, PlanId, Replaced, Settlement, State};
+use crate::core::target::Target;
+use crate::store::{Keys, LockGuard, LockInfo, Version};
+use crate::testpoint;
+
+use record::Recorder;
+use send::{Sender, Sent};
+
+/// What an apply needs from outside.
+pub struct Surroundings<'a> {
+    /// The time, in UTC.
+    pub now: fn() -> Timestamp,
+    /// A fresh random salt.
+    pub salt: fn() -> Salt,
+    /// A fresh unique text, for the lineage of a first state and the run's id.
+    pub unique: fn() -> String,
+    /// Who takes the lock.
+    pub lock: LockInfo,
+    /// Logs in. Called after every check that needs no network, and before the
+    /// lock is taken.
+    pub connect: &'a dyn Fn(&Target) -> Result<Client, OpError>,
+    /// Told what happens.
+    pub progress: &'a mut dyn FnMut(Event),
+}
+
+/// Is shown the plan and the warnings of the manifest, and decides whether to go
+/// on. Fails if nobody approved.
+pub type Approve<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result<(), OpError>;
+
+/// What an apply came to.
+pub enum Done {
+    /// There was nothing to do.
+    NothingToDo,
+    /// It ran; the report says how it went.
+    Ran(ApplyReport),
+}
+
+/// Applies a root folder.
+/// Fails only when nothing was sent; whatever happens later is in the report.
+pub fn apply(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    addresses: &Addresses,
+    surroundings: &mut Surroundings<'_>,
+    approve: Approve<'_>,
+) -> Result<Done, OpError> {
+    let opened = root.open(unlock, guards)?;
+    let client = (surroundings.connect)(&opened.target)?;
+    let keys = Keys::from(&opened.sealed.fingerprint_key);
+    let guard = root.store.lock(&surroundings.lock)?;
+    let snapshot = root.store.read(&keys)?;
+    let notes = plan::notes_of(&snapshot);
+    let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
+    let version = snapshot.version.clone();
+    let comparable = plan::comparable(&opened, snapshot, guards)?;
+    refuse_new_key(&comparable, &keys.id, guards)?;
+    let plan = plan::make(root, &opened, &comparable, addresses)?;
+    let report = plan::report(&opened, plan.clone(), notes);
+    approve(&report, &opened.warnings)?;
+    if !plan.has_changes() {
+        return Ok(Done::NothingToDo);
+    }
+    let state = starting_state(comparable, &opened, &keys, surroundings);
+    let run = Run {
+        root,
+        guard: &guard,
+        keys: &keys,
+        opened: &opened,
+        plan: &plan,
+    };
+    run.execute(client, state, version, surroundings)
+        .map(Done::Ran)
+}
+
+/// A state made with another key is only replaced when the user says so.
+fn refuse_new_key(
+    comparable: &Comparable,
+    manifest: &KeyId,
+    guards: &Guards,
+) -> Result<(), OpError> {
+    match &comparable.state {
+        Some(state) if comparable.key_changed && !guards.accept_new_key => Err(OpError::NewKey {
+            state: state.key_id.clone(),
+            manifest: manifest.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The state to go on from: the known one, one that keeps only the history of a
+/// state made with another key, or a new one.
+fn starting_state(
+    comparable: Comparable,
+    opened: &Opened,
+    keys: &Keys,
+    surroundings: &Surroundings<'_>,
+) -> State {
+    let scope = opened.sealed.scope.clone();
+    let mut state = match comparable.state {
+        Some(state) if !comparable.key_changed => state,
+        Some(other) => {
+            let mut state = State::new(scope, other.lineage, keys.id.clone());
+            state.serial = other.serial;
+            state
+        }
+        None => State::new(
+            scope,
+            Lineage::new((surroundings.unique)()),
+            keys.id.clone(),
+        ),
+    };
+    state.revision = state.revision.max(opened.sealed.revision);
+    state
+}
+
+/// An apply that was approved.
+struct Run<'a> {
+    root: &'a Root,
+    guard: &'a LockGuard,
+    keys: &'a Keys,
+    opened: &'a Opened,
+    plan: &'a Plan,
+}
+
+impl Run<'_> {
+    fn execute(
+        &self,
+        client: Client,
+        mut state: State,
+        version: Version,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Result<ApplyReport, OpError> {
+        let batches = self.batches();
+        if batches.is_empty() {
+            return Ok(self.report(BTreeMap::new(), Sent::default(), Saved::InState));
+        }
+        let mut sender = Sender::new(
+            client,
+            Arc::clone(&self.opened.manifest),
+            batches,
+            self.root.config.apply.parallelism,
+            surroundings.now,
+        )
+        .map_err(OpError::Runtime)?;
+        let store = &self.root.store;
+        store.back_up(self.guard)?;
+        let mut replaced = self.begin(&mut state, surroundings);
+        let version = store.commit(self.guard, self.keys, &mut state, &version)?;
+        let writer = store.begin_journal(self.guard, self.keys, &state)?;
+        testpoint::reach("apply.before_first_send");
+
+        let (recorder, journal) = Recorder::start(writer);
+        let sent = sender.run(&journal, surroundings.progress);
+        drop(journal);
+        // Whatever the journal took or not, the outcomes are in memory: they
+        // reach the state now, or a recovery file.
+        let journal_error = recorder.finish().err();
+        let mut outcomes = BTreeMap::new();
+        for (key, outcome, at) in &sent.outcomes {
+            match Settlement::of(outcome) {
+                Some(settlement) => {
+                    state.settle(key, &settlement, *at);
+                }
+                None => state.withdraw(key, &mut replaced),
+            }
+            outcomes.insert(key.clone(), outcome.clone());
+        }
+        self.withdraw_unsent(&mut state, &mut replaced, &outcomes);
+        testpoint::reach("apply.before_fold");
+        let saved = self.save(&mut state, &version);
+        let mut report = self.report(outcomes, sent, saved);
+        if let Some(error) = journal_error {
+            report
+                .findings
+                .push(format!("the journal could not be written: {error}"));
+        }
+        Ok(report)
+    }
+
+    /// What is sent, in requests, by place in the manifest: in its order, a job
+    /// never split.
+    fn batches(&self) -> Vec<Vec<usize>> {
+        let assignments = self.opened.manifest.assignments();
+        let sent: Vec<usize> = self.plan.sent().map(|entry| entry.index).collect();
+        let sizes: Vec<_> = sent
+            .iter()
+            .map(|&index| assignments[index].batch_item())
+            .collect();
+        batch::split(&sizes, self.root.config.apply.batch_size)
+            .into_iter()
+            .map(|batch| batch.into_iter().map(|at| sent[at]).collect())
+            .collect()
+    }
+
+    /// Marks everything that is about to be sent.
+    fn begin(&self, state: &mut State, surroundings: &Surroundings<'_>) -> Replaced {
+        let sealed = &self.opened.sealed;
+        let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+        let assignments = self.opened.manifest.assignments();
+        let wanted = self.plan.sent().map(|entry| {
+            let prints = prints_of(&fingerprinter, &assignments[entry.index], surroundings.salt);
+            (entry.key.clone(), prints)
+        });
+        let run_id = PlanId::new((surroundings.unique)());
+        state.begin(wanted, (surroundings.now)(), &run_id)
+    }
+
+    /// Puts back every entry whose turn did not come.
+    fn withdraw_unsent(
+        &self,
+        state: &mut State,
+        replaced: &mut Replaced,
+        outcomes: &BTreeMap<EntryKey, Outcome>,
+    ) {
+        for entry in self.plan.sent() {
+            if !outcomes.contains_key(&entry.key) {
+                state.withdraw(&entry.key, replaced);
+            }
+        }
+    }
+
+    /// Folds the outcomes into the state; where that fails, into a recovery file.
+    fn save(&self, state: &mut State, version: &Version) -> Saved {
+        let store = &self.root.store;
+        let error = match store.commit(self.guard, self.keys, state, version) {
+            // A journal that stays behind is recognised as folded later on.
+            Ok(_) => {
+                let _ = store.end_journal(self.guard);
+                return Saved::InState;
+            }
+            Err(error) => error,
+        };
+        match store.rescue(self.keys, state) {
+            Ok(path) => Saved::Recovery {
+                path: path.display().to_string(),
+                why: with_causes(&error),
+            },
+            Err(second) => Saved::Lost {
+                why: format!("{}; {}", with_causes(&error), with_causes(&second)),
+            },
+        }
+    }
+
+    fn report(
+        &self,
+        mut outcomes: BTreeMap<EntryKey, Outcome>,
+        sent: Sent,
+        saved: Saved,
+    ) -> ApplyReport {
+        let unsent = sent.stopped.unwrap_or(NotSent::Interrupted);
+        let assignments = self.opened.manifest.assignments();
+        let mut entries = Vec::new();
+        for entry in &self.plan.entries {
+            let fate = match (entry.action, &entry.reason) {
+                (Action::NoOp, _) => continue,
+                (Action::Hold, Reason::WrongPassword { code }) => {
+                    Fate::Blocked { code: code.clone() }
+                }
+                _ => Fate::Tried(
+                    outcomes
+                        .remove(&entry.key)
+                        .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
+                ),
+            };
+            entries.push((assignments[entry.index].label.clone(), fate));
+        }
+        ApplyReport {
+            entries,
+            requests: sent.requests,
+            findings: sent.findings,
+            saved,
+            interrupted: sent.interrupted,
+        }
+    }
+}
+
+/// An error with everything that led to it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,306 @@
+//! Everything that can stop a use case, with a code and what to do about it.
+//! No variant carries text of a manifest, a secret, or an address with a query.
+
+use std::io;
+use std::path::PathBuf;
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::age_file::AgeError;
+use crate::api::error::ApiError;
+use crate::core::address::Unmatched;
+use crate::core::fingerprint::KeyId;
+use crate::core::problem::{Problem, Severity};
+use crate::core::target::{TargetError, UntrustedHost};
+use crate::store::StoreError;
+
+/// Why a use case stopped. Unless a variant says otherwise, nothing was sent
+/// and nothing was changed.
+#[derive(Debug, Error, Diagnostic)]
+pub enum OpError {
+    /// A document is not usable.
+    #[error("{path} is not usable: {}", counted(problems))]
+    #[diagnostic(code(drspass::document::invalid))]
+    Document {
+        /// The document, as the user named it.
+        path: PathBuf,
+        /// Everything that is wrong with it, errors and warnings.
+        #[related]
+        problems: Vec<ProblemReport>,
+    },
+    /// There is no drspass.yaml where one was looked for.
+    #[error("there is no {path} here")]
+    #[diagnostic(
+        code(drspass::root::missing),
+        help("Run 'drspass init' to make one, or name another folder with -C DIR.")
+    )]
+    NoRoot {
+        /// The file that was looked for.
+        path: PathBuf,
+    },
+    /// A path leads out of the root folder.
+    #[error("{path} leads out of the folder of drspass.yaml")]
+    #[diagnostic(
+        code(drspass::root::outside),
+        help(
+            "Keep the manifest and the state below that folder, without links that lead elsewhere; a state elsewhere is named with --state or DRSPASS_STATE."
+        )
+    )]
+    Outside {
+        /// The path, as configured.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    #[diagnostic(code(drspass::file::read))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}")]
+    #[diagnostic(code(drspass::file::write), help("Nothing was overwritten."))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that would be made is there already.
+    #[error("{path} exists already")]
+    #[diagnostic(
+        code(drspass::file::exists),
+        help("Nothing was written. Move it away, or name another file.")
+    )]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something about the command does not fit what is there.
+    #[error("{what}")]
+    #[diagnostic(code(drspass::request), help("{help}"))]
+    Unfit {
+        /// What does not fit.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// An encrypted file cannot be opened or made.
+    #[error("cannot use {path}")]
+    #[diagnostic(forward(source))]
+    Age {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: AgeError,
+    },
+    /// The identities at hand are not usable.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Identity(AgeError),
+    /// There is no identity at all.
+    #[error("there is no identity to decrypt with")]
+    #[diagnostic(
+        code(drspass::age::no_identity),
+        help(
+            "Name one with -i FILE, DRSPASS_IDENTITY (a path) or DRSPASS_IDENTITY_KEY (the key itself), or keep it at {default}."
+        )
+    )]
+    NoIdentity {
+        /// The default place.
+        default: String,
+    },
+    /// The state, the journal or the lock.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Store(#[from] StoreError),
+    /// The service cannot be talked to as configured.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Api(#[from] ApiError),
+    /// The target of drspass.yaml is not usable.
+    #[error(transparent)]
+    #[diagnostic(
+        code(drspass::target::invalid),
+        help(
+            "Give target.region (such as eu-de), or both target.endpoint and target.auth_url as https addresses."
+        )
+    )]
+    Target(#[from] TargetError),
+    /// A host may not be talked to.
+    #[error(transparent)]
+    #[diagnostic(
+        code(drspass::target::untrusted),
+        help(
+            "Nothing was sent. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot."
+        )
+    )]
+    UntrustedHost(#[from] UntrustedHost),
+    /// drspass.yaml points elsewhere than the manifest was sealed for.
+    #[error("{field} of drspass.yaml is {configured}, but the manifest is sealed for {sealed}")]
+    #[diagnostic(
+        code(drspass::sealed::target),
+        help(
+            "Nothing was sent. Undo the change of drspass.yaml; a move to another target is sealed with 'drspass rekey' by somebody who can read the manifest."
+        )
+    )]
+    TargetMoved {
+        /// Which part of the target.
+        field: &'static str,
+        /// What drspass.yaml says.
+        configured: String,
+        /// What the manifest says.
+        sealed: String,
+    },
+    /// The manifest was made with another key than the one that was named.
+    #[error("the manifest carries the key {found}, but {expected} is expected")]
+    #[diagnostic(
+        code(drspass::sealed::key_id),
+        help(
+            "Nothing was sent. Somebody without the key may have made this manifest; see who changed it, and change the expected id only if the key was replaced on purpose."
+        )
+    )]
+    UnexpectedKey {
+        /// The manifest's.
+        found: KeyId,
+        /// The one that was named.
+        expected: KeyId,
+    },
+    /// The state was made with another key than the manifest's.
+    #[error("the state was made with the key {state}, the manifest carries {manifest}")]
+    #[diagnostic(
+        code(drspass::sealed::new_key),
+        help(
+            "Nothing was sent. See who changed the manifest; if its key was replaced on purpose, --accept-new-key starts the state anew and sends every entry."
+        )
+    )]
+    NewKey {
+        /// The state's.
+        state: KeyId,
+        /// The manifest's.
+        manifest: KeyId,
+    },
+    /// The manifest is older than one that was applied.
+    #[error("the manifest has revision {manifest}, but revision {applied} was applied already")]
+    #[diagnostic(
+        code(drspass::sealed::rollback),
+        help(
+            "Nothing was sent. Check out the newest manifest; --allow-rollback applies the older one on purpose."
+        )
+    )]
+    Rollback {
+        /// The manifest's.
+        manifest: u64,
+        /// The highest that was applied.
+        applied: u64,
+    },
+    /// The state speaks about another service or project.
+    #[error(
+        "the state belongs to project {state_project} at {state_endpoint}, the manifest to project {project} at {endpoint}"
+    )]
+    #[diagnostic(
+        code(drspass::state::scope),
+        help("Nothing was sent. Use one root folder and one state for each project.")
+    )]
+    OtherScope {
+        /// The state's project.
+        state_project: String,
+        /// The state's service.
+        state_endpoint: String,
+        /// The manifest's project.
+        project: String,
+        /// The manifest's service.
+        endpoint: String,
+    },
+    /// drspass.yaml lists other recipients than the manifest was sealed to.
+    #[error("recipients changed: {difference}; run drspass rekey")]
+    #[diagnostic(
+        code(drspass::sealed::recipients),
+        help(
+            "Nothing was written. Undo the change of drspass.yaml, or run 'drspass rekey', which lists who is added and removed and asks."
+        )
+    )]
+    RecipientsChanged {
+        /// Added with `+`, removed with `-`, shortened.
+        difference: String,
+    },
+    /// The machine refuses what sending needs.
+    #[error("cannot start sending")]
+    #[diagnostic(code(drspass::apply::runtime), help("Nothing was sent."))]
+    Runtime(#[source] io::Error),
+    /// Addresses on the command line name nothing.
+    #[error("{}", unmatched(.0))]
+    #[diagnostic(
+        code(drspass::address::unmatched),
+        help(
+            "Nothing was sent. An address is a job's id or name, with /source or /destination if only one is meant, or @CREDENTIAL; 'drspass show' lists them."
+        )
+    )]
+    Unmatched(Vec<Unmatched>),
+    /// Nobody approved.
+    #[error("not approved: {why}")]
+    #[diagnostic(code(drspass::apply::not_approved), help("{help}"))]
+    NotApproved {
+        /// Why not.
+        why: &'static str,
+        /// What to do.
+        help: &'static str,
+    },
+}
+
+impl OpError {
+    /// The error for a document with these problems.
+    pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
+        Self::Document {
+            path: path.into(),
+            problems: problems.into_iter().map(ProblemReport).collect(),
+        }
+    }
+}
+
+/// One problem of a document as a diagnostic of its own.
+#[derive(Debug)]
+pub struct ProblemReport(pub Problem);
+
+impl std::fmt::Display for ProblemReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::error::Error for ProblemReport {}
+
+impl Diagnostic for ProblemReport {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.0.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new(&self.0.help))
+    }
+}
+
+fn counted(problems: &[ProblemReport]) -> String {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.0.severity == Severity::Error)
+        .count();
+    match errors {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    }
+}
+
+fn unmatched(addresses: &[Unmatched]) -> String {
+    let named: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("address {} of {}", address.number, address.option))
+        .collect();
+    format!("{} names no entry of the manifest", named.join(", "))
+}

@@ -1,0 +1,213 @@
+//! `init`: makes a root folder. What exists already is kept as it is; a manifest
+//! that exists already means that there is nothing to make.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::OpError;
+use super::encrypt;
+use super::root::{CONFIG_FILE, Guards, Root};
+use crate::age_file;
+use crate::core::config::{self, TargetConfig};
+use crate::core::fingerprint::{FingerprintKey, KeyId};
+use crate::core::manifest::{self, Sealed};
+use crate::core::target::Target;
+use crate::files;
+
+/// What a new root folder is about.
+pub struct Wanted {
+    /// The target; absent where a drspass.yaml is there already.
+    pub target: Option<TargetConfig>,
+    /// Public recipients beside those of the identities.
+    pub recipients: Vec<String>,
+    /// Identity files: made where they do not exist.
+    pub identities: Vec<PathBuf>,
+    /// The time, for the comment in an identity file.
+    pub now: String,
+}
+
+/// What was made.
+pub struct Made {
+    /// Every file that was written, in order.
+    pub files: Vec<PathBuf>,
+    /// The name of the new key.
+    pub key_id: KeyId,
+}
+
+/// Makes what is missing of a root folder.
+/// Fails if it holds a manifest already, or no recipient or target is known.
+pub fn init(
+    folder: &Path,
+    wanted: Wanted,
+    guards: &Guards,
+    new_key: impl FnOnce() -> [u8; 32],
+) -> Result<Made, OpError> {
+    let config_path = folder.join(CONFIG_FILE);
+    let has_config = config_path.symlink_metadata().is_ok();
+    if has_config {
+        refuse_initialised(folder, &wanted)?;
+    }
+    let mut made = Vec::new();
+    let mut recipients = wanted.recipients;
+    if !has_config {
+        // Everything that can be refused is refused before the first file.
+        let target = wanted.target.ok_or_else(no_target)?;
+        Target::resolve(&target)?.check_hosts(&guards.trusted_hosts)?;
+        for path in &wanted.identities {
+            recipients.extend(identity(folder, path, &wanted.now, &mut made)?);
+        }
+        if recipients.is_empty() {
+            return Err(OpError::Unfit {
+                what: "there is nobody to encrypt to".to_owned(),
+                help: "Name a public key with --recipient, or an identity file with -i FILE, which is made if it does not exist.",
+            });
+        }
+        let text = config::template(&target, &recipients);
+        let checked = config::parse(&text);
+        if checked.value.is_none() {
+            return Err(OpError::document(CONFIG_FILE, checked.problems));
+        }
+        create(&config_path, Path::new(CONFIG_FILE), text.as_bytes())?;
+        made.push(CONFIG_FILE.into());
+    }
+    let root = Root::locate(folder, None)?;
+    let target = root.target(guards)?;
+    let sealed = Sealed {
+        fingerprint_key: FingerprintKey::new(new_key()),
+        scope: target.scope,
+        auth_url: target.auth_url,
+        recipients: root.config.recipients.clone(),
+        revision: 1,
+    };
+    made.extend(git_files(folder, &root)?);
+    let skeleton = manifest::skeleton(&sealed);
+    encrypt::write(&root, root.manifest_name(), skeleton.as_bytes(), &sealed)?;
+    made.push(root.manifest_name().to_owned());
+    Ok(Made {
+        files: made,
+        key_id: sealed.fingerprint_key.id(),
+    })
+}
+
+fn no_target() -> OpError {
+    OpError::Unfit {
+        what: "the target is not named".to_owned(),
+        help: "Give --project-id with --region, or with --endpoint and --auth-url.",
+    }
+}
+
+/// Stops where a manifest exists, or where flags would be ignored.
+fn refuse_initialised(folder: &Path, wanted: &Wanted) -> Result<(), OpError> {
+    let root = Root::locate(folder, None)?;
+    if root.manifest_path().symlink_metadata().is_ok() {
+        return Err(OpError::Exists {
+            path: root.manifest_name().to_owned(),
+        });
+    }
+    if wanted.target.is_some() || !wanted.recipients.is_empty() || !wanted.identities.is_empty() {
+        return Err(OpError::Unfit {
+            what: format!("{CONFIG_FILE} exists already and says where and to whom"),
+            help: "Nothing was written. Run 'drspass init' without naming a target, recipients or identities, or move the file away.",
+        });
+    }
+    Ok(())
+}
+
+/// The recipients of an identity file, which is made if it does not exist.
+fn identity(
+    folder: &Path,
+    path: &Path,
+    now: &str,
+    made: &mut Vec<PathBuf>,
+) -> Result<Vec<String>, OpError> {
+    let full = folder.join(path);
+    match files::read_limited(&full, 1 << 20) {
+        Ok(text) => age_file::recipients_of(&Zeroizing::new(text), &path.display().to_string())
+            .map_err(OpError::Identity),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (text, recipient) = age_file::generate_identity(now);
+            create(&full, path, text.as_bytes())?;
+            made.push(path.to_owned());
+            Ok(vec![recipient])
+        }
+        Err(source) => Err(OpError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
+    files::write_new(full, content).map_err(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            OpError::Exists {
+                path: name.to_owned(),
+            }
+        } else {
+            OpError::Write {
+                path: name.to_owned(),
+                source,
+            }
+        }
+    })
+}
+
+/// Keeps what must not be committed out of git, and keeps git from rewriting
+/// the line ends of the encrypted file.
+fn git_files(folder: &Path, root: &Root) -> Result<Vec<PathBuf>, OpError> {
+    let state = root.config.state.as_path().display().to_string();
+    let ignored = [
+        format!("/{state}.journal"),
+        format!("/{state}.lock"),
+        format!("/{state}.backup"),
+        format!("/{state}.tmp"),
+        format!("/{state}.recovery-*"),
+    ];
+    let attributes = [format!("/{} -text", root.manifest_name().display())];
+    let mut written = Vec::new();
+    for (name, lines) in [
+        (".gitignore", &ignored[..]),
+        (".gitattributes", &attributes[..]),
+    ] {
+        let appended =
+            append_missing(&folder.join(name), lines).map_err(|source| OpError::Write {
+                path: name.into(),
+                source,
+            })?;
+        if appended {
+            written.push(name.into());
+        }
+    }
+    Ok(written)
+}
+
+/// Appends the lines that a file lacks. Returns whether there were any.
+fn append_missing(path: &Path, lines: &[String]) -> io::Result<bool> {
+    let present = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let missing: Vec<&str> = lines
+        .iter()
+        .map(String::as_str)
+        .filter(|line| present.lines().all(|there| there.trim() != *line))
+        .collect();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let gap = if present.is_empty() || present.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)?
+        .write_all(format!("{gap}{}\n", missing.join("\n")).as_bytes())?;
+    Ok(true)
+}

@@ -1,0 +1,15 @@
+//! One module for each thing that drspass does: adapters in order, the domain
+//! in between. Use cases print nothing and parse no arguments; what there is to
+//! say comes back as a report or through an event callback.
+
+pub mod apply;
+pub mod encrypt;
+pub mod error;
+pub mod init;
+pub mod ledger;
+pub mod plan;
+pub mod root;
+pub mod show;
+pub mod validate;
+
+pub use error::OpError;

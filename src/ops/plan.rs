@@ -1,0 +1,141 @@
+//! `plan`: compares the manifest with the state, without the lock and without
+//! the network.
+
+use super::OpError;
+use super::root::{Guards, Opened, Root, Unlock};
+use crate::core::address::Selection;
+use crate::core::plan::{self, Inputs, Plan};
+use crate::core::problem::Problem;
+use crate::core::report::{Note, PlanReport};
+use crate::core::state::State;
+use crate::store::{Keys, Known, LockStatus, Snapshot};
+
+/// Which entries a run is about.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    /// Only these; all when empty.
+    pub only: Vec<String>,
+    /// These in any case.
+    pub resend: Vec<String>,
+}
+
+/// A state that may be compared with the manifest.
+pub struct Comparable {
+    /// What is known; nothing before the first apply.
+    pub state: Option<State>,
+    /// Whether it was made with another key, so that nothing in it counts.
+    pub key_changed: bool,
+}
+
+/// Makes the plan of a root folder. Warnings about its documents come beside it.
+/// Fails if the manifest cannot be used, the state cannot be trusted, or an
+/// address names nothing.
+pub fn plan(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    addresses: &Addresses,
+) -> Result<(PlanReport, Vec<Problem>), OpError> {
+    let opened = root.open(unlock, guards)?;
+    let keys = Keys::from(&opened.sealed.fingerprint_key);
+    let snapshot = root.store.read(&keys)?;
+    let mut notes = notes_of(&snapshot);
+    if let LockStatus::Held(holder) = root.store.lock_status()? {
+        notes.push(Note::LockHeld(holder.map_or_else(
+            || "somebody unknown".to_owned(),
+            |holder| holder.to_string(),
+        )));
+    }
+    let comparable = comparable(&opened, snapshot, guards)?;
+    let plan = make(root, &opened, &comparable, addresses)?;
+    Ok((report(&opened, plan, notes), opened.warnings))
+}
+
+/// What a snapshot tells beside its entries.
+pub fn notes_of(snapshot: &Snapshot) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if matches!(snapshot.known, Known::OtherKey { .. }) {
+        notes.push(Note::KeyChanged);
+    }
+    if snapshot.from_journal {
+        notes.push(Note::Unfinished);
+    }
+    notes
+}
+
+/// Whether the state may be compared with the manifest at all.
+/// Fails if it belongs to another scope or knows a newer manifest.
+pub fn comparable(
+    opened: &Opened,
+    snapshot: Snapshot,
+    guards: &Guards,
+) -> Result<Comparable, OpError> {
+    let (state, key_changed) = match snapshot.known {
+        Known::Absent => {
+            return Ok(Comparable {
+                state: None,
+                key_changed: false,
+            });
+        }
+        Known::Ours(state) => (state, false),
+        Known::OtherKey { claimed } => (claimed, true),
+    };
+    let sealed = &opened.sealed;
+    if state.scope != sealed.scope {
+        return Err(OpError::OtherScope {
+            state_project: state.scope.project_id,
+            state_endpoint: state.scope.endpoint,
+            project: sealed.scope.project_id.clone(),
+            endpoint: sealed.scope.endpoint.clone(),
+        });
+    }
+    if !key_changed && sealed.revision < state.revision && !guards.allow_rollback {
+        return Err(OpError::Rollback {
+            manifest: sealed.revision,
+            applied: state.revision,
+        });
+    }
+    Ok(Comparable {
+        state: Some(state),
+        key_changed,
+    })
+}
+
+/// Compares, once everything that could forbid it was asked.
+/// Fails if an address names nothing.
+pub fn make(
+    root: &Root,
+    opened: &Opened,
+    comparable: &Comparable,
+    addresses: &Addresses,
+) -> Result<Plan, OpError> {
+    let selection = Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
+        .map_err(OpError::Unmatched)?;
+    let sealed = &opened.sealed;
+    Ok(plan::make(&Inputs {
+        manifest: &opened.manifest,
+        state: comparable.state.as_ref(),
+        key_changed: comparable.key_changed,
+        fingerprinter: &sealed.fingerprint_key.fingerprinter(&sealed.scope),
+        selection: &selection,
+        batch_size: root.config.apply.batch_size,
+    }))
+}
+
+/// A plan with the labels of its entries.
+pub fn report(opened: &Opened, plan: Plan, notes: Vec<Note>) -> PlanReport {
+    let assignments = opened.manifest.assignments();
+    PlanReport {
+        counts: plan.counts(),
+        in_sync: plan.in_sync,
+        not_selected: plan.not_selected,
+        unlisted: plan.unlisted,
+        requests: plan.requests,
+        entries: plan
+            .entries
+            .into_iter()
+            .map(|entry| (assignments[entry.index].label.clone(), entry))
+            .collect(),
+        notes,
+    }
+}

@@ -1,0 +1,351 @@
+//! A root folder: its configuration, its manifest, its state, and the checks
+//! that stand between a manifest and its use (design section 2.2).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::OpError;
+use crate::age_file::{self, AskPassphrase, Identities};
+use crate::core::config::{self, Config};
+use crate::core::fingerprint::KeyId;
+use crate::core::manifest::{self, Manifest, Sealed, Sealing};
+use crate::core::problem::Problem;
+use crate::core::target::Target;
+use crate::core::yaml;
+use crate::files;
+use crate::store::StateStore;
+
+/// The name of the configuration file of a root folder.
+pub const CONFIG_FILE: &str = "drspass.yaml";
+
+/// The longest plain text of a manifest is 64 MiB (design section 2.2); armor
+/// adds a third and a line end for every 64 characters.
+const MAX_ENCRYPTED_BYTES: u64 = 96 << 20;
+/// A configuration is a page of text.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// An identity file holds a few keys.
+const MAX_IDENTITY_BYTES: u64 = 1 << 20;
+
+/// Where identities come from. The first source that is given is the only one
+/// that is opened.
+pub enum IdentitySource {
+    /// Files named by the user.
+    Files(Vec<PathBuf>),
+    /// The text of a key itself, from the environment.
+    Text(Zeroizing<String>),
+    /// The file that is looked at when nothing is named, if there is one.
+    Default(Option<PathBuf>),
+}
+
+/// How to open a manifest.
+pub struct Unlock<'a> {
+    /// The identities.
+    pub source: &'a IdentitySource,
+    /// How to ask for the passphrase of one.
+    pub ask: AskPassphrase<'a>,
+}
+
+/// What the user, not a file, says about what is acceptable.
+pub struct Guards {
+    /// Hosts that may be talked to beside those of the known clouds.
+    pub trusted_hosts: Vec<String>,
+    /// The only key that is taken, if one is named.
+    pub expect_key_id: Option<KeyId>,
+    /// Whether a manifest may be older than what was applied.
+    pub allow_rollback: bool,
+    /// Whether a manifest may carry another key than the state.
+    pub accept_new_key: bool,
+}
+
+/// A root folder with a valid configuration.
+pub struct Root {
+    folder: PathBuf,
+    /// The configuration.
+    pub config: Config,
+    /// What somebody should look at in it.
+    pub warnings: Vec<Problem>,
+    /// Where the state is kept.
+    pub store: StateStore,
+}
+
+/// An opened manifest that passed every check.
+pub struct Opened {
+    /// What is wanted.
+    pub manifest: Arc<Manifest>,
+    /// What was sealed with it.
+    pub sealed: Sealed,
+    /// Where it goes.
+    pub target: Target,
+    /// What somebody should look at in it.
+    pub warnings: Vec<Problem>,
+}
+
+impl Root {
+    /// Reads the configuration in `folder`. `state` overrides where the state is kept.
+    /// Fails if there is none, it has an error, or its paths lead out of the folder.
+    pub fn locate(folder: &Path, state: Option<&Path>) -> Result<Self, OpError> {
+        let path = folder.join(CONFIG_FILE);
+        let bytes = match files::read_limited(&path, MAX_CONFIG_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(OpError::NoRoot {
+                    path: CONFIG_FILE.into(),
+                });
+            }
+            Err(source) => {
+                return Err(OpError::Read {
+                    path: CONFIG_FILE.into(),
+                    source,
+                });
+            }
+        };
+        let text = yaml::decode(&bytes)
+            .map_err(|problem| OpError::document(CONFIG_FILE, vec![problem]))?;
+        let checked = config::parse(text);
+        let Some(config) = checked.value else {
+            return Err(OpError::document(CONFIG_FILE, checked.problems));
+        };
+        let state = match state {
+            Some(named) => folder.join(named),
+            None => inside(folder, config.state.as_path())?,
+        };
+        inside(folder, config.manifest.as_path())?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            warnings: checked.problems,
+            store: StateStore::local(state),
+            config,
+        })
+    }
+
+    /// The manifest's path, as configured: the one to show.
+    pub fn manifest_name(&self) -> &Path {
+        self.config.manifest.as_path()
+    }
+
+    /// The manifest's path, as it is opened.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.folder.join(self.manifest_name())
+    }
+
+    /// A path that the user named, as seen from the root folder.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The manifest file as it is, encrypted.
+    /// Fails if it cannot be read or is too long.
+    pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {
+        files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES).map_err(|source| {
+            OpError::Read {
+                path: self.manifest_name().to_owned(),
+                source,
+            }
+        })
+    }
+
+    /// The manifest's plain text.
+    /// Fails if it cannot be read or opened.
+    pub fn decrypt(&self, unlock: &Unlock<'_>) -> Result<Zeroizing<Vec<u8>>, OpError> {
+        let file = self.manifest_bytes()?;
+        let age = |source| OpError::Age {
+            path: self.manifest_name().to_owned(),
+            source,
+        };
+        // Whether it is encrypted at all is known before any key is looked for.
+        if age_file::envelope_of(&file) == age_file::Envelope::Plain {
+            return age_file::decrypt(&file, &Identities::default(), unlock.ask).map_err(age);
+        }
+        let identities = identities(&self.folder, unlock.source)?;
+        age_file::decrypt(&file, &identities, unlock.ask).map_err(age)
+    }
+
+    /// The manifest, parsed.
+    /// Fails if it cannot be opened or has an error.
+    pub fn read(
+        &self,
+        unlock: &Unlock<'_>,
+        sealing: Sealing,
+    ) -> Result<(Manifest, Vec<Problem>), OpError> {
+        let plain = self.decrypt(unlock)?;
+        parse_manifest(&plain, sealing, self.manifest_name())
+    }
+
+    /// The manifest and what is sealed with it.
+    /// Fails as [`Root::read`], or if nothing is sealed with it.
+    pub fn read_sealed(
+        &self,
+        unlock: &Unlock<'_>,
+    ) -> Result<(Manifest, Sealed, Vec<Problem>), OpError> {
+        let (mut manifest, warnings) = self.read(unlock, Sealing::Required)?;
+        match manifest.sealed.take() {
+            Some(sealed) => Ok((manifest, sealed, warnings)),
+            None => Err(OpError::Unfit {
+                what: "the manifest is not sealed".to_owned(),
+                help: "Decrypt it and seal it with 'drspass encrypt'.",
+            }),
+        }
+    }
+
+    /// The target of the configuration, on hosts that may be talked to.
+    /// Fails if it cannot be resolved or a host is not trusted.
+    pub fn target(&self, guards: &Guards) -> Result<Target, OpError> {
+        let target = Target::resolve(&self.config.target)?;
+        target.check_hosts(&guards.trusted_hosts)?;
+        Ok(target)
+    }
+
+    /// Opens the manifest for use: everything that can be checked without the
+    /// state and without the network.
+    /// Fails if the target is not the sealed one, or the key is not the named one.
+    pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
+        let target = self.target(guards)?;
+        let (manifest, sealed, warnings) = self.read_sealed(unlock)?;
+        check_target(&target, &sealed)?;
+        if let Some(expected) = &guards.expect_key_id {
+            let found = sealed.fingerprint_key.id();
+            if found != *expected {
+                return Err(OpError::UnexpectedKey {
+                    found,
+                    expected: expected.clone(),
+                });
+            }
+        }
+        Ok(Opened {
+            manifest: Arc::new(manifest),
+            sealed,
+            target,
+            warnings,
+        })
+    }
+
+    /// Whether drspass.yaml lists exactly the recipients that were sealed.
+    /// Fails with the difference, keys shortened.
+    pub fn check_recipients(&self, sealed: &Sealed) -> Result<(), OpError> {
+        let keys = |list: &[String]| -> Vec<String> {
+            list.iter()
+                .map(|text| config::recipient_key(text))
+                .collect()
+        };
+        let configured = keys(&self.config.recipients);
+        let sealed = keys(&sealed.recipients);
+        let added = configured.iter().filter(|r| !sealed.contains(r));
+        let removed = sealed.iter().filter(|r| !configured.contains(r));
+        let difference: Vec<String> = added
+            .map(|recipient| format!("+ {}", shortened(recipient)))
+            .chain(removed.map(|recipient| format!("- {}", shortened(recipient))))
+            .collect();
+        if difference.is_empty() {
+            Ok(())
+        } else {
+            Err(OpError::RecipientsChanged {
+                difference: difference.join(" "),
+            })
+        }
+    }
+}
+
+/// Whether the target that was resolved is the one that was sealed.
+/// Fails with the first part that differs.
+pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
+    let parts = [
+        (
+            "target.endpoint",
+            &target.scope.endpoint,
+            &sealed.scope.endpoint,
+        ),
+        (
+            "target.project_id",
+            &target.scope.project_id,
+            &sealed.scope.project_id,
+        ),
+        ("target.auth_url", &target.auth_url, &sealed.auth_url),
+    ];
+    for (field, configured, sealed) in parts {
+        if configured != sealed {
+            return Err(OpError::TargetMoved {
+                field,
+                configured: configured.clone(),
+                sealed: sealed.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Parses the plain text of a manifest.
+/// Fails with every problem if one of them is an error.
+pub fn parse_manifest(
+    plain: &[u8],
+    sealing: Sealing,
+    name: &Path,
+) -> Result<(Manifest, Vec<Problem>), OpError> {
+    let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
+    let checked = manifest::parse(text, sealing);
+    match checked.value {
+        Some(manifest) => Ok((manifest, checked.problems)),
+        None => Err(OpError::document(name, checked.problems)),
+    }
+}
+
+/// Opens the first source of identities that is given.
+fn identities(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
+    let mut identities = Identities::default();
+    let mut add_file = |path: &Path| -> Result<(), OpError> {
+        let text =
+            files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES).map_err(|source| {
+                OpError::Read {
+                    path: path.to_owned(),
+                    source,
+                }
+            })?;
+        identities
+            .add(&Zeroizing::new(text), &path.display().to_string())
+            .map_err(OpError::Identity)
+    };
+    match source {
+        IdentitySource::Files(paths) => paths.iter().try_for_each(|path| add_file(path))?,
+        IdentitySource::Text(text) => identities
+            .add(text.as_bytes(), "DRSPASS_IDENTITY_KEY")
+            .map_err(OpError::Identity)?,
+        IdentitySource::Default(Some(path)) if path.exists() => add_file(path)?,
+        IdentitySource::Default(path) => {
+            return Err(OpError::NoIdentity {
+                default: path.as_ref().map_or_else(
+                    || "the default place, which needs HOME".to_owned(),
+                    |path| path.display().to_string(),
+                ),
+            });
+        }
+    }
+    Ok(identities)
+}
+
+/// `path` below `folder`, unless links lead it out of there.
+fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
+    let full = folder.join(path);
+    let outside = || OpError::Outside {
+        path: path.to_owned(),
+    };
+    let root = std::fs::canonicalize(folder).map_err(|_| outside())?;
+    match std::fs::canonicalize(files::folder_of(&full)) {
+        Ok(parent) if !parent.starts_with(&root) => Err(outside()),
+        // A folder that does not exist yet is found out when it is used.
+        _ => Ok(full),
+    }
+}
+
+/// The beginning and end of a recipient, which are enough to recognise it.
+fn shortened(recipient: &str) -> String {
+    let key = recipient.rsplit(' ').next().unwrap_or(recipient);
+    let kind = recipient.strip_suffix(key).unwrap_or_default();
+    match (
+        key.get(..8),
+        key.len().checked_sub(6).and_then(|at| key.get(at..)),
+    ) {
+        (Some(start), Some(end)) if key.len() > 20 => format!("{kind}{start}…{end}"),
+        _ => recipient.to_owned(),
+    }
+}

@@ -1,0 +1,66 @@
+//! `validate`: is the configuration and the manifest good?
+
+use super::OpError;
+use super::root::{Guards, Root, Unlock};
+use crate::age_file::{self, AgeError, Envelope};
+use crate::core::fingerprint::KeyId;
+use crate::core::problem::Problem;
+
+/// A root folder without errors.
+pub struct Valid {
+    /// What somebody should look at in drspass.yaml.
+    pub config_warnings: Vec<Problem>,
+    /// The manifest, where it was opened.
+    pub manifest: Option<ValidManifest>,
+}
+
+/// A manifest without errors.
+pub struct ValidManifest {
+    /// How many entries it lists.
+    pub entries: usize,
+    /// How many jobs they belong to.
+    pub jobs: usize,
+    /// Its revision.
+    pub revision: u64,
+    /// The key that it carries.
+    pub key_id: KeyId,
+    /// What somebody should look at in it.
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks the configuration and that the manifest is encrypted, with no key.
+/// Fails if the manifest is missing, plain text, or no age file.
+pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<Valid, OpError> {
+    let file = root.manifest_bytes()?;
+    let age = |source| OpError::Age {
+        path: root.manifest_name().to_owned(),
+        source,
+    };
+    if age_file::envelope_of(&file) == Envelope::Plain {
+        return Err(age(AgeError::NotEncrypted));
+    }
+    age_file::check_header(&file).map_err(age)?;
+    root.target(guards)?;
+    Ok(Valid {
+        config_warnings: root.warnings.clone(),
+        manifest: None,
+    })
+}
+
+/// Checks the configuration and the opened manifest.
+/// Fails with every problem of either, or if the manifest is sealed for another
+/// target or to other recipients than drspass.yaml names.
+pub fn validate(root: &Root, unlock: &Unlock<'_>, guards: &Guards) -> Result<Valid, OpError> {
+    let opened = root.open(unlock, guards)?;
+    root.check_recipients(&opened.sealed)?;
+    Ok(Valid {
+        config_warnings: root.warnings.clone(),
+        manifest: Some(ValidManifest {
+            entries: opened.manifest.assignments().len(),
+            jobs: opened.manifest.jobs().len(),
+            revision: opened.sealed.revision,
+            key_id: opened.sealed.fingerprint_key.id(),
+            warnings: opened.warnings,
+        }),
+    })
+}

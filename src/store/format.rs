@@ -1,0 +1,168 @@
+//! The bytes of a state file: format `drspass.state/1` (design section 2.3).
+//! A newer format is told from damage, and neither is ever written over.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::core::fingerprint::{KeyId, MacKey, Scope};
+use crate::core::state::{Lineage, State, StateEntry};
+
+/// The only format that this version reads and writes.
+pub const STATE_FORMAT: &str = "drspass.state/1";
+
+/// A state file that cannot be used.
+#[derive(Debug, Error)]
+pub enum FormatError {
+    /// It has no content, as after a crash of the machine or a failed copy.
+    #[error("it is empty")]
+    Empty,
+    /// A merge was left unfinished.
+    #[error("it holds conflict marks of an unfinished merge")]
+    ConflictMarks,
+    /// It is no whole JSON document of this format.
+    #[error("it is not a whole state file (damage at line {line}, column {column})")]
+    Damaged {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// It was written by another version.
+    #[error("its format is not {STATE_FORMAT}, the only one that this version knows")]
+    OtherFormat,
+    /// It was not written by a holder of the key.
+    #[error("its authentication code does not fit its content")]
+    NotAuthentic,
+}
+
+impl From<serde_json::Error> for FormatError {
+    fn from(error: serde_json::Error) -> Self {
+        // The parser's own words may repeat content, so only the place is kept.
+        Self::Damaged {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+    #[serde(borrow)]
+    mac: Cow<'a, str>,
+}
+
+/// What every version of the format has.
+#[derive(Deserialize)]
+struct AnyFormat<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+}
+
+/// A state file whose form is right and whose code was not checked yet.
+pub struct Unverified<'a>(Envelope<'a>);
+
+impl<'a> Unverified<'a> {
+    /// Takes a state file apart.
+    /// Fails if it is empty, cut, of another format, or holds conflict marks.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(FormatError::Empty);
+        }
+        let parsed = serde_json::from_slice::<Envelope<'a>>(bytes);
+        match parsed {
+            Ok(envelope) if envelope.format == STATE_FORMAT => Ok(Self(envelope)),
+            Ok(_) => Err(FormatError::OtherFormat),
+            Err(error) => Err(explain(bytes, error)),
+        }
+    }
+
+    /// The content, whoever wrote it.
+    /// Fails if the content is not that of a state.
+    pub fn body(&self) -> Result<State, FormatError> {
+        Ok(serde_json::from_str(self.0.body.get())?)
+    }
+
+    /// The content, if a holder of `key` wrote it.
+    /// Fails if the code does not fit or the content is not that of a state.
+    pub fn verify(&self, key: &MacKey) -> Result<State, FormatError> {
+        if key.verifies(self.0.body.get().as_bytes(), &self.0.mac) {
+            self.body()
+        } else {
+            Err(FormatError::NotAuthentic)
+        }
+    }
+}
+
+/// Why `bytes` are no state file.
+fn explain(bytes: &[u8], error: serde_json::Error) -> FormatError {
+    let has_marks = bytes
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "));
+    if has_marks {
+        return FormatError::ConflictMarks;
+    }
+    match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
+        Ok(other) if other.format != STATE_FORMAT => FormatError::OtherFormat,
+        _ => error.into(),
+    }
+}
+
+/// The head of a body, in the order in which it is written.
+#[derive(Serialize)]
+struct Head<'a> {
+    scope: &'a Scope,
+    lineage: &'a Lineage,
+    serial: u64,
+    key_id: &'a KeyId,
+    revision: u64,
+}
+
+/// The bytes of `state`. Each entry stands on a line of its own, so that a
+/// difference between two states can be read.
+pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
+    let head = to_json(&Head {
+        scope: &state.scope,
+        lineage: &state.lineage,
+        serial: state.serial,
+        key_id: &state.key_id,
+        revision: state.revision,
+    });
+    let mut body = String::with_capacity(256 + state.entries.len() * 400);
+    body.push_str(head.strip_suffix('}').unwrap_or(&head));
+    body.push_str(",\"entries\":{");
+    let mut separator = "\n";
+    for (key, entry) in &state.entries {
+        body.push_str(separator);
+        // A key is ASCII without quotes, so it needs no escaping.
+        let _ = write!(body, "\"{key}\":");
+        push_entry(&mut body, entry);
+        separator = ",\n";
+    }
+    body.push_str("}}");
+    let mac = key.of(body.as_bytes());
+    let mut file = String::with_capacity(body.len() + 160);
+    let _ = write!(
+        file,
+        "{{\"format\":\"{STATE_FORMAT}\",\"body\":{body},\"mac\":\"{}\"}}",
+        mac.as_str()
+    );
+    file.push('\n');
+    file.into_bytes()
+}
+
+fn push_entry(body: &mut String, entry: &StateEntry) {
+    body.push_str(&to_json(entry));
+}
+
+fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("strings, numbers and maps with text keys always serialize")
+}

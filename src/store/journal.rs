@@ -1,0 +1,258 @@
+//! The append-only journal of a running apply (design section 2.4): each answer
+//! is one line, durable before its entries count as recorded.
+//!
+//! Every line carries a code over the state it belongs to, its number, the code
+//! of the line before and its content; so lines can neither be changed, moved,
+//! dropped from the middle, nor brought in from another journal. A last line
+//! that a crash cut short has no line end and is dropped.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::core::fingerprint::{MacKey, push_lp};
+use crate::core::job::EntryKey;
+use crate::core::state::{Lineage, Settlement, State};
+use crate::files;
+
+const JOURNAL_FORMAT: &str = "drspass.journal/1";
+
+/// The recorded end of one entry's attempt.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The entry.
+    pub entry: EntryKey,
+    /// What became of it.
+    pub settled: Settlement,
+}
+
+/// One answer: all its entries at once.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// When it came, in UTC.
+    pub at: Timestamp,
+    /// Its entries.
+    pub records: Vec<Record>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    lineage: Lineage,
+    serial: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    #[serde(borrow)]
+    body: &'a RawValue,
+    #[serde(borrow)]
+    mac: Cow<'a, str>,
+}
+
+/// A journal that cannot be used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// A line is no line of this format.
+    #[error("line {line} is damaged")]
+    Damaged {
+        /// Line, from 1.
+        line: usize,
+    },
+    /// A line was not written by a holder of the key, in this place.
+    #[error("the authentication code of line {line} does not fit")]
+    NotAuthentic {
+        /// Line, from 1.
+        line: usize,
+    },
+    /// It was written by another version.
+    #[error("its format is not {JOURNAL_FORMAT}, the only one that this version knows")]
+    OtherFormat,
+}
+
+/// What a journal says, once verified.
+#[derive(Debug)]
+pub struct Journal {
+    /// The state that it continues.
+    pub lineage: Lineage,
+    /// The serial of that state.
+    pub serial: u64,
+    /// The answers, in the order in which they came.
+    pub answers: Vec<Answer>,
+}
+
+/// The running code of a journal: what each next line is bound to.
+struct Chain {
+    key: MacKey,
+    lineage: Lineage,
+    serial: u64,
+    number: u64,
+    previous: String,
+}
+
+impl Chain {
+    fn new(key: MacKey, lineage: Lineage, serial: u64) -> Self {
+        Self {
+            key,
+            lineage,
+            serial,
+            number: 0,
+            previous: String::new(),
+        }
+    }
+
+    fn message(&self, body: &str) -> Vec<u8> {
+        let mut message = Vec::with_capacity(body.len() + 192);
+        push_lp(&mut message, JOURNAL_FORMAT.as_bytes());
+        push_lp(&mut message, self.lineage.as_str().as_bytes());
+        push_lp(&mut message, &self.serial.to_be_bytes());
+        push_lp(&mut message, &self.number.to_be_bytes());
+        push_lp(&mut message, self.previous.as_bytes());
+        push_lp(&mut message, body.as_bytes());
+        message
+    }
+
+    fn line(&mut self, body: &str) -> String {
+        let mac = self.key.of(&self.message(body));
+        let line = format!("{{\"body\":{body},\"mac\":\"{}\"}}\n", mac.as_str());
+        self.advance(mac.as_str());
+        line
+    }
+
+    fn verify(&mut self, body: &str, mac: &str) -> bool {
+        let fits = self.key.verifies(&self.message(body), mac);
+        self.advance(mac);
+        fits
+    }
+
+    fn advance(&mut self, mac: &str) {
+        self.number += 1;
+        mac.clone_into(&mut self.previous);
+    }
+}
+
+/// The journal of a running apply, open for writing by its single owner.
+pub struct Writer {
+    file: File,
+    chain: Chain,
+}
+
+impl Writer {
+    /// Starts the journal of `state`, which was just committed.
+    /// Fails if a journal exists already or the disk refuses.
+    pub fn create(path: &Path, state: &State, key: MacKey) -> io::Result<Self> {
+        let mut writer = Self {
+            file: files::create_private(path)?,
+            chain: Chain::new(key, state.lineage.clone(), state.serial),
+        };
+        let head = Head {
+            format: JOURNAL_FORMAT.into(),
+            lineage: state.lineage.clone(),
+            serial: state.serial,
+        };
+        let line = writer.chain.line(&to_json(&head));
+        let written = writer
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| writer.file.sync_all())
+            .and_then(|()| files::sync_folder(path));
+        if let Err(error) = written {
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
+        Ok(writer)
+    }
+
+    /// Appends answers and makes them durable with one flush.
+    /// Fails if the disk refuses; the answers then count as not recorded, and
+    /// nothing may be appended any more.
+    pub fn append(&mut self, answers: &[Answer]) -> io::Result<()> {
+        let lines: String = answers
+            .iter()
+            .map(|answer| self.chain.line(&to_json(answer)))
+            .collect();
+        self.file.write_all(lines.as_bytes())?;
+        self.file.sync_data()
+    }
+}
+
+/// Reads and verifies a journal.
+/// A journal whose very first line was cut short says nothing: `None`.
+/// Fails if any whole line is damaged, of another format, or not authentic.
+pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Option<Journal>, JournalError> {
+    // Whatever follows the last line end was cut short by a crash.
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(&[][..], |end| &bytes[..end]);
+    if whole.is_empty() {
+        return Ok(None);
+    }
+    let mut lines = whole.split(|byte| *byte == b'\n').zip(1..);
+    let (first, _) = lines.next().unwrap_or((&[], 1));
+    let head_line = split_line(first, 1)?;
+    let head: Head<'_> = serde_json::from_str(head_line.body.get())
+        .map_err(|_| JournalError::Damaged { line: 1 })?;
+    if head.format != JOURNAL_FORMAT {
+        return Err(JournalError::OtherFormat);
+    }
+    let mut chain = Chain::new(key.clone(), head.lineage.clone(), head.serial);
+    if !chain.verify(head_line.body.get(), &head_line.mac) {
+        return Err(JournalError::NotAuthentic { line: 1 });
+    }
+    let mut answers = Vec::new();
+    for (bytes, line) in lines {
+        let parts = split_line(bytes, line)?;
+        if !chain.verify(parts.body.get(), &parts.mac) {
+            return Err(JournalError::NotAuthentic { line });
+        }
+        answers.push(
+            serde_json::from_str(parts.body.get()).map_err(|_| JournalError::Damaged { line })?,
+        );
+    }
+    Ok(Some(Journal {
+        lineage: head.lineage,
+        serial: head.serial,
+        answers,
+    }))
+}
+
+fn split_line(bytes: &[u8], line: usize) -> Result<Line<'_>, JournalError> {
+    serde_json::from_slice(bytes).map_err(|_| JournalError::Damaged { line })
+}
+
+impl Journal {
+    /// Settles everything it says in `state`.
+    pub fn fold_into(&self, state: &mut State) {
+        for answer in &self.answers {
+            for record in &answer.records {
+                state.settle(&record.entry, &record.settled, answer.at);
+            }
+        }
+    }
+
+    /// Whether `state` already contains everything it says.
+    pub fn is_reflected_in(&self, state: &State) -> bool {
+        self.answers.iter().all(|answer| {
+            answer
+                .records
+                .iter()
+                .all(|record| state.reflects(&record.entry, &record.settled, answer.at))
+        })
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("strings, numbers and maps with text keys always serialize")
+}

@@ -1,0 +1,381 @@
+//! The state as a file of this machine, with its siblings: `.lock`, `.journal`,
+//! `.backup`, and `.tmp` while it is being replaced.
+//!
+//! The lock is an advisory lock of the operating system on a file that is never
+//! renamed or removed, so a left-over file is no lock and a dead process holds
+//! none. Network file systems may not keep that promise.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::format::{self, FormatError, Unverified};
+use super::journal::{self, Journal};
+use super::{Keys, Known, LockInfo, LockStatus, Snapshot, StoreError, Version};
+use crate::core::state::State;
+use crate::files;
+use crate::testpoint;
+
+/// How often a reader without the lock looks again when it found a state and a
+/// journal that do not fit, since a writer may have been between the two.
+const READ_ATTEMPTS: usize = 5;
+/// How often the lock is asked for: somebody who only looks at it holds it for
+/// an instant.
+const LOCK_ATTEMPTS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A state file and its siblings.
+pub struct LocalStore {
+    path: PathBuf,
+}
+
+/// The lock, held until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct LockGuard {
+    file: File,
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        // What it says is for people; the lock itself ends with the handle.
+        let _ = self.file.set_len(0);
+    }
+}
+
+impl LocalStore {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn sibling(&self, suffix: &str) -> PathBuf {
+        files::with_suffix(&self.path, suffix)
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        self.sibling(".journal")
+    }
+
+    pub(super) fn has_journal(&self) -> bool {
+        self.journal_path().exists()
+    }
+
+    pub(super) fn read(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
+        let mut last = self.read_once(keys);
+        for _ in 1..READ_ATTEMPTS {
+            if !matches!(last, Err(StoreError::ForeignJournal { .. })) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            last = self.read_once(keys);
+        }
+        last
+    }
+
+    fn read_once(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
+        let bytes = self.bytes(&self.path)?;
+        let journal = self.bytes(&self.journal_path())?;
+        let version = version_of(bytes.as_deref());
+        let (known, from_journal) = match bytes {
+            None if journal.is_some() => return Err(self.foreign_journal()),
+            None => (Known::Absent, false),
+            Some(bytes) => self.settle(&bytes, journal.as_deref(), keys)?,
+        };
+        Ok(Snapshot {
+            known,
+            version,
+            from_journal,
+        })
+    }
+
+    /// The state in `bytes` with the answers of the journal settled.
+    fn settle(
+        &self,
+        bytes: &[u8],
+        journal: Option<&[u8]>,
+        keys: &Keys,
+    ) -> Result<(Known, bool), StoreError> {
+        let unverified = Unverified::parse(bytes).map_err(|why| self.invalid(why))?;
+        let mut state = match unverified.verify(&keys.state) {
+            Ok(state) => state,
+            Err(FormatError::NotAuthentic) => {
+                // Another key cannot have made a code that fits, so the name of
+                // the key is all that tells another key from a forgery.
+                let claimed = unverified.body().map_err(|why| self.invalid(why))?;
+                return if claimed.key_id == keys.id {
+                    Err(StoreError::Tampered {
+                        path: self.path.clone(),
+                    })
+                } else {
+                    Ok((Known::OtherKey { claimed }, false))
+                };
+            }
+            Err(why) => return Err(self.invalid(why)),
+        };
+        let Some(journal) = journal else {
+            return Ok((Known::Ours(state), false));
+        };
+        let journal =
+            journal::parse(journal, &keys.journal).map_err(|why| StoreError::Journal {
+                path: self.journal_path(),
+                why,
+            })?;
+        if let Some(journal) = journal {
+            self.fold(&journal, &mut state)?;
+        }
+        Ok((Known::Ours(state), true))
+    }
+
+    /// Settles a journal that continues `state`, or recognises one that `state`
+    /// already contains because a crash came before its removal.
+    fn fold(&self, journal: &Journal, state: &mut State) -> Result<(), StoreError> {
+        if journal.lineage != state.lineage {
+            return Err(self.foreign_journal());
+        }
+        if journal.serial == state.serial {
+            journal.fold_into(state);
+            return Ok(());
+        }
+        if journal.serial + 1 == state.serial && journal.is_reflected_in(state) {
+            return Ok(());
+        }
+        Err(self.foreign_journal())
+    }
+
+    pub(super) fn read_unverified(&self) -> Result<Option<State>, StoreError> {
+        let Some(bytes) = self.bytes(&self.path)? else {
+            return Ok(None);
+        };
+        Unverified::parse(&bytes)
+            .and_then(|unverified| unverified.body())
+            .map(Some)
+            .map_err(|why| self.invalid(why))
+    }
+
+    fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    pub(super) fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
+        let path = self.sibling(".lock");
+        let cannot = |source| StoreError::CannotLock {
+            path: self.sibling(".lock"),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(cannot)?;
+        let mut attempts = 1;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if attempts < LOCK_ATTEMPTS => {
+                    attempts += 1;
+                    std::thread::sleep(PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Locked {
+                        path,
+                        holder: holder(&mut file)
+                            .as_ref()
+                            .map_or_else(|| "somebody unknown".to_owned(), LockInfo::to_string),
+                    });
+                }
+                Err(TryLockError::Error(source)) => return Err(cannot(source)),
+            }
+        }
+        // A lock that says nothing still locks, so failing to write is no error.
+        let text = serde_json::to_string(info).unwrap_or_default();
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(text.as_bytes()));
+        Ok(LockGuard { file })
+    }
+
+    pub(super) fn lock_status(&self) -> Result<LockStatus, StoreError> {
+        let path = self.sibling(".lock");
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockStatus::Free),
+            Err(source) => return Err(StoreError::CannotLock { path, source }),
+        };
+        // A shared lock is refused only while somebody works, and two who look
+        // do not take each other for one.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(LockStatus::Free),
+            Err(TryLockError::WouldBlock) => Ok(LockStatus::Held(holder(&mut file))),
+            Err(TryLockError::Error(source)) => Err(StoreError::CannotLock { path, source }),
+        }
+    }
+
+    pub(super) fn absorb_journal(
+        &self,
+        guard: &LockGuard,
+        keys: &Keys,
+        snapshot: Snapshot,
+    ) -> Result<Snapshot, StoreError> {
+        if !self.has_journal() {
+            return Ok(snapshot);
+        }
+        let Snapshot {
+            mut known,
+            mut version,
+            from_journal,
+        } = snapshot;
+        if from_journal && let Known::Ours(state) = &mut known {
+            version = self.commit(guard, keys, state, &version)?;
+        }
+        self.end_journal(guard)?;
+        Ok(Snapshot {
+            known,
+            version,
+            from_journal: false,
+        })
+    }
+
+    pub(super) fn commit(
+        &self,
+        _guard: &LockGuard,
+        keys: &Keys,
+        state: &mut State,
+        expected: &Version,
+    ) -> Result<Version, StoreError> {
+        let current = self.bytes(&self.path)?;
+        if version_of(current.as_deref()) != *expected {
+            return Err(StoreError::Changed {
+                path: self.path.clone(),
+            });
+        }
+        state.serial += 1;
+        let bytes = format::encode(state, &keys.state);
+        if let Err(source) = files::replace(&self.path, &bytes) {
+            state.serial -= 1;
+            return Err(StoreError::Write {
+                path: self.path.clone(),
+                source,
+            });
+        }
+        Ok(version_of(Some(&bytes)))
+    }
+
+    pub(super) fn back_up(&self, _guard: &LockGuard) -> Result<(), StoreError> {
+        let Some(bytes) = self.bytes(&self.path)? else {
+            return Ok(());
+        };
+        let path = self.sibling(".backup");
+        files::replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })
+    }
+
+    pub(super) fn begin_journal(
+        &self,
+        _guard: &LockGuard,
+        keys: &Keys,
+        state: &State,
+    ) -> Result<journal::Writer, StoreError> {
+        let path = self.journal_path();
+        journal::Writer::create(&path, state, keys.journal.clone())
+            .map_err(|source| StoreError::Write { path, source })
+    }
+
+    pub(super) fn end_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
+        testpoint::reach("journal.before_removal");
+        let path = self.journal_path();
+        fs::remove_file(&path)
+            .and_then(|()| files::sync_folder(&path))
+            .map_err(|source| StoreError::Write { path, source })
+    }
+
+    pub(super) fn rescue(&self, keys: &Keys, state: &State) -> Result<PathBuf, StoreError> {
+        let mut saved = state.clone();
+        saved.serial += 1;
+        let bytes = format::encode(&saved, &keys.state);
+        let name = self
+            .path
+            .file_name()
+            .map_or_else(|| "drspass.state.json".into(), ToOwned::to_owned);
+        let suffix = format!(".recovery-{}-{}", saved.serial, std::process::id());
+        // Beside the state first; where that is full or read-only, the folder
+        // for temporary files is the place that is most likely to take it.
+        let mut failed = None;
+        for folder in [
+            files::folder_of(&self.path).to_owned(),
+            std::env::temp_dir(),
+        ] {
+            let path = files::with_suffix(&folder.join(&name), &suffix);
+            match files::write_new(&path, &bytes) {
+                Ok(()) => return Ok(path),
+                Err(source) => failed = Some(StoreError::Write { path, source }),
+            }
+        }
+        Err(failed.unwrap_or_else(|| self.foreign_journal()))
+    }
+
+    fn invalid(&self, why: FormatError) -> StoreError {
+        let path = self.path.clone();
+        match why {
+            FormatError::OtherFormat => StoreError::OtherFormat {
+                path,
+                known: format::STATE_FORMAT,
+            },
+            why => StoreError::Invalid { path, why },
+        }
+    }
+
+    fn foreign_journal(&self) -> StoreError {
+        StoreError::ForeignJournal {
+            path: self.journal_path(),
+        }
+    }
+}
+
+fn version_of(bytes: Option<&[u8]>) -> Version {
+    Version(bytes.map(|bytes| Sha256::digest(bytes).into()))
+}
+
+/// Who wrote into the lock file; nothing if that cannot be read.
+fn holder(file: &mut File) -> Option<LockInfo> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+impl std::fmt::Display for LockInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The file is foreign text: whoever can write it must not steer a terminal.
+        let clean = |text: &str| -> String {
+            text.chars()
+                .filter(|c| c.is_ascii_graphic() || *c == ' ')
+                .take(64)
+                .collect()
+        };
+        write!(
+            f,
+            "process {} on {} ({}) since {}",
+            self.pid,
+            clean(&self.host),
+            clean(&self.command),
+            self.since
+        )
+    }
+}

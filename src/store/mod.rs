@@ -1,0 +1,349 @@
+//! Where the state lives: bytes, versions, modes, the journal and the lock.
+//! It neither compares with the manifest nor decides anything about entries.
+//!
+//! The contract is compare-and-swap: [`StateStore::read`] gives a snapshot with
+//! its version, [`StateStore::commit`] replaces exactly that version, and
+//! whoever commits holds the lock.
+
+pub mod format;
+pub mod journal;
+mod local;
+
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::core::fingerprint::{FingerprintKey, KeyId, MacKey};
+use crate::core::state::State;
+
+pub use local::{LocalStore, LockGuard};
+
+/// The keys that a state is read and written with.
+pub struct Keys {
+    /// The public name of the key they derive from.
+    pub id: KeyId,
+    /// Authenticates the state.
+    pub state: MacKey,
+    /// Authenticates the journal.
+    pub journal: MacKey,
+}
+
+impl From<&FingerprintKey> for Keys {
+    fn from(key: &FingerprintKey) -> Self {
+        Self {
+            id: key.id(),
+            state: key.state_mac(),
+            journal: key.journal_mac(),
+        }
+    }
+}
+
+/// What is at the place of the state.
+#[derive(Debug)]
+pub enum Known {
+    /// Nothing: nothing was ever applied from here.
+    Absent,
+    /// A state of ours, with the answers of an unfinished journal settled.
+    Ours(State),
+    /// A state made with another key: its content cannot be checked.
+    OtherKey {
+        /// The content, as it claims to be.
+        claimed: State,
+    },
+}
+
+/// Tells one content of the store from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(Option<[u8; 32]>);
+
+/// A state and the version that it was read as.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What was found.
+    pub known: Known,
+    /// Which version of the content it was.
+    pub version: Version,
+    /// Whether it was completed from the journal of an unfinished apply.
+    pub from_journal: bool,
+}
+
+/// Who holds a lock: for a person to read, never to decide on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LockInfo {
+    /// The process.
+    pub pid: u32,
+    /// The machine.
+    pub host: String,
+    /// What it is doing.
+    pub command: String,
+    /// Since when, in UTC.
+    pub since: jiff::Timestamp,
+}
+
+/// Whether somebody holds the lock.
+#[derive(Debug)]
+pub enum LockStatus {
+    /// Nobody does.
+    Free,
+    /// Somebody does; nothing is known of them if what they wrote cannot be read.
+    Held(Option<LockInfo>),
+}
+
+/// A store that could not do what was asked.
+#[derive(Debug, Error, Diagnostic)]
+pub enum StoreError {
+    /// The state file cannot be read.
+    #[error("cannot read {path}")]
+    #[diagnostic(code(drspass::state::read))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The state file is not usable.
+    #[error("{path} is not usable: {why}")]
+    #[diagnostic(
+        code(drspass::state::invalid),
+        help(
+            "Nothing was changed. Restore the file from git or from its .backup, or repair the merge; an older copy only makes drspass send again."
+        )
+    )]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: format::FormatError,
+    },
+    /// The state file was written by somebody without the key.
+    #[error("{path}: state was changed outside drspass")]
+    #[diagnostic(
+        code(drspass::state::tampered),
+        help(
+            "Nothing was sent. Restore the file from git or from its .backup; 'drspass state distrust' marks every entry to be sent again."
+        )
+    )]
+    Tampered {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The state file was written by a newer version.
+    #[error("{path} has a format that this version does not know (it knows {known})")]
+    #[diagnostic(
+        code(drspass::state::newer),
+        help("Use the version of drspass that wrote it. The file was not touched.")
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format that this version knows.
+        known: &'static str,
+    },
+    /// The journal is not usable.
+    #[error("{path}: {why}")]
+    #[diagnostic(
+        code(drspass::journal::invalid),
+        help(
+            "Nothing was sent. The journal was changed outside drspass; 'drspass state distrust' drops it and marks every entry to be sent again."
+        )
+    )]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        why: journal::JournalError,
+    },
+    /// The journal continues another state.
+    #[error("{path} does not belong to the state beside it")]
+    #[diagnostic(
+        code(drspass::journal::foreign),
+        help(
+            "Nothing was sent. Restore the state that the unfinished apply worked on, or let 'drspass state distrust' drop the journal and mark every entry to be sent again."
+        )
+    )]
+    ForeignJournal {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// Somebody else holds the lock.
+    #[error("the lock {path} is held by {holder}")]
+    #[diagnostic(
+        code(drspass::lock::held),
+        help(
+            "Nothing was sent. Wait for it to end; a lock ends with its process, so there is nothing to remove."
+        )
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// Who, in words.
+        holder: String,
+    },
+    /// The file system does not lock.
+    #[error("cannot lock {path}")]
+    #[diagnostic(
+        code(drspass::lock::unavailable),
+        help(
+            "Nothing was sent. Keep the state on a local file system that supports file locks, or fix the permissions of its folder."
+        )
+    )]
+    CannotLock {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The state changed although the lock was held.
+    #[error("{path} was changed by somebody else while this run held the lock")]
+    #[diagnostic(
+        code(drspass::state::changed),
+        help(
+            "Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done."
+        )
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}")]
+    #[diagnostic(
+        code(drspass::state::write),
+        help(
+            "Make room or fix the permissions; where the file itself is mounted, mount its folder instead."
+        )
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The place of a state. There is one kind so far; a remote one becomes a
+/// second variant that passes the same conformance test.
+pub enum StateStore {
+    /// A file and its siblings in a folder of this machine.
+    Local(LocalStore),
+}
+
+impl StateStore {
+    /// The store at a path of this machine.
+    pub fn local(path: PathBuf) -> Self {
+        Self::Local(LocalStore::new(path))
+    }
+
+    /// The file that the state is kept in.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Local(store) => store.path(),
+        }
+    }
+
+    /// Reads and verifies, without the lock.
+    /// Fails if anything there is unreadable, damaged or not authentic.
+    pub fn read(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
+        match self {
+            Self::Local(store) => store.read(keys),
+        }
+    }
+
+    /// Reads what is there without a key, so nothing of it is proved.
+    /// Fails if it is unreadable or damaged.
+    pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {
+        match self {
+            Self::Local(store) => store.read_unverified(),
+        }
+    }
+
+    /// Whether an apply was cut off and left answers that are not in the state yet.
+    pub fn has_journal(&self) -> bool {
+        match self {
+            Self::Local(store) => store.has_journal(),
+        }
+    }
+
+    /// Takes the lock. It ends with the guard or with the process.
+    /// Fails if somebody else holds it or the file system cannot lock.
+    pub fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
+        match self {
+            Self::Local(store) => store.lock(info),
+        }
+    }
+
+    /// Whether somebody holds the lock.
+    /// Fails if the lock file cannot be opened or asked.
+    pub fn lock_status(&self) -> Result<LockStatus, StoreError> {
+        match self {
+            Self::Local(store) => store.lock_status(),
+        }
+    }
+
+    /// Saves what an unfinished journal says, so that a new one can be begun.
+    /// Fails as [`StateStore::commit`].
+    pub fn absorb_journal(
+        &self,
+        guard: &LockGuard,
+        keys: &Keys,
+        snapshot: Snapshot,
+    ) -> Result<Snapshot, StoreError> {
+        match self {
+            Self::Local(store) => store.absorb_journal(guard, keys, snapshot),
+        }
+    }
+
+    /// Replaces the version `expected` by `state`, whose serial grows by one.
+    /// Fails, with the serial as it was, if the content is another by now or
+    /// cannot be written.
+    pub fn commit(
+        &self,
+        guard: &LockGuard,
+        keys: &Keys,
+        state: &mut State,
+        expected: &Version,
+    ) -> Result<Version, StoreError> {
+        match self {
+            Self::Local(store) => store.commit(guard, keys, state, expected),
+        }
+    }
+
+    /// Keeps a copy of the state as it is now.
+    /// Fails if it cannot be written.
+    pub fn back_up(&self, guard: &LockGuard) -> Result<(), StoreError> {
+        match self {
+            Self::Local(store) => store.back_up(guard),
+        }
+    }
+
+    /// Begins the journal of `state`.
+    /// Fails if it cannot be written.
+    pub fn begin_journal(
+        &self,
+        guard: &LockGuard,
+        keys: &Keys,
+        state: &State,
+    ) -> Result<journal::Writer, StoreError> {
+        match self {
+            Self::Local(store) => store.begin_journal(guard, keys, state),
+        }
+    }
+
+    /// Removes the journal, whose content is in the state by now.
+    /// Fails if it cannot be removed.
+    pub fn end_journal(&self, guard: &LockGuard) -> Result<(), StoreError> {
+        match self {
+            Self::Local(store) => store.end_journal(guard),
+        }
+    }
+
+    /// Puts a state that could not be committed somewhere else, and tells where.
+    /// Fails if no place takes it.
+    pub fn rescue(&self, keys: &Keys, state: &State) -> Result<PathBuf, StoreError> {
+        match self {
+            Self::Local(store) => store.rescue(keys, state),
+        }
+    }
+}

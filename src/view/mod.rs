@@ -1,0 +1,4 @@
+//! Turning reports into text. A view sees reports and nothing else: it cannot
+//! reach a secret, a file or the service.
+
+pub mod terminal;

@@ -1,0 +1,329 @@
+//! Text for people, on a terminal or in a log.
+//!
+//! Rules of this output: counts come first and the verdict last; a line says one
+//! thing and starts with a mark or a word, never with foreign text; nothing
+//! depends on colour; no stars and no length stand where a value is; eighty
+//! columns are enough for the usual case.
+
+use std::fmt::Write as _;
+
+use crate::core::fingerprint::Field;
+use crate::core::outcome::{NotSent, Outcome, RefusalKind};
+use crate::core::plan::{Action, PlanEntry, Reason};
+use crate::core::problem::{Problem, Severity};
+use crate::core::report::{ApplyReport, Fate, Note, PlanReport, Saved, Signal};
+use crate::core::state::{FailureClass, Origin, State, StateEntry};
+
+/// Applied entries are listed one by one up to this number, counted beyond it:
+/// what went wrong must not scroll away.
+const MAX_APPLIED_LINES: usize = 20;
+
+/// How text may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// Marks are coloured.
+    On,
+    /// Plain text.
+    Off,
+}
+
+impl Colour {
+    fn paint(self, mark: char) -> String {
+        let code = match mark {
+            '+' | '=' => 32,
+            '~' => 33,
+            '!' => 31,
+            '?' => 35,
+            _ => return mark.to_string(),
+        };
+        match self {
+            Self::On => format!("\u{1b}[{code}m{mark}\u{1b}[0m"),
+            Self::Off => mark.to_string(),
+        }
+    }
+}
+
+/// A plan: counts, what an apply would do, and what else there is to know.
+pub fn plan(report: &PlanReport, colour: Colour) -> String {
+    let mut text = String::new();
+    let counts = report.counts;
+    let _ = write!(
+        text,
+        "Plan: {} to set, {} to change, {} to send again",
+        counts.to_set, counts.to_change, counts.to_send_again
+    );
+    if counts.held > 0 {
+        let _ = write!(text, ", {} held", counts.held);
+    }
+    let _ = write!(text, "; {} in sync", report.in_sync);
+    if !report.unlisted.is_empty() {
+        let _ = write!(text, ", {} no longer listed", report.unlisted.len());
+    }
+    if report.not_selected > 0 {
+        let _ = write!(text, ", {} not selected", report.not_selected);
+    }
+    let requests = match report.requests {
+        0 => "Nothing to send.".to_owned(),
+        1 => "1 request.".to_owned(),
+        many => format!("{many} requests."),
+    };
+    let _ = writeln!(text, ". {requests}");
+    let shown: Vec<_> = report
+        .entries
+        .iter()
+        .filter(|(_, entry)| entry.action != Action::NoOp)
+        .collect();
+    let width = width(shown.iter().map(|(label, _)| label));
+    for (label, entry) in shown {
+        let (mark, words) = describe(entry);
+        let mark = colour.paint(mark);
+        let _ = writeln!(text, "  {mark} {label:width$}   {words}");
+    }
+    for (label, _) in report
+        .entries
+        .iter()
+        .filter(|(_, entry)| entry.kerberos_left)
+    {
+        let _ = writeln!(
+            text,
+            "note: {label}: kerberos left the manifest; DRS is not told and keeps it"
+        );
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {}", note_words(note));
+    }
+    text
+}
+
+fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
+    labels.map(String::len).max().unwrap_or(0)
+}
+
+/// The mark of an entry and why it is there.
+fn describe(entry: &PlanEntry) -> (char, String) {
+    let since = entry.last_set.map_or_else(String::new, |(at, origin)| {
+        let word = match origin {
+            Origin::Sent => "last set",
+            Origin::Adopted => "adopted",
+        };
+        format!(" ({word} {})", at.strftime("%Y-%m-%d"))
+    });
+    match &entry.reason {
+        Reason::NeverSet => ('+', "never set".to_owned()),
+        Reason::KeyChanged => ('+', "never set with this key".to_owned()),
+        Reason::Changed { fields } => ('~', format!("{} changed{since}", field_list(fields))),
+        Reason::InDoubt => ('?', "outcome of the last attempt unknown".to_owned()),
+        Reason::LastRefused { code, .. } => ('!', format!("last attempt refused: {code}")),
+        Reason::WrongPassword { code } => (
+            '!',
+            format!("held: {code} (wrong password), value unchanged; --resend sends it"),
+        ),
+        Reason::Resend => ('~', format!("to be sent again as asked{since}")),
+        Reason::Unchanged => ('=', format!("in sync{since}")),
+    }
+}
+
+fn field_list(fields: &[Field]) -> String {
+    let names: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+    names.join(", ")
+}
+
+fn note_words(note: &Note) -> String {
+    match note {
+        Note::KeyChanged => "the state was made with another key, so every entry counts as \
+            never set; apply needs --accept-new-key"
+            .to_owned(),
+        Note::Unfinished => {
+            "an apply was cut off; the answers it recorded are counted in".to_owned()
+        }
+        Note::LockHeld(holder) => format!("the lock is held by {holder}"),
+    }
+}
+
+/// An apply: every entry that did not end well, the others by line or number,
+/// and the totals, which add up, as the last line.
+pub fn apply(report: &ApplyReport, colour: Colour) -> String {
+    let mut text = String::new();
+    let totals = report.totals();
+    let entries = counted(totals.total(), "entry", "entries");
+    let requests = counted(report.requests, "request", "requests");
+    let _ = writeln!(text, "Apply: {entries}, {requests}.");
+    let width = width(report.entries.iter().map(|(label, _)| label));
+    let list_applied = totals.applied <= MAX_APPLIED_LINES;
+    if !list_applied {
+        let mark = colour.paint('=');
+        let _ = writeln!(text, "  {mark} {} entries applied", totals.applied);
+    }
+    for (label, fate) in &report.entries {
+        if *fate == Fate::Tried(Outcome::Applied) && !list_applied {
+            continue;
+        }
+        let (mark, words) = fate_words(fate);
+        let mark = colour.paint(mark);
+        let _ = writeln!(text, "  {mark} {label:width$}   {words}");
+        if let Fate::Tried(Outcome::Refused(refusal)) = fate {
+            if let Some(words) = &refusal.text {
+                let _ = writeln!(text, "      the service says: {words}");
+            }
+            if let Some(advice) = refusal.advice {
+                let _ = writeln!(text, "      {advice}");
+            }
+        }
+    }
+    for finding in &report.findings {
+        let _ = writeln!(text, "note: {finding}");
+    }
+    match &report.saved {
+        Saved::InState => {}
+        Saved::Recovery { path, why } => {
+            let _ = writeln!(text, "note: the state could not be saved: {why}");
+            let _ = writeln!(
+                text,
+                "note: what was sent is recorded in {path}; 'drspass state recover {path}' folds it in"
+            );
+        }
+        Saved::Lost { why } => {
+            let _ = writeln!(
+                text,
+                "note: neither the state nor a recovery file could be written: {why}"
+            );
+            let _ = writeln!(
+                text,
+                "note: the entries marked applied ARE set; the next plan shows them as unknown"
+            );
+        }
+    }
+    if let Some(signal) = report.interrupted {
+        let word = match signal {
+            Signal::Interrupt => "interrupted",
+            Signal::Terminate => "told to end",
+        };
+        let _ = writeln!(
+            text,
+            "note: the run was {word} and sent nothing new from then on"
+        );
+    }
+    if totals.in_doubt > 0 {
+        let _ = writeln!(
+            text,
+            "note: entries in doubt may be set or not; 'drspass apply' sends them again"
+        );
+    }
+    let _ = writeln!(
+        text,
+        "Result: {} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all.",
+        totals.applied,
+        totals.refused,
+        totals.blocked,
+        totals.not_sent,
+        totals.in_doubt,
+        totals.total()
+    );
+    text
+}
+
+fn fate_words(fate: &Fate) -> (char, String) {
+    match fate {
+        Fate::Tried(Outcome::Applied) => ('=', "applied".to_owned()),
+        Fate::Tried(Outcome::Refused(refusal)) => {
+            let kind = match refusal.kind {
+                RefusalKind::WrongPassword => " (user or password wrong)",
+                RefusalKind::JobState => " (not in the job's present state)",
+                RefusalKind::Busy => " (busy until the time was over)",
+                RefusalKind::Rejected => "",
+            };
+            let request = refusal
+                .request_id
+                .as_ref()
+                .map_or_else(String::new, |id| format!(", request {id}"));
+            ('!', format!("refused: {}{kind}{request}", refusal.code))
+        }
+        Fate::Tried(Outcome::NotSent(why)) => ('-', format!("not sent: {}", not_sent_words(why))),
+        Fate::Tried(Outcome::InDoubt(why)) => ('?', format!("in doubt: {why}")),
+        Fate::Blocked { code } => (
+            '!',
+            format!("blocked: {code} (wrong password), value unchanged; --resend sends it"),
+        ),
+    }
+}
+
+fn not_sent_words(why: &NotSent) -> String {
+    match why {
+        NotSent::LoginRefused(code) => format!("the login was refused ({code})"),
+        NotSent::NoConnection => "no connection to the service".to_owned(),
+        NotSent::Interrupted => "the run was stopped".to_owned(),
+        NotSent::TooManyLost => "too many answers were lost in a row".to_owned(),
+        NotSent::JournalFailed => "the journal could not be written".to_owned(),
+    }
+}
+
+fn counted(number: usize, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{number} {word}")
+}
+
+/// Problems of a document, a line each with what to do below it.
+pub fn problems(document: &str, problems: &[Problem]) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        let word = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let _ = writeln!(text, "{word}: {document}: {problem}");
+        let _ = writeln!(text, "    {}", problem.help);
+    }
+    text
+}
+
+/// The entries of a state that nobody has proved.
+pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
+    let Some(state) = state else {
+        return "There is no state yet: nothing was applied from here.\n".to_owned();
+    };
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "State of project {}, serial {}, revision {}: {}, not authenticated.",
+        state.scope.project_id,
+        state.serial,
+        state.revision,
+        counted(state.entries.len(), "entry", "entries"),
+    );
+    for (key, entry) in &state.entries {
+        let (mark, words) = entry_words(entry);
+        let key = key.to_string();
+        let _ = writeln!(text, "  {mark} {key:48}   {words}");
+    }
+    if has_journal {
+        text.push_str(
+            "note: an apply was cut off; what it recorded beside the state is not listed here\n",
+        );
+    }
+    text
+}
+
+fn entry_words(entry: &StateEntry) -> (char, String) {
+    if let Some(pending) = &entry.pending {
+        let since = pending.since.strftime("%Y-%m-%d");
+        return ('?', format!("outcome unknown since {since}"));
+    }
+    if let Some(last) = &entry.last_outcome {
+        let held = if last.class == FailureClass::WrongPassword {
+            ", held"
+        } else {
+            ""
+        };
+        return ('!', format!("refused: {}{held}", last.code));
+    }
+    match &entry.applied {
+        Some(applied) => {
+            let word = match applied.origin {
+                Origin::Sent => "set",
+                Origin::Adopted => "adopted",
+            };
+            ('=', format!("{word} {}", applied.at.strftime("%Y-%m-%d")))
+        }
+        None => (' ', "nothing known".to_owned()),
+    }
+}

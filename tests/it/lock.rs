@@ -1,0 +1,74 @@
+//! Who may work when.
+
+use std::time::Duration;
+
+use drspass::sim::{Fault, FaultKind};
+
+use crate::support::{J1, J2, Lab};
+
+#[test]
+fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let first = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+
+    lab.apply(&[]).exits(6).says("is held by process");
+    lab.run(&["plan"])
+        .exits(0)
+        .says("the lock is held by process");
+    lab.run(&["lock", "show"]).exits(0).says("apply");
+
+    lab.sim.release();
+    lab.wait(first).exits(0);
+    assert_eq!(lab.sent().concat().len(), 2, "each entry once");
+    lab.run(&["lock", "show"])
+        .exits(0)
+        .says("The lock is free.");
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_left_over_lock_file_is_no_lock() {
+    for content in ["", "garbage", "{\"pid\":1}"] {
+        let mut lab = Lab::new();
+        lab.passwords(&[(J1, "source", "canary-1")]);
+        lab.write("drspass.state.json.lock", content);
+        lab.apply(&[]).exits(0);
+    }
+}
+
+#[test]
+fn a_held_lock_without_readable_owner_is_told_as_such() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    for content in ["", "{", "\u{1b}[31mred"] {
+        lab.write("drspass.state.json.lock", content);
+        let file = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
+        file.lock().unwrap();
+        lab.apply(&[]).exits(6).says("somebody unknown");
+        lab.run(&["lock", "show"]).exits(0).says("somebody unknown");
+    }
+    assert_eq!(lab.sent().len(), 0);
+}
+
+#[test]
+fn a_lock_or_state_that_is_a_link_is_not_followed() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.write("precious", "precious");
+    for name in [
+        "drspass.state.json.lock",
+        "drspass.state.json",
+        "drspass.state.json.journal",
+    ] {
+        let _ = std::fs::remove_file(lab.path(name));
+        std::os::unix::fs::symlink("precious", lab.path(name)).unwrap();
+        lab.apply(&[]).exits(1);
+        std::fs::remove_file(lab.path(name)).unwrap();
+    }
+    assert_eq!(lab.read("precious"), "precious");
+    assert_eq!(lab.sent().len(), 0);
+}

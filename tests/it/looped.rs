@@ -1,0 +1,286 @@
+//! The loop: plan, apply, and a rerun that sends only what is not confirmed.
+
+#[path = "../../examples/quickstart/steps.rs"]
+mod quickstart;
+
+use drspass::sim::{Endpoint, Fault, FaultKind, MessageKey, Rejection};
+use serde_json::json;
+
+use crate::support::{J1, J2, J3, Lab, mode};
+
+/// The service refuses this entry once.
+pub(crate) fn refuse(job: &str, endpoint: Endpoint, code: &str) -> Fault {
+    Fault::next(FaultKind::RejectEntry(Rejection {
+        job: job.to_owned(),
+        endpoint,
+        code: code.to_owned(),
+        message: "not now".to_owned(),
+        message_key: MessageKey::ErrorMsg,
+    }))
+}
+
+#[test]
+fn the_quickstart_ends_well() {
+    quickstart::run().unwrap();
+}
+
+#[test]
+fn a_rerun_sends_exactly_the_refused_entry() {
+    let mut lab = Lab::new();
+    lab.passwords(&[
+        (J1, "source", "canary-1"),
+        (J1, "destination", "canary-2"),
+        (J2, "source", "canary-3"),
+    ]);
+    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.apply(&[])
+        .exits(3)
+        .says("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 in doubt; 3 in all.")
+        .says("DRS.M00304");
+    assert!(lab.entry(J1, "source")["applied"].is_object());
+    assert!(lab.entry(J1, "destination")["applied"].is_object());
+    assert!(lab.entry(J2, "source")["applied"].is_null());
+    assert_eq!(
+        lab.entry(J2, "source")["last_outcome"]["code"],
+        "DRS.M00304"
+    );
+    assert!(lab.plan().contains("last attempt refused: DRS.M00304"));
+
+    lab.apply(&[]).exits(0);
+    let requests = lab.sim.requests();
+    let body: serde_json::Value =
+        serde_json::from_slice(requests.last().unwrap().body().unwrap()).unwrap();
+    assert_eq!(
+        body,
+        json!({"jobs": [{
+            "job_id": J2, "end_point_type": "so", "db_password": "canary-3"
+        }]})
+    );
+    assert!(lab.sim.holds(J2, "source", "canary-3"));
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn nothing_to_do_sends_nothing_and_writes_nothing() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    let state = lab.read("drspass.state.json");
+    lab.apply(&[]).exits(0).says("Nothing to send");
+    assert_eq!(lab.read("drspass.state.json"), state);
+    assert_eq!(lab.sent().len(), 1);
+}
+
+#[test]
+fn a_changed_password_and_a_changed_kerberos_field_are_named_and_sent() {
+    let mut lab = Lab::new();
+    let kerberos = |password: &str, domain: &str| {
+        format!(
+            "  {J1}:\n    destination:\n      password: '{password}'\n      kerberos:\n        \
+             domain_name: '{domain}'\n        key_tab_file: 'BQIAAP8='\n"
+        )
+    };
+    lab.plant(&["canary-1", "canary-2", "canary-domain-1", "canary-domain-2"]);
+    lab.manifest(&kerberos("canary-1", "canary-domain-1"))
+        .exits(0);
+    lab.apply(&[]).exits(0);
+    lab.manifest(&kerberos("canary-2", "canary-domain-2"))
+        .exits(0);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .says("password, kerberos.domain_name changed (last set 20");
+    lab.apply(&[]).exits(0);
+    let requests = lab.sim.requests();
+    let body: serde_json::Value =
+        serde_json::from_slice(requests.last().unwrap().body().unwrap()).unwrap();
+    assert_eq!(
+        body["jobs"][0]["kerberos"],
+        json!({"key_tab_file": "BQIAAP8=", "domain_name": "canary-domain-2"})
+    );
+}
+
+#[test]
+fn kerberos_that_left_the_manifest_is_a_note_and_no_change() {
+    let lab = Lab::new();
+    lab.manifest(&format!(
+        "  {J1}:\n    source: {{ password: 'canary-1', kerberos: {{ domain_name: 'canary-d' }} }}\n"
+    ))
+    .exits(0);
+    lab.apply(&[]).exits(0);
+    lab.manifest(&format!(
+        "  {J1}:\n    source: {{ password: 'canary-1' }}\n"
+    ))
+    .exits(0);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(0)
+        .says("DRS is not told and keeps it");
+}
+
+#[test]
+fn only_limits_a_run_and_resend_repeats_what_is_in_sync() {
+    let mut lab = Lab::new();
+    lab.passwords(&[
+        (J1, "source", "canary-1"),
+        (J1, "destination", "canary-2"),
+        (J2, "source", "canary-3"),
+    ]);
+    lab.apply(&["--only", &format!("{J1}/source")]).exits(0);
+    assert_eq!(lab.sent().concat(), [(J1.to_owned(), "source".to_owned())]);
+    lab.apply(&[]).exits(0);
+    lab.apply(&["--only", J1, "--resend", "*/source"]).exits(0);
+    assert_eq!(
+        lab.sent().last().unwrap(),
+        &[(J1.to_owned(), "source".to_owned())]
+    );
+    lab.run(&["plan", "--only", "no-such-job"])
+        .exits(1)
+        .says("address 1 of --only");
+}
+
+#[test]
+fn names_and_credentials_are_addresses() {
+    let mut lab = Lab::new();
+    lab.plant(&["canary-shared", "canary-own"]);
+    lab.document(format!(
+        "version: 1\ncredentials:\n  orders-db: {{ password: 'canary-shared' }}\njobs:\n  {J1}:\n    \
+         name: orders\n    source: {{ credential: orders-db }}\n    destination: {{ password: 'canary-own' }}\n  \
+         {J2}:\n    source: {{ credential: orders-db }}\n"
+    ))
+    .exits(0);
+    lab.apply(&["--only", "@orders-db"]).exits(0);
+    assert_eq!(lab.sent().concat().len(), 2);
+    assert!(lab.sim.holds(J1, "source", "canary-shared"));
+    assert!(lab.sim.holds(J2, "source", "canary-shared"));
+    lab.apply(&["--only", "orders/destination"]).exits(0);
+    assert!(lab.sim.holds(J1, "destination", "canary-own"));
+}
+
+#[test]
+fn entries_that_left_the_manifest_are_a_note_and_stay_in_the_state() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    lab.manifest(&format!(
+        "  {J1}:\n    source: {{ password: 'canary-1' }}\n"
+    ))
+    .exits(0);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(0)
+        .says("1 in sync, 1 no longer listed");
+    lab.document("version: 1\njobs: {}\n").exits(0);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(0)
+        .says("2 no longer listed");
+    assert!(lab.entry(J2, "source")["applied"].is_object());
+}
+
+#[test]
+fn a_wrong_password_is_held_until_it_changes_or_is_asked_for() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-wrong")]);
+    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.apply(&[]).exits(1).says("DRS.KE0002");
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .says("held: DRS.KE0002");
+    lab.apply(&[]).exits(1).says("1 blocked");
+    assert_eq!(
+        lab.sent().len(),
+        1,
+        "the same value is not sent again unasked"
+    );
+    lab.apply(&["--resend", J1]).exits(0);
+    assert_eq!(lab.sent().len(), 2);
+
+    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.passwords(&[(J1, "source", "canary-wrong-too")]);
+    lab.apply(&[]).exits(1);
+    lab.passwords(&[(J1, "source", "canary-right")]);
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn going_back_to_the_old_password_after_a_refusal_sends_it_again() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-old")]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-new")]);
+    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.apply(&[]).exits(1);
+    lab.passwords(&[(J1, "source", "canary-old")]);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .says("1 to send again");
+    lab.apply(&[]).exits(0);
+    assert_eq!(lab.sent().len(), 3);
+}
+
+#[test]
+fn ten_entries_travel_in_one_request_and_a_job_is_never_split() {
+    let mut lab = Lab::new();
+    lab.configure("apply: { batch_size: 3, parallelism: 2 }");
+    lab.passwords(&[
+        (J1, "source", "canary-1"),
+        (J1, "destination", "canary-2"),
+        (J2, "source", "canary-3"),
+        (J2, "destination", "canary-4"),
+        (J3, "source", "canary-5"),
+    ]);
+    lab.apply(&[]).exits(0);
+    let mut sizes: Vec<usize> = lab.sent().iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [2, 3]);
+    for batch in lab.sent() {
+        for (job, _) in &batch {
+            let elsewhere = lab
+                .sent()
+                .iter()
+                .filter(|other| **other != batch && other.iter().any(|(j, _)| j == job))
+                .count();
+            assert_eq!(elsewhere, 0);
+        }
+    }
+}
+
+#[test]
+fn every_file_is_private_and_none_is_left_over() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    for name in [
+        "drspass.state.json",
+        "drspass.state.json.lock",
+        "drspass.state.json.backup",
+        "key.txt",
+    ] {
+        assert_eq!(mode(&lab.path(name)), 0o600, "{name}");
+    }
+    for name in [
+        "drspass.state.json.journal",
+        "drspass.state.json.tmp",
+        "plain.yaml",
+    ] {
+        assert!(!lab.exists(name), "{name}");
+    }
+    let ignored = lab.read(".gitignore");
+    for name in [".journal", ".lock", ".backup"] {
+        assert!(ignored.contains(&format!("/drspass.state.json{name}\n")));
+    }
+}
+
+#[test]
+fn reordering_comments_quotes_and_line_ends_change_nothing() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    lab.document(format!(
+        "version: 1 # a comment\r\njobs:\r\n  {J2}:\r\n    source:\r\n      password: |-\r\n        \
+         canary-2\r\n  \"{J1}\":\r\n    source: {{ password: \"canary-1\" }}\r\n"
+    ))
+    .exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    lab.apply(&[]).exits(0);
+    assert_eq!(lab.sent().len(), 1);
+}

@@ -1,0 +1,26 @@
+//! A very large manifest: it works. How fast is what `cargo bench` says.
+
+use std::fmt::Write as _;
+
+use crate::support::Lab;
+
+#[test]
+fn a_manifest_of_100_000_entries_can_be_planned() {
+    let lab = Lab::new();
+    let mut jobs = String::new();
+    for job in 0..50_000 {
+        let _ = writeln!(jobs, "  {job:08x}-a37c-41b9-bc2b-8c00ba32jb52:");
+        for endpoint in ["source", "destination"] {
+            let _ = writeln!(jobs, "    {endpoint}:");
+            let _ = writeln!(
+                jobs,
+                "      # rotated with its account, as the runbook of the shard says"
+            );
+            let _ = writeln!(jobs, "      password: \"canary-{job:032x}-{endpoint}\"");
+        }
+    }
+    lab.manifest(&jobs).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .says("Plan: 100000 to set, 0 to change, 0 to send again; 0 in sync. 10000 requests.");
+}

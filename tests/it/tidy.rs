@@ -1,0 +1,222 @@
+//! Rules of the source tree, and files that must agree with the program.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{J1, Lab};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every source file below `folder` with its path from the root.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path
+                    .strip_prefix(root())
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned();
+                found.push((name, fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+/// The text of a file without its test module.
+fn code(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod tests {")
+        .map_or(text, |at| &text[..at])
+}
+
+fn is_test_file(name: &str) -> bool {
+    name.ends_with("/tests.rs") || name.contains("/tests/")
+}
+
+#[test]
+fn the_core_imports_nothing_but_the_core_and_does_no_io() {
+    for (name, text) in sources("src/core") {
+        if is_test_file(&name) {
+            continue;
+        }
+        for line in code(&text)
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
+            if let Some(at) = line.find("crate::") {
+                assert!(line[at..].starts_with("crate::core"), "{name}: {line}");
+            }
+            for word in [
+                "std::fs",
+                "std::net",
+                "std::io",
+                "std::env",
+                "std::process",
+                "std::thread",
+                "SystemTime",
+                "getrandom",
+                "reqwest",
+                "tokio",
+                "println",
+                "Instant",
+            ] {
+                assert!(!line.contains(word), "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_simulator_uses_nothing_of_the_crate() {
+    for (name, text) in sources("src/sim") {
+        assert!(!text.contains("crate::"), "{name}");
+    }
+}
+
+#[test]
+fn secrets_are_exposed_only_in_the_listed_places() {
+    let expected = BTreeMap::from([
+        ("src/api/auth/token.rs", 2),
+        ("src/api/wire.rs", 1),
+        ("src/core/fingerprint.rs", 2),
+        ("src/core/manifest/seal.rs", 1),
+        ("src/core/redact.rs", 1),
+    ]);
+    let mut found = BTreeMap::new();
+    for (name, text) in sources("src") {
+        let calls = code(&text).matches(".expose()").count();
+        if calls > 0 && !is_test_file(&name) {
+            found.insert(name, calls);
+        }
+    }
+    let found: BTreeMap<&str, usize> = found
+        .iter()
+        .map(|(name, calls)| (name.as_str(), *calls))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn no_file_is_too_long_to_read_in_one_sitting() {
+    for folder in ["src", "tests", "examples", "benches"] {
+        for (name, text) in sources(folder) {
+            let lines = text.lines().count();
+            assert!(lines <= 600, "{name} has {lines} lines");
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_it_owns_and_nothing_is_left_open() {
+    for (name, text) in sources("src") {
+        assert!(
+            text.starts_with("//!"),
+            "{name} opens without a doc comment"
+        );
+        for word in ["TODO", "FIXME", "XXX", "unimplemented!", "todo!", "#[allow"] {
+            assert!(!text.contains(word), "{name} holds {word}");
+        }
+    }
+    for (name, text) in sources("tests") {
+        assert!(
+            !text.contains(concat!("#[", "ignore")),
+            "{name} ignores a test"
+        );
+    }
+}
+
+#[test]
+fn real_files_fit_their_schemas() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J1, "destination", "canary-2")]);
+    lab.sim.inject(crate::looped::refuse(
+        J1,
+        drspass::sim::Endpoint::Source,
+        "DRS.M00304",
+    ));
+    lab.apply(&[]).exits(3);
+    let state = schema("state");
+    assert_fits(&state, &lab.state());
+    lab.sim
+        .inject(drspass::sim::Fault::next(drspass::sim::FaultKind::NotJson));
+    lab.apply(&[]).exits(4);
+    assert_fits(&state, &lab.state());
+    let mut changed = lab.state();
+    changed["body"]["more"] = 1.into();
+    assert!(!state.is_valid(&changed), "unknown fields do not fit");
+}
+
+fn schema(name: &str) -> jsonschema::Validator {
+    let text = fs::read_to_string(root().join(format!("schemas/{name}.schema.json"))).unwrap();
+    jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn assert_fits(schema: &jsonschema::Validator, document: &serde_json::Value) {
+    let errors: Vec<String> = schema
+        .iter_errors(document)
+        .map(|e| e.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
+}
+
+#[test]
+fn the_exit_codes_of_the_readme_are_those_of_the_program() {
+    use drspass::cli::exit;
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for code in [
+        exit::DONE,
+        exit::FAILED,
+        exit::CHANGES,
+        exit::INCOMPLETE,
+        exit::IN_DOUBT,
+        exit::STALE_PLAN,
+        exit::LOCKED,
+        exit::NOT_APPROVED,
+        exit::UNSAVED,
+        exit::USAGE,
+        exit::INTERRUPTED,
+        exit::TERMINATED,
+    ] {
+        assert!(
+            readme.contains(&format!("| {code} |")),
+            "{code} is not in the table"
+        );
+    }
+}
+
+#[test]
+fn the_samples_of_the_repository_are_valid() {
+    for entry in fs::read_dir(root().join("examples/scenarios")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        drspass::sim::scenario::parse(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    let manifest = fs::read_to_string(root().join("examples/manifest.yaml")).unwrap();
+    let checked =
+        drspass::core::manifest::parse(&manifest, drspass::core::manifest::Sealing::Optional);
+    assert!(
+        checked.value.is_some() && checked.problems.is_empty(),
+        "{:?}",
+        checked.problems
+    );
+    let config = fs::read_to_string(root().join("examples/drspass.yaml")).unwrap();
+    let checked = drspass::core::config::parse(&config);
+    assert!(
+        checked.value.is_some() && checked.problems.is_empty(),
+        "{:?}",
+        checked.problems
+    );
+}
