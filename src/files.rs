@@ -7,6 +7,9 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
 use crate::testpoint;
 
 /// Mode of every file that drspass makes.
@@ -20,6 +23,50 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(PRIVATE)
         .open(path)
+}
+
+/// Opens a private file for reading and writing; makes it where there is none.
+/// Fails if it is a link: what it leads to is not ours to write.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(PRIVATE)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(name_link)
+}
+
+/// Reads a file of ours.
+/// Fails if it is a link: a file that is replaced in one step would not stay one.
+pub(crate) fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(name_link)?;
+    let mut content = Vec::new();
+    if let Ok(metadata) = file.metadata() {
+        content.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0));
+    }
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn no_follow() -> i32 {
+    // The flag fits: it is one bit of the flags that open(2) takes as an int.
+    OFlags::NOFOLLOW.bits().cast_signed()
+}
+
+/// What the system calls "too many levels of symbolic links" is one link here.
+fn name_link(error: io::Error) -> io::Error {
+    if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        io::Error::other("it is a link, and only the manifest may be one")
+    } else {
+        error
+    }
 }
 
 /// Writes a new private file and makes it durable.

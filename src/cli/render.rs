@@ -1,26 +1,41 @@
-//! Errors as a person reads them: what failed, why, and what to do. The source
-//! of a document is never shown.
+//! Errors as a person reads them, on a terminal or in the log of a pipeline:
+//! what failed, why, and what to do. Every line stands for itself, so that it
+//! can be searched for. The source of a document is never shown.
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use std::fmt::Write as _;
+
+use miette::{Diagnostic, Severity};
 
 use crate::view::terminal::Colour;
 
-/// Columns of an error text.
-const WIDTH: usize = 80;
-
-/// The text of an error.
+/// The text of an error with its causes, what belongs to it, and the way out.
 pub(super) fn error(error: &dyn Diagnostic, colour: Colour) -> String {
-    let theme = match colour {
-        Colour::On => GraphicalTheme::unicode(),
-        Colour::Off => GraphicalTheme::unicode_nocolor(),
-    };
     let mut text = String::new();
-    let rendered = GraphicalReportHandler::new_themed(theme)
-        .with_width(WIDTH)
-        .with_links(false)
-        .render_report(&mut text, error);
-    if rendered.is_err() {
-        text = format!("error: {error}\n");
+    let head = match colour {
+        Colour::On => "\u{1b}[31merror\u{1b}[0m",
+        Colour::Off => "error",
+    };
+    let _ = writeln!(text, "{head}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = writeln!(text, "  because: {error}");
+        cause = error.source();
+    }
+    for related in error.related().into_iter().flatten() {
+        let word = match related.severity() {
+            Some(Severity::Warning | Severity::Advice) => "warning",
+            Some(Severity::Error) | None => "error",
+        };
+        let _ = writeln!(text, "  {word}: {related}");
+        if let Some(help) = related.help() {
+            let _ = writeln!(text, "      {help}");
+        }
+    }
+    if let Some(help) = error.help() {
+        let _ = writeln!(text, "  help: {help}");
+    }
+    if let Some(code) = error.code() {
+        let _ = writeln!(text, "  code: {code}");
     }
     text
 }

@@ -6,8 +6,6 @@
 //! the known clouds are only reached when the user, not a file, names them
 //! (design section 2.2).
 
-use std::net::IpAddr;
-
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -140,8 +138,8 @@ fn normalised(field: &'static str, text: &str) -> Result<String, TargetError> {
 /// Whether the host is an IP address of the loopback range, written as one.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
         Some(Host::Domain(_)) | None => false,
     }
 }

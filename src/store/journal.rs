@@ -192,13 +192,10 @@ impl Writer {
 /// Fails if any whole line is damaged, of another format, or not authentic.
 pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Option<Journal>, JournalError> {
     // Whatever follows the last line end was cut short by a crash.
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(&[][..], |end| &bytes[..end]);
-    if whole.is_empty() {
+    let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
         return Ok(None);
-    }
+    };
+    let whole = &bytes[..end];
     let mut lines = whole.split(|byte| *byte == b'\n').zip(1..);
     let (first, _) = lines.next().unwrap_or((&[], 1));
     let head_line = split_line(first, 1)?;

@@ -5,9 +5,8 @@
 //! renamed or removed, so a left-over file is no lock and a dead process holds
 //! none. Network file systems may not keep that promise.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -160,7 +159,7 @@ impl LocalStore {
     }
 
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-        match fs::read(path) {
+        match files::read_unlinked(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StoreError::Read {
@@ -176,14 +175,7 @@ impl LocalStore {
             path: self.sibling(".lock"),
             source,
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(cannot)?;
+        let mut file = files::open_private(&path).map_err(cannot)?;
         let mut attempts = 1;
         loop {
             match file.try_lock() {

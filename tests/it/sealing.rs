@@ -59,7 +59,7 @@ fn a_redirected_target_is_refused() {
         ),
         (
             lab.sim.project_id().to_owned(),
-            "0123456789abcdef0123456789abcdef".to_owned(),
+            "ffff456789abcdef0123456789abcdef".to_owned(),
         ),
     ] {
         let changed = config.replace(&from, &to);
@@ -148,7 +148,7 @@ fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
     lab.passwords(&[(J1, "source", "canary-2")]);
     let serial = lab.state()["body"]["serial"].as_u64().unwrap();
     lab.apply(&["--accept-new-key"]).exits(0);
-    assert_eq!(lab.sent().len(), 2);
+    assert_eq!(lab.sent().len(), 3);
     assert!(lab.state()["body"]["serial"].as_u64().unwrap() > serial);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
@@ -158,7 +158,10 @@ fn changed_recipients_stop_every_writer_of_the_manifest() {
     let mut lab = lab();
     let (_, recipient) = drspass::age_file::generate_identity("2026-01-02T03:04:05Z");
     let config = lab.read("drspass.yaml");
-    let line = config.lines().find(|line| line.contains("age1")).unwrap();
+    let line = config
+        .lines()
+        .find(|line| line.contains("- \"age1"))
+        .unwrap();
     let added = config.replace(line, &format!("{line}\n  - \"{recipient}\""));
     lab.write("drspass.yaml", added);
     let before = std::fs::read(lab.path("passwords.yaml.age")).unwrap();

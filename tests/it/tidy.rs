@@ -87,7 +87,7 @@ fn the_simulator_uses_nothing_of_the_crate() {
 #[test]
 fn secrets_are_exposed_only_in_the_listed_places() {
     let expected = BTreeMap::from([
-        ("src/api/auth/token.rs", 2),
+        ("src/api/auth/token.rs", 1),
         ("src/api/wire.rs", 1),
         ("src/core/fingerprint.rs", 2),
         ("src/core/manifest/seal.rs", 1),
@@ -120,6 +120,9 @@ fn no_file_is_too_long_to_read_in_one_sitting() {
 #[test]
 fn every_module_says_what_it_owns_and_nothing_is_left_open() {
     for (name, text) in sources("src") {
+        if is_test_file(&name) {
+            continue;
+        }
         assert!(
             text.starts_with("//!"),
             "{name} opens without a doc comment"
