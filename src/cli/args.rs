@@ -185,6 +185,9 @@ pub struct Apply {
     /// Accept a manifest with another key than the state: every entry is sent
     #[arg(long)]
     pub accept_new_key: bool,
+    /// Accept exactly this many changes although a limit is lower
+    #[arg(long, value_name = "N")]
+    pub override_limits: Option<u64>,
 }
 
 /// What to see of the state.

@@ -22,7 +22,8 @@ pub const IN_DOUBT: u8 = 4;
 pub const STALE_PLAN: u8 = 5;
 /// The lock is held by someone else.
 pub const LOCKED: u8 = 6;
-/// Not approved: declined, no terminal to ask, or recipients changed.
+/// Not approved: declined, no terminal to ask, a limit exceeded, or recipients
+/// changed.
 pub const NOT_APPROVED: u8 = 7;
 /// Sent, but the state could not be saved; a recovery file was written. Wins
 /// over all.
@@ -38,7 +39,9 @@ pub const TERMINATED: u8 = 143;
 pub const fn for_error(error: &OpError) -> u8 {
     match error {
         OpError::Store(StoreError::Locked { .. }) => LOCKED,
-        OpError::RecipientsChanged { .. } | OpError::NotApproved { .. } => NOT_APPROVED,
+        OpError::RecipientsChanged { .. }
+        | OpError::LimitExceeded { .. }
+        | OpError::NotApproved { .. } => NOT_APPROVED,
         OpError::Document { .. }
         | OpError::NoRoot { .. }
         | OpError::Outside { .. }

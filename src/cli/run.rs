@@ -71,6 +71,7 @@ pub(super) struct Context<'a> {
     pub(super) ca_file: Option<PathBuf>,
     trusted_hosts: Vec<String>,
     expect_key_id: Option<KeyId>,
+    max_changes: Option<u64>,
 }
 
 impl<'a> Context<'a> {
@@ -83,6 +84,13 @@ impl<'a> Context<'a> {
             Some(text) => Some(KeyId::parse(&text).ok_or_else(|| OpError::Unfit {
                 what: "the expected key id is not 32 lower-case hexadecimal digits".to_owned(),
                 help: "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
+            })?),
+            None => None,
+        };
+        let max_changes = match env.var("DRSPASS_MAX_CHANGES") {
+            Some(text) => Some(text.parse().map_err(|_| OpError::Unfit {
+                what: "DRSPASS_MAX_CHANGES is not a whole number".to_owned(),
+                help: "Give the most entries that one apply may change.",
             })?),
             None => None,
         };
@@ -100,6 +108,7 @@ impl<'a> Context<'a> {
             ca_file: global.ca_file.clone(),
             trusted_hosts,
             expect_key_id,
+            max_changes,
         })
     }
 
@@ -115,6 +124,8 @@ impl<'a> Context<'a> {
             expect_key_id: self.expect_key_id.clone(),
             allow_rollback: false,
             accept_new_key: false,
+            max_changes: self.max_changes,
+            override_limits: None,
         }
     }
 }

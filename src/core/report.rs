@@ -3,7 +3,7 @@
 
 use super::job::EntryKey;
 use super::outcome::Outcome;
-use super::plan::{Counts, PlanEntry};
+use super::plan::{Counts, Exceeded, PlanEntry};
 use super::redact::Token;
 
 /// Something a reader of a plan should know beside its entries.
@@ -15,6 +15,8 @@ pub enum Note {
     Unfinished,
     /// Somebody is working on this state right now.
     LockHeld(String),
+    /// The plan changes more than the limits allow, so apply refuses it.
+    LimitExceeded(Exceeded),
 }
 
 /// A plan to show.

@@ -53,7 +53,10 @@ pub enum OpError {
     },
     /// A file cannot be read.
     #[error("cannot read {path}")]
-    #[diagnostic(code(drspass::file::read))]
+    #[diagnostic(
+        code(drspass::file::read),
+        help("See whether the path is right and may be read.")
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -240,6 +243,20 @@ pub enum OpError {
         )
     )]
     Unmatched(Vec<Unmatched>),
+    /// More would change than the limits allow.
+    #[error("{changes} changes exceed the limits: {limits}")]
+    #[diagnostic(
+        code(drspass::apply::limit),
+        help(
+            "Nothing was sent. See whether so much shall change; --override-limits {changes} accepts exactly this many."
+        )
+    )]
+    LimitExceeded {
+        /// How many entries would change.
+        changes: u64,
+        /// The limits that they exceed.
+        limits: String,
+    },
     /// Nobody approved.
     #[error("not approved: {why}")]
     #[diagnostic(code(drspass::apply::not_approved), help("{help}"))]

@@ -82,7 +82,7 @@ pub fn init(
         recipients: root.config.recipients.clone(),
         revision: 1,
     };
-    made.extend(git_files(folder, &root)?);
+    made.extend(git_files(folder, &root, &wanted.identities)?);
     let skeleton = manifest::skeleton(&sealed);
     encrypt::write(&root, root.manifest_name(), skeleton.as_bytes(), &sealed)?;
     made.push(root.manifest_name().to_owned());
@@ -157,15 +157,19 @@ fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
 
 /// Keeps what must not be committed out of git, and keeps git from rewriting
 /// the line ends of the encrypted file.
-fn git_files(folder: &Path, root: &Root) -> Result<Vec<PathBuf>, OpError> {
+fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<PathBuf>, OpError> {
     let state = root.config.state.as_path().display().to_string();
-    let ignored = [
+    let mut ignored = vec![
         format!("/{state}.journal"),
         format!("/{state}.lock"),
         format!("/{state}.backup"),
         format!("/{state}.tmp"),
         format!("/{state}.recovery-*"),
+        // The name that the messages suggest for a decrypted copy.
+        "/plain.yaml".to_owned(),
     ];
+    let below = identities.iter().filter(|path| path.is_relative());
+    ignored.extend(below.map(|path| format!("/{}", path.display())));
     let attributes = [format!("/{} -text", root.manifest_name().display())];
     let mut written = Vec::new();
     for (name, lines) in [

@@ -4,7 +4,7 @@
 use super::OpError;
 use super::root::{Guards, Opened, Root, Unlock};
 use crate::core::address::Selection;
-use crate::core::plan::{self, Inputs, Plan};
+use crate::core::plan::{self, Exceeded, Inputs, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport};
 use crate::core::state::State;
@@ -48,6 +48,9 @@ pub fn plan(
     }
     let comparable = comparable(&opened, snapshot, guards)?;
     let plan = make(root, &opened, &comparable, addresses)?;
+    if let Err(exceeded) = check_limits(root, &opened, &comparable, &plan, guards) {
+        notes.push(Note::LimitExceeded(exceeded));
+    }
     Ok((report(&opened, plan, notes), opened.warnings))
 }
 
@@ -120,6 +123,20 @@ pub fn make(
         selection: &selection,
         batch_size: root.config.apply.batch_size,
     }))
+}
+
+/// Whether the plan stays within the limits in force.
+/// Fails with what is exceeded.
+pub fn check_limits(
+    root: &Root,
+    opened: &Opened,
+    comparable: &Comparable,
+    plan: &Plan,
+    guards: &Guards,
+) -> Result<(), Exceeded> {
+    let knows_state = comparable.state.is_some() && !comparable.key_changed;
+    let entries = opened.manifest.assignments().len();
+    plan::check_limits(plan, &root.limits(guards), entries, knows_state)
 }
 
 /// A plan with the labels of its entries.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::OpError;
 use crate::age_file::{self, AskPassphrase, Identities};
-use crate::core::config::{self, Config};
+use crate::core::config::{self, Config, Limits};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
@@ -57,6 +57,10 @@ pub struct Guards {
     pub allow_rollback: bool,
     /// Whether a manifest may carry another key than the state.
     pub accept_new_key: bool,
+    /// The most changes that the environment allows, whatever drspass.yaml says.
+    pub max_changes: Option<u64>,
+    /// The exact number of changes that is accepted beyond the limits.
+    pub override_limits: Option<u64>,
 }
 
 /// A root folder with a valid configuration.
@@ -118,6 +122,15 @@ impl Root {
             store: StateStore::local(state),
             config,
         })
+    }
+
+    /// The limits in force: the stricter of what drspass.yaml and the environment say.
+    pub fn limits(&self, guards: &Guards) -> Limits {
+        let configured = self.config.limits.max_changes;
+        Limits {
+            max_changes: configured.into_iter().chain(guards.max_changes).min(),
+            ..self.config.limits.clone()
+        }
     }
 
     /// The manifest's path, as configured: the one to show.

@@ -137,6 +137,10 @@ fn note_words(note: &Note) -> String {
             "an apply was cut off; the answers it recorded are counted in".to_owned()
         }
         Note::LockHeld(holder) => format!("the lock is held by {holder}"),
+        Note::LimitExceeded(exceeded) => format!(
+            "{} changes, but {}; apply needs --override-limits {}",
+            exceeded.changes, exceeded.limits, exceeded.changes
+        ),
     }
 }
 
@@ -235,7 +239,7 @@ fn fate_words(fate: &Fate) -> (char, String) {
             let request = refusal
                 .request_id
                 .as_ref()
-                .map_or_else(String::new, |id| format!(", request {id}"));
+                .map_or_else(String::new, |id| format!("\n      request {id}"));
             ('!', format!("refused: {}{kind}{request}", refusal.code))
         }
         Fate::Tried(Outcome::NotSent(why)) => ('-', format!("not sent: {}", not_sent_words(why))),

@@ -216,6 +216,37 @@ fn going_back_to_the_old_password_after_a_refusal_sends_it_again() {
 }
 
 #[test]
+fn more_changes_than_the_limits_allow_need_their_exact_number() {
+    let mut lab = Lab::new();
+    lab.configure("limits: { max_changes: 2, max_changed_share: 50% }");
+    lab.passwords(&[
+        (J1, "source", "canary-1"),
+        (J1, "destination", "canary-2"),
+        (J2, "source", "canary-3"),
+    ]);
+    lab.run(&["plan"])
+        .exits(0)
+        .says("apply needs --override-limits 3");
+    for args in [&[][..], &["--only", J2], &["--override-limits", "2"]] {
+        lab.apply(args).exits(7).says("3 changes exceed the limits");
+    }
+    assert_eq!(lab.sim.connections(), 0);
+    lab.apply(&["--override-limits", "3"]).exits(0);
+
+    lab.passwords(&[
+        (J1, "source", "canary-new"),
+        (J1, "destination", "canary-2"),
+        (J2, "source", "canary-3"),
+    ]);
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_MAX_CHANGES", "0");
+    lab.run_command(command).exits(7).says("max_changes is 0");
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_MAX_CHANGES", "1000");
+    lab.run_command(command).exits(0);
+}
+
+#[test]
 fn ten_entries_travel_in_one_request_and_a_job_is_never_split() {
     let mut lab = Lab::new();
     lab.configure("apply: { batch_size: 3, parallelism: 2 }");

@@ -40,6 +40,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
     let guards = Guards {
         allow_rollback: args.scope.allow_rollback,
         accept_new_key: args.accept_new_key,
+        override_limits: args.override_limits,
         ..context.guards()
     };
     let addresses = Addresses {

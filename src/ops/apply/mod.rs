@@ -83,6 +83,15 @@ pub fn apply(
     let comparable = plan::comparable(&opened, snapshot, guards)?;
     refuse_new_key(&comparable, &keys.id, guards)?;
     let plan = plan::make(root, &opened, &comparable, addresses)?;
+    if plan.has_changes()
+        && let Err(exceeded) = plan::check_limits(root, &opened, &comparable, &plan, guards)
+        && guards.override_limits != Some(exceeded.changes)
+    {
+        return Err(OpError::LimitExceeded {
+            changes: exceeded.changes,
+            limits: exceeded.limits,
+        });
+    }
     let report = plan::report(&opened, plan.clone(), notes);
     approve(&report, &opened.warnings)?;
     if !plan.has_changes() {
