@@ -145,6 +145,9 @@ pub struct Validate {
     /// Only check that the manifest is encrypted; needs no key
     #[arg(long)]
     pub require_encrypted: bool,
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which entries, and what the user accepts.
@@ -171,6 +174,12 @@ pub struct Plan {
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Show what was last set against what is wanted, both masked
+    #[arg(long)]
+    pub diff: bool,
+    /// Write one JSON document instead of text
+    #[arg(long, conflicts_with = "diff")]
+    pub json: bool,
 }
 
 /// Arguments of `apply`.
@@ -182,6 +191,9 @@ pub struct Apply {
     /// Do not ask
     #[arg(long)]
     pub auto_approve: bool,
+    /// Write JSON, one message a line, instead of text
+    #[arg(long)]
+    pub json: bool,
     /// Accept a manifest with another key than the state: every entry is sent
     #[arg(long)]
     pub accept_new_key: bool,
@@ -195,6 +207,58 @@ pub struct Apply {
 pub enum StateCommand {
     /// List the entries of the state; needs no key, so nothing is proved
     List,
+    /// Show everything known about entries, authenticated
+    Show(StateShow),
+    /// Forget entries; the service is not told
+    Rm(StateRm),
+    /// Declare that the service holds what the manifest wants
+    Adopt(StateAdopt),
+    /// Mark every entry to be sent again, whatever the state says
+    Distrust,
+    /// Fold the recovery file of an apply into the state
+    Recover(StateRecover),
+}
+
+/// Arguments of `state show`.
+#[derive(Debug, Args)]
+pub struct StateShow {
+    /// Only these entries; all when none is named
+    #[arg(value_name = "ADDR")]
+    pub addresses: Vec<String>,
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `state rm`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["addresses", "unlisted"]))]
+pub struct StateRm {
+    /// The entries to forget
+    #[arg(value_name = "ADDR")]
+    pub addresses: Vec<String>,
+    /// Forget every entry that the manifest does not list any more
+    #[arg(long)]
+    pub unlisted: bool,
+}
+
+/// Arguments of `state adopt`.
+#[derive(Debug, Args)]
+pub struct StateAdopt {
+    /// The entries
+    #[arg(value_name = "ADDR", required = true)]
+    pub addresses: Vec<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `state recover`.
+#[derive(Debug, Args)]
+pub struct StateRecover {
+    /// The recovery file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// What to see of the lock.

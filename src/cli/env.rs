@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::core::fingerprint::Salt;
 use crate::ops::root::IdentitySource;
+use crate::store::LockInfo;
 
 /// The surroundings of one run.
 pub struct Env {
@@ -130,11 +131,21 @@ pub(super) fn unique() -> String {
 }
 
 /// The name of this machine, for the lock.
-pub(super) fn host() -> String {
+fn host() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .into_owned()
+}
+
+/// Who takes the lock, and for what.
+pub(super) fn lock_info(command: &str) -> LockInfo {
+    LockInfo {
+        pid: std::process::id(),
+        host: host(),
+        command: command.to_owned(),
+        since: now(),
+    }
 }
 
 /// Whether somebody can be asked.

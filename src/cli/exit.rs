@@ -61,6 +61,7 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::NewKey { .. }
         | OpError::Rollback { .. }
         | OpError::OtherScope { .. }
+        | OpError::Recovery { .. }
         | OpError::Runtime(_)
         | OpError::Unmatched(_) => FAILED,
     }

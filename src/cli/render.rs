@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use miette::{Diagnostic, Severity};
 
+use crate::view::json::v1::ErrorOut;
 use crate::view::terminal::Colour;
 
 /// The text of an error with its causes, what belongs to it, and the way out.
@@ -38,4 +39,21 @@ pub(super) fn error(error: &dyn Diagnostic, colour: Colour) -> String {
         let _ = writeln!(text, "  code: {code}");
     }
     text
+}
+
+/// The same error for a JSON document.
+pub(super) fn error_out(error: &dyn Diagnostic) -> ErrorOut {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(message, ": {error}");
+        cause = error.source();
+    }
+    ErrorOut {
+        code: error
+            .code()
+            .map_or_else(String::new, |code| code.to_string()),
+        message,
+        help: error.help().map(|help| help.to_string()),
+    }
 }

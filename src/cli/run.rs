@@ -9,7 +9,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::args::{Cli, Command, Global, LockCommand, StateCommand};
+use super::args::{Cli, Command, Global, LockCommand};
 use super::cmd;
 use super::env::{self, Env};
 use super::exit;
@@ -52,7 +52,7 @@ where
         Command::Show => cmd::manifest::show(&context),
         Command::Plan(args) => cmd::plan::run(&context, args),
         Command::Apply(args) => cmd::apply::run(&context, args),
-        Command::State(StateCommand::List) => cmd::ledger::list(&context),
+        Command::State(command) => cmd::ledger::run(&context, command),
         Command::Lock(LockCommand::Show) => cmd::ledger::lock(&context),
         #[cfg(feature = "sim")]
         Command::Sim(args) => cmd::sim::run(&context, &args),

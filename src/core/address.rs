@@ -2,6 +2,7 @@
 //! `<job id or name>/source`, `/destination`, the job alone for both, and
 //! `@CREDENTIAL` for every endpoint that uses it; `*` and `?` are wildcards.
 
+use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest};
 
 /// One address pattern.
@@ -26,24 +27,68 @@ impl Address {
         }
     }
 
-    fn matches(&self, assignment: &Assignment) -> bool {
+    fn matches(&self, subject: &Subject<'_>) -> bool {
         let is_job = |pattern: &str| {
-            glob(pattern, assignment.key.job.as_str())
-                || assignment
-                    .label
-                    .rsplit_once('/')
-                    .is_some_and(|(name, _)| glob(pattern, name))
+            glob(pattern, subject.key.job.as_str())
+                || subject.name.is_some_and(|name| glob(pattern, name))
         };
         match self {
-            Self::Credential(pattern) => assignment
-                .credential
-                .as_deref()
-                .is_some_and(|name| glob(pattern, name)),
+            Self::Credential(pattern) => subject.credential.is_some_and(|name| glob(pattern, name)),
             Self::Job(job) => is_job(job),
             Self::Endpoint { job, endpoint } => {
-                glob(endpoint, assignment.key.endpoint.as_str()) && is_job(job)
+                glob(endpoint, subject.key.endpoint.as_str()) && is_job(job)
             }
         }
+    }
+}
+
+/// Something that an address can name.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The entry.
+    pub key: &'a EntryKey,
+    /// The name of its job in the manifest, if it has one.
+    pub name: Option<&'a str>,
+    /// The credential that it uses, if any.
+    pub credential: Option<&'a str>,
+}
+
+impl<'a> From<&'a Assignment> for Subject<'a> {
+    fn from(assignment: &'a Assignment) -> Self {
+        Self {
+            key: &assignment.key,
+            name: assignment.label.rsplit_once('/').map(|(name, _)| name),
+            credential: assignment.credential.as_deref(),
+        }
+    }
+}
+
+/// Marks the subjects that any of the addresses names.
+/// Fails with every address that names none of them.
+pub fn find(
+    option: &'static str,
+    texts: &[String],
+    subjects: &[Subject<'_>],
+) -> Result<Vec<bool>, Vec<Unmatched>> {
+    let mut marks = vec![false; subjects.len()];
+    let mut unmatched = Vec::new();
+    for (text, number) in texts.iter().zip(1..) {
+        let address = Address::parse(text);
+        let mut any = false;
+        for (mark, subject) in marks.iter_mut().zip(subjects) {
+            if address.matches(subject) {
+                *mark = true;
+                any = true;
+            }
+        }
+        if !any {
+            unmatched.push(Unmatched { option, number });
+        }
+    }
+    if unmatched.is_empty() {
+        Ok(marks)
+    } else {
+        Err(unmatched)
     }
 }
 
@@ -58,7 +103,7 @@ pub struct Selection {
 /// the command line, since what was typed may be a misplaced secret.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unmatched {
-    /// The option it was given to.
+    /// The option or command it was given to.
     pub option: &'static str,
     /// Its number among the addresses of that option, from 1.
     pub number: usize,
@@ -73,9 +118,18 @@ impl Selection {
         only: &[String],
         resend: &[String],
     ) -> Result<Self, Vec<Unmatched>> {
+        if only.is_empty() && resend.is_empty() {
+            return Ok(Self::default());
+        }
+        let subjects: Vec<Subject<'_>> = manifest.assignments().iter().map(Subject::from).collect();
         let mut unmatched = Vec::new();
         let mut mark = |option, texts: &[String]| {
-            (!texts.is_empty()).then(|| named(manifest, option, texts, &mut unmatched))
+            if texts.is_empty() {
+                return None;
+            }
+            find(option, texts, &subjects)
+                .map_err(|more| unmatched.extend(more))
+                .ok()
         };
         let selection = Self {
             only: mark("--only", only),
@@ -97,30 +151,6 @@ impl Selection {
     pub fn is_resent(&self, index: usize) -> bool {
         self.resend.as_ref().is_some_and(|marks| marks[index])
     }
-}
-
-fn named(
-    manifest: &Manifest,
-    option: &'static str,
-    texts: &[String],
-    unmatched: &mut Vec<Unmatched>,
-) -> Vec<bool> {
-    let assignments = manifest.assignments();
-    let mut marks = vec![false; assignments.len()];
-    for (text, number) in texts.iter().zip(1..) {
-        let address = Address::parse(text);
-        let mut any = false;
-        for (mark, assignment) in marks.iter_mut().zip(assignments) {
-            if address.matches(assignment) {
-                *mark = true;
-                any = true;
-            }
-        }
-        if !any {
-            unmatched.push(Unmatched { option, number });
-        }
-    }
-    marks
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any characters and

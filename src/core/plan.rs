@@ -70,6 +70,9 @@ pub struct PlanEntry {
     pub action: Action,
     /// Why.
     pub reason: Reason,
+    /// The wanted fields, each with whether it differs from what is known to be
+    /// set; everything differs where nothing is known. Empty for what is in sync.
+    pub fields: Vec<(Field, bool)>,
     /// When its known value was set and how that is known.
     pub last_set: Option<(Timestamp, Origin)>,
     /// Kerberos was set once and is no longer in the manifest: the service is
@@ -265,12 +268,26 @@ fn judge(
     entry: Option<&StateEntry>,
 ) -> PlanEntry {
     let applied = entry.and_then(|entry| entry.applied.as_ref());
-    let (action, reason) = decide(inputs, index, assignment, entry);
+    let changed: Option<Vec<Field>> =
+        applied.map(|applied| changed_fields(inputs.fingerprinter, &applied.prints, assignment));
+    let (action, reason) = decide(inputs, index, assignment, entry, changed.as_deref());
+    let fields = if action == Action::NoOp {
+        Vec::new()
+    } else {
+        let differs = |field| {
+            changed
+                .as_ref()
+                .is_none_or(|changed| changed.contains(&field))
+        };
+        let fields = assignment.values().map(|(field, _)| field);
+        fields.map(|field| (field, differs(field))).collect()
+    };
     PlanEntry {
         key: assignment.key.clone(),
         index,
         action,
         reason,
+        fields,
         last_set: applied.map(|applied| (applied.at, applied.origin)),
         kerberos_left: applied.is_some_and(|applied| has_left_kerberos(applied, assignment)),
     }
@@ -293,6 +310,7 @@ fn decide(
     index: usize,
     assignment: &Assignment,
     entry: Option<&StateEntry>,
+    changed: Option<&[Field]>,
 ) -> (Action, Reason) {
     let Some(entry) = entry else {
         let reason = if inputs.key_changed {
@@ -302,7 +320,6 @@ fn decide(
         };
         return (Action::Create, reason);
     };
-    let prints = inputs.fingerprinter;
     let send = if entry.applied.is_some() {
         Action::Update
     } else {
@@ -314,28 +331,23 @@ fn decide(
     if entry.pending.is_some() {
         return (Action::Update, Reason::InDoubt);
     }
-    let changed = entry.applied.as_ref().map_or_else(Vec::new, |applied| {
-        changed_fields(prints, &applied.prints, assignment)
-    });
     if let Some(last) = &entry.last_outcome {
         let code = last.code.clone();
-        if last.class == FailureClass::WrongPassword
-            && changed_fields(prints, &last.attempted, assignment).is_empty()
-        {
+        let is_same_value =
+            || changed_fields(inputs.fingerprinter, &last.attempted, assignment).is_empty();
+        if last.class == FailureClass::WrongPassword && is_same_value() {
             return (Action::Hold, Reason::WrongPassword { code });
         }
-        return (
-            send,
-            Reason::LastRefused {
-                code,
-                fields: changed,
-            },
-        );
+        let fields = changed.unwrap_or_default().to_vec();
+        return (send, Reason::LastRefused { code, fields });
     }
-    match &entry.applied {
+    match changed {
         None => (Action::Create, Reason::NeverSet),
-        Some(_) if changed.is_empty() => (Action::NoOp, Reason::Unchanged),
-        Some(_) => (Action::Update, Reason::Changed { fields: changed }),
+        Some([]) => (Action::NoOp, Reason::Unchanged),
+        Some(fields) => {
+            let fields = fields.to_vec();
+            (Action::Update, Reason::Changed { fields })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::job::EntryKey;
 use super::outcome::Outcome;
 use super::plan::{Counts, Exceeded, PlanEntry};
 use super::redact::Token;
+use super::state::StateEntry;
 
 /// Something a reader of a plan should know beside its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,13 @@ pub struct PlanReport {
     pub entries: Vec<(String, PlanEntry)>,
     /// What else there is to know.
     pub notes: Vec<Note>,
+}
+
+impl PlanReport {
+    /// Whether the manifest and the state differ in anything.
+    pub fn has_changes(&self) -> bool {
+        self.counts != Counts::default()
+    }
 }
 
 /// What became of one entry of an apply.
@@ -132,6 +140,32 @@ impl ApplyReport {
         }
         totals
     }
+}
+
+/// The state to show. It holds fingerprints, which a view never writes.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerReport {
+    /// Grows by one with every write; 0 before the first.
+    pub serial: u64,
+    /// The highest manifest revision that was applied.
+    pub revision: u64,
+    /// The identity of the state; empty before its first write.
+    pub lineage: String,
+    /// Whether answers of a cut-off apply are counted in.
+    pub from_journal: bool,
+    /// The entries, in the order of the state.
+    pub entries: Vec<LedgerEntry>,
+}
+
+/// One entry of the state.
+#[derive(Clone, Debug)]
+pub struct LedgerEntry {
+    /// Which entry.
+    pub key: EntryKey,
+    /// Its label in the manifest, if it is listed there.
+    pub label: Option<String>,
+    /// What is known of it.
+    pub entry: StateEntry,
 }
 
 /// Something that happened during a run, for a progress display.

@@ -135,6 +135,19 @@ pub enum FailureClass {
     InDoubt,
 }
 
+impl FailureClass {
+    /// The name under which it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongPassword => "wrong_password",
+            Self::JobState => "job_state",
+            Self::Busy => "busy",
+            Self::Rejected => "rejected",
+            Self::InDoubt => "in_doubt",
+        }
+    }
+}
+
 impl From<RefusalKind> for FailureClass {
     fn from(kind: RefusalKind) -> Self {
         match kind {
@@ -352,6 +365,20 @@ impl State {
         if entry.is_empty() {
             self.entries.remove(key);
         }
+    }
+
+    /// Records the user's word that the service holds these values.
+    pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, plan_id: &PlanId) {
+        let adopted = StateEntry {
+            applied: Some(Applied {
+                prints,
+                at,
+                origin: Origin::Adopted,
+                plan_id: plan_id.clone(),
+            }),
+            ..StateEntry::default()
+        };
+        self.entries.insert(key.clone(), adopted);
     }
 
     /// Whether this state already contains `settlement` for `key`, so that a

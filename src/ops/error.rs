@@ -10,10 +10,11 @@ use thiserror::Error;
 use crate::age_file::AgeError;
 use crate::api::error::ApiError;
 use crate::core::address::Unmatched;
-use crate::core::fingerprint::KeyId;
+use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, Severity};
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::store::StoreError;
+use crate::store::format::FormatError;
 
 /// Why a use case stopped. Unless a variant says otherwise, nothing was sent
 /// and nothing was changed.
@@ -218,6 +219,20 @@ pub enum OpError {
         /// The manifest's service.
         endpoint: String,
     },
+    /// A recovery file is not usable.
+    #[error("{path} is no recovery file of this state: {why}")]
+    #[diagnostic(
+        code(drspass::state::recovery),
+        help(
+            "Nothing was changed. Name the file that the apply printed; it is made for this manifest's key."
+        )
+    )]
+    Recovery {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: FormatError,
+    },
     /// drspass.yaml lists other recipients than the manifest was sealed to.
     #[error("recipients changed: {difference}; run drspass rekey")]
     #[diagnostic(
@@ -269,6 +284,16 @@ pub enum OpError {
 }
 
 impl OpError {
+    /// The error for a state that belongs elsewhere.
+    pub fn other_scope(state: Scope, manifest: &Scope) -> Self {
+        Self::OtherScope {
+            state_project: state.project_id,
+            state_endpoint: state.endpoint,
+            project: manifest.project_id.clone(),
+            endpoint: manifest.endpoint.clone(),
+        }
+    }
+
     /// The error for a document with these problems.
     pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
         Self::Document {

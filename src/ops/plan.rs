@@ -4,6 +4,7 @@
 use super::OpError;
 use super::root::{Guards, Opened, Root, Unlock};
 use crate::core::address::Selection;
+use crate::core::fingerprint::KeyId;
 use crate::core::plan::{self, Exceeded, Inputs, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport};
@@ -85,12 +86,7 @@ pub fn comparable(
     };
     let sealed = &opened.sealed;
     if state.scope != sealed.scope {
-        return Err(OpError::OtherScope {
-            state_project: state.scope.project_id,
-            state_endpoint: state.scope.endpoint,
-            project: sealed.scope.project_id.clone(),
-            endpoint: sealed.scope.endpoint.clone(),
-        });
+        return Err(OpError::other_scope(state.scope, &sealed.scope));
     }
     if !key_changed && sealed.revision < state.revision && !guards.allow_rollback {
         return Err(OpError::Rollback {
@@ -101,6 +97,18 @@ pub fn comparable(
     Ok(Comparable {
         state: Some(state),
         key_changed,
+    })
+}
+
+/// A state made with another key is only replaced when the user says so.
+pub fn new_key_error(comparable: &Comparable, manifest: &KeyId) -> Option<OpError> {
+    let state = comparable
+        .state
+        .as_ref()
+        .filter(|_| comparable.key_changed)?;
+    Some(OpError::NewKey {
+        state: state.key_id.clone(),
+        manifest: manifest.clone(),
     })
 }
 

@@ -158,6 +158,10 @@ impl LocalStore {
             .map_err(|why| self.invalid(why))
     }
 
+    pub(super) fn version(&self) -> Result<Version, StoreError> {
+        Ok(version_of(self.bytes(&self.path)?.as_deref()))
+    }
+
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         match files::read_unlinked(path) {
             Ok(bytes) => Ok(Some(bytes)),

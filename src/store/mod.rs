@@ -259,6 +259,14 @@ impl StateStore {
         }
     }
 
+    /// Which version is there now, whatever it holds.
+    /// Fails if it cannot be read.
+    pub fn version(&self) -> Result<Version, StoreError> {
+        match self {
+            Self::Local(store) => store.version(),
+        }
+    }
+
     /// Whether an apply was cut off and left answers that are not in the state yet.
     pub fn has_journal(&self) -> bool {
         match self {

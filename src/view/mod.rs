@@ -1,4 +1,6 @@
 //! Turning reports into text. A view sees reports and nothing else: it cannot
 //! reach a secret, a file or the service.
 
+pub mod diff;
+pub mod json;
 pub mod terminal;

@@ -11,7 +11,7 @@ use crate::core::fingerprint::Field;
 use crate::core::outcome::{NotSent, Outcome, RefusalKind};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
-use crate::core::report::{ApplyReport, Fate, Note, PlanReport, Saved, Signal};
+use crate::core::report::{ApplyReport, Fate, LedgerReport, Note, PlanReport, Saved, Signal};
 use crate::core::state::{FailureClass, Origin, State, StateEntry};
 
 /// Applied entries are listed one by one up to this number, counted beyond it:
@@ -128,7 +128,8 @@ fn field_list(fields: &[Field]) -> String {
     names.join(", ")
 }
 
-fn note_words(note: &Note) -> String {
+/// What a note says, without the word that marks it.
+pub(super) fn note_words(note: &Note) -> String {
     match note {
         Note::KeyChanged => "the state was made with another key, so every entry counts as \
             never set; apply needs --accept-new-key"
@@ -251,7 +252,8 @@ fn fate_words(fate: &Fate) -> (char, String) {
     }
 }
 
-fn not_sent_words(why: &NotSent) -> String {
+/// Why an entry was left as it was.
+pub(super) fn not_sent_words(why: &NotSent) -> String {
     match why {
         NotSent::LoginRefused(code) => format!("the login was refused ({code})"),
         NotSent::NoConnection => "no connection to the service".to_owned(),
@@ -305,6 +307,70 @@ pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
         );
     }
     text
+}
+
+/// Everything known about entries, authenticated, without any fingerprint.
+pub fn state_show(report: &LedgerReport) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "State of serial {}, revision {}: {}, authenticated.",
+        report.serial,
+        report.revision,
+        counted(report.entries.len(), "entry", "entries"),
+    );
+    for line in &report.entries {
+        let (mark, _) = entry_words(&line.entry);
+        let _ = writeln!(text, "{mark} {}", line.key);
+        match &line.label {
+            Some(label) if *label != line.key.to_string() => {
+                let _ = writeln!(text, "    listed as     {label}");
+            }
+            Some(_) => {}
+            None => text.push_str("    listed as     (no longer listed)\n"),
+        }
+        push_known(&mut text, &line.entry);
+    }
+    if report.from_journal {
+        text.push_str("note: an apply was cut off; the answers it recorded are counted in\n");
+    }
+    text
+}
+
+fn push_known(text: &mut String, entry: &StateEntry) {
+    if let Some(applied) = &entry.applied {
+        let word = match applied.origin {
+            Origin::Sent => "set",
+            Origin::Adopted => "adopted",
+        };
+        let fields: Vec<Field> = std::iter::once(Field::Password)
+            .chain(applied.prints.kerberos.keys().copied())
+            .collect();
+        let _ = writeln!(
+            text,
+            "    {word:<13} {} by {} ({})",
+            applied.at,
+            applied.plan_id,
+            field_list(&fields)
+        );
+    }
+    if let Some(pending) = &entry.pending {
+        let _ = writeln!(
+            text,
+            "    unknown since {} by {}",
+            pending.since, pending.plan_id
+        );
+    }
+    if let Some(last) = &entry.last_outcome {
+        let _ = writeln!(
+            text,
+            "    last attempt  {} {} at {}, {} without success",
+            last.class.as_str(),
+            last.code,
+            last.at,
+            counted(last.attempts as usize, "attempt", "attempts"),
+        );
+    }
 }
 
 fn entry_words(entry: &StateEntry) -> (char, String) {

@@ -1,6 +1,5 @@
 //! `apply`.
 
-use std::io::BufRead as _;
 use std::path::Path;
 
 use super::{unlock, warn, written};
@@ -19,11 +18,8 @@ use crate::ops::OpError;
 use crate::ops::apply::{self, Done, Surroundings};
 use crate::ops::plan::Addresses;
 use crate::ops::root::{CONFIG_FILE, Guards, Root};
-use crate::store::LockInfo;
+use crate::view::json::v1;
 use crate::view::terminal;
-
-/// The only word that approves.
-const YES: &str = "yes";
 
 /// A bundle of certificate authorities is a few hundred kilobytes.
 const MAX_CA_BYTES: u64 = 8 << 20;
@@ -54,22 +50,21 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         now: env::now,
         salt: env::salt,
         unique: env::unique,
-        lock: LockInfo {
-            pid: std::process::id(),
-            host: env::host(),
-            command: "apply".to_owned(),
-            since: env::now(),
-        },
+        lock: env::lock_info("apply"),
         connect: &connect,
         progress: &mut progress,
     };
     let mut approve = |report: &PlanReport, warnings: &[Problem]| {
         warn(context, root.manifest_name(), warnings);
-        shell.result(&terminal::plan(report, shell.result));
+        shell.result(&if args.json {
+            v1::apply_head(report)
+        } else {
+            terminal::plan(report, shell.result)
+        });
         if args.auto_approve || report.requests == 0 {
             return Ok(());
         }
-        ask(context)
+        super::ask(context, "Send this?")
     };
     let done = apply::apply(
         &root,
@@ -80,29 +75,22 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         &mut approve,
     )?;
     Ok(match done {
-        Done::NothingToDo => exit::DONE,
+        Done::NothingToDo => {
+            let arrived = !args.json || shell.result(&v1::nothing_to_do());
+            written(arrived, exit::DONE)
+        }
         Done::Ran(report) => {
-            let text = terminal::apply(&report, shell.result);
-            written(shell.result(&text), exit::for_apply(&report))
+            let code = exit::for_apply(&report);
+            let text = if args.json {
+                v1::apply(&report, code)
+            } else {
+                terminal::apply(&report, shell.result)
+            };
+            // What happened at the service outranks what became of this text.
+            shell.result(&text);
+            code
         }
     })
-}
-
-fn ask(context: &Context<'_>) -> Result<(), OpError> {
-    context
-        .shell
-        .message("Send this? Only 'yes' in full is taken: ");
-    let mut answer = String::new();
-    // An error reads like an end of input, which is no approval.
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    if answer.trim_end_matches(['\r', '\n']) == YES {
-        Ok(())
-    } else {
-        Err(OpError::NotApproved {
-            why: "it was declined",
-            help: "Nothing was sent.",
-        })
-    }
 }
 
 /// Prepares the client; nothing is sent. The token is the only login so far.

@@ -1,18 +1,109 @@
-//! `state list` and `lock show`.
+//! `state …` and `lock show`.
 
-use super::written;
+use std::fmt::Write as _;
+
+use super::{ask, unlock, written};
+use crate::cli::args::{StateAdopt, StateCommand, StateRm, StateShow};
+use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::run::Context;
 use crate::ops::OpError;
-use crate::ops::ledger;
+use crate::ops::ledger::{self, Changed, Forget, Hand};
+use crate::ops::root::Root;
 use crate::store::LockStatus;
+use crate::view::json::v1;
 use crate::view::terminal;
 
-pub(in crate::cli) fn list(context: &Context<'_>) -> Result<u8, OpError> {
+pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
-    let claimed = ledger::list(&root)?;
+    match command {
+        StateCommand::List => list(context, &root),
+        StateCommand::Show(args) => show(context, &root, &args),
+        StateCommand::Rm(args) => change(context, &root, "state rm", |hand| forget(hand, args)),
+        StateCommand::Adopt(args) => change(context, &root, "state adopt", |hand| {
+            adopt(context, hand, &args)
+        }),
+        StateCommand::Distrust => change(context, &root, "state distrust", |hand| {
+            Ok(("marked to be sent again", ledger::distrust(hand)?))
+        }),
+        StateCommand::Recover(args) => change(context, &root, "state recover", |hand| {
+            Ok(("recovered", ledger::recover(hand, &args.file)?))
+        }),
+    }
+}
+
+fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
+    let claimed = ledger::list(root)?;
     let text = terminal::state_list(claimed.state.as_ref(), claimed.has_journal);
     Ok(written(context.shell.result(&text), exit::DONE))
+}
+
+fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpError> {
+    let report = ledger::show(root, &unlock(context), &context.guards(), &args.addresses)?;
+    let text = if args.json {
+        v1::state(&report)
+    } else {
+        terminal::state_show(&report)
+    };
+    Ok(written(context.shell.result(&text), exit::DONE))
+}
+
+/// Runs one change of the state and says what it did.
+fn change(
+    context: &Context<'_>,
+    root: &Root,
+    command: &str,
+    run: impl FnOnce(&Hand<'_>) -> Result<(&'static str, Changed), OpError>,
+) -> Result<u8, OpError> {
+    let unlock = unlock(context);
+    let guards = context.guards();
+    let (words, changed) = run(&Hand {
+        root,
+        unlock: &unlock,
+        guards: &guards,
+        lock: env::lock_info(command),
+        now: env::now(),
+        salt: env::salt,
+        unique: env::unique,
+    })?;
+    let mut text = String::new();
+    for key in &changed.entries {
+        let _ = writeln!(text, "  {key}");
+    }
+    let _ = writeln!(
+        text,
+        "{} entries {words}; the state has serial {}.",
+        changed.entries.len(),
+        changed.serial
+    );
+    Ok(written(context.shell.result(&text), exit::DONE))
+}
+
+fn forget(hand: &Hand<'_>, args: StateRm) -> Result<(&'static str, Changed), OpError> {
+    let what = if args.unlisted {
+        Forget::Unlisted
+    } else {
+        Forget::Named(args.addresses)
+    };
+    Ok(("forgotten", ledger::forget(hand, what)?))
+}
+
+fn adopt(
+    context: &Context<'_>,
+    hand: &Hand<'_>,
+    args: &StateAdopt,
+) -> Result<(&'static str, Changed), OpError> {
+    let mut approve = |count: usize| {
+        if args.yes {
+            return Ok(());
+        }
+        ask(
+            context,
+            &format!("Declare that the service holds the manifest's values of {count} entries?"),
+        )
+    };
+    let changed = ledger::adopt(hand, &args.addresses, &mut approve)?;
+    Ok(("adopted", changed))
 }
 
 pub(in crate::cli) fn lock(context: &Context<'_>) -> Result<u8, OpError> {

@@ -10,13 +10,15 @@ use super::{unlock, warn, written};
 use crate::cli::args::{Decrypt, Encrypt, Validate};
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::render;
 use crate::cli::run::Context;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt::{self, Plain};
-use crate::ops::root::CONFIG_FILE;
+use crate::ops::root::{CONFIG_FILE, Root};
 use crate::ops::show::{self, Shown};
 use crate::ops::validate::{self, Valid};
+use crate::view::json::v1;
 
 pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     let root = context.root()?;
@@ -77,18 +79,60 @@ pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u
 }
 
 pub(in crate::cli) fn validate(context: &Context<'_>, args: &Validate) -> Result<u8, OpError> {
-    let root = context.root()?;
-    let valid = if args.require_encrypted {
-        validate::validate_encrypted(&root, &context.guards())?
-    } else {
-        validate::validate(&root, &unlock(context), &context.guards())?
-    };
+    let checked = check(context, args);
+    if args.json {
+        return validate_json(context, checked);
+    }
+    let (root, valid) = checked?;
     warn(context, Path::new(CONFIG_FILE), &valid.config_warnings);
     if let Some(manifest) = &valid.manifest {
         warn(context, root.manifest_name(), &manifest.warnings);
     }
     let text = valid_text(&valid, root.manifest_name());
     Ok(written(context.shell.result(&text), exit::DONE))
+}
+
+fn check(context: &Context<'_>, args: &Validate) -> Result<(Root, Valid), OpError> {
+    let root = context.root()?;
+    let valid = if args.require_encrypted {
+        validate::validate_encrypted(&root, &context.guards())?
+    } else {
+        validate::validate(&root, &unlock(context), &context.guards())?
+    };
+    Ok((root, valid))
+}
+
+/// In JSON an invalid document is a result, with the exit code of its error.
+fn validate_json(
+    context: &Context<'_>,
+    checked: Result<(Root, Valid), OpError>,
+) -> Result<u8, OpError> {
+    let (problems, error, code) = match checked {
+        Ok((root, valid)) => {
+            let mut problems = vec![(CONFIG_FILE.to_owned(), valid.config_warnings)];
+            if let Some(manifest) = valid.manifest {
+                problems.push((
+                    root.manifest_name().display().to_string(),
+                    manifest.warnings,
+                ));
+            }
+            (problems, None, exit::DONE)
+        }
+        Err(OpError::Document { path, problems }) => {
+            let problems = problems.into_iter().map(|report| report.0).collect();
+            (
+                vec![(path.display().to_string(), problems)],
+                None,
+                exit::FAILED,
+            )
+        }
+        Err(error) => {
+            let code = exit::for_error(&error);
+            (Vec::new(), Some(render::error_out(&error)), code)
+        }
+    };
+    let arrived = context.shell.result(&v1::validate(&problems, error));
+    Ok(written(arrived, code))
 }
 
 fn valid_text(valid: &Valid, manifest_name: &Path) -> String {

@@ -9,12 +9,15 @@ pub(super) mod plan;
 #[cfg(feature = "sim")]
 pub(super) mod sim;
 
+use std::io::BufRead as _;
+
 use age::secrecy::SecretString;
 
 use super::env;
 use super::exit;
 use super::run::Context;
 use crate::core::problem::Problem;
+use crate::ops::OpError;
 use crate::ops::root::Unlock;
 use crate::view::terminal;
 
@@ -35,6 +38,34 @@ fn ask_passphrase(origin: &str) -> Option<SecretString> {
     rpassword::prompt_password(format!("Passphrase for {origin}: "))
         .ok()
         .map(SecretString::from)
+}
+
+/// The only word that approves.
+const YES: &str = "yes";
+
+/// Asks on the terminal, and takes only `yes` in full.
+/// Fails if anything else, or nothing, is answered.
+pub(super) fn ask(context: &Context<'_>, question: &str) -> Result<(), OpError> {
+    if !env::can_ask() {
+        return Err(OpError::NotApproved {
+            why: "there is no terminal to ask on",
+            help: "Nothing was changed. Approval that was given elsewhere is passed on with the option that says so.",
+        });
+    }
+    context
+        .shell
+        .message(&format!("{question} Only 'yes' in full is taken: "));
+    let mut answer = String::new();
+    // An error reads like an end of input, which is no approval.
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    if answer.trim_end_matches(['\r', '\n']) == YES {
+        Ok(())
+    } else {
+        Err(OpError::NotApproved {
+            why: "it was declined",
+            help: "Nothing was sent or changed.",
+        })
+    }
 }
 
 /// Shows warnings beside the result.

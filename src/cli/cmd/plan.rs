@@ -6,11 +6,11 @@ use super::{unlock, warn, written};
 use crate::cli::args::Plan;
 use crate::cli::exit;
 use crate::cli::run::Context;
-use crate::core::plan::Counts;
 use crate::ops::OpError;
 use crate::ops::plan::{self, Addresses};
 use crate::ops::root::{CONFIG_FILE, Guards};
-use crate::view::terminal;
+use crate::view::json::v1;
+use crate::view::{diff, terminal};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
     let root = context.root()?;
@@ -25,10 +25,16 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpErr
     };
     let (report, warnings) = plan::plan(&root, &unlock(context), &guards, &addresses)?;
     warn(context, root.manifest_name(), &warnings);
-    let has_changes = report.counts != Counts::default();
-    let arrived = context
-        .shell
-        .result(&terminal::plan(&report, context.shell.result));
+    let has_changes = report.has_changes();
+    let text = if args.json {
+        v1::plan(&report)
+    } else if args.diff {
+        let counts = terminal::plan(&report, context.shell.result);
+        format!("{counts}{}", diff::plan(&report))
+    } else {
+        terminal::plan(&report, context.shell.result)
+    };
+    let arrived = context.shell.result(&text);
     let code = if args.detailed_exitcode && has_changes {
         exit::CHANGES
     } else {

@@ -19,7 +19,7 @@ use super::plan::{self, Addresses, Comparable};
 use super::root::{Guards, Opened, Root, Unlock};
 use crate::api::client::Client;
 use crate::core::batch;
-use crate::core::fingerprint::{KeyId, Salt};
+use crate::core::fingerprint::Salt;
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, Plan, Reason, prints_of};
@@ -81,7 +81,11 @@ pub fn apply(
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let version = snapshot.version.clone();
     let comparable = plan::comparable(&opened, snapshot, guards)?;
-    refuse_new_key(&comparable, &keys.id, guards)?;
+    if let Some(error) = plan::new_key_error(&comparable, &keys.id)
+        && !guards.accept_new_key
+    {
+        return Err(error);
+    }
     let plan = plan::make(root, &opened, &comparable, addresses)?;
     if plan.has_changes()
         && let Err(exceeded) = plan::check_limits(root, &opened, &comparable, &plan, guards)
@@ -107,21 +111,6 @@ pub fn apply(
     };
     run.execute(client, state, version, surroundings)
         .map(Done::Ran)
-}
-
-/// A state made with another key is only replaced when the user says so.
-fn refuse_new_key(
-    comparable: &Comparable,
-    manifest: &KeyId,
-    guards: &Guards,
-) -> Result<(), OpError> {
-    match &comparable.state {
-        Some(state) if comparable.key_changed && !guards.accept_new_key => Err(OpError::NewKey {
-            state: state.key_id.clone(),
-            manifest: manifest.clone(),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// The state to go on from: the known one, one that keeps only the history of a

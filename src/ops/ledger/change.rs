@@ -1,0 +1,269 @@
+//! Changes of the state by a person's word: forgetting entries, declaring what
+//! the service holds, distrusting everything, and folding a recovery file back.
+//! Each is one commit under the lock, with a backup of what was there.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::named_in;
+use crate::core::address::{self, Subject};
+use crate::core::fingerprint::{Fingerprinter, Salt};
+use crate::core::job::EntryKey;
+use crate::core::plan::prints_of;
+use crate::core::state::{Lineage, PlanId, State};
+use crate::files;
+use crate::ops::OpError;
+use crate::ops::plan::{comparable, new_key_error};
+use crate::ops::root::{Guards, Opened, Root, Unlock};
+use crate::store::format::Unverified;
+use crate::store::{Keys, Known, LockGuard, LockInfo, StoreError, Version};
+
+/// Who changes the state, and with what.
+pub struct Hand<'a> {
+    /// The root folder.
+    pub root: &'a Root,
+    /// How to open its manifest.
+    pub unlock: &'a Unlock<'a>,
+    /// What the user accepts.
+    pub guards: &'a Guards,
+    /// Who takes the lock.
+    pub lock: LockInfo,
+    /// The time, in UTC.
+    pub now: Timestamp,
+    /// A fresh random salt.
+    pub salt: fn() -> Salt,
+    /// A fresh unique text.
+    pub unique: fn() -> String,
+}
+
+/// Which entries to forget.
+pub enum Forget {
+    /// Those that the addresses name.
+    Named(Vec<String>),
+    /// Those that the manifest does not list any more.
+    Unlisted,
+}
+
+/// What was changed.
+#[derive(Debug)]
+pub struct Changed {
+    /// The entries, in the order of the state.
+    pub entries: Vec<EntryKey>,
+    /// The serial of the state as it is now.
+    pub serial: u64,
+}
+
+/// A state that is open for one change.
+struct Desk<'a> {
+    root: &'a Root,
+    opened: Opened,
+    keys: Keys,
+    guard: LockGuard,
+}
+
+impl<'a> Desk<'a> {
+    fn open(hand: &'a Hand<'_>) -> Result<Self, OpError> {
+        let opened = hand.root.open(hand.unlock, hand.guards)?;
+        let keys = Keys::from(&opened.sealed.fingerprint_key);
+        let guard = hand.root.store.lock(&hand.lock)?;
+        Ok(Self {
+            root: hand.root,
+            opened,
+            keys,
+            guard,
+        })
+    }
+
+    /// The trusted state and its version; a cut-off apply's answers are saved first.
+    fn state(&self, guards: &Guards) -> Result<(Option<State>, Version), OpError> {
+        let store = &self.root.store;
+        let snapshot = store.read(&self.keys)?;
+        let snapshot = store.absorb_journal(&self.guard, &self.keys, snapshot)?;
+        let version = snapshot.version.clone();
+        let comparable = comparable(&self.opened, snapshot, guards)?;
+        match new_key_error(&comparable, &self.keys.id) {
+            Some(error) => Err(error),
+            None => Ok((comparable.state, version)),
+        }
+    }
+
+    fn fingerprinter(&self) -> Fingerprinter {
+        let sealed = &self.opened.sealed;
+        sealed.fingerprint_key.fingerprinter(&sealed.scope)
+    }
+
+    fn new_state(&self, lineage: Lineage) -> State {
+        State::new(
+            self.opened.sealed.scope.clone(),
+            lineage,
+            self.keys.id.clone(),
+        )
+    }
+
+    fn save(
+        &self,
+        mut state: State,
+        version: &Version,
+        entries: Vec<EntryKey>,
+    ) -> Result<Changed, OpError> {
+        let store = &self.root.store;
+        store.back_up(&self.guard)?;
+        store.commit(&self.guard, &self.keys, &mut state, version)?;
+        if store.has_journal() {
+            store.end_journal(&self.guard)?;
+        }
+        Ok(Changed {
+            entries,
+            serial: state.serial,
+        })
+    }
+}
+
+/// Forgets entries: nothing is told to the service.
+/// Fails, with the state as it was, if an address names nothing in it.
+pub fn forget(hand: &Hand<'_>, what: Forget) -> Result<Changed, OpError> {
+    let desk = Desk::open(hand)?;
+    let (state, version) = desk.state(hand.guards)?;
+    let Some(mut state) = state else {
+        return Err(OpError::Unfit {
+            what: "there is no state yet, so there is nothing to forget".to_owned(),
+            help: "Nothing was changed.",
+        });
+    };
+    let entries = match what {
+        Forget::Named(addresses) => named_in(&state, &desk.opened, "state rm", &addresses)?,
+        Forget::Unlisted => unlisted(&state, &desk.opened),
+    };
+    if entries.is_empty() {
+        return Ok(Changed {
+            entries,
+            serial: state.serial,
+        });
+    }
+    for key in &entries {
+        state.entries.remove(key);
+    }
+    desk.save(state, &version, entries)
+}
+
+fn unlisted(state: &State, opened: &Opened) -> Vec<EntryKey> {
+    let listed: std::collections::BTreeSet<&EntryKey> = opened
+        .manifest
+        .assignments()
+        .iter()
+        .map(|assignment| &assignment.key)
+        .collect();
+    let keys = state.entries.keys();
+    keys.filter(|key| !listed.contains(key)).cloned().collect()
+}
+
+/// Declares that the service holds what the manifest wants for these entries.
+/// `approve` is told how many they are.
+/// Fails if an address names nothing, or nobody approved.
+pub fn adopt(
+    hand: &Hand<'_>,
+    addresses: &[String],
+    approve: &mut dyn FnMut(usize) -> Result<(), OpError>,
+) -> Result<Changed, OpError> {
+    let desk = Desk::open(hand)?;
+    let assignments = desk.opened.manifest.assignments();
+    let subjects: Vec<Subject<'_>> = assignments.iter().map(Subject::from).collect();
+    let marks = address::find("state adopt", addresses, &subjects).map_err(OpError::Unmatched)?;
+    let chosen: Vec<_> = assignments
+        .iter()
+        .zip(marks)
+        .filter(|(_, is_named)| *is_named)
+        .map(|(assignment, _)| assignment)
+        .collect();
+    let (state, version) = desk.state(hand.guards)?;
+    approve(chosen.len())?;
+    let mut state = state.unwrap_or_else(|| desk.new_state(Lineage::new((hand.unique)())));
+    let prints = desk.fingerprinter();
+    let run_id = PlanId::new((hand.unique)());
+    for assignment in &chosen {
+        let prints = prints_of(&prints, assignment, hand.salt);
+        state.adopt(&assignment.key, prints, hand.now, &run_id);
+    }
+    let entries = chosen
+        .iter()
+        .map(|assignment| assignment.key.clone())
+        .collect();
+    desk.save(state, &version, entries)
+}
+
+/// Starts the state anew with every entry of the manifest in doubt, so that all
+/// are sent again. This is the way out for a state or journal that was changed
+/// outside drspass or is damaged; what was there is kept as the backup.
+/// Fails if a newer version wrote it, or it belongs to another scope.
+pub fn distrust(hand: &Hand<'_>) -> Result<Changed, OpError> {
+    let desk = Desk::open(hand)?;
+    let store = &desk.root.store;
+    match store.read_unverified() {
+        Ok(Some(claimed)) if claimed.scope != desk.opened.sealed.scope => {
+            return Err(OpError::other_scope(
+                claimed.scope,
+                &desk.opened.sealed.scope,
+            ));
+        }
+        Ok(_) | Err(StoreError::Invalid { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let version = store.version()?;
+    // A new lineage, so that no saved plan and no journal of the old one fits.
+    let mut state = desk.new_state(Lineage::new((hand.unique)()));
+    state.revision = desk.opened.sealed.revision;
+    let prints = desk.fingerprinter();
+    let assignments = desk.opened.manifest.assignments();
+    let wanted = assignments.iter().map(|assignment| {
+        (
+            assignment.key.clone(),
+            prints_of(&prints, assignment, hand.salt),
+        )
+    });
+    state.begin(wanted, hand.now, &PlanId::new((hand.unique)()));
+    let entries = state.entries.keys().cloned().collect();
+    desk.save(state, &version, entries)
+}
+
+/// Makes a recovery file the state. It must be what the state would have become:
+/// of the same lineage, and the next serial.
+/// Fails if the file is not authentic, or the state went on without it.
+pub fn recover(hand: &Hand<'_>, file: &Path) -> Result<Changed, OpError> {
+    let desk = Desk::open(hand)?;
+    let store = &desk.root.store;
+    let bytes = files::read_unlinked(&desk.root.resolve(file)).map_err(|source| OpError::Read {
+        path: file.to_owned(),
+        source,
+    })?;
+    let mut recovered = Unverified::parse(&bytes)
+        .and_then(|unverified| unverified.verify(&desk.keys.state))
+        .map_err(|why| OpError::Recovery {
+            path: file.to_owned(),
+            why,
+        })?;
+    if recovered.scope != desk.opened.sealed.scope {
+        return Err(OpError::other_scope(
+            recovered.scope,
+            &desk.opened.sealed.scope,
+        ));
+    }
+    let snapshot = store.read(&desk.keys)?;
+    let follows = match &snapshot.known {
+        Known::Absent => true,
+        Known::Ours(state) => {
+            state.lineage == recovered.lineage && state.serial + 1 == recovered.serial
+        }
+        Known::OtherKey { .. } => false,
+    };
+    if !follows {
+        return Err(OpError::Unfit {
+            what: format!("{} does not follow the state beside it", file.display()),
+            help: "Nothing was changed. The state went on without it; run 'drspass plan' and apply what it lists.",
+        });
+    }
+    // A commit raises the serial, and the recovered one is the next already.
+    recovered.serial = recovered.serial.saturating_sub(1);
+    let entries = recovered.entries.keys().cloned().collect();
+    desk.save(recovered, &snapshot.version, entries)
+}
