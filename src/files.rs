@@ -94,6 +94,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    testpoint::may_fail("replace")?;
     let renamed = write_new(&temp, content).and_then(|()| {
         testpoint::reach("replace.before_rename");
         fs::rename(&temp, path)
@@ -141,6 +142,11 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(content)
+}
+
+/// Whether the mode of a file lets anybody but its owner at it.
+pub(crate) fn is_open_to_others(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0)
 }
 
 /// `path` with `suffix` appended to its file name.

@@ -1,14 +1,19 @@
-//! Places at which a test can stop the real program to kill it there.
+//! Places at which a test can stop the real program to kill it there, or let the
+//! disk refuse.
 //!
 //! They exist in debug builds only; in a release build nothing is compiled in.
-//! A test names a place and a file: when the program reaches the place it
-//! creates the file and waits to be killed.
+//! A test names a place to stop at and a file: when the program reaches the place
+//! it creates the file and waits to be killed. Or it names places that fail as
+//! if there were no space left.
 
 #[cfg(debug_assertions)]
 mod armed {
+    use std::io;
     use std::path::PathBuf;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rustix::io::Errno;
 
     struct Armed {
         place: String,
@@ -17,6 +22,35 @@ mod armed {
     }
 
     static ARMED: OnceLock<Armed> = OnceLock::new();
+
+    /// Places that fail, each with how many passes are left until it does.
+    static FAILING: OnceLock<Vec<(String, AtomicUsize)>> = OnceLock::new();
+
+    /// Lets places fail. `text` is a list of `<place>:<pass>`, comma-separated.
+    pub(crate) fn arm_failures(text: &str) {
+        let places = text
+            .split(',')
+            .filter_map(|item| item.split_once(':'))
+            .filter_map(|(place, pass)| {
+                let pass = pass.parse().ok()?;
+                Some((place.to_owned(), AtomicUsize::new(pass)))
+            })
+            .collect();
+        let _ = FAILING.set(places);
+    }
+
+    /// Fails here if a test wants it, as on a full disk.
+    pub(crate) fn may_fail(place: &str) -> io::Result<()> {
+        let here = FAILING.get().into_iter().flatten();
+        let fails = here
+            .filter(|(failing, _)| failing == place)
+            .filter(|(_, passes)| passes.fetch_sub(1, Ordering::SeqCst) == 1)
+            .count();
+        if fails > 0 {
+            return Err(Errno::NOSPC.into());
+        }
+        Ok(())
+    }
 
     /// Arms one place. `text` is `<place>:<pass>:<file>`: the program stops when
     /// it reaches the place for the pass-th time, counted from 1. Anything else
@@ -51,8 +85,14 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub(crate) use armed::{arm, reach};
+pub(crate) use armed::{arm, arm_failures, may_fail, reach};
 
 /// Does nothing in a release build.
 #[cfg(not(debug_assertions))]
 pub(crate) const fn reach(_place: &str) {}
+
+/// Never fails in a release build.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn may_fail(_place: &str) -> std::io::Result<()> {
+    Ok(())
+}

@@ -37,8 +37,13 @@ where
     start_log(cli.global.verbose, shell);
     env::forbid_core_dumps();
     #[cfg(debug_assertions)]
-    if let Some(place) = env.var("DRSPASS_TEST_STOP_AT") {
-        crate::testpoint::arm(&place);
+    {
+        if let Some(place) = env.var("DRSPASS_TEST_STOP_AT") {
+            crate::testpoint::arm(&place);
+        }
+        if let Some(places) = env.var("DRSPASS_TEST_FAIL_AT") {
+            crate::testpoint::arm_failures(&places);
+        }
     }
     let context = match Context::new(&cli.global, env, shell) {
         Ok(context) => context,
@@ -101,7 +106,7 @@ impl<'a> Context<'a> {
         Ok(Self {
             env,
             shell,
-            folder: global.directory.clone().unwrap_or_else(|| ".".into()),
+            folder: global.directory.clone().unwrap_or_default(),
             state: global.state.clone().or_else(|| env.state()),
             identity_files: global.identity.clone(),
             identities: env.identities(&global.identity),

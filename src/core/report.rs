@@ -14,6 +14,8 @@ pub enum Note {
     KeyChanged,
     /// An apply was cut off; its recorded answers are counted in.
     Unfinished,
+    /// The mode of the state file lets others at it.
+    OpenToOthers,
     /// Somebody is working on this state right now.
     LockHeld(String),
     /// The plan changes more than the limits allow, so apply refuses it.

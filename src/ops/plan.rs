@@ -64,6 +64,9 @@ pub fn notes_of(snapshot: &Snapshot) -> Vec<Note> {
     if snapshot.from_journal {
         notes.push(Note::Unfinished);
     }
+    if snapshot.is_open_to_others {
+        notes.push(Note::OpenToOthers);
+    }
     notes
 }
 

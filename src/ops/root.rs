@@ -342,7 +342,8 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
     let outside = || OpError::Outside {
         path: path.to_owned(),
     };
-    let root = std::fs::canonicalize(folder).map_err(|_| outside())?;
+    let root = std::fs::canonicalize(files::folder_of(&folder.join(CONFIG_FILE)))
+        .map_err(|_| outside())?;
     match std::fs::canonicalize(files::folder_of(&full)) {
         Ok(parent) if !parent.starts_with(&root) => Err(outside()),
         // A folder that does not exist yet is found out when it is used.

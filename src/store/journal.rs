@@ -20,6 +20,7 @@ use crate::core::fingerprint::{MacKey, push_lp};
 use crate::core::job::EntryKey;
 use crate::core::state::{Lineage, Settlement, State};
 use crate::files;
+use crate::testpoint;
 
 const JOURNAL_FORMAT: &str = "drspass.journal/1";
 
@@ -152,6 +153,7 @@ impl Writer {
     /// Starts the journal of `state`, which was just committed.
     /// Fails if a journal exists already or the disk refuses.
     pub fn create(path: &Path, state: &State, key: MacKey) -> io::Result<Self> {
+        testpoint::may_fail("journal.create")?;
         let mut writer = Self {
             file: files::create_private(path)?,
             chain: Chain::new(key, state.lineage.clone(), state.serial),
@@ -182,6 +184,7 @@ impl Writer {
             .iter()
             .map(|answer| self.chain.line(&to_json(answer)))
             .collect();
+        testpoint::may_fail("journal.append")?;
         self.file.write_all(lines.as_bytes())?;
         self.file.sync_data()
     }

@@ -91,6 +91,7 @@ impl LocalStore {
             known,
             version,
             from_journal,
+            is_open_to_others: files::is_open_to_others(&self.path),
         })
     }
 
@@ -180,6 +181,7 @@ impl LocalStore {
             source,
         };
         let mut file = files::open_private(&path).map_err(cannot)?;
+        testpoint::may_fail("lock").map_err(cannot)?;
         let mut attempts = 1;
         loop {
             match file.try_lock() {
@@ -233,20 +235,15 @@ impl LocalStore {
         if !self.has_journal() {
             return Ok(snapshot);
         }
-        let Snapshot {
-            mut known,
-            mut version,
-            from_journal,
-        } = snapshot;
-        if from_journal && let Known::Ours(state) = &mut known {
-            version = self.commit(guard, keys, state, &version)?;
+        let mut snapshot = snapshot;
+        if snapshot.from_journal
+            && let Known::Ours(state) = &mut snapshot.known
+        {
+            snapshot.version = self.commit(guard, keys, state, &snapshot.version)?;
         }
         self.end_journal(guard)?;
-        Ok(Snapshot {
-            known,
-            version,
-            from_journal: false,
-        })
+        snapshot.from_journal = false;
+        Ok(snapshot)
     }
 
     pub(super) fn commit(
@@ -318,7 +315,9 @@ impl LocalStore {
             std::env::temp_dir(),
         ] {
             let path = files::with_suffix(&folder.join(&name), &suffix);
-            match files::write_new(&path, &bytes) {
+            let written =
+                testpoint::may_fail("rescue").and_then(|()| files::write_new(&path, &bytes));
+            match written {
                 Ok(()) => return Ok(path),
                 Err(source) => failed = Some(StoreError::Write { path, source }),
             }

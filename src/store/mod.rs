@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub version: Version,
     /// Whether it was completed from the journal of an unfinished apply.
     pub from_journal: bool,
+    /// Whether somebody gave others access to the file.
+    pub is_open_to_others: bool,
 }
 
 /// Who holds a lock: for a person to read, never to decide on.

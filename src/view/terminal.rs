@@ -137,6 +137,9 @@ pub(super) fn note_words(note: &Note) -> String {
         Note::Unfinished => {
             "an apply was cut off; the answers it recorded are counted in".to_owned()
         }
+        Note::OpenToOthers => {
+            "the state file can be read by others; the next apply makes it private again".to_owned()
+        }
         Note::LockHeld(holder) => format!("the lock is held by {holder}"),
         Note::LimitExceeded(exceeded) => format!(
             "{} changes, but {}; apply needs --override-limits {}",

@@ -146,12 +146,17 @@ fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
 }
 
 fn interrupt(pid: u32) {
+    send_signal(pid, rustix::process::Signal::INT);
+}
+
+/// Sends a signal to a process that this test started.
+pub(crate) fn send_signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// A process that ended but was not waited for is a zombie, which counts as gone.
-fn process_is_there(pid: u32) -> bool {
+pub(crate) fn process_is_there(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 

@@ -6,10 +6,14 @@
 mod answers;
 /// The command line: exit codes, help, streams, approval.
 mod cli;
+/// Broken disks and files.
+mod disk;
 /// Bytes and values of manifests, through the binary.
 mod documents;
 /// Planted passwords are where they belong and nowhere else.
 mod leak;
+/// The commands that show and change the state.
+mod ledger;
 /// Who may work when.
 mod lock;
 /// Plan, apply, rerun: the loop.

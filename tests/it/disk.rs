@@ -1,0 +1,276 @@
+//! Broken disks and files: nothing is sent when that can be found out before,
+//! and nothing that was sent is lost when it cannot.
+
+use std::time::Duration;
+
+use drspass::sim::{Fault, FaultKind};
+
+use crate::support::{J1, J2, J3, Lab, Run, wait_until};
+
+fn lab() -> Lab {
+    let mut lab = Lab::new();
+    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+    lab.passwords(&[
+        (J1, "source", "canary-old-1"),
+        (J2, "source", "canary-old-2"),
+    ]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[
+        (J1, "source", "canary-1"),
+        (J2, "source", "canary-2"),
+        (J3, "source", "canary-3"),
+    ]);
+    lab
+}
+
+/// An apply in which the disk refuses a step on its n-th pass.
+fn apply_failing(lab: &Lab, place: &str, pass: usize) -> Run {
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", format!("{place}:{pass}"));
+    lab.run_command(command)
+}
+
+#[test]
+fn a_disk_that_is_full_before_the_first_send_sends_nothing() {
+    // The first replacement is the backup, the second marks what is to be sent.
+    for (place, pass) in [("replace", 1), ("replace", 2), ("journal.create", 1)] {
+        let lab = lab();
+        let state = lab.read("drspass.state.json");
+        let sent = lab.sent().len();
+        apply_failing(&lab, place, pass)
+            .exits(1)
+            .says("cannot write")
+            .says("No space left");
+        assert_eq!(lab.sent().len(), sent, "{place} {pass}");
+        if place == "replace" {
+            assert_eq!(lab.read("drspass.state.json"), state);
+        }
+        assert!(!lab.exists("drspass.state.json.tmp"));
+        lab.apply(&[]).exits(0);
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    }
+}
+
+#[test]
+fn a_full_disk_at_the_journal_stops_sending_and_records_what_was_sent() {
+    let lab = lab();
+    let before = lab.sent().len();
+    let run = apply_failing(&lab, "journal.append", 1)
+        .exits(3)
+        .says("the journal could not be written");
+    let sent = lab.sent().len() - before;
+    assert!(sent < 3, "nothing new is sent once the journal is broken");
+    assert!(run.stdout.contains("not sent"));
+    let plan = lab.plan();
+    assert!(
+        plan.contains(&format!("; {sent} in sync")),
+        "the fold recorded them\n{plan}"
+    );
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_full_disk_at_the_fold_writes_a_recovery_file_that_can_be_folded_in() {
+    let lab = lab();
+    let run = apply_failing(&lab, "replace", 3)
+        .exits(8)
+        .says("state recover")
+        .says("3 applied");
+    let name = recovery_file(&lab);
+    assert!(run.stdout.contains(&name));
+    assert_eq!(crate::support::mode(&lab.path(&name)), 0o600);
+    // The journal has everything too, so even without the file nothing is lost.
+    lab.run(&["plan"])
+        .exits(0)
+        .says("3 in sync")
+        .says("an apply was cut off");
+    lab.run(&["state", "recover", &name])
+        .exits(0)
+        .says("3 entries recovered");
+    assert!(!lab.exists("drspass.state.json.journal"));
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    lab.run(&["state", "recover", &name])
+        .exits(1)
+        .says("does not follow the state");
+}
+
+fn recovery_file(lab: &Lab) -> String {
+    std::fs::read_dir(lab.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .find(|name| name.contains(".recovery-"))
+        .expect("a recovery file")
+}
+
+#[test]
+fn a_recovery_file_is_all_that_is_needed_when_journal_and_fold_both_failed() {
+    let lab = lab();
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "journal.append:1,replace:3");
+    lab.run_command(command).exits(8);
+    let name = recovery_file(&lab);
+    assert_eq!(
+        lab.plan().matches("  ? ").count(),
+        3,
+        "without it everything is in doubt"
+    );
+    let recovery = lab.read(&name);
+    lab.write(&name, recovery.replace("\"applied\"", "\"appliex\""));
+    lab.run(&["state", "recover", &name])
+        .exits(1)
+        .says("no recovery file of this state");
+    lab.write(&name, &recovery);
+    lab.run(&["state", "recover", &name]).exits(0);
+    lab.apply(&[]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn when_nothing_can_be_written_the_entries_that_are_set_are_named() {
+    let lab = lab();
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env(
+        "DRSPASS_TEST_FAIL_AT",
+        "journal.append:1,replace:3,rescue:1,rescue:2",
+    );
+    let run = lab
+        .run_command(command)
+        .exits(8)
+        .says("neither the state nor a recovery file");
+    assert!(run.stdout.contains(&format!("= {J1}/source")));
+    let plan = lab.plan();
+    assert!(plan.matches("  ? ").count() >= 1, "{plan}");
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_place_that_cannot_be_replaced_is_found_out_before_the_first_send() {
+    let lab = lab();
+    let sent = lab.sent().len();
+    // A folder in the place of the temporary file stands for any refusal there.
+    std::fs::create_dir(lab.path("drspass.state.json.tmp")).unwrap();
+    lab.apply(&[]).exits(1).says("mount its folder instead");
+    std::fs::remove_dir(lab.path("drspass.state.json.tmp")).unwrap();
+    std::fs::create_dir(lab.path("drspass.state.json.journal")).unwrap();
+    lab.apply(&[]).exits(1);
+    std::fs::remove_dir(lab.path("drspass.state.json.journal")).unwrap();
+    lab.run(&["--state", "missing/state.json", "apply", "--auto-approve"])
+        .exits(1);
+    assert_eq!(lab.sent().len(), sent);
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_folder_that_becomes_unusable_while_a_request_is_out_ends_in_a_recovery_file() {
+    let lab = lab();
+    let sent = lab.sent().len();
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
+    std::fs::create_dir(lab.path("drspass.state.json.tmp")).unwrap();
+    lab.sim.release();
+    lab.wait(child).exits(8).says("state recover");
+    std::fs::remove_dir(lab.path("drspass.state.json.tmp")).unwrap();
+    lab.run(&["state", "recover", &recovery_file(&lab)])
+        .exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_state_that_somebody_replaces_during_an_apply_is_not_written_over() {
+    let lab = lab();
+    let sent = lab.sent().len();
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
+    let replaced = lab.read("drspass.state.json.backup");
+    lab.write("drspass.state.json", &replaced);
+    lab.sim.release();
+    lab.wait(child)
+        .exits(8)
+        .says("was changed by somebody else");
+    assert_eq!(lab.read("drspass.state.json"), replaced);
+}
+
+#[test]
+fn a_file_system_without_locks_is_refused() {
+    let lab = lab();
+    let sent = lab.sent().len();
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "lock:1");
+    lab.run_command(command)
+        .exits(1)
+        .says("cannot lock")
+        .says("file locks");
+    assert_eq!(lab.sent().len(), sent);
+}
+
+#[test]
+fn files_are_private_under_any_umask_and_a_wider_state_is_warned_of() {
+    let lab = lab();
+    let mut command = std::process::Command::new("sh");
+    command
+        .arg("-c")
+        .arg("umask 000; exec \"$0\" \"$@\"")
+        .arg(env!("CARGO_BIN_EXE_drspass"))
+        .args(["apply", "--auto-approve"])
+        .current_dir(lab.dir.path())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("DRSPASS_IDENTITY", "key.txt")
+        .env("OS_TOKEN", crate::support::TOKEN);
+    lab.run_command(command).exits(0);
+    for name in [
+        "drspass.state.json",
+        "drspass.state.json.backup",
+        "drspass.state.json.lock",
+    ] {
+        assert_eq!(crate::support::mode(&lab.path(name)), 0o600, "{name}");
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let wide = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(lab.path("drspass.state.json"), wide).unwrap();
+    lab.run(&["plan"]).exits(0).says("can be read by others");
+    lab.apply(&["--resend", "*"])
+        .exits(0)
+        .says("can be read by others");
+    assert_eq!(crate::support::mode(&lab.path("drspass.state.json")), 0o600);
+}
+
+#[test]
+fn a_second_signal_stops_at_once_with_a_whole_state() {
+    let lab = lab();
+    let sent = lab.sent().len();
+    lab.sim.inject(Fault::next(FaultKind::Silent));
+    let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
+    crate::cli::send_signal(child.id(), rustix::process::Signal::TERM);
+    std::thread::sleep(Duration::from_millis(100));
+    crate::cli::send_signal(child.id(), rustix::process::Signal::HUP);
+    lab.wait(child).exits(4).says("told to end");
+    assert!(lab.state()["body"]["serial"].is_u64());
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_signal_to_end_is_143_when_everything_is_known() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+        let lab = lab();
+        let sent = lab.sent().len();
+        lab.sim
+            .inject(Fault::next(FaultKind::Hold { act_first: false }));
+        let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+        assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
+        crate::cli::send_signal(child.id(), signal);
+        wait_until("the run to end", || {
+            lab.sim.release();
+            !crate::cli::process_is_there(child.id())
+        });
+        lab.wait(child)
+            .exits(143)
+            .says("1 applied")
+            .says("2 not sent");
+    }
+}

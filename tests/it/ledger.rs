@@ -1,0 +1,245 @@
+//! The ledger commands: what they show, what they change, and that they leave
+//! the state as it was when they refuse.
+
+use drspass::sim::{Endpoint, Fault, FaultKind};
+
+use crate::looped::refuse;
+use crate::support::{J1, J2, J9, Lab, wait_until};
+
+fn lab() -> Lab {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    lab
+}
+
+#[test]
+fn forgetting_an_entry_makes_it_never_set_and_keeps_the_rest() {
+    let lab = lab();
+    let kept = lab.entry(J2, "source");
+    lab.run(&["state", "rm", J1])
+        .exits(0)
+        .says("1 entries forgotten");
+    assert_eq!(lab.entry(J2, "source"), kept);
+    assert!(lab.plan().contains(&format!("+ {J1}/source")));
+    assert!(
+        lab.read("drspass.state.json.backup").contains(J1),
+        "the backup has it"
+    );
+}
+
+#[test]
+fn forgetting_what_is_not_there_changes_nothing() {
+    let lab = lab();
+    let state = lab.read("drspass.state.json");
+    for args in [
+        &["state", "rm", J9][..],
+        &["state", "rm", J1, J9],
+        &["state", "show", J9],
+    ] {
+        lab.run(args).exits(1).says("names no entry");
+        assert_eq!(lab.read("drspass.state.json"), state);
+    }
+    lab.run(&["state", "rm"]).exits(64);
+    lab.run(&["state", "rm", "--unlisted", J1]).exits(64);
+}
+
+#[test]
+fn unlisted_entries_are_forgotten_on_request_only() {
+    let lab = lab();
+    lab.manifest(&format!(
+        "  {J1}:\n    source: {{ password: 'canary-1' }}\n"
+    ))
+    .exits(0);
+    lab.apply(&[]).exits(0);
+    assert!(lab.entry(J2, "source").is_object());
+    lab.run(&["state", "rm", "--unlisted"]).exits(0).says(J2);
+    assert!(lab.entry(J2, "source").is_null());
+    assert!(lab.entry(J1, "source").is_object());
+    lab.run(&["state", "rm", "--unlisted"])
+        .exits(0)
+        .says("0 entries forgotten");
+}
+
+#[test]
+fn adopted_entries_are_in_sync_and_say_so() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.run(&["state", "adopt", J1]).exits(7);
+    assert!(!lab.exists("drspass.state.json"));
+    lab.run(&["state", "adopt", J1, "--yes"])
+        .exits(0)
+        .says("1 entries adopted");
+    lab.run(&["state", "list"]).exits(0).says("adopted 20");
+    lab.run(&["plan"])
+        .exits(0)
+        .says("1 to set")
+        .says("1 in sync");
+    assert_eq!(lab.sim.connections(), 0);
+    lab.passwords(&[(J1, "source", "canary-new")]);
+    lab.run(&["plan"])
+        .exits(0)
+        .says("password changed (adopted 20");
+    lab.run(&["state", "adopt", J9, "--yes"])
+        .exits(1)
+        .says("names no entry");
+}
+
+#[test]
+fn adopting_settles_a_doubt_and_a_refusal() {
+    let lab = lab();
+    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.apply(&["--resend", J1]).exits(1);
+    lab.sim.inject(Fault::next(FaultKind::NotJson));
+    lab.apply(&["--only", J2, "--resend", J2]).exits(4);
+    lab.run(&["state", "adopt", "*", "--yes"]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn showing_an_entry_tells_everything_but_values_and_fingerprints() {
+    let lab = lab();
+    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.apply(&["--resend", J1]).exits(1);
+    let text = lab
+        .run(&["state", "show", J1])
+        .exits(0)
+        .says("authenticated")
+        .says("last attempt job_state DRS.M00304");
+    let json = lab.run(&["state", "show", "--json"]).exits(0);
+    for shown in [&text, &json] {
+        assert!(!shown.all().contains("v1:"), "{}", shown.all());
+    }
+    let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(document["entries"][0]["last_outcome"]["code"], "DRS.M00304");
+    assert_eq!(
+        document["entries"][0]["applied"]["fields"][0]["sensitive"],
+        true
+    );
+}
+
+#[test]
+fn distrust_is_the_way_out_of_a_changed_or_damaged_state() {
+    let damages: [fn(&str) -> String; 4] = [
+        |state| state.replace("\"sent\"", "\"adopted\""),
+        |_| String::new(),
+        |state| state[..state.len() / 2].to_owned(),
+        |state| format!("<<<<<<< a\n{state}=======\n{state}>>>>>>> b\n"),
+    ];
+    for damage in damages {
+        let lab = lab();
+        let damaged = damage(&lab.read("drspass.state.json"));
+        lab.write("drspass.state.json", &damaged);
+        lab.apply(&[]).exits(1);
+        lab.run(&["state", "rm", J1]).exits(1);
+        lab.run(&["state", "adopt", J1, "--yes"]).exits(1);
+        assert_eq!(
+            lab.read("drspass.state.json"),
+            damaged,
+            "refusals change nothing"
+        );
+        lab.run(&["state", "distrust"])
+            .exits(0)
+            .says("2 entries marked to be sent again");
+        assert_eq!(lab.read("drspass.state.json.backup"), damaged);
+        assert_eq!(lab.plan().matches("  ? ").count(), 2);
+        lab.apply(&[]).exits(0);
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    }
+}
+
+#[test]
+fn distrust_drops_a_forged_journal() {
+    let lab = lab();
+    lab.write("drspass.state.json.journal", "{\"forged\":1}\n");
+    lab.apply(&[]).exits(1).says("state distrust");
+    lab.run(&["state", "distrust"]).exits(0);
+    assert!(!lab.exists("drspass.state.json.journal"));
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_state_of_a_newer_format_is_not_even_distrusted() {
+    let lab = lab();
+    let newer = lab
+        .read("drspass.state.json")
+        .replace("drspass.state/1", "drspass.state/99");
+    lab.write("drspass.state.json", &newer);
+    for args in [
+        &["state", "distrust"][..],
+        &["state", "rm", J1],
+        &["state", "adopt", J1, "--yes"],
+        &["state", "show"],
+        &["state", "list"],
+    ] {
+        lab.run(args).exits(1).says("does not know");
+        assert_eq!(lab.read("drspass.state.json"), newer);
+    }
+}
+
+#[test]
+fn every_change_of_the_ledger_needs_the_lock() {
+    let lab = lab();
+    let file = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
+    file.lock().unwrap();
+    for args in [
+        &["state", "rm", J1][..],
+        &["state", "adopt", J1, "--yes"],
+        &["state", "distrust"],
+    ] {
+        lab.run(args).exits(6);
+    }
+    lab.run(&["state", "list"]).exits(0);
+    lab.run(&["state", "show"]).exits(0);
+}
+
+#[test]
+fn a_change_of_the_ledger_takes_over_the_journal_of_a_killed_apply() {
+    let mut lab = lab();
+    lab.passwords(&[
+        (J1, "source", "canary-new-1"),
+        (J2, "source", "canary-new-2"),
+    ]);
+    let reached = lab.path("reached");
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env(
+        "DRSPASS_TEST_STOP_AT",
+        format!("apply.before_fold:1:{}", reached.display()),
+    );
+    let mut child = command.spawn().unwrap();
+    wait_until("the fold", || reached.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lab.run(&["state", "show"])
+        .exits(0)
+        .says("an apply was cut off");
+    lab.run(&["state", "rm", J2]).exits(0);
+    assert!(!lab.exists("drspass.state.json.journal"));
+    let plan = lab.plan();
+    assert!(
+        plan.contains("1 to set, 0 to change, 0 to send again; 1 in sync"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn the_masked_diff_shows_which_fields_change_and_nothing_else() {
+    let mut lab = lab();
+    lab.passwords(&[
+        (J1, "source", "canary-new"),
+        (J2, "source", "canary-2"),
+        (J2, "destination", "canary-3"),
+    ]);
+    let run = lab.run(&["plan", "--diff"]).exits(0);
+    let diff = &run.stdout[run.stdout.find("--- last set").unwrap()..];
+    assert!(diff.contains("-  password: (sensitive, set 20"), "{diff}");
+    assert!(
+        diff.contains("+  password: (sensitive, new value)"),
+        "{diff}"
+    );
+    assert!(diff.contains(&format!("+{J2}/destination:")), "{diff}");
+    assert!(!diff.contains(&format!("{J2}/source")), "{diff}");
+    lab.apply(&[]).exits(0);
+    assert!(!lab.run(&["plan", "--diff"]).exits(0).stdout.contains("---"));
+    lab.run(&["plan", "--diff", "--json"]).exits(64);
+}
