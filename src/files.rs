@@ -3,7 +3,7 @@
 //! old one or the new one, whole, whatever happens in between.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,21 @@ pub(crate) fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
     }
     file.read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// The length of a file of ours, and its last bytes, at most `count`.
+/// Fails if it is a link.
+pub(crate) fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(name_link)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(count)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    Ok((length, end))
 }
 
 fn no_follow() -> i32 {

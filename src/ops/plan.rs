@@ -37,9 +37,19 @@ pub fn plan(
     guards: &Guards,
     addresses: &Addresses,
 ) -> Result<(PlanReport, Vec<Problem>), OpError> {
-    let opened = root.open(unlock, guards)?;
+    // The state is read while the manifest is opened: for large ones, each takes
+    // a good part of the time.
+    let (opened, fetched) = std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| root.store.fetch());
+        let opened = root.open(unlock, guards);
+        (opened, fetching.join())
+    });
+    let opened = opened?;
     let keys = Keys::from(&opened.sealed.fingerprint_key);
-    let snapshot = root.store.read(&keys)?;
+    let snapshot = match fetched {
+        Ok(fetched) => root.store.verify(fetched?, &keys)?,
+        Err(_) => root.store.read(&keys)?,
+    };
     let mut notes = notes_of(&snapshot);
     if let LockStatus::Held(holder) = root.store.lock_status()? {
         notes.push(Note::LockHeld(holder.map_or_else(

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -67,38 +68,47 @@ struct AnyFormat<'a> {
     format: Cow<'a, str>,
 }
 
-/// A state file whose form is right and whose code was not checked yet.
-pub struct Unverified<'a>(Envelope<'a>);
+/// A state file that was taken apart and whose code was not checked yet.
+#[derive(Debug)]
+pub struct Unverified {
+    state: State,
+    /// Where the body stands in the file.
+    body: Range<usize>,
+    mac: String,
+}
 
-impl<'a> Unverified<'a> {
+impl Unverified {
     /// Takes a state file apart.
     /// Fails if it is empty, cut, of another format, or holds conflict marks.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(FormatError::Empty);
         }
-        let parsed = serde_json::from_slice::<Envelope<'a>>(bytes);
-        match parsed {
-            Ok(envelope) if envelope.format == STATE_FORMAT => Ok(Self(envelope)),
-            Ok(_) => Err(FormatError::OtherFormat),
-            Err(error) => Err(explain(bytes, error)),
-        }
+        let envelope = match serde_json::from_slice::<Envelope<'_>>(bytes) {
+            Ok(envelope) if envelope.format == STATE_FORMAT => envelope,
+            Ok(_) => return Err(FormatError::OtherFormat),
+            Err(error) => return Err(explain(bytes, error)),
+        };
+        let body = envelope.body.get();
+        let start = body.as_ptr().addr() - bytes.as_ptr().addr();
+        Ok(Self {
+            state: serde_json::from_str(body)?,
+            body: start..start + body.len(),
+            mac: envelope.mac.into_owned(),
+        })
     }
 
     /// The content, whoever wrote it.
-    /// Fails if the content is not that of a state.
-    pub fn body(&self) -> Result<State, FormatError> {
-        Ok(serde_json::from_str(self.0.body.get())?)
+    pub fn claimed(self) -> State {
+        self.state
     }
 
-    /// The content, if a holder of `key` wrote it.
-    /// Fails if the code does not fit or the content is not that of a state.
-    pub fn verify(&self, key: &MacKey) -> Result<State, FormatError> {
-        if key.verifies(self.0.body.get().as_bytes(), &self.0.mac) {
-            self.body()
-        } else {
-            Err(FormatError::NotAuthentic)
-        }
+    /// Whether a holder of `key` wrote it. `bytes` is the file that this was
+    /// parsed from.
+    pub fn is_authentic(&self, bytes: &[u8], key: &MacKey) -> bool {
+        bytes
+            .get(self.body.clone())
+            .is_some_and(|body| key.verifies(body, &self.mac))
     }
 }
 

@@ -10,11 +10,9 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use super::format::{self, FormatError, Unverified};
 use super::journal::{self, Journal};
-use super::{Keys, Known, LockInfo, LockStatus, Snapshot, StoreError, Version};
+use super::{Fetched, Keys, Known, LockInfo, LockStatus, Snapshot, StoreError, Version};
 use crate::core::state::State;
 use crate::files;
 use crate::testpoint;
@@ -25,6 +23,8 @@ const READ_ATTEMPTS: usize = 5;
 /// How often the lock is asked for: somebody who only looks at it holds it for
 /// an instant.
 const LOCK_ATTEMPTS: usize = 10;
+/// So many bytes at the end of a state hold its code.
+const VERSION_BYTES: usize = 128;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A state file and its siblings.
@@ -79,46 +79,59 @@ impl LocalStore {
     }
 
     fn read_once(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
-        let bytes = self.bytes(&self.path)?;
-        let journal = self.bytes(&self.journal_path())?;
-        let version = version_of(bytes.as_deref());
-        let (known, from_journal) = match bytes {
-            None if journal.is_some() => return Err(self.foreign_journal()),
+        self.verify(self.fetch()?, keys)
+    }
+
+    pub(super) fn fetch(&self) -> Result<Fetched, StoreError> {
+        let file = match self.bytes(&self.path)? {
+            None => None,
+            Some(bytes) => {
+                let unverified = Unverified::parse(&bytes).map_err(|why| self.invalid(why))?;
+                Some((bytes, unverified))
+            }
+        };
+        Ok(Fetched {
+            version: version_of(file.as_ref().map(|(bytes, _)| &bytes[..])),
+            file,
+            journal: self.bytes(&self.journal_path())?,
+        })
+    }
+
+    pub(super) fn verify(&self, fetched: Fetched, keys: &Keys) -> Result<Snapshot, StoreError> {
+        let (known, from_journal) = match fetched.file {
+            None if fetched.journal.is_some() => return Err(self.foreign_journal()),
             None => (Known::Absent, false),
-            Some(bytes) => self.settle(&bytes, journal.as_deref(), keys)?,
+            Some((bytes, unverified)) => {
+                let is_authentic = unverified.is_authentic(&bytes, &keys.state);
+                let claimed = unverified.claimed();
+                if is_authentic {
+                    self.settle(claimed, fetched.journal.as_deref(), keys)?
+                } else if claimed.key_id == keys.id {
+                    return Err(StoreError::Tampered {
+                        path: self.path.clone(),
+                    });
+                } else {
+                    // Another key cannot have made a code that fits, so the name
+                    // of the key is all that tells another key from a forgery.
+                    (Known::OtherKey { claimed }, false)
+                }
+            }
         };
         Ok(Snapshot {
             known,
-            version,
+            version: fetched.version,
             from_journal,
             is_open_to_others: files::is_open_to_others(&self.path),
         })
     }
 
-    /// The state in `bytes` with the answers of the journal settled.
+    /// The state with the answers of the journal settled.
     fn settle(
         &self,
-        bytes: &[u8],
+        mut state: State,
         journal: Option<&[u8]>,
         keys: &Keys,
     ) -> Result<(Known, bool), StoreError> {
-        let unverified = Unverified::parse(bytes).map_err(|why| self.invalid(why))?;
-        let mut state = match unverified.verify(&keys.state) {
-            Ok(state) => state,
-            Err(FormatError::NotAuthentic) => {
-                // Another key cannot have made a code that fits, so the name of
-                // the key is all that tells another key from a forgery.
-                let claimed = unverified.body().map_err(|why| self.invalid(why))?;
-                return if claimed.key_id == keys.id {
-                    Err(StoreError::Tampered {
-                        path: self.path.clone(),
-                    })
-                } else {
-                    Ok((Known::OtherKey { claimed }, false))
-                };
-            }
-            Err(why) => return Err(self.invalid(why)),
-        };
         let Some(journal) = journal else {
             return Ok((Known::Ours(state), false));
         };
@@ -154,13 +167,19 @@ impl LocalStore {
             return Ok(None);
         };
         Unverified::parse(&bytes)
-            .and_then(|unverified| unverified.body())
-            .map(Some)
+            .map(|unverified| Some(unverified.claimed()))
             .map_err(|why| self.invalid(why))
     }
 
     pub(super) fn version(&self) -> Result<Version, StoreError> {
-        Ok(version_of(self.bytes(&self.path)?.as_deref()))
+        match files::read_end(&self.path, VERSION_BYTES as u64) {
+            Ok(end) => Ok(Version(Some(end))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Version(None)),
+            Err(source) => Err(StoreError::Read {
+                path: self.path.clone(),
+                source,
+            }),
+        }
     }
 
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
@@ -253,8 +272,7 @@ impl LocalStore {
         state: &mut State,
         expected: &Version,
     ) -> Result<Version, StoreError> {
-        let current = self.bytes(&self.path)?;
-        if version_of(current.as_deref()) != *expected {
+        if self.version()? != *expected {
             return Err(StoreError::Changed {
                 path: self.path.clone(),
             });
@@ -343,8 +361,13 @@ impl LocalStore {
     }
 }
 
+/// The version of a content. Its end is enough to tell two states apart: that is
+/// where the code over all of it stands.
 fn version_of(bytes: Option<&[u8]>) -> Version {
-    Version(bytes.map(|bytes| Sha256::digest(bytes).into()))
+    Version(bytes.map(|bytes| {
+        let end = bytes.len().saturating_sub(VERSION_BYTES);
+        (bytes.len() as u64, bytes[end..].to_vec())
+    }))
 }
 
 /// Who wrote into the lock file; nothing if that cannot be read.

@@ -56,7 +56,15 @@ pub enum Known {
 
 /// Tells one content of the store from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version(Option<[u8; 32]>);
+pub struct Version(Option<(u64, Vec<u8>)>);
+
+/// What was read of a store, taken apart and not verified yet.
+#[derive(Debug)]
+pub struct Fetched {
+    file: Option<(Vec<u8>, format::Unverified)>,
+    journal: Option<Vec<u8>>,
+    version: Version,
+}
 
 /// A state and the version that it was read as.
 #[derive(Debug)]
@@ -250,6 +258,28 @@ impl StateStore {
     pub fn read(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
         match self {
             Self::Local(store) => store.read(keys),
+        }
+    }
+
+    /// Reads without the lock and without verifying, for a caller whose key is
+    /// not at hand yet: [`StateStore::verify`] takes it from there.
+    /// Fails if anything there is unreadable or damaged.
+    pub fn fetch(&self) -> Result<Fetched, StoreError> {
+        match self {
+            Self::Local(store) => store.fetch(),
+        }
+    }
+
+    /// Verifies what was fetched. Where a writer was at work in between, reads
+    /// once more.
+    /// Fails as [`StateStore::read`].
+    pub fn verify(&self, fetched: Fetched, keys: &Keys) -> Result<Snapshot, StoreError> {
+        let verified = match self {
+            Self::Local(store) => store.verify(fetched, keys),
+        };
+        match verified {
+            Err(StoreError::ForeignJournal { .. }) => self.read(keys),
+            verified => verified,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::files;
 use crate::ops::OpError;
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
-use crate::store::format::Unverified;
+use crate::store::format::{FormatError, Unverified};
 use crate::store::{Keys, Known, LockGuard, LockInfo, StoreError, Version};
 
 /// Who changes the state, and with what.
@@ -236,12 +236,15 @@ pub fn recover(hand: &Hand<'_>, file: &Path) -> Result<Changed, OpError> {
         path: file.to_owned(),
         source,
     })?;
-    let mut recovered = Unverified::parse(&bytes)
-        .and_then(|unverified| unverified.verify(&desk.keys.state))
-        .map_err(|why| OpError::Recovery {
-            path: file.to_owned(),
-            why,
-        })?;
+    let unusable = |why| OpError::Recovery {
+        path: file.to_owned(),
+        why,
+    };
+    let unverified = Unverified::parse(&bytes).map_err(unusable)?;
+    if !unverified.is_authentic(&bytes, &desk.keys.state) {
+        return Err(unusable(FormatError::NotAuthentic));
+    }
+    let mut recovered = unverified.claimed();
     if recovered.scope != desk.opened.sealed.scope {
         return Err(OpError::other_scope(
             recovered.scope,
