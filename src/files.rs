@@ -39,30 +39,54 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
         .map_err(name_link)
 }
 
+/// The largest file of ours: a state of a million entries has 300 MB.
+const MAX_OWN_BYTES: u64 = 1 << 30;
+
 /// Reads a file of ours.
-/// Fails if it is a link: a file that is replaced in one step would not stay one.
+/// Fails if it is a link (a file that is replaced in one step would not stay
+/// one), no regular file, or longer than any file of ours.
 pub(crate) fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = OpenOptions::new()
+    read_at_most(open_unlinked(path)?, MAX_OWN_BYTES)
+}
+
+/// Reads at most `limit` bytes of a file that may not be a link.
+/// Fails as [`read_unlinked`].
+pub(crate) fn read_unlinked_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_at_most(open_unlinked(path)?, limit)
+}
+
+/// Opens a file of ours for reading.
+/// Fails if it is a link or no regular file.
+pub(crate) fn open_unlinked(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
         .read(true)
         .custom_flags(no_follow())
         .open(path)
         .map_err(name_link)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
+}
+
+fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     if let Ok(metadata) = file.metadata() {
-        content.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0));
+        content.reserve_exact(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1);
     }
-    file.read_to_end(&mut content)?;
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     Ok(content)
 }
 
 /// The length of a file of ours, and its last bytes, at most `count`.
 /// Fails if it is a link.
 pub(crate) fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(no_follow())
-        .open(path)
-        .map_err(name_link)?;
+    let mut file = open_unlinked(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(count)))?;
     let mut end = Vec::new();
@@ -71,8 +95,9 @@ pub(crate) fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
 }
 
 fn no_follow() -> i32 {
-    // The flag fits: it is one bit of the flags that open(2) takes as an int.
-    OFlags::NOFOLLOW.bits().cast_signed()
+    // The flags fit: they are bits of those that open(2) takes as an int. Without
+    // the second one, opening a pipe would wait for a writer.
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
 /// What the system calls "too many levels of symbolic links" is one link here.
@@ -102,7 +127,7 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 /// durable. The content goes through a file beside it (`<name>.tmp`), which a
 /// killed run may leave and the next one overwrites; so the caller holds a lock
 /// on `path` or is its only writer.
-/// Fails without having touched `path`.
+/// Fails with `path` as it was, unless only making the new name durable failed.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temp = with_suffix(path, ".tmp");
     match fs::remove_file(&temp) {
@@ -147,16 +172,7 @@ pub(crate) fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Reads at most `limit` bytes.
 /// Fails if the file is longer, with [`io::ErrorKind::FileTooLarge`].
 pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let mut content = Vec::new();
-    if let Ok(metadata) = file.metadata() {
-        content.reserve_exact(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1);
-    }
-    file.take(limit + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(content)
+    read_at_most(File::open(path)?, limit)
 }
 
 /// Whether the mode of a file lets anybody but its owner at it.

@@ -100,9 +100,16 @@ impl<'a> Judge<'a> {
         let code = code.map(codes::normalize);
         let known = code.as_deref().and_then(codes::look_up);
         let listed = answer.as_ref().and_then(|answer| answer.results.as_ref());
-        let has_results = listed.is_some_and(|rows| !rows.is_empty());
+        // Only these statuses answer entry by entry; a refused caller or a wrong
+        // address applied nothing, whatever its body lists.
+        let may_list = matches!(status, 200..=202 | 400 | 422);
+        let has_results = may_list && listed.is_some_and(|rows| !rows.is_empty());
         let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
 
+        if status == 429 && listed.is_some_and(|rows| !rows.is_empty()) {
+            notes.push(self.unexpected(status, answer.as_ref()));
+            return Step::Done(Reply::Lost(Doubt::Unreadable));
+        }
         let later = status == 429 || matches!(class, Class::Throttled | Class::Busy);
         if later && !has_results || status == 429 {
             let refusal = self.refusal(received, answer.as_ref());
@@ -118,7 +125,8 @@ impl<'a> Judge<'a> {
         let Some(answer) = &answer else {
             return self.without_answer(received, class, strange, notes);
         };
-        if has_results || (status < 300 && listed.is_some() && code.is_none()) {
+        let is_empty_list = status < 300 && may_list && listed.is_some() && code.is_none();
+        if has_results || is_empty_list {
             return Step::Done(self.per_entry(received, answer));
         }
         if status < 300 && known.is_none() {
@@ -152,7 +160,13 @@ impl<'a> Judge<'a> {
         strange: Option<Note>,
         notes: &mut Vec<Note>,
     ) -> Step {
-        let readable = matches!(received.body, Body::Read(_));
+        // A page, not an answer of the service that was damaged: only the latter
+        // could have listed results where results are listed.
+        let is_page = |body: &[u8]| !matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+        let readable = match &received.body {
+            Body::Read(body) => is_page(body) || !matches!(received.status, 400 | 422),
+            _ => false,
+        };
         let cut = matches!(received.body, Body::Cut);
         notes.extend(strange);
         let refusal = self.refusal_by_status(received);
@@ -179,19 +193,29 @@ impl<'a> Judge<'a> {
         } else {
             self.request_id(received, Some(answer))
         };
+        // Far more rows than entries are noise; their texts are not worth a search.
+        let worth_reading = 4 * self.entries.len();
         let results = rows
             .iter()
-            .map(|row| self.entry_result(row, contradicted, request_id.as_ref()))
+            .enumerate()
+            .map(|(place, row)| {
+                let has_text = place < worth_reading;
+                self.entry_result(row, has_text, contradicted, request_id.as_ref())
+            })
             .collect();
         Reply::PerEntry {
             results,
-            announced: answer.count,
+            // A number can be a password, too; the right one tells nothing.
+            announced: answer.count.filter(|count| {
+                usize::try_from(*count) == Ok(rows.len())
+                    || !self.needles().occur_in(&count.to_string())
+            }),
             request_id,
         }
     }
 
     fn is_plain_success(&self, row: &Row) -> bool {
-        row.code.is_none() && says(row, "success") && self.was_sent(row)
+        is_clean_success(row) && self.was_sent(row)
     }
 
     fn was_sent(&self, row: &Row) -> bool {
@@ -203,6 +227,7 @@ impl<'a> Judge<'a> {
     fn entry_result(
         &self,
         row: &Row,
+        has_text: bool,
         contradicted: bool,
         request_id: Option<&Token>,
     ) -> EntryResult {
@@ -210,14 +235,14 @@ impl<'a> Judge<'a> {
         let job = row.job.as_deref();
         let verdict = if says(row, "failed") {
             // Text about an entry that was not sent is of no use to anybody.
-            let text = row.text.as_deref().filter(|_| sent);
+            let text = row.text.as_deref().filter(|_| sent && has_text);
             Verdict::Failed(self.refusal_of(
                 row.code.as_deref(),
                 text,
                 request_id.cloned(),
                 Token::from_static("NO-CODE"),
             ))
-        } else if says(row, "success") && row.code.is_none() && !contradicted {
+        } else if is_clean_success(row) && !contradicted {
             Verdict::Success
         } else {
             Verdict::Odd
@@ -310,7 +335,9 @@ impl<'a> Judge<'a> {
         } else if self.needles().occur_in(&page) {
             Some(ForeignText::withheld())
         } else {
-            ForeignText::clean(&page::first_line(&page))
+            // The line is searched once more: taking tags out can put together
+            // what stood apart.
+            self.needles().text(&page::first_line(&page))
         };
         let content_type = received.headers.content_type.as_deref();
         Note::NotJson {
@@ -338,6 +365,11 @@ pub(super) fn authority(url: &Url) -> String {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     }
+}
+
+/// A success that carries no word of an error.
+fn is_clean_success(row: &Row) -> bool {
+    says(row, "success") && row.code.is_none() && row.text.is_none()
 }
 
 fn says(row: &Row, status: &str) -> bool {

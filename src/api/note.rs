@@ -206,7 +206,7 @@ impl fmt::Display for Note {
             Self::AnswerLost { host, cause } => write!(f, "answer from {host} lost: {cause}"),
             Self::Throttled { waits, waited } => write!(
                 f,
-                "the service asked to come again later, waited {waits} times, {:.1} s in all",
+                "the service asked to come again later; waits: {waits}, {:.1} s in all",
                 waited.as_secs_f64()
             ),
             Self::GaveUp { code, asked: None } => {

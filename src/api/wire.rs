@@ -4,6 +4,7 @@
 //! It owns the short names `so` and `ta` and the leniency towards types that
 //! drift. It refuses to judge what an answer means.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -158,7 +159,8 @@ pub(super) struct Row {
 }
 
 /// Text, or something that can be read as text: numbers come as strings and
-/// strings as numbers in this service. Anything else is as good as absent.
+/// strings as numbers in this service. A list or an object is there, and is no
+/// text: it must not pass for absent, or a success could carry an error unseen.
 #[derive(Default)]
 struct Scalar(Option<String>);
 
@@ -173,6 +175,9 @@ impl<'de> Deserialize<'de> for Scalar {
         deserializer.deserialize_any(ScalarVisitor).map(Self)
     }
 }
+
+/// What stands for a list or an object where text is expected.
+const NO_TEXT: &str = "not-a-text";
 
 struct ScalarVisitor;
 
@@ -209,12 +214,12 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
+        Ok(Some(NO_TEXT.to_owned()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
+        Ok(Some(NO_TEXT.to_owned()))
     }
 }
 
@@ -227,6 +232,8 @@ struct TopWire<'a> {
     results: Option<&'a RawValue>,
     count: Scalar,
     error_code: Scalar,
+    #[serde(rename = "errorCode")]
+    gateway_code: Scalar,
     request_id: Scalar,
 }
 
@@ -237,9 +244,27 @@ struct RowWire {
     end_point_type: Scalar,
     status: Scalar,
     error_code: Scalar,
+    #[serde(rename = "errorCode")]
+    gateway_code: Scalar,
+    code: Scalar,
     error_msg: Scalar,
     error_message: Scalar,
+    #[serde(rename = "errorMsg")]
+    gateway_text: Scalar,
 }
+
+/// The names that a result is read by.
+const ROW_NAMES: [&str; 9] = [
+    "id",
+    "end_point_type",
+    "status",
+    "error_code",
+    "errorCode",
+    "code",
+    "error_msg",
+    "error_message",
+    "errorMsg",
+];
 
 /// Reads a body, however it is dressed, without judging it.
 pub(super) fn decode(body: &[u8]) -> Decoded {
@@ -252,9 +277,14 @@ pub(super) fn decode(body: &[u8]) -> Decoded {
     let Some(top) = top.ok().filter(|_| value.is_object()) else {
         return Decoded::Strange;
     };
-    let results: Option<Vec<&RawValue>> = top
-        .results
-        .and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let results: Option<Vec<&RawValue>> = match top.results {
+        None => None,
+        Some(raw) => match serde_json::from_str(raw.get()) {
+            Ok(rows) => Some(rows),
+            // Results that are no list are somebody's, but not this service's.
+            Err(_) => return Decoded::Strange,
+        },
+    };
     let (nested_code, text) = match results {
         Some(ref rows) if !rows.is_empty() => (None, None),
         _ => find_error(&value, 0).unwrap_or_default(),
@@ -265,14 +295,18 @@ pub(super) fn decode(body: &[u8]) -> Decoded {
             .count
             .given()
             .and_then(|count| count.trim().parse().ok()),
-        code: top.error_code.given().or(nested_code),
+        code: top
+            .error_code
+            .given()
+            .or(top.gateway_code.given())
+            .or(nested_code),
         text,
         request_id: top.request_id.given(),
     })
 }
 
 fn read_row(raw: &RawValue) -> Row {
-    let object = Some(raw.get()).filter(|text| text.starts_with('{'));
+    let object = Some(raw.get()).filter(|text| text.starts_with('{') && has_plain_names(text));
     let row: RowWire = object
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
@@ -280,9 +314,28 @@ fn read_row(raw: &RawValue) -> Row {
         job: row.id.given(),
         endpoint: row.end_point_type.given().and_then(|n| endpoint_named(&n)),
         status: row.status.given(),
-        code: row.error_code.given(),
-        text: row.error_msg.given().or(row.error_message.given()),
+        code: row
+            .error_code
+            .given()
+            .or(row.gateway_code.given())
+            .or(row.code.given()),
+        text: row
+            .error_msg
+            .given()
+            .or(row.error_message.given())
+            .or(row.gateway_text.given()),
     }
+}
+
+/// Whether no name differs from a known one in letter case alone: which of
+/// `status` and `Status` counts is not ours to guess.
+fn has_plain_names(object: &str) -> bool {
+    let names: BTreeMap<String, IgnoredAny> = serde_json::from_str(object).unwrap_or_default();
+    names.keys().all(|name| {
+        ROW_NAMES
+            .iter()
+            .all(|known| name == known || !name.eq_ignore_ascii_case(known))
+    })
 }
 
 /// The code and the text of the first error object, this one or nested in one

@@ -44,13 +44,13 @@ impl Env {
         self
     }
 
-    /// A variable; one that is set but empty counts as not set.
+    /// A variable; one that is set but empty counts as not set. What is no UTF-8
+    /// is not dropped, so that whoever reads it refuses it.
     pub fn var(&self, name: &str) -> Option<String> {
         self.vars
             .get(&OsString::from(name))
-            .and_then(|value| value.to_str())
             .filter(|value| !value.is_empty())
-            .map(str::to_owned)
+            .map(|value| value.to_string_lossy().into_owned())
     }
 
     /// A variable that holds a secret.
@@ -74,11 +74,9 @@ impl Env {
     /// line, then `DRSPASS_IDENTITY`, then `DRSPASS_IDENTITY_KEY`, then the
     /// default file.
     pub fn identities(&self, named: &[PathBuf]) -> IdentitySource {
-        if !named.is_empty() {
-            return IdentitySource::Files(named.to_vec());
-        }
-        if let Some(path) = self.path_var("DRSPASS_IDENTITY") {
-            return IdentitySource::Files(vec![path]);
+        let files = self.identity_files(named);
+        if !files.is_empty() {
+            return IdentitySource::Files(files);
         }
         if let Some(text) = self.secret_var("DRSPASS_IDENTITY_KEY") {
             return IdentitySource::Text(text);
@@ -87,6 +85,16 @@ impl Env {
             .path_var("XDG_CONFIG_HOME")
             .or_else(|| self.path_var("HOME").map(|home| home.join(".config")));
         IdentitySource::Default(folder.map(|folder| folder.join("drspass").join("identity.txt")))
+    }
+
+    /// The identity files that are named: on the command line, or else by
+    /// `DRSPASS_IDENTITY`.
+    pub fn identity_files(&self, named: &[PathBuf]) -> Vec<PathBuf> {
+        if named.is_empty() {
+            self.path_var("DRSPASS_IDENTITY").into_iter().collect()
+        } else {
+            named.to_vec()
+        }
     }
 
     /// Whether colour is unwanted wherever it is not asked for.

@@ -1,8 +1,6 @@
 //! Exit codes: a public promise (design section 4).
 //! Every code has one constant, and every way to end has one code.
 
-use std::process::ExitCode;
-
 use crate::core::report::{ApplyReport, Saved, Signal};
 use crate::ops::OpError;
 use crate::store::StoreError;
@@ -88,9 +86,4 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
     } else {
         INCOMPLETE
     }
-}
-
-/// The code as the process ends with it.
-pub fn code(code: u8) -> ExitCode {
-    ExitCode::from(code)
 }

@@ -34,7 +34,7 @@ where
         Err(error) => return not_parsed(&error, env),
     };
     let shell = Shell::new(cli.global.color, env);
-    start_log(cli.global.verbose, shell);
+    start_log(cli.global.verbose);
     env::forbid_core_dumps();
     #[cfg(debug_assertions)]
     {
@@ -108,7 +108,7 @@ impl<'a> Context<'a> {
             shell,
             folder: global.directory.clone().unwrap_or_default(),
             state: global.state.clone().or_else(|| env.state()),
-            identity_files: global.identity.clone(),
+            identity_files: env.identity_files(&global.identity),
             identities: env.identities(&global.identity),
             ca_file: global.ca_file.clone(),
             trusted_hosts,
@@ -162,7 +162,7 @@ fn not_parsed(error: &clap::Error, env: &Env) -> u8 {
 
 /// Starts the log on standard error. Only drspass speaks: what libraries log at
 /// their finest may hold bytes of a request.
-fn start_log(verbose: u8, shell: Shell) {
+fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,
         1 => LevelFilter::INFO,
@@ -171,7 +171,7 @@ fn start_log(verbose: u8, shell: Shell) {
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(shell.messages == crate::view::terminal::Colour::On);
+        .with_ansi(false);
     // A second run in one process keeps the log of the first.
     let _ = tracing_subscriber::registry()
         .with(lines)

@@ -70,7 +70,7 @@ impl Shell {
                 let end = if settled == entries { "\n" } else { "" };
                 self.message(&format!("\r{settled} of {entries} entries answered{end}"));
             }
-            Event::Answered { .. } | Event::Started { .. } => {}
+            Event::Answered { .. } => {}
         }
     }
 }

@@ -100,8 +100,22 @@ impl fmt::Debug for FingerprintKey {
 
 /// The public name of a fingerprint key: 32 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct KeyId(String);
+
+impl TryFrom<String> for KeyId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text).ok_or("not the name of a key")
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> Self {
+        id.0
+    }
+}
 
 impl KeyId {
     /// Takes an id that a user named or a file holds.
@@ -123,9 +137,24 @@ impl fmt::Display for KeyId {
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// Address of the DRS service, without a trailing slash.
+    #[serde(deserialize_with = "printable")]
     pub endpoint: String,
     /// The project's id.
+    #[serde(deserialize_with = "printable")]
     pub project_id: String,
+}
+
+/// Reads a text that may be shown before anybody proved who wrote it: visible
+/// ASCII, of a length that fits a line or two.
+pub(super) fn printable<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err(serde::de::Error::custom("not a printable name"))
+    }
 }
 
 /// A field of an entry that has a fingerprint of its own.

@@ -237,6 +237,9 @@ fn after_loss(sent: &[EntryKey], mut matched: Matched) -> Matched {
     for (key, outcome) in sent.iter().zip(&mut matched.outcomes) {
         let code = match outcome {
             Outcome::Applied | Outcome::InDoubt(_) => continue,
+            // The value was the same both times, so it is as wrong for the first
+            // sending; and forgetting that would let it be tried once more.
+            Outcome::Refused(refusal) if refusal.kind == RefusalKind::WrongPassword => continue,
             Outcome::Refused(refusal) => Some(refusal.code.clone()),
             Outcome::NotSent(NotSent::LoginRefused(code)) => Some(code.clone()),
             Outcome::NotSent(_) => None,

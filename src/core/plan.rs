@@ -303,8 +303,9 @@ fn has_left_kerberos(applied: &Applied, assignment: &Assignment) -> bool {
     })
 }
 
-/// The order of the questions matters: what is in doubt is in doubt whatever
-/// else is known, and a refusal outlives a manifest that went back.
+/// The order of the questions matters: a wrong password is held whatever else is
+/// known, what is in doubt is in doubt, and a refusal outlives a manifest that
+/// went back.
 fn decide(
     inputs: &Inputs<'_>,
     index: usize,
@@ -328,16 +329,14 @@ fn decide(
     if inputs.selection.is_resent(index) {
         return (Action::Update, Reason::Resend);
     }
+    if let Some(code) = held(inputs, assignment, entry) {
+        return (Action::Hold, Reason::WrongPassword { code });
+    }
     if entry.pending.is_some() {
         return (Action::Update, Reason::InDoubt);
     }
     if let Some(last) = &entry.last_outcome {
         let code = last.code.clone();
-        let is_same_value =
-            || changed_fields(inputs.fingerprinter, &last.attempted, assignment).is_empty();
-        if last.class == FailureClass::WrongPassword && is_same_value() {
-            return (Action::Hold, Reason::WrongPassword { code });
-        }
         let fields = changed.unwrap_or_default().to_vec();
         return (send, Reason::LastRefused { code, fields });
     }
@@ -349,6 +348,15 @@ fn decide(
             (Action::Update, Reason::Changed { fields })
         }
     }
+}
+
+/// The code of a wrong password that is still wanted. This outlives even a doubt:
+/// an attempt that was cut off does not make a wrong password right.
+fn held(inputs: &Inputs<'_>, assignment: &Assignment, entry: &StateEntry) -> Option<Token> {
+    let last = entry.last_outcome.as_ref()?;
+    let is_held = last.class == FailureClass::WrongPassword
+        && changed_fields(inputs.fingerprinter, &last.attempted, assignment).is_empty();
+    is_held.then(|| last.code.clone())
 }
 
 /// The wanted fields whose value is not the recorded one. A recorded kerberos

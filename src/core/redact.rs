@@ -21,6 +21,10 @@ use super::secret::Secret;
 /// unread, so that a hostile answer cannot keep the search busy.
 const MAX_SEARCHED_BYTES: usize = 64 * 1024;
 
+/// An error text of the service is a sentence. Anything longer than this is
+/// withheld unread, so that many long ones cannot keep the search busy.
+const MAX_TEXT_BYTES: usize = 4 * 1024;
+
 /// Lines of a secret of several lines are looked for one by one from this
 /// length on: a parser likes to quote the line it stumbled over.
 const MIN_LINE_BYTES: usize = 8;
@@ -177,7 +181,19 @@ pub struct Needles {
     plain: Vec<Zeroizing<String>>,
     /// Looked for in each reading without blanks.
     encoded: Vec<Zeroizing<String>>,
+    /// Looked for in the letters and digits of each reading: whatever was put
+    /// between the characters of a secret, or happened to those that are neither,
+    /// does not hide it.
+    bare: Vec<Zeroizing<String>>,
 }
+
+/// The shortest run of letters and digits that is looked for on its own. Less
+/// than this is found in every other sentence.
+const MIN_BARE_BYTES: usize = 5;
+/// A text that was cut to a size lacks the end, or the start, of a secret.
+const MAX_CUT_BYTES: usize = 4;
+/// What is left of a secret after such a cut counts from this length on.
+const MIN_CUT_BYTES: usize = 8;
 
 impl Needles {
     /// Prepares the search for all of `secrets`. An empty one is left out: it
@@ -186,6 +202,7 @@ impl Needles {
         let mut needles = Self {
             plain: Vec::new(),
             encoded: Vec::new(),
+            bare: Vec::new(),
         };
         for secret in secrets {
             needles.add(secret.expose());
@@ -213,9 +230,32 @@ impl Needles {
                 forms.push(form);
             }
         }
+        let wide: Zeroizing<Vec<u8>> =
+            Zeroizing::new(secret.encode_utf16().flat_map(u16::to_le_bytes).collect());
+        self.add_encoded(&wide);
+        let twice = Zeroizing::new(STANDARD_NO_PAD.encode(secret));
+        self.add_encoded(twice.as_bytes());
         for form in &forms {
             self.add_encoded(form.as_bytes());
         }
+        self.add_bare(secret);
+    }
+
+    fn add_bare(&mut self, secret: &str) {
+        let bare = letters_and_digits(secret);
+        let numbers: Zeroizing<String> =
+            Zeroizing::new(secret.bytes().map(|byte| byte.to_string()).collect());
+        let reversed = Zeroizing::new(bare.chars().rev().collect::<String>());
+        if let Some(left) = bare.len().checked_sub(MAX_CUT_BYTES)
+            && left >= MIN_CUT_BYTES
+        {
+            self.bare.push(Zeroizing::new(bare[..left].to_owned()));
+            self.bare
+                .push(Zeroizing::new(bare[MAX_CUT_BYTES..].to_owned()));
+        }
+        let whole = [bare, numbers, reversed];
+        let long_enough = whole.into_iter().filter(|n| n.len() >= MIN_BARE_BYTES);
+        self.bare.extend(long_enough);
     }
 
     fn add_encoded(&mut self, bytes: &[u8]) {
@@ -224,6 +264,9 @@ impl Needles {
             for digit in [byte >> 4, byte & 15] {
                 hex.extend(char::from_digit(u32::from(digit), 16));
             }
+        }
+        if hex.len() >= MIN_BARE_BYTES {
+            self.bare.push(hex.clone());
         }
         self.encoded.push(hex);
         for offset in 0..3 {
@@ -256,16 +299,25 @@ impl Needles {
                 })
                 .collect(),
         );
-        self.encoded.iter().any(|n| squeezed.contains(n.as_str()))
+        if self.encoded.iter().any(|n| squeezed.contains(n.as_str())) {
+            return true;
+        }
+        let bare = letters_and_digits(&lowered.replace("0x", "").replace("\\x", ""));
+        self.bare.iter().any(|n| bare.contains(n.as_str()))
     }
 
     /// The text as it may be shown: cleaned, or withheld whole.
     /// Nothing comes of a text of blanks.
     pub fn text(&self, raw: &str) -> Option<ForeignText> {
-        if self.occur_in(raw) {
+        if raw.len() > MAX_TEXT_BYTES || self.occur_in(raw) {
             return Some(ForeignText::withheld());
         }
-        ForeignText::clean(raw)
+        // Cleaning takes characters out, which could put a secret together.
+        let cleaned = ForeignText::clean(raw)?;
+        if self.occur_in(cleaned.as_str()) {
+            return Some(ForeignText::withheld());
+        }
+        Some(cleaned)
     }
 
     /// The machine name as it may be kept; [`Token::WITHHELD`] if it repeats a
@@ -286,8 +338,14 @@ impl fmt::Debug for Needles {
     }
 }
 
+/// The ASCII letters, in lower case, and digits of a text.
+fn letters_and_digits(text: &str) -> Zeroizing<String> {
+    let bare = text.chars().filter(char::is_ascii_alphanumeric);
+    Zeroizing::new(bare.map(|c| c.to_ascii_lowercase()).collect())
+}
+
 fn lower(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(text.to_ascii_lowercase())
+    Zeroizing::new(text.to_lowercase())
 }
 
 /// The characters of a base64 text that depend on `bytes` alone when `offset`

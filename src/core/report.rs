@@ -12,6 +12,8 @@ use super::state::StateEntry;
 pub enum Note {
     /// The state was made with another key, so nothing in it counts.
     KeyChanged,
+    /// There is no state at this place, so every entry counts as never set.
+    NoState(String),
     /// An apply was cut off; its recorded answers are counted in.
     Unfinished,
     /// The mode of the state file lets others at it.
@@ -94,7 +96,7 @@ pub enum Signal {
 pub struct ApplyReport {
     /// Every entry that was planned, with its label, in manifest order.
     pub entries: Vec<(String, Fate)>,
-    /// Batches that were handed to the client, repeats not counted.
+    /// Requests that were sent, repetitions not counted.
     pub requests: usize,
     /// What else the answers showed.
     pub findings: Vec<String>,
@@ -173,13 +175,6 @@ pub struct LedgerEntry {
 /// Something that happened during a run, for a progress display.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Sending begins.
-    Started {
-        /// Entries to send.
-        entries: usize,
-        /// Requests to send.
-        requests: usize,
-    },
     /// An answer was read.
     Answered {
         /// Entries whose outcome is known or in doubt by now.

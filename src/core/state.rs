@@ -15,7 +15,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Field, Fingerprint, KeyId, Scope};
+use super::fingerprint::{Field, Fingerprint, KeyId, Scope, printable};
 use super::job::EntryKey;
 use super::outcome::{Doubt, Outcome, RefusalKind};
 use super::redact::Token;
@@ -24,7 +24,7 @@ use super::redact::Token;
 /// lineage never describe the same history, whatever their serials are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Lineage(String);
+pub struct Lineage(#[serde(deserialize_with = "printable")] String);
 
 impl Lineage {
     /// Takes a fresh unique text, such as a UUID.
@@ -41,7 +41,7 @@ impl Lineage {
 /// The name of the plan or run that touched an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PlanId(String);
+pub struct PlanId(#[serde(deserialize_with = "printable")] String);
 
 impl PlanId {
     /// Takes a unique text.
@@ -214,7 +214,7 @@ pub struct State {
     pub serial: u64,
     /// The key that the fingerprints and the authentication code are made with.
     pub key_id: KeyId,
-    /// The highest manifest revision that was ever applied.
+    /// The highest manifest revision that an apply began to send.
     pub revision: u64,
     /// By entry.
     pub entries: BTreeMap<EntryKey, StateEntry>,
@@ -364,6 +364,23 @@ impl State {
         entry.pending = before;
         if entry.is_empty() {
             self.entries.remove(key);
+        }
+    }
+
+    /// Takes over the doubts of `other` that come from runs this state knows
+    /// nothing of: what they sent is not described here.
+    pub fn take_doubts(&mut self, other: &Self) {
+        for (key, entry) in &other.entries {
+            let Some(pending) = &entry.pending else {
+                continue;
+            };
+            let mine = self.entries.entry(key.clone()).or_default();
+            let knows = |run: &PlanId| *run == pending.plan_id;
+            let is_described = mine.applied.as_ref().is_some_and(|a| knows(&a.plan_id))
+                || mine.pending.as_ref().is_some_and(|p| knows(&p.plan_id));
+            if !is_described {
+                mine.pending = Some(pending.clone());
+            }
         }
     }
 

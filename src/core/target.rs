@@ -22,6 +22,46 @@ const CLOUD_DOMAINS: [&str; 4] = [
     "myhuaweicloud.eu",
 ];
 
+/// The regions whose addresses follow from their name, beside those of Open
+/// Telekom Cloud (region list of the official Huawei Cloud SDK). A name that is
+/// not here is refused: a typing error would be sealed into the manifest.
+const HUAWEI_REGIONS: [&str; 34] = [
+    "ae-ad-1",
+    "af-north-1",
+    "af-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "cn-east-2",
+    "cn-east-3",
+    "cn-east-4",
+    "cn-east-5",
+    "cn-north-1",
+    "cn-north-2",
+    "cn-north-4",
+    "cn-north-9",
+    "cn-north-11",
+    "cn-north-12",
+    "cn-south-1",
+    "cn-south-2",
+    "cn-south-4",
+    "cn-southwest-2",
+    "cn-southwest-3",
+    "eu-west-0",
+    "eu-west-101",
+    "la-north-2",
+    "la-south-2",
+    "me-east-1",
+    "my-kualalumpur-1",
+    "na-mexico-1",
+    "ru-moscow-1",
+    "ru-northwest-2",
+    "sa-brazil-1",
+    "tr-west-1",
+];
+
 /// Host labels of the services that a password or a cloud login is sent to.
 const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
 
@@ -38,7 +78,7 @@ pub struct Target {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
     /// Neither a region that is known nor both addresses are given.
-    #[error("no address is known for the target")]
+    #[error("the target has no address: its region is not a known one, and an address is missing")]
     Unresolved,
     /// An address is malformed.
     #[error("target.{field} is not an address that can be used: {why}")]
@@ -97,15 +137,12 @@ struct Template {
 
 /// The addresses of a region (OTC "Regions and Endpoints", SDK region list).
 fn template(region: &str) -> Option<Template> {
-    let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if region.is_empty() || !region.chars().all(label) {
-        return None;
-    }
     let (domain, iam) = match region {
         "eu-de" | "eu-nl" => ("otc.t-systems.com", "iam"),
         "eu-ch2" => ("sc.otc.t-systems.com", "iam-pub"),
-        eu if eu.starts_with("eu-west-1") => ("myhuaweicloud.eu", "iam"),
-        _ => ("myhuaweicloud.com", "iam"),
+        "eu-west-101" => ("myhuaweicloud.eu", "iam"),
+        known if HUAWEI_REGIONS.contains(&known) => ("myhuaweicloud.com", "iam"),
+        _ => return None,
     };
     Some(Template {
         endpoint: format!("https://drs.{region}.{domain}"),
@@ -273,9 +310,11 @@ mod tests {
                 Target::resolve(&config(None, Some(bad), Some("https://iam.example.com/v3")));
             assert!(matches!(refused, Err(TargetError::Address { .. })), "{bad}");
         }
-        assert_eq!(
-            Target::resolve(&config(None, None, None)),
-            Err(TargetError::Unresolved)
-        );
+        for unknown in [None, Some("eu-dee"), Some("../x")] {
+            assert_eq!(
+                Target::resolve(&config(unknown, None, None)),
+                Err(TargetError::Unresolved)
+            );
+        }
     }
 }

@@ -25,6 +25,8 @@ pub enum Plain {
 pub struct Written {
     /// Where.
     pub path: PathBuf,
+    /// From what: the file that the warnings are about.
+    pub source: PathBuf,
     /// The key that it carries.
     pub key_id: KeyId,
     /// Its revision.
@@ -35,11 +37,11 @@ pub struct Written {
     pub warnings: Vec<Problem>,
 }
 
-/// Seals a plaintext manifest into `out`, or into the configured manifest, which
-/// it replaces. The key of an existing manifest is kept.
-/// Fails if the plain text has an error, is encrypted already, was sealed for
-/// another target or to other recipients, or would replace a manifest that
-/// cannot be opened or has another key.
+/// Seals a plaintext manifest into `out`, which must not exist, or into the
+/// configured manifest, which it replaces. The key of that one is kept.
+/// Fails if the plain text has an error, is encrypted already, is older than the
+/// manifest, was sealed for another target, to other recipients or with another
+/// key; or if a new key would be made where one is expected.
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -57,20 +59,23 @@ pub fn encrypt(
         });
     }
     let (given, warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
-    let existing = existing(root, unlock)?;
+    let existing = existing(root, unlock, &name)?;
     let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
-        (Some(given), Some(existing)) => Some(newer(given, existing)?),
+        (Some(given), Some(existing)) => Some(successor(given, &existing)?),
         (given, existing) => given.or(existing),
     };
     if let Some(previous) = &previous {
         check_target(&target, previous)?;
         root.check_recipients(previous)?;
+    } else {
+        refuse_new_key(root, guards)?;
     }
     let is_new_key = previous.is_none();
     let (fingerprint_key, revision) = previous.map_or_else(
         || (FingerprintKey::new(new_key()), 0),
         |previous| (previous.fingerprint_key, previous.revision),
     );
+    guards.check_key(&fingerprint_key.id())?;
     let sealed = Sealed {
         fingerprint_key,
         scope: target.scope,
@@ -81,14 +86,37 @@ pub fn encrypt(
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(&name, vec![problem]))?;
     let text =
         manifest::seal(text, &sealed).map_err(|problems| OpError::document(&name, problems))?;
-    let path = out.unwrap_or_else(|| root.manifest_name().to_owned());
-    write(root, &path, text.as_bytes(), &sealed)?;
+    let file = seal(text.as_bytes(), &sealed, &name)?;
+    let path = match out {
+        Some(out) if out != root.manifest_name() => {
+            create(&root.resolve(&out), &out, &file)?;
+            out
+        }
+        _ => {
+            replace(root, &file)?;
+            root.manifest_name().to_owned()
+        }
+    };
     Ok(Written {
         path,
+        source: name,
         key_id: sealed.fingerprint_key.id(),
         revision: sealed.revision,
         is_new_key,
         warnings,
+    })
+}
+
+/// A new key makes a new manifest. Where a state or an expected key says that
+/// there was one, somebody may have removed it to be encrypted to instead.
+fn refuse_new_key(root: &Root, guards: &Guards) -> Result<(), OpError> {
+    let has_state = root.store.path().symlink_metadata().is_ok();
+    if guards.expect_key_id.is_none() && !has_state {
+        return Ok(());
+    }
+    Err(OpError::Unfit {
+        what: "the manifest is gone, and the plain text carries no key".to_owned(),
+        help: "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
     })
 }
 
@@ -106,20 +134,26 @@ fn read(root: &Root, plain: Plain) -> Result<(PathBuf, Zeroizing<Vec<u8>>), OpEr
 }
 
 /// The manifest that would be replaced, if there is one.
-fn existing(root: &Root, unlock: &Unlock<'_>) -> Result<Option<Manifest>, OpError> {
+fn existing(root: &Root, unlock: &Unlock<'_>, source: &Path) -> Result<Option<Manifest>, OpError> {
     if root.manifest_path().symlink_metadata().is_err() {
         return Ok(None);
     }
-    // A plaintext file in its place carries nothing that must be kept.
-    if age_file::envelope_of(&root.manifest_bytes()?) == Envelope::Plain {
+    if age_file::envelope_of(&root.manifest_bytes()?) == Envelope::Encrypted {
+        let (manifest, _) = root.read(unlock, Sealing::Optional)?;
+        return Ok(Some(manifest));
+    }
+    // Sealing a plaintext file in its own place loses nothing.
+    if source == root.manifest_name() {
         return Ok(None);
     }
-    root.read(unlock, Sealing::Optional)
-        .map(|(manifest, _)| Some(manifest))
+    Err(OpError::Unfit {
+        what: format!("{} is not encrypted", root.manifest_name().display()),
+        help: "Nothing was written. Move it away, or seal that very file.",
+    })
 }
 
-/// The one with the higher revision of two seals under one key.
-fn newer(given: Sealed, existing: Sealed) -> Result<Sealed, OpError> {
+/// What was sealed with the plain text, if it may follow the present manifest.
+fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
     if given.fingerprint_key.id() != existing.fingerprint_key.id() {
         return Err(OpError::Unfit {
             what:
@@ -128,28 +162,50 @@ fn newer(given: Sealed, existing: Sealed) -> Result<Sealed, OpError> {
             help: "Nothing was written. Decrypt the present manifest and edit that text; 'drspass rekey' replaces the key on purpose.",
         });
     }
-    Ok(if given.revision > existing.revision {
-        given
-    } else {
-        existing
+    if given.revision < existing.revision {
+        return Err(OpError::Unfit {
+            what: format!(
+                "the plain text is of revision {}, the manifest of revision {}",
+                given.revision, existing.revision
+            ),
+            help: "Nothing was written, or what was changed since would be lost. Decrypt the present manifest and make the change there.",
+        });
+    }
+    Ok(given)
+}
+
+/// Encrypts the plain text of a manifest to everybody who is sealed with it.
+pub(super) fn seal(plain: &[u8], sealed: &Sealed, name: &Path) -> Result<Vec<u8>, OpError> {
+    age_file::encrypt(plain, &sealed.recipients).map_err(|source| OpError::Age {
+        path: name.to_owned(),
+        source,
     })
 }
 
-/// Encrypts and writes a manifest: a new file, or in place of the one there.
+/// Puts an encrypted manifest in the place of the one there.
 /// Fails without having touched what is there.
-pub(super) fn write(
-    root: &Root,
-    name: &Path,
-    plain: &[u8],
-    sealed: &Sealed,
-) -> Result<(), OpError> {
-    let file = age_file::encrypt(plain, &sealed.recipients).map_err(|source| OpError::Age {
-        path: name.to_owned(),
+fn replace(root: &Root, file: &[u8]) -> Result<(), OpError> {
+    root.check_manifest_link()?;
+    files::replace_linked(&root.manifest_path(), file).map_err(|source| OpError::Write {
+        path: root.manifest_name().to_owned(),
         source,
-    })?;
-    files::replace_linked(&root.resolve(name), &file).map_err(|source| OpError::Write {
-        path: name.to_owned(),
-        source,
+    })
+}
+
+/// Writes a new private file.
+/// Fails if anything of that name exists.
+pub(super) fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
+    files::write_new(full, content).map_err(|source| {
+        if source.kind() == std::io::ErrorKind::AlreadyExists {
+            OpError::Exists {
+                path: name.to_owned(),
+            }
+        } else {
+            OpError::Write {
+                path: name.to_owned(),
+                source,
+            }
+        }
     })
 }
 
@@ -164,16 +220,5 @@ pub fn decrypt_to(root: &Root, unlock: &Unlock<'_>, out: &Path) -> Result<(), Op
         });
     }
     let plain = root.decrypt(unlock)?;
-    files::write_new(&path, &plain).map_err(|source| {
-        if source.kind() == std::io::ErrorKind::AlreadyExists {
-            OpError::Exists {
-                path: out.to_owned(),
-            }
-        } else {
-            OpError::Write {
-                path: out.to_owned(),
-                source,
-            }
-        }
-    })
+    create(&path, out, &plain)
 }

@@ -31,7 +31,7 @@ pub enum OpError {
         problems: Vec<ProblemReport>,
     },
     /// There is no drspass.yaml where one was looked for.
-    #[error("there is no {path} here")]
+    #[error("there is no {path}")]
     #[diagnostic(
         code(drspass::root::missing),
         help("Run 'drspass init' to make one, or name another folder with -C DIR.")

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::OpError;
-use super::encrypt;
+use super::encrypt::{self, create};
 use super::root::{CONFIG_FILE, Guards, Root};
 use crate::age_file;
 use crate::core::config::{self, TargetConfig};
@@ -16,6 +16,11 @@ use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::manifest::{self, Sealed};
 use crate::core::target::Target;
 use crate::files;
+
+/// A list of patterns is a few pages of text.
+const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
+/// An identity file holds a few keys.
+const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
 /// What a new root folder is about.
 pub struct Wanted {
@@ -49,6 +54,14 @@ pub fn init(
     let has_config = config_path.symlink_metadata().is_ok();
     if has_config {
         refuse_initialised(folder, &wanted)?;
+    } else if folder
+        .join(config::DEFAULT_MANIFEST)
+        .symlink_metadata()
+        .is_ok()
+    {
+        return Err(OpError::Exists {
+            path: config::DEFAULT_MANIFEST.into(),
+        });
     }
     let mut made = Vec::new();
     let mut recipients = wanted.recipients;
@@ -84,7 +97,9 @@ pub fn init(
     };
     made.extend(git_files(folder, &root, &wanted.identities)?);
     let skeleton = manifest::skeleton(&sealed);
-    encrypt::write(&root, root.manifest_name(), skeleton.as_bytes(), &sealed)?;
+    let name = root.manifest_name();
+    let file = encrypt::seal(skeleton.as_bytes(), &sealed, name)?;
+    create(&root.manifest_path(), name, &file)?;
     made.push(root.manifest_name().to_owned());
     Ok(Made {
         files: made,
@@ -107,10 +122,10 @@ fn refuse_initialised(folder: &Path, wanted: &Wanted) -> Result<(), OpError> {
             path: root.manifest_name().to_owned(),
         });
     }
-    if wanted.target.is_some() || !wanted.recipients.is_empty() || !wanted.identities.is_empty() {
+    if wanted.target.is_some() || !wanted.recipients.is_empty() {
         return Err(OpError::Unfit {
             what: format!("{CONFIG_FILE} exists already and says where and to whom"),
-            help: "Nothing was written. Run 'drspass init' without naming a target, recipients or identities, or move the file away.",
+            help: "Nothing was written. Run 'drspass init' without naming a target or recipients.",
         });
     }
     Ok(())
@@ -124,7 +139,7 @@ fn identity(
     made: &mut Vec<PathBuf>,
 ) -> Result<Vec<String>, OpError> {
     let full = folder.join(path);
-    match files::read_limited(&full, 1 << 20) {
+    match files::read_limited(&full, MAX_IDENTITY_BYTES) {
         Ok(text) => age_file::recipients_of(&Zeroizing::new(text), &path.display().to_string())
             .map_err(OpError::Identity),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -140,21 +155,6 @@ fn identity(
     }
 }
 
-fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
-    files::write_new(full, content).map_err(|source| {
-        if source.kind() == io::ErrorKind::AlreadyExists {
-            OpError::Exists {
-                path: name.to_owned(),
-            }
-        } else {
-            OpError::Write {
-                path: name.to_owned(),
-                source,
-            }
-        }
-    })
-}
-
 /// Keeps what must not be committed out of git, and keeps git from rewriting
 /// the line ends of the encrypted file.
 fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<PathBuf>, OpError> {
@@ -168,8 +168,11 @@ fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<P
         // The name that the messages suggest for a decrypted copy.
         "/plain.yaml".to_owned(),
     ];
-    let below = identities.iter().filter(|path| path.is_relative());
-    ignored.extend(below.map(|path| format!("/{}", path.display())));
+    ignored.extend(
+        identities
+            .iter()
+            .filter_map(|path| ignored_as(folder, path)),
+    );
     let attributes = [format!("/{} -text", root.manifest_name().display())];
     let mut written = Vec::new();
     for (name, lines) in [
@@ -188,10 +191,26 @@ fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<P
     Ok(written)
 }
 
+/// How .gitignore names an identity file below the folder; nothing for one that
+/// is elsewhere.
+fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
+    let here = folder.join(CONFIG_FILE).canonicalize().ok()?;
+    let full = folder.join(identity).canonicalize().ok()?;
+    let below = full.strip_prefix(here.parent()?).ok()?.to_str()?;
+    let mut line = String::from("/");
+    for c in below.chars() {
+        if matches!(c, '\\' | '*' | '?' | '[' | ' ' | '!' | '#') {
+            line.push('\\');
+        }
+        line.push(c);
+    }
+    Some(line)
+}
+
 /// Appends the lines that a file lacks. Returns whether there were any.
 fn append_missing(path: &Path, lines: &[String]) -> io::Result<bool> {
-    let present = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let present = match files::read_unlinked_limited(path, MAX_GIT_FILE_BYTES) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };

@@ -9,7 +9,7 @@ use crate::core::plan::{self, Exceeded, Inputs, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport};
 use crate::core::state::State;
-use crate::store::{Keys, Known, LockStatus, Snapshot};
+use crate::store::{Keys, Known, Leftover, LockStatus, Snapshot};
 
 /// Which entries a run is about.
 #[derive(Debug, Default)]
@@ -50,8 +50,10 @@ pub fn plan(
         Ok(fetched) => root.store.verify(fetched?, &keys)?,
         Err(_) => root.store.read(&keys)?,
     };
-    let mut notes = notes_of(&snapshot);
+    let mut notes = notes_of(root, &snapshot);
     if let LockStatus::Held(holder) = root.store.lock_status()? {
+        // What looks cut off is at work.
+        notes.retain(|note| *note != Note::Unfinished);
         notes.push(Note::LockHeld(holder.map_or_else(
             || "somebody unknown".to_owned(),
             |holder| holder.to_string(),
@@ -66,12 +68,15 @@ pub fn plan(
 }
 
 /// What a snapshot tells beside its entries.
-pub fn notes_of(snapshot: &Snapshot) -> Vec<Note> {
+pub fn notes_of(root: &Root, snapshot: &Snapshot) -> Vec<Note> {
     let mut notes = Vec::new();
+    if matches!(snapshot.known, Known::Absent) {
+        notes.push(Note::NoState(root.store.path().display().to_string()));
+    }
     if matches!(snapshot.known, Known::OtherKey { .. }) {
         notes.push(Note::KeyChanged);
     }
-    if snapshot.from_journal {
+    if snapshot.leftover == Leftover::Unfolded {
         notes.push(Note::Unfinished);
     }
     if snapshot.is_open_to_others {

@@ -63,6 +63,20 @@ pub struct Guards {
     pub override_limits: Option<u64>,
 }
 
+impl Guards {
+    /// Whether this key is the expected one, if one is expected.
+    /// Fails if it is another.
+    pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
+        match &self.expect_key_id {
+            Some(expected) if expected != found => Err(OpError::UnexpectedKey {
+                found: found.clone(),
+                expected: expected.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A root folder with a valid configuration.
 pub struct Root {
     folder: PathBuf,
@@ -91,12 +105,10 @@ impl Root {
     /// Fails if there is none, it has an error, or its paths lead out of the folder.
     pub fn locate(folder: &Path, state: Option<&Path>) -> Result<Self, OpError> {
         let path = folder.join(CONFIG_FILE);
-        let bytes = match files::read_limited(&path, MAX_CONFIG_BYTES) {
+        let bytes = match files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(OpError::NoRoot {
-                    path: CONFIG_FILE.into(),
-                });
+                return Err(OpError::NoRoot { path });
             }
             Err(source) => {
                 return Err(OpError::Read {
@@ -149,14 +161,29 @@ impl Root {
     }
 
     /// The manifest file as it is, encrypted.
-    /// Fails if it cannot be read or is too long.
+    /// Fails if it cannot be read, is too long, or a link leads it elsewhere.
     pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {
+        self.check_manifest_link()?;
         files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES).map_err(|source| {
             OpError::Read {
                 path: self.manifest_name().to_owned(),
                 source,
             }
         })
+    }
+
+    /// The manifest may be a link, but only to a file below the folder: somebody
+    /// who can only commit a link must not choose which file is written.
+    /// Fails if it leads elsewhere.
+    pub fn check_manifest_link(&self) -> Result<(), OpError> {
+        let path = self.manifest_path();
+        let is_link = path
+            .symlink_metadata()
+            .is_ok_and(|found| found.is_symlink());
+        match std::fs::canonicalize(&path) {
+            Ok(target) if is_link => inside(&self.folder, &target).map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     /// The manifest's plain text.
@@ -217,15 +244,7 @@ impl Root {
         let target = self.target(guards)?;
         let (manifest, sealed, warnings) = self.read_sealed(unlock)?;
         check_target(&target, &sealed)?;
-        if let Some(expected) = &guards.expect_key_id {
-            let found = sealed.fingerprint_key.id();
-            if found != *expected {
-                return Err(OpError::UnexpectedKey {
-                    found,
-                    expected: expected.clone(),
-                });
-            }
-        }
+        guards.check_key(&sealed.fingerprint_key.id())?;
         Ok(Opened {
             manifest: Arc::new(manifest),
             sealed,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::core::fingerprint::{KeyId, MacKey, Scope};
-use crate::core::state::{Lineage, State, StateEntry};
+use crate::core::state::{Lineage, State};
 
 /// The only format that this version reads and writes.
 pub const STATE_FORMAT: &str = "drspass.state/1";
@@ -154,7 +154,7 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
         body.push_str(separator);
         // A key is ASCII without quotes, so it needs no escaping.
         let _ = write!(body, "\"{key}\":");
-        push_entry(&mut body, entry);
+        body.push_str(&to_json(entry));
         separator = ",\n";
     }
     body.push_str("}}");
@@ -167,10 +167,6 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
     );
     file.push('\n');
     file.into_bytes()
-}
-
-fn push_entry(body: &mut String, entry: &StateEntry) {
-    body.push_str(&to_json(entry));
 }
 
 fn to_json<T: Serialize>(value: &T) -> String {

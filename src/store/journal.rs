@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::core::fingerprint::{MacKey, push_lp};
 use crate::core::job::EntryKey;
-use crate::core::state::{Lineage, Settlement, State};
+use crate::core::state::{Lineage, PlanId, Settlement, State};
 use crate::files;
 use crate::testpoint;
 
@@ -51,6 +51,7 @@ struct Head<'a> {
     format: Cow<'a, str>,
     lineage: Lineage,
     serial: u64,
+    run: PlanId,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +90,9 @@ pub struct Journal {
     pub lineage: Lineage,
     /// The serial of that state.
     pub serial: u64,
+    /// The run that wrote it: the one whose marks the state holds. Two runs that
+    /// begin from copies of one state reach the same serial.
+    pub run: PlanId,
     /// The answers, in the order in which they came.
     pub answers: Vec<Answer>,
 }
@@ -152,7 +156,7 @@ pub struct Writer {
 impl Writer {
     /// Starts the journal of `state`, which was just committed.
     /// Fails if a journal exists already or the disk refuses.
-    pub fn create(path: &Path, state: &State, key: MacKey) -> io::Result<Self> {
+    pub fn create(path: &Path, state: &State, run: &PlanId, key: MacKey) -> io::Result<Self> {
         testpoint::may_fail("journal.create")?;
         let mut writer = Self {
             file: files::create_private(path)?,
@@ -162,6 +166,7 @@ impl Writer {
             format: JOURNAL_FORMAT.into(),
             lineage: state.lineage.clone(),
             serial: state.serial,
+            run: run.clone(),
         };
         let line = writer.chain.line(&to_json(&head));
         let written = writer
@@ -224,6 +229,7 @@ pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Option<Journal>, JournalError
     Ok(Some(Journal {
         lineage: head.lineage,
         serial: head.serial,
+        run: head.run,
         answers,
     }))
 }
@@ -233,23 +239,41 @@ fn split_line(bytes: &[u8], line: usize) -> Result<Line<'_>, JournalError> {
 }
 
 impl Journal {
+    /// Whether `state` is the one that it continues: every entry that it settles
+    /// was marked by the same run.
+    pub fn continues(&self, state: &State) -> bool {
+        self.lineage == state.lineage
+            && self.serial == state.serial
+            && self.records().all(|(record, _)| {
+                state
+                    .entries
+                    .get(&record.entry)
+                    .and_then(|entry| entry.pending.as_ref())
+                    .is_some_and(|pending| pending.plan_id == self.run)
+            })
+    }
+
+    fn records(&self) -> impl Iterator<Item = (&Record, Timestamp)> {
+        self.answers
+            .iter()
+            .flat_map(|answer| answer.records.iter().map(|record| (record, answer.at)))
+    }
+
     /// Settles everything it says in `state`.
     pub fn fold_into(&self, state: &mut State) {
-        for answer in &self.answers {
-            for record in &answer.records {
-                state.settle(&record.entry, &record.settled, answer.at);
-            }
+        for (record, at) in self.records() {
+            state.settle(&record.entry, &record.settled, at);
         }
     }
 
-    /// Whether `state` already contains everything it says.
-    pub fn is_reflected_in(&self, state: &State) -> bool {
-        self.answers.iter().all(|answer| {
-            answer
-                .records
-                .iter()
-                .all(|record| state.reflects(&record.entry, &record.settled, answer.at))
-        })
+    /// Whether `state` is what folding it led to: of the next serial, and with
+    /// everything that it says.
+    pub fn is_folded_in(&self, state: &State) -> bool {
+        self.lineage == state.lineage
+            && state.serial.checked_sub(1) == Some(self.serial)
+            && self
+                .records()
+                .all(|(record, at)| state.reflects(&record.entry, &record.settled, at))
     }
 }
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::format::{self, FormatError, Unverified};
-use super::journal::{self, Journal};
-use super::{Fetched, Keys, Known, LockInfo, LockStatus, Snapshot, StoreError, Version};
-use crate::core::state::State;
+use super::journal;
+use super::{Fetched, Keys, Known, Leftover, LockInfo, LockStatus, Snapshot, StoreError, Version};
+use crate::core::state::{PlanId, State};
 use crate::files;
 use crate::testpoint;
 
@@ -98,9 +98,9 @@ impl LocalStore {
     }
 
     pub(super) fn verify(&self, fetched: Fetched, keys: &Keys) -> Result<Snapshot, StoreError> {
-        let (known, from_journal) = match fetched.file {
+        let (known, leftover) = match fetched.file {
             None if fetched.journal.is_some() => return Err(self.foreign_journal()),
-            None => (Known::Absent, false),
+            None => (Known::Absent, Leftover::None),
             Some((bytes, unverified)) => {
                 let is_authentic = unverified.is_authentic(&bytes, &keys.state);
                 let claimed = unverified.claimed();
@@ -113,14 +113,15 @@ impl LocalStore {
                 } else {
                     // Another key cannot have made a code that fits, so the name
                     // of the key is all that tells another key from a forgery.
-                    (Known::OtherKey { claimed }, false)
+                    // Its journal is its own business.
+                    (Known::OtherKey { claimed }, Leftover::None)
                 }
             }
         };
         Ok(Snapshot {
             known,
             version: fetched.version,
-            from_journal,
+            leftover,
             is_open_to_others: files::is_open_to_others(&self.path),
         })
     }
@@ -131,35 +132,27 @@ impl LocalStore {
         mut state: State,
         journal: Option<&[u8]>,
         keys: &Keys,
-    ) -> Result<(Known, bool), StoreError> {
+    ) -> Result<(Known, Leftover), StoreError> {
         let Some(journal) = journal else {
-            return Ok((Known::Ours(state), false));
+            return Ok((Known::Ours(state), Leftover::None));
         };
         let journal =
             journal::parse(journal, &keys.journal).map_err(|why| StoreError::Journal {
                 path: self.journal_path(),
                 why,
             })?;
-        if let Some(journal) = journal {
-            self.fold(&journal, &mut state)?;
-        }
-        Ok((Known::Ours(state), true))
-    }
-
-    /// Settles a journal that continues `state`, or recognises one that `state`
-    /// already contains because a crash came before its removal.
-    fn fold(&self, journal: &Journal, state: &mut State) -> Result<(), StoreError> {
-        if journal.lineage != state.lineage {
-            return Err(self.foreign_journal());
-        }
-        if journal.serial == state.serial {
-            journal.fold_into(state);
-            return Ok(());
-        }
-        if journal.serial + 1 == state.serial && journal.is_reflected_in(state) {
-            return Ok(());
-        }
-        Err(self.foreign_journal())
+        let leftover = match journal {
+            // It says nothing, so it can belong to any state.
+            None => Leftover::Folded,
+            Some(journal) if journal.answers.is_empty() => Leftover::Folded,
+            Some(journal) if journal.continues(&state) => {
+                journal.fold_into(&mut state);
+                Leftover::Unfolded
+            }
+            Some(journal) if journal.is_folded_in(&state) => Leftover::Folded,
+            Some(_) => return Err(self.foreign_journal()),
+        };
+        Ok((Known::Ours(state), leftover))
     }
 
     pub(super) fn read_unverified(&self) -> Result<Option<State>, StoreError> {
@@ -231,7 +224,7 @@ impl LocalStore {
 
     pub(super) fn lock_status(&self) -> Result<LockStatus, StoreError> {
         let path = self.sibling(".lock");
-        let mut file = match File::open(&path) {
+        let mut file = match files::open_unlinked(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockStatus::Free),
             Err(source) => return Err(StoreError::CannotLock { path, source }),
@@ -251,17 +244,19 @@ impl LocalStore {
         keys: &Keys,
         snapshot: Snapshot,
     ) -> Result<Snapshot, StoreError> {
-        if !self.has_journal() {
+        let mut snapshot = snapshot;
+        if snapshot.leftover == Leftover::None {
             return Ok(snapshot);
         }
-        let mut snapshot = snapshot;
-        if snapshot.from_journal
+        // A journal that is in the state already is only removed: another commit
+        // would take the state out of the journal's reach if this is cut off too.
+        if snapshot.leftover == Leftover::Unfolded
             && let Known::Ours(state) = &mut snapshot.known
         {
             snapshot.version = self.commit(guard, keys, state, &snapshot.version)?;
         }
         self.end_journal(guard)?;
-        snapshot.from_journal = false;
+        snapshot.leftover = Leftover::None;
         Ok(snapshot)
     }
 
@@ -302,9 +297,10 @@ impl LocalStore {
         _guard: &LockGuard,
         keys: &Keys,
         state: &State,
+        run: &PlanId,
     ) -> Result<journal::Writer, StoreError> {
         let path = self.journal_path();
-        journal::Writer::create(&path, state, keys.journal.clone())
+        journal::Writer::create(&path, state, run, keys.journal.clone())
             .map_err(|source| StoreError::Write { path, source })
     }
 
@@ -312,6 +308,13 @@ impl LocalStore {
         testpoint::reach("journal.before_removal");
         let path = self.journal_path();
         fs::remove_file(&path)
+            .and_then(|()| files::sync_folder(&path))
+            .map_err(|source| StoreError::Write { path, source })
+    }
+
+    pub(super) fn set_aside_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
+        let path = self.sibling(".journal.backup");
+        fs::rename(self.journal_path(), &path)
             .and_then(|()| files::sync_folder(&path))
             .map_err(|source| StoreError::Write { path, source })
     }
@@ -327,7 +330,7 @@ impl LocalStore {
         let suffix = format!(".recovery-{}-{}", saved.serial, std::process::id());
         // Beside the state first; where that is full or read-only, the folder
         // for temporary files is the place that is most likely to take it.
-        let mut failed = None;
+        let mut result = Ok(PathBuf::new());
         for folder in [
             files::folder_of(&self.path).to_owned(),
             std::env::temp_dir(),
@@ -337,10 +340,10 @@ impl LocalStore {
                 testpoint::may_fail("rescue").and_then(|()| files::write_new(&path, &bytes));
             match written {
                 Ok(()) => return Ok(path),
-                Err(source) => failed = Some(StoreError::Write { path, source }),
+                Err(source) => result = Err(StoreError::Write { path, source }),
             }
         }
-        Err(failed.unwrap_or_else(|| self.foreign_journal()))
+        result
     }
 
     fn invalid(&self, why: FormatError) -> StoreError {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::core::fingerprint::{FingerprintKey, KeyId, MacKey};
-use crate::core::state::State;
+use crate::core::state::{PlanId, State};
 
 pub use local::{LocalStore, LockGuard};
 
@@ -66,6 +66,17 @@ pub struct Fetched {
     version: Version,
 }
 
+/// What the journal beside a state means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftover {
+    /// There is none of ours.
+    None,
+    /// A cut-off apply left it; its answers are settled in what was read.
+    Unfolded,
+    /// It holds nothing that the state does not; only its removal was cut off.
+    Folded,
+}
+
 /// A state and the version that it was read as.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -73,8 +84,8 @@ pub struct Snapshot {
     pub known: Known,
     /// Which version of the content it was.
     pub version: Version,
-    /// Whether it was completed from the journal of an unfinished apply.
-    pub from_journal: bool,
+    /// What a journal beside it means.
+    pub leftover: Leftover,
     /// Whether somebody gave others access to the file.
     pub is_open_to_others: bool,
 }
@@ -118,7 +129,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::invalid),
         help(
-            "Nothing was changed. Restore the file from git or from its .backup, or repair the merge; an older copy only makes drspass send again."
+            "Nothing was changed. 'drspass state distrust' starts it anew and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
         )
     )]
     Invalid {
@@ -132,7 +143,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::tampered),
         help(
-            "Nothing was sent. Restore the file from git or from its .backup; 'drspass state distrust' marks every entry to be sent again."
+            "Nothing was sent. See who changed it; 'drspass state distrust' marks every entry to be sent again."
         )
     )]
     Tampered {
@@ -156,7 +167,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::journal::invalid),
         help(
-            "Nothing was sent. The journal was changed outside drspass; 'drspass state distrust' drops it and marks every entry to be sent again."
+            "Nothing was sent. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again."
         )
     )]
     Journal {
@@ -170,7 +181,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::journal::foreign),
         help(
-            "Nothing was sent. Restore the state that the unfinished apply worked on, or let 'drspass state distrust' drop the journal and mark every entry to be sent again."
+            "Nothing was sent. Bring back the state that the unfinished apply worked on, or let 'drspass state distrust' set the journal aside and mark every entry to be sent again."
         )
     )]
     ForeignJournal {
@@ -358,16 +369,17 @@ impl StateStore {
         }
     }
 
-    /// Begins the journal of `state`.
+    /// Begins the journal of `state`, whose marks `run` made.
     /// Fails if it cannot be written.
     pub fn begin_journal(
         &self,
         guard: &LockGuard,
         keys: &Keys,
         state: &State,
+        run: &PlanId,
     ) -> Result<journal::Writer, StoreError> {
         match self {
-            Self::Local(store) => store.begin_journal(guard, keys, state),
+            Self::Local(store) => store.begin_journal(guard, keys, state, run),
         }
     }
 
@@ -376,6 +388,14 @@ impl StateStore {
     pub fn end_journal(&self, guard: &LockGuard) -> Result<(), StoreError> {
         match self {
             Self::Local(store) => store.end_journal(guard),
+        }
+    }
+
+    /// Keeps a journal that nobody trusts under another name.
+    /// Fails if it cannot be renamed.
+    pub fn set_aside_journal(&self, guard: &LockGuard) -> Result<(), StoreError> {
+        match self {
+            Self::Local(store) => store.set_aside_journal(guard),
         }
     }
 

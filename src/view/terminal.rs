@@ -18,6 +18,9 @@ use crate::core::state::{FailureClass, Origin, State, StateEntry};
 /// what went wrong must not scroll away.
 const MAX_APPLIED_LINES: usize = 20;
 
+/// Entries that are no longer listed are named up to this number.
+const MAX_UNLISTED_LINES: usize = 10;
+
 /// How text may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
@@ -89,6 +92,13 @@ pub fn plan(report: &PlanReport, colour: Colour) -> String {
             "note: {label}: kerberos left the manifest; DRS is not told and keeps it"
         );
     }
+    for key in report.unlisted.iter().take(MAX_UNLISTED_LINES) {
+        let _ = writeln!(text, "note: {key} is no longer listed; the state keeps it");
+    }
+    if report.unlisted.len() > MAX_UNLISTED_LINES {
+        let more = report.unlisted.len() - MAX_UNLISTED_LINES;
+        let _ = writeln!(text, "note: {more} more are no longer listed");
+    }
     for note in &report.notes {
         let _ = writeln!(text, "note: {}", note_words(note));
     }
@@ -132,8 +142,11 @@ fn field_list(fields: &[Field]) -> String {
 pub(super) fn note_words(note: &Note) -> String {
     match note {
         Note::KeyChanged => "the state was made with another key, so every entry counts as \
-            never set; apply needs --accept-new-key"
+            never set; an apply needs --accept-new-key for that"
             .to_owned(),
+        Note::NoState(path) => {
+            format!("there is no state at {path} yet, so every entry counts as never set")
+        }
         Note::Unfinished => {
             "an apply was cut off; the answers it recorded are counted in".to_owned()
         }
@@ -142,7 +155,7 @@ pub(super) fn note_words(note: &Note) -> String {
         }
         Note::LockHeld(holder) => format!("the lock is held by {holder}"),
         Note::LimitExceeded(exceeded) => format!(
-            "{} changes, but {}; apply needs --override-limits {}",
+            "{} to be changed, but {}; apply needs --override-limits {}",
             exceeded.changes, exceeded.limits, exceeded.changes
         ),
     }
@@ -258,7 +271,9 @@ fn fate_words(fate: &Fate) -> (char, String) {
 /// Why an entry was left as it was.
 pub(super) fn not_sent_words(why: &NotSent) -> String {
     match why {
-        NotSent::LoginRefused(code) => format!("the login was refused ({code})"),
+        NotSent::LoginRefused(code) => {
+            format!("the login was refused ({code}); see whether the token is still good")
+        }
         NotSent::NoConnection => "no connection to the service".to_owned(),
         NotSent::Interrupted => "the run was stopped".to_owned(),
         NotSent::TooManyLost => "too many answers were lost in a row".to_owned(),
@@ -293,11 +308,11 @@ pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "State of project {}, serial {}, revision {}: {}, not authenticated.",
+        "State of project {}: {}, serial {}, revision {}.\nRead without a key, so not authenticated; 'drspass state show' proves it.",
         state.scope.project_id,
+        counted(state.entries.len(), "entry", "entries"),
         state.serial,
         state.revision,
-        counted(state.entries.len(), "entry", "entries"),
     );
     for (key, entry) in &state.entries {
         let (mark, words) = entry_words(entry);

@@ -85,9 +85,7 @@ fn failures_end_with_the_failure_and_never_with_a_success() {
         assert_eq!(run.stdout, "");
     }
     std::fs::remove_file(lab.path("drspass.yaml")).unwrap();
-    lab.run(&["plan"])
-        .exits(1)
-        .says("there is no drspass.yaml here");
+    lab.run(&["plan"]).exits(1).says("there is no drspass.yaml");
 }
 
 #[test]
@@ -246,6 +244,17 @@ fn init_makes_a_root_folder_once() {
     std::fs::create_dir(lab.path("none")).unwrap();
     lab.run(&["-C", "none", "init", "--region", "eu-de"])
         .exits(1);
+    lab.run(&[
+        "-C",
+        "none",
+        "init",
+        "--region",
+        "eu-dee",
+        "--project-id",
+        "p",
+    ])
+    .exits(1)
+    .says("its region is not a known one");
     lab.run(&[
         "-C",
         "none",

@@ -46,7 +46,15 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
     let shell = context.shell;
     let connect = |target: &Target| connect(context, &root, target);
     let mut progress = |event: Event| shell.progress(&event);
+    let show = |report: &PlanReport| {
+        shell.result(&if args.json {
+            v1::apply_head(report)
+        } else {
+            terminal::plan(report, shell.result)
+        });
+    };
     let mut surroundings = Surroundings {
+        show: &show,
         now: env::now,
         salt: env::salt,
         unique: env::unique,
@@ -56,11 +64,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
     };
     let mut approve = |report: &PlanReport, warnings: &[Problem]| {
         warn(context, root.manifest_name(), warnings);
-        shell.result(&if args.json {
-            v1::apply_head(report)
-        } else {
-            terminal::plan(report, shell.result)
-        });
+        show(report);
         if args.auto_approve || report.requests == 0 {
             return Ok(());
         }

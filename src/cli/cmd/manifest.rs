@@ -36,7 +36,7 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
         args.output,
         env::random::<32>,
     )?;
-    warn(context, &done.path, &done.warnings);
+    warn(context, &done.source, &done.warnings);
     let mut text = String::new();
     let _ = writeln!(
         text,

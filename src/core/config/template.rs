@@ -7,14 +7,15 @@ use crate::core::yaml::quote;
 /// stands in a comment.
 pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
     let mut out = String::from(
-        "# Where the passwords of DRS jobs go, and who may read them. No secret stands here.\n\
+        "# Where the passwords of DRS jobs go, and who may read them. No secret is here.\n\
          version: 1\n\n",
     );
     line(&mut out, "manifest: ", Some(DEFAULT_MANIFEST));
     line(&mut out, "state: ", Some(DEFAULT_STATE));
     out.push_str(
         "\n# To whom the manifest is encrypted: age1..., ssh-ed25519 or ssh-rsa keys.\n\
-         # After a change run `drspass rekey`.\nrecipients:\n",
+         # A change takes effect when the manifest is encrypted anew (`drspass rekey`).\n\
+         recipients:\n",
     );
     for recipient in recipients {
         line(&mut out, "  - ", Some(recipient));
@@ -26,9 +27,6 @@ pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
     line(&mut out, "  auth_url: ", target.auth_url.as_deref());
     out.push_str(
         "
-# Credentials (never the target) come from this entry of clouds.yaml:
-# credentials_from: \"otc\"
-
 # How an apply sends; these are the defaults.
 # apply:
 #   batch_size: 10
@@ -37,7 +35,8 @@ pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
 #   retry:
 #     max_elapsed: 5m
 
-# An apply that changes more than this asks for approval first.
+# There are no limits unless set here. An apply that changes more is refused;
+# --override-limits N accepts exactly N changes.
 # limits:
 #   max_changes: 100
 #   max_changed_share: 20%

@@ -360,7 +360,6 @@ fn a_new_configuration_reads_back() {
         };
         let examples: String = text.lines().map(without_mark).collect();
         let config = read(&examples);
-        assert_eq!(config.credentials_from.as_deref(), Some("otc"));
         assert_eq!(config.apply, ApplyConfig::default());
         assert_eq!(config.limits.max_changes, Some(100));
     }

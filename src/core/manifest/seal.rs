@@ -54,8 +54,9 @@ pub fn seal(text: &str, sealed: &Sealed) -> Result<Zeroizing<String>, Vec<Proble
 /// in comments.
 pub fn skeleton(sealed: &Sealed) -> Zeroizing<String> {
     const HEAD: &str = "\
-# Passwords that DRS jobs shall have. Change the text that
-# `drspass decrypt` shows, and seal it again with `drspass encrypt`. Every password stands in quotes, or in a `|-` block.
+# Passwords that DRS jobs shall have. To change them: `drspass decrypt -o
+# plain.yaml`, edit, `drspass encrypt plain.yaml`, remove plain.yaml. Every
+# password stands in quotes, or in a `|-` block.
 version: 1
 
 # Written by the tool: do not change.

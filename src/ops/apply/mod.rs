@@ -46,6 +46,8 @@ pub struct Surroundings<'a> {
     /// Logs in. Called after every check that needs no network, and before the
     /// lock is taken.
     pub connect: &'a dyn Fn(&Target) -> Result<Client, OpError>,
+    /// Shown the plan when it is refused before anybody is asked.
+    pub show: &'a dyn Fn(&PlanReport),
     /// Told what happens.
     pub progress: &'a mut dyn FnMut(Event),
 }
@@ -77,7 +79,7 @@ pub fn apply(
     let keys = Keys::from(&opened.sealed.fingerprint_key);
     let guard = root.store.lock(&surroundings.lock)?;
     let snapshot = root.store.read(&keys)?;
-    let notes = plan::notes_of(&snapshot);
+    let notes = plan::notes_of(root, &snapshot);
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let version = snapshot.version.clone();
     let comparable = plan::comparable(&opened, snapshot, guards)?;
@@ -87,10 +89,12 @@ pub fn apply(
         return Err(error);
     }
     let plan = plan::make(root, &opened, &comparable, addresses)?;
-    if plan.has_changes()
-        && let Err(exceeded) = plan::check_limits(root, &opened, &comparable, &plan, guards)
-        && guards.override_limits != Some(exceeded.changes)
-    {
+    let exceeded = plan::check_limits(root, &opened, &comparable, &plan, guards)
+        .err()
+        .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
+    if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
+        let report = plan::report(&opened, plan, notes);
+        (surroundings.show)(&report);
         return Err(OpError::LimitExceeded {
             changes: exceeded.changes,
             limits: exceeded.limits,
@@ -100,6 +104,9 @@ pub fn apply(
     approve(&report, &opened.warnings)?;
     if !plan.has_changes() {
         return Ok(Done::NothingToDo);
+    }
+    if comparable.key_changed && root.store.has_journal() {
+        root.store.set_aside_journal(&guard)?;
     }
     let state = starting_state(comparable, &opened, &keys, surroundings);
     let run = Run {
@@ -113,28 +120,22 @@ pub fn apply(
         .map(Done::Ran)
 }
 
-/// The state to go on from: the known one, one that keeps only the history of a
-/// state made with another key, or a new one.
+/// The state to go on from: the known one, or a new one. A state made with
+/// another key is followed by one of a new lineage, which shares nothing with it.
 fn starting_state(
     comparable: Comparable,
     opened: &Opened,
     keys: &Keys,
     surroundings: &Surroundings<'_>,
 ) -> State {
-    let scope = opened.sealed.scope.clone();
-    let mut state = match comparable.state {
-        Some(state) if !comparable.key_changed => state,
-        Some(other) => {
-            let mut state = State::new(scope, other.lineage, keys.id.clone());
-            state.serial = other.serial;
-            state
-        }
-        None => State::new(
-            scope,
+    let known = comparable.state.filter(|_| !comparable.key_changed);
+    let mut state = known.unwrap_or_else(|| {
+        State::new(
+            opened.sealed.scope.clone(),
             Lineage::new((surroundings.unique)()),
             keys.id.clone(),
-        ),
-    };
+        )
+    });
     state.revision = state.revision.max(opened.sealed.revision);
     state
 }
@@ -170,9 +171,19 @@ impl Run<'_> {
         .map_err(OpError::Runtime)?;
         let store = &self.root.store;
         store.back_up(self.guard)?;
-        let mut replaced = self.begin(&mut state, surroundings);
+        let run = PlanId::new((surroundings.unique)());
+        let mut replaced = self.begin(&mut state, &run, surroundings);
         let version = store.commit(self.guard, self.keys, &mut state, &version)?;
-        let writer = store.begin_journal(self.guard, self.keys, &state)?;
+        let writer = match store.begin_journal(self.guard, self.keys, &state, &run) {
+            Ok(writer) => writer,
+            Err(error) => {
+                // Nothing was sent, so the marks go. If that fails as well, they
+                // stay, and the entries are sent again: safe, if not exact.
+                self.withdraw_unsent(&mut state, &mut replaced, &BTreeMap::new());
+                let _ = store.commit(self.guard, self.keys, &mut state, &version);
+                return Err(error.into());
+            }
+        };
         testpoint::reach("apply.before_first_send");
 
         let (recorder, journal) = Recorder::start(writer);
@@ -219,7 +230,7 @@ impl Run<'_> {
     }
 
     /// Marks everything that is about to be sent.
-    fn begin(&self, state: &mut State, surroundings: &Surroundings<'_>) -> Replaced {
+    fn begin(&self, state: &mut State, run: &PlanId, surroundings: &Surroundings<'_>) -> Replaced {
         let sealed = &self.opened.sealed;
         let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
         let assignments = self.opened.manifest.assignments();
@@ -227,8 +238,7 @@ impl Run<'_> {
             let prints = prints_of(&fingerprinter, &assignments[entry.index], surroundings.salt);
             (entry.key.clone(), prints)
         });
-        let run_id = PlanId::new((surroundings.unique)());
-        state.begin(wanted, (surroundings.now)(), &run_id)
+        state.begin(wanted, (surroundings.now)(), run)
     }
 
     /// Puts back every entry whose turn did not come.

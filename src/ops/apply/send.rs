@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::record::JournalHandle;
 use crate::api::client::{Answered, Client};
 use crate::api::gate::Gate;
+use crate::core::batch;
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{self, Doubt, NotSent, Outcome, Reply};
@@ -50,7 +52,7 @@ pub(super) struct Sender {
 pub(super) struct Sent {
     /// Every entry that was handed over, with when its outcome was known.
     pub(super) outcomes: Vec<(EntryKey, Outcome, Timestamp)>,
-    /// How many batches were handed to the client.
+    /// How many requests were answered or given up on, repetitions not counted.
     pub(super) requests: usize,
     /// What else the answers showed.
     pub(super) findings: Vec<String>,
@@ -89,16 +91,19 @@ impl Sender {
 
     /// Sends until everything is answered or something says stop.
     pub(super) fn run(&mut self, journal: &JournalHandle, progress: &mut dyn FnMut(Event)) -> Sent {
+        let mut waiting = std::mem::take(&mut self.batches);
+        waiting.reverse();
         let flight = Flight {
             client: &self.client,
             manifest: &self.manifest,
-            batches: &self.batches,
+            entries: waiting.iter().map(Vec::len).sum(),
+            waiting,
             parallelism: self.parallelism,
             now: self.now,
             journal,
             gate: Arc::new(Gate::new(self.parallelism)),
             in_air: JoinSet::new(),
-            batch_of: BTreeMap::new(),
+            lanes: BTreeMap::new(),
             lost_in_a_row: 0,
             sent: Sent::default(),
         };
@@ -107,42 +112,54 @@ impl Sender {
     }
 }
 
+/// What one lane sends: one request now, and the rest of a split batch after it,
+/// one after the other, so that no two requests touch one job at a time.
+struct Lane {
+    /// Places in the manifest.
+    now: Vec<usize>,
+    /// What follows, the next one last.
+    then: Vec<Vec<usize>>,
+    /// Whether the request left the gate.
+    is_out: Arc<AtomicBool>,
+}
+
 struct Flight<'a> {
     client: &'a Arc<Client>,
     manifest: &'a Arc<Manifest>,
-    batches: &'a [Vec<usize>],
+    /// What was not begun yet, the next one last.
+    waiting: Vec<Vec<usize>>,
+    entries: usize,
     parallelism: usize,
     now: fn() -> Timestamp,
     journal: &'a JournalHandle,
     /// Halved when the service throttles, closed when nothing new may be sent.
     gate: Arc<Gate>,
     in_air: JoinSet<Option<Answered>>,
-    /// The batch of each task in the air.
-    batch_of: BTreeMap<Id, usize>,
+    lanes: BTreeMap<Id, Lane>,
     lost_in_a_row: usize,
     sent: Sent,
 }
 
 impl Flight<'_> {
     async fn complete(mut self, signals: &mut Signals, progress: &mut dyn FnMut(Event)) -> Sent {
-        let entries = self.batches.iter().map(Vec::len).sum();
-        progress(Event::Started {
-            entries,
-            requests: self.batches.len(),
-        });
         let mut deadline: Option<Instant> = None;
         loop {
-            while self.may_launch() {
-                self.launch();
+            while self.may_launch()
+                && let Some(batch) = self.waiting.pop()
+            {
+                self.launch(batch, Vec::new());
             }
             if self.in_air.is_empty() {
                 break;
             }
             tokio::select! {
-                Some(answered) = self.in_air.join_next_with_id() => {
-                    self.land(answered);
-                    let settled = self.sent.outcomes.len();
-                    progress(Event::Answered { settled, entries });
+                biased;
+                Some(landed) = self.in_air.join_next_with_id() => {
+                    self.land(landed);
+                    progress(Event::Answered {
+                        settled: self.sent.outcomes.len(),
+                        entries: self.entries,
+                    });
                 }
                 signal = signals.next() => {
                     // The second signal does not wait any longer.
@@ -165,25 +182,23 @@ impl Flight<'_> {
         if self.journal.is_broken() {
             self.stop(NotSent::JournalFailed);
         }
-        self.sent.stopped.is_none()
-            && self.in_air.len() < self.parallelism
-            && self.sent.requests < self.batches.len()
+        self.sent.stopped.is_none() && self.in_air.len() < self.parallelism
     }
 
-    fn launch(&mut self) {
-        let batch = self.sent.requests;
-        self.sent.requests += 1;
+    fn launch(&mut self, now: Vec<usize>, then: Vec<Vec<usize>>) {
         let client = Arc::clone(self.client);
         let manifest = Arc::clone(self.manifest);
         let gate = Arc::clone(&self.gate);
-        let places = self.batches[batch].clone();
+        let is_out = Arc::new(AtomicBool::new(false));
+        let (places, left) = (now.clone(), Arc::clone(&is_out));
         let task = self.in_air.spawn(async move {
             let _pass = gate.enter().await?;
+            left.store(true, Ordering::SeqCst);
             let assignments = manifest.assignments();
             let entries: Vec<&Assignment> = places.iter().map(|&at| &assignments[at]).collect();
             Some(client.modify_passwords(&entries, &gate).await)
         });
-        self.batch_of.insert(task.id(), batch);
+        self.lanes.insert(task.id(), Lane { now, then, is_out });
     }
 
     /// Lets nothing new out: neither batches that wait nor repetitions.
@@ -192,14 +207,13 @@ impl Flight<'_> {
         self.gate.close();
     }
 
-    /// Reads an answer, hands it to the journal, and decides whether to go on.
+    /// Reads an answer, hands it to the journal, and decides how to go on.
     fn land(&mut self, landed: Result<(Id, Option<Answered>), JoinError>) {
         let (id, answered) = match landed {
             Ok((id, Some(answered))) => (id, answered),
             // It was still waiting for its turn: nothing left this machine.
             Ok((id, None)) => {
-                self.batch_of.remove(&id);
-                self.sent.requests -= 1;
+                self.lanes.remove(&id);
                 return;
             }
             // A task that ended early may have sent: its entries are in doubt.
@@ -209,50 +223,72 @@ impl Flight<'_> {
                 (error.id(), Answered { reply, notes })
             }
         };
-        let Some(batch) = self.batch_of.remove(&id) else {
+        let Some(mut lane) = self.lanes.remove(&id) else {
             return;
         };
+        self.sent.requests += 1;
         let notes = answered.notes.iter().map(ToString::to_string);
         self.sent.findings.extend(notes);
-        self.consider_stopping(&answered.reply);
-        let keys = self.keys_of(batch);
-        let matched = outcome::match_results(&keys, &answered.reply);
-        self.sent
-            .findings
-            .extend(matched.findings.iter().map(ToString::to_string));
-        self.settle(keys.into_iter().zip(matched.outcomes));
+        let keys = self.keys_of(&lane.now);
+        let halves = batch::halve(&keys).filter(|_| answered.reply.may_be_split());
+        if let Some((first, second)) = halves {
+            // Something in it spoils the request for all: look for it in halves.
+            self.lost_in_a_row = 0;
+            let pick = |half: Vec<usize>| half.into_iter().map(|at| lane.now[at]).collect();
+            lane.then.push(pick(second));
+            lane.then.push(pick(first));
+        } else {
+            let matched = outcome::match_results(&keys, &answered.reply);
+            let findings = matched.findings.iter().map(ToString::to_string);
+            self.sent.findings.extend(findings);
+            self.consider_stopping(&answered.reply, &matched.outcomes);
+            self.settle(keys.into_iter().zip(matched.outcomes));
+        }
+        if self.sent.stopped.is_none()
+            && let Some(next) = lane.then.pop()
+        {
+            self.launch(next, lane.then);
+        }
     }
 
     /// Whether this reply means that nothing new may be sent.
-    fn consider_stopping(&mut self, reply: &Reply) {
+    fn consider_stopping(&mut self, reply: &Reply, outcomes: &[Outcome]) {
         if let Some(refusal) = reply.login_refusal() {
             self.stop(NotSent::LoginRefused(refusal.code.clone()));
         }
-        let why = match reply {
-            Reply::Lost(_) => NotSent::TooManyLost,
-            Reply::NoConnection => NotSent::NoConnection,
-            // Any other reply proves that the way to the service is open.
-            Reply::PerEntry { .. }
-            | Reply::Refused(_)
-            | Reply::TurnedAway(_)
-            | Reply::LoginRefused(_)
-            | Reply::AfterLoss(_) => {
-                self.lost_in_a_row = 0;
-                return;
-            }
+        let is_unknown = |outcome: &Outcome| {
+            matches!(
+                outcome,
+                Outcome::InDoubt(_) | Outcome::NotSent(NotSent::NoConnection)
+            )
         };
+        if !outcomes.iter().all(is_unknown) {
+            self.lost_in_a_row = 0;
+            return;
+        }
         self.lost_in_a_row += 1;
         if self.lost_in_a_row >= MAX_LOST_IN_A_ROW {
-            self.stop(why);
+            self.stop(match reply {
+                Reply::NoConnection => NotSent::NoConnection,
+                _ => NotSent::TooManyLost,
+            });
         }
     }
 
-    /// Gives up on everything in the air: it may have been acted on or not.
+    /// Gives up on everything in the air: it may have been acted on or not. What
+    /// has been answered by now is read first, and what never left is not in doubt.
     fn abandon(&mut self) {
+        while let Some(landed) = self.in_air.try_join_next_with_id() {
+            self.land(landed);
+        }
         self.in_air.abort_all();
-        for batch in std::mem::take(&mut self.batch_of).into_values() {
+        for lane in std::mem::take(&mut self.lanes).into_values() {
+            if !lane.is_out.load(Ordering::SeqCst) {
+                continue;
+            }
+            self.sent.requests += 1;
             let doubts = self
-                .keys_of(batch)
+                .keys_of(&lane.now)
                 .into_iter()
                 .map(|key| (key, Outcome::InDoubt(Doubt::Interrupted)));
             self.settle(doubts);
@@ -276,12 +312,10 @@ impl Flight<'_> {
         }
     }
 
-    fn keys_of(&self, batch: usize) -> Vec<EntryKey> {
+    fn keys_of(&self, places: &[usize]) -> Vec<EntryKey> {
         let assignments = self.manifest.assignments();
-        self.batches[batch]
-            .iter()
-            .map(|&at| assignments[at].key.clone())
-            .collect()
+        let keys = places.iter().map(|&at| &assignments[at].key);
+        keys.cloned().collect()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::ops::OpError;
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
 use crate::store::format::{FormatError, Unverified};
-use crate::store::{Keys, Known, LockGuard, LockInfo, StoreError, Version};
+use crate::store::{Keys, LockGuard, LockInfo, StoreError, Version};
 
 /// Who changes the state, and with what.
 pub struct Hand<'a> {
@@ -194,25 +194,35 @@ pub fn adopt(
 
 /// Starts the state anew with every entry of the manifest in doubt, so that all
 /// are sent again. This is the way out for a state or journal that was changed
-/// outside drspass or is damaged; what was there is kept as the backup.
-/// Fails if a newer version wrote it, or it belongs to another scope.
+/// outside drspass or is damaged; what was there is kept beside it.
+/// Fails if a newer version wrote it, another key made it, or it knows a newer
+/// manifest: distrust opens none of the gates that the state guards.
 pub fn distrust(hand: &Hand<'_>) -> Result<Changed, OpError> {
     let desk = Desk::open(hand)?;
     let store = &desk.root.store;
-    match store.read_unverified() {
-        Ok(Some(claimed)) if claimed.scope != desk.opened.sealed.scope => {
-            return Err(OpError::other_scope(
-                claimed.scope,
-                &desk.opened.sealed.scope,
-            ));
-        }
-        Ok(_) | Err(StoreError::Invalid { .. }) => {}
+    let sealed = &desk.opened.sealed;
+    let claimed = match store.read_unverified() {
+        Ok(claimed) => claimed,
+        Err(StoreError::Invalid { .. }) => None,
         Err(error) => return Err(error.into()),
+    };
+    let known_revision = claimed.as_ref().map_or(0, |state| state.revision);
+    if let Some(state) = claimed.filter(|state| state.key_id != desk.keys.id) {
+        return Err(OpError::NewKey {
+            state: state.key_id,
+            manifest: desk.keys.id.clone(),
+        });
+    }
+    if sealed.revision < known_revision && !hand.guards.allow_rollback {
+        return Err(OpError::Rollback {
+            manifest: sealed.revision,
+            applied: known_revision,
+        });
     }
     let version = store.version()?;
     // A new lineage, so that no saved plan and no journal of the old one fits.
     let mut state = desk.new_state(Lineage::new((hand.unique)()));
-    state.revision = desk.opened.sealed.revision;
+    state.revision = sealed.revision;
     let prints = desk.fingerprinter();
     let assignments = desk.opened.manifest.assignments();
     let wanted = assignments.iter().map(|assignment| {
@@ -223,11 +233,14 @@ pub fn distrust(hand: &Hand<'_>) -> Result<Changed, OpError> {
     });
     state.begin(wanted, hand.now, &PlanId::new((hand.unique)()));
     let entries = state.entries.keys().cloned().collect();
+    if store.has_journal() {
+        store.set_aside_journal(&desk.guard)?;
+    }
     desk.save(state, &version, entries)
 }
 
-/// Makes a recovery file the state. It must be what the state would have become:
-/// of the same lineage, and the next serial.
+/// Makes a recovery file the state. It must be of the same lineage and newer than
+/// the state that it replaces.
 /// Fails if the file is not authentic, or the state went on without it.
 pub fn recover(hand: &Hand<'_>, file: &Path) -> Result<Changed, OpError> {
     let desk = Desk::open(hand)?;
@@ -251,22 +264,24 @@ pub fn recover(hand: &Hand<'_>, file: &Path) -> Result<Changed, OpError> {
             &desk.opened.sealed.scope,
         ));
     }
-    let snapshot = store.read(&desk.keys)?;
-    let follows = match &snapshot.known {
-        Known::Absent => true,
-        Known::Ours(state) => {
-            state.lineage == recovered.lineage && state.serial + 1 == recovered.serial
-        }
-        Known::OtherKey { .. } => false,
-    };
+    // The journal beside the state is part of what the file holds already, so it
+    // is not asked; the state may even have been put back to an older one.
+    let version = store.version()?;
+    let current = store.read_unverified()?;
+    let follows = current
+        .as_ref()
+        .is_none_or(|state| state.lineage == recovered.lineage && state.serial < recovered.serial);
     if !follows {
         return Err(OpError::Unfit {
             what: format!("{} does not follow the state beside it", file.display()),
             help: "Nothing was changed. The state went on without it; run 'drspass plan' and apply what it lists.",
         });
     }
+    if let Some(current) = &current {
+        recovered.take_doubts(current);
+    }
     // A commit raises the serial, and the recovered one is the next already.
     recovered.serial = recovered.serial.saturating_sub(1);
     let entries = recovered.entries.keys().cloned().collect();
-    desk.save(recovered, &snapshot.version, entries)
+    desk.save(recovered, &version, entries)
 }

@@ -14,7 +14,7 @@ use crate::core::address::{self, Subject};
 use crate::core::job::EntryKey;
 use crate::core::report::{LedgerEntry, LedgerReport};
 use crate::core::state::State;
-use crate::store::{Keys, LockStatus};
+use crate::store::{Keys, Leftover, LockStatus};
 
 /// What the state file claims. It was read without a key, so nothing is proved.
 pub struct Claimed {
@@ -50,7 +50,7 @@ pub fn show(
     let opened = root.open(unlock, guards)?;
     let keys = Keys::from(&opened.sealed.fingerprint_key);
     let snapshot = root.store.read(&keys)?;
-    let from_journal = snapshot.from_journal;
+    let from_journal = snapshot.leftover == Leftover::Unfolded;
     let comparable = comparable(&opened, snapshot, guards)?;
     if let Some(error) = new_key_error(&comparable, &keys.id) {
         return Err(error);
