@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 /// The first bytes of a binary age file, of any version.
 const BINARY_START: &[u8] = b"age-encryption.org/";
 const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+const ARMOR_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
 
 /// An envelope that cannot be opened or made.
 #[derive(Debug, Error, Diagnostic)]
@@ -256,6 +257,17 @@ pub fn check_header(file: &[u8]) -> Result<(), AgeError> {
     let decryptor = Decryptor::new_buffered(ArmoredReader::new(file)).map_err(explain)?;
     if decryptor.is_scrypt() {
         return Err(AgeError::PassphraseFile);
+    }
+    if file.starts_with(BINARY_START) {
+        return Ok(());
+    }
+    // Armor tells its end, so a cut file and plain text behind it can be seen.
+    io::copy(&mut ArmoredReader::new(file), &mut io::sink())
+        .map_err(|_| damaged("its armor is cut or malformed, or something follows it"))?;
+    let ends = file.trim_ascii_end().ends_with(ARMOR_END);
+    let begins = file.windows(ARMOR_BEGIN.len());
+    if !ends || begins.filter(|part| *part == ARMOR_BEGIN).count() != 1 {
+        return Err(damaged("its armor is not one whole block"));
     }
     Ok(())
 }

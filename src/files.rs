@@ -37,6 +37,15 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
         .custom_flags(no_follow())
         .open(path)
         .map_err(name_link)
+        .and_then(regular)
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
 }
 
 /// The largest file of ours: a state of a million entries has 300 MB.
@@ -58,16 +67,12 @@ pub(crate) fn read_unlinked_limited(path: &Path, limit: u64) -> io::Result<Vec<u
 /// Opens a file of ours for reading.
 /// Fails if it is a link or no regular file.
 pub(crate) fn open_unlinked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
+    OpenOptions::new()
         .read(true)
         .custom_flags(no_follow())
         .open(path)
-        .map_err(name_link)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is no regular file"))
-    }
+        .map_err(name_link)
+        .and_then(regular)
 }
 
 fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {

@@ -10,6 +10,7 @@ use jiff::{Timestamp, TimestampRound, Unit};
 use zeroize::Zeroizing;
 
 use crate::core::fingerprint::Salt;
+use crate::ops::apply::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
 
@@ -153,6 +154,22 @@ pub(super) fn lock_info(command: &str) -> LockInfo {
         host: host(),
         command: command.to_owned(),
         since: now(),
+    }
+}
+
+/// What a closed terminal means: nothing, where whoever started this process had
+/// the signal ignored. Linux tells that in a mask whose first bit is SIGHUP.
+pub(super) fn hang_up() -> HangUp {
+    let ignored = std::fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1);
+    if ignored {
+        HangUp::Ignored
+    } else {
+        HangUp::Ends
     }
 }
 

@@ -146,8 +146,11 @@ fn not_parsed(error: &clap::Error, env: &Env) -> u8 {
     let shell = Shell::new(super::args::When::Auto, env);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            shell.result(&error.to_string());
-            exit::DONE
+            if shell.result(&error.to_string()) {
+                exit::DONE
+            } else {
+                exit::FAILED
+            }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             shell.message(&error.to_string());

@@ -105,6 +105,8 @@ pub enum NotSent {
     Interrupted,
     /// Too many answers in a row were lost, so nothing new was sent.
     TooManyLost,
+    /// The service kept asking to come again later, so nothing new was sent.
+    Busy,
     /// The journal could not be written, so nothing new was sent.
     JournalFailed,
 }

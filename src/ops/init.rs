@@ -164,6 +164,8 @@ fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<P
         format!("/{state}.lock"),
         format!("/{state}.backup"),
         format!("/{state}.tmp"),
+        format!("/{state}.backup.tmp"),
+        format!("/{state}.journal.backup"),
         format!("/{state}.recovery-*"),
         // The name that the messages suggest for a decrypted copy.
         "/plain.yaml".to_owned(),

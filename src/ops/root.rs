@@ -177,11 +177,19 @@ impl Root {
     /// Fails if it leads elsewhere.
     pub fn check_manifest_link(&self) -> Result<(), OpError> {
         let path = self.manifest_path();
-        let is_link = path
+        if path
             .symlink_metadata()
-            .is_ok_and(|found| found.is_symlink());
-        match std::fs::canonicalize(&path) {
-            Ok(target) if is_link => inside(&self.folder, &target).map(|_| ()),
+            .is_ok_and(|found| found.is_symlink())
+            && let Ok(target) = std::fs::canonicalize(&path)
+        {
+            inside(&self.folder, &target)?;
+        }
+        // Anything but a file, such as a pipe, could be waited for without end.
+        match path.metadata() {
+            Ok(found) if !found.is_file() => Err(OpError::Read {
+                path: self.manifest_name().to_owned(),
+                source: std::io::Error::other("it is no regular file"),
+            }),
             _ => Ok(()),
         }
     }

@@ -1,9 +1,11 @@
 //! The state as a file of this machine, with its siblings: `.lock`, `.journal`,
 //! `.backup`, and `.tmp` while it is being replaced.
 //!
-//! The lock is an advisory lock of the operating system on a file that is never
-//! renamed or removed, so a left-over file is no lock and a dead process holds
-//! none. Network file systems may not keep that promise.
+//! The lock is an advisory lock of the operating system on a file that drspass
+//! never renames or removes, so a left-over file is no lock and a dead process
+//! holds none. Somebody else may remove the file (`git clean` does), so the folder
+//! is locked as well, where that is possible. Network file systems may not keep
+//! the promise.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -36,6 +38,8 @@ pub struct LocalStore {
 #[derive(Debug)]
 pub struct LockGuard {
     file: File,
+    /// Held for its lock alone.
+    _folder: Option<File>,
 }
 
 impl Drop for LockGuard {
@@ -194,47 +198,56 @@ impl LocalStore {
         };
         let mut file = files::open_private(&path).map_err(cannot)?;
         testpoint::may_fail("lock").map_err(cannot)?;
-        let mut attempts = 1;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if attempts < LOCK_ATTEMPTS => {
-                    attempts += 1;
-                    std::thread::sleep(PAUSE);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(StoreError::Locked {
-                        path,
-                        holder: holder(&mut file)
-                            .as_ref()
-                            .map_or_else(|| "somebody unknown".to_owned(), LockInfo::to_string),
-                    });
-                }
-                Err(TryLockError::Error(source)) => return Err(cannot(source)),
-            }
+        let locked = |holder: Option<LockInfo>| StoreError::Locked {
+            path: path.clone(),
+            holder: holder.map_or_else(|| "somebody unknown".to_owned(), |h| h.to_string()),
+        };
+        if !try_often(&file).map_err(cannot)? {
+            return Err(locked(holder(&mut file)));
         }
+        let folder = File::open(files::folder_of(&self.path)).map_err(cannot)?;
+        // A file system that cannot lock a folder still locks the file.
+        let folder = match try_often(&folder) {
+            Ok(true) => Some(folder),
+            Ok(false) => return Err(locked(None)),
+            Err(_) => None,
+        };
         // A lock that says nothing still locks, so failing to write is no error.
         let text = serde_json::to_string(info).unwrap_or_default();
         let _ = file
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()));
-        Ok(LockGuard { file })
+        Ok(LockGuard {
+            file,
+            _folder: folder,
+        })
     }
 
     pub(super) fn lock_status(&self) -> Result<LockStatus, StoreError> {
         let path = self.sibling(".lock");
         let mut file = match files::open_unlinked(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockStatus::Free),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(self.folder_status());
+            }
             Err(source) => return Err(StoreError::CannotLock { path, source }),
         };
         // A shared lock is refused only while somebody works, and two who look
         // do not take each other for one.
         match file.try_lock_shared() {
-            Ok(()) => Ok(LockStatus::Free),
+            Ok(()) => Ok(self.folder_status()),
             Err(TryLockError::WouldBlock) => Ok(LockStatus::Held(holder(&mut file))),
             Err(TryLockError::Error(source)) => Err(StoreError::CannotLock { path, source }),
+        }
+    }
+
+    /// Whether somebody holds the lock whose file is gone.
+    fn folder_status(&self) -> LockStatus {
+        let folder = File::open(files::folder_of(&self.path));
+        match folder.map(|folder| folder.try_lock_shared()) {
+            Ok(Err(TryLockError::WouldBlock)) => LockStatus::Held(None),
+            _ => LockStatus::Free,
         }
     }
 
@@ -371,6 +384,19 @@ fn version_of(bytes: Option<&[u8]>) -> Version {
         let end = bytes.len().saturating_sub(VERSION_BYTES);
         (bytes.len() as u64, bytes[end..].to_vec())
     }))
+}
+
+/// Asks for a lock for a short while. Fails if it cannot be asked for.
+fn try_often(file: &File) -> io::Result<bool> {
+    for attempt in 1..=LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if attempt == LOCK_ATTEMPTS => {}
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 /// Who wrote into the lock file; nothing if that cannot be read.

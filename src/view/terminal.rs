@@ -276,6 +276,7 @@ pub(super) fn not_sent_words(why: &NotSent) -> String {
         }
         NotSent::NoConnection => "no connection to the service".to_owned(),
         NotSent::Interrupted => "the run was stopped".to_owned(),
+        NotSent::Busy => "the service kept asking to come again later".to_owned(),
         NotSent::TooManyLost => "too many answers were lost in a row".to_owned(),
         NotSent::JournalFailed => "the journal could not be written".to_owned(),
     }

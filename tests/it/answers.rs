@@ -268,13 +268,56 @@ fn results_inside_400_count_entry_by_entry() {
 }
 
 #[test]
-fn a_whole_request_refused_as_invalid_refuses_its_entries() {
-    let lab = lab();
-    apply_with(&lab, status(400, "DRS.M00201", []))
-        .exits(1)
+fn a_request_refused_as_a_whole_is_split_until_the_bad_entry_stands_alone() {
+    let mut lab = Lab::with_config(drspass::sim::Config {
+        accept_any_job: true,
+        ..drspass::sim::Config::default()
+    });
+    let jobs: Vec<String> = (0..10)
+        .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
+        .collect();
+    let entries: Vec<(&str, &str, &str)> = jobs
+        .iter()
+        .map(|job| (job.as_str(), "source", "canary-x"))
+        .collect();
+    lab.passwords(&entries);
+    lab.sim.inject(Fault::on(
+        drspass::sim::When::Entry {
+            job: jobs[6].clone(),
+            endpoint: Endpoint::Source,
+        },
+        status(400, "DRS.M00201", []),
+    ));
+    lab.apply(&[])
+        .exits(3)
+        .says("9 applied, 1 refused")
         .says("DRS.M00201");
-    assert_eq!(marks(&lab), "!!!");
-    converges(&lab);
+    // 2 log2(10) + 1 further requests at the most.
+    assert!(lab.sent().len() <= 1 + 7, "{} requests", lab.sent().len());
+    for job in &jobs {
+        assert_eq!(lab.sim.holds(job, "source", "canary-x"), *job != jobs[6]);
+    }
+    assert!(
+        lab.plan()
+            .contains("1 to set, 0 to change, 0 to send again; 9 in sync")
+    );
+}
+
+#[test]
+fn both_endpoints_of_a_job_travel_together_until_the_last_split() {
+    let lab = lab();
+    lab.sim.inject(Fault::on(
+        drspass::sim::When::Entry {
+            job: J1.to_owned(),
+            endpoint: Endpoint::Source,
+        },
+        status(400, "DRS.M00201", []),
+    ));
+    lab.apply(&[]).exits(3).says("2 applied, 1 refused");
+    let sent = lab.sent();
+    let sizes: Vec<usize> = sent.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [3, 2, 1, 1, 1]);
+    assert!(sent[1].iter().all(|(job, _)| job == J1));
 }
 
 #[test]
@@ -286,7 +329,6 @@ fn a_refused_login_stops_everything_and_marks_nothing() {
         (403, "DRS.M00102"),
     ] {
         let lab = lab();
-        lab.configure("");
         apply_with(&lab, status(http, code, []))
             .exits(1)
             .says("the login was refused")
@@ -363,6 +405,69 @@ fn three_lost_answers_in_a_row_stop_the_run() {
         .says("3 in doubt; 6 in all.")
         .says("too many answers were lost in a row");
     assert_eq!(lab.sent().len(), 3);
+}
+
+#[test]
+fn three_batches_in_doubt_in_a_row_stop_the_run_whatever_the_doubt() {
+    for kind in [
+        FaultKind::DropResults(Which {
+            job: None,
+            endpoint: Some(Endpoint::Source),
+        }),
+        FaultKind::ForeignResults { id: J9.to_owned() },
+        FaultKind::NotJson,
+    ] {
+        let mut lab = Lab::with_config(drspass::sim::Config {
+            accept_any_job: true,
+            ..drspass::sim::Config::default()
+        });
+        lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+        let jobs: Vec<String> = (0..6)
+            .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
+            .collect();
+        let entries: Vec<(&str, &str, &str)> = jobs
+            .iter()
+            .map(|job| (job.as_str(), "source", "canary-x"))
+            .collect();
+        lab.passwords(&entries);
+        lab.sim.inject(Fault::always(kind));
+        lab.apply(&[]).exits(4).says("3 not sent, 3 in doubt");
+        assert_eq!(lab.sent().len(), 3);
+    }
+}
+
+#[test]
+fn a_wrong_password_is_held_even_when_an_attempt_was_lost_or_cut_off() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-wrong")]);
+    // The answer to the first sending is lost, the repetition is refused.
+    lab.sim.inject(Fault::next(FaultKind::CloseBefore));
+    lab.sim.inject(Fault::nth(
+        2,
+        FaultKind::RejectEntry(drspass::sim::Rejection {
+            job: J1.to_owned(),
+            endpoint: Endpoint::Source,
+            code: "DRS.KE0002".to_owned(),
+            message: String::new(),
+            message_key: drspass::sim::MessageKey::ErrorMsg,
+        }),
+    ));
+    lab.apply(&[]).exits(1).says("DRS.KE0002");
+    lab.apply(&[]).exits(1).says("1 blocked");
+    assert_eq!(lab.sent().len(), 2);
+    // Asked for once more and killed before it was sent: still held.
+    let reached = lab.path("reached");
+    let mut command = lab.command(&["apply", "--auto-approve", "--resend", J1]);
+    command.env(
+        "DRSPASS_TEST_STOP_AT",
+        format!("apply.before_first_send:1:{}", reached.display()),
+    );
+    let mut child = command.spawn().unwrap();
+    crate::support::wait_until("the first send", || reached.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lab.apply(&[]).exits(1).says("1 blocked");
+    assert_eq!(lab.sent().len(), 2);
 }
 
 #[test]

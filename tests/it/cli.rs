@@ -174,6 +174,54 @@ fn nobody_reading_changes_nothing_about_an_apply() {
 }
 
 #[test]
+fn a_full_disk_behind_the_output_does_not_change_what_happened() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let mut command = lab.command(&["plan"]);
+    command.stdout(full());
+    lab.run_command(command).exits(1);
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.stdout(full());
+    let run = lab.run_command(command).exits(0);
+    assert!(
+        run.stderr.contains("Result: 1 applied"),
+        "the truth is told elsewhere"
+    );
+}
+
+#[test]
+fn a_run_that_shall_outlive_its_terminal_does() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let mut command = std::process::Command::new("nohup");
+    command
+        .arg(env!("CARGO_BIN_EXE_drspass"))
+        .args(["apply", "--auto-approve"])
+        .current_dir(lab.dir.path())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("DRSPASS_IDENTITY", "key.txt")
+        .env("OS_TOKEN", crate::support::TOKEN)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    assert!(lab.sim.wait_for_put(1, std::time::Duration::from_secs(60)));
+    send_signal(child.id(), rustix::process::Signal::HUP);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    lab.sim.release();
+    lab.wait(child).exits(0);
+}
+
+#[test]
 fn output_has_no_colour_in_a_pipe_unless_asked_for() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
@@ -184,6 +232,9 @@ fn output_has_no_colour_in_a_pipe_unless_asked_for() {
             .contains('\u{1b}')
     );
     assert!(!lab.run(&["-vvv", "plan"]).all().contains('\u{1b}'));
+    lab.run(&["-vvv", "--color", "always", "apply", "--auto-approve"])
+        .exits(0)
+        .says("batch-modify-pwd");
 }
 
 #[test]
@@ -220,6 +271,7 @@ fn init_makes_a_root_folder_once() {
         lab.read("eu/.gitattributes")
             .contains("/passwords.yaml.age -text")
     );
+    assert!(lab.read("eu/.gitignore").contains("/key.txt\n"));
     lab.run(&["-C", "eu", "validate"]).exits(0);
     lab.run(&["-C", "eu", "show"])
         .exits(0)
@@ -242,29 +294,13 @@ fn init_makes_a_root_folder_once() {
         .exits(0);
     // Nothing is written where something is missing.
     std::fs::create_dir(lab.path("none")).unwrap();
-    lab.run(&["-C", "none", "init", "--region", "eu-de"])
-        .exits(1);
-    lab.run(&[
-        "-C",
-        "none",
-        "init",
-        "--region",
-        "eu-dee",
-        "--project-id",
-        "p",
-    ])
-    .exits(1)
-    .says("its region is not a known one");
-    lab.run(&[
-        "-C",
-        "none",
-        "init",
-        "--region",
-        "eu-de",
-        "--project-id",
-        "p",
-    ])
-    .exits(1);
+    for (region, project) in [("eu-de", None), ("eu-dee", Some("p")), ("eu-de", Some("p"))] {
+        let mut args = vec!["-C", "none", "init", "--region", region];
+        args.extend(project.into_iter().flat_map(|p| ["--project-id", p]));
+        let mut command = lab.command(&args);
+        command.env_remove("DRSPASS_IDENTITY");
+        lab.run_command(command).exits(1);
+    }
     assert_eq!(std::fs::read_dir(lab.path("none")).unwrap().count(), 0);
 }
 

@@ -45,6 +45,7 @@ fn a_disk_that_is_full_before_the_first_send_sends_nothing() {
         if place == "replace" {
             assert_eq!(lab.read("drspass.state.json"), state);
         }
+        assert!(!lab.plan().contains("  ? "), "nothing is in doubt");
         assert!(!lab.exists("drspass.state.json.tmp"));
         lab.apply(&[]).exits(0);
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);

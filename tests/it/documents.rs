@@ -340,6 +340,18 @@ fn an_encrypted_file_is_not_sealed_twice_and_plain_text_is_not_taken_for_sealed(
     command.env_remove("DRSPASS_IDENTITY");
     std::fs::copy(lab.path("copy.age"), lab.path("passwords.yaml.age")).unwrap();
     lab.run_command(command).exits(0);
+    // The check that needs no key sees what was cut or appended.
+    let whole = lab.read("passwords.yaml.age");
+    for damaged in [
+        format!("{whole}jobs: {{}}\n"),
+        format!("{whole}{whole}"),
+        whole[..whole.len() / 2].to_owned(),
+    ] {
+        lab.write("passwords.yaml.age", damaged);
+        lab.run(&["validate", "--require-encrypted"])
+            .exits(1)
+            .says("damaged");
+    }
 }
 
 #[test]

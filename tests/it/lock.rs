@@ -72,3 +72,24 @@ fn a_lock_or_state_that_is_a_link_is_not_followed() {
     assert_eq!(lab.read("precious"), "precious");
     assert_eq!(lab.sent().len(), 0);
 }
+
+#[test]
+fn a_lock_file_that_vanishes_does_not_let_a_second_apply_in() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let first = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+    std::fs::remove_file(lab.path("drspass.state.json.lock")).unwrap();
+    lab.run(&["lock", "show"])
+        .exits(0)
+        .says("is held by somebody unknown");
+    lab.apply(&[]).exits(6);
+    lab.run(&["lock", "show"])
+        .exits(0)
+        .says("is held by somebody unknown");
+    lab.sim.release();
+    lab.wait(first).exits(0);
+    assert_eq!(lab.sent().len(), 1);
+}

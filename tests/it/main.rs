@@ -18,6 +18,8 @@ mod ledger;
 mod lock;
 /// Plan, apply, rerun: the loop.
 mod looped;
+/// Links, pipes and made-up files.
+mod planted;
 /// What sealing promises to refuse, before any connection.
 mod sealing;
 /// SIGKILL at each step of an apply.

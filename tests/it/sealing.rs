@@ -3,8 +3,6 @@
 
 use std::net::TcpListener;
 
-use drspass::sim::Config;
-
 use crate::support::{J1, Lab};
 
 /// An applied root folder, with a change of the password still to be applied.
@@ -34,6 +32,26 @@ fn refused(lab: &Lab, listener: &TcpListener, more: &[&str], code: i32, text: &s
         listener.accept().is_err(),
         "the second listener saw a connection"
     );
+}
+
+/// Puts a manifest with a key of its own in place, made as anybody can who knows
+/// drspass.yaml.
+fn forge(lab: &Lab, password: &str) {
+    let folder = lab.path("forge");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(lab.path("drspass.yaml"), folder.join("drspass.yaml")).unwrap();
+    std::fs::write(
+        folder.join("plain.yaml"),
+        format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: '{password}' }}\n"),
+    )
+    .unwrap();
+    lab.run(&["-C", "forge", "encrypt", "plain.yaml"]).exits(0);
+    std::fs::copy(
+        folder.join("passwords.yaml.age"),
+        lab.path("passwords.yaml.age"),
+    )
+    .unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 fn listener() -> (TcpListener, String) {
@@ -113,11 +131,7 @@ fn a_manifest_forged_with_another_key_is_refused() {
 
     // A writer knows the recipients and the target, but not the key: he makes
     // a manifest of his own for the same target.
-    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
-    lab.manifest(&format!(
-        "  {J1}:\n    source: {{ password: 'canary-forged' }}\n"
-    ))
-    .exits(0);
+    forge(&lab, "canary-forged");
     refused(
         &lab,
         &listener,
@@ -142,14 +156,13 @@ fn a_manifest_forged_with_another_key_is_refused() {
 
 #[test]
 fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
-    let mut lab = lab();
+    let lab = lab();
     lab.apply(&[]).exits(0);
-    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
-    lab.passwords(&[(J1, "source", "canary-2")]);
-    let serial = lab.state()["body"]["serial"].as_u64().unwrap();
+    forge(&lab, "canary-2");
+    let lineage = lab.state()["body"]["lineage"].clone();
     lab.apply(&["--accept-new-key"]).exits(0);
     assert_eq!(lab.sent().len(), 3);
-    assert!(lab.state()["body"]["serial"].as_u64().unwrap() > serial);
+    assert_ne!(lab.state()["body"]["lineage"], lineage);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
@@ -262,22 +275,24 @@ fn a_damaged_or_newer_state_is_refused_and_never_written_over() {
 #[test]
 fn a_state_of_another_project_is_refused() {
     let lab = lab();
-    let (listener, _) = listener();
-    let other = Lab::with_config(Config {
-        project_id: "ffffba152d480d55b2f5dc0069e7ddef".to_owned(),
-        ..Config::default()
-    });
+    // The same manifest moved to another project, by a reader who has the key.
+    let plain = lab.run(&["decrypt"]).exits(0).stdout;
+    let other = "ffffba152d480d55b2f5dc0069e7ddef";
+    let moved = |text: &str| text.replace(lab.sim.project_id(), other);
+    std::fs::create_dir(lab.path("moved")).unwrap();
+    lab.write("moved/drspass.yaml", moved(&lab.read("drspass.yaml")));
+    lab.write("moved/plain.yaml", moved(&plain));
+    lab.run(&["-C", "moved", "encrypt", "plain.yaml"]).exits(0);
     std::fs::copy(
         lab.path("drspass.state.json"),
-        other.path("drspass.state.json"),
+        lab.path("moved/drspass.state.json"),
     )
     .unwrap();
-    // Another root has another key, so its state is told by that first.
-    let state = lab.read("drspass.state.json");
-    assert!(state.contains(lab.sim.project_id()));
-    other.apply(&[]).exits(1);
-    assert!(listener.set_nonblocking(true).is_ok() && listener.accept().is_err());
-    assert_eq!(other.sim.connections(), 0);
+    let connections = lab.sim.connections();
+    lab.run(&["-C", "moved", "-i", "../key.txt", "apply", "--auto-approve"])
+        .exits(1)
+        .says("the state belongs to project");
+    assert_eq!(lab.sim.connections(), connections);
 }
 
 #[test]
@@ -329,6 +344,133 @@ fn an_edited_or_foreign_journal_is_refused() {
     // And beside no state at all.
     std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
     refused(&lab, &listener, &[], 1, "does not belong to the state");
+}
+
+#[test]
+fn a_journal_of_another_run_from_the_same_state_is_refused() {
+    // Two copies of one root: the first run is killed after its value was
+    // confirmed, the second one before it sent anything.
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-a")]);
+    lab.apply(&[]).exits(0);
+    let base = lab.read("drspass.state.json");
+    let name = "drspass.state.json.journal";
+    lab.passwords(&[(J1, "source", "canary-b")]);
+    stopped_and_killed(&lab, "apply.before_fold");
+    let journal = lab.read(name);
+    lab.write("drspass.state.json", base);
+    std::fs::remove_file(lab.path(name)).unwrap();
+    lab.passwords(&[(J1, "source", "canary-c")]);
+    stopped_and_killed(&lab, "apply.before_first_send");
+    lab.write(name, journal);
+    let (listener, _) = listener();
+    refused(&lab, &listener, &[], 1, "does not belong to the state");
+    lab.run(&["plan"]).exits(1);
+    lab.run(&["state", "distrust"]).exits(0);
+    lab.apply(&[]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-c"));
+}
+
+fn stopped_and_killed(lab: &Lab, place: &str) {
+    let reached = lab.path("reached");
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env(
+        "DRSPASS_TEST_STOP_AT",
+        format!("{place}:1:{}", reached.display()),
+    );
+    let mut child = command.spawn().unwrap();
+    crate::support::wait_until(place, || reached.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_file(reached).unwrap();
+}
+
+#[test]
+fn a_refusal_for_another_key_leaves_the_journal_of_this_one_alone() {
+    let lab = lab();
+    stopped_and_killed(&lab, "apply.before_fold");
+    let manifest = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
+    let journal = lab.read("drspass.state.json.journal");
+    forge(&lab, "canary-forged");
+    lab.apply(&[])
+        .exits(1)
+        .says("the state was made with the key");
+    lab.run(&["state", "distrust"])
+        .exits(1)
+        .says("the state was made with the key");
+    assert_eq!(lab.read("drspass.state.json.journal"), journal);
+    lab.write("passwords.yaml.age", manifest);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(0)
+        .says("an apply was cut off");
+}
+
+#[test]
+fn distrust_does_not_open_the_way_for_an_older_manifest() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let old = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
+    lab.passwords(&[(J1, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    lab.write("passwords.yaml.age", &old);
+    let state = lab
+        .read("drspass.state.json")
+        .replace("\"sent\"", "\"adopted\"");
+    lab.write("drspass.state.json", state);
+    lab.run(&["state", "distrust"]).exits(1).says("revision");
+}
+
+#[test]
+fn a_manifest_that_is_gone_is_not_made_anew_unasked() {
+    let lab = lab();
+    let plain = format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-x' }}\n");
+    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.document(&plain).exits(1).says("the manifest is gone");
+    std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
+    lab.write("plain.yaml", &plain);
+    let mut command = lab.command(&["encrypt", "plain.yaml"]);
+    command.env("DRSPASS_EXPECT_KEY_ID", "0123456789abcdef0123456789abcdef");
+    lab.run_command(command)
+        .exits(1)
+        .says("the manifest is gone");
+    assert!(!lab.exists("passwords.yaml.age"));
+    lab.write("passwords.yaml.age", "something: else\n");
+    lab.run(&["encrypt", "plain.yaml"])
+        .exits(1)
+        .says("is not encrypted");
+    assert_eq!(lab.read("passwords.yaml.age"), "something: else\n");
+}
+
+#[test]
+fn init_never_replaces_a_manifest() {
+    let lab = lab();
+    let manifest = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
+    std::fs::remove_file(lab.path("drspass.yaml")).unwrap();
+    lab.run(&["init", "--region", "eu-de", "--project-id", "p"])
+        .exits(1)
+        .says("passwords.yaml.age exists already");
+    assert_eq!(
+        std::fs::read(lab.path("passwords.yaml.age")).unwrap(),
+        manifest
+    );
+    assert!(!lab.exists("drspass.yaml"));
+}
+
+#[test]
+fn plain_text_older_than_the_manifest_or_for_elsewhere_is_not_sealed() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let old = lab.run(&["decrypt"]).exits(0).stdout;
+    lab.passwords(&[(J1, "source", "canary-2")]);
+    lab.document(&old)
+        .exits(1)
+        .says("the plain text is of revision");
+    let new = lab.run(&["decrypt"]).exits(0).stdout;
+    let (endpoint, _) = lab.addresses();
+    lab.document(new.replace(&endpoint, "https://drs.example.com"))
+        .exits(1)
+        .says("the manifest is sealed for https://drs.example.com");
+    lab.document(&new).exits(0);
 }
 
 #[test]

@@ -191,6 +191,15 @@ fn a_second_kill_while_the_journal_is_taken_over_loses_nothing() {
 }
 
 #[test]
+fn two_kills_at_the_removal_of_a_journal_that_is_in_the_state_lose_nothing() {
+    let lab = lab();
+    for _ in 0..3 {
+        killed_at(&lab, BEFORE_JOURNAL_REMOVAL);
+    }
+    recovers(&lab, &ENTRIES.map(|(_, _, password)| password));
+}
+
+#[test]
 fn a_first_apply_that_is_killed_leaves_doubt_too() {
     let mut lab = Lab::new();
     lab.passwords(&ENTRIES);

@@ -58,6 +58,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         now: env::now,
         salt: env::salt,
         unique: env::unique,
+        hang_up: env::hang_up(),
         lock: env::lock_info("apply"),
         connect: &connect,
         progress: &mut progress,
@@ -91,7 +92,10 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
                 terminal::apply(&report, shell.result)
             };
             // What happened at the service outranks what became of this text.
-            shell.result(&text);
+            if !shell.result(&text) {
+                // The last line is the truth, so it is told somewhere.
+                shell.message(&text);
+            }
             code
         }
     })

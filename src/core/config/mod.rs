@@ -55,6 +55,11 @@ impl PathText {
         &self.0
     }
 
+    /// Its last part.
+    fn file_name(&self) -> &str {
+        self.0.rsplit(['/', '\\']).next().unwrap_or_default()
+    }
+
     /// The path for use with the file system.
     pub fn as_path(&self) -> &Path {
         Path::new(&self.0)

@@ -47,10 +47,15 @@ pub(super) fn config(yaml: &mut Reader<'_>) -> Read<Option<Config>> {
         let path = root.field(field.name);
         match field.name {
             "version" => yaml.version(field.value, &path)?,
-            "manifest" => manifest = file(yaml, field.value, &path)?,
+            "manifest" => {
+                const HELP: &str =
+                    "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
+                manifest = file(yaml, field.value, &path, value::path, HELP)?;
+            }
             "state" => {
                 state_at = Some(field.at);
-                state = file(yaml, field.value, &path)?;
+                const HELP: &str = "Write a path below the folder of this file that ends in .json, like drspass.state.json.";
+                state = file(yaml, field.value, &path, value::state_path, HELP)?;
             }
             "recipients" => list = recipients(yaml, field.value, &path)?,
             "target" => place = target(yaml, field.value, field.at, &path)?,
@@ -111,16 +116,20 @@ fn is_map<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<bo
     Ok(false)
 }
 
-fn file<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<Option<PathText>> {
-    const HELP: &str =
-        "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
+fn file<'t>(
+    yaml: &mut Reader<'t>,
+    node: Node<'t>,
+    path: &Path<'_>,
+    check: fn(&str) -> Result<PathText, &'static str>,
+    help: &'static str,
+) -> Read<Option<PathText>> {
     let Some(scalar) = yaml.text(node, path)? else {
         return Ok(None);
     };
-    match value::path(&scalar.text) {
+    match check(&scalar.text) {
         Ok(text) => Ok(Some(text)),
         Err(what) => {
-            yaml.error(path, Some(scalar.at), what, HELP)?;
+            yaml.error(path, Some(scalar.at), what, help)?;
             Ok(None)
         }
     }

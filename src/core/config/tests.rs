@@ -120,8 +120,17 @@ fn wrong_values_are_refused_with_their_place() {
         ),
         ("manifest:", "4:9 manifest: has no value"),
         (
-            "state: passwords.yaml.age",
-            "4:1 state: is the manifest's file",
+            "manifest: both.json\nstate: both.json",
+            "5:1 state: is the manifest's file",
+        ),
+        ("state: poetry", "4:8 state: is not a name for a state"),
+        (
+            "state: package.json",
+            "4:8 state: is not a name for a state",
+        ),
+        (
+            "state: .git/x.json",
+            "4:8 state: leads into the repository's own folder",
         ),
         (
             "credentials_from: [a]",
@@ -382,6 +391,7 @@ fn the_schema_agrees_with_the_reader() {
         "manifest: a/",
         "manifest: ..a",
         "state: .hidden",
+        "state: .hidden.json",
         "apply: {}",
         "apply: { batch_size: 0 }",
         "apply: { batch_size: 100 }",

@@ -44,9 +44,25 @@ pub(super) fn path(text: &str) -> Result<PathText, &'static str> {
     if parts().any(|part| part == "..") {
         return Err("leaves the folder of the configuration");
     }
+    if parts().any(|part| part.eq_ignore_ascii_case(".git")) {
+        return Err("leads into the repository's own folder");
+    }
     match parts().next_back() {
         None | Some("" | ".") => Err("does not name a file"),
         Some(_) => Ok(PathText(text.to_owned())),
+    }
+}
+
+/// As [`path`], for the state. Its siblings (`.lock`, `.backup` and others) are
+/// written without asking, so it must not share a name with something else: with
+/// `poetry` as the state, `poetry.lock` would be overwritten.
+pub(super) fn state_path(text: &str) -> Result<PathText, &'static str> {
+    let path = path(text)?;
+    let is_lock_owner = ["package.json", "composer.json"].contains(&path.file_name());
+    if path.file_name().ends_with(".json") && !is_lock_owner {
+        Ok(path)
+    } else {
+        Err("is not a name for a state")
     }
 }
 

@@ -31,6 +31,7 @@ use crate::store::{Keys, LockGuard, LockInfo, Version};
 use crate::testpoint;
 
 use record::Recorder;
+pub use send::HangUp;
 use send::{Sender, Sent};
 
 /// What an apply needs from outside.
@@ -41,6 +42,8 @@ pub struct Surroundings<'a> {
     pub salt: fn() -> Salt,
     /// A fresh unique text, for the lineage of a first state and the run's id.
     pub unique: fn() -> String,
+    /// What the end of the terminal means for this run.
+    pub hang_up: HangUp,
     /// Who takes the lock.
     pub lock: LockInfo,
     /// Logs in. Called after every check that needs no network, and before the
@@ -167,6 +170,7 @@ impl Run<'_> {
             batches,
             self.root.config.apply.parallelism,
             surroundings.now,
+            surroundings.hang_up,
         )
         .map_err(OpError::Runtime)?;
         let store = &self.root.store;

@@ -23,7 +23,7 @@ use crate::api::gate::Gate;
 use crate::core::batch;
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
-use crate::core::outcome::{self, Doubt, NotSent, Outcome, Reply};
+use crate::core::outcome::{self, Doubt, NotSent, Outcome, Refusal, RefusalKind, Reply};
 use crate::core::report::{Event, Signal};
 use crate::core::state::Settlement;
 use crate::store::journal::{Answer, Record};
@@ -34,6 +34,15 @@ const MAX_LOST_IN_A_ROW: usize = 3;
 
 /// How long answers in flight are waited for after a signal (design section 4).
 const GRACE: Duration = Duration::from_secs(5);
+
+/// What the end of the terminal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// It ends the run, like any request to end.
+    Ends,
+    /// The run was started so as to outlive it (`nohup`).
+    Ignored,
+}
 
 /// Sends the batches of one apply.
 pub(super) struct Sender {
@@ -71,12 +80,13 @@ impl Sender {
         batches: Vec<Vec<usize>>,
         parallelism: usize,
         now: fn() -> Timestamp,
+        hang_up: HangUp,
     ) -> io::Result<Self> {
         // One thread is enough: it waits for the network nearly all the time.
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _inside = runtime.enter();
-            Signals::listen()?
+            Signals::listen(hang_up)?
         };
         Ok(Self {
             runtime,
@@ -256,13 +266,18 @@ impl Flight<'_> {
         if let Some(refusal) = reply.login_refusal() {
             self.stop(NotSent::LoginRefused(refusal.code.clone()));
         }
-        let is_unknown = |outcome: &Outcome| {
+        let gets_nowhere = |outcome: &Outcome| {
             matches!(
                 outcome,
-                Outcome::InDoubt(_) | Outcome::NotSent(NotSent::NoConnection)
+                Outcome::InDoubt(_)
+                    | Outcome::NotSent(NotSent::NoConnection)
+                    | Outcome::Refused(Refusal {
+                        kind: RefusalKind::Busy,
+                        ..
+                    })
             )
         };
-        if !outcomes.iter().all(is_unknown) {
+        if !outcomes.iter().all(gets_nowhere) {
             self.lost_in_a_row = 0;
             return;
         }
@@ -270,6 +285,7 @@ impl Flight<'_> {
         if self.lost_in_a_row >= MAX_LOST_IN_A_ROW {
             self.stop(match reply {
                 Reply::NoConnection => NotSent::NoConnection,
+                Reply::TurnedAway(_) => NotSent::Busy,
                 _ => NotSent::TooManyLost,
             });
         }
@@ -330,24 +346,36 @@ async fn until(deadline: Option<Instant>) {
 struct Signals {
     interrupt: SignalStream,
     terminate: SignalStream,
-    hang_up: SignalStream,
+    hang_up: Option<SignalStream>,
 }
 
 impl Signals {
     /// Fails if the system refuses the handlers. Must be called inside a runtime.
-    fn listen() -> io::Result<Self> {
+    fn listen(hang_up: HangUp) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: match hang_up {
+                HangUp::Ends => Some(signal(SignalKind::hangup())?),
+                HangUp::Ignored => None,
+            },
         })
+    }
+
+    async fn hung_up(stream: &mut Option<SignalStream>) {
+        match stream {
+            Some(stream) => {
+                stream.recv().await;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.hang_up.recv() => Signal::Terminate,
+            () = Self::hung_up(&mut self.hang_up) => Signal::Terminate,
         }
     }
 }
