@@ -24,6 +24,8 @@ mod planted;
 mod sealing;
 /// SIGKILL at each step of an apply.
 mod slow_kill;
+/// Random sequences against a model of what the service holds.
+mod slow_model;
 /// A very large manifest.
 mod slow_scale;
 mod support;
