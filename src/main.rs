@@ -5,5 +5,6 @@ use std::process::ExitCode;
 use drspass::cli::{self, Env};
 
 fn main() -> ExitCode {
+    cli::hide_panic_messages();
     ExitCode::from(cli::run(std::env::args_os(), &Env::from_process()))
 }

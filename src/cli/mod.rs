@@ -5,10 +5,12 @@ pub mod args;
 mod cmd;
 pub mod env;
 pub mod exit;
+mod panic;
 mod render;
 mod run;
 mod shell;
 mod usage;
 
 pub use env::Env;
+pub use panic::hide_panic_messages;
 pub use run::run;

@@ -187,12 +187,13 @@ pub struct StateEntry {
     /// What the service holds, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
-    /// What may have been set or not.
+    /// What may have been set or not. Boxed, like the next one: few entries have
+    /// it, and there may be a hundred thousand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<Pending>,
+    pub pending: Option<Box<Pending>>,
     /// How the last attempt ended, if without success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_outcome: Option<LastOutcome>,
+    pub last_outcome: Option<Box<LastOutcome>>,
 }
 
 impl StateEntry {
@@ -264,7 +265,7 @@ impl Settlement {
 /// The pending marks that [`State::begin`] replaced, to put back those of
 /// entries that were not sent after all.
 #[derive(Debug, Default)]
-pub struct Replaced(BTreeMap<EntryKey, Option<Pending>>);
+pub struct Replaced(BTreeMap<EntryKey, Option<Box<Pending>>>);
 
 impl State {
     /// A state that knows nothing yet.
@@ -290,11 +291,11 @@ impl State {
     ) -> Replaced {
         let mut replaced = Replaced::default();
         for (key, prints) in wanted {
-            let mark = Pending {
+            let mark = Box::new(Pending {
                 wanted: prints,
                 since,
                 plan_id: plan_id.clone(),
-            };
+            });
             let entry = self.entries.entry(key.clone()).or_default();
             replaced.0.insert(key, entry.pending.replace(mark));
         }
@@ -330,24 +331,24 @@ impl State {
                 code,
                 request_id,
             } => {
-                entry.last_outcome = Some(LastOutcome {
+                entry.last_outcome = Some(Box::new(LastOutcome {
                     class: (*kind).into(),
                     code: code.clone(),
                     request_id: request_id.clone(),
                     attempted: pending.wanted,
                     attempts,
                     at,
-                });
+                }));
             }
             Settlement::InDoubt { why } => {
-                entry.last_outcome = Some(LastOutcome {
+                entry.last_outcome = Some(Box::new(LastOutcome {
                     class: FailureClass::InDoubt,
                     code: Token::from_static(why.as_str()),
                     request_id: None,
                     attempted: pending.wanted.clone(),
                     attempts,
                     at,
-                });
+                }));
                 entry.pending = Some(pending);
             }
         }

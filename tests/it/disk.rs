@@ -256,6 +256,27 @@ fn a_second_signal_stops_at_once_with_a_whole_state() {
 }
 
 #[test]
+fn a_panic_tells_its_place_and_nothing_else_and_leaves_doubt() {
+    for place in [
+        "apply.before_first_send",
+        "journal.before_append",
+        "apply.before_fold",
+    ] {
+        let lab = lab();
+        let mut command = lab.command(&["apply", "--auto-approve"]);
+        command.env("DRSPASS_TEST_STOP_AT", format!("{place}:1:panic"));
+        command.env("RUST_BACKTRACE", "full");
+        let run = lab.run_command(command);
+        assert_ne!(run.code, Some(0));
+        assert!(run.stderr.contains("testpoint.rs"), "{}", run.all());
+        assert!(!run.all().contains("canary"), "{}", run.all());
+        lab.run(&["plan", "--detailed-exitcode"]);
+        lab.apply(&[]).exits(0);
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    }
+}
+
+#[test]
 fn a_signal_to_end_is_143_when_everything_is_known() {
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
         let lab = lab();
