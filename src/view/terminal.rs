@@ -145,7 +145,7 @@ pub(super) fn note_words(note: &Note) -> String {
             never set; an apply needs --accept-new-key for that"
             .to_owned(),
         Note::NoState(path) => {
-            format!("there is no state at {path} yet, so every entry counts as never set")
+            format!("no state at {path} yet: every entry counts as never set")
         }
         Note::Unfinished => {
             "an apply was cut off; the answers it recorded are counted in".to_owned()
@@ -249,7 +249,7 @@ fn fate_words(fate: &Fate) -> (char, String) {
         Fate::Tried(Outcome::Refused(refusal)) => {
             let kind = match refusal.kind {
                 RefusalKind::WrongPassword => " (user or password wrong)",
-                RefusalKind::JobState => " (not in the job's present state)",
+                RefusalKind::JobState => " (wrong job state)",
                 RefusalKind::Busy => " (busy until the time was over)",
                 RefusalKind::Rejected => "",
             };
