@@ -15,9 +15,11 @@ use reqwest::header::{
     LOCATION, RETRY_AFTER,
 };
 use reqwest::{Certificate, Response, redirect};
-use url::{Host, Url};
+use url::Url;
 
+use crate::core::config::is_project_id;
 use crate::core::outcome::Reply;
+use crate::core::target::{BadUrl, is_loopback, service_url};
 
 use super::auth::Session;
 use super::error::ApiError;
@@ -119,17 +121,21 @@ impl Client {
     /// the CA file holds no certificate, or if the system's certificates or
     /// proxy settings cannot be used.
     pub fn new(options: Options, session: Session, ambient: Ambient) -> Result<Self, ApiError> {
-        let endpoint = Endpoint::parse(&options.endpoint)?;
+        let endpoint = service_url(&options.endpoint).map_err(|why| match why {
+            BadUrl::Insecure => ApiError::InsecureEndpoint,
+            _ => ApiError::Endpoint,
+        })?;
+        let is_loopback = is_loopback(&endpoint);
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("drspass/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .https_only(!endpoint.is_loopback)
+            .https_only(!is_loopback)
             .connect_timeout(options.connect_timeout.min(options.request_timeout / 2))
             .timeout(options.request_timeout)
             .pool_idle_timeout(MAX_IDLE);
-        if endpoint.is_loopback {
+        if is_loopback {
             builder = builder.no_proxy();
         }
         let trust = if let Some(pem) = &options.ca_file {
@@ -143,7 +149,7 @@ impl Client {
             Trust::System
         };
         Ok(Self {
-            url: endpoint.call(&options.project_id)?,
+            url: call(&endpoint, &options.project_id)?,
             http: builder
                 .build()
                 .map_err(|error| ApiError::Setup(error.without_url()))?,
@@ -201,48 +207,15 @@ impl Client {
     }
 }
 
-/// A checked address of a service.
-struct Endpoint {
-    url: Url,
-    is_loopback: bool,
-}
-
-impl Endpoint {
-    fn parse(text: &str) -> Result<Self, ApiError> {
-        let url = Url::parse(text).map_err(|_| ApiError::Endpoint)?;
-        let is_loopback = match url.host().ok_or(ApiError::Endpoint)? {
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-            Host::Domain(_) => false,
-        };
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        if has_user || url.query().is_some() || url.fragment().is_some() {
-            return Err(ApiError::Endpoint);
-        }
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback => {}
-            "http" => {
-                let host = authority(&url);
-                return Err(ApiError::InsecureEndpoint { host });
-            }
-            _ => return Err(ApiError::Endpoint),
-        }
-        Ok(Self { url, is_loopback })
+/// The address of the call that changes passwords.
+fn call(endpoint: &Url, project_id: &str) -> Result<Url, ApiError> {
+    if !is_project_id(project_id) {
+        return Err(ApiError::ProjectId);
     }
-
-    /// The address of the call that changes passwords.
-    fn call(&self, project_id: &str) -> Result<Url, ApiError> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        let fits = (1..=64).contains(&project_id.len()) && project_id.bytes().all(plain);
-        if !fits {
-            return Err(ApiError::ProjectId);
-        }
-        let prefix = self.url.path().trim_end_matches('/');
-        let mut url = self.url.clone();
-        url.set_path(&format!("{prefix}/v3/{project_id}/jobs/batch-modify-pwd"));
-        Ok(url)
-    }
+    let prefix = endpoint.path().trim_end_matches('/');
+    let mut url = endpoint.clone();
+    url.set_path(&format!("{prefix}/v3/{project_id}/jobs/batch-modify-pwd"));
+    Ok(url)
 }
 
 async fn receive(mut response: Response) -> Received {

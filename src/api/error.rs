@@ -18,17 +18,14 @@ pub enum ApiError {
     Endpoint,
 
     /// The address is not protected and not local.
-    #[error("the endpoint at {host} is not https")]
+    #[error("the endpoint is not https")]
     #[diagnostic(
         code(drspass::api::insecure_endpoint),
         help(
             "Use https; http is only taken for a literal loopback address such as http://127.0.0.1:8080."
         )
     )]
-    InsecureEndpoint {
-        /// The host that was named.
-        host: String,
-    },
+    InsecureEndpoint,
 
     /// The project id could change the address of a request.
     #[error("the project id is not 1 to 64 letters, digits, dashes or underscores")]

@@ -86,7 +86,7 @@ pub enum TargetError {
         /// `endpoint` or `auth_url`.
         field: &'static str,
         /// What is wrong with it.
-        why: &'static str,
+        why: BadUrl,
     },
 }
 
@@ -150,25 +150,47 @@ fn template(region: &str) -> Option<Template> {
     })
 }
 
-/// Checks an address and gives it its one spelling: no trailing slash.
-fn normalised(field: &'static str, text: &str) -> Result<String, TargetError> {
-    let refuse = |why| TargetError::Address { field, why };
-    let url = Url::parse(text).map_err(|_| refuse("it is not a URL"))?;
+/// What is wrong with an address.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum BadUrl {
+    /// It is no URL with a host.
+    #[error("it is not a URL with a host")]
+    Malformed,
+    /// It is neither https nor http.
+    #[error("it must start with https://")]
+    Scheme,
+    /// It is http to another machine.
+    #[error("http is only for a literal loopback address")]
+    Insecure,
+    /// It carries more than an address.
+    #[error("it must not hold a user, a password, a query or a fragment")]
+    MoreThanAddress,
+}
+
+/// Reads the address of a service: the one rule for all of them.
+/// Fails if it is malformed, is not https (http is taken for a literal loopback
+/// address), or holds a user, a query or a fragment.
+pub fn service_url(text: &str) -> Result<Url, BadUrl> {
+    let url = Url::parse(text).map_err(|_| BadUrl::Malformed)?;
+    if url.host().is_none() {
+        return Err(BadUrl::Malformed);
+    }
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(&url) => {}
-        "http" => return Err(refuse("http is only for a literal loopback address")),
-        _ => return Err(refuse("it must start with https://")),
+        "http" => return Err(BadUrl::Insecure),
+        _ => return Err(BadUrl::Scheme),
     }
-    if url.host().is_none() {
-        return Err(refuse("it names no host"));
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if has_user || url.query().is_some() || url.fragment().is_some() {
+        return Err(BadUrl::MoreThanAddress);
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("it must not hold a user or password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("it must not hold a query or fragment"));
-    }
+    Ok(url)
+}
+
+/// Checks an address and gives it its one spelling: no trailing slash.
+fn normalised(field: &'static str, text: &str) -> Result<String, TargetError> {
+    let url = service_url(text).map_err(|why| TargetError::Address { field, why })?;
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
