@@ -13,6 +13,8 @@ use miette::Diagnostic;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::files;
+
 /// The first bytes of a binary age file, of any version.
 const BINARY_START: &[u8] = b"age-encryption.org/";
 const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
@@ -278,10 +280,7 @@ const fn damaged(why: &'static str) -> AgeError {
 
 /// Faults that have a better name than the one the library gives them.
 fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
-    let has_marks = file
-        .split(|byte| *byte == b'\n')
-        .any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "));
-    if has_marks && !file.starts_with(BINARY_START) {
+    if !file.starts_with(BINARY_START) && files::has_conflict_marks(file) {
         return Err(AgeError::ConflictMarks);
     }
     if envelope_of(file) == Envelope::Plain {

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use miette::{Diagnostic, Severity};
 
+use crate::ops::OpError;
+use crate::ops::error::with_causes;
 use crate::view::json::v1::ErrorOut;
 use crate::view::terminal::Colour;
 
@@ -42,18 +44,12 @@ pub(super) fn error(error: &dyn Diagnostic, colour: Colour) -> String {
 }
 
 /// The same error for a JSON document.
-pub(super) fn error_out(error: &dyn Diagnostic) -> ErrorOut {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(message, ": {error}");
-        cause = error.source();
-    }
+pub(super) fn error_out(error: &OpError) -> ErrorOut {
     ErrorOut {
         code: error
             .code()
             .map_or_else(String::new, |code| code.to_string()),
-        message,
+        message: with_causes(error),
         help: error.help().map(|help| help.to_string()),
     }
 }

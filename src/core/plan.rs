@@ -1,6 +1,8 @@
 //! What differs between the manifest and the state, decided entry by entry.
 //! A plan is data: it holds no secret and nothing that could act.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::address::Selection;
@@ -243,15 +245,7 @@ pub fn make(inputs: &Inputs<'_>) -> Plan {
     if let Some(state) = known
         && listed < state.entries.len()
     {
-        let wanted: std::collections::BTreeSet<&EntryKey> =
-            assignments.iter().map(|a| &a.key).collect();
-        plan.unlisted.extend(
-            state
-                .entries
-                .keys()
-                .filter(|key| !wanted.contains(key))
-                .cloned(),
-        );
+        plan.unlisted = unlisted(inputs.manifest, state);
     }
     let sizes: Vec<_> = plan
         .sent()
@@ -259,6 +253,14 @@ pub fn make(inputs: &Inputs<'_>) -> Plan {
         .collect();
     plan.requests = batch::split(&sizes, inputs.batch_size).len();
     plan
+}
+
+/// The entries of a state that the manifest does not list.
+pub fn unlisted(manifest: &Manifest, state: &State) -> Vec<EntryKey> {
+    let assignments = manifest.assignments().iter();
+    let listed: BTreeSet<&EntryKey> = assignments.map(|a| &a.key).collect();
+    let keys = state.entries.keys();
+    keys.filter(|key| !listed.contains(key)).cloned().collect()
 }
 
 fn judge(

@@ -1,9 +1,11 @@
 //! What a use case has to say: all that a view may see. Nothing here can hold a
 //! secret or borrow a manifest.
 
+use super::fingerprint::{Field, KeyId, Scope};
 use super::job::EntryKey;
 use super::outcome::Outcome;
 use super::plan::{Counts, Exceeded, PlanEntry};
+use super::problem::Problem;
 use super::redact::Token;
 use super::state::StateEntry;
 
@@ -170,6 +172,60 @@ pub struct LedgerEntry {
     pub label: Option<String>,
     /// What is known of it.
     pub entry: StateEntry,
+}
+
+/// A manifest to show. It holds no secret.
+pub struct Shown {
+    /// What is sealed with it, if it is sealed.
+    pub seal: Option<ShownSeal>,
+    /// Its entries, in its order.
+    pub entries: Vec<ShownEntry>,
+}
+
+/// What is sealed with a manifest, but for its key.
+pub struct ShownSeal {
+    /// Service and project.
+    pub scope: Scope,
+    /// The name of its key.
+    pub key_id: KeyId,
+    /// Its revision.
+    pub revision: u64,
+    /// How many recipients can read it.
+    pub recipients: usize,
+}
+
+/// One entry.
+pub struct ShownEntry {
+    /// Its label.
+    pub label: String,
+    /// The job's id, where the label holds a name instead.
+    pub job: String,
+    /// The shared credential that it uses.
+    pub credential: Option<String>,
+    /// The fields that it sets.
+    pub fields: Vec<Field>,
+}
+
+/// A root folder without errors.
+pub struct Valid {
+    /// What somebody should look at in drspass.yaml.
+    pub config_warnings: Vec<Problem>,
+    /// The manifest, where it was opened.
+    pub manifest: Option<ValidManifest>,
+}
+
+/// A manifest without errors.
+pub struct ValidManifest {
+    /// How many entries it lists.
+    pub entries: usize,
+    /// How many jobs they belong to.
+    pub jobs: usize,
+    /// Its revision.
+    pub revision: u64,
+    /// The key that it carries.
+    pub key_id: KeyId,
+    /// What somebody should look at in it.
+    pub warnings: Vec<Problem>,
 }
 
 /// Something that happened during a run, for a progress display.

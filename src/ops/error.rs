@@ -346,3 +346,15 @@ fn unmatched(addresses: &[Unmatched]) -> String {
         .collect();
     format!("{} names no entry of the manifest", named.join(", "))
 }
+
+/// An error with everything that led to it, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -3,30 +3,7 @@
 use super::OpError;
 use super::root::{Guards, Root, Unlock};
 use crate::age_file::{self, AgeError, Envelope};
-use crate::core::fingerprint::KeyId;
-use crate::core::problem::Problem;
-
-/// A root folder without errors.
-pub struct Valid {
-    /// What somebody should look at in drspass.yaml.
-    pub config_warnings: Vec<Problem>,
-    /// The manifest, where it was opened.
-    pub manifest: Option<ValidManifest>,
-}
-
-/// A manifest without errors.
-pub struct ValidManifest {
-    /// How many entries it lists.
-    pub entries: usize,
-    /// How many jobs they belong to.
-    pub jobs: usize,
-    /// Its revision.
-    pub revision: u64,
-    /// The key that it carries.
-    pub key_id: KeyId,
-    /// What somebody should look at in it.
-    pub warnings: Vec<Problem>,
-}
+use crate::core::report::{Valid, ValidManifest};
 
 /// Checks the configuration and that the manifest is encrypted, with no key.
 /// Fails if the manifest is missing, plain text, or no age file.

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::to_json;
 use crate::core::fingerprint::{KeyId, MacKey, Scope};
 use crate::core::state::{Lineage, State};
+use crate::files;
 
 /// The only format that this version reads and writes.
 pub const STATE_FORMAT: &str = "drspass.state/1";
@@ -114,10 +116,7 @@ impl Unverified {
 
 /// Why `bytes` are no state file.
 fn explain(bytes: &[u8], error: serde_json::Error) -> FormatError {
-    let has_marks = bytes
-        .split(|byte| *byte == b'\n')
-        .any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "));
-    if has_marks {
+    if files::has_conflict_marks(bytes) {
         return FormatError::ConflictMarks;
     }
     match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
@@ -167,8 +166,4 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
     );
     file.push('\n');
     file.into_bytes()
-}
-
-fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("strings, numbers and maps with text keys always serialize")
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::to_json;
 use crate::core::fingerprint::{MacKey, push_lp};
 use crate::core::job::EntryKey;
 use crate::core::state::{Lineage, PlanId, Settlement, State};
@@ -275,8 +276,4 @@ impl Journal {
                 .records()
                 .all(|(record, at)| state.reflects(&record.entry, &record.settled, at))
     }
-}
-
-fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("strings, numbers and maps with text keys always serialize")
 }

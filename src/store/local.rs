@@ -332,7 +332,12 @@ impl LocalStore {
             .map_err(|source| StoreError::Write { path, source })
     }
 
-    pub(super) fn rescue(&self, keys: &Keys, state: &State) -> Result<PathBuf, StoreError> {
+    pub(super) fn rescue(
+        &self,
+        keys: &Keys,
+        state: &State,
+        elsewhere: &Path,
+    ) -> Result<PathBuf, StoreError> {
         let mut saved = state.clone();
         saved.serial += 1;
         let bytes = format::encode(&saved, &keys.state);
@@ -346,7 +351,7 @@ impl LocalStore {
         let mut result = Ok(PathBuf::new());
         for folder in [
             files::folder_of(&self.path).to_owned(),
-            std::env::temp_dir(),
+            elsewhere.to_owned(),
         ] {
             let path = files::with_suffix(&folder.join(&name), &suffix);
             let written =

@@ -399,11 +399,23 @@ impl StateStore {
         }
     }
 
-    /// Puts a state that could not be committed somewhere else, and tells where.
+    /// Puts a state that could not be committed beside its place or into the folder
+    /// `elsewhere`, and tells where.
     /// Fails if no place takes it.
-    pub fn rescue(&self, keys: &Keys, state: &State) -> Result<PathBuf, StoreError> {
+    pub fn rescue(
+        &self,
+        keys: &Keys,
+        state: &State,
+        elsewhere: &Path,
+    ) -> Result<PathBuf, StoreError> {
         match self {
-            Self::Local(store) => store.rescue(keys, state),
+            Self::Local(store) => store.rescue(keys, state, elsewhere),
         }
     }
+}
+
+/// The JSON of what is stored: strings, numbers, and maps with text keys, all of
+/// which always serialize.
+fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("what is stored always serializes")
 }

@@ -11,8 +11,8 @@ use crate::core::fingerprint::Field;
 use crate::core::outcome::{NotSent, Outcome, RefusalKind};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
-use crate::core::report::{ApplyReport, Fate, LedgerReport, Note, PlanReport, Saved, Signal};
-use crate::core::state::{FailureClass, Origin, State, StateEntry};
+use crate::core::report::{ApplyReport, Fate, Note, PlanReport, Saved, Signal};
+use crate::core::state::Origin;
 
 /// Applied entries are listed one by one up to this number, counted beyond it:
 /// what went wrong must not scroll away.
@@ -133,7 +133,8 @@ fn describe(entry: &PlanEntry) -> (char, String) {
     }
 }
 
-fn field_list(fields: &[Field]) -> String {
+/// The names of fields, in a row.
+pub(super) fn field_list(fields: &[Field]) -> String {
     let names: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
     names.join(", ")
 }
@@ -282,7 +283,8 @@ pub(super) fn not_sent_words(why: &NotSent) -> String {
     }
 }
 
-fn counted(number: usize, one: &str, many: &str) -> String {
+/// A number with its noun.
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{number} {word}")
 }
@@ -299,120 +301,4 @@ pub fn problems(document: &str, problems: &[Problem]) -> String {
         let _ = writeln!(text, "    {}", problem.help);
     }
     text
-}
-
-/// The entries of a state that nobody has proved.
-pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
-    let Some(state) = state else {
-        return "There is no state yet: nothing was applied from here.\n".to_owned();
-    };
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "State of project {}: {}, serial {}, revision {}.\nRead without a key, so not authenticated; 'drspass state show' proves it.",
-        state.scope.project_id,
-        counted(state.entries.len(), "entry", "entries"),
-        state.serial,
-        state.revision,
-    );
-    for (key, entry) in &state.entries {
-        let (mark, words) = entry_words(entry);
-        let key = key.to_string();
-        let _ = writeln!(text, "  {mark} {key:48}   {words}");
-    }
-    if has_journal {
-        text.push_str(
-            "note: an apply was cut off; what it recorded beside the state is not listed here\n",
-        );
-    }
-    text
-}
-
-/// Everything known about entries, authenticated, without any fingerprint.
-pub fn state_show(report: &LedgerReport) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "State of serial {}, revision {}: {}, authenticated.",
-        report.serial,
-        report.revision,
-        counted(report.entries.len(), "entry", "entries"),
-    );
-    for line in &report.entries {
-        let (mark, _) = entry_words(&line.entry);
-        let _ = writeln!(text, "{mark} {}", line.key);
-        match &line.label {
-            Some(label) if *label != line.key.to_string() => {
-                let _ = writeln!(text, "    listed as     {label}");
-            }
-            Some(_) => {}
-            None => text.push_str("    listed as     (no longer listed)\n"),
-        }
-        push_known(&mut text, &line.entry);
-    }
-    if report.from_journal {
-        text.push_str("note: an apply was cut off; the answers it recorded are counted in\n");
-    }
-    text
-}
-
-fn push_known(text: &mut String, entry: &StateEntry) {
-    if let Some(applied) = &entry.applied {
-        let word = match applied.origin {
-            Origin::Sent => "set",
-            Origin::Adopted => "adopted",
-        };
-        let fields: Vec<Field> = std::iter::once(Field::Password)
-            .chain(applied.prints.kerberos.keys().copied())
-            .collect();
-        let _ = writeln!(
-            text,
-            "    {word:<13} {} by {} ({})",
-            applied.at,
-            applied.plan_id,
-            field_list(&fields)
-        );
-    }
-    if let Some(pending) = &entry.pending {
-        let _ = writeln!(
-            text,
-            "    unknown since {} by {}",
-            pending.since, pending.plan_id
-        );
-    }
-    if let Some(last) = &entry.last_outcome {
-        let _ = writeln!(
-            text,
-            "    last attempt  {} {} at {}, {} without success",
-            last.class.as_str(),
-            last.code,
-            last.at,
-            counted(last.attempts as usize, "attempt", "attempts"),
-        );
-    }
-}
-
-fn entry_words(entry: &StateEntry) -> (char, String) {
-    if let Some(pending) = &entry.pending {
-        let since = pending.since.strftime("%Y-%m-%d");
-        return ('?', format!("outcome unknown since {since}"));
-    }
-    if let Some(last) = &entry.last_outcome {
-        let held = if last.class == FailureClass::WrongPassword {
-            ", held"
-        } else {
-            ""
-        };
-        return ('!', format!("refused: {}{held}", last.code));
-    }
-    match &entry.applied {
-        Some(applied) => {
-            let word = match applied.origin {
-                Origin::Sent => "set",
-                Origin::Adopted => "adopted",
-            };
-            ('=', format!("{word} {}", applied.at.strftime("%Y-%m-%d")))
-        }
-        None => (' ', "nothing known".to_owned()),
-    }
 }

@@ -58,6 +58,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         now: env::now,
         salt: env::salt,
         unique: env::unique,
+        elsewhere: std::env::temp_dir(),
         hang_up: env::hang_up(),
         lock: env::lock_info("apply"),
         connect: &connect,

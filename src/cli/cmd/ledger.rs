@@ -8,33 +8,35 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::run::Context;
 use crate::ops::OpError;
-use crate::ops::ledger::{self, Changed, Forget, Hand};
+use crate::ops::ledger::{self, Changed, Forget, LedgerContext};
 use crate::ops::root::Root;
 use crate::store::LockStatus;
 use crate::view::json::v1;
-use crate::view::terminal;
+use crate::view::listing;
 
 pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
     match command {
         StateCommand::List => list(context, &root),
         StateCommand::Show(args) => show(context, &root, &args),
-        StateCommand::Rm(args) => change(context, &root, "state rm", |hand| forget(hand, args)),
-        StateCommand::Adopt(args) => change(context, &root, "state adopt", |hand| {
-            adopt(context, hand, &args)
+        StateCommand::Rm(args) => change(context, &root, "state rm", |ledger_context| {
+            forget(ledger_context, args)
         }),
-        StateCommand::Distrust => change(context, &root, "state distrust", |hand| {
-            Ok(("marked to be sent again", ledger::distrust(hand)?))
+        StateCommand::Adopt(args) => change(context, &root, "state adopt", |ledger_context| {
+            adopt(context, ledger_context, &args)
         }),
-        StateCommand::Recover(args) => change(context, &root, "state recover", |hand| {
-            Ok(("recovered", ledger::recover(hand, &args.file)?))
+        StateCommand::Distrust => change(context, &root, "state distrust", |ledger_context| {
+            Ok(("marked to be sent again", ledger::distrust(ledger_context)?))
+        }),
+        StateCommand::Recover(args) => change(context, &root, "state recover", |ledger_context| {
+            Ok(("recovered", ledger::recover(ledger_context, &args.file)?))
         }),
     }
 }
 
 fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
     let claimed = ledger::list(root)?;
-    let text = terminal::state_list(claimed.state.as_ref(), claimed.has_journal);
+    let text = listing::state_list(claimed.state.as_ref(), claimed.has_journal);
     Ok(written(context.shell.result(&text), exit::DONE))
 }
 
@@ -43,7 +45,7 @@ fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpEr
     let text = if args.json {
         v1::state(&report)
     } else {
-        terminal::state_show(&report)
+        listing::state_show(&report)
     };
     Ok(written(context.shell.result(&text), exit::DONE))
 }
@@ -53,11 +55,11 @@ fn change(
     context: &Context<'_>,
     root: &Root,
     command: &str,
-    run: impl FnOnce(&Hand<'_>) -> Result<(&'static str, Changed), OpError>,
+    run: impl FnOnce(&LedgerContext<'_>) -> Result<(&'static str, Changed), OpError>,
 ) -> Result<u8, OpError> {
     let unlock = unlock(context);
     let guards = context.guards();
-    let (words, changed) = run(&Hand {
+    let (words, changed) = run(&LedgerContext {
         root,
         unlock: &unlock,
         guards: &guards,
@@ -79,18 +81,21 @@ fn change(
     Ok(written(context.shell.result(&text), exit::DONE))
 }
 
-fn forget(hand: &Hand<'_>, args: StateRm) -> Result<(&'static str, Changed), OpError> {
+fn forget(
+    ledger_context: &LedgerContext<'_>,
+    args: StateRm,
+) -> Result<(&'static str, Changed), OpError> {
     let what = if args.unlisted {
         Forget::Unlisted
     } else {
         Forget::Named(args.addresses)
     };
-    Ok(("forgotten", ledger::forget(hand, what)?))
+    Ok(("forgotten", ledger::forget(ledger_context, what)?))
 }
 
 fn adopt(
     context: &Context<'_>,
-    hand: &Hand<'_>,
+    ledger_context: &LedgerContext<'_>,
     args: &StateAdopt,
 ) -> Result<(&'static str, Changed), OpError> {
     let mut approve = |count: usize| {
@@ -102,7 +107,7 @@ fn adopt(
             &format!("Declare that the service holds the manifest's values of {count} entries?"),
         )
     };
-    let changed = ledger::adopt(hand, &args.addresses, &mut approve)?;
+    let changed = ledger::adopt(ledger_context, &args.addresses, &mut approve)?;
     Ok(("adopted", changed))
 }
 

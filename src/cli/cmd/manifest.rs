@@ -12,13 +12,15 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::render;
 use crate::cli::run::Context;
+use crate::core::report::Valid;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt::{self, Plain};
 use crate::ops::root::{CONFIG_FILE, Root};
-use crate::ops::show::{self, Shown};
-use crate::ops::validate::{self, Valid};
+use crate::ops::show;
+use crate::ops::validate;
 use crate::view::json::v1;
+use crate::view::listing;
 
 pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     let root = context.root()?;
@@ -88,7 +90,7 @@ pub(in crate::cli) fn validate(context: &Context<'_>, args: &Validate) -> Result
     if let Some(manifest) = &valid.manifest {
         warn(context, root.manifest_name(), &manifest.warnings);
     }
-    let text = valid_text(&valid, root.manifest_name());
+    let text = listing::valid(&valid, &root.manifest_name().display().to_string());
     Ok(written(context.shell.result(&text), exit::DONE))
 }
 
@@ -135,79 +137,11 @@ fn validate_json(
     Ok(written(arrived, code))
 }
 
-fn valid_text(valid: &Valid, manifest_name: &Path) -> String {
-    let name = manifest_name.display();
-    let mut text = format!("{CONFIG_FILE}: valid\n");
-    let _ = match &valid.manifest {
-        None => writeln!(text, "{name}: encrypted; its content was not checked"),
-        Some(manifest) => writeln!(
-            text,
-            "{name}: valid, {} entries of {} jobs, revision {}\nkey id: {}",
-            manifest.entries, manifest.jobs, manifest.revision, manifest.key_id
-        ),
-    };
-    text
-}
-
 pub(in crate::cli) fn show(context: &Context<'_>) -> Result<u8, OpError> {
     let root = context.root()?;
     let shown = show::show(&root, &unlock(context))?;
     Ok(written(
-        context.shell.result(&show_text(&shown)),
+        context.shell.result(&listing::manifest(&shown)),
         exit::DONE,
     ))
-}
-
-fn show_text(shown: &Shown) -> String {
-    let mut text = String::new();
-    match &shown.seal {
-        Some(seal) => {
-            let _ = writeln!(
-                text,
-                "Manifest: {} entries, revision {}, {} recipients.\n\
-                 sealed for project {} at {}\nkey id: {}",
-                shown.entries.len(),
-                seal.revision,
-                seal.recipients,
-                seal.scope.project_id,
-                seal.scope.endpoint,
-                seal.key_id
-            );
-        }
-        None => {
-            let _ = writeln!(
-                text,
-                "Manifest: {} entries, not sealed.",
-                shown.entries.len()
-            );
-        }
-    }
-    let width = shown
-        .entries
-        .iter()
-        .map(|e| e.label.len())
-        .max()
-        .unwrap_or(0);
-    for entry in &shown.entries {
-        let fields: Vec<String> = entry
-            .fields
-            .iter()
-            .map(|field| match &entry.credential {
-                Some(name) if field.as_str() == "password" => format!("password of @{name}"),
-                _ => field.to_string(),
-            })
-            .collect();
-        let job = if entry.label.starts_with(&entry.job) {
-            String::new()
-        } else {
-            format!("   {}", entry.job)
-        };
-        let _ = writeln!(
-            text,
-            "  {:width$}   {}{job}",
-            entry.label,
-            fields.join(", ")
-        );
-    }
-    text
 }

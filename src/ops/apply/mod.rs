@@ -10,11 +10,13 @@ mod record;
 mod send;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::OpError;
+use super::error::with_causes;
 use super::plan::{self, Addresses, Comparable};
 use super::root::{Guards, Opened, Root, Unlock};
 use crate::api::client::Client;
@@ -42,6 +44,8 @@ pub struct Surroundings<'a> {
     pub salt: fn() -> Salt,
     /// A fresh unique text, for the lineage of a first state and the run's id.
     pub unique: fn() -> String,
+    /// Where a state goes that its own folder does not take.
+    pub elsewhere: PathBuf,
     /// What the end of the terminal means for this run.
     pub hang_up: HangUp,
     /// Who takes the lock.
@@ -118,6 +122,7 @@ pub fn apply(
         keys: &keys,
         opened: &opened,
         plan: &plan,
+        elsewhere: &surroundings.elsewhere.clone(),
     };
     run.execute(client, state, version, surroundings)
         .map(Done::Ran)
@@ -150,6 +155,8 @@ struct Run<'a> {
     keys: &'a Keys,
     opened: &'a Opened,
     plan: &'a Plan,
+    /// Where a state goes that its own folder does not take.
+    elsewhere: &'a Path,
 }
 
 impl Run<'_> {
@@ -270,7 +277,7 @@ impl Run<'_> {
             }
             Err(error) => error,
         };
-        match store.rescue(self.keys, state) {
+        match store.rescue(self.keys, state, self.elsewhere) {
             Ok(path) => Saved::Recovery {
                 path: path.display().to_string(),
                 why: with_causes(&error),
@@ -312,16 +319,4 @@ impl Run<'_> {
             interrupted: sent.interrupted,
         }
     }
-}
-
-/// An error with everything that led to it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -10,7 +10,7 @@ use super::named_in;
 use crate::core::address::{self, Subject};
 use crate::core::fingerprint::{Fingerprinter, Salt};
 use crate::core::job::EntryKey;
-use crate::core::plan::prints_of;
+use crate::core::plan::{self, prints_of};
 use crate::core::state::{Lineage, PlanId, State};
 use crate::files;
 use crate::ops::OpError;
@@ -20,7 +20,7 @@ use crate::store::format::{FormatError, Unverified};
 use crate::store::{Keys, LockGuard, LockInfo, StoreError, Version};
 
 /// Who changes the state, and with what.
-pub struct Hand<'a> {
+pub struct LedgerContext<'a> {
     /// The root folder.
     pub root: &'a Root,
     /// How to open its manifest.
@@ -55,20 +55,20 @@ pub struct Changed {
 }
 
 /// A state that is open for one change.
-struct Desk<'a> {
+struct LockedLedger<'a> {
     root: &'a Root,
     opened: Opened,
     keys: Keys,
     guard: LockGuard,
 }
 
-impl<'a> Desk<'a> {
-    fn open(hand: &'a Hand<'_>) -> Result<Self, OpError> {
-        let opened = hand.root.open(hand.unlock, hand.guards)?;
+impl<'a> LockedLedger<'a> {
+    fn open(context: &'a LedgerContext<'_>) -> Result<Self, OpError> {
+        let opened = context.root.open(context.unlock, context.guards)?;
         let keys = Keys::from(&opened.sealed.fingerprint_key);
-        let guard = hand.root.store.lock(&hand.lock)?;
+        let guard = context.root.store.lock(&context.lock)?;
         Ok(Self {
-            root: hand.root,
+            root: context.root,
             opened,
             keys,
             guard,
@@ -122,9 +122,9 @@ impl<'a> Desk<'a> {
 
 /// Forgets entries: nothing is told to the service.
 /// Fails, with the state as it was, if an address names nothing in it.
-pub fn forget(hand: &Hand<'_>, what: Forget) -> Result<Changed, OpError> {
-    let desk = Desk::open(hand)?;
-    let (state, version) = desk.state(hand.guards)?;
+pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpError> {
+    let ledger = LockedLedger::open(context)?;
+    let (state, version) = ledger.state(context.guards)?;
     let Some(mut state) = state else {
         return Err(OpError::Unfit {
             what: "there is no state yet, so there is nothing to forget".to_owned(),
@@ -132,8 +132,8 @@ pub fn forget(hand: &Hand<'_>, what: Forget) -> Result<Changed, OpError> {
         });
     };
     let entries = match what {
-        Forget::Named(addresses) => named_in(&state, &desk.opened, "state rm", &addresses)?,
-        Forget::Unlisted => unlisted(&state, &desk.opened),
+        Forget::Named(addresses) => named_in(&state, &ledger.opened, "state rm", &addresses)?,
+        Forget::Unlisted => plan::unlisted(&ledger.opened.manifest, &state),
     };
     if entries.is_empty() {
         return Ok(Changed {
@@ -144,30 +144,19 @@ pub fn forget(hand: &Hand<'_>, what: Forget) -> Result<Changed, OpError> {
     for key in &entries {
         state.entries.remove(key);
     }
-    desk.save(state, &version, entries)
-}
-
-fn unlisted(state: &State, opened: &Opened) -> Vec<EntryKey> {
-    let listed: std::collections::BTreeSet<&EntryKey> = opened
-        .manifest
-        .assignments()
-        .iter()
-        .map(|assignment| &assignment.key)
-        .collect();
-    let keys = state.entries.keys();
-    keys.filter(|key| !listed.contains(key)).cloned().collect()
+    ledger.save(state, &version, entries)
 }
 
 /// Declares that the service holds what the manifest wants for these entries.
 /// `approve` is told how many they are.
 /// Fails if an address names nothing, or nobody approved.
 pub fn adopt(
-    hand: &Hand<'_>,
+    context: &LedgerContext<'_>,
     addresses: &[String],
     approve: &mut dyn FnMut(usize) -> Result<(), OpError>,
 ) -> Result<Changed, OpError> {
-    let desk = Desk::open(hand)?;
-    let assignments = desk.opened.manifest.assignments();
+    let ledger = LockedLedger::open(context)?;
+    let assignments = ledger.opened.manifest.assignments();
     let subjects: Vec<Subject<'_>> = assignments.iter().map(Subject::from).collect();
     let marks = address::find("state adopt", addresses, &subjects).map_err(OpError::Unmatched)?;
     let chosen: Vec<_> = assignments
@@ -176,20 +165,20 @@ pub fn adopt(
         .filter(|(_, is_named)| *is_named)
         .map(|(assignment, _)| assignment)
         .collect();
-    let (state, version) = desk.state(hand.guards)?;
+    let (state, version) = ledger.state(context.guards)?;
     approve(chosen.len())?;
-    let mut state = state.unwrap_or_else(|| desk.new_state(Lineage::new((hand.unique)())));
-    let prints = desk.fingerprinter();
-    let run_id = PlanId::new((hand.unique)());
+    let mut state = state.unwrap_or_else(|| ledger.new_state(Lineage::new((context.unique)())));
+    let prints = ledger.fingerprinter();
+    let run_id = PlanId::new((context.unique)());
     for assignment in &chosen {
-        let prints = prints_of(&prints, assignment, hand.salt);
-        state.adopt(&assignment.key, prints, hand.now, &run_id);
+        let prints = prints_of(&prints, assignment, context.salt);
+        state.adopt(&assignment.key, prints, context.now, &run_id);
     }
     let entries = chosen
         .iter()
         .map(|assignment| assignment.key.clone())
         .collect();
-    desk.save(state, &version, entries)
+    ledger.save(state, &version, entries)
 }
 
 /// Starts the state anew with every entry of the manifest in doubt, so that all
@@ -197,23 +186,23 @@ pub fn adopt(
 /// outside drspass or is damaged; what was there is kept beside it.
 /// Fails if a newer version wrote it, another key made it, or it knows a newer
 /// manifest: distrust opens none of the gates that the state guards.
-pub fn distrust(hand: &Hand<'_>) -> Result<Changed, OpError> {
-    let desk = Desk::open(hand)?;
-    let store = &desk.root.store;
-    let sealed = &desk.opened.sealed;
+pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
+    let ledger = LockedLedger::open(context)?;
+    let store = &ledger.root.store;
+    let sealed = &ledger.opened.sealed;
     let claimed = match store.read_unverified() {
         Ok(claimed) => claimed,
         Err(StoreError::Invalid { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let known_revision = claimed.as_ref().map_or(0, |state| state.revision);
-    if let Some(state) = claimed.filter(|state| state.key_id != desk.keys.id) {
+    if let Some(state) = claimed.filter(|state| state.key_id != ledger.keys.id) {
         return Err(OpError::NewKey {
             state: state.key_id,
-            manifest: desk.keys.id.clone(),
+            manifest: ledger.keys.id.clone(),
         });
     }
-    if sealed.revision < known_revision && !hand.guards.allow_rollback {
+    if sealed.revision < known_revision && !context.guards.allow_rollback {
         return Err(OpError::Rollback {
             manifest: sealed.revision,
             applied: known_revision,
@@ -221,47 +210,48 @@ pub fn distrust(hand: &Hand<'_>) -> Result<Changed, OpError> {
     }
     let version = store.version()?;
     // A new lineage, so that no saved plan and no journal of the old one fits.
-    let mut state = desk.new_state(Lineage::new((hand.unique)()));
+    let mut state = ledger.new_state(Lineage::new((context.unique)()));
     state.revision = sealed.revision;
-    let prints = desk.fingerprinter();
-    let assignments = desk.opened.manifest.assignments();
+    let prints = ledger.fingerprinter();
+    let assignments = ledger.opened.manifest.assignments();
     let wanted = assignments.iter().map(|assignment| {
         (
             assignment.key.clone(),
-            prints_of(&prints, assignment, hand.salt),
+            prints_of(&prints, assignment, context.salt),
         )
     });
-    state.begin(wanted, hand.now, &PlanId::new((hand.unique)()));
+    state.begin(wanted, context.now, &PlanId::new((context.unique)()));
     let entries = state.entries.keys().cloned().collect();
     if store.has_journal() {
-        store.set_aside_journal(&desk.guard)?;
+        store.set_aside_journal(&ledger.guard)?;
     }
-    desk.save(state, &version, entries)
+    ledger.save(state, &version, entries)
 }
 
 /// Makes a recovery file the state. It must be of the same lineage and newer than
 /// the state that it replaces.
 /// Fails if the file is not authentic, or the state went on without it.
-pub fn recover(hand: &Hand<'_>, file: &Path) -> Result<Changed, OpError> {
-    let desk = Desk::open(hand)?;
-    let store = &desk.root.store;
-    let bytes = files::read_unlinked(&desk.root.resolve(file)).map_err(|source| OpError::Read {
-        path: file.to_owned(),
-        source,
-    })?;
+pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Changed, OpError> {
+    let ledger = LockedLedger::open(context)?;
+    let store = &ledger.root.store;
+    let bytes =
+        files::read_unlinked(&ledger.root.resolve(file)).map_err(|source| OpError::Read {
+            path: file.to_owned(),
+            source,
+        })?;
     let unusable = |why| OpError::Recovery {
         path: file.to_owned(),
         why,
     };
     let unverified = Unverified::parse(&bytes).map_err(unusable)?;
-    if !unverified.is_authentic(&bytes, &desk.keys.state) {
+    if !unverified.is_authentic(&bytes, &ledger.keys.state) {
         return Err(unusable(FormatError::NotAuthentic));
     }
     let mut recovered = unverified.claimed();
-    if recovered.scope != desk.opened.sealed.scope {
+    if recovered.scope != ledger.opened.sealed.scope {
         return Err(OpError::other_scope(
             recovered.scope,
-            &desk.opened.sealed.scope,
+            &ledger.opened.sealed.scope,
         ));
     }
     // The journal beside the state is part of what the file holds already, so it
@@ -283,5 +273,5 @@ pub fn recover(hand: &Hand<'_>, file: &Path) -> Result<Changed, OpError> {
     // A commit raises the serial, and the recovered one is the next already.
     recovered.serial = recovered.serial.saturating_sub(1);
     let entries = recovered.entries.keys().cloned().collect();
-    desk.save(recovered, &version, entries)
+    ledger.save(recovered, &version, entries)
 }

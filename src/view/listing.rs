@@ -1,0 +1,194 @@
+//! Lists for people: what a manifest and a state hold, without any value or
+//! fingerprint. The rules of [`super::terminal`] hold here as well.
+
+use std::fmt::Write as _;
+
+use super::terminal::{counted, field_list};
+use crate::core::fingerprint::Field;
+use crate::core::report::{LedgerReport, Shown, Valid};
+use crate::core::state::{FailureClass, Origin, State, StateEntry};
+
+/// What a manifest lists, without any value.
+pub fn manifest(shown: &Shown) -> String {
+    let mut text = String::new();
+    match &shown.seal {
+        Some(seal) => {
+            let _ = writeln!(
+                text,
+                "Manifest: {} entries, revision {}, {} recipients.\n\
+                 sealed for project {} at {}\nkey id: {}",
+                shown.entries.len(),
+                seal.revision,
+                seal.recipients,
+                seal.scope.project_id,
+                seal.scope.endpoint,
+                seal.key_id
+            );
+        }
+        None => {
+            let _ = writeln!(
+                text,
+                "Manifest: {} entries, not sealed.",
+                shown.entries.len()
+            );
+        }
+    }
+    let width = shown
+        .entries
+        .iter()
+        .map(|e| e.label.len())
+        .max()
+        .unwrap_or(0);
+    for entry in &shown.entries {
+        let fields: Vec<String> = entry
+            .fields
+            .iter()
+            .map(|field| match &entry.credential {
+                Some(name) if field.as_str() == "password" => format!("password of @{name}"),
+                _ => field.to_string(),
+            })
+            .collect();
+        let job = if entry.label.starts_with(&entry.job) {
+            String::new()
+        } else {
+            format!("   {}", entry.job)
+        };
+        let _ = writeln!(
+            text,
+            "  {:width$}   {}{job}",
+            entry.label,
+            fields.join(", ")
+        );
+    }
+    text
+}
+
+/// What `validate` found to be good. `name` is that of the manifest.
+pub fn valid(valid: &Valid, name: &str) -> String {
+    let mut text = "drspass.yaml: valid\n".to_owned();
+    let _ = match &valid.manifest {
+        None => writeln!(text, "{name}: encrypted; its content was not checked"),
+        Some(manifest) => writeln!(
+            text,
+            "{name}: valid, {} entries of {} jobs, revision {}\nkey id: {}",
+            manifest.entries, manifest.jobs, manifest.revision, manifest.key_id
+        ),
+    };
+    text
+}
+
+/// The entries of a state that nobody has proved.
+pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
+    let Some(state) = state else {
+        return "There is no state yet: nothing was applied from here.\n".to_owned();
+    };
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "State of project {}: {}, serial {}, revision {}.\nRead without a key, so not authenticated; 'drspass state show' proves it.",
+        state.scope.project_id,
+        counted(state.entries.len(), "entry", "entries"),
+        state.serial,
+        state.revision,
+    );
+    for (key, entry) in &state.entries {
+        let (mark, words) = entry_words(entry);
+        let key = key.to_string();
+        let _ = writeln!(text, "  {mark} {key:48}   {words}");
+    }
+    if has_journal {
+        text.push_str(
+            "note: an apply was cut off; what it recorded beside the state is not listed here\n",
+        );
+    }
+    text
+}
+
+/// Everything known about entries, authenticated, without any fingerprint.
+pub fn state_show(report: &LedgerReport) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "State of serial {}, revision {}: {}, authenticated.",
+        report.serial,
+        report.revision,
+        counted(report.entries.len(), "entry", "entries"),
+    );
+    for line in &report.entries {
+        let (mark, _) = entry_words(&line.entry);
+        let _ = writeln!(text, "{mark} {}", line.key);
+        match &line.label {
+            Some(label) if *label != line.key.to_string() => {
+                let _ = writeln!(text, "    listed as     {label}");
+            }
+            Some(_) => {}
+            None => text.push_str("    listed as     (no longer listed)\n"),
+        }
+        push_known(&mut text, &line.entry);
+    }
+    if report.from_journal {
+        text.push_str("note: an apply was cut off; the answers it recorded are counted in\n");
+    }
+    text
+}
+
+fn push_known(text: &mut String, entry: &StateEntry) {
+    if let Some(applied) = &entry.applied {
+        let word = match applied.origin {
+            Origin::Sent => "set",
+            Origin::Adopted => "adopted",
+        };
+        let fields: Vec<Field> = std::iter::once(Field::Password)
+            .chain(applied.prints.kerberos.keys().copied())
+            .collect();
+        let _ = writeln!(
+            text,
+            "    {word:<13} {} by {} ({})",
+            applied.at,
+            applied.plan_id,
+            field_list(&fields)
+        );
+    }
+    if let Some(pending) = &entry.pending {
+        let _ = writeln!(
+            text,
+            "    unknown since {} by {}",
+            pending.since, pending.plan_id
+        );
+    }
+    if let Some(last) = &entry.last_outcome {
+        let _ = writeln!(
+            text,
+            "    last attempt  {} {} at {}, {} without success",
+            last.class.as_str(),
+            last.code,
+            last.at,
+            counted(last.attempts as usize, "attempt", "attempts"),
+        );
+    }
+}
+
+fn entry_words(entry: &StateEntry) -> (char, String) {
+    if let Some(pending) = &entry.pending {
+        let since = pending.since.strftime("%Y-%m-%d");
+        return ('?', format!("outcome unknown since {since}"));
+    }
+    if let Some(last) = &entry.last_outcome {
+        let held = if last.class == FailureClass::WrongPassword {
+            ", held"
+        } else {
+            ""
+        };
+        return ('!', format!("refused: {}{held}", last.code));
+    }
+    match &entry.applied {
+        Some(applied) => {
+            let word = match applied.origin {
+                Origin::Sent => "set",
+                Origin::Adopted => "adopted",
+            };
+            ('=', format!("{word} {}", applied.at.strftime("%Y-%m-%d")))
+        }
+        None => (' ', "nothing known".to_owned()),
+    }
+}
