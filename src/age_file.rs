@@ -162,6 +162,11 @@ impl Identities {
             origin: origin.to_owned(),
             why,
         };
+        if envelope_of(text) == Envelope::Encrypted {
+            return Err(refuse(
+                "it is encrypted with a passphrase, which is not supported for age identities yet",
+            ));
+        }
         let text = std::str::from_utf8(text).map_err(|_| refuse("it is not text"))?;
         if text.contains("-----BEGIN ") && !text.contains("AGE ENCRYPTED") {
             return self.add_ssh(text, origin);

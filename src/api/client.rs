@@ -26,6 +26,7 @@ use super::error::ApiError;
 use super::judge::authority;
 use super::note::{ConnectCause, LossCause, Note, Trust};
 use super::received::{Body, Headers, Received};
+use super::secrets::RunSecrets;
 
 /// Largest answer that is read, in bytes. A real one takes some 200 per entry.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -93,6 +94,8 @@ pub struct Client {
     pub(super) retry_max_elapsed: Duration,
     pub(super) retry_first_wait: Duration,
     pub(super) ambient: Ambient,
+    /// What must not come back, beyond the request at hand.
+    pub(super) run: Option<RunSecrets>,
 }
 
 /// What came of a batch.
@@ -158,7 +161,15 @@ impl Client {
             retry_max_elapsed: options.retry_max_elapsed,
             retry_first_wait: options.retry_first_wait,
             ambient,
+            run: None,
         })
+    }
+
+    /// The same client, which looks for all secrets of a run in every answer.
+    #[must_use]
+    pub fn guarding(mut self, secrets: RunSecrets) -> Self {
+        self.run = Some(secrets);
+        self
     }
 
     /// Sends one request and reads its answer.

@@ -8,6 +8,7 @@
 mod page;
 
 use std::cell::OnceCell;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use crate::core::secret::Secret;
 use super::codes::{self, Class};
 use super::note::Note;
 use super::received::{Body, Received, parse_date};
+use super::secrets::RunSecrets;
 use super::wire::{self, Answer, Decoded, Row};
 
 /// Clocks that differ by less than this are no news: a signed login allows for
@@ -49,6 +51,8 @@ pub(super) struct Judge<'a> {
     pub(super) url: &'a Url,
     /// The clock here.
     pub(super) now: Timestamp,
+    /// The secrets of the whole run, where they are known.
+    run: Option<&'a RunSecrets>,
     needles: OnceCell<Needles>,
 }
 
@@ -58,18 +62,23 @@ impl<'a> Judge<'a> {
         login: &'a [&'a Secret],
         url: &'a Url,
         now: Timestamp,
+        run: Option<&'a RunSecrets>,
     ) -> Self {
         Self {
             entries,
             login,
             url,
             now,
+            run,
             needles: OnceCell::new(),
         }
     }
 
     /// The search for secrets, prepared when the first foreign text turns up.
     fn needles(&self) -> &Needles {
+        if let Some(run) = self.run {
+            return run.needles(self.login);
+        }
         self.needles.get_or_init(|| {
             let sent = self.entries.iter().flat_map(|entry| {
                 let kerberos = entry.kerberos.iter().map(|(_, value)| value);
@@ -284,7 +293,7 @@ impl<'a> Judge<'a> {
         Refusal {
             kind: known.map_or(RefusalKind::Rejected, |known| known.class.kind()),
             code: code
-                .and_then(|code| self.needles().token(&code))
+                .and_then(|code| self.needles().code(&code))
                 .unwrap_or(without_code),
             request_id,
             text: text.and_then(|text| self.needles().text(text)),
@@ -295,7 +304,7 @@ impl<'a> Judge<'a> {
     fn request_id(&self, received: &Received, answer: Option<&Answer>) -> Option<Token> {
         let header = received.headers.request_id.as_deref();
         let raw = header.or_else(|| answer?.request_id.as_deref())?;
-        self.needles().token(raw)
+        self.needles().request_id(raw)
     }
 
     fn redirected(&self, received: &Received) -> Note {
@@ -322,7 +331,7 @@ impl<'a> Judge<'a> {
         Note::Unexpected {
             status,
             host: authority(self.url),
-            code: code.and_then(|code| self.needles().token(&codes::normalize(code))),
+            code: code.and_then(|code| self.needles().code(&codes::normalize(code))),
             text: text.and_then(|text| self.needles().text(text)),
         }
     }

@@ -14,4 +14,5 @@ mod judge;
 pub mod note;
 mod received;
 mod retry;
+pub mod secrets;
 mod wire;

@@ -81,7 +81,8 @@ impl Client {
                 Sent::Answer(received) => {
                     let login = self.session.secrets();
                     let now = (self.ambient.now)();
-                    let step = Judge::new(entries, &login, &self.url, now).judge(&received, notes);
+                    let step = Judge::new(entries, &login, &self.url, now, self.run.as_ref())
+                        .judge(&received, notes);
                     match step {
                         Step::Done(reply) => return reply,
                         Step::Lost => LossCause::Cut,

@@ -395,3 +395,6 @@ pub fn prints_of(
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 mod readings;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -178,13 +179,52 @@ impl<'de> Deserialize<'de> for Token {
 /// nearly everywhere, which withholds more than needed and never less.
 pub struct Needles {
     /// Looked for in each reading of the text.
-    plain: Vec<Zeroizing<String>>,
+    plain: NeedleSet,
     /// Looked for in each reading without blanks.
-    encoded: Vec<Zeroizing<String>>,
+    encoded: NeedleSet,
     /// Looked for in the letters and digits of each reading: whatever was put
     /// between the characters of a secret, or happened to those that are neither,
     /// does not hide it.
-    bare: Vec<Zeroizing<String>>,
+    bare: NeedleSet,
+}
+
+/// Texts that are looked for together. A run may send many thousands, so they are
+/// found by how they begin, and a search costs no more for many than for few.
+#[derive(Default)]
+struct NeedleSet {
+    needles: Vec<Zeroizing<String>>,
+    by_start: HashMap<[u8; START_BYTES], Vec<u32>>,
+    /// Those that are too short to be found by their start.
+    short: Vec<u32>,
+}
+
+/// So many bytes of a text decide whether the rest is compared.
+const START_BYTES: usize = 4;
+
+impl NeedleSet {
+    fn push(&mut self, needle: Zeroizing<String>) {
+        let place = u32::try_from(self.needles.len()).unwrap_or(u32::MAX);
+        match needle.as_bytes().first_chunk::<START_BYTES>() {
+            Some(start) => self.by_start.entry(*start).or_default().push(place),
+            None => self.short.push(place),
+        }
+        self.needles.push(needle);
+    }
+
+    fn occurs_in(&self, text: &str) -> bool {
+        let get = |place: &u32| self.needles[*place as usize].as_bytes();
+        let bytes = text.as_bytes();
+        let starts = bytes.windows(START_BYTES).enumerate();
+        self.short
+            .iter()
+            .any(|place| text.contains(self.needles[*place as usize].as_str()))
+            || starts.into_iter().any(|(at, window)| {
+                window
+                    .first_chunk::<START_BYTES>()
+                    .and_then(|start| self.by_start.get(start))
+                    .is_some_and(|places| places.iter().any(|p| bytes[at..].starts_with(get(p))))
+            })
+    }
 }
 
 /// The shortest run of letters and digits that is looked for on its own. Less
@@ -200,9 +240,9 @@ impl Needles {
     /// occurs everywhere and tells nothing.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut needles = Self {
-            plain: Vec::new(),
-            encoded: Vec::new(),
-            bare: Vec::new(),
+            plain: NeedleSet::default(),
+            encoded: NeedleSet::default(),
+            bare: NeedleSet::default(),
         };
         for secret in secrets {
             needles.add(secret.expose());
@@ -254,8 +294,9 @@ impl Needles {
                 .push(Zeroizing::new(bare[MAX_CUT_BYTES..].to_owned()));
         }
         let whole = [bare, numbers, reversed];
-        let long_enough = whole.into_iter().filter(|n| n.len() >= MIN_BARE_BYTES);
-        self.bare.extend(long_enough);
+        for needle in whole.into_iter().filter(|n| n.len() >= MIN_BARE_BYTES) {
+            self.bare.push(needle);
+        }
     }
 
     fn add_encoded(&mut self, bytes: &[u8]) {
@@ -285,7 +326,7 @@ impl Needles {
 
     fn hit(&self, reading: &str) -> bool {
         let lowered = lower(reading);
-        if self.plain.iter().any(|n| lowered.contains(n.as_str())) {
+        if self.plain.occurs_in(&lowered) {
             return true;
         }
         let squeezed: Zeroizing<String> = Zeroizing::new(
@@ -299,11 +340,11 @@ impl Needles {
                 })
                 .collect(),
         );
-        if self.encoded.iter().any(|n| squeezed.contains(n.as_str())) {
+        if self.encoded.occurs_in(&squeezed) {
             return true;
         }
         let bare = letters_and_digits(&lowered.replace("0x", "").replace("\\x", ""));
-        self.bare.iter().any(|n| bare.contains(n.as_str()))
+        self.bare.occurs_in(&bare)
     }
 
     /// The text as it may be shown: cleaned, or withheld whole.
@@ -330,12 +371,46 @@ impl Needles {
             token
         })
     }
+
+    /// An error code as it may be kept. Only what has the shape of a code is one:
+    /// anything else could be a piece of a secret that no search finds.
+    pub fn code(&self, raw: &str) -> Option<Token> {
+        let token = self.token(raw)?;
+        Some(if has_code_shape(token.as_str()) {
+            token
+        } else {
+            Token::WITHHELD
+        })
+    }
+
+    /// The id of a request as it may be kept: a UUID, or hexadecimal digits of the
+    /// usual number.
+    pub fn request_id(&self, raw: &str) -> Option<Token> {
+        let token = self.token(raw)?;
+        let digits = raw.bytes().filter(u8::is_ascii_hexdigit).count();
+        let is_id = digits == 32 && raw.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        Some(if is_id { token } else { Token::WITHHELD })
+    }
 }
 
 impl fmt::Debug for Needles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Needles(..)")
     }
+}
+
+/// Whether a text is a few capitals, a point or dash, at most two letters and a few
+/// digits, like `DRS.M00304`, `DRS.KE0002`, `APIGW.0301` or `DRS.10000001`.
+fn has_code_shape(text: &str) -> bool {
+    let Some((prefix, number)) = text.split_once(['.', '-']) else {
+        return false;
+    };
+    let digits = number.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    (2..=8).contains(&prefix.len())
+        && prefix.bytes().all(|b| b.is_ascii_uppercase())
+        && number.len() - digits.len() <= 2
+        && (3..=8).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The ASCII letters, in lower case, and digits of a text.

@@ -368,20 +368,33 @@ impl State {
         }
     }
 
-    /// Takes over the doubts of `other` that come from runs this state knows
-    /// nothing of: what they sent is not described here.
-    pub fn take_doubts(&mut self, other: &Self) {
-        for (key, entry) in &other.entries {
-            let Some(pending) = &entry.pending else {
-                continue;
-            };
-            let mine = self.entries.entry(key.clone()).or_default();
-            let knows = |run: &PlanId| *run == pending.plan_id;
-            let is_described = mine.applied.as_ref().is_some_and(|a| knows(&a.plan_id))
-                || mine.pending.as_ref().is_some_and(|p| knows(&p.plan_id));
-            if !is_described {
-                mine.pending = Some(pending.clone());
-            }
+    /// Marks an entry as in doubt about what `tried` says was sent last. A wrong
+    /// password stays known as one.
+    pub fn doubt(
+        &mut self,
+        key: &EntryKey,
+        tried: &StateEntry,
+        since: Timestamp,
+        plan_id: &PlanId,
+    ) {
+        let last = tried.last_outcome.as_ref();
+        let prints = tried
+            .pending
+            .as_ref()
+            .map(|pending| &pending.wanted)
+            .or(last.map(|last| &last.attempted))
+            .or(tried.applied.as_ref().map(|applied| &applied.prints));
+        let Some(wanted) = prints.cloned() else {
+            return;
+        };
+        let entry = self.entries.entry(key.clone()).or_default();
+        entry.pending = Some(Box::new(Pending {
+            wanted,
+            since,
+            plan_id: plan_id.clone(),
+        }));
+        if let Some(wrong) = last.filter(|last| last.class == FailureClass::WrongPassword) {
+            entry.last_outcome = Some(wrong.clone());
         }
     }
 

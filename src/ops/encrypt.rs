@@ -59,6 +59,7 @@ pub fn encrypt(
         });
     }
     let (given, warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
+    let before = std::fs::read(root.manifest_path()).ok();
     let existing = existing(root, unlock, &name)?;
     let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
         (Some(given), Some(existing)) => Some(successor(given, &existing)?),
@@ -67,8 +68,9 @@ pub fn encrypt(
     if let Some(previous) = &previous {
         check_target(&target, previous)?;
         root.check_recipients(previous)?;
+        refuse_older_than_state(root, previous)?;
     } else {
-        refuse_new_key(root, guards)?;
+        refuse_new_key(root.store.path(), guards)?;
     }
     let is_new_key = previous.is_none();
     let (fingerprint_key, revision) = previous.map_or_else(
@@ -81,7 +83,7 @@ pub fn encrypt(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        revision: revision + 1,
+        revision: next_revision(revision)?,
     };
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(&name, vec![problem]))?;
     let text =
@@ -93,6 +95,12 @@ pub fn encrypt(
             out
         }
         _ => {
+            if std::fs::read(root.manifest_path()).ok() != before {
+                return Err(OpError::Unfit {
+                    what: "the manifest was changed by somebody else meanwhile".to_owned(),
+                    help: "Nothing was written. Decrypt the present manifest and make the change there.",
+                });
+            }
             replace(root, &file)?;
             root.manifest_name().to_owned()
         }
@@ -107,15 +115,41 @@ pub fn encrypt(
     })
 }
 
+fn next_revision(revision: u64) -> Result<u64, OpError> {
+    revision.checked_add(1).ok_or_else(|| OpError::Unfit {
+        what: "the revision of the plain text cannot grow any more".to_owned(),
+        help: "Nothing was written. Decrypt the present manifest; its revision is not for editing.",
+    })
+}
+
+/// Without the manifest, the state tells how far it had come: plain text from
+/// before that is stale.
+fn refuse_older_than_state(root: &Root, given: &Sealed) -> Result<(), OpError> {
+    let known = root.store.read_unverified().ok().flatten();
+    let newer = known.filter(|state| {
+        state.key_id == given.fingerprint_key.id() && state.revision > given.revision
+    });
+    newer.map_or(Ok(()), |state| {
+        Err(stale(given.revision, "state", state.revision))
+    })
+}
+
+fn stale(given: u64, what: &str, present: u64) -> OpError {
+    OpError::Unfit {
+        what: format!("the plain text is of revision {given}, the {what} of revision {present}"),
+        help: "Nothing was written, or what was changed since would be lost. Decrypt the present manifest and make the change there.",
+    }
+}
+
 /// A new key makes a new manifest. Where a state or an expected key says that
 /// there was one, somebody may have removed it to be encrypted to instead.
-fn refuse_new_key(root: &Root, guards: &Guards) -> Result<(), OpError> {
-    let has_state = root.store.path().symlink_metadata().is_ok();
+pub(super) fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
+    let has_state = state.symlink_metadata().is_ok();
     if guards.expect_key_id.is_none() && !has_state {
         return Ok(());
     }
     Err(OpError::Unfit {
-        what: "the manifest is gone, and the plain text carries no key".to_owned(),
+        what: "the manifest is gone, and a new one would carry a new key".to_owned(),
         help: "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
     })
 }
@@ -163,13 +197,7 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
         });
     }
     if given.revision < existing.revision {
-        return Err(OpError::Unfit {
-            what: format!(
-                "the plain text is of revision {}, the manifest of revision {}",
-                given.revision, existing.revision
-            ),
-            help: "Nothing was written, or what was changed since would be lost. Decrypt the present manifest and make the change there.",
-        });
+        return Err(stale(given.revision, "manifest", existing.revision));
     }
     Ok(given)
 }

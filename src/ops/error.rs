@@ -344,7 +344,7 @@ fn unmatched(addresses: &[Unmatched]) -> String {
         .iter()
         .map(|address| format!("address {} of {}", address.number, address.option))
         .collect();
-    format!("{} names no entry of the manifest", named.join(", "))
+    format!("{} names no entry", named.join(", "))
 }
 
 /// An error with everything that led to it, in one line.

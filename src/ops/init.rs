@@ -63,6 +63,7 @@ pub fn init(
             path: config::DEFAULT_MANIFEST.into(),
         });
     }
+    encrypt::refuse_new_key(&state_path(folder, has_config)?, guards)?;
     let mut made = Vec::new();
     let mut recipients = wanted.recipients;
     if !has_config {
@@ -105,6 +106,15 @@ pub fn init(
         files: made,
         key_id: sealed.fingerprint_key.id(),
     })
+}
+
+/// Where the state is, or will be.
+fn state_path(folder: &Path, has_config: bool) -> Result<PathBuf, OpError> {
+    if has_config {
+        Ok(Root::locate(folder, None)?.store.path().to_owned())
+    } else {
+        Ok(folder.join(config::DEFAULT_STATE))
+    }
 }
 
 fn no_target() -> OpError {

@@ -155,6 +155,11 @@ impl Root {
         self.folder.join(self.manifest_name())
     }
 
+    /// A path as it is named from the root folder, where it is below that.
+    pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.folder).unwrap_or(path)
+    }
+
     /// A path that the user named, as seen from the root folder.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.folder.join(path)

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::format::{self, FormatError, Unverified};
 use super::journal;
+use super::recovery::Recovery;
 use super::{Fetched, Keys, Known, Leftover, LockInfo, LockStatus, Snapshot, StoreError, Version};
 use crate::core::state::{PlanId, State};
 use crate::files;
@@ -335,17 +336,19 @@ impl LocalStore {
     pub(super) fn rescue(
         &self,
         keys: &Keys,
-        state: &State,
+        recovery: &Recovery,
         elsewhere: &Path,
     ) -> Result<PathBuf, StoreError> {
-        let mut saved = state.clone();
-        saved.serial += 1;
-        let bytes = format::encode(&saved, &keys.state);
+        let bytes = recovery.encode(&keys.state);
         let name = self
             .path
             .file_name()
             .map_or_else(|| "drspass.state.json".into(), ToOwned::to_owned);
-        let suffix = format!(".recovery-{}-{}", saved.serial, std::process::id());
+        let suffix = format!(
+            ".recovery-{}-{}",
+            recovery.state.serial + 1,
+            std::process::id()
+        );
         // Beside the state first; where that is full or read-only, the folder
         // for temporary files is the place that is most likely to take it.
         let mut result = Ok(PathBuf::new());

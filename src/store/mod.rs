@@ -8,6 +8,7 @@
 pub mod format;
 pub mod journal;
 mod local;
+pub mod recovery;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use crate::core::fingerprint::{FingerprintKey, KeyId, MacKey};
 use crate::core::state::{PlanId, State};
 
 pub use local::{LocalStore, LockGuard};
+use recovery::Recovery;
 
 /// The keys that a state is read and written with.
 pub struct Keys {
@@ -57,6 +59,17 @@ pub enum Known {
 /// Tells one content of the store from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version(Option<(u64, Vec<u8>)>);
+
+impl Version {
+    /// A text that stands for this version: its length and its end, which holds the
+    /// code over all of it.
+    fn name(&self) -> String {
+        self.0.as_ref().map_or_else(
+            || "absent".to_owned(),
+            |(length, end)| format!("{length} {}", String::from_utf8_lossy(end)),
+        )
+    }
+}
 
 /// What was read of a store, taken apart and not verified yet.
 #[derive(Debug)]
@@ -399,17 +412,17 @@ impl StateStore {
         }
     }
 
-    /// Puts a state that could not be committed beside its place or into the folder
+    /// Puts what could not be committed beside its place or into the folder
     /// `elsewhere`, and tells where.
     /// Fails if no place takes it.
     pub fn rescue(
         &self,
         keys: &Keys,
-        state: &State,
+        recovery: &Recovery,
         elsewhere: &Path,
     ) -> Result<PathBuf, StoreError> {
         match self {
-            Self::Local(store) => store.rescue(keys, state, elsewhere),
+            Self::Local(store) => store.rescue(keys, recovery, elsewhere),
         }
     }
 }

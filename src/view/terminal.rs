@@ -201,7 +201,7 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
             let _ = writeln!(text, "note: the state could not be saved: {why}");
             let _ = writeln!(
                 text,
-                "note: what was sent is recorded in {path}; 'drspass state recover {path}' folds it in"
+                "note: what was sent is recorded in '{path}'; run, in this root folder:\n      drspass state recover '{path}'"
             );
         }
         Saved::Lost { why } => {
@@ -211,7 +211,7 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
             );
             let _ = writeln!(
                 text,
-                "note: the entries marked applied ARE set; the next plan shows them as unknown"
+                "note: the entries marked applied ARE set, even where the next plan shows them as unknown"
             );
         }
     }

@@ -102,6 +102,8 @@ fn a_missing_result_leaves_its_entry_in_doubt() {
     )
     .exits(4)
     .says("the answer holds no result for it")
+    .says(&format!("no result was returned for {J2}/source"))
+    .says("the answer announces 3 results and holds 2")
     .says("Result: 2 applied, 0 refused, 0 blocked, 0 not sent, 1 in doubt; 3 in all.");
     assert_eq!(marks(&lab), "==?");
     assert!(lab.entry(J2, "source")["pending"].is_object());
@@ -114,7 +116,9 @@ fn foreign_results_apply_nothing_and_are_named() {
     let lab = lab();
     apply_with(&lab, FaultKind::ForeignResults { id: J9.to_owned() })
         .exits(4)
-        .says(J9);
+        .says(J9)
+        .says(&format!("no result was returned for {J1}/source"))
+        .says(&format!("no result was returned for {J1}/destination"));
     assert_eq!(marks(&lab), "???");
     assert!(!lab.read("drspass.state.json").contains(J9));
     converges(&lab);
@@ -204,8 +208,11 @@ fn a_gateway_page_is_doubt_and_is_told_in_one_clean_line() {
             },
         )
         .exits(4)
-        .says(&http.to_string());
+        .says(&http.to_string())
+        .says("text/html")
+        .says("127.0.0.1");
         assert!(!run.all().contains('<'), "{}", run.all());
+        assert!(!run.all().contains("expected value"), "{}", run.all());
         assert_eq!(lab.sent().len(), 1, "a server error is not repeated");
         assert_eq!(marks(&lab), "???");
         converges(&lab);
@@ -259,6 +266,37 @@ fn a_connection_that_stays_cut_leaves_doubt() {
 
 #[test]
 fn results_inside_400_count_entry_by_entry() {
+    let lab = lab();
+    // The service acts on one entry and refuses the others, all under one 400.
+    let result = |job: &str, endpoint: &str, rest: &str| {
+        format!(r#"{{"id":"{job}","end_point_type":"{endpoint}",{rest}}}"#)
+    };
+    let failed = r#""status":"failed","error_code":"DRS.M00304","error_msg":"not now""#;
+    let body = format!(
+        r#"{{"results":[{},{},{}],"count":3}}"#,
+        result(J1, "ta", failed),
+        result(J2, "so", failed),
+        result(J1, "so", r#""status":"success""#),
+    );
+    apply_with(
+        &lab,
+        FaultKind::Status(Answer {
+            http: 400,
+            body: Some(body),
+            ..Answer::default()
+        }),
+    )
+    .exits(3)
+    .says("1 applied, 2 refused, 0 blocked, 0 not sent, 0 in doubt; 3 in all.")
+    .says("not now");
+    assert_eq!(lab.sent().len(), 1, "it is not split and not repeated");
+    assert_eq!(marks(&lab), "=!!");
+    assert!(lab.entry(J1, "source")["applied"].is_object());
+    assert!(lab.entry(J1, "destination")["applied"].is_null());
+}
+
+#[test]
+fn refusals_of_every_entry_inside_400_apply_nothing() {
     let lab = lab();
     apply_with(&lab, FaultKind::ResultsIn400 { code: None })
         .exits(1)
@@ -434,6 +472,33 @@ fn three_batches_in_doubt_in_a_row_stop_the_run_whatever_the_doubt() {
         lab.apply(&[]).exits(4).says("3 not sent, 3 in doubt");
         assert_eq!(lab.sent().len(), 3);
     }
+}
+
+#[test]
+fn splitting_does_not_hide_that_nothing_gets_through() {
+    let mut lab = Lab::with_config(drspass::sim::Config {
+        accept_any_job: true,
+        ..drspass::sim::Config::default()
+    });
+    lab.configure("apply: { batch_size: 2, parallelism: 1 }");
+    let jobs: Vec<String> = (0..8)
+        .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
+        .collect();
+    let entries: Vec<(&str, &str, &str)> = jobs
+        .iter()
+        .map(|job| (job.as_str(), "source", "canary-x"))
+        .collect();
+    lab.passwords(&entries);
+    // Every pair is refused as a whole, and every single entry is lost.
+    for number in 1..=20 {
+        let kind = if number % 3 == 1 {
+            status(400, "DRS.M00201", [])
+        } else {
+            FaultKind::NotJson
+        };
+        lab.sim.inject(Fault::nth(number, kind));
+    }
+    lab.apply(&[]).exits(4).says("5 not sent, 3 in doubt");
 }
 
 #[test]

@@ -10,22 +10,23 @@ use crate::support::{J1, J2, Lab};
 
 #[test]
 fn a_wrong_command_line_is_64_and_repeats_nothing_of_it() {
-    let lab = Lab::new();
+    let mut lab = Lab::new();
+    lab.plant(&["canary-tr0ub4"]);
     for args in [
         &["plan", "--detailed-exitcode", "--josn"][..],
-        &["plan", "-tr0ub4-x"],
-        &["plan", "--", "-tr0ub4-x"],
-        &["apply", J1, "so", "-tr0ub4-x"],
-        &["adopt", J1, "so", "-tr0ub4-x"],
+        &["plan", "-canary-tr0ub4-x"],
+        &["plan", "--", "-canary-tr0ub4-x"],
+        &["apply", J1, "so", "-canary-tr0ub4-x"],
+        &["adopt", J1, "so", "-canary-tr0ub4-x"],
         &["apply", "--yes"],
         &["state"],
         &["encrypt"],
-        &["plan", "--color", "tr0ub4"],
-        &["sim", "--port", "tr0ub4"],
+        &["plan", "--color", "canary-tr0ub4"],
+        &["sim", "--port", "canary-tr0ub4"],
         &[],
     ] {
         let run = lab.run(args).exits(64);
-        assert!(!run.all().contains("tr0ub4"), "{args:?}\n{}", run.all());
+        assert!(!run.all().contains("canary"), "{args:?}\n{}", run.all());
         assert_eq!(run.stdout, "");
     }
     lab.run(&["plan", "--auto-approv"]).exits(64);
@@ -50,6 +51,14 @@ fn detailed_exit_codes_tell_changes_from_none_and_from_failures() {
     lab.run_command(command)
         .exits(1)
         .says("there is no identity");
+    // A held lock stops no plan, and does not change what its code means.
+    let lock = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
+    lock.lock().unwrap();
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    lab.apply(&[]).exits(6);
+    lab.run(&["plan", "--detailed-exitcode", "--resend", "*"])
+        .exits(2)
+        .says("the lock is held");
 }
 
 #[test]
@@ -83,6 +92,7 @@ fn failures_end_with_the_failure_and_never_with_a_success() {
             .exits(1)
             .says("cannot read passwords.yaml.age");
         assert_eq!(run.stdout, "");
+        assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
     }
     std::fs::remove_file(lab.path("drspass.yaml")).unwrap();
     lab.run(&["plan"]).exits(1).says("there is no drspass.yaml");
@@ -167,10 +177,98 @@ fn nobody_reading_changes_nothing_about_an_apply() {
     drop(child.stderr.take());
     lab.wait(child).exits(0);
     assert!(lab.sim.holds(J1, "source", "canary-1"));
-    let mut child = lab.command(&["plan"]).spawn().unwrap();
-    drop(child.stdout.take());
-    let run = lab.wait(child).exits(0);
-    assert_eq!(run.stderr, "");
+    for args in [
+        &["plan"][..],
+        &["plan", "--json"],
+        &["plan", "--diff"],
+        &["validate"],
+        &["validate", "--json"],
+        &["show"],
+        &["state", "list"],
+        &["state", "show"],
+        &["state", "show", "--json"],
+        &["lock", "show"],
+        &["--help"],
+    ] {
+        let mut child = lab.command(args).spawn().unwrap();
+        drop(child.stdout.take());
+        let run = lab.wait(child).exits(0);
+        assert_eq!(run.stderr, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_in_the_middle_does_not_stop_an_apply() {
+    for form in [
+        &["apply", "--auto-approve"][..],
+        &["apply", "--auto-approve", "--json"],
+    ] {
+        let mut lab = Lab::new();
+        lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+        lab.sim
+            .inject(Fault::next(FaultKind::Hold { act_first: false }));
+        let mut child = lab.command(form).spawn().unwrap();
+        assert!(lab.sim.wait_for_put(1, std::time::Duration::from_secs(60)));
+        drop(child.stdout.take());
+        lab.sim.release();
+        let run = lab.wait(child).exits(0);
+        assert!(!run.stderr.contains("panic"), "{}", run.stderr);
+        lab.run(&["lock", "show"]).exits(0).says("free");
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+        assert!(!lab.exists("drspass.state.json.journal"));
+    }
+}
+
+/// An identity behind a passphrase, both made up for this test.
+const LOCKED: &str = include_str!("../data/locked_ed25519");
+const LOCKED_PUBLIC: &str = include_str!("../data/locked_ed25519.pub");
+const PASSPHRASE: &str = "canary-passphrase";
+
+#[test]
+fn text_on_standard_input_is_sealed_and_never_taken_for_a_passphrase() {
+    let mut lab = Lab::new();
+    lab.plant(&[PASSPHRASE, "canary-piped"]);
+    let encrypt = |lab: &Lab, more: &[&str], text: &str| {
+        let mut command = lab.command(&[more, &["encrypt", "-"]].concat());
+        command.stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may have ended already, since it may not need the text.
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+        lab.wait(child)
+    };
+    let document =
+        format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-piped' }}\n");
+    encrypt(&lab, &[], &document).exits(0);
+    lab.apply(&[]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-piped"));
+
+    lab.write("locked", LOCKED);
+    std::fs::create_dir(lab.path("sub")).unwrap();
+    let (endpoint, auth_url) = lab.addresses();
+    let mut init = vec!["-C", "sub", "init", "--recipient", LOCKED_PUBLIC.trim()];
+    init.extend([
+        "--project-id",
+        "p",
+        "--endpoint",
+        &endpoint,
+        "--auth-url",
+        &auth_url,
+    ]);
+    let mut command = lab.command(&init);
+    command.env_remove("DRSPASS_IDENTITY");
+    lab.run_command(command).exits(0);
+    let before = lab.read("sub/passwords.yaml.age");
+    let locked = ["-C", "sub", "-i", "../locked"];
+    encrypt(&lab, &locked, &document)
+        .exits(1)
+        .says("is protected by a passphrase, and there is no terminal to ask for it");
+    for text in [
+        format!("{PASSPHRASE}\n"),
+        format!("{PASSPHRASE}\n{document}"),
+    ] {
+        encrypt(&lab, &locked, &text).exits(1);
+    }
+    assert_eq!(lab.read("sub/passwords.yaml.age"), before);
 }
 
 #[test]

@@ -243,3 +243,65 @@ fn the_masked_diff_shows_which_fields_change_and_nothing_else() {
     assert!(!lab.run(&["plan", "--diff"]).exits(0).stdout.contains("---"));
     lab.run(&["plan", "--diff", "--json"]).exits(64);
 }
+
+#[test]
+fn every_file_that_a_command_leaves_is_private_ignored_and_not_piled_up() {
+    let mut lab = lab();
+    let left = |lab: &Lab| -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(lab.dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with("drspass.state"))
+            .collect();
+        names.sort();
+        names
+    };
+    let mut seen = Vec::new();
+    for round in 0..3 {
+        lab.passwords(&[
+            (J1, "source", &format!("canary-{round}-1")),
+            (J2, "source", &format!("canary-{round}-2")),
+        ]);
+        for args in [
+            &["apply", "--auto-approve"][..],
+            &["state", "rm", J1],
+            &["state", "adopt", J1, "--yes"],
+            &["state", "distrust"],
+            &["apply", "--auto-approve"],
+        ] {
+            lab.run(args).exits(0);
+        }
+        lab.write("drspass.state.json.journal", "{\"forged\":1}\n");
+        lab.run(&["state", "distrust"]).exits(0);
+        seen.push(left(&lab));
+    }
+    assert_eq!(
+        seen[0],
+        [
+            "drspass.state.json",
+            "drspass.state.json.backup",
+            "drspass.state.json.journal.backup",
+            "drspass.state.json.lock",
+        ]
+    );
+    assert!(seen.iter().all(|names| *names == seen[0]), "{seen:?}");
+    for name in &seen[0] {
+        // The last one is the forgery itself, as it was put there.
+        if name != "drspass.state.json.journal.backup" {
+            assert_eq!(crate::support::mode(&lab.path(name)), 0o600, "{name}");
+        }
+    }
+    let ignored = lab.read(".gitignore");
+    for name in &seen[0][1..] {
+        assert!(
+            ignored.lines().any(|line| {
+                let line = line.trim_start_matches('/');
+                line == name.as_str()
+                    || line
+                        .strip_suffix('*')
+                        .is_some_and(|start| name.starts_with(start))
+            }),
+            "{name} is not in\n{ignored}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drspass::sim::{Fault, FaultKind};
 
-use crate::support::{J1, J2, Lab};
+use crate::support::{J1, J2, Lab, wait_until};
 
 #[test]
 fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
@@ -31,6 +31,60 @@ fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
 }
 
 #[test]
+fn two_applies_started_together_act_as_one() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let mut running: Vec<_> = (0..2)
+        .map(|_| lab.command(&["apply", "--auto-approve"]).spawn().unwrap())
+        .collect();
+    // The request of one is held, so the other is the first to end.
+    let mut first = None;
+    wait_until("one of them to be turned away", || {
+        first = running
+            .iter_mut()
+            .position(|child| child.try_wait().unwrap().is_some());
+        first.is_some()
+    });
+    let turned_away = running.remove(first.unwrap());
+    lab.wait(turned_away)
+        .exits(6)
+        .says("is held by process")
+        .says("since 20");
+    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+    lab.sim.release();
+    lab.wait(running.remove(0)).exits(0);
+    assert_eq!(lab.sent().concat().len(), 2, "each entry once");
+    // As after one run: one commit of the marks and one of the outcomes.
+    assert_eq!(lab.state()["body"]["serial"], 2);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_lock_ends_with_its_process() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let mut child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+    lab.run(&["lock", "show"])
+        .exits(0)
+        .says("is held by process");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        lab.read("drspass.state.json.lock").contains("\"pid\""),
+        "what it wrote is still there"
+    );
+    lab.run(&["lock", "show"])
+        .exits(0)
+        .says("The lock is free.");
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
 fn a_left_over_lock_file_is_no_lock() {
     for content in ["", "garbage", "{\"pid\":1}"] {
         let mut lab = Lab::new();
@@ -44,12 +98,15 @@ fn a_left_over_lock_file_is_no_lock() {
 fn a_held_lock_without_readable_owner_is_told_as_such() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
-    for content in ["", "{", "\u{1b}[31mred"] {
+    for content in ["", "{", "\u{1b}[31mred", "{\"pid\":1}"] {
         lab.write("drspass.state.json.lock", content);
         let file = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
         file.lock().unwrap();
         lab.apply(&[]).exits(6).says("somebody unknown");
         lab.run(&["lock", "show"]).exits(0).says("somebody unknown");
+        lab.run(&["plan"])
+            .exits(0)
+            .says("note: the lock is held by somebody unknown");
     }
     assert_eq!(lab.sent().len(), 0);
 }

@@ -3,6 +3,8 @@
 #[path = "../../examples/quickstart/steps.rs"]
 mod quickstart;
 
+use std::collections::BTreeSet;
+
 use drspass::sim::{Endpoint, Fault, FaultKind, MessageKey, Rejection};
 use serde_json::json;
 
@@ -248,8 +250,48 @@ fn more_changes_than_the_limits_allow_need_their_exact_number() {
 
 #[test]
 fn ten_entries_travel_in_one_request_and_a_job_is_never_split() {
+    let mut lab = Lab::with_config(drspass::sim::Config {
+        accept_any_job: true,
+        ..drspass::sim::Config::default()
+    });
+    // The first has a source alone, so that the tenth entry would part a job.
+    let jobs: Vec<String> = (10..21)
+        .map(|n| format!("{n}df459d-a37c-41b9-bc2b-8c00ba32jb52"))
+        .collect();
+    let mut entries = Vec::new();
+    for (index, job) in jobs.iter().enumerate() {
+        entries.push((job.as_str(), "source", "canary-so"));
+        if index > 0 {
+            entries.push((job.as_str(), "destination", "canary-ta"));
+        }
+    }
+    lab.passwords(&entries);
+    lab.run(&["plan"]).exits(0).says("3 requests.");
+    lab.apply(&[]).exits(0).says("3 requests.");
+    let sent = lab.sent();
+    let mut sizes: Vec<usize> = sent.iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [2, 9, 10], "ten at most, without a setting");
+    let jobs_of = |batch: &[(String, String)]| -> BTreeSet<String> {
+        batch.iter().map(|(job, _)| job.clone()).collect()
+    };
+    for (first, second) in [(0, 1), (0, 2), (1, 2)] {
+        assert!(jobs_of(&sent[first]).is_disjoint(&jobs_of(&sent[second])));
+    }
+    let mut all = sent.concat();
+    all.sort();
+    let mut wanted: Vec<(String, String)> = entries
+        .iter()
+        .map(|(job, endpoint, _)| ((*job).to_owned(), (*endpoint).to_owned()))
+        .collect();
+    wanted.sort();
+    assert_eq!(all, wanted, "each entry once");
+}
+
+#[test]
+fn a_smaller_batch_size_makes_more_requests_and_still_splits_no_job() {
     let mut lab = Lab::new();
-    lab.configure("apply: { batch_size: 3, parallelism: 2 }");
+    lab.configure("apply: { batch_size: 1, parallelism: 2 }");
     lab.passwords(&[
         (J1, "source", "canary-1"),
         (J1, "destination", "canary-2"),
@@ -260,16 +302,9 @@ fn ten_entries_travel_in_one_request_and_a_job_is_never_split() {
     lab.apply(&[]).exits(0);
     let mut sizes: Vec<usize> = lab.sent().iter().map(Vec::len).collect();
     sizes.sort_unstable();
-    assert_eq!(sizes, [2, 3]);
+    assert_eq!(sizes, [1, 2, 2]);
     for batch in lab.sent() {
-        for (job, _) in &batch {
-            let elsewhere = lab
-                .sent()
-                .iter()
-                .filter(|other| **other != batch && other.iter().any(|(j, _)| j == job))
-                .count();
-            assert_eq!(elsewhere, 0);
-        }
+        assert!(batch.iter().all(|(job, _)| *job == batch[0].0));
     }
 }
 
@@ -314,4 +349,79 @@ fn reordering_comments_quotes_and_line_ends_change_nothing() {
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     lab.apply(&[]).exits(0);
     assert_eq!(lab.sent().len(), 1);
+    // A value that differs in nothing but its case is another one.
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "Canary-2")]);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .says("0 to set, 1 to change, 0 to send again; 1 in sync");
+}
+
+#[test]
+fn a_refused_request_does_not_stop_the_others_and_nothing_claims_to_be_complete() {
+    let mut lab = Lab::new();
+    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+    lab.passwords(&[
+        (J1, "source", "canary-1"),
+        (J2, "source", "canary-2"),
+        (J3, "source", "canary-3"),
+    ]);
+    lab.sim.inject(Fault::nth(
+        2,
+        FaultKind::Status(drspass::sim::Answer {
+            http: 400,
+            code: "DRS.M00201".to_owned(),
+            ..drspass::sim::Answer::default()
+        }),
+    ));
+    let run = lab.apply(&[]).exits(3);
+    assert_eq!(
+        run.stdout.lines().last(),
+        Some("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 in doubt; 3 in all.")
+    );
+    let said = run.all().to_lowercase();
+    for word in ["complete", "success", "done"] {
+        assert!(!said.contains(word), "{}", run.all());
+    }
+    assert!(lab.plan().contains(&format!("! {J2}/source")));
+    lab.apply(&[]).exits(0);
+    assert_eq!(
+        lab.sent()[3..].concat(),
+        [(J2.to_owned(), "source".to_owned())]
+    );
+}
+
+#[test]
+fn an_emptied_manifest_sends_nothing_and_many_changes_are_counted_first() {
+    let mut lab = Lab::with_config(drspass::sim::Config {
+        accept_any_job: true,
+        ..drspass::sim::Config::default()
+    });
+    let jobs: Vec<String> = (10..50)
+        .map(|n| format!("{n}df459d-a37c-41b9-bc2b-8c00ba32jb52"))
+        .collect();
+    let entries = |password| -> Vec<(&str, &str, &str)> {
+        let jobs = jobs.iter().map(String::as_str);
+        jobs.map(|job| (job, "source", password)).collect()
+    };
+    lab.passwords(&entries("canary-old"));
+    lab.apply(&[]).exits(0);
+    let state = lab.read("drspass.state.json");
+    let sent = lab.sent().len();
+    lab.document("version: 1\njobs: []\n").exits(0);
+    let plan = lab.run(&["plan", "--detailed-exitcode"]).exits(0).stdout;
+    assert!(
+        plan.starts_with(
+            "Plan: 0 to set, 0 to change, 0 to send again; 0 in sync, 40 no longer listed."
+        ),
+        "{plan}"
+    );
+    lab.apply(&[]).exits(0);
+    assert_eq!(lab.sent().len(), sent);
+    assert_eq!(lab.read("drspass.state.json"), state);
+    lab.passwords(&entries("canary-new"));
+    let plan = lab.plan();
+    assert!(
+        plan.starts_with("Plan: 0 to set, 40 to change, 0 to send again; 0 in sync. 4 requests.\n"),
+        "{plan}"
+    );
 }

@@ -10,6 +10,8 @@ mod cli;
 mod disk;
 /// Bytes and values of manifests, through the binary.
 mod documents;
+/// What stands on disk: fixed samples and round trips.
+mod formats;
 /// Planted passwords are where they belong and nowhere else.
 mod leak;
 /// The commands that show and change the state.
@@ -18,8 +20,14 @@ mod ledger;
 mod lock;
 /// Plan, apply, rerun: the loop.
 mod looped;
+/// Output for machines: schemas, streams, and the facts of the text.
+mod outputs;
 /// Links, pipes and made-up files.
 mod planted;
+/// The tutorial of the README, walked.
+mod readme;
+/// Recovery files.
+mod recover;
 /// What sealing promises to refuse, before any connection.
 mod sealing;
 /// SIGKILL at each step of an apply.
@@ -28,6 +36,8 @@ mod slow_kill;
 mod slow_model;
 /// A very large manifest.
 mod slow_scale;
+/// What every place of a state must do.
+mod store;
 mod support;
 /// README, schemas and the rules of the source tree.
 mod tidy;

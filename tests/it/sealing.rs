@@ -457,6 +457,19 @@ fn init_never_replaces_a_manifest() {
 }
 
 #[test]
+fn init_makes_no_new_key_where_there_was_one() {
+    let lab = lab();
+    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.run(&["init"]).exits(1).says("the manifest is gone");
+    std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
+    let expected = "0123456789abcdef0123456789abcdef";
+    lab.run(&["init", "--expect-key-id", expected])
+        .exits(1)
+        .says("the manifest is gone");
+    assert!(!lab.exists("passwords.yaml.age"));
+}
+
+#[test]
 fn plain_text_older_than_the_manifest_or_for_elsewhere_is_not_sealed() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);

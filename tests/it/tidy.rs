@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::schema::{assert_fits, schema};
 use crate::support::{J1, Lab};
 
 fn root() -> &'static Path {
@@ -160,42 +161,75 @@ fn real_files_fit_their_schemas() {
     assert!(!state.is_valid(&changed), "unknown fields do not fit");
 }
 
-fn schema(name: &str) -> jsonschema::Validator {
-    let text = fs::read_to_string(root().join(format!("schemas/{name}.schema.json"))).unwrap();
-    jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
-}
-
-#[track_caller]
-fn assert_fits(schema: &jsonschema::Validator, document: &serde_json::Value) {
-    let errors: Vec<String> = schema
-        .iter_errors(document)
-        .map(|e| e.to_string())
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
+/// Every exit code with words that its row in the readme must hold.
+fn exit_codes() -> BTreeMap<u8, &'static [&'static str]> {
+    use drspass::cli::exit;
+    BTreeMap::from([
+        (exit::DONE, &["done", "nothing to do"][..]),
+        (exit::FAILED, &["failed", "no entry was changed"]),
+        (exit::CHANGES, &["pending", "--detailed-exitcode"]),
+        (
+            exit::INCOMPLETE,
+            &["incomplete", "refused, blocked or not sent"],
+        ),
+        (exit::IN_DOUBT, &["in doubt", "unknown"]),
+        (exit::STALE_PLAN, &["saved plan", "not match"]),
+        (exit::LOCKED, &["lock", "someone else"]),
+        (
+            exit::NOT_APPROVED,
+            &["not approved", "declined", "limit", "recipients"],
+        ),
+        (
+            exit::UNSAVED,
+            &["state could not be saved", "recovery file"],
+        ),
+        (exit::USAGE, &["wrong command line"]),
+        (exit::INTERRUPTED, &["interrupted", "Ctrl-C"]),
+        (exit::TERMINATED, &["told to end", "signal"]),
+    ])
 }
 
 #[test]
-fn the_exit_codes_of_the_readme_are_those_of_the_program() {
-    use drspass::cli::exit;
+fn the_exit_codes_of_the_readme_are_those_of_the_program_and_mean_the_same() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for code in [
-        exit::DONE,
-        exit::FAILED,
-        exit::CHANGES,
-        exit::INCOMPLETE,
-        exit::IN_DOUBT,
-        exit::STALE_PLAN,
-        exit::LOCKED,
-        exit::NOT_APPROVED,
-        exit::UNSAVED,
-        exit::USAGE,
-        exit::INTERRUPTED,
-        exit::TERMINATED,
-    ] {
-        assert!(
-            readme.contains(&format!("| {code} |")),
-            "{code} is not in the table"
-        );
+    let section = readme.split("## Exit codes").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows: BTreeMap<u8, &str> = section
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let code = cells.next()?.parse().ok()?;
+            Some((code, cells.next()?))
+        })
+        .collect();
+    let codes = exit_codes();
+    assert!(
+        rows.keys().eq(codes.keys()),
+        "the table has {:?}",
+        rows.keys()
+    );
+    for (code, words) in &codes {
+        for word in *words {
+            assert!(
+                rows[code].contains(word),
+                "{code}: {word:?} is not in {:?}",
+                rows[code]
+            );
+        }
+    }
+    // None that the program has is missing here.
+    let source = fs::read_to_string(root().join("src/cli/exit.rs")).unwrap();
+    assert_eq!(source.matches(": u8 = ").count(), codes.len());
+    // And the help names every code.
+    let help = Lab::new().run(&["--help"]).exits(0).stdout;
+    let help: Vec<&str> = help
+        .split("Exit codes:")
+        .nth(1)
+        .unwrap()
+        .split(&[' ', ',', '\n'])
+        .collect();
+    for code in codes.keys() {
+        assert!(help.contains(&code.to_string().as_str()), "{code}");
     }
 }
 

@@ -106,7 +106,7 @@ fn error(status: u16, code: &str) -> Act {
 }
 
 fn session() -> Session {
-    Session::open(Credentials::Token(Secret::new("tok-1\n".to_owned()))).unwrap()
+    Session::open(Credentials::Token(Secret::new("canary-tok-1\n".to_owned()))).unwrap()
 }
 
 const AMBIENT: Ambient = Ambient {
@@ -135,7 +135,7 @@ fn entry() -> Assignment {
             endpoint: job::Endpoint::Source,
         },
         label: String::new(),
-        password: Arc::new(Secret::new("p-1".to_owned())),
+        password: Arc::new(Secret::new("canary-p-1".to_owned())),
         credential: None,
         kerberos: Vec::new(),
     }
@@ -168,7 +168,7 @@ async fn a_request_is_sent_exactly_as_documented() {
     let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
     assert_eq!(
         body,
-        r#"{"jobs":[{"job_id":"j1","end_point_type":"so","db_password":"p-1"}]}"#
+        r#"{"jobs":[{"job_id":"j1","end_point_type":"so","db_password":"canary-p-1"}]}"#
     );
     let mut lines = head.split("\r\n");
     let first = format!("PUT /drs/v3/{PROJECT}/jobs/batch-modify-pwd HTTP/1.1");
@@ -181,10 +181,10 @@ async fn a_request_is_sent_exactly_as_documented() {
         [
             "accept-encoding: identity",
             "accept: */*",
-            "content-length: 68",
+            "content-length: 75",
             "content-type: application/json",
             agent.as_str(),
-            "x-auth-token: tok-1",
+            "x-auth-token: canary-tok-1",
             "x-language: en-us",
         ]
     );

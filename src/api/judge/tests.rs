@@ -5,7 +5,7 @@ use crate::api::received::Headers;
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{Outcome, match_results};
 
-const SECRET: &str = "Zx\"9\\q!fern";
+const SECRET: &str = "canary-Zx\"9\\q!fern";
 
 fn entry(job: &str, endpoint: Endpoint) -> Assignment {
     Assignment {
@@ -39,10 +39,10 @@ fn judge(received: &Received) -> (Step, Vec<Note>) {
     ];
     let sent: Vec<&Assignment> = entries.iter().collect();
     let url = Url::parse("https://drs.example.test/v3/p/jobs/batch-modify-pwd").unwrap();
-    let token = Secret::new("login-token-1".to_owned());
+    let token = Secret::new("canary-login-token-1".to_owned());
     let login = [&token];
     let mut notes = Vec::new();
-    let step = Judge::new(&sent, &login, &url, now()).judge(received, &mut notes);
+    let step = Judge::new(&sent, &login, &url, now(), None).judge(received, &mut notes);
     (step, notes)
 }
 
@@ -54,7 +54,9 @@ fn reply(received: &Received) -> Reply {
 }
 
 fn error(code: &str) -> String {
-    format!(r#"{{"error_code":"{code}","error_msg":"said so","request_id":"r-1"}}"#)
+    format!(
+        r#"{{"error_code":"{code}","error_msg":"said so","request_id":"0123456789abcdef0123456789abcdef"}}"#
+    )
 }
 
 #[test]
@@ -151,12 +153,15 @@ fn a_refused_caller_is_told_from_a_refused_request() {
         (400, "DRS.M00105"),
         (401, "APIG.0301"),
         (200, "DRS.M00102"),
-        (401, "UNKNOWN.1"),
+        (401, "UNKNOWN.111"),
     ] {
         let reply = reply(&json(status, &error(code)));
         let refusal = reply.login_refusal().unwrap_or_else(|| panic!("{reply:?}"));
         assert_eq!(refusal.code.as_str(), code);
-        assert_eq!(refusal.request_id.as_ref().unwrap().as_str(), "r-1");
+        assert_eq!(
+            refusal.request_id.as_ref().unwrap().as_str(),
+            "0123456789abcdef0123456789abcdef"
+        );
     }
     for body in ["", "<html>no</html>", "[]"] {
         let reply = reply(&json(403, body));
@@ -181,7 +186,7 @@ fn a_refused_request_may_be_split_unless_that_cannot_help() {
         (200, "DRS.M00304", true, RefusalKind::JobState),
         (400, "DRS.KE0002", false, RefusalKind::WrongPassword),
         (404, "APIGW.0101", false, RefusalKind::Rejected),
-        (415, "X.1", false, RefusalKind::Rejected),
+        (415, "APIGW.0999", false, RefusalKind::Rejected),
     ] {
         let reply = reply(&json(status, &error(code)));
         assert_eq!(reply.may_be_split(), split, "{code}");
@@ -213,7 +218,7 @@ fn what_cannot_be_read_is_in_doubt() {
         (200, r#"{"error_code":"DRS.M77777"}"#, Doubt::Unreadable),
         (
             200,
-            r#"{"results":[],"error_code":"X.1"}"#,
+            r#"{"results":[],"error_code":"APIGW.0999"}"#,
             Doubt::Unreadable,
         ),
         (200, r#"{"results":[],"results":[]}"#, Doubt::Unreadable),
@@ -285,7 +290,7 @@ fn a_redirect_is_a_refusal_that_names_the_host_only() {
         ),
         (Some("/other/path?q=2"), " to \"drs.example.test\""),
         (
-            Some("https://login-token-1.example/"),
+            Some("https://canary-login-token-1.example/"),
             " to (text withheld, it may repeat a secret that was sent)",
         ),
         (None, ""),
@@ -337,11 +342,11 @@ fn a_secret_in_an_answer_is_withheld_everywhere() {
     let quoted = serde_json::to_string(&format!("bad value {echoed}")).unwrap();
     let texts = [
         format!(
-            r#"{{"error_code":"DRS.M00201","error_msg":{quoted},"request_id":"login-token-1"}}"#
+            r#"{{"error_code":"DRS.M00201","error_msg":{quoted},"request_id":"canary-login-token-1"}}"#
         ),
         format!(
-            r#"{{"results":[{{"id":"login-token-1","end_point_type":"so","status":"failed","error_msg":{quoted}}},
-            {{"id":"j1","end_point_type":"ta","status":"failed","error_code":"login-token-1","error_msg":{quoted}}}]}}"#
+            r#"{{"results":[{{"id":"canary-login-token-1","end_point_type":"so","status":"failed","error_msg":{quoted}}},
+            {{"id":"j1","end_point_type":"ta","status":"failed","error_code":"canary-login-token-1","error_msg":{quoted}}}]}}"#
         ),
         format!("<title>bad value {SECRET}</title>"),
     ];
@@ -350,7 +355,7 @@ fn a_secret_in_an_answer_is_withheld_everywhere() {
             let (step, notes) = judge(&json(status, &text));
             let shown: String = notes.iter().map(ToString::to_string).collect();
             let debug = format!("{step:?} {notes:?} {shown}");
-            for needle in ["fern", "login-token-1", "9\\q"] {
+            for needle in ["fern", "canary-login-token-1", "9\\q"] {
                 assert!(!debug.contains(needle), "{status}: {debug}");
             }
         }

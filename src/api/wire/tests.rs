@@ -35,7 +35,7 @@ fn a_body_is_written_exactly() {
         assignment(Endpoint::Source, "Zx\"9\\q!/ü\u{7}\n\t", &[]),
         assignment(
             Endpoint::Destination,
-            "p",
+            "canary-p",
             &[(Field::UserPrincipal, "u@R"), (Field::Krb5ConfFile, "a\nb")],
         ),
     ];
@@ -43,7 +43,7 @@ fn a_body_is_written_exactly() {
     let expected = format!(
         concat!(
             r#"{{"jobs":[{{"job_id":"{0}","end_point_type":"so","db_password":"Zx\"9\\q!/ü\u0007\n\t"}},"#,
-            r#"{{"job_id":"{0}","end_point_type":"ta","db_password":"p","#,
+            r#"{{"job_id":"{0}","end_point_type":"ta","db_password":"canary-p","#,
             r#""kerberos":{{"krb5_conf_file":"a\nb","user_principal":"u@R"}}}}]}}"#
         ),
         JOB

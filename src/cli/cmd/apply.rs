@@ -8,6 +8,7 @@ use crate::api::client::{Ambient, Client, Options};
 use crate::cli::args::Apply;
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::render;
 use crate::cli::run::Context;
 use crate::core::problem::Problem;
 use crate::core::report::{Event, PlanReport};
@@ -15,7 +16,7 @@ use crate::core::secret::Secret;
 use crate::core::target::Target;
 use crate::files;
 use crate::ops::OpError;
-use crate::ops::apply::{self, Done, Surroundings};
+use crate::ops::apply::{self as ops_apply, Done, Surroundings};
 use crate::ops::plan::Addresses;
 use crate::ops::root::{CONFIG_FILE, Guards, Root};
 use crate::view::json::v1;
@@ -25,6 +26,18 @@ use crate::view::terminal;
 const MAX_CA_BYTES: u64 = 8 << 20;
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
+    let json = args.json;
+    let ended = apply(context, args);
+    if let Err(error) = &ended
+        && json
+    {
+        let line = v1::apply_error(&render::error_out(error), exit::for_error(error));
+        context.shell.result(&line);
+    }
+    ended
+}
+
+fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     let root = context.root()?;
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
     if !args.auto_approve && !env::can_ask() {
@@ -72,7 +85,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         }
         super::ask(context, "Send this?")
     };
-    let done = apply::apply(
+    let done = ops_apply::apply(
         &root,
         &unlock(context),
         &guards,

@@ -8,7 +8,7 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::run::Context;
 use crate::ops::OpError;
-use crate::ops::ledger::{self, Changed, Forget, LedgerContext};
+use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};
 use crate::ops::root::Root;
 use crate::store::LockStatus;
 use crate::view::json::v1;
@@ -29,7 +29,13 @@ pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Resul
             Ok(("marked to be sent again", ledger::distrust(ledger_context)?))
         }),
         StateCommand::Recover(args) => change(context, &root, "state recover", |ledger_context| {
-            Ok(("recovered", ledger::recover(ledger_context, &args.file)?))
+            Ok(match ledger::recover(ledger_context, &args.file)? {
+                Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
+                Recovered::AsDoubts(changed) => (
+                    "marked to be sent again, since the state is not the one that the file continues",
+                    changed,
+                ),
+            })
         }),
     }
 }

@@ -29,6 +29,7 @@ use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, Event, Fate, PlanReport, Saved};
 use crate::core::state::{Lineage, PlanId, Replaced, Settlement, State};
 use crate::core::target::Target;
+use crate::store::recovery::Recovery;
 use crate::store::{Keys, LockGuard, LockInfo, Version};
 use crate::testpoint;
 
@@ -215,7 +216,8 @@ impl Run<'_> {
         }
         self.withdraw_unsent(&mut state, &mut replaced, &outcomes);
         testpoint::reach("apply.before_fold");
-        let saved = self.save(&mut state, &version);
+        let sent_keys = outcomes.keys().cloned().collect();
+        let saved = self.save(state, &version, sent_keys);
         let mut report = self.report(outcomes, sent, saved);
         if let Some(error) = journal_error {
             report
@@ -267,9 +269,9 @@ impl Run<'_> {
     }
 
     /// Folds the outcomes into the state; where that fails, into a recovery file.
-    fn save(&self, state: &mut State, version: &Version) -> Saved {
+    fn save(&self, mut state: State, version: &Version, sent: Vec<EntryKey>) -> Saved {
         let store = &self.root.store;
-        let error = match store.commit(self.guard, self.keys, state, version) {
+        let error = match store.commit(self.guard, self.keys, &mut state, version) {
             // A journal that stays behind is recognised as folded later on.
             Ok(_) => {
                 let _ = store.end_journal(self.guard);
@@ -277,9 +279,10 @@ impl Run<'_> {
             }
             Err(error) => error,
         };
-        match store.rescue(self.keys, state, self.elsewhere) {
+        let recovery = Recovery::new(version, sent, state);
+        match store.rescue(self.keys, &recovery, self.elsewhere) {
             Ok(path) => Saved::Recovery {
-                path: path.display().to_string(),
+                path: self.root.relative(&path).display().to_string(),
                 why: with_causes(&error),
             },
             Err(second) => Saved::Lost {

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::record::JournalHandle;
 use crate::api::client::{Answered, Client};
 use crate::api::gate::Gate;
+use crate::api::secrets::RunSecrets;
 use crate::core::batch;
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
@@ -91,7 +92,10 @@ impl Sender {
         Ok(Self {
             runtime,
             signals,
-            client: Arc::new(client),
+            client: Arc::new(client.guarding(RunSecrets::new(
+                Arc::clone(&manifest),
+                batches.iter().flatten().copied().collect(),
+            ))),
             manifest,
             batches,
             parallelism,
@@ -243,7 +247,6 @@ impl Flight<'_> {
         let halves = batch::halve(&keys).filter(|_| answered.reply.may_be_split());
         if let Some((first, second)) = halves {
             // Something in it spoils the request for all: look for it in halves.
-            self.lost_in_a_row = 0;
             let pick = |half: Vec<usize>| half.into_iter().map(|at| lane.now[at]).collect();
             lane.then.push(pick(second));
             lane.then.push(pick(first));

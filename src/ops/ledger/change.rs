@@ -16,7 +16,7 @@ use crate::files;
 use crate::ops::OpError;
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
-use crate::store::format::{FormatError, Unverified};
+use crate::store::recovery::Recovery;
 use crate::store::{Keys, LockGuard, LockInfo, StoreError, Version};
 
 /// Who changes the state, and with what.
@@ -52,6 +52,15 @@ pub struct Changed {
     pub entries: Vec<EntryKey>,
     /// The serial of the state as it is now.
     pub serial: u64,
+}
+
+/// What to do with a journal once the state is saved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Journal {
+    /// It is in the state.
+    Remove,
+    /// Nobody trusts it, but it may tell somebody what happened.
+    SetAside,
 }
 
 /// A state that is open for one change.
@@ -103,15 +112,29 @@ impl<'a> LockedLedger<'a> {
 
     fn save(
         &self,
+        state: State,
+        version: &Version,
+        entries: Vec<EntryKey>,
+    ) -> Result<Changed, OpError> {
+        self.save_as(state, version, entries, Journal::Remove)
+    }
+
+    fn save_as(
+        &self,
         mut state: State,
         version: &Version,
         entries: Vec<EntryKey>,
+        journal: Journal,
     ) -> Result<Changed, OpError> {
         let store = &self.root.store;
         store.back_up(&self.guard)?;
         store.commit(&self.guard, &self.keys, &mut state, version)?;
+        // The journal goes last: until the new state is there, it still counts.
         if store.has_journal() {
-            store.end_journal(&self.guard)?;
+            match journal {
+                Journal::Remove => store.end_journal(&self.guard)?,
+                Journal::SetAside => store.set_aside_journal(&self.guard)?,
+            }
         }
         Ok(Changed {
             entries,
@@ -222,56 +245,70 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
     });
     state.begin(wanted, context.now, &PlanId::new((context.unique)()));
     let entries = state.entries.keys().cloned().collect();
-    if store.has_journal() {
-        store.set_aside_journal(&ledger.guard)?;
-    }
-    ledger.save(state, &version, entries)
+    ledger.save_as(state, &version, entries, Journal::SetAside)
 }
 
-/// Makes a recovery file the state. It must be of the same lineage and newer than
-/// the state that it replaces.
-/// Fails if the file is not authentic, or the state went on without it.
-pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Changed, OpError> {
+/// What became of a recovery file.
+pub enum Recovered {
+    /// It is the state now.
+    Whole(Changed),
+    /// The state is not the one that it continues, so what it says was sent is in
+    /// doubt.
+    AsDoubts(Changed),
+}
+
+/// Folds a recovery file back. Beside the very state that it continues it becomes
+/// the state; beside any other, or none, its entries are marked to be sent again.
+/// Fails if the file is not authentic, or the state is of another history.
+pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Recovered, OpError> {
     let ledger = LockedLedger::open(context)?;
     let store = &ledger.root.store;
-    let bytes =
-        files::read_unlinked(&ledger.root.resolve(file)).map_err(|source| OpError::Read {
-            path: file.to_owned(),
-            source,
-        })?;
-    let unusable = |why| OpError::Recovery {
+    let path = ledger.root.resolve(file);
+    let bytes = files::read_unlinked(&path).map_err(|source| OpError::Read {
         path: file.to_owned(),
-        why,
-    };
-    let unverified = Unverified::parse(&bytes).map_err(unusable)?;
-    if !unverified.is_authentic(&bytes, &ledger.keys.state) {
-        return Err(unusable(FormatError::NotAuthentic));
-    }
-    let mut recovered = unverified.claimed();
-    if recovered.scope != ledger.opened.sealed.scope {
+        source,
+    })?;
+    let recovery =
+        Recovery::parse(&bytes, &ledger.keys.state).map_err(|why| OpError::Recovery {
+            path: file.to_owned(),
+            why,
+        })?;
+    if recovery.state.scope != ledger.opened.sealed.scope {
         return Err(OpError::other_scope(
-            recovered.scope,
+            recovery.state.scope,
             &ledger.opened.sealed.scope,
         ));
     }
-    // The journal beside the state is part of what the file holds already, so it
-    // is not asked; the state may even have been put back to an older one.
     let version = store.version()?;
-    let current = store.read_unverified()?;
-    let follows = current
-        .as_ref()
-        .is_none_or(|state| state.lineage == recovered.lineage && state.serial < recovered.serial);
-    if !follows {
-        return Err(OpError::Unfit {
-            what: format!("{} does not follow the state beside it", file.display()),
-            help: "Nothing was changed. The state went on without it; run 'drspass plan' and apply what it lists.",
-        });
+    if recovery.continues(&version) {
+        let changed = ledger.save(recovery.state, &version, recovery.sent)?;
+        return Ok(Recovered::Whole(changed));
     }
-    if let Some(current) = &current {
-        recovered.take_doubts(current);
+    if matches!(
+        store.read(&ledger.keys),
+        Err(StoreError::ForeignJournal { .. })
+    ) {
+        store.set_aside_journal(&ledger.guard)?;
     }
-    // A commit raises the serial, and the recovered one is the next already.
-    recovered.serial = recovered.serial.saturating_sub(1);
-    let entries = recovered.entries.keys().cloned().collect();
-    ledger.save(recovered, &version, entries)
+    let (current, version) = ledger.state(context.guards)?;
+    let doubted: Vec<EntryKey> = match &current {
+        Some(state) if state.lineage != recovery.state.lineage => {
+            return Err(OpError::Unfit {
+                what: format!("{} is not of the history of this state", file.display()),
+                help: "Nothing was changed. Name the file that the apply on this state printed.",
+            });
+        }
+        Some(_) => recovery.sent,
+        // Without a state, nothing that the file knows can be relied on.
+        None => recovery.state.entries.keys().cloned().collect(),
+    };
+    let mut state = current.unwrap_or_else(|| ledger.new_state(Lineage::new((context.unique)())));
+    let run = PlanId::new((context.unique)());
+    for key in &doubted {
+        if let Some(tried) = recovery.state.entries.get(key) {
+            state.doubt(key, tried, context.now, &run);
+        }
+    }
+    let changed = ledger.save(state, &version, doubted)?;
+    Ok(Recovered::AsDoubts(changed))
 }

@@ -3,7 +3,7 @@
 
 mod change;
 
-pub use change::{Changed, Forget, LedgerContext, adopt, distrust, forget, recover};
+pub use change::{Changed, Forget, LedgerContext, Recovered, adopt, distrust, forget, recover};
 
 use std::collections::BTreeMap;
 

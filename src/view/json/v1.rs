@@ -12,7 +12,7 @@ use crate::core::outcome::{NotSent, Outcome, Refusal};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
 use crate::core::report::{
-    ApplyReport, Fate, LedgerEntry, LedgerReport, Note, PlanReport, Saved, Totals,
+    ApplyReport, Fate, LedgerEntry, LedgerReport, Note, PlanReport, Saved, Signal,
 };
 use crate::core::state::{FieldPrints, Origin};
 use crate::view::terminal;
@@ -182,6 +182,13 @@ enum Message<'a> {
     Note {
         text: &'a str,
     },
+    Error {
+        code: &'a str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        help: Option<&'a str>,
+        exit_code: u8,
+    },
     Result {
         applied: usize,
         refused: usize,
@@ -189,9 +196,14 @@ enum Message<'a> {
         not_sent: usize,
         in_doubt: usize,
         total: usize,
+        requests: usize,
         state_saved: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
+        why_not_saved: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         recovery_file: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stopped_by: Option<&'static str>,
         exit_code: u8,
     },
 }
@@ -226,42 +238,52 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     for text in &report.findings {
         lines.push_str(&to_line(&Message::Note { text }));
     }
-    let (state_saved, recovery_file) = match &report.saved {
-        Saved::InState => (true, None),
-        Saved::Recovery { path, .. } => (false, Some(path.as_str())),
-        Saved::Lost { .. } => (false, None),
+    let totals = report.totals();
+    let (state_saved, why_not_saved, recovery_file) = match &report.saved {
+        Saved::InState => (true, None, None),
+        Saved::Recovery { path, why } => (false, Some(why.as_str()), Some(path.as_str())),
+        Saved::Lost { why } => (false, Some(why.as_str()), None),
     };
-    lines.push_str(&result_line(
-        report.totals(),
-        state_saved,
-        recovery_file,
-        exit_code,
-    ));
-    lines
-}
-
-/// The last line of an apply that had nothing to do.
-pub fn nothing_to_do() -> String {
-    result_line(Totals::default(), true, None, 0)
-}
-
-fn result_line(
-    totals: Totals,
-    state_saved: bool,
-    recovery_file: Option<&str>,
-    exit_code: u8,
-) -> String {
-    to_line(&Message::Result {
+    lines.push_str(&to_line(&Message::Result {
         applied: totals.applied,
         refused: totals.refused,
         blocked: totals.blocked,
         not_sent: totals.not_sent,
         in_doubt: totals.in_doubt,
         total: totals.total(),
+        requests: report.requests,
         state_saved,
+        why_not_saved,
         recovery_file,
+        stopped_by: report.interrupted.map(|signal| match signal {
+            Signal::Interrupt => "interrupt",
+            Signal::Terminate => "terminate",
+        }),
+        exit_code,
+    }));
+    lines
+}
+
+/// The last line of an apply that stopped before it sent anything.
+pub fn apply_error(error: &ErrorOut, exit_code: u8) -> String {
+    to_line(&Message::Error {
+        code: &error.code,
+        message: &error.message,
+        help: error.help.as_deref(),
         exit_code,
     })
+}
+
+/// The last line of an apply that had nothing to do.
+pub fn nothing_to_do() -> String {
+    let nothing = ApplyReport {
+        entries: Vec::new(),
+        requests: 0,
+        findings: Vec::new(),
+        saved: Saved::InState,
+        interrupted: None,
+    };
+    apply(&nothing, 0)
 }
 
 fn fate_message<'a>(address: &'a str, fate: &'a Fate) -> Message<'a> {

@@ -5,11 +5,47 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// Every form of a secret: plain, JSON-escaped, percent-encoded, hexadecimal,
-/// and base64 at each of the three places it can have in a longer text.
+/// Something that was planted, in every form in which it may not be found.
+pub(crate) struct Planted {
+    forms: Vec<String>,
+}
+
+impl Planted {
+    /// A secret text.
+    pub(crate) fn text(secret: &str) -> Self {
+        Self {
+            forms: forms(secret),
+        }
+    }
+
+    /// A secret of bytes that are no text, such as a key.
+    pub(crate) fn bytes(secret: &[u8]) -> Self {
+        Self {
+            forms: tidied(byte_forms(secret)),
+        }
+    }
+
+    /// Fails the test if any form occurs in `content`.
+    #[track_caller]
+    pub(crate) fn assert_absent(&self, place: &str, content: &[u8]) {
+        if let Some(form) = self.forms.iter().find(|form| holds(content, form)) {
+            panic!("{place} holds a planted secret in the form {form:?}");
+        }
+    }
+}
+
+fn holds(content: &[u8], form: &str) -> bool {
+    content
+        .windows(form.len())
+        .any(|window| window == form.as_bytes())
+}
+
+/// Every form of a secret text: plain, JSON-escaped, percent-encoded, and the
+/// forms of its bytes.
 pub(crate) fn forms(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
-    let mut forms = vec![secret.to_owned()];
+    let mut forms = byte_forms(bytes);
+    forms.push(secret.to_owned());
     let json = serde_json::to_string(secret).expect("text is JSON");
     forms.push(json[1..json.len() - 1].to_owned());
     let ascii: String = secret
@@ -31,6 +67,13 @@ pub(crate) fn forms(secret: &str) -> Vec<String> {
         .collect();
     forms.push(percent.to_lowercase());
     forms.push(percent);
+    tidied(forms)
+}
+
+/// Hexadecimal, lists of numbers, and base64 at each of the three places that
+/// bytes can have in a longer text.
+fn byte_forms(bytes: &[u8]) -> Vec<String> {
+    let mut forms = Vec::new();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     forms.push(hex.to_uppercase());
     forms.push(hex);
@@ -49,6 +92,10 @@ pub(crate) fn forms(secret: &str) -> Vec<String> {
             }
         }
     }
+    forms
+}
+
+fn tidied(mut forms: Vec<String>) -> Vec<String> {
     forms.retain(|form| form.len() >= 4);
     forms.sort();
     forms.dedup();
@@ -57,16 +104,5 @@ pub(crate) fn forms(secret: &str) -> Vec<String> {
 
 /// The form in which `secret` occurs in `content`, if any.
 pub(crate) fn found(secret: &str, content: &[u8]) -> Option<String> {
-    forms(secret).into_iter().find(|form| {
-        content
-            .windows(form.len())
-            .any(|window| window == form.as_bytes())
-    })
-}
-
-#[track_caller]
-pub(crate) fn assert_absent(secret: &str, place: &str, content: &[u8]) {
-    if let Some(form) = found(secret, content) {
-        panic!("{place} holds a planted secret in the form {form:?}");
-    }
+    forms(secret).into_iter().find(|form| holds(content, form))
 }

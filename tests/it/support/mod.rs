@@ -5,6 +5,7 @@
 //! unnoticed.
 
 pub(crate) mod leaks;
+pub(crate) mod schema;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use drspass::sim::{Config, JobSpec, Simulator};
 use tempfile::TempDir;
+
+use leaks::Planted;
 
 /// Ids of the shape of the service, in the order in which tests use them.
 pub(crate) const J1: &str = "11df459d-a37c-41b9-bc2b-8c00ba32jb51";
@@ -55,19 +58,20 @@ impl Run {
     }
 }
 
-/// Text without the line breaks and frames that the error display adds.
+/// Text with every run of blanks and line breaks as one blank, since columns of
+/// a table are as wide as their content.
 fn unwrapped(text: &str) -> String {
-    text.replace(['│', '╰', '─', '▶', '×', '⚠', '├'], " ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A root folder with its simulator.
 pub(crate) struct Lab {
     pub(crate) dir: TempDir,
     pub(crate) sim: Simulator,
-    planted: Vec<String>,
+    planted: Vec<Planted>,
+    /// The lines of the identity, which `key.txt` alone may hold.
+    identity: Vec<Planted>,
+    token: Planted,
 }
 
 impl Lab {
@@ -87,10 +91,12 @@ impl Lab {
             ..config
         })
         .expect("the simulator starts");
-        let lab = Self {
+        let mut lab = Self {
             dir: TempDir::new().expect("a folder"),
             sim,
             planted: Vec::new(),
+            identity: Vec::new(),
+            token: Planted::text(TOKEN),
         };
         let (endpoint, auth_url) = lab.addresses();
         lab.run(&[
@@ -105,6 +111,13 @@ impl Lab {
             &auth_url,
         ])
         .exits(0);
+        let identity = lab.read("key.txt");
+        lab.identity = identity
+            .lines()
+            .filter(|line| line.starts_with("AGE-SECRET-KEY-"))
+            .map(Planted::text)
+            .collect();
+        assert_eq!(lab.identity.len(), 1);
         lab
     }
 
@@ -135,9 +148,15 @@ impl Lab {
         self.write("drspass.yaml", format!("{config}\n{yaml}\n"));
     }
 
-    /// Every canary in `text` is searched for after each run from now on.
+    /// Each of `secrets` is searched for after each run from now on.
     pub(crate) fn plant(&mut self, secrets: &[&str]) {
-        self.planted.extend(secrets.iter().map(|s| (*s).to_owned()));
+        self.planted
+            .extend(secrets.iter().map(|secret| Planted::text(secret)));
+    }
+
+    /// These bytes are searched for after each run from now on.
+    pub(crate) fn plant_bytes(&mut self, secret: &[u8]) {
+        self.planted.push(Planted::bytes(secret));
     }
 
     /// Makes `jobs` (the content of the key `jobs`, indented by two) the
@@ -188,40 +207,48 @@ impl Lab {
 
     /// Runs it and checks that it leaked nothing.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
-        let output = self.command(args).output().expect("the binary runs");
-        self.finished(output, !args.iter().any(|arg| arg.as_ref() == "decrypt"))
+        self.run_command(self.command(args))
     }
 
     /// Runs a command made by [`Lab::command`] and checks that it leaked nothing.
+    /// Only what `decrypt` writes to standard output may hold what was planted.
+    #[track_caller]
     pub(crate) fn run_command(&self, mut command: Command) -> Run {
+        let has = |word: &str| command.get_args().any(|arg| arg == word);
+        let is_plain = has("decrypt") && !has("-o");
         let output = command.output().expect("the binary runs");
-        self.finished(output, true)
+        self.finished(&output, is_plain)
     }
 
     /// Waits for a child made by [`Lab::command`].
+    #[track_caller]
     pub(crate) fn wait(&self, child: Child) -> Run {
         let output = child.wait_with_output().expect("the binary ends");
-        self.finished(output, true)
+        self.finished(&output, false)
     }
 
     #[track_caller]
-    fn finished(&self, output: Output, is_searched: bool) -> Run {
-        let run = Run {
+    fn finished(&self, output: &Output, is_plain: bool) -> Run {
+        for secret in self.identity.iter().chain([&self.token]) {
+            secret.assert_absent("stdout", &output.stdout);
+            secret.assert_absent("stderr", &output.stderr);
+        }
+        for secret in &self.planted {
+            if !is_plain {
+                secret.assert_absent("stdout", &output.stdout);
+            }
+            secret.assert_absent("stderr", &output.stderr);
+        }
+        self.assert_files_clean();
+        Run {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
-        if is_searched {
-            for secret in self.planted.iter().map(String::as_str).chain([TOKEN]) {
-                leaks::assert_absent(secret, "stdout", &output.stdout);
-                leaks::assert_absent(secret, "stderr", &output.stderr);
-            }
-            self.assert_files_clean();
         }
-        run
     }
 
-    /// Searches every file of the root folder but the identity.
+    /// Searches every file of the root folder, but the plain text that a test
+    /// put there itself; the identity may stand in `key.txt` alone.
     #[track_caller]
     pub(crate) fn assert_files_clean(&self) {
         for entry in fs::read_dir(self.dir.path()).expect("the folder") {
@@ -234,9 +261,19 @@ impl Lab {
             if name == "plain.yaml" || !path.is_file() {
                 continue;
             }
-            let content = fs::read(&path).expect("a file");
-            for secret in &self.planted {
-                leaks::assert_absent(secret, &name, &content);
+            let content = match fs::read(&path) {
+                Ok(content) => content,
+                // A running apply may replace or remove a file at any moment.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => panic!("{name}: {error}"),
+            };
+            for secret in self.planted.iter().chain([&self.token]) {
+                secret.assert_absent(&name, &content);
+            }
+            if name != "key.txt" {
+                for secret in &self.identity {
+                    secret.assert_absent(&name, &content);
+                }
             }
         }
     }

@@ -23,10 +23,10 @@ fn plain_passwords_are_refused_whatever_they_look_like() {
     let typed = "error: an unquoted value that can be read as a number, a date or a switch";
     let comment = "error: an unquoted value is followed by a comment";
     for (written, expected) in [
-        ("hunter2", plain),
-        ("blue#42", plain),
+        ("canary-hunter2", plain),
+        ("canary-blue#42", plain),
         ("$HOME", plain),
-        ("-tr0ub4-x", plain),
+        ("-canary-tr0ub4-x", plain),
         (
             "0417523",
             "error: an unquoted number loses its leading zero",
@@ -40,7 +40,7 @@ fn plain_passwords_are_refused_whatever_they_look_like() {
         ("~", "error: has no value"),
         ("null", "error: has no value"),
         ("", "error: has no value"),
-        ("blue #42 door", comment),
+        ("canary-blue #42 door", comment),
         ("#42", comment),
         ("[a]", "error: is not a text"),
         ("{a: b}", "error: is not a text"),
@@ -59,8 +59,8 @@ fn quoted_passwords_are_taken_letter_for_letter() {
         ("'no'", "no"),
         ("\"~\"", "~"),
         ("'null'", "null"),
-        ("\"blue #42 door\" # comment", "blue #42 door"),
-        ("\"-tr0ub4-x\"", "-tr0ub4-x"),
+        ("\"canary-blue #42 door\" # comment", "canary-blue #42 door"),
+        ("\"-canary-tr0ub4-x\"", "-canary-tr0ub4-x"),
         ("\"$HOME\"", "$HOME"),
         ("'${X:-y}'", "${X:-y}"),
         ("\"%41%25\"", "%41%25"),

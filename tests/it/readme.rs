@@ -1,0 +1,222 @@
+//! The tutorial of the README, typed as it stands against a simulator with the
+//! scenario that it names. Only the port, the folder and the answer at the
+//! terminal differ.
+
+use std::path::Path;
+use std::process::Command;
+
+use clap::Parser as _;
+use drspass::cli::args::Cli;
+use drspass::sim::{Simulator, scenario};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// A command as typed, and the lines shown below it.
+struct Typed {
+    command: String,
+    shown: Vec<String>,
+}
+
+/// The blocks between code fences of a section, each with its language.
+fn blocks(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(&str, Vec<&str>)> = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), open.take()) {
+            (Some(_), Some(block)) => blocks.push(block),
+            (Some(language), None) => open = Some((language, Vec::new())),
+            (None, Some((language, mut lines))) => {
+                lines.push(line);
+                open = Some((language, lines));
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a code block is not closed");
+    blocks
+}
+
+/// The commands of a block, continuation lines joined.
+fn typed(lines: &[&str]) -> Vec<Typed> {
+    let mut all: Vec<Typed> = Vec::new();
+    let mut continues = false;
+    for line in lines {
+        if continues {
+            let last = all.last_mut().unwrap();
+            continues = line.ends_with('\\');
+            last.command
+                .push_str(line.trim_start().trim_end_matches('\\'));
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            continues = command.ends_with('\\');
+            all.push(Typed {
+                command: command.trim_end_matches('\\').to_owned(),
+                shown: Vec::new(),
+            });
+        } else if let Some(last) = all.last_mut() {
+            last.shown.push((*line).to_owned());
+        }
+    }
+    all
+}
+
+/// Text with everything that differs each time replaced: ids of 32 digits, dates.
+fn steady(line: &str) -> String {
+    line.split(' ')
+        .map(|word| {
+            let is_id = word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
+            let bare = word.trim_matches(['(', ')']);
+            let is_date = bare.len() == 10 && bare.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+            if is_id {
+                "<id>"
+            } else if is_date {
+                "<date>"
+            } else {
+                word
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn the_tutorial_works_as_it_is_written() {
+    let readme = readme();
+    let tutorial = readme.split("## Tutorial").nth(1).unwrap();
+    let tutorial = tutorial.split("\n## ").next().unwrap();
+    let scenario_file = "examples/scenarios/one-refused.yaml";
+    assert!(tutorial.contains(&format!(
+        "drspass sim --port 18080 --scenario {scenario_file}"
+    )));
+    let scenario = std::fs::read_to_string(root().join(scenario_file)).unwrap();
+    let sim = Simulator::start(scenario::parse(&scenario).unwrap()).unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_drspass"));
+    let path = format!("{}:/usr/bin:/bin", binary.parent().unwrap().display());
+
+    // What a shell keeps between two lines: folder, variables, last exit code.
+    let mut place = std::path::PathBuf::new();
+    let mut variables: Vec<(String, String)> = Vec::new();
+    let mut code = 0;
+    let mut commands = 0;
+    for (language, lines) in blocks(tutorial) {
+        if language == "yaml" {
+            // The manifest is opened and filled in, as the text says.
+            assert!(tutorial.contains("`drspass decrypt -o plain.yaml`"));
+            let status = Command::new(binary)
+                .args(["decrypt", "-o", "plain.yaml"])
+                .current_dir(&place)
+                .env_clear()
+                .envs(variables.iter().map(|(name, value)| (name, value)))
+                .stderr(std::process::Stdio::null())
+                .status()
+                .unwrap();
+            assert!(status.success());
+            let plain = std::fs::read_to_string(place.join("plain.yaml")).unwrap();
+            let kept = plain.strip_suffix("jobs: {}\n").expect("its last line");
+            let filled = format!("{kept}{}\n", lines.join("\n"));
+            std::fs::write(place.join("plain.yaml"), filled).unwrap();
+            continue;
+        }
+        for Typed { command, shown } in typed(&lines) {
+            if command.starts_with("drspass sim ") {
+                continue;
+            }
+            if command == "echo $?" {
+                assert_eq!(shown, [code.to_string()]);
+                continue;
+            }
+            if let Some(assignments) = command.strip_prefix("export ") {
+                variables.extend(assignments.split(' ').map(|assignment| {
+                    let (name, value) = assignment.split_once('=').unwrap();
+                    (name.to_owned(), value.to_owned())
+                }));
+                continue;
+            }
+            if command == "cd \"$(mktemp -d)\"" {
+                folder.path().clone_into(&mut place);
+                continue;
+            }
+            commands += 1;
+            let mut line = command.replace("http://127.0.0.1:18080", &sim.url());
+            if command == "drspass apply" {
+                // There is no terminal to type the word on.
+                assert!(shown.iter().any(|line| line.ends_with(": yes")));
+                line.push_str(" --auto-approve");
+            }
+            let output = Command::new("sh")
+                .args(["-c", &line])
+                .current_dir(&place)
+                .env_clear()
+                .env("PATH", &path)
+                .envs(variables.iter().map(|(name, value)| (name, value)))
+                .output()
+                .unwrap();
+            code = output.status.code().unwrap();
+            let text = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            let said: Vec<String> = text.lines().map(steady).collect();
+            let expected: Vec<String> = shown
+                .iter()
+                .filter(|line| !line.ends_with(": yes") && !line.ends_with("entries answered"))
+                .map(|line| steady(line))
+                .collect();
+            let mut rest = said.iter();
+            for line in &expected {
+                assert!(
+                    rest.any(|said| said == line),
+                    "{command}\nexpected {line:?} in\n{text}"
+                );
+            }
+            let notes = said
+                .iter()
+                .filter(|line| !expected.contains(line))
+                .filter(|line| !line.starts_with("note: there is no state"));
+            assert_eq!(notes.count(), 0, "{command} says more:\n{text}");
+        }
+    }
+    assert!(commands >= 7, "{commands} commands were typed");
+    assert!(sim.holds(
+        "6513270e-269e-0d37-f2a7-4de452e6jbb4",
+        "source",
+        "made-up Billing #4"
+    ));
+}
+
+#[test]
+fn every_command_that_the_readme_shows_is_one() {
+    let readme = readme();
+    let mut shown: Vec<String> = Vec::new();
+    for (_, lines) in blocks(&readme) {
+        for Typed { command, .. } in typed(&lines) {
+            shown.extend(command.split(" && ").map(ToOwned::to_owned));
+        }
+    }
+    let outside_blocks: String = readme.split("```").step_by(2).collect::<Vec<_>>().join(" ");
+    shown.extend(
+        outside_blocks
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(|code| code.split_whitespace().collect::<Vec<_>>().join(" ")),
+    );
+    let commands: Vec<&String> = shown
+        .iter()
+        .filter(|command| command.starts_with("drspass "))
+        .collect();
+    assert!(commands.len() >= 10, "{commands:?}");
+    for command in commands {
+        let parsed = Cli::try_parse_from(command.split(' '));
+        if let Err(error) = parsed {
+            panic!("{command}: {error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Recovery files: beside the very state that they continue they become it;
+//! anywhere else they prove nothing about what came later.
+
+use crate::support::{J1, J2, Lab};
+
+/// An apply of two new values whose state could not be saved.
+fn unsaved() -> (Lab, String) {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-a"), (J2, "source", "canary-a2")]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-b"), (J2, "source", "canary-b2")]);
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "replace:3");
+    lab.run_command(command).exits(8);
+    let name = recovery_file(&lab);
+    (lab, name)
+}
+
+pub(crate) fn recovery_file(lab: &Lab) -> String {
+    std::fs::read_dir(lab.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .find(|name| name.contains(".recovery-"))
+        .expect("a recovery file")
+}
+
+#[test]
+fn beside_its_own_state_it_becomes_the_state() {
+    let (lab, name) = unsaved();
+    lab.run(&["state", "recover", &name])
+        .exits(0)
+        .says("2 entries recovered");
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn refused_and_unsent_entries_come_back_as_they_were() {
+    let mut lab = Lab::new();
+    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+    lab.passwords(&[(J1, "source", "canary-a"), (J2, "source", "canary-a2")]);
+    lab.sim.inject(crate::looped::refuse(
+        J1,
+        drspass::sim::Endpoint::Source,
+        "DRS.M00304",
+    ));
+    lab.sim.inject(drspass::sim::Fault::nth(
+        2,
+        drspass::sim::FaultKind::TokenExpired {
+            http: 401,
+            code: None,
+        },
+    ));
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "replace:2");
+    lab.run_command(command).exits(8);
+    lab.run(&["state", "recover", &recovery_file(&lab)])
+        .exits(0);
+    let plan = lab.plan();
+    assert!(plan.contains(&format!("! {J1}/source")), "{plan}");
+    assert!(plan.contains(&format!("+ {J2}/source")), "{plan}");
+}
+
+#[test]
+fn beside_a_state_that_went_on_its_entries_are_doubts() {
+    let (mut lab, name) = unsaved();
+    // The journal carried the run over, and another value was applied since.
+    lab.passwords(&[(J1, "source", "canary-c"), (J2, "source", "canary-b2")]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-b"), (J2, "source", "canary-b2")]);
+    lab.run(&["state", "recover", &name])
+        .exits(0)
+        .says("marked to be sent again");
+    assert_eq!(lab.plan().matches("  ? ").count(), 2);
+    lab.apply(&[]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-b"));
+}
+
+#[test]
+fn without_a_state_its_entries_are_doubts() {
+    let (mut lab, name) = unsaved();
+    lab.run(&["state", "recover", &name]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-c"), (J2, "source", "canary-b2")]);
+    lab.apply(&[]).exits(0);
+    std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
+    lab.passwords(&[(J1, "source", "canary-b"), (J2, "source", "canary-b2")]);
+    lab.run(&["state", "recover", &name])
+        .exits(0)
+        .says("marked to be sent again");
+    assert_eq!(lab.plan().matches("  ? ").count(), 2);
+}
+
+#[test]
+fn a_tampered_state_is_not_signed_by_a_recovery() {
+    let (lab, name) = unsaved();
+    let state = lab.read("drspass.state.json");
+    let tampered = state.replacen("\"serial\":", "\"serial\":1", 1);
+    lab.write("drspass.state.json", &tampered);
+    lab.run(&["state", "recover", &name])
+        .exits(1)
+        .says("state was changed outside drspass");
+    assert_eq!(lab.read("drspass.state.json"), tampered);
+}
+
+#[test]
+fn the_printed_name_works_where_the_apply_was_started() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-a")]);
+    let folder = lab.dir.path().to_str().unwrap().to_owned();
+    let mut command = lab.command(&["-C", &folder, "apply", "--auto-approve"]);
+    command
+        .current_dir("/")
+        .env("DRSPASS_TEST_FAIL_AT", "replace:2");
+    let run = lab.run_command(command).exits(8);
+    let name = recovery_file(&lab);
+    assert!(
+        run.stdout
+            .contains(&format!("drspass state recover '{name}'")),
+        "{}",
+        run.stdout
+    );
+    let mut command = lab.command(&["-C", &folder, "state", "recover", &name]);
+    command.current_dir("/");
+    lab.run_command(command).exits(0);
+}
+
+#[test]
+fn a_distrust_that_cannot_be_saved_changes_nothing() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-a")]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-b")]);
+    let reached = lab.path("reached");
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env(
+        "DRSPASS_TEST_STOP_AT",
+        format!("apply.before_fold:1:{}", reached.display()),
+    );
+    let mut child = command.spawn().unwrap();
+    crate::support::wait_until("the fold", || reached.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for pass in [1, 2] {
+        let mut command = lab.command(&["state", "distrust"]);
+        command.env("DRSPASS_TEST_FAIL_AT", format!("replace:{pass}"));
+        lab.run_command(command).exits(1);
+        lab.run(&["plan", "--detailed-exitcode"])
+            .exits(0)
+            .says("1 in sync");
+    }
+}

@@ -1,0 +1,356 @@
+//! What any place of a state must do, whatever it is: the conformance test that
+//! each variant of [`StateStore`] passes.
+
+use drspass::core::fingerprint::{FingerprintKey, Scope};
+use drspass::core::job::EntryKey;
+use drspass::core::plan::prints_of;
+use drspass::core::state::{Lineage, PlanId, Settlement, State};
+use drspass::store::journal::{Answer, Record};
+use drspass::store::recovery::Recovery;
+use drspass::store::{
+    Keys, Known, Leftover, LockGuard, LockInfo, LockStatus, Snapshot, StateStore, StoreError,
+};
+use jiff::Timestamp;
+
+use crate::support::{J1, J2};
+
+#[test]
+fn the_local_store_keeps_the_contract() {
+    conforms(&mut || {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("drspass.state.json");
+        Place {
+            open: Box::new(move || StateStore::local(path.clone())),
+            _keep: Box::new(folder),
+        }
+    });
+}
+
+/// An empty place and a way to open it, as each run of the program does anew.
+struct Place {
+    open: Box<dyn Fn() -> StateStore>,
+    _keep: Box<dyn std::any::Any>,
+}
+
+/// Every promise of the contract, each on a fresh place.
+fn conforms(fresh: &mut dyn FnMut() -> Place) {
+    for promise in [
+        absence_is_read_as_such,
+        a_commit_creates_and_each_raises_the_serial_by_one,
+        a_stale_version_is_not_written_over,
+        a_lock_excludes_a_second_one_until_it_is_dropped,
+        a_journal_is_folded_when_read_and_recognised_once_folded,
+        a_journal_that_says_nothing_belongs_to_any_state,
+        a_foreign_journal_is_refused,
+        a_rescued_state_can_be_read,
+        a_backup_keeps_the_former_state,
+        a_changed_content_and_another_key_are_told_apart,
+    ] {
+        promise(&fresh());
+    }
+}
+
+fn key() -> FingerprintKey {
+    FingerprintKey::new([7; 32])
+}
+
+fn keys() -> Keys {
+    Keys::from(&key())
+}
+
+fn entry(job: &str) -> EntryKey {
+    format!("{job}/source").parse().unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn run(name: &str) -> PlanId {
+    PlanId::new(name.to_owned())
+}
+
+fn info() -> LockInfo {
+    LockInfo {
+        pid: 1,
+        host: "here".to_owned(),
+        command: "test".to_owned(),
+        since: at(0),
+    }
+}
+
+fn new_state() -> State {
+    let scope = Scope {
+        endpoint: "https://drs.example.com".to_owned(),
+        project_id: "p".to_owned(),
+    };
+    State::new(scope, Lineage::new("lineage".to_owned()), keys().id)
+}
+
+/// Marks J1 and J2 as about to be sent.
+fn begin(state: &mut State, run: &PlanId) {
+    let text = format!(
+        "version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-1' }}\n  {J2}:\n    \
+         source: {{ password: 'canary-2' }}\n"
+    );
+    let sealing = drspass::core::manifest::Sealing::Optional;
+    let manifest = drspass::core::manifest::parse(&text, sealing)
+        .value
+        .unwrap();
+    let prints = key().fingerprinter(&state.scope);
+    let wanted: Vec<_> = manifest
+        .assignments()
+        .iter()
+        .map(|wanted| (wanted.key.clone(), prints_of(&prints, wanted, || [1; 16])))
+        .collect();
+    state.begin(wanted, at(1), run);
+}
+
+fn answer(job: &str, settled: Settlement, second: i64) -> Answer {
+    Answer {
+        at: at(second),
+        records: vec![Record {
+            entry: entry(job),
+            settled,
+        }],
+    }
+}
+
+#[track_caller]
+fn ours(snapshot: &Snapshot) -> &State {
+    match &snapshot.known {
+        Known::Ours(state) => state,
+        other => panic!("not ours: {other:?}"),
+    }
+}
+
+/// A store with one committed state in which J1 and J2 are marked by `run`.
+fn begun(place: &Place, name: &str) -> (StateStore, LockGuard, State) {
+    let store = (place.open)();
+    let guard = store.lock(&info()).unwrap();
+    let snapshot = store.read(&keys()).unwrap();
+    let mut state = match snapshot.known {
+        Known::Ours(state) => state,
+        _ => new_state(),
+    };
+    begin(&mut state, &run(name));
+    store
+        .commit(&guard, &keys(), &mut state, &snapshot.version)
+        .unwrap();
+    (store, guard, state)
+}
+
+fn absence_is_read_as_such(place: &Place) {
+    let store = (place.open)();
+    let snapshot = store.read(&keys()).unwrap();
+    assert!(matches!(snapshot.known, Known::Absent));
+    assert_eq!(snapshot.leftover, Leftover::None);
+    assert!(store.read_unverified().unwrap().is_none());
+    assert!(!store.has_journal());
+    assert!(matches!(store.lock_status().unwrap(), LockStatus::Free));
+    assert_eq!(store.version().unwrap(), snapshot.version);
+    let guard = store.lock(&info()).unwrap();
+    store
+        .back_up(&guard)
+        .expect("there is nothing to keep a copy of");
+}
+
+fn a_commit_creates_and_each_raises_the_serial_by_one(place: &Place) {
+    let store = (place.open)();
+    let guard = store.lock(&info()).unwrap();
+    let mut version = store.read(&keys()).unwrap().version;
+    let mut state = new_state();
+    for serial in 1..=3 {
+        version = store.commit(&guard, &keys(), &mut state, &version).unwrap();
+        assert_eq!(state.serial, serial);
+        let snapshot = (place.open)().read(&keys()).unwrap();
+        assert_eq!(ours(&snapshot).serial, serial);
+        assert_eq!(ours(&snapshot).lineage, state.lineage);
+        assert_eq!(snapshot.version, version);
+        assert_eq!(store.version().unwrap(), version);
+        assert!(!snapshot.is_open_to_others);
+        let claimed = store.read_unverified().unwrap().unwrap();
+        assert_eq!(claimed.serial, serial);
+    }
+}
+
+fn a_stale_version_is_not_written_over(place: &Place) {
+    let store = (place.open)();
+    let guard = store.lock(&info()).unwrap();
+    let absent = store.read(&keys()).unwrap().version;
+    let mut state = new_state();
+    let first = store.commit(&guard, &keys(), &mut state, &absent).unwrap();
+    let second = store.commit(&guard, &keys(), &mut state, &first).unwrap();
+    assert_ne!(first, second);
+    for stale in [absent, first] {
+        let mut late = state.clone();
+        let refused = store.commit(&guard, &keys(), &mut late, &stale);
+        assert!(matches!(refused, Err(StoreError::Changed { .. })));
+        assert_eq!(late.serial, 2, "the serial is as it was");
+        assert_eq!(store.version().unwrap(), second, "nothing is written");
+    }
+}
+
+fn a_lock_excludes_a_second_one_until_it_is_dropped(place: &Place) {
+    let store = (place.open)();
+    let guard = store.lock(&info()).unwrap();
+    for other in [&store, &(place.open)()] {
+        let refused = other.lock(&info());
+        assert!(matches!(refused, Err(StoreError::Locked { .. })));
+        match other.lock_status().unwrap() {
+            LockStatus::Held(Some(holder)) => assert_eq!(holder.command, "test"),
+            other => panic!("{other:?}"),
+        }
+        other.read(&keys()).expect("reading takes no lock");
+    }
+    drop(guard);
+    assert!(matches!(store.lock_status().unwrap(), LockStatus::Free));
+    drop((place.open)().lock(&info()).unwrap());
+}
+
+fn a_journal_is_folded_when_read_and_recognised_once_folded(place: &Place) {
+    let (store, guard, state) = begun(place, "run-1");
+    let mut journal = store
+        .begin_journal(&guard, &keys(), &state, &run("run-1"))
+        .unwrap();
+    assert!(store.has_journal());
+    assert!(
+        store
+            .begin_journal(&guard, &keys(), &state, &run("run-1"))
+            .is_err(),
+        "one journal at a time"
+    );
+    journal
+        .append(&[answer(J1, Settlement::Applied, 2)])
+        .unwrap();
+    drop(journal);
+
+    let snapshot = (place.open)().read(&keys()).unwrap();
+    assert_eq!(snapshot.leftover, Leftover::Unfolded);
+    let folded = ours(&snapshot).clone();
+    assert_eq!(folded.serial, 1, "reading writes nothing");
+    assert!(folded.entries[&entry(J1)].applied.is_some());
+    assert!(folded.entries[&entry(J1)].pending.is_none());
+    assert!(folded.entries[&entry(J2)].pending.is_some());
+
+    // The fold is committed, and the removal of the journal is cut off.
+    let mut folded = folded;
+    store
+        .commit(&guard, &keys(), &mut folded, &snapshot.version)
+        .unwrap();
+    let snapshot = store.read(&keys()).unwrap();
+    assert_eq!(snapshot.leftover, Leftover::Folded);
+    let absorbed = store.absorb_journal(&guard, &keys(), snapshot).unwrap();
+    assert_eq!(absorbed.leftover, Leftover::None);
+    assert_eq!(ours(&absorbed).serial, 2, "it is not folded twice");
+    assert!(!store.has_journal());
+    assert_eq!(store.read(&keys()).unwrap().leftover, Leftover::None);
+}
+
+fn a_journal_that_says_nothing_belongs_to_any_state(place: &Place) {
+    let (store, guard, mut state) = begun(place, "run-1");
+    drop(
+        store
+            .begin_journal(&guard, &keys(), &state, &run("run-1"))
+            .unwrap(),
+    );
+    let version = store.version().unwrap();
+    for _ in 0..2 {
+        store
+            .commit(&guard, &keys(), &mut state, &store.version().unwrap())
+            .unwrap();
+    }
+    assert_ne!(store.version().unwrap(), version);
+    let snapshot = store.read(&keys()).unwrap();
+    assert_eq!(snapshot.leftover, Leftover::Folded);
+    store.absorb_journal(&guard, &keys(), snapshot).unwrap();
+    assert!(!store.has_journal());
+}
+
+fn a_foreign_journal_is_refused(place: &Place) {
+    // Of another run from the same state.
+    let (store, guard, state) = begun(place, "run-1");
+    let mut journal = store
+        .begin_journal(&guard, &keys(), &state, &run("run-2"))
+        .unwrap();
+    journal
+        .append(&[answer(J1, Settlement::Applied, 2)])
+        .unwrap();
+    assert!(matches!(
+        store.read(&keys()),
+        Err(StoreError::ForeignJournal { .. })
+    ));
+    store.set_aside_journal(&guard).unwrap();
+    assert!(!store.has_journal());
+    store.read(&keys()).unwrap();
+    // Of an earlier state: two commits ago.
+    let mut journal = store
+        .begin_journal(&guard, &keys(), &state, &run("run-1"))
+        .unwrap();
+    journal
+        .append(&[answer(J1, Settlement::Applied, 2)])
+        .unwrap();
+    let mut later = state;
+    for _ in 0..2 {
+        let version = store.version().unwrap();
+        store.commit(&guard, &keys(), &mut later, &version).unwrap();
+    }
+    let claimed = store.read(&keys());
+    assert!(matches!(claimed, Err(StoreError::ForeignJournal { .. })));
+}
+
+fn a_rescued_state_can_be_read(place: &Place) {
+    let (store, guard, mut state) = begun(place, "run-1");
+    state.settle(&entry(J1), &Settlement::Applied, at(2));
+    let before = store.version().unwrap();
+    let recovery = Recovery::new(&before, vec![entry(J1)], state.clone());
+    let elsewhere = tempfile::TempDir::new().unwrap();
+    let path = store.rescue(&keys(), &recovery, elsewhere.path()).unwrap();
+    assert_eq!(store.version().unwrap(), before, "the state is as it was");
+    assert_eq!(crate::support::mode(&path), 0o600);
+    let bytes = std::fs::read(&path).unwrap();
+    let rescued = Recovery::parse(&bytes, &keys().state).unwrap();
+    assert!(rescued.continues(&before));
+    assert_eq!(rescued.sent, [entry(J1)]);
+    assert!(rescued.state.entries[&entry(J1)].applied.is_some());
+    let changed = String::from_utf8(bytes).unwrap().replace(J1, J2);
+    assert!(Recovery::parse(changed.as_bytes(), &keys().state).is_err());
+    // It is bound to that very version, and no state passes for one.
+    store.commit(&guard, &keys(), &mut state, &before).unwrap();
+    assert!(!rescued.continues(&store.version().unwrap()));
+    assert!(Recovery::parse(&std::fs::read(store.path()).unwrap(), &keys().state).is_err());
+}
+
+fn a_backup_keeps_the_former_state(place: &Place) {
+    let (store, guard, mut state) = begun(place, "run-1");
+    let former = std::fs::read(store.path()).unwrap();
+    store.back_up(&guard).unwrap();
+    let version = store.version().unwrap();
+    store.commit(&guard, &keys(), &mut state, &version).unwrap();
+    let backup = store.path().with_file_name("drspass.state.json.backup");
+    assert_eq!(std::fs::read(&backup).unwrap(), former);
+    assert_eq!(crate::support::mode(&backup), 0o600);
+    // There is one backup, however often it is made.
+    store.back_up(&guard).unwrap();
+    assert_eq!(
+        std::fs::read(&backup).unwrap(),
+        std::fs::read(store.path()).unwrap()
+    );
+}
+
+fn a_changed_content_and_another_key_are_told_apart(place: &Place) {
+    let (store, _guard, _) = begun(place, "run-1");
+    let other = Keys::from(&FingerprintKey::new([8; 32]));
+    let read = store.read(&other).unwrap();
+    assert!(matches!(read.known, Known::OtherKey { .. }));
+    let text = std::fs::read_to_string(store.path()).unwrap();
+    std::fs::write(
+        store.path(),
+        text.replacen("\"serial\":1", "\"serial\":9", 1),
+    )
+    .unwrap();
+    assert!(matches!(
+        store.read(&keys()),
+        Err(StoreError::Tampered { .. })
+    ));
+}
