@@ -521,16 +521,11 @@ fn a_wrong_password_is_held_even_when_an_attempt_was_lost_or_cut_off() {
     lab.apply(&[]).exits(1).says("1 blocked");
     assert_eq!(lab.sent().len(), 2);
     // Asked for once more and killed before it was sent: still held.
-    let reached = lab.path("reached");
-    let mut command = lab.command(&["apply", "--auto-approve", "--resend", J1]);
-    command.env(
-        "DRSPASS_TEST_STOP_AT",
-        format!("apply.before_first_send:1:{}", reached.display()),
+    lab.killed_at(
+        "apply.before_first_send",
+        1,
+        &["apply", "--auto-approve", "--resend", J1],
     );
-    let mut child = command.spawn().unwrap();
-    crate::support::wait_until("the first send", || reached.exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
     lab.apply(&[]).exits(1).says("1 blocked");
     assert_eq!(lab.sent().len(), 2);
 }

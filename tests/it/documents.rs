@@ -308,9 +308,7 @@ fn a_keytab_is_base64_and_goes_out_as_written() {
     }
     lab.document(kerberos("'BQIAAP8='")).exits(0);
     lab.apply(&[]).exits(0);
-    let requests = lab.sim.requests();
-    let body: serde_json::Value =
-        serde_json::from_slice(requests.last().unwrap().body().unwrap()).unwrap();
+    let body = lab.last_body();
     assert_eq!(body["jobs"][0]["kerberos"]["key_tab_file"], "BQIAAP8=");
     assert_eq!(
         body["jobs"][0]["kerberos"]["krb5_conf_file"],

@@ -4,7 +4,7 @@
 use drspass::sim::{Endpoint, Fault, FaultKind};
 
 use crate::looped::refuse;
-use crate::support::{J1, J2, J9, Lab, wait_until};
+use crate::support::{J1, J2, J9, Lab};
 
 fn lab() -> Lab {
     let mut lab = Lab::new();
@@ -200,16 +200,7 @@ fn a_change_of_the_ledger_takes_over_the_journal_of_a_killed_apply() {
         (J1, "source", "canary-new-1"),
         (J2, "source", "canary-new-2"),
     ]);
-    let reached = lab.path("reached");
-    let mut command = lab.command(&["apply", "--auto-approve"]);
-    command.env(
-        "DRSPASS_TEST_STOP_AT",
-        format!("apply.before_fold:1:{}", reached.display()),
-    );
-    let mut child = command.spawn().unwrap();
-    wait_until("the fold", || reached.exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
     lab.run(&["state", "show"])
         .exits(0)
         .says("an apply was cut off");

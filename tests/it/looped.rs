@@ -49,9 +49,7 @@ fn a_rerun_sends_exactly_the_refused_entry() {
     assert!(lab.plan().contains("last attempt refused: DRS.M00304"));
 
     lab.apply(&[]).exits(0);
-    let requests = lab.sim.requests();
-    let body: serde_json::Value =
-        serde_json::from_slice(requests.last().unwrap().body().unwrap()).unwrap();
+    let body = lab.last_body();
     assert_eq!(
         body,
         json!({"jobs": [{
@@ -92,9 +90,7 @@ fn a_changed_password_and_a_changed_kerberos_field_are_named_and_sent() {
         .exits(2)
         .says("password, kerberos.domain_name changed (last set 20");
     lab.apply(&[]).exits(0);
-    let requests = lab.sim.requests();
-    let body: serde_json::Value =
-        serde_json::from_slice(requests.last().unwrap().body().unwrap()).unwrap();
+    let body = lab.last_body();
     assert_eq!(
         body["jobs"][0]["kerberos"],
         json!({"key_tab_file": "BQIAAP8=", "domain_name": "canary-domain-2"})

@@ -3,18 +3,9 @@
 
 use crate::support::{J1, Lab};
 
-/// An applied root folder, with a change of the password still to be applied.
-fn lab() -> Lab {
-    let mut lab = Lab::new();
-    lab.passwords(&[(J1, "source", "canary-1")]);
-    lab.apply(&[]).exits(0);
-    lab.passwords(&[(J1, "source", "canary-2")]);
-    lab
-}
-
 #[test]
 fn a_link_cannot_lead_a_write_out_of_the_folder() {
-    let mut lab = lab();
+    let mut lab = Lab::with_a_change();
     let outside = tempfile::TempDir::new().unwrap();
     let precious = outside.path().join("precious");
     std::fs::copy(lab.path("passwords.yaml.age"), &precious).unwrap();
@@ -59,7 +50,7 @@ fn a_link_cannot_lead_a_write_out_of_the_folder() {
 
 #[test]
 fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     for name in [
         "drspass.state.json",
         "drspass.state.json.journal",
@@ -90,7 +81,7 @@ fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
 
 #[test]
 fn a_state_cannot_steer_a_terminal() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let state = lab.read("drspass.state.json");
     for (from, to) in [
         (lab.sim.project_id(), "\\u001b[2Jgone"),
@@ -114,7 +105,7 @@ fn a_state_cannot_steer_a_terminal() {
 #[test]
 fn guards_that_are_no_text_are_refused_and_not_ignored() {
     use std::os::unix::ffi::OsStrExt as _;
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let junk = std::ffi::OsStr::from_bytes(b"0\xff");
     for name in ["DRSPASS_EXPECT_KEY_ID", "DRSPASS_MAX_CHANGES"] {
         let mut command = lab.command(&["apply", "--auto-approve"]);

@@ -129,16 +129,7 @@ fn a_distrust_that_cannot_be_saved_changes_nothing() {
     lab.passwords(&[(J1, "source", "canary-a")]);
     lab.apply(&[]).exits(0);
     lab.passwords(&[(J1, "source", "canary-b")]);
-    let reached = lab.path("reached");
-    let mut command = lab.command(&["apply", "--auto-approve"]);
-    command.env(
-        "DRSPASS_TEST_STOP_AT",
-        format!("apply.before_fold:1:{}", reached.display()),
-    );
-    let mut child = command.spawn().unwrap();
-    crate::support::wait_until("the fold", || reached.exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
     for pass in [1, 2] {
         let mut command = lab.command(&["state", "distrust"]);
         command.env("DRSPASS_TEST_FAIL_AT", format!("replace:{pass}"));

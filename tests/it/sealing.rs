@@ -5,15 +5,6 @@ use std::net::TcpListener;
 
 use crate::support::{J1, Lab};
 
-/// An applied root folder, with a change of the password still to be applied.
-fn lab() -> Lab {
-    let mut lab = Lab::new();
-    lab.passwords(&[(J1, "source", "canary-1")]);
-    lab.apply(&[]).exits(0);
-    lab.passwords(&[(J1, "source", "canary-2")]);
-    lab
-}
-
 /// `apply` and `plan` are refused, and nobody was connected to.
 #[track_caller]
 fn refused(lab: &Lab, listener: &TcpListener, more: &[&str], code: i32, text: &str) {
@@ -62,7 +53,7 @@ fn listener() -> (TcpListener, String) {
 
 #[test]
 fn a_redirected_target_is_refused() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let (listener, other) = listener();
     let config = lab.read("drspass.yaml");
     let (endpoint, auth_url) = lab.addresses();
@@ -91,7 +82,7 @@ fn a_redirected_target_is_refused() {
 
 #[test]
 fn an_untrusted_host_is_refused_and_can_only_be_named_by_the_user() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let (listener, _) = listener();
     let (endpoint, _) = lab.addresses();
     let config = lab.read("drspass.yaml");
@@ -118,7 +109,7 @@ fn an_untrusted_host_is_refused_and_can_only_be_named_by_the_user() {
 
 #[test]
 fn a_manifest_forged_with_another_key_is_refused() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let (listener, _) = listener();
     let key_id = lab.run(&["validate"]).exits(0).stdout;
     let key_id = key_id
@@ -156,7 +147,7 @@ fn a_manifest_forged_with_another_key_is_refused() {
 
 #[test]
 fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     lab.apply(&[]).exits(0);
     forge(&lab, "canary-2");
     let lineage = lab.state()["body"]["lineage"].clone();
@@ -168,7 +159,7 @@ fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
 
 #[test]
 fn changed_recipients_stop_every_writer_of_the_manifest() {
-    let mut lab = lab();
+    let mut lab = Lab::with_a_change();
     let (_, recipient) = drspass::age_file::generate_identity("2026-01-02T03:04:05Z");
     let config = lab.read("drspass.yaml");
     let line = config
@@ -211,7 +202,7 @@ fn an_older_manifest_needs_leave() {
 
 #[test]
 fn an_edited_state_is_refused() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let (listener, _) = listener();
     let state = lab.read("drspass.state.json");
     for (from, to) in [
@@ -233,7 +224,7 @@ fn an_edited_state_is_refused() {
 
 #[test]
 fn a_damaged_or_newer_state_is_refused_and_never_written_over() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let (listener, _) = listener();
     let state = lab.read("drspass.state.json");
     for (content, text) in [
@@ -274,7 +265,7 @@ fn a_damaged_or_newer_state_is_refused_and_never_written_over() {
 
 #[test]
 fn a_state_of_another_project_is_refused() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     // The same manifest moved to another project, by a reader who has the key.
     let plain = lab.run(&["decrypt"]).exits(0).stdout;
     let other = "ffffba152d480d55b2f5dc0069e7ddef";
@@ -297,18 +288,9 @@ fn a_state_of_another_project_is_refused() {
 
 #[test]
 fn an_edited_or_foreign_journal_is_refused() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let (listener, _) = listener();
-    let reached = lab.path("reached");
-    let mut command = lab.command(&["apply", "--auto-approve"]);
-    command.env(
-        "DRSPASS_TEST_STOP_AT",
-        format!("apply.before_fold:1:{}", reached.display()),
-    );
-    let mut child = command.spawn().unwrap();
-    crate::support::wait_until("the fold", || reached.exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
     let name = "drspass.state.json.journal";
     let journal = lab.read(name);
     let lines: Vec<&str> = journal.lines().collect();
@@ -356,12 +338,12 @@ fn a_journal_of_another_run_from_the_same_state_is_refused() {
     let base = lab.read("drspass.state.json");
     let name = "drspass.state.json.journal";
     lab.passwords(&[(J1, "source", "canary-b")]);
-    stopped_and_killed(&lab, "apply.before_fold");
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
     let journal = lab.read(name);
     lab.write("drspass.state.json", base);
     std::fs::remove_file(lab.path(name)).unwrap();
     lab.passwords(&[(J1, "source", "canary-c")]);
-    stopped_and_killed(&lab, "apply.before_first_send");
+    lab.killed_at("apply.before_first_send", 1, &["apply", "--auto-approve"]);
     lab.write(name, journal);
     let (listener, _) = listener();
     refused(&lab, &listener, &[], 1, "does not belong to the state");
@@ -371,24 +353,10 @@ fn a_journal_of_another_run_from_the_same_state_is_refused() {
     assert!(lab.sim.holds(J1, "source", "canary-c"));
 }
 
-fn stopped_and_killed(lab: &Lab, place: &str) {
-    let reached = lab.path("reached");
-    let mut command = lab.command(&["apply", "--auto-approve"]);
-    command.env(
-        "DRSPASS_TEST_STOP_AT",
-        format!("{place}:1:{}", reached.display()),
-    );
-    let mut child = command.spawn().unwrap();
-    crate::support::wait_until(place, || reached.exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    std::fs::remove_file(reached).unwrap();
-}
-
 #[test]
 fn a_refusal_for_another_key_leaves_the_journal_of_this_one_alone() {
-    let lab = lab();
-    stopped_and_killed(&lab, "apply.before_fold");
+    let lab = Lab::with_a_change();
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
     let manifest = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
     let journal = lab.read("drspass.state.json.journal");
     forge(&lab, "canary-forged");
@@ -422,7 +390,7 @@ fn distrust_does_not_open_the_way_for_an_older_manifest() {
 
 #[test]
 fn a_manifest_that_is_gone_is_not_made_anew_unasked() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let plain = format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-x' }}\n");
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
     lab.document(&plain).exits(1).says("the manifest is gone");
@@ -443,7 +411,7 @@ fn a_manifest_that_is_gone_is_not_made_anew_unasked() {
 
 #[test]
 fn init_never_replaces_a_manifest() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let manifest = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
     std::fs::remove_file(lab.path("drspass.yaml")).unwrap();
     lab.run(&["init", "--region", "eu-de", "--project-id", "p"])
@@ -458,7 +426,7 @@ fn init_never_replaces_a_manifest() {
 
 #[test]
 fn init_makes_no_new_key_where_there_was_one() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
     lab.run(&["init"]).exits(1).says("the manifest is gone");
     std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
@@ -488,7 +456,7 @@ fn plain_text_older_than_the_manifest_or_for_elsewhere_is_not_sealed() {
 
 #[test]
 fn a_proxy_in_the_environment_sees_nothing_of_a_loopback_target() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let (listener, proxy) = listener();
     listener.set_nonblocking(true).unwrap();
     let mut command = lab.command(&["apply", "--auto-approve"]);
@@ -508,7 +476,7 @@ fn a_proxy_in_the_environment_sees_nothing_of_a_loopback_target() {
 
 #[test]
 fn a_token_with_a_line_end_works_and_one_with_a_break_inside_is_refused_unsent() {
-    let lab = lab();
+    let lab = Lab::with_a_change();
     let connections = lab.sim.connections();
     let mut command = lab.command(&["apply", "--auto-approve"]);
     command.env("OS_TOKEN", "canary-token\n0123");

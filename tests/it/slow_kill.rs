@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use drspass::sim::{Fault, FaultKind};
 
-use crate::support::{J1, J2, J3, Lab, wait_until};
+use crate::support::{J1, J2, J3, Lab};
 
 /// Places that a debug build can be stopped at, and on which pass.
 const BEFORE_FIRST_SEND: (&str, usize) = ("apply.before_first_send", 1);
@@ -54,16 +54,7 @@ fn kill(mut child: Child) {
 
 /// Starts an apply and kills it at a place inside it.
 fn killed_at(lab: &Lab, (place, pass): (&str, usize)) {
-    let reached = lab.path("reached");
-    let mut command = lab.command(&["apply", "--auto-approve"]);
-    command.env(
-        "DRSPASS_TEST_STOP_AT",
-        format!("{place}:{pass}:{}", reached.display()),
-    );
-    let child = command.spawn().unwrap();
-    wait_until(place, || reached.exists());
-    kill(child);
-    std::fs::remove_file(reached).unwrap();
+    lab.killed_at(place, pass, &["apply", "--auto-approve"]);
 }
 
 /// Checks what the next plan says against what the service was told, then

@@ -288,6 +288,38 @@ impl Lab {
         self.run(&["plan"]).exits(0).stdout
     }
 
+    /// Starts a command, waits until it reaches a place for the pass-th time, and
+    /// kills it there.
+    pub(crate) fn killed_at(&self, place: &str, pass: usize, args: &[&str]) {
+        let reached = self.path("reached");
+        let mut command = self.command(args);
+        command.env(
+            "DRSPASS_TEST_STOP_AT",
+            format!("{place}:{pass}:{}", reached.display()),
+        );
+        let mut child = command.spawn().expect("the binary starts");
+        wait_until(place, || reached.exists());
+        child.kill().expect("it is there to be killed");
+        child.wait().expect("it ends");
+        fs::remove_file(reached).expect("the mark goes");
+    }
+
+    /// The body of the last request.
+    pub(crate) fn last_body(&self) -> serde_json::Value {
+        let requests = self.sim.requests();
+        let body = requests.last().and_then(|request| request.body());
+        serde_json::from_slice(body.expect("a body")).expect("JSON")
+    }
+
+    /// An applied root folder, with a change of its one password still to be applied.
+    pub(crate) fn with_a_change() -> Self {
+        let mut lab = Self::new();
+        lab.passwords(&[(J1, "source", "canary-1")]);
+        lab.apply(&[]).exits(0);
+        lab.passwords(&[(J1, "source", "canary-2")]);
+        lab
+    }
+
     /// The state file as JSON.
     pub(crate) fn state(&self) -> serde_json::Value {
         serde_json::from_str(&self.read("drspass.state.json")).expect("the state is JSON")
