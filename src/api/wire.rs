@@ -247,14 +247,26 @@ struct RowWire {
     #[serde(rename = "errorCode")]
     gateway_code: Scalar,
     code: Scalar,
+    error: Scalar,
     error_msg: Scalar,
     error_message: Scalar,
     #[serde(rename = "errorMsg")]
     gateway_text: Scalar,
 }
 
+/// The names that an answer is read by.
+const TOP_NAMES: [&str; 6] = [
+    "results",
+    "count",
+    "error_code",
+    "errorCode",
+    "request_id",
+    "error",
+];
+
 /// The names that a result is read by.
-const ROW_NAMES: [&str; 9] = [
+const ROW_NAMES: [&str; 10] = [
+    "error",
     "id",
     "end_point_type",
     "status",
@@ -274,7 +286,10 @@ pub(super) fn decode(body: &[u8]) -> Decoded {
     };
     // A derived struct would also be read from a list, by position.
     let top = serde_json::from_slice::<TopWire<'_>>(body);
-    let Some(top) = top.ok().filter(|_| value.is_object()) else {
+    let is_plain = value
+        .as_object()
+        .is_some_and(|object| has_plain_names(object.keys(), &TOP_NAMES));
+    let Some(top) = top.ok().filter(|_| is_plain) else {
         return Decoded::Strange;
     };
     let results: Option<Vec<&RawValue>> = match top.results {
@@ -285,10 +300,9 @@ pub(super) fn decode(body: &[u8]) -> Decoded {
             Err(_) => return Decoded::Strange,
         },
     };
-    let (nested_code, text) = match results {
-        Some(ref rows) if !rows.is_empty() => (None, None),
-        _ => find_error(&value, 0).unwrap_or_default(),
-    };
+    // A code anywhere beside the rows contradicts their successes; rows stand in a
+    // list, which is not searched.
+    let (nested_code, text) = find_error(&value, 0).unwrap_or_default();
     Decoded::Answer(Answer {
         results: results.map(|rows| rows.into_iter().map(read_row).collect()),
         count: top
@@ -306,7 +320,9 @@ pub(super) fn decode(body: &[u8]) -> Decoded {
 }
 
 fn read_row(raw: &RawValue) -> Row {
-    let object = Some(raw.get()).filter(|text| text.starts_with('{') && has_plain_names(text));
+    let names: BTreeMap<String, IgnoredAny> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let is_plain = has_plain_names(names.keys(), &ROW_NAMES);
+    let object = Some(raw.get()).filter(|text| text.starts_with('{') && is_plain);
     let row: RowWire = object
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
@@ -318,7 +334,8 @@ fn read_row(raw: &RawValue) -> Row {
             .error_code
             .given()
             .or(row.gateway_code.given())
-            .or(row.code.given()),
+            .or(row.code.given())
+            .or(row.error.given()),
         text: row
             .error_msg
             .given()
@@ -329,10 +346,9 @@ fn read_row(raw: &RawValue) -> Row {
 
 /// Whether no name differs from a known one in letter case alone: which of
 /// `status` and `Status` counts is not ours to guess.
-fn has_plain_names(object: &str) -> bool {
-    let names: BTreeMap<String, IgnoredAny> = serde_json::from_str(object).unwrap_or_default();
-    names.keys().all(|name| {
-        ROW_NAMES
+fn has_plain_names<'a>(mut names: impl Iterator<Item = &'a String>, known: &[&str]) -> bool {
+    names.all(|name| {
+        known
             .iter()
             .all(|known| name == known || !name.eq_ignore_ascii_case(known))
     })

@@ -214,7 +214,7 @@ pub enum StateCommand {
     /// Declare that the service holds what the manifest wants
     Adopt(StateAdopt),
     /// Mark every entry to be sent again, whatever the state says
-    Distrust,
+    Distrust(StateDistrust),
     /// Fold the recovery file of an apply into the state
     Recover(StateRecover),
 }
@@ -251,6 +251,14 @@ pub struct StateAdopt {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+}
+
+/// Arguments of `state distrust`.
+#[derive(Debug, Args)]
+pub struct StateDistrust {
+    /// Accept a manifest that is older than the state says was applied
+    #[arg(long)]
+    pub allow_rollback: bool,
 }
 
 /// Arguments of `state recover`.

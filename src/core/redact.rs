@@ -8,7 +8,7 @@
 mod readings;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use base64::Engine as _;
@@ -227,6 +227,10 @@ impl NeedleSet {
     }
 }
 
+/// Files such as keytabs are not looked for in the odder encodings: ten thousand of
+/// them would take more memory than the search is worth.
+const MAX_ODD_BYTES: usize = 512;
+
 /// The shortest run of letters and digits that is looked for on its own. Less
 /// than this is found in every other sentence.
 const MIN_BARE_BYTES: usize = 5;
@@ -244,8 +248,13 @@ impl Needles {
             encoded: NeedleSet::default(),
             bare: NeedleSet::default(),
         };
+        // A credential that many endpoints share is one secret.
+        let mut seen = HashSet::new();
         for secret in secrets {
-            needles.add(secret.expose());
+            let text = secret.expose();
+            if seen.insert(text) {
+                needles.add(text);
+            }
         }
         needles
     }
@@ -270,11 +279,13 @@ impl Needles {
                 forms.push(form);
             }
         }
-        let wide: Zeroizing<Vec<u8>> =
-            Zeroizing::new(secret.encode_utf16().flat_map(u16::to_le_bytes).collect());
-        self.add_encoded(&wide);
-        let twice = Zeroizing::new(STANDARD_NO_PAD.encode(secret));
-        self.add_encoded(twice.as_bytes());
+        if secret.len() <= MAX_ODD_BYTES {
+            let wide: Zeroizing<Vec<u8>> =
+                Zeroizing::new(secret.encode_utf16().flat_map(u16::to_le_bytes).collect());
+            self.add_encoded(&wide);
+            let twice = Zeroizing::new(STANDARD_NO_PAD.encode(secret));
+            self.add_encoded(twice.as_bytes());
+        }
         for form in &forms {
             self.add_encoded(form.as_bytes());
         }

@@ -197,6 +197,20 @@ pub struct StateEntry {
 }
 
 impl StateEntry {
+    /// Keeps how an attempt without success ended. That a password is wrong is not
+    /// forgotten for an end that says nothing about it: the same value would be
+    /// sent again and lock the account.
+    fn end_attempt(&mut self, ended: LastOutcome) {
+        let says_nothing = matches!(ended.class, FailureClass::InDoubt | FailureClass::Busy);
+        match &mut self.last_outcome {
+            Some(known) if says_nothing && known.class == FailureClass::WrongPassword => {
+                known.attempts = ended.attempts;
+                known.at = ended.at;
+            }
+            last => *last = Some(Box::new(ended)),
+        }
+    }
+
     /// Whether it says nothing at all.
     fn is_empty(&self) -> bool {
         self.applied.is_none() && self.pending.is_none() && self.last_outcome.is_none()
@@ -331,24 +345,26 @@ impl State {
                 code,
                 request_id,
             } => {
-                entry.last_outcome = Some(Box::new(LastOutcome {
+                let ended = LastOutcome {
                     class: (*kind).into(),
                     code: code.clone(),
                     request_id: request_id.clone(),
                     attempted: pending.wanted,
                     attempts,
                     at,
-                }));
+                };
+                entry.end_attempt(ended);
             }
             Settlement::InDoubt { why } => {
-                entry.last_outcome = Some(Box::new(LastOutcome {
+                let ended = LastOutcome {
                     class: FailureClass::InDoubt,
                     code: Token::from_static(why.as_str()),
                     request_id: None,
                     attempted: pending.wanted.clone(),
                     attempts,
                     at,
-                }));
+                };
+                entry.end_attempt(ended);
                 entry.pending = Some(pending);
             }
         }
@@ -436,164 +452,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::fingerprint::{FingerprintKey, Salt};
-    use crate::core::secret::Secret;
-
-    const JOB: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52/source";
-
-    fn key() -> EntryKey {
-        JOB.parse().expect("an entry")
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("a time")
-    }
-
-    fn scope() -> Scope {
-        Scope {
-            endpoint: "https://drs.example.com".to_owned(),
-            project_id: "p".to_owned(),
-        }
-    }
-
-    fn prints(value: &str, salt: Salt) -> FieldPrints {
-        let prints = FingerprintKey::new([7; 32]).fingerprinter(&scope());
-        FieldPrints {
-            password: prints.of(
-                &key(),
-                Field::Password,
-                salt,
-                &Secret::new(value.to_owned()),
-            ),
-            kerberos: BTreeMap::new(),
-        }
-    }
-
-    fn state() -> State {
-        State::new(
-            scope(),
-            Lineage::new("l".to_owned()),
-            FingerprintKey::new([7; 32]).id(),
-        )
-    }
-
-    fn begun(state: &mut State, value: &str) -> Replaced {
-        let run = PlanId::new("run".to_owned());
-        state.begin([(key(), prints(value, [1; 16]))], at(1), &run)
-    }
-
-    fn refused() -> Settlement {
-        Settlement::Refused {
-            kind: RefusalKind::JobState,
-            code: Token::from_static("DRS.M00304"),
-            request_id: None,
-        }
-    }
-
-    /// What is there of an entry: applied, pending, last outcome.
-    fn marks(state: &State) -> (bool, bool, bool) {
-        state
-            .entries
-            .get(&key())
-            .map_or((false, false, false), |entry| {
-                (
-                    entry.applied.is_some(),
-                    entry.pending.is_some(),
-                    entry.last_outcome.is_some(),
-                )
-            })
-    }
-
-    #[test]
-    fn each_outcome_leaves_exactly_the_marks_of_the_table() {
-        let doubt = Settlement::InDoubt {
-            why: Doubt::AnswerLost,
-        };
-        for (settlement, expected) in [
-            (Settlement::Applied, (true, false, false)),
-            (refused(), (false, false, true)),
-            (doubt, (false, true, true)),
-        ] {
-            let mut state = state();
-            begun(&mut state, "a");
-            assert_eq!(marks(&state), (false, true, false));
-            assert!(state.settle(&key(), &settlement, at(2)));
-            assert_eq!(marks(&state), expected, "{settlement:?}");
-            assert!(state.reflects(&key(), &settlement, at(2)));
-            assert!(!state.reflects(&key(), &settlement, at(3)));
-        }
-    }
-
-    #[test]
-    fn a_refusal_keeps_what_was_applied_and_counts_attempts() {
-        let mut state = state();
-        begun(&mut state, "a");
-        state.settle(&key(), &Settlement::Applied, at(2));
-        for attempts in 1..=3 {
-            begun(&mut state, "b");
-            state.settle(&key(), &refused(), at(2 + i64::from(attempts)));
-            let entry = &state.entries[&key()];
-            assert_eq!(
-                entry.last_outcome.as_ref().map(|last| last.attempts),
-                Some(attempts)
-            );
-            assert_eq!(
-                entry.applied.as_ref().map(|applied| applied.at),
-                Some(at(2))
-            );
-        }
-        begun(&mut state, "b");
-        state.settle(&key(), &Settlement::Applied, at(9));
-        assert_eq!(marks(&state), (true, false, false));
-    }
-
-    #[test]
-    fn what_was_not_sent_is_as_before_the_run() {
-        let mut state = state();
-        let mut replaced = begun(&mut state, "a");
-        state.withdraw(&key(), &mut replaced);
-        assert_eq!(marks(&state), (false, false, false));
-        assert!(state.entries.is_empty());
-
-        begun(&mut state, "a");
-        let mut replaced = begun(&mut state, "b");
-        state.withdraw(&key(), &mut replaced);
-        assert_eq!(marks(&state), (false, true, false), "the older doubt stays");
-    }
-
-    #[test]
-    fn nothing_is_settled_that_was_not_begun() {
-        let mut state = state();
-        assert!(!state.settle(&key(), &Settlement::Applied, at(1)));
-        assert!(state.entries.is_empty());
-        begun(&mut state, "a");
-        assert!(state.settle(&key(), &Settlement::Applied, at(1)));
-        assert!(!state.settle(&key(), &refused(), at(2)));
-        assert_eq!(marks(&state), (true, false, false));
-    }
-
-    #[test]
-    fn settlements_read_what_they_write_and_nothing_else() {
-        let all = [
-            Settlement::Applied,
-            refused(),
-            Settlement::InDoubt {
-                why: Doubt::NoResult,
-            },
-        ];
-        for settlement in all {
-            let text = serde_json::to_string(&settlement).expect("text");
-            assert_eq!(
-                serde_json::from_str::<Settlement>(&text).expect("a settlement"),
-                settlement
-            );
-        }
-        assert!(
-            serde_json::from_str::<Settlement>(r#"{"in_doubt":{"why":"no_result","x":1}}"#)
-                .is_err()
-        );
-        assert!(serde_json::from_str::<Settlement>(r#""maybe""#).is_err());
-    }
-}
+mod tests;

@@ -59,7 +59,7 @@ pub fn encrypt(
         });
     }
     let (given, warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
-    let before = std::fs::read(root.manifest_path()).ok();
+    let before = present(root)?;
     let existing = existing(root, unlock, &name)?;
     let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
         (Some(given), Some(existing)) => Some(successor(given, &existing)?),
@@ -95,7 +95,7 @@ pub fn encrypt(
             out
         }
         _ => {
-            if std::fs::read(root.manifest_path()).ok() != before {
+            if present(root)? != before {
                 return Err(OpError::Unfit {
                     what: "the manifest was changed by somebody else meanwhile".to_owned(),
                     help: "Nothing was written. Decrypt the present manifest and make the change there.",
@@ -164,6 +164,14 @@ fn read(root: &Root, plain: Plain) -> Result<(PathBuf, Zeroizing<Vec<u8>>), OpEr
                 Err(source) => Err(OpError::Read { path, source }),
             }
         }
+    }
+}
+
+/// The file that would be replaced, if there is one.
+fn present(root: &Root) -> Result<Option<Vec<u8>>, OpError> {
+    match root.manifest_path().symlink_metadata() {
+        Ok(_) => root.manifest_bytes().map(Some),
+        Err(_) => Ok(None),
     }
 }
 

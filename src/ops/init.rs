@@ -11,7 +11,7 @@ use super::OpError;
 use super::encrypt::{self, create};
 use super::root::{CONFIG_FILE, Guards, Root};
 use crate::age_file;
-use crate::core::config::{self, TargetConfig};
+use crate::core::config::{self, Config, TargetConfig};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::manifest::{self, Sealed};
 use crate::core::target::Target;
@@ -66,12 +66,15 @@ pub fn init(
     encrypt::refuse_new_key(&state_path(folder, has_config)?, guards)?;
     let mut made = Vec::new();
     let mut recipients = wanted.recipients;
+    let mut identities = Vec::new();
     if !has_config {
         // Everything that can be refused is refused before the first file.
         let target = wanted.target.ok_or_else(no_target)?;
         Target::resolve(&target)?.check_hosts(&guards.trusted_hosts)?;
         for path in &wanted.identities {
-            recipients.extend(identity(folder, path, &wanted.now, &mut made)?);
+            let (recipient, text) = identity(folder, path, &wanted.now)?;
+            recipients.extend(recipient);
+            identities.extend(text.map(|text| (path, text)));
         }
         if recipients.is_empty() {
             return Err(OpError::Unfit {
@@ -81,8 +84,18 @@ pub fn init(
         }
         let text = config::template(&target, &recipients);
         let checked = config::parse(&text);
-        if checked.value.is_none() {
+        let Some(config) = checked.value else {
             return Err(OpError::document(CONFIG_FILE, checked.problems));
+        };
+        age_file::encrypt(b"", &recipients).map_err(|source| OpError::Age {
+            path: config::DEFAULT_MANIFEST.into(),
+            source,
+        })?;
+        // What keeps a key out of git comes before the key.
+        made.extend(git_files(folder, &config, &wanted.identities)?);
+        for (path, text) in identities {
+            create(&folder.join(path), path, text.as_bytes())?;
+            made.push(path.clone());
         }
         create(&config_path, Path::new(CONFIG_FILE), text.as_bytes())?;
         made.push(CONFIG_FILE.into());
@@ -96,7 +109,7 @@ pub fn init(
         recipients: root.config.recipients.clone(),
         revision: 1,
     };
-    made.extend(git_files(folder, &root, &wanted.identities)?);
+    made.extend(git_files(folder, &root.config, &wanted.identities)?);
     let skeleton = manifest::skeleton(&sealed);
     let name = root.manifest_name();
     let file = encrypt::seal(skeleton.as_bytes(), &sealed, name)?;
@@ -141,22 +154,23 @@ fn refuse_initialised(folder: &Path, wanted: &Wanted) -> Result<(), OpError> {
     Ok(())
 }
 
-/// The recipients of an identity file, which is made if it does not exist.
+/// The recipients of an identity file; with the text of a new one, where there is
+/// none yet.
 fn identity(
     folder: &Path,
     path: &Path,
     now: &str,
-    made: &mut Vec<PathBuf>,
-) -> Result<Vec<String>, OpError> {
-    let full = folder.join(path);
-    match files::read_limited(&full, MAX_IDENTITY_BYTES) {
-        Ok(text) => age_file::recipients_of(&Zeroizing::new(text), &path.display().to_string())
-            .map_err(OpError::Identity),
+) -> Result<(Vec<String>, Option<Zeroizing<String>>), OpError> {
+    match files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES) {
+        Ok(text) => {
+            let origin = path.display().to_string();
+            let recipients = age_file::recipients_of(&Zeroizing::new(text), &origin)
+                .map_err(OpError::Identity)?;
+            Ok((recipients, None))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let (text, recipient) = age_file::generate_identity(now);
-            create(&full, path, text.as_bytes())?;
-            made.push(path.to_owned());
-            Ok(vec![recipient])
+            Ok((vec![recipient], Some(text)))
         }
         Err(source) => Err(OpError::Read {
             path: path.to_owned(),
@@ -167,8 +181,12 @@ fn identity(
 
 /// Keeps what must not be committed out of git, and keeps git from rewriting
 /// the line ends of the encrypted file.
-fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<PathBuf>, OpError> {
-    let state = root.config.state.as_path().display().to_string();
+fn git_files(
+    folder: &Path,
+    config: &Config,
+    identities: &[PathBuf],
+) -> Result<Vec<PathBuf>, OpError> {
+    let state = config.state.as_path().display().to_string();
     let mut ignored = vec![
         format!("/{state}.journal"),
         format!("/{state}.lock"),
@@ -185,7 +203,7 @@ fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<P
             .iter()
             .filter_map(|path| ignored_as(folder, path)),
     );
-    let attributes = [format!("/{} -text", root.manifest_name().display())];
+    let attributes = [format!("/{} -text", config.manifest.as_path().display())];
     let mut written = Vec::new();
     for (name, lines) in [
         (".gitignore", &ignored[..]),
@@ -206,9 +224,11 @@ fn git_files(folder: &Path, root: &Root, identities: &[PathBuf]) -> Result<Vec<P
 /// How .gitignore names an identity file below the folder; nothing for one that
 /// is elsewhere.
 fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
-    let here = folder.join(CONFIG_FILE).canonicalize().ok()?;
-    let full = folder.join(identity).canonicalize().ok()?;
-    let below = full.strip_prefix(here.parent()?).ok()?.to_str()?;
+    // The file itself may not be there yet, but its folder is.
+    let real = |path: &Path| files::folder_of(path).canonicalize().ok();
+    let here = real(&folder.join(CONFIG_FILE))?;
+    let full = real(&folder.join(identity))?.join(identity.file_name()?);
+    let below = full.strip_prefix(here).ok()?.to_str()?;
     let mut line = String::from("/");
     for c in below.chars() {
         if matches!(c, '\\' | '*' | '?' | '[' | ' ' | '!' | '#') {

@@ -102,6 +102,22 @@ impl LocalStore {
         })
     }
 
+    pub(super) fn read_alone(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
+        let fetched = self.fetch()?;
+        let alone = Fetched {
+            journal: None,
+            ..fetched
+        };
+        self.verify(alone, keys)
+    }
+
+    pub(super) fn holds(&self, keys: &Keys, state: &State) -> Result<bool, StoreError> {
+        let mut committed = state.clone();
+        committed.serial = state.serial.saturating_add(1);
+        let bytes = format::encode(&committed, &keys.state);
+        Ok(self.version()? == version_of(Some(&bytes)))
+    }
+
     pub(super) fn verify(&self, fetched: Fetched, keys: &Keys) -> Result<Snapshot, StoreError> {
         let (known, leftover) = match fetched.file {
             None if fetched.journal.is_some() => return Err(self.foreign_journal()),

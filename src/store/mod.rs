@@ -307,6 +307,22 @@ impl StateStore {
         }
     }
 
+    /// Reads and verifies the state alone, whatever a journal beside it says.
+    /// Fails as [`StateStore::read`].
+    pub fn read_alone(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
+        match self {
+            Self::Local(store) => store.read_alone(keys),
+        }
+    }
+
+    /// Whether what is there is exactly `state`, committed once more.
+    /// Fails if it cannot be read.
+    pub fn holds(&self, keys: &Keys, state: &State) -> Result<bool, StoreError> {
+        match self {
+            Self::Local(store) => store.holds(keys, state),
+        }
+    }
+
     /// Reads what is there without a key, so nothing of it is proved.
     /// Fails if it is unreadable or damaged.
     pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {

@@ -528,6 +528,11 @@ fn a_wrong_password_is_held_even_when_an_attempt_was_lost_or_cut_off() {
     );
     lab.apply(&[]).exits(1).says("1 blocked");
     assert_eq!(lab.sent().len(), 2);
+    // Asked for and answered unreadably: in doubt, and still known as wrong.
+    lab.sim.inject(Fault::next(FaultKind::NotJson));
+    lab.apply(&["--resend", J1]).exits(4);
+    lab.apply(&[]).exits(1).says("1 blocked");
+    assert_eq!(lab.sent().len(), 3);
 }
 
 #[test]

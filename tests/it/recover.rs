@@ -139,3 +139,42 @@ fn a_distrust_that_cannot_be_saved_changes_nothing() {
             .says("1 in sync");
     }
 }
+
+#[test]
+fn beside_an_older_state_everything_it_knows_is_in_doubt() {
+    // Run A sets both values and is folded; then the state of before A is put back
+    // during run B, which sends the second one only.
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-old"), (J2, "source", "canary-a2")]);
+    lab.apply(&[]).exits(0);
+    let older = lab.read("drspass.state.json");
+    lab.passwords(&[(J1, "source", "canary-new"), (J2, "source", "canary-a2")]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-new"), (J2, "source", "canary-b2")]);
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "replace:3");
+    lab.run_command(command).exits(8);
+    lab.write("drspass.state.json", older);
+    lab.passwords(&[(J1, "source", "canary-old"), (J2, "source", "canary-b2")]);
+    lab.run(&["state", "recover", &recovery_file(&lab)])
+        .exits(0)
+        .says("marked to be sent again");
+    assert_eq!(lab.plan().matches("  ? ").count(), 2, "{}", lab.plan());
+    assert!(lab.exists("drspass.state.json.journal.backup"));
+    lab.apply(&[]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-old"));
+}
+
+#[test]
+fn a_file_of_another_history_changes_nothing() {
+    let (lab, name) = unsaved();
+    let foreign = lab.read(&name);
+    lab.run(&["state", "recover", &name]).exits(0);
+    lab.run(&["state", "distrust"]).exits(0);
+    let state = lab.read("drspass.state.json");
+    lab.write("foreign", foreign);
+    lab.run(&["state", "recover", "foreign"])
+        .exits(1)
+        .says("is not of the history of this state");
+    assert_eq!(lab.read("drspass.state.json"), state);
+}

@@ -190,3 +190,20 @@ fn what_is_no_answer_is_told_apart() {
         Decoded::Strange
     ));
 }
+
+#[test]
+fn an_error_beside_the_rows_is_seen_however_it_is_named() {
+    let row = r#"{"id":"j1","end_point_type":"so","status":"success"}"#;
+    for beside in [
+        r#""code":"DRS.M00273""#,
+        r#""errorCode":"DRS.M00273""#,
+        r#""error":{"error_code":"DRS.M00273"}"#,
+    ] {
+        let body = format!(r#"{{"results":[{row}],{beside}}}"#);
+        assert_eq!(answer(&body).code.as_deref(), Some("DRS.M00273"), "{body}");
+    }
+    let cased = format!(r#"{{"results":[{row}],"Error_Code":"DRS.M00273"}}"#);
+    assert!(matches!(decode(cased.as_bytes()), Decoded::Strange));
+    let nested = r#"{"results":[{"id":"j1","status":"success","error":{"code":"x"}}]}"#;
+    assert!(answer(nested).results.unwrap()[0].code.is_some());
+}

@@ -9,34 +9,59 @@ use crate::cli::exit;
 use crate::cli::run::Context;
 use crate::ops::OpError;
 use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};
-use crate::ops::root::Root;
+use crate::ops::root::{Guards, Root};
 use crate::store::LockStatus;
 use crate::view::json::v1;
 use crate::view::listing;
 
 pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
+    // These send nothing, so an older manifest does no harm.
+    let any_revision = || Guards {
+        allow_rollback: true,
+        ..context.guards()
+    };
     match command {
         StateCommand::List => list(context, &root),
         StateCommand::Show(args) => show(context, &root, &args),
-        StateCommand::Rm(args) => change(context, &root, "state rm", |ledger_context| {
-            forget(ledger_context, args)
-        }),
-        StateCommand::Adopt(args) => change(context, &root, "state adopt", |ledger_context| {
-            adopt(context, ledger_context, &args)
-        }),
-        StateCommand::Distrust => change(context, &root, "state distrust", |ledger_context| {
-            Ok(("marked to be sent again", ledger::distrust(ledger_context)?))
-        }),
-        StateCommand::Recover(args) => change(context, &root, "state recover", |ledger_context| {
-            Ok(match ledger::recover(ledger_context, &args.file)? {
-                Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
-                Recovered::AsDoubts(changed) => (
-                    "marked to be sent again, since the state is not the one that the file continues",
-                    changed,
-                ),
+        StateCommand::Rm(args) => change(
+            context,
+            &root,
+            "state rm",
+            any_revision(),
+            |ledger_context| forget(ledger_context, args),
+        ),
+        StateCommand::Adopt(args) => change(
+            context,
+            &root,
+            "state adopt",
+            any_revision(),
+            |ledger_context| adopt(context, ledger_context, &args),
+        ),
+        StateCommand::Distrust(args) => {
+            let guards = Guards {
+                allow_rollback: args.allow_rollback,
+                ..context.guards()
+            };
+            change(context, &root, "state distrust", guards, |ledger_context| {
+                Ok(("marked to be sent again", ledger::distrust(ledger_context)?))
             })
-        }),
+        }
+        StateCommand::Recover(args) => change(
+            context,
+            &root,
+            "state recover",
+            any_revision(),
+            |ledger_context| {
+                Ok(match ledger::recover(ledger_context, &args.file)? {
+                    Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
+                    Recovered::AsDoubts(changed) => (
+                        "marked to be sent again, since the state is not the one that the file continues",
+                        changed,
+                    ),
+                })
+            },
+        ),
     }
 }
 
@@ -47,7 +72,11 @@ fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
 }
 
 fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpError> {
-    let report = ledger::show(root, &unlock(context), &context.guards(), &args.addresses)?;
+    let guards = Guards {
+        allow_rollback: true,
+        ..context.guards()
+    };
+    let report = ledger::show(root, &unlock(context), &guards, &args.addresses)?;
     let text = if args.json {
         v1::state(&report)
     } else {
@@ -61,10 +90,10 @@ fn change(
     context: &Context<'_>,
     root: &Root,
     command: &str,
+    guards: Guards,
     run: impl FnOnce(&LedgerContext<'_>) -> Result<(&'static str, Changed), OpError>,
 ) -> Result<u8, OpError> {
     let unlock = unlock(context);
-    let guards = context.guards();
     let (words, changed) = run(&LedgerContext {
         root,
         unlock: &unlock,

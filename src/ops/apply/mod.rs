@@ -172,7 +172,7 @@ impl Run<'_> {
         if batches.is_empty() {
             return Ok(self.report(BTreeMap::new(), Sent::default(), Saved::InState));
         }
-        let mut sender = Sender::new(
+        let sender = Sender::new(
             client,
             Arc::clone(&self.opened.manifest),
             batches,
@@ -181,6 +181,7 @@ impl Run<'_> {
             surroundings.hang_up,
         )
         .map_err(OpError::Runtime)?;
+        let (recorder, hand_over, journal) = Recorder::start().map_err(OpError::Runtime)?;
         let store = &self.root.store;
         store.back_up(self.guard)?;
         let run = PlanId::new((surroundings.unique)());
@@ -198,7 +199,8 @@ impl Run<'_> {
         };
         testpoint::reach("apply.before_first_send");
 
-        let (recorder, journal) = Recorder::start(writer);
+        // A thread that is gone shows as a broken journal, which stops the run.
+        let _ = hand_over.send(writer);
         let sent = sender.run(&journal, surroundings.progress);
         drop(journal);
         // Whatever the journal took or not, the outcomes are in memory: they

@@ -37,19 +37,28 @@ impl JournalHandle {
 }
 
 impl Recorder {
-    /// Starts the thread.
-    pub(super) fn start(writer: Writer) -> (Self, JournalHandle) {
+    /// Starts the thread, before there is a journal: so that a machine that refuses
+    /// a thread is found out before anything is marked. Returns where to hand the
+    /// journal over.
+    /// Fails if the machine refuses.
+    pub(super) fn start() -> io::Result<(Self, Sender<Writer>, JournalHandle)> {
         let (answers, waiting) = mpsc::channel();
+        let (hand_over, journal) = mpsc::channel::<Writer>();
         let broken = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&broken);
-        let thread = std::thread::spawn(move || {
-            let written = write_all(writer, &waiting);
-            if written.is_err() {
-                flag.store(true, Ordering::SeqCst);
-            }
-            written
-        });
-        (Self { thread }, JournalHandle { answers, broken })
+        let thread = std::thread::Builder::new().spawn(move || {
+            let _ends = SetWhenDropped(Arc::clone(&flag));
+            // Without a journal there is nothing to write.
+            let Ok(writer) = journal.recv() else {
+                return Ok(());
+            };
+            write_all(writer, &waiting)
+        })?;
+        Ok((
+            Self { thread },
+            hand_over,
+            JournalHandle { answers, broken },
+        ))
     }
 
     /// Waits until everything handed over is durable. The handle must be gone.
@@ -58,6 +67,16 @@ impl Recorder {
         self.thread
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the writer of the journal ended early")))
+    }
+}
+
+/// However the thread ends, by an error or a bug, nobody takes the journal for
+/// alive after that.
+struct SetWhenDropped(Arc<AtomicBool>);
+
+impl Drop for SetWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

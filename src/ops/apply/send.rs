@@ -104,7 +104,7 @@ impl Sender {
     }
 
     /// Sends until everything is answered or something says stop.
-    pub(super) fn run(&mut self, journal: &JournalHandle, progress: &mut dyn FnMut(Event)) -> Sent {
+    pub(super) fn run(mut self, journal: &JournalHandle, progress: &mut dyn FnMut(Event)) -> Sent {
         let mut waiting = std::mem::take(&mut self.batches);
         waiting.reverse();
         let flight = Flight {
@@ -121,8 +121,12 @@ impl Sender {
             lost_in_a_row: 0,
             sent: Sent::default(),
         };
-        self.runtime
-            .block_on(flight.complete(&mut self.signals, progress))
+        let sent = self
+            .runtime
+            .block_on(flight.complete(&mut self.signals, progress));
+        // A name that is still being looked up is not worth waiting for.
+        self.runtime.shutdown_background();
+        sent
     }
 }
 

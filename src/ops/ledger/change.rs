@@ -2,6 +2,7 @@
 //! the service holds, distrusting everything, and folding a recovery file back.
 //! Each is one commit under the lock, with a backup of what was there.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -284,31 +285,73 @@ pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Recovered, Op
         let changed = ledger.save(recovery.state, &version, recovery.sent)?;
         return Ok(Recovered::Whole(changed));
     }
-    if matches!(
-        store.read(&ledger.keys),
-        Err(StoreError::ForeignJournal { .. })
-    ) {
-        store.set_aside_journal(&ledger.guard)?;
+    if store.holds(&ledger.keys, &recovery.state)? {
+        // The commit had come through after all, and only its report had not.
+        return Ok(Recovered::Whole(Changed {
+            entries: recovery.sent,
+            serial: recovery.state.serial.saturating_add(1),
+        }));
     }
-    let (current, version) = ledger.state(context.guards)?;
-    let doubted: Vec<EntryKey> = match &current {
-        Some(state) if state.lineage != recovery.state.lineage => {
-            return Err(OpError::Unfit {
-                what: format!("{} is not of the history of this state", file.display()),
-                help: "Nothing was changed. Name the file that the apply on this state printed.",
-            });
-        }
-        Some(_) => recovery.sent,
-        // Without a state, nothing that the file knows can be relied on.
-        None => recovery.state.entries.keys().cloned().collect(),
+    as_doubts(context, &ledger, recovery, file).map(Recovered::AsDoubts)
+}
+
+/// Marks what a recovery file knows of as to be sent again, beside a state that is
+/// not the one that it continues.
+fn as_doubts(
+    context: &LedgerContext<'_>,
+    ledger: &LockedLedger<'_>,
+    recovery: Recovery,
+    file: &Path,
+) -> Result<Changed, OpError> {
+    let store = &ledger.root.store;
+    // A journal of this state is folded in; one of another run is no proof here,
+    // and is set aside once the doubts are saved.
+    let (snapshot, is_foreign) = match store.read(&ledger.keys) {
+        Err(StoreError::ForeignJournal { .. }) => (store.read_alone(&ledger.keys)?, true),
+        read => (read?, false),
     };
+    let version = snapshot.version.clone();
+    let comparable = comparable(&ledger.opened, snapshot, context.guards)?;
+    if let Some(error) = new_key_error(&comparable, &ledger.keys.id) {
+        return Err(error);
+    }
+    let current = comparable.state;
+    if let Some(state) = &current
+        && state.lineage != recovery.state.lineage
+    {
+        return Err(OpError::Unfit {
+            what: format!("{} is not of the history of this state", file.display()),
+            help: "Nothing was changed. Name the file that the apply on this state printed.",
+        });
+    }
+    // Only a state that went on past the run knows all that came before it.
+    let knows_before = !is_foreign
+        && current
+            .as_ref()
+            .is_some_and(|state| state.serial > recovery.state.serial);
     let mut state = current.unwrap_or_else(|| ledger.new_state(Lineage::new((context.unique)())));
+    let doubted: BTreeSet<EntryKey> = if knows_before {
+        recovery.sent.into_iter().collect()
+    } else {
+        let known = state.entries.keys().chain(recovery.state.entries.keys());
+        known.cloned().collect()
+    };
     let run = PlanId::new((context.unique)());
     for key in &doubted {
-        if let Some(tried) = recovery.state.entries.get(key) {
-            state.doubt(key, tried, context.now, &run);
+        let tried = recovery
+            .state
+            .entries
+            .get(key)
+            .or_else(|| state.entries.get(key))
+            .cloned();
+        if let Some(tried) = tried {
+            state.doubt(key, &tried, context.now, &run);
         }
     }
-    let changed = ledger.save(state, &version, doubted)?;
-    Ok(Recovered::AsDoubts(changed))
+    let journal = if is_foreign {
+        Journal::SetAside
+    } else {
+        Journal::Remove
+    };
+    ledger.save_as(state, &version, doubted.into_iter().collect(), journal)
 }
