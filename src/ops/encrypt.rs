@@ -201,7 +201,7 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
             what:
                 "the plain text carries another fingerprint key than the manifest it would replace"
                     .to_owned(),
-            help: "Nothing was written. Decrypt the present manifest and edit that text; 'drspass rekey' replaces the key on purpose.",
+            help: "Nothing was written. Decrypt the present manifest and edit that text.",
         });
     }
     if given.revision < existing.revision {

@@ -148,7 +148,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::target),
         help(
-            "Nothing was sent. Undo the change of drspass.yaml; a move to another target is sealed with 'drspass rekey' by somebody who can read the manifest."
+            "Nothing was sent. Undo the change of drspass.yaml. This version cannot seal a manifest for another target: make a new root folder for that."
         )
     )]
     TargetMoved {
@@ -238,7 +238,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::recipients),
         help(
-            "Nothing was written. Undo the change of drspass.yaml, or run 'drspass rekey', which lists who is added and removed and asks."
+            "Nothing was written. Undo the change of drspass.yaml. 'drspass rekey' is not in this version yet: README says how to change recipients until then."
         )
     )]
     RecipientsChanged {

@@ -51,6 +51,7 @@ fn a_link_cannot_lead_a_write_out_of_the_folder() {
 #[test]
 fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
     let lab = Lab::with_a_change();
+    lab.write("other.yaml", "version: 1\njobs: {}\n");
     for name in [
         "drspass.state.json",
         "drspass.state.json.journal",
@@ -69,6 +70,7 @@ fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
             &["plan"][..],
             &["apply", "--auto-approve"],
             &["state", "list"],
+            &["encrypt", "other.yaml"],
         ] {
             let output = lab.command(command).output().unwrap();
             assert!(output.status.code().is_some());

@@ -14,7 +14,7 @@ pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
     line(&mut out, "state: ", Some(DEFAULT_STATE));
     out.push_str(
         "\n# To whom the manifest is encrypted: age1..., ssh-ed25519 or ssh-rsa keys.\n\
-         # A change takes effect when the manifest is encrypted anew (`drspass rekey`).\n\
+         # They are sealed in the manifest; changing this list alone is refused.\n\
          recipients:\n",
     );
     for recipient in recipients {
