@@ -78,6 +78,8 @@ pub enum Note {
     },
     /// The time for waiting was over.
     GaveUp {
+        /// The status of the last answer.
+        status: u16,
         /// How the service put it.
         code: Token,
         /// The wait it asked for last, if that was too long.
@@ -209,18 +211,22 @@ impl fmt::Display for Note {
                 "the service asked to come again later; waits: {waits}, {:.1} s in all",
                 waited.as_secs_f64()
             ),
-            Self::GaveUp { code, asked: None } => {
-                write!(
-                    f,
-                    "throttled: gave up after {code}, the time to retry was over"
-                )
-            }
             Self::GaveUp {
+                status,
+                code,
+                asked: None,
+            } => write!(
+                f,
+                "throttled: gave up after answer {status} {code}, the time to retry was over"
+            ),
+            Self::GaveUp {
+                status,
                 code,
                 asked: Some(asked),
             } => write!(
                 f,
-                "throttled: gave up after {code}, the service asked to wait {} s, more than is left",
+                "throttled: gave up after answer {status} {code}, the service asked to wait {} s, \
+                 more than is left",
                 asked.as_secs()
             ),
             Self::StoppedWaiting => f.write_str("stopped while the service asked to wait"),

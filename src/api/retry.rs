@@ -91,6 +91,7 @@ impl Client {
                             let asked = received.headers.wait_asked(now);
                             let Some(wait) = self.wait_after(course, asked) else {
                                 notes.push(Note::GaveUp {
+                                    status: received.status,
                                     code: refusal.code.clone(),
                                     asked,
                                 });

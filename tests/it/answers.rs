@@ -176,7 +176,10 @@ fn a_wrong_count_is_a_note() {
 fn a_whole_202_with_an_error_code_changed_nothing() {
     let lab = lab();
     lab.sim.inject(Fault::always(FaultKind::Busy));
-    lab.apply(&[]).exits(1).says("DRS.M01504").says("3 refused");
+    lab.apply(&[])
+        .exits(1)
+        .says("answer 202 DRS.M01504")
+        .says("3 refused");
     assert!(!lab.sim.knows(J1, "source"));
     assert!(lab.entry(J1, "source")["applied"].is_null());
     assert_eq!(marks(&lab), "!!!");

@@ -442,3 +442,46 @@ fn the_help_of_each_command_is_as_reviewed() {
         assert!(run.stdout.lines().all(|line| line.chars().count() <= 80));
     }
 }
+
+/// Runs a command on a terminal of its own (`script` of util-linux gives it one)
+/// and types `input`.
+fn on_a_terminal(lab: &Lab, arguments: &str, input: &str) -> crate::support::Run {
+    let mut command = std::process::Command::new("script");
+    command
+        .args([
+            "-qec",
+            &format!("{} {arguments}", env!("CARGO_BIN_EXE_drspass")),
+        ])
+        .arg("/dev/null")
+        .current_dir(lab.dir.path())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("DRSPASS_IDENTITY", "key.txt")
+        .env("OS_TOKEN", crate::support::TOKEN)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut typed = child.stdin.take().unwrap();
+    typed.write_all(input.as_bytes()).unwrap();
+    typed.flush().unwrap();
+    // The terminal stays open until the program has ended.
+    let run = lab.wait(child);
+    drop(typed);
+    run
+}
+
+#[test]
+fn on_a_terminal_only_the_whole_word_approves() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    for answer in ["y\n", "YES\n", "yes please\n", "no\n", "\n", "\u{4}"] {
+        let run = on_a_terminal(&lab, "apply", answer).exits(7);
+        assert!(run.all().contains("it was declined"), "{}", run.all());
+    }
+    assert_eq!(lab.sim.connections(), 0);
+    let run = on_a_terminal(&lab, "apply", "yes\n").exits(0);
+    assert!(run.all().contains("1 applied"), "{}", run.all());
+    assert!(lab.sim.holds(J1, "source", "canary-1"));
+    on_a_terminal(&lab, &format!("state adopt {J1}"), "no\n").exits(7);
+}
