@@ -52,15 +52,16 @@ impl From<serde_json::Error> for FormatError {
     }
 }
 
+/// What every authenticated file looks like: the code is over the raw body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+pub(super) struct Envelope<'a> {
     #[serde(borrow)]
-    format: Cow<'a, str>,
+    pub(super) format: Cow<'a, str>,
     #[serde(borrow)]
-    body: &'a RawValue,
+    pub(super) body: &'a RawValue,
     #[serde(borrow)]
-    mac: Cow<'a, str>,
+    pub(super) mac: Cow<'a, str>,
 }
 
 /// What every version of the format has.

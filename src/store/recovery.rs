@@ -4,12 +4,9 @@
 //! It is bound to the very state file that it continues. Beside any other state it
 //! proves nothing about what came later, so its entries are only doubts there.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::format::FormatError;
+use super::format::{Envelope, FormatError};
 use super::{Version, to_json};
 use crate::core::fingerprint::MacKey;
 use crate::core::job::EntryKey;
@@ -27,17 +24,6 @@ pub struct Recovery {
     pub sent: Vec<EntryKey>,
     /// The state as it should have become, of the serial that it continues.
     pub state: State,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
-    #[serde(borrow)]
-    body: &'a RawValue,
-    #[serde(borrow)]
-    mac: Cow<'a, str>,
 }
 
 impl Recovery {
