@@ -21,6 +21,25 @@ fn lab() -> Lab {
     lab
 }
 
+/// So many jobs, each with a password for its source, against a service that runs
+/// any job.
+fn lab_of(count: u8, settings: &str) -> (Lab, Vec<String>) {
+    let mut lab = Lab::with_config(drspass::sim::Config {
+        accept_any_job: true,
+        ..drspass::sim::Config::default()
+    });
+    lab.configure(settings);
+    let jobs: Vec<String> = (0..count)
+        .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
+        .collect();
+    let entries: Vec<(&str, &str, &str)> = jobs
+        .iter()
+        .map(|job| (job.as_str(), "source", "canary-x"))
+        .collect();
+    lab.passwords(&entries);
+    (lab, jobs)
+}
+
 const ENTRIES: [(&str, &str); 3] = [(J1, "source"), (J1, "destination"), (J2, "source")];
 
 /// The mark of each entry in the next plan: `=` where it is in sync.
@@ -310,18 +329,7 @@ fn refusals_of_every_entry_inside_400_apply_nothing() {
 
 #[test]
 fn a_request_refused_as_a_whole_is_split_until_the_bad_entry_stands_alone() {
-    let mut lab = Lab::with_config(drspass::sim::Config {
-        accept_any_job: true,
-        ..drspass::sim::Config::default()
-    });
-    let jobs: Vec<String> = (0..10)
-        .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
-        .collect();
-    let entries: Vec<(&str, &str, &str)> = jobs
-        .iter()
-        .map(|job| (job.as_str(), "source", "canary-x"))
-        .collect();
-    lab.passwords(&entries);
+    let (lab, jobs) = lab_of(10, "");
     lab.sim.inject(Fault::on(
         drspass::sim::When::Entry {
             job: jobs[6].clone(),
@@ -458,19 +466,7 @@ fn three_batches_in_doubt_in_a_row_stop_the_run_whatever_the_doubt() {
         FaultKind::ForeignResults { id: J9.to_owned() },
         FaultKind::NotJson,
     ] {
-        let mut lab = Lab::with_config(drspass::sim::Config {
-            accept_any_job: true,
-            ..drspass::sim::Config::default()
-        });
-        lab.configure("apply: { batch_size: 1, parallelism: 1 }");
-        let jobs: Vec<String> = (0..6)
-            .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
-            .collect();
-        let entries: Vec<(&str, &str, &str)> = jobs
-            .iter()
-            .map(|job| (job.as_str(), "source", "canary-x"))
-            .collect();
-        lab.passwords(&entries);
+        let (lab, _) = lab_of(6, "apply: { batch_size: 1, parallelism: 1 }");
         lab.sim.inject(Fault::always(kind));
         lab.apply(&[]).exits(4).says("3 not sent, 3 in doubt");
         assert_eq!(lab.sent().len(), 3);
@@ -479,19 +475,7 @@ fn three_batches_in_doubt_in_a_row_stop_the_run_whatever_the_doubt() {
 
 #[test]
 fn splitting_does_not_hide_that_nothing_gets_through() {
-    let mut lab = Lab::with_config(drspass::sim::Config {
-        accept_any_job: true,
-        ..drspass::sim::Config::default()
-    });
-    lab.configure("apply: { batch_size: 2, parallelism: 1 }");
-    let jobs: Vec<String> = (0..8)
-        .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
-        .collect();
-    let entries: Vec<(&str, &str, &str)> = jobs
-        .iter()
-        .map(|job| (job.as_str(), "source", "canary-x"))
-        .collect();
-    lab.passwords(&entries);
+    let (lab, _) = lab_of(8, "apply: { batch_size: 2, parallelism: 1 }");
     // Every pair is refused as a whole, and every single entry is lost.
     for number in 1..=20 {
         let kind = if number % 3 == 1 {
