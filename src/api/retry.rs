@@ -33,9 +33,9 @@ impl Client {
     /// Sends the passwords of `entries` in one request and says what came of it.
     ///
     /// The caller holds a pass of `gate`, which is halved whenever the service
-    /// throttles, and keeps the two endpoints of a job in one request. Throttled
-    /// requests are repeated until the time for it is over or `gate` is closed;
-    /// a lost answer is repeated once. Never fails: whatever happens is a reply.
+    /// throttles, and keeps two requests from touching one job at the same time.
+    /// Throttled requests are repeated until the time for it is over or `gate` is
+    /// closed; a lost answer is repeated once. Never fails: whatever happens is a reply.
     pub async fn modify_passwords(&self, entries: &[&Assignment], gate: &Gate) -> Answered {
         let mut notes = Vec::new();
         let mut course = Course {

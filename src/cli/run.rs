@@ -117,7 +117,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The root folder of this run, after warnings about its configuration.
+    /// The root folder of this run.
     pub(super) fn root(&self) -> Result<Root, OpError> {
         Root::locate(&self.folder, self.state.as_deref())
     }

@@ -45,9 +45,9 @@ impl Recorder {
         let (answers, waiting) = mpsc::channel();
         let (hand_over, journal) = mpsc::channel::<Writer>();
         let broken = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&broken);
+        let ends = SetWhenDropped(Arc::clone(&broken));
         let thread = std::thread::Builder::new().spawn(move || {
-            let _ends = SetWhenDropped(Arc::clone(&flag));
+            let _ends = ends;
             // Without a journal there is nothing to write.
             let Ok(writer) = journal.recv() else {
                 return Ok(());
