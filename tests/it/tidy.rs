@@ -46,6 +46,20 @@ fn is_test_file(name: &str) -> bool {
 }
 
 #[test]
+fn the_view_knows_only_the_core_and_itself() {
+    for (name, text) in sources("src/view") {
+        for (at, _) in text.match_indices("crate::") {
+            let path = &text[at..];
+            assert!(
+                path.starts_with("crate::core") || path.starts_with("crate::view"),
+                "{name}: {}",
+                path.lines().next().unwrap()
+            );
+        }
+    }
+}
+
+#[test]
 fn the_core_imports_nothing_but_the_core_and_does_no_io() {
     for (name, text) in sources("src/core") {
         if is_test_file(&name) {
