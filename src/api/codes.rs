@@ -6,6 +6,7 @@
 //! No page says which of them this one call returns, so all are listed.
 
 use crate::core::outcome::RefusalKind;
+use crate::core::redact::Token;
 
 /// What a refusal means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,15 @@ pub(super) const fn by_status(status: u16) -> Class {
     }
 }
 
+/// Whether a refusal is about the number of jobs in the request and not about any of
+/// them: each alone may be accepted.
+pub(crate) fn is_one_job_only(code: &Token) -> bool {
+    code.as_str() == ONE_JOB_ONLY
+}
+
+/// Only one job id is allowed.
+const ONE_JOB_ONLY: &str = "DRS.M00299";
+
 type Row = (&'static [&'static str], Class, &'static str);
 
 /// Codes of the service and of the login service.
@@ -158,7 +168,7 @@ const NAMED: &[Row] = &[
         "Read the service's message, which names the parameter it does not accept.",
     ),
     (
-        &["DRS.M00299"],
+        &[ONE_JOB_ONLY],
         Class::Request,
         "The service takes one job per request here: set `apply.batch_size` to 1.",
     ),

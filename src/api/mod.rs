@@ -7,7 +7,7 @@
 
 pub mod auth;
 pub mod client;
-mod codes;
+pub(crate) mod codes;
 pub mod error;
 pub mod gate;
 mod judge;

@@ -1,8 +1,9 @@
 //! Which entries travel together: pure arithmetic over names and sizes.
 //!
 //! It owns the rule that the two endpoints of a job are never in two requests
-//! at once, so that no two requests in flight touch the same job. It refuses to
-//! send, wait or retry, and to know what an entry holds beyond its size.
+//! at once, so that no two requests in flight touch the same job, and the search
+//! for what spoils a request. It refuses to send, wait or retry, and to know what
+//! an entry holds beyond its size.
 
 use std::collections::HashMap;
 
@@ -44,19 +45,141 @@ pub fn split(entries: &[(EntryKey, usize)], batch_size: usize) -> Vec<Vec<usize>
     batches
 }
 
-/// Cuts a refused request into two smaller ones, as lists of positions in
-/// `keys`: between two jobs as long as there are several, then between the
-/// entries of the one job. Nothing comes of fewer than two entries.
-pub fn halve(keys: &[EntryKey]) -> Option<(Vec<usize>, Vec<usize>)> {
-    let mut groups = by_job(keys);
+/// A batch on its way: the request that is due, and what is left to be sent after
+/// it. Requests refused as a whole are cut in halves until what spoils them stands
+/// alone, with at most 2 log2(n) + 1 further requests for one bad entry among n
+/// (design section 7).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Search {
+    due: Vec<usize>,
+    /// What follows, the next one last.
+    then: Vec<Vec<usize>>,
+    /// Whether the request that is due and the next one are the halves of a request
+    /// that was refused, so that one of them is bad.
+    has_twin: bool,
+}
+
+/// What an answer tells about a request as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It was read entry by entry: nothing in it spoils a request.
+    Taken,
+    /// It was refused because of something that it holds, and changed nothing.
+    Refused,
+    /// It was refused for holding more than one job, and changed nothing.
+    OneJobOnly,
+    /// Neither is known.
+    Neither,
+}
+
+/// How a batch goes on after an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The answer is the last word on none of the entries: they are sent again in
+    /// smaller requests.
+    Parted(Search),
+    /// The answer is the last word on all entries of its request; then comes this.
+    Settled(Option<Search>),
+}
+
+impl Search {
+    /// A batch of which nothing was sent yet.
+    pub const fn new(batch: Vec<usize>) -> Self {
+        Self {
+            due: batch,
+            then: Vec::new(),
+            has_twin: false,
+        }
+    }
+
+    /// The places of the entries that the request which is due holds.
+    pub fn due(&self) -> &[usize] {
+        &self.due
+    }
+
+    /// Goes on after the answer to the request that was due. `key_of` names the
+    /// entry at a place.
+    pub fn after<'k>(mut self, heard: Heard, key_of: impl Fn(usize) -> &'k EntryKey) -> Next {
+        let mut jobs = Vec::new();
+        if heard == Heard::OneJobOnly {
+            jobs = jobs_of(&self.due, &key_of);
+        }
+        if jobs.len() > 1 {
+            // What waits would be refused for the same reason.
+            for part in self.then.iter().rev() {
+                jobs.extend(jobs_of(part, &key_of));
+            }
+            jobs.reverse();
+            let due = jobs.pop().unwrap_or_default();
+            return Next::Parted(Self {
+                due,
+                then: jobs,
+                has_twin: false,
+            });
+        }
+        if matches!(heard, Heard::Refused | Heard::OneJobOnly)
+            && let Some((first, second)) = halve(&self.due, &key_of)
+        {
+            return Next::Parted(self.with_halves(first, second));
+        }
+        let Some(next) = self.then.pop() else {
+            return Next::Settled(None);
+        };
+        // The bad one is not in the first half, so it is in the second, which
+        // would only be refused once more.
+        let is_bad = self.has_twin && heard == Heard::Taken;
+        if is_bad && let Some((first, second)) = halve(&next, &key_of) {
+            return Next::Settled(Some(self.with_halves(first, second)));
+        }
+        Next::Settled(Some(Self {
+            due: next,
+            has_twin: false,
+            ..self
+        }))
+    }
+
+    fn with_halves(mut self, first: Vec<usize>, second: Vec<usize>) -> Self {
+        self.then.push(second);
+        Self {
+            due: first,
+            has_twin: true,
+            ..self
+        }
+    }
+}
+
+/// Cuts the entries at `places` into two smaller requests: between two jobs as long
+/// as there are several, then between the entries of the one job. Nothing comes of
+/// fewer than two entries.
+///
+/// The first half is the smaller one and as near to one half as jobs allow: a bad
+/// entry in it costs a request more than one in the second.
+fn halve<'k>(
+    places: &[usize],
+    key_of: impl Fn(usize) -> &'k EntryKey,
+) -> Option<(Vec<usize>, Vec<usize>)> {
+    let mut groups = jobs_of(places, key_of);
     if groups.len() == 1 {
-        groups = (0..keys.len()).map(|i| vec![i]).collect();
+        groups = places.iter().map(|&place| vec![place]).collect();
     }
     if groups.len() < 2 {
         return None;
     }
-    let second = groups.split_off(groups.len() / 2);
+    let mut entries = 0;
+    let fitting = groups.iter().take_while(|group| {
+        entries += group.len();
+        entries <= places.len() / 2
+    });
+    let cut = fitting.count().max(1);
+    let second = groups.split_off(cut);
     Some((groups.concat(), second.concat()))
+}
+
+/// The places of `places`, one list per job, in the order of first appearance.
+fn jobs_of<'k>(places: &[usize], key_of: impl Fn(usize) -> &'k EntryKey) -> Vec<Vec<usize>> {
+    let groups = by_job(places.iter().map(|&place| key_of(place)));
+    let at_places = |group: Vec<usize>| group.iter().map(|&i| places[i]).collect();
+    groups.into_iter().map(at_places).collect()
 }
 
 /// The positions of `keys`, one list per job, in the order of first appearance.
@@ -74,127 +197,4 @@ fn by_job<'a>(keys: impl IntoIterator<Item = &'a EntryKey>) -> Vec<Vec<usize>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeSet, HashSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::core::job::Endpoint;
-
-    fn key(job: u8, endpoint: Endpoint) -> EntryKey {
-        EntryKey {
-            job: JobId::parse(&format!("job-{job}")).unwrap(),
-            endpoint,
-        }
-    }
-
-    fn so(job: u8) -> (EntryKey, usize) {
-        (key(job, Endpoint::Source), 100)
-    }
-
-    fn ta(job: u8) -> (EntryKey, usize) {
-        (key(job, Endpoint::Destination), 100)
-    }
-
-    #[test]
-    fn batches_fill_up_in_order_without_parting_a_job() {
-        let entries = [so(1), ta(1), so(2), so(3), ta(3)];
-        assert_eq!(split(&entries, 3), [vec![0, 1, 2], vec![3, 4]]);
-        assert_eq!(split(&entries, 4), [vec![0, 1, 2], vec![3, 4]]);
-        assert_eq!(split(&entries, 5), [vec![0, 1, 2, 3, 4]]);
-        assert_eq!(split(&entries, 1), [vec![0, 1], vec![2], vec![3, 4]]);
-        assert_eq!(split(&entries, 0), split(&entries, 1));
-        assert!(split(&[], 10).is_empty());
-    }
-
-    #[test]
-    fn a_job_whose_entries_stand_apart_is_brought_together() {
-        assert_eq!(split(&[so(1), so(2), ta(1)], 2), [vec![0, 2], vec![1]]);
-    }
-
-    #[test]
-    fn a_batch_stays_under_the_limit_of_the_gateway() {
-        let big = |job| (key(job, Endpoint::Source), 6_000_000);
-        assert_eq!(split(&[big(1), big(2), so(3)], 10), [vec![0], vec![1, 2]]);
-        let huge = (key(1, Endpoint::Source), usize::MAX);
-        assert_eq!(split(&[huge, ta(1), so(2)], 10), [vec![0, 1], vec![2]]);
-    }
-
-    #[test]
-    fn halving_parts_jobs_first_and_endpoints_last() {
-        let keys = |entries: &[(EntryKey, usize)]| -> Vec<EntryKey> {
-            entries.iter().map(|(key, _)| key.clone()).collect()
-        };
-        assert_eq!(
-            halve(&keys(&[so(1), so(2), ta(1), ta(2)])),
-            Some((vec![0, 2], vec![1, 3]))
-        );
-        assert_eq!(halve(&keys(&[so(1), ta(1)])), Some((vec![0], vec![1])));
-        assert_eq!(halve(&keys(&[so(1)])), None);
-        assert_eq!(halve(&[]), None);
-    }
-
-    fn entries() -> impl Strategy<Value = Vec<(EntryKey, usize)>> {
-        let size = prop_oneof![10..1000_usize, 1_000_000..12_000_000_usize];
-        proptest::collection::vec((0..12_u8, any::<bool>(), size), 0..40).prop_map(|drawn| {
-            let mut seen = BTreeSet::new();
-            drawn
-                .into_iter()
-                .map(|(job, source, size)| {
-                    let endpoint = Endpoint::ALL[usize::from(source)];
-                    (key(job, endpoint), size)
-                })
-                .filter(|(key, _)| seen.insert(key.clone()))
-                .collect()
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn split_loses_and_doubles_nothing_and_parts_no_job(
-            entries in entries(), batch_size in 0..8_usize
-        ) {
-            let batches = split(&entries, batch_size);
-            let mut all = batches.concat();
-            all.sort_unstable();
-            prop_assert_eq!(all, (0..entries.len()).collect::<Vec<_>>());
-
-            let mut done: HashSet<&JobId> = HashSet::new();
-            for batch in &batches {
-                let jobs: HashSet<&JobId> = batch.iter().map(|&i| &entries[i].0.job).collect();
-                prop_assert!(done.is_disjoint(&jobs));
-                let bytes: usize = batch.iter().map(|&i| entries[i].1).sum();
-                prop_assert!(!batch.is_empty());
-                prop_assert!(
-                    jobs.len() == 1 || (batch.len() <= batch_size && bytes <= MAX_BODY_BYTES)
-                );
-                done.extend(jobs);
-            }
-            let firsts: Vec<usize> = by_job(entries.iter().map(|(key, _)| key)).concat();
-            prop_assert_eq!(batches.concat(), firsts);
-        }
-
-        #[test]
-        fn halving_ends_with_single_entries(entries in entries()) {
-            let keys: Vec<EntryKey> = entries.into_iter().map(|(key, _)| key).collect();
-            let mut open = vec![keys.clone()];
-            let mut single = Vec::new();
-            while let Some(part) = open.pop() {
-                match halve(&part) {
-                    Some((a, b)) => {
-                        prop_assert!(!a.is_empty() && !b.is_empty());
-                        for half in [b, a] {
-                            open.push(half.iter().map(|&i| part[i].clone()).collect());
-                        }
-                    }
-                    None => single.extend(part),
-                }
-            }
-            single.sort();
-            let mut keys = keys;
-            keys.sort();
-            prop_assert_eq!(single, keys);
-        }
-    }
-}
+mod tests;

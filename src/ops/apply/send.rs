@@ -19,9 +19,10 @@ use tokio::time::Instant;
 
 use super::record::JournalHandle;
 use crate::api::client::{Answered, Client};
+use crate::api::codes;
 use crate::api::gate::Gate;
 use crate::api::secrets::RunSecrets;
-use crate::core::batch;
+use crate::core::batch::{Heard, Next, Search};
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{self, Doubt, NotSent, Outcome, Refusal, RefusalKind, Reply};
@@ -133,10 +134,8 @@ impl Sender {
 /// What one lane sends: one request now, and the rest of a split batch after it,
 /// one after the other, so that no two requests touch one job at a time.
 struct Lane {
-    /// Places in the manifest.
-    now: Vec<usize>,
-    /// What follows, the next one last.
-    then: Vec<Vec<usize>>,
+    /// By places in the manifest.
+    search: Search,
     /// Whether the request left the gate.
     is_out: Arc<AtomicBool>,
 }
@@ -165,7 +164,7 @@ impl Flight<'_> {
             while self.may_launch()
                 && let Some(batch) = self.waiting.pop()
             {
-                self.launch(batch, Vec::new());
+                self.launch(Search::new(batch));
             }
             if self.in_air.is_empty() {
                 break;
@@ -203,12 +202,12 @@ impl Flight<'_> {
         self.sent.stopped.is_none() && self.in_air.len() < self.parallelism
     }
 
-    fn launch(&mut self, now: Vec<usize>, then: Vec<Vec<usize>>) {
+    fn launch(&mut self, search: Search) {
         let client = Arc::clone(self.client);
         let manifest = Arc::clone(self.manifest);
         let gate = Arc::clone(&self.gate);
         let is_out = Arc::new(AtomicBool::new(false));
-        let (places, left) = (now.clone(), Arc::clone(&is_out));
+        let (places, left) = (search.due().to_vec(), Arc::clone(&is_out));
         let task = self.in_air.spawn(async move {
             let _pass = gate.enter().await?;
             left.store(true, Ordering::SeqCst);
@@ -216,7 +215,7 @@ impl Flight<'_> {
             let entries: Vec<&Assignment> = places.iter().map(|&at| &assignments[at]).collect();
             Some(client.modify_passwords(&entries, &gate).await)
         });
-        self.lanes.insert(task.id(), Lane { now, then, is_out });
+        self.lanes.insert(task.id(), Lane { search, is_out });
     }
 
     /// Lets nothing new out: neither batches that wait nor repetitions.
@@ -241,30 +240,30 @@ impl Flight<'_> {
                 (error.id(), Answered { reply, notes })
             }
         };
-        let Some(mut lane) = self.lanes.remove(&id) else {
+        let Some(Lane { search, .. }) = self.lanes.remove(&id) else {
             return;
         };
         self.sent.requests += 1;
         let notes = answered.notes.iter().map(ToString::to_string);
         self.sent.findings.extend(notes);
-        let keys = self.keys_of(&lane.now);
-        let halves = batch::halve(&keys).filter(|_| answered.reply.may_be_split());
-        if let Some((first, second)) = halves {
-            // Something in it spoils the request for all: look for it in halves.
-            let pick = |half: Vec<usize>| half.into_iter().map(|at| lane.now[at]).collect();
-            lane.then.push(pick(second));
-            lane.then.push(pick(first));
-        } else {
-            let matched = outcome::match_results(&keys, &answered.reply);
-            let findings = matched.findings.iter().map(ToString::to_string);
-            self.sent.findings.extend(findings);
-            self.consider_stopping(&answered.reply, &matched.outcomes);
-            self.settle(keys.into_iter().zip(matched.outcomes));
-        }
+        let keys = self.keys_of(search.due());
+        let assignments = self.manifest.assignments();
+        let next = search.after(heard(&answered.reply), |place| &assignments[place].key);
+        let next = match next {
+            Next::Parted(next) => Some(next),
+            Next::Settled(next) => {
+                let matched = outcome::match_results(&keys, &answered.reply);
+                let findings = matched.findings.iter().map(ToString::to_string);
+                self.sent.findings.extend(findings);
+                self.consider_stopping(&answered.reply, &matched.outcomes);
+                self.settle(keys.into_iter().zip(matched.outcomes));
+                next
+            }
+        };
         if self.sent.stopped.is_none()
-            && let Some(next) = lane.then.pop()
+            && let Some(next) = next
         {
-            self.launch(next, lane.then);
+            self.launch(next);
         }
     }
 
@@ -311,7 +310,7 @@ impl Flight<'_> {
             }
             self.sent.requests += 1;
             let doubts = self
-                .keys_of(&lane.now)
+                .keys_of(lane.search.due())
                 .into_iter()
                 .map(|key| (key, Outcome::InDoubt(Doubt::Interrupted)));
             self.settle(doubts);
@@ -339,6 +338,17 @@ impl Flight<'_> {
         let assignments = self.manifest.assignments();
         let keys = places.iter().map(|&at| &assignments[at].key);
         keys.cloned().collect()
+    }
+}
+
+/// What a reply tells about the request as a whole. A repetition tells nothing: the
+/// request may have been acted on before.
+fn heard(reply: &Reply) -> Heard {
+    match reply {
+        Reply::PerEntry { .. } => Heard::Taken,
+        Reply::Refused(refusal) if codes::is_one_job_only(&refusal.code) => Heard::OneJobOnly,
+        _ if reply.may_be_split() => Heard::Refused,
+        _ => Heard::Neither,
     }
 }
 
