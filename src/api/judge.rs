@@ -98,7 +98,7 @@ impl<'a> Judge<'a> {
         let (answer, strange) = match &received.body {
             Body::Read(body) => match wire::decode(body) {
                 Decoded::Answer(answer) => (Some(answer), None),
-                Decoded::Strange => (None, Some(self.unexpected(status, None))),
+                Decoded::Strange => (None, Some(self.unexpected(received, None))),
                 Decoded::NotJson => (None, Some(self.not_json(received, body))),
             },
             Body::Coded(coding) => (None, Some(self.coded(status, coding))),
@@ -116,7 +116,7 @@ impl<'a> Judge<'a> {
         let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
 
         if status == 429 && listed.is_some_and(|rows| !rows.is_empty()) {
-            notes.push(self.unexpected(status, answer.as_ref()));
+            notes.push(self.unexpected(received, answer.as_ref()));
             return Step::Done(Reply::Lost(Doubt::Unreadable));
         }
         let later = status == 429 || matches!(class, Class::Throttled | Class::Busy);
@@ -128,7 +128,7 @@ impl<'a> Judge<'a> {
             });
         }
         if status >= 500 || status == 408 {
-            notes.push(strange.unwrap_or_else(|| self.unexpected(status, answer.as_ref())));
+            notes.push(strange.unwrap_or_else(|| self.unexpected(received, answer.as_ref())));
             return Step::Done(Reply::Lost(Doubt::ServerError));
         }
         let Some(answer) = &answer else {
@@ -139,7 +139,7 @@ impl<'a> Judge<'a> {
             return Step::Done(self.per_entry(received, answer));
         }
         if status < 300 && known.is_none() {
-            notes.push(self.unexpected(status, Some(answer)));
+            notes.push(self.unexpected(received, Some(answer)));
             return Step::Done(Reply::Lost(Doubt::Unreadable));
         }
         let refusal = self.refusal(received, Some(answer));
@@ -153,7 +153,7 @@ impl<'a> Judge<'a> {
             }
             Class::Entry | Class::JobState | Class::Request => Reply::Refused(refusal),
             Class::Internal => {
-                notes.push(self.unexpected(status, Some(answer)));
+                notes.push(self.unexpected(received, Some(answer)));
                 Reply::Lost(Doubt::ServerError)
             }
         })
@@ -297,7 +297,7 @@ impl<'a> Judge<'a> {
                 .unwrap_or(without_code),
             request_id,
             text: text.and_then(|text| self.needles().text(text)),
-            advice: known.map(|known| known.advice),
+            advice: known.and_then(|known| known.advice),
         }
     }
 
@@ -325,14 +325,17 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn unexpected(&self, status: u16, answer: Option<&Answer>) -> Note {
-        let code = answer.and_then(|answer| answer.code.as_deref());
-        let text = answer.and_then(|answer| answer.text.as_deref());
+    fn unexpected(&self, received: &Received, answer: Option<&Answer>) -> Note {
+        let refusal = self.refusal(received, answer);
+        let has_code = answer.is_some_and(|answer| answer.code.is_some());
         Note::Unexpected {
-            status,
+            status: received.status,
             host: authority(self.url),
-            code: code.and_then(|code| self.needles().code(&codes::normalize(code))),
-            text: text.and_then(|text| self.needles().text(text)),
+            // Without a code in the answer there is only the status, said already.
+            code: has_code.then_some(refusal.code),
+            text: refusal.text,
+            request_id: refusal.request_id,
+            advice: refusal.advice,
         }
     }
 
@@ -354,6 +357,7 @@ impl<'a> Judge<'a> {
             host: authority(self.url),
             content_type: content_type.and_then(|text| self.needles().text(text)),
             line,
+            request_id: self.request_id(received, None),
         }
     }
 

@@ -29,6 +29,8 @@ pub enum Note {
         content_type: Option<ForeignText>,
         /// One line of it.
         line: Option<ForeignText>,
+        /// The id of the request, for the support of whoever answered.
+        request_id: Option<Token>,
     },
     /// The answer is an error, or nothing known, in the service's format.
     Unexpected {
@@ -40,6 +42,10 @@ pub enum Note {
         code: Option<Token>,
         /// The text in it.
         text: Option<ForeignText>,
+        /// The service's id of the request, for its support.
+        request_id: Option<Token>,
+        /// What to do about it, as a sentence, where the code is a known one.
+        advice: Option<&'static str>,
     },
     /// The answer is packed although nobody asked for that.
     CodedBody {
@@ -160,6 +166,7 @@ impl fmt::Display for Note {
                 host,
                 content_type,
                 line,
+                request_id,
             } => {
                 write!(
                     f,
@@ -168,6 +175,9 @@ impl fmt::Display for Note {
                 if let Some(content_type) = content_type {
                     write!(f, ", content type {content_type}")?;
                 }
+                if let Some(id) = request_id {
+                    write!(f, ", request {id}")?;
+                }
                 line.as_ref().map_or(Ok(()), |line| write!(f, ": {line}"))
             }
             Self::Unexpected {
@@ -175,6 +185,8 @@ impl fmt::Display for Note {
                 host,
                 code,
                 text,
+                request_id,
+                advice,
             } => {
                 write!(
                     f,
@@ -183,7 +195,13 @@ impl fmt::Display for Note {
                 if let Some(code) = code {
                     write!(f, ", code {code}")?;
                 }
-                text.as_ref().map_or(Ok(()), |text| write!(f, ": {text}"))
+                if let Some(id) = request_id {
+                    write!(f, ", request {id}")?;
+                }
+                if let Some(text) = text {
+                    write!(f, ": {text}")?;
+                }
+                advice.map_or(Ok(()), |advice| write!(f, ". {advice}"))
             }
             Self::CodedBody { status, coding } => {
                 write!(

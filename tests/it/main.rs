@@ -6,6 +6,8 @@
 mod answers;
 /// The command line: exit codes, help, streams, approval.
 mod cli;
+/// Every error code of the pages, and the shapes of errors.
+mod codes;
 /// Broken disks and files.
 mod disk;
 /// Bytes and values of manifests, through the binary.

@@ -8,6 +8,7 @@
 
 mod record;
 mod send;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,8 @@ use crate::store::{Keys, LockGuard, LockInfo, Version};
 use crate::testpoint;
 
 use record::Recorder;
-pub use send::HangUp;
 use send::{Sender, Sent};
+pub use signals::HangUp;
 
 /// What an apply needs from outside.
 pub struct Surroundings<'a> {

@@ -6,6 +6,7 @@
 //! flight then is waited for and recorded.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +14,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::record::JournalHandle;
+use super::signals::{HangUp, Signals};
 use crate::api::client::{Answered, Client};
 use crate::api::codes;
 use crate::api::gate::Gate;
@@ -36,15 +37,6 @@ const MAX_LOST_IN_A_ROW: usize = 3;
 
 /// How long answers in flight are waited for after a signal (design section 4).
 const GRACE: Duration = Duration::from_secs(5);
-
-/// What the end of the terminal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HangUp {
-    /// It ends the run, like any request to end.
-    Ends,
-    /// The run was started so as to outlive it (`nohup`).
-    Ignored,
-}
 
 /// Sends the batches of one apply.
 pub(super) struct Sender {
@@ -270,6 +262,10 @@ impl Flight<'_> {
     /// Whether this reply means that nothing new may be sent.
     fn consider_stopping(&mut self, reply: &Reply, outcomes: &[Outcome]) {
         if let Some(refusal) = reply.login_refusal() {
+            // Told once for all entries, since it is about none of them.
+            if self.sent.stopped.is_none() {
+                self.sent.findings.push(caller_refused(refusal));
+            }
             self.stop(NotSent::LoginRefused(refusal.code.clone()));
         }
         let gets_nowhere = |outcome: &Outcome| {
@@ -352,47 +348,24 @@ fn heard(reply: &Reply) -> Heard {
     }
 }
 
+/// What the service said to a caller that it refused, and what to do about it.
+fn caller_refused(refusal: &Refusal) -> String {
+    let mut words = format!("the service refused the caller: {}", refusal.code);
+    if let Some(id) = &refusal.request_id {
+        let _ = write!(words, ", request {id}");
+    }
+    if let Some(text) = &refusal.text {
+        let _ = write!(words, ", saying {text}");
+    }
+    if let Some(advice) = refusal.advice {
+        let _ = write!(words, ". {advice}");
+    }
+    words
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The signals that ask a run to end.
-struct Signals {
-    interrupt: SignalStream,
-    terminate: SignalStream,
-    hang_up: Option<SignalStream>,
-}
-
-impl Signals {
-    /// Fails if the system refuses the handlers. Must be called inside a runtime.
-    fn listen(hang_up: HangUp) -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: match hang_up {
-                HangUp::Ends => Some(signal(SignalKind::hangup())?),
-                HangUp::Ignored => None,
-            },
-        })
-    }
-
-    async fn hung_up(stream: &mut Option<SignalStream>) {
-        match stream {
-            Some(stream) => {
-                stream.recv().await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.terminate.recv() => Signal::Terminate,
-            () = Self::hung_up(&mut self.hang_up) => Signal::Terminate,
-        }
     }
 }
