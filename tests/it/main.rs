@@ -38,6 +38,8 @@ mod slow_kill;
 mod slow_model;
 /// A very large manifest.
 mod slow_scale;
+/// One bad entry among many, and a service that throttles.
+mod splitting;
 /// What every place of a state must do.
 mod store;
 mod support;
