@@ -84,10 +84,10 @@ fn route(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
                 .map(|(id, job)| {
                     json!({
                         "id": id,
-                        "name": job.name,
+                        "name": job.facts.name,
                         "status": job.status,
-                        "db_use_type": job.db_use_type,
-                        "parent": job.parent,
+                        "db_use_type": job.facts.db_use_type,
+                        "parent": job.facts.parent,
                     })
                 })
                 .collect();

@@ -1,4 +1,4 @@
-//! What can go wrong on purpose, and which password change it hits.
+//! What can go wrong on purpose, and which request it hits.
 //!
 //! Owns the vocabulary of faults, as tests, scenario files and admin calls write
 //! it. Refuses to choose among them and to build answers.
@@ -12,6 +12,9 @@ use super::reply;
 
 /// One fault and when it strikes. Several faults may strike the same request;
 /// they act in the order in which they were injected.
+///
+/// There are three queues: for password changes, for logins, and for queries and
+/// retries. What is said of password changes below goes for the requests of each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -24,6 +27,36 @@ pub struct Fault {
     /// means one for [`When::Next`] and no limit for the others.
     #[serde(default)]
     pub times: Option<u32>,
+    /// Which query is hit, and counted; all of them if left out. For the queue of
+    /// queries and retries alone.
+    #[serde(default)]
+    pub call: Option<QueryCall>,
+}
+
+/// A call that changes no password and is no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryCall {
+    /// `batch-status`.
+    Status,
+    /// `batch-detail`.
+    Detail,
+    /// The list of jobs.
+    List,
+    /// `batch-retry-task`.
+    Retry,
+}
+
+impl QueryCall {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "status" => Some(Self::Status),
+            "detail" => Some(Self::Detail),
+            "list" => Some(Self::List),
+            "retry" => Some(Self::Retry),
+            _ => None,
+        }
+    }
 }
 
 impl Fault {
@@ -48,6 +81,7 @@ impl Fault {
             on,
             kind,
             times: None,
+            call: None,
         }
     }
 
@@ -58,10 +92,29 @@ impl Fault {
         self
     }
 
-    /// Fails if the fault can never strike or its answer cannot be sent.
+    /// Fails if the fault can never strike a password change or its answer
+    /// cannot be sent.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         match self.on {
-            When::Nth(0) | When::Every(0) => return Err("password changes are counted from 1"),
+            _ if self.call.is_some() => Err("a call can be named for queries alone"),
+            _ => self.check_answer(),
+        }
+    }
+
+    /// The same for the queue of logins.
+    pub(super) fn check_login(&self) -> Result<(), &'static str> {
+        self.check().and_then(|()| self.check_without_entries())
+    }
+
+    /// The same for the queue of queries and retries.
+    pub(super) fn check_query(&self) -> Result<(), &'static str> {
+        self.check_answer()
+            .and_then(|()| self.check_without_entries())
+    }
+
+    fn check_answer(&self) -> Result<(), &'static str> {
+        match self.on {
+            When::Nth(0) | When::Every(0) => return Err("requests are counted from 1"),
             _ if self.times == Some(0) => return Err("a fault must strike at least once"),
             _ => {}
         }
@@ -80,6 +133,31 @@ impl Fault {
                 reply::check_head(*http, [])
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Fails if the fault is about the entries of a password change.
+    fn check_without_entries(&self) -> Result<(), &'static str> {
+        let whole = matches!(
+            self.kind,
+            FaultKind::Status(_)
+                | FaultKind::Throttled { .. }
+                | FaultKind::Busy
+                | FaultKind::TokenExpired { .. }
+                | FaultKind::Slow { .. }
+                | FaultKind::Silent
+                | FaultKind::CloseBefore
+                | FaultKind::CloseAfter
+                | FaultKind::Truncated
+                | FaultKind::Gzip
+                | FaultKind::Huge { .. }
+                | FaultKind::NotJson
+                | FaultKind::Html { .. }
+        );
+        match self.on {
+            When::Entry { .. } => Err("only password changes hold entries"),
+            _ if whole => Ok(()),
+            _ => Err("this can go wrong with password changes alone"),
         }
     }
 }
@@ -113,6 +191,20 @@ pub enum When {
 pub enum FaultKind {
     /// One entry fails inside an answer with HTTP 200; only that entry is not acted on.
     RejectEntry(Rejection),
+    /// The whole request is refused with HTTP 400 because of one entry; not acted
+    /// on. It strikes only requests that hold the entry.
+    PoisonEntry {
+        /// The job id.
+        job: String,
+        /// The endpoint of that job.
+        endpoint: Endpoint,
+        /// The error code; `DRS.M00202` if left out.
+        #[serde(default = "invalid_parameter")]
+        code: String,
+        /// The error text.
+        #[serde(default)]
+        message: String,
+    },
     /// The whole request is answered like this and not acted on.
     Status(Answer),
     /// HTTP 429 from the gateway; not acted on.
@@ -232,6 +324,10 @@ pub enum FaultKind {
     /// Entries fail, unacted, and `X-Request-Id` is the password just sent
     /// (percent-encoded if a header cannot carry it).
     RequestIdIsPassword(Which),
+}
+
+fn invalid_parameter() -> String {
+    "DRS.M00202".to_owned()
 }
 
 fn unauthorized() -> u16 {

@@ -1,20 +1,16 @@
 //! One job: its state and the passwords that DRS and the databases hold.
 //!
 //! Owns every rule about when a job may be told a password and when it fails.
-//! Refuses to keep a plain password: digests only, with a random salt for each
-//! endpoint. Time is handed in, so the rules need no waiting to be tried.
+//! Refuses to keep a plain password, but for one that a test wants in the job's
+//! details. Time is handed in, so the rules need no waiting to be tried.
 
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use super::JobSpec;
-
-/// Refused logins after which a database locks the account. The real number is
-/// the database's policy; what matters is that retrying has a price (OTC user
-/// manual, synchronization scenarios: DRS retries may lock the account).
-const LOCK_AFTER: u32 = 5;
+use super::database::Login;
+use super::spec::{EndpointSpec, JobSpec};
+use super::state::{Denied, failed_form, is_paused, may_change_password, running_form};
 
 /// One of the two databases a job connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -60,135 +56,12 @@ impl Endpoint {
     }
 }
 
-/// Why the service does not change a password.
-#[derive(Clone, Copy)]
-pub(super) enum Denied {
-    NotFound,
-    Deleted,
-    Parent,
-    State,
-}
-
-impl Denied {
-    /// Code and text (OTC api-ref, Error Code; M00289 is seen in live answers only).
-    pub(super) fn code(self) -> (&'static str, &'static str) {
-        match self {
-            Self::NotFound => ("DRS.M00289", "The task does not exist."),
-            Self::Deleted => (
-                "DRS.M05004",
-                "The task has been deleted or its resources have been released.",
-            ),
-            Self::Parent => ("DRS.M00307", "Only subtasks can call this API."),
-            Self::State => (
-                "DRS.M00304",
-                "The API cannot be called in the current task status.",
-            ),
-        }
-    }
-
-    /// Whether the code says that there is no such job.
-    pub(super) fn is_missing(code: &str) -> bool {
-        matches!(code, "DRS.M00289" | "DRS.M05003" | "DRS.M05004")
-    }
-}
-
-/// Whether a job in this state may be told a password (OTC api-ref, Changing the
-/// Passwords…, Constraints; the misspelt forms stand on the status pages).
-fn may_change_password(status: &str) -> bool {
-    matches!(
-        status,
-        "STARTJOBING"
-            | "START_JOB_FAILED"
-            | "STARTJOB_FAILED"
-            | "FULL_TRANSFER_STARTED"
-            | "FULL_TRANSFER_FAILED"
-            | "FULL_TRANSFER_COMPLETE"
-            | "INCRE_TRANSFER_STARTED"
-            | "INCRE_TRANSFER_FAILED"
-            | "PAUSING"
-            | "PAUSEING"
-    )
-}
-
-/// The state a job falls into when a login fails; `None` for a job that does not log in.
-fn failed_form(status: &str) -> Option<&'static str> {
-    match status {
-        "STARTJOBING" => Some("START_JOB_FAILED"),
-        "FULL_TRANSFER_STARTED" | "FULL_TRANSFER_COMPLETE" => Some("FULL_TRANSFER_FAILED"),
-        "INCRE_TRANSFER_STARTED" => Some("INCRE_TRANSFER_FAILED"),
-        _ => None,
-    }
-}
-
-/// The state a failed job returns to once a retry succeeds.
-fn running_form(status: &str) -> Option<&'static str> {
-    match status {
-        "START_JOB_FAILED" | "STARTJOB_FAILED" | "FULL_TRANSFER_FAILED" => {
-            Some("FULL_TRANSFER_STARTED")
-        }
-        "INCRE_TRANSFER_FAILED" => Some("INCRE_TRANSFER_STARTED"),
-        _ => None,
-    }
-}
-
-type Print = [u8; 32];
-
-/// The passwords around one endpoint, as digests.
-struct Login {
-    salt: Print,
-    /// What DRS was last told; `None` is what was typed in when the job was made.
-    held: Option<Print>,
-    /// What the database accepts now; `None` accepts anything.
-    real: Option<Print>,
-    /// What the database accepted when the job was made.
-    first_real: Option<Print>,
-    refused: u32,
-}
-
-impl Login {
-    fn new(salt: Print, real_password: Option<&str>) -> Self {
-        let mut login = Self {
-            salt,
-            held: None,
-            real: None,
-            first_real: None,
-            refused: 0,
-        };
-        login.real = real_password.map(|password| login.print(password));
-        login.first_real = login.real;
-        login
-    }
-
-    fn print(&self, password: &str) -> Print {
-        Sha256::new()
-            .chain_update(self.salt)
-            .chain_update(password)
-            .finalize()
-            .into()
-    }
-
-    /// Whether the database would turn DRS away now.
-    fn is_refused(&self) -> bool {
-        let wrong = match (self.held, self.real) {
-            (Some(held), Some(real)) => held != real,
-            (None, Some(real)) => Some(real) != self.first_real,
-            (_, None) => false,
-        };
-        wrong || self.is_locked()
-    }
-
-    fn is_locked(&self) -> bool {
-        self.refused >= LOCK_AFTER
-    }
-}
-
 /// One job and its two logins.
 pub(super) struct Job {
-    pub(super) name: String,
+    /// What never changes. The state in there is that of the start, and the
+    /// passwords that the databases accept were taken out.
+    pub(super) facts: JobSpec,
     pub(super) status: String,
-    pub(super) parent: Option<String>,
-    pub(super) db_use_type: String,
-    dual_active_parent: bool,
     source: Login,
     destination: Login,
     /// Since when a running job has been turned away.
@@ -199,21 +72,16 @@ pub(super) struct Job {
 
 impl Job {
     /// A job without history; `salt` is called once for each endpoint.
-    pub(super) fn new(spec: JobSpec, salt: impl Fn() -> [u8; 32]) -> Self {
-        let login = |endpoint: Option<&super::EndpointSpec>| {
-            Login::new(
-                salt(),
-                endpoint.and_then(|spec| spec.real_password.as_deref()),
-            )
+    pub(super) fn new(mut spec: JobSpec, salt: impl Fn() -> [u8; 32]) -> Self {
+        let login = |endpoint: &mut Option<EndpointSpec>| {
+            let password = endpoint.as_mut().and_then(|spec| spec.real_password.take());
+            Login::new(salt(), password.as_deref())
         };
         Self {
-            source: login(spec.source.as_ref()),
-            destination: login(spec.destination.as_ref()),
-            name: spec.name,
-            status: spec.status,
-            parent: spec.parent,
-            db_use_type: spec.db_use_type,
-            dual_active_parent: spec.dual_active_parent,
+            source: login(&mut spec.source),
+            destination: login(&mut spec.destination),
+            status: spec.status.clone(),
+            facts: spec,
             wrong_since: None,
             retry: None,
         }
@@ -225,25 +93,40 @@ impl Job {
         endpoint: Endpoint,
         password: &str,
     ) -> Result<(), Denied> {
-        if self.status == "DELETED" {
-            return Err(Denied::Deleted);
-        }
-        if self.dual_active_parent {
-            return Err(Denied::Parent);
-        }
+        self.is_addressable()?;
         if !may_change_password(&self.status) {
             return Err(Denied::State);
         }
-        let login = self.login_mut(endpoint);
-        login.held = Some(login.print(password));
+        self.login_mut(endpoint).tell(password);
         Ok(())
+    }
+
+    /// Fails if no call may change the job, whatever its state otherwise.
+    fn is_addressable(&self) -> Result<(), Denied> {
+        match () {
+            () if self.status == "DELETED" => Err(Denied::Deleted),
+            () if self.facts.dual_active_parent => Err(Denied::Parent),
+            () => Ok(()),
+        }
+    }
+
+    /// What the retry call does: as the console's, and it sets a paused job going
+    /// again (OTC api-ref, Resuming or Retrying a Task).
+    pub(super) fn resume(&mut self, now: Instant) -> Result<(), Denied> {
+        self.is_addressable()?;
+        if is_paused(&self.status) {
+            self.set_status("INCRE_TRANSFER_STARTED");
+            return Ok(());
+        }
+        match self.retry(now) {
+            true => Ok(()),
+            false => Err(Denied::State),
+        }
     }
 
     /// Changes the password at the database itself, which also unlocks the account.
     pub(super) fn set_real_password(&mut self, endpoint: Endpoint, password: &str) {
-        let login = self.login_mut(endpoint);
-        login.real = Some(login.print(password));
-        login.refused = 0;
+        self.login_mut(endpoint).change(password);
     }
 
     pub(super) fn set_status(&mut self, status: &str) {
@@ -264,12 +147,11 @@ impl Job {
     }
 
     pub(super) fn holds(&self, endpoint: Endpoint, password: &str) -> bool {
-        let login = self.login(endpoint);
-        login.held == Some(login.print(password))
+        self.login(endpoint).holds(password)
     }
 
     pub(super) fn knows(&self, endpoint: Endpoint) -> bool {
-        self.login(endpoint).held.is_some()
+        self.login(endpoint).is_told()
     }
 
     pub(super) fn is_locked(&self, endpoint: Endpoint) -> bool {
@@ -292,6 +174,15 @@ impl Job {
 
     fn logins_refused(&self) -> bool {
         self.source.is_refused() || self.destination.is_refused()
+    }
+
+    /// Why the job has failed, in words; empty for one that has not.
+    pub(super) fn failure(&self) -> &'static str {
+        match self.status.ends_with("_FAILED") {
+            true if self.logins_refused() => "Access denied: the user name or password is wrong.",
+            true => "The task failed.",
+            false => "",
+        }
     }
 
     /// Brings the state up to `now`.
@@ -323,9 +214,7 @@ impl Job {
 
     fn count_refusals(&mut self) {
         for login in [&mut self.source, &mut self.destination] {
-            if login.is_refused() {
-                login.refused += 1;
-            }
+            login.count_refusal();
         }
     }
 }
@@ -339,8 +228,9 @@ mod tests {
     /// A running job whose databases were given `old`, seen at `start`.
     fn job(start: Instant) -> Job {
         let mut spec = JobSpec::new("job");
-        spec.source = Some(super::super::EndpointSpec {
+        spec.source = Some(EndpointSpec {
             real_password: Some("old".to_owned()),
+            ..EndpointSpec::default()
         });
         spec.destination.clone_from(&spec.source);
         let mut job = Job::new(spec, || [7; 32]);
@@ -395,8 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn equal_passwords_leave_unequal_digests() {
-        let login = |salt| Login::new([salt; 32], Some("same")).real;
-        assert_ne!(login(1), login(2));
+    fn paused_jobs_are_resumed_and_running_ones_are_not() {
+        let start = Instant::now();
+        let mut job = job(start);
+        assert!(matches!(job.resume(start), Err(Denied::State)));
+        for paused in ["PAUSING", "PAUSEING"] {
+            job.set_status(paused);
+            assert!(job.resume(start).is_ok());
+            assert_eq!(job.status, "INCRE_TRANSFER_STARTED");
+        }
+        job.set_status("DELETED");
+        assert!(matches!(job.resume(start), Err(Denied::Deleted)));
+        job.facts.dual_active_parent = true;
+        job.set_status("INCRE_TRANSFER_FAILED");
+        assert!(matches!(job.resume(start), Err(Denied::Parent)));
     }
 }

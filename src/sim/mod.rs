@@ -11,174 +11,75 @@
 //!
 //! ```text
 //! mod ─ server (thread, sockets) ─ service (routes, common checks) ─┬─ password ─ shape
-//!                                                                   ├─ status
+//!       config, spec, scenario            │                         ├─ query ─ status, detail,
+//!                                      caller ─┬─ sessions          │          list, retry, action,
+//!                                              └─ keys ─ signature  │          login ─ users,
+//!                                                                   │          projects, catalog
 //!                                                                   └─ admin
-//! shared (one lock): store ─ job, strike ─ fault, record
+//! shared (one lock): store ─ job ─ state, database; strike ─ fault; record
 //! ```
 
+mod action;
 mod admin;
+mod caller;
+mod catalog;
+mod clock;
+mod config;
+mod database;
+mod detail;
 mod fault;
 mod job;
+mod keys;
+mod list;
+mod login;
+mod page;
 mod password;
+mod projects;
+mod query;
 mod record;
 mod reply;
+mod retry;
 pub mod scenario;
 mod server;
 mod service;
+mod sessions;
 mod shape;
 mod shared;
+mod signature;
+mod spec;
+mod state;
 mod status;
 mod store;
 mod strike;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tokio::sync::watch;
 
-pub use self::fault::{Answer, EchoForm, Fault, FaultKind, MessageKey, Rejection, When, Which};
+use self::clock::Clock;
+pub use self::config::Config;
+pub use self::fault::{
+    Answer, EchoForm, Fault, FaultKind, MessageKey, QueryCall, Rejection, When, Which,
+};
 pub use self::job::Endpoint;
+use self::keys::Keys;
 pub use self::record::{Answered, Recorded};
 use self::server::Server;
+use self::sessions::{Session, Sessions};
 use self::shared::{Inner, Shared};
+pub use self::spec::{AccessKeySpec, CatalogSpec, EndpointSpec, JobSpec, ProjectSpec, UserSpec};
 use self::store::Store;
+use self::strike::Faults;
 use self::tokens::Nonces;
-
-/// How a simulator is set up.
-#[derive(Clone)]
-pub struct Config {
-    /// The address to listen on; it must be a loopback address.
-    pub address: IpAddr,
-    /// The port to listen on; 0 takes any free one.
-    pub port: u16,
-    /// The project id that paths must name.
-    pub project_id: String,
-    /// The token that callers must send; `None` makes a random one.
-    pub token: Option<String>,
-    /// The jobs there are from the start.
-    pub jobs: Vec<JobSpec>,
-    /// Whether every well-formed job id that is asked for is a running job.
-    pub accept_any_job: bool,
-    /// The faults that wait from the start.
-    pub faults: Vec<Fault>,
-    /// Added to the answer of every password change.
-    pub latency: Duration,
-    /// How long a job that is turned away by a database goes on before it fails,
-    /// and how long a retry takes.
-    pub failure_delay: Duration,
-    /// Whether recorded requests keep their raw bodies, passwords and all.
-    pub record_bodies: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 0,
-            project_id: "0123456789abcdef0123456789abcdef".to_owned(),
-            token: None,
-            jobs: Vec::new(),
-            accept_any_job: false,
-            faults: Vec::new(),
-            latency: Duration::ZERO,
-            failure_delay: Duration::from_secs(10),
-            record_bodies: false,
-        }
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("address", &self.address)
-            .field("port", &self.port)
-            .field("project_id", &self.project_id)
-            .field("jobs", &self.jobs)
-            .field("accept_any_job", &self.accept_any_job)
-            .field("faults", &self.faults)
-            .field("latency", &self.latency)
-            .field("failure_delay", &self.failure_delay)
-            .field("record_bodies", &self.record_bodies)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One job as it is at the start.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JobSpec {
-    /// The job id. It is taken as it is, well-formed or not.
-    pub id: String,
-    /// The name people gave it.
-    #[serde(default)]
-    pub name: String,
-    /// The state (OTC api-ref, Task Statuses), by default a running one.
-    #[serde(default = "running")]
-    pub status: String,
-    /// The database that is read.
-    #[serde(default)]
-    pub source: Option<EndpointSpec>,
-    /// The database that is written.
-    #[serde(default)]
-    pub destination: Option<EndpointSpec>,
-    /// The id of the parent, for a subtask.
-    #[serde(default)]
-    pub parent: Option<String>,
-    /// Whether this is the parent of a dual-active pair, which may not be told
-    /// passwords (OTC api-ref, Changing the Passwords…, Constraints).
-    #[serde(default)]
-    pub dual_active_parent: bool,
-    /// `migration`, `sync` or `cloudDataGuard`.
-    #[serde(default = "sync")]
-    pub db_use_type: String,
-}
-
-impl JobSpec {
-    /// A running synchronization whose databases accept any password.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            name: String::new(),
-            status: running(),
-            source: None,
-            destination: None,
-            parent: None,
-            dual_active_parent: false,
-            db_use_type: sync(),
-        }
-    }
-}
-
-fn running() -> String {
-    "INCRE_TRANSFER_STARTED".to_owned()
-}
-
-fn sync() -> String {
-    "sync".to_owned()
-}
-
-/// One database of a job.
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EndpointSpec {
-    /// The password the database accepts, and the one DRS was given when the job
-    /// was made. `None` accepts any password until another is set.
-    #[serde(default)]
-    pub real_password: Option<String>,
-}
-
-impl fmt::Debug for EndpointSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndpointSpec").finish_non_exhaustive()
-    }
-}
+use self::users::{Person, Users};
 
 /// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -235,17 +136,48 @@ impl Simulator {
             config.failure_delay,
         )
         .map_err(StartError::DuplicateJob)?;
-        let mut inner = Inner::new(store);
-        for (index, fault) in config.faults.into_iter().enumerate() {
-            let number = index + 1;
-            fault
-                .check()
-                .map_err(|why| StartError::BadFault { number, why })?;
-            inner.faults.inject(fault);
-        }
+        let clock = Clock::ahead_by(config.clock_offset_seconds);
+        let started = clock.now();
+        let token = config.token.unwrap_or_else(|| nonces.token());
+        let sessions = Sessions::new(Session {
+            token: token.clone(),
+            person: Person::unnamed(),
+            project: Some(config.project_id.clone()),
+            methods: vec!["password"],
+            issued: started,
+            expires: None,
+        });
+        let users = Users::new(config.users, || nonces.salt());
+        let mut inner = Inner::new(store, users, Keys::new(config.access_keys), sessions);
+        arm(&mut inner.faults, config.faults, Fault::check)?;
+        arm(
+            &mut inner.login_faults,
+            config.login_faults,
+            Fault::check_login,
+        )?;
+        arm(
+            &mut inner.query_faults,
+            config.query_faults,
+            Fault::check_query,
+        )?;
+        let mut projects = vec![ProjectSpec {
+            id: config.project_id.clone(),
+            name: config.project_name,
+        }];
+        projects.extend(config.other_projects);
+        let address = SocketAddr::new(config.address, config.port);
+        let failed = |source| StartError::Listen { address, source };
+        let (listener, bound) = Server::bind(address).map_err(failed)?;
         let shared = Arc::new(Shared {
+            url: format!("http://{bound}"),
             project_id: config.project_id,
-            token: config.token.unwrap_or_else(|| nonces.token()),
+            projects,
+            token,
+            token_life: config.token_life,
+            catalog: config.catalog,
+            job_actions: config.job_actions,
+            clock,
+            started,
             admin_token: nonces.token(),
             latency: config.latency,
             record_bodies: config.record_bodies,
@@ -254,15 +186,13 @@ impl Simulator {
             put_received: Condvar::new(),
             inner: Mutex::new(inner),
         });
-        let address = SocketAddr::new(config.address, config.port);
-        let server = Server::start(address, Arc::clone(&shared))
-            .map_err(|source| StartError::Listen { address, source })?;
+        let server = Server::start(listener, bound, Arc::clone(&shared)).map_err(failed)?;
         Ok(Self { shared, server })
     }
 
     /// The address as a URL without a path, such as `http://127.0.0.1:4711`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.server.address)
+        self.shared.url.clone()
     }
 
     /// The project id that paths must name.
@@ -328,9 +258,47 @@ impl Simulator {
         self.shared.lock().max_in_flight
     }
 
-    /// Lets a fault wait for its request.
+    /// How many logins were given a token.
+    pub fn logins(&self) -> usize {
+        self.shared.lock().logins
+    }
+
+    /// How many login calls came in whole, whatever became of them.
+    pub fn login_attempts(&self) -> usize {
+        usize::try_from(self.shared.lock().login_attempts).unwrap_or(usize::MAX)
+    }
+
+    /// The tokens that logins were given, oldest first.
+    pub fn issued_tokens(&self) -> Vec<String> {
+        self.shared.lock().sessions.issued()
+    }
+
+    /// Ends all tokens that logins were given. The fixed one stays.
+    pub fn expire_tokens(&self) {
+        let now = self.shared.clock.now();
+        self.shared.lock().sessions.expire(now);
+    }
+
+    /// Lets a fault wait for its password change.
     pub fn inject(&self, fault: Fault) {
         self.shared.lock().faults.inject(fault);
+    }
+
+    /// Lets a fault wait for its login.
+    pub fn inject_login(&self, fault: Fault) {
+        self.shared.lock().login_faults.inject(fault);
+    }
+
+    /// Lets a fault wait for a query or a retry: for the call of that name
+    /// (`status`, `detail`, `list` or `retry`), or for any of them. False, and
+    /// nothing waits, if there is no call of that name.
+    pub fn inject_query(&self, call: Option<&str>, mut fault: Fault) -> bool {
+        fault.call = call.and_then(QueryCall::from_name);
+        if fault.call.is_none() && call.is_some() {
+            return false;
+        }
+        self.shared.lock().query_faults.inject(fault);
+        true
     }
 
     /// Puts a job into a state; false if there is no such job.
@@ -376,4 +344,18 @@ impl fmt::Debug for Simulator {
             .field("address", &self.server.address)
             .finish_non_exhaustive()
     }
+}
+
+/// Lets faults wait from the start; fails with the first that makes no sense.
+fn arm(
+    queue: &mut Faults,
+    faults: Vec<Fault>,
+    check: fn(&Fault) -> Result<(), &'static str>,
+) -> Result<(), StartError> {
+    for (index, fault) in faults.into_iter().enumerate() {
+        let number = index + 1;
+        check(&fault).map_err(|why| StartError::BadFault { number, why })?;
+        queue.inject(fault);
+    }
+    Ok(())
 }

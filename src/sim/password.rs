@@ -17,6 +17,7 @@ use super::reply::{Cut, Reply};
 use super::service::{self, Call};
 use super::shape::{self, Entry, Line};
 use super::shared::{Inner, Shared, Visit};
+use super::strike::Hit;
 
 /// What is known about a password change once it was taken in.
 struct Turn {
@@ -94,7 +95,11 @@ fn take_in(shared: &Arc<Shared>, visit: &mut Visit, call: &Call) -> Turn {
     visit.record(&mut inner, &call.head, call.body.clone(), names);
     inner.received += 1;
     let number = inner.received;
-    let faults = inner.faults.strike(number, &known);
+    let faults = inner.faults.strike(&Hit {
+        number,
+        call: None,
+        entries: &known,
+    });
     let hold = faults.iter().find_map(|kind| match kind {
         FaultKind::Hold { act_first } => Some(*act_first),
         _ => None,
@@ -145,7 +150,7 @@ fn act(
     if let Some(reply) = shape::instead(faults) {
         return reply;
     }
-    if let Some(reply) = service::refusal(shared, call) {
+    if let Some(reply) = service::refusal(shared, inner, call) {
         return reply;
     }
     let entries = match read(document) {
@@ -153,6 +158,7 @@ fn act(
         Err(reply) => return reply,
     };
     let now = Instant::now();
+    let jobs = inner.jobs_of(shared, &call.project);
     let lines = entries
         .iter()
         .enumerate()
@@ -160,10 +166,7 @@ fn act(
             if let Some(line) = shape::refusal(faults, index, entry) {
                 return line;
             }
-            let result =
-                inner
-                    .store
-                    .change_password(&entry.job, entry.endpoint, &entry.password, now);
+            let result = jobs.change_password(&entry.job, entry.endpoint, &entry.password, now);
             match result {
                 Ok(()) => Line::success(entry),
                 Err(denied) => Line::denied(entry, denied),

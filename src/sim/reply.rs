@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hyper::Response;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
@@ -65,7 +65,7 @@ impl Reply {
 
     /// The response for hyper. An answer that no HTTP message can carry (a fault
     /// with an impossible status or header) becomes a 500 that says so.
-    pub(super) fn into_response(self, request_id: &str) -> Response<Payload> {
+    pub(super) fn into_response(self, request_id: &str, date: &str) -> Response<Payload> {
         let request_id = self
             .request_id
             .as_deref()
@@ -74,7 +74,8 @@ impl Reply {
         let mut builder = Response::builder()
             .status(self.status)
             .header(CONTENT_TYPE, self.content_type)
-            .header("X-Request-Id", request_id);
+            .header("X-Request-Id", request_id)
+            .header(DATE, date);
         for (name, value) in self.headers {
             builder = builder.header(name, value);
         }

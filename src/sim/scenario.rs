@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Config;
 use super::fault::Fault;
-use super::{Config, JobSpec};
+use super::spec::{AccessKeySpec, CatalogSpec, JobSpec, ProjectSpec, UserSpec};
 
 /// The file as it is written. All of it is optional.
 #[derive(Deserialize)]
@@ -18,9 +19,25 @@ struct File {
     #[serde(default)]
     project_id: Option<String>,
     #[serde(default)]
+    project_name: Option<String>,
+    #[serde(default)]
+    other_projects: Vec<ProjectSpec>,
+    #[serde(default)]
     token: Option<String>,
     #[serde(default)]
+    token_life_millis: Option<u64>,
+    #[serde(default)]
+    users: Vec<UserSpec>,
+    #[serde(default)]
+    access_keys: Vec<AccessKeySpec>,
+    #[serde(default)]
+    catalog: CatalogSpec,
+    #[serde(default)]
+    clock_offset_seconds: i64,
+    #[serde(default)]
     accept_any_job: bool,
+    #[serde(default)]
+    job_actions: bool,
     #[serde(default)]
     latency_millis: Option<u64>,
     #[serde(default)]
@@ -29,6 +46,10 @@ struct File {
     jobs: Vec<JobSpec>,
     #[serde(default)]
     faults: Vec<Fault>,
+    #[serde(default)]
+    login_faults: Vec<Fault>,
+    #[serde(default)]
+    query_faults: Vec<Fault>,
 }
 
 /// Why a scenario file cannot be used.
@@ -65,28 +86,47 @@ pub fn parse(text: &str) -> Result<Config, ScenarioError> {
             what: describe(error.without_snippet()),
         }
     })?;
-    for (index, fault) in file.faults.iter().enumerate() {
-        fault.check().map_err(|why| ScenarioError {
-            line: None,
-            column: None,
-            what: format!("fault {}: {why}", index + 1),
-        })?;
-    }
+    check("fault", &file.faults, Fault::check)?;
+    check("login fault", &file.login_faults, Fault::check_login)?;
+    check("query fault", &file.query_faults, Fault::check_query)?;
     let usual = Config::default();
+    let time = |millis: Option<u64>, usual| millis.map_or(usual, Duration::from_millis);
     Ok(Config {
         project_id: file.project_id.unwrap_or(usual.project_id),
+        project_name: file.project_name.unwrap_or(usual.project_name),
+        other_projects: file.other_projects,
         token: file.token,
+        token_life: time(file.token_life_millis, usual.token_life),
+        users: file.users,
+        access_keys: file.access_keys,
+        catalog: file.catalog,
+        clock_offset_seconds: file.clock_offset_seconds,
         accept_any_job: file.accept_any_job,
-        latency: file
-            .latency_millis
-            .map_or(usual.latency, Duration::from_millis),
-        failure_delay: file
-            .failure_delay_millis
-            .map_or(usual.failure_delay, Duration::from_millis),
+        job_actions: file.job_actions,
+        latency: time(file.latency_millis, usual.latency),
+        failure_delay: time(file.failure_delay_millis, usual.failure_delay),
         jobs: file.jobs,
         faults: file.faults,
+        login_faults: file.login_faults,
+        query_faults: file.query_faults,
         ..Config::default()
     })
+}
+
+/// Fails with the first fault that makes no sense in its queue.
+fn check(
+    name: &str,
+    faults: &[Fault],
+    check: fn(&Fault) -> Result<(), &'static str>,
+) -> Result<(), ScenarioError> {
+    for (index, fault) in faults.iter().enumerate() {
+        check(fault).map_err(|why| ScenarioError {
+            line: None,
+            column: None,
+            what: format!("{name} {}: {why}", index + 1),
+        })?;
+    }
+    Ok(())
 }
 
 /// Says what is wrong in words of our own; only names that this module knows

@@ -28,11 +28,22 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Fails if the address cannot be bound or the thread cannot be started.
-    pub(super) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<Self> {
+    /// Takes the address, so that it is known before anything is served from it.
+    ///
+    /// Fails if it is taken or not of this machine.
+    pub(super) fn bind(address: SocketAddr) -> io::Result<(StdListener, SocketAddr)> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    /// Fails if the thread cannot be started.
+    pub(super) fn start(
+        listener: StdListener,
+        address: SocketAddr,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()

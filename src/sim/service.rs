@@ -9,12 +9,16 @@ use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 
-use super::record::Answered;
+use super::caller::{self, Reach};
+use super::fault::QueryCall;
+use super::query::{self, Meets};
 use super::reply::{Cut, Payload, Reply};
-use super::shared::{Shared, Visit};
-use super::{admin, password, status, tokens};
+use super::shared::{Inner, Shared, Visit};
+use super::{
+    action, admin, catalog, clock, detail, list, login, password, projects, retry, status,
+};
 
 /// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
 /// 413; OTC IAM api-ref, Request Body): 12 MB.
@@ -36,24 +40,36 @@ pub(super) struct Call {
 /// Which call a request makes.
 enum Route {
     ModifyPasswords,
-    BatchStatus,
+    /// A call that needs no more than this to be answered.
+    Plain(Meets, fn(&Shared, &mut Inner, &Call) -> Reply),
     Admin,
-    Unknown,
 }
 
 /// Finds the call, and the project id its path names.
 fn route(method: &str, path: &str) -> (Route, String) {
+    use QueryCall::{Detail, List, Retry, Status};
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    match (method, parts.as_slice()) {
-        ("PUT", ["v3", project, "jobs", "batch-modify-pwd"]) => {
-            (Route::ModifyPasswords, (*project).to_owned())
+    let query = |call, answer| Route::Plain(Meets::Query(call), answer);
+    let (route, project) = match (method, parts.as_slice()) {
+        ("PUT", ["v3", project, "jobs", "batch-modify-pwd"]) => (Route::ModifyPasswords, *project),
+        ("POST", ["v3", "auth", "tokens"]) => (Route::Plain(Meets::Login, login::issue), ""),
+        ("GET", ["v3", "auth", "tokens"]) => (Route::Plain(Meets::Nothing, login::show), ""),
+        ("GET", ["v3", "auth", "catalog"]) => (Route::Plain(Meets::Nothing, catalog::answer), ""),
+        ("GET", ["v3", "projects"]) => (Route::Plain(Meets::Nothing, projects::answer), ""),
+        ("POST", ["v3", project, "jobs"]) => (query(List, list::answer), *project),
+        ("POST", ["v3", project, "jobs", call]) => match *call {
+            "batch-status" => (query(Status, status::answer), *project),
+            "batch-detail" => (query(Detail, detail::answer), *project),
+            "batch-retry-task" => (query(Retry, retry::answer), *project),
+            _ => (Route::Plain(Meets::Nothing, unknown), *project),
+        },
+        ("GET", ["v5", project, "jobs", _, "actions"]) => {
+            (Route::Plain(Meets::Nothing, action::answer), *project)
         }
-        ("POST", ["v3", project, "jobs", "batch-status"]) => {
-            (Route::BatchStatus, (*project).to_owned())
-        }
-        (_, ["sim", ..]) => (Route::Admin, String::new()),
-        _ => (Route::Unknown, String::new()),
-    }
+        (_, ["sim", ..]) => (Route::Admin, ""),
+        _ => (Route::Plain(Meets::Nothing, unknown), ""),
+    };
+    (route, project.to_owned())
 }
 
 /// Answers one request.
@@ -74,29 +90,13 @@ pub(super) async fn handle(
     };
     let reply = match route {
         Route::ModifyPasswords => password::change(&shared, &mut visit, call).await?,
-        Route::BatchStatus => plainly(&shared, &mut visit, &call, status::query),
-        Route::Unknown => plainly(&shared, &mut visit, &call, |_, _| unknown()),
+        Route::Plain(meets, answer) => {
+            query::run(&shared, &mut visit, &call, meets, answer).await?
+        }
         Route::Admin => admin::answer(&shared, &call),
     };
-    Ok(reply.into_response(&shared.nonces.request_id()))
-}
-
-/// Records a call that no fault can touch, and answers it.
-fn plainly(
-    shared: &Shared,
-    visit: &mut Visit,
-    call: &Call,
-    answer: impl FnOnce(&Shared, &Call) -> Reply,
-) -> Reply {
-    visit.record(
-        &mut shared.lock(),
-        &call.head,
-        call.body.clone(),
-        Vec::new(),
-    );
-    let reply = answer(shared, call);
-    visit.answered(Answered::Status(reply.status));
-    reply
+    let date = clock::http_date(shared.clock.now());
+    Ok(reply.into_response(&shared.nonces.request_id(), &date))
 }
 
 /// The body; `None` if it was over the limit, which is read on and thrown away.
@@ -123,28 +123,26 @@ async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, Cut> {
 
 /// What gateway and service refuse before they look at a call's meaning, in the
 /// order in which they would.
-pub(super) fn refusal(shared: &Shared, call: &Call) -> Option<Reply> {
-    let headers = &call.head.headers;
+pub(super) fn refusal(shared: &Shared, inner: &mut Inner, call: &Call) -> Option<Reply> {
     if call.body.is_none() {
-        return Some(Reply::error(
-            413,
-            "APIGW.0201",
-            "The request body is too large.",
-        ));
+        return Some(query::too_large());
     }
-    let token = headers.get("x-auth-token").map(|value| value.as_bytes());
-    if let Some(reply) = tokens::refusal(token, &shared.token) {
-        return Some(reply);
-    }
-    if call.project != shared.project_id {
+    let caller = match caller::identify(inner, call, shared.clock.now()) {
+        Ok(caller) => caller,
+        Err(reply) => return Some(reply),
+    };
+    if !reaches(shared, &caller.reach, call) {
         return Some(Reply::error(403, "DRS.M00261", "Invalid project ID."));
     }
-    let content_type = headers
+    let content_type = call
+        .head
+        .headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .unwrap_or_default();
-    if !content_type.trim().eq_ignore_ascii_case("application/json") {
+    let has_body = call.head.method != Method::GET;
+    if has_body && !content_type.trim().eq_ignore_ascii_case("application/json") {
         return Some(Reply::error(
             415,
             "DRS.M00200",
@@ -154,7 +152,22 @@ pub(super) fn refusal(shared: &Shared, call: &Call) -> Option<Reply> {
     None
 }
 
-fn unknown() -> Reply {
+/// Whether the caller may address the project in the path. A token must be for
+/// that very project, and a signature must not name another one.
+fn reaches(shared: &Shared, reach: &Reach, call: &Call) -> bool {
+    match reach {
+        Reach::Scope(project) => project.as_deref() == Some(call.project.as_str()),
+        Reach::Account => {
+            let named = call.head.headers.get("x-project-id");
+            let mut known = shared.projects.iter().map(|project| &project.id);
+            named.is_none_or(|named| named.as_bytes() == call.project.as_bytes())
+                && known.any(|id| *id == call.project)
+        }
+    }
+}
+
+/// What the gateway says to a call it does not know.
+pub(super) fn unknown(_: &Shared, _: &mut Inner, _: &Call) -> Reply {
     Reply::error(
         404,
         "APIGW.0101",

@@ -9,8 +9,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use super::fault::{EchoForm, FaultKind, MessageKey, Which};
-use super::job::{Denied, Endpoint};
+use super::job::Endpoint;
 use super::reply::Reply;
+use super::state::Denied;
 use super::tokens::hex;
 
 /// One entry of a password change.
@@ -104,6 +105,7 @@ pub(super) fn instead(kinds: &[FaultKind]) -> Option<Reply> {
             }
             Some(reply)
         }
+        FaultKind::PoisonEntry { code, message, .. } => Some(Reply::error(400, code, message)),
         FaultKind::Throttled { retry_after } => {
             let reply = Reply::error(
                 429,
@@ -258,7 +260,7 @@ fn bend(kind: &FaultKind, lines: &mut Vec<Line>, count: usize) -> usize {
 }
 
 /// Changes the bytes of an answer.
-fn dress(mut reply: Reply, kind: &FaultKind) -> Reply {
+pub(super) fn dress(mut reply: Reply, kind: &FaultKind) -> Reply {
     match kind {
         FaultKind::Gzip => return reply.gzipped(),
         FaultKind::Huge { bytes } => {

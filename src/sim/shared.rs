@@ -3,22 +3,40 @@
 //! Owns the one lock, the counters and the record of requests. Refuses to hold
 //! the lock across anything that waits.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::clock::Clock;
+use super::fault::QueryCall;
+use super::keys::Keys;
 use super::record::{Answered, Recorded};
+use super::sessions::Sessions;
+use super::spec::{CatalogSpec, ProjectSpec};
 use super::store::Store;
 use super::strike::Faults;
 use super::tokens::Nonces;
+use super::users::Users;
 
 /// Settings, which never change, and everything that does.
 pub(super) struct Shared {
+    /// The address as a URL without a path.
+    pub(super) url: String,
     pub(super) project_id: String,
+    /// All projects of the account, that one first.
+    pub(super) projects: Vec<ProjectSpec>,
     pub(super) token: String,
+    pub(super) token_life: Duration,
+    pub(super) catalog: CatalogSpec,
+    pub(super) job_actions: bool,
+    pub(super) clock: Clock,
+    /// When the simulator started by that clock; all jobs were made then.
+    pub(super) started: Timestamp,
     pub(super) admin_token: String,
     pub(super) latency: Duration,
     pub(super) record_bodies: bool,
@@ -33,25 +51,55 @@ pub(super) struct Shared {
 /// What changes while the simulator runs.
 pub(super) struct Inner {
     pub(super) store: Store,
+    /// The jobs of all other projects: none.
+    elsewhere: Store,
+    pub(super) users: Users,
+    pub(super) keys: Keys,
+    pub(super) sessions: Sessions,
     pub(super) faults: Faults,
+    pub(super) login_faults: Faults,
+    pub(super) query_faults: Faults,
     pub(super) log: Vec<Recorded>,
     pub(super) connections: usize,
     /// Password changes that came in whole.
     pub(super) received: u64,
+    /// Login calls that came in whole.
+    pub(super) login_attempts: u64,
+    /// Login calls that were given a token.
+    pub(super) logins: usize,
+    /// Queries and retries that came in whole.
+    pub(super) queries: BTreeMap<QueryCall, u64>,
     pub(super) in_flight: usize,
     pub(super) max_in_flight: usize,
 }
 
 impl Inner {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store, users: Users, keys: Keys, sessions: Sessions) -> Self {
         Self {
+            elsewhere: store.emptied(),
             store,
+            users,
+            keys,
+            sessions,
             faults: Faults::default(),
+            login_faults: Faults::default(),
+            query_faults: Faults::default(),
             log: Vec::new(),
             connections: 0,
             received: 0,
+            login_attempts: 0,
+            logins: 0,
+            queries: BTreeMap::new(),
             in_flight: 0,
             max_in_flight: 0,
+        }
+    }
+
+    /// The jobs of a project; all that were configured are in the first one.
+    pub(super) fn jobs_of(&mut self, shared: &Shared, project: &str) -> &mut Store {
+        match project == shared.project_id {
+            true => &mut self.store,
+            false => &mut self.elsewhere,
         }
     }
 }

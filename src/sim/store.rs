@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::JobSpec;
-use super::job::{Denied, Endpoint, Job};
+use super::job::{Endpoint, Job};
+use super::spec::JobSpec;
+use super::state::Denied;
 use super::tokens::Nonces;
 
 /// All jobs of the simulated project.
@@ -42,6 +43,16 @@ impl Store {
         Ok(store)
     }
 
+    /// The same store without any job, and without making any up.
+    pub(super) fn emptied(&self) -> Self {
+        Self {
+            jobs: BTreeMap::new(),
+            nonces: Arc::clone(&self.nonces),
+            accept_any_job: false,
+            failure_delay: self.failure_delay,
+        }
+    }
+
     fn add(&mut self, spec: JobSpec) {
         let id = spec.id.clone();
         self.jobs.insert(id, Job::new(spec, || self.nonces.salt()));
@@ -49,7 +60,7 @@ impl Store {
 
     /// The job as it is at `now`. With `accept_any_job`, a well-formed id that
     /// was never seen becomes a running job.
-    fn job(&mut self, id: &str, now: Instant) -> Option<&mut Job> {
+    pub(super) fn job(&mut self, id: &str, now: Instant) -> Option<&mut Job> {
         if self.accept_any_job && !self.jobs.contains_key(id) && is_well_formed(id) {
             self.add(JobSpec::new(id));
         }
@@ -112,6 +123,12 @@ impl Store {
     /// Whether the job was there and in a state that can be retried.
     pub(super) fn retry(&mut self, id: &str, now: Instant) -> bool {
         self.change(id, now, |job| job.retry(now)) == Some(true)
+    }
+
+    /// What the retry call does to one job.
+    pub(super) fn resume(&mut self, id: &str, now: Instant) -> Result<(), Denied> {
+        self.change(id, now, |job| job.resume(now))
+            .unwrap_or(Err(Denied::NotFound))
     }
 
     /// The job as it was last looked at; for questions that time does not change.

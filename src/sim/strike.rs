@@ -1,10 +1,20 @@
-//! Which of the waiting faults strike a password change.
+//! Which of the waiting faults strike a request.
 //!
 //! Owns the queue of faults and how often each may still strike. Refuses to know
 //! what a fault does.
 
-use super::fault::{Fault, FaultKind, When};
+use super::fault::{Fault, FaultKind, QueryCall, When};
 use super::job::Endpoint;
+
+/// A request as far as faults choose by it.
+pub(super) struct Hit<'a> {
+    /// Its number among the requests of its kind, counted from 1.
+    pub(super) number: u64,
+    /// Which query it is, with its number among those.
+    pub(super) call: Option<(QueryCall, u64)>,
+    /// The entries of a password change.
+    pub(super) entries: &'a [(&'a str, Endpoint)],
+}
 
 /// The faults that still wait for a request.
 #[derive(Default)]
@@ -19,20 +29,25 @@ impl Faults {
         self.armed.push((fault, left));
     }
 
-    /// The faults that strike the password change with this number. A fault that
-    /// names an entry waits for a request that holds it.
-    pub(super) fn strike(&mut self, number: u64, entries: &[(&str, Endpoint)]) -> Vec<FaultKind> {
+    /// The faults that strike a request. A fault that names an entry waits for a
+    /// request that holds it, and one that names a call for that call.
+    pub(super) fn strike(&mut self, hit: &Hit<'_>) -> Vec<FaultKind> {
         let mut kinds = Vec::new();
         let mut next_taken = false;
         for (fault, left) in &mut self.armed {
+            let number = match (fault.call, hit.call) {
+                (None, _) => hit.number,
+                (Some(wanted), Some((call, number))) if wanted == call => number,
+                (Some(_), _) => continue,
+            };
             let due = match &fault.on {
                 When::Next => !next_taken,
                 When::Nth(wanted) => *wanted == number,
                 When::Every(step) => *step != 0 && number.is_multiple_of(*step),
                 When::Always => true,
-                When::Entry { job, endpoint } => entries.contains(&(job.as_str(), *endpoint)),
+                When::Entry { job, endpoint } => hit.entries.contains(&(job.as_str(), *endpoint)),
             };
-            if !due || !fault.kind.can_strike(entries) {
+            if !due || !fault.kind.can_strike(hit.entries) {
                 continue;
             }
             next_taken |= matches!(fault.on, When::Next);
@@ -50,6 +65,7 @@ impl FaultKind {
             Self::RejectEntry(rejection) => {
                 entries.contains(&(rejection.job.as_str(), rejection.endpoint))
             }
+            Self::PoisonEntry { job, endpoint, .. } => entries.contains(&(job, *endpoint)),
             Self::DropResults(which)
             | Self::SuccessWithCode(which)
             | Self::ErrorCodeIsPassword(which)

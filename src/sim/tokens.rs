@@ -1,14 +1,12 @@
-//! Randomness and the check of the caller's token.
+//! Randomness, and comparing secrets.
 //!
 //! Owns one random seed per simulator, from which every token, salt and request
 //! id is derived, so only the start can fail for want of randomness. Refuses to
-//! keep or show a token that a caller sent: it is compared and forgotten.
+//! keep or show a secret that a caller sent: it is compared and forgotten.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
-
-use super::reply::Reply;
 
 /// Derives values nobody outside can guess and that never repeat.
 pub(super) struct Nonces {
@@ -61,21 +59,4 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// Whether two secrets are equal, without the time taken telling how far they agree.
 pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
     Sha256::digest(left) == Sha256::digest(right)
-}
-
-/// The answer to a caller without the right token, or nothing if the token is right.
-///
-/// A missing token is turned away by the gateway (OTC API Gateway manual, Error
-/// Codes: 0301 with 401), a wrong one by the service (OTC api-ref, Error Code:
-/// DRS.M00100 with 403).
-pub(super) fn refusal(given: Option<&[u8]>, wanted: &str) -> Option<Reply> {
-    match given {
-        None => Some(Reply::error(
-            401,
-            "APIGW.0301",
-            "Incorrect IAM authentication information: x-auth-token not found",
-        )),
-        Some(given) if same(given, wanted.as_bytes()) => None,
-        Some(_) => Some(Reply::error(403, "DRS.M00100", "Invalid token.")),
-    }
 }

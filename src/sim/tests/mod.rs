@@ -4,6 +4,8 @@
 //! library, so that what is asserted is what was on the wire.
 
 mod faults;
+mod iam;
+mod queries;
 mod rules;
 
 use std::io::{Read, Write};

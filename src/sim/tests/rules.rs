@@ -214,6 +214,7 @@ fn wrong_password_fails_the_job_until_it_is_retried() {
     let mut spec = JobSpec::new(JOB);
     spec.source = Some(EndpointSpec {
         real_password: Some("old".to_owned()),
+        ..EndpointSpec::default()
     });
     let sim = Simulator::start(Config {
         jobs: vec![spec],

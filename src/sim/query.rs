@@ -1,0 +1,114 @@
+//! Every call but the password change: logins, queries, retries.
+//!
+//! Owns the order of recording, faults and acting for these calls. Refuses to
+//! know what a call means; it is handed in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+
+use super::fault::{FaultKind, QueryCall};
+use super::record::Answered;
+use super::reply::{Cut, Reply};
+use super::service::Call;
+use super::shape;
+use super::shared::{Inner, Shared, Visit};
+use super::strike::Hit;
+
+/// Whose faults a call meets.
+#[derive(Clone, Copy)]
+pub(super) enum Meets {
+    /// Those for logins.
+    Login,
+    /// Those for queries and retries.
+    Query(QueryCall),
+    /// None.
+    Nothing,
+}
+
+/// Counts and records the call, then answers it, or not, as the faults want.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    visit: &mut Visit,
+    call: &Call,
+    meets: Meets,
+    answer: fn(&Shared, &mut Inner, &Call) -> Reply,
+) -> Result<Reply, Cut> {
+    let (faults, reply) = {
+        let mut inner = shared.lock();
+        visit.record(&mut inner, &call.head, call.body.clone(), Vec::new());
+        let faults = inner.strike(meets);
+        let unheard = faults
+            .iter()
+            .any(|kind| matches!(kind, FaultKind::Silent | FaultKind::CloseBefore));
+        let reply = match shape::instead(&faults) {
+            // The caller never sees it; the call only has to end up unacted.
+            _ if unheard => Reply::error(503, "APIGW.0201", "never sent"),
+            Some(reply) => reply,
+            None => {
+                let reply = match call.body {
+                    Some(_) => answer(shared, &mut inner, call),
+                    None => too_large(),
+                };
+                faults.iter().fold(reply, shape::dress)
+            }
+        };
+        (faults, reply)
+    };
+    for kind in &faults {
+        if let FaultKind::Slow { millis } = kind {
+            tokio::time::sleep(Duration::from_millis(*millis)).await;
+        }
+    }
+    for kind in &faults {
+        match kind {
+            FaultKind::Silent => std::future::pending().await,
+            FaultKind::CloseBefore | FaultKind::CloseAfter => return Err(Cut),
+            _ => {}
+        }
+    }
+    visit.answered(match reply.truncated {
+        true => Answered::Cut,
+        false => Answered::Status(reply.status),
+    });
+    Ok(reply)
+}
+
+/// What the gateway says to a body over its limit.
+pub(super) fn too_large() -> Reply {
+    Reply::error(413, "APIGW.0201", "The request body is too large.")
+}
+
+impl Inner {
+    /// Counts a call, and chooses its faults.
+    fn strike(&mut self, meets: Meets) -> Vec<FaultKind> {
+        match meets {
+            Meets::Nothing => Vec::new(),
+            Meets::Login => {
+                self.login_attempts += 1;
+                self.login_faults.strike(&Hit {
+                    number: self.login_attempts,
+                    call: None,
+                    entries: &[],
+                })
+            }
+            Meets::Query(query) => {
+                let own = self.queries.entry(query).or_default();
+                *own += 1;
+                let own = *own;
+                self.query_faults.strike(&Hit {
+                    number: self.queries.values().sum(),
+                    call: Some((query, own)),
+                    entries: &[],
+                })
+            }
+        }
+    }
+}
+
+/// The body of a call as JSON, or the refusal.
+pub(super) fn document(body: Option<&Bytes>) -> Result<serde_json::Value, Reply> {
+    body.and_then(|body| serde_json::from_slice(body).ok())
+        .ok_or_else(|| Reply::error(400, "DRS.M00200", "Invalid request."))
+}

@@ -1,0 +1,211 @@
+//! The things a simulator starts with: jobs, databases, users, keys, projects.
+//!
+//! Owns their form as tests and scenario files write them. Refuses unknown
+//! fields, and to show a secret in any `Debug` form.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// One job as it is at the start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// The job id. It is taken as it is, well-formed or not.
+    pub id: String,
+    /// The name people gave it.
+    #[serde(default)]
+    pub name: String,
+    /// The state (OTC api-ref, Task Statuses), by default a running one. Any word
+    /// is taken, so that states nobody has heard of can be played.
+    #[serde(default = "running")]
+    pub status: String,
+    /// The database that is read.
+    #[serde(default)]
+    pub source: Option<EndpointSpec>,
+    /// The database that is written.
+    #[serde(default)]
+    pub destination: Option<EndpointSpec>,
+    /// The id of the parent, for a subtask.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// Whether this is the parent of a dual-active pair, which may not be told
+    /// passwords (OTC api-ref, Changing the Passwords…, Constraints).
+    #[serde(default)]
+    pub dual_active_parent: bool,
+    /// Whether the details say `multi_write`, the mark of a dual-active job. They
+    /// also do for each `dual_active_parent`.
+    #[serde(default)]
+    pub multi_write: bool,
+    /// `migration`, `sync` or `cloudDataGuard`.
+    #[serde(default = "sync")]
+    pub db_use_type: String,
+    /// The kind of databases, such as `mysql` or `mysql-to-taurus`.
+    #[serde(default = "mysql")]
+    pub engine_type: String,
+    /// The network the job works over: `vpn`, `vpc` or `eip`.
+    #[serde(default = "eip")]
+    pub net_type: String,
+    /// Actions, such as `RESET_DB_PWD`, that the service calls unavailable
+    /// whatever the state. What the calls themselves allow stays as it is.
+    #[serde(default)]
+    pub unavailable_actions: Vec<String>,
+}
+
+impl JobSpec {
+    /// A running synchronization whose databases accept any password.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: String::new(),
+            status: running(),
+            source: None,
+            destination: None,
+            parent: None,
+            dual_active_parent: false,
+            multi_write: false,
+            db_use_type: sync(),
+            engine_type: mysql(),
+            net_type: eip(),
+            unavailable_actions: Vec::new(),
+        }
+    }
+}
+
+fn running() -> String {
+    "INCRE_TRANSFER_STARTED".to_owned()
+}
+
+fn sync() -> String {
+    "sync".to_owned()
+}
+
+fn mysql() -> String {
+    "mysql".to_owned()
+}
+
+fn eip() -> String {
+    "eip".to_owned()
+}
+
+/// One database of a job.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EndpointSpec {
+    /// The password the database accepts, and the one DRS was given when the job
+    /// was made. `None` accepts any password until another is set.
+    pub real_password: Option<String>,
+    /// The kind of database; `None` is the first word of the job's engine type.
+    pub db_type: Option<String>,
+    /// The address, or several as `host:port,host:port`.
+    pub ip: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
+    /// The account at the database.
+    pub user: Option<String>,
+    /// The id of the cloud instance.
+    pub inst_id: Option<String>,
+    /// What stands in `db_password` of the job's details. The documented schema
+    /// has the field (OTC api-ref, Querying Task Details, Endpoint), no example
+    /// shows it; `None` leaves it out.
+    pub detail_password: Option<String>,
+}
+
+impl fmt::Debug for EndpointSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointSpec")
+            .field("db_type", &self.db_type)
+            .field("ip", &self.ip)
+            .field("port", &self.port)
+            .field("inst_id", &self.inst_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A user who may log in with a password.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserSpec {
+    /// The name, unique in its domain.
+    pub name: String,
+    /// The id.
+    pub id: String,
+    /// The password.
+    pub password: String,
+    /// The name of the domain, which is the account.
+    pub domain: String,
+    /// The id of that domain.
+    pub domain_id: String,
+    /// The code of the second factor; `None` asks for none.
+    #[serde(default)]
+    pub passcode: Option<String>,
+}
+
+impl fmt::Debug for UserSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserSpec")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .field("domain", &self.domain)
+            .field("domain_id", &self.domain_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key that may sign requests with `SDK-HMAC-SHA256`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessKeySpec {
+    /// The access key id, which is sent.
+    pub access: String,
+    /// The secret key, which is not.
+    pub secret: String,
+    /// The token of a temporary key, which must be sent and signed with it.
+    #[serde(default)]
+    pub security_token: Option<String>,
+    /// The name of the user the key belongs to.
+    #[serde(default)]
+    pub user: Option<String>,
+}
+
+impl fmt::Debug for AccessKeySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKeySpec")
+            .field("access", &self.access)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A project of the account.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSpec {
+    /// The id, which stands in paths.
+    pub id: String,
+    /// The name, such as `eu-de` or `eu-de_orders`.
+    pub name: String,
+}
+
+/// What the service catalogue says about DRS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogSpec {
+    /// The address of DRS without a path; `self` stands for the simulator's own.
+    /// `None` leaves DRS out, as catalogues in real life do.
+    pub drs_endpoint: Option<String>,
+    /// The region of each endpoint; `*` is a region too.
+    pub region: String,
+    /// Whether the address ends in `/v3/{project_id}`, as those of other services do.
+    pub project_suffix: bool,
+}
+
+impl Default for CatalogSpec {
+    fn default() -> Self {
+        Self {
+            drs_endpoint: None,
+            region: "eu-de".to_owned(),
+            project_suffix: false,
+        }
+    }
+}
