@@ -57,15 +57,20 @@ impl<'a> Authorization<'a> {
 
     /// Whether the key made this signature of that canonical request.
     pub(super) fn is_by(&self, secret: &str, date: &str, canonical: &str) -> bool {
-        let digest = hex(&Sha256::digest(canonical));
-        let text = format!("{ALGORITHM}\n{date}\n{digest}");
-        same(sign(secret, &text).as_bytes(), self.signature.as_bytes())
+        let wanted = sign(secret, &to_sign(date, canonical));
+        same(wanted.as_bytes(), self.signature.as_bytes())
     }
+}
+
+/// The string to sign.
+pub(super) fn to_sign(date: &str, canonical: &str) -> String {
+    let digest = hex(&Sha256::digest(canonical));
+    format!("{ALGORITHM}\n{date}\n{digest}")
 }
 
 /// The signature of a string to sign. The secret is the key as it is, without
 /// any derivation.
-fn sign(secret: &str, text: &str) -> String {
+pub(super) fn sign(secret: &str, text: &str) -> String {
     // A key of any length is taken, so the other case never comes up.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         return String::new();
@@ -174,7 +179,7 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
 }
 
 /// Escapes all but letters, digits and `-_.~`.
-pub(super) fn encode(bytes: &[u8]) -> String {
+fn encode(bytes: &[u8]) -> String {
     bytes
         .iter()
         .map(|byte| match byte {
