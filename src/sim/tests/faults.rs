@@ -128,6 +128,24 @@ fn single_entries_are_rejected() {
 }
 
 #[test]
+fn one_entry_can_poison_every_request_that_holds_it() {
+    let sim = simulator();
+    let poison = json!({"on": "always", "kind": {"poison_entry": {
+        "job": OTHER, "endpoint": "source", "message": "db_password is invalid"
+    }}});
+    sim.inject(serde_json::from_value(poison).unwrap());
+    for _ in 0..3 {
+        let seen = put(&sim, &[(JOB, "so", "first"), (OTHER, "so", "second")]);
+        assert_eq!((seen.status, seen.code().as_str()), (400, "DRS.M00202"));
+        assert_eq!(seen.json()["error_msg"], "db_password is invalid");
+        assert_eq!(acted(&sim), (false, false));
+    }
+    assert_eq!(put(&sim, &[(OTHER, "ta", "second")]).status, 200);
+    assert_eq!(put(&sim, &[(JOB, "so", "first")]).status, 200);
+    assert!(!sim.knows(OTHER, "source"));
+}
+
+#[test]
 fn results_are_bent() {
     let so = (JOB, "so", "success");
     let ta = (JOB, "ta", "success");
@@ -327,6 +345,7 @@ fn every_fault_can_be_written_in_a_file() {
     let which = json!({"job": JOB, "endpoint": "source"});
     let kinds = [
         json!({"slow": {"millis": 1}}),
+        json!({"poison_entry": {"job": JOB, "endpoint": "source", "code": "DRS.M00202"}}),
         json!({"hold": {}}),
         json!("close_before"),
         json!("truncated"),

@@ -7,6 +7,7 @@ mod faults;
 mod iam;
 mod queries;
 mod rules;
+mod scenarios;
 mod signing;
 
 use std::io::{Read, Write};
