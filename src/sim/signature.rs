@@ -130,10 +130,12 @@ impl Signed<'_> {
     }
 }
 
-/// Each segment decoded and encoded again, with a slash at the end that the
-/// request itself does not have.
+/// The path decoded, cut into segments and each encoded again, with a slash at the
+/// end that the request itself does not have. A slash that was escaped has become
+/// one of the others, as in the vendor's signer.
 fn canonical_path(path: &str) -> String {
-    let segments = path.split('/').map(|segment| encode(&decode(segment)));
+    let plain = decode(path);
+    let segments = plain.split(|byte| *byte == b'/').map(encode);
     let mut path = segments.collect::<Vec<_>>().join("/");
     if !path.ends_with('/') {
         path.push('/');

@@ -40,6 +40,8 @@ mod slow_model;
 mod slow_scale;
 /// One bad entry among many, and a service that throttles.
 mod splitting;
+/// The vendor's SDK, as a caller and as a judge.
+mod slow_sdk;
 /// What every place of a state must do.
 mod store;
 mod support;
