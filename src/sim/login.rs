@@ -11,7 +11,7 @@ use super::caller;
 use super::catalog;
 use super::clock::{self, token_time};
 use super::reply::Reply;
-use super::service::Call;
+use super::service::{self, Call};
 use super::sessions::{Found, Session};
 use super::shared::{Inner, Shared};
 use super::users::{Claim, Person, Refused};
@@ -54,6 +54,9 @@ pub(super) fn show(shared: &Shared, inner: &mut Inner, call: &Call) -> Reply {
 }
 
 fn log_in(shared: &Shared, inner: &mut Inner, call: &Call) -> Result<Session, Reply> {
+    if !service::is_json(call) {
+        return Err(bad_request("The Content-Type must be application/json."));
+    }
     let document = call.body.as_deref().unwrap_or_default();
     let document: Value =
         serde_json::from_slice(document).map_err(|_| bad_request("The body is no JSON."))?;

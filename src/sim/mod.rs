@@ -30,6 +30,7 @@ mod detail;
 mod fault;
 mod job;
 mod keys;
+mod kind;
 mod list;
 mod login;
 mod page;
@@ -66,11 +67,10 @@ use tokio::sync::watch;
 
 use self::clock::Clock;
 pub use self::config::Config;
-pub use self::fault::{
-    Answer, EchoForm, Fault, FaultKind, MessageKey, QueryCall, Rejection, When, Which,
-};
+pub use self::fault::{Fault, QueryCall, When};
 pub use self::job::Endpoint;
 use self::keys::Keys;
+pub use self::kind::{Answer, EchoForm, FaultKind, MessageKey, Rejection, Which};
 pub use self::record::{Answered, Recorded};
 use self::server::Server;
 use self::sessions::{Session, Sessions};
@@ -104,7 +104,7 @@ pub enum StartError {
     /// A fault can never strike or cannot be sent.
     #[error("fault {number}: {why}")]
     BadFault {
-        /// Its place in the list, counted from 1.
+        /// Its place in the list of its queue, counted from 1.
         number: usize,
         /// What is wrong with it.
         why: &'static str,

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::fault::FaultKind;
 use super::job::Endpoint;
+use super::kind::FaultKind;
 use super::record::Answered;
 use super::reply::{Cut, Reply};
 use super::service::{self, Call};

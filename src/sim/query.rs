@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 
-use super::fault::{FaultKind, QueryCall};
+use super::fault::QueryCall;
+use super::kind::FaultKind;
 use super::record::Answered;
 use super::reply::{Cut, Reply};
 use super::service::Call;

@@ -134,15 +134,7 @@ pub(super) fn refusal(shared: &Shared, inner: &mut Inner, call: &Call) -> Option
     if !reaches(shared, &caller.reach, call) {
         return Some(Reply::error(403, "DRS.M00261", "Invalid project ID."));
     }
-    let content_type = call
-        .head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    let has_body = call.head.method != Method::GET;
-    if has_body && !content_type.trim().eq_ignore_ascii_case("application/json") {
+    if call.head.method != Method::GET && !is_json(call) {
         return Some(Reply::error(
             415,
             "DRS.M00200",
@@ -150,6 +142,16 @@ pub(super) fn refusal(shared: &Shared, inner: &mut Inner, call: &Call) -> Option
         ));
     }
     None
+}
+
+/// Whether the body is said to be JSON, in whatever characters.
+pub(super) fn is_json(call: &Call) -> bool {
+    let content_type = call.head.headers.get(CONTENT_TYPE);
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    content_type.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// Whether the caller may address the project in the path. A token must be for

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
-use super::fault::{EchoForm, FaultKind, MessageKey, Which};
 use super::job::Endpoint;
+use super::kind::{EchoForm, FaultKind, MessageKey, Which};
 use super::reply::Reply;
 use super::state::Denied;
 use super::tokens::hex;

@@ -3,8 +3,9 @@
 //! Owns the queue of faults and how often each may still strike. Refuses to know
 //! what a fault does.
 
-use super::fault::{Fault, FaultKind, QueryCall, When};
+use super::fault::{Fault, QueryCall, When};
 use super::job::Endpoint;
+use super::kind::FaultKind;
 
 /// A request as far as faults choose by it.
 pub(super) struct Hit<'a> {

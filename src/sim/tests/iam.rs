@@ -146,9 +146,12 @@ fn malformed_logins_are_told_apart_from_wrong_ones() {
         let seen = log_in(&sim, &body);
         assert_eq!(iam_code(&seen), (400, "IAM.0011".to_owned()), "{body}");
     }
+    let body = by_name(PASSWORD).to_string();
+    let untyped = send(&sim, TOKENS, &[], &body).unwrap();
+    assert_eq!(iam_code(&untyped), (400, "IAM.0011".to_owned()));
     let wrong = log_in(&sim, &by_name("canary-wrong"));
     assert_eq!(iam_code(&wrong), (401, "IAM.0062".to_owned()));
-    assert_eq!((sim.logins(), sim.login_attempts()), (0, 5));
+    assert_eq!((sim.logins(), sim.login_attempts()), (0, 6));
 }
 
 #[test]
@@ -298,9 +301,10 @@ fn logins_meet_faults_of_their_own() {
     assert_eq!(log_in(&sim, &by_name(PASSWORD)).status, 429);
     sim.inject_login(Fault::next(FaultKind::CloseAfter));
     let body = by_name(PASSWORD).to_string();
-    assert!(send(&sim, TOKENS, &[], &body).is_none());
+    let json = [("Content-Type", "application/json")];
+    assert!(send(&sim, TOKENS, &json, &body).is_none());
     sim.inject_login(Fault::next(FaultKind::CloseBefore));
-    assert!(send(&sim, TOKENS, &[], &body).is_none());
+    assert!(send(&sim, TOKENS, &json, &body).is_none());
     assert_eq!((sim.logins(), sim.login_attempts()), (2, 4));
     assert_eq!(sim.issued_tokens().len(), 2);
 }
