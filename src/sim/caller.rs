@@ -1,7 +1,7 @@
 //! Who makes a call: by token or by signature.
 //!
-//! Owns what both gateways ask of every caller before a call means anything.
-//! Refuses to know what callers may do.
+//! Owns the question that comes before every call but a login. Refuses to know
+//! which projects there are, and what a call does.
 
 use jiff::Timestamp;
 

@@ -7,7 +7,9 @@
 //!
 //! What it refuses: to be reached from another machine, to accept credentials
 //! other than its own, to keep a password in plain text beyond the request that
-//! brought it (unless a test asks for bodies to be recorded), and to show one.
+//! brought it (unless a test asks for bodies to be recorded), and to show one
+//! (unless a test puts a made-up one into a job's details). Secret keys stay in
+//! plain text, since no signature can be checked without them.
 //!
 //! ```text
 //! mod ─ server (thread, sockets) ─ service (routes, common checks) ─┬─ password ─ shape

@@ -42,7 +42,7 @@ const SECRET: &str = "drspass-example-secret-key-not-real-0001";
 
 /// Made with the signer of the vendor's Python SDK (huaweicloudsdkcore 3.1.219);
 /// all keys are invented.
-const VECTORS: [Vector; 4] = [
+const VECTORS: [Vector; 5] = [
     Vector {
         method: "PUT",
         path: "/v3/054ba152d480d55b2f5dc0069e7ddef0/jobs/batch-modify-pwd",
@@ -103,6 +103,23 @@ const VECTORS: [Vector; 4] = [
         signed: "content-type;host;user-agent;x-project-id;x-sdk-date",
         digest: None,
         signature: "adcd671b86c5cbf49e2911e4de7294a5c33b06e2a8f22e7ccb7a71eb9eb62643",
+    },
+    // Escapes in the path, names twice in the query, blanks around a value.
+    Vector {
+        method: "GET",
+        path: "/v3/a%2Fb/%C3%BC*",
+        query: "x=%2A&b=2&a=&A=1&b=10",
+        headers: &[
+            ("Host", "drs.example.invalid"),
+            ("X-Note", "  spaced  out "),
+            DATE,
+        ],
+        body: "",
+        access: ACCESS,
+        secret: SECRET,
+        signed: "host;x-note;x-sdk-date",
+        digest: None,
+        signature: "9e3181704e61fd939496088fdb4e546fbf7b91bcf37e700dc8f4a6dd2e391dba",
     },
 ];
 
