@@ -1,8 +1,14 @@
-//! What can be wrong before anything is sent: the settings of the client and
-//! the login. Nothing here holds a secret or the query of an address.
+//! What can be wrong before any password is sent: the settings of the client, the
+//! login, and questions that were refused. Nothing here holds a secret or the query of an address.
+
+use std::fmt;
 
 use miette::Diagnostic;
 use thiserror::Error;
+
+use super::note::Note;
+use crate::core::outcome::Refusal;
+use crate::core::redact::ForeignText;
 
 /// Why no client could be made. Nothing was sent.
 #[derive(Debug, Error, Diagnostic)]
@@ -80,4 +86,165 @@ pub enum ApiError {
         /// Place of the character, counted in characters from 1.
         position: usize,
     },
+
+    /// A part of the access key cannot be one.
+    #[error(
+        "the access key cannot be used: {part} is empty or holds a blank, a line end or a foreign character"
+    )]
+    #[diagnostic(
+        code(drspass::api::access_key),
+        help("Store each part of the key alone on one line, without quotation marks.")
+    )]
+    AccessKey {
+        /// Which part.
+        part: &'static str,
+    },
+
+    /// The address of the identity service is no address.
+    #[error("the address of the identity service cannot be used")]
+    #[diagnostic(
+        code(drspass::api::auth_url),
+        help("Write target.auth_url as https://HOST/v3.")
+    )]
+    AuthUrl,
+}
+
+/// Why the service, or the identity service, did not do what was asked before
+/// anything was changed.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// It said no.
+    #[error(
+        "{what} was refused by {host}: {}{used}{}",
+        refused(refusal),
+        noted(notes)
+    )]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// Who was asked.
+        host: String,
+        /// Whether it does not know the caller, so that nothing else may be tried.
+        of_caller: bool,
+        /// What it said.
+        refusal: Box<Refusal>,
+        /// Which login was used, in words without a secret.
+        used: String,
+        /// What else there is to know.
+        notes: Vec<Note>,
+    },
+    /// It said that it cannot answer now.
+    #[error("{host} could not answer {what}: {}{}", refused(refusal), noted(notes))]
+    Failed {
+        /// What was asked.
+        what: &'static str,
+        /// Who was asked.
+        host: String,
+        /// What it said.
+        refusal: Box<Refusal>,
+        /// What else there is to know.
+        notes: Vec<Note>,
+    },
+    /// It said nothing that can be used.
+    #[error("{what} got no usable answer from {host}{}", noted(notes))]
+    Unanswered {
+        /// What was asked.
+        what: &'static str,
+        /// Who was asked.
+        host: String,
+        /// What happened.
+        notes: Vec<Note>,
+    },
+    /// The login is for another project.
+    #[error(
+        "the login is for {}, the manifest is sealed for project {sealed}",
+        project(found)
+    )]
+    OtherProject {
+        /// The project of the login; none if it is for no project.
+        found: Option<String>,
+        /// The sealed project.
+        sealed: String,
+    },
+    /// The service's catalogue names another endpoint than the sealed one, or none.
+    #[error(
+        "the catalogue of the identity service names {}, the manifest is sealed for {sealed}",
+        endpoint(found)
+    )]
+    OtherEndpoint {
+        /// What it names.
+        found: Option<ForeignText>,
+        /// The sealed endpoint.
+        sealed: String,
+    },
+}
+
+impl ServiceError {
+    /// Whether the caller was refused: trying again would lock keys and accounts.
+    pub const fn refuses_caller(&self) -> bool {
+        match self {
+            Self::Refused { of_caller, .. } => *of_caller,
+            Self::OtherProject { .. } => true,
+            Self::Failed { .. } | Self::Unanswered { .. } | Self::OtherEndpoint { .. } => false,
+        }
+    }
+}
+
+impl Diagnostic for ServiceError {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(match self {
+            Self::Refused { .. } => "drspass::service::refused",
+            Self::Failed { .. } => "drspass::service::failed",
+            Self::Unanswered { .. } => "drspass::service::unanswered",
+            Self::OtherProject { .. } => "drspass::sealed::project",
+            Self::OtherEndpoint { .. } => "drspass::sealed::endpoint",
+        }))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(match self {
+            Self::Refused { refusal, .. } => refusal
+                .advice
+                .unwrap_or("Nothing was changed. Read what the service says; 'drspass whoami' shows the login."),
+            Self::Failed { .. } => "Nothing was changed. Run the command again later.",
+            Self::Unanswered { .. } => {
+                "Nothing was changed. Check the network, the proxy and the certificates, then run the command again."
+            }
+            Self::OtherProject { .. } => {
+                "Nothing was sent. Log in to the project of the manifest; 'drspass whoami' shows which login is used."
+            }
+            Self::OtherEndpoint { .. } => {
+                "Nothing was sent. Write the sealed address as target.endpoint if it is still right."
+            }
+        }))
+    }
+}
+
+fn refused(refusal: &Refusal) -> String {
+    let mut text = refusal.code.to_string();
+    if let Some(id) = &refusal.request_id {
+        text.push_str(&format!(", request {id}"));
+    }
+    if let Some(words) = &refusal.text {
+        text.push_str(&format!(", it says {words}"));
+    }
+    text
+}
+
+fn noted(notes: &[Note]) -> String {
+    notes.iter().map(|note| format!("; {note}")).collect()
+}
+
+fn project(found: &Option<String>) -> String {
+    found.as_ref().map_or_else(
+        || "no project".to_owned(),
+        |project| format!("project {project}"),
+    )
+}
+
+fn endpoint(found: &Option<ForeignText>) -> String {
+    found.as_ref().map_or_else(
+        || "no endpoint of this service".to_owned(),
+        ToString::to_string,
+    )
 }

@@ -6,9 +6,11 @@
 //! only an answer that says so proves that nothing was changed.
 
 mod page;
+mod query;
+mod refusal;
 
 use std::cell::OnceCell;
-
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,13 +19,15 @@ use url::Url;
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{Doubt, EntryResult, Refusal, RefusalKind, Reply, Verdict};
 use crate::core::redact::{ForeignText, Needles, Token};
-use crate::core::secret::Secret;
 
 use super::codes::{self, Class};
 use super::note::Note;
 use super::received::{Body, Received, parse_date};
-use super::secrets::RunSecrets;
+use super::secrets::{self, LoginSecrets, RunSecrets};
 use super::wire::{self, Answer, Decoded, Row};
+
+pub(super) use query::QueryStep;
+pub(super) use refusal::refused;
 
 /// Clocks that differ by less than this are no news: a signed login allows for
 /// 15 minutes ("API Request Signing Guide").
@@ -36,6 +40,9 @@ pub(super) enum Step {
     Done(Reply),
     /// It was lost half-way: as good as none.
     Lost,
+    /// The caller is not known (any longer): nothing was changed. Another token may
+    /// help, where one can be had.
+    LoginRefused(Refusal),
     /// The same request may be sent again after a while; the refusal stands if
     /// there is no time for it.
     Again(Refusal),
@@ -46,20 +53,20 @@ pub(super) struct Judge<'a> {
     /// What was sent.
     pub(super) entries: &'a [&'a Assignment],
     /// Secrets of the login.
-    pub(super) login: &'a [&'a Secret],
+    pub(super) login: &'a LoginSecrets,
     /// Address of the request.
     pub(super) url: &'a Url,
     /// The clock here.
     pub(super) now: Timestamp,
     /// The secrets of the whole run, where they are known.
     run: Option<&'a RunSecrets>,
-    needles: OnceCell<Needles>,
+    needles: OnceCell<Arc<Needles>>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) const fn new(
         entries: &'a [&'a Assignment],
-        login: &'a [&'a Secret],
+        login: &'a LoginSecrets,
         url: &'a Url,
         now: Timestamp,
         run: Option<&'a RunSecrets>,
@@ -76,16 +83,8 @@ impl<'a> Judge<'a> {
 
     /// The search for secrets, prepared when the first foreign text turns up.
     fn needles(&self) -> &Needles {
-        if let Some(run) = self.run {
-            return run.needles(self.login);
-        }
-        self.needles.get_or_init(|| {
-            let sent = self.entries.iter().flat_map(|entry| {
-                let kerberos = entry.kerberos.iter().map(|(_, value)| value);
-                std::iter::once(&*entry.password).chain(kerberos)
-            });
-            Needles::new(sent.chain(self.login.iter().copied()))
-        })
+        self.needles
+            .get_or_init(|| secrets::needles(self.login, self.run, self.entries))
     }
 
     /// Judges one answer; what a person should know goes to `notes`.
@@ -95,15 +94,9 @@ impl<'a> Judge<'a> {
             notes.push(self.redirected(received));
             return Step::Done(Reply::TurnedAway(self.refusal_by_status(received)));
         }
-        let (answer, strange) = match &received.body {
-            Body::Read(body) => match wire::decode(body) {
-                Decoded::Answer(answer) => (Some(answer), None),
-                Decoded::Strange => (None, Some(self.unexpected(received, None))),
-                Decoded::NotJson => (None, Some(self.not_json(received, body))),
-            },
-            Body::Coded(coding) => (None, Some(self.coded(status, coding))),
-            Body::TooLong => (None, Some(Note::TooLong { status })),
-            Body::Cut => (None, None),
+        let (answer, strange) = match self.answer_in(received) {
+            Ok(answer) => (Some(answer), None),
+            Err(strange) => (None, strange),
         };
         let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
         let code = code.map(codes::normalize);
@@ -114,13 +107,15 @@ impl<'a> Judge<'a> {
         let may_list = matches!(status, 200..=202 | 400 | 422);
         let has_results = may_list && listed.is_some_and(|rows| !rows.is_empty());
         let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
+        let class = codes::beside(class, status);
 
         if status == 429 && listed.is_some_and(|rows| !rows.is_empty()) {
             notes.push(self.unexpected(received, answer.as_ref()));
             return Step::Done(Reply::Lost(Doubt::Unreadable));
         }
+        let is_refused = matches!(class, Class::Login | Class::Permission);
         let later = status == 429 || matches!(class, Class::Throttled | Class::Busy);
-        if later && !has_results || status == 429 {
+        if later && !is_refused && (!has_results || status == 429) {
             let refusal = self.refusal(received, answer.as_ref());
             return Step::Again(Refusal {
                 kind: RefusalKind::Busy,
@@ -146,7 +141,7 @@ impl<'a> Judge<'a> {
         Step::Done(match class {
             Class::Login | Class::Permission => {
                 notes.extend(self.clock_off(received));
-                Reply::LoginRefused(refusal)
+                return refused_caller(class, refusal);
             }
             Class::WrongPassword | Class::Route | Class::Throttled | Class::Busy => {
                 Reply::TurnedAway(refusal)
@@ -182,7 +177,7 @@ impl<'a> Judge<'a> {
         match class {
             Class::Login | Class::Permission => {
                 notes.extend(self.clock_off(received));
-                Step::Done(Reply::LoginRefused(refusal))
+                refused_caller(class, refusal)
             }
             _ if cut => Step::Lost,
             Class::Route => Step::Done(Reply::TurnedAway(refusal)),
@@ -268,43 +263,20 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn refusal(&self, received: &Received, answer: Option<&Answer>) -> Refusal {
-        self.refusal_of(
-            answer.and_then(|answer| answer.code.as_deref()),
-            answer.and_then(|answer| answer.text.as_deref()),
-            self.request_id(received, answer),
-            status_token(received.status),
-        )
-    }
-
-    fn refusal_by_status(&self, received: &Received) -> Refusal {
-        self.refusal(received, None)
-    }
-
-    fn refusal_of(
-        &self,
-        code: Option<&str>,
-        text: Option<&str>,
-        request_id: Option<Token>,
-        without_code: Token,
-    ) -> Refusal {
-        let code = code.map(codes::normalize);
-        let known = code.as_deref().and_then(codes::look_up);
-        Refusal {
-            kind: known.map_or(RefusalKind::Rejected, |known| known.class.kind()),
-            code: code
-                .and_then(|code| self.needles().code(&code))
-                .unwrap_or(without_code),
-            request_id,
-            text: text.and_then(|text| self.needles().text(text)),
-            advice: known.and_then(|known| known.advice),
+    /// The body as an answer, or what there is to say about one that is none; nothing
+    /// about one that was cut off.
+    fn answer_in(&self, received: &Received) -> Result<Answer, Option<Note>> {
+        let status = received.status;
+        match &received.body {
+            Body::Read(body) => match wire::decode(body) {
+                Decoded::Answer(answer) => Ok(answer),
+                Decoded::Strange => Err(Some(self.unexpected(received, None))),
+                Decoded::NotJson => Err(Some(self.not_json(received, body))),
+            },
+            Body::Coded(coding) => Err(Some(self.coded(status, coding))),
+            Body::TooLong => Err(Some(Note::TooLong { status })),
+            Body::Cut => Err(None),
         }
-    }
-
-    fn request_id(&self, received: &Received, answer: Option<&Answer>) -> Option<Token> {
-        let header = received.headers.request_id.as_deref();
-        let raw = header.or_else(|| answer?.request_id.as_deref())?;
-        self.needles().request_id(raw)
     }
 
     fn redirected(&self, received: &Received) -> Note {
@@ -371,6 +343,15 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// A caller who is not known may become so with another token; one who lacks a
+/// right does not (OTC api-ref, Error Code: DRS.M00103 comes with 401).
+fn refused_caller(class: Class, refusal: Refusal) -> Step {
+    match class {
+        Class::Login => Step::LoginRefused(refusal),
+        _ => Step::Done(Reply::LoginRefused(refusal)),
+    }
+}
+
 /// Host and port of an address, without user, path and query.
 pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
@@ -388,10 +369,6 @@ fn is_clean_success(row: &Row) -> bool {
 fn says(row: &Row, status: &str) -> bool {
     let said = row.status.as_deref();
     said.is_some_and(|said| said.eq_ignore_ascii_case(status))
-}
-
-fn status_token(status: u16) -> Token {
-    Token::parse(&format!("HTTP-{status}")).unwrap_or(Token::from_static("HTTP"))
 }
 
 #[cfg(test)]

@@ -1,18 +1,23 @@
-//! The client of the service: how a batch becomes a request and an answer
-//! becomes a [`Reply`](crate::core::outcome::Reply).
+//! The client of the service and of its identity service: how a batch or a question
+//! becomes a request, and what the answer means in the words of the domain.
 //!
-//! It owns every word of HTTP and of the service's JSON, and refuses to let one
-//! of them out: what leaves is a reply in the words of the domain and notes that
-//! are ready to be shown. Bodies and headers are never logged.
+//! It owns HTTP, the JSON of both services and their error codes, and refuses to let
+//! their types out: what leaves is a [`Reply`](crate::core::outcome::Reply), facts
+//! about jobs, an error, and words of the service that are cleaned and searched for
+//! secrets. Bodies and headers are never logged.
 
 pub mod auth;
 pub mod client;
-pub(crate) mod codes;
+mod codes;
 pub mod error;
+mod exchange;
 pub mod gate;
+mod identity;
+pub mod jobs;
 mod judge;
 pub mod note;
 mod received;
 mod retry;
 pub mod secrets;
+mod transport;
 mod wire;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::core::redact::{ForeignText, Token};
 
-/// One thing that a person should know about how a batch went.
+/// One thing that a person should know about how a request went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// The answer was a redirect, which is never followed: it would carry the
@@ -67,6 +67,8 @@ pub enum Note {
         cause: ConnectCause,
         /// Which certificates were trusted.
         trust: Trust,
+        /// Host and port of the proxy that is to be used, if one is.
+        proxy: Option<String>,
     },
     /// No complete answer came; the request may have been acted on.
     AnswerLost {
@@ -93,6 +95,28 @@ pub enum Note {
     },
     /// The run was stopped while waiting; nothing was pending then.
     StoppedWaiting,
+    /// A list of jobs is in no known format.
+    OddList,
+    /// The identity service could not give a token, so nothing was sent.
+    NoLogin {
+        /// Who was asked.
+        host: String,
+        /// How it put it.
+        code: Token,
+    },
+    /// The code of the second factor was used for the first login.
+    PasscodeUsed,
+    /// A list of jobs brings new ones on every page.
+    EndlessList {
+        /// The pages that were read.
+        pages: usize,
+    },
+    /// The answer to a login holds no token.
+    NoToken,
+    /// The token was refused, and a new one was fetched.
+    Renewed,
+    /// A new token turned out to be for another project than the sealed one.
+    OtherProject,
     /// The clocks differ by more than a login allows for.
     ClockOff {
         /// The clock here.
@@ -190,7 +214,7 @@ impl fmt::Display for Note {
             } => {
                 write!(
                     f,
-                    "answer {status} from {host} tells nothing about the entries"
+                    "answer {status} from {host} says nothing that can be used"
                 )?;
                 if let Some(code) = code {
                     write!(f, ", code {code}")?;
@@ -212,8 +236,18 @@ impl fmt::Display for Note {
             Self::TooLong { status } => {
                 write!(f, "answer {status} cannot be read: it is over 8 MiB")
             }
-            Self::NoConnection { host, cause, trust } => {
+            Self::NoConnection {
+                host,
+                cause,
+                trust,
+                proxy,
+            } => {
                 write!(f, "no connection to {host}: {cause}")?;
+                if let (ConnectCause::ProxyLogin | ConnectCause::Proxy, Some(proxy)) =
+                    (cause, proxy)
+                {
+                    write!(f, " (proxy {proxy})")?;
+                }
                 let trusted = match trust {
                     Trust::System => "the certificates of the system",
                     Trust::SystemAndFile => "the certificates of the system and of the CA file",
@@ -248,6 +282,21 @@ impl fmt::Display for Note {
                 asked.as_secs()
             ),
             Self::StoppedWaiting => f.write_str("stopped while the service asked to wait"),
+            Self::OddList => f.write_str("the list is in no known format"),
+            Self::NoLogin { host, code } => {
+                write!(f, "no token from {host} ({code}); nothing was sent")
+            }
+            Self::PasscodeUsed => f.write_str(
+                "a second login needs a new code of the second factor: run the command again",
+            ),
+            Self::EndlessList { pages } => {
+                write!(f, "the list does not end: {pages} pages were read")
+            }
+            Self::NoToken => f.write_str("the answer holds no token"),
+            Self::Renewed => f.write_str("the token was refused; a new one was fetched"),
+            Self::OtherProject => {
+                f.write_str("a new token is for another project than the sealed one")
+            }
             Self::ClockOff { local, server } => {
                 let apart = local.duration_since(*server).unsigned_abs().as_secs();
                 write!(

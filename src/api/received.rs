@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use crate::core::secret::Secret;
+
 /// What came back from one sending.
 #[derive(Debug)]
 pub(super) struct Received {
@@ -22,6 +24,8 @@ pub(super) struct Headers {
     pub(super) location: Option<String>,
     pub(super) request_id: Option<String>,
     pub(super) retry_after: Option<String>,
+    /// The token that a login yields.
+    pub(super) subject_token: Option<Secret>,
 }
 
 /// What became of reading the body.

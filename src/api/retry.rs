@@ -1,32 +1,89 @@
 //! When a request may be sent again, and after how long.
 //!
 //! It owns the rule of design section 7: what was throttled until the time for
-//! it is over, a lost answer once, nothing else.
+//! it is over, a lost answer once, a refused token once by a new one, nothing else.
 
 use std::time::Duration;
 
+use reqwest::Method;
 use tokio::time::{Instant, sleep};
 
 use crate::core::manifest::Assignment;
-use crate::core::outcome::{Doubt, Reply};
+use crate::core::outcome::{Doubt, Refusal, Reply};
 
-use super::client::{Answered, Client, Sent};
+use super::auth::Pass;
+use super::client::{Ambient, Answered, Client};
+use super::exchange::{Failure, Why};
 use super::gate::Gate;
-use super::judge::{Judge, Step};
+use super::judge::{Judge, Step, authority};
 use super::note::{LossCause, Note};
+use super::transport::{Sent, answer_lost};
 use super::wire;
 
 /// The longest wait between two attempts that was not asked for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// How long what was put off may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Longest time for the repetitions of one throttled request.
+    pub(super) max_elapsed: Duration,
+    /// The first wait between two attempts; it doubles from there.
+    pub(super) first_wait: Duration,
+    pub(super) ambient: Ambient,
+}
+
 /// What is known while a request is on its way to a reply.
-struct Course {
+pub(super) struct Course {
     started: Instant,
     /// Waits for a service that was busy.
     waits: u32,
     waited: Duration,
     /// Whether the answer to an attempt was lost, so that it may have been acted on.
-    lost: bool,
+    pub(super) lost: bool,
+    /// Whether a new token was fetched because one was refused.
+    renewed: bool,
+}
+
+impl Course {
+    pub(super) fn begin() -> Self {
+        Self {
+            started: Instant::now(),
+            waits: 0,
+            waited: Duration::ZERO,
+            lost: false,
+            renewed: false,
+        }
+    }
+
+    pub(super) fn waited(&mut self, wait: Duration) {
+        self.waits += 1;
+        self.waited += wait;
+    }
+}
+
+impl Patience {
+    /// How long to wait before a throttled request is sent again; nothing if
+    /// the time left is too short. At least what the service asked for, spread a
+    /// little so that parallel senders do not all come back at once.
+    pub(super) fn wait_after(&self, course: &Course, asked: Option<Duration>) -> Option<Duration> {
+        let left = self.max_elapsed.checked_sub(course.started.elapsed())?;
+        if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {
+            let spread = self.first_wait - self.jittered(self.first_wait);
+            return (asked <= left).then(|| asked.saturating_add(spread).min(left));
+        }
+        let doubled = 2_u32.saturating_pow(course.waits);
+        let wait = self.first_wait.saturating_mul(doubled).min(LONGEST_WAIT);
+        let wait = self.jittered(wait);
+        (wait <= left).then_some(wait)
+    }
+
+    /// Between half of `wait` and all of it.
+    pub(super) fn jittered(&self, wait: Duration) -> Duration {
+        const STEPS: u32 = 1024;
+        let drawn = u32::try_from((self.ambient.random)() % u64::from(STEPS)).unwrap_or(0);
+        wait / 2 + (wait / 2) * drawn / STEPS
+    }
 }
 
 impl Client {
@@ -38,12 +95,7 @@ impl Client {
     /// closed; a lost answer is repeated once. Never fails: whatever happens is a reply.
     pub async fn modify_passwords(&self, entries: &[&Assignment], gate: &Gate) -> Answered {
         let mut notes = Vec::new();
-        let mut course = Course {
-            started: Instant::now(),
-            waits: 0,
-            waited: Duration::ZERO,
-            lost: false,
-        };
+        let mut course = Course::begin();
         let reply = self.pursue(entries, gate, &mut course, &mut notes).await;
         if course.waits > 0 {
             notes.push(Note::Throttled {
@@ -67,29 +119,46 @@ impl Client {
         course: &mut Course,
         notes: &mut Vec<Note>,
     ) -> Reply {
-        let body = wire::encode(entries);
+        let call = self.call(Method::PUT, "jobs/batch-modify-pwd", wire::encode(entries));
         let mut attempt = 0_u32;
+        let mut pass = match self.session.pass().await {
+            Ok(pass) => pass,
+            Err(failure) => return without_login(failure, notes),
+        };
         loop {
             attempt += 1;
-            let sent = self.send(body.clone(), entries.len(), attempt).await;
-            let cause = match sent {
+            let request = self.authorized(&call, &pass);
+            let cause = match self.transport.send(request, entries.len(), attempt).await {
                 Sent::NoConnection(cause) => {
-                    notes.push(self.no_connection(cause));
+                    notes.push(self.transport.no_connection(&call.url, cause));
                     return Reply::NoConnection;
                 }
                 Sent::Lost(cause) => cause,
                 Sent::Answer(received) => {
                     let login = self.session.secrets();
-                    let now = (self.ambient.now)();
-                    let step = Judge::new(entries, &login, &self.url, now, self.run.as_ref())
+                    let now = (self.patience.ambient.now)();
+                    let step = Judge::new(entries, &login, &call.url, now, self.run.as_ref())
                         .judge(&received, notes);
                     match step {
-                        Step::Done(reply) => return reply,
+                        Step::Done(reply) => {
+                            let host = authority(&call.url);
+                            let refusal = reply.login_refusal();
+                            self.session.note(refusal.map(|refusal| (refusal, host)));
+                            return reply;
+                        }
                         Step::Lost => LossCause::Cut,
+                        Step::LoginRefused(refusal) => {
+                            self.session.note(Some((&refusal, authority(&call.url))));
+                            pass = match self.renewed(&pass, course, refusal, notes).await {
+                                Ok(pass) => pass,
+                                Err(reply) => return reply,
+                            };
+                            continue;
+                        }
                         Step::Again(refusal) => {
                             gate.halve();
                             let asked = received.headers.wait_asked(now);
-                            let Some(wait) = self.wait_after(course, asked) else {
+                            let Some(wait) = self.patience.wait_after(course, asked) else {
                                 notes.push(Note::GaveUp {
                                     status: received.status,
                                     code: refusal.code.clone(),
@@ -101,47 +170,72 @@ impl Client {
                                 notes.push(Note::StoppedWaiting);
                                 return Reply::TurnedAway(refusal);
                             }
-                            course.waits += 1;
-                            course.waited += wait;
+                            course.waited(wait);
+                            // A token may have come to its end meanwhile.
+                            pass = match self.session.pass().await {
+                                Ok(pass) => pass,
+                                Err(failure) => return without_login(failure, notes),
+                            };
                             continue;
                         }
                     }
                 }
             };
-            notes.push(self.answer_lost(cause));
+            notes.push(answer_lost(&call.url, cause));
             let may_repeat = !std::mem::replace(&mut course.lost, true);
-            let wait = self.jittered(self.retry_first_wait);
+            let wait = self.patience.jittered(self.patience.first_wait);
             if !may_repeat || !pause(wait, gate, attempt).await {
                 return Reply::Lost(Doubt::AnswerLost);
             }
         }
     }
 
-    /// How long to wait before a throttled request is sent again; nothing if
-    /// the time left is too short. At least what the service asked for, spread a
-    /// little so that parallel senders do not all come back at once.
-    fn wait_after(&self, course: &Course, asked: Option<Duration>) -> Option<Duration> {
-        let left = self
-            .retry_max_elapsed
-            .checked_sub(course.started.elapsed())?;
-        if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {
-            let spread = self.retry_first_wait - self.jittered(self.retry_first_wait);
-            return (asked <= left).then(|| asked.saturating_add(spread).min(left));
+    /// Another pass in the place of a refused one, once for each request.
+    /// Fails with the refusal that stands.
+    async fn renewed(
+        &self,
+        refused: &Pass,
+        course: &mut Course,
+        refusal: Refusal,
+        notes: &mut Vec<Note>,
+    ) -> Result<Pass, Reply> {
+        if std::mem::replace(&mut course.renewed, true) {
+            return Err(Reply::LoginRefused(refusal));
         }
-        let doubled = 2_u32.saturating_pow(course.waits);
-        let wait = self
-            .retry_first_wait
-            .saturating_mul(doubled)
-            .min(LONGEST_WAIT);
-        let wait = self.jittered(wait);
-        (wait <= left).then_some(wait)
+        match self.session.renewed(refused).await {
+            None => Err(Reply::LoginRefused(refusal)),
+            Some(Ok(pass)) => {
+                notes.push(Note::Renewed);
+                Ok(pass)
+            }
+            // Without a new token, the refusal of the old one stands.
+            Some(Err(failure)) if failure.is_silence() => {
+                notes.extend(failure.notes);
+                Err(Reply::LoginRefused(refusal))
+            }
+            Some(Err(failure)) => Err(without_login(failure, notes)),
+        }
     }
+}
 
-    /// Between half of `wait` and all of it.
-    fn jittered(&self, wait: Duration) -> Duration {
-        const STEPS: u32 = 1024;
-        let drawn = u32::try_from((self.ambient.random)() % u64::from(STEPS)).unwrap_or(0);
-        wait / 2 + (wait / 2) * drawn / STEPS
+/// What a login that failed in the middle of a run means for the request that
+/// needed it: nothing of it was sent.
+fn without_login(failure: Failure, notes: &mut Vec<Note>) -> Reply {
+    notes.extend(failure.notes);
+    match failure.why {
+        Why::Login(refusal) | Why::Refused(refusal) => Reply::LoginRefused(refusal),
+        Why::Failed(refusal) | Why::Busy(refusal) => {
+            notes.push(Note::NoLogin {
+                host: failure.host,
+                code: refusal.code,
+            });
+            Reply::NoConnection
+        }
+        Why::NoConnection | Why::Unanswered => Reply::NoConnection,
+        Why::OtherProject { .. } => {
+            notes.push(Note::OtherProject);
+            Reply::LoginRefused(Refusal::of_ours("OTHER-PROJECT"))
+        }
     }
 }
 

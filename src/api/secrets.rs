@@ -1,11 +1,22 @@
-//! Every secret that a run may send, for the search in whatever comes back: an
-//! answer to one request may repeat what another one carried.
+//! Everything that must not come back out: the secrets of the login, and every
+//! secret that a run may send, since an answer to one request may repeat what
+//! another one carried.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::core::manifest::Manifest;
+use crate::core::manifest::{Assignment, Manifest};
 use crate::core::redact::Needles;
 use crate::core::secret::Secret;
+
+/// The secrets of a login as they are now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LoginSecrets {
+    /// Grows with every new token.
+    pub(super) generation: u64,
+    /// All that this run logged in with, tokens that were replaced included: they
+    /// are valid until their end.
+    pub(super) secrets: Vec<Arc<Secret>>,
+}
 
 /// The secrets of one run. The search is prepared when the first foreign text
 /// turns up, which in a good run is never.
@@ -13,7 +24,7 @@ pub struct RunSecrets {
     manifest: Arc<Manifest>,
     /// Places in the manifest of everything that the run may send.
     places: Vec<usize>,
-    needles: OnceLock<Needles>,
+    prepared: Mutex<Option<(u64, Arc<Needles>)>>,
 }
 
 impl RunSecrets {
@@ -22,17 +33,31 @@ impl RunSecrets {
         Self {
             manifest,
             places,
-            needles: OnceLock::new(),
+            prepared: Mutex::new(None),
         }
     }
 
-    /// The search for them and for the secrets of the login.
-    pub(super) fn needles(&self, login: &[&Secret]) -> &Needles {
-        self.needles.get_or_init(|| {
-            let assignments = self.manifest.assignments();
-            let sent = self.places.iter().flat_map(|&at| assignments[at].values());
-            Needles::new(sent.map(|(_, value)| value).chain(login.iter().copied()))
-        })
+    /// The secrets of a whole manifest.
+    pub fn all(manifest: Arc<Manifest>) -> Self {
+        let places = (0..manifest.assignments().len()).collect();
+        Self::new(manifest, places)
+    }
+
+    fn needles(&self, login: &LoginSecrets) -> Arc<Needles> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((generation, needles)) = &*prepared
+            && *generation == login.generation
+        {
+            return Arc::clone(needles);
+        }
+        let assignments = self.manifest.assignments();
+        let sent = self.places.iter().flat_map(|&at| assignments[at].values());
+        let needles = Arc::new(Needles::new(
+            sent.map(|(_, value)| value)
+                .chain(login.secrets.iter().map(|secret| &**secret)),
+        ));
+        *prepared = Some((login.generation, Arc::clone(&needles)));
+        needles
     }
 }
 
@@ -40,4 +65,21 @@ impl std::fmt::Debug for RunSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RunSecrets(..)")
     }
+}
+
+/// The search for the secrets of the login and of the run, or of `entries` where
+/// nothing more is known of the run.
+pub(super) fn needles(
+    login: &LoginSecrets,
+    run: Option<&RunSecrets>,
+    entries: &[&Assignment],
+) -> Arc<Needles> {
+    if let Some(run) = run {
+        return run.needles(login);
+    }
+    let sent = entries.iter().flat_map(|entry| entry.values());
+    Arc::new(Needles::new(
+        sent.map(|(_, value)| value)
+            .chain(login.secrets.iter().map(|secret| &**secret)),
+    ))
 }

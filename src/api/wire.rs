@@ -1,8 +1,12 @@
-//! The JSON of the service: written and read here, and known nowhere else.
+//! The JSON of the service and of the identity service, written and read by this
+//! module and those below it.
 //!
 //! Source: OTC api-ref, "Changing the Passwords of the Sources and Destinations".
 //! It owns the short names `so` and `ta` and the leniency towards types that
 //! drift. It refuses to judge what an answer means.
+
+pub(super) mod identity;
+pub(super) mod jobs;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -278,8 +282,22 @@ const ROW_NAMES: [&str; 10] = [
     "errorMsg",
 ];
 
+/// Objects and lists in one answer, at most: a page of a hundred jobs with all their
+/// details has a few thousand. What small ones take in memory is many times what they
+/// take in the answer.
+const MAX_NODES: usize = 100_000;
+
+/// Whether an answer has more objects and lists than any real one.
+fn is_excessive(body: &[u8]) -> bool {
+    let nodes = body.iter().filter(|byte| matches!(byte, b'{' | b'['));
+    nodes.count() > MAX_NODES
+}
+
 /// Reads a body, however it is dressed, without judging it.
 pub(super) fn decode(body: &[u8]) -> Decoded {
+    if is_excessive(body) {
+        return Decoded::Strange;
+    }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return Decoded::NotJson;

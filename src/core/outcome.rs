@@ -35,6 +35,9 @@ pub enum RefusalKind {
 pub struct Refusal {
     /// What kind of refusal it is.
     pub kind: RefusalKind,
+    /// Whether it is about the number of jobs in the request and not about any of
+    /// them: each alone may be accepted.
+    pub is_one_job_only: bool,
     /// The service's error code, or a code of ours such as `HTTP-307`.
     pub code: Token,
     /// The service's id of the request, for its support.
@@ -43,6 +46,20 @@ pub struct Refusal {
     pub text: Option<ForeignText>,
     /// What to do about it, as a sentence, where the code is a known one.
     pub advice: Option<&'static str>,
+}
+
+impl Refusal {
+    /// A refusal by drspass itself.
+    pub const fn of_ours(code: &'static str) -> Self {
+        Self {
+            kind: RefusalKind::Rejected,
+            is_one_job_only: false,
+            code: Token::from_static(code),
+            request_id: None,
+            text: None,
+            advice: None,
+        }
+    }
 }
 
 /// Why it is not known what became of an entry.
@@ -109,6 +126,8 @@ pub enum NotSent {
     Busy,
     /// The journal could not be written, so nothing new was sent.
     JournalFailed,
+    /// Another entry is blocked, and nothing was to be sent then.
+    OthersBlocked,
 }
 
 /// What is known about an entry after a run.

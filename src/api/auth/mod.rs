@@ -1,54 +1,198 @@
 //! Who calls: credentials as the user gave them, and the session made of them.
 //!
-//! It owns the headers that prove who calls. It refuses to read the
-//! environment or a file: credentials are handed in. A further kind of login is
-//! a further variant of both enums.
+//! It owns the headers that prove who calls, and the life of a token: renewed
+//! before its end, once when it is refused, and never after the login itself was
+//! refused. It refuses to read the environment or a file: credentials are handed
+//! in. A further kind of login is a further variant of both enums.
 
+mod credentials;
+mod iam;
+mod key;
+mod signature;
 mod token;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
 use reqwest::Request;
 
-use crate::core::secret::Secret;
+use super::error::{ApiError, ServiceError};
+use super::exchange::{Failure, Why};
+use super::secrets::LoginSecrets;
+use crate::core::outcome::Refusal;
 
-use super::error::ApiError;
-
-/// What the user gave to log in with.
-#[derive(Debug)]
-pub enum Credentials {
-    /// A token that was fetched elsewhere. It cannot be renewed.
-    Token(Secret),
-}
+pub use credentials::{AccessKey, Credentials, Domain, PasswordLogin, ProjectName, User};
+pub(super) use iam::Iam;
+use iam::IamSession;
+use key::Signer;
+use token::TokenHeader;
 
 /// A login that requests can be sent with.
 #[derive(Debug)]
-pub struct Session(Kind);
+pub(super) enum Session {
+    /// A token that was fetched elsewhere.
+    Token(Arc<TokenHeader>),
+    /// A user and a password, with which tokens are fetched.
+    Password(Box<IamSession>),
+    /// A key that signs.
+    Key {
+        signer: Arc<Signer>,
+        /// What is known about it.
+        standing: Standing,
+    },
+}
 
-#[derive(Debug)]
-enum Kind {
-    Token(token::TokenSession),
+/// What is known about a key. A few refused signatures in a row lock it (OTC API
+/// Gateway manual, Error Codes: five), so the first refusal is the last, and until
+/// it was accepted once there is one request at a time.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    accepted: AtomicBool,
+    /// The refusal and who refused.
+    refused: OnceLock<(Refusal, String)>,
+}
+
+/// One less than lock a key.
+const MOST_SIGNED_AT_ONCE: usize = 4;
+
+/// Leave to call, good for one attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Pass {
+    kind: PassKind,
+    /// Which of the session's tokens it is.
+    generation: u64,
+}
+
+#[derive(Clone, Debug)]
+enum PassKind {
+    Token(Arc<TokenHeader>),
+    Key(Arc<Signer>),
+}
+
+impl Pass {
+    /// Adds what proves who calls. Every attempt is authorized anew, since a
+    /// signature holds the time. `project_id` goes with calls of a project.
+    pub(super) fn authorize(
+        &self,
+        request: &mut Request,
+        project_id: Option<&str>,
+        now: Timestamp,
+    ) {
+        match &self.kind {
+            PassKind::Token(token) => token.authorize(request),
+            PassKind::Key(signer) => signer.authorize(request, project_id, now),
+        }
+    }
 }
 
 impl Session {
-    /// Makes a session of `credentials`. A given token is checked and nothing is
-    /// sent for it.
-    /// Fails if the token is empty or holds a character that no token has.
-    pub fn open(credentials: Credentials) -> Result<Self, ApiError> {
-        match credentials {
-            Credentials::Token(token) => Ok(Self(Kind::Token(token::TokenSession::new(&token)?))),
+    /// Makes a session of `credentials`; nothing is sent.
+    /// Fails if a token or a key holds a character that none has.
+    pub(super) fn open(
+        credentials: Credentials,
+        iam: &Arc<Iam>,
+        project_id: &str,
+    ) -> Result<Self, ApiError> {
+        Ok(match credentials {
+            Credentials::Token(token) => Self::Token(Arc::new(TokenHeader::given(&token)?)),
+            Credentials::Password(login) => Self::Password(Box::new(IamSession::new(
+                login,
+                Arc::clone(iam),
+                project_id.to_owned(),
+            ))),
+            Credentials::AccessKey(key) => Self::Key {
+                signer: Arc::new(Signer::new(key)?),
+                standing: Standing::default(),
+            },
+        })
+    }
+
+    /// Leave for one attempt. A session with a password logs in first where there
+    /// is no token, or where it is close to its end.
+    /// Fails if that login does.
+    pub(super) async fn pass(&self) -> Result<Pass, Failure> {
+        match self {
+            Self::Token(token) => Ok(Pass::token(token, 0)),
+            Self::Password(session) => session.pass().await,
+            Self::Key { signer, standing } => match standing.refused.get() {
+                Some((refusal, host)) => Err(Failure {
+                    why: Why::Login(refusal.clone()),
+                    host: host.clone(),
+                    notes: Vec::new(),
+                }),
+                None => Ok(Pass {
+                    kind: PassKind::Key(Arc::clone(signer)),
+                    generation: 0,
+                }),
+            },
         }
     }
 
-    /// Adds what proves who calls. Every attempt is authorized anew.
-    pub(super) fn authorize(&self, request: &mut Request) {
-        match &self.0 {
-            Kind::Token(token) => token.authorize(request),
+    /// Leave in the place of one that was refused; nothing where that cannot help:
+    /// a token that was fetched elsewhere, and above all a signature, which locks
+    /// the key when it is repeated (OTC API Gateway manual, Error Codes).
+    pub(super) async fn renewed(&self, refused: &Pass) -> Option<Result<Pass, Failure>> {
+        match self {
+            Self::Password(session) => Some(session.renewed(refused.generation).await),
+            Self::Token(_) | Self::Key { .. } => None,
+        }
+    }
+
+    /// Notes whether the caller was accepted, or by which host it was refused.
+    pub(super) fn note(&self, refused: Option<(&Refusal, String)>) {
+        let Self::Key { standing, .. } = self else {
+            return;
+        };
+        match refused {
+            Some((refusal, host)) => {
+                let _ = standing.refused.set((refusal.clone(), host));
+            }
+            None => standing.accepted.store(true, Ordering::SeqCst),
+        }
+    }
+
+    /// How many requests may be under way at once, at most `wanted`.
+    pub(super) fn at_once(&self, wanted: usize) -> usize {
+        match self {
+            Self::Key { standing, .. } if standing.accepted.load(Ordering::SeqCst) => {
+                wanted.min(MOST_SIGNED_AT_ONCE)
+            }
+            Self::Key { .. } => 1,
+            Self::Token(_) | Self::Password(_) => wanted,
         }
     }
 
     /// What must never come back out: searched for in every answer.
-    pub(super) fn secrets(&self) -> [&Secret; 1] {
-        match &self.0 {
-            Kind::Token(token) => [token.secret()],
+    pub(super) fn secrets(&self) -> LoginSecrets {
+        match self {
+            Self::Token(token) => LoginSecrets {
+                generation: 0,
+                secrets: vec![Arc::clone(token.secret())],
+            },
+            Self::Password(session) => session.secrets(),
+            Self::Key { signer, .. } => LoginSecrets {
+                generation: 0,
+                secrets: signer.secrets(),
+            },
+        }
+    }
+
+    /// The failure of something that was asked with this session.
+    pub(super) fn error(&self, what: &'static str, failure: Failure) -> ServiceError {
+        let used = match self {
+            Self::Password(session) => Some(session.used()),
+            Self::Token(_) | Self::Key { .. } => None,
+        };
+        failure.into_error(what, used)
+    }
+}
+
+impl Pass {
+    fn token(token: &Arc<TokenHeader>, generation: u64) -> Self {
+        Self {
+            kind: PassKind::Token(Arc::clone(token)),
+            generation,
         }
     }
 }

@@ -1,6 +1,7 @@
-//! A login by a token that somebody else fetched.
+//! A token as a header of a request.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::Request;
@@ -13,16 +14,16 @@ use crate::core::secret::Secret;
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// A checked token and the header made of it.
-pub(super) struct TokenSession {
-    secret: Secret,
+pub(in crate::api) struct TokenHeader {
+    secret: Arc<Secret>,
     header: HeaderValue,
 }
 
-impl TokenSession {
+impl TokenHeader {
     /// Takes a token with at most one line end after it, which is dropped: files
     /// and variables often end in one.
     /// Fails if the token is empty or holds anything but visible ASCII.
-    pub(super) fn new(given: &Secret) -> Result<Self, ApiError> {
+    pub(super) fn given(given: &Secret) -> Result<Self, ApiError> {
         let text = given.expose();
         let text = text
             .strip_suffix("\r\n")
@@ -46,7 +47,7 @@ impl TokenSession {
             .map_err(|_| ApiError::TokenForeign { position: 1 })?;
         header.set_sensitive(true);
         Ok(Self {
-            secret: Secret::new(text.to_owned()),
+            secret: Arc::new(Secret::new(text.to_owned())),
             header,
         })
     }
@@ -57,14 +58,19 @@ impl TokenSession {
             .insert(X_AUTH_TOKEN, self.header.clone());
     }
 
-    pub(super) const fn secret(&self) -> &Secret {
+    /// The token as the value of another header.
+    pub(super) const fn value(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    pub(super) const fn secret(&self) -> &Arc<Secret> {
         &self.secret
     }
 }
 
-impl fmt::Debug for TokenSession {
+impl fmt::Debug for TokenHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenSession(..)")
+        f.write_str("TokenHeader(..)")
     }
 }
 
@@ -74,8 +80,8 @@ mod tests {
 
     use super::*;
 
-    fn session(token: &str) -> Result<TokenSession, ApiError> {
-        TokenSession::new(&Secret::new(token.to_owned()))
+    fn session(token: &str) -> Result<TokenHeader, ApiError> {
+        TokenHeader::given(&Secret::new(token.to_owned()))
     }
 
     #[test]
@@ -108,7 +114,7 @@ mod tests {
     fn a_session_shows_nothing_of_its_token() {
         assert_eq!(
             format!("{:?}", session("tok-1").unwrap()),
-            "TokenSession(..)"
+            "TokenHeader(..)"
         );
     }
 }

@@ -6,6 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::api::auth::Credentials;
 use crate::api::gate::Gate;
+use crate::api::note::ConnectCause;
+use crate::core::inventory::UseType;
 use crate::core::job::{self, EntryKey, JobId};
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{Doubt, RefusalKind, Verdict};
@@ -105,8 +107,8 @@ fn error(status: u16, code: &str) -> Act {
     )
 }
 
-fn session() -> Session {
-    Session::open(Credentials::Token(Secret::new("canary-tok-1\n".to_owned()))).unwrap()
+fn login() -> Credentials {
+    Credentials::Token(Secret::new("canary-tok-1\n".to_owned()))
 }
 
 const AMBIENT: Ambient = Ambient {
@@ -119,13 +121,17 @@ fn options(endpoint: String) -> Options {
         request_timeout: Duration::from_millis(400),
         retry_max_elapsed: Duration::from_secs(20),
         retry_first_wait: Duration::from_millis(4),
-        ..Options::new(endpoint, PROJECT.to_owned())
+        ..Options::new(
+            endpoint,
+            "http://127.0.0.1:9/v3".to_owned(),
+            PROJECT.to_owned(),
+        )
     }
 }
 
 fn client(fixture: &Fixture) -> Client {
     let options = options(format!("http://{}/drs/", fixture.address));
-    Client::new(options, session(), AMBIENT).unwrap()
+    Client::new(options, login(), AMBIENT).unwrap()
 }
 
 fn entry() -> Assignment {
@@ -240,7 +246,7 @@ async fn throttling_ends_with_the_time_for_it() {
         retry_max_elapsed: Duration::from_millis(60),
         ..options(format!("http://{}", fixture.address))
     };
-    let client = Client::new(options, session(), AMBIENT).unwrap();
+    let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
     let Reply::TurnedAway(refusal) = &answered.reply else {
         panic!("{answered:?}");
@@ -351,13 +357,16 @@ async fn a_packed_answer_is_not_unpacked() {
 
 #[tokio::test]
 async fn an_answer_over_the_cap_is_given_up() {
-    let padded = format!("{SUCCESS}{}", " ".repeat(MAX_ANSWER_BYTES));
+    let padded = format!(
+        "{SUCCESS}{}",
+        " ".repeat(crate::api::transport::MAX_ANSWER_BYTES)
+    );
     let fixture = Fixture::start(vec![answer(200, "", &padded)]).await;
     let options = Options {
         request_timeout: Duration::from_secs(20),
         ..options(format!("http://{}", fixture.address))
     };
-    let client = Client::new(options, session(), AMBIENT).unwrap();
+    let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
     assert_eq!(answered.reply, Reply::Lost(Doubt::Unreadable));
     assert_eq!(answered.notes, [Note::TooLong { status: 200 }]);
@@ -370,7 +379,7 @@ async fn a_connection_that_cannot_be_made_sends_nothing() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let options = options(format!("http://{address}"));
-    let client = Client::new(options, session(), AMBIENT).unwrap();
+    let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
     assert_eq!(answered.reply, Reply::NoConnection);
     assert_eq!(
@@ -390,10 +399,13 @@ async fn a_server_without_tls_gets_no_request() {
     ] {
         let fixture = Fixture::start(vec![act]).await;
         let options = options(format!("https://{}", fixture.address));
-        let client = Client::new(options, session(), AMBIENT).unwrap();
+        let client = Client::new(options, login(), AMBIENT).unwrap();
         let answered = send(&client).await;
         assert_eq!(answered.reply, Reply::NoConnection);
-        assert_eq!(answered.notes, [client.no_connection(cause)]);
+        assert_eq!(
+            answered.notes,
+            [client.transport.no_connection(&client.endpoint, cause)]
+        );
         assert!(!fixture.requests().iter().any(|text| text.contains("PUT")));
     }
 }
@@ -401,8 +413,12 @@ async fn a_server_without_tls_gets_no_request() {
 #[test]
 fn odd_addresses_are_refused_before_anything_is_sent() {
     let refused = |endpoint: &str, project: &str| {
-        let options = Options::new(endpoint.to_owned(), project.to_owned());
-        Client::new(options, session(), AMBIENT)
+        let options = Options::new(
+            endpoint.to_owned(),
+            "http://127.0.0.1:9/v3".to_owned(),
+            project.to_owned(),
+        );
+        Client::new(options, login(), AMBIENT)
             .unwrap_err()
             .to_string()
     };
@@ -443,7 +459,7 @@ fn a_ca_file_without_certificate_is_refused() {
             ca_file: Some(pem.as_bytes().to_vec()),
             ..options("https://drs.example.test".to_owned())
         };
-        let error = Client::new(options, session(), AMBIENT).unwrap_err();
+        let error = Client::new(options, login(), AMBIENT).unwrap_err();
         assert!(
             matches!(error, ApiError::CaFile | ApiError::Setup(_)),
             "{pem}"
@@ -467,8 +483,13 @@ fn an_address_may_have_a_path_and_a_slash_at_its_end() {
             "http://[::1]:81/drs/v3/p/jobs/batch-modify-pwd",
         ),
     ] {
-        let called = call(&service_url(endpoint).unwrap(), "p").unwrap();
-        assert_eq!(called.as_str(), url);
+        let options = Options {
+            project_id: "p".to_owned(),
+            ..options(endpoint.to_owned())
+        };
+        let client = Client::new(options, login(), AMBIENT).unwrap();
+        let call = client.call(Method::PUT, "jobs/batch-modify-pwd", Bytes::new());
+        assert_eq!(call.url.as_str(), url);
     }
 }
 
@@ -486,4 +507,24 @@ async fn batches_may_be_sent_from_several_threads() {
         });
     }
     assert!(tasks.join_all().await.iter().all(is_success));
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_end_is_no_list() {
+    let page = |id: &str| {
+        let body = format!(r#"{{"total_record":9,"jobs":[{{"id":"{id}"}}]}}"#);
+        answer(200, "Content-Type: application/json\r\n", &body)
+    };
+    let pages = || vec![page("j1"), page("j2"), page("j2")];
+    let fixture = Fixture::start(pages()).await;
+    let listed = client(&fixture).list(UseType::Sync, 3).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let fixture = Fixture::start(pages()).await;
+    let failure = client(&fixture).list(UseType::Sync, 2).await.unwrap_err();
+    assert_eq!(fixture.requests().len(), 2);
+    let error = failure.into_error("the list of jobs", None).to_string();
+    assert!(
+        error.ends_with("; the list does not end: 2 pages were read"),
+        "{error}"
+    );
 }

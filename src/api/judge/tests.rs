@@ -4,6 +4,7 @@ use super::*;
 use crate::api::received::Headers;
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{Outcome, match_results};
+use crate::core::secret::Secret;
 
 const SECRET: &str = "canary-Zx\"9\\q!fern";
 
@@ -40,7 +41,10 @@ fn judge(received: &Received) -> (Step, Vec<Note>) {
     let sent: Vec<&Assignment> = entries.iter().collect();
     let url = Url::parse("https://drs.example.test/v3/p/jobs/batch-modify-pwd").unwrap();
     let token = Secret::new("canary-login-token-1".to_owned());
-    let login = [&token];
+    let login = LoginSecrets {
+        generation: 0,
+        secrets: vec![Arc::new(token)],
+    };
     let mut notes = Vec::new();
     let step = Judge::new(&sent, &login, &url, now(), None).judge(received, &mut notes);
     (step, notes)
@@ -49,6 +53,7 @@ fn judge(received: &Received) -> (Step, Vec<Note>) {
 fn reply(received: &Received) -> Reply {
     match judge(received).0 {
         Step::Done(reply) => reply,
+        Step::LoginRefused(refusal) => Reply::LoginRefused(refusal),
         other => panic!("{other:?}"),
     }
 }
@@ -118,6 +123,7 @@ fn only_a_plain_success_is_one() {
         busy,
         Verdict::Failed(Refusal {
             kind: RefusalKind::Busy,
+            is_one_job_only: false,
             ..
         })
     ));
@@ -199,6 +205,7 @@ fn a_refused_request_may_be_split_unless_that_cannot_help() {
         reply(&json(400, "{}")),
         Reply::Refused(Refusal {
             kind: RefusalKind::Rejected,
+            is_one_job_only: false,
             code: Token::from_static("HTTP-400"),
             request_id: None,
             text: None,
