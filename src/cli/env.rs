@@ -10,7 +10,7 @@ use jiff::{Timestamp, TimestampRound, Unit};
 use zeroize::Zeroizing;
 
 use crate::core::fingerprint::Salt;
-use crate::ops::apply::HangUp;
+use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
 
@@ -45,6 +45,14 @@ impl Env {
         self
     }
 
+    /// The same surroundings with one more variable, which may be no UTF-8.
+    #[cfg(test)]
+    #[must_use]
+    pub(super) fn with_raw_var(mut self, name: &str, value: OsString) -> Self {
+        self.vars.insert(name.into(), value);
+        self
+    }
+
     /// A variable; one that is set but empty counts as not set. What is no UTF-8
     /// is not dropped, so that whoever reads it refuses it.
     pub fn var(&self, name: &str) -> Option<String> {
@@ -59,7 +67,16 @@ impl Env {
         self.var(name).map(Zeroizing::new)
     }
 
-    fn path_var(&self, name: &str) -> Option<PathBuf> {
+    /// A variable exactly as it was set, an empty one too.
+    /// Fails if it is no UTF-8: what stands for a foreign byte would be sent
+    /// instead of it.
+    pub(super) fn exact(&self, name: &str) -> Option<Result<&str, NotText>> {
+        let value = self.vars.get(&OsString::from(name))?;
+        Some(value.to_str().ok_or(NotText))
+    }
+
+    /// A variable that names a file or a folder; an empty one counts as not set.
+    pub(super) fn path_var(&self, name: &str) -> Option<PathBuf> {
         self.vars
             .get(&OsString::from(name))
             .filter(|value| !value.is_empty())
@@ -98,11 +115,32 @@ impl Env {
         }
     }
 
+    /// The home folder. One that is not given in full is none, since it would lead
+    /// to wherever the run was started.
+    pub(super) fn home(&self) -> Option<PathBuf> {
+        self.path_var("HOME").filter(|path| path.is_absolute())
+    }
+
+    /// The folders where this user's programs keep their settings, first choice
+    /// first (XDG Base Directory Specification, which passes over paths that are
+    /// not absolute).
+    pub(super) fn config_folders(&self) -> Vec<PathBuf> {
+        let named = self
+            .path_var("XDG_CONFIG_HOME")
+            .filter(|path| path.is_absolute());
+        let usual = self.home().map(|home| home.join(".config"));
+        named.into_iter().chain(usual).collect()
+    }
+
     /// Whether colour is unwanted wherever it is not asked for.
     pub fn no_color(&self) -> bool {
         self.var("NO_COLOR").is_some()
     }
 }
+
+/// The variable is no UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotText;
 
 /// The time, in UTC, to the millisecond: what is stored and shown.
 #[expect(

@@ -5,6 +5,7 @@ pub mod args;
 mod cmd;
 pub mod env;
 pub mod exit;
+mod login;
 mod panic;
 mod render;
 mod run;

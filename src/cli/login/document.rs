@@ -1,0 +1,390 @@
+//! The YAML of clouds.yaml and secure.yaml as a tree of our own.
+//!
+//! It owns what is read leniently and what is not: these are other people's files,
+//! so merge keys, anchors and unknown keys are taken; a second document, a key that
+//! stands twice and anything that grows without bounds are not. It refuses to show
+//! any text of a file or of the parser, since both may hold a password.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Spanned;
+use serde_yaml::options::NonFiniteFloatPolicy;
+use zeroize::Zeroizing;
+
+use super::error::LoginError;
+use crate::core::problem::Position;
+use crate::core::yaml;
+
+/// What a tree may hold, aliases followed: no file of 1 MiB that a person wrote
+/// comes near.
+const MAX_NODES: usize = 100_000;
+/// How deep collections may stand inside each other; a file needs five levels.
+const MAX_DEPTH: usize = 32;
+/// How often an alias may be followed in all.
+const MAX_ALIASES: usize = 10_000;
+/// The most text in all values together, aliases followed.
+const MAX_TEXT: usize = 8 << 20;
+
+/// Which of the two files a value stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// clouds.yaml.
+    Clouds,
+    /// secure.yaml.
+    Secure,
+}
+
+/// Whether a value says yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// To some reader it means yes.
+    Yes,
+    /// To some reader it means no.
+    No,
+    /// Neither.
+    Other,
+}
+
+impl Word {
+    /// What a text says (boolean words of YAML 1.1 and of OpenStack clients).
+    pub(super) fn of(text: &str) -> Self {
+        let is_one = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+        if is_one(&["true", "yes", "on", "y", "t", "1"]) {
+            Self::Yes
+        } else if is_one(&["false", "no", "off", "n", "f", "0"]) {
+            Self::No
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// A value with its place.
+pub(super) struct Node {
+    /// The file that it stands in.
+    pub(super) origin: Origin,
+    /// Where it stands.
+    pub(super) at: Position,
+    /// What it is.
+    pub(super) value: Value,
+}
+
+/// A value of a file. It has no `Debug`, since it may be a password.
+pub(super) enum Value {
+    /// Nothing: absent, `~` or `null`.
+    Null,
+    /// A text that every reader takes for one.
+    Text(Zeroizing<String>),
+    /// Without quotes, and a number, a boolean or a date to some readers.
+    NotText(Word),
+    /// A list, whose content nobody asks for.
+    List,
+    /// A map.
+    Map(BTreeMap<String, Node>),
+}
+
+impl Node {
+    /// A map without anything in it.
+    pub(super) const fn empty(origin: Origin) -> Self {
+        Self {
+            origin,
+            at: Position { line: 1, column: 1 },
+            value: Value::Map(BTreeMap::new()),
+        }
+    }
+
+    /// The value of a key, if this is a map that has it and it is not null.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Map(map) => map
+                .get(key)
+                .filter(|node| !matches!(node.value, Value::Null)),
+            _ => None,
+        }
+    }
+
+    /// Takes the value of a key out of this, as [`Self::get`].
+    pub(super) fn take(self, key: &str) -> Option<Self> {
+        match self.value {
+            Value::Map(mut map) => map
+                .remove(key)
+                .filter(|node| !matches!(node.value, Value::Null)),
+            _ => None,
+        }
+    }
+
+    /// Lays `over` over this: maps key by key, anything else as a whole.
+    pub(super) fn merge(mut self, over: Self) -> Self {
+        match (&mut self.value, over) {
+            (
+                Value::Map(base),
+                Self {
+                    value: Value::Map(over),
+                    ..
+                },
+            ) => {
+                for (key, node) in over {
+                    let merged = match base.remove(&key) {
+                        Some(below) => below.merge(node),
+                        None => node,
+                    };
+                    base.insert(key, merged);
+                }
+                self
+            }
+            // An empty section says nothing; it does not take a whole section away.
+            (
+                Value::Map(_),
+                Self {
+                    value: Value::Null, ..
+                },
+            ) => self,
+            (_, over) => over,
+        }
+    }
+
+    /// Whether any of `keys` has a value here or below.
+    pub(super) fn holds(&self, keys: &[&str]) -> bool {
+        match &self.value {
+            Value::Map(map) => map.iter().any(|(key, node)| {
+                let is_set = !matches!(node.value, Value::Null);
+                (is_set && keys.contains(&key.as_str())) || node.holds(keys)
+            }),
+            _ => false,
+        }
+    }
+}
+
+/// Reads one file.
+/// Fails if it is no UTF-8, no YAML, or more than one document, with the place.
+pub(super) fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, LoginError> {
+    let text = yaml::decode(bytes).map_err(|problem| LoginError::Document {
+        path: path.to_owned(),
+        at: problem.at,
+        what: "it is no UTF-8 text",
+        help: "Save the file as UTF-8 without a byte order mark.",
+    })?;
+    // The parser would take it for the end of the file.
+    if let Some(before) = text.split_once('\0').map(|(before, _)| before) {
+        return Err(LoginError::Document {
+            path: path.to_owned(),
+            at: Some(place_after(before)),
+            what: "a NUL character stands in it",
+            help: "Remove it.",
+        });
+    }
+    let raw = serde_yaml::from_str_with_options::<Option<Spanned<Raw>>>(text, options())
+        .map_err(|error| refusal(path, &error))?;
+    Ok(raw.map_or_else(|| Node::empty(origin), |raw| convert(origin, raw, text)))
+}
+
+fn options() -> serde_yaml::Options {
+    serde_yaml::options! {
+        with_snippet: false,
+        // Not an error of the whole file: whoever asks for the value says what is
+        // wrong with it.
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        budget: serde_yaml::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 4 * MAX_NODES,
+            max_depth: MAX_DEPTH,
+            max_aliases: MAX_ALIASES,
+            max_total_scalar_bytes: MAX_TEXT,
+            max_recorded_anchor_bytes: MAX_TEXT,
+        },
+        alias_limits: serde_yaml::alias_limits! {
+            max_total_replayed_events: MAX_NODES,
+        },
+    }
+}
+
+/// What the parser stumbled over, in our own words. Its own may quote the file.
+fn refusal(path: &Path, error: &serde_yaml::Error) -> LoginError {
+    use serde_yaml::Error;
+    let mut cause = error.without_snippet();
+    while let Error::AliasError { error, .. } = cause {
+        cause = error.without_snippet();
+    }
+    let (what, help) = match cause {
+        Error::DuplicateMappingKey { .. } => (
+            "a key stands there for the second time",
+            "Remove one of the two: readers differ in which one they take.",
+        ),
+        Error::MultipleDocuments { .. } => (
+            "a second document begins there",
+            "Keep one document in the file.",
+        ),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::RecursiveReferencesRequireWeakTypes { .. } => (
+            "it is too deep, or too large once its aliases are followed",
+            "Keep only the entries of clouds in it.",
+        ),
+        _ => (
+            "it is not readable as YAML",
+            "Look at that line and the one before: indentation, quotes and colons. Its text is not shown, since it may hold a password.",
+        ),
+    };
+    LoginError::Document {
+        path: path.to_owned(),
+        at: error.location().and_then(position),
+        what,
+        help,
+    }
+}
+
+fn position(location: serde_yaml::Location) -> Option<Position> {
+    let line = usize::try_from(location.line()).ok()?;
+    let column = usize::try_from(location.column()).ok()?;
+    (line > 0).then_some(Position { line, column })
+}
+
+fn place_after(text: &str) -> Position {
+    let start = text.rfind('\n').map_or(0, |at| at + 1);
+    Position {
+        line: 1 + text.matches('\n').count(),
+        column: 1 + text[start..].chars().count(),
+    }
+}
+
+/// A value as the parser gives it, before anybody looked at its quotes.
+enum Raw {
+    Null,
+    Text(Zeroizing<String>),
+    NotText(Word),
+    List,
+    Map(BTreeMap<String, Spanned<Self>>),
+}
+
+fn convert(origin: Origin, raw: Spanned<Raw>, text: &str) -> Node {
+    let at = position(raw.referenced)
+        .or_else(|| position(raw.defined))
+        .unwrap_or(Position { line: 1, column: 1 });
+    let value = match raw.value {
+        Raw::Null => Value::Null,
+        Raw::Text(value) if is_unquoted(text, raw.defined) && yaml::reads_as_other_type(&value) => {
+            Value::NotText(Word::of(&value))
+        }
+        Raw::Text(value) => Value::Text(value),
+        Raw::NotText(word) => Value::NotText(word),
+        Raw::List => Value::List,
+        Raw::Map(map) => Value::Map(
+            map.into_iter()
+                .map(|(key, raw)| (key, convert(origin, raw, text)))
+                .collect(),
+        ),
+    };
+    Node { origin, at, value }
+}
+
+/// Whether the value that starts there has neither quotes nor a block indicator.
+fn is_unquoted(text: &str, location: serde_yaml::Location) -> bool {
+    location
+        .span()
+        .byte_offset()
+        .and_then(|offset| usize::try_from(offset).ok())
+        .and_then(|offset| text.split_at_checked(offset))
+        .is_some_and(|(before, value)| {
+            !value.starts_with(['"', '\'', '|', '>']) && !is_after_block_indicator(before)
+        })
+}
+
+/// Whether what follows `before` is the inside of a block text: the parser names its
+/// first line, and the indicator stands at the end of the line before.
+fn is_after_block_indicator(before: &str) -> bool {
+    let Some((lines, indent)) = before.rsplit_once('\n') else {
+        return false;
+    };
+    if !indent.trim().is_empty() {
+        return false;
+    }
+    lines
+        .lines()
+        .rev()
+        .map(|line| match line.split_once(" #") {
+            Some((line, _comment)) => line.trim(),
+            None => line.trim(),
+        })
+        .find(|line| !line.is_empty() && !line.starts_with('#'))
+        .is_some_and(|line| {
+            line.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'))
+                .ends_with(['|', '>'])
+        })
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::NotText(if value { Word::Yes } else { Word::No }))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
+        Ok(Raw::NotText(Word::Other))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::NotText(match value {
+            0 => Word::No,
+            1 => Word::Yes,
+            _ => Word::Other,
+        }))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
+        Ok(Raw::NotText(Word::Other))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(Zeroizing::new(value.to_owned())))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
+        Ok(Raw::Text(Zeroizing::new(value)))
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<Raw, E> {
+        Err(E::custom("a binary value"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Raw, A::Error> {
+        while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+        Ok(Raw::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some((key, value)) = access.next_entry::<String, Spanned<Raw>>()? {
+            if map.insert(key, value).is_some() {
+                return Err(A::Error::custom("a key twice"));
+            }
+        }
+        Ok(Raw::Map(map))
+    }
+}

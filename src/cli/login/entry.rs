@@ -1,0 +1,198 @@
+//! One entry of clouds.yaml: the names of its keys, how it logs in, and what it may
+//! not say.
+//!
+//! It takes nothing of an entry but the login: the target is that of drspass.yaml.
+
+use super::clouds::Files;
+use super::document::{Node, Value, Word};
+use super::error::LoginError;
+use super::parts::{Kind, Method, Names, Part, Parts, and, check_name};
+
+/// The keys of an entry (OpenStack SDK and gophercloud; keys of an access key as
+/// both the extensions for Open Telekom Cloud and gophercloud spell them).
+static KEYS: Names = Names {
+    token: &["token", "auth_token"],
+    access: &["access_key", "ak"],
+    secret: &["secret_key", "sk"],
+    security_token: &["security_token"],
+    user_id: &["user_id"],
+    user_name: &["username", "user_name"],
+    password: &["password"],
+    passcode: &["passcode"],
+    user_domain: &[
+        ["user_domain_id", "user_domain_name"],
+        ["project_domain_id", "project_domain_name"],
+        ["domain_id", "domain_name"],
+        ["default_domain_id", "default_domain"],
+    ],
+    project_domain: &[
+        ["project_domain_id", "project_domain_name"],
+        ["user_domain_id", "user_domain_name"],
+        ["domain_id", "domain_name"],
+        ["default_domain_id", "default_domain"],
+    ],
+    project_id: &["project_id", "tenant_id"],
+    project_name: &["project_name", "tenant_name"],
+};
+
+/// One entry, both files merged.
+pub(super) struct Entry {
+    /// What the entry is called in messages.
+    pub(super) label: String,
+    /// Which of the files others may read although they hold a secret.
+    pub(super) notes: Vec<String>,
+    /// The entry without its files.
+    pub(super) name: String,
+    /// Its keys.
+    pub(super) node: Node,
+    /// The files that it may stand in.
+    pub(super) files: Files,
+}
+
+impl Entry {
+    /// A key outside of `auth`, or else inside.
+    fn levels(&self) -> impl Iterator<Item = &Node> {
+        [Some(&self.node), self.node.get("auth")]
+            .into_iter()
+            .flatten()
+    }
+
+    /// What a key is called in messages.
+    fn place(&self, key: &str, node: &Node) -> String {
+        let path = self.files.of(node.origin).display();
+        format!("{key} of {} ({path}, {})", self.name, node.at)
+    }
+
+    fn look(&self, names: &'static [&'static str], kind: Kind) -> Result<Option<Part>, LoginError> {
+        for level in self.levels() {
+            for name in names {
+                let Some(node) = level.get(name) else {
+                    continue;
+                };
+                let refused = |(what, help)| {
+                    Err(LoginError::Value {
+                        place: self.place(name, node),
+                        what,
+                        help,
+                    })
+                };
+                match &node.value {
+                    Value::Text(text) if text.is_empty() => {}
+                    Value::Text(text) => {
+                        return match check_name(text).filter(|_| kind == Kind::Name) {
+                            Some(why) => refused(why),
+                            None => Ok(Some(Part::new(name, text))),
+                        };
+                    }
+                    Value::NotText(_) => {
+                        return refused((
+                            "is no text, since readers of YAML take it for a number, a date or a boolean",
+                            "Quote it.",
+                        ));
+                    }
+                    Value::Null | Value::List | Value::Map(_) => {
+                        return refused(("is no text", "Write one text after the colon."));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The parts of the login.
+    /// Fails if a key cannot be what it stands for, with the key and its place.
+    pub(super) fn parts(&self) -> Result<Parts, LoginError> {
+        Parts::read(&KEYS, &|names, kind| self.look(names, kind))
+    }
+
+    /// The certificates to trust: a path or the text itself.
+    /// Fails if it is no text.
+    pub(super) fn ca(&self) -> Result<Option<Part>, LoginError> {
+        self.look(&["cacert"], Kind::Secret)
+    }
+
+    /// What the entry says about the target, which is not used.
+    pub(super) fn target(&self, key: &'static str) -> Option<&str> {
+        self.levels()
+            .find_map(|level| match &level.get(key)?.value {
+                Value::Text(text) if !text.is_empty() => Some(text.as_str()),
+                _ => None,
+            })
+    }
+
+    /// Refuses an entry that weakens or changes how the service is talked to.
+    /// Fails with the first key that does.
+    pub(super) fn refuse_unsafe(&self) -> Result<(), LoginError> {
+        for level in self.levels() {
+            for (key, harmless) in [("verify", Word::Yes), ("insecure", Word::No)] {
+                let Some(node) = level.get(key) else {
+                    continue;
+                };
+                let word = match &node.value {
+                    Value::Text(text) if text.is_empty() => continue,
+                    Value::Text(text) => Word::of(text),
+                    Value::NotText(word) => *word,
+                    _ => Word::Other,
+                };
+                // OpenStack clients take any other word for "do not verify".
+                if word != harmless {
+                    return Err(LoginError::Insecure {
+                        place: self.place(key, node),
+                    });
+                }
+            }
+            for key in ["cert", "key"] {
+                if let Some(node) = level.get(key)
+                    && !matches!(&node.value, Value::Text(text) if text.is_empty())
+                {
+                    return Err(LoginError::ClientCertificate {
+                        place: self.place(key, node),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How the entry logs in: as `auth_type` says, or else by what it gives.
+    /// Fails if that is not supported, or nothing is given.
+    pub(super) fn method(&self, parts: &Parts) -> Result<Method, LoginError> {
+        let Some(part) = self.look(&["auth_type"], Kind::Name)? else {
+            return Method::ORDER
+                .into_iter()
+                .find(|method| !parts.given(*method).is_empty())
+                .ok_or_else(|| LoginError::Value {
+                    place: self.label.clone(),
+                    what: "holds no login",
+                    help: "Add username, password and user_domain_name, or access_key and secret_key, or token.",
+                });
+        };
+        let (method, needs_code) = match part.into_text().as_str() {
+            "token" | "v3token" => (Method::Token, false),
+            "aksk" | "v3aksk" => (Method::AccessKey, false),
+            "password" | "v3password" => (Method::Password, false),
+            "v3totp" | "v3multifactor" => (Method::Password, true),
+            _ => {
+                return Err(LoginError::Value {
+                    place: format!("auth_type of {}", self.label),
+                    what: "is none that drspass knows",
+                    help: "Write token, password, v3totp or aksk, or leave it out.",
+                });
+            }
+        };
+        let given = parts.given(method);
+        let mut missing = parts.missing(method);
+        if needs_code && !given.contains(&"passcode") {
+            missing.push("passcode".to_owned());
+        }
+        if missing.is_empty() {
+            Ok(method)
+        } else {
+            Err(LoginError::Incomplete {
+                given: and(&[&["auth_type"], given.as_slice()].concat()),
+                place: self.label.clone(),
+                missing: and(&missing),
+            })
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The login of a run: where it comes from, in which order, and what it may say.
+//!
+//! It owns the order of the sources (flags, then variables, then clouds.yaml with
+//! secure.yaml; design section 7) and the rule that a login never chooses the
+//! target: its project must be the sealed one, and its addresses are not used. A
+//! source that gives only a part of a login ends the search. It refuses to send
+//! anything, and to show a value.
+
+mod clouds;
+mod document;
+mod entry;
+mod error;
+mod outside;
+mod parts;
+mod project;
+mod proxy;
+mod trust;
+mod vars;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use self::clouds::Wanted;
+pub(in crate::cli) use self::error::LoginError;
+use self::outside::WorkTree;
+use self::parts::Method;
+pub(in crate::cli) use self::trust::read_ca;
+use super::args::Login as LoginFlags;
+use super::env::Env;
+use crate::api::auth::Credentials;
+use crate::core::config::is_project_id;
+use crate::core::secret::Secret;
+
+/// Where an administrator keeps the clouds of a machine (OpenStack SDK).
+const SYSTEM: &str = "/etc/openstack";
+/// The longest tokens have a few tens of kilobytes, since they list a catalogue.
+const MAX_TOKEN_BYTES: usize = 64 << 10;
+
+/// What is settled before there is a login.
+#[derive(Debug)]
+pub(in crate::cli) struct Place<'a> {
+    /// The root folder: its work tree holds no login, and paths are as seen from it.
+    pub(in crate::cli) folder: &'a Path,
+    /// The sealed project id.
+    pub(in crate::cli) project_id: &'a str,
+    /// The sealed address of the identity service.
+    pub(in crate::cli) auth_url: &'a str,
+    /// The entry that drspass.yaml names.
+    pub(in crate::cli) credentials_from: Option<&'a str>,
+}
+
+/// The login of a run.
+#[derive(Debug)]
+pub(in crate::cli) struct Login {
+    /// The login itself.
+    pub(in crate::cli) credentials: Credentials,
+    /// Where it comes from, in words without any value.
+    pub(in crate::cli) source: String,
+    /// Where the project comes from, if not from drspass.yaml alone.
+    pub(in crate::cli) project_source: Option<String>,
+    /// Certificates that the source adds: what names them, and their PEM text.
+    pub(in crate::cli) ca: Option<(String, Vec<u8>)>,
+    /// What a person should know.
+    pub(in crate::cli) notes: Vec<String>,
+}
+
+/// Finds the login. Nothing is sent.
+///
+/// The first source that gives one is the only one: flags, then variables, then
+/// clouds.yaml.
+/// Fails if there is none; if a source gives a part of one, or names a project other
+/// than the sealed one; if a value cannot be what it stands for; if a file cannot be
+/// used or lies in the work tree; or if anything asks not to check certificates.
+pub(in crate::cli) fn find(
+    flags: &LoginFlags,
+    env: &Env,
+    place: &Place<'_>,
+) -> Result<Login, LoginError> {
+    find_below(Path::new(SYSTEM), flags, env, place)
+}
+
+/// [`find`] with another folder for the machine's own clouds.
+fn find_below(
+    system: &Path,
+    flags: &LoginFlags,
+    env: &Env,
+    place: &Place<'_>,
+) -> Result<Login, LoginError> {
+    vars::refuse_unsafe(env)?;
+    check_project(env, place.project_id)?;
+    let tree = WorkTree::around(place.folder)?;
+    let mut login = if let Some(path) = &flags.token_file {
+        from_token_file(path, &tree, place)?
+    } else if let Some(login) = from_variables(flags, env, place)? {
+        login
+    } else {
+        from_clouds(system, flags, env, &tree, place)?
+    };
+    if let Some(ca) = trust::ca_of_variables(env, place)? {
+        login.ca = Some(ca);
+    }
+    login.notes.extend(trust::unused_variables(env, place));
+    Ok(login)
+}
+
+/// Checks that every variable which names the project by id can hold one.
+/// Fails with the first that cannot: an empty one would make an address without a
+/// project, and `/` or `?` another address.
+pub(in crate::cli) fn check_project_form(env: &Env) -> Result<(), LoginError> {
+    for name in vars::PROJECT_IDS {
+        if env
+            .exact(name)
+            .is_some_and(|text| !text.is_ok_and(is_project_id))
+        {
+            return Err(LoginError::ProjectForm {
+                place: (*name).to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no variable names another project than drspass.yaml does.
+/// Fails with the first that does, or as [`check_project_form`].
+pub(in crate::cli) fn check_project(env: &Env, project_id: &str) -> Result<(), LoginError> {
+    check_project_form(env)?;
+    for name in vars::PROJECT_IDS {
+        if let Some(Ok(found)) = env.exact(name) {
+            project::same_project((*name).to_owned(), found, project_id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Host and port of the proxy that variables name for what is not on this machine.
+/// Fails if they name one that the connection would pass over in silence.
+pub(in crate::cli) fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
+    proxy::of_variables(env)
+}
+
+fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Login, LoginError> {
+    const WHAT: &str = "the token file";
+    let is_stdin = path == Path::new("-");
+    let (bytes, note) = if is_stdin {
+        let bytes = outside::read_wiped(std::io::stdin(), MAX_TOKEN_BYTES).map_err(|source| {
+            LoginError::Read {
+                what: WHAT,
+                path: path.to_owned(),
+                source,
+            }
+        })?;
+        (bytes, None)
+    } else {
+        let file = tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?;
+        (file.bytes, file.note)
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| LoginError::Document {
+        path: path.to_owned(),
+        at: None,
+        what: "it is no UTF-8 text",
+        help: "Store the token alone, as plain text.",
+    })?;
+    Ok(Login {
+        credentials: Credentials::Token(Secret::new(text.to_owned())),
+        source: if is_stdin {
+            "the token from standard input".to_owned()
+        } else {
+            WHAT.to_owned()
+        },
+        project_source: None,
+        ca: None,
+        notes: note.into_iter().collect(),
+    })
+}
+
+fn from_variables(
+    flags: &LoginFlags,
+    env: &Env,
+    place: &Place<'_>,
+) -> Result<Option<Login>, LoginError> {
+    if flags.cloud.is_some() {
+        return Ok(None);
+    }
+    let Some((mut parts, method)) = vars::choose(env)? else {
+        return Ok(None);
+    };
+    let (project, project_source) = project::of_variables(&mut parts, env, place);
+    let mut notes = Vec::new();
+    if vars::text(env, "OS_CLOUD")?.is_some() {
+        notes.push(format!(
+            "OS_CLOUD is set but not used: variables with a login come first ({}); --cloud NAME chooses an entry",
+            parts.called(method)
+        ));
+    }
+    Ok(Some(Login {
+        source: parts.called(method),
+        credentials: parts.into_credentials(method, vars::PLACE, project)?,
+        // A token has its project, whatever else is named.
+        project_source: project_source.filter(|_| method != Method::Token),
+        ca: None,
+        notes,
+    }))
+}
+
+fn from_clouds(
+    system: &Path,
+    flags: &LoginFlags,
+    env: &Env,
+    tree: &WorkTree,
+    place: &Place<'_>,
+) -> Result<Login, LoginError> {
+    let named = |named_by, name| Wanted { name, named_by };
+    let wanted = match (&flags.cloud, vars::text(env, "OS_CLOUD")?) {
+        (Some(name), _) => Some(named("--cloud", name.as_str())),
+        (None, Some(name)) => Some(named("OS_CLOUD", name)),
+        (None, None) => place
+            .credentials_from
+            .map(|name| named("credentials_from of drspass.yaml", name)),
+    };
+    let entry =
+        clouds::find(env, tree, place.folder, system, wanted)?.ok_or(LoginError::Missing)?;
+    entry.refuse_unsafe()?;
+    let mut parts = entry.parts()?;
+    let method = entry.method(&parts)?;
+    let (project, project_source) = match project::of_entry(&entry, &mut parts, env, place)? {
+        Some((project, source)) => (project, Some(source)),
+        // A token has its project, and an access key is told the sealed one with
+        // each request.
+        None if method != Method::Password => (project::sealed(place), None),
+        None => {
+            return Err(LoginError::NoProject { entry: entry.label });
+        }
+    };
+    let ca = trust::ca_of_entry(&entry, env)?;
+    let mut notes = entry.notes.clone();
+    notes.extend(trust::unused_keys(&entry, place));
+    Ok(Login {
+        credentials: parts.into_credentials(method, &entry.label, project)?,
+        source: entry.label,
+        project_source: project_source.filter(|_| method != Method::Token),
+        ca,
+        notes,
+    })
+}

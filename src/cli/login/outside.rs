@@ -1,0 +1,127 @@
+//! Files that a login is read from, none of which may lie in the work tree.
+//!
+//! It owns the work tree's borders, how much of a file is read, and what is said about
+//! its mode; where files are looked for is said by who reads them. Buffers are wiped. It
+//! refuses to know what is in a file.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::error::LoginError;
+use crate::files;
+
+/// The git work tree around a root folder, links resolved.
+pub(super) struct WorkTree(PathBuf);
+
+impl WorkTree {
+    /// The nearest folder at or above `folder` that holds `.git`, which is a folder
+    /// or, in a linked work tree or a submodule, a file; else `folder` itself.
+    /// Fails if `folder` cannot be resolved: then nothing can be said about borders.
+    pub(super) fn around(folder: &Path) -> Result<Self, LoginError> {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let real = fs::canonicalize(folder).map_err(|source| LoginError::Read {
+            what: "the folder",
+            path: folder.to_owned(),
+            source,
+        })?;
+        let top = real
+            .ancestors()
+            .find(|folder| folder.join(".git").symlink_metadata().is_ok())
+            .unwrap_or(&real)
+            .to_owned();
+        Ok(Self(top))
+    }
+
+    /// Where `path` leads, unless that is inside. A link that lies inside is refused
+    /// as well: it is the link that chooses the file.
+    fn resolve(&self, what: &'static str, path: &Path) -> Result<PathBuf, LoginError> {
+        let unreadable = |source| LoginError::Read {
+            what,
+            path: path.to_owned(),
+            source,
+        };
+        let folder = fs::canonicalize(files::folder_of(path)).map_err(unreadable)?;
+        let real = match fs::canonicalize(path) {
+            Ok(real) => real,
+            // A pipe of the shell, such as <(command), has no name to resolve.
+            Err(_) if is_pipe(path) => path.to_owned(),
+            Err(error) => return Err(unreadable(error)),
+        };
+        if folder.starts_with(&self.0) || real.starts_with(&self.0) {
+            return Err(LoginError::InWorkTree {
+                what,
+                path: path.to_owned(),
+                tree: self.0.clone(),
+            });
+        }
+        Ok(real)
+    }
+
+    /// Reads a file that lies outside, at most `limit` bytes.
+    /// Fails if it lies inside, cannot be read, or is longer.
+    pub(super) fn read(
+        &self,
+        what: &'static str,
+        path: &Path,
+        limit: usize,
+    ) -> Result<Outside, LoginError> {
+        let real = self.resolve(what, path)?;
+        let bytes = File::open(&real)
+            .and_then(|file| read_wiped(file, limit))
+            .map_err(|source| LoginError::Read {
+                what,
+                path: path.to_owned(),
+                source,
+            })?;
+        let note = (fs::metadata(&real).is_ok_and(|found| found.is_file())
+            && files::is_open_to_others(&real))
+        .then(|| {
+            format!(
+                "{} holds a secret and is open to other users; chmod 600 closes it",
+                path.display()
+            )
+        });
+        Ok(Outside { bytes, note })
+    }
+}
+
+/// A file that was read from outside of the work tree.
+pub(super) struct Outside {
+    /// What it holds.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// What to say if it holds a secret, where others may read it.
+    pub(super) note: Option<String>,
+}
+
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+/// Reads at most `limit` bytes into one buffer, which does not grow: growing would
+/// leave copies behind that nobody wipes.
+/// Fails if there is more, with [`io::ErrorKind::FileTooLarge`].
+pub(super) fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    from.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// The first file of one of these names in one of these folders. A link that leads
+/// nowhere counts as found, so that it is reported and not passed over.
+pub(super) fn first_of(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
+    folders
+        .iter()
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|path| path.symlink_metadata().is_ok())
+}

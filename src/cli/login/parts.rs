@@ -1,0 +1,338 @@
+//! The parts that a login is made of, and the rules by which parts make one: which
+//! belong together, and what is missing. The same rules serve the variables and an
+//! entry of clouds.yaml; what differs is a table of names.
+//!
+//! It refuses to know where a part is read from.
+
+use zeroize::Zeroizing;
+
+use super::error::LoginError;
+use crate::api::auth::{AccessKey, Credentials, Domain, PasswordLogin, ProjectName, User};
+use crate::core::secret::Secret;
+
+/// The two names that give one domain: by id, and by name.
+pub(super) type DomainNames = [&'static str; 2];
+
+/// The names under which one source gives the parts, first choice first.
+pub(super) struct Names {
+    /// A token that was fetched elsewhere.
+    pub(super) token: &'static [&'static str],
+    /// The id of an access key.
+    pub(super) access: &'static [&'static str],
+    /// The secret half of an access key.
+    pub(super) secret: &'static [&'static str],
+    /// What goes with a temporary access key.
+    pub(super) security_token: &'static [&'static str],
+    /// A user by id; wins over the name.
+    pub(super) user_id: &'static [&'static str],
+    /// A user by name.
+    pub(super) user_name: &'static [&'static str],
+    /// The user's password.
+    pub(super) password: &'static [&'static str],
+    /// The one-time code of a second factor.
+    pub(super) passcode: &'static [&'static str],
+    /// The domain of the user.
+    pub(super) user_domain: &'static [DomainNames],
+    /// The domain of the project.
+    pub(super) project_domain: &'static [DomainNames],
+    /// The project by id; wins over the name.
+    pub(super) project_id: &'static [&'static str],
+    /// The project by name.
+    pub(super) project_name: &'static [&'static str],
+}
+
+/// A value with the name that it was given under. It has no `Debug`, since it may
+/// be a secret.
+pub(super) struct Part {
+    /// The variable or the key.
+    pub(super) name: &'static str,
+    /// The value, exactly as given; never empty.
+    text: Zeroizing<String>,
+}
+
+impl Part {
+    pub(super) fn new(name: &'static str, text: &str) -> Self {
+        Self {
+            name,
+            text: Zeroizing::new(text.to_owned()),
+        }
+    }
+
+    /// A copy of the value of something that is no secret.
+    pub(super) fn text_of(&self) -> String {
+        self.text.as_str().to_owned()
+    }
+
+    /// The value of something that is no secret.
+    pub(super) fn into_text(mut self) -> String {
+        std::mem::take(&mut *self.text)
+    }
+
+    fn into_secret(self) -> Secret {
+        // Moved, not copied: the secret wipes the same buffer.
+        Secret::new(self.into_text())
+    }
+}
+
+/// What a value must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A secret, which is taken as it is.
+    Secret,
+    /// The name or id of something, which can be read.
+    Name,
+}
+
+/// How to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// With a token.
+    Token,
+    /// With an access key.
+    AccessKey,
+    /// With a user and a password.
+    Password,
+}
+
+impl Method {
+    /// The order in which they are looked for, which is that of the Terraform
+    /// provider of Open Telekom Cloud.
+    pub(super) const ORDER: [Self; 3] = [Self::Token, Self::AccessKey, Self::Password];
+}
+
+/// Gives the first value that one of these names has.
+pub(super) type Look<'a> =
+    &'a dyn Fn(&'static [&'static str], Kind) -> Result<Option<Part>, LoginError>;
+
+/// Everything of a login that one source gives.
+pub(super) struct Parts {
+    names: &'static Names,
+    token: Option<Part>,
+    access: Option<Part>,
+    secret: Option<Part>,
+    security_token: Option<Part>,
+    user_id: Option<Part>,
+    user_name: Option<Part>,
+    password: Option<Part>,
+    passcode: Option<Part>,
+    user_domain: Option<(&'static str, Domain)>,
+    project_domain: Option<(&'static str, Domain)>,
+    /// The project by id.
+    pub(super) project_id: Option<Part>,
+    /// The project by name.
+    pub(super) project_name: Option<Part>,
+}
+
+impl Parts {
+    /// Reads all parts.
+    /// Fails as `look` does.
+    pub(super) fn read(names: &'static Names, look: Look<'_>) -> Result<Self, LoginError> {
+        Ok(Self {
+            names,
+            token: look(names.token, Kind::Secret)?,
+            access: look(names.access, Kind::Secret)?,
+            secret: look(names.secret, Kind::Secret)?,
+            security_token: look(names.security_token, Kind::Secret)?,
+            user_id: look(names.user_id, Kind::Name)?,
+            user_name: look(names.user_name, Kind::Name)?,
+            password: look(names.password, Kind::Secret)?,
+            passcode: look(names.passcode, Kind::Secret)?,
+            user_domain: domain(names.user_domain, look)?,
+            project_domain: domain(names.project_domain, look)?,
+            project_id: look(names.project_id, Kind::Name)?,
+            project_name: look(names.project_name, Kind::Name)?,
+        })
+    }
+
+    /// The names of all parts of a method that are there, whether or not they are
+    /// needed. A domain alone is no part: many machines set one for other programs.
+    pub(super) fn given(&self, method: Method) -> Vec<&'static str> {
+        let parts: &[&Option<Part>] = match method {
+            Method::Token => &[&self.token],
+            Method::AccessKey => &[&self.access, &self.secret, &self.security_token],
+            Method::Password => &[
+                &self.user_id,
+                &self.user_name,
+                &self.password,
+                &self.passcode,
+            ],
+        };
+        parts
+            .iter()
+            .copied()
+            .flatten()
+            .map(|part| part.name)
+            .collect()
+    }
+
+    /// The name that gave the user's domain.
+    pub(super) fn user_domain_name(&self) -> Option<&'static str> {
+        self.user_domain.as_ref().map(|(name, _)| *name)
+    }
+
+    /// The domain of the project.
+    pub(super) fn project_domain(&self) -> Option<Domain> {
+        self.project_domain
+            .as_ref()
+            .map(|(_, domain)| domain.clone())
+    }
+
+    /// What a method needs and is not there, by the first name that would give it.
+    pub(super) fn missing(&self, method: Method) -> Vec<String> {
+        let names = self.names;
+        let mut missing = Vec::new();
+        let mut need = |part: &Option<Part>, names: &[&str]| {
+            if part.is_none() {
+                missing.extend(names.first().map(|name| (*name).to_owned()));
+            }
+        };
+        match method {
+            Method::Token => need(&self.token, names.token),
+            Method::AccessKey => {
+                need(&self.access, names.access);
+                need(&self.secret, names.secret);
+            }
+            Method::Password => {
+                // A one-time code is only taken with a user's id (OTC IAM api-ref,
+                // Obtaining a User Token Through Password and Virtual MFA).
+                if self.passcode.is_some() {
+                    need(&self.user_id, names.user_id);
+                } else if self.user_id.is_none() {
+                    need(&self.user_name, names.user_name);
+                }
+                need(&self.password, names.password);
+                if self.user_id.is_none() && self.passcode.is_none() && self.user_domain.is_none() {
+                    missing.extend(
+                        names
+                            .user_domain
+                            .first()
+                            .map(|[id, name]| format!("{name} or {id}")),
+                    );
+                }
+            }
+        }
+        missing
+    }
+
+    /// What to say about a login that lacks a part.
+    pub(super) fn incomplete(&self, method: Method, place: &str) -> LoginError {
+        LoginError::Incomplete {
+            given: and(&self.given(method)),
+            place: place.to_owned(),
+            missing: and(&self.missing(method)),
+        }
+    }
+
+    /// What a complete login is called: the names that it is made of.
+    pub(super) fn called(&self, method: Method) -> String {
+        let mut given = self.given(method);
+        if let (Method::Password, Some(_), Some(name)) = (method, &self.user_id, &self.user_name) {
+            given.retain(|given| *given != name.name);
+        }
+        and(&given)
+    }
+
+    /// Makes the login. `place` is where the parts come from, for the message.
+    /// Fails if a part is missing.
+    pub(super) fn into_credentials(
+        self,
+        method: Method,
+        place: &str,
+        project: ProjectName,
+    ) -> Result<Credentials, LoginError> {
+        // Made beforehand, since the parts are taken apart below.
+        let incomplete = self.incomplete(method, place);
+        if !self.missing(method).is_empty() {
+            return Err(incomplete);
+        }
+        let secret_of = |part: Option<Part>| part.map(Part::into_secret);
+        let made = match method {
+            Method::Token => secret_of(self.token).map(Credentials::Token),
+            Method::AccessKey => {
+                secret_of(self.access)
+                    .zip(secret_of(self.secret))
+                    .map(|(access, secret)| {
+                        Credentials::AccessKey(AccessKey {
+                            access,
+                            secret,
+                            security_token: secret_of(self.security_token),
+                            project: match project {
+                                ProjectName::Id(_) => None,
+                                ProjectName::Named { .. } => Some(project),
+                            },
+                        })
+                    })
+            }
+            Method::Password => user(self.user_id, self.user_name, self.user_domain)
+                .zip(secret_of(self.password))
+                .map(|(user, password)| {
+                    Credentials::Password(PasswordLogin {
+                        user,
+                        password,
+                        passcode: secret_of(self.passcode),
+                        project,
+                    })
+                }),
+        };
+        made.ok_or(incomplete)
+    }
+}
+
+fn user(
+    id: Option<Part>,
+    name: Option<Part>,
+    domain: Option<(&'static str, Domain)>,
+) -> Option<User> {
+    if let Some(id) = id {
+        return Some(User::Id(id.into_text()));
+    }
+    let (name, (_, domain)) = name.zip(domain)?;
+    Some(User::Named {
+        name: name.into_text(),
+        domain,
+    })
+}
+
+/// The domain that the first of these pairs gives, with the name that gave it.
+/// Fails as `look` does.
+pub(super) fn domain(
+    names: &'static [DomainNames],
+    look: Look<'_>,
+) -> Result<Option<(&'static str, Domain)>, LoginError> {
+    for both in names {
+        if let Some(part) = look(both, Kind::Name)? {
+            let name = part.name;
+            let make = if name == both[0] {
+                Domain::Id
+            } else {
+                Domain::Name
+            };
+            return Ok(Some((name, make(part.into_text()))));
+        }
+    }
+    Ok(None)
+}
+
+/// What is wrong with the name or id of something, and what to do; nothing if it
+/// can be one.
+pub(super) fn check_name(text: &str) -> Option<(&'static str, &'static str)> {
+    if text.trim().is_empty() {
+        return Some(("is blank", "Give a value, or leave it out."));
+    }
+    text.chars().any(char::is_control).then_some((
+        "holds a control character, such as a line end",
+        "Write it on one line.",
+    ))
+}
+
+/// Several names in words.
+pub(super) fn and(names: &[impl AsRef<str>]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [first @ .., last] => {
+            let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", first.join(", "), last.as_ref())
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The project of a login: it must be the sealed one, whoever names it.
+//!
+//! It owns the order in which a variable, an entry of
+//! clouds.yaml and drspass.yaml are asked. It refuses to choose another project.
+
+use super::Place;
+use super::entry::Entry;
+use super::error::LoginError;
+use super::parts::{Part, Parts};
+use super::vars;
+use crate::api::auth::ProjectName;
+use crate::cli::env::Env;
+use crate::core::config::is_project_id;
+
+/// Fails unless `found` is the sealed project's id; `place` is where it comes from.
+pub(super) fn same_project(place: String, found: &str, wanted: &str) -> Result<(), LoginError> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(LoginError::OtherProject {
+        place,
+        found: found.to_owned(),
+        wanted: wanted.to_owned(),
+    })
+}
+
+/// The project of a login from variables, and the variable that names it; the
+/// sealed one if there is none. An id comes before a name.
+pub(super) fn of_variables(
+    parts: &mut Parts,
+    env: &Env,
+    place: &Place<'_>,
+) -> (ProjectName, Option<String>) {
+    match (vars::project_id(env), parts.project_name.take()) {
+        (Some(name), _) => (sealed(place), Some(name.to_owned())),
+        (None, Some(part)) => {
+            let source = part.name.to_owned();
+            let project = ProjectName::Named {
+                name: part.into_text(),
+                domain: parts.project_domain(),
+            };
+            (project, Some(source))
+        }
+        (None, None) => (sealed(place), None),
+    }
+}
+
+/// The project of a login from clouds.yaml, and what names it: a variable comes
+/// before the entry, and an id before a name.
+/// Fails if it is an id other than the sealed one.
+pub(super) fn of_entry(
+    entry: &Entry,
+    parts: &mut Parts,
+    env: &Env,
+    place: &Place<'_>,
+) -> Result<Option<(ProjectName, String)>, LoginError> {
+    if let Some(name) = vars::project_id(env) {
+        return Ok(Some((sealed(place), name.to_owned())));
+    }
+    if let Some((part, domain)) = vars::project_name(env)? {
+        let project = ProjectName::Named {
+            name: part.text_of(),
+            domain: domain.or_else(|| parts.project_domain()),
+        };
+        return Ok(Some((project, part.name.to_owned())));
+    }
+    let source = |part: &Part| format!("{} of {}", part.name, entry.label);
+    if let Some(part) = parts.project_id.take() {
+        let source = source(&part);
+        let found = part.into_text();
+        if !is_project_id(&found) {
+            return Err(LoginError::ProjectForm { place: source });
+        }
+        same_project(source.clone(), &found, place.project_id)?;
+        return Ok(Some((sealed(place), source)));
+    }
+    Ok(parts.project_name.take().map(|part| {
+        let source = source(&part);
+        let project = ProjectName::Named {
+            name: part.into_text(),
+            domain: parts.project_domain(),
+        };
+        (project, source)
+    }))
+}
+
+/// The sealed project, by its id.
+pub(super) fn sealed(place: &Place<'_>) -> ProjectName {
+    ProjectName::Id(place.project_id.to_owned())
+}

@@ -1,0 +1,145 @@
+//! What a source of a login says about the service beside the login: certificates,
+//! which are taken, and addresses, which are not.
+//!
+//! It refuses to let a login choose whom drspass talks to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::Place;
+use super::entry::Entry;
+use super::error::LoginError;
+use super::parts;
+use super::vars;
+use crate::cli::env::Env;
+use crate::files;
+
+/// A bundle of certificate authorities is a few hundred kilobytes.
+const MAX_CA_BYTES: u64 = 8 << 20;
+
+/// The certificates in a file.
+/// Fails if it cannot be read, or is longer than such files are.
+pub(in crate::cli) fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
+    files::read_limited(path, MAX_CA_BYTES)
+}
+
+/// Certificates, and what names them.
+type Certificates = (String, Vec<u8>);
+
+/// The certificates that a variable gives.
+/// Fails if they are neither PEM text nor the path of a file that can be read.
+pub(super) fn ca_of_variables(
+    env: &Env,
+    place: &Place<'_>,
+) -> Result<Option<Certificates>, LoginError> {
+    for name in vars::CA {
+        if let Some(text) = vars::text(env, name)? {
+            return certificates(name, text, |path| Some(place.folder.join(path))).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The certificates that an entry gives.
+/// Fails as [`ca_of_variables`], or if their path is not given in full.
+pub(super) fn ca_of_entry(entry: &Entry, env: &Env) -> Result<Option<Certificates>, LoginError> {
+    let Some(part) = entry.ca()? else {
+        return Ok(None);
+    };
+    let place = format!("{} of {}", part.name, entry.label);
+    // Relative to the folder that a run starts in, it would be a file of the work
+    // tree, or none.
+    let resolve = |path: &Path| match path.strip_prefix("~") {
+        Ok(rest) => env.home().map(|home| home.join(rest)),
+        Err(_) => path.is_absolute().then(|| path.to_owned()),
+    };
+    certificates(&place, &part.into_text(), resolve).map(Some)
+}
+
+/// The certificates that `text` is, or is the path of.
+/// Fails if it is neither.
+fn certificates(
+    place: &str,
+    text: &str,
+    resolve: impl Fn(&Path) -> Option<PathBuf>,
+) -> Result<Certificates, LoginError> {
+    if text.contains("-----BEGIN") {
+        return Ok((place.to_owned(), text.as_bytes().to_owned()));
+    }
+    let refused = |what, help| LoginError::Value {
+        place: place.to_owned(),
+        what,
+        help,
+    };
+    if let Some((what, help)) = parts::check_name(text) {
+        return Err(refused(what, help));
+    }
+    let path = resolve(Path::new(text)).ok_or_else(|| {
+        refused(
+            "is a path that is not given in full",
+            "Begin it with / or ~/, since what it leads to would depend on where drspass is started.",
+        )
+    })?;
+    match read_ca(&path) {
+        Ok(bytes) => Ok((format!("{place}, {}", path.display()), bytes)),
+        Err(source) => Err(LoginError::Read {
+            what: "the certificates",
+            path,
+            source,
+        }),
+    }
+}
+
+/// What variables say about the target, which counts for nothing.
+pub(super) fn unused_variables(env: &Env, place: &Place<'_>) -> Vec<String> {
+    let urls = vars::AUTH_URLS.iter().filter(|name| {
+        env.var(name)
+            .is_some_and(|url| !is_same_url(&url, place.auth_url))
+    });
+    let regions = vars::REGIONS.iter().filter(|name| {
+        env.var(name)
+            .is_some_and(|region| !is_region_of(&region, place.auth_url))
+    });
+    urls.chain(regions).map(|name| unused(name)).collect()
+}
+
+/// What an entry says about the target, which counts for nothing.
+pub(super) fn unused_keys(entry: &Entry, place: &Place<'_>) -> Vec<String> {
+    let url = entry
+        .target("auth_url")
+        .filter(|url| !is_same_url(url, place.auth_url))
+        .map(|_| "auth_url");
+    let region = entry
+        .target("region_name")
+        .filter(|region| !is_region_of(region, place.auth_url))
+        .map(|_| "region_name");
+    url.into_iter()
+        .chain(region)
+        .map(|key| unused(&format!("{key} of {}", entry.label)))
+        .collect()
+}
+
+fn unused(what: &str) -> String {
+    format!("{what} differs and is not used: the target of drspass.yaml counts")
+}
+
+/// Whether two addresses of the identity service are the same, the version or a
+/// slash at the end left out.
+fn is_same_url(url: &str, sealed: &str) -> bool {
+    fn bare(url: &str) -> &str {
+        let url = url.trim_end_matches('/');
+        url.strip_suffix("/v3").unwrap_or(url)
+    }
+    bare(url).eq_ignore_ascii_case(bare(sealed))
+}
+
+/// Whether a region occurs in the host of an address. A host without names, as in a
+/// rehearsal, is of any region.
+fn is_region_of(region: &str, url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| {
+        url.domain()
+            .is_none_or(|host| host.split('.').any(|label| label == region))
+    })
+}

@@ -1,0 +1,200 @@
+//! The variables of a login, under the names that users of OpenStack clients and of
+//! the two Terraform providers have already.
+//!
+//! It owns the tables of names, the order of the two families, and the variables
+//! that are refused whatever the login is. It refuses to read a file.
+
+use super::error::LoginError;
+use super::parts::{Kind, Method, Names, Part, Parts, check_name, domain};
+use crate::api::auth::Domain;
+use crate::cli::env::Env;
+
+/// The `OS_` family (environment variables of the Terraform provider for Open
+/// Telekom Cloud and of OpenStack clients, with the aliases of gophercloud).
+pub(super) static OS: Names = Names {
+    token: &["OS_TOKEN", "OS_AUTH_TOKEN", "OS_TOKEN_ID"],
+    access: &["OS_ACCESS_KEY", "OS_ACCESS_KEY_ID", "OS_AK"],
+    secret: &["OS_SECRET_KEY", "OS_ACCESS_KEY_SECRET", "OS_SK"],
+    security_token: &["OS_SECURITY_TOKEN", "OS_AKSK_SECURITY_TOKEN", "OS_ST"],
+    user_id: &["OS_USER_ID", "OS_USERID"],
+    user_name: &["OS_USERNAME"],
+    password: &["OS_PASSWORD"],
+    passcode: &["OS_PASSCODE"],
+    user_domain: &[
+        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        ["OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN"],
+    ],
+    project_domain: &[
+        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        ["OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN"],
+    ],
+    project_id: &["OS_PROJECT_ID", "OS_TENANT_ID"],
+    project_name: &["OS_PROJECT_NAME", "OS_TENANT_NAME"],
+};
+
+/// The `HW_` family, where each name falls back to one of the other family
+/// (environment variables of the Terraform provider for Huawei Cloud).
+pub(super) static HW: Names = Names {
+    token: &["HW_AUTH_TOKEN", "OS_AUTH_TOKEN"],
+    access: &["HW_ACCESS_KEY", "OS_ACCESS_KEY"],
+    secret: &["HW_SECRET_KEY", "OS_SECRET_KEY"],
+    // No fallback there: a temporary key's token fits one key only.
+    security_token: &["HW_SECURITY_TOKEN"],
+    user_id: &["HW_USER_ID", "OS_USER_ID"],
+    user_name: &["HW_USER_NAME", "OS_USERNAME"],
+    password: &["HW_USER_PASSWORD", "OS_PASSWORD"],
+    passcode: &["OS_PASSCODE"],
+    user_domain: &[
+        ["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
+        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+    ],
+    project_domain: &[
+        ["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
+        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+    ],
+    project_id: &["HW_PROJECT_ID", "OS_PROJECT_ID"],
+    project_name: &["HW_PROJECT_NAME", "OS_PROJECT_NAME"],
+};
+
+/// Every variable that names the project by id.
+pub(super) const PROJECT_IDS: &[&str] = &["OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"];
+/// Every variable that names the identity service.
+pub(super) const AUTH_URLS: &[&str] = &["OS_AUTH_URL", "HW_AUTH_URL"];
+/// Every variable that names a region.
+pub(super) const REGIONS: &[&str] = &[
+    "OS_REGION_NAME",
+    "OS_REGION",
+    "OS_REGION_ID",
+    "HW_REGION_NAME",
+];
+/// Certificates to trust, a path or the text itself.
+pub(super) const CA: &[&str] = &["OS_CACERT", "OS_CA_CERT"];
+
+/// What the place of a login is called that is made of variables.
+pub(super) const PLACE: &str = "the environment";
+
+/// A variable that is not empty.
+/// Fails if it is no UTF-8, with its name.
+pub(super) fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, LoginError> {
+    match env.exact(name) {
+        None | Some(Ok("")) => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(LoginError::Value {
+            place: name.to_owned(),
+            what: "is not UTF-8 text",
+            help: "Set it in a UTF-8 locale, or take it out of the environment.",
+        }),
+    }
+}
+
+/// The parts that one family gives.
+/// Fails if a variable that belongs to it cannot be what it stands for.
+fn parts(env: &Env, names: &'static Names) -> Result<Parts, LoginError> {
+    Parts::read(names, &|names, kind| look(env, names, kind))
+}
+
+fn look(env: &Env, names: &'static [&'static str], kind: Kind) -> Result<Option<Part>, LoginError> {
+    for name in names {
+        let Some(text) = text(env, name)? else {
+            continue;
+        };
+        if let (Kind::Name, Some((what, help))) = (kind, check_name(text)) {
+            return Err(LoginError::Value {
+                place: (*name).to_owned(),
+                what,
+                help,
+            });
+        }
+        return Ok(Some(Part::new(name, text)));
+    }
+    Ok(None)
+}
+
+/// The variable that names the project by id, where one is set.
+pub(super) fn project_id(env: &Env) -> Option<&'static str> {
+    PROJECT_IDS
+        .iter()
+        .copied()
+        .find(|name| env.exact(name).is_some())
+}
+
+/// The project that a variable gives by name, with the domain that variables give
+/// for it: what a login from elsewhere is asked for instead of its own.
+/// Fails if one of them cannot be a name.
+pub(super) fn project_name(env: &Env) -> Result<Option<(Part, Option<Domain>)>, LoginError> {
+    for names in [&OS, &HW] {
+        if let Some(name) = look(env, names.project_name, Kind::Name)? {
+            let domain = domain(names.project_domain, &|names, kind| look(env, names, kind))?;
+            return Ok(Some((name, domain.map(|(_, domain)| domain))));
+        }
+    }
+    Ok(None)
+}
+
+/// The login that the variables make, if they make one: by method first, then by
+/// family.
+/// Fails if they give a part of one. Passing over it would use a login that nobody
+/// had in mind.
+pub(super) fn choose(env: &Env) -> Result<Option<(Parts, Method)>, LoginError> {
+    let os = parts(env, &OS)?;
+    let hw = parts(env, &HW)?;
+    for method in Method::ORDER {
+        let (os_given, hw_given) = (os.given(method), hw.given(method));
+        if os_given.is_empty() && hw_given.is_empty() {
+            continue;
+        }
+        if os.missing(method).is_empty() {
+            return Ok(Some((os, method)));
+        }
+        let is_own = |name: &&str| name.starts_with("HW_");
+        let has_own = hw_given.iter().any(is_own)
+            || (method == Method::Password
+                && hw.user_domain_name().is_some_and(|name| is_own(&name)));
+        if !has_own {
+            return Err(os.incomplete(method, PLACE));
+        }
+        if !hw.missing(method).is_empty() {
+            return Err(hw.incomplete(method, PLACE));
+        }
+        // Half of another login stands beside this one: which of them is meant?
+        if os_given.iter().any(|name| !hw_given.contains(name)) {
+            return Err(os.incomplete(method, PLACE));
+        }
+        return Ok(Some((hw, method)));
+    }
+    Ok(None)
+}
+
+/// Refuses variables that weaken or change how the service is talked to, whatever
+/// the login is.
+/// Fails with the first of them.
+pub(super) fn refuse_unsafe(env: &Env) -> Result<(), LoginError> {
+    for name in ["OS_INSECURE", "HW_INSECURE"] {
+        let is_off = |text: &str| {
+            ["0", "false", "no"]
+                .iter()
+                .any(|off| off.eq_ignore_ascii_case(text))
+        };
+        if text(env, name)?.is_some_and(|text| !is_off(text)) {
+            return Err(LoginError::Insecure {
+                place: name.to_owned(),
+            });
+        }
+    }
+    for name in ["OS_CERT", "OS_KEY"] {
+        if text(env, name)?.is_some() {
+            return Err(LoginError::ClientCertificate {
+                place: name.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
