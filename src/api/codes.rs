@@ -6,7 +6,6 @@
 //! No page says which of them this one call returns, so all are listed.
 
 use crate::core::outcome::RefusalKind;
-use crate::core::redact::Token;
 
 /// What a refusal means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +90,29 @@ pub(super) fn look_up(code: &str) -> Option<Known> {
     }
 }
 
+/// Whether a code says that there is no such job (any longer).
+pub(super) fn says_missing(code: &str) -> bool {
+    matches!(
+        code,
+        "DRS.M00289" | "DRS.M05003" | "DRS.M05004" | "DRS.10000010"
+    )
+}
+
+/// Whether a code says that the caller is one of another project.
+pub(super) fn says_other_project(code: &str) -> bool {
+    code == "DRS.M00261"
+}
+
+/// What a code means beside a status: a refused caller is refused, whatever else is
+/// said beside it, since repeating a refused login locks keys and accounts.
+pub(super) fn beside(class: Class, status: u16) -> Class {
+    match class {
+        Class::Login | Class::Permission => class,
+        _ if status == 401 => Class::Login,
+        _ => class,
+    }
+}
+
 /// The class of an answer without a known code. An unknown 400 is about what
 /// was sent and never repeated. An address or headers that are too long are the
 /// same in every part of a request, so these do not reach the service either.
@@ -105,10 +127,10 @@ pub(super) const fn by_status(status: u16) -> Class {
     }
 }
 
-/// Whether a refusal is about the number of jobs in the request and not about any of
-/// them: each alone may be accepted.
-pub(crate) fn is_one_job_only(code: &Token) -> bool {
-    code.as_str() == ONE_JOB_ONLY
+/// Whether a code is about the number of jobs in the request and not about any of
+/// them.
+pub(super) fn says_one_job_only(code: &str) -> bool {
+    code == ONE_JOB_ONLY
 }
 
 /// Only one job id is allowed.

@@ -1,13 +1,21 @@
 //! What a use case has to say: all that a view may see. Nothing here can hold a
 //! secret or borrow a manifest.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::fingerprint::{Field, KeyId, Scope};
-use super::job::EntryKey;
-use super::outcome::Outcome;
+use super::inventory::ListedJob;
+use super::job::{Endpoint, EntryKey};
+use super::outcome::{Outcome, Refusal};
 use super::plan::{Counts, Exceeded, PlanEntry};
+use super::preflight::Blocked;
 use super::problem::Problem;
-use super::redact::Token;
+use super::redact::{ForeignText, Token};
 use super::state::StateEntry;
+use super::status::{JobStatus, ToldStatus};
 
 /// Something a reader of a plan should know beside its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +32,8 @@ pub enum Note {
     LockHeld(String),
     /// The plan changes more than the limits allow, so apply refuses it.
     LimitExceeded(Exceeded),
+    /// How asking for the states of jobs went.
+    Preflight(String),
 }
 
 /// A plan to show.
@@ -42,6 +52,9 @@ pub struct PlanReport {
     /// Entries that are not in sync or have something to say, with their labels,
     /// in manifest order.
     pub entries: Vec<(String, PlanEntry)>,
+    /// Entries whose job cannot be told a password now, where the service was asked:
+    /// an apply would leave them out.
+    pub blocked: BTreeMap<EntryKey, Blocked>,
     /// What else there is to know.
     pub notes: Vec<Note>,
 }
@@ -58,10 +71,76 @@ impl PlanReport {
 pub enum Fate {
     /// It was up for sending.
     Tried(Outcome),
-    /// It was left alone because sending it does harm.
-    Blocked {
-        /// The code that says why.
+    /// It was left alone because sending it does harm or is of no use.
+    Blocked(Block),
+}
+
+/// Why an entry was left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// The same value was refused as wrong: repeating it locks the account.
+    WrongPassword {
+        /// The service's code.
         code: Token,
+    },
+    /// Its job cannot be told a password now.
+    Job(Blocked),
+}
+
+/// A job that was looked after once its entries were applied.
+#[derive(Clone, Debug)]
+pub struct CaredFor {
+    /// Its name, or its id.
+    pub label: String,
+    /// What came of it.
+    pub care: Care,
+}
+
+/// What came of looking after a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// It was retried and works again.
+    Runs(JobStatus),
+    /// It was retried and failed again.
+    Failed(JobStatus),
+    /// A retry was asked for, and what it came to was not seen in time; the last
+    /// state that was seen.
+    Unseen(Option<ToldStatus>),
+    /// The service did not retry it.
+    Refused(Refusal),
+    /// It could not be asked for a retry.
+    NotAsked(NotAsked),
+    /// Its owner paused it, so it was left as it is.
+    LeftPaused,
+}
+
+/// Why the service could not be asked for the retry of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAsked {
+    /// No connection could be made.
+    NoConnection,
+    /// The login turned out to be for another project than the sealed one.
+    OtherProject,
+    /// The service refused the caller, or said nothing, when it was asked for others.
+    Stopped,
+}
+
+impl Care {
+    /// Whether the job is as it should be, or as its owner wants it.
+    pub const fn is_well(&self) -> bool {
+        matches!(self, Self::Runs(_) | Self::LeftPaused)
+    }
+}
+
+/// Whether jobs were looked after as they were to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookedAfter {
+    /// All that were to be, if any.
+    All,
+    /// Some or all of them were not.
+    Not {
+        /// Why.
+        why: String,
     },
 }
 
@@ -102,6 +181,10 @@ pub struct ApplyReport {
     pub requests: usize,
     /// What else the answers showed.
     pub findings: Vec<String>,
+    /// Jobs that were looked after.
+    pub jobs: Vec<CaredFor>,
+    /// Whether every job that was to be looked after was.
+    pub looked_after: LookedAfter,
     /// How the record was kept.
     pub saved: Saved,
     /// What stopped the run early.
@@ -115,7 +198,7 @@ pub struct Totals {
     pub applied: usize,
     /// Refused by the service.
     pub refused: usize,
-    /// Left alone because sending does harm.
+    /// Left alone because sending does harm or is of no use.
     pub blocked: usize,
     /// Left as they were.
     pub not_sent: usize,
@@ -140,7 +223,7 @@ impl ApplyReport {
                 Fate::Tried(Outcome::Refused(_)) => &mut totals.refused,
                 Fate::Tried(Outcome::NotSent(_)) => &mut totals.not_sent,
                 Fate::Tried(Outcome::InDoubt(_)) => &mut totals.in_doubt,
-                Fate::Blocked { .. } => &mut totals.blocked,
+                Fate::Blocked(_) => &mut totals.blocked,
             };
             *count += 1;
         }
@@ -228,6 +311,70 @@ pub struct ValidManifest {
     pub warnings: Vec<Problem>,
 }
 
+/// Who calls, as the identity service tells it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user, where that is told.
+    pub user: Option<ForeignText>,
+    /// The user's domain (account).
+    pub domain: Option<ForeignText>,
+    /// The name of the project.
+    pub project_name: Option<ForeignText>,
+    /// The end of the token; none for a key, which signs each request.
+    pub token_end: Option<Timestamp>,
+    /// Whether requests are signed with a key.
+    pub is_key: bool,
+}
+
+/// A login to show.
+#[derive(Clone, Debug)]
+pub struct LoginReport {
+    /// Where it came from, in words without any value.
+    pub source: String,
+    /// Who it is.
+    pub caller: Caller,
+    /// The sealed service and project, which it fits.
+    pub scope: Scope,
+    /// The sealed identity service.
+    pub auth_url: String,
+    /// The region that drspass.yaml names.
+    pub region: Option<String>,
+}
+
+/// The jobs of a project to show.
+#[derive(Clone, Debug)]
+pub struct JobsReport {
+    /// The project.
+    pub project_id: String,
+    /// Its jobs, in the order of the service.
+    pub jobs: Vec<ManagedJob>,
+    /// Entries of the manifest whose job the project does not list.
+    pub absent: Vec<EntryKey>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
+}
+
+/// A job and what the manifest sets of it.
+#[derive(Clone, Debug)]
+pub struct ManagedJob {
+    /// The job.
+    pub job: ListedJob,
+    /// Whether the manifest sets the password of its source.
+    pub source: bool,
+    /// Whether the manifest sets the password of its destination.
+    pub destination: bool,
+}
+
+impl ManagedJob {
+    /// Whether the manifest sets the password of an endpoint.
+    pub const fn is_managed(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Source => self.source,
+            Endpoint::Destination => self.destination,
+        }
+    }
+}
+
 /// Something that happened during a run, for a progress display.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -240,4 +387,11 @@ pub enum Event {
     },
     /// A signal came: nothing new is sent.
     Stopping(Signal),
+    /// Failed jobs were retried and are being watched.
+    Watching {
+        /// How many.
+        jobs: usize,
+        /// For how long at most.
+        at_most: Duration,
+    },
 }

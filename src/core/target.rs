@@ -74,12 +74,29 @@ pub struct Target {
     pub auth_url: String,
 }
 
+/// Where the endpoint of a target was taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointFrom {
+    /// It is written, or follows from the region.
+    Settings,
+    /// Neither says it, so what is sealed must be what the catalogue of the identity
+    /// service says of this region.
+    Catalogue {
+        /// The region; any where none is named.
+        region: Option<String>,
+    },
+}
+
 /// A target that cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
     /// Neither a region that is known nor both addresses are given.
     #[error("the target has no address: its region is not a known one, and an address is missing")]
     Unresolved,
+    /// The region is not a known one and no endpoint is given, so only the catalogue
+    /// of the identity service can tell it.
+    #[error("the target has no endpoint: its region is not a known one, and none is written")]
+    NoEndpoint,
     /// An address is malformed.
     #[error("target.{field} is not an address that can be used: {why}")]
     Address {
@@ -104,15 +121,26 @@ impl Target {
     /// Fails if an address is malformed, is not https (http is taken for a
     /// literal loopback address), or cannot be found.
     pub fn resolve(config: &TargetConfig) -> Result<Self, TargetError> {
+        Self::resolve_or(config, None)
+    }
+
+    /// As [`Target::resolve`]; `catalogued` is the endpoint where neither an address
+    /// nor a known region gives one.
+    pub fn resolve_or(
+        config: &TargetConfig,
+        catalogued: Option<&str>,
+    ) -> Result<Self, TargetError> {
         let template = config.region.as_deref().and_then(template);
         let pick = |explicit: &Option<String>, from_region: fn(&Template) -> String| {
             explicit
                 .clone()
                 .or_else(|| template.as_ref().map(from_region))
-                .ok_or(TargetError::Unresolved)
         };
-        let endpoint = pick(&config.endpoint, |t| t.endpoint.clone())?;
-        let auth_url = pick(&config.auth_url, |t| t.auth_url.clone())?;
+        let auth_url =
+            pick(&config.auth_url, |t| t.auth_url.clone()).ok_or(TargetError::Unresolved)?;
+        let endpoint = pick(&config.endpoint, |t| t.endpoint.clone())
+            .or_else(|| catalogued.map(str::to_owned))
+            .ok_or(TargetError::NoEndpoint)?;
         Ok(Self {
             scope: Scope {
                 endpoint: normalised("endpoint", &endpoint)?,
@@ -203,6 +231,11 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// [`is_loopback`] for an address that was not read yet.
+pub fn is_here(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_loopback(&url))
+}
+
 /// Whether `url` leads to a known cloud, to a literal loopback address, or to a
 /// host in `trusted`.
 /// Fails with the host otherwise.
@@ -220,6 +253,23 @@ pub fn check_host(url: &str, trusted: &[String]) -> Result<(), UntrustedHost> {
     } else {
         Err(untrusted(host))
     }
+}
+
+/// Whether an endpoint that the catalogue of the identity service names may be
+/// talked to. One on this machine is only taken from an identity service on this
+/// machine: whoever answers elsewhere must not choose a port here.
+/// Fails with the host otherwise.
+pub fn check_catalogued(
+    endpoint: &str,
+    auth_url: &str,
+    trusted: &[String],
+) -> Result<(), UntrustedHost> {
+    if is_here(endpoint) && !is_here(auth_url) {
+        return Err(UntrustedHost {
+            host: "a loopback address named by the catalogue".to_owned(),
+        });
+    }
+    check_host(endpoint, trusted)
 }
 
 /// Whether `host` is `<service>.<region>.<domain>` of a known cloud.
@@ -316,6 +366,16 @@ mod tests {
     }
 
     #[test]
+    fn a_catalogue_elsewhere_does_not_name_a_port_here() {
+        let iam = "https://iam.eu-de.otc.t-systems.com/v3";
+        let check = |endpoint, auth_url| check_catalogued(endpoint, auth_url, &[]);
+        assert!(check("http://127.0.0.1:9", iam).is_err());
+        assert!(check("http://127.0.0.1:9", "http://127.0.0.1:8/v3").is_ok());
+        assert!(check("https://drs.eu-de.otc.t-systems.com", iam).is_ok());
+        assert!(check("https://drs.example.org", iam).is_err());
+    }
+
+    #[test]
     fn addresses_that_could_lead_elsewhere_are_refused() {
         for bad in [
             "http://drs.eu-de.otc.t-systems.com",
@@ -332,6 +392,13 @@ mod tests {
                 Target::resolve(&config(None, Some(bad), Some("https://iam.example.com/v3")));
             assert!(matches!(refused, Err(TargetError::Address { .. })), "{bad}");
         }
+        let of_auth_url = |catalogued| {
+            let auth_url = Some("https://iam.eu-de.otc.t-systems.com/v3");
+            Target::resolve_or(&config(Some("eu-new"), None, auth_url), catalogued)
+        };
+        assert_eq!(of_auth_url(None), Err(TargetError::NoEndpoint));
+        assert!(of_auth_url(Some("https://drs.example.com")).is_ok());
+        assert!(of_auth_url(Some("http://drs.example.com")).is_err());
         for unknown in [None, Some("eu-dee"), Some("../x")] {
             assert_eq!(
                 Target::resolve(&config(unknown, None, None)),

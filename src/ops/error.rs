@@ -8,10 +8,11 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::age_file::AgeError;
-use crate::api::error::ApiError;
+use crate::api::error::{ApiError, ServiceError};
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, Severity};
+use crate::core::report::Signal;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::store::StoreError;
 use crate::store::format::FormatError;
@@ -245,9 +246,29 @@ pub enum OpError {
         /// Added with `+`, removed with `-`, shortened.
         difference: String,
     },
+    /// The service did not do what was asked before anything was sent.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Service(#[from] ServiceError),
+    /// There is no login that can be used. What logins are is known to whoever calls.
+    #[error("{what}")]
+    #[diagnostic(code(drspass::login), help("{help}"))]
+    Login {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        help: String,
+    },
+    /// A signal came before anything was sent.
+    #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
+    #[diagnostic(code(drspass::interrupted), help("Nothing was sent."))]
+    Interrupted {
+        /// Which signal.
+        signal: Signal,
+    },
     /// The machine refuses what sending needs.
-    #[error("cannot start sending")]
-    #[diagnostic(code(drspass::apply::runtime), help("Nothing was sent."))]
+    #[error("cannot prepare to talk to the service")]
+    #[diagnostic(code(drspass::runtime), help("Nothing was sent."))]
     Runtime(#[source] io::Error),
     /// Addresses on the command line name nothing.
     #[error("{}", unmatched(.0))]

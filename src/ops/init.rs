@@ -13,6 +13,7 @@ use super::root::{CONFIG_FILE, Guards, Root};
 use crate::age_file;
 use crate::core::config::{self, Config, TargetConfig};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
+use crate::core::inventory::ListedJob;
 use crate::core::manifest::{self, Sealed};
 use crate::core::target::Target;
 use crate::files;
@@ -34,6 +35,10 @@ pub struct Wanted {
     pub now: String,
 }
 
+/// Lists the jobs of a project, by what drspass.yaml says where it is there already;
+/// called when nothing else can stop the command.
+pub type ListJobs<'a> = &'a dyn Fn(&Target, Option<&Config>) -> Result<Vec<ListedJob>, OpError>;
+
 /// What was made.
 pub struct Made {
     /// Every file that was written, in order.
@@ -49,28 +54,27 @@ pub fn init(
     wanted: Wanted,
     guards: &Guards,
     new_key: impl FnOnce() -> [u8; 32],
+    list: Option<ListJobs<'_>>,
 ) -> Result<Made, OpError> {
     let config_path = folder.join(CONFIG_FILE);
-    let has_config = config_path.symlink_metadata().is_ok();
-    if has_config {
-        refuse_initialised(folder, &wanted)?;
-    } else if folder
-        .join(config::DEFAULT_MANIFEST)
-        .symlink_metadata()
-        .is_ok()
-    {
-        return Err(OpError::Exists {
-            path: config::DEFAULT_MANIFEST.into(),
-        });
-    }
+    let said = match (&wanted.target, wanted.recipients.as_slice()) {
+        (None, []) => CommandLine::NamesNothing,
+        _ => CommandLine::NamesTargetOrRecipients,
+    };
+    let has_config = refuse_initialised(folder, said)?;
     encrypt::refuse_new_key(&state_path(folder, has_config)?, guards)?;
+    let list = |target: &Target, config: Option<&Config>| {
+        list.map(|list| list(target, config)).transpose()
+    };
+    let mut jobs = None;
     let mut made = Vec::new();
     let mut recipients = wanted.recipients;
     let mut identities = Vec::new();
     if !has_config {
         // Everything that can be refused is refused before the first file.
         let target = wanted.target.ok_or_else(no_target)?;
-        Target::resolve(&target)?.check_hosts(&guards.trusted_hosts)?;
+        let resolved = Target::resolve(&target)?;
+        resolved.check_hosts(&guards.trusted_hosts)?;
         for path in &wanted.identities {
             let (recipient, text) = identity(folder, path, &wanted.now)?;
             recipients.extend(recipient);
@@ -91,6 +95,7 @@ pub fn init(
             path: config::DEFAULT_MANIFEST.into(),
             source,
         })?;
+        jobs = list(&resolved, None)?;
         // What keeps a key out of git comes before the key.
         made.extend(git_files(folder, &config, &wanted.identities)?);
         for (path, text) in identities {
@@ -102,6 +107,9 @@ pub fn init(
     }
     let root = Root::locate(folder, None)?;
     let target = root.target(guards)?;
+    if has_config {
+        jobs = list(&target, Some(&root.config))?;
+    }
     let sealed = Sealed {
         fingerprint_key: FingerprintKey::new(new_key()),
         scope: target.scope,
@@ -110,7 +118,7 @@ pub fn init(
         revision: 1,
     };
     made.extend(git_files(folder, &root.config, &wanted.identities)?);
-    let skeleton = manifest::skeleton(&sealed);
+    let skeleton = manifest::skeleton(&sealed, jobs.as_deref());
     let name = root.manifest_name();
     let file = encrypt::seal(skeleton.as_bytes(), &sealed, name)?;
     create(&root.manifest_path(), name, &file)?;
@@ -137,21 +145,38 @@ fn no_target() -> OpError {
     }
 }
 
-/// Stops where a manifest exists, or where flags would be ignored.
-fn refuse_initialised(folder: &Path, wanted: &Wanted) -> Result<(), OpError> {
+/// What the command line says that drspass.yaml says as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandLine {
+    /// Nothing of it.
+    NamesNothing,
+    /// A target, recipients, or both.
+    NamesTargetOrRecipients,
+}
+
+/// Stops where a manifest exists, or where what the command line names beside would be
+/// ignored. Tells whether there is a drspass.yaml already.
+pub fn refuse_initialised(folder: &Path, said: CommandLine) -> Result<bool, OpError> {
+    if folder.join(CONFIG_FILE).symlink_metadata().is_err() {
+        let path = PathBuf::from(config::DEFAULT_MANIFEST);
+        return match folder.join(&path).symlink_metadata() {
+            Ok(_) => Err(OpError::Exists { path }),
+            Err(_) => Ok(false),
+        };
+    }
     let root = Root::locate(folder, None)?;
     if root.manifest_path().symlink_metadata().is_ok() {
         return Err(OpError::Exists {
             path: root.manifest_name().to_owned(),
         });
     }
-    if wanted.target.is_some() || !wanted.recipients.is_empty() {
+    if said == CommandLine::NamesTargetOrRecipients {
         return Err(OpError::Unfit {
             what: format!("{CONFIG_FILE} exists already and says where and to whom"),
             help: "Nothing was written. Run 'drspass init' without naming a target or recipients.",
         });
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The recipients of an identity file; with the text of a new one, where there is

@@ -6,10 +6,14 @@ pub mod apply;
 pub mod encrypt;
 pub mod error;
 pub mod init;
+pub mod jobs;
 pub mod ledger;
+pub mod online;
 pub mod plan;
+pub mod preflight;
 pub mod root;
 pub mod show;
 pub mod validate;
+pub mod whoami;
 
 pub use error::OpError;

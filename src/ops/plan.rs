@@ -1,11 +1,20 @@
-//! `plan`: compares the manifest with the state, without the lock and without
-//! the network.
+//! `plan`: compares the manifest with the state, without the lock; without the
+//! network, too, unless the states of jobs are to be asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::OpError;
+use super::online::{HangUp, Online};
+use super::preflight::Preflight;
 use super::root::{Guards, Opened, Root, Unlock};
+use crate::api::client::Client;
+use crate::api::secrets::RunSecrets;
 use crate::core::address::Selection;
 use crate::core::fingerprint::KeyId;
+use crate::core::job::EntryKey;
 use crate::core::plan::{self, Exceeded, Inputs, Plan};
+use crate::core::preflight::{Blocked, UnknownStates};
 use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport};
 use crate::core::state::State;
@@ -28,6 +37,17 @@ pub struct Comparable {
     pub key_changed: bool,
 }
 
+/// How the service is asked for the states of jobs.
+pub struct AskStates<'a> {
+    /// Finds the login and prepares the client, once everything that needs no network
+    /// was checked.
+    pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
+    /// What the end of the terminal means.
+    pub hang_up: HangUp,
+    /// What states that are not known mean.
+    pub unknown: UnknownStates,
+}
+
 /// Makes the plan of a root folder. Warnings about its documents come beside it.
 /// Fails if the manifest cannot be used, the state cannot be trusted, or an
 /// address names nothing.
@@ -36,6 +56,7 @@ pub fn plan(
     unlock: &Unlock<'_>,
     guards: &Guards,
     addresses: &Addresses,
+    ask: Option<AskStates<'_>>,
 ) -> Result<(PlanReport, Vec<Problem>), OpError> {
     // The state is read while the manifest is opened: for large ones, each takes
     // a good part of the time.
@@ -64,7 +85,37 @@ pub fn plan(
     if let Err(exceeded) = check_limits(root, &opened, &comparable, &plan, guards) {
         notes.push(Note::LimitExceeded(exceeded));
     }
-    Ok((report(&opened, plan, notes), opened.warnings))
+    let blocked = match ask {
+        Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, &mut notes)?,
+        _ => BTreeMap::new(),
+    };
+    let report = PlanReport {
+        blocked,
+        ..report(&opened, plan, notes)
+    };
+    Ok((report, opened.warnings))
+}
+
+/// The entries that an apply would leave out now.
+/// Fails if the login is refused, or a signal comes first.
+fn blocked(
+    opened: &Opened,
+    plan: &Plan,
+    ask: &AskStates<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<BTreeMap<EntryKey, Blocked>, OpError> {
+    let client = (ask.connect)(opened)?;
+    // What the service says must not repeat what it was told.
+    let places = plan.sent().map(|entry| entry.index).collect();
+    let client = client.guarding(RunSecrets::new(Arc::clone(&opened.manifest), places));
+    let mut online = Online::new(client, ask.hang_up)?;
+    online.log_in()?;
+    let keys: Vec<&EntryKey> = plan.sent().map(|entry| &entry.key).collect();
+    let preflight = Preflight::ask(&mut online, keys.iter().copied(), ask.unknown)?;
+    online.leave();
+    notes.extend(preflight.warnings.into_iter().map(Note::Preflight));
+    let why = |key: &EntryKey| Some((key.clone(), preflight.blocked.get(&key.job)?.clone()));
+    Ok(keys.into_iter().filter_map(why).collect())
 }
 
 /// What a snapshot tells beside its entries.
@@ -130,6 +181,13 @@ pub fn new_key_error(comparable: &Comparable, manifest: &KeyId) -> Option<OpErro
     })
 }
 
+/// The entries that are meant.
+/// Fails if an address names nothing.
+pub fn selection(opened: &Opened, addresses: &Addresses) -> Result<Selection, OpError> {
+    Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
+        .map_err(OpError::Unmatched)
+}
+
 /// Compares, once everything that could forbid it was asked.
 /// Fails if an address names nothing.
 pub fn make(
@@ -138,8 +196,7 @@ pub fn make(
     comparable: &Comparable,
     addresses: &Addresses,
 ) -> Result<Plan, OpError> {
-    let selection = Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
-        .map_err(OpError::Unmatched)?;
+    let selection = selection(opened, addresses)?;
     let sealed = &opened.sealed;
     Ok(plan::make(&Inputs {
         manifest: &opened.manifest,
@@ -179,6 +236,7 @@ pub fn report(opened: &Opened, plan: Plan, notes: Vec<Note>) -> PlanReport {
             .into_iter()
             .map(|entry| (assignments[entry.index].label.clone(), entry))
             .collect(),
+        blocked: BTreeMap::new(),
         notes,
     }
 }

@@ -12,7 +12,7 @@ use crate::core::config::{self, Config, Limits};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
-use crate::core::target::Target;
+use crate::core::target::{EndpointFrom, Target, TargetError};
 use crate::core::yaml;
 use crate::files;
 use crate::store::StateStore;
@@ -96,6 +96,8 @@ pub struct Opened {
     pub sealed: Sealed,
     /// Where it goes.
     pub target: Target,
+    /// Whether only the catalogue of the identity service can confirm the endpoint.
+    pub endpoint_from: EndpointFrom,
     /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
 }
@@ -254,14 +256,30 @@ impl Root {
     /// state and without the network.
     /// Fails if the target is not the sealed one, or the key is not the named one.
     pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
-        let target = self.target(guards)?;
+        // Whatever can be refused without the manifest is refused before it is opened.
+        let target = match self.target(guards) {
+            Ok(target) => Some(target),
+            Err(OpError::Target(TargetError::NoEndpoint)) => None,
+            Err(error) => return Err(error),
+        };
         let (manifest, sealed, warnings) = self.read_sealed(unlock)?;
+        let (target, endpoint_from) = match target {
+            Some(target) => (target, EndpointFrom::Settings),
+            None => {
+                let config = &self.config.target;
+                let target = Target::resolve_or(config, Some(&sealed.scope.endpoint))?;
+                target.check_hosts(&guards.trusted_hosts)?;
+                let region = config.region.clone();
+                (target, EndpointFrom::Catalogue { region })
+            }
+        };
         check_target(&target, &sealed)?;
         guards.check_key(&sealed.fingerprint_key.id())?;
         Ok(Opened {
             manifest: Arc::new(manifest),
             sealed,
             target,
+            endpoint_from,
             warnings,
         })
     }

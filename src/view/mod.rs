@@ -2,6 +2,7 @@
 //! reach a secret, a file or the service.
 
 pub mod diff;
+pub mod inventory;
 pub mod json;
 pub mod listing;
 pub mod terminal;

@@ -11,7 +11,10 @@ use crate::core::fingerprint::Field;
 use crate::core::outcome::{NotSent, Outcome, RefusalKind};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
-use crate::core::report::{ApplyReport, Fate, Note, PlanReport, Saved, Signal};
+use crate::core::report::{
+    ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NotAsked, Note, PlanReport, Saved,
+    Signal,
+};
 use crate::core::state::Origin;
 
 /// Applied entries are listed one by one up to this number, counted beyond it:
@@ -35,7 +38,7 @@ impl Colour {
         let code = match mark {
             '+' | '=' => 32,
             '~' => 33,
-            '!' => 31,
+            '!' | 'x' => 31,
             '?' => 35,
             _ => return mark.to_string(),
         };
@@ -81,6 +84,18 @@ pub fn plan(report: &PlanReport, colour: Colour) -> String {
         let (mark, words) = describe(entry);
         let mark = colour.paint(mark);
         let _ = writeln!(text, "  {mark} {label:width$}   {words}");
+        if let Some(why) = report.blocked.get(&entry.key) {
+            let mark = colour.paint('x');
+            let _ = writeln!(text, "      {mark} blocked now: {why}");
+            let _ = writeln!(text, "        {}", why.advice());
+        }
+    }
+    if !report.blocked.is_empty() {
+        let blocked = counted(report.blocked.len(), "entry is", "entries are");
+        let _ = writeln!(
+            text,
+            "note: {blocked} blocked now; an apply leaves them out"
+        );
     }
     for (label, _) in report
         .entries
@@ -155,6 +170,7 @@ pub(super) fn note_words(note: &Note) -> String {
             "the state file can be read by others; the next apply makes it private again".to_owned()
         }
         Note::LockHeld(holder) => format!("the lock is held by {holder}"),
+        Note::Preflight(text) => text.clone(),
         Note::LimitExceeded(exceeded) => format!(
             "{} to be changed, but {}; apply needs --override-limits {}",
             exceeded.changes, exceeded.limits, exceeded.changes
@@ -192,8 +208,14 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
             }
         }
     }
+    for job in &report.jobs {
+        text.push_str(&cared_for(job, colour));
+    }
     for finding in &report.findings {
         let _ = writeln!(text, "note: {finding}");
+    }
+    if let Some(words) = not_looked_after(report) {
+        let _ = writeln!(text, "note: {words}");
     }
     match &report.saved {
         Saved::InState => {}
@@ -262,9 +284,65 @@ fn fate_words(fate: &Fate) -> (char, String) {
         }
         Fate::Tried(Outcome::NotSent(why)) => ('-', format!("not sent: {}", not_sent_words(why))),
         Fate::Tried(Outcome::InDoubt(why)) => ('?', format!("in doubt: {why}")),
-        Fate::Blocked { code } => (
+        Fate::Blocked(Block::WrongPassword { code }) => (
             '!',
             format!("blocked: {code} (wrong password), value unchanged; --resend sends it"),
+        ),
+        Fate::Blocked(Block::Job(why)) => ('x', format!("blocked: {why}\n      {}", why.advice())),
+    }
+}
+
+/// What came of a job after its entries were applied.
+fn cared_for(job: &CaredFor, colour: Colour) -> String {
+    let (mark, words) = care_words(&job.care);
+    format!("  {} job {}   {words}\n", colour.paint(mark), job.label)
+}
+
+/// What to say where jobs were not looked after as they were to be.
+pub(super) fn not_looked_after(report: &ApplyReport) -> Option<String> {
+    match &report.looked_after {
+        LookedAfter::All => None,
+        LookedAfter::Not { why } => Some(format!("jobs were not looked after: {why}")),
+    }
+}
+
+/// The mark of what came of a job, and what to say about it.
+pub(super) fn care_words(care: &Care) -> (char, String) {
+    match care {
+        Care::Runs(status) => ('=', format!("retried, runs again: {status}")),
+        Care::Failed(status) => (
+            '!',
+            format!(
+                "retried, failed again: {status}\n      Its password may be wrong. Do not retry before \
+                 that is settled: it can lock the account."
+            ),
+        ),
+        Care::Unseen(None) => (
+            '?',
+            "retry asked for; its state could not be read".to_owned(),
+        ),
+        Care::Unseen(Some(status)) => (
+            '?',
+            format!("retry asked for; last seen {status}; look at it later"),
+        ),
+        Care::Refused(refusal) => {
+            let words = refusal
+                .text
+                .as_ref()
+                .map_or_else(String::new, |text| format!(", the service says: {text}"));
+            ('!', format!("not retried: {}{words}", refusal.code))
+        }
+        Care::NotAsked(why) => {
+            let why = match why {
+                NotAsked::NoConnection => "no connection to the service",
+                NotAsked::OtherProject => "the login is for another project",
+                NotAsked::Stopped => "asking for others failed",
+            };
+            ('!', format!("not retried: nothing was sent ({why})"))
+        }
+        Care::LeftPaused => (
+            '-',
+            "is paused and stays so; --resume-paused resumes it".to_owned(),
         ),
     }
 }
@@ -273,13 +351,14 @@ fn fate_words(fate: &Fate) -> (char, String) {
 pub(super) fn not_sent_words(why: &NotSent) -> String {
     match why {
         NotSent::LoginRefused(code) => {
-            format!("the login was refused ({code}); see whether the token is still good")
+            format!("the login was refused, or lacks a right: {code}")
         }
         NotSent::NoConnection => "no connection to the service".to_owned(),
         NotSent::Interrupted => "the run was stopped".to_owned(),
         NotSent::Busy => "the service kept asking to come again later".to_owned(),
         NotSent::TooManyLost => "too many answers were lost in a row".to_owned(),
         NotSent::JournalFailed => "the journal could not be written".to_owned(),
+        NotSent::OthersBlocked => "other entries are blocked (--stop-if-blocked)".to_owned(),
     }
 }
 

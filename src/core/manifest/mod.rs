@@ -7,6 +7,7 @@
 
 mod draft;
 mod kerberos;
+mod listed;
 mod read;
 mod seal;
 mod sealed;

@@ -327,7 +327,7 @@ const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscor
     and begin with a letter or digit.";
 
 /// Names of jobs and credentials (design section 2.2).
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())

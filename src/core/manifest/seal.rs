@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::listed::listed;
 use super::{Manifest, Sealed, Sealing, parse};
+use crate::core::inventory::ListedJob;
 use crate::core::problem::{Checked, Problem, Severity};
 use crate::core::yaml::{Fields, Path, Read, Reader, Root, quote, split_mark};
 
@@ -50,9 +52,9 @@ pub fn seal(text: &str, sealed: &Sealed) -> Result<Zeroizing<String>, Vec<Proble
     }
 }
 
-/// The manifest of a new root folder: sealed, without a job, and with an example
-/// in comments.
-pub fn skeleton(sealed: &Sealed) -> Zeroizing<String> {
+/// The manifest of a new root folder: sealed, and with an example in comments; or
+/// with the jobs of a project, to be filled in.
+pub fn skeleton(sealed: &Sealed, jobs: Option<&[ListedJob]>) -> Zeroizing<String> {
     const HEAD: &str = "\
 # Passwords that DRS jobs shall have. To change them: `drspass decrypt -o
 # plain.yaml`, edit, `drspass encrypt plain.yaml`, remove plain.yaml. Every
@@ -78,8 +80,9 @@ version: 1
 jobs: {}
 "#;
     let block = block(sealed, 0, "\n");
-    let mut out = Zeroizing::new(String::with_capacity(HEAD.len() + block.len() + TAIL.len()));
-    for part in [HEAD, &block, TAIL] {
+    let tail = jobs.map_or_else(|| TAIL.to_owned(), listed);
+    let mut out = Zeroizing::new(String::with_capacity(HEAD.len() + block.len() + tail.len()));
+    for part in [HEAD, &block, &tail] {
         out.push_str(part);
     }
     out

@@ -23,6 +23,7 @@ fn ta(job: &str) -> EntryKey {
 fn refusal(code: Token) -> Refusal {
     Refusal {
         kind: RefusalKind::JobState,
+        is_one_job_only: false,
         code,
         request_id: None,
         text: None,

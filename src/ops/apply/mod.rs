@@ -6,9 +6,10 @@
 //! into the state in one step at the end. A crash anywhere leaves entries in
 //! doubt, never wrongly applied.
 
+mod aftercare;
+mod ready;
 mod record;
 mod send;
-mod signals;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 
 use super::OpError;
 use super::error::with_causes;
+use super::online::{HangUp, Online};
 use super::plan::{self, Addresses, Comparable};
 use super::root::{Guards, Opened, Root, Unlock};
 use crate::api::client::Client;
@@ -25,18 +27,32 @@ use crate::core::batch;
 use crate::core::fingerprint::Salt;
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome};
-use crate::core::plan::{Action, Plan, Reason, prints_of};
+use crate::core::plan::{Action, Plan, PlanEntry, Reason, prints_of};
+use crate::core::preflight::UnknownStates;
 use crate::core::problem::Problem;
-use crate::core::report::{ApplyReport, Event, Fate, PlanReport, Saved};
+use crate::core::report::{ApplyReport, Block, Event, Fate, LookedAfter, PlanReport, Saved};
 use crate::core::state::{Lineage, PlanId, Replaced, Settlement, State};
-use crate::core::target::Target;
 use crate::store::recovery::Recovery;
 use crate::store::{Keys, LockGuard, LockInfo, Version};
 use crate::testpoint;
 
+pub use aftercare::AfterCare;
+use ready::{Ready, guarded, make_ready};
 use record::Recorder;
 use send::{Sender, Sent};
-pub use signals::HangUp;
+
+/// What the user wants of an apply.
+pub struct Wishes {
+    /// Which entries.
+    pub addresses: Addresses,
+    /// Whether the states of jobs are asked for before anything is sent, and what
+    /// unknown ones mean.
+    pub preflight: Option<UnknownStates>,
+    /// Whether one blocked entry keeps all others back.
+    pub stop_if_blocked: bool,
+    /// What is done to jobs once their passwords are right.
+    pub aftercare: Option<AfterCare>,
+}
 
 /// What an apply needs from outside.
 pub struct Surroundings<'a> {
@@ -52,9 +68,9 @@ pub struct Surroundings<'a> {
     pub hang_up: HangUp,
     /// Who takes the lock.
     pub lock: LockInfo,
-    /// Logs in. Called after every check that needs no network, and before the
-    /// lock is taken.
-    pub connect: &'a dyn Fn(&Target) -> Result<Client, OpError>,
+    /// Finds the login and prepares the client; nothing is sent. Called after every
+    /// check that needs no network, and only where the service is needed.
+    pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
     /// Shown the plan when it is refused before anybody is asked.
     pub show: &'a dyn Fn(&PlanReport),
     /// Told what happens.
@@ -79,12 +95,11 @@ pub fn apply(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
-    addresses: &Addresses,
+    wishes: &Wishes,
     surroundings: &mut Surroundings<'_>,
     approve: Approve<'_>,
 ) -> Result<Done, OpError> {
     let opened = root.open(unlock, guards)?;
-    let client = (surroundings.connect)(&opened.target)?;
     let keys = Keys::from(&opened.sealed.fingerprint_key);
     let guard = root.store.lock(&surroundings.lock)?;
     let snapshot = root.store.read(&keys)?;
@@ -97,7 +112,7 @@ pub fn apply(
     {
         return Err(error);
     }
-    let plan = plan::make(root, &opened, &comparable, addresses)?;
+    let plan = plan::make(root, &opened, &comparable, &wishes.addresses)?;
     let exceeded = plan::check_limits(root, &opened, &comparable, &plan, guards)
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
@@ -109,11 +124,20 @@ pub fn apply(
             limits: exceeded.limits,
         });
     }
+    let is_idle = !plan.has_changes() && wishes.aftercare.is_none();
+    // What needs nobody's word needs no login either.
+    let client = match is_idle {
+        true => None,
+        false => Some((surroundings.connect)(&opened)?),
+    };
     let report = plan::report(&opened, plan.clone(), notes);
     approve(&report, &opened.warnings)?;
-    if !plan.has_changes() {
+    let Some(client) = client else {
         return Ok(Done::NothingToDo);
-    }
+    };
+    let client = guarded(client, &opened);
+    let mut online = Online::new(client, surroundings.hang_up)?;
+    let ready = make_ready(&mut online, &plan, wishes)?;
     if comparable.key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
     }
@@ -124,10 +148,26 @@ pub fn apply(
         keys: &keys,
         opened: &opened,
         plan: &plan,
+        ready: &ready,
         elsewhere: &surroundings.elsewhere.clone(),
     };
-    run.execute(client, state, version, surroundings)
-        .map(Done::Ran)
+    let (mut report, mut online, state) = run.execute(online, state, version, surroundings)?;
+    drop(guard);
+    if let (Some(care), Some(state)) = (wishes.aftercare, state)
+        && report.interrupted.is_none()
+        && !ready.held_back
+    {
+        let jobs = aftercare::Aftermath {
+            root,
+            opened: &opened,
+            state,
+            addresses: &wishes.addresses,
+        };
+        jobs.look_after(&mut online, care, &mut report, surroundings.progress)?;
+    }
+    // A name that is still being looked up is not worth waiting for.
+    online.leave();
+    Ok(Done::Ran(report))
 }
 
 /// The state to go on from: the known one, or a new one. A state made with
@@ -157,31 +197,37 @@ struct Run<'a> {
     keys: &'a Keys,
     opened: &'a Opened,
     plan: &'a Plan,
+    ready: &'a Ready,
     /// Where a state goes that its own folder does not take.
     elsewhere: &'a Path,
 }
 
 impl Run<'_> {
+    /// Sends what is to be sent, and gives back the state that it came to, unless
+    /// that could not be saved.
     fn execute(
         &self,
-        client: Client,
+        online: Online,
         mut state: State,
         version: Version,
         surroundings: &mut Surroundings<'_>,
-    ) -> Result<ApplyReport, OpError> {
+    ) -> Result<(ApplyReport, Online, Option<State>), OpError> {
         let batches = self.batches();
         if batches.is_empty() {
-            return Ok(self.report(BTreeMap::new(), Sent::default(), Saved::InState));
+            let sent = Sent {
+                stopped: Some(NotSent::OthersBlocked),
+                ..Sent::default()
+            };
+            let report = self.report(BTreeMap::new(), sent, Saved::InState);
+            return Ok((report, online, Some(state)));
         }
         let sender = Sender::new(
-            client,
+            online,
             Arc::clone(&self.opened.manifest),
             batches,
             self.root.config.apply.parallelism,
             surroundings.now,
-            surroundings.hang_up,
-        )
-        .map_err(OpError::Runtime)?;
+        );
         let (recorder, hand_over, journal) = Recorder::start().map_err(OpError::Runtime)?;
         let store = &self.root.store;
         store.back_up(self.guard)?;
@@ -202,7 +248,7 @@ impl Run<'_> {
 
         // A thread that is gone shows as a broken journal, which stops the run.
         let _ = hand_over.send(writer);
-        let sent = sender.run(&journal, surroundings.progress);
+        let (sent, online) = sender.run(&journal, surroundings.progress);
         drop(journal);
         // Whatever the journal took or not, the outcomes are in memory: they
         // reach the state now, or a recovery file.
@@ -220,21 +266,30 @@ impl Run<'_> {
         self.withdraw_unsent(&mut state, &mut replaced, &outcomes);
         testpoint::reach("apply.before_fold");
         let sent_keys = outcomes.keys().cloned().collect();
-        let saved = self.save(state, &version, sent_keys);
+        let (saved, state) = self.save(state, &version, sent_keys);
         let mut report = self.report(outcomes, sent, saved);
         if let Some(error) = journal_error {
             report
                 .findings
                 .push(format!("the journal could not be written: {error}"));
         }
-        Ok(report)
+        Ok((report, online, state))
+    }
+
+    /// What is sent: what the plan wants, without what is blocked.
+    fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
+        let ready = self.ready;
+        let is_free = move |entry: &&PlanEntry| {
+            !ready.held_back && !ready.blocked.contains_key(&entry.key.job)
+        };
+        self.plan.sent().filter(is_free)
     }
 
     /// What is sent, in requests, by place in the manifest: in its order, a job
     /// never split.
     fn batches(&self) -> Vec<Vec<usize>> {
         let assignments = self.opened.manifest.assignments();
-        let sent: Vec<usize> = self.plan.sent().map(|entry| entry.index).collect();
+        let sent: Vec<usize> = self.sent().map(|entry| entry.index).collect();
         let sizes: Vec<_> = sent
             .iter()
             .map(|&index| assignments[index].batch_item())
@@ -250,7 +305,7 @@ impl Run<'_> {
         let sealed = &self.opened.sealed;
         let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
         let assignments = self.opened.manifest.assignments();
-        let wanted = self.plan.sent().map(|entry| {
+        let wanted = self.sent().map(|entry| {
             let prints = prints_of(&fingerprinter, &assignments[entry.index], surroundings.salt);
             (entry.key.clone(), prints)
         });
@@ -264,7 +319,7 @@ impl Run<'_> {
         replaced: &mut Replaced,
         outcomes: &BTreeMap<EntryKey, Outcome>,
     ) {
-        for entry in self.plan.sent() {
+        for entry in self.sent() {
             if !outcomes.contains_key(&entry.key) {
                 state.withdraw(&entry.key, replaced);
             }
@@ -272,18 +327,23 @@ impl Run<'_> {
     }
 
     /// Folds the outcomes into the state; where that fails, into a recovery file.
-    fn save(&self, mut state: State, version: &Version, sent: Vec<EntryKey>) -> Saved {
+    fn save(
+        &self,
+        mut state: State,
+        version: &Version,
+        sent: Vec<EntryKey>,
+    ) -> (Saved, Option<State>) {
         let store = &self.root.store;
         let error = match store.commit(self.guard, self.keys, &mut state, version) {
             // A journal that stays behind is recognised as folded later on.
             Ok(_) => {
                 let _ = store.end_journal(self.guard);
-                return Saved::InState;
+                return (Saved::InState, Some(state));
             }
             Err(error) => error,
         };
         let recovery = Recovery::new(version, sent, state);
-        match store.rescue(self.keys, &recovery, self.elsewhere) {
+        let saved = match store.rescue(self.keys, &recovery, self.elsewhere) {
             Ok(path) => Saved::Recovery {
                 path: self.root.relative(&path).display().to_string(),
                 why: with_causes(&error),
@@ -291,7 +351,8 @@ impl Run<'_> {
             Err(second) => Saved::Lost {
                 why: format!("{}; {}", with_causes(&error), with_causes(&second)),
             },
-        }
+        };
+        (saved, None)
     }
 
     fn report(
@@ -307,7 +368,10 @@ impl Run<'_> {
             let fate = match (entry.action, &entry.reason) {
                 (Action::NoOp, _) => continue,
                 (Action::Hold, Reason::WrongPassword { code }) => {
-                    Fate::Blocked { code: code.clone() }
+                    Fate::Blocked(Block::WrongPassword { code: code.clone() })
+                }
+                _ if self.ready.blocked.contains_key(&entry.key.job) => {
+                    Fate::Blocked(Block::Job(self.ready.blocked[&entry.key.job].clone()))
                 }
                 _ => Fate::Tried(
                     outcomes
@@ -320,7 +384,9 @@ impl Run<'_> {
         ApplyReport {
             entries,
             requests: sent.requests,
-            findings: sent.findings,
+            findings: [self.ready.warnings.clone(), sent.findings].concat(),
+            jobs: Vec::new(),
+            looked_after: LookedAfter::All,
             saved,
             interrupted: sent.interrupted,
         }

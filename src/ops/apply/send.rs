@@ -7,28 +7,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::runtime::{Builder, Runtime};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::record::JournalHandle;
-use super::signals::{HangUp, Signals};
 use crate::api::client::{Answered, Client};
-use crate::api::codes;
 use crate::api::gate::Gate;
-use crate::api::secrets::RunSecrets;
 use crate::core::batch::{Heard, Next, Search};
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{self, Doubt, NotSent, Outcome, Refusal, RefusalKind, Reply};
 use crate::core::report::{Event, Signal};
 use crate::core::state::Settlement;
+use crate::ops::online::{Online, Signals};
 use crate::store::journal::{Answer, Record};
 
 /// So many answers lost one after the other mean that something is wrong with
@@ -36,13 +32,11 @@ use crate::store::journal::{Answer, Record};
 const MAX_LOST_IN_A_ROW: usize = 3;
 
 /// How long answers in flight are waited for after a signal (design section 4).
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Sends the batches of one apply.
 pub(super) struct Sender {
-    runtime: Runtime,
-    signals: Signals,
-    client: Arc<Client>,
+    online: Online,
     manifest: Arc<Manifest>,
     /// Places in the manifest, batch by batch.
     batches: Vec<Vec<usize>>,
@@ -66,42 +60,34 @@ pub(super) struct Sent {
 }
 
 impl Sender {
-    /// Prepares everything that can fail before the first mark is made.
-    /// Fails if the machine refuses what a runtime or signals need.
-    pub(super) fn new(
-        client: Client,
+    /// Takes over what is to be sent; nothing is sent yet.
+    pub(super) const fn new(
+        online: Online,
         manifest: Arc<Manifest>,
         batches: Vec<Vec<usize>>,
         parallelism: usize,
         now: fn() -> Timestamp,
-        hang_up: HangUp,
-    ) -> io::Result<Self> {
-        // One thread is enough: it waits for the network nearly all the time.
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let signals = {
-            let _inside = runtime.enter();
-            Signals::listen(hang_up)?
-        };
-        Ok(Self {
-            runtime,
-            signals,
-            client: Arc::new(client.guarding(RunSecrets::new(
-                Arc::clone(&manifest),
-                batches.iter().flatten().copied().collect(),
-            ))),
+    ) -> Self {
+        Self {
+            online,
             manifest,
             batches,
             parallelism,
             now,
-        })
+        }
     }
 
-    /// Sends until everything is answered or something says stop.
-    pub(super) fn run(mut self, journal: &JournalHandle, progress: &mut dyn FnMut(Event)) -> Sent {
+    /// Sends until everything is answered or something says stop. Gives back what
+    /// drives the client, for what comes after.
+    pub(super) fn run(
+        mut self,
+        journal: &JournalHandle,
+        progress: &mut dyn FnMut(Event),
+    ) -> (Sent, Online) {
         let mut waiting = std::mem::take(&mut self.batches);
         waiting.reverse();
         let flight = Flight {
-            client: &self.client,
+            client: &self.online.client,
             manifest: &self.manifest,
             entries: waiting.iter().map(Vec::len).sum(),
             waiting,
@@ -114,12 +100,12 @@ impl Sender {
             lost_in_a_row: 0,
             sent: Sent::default(),
         };
+        let signals = &mut self.online.signals;
         let sent = self
+            .online
             .runtime
-            .block_on(flight.complete(&mut self.signals, progress));
-        // A name that is still being looked up is not worth waiting for.
-        self.runtime.shutdown_background();
-        sent
+            .block_on(flight.complete(signals, progress));
+        (sent, self.online)
     }
 }
 
@@ -191,7 +177,8 @@ impl Flight<'_> {
         if self.journal.is_broken() {
             self.stop(NotSent::JournalFailed);
         }
-        self.sent.stopped.is_none() && self.in_air.len() < self.parallelism
+        let at_once = self.client.at_once(self.parallelism);
+        self.sent.stopped.is_none() && self.in_air.len() < at_once
     }
 
     fn launch(&mut self, search: Search) {
@@ -342,7 +329,7 @@ impl Flight<'_> {
 fn heard(reply: &Reply) -> Heard {
     match reply {
         Reply::PerEntry { .. } => Heard::Taken,
-        Reply::Refused(refusal) if codes::is_one_job_only(&refusal.code) => Heard::OneJobOnly,
+        Reply::Refused(refusal) if refusal.is_one_job_only => Heard::OneJobOnly,
         _ if reply.may_be_split() => Heard::Refused,
         _ => Heard::Neither,
     }

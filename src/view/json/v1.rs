@@ -3,6 +3,10 @@
 //! They tell the same facts as the text for people. No value, fingerprint or
 //! salt is in them: a field that has a value says `"sensitive": true` instead.
 
+mod inventory;
+
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -10,12 +14,17 @@ use crate::core::fingerprint::Field;
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome, Refusal};
 use crate::core::plan::{Action, PlanEntry, Reason};
+use crate::core::preflight::Blocked;
 use crate::core::problem::{Problem, Severity};
 use crate::core::report::{
-    ApplyReport, Fate, LedgerEntry, LedgerReport, Note, PlanReport, Saved, Signal,
+    ApplyReport, Block, Care, CaredFor, Fate, LedgerEntry, LedgerReport, LookedAfter, Note,
+    PlanReport, Saved, Signal,
 };
 use crate::core::state::{FieldPrints, Origin};
+use crate::core::status::{JobStatus, ToldStatus};
 use crate::view::terminal;
+
+pub use inventory::jobs;
 
 /// The name and version of the format of `plan --json`.
 pub const PLAN: &str = "drspass.plan-output/1";
@@ -64,6 +73,15 @@ struct PlanLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<&'static str>,
     kerberos_left: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<BlockedOut>,
+}
+
+#[derive(Serialize)]
+struct BlockedOut {
+    code: &'static str,
+    why: String,
+    advice: String,
 }
 
 #[derive(Serialize)]
@@ -93,7 +111,7 @@ pub fn plan(report: &PlanReport) -> String {
         entries: report
             .entries
             .iter()
-            .map(|(label, entry)| plan_line(label, entry))
+            .map(|(label, entry)| plan_line(label, entry, report.blocked.get(&entry.key)))
             .collect(),
         unlisted: report.unlisted.iter().map(ToString::to_string).collect(),
         notes: report.notes.iter().map(note_words).collect(),
@@ -104,7 +122,7 @@ fn note_words(note: &Note) -> String {
     terminal::note_words(note)
 }
 
-fn plan_line<'a>(label: &'a str, entry: &'a PlanEntry) -> PlanLine<'a> {
+fn plan_line<'a>(label: &'a str, entry: &'a PlanEntry, blocked: Option<&Blocked>) -> PlanLine<'a> {
     let (reason, code) = match &entry.reason {
         Reason::NeverSet => ("never_set", None),
         Reason::Changed { .. } => ("changed", None),
@@ -139,6 +157,11 @@ fn plan_line<'a>(label: &'a str, entry: &'a PlanEntry) -> PlanLine<'a> {
         last_set: entry.last_set.map(|(at, _)| at.to_string()),
         origin: entry.last_set.map(|(_, origin)| origin_word(origin)),
         kerberos_left: entry.kerberos_left,
+        blocked: blocked.map(|why| BlockedOut {
+            code: why.as_str(),
+            why: why.to_string(),
+            advice: why.advice(),
+        }),
     }
 }
 
@@ -177,7 +200,16 @@ enum Message<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        advice: Option<&'static str>,
+        advice: Option<Cow<'static, str>>,
+    },
+    Job {
+        job: &'a str,
+        outcome: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<&'a str>,
+        why: String,
     },
     Note {
         text: &'a str,
@@ -235,7 +267,13 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     for (label, fate) in &report.entries {
         lines.push_str(&to_line(&fate_message(label, fate)));
     }
+    for job in &report.jobs {
+        lines.push_str(&to_line(&job_message(job)));
+    }
     for text in &report.findings {
+        lines.push_str(&to_line(&Message::Note { text }));
+    }
+    if let Some(text) = &terminal::not_looked_after(report) {
         lines.push_str(&to_line(&Message::Note { text }));
     }
     let totals = report.totals();
@@ -280,6 +318,8 @@ pub fn nothing_to_do() -> String {
         entries: Vec::new(),
         requests: 0,
         findings: Vec::new(),
+        jobs: Vec::new(),
+        looked_after: LookedAfter::All,
         saved: Saved::InState,
         interrupted: None,
     };
@@ -309,7 +349,35 @@ fn fate_message<'a>(address: &'a str, fate: &'a Fate) -> Message<'a> {
         Fate::Tried(Outcome::InDoubt(why)) => {
             plain("in_doubt", Some(why.as_str()), Some(why.to_string()))
         }
-        Fate::Blocked { code } => plain("blocked", Some(code.as_str()), None),
+        Fate::Blocked(Block::WrongPassword { code }) => plain("blocked", Some(code.as_str()), None),
+        Fate::Blocked(Block::Job(why)) => Message::Entry {
+            address,
+            outcome: "blocked",
+            code: Some(why.as_str()),
+            why: Some(why.to_string()),
+            request_id: None,
+            text: None,
+            advice: Some(Cow::Owned(why.advice())),
+        },
+    }
+}
+
+fn job_message(job: &CaredFor) -> Message<'_> {
+    let (outcome, status, code) = match &job.care {
+        Care::Runs(status) => ("runs", Some(status.as_str()), None),
+        Care::Failed(status) => ("failed", Some(status.as_str()), None),
+        Care::Unseen(status) => ("unseen", status.as_ref().map(ToldStatus::as_str), None),
+        Care::Refused(refusal) => ("retry_refused", None, Some(refusal.code.as_str())),
+        Care::NotAsked(_) => ("not_asked", None, None),
+        Care::LeftPaused => ("left_paused", Some(JobStatus::Pausing.as_str()), None),
+    };
+    let (_, why) = terminal::care_words(&job.care);
+    Message::Job {
+        job: &job.label,
+        outcome,
+        status,
+        code,
+        why,
     }
 }
 
@@ -321,7 +389,7 @@ fn refusal_message<'a>(address: &'a str, refusal: &'a Refusal) -> Message<'a> {
         why: None,
         request_id: refusal.request_id.as_ref().map(|id| id.as_str()),
         text: refusal.text.as_ref().map(|text| text.as_str()),
-        advice: refusal.advice,
+        advice: refusal.advice.map(Cow::Borrowed),
     }
 }
 

@@ -114,7 +114,7 @@ fn what_is_no_manifest_is_not_sealed() {
 
 #[test]
 fn the_first_manifest_reads_back_without_a_problem() {
-    let text = skeleton(&sealed());
+    let text = skeleton(&sealed(), None);
     assert_is_ours(&text);
     assert_eq!(problems(&text), [""; 0]);
     let example = text
@@ -135,7 +135,7 @@ fn a_decrypted_manifest_must_be_sealed_completely() {
     assert!(checked.value.is_none());
     assert_eq!(shown(&checked.problems[0]), "error sealed: is missing");
     assert!(checked.problems[0].help.contains("drspass encrypt"));
-    let good = skeleton(&sealed());
+    let good = skeleton(&sealed(), None);
     for (from, to, expected) in [
         (
             "revision: 7",

@@ -1,0 +1,198 @@
+//! What the service says about the jobs that are about to be told passwords.
+//!
+//! The list call is asked first: it takes up to a hundred ids at once, and tells
+//! the actions that are offered and the subtasks of parents where the service
+//! knows of such things. Not every cloud finds ids by that call, so whatever it
+//! does not tell is asked of the status query. Only the latter's failure counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use reqwest::Method;
+
+use super::{body_of, in_turn, shown_id, status_of};
+use crate::api::client::Client;
+use crate::api::error::ServiceError;
+use crate::api::exchange::Failure;
+use crate::api::wire::jobs::{self, DetailRow, ListRow, PER_PAGE};
+use crate::core::inventory::UseType;
+use crate::core::job::JobId;
+use crate::core::preflight::{JobFacts, Told};
+
+/// The action that sets a password (official Huawei Cloud SDK, `job_action`).
+const RESET_PASSWORD: &str = "RESET_DB_PWD";
+
+/// What a list came to.
+enum Found {
+    /// It was given, whatever stood in it.
+    Rows,
+    /// It cannot be had here, or not now.
+    Nothing,
+}
+
+/// What the service says about jobs.
+#[derive(Debug)]
+pub struct Survey {
+    /// Every job that was asked for.
+    pub told: BTreeMap<JobId, Told>,
+    /// Why the service did not say something about some of them.
+    pub failed: Option<ServiceError>,
+}
+
+impl Client {
+    /// Asks the service about these jobs. Never fails: what it does not say is not told.
+    pub async fn survey(self: &Arc<Self>, ids: &[JobId]) -> Survey {
+        let mut told = BTreeMap::new();
+        for asked in ids.chunks(PER_PAGE) {
+            match self.look_up(asked, &mut told).await {
+                Ok(Found::Rows) => {}
+                Ok(Found::Nothing) => break,
+                Err(failure) => {
+                    let failed = Some(self.error("the query of job states", failure));
+                    return Survey { told, failed };
+                }
+            }
+        }
+        let left: Vec<JobId> = ids
+            .iter()
+            .filter(|id| matches!(told.get(*id), None | Some(Told::Nothing)))
+            .cloned()
+            .collect();
+        let (states, failed) = self.statuses(&left).await;
+        told.extend(states);
+        Survey { told, failed }
+    }
+
+    /// Asks the list call for these jobs, in all three kinds.
+    /// Fails only if the caller is refused: then nothing else may be asked.
+    async fn look_up(
+        self: &Arc<Self>,
+        asked: &[JobId],
+        told: &mut BTreeMap<JobId, Told>,
+    ) -> Result<Found, Failure> {
+        let names: Vec<&str> = asked.iter().map(JobId::as_str).collect();
+        let names = names.join(",");
+        let [first, rest @ ..] = UseType::ALL;
+        // One goes ahead: whether the caller is known shows in its answer.
+        let mut pages = vec![(first, self.named(first, &names).await)];
+        match &pages[0].1 {
+            Err(failure) if failure.refuses_caller() => {
+                return pages.remove(0).1.map(|_| Found::Nothing);
+            }
+            // The time that the next failure takes is better spent on the other query.
+            Err(_) => return Ok(Found::Nothing),
+            Ok(_) => {}
+        }
+        let others = rest.into_iter().map(|kind| {
+            let client = Arc::clone(self);
+            let names = names.clone();
+            async move { (kind, client.named(kind, &names).await) }
+        });
+        pages.extend(in_turn(others).await);
+        let wanted: BTreeSet<&str> = asked.iter().map(JobId::as_str).collect();
+        let mut parents = Vec::new();
+        for (kind, rows) in pages {
+            // A list that cannot be had is not missed: the status query follows.
+            for row in rows.unwrap_or_default() {
+                let taken = self.take(&row, &wanted, told);
+                if kind == UseType::DisasterRecovery && !row.children.is_empty() {
+                    parents.extend(taken);
+                }
+                for child in &row.children {
+                    self.take(child, &wanted, told);
+                }
+            }
+        }
+        self.mark_parents(parents, told).await;
+        Ok(Found::Rows)
+    }
+
+    async fn named(&self, kind: UseType, names: &str) -> Result<Vec<ListRow>, Failure> {
+        let body = jobs::list(kind, 1, names);
+        let call = self.call(Method::POST, "jobs", body);
+        let answer = body_of(self.ask(&call).await?);
+        Ok(jobs::read_list(&answer).unwrap_or_default().rows)
+    }
+
+    /// Takes a row over if it is about a job that was asked for; returns the job and
+    /// its subtasks then.
+    fn take(
+        &self,
+        row: &ListRow,
+        wanted: &BTreeSet<&str>,
+        told: &mut BTreeMap<JobId, Told>,
+    ) -> Option<(JobId, Vec<JobId>)> {
+        let id = row.id.as_deref().filter(|id| wanted.contains(id))?;
+        let id = JobId::parse(id).ok()?;
+        let status = status_of(row.status.as_deref()?, || self.needles())?;
+        let children = row.children.iter();
+        let children: Vec<JobId> = children
+            .filter_map(|child| shown_id(child.id.as_deref()?, &self.needles()))
+            .collect();
+        let facts = JobFacts {
+            status,
+            offered: row.actions.as_ref().and_then(offered),
+            parent_of: Vec::new(),
+        };
+        // Rows that contradict each other tell nothing.
+        let told_now = match told.remove(&id) {
+            Some(Told::Job(known)) if known.status != facts.status => Told::Nothing,
+            Some(Told::Nothing) => Told::Nothing,
+            _ => Told::Job(facts),
+        };
+        told.insert(id.clone(), told_now);
+        Some((id, children))
+    }
+
+    /// Asks for the details of what looks like the parent of a dual-active pair:
+    /// only they tell whether it is one.
+    async fn mark_parents(
+        self: &Arc<Self>,
+        candidates: Vec<(JobId, Vec<JobId>)>,
+        told: &mut BTreeMap<JobId, Told>,
+    ) {
+        let ids: Vec<JobId> = candidates.iter().map(|(id, _)| id.clone()).collect();
+        let details = self.details(&ids).await.unwrap_or_default();
+        for (id, children) in candidates {
+            let detail = details
+                .iter()
+                .find(|row| row.id.as_deref() == Some(id.as_str()));
+            let is_parent = detail.is_some_and(DetailRow::is_dual_active);
+            if let Some(Told::Job(facts)) = told.get_mut(&id)
+                && is_parent
+            {
+                facts.parent_of = children;
+            }
+        }
+    }
+}
+
+/// Whether the service offers to set a password; nothing where it names that neither
+/// among what it offers nor among what it does not: then this action may be unknown
+/// to that cloud.
+fn offered((available, unavailable): &(Vec<String>, Vec<String>)) -> Option<bool> {
+    let is_in = |list: &[String]| list.iter().any(|action| action == RESET_PASSWORD);
+    match (is_in(available), is_in(unavailable)) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_count_only_where_the_service_is_clear_about_them() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let read = |available: &[&str], unavailable: &[&str]| {
+            offered(&(list(available), list(unavailable)))
+        };
+        assert_eq!(read(&["RESET_DB_PWD"], &["RETRY"]), Some(true));
+        assert_eq!(read(&["RETRY"], &["RESET_DB_PWD"]), Some(false));
+        assert_eq!(read(&["RETRY"], &[]), None);
+        assert_eq!(read(&[], &[]), None);
+        assert_eq!(read(&["RESET_DB_PWD"], &["RESET_DB_PWD"]), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! The jobs of a project as the service lists them, and the credentials that their
+//! databases suggest.
+
+use std::collections::BTreeMap;
+
+use super::job::{Endpoint, JobId};
+use super::redact::ForeignText;
+use super::status::ToldStatus;
+
+/// What a job is for. The service lists each kind apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UseType {
+    /// Copies once.
+    Migration,
+    /// Copies and keeps up.
+    Sync,
+    /// Keeps a stand-by, for disaster recovery.
+    DisasterRecovery,
+}
+
+impl UseType {
+    /// All kinds, in the order in which they are asked for.
+    pub const ALL: [Self; 3] = [Self::Migration, Self::Sync, Self::DisasterRecovery];
+
+    /// The word used in every output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Migration => "migration",
+            Self::Sync => "sync",
+            Self::DisasterRecovery => "disaster-recovery",
+        }
+    }
+}
+
+/// One job of the project.
+#[derive(Clone, Debug)]
+pub struct ListedJob {
+    /// Its id.
+    pub id: JobId,
+    /// The name that people gave it.
+    pub name: Option<ForeignText>,
+    /// Its state, where it is told.
+    pub status: Option<ToldStatus>,
+    /// What it is for.
+    pub use_type: UseType,
+    /// The kinds of its databases.
+    pub engine: Option<ForeignText>,
+    /// The job that it is a subtask of.
+    pub parent: Option<JobId>,
+    /// Whether it is the parent of a dual-active pair, which takes no password.
+    pub is_dual_active_parent: bool,
+    /// The database that it reads, as far as the service tells.
+    pub source: Database,
+    /// The database that it writes, as far as the service tells.
+    pub destination: Database,
+}
+
+impl ListedJob {
+    /// One of its databases.
+    pub const fn database(&self, endpoint: Endpoint) -> &Database {
+        match endpoint {
+            Endpoint::Source => &self.source,
+            Endpoint::Destination => &self.destination,
+        }
+    }
+}
+
+/// A database as a job names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Database {
+    /// Its kind.
+    pub db_type: Option<ForeignText>,
+    /// Its address or addresses, or the id of an instance of the cloud.
+    pub address: Option<ForeignText>,
+    /// Its port.
+    pub port: Option<ForeignText>,
+    /// The account that the job uses.
+    pub user: Option<ForeignText>,
+}
+
+impl Database {
+    /// Whether nothing is known of it.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What tells one database account from another.
+    fn account(&self) -> [Option<&str>; 4] {
+        [&self.db_type, &self.address, &self.port, &self.user]
+            .map(|part| part.as_ref().map(ForeignText::as_str))
+    }
+}
+
+/// One proposed name for each distinct database account of these jobs, in the
+/// order of their first use; nothing for databases without a known account.
+pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Proposals {
+    let mut proposals = Proposals::default();
+    let mut names: BTreeMap<[Option<String>; 4], usize> = BTreeMap::new();
+    for job in jobs {
+        for endpoint in Endpoint::ALL {
+            let database = job.database(endpoint);
+            // Without knowing where it is, an account could be taken for another's.
+            if database.user.is_none() || database.address.is_none() {
+                continue;
+            }
+            let account = database.account().map(|part| part.map(str::to_owned));
+            let next = proposals.credentials.len();
+            let at = *names.entry(account).or_insert(next);
+            if at == next {
+                let name = proposals.fresh_name(database);
+                proposals.credentials.push((name, database.clone()));
+            }
+            proposals.of.insert((job.id.clone(), endpoint), at);
+        }
+    }
+    proposals
+}
+
+/// Proposed credentials.
+#[derive(Debug, Default)]
+pub struct Proposals {
+    /// Their names, with the database each is for.
+    pub credentials: Vec<(String, Database)>,
+    of: BTreeMap<(JobId, Endpoint), usize>,
+}
+
+impl Proposals {
+    /// The name that was proposed for an endpoint.
+    pub fn name_of(&self, job: &JobId, endpoint: Endpoint) -> Option<&str> {
+        let at = *self.of.get(&(job.clone(), endpoint))?;
+        self.credentials.get(at).map(|(name, _)| name.as_str())
+    }
+
+    /// A name made of user and host that is not taken yet.
+    fn fresh_name(&self, database: &Database) -> String {
+        let [_, address, _, user] = database.account().map(Option::unwrap_or_default);
+        let host = address.split([',', ':']).next().unwrap_or_default();
+        let stem = name_stem(&format!("{user}-{host}"));
+        let stem = stem.trim_end_matches(SEPARATORS);
+        let stem = if stem.is_empty() { "account" } else { stem };
+        numbered(stem, |name| {
+            self.credentials.iter().any(|(taken, _)| taken == name)
+        })
+    }
+}
+
+/// The most that a proposed name takes over from the service's: a name has at most 64
+/// characters, and a number may follow.
+const MAX_STEM: usize = 56;
+
+/// What may stand inside of a name, and not at its beginning.
+const SEPARATORS: [char; 3] = ['.', '_', '-'];
+
+/// A text of the service in the spelling of names; empty where nothing of it fits.
+pub fn name_stem(text: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || SEPARATORS.contains(&c);
+    let spelt = text.chars().map(|c| if fits(c) { c } else { '-' });
+    let spelt: String = spelt.take(MAX_STEM).collect();
+    spelt.trim_start_matches(SEPARATORS).to_owned()
+}
+
+/// The name itself, or with the first number that makes it one that is not taken.
+pub fn numbered(stem: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut name = stem.to_owned();
+    let mut number = 2;
+    while is_taken(&name) {
+        name = format!("{stem}-{number}");
+        number += 1;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(user: &str, host: &str) -> Database {
+        Database {
+            db_type: ForeignText::clean("mysql"),
+            address: ForeignText::clean(host),
+            port: ForeignText::clean("3306"),
+            user: ForeignText::clean(user),
+        }
+    }
+
+    fn job(id: &str, source: Database, destination: Database) -> ListedJob {
+        ListedJob {
+            id: JobId::parse(id).unwrap(),
+            name: None,
+            status: None,
+            use_type: UseType::Sync,
+            engine: None,
+            parent: None,
+            is_dual_active_parent: false,
+            source,
+            destination,
+        }
+    }
+
+    #[test]
+    fn equal_accounts_share_a_name_and_different_ones_never_do() {
+        let jobs = [
+            job(
+                "j1",
+                database("repl", "10.0.0.1"),
+                database("repl", "10.0.0.2"),
+            ),
+            job("j2", database("repl", "10.0.0.1"), Database::default()),
+            job(
+                "j3",
+                database("ré pl", "10.0.0.1"),
+                database("r  pl", "10.0.0.1"),
+            ),
+        ];
+        let proposals = propose_credentials(jobs.iter());
+        let name = |at: usize, endpoint| proposals.name_of(&jobs[at].id, endpoint);
+        assert_eq!(name(0, Endpoint::Source), Some("repl-10.0.0.1"));
+        assert_eq!(name(0, Endpoint::Destination), Some("repl-10.0.0.2"));
+        assert_eq!(name(1, Endpoint::Source), Some("repl-10.0.0.1"));
+        assert_eq!(name(1, Endpoint::Destination), None);
+        assert_eq!(name(2, Endpoint::Source), Some("r--pl-10.0.0.1"));
+        assert_eq!(name(2, Endpoint::Destination), Some("r--pl-10.0.0.1-2"));
+    }
+}
