@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::core::preflight::UnknownStates;
+
 /// Tell DRS jobs the rotated passwords of their databases, as a reviewed change.
 #[derive(Debug, Parser)]
 #[command(
@@ -88,6 +90,10 @@ pub enum Command {
     Plan(Plan),
     /// Send what differs, and record what became of it
     Apply(Apply),
+    /// Show which login is used, and what it is for
+    Whoami(Whoami),
+    /// List the jobs of the project, and whether the manifest sets their passwords
+    Jobs(Jobs),
     /// Look into the state
     #[command(subcommand)]
     State(StateCommand),
@@ -108,7 +114,8 @@ pub struct Init {
     /// The project's id
     #[arg(long, value_name = "ID")]
     pub project_id: Option<String>,
-    /// The address of the DRS service, where no region gives it
+    /// The address of the DRS service, where no region gives it; else the catalogue
+    /// is asked
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// The address of the identity service, ending in /v3
@@ -118,6 +125,62 @@ pub struct Init {
     /// it does not exist, and its key is a recipient too
     #[arg(long, value_name = "KEY")]
     pub recipient: Vec<String>,
+    /// List every job of the project in the manifest, to be filled in; logs in and
+    /// asks the service
+    #[arg(long)]
+    pub from_jobs: bool,
+    /// The login.
+    #[command(flatten)]
+    pub login: Login,
+}
+
+/// Where the login comes from, before variables and clouds.yaml.
+#[derive(Debug, Default, Args)]
+pub struct Login {
+    /// Log in with this entry of clouds.yaml, whatever variables say
+    #[arg(long, value_name = "NAME")]
+    pub cloud: Option<String>,
+    /// Log in with the token in this file; - reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "cloud")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Arguments of `whoami`.
+#[derive(Debug, Args)]
+pub struct Whoami {
+    /// The login.
+    #[command(flatten)]
+    pub login: Login,
+}
+
+/// Arguments of `jobs`.
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// The login.
+    #[command(flatten)]
+    pub login: Login,
+}
+
+/// What job states mean for what is sent.
+#[derive(Debug, Args)]
+pub struct States {
+    /// Send also to jobs in a state that drspass does not know
+    #[arg(long)]
+    pub try_unknown_state: bool,
+}
+
+impl States {
+    /// What unknown states mean for this run.
+    pub const fn unknown(&self) -> UnknownStates {
+        if self.try_unknown_state {
+            UnknownStates::Try
+        } else {
+            UnknownStates::Block
+        }
+    }
 }
 
 /// Arguments of `encrypt`.
@@ -165,8 +228,12 @@ pub struct Scope {
     pub allow_rollback: bool,
 }
 
-/// Arguments of `plan`.
+/// Arguments of `plan`. What only a question to the service uses is refused without
+/// one, so that nobody takes an offline plan for the answer.
 #[derive(Debug, Args)]
+#[command(mut_arg("cloud", |arg| arg.requires("preflight")))]
+#[command(mut_arg("token_file", |arg| arg.requires("preflight")))]
+#[command(mut_arg("try_unknown_state", |arg| arg.requires("preflight")))]
 pub struct Plan {
     /// Which entries.
     #[command(flatten)]
@@ -180,6 +247,15 @@ pub struct Plan {
     /// Write one JSON document instead of text
     #[arg(long, conflicts_with = "diff")]
     pub json: bool,
+    /// Ask the service which jobs can be told a password now
+    #[arg(long)]
+    pub preflight: bool,
+    /// Job states.
+    #[command(flatten)]
+    pub states: States,
+    /// The login.
+    #[command(flatten)]
+    pub login: Login,
 }
 
 /// Arguments of `apply`.
@@ -200,6 +276,25 @@ pub struct Apply {
     /// Accept exactly this many changes although a limit is lower
     #[arg(long, value_name = "N")]
     pub override_limits: Option<u64>,
+    /// Do not ask for the states of jobs before sending
+    #[arg(long, conflicts_with_all = ["stop_if_blocked", "try_unknown_state"])]
+    pub no_preflight: bool,
+    /// Send nothing at all if a job cannot be told its password now
+    #[arg(long)]
+    pub stop_if_blocked: bool,
+    /// Job states.
+    #[command(flatten)]
+    pub states: States,
+    /// Afterwards retry jobs that failed, if all their listed entries are in sync and
+    /// drspass sent one of them; watch them for at most apply.retry.max_elapsed
+    #[arg(long)]
+    pub retry_jobs: bool,
+    /// Resume jobs that somebody paused as well
+    #[arg(long, requires = "retry_jobs")]
+    pub resume_paused: bool,
+    /// The login.
+    #[command(flatten)]
+    pub login: Login,
 }
 
 /// What to see of the state.

@@ -1,7 +1,7 @@
 //! Exit codes: a public promise (design section 4).
 //! Every code has one constant, and every way to end has one code.
 
-use crate::core::report::{ApplyReport, Saved, Signal};
+use crate::core::report::{ApplyReport, LookedAfter, Saved, Signal};
 use crate::ops::OpError;
 use crate::store::StoreError;
 
@@ -12,7 +12,7 @@ pub const FAILED: u8 = 1;
 /// Changes are pending: only from `plan --detailed-exitcode`.
 pub const CHANGES: u8 = 2;
 /// Incomplete: at least one entry applied, at least one refused, blocked or not
-/// sent, none in doubt.
+/// sent, none in doubt; or a job that was to be looked after was not seen to run again.
 pub const INCOMPLETE: u8 = 3;
 /// In doubt: the outcome of at least one entry is unknown. Wins over 3.
 pub const IN_DOUBT: u8 = 4;
@@ -37,6 +37,12 @@ pub const TERMINATED: u8 = 143;
 pub const fn for_error(error: &OpError) -> u8 {
     match error {
         OpError::Store(StoreError::Locked { .. }) => LOCKED,
+        OpError::Interrupted {
+            signal: Signal::Interrupt,
+        } => INTERRUPTED,
+        OpError::Interrupted {
+            signal: Signal::Terminate,
+        } => TERMINATED,
         OpError::RecipientsChanged { .. }
         | OpError::LimitExceeded { .. }
         | OpError::NotApproved { .. } => NOT_APPROVED,
@@ -60,6 +66,8 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Rollback { .. }
         | OpError::OtherScope { .. }
         | OpError::Recovery { .. }
+        | OpError::Service(_)
+        | OpError::Login { .. }
         | OpError::Runtime(_)
         | OpError::Unmatched(_) => FAILED,
     }
@@ -79,8 +87,10 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
         Some(Signal::Terminate) => return TERMINATED,
         None => {}
     }
+    let is_well =
+        report.looked_after == LookedAfter::All && report.jobs.iter().all(|job| job.care.is_well());
     if totals.applied == totals.total() {
-        DONE
+        if is_well { DONE } else { INCOMPLETE }
     } else if totals.applied == 0 {
         FAILED
     } else {

@@ -57,6 +57,8 @@ where
         Command::Show => cmd::manifest::show(&context),
         Command::Plan(args) => cmd::plan::run(&context, args),
         Command::Apply(args) => cmd::apply::run(&context, args),
+        Command::Whoami(args) => cmd::service::whoami(&context, args),
+        Command::Jobs(args) => cmd::service::jobs(&context, args),
         Command::State(command) => cmd::ledger::run(&context, command),
         Command::Lock(LockCommand::Show) => cmd::ledger::lock(&context),
         #[cfg(feature = "sim")]

@@ -71,6 +71,10 @@ impl Shell {
                 self.message(&format!("\r{settled} of {entries} entries answered{end}"));
             }
             Event::Answered { .. } => {}
+            Event::Watching { jobs, at_most } => self.message(&format!(
+                "Retried jobs: {jobs}; watching them for at most {} s.\n",
+                at_most.as_secs()
+            )),
         }
     }
 }

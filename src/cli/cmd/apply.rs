@@ -2,28 +2,21 @@
 
 use std::path::Path;
 
-use super::{unlock, warn, written};
-use crate::api::auth::{Credentials, Session};
-use crate::api::client::{Ambient, Client, Options};
+use super::{service, unlock, warn, written};
 use crate::cli::args::Apply;
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::login;
 use crate::cli::render;
 use crate::cli::run::Context;
 use crate::core::problem::Problem;
 use crate::core::report::{Event, PlanReport};
-use crate::core::secret::Secret;
-use crate::core::target::Target;
-use crate::files;
 use crate::ops::OpError;
-use crate::ops::apply::{self as ops_apply, Done, Surroundings};
+use crate::ops::apply::{self as ops_apply, AfterCare, Done, Surroundings, Wishes};
 use crate::ops::plan::Addresses;
-use crate::ops::root::{CONFIG_FILE, Guards, Root};
+use crate::ops::root::{CONFIG_FILE, Guards, Opened};
 use crate::view::json::v1;
 use crate::view::terminal;
-
-/// A bundle of certificate authorities is a few hundred kilobytes.
-const MAX_CA_BYTES: u64 = 8 << 20;
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     let json = args.json;
@@ -52,12 +45,25 @@ fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
         override_limits: args.override_limits,
         ..context.guards()
     };
-    let addresses = Addresses {
-        only: args.scope.only,
-        resend: args.scope.resend,
+    login::check_project(context.env, &root.config.target.project_id)?;
+    let wishes = Wishes {
+        addresses: Addresses {
+            only: args.scope.only,
+            resend: args.scope.resend,
+        },
+        preflight: (!args.no_preflight).then(|| args.states.unknown()),
+        stop_if_blocked: args.stop_if_blocked,
+        aftercare: args.retry_jobs.then_some(AfterCare {
+            resume_paused: args.resume_paused,
+            at_most: root.config.apply.retry_max_elapsed,
+        }),
     };
     let shell = context.shell;
-    let connect = |target: &Target| connect(context, &root, target);
+    let connect = |opened: &Opened| {
+        let connected = service::connect(context, &root, opened, &args.login)?;
+        tracing::info!(source = connected.source, "login");
+        Ok(connected.client)
+    };
     let mut progress = |event: Event| shell.progress(&event);
     let show = |report: &PlanReport| {
         shell.result(&if args.json {
@@ -80,16 +86,22 @@ fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     let mut approve = |report: &PlanReport, warnings: &[Problem]| {
         warn(context, root.manifest_name(), warnings);
         show(report);
-        if args.auto_approve || report.requests == 0 {
+        let question = match (report.requests, args.retry_jobs) {
+            (0, false) => return Ok(()),
+            (0, true) => "Retry the failed jobs among those in sync?",
+            (_, false) => "Send this?",
+            (_, true) => "Send this, and retry the failed jobs among those in sync?",
+        };
+        if args.auto_approve {
             return Ok(());
         }
-        super::ask(context, "Send this?")
+        super::ask(context, question)
     };
     let done = ops_apply::apply(
         &root,
         &unlock(context),
         &guards,
-        &addresses,
+        &wishes,
         &mut surroundings,
         &mut approve,
     )?;
@@ -113,42 +125,4 @@ fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
             code
         }
     })
-}
-
-/// Prepares the client; nothing is sent. The token is the only login so far.
-fn connect(context: &Context<'_>, root: &Root, target: &Target) -> Result<Client, OpError> {
-    let token = ["OS_TOKEN", "OS_AUTH_TOKEN"]
-        .into_iter()
-        .find_map(|name| context.env.var(name))
-        .ok_or_else(|| OpError::Unfit {
-            what: "there is no login: neither OS_TOKEN nor OS_AUTH_TOKEN is set".to_owned(),
-            help: "Nothing was sent. Set one of them to a token of the sealed project.",
-        })?;
-    let session = Session::open(Credentials::Token(Secret::new(token)))?;
-    let ca_file = match &context.ca_file {
-        Some(path) => Some(
-            files::read_limited(&root.resolve(path), MAX_CA_BYTES).map_err(|source| {
-                OpError::Read {
-                    path: path.clone(),
-                    source,
-                }
-            })?,
-        ),
-        None => None,
-    };
-    let apply = &root.config.apply;
-    let options = Options {
-        request_timeout: apply.request_timeout,
-        retry_max_elapsed: apply.retry_max_elapsed,
-        ca_file,
-        ..Options::new(
-            target.scope.endpoint.clone(),
-            target.scope.project_id.clone(),
-        )
-    };
-    let ambient = Ambient {
-        now: env::now,
-        random: || u64::from_ne_bytes(env::random()),
-    };
-    Ok(Client::new(options, session, ambient)?)
 }

@@ -2,18 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::written;
+use super::{service, written};
 use crate::cli::args::Init;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::run::Context;
-use crate::core::config::TargetConfig;
+use crate::core::config::{Config, TargetConfig};
+use crate::core::target::{Target, TargetError};
 use crate::ops::OpError;
-use crate::ops::init::{self, Wanted};
+use crate::ops::init::{self, CommandLine, Wanted};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
     let names_target = args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some();
-    let target = match args.project_id {
+    let mut target = match args.project_id {
         Some(project_id) => Some(TargetConfig {
             region: args.region,
             project_id,
@@ -28,6 +29,17 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         }
         None => None,
     };
+    // Where neither an address nor the region gives the endpoint, the catalogue does,
+    // and what it says is written down.
+    if let Some(config) = &mut target
+        && Target::resolve(config) == Err(TargetError::NoEndpoint)
+    {
+        init::refuse_initialised(&context.folder, CommandLine::NamesTargetOrRecipients)?;
+        config.endpoint = Some(service::catalogued(context, config, &args.login)?);
+    }
+    let list = |target: &Target, config: Option<&Config>| {
+        service::listed(context, target, config, &args.login)
+    };
     let wanted = Wanted {
         target,
         recipients: args.recipient,
@@ -39,6 +51,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         wanted,
         &context.guards(),
         env::random::<32>,
+        args.from_jobs.then_some(&list),
     )?;
     let mut text = String::new();
     for file in &made.files {

@@ -10,6 +10,7 @@ use super::{unlock, warn, written};
 use crate::cli::args::{Decrypt, Encrypt, Validate};
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::login;
 use crate::cli::render;
 use crate::cli::run::Context;
 use crate::core::report::Valid;
@@ -96,6 +97,7 @@ pub(in crate::cli) fn validate(context: &Context<'_>, args: &Validate) -> Result
 
 fn check(context: &Context<'_>, args: &Validate) -> Result<(Root, Valid), OpError> {
     let root = context.root()?;
+    login::check_project_form(context.env)?;
     let valid = if args.require_encrypted {
         validate::validate_encrypted(&root, &context.guards())?
     } else {

@@ -6,6 +6,7 @@ pub(super) mod init;
 pub(super) mod ledger;
 pub(super) mod manifest;
 pub(super) mod plan;
+pub(super) mod service;
 #[cfg(feature = "sim")]
 pub(super) mod sim;
 

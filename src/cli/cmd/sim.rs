@@ -43,6 +43,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpErr
         "A simulated DRS service listens at {url}\n\
          \n\
          export OS_TOKEN={token}\n\
+         export DRSPASS_IDENTITY=key.txt\n\
          drspass init -i key.txt --project-id {project} \\\n\
          \x20 --endpoint {url} --auth-url {url}/v3\n\
          \n\

@@ -1,0 +1,172 @@
+//! What talks to the service without changing anything, and the client that all
+//! commands talk with.
+
+use std::path::Path;
+
+use super::{unlock, warn, written};
+use crate::api::client::{Ambient, Client, Options};
+use crate::cli::args::{Jobs, Login as LoginFlags, Whoami};
+use crate::cli::env;
+use crate::cli::exit;
+use crate::cli::login::{self, Place};
+use crate::cli::run::Context;
+use crate::core::config::{Config, TargetConfig};
+use crate::core::inventory::ListedJob;
+use crate::core::target::{self, Target};
+use crate::ops::OpError;
+use crate::ops::online::Online;
+use crate::ops::root::{CONFIG_FILE, Opened, Root};
+use crate::ops::{jobs as ops_jobs, whoami as ops_whoami};
+use crate::view::inventory;
+use crate::view::json::v1;
+
+/// A client, and where its login came from.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    /// Where the login came from, in words.
+    pub(super) source: String,
+}
+
+/// Prepares a client of an opened manifest; nothing is sent.
+pub(super) fn connect(
+    context: &Context<'_>,
+    root: &Root,
+    opened: &Opened,
+    flags: &LoginFlags,
+) -> Result<Connected, OpError> {
+    let options = Options {
+        endpoint_from: opened.endpoint_from.clone(),
+        ..options_of(&opened.target, Some(&root.config))
+    };
+    let name = root.config.credentials_from.as_deref();
+    connect_with(context, options, name, flags)
+}
+
+/// What drspass.yaml says about talking to a target, or the defaults where there is
+/// none yet.
+fn options_of(target: &Target, config: Option<&Config>) -> Options {
+    let mut options = Options::new(
+        target.scope.endpoint.clone(),
+        target.auth_url.clone(),
+        target.scope.project_id.clone(),
+    );
+    if let Some(config) = config {
+        options.request_timeout = config.apply.request_timeout;
+        options.retry_max_elapsed = config.apply.retry_max_elapsed;
+    }
+    options
+}
+
+/// Prepares a client; nothing is sent. `credentials_from` is what drspass.yaml says.
+fn connect_with(
+    context: &Context<'_>,
+    mut options: Options,
+    credentials_from: Option<&str>,
+    flags: &LoginFlags,
+) -> Result<Connected, OpError> {
+    let place = Place {
+        folder: &context.folder,
+        project_id: &options.project_id,
+        auth_url: &options.auth_url,
+        credentials_from,
+    };
+    let found = login::find(flags, context.env, &place)?;
+    for note in &found.notes {
+        context.shell.message(&format!("note: {note}\n"));
+    }
+    options.ca_file = match &context.ca_file {
+        Some(path) => {
+            let pem = login::read_ca(&context.folder.join(path));
+            Some(pem.map_err(|source| OpError::Read {
+                path: path.clone(),
+                source,
+            })?)
+        }
+        None => found.ca.map(|(_, pem)| pem),
+    };
+    if !(target::is_here(&options.endpoint) && target::is_here(&options.auth_url)) {
+        options.proxy = login::proxy(context.env)?;
+    }
+    let ambient = Ambient {
+        now: env::now,
+        random: || u64::from_ne_bytes(env::random()),
+    };
+    Ok(Connected {
+        client: Client::new(options, found.credentials, ambient)?,
+        source: match found.project_source {
+            Some(project) => format!("{}; project from {project}", found.source),
+            None => found.source,
+        },
+    })
+}
+
+/// Prepares what all these commands need.
+fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
+    let root = context.root()?;
+    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    let opened = root.open(&unlock(context), &context.guards())?;
+    Ok((root, opened))
+}
+
+/// `whoami`.
+pub(in crate::cli) fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, OpError> {
+    let (root, opened) = open(context)?;
+    let connected = connect(context, &root, &opened, &args.login)?;
+    let region = root.config.target.region.clone();
+    let mut online = Online::new(connected.client, env::hang_up())?;
+    let login = ops_whoami::whoami(&mut online, &opened, connected.source, region)?;
+    let arrived = context.shell.result(&inventory::whoami(&login));
+    Ok(written(arrived, exit::DONE))
+}
+
+/// `jobs`.
+pub(in crate::cli) fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpError> {
+    let (root, opened) = open(context)?;
+    let connected = connect(context, &root, &opened, &args.login)?;
+    let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;
+    let text = if args.json {
+        v1::jobs(&report)
+    } else {
+        inventory::jobs(&report)
+    };
+    let arrived = context.shell.result(&text);
+    Ok(written(arrived, exit::DONE))
+}
+
+/// The endpoint that the catalogue names, for a target that has none.
+/// Fails if the login does, or if there is none.
+pub(super) fn catalogued(
+    context: &Context<'_>,
+    config: &TargetConfig,
+    flags: &LoginFlags,
+) -> Result<String, OpError> {
+    let auth_url = config.auth_url.clone().unwrap_or_default();
+    // Nothing is sent to the service itself here, so any address will do.
+    let target = Target::resolve_or(config, Some(&auth_url))?;
+    target.check_hosts(context.guards().trusted_hosts.as_slice())?;
+    let connected = connect_with(context, options_of(&target, None), None, flags)?;
+    let online = Online::new(connected.client, env::hang_up())?;
+    let region = config.region.as_deref();
+    let found = ops_whoami::catalogued(online, region)?;
+    target::check_catalogued(&found, &auth_url, &context.guards().trusted_hosts)?;
+    Ok(found)
+}
+
+/// The jobs of a project that has no manifest yet, by what drspass.yaml says where it
+/// is there already.
+/// Fails if the login or the list does.
+pub(super) fn listed(
+    context: &Context<'_>,
+    target: &Target,
+    config: Option<&Config>,
+    flags: &LoginFlags,
+) -> Result<Vec<ListedJob>, OpError> {
+    let name = config.and_then(|config| config.credentials_from.as_deref());
+    let connected = connect_with(context, options_of(target, config), name, flags)?;
+    let inventory = ops_jobs::inventory(connected.client, env::hang_up())?;
+    if let Some(error) = &inventory.details_failed {
+        let text = format!("warning: the databases of the jobs are not told: {error}\n");
+        context.shell.message(&text);
+    }
+    Ok(inventory.jobs)
+}
