@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use drspass::sim::{Answer, EchoForm, Endpoint, Fault, FaultKind, Which};
+use drspass::sim::{Answer, Config, EchoForm, Endpoint, Fault, FaultKind, JobSpec, Which};
 
 use crate::looped::refuse;
 use crate::support::{J1, J2, J9, Lab, Run};
@@ -435,11 +435,14 @@ fn no_connection_sends_nothing_and_marks_nothing() {
 
 #[test]
 fn three_lost_answers_in_a_row_stop_the_run() {
-    let mut lab = Lab::new();
-    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     let jobs: Vec<String> = (1..=6)
         .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
         .collect();
+    let mut lab = Lab::with_config(Config {
+        jobs: jobs.iter().map(JobSpec::new).collect(),
+        ..Config::default()
+    });
+    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     let entries: Vec<(&str, &str, &str)> = jobs
         .iter()
         .map(|job| (job.as_str(), "source", "canary-x"))

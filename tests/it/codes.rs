@@ -198,21 +198,21 @@ fn the_table_names_every_code_in_every_spelling_once() {
 }
 
 #[test]
-fn codes_of_the_service_about_a_whole_request() {
+fn half_of_the_codes_of_the_service_end_a_request_as_they_say() {
     let (service, _) = by_origin();
     let (first, _) = service.split_at(service.len() / 2);
     check_whole_requests(first);
 }
 
 #[test]
-fn further_codes_of_the_service_about_a_whole_request() {
+fn the_other_half_of_the_codes_of_the_service_end_a_request_as_they_say() {
     let (service, _) = by_origin();
     let (_, second) = service.split_at(service.len() / 2);
     check_whole_requests(second);
 }
 
 #[test]
-fn codes_of_the_gateway_and_of_the_login_service() {
+fn a_request_that_the_gateway_or_the_login_service_refuses_ends_as_its_code_says() {
     check_whole_requests(&by_origin().1);
 }
 
@@ -224,7 +224,7 @@ fn by_origin() -> (Vec<Row>, Vec<Row>) {
 }
 
 #[test]
-fn codes_of_a_failed_entry_refuse_that_entry() {
+fn a_code_of_a_failed_entry_refuses_that_entry_alone() {
     let is_about_entry = |row: &Row| matches!(row.class, "E" | "S") && row.code.starts_with("DRS");
     let rows: Vec<Row> = rows().into_iter().filter(is_about_entry).collect();
     let bench = Bench::new(rows.len());

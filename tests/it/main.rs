@@ -2,6 +2,8 @@
 //! kind of promise:
 #![expect(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
+/// What is done to jobs once their passwords are right.
+mod aftercare;
 /// Per-entry answers of every kind, good and bad.
 mod answers;
 /// The command line: exit codes, help, streams, approval.
@@ -14,34 +16,44 @@ mod disk;
 mod documents;
 /// What stands on disk: fixed samples and round trips.
 mod formats;
+/// The jobs of a project, and a manifest made of them.
+mod jobs;
 /// Planted passwords are where they belong and nowhere else.
 mod leak;
 /// The commands that show and change the state.
 mod ledger;
 /// Who may work when.
 mod lock;
+/// Logins: where they come from, how long they serve, how they are refused.
+mod login;
 /// Plan, apply, rerun: the loop.
 mod looped;
 /// Output for machines: schemas, streams, and the facts of the text.
 mod outputs;
 /// Links, pipes and made-up files.
 mod planted;
+/// What is held back because of the state of a job.
+mod preflight;
 /// The tutorial of the README, walked.
 mod readme;
 /// Recovery files.
 mod recover;
+/// Every scenario that users can rehearse with.
+mod scenarios;
 /// What sealing promises to refuse, before any connection.
 mod sealing;
+/// Tricks that would have passwords or logins sent to somebody else.
+mod second_listener;
 /// SIGKILL at each step of an apply.
 mod slow_kill;
 /// Random sequences against a model of what the service holds.
 mod slow_model;
 /// A very large manifest.
 mod slow_scale;
-/// One bad entry among many, and a service that throttles.
-mod splitting;
 /// The vendor's SDK, as a caller and as a judge.
 mod slow_sdk;
+/// One bad entry among many, and a service that throttles.
+mod splitting;
 /// What every place of a state must do.
 mod store;
 mod support;

@@ -11,7 +11,7 @@ use crate::support::{J1, J2, J3, Lab, Run};
 
 /// The one document on standard output, which fits its schema.
 #[track_caller]
-fn document(run: &Run, name: &str) -> Value {
+pub(crate) fn document(run: &Run, name: &str) -> Value {
     assert!(run.stdout.ends_with('\n'), "{}", run.all());
     assert_eq!(run.stdout.lines().count(), 1, "one document on one line");
     let document = serde_json::from_str(&run.stdout).unwrap();
@@ -25,7 +25,7 @@ fn document(run: &Run, name: &str) -> Value {
 /// The messages of an apply, which fit their schema: the version first, the
 /// result last, whose numbers add up and agree with the entries.
 #[track_caller]
-fn messages(run: &Run) -> Vec<Value> {
+pub(crate) fn messages(run: &Run) -> Vec<Value> {
     let schema = schema("apply-output");
     let messages: Vec<Value> = run
         .stdout
@@ -53,6 +53,26 @@ fn messages(run: &Run) -> Vec<Value> {
     messages
 }
 
+/// The last line of an apply that stopped before it sent anything, all lines checked.
+#[track_caller]
+pub(crate) fn refusal(run: &Run) -> Value {
+    let schema = schema("apply-output");
+    let lines = run.stdout.lines();
+    let messages: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for message in &messages {
+        assert_fits(&schema, message);
+        assert_closed(&schema, message);
+    }
+    let (last, before) = messages.split_last().unwrap();
+    assert_eq!(last["type"], "error");
+    assert_eq!(last["exit_code"].as_i64(), run.code.map(i64::from));
+    let ends = ["error", "result"];
+    assert!(before.iter().all(|m| !ends.contains(&text(&m["type"]))));
+    last.clone()
+}
+
 #[track_caller]
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
@@ -68,7 +88,7 @@ fn result(messages: &[Value]) -> &Value {
 
 /// The message about one entry.
 #[track_caller]
-fn about<'a>(messages: &'a [Value], address: &str) -> &'a Value {
+pub(crate) fn about<'a>(messages: &'a [Value], address: &str) -> &'a Value {
     messages
         .iter()
         .find(|message| message["address"] == address)
@@ -380,10 +400,7 @@ fn a_run_that_is_refused_ends_with_its_error() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
     let run = lab.run(&["apply", "--json"]).exits(7);
-    let last: Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_fits(&schema("apply-output"), &last);
-    assert_eq!(last["type"], "error");
-    assert_eq!(last["exit_code"], 7);
+    assert_eq!(refusal(&run)["code"], "drspass::apply::not_approved");
     assert!(run.stderr.contains("no terminal"));
     for args in [&["plan", "--json"][..], &["state", "show", "--json"]] {
         let mut command = lab.command(args);

@@ -350,6 +350,69 @@ fn date_of(sim: &Simulator) -> String {
     date.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
+/// The `Authorization` that the SDK's own signer gives a request.
+fn signed_by_the_sdk(asked: &Value) -> String {
+    let home = TempDir::new().unwrap();
+    let mut child = script("sign.py", home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(asked.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn every_request_of_an_apply_is_signed_as_the_sdk_would_sign_it() {
+    let key = AccessKeySpec {
+        access: ACCESS.to_owned(),
+        secret: SECRET.to_owned(),
+        security_token: Some("canary-sdk-security-token".to_owned()),
+        user: None,
+    };
+    let mut lab = Lab::with_config(Config {
+        access_keys: vec![key],
+        jobs: [J1, J2].map(JobSpec::new).to_vec(),
+        ..Config::default()
+    });
+    lab.passwords(&[
+        (J1, "source", "canary-\"quoted\"\\ ü 🔑"),
+        (J2, "source", "canary-2"),
+    ]);
+    lab.plant(&[SECRET, "canary-sdk-security-token"]);
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command
+        .env_remove("OS_TOKEN")
+        .env("OS_ACCESS_KEY", ACCESS)
+        .env("OS_SECRET_KEY", SECRET)
+        .env("OS_SECURITY_TOKEN", "canary-sdk-security-token");
+    lab.run_command(command).exits(0);
+    let requests = lab.sim.requests();
+    assert!(requests.iter().any(|request| request.method() == "PUT"));
+    assert!(requests.iter().any(|request| request.method() == "POST"));
+    for recorded in &requests {
+        let mut request = Request::recorded(recorded);
+        let sent = request.header("authorization").clone();
+        let names = request.signed();
+        let headers: serde_json::Map<String, Value> = names
+            .into_iter()
+            .map(|name| (name.clone(), json!(request.header(&name))))
+            .collect();
+        let asked = json!({
+            "method": request.method,
+            "url": format!("{}{}", lab.sim.url(), request.target),
+            "headers": headers,
+            "body": std::str::from_utf8(&request.body).unwrap(),
+            "ak": ACCESS, "sk": SECRET,
+        });
+        assert_eq!(sent, signed_by_the_sdk(&asked), "{}", request.target);
+    }
+}
+
 #[test]
 fn one_changed_byte_spoils_a_request_with_a_query_that_the_sdk_signed() {
     let sim = keyed();
@@ -372,19 +435,8 @@ fn one_changed_byte_spoils_a_request_with_a_query_that_the_sdk_signed() {
         "method": "PUT", "url": format!("{}{target}", sim.url()), "headers": named,
         "body": body, "ak": ACCESS, "sk": SECRET,
     });
-    let home = TempDir::new().unwrap();
-    let mut child = script("sign.py", home.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(asked.to_string().as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let authorization = String::from_utf8(output.stdout).unwrap();
-    headers.push(("authorization".to_owned(), authorization.trim().to_owned()));
+    let authorization = signed_by_the_sdk(&asked);
+    headers.push(("authorization".to_owned(), authorization));
     let request = Request {
         method: "PUT".to_owned(),
         target,

@@ -102,6 +102,7 @@ fn the_simulator_uses_nothing_of_the_crate() {
 #[test]
 fn secrets_are_exposed_only_in_the_listed_places() {
     let expected = BTreeMap::from([
+        ("src/api/auth/key.rs", 3),
         ("src/api/auth/token.rs", 1),
         ("src/api/wire.rs", 1),
         ("src/core/fingerprint.rs", 2),
@@ -264,10 +265,19 @@ fn the_samples_of_the_repository_are_valid() {
         checked.problems
     );
     let config = fs::read_to_string(root().join("examples/drspass.yaml")).unwrap();
-    let checked = drspass::core::config::parse(&config);
-    assert!(
-        checked.value.is_some() && checked.problems.is_empty(),
-        "{:?}",
-        checked.problems
-    );
+    // Also with the settings that stand in comments.
+    let mut whole = config.clone();
+    for name in ["endpoint", "auth_url", "credentials_from"] {
+        let commented = format!("# {name}: ");
+        assert!(config.contains(&commented), "{name}");
+        whole = whole.replace(&commented, &commented[2..]);
+    }
+    for config in [config, whole] {
+        let checked = drspass::core::config::parse(&config);
+        assert!(
+            checked.value.is_some() && checked.problems.is_empty(),
+            "{:?}",
+            checked.problems
+        );
+    }
 }

@@ -1,0 +1,148 @@
+//! Answers to a login that are none, or come late.
+
+use std::time::Duration;
+
+use drspass::sim::{Answer, Fault, FaultKind};
+
+use super::*;
+
+/// A login that is answered like this; `--no-preflight` asks nothing else before.
+#[track_caller]
+fn refused(kind: FaultKind, settings: &str, attempts: usize, says: &str) -> Run {
+    let lab = lab();
+    lab.configure(settings);
+    lab.sim.inject_login(Fault::always(kind));
+    let told = apply(&lab, &["--no-preflight"], &by_name())
+        .exits(1)
+        .says(says);
+    assert_eq!(lab.sim.login_attempts(), attempts, "{}", told.all());
+    assert_eq!(lab.sim.requests().len(), attempts);
+    assert_untouched(&lab, None);
+    told
+}
+
+fn answer(http: u16, body: &str) -> FaultKind {
+    FaultKind::Status(Answer {
+        http,
+        body: Some(body.to_owned()),
+        ..Answer::default()
+    })
+}
+
+#[test]
+fn an_answer_without_a_token_is_no_login() {
+    refused(
+        answer(201, r#"{"token":{}}"#),
+        "",
+        1,
+        "the answer holds no token",
+    );
+    refused(answer(201, ""), "", 1, "is not in the service's format");
+    refused(answer(200, "[]"), "", 1, "says nothing that can be used");
+}
+
+#[test]
+fn a_page_in_place_of_a_login_is_told_as_one() {
+    for http in [200, 403, 404, 502] {
+        let kind = FaultKind::Html {
+            http,
+            act_first: false,
+        };
+        refused(kind, "", 1, "is not in the service's format");
+    }
+}
+
+#[test]
+fn a_token_that_no_header_can_carry_is_none() {
+    for token in ["canary token", "", "t\u{f6}ken"] {
+        let mut headers = std::collections::BTreeMap::new();
+        headers.insert("X-Subject-Token".to_owned(), token.to_owned());
+        let kind = FaultKind::Status(Answer {
+            http: 201,
+            body: Some(r#"{"token":{}}"#.to_owned()),
+            headers,
+            ..Answer::default()
+        });
+        let told = refused(kind, "", 1, "the answer holds no token");
+        assert!(!told.all().contains("canary token"));
+    }
+}
+
+#[test]
+fn a_token_for_no_project_or_an_unreadable_one_is_refused() {
+    for project in ["null", r#"{"id":"../x"}"#, r#"{"id":7}"#] {
+        let mut headers = std::collections::BTreeMap::new();
+        headers.insert("X-Subject-Token".to_owned(), "canary-odd-token".to_owned());
+        let kind = FaultKind::Status(Answer {
+            http: 201,
+            body: Some(format!(r#"{{"token":{{"project":{project}}}}}"#)),
+            headers,
+            ..Answer::default()
+        });
+        let told = refused(kind, "", 1, "the login is for no project");
+        assert!(!told.all().contains("canary-odd-token"));
+    }
+}
+
+#[test]
+fn an_answer_that_is_too_large_or_packed_is_not_read() {
+    let huge = FaultKind::Huge {
+        bytes: 9 * 1024 * 1024,
+    };
+    refused(huge, "", 1, "over 8 MiB");
+    refused(FaultKind::Gzip, "", 1, "gzip body not supported");
+}
+
+#[test]
+fn a_login_whose_answer_is_lost_is_tried_once_more() {
+    for kind in [
+        FaultKind::Truncated,
+        FaultKind::CloseBefore,
+        FaultKind::CloseAfter,
+    ] {
+        let lab = lab();
+        lab.sim.inject_login(Fault::next(kind.clone()));
+        apply(&lab, &[], &by_name()).exits(0);
+        assert_eq!(lab.sim.login_attempts(), 2);
+        refused(kind, "", 2, "the connection broke");
+    }
+    refused(
+        FaultKind::Silent,
+        "apply: { request_timeout: 1s }",
+        2,
+        "it did not come in time",
+    );
+}
+
+#[test]
+fn a_login_that_is_throttled_is_waited_for() {
+    let throttled = || FaultKind::Throttled {
+        retry_after: Some(1),
+    };
+    let limited = || {
+        FaultKind::Status(Answer {
+            http: 429,
+            body: Some(
+                r#"{"error":{"code":"IAM.0012","message":"5 times per 1 second"}}"#.to_owned(),
+            ),
+            ..Answer::default()
+        })
+    };
+    for kind in [throttled(), limited()] {
+        let lab = lab();
+        lab.sim.inject_login(Fault::next(kind));
+        apply(&lab, &[], &by_name()).exits(0);
+        assert_eq!((lab.sim.login_attempts(), lab.sim.logins()), (2, 1));
+    }
+    // A wait that is longer than there is time for is not begun.
+    let start = std::time::Instant::now();
+    refused(
+        FaultKind::Throttled {
+            retry_after: Some(3600),
+        },
+        "apply: { retry: { max_elapsed: 2s } }",
+        1,
+        "the service asked to wait 3600 s, more than is left",
+    );
+    assert!(start.elapsed() < Duration::from_secs(600));
+}

@@ -1,0 +1,216 @@
+//! Refused logins: tried once in a whole run, told with all that was used, and
+//! nothing else asked.
+
+use drspass::sim::{Answer, Answered, Fault, FaultKind};
+
+use super::*;
+
+/// Commands that log in.
+const COMMANDS: [&[&str]; 5] = [
+    &["whoami"],
+    &["jobs"],
+    &["plan", "--preflight"],
+    &["apply", "--auto-approve"],
+    &["apply", "--auto-approve", "--no-preflight"],
+];
+
+fn wrong_password() -> Vars {
+    vars(&[
+        ("OS_USERNAME", USER),
+        ("OS_PASSWORD", "canary-wrong-password"),
+        ("OS_USER_DOMAIN_NAME", DOMAIN),
+    ])
+}
+
+fn wrong_key() -> Vars {
+    vars(&[
+        ("OS_ACCESS_KEY", ACCESS),
+        ("OS_SECRET_KEY", "canary-wrong-secret"),
+    ])
+}
+
+/// The lab plants what is wrong, too.
+fn lab_of_mistakes() -> Lab {
+    let mut lab = lab();
+    lab.plant(&["canary-wrong-password", "canary-wrong-secret"]);
+    lab
+}
+
+#[test]
+fn a_wrong_password_is_tried_once_and_nothing_else_is_asked() {
+    for args in COMMANDS {
+        let lab = lab_of_mistakes();
+        run(&lab, args, &wrong_password())
+            .exits(1)
+            .says("IAM.0062")
+            .says("The user name or password of the login is wrong");
+        assert_eq!(lab.sim.login_attempts(), 1, "{args:?}");
+        assert_eq!(lab.sim.requests().len(), 1, "{args:?}");
+        assert_untouched(&lab, None);
+    }
+}
+
+#[test]
+fn a_locked_account_is_told_as_one() {
+    let lab = lab_of_mistakes();
+    for _ in 0..5 {
+        apply(&lab, &[], &wrong_password()).exits(1);
+    }
+    apply(&lab, &[], &by_name())
+        .exits(1)
+        .says("IAM.0061")
+        .says("The account is locked after failed logins");
+    assert_eq!(lab.sim.login_attempts(), 6);
+    assert_untouched(&lab, None);
+}
+
+#[test]
+fn a_missing_or_wrong_passcode_is_tried_once() {
+    let mfa = vars(&[("OS_USER_ID", MFA_USER_ID), ("OS_PASSWORD", PASSWORD)]);
+    let wrong = vars(&[("OS_PASSCODE", "canary-wrong-code")]);
+    for more in [Vars::new(), wrong] {
+        let lab = lab();
+        let told = apply(&lab, &[], &[mfa.clone(), more].concat()).exits(1);
+        assert!(!told.all().contains("canary-wrong-code"));
+        assert_eq!(lab.sim.requests().len(), 1);
+        assert_untouched(&lab, None);
+    }
+}
+
+#[test]
+fn a_login_that_is_not_allowed_names_everything_that_was_used() {
+    let lab = lab();
+    let body =
+        r#"{"error":{"code":"IAM.0002","message":"You are not authorized","title":"Forbidden"}}"#;
+    lab.sim.inject_login(Fault::next(FaultKind::Status(Answer {
+        http: 403,
+        body: Some(body.to_owned()),
+        ..Answer::default()
+    })));
+    let told = apply(&lab, &[], &by_name()).exits(1);
+    let host = lab.sim.url().replace("http://", "");
+    for word in [
+        "IAM.0002",
+        &format!("by {host}"),
+        &format!("user {USER} of domain {DOMAIN}"),
+        &format!("project {}", lab.sim.project_id()),
+        ", request ",
+        "check it, the region and the address of the login service",
+    ] {
+        let all = told.all().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(all.contains(word), "{word:?} is not in\n{}", told.all());
+    }
+    assert_eq!(lab.sim.requests().len(), 1);
+    assert_untouched(&lab, None);
+}
+
+/// A folder whose entries are all batches of their own, four of them at a time.
+fn lab_of_many_mistakes() -> Lab {
+    let mut lab = lab_of_many(12, 4, config());
+    lab.plant(&["canary-wrong-password", "canary-wrong-secret"]);
+    lab
+}
+
+#[test]
+fn a_refused_signature_is_not_repeated() {
+    for args in COMMANDS {
+        let lab = lab_of_many_mistakes();
+        let told = run(&lab, args, &wrong_key()).exits(1);
+        assert!(told.all().contains("APIGW.0301"), "{}", told.all());
+        assert_eq!(lab.sim.requests().len(), 1, "{args:?}");
+        assert!(
+            !lab.sim
+                .knows("00000000-d41c-41b9-bc2b-8c00ba32jb50", "source")
+        );
+    }
+}
+
+#[test]
+fn a_wrong_security_token_is_refused_once_and_not_shown() {
+    let mut lab = lab();
+    lab.plant(&["canary-wrong-security-token"]);
+    let wrong = vars(&[
+        ("OS_ACCESS_KEY", TEMPORARY_ACCESS),
+        ("OS_SECRET_KEY", TEMPORARY_SECRET),
+        ("OS_SECURITY_TOKEN", "canary-wrong-security-token"),
+    ]);
+    apply(&lab, &[], &wrong).exits(1).says("APIGW.0301");
+    assert_eq!(lab.sim.requests().len(), 1);
+    assert_untouched(&lab, None);
+}
+
+/// What a gateway that echoes says to a key that died.
+fn dead_key() -> FaultKind {
+    FaultKind::Status(Answer {
+        http: 401,
+        code: "APIGW.0301".to_owned(),
+        message: format!(
+            "Incorrect IAM authentication information: verify aksk signature fail, x-security-token:{SECURITY_TOKEN}"
+        ),
+        ..Answer::default()
+    })
+}
+
+#[test]
+fn a_key_that_dies_in_mid_run_is_not_tried_again() {
+    let key = vars(&[
+        ("OS_ACCESS_KEY", TEMPORARY_ACCESS),
+        ("OS_SECRET_KEY", TEMPORARY_SECRET),
+        ("OS_SECURITY_TOKEN", SECURITY_TOKEN),
+    ]);
+    for parallelism in [1, 4] {
+        let lab = lab_of_many(12, parallelism, config());
+        for number in 3..=12 {
+            lab.sim.inject(Fault::nth(number, dead_key()));
+        }
+        apply(&lab, &[], &key)
+            .exits(3)
+            .says("APIGW.0301")
+            .says("2 applied, 0 refused, 0 blocked, 10 not sent, 0 in doubt");
+        let requests = lab.sim.requests();
+        let refused = requests
+            .iter()
+            .filter(|request| request.answered() == Answered::Status(401));
+        assert!(refused.count() <= parallelism);
+    }
+}
+
+#[test]
+fn clocks_apart_are_told_with_both_times() {
+    for offset in [16 * 60, -16 * 60] {
+        for args in COMMANDS {
+            let lab = lab_with(Config {
+                clock_offset_seconds: offset,
+                ..config()
+            });
+            let told = run(&lab, args, &by_key())
+                .exits(1)
+                .says("APIGW.0301")
+                .says("the clock here says 20")
+                .says("the service's 20")
+                .says("s apart: check the clock");
+            let apart = told.all();
+            let apart = apart.split(" s apart").next().unwrap();
+            let apart: u32 = apart.rsplit(' ').next().unwrap().parse().unwrap();
+            assert!((930..=990).contains(&apart), "{apart}");
+            assert_eq!(lab.sim.requests().len(), 1, "{args:?}");
+            if args.last() != Some(&"--no-preflight") {
+                assert_untouched(&lab, None);
+            }
+            assert!(!lab.sim.knows(J1, "source"));
+            lab.run(&["lock", "show"]).exits(0).says("The lock is free");
+        }
+    }
+}
+
+#[test]
+fn clocks_apart_do_not_trouble_a_token() {
+    for offset in [3600, -3600] {
+        let lab = lab_with(Config {
+            clock_offset_seconds: offset,
+            ..config()
+        });
+        apply(&lab, &[], &by_name()).exits(0);
+        assert_eq!(lab.sim.login_attempts(), 1);
+    }
+}

@@ -1,0 +1,356 @@
+//! Every scenario of the repository, started as its users start it: drspass meets
+//! the situation that the comment of the file promises.
+
+mod rehearsal;
+
+use std::fs;
+use std::path::Path;
+
+use drspass::sim::{Config, scenario};
+
+use crate::preflight::{id, sources};
+use rehearsal::Rehearsal;
+
+const FIRST: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";
+const SECOND: &str = "6513270e-269e-0d37-f2a7-4de452e6jbb4";
+const THIRD: &str = "35df459d-a37c-41b9-bc2b-8c00ba32jb53";
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/scenarios")
+}
+
+/// The scenario as the simulator reads it.
+fn read(name: &str) -> Config {
+    scenario::parse(&fs::read_to_string(folder().join(name)).unwrap()).unwrap()
+}
+
+/// The login of the user that some scenarios have.
+const USER: [(&str, &str); 3] = [
+    ("OS_USERNAME", "rotation"),
+    ("OS_PASSWORD", "rehearsal-password"),
+    ("OS_USER_DOMAIN_NAME", "OTC00000000001000000001"),
+];
+
+#[test]
+fn every_scenario_is_rehearsed_here() {
+    let tests = include_str!("scenarios.rs");
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            tests.contains(&format!("Rehearsal::of(\"{name}\")")),
+            "no test rehearses {name}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_day_throttles_loses_an_answer_and_shuffles_and_everything_arrives() {
+    let mut rehearsal = Rehearsal::of("bad-day.yaml");
+    rehearsal
+        .lab
+        .configure("apply: { batch_size: 2, parallelism: 1 }");
+    let jobs = [1, 2, 3].map(id);
+    let entries: Vec<_> = jobs
+        .iter()
+        .flat_map(|job| ["source", "destination"].map(|end| (job.as_str(), end, "canary-1")))
+        .collect();
+    rehearsal.lab.passwords(&entries);
+    rehearsal.apply(&[]).exits(0).says("Result: 6 applied");
+    assert_eq!(
+        rehearsal.count("PUT batch-modify-pwd"),
+        5,
+        "two are repeated"
+    );
+    for (job, endpoint, password) in entries {
+        assert!(rehearsal.holds(job, endpoint, password));
+    }
+}
+
+#[test]
+fn of_a_dual_active_pair_the_subtasks_take_passwords_and_the_parent_does_not() {
+    let mut rehearsal = Rehearsal::of("dual-active.yaml");
+    let parent = "15df459d-a37c-41b9-bc2b-8c00ba32jb60";
+    let subtasks = [
+        "25df459d-a37c-41b9-bc2b-8c00ba32jb61",
+        "35df459d-a37c-41b9-bc2b-8c00ba32jb62",
+    ];
+    let all = [parent, subtasks[0], subtasks[1]];
+    sources(&mut rehearsal.lab, &all, "canary-1");
+    rehearsal
+        .run(&["jobs"])
+        .exits(0)
+        .says("dual-active parent: takes no password, its subtasks do")
+        .says(&format!("subtask of {parent}"));
+    rehearsal
+        .apply(&["--retry-jobs"])
+        .exits(3)
+        .says("it is the parent of a dual-active pair")
+        .says(&format!(
+            "List its subtasks instead: {}, {}.",
+            subtasks[0], subtasks[1]
+        ));
+    assert!(
+        subtasks
+            .iter()
+            .all(|job| rehearsal.holds(job, "source", "canary-1"))
+    );
+    rehearsal
+        .apply(&["--no-preflight"])
+        .exits(1)
+        .says("refused: DRS.M00307");
+}
+
+#[test]
+fn every_way_to_log_in_is_taken_and_the_other_project_is_not() {
+    let mut rehearsal = Rehearsal::of("every-login.yaml");
+    let temporary = [
+        ("OS_ACCESS_KEY", "REHEARSALACCESSKEY02"),
+        ("OS_SECRET_KEY", "rehearsal-secret-key-of-a-temporary-kind"),
+        ("OS_SECURITY_TOKEN", "rehearsal-security-token"),
+    ];
+    rehearsal.lab.plant(&["rehearsal-password"]);
+    for (_, secret) in &temporary[1..] {
+        rehearsal.lab.plant(&[secret]);
+    }
+    sources(&mut rehearsal.lab, &[FIRST], "canary-1");
+    let factor = [
+        ("OS_USER_ID", "b0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5"),
+        ("OS_PASSWORD", "rehearsal-password-too"),
+        ("OS_PASSCODE", "123456"),
+    ];
+    let permanent = [
+        ("OS_ACCESS_KEY", "REHEARSALACCESSKEY01"),
+        ("OS_SECRET_KEY", "rehearsal-secret-key-of-forty-characters"),
+    ];
+    rehearsal.run(&["whoami"]).exits(0);
+    for (login, user) in [
+        (&USER[..], "\"rotation\" of \"OTC"),
+        (&factor, "\"rotation-mfa\" of \"OTC"),
+        (&permanent, "whoever the access key belongs to"),
+        (&temporary, "whoever the access key belongs to"),
+    ] {
+        rehearsal.run_as(&["whoami"], login).exits(0).says(user);
+        rehearsal
+            .run_as(&["jobs"], login)
+            .exits(0)
+            .says("Jobs: 1, 1 in the manifest");
+        let args = ["apply", "--auto-approve", "--resend", FIRST];
+        rehearsal.run_as(&args, login).exits(0);
+    }
+    let other = [&USER[..], &[("OS_PROJECT_NAME", "eu-de_other")]].concat();
+    rehearsal
+        .run_as(&["jobs"], &other)
+        .exits(1)
+        .says("89abcdef012345670123456789abcdef");
+    // The catalogue names the endpoint.
+    fs::create_dir(rehearsal.lab.path("new")).unwrap();
+    let project = read("every-login.yaml").project_id;
+    let auth_url = format!("{}/v3", rehearsal.url());
+    let args = [
+        "-C",
+        "new",
+        "init",
+        "-i",
+        "own.txt",
+        "--project-id",
+        &project,
+        "--auth-url",
+        &auth_url,
+    ];
+    rehearsal.run(&args).exits(0);
+    let config = rehearsal.lab.read("new/drspass.yaml");
+    assert!(config.contains(rehearsal.url()), "{config}");
+}
+
+#[test]
+fn failed_jobs_run_again_with_the_right_password_and_fail_again_with_a_wrong_one() {
+    let mut rehearsal = Rehearsal::of("failed-jobs.yaml");
+    rehearsal.lab.passwords(&[
+        (FIRST, "source", "rehearsal-source"),
+        (FIRST, "destination", "rehearsal-destination"),
+        (SECOND, "source", "rehearsal-source"),
+        (THIRD, "source", "canary-1"),
+    ]);
+    rehearsal
+        .apply(&["--retry-jobs"])
+        .exits(3)
+        .says(&format!(
+            "job {FIRST} retried, runs again: INCRE_TRANSFER_STARTED"
+        ))
+        .says(&format!(
+            "job {SECOND} retried, runs again: FULL_TRANSFER_STARTED"
+        ))
+        .says(&format!(
+            "job {THIRD} retried, failed again: START_JOB_FAILED"
+        ));
+    assert_eq!(rehearsal.count("POST batch-retry-task"), 1);
+    rehearsal.lab.passwords(&[
+        (FIRST, "source", "rehearsal-source"),
+        (FIRST, "destination", "rehearsal-destination"),
+        (SECOND, "source", "rehearsal-source"),
+        (THIRD, "source", "rehearsal-source"),
+    ]);
+    rehearsal
+        .apply(&["--retry-jobs"])
+        .exits(0)
+        .says("1 applied");
+}
+
+#[test]
+fn lost_answers_leave_doubt_that_a_second_run_ends() {
+    let mut rehearsal = Rehearsal::of("lost-answers.yaml");
+    rehearsal
+        .lab
+        .configure("apply: { batch_size: 1, parallelism: 1, request_timeout: 2s }");
+    let jobs = [1, 2].map(id);
+    sources(&mut rehearsal.lab, &jobs, "canary-1");
+    let args = ["apply", "--auto-approve"];
+    rehearsal
+        .run_as(&args, &USER)
+        .exits(4)
+        .says("0 applied, 0 refused, 0 blocked, 0 not sent, 2 in doubt");
+    assert_eq!(
+        rehearsal.count("PUT batch-modify-pwd"),
+        4,
+        "each repeated once"
+    );
+    assert_eq!(
+        rehearsal.count("POST tokens"),
+        2,
+        "the first login was lost"
+    );
+    rehearsal
+        .run_as(&["jobs"], &USER)
+        .exits(0)
+        .says("Jobs: 2, ");
+    assert_eq!(rehearsal.count("POST batch-detail"), 2, "one was lost");
+    rehearsal.run_as(&args, &USER).exits(0).says("2 applied");
+    assert!(
+        jobs.iter()
+            .all(|job| rehearsal.holds(job, "source", "canary-1"))
+    );
+}
+
+#[test]
+fn more_jobs_than_a_page_holds_are_all_listed_and_judged() {
+    let mut rehearsal = Rehearsal::of("many-jobs.yaml");
+    let specs = read("many-jobs.yaml").jobs;
+    let ids: Vec<&str> = specs.iter().map(|job| job.id.as_str()).collect();
+    sources(&mut rehearsal.lab, &ids, "canary-1");
+    let mut run = rehearsal
+        .run(&["jobs"])
+        .exits(0)
+        .says("Jobs: 21, 21 in the manifest");
+    for job in &specs {
+        let kind = job
+            .db_use_type
+            .replace("cloudDataGuard", "disaster-recovery");
+        run = run.says(&format!("\"{}\", {kind}", job.name));
+    }
+    rehearsal
+        .apply(&[])
+        .exits(3)
+        .says("18 applied, 0 refused, 3 blocked, 0 not sent, 0 in doubt; 21 in all.");
+}
+
+#[test]
+fn the_refused_one_goes_through_with_the_next_apply() {
+    let mut rehearsal = Rehearsal::of("one-refused.yaml");
+    sources(&mut rehearsal.lab, &[FIRST, SECOND], "canary-1");
+    rehearsal
+        .apply(&[])
+        .exits(3)
+        .says("refused: DRS.M00304")
+        .says("1 applied, 1 refused");
+    rehearsal.apply(&[]).exits(0).says("1 applied");
+    assert!(rehearsal.holds(SECOND, "source", "canary-1"));
+}
+
+#[test]
+fn a_paused_job_takes_passwords_and_goes_on_when_it_is_resumed() {
+    let mut rehearsal = Rehearsal::of("paused-job.yaml");
+    sources(&mut rehearsal.lab, &[FIRST], "canary-1");
+    rehearsal
+        .apply(&["--retry-jobs"])
+        .exits(0)
+        .says("is paused and stays so");
+    rehearsal.run(&["jobs"]).exits(0).says("PAUSING");
+    sources(&mut rehearsal.lab, &[FIRST], "rehearsal-source");
+    rehearsal
+        .apply(&["--retry-jobs", "--resume-paused"])
+        .exits(0)
+        .says("runs again: INCRE_TRANSFER_STARTED");
+}
+
+#[test]
+fn a_poisoned_entry_alone_is_refused_and_all_others_arrive() {
+    let mut rehearsal = Rehearsal::of("poisoned-entry.yaml");
+    let jobs = [FIRST, SECOND, THIRD];
+    let entries: Vec<_> = jobs
+        .iter()
+        .flat_map(|job| ["source", "destination"].map(|end| (*job, end, "canary-1")))
+        .collect();
+    rehearsal.lab.passwords(&entries);
+    rehearsal
+        .apply(&[])
+        .exits(3)
+        .says(&format!("! {SECOND}/source refused: DRS.M00202"))
+        .says("5 applied, 1 refused");
+    for (job, endpoint, password) in entries {
+        let is_poisoned = (job, endpoint) == (SECOND, "source");
+        assert_eq!(rehearsal.holds(job, endpoint, password), !is_poisoned);
+    }
+    rehearsal.apply(&[]).exits(1).says("0 applied, 1 refused");
+}
+
+#[test]
+fn a_throttled_service_is_asked_again_until_everything_arrives() {
+    let mut rehearsal = Rehearsal::of("throttled.yaml");
+    rehearsal
+        .lab
+        .configure("apply: { batch_size: 1, parallelism: 1 }");
+    let jobs = [1, 2, 3].map(id);
+    sources(&mut rehearsal.lab, &jobs, "canary-1");
+    rehearsal
+        .run_as(&["apply", "--auto-approve"], &USER)
+        .exits(0)
+        .says("Result: 3 applied");
+    assert_eq!(rehearsal.count("POST tokens"), 2);
+    assert_eq!(rehearsal.count("POST jobs"), 4, "one list was throttled");
+    assert_eq!(rehearsal.count("PUT batch-modify-pwd"), 5);
+}
+
+#[test]
+fn a_token_that_expires_is_renewed_on_the_way() {
+    let mut rehearsal = Rehearsal::of("token-expires.yaml");
+    rehearsal
+        .lab
+        .configure("apply: { batch_size: 1, parallelism: 1 }");
+    let jobs = [1, 2, 3].map(id);
+    sources(&mut rehearsal.lab, &jobs, "canary-1");
+    rehearsal
+        .run_as(&["apply", "--auto-approve"], &USER)
+        .exits(0)
+        .says("Result: 3 applied");
+    assert_eq!(rehearsal.count("PUT batch-modify-pwd"), 4);
+    assert!(rehearsal.count("POST tokens") >= 2);
+    // A token that was fetched elsewhere cannot be renewed, but does not expire here.
+    rehearsal.run(&["whoami"]).exits(0);
+}
+
+#[test]
+fn states_that_no_page_names_are_held_back_or_judged_by_the_service() {
+    let mut rehearsal = Rehearsal::of("unknown-state.yaml");
+    sources(&mut rehearsal.lab, &[FIRST, THIRD, SECOND], "canary-1");
+    rehearsal
+        .apply(&[])
+        .exits(1)
+        .says("the job's state \"QUANTUM_TRANSFER_STARTED\" is not known")
+        .says("the job is WAITING_FOR_START, which takes no password")
+        .says("the service tells no state for 1 of the jobs")
+        .says("0 applied, 1 refused, 2 blocked");
+    rehearsal
+        .apply(&["--try-unknown-state", "--only", FIRST])
+        .exits(1)
+        .says("refused: DRS.M00304");
+}
