@@ -5,6 +5,8 @@
 //! All rules are those of design section 2.3. Nothing here may be used for
 //! anything but equality: a fingerprint has no order and no distance.
 
+pub mod change;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -75,6 +77,11 @@ impl FingerprintKey {
     /// The code that authenticates the raw body bytes of a state file.
     pub fn state_mac(&self) -> MacKey {
         MacKey(self.subkey("state"))
+    }
+
+    /// The code that authenticates the raw body bytes of a saved plan.
+    pub fn plan_mac(&self) -> MacKey {
+        MacKey(self.subkey("plan"))
     }
 
     /// The code that chains the lines of a journal.
@@ -211,6 +218,14 @@ impl fmt::Display for Field {
 /// so only [`Fingerprinter::matches`] can tell whether a value is the same.
 #[derive(Clone)]
 pub struct Fingerprint([u8; SALT_BYTES + DIGEST_BYTES]);
+
+impl Fingerprint {
+    /// Whether this is the same record, salt included: made once and copied. It
+    /// tells nothing about values.
+    pub(super) fn is_same_record(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,7 @@ pub mod preflight;
 pub mod problem;
 pub mod redact;
 pub mod report;
+pub mod saved;
 pub mod secret;
 pub mod state;
 pub mod status;

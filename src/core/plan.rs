@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::address::Selection;
 use super::batch;
@@ -15,7 +16,8 @@ use super::redact::Token;
 use super::state::{Applied, FailureClass, FieldPrints, Origin, State, StateEntry};
 
 /// What an apply would do with an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Send it: nothing is known to have been set before.
     Create,
@@ -27,8 +29,21 @@ pub enum Action {
     NoOp,
 }
 
+impl Action {
+    /// The name under which it is told and saved.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Hold => "hold",
+            Self::NoOp => "no_op",
+        }
+    }
+}
+
 /// Why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reason {
     /// drspass has never set it.
     NeverSet,
@@ -106,7 +121,8 @@ pub struct Plan {
 }
 
 /// What an apply would do, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Never set before.
     pub to_set: usize,
@@ -122,6 +138,16 @@ impl Plan {
     /// The places in the manifest of everything an apply would send, in order.
     pub fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
         self.entries.iter().filter(|entry| entry.is_sent())
+    }
+
+    /// Counts the requests that an apply needs, at most `batch_size` entries in each.
+    pub fn count_requests(&mut self, manifest: &Manifest, batch_size: usize) {
+        let assignments = manifest.assignments();
+        let sizes: Vec<_> = self
+            .sent()
+            .map(|entry| assignments[entry.index].batch_item())
+            .collect();
+        self.requests = batch::split(&sizes, batch_size).len();
     }
 
     /// Whether the manifest and the state differ in anything.
@@ -247,11 +273,7 @@ pub fn make(inputs: &Inputs<'_>) -> Plan {
     {
         plan.unlisted = unlisted(inputs.manifest, state);
     }
-    let sizes: Vec<_> = plan
-        .sent()
-        .map(|entry| assignments[entry.index].batch_item())
-        .collect();
-    plan.requests = batch::split(&sizes, inputs.batch_size).len();
+    plan.count_requests(inputs.manifest, inputs.batch_size);
     plan
 }
 

@@ -34,7 +34,9 @@ const MIN_LINE_BYTES: usize = 8;
 /// invisible characters, and at most [`ForeignText::MAX_CHARS`] characters.
 ///
 /// It is shown in quotation marks and holds none itself, so it can neither
-/// begin a line nor pretend to have ended.
+/// begin a line nor pretend to have ended. Nor does it hold two number signs in a
+/// row: runners of pipelines obey `##[command]` and `##vso[command]` wherever in a
+/// line of a log they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignText(Inner);
 
@@ -59,11 +61,14 @@ impl ForeignText {
         }
         let mut text = String::new();
         let mut left = Self::MAX_CHARS;
+        let mut last = ' ';
         for c in raw.chars() {
+            let is_command = c == '#' && last == '#';
+            last = c;
             let (shown, len) = match c {
                 '"' => (Cow::Borrowed("'"), 1),
-                c if is_unfit(c) => {
-                    let escaped = c.escape_default().to_string();
+                c if is_command || is_unfit(c) => {
+                    let escaped = escaped(c);
                     let len = escaped.len();
                     (Cow::Owned(escaped), len)
                 }
@@ -103,8 +108,16 @@ impl fmt::Display for ForeignText {
     }
 }
 
+/// A character as the letters that name it.
+fn escaped(c: char) -> String {
+    if c.is_ascii_graphic() {
+        return c.escape_unicode().to_string();
+    }
+    c.escape_default().to_string()
+}
+
 /// Whether a character can move, hide or reorder what stands around it.
-fn is_unfit(c: char) -> bool {
+pub fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}'

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::fingerprint::change::ChangeId;
 use super::fingerprint::{Field, KeyId, Scope};
 use super::inventory::ListedJob;
 use super::job::{Endpoint, EntryKey};
@@ -34,6 +35,25 @@ pub enum Note {
     LimitExceeded(Exceeded),
     /// How asking for the states of jobs went.
     Preflight(String),
+    /// Nobody proved who made this plan.
+    NotAuthenticated,
+    /// So many entries of a saved plan were applied by it before.
+    AppliedBefore(usize),
+    /// The manifest was written again since a plan was saved, and still wants the same
+    /// of its entries.
+    ManifestRewritten {
+        /// The plan's revision.
+        plan: u64,
+        /// The present one.
+        manifest: u64,
+    },
+    /// The state was written since a plan was saved, and its entries did not move.
+    StateMoved {
+        /// The plan's serial.
+        then: u64,
+        /// The present one.
+        now: u64,
+    },
 }
 
 /// A plan to show.
@@ -55,8 +75,25 @@ pub struct PlanReport {
     /// Entries whose job cannot be told a password now, where the service was asked:
     /// an apply would leave them out.
     pub blocked: BTreeMap<EntryKey, Blocked>,
+    /// The service and project.
+    pub scope: Scope,
+    /// The name of the change: equal for equal changes.
+    pub change_id: ChangeId,
+    /// What is known of the file, where the plan was saved.
+    pub saved: Option<SavedFacts>,
     /// What else there is to know.
     pub notes: Vec<Note>,
+}
+
+/// What is known of a saved plan beside its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedFacts {
+    /// Its id.
+    pub id: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it is not applied.
+    pub expires: Timestamp,
 }
 
 impl PlanReport {
@@ -64,6 +101,29 @@ impl PlanReport {
     pub fn has_changes(&self) -> bool {
         self.counts != Counts::default()
     }
+
+    /// What names it, without its entries.
+    pub fn name(&self) -> PlanName {
+        PlanName {
+            scope: self.scope.clone(),
+            change_id: self.change_id.clone(),
+            saved: self.saved.clone(),
+            has_changes: self.has_changes(),
+        }
+    }
+}
+
+/// What names a plan: enough to tell what an apply was about.
+#[derive(Clone, Debug)]
+pub struct PlanName {
+    /// The service and project.
+    pub scope: Scope,
+    /// The name of the change.
+    pub change_id: ChangeId,
+    /// What is known of the file, where the plan was saved.
+    pub saved: Option<SavedFacts>,
+    /// Whether the manifest and the state differed in anything.
+    pub has_changes: bool,
 }
 
 /// What became of one entry of an apply.
@@ -189,6 +249,21 @@ pub struct ApplyReport {
     pub saved: Saved,
     /// What stopped the run early.
     pub interrupted: Option<Signal>,
+}
+
+impl ApplyReport {
+    /// An apply that had nothing to do.
+    pub const fn nothing() -> Self {
+        Self {
+            entries: Vec::new(),
+            requests: 0,
+            findings: Vec::new(),
+            jobs: Vec::new(),
+            looked_after: LookedAfter::All,
+            saved: Saved::InState,
+            interrupted: None,
+        }
+    }
 }
 
 /// The numbers of an apply. They add up to the number of entries.

@@ -74,6 +74,18 @@ pub struct FieldPrints {
 }
 
 impl FieldPrints {
+    /// Whether these are the same records, salts included: made once and copied.
+    pub(super) fn is_same_record(&self, other: &Self) -> bool {
+        self.password.is_same_record(&other.password)
+            && self.kerberos.len() == other.kerberos.len()
+            && self.kerberos.iter().all(|(field, print)| {
+                other
+                    .kerberos
+                    .get(field)
+                    .is_some_and(|other| print.is_same_record(other))
+            })
+    }
+
     /// The record of one field.
     pub fn get(&self, field: Field) -> Option<&Fingerprint> {
         match field {

@@ -188,3 +188,16 @@ fn decoders_survive_broken_input() {
         assert!(!needles("absent-secret").occur_in(text));
     }
 }
+
+#[test]
+fn no_text_is_an_order_to_a_runner_wherever_in_a_line_it_stands() {
+    for (raw, shown) in [
+        ("##[add-mask]x", "#\\u{23}[add-mask]x"),
+        ("a ###vso[x]", "a #\\u{23}\\u{23}vso[x]"),
+        ("#\u{200b}#[x]", "#\\u{200b}#[x]"),
+        ("# #[x] #1", "# #[x] #1"),
+    ] {
+        let text = ForeignText::clean(raw).unwrap();
+        assert_eq!(text.as_str(), shown);
+    }
+}

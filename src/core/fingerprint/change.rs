@@ -1,0 +1,162 @@
+//! What names a change and those who may read it, by values that only holders of
+//! the key can compute (design section 5).
+
+use std::fmt;
+
+use hmac::Mac as _;
+use serde::{Deserialize, Serialize};
+
+use super::{Field, FingerprintKey, Scope, hex, update_lp};
+use crate::core::job::EntryKey;
+use crate::core::secret::Secret;
+
+/// The name of a change: 64 lower-case hexadecimal digits. Equal changes have equal
+/// names, whoever planned them and when; it tells nothing to those without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChangeId(String);
+
+impl ChangeId {
+    /// Takes an id that a user named or a file holds.
+    /// Fails (with `None`) if it is not 64 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_digest(text).then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ChangeId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text).ok_or("not the name of a change")
+    }
+}
+
+impl From<ChangeId> for String {
+    fn from(id: ChangeId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a text is the hexadecimal form of 32 bytes, as it is written here.
+pub(crate) fn is_digest(text: &str) -> bool {
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.len() == 64 && text.bytes().all(digit)
+}
+
+/// One entry of a change: which, what is done with it, and the wanted values.
+pub struct Changed<'a> {
+    /// Which entry.
+    pub key: &'a EntryKey,
+    /// The name of what is done with it.
+    pub action: &'static str,
+    /// The wanted values.
+    pub values: Vec<(Field, &'a Secret)>,
+}
+
+impl FingerprintKey {
+    /// The name of the change of these entries, in whatever order they come.
+    pub fn change_id<'a>(
+        &self,
+        scope: &Scope,
+        entries: impl Iterator<Item = Changed<'a>>,
+    ) -> ChangeId {
+        let mut entries: Vec<Changed<'a>> = entries.collect();
+        entries.sort_by(|a, b| a.key.cmp(b.key));
+        let mut mac = self.subkey("change");
+        update_lp(&mut mac, b"drspass.change/1");
+        update_lp(&mut mac, scope.endpoint.as_bytes());
+        update_lp(&mut mac, scope.project_id.as_bytes());
+        for entry in &entries {
+            update_lp(&mut mac, entry.key.to_string().as_bytes());
+            update_lp(&mut mac, entry.action.as_bytes());
+            // The number of values keeps two entries from being read as one.
+            let values = u32::try_from(entry.values.len()).unwrap_or(u32::MAX);
+            update_lp(&mut mac, &values.to_be_bytes());
+            for (field, value) in &entry.values {
+                update_lp(&mut mac, field.as_str().as_bytes());
+                update_lp(&mut mac, value.expose().as_bytes());
+            }
+        }
+        ChangeId(hex(&mac.finalize().into_bytes()))
+    }
+
+    /// A digest of who can read a manifest, in whatever order they are listed.
+    pub fn recipients_digest<'a>(&self, recipients: impl Iterator<Item = &'a str>) -> String {
+        let mut recipients: Vec<&str> = recipients.collect();
+        recipients.sort_unstable();
+        recipients.dedup();
+        let mut mac = self.subkey("plan");
+        update_lp(&mut mac, b"drspass.recipients/1");
+        for recipient in recipients {
+            update_lp(&mut mac, recipient.as_bytes());
+        }
+        hex(&mac.finalize().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> FingerprintKey {
+        FingerprintKey::new(std::array::from_fn(|i| u8::try_from(i).unwrap()))
+    }
+
+    fn scope(project_id: &str) -> Scope {
+        Scope {
+            endpoint: "https://drs.example".to_owned(),
+            project_id: project_id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn equal_changes_have_equal_names_in_any_order_and_others_differ() {
+        let entry = |text: &str| text.parse::<EntryKey>().unwrap();
+        let (a, b) = (entry("j1/source"), entry("j2/source"));
+        let (one, two) = (
+            Secret::new("canary-1".to_owned()),
+            Secret::new("canary-2".to_owned()),
+        );
+        let id = |project, entries: &[(&EntryKey, &'static str, &Secret)]| {
+            let entries = entries.iter().map(|(key, action, value)| Changed {
+                key,
+                action,
+                values: vec![(Field::Password, value)],
+            });
+            key().change_id(&scope(project), entries)
+        };
+        let name = id("p", &[(&a, "create", &one), (&b, "update", &two)]);
+        assert_eq!(name, id("p", &[(&b, "update", &two), (&a, "create", &one)]));
+        for other in [
+            id("q", &[(&a, "create", &one), (&b, "update", &two)]),
+            id("p", &[(&a, "update", &one), (&b, "update", &two)]),
+            id("p", &[(&a, "create", &two), (&b, "update", &one)]),
+            id("p", &[(&a, "create", &one)]),
+            id("p", &[]),
+        ] {
+            assert_ne!(name, other);
+        }
+        assert_eq!(ChangeId::parse(name.as_str()), Some(name));
+        assert_eq!(ChangeId::parse("x"), None);
+    }
+
+    #[test]
+    fn the_order_of_recipients_does_not_matter() {
+        let digest = |list: &[&str]| key().recipients_digest(list.iter().copied());
+        assert_eq!(digest(&["a", "b"]), digest(&["b", "a", "a"]));
+        assert_ne!(digest(&["a", "b"]), digest(&["ab"]));
+        assert!(is_digest(&digest(&[])));
+    }
+}

@@ -1,0 +1,518 @@
+//! A plan that was saved: what one run decided, for another run to apply exactly
+//! that (design section 5).
+//!
+//! It owns what must still be true when it is applied. It holds no secret and
+//! nothing that could act: an apply opens the manifest again and proves that it
+//! still wants what the plan says. Bytes, files and codes are not its business.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::change::{ChangeId, is_digest};
+use super::fingerprint::{Field, Fingerprinter, KeyId, Scope, printable};
+use super::job::EntryKey;
+use super::manifest::{Assignment, Manifest, Sealed};
+use super::plan::{Action, Counts, Plan, PlanEntry, Reason};
+use super::redact::Token;
+use super::state::{FailureClass, FieldPrints, Lineage, Origin, State, StateEntry};
+
+/// How far the clocks of two machines may be apart.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// The content of a saved plan. Its serde form is the body of format
+/// `drspass.plan/1`; a fixed sample in the tests pins it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedPlan {
+    /// The version of drspass that made it.
+    #[serde(deserialize_with = "printable")]
+    pub tool_version: String,
+    /// When it was made, in UTC.
+    pub created: Timestamp,
+    /// From when on it is not applied any more, in UTC.
+    pub expires: Timestamp,
+    /// The service and project.
+    pub scope: Scope,
+    /// The key that its fingerprints and its code are made with.
+    pub key_id: KeyId,
+    /// The manifest's revision.
+    pub revision: u64,
+    /// The state that it was compared with.
+    pub state: Base,
+    /// A keyed digest of who can read the manifest.
+    #[serde(deserialize_with = "digest")]
+    pub recipients: String,
+    /// The limits in force, for the reader.
+    pub limits: SavedLimits,
+    /// Which entries were asked for.
+    pub flags: Flags,
+    /// What it does, counted.
+    pub counts: Counts,
+    /// Selected entries that were in sync.
+    pub in_sync: usize,
+    /// Entries of the manifest that were not selected.
+    pub not_selected: usize,
+    /// Entries of the state that the manifest did not list.
+    pub unlisted: Vec<EntryKey>,
+    /// Requests that it needs.
+    pub requests: usize,
+    /// The name of the change.
+    pub change_id: ChangeId,
+    /// Every entry that was not in sync, in manifest order.
+    pub entries: Vec<SavedEntry>,
+}
+
+/// The state that a plan was compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Base {
+    /// A state that there was.
+    Known {
+        /// Its identity.
+        lineage: Lineage,
+        /// Its serial, for the reader: what counts is whether the plan's own
+        /// entries moved.
+        serial: u64,
+    },
+    /// There was none.
+    Absent {
+        /// The identity that the state gets which an apply of this plan begins. So
+        /// the same plan can go on with it, and no other state is taken for it.
+        lineage: Lineage,
+    },
+}
+
+/// Limits as they are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedLimits {
+    /// The most entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_changes: Option<u64>,
+    /// The largest share of all entries, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_changed_percent: Option<u8>,
+}
+
+/// Which entries were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flags {
+    /// Whether not all entries were selected.
+    pub only: bool,
+    /// Whether some are sent whatever is known about them.
+    pub resend: bool,
+    /// Whether a manifest was accepted that is older than what was applied.
+    pub allow_rollback: bool,
+}
+
+/// One entry of a saved plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedEntry {
+    /// What to call it.
+    #[serde(deserialize_with = "label")]
+    pub address: String,
+    /// Which entry.
+    pub key: EntryKey,
+    /// What an apply does with it.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// The wanted fields, each with whether it differs from what is known.
+    pub fields: Vec<(Field, bool)>,
+    /// When its known value was set and how that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_set: Option<(Timestamp, Origin)>,
+    /// Whether kerberos left the manifest.
+    pub kerberos_left: bool,
+    /// What the state said of it.
+    pub prior: Prior,
+    /// Fingerprints of the wanted values, with salts of their own: what is recorded
+    /// when this entry is applied, so that a record tells which plan made it.
+    pub wanted: FieldPrints,
+}
+
+/// What the state said of an entry.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prior {
+    /// What was known to be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<FieldPrints>,
+    /// What may have been set or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<FieldPrints>,
+    /// What the last attempt without success tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted: Option<FieldPrints>,
+}
+
+/// Where an entry of a plan stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is as it was, or an attempt of this plan ended without success.
+    Open,
+    /// An attempt of this plan was refused because user or password are wrong:
+    /// repeating it locks the database account, so the plan does not.
+    WrongPassword {
+        /// The service's code.
+        code: Token,
+    },
+    /// This plan applied it.
+    Done,
+}
+
+/// Why a saved plan is not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// Its time is over.
+    Expired(Timestamp),
+    /// It was made later than now, so one of two clocks is wrong, and whether it has
+    /// expired cannot be known.
+    FromTheFuture(Timestamp),
+    /// It is for another service or project.
+    OtherScope,
+    /// It was made with another key.
+    OtherKey,
+    /// It was made of a newer manifest than the present one.
+    OlderManifest {
+        /// The plan's revision.
+        plan: u64,
+        /// The present one.
+        manifest: u64,
+    },
+    /// Others can read the manifest now.
+    OtherRecipients,
+    /// There was no state, and now there is one that it did not begin.
+    StateAppeared {
+        /// The serial of the state.
+        serial: u64,
+    },
+    /// The state that it was compared with is gone.
+    StateGone,
+    /// The state is another one.
+    OtherLineage,
+    /// All of it was applied already.
+    Finished {
+        /// The serial of the state that it was compared with.
+        then: u64,
+        /// The serial of the state now.
+        now: u64,
+    },
+    /// The state of these entries moved.
+    EntriesMoved {
+        /// What to call them.
+        addresses: Vec<String>,
+        /// The serial of the state that it was compared with.
+        then: u64,
+        /// The serial of the state now.
+        now: u64,
+    },
+    /// The manifest wants something else of these entries.
+    WantedMoved(Vec<String>),
+    /// It is another plan than the one that was named.
+    OtherPlan,
+    /// It is another change than the one that was named.
+    OtherChange(ChangeId),
+}
+
+impl SavedPlan {
+    /// Whether the plan may be applied at `now` to a manifest with this seal.
+    /// Fails with the first thing that differs, in the order of design section 5.
+    pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
+        if now >= self.expires {
+            return Err(Stale::Expired(self.expires));
+        }
+        if self.created.duration_since(now) > MAX_CLOCK_SKEW {
+            return Err(Stale::FromTheFuture(self.created));
+        }
+        if self.scope != sealed.scope {
+            return Err(Stale::OtherScope);
+        }
+        if self.key_id != sealed.fingerprint_key.id() {
+            return Err(Stale::OtherKey);
+        }
+        if sealed.revision < self.revision {
+            return Err(Stale::OlderManifest {
+                plan: self.revision,
+                manifest: sealed.revision,
+            });
+        }
+        if self.recipients != recipients_of(sealed) {
+            return Err(Stale::OtherRecipients);
+        }
+        Ok(())
+    }
+
+    /// Where each of its entries stands in `state`, in their order.
+    /// Fails if the state is not the one that it was made for, if it moved under the
+    /// plan's own entries, or if all of it was applied already.
+    pub fn standing(&self, state: Option<&State>) -> Result<Vec<Standing>, Stale> {
+        let then = match (&self.state, state) {
+            (Base::Absent { .. }, None) => 0,
+            (Base::Absent { lineage }, Some(state)) if *lineage == state.lineage => 0,
+            (Base::Absent { .. }, Some(state)) => {
+                return Err(Stale::StateAppeared {
+                    serial: state.serial,
+                });
+            }
+            (Base::Known { .. }, None) => return Err(Stale::StateGone),
+            (Base::Known { lineage, .. }, Some(state)) if *lineage != state.lineage => {
+                return Err(Stale::OtherLineage);
+            }
+            (Base::Known { serial, .. }, Some(_)) => *serial,
+        };
+        let now = state.map_or(0, |state| state.serial);
+        let mut moved = Vec::new();
+        let mut standing = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let known = state.and_then(|state| state.entries.get(&entry.key));
+            match entry.standing(known) {
+                Some(stands) => standing.push(stands),
+                None => moved.push(entry.address.clone()),
+            }
+        }
+        if !moved.is_empty() {
+            return Err(Stale::EntriesMoved {
+                addresses: moved,
+                then,
+                now,
+            });
+        }
+        let sent = self.entries.iter().zip(&standing);
+        let mut sent = sent.filter(|(entry, _)| entry.is_sent()).peekable();
+        if sent.peek().is_some() && sent.all(|(_, standing)| *standing == Standing::Done) {
+            return Err(Stale::Finished { then, now });
+        }
+        Ok(standing)
+    }
+
+    /// The plan for a manifest that wants what this one wants: every entry that is
+    /// not done. What was refused as a wrong password is held.
+    /// Fails with the entries of which the manifest wants something else.
+    pub fn plan(
+        &self,
+        manifest: &Manifest,
+        fingerprinter: &Fingerprinter,
+        standing: &[Standing],
+    ) -> Result<Plan, Stale> {
+        let assignments = manifest.assignments();
+        let places: HashMap<&EntryKey, usize> = assignments
+            .iter()
+            .enumerate()
+            .map(|(place, assignment)| (&assignment.key, place))
+            .collect();
+        let mut moved = Vec::new();
+        let mut entries = Vec::new();
+        for (entry, standing) in self.entries.iter().zip(standing) {
+            let place = places.get(&entry.key).copied();
+            let wants = |place: usize| entry.is_wanted(fingerprinter, &assignments[place]);
+            match place.filter(|place| wants(*place)) {
+                None => moved.push(entry.address.clone()),
+                Some(index) => entries.extend(entry.left(index, standing)),
+            }
+        }
+        if !moved.is_empty() {
+            return Err(Stale::WantedMoved(moved));
+        }
+        Ok(Plan {
+            entries,
+            in_sync: self.in_sync,
+            not_selected: self.not_selected,
+            unlisted: self.unlisted.clone(),
+            requests: 0,
+        })
+    }
+}
+
+/// A keyed digest of who can read a manifest with this seal.
+pub fn recipients_of(sealed: &Sealed) -> String {
+    let keys: Vec<String> = sealed
+        .recipients
+        .iter()
+        .map(|recipient| super::config::recipient_key(recipient))
+        .collect();
+    let key = &sealed.fingerprint_key;
+    key.recipients_digest(keys.iter().map(String::as_str))
+}
+
+impl SavedEntry {
+    /// Whether an apply sends it.
+    pub const fn is_sent(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Update)
+    }
+
+    /// Where it stands; nothing if somebody else moved it.
+    fn standing(&self, known: Option<&StateEntry>) -> Option<Standing> {
+        let none = StateEntry::default();
+        let known = known.unwrap_or(&none);
+        let applied = known.applied.as_ref().map(|applied| &applied.prints);
+        let pending = known.pending.as_ref().map(|pending| &pending.wanted);
+        let last = known.last_outcome.as_ref().map(|last| &last.attempted);
+        let is_ours = |prints: Option<&FieldPrints>| is_same(prints, Some(&self.wanted));
+        if is_ours(applied) && pending.is_none() && last.is_none() {
+            return Some(Standing::Done);
+        }
+        let as_before = |now, before: &Option<FieldPrints>| is_same(now, before.as_ref());
+        let fits = as_before(applied, &self.prior.applied)
+            && (is_ours(pending)
+                || as_before(pending, &self.prior.pending)
+                || pending.is_none() && is_ours(last))
+            && (is_ours(last) || as_before(last, &self.prior.attempted));
+        let wrong = known.last_outcome.as_ref().filter(|last| {
+            last.class == FailureClass::WrongPassword && is_ours(Some(&last.attempted))
+        });
+        fits.then(|| match wrong {
+            Some(last) => Standing::WrongPassword {
+                code: last.code.clone(),
+            },
+            None => Standing::Open,
+        })
+    }
+
+    /// What is left to do of it; nothing once it is done.
+    fn left(&self, index: usize, standing: &Standing) -> Option<PlanEntry> {
+        let entry = self.to_plan(index);
+        match standing {
+            Standing::Done => None,
+            Standing::Open => Some(entry),
+            Standing::WrongPassword { code } => Some(PlanEntry {
+                action: Action::Hold,
+                reason: Reason::WrongPassword { code: code.clone() },
+                ..entry
+            }),
+        }
+    }
+
+    /// Whether the manifest wants exactly these values.
+    fn is_wanted(&self, fingerprinter: &Fingerprinter, assignment: &Assignment) -> bool {
+        let fields = assignment.values().count();
+        fields == 1 + self.wanted.kerberos.len()
+            && assignment.values().all(|(field, value)| {
+                self.wanted
+                    .get(field)
+                    .is_some_and(|print| fingerprinter.matches(print, &self.key, field, value))
+            })
+    }
+
+    fn to_plan(&self, index: usize) -> PlanEntry {
+        PlanEntry {
+            key: self.key.clone(),
+            index,
+            action: self.action,
+            reason: self.reason.clone(),
+            fields: self.fields.clone(),
+            last_set: self.last_set,
+            kerberos_left: self.kerberos_left,
+        }
+    }
+
+    /// The entry as a plan shows it, without a place in a manifest.
+    pub fn shown(&self) -> PlanEntry {
+        self.to_plan(0)
+    }
+}
+
+impl Prior {
+    /// What a state says of an entry.
+    pub fn of(entry: Option<&StateEntry>) -> Self {
+        let applied = entry.and_then(|entry| entry.applied.as_ref());
+        let pending = entry.and_then(|entry| entry.pending.as_ref());
+        let last = entry.and_then(|entry| entry.last_outcome.as_ref());
+        Self {
+            applied: applied.map(|applied| applied.prints.clone()),
+            pending: pending.map(|pending| pending.wanted.clone()),
+            attempted: last.map(|last| last.attempted.clone()),
+        }
+    }
+}
+
+/// Whether two records are one and the same, salts included, or both absent.
+fn is_same(a: Option<&FieldPrints>, b: Option<&FieldPrints>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.is_same_record(b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if is_digest(&text) {
+        Ok(text)
+    } else {
+        Err(serde::de::Error::custom("not a digest"))
+    }
+}
+
+/// A label may be shown before anybody proved who wrote it.
+fn label<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    printable(deserializer)
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired(at) => write!(f, "it expired at {at:.0}"),
+            Self::FromTheFuture(at) => write!(
+                f,
+                "it was made at {at:.0}, which is still to come: look at the clocks of \
+                 both machines"
+            ),
+            Self::OtherScope => f.write_str("it is for another service or project"),
+            Self::OtherKey => f.write_str("it was made with another key than the manifest's"),
+            Self::OlderManifest { plan, manifest } => write!(
+                f,
+                "it was made of revision {plan} of the manifest, and this is revision {manifest}"
+            ),
+            Self::OtherRecipients => {
+                f.write_str("the recipients of the manifest changed since it was made")
+            }
+            Self::StateAppeared { serial } => write!(
+                f,
+                "it was made without a state, and now there is one, of serial {serial}"
+            ),
+            Self::StateGone => f.write_str("the state that it was compared with is gone"),
+            Self::OtherLineage => f.write_str("the state is another one than it was compared with"),
+            Self::Finished { then, now } => write!(
+                f,
+                "all of it was applied already (state serial {then} then, {now} now)"
+            ),
+            Self::EntriesMoved {
+                addresses,
+                then,
+                now,
+            } => write!(
+                f,
+                "the state of {} moved since (serial {then} then, {now} now)",
+                named(addresses)
+            ),
+            Self::WantedMoved(addresses) => write!(
+                f,
+                "the manifest changed since: it wants something else for {}",
+                named(addresses)
+            ),
+            Self::OtherPlan => f.write_str("it is not the plan that was expected"),
+            Self::OtherChange(found) => {
+                write!(f, "it is the change {found}, not the one that was expected")
+            }
+        }
+    }
+}
+
+/// Up to ten names, and the number of the others.
+fn named(addresses: &[String]) -> String {
+    const MOST: usize = 10;
+    let first = addresses[..addresses.len().min(MOST)].join(", ");
+    match addresses.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

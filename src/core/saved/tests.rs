@@ -1,0 +1,268 @@
+use super::*;
+
+use crate::core::fingerprint::FingerprintKey;
+use crate::core::fingerprint::change::Changed;
+use crate::core::outcome::{Doubt, RefusalKind};
+use crate::core::redact::Token;
+use crate::core::secret::Secret;
+use crate::core::state::{PlanId, Settlement};
+use jiff::SignedDuration;
+
+/// The body of the sample, made apart from this code.
+const SAMPLE: &str = include_str!("../../../tests/data/plan-v1.json");
+
+fn sample() -> SavedPlan {
+    let file: serde_json::Value = serde_json::from_str(SAMPLE).unwrap();
+    serde_json::from_value(file["body"].clone()).unwrap()
+}
+
+fn key() -> FingerprintKey {
+    FingerprintKey::new(std::array::from_fn(|i| u8::try_from(i).unwrap()))
+}
+
+fn sealed() -> Sealed {
+    let plan = sample();
+    Sealed {
+        fingerprint_key: key(),
+        scope: plan.scope,
+        auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
+        recipients: vec!["age1example".to_owned()],
+        revision: plan.revision,
+    }
+}
+
+fn during() -> Timestamp {
+    "2026-01-02T12:00:00Z".parse().unwrap()
+}
+
+/// The state that the sample was compared with.
+fn state() -> State {
+    let plan = sample();
+    let mut state = State::new(
+        plan.scope.clone(),
+        Lineage::new("0198c0de-0000-7000-8000-000000000001".to_owned()),
+        plan.key_id.clone(),
+    );
+    state.serial = 7;
+    for entry in &plan.entries {
+        let Prior {
+            applied, attempted, ..
+        } = entry.prior.clone();
+        if let Some(prints) = applied {
+            state.adopt(&entry.key, prints, during(), &PlanId::new("p".to_owned()));
+        }
+        if let Some(prints) = attempted {
+            let run = PlanId::new("run".to_owned());
+            state.begin([(entry.key.clone(), prints)], during(), &run);
+            state.settle(&entry.key, &wrong_password(), during());
+        }
+    }
+    state
+}
+
+fn wrong_password() -> Settlement {
+    Settlement::Refused {
+        kind: RefusalKind::WrongPassword,
+        code: Token::from_static("DRS.KE0002"),
+        request_id: None,
+    }
+}
+
+fn refused() -> Settlement {
+    Settlement::Refused {
+        kind: RefusalKind::Rejected,
+        code: Token::from_static("DRS.M00304"),
+        request_id: None,
+    }
+}
+
+/// The state after an apply of the sample settled its `at`-th entry.
+fn after(mut state: State, at: usize, settlement: Option<&Settlement>) -> State {
+    let entry = &sample().entries[at];
+    let run = PlanId::new("another".to_owned());
+    state.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
+    if let Some(settlement) = settlement {
+        state.settle(&entry.key, settlement, during());
+    }
+    state.serial += 2;
+    state
+}
+
+#[test]
+fn the_change_of_the_sample_has_the_name_that_was_computed_elsewhere() {
+    let plan = sample();
+    let [source, new, domain] =
+        ["canary-source", "canary-new", "EXAMPLE.ORG"].map(|text| Secret::new(text.to_owned()));
+    let values = [
+        vec![(Field::Password, &source)],
+        vec![(Field::Password, &new), (Field::DomainName, &domain)],
+    ];
+    let entries = plan
+        .entries
+        .iter()
+        .zip(values)
+        .map(|(entry, values)| Changed {
+            key: &entry.key,
+            action: entry.action.as_str(),
+            values,
+        });
+    assert_eq!(key().change_id(&plan.scope, entries), plan.change_id);
+    assert_eq!(recipients_of(&sealed()), plan.recipients);
+}
+
+#[test]
+fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
+    let plan = sample();
+    let fits = |change: &dyn Fn(&mut Sealed)| {
+        let mut sealed = sealed();
+        change(&mut sealed);
+        plan.fits(&sealed, during())
+    };
+    assert_eq!(fits(&|_| {}), Ok(()));
+    assert_eq!(fits(&|sealed| sealed.revision = 4), Ok(()));
+    assert_eq!(
+        fits(&|sealed| sealed.revision = 2),
+        Err(Stale::OlderManifest {
+            plan: 3,
+            manifest: 2
+        })
+    );
+    assert_eq!(
+        fits(&|sealed| sealed.scope.project_id.push('x')),
+        Err(Stale::OtherScope)
+    );
+    assert_eq!(
+        fits(&|sealed| sealed.fingerprint_key = FingerprintKey::new([9; 32])),
+        Err(Stale::OtherKey)
+    );
+    assert_eq!(
+        fits(&|sealed| sealed.recipients.push("age1other".to_owned())),
+        Err(Stale::OtherRecipients)
+    );
+    let late = plan.fits(&sealed(), plan.expires);
+    assert_eq!(late, Err(Stale::Expired(plan.expires)));
+    let minutes = |count| SignedDuration::from_mins(count);
+    let earlier = |count| plan.fits(&sealed(), plan.created - minutes(count));
+    assert_eq!(earlier(5), Ok(()));
+    assert_eq!(earlier(6), Err(Stale::FromTheFuture(plan.created)));
+}
+
+#[test]
+fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
+    let plan = sample();
+    let open = [Standing::Open, Standing::Open, Standing::Open];
+    assert_eq!(plan.standing(Some(&state())).unwrap(), open);
+    let doubt = Settlement::InDoubt {
+        why: Doubt::AnswerLost,
+    };
+    for settlement in [None, Some(&refused()), Some(&doubt)] {
+        let once = after(state(), 1, settlement);
+        assert_eq!(plan.standing(Some(&once)).unwrap(), open, "{settlement:?}");
+        let twice = after(once, 1, settlement);
+        assert_eq!(plan.standing(Some(&twice)).unwrap(), open, "{settlement:?}");
+    }
+    let half = after(state(), 1, Some(&Settlement::Applied));
+    let standing = plan.standing(Some(&half)).unwrap();
+    assert_eq!(standing, [Standing::Open, Standing::Done, Standing::Open]);
+    let whole = after(half, 0, Some(&Settlement::Applied));
+    assert_eq!(
+        plan.standing(Some(&whole)),
+        Err(Stale::Finished { then: 7, now: 11 })
+    );
+}
+
+#[test]
+fn a_wrong_password_that_the_plan_itself_met_is_held() {
+    let plan = sample();
+    let wrong = Standing::WrongPassword {
+        code: Token::from_static("DRS.KE0002"),
+    };
+    // What somebody else met before, and what the plan was made to change, is open.
+    assert_eq!(
+        plan.standing(Some(&state())).unwrap(),
+        [Standing::Open, Standing::Open, Standing::Open]
+    );
+    let met = after(state(), 1, Some(&wrong_password()));
+    let standing = plan.standing(Some(&met)).unwrap();
+    assert_eq!(standing, [Standing::Open, wrong.clone(), Standing::Open]);
+    // A later doubt does not make it right.
+    let doubt = Settlement::InDoubt {
+        why: Doubt::AnswerLost,
+    };
+    let standing = plan.standing(Some(&after(met, 1, Some(&doubt)))).unwrap();
+    assert_eq!(standing[1], wrong);
+    let left = plan.entries[1].left(7, &wrong).unwrap();
+    assert_eq!((left.index, left.action), (7, Action::Hold));
+    assert!(plan.entries[1].left(7, &Standing::Done).is_none());
+}
+
+#[test]
+fn whatever_somebody_else_did_to_its_entries_makes_it_stale_by_name() {
+    let plan = sample();
+    let entry = &plan.entries[1];
+    let other = plan.entries[0].wanted.clone();
+    let moved = |state: &State| match plan.standing(Some(state)) {
+        Err(Stale::EntriesMoved { addresses, .. }) => addresses,
+        other => panic!("{other:?}"),
+    };
+    let run = PlanId::new("other".to_owned());
+    let begun = |settlement: Option<Settlement>| {
+        let mut state = state();
+        state.begin([(entry.key.clone(), other.clone())], during(), &run);
+        if let Some(settlement) = settlement {
+            state.settle(&entry.key, &settlement, during());
+        }
+        state
+    };
+    for state in [
+        begun(None),
+        begun(Some(refused())),
+        begun(Some(Settlement::Applied)),
+    ] {
+        assert_eq!(moved(&state), ["orders-cdc/destination"]);
+    }
+    let mut gone = state();
+    gone.entries.remove(&entry.key);
+    assert_eq!(moved(&gone), ["orders-cdc/destination"]);
+    // Another entry of the state may move.
+    let mut state = state();
+    let key = "7413270e-269e-0d37-f2a7-4de452e6jbb5/source"
+        .parse()
+        .unwrap();
+    state.adopt(&key, other, during(), &run);
+    assert!(plan.standing(Some(&state)).is_ok());
+}
+
+#[test]
+fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
+    let plan = sample();
+    assert_eq!(plan.standing(None), Err(Stale::StateGone));
+    let mut other = state();
+    other.lineage = Lineage::new("other".to_owned());
+    assert_eq!(plan.standing(Some(&other)), Err(Stale::OtherLineage));
+
+    let mut first = sample();
+    first.entries.truncate(1);
+    first.state = Base::Absent {
+        lineage: Lineage::new("first".to_owned()),
+    };
+    assert_eq!(first.standing(None).unwrap(), [Standing::Open]);
+    assert_eq!(
+        first.standing(Some(&other)),
+        Err(Stale::StateAppeared { serial: 7 })
+    );
+    let mut begun = State::new(
+        first.scope.clone(),
+        Lineage::new("first".to_owned()),
+        first.key_id.clone(),
+    );
+    assert_eq!(first.standing(Some(&begun)).unwrap(), [Standing::Open]);
+    let entry = &first.entries[0];
+    let run = PlanId::new("run".to_owned());
+    begun.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
+    begun.settle(&entry.key, &Settlement::Applied, during());
+    assert!(matches!(
+        first.standing(Some(&begun)),
+        Err(Stale::Finished { .. })
+    ));
+}

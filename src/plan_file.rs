@@ -1,0 +1,269 @@
+//! The file of a saved plan: format `drspass.plan/1` (design section 5).
+//!
+//! It owns the envelope: the id is the SHA-256 of the raw body bytes, the code is
+//! over the same bytes. It refuses to read a newer format, to follow a link, and to
+//! replace a file that is no plan.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::core::fingerprint::MacKey;
+use crate::core::saved::SavedPlan;
+use crate::files;
+
+/// The only format that this version reads and writes.
+pub const PLAN_FORMAT: &str = "drspass.plan/1";
+
+/// A plan of 100,000 entries takes some 80 MB.
+const MAX_PLAN_BYTES: u64 = 512 << 20;
+
+/// A plan file that cannot be used.
+#[derive(Debug, Error)]
+pub enum PlanFileError {
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
+    /// It has no content.
+    #[error("it is empty")]
+    Empty,
+    /// It is an age file, most likely the manifest.
+    #[error("it is an encrypted file and no plan")]
+    Encrypted,
+    /// It is no whole JSON document of this format.
+    #[error("it is not a whole plan file (damage at line {line}, column {column})")]
+    Damaged {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// It is another kind of document, or of another version.
+    #[error("its format is not {PLAN_FORMAT}, the only one that this version knows")]
+    OtherFormat,
+    /// Its id does not fit its content.
+    #[error("its id does not fit its content: it was altered")]
+    OtherId,
+}
+
+/// A plan file that was read. Who wrote it is not proved yet.
+#[derive(Debug)]
+pub struct PlanFile {
+    /// Its id: 64 lower-case hexadecimal digits.
+    pub id: String,
+    /// What it says.
+    pub plan: SavedPlan,
+    body: String,
+    hmac: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+    #[serde(borrow)]
+    hmac: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct AnyFormat<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+}
+
+impl PlanFile {
+    /// Reads a plan file.
+    /// Fails if it is no plan of this format, or if its id does not fit its content.
+    pub fn read(path: &Path) -> Result<Self, PlanFileError> {
+        let bytes =
+            files::read_unlinked_limited(path, MAX_PLAN_BYTES).map_err(PlanFileError::Read)?;
+        Self::parse(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, PlanFileError> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(PlanFileError::Empty);
+        }
+        if crate::age_file::envelope_of(bytes) != crate::age_file::Envelope::Plain {
+            return Err(PlanFileError::Encrypted);
+        }
+        let envelope = match serde_json::from_slice::<Envelope<'_>>(bytes) {
+            Ok(envelope) if envelope.format == PLAN_FORMAT => envelope,
+            Ok(_) => return Err(PlanFileError::OtherFormat),
+            Err(error) => return Err(explain(bytes, &error)),
+        };
+        // A list would be read into the struct as well, by position; and a file that
+        // says the same in other bytes is another file.
+        let body = envelope.body.get();
+        if written(body, &envelope.id, &envelope.hmac).as_bytes() != bytes {
+            return Err(PlanFileError::OtherId);
+        }
+        if id_of(body) != envelope.id {
+            return Err(PlanFileError::OtherId);
+        }
+        let plan = serde_json::from_str(body).map_err(|error| damaged(&error))?;
+        Ok(Self {
+            id: envelope.id.into_owned(),
+            plan,
+            body: body.to_owned(),
+            hmac: envelope.hmac.into_owned(),
+        })
+    }
+
+    /// Puts a plan into the form of a file.
+    pub fn new(plan: SavedPlan, key: &MacKey) -> Self {
+        let body = to_json(&plan);
+        Self {
+            id: id_of(&body),
+            plan,
+            hmac: key.of(body.as_bytes()).as_str().to_owned(),
+            body,
+        }
+    }
+
+    /// Whether a holder of the key made it.
+    pub fn is_authentic(&self, key: &MacKey) -> bool {
+        key.verifies(self.body.as_bytes(), &self.hmac)
+    }
+
+    /// Writes the file, readable by its owner alone. An older plan at that place is
+    /// replaced.
+    /// Fails if something else is there, or the disk refuses.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let is_there = match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+            Ok(_) => {
+                let bytes = files::read_unlinked_limited(path, MAX_PLAN_BYTES)?;
+                let is_plan = serde_json::from_slice::<AnyFormat<'_>>(&bytes)
+                    .is_ok_and(|any| any.format == PLAN_FORMAT);
+                if !is_plan {
+                    return Err(io::Error::other("another file is there, and it is no plan"));
+                }
+                true
+            }
+        };
+        let text = written(&self.body, &self.id, &self.hmac);
+        files::put_private(path, text.as_bytes(), is_there)
+    }
+}
+
+/// The bytes of a file, which are the only ones that are taken for it.
+fn written(body: &str, id: &str, hmac: &str) -> String {
+    format!(
+        "{{\"format\":\"{PLAN_FORMAT}\",\"id\":\"{id}\",\"body\":{body},\"hmac\":\"{hmac}\"}}\n"
+    )
+}
+
+fn id_of(body: &str) -> String {
+    let digest = Sha256::digest(body.as_bytes());
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn explain(bytes: &[u8], error: &serde_json::Error) -> PlanFileError {
+    match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
+        Ok(other) if other.format != PLAN_FORMAT => PlanFileError::OtherFormat,
+        _ => damaged(error),
+    }
+}
+
+/// The parser's own words may repeat content, so only the place is kept.
+fn damaged(error: &serde_json::Error) -> PlanFileError {
+    PlanFileError::Damaged {
+        line: error.line(),
+        column: error.column(),
+    }
+}
+
+fn to_json(plan: &SavedPlan) -> String {
+    serde_json::to_string(plan).expect("strings, numbers and lists of them always serialize")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::fingerprint::FingerprintKey;
+
+    /// A plan of format 1 as it was written once; see tests/data.
+    const SAMPLE: &[u8] = include_bytes!("../tests/data/plan-v1.json");
+
+    fn key() -> FingerprintKey {
+        FingerprintKey::new(std::array::from_fn(|i| u8::try_from(i).unwrap_or_default()))
+    }
+
+    fn sample() -> PlanFile {
+        PlanFile::parse(SAMPLE).unwrap()
+    }
+
+    #[test]
+    fn the_sample_of_format_1_is_read_proved_and_written_as_it_is() {
+        let file = sample();
+        assert!(file.is_authentic(&key().plan_mac()));
+        assert!(!file.is_authentic(&key().state_mac()));
+        assert_eq!(file.plan.entries.len(), 3);
+        let again = PlanFile::new(file.plan.clone(), &key().plan_mac());
+        assert_eq!(
+            written(&again.body, &again.id, &again.hmac).as_bytes(),
+            SAMPLE
+        );
+    }
+
+    #[test]
+    fn what_is_no_plan_is_told_by_kind() {
+        let said = |bytes: &[u8]| PlanFile::parse(bytes).unwrap_err().to_string();
+        assert_eq!(said(b" \n"), "it is empty");
+        assert!(said(b"age-encryption.org/v1\n").contains("encrypted"));
+        assert!(said(b"-----BEGIN AGE ENCRYPTED FILE-----\n").contains("encrypted"));
+        assert!(said(b"canary: text").contains("line 1, column 1"));
+        assert!(said(br#"{"format":"drspass.plan/2","new":1}"#).contains("format"));
+        assert!(said(br#"{"format":"drspass.state/1","body":{},"mac":""}"#).contains("format"));
+        assert!(said(&SAMPLE[..SAMPLE.len() / 2]).contains("whole"));
+        // The same content in other bytes is another file.
+        let spaced = [b" ", SAMPLE].concat();
+        assert!(said(&spaced).contains("altered"));
+    }
+
+    #[test]
+    fn a_plan_with_any_bit_changed_is_refused() {
+        for at in 0..SAMPLE.len() {
+            for bit in 0..8 {
+                let mut bytes = SAMPLE.to_vec();
+                bytes[at] ^= 1 << bit;
+                if let Ok(file) = PlanFile::parse(&bytes) {
+                    assert!(
+                        !file.is_authentic(&key().plan_mac()),
+                        "byte {at}, bit {bit}"
+                    );
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_with_any_byte_changed_is_refused(at in 0..SAMPLE.len(), other in any::<u8>()) {
+            let mut bytes = SAMPLE.to_vec();
+            prop_assume!(bytes[at] != other);
+            bytes[at] = other;
+            if let Ok(file) = PlanFile::parse(&bytes) {
+                prop_assert!(!file.is_authentic(&key().plan_mac()), "byte {at}");
+            }
+        }
+    }
+}
