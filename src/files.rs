@@ -7,13 +7,16 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 
 use crate::testpoint;
 
-/// Mode of every file that drspass makes.
+/// Mode of every file that drspass makes for itself.
 const PRIVATE: u32 = 0o600;
+
+/// Mode of a file that other steps of a pipeline read.
+const PUBLIC: u32 = 0o644;
 
 /// Creates a file that nobody else can read.
 /// Fails if anything of that name exists already, a link included.
@@ -174,6 +177,86 @@ pub(crate) fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(&file)
 }
 
+/// Makes place for [`replace_public`]: takes away an empty file or one of the same
+/// kind, which begins with `start`.
+/// Fails if anything else is there, a link and a device included, or if the folder
+/// takes no file.
+pub(crate) fn remove_public(path: &Path, start: &str) -> io::Result<()> {
+    rustix::fs::access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?;
+    if check_public(path, start)? {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Whether there is a file that may be replaced.
+fn check_public(path: &Path, start: &str) -> io::Result<bool> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let file = match open_unlinked(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    let mut found = Vec::new();
+    file.take(start.len() as u64).read_to_end(&mut found)?;
+    if found.is_empty() || found == start.as_bytes() {
+        Ok(true)
+    } else {
+        Err(io::Error::other("another file is there"))
+    }
+}
+
+/// Writes a file that anybody may read, in one step. It replaces an empty file or one
+/// of its own kind, which begins with `start`, and nothing else.
+/// Fails as [`remove_public`], or if the disk refuses.
+pub(crate) fn replace_public(path: &Path, content: &str, start: &str) -> io::Result<()> {
+    let is_there = check_public(path, start)?;
+    put(path, content.as_bytes(), PUBLIC, is_there)
+}
+
+/// Puts a private file in its place as [`put`] does.
+pub(crate) fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Result<()> {
+    put(path, content, PRIVATE, is_there)
+}
+
+/// Puts a file in its place in one step and makes it durable. The user chose the
+/// folder, so the name in between is random: one that follows from `path` may be
+/// somebody's file.
+/// Fails if nothing was there, as `is_there` says, and something is now.
+fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()> {
+    let mut temp = tempfile::Builder::new().tempfile_in(folder_of(path))?;
+    temp.write_all(content)?;
+    temp.as_file()
+        .set_permissions(fs::Permissions::from_mode(mode))?;
+    temp.as_file().sync_all()?;
+    let persisted = if is_there {
+        temp.persist(path)
+    } else {
+        temp.persist_noclobber(path)
+    };
+    persisted.map_err(|error| error.error)?;
+    sync_folder(path)
+}
+
+/// Writes a file of documentation, in place of an older one.
+/// Fails if it is a link, or anything but a file.
+pub(crate) fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(name_link);
+    file.and_then(regular)?.write_all(content)
+}
+
+/// Opens a file of somebody else to add to its end; makes it where there is none.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
 /// Reads at most `limit` bytes.
 /// Fails if the file is longer, with [`io::ErrorKind::FileTooLarge`].
 pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -208,5 +291,25 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_appears_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        put(&path, b"first", PUBLIC, false).unwrap();
+        let error = put(&path, b"second", PUBLIC, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        put(&path, b"third", PRIVATE, true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"third");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, PRIVATE);
+        let names = fs::read_dir(folder.path()).unwrap();
+        assert_eq!(names.count(), 1, "no file in between stays behind");
     }
 }

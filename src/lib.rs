@@ -22,6 +22,7 @@ pub mod ops;
 
 pub mod age_file;
 pub mod api;
+pub mod plan_file;
 pub mod store;
 
 pub mod view;

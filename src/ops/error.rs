@@ -10,10 +10,13 @@ use thiserror::Error;
 use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
 use crate::core::address::Unmatched;
+use crate::core::fingerprint::change::ChangeId;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, Severity};
 use crate::core::report::Signal;
+use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
+use crate::plan_file::PlanFileError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
 
@@ -179,7 +182,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::new_key),
         help(
-            "Nothing was sent. See who changed the manifest; if its key was replaced on purpose, --accept-new-key starts the state anew and sends every entry."
+            "Nothing was sent. See who changed the manifest; if its key was replaced on purpose, --accept-new-key, without a saved plan, starts the state anew and sends every entry."
         )
     )]
     NewKey {
@@ -250,6 +253,51 @@ pub enum OpError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Service(#[from] ServiceError),
+    /// A file is no plan that can be used.
+    #[error("{path} is no plan that can be applied")]
+    #[diagnostic(
+        code(drspass::plan::file),
+        help(
+            "Nothing was sent. Name the file that 'drspass plan --out' wrote, or make a new plan."
+        )
+    )]
+    PlanFile {
+        /// The file, as the user named it.
+        path: PathBuf,
+        /// Why not.
+        source: PlanFileError,
+    },
+    /// A plan was not made by a reader of this manifest, or was altered.
+    #[error("{path} was altered, or made with another key than the manifest's")]
+    #[diagnostic(
+        code(drspass::plan::authentic),
+        help("Nothing was sent. See where the file came from, and make a new plan.")
+    )]
+    PlanNotAuthentic {
+        /// The file, as the user named it.
+        path: PathBuf,
+    },
+    /// A plan does not fit what is there now.
+    #[error("{path} is stale: {why}")]
+    #[diagnostic(code(drspass::plan::stale), help("Nothing was sent. {}", way_out(why)))]
+    Stale {
+        /// The file, as the user named it.
+        path: PathBuf,
+        /// What does not fit.
+        why: Stale,
+    },
+    /// What is about to be sent is not the change that was expected.
+    #[error("this is the change {found}, not {expected}")]
+    #[diagnostic(
+        code(drspass::plan::other_change),
+        help("Nothing was sent. See what changed since that change was reviewed.")
+    )]
+    OtherChange {
+        /// What it is.
+        found: ChangeId,
+        /// What was expected.
+        expected: ChangeId,
+    },
     /// There is no login that can be used. What logins are is known to whoever calls.
     #[error("{what}")]
     #[diagnostic(code(drspass::login), help("{help}"))]
@@ -357,6 +405,35 @@ fn counted(problems: &[ProblemReport]) -> String {
     match errors {
         1 => "1 problem".to_owned(),
         many => format!("{many} problems"),
+    }
+}
+
+/// What to do about a plan that is stale.
+const fn way_out(why: &Stale) -> &'static str {
+    match why {
+        Stale::Finished { .. } => {
+            "Nothing of this plan is left to do; if in doubt, make a new one and see what differs."
+        }
+        Stale::StateGone => {
+            "Find the state first: fetch it, or restore it; a plan made without it would send every entry again."
+        }
+        Stale::OtherLineage => {
+            "See which state is the right one; if it is this, make a new plan, and have it approved."
+        }
+        Stale::OlderManifest { .. } => {
+            "Check out the newest manifest; if this is it, make a new plan, and have it approved."
+        }
+        Stale::OtherScope => "Name the plan of this root folder.",
+        Stale::OtherPlan | Stale::OtherChange(_) => {
+            "Fetch the plan file that was reviewed, and see where this one came from."
+        }
+        Stale::Expired(_)
+        | Stale::OtherKey
+        | Stale::OtherRecipients
+        | Stale::StateAppeared { .. }
+        | Stale::EntriesMoved { .. }
+        | Stale::WantedMoved(_) => "Make a new plan, and have it approved.",
+        Stale::FromTheFuture(_) => "Look at the clocks of both machines, then make a new plan.",
     }
 }
 

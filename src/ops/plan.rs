@@ -8,6 +8,7 @@ use super::OpError;
 use super::online::{HangUp, Online};
 use super::preflight::Preflight;
 use super::root::{Guards, Opened, Root, Unlock};
+use super::saved::{self, SaveAs};
 use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
 use crate::core::address::Selection;
@@ -57,6 +58,7 @@ pub fn plan(
     guards: &Guards,
     addresses: &Addresses,
     ask: Option<AskStates<'_>>,
+    save: Option<&SaveAs<'_>>,
 ) -> Result<(PlanReport, Vec<Problem>), OpError> {
     // The state is read while the manifest is opened: for large ones, each takes
     // a good part of the time.
@@ -81,6 +83,11 @@ pub fn plan(
         )));
     }
     let comparable = comparable(&opened, snapshot, guards)?;
+    if save.is_some() {
+        // A state of another key tells nothing that an apply could compare.
+        let key = opened.sealed.fingerprint_key.id();
+        new_key_error(&comparable, &key).map_or(Ok(()), Err)?;
+    }
     let plan = make(root, &opened, &comparable, addresses)?;
     if let Err(exceeded) = check_limits(root, &opened, &comparable, &plan, guards) {
         notes.push(Note::LimitExceeded(exceeded));
@@ -89,9 +96,12 @@ pub fn plan(
         Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, &mut notes)?,
         _ => BTreeMap::new(),
     };
+    let save =
+        save.map(|how| saved::save(root, &opened, &comparable, &plan, addresses, guards, how));
     let report = PlanReport {
+        saved: save.transpose()?,
         blocked,
-        ..report(&opened, plan, notes)
+        ..report(&opened, &plan, notes)
     };
     Ok((report, opened.warnings))
 }
@@ -223,20 +233,23 @@ pub fn check_limits(
 }
 
 /// A plan with the labels of its entries.
-pub fn report(opened: &Opened, plan: Plan, notes: Vec<Note>) -> PlanReport {
+pub fn report(opened: &Opened, plan: &Plan, notes: Vec<Note>) -> PlanReport {
     let assignments = opened.manifest.assignments();
     PlanReport {
         counts: plan.counts(),
         in_sync: plan.in_sync,
         not_selected: plan.not_selected,
-        unlisted: plan.unlisted,
+        unlisted: plan.unlisted.clone(),
         requests: plan.requests,
         entries: plan
             .entries
-            .into_iter()
-            .map(|entry| (assignments[entry.index].label.clone(), entry))
+            .iter()
+            .map(|entry| (assignments[entry.index].label.clone(), entry.clone()))
             .collect(),
         blocked: BTreeMap::new(),
+        scope: opened.sealed.scope.clone(),
+        change_id: saved::change_id(opened, plan),
+        saved: None,
         notes,
     }
 }

@@ -48,6 +48,7 @@ pub struct Unlock<'a> {
 }
 
 /// What the user, not a file, says about what is acceptable.
+#[derive(Clone)]
 pub struct Guards {
     /// Hosts that may be talked to beside those of the known clouds.
     pub trusted_hosts: Vec<String>,

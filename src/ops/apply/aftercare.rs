@@ -46,6 +46,8 @@ pub(super) struct Aftermath<'a> {
     pub(super) opened: &'a Opened,
     pub(super) state: State,
     pub(super) addresses: &'a Addresses,
+    /// The jobs of a saved plan, which are the only ones then.
+    pub(super) planned: Option<BTreeSet<&'a JobId>>,
 }
 
 impl Aftermath<'_> {
@@ -99,6 +101,11 @@ impl Aftermath<'_> {
         Ok(())
     }
 
+    fn is_planned(&self, job: &JobId) -> bool {
+        let planned = self.planned.as_ref();
+        planned.is_none_or(|planned| planned.contains(job))
+    }
+
     /// The jobs that are in sync, with what to call them.
     fn jobs(&self) -> Result<BTreeMap<JobId, String>, OpError> {
         let everything = Addresses::default();
@@ -126,6 +133,7 @@ impl Aftermath<'_> {
         Ok(assignments
             .filter(|(at, assignment)| selected.is_selected(*at) && was_sent(&assignment.key))
             .filter(|(_, assignment)| !open.contains(&assignment.key.job))
+            .filter(|(_, assignment)| self.is_planned(&assignment.key.job))
             .map(|(_, assignment)| {
                 let label = assignment.label.rsplit_once('/');
                 let label = label.map_or(assignment.label.as_str(), |(job, _)| job);

@@ -1,0 +1,237 @@
+//! An apply that was approved: marks, sends, records and folds, in this order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::ready::Ready;
+use super::record::Recorder;
+use super::send::{Sender, Sent};
+use super::{Prints, Surroundings};
+use crate::core::batch;
+use crate::core::job::EntryKey;
+use crate::core::outcome::{NotSent, Outcome};
+use crate::core::plan::{Action, Plan, PlanEntry, Reason, prints_of};
+use crate::core::report::{ApplyReport, Block, Fate, LookedAfter, Saved};
+use crate::core::state::{PlanId, Replaced, Settlement, State};
+use crate::ops::OpError;
+use crate::ops::error::with_causes;
+use crate::ops::online::Online;
+use crate::ops::root::{Opened, Root};
+use crate::store::recovery::Recovery;
+use crate::store::{Keys, LockGuard, Version};
+use crate::testpoint;
+
+/// An apply that was approved.
+pub(super) struct Run<'a> {
+    pub(super) root: &'a Root,
+    pub(super) guard: &'a LockGuard,
+    pub(super) keys: &'a Keys,
+    pub(super) opened: &'a Opened,
+    pub(super) plan: &'a Plan,
+    /// The name of this run.
+    pub(super) id: PlanId,
+    pub(super) ready: &'a Ready,
+    /// Where a state goes that its own folder does not take.
+    pub(super) elsewhere: &'a Path,
+}
+
+impl Run<'_> {
+    /// Sends what is to be sent, and gives back the state that it came to, unless
+    /// that could not be saved.
+    pub(super) fn execute(
+        &self,
+        online: Online,
+        mut state: State,
+        version: Version,
+        prints: &mut Prints,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Result<(ApplyReport, Online, Option<State>), OpError> {
+        let batches = self.batches();
+        if batches.is_empty() {
+            let sent = Sent {
+                stopped: Some(NotSent::OthersBlocked),
+                ..Sent::default()
+            };
+            let report = self.report(BTreeMap::new(), sent, Saved::InState);
+            return Ok((report, online, Some(state)));
+        }
+        let sender = Sender::new(
+            online,
+            Arc::clone(&self.opened.manifest),
+            batches,
+            self.root.config.apply.parallelism,
+            surroundings.now,
+        );
+        let (recorder, hand_over, journal) = Recorder::start().map_err(OpError::Runtime)?;
+        let store = &self.root.store;
+        store.back_up(self.guard)?;
+        let mut replaced = self.begin(&mut state, prints, surroundings);
+        let version = store.commit(self.guard, self.keys, &mut state, &version)?;
+        let writer = match store.begin_journal(self.guard, self.keys, &state, &self.id) {
+            Ok(writer) => writer,
+            Err(error) => {
+                // Nothing was sent, so the marks go. If that fails as well, they
+                // stay, and the entries are sent again: safe, if not exact.
+                self.withdraw_unsent(&mut state, &mut replaced, &BTreeMap::new());
+                let _ = store.commit(self.guard, self.keys, &mut state, &version);
+                return Err(error.into());
+            }
+        };
+        testpoint::reach("apply.before_first_send");
+
+        // A thread that is gone shows as a broken journal, which stops the run.
+        let _ = hand_over.send(writer);
+        let (sent, online) = sender.run(&journal, surroundings.progress);
+        drop(journal);
+        // Whatever the journal took or not, the outcomes are in memory: they
+        // reach the state now, or a recovery file.
+        let journal_error = recorder.finish().err();
+        let mut outcomes = BTreeMap::new();
+        for (key, outcome, at) in &sent.outcomes {
+            match Settlement::of(outcome) {
+                Some(settlement) => {
+                    state.settle(key, &settlement, *at);
+                }
+                None => state.withdraw(key, &mut replaced),
+            }
+            outcomes.insert(key.clone(), outcome.clone());
+        }
+        self.withdraw_unsent(&mut state, &mut replaced, &outcomes);
+        testpoint::reach("apply.before_fold");
+        let sent_keys = outcomes.keys().cloned().collect();
+        let (saved, state) = self.save(state, &version, sent_keys);
+        let mut report = self.report(outcomes, sent, saved);
+        if let Some(error) = journal_error {
+            report
+                .findings
+                .push(format!("the journal could not be written: {error}"));
+        }
+        Ok((report, online, state))
+    }
+
+    /// What is sent: what the plan wants, without what is blocked.
+    fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
+        let ready = self.ready;
+        let is_free = move |entry: &&PlanEntry| {
+            !ready.held_back && !ready.blocked.contains_key(&entry.key.job)
+        };
+        self.plan.sent().filter(is_free)
+    }
+
+    /// What is sent, in requests, by place in the manifest: in its order, a job
+    /// never split.
+    fn batches(&self) -> Vec<Vec<usize>> {
+        let assignments = self.opened.manifest.assignments();
+        let sent: Vec<usize> = self.sent().map(|entry| entry.index).collect();
+        let sizes: Vec<_> = sent
+            .iter()
+            .map(|&index| assignments[index].batch_item())
+            .collect();
+        batch::split(&sizes, self.root.config.apply.batch_size)
+            .into_iter()
+            .map(|batch| batch.into_iter().map(|at| sent[at]).collect())
+            .collect()
+    }
+
+    /// Marks everything that is about to be sent.
+    fn begin(
+        &self,
+        state: &mut State,
+        prints: &mut Prints,
+        surroundings: &Surroundings<'_>,
+    ) -> Replaced {
+        let sealed = &self.opened.sealed;
+        let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+        let assignments = self.opened.manifest.assignments();
+        let wanted = self.sent().map(|entry| {
+            // Those of a saved plan are recorded as they are, so that the record tells
+            // which plan made it.
+            let prints = prints.remove(&entry.key).unwrap_or_else(|| {
+                prints_of(&fingerprinter, &assignments[entry.index], surroundings.salt)
+            });
+            (entry.key.clone(), prints)
+        });
+        state.begin(wanted, (surroundings.now)(), &self.id)
+    }
+
+    /// Puts back every entry whose turn did not come.
+    fn withdraw_unsent(
+        &self,
+        state: &mut State,
+        replaced: &mut Replaced,
+        outcomes: &BTreeMap<EntryKey, Outcome>,
+    ) {
+        for entry in self.sent() {
+            if !outcomes.contains_key(&entry.key) {
+                state.withdraw(&entry.key, replaced);
+            }
+        }
+    }
+
+    /// Folds the outcomes into the state; where that fails, into a recovery file.
+    fn save(
+        &self,
+        mut state: State,
+        version: &Version,
+        sent: Vec<EntryKey>,
+    ) -> (Saved, Option<State>) {
+        let store = &self.root.store;
+        let error = match store.commit(self.guard, self.keys, &mut state, version) {
+            // A journal that stays behind is recognised as folded later on.
+            Ok(_) => {
+                let _ = store.end_journal(self.guard);
+                return (Saved::InState, Some(state));
+            }
+            Err(error) => error,
+        };
+        let recovery = Recovery::new(version, sent, state);
+        let saved = match store.rescue(self.keys, &recovery, self.elsewhere) {
+            Ok(path) => Saved::Recovery {
+                path: self.root.relative(&path).display().to_string(),
+                why: with_causes(&error),
+            },
+            Err(second) => Saved::Lost {
+                why: format!("{}; {}", with_causes(&error), with_causes(&second)),
+            },
+        };
+        (saved, None)
+    }
+
+    fn report(
+        &self,
+        mut outcomes: BTreeMap<EntryKey, Outcome>,
+        sent: Sent,
+        saved: Saved,
+    ) -> ApplyReport {
+        let unsent = sent.stopped.unwrap_or(NotSent::Interrupted);
+        let assignments = self.opened.manifest.assignments();
+        let mut entries = Vec::new();
+        for entry in &self.plan.entries {
+            let fate = match (entry.action, &entry.reason) {
+                (Action::NoOp, _) => continue,
+                (Action::Hold, Reason::WrongPassword { code }) => {
+                    Fate::Blocked(Block::WrongPassword { code: code.clone() })
+                }
+                _ if self.ready.blocked.contains_key(&entry.key.job) => {
+                    Fate::Blocked(Block::Job(self.ready.blocked[&entry.key.job].clone()))
+                }
+                _ => Fate::Tried(
+                    outcomes
+                        .remove(&entry.key)
+                        .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
+                ),
+            };
+            entries.push((assignments[entry.index].label.clone(), fate));
+        }
+        ApplyReport {
+            entries,
+            requests: sent.requests,
+            findings: [self.ready.warnings.clone(), sent.findings].concat(),
+            jobs: Vec::new(),
+            looked_after: LookedAfter::All,
+            saved,
+            interrupted: sent.interrupted,
+        }
+    }
+}

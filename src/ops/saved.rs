@@ -1,0 +1,333 @@
+//! Saving a plan, and what a saved one becomes when it is applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::OpError;
+use super::own::OwnPaths;
+use super::plan::{Addresses, Comparable};
+use super::root::{Guards, Opened, Root};
+use crate::core::fingerprint::Salt;
+use crate::core::fingerprint::change::{ChangeId, Changed};
+use crate::core::job::{EntryKey, JobId};
+use crate::core::plan::{Action, Plan, prints_of};
+use crate::core::report::{Note, PlanReport, SavedFacts};
+use crate::core::saved::{
+    self, Base, Flags, Prior, SavedEntry, SavedLimits, SavedPlan, Stale, Standing,
+};
+use crate::core::state::{FieldPrints, Lineage};
+use crate::plan_file::{PlanFile, PlanFileError};
+
+/// How a plan is saved.
+pub struct SaveAs<'a> {
+    /// Where, as the user named it.
+    pub path: &'a Path,
+    /// How long it may be applied.
+    pub expires_in: Duration,
+    /// The time, in UTC.
+    pub now: fn() -> Timestamp,
+    /// A fresh random salt.
+    pub salt: fn() -> Salt,
+    /// A fresh unique text, for the state that it may begin.
+    pub unique: fn() -> String,
+}
+
+/// The name of the change that a plan makes.
+pub fn change_id(opened: &Opened, plan: &Plan) -> ChangeId {
+    let sealed = &opened.sealed;
+    let assignments = opened.manifest.assignments();
+    let entries = plan.sent().map(|entry| Changed {
+        key: &entry.key,
+        action: entry.action.as_str(),
+        values: assignments[entry.index].values().collect(),
+    });
+    sealed.fingerprint_key.change_id(&sealed.scope, entries)
+}
+
+/// Saves a plan. An older plan at that place is replaced.
+/// Fails if something else is there, or the file cannot be written.
+pub fn save(
+    root: &Root,
+    opened: &Opened,
+    comparable: &Comparable,
+    plan: &Plan,
+    addresses: &Addresses,
+    guards: &Guards,
+    how: &SaveAs<'_>,
+) -> Result<SavedFacts, OpError> {
+    OwnPaths::of(root).check(how.path)?;
+    let created = (how.now)();
+    let expires = created
+        .checked_add(how.expires_in)
+        .map_err(|_| OpError::Unfit {
+            what: "the plan would never expire".to_owned(),
+            help: "Give a shorter time with --expires-in.",
+        })?;
+    let content = content(root, opened, comparable, plan, addresses, guards, how);
+    let file = PlanFile::new(
+        SavedPlan {
+            created,
+            expires,
+            ..content
+        },
+        &opened.sealed.fingerprint_key.plan_mac(),
+    );
+    let path = root.resolve(how.path);
+    file.write(&path).map_err(|source| OpError::Write {
+        path: how.path.to_owned(),
+        source,
+    })?;
+    Ok(facts_of(&file))
+}
+
+fn content(
+    root: &Root,
+    opened: &Opened,
+    comparable: &Comparable,
+    plan: &Plan,
+    addresses: &Addresses,
+    guards: &Guards,
+    how: &SaveAs<'_>,
+) -> SavedPlan {
+    let sealed = &opened.sealed;
+    let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+    let assignments = opened.manifest.assignments();
+    let known = comparable
+        .state
+        .as_ref()
+        .filter(|_| !comparable.key_changed);
+    let differing = plan
+        .entries
+        .iter()
+        .filter(|entry| entry.action != Action::NoOp);
+    let entries = differing.map(|entry| {
+        let assignment = &assignments[entry.index];
+        SavedEntry {
+            address: assignment.label.clone(),
+            key: entry.key.clone(),
+            action: entry.action,
+            reason: entry.reason.clone(),
+            fields: entry.fields.clone(),
+            last_set: entry.last_set,
+            kerberos_left: entry.kerberos_left,
+            prior: Prior::of(known.and_then(|state| state.entries.get(&entry.key))),
+            wanted: prints_of(&fingerprinter, assignment, how.salt),
+        }
+    });
+    let limits = root.limits(guards);
+    SavedPlan {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        created: Timestamp::UNIX_EPOCH,
+        expires: Timestamp::UNIX_EPOCH,
+        scope: sealed.scope.clone(),
+        key_id: sealed.fingerprint_key.id(),
+        revision: sealed.revision,
+        state: match known {
+            Some(state) => Base::Known {
+                lineage: state.lineage.clone(),
+                serial: state.serial,
+            },
+            None => Base::Absent {
+                lineage: Lineage::new((how.unique)()),
+            },
+        },
+        recipients: saved::recipients_of(sealed),
+        limits: SavedLimits {
+            max_changes: limits.max_changes,
+            max_changed_percent: limits.max_changed_share.map(|share| share.get()),
+        },
+        flags: Flags {
+            only: !addresses.only.is_empty(),
+            resend: !addresses.resend.is_empty(),
+            allow_rollback: guards.allow_rollback,
+        },
+        counts: plan.counts(),
+        in_sync: plan.in_sync,
+        not_selected: plan.not_selected,
+        unlisted: plan.unlisted.clone(),
+        requests: plan.requests,
+        change_id: change_id(opened, plan),
+        entries: entries.collect(),
+    }
+}
+
+/// A saved plan that is to be applied, as the user named it.
+pub struct ToApply {
+    /// Its path, for messages.
+    pub path: PathBuf,
+    /// Its content.
+    pub file: PlanFile,
+}
+
+impl ToApply {
+    /// Reads a plan file. `expected` is the only id that is taken, if one is named.
+    /// Fails if it is no plan, was altered, or is another one.
+    pub fn read(root: &Root, path: &Path, expected: Option<&str>) -> Result<Self, OpError> {
+        let file = read(&root.resolve(path), path)?;
+        let plan = Self {
+            path: path.to_owned(),
+            file,
+        };
+        if expected.is_some_and(|expected| expected != plan.file.id) {
+            return Err(plan.stale(Stale::OtherPlan));
+        }
+        Ok(plan)
+    }
+
+    /// Whether it was made by a reader of this manifest, and for it.
+    /// Fails with the first thing that differs.
+    pub fn check(
+        &self,
+        opened: &Opened,
+        now: Timestamp,
+        change: Option<&ChangeId>,
+    ) -> Result<(), OpError> {
+        let key = &opened.sealed.fingerprint_key;
+        if !self.file.is_authentic(&key.plan_mac()) {
+            return Err(OpError::PlanNotAuthentic {
+                path: self.path.clone(),
+            });
+        }
+        let plan = &self.file.plan;
+        let fits = plan.fits(&opened.sealed, now);
+        fits.map_err(|why| self.stale(why))?;
+        match change {
+            Some(change) if *change != plan.change_id => {
+                Err(self.stale(Stale::OtherChange(plan.change_id.clone())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The plan as it is still to be done, with the records to be made.
+    /// Fails if the state or the manifest moved under it.
+    pub fn decide(
+        &self,
+        opened: &Opened,
+        comparable: &Comparable,
+        batch_size: usize,
+        notes: &mut Vec<Note>,
+    ) -> Result<(Plan, BTreeMap<EntryKey, FieldPrints>), OpError> {
+        let saved = &self.file.plan;
+        let standing = saved
+            .standing(comparable.state.as_ref())
+            .map_err(|why| self.stale(why))?;
+        let sealed = &opened.sealed;
+        let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+        let mut plan = saved
+            .plan(&opened.manifest, &fingerprinter, &standing)
+            .map_err(|why| self.stale(why))?;
+        plan.count_requests(&opened.manifest, batch_size);
+        let done = standing
+            .iter()
+            .filter(|standing| **standing == Standing::Done);
+        let done = done.count();
+        if done > 0 {
+            notes.push(Note::AppliedBefore(done));
+        }
+        if sealed.revision > saved.revision {
+            notes.push(Note::ManifestRewritten {
+                plan: saved.revision,
+                manifest: sealed.revision,
+            });
+        }
+        if let (Base::Known { serial, .. }, Some(state)) = (&saved.state, &comparable.state)
+            && *serial != state.serial
+        {
+            notes.push(Note::StateMoved {
+                then: *serial,
+                now: state.serial,
+            });
+        }
+        let wanted = saved.entries.iter();
+        let wanted = wanted.map(|entry| (entry.key.clone(), entry.wanted.clone()));
+        Ok((plan, wanted.collect()))
+    }
+
+    /// The jobs that it says something of.
+    pub fn jobs(&self) -> BTreeSet<&JobId> {
+        let entries = self.file.plan.entries.iter();
+        entries.map(|entry| &entry.key.job).collect()
+    }
+
+    /// Whether it was made on the word that the manifest may be older than what was
+    /// applied.
+    pub const fn allows_rollback(&self) -> bool {
+        self.file.plan.flags.allow_rollback
+    }
+
+    /// The identity of the state that an apply of this plan begins.
+    pub fn first_lineage(&self) -> Option<&Lineage> {
+        match &self.file.plan.state {
+            Base::Absent { lineage } => Some(lineage),
+            Base::Known { .. } => None,
+        }
+    }
+
+    /// What is left of it, under the name of the whole.
+    pub fn named(&self, report: PlanReport) -> PlanReport {
+        PlanReport {
+            change_id: self.file.plan.change_id.clone(),
+            saved: Some(facts_of(&self.file)),
+            ..report
+        }
+    }
+
+    fn stale(&self, why: Stale) -> OpError {
+        OpError::Stale {
+            path: self.path.clone(),
+            why,
+        }
+    }
+}
+
+fn facts_of(file: &PlanFile) -> SavedFacts {
+    SavedFacts {
+        id: file.id.clone(),
+        created: file.plan.created,
+        expires: file.plan.expires,
+    }
+}
+
+/// A saved plan to look at. Nothing of it is proved: that takes the key, and is done
+/// when it is applied.
+/// Fails if it is no plan, or was altered.
+pub fn show(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
+    let file = read(path, name)?;
+    let plan = &file.plan;
+    Ok(PlanReport {
+        counts: plan.counts,
+        in_sync: plan.in_sync,
+        not_selected: plan.not_selected,
+        unlisted: plan.unlisted.clone(),
+        requests: plan.requests,
+        entries: plan
+            .entries
+            .iter()
+            .map(|entry| (entry.address.clone(), entry.shown()))
+            .collect(),
+        blocked: BTreeMap::new(),
+        scope: plan.scope.clone(),
+        change_id: plan.change_id.clone(),
+        saved: Some(facts_of(&file)),
+        notes: vec![Note::NotAuthenticated],
+    })
+}
+
+/// Reads a plan file; `name` is how the user named it.
+fn read(path: &Path, name: &Path) -> Result<PlanFile, OpError> {
+    let path_named = name.to_owned();
+    PlanFile::read(path).map_err(|source| match source {
+        PlanFileError::Read(source) => OpError::Read {
+            path: path_named,
+            source,
+        },
+        source => OpError::PlanFile {
+            path: path_named,
+            source,
+        },
+    })
+}
