@@ -8,12 +8,12 @@
 use std::fmt::Write as _;
 
 use crate::core::fingerprint::Field;
-use crate::core::outcome::{NotSent, Outcome, RefusalKind};
+use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
 use crate::core::report::{
     ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NotAsked, Note, PlanReport, Saved,
-    Signal,
+    Signal, Totals,
 };
 use crate::core::state::Origin;
 
@@ -51,29 +51,8 @@ impl Colour {
 
 /// A plan: counts, what an apply would do, and what else there is to know.
 pub fn plan(report: &PlanReport, colour: Colour) -> String {
-    let mut text = String::new();
-    let counts = report.counts;
-    let _ = write!(
-        text,
-        "Plan: {} to set, {} to change, {} to send again",
-        counts.to_set, counts.to_change, counts.to_send_again
-    );
-    if counts.held > 0 {
-        let _ = write!(text, ", {} held", counts.held);
-    }
-    let _ = write!(text, "; {} in sync", report.in_sync);
-    if !report.unlisted.is_empty() {
-        let _ = write!(text, ", {} no longer listed", report.unlisted.len());
-    }
-    if report.not_selected > 0 {
-        let _ = write!(text, ", {} not selected", report.not_selected);
-    }
-    let requests = match report.requests {
-        0 => "Nothing to send.".to_owned(),
-        1 => "1 request.".to_owned(),
-        many => format!("{many} requests."),
-    };
-    let _ = writeln!(text, ". {requests}");
+    let mut text = plan_counts(report);
+    text.push('\n');
     let shown: Vec<_> = report
         .entries
         .iter()
@@ -90,34 +69,69 @@ pub fn plan(report: &PlanReport, colour: Colour) -> String {
             let _ = writeln!(text, "        {}", why.advice());
         }
     }
-    if !report.blocked.is_empty() {
-        let blocked = counted(report.blocked.len(), "entry is", "entries are");
+    push_notes(&mut text, &plan_notes(report));
+    if let Some(saved) = &report.saved {
         let _ = writeln!(
             text,
-            "note: {blocked} blocked now; an apply leaves them out"
+            "plan id: {}\nchange id: {}\nmade {:.0}, expires {:.0}",
+            saved.id, report.change_id, saved.created, saved.expires
         );
-    }
-    for (label, _) in report
-        .entries
-        .iter()
-        .filter(|(_, entry)| entry.kerberos_left)
-    {
-        let _ = writeln!(
-            text,
-            "note: {label}: kerberos left the manifest; DRS is not told and keeps it"
-        );
-    }
-    for key in report.unlisted.iter().take(MAX_UNLISTED_LINES) {
-        let _ = writeln!(text, "note: {key} is no longer listed; the state keeps it");
-    }
-    if report.unlisted.len() > MAX_UNLISTED_LINES {
-        let more = report.unlisted.len() - MAX_UNLISTED_LINES;
-        let _ = writeln!(text, "note: {more} more are no longer listed");
-    }
-    for note in &report.notes {
-        let _ = writeln!(text, "note: {}", note_words(note));
     }
     text
+}
+
+/// The counts of a plan, on one line.
+pub(super) fn plan_counts(report: &PlanReport) -> String {
+    let counts = report.counts;
+    let mut text = format!(
+        "Plan: {} to set, {} to change, {} to send again",
+        counts.to_set, counts.to_change, counts.to_send_again
+    );
+    if counts.held > 0 {
+        let _ = write!(text, ", {} held", counts.held);
+    }
+    let _ = write!(text, "; {} in sync", report.in_sync);
+    if !report.unlisted.is_empty() {
+        let _ = write!(text, ", {} no longer listed", report.unlisted.len());
+    }
+    if report.not_selected > 0 {
+        let _ = write!(text, ", {} not selected", report.not_selected);
+    }
+    text.push_str(&match report.requests {
+        0 => ". Nothing to send.".to_owned(),
+        1 => ". 1 request.".to_owned(),
+        many => format!(". {many} requests."),
+    });
+    text
+}
+
+/// Everything that a plan says beside its entries, without the word that marks it.
+pub(super) fn plan_notes(report: &PlanReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !report.blocked.is_empty() {
+        let blocked = counted(report.blocked.len(), "entry is", "entries are");
+        notes.push(format!("{blocked} blocked now; an apply leaves them out"));
+    }
+    let left = |(label, entry): &(String, PlanEntry)| {
+        entry
+            .kerberos_left
+            .then(|| format!("{label}: kerberos left the manifest; DRS is not told and keeps it"))
+    };
+    notes.extend(report.entries.iter().filter_map(left));
+    let unlisted = report.unlisted.iter().take(MAX_UNLISTED_LINES);
+    notes.extend(unlisted.map(|key| format!("{key} is no longer listed; the state keeps it")));
+    if report.unlisted.len() > MAX_UNLISTED_LINES {
+        let more = report.unlisted.len() - MAX_UNLISTED_LINES;
+        notes.push(format!("{more} more are no longer listed"));
+    }
+    notes.extend(report.notes.iter().map(note_words));
+    notes
+}
+
+fn push_notes(text: &mut String, notes: &[String]) {
+    for note in notes {
+        let _ = writeln!(text, "note: {note}");
+    }
 }
 
 fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
@@ -125,7 +139,7 @@ fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
 }
 
 /// The mark of an entry and why it is there.
-fn describe(entry: &PlanEntry) -> (char, String) {
+pub(super) fn describe(entry: &PlanEntry) -> (char, String) {
     let since = entry.last_set.map_or_else(String::new, |(at, origin)| {
         let word = match origin {
             Origin::Sent => "last set",
@@ -171,6 +185,21 @@ pub(super) fn note_words(note: &Note) -> String {
         }
         Note::LockHeld(holder) => format!("the lock is held by {holder}"),
         Note::Preflight(text) => text.clone(),
+        Note::NotAuthenticated => {
+            "not authenticated: only an apply proves with the key who made this plan".to_owned()
+        }
+        Note::AppliedBefore(entries) => format!(
+            "of this plan, {} applied before; the others are left",
+            counted(*entries, "entry was", "entries were")
+        ),
+        Note::ManifestRewritten { plan, manifest } => format!(
+            "the manifest was written since (revision {plan} then, {manifest} now); \
+             it wants the same of these entries"
+        ),
+        Note::StateMoved { then, now } => format!(
+            "the state was written since (serial {then} then, {now} now); \
+             these entries did not move"
+        ),
         Note::LimitExceeded(exceeded) => format!(
             "{} to be changed, but {}; apply needs --override-limits {}",
             exceeded.changes, exceeded.limits, exceeded.changes
@@ -196,106 +225,116 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
         if *fate == Fate::Tried(Outcome::Applied) && !list_applied {
             continue;
         }
-        let (mark, words) = fate_words(fate);
+        let (mark, lines) = fate_lines(fate);
         let mark = colour.paint(mark);
+        let mut lines = lines.iter();
+        let words = lines.next().map_or("", String::as_str);
         let _ = writeln!(text, "  {mark} {label:width$}   {words}");
-        if let Fate::Tried(Outcome::Refused(refusal)) = fate {
-            if let Some(words) = &refusal.text {
-                let _ = writeln!(text, "      the service says: {words}");
-            }
-            if let Some(advice) = refusal.advice {
-                let _ = writeln!(text, "      {advice}");
-            }
+        for more in lines {
+            let _ = writeln!(text, "      {more}");
         }
     }
     for job in &report.jobs {
         text.push_str(&cared_for(job, colour));
     }
-    for finding in &report.findings {
-        let _ = writeln!(text, "note: {finding}");
-    }
-    if let Some(words) = not_looked_after(report) {
-        let _ = writeln!(text, "note: {words}");
-    }
-    match &report.saved {
-        Saved::InState => {}
-        Saved::Recovery { path, why } => {
-            let _ = writeln!(text, "note: the state could not be saved: {why}");
-            let _ = writeln!(
-                text,
-                "note: what was sent is recorded in '{path}'; run, in this root folder:\n      drspass state recover '{path}'"
-            );
-        }
-        Saved::Lost { why } => {
-            let _ = writeln!(
-                text,
-                "note: neither the state nor a recovery file could be written: {why}"
-            );
-            let _ = writeln!(
-                text,
-                "note: the entries marked applied ARE set, even where the next plan shows them as unknown"
-            );
-        }
-    }
-    if let Some(signal) = report.interrupted {
-        let word = match signal {
-            Signal::Interrupt => "interrupted",
-            Signal::Terminate => "told to end",
-        };
-        let _ = writeln!(
-            text,
-            "note: the run was {word} and sent nothing new from then on"
-        );
-    }
-    if totals.in_doubt > 0 {
-        let _ = writeln!(
-            text,
-            "note: entries in doubt may be set or not; 'drspass apply' sends them again"
-        );
-    }
-    let _ = writeln!(
-        text,
-        "Result: {} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all.",
+    push_notes(&mut text, &apply_notes(report));
+    let _ = writeln!(text, "Result: {}.", totals_words(totals));
+    text
+}
+
+/// The numbers of an apply, on one line, which add up.
+pub(super) fn totals_words(totals: Totals) -> String {
+    format!(
+        "{} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all",
         totals.applied,
         totals.refused,
         totals.blocked,
         totals.not_sent,
         totals.in_doubt,
         totals.total()
-    );
-    text
+    )
 }
 
-fn fate_words(fate: &Fate) -> (char, String) {
+/// Everything that an apply says beside its entries and jobs, without the word that
+/// marks it.
+pub(super) fn apply_notes(report: &ApplyReport) -> Vec<String> {
+    let mut notes = report.findings.clone();
+    notes.extend(not_looked_after(report));
+    notes.extend(saved_notes(&report.saved));
+    if let Some(signal) = report.interrupted {
+        let word = match signal {
+            Signal::Interrupt => "interrupted",
+            Signal::Terminate => "told to end",
+        };
+        notes.push(format!(
+            "the run was {word} and sent nothing new from then on"
+        ));
+    }
+    if report.totals().in_doubt > 0 {
+        notes.push(
+            "entries in doubt may be set or not; 'drspass apply' sends them again".to_owned(),
+        );
+    }
+    notes
+}
+
+/// What there is to say, line by line, where the state does not hold what happened.
+pub(super) fn saved_notes(saved: &Saved) -> Vec<String> {
+    match saved {
+        Saved::InState => Vec::new(),
+        Saved::Recovery { path, why } => vec![
+            format!("the state could not be saved: {why}"),
+            format!("what was sent is recorded in '{path}'"),
+            format!("run, in this root folder: drspass state recover '{path}'"),
+        ],
+        Saved::Lost { why } => vec![
+            format!("neither the state nor a recovery file could be written: {why}"),
+            "the entries marked applied ARE set, even where the next plan shows them as unknown"
+                .to_owned(),
+        ],
+    }
+}
+
+/// The mark of what became of an entry, and what to say about it, line by line.
+pub(super) fn fate_lines(fate: &Fate) -> (char, Vec<String>) {
     match fate {
-        Fate::Tried(Outcome::Applied) => ('=', "applied".to_owned()),
-        Fate::Tried(Outcome::Refused(refusal)) => {
-            let kind = match refusal.kind {
-                RefusalKind::WrongPassword => " (user or password wrong)",
-                RefusalKind::JobState => " (wrong job state)",
-                RefusalKind::Busy => " (busy until the time was over)",
-                RefusalKind::Rejected => "",
-            };
-            let request = refusal
-                .request_id
-                .as_ref()
-                .map_or_else(String::new, |id| format!("\n      request {id}"));
-            ('!', format!("refused: {}{kind}{request}", refusal.code))
+        Fate::Tried(Outcome::Applied) => ('=', vec!["applied".to_owned()]),
+        Fate::Tried(Outcome::Refused(refusal)) => ('!', refusal_lines(refusal)),
+        Fate::Tried(Outcome::NotSent(why)) => {
+            ('-', vec![format!("not sent: {}", not_sent_words(why))])
         }
-        Fate::Tried(Outcome::NotSent(why)) => ('-', format!("not sent: {}", not_sent_words(why))),
-        Fate::Tried(Outcome::InDoubt(why)) => ('?', format!("in doubt: {why}")),
+        Fate::Tried(Outcome::InDoubt(why)) => ('?', vec![format!("in doubt: {why}")]),
         Fate::Blocked(Block::WrongPassword { code }) => (
             '!',
-            format!("blocked: {code} (wrong password), value unchanged; --resend sends it"),
+            vec![format!(
+                "blocked: {code} (wrong password), value unchanged; --resend sends it"
+            )],
         ),
-        Fate::Blocked(Block::Job(why)) => ('x', format!("blocked: {why}\n      {}", why.advice())),
+        Fate::Blocked(Block::Job(why)) => ('x', vec![format!("blocked: {why}"), why.advice()]),
     }
+}
+
+fn refusal_lines(refusal: &Refusal) -> Vec<String> {
+    let kind = match refusal.kind {
+        RefusalKind::WrongPassword => " (user or password wrong)",
+        RefusalKind::JobState => " (wrong job state)",
+        RefusalKind::Busy => " (busy until the time was over)",
+        RefusalKind::Rejected => "",
+    };
+    let mut lines = vec![format!("refused: {}{kind}", refusal.code)];
+    lines.extend(refusal.request_id.iter().map(|id| format!("request {id}")));
+    let text = refusal.text.iter();
+    lines.extend(text.map(|words| format!("the service says: {words}")));
+    lines.extend(refusal.advice.iter().map(ToString::to_string));
+    lines
 }
 
 /// What came of a job after its entries were applied.
 fn cared_for(job: &CaredFor, colour: Colour) -> String {
-    let (mark, words) = care_words(&job.care);
-    format!("  {} job {}   {words}\n", colour.paint(mark), job.label)
+    let (mark, lines) = care_lines(&job.care);
+    let mark = colour.paint(mark);
+    let words = lines.join("\n      ");
+    format!("  {mark} job {}   {words}\n", job.label)
 }
 
 /// What to say where jobs were not looked after as they were to be.
@@ -306,17 +345,16 @@ pub(super) fn not_looked_after(report: &ApplyReport) -> Option<String> {
     }
 }
 
-/// The mark of what came of a job, and what to say about it.
-pub(super) fn care_words(care: &Care) -> (char, String) {
-    match care {
+/// The mark of what came of a job, and what to say about it, line by line.
+pub(super) fn care_lines(care: &Care) -> (char, Vec<String>) {
+    let (mark, words) = match care {
         Care::Runs(status) => ('=', format!("retried, runs again: {status}")),
-        Care::Failed(status) => (
-            '!',
-            format!(
-                "retried, failed again: {status}\n      Its password may be wrong. Do not retry before \
-                 that is settled: it can lock the account."
-            ),
-        ),
+        Care::Failed(status) => {
+            let advice = "Its password may be wrong. Do not retry before that is settled: it can \
+                lock the account.";
+            let words = format!("retried, failed again: {status}");
+            return ('!', vec![words, advice.to_owned()]);
+        }
         Care::Unseen(None) => (
             '?',
             "retry asked for; its state could not be read".to_owned(),
@@ -344,7 +382,8 @@ pub(super) fn care_words(care: &Care) -> (char, String) {
             '-',
             "is paused and stays so; --resume-paused resumes it".to_owned(),
         ),
-    }
+    };
+    (mark, vec![words])
 }
 
 /// Why an entry was left as it was.

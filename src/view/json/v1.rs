@@ -13,12 +13,12 @@ use serde::Serialize;
 use crate::core::fingerprint::Field;
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome, Refusal};
-use crate::core::plan::{Action, PlanEntry, Reason};
+use crate::core::plan::{PlanEntry, Reason};
 use crate::core::preflight::Blocked;
 use crate::core::problem::{Problem, Severity};
 use crate::core::report::{
-    ApplyReport, Block, Care, CaredFor, Fate, LedgerEntry, LedgerReport, LookedAfter, Note,
-    PlanReport, Saved, Signal,
+    ApplyReport, Block, Care, CaredFor, Fate, LedgerEntry, LedgerReport, Note, PlanReport, Saved,
+    Signal,
 };
 use crate::core::state::{FieldPrints, Origin};
 use crate::core::status::{JobStatus, ToldStatus};
@@ -42,9 +42,19 @@ struct PlanDocument<'a> {
     has_changes: bool,
     counts: CountsOut,
     requests: usize,
+    change_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved: Option<SavedOut<'a>>,
     entries: Vec<PlanLine<'a>>,
     unlisted: Vec<String>,
     notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SavedOut<'a> {
+    plan_id: &'a str,
+    created: Timestamp,
+    expires: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -108,6 +118,12 @@ pub fn plan(report: &PlanReport) -> String {
             not_selected: report.not_selected,
         },
         requests: report.requests,
+        change_id: report.change_id.as_str(),
+        saved: report.saved.as_ref().map(|saved| SavedOut {
+            plan_id: &saved.id,
+            created: saved.created,
+            expires: saved.expires,
+        }),
         entries: report
             .entries
             .iter()
@@ -137,12 +153,7 @@ fn plan_line<'a>(label: &'a str, entry: &'a PlanEntry, blocked: Option<&Blocked>
         address: label,
         job_id: entry.key.job.as_str(),
         endpoint: entry.key.endpoint.as_str(),
-        action: match entry.action {
-            Action::Create => "create",
-            Action::Update => "update",
-            Action::Hold => "hold",
-            Action::NoOp => "no_op",
-        },
+        action: entry.action.as_str(),
         reason,
         code: code.map(|code| code.as_str()),
         fields: entry
@@ -186,6 +197,11 @@ enum Message<'a> {
         to_send_again: usize,
         held: usize,
         in_sync: usize,
+        no_longer_listed: usize,
+        not_selected: usize,
+        change_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plan_id: Option<&'a str>,
         notes: Vec<String>,
     },
     Entry {
@@ -255,6 +271,10 @@ pub fn apply_head(report: &PlanReport) -> String {
             to_send_again: counts.to_send_again,
             held: counts.held,
             in_sync: report.in_sync,
+            no_longer_listed: report.unlisted.len(),
+            not_selected: report.not_selected,
+            change_id: report.change_id.as_str(),
+            plan_id: report.saved.as_ref().map(|saved| saved.id.as_str()),
             notes: report.notes.iter().map(note_words).collect(),
         }),
     ]
@@ -312,20 +332,6 @@ pub fn apply_error(error: &ErrorOut, exit_code: u8) -> String {
     })
 }
 
-/// The last line of an apply that had nothing to do.
-pub fn nothing_to_do() -> String {
-    let nothing = ApplyReport {
-        entries: Vec::new(),
-        requests: 0,
-        findings: Vec::new(),
-        jobs: Vec::new(),
-        looked_after: LookedAfter::All,
-        saved: Saved::InState,
-        interrupted: None,
-    };
-    apply(&nothing, 0)
-}
-
 fn fate_message<'a>(address: &'a str, fate: &'a Fate) -> Message<'a> {
     let plain = |outcome, code, why| Message::Entry {
         address,
@@ -371,13 +377,13 @@ fn job_message(job: &CaredFor) -> Message<'_> {
         Care::NotAsked(_) => ("not_asked", None, None),
         Care::LeftPaused => ("left_paused", Some(JobStatus::Pausing.as_str()), None),
     };
-    let (_, why) = terminal::care_words(&job.care);
+    let (_, lines) = terminal::care_lines(&job.care);
     Message::Job {
         job: &job.label,
         outcome,
         status,
         code,
-        why,
+        why: lines.join(". "),
     }
 }
 

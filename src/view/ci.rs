@@ -1,0 +1,293 @@
+//! What pipelines read: commands and outputs of GitHub's runner, GitLab's report of
+//! a plan, and the line that scrapers of Terraform's output look for.
+//!
+//! A runner obeys lines of a log that look like its commands. So the text for people
+//! is put where commands are switched off, and whatever stands in a command of ours
+//! is escaped as the runner demands.
+
+use std::fmt::Write as _;
+
+use super::json::v1::ErrorOut;
+use super::terminal;
+use crate::core::outcome::Outcome;
+use crate::core::plan::{Action, Reason};
+use crate::core::redact::is_unfit;
+use crate::core::report::{ApplyReport, Fate, Note, PlanName, PlanReport, Saved};
+
+/// GitHub shows at most this many annotations of a kind for a step.
+const MAX_ANNOTATIONS: usize = 10;
+
+/// Entries that one annotation names.
+const MAX_NAMES: usize = 10;
+
+/// The last line of a plan for scrapers of Terraform's output. Nothing is ever
+/// destroyed.
+pub fn terraform_line(report: &PlanReport) -> String {
+    if !report.has_changes() {
+        return "No changes. Your infrastructure matches the configuration.\n".to_owned();
+    }
+    let (create, update) = created_and_updated(report);
+    format!("Plan: {create} to add, {update} to change, 0 to destroy.\n")
+}
+
+/// GitLab's report of a plan (artifacts:reports:terraform): three numbers.
+pub fn gitlab_report(report: &PlanReport) -> String {
+    let (create, update) = created_and_updated(report);
+    format!("{GITLAB_START}{create},\"update\":{update},\"delete\":0}}\n")
+}
+
+/// How every report for GitLab begins.
+pub const GITLAB_START: &str = "{\"create\":";
+
+const fn created_and_updated(report: &PlanReport) -> (usize, usize) {
+    let counts = report.counts;
+    (counts.to_set, counts.to_change + counts.to_send_again)
+}
+
+/// How much an annotation asks for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Error,
+    Warning,
+}
+
+struct Annotation {
+    level: Level,
+    title: String,
+    /// The entries that it is about.
+    names: Vec<String>,
+    more_names: usize,
+    /// What else there is to say.
+    lines: Vec<String>,
+}
+
+/// Annotations, those that say the same about many entries as one. What the service
+/// said of one entry is told of no other, so all of what is said must be equal.
+#[derive(Default)]
+struct Annotations(Vec<Annotation>);
+
+impl Annotations {
+    fn about(&mut self, level: Level, title: &str, label: &str, lines: &[String]) {
+        let known = self.0.iter_mut().rev();
+        let mut known = known.filter(|a| !a.names.is_empty());
+        let known = known.find(|a| a.level == level && a.title == title && a.lines == lines);
+        match known {
+            Some(known) if known.names.len() == MAX_NAMES => known.more_names += 1,
+            Some(known) => known.names.push(label.to_owned()),
+            None => self.0.push(Annotation {
+                level,
+                title: title.to_owned(),
+                names: vec![label.to_owned()],
+                more_names: 0,
+                lines: lines.to_vec(),
+            }),
+        }
+    }
+
+    /// As [`Self::about`], with the first line as the title.
+    fn tell(&mut self, level: Level, label: &str, lines: &[String]) {
+        if let Some((title, more)) = lines.split_first() {
+            self.about(level, title, label, more);
+        }
+    }
+
+    fn say(&mut self, level: Level, title: &str, lines: Vec<String>) {
+        if !lines.is_empty() {
+            self.0.push(Annotation {
+                level,
+                title: title.to_owned(),
+                names: Vec::new(),
+                more_names: 0,
+                lines,
+            });
+        }
+    }
+
+    fn render(mut self) -> String {
+        self.0.sort_by_key(|annotation| annotation.level);
+        let left_out = match self.0.len() {
+            all if all > MAX_ANNOTATIONS => all - (MAX_ANNOTATIONS - 1),
+            _ => 0,
+        };
+        let shown = self.0.len() - left_out;
+        let mut text: String = self.0[..shown].iter().map(Annotation::render).collect();
+        if left_out > 0 {
+            let more = Annotation {
+                level: self.0[shown].level,
+                title: "more of this".to_owned(),
+                names: Vec::new(),
+                more_names: 0,
+                lines: vec![format!(
+                    "what {left_out} more annotations would say stands in the summary and the log"
+                )],
+            };
+            text.push_str(&more.render());
+        }
+        text
+    }
+}
+
+impl Annotation {
+    fn render(&self) -> String {
+        let mut lines = Vec::new();
+        if !self.names.is_empty() {
+            let mut names = self.names.join(", ");
+            if self.more_names > 0 {
+                let _ = write!(names, " and {} more", self.more_names);
+            }
+            lines.push(names);
+        }
+        lines.extend(self.lines.iter().cloned());
+        let level = match self.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        };
+        command(level, &self.title, &lines.join("\n"))
+    }
+}
+
+fn command(name: &str, title: &str, message: &str) -> String {
+    format!("::{name} title={}::{}\n", property(title), data(message))
+}
+
+/// A message of a command: what the runner would take for its end is escaped, and so
+/// is what a reader could not see.
+fn data(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '%' => escaped.push_str("%25"),
+            '\r' => escaped.push_str("%0D"),
+            '\n' => escaped.push_str("%0A"),
+            c if is_unfit(c) => escaped.extend(c.escape_default()),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A property of a command, in which colons and commas are escaped as well.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// A text for people in a group of its own, in which no line is taken for a command.
+/// `token` must be a word that the text does not hold.
+pub fn github_group(title: &str, text: &str, token: &str) -> String {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    format!(
+        "::group::{}\n::stop-commands::{token}\n{text}{end}::{token}::\n::endgroup::\n",
+        data(title)
+    )
+}
+
+/// A plan: its text in a group, then what needs a look.
+pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
+    let mut annotations = Annotations::default();
+    for (label, entry) in &report.entries {
+        let is_wrong = matches!(
+            entry.reason,
+            Reason::InDoubt | Reason::LastRefused { .. } | Reason::WrongPassword { .. }
+        );
+        if is_wrong && entry.action != Action::NoOp {
+            let (_, title) = terminal::describe(entry);
+            annotations.about(Level::Warning, &title, label, &[]);
+        }
+        if let Some(why) = report.blocked.get(&entry.key) {
+            let title = format!("blocked now: {why}");
+            annotations.about(Level::Warning, &title, label, &[why.advice()]);
+        }
+    }
+    for note in &report.notes {
+        let title = match note {
+            Note::LimitExceeded(_) => "limit exceeded",
+            Note::KeyChanged => "another key",
+            Note::Unfinished => "unfinished apply",
+            Note::OpenToOthers => "state open to others",
+            Note::Preflight(_) => "preflight",
+            _ => continue,
+        };
+        annotations.say(Level::Warning, title, vec![terminal::note_words(note)]);
+    }
+    let group = github_group(&terminal::plan_counts(report), text, token);
+    group + &annotations.render()
+}
+
+/// An apply: its text in a group, what went wrong, and the numbers as the last line.
+pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
+    let mut annotations = Annotations::default();
+    let title = "state not saved";
+    match &report.saved {
+        Saved::InState => {}
+        unsaved => annotations.say(Level::Error, title, terminal::saved_notes(unsaved)),
+    }
+    for (label, fate) in &report.entries {
+        let level = match fate {
+            Fate::Tried(Outcome::Applied) => continue,
+            Fate::Tried(Outcome::Refused(_) | Outcome::InDoubt(_)) => Level::Error,
+            Fate::Tried(Outcome::NotSent(_)) | Fate::Blocked(_) => Level::Warning,
+        };
+        let (_, lines) = terminal::fate_lines(fate);
+        annotations.tell(level, label, &lines);
+    }
+    for job in report.jobs.iter().filter(|job| !job.care.is_well()) {
+        let (_, lines) = terminal::care_lines(&job.care);
+        let label = format!("job {}", job.label);
+        annotations.tell(Level::Warning, &label, &lines);
+    }
+    let findings = report.findings.iter().take(MAX_NAMES).cloned().collect();
+    annotations.say(Level::Warning, "about the answers", findings);
+    let totals = terminal::totals_words(report.totals());
+    let group = github_group(&format!("Apply: {totals}"), text, token);
+    format!("{group}{}Result: {totals}.\n", annotations.render())
+}
+
+/// A run that failed before it sent anything, with what belongs to its error: one
+/// annotation.
+pub fn github_error(command_name: &str, error: &ErrorOut, details: &[String]) -> String {
+    let mut lines = vec![error.message.clone()];
+    lines.extend(details.iter().take(MAX_NAMES).cloned());
+    lines.extend(error.help.iter().cloned());
+    let title = format!("drspass {command_name}");
+    command("error", &title, &lines.join("\n"))
+}
+
+/// What later steps may ask of a plan.
+pub fn plan_outputs(plan: &PlanName) -> Vec<(&'static str, String)> {
+    let id = plan.saved.as_ref().map(|saved| saved.id.clone());
+    vec![
+        ("has_changes", plan.has_changes.to_string()),
+        ("plan_id", id.unwrap_or_default()),
+        ("change_id", plan.change_id.as_str().to_owned()),
+    ]
+}
+
+/// What later steps may ask of an apply.
+pub fn apply_outputs(
+    plan: Option<&PlanName>,
+    report: &ApplyReport,
+    exit_code: u8,
+) -> Vec<(&'static str, String)> {
+    let totals = report.totals();
+    let mut outputs = plan.map_or_else(Vec::new, plan_outputs);
+    outputs.extend([
+        ("applied", totals.applied.to_string()),
+        ("refused", totals.refused.to_string()),
+        ("exit_code", exit_code.to_string()),
+    ]);
+    outputs
+}
+
+/// Outputs as GitHub's file of outputs takes them, each ended by `delimiter`, which
+/// nobody can know beforehand.
+pub fn github_outputs(outputs: &[(&'static str, String)], delimiter: &str) -> String {
+    outputs
+        .iter()
+        .fold(String::new(), |mut text, (name, value)| {
+            let _ = writeln!(text, "{name}<<{delimiter}\n{value}\n{delimiter}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests;
