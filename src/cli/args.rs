@@ -2,9 +2,11 @@
 //! No option takes a secret.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::core::fingerprint::change::{ChangeId, is_digest};
 use crate::core::preflight::UnknownStates;
 
 /// Tell DRS jobs the rotated passwords of their databases, as a reviewed change.
@@ -17,9 +19,7 @@ use crate::core::preflight::UnknownStates;
     arg_required_else_help = true,
     subcommand_required = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed and nothing changed, 2 changes pending \
-(plan --detailed-exitcode), 3 incomplete, 4 in doubt, 5 stale plan, 6 locked, 7 not approved, \
-8 state not saved, 64 usage, 130 and 143 interrupted."
+    after_help = super::exit::help()
 )]
 pub struct Cli {
     /// Options of every command.
@@ -84,8 +84,8 @@ pub enum Command {
     Decrypt(Decrypt),
     /// Check drspass.yaml and the manifest
     Validate(Validate),
-    /// List what the manifest sets, without any value
-    Show,
+    /// List what the manifest sets, without any value; or show a saved plan
+    Show(Show),
     /// Show what an apply would send
     Plan(Plan),
     /// Send what differs, and record what became of it
@@ -100,6 +100,12 @@ pub enum Command {
     /// Look at the lock
     #[command(subcommand)]
     Lock(LockCommand),
+    /// Write the completions of a shell to standard output
+    Completions(Completions),
+    /// Write the man page to standard output, or a page of each command to a folder
+    Man(Man),
+    /// Write the JSON Schema of a format to standard output, or list their names
+    Schema(Schema),
     /// Run a DRS service to rehearse against, on this machine only
     #[cfg(feature = "sim")]
     Sim(Sim),
@@ -213,6 +219,17 @@ pub struct Validate {
     pub json: bool,
 }
 
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// A saved plan; needs no key, so nothing is proved
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Write the plan as one JSON document instead of text
+    #[arg(long, requires = "plan")]
+    pub json: bool,
+}
+
 /// Which entries, and what the user accepts.
 #[derive(Debug, Args)]
 pub struct Scope {
@@ -247,6 +264,27 @@ pub struct Plan {
     /// Write one JSON document instead of text
     #[arg(long, conflicts_with = "diff")]
     pub json: bool,
+    /// Write a summary in Markdown to this file, in place of the last one; - writes
+    /// it to standard output instead of text
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Tell GitHub Actions: a step summary, outputs (has_changes, plan_id,
+    /// change_id), and annotations on standard output
+    #[arg(long, conflicts_with = "json")]
+    pub github: bool,
+    /// Write GitLab's report of a plan (artifacts:reports:terraform) to this file
+    #[arg(long, value_name = "FILE")]
+    pub gitlab_report: Option<PathBuf>,
+    /// End the text with the line that readers of Terraform's output look for
+    #[arg(long, conflicts_with = "json")]
+    pub terraform_summary: bool,
+    /// Save the plan in this file, for 'drspass apply FILE'
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long the saved plan may be applied: a number and s, m, h or d, at
+    /// most 30d
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = life, requires = "out")]
+    pub expires_in: Duration,
     /// Ask the service which jobs can be told a password now
     #[arg(long)]
     pub preflight: bool,
@@ -261,6 +299,19 @@ pub struct Plan {
 /// Arguments of `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
+    /// Apply exactly this saved plan; nobody is asked then
+    #[arg(
+        value_name = "PLAN",
+        conflicts_with_all = ["only", "resend", "allow_rollback", "accept_new_key"]
+    )]
+    pub plan: Option<PathBuf>,
+    /// Only apply the plan with this id
+    #[arg(long, value_name = "ID", value_parser = plan_id, requires = "plan")]
+    pub expect_plan_id: Option<String>,
+    /// Only apply the change with this id, which 'drspass plan' shows with --out,
+    /// --json or --markdown
+    #[arg(long, value_name = "ID", value_parser = change_id)]
+    pub expect_change: Option<ChangeId>,
     /// Which entries.
     #[command(flatten)]
     pub scope: Scope,
@@ -270,6 +321,14 @@ pub struct Apply {
     /// Write JSON, one message a line, instead of text
     #[arg(long)]
     pub json: bool,
+    /// Write a summary in Markdown to this file, in place of the last one; - writes
+    /// it to standard output, and the text to standard error
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Tell GitHub Actions: a step summary, outputs (as plan, and applied, refused,
+    /// exit_code), and annotations on standard output
+    #[arg(long, conflicts_with = "json")]
+    pub github: bool,
     /// Accept a manifest with another key than the state: every entry is sent
     #[arg(long)]
     pub accept_new_key: bool,
@@ -371,6 +430,30 @@ pub enum LockCommand {
     Show,
 }
 
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write drspass.1 and a page of each command to this folder, which must exist
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// The format, such as plan-output; without it, all names are listed
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
 /// Arguments of `sim`.
 #[cfg(feature = "sim")]
 #[derive(Debug, Args)]
@@ -381,4 +464,36 @@ pub struct Sim {
     /// Jobs, passwords and faults to play
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+}
+
+/// What is wrong with an id that cannot be one.
+const NO_ID: &str = "an id has 64 lower-case hexadecimal digits";
+
+fn plan_id(text: &str) -> Result<String, &'static str> {
+    is_digest(text).then(|| text.to_owned()).ok_or(NO_ID)
+}
+
+fn change_id(text: &str) -> Result<ChangeId, &'static str> {
+    ChangeId::parse(text).ok_or(NO_ID)
+}
+
+/// A whole number and one of the units s, m, h, d; at most 30 days.
+fn life(text: &str) -> Result<Duration, String> {
+    const DAY: u64 = 24 * 60 * 60;
+    let parse = || {
+        let at = text.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = text.split_at(at);
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => DAY,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(seconds)
+    };
+    match parse() {
+        Some(seconds) if (1..=30 * DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a whole number with s, m, h or d, at most 30d".to_owned()),
+    }
 }

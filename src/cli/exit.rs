@@ -1,37 +1,62 @@
 //! Exit codes: a public promise (design section 4).
-//! Every code has one constant, and every way to end has one code.
+//! Every code has one constant, and every way to end has one code. The table
+//! below is the only place that says what they mean: help, the man page and the
+//! README show its words.
+
+use std::fmt::Write as _;
 
 use crate::core::report::{ApplyReport, LookedAfter, Saved, Signal};
 use crate::ops::OpError;
 use crate::store::StoreError;
 
-/// Done, or nothing to do.
-pub const DONE: u8 = 0;
-/// Failed, and no entry was changed at the service.
-pub const FAILED: u8 = 1;
-/// Changes are pending: only from `plan --detailed-exitcode`.
-pub const CHANGES: u8 = 2;
-/// Incomplete: at least one entry applied, at least one refused, blocked or not
-/// sent, none in doubt; or a job that was to be looked after was not seen to run again.
-pub const INCOMPLETE: u8 = 3;
-/// In doubt: the outcome of at least one entry is unknown. Wins over 3.
-pub const IN_DOUBT: u8 = 4;
-/// The saved plan is stale, expired, altered or does not match.
-pub const STALE_PLAN: u8 = 5;
-/// The lock is held by someone else.
-pub const LOCKED: u8 = 6;
-/// Not approved: declined, no terminal to ask, a limit exceeded, or recipients
-/// changed.
-pub const NOT_APPROVED: u8 = 7;
-/// Sent, but the state could not be saved; a recovery file was written. Wins
-/// over all.
-pub const UNSAVED: u8 = 8;
-/// The command line is wrong.
-pub const USAGE: u8 = 64;
-/// Interrupted by Ctrl-C.
-pub const INTERRUPTED: u8 = 130;
-/// Told to end by a signal.
-pub const TERMINATED: u8 = 143;
+macro_rules! codes {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub const $name: u8 = $code;)*
+
+        /// Every code with what it means, in the order of the codes.
+        pub const TABLE: &[(u8, &str)] = &[$(($code, $meaning)),*];
+    };
+}
+
+codes! {
+    DONE = 0, "done, or nothing to do";
+    FAILED = 1, "failed, and no entry was changed at the service (also: every entry was refused, blocked or not sent)";
+    CHANGES = 2, "changes are pending; only `plan --detailed-exitcode`";
+    INCOMPLETE = 3, "incomplete: at least one entry applied, at least one refused, blocked or not sent, none in doubt; or a job that was to be looked after was not seen to run again";
+    IN_DOUBT = 4, "in doubt: the outcome of at least one entry is unknown; plan and apply again";
+    STALE_PLAN = 5, "the saved plan is stale, expired, altered or does not match";
+    LOCKED = 6, "the lock is held by someone else";
+    NOT_APPROVED = 7, "not approved: declined, no terminal to ask, a limit exceeded, recipients changed";
+    UNSAVED = 8, "sent, but the state could not be saved; a recovery file was written and named";
+    USAGE = 64, "wrong command line";
+    INTERRUPTED = 130, "interrupted with Ctrl-C";
+    TERMINATED = 143, "told to end by a signal";
+}
+
+/// Which code wins where several would fit.
+pub const ORDER: &str = "8 wins over all others, then 4, then 130 and 143, then 3.";
+
+/// The columns that help is wrapped to.
+const HELP_WIDTH: usize = 80;
+
+/// The table as text for `--help`.
+pub(super) fn help() -> String {
+    let mut text = "Exit codes:\n".to_owned();
+    for (code, meaning) in TABLE {
+        let mut line = format!("  {code:>3} ");
+        for word in meaning.replace('`', "").split(' ') {
+            if line.len() + 1 + word.len() > HELP_WIDTH {
+                let _ = writeln!(text, "{line}");
+                line = " ".repeat(6);
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        let _ = writeln!(text, "{line}");
+    }
+    text.push_str(ORDER);
+    text
+}
 
 /// The code of an error.
 pub const fn for_error(error: &OpError) -> u8 {
@@ -43,6 +68,10 @@ pub const fn for_error(error: &OpError) -> u8 {
         OpError::Interrupted {
             signal: Signal::Terminate,
         } => TERMINATED,
+        OpError::PlanFile { .. }
+        | OpError::PlanNotAuthentic { .. }
+        | OpError::Stale { .. }
+        | OpError::OtherChange { .. } => STALE_PLAN,
         OpError::RecipientsChanged { .. }
         | OpError::LimitExceeded { .. }
         | OpError::NotApproved { .. } => NOT_APPROVED,
@@ -70,6 +99,21 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Login { .. }
         | OpError::Runtime(_)
         | OpError::Unmatched(_) => FAILED,
+    }
+}
+
+/// The code of an error of an apply of a saved plan: what sealing refuses means
+/// that the plan does not fit (design section 2.2).
+pub const fn for_saved_plan(error: &OpError) -> u8 {
+    match error {
+        OpError::Target(_)
+        | OpError::UntrustedHost(_)
+        | OpError::TargetMoved { .. }
+        | OpError::UnexpectedKey { .. }
+        | OpError::NewKey { .. }
+        | OpError::Rollback { .. }
+        | OpError::OtherScope { .. } => STALE_PLAN,
+        other => for_error(other),
     }
 }
 

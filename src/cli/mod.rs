@@ -6,6 +6,7 @@ mod cmd;
 pub mod env;
 pub mod exit;
 mod login;
+mod outputs;
 mod panic;
 mod render;
 mod run;

@@ -53,3 +53,9 @@ pub(super) fn error_out(error: &OpError) -> ErrorOut {
         help: error.help().map(|help| help.to_string()),
     }
 }
+
+/// What belongs to an error, a line each: the problems of a document by their place.
+pub(super) fn details(error: &OpError) -> Vec<String> {
+    let related = error.related().into_iter().flatten();
+    related.map(ToString::to_string).collect()
+}

@@ -54,13 +54,16 @@ where
         Command::Encrypt(args) => cmd::manifest::encrypt(&context, args),
         Command::Decrypt(args) => cmd::manifest::decrypt(&context, &args),
         Command::Validate(args) => cmd::manifest::validate(&context, &args),
-        Command::Show => cmd::manifest::show(&context),
+        Command::Show(args) => cmd::manifest::show(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, args),
         Command::Apply(args) => cmd::apply::run(&context, args),
         Command::Whoami(args) => cmd::service::whoami(&context, args),
         Command::Jobs(args) => cmd::service::jobs(&context, args),
         Command::State(command) => cmd::ledger::run(&context, command),
         Command::Lock(LockCommand::Show) => cmd::ledger::lock(&context),
+        Command::Completions(args) => cmd::shipped::completions(&context, &args),
+        Command::Man(args) => cmd::shipped::man(&context, &args),
+        Command::Schema(args) => cmd::shipped::schema(&context, &args),
         #[cfg(feature = "sim")]
         Command::Sim(args) => cmd::sim::run(&context, &args),
     };
@@ -83,12 +86,15 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     fn new(global: &Global, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
+        // A variable that is set and empty counts: a pipeline whose setting was lost
+        // would run without this guard, and nobody would see it.
+        let set = env.exact("DRSPASS_EXPECT_KEY_ID");
         let expected = global
             .expect_key_id
-            .clone()
-            .or_else(|| env.var("DRSPASS_EXPECT_KEY_ID"));
+            .as_deref()
+            .or_else(|| set.map(Result::unwrap_or_default));
         let expect_key_id = match expected {
-            Some(text) => Some(KeyId::parse(&text).ok_or_else(|| OpError::Unfit {
+            Some(text) => Some(KeyId::parse(text).ok_or_else(|| OpError::Unfit {
                 what: "the expected key id is not 32 lower-case hexadecimal digits".to_owned(),
                 help: "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
             })?),

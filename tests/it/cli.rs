@@ -429,7 +429,18 @@ fn identities_come_from_the_first_source_that_is_given() {
 #[test]
 fn the_help_of_each_command_is_as_reviewed() {
     let lab = Lab::new();
-    for command in ["", "init", "plan", "apply", "encrypt", "validate", "sim"] {
+    for command in [
+        "",
+        "init",
+        "plan",
+        "apply",
+        "encrypt",
+        "validate",
+        "completions",
+        "man",
+        "schema",
+        "sim",
+    ] {
         let mut args = vec![command, "--help"];
         args.retain(|arg| !arg.is_empty());
         let run = lab.run(&args).exits(0);

@@ -1,5 +1,6 @@
 //! `apply`.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use super::{service, unlock, warn, written};
@@ -7,33 +8,74 @@ use crate::cli::args::Apply;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
+use crate::cli::outputs::{Outputs, Wanted, random_word};
 use crate::cli::render;
 use crate::cli::run::Context;
+use crate::cli::shell::Shell;
 use crate::core::problem::Problem;
-use crate::core::report::{Event, PlanReport};
+use crate::core::report::{ApplyReport, Event, PlanReport};
 use crate::ops::OpError;
 use crate::ops::apply::{self as ops_apply, AfterCare, Done, Surroundings, Wishes};
 use crate::ops::plan::Addresses;
-use crate::ops::root::{CONFIG_FILE, Guards, Opened};
+use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
+use crate::ops::saved::ToApply;
 use crate::view::json::v1;
-use crate::view::terminal;
+use crate::view::{ci, markdown, terminal};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     let json = args.json;
-    let ended = apply(context, args);
-    if let Err(error) = &ended
-        && json
-    {
-        let line = v1::apply_error(&render::error_out(error), exit::for_error(error));
-        context.shell.result(&line);
+    let printed = args.markdown.as_deref() == Some(Path::new("-"));
+    if printed && (json || args.github) {
+        return Ok(super::conflict(
+            context,
+            "--markdown - with --json or --github",
+        ));
     }
-    ended
+    let code = if args.plan.is_some() {
+        exit::for_saved_plan
+    } else {
+        exit::for_error
+    };
+    let wanted = Wanted {
+        command: "apply",
+        markdown: args.markdown.as_deref(),
+        github: args.github,
+        gitlab: None,
+        out: None,
+    };
+    let root = context.root();
+    let opened = Outputs::open(context, root.as_ref().ok(), wanted);
+    let (ended, outputs) = match opened {
+        Ok(outputs) => {
+            let ended = root.and_then(|root| apply(context, args, &root, &outputs));
+            (ended, Some(outputs))
+        }
+        Err(error) => (Err(error), None),
+    };
+    ended.or_else(|error| {
+        if json {
+            let line = v1::apply_error(&render::error_out(&error), code(&error));
+            context.shell.result(&line);
+        }
+        if let Some(outputs) = outputs {
+            outputs.failed(&error, code(&error));
+        }
+        context
+            .shell
+            .message(&render::error(&error, context.shell.messages));
+        Ok(code(&error))
+    })
 }
 
-fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
-    let root = context.root()?;
+fn apply(
+    context: &Context<'_>,
+    args: Apply,
+    root: &Root,
+    outputs: &Outputs,
+) -> Result<u8, OpError> {
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
-    if !args.auto_approve && !env::can_ask() {
+    let has_plan = args.plan.is_some();
+    if !args.auto_approve && !has_plan && !env::can_ask() {
         return Err(OpError::NotApproved {
             why: "there is no terminal to ask on",
             help: "Nothing was sent. Give --auto-approve where approval was given elsewhere.",
@@ -46,7 +88,13 @@ fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
         ..context.guards()
     };
     login::check_project(context.env, &root.config.target.project_id)?;
+    let saved = args.plan.as_deref();
+    let expected = args.expect_plan_id.as_deref();
     let wishes = Wishes {
+        saved: saved
+            .map(|path| ToApply::read(root, path, expected))
+            .transpose()?,
+        expect_change: args.expect_change,
         addresses: Addresses {
             only: args.scope.only,
             resend: args.scope.resend,
@@ -60,17 +108,15 @@ fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     };
     let shell = context.shell;
     let connect = |opened: &Opened| {
-        let connected = service::connect(context, &root, opened, &args.login)?;
+        let connected = service::connect(context, root, opened, &args.login)?;
         tracing::info!(source = connected.source, "login");
         Ok(connected.client)
     };
     let mut progress = |event: Event| shell.progress(&event);
+    let name = RefCell::new(None);
     let show = |report: &PlanReport| {
-        shell.result(&if args.json {
-            v1::apply_head(report)
-        } else {
-            terminal::plan(report, shell.result)
-        });
+        name.replace(Some(report.name()));
+        show_plan(shell, args.json, outputs, report);
     };
     let mut surroundings = Surroundings {
         show: &show,
@@ -86,43 +132,73 @@ fn apply(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     let mut approve = |report: &PlanReport, warnings: &[Problem]| {
         warn(context, root.manifest_name(), warnings);
         show(report);
+        // Whoever made and kept the plan decided; a plan is not asked about twice.
         let question = match (report.requests, args.retry_jobs) {
             (0, false) => return Ok(()),
             (0, true) => "Retry the failed jobs among those in sync?",
             (_, false) => "Send this?",
             (_, true) => "Send this, and retry the failed jobs among those in sync?",
         };
-        if args.auto_approve {
+        if args.auto_approve || has_plan {
             return Ok(());
         }
         super::ask(context, question)
     };
     let done = ops_apply::apply(
-        &root,
+        root,
         &unlock(context),
         &guards,
         &wishes,
         &mut surroundings,
         &mut approve,
     )?;
-    Ok(match done {
-        Done::NothingToDo => {
-            let arrived = !args.json || shell.result(&v1::nothing_to_do());
-            written(arrived, exit::DONE)
-        }
+    let name = name.take();
+    let (report, code, has_run) = match done {
+        Done::NothingToDo => (ApplyReport::nothing(), exit::DONE, false),
         Done::Ran(report) => {
             let code = exit::for_apply(&report);
-            let text = if args.json {
-                v1::apply(&report, code)
-            } else {
-                terminal::apply(&report, shell.result)
-            };
-            // What happened at the service outranks what became of this text.
-            if !shell.result(&text) {
-                // The last line is the truth, so it is told somewhere.
-                shell.message(&text);
-            }
-            code
+            (report, code, true)
         }
-    })
+    };
+    let told = outputs.applied(name.as_ref(), &report, code);
+    if let Err(error) = &told {
+        shell.message(&render::error(error, shell.messages));
+    }
+    let text = if args.json {
+        v1::apply(&report, code)
+    } else if outputs.prints_markdown {
+        markdown::apply(name.as_ref(), &report)
+    } else if !has_run {
+        String::new()
+    } else if outputs.has_github() {
+        let text = terminal::apply(&report, shell.result);
+        ci::github_apply(&report, &text, &random_word())
+    } else {
+        terminal::apply(&report, shell.result)
+    };
+    let arrived = shell.result(&text);
+    if !has_run {
+        return Ok(written(arrived && told.is_ok(), code));
+    }
+    // What happened at the service outranks what became of this text, but the last
+    // line is the truth, so it is told somewhere.
+    if !arrived {
+        shell.message(&text);
+    }
+    Ok(code)
+}
+
+/// Shows what is about to be sent. Where Markdown is the result, a person reads this
+/// beside it.
+fn show_plan(shell: Shell, json: bool, outputs: &Outputs, report: &PlanReport) {
+    if json {
+        shell.result(&v1::apply_head(report));
+    } else if outputs.prints_markdown {
+        shell.message(&terminal::plan(report, shell.messages));
+    } else if outputs.has_github() {
+        let text = terminal::plan(report, shell.result);
+        shell.result(&ci::github_group("drspass plan", &text, &random_word()));
+    } else {
+        shell.result(&terminal::plan(report, shell.result));
+    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::{unlock, warn, written};
-use crate::cli::args::{Decrypt, Encrypt, Validate};
+use crate::cli::args::{Decrypt, Encrypt, Show, Validate};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
@@ -18,10 +18,11 @@ use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt::{self, Plain};
 use crate::ops::root::{CONFIG_FILE, Root};
+use crate::ops::saved;
 use crate::ops::show;
 use crate::ops::validate;
 use crate::view::json::v1;
-use crate::view::listing;
+use crate::view::{listing, terminal};
 
 pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     let root = context.root()?;
@@ -139,7 +140,16 @@ fn validate_json(
     Ok(written(arrived, code))
 }
 
-pub(in crate::cli) fn show(context: &Context<'_>) -> Result<u8, OpError> {
+pub(in crate::cli) fn show(context: &Context<'_>, args: &Show) -> Result<u8, OpError> {
+    if let Some(path) = &args.plan {
+        let report = saved::show(&context.folder.join(path), path)?;
+        let text = if args.json {
+            v1::plan(&report)
+        } else {
+            terminal::plan(&report, context.shell.result)
+        };
+        return Ok(written(context.shell.result(&text), exit::DONE));
+    }
     let root = context.root()?;
     let shown = show::show(&root, &unlock(context))?;
     Ok(written(

@@ -7,6 +7,7 @@ pub(super) mod ledger;
 pub(super) mod manifest;
 pub(super) mod plan;
 pub(super) mod service;
+pub(super) mod shipped;
 #[cfg(feature = "sim")]
 pub(super) mod sim;
 
@@ -80,4 +81,12 @@ pub(super) fn warn(context: &Context<'_>, document: &std::path::Path, problems: 
 /// The code after the result was written.
 pub(super) const fn written(arrived: bool, code: u8) -> u8 {
     if arrived { code } else { exit::FAILED }
+}
+
+/// Refuses options that do not go together for what they say; the parser has refused
+/// those that never do.
+pub(super) fn conflict(context: &Context<'_>, what: &str) -> u8 {
+    let text = format!("error: options do not go together: {what}\n");
+    context.shell.message(&text);
+    exit::USAGE
 }

@@ -7,15 +7,87 @@ use crate::cli::args::Plan;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
+use crate::cli::outputs::{Outputs, Wanted, random_word};
 use crate::cli::run::Context;
+use crate::core::report::PlanReport;
 use crate::ops::OpError;
 use crate::ops::plan::{self, Addresses, AskStates};
-use crate::ops::root::{CONFIG_FILE, Guards, Opened};
+use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
+use crate::ops::saved::SaveAs;
 use crate::view::json::v1;
-use crate::view::{diff, terminal};
+use crate::view::{ci, diff, markdown, terminal};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
-    let root = context.root()?;
+    let printed = args.markdown.as_deref() == Some(Path::new("-"));
+    if printed && (args.json || args.github || args.diff || args.terraform_summary) {
+        return Ok(super::conflict(
+            context,
+            "--markdown - with --json, --github, --diff or --terraform-summary",
+        ));
+    }
+    let root = context.root();
+    let outputs = Outputs::open(
+        context,
+        root.as_ref().ok(),
+        Wanted {
+            command: "plan",
+            markdown: args.markdown.as_deref(),
+            github: args.github,
+            gitlab: args.gitlab_report.as_deref(),
+            out: args.out.as_deref(),
+        },
+    )?;
+    let shown = Shown {
+        json: args.json,
+        diff: args.diff,
+        terraform_summary: args.terraform_summary,
+    };
+    let detailed = args.detailed_exitcode;
+    let report = root
+        .and_then(|root| make(context, args, &root))
+        .and_then(|report| outputs.planned(&report).map(|()| report))
+        .inspect_err(|error| outputs.failed(error, exit::for_error(error)))?;
+    let arrived = context
+        .shell
+        .result(&shown.text(context, &outputs, &report));
+    let code = if detailed && report.has_changes() {
+        exit::CHANGES
+    } else {
+        exit::DONE
+    };
+    Ok(written(arrived, code))
+}
+
+/// How the plan is shown on standard output.
+struct Shown {
+    json: bool,
+    diff: bool,
+    terraform_summary: bool,
+}
+
+impl Shown {
+    fn text(&self, context: &Context<'_>, outputs: &Outputs, report: &PlanReport) -> String {
+        if self.json {
+            return v1::plan(report);
+        }
+        if outputs.prints_markdown {
+            return markdown::plan(report);
+        }
+        let mut text = terminal::plan(report, context.shell.result);
+        if self.diff {
+            text.push_str(&diff::plan(report));
+        }
+        if outputs.has_github() {
+            text = ci::github_plan(report, &text, &random_word());
+        }
+        if self.terraform_summary {
+            text.push_str(&ci::terraform_line(report));
+        }
+        text
+    }
+}
+
+fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, OpError> {
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
     let guards = Guards {
         allow_rollback: args.scope.allow_rollback,
@@ -27,7 +99,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpErr
         resend: args.scope.resend,
     };
     let connect = |opened: &Opened| {
-        let connected = service::connect(context, &root, opened, &args.login)?;
+        let connected = service::connect(context, root, opened, &args.login)?;
         let source = connected.source;
         context.shell.message(&format!("login: {source}\n"));
         Ok(connected.client)
@@ -37,22 +109,21 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpErr
         hang_up: env::hang_up(),
         unknown: args.states.unknown(),
     });
-    let (report, warnings) = plan::plan(&root, &unlock(context), &guards, &addresses, ask)?;
+    let save = args.out.as_deref().map(|path| SaveAs {
+        path,
+        expires_in: args.expires_in,
+        now: env::now,
+        salt: env::salt,
+        unique: env::unique,
+    });
+    let (report, warnings) = plan::plan(
+        root,
+        &unlock(context),
+        &guards,
+        &addresses,
+        ask,
+        save.as_ref(),
+    )?;
     warn(context, root.manifest_name(), &warnings);
-    let has_changes = report.has_changes();
-    let text = if args.json {
-        v1::plan(&report)
-    } else if args.diff {
-        let counts = terminal::plan(&report, context.shell.result);
-        format!("{counts}{}", diff::plan(&report))
-    } else {
-        terminal::plan(&report, context.shell.result)
-    };
-    let arrived = context.shell.result(&text);
-    let code = if args.detailed_exitcode && has_changes {
-        exit::CHANGES
-    } else {
-        exit::DONE
-    };
-    Ok(written(arrived, code))
+    Ok(report)
 }

@@ -1,0 +1,240 @@
+//! What a run leaves for the pipeline that started it: files of its own, and those
+//! that GitHub's runner names.
+//!
+//! All places are tried before anything is sent, so that nothing is sent whose
+//! result could not be told. What an earlier run wrote is taken away at once: whatever
+//! becomes of this one, that must not pass for its result.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::env;
+use super::render;
+use super::run::Context;
+use super::shell::Shell;
+use crate::core::report::{ApplyReport, PlanName, PlanReport};
+use crate::files;
+use crate::ops::OpError;
+use crate::ops::own::OwnPaths;
+use crate::ops::root::Root;
+use crate::view::{ci, markdown};
+
+/// GitHub refuses a longer summary of a step whole.
+const MAX_SUMMARY_BYTES: u64 = 1 << 20;
+
+/// What is wanted, as it stands on the command line.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The command that is run.
+    pub(super) command: &'static str,
+    /// Where a summary in Markdown goes; `-` is standard output.
+    pub(super) markdown: Option<&'a Path>,
+    /// Whether GitHub's runner is told.
+    pub(super) github: bool,
+    /// Where GitLab's report goes.
+    pub(super) gitlab: Option<&'a Path>,
+    /// Where the plan is saved, which is not written here.
+    pub(super) out: Option<&'a Path>,
+}
+
+/// The places that were asked for.
+pub(super) struct Outputs {
+    command: &'static str,
+    shell: Shell,
+    /// Whether a summary in Markdown is the result, instead of text.
+    pub(super) prints_markdown: bool,
+    markdown: Option<PathBuf>,
+    github: Option<GitHub>,
+    gitlab: Option<PathBuf>,
+}
+
+/// The files that GitHub's runner reads after a step.
+struct GitHub {
+    outputs: Sink,
+    summary: Sink,
+}
+
+struct Sink {
+    path: PathBuf,
+    file: File,
+}
+
+impl Outputs {
+    /// Tries all places. `root` is the root folder, if its configuration is usable.
+    /// Fails if one of them cannot be written, is not named, or is one of drspass's own
+    /// files.
+    pub(super) fn open(
+        context: &Context<'_>,
+        root: Option<&Root>,
+        wanted: Wanted<'_>,
+    ) -> Result<Self, OpError> {
+        Self::try_open(context, root, wanted).inspect_err(|error| {
+            if wanted.github {
+                let told = render::error_out(error);
+                let annotation = ci::github_error(wanted.command, &told, &[]);
+                context.shell.result(&annotation);
+            }
+        })
+    }
+
+    fn try_open(
+        context: &Context<'_>,
+        root: Option<&Root>,
+        wanted: Wanted<'_>,
+    ) -> Result<Self, OpError> {
+        let prints_markdown = wanted.markdown == Some(Path::new("-"));
+        let markdown = wanted.markdown.filter(|_| !prints_markdown);
+        let own = root.map_or_else(
+            || OwnPaths::usual(&context.folder, context.state.as_deref()),
+            OwnPaths::of,
+        );
+        // All are looked at before the first is touched.
+        let all = [markdown, wanted.gitlab, wanted.out];
+        all.into_iter()
+            .flatten()
+            .try_for_each(|path| own.check(path))?;
+        let place = |path: &Path, start: &str| {
+            let path = context.folder.join(path);
+            match files::remove_public(&path, start) {
+                Ok(()) => Ok(path),
+                Err(source) => Err(OpError::Write { path, source }),
+            }
+        };
+        Ok(Self {
+            command: wanted.command,
+            shell: context.shell,
+            prints_markdown,
+            markdown: markdown
+                .map(|path| place(path, markdown::MARKER))
+                .transpose()?,
+            gitlab: wanted
+                .gitlab
+                .map(|path| place(path, ci::GITLAB_START))
+                .transpose()?,
+            github: wanted.github.then(|| GitHub::open(context)).transpose()?,
+        })
+    }
+
+    /// Whether GitHub's runner reads standard output.
+    pub(super) const fn has_github(&self) -> bool {
+        self.github.is_some()
+    }
+
+    /// Writes what there is to say about a plan, but for standard output.
+    pub(super) fn planned(&self, report: &PlanReport) -> Result<(), OpError> {
+        if let Some(path) = &self.gitlab {
+            replace(path, &ci::gitlab_report(report), ci::GITLAB_START)?;
+        }
+        if self.markdown.is_some() || self.github.is_some() {
+            let outputs = ci::plan_outputs(&report.name());
+            self.write(&markdown::plan(report), &outputs)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what there is to say about an apply, but for standard output.
+    pub(super) fn applied(
+        &self,
+        plan: Option<&PlanName>,
+        report: &ApplyReport,
+        code: u8,
+    ) -> Result<(), OpError> {
+        if self.markdown.is_some() || self.github.is_some() {
+            let outputs = ci::apply_outputs(plan, report, code);
+            self.write(&markdown::apply(plan, report), &outputs)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of a run that failed before it sent anything. What cannot be told has no
+    /// further place: the error itself follows on standard error.
+    pub(super) fn failed(&self, error: &OpError, code: u8) {
+        let details = render::details(error);
+        let error = render::error_out(error);
+        let page = markdown::failed(self.command, &error, &details);
+        if self.prints_markdown {
+            self.shell.result(&page);
+        }
+        if self.has_github() {
+            let annotation = ci::github_error(self.command, &error, &details);
+            self.shell.result(&annotation);
+        }
+        let code = (self.command == "apply").then(|| ("exit_code", code.to_string()));
+        let outputs: Vec<_> = code.into_iter().collect();
+        if let Err(error) = self.write(&page, &outputs) {
+            let text = render::error(&error, self.shell.messages);
+            self.shell.message(&text);
+        }
+    }
+
+    fn write(&self, page: &str, outputs: &[(&'static str, String)]) -> Result<(), OpError> {
+        if let Some(path) = &self.markdown {
+            replace(path, page, markdown::MARKER)?;
+        }
+        let Some(github) = &self.github else {
+            return Ok(());
+        };
+        github
+            .outputs
+            .append(&ci::github_outputs(outputs, &random_word()))?;
+        if github.summary.len() + page.len() as u64 >= MAX_SUMMARY_BYTES {
+            self.shell
+                .message("note: the summary of this step is full; drspass added nothing to it\n");
+            return Ok(());
+        }
+        github.summary.append(page)
+    }
+}
+
+impl GitHub {
+    /// Fails if the runner did not name its files.
+    fn open(context: &Context<'_>) -> Result<Self, OpError> {
+        let open = |name: &str| {
+            let path = context.env.path_var(name).ok_or_else(|| OpError::Unfit {
+                what: format!("--github is given, but {name} is not set"),
+                help: "Nothing was sent. --github is for a step of GitHub Actions, whose runner sets GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.",
+            })?;
+            match files::open_to_append(&path) {
+                Ok(file) => Ok(Sink { path, file }),
+                Err(source) => Err(OpError::Write { path, source }),
+            }
+        };
+        Ok(Self {
+            outputs: open("GITHUB_OUTPUT")?,
+            summary: open("GITHUB_STEP_SUMMARY")?,
+        })
+    }
+}
+
+impl Sink {
+    /// What stands there already; nothing, where that cannot be told.
+    fn len(&self) -> u64 {
+        self.file.metadata().map_or(0, |found| found.len())
+    }
+
+    /// Adds a text that begins on a line of its own, in one step.
+    fn append(&self, text: &str) -> Result<(), OpError> {
+        // The step may have written there before, and without the end of a line.
+        let start = if self.len() > 0 { "\n" } else { "" };
+        let text = format!("{start}{text}");
+        let written = (&self.file).write_all(text.as_bytes());
+        written.map_err(|source| OpError::Write {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+fn replace(path: &Path, content: &str, start: &str) -> Result<(), OpError> {
+    files::replace_public(path, content, start).map_err(|source| OpError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A word that nobody can know beforehand.
+pub(super) fn random_word() -> String {
+    let number = u128::from_le_bytes(env::random());
+    format!("drspass_{number:032x}")
+}
