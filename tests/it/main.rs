@@ -6,6 +6,8 @@
 mod aftercare;
 /// Per-entry answers of every kind, good and bad.
 mod answers;
+/// What GitHub, GitLab and other pipelines read.
+mod ci_outputs;
 /// The command line: exit codes, help, streams, approval.
 mod cli;
 /// Every error code of the pages, and the shapes of errors.
@@ -16,6 +18,8 @@ mod disk;
 mod documents;
 /// What stands on disk: fixed samples and round trips.
 mod formats;
+/// The example repository and its pipelines.
+mod infra_repo;
 /// The jobs of a project, and a manifest made of them.
 mod jobs;
 /// Planted passwords are where they belong and nowhere else.
@@ -38,16 +42,24 @@ mod preflight;
 mod readme;
 /// Recovery files.
 mod recover;
+/// Saved plans: what they hold, and when they are applied.
+mod saved;
 /// Every scenario that users can rehearse with.
 mod scenarios;
 /// What sealing promises to refuse, before any connection.
 mod sealing;
 /// Tricks that would have passwords or logins sent to somebody else.
 mod second_listener;
+/// Completions, man pages and schemas.
+mod shipped;
 /// SIGKILL at each step of an apply.
 mod slow_kill;
 /// Random sequences against a model of what the service holds.
 mod slow_model;
+/// SIGKILL at each step of an apply of a saved plan.
+mod slow_saved_kill;
+/// Random sequences around saved plans, with what they may send as judge.
+mod slow_saved_model;
 /// A very large manifest.
 mod slow_scale;
 /// The vendor's SDK, as a caller and as a judge.

@@ -410,6 +410,16 @@ fn a_manifest_that_is_gone_is_not_made_anew_unasked() {
 }
 
 #[test]
+fn an_expected_key_id_that_is_set_and_empty_is_refused() {
+    let lab = Lab::with_a_change();
+    let mut command = lab.command(&["plan"]);
+    command.env("DRSPASS_EXPECT_KEY_ID", "");
+    lab.run_command(command)
+        .exits(1)
+        .says("the expected key id is not 32");
+}
+
+#[test]
 fn init_never_replaces_a_manifest() {
     let lab = Lab::with_a_change();
     let manifest = std::fs::read(lab.path("passwords.yaml.age")).unwrap();

@@ -27,10 +27,10 @@ const KEYS: [Key; 6] = [
 ];
 
 /// A small generator whose whole state is one number, so that a seed tells all.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         // xorshift64*, Vigna 2016.
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -39,7 +39,7 @@ impl Dice {
         usize::try_from(number).unwrap() % sides
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.roll(from.len())]
     }
 }
@@ -347,14 +347,14 @@ impl Model {
     clippy::disallowed_methods,
     reason = "the environment sets how long the test may take"
 )]
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
         .map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// Runs `count` cases on as many threads as there are cores.
-fn in_parallel(count: u64, case: impl Fn(u64) + Sync) {
+pub(crate) fn in_parallel(count: u64, case: impl Fn(u64) + Sync) {
     let first = setting("DRSPASS_MODEL_SEED", 1);
     let cores = std::thread::available_parallelism().map_or(2, |n| n.get() as u64);
     std::thread::scope(|scope| {
@@ -373,7 +373,7 @@ fn in_parallel(count: u64, case: impl Fn(u64) + Sync) {
 }
 
 /// Says which seed failed, and how it came to that.
-struct Named<'a>(u64, &'a std::sync::Mutex<Vec<String>>);
+pub(crate) struct Named<'a>(pub(crate) u64, pub(crate) &'a std::sync::Mutex<Vec<String>>);
 
 impl Drop for Named<'_> {
     fn drop(&mut self) {
