@@ -1,0 +1,417 @@
+//! The example repository: its pipelines read as they are written, and walked with a
+//! real git repository against a simulator.
+
+mod github;
+mod gitlab;
+mod repository;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use drspass::sim::{Endpoint, Fault, FaultKind, MessageKey, Rejection};
+
+use github::Workflow;
+use gitlab::Pipeline;
+use repository::{Repository, Runner};
+
+/// The example as it is in this repository.
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/infra-repo")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(example().join(name)).expect(name)
+}
+
+const WORKFLOWS: [&str; 3] = ["validate.yml", "apply.yml", "root.yml"];
+
+fn workflow(name: &str) -> Workflow {
+    Workflow::read(&read(&format!(".github/workflows/{name}")))
+}
+
+#[test]
+fn no_job_of_a_change_request_has_access_to_a_key() {
+    let present: Vec<String> = fs::read_dir(example().join(".github/workflows"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(present.len(), WORKFLOWS.len(), "each workflow is looked at");
+    for name in WORKFLOWS {
+        let text = read(&format!(".github/workflows/{name}"));
+        assert!(!text.contains("pull_request_target"), "{name}");
+        let workflow = workflow(name);
+        let triggers = workflow.triggers();
+        let reads_secrets = text.contains("secrets.") || text.contains("secrets:");
+        if triggers.contains(&"pull_request") {
+            assert_eq!(triggers, ["pull_request"], "{name}");
+            assert!(!reads_secrets, "{name}");
+            for word in [
+                "DRSPASS_IDENTITY",
+                "OS_",
+                "environment:\n",
+                "vars.",
+                ": write",
+            ] {
+                assert!(!text.contains(word), "{name} holds {word}");
+            }
+            for job in workflow.jobs.values() {
+                assert!(job.environment.is_none() && job.secrets.is_none());
+            }
+        } else if triggers == ["push", "workflow_dispatch"] {
+            assert_eq!(workflow.pushed_branches(), ["main"], "{name}");
+        } else {
+            assert_eq!(triggers, ["workflow_call"], "{name}");
+        }
+    }
+    // What may be called with secrets is called by those two alone; the environments
+    // admit only the protected branch, from wherever a run is asked for.
+    for name in WORKFLOWS {
+        for job in workflow(name).jobs.values() {
+            if job.uses.is_some() {
+                let triggers = workflow(name).triggers();
+                assert_eq!(triggers, ["push", "workflow_dispatch"], "{name}");
+            }
+        }
+    }
+
+    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
+    let mut validating = 0;
+    for (name, job) in pipeline.jobs() {
+        let rules = job.conditions();
+        let of_requests = rules.iter().any(|rule| rule.contains("merge_request"));
+        if of_requests {
+            validating += 1;
+            assert!(job.environment.is_none(), "{name}");
+            assert!(rules.iter().all(|rule| rule.contains("merge_request")));
+            let scripts = job.scripts().join("\n");
+            assert!(scripts.contains("validate --require-encrypted"), "{name}");
+            assert!(!scripts.contains("plan") && !scripts.contains("apply"));
+        } else {
+            assert!(job.environment.is_some(), "{name}: its secrets are scoped");
+            for rule in rules {
+                assert!(
+                    rule.contains("$CI_COMMIT_REF_PROTECTED == \"true\""),
+                    "{name}"
+                );
+            }
+        }
+    }
+    assert_eq!(validating, 2);
+}
+
+#[test]
+fn each_root_has_one_apply_at_a_time_and_a_gate_before_it() {
+    let root = workflow("root.yml");
+    let apply = &root.jobs["apply"];
+    let group = &apply.concurrency.as_ref().unwrap();
+    assert_eq!(group.group, "drspass-${{ inputs.environment }}");
+    assert!(!group.cancel_in_progress);
+    assert!(apply.environment.is_some() && apply.needs.contains(&"plan".to_owned()));
+    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
+    for (name, job) in pipeline
+        .jobs()
+        .filter(|(name, _)| name.starts_with("apply-"))
+    {
+        assert_eq!(job.resource_group.as_deref(), Some("drspass-$ENVIRONMENT"));
+        assert!(
+            job.rules
+                .iter()
+                .all(|rule| rule.when.as_deref() == Some("manual")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_throw_away_key_is_marked_and_opens_both_manifests() {
+    let key = read("keys/THROW-AWAY-KEY.txt");
+    assert!(key.starts_with("# THROW-AWAY KEY"));
+    let repository = Repository::new(&example());
+    for environment in ["staging", "production"] {
+        let shown = repository.drspass(environment, &["validate"]);
+        assert_eq!(shown.code, Some(0), "{}", shown.all());
+    }
+}
+
+/// Everything that a hook of .pre-commit-config.yaml runs.
+#[test]
+fn the_pre_commit_hooks_refuse_a_manifest_in_plain_text_without_a_key() {
+    #[derive(serde::Deserialize)]
+    struct Hooks {
+        repos: Vec<Repo>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Repo {
+        hooks: Vec<Hook>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Hook {
+        entry: String,
+    }
+    let hooks: Hooks = serde_yaml::from_str(&read(".pre-commit-config.yaml")).unwrap();
+    let entries: Vec<String> = hooks
+        .repos
+        .into_iter()
+        .flat_map(|repo| repo.hooks)
+        .map(|hook| hook.entry)
+        .collect();
+    assert_eq!(entries.len(), 2);
+    let repository = Repository::new(&example());
+    let runner = Runner::clone_of(&repository, "main");
+    for entry in &entries {
+        assert_eq!(runner.sh(entry, &[]).code, Some(0), "{entry}");
+    }
+    for environment in ["staging", "production"] {
+        let manifest = format!("envs/{environment}/passwords.yaml.age");
+        fs::write(runner.path(&manifest), "version: 1\njobs: {}\n").unwrap();
+    }
+    for entry in &entries {
+        assert_eq!(runner.sh(entry, &[]).code, Some(1), "{entry}");
+    }
+}
+
+fn refuse_once(repository: &Repository, environment: &str) {
+    let sim = repository.sim(environment);
+    sim.inject(Fault::next(FaultKind::RejectEntry(Rejection {
+        job: repository.jobs(environment)[0].clone(),
+        endpoint: Endpoint::Destination,
+        code: "DRS.M00304".to_owned(),
+        message: "The task status does not allow this operation.".to_owned(),
+        message_key: MessageKey::ErrorMsg,
+    })));
+}
+
+#[test]
+fn the_workflows_of_github_are_walked_from_change_request_to_apply() {
+    let repository = Repository::resealed(&example());
+    // The change request.
+    repository.change(
+        "staging",
+        "request",
+        "made-up staging #1",
+        "canary-staging-3",
+    );
+    let validate = workflow("validate.yml");
+    let job = &validate.jobs["validate"];
+    for environment in job.matrix("environment") {
+        let values = [("matrix.environment", environment.as_str())];
+        let run = github::walk(&repository, "request", job, &values, &[]);
+        assert_eq!(run.code, 0, "{}", run.log);
+    }
+    repository.merge("request");
+
+    // Plan and gate.
+    let root = workflow("root.yml");
+    let secrets = repository.secrets("staging");
+    let inputs = [("inputs.environment", "staging")];
+    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
+    assert_eq!(planned.code, 0, "{}", planned.log);
+    let outputs = planned.outputs(&root.jobs["plan"]);
+    assert_eq!(outputs["has_changes"], "true");
+    assert!(planned.summary.contains("shop-orders"));
+    assert!(
+        repository.requests("staging").is_empty(),
+        "a plan sends nothing"
+    );
+
+    // Apply, with one entry refused.
+    let commit = repository.head("main");
+    refuse_once(&repository, "staging");
+    let values = [
+        ("inputs.environment", "staging"),
+        ("needs.plan.outputs.plan_id", outputs["plan_id"].as_str()),
+    ];
+    let apply = &root.jobs["apply"];
+    let run = github::walk_with(&repository, &commit, apply, &values, &secrets, &planned);
+    assert_eq!(run.code, 3, "{}", run.log);
+    assert!(run.log.contains("2 applied, 1 refused"), "{}", run.log);
+    assert!(run.summary.contains("DRS.M00304"));
+    assert_eq!(repository.requests("staging").len(), 1);
+
+    // Meanwhile main moves on; the job is retried at its own commit.
+    repository.change(
+        "production",
+        "later",
+        "made-up production #1",
+        "canary-production-4",
+    );
+    repository.merge("later");
+    let run = github::walk_with(&repository, &commit, apply, &values, &secrets, &planned);
+    assert_eq!(run.code, 0, "{}", run.log);
+    let sent = repository.requests("staging");
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1].len(), 1, "only what was unfinished");
+    let jobs = repository.jobs("staging");
+    let sim = repository.sim("staging");
+    assert!(sim.holds(&jobs[0], "source", "canary-staging-3"));
+    assert!(sim.holds(&jobs[0], "destination", "made-up staging #2"));
+
+    // The same plan once more.
+    let run = github::walk_with(&repository, &commit, apply, &values, &secrets, &planned);
+    assert_eq!(run.code, 5, "{}", run.log);
+    assert_eq!(repository.requests("staging").len(), 2, "nothing was sent");
+    // And nothing is left to do.
+    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
+    assert_eq!(planned.outputs(&root.jobs["plan"])["has_changes"], "false");
+}
+
+#[test]
+fn the_pipeline_of_gitlab_is_walked_from_merge_request_to_apply() {
+    let repository = Repository::resealed(&example());
+    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
+    repository.change(
+        "staging",
+        "request",
+        "made-up staging #1",
+        "canary-staging-3",
+    );
+    for name in ["validate-staging", "validate-production"] {
+        let run = gitlab::walk(&repository, "request", &pipeline, name, &[], None);
+        assert_eq!(run.code, 0, "{}", run.log);
+    }
+    repository.merge("request");
+    let secrets = repository.secrets("staging");
+    let commit = repository.head("main");
+    let planned = gitlab::walk(
+        &repository,
+        &commit,
+        &pipeline,
+        "plan-staging",
+        &secrets,
+        None,
+    );
+    assert_eq!(planned.code, 0, "{}", planned.log);
+    let report = fs::read_to_string(planned.artifact("envs/staging/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["create"], 3);
+    refuse_once(&repository, "staging");
+    let apply = |artifacts| {
+        gitlab::walk(
+            &repository,
+            &commit,
+            &pipeline,
+            "apply-staging",
+            &secrets,
+            artifacts,
+        )
+    };
+    let run = apply(Some(&planned));
+    assert_eq!(run.code, 3, "{}", run.log);
+    let run = apply(Some(&planned));
+    assert_eq!(run.code, 0, "{}", run.log);
+    assert_eq!(repository.requests("staging")[1].len(), 1);
+    let run = apply(Some(&planned));
+    assert_eq!(run.code, 5, "{}", run.log);
+    assert_eq!(repository.requests("staging").len(), 2);
+}
+
+#[test]
+fn a_state_that_cannot_be_pushed_fails_the_job_and_is_kept_as_an_artefact() {
+    let repository = Repository::resealed(&example());
+    repository.refuse_pushes();
+    let secrets = repository.secrets("staging");
+    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
+    let job = |name, before| gitlab::walk(&repository, "main", &pipeline, name, &secrets, before);
+    let planned = job("plan-staging", None);
+    let run = job("apply-staging", Some(&planned));
+    assert_eq!(run.code, 1, "{}", run.log);
+    assert!(run.log.contains("3 applied"), "{}", run.log);
+    assert!(run.log.contains("THE STATE OF staging WAS NOT PUSHED"));
+    assert!(run.artifact(".state/drspass.state.json").exists());
+    assert!(!repository.has_branch("drspass-state/staging"));
+
+    let root = workflow("root.yml");
+    let inputs = [("inputs.environment", "production")];
+    let secrets = repository.secrets("production");
+    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
+    let outputs = planned.outputs(&root.jobs["plan"]);
+    let values = [
+        ("inputs.environment", "production"),
+        ("needs.plan.outputs.plan_id", outputs["plan_id"].as_str()),
+    ];
+    let apply = &root.jobs["apply"];
+    let run = github::walk_with(&repository, "main", apply, &values, &secrets, &planned);
+    assert_eq!(run.code, 1, "{}", run.log);
+    assert!(run.artifact(".state/drspass.state.json").exists());
+}
+
+#[test]
+fn a_change_over_the_limit_waits_for_a_run_that_names_its_count() {
+    let repository = Repository::resealed(&example());
+    repository.limit("staging", 2);
+    let root = workflow("root.yml");
+    let inputs = [("inputs.environment", "staging")];
+    let secrets = repository.secrets("staging");
+    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
+    let outputs = planned.outputs(&root.jobs["plan"]);
+    let apply = |accepted| {
+        let values = [
+            ("inputs.environment", "staging"),
+            ("inputs.override_limits", accepted),
+            ("needs.plan.outputs.plan_id", outputs["plan_id"].as_str()),
+        ];
+        let apply = &root.jobs["apply"];
+        github::walk_with(&repository, "main", apply, &values, &secrets, &planned)
+    };
+    for accepted in ["", "4"] {
+        let run = apply(accepted);
+        assert_eq!(run.code, 7, "{}", run.log);
+        assert!(repository.requests("staging").is_empty());
+    }
+    let run = apply("3");
+    assert_eq!(run.code, 0, "{}", run.log);
+    assert_eq!(repository.requests("staging").len(), 1);
+}
+
+#[test]
+fn a_runner_that_keeps_its_clone_can_begin_a_state_twice() {
+    let repository = Repository::resealed(&example());
+    let runner = Runner::clone_of(&repository, "main");
+    for _ in 0..2 {
+        let run = runner.sh("ci/state.sh fetch staging && ci/state.sh push staging", &[]);
+        assert_eq!(run.code, Some(0), "{}", run.all());
+        let run = runner.sh("ci/state.sh fetch staging", &[]);
+        assert!(
+            run.stderr.contains("left from another job"),
+            "{}",
+            run.all()
+        );
+        fs::remove_dir_all(runner.path(".state")).unwrap();
+    }
+    let run = runner.sh("ci/state.sh fetch", &[]);
+    assert_eq!(run.code, Some(64), "{}", run.all());
+    assert!(run.stderr.contains("use: ci/state.sh"), "{}", run.all());
+}
+
+#[test]
+fn a_runner_that_is_lost_after_the_first_send_leaves_a_rerun_that_does_no_harm() {
+    let repository = Repository::resealed(&example());
+    let root = workflow("root.yml");
+    let secrets = repository.secrets("production");
+    let inputs = [("inputs.environment", "production")];
+    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
+    let outputs = planned.outputs(&root.jobs["plan"]);
+    let values = [
+        ("inputs.environment", "production"),
+        ("needs.plan.outputs.plan_id", outputs["plan_id"].as_str()),
+    ];
+    let apply = &root.jobs["apply"];
+    github::lose_runner(&repository, "main", apply, &values, &secrets, &planned);
+    assert_eq!(repository.requests("production").len(), 1, "it had sent");
+    assert!(!repository.has_branch("drspass-state/production"));
+
+    // What is known then: nothing of that apply. The plan is the same as before.
+    let again = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
+    let known = again.outputs(&root.jobs["plan"]);
+    assert_eq!(known["change_id"], outputs["change_id"]);
+    // The same plan may be applied, and what it sends again was set before.
+    let run = github::walk_with(&repository, "main", apply, &values, &secrets, &planned);
+    assert_eq!(run.code, 0, "{}", run.log);
+    let sent = repository.requests("production");
+    assert_eq!(sent[0], sent[1]);
+    let jobs = repository.jobs("production");
+    let sim = repository.sim("production");
+    assert!(sim.holds(&jobs[1], "destination", "made-up production #3"));
+    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
+    assert_eq!(planned.outputs(&root.jobs["plan"])["has_changes"], "false");
+}

@@ -1,0 +1,364 @@
+//! Workflows of GitHub: read as far as these tests need, and walked step by step.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::repository::{Repository, Runner};
+use crate::support::wait_until;
+
+#[derive(Deserialize)]
+pub(super) struct Workflow {
+    on: On,
+    pub(super) jobs: BTreeMap<String, Job>,
+}
+
+#[derive(Deserialize)]
+struct On {
+    pull_request: Option<Trigger>,
+    push: Option<Trigger>,
+    workflow_call: Option<Trigger>,
+    workflow_dispatch: Option<Trigger>,
+}
+
+#[derive(Deserialize)]
+struct Trigger {
+    #[serde(default)]
+    branches: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Job {
+    #[serde(default)]
+    pub(super) needs: Needs,
+    pub(super) environment: Option<String>,
+    pub(super) secrets: Option<String>,
+    pub(super) uses: Option<String>,
+    pub(super) concurrency: Option<Concurrency>,
+    #[serde(default)]
+    strategy: Strategy,
+    #[serde(default)]
+    outputs: BTreeMap<String, String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    steps: Vec<Step>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Needs(Option<String>);
+
+impl Needs {
+    pub(super) fn contains(&self, job: &String) -> bool {
+        self.0.as_ref() == Some(job)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Concurrency {
+    pub(super) group: String,
+    #[serde(rename = "cancel-in-progress")]
+    pub(super) cancel_in_progress: bool,
+}
+
+#[derive(Default, Deserialize)]
+struct Strategy {
+    #[serde(default)]
+    matrix: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    id: Option<String>,
+    uses: Option<String>,
+    run: Option<String>,
+    #[serde(rename = "if")]
+    condition: Option<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    with: With,
+}
+
+#[derive(Default, Deserialize)]
+struct With {
+    path: Option<String>,
+}
+
+impl Workflow {
+    pub(super) fn read(text: &str) -> Self {
+        serde_yaml::from_str(text).expect("a workflow")
+    }
+
+    pub(super) fn triggers(&self) -> Vec<&'static str> {
+        [
+            ("pull_request", self.on.pull_request.is_some()),
+            ("push", self.on.push.is_some()),
+            ("workflow_call", self.on.workflow_call.is_some()),
+            ("workflow_dispatch", self.on.workflow_dispatch.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_there)| is_there.then_some(name))
+        .collect()
+    }
+
+    pub(super) fn pushed_branches(&self) -> &[String] {
+        self.on.push.as_ref().map_or(&[], |push| &push.branches)
+    }
+}
+
+impl Job {
+    pub(super) fn matrix(&self, name: &str) -> Vec<String> {
+        self.strategy.matrix[name].clone()
+    }
+}
+
+/// What a job left behind.
+pub(super) struct Walked {
+    pub(super) code: i32,
+    pub(super) log: String,
+    pub(super) summary: String,
+    step_outputs: BTreeMap<String, String>,
+    artifacts: TempDir,
+}
+
+impl Walked {
+    pub(super) fn artifact(&self, path: &str) -> PathBuf {
+        self.artifacts.path().join(path)
+    }
+
+    /// The outputs of the job, as it declares them.
+    pub(super) fn outputs(&self, job: &Job) -> BTreeMap<String, String> {
+        let mut outputs = self.step_outputs.clone();
+        for (name, source) in &job.outputs {
+            let source = source
+                .replace("${{ steps.plan.outputs.", "")
+                .replace(" }}", "");
+            outputs.insert(name.clone(), self.step_outputs[&source].clone());
+        }
+        outputs
+    }
+}
+
+/// Puts values into the expressions of a text. One that is left is a mistake.
+fn filled(
+    text: &str,
+    values: &[(&str, &str)],
+    secrets: &[(String, String)],
+    runner: &Runner,
+) -> String {
+    let mut text = text.to_owned();
+    for (name, value) in values {
+        text = text.replace(&format!("${{{{ {name} }}}}"), value);
+    }
+    let workspace = runner.checkout();
+    text = text.replace("${{ github.workspace }}", workspace.to_str().unwrap());
+    for (name, value) in secrets {
+        // What is no secret is a variable of the environment.
+        let kind = match name.as_str() {
+            "DRSPASS_EXPECT_KEY_ID" => "vars",
+            _ => "secrets",
+        };
+        text = text.replace(&format!("${{{{ {kind}.{name} }}}}"), value);
+    }
+    // What is lacking is empty, as on a real runner.
+    for name in [
+        "secrets.OS_ACCESS_KEY",
+        "secrets.OS_SECRET_KEY",
+        "inputs.override_limits",
+    ] {
+        text = text.replace(&format!("${{{{ {name} }}}}"), "");
+    }
+    assert!(!text.contains("${{"), "{text}");
+    text
+}
+
+/// Walks a job without artefacts.
+pub(super) fn walk(
+    repository: &Repository,
+    at: &str,
+    job: &Job,
+    values: &[(&str, &str)],
+    secrets: &[(String, String)],
+) -> Walked {
+    steps(repository, at, job, values, secrets, None, None)
+}
+
+/// Walks a job that takes over what another one left.
+pub(super) fn walk_with(
+    repository: &Repository,
+    at: &str,
+    job: &Job,
+    values: &[(&str, &str)],
+    secrets: &[(String, String)],
+    before: &Walked,
+) -> Walked {
+    steps(repository, at, job, values, secrets, Some(before), None)
+}
+
+/// Walks a job whose machine is lost, folder and all, once its first answer was
+/// recorded.
+pub(super) fn lose_runner(
+    repository: &Repository,
+    at: &str,
+    job: &Job,
+    values: &[(&str, &str)],
+    secrets: &[(String, String)],
+    before: &Walked,
+) {
+    let place = "journal.after_append:1";
+    steps(
+        repository,
+        at,
+        job,
+        values,
+        secrets,
+        Some(before),
+        Some(place),
+    );
+}
+
+fn steps(
+    repository: &Repository,
+    at: &str,
+    job: &Job,
+    values: &[(&str, &str)],
+    secrets: &[(String, String)],
+    before: Option<&Walked>,
+    lost_at: Option<&str>,
+) -> Walked {
+    let runner = Runner::clone_of(repository, at);
+    let output = runner.beside("output");
+    let summary = runner.beside("summary");
+    fs::write(&output, "").unwrap();
+    fs::write(&summary, "").unwrap();
+    let artifacts = TempDir::new().unwrap();
+    let mut walked = Walked {
+        code: 0,
+        log: String::new(),
+        summary: String::new(),
+        step_outputs: BTreeMap::new(),
+        artifacts,
+    };
+    for step in &job.steps {
+        let runs = match step.condition.as_deref() {
+            None => walked.code == 0,
+            Some("always()") => true,
+            Some("failure()") => walked.code != 0,
+            Some(other) => panic!("{other} is not known here"),
+        };
+        if !runs {
+            continue;
+        }
+        if let Some(action) = &step.uses {
+            let path = step.with.path.as_deref().unwrap_or_default();
+            let path = filled(path, values, secrets, &runner);
+            act(action, &path, &runner, &walked, before);
+            continue;
+        }
+        let mut env = vec![
+            ("GITHUB_ACTIONS".to_owned(), "true".to_owned()),
+            ("GITHUB_OUTPUT".to_owned(), output.display().to_string()),
+            (
+                "GITHUB_STEP_SUMMARY".to_owned(),
+                summary.display().to_string(),
+            ),
+        ];
+        for (name, value) in job.env.iter().chain(&step.env) {
+            env.push((name.clone(), filled(value, values, secrets, &runner)));
+        }
+        // The login of the walk, where the step has one.
+        if step.env.contains_key("OS_ACCESS_KEY") {
+            env.extend(
+                secrets
+                    .iter()
+                    .filter(|(name, _)| name == "OS_TOKEN")
+                    .cloned(),
+            );
+            env.retain(|(name, _)| {
+                !name.starts_with("OS_ACCESS") && !name.starts_with("OS_SECRET")
+            });
+        }
+        let script = step.run.as_deref().expect("a step runs something");
+        assert!(!script.contains("${{"), "values come in by variables alone");
+        if let (Some(place), true) = (lost_at, script.contains(" apply ")) {
+            lose(&runner, script, env, place);
+            return walked;
+        }
+        let run = runner.sh(script, &env);
+        walked.log.push_str(&format!("$ {script}\n{}\n", run.all()));
+        if walked.code == 0 {
+            walked.code = run.code.unwrap();
+        }
+        if step.id.is_some() {
+            walked.step_outputs = outputs(&fs::read_to_string(&output).unwrap());
+        }
+    }
+    walked.summary = fs::read_to_string(&summary).unwrap();
+    walked
+}
+
+/// What the actions of these workflows do.
+fn act(action: &str, path: &str, runner: &Runner, walked: &Walked, before: Option<&Walked>) {
+    let name = action.split('@').next().unwrap();
+    match name {
+        "actions/checkout" => {}
+        "actions/upload-artifact" => {
+            let from = runner.path(path);
+            let file = from.file_name().unwrap();
+            Runner::copy(&from, &walked.artifacts.path().join(file));
+        }
+        "actions/download-artifact" => {
+            let kept = before
+                .expect("an artefact of a job before")
+                .artifacts
+                .path();
+            Runner::copy(kept, &runner.path(path));
+        }
+        other => panic!("{other} is not known here"),
+    }
+}
+
+/// Stops the command at a place, and ends it and all that belongs to it there.
+fn lose(runner: &Runner, script: &str, mut env: Vec<(String, String)>, place: &str) {
+    let reached: PathBuf = runner.beside("reached");
+    env.push((
+        "DRSPASS_TEST_STOP_AT".to_owned(),
+        format!("{place}:{}", reached.display()),
+    ));
+    let mut command = runner.command(script, &env);
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    wait_until(place, || reached.exists());
+    let group = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    child.wait().unwrap();
+}
+
+/// The outputs in the file of a step: `name=value`, or a block up to a delimiter.
+fn outputs(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some((name, delimiter)) = line.split_once("<<") {
+            let value: Vec<&str> = lines
+                .by_ref()
+                .take_while(|line| *line != delimiter)
+                .collect();
+            found.insert(name.to_owned(), value.join("\n"));
+        } else if let Some((name, value)) = line.split_once('=') {
+            found.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    found
+}
