@@ -449,9 +449,14 @@ fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D
     }
 }
 
-/// A label may be shown before anybody proved who wrote it.
+/// A label may be shown before anybody proved who wrote it. Runners of pipelines obey
+/// `##[command]` and `::command` in a log, which no label of a manifest can hold.
 fn label<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    printable(deserializer)
+    let text = printable(deserializer)?;
+    if text.is_empty() || text.contains("##") || text.contains("::") {
+        return Err(serde::de::Error::custom("not the name of an entry"));
+    }
+    Ok(text)
 }
 
 impl fmt::Display for Stale {

@@ -266,3 +266,17 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
         Err(Stale::Finished { .. })
     ));
 }
+
+#[test]
+fn a_label_that_a_runner_would_obey_is_not_read() {
+    let text = serde_json::to_string(&sample()).unwrap();
+    let label = format!("\"address\":\"{}\"", sample().entries[0].address);
+    assert!(text.contains(&label));
+    for forged in ["", "##[add-mask]a", "a##vso[task]/source", "::error::a"] {
+        let forged = text.replace(&label, &format!("\"address\":\"{forged}\""));
+        assert!(
+            serde_json::from_str::<SavedPlan>(&forged).is_err(),
+            "{forged}"
+        );
+    }
+}
