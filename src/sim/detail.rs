@@ -13,41 +13,36 @@ use super::job::Job;
 use super::page;
 use super::query;
 use super::reply::Reply;
-use super::service::{self, Call};
+use super::service::Call;
 use super::shared::{Inner, Shared};
 use super::spec::EndpointSpec;
 use super::state::Denied;
 
 /// Answers the query.
 pub(super) fn answer(shared: &Shared, inner: &mut Inner, call: &Call) -> Reply {
-    if let Some(reply) = service::refusal(shared, inner, call) {
-        return reply;
-    }
-    let document = match query::document(call.body.as_ref()) {
-        Ok(document) => document,
-        Err(reply) => return reply,
-    };
-    let page = match page::of(&document) {
-        Ok(page) => page,
-        Err(reply) => return reply,
-    };
-    let now = Instant::now();
-    let jobs = inner.jobs_of(shared, &call.project);
-    let mut missing = 0;
-    let results: Vec<Value> = page
-        .ids
-        .iter()
-        .map(|id| match jobs.job(id, now) {
-            Some(job) => details(shared, id, job),
-            None => {
-                missing += 1;
-                let (code, message) = Denied::NotFound.code();
-                json!({"id": id, "error_code": code, "error_message": message})
-            }
-        })
-        .collect();
-    let status = if missing == results.len() { 400 } else { 200 };
-    Reply::json(status, &json!({"count": page.total, "results": results}))
+    query::with_document(shared, inner, call, |inner, document| {
+        let page = page::of(document)?;
+        let now = Instant::now();
+        let jobs = inner.jobs_of(shared, &call.project);
+        let mut missing = 0;
+        let results: Vec<Value> = page
+            .ids
+            .iter()
+            .map(|id| match jobs.job(id, now) {
+                Some(job) => details(shared, id, job),
+                None => {
+                    missing += 1;
+                    let (code, message) = Denied::NotFound.code();
+                    json!({"id": id, "error_code": code, "error_message": message})
+                }
+            })
+            .collect();
+        let status = if missing == results.len() { 400 } else { 200 };
+        Ok(Reply::json(
+            status,
+            &json!({"count": page.total, "results": results}),
+        ))
+    })
 }
 
 fn details(shared: &Shared, id: &str, job: &Job) -> Value {

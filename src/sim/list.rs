@@ -14,7 +14,7 @@ use super::clock::list_time;
 use super::job::Job;
 use super::query;
 use super::reply::Reply;
-use super::service::{self, Call};
+use super::service::Call;
 use super::shared::{Inner, Shared};
 
 /// Rows on a page unless the request says otherwise, and at most (the same page).
@@ -41,46 +41,41 @@ struct Wanted<'a> {
 
 /// Answers the query.
 pub(super) fn answer(shared: &Shared, inner: &mut Inner, call: &Call) -> Reply {
-    if let Some(reply) = service::refusal(shared, inner, call) {
-        return reply;
-    }
-    let document = match query::document(call.body.as_ref()) {
-        Ok(document) => document,
-        Err(reply) => return reply,
-    };
-    let wanted = match read(&document) {
-        Ok(wanted) => wanted,
-        Err(reply) => return reply,
-    };
-    let now = Instant::now();
-    let mut children: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    let mut parents = Vec::new();
-    for (id, job) in inner.jobs_of(shared, &call.project).jobs(now) {
-        match &job.facts.parent {
-            Some(parent) => children
-                .entry(parent)
-                .or_default()
-                .push(row(shared, id, job)),
-            None => parents.push((id, job)),
+    query::with_document(shared, inner, call, |inner, document| {
+        let wanted = read(document)?;
+        let now = Instant::now();
+        let mut children: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        let mut parents = Vec::new();
+        for (id, job) in inner.jobs_of(shared, &call.project).jobs(now) {
+            match &job.facts.parent {
+                Some(parent) => children
+                    .entry(parent)
+                    .or_default()
+                    .push(row(shared, id, job)),
+                None => parents.push((id, job)),
+            }
         }
-    }
-    parents.retain(|(id, job)| wanted.fits(id, job));
-    let total = parents.len();
-    let (from, length) = match wanted.page {
-        Some(page) => (page.saturating_mul(wanted.per_page), wanted.per_page),
-        None => (0, total),
-    };
-    let rows: Vec<Value> = parents
-        .into_iter()
-        .skip(from)
-        .take(length)
-        .map(|(id, job)| {
-            let mut row = row(shared, id, job);
-            row["children"] = json!(children.remove(id.as_str()).unwrap_or_default());
-            row
-        })
-        .collect();
-    Reply::json(200, &json!({"total_record": total, "jobs": rows}))
+        parents.retain(|(id, job)| wanted.fits(id, job));
+        let total = parents.len();
+        let (from, length) = match wanted.page {
+            Some(page) => (page.saturating_mul(wanted.per_page), wanted.per_page),
+            None => (0, total),
+        };
+        let rows: Vec<Value> = parents
+            .into_iter()
+            .skip(from)
+            .take(length)
+            .map(|(id, job)| {
+                let mut row = row(shared, id, job);
+                row["children"] = json!(children.remove(id.as_str()).unwrap_or_default());
+                row
+            })
+            .collect();
+        Ok(Reply::json(
+            200,
+            &json!({"total_record": total, "jobs": rows}),
+        ))
+    })
 }
 
 fn row(shared: &Shared, id: &str, job: &Job) -> Value {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::job::Endpoint;
 use super::kind::FaultKind;
-use super::record::Answered;
+use super::query;
 use super::reply::{Cut, Reply};
 use super::service::{self, Call};
 use super::shape::{self, Entry, Line};
@@ -56,18 +56,7 @@ pub(super) async fn change(
     });
     let due = arrived + shared.latency + slow.sum::<Duration>();
     tokio::time::sleep_until(due.into()).await;
-    for kind in &turn.faults {
-        match kind {
-            FaultKind::Silent => std::future::pending().await,
-            FaultKind::CloseBefore | FaultKind::CloseAfter => return Err(Cut),
-            _ => {}
-        }
-    }
-    visit.answered(match reply.truncated {
-        true => Answered::Cut,
-        false => Answered::Status(reply.status),
-    });
-    Ok(reply)
+    query::let_out(visit, &turn.faults, reply).await
 }
 
 /// Counts and records the request, chooses the faults and, unless it is to be

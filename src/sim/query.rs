@@ -12,7 +12,7 @@ use super::fault::QueryCall;
 use super::kind::FaultKind;
 use super::record::Answered;
 use super::reply::{Cut, Reply};
-use super::service::Call;
+use super::service::{self, Call};
 use super::shape;
 use super::shared::{Inner, Shared, Visit};
 use super::strike::Hit;
@@ -62,7 +62,16 @@ pub(super) async fn run(
             tokio::time::sleep(Duration::from_millis(*millis)).await;
         }
     }
-    for kind in &faults {
+    let_out(visit, &faults, reply).await
+}
+
+/// Lets a reply out, or keeps it or cuts the connection, as the faults want.
+pub(super) async fn let_out(
+    visit: &mut Visit,
+    faults: &[FaultKind],
+    reply: Reply,
+) -> Result<Reply, Cut> {
+    for kind in faults {
         match kind {
             FaultKind::Silent => std::future::pending().await,
             FaultKind::CloseBefore | FaultKind::CloseAfter => return Err(Cut),
@@ -74,6 +83,22 @@ pub(super) async fn run(
         false => Answered::Status(reply.status),
     });
     Ok(reply)
+}
+
+/// Answers a call that carries a JSON document, after the checks that all of them
+/// share. Either side of what `act` returns is an answer; the second one ended early.
+pub(super) fn with_document(
+    shared: &Shared,
+    inner: &mut Inner,
+    call: &Call,
+    act: impl FnOnce(&mut Inner, &serde_json::Value) -> Result<Reply, Reply>,
+) -> Reply {
+    if let Some(refusal) = service::refusal(shared, inner, call) {
+        return refusal;
+    }
+    document(call.body.as_ref())
+        .and_then(|document| act(inner, &document))
+        .unwrap_or_else(|refusal| refusal)
 }
 
 /// What the gateway says to a body over its limit.
@@ -109,7 +134,7 @@ impl Inner {
 }
 
 /// The body of a call as JSON, or the refusal.
-pub(super) fn document(body: Option<&Bytes>) -> Result<serde_json::Value, Reply> {
+fn document(body: Option<&Bytes>) -> Result<serde_json::Value, Reply> {
     body.and_then(|body| serde_json::from_slice(body).ok())
         .ok_or_else(|| Reply::error(400, "DRS.M00200", "Invalid request."))
 }

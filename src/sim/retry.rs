@@ -10,39 +10,34 @@ use serde_json::{Value, json};
 
 use super::query;
 use super::reply::Reply;
-use super::service::{self, Call};
+use super::service::Call;
 use super::shared::{Inner, Shared};
 use super::state::Denied;
 
 /// Answers the call.
 pub(super) fn answer(shared: &Shared, inner: &mut Inner, call: &Call) -> Reply {
-    if let Some(reply) = service::refusal(shared, inner, call) {
-        return reply;
-    }
-    let document = match query::document(call.body.as_ref()) {
-        Ok(document) => document,
-        Err(reply) => return reply,
-    };
-    let ids = match read(&document) {
-        Ok(ids) => ids,
-        Err(reply) => return reply,
-    };
-    let now = Instant::now();
-    let jobs = inner.jobs_of(shared, &call.project);
-    let mut missing = 0;
-    let results: Vec<Value> = ids
-        .iter()
-        .map(|id| match jobs.resume(id, now) {
-            Ok(()) => json!({"id": id, "status": "success"}),
-            Err(denied) => {
-                let (code, message) = denied.code();
-                missing += usize::from(Denied::is_missing(code));
-                json!({"id": id, "status": "failed", "error_code": code, "error_msg": message})
-            }
-        })
-        .collect();
-    let status = if missing == results.len() { 400 } else { 200 };
-    Reply::json(status, &json!({"results": results, "count": ids.len()}))
+    query::with_document(shared, inner, call, |inner, document| {
+        let ids = read(document)?;
+        let now = Instant::now();
+        let jobs = inner.jobs_of(shared, &call.project);
+        let mut missing = 0;
+        let results: Vec<Value> = ids
+            .iter()
+            .map(|id| match jobs.resume(id, now) {
+                Ok(()) => json!({"id": id, "status": "success"}),
+                Err(denied) => {
+                    let (code, message) = denied.code();
+                    missing += usize::from(Denied::is_missing(code));
+                    json!({"id": id, "status": "failed", "error_code": code, "error_msg": message})
+                }
+            })
+            .collect();
+        let status = if missing == results.len() { 400 } else { 200 };
+        Ok(Reply::json(
+            status,
+            &json!({"results": results, "count": ids.len()}),
+        ))
+    })
 }
 
 /// The ids of the jobs. `is_sync_re_edit` may be left out, as the example on the
