@@ -177,6 +177,27 @@ pub(crate) fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(&file)
 }
 
+/// The right to replace a file, held for as short as it takes: no two writers that
+/// take it can both find the file as they had read it.
+pub(crate) struct Turn {
+    _file: File,
+}
+
+/// Takes the turn at the file that `path` names or links to.
+/// Fails with [`io::ErrorKind::WouldBlock`] if somebody else has it, or has replaced
+/// the file meanwhile.
+pub(crate) fn take_turn(path: &Path) -> io::Result<Turn> {
+    let file = File::open(path)?;
+    file.try_lock().map_err(io::Error::from)?;
+    // The lock is on what was opened; another turn may have put a new file there
+    // just before.
+    let (held, there) = (file.metadata()?, fs::metadata(path)?);
+    if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    Ok(Turn { _file: file })
+}
+
 /// Makes place for [`replace_public`]: takes away an empty file or one of the same
 /// kind, which begins with `start`.
 /// Fails if anything else is there, a link and a device included, or if the folder

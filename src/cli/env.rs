@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::{Timestamp, TimestampRound, Unit};
 use zeroize::Zeroizing;
 
+use crate::children::ChildEnv;
 use crate::core::fingerprint::Salt;
 use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
@@ -130,6 +131,11 @@ impl Env {
             .filter(|path| path.is_absolute());
         let usual = self.home().map(|home| home.join(".config"));
         named.into_iter().chain(usual).collect()
+    }
+
+    /// What programs that are started may see of these surroundings.
+    pub(super) fn for_children(&self) -> ChildEnv {
+        ChildEnv::of(self.vars.clone())
     }
 
     /// Whether colour is unwanted wherever it is not asked for.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::OpError;
+use super::rewrite;
 use super::root::{Guards, Root, Unlock, check_target, parse_manifest};
 use crate::age_file::{self, Envelope};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
@@ -83,25 +84,19 @@ pub fn encrypt(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        revision: next_revision(revision)?,
+        revision: rewrite::next_revision(revision)?,
     };
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(&name, vec![problem]))?;
     let text =
         manifest::seal(text, &sealed).map_err(|problems| OpError::document(&name, problems))?;
-    let file = seal(text.as_bytes(), &sealed, &name)?;
+    let file = rewrite::encrypted(text.as_bytes(), &sealed, &name)?;
     let path = match out {
         Some(out) if out != root.manifest_name() => {
             create(&root.resolve(&out), &out, &file)?;
             out
         }
         _ => {
-            if present(root)? != before {
-                return Err(OpError::Unfit {
-                    what: "the manifest was changed by somebody else meanwhile".to_owned(),
-                    help: "Nothing was written. Decrypt the present manifest and make the change there.",
-                });
-            }
-            replace(root, &file)?;
+            rewrite::replace(root, before.as_deref(), &file)?;
             root.manifest_name().to_owned()
         }
     };
@@ -112,13 +107,6 @@ pub fn encrypt(
         revision: sealed.revision,
         is_new_key,
         warnings,
-    })
-}
-
-fn next_revision(revision: u64) -> Result<u64, OpError> {
-    revision.checked_add(1).ok_or_else(|| OpError::Unfit {
-        what: "the revision of the plain text cannot grow any more".to_owned(),
-        help: "Nothing was written. Decrypt the present manifest; its revision is not for editing.",
     })
 }
 
@@ -208,24 +196,6 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
         return Err(stale(given.revision, "manifest", existing.revision));
     }
     Ok(given)
-}
-
-/// Encrypts the plain text of a manifest to everybody who is sealed with it.
-pub(super) fn seal(plain: &[u8], sealed: &Sealed, name: &Path) -> Result<Vec<u8>, OpError> {
-    age_file::encrypt(plain, &sealed.recipients).map_err(|source| OpError::Age {
-        path: name.to_owned(),
-        source,
-    })
-}
-
-/// Puts an encrypted manifest in the place of the one there.
-/// Fails without having touched what is there.
-fn replace(root: &Root, file: &[u8]) -> Result<(), OpError> {
-    root.check_manifest_link()?;
-    files::replace_linked(&root.manifest_path(), file).map_err(|source| OpError::Write {
-        path: root.manifest_name().to_owned(),
-        source,
-    })
 }
 
 /// Writes a new private file.

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::OpError;
 use super::encrypt::{self, create};
+use super::rewrite;
 use super::root::{CONFIG_FILE, Guards, Root};
 use crate::age_file;
 use crate::core::config::{self, Config, TargetConfig};
@@ -120,7 +121,7 @@ pub fn init(
     made.extend(git_files(folder, &root.config, &wanted.identities)?);
     let skeleton = manifest::skeleton(&sealed, jobs.as_deref());
     let name = root.manifest_name();
-    let file = encrypt::seal(skeleton.as_bytes(), &sealed, name)?;
+    let file = rewrite::encrypted(skeleton.as_bytes(), &sealed, name)?;
     create(&root.manifest_path(), name, &file)?;
     made.push(root.manifest_name().to_owned());
     Ok(Made {

@@ -12,6 +12,7 @@ pub mod online;
 pub mod own;
 pub mod plan;
 pub mod preflight;
+pub mod rewrite;
 pub mod root;
 pub mod saved;
 pub mod show;

@@ -205,17 +205,26 @@ impl Root {
     /// The manifest's plain text.
     /// Fails if it cannot be read or opened.
     pub fn decrypt(&self, unlock: &Unlock<'_>) -> Result<Zeroizing<Vec<u8>>, OpError> {
-        let file = self.manifest_bytes()?;
+        self.decrypt_file(&self.manifest_bytes()?, unlock)
+    }
+
+    /// The plain text of the manifest file that was read as `file`.
+    /// Fails if it cannot be opened.
+    pub(super) fn decrypt_file(
+        &self,
+        file: &[u8],
+        unlock: &Unlock<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, OpError> {
         let age = |source| OpError::Age {
             path: self.manifest_name().to_owned(),
             source,
         };
         // Whether it is encrypted at all is known before any key is looked for.
-        if age_file::envelope_of(&file) == age_file::Envelope::Plain {
-            return age_file::decrypt(&file, &Identities::default(), unlock.ask).map_err(age);
+        if age_file::envelope_of(file) == age_file::Envelope::Plain {
+            return age_file::decrypt(file, &Identities::default(), unlock.ask).map_err(age);
         }
         let identities = identities(&self.folder, unlock.source)?;
-        age_file::decrypt(&file, &identities, unlock.ask).map_err(age)
+        age_file::decrypt(file, &identities, unlock.ask).map_err(age)
     }
 
     /// The manifest, parsed.
@@ -227,22 +236,6 @@ impl Root {
     ) -> Result<(Manifest, Vec<Problem>), OpError> {
         let plain = self.decrypt(unlock)?;
         parse_manifest(&plain, sealing, self.manifest_name())
-    }
-
-    /// The manifest and what is sealed with it.
-    /// Fails as [`Root::read`], or if nothing is sealed with it.
-    pub fn read_sealed(
-        &self,
-        unlock: &Unlock<'_>,
-    ) -> Result<(Manifest, Sealed, Vec<Problem>), OpError> {
-        let (mut manifest, warnings) = self.read(unlock, Sealing::Required)?;
-        match manifest.sealed.take() {
-            Some(sealed) => Ok((manifest, sealed, warnings)),
-            None => Err(OpError::Unfit {
-                what: "the manifest is not sealed".to_owned(),
-                help: "Decrypt it and seal it with 'drspass encrypt'.",
-            }),
-        }
     }
 
     /// The target of the configuration, on hosts that may be talked to.
@@ -257,13 +250,25 @@ impl Root {
     /// state and without the network.
     /// Fails if the target is not the sealed one, or the key is not the named one.
     pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
+        self.open_text(guards, || self.decrypt(unlock))
+            .map(|(opened, _)| opened)
+    }
+
+    /// As [`Root::open`], for a plain text that `decrypt` fetches and that is handed
+    /// back beside what it says.
+    pub(super) fn open_text(
+        &self,
+        guards: &Guards,
+        decrypt: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, OpError>,
+    ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
         // Whatever can be refused without the manifest is refused before it is opened.
         let target = match self.target(guards) {
             Ok(target) => Some(target),
             Err(OpError::Target(TargetError::NoEndpoint)) => None,
             Err(error) => return Err(error),
         };
-        let (manifest, sealed, warnings) = self.read_sealed(unlock)?;
+        let plain = decrypt()?;
+        let (manifest, sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
         let (target, endpoint_from) = match target {
             Some(target) => (target, EndpointFrom::Settings),
             None => {
@@ -276,13 +281,14 @@ impl Root {
         };
         check_target(&target, &sealed)?;
         guards.check_key(&sealed.fingerprint_key.id())?;
-        Ok(Opened {
+        let opened = Opened {
             manifest: Arc::new(manifest),
             sealed,
             target,
             endpoint_from,
             warnings,
-        })
+        };
+        Ok((opened, plain))
     }
 
     /// Whether drspass.yaml lists exactly the recipients that were sealed.
@@ -351,6 +357,22 @@ pub fn parse_manifest(
     match checked.value {
         Some(manifest) => Ok((manifest, checked.problems)),
         None => Err(OpError::document(name, checked.problems)),
+    }
+}
+
+/// Parses the plain text of a manifest, and takes out what is sealed with it.
+/// Fails as [`parse_manifest`], or if nothing is sealed with it.
+pub(super) fn parse_sealed(
+    plain: &[u8],
+    name: &Path,
+) -> Result<(Manifest, Sealed, Vec<Problem>), OpError> {
+    let (mut manifest, warnings) = parse_manifest(plain, Sealing::Required, name)?;
+    match manifest.sealed.take() {
+        Some(sealed) => Ok((manifest, sealed, warnings)),
+        None => Err(OpError::Unfit {
+            what: "the manifest is not sealed".to_owned(),
+            help: "Decrypt it and seal it with 'drspass encrypt'.",
+        }),
     }
 }
 

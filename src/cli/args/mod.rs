@@ -1,10 +1,18 @@
 //! The command line: names, help texts, and which words go together.
 //! No option takes a secret.
 
+mod authoring;
+mod state;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use authoring::{Decrypt, Encrypt, Show, Validate};
+pub use state::{
+    LockCommand, StateAdopt, StateCommand, StateDistrust, StateRecover, StateRm, StateShow,
+};
 
 use crate::core::fingerprint::change::{ChangeId, is_digest};
 use crate::core::preflight::UnknownStates;
@@ -19,7 +27,7 @@ use crate::core::preflight::UnknownStates;
     arg_required_else_help = true,
     subcommand_required = true,
     disable_help_subcommand = true,
-    after_help = super::exit::help()
+    after_help = crate::cli::exit::help()
 )]
 pub struct Cli {
     /// Options of every command.
@@ -189,47 +197,6 @@ impl States {
     }
 }
 
-/// Arguments of `encrypt`.
-#[derive(Debug, Args)]
-pub struct Encrypt {
-    /// The plaintext manifest; - reads standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Write here instead of to the configured manifest
-    #[arg(short, long, value_name = "OUT")]
-    pub output: Option<PathBuf>,
-}
-
-/// Arguments of `decrypt`.
-#[derive(Debug, Args)]
-pub struct Decrypt {
-    /// Write to this new file, readable by you alone
-    #[arg(short, long, value_name = "OUT")]
-    pub output: Option<PathBuf>,
-}
-
-/// Arguments of `validate`.
-#[derive(Debug, Args)]
-pub struct Validate {
-    /// Only check that the manifest is encrypted; needs no key
-    #[arg(long)]
-    pub require_encrypted: bool,
-    /// Write one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `show`.
-#[derive(Debug, Args)]
-pub struct Show {
-    /// A saved plan; needs no key, so nothing is proved
-    #[arg(value_name = "PLAN")]
-    pub plan: Option<PathBuf>,
-    /// Write the plan as one JSON document instead of text
-    #[arg(long, requires = "plan")]
-    pub json: bool,
-}
-
 /// Which entries, and what the user accepts.
 #[derive(Debug, Args)]
 pub struct Scope {
@@ -354,80 +321,6 @@ pub struct Apply {
     /// The login.
     #[command(flatten)]
     pub login: Login,
-}
-
-/// What to see of the state.
-#[derive(Debug, Subcommand)]
-pub enum StateCommand {
-    /// List the entries of the state; needs no key, so nothing is proved
-    List,
-    /// Show everything known about entries, authenticated
-    Show(StateShow),
-    /// Forget entries; the service is not told
-    Rm(StateRm),
-    /// Declare that the service holds what the manifest wants
-    Adopt(StateAdopt),
-    /// Mark every entry to be sent again, whatever the state says
-    Distrust(StateDistrust),
-    /// Fold the recovery file of an apply into the state
-    Recover(StateRecover),
-}
-
-/// Arguments of `state show`.
-#[derive(Debug, Args)]
-pub struct StateShow {
-    /// Only these entries; all when none is named
-    #[arg(value_name = "ADDR")]
-    pub addresses: Vec<String>,
-    /// Write one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `state rm`.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["addresses", "unlisted"]))]
-pub struct StateRm {
-    /// The entries to forget
-    #[arg(value_name = "ADDR")]
-    pub addresses: Vec<String>,
-    /// Forget every entry that the manifest does not list any more
-    #[arg(long)]
-    pub unlisted: bool,
-}
-
-/// Arguments of `state adopt`.
-#[derive(Debug, Args)]
-pub struct StateAdopt {
-    /// The entries
-    #[arg(value_name = "ADDR", required = true)]
-    pub addresses: Vec<String>,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// Arguments of `state distrust`.
-#[derive(Debug, Args)]
-pub struct StateDistrust {
-    /// Accept a manifest that is older than the state says was applied
-    #[arg(long)]
-    pub allow_rollback: bool,
-}
-
-/// Arguments of `state recover`.
-#[derive(Debug, Args)]
-pub struct StateRecover {
-    /// The recovery file
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-}
-
-/// What to see of the lock.
-#[derive(Debug, Subcommand)]
-pub enum LockCommand {
-    /// Show who holds the lock
-    Show,
 }
 
 /// Arguments of `completions`.

@@ -1,6 +1,9 @@
 //! Everything that can stop a use case, with a code and what to do about it.
 //! No variant carries text of a manifest, a secret, or an address with a query.
 
+mod problem;
+mod stale;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -12,13 +15,17 @@ use crate::api::error::{ApiError, ServiceError};
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::change::ChangeId;
 use crate::core::fingerprint::{KeyId, Scope};
-use crate::core::problem::{Problem, Severity};
+use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::plan_file::PlanFileError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
+
+pub use problem::ProblemReport;
+use problem::counted;
+use stale::way_out;
 
 /// Why a use case stopped. Unless a variant says otherwise, nothing was sent
 /// and nothing was changed.
@@ -369,71 +376,6 @@ impl OpError {
             path: path.into(),
             problems: problems.into_iter().map(ProblemReport).collect(),
         }
-    }
-}
-
-/// One problem of a document as a diagnostic of its own.
-#[derive(Debug)]
-pub struct ProblemReport(pub Problem);
-
-impl std::fmt::Display for ProblemReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl std::error::Error for ProblemReport {}
-
-impl Diagnostic for ProblemReport {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.0.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new(&self.0.help))
-    }
-}
-
-fn counted(problems: &[ProblemReport]) -> String {
-    let errors = problems
-        .iter()
-        .filter(|problem| problem.0.severity == Severity::Error)
-        .count();
-    match errors {
-        1 => "1 problem".to_owned(),
-        many => format!("{many} problems"),
-    }
-}
-
-/// What to do about a plan that is stale.
-const fn way_out(why: &Stale) -> &'static str {
-    match why {
-        Stale::Finished { .. } => {
-            "Nothing of this plan is left to do; if in doubt, make a new one and see what differs."
-        }
-        Stale::StateGone => {
-            "Find the state first: fetch it, or restore it; a plan made without it would send every entry again."
-        }
-        Stale::OtherLineage => {
-            "See which state is the right one; if it is this, make a new plan, and have it approved."
-        }
-        Stale::OlderManifest { .. } => {
-            "Check out the newest manifest; if this is it, make a new plan, and have it approved."
-        }
-        Stale::OtherScope => "Name the plan of this root folder.",
-        Stale::OtherPlan | Stale::OtherChange(_) => {
-            "Fetch the plan file that was reviewed, and see where this one came from."
-        }
-        Stale::Expired(_)
-        | Stale::OtherKey
-        | Stale::OtherRecipients
-        | Stale::StateAppeared { .. }
-        | Stale::EntriesMoved { .. }
-        | Stale::WantedMoved(_) => "Make a new plan, and have it approved.",
-        Stale::FromTheFuture(_) => "Look at the clocks of both machines, then make a new plan.",
     }
 }
 

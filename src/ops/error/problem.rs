@@ -1,0 +1,42 @@
+//! Problems of a document as diagnostics.
+
+use miette::Diagnostic;
+
+use crate::core::problem::{Problem, Severity};
+
+/// One problem of a document as a diagnostic of its own.
+#[derive(Debug)]
+pub struct ProblemReport(pub Problem);
+
+impl std::fmt::Display for ProblemReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::error::Error for ProblemReport {}
+
+impl Diagnostic for ProblemReport {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.0.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new(&self.0.help))
+    }
+}
+
+/// How many errors these are, in words.
+pub(super) fn counted(problems: &[ProblemReport]) -> String {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.0.severity == Severity::Error)
+        .count();
+    match errors {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    }
+}

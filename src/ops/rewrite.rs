@@ -1,0 +1,141 @@
+//! Changing the manifest's text: opened with every check that sealing promises,
+//! changed by the caller, checked and sealed again. Whatever fails, the file stays
+//! as it was, and a file that somebody else wrote meanwhile is never overwritten.
+
+use std::io;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::OpError;
+use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
+use crate::age_file;
+use crate::core::manifest::{self, Sealed, Sealing};
+use crate::core::problem::Problem;
+use crate::core::yaml;
+use crate::{files, testpoint};
+
+/// A manifest that is open for a change.
+pub struct Rewrite {
+    /// The file as it was read.
+    file: Vec<u8>,
+    plain: Zeroizing<Vec<u8>>,
+    /// What it says as it is.
+    pub opened: Opened,
+}
+
+/// A changed manifest, sealed and ready to be put in its place.
+pub struct Ready {
+    /// The file that it replaces.
+    before: Vec<u8>,
+    /// The new file, encrypted.
+    pub file: Vec<u8>,
+    /// The revision that it has.
+    pub revision: u64,
+    /// What somebody should look at in it.
+    pub warnings: Vec<Problem>,
+}
+
+impl Rewrite {
+    /// Opens the manifest for a change.
+    /// Fails as [`Root::open`], or if drspass.yaml lists other recipients than were
+    /// sealed: who would get the new text is then not settled.
+    pub fn open(root: &Root, unlock: &Unlock<'_>, guards: &Guards) -> Result<Self, OpError> {
+        let file = root.manifest_bytes()?;
+        let (opened, plain) = root.open_text(guards, || root.decrypt_file(&file, unlock))?;
+        root.check_recipients(&opened.sealed)?;
+        Ok(Self {
+            file,
+            plain,
+            opened,
+        })
+    }
+
+    /// The plain text, with its byte order mark if it has one.
+    /// Fails if it is no text, which an opened manifest never is.
+    pub fn text(&self, root: &Root) -> Result<&str, OpError> {
+        yaml::decode(&self.plain)
+            .map_err(|problem| OpError::document(root.manifest_name(), vec![problem]))
+    }
+
+    /// Seals `text` with the next revision. What stands in its `sealed` part does not
+    /// count: that is the tool's.
+    /// Fails if the text is no manifest.
+    pub fn seal(self, root: &Root, text: &str) -> Result<Ready, OpError> {
+        let name = root.manifest_name();
+        let (_, warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
+        let revision = next_revision(self.opened.sealed.revision)?;
+        let sealed = Sealed {
+            revision,
+            ..self.opened.sealed
+        };
+        let text =
+            manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
+        Ok(Ready {
+            before: self.file,
+            file: encrypted(text.as_bytes(), &sealed, name)?,
+            revision,
+            warnings,
+        })
+    }
+}
+
+impl Ready {
+    /// Puts the new file in the place of the manifest.
+    /// Fails, with the file as it was, if somebody else changed it meanwhile.
+    pub fn put(&self, root: &Root) -> Result<(), OpError> {
+        replace(root, Some(&self.before), &self.file)
+    }
+}
+
+/// The revision after this one.
+/// Fails if there is none.
+pub(super) fn next_revision(revision: u64) -> Result<u64, OpError> {
+    revision.checked_add(1).ok_or_else(|| OpError::Unfit {
+        what: "the revision of the plain text cannot grow any more".to_owned(),
+        help: "Nothing was written. Decrypt the present manifest; its revision is not for editing.",
+    })
+}
+
+/// Encrypts the plain text of a manifest to everybody who is sealed with it.
+pub(super) fn encrypted(plain: &[u8], sealed: &Sealed, name: &Path) -> Result<Vec<u8>, OpError> {
+    age_file::encrypt(plain, &sealed.recipients).map_err(|source| OpError::Age {
+        path: name.to_owned(),
+        source,
+    })
+}
+
+/// Puts an encrypted manifest in the place of the one that was read as `before`.
+/// Fails, without having touched what is there, if that is another one by now.
+pub(super) fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), OpError> {
+    root.check_manifest_link()?;
+    let path = root.manifest_path();
+    let write = |source| OpError::Write {
+        path: root.manifest_name().to_owned(),
+        source,
+    };
+    testpoint::reach("manifest.before_replace");
+    let _turn = match files::take_turn(&path) {
+        Ok(turn) => Some(turn),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(overtaken()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(write(error)),
+    };
+    let there = match path.symlink_metadata() {
+        Ok(_) => Some(root.manifest_bytes()?),
+        Err(_) => None,
+    };
+    if there.as_deref() != before {
+        return Err(overtaken());
+    }
+    files::replace_linked(&path, file).map_err(write)?;
+    testpoint::reach("manifest.after_replace");
+    Ok(())
+}
+
+fn overtaken() -> OpError {
+    OpError::Unfit {
+        what: "the manifest was changed by somebody else meanwhile".to_owned(),
+        help: "Nothing was written. Look at the present manifest and make the change there.",
+    }
+}
