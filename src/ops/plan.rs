@@ -96,10 +96,17 @@ pub fn plan(
         Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, &mut notes)?,
         _ => BTreeMap::new(),
     };
-    let save =
-        save.map(|how| saved::save(root, &opened, &comparable, &plan, addresses, guards, how));
+    let made = saved::Made {
+        root,
+        opened: &opened,
+        comparable: &comparable,
+        plan: &plan,
+        addresses,
+        guards,
+    };
+    let saved = save.map(|how| saved::save(&made, how)).transpose()?;
     let report = PlanReport {
-        saved: save.transpose()?,
+        saved,
         blocked,
         ..report(&opened, &plan, notes)
     };

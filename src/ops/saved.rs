@@ -47,18 +47,26 @@ pub fn change_id(opened: &Opened, plan: &Plan) -> ChangeId {
     sealed.fingerprint_key.change_id(&sealed.scope, entries)
 }
 
+/// A plan with what it was made of.
+pub struct Made<'a> {
+    /// The root folder.
+    pub root: &'a Root,
+    /// Its manifest.
+    pub opened: &'a Opened,
+    /// Its state.
+    pub comparable: &'a Comparable,
+    /// What the comparison led to.
+    pub plan: &'a Plan,
+    /// The entries that were asked for.
+    pub addresses: &'a Addresses,
+    /// What the user accepts.
+    pub guards: &'a Guards,
+}
+
 /// Saves a plan. An older plan at that place is replaced.
 /// Fails if something else is there, or the file cannot be written.
-pub fn save(
-    root: &Root,
-    opened: &Opened,
-    comparable: &Comparable,
-    plan: &Plan,
-    addresses: &Addresses,
-    guards: &Guards,
-    how: &SaveAs<'_>,
-) -> Result<SavedFacts, OpError> {
-    OwnPaths::of(root).check(how.path)?;
+pub fn save(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
+    OwnPaths::of(made.root).check(how.path)?;
     let created = (how.now)();
     let expires = created
         .checked_add(how.expires_in)
@@ -66,16 +74,15 @@ pub fn save(
             what: "the plan would never expire".to_owned(),
             help: "Give a shorter time with --expires-in.",
         })?;
-    let content = content(root, opened, comparable, plan, addresses, guards, how);
     let file = PlanFile::new(
         SavedPlan {
             created,
             expires,
-            ..content
+            ..content(made, how)
         },
-        &opened.sealed.fingerprint_key.plan_mac(),
+        &made.opened.sealed.fingerprint_key.plan_mac(),
     );
-    let path = root.resolve(how.path);
+    let path = made.root.resolve(how.path);
     file.write(&path).map_err(|source| OpError::Write {
         path: how.path.to_owned(),
         source,
@@ -83,15 +90,15 @@ pub fn save(
     Ok(facts_of(&file))
 }
 
-fn content(
-    root: &Root,
-    opened: &Opened,
-    comparable: &Comparable,
-    plan: &Plan,
-    addresses: &Addresses,
-    guards: &Guards,
-    how: &SaveAs<'_>,
-) -> SavedPlan {
+fn content(made: &Made<'_>, how: &SaveAs<'_>) -> SavedPlan {
+    let Made {
+        root,
+        opened,
+        comparable,
+        plan,
+        addresses,
+        guards,
+    } = made;
     let sealed = &opened.sealed;
     let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
     let assignments = opened.manifest.assignments();

@@ -5,21 +5,21 @@
 //! depends on colour; no stars and no length stand where a value is; eighty
 //! columns are enough for the usual case.
 
+mod applied;
+
 use std::fmt::Write as _;
 
 use crate::core::fingerprint::Field;
-use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
-use crate::core::report::{
-    ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NotAsked, Note, PlanReport, Saved,
-    Signal, Totals,
-};
+use crate::core::report::{Note, PlanReport};
 use crate::core::state::Origin;
 
-/// Applied entries are listed one by one up to this number, counted beyond it:
-/// what went wrong must not scroll away.
-const MAX_APPLIED_LINES: usize = 20;
+pub use applied::apply;
+pub(super) use applied::{
+    apply_notes, care_lines, fate_lines, not_looked_after, not_sent_words, saved_notes,
+    totals_words,
+};
 
 /// Entries that are no longer listed are named up to this number.
 const MAX_UNLISTED_LINES: usize = 10;
@@ -204,200 +204,6 @@ pub(super) fn note_words(note: &Note) -> String {
             "{} to be changed, but {}; apply needs --override-limits {}",
             exceeded.changes, exceeded.limits, exceeded.changes
         ),
-    }
-}
-
-/// An apply: every entry that did not end well, the others by line or number,
-/// and the totals, which add up, as the last line.
-pub fn apply(report: &ApplyReport, colour: Colour) -> String {
-    let mut text = String::new();
-    let totals = report.totals();
-    let entries = counted(totals.total(), "entry", "entries");
-    let requests = counted(report.requests, "request", "requests");
-    let _ = writeln!(text, "Apply: {entries}, {requests}.");
-    let width = width(report.entries.iter().map(|(label, _)| label));
-    let list_applied = totals.applied <= MAX_APPLIED_LINES;
-    if !list_applied {
-        let mark = colour.paint('=');
-        let _ = writeln!(text, "  {mark} {} entries applied", totals.applied);
-    }
-    for (label, fate) in &report.entries {
-        if *fate == Fate::Tried(Outcome::Applied) && !list_applied {
-            continue;
-        }
-        let (mark, lines) = fate_lines(fate);
-        let mark = colour.paint(mark);
-        let mut lines = lines.iter();
-        let words = lines.next().map_or("", String::as_str);
-        let _ = writeln!(text, "  {mark} {label:width$}   {words}");
-        for more in lines {
-            let _ = writeln!(text, "      {more}");
-        }
-    }
-    for job in &report.jobs {
-        text.push_str(&cared_for(job, colour));
-    }
-    push_notes(&mut text, &apply_notes(report));
-    let _ = writeln!(text, "Result: {}.", totals_words(totals));
-    text
-}
-
-/// The numbers of an apply, on one line, which add up.
-pub(super) fn totals_words(totals: Totals) -> String {
-    format!(
-        "{} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all",
-        totals.applied,
-        totals.refused,
-        totals.blocked,
-        totals.not_sent,
-        totals.in_doubt,
-        totals.total()
-    )
-}
-
-/// Everything that an apply says beside its entries and jobs, without the word that
-/// marks it.
-pub(super) fn apply_notes(report: &ApplyReport) -> Vec<String> {
-    let mut notes = report.findings.clone();
-    notes.extend(not_looked_after(report));
-    notes.extend(saved_notes(&report.saved));
-    if let Some(signal) = report.interrupted {
-        let word = match signal {
-            Signal::Interrupt => "interrupted",
-            Signal::Terminate => "told to end",
-        };
-        notes.push(format!(
-            "the run was {word} and sent nothing new from then on"
-        ));
-    }
-    if report.totals().in_doubt > 0 {
-        notes.push(
-            "entries in doubt may be set or not; 'drspass apply' sends them again".to_owned(),
-        );
-    }
-    notes
-}
-
-/// What there is to say, line by line, where the state does not hold what happened.
-pub(super) fn saved_notes(saved: &Saved) -> Vec<String> {
-    match saved {
-        Saved::InState => Vec::new(),
-        Saved::Recovery { path, why } => vec![
-            format!("the state could not be saved: {why}"),
-            format!("what was sent is recorded in '{path}'"),
-            format!("run, in this root folder: drspass state recover '{path}'"),
-        ],
-        Saved::Lost { why } => vec![
-            format!("neither the state nor a recovery file could be written: {why}"),
-            "the entries marked applied ARE set, even where the next plan shows them as unknown"
-                .to_owned(),
-        ],
-    }
-}
-
-/// The mark of what became of an entry, and what to say about it, line by line.
-pub(super) fn fate_lines(fate: &Fate) -> (char, Vec<String>) {
-    match fate {
-        Fate::Tried(Outcome::Applied) => ('=', vec!["applied".to_owned()]),
-        Fate::Tried(Outcome::Refused(refusal)) => ('!', refusal_lines(refusal)),
-        Fate::Tried(Outcome::NotSent(why)) => {
-            ('-', vec![format!("not sent: {}", not_sent_words(why))])
-        }
-        Fate::Tried(Outcome::InDoubt(why)) => ('?', vec![format!("in doubt: {why}")]),
-        Fate::Blocked(Block::WrongPassword { code }) => (
-            '!',
-            vec![format!(
-                "blocked: {code} (wrong password), value unchanged; --resend sends it"
-            )],
-        ),
-        Fate::Blocked(Block::Job(why)) => ('x', vec![format!("blocked: {why}"), why.advice()]),
-    }
-}
-
-fn refusal_lines(refusal: &Refusal) -> Vec<String> {
-    let kind = match refusal.kind {
-        RefusalKind::WrongPassword => " (user or password wrong)",
-        RefusalKind::JobState => " (wrong job state)",
-        RefusalKind::Busy => " (busy until the time was over)",
-        RefusalKind::Rejected => "",
-    };
-    let mut lines = vec![format!("refused: {}{kind}", refusal.code)];
-    lines.extend(refusal.request_id.iter().map(|id| format!("request {id}")));
-    let text = refusal.text.iter();
-    lines.extend(text.map(|words| format!("the service says: {words}")));
-    lines.extend(refusal.advice.iter().map(ToString::to_string));
-    lines
-}
-
-/// What came of a job after its entries were applied.
-fn cared_for(job: &CaredFor, colour: Colour) -> String {
-    let (mark, lines) = care_lines(&job.care);
-    let mark = colour.paint(mark);
-    let words = lines.join("\n      ");
-    format!("  {mark} job {}   {words}\n", job.label)
-}
-
-/// What to say where jobs were not looked after as they were to be.
-pub(super) fn not_looked_after(report: &ApplyReport) -> Option<String> {
-    match &report.looked_after {
-        LookedAfter::All => None,
-        LookedAfter::Not { why } => Some(format!("jobs were not looked after: {why}")),
-    }
-}
-
-/// The mark of what came of a job, and what to say about it, line by line.
-pub(super) fn care_lines(care: &Care) -> (char, Vec<String>) {
-    let (mark, words) = match care {
-        Care::Runs(status) => ('=', format!("retried, runs again: {status}")),
-        Care::Failed(status) => {
-            let advice = "Its password may be wrong. Do not retry before that is settled: it can \
-                lock the account.";
-            let words = format!("retried, failed again: {status}");
-            return ('!', vec![words, advice.to_owned()]);
-        }
-        Care::Unseen(None) => (
-            '?',
-            "retry asked for; its state could not be read".to_owned(),
-        ),
-        Care::Unseen(Some(status)) => (
-            '?',
-            format!("retry asked for; last seen {status}; look at it later"),
-        ),
-        Care::Refused(refusal) => {
-            let words = refusal
-                .text
-                .as_ref()
-                .map_or_else(String::new, |text| format!(", the service says: {text}"));
-            ('!', format!("not retried: {}{words}", refusal.code))
-        }
-        Care::NotAsked(why) => {
-            let why = match why {
-                NotAsked::NoConnection => "no connection to the service",
-                NotAsked::OtherProject => "the login is for another project",
-                NotAsked::Stopped => "asking for others failed",
-            };
-            ('!', format!("not retried: nothing was sent ({why})"))
-        }
-        Care::LeftPaused => (
-            '-',
-            "is paused and stays so; --resume-paused resumes it".to_owned(),
-        ),
-    };
-    (mark, vec![words])
-}
-
-/// Why an entry was left as it was.
-pub(super) fn not_sent_words(why: &NotSent) -> String {
-    match why {
-        NotSent::LoginRefused(code) => {
-            format!("the login was refused, or lacks a right: {code}")
-        }
-        NotSent::NoConnection => "no connection to the service".to_owned(),
-        NotSent::Interrupted => "the run was stopped".to_owned(),
-        NotSent::Busy => "the service kept asking to come again later".to_owned(),
-        NotSent::TooManyLost => "too many answers were lost in a row".to_owned(),
-        NotSent::JournalFailed => "the journal could not be written".to_owned(),
-        NotSent::OthersBlocked => "other entries are blocked (--stop-if-blocked)".to_owned(),
     }
 }
 

@@ -1,6 +1,9 @@
+use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
+use super::needles::MAX_SEARCHED_BYTES;
 use super::*;
+use crate::core::secret::Secret;
 
 const SECRET: &str = "Zx\"9\\q!fern/ü 日😀+";
 
