@@ -4,45 +4,20 @@
 //! client of this tool's kind may look at it. Refuses to invent a password: one
 //! stands in an answer only where a test put it.
 
-use std::time::Instant;
-
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::clock::millis;
 use super::job::Job;
-use super::page;
 use super::query;
 use super::reply::Reply;
 use super::service::Call;
 use super::shared::{Inner, Shared};
 use super::spec::EndpointSpec;
-use super::state::Denied;
 
 /// Answers the query.
 pub(super) fn answer(shared: &Shared, inner: &mut Inner, call: &Call) -> Reply {
-    query::with_document(shared, inner, call, |inner, document| {
-        let page = page::of(document)?;
-        let now = Instant::now();
-        let jobs = inner.jobs_of(shared, &call.project);
-        let mut missing = 0;
-        let results: Vec<Value> = page
-            .ids
-            .iter()
-            .map(|id| match jobs.job(id, now) {
-                Some(job) => details(shared, id, job),
-                None => {
-                    missing += 1;
-                    let (code, message) = Denied::NotFound.code();
-                    json!({"id": id, "error_code": code, "error_message": message})
-                }
-            })
-            .collect();
-        let status = if missing == results.len() { 400 } else { 200 };
-        Ok(Reply::json(
-            status,
-            &json!({"count": page.total, "results": results}),
-        ))
-    })
+    let told = |id: &str, job: &Job| details(shared, id, job);
+    query::of_jobs(shared, inner, call, told, &Map::new())
 }
 
 fn details(shared: &Shared, id: &str, job: &Job) -> Value {

@@ -4,17 +4,20 @@
 //! know what a call means; it is handed in.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 
 use super::fault::QueryCall;
+use super::job::Job;
 use super::kind::FaultKind;
+use super::page;
 use super::record::Answered;
 use super::reply::{Cut, Reply};
 use super::service::{self, Call};
 use super::shape;
 use super::shared::{Inner, Shared, Visit};
+use super::state::Denied;
 use super::strike::Hit;
 
 /// Whose faults a call meets.
@@ -99,6 +102,43 @@ pub(super) fn with_document(
     document(call.body.as_ref())
         .and_then(|document| act(inner, &document))
         .unwrap_or_else(|refusal| refusal)
+}
+
+/// Answers a query about the jobs of a page: `told` says what there is to say of one.
+/// Of a job that is not there, `absent` and the error are said, and the whole call
+/// fails if none is there.
+pub(super) fn of_jobs(
+    shared: &Shared,
+    inner: &mut Inner,
+    call: &Call,
+    told: impl Fn(&str, &Job) -> serde_json::Value,
+    absent: &serde_json::Map<String, serde_json::Value>,
+) -> Reply {
+    with_document(shared, inner, call, |inner, document| {
+        let page = page::of(document)?;
+        let now = Instant::now();
+        let jobs = inner.jobs_of(shared, &call.project);
+        let mut missing = 0;
+        let results: Vec<serde_json::Value> = page
+            .ids
+            .iter()
+            .map(|id| match jobs.job(id, now) {
+                Some(job) => told(id, job),
+                None => {
+                    missing += 1;
+                    let (code, message) = Denied::NotFound.code();
+                    let mut result = absent.clone();
+                    result.insert("id".to_owned(), (*id).into());
+                    result.insert("error_code".to_owned(), code.into());
+                    result.insert("error_message".to_owned(), message.into());
+                    result.into()
+                }
+            })
+            .collect();
+        let status = if missing == results.len() { 400 } else { 200 };
+        let answer = serde_json::json!({"count": page.total, "results": results});
+        Ok(Reply::json(status, &answer))
+    })
 }
 
 /// What the gateway says to a body over its limit.

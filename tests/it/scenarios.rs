@@ -303,9 +303,8 @@ fn a_poisoned_entry_alone_is_refused_and_all_others_arrive() {
     rehearsal.apply(&[]).exits(1).says("0 applied, 1 refused");
 }
 
-#[test]
-fn a_throttled_service_is_asked_again_until_everything_arrives() {
-    let mut rehearsal = Rehearsal::of("throttled.yaml");
+/// The rehearsal after three sources were applied, one request after the other.
+fn three_one_by_one(mut rehearsal: Rehearsal) -> Rehearsal {
     rehearsal
         .lab
         .configure("apply: { batch_size: 1, parallelism: 1 }");
@@ -315,6 +314,12 @@ fn a_throttled_service_is_asked_again_until_everything_arrives() {
         .run_as(&["apply", "--auto-approve"], &USER)
         .exits(0)
         .says("Result: 3 applied");
+    rehearsal
+}
+
+#[test]
+fn a_throttled_service_is_asked_again_until_everything_arrives() {
+    let rehearsal = three_one_by_one(Rehearsal::of("throttled.yaml"));
     assert_eq!(rehearsal.count("POST tokens"), 2);
     assert_eq!(rehearsal.count("POST jobs"), 4, "one list was throttled");
     assert_eq!(rehearsal.count("PUT batch-modify-pwd"), 5);
@@ -322,16 +327,7 @@ fn a_throttled_service_is_asked_again_until_everything_arrives() {
 
 #[test]
 fn a_token_that_expires_is_renewed_on_the_way() {
-    let mut rehearsal = Rehearsal::of("token-expires.yaml");
-    rehearsal
-        .lab
-        .configure("apply: { batch_size: 1, parallelism: 1 }");
-    let jobs = [1, 2, 3].map(id);
-    sources(&mut rehearsal.lab, &jobs, "canary-1");
-    rehearsal
-        .run_as(&["apply", "--auto-approve"], &USER)
-        .exits(0)
-        .says("Result: 3 applied");
+    let rehearsal = three_one_by_one(Rehearsal::of("token-expires.yaml"));
     assert_eq!(rehearsal.count("PUT batch-modify-pwd"), 4);
     assert!(rehearsal.count("POST tokens") >= 2);
     // A token that was fetched elsewhere cannot be renewed, but does not expire here.

@@ -6,7 +6,7 @@ use drspass::sim::{Answer, Config, EndpointSpec, Fault, FaultKind, JobSpec};
 
 use super::named;
 use crate::preflight::{id, job, lab_of, lab_with};
-use crate::support::{J1, J2, J3, Lab, TOKEN};
+use crate::support::{J1, J2, J3, Lab, Run, TOKEN};
 
 fn database(host: &str, port: u16, user: &str) -> Option<EndpointSpec> {
     Some(EndpointSpec {
@@ -227,6 +227,26 @@ fn an_existing_manifest_is_kept_and_nobody_is_asked() {
     assert!(!lab.exists("drspass.yaml"));
 }
 
+/// Makes a root folder `new` of the jobs of the project.
+fn init_new(lab: &Lab) -> Run {
+    fs::create_dir(lab.path("new")).unwrap();
+    let (endpoint, auth_url) = lab.addresses();
+    lab.run(&[
+        "-C",
+        "new",
+        "init",
+        "--from-jobs",
+        "-i",
+        "own.txt",
+        "--project-id",
+        lab.sim.project_id(),
+        "--endpoint",
+        &endpoint,
+        "--auth-url",
+        &auth_url,
+    ])
+}
+
 #[test]
 fn a_list_that_is_refused_leaves_nothing_behind() {
     let lab = lab_of(vec![job(J1, "PAUSING")]);
@@ -235,44 +255,11 @@ fn a_list_that_is_refused_leaves_nothing_behind() {
         code: None,
     };
     assert!(lab.sim.inject_query(Some("list"), Fault::always(kind)));
-    fs::create_dir(lab.path("new")).unwrap();
-    let (endpoint, auth_url) = lab.addresses();
-    lab.run(&[
-        "-C",
-        "new",
-        "init",
-        "--from-jobs",
-        "-i",
-        "own.txt",
-        "--project-id",
-        lab.sim.project_id(),
-        "--endpoint",
-        &endpoint,
-        "--auth-url",
-        &auth_url,
-    ])
-    .exits(1)
-    .says("the list of jobs was refused");
+    init_new(&lab).exits(1).says("the list of jobs was refused");
     assert_eq!(fs::read_dir(lab.path("new")).unwrap().count(), 0);
     // With a list, the same command makes everything.
     let lab = lab_of(vec![job(J1, "PAUSING")]);
-    fs::create_dir(lab.path("new")).unwrap();
-    let (endpoint, auth_url) = lab.addresses();
-    lab.run(&[
-        "-C",
-        "new",
-        "init",
-        "--from-jobs",
-        "-i",
-        "own.txt",
-        "--project-id",
-        lab.sim.project_id(),
-        "--endpoint",
-        &endpoint,
-        "--auth-url",
-        &auth_url,
-    ])
-    .exits(0);
+    init_new(&lab).exits(0);
     let text = lab
         .run(&["-C", "new", "decrypt", "-i", "own.txt"])
         .exits(0)
