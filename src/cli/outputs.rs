@@ -91,9 +91,8 @@ impl Outputs {
         );
         // All are looked at before the first is touched.
         let all = [markdown, wanted.gitlab, wanted.out];
-        all.into_iter()
-            .flatten()
-            .try_for_each(|path| own.check(path))?;
+        let all: Vec<&Path> = all.into_iter().flatten().collect();
+        own.check_outputs(&all)?;
         let place = |path: &Path, start: &str| {
             let path = context.folder.join(path);
             match files::remove_public(&path, start) {

@@ -61,6 +61,26 @@ impl OwnPaths {
         Ok(())
     }
 
+    /// Whether outputs may go to these paths.
+    /// Fails as [`OwnPaths::check`], or if two of them are one place, under whatever
+    /// names: one would take away what the other wrote.
+    pub fn check_outputs(&self, paths: &[&Path]) -> Result<(), OpError> {
+        let mut taken = Vec::with_capacity(paths.len());
+        for path in paths {
+            self.check(path)?;
+            let wanted = place(&self.folder.join(path));
+            if taken.contains(&wanted) {
+                let source = io::Error::other("another output goes there already");
+                return Err(OpError::Write {
+                    path: path.to_path_buf(),
+                    source,
+                });
+            }
+            taken.push(wanted);
+        }
+        Ok(())
+    }
+
     /// Whether this is the state or one of its siblings, which have its name and
     /// something after a dot.
     fn belongs_to_state(&self, wanted: &Path) -> bool {
