@@ -295,7 +295,27 @@ fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if file.starts_with(BINARY_START) && first_line.is_some_and(|line| line.ends_with(b"\r\n")) {
         return Err(AgeError::LineEnds);
     }
-    Ok(())
+    refuse_long_header(file)
+}
+
+/// A header has some hundred bytes for each recipient. The library reads it again from
+/// its start for each of its lines, so that one of megabytes, which anybody can write,
+/// would keep it busy without end.
+const MAX_HEADER_BYTES: u64 = 128 << 10;
+
+/// Fails if the header does not end where every usual one has ended.
+fn refuse_long_header(file: &[u8]) -> Result<(), AgeError> {
+    let mut start = Vec::new();
+    // What is malformed is found and named by the library.
+    let read = ArmoredReader::new(file)
+        .take(MAX_HEADER_BYTES)
+        .read_to_end(&mut start);
+    let is_cut = read.is_err() || (start.len() as u64) < MAX_HEADER_BYTES;
+    if is_cut || start.windows(5).any(|part| part == b"\n--- ") {
+        Ok(())
+    } else {
+        Err(damaged("its header is too long"))
+    }
 }
 
 fn explain(error: age::DecryptError) -> AgeError {

@@ -284,6 +284,20 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(File::open(path)?, limit)
 }
 
+/// As [`read_limited`], for a file that nobody may wait for; a link is followed.
+/// Fails also if it is no regular file: a pipe would be waited for without end.
+pub(crate) fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .and_then(regular)?;
+    if file.metadata()?.len() > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    read_at_most(file, limit)
+}
+
 /// Whether the mode of a file lets anybody but its owner at it.
 pub(crate) fn is_open_to_others(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0)

@@ -9,8 +9,8 @@
 //! - [`core`]: the domain, pure. Start with `core::manifest`, `core::state`,
 //!   `core::plan` and `core::outcome`.
 //! - [`ops`]: one module for each thing that drspass does.
-//! - [`store`], [`age_file`], [`api`], [`children`]: the state, the envelope, the
-//!   service, what programs that are started may see.
+//! - [`store`], [`age_file`], [`api`], [`children`], [`git`]: the state, the envelope,
+//!   the service, what programs that are started may see, settings of git.
 //! - [`view`]: reports as text.
 //! - [`cli`]: arguments, environment, exit codes.
 //! - `sim`: the simulated service, for tests and rehearsals.
@@ -24,6 +24,7 @@ pub mod ops;
 pub mod age_file;
 pub mod api;
 pub mod children;
+pub mod git;
 pub mod plan_file;
 pub mod store;
 

@@ -98,6 +98,7 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Service(_)
         | OpError::Login { .. }
         | OpError::Runtime(_)
+        | OpError::Git(_)
         | OpError::Unmatched(_) => FAILED,
     }
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::args::{Cli, Command, Global, LockCommand};
+use super::args::{Cli, Command, Global, LockCommand, Show};
 use super::cmd;
 use super::env::{self, Env};
 use super::exit;
@@ -44,6 +44,13 @@ where
         if let Some(places) = env.var("DRSPASS_TEST_FAIL_AT") {
             crate::testpoint::arm_failures(&places);
         }
+    }
+    if let Command::Show(Show {
+        textconv: Some(file),
+        ..
+    }) = &cli.command
+    {
+        return cmd::textconv::run(&cli.global, env, shell, file);
     }
     let context = match Context::new(&cli.global, env, shell) {
         Ok(context) => context,

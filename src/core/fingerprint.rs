@@ -6,6 +6,7 @@
 //! anything but equality: a fingerprint has no order and no distance.
 
 pub mod change;
+pub mod tag;
 
 use std::fmt;
 

@@ -2,6 +2,7 @@
 //! secret or borrow a manifest.
 
 mod applied;
+pub mod outline;
 mod shown;
 
 use std::collections::BTreeMap;

@@ -1,12 +1,14 @@
 //! `init`: makes a root folder. What exists already is kept as it is; a manifest
 //! that exists already means that there is nothing to make.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+pub mod git;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use self::git::git_files;
 use super::OpError;
 use super::encrypt::{self, create};
 use super::rewrite;
@@ -19,8 +21,6 @@ use crate::core::manifest::{self, Sealed};
 use crate::core::target::Target;
 use crate::files;
 
-/// A list of patterns is a few pages of text.
-const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 /// An identity file holds a few keys.
 const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
@@ -203,92 +203,4 @@ fn identity(
             source,
         }),
     }
-}
-
-/// Keeps what must not be committed out of git, and keeps git from rewriting
-/// the line ends of the encrypted file.
-fn git_files(
-    folder: &Path,
-    config: &Config,
-    identities: &[PathBuf],
-) -> Result<Vec<PathBuf>, OpError> {
-    let state = config.state.as_path().display().to_string();
-    let mut ignored = vec![
-        format!("/{state}.journal"),
-        format!("/{state}.lock"),
-        format!("/{state}.backup"),
-        format!("/{state}.tmp"),
-        format!("/{state}.backup.tmp"),
-        format!("/{state}.journal.backup"),
-        format!("/{state}.recovery-*"),
-        // The name that the messages suggest for a decrypted copy.
-        "/plain.yaml".to_owned(),
-    ];
-    ignored.extend(
-        identities
-            .iter()
-            .filter_map(|path| ignored_as(folder, path)),
-    );
-    let attributes = [format!("/{} -text", config.manifest.as_path().display())];
-    let mut written = Vec::new();
-    for (name, lines) in [
-        (".gitignore", &ignored[..]),
-        (".gitattributes", &attributes[..]),
-    ] {
-        let appended =
-            append_missing(&folder.join(name), lines).map_err(|source| OpError::Write {
-                path: name.into(),
-                source,
-            })?;
-        if appended {
-            written.push(name.into());
-        }
-    }
-    Ok(written)
-}
-
-/// How .gitignore names an identity file below the folder; nothing for one that
-/// is elsewhere.
-fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
-    // The file itself may not be there yet, but its folder is.
-    let real = |path: &Path| files::folder_of(path).canonicalize().ok();
-    let here = real(&folder.join(CONFIG_FILE))?;
-    let full = real(&folder.join(identity))?.join(identity.file_name()?);
-    let below = full.strip_prefix(here).ok()?.to_str()?;
-    let mut line = String::from("/");
-    for c in below.chars() {
-        if matches!(c, '\\' | '*' | '?' | '[' | ' ' | '!' | '#') {
-            line.push('\\');
-        }
-        line.push(c);
-    }
-    Some(line)
-}
-
-/// Appends the lines that a file lacks. Returns whether there were any.
-fn append_missing(path: &Path, lines: &[String]) -> io::Result<bool> {
-    let present = match files::read_unlinked_limited(path, MAX_GIT_FILE_BYTES) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error),
-    };
-    let missing: Vec<&str> = lines
-        .iter()
-        .map(String::as_str)
-        .filter(|line| present.lines().all(|there| there.trim() != *line))
-        .collect();
-    if missing.is_empty() {
-        return Ok(false);
-    }
-    let gap = if present.is_empty() || present.ends_with('\n') {
-        ""
-    } else {
-        "\n"
-    };
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)?
-        .write_all(format!("{gap}{}\n", missing.join("\n")).as_bytes())?;
-    Ok(true)
 }

@@ -16,6 +16,7 @@ pub mod rewrite;
 pub mod root;
 pub mod saved;
 pub mod show;
+pub mod textconv;
 pub mod validate;
 pub mod whoami;
 

@@ -22,11 +22,11 @@ pub const CONFIG_FILE: &str = "drspass.yaml";
 
 /// The longest plain text of a manifest is 64 MiB (design section 2.2); armor
 /// adds a third and a line end for every 64 characters.
-const MAX_ENCRYPTED_BYTES: u64 = 96 << 20;
+pub(super) const MAX_ENCRYPTED_BYTES: u64 = 96 << 20;
 /// A configuration is a page of text.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// An identity file holds a few keys.
-const MAX_IDENTITY_BYTES: u64 = 1 << 20;
+pub(super) const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
 /// Where identities come from. The first source that is given is the only one
 /// that is opened.
@@ -425,7 +425,7 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
 }
 
 /// The beginning and end of a recipient, which are enough to recognise it.
-fn shortened(recipient: &str) -> String {
+pub(super) fn shortened(recipient: &str) -> String {
     let key = recipient.rsplit(' ').next().unwrap_or(recipient);
     let kind = recipient.strip_suffix(key).unwrap_or_default();
     match (

@@ -8,3 +8,4 @@ pub mod json;
 pub mod listing;
 pub mod markdown;
 pub mod terminal;
+pub mod textconv;

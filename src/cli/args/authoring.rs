@@ -43,4 +43,9 @@ pub struct Show {
     /// Write the plan as one JSON document instead of text
     #[arg(long, requires = "plan")]
     pub json: bool,
+    /// For git, which runs it to compare manifests ('drspass init --git' sets that
+    /// up): this file, encrypted, without any value. A tag for each value shows only
+    /// that it changed. It asks nothing, and what cannot be shown is one line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "json"], allow_hyphen_values = true)]
+    pub textconv: Option<PathBuf>,
 }

@@ -143,6 +143,10 @@ pub struct Init {
     /// asks the service
     #[arg(long)]
     pub from_jobs: bool,
+    /// Have git show changes of the manifest value by value, in this clone; also
+    /// where there is a manifest already, and then nothing else is done
+    #[arg(long)]
+    pub git: bool,
     /// The login.
     #[command(flatten)]
     pub login: Login,

@@ -1,6 +1,7 @@
 //! `init`.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use super::{service, written};
 use crate::cli::args::Init;
@@ -10,9 +11,17 @@ use crate::cli::run::Context;
 use crate::core::config::{Config, TargetConfig};
 use crate::core::target::{Target, TargetError};
 use crate::ops::OpError;
+use crate::ops::init::git::{self, DiffDriver};
 use crate::ops::init::{self, CommandLine, Wanted};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
+    // What git refuses, it refuses before anything is written.
+    let driver = if args.git {
+        let env = context.env.for_children();
+        Some(DiffDriver::look(&context.folder, env)?)
+    } else {
+        None
+    };
     let names_target = args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some();
     let mut target = match args.project_id {
         Some(project_id) => Some(TargetConfig {
@@ -28,6 +37,16 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
             });
         }
         None => None,
+    };
+    let is_told = target.is_some() || !args.recipient.is_empty() || args.from_jobs;
+    let driver = match driver {
+        Some(driver) if !is_told => {
+            match git::complete(&context.folder, &context.identity_files)? {
+                Some(files) => return git_only(context, driver, &files),
+                None => Some(driver),
+            }
+        }
+        driver => driver,
     };
     // Where neither an address nor the region gives the endpoint, the catalogue does,
     // and what it says is written down.
@@ -53,15 +72,47 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         env::random::<32>,
         args.from_jobs.then_some(&list),
     )?;
-    let mut text = String::new();
-    for file in &made.files {
-        let _ = writeln!(text, "wrote {}", file.display());
-    }
+    let mut text = wrote(&made.files);
     let _ = writeln!(text, "key id: {}", made.key_id);
-    let arrived = context.shell.result(&text);
+    let mut arrived = context.shell.result(&text);
+    // After the key id was told: git may still be unable to write its settings.
+    if let Some(driver) = driver {
+        arrived &= context.shell.result(&set(driver)?);
+    }
     context.shell.message(
         "Next: 'drspass decrypt -o plain.yaml', fill it in, 'drspass encrypt plain.yaml', remove it.\n\
          In CI, keep the key id in a protected variable DRSPASS_EXPECT_KEY_ID.\n",
     );
     Ok(written(arrived, exit::DONE))
+}
+
+/// The part for git of a root folder that is there already.
+fn git_only(context: &Context<'_>, driver: DiffDriver, files: &[PathBuf]) -> Result<u8, OpError> {
+    let mut text = wrote(files);
+    text.push_str(&set(driver)?);
+    if text.is_empty() {
+        text.push_str("nothing to do: git knows the manifest already\n");
+    }
+    let arrived = context.shell.result(&text);
+    context.shell.message(
+        "Only git was told; the manifest is as it was.\n\
+         Each clone needs 'drspass init --git' once, since settings of git are not cloned.\n",
+    );
+    Ok(written(arrived, exit::DONE))
+}
+
+fn wrote(files: &[PathBuf]) -> String {
+    let mut text = String::new();
+    for file in files {
+        let _ = writeln!(text, "wrote {}", file.display());
+    }
+    text
+}
+
+fn set(driver: DiffDriver) -> Result<String, OpError> {
+    let mut text = String::new();
+    for name in driver.set()? {
+        let _ = writeln!(text, "set {name} in the configuration of git");
+    }
+    Ok(text)
 }

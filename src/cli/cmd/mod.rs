@@ -10,6 +10,7 @@ pub(super) mod service;
 pub(super) mod shipped;
 #[cfg(feature = "sim")]
 pub(super) mod sim;
+pub(super) mod textconv;
 
 use std::io::BufRead as _;
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Assignment, Job, Manifest, Sealed};
+use super::{Assignment, Credential, Job, Manifest, Sealed};
 use crate::core::fingerprint::Field;
 use crate::core::job::EntryKey;
 use crate::core::problem::Position;
@@ -19,7 +19,7 @@ use crate::core::yaml::{Path, Read, Reader};
 pub(super) struct Draft<'t> {
     pub(super) jobs: Vec<Job>,
     pub(super) entries: Vec<DraftEntry>,
-    pub(super) credentials: HashMap<Arc<str>, Credential>,
+    pub(super) credentials: HashMap<Arc<str>, DraftCredential>,
     /// Uses of credentials that were not defined yet.
     pub(super) open: Vec<(String, Position, Arc<str>)>,
     pub(super) names: HashMap<Cow<'t, str>, (Position, usize)>,
@@ -40,7 +40,7 @@ pub(super) struct Wanted {
 }
 
 #[derive(Default)]
-pub(super) struct Credential {
+pub(super) struct DraftCredential {
     /// Where it is defined, and as which of all; absent if it is only used.
     pub(super) defined: Option<(Position, usize)>,
     /// Absent if the password was refused.
@@ -90,9 +90,11 @@ impl<'t> Draft<'t> {
                 kerberos: entry.wanted.kerberos,
             })
         });
+        let assignments = assignments.collect();
         Ok(Manifest {
             sealed,
-            assignments: assignments.collect(),
+            credentials: in_order(credentials),
+            assignments,
             jobs,
         })
     }
@@ -127,6 +129,23 @@ impl<'t> Draft<'t> {
         }
         Ok(())
     }
+}
+
+/// The credentials that are good, in the order of the document.
+fn in_order(credentials: HashMap<Arc<str>, DraftCredential>) -> Vec<Credential> {
+    let mut placed: Vec<(Position, Credential)> = credentials
+        .into_iter()
+        .filter_map(|(name, credential)| {
+            let (at, _) = credential.defined?;
+            let password = credential.password?;
+            Some((at, Credential { name, password }))
+        })
+        .collect();
+    placed.sort_unstable_by_key(|(at, _)| *at);
+    placed
+        .into_iter()
+        .map(|(_, credential)| credential)
+        .collect()
 }
 
 fn has_upper(text: &str) -> bool {

@@ -34,6 +34,7 @@ pub struct Manifest {
     /// What binds the document to its readers, its service and its project.
     /// Absent only in a document that was not encrypted yet.
     pub sealed: Option<Sealed>,
+    credentials: Vec<Credential>,
     jobs: Vec<Job>,
     assignments: Vec<Assignment>,
 }
@@ -52,6 +53,15 @@ pub struct Sealed {
     pub recipients: Vec<String>,
     /// Counts the writes of the document.
     pub revision: u64,
+}
+
+/// A database account that the document names, whether an endpoint uses it or not.
+#[derive(Debug)]
+pub struct Credential {
+    /// Its name, unique among credentials.
+    pub name: Arc<str>,
+    /// Its password, shared with all endpoints that use it.
+    pub password: Arc<Secret>,
 }
 
 /// A job as the document lists it.
@@ -108,6 +118,11 @@ impl Manifest {
     /// a job's source before its destination.
     pub fn assignments(&self) -> &[Assignment] {
         &self.assignments
+    }
+
+    /// All credentials in the order of the document.
+    pub fn credentials(&self) -> &[Credential] {
+        &self.credentials
     }
 
     /// All jobs in the order of the document, also those without an endpoint.

@@ -19,6 +19,7 @@ use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
+use crate::git::GitError;
 use crate::plan_file::PlanFileError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
@@ -348,6 +349,10 @@ pub enum OpError {
         /// The limits that they exceed.
         limits: String,
     },
+    /// git is not there, or not as it is needed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Git(#[from] GitError),
     /// Nobody approved.
     #[error("not approved: {why}")]
     #[diagnostic(code(drspass::apply::not_approved), help("{help}"))]

@@ -1,0 +1,159 @@
+//! The git program: which repository a folder is in, and the settings of that
+//! repository. It knows nothing of what the settings are for.
+//!
+//! git is looked for in folders of PATH that are named in full, so that no file of a
+//! work tree is run in its place, and it gets the environment of started programs.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::children::ChildEnv;
+
+/// What git ends with when a setting is not there.
+const NOT_SET: i32 = 1;
+
+/// Variables that would put settings of one command beside those of the repository.
+/// Some of them are not passed on for their names, and git refuses the rest alone.
+const SETTINGS_OF_A_COMMAND: [&str; 3] =
+    ["GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"];
+
+/// git cannot be used as it was to be.
+#[derive(Debug, Error, Diagnostic)]
+pub enum GitError {
+    /// There is no git.
+    #[error("there is no program git in the folders of PATH")]
+    #[diagnostic(
+        code(drspass::git::missing),
+        help("Nothing was written. Install git, or run the command without --git.")
+    )]
+    Missing,
+    /// The folder belongs to no work tree.
+    #[error("the folder is in no work tree of git that can be used")]
+    #[diagnostic(
+        code(drspass::git::no_work_tree),
+        help(
+            "Nothing was written. Run 'git init' first, or name a folder of a clone with -C DIR; 'git status' there says what is wrong."
+        )
+    )]
+    NoWorkTree,
+    /// A setting has another value, which somebody chose.
+    #[error("{name} has another value in this repository")]
+    #[diagnostic(
+        code(drspass::git::other_setting),
+        help(
+            "Nothing was written. 'git config --local --get-all {name}' shows it; if nobody needs it, remove it with '--unset-all' and run the command again."
+        )
+    )]
+    OtherSetting {
+        /// The setting.
+        name: &'static str,
+    },
+    /// A setting cannot be read or written.
+    #[error("git cannot {what} {name}")]
+    #[diagnostic(
+        code(drspass::git::setting),
+        help("See whether the configuration of the repository is valid and may be written.")
+    )]
+    Setting {
+        /// `read` or `set`.
+        what: &'static str,
+        /// The setting.
+        name: &'static str,
+    },
+    /// git cannot be started.
+    #[error("cannot run {program}")]
+    #[diagnostic(code(drspass::git::run), help("See whether the folder is there."))]
+    Run {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The repository that a folder is in.
+#[derive(Debug)]
+pub struct Repository {
+    program: PathBuf,
+    folder: PathBuf,
+    env: ChildEnv,
+}
+
+impl Repository {
+    /// The repository whose work tree `folder` is in.
+    /// Fails if there is no git, or no such repository that git would use.
+    pub fn of(folder: &Path, env: ChildEnv) -> Result<Self, GitError> {
+        let repository = Self {
+            program: find(&env).ok_or(GitError::Missing)?,
+            folder: Path::new(".").join(folder),
+            env,
+        };
+        let output = repository.run(&["rev-parse", "--is-inside-work-tree"])?;
+        // Inside the repository's own folder it succeeds, and says no.
+        if output.status.success() && output.stdout.trim_ascii() == b"true" {
+            Ok(repository)
+        } else {
+            Err(GitError::NoWorkTree)
+        }
+    }
+
+    /// Every value that a setting has in this repository, whatever the user and the
+    /// machine have set.
+    /// Fails if the configuration cannot be read.
+    pub fn setting(&self, name: &'static str) -> Result<Vec<String>, GitError> {
+        let output = self.run(&["config", "--local", "--null", "--get-all", name])?;
+        match output.status.code() {
+            Some(0) => Ok(String::from_utf8_lossy(&output.stdout)
+                .split_terminator('\0')
+                .map(str::to_owned)
+                .collect()),
+            Some(NOT_SET) => Ok(Vec::new()),
+            _ => Err(GitError::Setting { what: "read", name }),
+        }
+    }
+
+    /// Gives a setting of this repository one value, in place of all that it has.
+    /// Fails if the configuration cannot be written.
+    pub fn set(&self, name: &'static str, value: &str) -> Result<(), GitError> {
+        let output = self.run(&["config", "--local", "--replace-all", name, value])?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(GitError::Setting { what: "set", name })
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Result<Output, GitError> {
+        let mut command = Command::new(&self.program);
+        self.env.give(&mut command);
+        for name in SETTINGS_OF_A_COMMAND {
+            command.env_remove(name);
+        }
+        command
+            .args(args)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| GitError::Run {
+                program: self.program.clone(),
+                source,
+            })
+    }
+}
+
+/// The first program of that name in a folder of PATH that is named in full.
+fn find(env: &ChildEnv) -> Option<PathBuf> {
+    let folders = env.get("PATH")?;
+    std::env::split_paths(folders)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join("git"))
+        .find(|path| {
+            path.metadata()
+                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        })
+}

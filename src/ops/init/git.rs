@@ -1,0 +1,190 @@
+//! What `init` tells git: which files stay out, which bytes it may not rewrite, and
+//! how it compares manifests.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::{Component, Path, PathBuf};
+
+use super::super::OpError;
+use super::super::root::{CONFIG_FILE, Root};
+use crate::children::ChildEnv;
+use crate::core::config::Config;
+use crate::files;
+use crate::git::{GitError, Repository};
+
+/// A list of patterns is a few pages of text.
+const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
+
+/// The setting that says what shows a manifest.
+const TEXTCONV: &str = "diff.drspass.textconv";
+/// What shows it: drspass as found on the path of whoever runs git.
+const SHOW: &str = "drspass show --textconv";
+/// The setting by which git would keep what was shown, as notes in the repository.
+const CACHE: &str = "diff.drspass.cachetextconv";
+
+/// The diff driver of a repository, about to be set.
+pub struct DiffDriver {
+    repository: Repository,
+    /// The settings that are not yet as wanted.
+    wanted: Vec<(&'static str, &'static str)>,
+}
+
+impl DiffDriver {
+    /// Looks at the repository of a folder; nothing is written.
+    /// Fails if there is none, or if it compares manifests by something else.
+    pub fn look(folder: &Path, env: ChildEnv) -> Result<Self, OpError> {
+        let repository = Repository::of(folder, env)?;
+        let mut wanted = Vec::new();
+        let present = repository.setting(TEXTCONV)?;
+        if present.iter().any(|value| value != SHOW) {
+            return Err(GitError::OtherSetting { name: TEXTCONV }.into());
+        }
+        if present.len() != 1 {
+            wanted.push((TEXTCONV, SHOW));
+        }
+        // Nobody needs a cache of what takes milliseconds, so another value goes.
+        if repository.setting(CACHE)? != ["false"] {
+            wanted.push((CACHE, "false"));
+        }
+        Ok(Self { repository, wanted })
+    }
+
+    /// Sets what is not yet set, and names it.
+    /// Fails if git cannot write its configuration.
+    pub fn set(self) -> Result<Vec<&'static str>, OpError> {
+        let mut names = Vec::with_capacity(self.wanted.len());
+        for (name, value) in self.wanted {
+            self.repository.set(name, value)?;
+            names.push(name);
+        }
+        Ok(names)
+    }
+}
+
+/// Completes .gitignore and .gitattributes of a folder that has a manifest already.
+/// Nothing comes of a folder without one.
+/// Fails if the folder's drspass.yaml has an error or a file cannot be written.
+pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<PathBuf>>, OpError> {
+    if folder.join(CONFIG_FILE).symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let root = Root::locate(folder, None)?;
+    if root.manifest_path().symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    git_files(folder, &root.config, identities).map(Some)
+}
+
+/// Keeps what must not be committed out of git, keeps git from rewriting the line
+/// ends of the encrypted file, and names the driver that compares it: a clone that
+/// does not know that driver compares the encrypted text.
+pub(super) fn git_files(
+    folder: &Path,
+    config: &Config,
+    identities: &[PathBuf],
+) -> Result<Vec<PathBuf>, OpError> {
+    let state = pattern(config.state.as_path());
+    let mut ignored = vec![
+        format!("{state}.journal"),
+        format!("{state}.lock"),
+        format!("{state}.backup"),
+        format!("{state}.tmp"),
+        format!("{state}.backup.tmp"),
+        format!("{state}.journal.backup"),
+        format!("{state}.recovery-*"),
+        // The name that the messages suggest for a decrypted copy.
+        "/plain.yaml".to_owned(),
+    ];
+    ignored.extend(
+        identities
+            .iter()
+            .filter_map(|path| ignored_as(folder, path)),
+    );
+    let manifest = attribute_pattern(config.manifest.as_path());
+    let attributes = [format!("{manifest} -text diff=drspass")];
+    let mut written = Vec::new();
+    for (name, lines) in [
+        (".gitignore", &ignored[..]),
+        (".gitattributes", &attributes[..]),
+    ] {
+        let appended =
+            append_missing(&folder.join(name), lines).map_err(|source| OpError::Write {
+                path: name.into(),
+                source,
+            })?;
+        if appended {
+            written.push(name.into());
+        }
+    }
+    Ok(written)
+}
+
+/// How .gitignore names an identity file below the folder; nothing for one that
+/// is elsewhere.
+fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
+    // The file itself may not be there yet, but its folder is.
+    let real = |path: &Path| files::folder_of(path).canonicalize().ok();
+    let here = real(&folder.join(CONFIG_FILE))?;
+    let full = real(&folder.join(identity))?.join(identity.file_name()?);
+    let below = full.strip_prefix(here).ok()?;
+    below.to_str()?;
+    Some(pattern(below))
+}
+
+/// A path below the folder as git matches it: from the folder on, letter by letter.
+fn pattern(path: &Path) -> String {
+    let mut line = String::new();
+    for part in path.components() {
+        let Component::Normal(part) = part else {
+            continue;
+        };
+        line.push('/');
+        for c in part.to_string_lossy().chars() {
+            if matches!(c, '\\' | '*' | '?' | '[' | ' ' | '!' | '#') {
+                line.push('\\');
+            }
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// As [`pattern`], for .gitattributes, where a blank ends a pattern that is not in
+/// quotation marks.
+fn attribute_pattern(path: &Path) -> String {
+    let pattern = pattern(path);
+    if pattern.contains([' ', '"']) {
+        let escaped = pattern.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("\"{escaped}\"")
+    } else {
+        pattern
+    }
+}
+
+/// Appends the lines that a file lacks. Returns whether there were any.
+fn append_missing(path: &Path, lines: &[String]) -> io::Result<bool> {
+    let present = match files::read_unlinked_limited(path, MAX_GIT_FILE_BYTES) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let missing: Vec<&str> = lines
+        .iter()
+        .map(String::as_str)
+        .filter(|line| present.lines().all(|there| there.trim() != *line))
+        .collect();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let gap = if present.is_empty() || present.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)?
+        .write_all(format!("{gap}{}\n", missing.join("\n")).as_bytes())?;
+    Ok(true)
+}

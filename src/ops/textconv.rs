@@ -1,0 +1,160 @@
+//! `show --textconv`: a file that git hands over, as a diff shall show it.
+//!
+//! git runs this for both sides of every change, in `git log -p` for all of history,
+//! and ends if it fails. So nothing is asked, no plugin is run, nothing but regular
+//! files is opened, drspass.yaml is not needed, and whatever cannot be shown is one
+//! line instead.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::root::{self, IdentitySource, shortened};
+use crate::age_file::{self, AgeError, Envelope, Identities};
+use crate::core::config::recipient_key;
+use crate::core::fingerprint::Field;
+use crate::core::fingerprint::tag::Tagger;
+use crate::core::manifest::{Assignment, Manifest, Sealing};
+use crate::core::redact::ForeignText;
+use crate::core::report::outline::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
+use crate::files;
+
+/// What begins the line of an identity that a plugin holds.
+const PLUGIN_START: &[u8] = b"AGE-PLUGIN-";
+
+/// The outline of the manifest in `file`; identities are seen from `folder`.
+/// Fails with the reason why it cannot be shown.
+pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Outline, Veiled> {
+    let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES)
+        .map_err(|_| Veiled::Unreadable)?;
+    let Ready {
+        identities,
+        leaves_out,
+    } = ready(folder, source);
+    let plain = age_file::decrypt(&bytes, &identities, &|_| None).map_err(|error| match error {
+        AgeError::NotEncrypted => Veiled::Plain,
+        AgeError::ConflictMarks => Veiled::Conflict,
+        AgeError::NoMatch if leaves_out => Veiled::Locked,
+        AgeError::NoMatch => Veiled::NoIdentity,
+        AgeError::Locked { .. } => Veiled::Locked,
+        _ => Veiled::Damaged,
+    })?;
+    match root::parse_manifest(&plain, Sealing::Required, file) {
+        Ok((manifest, _)) => outlined(&manifest).ok_or(Veiled::Invalid),
+        Err(_) => Err(Veiled::Invalid),
+    }
+}
+
+/// The identities that can be used without asking anybody.
+struct Ready {
+    identities: Identities,
+    /// Whether there are others beside them.
+    leaves_out: bool,
+}
+
+/// What is at hand of a source. What of it cannot be used does not matter here: with
+/// no identity at all, it is said that none opens the file.
+fn ready(folder: &Path, source: &IdentitySource) -> Ready {
+    let mut ready = Ready {
+        identities: Identities::default(),
+        leaves_out: false,
+    };
+    match source {
+        IdentitySource::Text(text) => ready.add(text.as_bytes()),
+        IdentitySource::Files(paths) => {
+            for path in paths {
+                ready.add_file(&folder.join(path));
+            }
+        }
+        IdentitySource::Default(path) => {
+            if let Some(path) = path {
+                ready.add_file(&folder.join(path));
+            }
+        }
+    }
+    ready
+}
+
+impl Ready {
+    fn add_file(&mut self, path: &Path) {
+        // A pipe, a device or a folder is never waited for.
+        if let Ok(text) = files::read_regular_limited(path, root::MAX_IDENTITY_BYTES) {
+            self.add(&Zeroizing::new(text));
+        }
+    }
+
+    fn add(&mut self, text: &[u8]) {
+        if age_file::envelope_of(text) == Envelope::Encrypted {
+            self.leaves_out = true;
+            return;
+        }
+        // Identities of plugins are taken out before anybody can run one.
+        let mut own = Zeroizing::new(Vec::with_capacity(text.len()));
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let start = line.trim_ascii_start().get(..PLUGIN_START.len());
+            if start.is_some_and(|start| start.eq_ignore_ascii_case(PLUGIN_START)) {
+                self.leaves_out = true;
+            } else {
+                own.extend_from_slice(line);
+            }
+        }
+        // Where it goes wrong, what was read before that is still of use.
+        let _ = self.identities.add(&own, "the identity");
+    }
+}
+
+/// Nothing for a manifest that is not sealed.
+fn outlined(manifest: &Manifest) -> Option<Outline> {
+    let sealed = manifest.sealed.as_ref()?;
+    let tagger = sealed.fingerprint_key.tagger();
+    let cleaned = |text: &str| ForeignText::clean(text).unwrap_or_else(ForeignText::withheld);
+    let credentials = manifest.credentials().iter().map(|credential| {
+        let name = credential.name.to_string();
+        let tag = tagger.of(&format!("@{name}"), Field::Password, &credential.password);
+        (name, tag)
+    });
+    // Entries come in the order of the jobs, so one pass goes through both.
+    let mut entries = manifest.assignments().iter().peekable();
+    let jobs = manifest.jobs().iter().map(|job| {
+        let mut values = Vec::new();
+        while let Some(entry) = entries.next_if(|entry| entry.key.job == job.id) {
+            push_values(&mut values, entry, &tagger);
+        }
+        OutlinedJob {
+            id: job.id.to_string(),
+            name: job.name.as_deref().map(str::to_owned),
+            values,
+        }
+    });
+    Some(Outline {
+        revision: sealed.revision,
+        key_id: sealed.fingerprint_key.id(),
+        target: [
+            &sealed.scope.endpoint,
+            &sealed.scope.project_id,
+            &sealed.auth_url,
+        ]
+        .map(|text| cleaned(text)),
+        recipients: sealed
+            .recipients
+            .iter()
+            .map(|recipient| cleaned(&shortened(&recipient_key(recipient))))
+            .collect(),
+        credentials: credentials.collect(),
+        jobs: jobs.collect(),
+    })
+}
+
+fn push_values(values: &mut Vec<OutlinedValue>, entry: &Assignment, tagger: &Tagger) {
+    let place = entry.key.to_string();
+    for (field, value) in entry.values() {
+        let value = match &entry.credential {
+            Some(name) if field == Field::Password => Outlined::Shared(name.to_string()),
+            _ => Outlined::Own(field, tagger.of(&place, field, value)),
+        };
+        values.push(OutlinedValue {
+            label: entry.label.clone(),
+            value,
+        });
+    }
+}
