@@ -37,7 +37,7 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::conflict),
         help(
-            "Take one side with 'git checkout --ours' or '--theirs', decrypt both sides ('git show :2:FILE', ':3:FILE') and join them by hand."
+            "Get one side with 'git checkout --ours FILE' and the other with '--theirs', write out each with 'drspass decrypt -o', join them by hand, and seal the result with 'drspass encrypt' while one side is in place."
         )
     )]
     ConflictMarks,

@@ -18,6 +18,8 @@ mod disk;
 mod documents;
 /// What stands on disk: fixed samples and round trips.
 mod formats;
+/// Repositories: diffs, hooks, merges.
+mod git;
 /// The example repository and its pipelines.
 mod infra_repo;
 /// The jobs of a project, and a manifest made of them.
@@ -46,6 +48,8 @@ mod recover;
 mod saved;
 /// Every scenario that users can rehearse with.
 mod scenarios;
+/// The schemas of what people write, as editors use them.
+mod schemas;
 /// What sealing promises to refuse, before any connection.
 mod sealing;
 /// Tricks that would have passwords or logins sent to somebody else.

@@ -1,0 +1,131 @@
+//! Merges that were left unfinished, and plain text where a manifest should be.
+
+use std::fs;
+
+use super::{commit, git, repository, rotate};
+use crate::support::{J1, Lab, Run};
+
+/// Every command that reads the manifest.
+fn commands() -> Vec<Vec<&'static str>> {
+    vec![
+        vec!["validate"],
+        vec!["validate", "--json"],
+        vec!["validate", "--require-encrypted"],
+        vec!["show"],
+        vec!["decrypt"],
+        vec!["decrypt", "-o", "out.yaml"],
+        vec!["encrypt", "plain.yaml"],
+        vec!["plan"],
+        vec!["plan", "--json"],
+        vec!["plan", "--out", "new.json"],
+        vec!["apply", "--auto-approve"],
+        vec!["apply", "plan.json"],
+        vec!["jobs"],
+        vec!["whoami"],
+        vec!["state", "show"],
+        vec!["state", "adopt", "*", "--yes"],
+        vec!["state", "rm", "*"],
+        vec!["state", "rm", "--unlisted"],
+        vec!["state", "distrust"],
+        vec!["state", "recover", "recovery"],
+    ]
+}
+
+/// A repository in which the manifest is merged with a change of both sides.
+fn in_conflict() -> Lab {
+    let mut lab = repository();
+    rotate(&mut lab, "canary-base");
+    lab.run(&["plan", "--out", "plan.json"]).exits(0);
+    lab.write("recovery", "{}");
+    commit(&lab, "Base");
+    git(&lab, &["switch", "--quiet", "--create", "theirs"]).exits(0);
+    rotate(&mut lab, "canary-theirs");
+    commit(&lab, "Theirs");
+    git(&lab, &["switch", "--quiet", "main"]).exits(0);
+    rotate(&mut lab, "canary-ours");
+    commit(&lab, "Ours");
+    git(&lab, &["merge", "--quiet", "theirs"]).exits(1);
+    let file = lab.read("passwords.yaml.age");
+    assert!(
+        file.contains("\n<<<<<<< ") && file.contains("\n>>>>>>> "),
+        "{file}"
+    );
+    lab.write(
+        "plain.yaml",
+        format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'x' }}\n"),
+    );
+    lab
+}
+
+fn refused(lab: &Lab, args: &[&str], what: &str) -> Run {
+    let file = fs::read(lab.path("passwords.yaml.age")).unwrap();
+    let connections = lab.sim.connections();
+    let run = lab.run(args).exits(1).says(what);
+    assert_eq!(
+        fs::read(lab.path("passwords.yaml.age")).unwrap(),
+        file,
+        "{args:?}"
+    );
+    assert_eq!(lab.sim.connections(), connections, "{args:?}");
+    for name in ["out.yaml", "new.json", "drspass.state.json"] {
+        assert!(!lab.exists(name), "{args:?} wrote {name}");
+    }
+    run
+}
+
+#[test]
+fn every_command_names_an_unresolved_merge_and_the_way_to_both_sides() {
+    let lab = in_conflict();
+    for args in commands() {
+        let run = refused(&lab, &args, "unresolved merge");
+        for word in ["git checkout --ours", "--theirs", "drspass decrypt"] {
+            let all = run.all().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(all.contains(word), "{args:?}: {word}\n{}", run.all());
+        }
+    }
+    // The way that is named leads to both sides.
+    for (side, password) in [("--ours", "canary-ours"), ("--theirs", "canary-theirs")] {
+        git(&lab, &["checkout", side, "passwords.yaml.age"]).exits(0);
+        let plain = lab.run(&["decrypt"]).exits(0).stdout;
+        assert!(plain.contains(password), "{side}");
+    }
+}
+
+#[test]
+fn both_sides_of_an_unresolved_merge_are_shown_by_git() {
+    let lab = in_conflict();
+    let run = git(&lab, &["diff", "main", "theirs"]).exits(0);
+    assert_eq!(
+        run.stdout.matches("orders/destination password: ").count(),
+        2
+    );
+    // The file itself is shown by git as its combined form, whatever that is.
+    git(&lab, &["diff"]).exits(0);
+    let run = lab
+        .run(&["show", "--textconv", "passwords.yaml.age"])
+        .exits(0);
+    assert_eq!(
+        run.stdout,
+        "drspass: nothing is shown: conflict marks of an unresolved merge\n"
+    );
+}
+
+#[test]
+fn plain_text_in_place_of_the_manifest_is_refused_and_not_repeated() {
+    let mut lab = repository();
+    rotate(&mut lab, "canary-base");
+    lab.run(&["plan", "--out", "plan.json"]).exits(0);
+    lab.write("recovery", "{}");
+    let plain =
+        format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'made-up-plain' }}\n");
+    lab.write("plain.yaml", &plain);
+    lab.write("passwords.yaml.age", &plain);
+    for args in commands() {
+        let run = refused(&lab, &args, "not encrypted");
+        assert!(
+            !run.all().contains("made-up-plain"),
+            "{args:?}\n{}",
+            run.all()
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! Hooks that keep plain text out of commits, without a key.
+
+use std::fs;
+use std::path::Path;
+
+use super::{commit, git, program, repository, rotate};
+use crate::support::{J1, Lab, Run};
+
+#[derive(serde::Deserialize)]
+struct Hook {
+    id: String,
+    entry: String,
+    language: String,
+    pass_filenames: bool,
+    always_run: bool,
+}
+
+fn hook() -> Hook {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".pre-commit-hooks.yaml");
+    let hooks: Vec<Hook> = serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(hooks.len(), 1);
+    hooks.into_iter().next().unwrap()
+}
+
+/// Runs the hook as pre-commit does: its entry, then its arguments, no shell, from the
+/// top of the work tree, and without any key.
+fn run(lab: &Lab, args: &[&str]) -> Run {
+    let entry = hook().entry;
+    let mut words = entry.split(' ');
+    let mut command = program(lab, words.next().unwrap());
+    command
+        .args(words)
+        .args(args)
+        .env_remove("DRSPASS_IDENTITY");
+    lab.run_command(command)
+}
+
+/// A plain manifest, which `plain` finds in every output.
+fn plain() -> String {
+    format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'made-up-plain' }}\n")
+}
+
+#[test]
+fn the_hook_that_is_shipped_passes_what_is_encrypted_and_nothing_else() {
+    let shipped = hook();
+    assert_eq!(shipped.id, "drspass-validate");
+    assert_eq!(shipped.language, "system");
+    assert!(shipped.always_run && !shipped.pass_filenames);
+    let mut lab = repository();
+    rotate(&mut lab, "canary-old");
+    let good = lab.read("passwords.yaml.age");
+    fs::create_dir_all(lab.path("envs/production")).unwrap();
+    for name in ["drspass.yaml", "passwords.yaml.age"] {
+        fs::copy(lab.path(name), lab.path(&format!("envs/production/{name}"))).unwrap();
+    }
+    run(&lab, &[]).exits(0);
+    run(&lab, &["-C", "envs/production"]).exits(0);
+    run(&lab, &["-C", "envs/nowhere"]).exits(1);
+    for (content, what) in [
+        (plain(), "not encrypted"),
+        (
+            good.replacen('\n', "\n<<<<<<< ours\n", 1),
+            "unresolved merge",
+        ),
+        (good[..good.len() / 2].to_owned(), "damaged"),
+        (format!("{good}made-up-plain\n"), "damaged"),
+        (String::new(), "not encrypted"),
+    ] {
+        for folder in [".", "envs/production"] {
+            lab.write(&format!("{folder}/passwords.yaml.age"), &content);
+            let run = run(&lab, &["-C", folder]).exits(1).says(what);
+            assert!(!run.all().contains("made-up-plain"), "{}", run.all());
+            lab.write(&format!("{folder}/passwords.yaml.age"), &good);
+        }
+    }
+    fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    run(&lab, &[]).exits(1);
+}
+
+#[test]
+fn a_plain_hook_of_git_looks_at_what_is_committed_and_not_at_the_work_tree() {
+    let mut lab = repository();
+    rotate(&mut lab, "canary-old");
+    commit(&lab, "First");
+    let good = lab.read("passwords.yaml.age");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/git-hooks/pre-commit");
+    fs::copy(sample, lab.path(".git/hooks/pre-commit")).unwrap();
+    let try_commit = || {
+        let message = ["commit", "--quiet", "--allow-empty", "--message", "x"];
+        git(&lab, &message)
+    };
+    try_commit().exits(0);
+    lab.write("passwords.yaml.age", plain());
+    git(&lab, &["add", "passwords.yaml.age"]).exits(0);
+    // The work tree is good again, and what is about to be committed is not.
+    lab.write("passwords.yaml.age", &good);
+    let head = git(&lab, &["rev-parse", "HEAD"]).stdout;
+    let run = try_commit().exits(1).says("not encrypted");
+    assert!(!run.all().contains("made-up-plain"), "{}", run.all());
+    assert_eq!(git(&lab, &["rev-parse", "HEAD"]).stdout, head);
+    git(&lab, &["add", "passwords.yaml.age"]).exits(0);
+    // Plain text that is not committed does not matter.
+    lab.write("passwords.yaml.age", plain());
+    try_commit().exits(0);
+    // A second root folder below is looked at as well.
+    lab.write("passwords.yaml.age", &good);
+    fs::create_dir_all(lab.path("envs/a b")).unwrap();
+    fs::copy(lab.path("drspass.yaml"), lab.path("envs/a b/drspass.yaml")).unwrap();
+    lab.write("envs/a b/passwords.yaml.age", plain());
+    git(&lab, &["add", "--all"]).exits(0);
+    try_commit().exits(1).says("not encrypted");
+    lab.write("envs/a b/passwords.yaml.age", &good);
+    git(&lab, &["add", "--all"]).exits(0);
+    try_commit().exits(0);
+}
