@@ -1,0 +1,43 @@
+//! The age envelope: who can open a manifest, opening it, and sealing it.
+//! It knows nothing of what is inside.
+//!
+//! Decrypted text is only handed out whole, after the last byte was
+//! authenticated, in a buffer that is wiped; the library's own buffers are not.
+
+mod armor;
+mod error;
+pub(crate) mod header;
+mod identities;
+mod keys;
+mod open;
+mod seal;
+
+pub use error::AgeError;
+pub use identities::{AskPassphrase, Identities};
+pub use keys::{generate_identity, recipients_of};
+pub use open::{check_header, decrypt};
+pub use seal::encrypt;
+
+use armor::{ARMOR_BEGIN, BINARY_START};
+
+/// What a file is, from its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Envelope {
+    /// An age file, armored or binary.
+    Encrypted,
+    /// Something else.
+    Plain,
+}
+
+/// What `bytes` are, without any key.
+pub fn envelope_of(bytes: &[u8]) -> Envelope {
+    let text = bytes.trim_ascii_start();
+    if bytes.starts_with(BINARY_START) || text.starts_with(ARMOR_BEGIN) {
+        Envelope::Encrypted
+    } else {
+        Envelope::Plain
+    }
+}
+
+#[cfg(test)]
+mod tests;

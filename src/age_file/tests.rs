@@ -1,0 +1,76 @@
+use age::secrecy::SecretString;
+
+use super::*;
+
+fn nobody(_: &str) -> Option<SecretString> {
+    None
+}
+
+fn fixture() -> (Identities, Vec<u8>) {
+    let (file, public) = generate_identity("2026-01-02T03:04:05Z");
+    let mut identities = Identities::default();
+    identities
+        .add(file.as_bytes(), "test")
+        .expect("an identity");
+    let sealed = encrypt(b"canary-text", &[public]).expect("sealed");
+    (identities, sealed)
+}
+
+#[test]
+fn what_is_sealed_can_be_opened_with_any_line_ends() {
+    let (identities, sealed) = fixture();
+    let crlf = String::from_utf8(sealed.clone())
+        .expect("armor is text")
+        .replace('\n', "\r\n");
+    for file in [&sealed[..], crlf.as_bytes()] {
+        let plain = decrypt(file, &identities, &nobody).expect("opened");
+        assert_eq!(&plain[..], b"canary-text");
+    }
+}
+
+#[test]
+fn a_cut_or_changed_file_gives_nothing() {
+    let (identities, sealed) = fixture();
+    for end in [sealed.len() / 3, sealed.len() / 2, sealed.len() - 40] {
+        assert!(decrypt(&sealed[..end], &identities, &nobody).is_err());
+    }
+    let mut changed = sealed;
+    let middle = changed.len() / 2;
+    changed[middle] = if changed[middle] == b'A' { b'B' } else { b'A' };
+    assert!(decrypt(&changed, &identities, &nobody).is_err());
+}
+
+#[test]
+fn faults_have_names() {
+    let (identities, sealed) = fixture();
+    let (_, other) = generate_identity("2026-01-02T03:04:05Z");
+    let foreign = encrypt(b"x", &[other]).expect("sealed");
+    let error = |file: &[u8]| decrypt(file, &identities, &nobody).err();
+    assert!(matches!(error(&foreign), Some(AgeError::NoMatch)));
+    assert!(matches!(error(b"jobs: {}\n"), Some(AgeError::NotEncrypted)));
+    assert!(matches!(
+        error(b"age-encryption.org/v1\r\n-> X25519 x\r\n"),
+        Some(AgeError::LineEnds)
+    ));
+    let mut marked = b"<<<<<<< ours\n".to_vec();
+    marked.extend_from_slice(&sealed);
+    assert!(matches!(error(&marked), Some(AgeError::ConflictMarks)));
+}
+
+#[test]
+fn recipients_that_cannot_be_encrypted_to_are_refused_by_number() {
+    let (_, public) = generate_identity("2026-01-02T03:04:05Z");
+    for bad in [
+        "age1nonsense",
+        "ecdsa-sha2-nistp256 AAAA",
+        "sk-ssh-ed25519@openssh.com AAAA",
+        "",
+    ] {
+        let refused = encrypt(b"x", &[public.clone(), bad.to_owned()]);
+        assert!(
+            matches!(refused, Err(AgeError::Recipient { number: 2, .. })),
+            "{bad}"
+        );
+    }
+    assert!(encrypt(b"x", &[]).is_err());
+}
