@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-use drspass::age_file::{self, Identities};
+use drspass::age_file::{self, Identities, Means, Plugins};
 use drspass::cli::{self, Env};
 use drspass::core::manifest::{self, Assignment, Manifest, Sealing};
 use drspass::core::plan::prints_of;
@@ -194,7 +194,11 @@ pub(crate) fn decrypt(folder: &Path) -> Outcome<impl std::ops::Deref<Target = Ve
     let mut identities = Identities::default();
     identities.add(&fs::read(folder.join("key.txt"))?, "key.txt")?;
     let file = fs::read(folder.join("passwords.yaml.age"))?;
-    Ok(age_file::decrypt(&file, &identities, &|_| None)?)
+    let means = Means {
+        ask: &|_| None,
+        plugins: Plugins::Never,
+    };
+    Ok(age_file::decrypt(&file, &identities, &means)?)
 }
 
 /// What any program must do before it can plan.

@@ -6,6 +6,8 @@ use std::io;
 use miette::Diagnostic;
 use thiserror::Error;
 
+use crate::core::redact::ForeignText;
+
 /// An envelope that cannot be opened or made.
 #[derive(Debug, Error, Diagnostic)]
 pub enum AgeError {
@@ -96,7 +98,7 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::identity),
         help(
-            "An identity is an 'AGE-SECRET-KEY-1…' line or an OpenSSH private key of type ed25519 or rsa."
+            "An identity is an 'AGE-SECRET-KEY-1…' or 'AGE-PLUGIN-…' line, a file of such lines encrypted with 'age -p', or an OpenSSH private key of type ed25519 or rsa."
         )
     )]
     Identity {
@@ -105,20 +107,194 @@ pub enum AgeError {
         /// What is wrong.
         why: &'static str,
     },
-    /// A recipient cannot be encrypted to.
-    #[error("recipient {number} cannot be encrypted to: {why}")]
+    /// A file of identities has damaged lines.
+    #[error("{origin} holds no identity that can be used: it is damaged in line {line}: {why}")]
     #[diagnostic(
-        code(drspass::age::recipient),
-        help("Use an age1… , ssh-ed25519 or ssh-rsa public key. Nothing was written.")
+        code(drspass::age::identity_armor),
+        help("Bring the file back from where it was made or copied.")
     )]
-    Recipient {
-        /// Its number in the list, from 1.
-        number: usize,
-        /// What is wrong.
+    IdentityArmor {
+        /// Where it came from.
+        origin: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
         why: &'static str,
     },
+    /// A file of identities demands too much work.
+    #[error(
+        "{origin} demands a work factor of {found} for its passphrase, and at most {allowed} is done"
+    )]
+    #[diagnostic(
+        code(drspass::age::work_factor),
+        help(
+            "Each step doubles time and memory. Encrypt the identity again with 'age -p', which takes 18."
+        )
+    )]
+    WorkFactor {
+        /// Where it came from.
+        origin: String,
+        /// The power of two that it says.
+        found: u32,
+        /// The highest one that is taken.
+        allowed: u8,
+    },
+    /// A plugin is not installed.
+    #[error("{program} is needed, and no absolute folder of PATH holds it")]
+    #[diagnostic(
+        code(drspass::age::no_plugin),
+        help(
+            "Install it, or name another identity with -i FILE. Folders of PATH that are not absolute are passed over."
+        )
+    )]
+    NoPlugin {
+        /// The program that was looked for.
+        program: String,
+    },
+    /// A plugin is needed where none may be started.
+    #[error("{program} is needed, and this command starts no plugin")]
+    #[diagnostic(
+        code(drspass::age::plugin_not_started),
+        help("Name an identity that needs no plugin with -i FILE.")
+    )]
+    PluginNotStarted {
+        /// The program that is not started.
+        program: String,
+    },
+    /// A plugin did not do what it was started for.
+    #[error("{program} {fault}")]
+    #[diagnostic(
+        code(drspass::age::plugin),
+        help("{}", fault.way_out())
+    )]
+    Plugin {
+        /// The program.
+        program: String,
+        /// What happened.
+        fault: PluginFault,
+    },
+    /// Recipients cannot be encrypted to.
+    #[error("{}", listed(refused))]
+    #[diagnostic(
+        code(drspass::age::recipient),
+        help("Use age1…, ssh-ed25519 or ssh-rsa public keys instead. Nothing was written.")
+    )]
+    Recipients {
+        /// Each of them.
+        refused: Vec<RefusedRecipient>,
+    },
+    /// There is nobody to encrypt to.
+    #[error("the list of recipients is empty")]
+    #[diagnostic(
+        code(drspass::age::no_recipient),
+        help("List who may read the manifest under 'recipients'. Nothing was written.")
+    )]
+    NoRecipient,
+    /// Recipients demand company that others are not.
+    #[error("the recipients cannot be combined in one file")]
+    #[diagnostic(
+        code(drspass::age::uncombinable),
+        help(
+            "A post-quantum recipient, and one whose plugin says so, stand only beside their like. Nothing was written."
+        )
+    )]
+    Uncombinable,
     /// Encrypting failed.
     #[error("cannot encrypt")]
     #[diagnostic(code(drspass::age::encrypt))]
     Encrypt(#[source] io::Error),
+}
+
+impl AgeError {
+    /// Whether another identity may still open the file.
+    pub(crate) const fn is_about_one_identity(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked { .. }
+                | Self::Identity { .. }
+                | Self::IdentityArmor { .. }
+                | Self::WorkFactor { .. }
+                | Self::NoPlugin { .. }
+                | Self::PluginNotStarted { .. }
+                | Self::Plugin { .. }
+        )
+    }
+
+    /// This error as the library passes errors of identities and recipients on.
+    pub(super) fn into_io(self) -> io::Error {
+        io::Error::other(self)
+    }
+
+    /// The error that [`AgeError::into_io`] packed; the other one if it is another.
+    pub(super) fn carried_by(error: io::Error) -> Result<Self, io::Error> {
+        error.downcast()
+    }
+}
+
+/// A recipient that cannot be encrypted to.
+#[derive(Debug)]
+pub struct RefusedRecipient {
+    /// Its number in the list, from 1.
+    pub number: usize,
+    /// Its type, by the name that its own text begins with.
+    pub kind: &'static str,
+    /// Why not.
+    pub why: &'static str,
+}
+
+fn listed(refused: &[RefusedRecipient]) -> String {
+    let each: Vec<String> = refused
+        .iter()
+        .map(|refused| {
+            let RefusedRecipient { number, kind, why } = refused;
+            format!("recipient {number} ({kind}) cannot be encrypted to: {why}")
+        })
+        .collect();
+    each.join("; ")
+}
+
+/// What a plugin did instead of its work.
+#[derive(Debug, Error)]
+pub enum PluginFault {
+    /// It could not be started.
+    #[error("cannot be started")]
+    Start(#[source] io::Error),
+    /// It went away in the middle.
+    #[error("ended before it was done")]
+    Ended,
+    /// It said nothing for too long.
+    #[error("said nothing for {seconds} s and was stopped")]
+    Silent {
+        /// How long.
+        seconds: u64,
+    },
+    /// It said more than anybody has to say.
+    #[error("said more than it may and was stopped")]
+    Endless,
+    /// What it said is not of the protocol.
+    #[error("does not speak the protocol of age plugins")]
+    Garbled,
+    /// It asked, and nobody was there to answer.
+    #[error("asked for something, and there is no terminal to ask on")]
+    Unanswered,
+    /// It gave a reason.
+    #[error("failed: {0}")]
+    Said(ForeignText),
+    /// It gave neither a result nor a reason.
+    #[error("failed without a reason")]
+    Mute,
+}
+
+impl PluginFault {
+    const fn way_out(&self) -> &'static str {
+        match self {
+            Self::Unanswered => "Run it on a terminal, or use an identity that asks nothing.",
+            Self::Start(_) | Self::Garbled => {
+                "Nothing was written. See whether the program of that name on PATH is the right one."
+            }
+            _ => {
+                "Nothing was written. See that its device is there and ready, and run the command again."
+            }
+        }
+    }
 }

@@ -60,14 +60,14 @@ pub(crate) fn ssh_tag(public_key: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::age_file::{encrypt, generate_identity};
+    use crate::age_file::{Plugins, encrypt, generate_identity};
 
     #[test]
     fn the_header_tells_types_and_ssh_tags() {
         let ssh =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
         let (_, native) = generate_identity("2026-01-02T03:04:05Z");
-        let sealed = encrypt(b"x", &[native, ssh.to_owned()]).expect("sealed");
+        let sealed = encrypt(b"x", &[native, ssh.to_owned()], Plugins::Never).expect("sealed");
         let stanzas = stanzas(&sealed).expect("a header");
         assert_eq!(stanzas[0].tag, "X25519");
         assert_eq!(stanzas[1].tag, "ssh-ed25519");

@@ -1,10 +1,13 @@
 //! The identities at hand: keys that open a file at once, and keys that ask for
-//! something first.
+//! something first. It reads them and refuses what cannot be used, with words for
+//! what a person would mistake for a broken key.
 
 use age::secrecy::SecretString;
-use age::{ssh, x25519};
+use age::{plugin, ssh, x25519};
+use zeroize::Zeroizing;
 
 use super::error::AgeError;
+use super::header::ssh_tag;
 use super::{Envelope, envelope_of};
 
 /// Asks for the passphrase of an identity; nothing if nobody can be asked.
@@ -13,57 +16,186 @@ pub type AskPassphrase<'a> = &'a dyn Fn(&str) -> Option<SecretString>;
 /// The identities at hand.
 #[derive(Default)]
 pub struct Identities {
+    /// Those that need nothing.
     pub(super) open: Vec<Box<dyn age::Identity>>,
-    pub(super) locked: Vec<(String, ssh::Identity)>,
+    /// The others, as they were named.
+    pub(super) closed: Vec<Closed>,
+}
+
+/// An identity that cannot be used as it is.
+pub(super) enum Closed {
+    /// An ssh key behind a passphrase.
+    Ssh {
+        origin: String,
+        key: Box<ssh::EncryptedKey>,
+        /// How a file names it; nothing if its public half cannot be read.
+        tag: Option<String>,
+    },
+    /// A file of age identities, encrypted with a passphrase.
+    File { origin: String, sealed: Vec<u8> },
+    /// Keys that a plugin holds or reaches.
+    Plugin {
+        /// The plugin's name, without `age-plugin-`.
+        name: String,
+        /// The lines that it understands, each one a secret for all we know.
+        lines: Vec<Zeroizing<String>>,
+    },
 }
 
 impl Identities {
     /// Adds what a file or variable holds; `origin` names it in messages.
     /// Fails if it holds no identity that can be used.
     pub fn add(&mut self, text: &[u8], origin: &str) -> Result<(), AgeError> {
-        let refuse = |why| AgeError::Identity {
-            origin: origin.to_owned(),
-            why,
-        };
         if envelope_of(text) == Envelope::Encrypted {
-            return Err(refuse(
-                "it is encrypted with a passphrase, which is not supported for age identities yet",
-            ));
+            self.closed.push(Closed::File {
+                origin: origin.to_owned(),
+                sealed: text.to_vec(),
+            });
+            return Ok(());
         }
-        let text = std::str::from_utf8(text).map_err(|_| refuse("it is not text"))?;
-        if text.contains("-----BEGIN ") && !text.contains("AGE ENCRYPTED") {
-            return self.add_ssh(text, origin);
+        let text = std::str::from_utf8(text).map_err(|_| refused(origin, "it is not text"))?;
+        if text.contains("-----BEGIN ") {
+            self.add_ssh(text, origin)
+        } else {
+            self.add_lines(text, origin)
         }
-        let before = self.open.len();
-        for line in text.lines().map(str::trim) {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+    }
+
+    /// Adds the lines of an identity file.
+    /// Fails if one of them is no identity, or there is none.
+    pub(super) fn add_lines(&mut self, text: &str, origin: &str) -> Result<(), AgeError> {
+        let mut count = 0;
+        for line in lines(text) {
+            if let Ok(identity) = line.parse::<x25519::Identity>() {
+                self.open.push(Box::new(identity));
+            } else if let Ok(identity) = line.parse::<plugin::Identity>() {
+                self.add_plugin(identity.plugin(), line);
+            } else {
+                return Err(refused(origin, no_identity(line)));
             }
-            let identity: x25519::Identity = line
-                .parse()
-                .map_err(|_| refuse("a line is no age identity"))?;
-            self.open.push(Box::new(identity));
+            count += 1;
         }
-        if self.open.len() == before {
-            return Err(refuse("it holds no key"));
+        if count == 0 {
+            return Err(refused(origin, "it holds no key"));
         }
         Ok(())
     }
 
-    fn add_ssh(&mut self, text: &str, origin: &str) -> Result<(), AgeError> {
-        let refuse = |why| AgeError::Identity {
-            origin: origin.to_owned(),
-            why,
-        };
-        let identity = ssh::Identity::from_buffer(text.as_bytes(), None)
-            .map_err(|_| refuse("it is no OpenSSH private key"))?;
-        match identity {
-            ssh::Identity::Unencrypted(_) => self.open.push(Box::new(identity)),
-            ssh::Identity::Encrypted(_) => self.locked.push((origin.to_owned(), identity)),
-            ssh::Identity::Unsupported(_) => {
-                return Err(refuse("its key type or protection is not supported"));
+    /// All keys of one plugin go to one run of it.
+    fn add_plugin(&mut self, plugin: &str, line: &str) {
+        let line = Zeroizing::new(line.to_owned());
+        for key in &mut self.closed {
+            if let Closed::Plugin { name, lines } = key
+                && name == plugin
+            {
+                lines.push(line);
+                return;
             }
         }
+        self.closed.push(Closed::Plugin {
+            name: plugin.to_owned(),
+            lines: vec![line],
+        });
+    }
+
+    fn add_ssh(&mut self, text: &str, origin: &str) -> Result<(), AgeError> {
+        if let Some(why) = foreign_pem(text) {
+            return Err(refused(origin, why));
+        }
+        // The key may have been kept where line ends are rewritten.
+        let text = Zeroizing::new(text.trim().replace("\r\n", "\n"));
+        let identity = ssh::Identity::from_buffer(text.as_bytes(), None)
+            .map_err(|_| refused(origin, "it is no whole OpenSSH private key"))?;
+        match identity {
+            ssh::Identity::Unencrypted(_) => self.open.push(Box::new(identity)),
+            ssh::Identity::Encrypted(key) => {
+                let tag = match ssh::Recipient::try_from(ssh::Identity::from(key.clone())) {
+                    Ok(
+                        ssh::Recipient::SshRsa(public, _) | ssh::Recipient::SshEd25519(public, _),
+                    ) => Some(ssh_tag(&public)),
+                    Err(ssh::ParseRecipientKeyError::Unsupported(kind)) => {
+                        return Err(refused(origin, ssh_kind(&kind)));
+                    }
+                    Err(_) => None,
+                };
+                self.closed.push(Closed::Ssh {
+                    origin: origin.to_owned(),
+                    key: Box::new(key),
+                    tag,
+                });
+            }
+            ssh::Identity::Unsupported(key) => return Err(refused(origin, unsupported(&key))),
+        }
         Ok(())
+    }
+}
+
+fn refused(origin: &str, why: &'static str) -> AgeError {
+    AgeError::Identity {
+        origin: origin.to_owned(),
+        why,
+    }
+}
+
+/// The lines of an identity file that hold something.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Why a line of an identity file is none, as far as that can be told.
+fn no_identity(line: &str) -> &'static str {
+    if line.starts_with("AGE-SECRET-KEY-PQ-") {
+        "a post-quantum identity of age is not supported; age-plugin-pq gives one that is"
+    } else if line.starts_with("age1") {
+        "a line is a public recipient, not an identity"
+    } else if line.starts_with("ssh-") || line.starts_with("ecdsa-") || line.starts_with("sk-") {
+        "it is a public ssh key; the private one is in the file without '.pub'"
+    } else if line.starts_with("PuTTY-User-Key-File") {
+        "a key of PuTTY is not supported; export it as an OpenSSH key"
+    } else {
+        "a line is no age identity"
+    }
+}
+
+/// What is said of a private key that stands in another form than the two that are
+/// read: OpenSSH's own, and plain PKCS#1 for RSA.
+fn foreign_pem(text: &str) -> Option<&'static str> {
+    let has = |part: &str| text.contains(part);
+    if has("Proc-Type: 4,ENCRYPTED") {
+        Some(
+            "a passphrase in the old PEM form is not supported; 'ssh-keygen -p -f FILE' rewrites the key in the form of OpenSSH",
+        )
+    } else if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("-----BEGIN PRIVATE KEY-----") {
+        Some(
+            "a PKCS#8 key is not supported; 'ssh-keygen -p -f FILE' rewrites it in the form of OpenSSH",
+        )
+    } else if has("-----BEGIN EC PRIVATE KEY-----") || has("-----BEGIN DSA PRIVATE KEY-----") {
+        Some(KIND)
+    } else {
+        None
+    }
+}
+
+const KIND: &str = "its key type is not supported; use an ed25519 or rsa key, or an age identity";
+
+fn ssh_kind(kind: &str) -> &'static str {
+    if kind.starts_with("sk-") {
+        "a security key cannot decrypt through ssh, so it is not supported; use the key with an age plugin"
+    } else {
+        KIND
+    }
+}
+
+fn unsupported(key: &ssh::UnsupportedKey) -> &'static str {
+    match key {
+        ssh::UnsupportedKey::EncryptedPem => {
+            "a passphrase in the old PEM form is not supported; 'ssh-keygen -p -f FILE' rewrites the key"
+        }
+        ssh::UnsupportedKey::EncryptedSsh(_) => {
+            "the cipher of its passphrase is not supported; 'ssh-keygen -p -Z aes256-ctr -f FILE' changes it"
+        }
+        ssh::UnsupportedKey::Hardware(kind) | ssh::UnsupportedKey::Type(kind) => ssh_kind(kind),
     }
 }

@@ -10,12 +10,15 @@ pub(crate) mod header;
 mod identities;
 mod keys;
 mod open;
+mod passphrase;
+mod plugin;
 mod seal;
 
-pub use error::AgeError;
+pub use error::{AgeError, PluginFault, RefusedRecipient};
 pub use identities::{AskPassphrase, Identities};
 pub use keys::{generate_identity, recipients_of};
-pub use open::{check_header, decrypt};
+pub use open::{Means, check_header, decrypt};
+pub use plugin::{Plugins, Talk};
 pub use seal::encrypt;
 
 use armor::{ARMOR_BEGIN, BINARY_START};

@@ -5,46 +5,101 @@ use std::io::{self, Read as _};
 use age::Decryptor;
 use age::armor::ArmoredReader;
 use age::ssh;
+use age_core::format::Stanza;
 use zeroize::Zeroizing;
 
 use super::armor::{self, BINARY_START};
 use super::error::AgeError;
-use super::identities::{AskPassphrase, Identities};
-use super::{Envelope, envelope_of};
+use super::identities::{AskPassphrase, Closed, Identities};
+use super::plugin::{self, Plugins};
+use super::{Envelope, envelope_of, header, passphrase};
 use crate::files;
 
-/// Opens an envelope. Open identities are tried first, so that a passphrase is
-/// asked for only when it is needed, and once for each identity.
-/// Fails if the file is no age file, is damaged anywhere, or no identity fits.
+/// What may be done beside looking at keys.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// How to ask for a passphrase.
+    pub ask: AskPassphrase<'a>,
+    /// Whether and how plugins are started.
+    pub plugins: Plugins<'a>,
+}
+
+/// Opens an envelope. Identities that need nothing are tried first, then locked ssh
+/// keys that the file names, so that nobody is asked in vain; then, as they were
+/// named, those that may or may not fit. Each is asked about once.
+/// Fails if the file is no age file, is damaged anywhere, or no identity fits. Where an
+/// identity could not be tried, that is the error, unless another one fits.
 pub fn decrypt(
     file: &[u8],
     identities: &Identities,
-    ask: AskPassphrase<'_>,
+    means: &Means<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, AgeError> {
     refuse_damage(file)?;
     match decrypt_with(file, &mut identities.open.iter().map(AsRef::as_ref)) {
-        Err(AgeError::NoMatch) if !identities.locked.is_empty() => {}
+        Err(AgeError::NoMatch) if !identities.closed.is_empty() => {}
         done => return done,
     }
-    for (origin, locked) in &identities.locked {
-        let ssh::Identity::Encrypted(key) = locked else {
-            continue;
-        };
-        let passphrase = ask(origin).ok_or_else(|| AgeError::Locked {
-            origin: origin.clone(),
-        })?;
-        let unlocked = key
-            .decrypt(passphrase)
-            .map_err(|_| AgeError::WrongPassphrase {
-                origin: origin.clone(),
-            })?;
-        let identity = ssh::Identity::from(unlocked);
-        match decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity)) {
+    let stanzas = header::stanzas(file)?;
+    let (ssh, others): (Vec<_>, Vec<_>) = identities
+        .closed
+        .iter()
+        .partition(|key| matches!(key, Closed::Ssh { .. }));
+    let mut first_failure = None;
+    for key in ssh.into_iter().chain(others) {
+        match decrypt_closed(file, &stanzas, key, means) {
             Err(AgeError::NoMatch) => {}
+            Err(error) if error.is_about_one_identity() => {
+                first_failure.get_or_insert(error);
+            }
             done => return done,
         }
     }
-    Err(AgeError::NoMatch)
+    Err(first_failure.unwrap_or(AgeError::NoMatch))
+}
+
+fn decrypt_closed(
+    file: &[u8],
+    stanzas: &[Stanza],
+    key: &Closed,
+    means: &Means<'_>,
+) -> Result<Zeroizing<Vec<u8>>, AgeError> {
+    let passphrase = |origin: &str| {
+        (means.ask)(origin).ok_or_else(|| AgeError::Locked {
+            origin: origin.to_owned(),
+        })
+    };
+    match key {
+        Closed::Ssh { origin, key, tag } => {
+            if !names(stanzas, tag.as_deref()) {
+                return Err(AgeError::NoMatch);
+            }
+            let unlocked =
+                key.decrypt(passphrase(origin)?)
+                    .map_err(|_| AgeError::WrongPassphrase {
+                        origin: origin.clone(),
+                    })?;
+            let identity = ssh::Identity::from(unlocked);
+            decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity))
+        }
+        Closed::File { origin, sealed } => {
+            passphrase::check(sealed, origin)?;
+            let inner = passphrase::open(sealed, passphrase(origin)?, origin)?;
+            // Such a file holds lines only, so this goes no deeper.
+            decrypt(file, &inner, means)
+        }
+        Closed::Plugin { name, lines } => {
+            let identity = plugin::Identity::new(name, lines, means.plugins);
+            decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity))
+        }
+    }
+}
+
+/// Whether a file names an ssh key; one whose public half is unknown may be any.
+fn names(stanzas: &[Stanza], tag: Option<&str>) -> bool {
+    stanzas.iter().any(|stanza| {
+        let is_ssh = ["ssh-rsa", "ssh-ed25519"].contains(&stanza.tag.as_str());
+        is_ssh && tag.is_none_or(|tag| stanza.args.first().is_some_and(|named| named == tag))
+    })
 }
 
 fn decrypt_with(
@@ -135,6 +190,14 @@ fn misshapen(file: &[u8]) -> Option<AgeError> {
 }
 
 pub(super) fn explain(error: age::DecryptError, file: &[u8]) -> AgeError {
+    let error = match error {
+        // What a plugin failed at travels through the library in this form.
+        age::DecryptError::Io(error) => match AgeError::carried_by(error) {
+            Ok(carried) => return carried,
+            Err(error) => age::DecryptError::Io(error),
+        },
+        error => error,
+    };
     if let Some(misshapen) = misshapen(file) {
         return misshapen;
     }

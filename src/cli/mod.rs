@@ -3,6 +3,7 @@
 
 pub mod args;
 mod cmd;
+mod conversation;
 pub mod env;
 pub mod exit;
 mod login;

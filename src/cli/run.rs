@@ -16,6 +16,7 @@ use super::exit;
 use super::render;
 use super::shell::Shell;
 use super::usage;
+use crate::children::ChildEnv;
 use crate::core::fingerprint::KeyId;
 use crate::ops::OpError;
 use crate::ops::root::{Guards, IdentitySource, Root};
@@ -86,6 +87,8 @@ pub(super) struct Context<'a> {
     pub(super) identity_files: Vec<PathBuf>,
     pub(super) identities: IdentitySource,
     pub(super) ca_file: Option<PathBuf>,
+    /// What programs that are started see of the environment.
+    pub(super) children: ChildEnv,
     trusted_hosts: Vec<String>,
     expect_key_id: Option<KeyId>,
     max_changes: Option<u64>,
@@ -126,6 +129,7 @@ impl<'a> Context<'a> {
             identity_files: env.identity_files(&global.identity),
             identities: env.identities(&global.identity),
             ca_file: global.ca_file.clone(),
+            children: env.for_children(),
             trusted_hosts,
             expect_key_id,
             max_changes,

@@ -89,7 +89,7 @@ pub fn encrypt(
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(&name, vec![problem]))?;
     let text =
         manifest::seal(text, &sealed).map_err(|problems| OpError::document(&name, problems))?;
-    let file = rewrite::encrypted(text.as_bytes(), &sealed, &name)?;
+    let file = rewrite::encrypted(text.as_bytes(), &sealed, &name, unlock.plugins)?;
     let path = match out {
         Some(out) if out != root.manifest_name() => {
             create(&root.resolve(&out), &out, &file)?;

@@ -13,7 +13,7 @@ use super::OpError;
 use super::encrypt::{self, create};
 use super::rewrite;
 use super::root::{CONFIG_FILE, Guards, Root};
-use crate::age_file;
+use crate::age_file::{self, Plugins};
 use crate::core::config::{self, Config, TargetConfig};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::inventory::ListedJob;
@@ -25,7 +25,7 @@ use crate::files;
 const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
 /// What a new root folder is about.
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// The target; absent where a drspass.yaml is there already.
     pub target: Option<TargetConfig>,
     /// Public recipients beside those of the identities.
@@ -34,6 +34,8 @@ pub struct Wanted {
     pub identities: Vec<PathBuf>,
     /// The time, for the comment in an identity file.
     pub now: String,
+    /// How the plugins of recipients are started.
+    pub plugins: Plugins<'a>,
 }
 
 /// Lists the jobs of a project, by what drspass.yaml says where it is there already;
@@ -52,7 +54,7 @@ pub struct Made {
 /// Fails if it holds a manifest already, or no recipient or target is known.
 pub fn init(
     folder: &Path,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
     guards: &Guards,
     new_key: impl FnOnce() -> [u8; 32],
     list: Option<ListJobs<'_>>,
@@ -92,7 +94,7 @@ pub fn init(
         let Some(config) = checked.value else {
             return Err(OpError::document(CONFIG_FILE, checked.problems));
         };
-        age_file::encrypt(b"", &recipients).map_err(|source| OpError::Age {
+        age_file::encrypt(b"", &recipients, wanted.plugins).map_err(|source| OpError::Age {
             path: config::DEFAULT_MANIFEST.into(),
             source,
         })?;
@@ -121,7 +123,7 @@ pub fn init(
     made.extend(git_files(folder, &root.config, &wanted.identities)?);
     let skeleton = manifest::skeleton(&sealed, jobs.as_deref());
     let name = root.manifest_name();
-    let file = rewrite::encrypted(skeleton.as_bytes(), &sealed, name)?;
+    let file = rewrite::encrypted(skeleton.as_bytes(), &sealed, name, wanted.plugins)?;
     create(&root.manifest_path(), name, &file)?;
     made.push(root.manifest_name().to_owned());
     Ok(Made {

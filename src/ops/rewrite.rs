@@ -9,17 +9,19 @@ use zeroize::Zeroizing;
 
 use super::OpError;
 use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
-use crate::age_file;
+use crate::age_file::{self, Plugins};
 use crate::core::manifest::{self, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::yaml;
 use crate::{files, testpoint};
 
 /// A manifest that is open for a change.
-pub struct Rewrite {
+pub struct Rewrite<'a> {
     /// The file as it was read.
     file: Vec<u8>,
     plain: Zeroizing<Vec<u8>>,
+    /// How plugins are started to seal it again.
+    plugins: Plugins<'a>,
     /// What it says as it is.
     pub opened: Opened,
 }
@@ -36,17 +38,18 @@ pub struct Ready {
     pub warnings: Vec<Problem>,
 }
 
-impl Rewrite {
+impl<'a> Rewrite<'a> {
     /// Opens the manifest for a change.
     /// Fails as [`Root::open`], or if drspass.yaml lists other recipients than were
     /// sealed: who would get the new text is then not settled.
-    pub fn open(root: &Root, unlock: &Unlock<'_>, guards: &Guards) -> Result<Self, OpError> {
+    pub fn open(root: &Root, unlock: &Unlock<'a>, guards: &Guards) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
         let (opened, plain) = root.open_text(guards, || root.decrypt_file(&file, unlock))?;
         root.check_recipients(&opened.sealed)?;
         Ok(Self {
             file,
             plain,
+            plugins: unlock.plugins,
             opened,
         })
     }
@@ -73,7 +76,7 @@ impl Rewrite {
             manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
         Ok(Ready {
             before: self.file,
-            file: encrypted(text.as_bytes(), &sealed, name)?,
+            file: encrypted(text.as_bytes(), &sealed, name, self.plugins)?,
             revision,
             warnings,
         })
@@ -98,8 +101,13 @@ pub(super) fn next_revision(revision: u64) -> Result<u64, OpError> {
 }
 
 /// Encrypts the plain text of a manifest to everybody who is sealed with it.
-pub(super) fn encrypted(plain: &[u8], sealed: &Sealed, name: &Path) -> Result<Vec<u8>, OpError> {
-    age_file::encrypt(plain, &sealed.recipients).map_err(|source| OpError::Age {
+pub(super) fn encrypted(
+    plain: &[u8],
+    sealed: &Sealed,
+    name: &Path,
+    plugins: Plugins<'_>,
+) -> Result<Vec<u8>, OpError> {
+    age_file::encrypt(plain, &sealed.recipients, plugins).map_err(|source| OpError::Age {
         path: name.to_owned(),
         source,
     })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::OpError;
-use crate::age_file::{self, AskPassphrase, Identities};
+use crate::age_file::{self, AgeError, AskPassphrase, Identities, Means, Plugins};
 use crate::core::config::{self, Config, Limits};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
@@ -45,6 +45,8 @@ pub struct Unlock<'a> {
     pub source: &'a IdentitySource,
     /// How to ask for the passphrase of one.
     pub ask: AskPassphrase<'a>,
+    /// Whether and how plugins are started, to open it and to seal it again.
+    pub plugins: Plugins<'a>,
 }
 
 /// What the user, not a file, says about what is acceptable.
@@ -215,16 +217,25 @@ impl Root {
         file: &[u8],
         unlock: &Unlock<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, OpError> {
-        let age = |source| OpError::Age {
-            path: self.manifest_name().to_owned(),
-            source,
+        let age = |source: AgeError| {
+            if source.is_about_one_identity() {
+                return OpError::Identity(source);
+            }
+            OpError::Age {
+                path: self.manifest_name().to_owned(),
+                source,
+            }
+        };
+        let means = Means {
+            ask: unlock.ask,
+            plugins: unlock.plugins,
         };
         // Whether it is encrypted at all is known before any key is looked for.
         if age_file::envelope_of(file) == age_file::Envelope::Plain {
-            return age_file::decrypt(file, &Identities::default(), unlock.ask).map_err(age);
+            return age_file::decrypt(file, &Identities::default(), &means).map_err(age);
         }
         let identities = identities(&self.folder, unlock.source)?;
-        age_file::decrypt(file, &identities, unlock.ask).map_err(age)
+        age_file::decrypt(file, &identities, &means).map_err(age)
     }
 
     /// The manifest, parsed.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{service, written};
+use super::{plugins, service, written};
 use crate::cli::args::Init;
 use crate::cli::env;
 use crate::cli::exit;
@@ -64,6 +64,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         recipients: args.recipient,
         identities: context.identity_files.clone(),
         now: env::now().to_string(),
+        plugins: plugins(context),
     };
     let made = init::init(
         &context.folder,

@@ -16,9 +16,11 @@ use std::io::BufRead as _;
 
 use age::secrecy::SecretString;
 
+use super::conversation;
 use super::env;
 use super::exit;
 use super::run::Context;
+use crate::age_file::Plugins;
 use crate::core::problem::Problem;
 use crate::ops::OpError;
 use crate::ops::root::Unlock;
@@ -29,6 +31,15 @@ pub(super) fn unlock<'a>(context: &'a Context<'_>) -> Unlock<'a> {
     Unlock {
         source: &context.identities,
         ask: &ask_passphrase,
+        plugins: plugins(context),
+    }
+}
+
+/// How a command starts the plugins of identities and recipients.
+pub(super) const fn plugins<'a>(context: &'a Context<'_>) -> Plugins<'a> {
+    Plugins::Allowed {
+        env: &context.children,
+        talk: &conversation::TALK,
     }
 }
 

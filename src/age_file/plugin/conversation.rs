@@ -1,0 +1,273 @@
+//! The protocol: stanzas to and from a plugin, and what it asks a person.
+
+use std::time::Duration;
+
+use age::secrecy::ExposeSecret as _;
+use age_core::format::{Stanza, is_arbitrary_string};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::process::{Line, NoLine, Process};
+use super::{AgeError, ForeignText, PluginFault, Talk};
+use crate::core::redact::Needles;
+use crate::core::secret::Secret;
+
+/// Characters of a line of a stanza's body; a shorter one ends it.
+const COLUMNS: usize = 64;
+
+/// How long a plugin may say nothing. Each line starts it anew, so a message that asks
+/// to touch a device gives as long for the touch.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most that a plugin may say in one conversation.
+const MAX_TOTAL_BYTES: usize = 1 << 20;
+
+/// The most of its reasons that are kept.
+const MAX_REASONS: usize = 8;
+
+/// What a command of the plugin is answered with.
+pub(super) enum Reply {
+    Ok,
+    Fail,
+    Unsupported,
+}
+
+/// A conversation with one plugin. It is over when this is dropped.
+pub(super) struct Conversation<'a> {
+    program: String,
+    process: Process,
+    talk: &'a Talk<'a>,
+    patience: Duration,
+    said_bytes: usize,
+    /// What must not come back in a text.
+    secrets: Vec<Secret>,
+    reasons: Vec<ForeignText>,
+    /// Whether it asked and nobody was there.
+    is_unanswered: bool,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) const fn new(program: String, process: Process, talk: &'a Talk<'a>) -> Self {
+        Self {
+            program,
+            process,
+            talk,
+            patience: PATIENCE,
+            said_bytes: 0,
+            secrets: Vec::new(),
+            reasons: Vec::new(),
+            is_unanswered: false,
+        }
+    }
+
+    /// The same conversation with less patience, for tests.
+    #[cfg(test)]
+    pub(super) const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    pub(super) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// Whether it said that something failed.
+    pub(super) const fn gave_reasons(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+
+    /// Shows no text that repeats this one.
+    pub(super) fn keep_secret(&mut self, secret: &str) {
+        self.secrets.push(Secret::new(secret.to_owned()));
+    }
+
+    /// Sends a command or an answer.
+    pub(super) fn send(&self, tag: &str, args: &[&str], body: &[u8]) {
+        self.process.send(written(tag, args, body));
+    }
+
+    /// Does what the plugin asks until it is done. `result` gets what the two machines
+    /// do not share.
+    /// Fails if it stops, is silent, or breaks the protocol.
+    pub(super) fn listen(
+        &mut self,
+        result: &mut dyn FnMut(&mut Stanza) -> Reply,
+    ) -> Result<(), AgeError> {
+        loop {
+            let mut stanza = self.receive()?;
+            let reply = match stanza.tag.as_str() {
+                "done" => return Ok(()),
+                "msg" => {
+                    if let Some(text) = self.text(&stanza.body) {
+                        (self.talk.tell)(&self.program, &text);
+                    }
+                    Reply::Ok
+                }
+                "error" => {
+                    let text = self.text(&stanza.body);
+                    if self.reasons.len() < MAX_REASONS {
+                        self.reasons.extend(text);
+                    }
+                    Reply::Ok
+                }
+                "confirm" | "request-public" | "request-secret" => {
+                    self.ask(&stanza);
+                    continue;
+                }
+                _ => result(&mut stanza),
+            };
+            stanza.body.zeroize();
+            match reply {
+                Reply::Ok => self.send("ok", &[], b""),
+                Reply::Fail => self.send("fail", &[], b""),
+                Reply::Unsupported => self.send("unsupported", &[], b""),
+            }
+        }
+    }
+
+    /// Ends the conversation with what came of it.
+    /// Fails if nothing did and the plugin said why, or could not ask.
+    pub(super) fn close<T>(self, result: Option<T>) -> Result<Option<T>, AgeError> {
+        self.process.finish();
+        if result.is_some() {
+            return Ok(result);
+        }
+        let fault = match self.reasons.into_iter().next() {
+            _ if self.is_unanswered => PluginFault::Unanswered,
+            Some(reason) => PluginFault::Said(reason),
+            None => return Ok(None),
+        };
+        Err(AgeError::Plugin {
+            program: self.program,
+            fault,
+        })
+    }
+
+    /// Asks the person what the plugin wants to know, and passes the answer on.
+    fn ask(&mut self, stanza: &Stanza) {
+        let question = self.text(&stanza.body).unwrap_or(ForeignText::withheld());
+        match stanza.tag.as_str() {
+            "request-secret" => match (self.talk.ask_secret)(&self.program, &question) {
+                Some(answer) => {
+                    self.keep_secret(answer.expose_secret());
+                    self.send("ok", &[], answer.expose_secret().as_bytes());
+                }
+                None => self.nobody(),
+            },
+            "request-public" => match (self.talk.ask)(&self.program, &question) {
+                Some(answer) => self.send("ok", &[], answer.as_bytes()),
+                None => self.nobody(),
+            },
+            _ => {
+                let mut labels = stanza.args.iter().map(|label| {
+                    let label = STANDARD_NO_PAD.decode(label).ok()?;
+                    self.text(&label)
+                });
+                let Some(Some(yes)) = labels.next() else {
+                    self.send("fail", &[], b"");
+                    return;
+                };
+                let no = labels.next().flatten();
+                drop(labels);
+                match (self.talk.choose)(&self.program, &question, &yes, no.as_ref()) {
+                    Some(true) => self.send("ok", &["yes"], b""),
+                    Some(false) => self.send("ok", &["no"], b""),
+                    None => self.nobody(),
+                }
+            }
+        }
+    }
+
+    fn nobody(&mut self) {
+        self.is_unanswered = true;
+        self.send("fail", &[], b"");
+    }
+
+    /// A text of the plugin as it may be shown.
+    fn text(&self, raw: &[u8]) -> Option<ForeignText> {
+        Needles::new(&self.secrets).text(&String::from_utf8_lossy(raw))
+    }
+
+    fn receive(&mut self) -> Result<Stanza, AgeError> {
+        let head = self.line()?;
+        let head = std::str::from_utf8(&head).map_err(|_| self.fault(PluginFault::Garbled))?;
+        let mut words = head
+            .strip_prefix("-> ")
+            .ok_or_else(|| self.fault(PluginFault::Garbled))?
+            .split(' ')
+            .map(str::to_owned);
+        let tag = words.next().unwrap_or_default();
+        let args: Vec<String> = words.collect();
+        if !is_arbitrary_string(&tag) || !args.iter().all(is_arbitrary_string) {
+            return Err(self.fault(PluginFault::Garbled));
+        }
+        let mut body = Vec::new();
+        loop {
+            let line = self.line()?;
+            // Each line is decoded by itself: a full one holds whole bytes.
+            let decoded = Zeroizing::new(
+                STANDARD_NO_PAD
+                    .decode(line.as_slice())
+                    .ok()
+                    .filter(|_| line.len() <= COLUMNS)
+                    .ok_or_else(|| self.fault(PluginFault::Garbled))?,
+            );
+            body.extend_from_slice(&decoded);
+            if line.len() < COLUMNS {
+                return Ok(Stanza { tag, args, body });
+            }
+        }
+    }
+
+    /// The next line, without its end.
+    fn line(&mut self) -> Result<Line, AgeError> {
+        let mut line = self.process.next_line(self.patience).map_err(|why| {
+            self.fault(match why {
+                NoLine::Ended => PluginFault::Ended,
+                NoLine::TooLong => PluginFault::Endless,
+                NoLine::Silent => PluginFault::Silent {
+                    seconds: self.patience.as_secs(),
+                },
+            })
+        })?;
+        self.said_bytes += line.len();
+        if self.said_bytes > MAX_TOTAL_BYTES {
+            return Err(self.fault(PluginFault::Endless));
+        }
+        line.pop();
+        Ok(line)
+    }
+
+    fn fault(&self, fault: PluginFault) -> AgeError {
+        AgeError::Plugin {
+            program: self.program.clone(),
+            fault,
+        }
+    }
+}
+
+/// A stanza as it is sent.
+fn written(tag: &str, args: &[&str], body: &[u8]) -> Line {
+    let body = Zeroizing::new(STANDARD_NO_PAD.encode(body));
+    let words: usize = tag.len() + args.iter().map(|arg| arg.len() + 1).sum::<usize>();
+    // Large enough that it never moves and leaves no copy of a key behind.
+    let mut out = Vec::with_capacity(words + body.len() + body.len() / COLUMNS + 8);
+    out.extend_from_slice(b"-> ");
+    out.extend_from_slice(tag.as_bytes());
+    for arg in args {
+        out.push(b' ');
+        out.extend_from_slice(arg.as_bytes());
+    }
+    out.push(b'\n');
+    let mut rest = body.as_bytes();
+    // The last line is a short one, if need be an empty one.
+    while let Some((line, more)) = rest.split_at_checked(COLUMNS) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        rest = more;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'\n');
+    Zeroizing::new(out)
+}

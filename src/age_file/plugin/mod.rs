@@ -1,0 +1,235 @@
+//! Keys that are reached through a plugin: a program `age-plugin-NAME` that is spoken
+//! to over its streams (the specification age-plugin of C2SP).
+//!
+//! The library speaks to plugins as well, but hands them the whole environment of this
+//! process; here they get only what a started program may see. A plugin is foreign:
+//! what it says is bounded, cleaned, and never shown if it repeats a secret.
+
+mod conversation;
+mod find;
+mod process;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use age::secrecy::{ExposeSecret as _, SecretString};
+use age_core::format::{FileKey, Stanza};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::error::{AgeError, PluginFault};
+use crate::children::ChildEnv;
+use crate::core::redact::ForeignText;
+use conversation::{Conversation, Reply};
+use process::Process;
+
+/// Whether plugins may be started.
+#[derive(Clone, Copy)]
+pub enum Plugins<'a> {
+    /// None is. For what runs without a person and without having been asked for, such
+    /// as a diff: a plugin may prompt, wait for a device, or use the network.
+    Never,
+    /// Those that an identity or a recipient names.
+    Allowed {
+        /// What they see of the environment.
+        env: &'a ChildEnv,
+        /// How they reach the person.
+        talk: &'a Talk<'a>,
+    },
+}
+
+/// How a plugin reaches the person in front of the terminal. The first argument is the
+/// name of its program. Where nobody can be asked, the answer is nothing.
+pub struct Talk<'a> {
+    /// Shows a message, such as a request to touch a device.
+    pub tell: &'a dyn Fn(&str, &ForeignText),
+    /// Lets the person choose between the first and, if there is one, the second.
+    pub choose: &'a dyn Fn(&str, &ForeignText, &ForeignText, Option<&ForeignText>) -> Option<bool>,
+    /// Asks for something that may be seen.
+    pub ask: &'a dyn Fn(&str, &ForeignText) -> Option<String>,
+    /// Asks for something that must not be seen.
+    pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Option<SecretString>,
+}
+
+/// What a plugin is called with.
+#[derive(Clone, Copy)]
+enum Machine {
+    Identity,
+    Recipient,
+}
+
+impl Machine {
+    const fn argument(self) -> &'static str {
+        match self {
+            Self::Identity => "--age-plugin=identity-v1",
+            Self::Recipient => "--age-plugin=recipient-v1",
+        }
+    }
+}
+
+/// Starts a plugin for one conversation.
+/// Fails if none may be started, it is not there, or it does not start.
+fn start<'a>(
+    name: &str,
+    machine: Machine,
+    plugins: Plugins<'a>,
+) -> Result<Conversation<'a>, AgeError> {
+    let program = format!("age-plugin-{name}");
+    let Plugins::Allowed { env, talk } = plugins else {
+        return Err(AgeError::PluginNotStarted { program });
+    };
+    let found: Option<PathBuf> = env.get("PATH").and_then(|path| find::on(path, &program));
+    let Some(path) = found else {
+        return Err(AgeError::NoPlugin { program });
+    };
+    match Process::start(&path, machine.argument(), env) {
+        Ok(process) => Ok(Conversation::new(program, process, talk)),
+        Err(source) => Err(AgeError::Plugin {
+            program,
+            fault: PluginFault::Start(source),
+        }),
+    }
+}
+
+/// Identities of one plugin.
+pub(super) struct Identity<'a> {
+    name: &'a str,
+    lines: &'a [Zeroizing<String>],
+    plugins: Plugins<'a>,
+}
+
+impl<'a> Identity<'a> {
+    /// The identities of `lines`, which are all of the plugin `name`.
+    pub(super) const fn new(
+        name: &'a str,
+        lines: &'a [Zeroizing<String>],
+        plugins: Plugins<'a>,
+    ) -> Self {
+        Self {
+            name,
+            lines,
+            plugins,
+        }
+    }
+
+    /// The key of the file with these stanzas; nothing if no identity fits.
+    fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, AgeError> {
+        let mut talk = start(self.name, Machine::Identity, self.plugins)?;
+        for line in self.lines {
+            talk.keep_secret(line);
+            talk.send("add-identity", &[line], b"");
+        }
+        for stanza in stanzas {
+            let mut args = vec!["0", &stanza.tag];
+            args.extend(stanza.args.iter().map(String::as_str));
+            talk.send("recipient-stanza", &args, &stanza.body);
+        }
+        talk.send("done", &[], b"");
+        let mut found = None;
+        talk.listen(&mut |stanza| {
+            let is_ours = stanza.tag == "file-key" && stanza.args == ["0"];
+            if !is_ours {
+                return Reply::Unsupported;
+            }
+            let key = <Box<[u8; 16]>>::try_from(std::mem::take(&mut stanza.body));
+            match key {
+                Ok(key) if found.is_none() => {
+                    found = Some(FileKey::new(key));
+                    Reply::Ok
+                }
+                Ok(mut key) => {
+                    key.zeroize();
+                    Reply::Fail
+                }
+                Err(mut body) => {
+                    body.zeroize();
+                    Reply::Fail
+                }
+            }
+        })?;
+        talk.close(found)
+    }
+}
+
+impl age::Identity for Identity<'_> {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+        self.unwrap_stanzas(std::slice::from_ref(stanza))
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, age::DecryptError>> {
+        self.unwrap(stanzas)
+            .map_err(|error| age::DecryptError::Io(error.into_io()))
+            .transpose()
+    }
+}
+
+/// A recipient of a plugin. Each one gets a conversation of its own: of several
+/// recipients together nobody could tell whether all of them got a stanza.
+pub(super) struct Recipient<'a> {
+    name: String,
+    text: String,
+    plugins: Plugins<'a>,
+}
+
+impl<'a> Recipient<'a> {
+    /// The recipient `text`, which is of the plugin `name`.
+    pub(super) const fn new(name: String, text: String, plugins: Plugins<'a>) -> Self {
+        Self {
+            name,
+            text,
+            plugins,
+        }
+    }
+
+    /// The stanzas for a file key, at least one, and beside which others they may stand.
+    /// Fails if the plugin cannot encrypt to the recipient.
+    fn wrap(&self, key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), AgeError> {
+        let mut talk = start(&self.name, Machine::Recipient, self.plugins)?;
+        talk.send("add-recipient", &[&self.text], b"");
+        talk.send("extension-labels", &[], b"");
+        talk.send("wrap-file-key", &[], key.expose_secret());
+        talk.send("done", &[], b"");
+        let mut stanzas = Vec::new();
+        let mut labels = None;
+        talk.listen(&mut |stanza| match stanza.tag.as_str() {
+            "recipient-stanza" => {
+                let mut args = std::mem::take(&mut stanza.args).into_iter();
+                match (args.next().as_deref(), args.next()) {
+                    (Some("0"), Some(tag)) => {
+                        stanzas.push(Stanza {
+                            tag,
+                            args: args.collect(),
+                            body: std::mem::take(&mut stanza.body),
+                        });
+                        Reply::Ok
+                    }
+                    _ => Reply::Fail,
+                }
+            }
+            "labels" if labels.is_none() => {
+                labels = Some(std::mem::take(&mut stanza.args).into_iter().collect());
+                Reply::Ok
+            }
+            "labels" => Reply::Fail,
+            _ => Reply::Unsupported,
+        })?;
+        let is_whole = !stanzas.is_empty() && !talk.gave_reasons();
+        let whole = is_whole.then(|| (stanzas, labels.unwrap_or_default()));
+        let program = talk.program().to_owned();
+        talk.close(whole)?.ok_or(AgeError::Plugin {
+            program,
+            fault: PluginFault::Mute,
+        })
+    }
+}
+
+impl age::Recipient for Recipient<'_> {
+    fn wrap_file_key(
+        &self,
+        key: &FileKey,
+    ) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
+        self.wrap(key)
+            .map_err(|error| age::EncryptError::Io(error.into_io()))
+    }
+}
