@@ -68,6 +68,12 @@ impl<'a> Conversation<'a> {
         self
     }
 
+    /// The id of the process, for tests.
+    #[cfg(test)]
+    pub(super) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(super) fn program(&self) -> &str {
         &self.program
     }

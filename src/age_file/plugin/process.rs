@@ -86,6 +86,12 @@ impl Process {
         })
     }
 
+    /// Its id, for tests.
+    #[cfg(test)]
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Hands bytes over to be written.
     pub(super) fn send(&self, bytes: Line) {
         if let Some(input) = &self.input {
