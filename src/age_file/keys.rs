@@ -5,6 +5,8 @@ use age::x25519;
 use zeroize::Zeroizing;
 
 use super::error::AgeError;
+use super::identities::lines;
+use super::{Envelope, envelope_of};
 
 /// A new x25519 identity: the text of its file and its public recipient.
 pub fn generate_identity(created: &str) -> (Zeroizing<String>, String) {
@@ -32,17 +34,17 @@ pub fn recipients_of(text: &[u8], origin: &str) -> Result<Vec<String>, AgeError>
         origin: origin.to_owned(),
         why,
     };
+    const TELLS_NONE: &str =
+        "only age identities tell their recipient; name others with --recipient";
+    if envelope_of(text) == Envelope::Encrypted {
+        return Err(refuse(TELLS_NONE));
+    }
     let text = std::str::from_utf8(text).map_err(|_| refuse("it is not text"))?;
-    let recipients: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    let recipients: Vec<String> = lines(text)
         .map(|line| {
             line.parse::<x25519::Identity>()
                 .map(|identity| identity.to_public().to_string())
-                .map_err(|_| {
-                    refuse("only age identities tell their recipient; name others with --recipient")
-                })
+                .map_err(|_| refuse(TELLS_NONE))
         })
         .collect::<Result<_, _>>()?;
     if recipients.is_empty() {

@@ -13,7 +13,7 @@ use super::OpError;
 use super::encrypt::{self, create};
 use super::rewrite;
 use super::root::{CONFIG_FILE, Guards, Root};
-use crate::age_file::{self, Plugins};
+use crate::age_file::{self, Identities, Plugins};
 use crate::core::config::{self, Config, TargetConfig};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::inventory::ListedJob;
@@ -79,7 +79,7 @@ pub fn init(
         let resolved = Target::resolve(&target)?;
         resolved.check_hosts(&guards.trusted_hosts)?;
         for path in &wanted.identities {
-            let (recipient, text) = identity(folder, path, &wanted.now)?;
+            let (recipient, text) = identity(folder, path, &wanted.now, &recipients)?;
             recipients.extend(recipient);
             identities.extend(text.map(|text| (path, text)));
         }
@@ -183,18 +183,27 @@ pub fn refuse_initialised(folder: &Path, said: CommandLine) -> Result<bool, OpEr
 }
 
 /// The recipients of an identity file; with the text of a new one, where there is
-/// none yet.
+/// none yet. `named` are those that the user named.
 fn identity(
     folder: &Path,
     path: &Path,
     now: &str,
+    named: &[String],
 ) -> Result<(Vec<String>, Option<Zeroizing<String>>), OpError> {
     match files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES) {
         Ok(text) => {
             let origin = path.display().to_string();
-            let recipients = age_file::recipients_of(&Zeroizing::new(text), &origin)
-                .map_err(OpError::Identity)?;
-            Ok((recipients, None))
+            let text = Zeroizing::new(text);
+            match age_file::recipients_of(&text, &origin) {
+                Ok(recipients) => Ok((recipients, None)),
+                // A usable key that cannot tell its recipient: it was named beside.
+                Err(_) if !named.is_empty() => {
+                    let read = Identities::default().add(&text, &origin);
+                    read.map_err(OpError::Identity)?;
+                    Ok((Vec::new(), None))
+                }
+                Err(error) => Err(OpError::Identity(error)),
+            }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let (text, recipient) = age_file::generate_identity(now);

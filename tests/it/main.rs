@@ -4,6 +4,8 @@
 
 /// What is done to jobs once their passwords are right.
 mod aftercare;
+/// Identities and envelopes of age, with and without a terminal.
+mod age;
 /// Per-entry answers of every kind, good and bad.
 mod answers;
 /// What GitHub, GitLab and other pipelines read.

@@ -1,0 +1,165 @@
+//! Which keys are looked at, and what is said of those that cannot be used.
+
+use super::{detached, detached_command, fixture, own_recipient, public, sealed_to};
+use crate::support::Lab;
+
+#[test]
+fn a_named_identity_is_the_only_one_that_is_looked_at() {
+    let lab = sealed_to(&[&public("ed25519")]);
+    let open = fixture("ed25519");
+    std::fs::create_dir_all(lab.path(".config/drspass")).unwrap();
+    std::fs::create_dir_all(lab.path(".ssh")).unwrap();
+    for name in [".config/drspass/identity.txt", ".ssh/id_rsa"] {
+        std::fs::copy(fixture("pem_rsa"), lab.path(name)).unwrap();
+    }
+    let run = detached(&lab, &["-i", open.to_str().unwrap(), "show"]).exits(0);
+    assert_eq!(run.stderr, "");
+    // Neither is it mentioned where the named one does not fit.
+    let rsa = fixture("rsa");
+    let run = detached(&lab, &["-i", rsa.to_str().unwrap(), "show"]).exits(1);
+    assert!(!run.all().contains("identity.txt"), "{}", run.all());
+    assert!(!run.all().contains("id_rsa"), "{}", run.all());
+    // Where nothing is named, the default is opened, and no key of ssh.
+    detached(&lab, &["show"])
+        .exits(1)
+        .says("identity.txt holds no identity that can be used");
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_told_from_broken_ones() {
+    let lab = sealed_to(&[&public("ed25519")]);
+    let pem = std::fs::read_to_string(fixture("pem_rsa")).unwrap();
+    for (text, why) in [
+        (
+            pem.clone(),
+            "a passphrase in the old PEM form is not supported",
+        ),
+        (
+            pem.replace('\n', "\r\n"),
+            "a passphrase in the old PEM form is not supported",
+        ),
+        (
+            std::fs::read_to_string(fixture("locked_ecdsa")).unwrap(),
+            "its key type is not supported",
+        ),
+        (
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIF\n-----END ENCRYPTED PRIVATE KEY-----\n"
+                .to_owned(),
+            "a PKCS#8 key is not supported",
+        ),
+        (
+            "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n".to_owned(),
+            "its key type is not supported",
+        ),
+        (
+            "PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(),
+            "PuTTY is not supported",
+        ),
+        (
+            format!("{} me\n", public("ed25519")),
+            "it is a public ssh key",
+        ),
+        (
+            "sk-ssh-ed25519@openssh.com AAAA\n".to_owned(),
+            "it is a public ssh key",
+        ),
+        (own_recipient(&lab), "a public recipient, not an identity"),
+        (
+            "AGE-SECRET-KEY-PQ-1QQQQ\n".to_owned(),
+            "a post-quantum identity of age is not supported",
+        ),
+        (
+            "AGE-PLUGIN-..%2fX-1QQQQ\n".to_owned(),
+            "a line is no age identity",
+        ),
+        ("\n# only a comment\n".to_owned(), "it holds no key"),
+        (
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n".to_owned(),
+            "no whole OpenSSH private key",
+        ),
+    ] {
+        lab.write("bad.txt", &text);
+        let run = detached(&lab, &["-i", "bad.txt", "show"])
+            .exits(1)
+            .says("bad.txt holds no identity that can be used")
+            .says(why);
+        assert!(!run.all().contains("invalid"), "{}", run.all());
+        assert!(!run.all().contains("MHcC"), "{}", run.all());
+    }
+}
+
+#[test]
+fn a_key_whose_line_ends_were_rewritten_is_still_one() {
+    let lab = sealed_to(&[&public("ed25519"), &public("rsa")]);
+    for name in ["ed25519", "rsa"] {
+        let text = std::fs::read_to_string(fixture(name)).unwrap();
+        lab.write("crlf", format!("\r\n{}", text.replace('\n', "\r\n")));
+        detached(&lab, &["-i", "crlf", "show"]).exits(0);
+        let text = text.clone();
+        detached_command(&lab, &["show"], |command| {
+            command.env("DRSPASS_IDENTITY_KEY", text);
+        })
+        .exits(0);
+    }
+}
+
+#[test]
+fn recipients_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
+    let lab = Lab::new();
+    let before = lab.read("passwords.yaml.age");
+    let own = own_recipient(&lab);
+    let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==";
+    let sk = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIA==";
+    let config = lab.read("drspass.yaml");
+    let listed = format!("  - \"{own}\"\n  - \"{ecdsa}\"\n  - \"{sk}\"\n");
+    lab.write(
+        "drspass.yaml",
+        config.replace(&format!("  - \"{own}\"\n"), &listed),
+    );
+    lab.manifest(&super::jobs())
+        .exits(1)
+        .says("recipients[1]")
+        .says("ecdsa key, which cannot be encrypted to")
+        .says("recipients[2]")
+        .says("security key, which cannot be encrypted to")
+        .says("Use age1…, ssh-ed25519 or ssh-rsa");
+    assert_eq!(lab.read("passwords.yaml.age"), before);
+    // What only shows when it is encrypted to is told in the same way.
+    let short = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQC7";
+    let listed = format!("  - \"{own}\"\n  - \"{short}\"\n  - \"age1nonsense\"\n");
+    lab.write(
+        "drspass.yaml",
+        config.replace(&format!("  - \"{own}\"\n"), &listed),
+    );
+    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.manifest(&super::jobs())
+        .exits(1)
+        .says("recipient 2 (ssh-rsa) cannot be encrypted to: it is damaged")
+        .says("recipient 3 (age) cannot be encrypted to: it is no age public key")
+        .says("Nothing was written.");
+    assert!(!lab.exists("passwords.yaml.age"));
+}
+
+#[test]
+fn init_with_a_key_that_does_not_tell_its_recipient_says_what_to_name() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("sub")).unwrap();
+    let locked = fixture("../locked_ed25519");
+    let protected = fixture("work_20.age");
+    for key in [fixture("ed25519"), locked, protected] {
+        let args = ["-C", "sub", "-i", key.to_str().unwrap(), "init"];
+        let more = ["--region", "eu-de", "--project-id", "p"];
+        detached(&lab, &[&args[..], &more].concat())
+            .exits(1)
+            .says("name others with --recipient");
+        assert_eq!(std::fs::read_dir(lab.path("sub")).unwrap().count(), 0);
+    }
+    // With the recipient named beside it, the key is welcome.
+    let recipient = public("ed25519");
+    let open = fixture("ed25519");
+    let open = open.to_str().unwrap();
+    let args = ["-C", "sub", "-i", open, "init", "--recipient", &recipient];
+    let more = ["--region", "eu-de", "--project-id", "p"];
+    detached(&lab, &[&args[..], &more].concat()).exits(0);
+    detached(&lab, &["-C", "sub", "-i", open, "show"]).exits(0);
+}

@@ -1,0 +1,121 @@
+//! Identities and envelopes that users of age have, against the real `age`, on real
+//! terminals and without any.
+
+/// Files that are damaged, or not what they should be.
+mod damaged;
+/// Which keys are looked at, and what is said of those that cannot be used.
+mod identities;
+/// A plugin: what it gets, what it asks, what it may not.
+mod plugins;
+/// Passphrases: when they are asked for, and where.
+mod prompts;
+/// The same text through drspass and age, in both directions.
+mod round_trips;
+/// A terminal of its own for one run.
+mod terminal;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::{J1, Lab, Run};
+
+/// The passphrase of every locked key of the fixtures.
+const PASSPHRASE: &str = "canary-passphrase";
+const PASSWORD: &str = "canary-secret-1";
+
+/// A fixture of this folder's kind.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/age")
+        .join(name)
+}
+
+/// The public half of an ssh key of the fixtures, without its comment.
+fn public(name: &str) -> String {
+    let line = std::fs::read_to_string(fixture(&format!("{name}.pub"))).unwrap();
+    let words: Vec<&str> = line.split_whitespace().take(2).collect();
+    words.join(" ")
+}
+
+/// A root folder whose manifest is sealed to these recipients alone, with one password.
+/// Nothing of it was ever opened: who reads it, reads what was sealed.
+fn sealed_to(recipients: &[&str]) -> Lab {
+    let mut lab = Lab::new();
+    lab.plant(&[PASSWORD, PASSPHRASE]);
+    readdress(&lab, recipients);
+    lab.manifest(&jobs()).exits(0);
+    lab
+}
+
+/// Lists other recipients in drspass.yaml, and removes the manifest of before.
+fn readdress(lab: &Lab, recipients: &[&str]) {
+    let mut config = String::new();
+    for line in lab.read("drspass.yaml").lines() {
+        if line.starts_with("  - ") {
+            continue;
+        }
+        config.push_str(&format!("{line}\n"));
+        if line == "recipients:" {
+            for recipient in recipients {
+                config.push_str(&format!("  - \"{recipient}\"\n"));
+            }
+        }
+    }
+    assert!(config.contains(recipients[0]));
+    lab.write("drspass.yaml", config);
+    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+}
+
+fn jobs() -> String {
+    format!("  {J1}:\n    source: {{ password: '{PASSWORD}' }}\n")
+}
+
+/// A program beside drspass, with the usual surroundings.
+fn tool(lab: &Lab, program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .current_dir(lab.dir.path())
+        .env_clear()
+        .env("HOME", lab.dir.path())
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null());
+    command
+}
+
+/// What the real `age` writes to standard output.
+#[track_caller]
+fn age(lab: &Lab, args: &[&str]) -> Vec<u8> {
+    let output = tool(lab, "age", args).output().expect("age is installed");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "age {args:?}: {said}");
+    output.stdout
+}
+
+/// The public recipient of the lab's own identity.
+fn own_recipient(lab: &Lab) -> String {
+    let key = lab.read("key.txt");
+    let line = key
+        .lines()
+        .find_map(|line| line.strip_prefix("# public key: "));
+    line.unwrap().to_owned()
+}
+
+/// Runs drspass where no terminal is in reach, even if the tests have one.
+#[track_caller]
+fn detached(lab: &Lab, args: &[&str]) -> Run {
+    detached_command(lab, args, |_| {})
+}
+
+/// As [`detached`], with a change of the surroundings.
+#[track_caller]
+fn detached_command(lab: &Lab, args: &[&str], change: impl FnOnce(&mut Command)) -> Run {
+    let mut command = tool(lab, "setsid", &["--wait", env!("CARGO_BIN_EXE_drspass")]);
+    command
+        .args(args)
+        .env("OS_TOKEN", crate::support::TOKEN)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    change(&mut command);
+    lab.run_command(command)
+}
