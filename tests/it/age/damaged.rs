@@ -95,7 +95,7 @@ fn damaged_armor_is_told_by_its_line() {
         (
             with(3, &lines[2].replace(&lines[2][..1], "*")),
             3,
-            "a character that no armor holds",
+            "it holds a character that no armor holds",
         ),
         (
             with(count - 1, &lines[count - 2][..1]),

@@ -118,9 +118,9 @@ fn recipients_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
     );
     lab.manifest(&super::jobs())
         .exits(1)
-        .says("recipients[1]")
+        .says("recipients.#2: is an")
         .says("ecdsa key, which cannot be encrypted to")
-        .says("recipients[2]")
+        .says("recipients.#3: is the key of a")
         .says("security key, which cannot be encrypted to")
         .says("Use age1…, ssh-ed25519 or ssh-rsa");
     assert_eq!(lab.read("passwords.yaml.age"), before);

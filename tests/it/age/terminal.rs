@@ -1,7 +1,7 @@
 //! A terminal of its own for one run: `rexpect` makes it, and what is typed waits for
 //! the question. Typed text is echoed as on any terminal, unless the program hides it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rexpect::process::WaitStatus;
 use rexpect::session::{PtySession, spawn_command};
@@ -64,7 +64,7 @@ pub(super) fn run(
     change: impl FnOnce(&mut Command),
 ) -> OnTerminal {
     let mut command = tool(lab, "sh", &["-c", "tty; stty echo; exec \"$0\" \"$@\""]);
-    command.arg(program).args(args);
+    command.arg(program).args(args).stdin(Stdio::inherit());
     change(&mut command);
     let mut session = spawn_command(command, Some(60_000)).expect("a terminal");
     let (_, device) = session.exp_regex("/dev/[a-z]+/[0-9]+").expect("its name");
