@@ -77,7 +77,7 @@ impl Place {
             }
             Self::Ending => Err("the line before it is too short"),
             Self::Inside if line.len() > COLUMNS => Err("it is longer than 64 characters"),
-            Self::Inside if line.len() % 4 != 0 => Err("its end is missing"),
+            Self::Inside if !line.len().is_multiple_of(4) => Err("its end is missing"),
             Self::Inside if line.len() < COLUMNS => Ok(Self::Ending),
             Self::Inside => Ok(Self::Inside),
         }

@@ -18,7 +18,7 @@ pub use error::{AgeError, PluginFault, RefusedRecipient};
 pub use identities::{AskPassphrase, Identities};
 pub use keys::{generate_identity, recipients_of};
 pub use open::{Means, check_header, decrypt};
-pub use plugin::{Plugins, Talk};
+pub use plugin::{Choice, Plugins, Talk};
 pub use seal::encrypt;
 
 use armor::{ARMOR_BEGIN, BINARY_START};

@@ -79,3 +79,26 @@ fn recipients_that_cannot_be_encrypted_to_are_refused_by_number() {
     }
     assert!(encrypt(b"x", &[], Plugins::Never).is_err());
 }
+
+#[test]
+fn recipients_of_hardware_are_encrypted_to_without_their_plugin() {
+    let tagged = "age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e";
+    let sealed = encrypt(b"x", &[tagged.to_owned()], Plugins::Never).expect("sealed");
+    let stanzas = header::stanzas(&sealed).expect("a header");
+    assert_eq!(stanzas[0].tag, "p256tag");
+}
+
+#[test]
+fn a_damaged_identity_file_is_told_by_its_line() {
+    let mut recipient = age::scrypt::Recipient::new(SecretString::from("canary-passphrase"));
+    recipient.set_work_factor(2);
+    let armor = age::encrypt_and_armor(&recipient, b"AGE-PLUGIN-NONE-1").expect("sealed");
+    let damaged = armor.replacen('\n', "\n\n", 1);
+    let mut identities = Identities::default();
+    identities.add(damaged.as_bytes(), "id.age").expect("kept");
+    let (_, sealed) = fixture();
+    assert!(matches!(
+        decrypt(&sealed, &identities, &MEANS),
+        Err(AgeError::IdentityArmor { line: 2, .. })
+    ));
+}

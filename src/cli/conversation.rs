@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use age::secrecy::SecretString;
 
-use crate::age_file::Talk;
+use crate::age_file::{Choice, Talk};
 use crate::core::redact::ForeignText;
 
 /// How a command of this run lets plugins talk.
@@ -28,12 +28,12 @@ fn tell(program: &str, text: &ForeignText) {
         .write_all(format!("{program}: {text}\n").as_bytes());
 }
 
-fn choose(
-    program: &str,
-    question: &ForeignText,
-    first: &ForeignText,
-    second: Option<&ForeignText>,
-) -> Option<bool> {
+fn choose(program: &str, choice: &Choice<'_>) -> Option<bool> {
+    let Choice {
+        question,
+        first,
+        second,
+    } = choice;
     let Some(second) = second else {
         let asked = format!("{program}: {question}\nPress Enter for {first}: ");
         return on_terminal(&asked).map(|_| true);

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::process::{Line, NoLine, Process};
-use super::{AgeError, ForeignText, PluginFault, Talk};
+use super::{AgeError, Choice, ForeignText, PluginFault, Talk};
 use crate::core::redact::Needles;
 use crate::core::secret::Secret;
 
@@ -176,7 +176,12 @@ impl<'a> Conversation<'a> {
                 };
                 let no = labels.next().flatten();
                 drop(labels);
-                match (self.talk.choose)(&self.program, &question, &yes, no.as_ref()) {
+                let choice = Choice {
+                    question: &question,
+                    first: &yes,
+                    second: no.as_ref(),
+                };
+                match (self.talk.choose)(&self.program, &choice) {
                     Some(true) => self.send("ok", &["yes"], b""),
                     Some(false) => self.send("ok", &["no"], b""),
                     None => self.nobody(),

@@ -44,12 +44,22 @@ pub enum Plugins<'a> {
 pub struct Talk<'a> {
     /// Shows a message, such as a request to touch a device.
     pub tell: &'a dyn Fn(&str, &ForeignText),
-    /// Lets the person choose between the first and, if there is one, the second.
-    pub choose: &'a dyn Fn(&str, &ForeignText, &ForeignText, Option<&ForeignText>) -> Option<bool>,
+    /// Lets the person choose; whether it is the first.
+    pub choose: &'a dyn Fn(&str, &Choice<'_>) -> Option<bool>,
     /// Asks for something that may be seen.
     pub ask: &'a dyn Fn(&str, &ForeignText) -> Option<String>,
     /// Asks for something that must not be seen.
     pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Option<SecretString>,
+}
+
+/// What a plugin lets a person choose between.
+pub struct Choice<'a> {
+    /// What it is about.
+    pub question: &'a ForeignText,
+    /// Going on.
+    pub first: &'a ForeignText,
+    /// The other way, if there is one.
+    pub second: Option<&'a ForeignText>,
 }
 
 /// What a plugin is called with.

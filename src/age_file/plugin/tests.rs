@@ -20,7 +20,7 @@ const RECIPIENT: &str = "age1stub1d4skgefdw4cqphmwgx";
 
 const SILENT: Talk<'static> = Talk {
     tell: &|_, _| {},
-    choose: &|_, _, _, _| None,
+    choose: &|_, _| None,
     ask: &|_, _| None,
     ask_secret: &|_, _| None,
 };
@@ -181,9 +181,14 @@ fn what_nobody_can_answer_is_said() {
         asked.borrow_mut().push(text.to_string());
         Some("token-7".to_owned())
     };
-    let choose = |_: &str, text: &ForeignText, yes: &ForeignText, no: Option<&ForeignText>| {
-        let no = no.map(ToString::to_string);
-        asked.borrow_mut().push(format!("{text} {yes} {no:?}"));
+    let choose = |_: &str, choice: &Choice<'_>| {
+        let Choice {
+            question, first, ..
+        } = choice;
+        let no = choice.second.map(ToString::to_string);
+        asked
+            .borrow_mut()
+            .push(format!("{question} {first} {no:?}"));
         Some(true)
     };
     let talk = Talk {
