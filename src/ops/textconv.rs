@@ -10,7 +10,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::root::{self, IdentitySource, shortened};
-use crate::age_file::{self, AgeError, Envelope, Identities};
+use crate::age_file::{self, AgeError, Identities, Means, Plugins};
 use crate::core::config::recipient_key;
 use crate::core::fingerprint::Field;
 use crate::core::fingerprint::tag::Tagger;
@@ -19,24 +19,24 @@ use crate::core::redact::ForeignText;
 use crate::core::report::outline::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
 use crate::files;
 
-/// What begins the line of an identity that a plugin holds.
-const PLUGIN_START: &[u8] = b"AGE-PLUGIN-";
+/// What messages would call an identity, if any came of this.
+const ORIGIN: &str = "the identity";
 
 /// The outline of the manifest in `file`; identities are seen from `folder`.
 /// Fails with the reason why it cannot be shown.
 pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Outline, Veiled> {
     let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES)
         .map_err(|_| Veiled::Unreadable)?;
-    let Ready {
-        identities,
-        leaves_out,
-    } = ready(folder, source);
-    let plain = age_file::decrypt(&bytes, &identities, &|_| None).map_err(|error| match error {
+    let means = Means {
+        ask: &|_| None,
+        plugins: Plugins::Never,
+    };
+    let identities = ready(folder, source);
+    let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
         AgeError::NotEncrypted => Veiled::Plain,
         AgeError::ConflictMarks => Veiled::Conflict,
-        AgeError::NoMatch if leaves_out => Veiled::Locked,
         AgeError::NoMatch => Veiled::NoIdentity,
-        AgeError::Locked { .. } => Veiled::Locked,
+        error if error.is_about_one_identity() => Veiled::Locked,
         _ => Veiled::Damaged,
     })?;
     match root::parse_manifest(&plain, Sealing::Required, file) {
@@ -45,62 +45,26 @@ pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Ou
     }
 }
 
-/// The identities that can be used without asking anybody.
-struct Ready {
-    identities: Identities,
-    /// Whether there are others beside them.
-    leaves_out: bool,
-}
-
 /// What is at hand of a source. What of it cannot be used does not matter here: with
 /// no identity at all, it is said that none opens the file.
-fn ready(folder: &Path, source: &IdentitySource) -> Ready {
-    let mut ready = Ready {
-        identities: Identities::default(),
-        leaves_out: false,
+fn ready(folder: &Path, source: &IdentitySource) -> Identities {
+    let mut ready = Identities::default();
+    let mut add_file = |path: &Path| {
+        // A pipe, a device or a folder is never waited for.
+        let text = files::read_regular_limited(&folder.join(path), root::MAX_IDENTITY_BYTES);
+        if let Ok(text) = text {
+            // Where it goes wrong, what was read before that is still of use.
+            let _ = ready.add(&Zeroizing::new(text), ORIGIN);
+        }
     };
     match source {
-        IdentitySource::Text(text) => ready.add(text.as_bytes()),
-        IdentitySource::Files(paths) => {
-            for path in paths {
-                ready.add_file(&folder.join(path));
-            }
+        IdentitySource::Text(text) => {
+            let _ = ready.add(text.as_bytes(), ORIGIN);
         }
-        IdentitySource::Default(path) => {
-            if let Some(path) = path {
-                ready.add_file(&folder.join(path));
-            }
-        }
+        IdentitySource::Files(paths) => paths.iter().for_each(|path| add_file(path)),
+        IdentitySource::Default(path) => path.iter().for_each(|path| add_file(path)),
     }
     ready
-}
-
-impl Ready {
-    fn add_file(&mut self, path: &Path) {
-        // A pipe, a device or a folder is never waited for.
-        if let Ok(text) = files::read_regular_limited(path, root::MAX_IDENTITY_BYTES) {
-            self.add(&Zeroizing::new(text));
-        }
-    }
-
-    fn add(&mut self, text: &[u8]) {
-        if age_file::envelope_of(text) == Envelope::Encrypted {
-            self.leaves_out = true;
-            return;
-        }
-        // Identities of plugins are taken out before anybody can run one.
-        let mut own = Zeroizing::new(Vec::with_capacity(text.len()));
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let start = line.trim_ascii_start().get(..PLUGIN_START.len());
-            if start.is_some_and(|start| start.eq_ignore_ascii_case(PLUGIN_START)) {
-                self.leaves_out = true;
-            } else {
-                own.extend_from_slice(line);
-            }
-        }
-        // Where it goes wrong, what was read before that is still of use.
-        let _ = self.identities.add(&own, "the identity");
-    }
 }
 
 /// Nothing for a manifest that is not sealed.

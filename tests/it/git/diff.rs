@@ -9,6 +9,7 @@ use super::{
     changed, commit, git, git_command, program, recipient, repository, rotate, script, seal,
 };
 use crate::support::Lab;
+use drspass::age_file::{self, Plugins};
 
 const LOCKED: &str = include_str!("../../data/locked_ed25519");
 const LOCKED_PUBLIC: &str = include_str!("../../data/locked_ed25519.pub");
@@ -192,7 +193,7 @@ fn without_a_key_that_is_at_hand_a_log_shows_one_line_and_goes_on() {
     lab.write("other.txt", other.as_bytes());
     lab.write("locked", LOCKED);
     lab.write("plugin.txt", format!("# of a plugin\n{OF_PLUGIN}\n"));
-    let sealed_key = drspass::age_file::encrypt(b"AGE-SECRET-KEY-1", &[recipient(&lab)]);
+    let sealed_key = age_file::encrypt(b"AGE-SECRET-KEY-1", &[recipient(&lab)], Plugins::Never);
     lab.write("sealed.txt", sealed_key.unwrap());
     script(
         &lab,
@@ -241,7 +242,11 @@ fn a_passphrase_is_never_asked_for_not_even_on_a_terminal() {
     let key = recipient(&lab);
     // Encrypted to the locked key alone.
     lab.write("drspass.yaml", config.replace(&key, LOCKED_PUBLIC.trim()));
-    let file = drspass::age_file::encrypt(plain.as_bytes(), &[LOCKED_PUBLIC.trim().to_owned()]);
+    let file = age_file::encrypt(
+        plain.as_bytes(),
+        &[LOCKED_PUBLIC.trim().to_owned()],
+        Plugins::Never,
+    );
     lab.write(MANIFEST, file.unwrap());
     commit(&lab, "For the locked key");
     lab.write("locked", LOCKED);
@@ -266,7 +271,7 @@ fn older_commits_with_other_readers_do_not_stop_a_log() {
     let (_, public) = drspass::age_file::generate_identity("2026-01-02T03:04:05Z");
     lab.write(
         MANIFEST,
-        drspass::age_file::encrypt(b"canary-foreign", &[public]).unwrap(),
+        age_file::encrypt(b"canary-foreign", &[public], Plugins::Never).unwrap(),
     );
     commit(&lab, "For somebody else");
     seal(&lab, MANIFEST, b"jobs: [canary-broken");
