@@ -9,6 +9,7 @@
 //! - [`core`]: the domain, pure. Start with `core::manifest`, `core::state`,
 //!   `core::plan` and `core::outcome`.
 //! - [`ops`]: one module for each thing that drspass does.
+//! - [`authoring`]: changes of the manifest's text that keep its comments.
 //! - [`store`], [`age_file`], [`api`], [`children`], [`git`]: the state, the envelope,
 //!   the service, what programs that are started may see, settings of git.
 //! - [`view`]: reports as text.
@@ -23,6 +24,7 @@ pub mod ops;
 
 pub mod age_file;
 pub mod api;
+pub mod authoring;
 pub mod children;
 pub mod git;
 pub mod plan_file;

@@ -166,7 +166,7 @@ pub(super) fn printable<'de, D: serde::Deserializer<'de>>(
 }
 
 /// A field of an entry that has a fingerprint of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Field {
     /// The database password.
     #[serde(rename = "password")]

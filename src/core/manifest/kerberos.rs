@@ -30,13 +30,14 @@ pub(super) fn kerberos<'t>(
     ]);
     while let Some(field) = fields.next(yaml, path)? {
         is_empty = false;
-        let (wanted, kind) = match field.name {
-            "krb5_conf_file" => (Field::Krb5ConfFile, Kind::File),
-            "key_tab_file" => (Field::KeyTabFile, Kind::Base64),
-            "domain_name" => (Field::DomainName, Kind::Line),
-            _ => (Field::UserPrincipal, Kind::Line),
+        let wanted = match field.name {
+            "krb5_conf_file" => Field::Krb5ConfFile,
+            "key_tab_file" => Field::KeyTabFile,
+            "domain_name" => Field::DomainName,
+            _ => Field::UserPrincipal,
         };
-        let value = secret(yaml, field.value, &path.field(field.name), kind)?;
+        let path = path.field(field.name);
+        let value = secret(yaml, field.value, &path, Kind::of(wanted))?;
         let place = Field::KERBEROS.iter().position(|field| *field == wanted);
         if let Some(slot) = place.and_then(|place| values.get_mut(place)) {
             *slot = value;

@@ -23,7 +23,9 @@ use super::problem::Checked;
 use super::secret::Secret;
 use super::yaml::Reader;
 
+pub(crate) use read::is_name;
 pub use seal::{seal, skeleton};
+pub use value::{Remark, check_value};
 
 /// The largest single value, in bytes. Longer ones are refused, never cut.
 pub const MAX_VALUE_BYTES: usize = 128 * 1024;

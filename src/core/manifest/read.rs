@@ -118,10 +118,10 @@ impl<'t> Draft<'t> {
     }
 
     fn jobs(&mut self, yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<()> {
-        if let Node::List { at } = node {
+        if let Node::List { at, start } = node {
             if let Some(item) = yaml.item(path)? {
                 yaml.skip(item)?;
-                yaml.skip(Node::List { at })?;
+                yaml.skip(Node::List { at, start })?;
                 let help = "Write a map: each job's id as a key, its fields indented below.";
                 yaml.error(path, Some(at), "is a list", help)?;
             } else {
@@ -327,7 +327,7 @@ const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscor
     and begin with a letter or digit.";
 
 /// Names of jobs and credentials (design section 2.2).
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())

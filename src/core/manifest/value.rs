@@ -2,6 +2,7 @@
 //! and what is taken but warned of. Nothing here trims or changes a value, and
 //! no problem tells its text or its length.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::mem;
 
@@ -10,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::MAX_VALUE_BYTES;
-use crate::core::problem::Position;
+use crate::core::fingerprint::Field;
 use crate::core::secret::Secret;
 use crate::core::yaml::{Node, Path, Read, Reader, Scalar, is_hard_to_see, reads_as_other_type};
 
@@ -42,6 +43,40 @@ pub(super) enum Kind {
     Base64,
 }
 
+impl Kind {
+    /// The kind of text that a field takes.
+    pub(super) const fn of(field: Field) -> Self {
+        match field {
+            Field::Krb5ConfFile => Self::File,
+            Field::KeyTabFile => Self::Base64,
+            Field::Password | Field::DomainName | Field::UserPrincipal => Self::Line,
+        }
+    }
+}
+
+/// What is wrong with a value, or worth a look, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// A fragment without full stop, with nothing of the value.
+    pub what: Cow<'static, str>,
+    /// A sentence.
+    pub help: &'static str,
+}
+
+/// What somebody should look at in a value that is to be written, as if it stood in
+/// the manifest already.
+/// Fails with the reason if the manifest would refuse it.
+pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Remark>, Remark> {
+    let (text, kind) = (value.expose(), Kind::of(field));
+    match refusal(text, kind) {
+        Some((what, help)) => Err(Remark {
+            what: what.into(),
+            help,
+        }),
+        None => Ok(remarks(text, kind)),
+    }
+}
+
 /// Reads a secret. Nothing is returned for a value that was refused.
 pub(super) fn secret<'t>(
     yaml: &mut Reader<'t>,
@@ -67,7 +102,9 @@ pub(super) fn secret<'t>(
         yaml.error(path, Some(at), what, help)?;
         return Ok(None);
     }
-    warn(yaml, path, at, &text, kind);
+    for Remark { what, help } in remarks(&text, kind) {
+        yaml.warning(path, Some(at), what, help);
+    }
     Ok(Some(Secret::new(mem::take(&mut *text))))
 }
 
@@ -140,10 +177,12 @@ fn refusal(text: &str, kind: Kind) -> Option<(String, &'static str)> {
 }
 
 /// Points at what an editor or a copy may have put in unseen.
-fn warn(yaml: &mut Reader<'_>, path: &Path<'_>, at: Position, text: &str, kind: Kind) {
+fn remarks(text: &str, kind: Kind) -> Vec<Remark> {
     let is_ordinary = |b: u8| b.is_ascii_graphic() || b == b' ';
     let blank = |c: char| c == ' ' || c == '\t';
     let (starts, ends) = (text.starts_with(blank), text.ends_with(blank));
+    let mut remarks = Vec::new();
+    let mut remark = |what: Cow<'static, str>, help| remarks.push(Remark { what, help });
     if kind != Kind::File && (starts || ends) {
         let what = match (starts, ends) {
             (true, true) => "has a blank at its start and at its end",
@@ -151,21 +190,22 @@ fn warn(yaml: &mut Reader<'_>, path: &Path<'_>, at: Position, text: &str, kind: 
             _ => "has a blank at its end",
         };
         let help = "It is sent with its blanks; remove them if they are not meant.";
-        yaml.warning(path, Some(at), what, help);
+        remark(what.into(), help);
     }
     if text.bytes().all(is_ordinary) {
-        return;
+        return remarks;
     }
     if let Some(list) = list_unseen(text, kind) {
         let what = format!("has characters that cannot be seen: {list}");
         let help = "It is sent with them; remove them if they are not meant.";
-        yaml.warning(path, Some(at), what, help);
+        remark(what.into(), help);
     }
     if text.chars().any(|c| !c.is_ascii() && !is_unseen(c, kind)) {
         let what = "has characters outside ASCII";
         let help = "It is sent as written: composed and decomposed letters differ.";
-        yaml.warning(path, Some(at), what, help);
+        remark(what.into(), help);
     }
+    remarks
 }
 
 fn is_unseen(c: char, kind: Kind) -> bool {

@@ -51,9 +51,12 @@ pub(crate) struct Scalar<'t> {
     pub(crate) text: Cow<'t, str>,
     /// Whether it has neither quotes nor a block indicator.
     pub(crate) is_plain: bool,
+    /// Whether it stands in lines of its own below a block indicator.
+    pub(crate) is_block: bool,
     /// Where it starts.
     pub(crate) at: Position,
-    /// The bytes of the document that it covers, quotes included.
+    /// The bytes of the document that it covers, quotes included. Those of a block
+    /// start at its first character and may end in the line after it.
     pub(crate) bytes: Range<usize>,
 }
 
@@ -72,6 +75,8 @@ pub(crate) enum Node<'t> {
     Map {
         /// Where it starts.
         at: Position,
+        /// The byte where it starts.
+        start: usize,
         /// Whether it is written in braces.
         is_flow: bool,
     },
@@ -79,6 +84,8 @@ pub(crate) enum Node<'t> {
     List {
         /// Where it starts.
         at: Position,
+        /// The byte where it starts.
+        start: usize,
     },
     /// Something that is not allowed anywhere, reported and read over.
     Refused,
@@ -89,7 +96,7 @@ impl Node<'_> {
     pub(crate) fn at(&self) -> Option<Position> {
         match self {
             Self::Scalar(scalar) => Some(scalar.at),
-            Self::Map { at, .. } | Self::List { at } => Some(*at),
+            Self::Map { at, .. } | Self::List { at, .. } => Some(*at),
             Self::Refused => None,
         }
     }
@@ -311,6 +318,7 @@ impl<'t> Reader<'t> {
                 Ok(Node::Scalar(Scalar {
                     text,
                     is_plain: style == ScalarStyle::Plain,
+                    is_block: matches!(style, ScalarStyle::Literal | ScalarStyle::Folded),
                     at,
                     bytes,
                 }))
@@ -319,12 +327,16 @@ impl<'t> Reader<'t> {
                 self.has_properties(path, at, anchor, tag.is_some())?;
                 Ok(Node::Map {
                     at,
+                    start: span.start.byte_offset().unwrap_or_default(),
                     is_flow: style == granit_parser::StructureStyle::Flow,
                 })
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.has_properties(path, at, anchor, tag.is_some())?;
-                Ok(Node::List { at })
+                Ok(Node::List {
+                    at,
+                    start: span.start.byte_offset().unwrap_or_default(),
+                })
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 self.error(

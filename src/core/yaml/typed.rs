@@ -79,7 +79,7 @@ impl<'t> Reader<'t> {
         node: Node<'t>,
         path: &Path<'_>,
     ) -> Read<Option<Vec<(String, Position)>>> {
-        let Node::List { at } = node else {
+        let Node::List { at, .. } = node else {
             let help = "Write each text on a line of its own, after a dash.";
             self.wrong_kind(node, path, "is not a list", help)?;
             return Ok(None);

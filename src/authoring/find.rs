@@ -1,0 +1,222 @@
+//! Addresses of single values: exactly one place, or a reason. What was typed is not
+//! repeated, since it may be a misplaced secret.
+
+use super::outline::Spot;
+use super::{Document, Place};
+use crate::core::fingerprint::Field;
+use crate::core::job::{Endpoint, JobId};
+use crate::core::manifest::is_name;
+
+/// Why an address names no place for a value. What it shows are names of a valid
+/// manifest, never what was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// It has a wildcard.
+    Wildcard,
+    /// It is no job's id or name.
+    UnknownJob,
+    /// What follows the slash is no endpoint.
+    UnknownEndpoint,
+    /// A job alone, and both of its endpoints are listed.
+    Both {
+        /// The job as it is shown.
+        job: String,
+    },
+    /// A job alone, and none of its endpoints is listed.
+    Neither,
+    /// The endpoint's password comes from a credential.
+    UsesCredential {
+        /// The endpoint as it is shown.
+        label: String,
+        /// The credential's name.
+        credential: String,
+    },
+    /// An endpoint without a password cannot have anything else.
+    NoPassword {
+        /// The endpoint as it is shown.
+        label: String,
+    },
+    /// No name of a credential.
+    NoCredentialName,
+    /// A credential that is not defined.
+    UnknownCredential,
+    /// A credential has a password and no other field.
+    CredentialField,
+    /// There is nothing at this place that could be removed.
+    NotThere,
+    /// Endpoints use the credential.
+    Used {
+        /// How many.
+        endpoints: usize,
+    },
+}
+
+impl NoPlace {
+    /// What is wrong: a fragment.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Wildcard => "the address has a wildcard".to_owned(),
+            Self::UnknownJob => "the address names no job of the manifest".to_owned(),
+            Self::UnknownEndpoint => {
+                "what follows the slash of the address is no endpoint".to_owned()
+            }
+            Self::Both { job } => format!("{job} has a source and a destination"),
+            Self::Neither => {
+                "the address names a job that lists neither source nor destination".to_owned()
+            }
+            Self::UsesCredential { label, credential } => {
+                format!("{label} uses the credential {credential}")
+            }
+            Self::NoPassword { label } => format!("{label} has no password yet"),
+            Self::NoCredentialName => "the address is no name of a credential".to_owned(),
+            Self::UnknownCredential => "the address names no credential".to_owned(),
+            Self::CredentialField => "a credential has a password and no other field".to_owned(),
+            Self::NotThere => "there is nothing at that address".to_owned(),
+            Self::Used { endpoints: 1 } => "1 endpoint uses the credential".to_owned(),
+            Self::Used { endpoints } => format!("{endpoints} endpoints use the credential"),
+        }
+    }
+
+    /// What to do: a sentence.
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Wildcard => "Name exactly one endpoint, or one @CREDENTIAL.",
+            Self::UnknownJob => {
+                "Give a job's id or name as 'drspass show' lists it; a job that is not listed yet is named by its id."
+            }
+            Self::UnknownEndpoint => "Write /source or /destination.",
+            Self::Both { .. } | Self::Neither => {
+                "Say which one is meant, with /source or /destination."
+            }
+            Self::UsesCredential { .. } => {
+                "Address the credential, as @NAME: it changes every endpoint that uses it. For a password of its own, remove `credential` there with 'drspass edit'."
+            }
+            Self::NoPassword { .. } => "Set its password first.",
+            Self::NoCredentialName => {
+                "Use 1 to 64 letters, digits, dots, dashes and underscores after the @, and begin with a letter or digit."
+            }
+            Self::UnknownCredential => "'drspass show' lists the credentials in use.",
+            Self::CredentialField => "Set kerberos fields at the endpoints themselves.",
+            Self::NotThere => "'drspass show' lists what the manifest sets.",
+            Self::Used { .. } => "Remove `credential` at those endpoints first, or keep it.",
+        }
+    }
+}
+
+/// Which places a run may address beside those that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Also jobs and credentials that the document does not list yet.
+    New,
+    /// Only those that it lists.
+    Listed,
+}
+
+impl Document<'_> {
+    /// The place that an address and a field name.
+    /// Fails unless it is exactly one, at which a value of its own can stand.
+    pub fn find(&self, address: &str, field: Field, taken: Taken) -> Result<Place, NoPlace> {
+        let place = self.locate(address, field, taken)?;
+        if let Place::Endpoint { job, endpoint, .. } = &place
+            && field == Field::Password
+            && let Some(fields) = self.endpoint(job, *endpoint)
+            && let Some(credential) = fields.text("credential")
+        {
+            return Err(NoPlace::UsesCredential {
+                label: self.label(&place),
+                credential: credential.to_owned(),
+            });
+        }
+        Ok(place)
+    }
+
+    /// The place that an address and a field name, to be removed.
+    /// Fails unless it is exactly one, and something is there that may go.
+    pub fn find_removable(&self, address: &str, field: Field) -> Result<Place, NoPlace> {
+        let place = self.locate(address, field, Taken::Listed)?;
+        match &place {
+            Place::Credential(name) => match self.users(name) {
+                0 => Ok(place),
+                endpoints => Err(NoPlace::Used { endpoints }),
+            },
+            Place::Endpoint { job, endpoint, .. } => {
+                let is_there = match field {
+                    // The endpoint itself, whatever its password comes from.
+                    Field::Password => self.endpoint(job, *endpoint).is_some(),
+                    _ => self.value(&place).is_some(),
+                };
+                is_there.then_some(place).ok_or(NoPlace::NotThere)
+            }
+        }
+    }
+
+    /// Whether an endpoint is listed, so that it has a password or a credential.
+    pub fn has_endpoint(&self, job: &JobId, endpoint: Endpoint) -> bool {
+        self.endpoint(job, endpoint).is_some()
+    }
+
+    fn locate(&self, address: &str, field: Field, taken: Taken) -> Result<Place, NoPlace> {
+        if address.contains(['*', '?']) {
+            return Err(NoPlace::Wildcard);
+        }
+        if let Some(name) = address.strip_prefix('@') {
+            return self.credential(name, field, taken);
+        }
+        let (job, endpoint) = match address.rsplit_once('/') {
+            Some((job, endpoint)) => {
+                let known = Endpoint::ALL
+                    .into_iter()
+                    .find(|known| known.as_str() == endpoint);
+                (job, Some(known.ok_or(NoPlace::UnknownEndpoint)?))
+            }
+            None => (address, None),
+        };
+        let number = self.ids.get(job).or_else(|| self.names.get(job));
+        let listed = number.and_then(|number| self.root.map("jobs")?.entries.get(*number));
+        let id = match listed {
+            Some(entry) => entry.key.as_str(),
+            // An id of another shape may be a typing error of a name.
+            None if taken == Taken::New && JobId::is_usual_shape(job) => job,
+            None => return Err(NoPlace::UnknownJob),
+        };
+        let job = JobId::parse(id).map_err(|_| NoPlace::UnknownJob)?;
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint,
+            None => self.only_endpoint(listed.map(|entry| &entry.value), &job)?,
+        };
+        Ok(Place::Endpoint {
+            job,
+            endpoint,
+            field,
+        })
+    }
+
+    fn only_endpoint(&self, job: Option<&Spot<'_>>, id: &JobId) -> Result<Endpoint, NoPlace> {
+        let Some(Spot::Map(fields)) = job else {
+            return Err(NoPlace::Neither);
+        };
+        let listed = Endpoint::ALL.map(|endpoint| fields.get(endpoint.as_str()).is_some());
+        match listed {
+            [true, false] => Ok(Endpoint::Source),
+            [false, true] => Ok(Endpoint::Destination),
+            [false, false] => Err(NoPlace::Neither),
+            [true, true] => Err(NoPlace::Both {
+                job: fields.text("name").unwrap_or(id.as_str()).to_owned(),
+            }),
+        }
+    }
+
+    fn credential(&self, name: &str, field: Field, taken: Taken) -> Result<Place, NoPlace> {
+        if field != Field::Password {
+            return Err(NoPlace::CredentialField);
+        }
+        if !is_name(name) {
+            return Err(NoPlace::NoCredentialName);
+        }
+        let place = Place::Credential(name.into());
+        if taken == Taken::Listed && self.value(&place).is_none() {
+            return Err(NoPlace::UnknownCredential);
+        }
+        Ok(place)
+    }
+}
