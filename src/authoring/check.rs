@@ -50,8 +50,7 @@ impl Texts<'_> {
                 return false;
             }
         }
-        let rest =
-            kept.all(|old| matches!(wanted.get(old.key.as_str()), Some(Wanted::Gone)));
+        let rest = kept.all(|old| matches!(wanted.get(old.key.as_str()), Some(Wanted::Gone)));
         let to_make = wanted
             .values()
             .filter(|wanted| !matches!(wanted, Wanted::Gone));
@@ -82,8 +81,7 @@ impl Texts<'_> {
             (Spot::Map(old), Spot::Map(new)) => {
                 old.entries.len() == new.entries.len()
                     && old.entries.iter().zip(&new.entries).all(|(old, new)| {
-                        old.key.as_str() == new.key.as_str()
-                            && self.is_same(&old.value, &new.value)
+                        old.key.as_str() == new.key.as_str() && self.is_same(&old.value, &new.value)
                     })
             }
             _ => false,

@@ -18,8 +18,7 @@ pub(super) struct NoCsv {
     pub(super) help: &'static str,
 }
 
-const QUOTE_HELP: &str =
-    "Put the whole field in quotes, and write every quote inside it twice.";
+const QUOTE_HELP: &str = "Put the whole field in quotes, and write every quote inside it twice.";
 
 /// The records of a text, empty lines left out.
 /// Fails where quotes do not fit together.
@@ -122,7 +121,13 @@ mod tests {
 
     fn fields(text: &str) -> Vec<Vec<String>> {
         let records = records(text).unwrap();
-        let of = |record: Record| record.fields.iter().map(|field| field.to_string()).collect();
+        let of = |record: Record| {
+            record
+                .fields
+                .iter()
+                .map(|field| field.to_string())
+                .collect()
+        };
         records.into_iter().map(of).collect()
     }
 

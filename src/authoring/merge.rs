@@ -16,6 +16,8 @@ pub(super) struct Merge<'t> {
     text: &'t str,
     line_end: &'static str,
     step: usize,
+    /// Whether endpoints and credentials stand on lines of their own.
+    spreads: bool,
     pub(super) splices: Splices<'t>,
 }
 
@@ -31,6 +33,7 @@ impl<'t> Merge<'t> {
             text,
             line_end,
             step: inner.unwrap_or(USUAL_STEP),
+            spreads: write::spreads(root).unwrap_or(false),
             splices: Splices::new(text, line_end),
         }
     }
@@ -175,12 +178,7 @@ impl<'t> Merge<'t> {
         Some(())
     }
 
-    fn remove(
-        &mut self,
-        holder: Option<&Entry<'_>>,
-        map: &Map<'_>,
-        gone: &[usize],
-    ) -> Option<()> {
+    fn remove(&mut self, holder: Option<&Entry<'_>>, map: &Map<'_>, gone: &[usize]) -> Option<()> {
         if gone.is_empty() {
             return Some(());
         }
@@ -223,8 +221,14 @@ impl<'t> Merge<'t> {
         }
         let before = map.entries.get(place.checked_sub(1)?)?.value.bytes().end;
         let gap = self.text.get(before..start)?;
-        // A comma may also stand behind the last entry.
-        let start = if gap.contains('#') { start } else { before };
+        if !gap.contains('#') {
+            self.splices.remove(before..end);
+            return Some(());
+        }
+        // The comma before the comment stays; one behind the entry would be too many.
+        let sign = next_sign(self.text, end, ' ')?;
+        let is_comma = self.text.get(sign..)?.starts_with(',');
+        let end = if is_comma { sign + 1 } else { end };
         self.splices.remove(start..end);
         Some(())
     }
@@ -236,10 +240,14 @@ impl<'t> Merge<'t> {
             (None, Some(holder)) => indent(self.text, holder.key_bytes.start) + self.step,
             (None, None) => 0,
         };
-        let below = map.entries.iter().rev().find_map(|entry| match &entry.value {
-            Spot::Map(below) if !below.is_flow => step_between(self.text, entry, below),
-            _ => None,
-        });
+        let below = map
+            .entries
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.value {
+                Spot::Map(below) if !below.is_flow => step_between(self.text, entry, below),
+                _ => None,
+            });
         let quotes_keys = last.is_some_and(|last| {
             let key = self.text.get(last.key_bytes.clone()).unwrap_or_default();
             key.starts_with(['"', '\''])
@@ -247,7 +255,7 @@ impl<'t> Merge<'t> {
         Layout {
             indent: own,
             step: below.unwrap_or(self.step),
-            spreads: write::spreads(map).unwrap_or(false),
+            spreads: write::spreads(map).unwrap_or(self.spreads),
             quotes_keys,
             line_end: self.line_end,
         }

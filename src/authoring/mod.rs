@@ -10,6 +10,7 @@
 
 mod check;
 mod csv;
+pub mod file;
 mod find;
 pub mod generate;
 mod lines;
@@ -30,6 +31,7 @@ pub use find::{NoPlace, Taken};
 
 use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
+use crate::core::report::Effect;
 use crate::core::secret::Secret;
 use crate::core::yaml::split_mark;
 use outline::Map;
@@ -69,17 +71,6 @@ pub struct Change {
     pub value: Secret,
 }
 
-/// What a change does to what is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// The place did not exist.
-    Added,
-    /// Another value stood there.
-    Changed,
-    /// The same value stands there.
-    Same,
-}
-
 /// A layout that the change cannot be written into, or a change that did more than
 /// was asked. Nothing came of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,6 +85,8 @@ pub struct Document<'t> {
     ids: HashMap<Box<str>, usize>,
     /// Where each job stands that has a name, by that.
     names: HashMap<Box<str>, usize>,
+    /// How many endpoints use each credential that is used.
+    users: HashMap<Box<str>, usize>,
 }
 
 impl<'t> Document<'t> {
@@ -104,13 +97,21 @@ impl<'t> Document<'t> {
         let root = outline::outline(text).ok_or(NotRewritten)?;
         let mut ids = HashMap::new();
         let mut names = HashMap::new();
+        let mut users = HashMap::new();
         let jobs = root.map("jobs").map_or(&[][..], |jobs| &jobs.entries);
         for (number, job) in jobs.iter().enumerate() {
             ids.insert(job.key.as_str().into(), number);
-            if let outline::Spot::Map(fields) = &job.value
-                && let Some(name) = fields.text("name")
-            {
+            let outline::Spot::Map(fields) = &job.value else {
+                continue;
+            };
+            if let Some(name) = fields.text("name") {
                 names.insert(name.into(), number);
+            }
+            for endpoint in Endpoint::ALL {
+                let endpoint = fields.map(endpoint.as_str());
+                if let Some(name) = endpoint.and_then(|fields| fields.text("credential")) {
+                    *users.entry(Box::from(name)).or_default() += 1;
+                }
             }
         }
         Ok(Self {
@@ -119,6 +120,7 @@ impl<'t> Document<'t> {
             root,
             ids,
             names,
+            users,
         })
     }
 
@@ -146,16 +148,7 @@ impl<'t> Document<'t> {
 
     /// How many endpoints use a credential.
     pub fn users(&self, credential: &str) -> usize {
-        let jobs = self.root.map("jobs").map_or(&[][..], |jobs| &jobs.entries);
-        let fields = jobs.iter().filter_map(|job| match &job.value {
-            outline::Spot::Map(fields) => Some(fields),
-            _ => None,
-        });
-        fields
-            .flat_map(|fields| Endpoint::ALL.map(|endpoint| fields.map(endpoint.as_str())))
-            .flatten()
-            .filter(|endpoint| endpoint.text("credential") == Some(credential))
-            .count()
+        self.users.get(credential).copied().unwrap_or_default()
     }
 
     /// The text with these changes, each place at most once.

@@ -10,10 +10,11 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::csv;
-use super::{Change, Document, Effect, Place, Taken};
+use super::{Change, Document, Place, Taken};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{Remark, check_value};
 use crate::core::problem::{Position, Problem};
+use crate::core::report::Effect;
 use crate::core::secret::Secret;
 
 /// How a file is written.
@@ -237,7 +238,12 @@ fn lacks_password(
     place: &Place,
     places: &HashMap<Place, String>,
 ) -> Option<String> {
-    let Place::Endpoint { job, endpoint, field } = place else {
+    let Place::Endpoint {
+        job,
+        endpoint,
+        field,
+    } = place
+    else {
         return None;
     };
     let password = Place::Endpoint {
@@ -256,7 +262,12 @@ fn capped(mut problems: Vec<Problem>) -> Vec<Problem> {
         let more = problems.len() - MAX_PROBLEMS;
         problems.truncate(MAX_PROBLEMS);
         let what = format!("{more} more problems");
-        problems.push(Problem::error("", None, what, "Solve the ones above first."));
+        problems.push(Problem::error(
+            "",
+            None,
+            what,
+            "Solve the ones above first.",
+        ));
     }
     problems
 }

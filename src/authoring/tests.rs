@@ -20,7 +20,12 @@ fn place(address: &str, field: Field, document: &Document<'_>) -> Place {
 #[track_caller]
 fn set(before: &str, address: &str, field: Field, value: &str) -> String {
     let before = long(before);
-    assert!(parse(split_mark(&before).1, Sealing::Optional).value.is_some(), "{before}");
+    assert!(
+        parse(split_mark(&before).1, Sealing::Optional)
+            .value
+            .is_some(),
+        "{before}"
+    );
     let document = Document::new(&before).unwrap();
     let change = Change {
         place: place(address, field, &document),
@@ -28,7 +33,12 @@ fn set(before: &str, address: &str, field: Field, value: &str) -> String {
     };
     let after = document.rewrite(&[change]).expect(address);
     let checked = parse(split_mark(&after).1, Sealing::Optional);
-    assert!(checked.value.is_some(), "{:?}\n{}", checked.problems, &*after);
+    assert!(
+        checked.value.is_some(),
+        "{:?}\n{}",
+        checked.problems,
+        &*after
+    );
     after.to_string()
 }
 
@@ -199,9 +209,10 @@ fn a_block_stays_a_block_where_it_can_hold_the_value() {
                  krb5_conf_file: | # conf\n            [a]\n             b = 1\n\n            c\n\n        \
                  # next\n        domain_name: 'D'\n";
     let made = set(block, "J1", Field::Krb5ConfFile, "[z]\n\n  y");
-    let want = block
-        .replace("| # conf", "|- # conf")
-        .replace("[a]\n             b = 1\n\n            c\n", "[z]\n\n              y\n");
+    let want = block.replace("| # conf", "|- # conf").replace(
+        "[a]\n             b = 1\n\n            c\n",
+        "[z]\n\n              y\n",
+    );
     assert_eq!(made, long(&want));
     let made = set(&made, "J1", Field::Krb5ConfFile, " [z]\n");
     let start = made.find("krb5").unwrap();
@@ -210,7 +221,11 @@ fn a_block_stays_a_block_where_it_can_hold_the_value() {
 
 #[test]
 fn an_entry_after_a_block_does_not_change_it() {
-    for block in ["|\n          a\n", "|+\n          a\n\n\n", "|-\n          a\n          \n"] {
+    for block in [
+        "|\n          a\n",
+        "|+\n          a\n\n\n",
+        "|-\n          a\n          \n",
+    ] {
         let before = format!(
             "version: 1\njobs:\n  J1:\n    source:\n      password: 'x'\n      kerberos:\n        \
              krb5_conf_file: {block}"
@@ -306,5 +321,9 @@ fn addresses_name_exactly_one_place() {
         document.find_removable("@a", Field::Password),
         Err(NoPlace::Used { endpoints: 1 })
     );
-    assert!(document.find_removable("one/source", Field::Password).is_ok());
+    assert!(
+        document
+            .find_removable("one/source", Field::Password)
+            .is_ok()
+    );
 }

@@ -97,7 +97,11 @@ fn lines(name: &str, wanted: &Wanted<'_>, layout: Layout, out: &mut String) {
         }
         (_, Some(map)) if map.len() == 1 && !layout.spreads && is_leaf(map) => {
             out.push_str(" { ");
-            flow(&mut map.iter().map(|(key, value)| (*key, value)), inner, out);
+            flow(
+                &mut map.iter().map(|(key, value)| (*key, value)),
+                inner,
+                out,
+            );
             out.push_str(" }");
             out.push_str(layout.line_end);
         }
@@ -135,7 +139,11 @@ fn flow<'a, 'v: 'a>(
                     quotes_keys: false,
                     ..layout
                 };
-                flow(&mut map.iter().map(|(key, value)| (*key, value)), inner, out);
+                flow(
+                    &mut map.iter().map(|(key, value)| (*key, value)),
+                    inner,
+                    out,
+                );
                 out.push_str(" }");
             }
             Wanted::Gone => {}
@@ -224,20 +232,18 @@ fn fits_block(text: &str) -> bool {
             .all(|c| c == '\n' || !(c.is_control() || is_hard_to_see(c)))
 }
 
-/// Whether the endpoints or credentials below this map stand on lines of their own,
-/// as the last one of them does.
+/// Whether this endpoint or credential, or else the last of those below, stands on
+/// lines of its own.
 pub(super) fn spreads(map: &Map<'_>) -> Option<bool> {
-    map.entries.iter().rev().find_map(|entry| {
-        let Spot::Map(below) = &entry.value else {
-            return None;
-        };
-        let holds_value = ["password", "credential"]
-            .iter()
-            .any(|name| below.get(name).is_some());
-        if holds_value {
-            Some(!below.is_flow)
-        } else {
-            spreads(below)
-        }
+    let holds_value = ["password", "credential"]
+        .iter()
+        .any(|name| map.get(name).is_some());
+    if holds_value {
+        return Some(!map.is_flow);
+    }
+    let mut below = map.entries.iter().rev();
+    below.find_map(|entry| match &entry.value {
+        Spot::Map(below) => spreads(below),
+        _ => None,
     })
 }

@@ -222,6 +222,44 @@ pub(super) fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
+/// Whether this process has a terminal on which a person can type, whatever its
+/// standard streams are.
+pub(super) fn has_terminal() -> bool {
+    let terminal = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty");
+    terminal.is_ok()
+}
+
+/// What came of asking for a text that is not shown.
+pub(super) enum Typed {
+    /// A line, which may be empty.
+    Text(Zeroizing<String>),
+    /// Ctrl-C.
+    Interrupted,
+    /// There is no terminal, or it was closed.
+    Nothing,
+}
+
+/// Asks for a line on the terminal itself without showing what is typed, and puts the
+/// terminal back as it was, Ctrl-C included.
+pub(super) fn type_hidden(question: &str) -> Typed {
+    // Ctrl-C becomes a signal of its own to this process, which would end it before
+    // the terminal shows again what is typed.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    let _entered = runtime.as_ref().ok().map(tokio::runtime::Runtime::enter);
+    let kind = tokio::signal::unix::SignalKind::interrupt();
+    let _caught = runtime.is_ok().then(|| tokio::signal::unix::signal(kind));
+    match rpassword::prompt_password(question) {
+        Ok(text) => Typed::Text(Zeroizing::new(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Typed::Interrupted,
+        Err(_) => Typed::Nothing,
+    }
+}
+
 /// Keeps decrypted text out of core files. Handlers that get a core through a
 /// pipe honour the limit of zero as well.
 pub(super) fn forbid_core_dumps() {

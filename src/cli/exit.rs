@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use crate::core::report::{ApplyReport, LookedAfter, Saved, Signal};
 use crate::ops::OpError;
+use crate::ops::error::ValueError;
 use crate::store::StoreError;
 
 macro_rules! codes {
@@ -74,7 +75,8 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::OtherChange { .. } => STALE_PLAN,
         OpError::RecipientsChanged { .. }
         | OpError::LimitExceeded { .. }
-        | OpError::NotApproved { .. } => NOT_APPROVED,
+        | OpError::NotApproved { .. }
+        | OpError::Value(ValueError::NoTerminal) => NOT_APPROVED,
         OpError::Document { .. }
         | OpError::NoRoot { .. }
         | OpError::Outside { .. }
@@ -85,6 +87,7 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Age { .. }
         | OpError::Identity(_)
         | OpError::NoIdentity { .. }
+        | OpError::Value(_)
         | OpError::Store(_)
         | OpError::Api(_)
         | OpError::Target(_)

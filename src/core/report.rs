@@ -2,6 +2,7 @@
 //! secret or borrow a manifest.
 
 mod applied;
+mod import;
 pub mod outline;
 mod shown;
 
@@ -18,6 +19,7 @@ use super::preflight::Blocked;
 pub use applied::{
     ApplyReport, Block, Care, CaredFor, Event, Fate, LookedAfter, NotAsked, Saved, Signal, Totals,
 };
+pub use import::{Effect, Import, ImportRow};
 pub use shown::{
     Caller, JobsReport, LedgerEntry, LedgerReport, LoginReport, ManagedJob, Shown, ShownEntry,
     ShownSeal, Valid, ValidManifest,

@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod encrypt;
 pub mod error;
+pub mod import;
 pub mod init;
 pub mod jobs;
 pub mod ledger;
@@ -15,6 +16,7 @@ pub mod preflight;
 pub mod rewrite;
 pub mod root;
 pub mod saved;
+pub mod set;
 pub mod show;
 pub mod textconv;
 pub mod validate;

@@ -170,6 +170,17 @@ impl Root {
         self.folder.join(path)
     }
 
+    /// The content of a file that the user named, which may be a pipe.
+    /// Fails if it is longer than `limit`, or cannot be read.
+    pub fn read_named(&self, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
+        files::read_limited(&self.resolve(path), limit as u64)
+            .map(Zeroizing::new)
+            .map_err(|source| OpError::Read {
+                path: path.to_owned(),
+                source,
+            })
+    }
+
     /// The manifest file as it is, encrypted.
     /// Fails if it cannot be read, is too long, or a link leads it elsewhere.
     pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {

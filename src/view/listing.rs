@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::terminal::{counted, field_list};
 use crate::core::fingerprint::Field;
-use crate::core::report::{LedgerReport, Shown, Valid};
+use crate::core::report::{Effect, Import, LedgerReport, Shown, Valid};
 use crate::core::state::{FailureClass, Origin, State, StateEntry};
 
 /// What a manifest lists, without any value.
@@ -75,6 +75,39 @@ pub fn valid(valid: &Valid, name: &str) -> String {
         ),
     };
     text
+}
+
+/// What an import does, or did.
+pub fn import(report: &Import) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "Import: {} to add, {} to change, {} the same.",
+        report.count(Effect::Added),
+        report.count(Effect::Changed),
+        report.count(Effect::Same)
+    );
+    let rows = report.rows.iter();
+    let width = rows.map(|row| row.label.len()).max().unwrap_or(0);
+    for row in &report.rows {
+        let sign = match row.effect {
+            Effect::Added => '+',
+            Effect::Changed => '~',
+            Effect::Same => '=',
+        };
+        let users = row.users.map(used_by).unwrap_or_default();
+        let _ = writeln!(text, "  {sign} {:width$}   {}{users}", row.label, row.field);
+    }
+    text
+}
+
+/// Who uses a credential, as the end of a line.
+pub fn used_by(endpoints: usize) -> String {
+    match endpoints {
+        0 => ", used by no endpoint".to_owned(),
+        1 => ", used by 1 endpoint".to_owned(),
+        many => format!(", used by {many} endpoints"),
+    }
 }
 
 /// The entries of a state that nobody has proved.

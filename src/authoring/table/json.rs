@@ -71,8 +71,7 @@ fn refused(error: &serde_json::Error) -> Problem {
         line: error.line(),
         column: error.column(),
     };
-    let help =
-        "Write {\"ADDRESS\": \"password\"}, or {\"ADDRESS\": {\"password\": \"…\", \"kerberos.domain_name\": \"…\"}}.";
+    let help = "Write {\"ADDRESS\": \"password\"}, or {\"ADDRESS\": {\"password\": \"…\", \"kerberos.domain_name\": \"…\"}}.";
     Problem::error("", Some(at), what, help)
 }
 

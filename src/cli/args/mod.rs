@@ -3,6 +3,7 @@
 
 mod authoring;
 mod state;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub use authoring::{Decrypt, Encrypt, Show, Validate};
 pub use state::{
     LockCommand, StateAdopt, StateCommand, StateDistrust, StateRecover, StateRm, StateShow,
 };
+pub use values::{Import, Set, Unset};
 
 use crate::core::fingerprint::change::{ChangeId, is_digest};
 use crate::core::preflight::UnknownStates;
@@ -90,6 +92,12 @@ pub enum Command {
     Encrypt(Encrypt),
     /// Write the plain text of the manifest to standard output, or to a new file
     Decrypt(Decrypt),
+    /// Set one value of the manifest, and leave everything else in it as it is
+    Set(Set),
+    /// Remove an endpoint, a kerberos field or a credential from the manifest
+    Unset(Unset),
+    /// Set the values that a CSV or JSON file lists; shows what would change first
+    Import(Import),
     /// Check drspass.yaml and the manifest
     Validate(Validate),
     /// List what the manifest sets, without any value; or show a saved plan

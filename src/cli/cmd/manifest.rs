@@ -1,12 +1,9 @@
 //! `encrypt`, `decrypt`, `validate` and `show`.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
-use super::{unlock, warn, written};
+use super::{standard_input, unlock, warn, written};
 use crate::cli::args::{Decrypt, Encrypt, Show, Validate};
 use crate::cli::env;
 use crate::cli::exit;
@@ -28,7 +25,7 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
     let root = context.root()?;
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
     let plain = if args.file == Path::new("-") {
-        Plain::Text(standard_input()?)
+        Plain::Text(standard_input(yaml::MAX_BYTES)?)
     } else {
         Plain::File(args.file)
     };
@@ -52,20 +49,6 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
         let _ = writeln!(text, "key id: {}", done.key_id);
     }
     Ok(written(context.shell.result(&text), exit::DONE))
-}
-
-fn standard_input() -> Result<Zeroizing<Vec<u8>>, OpError> {
-    let mut plain = Zeroizing::new(Vec::new());
-    let limit = yaml::MAX_BYTES as u64;
-    std::io::stdin()
-        .lock()
-        .take(limit + 1)
-        .read_to_end(&mut plain)
-        .map_err(|source| OpError::Read {
-            path: "standard input".into(),
-            source,
-        })?;
-    Ok(plain)
 }
 
 pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {

@@ -11,10 +11,12 @@ pub(super) mod shipped;
 #[cfg(feature = "sim")]
 pub(super) mod sim;
 pub(super) mod textconv;
+pub(super) mod values;
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _};
 
 use age::secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::conversation;
 use super::env;
@@ -78,6 +80,22 @@ pub(super) fn ask(context: &Context<'_>, question: &str) -> Result<(), OpError> 
             help: "Nothing was sent or changed.",
         })
     }
+}
+
+/// All of standard input; of more than `limit` bytes one too many, which whoever takes
+/// them refuses.
+/// Fails if it cannot be read.
+pub(super) fn standard_input(limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    std::io::stdin()
+        .lock()
+        .take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| OpError::Read {
+            path: "standard input".into(),
+            source,
+        })?;
+    Ok(bytes)
 }
 
 /// Shows warnings beside the result.

@@ -3,6 +3,7 @@
 
 mod problem;
 mod stale;
+mod value;
 
 use std::io;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crate::store::format::FormatError;
 pub use problem::ProblemReport;
 use problem::counted;
 use stale::way_out;
+pub use value::ValueError;
 
 /// Why a use case stopped. Unless a variant says otherwise, nothing was sent
 /// and nothing was changed.
@@ -117,6 +119,10 @@ pub enum OpError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Identity(AgeError),
+    /// A change of values.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Value(#[from] ValueError),
     /// There is no identity at all.
     #[error("there is no identity to decrypt with")]
     #[diagnostic(

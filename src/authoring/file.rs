@@ -1,0 +1,102 @@
+//! A value from a file of its own.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::core::fingerprint::Field;
+use crate::core::secret::Secret;
+
+/// Why a file holds no value for a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoValue {
+    /// A fragment that follows the file's name.
+    pub what: &'static str,
+    /// A sentence.
+    pub help: &'static str,
+}
+
+/// The first byte of every keytab, whatever its version.
+const KEYTAB: u8 = 5;
+
+/// The value that a file holds for a field.
+///
+/// One line end at the end is not part of it, since editors and `echo` put one there;
+/// a kerberos configuration is taken with it. A keytab is encoded as base64, unless
+/// the file holds base64 already, on one line or on several.
+/// Fails if the bytes are no text, or neither keytab nor base64.
+pub fn value(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
+    if field == Field::KeyTabFile {
+        return keytab(bytes);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| NoValue {
+        what: "is not UTF-8 text",
+        help: "Save it as UTF-8.",
+    })?;
+    let text = if field == Field::Krb5ConfFile {
+        text
+    } else {
+        text.strip_suffix("\r\n")
+            .or_else(|| text.strip_suffix('\n'))
+            .unwrap_or(text)
+    };
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn keytab(bytes: &[u8]) -> Result<Secret, NoValue> {
+    let room = bytes.len() / 3 * 4 + 4;
+    let mut text = Zeroizing::new(String::with_capacity(room.max(bytes.len())));
+    if bytes.first() == Some(&KEYTAB) {
+        STANDARD.encode_string(bytes, &mut text);
+    } else {
+        let signs = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+        text.extend(signs.map(|byte| char::from(*byte)));
+        if STANDARD.decode(&*text).map(Zeroizing::new).is_err() {
+            return Err(NoValue {
+                what: "is neither a keytab nor base64 text",
+                help: "Name the keytab itself, which is encoded on the way.",
+            });
+        }
+    }
+    Ok(Secret::new(std::mem::take(&mut *text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(field: Field, bytes: &[u8]) -> Result<String, &'static str> {
+        let value = value(field, bytes).map_err(|no_value| no_value.what)?;
+        Ok(value.expose().to_owned())
+    }
+
+    #[test]
+    fn exactly_one_line_end_is_no_part_of_a_password() {
+        for (bytes, value) in [
+            (&b"pw"[..], "pw"),
+            (b"pw\n", "pw"),
+            (b"pw\r\n", "pw"),
+            (b"pw\n\n", "pw\n"),
+            (b" pw \r", " pw \r"),
+        ] {
+            assert_eq!(text(Field::Password, bytes).as_deref(), Ok(value));
+        }
+        assert_eq!(text(Field::Krb5ConfFile, b"[a]\n").as_deref(), Ok("[a]\n"));
+        assert!(text(Field::Password, &[0xff, 0xfe, b'p', 0]).is_err());
+    }
+
+    #[test]
+    fn a_keytab_is_encoded_and_base64_is_taken() {
+        let keytab = [5, 2, 0, 0, 0xff, 0x80];
+        for bytes in [
+            &keytab[..],
+            b"BQIAAP+A",
+            b"BQIA\nAP+A\n",
+            b"BQIA\r\nAP+A\r\n",
+        ] {
+            assert_eq!(text(Field::KeyTabFile, bytes).as_deref(), Ok("BQIAAP+A"));
+        }
+        assert!(text(Field::KeyTabFile, b"no keytab").is_err());
+        assert!(text(Field::KeyTabFile, &[0xff, 5, 2]).is_err());
+    }
+}

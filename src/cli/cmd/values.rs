@@ -1,0 +1,200 @@
+//! `set`, `unset` and `import`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::{conflict, standard_input, unlock, warn, written};
+use crate::authoring::file::{self, NoValue};
+use crate::authoring::{Taken, generate};
+use crate::cli::args::{Import, Set, Unset};
+use crate::cli::env::{self, Typed};
+use crate::cli::exit;
+use crate::cli::run::Context;
+use crate::core::fingerprint::Field;
+use crate::core::manifest::MAX_VALUE_BYTES;
+use crate::core::report::{Effect, Signal};
+use crate::core::secret::Secret;
+use crate::core::yaml;
+use crate::ops::OpError;
+use crate::ops::error::ValueError;
+use crate::ops::import::{self, Terms};
+use crate::ops::root::{CONFIG_FILE, Root};
+use crate::ops::set;
+use crate::view::listing;
+
+pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
+    let field = Field::from(args.field);
+    if args.generate && field != Field::Password {
+        return Ok(conflict(context, "--generate makes up passwords only"));
+    }
+    let is_typed = !args.generate && args.from_file.is_none();
+    if is_typed && matches!(field, Field::Krb5ConfFile | Field::KeyTabFile) {
+        let what = "this field is a file, which --from-file names";
+        return Ok(conflict(context, what));
+    }
+    if is_typed && !env::has_terminal() {
+        return Err(ValueError::NoTerminal.into());
+    }
+    let root = opened_root(context)?;
+    let value = |label: &str| match &args.from_file {
+        Some(path) => from_file(&root, field, path),
+        None if args.generate => Ok(generate::password(
+            args.length,
+            args.alphabet.into(),
+            &mut env::random::<64>,
+        )),
+        None => typed(label, field),
+    };
+    let done = set::set(
+        &root,
+        &unlock(context),
+        &context.guards(),
+        (&args.address, field),
+        value,
+    )?;
+    warn(context, root.manifest_name(), &done.warnings);
+    let place = format!("{} {field}", done.label);
+    let users = done.users.map(listing::used_by).unwrap_or_default();
+    let text = match (done.effect, done.revision) {
+        (Effect::Added, Some(revision)) => format!("added {place}{users}; revision {revision}\n"),
+        (_, Some(revision)) => format!("set {place}{users}; revision {revision}\n"),
+        (_, None) => format!("unchanged: {place}{users}\n"),
+    };
+    let arrived = context.shell.result(&text);
+    if args.generate {
+        let told = "The password was made up and is shown nowhere; 'drspass decrypt' shows it.\n";
+        context.shell.message(told);
+    }
+    if done.revision.is_some() {
+        next_step(context);
+    }
+    Ok(written(arrived, exit::DONE))
+}
+
+pub(in crate::cli) fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
+    let field = Field::from(args.field);
+    let root = opened_root(context)?;
+    let done = set::unset(
+        &root,
+        &unlock(context),
+        &context.guards(),
+        (&args.address, field),
+    )?;
+    warn(context, root.manifest_name(), &done.warnings);
+    let mut text = format!("removed {}", done.label);
+    if field != Field::Password {
+        let _ = write!(text, " {field}");
+    }
+    let _ = writeln!(text, "; revision {}", done.revision);
+    let arrived = context.shell.result(&text);
+    if !done.label.starts_with('@') {
+        let told = "DRS is not told: it keeps what it has, and drspass manages that no more.\n";
+        context.shell.message(told);
+    }
+    Ok(written(arrived, exit::DONE))
+}
+
+pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
+    let root = opened_root(context)?;
+    let is_stream = args.file == Path::new("-");
+    let name = if is_stream {
+        Path::new("standard input")
+    } else {
+        &args.file
+    };
+    let bytes = read(&root, &args.file, yaml::MAX_BYTES)?;
+    let terms = Terms {
+        format: args.format.map(Into::into),
+        taken: if args.add { Taken::New } else { Taken::Listed },
+        writes: args.write,
+    };
+    let done = import::import(
+        &root,
+        &unlock(context),
+        &context.guards(),
+        (name, &bytes),
+        terms,
+    )?;
+    warn(context, name, &done.file_warnings);
+    warn(context, root.manifest_name(), &done.warnings);
+    let mut text = listing::import(&done.report);
+    let manifest = root.manifest_name().display();
+    match done.report.revision {
+        Some(revision) => {
+            let _ = writeln!(text, "wrote {manifest}, revision {revision}");
+        }
+        None if done.report.changes() == 0 => text.push_str("nothing to write\n"),
+        None => {}
+    }
+    let arrived = context.shell.result(&text);
+    if !args.write && done.report.changes() > 0 {
+        let told = "Nothing was written: run it again with --write.\n";
+        context.shell.message(told);
+    }
+    if args.write && !is_stream {
+        let name = name.display();
+        let told = format!("Remove {name} now: it holds the values in plain text.\n");
+        context.shell.message(&told);
+    }
+    if done.report.revision.is_some() {
+        next_step(context);
+    }
+    Ok(written(arrived, exit::DONE))
+}
+
+fn opened_root(context: &Context<'_>) -> Result<Root, OpError> {
+    let root = context.root()?;
+    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    Ok(root)
+}
+
+fn next_step(context: &Context<'_>) {
+    let told = "Next: 'drspass plan' shows what an apply would send.\n";
+    context.shell.message(told);
+}
+
+/// The content of a file that the user named, or of standard input.
+fn read(root: &Root, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
+    if path == Path::new("-") {
+        standard_input(limit)
+    } else {
+        root.read_named(path, limit)
+    }
+}
+
+fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> {
+    // One more for a line end, which is no part of the value; base64 may stand on
+    // lines of any length.
+    let bytes = read(root, path, 2 * MAX_VALUE_BYTES)?;
+    let value = file::value(field, &bytes);
+    value.map_err(|NoValue { what, help }| {
+        let path = if path == Path::new("-") {
+            "standard input".into()
+        } else {
+            path.to_owned()
+        };
+        ValueError::File { path, what, help }.into()
+    })
+}
+
+/// Asks for a value twice.
+fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
+    let ask = |question: String| match env::type_hidden(&question) {
+        Typed::Text(text) => Ok(text),
+        Typed::Interrupted => Err(OpError::Interrupted {
+            signal: Signal::Interrupt,
+        }),
+        Typed::Nothing => Err(ValueError::NotTyped.into()),
+    };
+    let mut first = ask(format!("New {field} of {label}: "))?;
+    if first.is_empty() {
+        return Err(ValueError::NotTyped.into());
+    }
+    let second = ask("The same again: ".to_owned())?;
+    if *first != *second {
+        return Err(ValueError::Mismatch.into());
+    }
+    Ok(Secret::new(std::mem::take(&mut *first)))
+}

@@ -1,0 +1,139 @@
+//! `set` and `unset`: one value of the manifest, and nothing else of it.
+
+use super::OpError;
+use super::error::ValueError;
+use super::rewrite::{Ready, Rewrite};
+use super::root::{Guards, Root, Unlock};
+use crate::authoring::{Change, Document, NoPlace, Place, Taken};
+use crate::core::fingerprint::Field;
+use crate::core::manifest::check_value;
+use crate::core::problem::Problem;
+use crate::core::report::Effect;
+use crate::core::secret::Secret;
+
+/// A value that was set, or stood there already.
+pub struct Set {
+    /// How the place is shown.
+    pub label: String,
+    /// What became of it.
+    pub effect: Effect,
+    /// How many endpoints use it, if it is a credential.
+    pub users: Option<usize>,
+    /// The revision of the manifest; absent when nothing was written.
+    pub revision: Option<u64>,
+    /// What somebody should look at.
+    pub warnings: Vec<Problem>,
+}
+
+/// Something that was removed.
+pub struct Removed {
+    /// How its place is shown.
+    pub label: String,
+    /// The revision of the manifest.
+    pub revision: u64,
+    /// What somebody should look at.
+    pub warnings: Vec<Problem>,
+}
+
+/// Sets one value. `value` is asked for it, with the label of its place, when nothing
+/// else can stop the command.
+/// Fails if the address names not exactly one place, the value is refused, or as
+/// [`Rewrite::open`] and [`Ready::put`].
+pub fn set(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    (address, field): (&str, Field),
+    value: impl FnOnce(&str) -> Result<Secret, OpError>,
+) -> Result<Set, OpError> {
+    let rewrite = Rewrite::open(root, unlock, guards)?;
+    let document = Document::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let place = document
+        .find(address, field, Taken::New)
+        .map_err(ValueError::from)?;
+    if let Place::Endpoint { job, endpoint, .. } = &place
+        && field != Field::Password
+        && !document.has_endpoint(job, *endpoint)
+    {
+        let label = document.label(&place);
+        return Err(ValueError::from(NoPlace::NoPassword { label }).into());
+    }
+    let label = document.label(&place);
+    let users = match &place {
+        Place::Credential(name) => Some(document.users(name)),
+        Place::Endpoint { .. } => None,
+    };
+    let value = value(&label)?;
+    let remarks = check_value(field, &value).map_err(ValueError::Refused)?;
+    let mut warnings: Vec<Problem> = remarks
+        .into_iter()
+        .map(|remark| Problem::warning(format!("{label} {field}"), None, remark.what, remark.help))
+        .collect();
+    let change = Change { place, value };
+    let effect = document.effect(&change);
+    let mut revision = None;
+    if effect != Effect::Same {
+        let text = document.rewrite(&[change]).map_err(ValueError::from)?;
+        drop(document);
+        let ready = seal(rewrite, root, &text, &mut warnings)?;
+        ready.put(root)?;
+        revision = Some(ready.revision);
+    }
+    Ok(Set {
+        label,
+        effect,
+        users,
+        revision,
+        warnings,
+    })
+}
+
+/// Removes what stands at an address: an endpoint, one of its kerberos fields, or a
+/// credential that no endpoint uses.
+/// Fails if there is no such thing, or as [`Rewrite::open`] and [`Ready::put`].
+pub fn unset(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    (address, field): (&str, Field),
+) -> Result<Removed, OpError> {
+    let rewrite = Rewrite::open(root, unlock, guards)?;
+    let document = Document::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let place = document
+        .find_removable(address, field)
+        .map_err(ValueError::from)?;
+    let label = document.label(&place);
+    let text = document.without(&place).map_err(ValueError::from)?;
+    drop(document);
+    let mut warnings = Vec::new();
+    let ready = seal(rewrite, root, &text, &mut warnings)?;
+    ready.put(root)?;
+    Ok(Removed {
+        label,
+        revision: ready.revision,
+        warnings,
+    })
+}
+
+/// Seals the new text. Of what somebody should look at in it, only what was not there
+/// before is added to `warnings`, and nothing that they say already.
+pub(super) fn seal(
+    rewrite: Rewrite,
+    root: &Root,
+    text: &str,
+    warnings: &mut Vec<Problem>,
+) -> Result<Ready, OpError> {
+    let key = |problem: &Problem| (problem.path.clone(), problem.what.clone());
+    let before: std::collections::HashSet<_> = rewrite.opened.warnings.iter().map(key).collect();
+    let mut ready = rewrite.seal(root, text)?;
+    // A value's own remarks come with its label; the text was never seen by anybody.
+    let said: Vec<_> = warnings
+        .iter()
+        .map(|problem| problem.what.clone())
+        .collect();
+    let fresh = std::mem::take(&mut ready.warnings)
+        .into_iter()
+        .filter(|problem| !before.contains(&key(problem)) && !said.contains(&problem.what));
+    warnings.extend(fresh);
+    Ok(ready)
+}
