@@ -24,7 +24,7 @@ const KEYTAB: u8 = 5;
 /// One line end at the end is not part of it, since editors and `echo` put one there;
 /// a kerberos configuration is taken with it. A keytab is encoded as base64, unless
 /// the file holds base64 already, on one line or on several.
-/// Fails if the bytes are no text, or neither keytab nor base64.
+/// Fails if the bytes are no text, or neither a keytab nor base64 of one.
 pub fn value(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
     if field == Field::KeyTabFile {
         return keytab(bytes);
@@ -51,9 +51,10 @@ fn keytab(bytes: &[u8]) -> Result<Secret, NoValue> {
     } else {
         let signs = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
         text.extend(signs.map(|byte| char::from(*byte)));
-        if STANDARD.decode(&*text).map(Zeroizing::new).is_err() {
+        let decoded = STANDARD.decode(&*text).map(Zeroizing::new);
+        if !decoded.is_ok_and(|bytes| bytes.first() == Some(&KEYTAB)) {
             return Err(NoValue {
-                what: "is neither a keytab nor base64 text",
+                what: "is neither a keytab nor the base64 text of one",
                 help: "Name the keytab itself, which is encoded on the way.",
             });
         }

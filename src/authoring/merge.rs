@@ -225,7 +225,9 @@ impl<'t> Merge<'t> {
             self.splices.remove(before..end);
             return Some(());
         }
-        // The comma before the comment stays; one behind the entry would be too many.
+        // The comment between stays, the commas around it go.
+        let comma = next_sign(self.text, before, ' ')?;
+        self.splices.remove(comma..comma + 1);
         let sign = next_sign(self.text, end, ' ')?;
         let is_comma = self.text.get(sign..)?.starts_with(',');
         let end = if is_comma { sign + 1 } else { end };

@@ -57,8 +57,10 @@ impl<'a> Rewrite<'a> {
     /// The plain text, with its byte order mark if it has one.
     /// Fails if it is no text, which an opened manifest never is.
     pub fn text(&self, root: &Root) -> Result<&str, OpError> {
-        yaml::decode(&self.plain)
-            .map_err(|problem| OpError::document(root.manifest_name(), vec![problem]))
+        let refused = |problem| OpError::document(root.manifest_name(), vec![problem]);
+        let text = yaml::decode(&self.plain).map_err(refused)?;
+        // What was checked has lost its mark, which belongs to the text.
+        Ok(std::str::from_utf8(&self.plain).unwrap_or(text))
     }
 
     /// Seals `text` with the next revision. What stands in its `sealed` part does not

@@ -77,3 +77,5 @@ mod store;
 mod support;
 /// README, schemas and the rules of the source tree.
 mod tidy;
+/// Single values of the manifest, set, removed and imported.
+mod values;

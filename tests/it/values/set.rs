@@ -1,0 +1,330 @@
+//! `set` from files, from standard input, and made up.
+
+use std::fs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Desk;
+use crate::support::{J1, J2, J9, mode};
+
+fn document() -> String {
+    format!(
+        "# The passwords of ours.\nversion: 1\n\ncredentials:\n  orders-db: {{ password: 'canary-shared' }}\n\
+         jobs:\n  {J1}: # first\n    name: orders\n    source: {{ credential: orders-db }}\n    \
+         destination:\n      # changed in May\n      password: 'canary-old' # see the wiki\n  {J2}:\n    \
+         source: {{ credential: orders-db }}\n"
+    )
+}
+
+const SECRETS: &[&str] = &["canary-shared", "canary-old", "canary-new"];
+
+fn desk() -> Desk {
+    Desk::new(&document(), SECRETS)
+}
+
+#[test]
+fn a_value_comes_from_a_file_and_nothing_else_of_the_manifest_changes() {
+    let desk = desk();
+    let file = desk.file("pw", "canary-new\r\n");
+    let run = desk
+        .run(&["set", "orders/destination", "--from-file", &file])
+        .exits(0);
+    assert_eq!(run.stdout, "set orders/destination password; revision 3\n");
+    assert!(run.stderr.contains("drspass plan"), "{}", run.stderr);
+    let want = document().replace("'canary-old'", "\"canary-new\"");
+    assert_eq!(desk.text(), want);
+}
+
+#[test]
+fn a_value_comes_from_standard_input_and_is_taken_exactly() {
+    let desk = desk();
+    let value = " canary-new: # \"'\\ ü ";
+    let run = desk.fed(
+        &["set", "orders/destination", "--from-file", "-"],
+        format!("{value}\n").as_bytes(),
+    );
+    run.exits(0)
+        .says("orders/destination password: has a blank at its start and at its end")
+        .says("has characters outside ASCII");
+    desk.lab.apply(&[]).exits(0);
+    assert!(desk.lab.sim.holds(J1, "destination", value));
+}
+
+#[test]
+fn the_same_value_again_writes_nothing() {
+    let desk = desk();
+    let before = desk.sealed();
+    let run = desk
+        .fed(
+            &["set", &format!("{J1}/destination"), "--from-file", "-"],
+            b"canary-old",
+        )
+        .exits(0);
+    assert_eq!(run.stdout, "unchanged: orders/destination password\n");
+    assert_eq!(desk.sealed(), before);
+}
+
+#[test]
+fn a_credential_changes_everywhere_it_is_used() {
+    let desk = desk();
+    let run = desk
+        .fed(&["set", "@orders-db", "--from-file", "-"], b"canary-new\n")
+        .exits(0);
+    let want = "set @orders-db password, used by 2 endpoints; revision 3\n";
+    assert_eq!(run.stdout, want);
+    desk.fed(&["set", "orders/source", "--from-file", "-"], b"canary-new")
+        .exits(1)
+        .says("orders/source uses the credential orders-db");
+    desk.fed(&["set", "@fresh", "--from-file", "-"], b"canary-new")
+        .exits(0)
+        .says("added @fresh password, used by no endpoint")
+        .says("no endpoint uses this credential");
+}
+
+#[test]
+fn what_is_not_listed_is_added_by_its_id() {
+    let desk = desk();
+    desk.fed(
+        &["set", &format!("{J9}/source"), "--from-file", "-"],
+        b"canary-new",
+    )
+    .exits(0)
+    .says(&format!("added {J9}/source password; revision 3"));
+    let want = format!(
+        "{}  {J9}:\n    source: {{ password: \"canary-new\" }}\n",
+        document()
+    );
+    assert_eq!(desk.text(), want);
+}
+
+#[test]
+fn an_address_that_is_not_exactly_one_place_is_refused_and_not_repeated() {
+    let desk = desk();
+    let before = desk.sealed();
+    for (address, why) in [
+        ("orders", "orders has a source and a destination"),
+        ("canary-new/source", "names no job"),
+        ("canary-new", "names no job"),
+        (J9, "lists neither source nor destination"),
+        ("orders/canary-new", "is no endpoint"),
+        ("*/destination", "has a wildcard"),
+        ("@canary new", "no name of a credential"),
+    ] {
+        desk.fed(&["set", address, "--from-file", "-"], b"canary-new")
+            .exits(1)
+            .says(why)
+            .says("Nothing was written.");
+    }
+    let domain = "kerberos.domain_name";
+    desk.fed(
+        &[
+            "set",
+            &format!("{J9}/source"),
+            "--field",
+            domain,
+            "--from-file",
+            "-",
+        ],
+        b"X",
+    )
+    .exits(1)
+    .says("has no password yet");
+    desk.fed(
+        &["set", "@orders-db", "--field", domain, "--from-file", "-"],
+        b"X",
+    )
+    .exits(1)
+    .says("no other field");
+    assert_eq!(desk.sealed(), before);
+}
+
+#[test]
+fn a_value_that_the_manifest_refuses_is_refused_and_not_shown() {
+    let desk = desk();
+    let before = desk.sealed();
+    let long = "canary-new".repeat(14_000);
+    for (value, why) in [
+        (&b""[..], "is empty"),
+        (b"\n", "is empty"),
+        (b"********", "is a placeholder"),
+        (b"ChangeMe\n", "is a placeholder"),
+        (b"canary-new\0x", "NUL"),
+        (b"canary-new\n\n", "ends in a line break"),
+        (long.as_bytes(), "longer than 128 KiB"),
+        (b"canary-new\xff", "standard input is not UTF-8 text"),
+    ] {
+        desk.fed(&["set", "orders/destination", "--from-file", "-"], value)
+            .exits(1)
+            .says(why)
+            .says("Nothing was written.");
+    }
+    desk.run(&["set", "orders/destination", "--from-file", "missing"])
+        .exits(1)
+        .says("cannot read missing");
+    assert_eq!(desk.sealed(), before);
+}
+
+#[test]
+fn sources_and_fields_that_do_not_go_together_are_a_wrong_command_line() {
+    let desk = desk();
+    for args in [
+        &["--from-file", "x", "--generate"][..],
+        &["--length", "20"],
+        &["--generate", "--length", "7"],
+        &["--generate", "--length", "129"],
+        &["--generate", "--alphabet", "canary-new"],
+        &["--generate", "--field", "kerberos.domain_name"],
+        &["--field", "kerberos.key_tab_file"],
+        &["--field", "canary-new"],
+        &["canary-new"],
+    ] {
+        let run = desk.run(&[&["set", "orders/destination"], args].concat());
+        assert!(!run.exits(64).all().contains("canary"), "{args:?}");
+    }
+}
+
+#[test]
+fn a_keytab_is_binary_and_arrives_byte_for_byte() {
+    let mut desk = desk();
+    let keytab = [&[5, 2, 0, 0, 0xff][..], b"canary-keytab", &[0, 0x80]].concat();
+    desk.lab.plant_bytes(&keytab);
+    let file = desk.file("keytab", &keytab);
+    let set = |file: &str| {
+        desk.run(&[
+            "set",
+            "orders/destination",
+            "--field",
+            "kerberos.key_tab_file",
+            "--from-file",
+            file,
+        ])
+    };
+    set(&file)
+        .exits(0)
+        .says("added orders/destination kerberos.key_tab_file");
+    desk.lab.apply(&[]).exits(0);
+    let body = desk.lab.last_body().to_string();
+    assert!(
+        body.contains(&STANDARD.encode(&keytab)),
+        "the keytab is sent"
+    );
+    // Its base64 text, as `base64` prints it, is the same value.
+    let wrapped = desk.file("keytab.b64", format!("{}\n", STANDARD.encode(&keytab)));
+    set(&wrapped).exits(0).says("unchanged");
+    set(&desk.file("other", "canary-new no keytab"))
+        .exits(1)
+        .says("is neither a keytab nor the base64 text of one");
+}
+
+#[test]
+fn a_made_up_password_is_sent_and_shown_nowhere() {
+    let desk = desk();
+    let made = |more: &[&str]| {
+        let args = [&["set", "orders/destination", "--generate"], more].concat();
+        let run = desk.run(&args).exits(0).says(
+            "made up and is shown nowhere: 'drspass decrypt' shows it"
+                .replace(": ", "; ")
+                .as_str(),
+        );
+        let text = desk.text();
+        let at = text.find("in May\n      password: \"").unwrap() + 24;
+        let value = text[at..].split('"').next().unwrap().to_owned();
+        assert!(!run.all().contains(&value));
+        value
+    };
+    let first = made(&[]);
+    assert_eq!(first.len(), 32, "{first}");
+    assert!(first.chars().all(|c| c.is_ascii_alphanumeric()), "{first}");
+    let second = made(&["--length", "40", "--alphabet", "symbols"]);
+    assert_eq!(second.len(), 40, "{second}");
+    assert!(second.contains(['_', '-', '+', '=']), "{second}");
+    assert_ne!(first, made(&[]));
+    desk.lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_linked_manifest_stays_a_link_and_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = desk();
+    let (link, real) = (
+        desk.lab.path("passwords.yaml.age"),
+        desk.lab.path("real.age"),
+    );
+    fs::rename(&link, &real).unwrap();
+    std::os::unix::fs::symlink("real.age", &link).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    desk.fed(
+        &["set", "orders/destination", "--from-file", "-"],
+        b"canary-new",
+    )
+    .exits(0);
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(mode(&real), 0o640);
+    assert!(desk.text().contains("canary-new"));
+    fs::remove_file(&real).unwrap();
+    desk.fed(
+        &["set", "orders/destination", "--from-file", "-"],
+        b"canary-new",
+    )
+    .exits(1)
+    .says("cannot read passwords.yaml.age");
+}
+
+#[test]
+fn a_killed_set_leaves_the_old_manifest_or_the_new_one() {
+    let desk = desk();
+    let before = desk.sealed();
+    let file = desk.file("pw", "canary-new");
+    let args = ["set", "orders/destination", "--from-file", &file];
+    desk.lab.killed_at("manifest.before_replace", 1, &args);
+    assert_eq!(desk.sealed(), before);
+    desk.lab.killed_at("manifest.after_replace", 1, &args);
+    assert!(desk.text().contains("\"canary-new\""));
+    desk.run(&args).exits(0).says("unchanged");
+    desk.assert_clean();
+}
+
+#[test]
+fn line_ends_and_the_byte_order_mark_of_the_manifest_stay() {
+    let desk = Desk::new(&document().replace('\n', "\r\n"), SECRETS);
+    // `encrypt` takes the mark away, other programs do not.
+    let text = desk.lab.run(&["decrypt"]).exits(0).stdout;
+    let recipients = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- \""));
+    let recipients: Vec<String> = recipients
+        .map(|recipient| recipient.trim_end_matches('"').to_owned())
+        .collect();
+    let marked = format!("\u{feff}{text}");
+    let sealed = drspass::age_file::encrypt(marked.as_bytes(), &recipients).unwrap();
+    desk.lab.write("passwords.yaml.age", sealed);
+    desk.fed(
+        &["set", "orders/destination", "--from-file", "-"],
+        b"canary-new",
+    )
+    .exits(0);
+    let text = desk.lab.run(&["decrypt"]).exits(0).stdout;
+    assert!(text.starts_with("\u{feff}# The passwords"));
+    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+    assert!(text.contains("      password: \"canary-new\" # see the wiki\r\n"));
+}
+
+#[test]
+fn nobody_writes_without_the_key_or_with_other_recipients() {
+    let desk = desk();
+    let before = desk.sealed();
+    let args = ["set", "orders/destination", "--generate"];
+    let mut command = desk.lab.command(&args);
+    command.env_remove("DRSPASS_IDENTITY");
+    desk.lab
+        .run_command(command)
+        .exits(1)
+        .says("there is no identity");
+    let config = desk.lab.read("drspass.yaml");
+    let other = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let config = config.replacen("recipients:", &format!("recipients:\n  - {other}"), 1);
+    desk.lab.write("drspass.yaml", config);
+    desk.run(&args).exits(7).says("recipients changed");
+    assert_eq!(desk.sealed(), before);
+}
