@@ -12,8 +12,8 @@ use crate::core::fingerprint::Field;
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").args(["from_file", "generate"]))]
 #[command(after_help = "\
-Without --from-file and --generate the value is typed twice on the terminal. It is
-read from the terminal itself, never from standard input.")]
+Without --from-file and --generate the value is typed twice on the terminal.
+It is read from the terminal itself, never from standard input.")]
 pub struct Set {
     /// A job's id or name with /source or /destination, or @CREDENTIAL. What is not
     /// listed yet is added; a new job is named by its id
@@ -64,9 +64,9 @@ pub struct Unset {
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-CSV begins with the line `address,password`; a third column `field` may name kerberos
-fields, whose values stand in the column password. JSON is an object of addresses,
-each with a password or with an object of fields:
+CSV begins with the line `address,password`; a third column `field` may name
+kerberos fields, whose values stand in the column password. JSON is an object
+of addresses, each with a password or with an object of fields:
   {\"orders/source\": \"…\", \"@orders-db\": {\"password\": \"…\"}}
 Values are taken exactly as they stand there.")]
 pub struct Import {
