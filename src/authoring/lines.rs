@@ -70,16 +70,17 @@ fn after_block(text: &str, scalar: &Scalar<'_>) -> usize {
     } else {
         next_line(text, scalar.bytes.end)
     };
-    let keeps = scalar.text.as_str().ends_with("\n\n");
-    while !keeps {
+    if scalar.text.as_str().ends_with("\n\n") {
+        return end;
+    }
+    loop {
         let start = previous_line(text, end);
         let line = text[start..end].trim_end_matches(['\n', '\r']);
         if start < scalar.bytes.start || !is_blank(line) || line.len() > scalar.indent {
-            break;
+            return end;
         }
         end = start;
     }
-    end
 }
 
 /// The first byte of the line that ends right before this byte.

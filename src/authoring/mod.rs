@@ -155,7 +155,7 @@ impl<'t> Document<'t> {
     /// Fails if any of them does not come out exactly as asked.
     pub fn rewrite(&self, changes: &[Change]) -> Result<Zeroizing<String>, NotRewritten> {
         let mut credentials = Vec::new();
-        let mut jobs: Vec<(&str, Vec<(&str, Vec<(Field, &str)>)>)> = Vec::new();
+        let mut jobs: Vec<(&str, Endpoints<'_>)> = Vec::new();
         let mut job_numbers: HashMap<&str, usize> = HashMap::new();
         for change in changes {
             let value = change.value.expose();
@@ -282,6 +282,9 @@ impl fmt::Debug for Document<'_> {
         f.write_str("Document(..)")
     }
 }
+
+/// The endpoints of a job with the values of their fields.
+type Endpoints<'v> = Vec<(&'static str, Vec<(Field, &'v str)>)>;
 
 /// The fields of an endpoint, its password first.
 fn endpoint_of<'v>(fields: Vec<(Field, &'v str)>) -> Wanted<'v> {
