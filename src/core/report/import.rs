@@ -1,6 +1,6 @@
 //! What a file of many values does to a manifest.
 
-use super::Field;
+use crate::core::fingerprint::Field;
 
 /// What a new value does to what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -297,7 +297,12 @@ fn line_ends_and_the_byte_order_mark_of_the_manifest_stay() {
         .map(|recipient| recipient.trim_end_matches('"').to_owned())
         .collect();
     let marked = format!("\u{feff}{text}");
-    let sealed = drspass::age_file::encrypt(marked.as_bytes(), &recipients).unwrap();
+    let sealed = drspass::age_file::encrypt(
+        marked.as_bytes(),
+        &recipients,
+        drspass::age_file::Plugins::Never,
+    )
+    .unwrap();
     desk.lab.write("passwords.yaml.age", sealed);
     desk.fed(
         &["set", "orders/destination", "--from-file", "-"],
