@@ -9,7 +9,7 @@
 //! - [`core`]: the domain, pure. Start with `core::manifest`, `core::state`,
 //!   `core::plan` and `core::outcome`.
 //! - [`ops`]: one module for each thing that drspass does.
-//! - [`authoring`]: changes of the manifest's text that keep its comments.
+//! - [`authoring`]: changing the manifest's text, and keeping it from others meanwhile.
 //! - [`store`], [`age_file`], [`api`], [`children`], [`git`]: the state, the envelope,
 //!   the service, what programs that are started may see, settings of git.
 //! - [`view`]: reports as text.
@@ -38,4 +38,5 @@ pub mod cli;
 pub mod sim;
 
 mod files;
+mod signals;
 mod testpoint;

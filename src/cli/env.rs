@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, TimestampRound, Unit};
 use zeroize::Zeroizing;
 
+use crate::authoring::private::Places;
 use crate::children::ChildEnv;
 use crate::core::fingerprint::Salt;
 use crate::ops::online::HangUp;
@@ -138,6 +139,16 @@ impl Env {
         ChildEnv::of(self.vars.clone())
     }
 
+    /// Where plain text may be put while an editor has it. Paths that are not given in
+    /// full lead to wherever the run was started, and are passed over.
+    pub(super) fn private_places(&self) -> Places {
+        let full = |name| self.path_var(name).filter(|path| path.is_absolute());
+        Places {
+            runtime: full("XDG_RUNTIME_DIR"),
+            temporary: full("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp")),
+        }
+    }
+
     /// Whether colour is unwanted wherever it is not asked for.
     pub fn no_color(&self) -> bool {
         self.var("NO_COLOR").is_some()
@@ -257,6 +268,15 @@ pub(super) fn type_hidden(question: &str) -> Typed {
         Ok(text) => Typed::Text(Zeroizing::new(text)),
         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Typed::Interrupted,
         Err(_) => Typed::Nothing,
+    }
+}
+
+/// One line that is typed on standard input; nothing at its end.
+pub(super) fn typed_line() -> Option<String> {
+    let mut line = String::new();
+    match std::io::stdin().lock().read_line(&mut line) {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::core::report::{ApplyReport, LookedAfter, Saved, Signal};
 use crate::ops::OpError;
-use crate::ops::error::ValueError;
+use crate::ops::error::{EditError, ValueError};
 use crate::store::StoreError;
 
 macro_rules! codes {
@@ -63,12 +63,12 @@ pub(super) fn help() -> String {
 pub const fn for_error(error: &OpError) -> u8 {
     match error {
         OpError::Store(StoreError::Locked { .. }) => LOCKED,
-        OpError::Interrupted {
-            signal: Signal::Interrupt,
-        } => INTERRUPTED,
-        OpError::Interrupted {
-            signal: Signal::Terminate,
-        } => TERMINATED,
+        OpError::Interrupted { signal } | OpError::Edit(EditError::Interrupted { signal }) => {
+            match signal {
+                Signal::Interrupt => INTERRUPTED,
+                Signal::Terminate => TERMINATED,
+            }
+        }
         OpError::PlanFile { .. }
         | OpError::PlanNotAuthentic { .. }
         | OpError::Stale { .. }
@@ -100,6 +100,9 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Recovery { .. }
         | OpError::Service(_)
         | OpError::Login { .. }
+        | OpError::Edit(_)
+        | OpError::Editor(_)
+        | OpError::Private(_)
         | OpError::Runtime(_)
         | OpError::Git(_)
         | OpError::Unmatched(_) => FAILED,

@@ -60,6 +60,7 @@ where
     let ended = match cli.command {
         Command::Init(args) => cmd::init::run(&context, args),
         Command::Encrypt(args) => cmd::manifest::encrypt(&context, args),
+        Command::Edit => cmd::edit::run(&context),
         Command::Decrypt(args) => cmd::manifest::decrypt(&context, &args),
         Command::Set(args) => cmd::values::set(&context, &args),
         Command::Unset(args) => cmd::values::unset(&context, &args),

@@ -3,6 +3,7 @@
 //! say comes back as a report or through an event callback.
 
 pub mod apply;
+pub mod edit;
 pub mod encrypt;
 pub mod error;
 pub mod import;

@@ -1,24 +1,14 @@
 //! A client with what drives it: one runtime for everything that a run asks and
 //! sends, and the signals that end it.
 
-use std::io;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::OpError;
 use crate::api::client::Client;
-use crate::core::report::Signal;
-
-/// What the end of the terminal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HangUp {
-    /// It ends the run, like any request to end.
-    Ends,
-    /// The run was started so as to outlive it (`nohup`).
-    Ignored,
-}
+pub use crate::signals::HangUp;
+pub(super) use crate::signals::Signals;
 
 /// A client, its runtime and its signals.
 pub struct Online {
@@ -72,44 +62,5 @@ impl Online {
     /// look-up of a name.
     pub fn leave(self) {
         self.runtime.shutdown_background();
-    }
-}
-
-/// The signals that ask a run to end.
-pub(super) struct Signals {
-    interrupt: SignalStream,
-    terminate: SignalStream,
-    hang_up: Option<SignalStream>,
-}
-
-impl Signals {
-    /// Fails if the system refuses the handlers. Must be called inside a runtime.
-    fn listen(hang_up: HangUp) -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: match hang_up {
-                HangUp::Ends => Some(signal(SignalKind::hangup())?),
-                HangUp::Ignored => None,
-            },
-        })
-    }
-
-    async fn hung_up(stream: &mut Option<SignalStream>) {
-        match stream {
-            Some(stream) => {
-                stream.recv().await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    /// The next signal.
-    pub(super) async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.terminate.recv() => Signal::Terminate,
-            () = Self::hung_up(&mut self.hang_up) => Signal::Terminate,
-        }
     }
 }

@@ -63,6 +63,61 @@ impl<'a> Rewrite<'a> {
         Ok(std::str::from_utf8(&self.plain).unwrap_or(text))
     }
 
+    /// The plain text as it was decrypted, byte for byte.
+    pub(super) fn plain(&self) -> &[u8] {
+        &self.plain
+    }
+
+    /// Whether a text that somebody edited can be sealed in place of this one.
+    /// Fails with everything that is wrong with it; a change of its `sealed` part is,
+    /// since it would be dropped in silence.
+    pub(super) fn check(&self, text: &[u8]) -> Result<(), Vec<Problem>> {
+        yaml::decode(text).map_err(|problem| vec![problem])?;
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let checked = manifest::parse(yaml::split_mark(text).1, Sealing::Optional);
+        let Some(edited) = checked.value else {
+            return Err(checked.problems);
+        };
+        let changed = self.changed_seal(edited.sealed.as_ref());
+        if !changed.is_empty() {
+            return Err(changed);
+        }
+        manifest::seal(text, &self.opened.sealed).map(|_| ())
+    }
+
+    /// What differs from what was sealed.
+    fn changed_seal(&self, edited: Option<&Sealed>) -> Vec<Problem> {
+        let changed = |path: &str, what: &'static str| {
+            let help = "Put it back as it was: only the tool writes this part.";
+            Problem::error(path, None, what, help)
+        };
+        let sealed = &self.opened.sealed;
+        let Some(edited) = edited else {
+            return vec![changed("sealed", "is kept by the tool and was removed")];
+        };
+        let parts = [
+            (
+                "sealed.fingerprint_key",
+                edited.fingerprint_key.id() == sealed.fingerprint_key.id(),
+            ),
+            (
+                "sealed.endpoint",
+                edited.scope.endpoint == sealed.scope.endpoint,
+            ),
+            (
+                "sealed.project_id",
+                edited.scope.project_id == sealed.scope.project_id,
+            ),
+            ("sealed.auth_url", edited.auth_url == sealed.auth_url),
+            ("sealed.recipients", edited.recipients == sealed.recipients),
+            ("sealed.revision", edited.revision == sealed.revision),
+        ];
+        let differing = parts.into_iter().filter(|(_, is_same)| !is_same);
+        differing
+            .map(|(path, _)| changed(path, "is kept by the tool and was changed"))
+            .collect()
+    }
+
     /// Seals `text` with the next revision. What stands in its `sealed` part does not
     /// count: that is the tool's.
     /// Fails if the text is no manifest.

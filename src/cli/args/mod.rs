@@ -90,6 +90,8 @@ pub enum Command {
     Init(Init),
     /// Seal a plaintext manifest
     Encrypt(Encrypt),
+    /// Change the manifest with your editor ($VISUAL, $EDITOR, vi or nano)
+    Edit,
     /// Write the plain text of the manifest to standard output, or to a new file
     Decrypt(Decrypt),
     /// Set one value of the manifest, and leave everything else in it as it is

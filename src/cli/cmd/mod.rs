@@ -2,6 +2,7 @@
 //! view, and the exit code.
 
 pub(super) mod apply;
+pub(super) mod edit;
 pub(super) mod init;
 pub(super) mod ledger;
 pub(super) mod manifest;

@@ -1,6 +1,7 @@
 //! Everything that can stop a use case, with a code and what to do about it.
 //! No variant carries text of a manifest, a secret, or an address with a query.
 
+mod edit;
 mod problem;
 mod stale;
 mod value;
@@ -13,6 +14,8 @@ use thiserror::Error;
 
 use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
+use crate::authoring::editor::EditorError;
+use crate::authoring::private::PrivateError;
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::change::ChangeId;
 use crate::core::fingerprint::{KeyId, Scope};
@@ -25,6 +28,7 @@ use crate::plan_file::PlanFileError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
 
+pub use edit::EditError;
 pub use problem::ProblemReport;
 use problem::counted;
 use stale::way_out;
@@ -267,6 +271,18 @@ pub enum OpError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Service(#[from] ServiceError),
+    /// An edit did not change the manifest.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Edit(#[from] EditError),
+    /// The editor cannot be run, or did not end well.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Editor(#[from] EditorError),
+    /// The plain text cannot be kept from others while an editor has it.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Private(#[from] PrivateError),
     /// A file is no plan that can be used.
     #[error("{path} is no plan that can be applied")]
     #[diagnostic(

@@ -1,0 +1,398 @@
+//! The private folder: where the plain text of a manifest lies while an editor has it.
+//!
+//! It owns that nobody else can look into the folder at any moment, that it is in
+//! memory where there is such a place, that it goes whole, with all that an editor
+//! wrote beside the text, and that what a killed run left is found and removed by
+//! the next one. It refuses to follow links, and to remove what it did not make.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use rustix::fs::{CWD, FsWord, OFlags};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{files, testpoint};
+
+/// How the names of private folders begin.
+const PREFIX: &str = "drspass-edit-";
+
+/// The file whose lock tells the folder of a living run from a leftover.
+const LOCK: &str = ".lock";
+
+/// What the lock file says, so that the folder of another program is not taken for
+/// one of ours.
+const LOCK_TEXT: &[u8] = b"drspass edit\n";
+
+/// How often a folder is made anew when a sweeping run removed it, still empty.
+const TRIES: usize = 5;
+
+/// The place for shared memory, which everybody may use.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// File systems that keep their files in memory (statfs(2)).
+const TMPFS: FsWord = 0x0102_1994;
+const RAMFS: FsWord = 0x8584_58f6;
+
+/// Where private folders may be made.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The folder of this user's running programs (`XDG_RUNTIME_DIR`), if one is named.
+    pub runtime: Option<PathBuf>,
+    /// The folder for temporary files.
+    pub temporary: PathBuf,
+}
+
+/// What a file system keeps its files on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Nowhere but in memory, as far as the system does not swap.
+    InMemory,
+    /// A disk, which may hold the bytes of a file after it was removed.
+    OnDisk,
+}
+
+/// A private folder that cannot be made, used or removed.
+#[derive(Debug, Error, Diagnostic)]
+pub enum PrivateError {
+    /// There is no place for it.
+    #[error("cannot make a private folder for the editor in {place}")]
+    #[diagnostic(
+        code(drspass::edit::folder),
+        help("Nothing was written. Name a folder that can be written with TMPDIR.")
+    )]
+    Make {
+        /// The last place that was tried.
+        place: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The text is not where the editor had it.
+    #[error("cannot read the text that the editor left")]
+    #[diagnostic(code(drspass::edit::text), help("Nothing was saved."))]
+    Read {
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder, or something in it, stays.
+    #[error("{path} could not be removed, and may hold the plain text")]
+    #[diagnostic(
+        code(drspass::edit::left),
+        help("Remove that folder with everything in it.")
+    )]
+    Remove {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A folder of this run, with the plain text in it.
+pub(crate) struct Private {
+    folder: PathBuf,
+    text: PathBuf,
+    /// Where it lies.
+    pub(crate) kept: Kept,
+    /// Held open for the lock.
+    lock: File,
+    is_there: bool,
+}
+
+impl Private {
+    /// Makes a folder with `text` in a file called `name`, in memory where that is
+    /// possible.
+    /// Fails if no place takes it; nothing is left then.
+    pub(crate) fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, PrivateError> {
+        let mut refused = None;
+        for (place, kept) in candidates(places) {
+            match Self::create_in(&place, kept, name, text) {
+                Ok(private) => return Ok(private),
+                Err(source) => refused = Some(PrivateError::Make { place, source }),
+            }
+        }
+        Err(refused.unwrap_or_else(|| PrivateError::Make {
+            place: places.temporary.clone(),
+            source: io::ErrorKind::NotFound.into(),
+        }))
+    }
+
+    fn create_in(place: &Path, kept: Kept, name: &str, text: &[u8]) -> io::Result<Self> {
+        if kept == Kept::InMemory {
+            testpoint::may_fail("private.memory")?;
+        }
+        let (folder, lock) = locked_folder(place)?;
+        let mut private = Self {
+            text: folder.join(name),
+            folder,
+            kept,
+            lock,
+            is_there: true,
+        };
+        let written = files::create_private(&private.text)
+            .and_then(|mut file| file.write_all(text).and_then(|()| file.flush()));
+        testpoint::reach("private.created");
+        match written {
+            Ok(()) => Ok(private),
+            Err(error) => {
+                // The error that matters is the first one; a full disk does not keep
+                // files from being removed.
+                let _ = private.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file with the text.
+    pub(crate) fn text_path(&self) -> &Path {
+        &self.text
+    }
+
+    /// The text as it is now.
+    /// Fails if it is gone, longer than `limit`, or no regular file any more.
+    pub(crate) fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, PrivateError> {
+        files::read_unlinked_limited(&self.text, limit)
+            .map(Zeroizing::new)
+            .map_err(|source| PrivateError::Read { source })
+    }
+
+    /// Removes the folder with everything in it.
+    /// Fails if something of it stays, and says where.
+    pub(crate) fn remove(&mut self) -> Result<(), PrivateError> {
+        self.is_there = false;
+        remove(&self.folder).map_err(|source| PrivateError::Remove {
+            path: self.folder.clone(),
+            source,
+        })
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        if self.is_there {
+            // Whoever can still say something has called `remove`.
+            let _ = self.remove();
+        }
+        let _ = self.lock.unlock();
+    }
+}
+
+/// What was found of a killed run.
+#[derive(Debug)]
+pub struct Leftover {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether it is gone now.
+    pub removed: io::Result<()>,
+}
+
+/// Removes the folders that killed runs left. Those of living runs, and whatever
+/// is not surely ours, stay.
+pub fn sweep(places: &Places) -> Vec<Leftover> {
+    let own = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
+    let mut folders: Vec<PathBuf> = places.runtime.iter().cloned().collect();
+    folders.extend([own, SHARED_MEMORY.into(), places.temporary.clone()]);
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    for folder in folders {
+        // Names lead to one place in many ways; each place is swept once.
+        let Ok(folder) = fs::canonicalize(&folder) else {
+            continue;
+        };
+        if seen.contains(&folder) {
+            continue;
+        }
+        found.extend(sweep_folder(&folder));
+        seen.push(folder);
+    }
+    found
+}
+
+fn sweep_folder(folder: &Path) -> Vec<Leftover> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries
+        .filter(|entry| {
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(PREFIX.as_bytes())
+        })
+        .map(|entry| entry.path())
+        .filter(|path| is_private_folder(path));
+    ours.filter_map(|path| sweep_one(&path)).collect()
+}
+
+/// Removes a folder if it is a leftover; nothing if it is none.
+fn sweep_one(path: &Path) -> Option<Leftover> {
+    let done = |removed| {
+        Some(Leftover {
+            path: path.to_owned(),
+            removed,
+        })
+    };
+    let mut lock = match files::open_unlinked(&path.join(LOCK)) {
+        Ok(lock) => lock,
+        // A run was killed before it made the lock, and nothing else is in there: or
+        // a living one is about to make it, which then makes another folder.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match fs::remove_dir(path) {
+                Ok(()) => done(Ok(())),
+                Err(_) => None,
+            };
+        }
+        Err(_) => return None,
+    };
+    let mut text = Vec::new();
+    let is_ours = (&mut lock)
+        .take(LOCK_TEXT.len() as u64 + 1)
+        .read_to_end(&mut text)
+        .is_ok_and(|_| LOCK_TEXT.starts_with(&text));
+    // The lock is held until the folder is gone, so that two sweeps do not meet.
+    if !is_ours || lock.try_lock().is_err() {
+        return None;
+    }
+    match remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        removed => done(removed),
+    }
+}
+
+/// Where a folder may be made, best place first.
+fn candidates(places: &Places) -> Vec<(PathBuf, Kept)> {
+    let runtime = places.runtime.iter().filter(|path| is_private_folder(path));
+    let mut found: Vec<(PathBuf, Kept)> = runtime
+        .cloned()
+        .chain([PathBuf::from(SHARED_MEMORY)])
+        .filter(|path| is_in_memory(path))
+        .map(|path| (path, Kept::InMemory))
+        .collect();
+    let kept = if is_in_memory(&places.temporary) {
+        Kept::InMemory
+    } else {
+        Kept::OnDisk
+    };
+    found.push((places.temporary.clone(), kept));
+    found
+}
+
+fn is_in_memory(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|found| [TMPFS, RAMFS].contains(&found.f_type))
+}
+
+/// Whether this is a folder, not a link, of this user, that nobody else may enter.
+fn is_private_folder(path: &Path) -> bool {
+    path.is_absolute()
+        && path.symlink_metadata().is_ok_and(|found| {
+            found.is_dir()
+                && found.uid() == rustix::process::geteuid().as_raw()
+                && found.mode() & 0o077 == 0
+        })
+}
+
+/// A new empty folder with its lock, held.
+fn locked_folder(place: &Path) -> io::Result<(PathBuf, File)> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for _ in 0..TRIES {
+        let folder = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .rand_bytes(16)
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(place)?
+            .keep();
+        testpoint::reach("private.empty");
+        match locked(&folder) {
+            Ok(lock) => return Ok((folder, lock)),
+            Err(error) => {
+                let _ = fs::remove_file(folder.join(LOCK));
+                let _ = fs::remove_dir(&folder);
+                last = error;
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Makes the lock and takes it.
+/// Fails if a sweeping run was faster.
+fn locked(folder: &Path) -> io::Result<File> {
+    let path = folder.join(LOCK);
+    let mut lock = files::create_private(&path)?;
+    lock.try_lock().map_err(io::Error::from)?;
+    let (held, there) = (lock.metadata()?, fs::symlink_metadata(&path)?);
+    if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    lock.write_all(LOCK_TEXT)?;
+    Ok(lock)
+}
+
+/// Removes a private folder: what is in it, then the lock, then the folder, so that
+/// what a killed removal leaves is still known as a leftover.
+fn remove(folder: &Path) -> io::Result<()> {
+    let mut first = None;
+    let mut keep = |done: io::Result<()>| {
+        if let Err(error) = done
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            first.get_or_insert(error);
+        }
+    };
+    // An editor that is told to end may still write: what appears is removed too.
+    for _ in 0..TRIES {
+        let entries: Vec<PathBuf> = fs::read_dir(folder)?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.file_name().is_some_and(|name| name != LOCK))
+            .collect();
+        if entries.is_empty() {
+            break;
+        }
+        for path in entries {
+            keep(remove_entry(&path));
+        }
+        testpoint::reach("private.half_removed");
+    }
+    if let Some(error) = first {
+        return Err(error);
+    }
+    match fs::remove_file(folder.join(LOCK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::remove_dir(folder)
+}
+
+/// Removes a file or a folder with all that is in it; links are removed, not followed.
+fn remove_entry(path: &Path) -> io::Result<()> {
+    let found = path.symlink_metadata()?;
+    if !found.is_dir() {
+        if found.is_file() && found.nlink() == 1 {
+            // What was there may be read from a disk or from swap afterwards; where
+            // it cannot be overwritten it is removed all the same.
+            let _ = overwrite(path, found.len());
+        }
+        return fs::remove_file(path);
+    }
+    for entry in fs::read_dir(path)? {
+        remove_entry(&entry?.path())?;
+    }
+    fs::remove_dir(path)
+}
+
+fn overwrite(path: &Path, length: u64) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, path, flags, rustix::fs::Mode::empty())?;
+    io::copy(&mut io::repeat(0).take(length), &mut File::from(file))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use super::*;
+
+fn places() -> (tempfile::TempDir, Places) {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places {
+        runtime: None,
+        temporary: folder.path().to_owned(),
+    };
+    (folder, places)
+}
+
+fn in_temporary(places: &Places) -> Private {
+    Private::create_in(&places.temporary, Kept::OnDisk, "text.yaml", b"canary-text").unwrap()
+}
+
+#[test]
+fn nobody_else_can_look_into_the_folder_and_it_goes_whole() {
+    let (_guard, places) = places();
+    let mut private = in_temporary(&places);
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(private.folder()), 0o700);
+    assert_eq!(mode(private.text_path()), 0o600);
+    let folder = private.folder().to_owned();
+    fs::create_dir_all(folder.join("a/b")).unwrap();
+    fs::write(folder.join("a/b/text~"), "canary-text").unwrap();
+    let outside = places.temporary.join("outside");
+    fs::write(&outside, "stays").unwrap();
+    std::os::unix::fs::symlink(&outside, folder.join("link")).unwrap();
+    std::os::unix::fs::symlink(&places.temporary, folder.join("a/link")).unwrap();
+    fs::hard_link(&outside, folder.join("hard")).unwrap();
+    private.remove().unwrap();
+    assert!(!folder.exists());
+    assert_eq!(fs::read(&outside).unwrap(), b"stays");
+}
+
+#[test]
+fn a_leftover_is_swept_and_a_living_folder_is_not() {
+    let (_guard, places) = places();
+    let living = in_temporary(&places);
+    let mut left = in_temporary(&places);
+    left.is_there = false;
+    let path = left.folder().to_owned();
+    drop(left);
+    let empty = places.temporary.join(format!("{PREFIX}empty"));
+    fs::create_dir(&empty).unwrap();
+    fs::set_permissions(&empty, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut swept: Vec<PathBuf> = sweep_folder(&places.temporary)
+        .into_iter()
+        .map(|leftover| {
+            leftover.removed.unwrap();
+            leftover.path
+        })
+        .collect();
+    swept.sort();
+    let mut expected = [path, empty];
+    expected.sort();
+    assert_eq!(swept, expected);
+    assert!(living.text_path().exists());
+    assert!(sweep_folder(&places.temporary).is_empty());
+}
+
+#[test]
+fn what_is_not_surely_ours_is_not_swept() {
+    let (_guard, places) = places();
+    let precious = places.temporary.join("precious");
+    let make = |name: &str, mode: u32| {
+        let path = places.temporary.join(format!("{PREFIX}{name}"));
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("file"), "stays").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    make("without-lock", 0o700);
+    let open = make("open", 0o755);
+    fs::write(open.join(LOCK), LOCK_TEXT).unwrap();
+    let other = make("other", 0o700);
+    fs::write(other.join(LOCK), "another program\n").unwrap();
+    let linked = make("linked", 0o700);
+    fs::write(&precious, LOCK_TEXT).unwrap();
+    std::os::unix::fs::symlink(&precious, linked.join(LOCK)).unwrap();
+    let target = places.temporary.join("target");
+    fs::create_dir(&target).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(target.join(LOCK), LOCK_TEXT).unwrap();
+    std::os::unix::fs::symlink(&target, places.temporary.join(format!("{PREFIX}link"))).unwrap();
+    fs::write(places.temporary.join(format!("{PREFIX}file")), "stays").unwrap();
+    assert!(sweep_folder(&places.temporary).is_empty());
+    for name in ["without-lock", "open", "other", "linked"] {
+        let file = places.temporary.join(format!("{PREFIX}{name}/file"));
+        assert_eq!(fs::read(file).unwrap(), b"stays", "{name}");
+    }
+    assert!(target.join(LOCK).exists());
+}

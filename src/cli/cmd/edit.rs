@@ -1,0 +1,88 @@
+//! `edit`, and what every command that changes the manifest says of killed edits.
+
+use crate::authoring::private;
+use crate::cli::cmd::{unlock, warn, written};
+use crate::cli::env;
+use crate::cli::exit;
+use crate::cli::render;
+use crate::cli::run::Context;
+use crate::ops::OpError;
+use crate::ops::edit::{self, Dialogue, Note, Outcome, Surroundings};
+use crate::ops::root::CONFIG_FILE;
+use crate::view::terminal;
+
+/// How the edited text is called beside its problems.
+const EDITED: &str = "the edited text";
+
+const QUESTION: &str = "Press Enter to edit your text again, \
+or type 'discard' to lose it and keep the manifest as it is: ";
+
+pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
+    let root = context.root()?;
+    warn(context, CONFIG_FILE.as_ref(), &root.warnings);
+    sweep(context);
+    let env = context.env.for_children();
+    let places = context.env.private_places();
+    let surroundings = Surroundings {
+        env: &env,
+        places: &places,
+        hang_up: env::hang_up(),
+    };
+    let dialogue = Dialogue {
+        tell: &|note| tell(context, note),
+        answer: env::can_ask().then_some(env::typed_line as fn() -> Option<String>),
+    };
+    let unlock = unlock(context);
+    let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings, &dialogue)?;
+    let name = root.manifest_name().display();
+    let text = match edited.outcome {
+        Outcome::Unchanged { may_return_early } => {
+            let hint = if may_return_early {
+                "If your editor returns at once, add its waiting option, such as --wait.\n"
+            } else {
+                ""
+            };
+            context.shell.message(hint);
+            format!("no changes: {name} is as it was\n")
+        }
+        Outcome::Saved { revision, warnings } => {
+            warn(context, root.manifest_name(), &warnings);
+            format!("edited {name}, revision {revision}\n")
+        }
+    };
+    let code = if edited.is_clean {
+        exit::DONE
+    } else {
+        exit::FAILED
+    };
+    Ok(written(context.shell.result(&text), code))
+}
+
+/// Removes what killed edits left, and says so.
+pub(super) fn sweep(context: &Context<'_>) {
+    for leftover in private::sweep(&context.env.private_places()) {
+        let path = leftover.path.display();
+        context.shell.message(&match &leftover.removed {
+            Ok(()) => format!("note: removed {path}, which a killed edit had left\n"),
+            Err(error) => format!(
+                "warning: a killed edit left plain text in {path}, which cannot be removed: {error}\n"
+            ),
+        });
+    }
+}
+
+fn tell(context: &Context<'_>, note: Note<'_>) {
+    let shell = context.shell;
+    match note {
+        Note::OnDisk(folder) => shell.message(&format!(
+            "note: no place in memory can be used; for the time of the edit the plain text is on\n  disk, in {}\n",
+            folder.display()
+        )),
+        Note::UnknownEditor(name) => shell.message(&format!(
+            "note: backups and histories of {name} cannot be switched off from here; what it\n  writes beside the text is removed\n"
+        )),
+        Note::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
+        Note::AskAgain => shell.message(QUESTION),
+        Note::Left(error) => shell.message(&render::error(error, shell.messages)),
+    }
+}

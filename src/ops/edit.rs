@@ -1,0 +1,299 @@
+//! `edit`: the plain text in a private folder, the user's editor on it, and the
+//! outcome sealed in place of the manifest.
+//!
+//! Whatever happens, the folder goes before anything else is done with the text,
+//! and the manifest is the old one or the new one, whole. Nothing that was not
+//! changed is written.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::OpError;
+use super::error::{EditError, ProblemReport};
+use super::rewrite::Rewrite;
+use super::root::{Guards, Root, Unlock};
+use crate::authoring::editor::Editor;
+use crate::authoring::private::{Kept, Places, Private, PrivateError};
+use crate::children::ChildEnv;
+use crate::core::problem::Problem;
+use crate::core::yaml;
+use crate::files;
+use crate::signals::{HangUp, Signals};
+
+/// The most text that is read back. More than a manifest may have, so that too long a
+/// text is a mistake like others, and can be edited again.
+const MAX_TEXT_BYTES: u64 = 2 * yaml::MAX_BYTES as u64;
+
+/// How many texts that could not be saved may lie beside a manifest.
+const MAX_KEPT: usize = 100;
+
+/// What an edit needs of the surroundings.
+pub struct Surroundings<'a> {
+    /// The environment of the editor, which also names it.
+    pub env: &'a ChildEnv,
+    /// Where the plain text may be put.
+    pub places: &'a Places,
+    /// What the end of the terminal means.
+    pub hang_up: HangUp,
+}
+
+/// What there is to say while an edit is under way.
+pub enum Note<'a> {
+    /// The plain text is on a disk, below this folder, for the time of the edit.
+    OnDisk(&'a Path),
+    /// Whether this editor keeps copies elsewhere is not known.
+    UnknownEditor(&'a str),
+    /// The edited text has these problems.
+    Invalid(&'a [Problem]),
+    /// Whether the user edits the text again.
+    AskAgain,
+    /// The private folder could not be removed.
+    Left(&'a PrivateError),
+}
+
+/// How an edit talks with the user.
+pub struct Dialogue<'a> {
+    /// Says something.
+    pub tell: &'a dyn Fn(Note<'_>),
+    /// Waits for a line that the user types; nothing at the end of input. There is
+    /// none where nobody can be asked.
+    pub answer: Option<fn() -> Option<String>>,
+}
+
+/// What an edit led to.
+pub enum Outcome {
+    /// The text is as it was.
+    Unchanged {
+        /// Whether the editor is of a kind that may return before it is done.
+        may_return_early: bool,
+    },
+    /// The manifest was replaced.
+    Saved {
+        /// Its new revision.
+        revision: u64,
+        /// What somebody should look at in it.
+        warnings: Vec<Problem>,
+    },
+}
+
+/// An edit that ended well.
+pub struct Edited {
+    /// What it led to.
+    pub outcome: Outcome,
+    /// Whether the private folder is gone.
+    pub is_clean: bool,
+}
+
+/// Lets the user edit the manifest.
+/// Fails, with the manifest as it was, as [`Rewrite::open`], or if there is no editor
+/// or it fails, the text is not usable and nobody corrects it, a signal comes, or
+/// somebody else changed the manifest meanwhile; then the new text is kept, encrypted.
+pub fn edit(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    surroundings: &Surroundings<'_>,
+    dialogue: &Dialogue<'_>,
+) -> Result<Edited, OpError> {
+    let editor = Editor::find(surroundings.env)?;
+    let rewrite = Rewrite::open(root, unlock, guards)?;
+    check_writable(root)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(EditError::Prepare)?;
+    let session = Session {
+        editor: &editor,
+        rewrite: &rewrite,
+        dialogue,
+    };
+    let (text, is_clean) = runtime.block_on(session.hold(root, surroundings))?;
+    // A thread that waits for an answer may still be there.
+    runtime.shutdown_background();
+    let outcome = match text? {
+        None => Outcome::Unchanged {
+            may_return_early: !editor.is_known(),
+        },
+        Some(text) => save(root, rewrite, &text, surroundings.places)?,
+    };
+    Ok(Edited { outcome, is_clean })
+}
+
+/// Whether the manifest could be replaced: before the user takes pains with it.
+fn check_writable(root: &Root) -> Result<(), OpError> {
+    let path = root.manifest_path();
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    let found = rustix::fs::access(files::folder_of(&path), Access::WRITE_OK | Access::EXEC_OK);
+    found.map_err(|error| OpError::Write {
+        path: root.manifest_name().to_owned(),
+        source: error.into(),
+    })
+}
+
+/// The text that the user left; nothing if it is the one that was there.
+type Text = Option<Zeroizing<Vec<u8>>>;
+
+/// One edit, round after round.
+struct Session<'a> {
+    editor: &'a Editor,
+    rewrite: &'a Rewrite,
+    dialogue: &'a Dialogue<'a>,
+}
+
+impl Session<'_> {
+    /// Holds the private folder while the user edits. Returns the text, and whether
+    /// the folder is gone.
+    /// Fails if there can be no folder.
+    async fn hold(
+        &self,
+        root: &Root,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(Result<Text, OpError>, bool), OpError> {
+        // From before there is a folder until it is gone, no signal ends this process.
+        let mut signals = Signals::listen(surroundings.hang_up)
+            .and_then(Signals::with_quit)
+            .map_err(EditError::Prepare)?;
+        let name = text_name(root.manifest_name());
+        let plain = self.rewrite.plain();
+        let mut private = Private::create(surroundings.places, &name, plain)?;
+        if private.kept == Kept::OnDisk {
+            (self.dialogue.tell)(Note::OnDisk(private.folder()));
+        }
+        if !self.editor.is_known() {
+            (self.dialogue.tell)(Note::UnknownEditor(&self.editor.name()));
+        }
+        let text = self.rounds(&private, &mut signals).await;
+        let removed = private.remove();
+        if let Err(error) = &removed {
+            (self.dialogue.tell)(Note::Left(error));
+        }
+        Ok((text, removed.is_ok()))
+    }
+
+    async fn rounds(&self, private: &Private, signals: &mut Signals) -> Result<Text, OpError> {
+        loop {
+            let run = self
+                .editor
+                .run(private.text_path(), private.folder(), signals);
+            if let Some(signal) = run.await? {
+                return Err(EditError::Interrupted { signal }.into());
+            }
+            let text = private.read(MAX_TEXT_BYTES)?;
+            if text.as_slice() == self.rewrite.plain() {
+                return Ok(None);
+            }
+            let Err(problems) = self.rewrite.check(&text) else {
+                return Ok(Some(text));
+            };
+            let Some(answer) = self.dialogue.answer else {
+                let problems = problems.into_iter().map(ProblemReport).collect();
+                return Err(EditError::Invalid { problems }.into());
+            };
+            (self.dialogue.tell)(Note::Invalid(&problems));
+            self.ask_again(answer, signals).await?;
+        }
+    }
+
+    /// Asks until the user wants to edit the text again.
+    /// Fails if the user gives it up, or a signal comes.
+    async fn ask_again(
+        &self,
+        answer: fn() -> Option<String>,
+        signals: &mut Signals,
+    ) -> Result<(), EditError> {
+        loop {
+            (self.dialogue.tell)(Note::AskAgain);
+            let (sender, receiver) = oneshot::channel();
+            // Waiting for a line cannot be broken off, so another thread does it.
+            std::thread::spawn(move || sender.send(answer()));
+            let line = tokio::select! {
+                biased;
+                signal = signals.next() => return Err(EditError::Interrupted { signal }),
+                line = receiver => line.unwrap_or_default(),
+            };
+            match line.as_deref().map(str::trim) {
+                Some("" | "edit") => return Ok(()),
+                Some("discard") | None => return Err(EditError::Discarded),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// The name that the text has for the editor: the manifest's, as YAML.
+fn text_name(manifest: &Path) -> String {
+    let name = manifest.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".age").unwrap_or(&name);
+    let name = name.trim_start_matches('.');
+    if name.ends_with(".yaml") || name.ends_with(".yml") {
+        name.to_owned()
+    } else {
+        format!("{name}.yaml")
+    }
+}
+
+/// Seals the text and puts it in the place of the manifest.
+/// Fails if that is not possible; then the sealed text is kept elsewhere.
+fn save(root: &Root, rewrite: Rewrite, text: &[u8], places: &Places) -> Result<Outcome, OpError> {
+    let ready = rewrite.seal(root, std::str::from_utf8(text).unwrap_or_default())?;
+    match ready.put(root) {
+        Ok(()) => Ok(Outcome::Saved {
+            revision: ready.revision,
+            warnings: ready.warnings,
+        }),
+        Err(error) => Err(keep(root, &ready.file, places, error).into()),
+    }
+}
+
+/// Keeps an encrypted text beside the manifest, or else in the folder for temporary
+/// files.
+fn keep(root: &Root, file: &[u8], places: &Places, error: OpError) -> EditError {
+    let source = Box::new(error);
+    let name = root.manifest_name();
+    let base = name.file_name().unwrap_or(name.as_os_str());
+    let shown = [name.to_owned(), places.temporary.join(base)];
+    let mut why = io::Error::from(io::ErrorKind::AlreadyExists);
+    for shown in shown {
+        match keep_at(root, &shown, file) {
+            Ok(path) => return EditError::Kept { path, source },
+            Err(error) => why = error,
+        }
+    }
+    EditError::Lost { why, source }
+}
+
+fn keep_at(root: &Root, base: &Path, file: &[u8]) -> io::Result<PathBuf> {
+    for number in 1..=MAX_KEPT {
+        let path = files::with_suffix(base, &format!(".edited-{number}"));
+        match files::write_new(&root.resolve(&path), file) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(path),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_editor_sees_the_name_of_a_yaml_file() {
+        for (manifest, name) in [
+            ("passwords.yaml.age", "passwords.yaml"),
+            ("sub/passwords.yml.age", "passwords.yml"),
+            ("passwords.age", "passwords.yaml"),
+            ("passwords", "passwords.yaml"),
+            (".lock", "lock.yaml"),
+            (".age", ".yaml"),
+        ] {
+            assert_eq!(text_name(Path::new(manifest)), name, "{manifest}");
+        }
+    }
+}

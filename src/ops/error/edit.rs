@@ -1,0 +1,77 @@
+//! What can stop an edit of the manifest.
+
+use std::io;
+use std::path::PathBuf;
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use super::problem::counted;
+use super::{OpError, ProblemReport};
+use crate::core::report::Signal;
+
+/// Why an edit did not change the manifest.
+#[derive(Debug, Error, Diagnostic)]
+pub enum EditError {
+    /// The machine refuses what waiting for an editor needs.
+    #[error("cannot prepare to run an editor")]
+    #[diagnostic(code(drspass::edit::runtime), help("Nothing was written."))]
+    Prepare(#[source] io::Error),
+    /// The edited text cannot be used, and nobody is there to edit it again.
+    #[error(
+        "the edited text is not usable: {}; nothing was saved",
+        counted(problems)
+    )]
+    #[diagnostic(
+        code(drspass::edit::invalid),
+        help(
+            "The manifest is as it was, and the edited text is gone. On a terminal, 'drspass edit' lets you edit your text again."
+        )
+    )]
+    Invalid {
+        /// Everything that is wrong with it, errors and warnings.
+        #[related]
+        problems: Vec<ProblemReport>,
+    },
+    /// The user gave the edited text up.
+    #[error("the edited text was discarded; nothing was saved")]
+    #[diagnostic(code(drspass::edit::discarded), help("The manifest is as it was."))]
+    Discarded,
+    /// A signal came before anything was saved.
+    #[error("the edit was {}; nothing was saved", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
+    #[diagnostic(
+        code(drspass::edit::interrupted),
+        help("The manifest is as it was, and the edited text is gone.")
+    )]
+    Interrupted {
+        /// Which signal.
+        signal: Signal,
+    },
+    /// The edited text could not take the place of the manifest, and lies beside it.
+    #[error("the edited text could not be saved as the manifest")]
+    #[diagnostic(
+        code(drspass::edit::kept),
+        help(
+            "The edited text is in {}, encrypted. Decrypt it with 'age -d', bring its changes into the manifest with 'drspass edit', and remove it.",
+            path.display()
+        )
+    )]
+    Kept {
+        /// The file.
+        path: PathBuf,
+        /// Why it was not saved.
+        source: Box<OpError>,
+    },
+    /// The edited text could be put nowhere.
+    #[error("the edited text could not be saved, and could not be kept anywhere: {why}")]
+    #[diagnostic(
+        code(drspass::edit::lost),
+        help("The manifest is as it was, and the edited text is gone.")
+    )]
+    Lost {
+        /// Why it could not be kept.
+        why: io::Error,
+        /// Why it was not saved.
+        source: Box<OpError>,
+    },
+}

@@ -1,0 +1,67 @@
+//! The signals that ask a run to end, and what the end of the terminal means.
+//! It refuses to decide what a run does about them. Once listened to, a signal has
+//! lost its usual effect for the rest of the process.
+
+use std::io;
+
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+
+use crate::core::report::Signal;
+
+/// What the end of the terminal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// It ends the run, like any request to end.
+    Ends,
+    /// The run was started so as to outlive it (`nohup`).
+    Ignored,
+}
+
+/// The signals that ask a run to end.
+pub(crate) struct Signals {
+    interrupt: SignalStream,
+    terminate: SignalStream,
+    hang_up: Option<SignalStream>,
+    quit: Option<SignalStream>,
+}
+
+impl Signals {
+    /// Fails if the system refuses the handlers. Must be called inside a runtime.
+    pub(crate) fn listen(hang_up: HangUp) -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: match hang_up {
+                HangUp::Ends => Some(signal(SignalKind::hangup())?),
+                HangUp::Ignored => None,
+            },
+            quit: None,
+        })
+    }
+
+    /// Listens for SIGQUIT as well, which else ends the process where it stands.
+    /// Fails as [`Signals::listen`].
+    pub(crate) fn with_quit(mut self) -> io::Result<Self> {
+        self.quit = Some(signal(SignalKind::quit())?);
+        Ok(self)
+    }
+
+    async fn arrival(stream: &mut Option<SignalStream>) {
+        match stream {
+            Some(stream) => {
+                stream.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next signal.
+    pub(crate) async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+            () = Self::arrival(&mut self.hang_up) => Signal::Terminate,
+            () = Self::arrival(&mut self.quit) => Signal::Terminate,
+        }
+    }
+}
