@@ -18,6 +18,8 @@ mod codes;
 mod disk;
 /// Bytes and values of manifests, through the binary.
 mod documents;
+/// The manifest in an editor, and what is left of it.
+mod edit;
 /// What stands on disk: fixed samples and round trips.
 mod formats;
 /// Repositories: diffs, hooks, merges.
