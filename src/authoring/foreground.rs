@@ -122,8 +122,8 @@ impl Running {
             // Whoever stopped it lets it go on as well.
             return Ok(());
         }
-        let is_early = wants_terminal && self.has_terminal;
-        if !is_early && !(wants_terminal && self.lend()) {
+        // One that was lent the terminal had touched it a moment too early.
+        if !(wants_terminal && self.lend()) {
             self.take_back();
             if wants_terminal {
                 self.stops += 1;
