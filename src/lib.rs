@@ -9,9 +9,10 @@
 //! - [`core`]: the domain, pure. Start with `core::manifest`, `core::state`,
 //!   `core::plan` and `core::outcome`.
 //! - [`ops`]: one module for each thing that drspass does.
-//! - [`authoring`]: changing the manifest's text, and keeping it from others meanwhile.
-//! - [`store`], [`age_file`], [`api`], [`children`], [`git`]: the state, the envelope,
-//!   the service, what programs that are started may see, settings of git.
+//! - [`authoring`]: changes of the manifest's text that keep its comments.
+//! - [`store`], [`age_file`], [`api`], [`editor`], [`git`], [`children`]: the state, the
+//!   envelope, the service, the user's editor, settings of git, what programs that are
+//!   started may see.
 //! - [`view`]: reports as text.
 //! - [`cli`]: arguments, environment, exit codes.
 //! - `sim`: the simulated service, for tests and rehearsals.
@@ -26,6 +27,7 @@ pub mod age_file;
 pub mod api;
 pub mod authoring;
 pub mod children;
+pub mod editor;
 pub mod git;
 pub mod plan_file;
 pub mod store;

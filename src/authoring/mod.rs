@@ -10,15 +10,12 @@
 
 mod check;
 mod csv;
-pub mod editor;
 pub mod file;
 mod find;
-mod foreground;
 pub mod generate;
 mod lines;
 mod merge;
 mod outline;
-pub mod private;
 mod splice;
 pub mod table;
 #[cfg(test)]

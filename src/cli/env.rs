@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use jiff::{Timestamp, TimestampRound, Unit};
 use zeroize::Zeroizing;
 
-use crate::authoring::private::Places;
 use crate::children::ChildEnv;
 use crate::core::fingerprint::Salt;
+use crate::editor::private::Places;
 use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;

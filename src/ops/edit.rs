@@ -17,11 +17,11 @@ use super::OpError;
 use super::error::{EditError, ProblemReport};
 use super::rewrite::Rewrite;
 use super::root::{Guards, Root, Unlock};
-use crate::authoring::editor::Editor;
-use crate::authoring::private::{Kept, Places, Private, PrivateError};
 use crate::children::ChildEnv;
 use crate::core::problem::Problem;
 use crate::core::yaml;
+use crate::editor::Editor;
+use crate::editor::private::{Kept, Places, Private, PrivateError};
 use crate::files;
 use crate::signals::{HangUp, Signals};
 
@@ -141,7 +141,7 @@ type Text = Option<Zeroizing<Vec<u8>>>;
 /// One edit, round after round.
 struct Session<'a> {
     editor: &'a Editor,
-    rewrite: &'a Rewrite,
+    rewrite: &'a Rewrite<'a>,
     dialogue: &'a Dialogue<'a>,
 }
 

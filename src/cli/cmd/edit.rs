@@ -1,11 +1,11 @@
 //! `edit`, and what every command that changes the manifest says of killed edits.
 
-use crate::authoring::private;
 use crate::cli::cmd::{unlock, warn, written};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::render;
 use crate::cli::run::Context;
+use crate::editor::private;
 use crate::ops::OpError;
 use crate::ops::edit::{self, Dialogue, Note, Outcome, Surroundings};
 use crate::ops::root::CONFIG_FILE;

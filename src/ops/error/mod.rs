@@ -14,8 +14,6 @@ use thiserror::Error;
 
 use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
-use crate::authoring::editor::EditorError;
-use crate::authoring::private::PrivateError;
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::change::ChangeId;
 use crate::core::fingerprint::{KeyId, Scope};
@@ -23,6 +21,8 @@ use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
+use crate::editor::EditorError;
+use crate::editor::private::PrivateError;
 use crate::git::GitError;
 use crate::plan_file::PlanFileError;
 use crate::store::StoreError;

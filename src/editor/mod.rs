@@ -5,6 +5,9 @@
 //! the path of a program as it stands. It refuses to guess where a setting names
 //! nothing.
 
+mod foreground;
+pub mod private;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal as _};
@@ -17,9 +20,10 @@ use miette::Diagnostic;
 use rustix::fs::Mode;
 use thiserror::Error;
 
-use super::foreground::{self, Ended};
 use crate::children::ChildEnv;
 use crate::signals::Signals;
+
+use foreground::Ended;
 
 /// Editors that are looked for where nothing is set.
 const USUAL: [&str; 2] = ["vi", "nano"];
