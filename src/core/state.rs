@@ -93,6 +93,14 @@ impl FieldPrints {
             kerberos => self.kerberos.get(&kerberos),
         }
     }
+
+    /// The record of one field, to be replaced.
+    pub(super) fn get_mut(&mut self, field: Field) -> Option<&mut Fingerprint> {
+        match field {
+            Field::Password => Some(&mut self.password),
+            kerberos => self.kerberos.get_mut(&kerberos),
+        }
+    }
 }
 
 /// How an applied value came to be known.

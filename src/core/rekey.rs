@@ -1,0 +1,239 @@
+//! A state that goes over to another fingerprint key.
+//!
+//! Nothing but a value itself can be fingerprinted anew, and the only values at hand
+//! are those that the manifest wants. So a record of such a value is made again with
+//! the new key, and every other record stays as it is: under the new key it fits no
+//! value at all, which is to say that its field differs from whatever is wanted.
+//! What is in sync, changed, in doubt, refused or held is so afterwards as well; only
+//! a manifest that goes back to an earlier value is not recognised any more.
+
+use std::collections::BTreeMap;
+
+use super::fingerprint::{Fingerprinter, KeyId, Salt};
+use super::job::EntryKey;
+use super::manifest::{Assignment, Manifest};
+use super::state::{FieldPrints, State};
+
+/// The key that a state goes over to.
+pub struct NewKey<'a> {
+    /// Its name.
+    pub id: KeyId,
+    /// Makes fingerprints with it.
+    pub prints: &'a Fingerprinter,
+}
+
+/// The state as a holder of the new key reads it. `old` compares with the key that
+/// `state` was made with.
+pub fn rekeyed(
+    mut state: State,
+    manifest: &Manifest,
+    old: &Fingerprinter,
+    new: &NewKey<'_>,
+    mut salt: impl FnMut() -> Salt,
+) -> State {
+    let wanted: BTreeMap<&EntryKey, &Assignment> = manifest
+        .assignments()
+        .iter()
+        .map(|assignment| (&assignment.key, assignment))
+        .collect();
+    for (key, entry) in &mut state.entries {
+        let Some(assignment) = wanted.get(key) else {
+            continue;
+        };
+        let applied = entry.applied.as_mut().map(|applied| &mut applied.prints);
+        let pending = entry.pending.as_mut().map(|pending| &mut pending.wanted);
+        let attempted = entry.last_outcome.as_mut().map(|last| &mut last.attempted);
+        for prints in [applied, pending, attempted].into_iter().flatten() {
+            make_again(prints, assignment, old, new.prints, &mut salt);
+        }
+    }
+    state.key_id = new.id.clone();
+    state
+}
+
+/// Replaces the records of values that are wanted.
+fn make_again(
+    prints: &mut FieldPrints,
+    assignment: &Assignment,
+    old: &Fingerprinter,
+    new: &Fingerprinter,
+    salt: &mut impl FnMut() -> Salt,
+) {
+    let key = &assignment.key;
+    for (field, value) in assignment.values() {
+        if let Some(print) = prints.get_mut(field)
+            && old.matches(print, key, field, value)
+        {
+            *print = new.of(key, field, salt(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::address::Selection;
+    use crate::core::fingerprint::{FingerprintKey, Scope};
+    use crate::core::job::EntryKey;
+    use crate::core::manifest::{Sealing, parse};
+    use crate::core::outcome::{Doubt, RefusalKind};
+    use crate::core::plan::{self, Inputs, Plan, prints_of};
+    use crate::core::redact::Token;
+    use crate::core::state::{Lineage, PlanId, Settlement};
+    use jiff::Timestamp;
+
+    fn scope() -> Scope {
+        Scope {
+            endpoint: "https://drs.example.com".to_owned(),
+            project_id: "p".to_owned(),
+        }
+    }
+
+    fn manifest(values: &[(&str, &str)]) -> Manifest {
+        let jobs: String = values
+            .iter()
+            .map(|(job, value)| {
+                format!(
+                    "  {job}:\n    source:\n      password: '{value}'\n      kerberos:\n        \
+                     krb5_conf_file: 'k'\n        key_tab_file: 'QUJD'\n        \
+                     domain_name: 'd-{value}'\n        user_principal: 'u'\n"
+                )
+            })
+            .collect();
+        let text = format!("version: 1\njobs:\n{jobs}");
+        let checked = parse(&text, Sealing::Optional);
+        checked.value.expect("a manifest")
+    }
+
+    fn judged(manifest: &Manifest, state: &State, key: &FingerprintKey) -> String {
+        let selection = Selection::resolve(manifest, &[], &[]).expect("all");
+        let Plan {
+            entries, in_sync, ..
+        } = plan::make(&Inputs {
+            manifest,
+            state: Some(state),
+            key_changed: false,
+            fingerprinter: &key.fingerprinter(&scope()),
+            selection: &selection,
+            batch_size: 10,
+        });
+        format!("{in_sync} {entries:?}")
+    }
+
+    const JOBS: [&str; 6] = [
+        "11df459d-a37c-41b9-bc2b-8c00ba32jb51",
+        "22df459d-a37c-41b9-bc2b-8c00ba32jb52",
+        "33df459d-a37c-41b9-bc2b-8c00ba32jb53",
+        "44df459d-a37c-41b9-bc2b-8c00ba32jb54",
+        "55df459d-a37c-41b9-bc2b-8c00ba32jb55",
+        "66df459d-a37c-41b9-bc2b-8c00ba32jb56",
+    ];
+
+    /// A state in which each job ended in another way; the last one is only marked.
+    fn state(sent: &Manifest, key: &FingerprintKey) -> State {
+        let mut state = State::new(scope(), Lineage::new("l".to_owned()), key.id());
+        let prints = key.fingerprinter(&scope());
+        let at = Timestamp::UNIX_EPOCH;
+        for _ in 0..2 {
+            let wanted = sent.assignments().iter();
+            let wanted: Vec<_> = wanted
+                .map(|wanted| (wanted.key.clone(), prints_of(&prints, wanted, || [3; 16])))
+                .collect();
+            state.begin(wanted, at, &PlanId::new("run".to_owned()));
+            let refused = |kind| Settlement::Refused {
+                kind,
+                code: Token::from_static("DRS.KE0002"),
+                request_id: None,
+            };
+            let ends = [
+                Settlement::Applied,
+                Settlement::Applied,
+                refused(RefusalKind::WrongPassword),
+                refused(RefusalKind::Rejected),
+                Settlement::InDoubt {
+                    why: Doubt::AnswerLost,
+                },
+            ];
+            for (job, end) in JOBS.iter().zip(ends) {
+                let key: EntryKey = format!("{job}/source").parse().expect("an entry");
+                state.settle(&key, &end, at);
+            }
+        }
+        state
+    }
+
+    #[test]
+    fn a_plan_says_the_same_before_and_after() {
+        let old = FingerprintKey::new([1; 32]);
+        let new = FingerprintKey::new([2; 32]);
+        let sent = manifest(&JOBS.map(|job| (job, "canary-sent")));
+        let before = state(&sent, &old);
+        let changed_at = |at: usize| {
+            let values: Vec<_> = JOBS
+                .iter()
+                .enumerate()
+                .map(|(index, job)| {
+                    (
+                        *job,
+                        if index == at {
+                            "canary-x"
+                        } else {
+                            "canary-sent"
+                        },
+                    )
+                })
+                .collect();
+            manifest(&values)
+        };
+        let wanted = (0..JOBS.len())
+            .map(changed_at)
+            .chain([manifest(
+                &JOBS[..2]
+                    .iter()
+                    .map(|job| (*job, "canary-sent"))
+                    .collect::<Vec<_>>(),
+            )])
+            .chain([manifest(&JOBS.map(|job| (job, "canary-sent")))]);
+        for wanted in wanted {
+            let prints = new.fingerprinter(&scope());
+            let key = NewKey {
+                id: new.id(),
+                prints: &prints,
+            };
+            let after = rekeyed(
+                before.clone(),
+                &wanted,
+                &old.fingerprinter(&scope()),
+                &key,
+                || [9; 16],
+            );
+            assert_eq!(after.key_id, new.id());
+            assert_eq!(
+                judged(&wanted, &before, &old),
+                judged(&wanted, &after, &new)
+            );
+            // With the old key, nothing that was made again fits.
+            assert!(judged(&wanted, &after, &old).starts_with("0 "));
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_not_wanted_is_never_taken_for_set() {
+        let old = FingerprintKey::new([1; 32]);
+        let new = FingerprintKey::new([2; 32]);
+        let sent = manifest(&[(JOBS[0], "canary-sent")]);
+        let wanted = manifest(&[(JOBS[0], "canary-wanted")]);
+        let prints = new.fingerprinter(&scope());
+        let key = NewKey {
+            id: new.id(),
+            prints: &prints,
+        };
+        let before = state(&sent, &old);
+        let after = rekeyed(before, &wanted, &old.fingerprinter(&scope()), &key, || {
+            [9; 16]
+        });
+        // It goes back to what was set: more is sent than must be, never less.
+        let back = judged(&sent, &after, &new);
+        assert!(back.starts_with("0 ") && back.contains("Changed"), "{back}");
+    }
+}
