@@ -13,6 +13,7 @@ mod open;
 mod passphrase;
 mod plugin;
 mod seal;
+pub mod stanzas;
 
 pub use error::{AgeError, PluginFault, RefusedRecipient};
 pub use identities::{AskPassphrase, Identities};

@@ -2,15 +2,11 @@
 //! stanzas, and what ssh keys are recognised by (age specification, "Header").
 //! Nothing of it is proved to somebody who cannot open the file.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-
-use age::armor::ArmoredReader;
-
-use super::{AgeError, check_header};
+use super::error::AgeError;
+use super::header;
+use super::open::check_header;
 use crate::core::recipients::Stanza;
 
-/// A header of a thousand recipients has a few hundred kilobytes.
-const MAX_HEADER_BYTES: u64 = 4 << 20;
 /// Stanzas that only keep readers from relying on there being no unknown ones end like
 /// this; they are for nobody.
 const GREASE: &str = "-grease";
@@ -21,42 +17,19 @@ const MAX_KIND_CHARS: usize = 32;
 /// Fails if it is no age file, or one that is encrypted with a passphrase.
 pub fn of(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
     check_header(file)?;
-    let lines = BufReader::new(ArmoredReader::new(file))
-        .take(MAX_HEADER_BYTES)
-        .split(b'\n');
-    let mut found = Vec::new();
-    for line in lines {
-        let line = line.map_err(|_| damaged())?;
-        if line.starts_with(b"---") {
-            return Ok(found);
-        }
-        let words = std::str::from_utf8(&line)
-            .ok()
-            .and_then(|line| line.strip_prefix("-> "));
-        if let Some(words) = words {
-            found.extend(stanza(words));
-        }
-    }
-    Err(damaged())
+    Ok(header::stanzas(file)?.iter().filter_map(told).collect())
 }
 
-const fn damaged() -> AgeError {
-    AgeError::Damaged {
-        why: "its header has no end",
-    }
-}
-
-fn stanza(words: &str) -> Option<Stanza> {
-    let mut words = words.split(' ');
-    let kind = words.next().unwrap_or_default();
-    if kind.ends_with(GREASE) {
+fn told(stanza: &age_core::format::Stanza) -> Option<Stanza> {
+    if stanza.tag.ends_with(GREASE) {
         return None;
     }
     // The first argument of an ssh stanza is the tag of the key.
-    let tag = words.next().filter(|_| kind.starts_with("ssh-"));
+    let is_ssh = stanza.tag.starts_with("ssh-");
+    let tag = stanza.args.first().filter(|_| is_ssh);
     Some(Stanza {
-        kind: cleaned(kind),
-        tag: tag.map(cleaned),
+        kind: cleaned(&stanza.tag),
+        tag: tag.map(|tag| cleaned(tag)),
     })
 }
 
@@ -69,7 +42,7 @@ fn cleaned(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::age_file::{encrypt, generate_identity};
+    use crate::age_file::{Plugins, encrypt, generate_identity};
 
     #[test]
     fn every_recipient_has_a_stanza_and_noise_has_none() {
@@ -77,7 +50,7 @@ mod tests {
         let ssh = include_str!("../../tests/data/locked_ed25519.pub").trim();
         let mut recipients: Vec<String> = (0..3).map(public).collect();
         recipients.push(ssh.to_owned());
-        let file = encrypt(b"canary-text", &recipients).expect("sealed");
+        let file = encrypt(b"canary-text", &recipients, Plugins::Never).expect("sealed");
         let found = of(&file).expect("a header");
         let kinds: Vec<&str> = found.iter().map(|stanza| stanza.kind.as_str()).collect();
         assert_eq!(kinds, ["X25519", "X25519", "X25519", "ssh-ed25519"]);

@@ -85,6 +85,8 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Exists { .. }
         | OpError::Unfit { .. }
         | OpError::Age { .. }
+        | OpError::NoMatch { .. }
+        | OpError::Rekey(_)
         | OpError::Identity(_)
         | OpError::NoIdentity { .. }
         | OpError::Value(_)

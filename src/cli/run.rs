@@ -67,6 +67,8 @@ where
         Command::Import(args) => cmd::values::import(&context, &args),
         Command::Validate(args) => cmd::manifest::validate(&context, &args),
         Command::Show(args) => cmd::manifest::show(&context, &args),
+        Command::Recipients(args) => cmd::recipients::recipients(&context, &args),
+        Command::Rekey(args) => cmd::recipients::rekey(&context, &args),
         Command::Plan(args) => cmd::plan::run(&context, args),
         Command::Apply(args) => cmd::apply::run(&context, args),
         Command::Whoami(args) => cmd::service::whoami(&context, args),

@@ -4,6 +4,7 @@
 mod applied;
 mod import;
 pub mod outline;
+mod rekey;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use applied::{
     ApplyReport, Block, Care, CaredFor, Event, Fate, LookedAfter, NotAsked, Saved, Signal, Totals,
 };
 pub use import::{Effect, Import, ImportRow};
+pub use rekey::{Moved, NewKeyReason, RekeyPlan, Rekeyed, StateFate};
 pub use shown::{
     Caller, JobsReport, LedgerEntry, LedgerReport, LoginReport, ManagedJob, Shown, ShownEntry,
     ShownSeal, Valid, ValidManifest,
@@ -34,6 +36,8 @@ pub enum Note {
     NoState(String),
     /// An apply was cut off; its recorded answers are counted in.
     Unfinished,
+    /// A rekey was cut off; the state is read as it left it.
+    UnfinishedRekey,
     /// The mode of the state file lets others at it.
     OpenToOthers,
     /// Somebody is working on this state right now.

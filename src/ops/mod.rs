@@ -14,6 +14,8 @@ pub mod online;
 pub mod own;
 pub mod plan;
 pub mod preflight;
+pub mod recipients;
+pub mod rekey;
 pub mod rewrite;
 pub mod root;
 pub mod saved;

@@ -19,6 +19,7 @@ use crate::core::preflight::{Blocked, UnknownStates};
 use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport};
 use crate::core::state::State;
+use crate::store::rekey::RekeyLeft;
 use crate::store::{Keys, Known, Leftover, LockStatus, Snapshot};
 
 /// Which entries a run is about.
@@ -76,7 +77,7 @@ pub fn plan(
     let mut notes = notes_of(root, &snapshot);
     if let LockStatus::Held(holder) = root.store.lock_status()? {
         // What looks cut off is at work.
-        notes.retain(|note| *note != Note::Unfinished);
+        notes.retain(|note| !matches!(note, Note::Unfinished | Note::UnfinishedRekey));
         notes.push(Note::LockHeld(holder.map_or_else(
             || "somebody unknown".to_owned(),
             |holder| holder.to_string(),
@@ -146,6 +147,9 @@ pub fn notes_of(root: &Root, snapshot: &Snapshot) -> Vec<Note> {
     }
     if snapshot.leftover == Leftover::Unfolded {
         notes.push(Note::Unfinished);
+    }
+    if snapshot.rekey == RekeyLeft::Unfinished {
+        notes.push(Note::UnfinishedRekey);
     }
     if snapshot.is_open_to_others {
         notes.push(Note::OpenToOthers);

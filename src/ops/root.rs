@@ -7,11 +7,13 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::OpError;
-use crate::age_file::{self, AgeError, AskPassphrase, Identities, Means, Plugins};
+use crate::age_file::{self, AgeError, AskPassphrase, Identities, Means, Plugins, stanzas};
 use crate::core::config::{self, Config, Limits};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
+use crate::core::recipients::Difference;
+use crate::core::report::Moved;
 use crate::core::target::{EndpointFrom, Target, TargetError};
 use crate::core::yaml;
 use crate::files;
@@ -246,7 +248,15 @@ impl Root {
             return age_file::decrypt(file, &Identities::default(), &means).map_err(age);
         }
         let identities = identities(&self.folder, unlock.source)?;
-        age_file::decrypt(file, &identities, &means).map_err(age)
+        age_file::decrypt(file, &identities, &means).map_err(|error| {
+            match (&error, stanzas::of(file)) {
+                (AgeError::NoMatch, Ok(stanzas)) => OpError::NoMatch {
+                    path: self.manifest_name().to_owned(),
+                    recipients: stanzas.len(),
+                },
+                _ => age(error),
+            }
+        })
     }
 
     /// The manifest, parsed.
@@ -268,6 +278,32 @@ impl Root {
         Ok(target)
     }
 
+    /// As [`Root::target`]; nothing where only the catalogue of the identity service
+    /// tells the endpoint.
+    pub(super) fn named_target(&self, guards: &Guards) -> Result<Option<Target>, OpError> {
+        match self.target(guards) {
+            Err(OpError::Target(TargetError::NoEndpoint)) => Ok(None),
+            named => named.map(Some),
+        }
+    }
+
+    /// The target that was named, or else the one with the endpoint that was sealed.
+    /// Fails as [`Root::target`].
+    pub(super) fn target_beside(
+        &self,
+        named: Option<Target>,
+        sealed: &Sealed,
+        guards: &Guards,
+    ) -> Result<Target, OpError> {
+        if let Some(target) = named {
+            return Ok(target);
+        }
+        let endpoint = Some(sealed.scope.endpoint.as_str());
+        let target = Target::resolve_or(&self.config.target, endpoint)?;
+        target.check_hosts(&guards.trusted_hosts)?;
+        Ok(target)
+    }
+
     /// Opens the manifest for use: everything that can be checked without the
     /// state and without the network.
     /// Fails if the target is not the sealed one, or the key is not the named one.
@@ -284,23 +320,16 @@ impl Root {
         decrypt: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, OpError>,
     ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
         // Whatever can be refused without the manifest is refused before it is opened.
-        let target = match self.target(guards) {
-            Ok(target) => Some(target),
-            Err(OpError::Target(TargetError::NoEndpoint)) => None,
-            Err(error) => return Err(error),
-        };
+        let target = self.named_target(guards)?;
         let plain = decrypt()?;
         let (manifest, sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
-        let (target, endpoint_from) = match target {
-            Some(target) => (target, EndpointFrom::Settings),
-            None => {
-                let config = &self.config.target;
-                let target = Target::resolve_or(config, Some(&sealed.scope.endpoint))?;
-                target.check_hosts(&guards.trusted_hosts)?;
-                let region = config.region.clone();
-                (target, EndpointFrom::Catalogue { region })
-            }
+        let endpoint_from = match target {
+            Some(_) => EndpointFrom::Settings,
+            None => EndpointFrom::Catalogue {
+                region: self.config.target.region.clone(),
+            },
         };
+        let target = self.target_beside(target, &sealed, guards)?;
         check_target(&target, &sealed)?;
         guards.check_key(&sealed.fingerprint_key.id())?;
         let opened = Opened {
@@ -316,24 +345,12 @@ impl Root {
     /// Whether drspass.yaml lists exactly the recipients that were sealed.
     /// Fails with the difference, keys shortened.
     pub fn check_recipients(&self, sealed: &Sealed) -> Result<(), OpError> {
-        let keys = |list: &[String]| -> Vec<String> {
-            list.iter()
-                .map(|text| config::recipient_key(text))
-                .collect()
-        };
-        let configured = keys(&self.config.recipients);
-        let sealed = keys(&sealed.recipients);
-        let added = configured.iter().filter(|r| !sealed.contains(r));
-        let removed = sealed.iter().filter(|r| !configured.contains(r));
-        let difference: Vec<String> = added
-            .map(|recipient| format!("+ {}", shortened(recipient)))
-            .chain(removed.map(|recipient| format!("- {}", shortened(recipient))))
-            .collect();
-        if difference.is_empty() {
+        let difference = Difference::between(&sealed.recipients, &self.config.recipients);
+        if difference.is_none() {
             Ok(())
         } else {
             Err(OpError::RecipientsChanged {
-                difference: difference.join(" "),
+                difference: difference.in_line(),
             })
         }
     }
@@ -342,6 +359,18 @@ impl Root {
 /// Whether the target that was resolved is the one that was sealed.
 /// Fails with the first part that differs.
 pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
+    match moved_parts(target, sealed).into_iter().next() {
+        None => Ok(()),
+        Some(moved) => Err(OpError::TargetMoved {
+            field: moved.field,
+            configured: moved.to,
+            sealed: moved.from,
+        }),
+    }
+}
+
+/// The parts of the target that are not as they were sealed.
+pub(super) fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<Moved> {
     let parts = [
         (
             "target.endpoint",
@@ -355,16 +384,15 @@ pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
         ),
         ("target.auth_url", &target.auth_url, &sealed.auth_url),
     ];
-    for (field, configured, sealed) in parts {
-        if configured != sealed {
-            return Err(OpError::TargetMoved {
-                field,
-                configured: configured.clone(),
-                sealed: sealed.clone(),
-            });
-        }
-    }
-    Ok(())
+    parts
+        .into_iter()
+        .filter(|(_, configured, sealed)| configured != sealed)
+        .map(|(field, configured, sealed)| Moved {
+            field,
+            from: sealed.clone(),
+            to: configured.clone(),
+        })
+        .collect()
 }
 
 /// Parses the plain text of a manifest.
@@ -443,18 +471,5 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
         Ok(parent) if !parent.starts_with(&root) => Err(outside()),
         // A folder that does not exist yet is found out when it is used.
         _ => Ok(full),
-    }
-}
-
-/// The beginning and end of a recipient, which are enough to recognise it.
-pub(super) fn shortened(recipient: &str) -> String {
-    let key = recipient.rsplit(' ').next().unwrap_or(recipient);
-    let kind = recipient.strip_suffix(key).unwrap_or_default();
-    match (
-        key.get(..8),
-        key.len().checked_sub(6).and_then(|at| key.get(at..)),
-    ) {
-        (Some(start), Some(end)) if key.len() > 20 => format!("{kind}{start}…{end}"),
-        _ => recipient.to_owned(),
     }
 }

@@ -9,12 +9,13 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::root::{self, IdentitySource, shortened};
+use super::root::{self, IdentitySource};
 use crate::age_file::{self, AgeError, Identities, Means, Plugins};
 use crate::core::config::recipient_key;
 use crate::core::fingerprint::Field;
 use crate::core::fingerprint::tag::Tagger;
 use crate::core::manifest::{Assignment, Manifest, Sealing};
+use crate::core::recipients::shortened;
 use crate::core::redact::ForeignText;
 use crate::core::report::outline::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
 use crate::files;

@@ -55,13 +55,13 @@ impl From<serde_json::Error> for FormatError {
 /// What every authenticated file looks like: the code is over the raw body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Envelope<'a> {
+struct Envelope<'a> {
     #[serde(borrow)]
-    pub(super) format: Cow<'a, str>,
+    format: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) body: &'a RawValue,
+    body: &'a RawValue,
     #[serde(borrow)]
-    pub(super) mac: Cow<'a, str>,
+    mac: Cow<'a, str>,
 }
 
 /// What every version of the format has.
@@ -113,6 +113,39 @@ impl Unverified {
             .get(self.body.clone())
             .is_some_and(|body| key.verifies(body, &self.mac))
     }
+}
+
+/// The bytes of an authenticated file that is no state. The code covers the format as
+/// well, so that no file passes for one of another format.
+pub(super) fn seal_envelope(format: &str, body: &str, key: &MacKey) -> Vec<u8> {
+    let mac = key.of(covered(format, body).as_bytes());
+    format!(
+        "{{\"format\":\"{format}\",\"body\":{body},\"mac\":\"{}\"}}\n",
+        mac.as_str()
+    )
+    .into_bytes()
+}
+
+/// The body of a file that [`seal_envelope`] made.
+/// Fails if it is of another format, is damaged, or not authentic.
+pub(super) fn open_envelope<'a>(
+    format: &str,
+    bytes: &'a [u8],
+    key: &MacKey,
+) -> Result<&'a str, FormatError> {
+    let envelope: Envelope<'a> = serde_json::from_slice(bytes)?;
+    if envelope.format != format {
+        return Err(FormatError::OtherFormat);
+    }
+    let body = envelope.body.get();
+    if !key.verifies(covered(format, body).as_bytes(), &envelope.mac) {
+        return Err(FormatError::NotAuthentic);
+    }
+    Ok(body)
+}
+
+fn covered(format: &str, body: &str) -> String {
+    format!("{format}\n{body}")
 }
 
 /// Why `bytes` are no state file.

@@ -1,11 +1,13 @@
 //! The state as a file of this machine, with its siblings: `.lock`, `.journal`,
-//! `.backup`, and `.tmp` while it is being replaced.
+//! `.backup`, `.rekey`, `.before-rekey`, and `.tmp` while it is being replaced.
 //!
 //! The lock is an advisory lock of the operating system on a file that drspass
 //! never renames or removes, so a left-over file is no lock and a dead process
 //! holds none. Somebody else may remove the file (`git clean` does), so the folder
 //! is locked as well, where that is possible. Network file systems may not keep
 //! the promise.
+
+mod rekey;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -15,6 +17,7 @@ use std::time::Duration;
 use super::format::{self, FormatError, Unverified};
 use super::journal;
 use super::recovery::Recovery;
+use super::rekey::{Rekey, RekeyLeft};
 use super::{Fetched, Keys, Known, Leftover, LockInfo, LockStatus, Snapshot, StoreError, Version};
 use crate::core::state::{PlanId, State};
 use crate::files;
@@ -80,6 +83,12 @@ impl LocalStore {
             std::thread::sleep(PAUSE);
             last = self.read_once(keys);
         }
+        if let Ok(snapshot) = &last
+            && matches!(snapshot.known, Known::OtherKey { .. })
+        {
+            // A rekey may have ended between the reading of the two files.
+            last = self.read_once(keys);
+        }
         last
     }
 
@@ -99,6 +108,7 @@ impl LocalStore {
             version: version_of(file.as_ref().map(|(bytes, _)| &bytes[..])),
             file,
             journal: self.bytes(&self.journal_path())?,
+            rekey: self.rekey_bytes()?,
         })
     }
 
@@ -119,6 +129,13 @@ impl LocalStore {
     }
 
     pub(super) fn verify(&self, fetched: Fetched, keys: &Keys) -> Result<Snapshot, StoreError> {
+        // One that was made with another key is that key's business.
+        let rekey = fetched
+            .rekey
+            .and_then(|bytes| Rekey::parse(&bytes, &keys.state).ok());
+        let has_rekey = rekey.is_some();
+        let next = rekey.filter(|rekey| rekey.follows(&fetched.version));
+        let mut left = RekeyLeft::None;
         let (known, leftover) = match fetched.file {
             None if fetched.journal.is_some() => return Err(self.foreign_journal()),
             None => (Known::Absent, Leftover::None),
@@ -126,11 +143,17 @@ impl LocalStore {
                 let is_authentic = unverified.is_authentic(&bytes, &keys.state);
                 let claimed = unverified.claimed();
                 if is_authentic {
+                    if has_rekey {
+                        left = RekeyLeft::Finished;
+                    }
                     self.settle(claimed, fetched.journal.as_deref(), keys)?
                 } else if claimed.key_id == keys.id {
                     return Err(StoreError::Tampered {
                         path: self.path.clone(),
                     });
+                } else if let Some(next) = next {
+                    left = RekeyLeft::Unfinished;
+                    (Known::Ours(next.state), Leftover::None)
                 } else {
                     // Another key cannot have made a code that fits, so the name
                     // of the key is all that tells another key from a forgery.
@@ -143,6 +166,7 @@ impl LocalStore {
             known,
             version: fetched.version,
             leftover,
+            rekey: left,
             is_open_to_others: files::is_open_to_others(&self.path),
         })
     }
@@ -274,7 +298,7 @@ impl LocalStore {
         keys: &Keys,
         snapshot: Snapshot,
     ) -> Result<Snapshot, StoreError> {
-        let mut snapshot = snapshot;
+        let mut snapshot = self.finish_rekey(guard, keys, snapshot)?;
         if snapshot.leftover == Leftover::None {
             return Ok(snapshot);
         }

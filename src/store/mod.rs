@@ -9,6 +9,7 @@ pub mod format;
 pub mod journal;
 mod local;
 pub mod recovery;
+pub mod rekey;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ use crate::core::state::{PlanId, State};
 
 pub use local::{LocalStore, LockGuard};
 use recovery::Recovery;
+use rekey::RekeyLeft;
 
 /// The keys that a state is read and written with.
 pub struct Keys {
@@ -76,6 +78,7 @@ impl Version {
 pub struct Fetched {
     file: Option<(Vec<u8>, format::Unverified)>,
     journal: Option<Vec<u8>>,
+    rekey: Option<Vec<u8>>,
     version: Version,
 }
 
@@ -99,6 +102,8 @@ pub struct Snapshot {
     pub version: Version,
     /// What a journal beside it means.
     pub leftover: Leftover,
+    /// What a rekey that was cut off left.
+    pub rekey: RekeyLeft,
     /// Whether somebody gave others access to the file.
     pub is_open_to_others: bool,
 }
@@ -303,6 +308,11 @@ impl StateStore {
         };
         match verified {
             Err(StoreError::ForeignJournal { .. }) => self.read(keys),
+            // A rekey may have been between its last steps.
+            Ok(Snapshot {
+                known: Known::OtherKey { .. },
+                ..
+            }) => self.read(keys),
             verified => verified,
         }
     }
@@ -362,7 +372,8 @@ impl StateStore {
         }
     }
 
-    /// Saves what an unfinished journal says, so that a new one can be begun.
+    /// Finishes a rekey that was cut off, and saves what an unfinished journal says, so
+    /// that a new one can be begun.
     /// Fails as [`StateStore::commit`].
     pub fn absorb_journal(
         &self,

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{Envelope, FormatError};
+use super::format::{FormatError, open_envelope, seal_envelope};
 use super::{Version, to_json};
 use crate::core::fingerprint::MacKey;
 use crate::core::job::EntryKey;
@@ -38,36 +38,21 @@ impl Recovery {
 
     /// The bytes of the file.
     pub fn encode(&self, key: &MacKey) -> Vec<u8> {
-        let body = to_json(self);
-        let mac = key.of(message(&body).as_bytes());
-        format!(
-            "{{\"format\":\"{RECOVERY_FORMAT}\",\"body\":{body},\"mac\":\"{}\"}}\n",
-            mac.as_str()
-        )
-        .into_bytes()
+        seal_envelope(RECOVERY_FORMAT, &to_json(self), key)
     }
 
     /// Reads and verifies a file.
     /// Fails if it is none of this format, is damaged, or not authentic.
     pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
-        let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
-        if envelope.format != RECOVERY_FORMAT {
-            return Err(FormatError::OtherFormat);
-        }
-        let body = envelope.body.get();
-        if !key.verifies(message(body).as_bytes(), &envelope.mac) {
-            return Err(FormatError::NotAuthentic);
-        }
-        Ok(serde_json::from_str(body)?)
+        Ok(serde_json::from_str(open_envelope(
+            RECOVERY_FORMAT,
+            bytes,
+            key,
+        )?)?)
     }
 
     /// Whether `version` is the one that it continues.
     pub fn continues(&self, version: &Version) -> bool {
         self.follows == version.name()
     }
-}
-
-/// What the code covers: with the format, so that no state passes for a recovery.
-fn message(body: &str) -> String {
-    format!("{RECOVERY_FORMAT}\n{body}")
 }

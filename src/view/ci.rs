@@ -203,6 +203,7 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
             Note::LimitExceeded(_) => "limit exceeded",
             Note::KeyChanged => "another key",
             Note::Unfinished => "unfinished apply",
+            Note::UnfinishedRekey => "unfinished rekey",
             Note::OpenToOthers => "state open to others",
             Note::Preflight(_) => "preflight",
             _ => continue,

@@ -7,5 +7,6 @@ pub mod inventory;
 pub mod json;
 pub mod listing;
 pub mod markdown;
+pub mod recipients;
 pub mod terminal;
 pub mod textconv;

@@ -180,6 +180,9 @@ pub(super) fn note_words(note: &Note) -> String {
         Note::Unfinished => {
             "an apply was cut off; the answers it recorded are counted in".to_owned()
         }
+        Note::UnfinishedRekey => "a rekey was cut off; its state counts, and the next apply or \
+            'drspass rekey' puts it in its place"
+            .to_owned(),
         Note::OpenToOthers => {
             "the state file can be read by others; the next apply makes it private again".to_owned()
         }

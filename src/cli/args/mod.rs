@@ -2,6 +2,7 @@
 //! No option takes a secret.
 
 mod authoring;
+mod recipients;
 mod state;
 mod values;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use authoring::{Decrypt, Encrypt, Show, Validate};
+pub use recipients::{Recipients, Rekey};
 pub use state::{
     LockCommand, StateAdopt, StateCommand, StateDistrust, StateRecover, StateRm, StateShow,
 };
@@ -104,6 +106,10 @@ pub enum Command {
     Validate(Validate),
     /// List what the manifest sets, without any value; or show a saved plan
     Show(Show),
+    /// Show who can read the manifest, as far as it can be known
+    Recipients(Recipients),
+    /// Encrypt the manifest to the recipients of drspass.yaml, sealed for its target
+    Rekey(Rekey),
     /// Show what an apply would send
     Plan(Plan),
     /// Send what differs, and record what became of it

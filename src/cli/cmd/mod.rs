@@ -7,6 +7,7 @@ pub(super) mod init;
 pub(super) mod ledger;
 pub(super) mod manifest;
 pub(super) mod plan;
+pub(super) mod recipients;
 pub(super) mod service;
 pub(super) mod shipped;
 #[cfg(feature = "sim")]

@@ -34,6 +34,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     shipped!("manifest"),
     shipped!("plan"),
     shipped!("plan-output"),
+    shipped!("recipients-output"),
     shipped!("state"),
     shipped!("state-output"),
     shipped!("validate-output"),

@@ -3,6 +3,7 @@
 
 mod edit;
 mod problem;
+mod rekey;
 mod stale;
 mod value;
 
@@ -31,6 +32,7 @@ use crate::store::format::FormatError;
 pub use edit::EditError;
 pub use problem::ProblemReport;
 use problem::counted;
+pub use rekey::RekeyError;
 use stale::way_out;
 pub use value::ValueError;
 
@@ -119,6 +121,24 @@ pub enum OpError {
         /// Why.
         source: AgeError,
     },
+    /// None of the identities at hand opens the manifest.
+    #[error(
+        "no identity matches: {path} is encrypted to {recipients} recipients, and none of the identities at hand is one of them"
+    )]
+    #[diagnostic(
+        code(drspass::age::no_match),
+        help("Name the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
+    )]
+    NoMatch {
+        /// The manifest.
+        path: PathBuf,
+        /// How many recipients its header has.
+        recipients: usize,
+    },
+    /// What stops a rekey.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Rekey(#[from] RekeyError),
     /// The identities at hand are not usable.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -170,7 +190,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::target),
         help(
-            "Nothing was sent. Undo the change of drspass.yaml. This version cannot seal a manifest for another target: make a new root folder for that."
+            "Nothing was sent. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target."
         )
     )]
     TargetMoved {
@@ -229,7 +249,9 @@ pub enum OpError {
     )]
     #[diagnostic(
         code(drspass::state::scope),
-        help("Nothing was sent. Use one root folder and one state for each project.")
+        help(
+            "Nothing was sent. Use one root folder and one state for each project; 'drspass rekey' moves both to another project."
+        )
     )]
     OtherScope {
         /// The state's project.
@@ -260,7 +282,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::recipients),
         help(
-            "Nothing was written. Undo the change of drspass.yaml. 'drspass rekey' is not in this version yet: README says how to change recipients until then."
+            "Nothing was written. Undo the change of drspass.yaml, or run 'drspass rekey', which lists who is added and removed, asks, and encrypts to them."
         )
     )]
     RecipientsChanged {

@@ -83,18 +83,7 @@ pub(super) fn git_files(
     config: &Config,
     identities: &[PathBuf],
 ) -> Result<Vec<PathBuf>, OpError> {
-    let state = pattern(config.state.as_path());
-    let mut ignored = vec![
-        format!("{state}.journal"),
-        format!("{state}.lock"),
-        format!("{state}.backup"),
-        format!("{state}.tmp"),
-        format!("{state}.backup.tmp"),
-        format!("{state}.journal.backup"),
-        format!("{state}.recovery-*"),
-        // The name that the messages suggest for a decrypted copy.
-        "/plain.yaml".to_owned(),
-    ];
+    let mut ignored = ignored_siblings(config);
     ignored.extend(
         identities
             .iter()
@@ -117,6 +106,42 @@ pub(super) fn git_files(
         }
     }
     Ok(written)
+}
+
+/// The lines of .gitignore for what drspass keeps beside the state.
+fn ignored_siblings(config: &Config) -> Vec<String> {
+    let state = pattern(config.state.as_path());
+    let mut lines: Vec<String> = [
+        ".journal",
+        ".lock",
+        ".backup",
+        ".tmp",
+        ".backup.tmp",
+        ".journal.backup",
+        ".recovery-*",
+        ".rekey",
+        ".rekey.tmp",
+        ".before-rekey",
+        ".before-rekey.tmp",
+    ]
+    .iter()
+    .map(|suffix| format!("{state}{suffix}"))
+    .collect();
+    // The name that the messages suggest for a decrypted copy.
+    lines.push("/plain.yaml".to_owned());
+    lines
+}
+
+/// Adds to .gitignore what an earlier version did not know of.
+/// Fails if the file cannot be written.
+pub(in crate::ops) fn ignore_siblings(root: &Root) -> Result<(), OpError> {
+    let name = Path::new(".gitignore");
+    append_missing(&root.resolve(name), &ignored_siblings(&root.config))
+        .map(|_| ())
+        .map_err(|source| OpError::Write {
+            path: name.to_owned(),
+            source,
+        })
 }
 
 /// How .gitignore names an identity file below the folder; nothing for one that

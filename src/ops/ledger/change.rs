@@ -213,6 +213,13 @@ pub fn adopt(
 pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
     let ledger = LockedLedger::open(context)?;
     let store = &ledger.root.store;
+    // A rekey that was cut off is finished first, or the state would seem to be another
+    // key's.
+    if store.has_rekey()
+        && let Ok(snapshot) = store.read(&ledger.keys)
+    {
+        store.finish_rekey(&ledger.guard, &ledger.keys, snapshot)?;
+    }
     let sealed = &ledger.opened.sealed;
     let claimed = match store.read_unverified() {
         Ok(claimed) => claimed,

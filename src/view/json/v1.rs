@@ -6,6 +6,7 @@
 mod apply;
 mod inventory;
 mod plan;
+mod recipients;
 mod state;
 mod validate;
 
@@ -18,6 +19,7 @@ use crate::view::terminal;
 pub use apply::{APPLY, apply, apply_error, apply_head};
 pub use inventory::jobs;
 pub use plan::{PLAN, plan};
+pub use recipients::recipients;
 pub use state::{STATE, state};
 pub use validate::{ErrorOut, VALIDATE, validate};
 

@@ -1,0 +1,50 @@
+//! What stops a rekey, and what a cut-off one leaves to do.
+
+use std::path::PathBuf;
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// Why a rekey stopped.
+#[derive(Debug, Error, Diagnostic)]
+pub enum RekeyError {
+    /// Nobody at this machine could open the new file.
+    #[error(
+        "none of the identities at hand is among the recipients of drspass.yaml: you would no longer be able to read the manifest"
+    )]
+    #[diagnostic(
+        code(drspass::rekey::lockout),
+        help(
+            "Nothing was written. List your own public key in drspass.yaml, or name the identity that shall stay with -i; --allow-lockout does it all the same."
+        )
+    )]
+    LockedOut,
+    /// The manifest is older than the state.
+    #[error("the manifest has revision {manifest}, but the state knows revision {applied}")]
+    #[diagnostic(
+        code(drspass::rekey::rollback),
+        help("Nothing was written. Check out the newest manifest, and rekey that one.")
+    )]
+    Outdated {
+        /// The manifest's.
+        manifest: u64,
+        /// The state's.
+        applied: u64,
+    },
+    /// The manifest carries the new key, but the state is not in its place yet.
+    #[error("{path} is rekeyed, but the state could not be put in its place")]
+    #[diagnostic(
+        code(drspass::rekey::unfinished),
+        help(
+            "Nothing is lost: make room or fix the permissions, and run 'drspass rekey' once more to finish it. Until then plans read the new state from the file beside the old one."
+        )
+    )]
+    Unfinished {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+}

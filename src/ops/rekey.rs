@@ -1,0 +1,394 @@
+//! `rekey`: seals the recipients and the target of drspass.yaml, and replaces the
+//! fingerprint key where somebody who has it is to be kept out.
+//!
+//! Everything that can be refused is refused before the first byte is written, the
+//! new file is proved to be readable, and manifest and state go over to a new key as
+//! one step (see [`crate::store::rekey`]).
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use age::secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::OpError;
+use super::error::RekeyError;
+use super::init;
+use super::rewrite;
+use super::root::{Guards, Root, Unlock, moved_parts, parse_sealed};
+use crate::core::fingerprint::{FingerprintKey, Salt, Scope};
+use crate::core::manifest::{self, Manifest, Sealed};
+use crate::core::problem::Problem;
+use crate::core::recipients::Difference;
+use crate::core::rekey::{NewKey, rekeyed};
+use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
+use crate::core::state::{Lineage, State};
+use crate::core::yaml;
+use crate::store::rekey::RekeyLeft;
+use crate::store::{Keys, Known, LockGuard, LockInfo, Snapshot, StoreError};
+use crate::testpoint;
+
+/// Who rekeys, and with what.
+pub struct RekeyContext<'a> {
+    /// The root folder.
+    pub root: &'a Root,
+    /// How to open its manifest.
+    pub unlock: &'a Unlock<'a>,
+    /// What the user accepts; the expected key is the one that the manifest has now.
+    pub guards: &'a Guards,
+    /// Who takes the lock.
+    pub lock: LockInfo,
+    /// A fresh random salt.
+    pub salt: fn() -> Salt,
+    /// A fresh unique text.
+    pub unique: fn() -> String,
+    /// Fresh random bytes for a key.
+    pub new_key: fn() -> [u8; 32],
+}
+
+/// What the user wants.
+#[derive(Clone, Copy)]
+pub struct Wishes {
+    /// A new fingerprint key, whoever reads.
+    pub new_key: bool,
+    /// To go on although no identity at hand opens the new file.
+    pub allow_lockout: bool,
+}
+
+/// Is shown what will be done and the warnings of the manifest, and decides.
+/// Fails if nobody approved.
+pub type Approve<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
+
+/// What became of it.
+pub enum Done {
+    /// A rekey that was cut off is finished, and nothing else was to be done.
+    Finished,
+    /// The manifest was encrypted anew.
+    Rekeyed(Box<Rekeyed>),
+}
+
+/// The state, under the lock.
+struct Ledger {
+    guard: LockGuard,
+    snapshot: Snapshot,
+}
+
+/// What the state was made with.
+struct Former {
+    key: FingerprintKey,
+    scope: Scope,
+}
+
+/// The manifest file, and the one whose place it takes.
+struct NewFile {
+    before: Vec<u8>,
+    file: Vec<u8>,
+}
+
+impl NewFile {
+    fn put(&self, root: &Root) -> Result<(), OpError> {
+        rewrite::replace(root, Some(&self.before), &self.file)
+    }
+
+    /// Whether it is surely not in its place.
+    fn is_elsewhere(&self, root: &Root) -> bool {
+        root.manifest_bytes().is_ok_and(|there| there != self.file)
+    }
+}
+
+/// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target.
+/// Fails, with all files as they were, if the manifest or the state cannot be used,
+/// a recipient cannot be encrypted to, nobody at hand could read the new file, or
+/// nobody approved.
+pub fn rekey(
+    context: &RekeyContext<'_>,
+    wishes: Wishes,
+    approve: Approve<'_>,
+) -> Result<Done, OpError> {
+    let root = context.root;
+    let name = root.manifest_name();
+    let known = RefCell::new(BTreeMap::new());
+    let ask = |origin: &str| remembered(&known, context.unlock, origin);
+    let unlock = Unlock {
+        source: context.unlock.source,
+        ask: &ask,
+        plugins: context.unlock.plugins,
+    };
+    let named = root.named_target(context.guards)?;
+    let before = root.manifest_bytes()?;
+    let plain = root.decrypt_file(&before, &unlock)?;
+    let (manifest, sealed, warnings) = parse_sealed(&plain, name)?;
+    context.guards.check_key(&sealed.fingerprint_key.id())?;
+    let target = root.target_beside(named, &sealed, context.guards)?;
+    let change = Difference::between(&sealed.recipients, &root.config.recipients);
+    let moved = moved_parts(&target, &sealed);
+    let reason = reason(&change, sealed.scope != target.scope, wishes);
+
+    let mut ledger = None;
+    if reason.is_some() || root.store.has_rekey() {
+        let (opened, was_unfinished) = open_ledger(context, &sealed)?;
+        if was_unfinished && reason.is_none() && change.is_none() && moved.is_empty() {
+            return Ok(Done::Finished);
+        }
+        ledger = Some(opened);
+    }
+    let fate = match &ledger {
+        Some(ledger) if reason.is_some() => state_fate(root, ledger, &sealed, &target.scope)?,
+        _ => {
+            refuse_outdated(root, &sealed)?;
+            StateFate::Untouched
+        }
+    };
+
+    let revision = rewrite::next_revision(sealed.revision)?;
+    let (fingerprint_key, former) = match reason {
+        Some(_) => {
+            let former = Former {
+                key: sealed.fingerprint_key,
+                scope: sealed.scope,
+            };
+            (FingerprintKey::new((context.new_key)()), Some(former))
+        }
+        None => (sealed.fingerprint_key, None),
+    };
+    let new = Sealed {
+        fingerprint_key,
+        scope: target.scope,
+        auth_url: target.auth_url,
+        recipients: root.config.recipients.clone(),
+        revision,
+    };
+    let text = yaml::decode(&plain).map_err(|problem| OpError::document(name, vec![problem]))?;
+    let text = manifest::seal(text, &new).map_err(|problems| OpError::document(name, problems))?;
+    let file = rewrite::encrypted(text.as_bytes(), &new, name, unlock.plugins)?;
+    let is_lockout = !can_open(root, &unlock, &file, &text, wishes)?;
+    if is_lockout && !wishes.allow_lockout {
+        return Err(RekeyError::LockedOut.into());
+    }
+
+    let plan = RekeyPlan {
+        manifest: name.display().to_string(),
+        recipients: new.recipients.len(),
+        change,
+        moved,
+        new_key: reason,
+        state: fate,
+        is_lockout,
+    };
+    approve(&plan, &warnings)?;
+    let file = NewFile { before, file };
+    let key_id = former.is_some().then(|| new.fingerprint_key.id());
+    if let Some(ledger) = &ledger {
+        clear_up(root, &ledger.guard)?;
+    }
+    let former_state = match (ledger, former) {
+        (Some(ledger), Some(former)) => {
+            put_with_state(context, ledger, &manifest, &former, &new, &file)?
+        }
+        _ => {
+            file.put(root)?;
+            None
+        }
+    };
+    Ok(Done::Rekeyed(Box::new(Rekeyed {
+        plan,
+        revision,
+        key_id,
+        former_state,
+    })))
+}
+
+/// The passphrase of an identity: asked once, since the old file and the new one are
+/// both opened.
+fn remembered(
+    known: &RefCell<BTreeMap<String, SecretString>>,
+    unlock: &Unlock<'_>,
+    origin: &str,
+) -> Option<SecretString> {
+    if let Some(passphrase) = known.borrow().get(origin) {
+        return Some(passphrase.clone());
+    }
+    let passphrase = (unlock.ask)(origin)?;
+    known
+        .borrow_mut()
+        .insert(origin.to_owned(), passphrase.clone());
+    Some(passphrase)
+}
+
+/// Whether there must be a new fingerprint key, and why.
+fn reason(change: &Difference, is_other_scope: bool, wishes: Wishes) -> Option<NewKeyReason> {
+    if !change.removed.is_empty() {
+        Some(NewKeyReason::Removed)
+    } else if is_other_scope {
+        Some(NewKeyReason::OtherScope)
+    } else {
+        wishes.new_key.then_some(NewKeyReason::Asked)
+    }
+}
+
+/// Takes the lock and reads the state; a rekey that was cut off is finished, which is
+/// told.
+/// Fails if the state cannot be trusted.
+fn open_ledger(context: &RekeyContext<'_>, sealed: &Sealed) -> Result<(Ledger, bool), OpError> {
+    let store = &context.root.store;
+    let keys = Keys::from(&sealed.fingerprint_key);
+    let guard = store.lock(&context.lock)?;
+    let snapshot = store.read(&keys)?;
+    let was_unfinished = snapshot.rekey == RekeyLeft::Unfinished;
+    let snapshot = store
+        .finish_rekey(&guard, &keys, snapshot)
+        .map_err(|source| unfinished(context.root, source))?;
+    Ok((Ledger { guard, snapshot }, was_unfinished))
+}
+
+fn unfinished(root: &Root, source: StoreError) -> OpError {
+    let path = root.manifest_name().to_owned();
+    RekeyError::Unfinished { path, source }.into()
+}
+
+/// What will become of the state.
+/// Fails if it was made with another key, for another service or project, or knows a
+/// newer manifest.
+fn state_fate(
+    root: &Root,
+    ledger: &Ledger,
+    sealed: &Sealed,
+    scope: &Scope,
+) -> Result<StateFate, OpError> {
+    let state = match &ledger.snapshot.known {
+        Known::Absent => {
+            return Ok(StateFate::Absent {
+                path: root.relative(root.store.path()).display().to_string(),
+            });
+        }
+        Known::OtherKey { claimed } => {
+            return Err(OpError::NewKey {
+                state: claimed.key_id.clone(),
+                manifest: sealed.fingerprint_key.id(),
+            });
+        }
+        Known::Ours(state) => state,
+    };
+    if state.scope != sealed.scope {
+        return Err(OpError::other_scope(state.scope.clone(), &sealed.scope));
+    }
+    check_revision(sealed.revision, state.revision)?;
+    let entries = state.entries.len();
+    Ok(if state.scope == *scope {
+        StateFate::CarriedOver { entries }
+    } else {
+        StateFate::LeftBehind { entries }
+    })
+}
+
+/// Where the state stays as it is, it is not opened; but it tells how far the manifest
+/// had come.
+fn refuse_outdated(root: &Root, sealed: &Sealed) -> Result<(), OpError> {
+    let known = root.store.read_unverified().ok().flatten();
+    match known.filter(|state| state.key_id == sealed.fingerprint_key.id()) {
+        Some(state) => check_revision(sealed.revision, state.revision),
+        None => Ok(()),
+    }
+}
+
+fn check_revision(manifest: u64, applied: u64) -> Result<(), OpError> {
+    if manifest < applied {
+        return Err(RekeyError::Outdated { manifest, applied }.into());
+    }
+    Ok(())
+}
+
+/// Whether the identities at hand open the new file. One that cannot be asked for its
+/// passphrase stops here, unless the user does not mind.
+fn can_open(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    file: &[u8],
+    text: &Zeroizing<String>,
+    wishes: Wishes,
+) -> Result<bool, OpError> {
+    match root.decrypt_file(file, unlock) {
+        Ok(plain) => Ok(plain.as_slice() == text.as_bytes()),
+        Err(OpError::NoMatch { .. }) => Ok(false),
+        Err(_) if wishes.allow_lockout => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what a rekey left whose manifest never came, and keeps out of git what
+/// this one writes beside the state.
+fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
+    if root.store.has_rekey() {
+        root.store.abandon_rekey(guard)?;
+    }
+    if root.resolve(".gitignore".as_ref()).exists() {
+        // These files hold no secret, so one that git sees is no reason to stop.
+        let _ = init::git::ignore_siblings(root);
+    }
+    Ok(())
+}
+
+/// Puts manifest and state in their places as one step. Tells where the former state
+/// is kept.
+/// Fails with both as they were, or with the new manifest in its place and the new
+/// state beside the old one, where every reader finds it.
+fn put_with_state(
+    context: &RekeyContext<'_>,
+    ledger: Ledger,
+    manifest: &Manifest,
+    former: &Former,
+    new: &Sealed,
+    file: &NewFile,
+) -> Result<Option<String>, OpError> {
+    let (root, store) = (context.root, &context.root.store);
+    let guard = &ledger.guard;
+    let keys = Keys::from(&new.fingerprint_key);
+    let snapshot = store.absorb_journal(guard, &Keys::from(&former.key), ledger.snapshot)?;
+    let Known::Ours(state) = snapshot.known else {
+        file.put(root)?;
+        return Ok(None);
+    };
+    let state = next_state(context, state, manifest, former, new);
+    testpoint::reach("rekey.before_state");
+    store.prepare_rekey(guard, &keys, state, &snapshot.version)?;
+    testpoint::reach("rekey.before_manifest");
+    if let Err(error) = file.put(root) {
+        if file.is_elsewhere(root) {
+            // The error that matters is the first one.
+            let _ = store.abandon_rekey(guard);
+        }
+        return Err(error);
+    }
+    testpoint::reach("rekey.after_manifest");
+    let finish = || {
+        let snapshot = store.read(&keys)?;
+        store.finish_rekey(guard, &keys, snapshot)
+    };
+    finish().map_err(|source| unfinished(root, source))?;
+    testpoint::reach("rekey.finished");
+    let kept = store.before_rekey_path();
+    Ok(Some(root.relative(&kept).display().to_string()))
+}
+
+/// The state under the new key: the same knowledge, or none where the manifest goes
+/// over to another service or project. The revision stays, so that no older manifest
+/// passes.
+fn next_state(
+    context: &RekeyContext<'_>,
+    state: State,
+    manifest: &Manifest,
+    former: &Former,
+    new: &Sealed,
+) -> State {
+    let id = new.fingerprint_key.id();
+    if former.scope != new.scope {
+        let lineage = Lineage::new((context.unique)());
+        return State {
+            revision: state.revision,
+            ..State::new(new.scope.clone(), lineage, id)
+        };
+    }
+    let old = former.key.fingerprinter(&former.scope);
+    let prints = &new.fingerprint_key.fingerprinter(&new.scope);
+    rekeyed(state, manifest, &old, &NewKey { id, prints }, context.salt)
+}

@@ -1,0 +1,208 @@
+//! Who can read a manifest, and a change of that, for people. Public keys are
+//! shortened: enough to recognise one, in eighty columns.
+
+use std::fmt::Write as _;
+
+use super::terminal::counted;
+use crate::core::recipients::{InFile, Listed, RecipientsReport, named, shortened};
+use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
+
+/// The lines of `recipients`.
+pub fn recipients(report: &RecipientsReport) -> String {
+    let mut text = String::new();
+    let total: usize = report.stanzas.iter().map(|(_, count)| count).sum();
+    let _ = writeln!(
+        text,
+        "{} is encrypted to {}.",
+        report.manifest,
+        counted(total, "recipient", "recipients")
+    );
+    for (kind, count) in &report.stanzas {
+        let _ = writeln!(text, "  {count} x {kind}");
+    }
+    let legend = match report.unopened {
+        None => "drspass.yaml against the sealed list (+ not sealed yet, - no longer listed):"
+            .to_owned(),
+        Some(why) => format!("It was not opened: {why}. drspass.yaml lists:"),
+    };
+    let _ = writeln!(text, "\n{legend}");
+    let shown: Vec<(char, String, &str)> = report.recipients.iter().map(line).collect();
+    let width = shown
+        .iter()
+        .map(|(_, name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    for (mark, name, in_file) in shown {
+        let _ = writeln!(text, "  {mark} {name:width$}   {in_file}");
+    }
+    text.push('\n');
+    for note in &report.notes {
+        wrapped(&mut text, "note: ", note);
+    }
+    text
+}
+
+fn line(listed: &Listed) -> (char, String, &'static str) {
+    let mark = match (listed.is_configured, listed.is_sealed) {
+        (true, Some(false)) => '+',
+        (false, _) => '-',
+        _ => ' ',
+    };
+    let key = shortened(&listed.key);
+    let name = match &listed.comment {
+        Some(comment) => format!("{key} {comment}"),
+        None => key,
+    };
+    let in_file = match listed.in_file {
+        InFile::Yes => "in the file",
+        InFile::No => "not in the file",
+        InFile::Unknown => "cannot be told",
+    };
+    (mark, name, in_file)
+}
+
+/// What a rekey is about to do, before it asks.
+pub fn rekey_plan(plan: &RekeyPlan) -> String {
+    let mut text = format!(
+        "{} is encrypted anew, to {}:\n",
+        plan.manifest,
+        counted(plan.recipients, "recipient", "recipients")
+    );
+    for added in &plan.change.added {
+        let _ = writeln!(text, "  + {}", named(added));
+    }
+    for removed in &plan.change.removed {
+        let _ = writeln!(text, "  - {}", named(removed));
+    }
+    for moved in &plan.moved {
+        let _ = writeln!(
+            text,
+            "  {}: {}\n    -> {}",
+            moved.field, moved.from, moved.to
+        );
+    }
+    if plan.change.is_none() && plan.moved.is_empty() {
+        text.push_str("  recipients and target stay as they were sealed\n");
+    }
+    if let Some(reason) = plan.new_key {
+        let why = match reason {
+            NewKeyReason::Removed => "since somebody who has the old one is removed",
+            NewKeyReason::OtherScope => "since nothing of the former project shall fit",
+            NewKeyReason::Asked => "as asked",
+        };
+        wrapped(
+            &mut text,
+            "",
+            &format!("A new fingerprint key is made, {why}."),
+        );
+    }
+    match &plan.state {
+        StateFate::Untouched => {}
+        StateFate::Absent { path } => wrapped(
+            &mut text,
+            "note: ",
+            &format!(
+                "there is no state at {path}. One that is kept elsewhere, as for pipelines, \
+                 will not fit the new key: fetch it before, and put it back after; or else \
+                 its next apply needs --accept-new-key and sends every entry"
+            ),
+        ),
+        StateFate::CarriedOver { entries } => wrapped(
+            &mut text,
+            "",
+            &format!(
+                "The state ({}) is rewritten with it; what is in sync stays in sync.",
+                counted(*entries, "entry", "entries")
+            ),
+        ),
+        StateFate::LeftBehind { entries } => wrapped(
+            &mut text,
+            "",
+            &format!(
+                "The state ({}) is of the former project: it is kept aside, and every entry \
+                 counts as never set.",
+                counted(*entries, "entry", "entries")
+            ),
+        ),
+    }
+    if plan.is_lockout {
+        wrapped(
+            &mut text,
+            "warning: ",
+            "none of the identities at hand opens the new file: you will not be able to read it",
+        );
+    }
+    text
+}
+
+/// The result of a rekey.
+pub fn rekeyed(done: &Rekeyed) -> String {
+    let mut text = format!("wrote {}, revision {}\n", done.plan.manifest, done.revision);
+    if let Some(key_id) = &done.key_id {
+        let _ = writeln!(text, "key id: {key_id}");
+    }
+    text
+}
+
+/// What is left to do for people after a rekey.
+pub fn after_rekey(done: &Rekeyed) -> String {
+    let mut text = String::new();
+    let removed = &done.plan.change.removed;
+    if !removed.is_empty() {
+        text.push_str("Removed:\n");
+        for recipient in removed {
+            let _ = writeln!(text, "  - {}", named(recipient));
+        }
+        wrapped(
+            &mut text,
+            "",
+            &format!(
+                "Older commits of {} stay readable to whoever was removed. So change the \
+                 passwords themselves.",
+                done.plan.manifest
+            ),
+        );
+    }
+    if let Some(kept) = &done.former_state {
+        wrapped(
+            &mut text,
+            "",
+            &format!(
+                "The former state is kept as {kept}. Commit or upload manifest and state together."
+            ),
+        );
+    }
+    if done.key_id.is_some() {
+        wrapped(
+            &mut text,
+            "",
+            "Plans that were saved before do not fit any more. In CI, change the protected \
+             variable DRSPASS_EXPECT_KEY_ID to the new key id.",
+        );
+    }
+    if done.plan.change.is_none() && done.plan.moved.is_empty() {
+        text.push_str("The file is another one although nobody was added or removed.\n");
+    }
+    text
+}
+
+/// The columns of a line.
+const WIDTH: usize = 80;
+
+/// Adds `words` in lines that fit, the first one after `start`.
+fn wrapped(text: &mut String, start: &str, words: &str) {
+    let mut line = start.trim_end().to_owned();
+    for word in words.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            let _ = writeln!(text, "{line}");
+            line = " ".repeat(start.len());
+            line.push_str(word);
+            continue;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    let _ = writeln!(text, "{line}");
+}
