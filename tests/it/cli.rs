@@ -439,6 +439,8 @@ fn the_help_of_each_command_is_as_reviewed() {
         "unset",
         "import",
         "validate",
+        "recipients",
+        "rekey",
         "completions",
         "man",
         "schema",
@@ -459,7 +461,7 @@ fn the_help_of_each_command_is_as_reviewed() {
 
 /// Runs a command on a terminal of its own (`script` of util-linux gives it one)
 /// and types `input`.
-fn on_a_terminal(lab: &Lab, arguments: &str, input: &str) -> crate::support::Run {
+pub(crate) fn on_a_terminal(lab: &Lab, arguments: &str, input: &str) -> crate::support::Run {
     let mut command = std::process::Command::new("script");
     command
         .args([

@@ -48,6 +48,8 @@ mod preflight;
 mod readme;
 /// Recovery files.
 mod recover;
+/// Who can read the manifest, and a change of that.
+mod rekey;
 /// Saved plans: what they hold, and when they are applied.
 mod saved;
 /// Every scenario that users can rehearse with.
@@ -64,6 +66,8 @@ mod shipped;
 mod slow_kill;
 /// Random sequences against a model of what the service holds.
 mod slow_model;
+/// SIGKILL at each step of a rekey.
+mod slow_rekey_kill;
 /// SIGKILL at each step of an apply of a saved plan.
 mod slow_saved_kill;
 /// Random sequences around saved plans, with what they may send as judge.

@@ -97,7 +97,7 @@ pub(crate) fn about<'a>(messages: &'a [Value], address: &str) -> &'a Value {
 
 /// A state with every kind of entry: in sync, changed, refused, held, in doubt,
 /// unlisted, and one that was never set.
-fn lab_with_everything() -> Lab {
+pub(crate) fn lab_with_everything() -> Lab {
     let mut lab = Lab::new();
     lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     lab.plant(&["canary-domain", "canary-same"]);

@@ -1,0 +1,394 @@
+//! `rekey` and `recipients`: who can read, who could, and what becomes of the state.
+
+mod recipients;
+mod refused;
+mod target;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use drspass::age_file::generate_identity;
+use drspass::sim::{Endpoint, Fault, FaultKind};
+
+use crate::cli::on_a_terminal;
+use crate::looped::refuse;
+use crate::outputs::lab_with_everything;
+use crate::support::{J1, J2, J3, Lab, Run, mode};
+
+pub(crate) const STATE: &str = "drspass.state.json";
+pub(crate) const MANIFEST: &str = "passwords.yaml.age";
+
+/// Somebody with an identity of their own in the file `name`; their public key.
+pub(crate) fn person(lab: &Lab, name: &str) -> String {
+    let (file, public) = generate_identity("2026-01-02T03:04:05Z");
+    lab.write(name, file.as_bytes());
+    public
+}
+
+/// The public key of `key.txt`.
+pub(crate) fn own(lab: &Lab) -> String {
+    let text = lab.read("key.txt");
+    let mut lines = text.lines();
+    let public = lines.find_map(|line| line.strip_prefix("# public key: "));
+    public.unwrap().to_owned()
+}
+
+/// Makes these the recipients of drspass.yaml.
+pub(crate) fn list(lab: &Lab, recipients: &[&str]) {
+    let config = lab.read("drspass.yaml");
+    let (before, after) = config.split_once("recipients:\n").unwrap();
+    let rest: Vec<&str> = after
+        .lines()
+        .skip_while(|line| line.starts_with("  - "))
+        .collect();
+    let items: String = recipients
+        .iter()
+        .map(|recipient| format!("  - \"{recipient}\"\n"))
+        .collect();
+    let rest = rest.join("\n");
+    lab.write(
+        "drspass.yaml",
+        format!("{before}recipients:\n{items}{rest}\n"),
+    );
+}
+
+/// Adds somebody as a recipient; their identity is in `other.txt`.
+pub(crate) fn add_somebody(lab: &Lab) -> String {
+    let other = person(lab, "other.txt");
+    list(lab, &[&own(lab), &other]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    other
+}
+
+/// Whether the identity in `name` opens the manifest.
+pub(crate) fn opens(lab: &Lab, name: &str) -> bool {
+    lab.run(&["-i", name, "validate"]).code == Some(0)
+}
+
+/// The id of the manifest's key.
+pub(crate) fn key_id(lab: &Lab) -> String {
+    let text = lab.run(&["show"]).exits(0).stdout;
+    let id = text.lines().find_map(|line| line.strip_prefix("key id: "));
+    id.unwrap().to_owned()
+}
+
+/// Every file of the root folder.
+pub(crate) fn contents(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
+    fs::read_dir(lab.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, fs::read(&path).unwrap())
+        })
+        .collect()
+}
+
+/// As [`contents`], without the lock, which says nothing.
+pub(crate) fn told(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
+    let mut files = contents(lab);
+    files.remove("drspass.state.json.lock");
+    files
+}
+
+/// The entries of a plan: in sync ones are not among them.
+pub(crate) fn planned(lab: &Lab) -> Vec<String> {
+    let plan = lab.plan();
+    let entries = plan.lines().filter(|line| !line.starts_with("note: "));
+    entries.map(str::to_owned).collect()
+}
+
+/// An entry of every kind: in sync, changed, held for its wrong password, in doubt,
+/// refused, and one that is no longer listed.
+fn lab_of_every_kind() -> Lab {
+    let lab = lab_with_everything();
+    lab.sim.inject(refuse(J3, Endpoint::Source, "DRS.M00304"));
+    lab.apply(&["--only", &format!("{J3}/source")]).exits(1);
+    let plan = lab.plan();
+    for line in [
+        "~ orders/destination   password changed",
+        &format!("! {J2}/source"),
+        &format!("? {J2}/destination"),
+        &format!("! {J3}/source"),
+        "1 in sync, 1 no longer listed",
+        "held: DRS.KE0002",
+    ] {
+        assert!(plan.contains(line), "{line} is not in\n{plan}");
+    }
+    lab
+}
+
+#[test]
+fn somebody_who_is_added_can_read_and_nothing_else_changes() {
+    let lab = lab_of_every_kind();
+    let (before, id) = (planned(&lab), key_id(&lab));
+    let state = lab.read(STATE);
+    let other = person(&lab, "other.txt");
+    assert!(!opens(&lab, "other.txt"));
+    list(&lab, &[&own(&lab), &other]);
+    let run = lab.run(&["rekey", "--yes"]).exits(0);
+    assert!(
+        run.stdout
+            .starts_with("wrote passwords.yaml.age, revision ")
+    );
+    assert!(!run.stdout.contains("key id"), "{}", run.stdout);
+    run.says(&format!("+ {}…{}", &other[..8], &other[other.len() - 6..]));
+    assert!(opens(&lab, "other.txt") && opens(&lab, "key.txt"));
+    assert_eq!(key_id(&lab), id);
+    assert_eq!(lab.read(STATE), state);
+    assert_eq!(planned(&lab), before);
+}
+
+#[test]
+fn somebody_who_is_removed_reads_nothing_new_and_every_entry_stays_what_it_was() {
+    let lab = lab_of_every_kind();
+    let other = add_somebody(&lab);
+    lab.run(&["plan", "--out", "plan.json"]).exits(0);
+    let (before, id, state) = (planned(&lab), key_id(&lab), lab.read(STATE));
+    let manifest = fs::read(lab.path(MANIFEST)).unwrap();
+    list(&lab, &[&own(&lab)]);
+    let shortened = format!("- {}…{}", &other[..8], &other[other.len() - 6..]);
+    let run = lab
+        .run(&["rekey", "--yes", "--expect-key-id", &id])
+        .exits(0)
+        .says(&shortened)
+        .says("Older commits of passwords.yaml.age stay readable to whoever was removed.")
+        .says("change the passwords themselves")
+        .says("DRSPASS_EXPECT_KEY_ID");
+    let new_id = key_id(&lab);
+    assert_ne!(new_id, id);
+    assert!(run.stdout.ends_with(&format!("key id: {new_id}\n")));
+    lab.run(&["-i", "other.txt", "decrypt"])
+        .exits(1)
+        .says("no identity matches")
+        .says("encrypted to 1 recipients");
+
+    assert_eq!(planned(&lab), before);
+    assert_eq!(lab.state()["body"]["key_id"], new_id.as_str());
+    assert_eq!(lab.read("drspass.state.json.before-rekey"), state);
+    assert_eq!(mode(&lab.path("drspass.state.json.before-rekey")), 0o600);
+    assert!(!lab.exists("drspass.state.json.rekey"));
+    let (old, new) = (applied(&state), applied(&lab.read(STATE)));
+    assert_eq!(old, new, "when, how and by which run stays known");
+    lab.run(&["apply", "plan.json"])
+        .exits(5)
+        .says("another key");
+
+    // What is wrong stays held, what is sent is what was not in sync.
+    let sent = lab.sent().len();
+    lab.apply(&[]).exits(3);
+    let sent: Vec<String> = lab.sent()[sent..]
+        .concat()
+        .iter()
+        .map(|(job, _)| job.clone())
+        .collect();
+    assert_eq!(sent, [J1, J2, J3]);
+    let plan = lab.plan();
+    assert!(
+        plan.contains("held: DRS.KE0002") && plan.contains("4 in sync"),
+        "{plan}"
+    );
+
+    // The removed person still has the old file, and nobody takes it.
+    lab.write(MANIFEST, manifest);
+    lab.run(&["apply", "--auto-approve", "--expect-key-id", &new_id])
+        .exits(1)
+        .says("is expected");
+    lab.apply(&[])
+        .exits(1)
+        .says("the state was made with the key");
+}
+
+/// What a state says of its applied entries, but for their fingerprints.
+fn applied(state: &str) -> Vec<String> {
+    let state: serde_json::Value = serde_json::from_str(state).unwrap();
+    let entries = state["body"]["entries"].as_object().unwrap();
+    let known = entries
+        .iter()
+        .filter(|(_, entry)| entry["applied"].is_object());
+    known
+        .map(|(key, entry)| {
+            let applied = &entry["applied"];
+            format!(
+                "{key} {} {} {}",
+                applied["at"], applied["origin"], applied["plan_id"]
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_new_key_is_made_when_it_is_asked_for() {
+    let lab = lab_of_every_kind();
+    let (before, id) = (planned(&lab), key_id(&lab));
+    lab.run(&["rekey", "--yes", "--new-key"])
+        .exits(0)
+        .says("A new fingerprint key is made, as asked.");
+    assert_ne!(key_id(&lab), id);
+    assert_eq!(planned(&lab), before);
+    // Once more, from a state that was carried over.
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    assert_eq!(planned(&lab), before);
+}
+
+#[test]
+fn the_same_recipients_make_another_file_and_that_is_said() {
+    let lab = Lab::with_a_change();
+    let (before, state) = (fs::read(lab.path(MANIFEST)).unwrap(), lab.read(STATE));
+    lab.run(&["rekey", "--yes"])
+        .exits(0)
+        .says("recipients and target stay as they were sealed")
+        .says("The file is another one although nobody was added or removed.");
+    assert_ne!(fs::read(lab.path(MANIFEST)).unwrap(), before);
+    assert_eq!(lab.read(STATE), state);
+    assert_eq!(planned(&lab).len(), 2);
+}
+
+#[test]
+fn only_the_whole_word_on_a_terminal_approves() {
+    let lab = Lab::with_a_change();
+    add_somebody(&lab);
+    list(&lab, &[&own(&lab)]);
+    let before = told(&lab);
+    lab.run(&["rekey"])
+        .exits(7)
+        .says("there is no terminal to ask on");
+    assert_eq!(told(&lab), before);
+    for answer in ["y\n", "no\n", "\u{4}"] {
+        on_a_terminal(&lab, "rekey", answer)
+            .exits(7)
+            .says("it was declined");
+        assert_eq!(told(&lab), before);
+    }
+    on_a_terminal(&lab, "rekey", "yes\n").exits(0);
+    assert!(!opens(&lab, "other.txt"));
+}
+
+#[test]
+fn comments_stay_and_the_next_writer_goes_on_from_there() {
+    let mut lab = Lab::new();
+    let text = format!(
+        "# who: canary-comment\nversion: 1\njobs:\n  {J1}: # here\n    source: {{ password: 'canary-1' }}\n"
+    );
+    lab.plant(&["canary-1", "canary-comment"]);
+    lab.document(&text).exits(0);
+    add_somebody(&lab);
+    list(&lab, &[&own(&lab)]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    let plain = lab.run(&["decrypt"]).exits(0).stdout;
+    assert!(plain.contains("# who: canary-comment\n") && plain.contains(": # here\n"));
+    lab.document(&plain).exits(0);
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn answers_of_a_cut_off_apply_are_counted_in_first() {
+    let lab = Lab::with_a_change();
+    add_somebody(&lab);
+    list(&lab, &[&own(&lab)]);
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
+    // The recipients differ, so nothing but a rekey writes the manifest.
+    lab.run(&["rekey", "--yes"]).exits(0);
+    assert!(!lab.exists("drspass.state.json.journal"));
+    assert!(lab.sim.holds(J1, "source", "canary-2"));
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn without_a_state_it_is_said_what_becomes_of_one_elsewhere() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    add_somebody(&lab);
+    list(&lab, &[&own(&lab)]);
+    lab.run(&["rekey", "--yes"])
+        .exits(0)
+        .says("there is no state at drspass.state.json")
+        .says("--accept-new-key");
+    assert!(!lab.exists(STATE) && !lab.exists("drspass.state.json.rekey"));
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_link_stays_a_link_and_the_file_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lab = Lab::with_a_change();
+    fs::rename(lab.path(MANIFEST), lab.path("real.age")).unwrap();
+    fs::set_permissions(lab.path("real.age"), fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("real.age", lab.path(MANIFEST)).unwrap();
+    let before = fs::read(lab.path("real.age")).unwrap();
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    assert!(lab.path(MANIFEST).symlink_metadata().unwrap().is_symlink());
+    assert_eq!(mode(&lab.path("real.age")), 0o640);
+    assert_ne!(fs::read(lab.path("real.age")).unwrap(), before);
+    lab.apply(&[]).exits(0);
+    fs::remove_file(lab.path("real.age")).unwrap();
+    lab.run(&["rekey", "--yes"]).exits(1).says(MANIFEST);
+}
+
+#[test]
+fn what_lies_beside_the_state_is_kept_out_of_git() {
+    let lab = Lab::with_a_change();
+    let ignored = lab.read(".gitignore");
+    for name in [".rekey", ".rekey.tmp", ".before-rekey", ".before-rekey.tmp"] {
+        assert!(ignored.contains(&format!("/drspass.state.json{name}\n")));
+    }
+    lab.write(".gitignore", "mine\n");
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    let ignored = lab.read(".gitignore");
+    assert!(ignored.starts_with("mine\n"));
+    assert!(ignored.contains("/drspass.state.json.before-rekey\n"));
+}
+
+#[test]
+fn a_full_disk_leaves_all_old_or_all_new() {
+    for (failing, code) in [("replace:1", 1), ("replace:2", 1), ("replace:3", 1)] {
+        let lab = lab_of_every_kind();
+        add_somebody(&lab);
+        list(&lab, &[&own(&lab)]);
+        let (before, files) = (planned(&lab), told(&lab));
+        let mut command = lab.command(&["rekey", "--yes"]);
+        command.env("DRSPASS_TEST_FAIL_AT", failing);
+        let run = lab.run_command(command).exits(code);
+        if failing == "replace:1" {
+            assert_eq!(told(&lab), files);
+        } else {
+            run.says("run 'drspass rekey' once more");
+            assert!(!opens(&lab, "other.txt"));
+            lab.run(&["plan"]).exits(0).says("a rekey was cut off");
+        }
+        assert_eq!(planned(&lab), before);
+        lab.run(&["rekey", "--yes"]).exits(0);
+        assert!(!opens(&lab, "other.txt"));
+        assert_eq!(planned(&lab), before);
+        assert!(!lab.exists("drspass.state.json.rekey"));
+    }
+}
+
+#[test]
+fn distrust_finishes_a_rekey_that_was_cut_off() {
+    let lab = Lab::with_a_change();
+    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes", "--new-key"]);
+    lab.run(&["state", "distrust"]).exits(0);
+    assert!(!lab.exists("drspass.state.json.rekey"));
+    assert!(lab.plan().contains(&format!("? {J1}/source")));
+    lab.apply(&[]).exits(0);
+}
+
+/// What a person sees, in one piece.
+pub(crate) fn seen(run: &Run) -> String {
+    run.all().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_doubt_that_a_rekey_met_is_sent_again() {
+    let lab = Lab::with_a_change();
+    lab.sim.inject(Fault::next(FaultKind::NotJson));
+    lab.apply(&[]).exits(4);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    let run = lab.run(&["plan"]).exits(0);
+    assert!(seen(&run).contains(&format!("? {J1}/source")));
+    lab.apply(&[]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-2"));
+}

@@ -1,0 +1,232 @@
+//! What a rekey refuses, with every file as it was.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use drspass::store::{LockInfo, StateStore};
+
+use super::{MANIFEST, STATE, add_somebody, contents, key_id, list, opens, own, person, told};
+use crate::support::{J1, Lab, Run};
+
+/// Runs a rekey that must leave every file as it was.
+#[track_caller]
+fn refused(lab: &Lab, args: &[&str], code: i32) -> Run {
+    let stamp = |lab: &Lab| {
+        let found = lab.path(MANIFEST).symlink_metadata().unwrap();
+        (found.ino(), found.mtime(), found.mtime_nsec())
+    };
+    let (before, when) = (told(lab), stamp(lab));
+    let run = lab.run(&[&["rekey", "--yes"], args].concat()).exits(code);
+    assert_eq!(told(lab), before);
+    assert_eq!(stamp(lab), when, "the manifest was not even touched");
+    run
+}
+
+#[test]
+fn an_identity_that_does_not_match_changes_nothing() {
+    let lab = Lab::with_a_change();
+    add_somebody(&lab);
+    person(&lab, "stranger.txt");
+    let files = contents(&lab);
+    for command in [&["rekey", "--yes"][..], &["rekey", "--yes", "--new-key"]] {
+        lab.run(&[&["-i", "stranger.txt"], command].concat())
+            .exits(1)
+            .says("no identity matches")
+            .says("is encrypted to 2 recipients");
+        assert_eq!(contents(&lab), files);
+    }
+    refused(&lab, &["-i", "stranger.txt"], 1);
+    lab.write("plain.yaml", "version: 1\njobs: {}\n");
+    lab.run(&["-i", "stranger.txt", "encrypt", "plain.yaml"])
+        .exits(1)
+        .says("no identity matches")
+        .says("is encrypted to 2 recipients");
+    fs::remove_file(lab.path("plain.yaml")).unwrap();
+    assert_eq!(contents(&lab), files);
+}
+
+#[test]
+fn a_list_that_leaves_out_every_identity_at_hand_needs_a_flag() {
+    let lab = Lab::with_a_change();
+    let other = person(&lab, "other.txt");
+    list(&lab, &[&other]);
+    refused(&lab, &[], 1)
+        .says("you would no longer be able to read the manifest")
+        .says("--allow-lockout");
+    lab.run(&["rekey", "--yes", "--allow-lockout"])
+        .exits(0)
+        .says("you will not be able to read it");
+    assert!(opens(&lab, "other.txt") && !opens(&lab, "key.txt"));
+    // Whoever can read goes on.
+    lab.run(&["-i", "other.txt", "apply", "--auto-approve"])
+        .exits(0);
+}
+
+#[test]
+fn a_list_of_nobody_is_refused() {
+    let lab = Lab::with_a_change();
+    let config = lab.read("drspass.yaml");
+    let own = own(&lab);
+    for (nobody, says) in [
+        ("recipients: []\n", "is an empty list"),
+        ("recipients:\n  # age1…\n", "is not a list"),
+    ] {
+        let item = format!("recipients:\n  - \"{own}\"\n");
+        assert!(config.contains(&item), "{config}");
+        lab.write("drspass.yaml", config.replace(&item, nobody));
+        refused(&lab, &[], 1).says(says);
+    }
+}
+
+#[test]
+fn keys_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
+    let lab = Lab::with_a_change();
+    let own = own(&lab);
+    list(
+        &lab,
+        &[
+            &own,
+            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY= me",
+            "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t me",
+        ],
+    );
+    let run = refused(&lab, &[], 1)
+        .says("recipients.2")
+        .says("is an ecdsa key, which cannot be encrypted to")
+        .says("recipients.3")
+        .says("is the key of a security key, which cannot be encrypted to")
+        .says("Use age1…, ssh-ed25519 or ssh-rsa.");
+    assert!(!run.all().contains("AAAAE2Vj"), "{}", run.all());
+    // One that only turns out when it is used.
+    list(&lab, &[&own, "age1nonsense"]);
+    refused(&lab, &[], 1).says("recipient 2 cannot be encrypted to");
+    list(&lab, &[&own, "ssh-ed25519 AAAAnonsense"]);
+    refused(&lab, &[], 1).says("recipient 2 cannot be encrypted to");
+}
+
+#[test]
+fn a_state_that_cannot_be_trusted_stops_it() {
+    let lab = Lab::with_a_change();
+    add_somebody(&lab);
+    list(&lab, &[&own(&lab)]);
+    let state = lab.read(STATE);
+    for (edited, says) in [
+        (
+            state.replacen("\"sent\"", "\"adopted\"", 1),
+            "state was changed outside drspass",
+        ),
+        (
+            state[..state.len() / 2].to_owned(),
+            "not a whole state file",
+        ),
+        (
+            state.replace("drspass.state/1", "drspass.state/2"),
+            "does not know",
+        ),
+    ] {
+        lab.write(STATE, edited);
+        refused(&lab, &[], 1).says(says);
+    }
+    lab.write(STATE, &state);
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
+    let journal = lab.read("drspass.state.json.journal");
+    lab.write(
+        "drspass.state.json.journal",
+        journal.replace("\"applied\"", "\"refused\""),
+    );
+    refused(&lab, &[], 1).says("drspass.state.json.journal");
+}
+
+#[test]
+fn a_state_of_another_key_stops_it() {
+    let lab = Lab::with_a_change();
+    let former = lab.read(STATE);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    lab.write(STATE, former);
+    refused(&lab, &["--new-key"], 1).says("the state was made with the key");
+}
+
+#[test]
+fn somebody_at_work_stops_it() {
+    let lab = Lab::with_a_change();
+    let store = StateStore::local(lab.path(STATE));
+    let guard = store.lock(&LockInfo {
+        pid: 1,
+        host: "here".to_owned(),
+        command: "test".to_owned(),
+        since: jiff::Timestamp::UNIX_EPOCH,
+    });
+    refused(&lab, &["--new-key"], 6).says("the lock");
+    drop(guard);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+}
+
+#[test]
+fn an_older_manifest_stops_it() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let old = fs::read(lab.path(MANIFEST)).unwrap();
+    lab.passwords(&[(J1, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    lab.write(MANIFEST, old);
+    for args in [&[][..], &["--new-key"]] {
+        refused(&lab, args, 1).says("Check out the newest manifest");
+    }
+}
+
+#[test]
+fn another_key_than_the_expected_one_stops_it() {
+    let lab = Lab::with_a_change();
+    let id = key_id(&lab);
+    let other = "0123456789abcdef0123456789abcdef";
+    refused(&lab, &["--expect-key-id", other], 1).says("is expected");
+    lab.run(&["rekey", "--yes", "--new-key", "--expect-key-id", &id])
+        .exits(0);
+    refused(&lab, &["--expect-key-id", &id], 1).says("is expected");
+}
+
+#[test]
+fn an_unfinished_merge_stops_it() {
+    let lab = Lab::with_a_change();
+    let manifest = lab.read(MANIFEST);
+    lab.write(
+        MANIFEST,
+        format!("<<<<<<< ours\n{manifest}=======\n{manifest}>>>>>>> theirs\n"),
+    );
+    refused(&lab, &[], 1)
+        .says("unresolved merge")
+        .says("decrypt both sides");
+}
+
+#[test]
+fn a_file_of_somebody_without_the_new_key_is_not_taken_for_a_rekey() {
+    let lab = Lab::with_a_change();
+    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes", "--new-key"]);
+    let name = "drspass.state.json.rekey";
+    let rekey = lab.read(name);
+    for forged in [
+        rekey.replacen("\"sent\"", "\"adopted\"", 1),
+        rekey.replacen("drspass.rekey/1", "drspass.recovery/1", 1),
+        lab.read(STATE),
+        String::new(),
+    ] {
+        assert_ne!(forged, rekey);
+        lab.write(name, forged);
+        lab.run(&["plan"]).exits(0).says("never set with this key");
+        lab.apply(&[])
+            .exits(1)
+            .says("the state was made with the key");
+        lab.run(&["rekey", "--yes", "--new-key"]).exits(1);
+    }
+    // The right file beside a state that went on is of no use either.
+    lab.write(name, &rekey);
+    let state = lab.read(STATE);
+    lab.write(STATE, state.replacen("\"serial\":", "\"serial\":1", 1));
+    // A state of another key is not checked, but its end is the same.
+    lab.write(STATE, state.replace("\"mac\":\"", "\"mac\":\"0"));
+    lab.apply(&[])
+        .exits(1)
+        .says("the state was made with the key");
+    lab.write(STATE, state);
+    lab.apply(&[]).exits(0);
+}
