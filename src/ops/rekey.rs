@@ -273,6 +273,12 @@ fn state_fate(
         return Err(OpError::other_scope(state.scope.clone(), &sealed.scope));
     }
     check_revision(sealed.revision, state.revision)?;
+    let keys = Keys::from(&sealed.fingerprint_key);
+    let version = &ledger.snapshot.version;
+    if let Some(path) = root.store.unfolded_recovery(&keys, version) {
+        let path = root.relative(&path).to_owned();
+        return Err(RekeyError::Unrecovered { path }.into());
+    }
     let entries = state.entries.len();
     Ok(if state.scope == *scope {
         StateFate::CarriedOver { entries }

@@ -4,15 +4,26 @@
 //! It is bound to the very state file that it continues. Beside any other state it
 //! proves nothing about what came later, so its entries are only doubts there.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::format::{FormatError, open_envelope, seal_envelope};
-use super::{Version, to_json};
+use super::{Keys, StateStore, Version, to_json};
 use crate::core::fingerprint::MacKey;
 use crate::core::job::EntryKey;
 use crate::core::state::State;
 
 const RECOVERY_FORMAT: &str = "drspass.recovery/1";
+
+impl StateStore {
+    /// A recovery file beside the state that continues `version` and was not folded in.
+    pub fn unfolded_recovery(&self, keys: &Keys, version: &Version) -> Option<PathBuf> {
+        match self {
+            Self::Local(store) => store.unfolded_recovery(keys, version),
+        }
+    }
+}
 
 /// What a recovery file holds.
 #[derive(Debug, Serialize, Deserialize)]

@@ -20,12 +20,16 @@ pub fn recipients(report: &RecipientsReport) -> String {
     for (kind, count) in &report.stanzas {
         let _ = writeln!(text, "  {count} x {kind}");
     }
-    let legend = match report.unopened {
-        None => "drspass.yaml against the sealed list (+ not sealed yet, - no longer listed):"
-            .to_owned(),
-        Some(why) => format!("It was not opened: {why}. drspass.yaml lists:"),
-    };
-    let _ = writeln!(text, "\n{legend}");
+    text.push('\n');
+    match report.unopened {
+        None => text.push_str(
+            "drspass.yaml against the sealed list (+ not sealed yet, - no longer listed):\n",
+        ),
+        Some(why) => {
+            wrapped(&mut text, "", &format!("It was not opened: {why}."));
+            text.push_str("drspass.yaml lists:\n");
+        }
+    }
     let shown: Vec<(char, String, &str)> = report.recipients.iter().map(line).collect();
     let width = shown
         .iter()

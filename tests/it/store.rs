@@ -7,6 +7,7 @@ use drspass::core::plan::prints_of;
 use drspass::core::state::{Lineage, PlanId, Settlement, State};
 use drspass::store::journal::{Answer, Record};
 use drspass::store::recovery::Recovery;
+use drspass::store::rekey::RekeyLeft;
 use drspass::store::{
     Keys, Known, Leftover, LockGuard, LockInfo, LockStatus, Snapshot, StateStore, StoreError,
 };
@@ -45,6 +46,8 @@ fn conforms(fresh: &mut dyn FnMut() -> Place) {
         a_rescued_state_can_be_read,
         a_backup_keeps_the_former_state,
         a_changed_content_and_another_key_are_told_apart,
+        a_state_under_a_new_key_counts_to_its_holder_alone,
+        a_state_under_a_new_key_counts_beside_the_one_that_it_follows,
     ] {
         promise(&fresh());
     }
@@ -353,4 +356,54 @@ fn a_changed_content_and_another_key_are_told_apart(place: &Place) {
         store.read(&keys()),
         Err(StoreError::Tampered { .. })
     ));
+}
+
+/// A committed state, and the same one under another key, written beside it.
+fn prepared(place: &Place) -> (StateStore, LockGuard, State, Keys) {
+    let (store, guard, state) = begun(place, "run-1");
+    let other = Keys::from(&FingerprintKey::new([8; 32]));
+    let mut next = state.clone();
+    next.key_id = other.id.clone();
+    let version = store.version().unwrap();
+    store.prepare_rekey(&guard, &other, next, &version).unwrap();
+    (store, guard, state, other)
+}
+
+fn a_state_under_a_new_key_counts_to_its_holder_alone(place: &Place) {
+    let (store, guard, state, other) = prepared(place);
+    assert!(store.has_rekey());
+    // With the former key, all is as it was, and nothing is there to be finished.
+    let former = store.read(&keys()).unwrap();
+    assert_eq!(former.rekey, RekeyLeft::None);
+    assert_eq!(ours(&former).key_id, keys().id);
+    let former = store.absorb_journal(&guard, &keys(), former).unwrap();
+    assert!(store.has_rekey() && ours(&former).serial == state.serial);
+    let third = Keys::from(&FingerprintKey::new([9; 32]));
+    let read = store.read(&third).unwrap();
+    assert!(matches!(read.known, Known::OtherKey { .. }));
+    // With the new one, it is the state, before and after it is put in its place.
+    let snapshot = (place.open)().read(&other).unwrap();
+    assert_eq!(snapshot.rekey, RekeyLeft::Unfinished);
+    assert_eq!(ours(&snapshot).key_id, other.id);
+    let before = std::fs::read(store.path()).unwrap();
+    let finished = store.absorb_journal(&guard, &other, snapshot).unwrap();
+    assert_eq!(finished.rekey, RekeyLeft::None);
+    assert_eq!(ours(&finished).serial, state.serial + 1);
+    assert_eq!(std::fs::read(store.before_rekey_path()).unwrap(), before);
+    assert!(!store.has_rekey());
+    let read = store.read(&other).unwrap();
+    assert_eq!(read.version, finished.version);
+    assert_eq!(ours(&read).serial, state.serial + 1);
+    assert_eq!(ours(&read).lineage, state.lineage);
+}
+
+fn a_state_under_a_new_key_counts_beside_the_one_that_it_follows(place: &Place) {
+    let (store, guard, mut state, other) = prepared(place);
+    let version = store.version().unwrap();
+    store.commit(&guard, &keys(), &mut state, &version).unwrap();
+    let read = store.read(&other).unwrap();
+    assert!(matches!(read.known, Known::OtherKey { .. }));
+    store.abandon_rekey(&guard).unwrap();
+    assert!(!store.has_rekey());
+    store.abandon_rekey(&guard).expect("it is gone already");
 }

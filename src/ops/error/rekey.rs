@@ -33,6 +33,16 @@ pub enum RekeyError {
         /// The state's.
         applied: u64,
     },
+    /// What an apply could not save would be lost.
+    #[error("{path} holds what an apply could not save, under the key that would be replaced")]
+    #[diagnostic(
+        code(drspass::rekey::unrecovered),
+        help("Nothing was written. Fold it in first: 'drspass state recover FILE'.")
+    )]
+    Unrecovered {
+        /// The recovery file.
+        path: PathBuf,
+    },
     /// The manifest carries the new key, but the state is not in its place yet.
     #[error("{path} is rekeyed, but the state could not be put in its place")]
     #[diagnostic(

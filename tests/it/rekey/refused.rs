@@ -91,9 +91,9 @@ fn keys_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
         ],
     );
     let run = refused(&lab, &[], 1)
-        .says("recipients.2")
+        .says("recipients.#2: ")
         .says("is an ecdsa key, which cannot be encrypted to")
-        .says("recipients.3")
+        .says("recipients.#3: ")
         .says("is the key of a security key, which cannot be encrypted to")
         .says("Use age1…, ssh-ed25519 or ssh-rsa.");
     assert!(!run.all().contains("AAAAE2Vj"), "{}", run.all());
@@ -183,6 +183,21 @@ fn another_key_than_the_expected_one_stops_it() {
     lab.run(&["rekey", "--yes", "--new-key", "--expect-key-id", &id])
         .exits(0);
     refused(&lab, &["--expect-key-id", &id], 1).says("is expected");
+}
+
+#[test]
+fn what_an_apply_could_not_save_must_be_folded_in_first() {
+    let lab = Lab::with_a_change();
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "replace:3,journal.append:1");
+    lab.run_command(command).exits(8);
+    let name = crate::recover::recovery_file(&lab);
+    refused(&lab, &["--new-key"], 1)
+        .says(&name)
+        .says("drspass state recover FILE");
+    lab.run(&["state", "recover", &name]).exits(0);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]
