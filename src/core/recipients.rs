@@ -111,17 +111,33 @@ fn missing(list: &[String], other: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The beginning and end of a recipient's key, which are enough to recognise it.
+/// The beginning and end of a recipient's key, which are enough to recognise it, in
+/// characters that every terminal can show.
 pub fn shortened(key: &str) -> String {
-    let last = key.rsplit(' ').next().unwrap_or(key);
+    let key = visible(key);
+    let last = key.rsplit(' ').next().unwrap_or(&key);
     let kind = key.strip_suffix(last).unwrap_or_default();
     match (
         last.get(..8),
         last.len().checked_sub(6).and_then(|at| last.get(at..)),
     ) {
         (Some(start), Some(end)) if last.len() > 20 => format!("{kind}{start}…{end}"),
-        _ => key.to_owned(),
+        _ => key,
     }
+}
+
+/// The configuration is foreign text to whoever checks it: what could steer a terminal is
+/// shown as a question mark.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c == ' ' || c.is_ascii_graphic() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 /// A recipient for people: its key shortened, and its comment.
@@ -139,16 +155,8 @@ fn comment(text: &str) -> Option<String> {
         return None;
     }
     let words: Vec<&str> = text.split_ascii_whitespace().skip(2).collect();
-    let shown: String = words
-        .join(" ")
+    let shown: String = visible(&words.join(" "))
         .chars()
-        .map(|c| {
-            if c == ' ' || c.is_ascii_graphic() {
-                c
-            } else {
-                '?'
-            }
-        })
         .take(MAX_COMMENT_CHARS)
         .collect();
     Some(shown).filter(|shown| !shown.is_empty())
@@ -309,6 +317,7 @@ mod tests {
         assert_eq!(named(ED), "ssh-ed25519 AAAAC3Nz…Z6isGN alice@example.com");
         assert_eq!(named(AGE), "age1ql3z…mcac8p");
         assert_eq!(named("ssh-rsa AAAA a\u{202e}b"), "ssh-rsa AAAA a?b");
+        assert_eq!(named("age1\u{202e}\u{1b}x"), "age1??x");
         let change = Difference::between(&texts(&[ED]), &texts(&[AGE]));
         assert_eq!(
             change.in_line(),

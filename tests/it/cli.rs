@@ -220,9 +220,9 @@ fn a_reader_that_goes_away_in_the_middle_does_not_stop_an_apply() {
 }
 
 /// An identity behind a passphrase, both made up for this test.
-const LOCKED: &str = include_str!("../data/locked_ed25519");
-const LOCKED_PUBLIC: &str = include_str!("../data/locked_ed25519.pub");
-const PASSPHRASE: &str = "canary-passphrase";
+pub(crate) const LOCKED: &str = include_str!("../data/locked_ed25519");
+pub(crate) const LOCKED_PUBLIC: &str = include_str!("../data/locked_ed25519.pub");
+pub(crate) const PASSPHRASE: &str = "canary-passphrase";
 
 #[test]
 fn text_on_standard_input_is_sealed_and_never_taken_for_a_passphrase() {

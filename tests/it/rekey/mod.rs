@@ -10,7 +10,7 @@ use std::fs;
 use drspass::age_file::generate_identity;
 use drspass::sim::{Endpoint, Fault, FaultKind};
 
-use crate::cli::on_a_terminal;
+use crate::cli::{LOCKED, LOCKED_PUBLIC, PASSPHRASE, on_a_terminal};
 use crate::looped::refuse;
 use crate::outputs::lab_with_everything;
 use crate::support::{J1, J2, J3, Lab, Run, mode};
@@ -263,6 +263,32 @@ fn only_the_whole_word_on_a_terminal_approves() {
     }
     on_a_terminal(&lab, "rekey", "yes\n").exits(0);
     assert!(!opens(&lab, "other.txt"));
+}
+
+#[test]
+fn a_passphrase_is_asked_for_once_although_two_files_are_opened() {
+    let mut lab = Lab::with_a_change();
+    lab.plant(&[PASSPHRASE]);
+    let locked = LOCKED_PUBLIC.trim();
+    list(&lab, &[&own(&lab), locked]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    list(&lab, &[locked]);
+    lab.write("locked", LOCKED);
+    let command = lab.command(&["-i", "locked", "rekey"]);
+    let mut terminal = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
+    terminal.exp_string("Passphrase for locked: ").unwrap();
+    terminal.send_line(PASSPHRASE).unwrap();
+    terminal
+        .exp_string("Only 'yes' in full is taken: ")
+        .unwrap();
+    terminal.send_line("yes").unwrap();
+    let rest = terminal.exp_eof().unwrap();
+    assert!(
+        rest.contains("key id: ") && !rest.contains("Passphrase"),
+        "{rest}"
+    );
+    lab.assert_files_clean();
+    assert!(!opens(&lab, "key.txt"));
 }
 
 #[test]

@@ -3,12 +3,10 @@
 use std::fs;
 
 use super::{MANIFEST, add_somebody, contents, list, own, person};
+use crate::cli::{LOCKED, LOCKED_PUBLIC as SSH};
 use crate::outputs::document;
 use crate::support::schema::{assert_closed, schema};
 use crate::support::{Lab, Run};
-
-const SSH: &str = include_str!("../../data/locked_ed25519.pub");
-const LOCKED: &str = include_str!("../../data/locked_ed25519");
 
 fn json(run: &Run) -> serde_json::Value {
     let document = document(run, "recipients-output");
