@@ -6,6 +6,7 @@ mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 
 use drspass::age_file::generate_identity;
 use drspass::sim::{Endpoint, Fault, FaultKind};
@@ -274,7 +275,12 @@ fn a_passphrase_is_asked_for_once_although_two_files_are_opened() {
     lab.run(&["rekey", "--yes"]).exits(0);
     list(&lab, &[locked]);
     lab.write("locked", LOCKED);
-    let command = lab.command(&["-i", "locked", "rekey"]);
+    let mut command = lab.command(&["-i", "locked", "rekey"]);
+    // The terminal takes the place of all three.
+    command
+        .stdin(Stdio::inherit())
+        .stdout(Stdio::inherit())
+        .stderr(Stdio::inherit());
     let mut terminal = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
     terminal.exp_string("Passphrase for locked: ").unwrap();
     terminal.send_line(PASSPHRASE).unwrap();
