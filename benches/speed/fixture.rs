@@ -195,7 +195,7 @@ pub(crate) fn decrypt(folder: &Path) -> Outcome<impl std::ops::Deref<Target = Ve
     identities.add(&fs::read(folder.join("key.txt"))?, "key.txt")?;
     let file = fs::read(folder.join("passwords.yaml.age"))?;
     let means = Means {
-        ask: &|_| None,
+        ask: &|_| Err(drspass::age_file::NoPassphrase::Nobody),
         plugins: Plugins::Never,
     };
     Ok(age_file::decrypt(&file, &identities, &means)?)

@@ -86,6 +86,10 @@ pub enum AgeError {
         /// Where the identity came from.
         origin: String,
     },
+    /// Somebody pressed Ctrl-C at the question for a passphrase.
+    #[error("interrupted at the question for a passphrase")]
+    #[diagnostic(code(drspass::interrupted), help("Nothing was changed or sent."))]
+    Interrupted,
     /// The passphrase that was typed is wrong.
     #[error("the passphrase for {origin} is wrong")]
     #[diagnostic(code(drspass::age::wrong_passphrase), help("Run the command again."))]

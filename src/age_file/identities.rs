@@ -10,8 +10,17 @@ use super::error::AgeError;
 use super::header::ssh_tag;
 use super::{Envelope, envelope_of};
 
-/// Asks for the passphrase of an identity; nothing if nobody can be asked.
-pub type AskPassphrase<'a> = &'a dyn Fn(&str) -> Option<SecretString>;
+/// Why a passphrase was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPassphrase {
+    /// There is nobody to ask.
+    Nobody,
+    /// Whoever was asked pressed Ctrl-C.
+    Interrupted,
+}
+
+/// Asks for the passphrase of an identity, which is named.
+pub type AskPassphrase<'a> = &'a dyn Fn(&str) -> Result<SecretString, NoPassphrase>;
 
 /// The identities at hand.
 #[derive(Default)]

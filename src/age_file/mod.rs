@@ -16,7 +16,7 @@ mod seal;
 pub mod stanzas;
 
 pub use error::{AgeError, PluginFault, RefusedRecipient};
-pub use identities::{AskPassphrase, Identities};
+pub use identities::{AskPassphrase, Identities, NoPassphrase};
 pub use keys::{generate_identity, recipients_of};
 pub use open::{Means, check_header, decrypt};
 pub use plugin::{Choice, Plugins, Talk};

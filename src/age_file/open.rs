@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::armor::{self, BINARY_START};
 use super::error::AgeError;
-use super::identities::{AskPassphrase, Closed, Identities};
+use super::identities::{AskPassphrase, Closed, Identities, NoPassphrase};
 use super::plugin::{self, Plugins};
 use super::{Envelope, envelope_of, header, passphrase};
 use crate::files;
@@ -64,8 +64,11 @@ fn decrypt_closed(
     means: &Means<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, AgeError> {
     let passphrase = |origin: &str| {
-        (means.ask)(origin).ok_or_else(|| AgeError::Locked {
-            origin: origin.to_owned(),
+        (means.ask)(origin).map_err(|why| match why {
+            NoPassphrase::Nobody => AgeError::Locked {
+                origin: origin.to_owned(),
+            },
+            NoPassphrase::Interrupted => AgeError::Interrupted,
         })
     };
     match key {

@@ -7,8 +7,8 @@ const MEANS: Means<'static> = Means {
     plugins: Plugins::Never,
 };
 
-fn nobody(_: &str) -> Option<SecretString> {
-    None
+fn nobody(_: &str) -> Result<SecretString, NoPassphrase> {
+    Err(NoPassphrase::Nobody)
 }
 
 fn fixture() -> (Identities, Vec<u8>) {

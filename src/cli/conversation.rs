@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use age::secrecy::SecretString;
 
+use super::env::{self, Typed};
 use crate::age_file::{Choice, Talk};
 use crate::core::redact::ForeignText;
 
@@ -54,10 +55,10 @@ fn ask(program: &str, question: &ForeignText) -> Option<String> {
 }
 
 fn ask_secret(program: &str, question: &ForeignText) -> Option<SecretString> {
-    // Without a terminal device this fails at once.
-    rpassword::prompt_password(format!("{program}: {question}: "))
-        .ok()
-        .map(SecretString::from)
+    match env::type_hidden(&format!("{program}: {question}: ")) {
+        Typed::Text(mut text) => Some(SecretString::from(std::mem::take(&mut *text))),
+        Typed::Interrupted | Typed::Nothing => None,
+    }
 }
 
 /// Asks on the terminal device. Nothing if there is none, or its end comes first.

@@ -7,6 +7,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, TimestampRound, Unit};
+use nix::sys::signal::{SigSet, Signal as Interrupt};
 use zeroize::Zeroizing;
 
 use crate::children::ChildEnv;
@@ -212,16 +213,21 @@ pub(super) fn lock_info(command: &str) -> LockInfo {
     }
 }
 
-/// What a closed terminal means: nothing, where whoever started this process had
-/// the signal ignored. Linux tells that in a mask whose first bit is SIGHUP.
-pub(super) fn hang_up() -> HangUp {
-    let ignored = std::fs::read_to_string("/proc/self/status")
+/// Whether whoever started this process had a signal ignored. Linux tells that in a
+/// mask whose first bit is the first signal.
+fn is_ignored(signal: Interrupt) -> bool {
+    let bit = 1_u64 << (signal as i32 - 1);
+    std::fs::read_to_string("/proc/self/status")
         .unwrap_or_default()
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask & 1 == 1);
-    if ignored {
+        .is_some_and(|mask| mask & bit != 0)
+}
+
+/// What a closed terminal means: nothing, where it is to be ignored (`nohup`).
+pub(super) fn hang_up() -> HangUp {
+    if is_ignored(Interrupt::SIGHUP) {
         HangUp::Ignored
     } else {
         HangUp::Ends
@@ -256,19 +262,27 @@ pub(super) enum Typed {
 /// Asks for a line on the terminal itself without showing what is typed, and puts the
 /// terminal back as it was, Ctrl-C included.
 pub(super) fn type_hidden(question: &str) -> Typed {
-    // Ctrl-C becomes a signal of its own to this process, which would end it before
-    // the terminal shows again what is typed.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build();
-    let _entered = runtime.as_ref().ok().map(tokio::runtime::Runtime::enter);
-    let kind = tokio::signal::unix::SignalKind::interrupt();
-    let _caught = runtime.is_ok().then(|| tokio::signal::unix::signal(kind));
-    match rpassword::prompt_password(question) {
+    // While the terminal hides what is typed, Ctrl-C is a letter like others; the
+    // library makes it a signal to this thread, which would end the process before the
+    // terminal shows again what is typed. So it waits, and is taken here. No handler is
+    // installed: at later questions Ctrl-C ends the process as anywhere.
+    let interrupt = SigSet::from(Interrupt::SIGINT);
+    let before = SigSet::thread_get_mask();
+    let is_held = before.is_ok() && interrupt.thread_block().is_ok();
+    let typed = match rpassword::prompt_password(question) {
         Ok(text) => Typed::Text(Zeroizing::new(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Typed::Interrupted,
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+            if is_held && !is_ignored(Interrupt::SIGINT) {
+                let _ = interrupt.wait();
+            }
+            Typed::Interrupted
+        }
         Err(_) => Typed::Nothing,
+    };
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
     }
+    typed
 }
 
 /// One line that is typed on standard input; nothing at its end.

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::age_file::AgeError;
 use crate::core::report::{ApplyReport, LookedAfter, Saved, Signal};
 use crate::ops::OpError;
 use crate::ops::error::{EditError, ValueError};
@@ -69,6 +70,11 @@ pub const fn for_error(error: &OpError) -> u8 {
                 Signal::Terminate => TERMINATED,
             }
         }
+        OpError::Age {
+            source: AgeError::Interrupted,
+            ..
+        }
+        | OpError::Identity(AgeError::Interrupted) => INTERRUPTED,
         OpError::PlanFile { .. }
         | OpError::PlanNotAuthentic { .. }
         | OpError::Stale { .. }

@@ -16,6 +16,7 @@ use super::error::RekeyError;
 use super::init;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, moved_parts, parse_sealed};
+use crate::age_file::NoPassphrase;
 use crate::core::fingerprint::{FingerprintKey, Salt, Scope};
 use crate::core::manifest::{self, Manifest, Sealed};
 use crate::core::problem::Problem;
@@ -204,15 +205,15 @@ fn remembered(
     known: &RefCell<BTreeMap<String, SecretString>>,
     unlock: &Unlock<'_>,
     origin: &str,
-) -> Option<SecretString> {
+) -> Result<SecretString, NoPassphrase> {
     if let Some(passphrase) = known.borrow().get(origin) {
-        return Some(passphrase.clone());
+        return Ok(passphrase.clone());
     }
     let passphrase = (unlock.ask)(origin)?;
     known
         .borrow_mut()
         .insert(origin.to_owned(), passphrase.clone());
-    Some(passphrase)
+    Ok(passphrase)
 }
 
 /// Whether there must be a new fingerprint key, and why.

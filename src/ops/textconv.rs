@@ -10,7 +10,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::root::{self, IdentitySource};
-use crate::age_file::{self, AgeError, Identities, Means, Plugins};
+use crate::age_file::{self, AgeError, Identities, Means, NoPassphrase, Plugins};
 use crate::core::config::recipient_key;
 use crate::core::fingerprint::Field;
 use crate::core::fingerprint::tag::Tagger;
@@ -29,7 +29,7 @@ pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Ou
     let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES)
         .map_err(|_| Veiled::Unreadable)?;
     let means = Means {
-        ask: &|_| None,
+        ask: &|_| Err(NoPassphrase::Nobody),
         plugins: Plugins::Never,
     };
     let identities = ready(folder, source);

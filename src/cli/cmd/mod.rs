@@ -21,10 +21,10 @@ use age::secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::conversation;
-use super::env;
+use super::env::{self, Typed};
 use super::exit;
 use super::run::Context;
-use crate::age_file::Plugins;
+use crate::age_file::{NoPassphrase, Plugins};
 use crate::core::problem::Problem;
 use crate::ops::OpError;
 use crate::ops::root::Unlock;
@@ -49,11 +49,12 @@ pub(super) const fn plugins<'a>(context: &'a Context<'_>) -> Plugins<'a> {
 
 /// Asks for the passphrase of an identity without showing it. It is read from
 /// the terminal itself, so data on standard input is never taken for it.
-fn ask_passphrase(origin: &str) -> Option<SecretString> {
-    // Without a terminal device this fails at once.
-    rpassword::prompt_password(format!("Passphrase for {origin}: "))
-        .ok()
-        .map(SecretString::from)
+fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
+    match env::type_hidden(&format!("Passphrase for {origin}: ")) {
+        Typed::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
+        Typed::Interrupted => Err(NoPassphrase::Interrupted),
+        Typed::Nothing => Err(NoPassphrase::Nobody),
+    }
 }
 
 /// The only word that approves.

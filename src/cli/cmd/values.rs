@@ -5,7 +5,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{conflict, standard_input, unlock, warn, written};
+use super::{conflict, edit, standard_input, unlock, warn, written};
 use crate::authoring::file::{self, NoValue};
 use crate::authoring::{Taken, generate};
 use crate::cli::args::{Import, Set, Unset};
@@ -147,6 +147,8 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
 fn opened_root(context: &Context<'_>) -> Result<Root, OpError> {
     let root = context.root()?;
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    // What a killed edit left goes with the next change of the manifest.
+    edit::sweep(context);
     Ok(root)
 }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use drspass::age_file::Plugins;
+
 use super::{MANIFEST, add_somebody, contents, list, own, person};
 use crate::cli::{LOCKED, LOCKED_PUBLIC as SSH};
 use crate::outputs::document;
@@ -129,7 +131,7 @@ fn a_file_that_was_encrypted_without_drspass_is_pointed_out() {
     let plain = lab.run(&["decrypt"]).exits(0).stdout;
     let stranger = person(&lab, "stranger.txt");
     let everybody = [own(&lab), stranger, SSH.trim().to_owned()];
-    let file = drspass::age_file::encrypt(plain.as_bytes(), &everybody).unwrap();
+    let file = drspass::age_file::encrypt(plain.as_bytes(), &everybody, Plugins::Never).unwrap();
     lab.write(MANIFEST, file);
     lab.run(&["recipients"])
         .exits(0)
