@@ -48,10 +48,9 @@ fn unopened(error: OpError) -> Result<&'static str, OpError> {
     match error {
         OpError::NoIdentity { .. } => Ok("there is no identity"),
         OpError::NoMatch { .. } => Ok("no identity at hand is a recipient"),
-        OpError::Age {
-            source: AgeError::Locked { .. },
-            ..
-        } => Ok("the identity is locked, and there is no terminal to ask for its passphrase"),
+        OpError::Identity(AgeError::Locked { .. }) => {
+            Ok("the identity is locked, and there is no terminal to ask for its passphrase")
+        }
         other => Err(other),
     }
 }

@@ -107,20 +107,25 @@ fn the_tutorial_works_as_it_is_written() {
     for (language, lines) in blocks(tutorial) {
         if language == "yaml" {
             // The manifest is opened and filled in, as the text says.
-            assert!(tutorial.contains("`drspass decrypt -o plain.yaml`"));
+            assert!(tutorial.contains("`drspass edit`"));
+            assert!(tutorial.contains("its last line, `jobs: {}`"));
+            let filled = folder.path().join("filled.yaml");
+            std::fs::write(&filled, lines.join("\n") + "\n").unwrap();
+            let editor = "sh -c 'sed -i \"/^jobs: {}$/d\" \"$1\"; cat filled.yaml >> \"$1\"' -";
             let status = Command::new(binary)
-                .args(["decrypt", "-o", "plain.yaml"])
+                .arg("edit")
                 .current_dir(&place)
                 .env_clear()
+                .env("PATH", &path)
+                .env("EDITOR", editor)
+                .env("TMPDIR", folder.path())
                 .envs(variables.iter().map(|(name, value)| (name, value)))
+                .stdout(std::process::Stdio::null())
                 .stderr(std::process::Stdio::null())
                 .status()
                 .unwrap();
             assert!(status.success());
-            let plain = std::fs::read_to_string(place.join("plain.yaml")).unwrap();
-            let kept = plain.strip_suffix("jobs: {}\n").expect("its last line");
-            let filled = format!("{kept}{}\n", lines.join("\n"));
-            std::fs::write(place.join("plain.yaml"), filled).unwrap();
+            std::fs::remove_file(filled).unwrap();
             continue;
         }
         for Typed { command, shown } in typed(&lines) {
@@ -184,11 +189,11 @@ fn the_tutorial_works_as_it_is_written() {
         }
     }
     assert!(commands >= 7, "{commands} commands were typed");
-    assert!(sim.holds(
-        "6513270e-269e-0d37-f2a7-4de452e6jbb4",
-        "source",
-        "made-up Billing #4"
-    ));
+    let holds = |password| {
+        let job = "6513270e-269e-0d37-f2a7-4de452e6jbb4";
+        sim.holds(job, "source", password)
+    };
+    assert!(!holds("made-up Billing #3"), "it rotated");
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         arrived &= context.shell.result(&set(driver)?);
     }
     context.shell.message(
-        "Next: 'drspass decrypt -o plain.yaml', fill it in, 'drspass encrypt plain.yaml', remove it.\n\
+        "Next: 'drspass edit' opens the manifest in your editor, to be filled in.\n\
          In CI, keep the key id in a protected variable DRSPASS_EXPECT_KEY_ID.\n",
     );
     Ok(written(arrived, exit::DONE))

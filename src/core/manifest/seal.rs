@@ -56,9 +56,8 @@ pub fn seal(text: &str, sealed: &Sealed) -> Result<Zeroizing<String>, Vec<Proble
 /// with the jobs of a project, to be filled in.
 pub fn skeleton(sealed: &Sealed, jobs: Option<&[ListedJob]>) -> Zeroizing<String> {
     const HEAD: &str = "\
-# Passwords that DRS jobs shall have. To change them: `drspass decrypt -o
-# plain.yaml`, edit, `drspass encrypt plain.yaml`, remove plain.yaml. Every
-# password stands in quotes, or in a `|-` block.
+# Passwords that DRS jobs shall have. To change them: `drspass edit`, or one by
+# one with `drspass set`. Every password stands in quotes, or in a `|-` block.
 version: 1
 
 # Written by the tool: do not change.

@@ -99,9 +99,9 @@ fn keys_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
     assert!(!run.all().contains("AAAAE2Vj"), "{}", run.all());
     // One that only turns out when it is used.
     list(&lab, &[&own, "age1nonsense"]);
-    refused(&lab, &[], 1).says("recipient 2 cannot be encrypted to");
+    refused(&lab, &[], 1).says("recipient 2 (age) cannot be encrypted to");
     list(&lab, &[&own, "ssh-ed25519 AAAAnonsense"]);
-    refused(&lab, &[], 1).says("recipient 2 cannot be encrypted to");
+    refused(&lab, &[], 1).says("recipient 2 (ssh-ed25519) cannot be encrypted to");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn an_unfinished_merge_stops_it() {
     );
     refused(&lab, &[], 1)
         .says("unresolved merge")
-        .says("decrypt both sides");
+        .says("git checkout --ours FILE");
 }
 
 #[test]
