@@ -165,14 +165,14 @@ pub(crate) fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
     };
     let mode = fs::metadata(&file).map(|found| found.mode() & 0o777).ok();
     // Another writer may be at the same file, so the name in between is random.
-    let folder = folder_of(&file);
-    let mut temp = tempfile::Builder::new().tempfile_in(folder)?;
+    let mut temp = passing(folder_of(&file))?;
     temp.write_all(content)?;
     if let Some(mode) = mode {
         temp.as_file()
             .set_permissions(fs::Permissions::from_mode(mode))?;
     }
     temp.as_file().sync_all()?;
+    testpoint::reach("files.before_rename");
     temp.persist(&file).map_err(|error| error.error)?;
     sync_folder(&file)
 }
@@ -196,6 +196,16 @@ pub(crate) fn take_turn(path: &Path) -> io::Result<Turn> {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     Ok(Turn { _file: file })
+}
+
+/// How the names of files begin that only pass through. A killed run may leave one, so
+/// `init` tells git to pass over them.
+pub(crate) const PASSING: &str = ".drspass-";
+
+/// A private file in this folder, of a name that nobody can foresee, which goes unless
+/// it is renamed.
+fn passing(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(PASSING).tempfile_in(folder)
 }
 
 /// Makes place for [`replace_public`]: takes away an empty file or one of the same
@@ -246,11 +256,12 @@ pub(crate) fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Re
 /// somebody's file.
 /// Fails if nothing was there, as `is_there` says, and something is now.
 fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()> {
-    let mut temp = tempfile::Builder::new().tempfile_in(folder_of(path))?;
+    let mut temp = passing(folder_of(path))?;
     temp.write_all(content)?;
     temp.as_file()
         .set_permissions(fs::Permissions::from_mode(mode))?;
     temp.as_file().sync_all()?;
+    testpoint::reach("files.before_rename");
     let persisted = if is_there {
         temp.persist(path)
     } else {

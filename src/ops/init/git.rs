@@ -127,6 +127,7 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     .iter()
     .map(|suffix| format!("{state}{suffix}"))
     .collect();
+    lines.push(format!("{}*", files::PASSING));
     // The name that the messages suggest for a decrypted copy.
     lines.push("/plain.yaml".to_owned());
     lines

@@ -265,3 +265,18 @@ fn commands_that_change_nothing_leave_git_status_clean() {
         assert_eq!(lab.run_command(command).exits(0).stdout, "");
     }
 }
+
+#[test]
+fn what_a_killed_write_leaves_is_kept_out_of_git() {
+    let lab = repository();
+    let left = |lab: &Lab| {
+        let names = fs::read_dir(lab.dir.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".drspass-")).count()
+    };
+    lab.killed_at("files.before_rename", 1, &["plan", "--out", "plan.json"]);
+    assert_eq!(left(&lab), 1);
+    lab.killed_at("files.before_rename", 1, &["rekey", "--yes"]);
+    assert_eq!(left(&lab), 2);
+    assert_eq!(git(&lab, &["status", "--short"]).exits(0).stdout, "");
+}
