@@ -34,8 +34,7 @@ pub fn recipients_of(text: &[u8], origin: &str) -> Result<Vec<String>, AgeError>
         origin: origin.to_owned(),
         why,
     };
-    const TELLS_NONE: &str =
-        "only age identities tell their recipient; name others with --recipient";
+    const TELLS_NONE: &str = "only age identities tell their recipient; name that of others with --recipient 'ssh-ed25519 …'";
     if envelope_of(text) == Envelope::Encrypted {
         return Err(refuse(TELLS_NONE));
     }

@@ -82,7 +82,7 @@ impl NoPlace {
         match self {
             Self::Wildcard => "Name exactly one endpoint, or one @CREDENTIAL.",
             Self::UnknownJob => {
-                "Give a job's id or name as 'drspass show' lists it; a job that is not listed yet is named by its id."
+                "Give a job's id or name as 'drspass show' lists it. To list a new job, give its id, and --add with set or import."
             }
             Self::UnknownEndpoint => "Write /source or /destination.",
             Self::Both { .. } | Self::Neither => {
@@ -95,7 +95,9 @@ impl NoPlace {
             Self::NoCredentialName => {
                 "Use 1 to 64 letters, digits, dots, dashes and underscores after the @, and begin with a letter or digit."
             }
-            Self::UnknownCredential => "'drspass show' lists the credentials in use.",
+            Self::UnknownCredential => {
+                "See whether the name is right; set and import add a new one with --add."
+            }
             Self::CredentialField => "Set kerberos fields at the endpoints themselves.",
             Self::NotThere => "'drspass show' lists what the manifest sets.",
             Self::Used { .. } => "Remove `credential` at those endpoints first, or keep it.",

@@ -43,13 +43,13 @@ pub fn set(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
-    (address, field): (&str, Field),
+    (address, field, taken): (&str, Field, Taken),
     value: impl FnOnce(&str) -> Result<Secret, OpError>,
 ) -> Result<Set, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
     let document = Document::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let place = document
-        .find(address, field, Taken::New)
+        .find(address, field, taken)
         .map_err(ValueError::from)?;
     if let Place::Endpoint { job, endpoint, .. } = &place
         && field != Field::Password

@@ -15,11 +15,11 @@ pub fn manifest(shown: &Shown) -> String {
         Some(seal) => {
             let _ = writeln!(
                 text,
-                "Manifest: {} entries, revision {}, {} recipients.\n\
+                "Manifest: {}, revision {}, {}.\n\
                  sealed for project {} at {}\nkey id: {}",
-                shown.entries.len(),
+                counted(shown.entries.len(), "entry", "entries"),
                 seal.revision,
-                seal.recipients,
+                counted(seal.recipients, "recipient", "recipients"),
                 seal.scope.project_id,
                 seal.scope.endpoint,
                 seal.key_id

@@ -68,7 +68,7 @@ fn line(listed: &Listed) -> (char, String, &'static str) {
 /// What a rekey is about to do, before it asks.
 pub fn rekey_plan(plan: &RekeyPlan) -> String {
     let mut text = format!(
-        "{} is encrypted anew, to {}:\n",
+        "{} will be encrypted anew, to {}:\n",
         plan.manifest,
         counted(plan.recipients, "recipient", "recipients")
     );
@@ -97,7 +97,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
         wrapped(
             &mut text,
             "",
-            &format!("A new fingerprint key is made, {why}."),
+            &format!("There will be a new fingerprint key, {why}."),
         );
     }
     match &plan.state {
@@ -115,7 +115,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
             &mut text,
             "",
             &format!(
-                "The state ({}) is rewritten with it; what is in sync stays in sync.",
+                "The state ({}) will be rewritten with it; what is in sync stays in sync.",
                 counted(*entries, "entry", "entries")
             ),
         ),
@@ -123,8 +123,8 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
             &mut text,
             "",
             &format!(
-                "The state ({}) is of the former project: it is kept aside, and every entry \
-                 counts as never set.",
+                "The state ({}) is of the former project: it will be kept aside, and every \
+                 entry will count as never set.",
                 counted(*entries, "entry", "entries")
             ),
         ),

@@ -2,6 +2,8 @@
 //! place and help and without a word of the text; what is warned of; and that
 //! everything that is accepted is sent exactly as written.
 
+use std::fs;
+
 use crate::support::{J1, J2, Lab, Run};
 
 /// A manifest whose only password is written as `value`.
@@ -393,4 +395,28 @@ fn configuration_problems_are_told_at_once_with_suggestions() {
         lab.run(&["plan"]).exits(1);
     }
     assert_eq!(lab.sim.connections(), 0);
+}
+
+#[test]
+fn a_dash_is_standard_output_and_never_a_file() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let plain = lab.run(&["decrypt"]).exits(0).stdout;
+    let output = lab.command(&["decrypt", "-o", "-"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), plain);
+    assert!(output.status.success() && !lab.exists("-"));
+}
+
+#[test]
+fn whoever_seals_a_file_is_told_to_remove_it() {
+    let lab = Lab::new();
+    lab.write("plain.yaml", "version: 1\njobs: {}\n");
+    lab.run(&["encrypt", "plain.yaml"])
+        .exits(0)
+        .says("Remove plain.yaml now");
+    fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    let plain = lab.read("plain.yaml");
+    lab.write("passwords.yaml.age", plain);
+    let run = lab.run(&["encrypt", "passwords.yaml.age"]).exits(0);
+    assert!(!run.all().contains("Remove"), "{}", run.all());
 }

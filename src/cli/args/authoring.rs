@@ -18,7 +18,7 @@ pub struct Encrypt {
 /// Arguments of `decrypt`.
 #[derive(Debug, Args)]
 pub struct Decrypt {
-    /// Write to this new file, readable by you alone
+    /// Write to this new file, readable by you alone; - is standard output
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
 }

@@ -15,10 +15,12 @@ use crate::core::fingerprint::Field;
 Without --from-file and --generate the value is typed twice on the terminal.
 It is read from the terminal itself, never from standard input.")]
 pub struct Set {
-    /// A job's id or name with /source or /destination, or @CREDENTIAL. What is not
-    /// listed yet is added; a new job is named by its id
+    /// A job's id or name with /source or /destination, or @CREDENTIAL
     #[arg(value_name = "ADDR")]
     pub address: String,
+    /// Also add a job, named by its id, or a credential that is not listed yet
+    #[arg(long)]
+    pub add: bool,
     /// What to set
     #[arg(long, value_name = "FIELD", default_value = "password")]
     pub field: FieldName,

@@ -24,7 +24,8 @@ use crate::view::{listing, terminal};
 pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     let root = context.root()?;
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
-    let plain = if args.file == Path::new("-") {
+    let is_stream = args.file == Path::new("-");
+    let plain = if is_stream {
         Plain::Text(standard_input(yaml::MAX_BYTES)?)
     } else {
         Plain::File(args.file)
@@ -48,16 +49,27 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
     if done.is_new_key {
         let _ = writeln!(text, "key id: {}", done.key_id);
     }
-    Ok(written(context.shell.result(&text), exit::DONE))
+    let arrived = context.shell.result(&text);
+    // A plaintext manifest that was sealed in its own place is no more.
+    if !is_stream && done.source != done.path {
+        let name = done.source.display();
+        let told = format!("Remove {name} now: it holds the passwords in plain text.\n");
+        context.shell.message(&told);
+    }
+    Ok(written(arrived, exit::DONE))
 }
 
 pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
     let root = context.root()?;
     let unlock = unlock(context);
-    let arrived = match &args.output {
+    let out = args.output.as_deref().filter(|out| *out != Path::new("-"));
+    let arrived = match out {
         Some(out) => {
             encrypt::decrypt_to(&root, &unlock, out)?;
-            context.shell.message(&format!("wrote {}\n", out.display()));
+            let out = out.display();
+            context.shell.message(&format!(
+                "wrote {out}\nRemove it when you are done: it holds the passwords in plain text.\n"
+            ));
             true
         }
         None => context.shell.result_bytes(&root.decrypt(&unlock)?),

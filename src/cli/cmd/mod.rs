@@ -66,7 +66,7 @@ pub(super) fn ask(context: &Context<'_>, question: &str) -> Result<(), OpError> 
     if !env::can_ask() {
         return Err(OpError::NotApproved {
             why: "there is no terminal to ask on",
-            help: "Nothing was changed. Approval that was given elsewhere is passed on with the option that says so.",
+            help: "Nothing was changed. Approval that was given elsewhere is passed on with --yes.",
         });
     }
     context

@@ -51,7 +51,7 @@ pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpErr
         &root,
         &unlock(context),
         &context.guards(),
-        (&args.address, field),
+        (&args.address, field, taken(args.add)),
         value,
     )?;
     warn(context, root.manifest_name(), &done.warnings);
@@ -107,7 +107,7 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
     let bytes = read(&root, &args.file, yaml::MAX_BYTES)?;
     let terms = Terms {
         format: args.format.map(Into::into),
-        taken: if args.add { Taken::New } else { Taken::Listed },
+        taken: taken(args.add),
         writes: args.write,
     };
     let done = import::import(
@@ -142,6 +142,11 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
         next_step(context);
     }
     Ok(written(arrived, exit::DONE))
+}
+
+/// What a run may add beside what is listed: a typing error must not become an entry.
+const fn taken(add: bool) -> Taken {
+    if add { Taken::New } else { Taken::Listed }
 }
 
 fn opened_root(context: &Context<'_>) -> Result<Root, OpError> {

@@ -123,7 +123,7 @@ pub enum OpError {
     },
     /// None of the identities at hand opens the manifest.
     #[error(
-        "no identity matches: {path} is encrypted to {recipients} recipients, and none of the identities at hand is one of them"
+        "no identity matches: {path} is encrypted to {}, and none of the identities at hand opens it", match recipients { 1 => "1 recipient".to_owned(), many => format!("{many} recipients") }
     )]
     #[diagnostic(
         code(drspass::age::no_match),
@@ -361,7 +361,7 @@ pub enum OpError {
     },
     /// A signal came before anything was sent.
     #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
-    #[diagnostic(code(drspass::interrupted), help("Nothing was sent."))]
+    #[diagnostic(code(drspass::interrupted), help("Nothing was sent or changed."))]
     Interrupted {
         /// Which signal.
         signal: Signal,

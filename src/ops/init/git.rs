@@ -128,8 +128,8 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     .map(|suffix| format!("{state}{suffix}"))
     .collect();
     lines.push(format!("{}*", files::PASSING));
-    // The name that the messages suggest for a decrypted copy.
-    lines.push("/plain.yaml".to_owned());
+    // The names that the documents suggest for decrypted copies.
+    lines.extend(["plain", "ours", "theirs"].map(|name| format!("/{name}.yaml")));
     lines
 }
 

@@ -102,6 +102,21 @@ fn a_plain_hook_of_git_looks_at_what_is_committed_and_not_at_the_work_tree() {
     // Plain text that is not committed does not matter.
     lab.write("passwords.yaml.age", plain());
     try_commit().exits(0);
+    // A decrypted copy has any name.
+    lab.write("passwords.yaml.age", &good);
+    let key = "A".repeat(43);
+    lab.write(
+        "a b.txt",
+        format!("sealed:\n  fingerprint_key: \"{key}=\"\nmade-up-plain\n"),
+    );
+    git(&lab, &["add", "a b.txt"]).exits(0);
+    let run = try_commit()
+        .exits(1)
+        .says("a b.txt")
+        .says("a decrypted manifest");
+    assert!(!run.all().contains("made-up-plain"), "{}", run.all());
+    git(&lab, &["rm", "--cached", "--quiet", "a b.txt"]).exits(0);
+    fs::remove_file(lab.path("a b.txt")).unwrap();
     // A second root folder below is looked at as well.
     lab.write("passwords.yaml.age", &good);
     fs::create_dir_all(lab.path("envs/a b")).unwrap();

@@ -35,7 +35,7 @@ fn another_project_begins_with_nothing_known_and_the_former_state_is_kept() {
     lab.run(&["rekey"])
         .exits(7)
         .says("target.project_id: ")
-        .says("every entry counts as never set");
+        .says("every entry will count as never set");
     assert_eq!(told(&lab), before);
     lab.run(&["rekey", "--yes"])
         .exits(0)

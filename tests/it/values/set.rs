@@ -77,6 +77,11 @@ fn a_credential_changes_everywhere_it_is_used() {
         .exits(1)
         .says("orders/source uses the credential orders-db");
     desk.fed(&["set", "@fresh", "--from-file", "-"], b"canary-new")
+        .exits(1)
+        .says("names no credential")
+        .says("--add");
+    let added = ["set", "@fresh", "--add", "--from-file", "-"];
+    desk.fed(&added, b"canary-new")
         .exits(0)
         .says("added @fresh password, used by no endpoint")
         .says("no endpoint uses this credential");
@@ -85,12 +90,16 @@ fn a_credential_changes_everywhere_it_is_used() {
 #[test]
 fn what_is_not_listed_is_added_by_its_id() {
     let desk = desk();
-    desk.fed(
-        &["set", &format!("{J9}/source"), "--from-file", "-"],
-        b"canary-new",
-    )
-    .exits(0)
-    .says(&format!("added {J9}/source password; revision 3"));
+    let place = format!("{J9}/source");
+    let before = desk.sealed();
+    desk.fed(&["set", &place, "--from-file", "-"], b"canary-new")
+        .exits(1)
+        .says("names no job")
+        .says("--add");
+    assert_eq!(desk.sealed(), before);
+    desk.fed(&["set", &place, "--add", "--from-file", "-"], b"canary-new")
+        .exits(0)
+        .says(&format!("added {J9}/source password; revision 3"));
     let want = format!(
         "{}  {J9}:\n    source: {{ password: \"canary-new\" }}\n",
         document()
@@ -106,7 +115,6 @@ fn an_address_that_is_not_exactly_one_place_is_refused_and_not_repeated() {
         ("orders", "orders has a source and a destination"),
         ("canary-new/source", "names no job"),
         ("canary-new", "names no job"),
-        (J9, "lists neither source nor destination"),
         ("orders/canary-new", "is no endpoint"),
         ("*/destination", "has a wildcard"),
         ("@canary new", "no name of a credential"),
@@ -116,11 +124,15 @@ fn an_address_that_is_not_exactly_one_place_is_refused_and_not_repeated() {
             .says(why)
             .says("Nothing was written.");
     }
+    desk.fed(&["set", J9, "--add", "--from-file", "-"], b"canary-new")
+        .exits(1)
+        .says("lists neither source nor destination");
     let domain = "kerberos.domain_name";
     desk.fed(
         &[
             "set",
             &format!("{J9}/source"),
+            "--add",
             "--field",
             domain,
             "--from-file",
@@ -159,6 +171,9 @@ fn a_value_that_the_manifest_refuses_is_refused_and_not_shown() {
             .says(why)
             .says("Nothing was written.");
     }
+    desk.fed(&["set", J9, "--add", "--from-file", "-"], b"canary-new")
+        .exits(1)
+        .says("lists neither source nor destination");
     desk.run(&["set", "orders/destination", "--from-file", "missing"])
         .exits(1)
         .says("cannot read missing");
