@@ -1,8 +1,10 @@
-//! What the programs that drspass starts may see of its environment: an editor and a
-//! plugin have no use for logins and keys (design section 6), and what they start or
-//! write down is out of our hands.
+//! The programs that drspass starts: where they are found, and what they may see of its
+//! environment. An editor and a plugin have no use for logins and keys (design section
+//! 6), and what they start or write down is out of our hands.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Beginnings of names of variables that hold logins or keys.
@@ -52,6 +54,26 @@ impl ChildEnv {
         let found = self.vars.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_os_str())
     }
+
+    /// The first program of this name in the folders of PATH that are given in full. An
+    /// empty or relative entry would run a file of the folder that somebody happens to
+    /// stand in, which may be a repository of others.
+    pub(crate) fn program(&self, name: &OsStr) -> Option<PathBuf> {
+        // Anything but one plain name would lead out of the folders of PATH.
+        if Path::new(name).file_name() != Some(name) {
+            return None;
+        }
+        std::env::split_paths(self.get("PATH")?)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(|path| is_program(path))
+    }
+}
+
+/// Whether there is a file that can be executed.
+pub(crate) fn is_program(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether a variable of this name is surely no secret. A name that is no text is not
@@ -74,7 +96,42 @@ fn may_see(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn found(path: &OsStr, name: &str) -> Option<PathBuf> {
+        ChildEnv::of([("PATH".into(), path.to_owned())]).program(name.as_ref())
+    }
+
+    #[test]
+    fn only_executable_files_in_absolute_folders_are_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("stub");
+        let full = folder.path().as_os_str();
+        fs::write(&file, "#!/bin/sh\n").expect("written");
+        assert_eq!(found(full, "stub"), None, "it is not executable");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("set");
+        assert_eq!(found(full, "stub"), Some(file.clone()));
+        fs::create_dir(folder.path().join("below")).expect("made");
+        assert_eq!(found(full, "below"), None, "it is a folder");
+        let below = folder.path().join("below");
+        for name in ["", ".", "..", "../stub", "/bin/sh", "stub/"] {
+            assert_eq!(found(below.as_os_str(), name), None, "{name}");
+        }
+        assert_eq!(ChildEnv::default().program("stub".as_ref()), None);
+    }
+
+    #[test]
+    fn empty_and_relative_folders_of_path_are_passed_over() {
+        // Tests run in the folder of the crate; this is an executable file below it.
+        assert!(is_program(Path::new(".ci/run")));
+        for relative in ["", ".", ".ci", "::", "./.ci:"] {
+            assert_eq!(found(OsStr::new(relative), "run"), None, "{relative}");
+        }
+        let full = fs::canonicalize(".ci").expect("a path");
+        assert!(found(full.as_os_str(), "run").is_some());
+    }
 
     #[test]
     fn logins_and_keys_are_kept_from_started_programs() {

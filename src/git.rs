@@ -1,11 +1,10 @@
 //! The git program: which repository a folder is in, and the settings of that
 //! repository. It knows nothing of what the settings are for.
 //!
-//! git is looked for in folders of PATH that are named in full, so that no file of a
-//! work tree is run in its place, and it gets the environment of started programs.
+//! git is found, and gets its environment, as all programs that are started
+//! ([`crate::children`]), so that no file of a work tree is run in its place.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -89,7 +88,7 @@ impl Repository {
     /// Fails if there is no git, or no such repository that git would use.
     pub fn of(folder: &Path, env: ChildEnv) -> Result<Self, GitError> {
         let repository = Self {
-            program: find(&env).ok_or(GitError::Missing)?,
+            program: env.program("git".as_ref()).ok_or(GitError::Missing)?,
             folder: Path::new(".").join(folder),
             env,
         };
@@ -144,16 +143,4 @@ impl Repository {
                 source,
             })
     }
-}
-
-/// The first program of that name in a folder of PATH that is named in full.
-fn find(env: &ChildEnv) -> Option<PathBuf> {
-    let folders = env.get("PATH")?;
-    std::env::split_paths(folders)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join("git"))
-        .find(|path| {
-            path.metadata()
-                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        })
 }

@@ -11,8 +11,8 @@
 //! - [`ops`]: one module for each thing that drspass does.
 //! - [`authoring`]: changes of the manifest's text that keep its comments.
 //! - [`store`], [`age_file`], [`api`], [`editor`], [`git`], [`children`]: the state, the
-//!   envelope, the service, the user's editor, settings of git, what programs that are
-//!   started may see.
+//!   envelope, the service, the user's editor, settings of git, programs that are
+//!   started.
 //! - [`view`]: reports as text.
 //! - [`cli`]: arguments, environment, exit codes.
 //! - `sim`: the simulated service, for tests and rehearsals.

@@ -12,7 +12,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,7 +19,7 @@ use miette::Diagnostic;
 use rustix::fs::Mode;
 use thiserror::Error;
 
-use crate::children::ChildEnv;
+use crate::children::{ChildEnv, is_program};
 use crate::signals::Signals;
 
 use foreground::Ended;
@@ -66,7 +65,7 @@ pub enum EditorError {
     #[diagnostic(
         code(drspass::edit::no_editor),
         help(
-            "Nothing was written. Install it, or set {variable} to another command; a path with blanks stands in quotes."
+            "Nothing was written. Install it in a folder of PATH that is absolute, or set {variable} to another command; a path with blanks stands in quotes."
         )
     )]
     Missing {
@@ -278,23 +277,12 @@ fn is_path(name: &OsStr) -> bool {
     name.as_encoded_bytes().contains(&b'/')
 }
 
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
 /// A program by its path, or by its name in the folders of PATH.
 fn find_program(name: &OsStr, env: &ChildEnv) -> Option<PathBuf> {
-    if name.is_empty() {
-        return None;
-    }
     if is_path(name) {
         return Some(PathBuf::from(name)).filter(|path| is_program(path));
     }
-    std::env::split_paths(env.get("PATH")?)
-        // An empty part means the folder that somebody happens to stand in.
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .map(|folder| folder.join(name))
-        .find(|path| is_program(path))
+    env.program(name)
 }
 
 fn file_name(path: &Path) -> String {

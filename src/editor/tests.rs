@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 
 fn env(vars: &[(&str, &str)]) -> ChildEnv {

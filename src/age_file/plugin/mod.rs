@@ -6,13 +6,11 @@
 //! what it says is bounded, cleaned, and never shown if it repeats a secret.
 
 mod conversation;
-mod find;
 mod process;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use age::secrecy::{ExposeSecret as _, SecretString};
 use age_core::format::{FileKey, Stanza};
@@ -89,8 +87,7 @@ fn start<'a>(
     let Plugins::Allowed { env, talk } = plugins else {
         return Err(AgeError::PluginNotStarted { program });
     };
-    let found: Option<PathBuf> = env.get("PATH").and_then(|path| find::on(path, &program));
-    let Some(path) = found else {
+    let Some(path) = env.program(program.as_ref()) else {
         return Err(AgeError::NoPlugin { program });
     };
     match Process::start(&path, machine.argument(), env) {
