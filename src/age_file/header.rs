@@ -7,9 +7,6 @@ use std::cell::RefCell;
 use age::Decryptor;
 use age::armor::ArmoredReader;
 use age_core::format::{FileKey, Stanza};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use sha2::{Digest as _, Sha256};
 
 use super::error::AgeError;
 use super::open::{explain, refuse_damage};
@@ -50,17 +47,11 @@ pub(super) fn copy(stanza: &Stanza) -> Stanza {
     }
 }
 
-/// The first argument of a stanza for an ssh key, by which its owner knows it: the
-/// first four bytes of the hash of the public key, in base64
-/// (age specification, recipient types `ssh-rsa` and `ssh-ed25519`).
-pub(crate) fn ssh_tag(public_key: &[u8]) -> String {
-    STANDARD_NO_PAD.encode(&Sha256::digest(public_key)[..4])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::age_file::{Plugins, encrypt, generate_identity};
+    use crate::core::recipients::ssh_tag;
 
     #[test]
     fn the_header_tells_types_and_ssh_tags() {
@@ -71,6 +62,7 @@ mod tests {
         let stanzas = stanzas(&sealed).expect("a header");
         assert_eq!(stanzas[0].tag, "X25519");
         assert_eq!(stanzas[1].tag, "ssh-ed25519");
+        use base64::Engine as _;
         let key = base64::engine::general_purpose::STANDARD
             .decode(&ssh["ssh-ed25519 ".len()..])
             .expect("base64");

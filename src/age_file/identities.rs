@@ -7,8 +7,8 @@ use age::{plugin, ssh, x25519};
 use zeroize::Zeroizing;
 
 use super::error::AgeError;
-use super::header::ssh_tag;
 use super::{Envelope, envelope_of};
+use crate::core::recipients::ssh_tag;
 
 /// Why a passphrase was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 //! error, like all messages; questions go to the terminal itself and are answered
 //! there, so that what is piped in is never taken for an answer.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 
 use age::secrecy::SecretString;
 
@@ -18,9 +17,6 @@ pub(super) const TALK: Talk<'static> = Talk {
     ask: &ask,
     ask_secret: &ask_secret,
 };
-
-/// A person's answer is a line.
-const MAX_ANSWER_BYTES: u64 = 4096;
 
 fn tell(program: &str, text: &ForeignText) {
     // Nobody listening is no reason to stop.
@@ -37,11 +33,11 @@ fn choose(program: &str, choice: &Choice<'_>) -> Option<bool> {
     } = choice;
     let Some(second) = second else {
         let asked = format!("{program}: {question}\nPress Enter for {first}: ");
-        return on_terminal(&asked).map(|_| true);
+        return env::type_shown(&asked).map(|_| true);
     };
     let asked = format!("{program}: {question}\n  1: {first}\n  2: {second}\n1 or 2: ");
     for _ in 0..3 {
-        match on_terminal(&asked)?.as_str() {
+        match env::type_shown(&asked)?.as_str() {
             "1" => return Some(true),
             "2" => return Some(false),
             _ => {}
@@ -51,7 +47,7 @@ fn choose(program: &str, choice: &Choice<'_>) -> Option<bool> {
 }
 
 fn ask(program: &str, question: &ForeignText) -> Option<String> {
-    on_terminal(&format!("{program}: {question}: "))
+    env::type_shown(&format!("{program}: {question}: "))
 }
 
 fn ask_secret(program: &str, question: &ForeignText) -> Option<SecretString> {
@@ -59,19 +55,4 @@ fn ask_secret(program: &str, question: &ForeignText) -> Option<SecretString> {
         Typed::Text(mut text) => Some(SecretString::from(std::mem::take(&mut *text))),
         Typed::Interrupted | Typed::Nothing => None,
     }
-}
-
-/// Asks on the terminal device. Nothing if there is none, or its end comes first.
-fn on_terminal(question: &str) -> Option<String> {
-    let mut terminal: File = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .ok()?;
-    terminal.write_all(question.as_bytes()).ok()?;
-    let mut line = String::new();
-    let read = BufReader::new(terminal.take(MAX_ANSWER_BYTES))
-        .read_line(&mut line)
-        .ok()?;
-    (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead as _, IsTerminal as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, TimestampRound, Unit};
@@ -236,17 +237,28 @@ pub(super) fn hang_up() -> HangUp {
 
 /// Whether somebody can be asked.
 pub(super) fn can_ask() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Whether this process has a terminal on which a person can type, whatever its
-/// standard streams are.
+/// The terminal on which a person can type, whatever the standard streams are.
+fn terminal() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
+}
+
+/// Whether this process has such a terminal.
 pub(super) fn has_terminal() -> bool {
-    let terminal = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/tty");
-    terminal.is_ok()
+    terminal().is_ok()
+}
+
+/// A person's answer is a line.
+const MAX_ANSWER_BYTES: u64 = 4096;
+
+/// Asks for a line on the terminal itself, which shows what is typed. Nothing if there
+/// is no terminal, or its end comes first.
+pub(super) fn type_shown(question: &str) -> Option<String> {
+    let mut terminal = terminal().ok()?;
+    terminal.write_all(question.as_bytes()).ok()?;
+    line_of(BufReader::new(terminal.take(MAX_ANSWER_BYTES)))
 }
 
 /// What came of asking for a text that is not shown.
@@ -271,7 +283,7 @@ pub(super) fn type_hidden(question: &str) -> Typed {
     let is_held = before.is_ok() && interrupt.thread_block().is_ok();
     let typed = match rpassword::prompt_password(question) {
         Ok(text) => Typed::Text(Zeroizing::new(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
             if is_held && !is_ignored(Interrupt::SIGINT) {
                 let _ = interrupt.wait();
             }
@@ -287,8 +299,13 @@ pub(super) fn type_hidden(question: &str) -> Typed {
 
 /// One line that is typed on standard input; nothing at its end.
 pub(super) fn typed_line() -> Option<String> {
+    line_of(io::stdin().lock())
+}
+
+/// An error reads like the end, which is no answer.
+fn line_of(mut input: impl io::BufRead) -> Option<String> {
     let mut line = String::new();
-    match std::io::stdin().lock().read_line(&mut line) {
+    match input.read_line(&mut line) {
         Ok(0) | Err(_) => None,
         Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
     }

@@ -162,14 +162,19 @@ fn comment(text: &str) -> Option<String> {
     Some(shown).filter(|shown| !shown.is_empty())
 }
 
+/// What the stanza for an ssh key shows of it, by which its owner knows it, in base64.
+/// `public_key` is the key as it stands in a public key file, decoded.
+pub fn ssh_tag(public_key: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(&Sha256::digest(public_key)[..TAG_BYTES])
+}
+
 /// What the stanza of an ssh key shows; nothing for other keys.
 fn tag_of(key: &str) -> Option<String> {
     let (kind, encoded) = key.split_once(' ')?;
     if !kind.starts_with("ssh-") {
         return None;
     }
-    let digest = Sha256::digest(STANDARD.decode(encoded).ok()?);
-    Some(STANDARD_NO_PAD.encode(&digest[..TAG_BYTES]))
+    Some(ssh_tag(&STANDARD.decode(encoded).ok()?))
 }
 
 /// The type of stanza that a key makes; nothing for the key of a plugin, which

@@ -14,14 +14,6 @@ use crate::core::problem::Problem;
 use crate::core::yaml;
 use crate::files;
 
-/// Where the plain text comes from.
-pub enum Plain {
-    /// A file.
-    File(PathBuf),
-    /// Standard input, already read.
-    Text(Zeroizing<Vec<u8>>),
-}
-
 /// A manifest that was written.
 pub struct Written {
     /// Where.
@@ -38,8 +30,9 @@ pub struct Written {
     pub warnings: Vec<Problem>,
 }
 
-/// Seals a plaintext manifest into `out`, which must not exist, or into the
-/// configured manifest, which it replaces. The key of that one is kept.
+/// Seals a plaintext manifest, which messages call `name`, into `out`, which must not
+/// exist, or into the configured manifest, which it replaces. The key of that one is
+/// kept.
 /// Fails if the plain text has an error, is encrypted already, is older than the
 /// manifest, was sealed for another target, to other recipients or with another
 /// key; or if a new key would be made where one is expected.
@@ -47,12 +40,11 @@ pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
-    plain: Plain,
+    (name, plain): (PathBuf, Zeroizing<Vec<u8>>),
     out: Option<PathBuf>,
     new_key: impl FnOnce() -> [u8; 32],
 ) -> Result<Written, OpError> {
     let target = root.target(guards)?;
-    let (name, plain) = read(root, plain)?;
     if age_file::envelope_of(&plain) == Envelope::Encrypted {
         return Err(OpError::Unfit {
             what: format!("{} is encrypted already", name.display()),
@@ -140,19 +132,6 @@ pub(super) fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpErro
         what: "the manifest is gone, and a new one would carry a new key".to_owned(),
         help: "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
     })
-}
-
-fn read(root: &Root, plain: Plain) -> Result<(PathBuf, Zeroizing<Vec<u8>>), OpError> {
-    match plain {
-        Plain::Text(text) => Ok(("standard input".into(), text)),
-        Plain::File(path) => {
-            let limit = yaml::MAX_BYTES as u64;
-            match files::read_limited(&root.resolve(&path), limit) {
-                Ok(bytes) => Ok((path, Zeroizing::new(bytes))),
-                Err(source) => Err(OpError::Read { path, source }),
-            }
-        }
-    }
 }
 
 /// The file that would be replaced, if there is one.

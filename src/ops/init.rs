@@ -12,7 +12,7 @@ use self::git::git_files;
 use super::OpError;
 use super::encrypt::{self, create};
 use super::rewrite;
-use super::root::{CONFIG_FILE, Guards, Root};
+use super::root::{CONFIG_FILE, Guards, MAX_IDENTITY_BYTES, Root};
 use crate::age_file::{self, Identities, Plugins};
 use crate::core::config::{self, Config, TargetConfig};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
@@ -20,9 +20,6 @@ use crate::core::inventory::ListedJob;
 use crate::core::manifest::{self, Sealed};
 use crate::core::target::Target;
 use crate::files;
-
-/// An identity file holds a few keys.
-const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
 /// What a new root folder is about.
 pub struct Wanted<'a> {

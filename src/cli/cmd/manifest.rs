@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{standard_input, unlock, warn, written};
+use super::{read_named, unlock, warn, written};
 use crate::cli::args::{Decrypt, Encrypt, Show, Validate};
 use crate::cli::env;
 use crate::cli::exit;
@@ -13,7 +13,7 @@ use crate::cli::run::Context;
 use crate::core::report::Valid;
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::ops::encrypt::{self, Plain};
+use crate::ops::encrypt;
 use crate::ops::root::{CONFIG_FILE, Root};
 use crate::ops::saved;
 use crate::ops::show;
@@ -25,11 +25,7 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
     let root = context.root()?;
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
     let is_stream = args.file == Path::new("-");
-    let plain = if is_stream {
-        Plain::Text(standard_input(yaml::MAX_BYTES)?)
-    } else {
-        Plain::File(args.file)
-    };
+    let plain = read_named(&root, &args.file, yaml::MAX_BYTES)?;
     let done = encrypt::encrypt(
         &root,
         &unlock(context),

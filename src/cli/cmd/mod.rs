@@ -15,7 +15,8 @@ pub(super) mod sim;
 pub(super) mod textconv;
 pub(super) mod values;
 
-use std::io::{BufRead as _, Read as _};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -27,7 +28,7 @@ use super::run::Context;
 use crate::age_file::{NoPassphrase, Plugins};
 use crate::core::problem::Problem;
 use crate::ops::OpError;
-use crate::ops::root::Unlock;
+use crate::ops::root::{Root, Unlock};
 use crate::view::terminal;
 
 /// How a command opens the manifest.
@@ -72,10 +73,7 @@ pub(super) fn ask(context: &Context<'_>, question: &str) -> Result<(), OpError> 
     context
         .shell
         .message(&format!("{question} Only 'yes' in full is taken: "));
-    let mut answer = String::new();
-    // An error reads like an end of input, which is no approval.
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    if answer.trim_end_matches(['\r', '\n']) == YES {
+    if env::typed_line().as_deref() == Some(YES) {
         Ok(())
     } else {
         Err(OpError::NotApproved {
@@ -85,24 +83,40 @@ pub(super) fn ask(context: &Context<'_>, question: &str) -> Result<(), OpError> 
     }
 }
 
-/// All of standard input; of more than `limit` bytes one too many, which whoever takes
-/// them refuses.
-/// Fails if it cannot be read.
-pub(super) fn standard_input(limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
+/// The word that stands for standard input where a file is named.
+const STANDARD_INPUT: &str = "-";
+
+/// Whether a path names standard input.
+pub(super) fn is_standard_input(path: &Path) -> bool {
+    path == Path::new(STANDARD_INPUT)
+}
+
+/// The content of a file that the user named, as seen from the root folder, or all of
+/// standard input; with the name that messages give it. Of standard input with more
+/// than `limit` bytes, one too many is read, which whoever takes them refuses.
+/// Fails if it cannot be read, or a file is longer than `limit`.
+pub(super) fn read_named(
+    root: &Root,
+    path: &Path,
+    limit: usize,
+) -> Result<(PathBuf, Zeroizing<Vec<u8>>), OpError> {
+    if !is_standard_input(path) {
+        return Ok((path.to_owned(), root.read_named(path, limit)?));
+    }
+    let name = PathBuf::from("standard input");
     let mut bytes = Zeroizing::new(Vec::new());
-    std::io::stdin()
+    let read = std::io::stdin()
         .lock()
         .take(limit as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| OpError::Read {
-            path: "standard input".into(),
-            source,
-        })?;
-    Ok(bytes)
+        .read_to_end(&mut bytes);
+    match read {
+        Ok(_) => Ok((name, bytes)),
+        Err(source) => Err(OpError::Read { path: name, source }),
+    }
 }
 
 /// Shows warnings beside the result.
-pub(super) fn warn(context: &Context<'_>, document: &std::path::Path, problems: &[Problem]) {
+pub(super) fn warn(context: &Context<'_>, document: &Path, problems: &[Problem]) {
     if !problems.is_empty() {
         let document = document.display().to_string();
         context

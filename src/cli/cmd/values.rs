@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
-use super::{conflict, edit, standard_input, unlock, warn, written};
+use super::{conflict, edit, is_standard_input, read_named, unlock, warn, written};
 use crate::authoring::file::{self, NoValue};
 use crate::authoring::{Taken, generate};
 use crate::cli::args::{Import, Set, Unset};
@@ -98,13 +96,7 @@ pub(in crate::cli) fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, O
 
 pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
     let root = opened_root(context)?;
-    let is_stream = args.file == Path::new("-");
-    let name = if is_stream {
-        Path::new("standard input")
-    } else {
-        &args.file
-    };
-    let bytes = read(&root, &args.file, yaml::MAX_BYTES)?;
+    let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
     let terms = Terms {
         format: args.format.map(Into::into),
         taken: taken(args.add),
@@ -114,10 +106,10 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
         &root,
         &unlock(context),
         &context.guards(),
-        (name, &bytes),
+        (&name, &bytes),
         terms,
     )?;
-    warn(context, name, &done.file_warnings);
+    warn(context, &name, &done.file_warnings);
     warn(context, root.manifest_name(), &done.warnings);
     let mut text = listing::import(&done.report);
     let manifest = root.manifest_name().display();
@@ -133,7 +125,7 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
         let told = "Nothing was written: run it again with --write.\n";
         context.shell.message(told);
     }
-    if args.write && !is_stream {
+    if args.write && !is_standard_input(&args.file) {
         let name = name.display();
         let told = format!("Remove {name} now: it holds the values in plain text.\n");
         context.shell.message(&told);
@@ -162,28 +154,12 @@ fn next_step(context: &Context<'_>) {
     context.shell.message(told);
 }
 
-/// The content of a file that the user named, or of standard input.
-fn read(root: &Root, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
-    if path == Path::new("-") {
-        standard_input(limit)
-    } else {
-        root.read_named(path, limit)
-    }
-}
-
 fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> {
     // One more for a line end, which is no part of the value; base64 may stand on
     // lines of any length.
-    let bytes = read(root, path, 2 * MAX_VALUE_BYTES)?;
+    let (path, bytes) = read_named(root, path, 2 * MAX_VALUE_BYTES)?;
     let value = file::value(field, &bytes);
-    value.map_err(|NoValue { what, help }| {
-        let path = if path == Path::new("-") {
-            "standard input".into()
-        } else {
-            path.to_owned()
-        };
-        ValueError::File { path, what, help }.into()
-    })
+    value.map_err(|NoValue { what, help }| ValueError::File { path, what, help }.into())
 }
 
 /// Asks for a value twice.
