@@ -290,8 +290,10 @@ fn held_requests_wait_for_release() {
 fn a_held_request_whose_caller_goes_is_never_acted_on() {
     let sim = simulator();
     sim.inject(Fault::next(FaultKind::Hold { act_first: false }));
-    drop(begin(&sim, &[(JOB, "so", "first")]));
+    let stream = begin(&sim, &[(JOB, "so", "first")]);
+    // A caller who goes before the request was taken up has asked nothing.
     assert!(sim.wait_for_put(1, WAIT));
+    drop(stream);
     wait_until_cut(&sim);
     sim.release();
     assert_eq!(put(&sim, &[(JOB, "ta", "x")]).status, 200);
