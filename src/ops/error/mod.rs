@@ -361,7 +361,10 @@ pub enum OpError {
     },
     /// A signal came before anything was sent.
     #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
-    #[diagnostic(code(drspass::interrupted), help("Nothing was sent or changed."))]
+    #[diagnostic(
+        code(drspass::interrupted),
+        help("Nothing was sent, and the manifest is as it was.")
+    )]
     Interrupted {
         /// Which signal.
         signal: Signal,
