@@ -7,6 +7,7 @@
 //! is locked as well, where that is possible. Network file systems may not keep
 //! the promise.
 
+mod recovery;
 mod rekey;
 
 use std::fs::{self, File, TryLockError};
@@ -16,7 +17,6 @@ use std::time::Duration;
 
 use super::format::{self, FormatError, Unverified};
 use super::journal;
-use super::recovery::Recovery;
 use super::rekey::{Rekey, RekeyLeft};
 use super::{Fetched, Keys, Known, Leftover, LockInfo, LockStatus, Snapshot, StoreError, Version};
 use crate::core::state::{PlanId, State};
@@ -371,40 +371,6 @@ impl LocalStore {
         fs::rename(self.journal_path(), &path)
             .and_then(|()| files::sync_folder(&path))
             .map_err(|source| StoreError::Write { path, source })
-    }
-
-    pub(super) fn rescue(
-        &self,
-        keys: &Keys,
-        recovery: &Recovery,
-        elsewhere: &Path,
-    ) -> Result<PathBuf, StoreError> {
-        let bytes = recovery.encode(&keys.state);
-        let name = self
-            .path
-            .file_name()
-            .map_or_else(|| "drspass.state.json".into(), ToOwned::to_owned);
-        let suffix = format!(
-            ".recovery-{}-{}",
-            recovery.state.serial + 1,
-            std::process::id()
-        );
-        // Beside the state first; where that is full or read-only, the folder
-        // for temporary files is the place that is most likely to take it.
-        let mut result = Ok(PathBuf::new());
-        for folder in [
-            files::folder_of(&self.path).to_owned(),
-            elsewhere.to_owned(),
-        ] {
-            let path = files::with_suffix(&folder.join(&name), &suffix);
-            let written =
-                testpoint::may_fail("rescue").and_then(|()| files::write_new(&path, &bytes));
-            match written {
-                Ok(()) => return Ok(path),
-                Err(source) => result = Err(StoreError::Write { path, source }),
-            }
-        }
-        result
     }
 
     fn invalid(&self, why: FormatError) -> StoreError {

@@ -5,6 +5,7 @@
 //! its version, [`StateStore::commit`] replaces exactly that version, and
 //! whoever commits holds the lock.
 
+mod error;
 pub mod format;
 pub mod journal;
 mod local;
@@ -13,13 +14,12 @@ pub mod rekey;
 
 use std::path::{Path, PathBuf};
 
-use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::core::fingerprint::{FingerprintKey, KeyId, MacKey};
 use crate::core::state::{PlanId, State};
 
+pub use error::StoreError;
 pub use local::{LocalStore, LockGuard};
 use recovery::Recovery;
 use rekey::RekeyLeft;
@@ -128,138 +128,6 @@ pub enum LockStatus {
     Free,
     /// Somebody does; nothing is known of them if what they wrote cannot be read.
     Held(Option<LockInfo>),
-}
-
-/// A store that could not do what was asked.
-#[derive(Debug, Error, Diagnostic)]
-pub enum StoreError {
-    /// The state file cannot be read.
-    #[error("cannot read {path}")]
-    #[diagnostic(code(drspass::state::read))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The state file is not usable.
-    #[error("{path} is not usable: {why}")]
-    #[diagnostic(
-        code(drspass::state::invalid),
-        help(
-            "Nothing was changed. 'drspass state distrust' starts it anew and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
-        )
-    )]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: format::FormatError,
-    },
-    /// The state file was written by somebody without the key.
-    #[error("{path}: state was changed outside drspass")]
-    #[diagnostic(
-        code(drspass::state::tampered),
-        help(
-            "Nothing was sent. See who changed it; 'drspass state distrust' marks every entry to be sent again."
-        )
-    )]
-    Tampered {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The state file was written by a newer version.
-    #[error("{path} has a format that this version does not know (it knows {known})")]
-    #[diagnostic(
-        code(drspass::state::newer),
-        help("Use the version of drspass that wrote it. The file was not touched.")
-    )]
-    OtherFormat {
-        /// The file.
-        path: PathBuf,
-        /// The format that this version knows.
-        known: &'static str,
-    },
-    /// The journal is not usable.
-    #[error("{path}: {why}")]
-    #[diagnostic(
-        code(drspass::journal::invalid),
-        help(
-            "Nothing was sent. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again."
-        )
-    )]
-    Journal {
-        /// The journal.
-        path: PathBuf,
-        /// Why.
-        why: journal::JournalError,
-    },
-    /// The journal continues another state.
-    #[error("{path} does not belong to the state beside it")]
-    #[diagnostic(
-        code(drspass::journal::foreign),
-        help(
-            "Nothing was sent. Bring back the state that the unfinished apply worked on, or let 'drspass state distrust' set the journal aside and mark every entry to be sent again."
-        )
-    )]
-    ForeignJournal {
-        /// The journal.
-        path: PathBuf,
-    },
-    /// Somebody else holds the lock.
-    #[error("the lock {path} is held by {holder}")]
-    #[diagnostic(
-        code(drspass::lock::held),
-        help(
-            "Nothing was sent. Wait for it to end; a lock ends with its process, so there is nothing to remove."
-        )
-    )]
-    Locked {
-        /// The lock file.
-        path: PathBuf,
-        /// Who, in words.
-        holder: String,
-    },
-    /// The file system does not lock.
-    #[error("cannot lock {path}")]
-    #[diagnostic(
-        code(drspass::lock::unavailable),
-        help(
-            "Nothing was sent. Keep the state on a local file system that supports file locks, or fix the permissions of its folder."
-        )
-    )]
-    CannotLock {
-        /// The lock file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The state changed although the lock was held.
-    #[error("{path} was changed by somebody else while this run held the lock")]
-    #[diagnostic(
-        code(drspass::state::changed),
-        help(
-            "Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done."
-        )
-    )]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file cannot be written.
-    #[error("cannot write {path}")]
-    #[diagnostic(
-        code(drspass::state::write),
-        help(
-            "Make room or fix the permissions; where the file itself is mounted, mount its folder instead."
-        )
-    )]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
 }
 
 /// The place of a state. There is one kind so far; a remote one becomes a

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use super::LocalStore;
 use crate::core::state::State;
 use crate::files;
-use crate::store::recovery::Recovery;
 use crate::store::rekey::{Rekey, RekeyLeft};
 use crate::store::{Keys, Known, LockGuard, Snapshot, StoreError, Version};
 use crate::testpoint;
@@ -27,6 +26,7 @@ impl LocalStore {
     }
 
     /// The file beside the state, as it is.
+    /// Fails if there is one and it cannot be read.
     pub(super) fn rekey_bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
         self.bytes(&self.sibling(REKEY))
     }
@@ -52,28 +52,6 @@ impl LocalStore {
             }
             _ => Ok(()),
         }
-    }
-
-    pub(in crate::store) fn unfolded_recovery(
-        &self,
-        keys: &Keys,
-        version: &Version,
-    ) -> Option<PathBuf> {
-        let mut start = self.path.file_name()?.to_owned();
-        start.push(".recovery-");
-        let beside = fs::read_dir(files::folder_of(&self.path)).ok()?;
-        beside.filter_map(Result::ok).find_map(|entry| {
-            let name = entry.file_name();
-            if !name
-                .as_encoded_bytes()
-                .starts_with(start.as_encoded_bytes())
-            {
-                return None;
-            }
-            let bytes = files::read_unlinked(&entry.path()).ok()?;
-            let recovery = Recovery::parse(&bytes, &keys.state).ok()?;
-            recovery.continues(version).then(|| entry.path())
-        })
     }
 
     pub(in crate::store) fn finish_rekey(

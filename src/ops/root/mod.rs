@@ -1,13 +1,15 @@
 //! A root folder: its configuration, its manifest, its state, and the checks
 //! that stand between a manifest and its use (design section 2.2).
 
+mod identities;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::OpError;
-use crate::age_file::{self, AgeError, AskPassphrase, Identities, Means, Plugins, stanzas};
+use crate::age_file::{self, AgeError, Identities, Means, stanzas};
 use crate::core::config::{self, Config, Limits};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
@@ -19,6 +21,9 @@ use crate::core::yaml;
 use crate::files;
 use crate::store::StateStore;
 
+pub(super) use identities::MAX_IDENTITY_BYTES;
+pub use identities::{IdentitySource, Unlock};
+
 /// The name of the configuration file of a root folder.
 pub const CONFIG_FILE: &str = "drspass.yaml";
 
@@ -27,29 +32,6 @@ pub const CONFIG_FILE: &str = "drspass.yaml";
 pub(super) const MAX_ENCRYPTED_BYTES: u64 = 96 << 20;
 /// A configuration is a page of text.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
-/// An identity file holds a few keys.
-pub(super) const MAX_IDENTITY_BYTES: u64 = 1 << 20;
-
-/// Where identities come from. The first source that is given is the only one
-/// that is opened.
-pub enum IdentitySource {
-    /// Files named by the user.
-    Files(Vec<PathBuf>),
-    /// The text of a key itself, from the environment.
-    Text(Zeroizing<String>),
-    /// The file that is looked at when nothing is named, if there is one.
-    Default(Option<PathBuf>),
-}
-
-/// How to open a manifest.
-pub struct Unlock<'a> {
-    /// The identities.
-    pub source: &'a IdentitySource,
-    /// How to ask for the passphrase of one.
-    pub ask: AskPassphrase<'a>,
-    /// Whether and how plugins are started, to open it and to seal it again.
-    pub plugins: Plugins<'a>,
-}
 
 /// What the user, not a file, says about what is acceptable.
 #[derive(Clone)]
@@ -247,7 +229,7 @@ impl Root {
         if age_file::envelope_of(file) == age_file::Envelope::Plain {
             return age_file::decrypt(file, &Identities::default(), &means).map_err(age);
         }
-        let identities = identities(&self.folder, unlock.source)?;
+        let identities = identities::opened(&self.folder, unlock.source)?;
         age_file::decrypt(file, &identities, &means).map_err(|error| {
             match (&error, stanzas::of(file)) {
                 (AgeError::NoMatch, Ok(stanzas)) => OpError::NoMatch {
@@ -280,6 +262,7 @@ impl Root {
 
     /// As [`Root::target`]; nothing where only the catalogue of the identity service
     /// tells the endpoint.
+    /// Fails as [`Root::target`].
     pub(super) fn named_target(&self, guards: &Guards) -> Result<Option<Target>, OpError> {
         match self.target(guards) {
             Err(OpError::Target(TargetError::NoEndpoint)) => Ok(None),
@@ -314,6 +297,7 @@ impl Root {
 
     /// As [`Root::open`], for a plain text that `decrypt` fetches and that is handed
     /// back beside what it says.
+    /// Fails as [`Root::open`].
     pub(super) fn open_text(
         &self,
         guards: &Guards,
@@ -424,39 +408,6 @@ pub(super) fn parse_sealed(
             help: "Decrypt it and seal it with 'drspass encrypt'.",
         }),
     }
-}
-
-/// Opens the first source of identities that is given.
-fn identities(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
-    let mut identities = Identities::default();
-    let mut add_file = |path: &Path| -> Result<(), OpError> {
-        let text =
-            files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES).map_err(|source| {
-                OpError::Read {
-                    path: path.to_owned(),
-                    source,
-                }
-            })?;
-        identities
-            .add(&Zeroizing::new(text), &path.display().to_string())
-            .map_err(OpError::Identity)
-    };
-    match source {
-        IdentitySource::Files(paths) => paths.iter().try_for_each(|path| add_file(path))?,
-        IdentitySource::Text(text) => identities
-            .add(text.as_bytes(), "DRSPASS_IDENTITY_KEY")
-            .map_err(OpError::Identity)?,
-        IdentitySource::Default(Some(path)) if path.exists() => add_file(path)?,
-        IdentitySource::Default(path) => {
-            return Err(OpError::NoIdentity {
-                default: path.as_ref().map_or_else(
-                    || "the default place, which needs HOME".to_owned(),
-                    |path| path.display().to_string(),
-                ),
-            });
-        }
-    }
-    Ok(identities)
 }
 
 /// `path` below `folder`, unless links lead it out of there.
