@@ -229,7 +229,8 @@ impl AgeError {
         io::Error::other(self)
     }
 
-    /// The error that [`AgeError::into_io`] packed; the other one if it is another.
+    /// The error that [`AgeError::into_io`] packed.
+    /// Fails with the error itself if it is another.
     pub(super) fn carried_by(error: io::Error) -> Result<Self, io::Error> {
         error.downcast()
     }

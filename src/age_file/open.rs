@@ -149,7 +149,8 @@ const fn damaged(why: &'static str) -> AgeError {
     AgeError::Damaged { why }
 }
 
-/// Faults that have a better name than the one the library gives them.
+/// Whether a file may be handed to the library.
+/// Fails with a fault that has a better name than the one the library gives it.
 pub(super) fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if !file.starts_with(BINARY_START) && files::has_conflict_marks(file) {
         return Err(AgeError::ConflictMarks);

@@ -158,6 +158,7 @@ pub(super) fn next_revision(revision: u64) -> Result<u64, OpError> {
 }
 
 /// Encrypts the plain text of a manifest to everybody who is sealed with it.
+/// Fails if one of them cannot be encrypted to.
 pub(super) fn encrypted(
     plain: &[u8],
     sealed: &Sealed,

@@ -117,6 +117,7 @@ pub fn unset(
 
 /// Seals the new text. Of what somebody should look at in it, only what was not there
 /// before is added to `warnings`, and nothing that they say already.
+/// Fails as [`Rewrite::seal`].
 pub(super) fn seal(
     rewrite: Rewrite,
     root: &Root,

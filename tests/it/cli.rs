@@ -435,6 +435,7 @@ fn the_help_of_each_command_is_as_reviewed() {
         "plan",
         "apply",
         "encrypt",
+        "edit",
         "set",
         "unset",
         "import",

@@ -50,6 +50,7 @@ impl Process {
     /// Starts a plugin. It runs in the root folder, where no file of a repository can
     /// be taken for one of its own, and its error stream is dropped: it is not of the
     /// protocol, and could show anything.
+    /// Fails if it does not start.
     pub(super) fn start(program: &Path, argument: &str, env: &ChildEnv) -> io::Result<Self> {
         let mut command = Command::new(program);
         env.give(&mut command);

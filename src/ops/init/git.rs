@@ -77,7 +77,8 @@ pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<Path
 
 /// Keeps what must not be committed out of git, keeps git from rewriting the line
 /// ends of the encrypted file, and names the driver that compares it: a clone that
-/// does not know that driver compares the encrypted text.
+/// does not know that driver compares the encrypted text. Tells which files it wrote.
+/// Fails if a file cannot be read or written.
 pub(super) fn git_files(
     folder: &Path,
     config: &Config,
