@@ -7,7 +7,7 @@ use std::io::Write as _;
 use age::secrecy::SecretString;
 
 use super::env::{self, Typed};
-use crate::age_file::{Choice, Talk};
+use crate::age_file::{Choice, NoPassphrase, Talk};
 use crate::core::redact::ForeignText;
 
 /// How a command of this run lets plugins talk.
@@ -50,9 +50,10 @@ fn ask(program: &str, question: &ForeignText) -> Option<String> {
     env::type_shown(&format!("{program}: {question}: "))
 }
 
-fn ask_secret(program: &str, question: &ForeignText) -> Option<SecretString> {
+fn ask_secret(program: &str, question: &ForeignText) -> Result<SecretString, NoPassphrase> {
     match env::type_hidden(&format!("{program}: {question}: ")) {
-        Typed::Text(mut text) => Some(SecretString::from(std::mem::take(&mut *text))),
-        Typed::Interrupted | Typed::Nothing => None,
+        Typed::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
+        Typed::Interrupted => Err(NoPassphrase::Interrupted),
+        Typed::Nothing => Err(NoPassphrase::Nobody),
     }
 }

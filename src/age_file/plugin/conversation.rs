@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::process::{Line, NoLine, Process};
-use super::{AgeError, Choice, ForeignText, PluginFault, Talk};
+use super::{AgeError, Choice, ForeignText, NoPassphrase, PluginFault, Talk};
 use crate::core::redact::Needles;
 use crate::core::secret::Secret;
 
@@ -118,7 +118,7 @@ impl<'a> Conversation<'a> {
                     Reply::Ok
                 }
                 "confirm" | "request-public" | "request-secret" => {
-                    self.ask(&stanza);
+                    self.ask(&stanza)?;
                     continue;
                 }
                 _ => result(&mut stanza),
@@ -151,15 +151,17 @@ impl<'a> Conversation<'a> {
     }
 
     /// Asks the person what the plugin wants to know, and passes the answer on.
-    fn ask(&mut self, stanza: &Stanza) {
+    /// Fails if the person wants no more of it: a plugin could ask again without end.
+    fn ask(&mut self, stanza: &Stanza) -> Result<(), AgeError> {
         let question = self.text(&stanza.body).unwrap_or(ForeignText::withheld());
         match stanza.tag.as_str() {
             "request-secret" => match (self.talk.ask_secret)(&self.program, &question) {
-                Some(answer) => {
+                Ok(answer) => {
                     self.keep_secret(answer.expose_secret());
                     self.send("ok", &[], answer.expose_secret().as_bytes());
                 }
-                None => self.nobody(),
+                Err(NoPassphrase::Interrupted) => return Err(AgeError::Interrupted),
+                Err(NoPassphrase::Nobody) => self.nobody(),
             },
             "request-public" => match (self.talk.ask)(&self.program, &question) {
                 Some(answer) => self.send("ok", &[], answer.as_bytes()),
@@ -172,7 +174,7 @@ impl<'a> Conversation<'a> {
                 });
                 let Some(Some(yes)) = labels.next() else {
                     self.send("fail", &[], b"");
-                    return;
+                    return Ok(());
                 };
                 let no = labels.next().flatten();
                 drop(labels);
@@ -188,6 +190,7 @@ impl<'a> Conversation<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     fn nobody(&mut self) {

@@ -14,9 +14,12 @@ use std::collections::HashSet;
 
 use age::secrecy::{ExposeSecret as _, SecretString};
 use age_core::format::{FileKey, Stanza};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::{AgeError, PluginFault};
+use super::identities::NoPassphrase;
 use crate::children::ChildEnv;
 use crate::core::redact::ForeignText;
 use conversation::{Conversation, Reply};
@@ -47,7 +50,7 @@ pub struct Talk<'a> {
     /// Asks for something that may be seen.
     pub ask: &'a dyn Fn(&str, &ForeignText) -> Option<String>,
     /// Asks for something that must not be seen.
-    pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Option<SecretString>,
+    pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Result<SecretString, NoPassphrase>,
 }
 
 /// What a plugin lets a person choose between.
@@ -171,6 +174,13 @@ impl age::Identity for Identity<'_> {
     }
 }
 
+/// A key of a file as a text may repeat it.
+fn texts_of(key: &FileKey) -> [Zeroizing<String>; 2] {
+    let bytes = key.expose_secret();
+    let hexadecimal = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [STANDARD_NO_PAD.encode(bytes), hexadecimal].map(Zeroizing::new)
+}
+
 /// A recipient of a plugin. Each one gets a conversation of its own: of several
 /// recipients together nobody could tell whether all of them got a stanza.
 pub(super) struct Recipient<'a> {
@@ -195,6 +205,9 @@ impl<'a> Recipient<'a> {
         let mut talk = start(&self.name, Machine::Recipient, self.plugins)?;
         talk.send("add-recipient", &[&self.text], b"");
         talk.send("extension-labels", &[], b"");
+        for text in texts_of(key) {
+            talk.keep_secret(&text);
+        }
         talk.send("wrap-file-key", &[], key.expose_secret());
         talk.send("done", &[], b"");
         let mut stanzas = Vec::new();

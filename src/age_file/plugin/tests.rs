@@ -22,7 +22,7 @@ const SILENT: Talk<'static> = Talk {
     tell: &|_, _| {},
     choose: &|_, _| None,
     ask: &|_, _| None,
-    ask_secret: &|_, _| None,
+    ask_secret: &|_, _| Err(NoPassphrase::Nobody),
 };
 
 /// A folder that holds the stub under a name, as PATH.
@@ -165,7 +165,7 @@ fn reasons_are_cleaned_and_withheld_where_they_repeat_a_secret() {
     assert!(!shown.contains("##") && !shown.contains('\u{202e}'));
 
     let talk = Talk {
-        ask_secret: &|_, _| Some(SecretString::from("canary-pin")),
+        ask_secret: &|_, _| Ok(SecretString::from("canary-pin")),
         ..SILENT
     };
     let error = unwrap("stub-parrot", &talk).err().expect("it fails");
@@ -195,7 +195,7 @@ fn what_nobody_can_answer_is_said() {
         tell: &|_, _| {},
         choose: &choose,
         ask: &ask,
-        ask_secret: &|_, _| Some(SecretString::from("canary-pin")),
+        ask_secret: &|_, _| Ok(SecretString::from("canary-pin")),
     };
     assert!(unwrap("stub-pin", &talk).expect("no fault").is_some());
     assert_eq!(asked.borrow()[0], "\"Name of the token\"");
@@ -203,6 +203,34 @@ fn what_nobody_can_answer_is_said() {
         asked.borrow()[1],
         "\"Ready?\" \"Use it\" Some(\"\\\"Leave it\\\"\")"
     );
+}
+
+#[test]
+fn a_plugin_that_asks_again_and_again_is_stopped_by_one_interrupt() {
+    let asked = RefCell::new(0);
+    let talk = Talk {
+        ask_secret: &|_, _| {
+            *asked.borrow_mut() += 1;
+            Err(NoPassphrase::Interrupted)
+        },
+        ..SILENT
+    };
+    let ended = unwrap("stub-nag", &talk);
+    assert!(matches!(ended, Err(AgeError::Interrupted)));
+    assert_eq!(*asked.borrow(), 1);
+}
+
+#[test]
+fn a_reason_that_repeats_the_key_of_the_file_is_withheld() {
+    let (_folder, env) = installed("stub-tell");
+    let plugins = Plugins::Allowed {
+        env: &env,
+        talk: &SILENT,
+    };
+    let recipient = Recipient::new("stub-tell".to_owned(), RECIPIENT.to_owned(), plugins);
+    let key = FileKey::new(Box::new(*b"canary-file-key!"));
+    let error = recipient.wrap(&key).err().expect("it fails");
+    assert!(error.to_string().contains("withheld"), "{error}");
 }
 
 #[test]
