@@ -11,7 +11,7 @@ use std::process::Command;
 const PREFIXES: [&str; 6] = ["OS_", "HW_", "DRSPASS_", "AWS_", "SOPS_", "TF_VAR_"];
 
 /// Words of names, between underscores, that tell a secret.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 17] = [
     "TOKEN",
     "PASSWORD",
     "PASSWD",
@@ -24,10 +24,15 @@ const WORDS: [&str; 12] = [
     "CREDENTIAL",
     "CREDENTIALS",
     "PROXY",
+    "AUTH",
+    "CREDS",
+    "JWT",
+    "PAT",
+    "SSHPASS",
 ];
 
 /// Names that look like a secret and are none.
-const HARMLESS: [&str; 2] = ["PWD", "OLDPWD"];
+const HARMLESS: [&str; 3] = ["PWD", "OLDPWD", "SSH_AUTH_SOCK"];
 
 /// The environment that started programs get.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +43,8 @@ pub struct ChildEnv {
 impl ChildEnv {
     /// Of all variables, those that a started program may see.
     pub fn of(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let vars = vars.into_iter().filter(|(name, _)| may_see(name)).collect();
+        let may_see = |(name, value): &(OsString, OsString)| may_see(name) && !is_told_by(value);
+        let vars = vars.into_iter().filter(may_see).collect();
         Self { vars }
     }
 
@@ -94,6 +100,20 @@ fn may_see(name: &OsStr) -> bool {
     !(is_prefixed || is_told || is_joined)
 }
 
+/// Whether a value is a secret whatever its name says: an identity, a private key, or an
+/// address that holds a login.
+fn is_told_by(value: &OsStr) -> bool {
+    let value = value.to_string_lossy();
+    let has_login = value.split("://").skip(1).any(|rest| {
+        let host = rest.split(['/', '?', '#', ' ', ',']).next();
+        host.and_then(|host| host.rsplit_once('@'))
+            .is_some_and(|(login, _)| login.contains(':'))
+    });
+    let upper = value.to_ascii_uppercase();
+    let is_key = ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----"];
+    has_login || is_key.iter().any(|mark| upper.contains(mark))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -134,6 +154,29 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_a_secret_tells_itself() {
+        for value in [
+            "AGE-SECRET-KEY-1CANARY",
+            "# mine\nage-plugin-stub-1canary",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary",
+            "postgres://drs:canary-login@db.example.com/orders",
+            "a=http://u:canary@h",
+        ] {
+            let vars = ChildEnv::of([("HARMLESS".into(), value.into())]);
+            assert_eq!(vars.get("HARMLESS"), None, "{value}");
+        }
+        for value in [
+            "/usr/bin:/bin",
+            "https://example.com/a@b:c",
+            "ssh://git@example.com:22/x",
+            "unix:path=/run/user/0/bus",
+        ] {
+            let vars = ChildEnv::of([("HARMLESS".into(), value.into())]);
+            assert_eq!(vars.get("HARMLESS"), Some(OsStr::new(value)));
+        }
+    }
+
+    #[test]
     fn logins_and_keys_are_kept_from_started_programs() {
         for name in [
             "OS_TOKEN",
@@ -148,6 +191,10 @@ mod tests {
             "MYSQL_PWD",
             "VAULT_SECRET_ID",
             "SSH_KEY",
+            "SSHPASS",
+            "CI_JOB_JWT_V2",
+            "DOCKER_AUTH_CONFIG",
+            "GITLAB_PAT",
             "https_proxy",
             "HTTPS_PROXY",
         ] {
@@ -170,6 +217,7 @@ mod tests {
             "TMPDIR",
             "VIMINIT",
             "SSH_AUTH_SOCK",
+            "SSH_ASKPASS",
             "KEYMAP",
         ] {
             assert!(may_see(OsStr::new(name)), "{name}");
