@@ -194,6 +194,15 @@ pub enum AgeError {
         help("List who may read the manifest under 'recipients'. Nothing was written.")
     )]
     NoRecipient,
+    /// The header would be longer than one that is read.
+    #[error("the list of recipients is too long: nobody could open the file")]
+    #[diagnostic(
+        code(drspass::age::too_many_recipients),
+        help(
+            "There is room for some hundred keys, of post-quantum ones for some dozens. Nothing was written."
+        )
+    )]
+    TooManyRecipients,
     /// Recipients demand company that others are not.
     #[error("the recipients cannot be combined in one file")]
     #[diagnostic(

@@ -162,7 +162,11 @@ pub(super) fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if file.starts_with(BINARY_START) && first_line.is_some_and(|line| line.ends_with(b"\r\n")) {
         return Err(AgeError::LineEnds);
     }
-    refuse_long_header(file)
+    if has_bounded_header(file) {
+        Ok(())
+    } else {
+        Err(damaged("its header is too long"))
+    }
 }
 
 /// A header has some hundred bytes for each recipient. The library reads it again from
@@ -170,19 +174,15 @@ pub(super) fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
 /// would keep it busy without end.
 const MAX_HEADER_BYTES: u64 = 128 << 10;
 
-/// Fails if the header does not end where every usual one has ended.
-fn refuse_long_header(file: &[u8]) -> Result<(), AgeError> {
+/// Whether the header ends where every usual one has ended.
+pub(super) fn has_bounded_header(file: &[u8]) -> bool {
     let mut start = Vec::new();
     // What is malformed is found and named by the library.
     let read = ArmoredReader::new(file)
         .take(MAX_HEADER_BYTES)
         .read_to_end(&mut start);
     let is_cut = read.is_err() || (start.len() as u64) < MAX_HEADER_BYTES;
-    if is_cut || start.windows(5).any(|part| part == b"\n--- ") {
-        Ok(())
-    } else {
-        Err(damaged("its header is too long"))
-    }
+    is_cut || start.windows(5).any(|part| part == b"\n--- ")
 }
 
 /// What is wrong with the armor of a file, if anything is: it tells more than what

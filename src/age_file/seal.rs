@@ -6,11 +6,12 @@ use age::armor::{ArmoredWriter, Format};
 use age::{Encryptor, ssh, tag, tagpq, x25519};
 
 use super::error::{AgeError, RefusedRecipient};
+use super::open::has_bounded_header;
 use super::plugin::{self, Plugins};
 
 /// Seals `plain` to every recipient, as an armored file.
 /// Fails if a recipient cannot be encrypted to, so that no file is ever sealed
-/// to fewer people than listed.
+/// to fewer people than listed; or if there are more of them than are opened.
 pub fn encrypt(
     plain: &[u8],
     recipients: &[String],
@@ -50,7 +51,11 @@ pub fn encrypt(
         writer.write_all(plain)?;
         writer.finish()?.finish()
     };
-    seal().map_err(AgeError::Encrypt)
+    let file = seal().map_err(AgeError::Encrypt)?;
+    if !has_bounded_header(&file) {
+        return Err(AgeError::TooManyRecipients);
+    }
+    Ok(file)
 }
 
 enum Kind {

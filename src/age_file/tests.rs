@@ -81,6 +81,15 @@ fn recipients_that_cannot_be_encrypted_to_are_refused_by_number() {
 }
 
 #[test]
+fn more_recipients_than_are_ever_opened_are_refused() {
+    let (_, public) = generate_identity("2026-01-02T03:04:05Z");
+    let sealed = |count: usize| encrypt(b"x", &vec![public.clone(); count], Plugins::Never);
+    let file = sealed(1000).expect("sealed");
+    assert!(check_header(&file).is_ok());
+    assert!(matches!(sealed(1400), Err(AgeError::TooManyRecipients)));
+}
+
+#[test]
 fn recipients_of_hardware_are_encrypted_to_without_their_plugin() {
     let tagged = "age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e";
     let sealed = encrypt(b"x", &[tagged.to_owned()], Plugins::Never).expect("sealed");
