@@ -11,6 +11,9 @@ use super::config::recipient_key;
 /// The bytes of the digest of an ssh key that its stanza shows (age specification,
 /// "ssh-rsa and ssh-ed25519 recipient stanzas" of the reference implementation).
 const TAG_BYTES: usize = 4;
+/// A key that is not longer is shown whole; only post-quantum keys and those of some
+/// plugins are.
+const MAX_WHOLE_CHARS: usize = 128;
 /// A comment is for people: more than this tells them nothing.
 const MAX_COMMENT_CHARS: usize = 24;
 
@@ -140,13 +143,29 @@ fn visible(text: &str) -> String {
         .collect()
 }
 
-/// A recipient for people: its key shortened, and its comment.
-pub fn named(text: &str) -> String {
-    let key = shortened(&recipient_key(text));
-    match comment(text) {
-        Some(comment) => format!("{key} {comment}"),
-        None => key,
-    }
+/// A recipient for people who decide about it: its key so that no other key looks like
+/// it, since beginning and end of one can be chosen, and its comment, which anybody can
+/// write. An ssh key is shown as `ssh-keygen -l` does.
+pub fn identified(text: &str) -> (String, Option<String>) {
+    let key = recipient_key(text);
+    let blob = key
+        .split_once(' ')
+        .map(|(kind, blob)| (kind, STANDARD.decode(blob)));
+    let shown = match blob {
+        Some((kind, Ok(blob))) if kind.starts_with("ssh-") => {
+            format!("{kind} {}", digest(&blob))
+        }
+        None if key.len() > MAX_WHOLE_CHARS => {
+            format!("{} {}", shortened(&key), digest(key.as_bytes()))
+        }
+        _ => visible(&key),
+    };
+    (shown, comment(text))
+}
+
+/// As `ssh-keygen` writes it.
+fn digest(bytes: &[u8]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes)))
 }
 
 /// What stands behind an ssh key, in characters that every terminal can show.
@@ -319,15 +338,43 @@ mod tests {
     fn comments_make_no_difference_and_are_shown() {
         let bare = ED.rsplit_once(' ').expect("a comment").0;
         assert!(Difference::between(&texts(&[ED, AGE]), &texts(&[AGE, bare])).is_none());
-        assert_eq!(named(ED), "ssh-ed25519 AAAAC3Nz…Z6isGN alice@example.com");
-        assert_eq!(named(AGE), "age1ql3z…mcac8p");
-        assert_eq!(named("ssh-rsa AAAA a\u{202e}b"), "ssh-rsa AAAA a?b");
-        assert_eq!(named("age1\u{202e}\u{1b}x"), "age1??x");
+        let shown = |text: &str| identified(text).0;
+        assert_eq!(
+            shown(ED),
+            "ssh-ed25519 SHA256:PYX4o9UfGwCwG76hFcLAEkmMS0PtIBtV9MNmVgW16Oc"
+        );
+        assert_eq!(comment(ED).as_deref(), Some("alice@example.com"));
+        assert_eq!(shown(AGE), AGE);
+        assert_eq!(comment("ssh-rsa AAAA a\u{202e}b").as_deref(), Some("a?b"));
+        assert_eq!(shown("age1\u{202e}\u{1b}x"), "age1??x");
+        assert_eq!(shown("ssh-rsa A a"), "ssh-rsa A");
         let change = Difference::between(&texts(&[ED]), &texts(&[AGE]));
         assert_eq!(
             change.in_line(),
             "+ age1ql3z…mcac8p - ssh-ed25519 AAAAC3Nz…Z6isGN"
         );
+    }
+
+    #[test]
+    fn keys_that_begin_and_end_alike_do_not_look_alike() {
+        let long = |middle: char| {
+            let middle = String::from(middle).repeat(300);
+            format!("age1tagpq1qqqqqq{middle}zzzzzz")
+        };
+        let rsa = |middle: u8| {
+            let key = [&[0, 0, 0, 7][..], b"ssh-rsa", &[middle; 256], &[1; 6]].concat();
+            format!("ssh-rsa {} alice", STANDARD.encode(key))
+        };
+        for (one, other) in [(long('q'), long('p')), (rsa(1), rsa(2))] {
+            assert_eq!(
+                shortened(&recipient_key(&one)),
+                shortened(&recipient_key(&other))
+            );
+            let (one, other) = (identified(&one), identified(&other));
+            assert_ne!(one.0, other.0);
+            assert_eq!(one.1, other.1);
+            assert!(one.0.chars().count() <= 76, "{}", one.0);
+        }
     }
 
     #[test]

@@ -11,11 +11,10 @@ use zeroize::Zeroizing;
 
 use super::root::{self, IdentitySource};
 use crate::age_file::{self, AgeError, Identities, Means, NoPassphrase, Plugins};
-use crate::core::config::recipient_key;
 use crate::core::fingerprint::Field;
 use crate::core::fingerprint::tag::Tagger;
 use crate::core::manifest::{Assignment, Manifest, Sealing};
-use crate::core::recipients::shortened;
+use crate::core::recipients::identified;
 use crate::core::redact::ForeignText;
 use crate::core::report::outline::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
 use crate::files;
@@ -103,7 +102,7 @@ fn outlined(manifest: &Manifest) -> Option<Outline> {
         recipients: sealed
             .recipients
             .iter()
-            .map(|recipient| cleaned(&shortened(&recipient_key(recipient))))
+            .map(|recipient| cleaned(&identified(recipient).0))
             .collect(),
         credentials: credentials.collect(),
         jobs: jobs.collect(),

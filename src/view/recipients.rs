@@ -1,10 +1,11 @@
 //! Who can read a manifest, and a change of that, for people. Public keys are
-//! shortened: enough to recognise one, in eighty columns.
+//! shortened: enough to recognise one, in eighty columns. Where somebody decides about
+//! one, it is shown so that no other looks like it.
 
 use std::fmt::Write as _;
 
 use super::terminal::counted;
-use crate::core::recipients::{InFile, Listed, RecipientsReport, named, shortened};
+use crate::core::recipients::{InFile, Listed, RecipientsReport, identified, shortened};
 use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
 
 /// The lines of `recipients`.
@@ -30,7 +31,8 @@ pub fn recipients(report: &RecipientsReport) -> String {
             text.push_str("drspass.yaml lists:\n");
         }
     }
-    let shown: Vec<(char, String, &str)> = report.recipients.iter().map(line).collect();
+    let all = &report.recipients;
+    let shown: Vec<(char, String, &str)> = all.iter().map(|listed| line(listed, all)).collect();
     let width = shown
         .iter()
         .map(|(_, name, _)| name.chars().count())
@@ -46,13 +48,18 @@ pub fn recipients(report: &RecipientsReport) -> String {
     text
 }
 
-fn line(listed: &Listed) -> (char, String, &'static str) {
+fn line(listed: &Listed, all: &[Listed]) -> (char, String, &'static str) {
     let mark = match (listed.is_configured, listed.is_sealed) {
         (true, Some(false)) => '+',
         (false, _) => '-',
         _ => ' ',
     };
-    let key = shortened(&listed.key);
+    let short = shortened(&listed.key);
+    let alike = all.iter().filter(|other| shortened(&other.key) == short);
+    let key = match alike.count() {
+        1 => short,
+        _ => identified(&listed.key).0,
+    };
     let name = match &listed.comment {
         Some(comment) => format!("{key} {comment}"),
         None => key,
@@ -65,6 +72,16 @@ fn line(listed: &Listed) -> (char, String, &'static str) {
     (mark, name, in_file)
 }
 
+/// A recipient that somebody decides about. The comment has a line of its own, so that
+/// nothing it says is taken for a word of ours.
+fn decided(text: &mut String, mark: char, recipient: &str) {
+    let (key, comment) = identified(recipient);
+    let _ = writeln!(text, "  {mark} {key}");
+    if let Some(comment) = comment {
+        let _ = writeln!(text, "      comment: {comment}");
+    }
+}
+
 /// What a rekey is about to do, before it asks.
 pub fn rekey_plan(plan: &RekeyPlan) -> String {
     let mut text = format!(
@@ -73,10 +90,10 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
         counted(plan.recipients, "recipient", "recipients")
     );
     for added in &plan.change.added {
-        let _ = writeln!(text, "  + {}", named(added));
+        decided(&mut text, '+', added);
     }
     for removed in &plan.change.removed {
-        let _ = writeln!(text, "  - {}", named(removed));
+        decided(&mut text, '-', removed);
     }
     for moved in &plan.moved {
         let _ = writeln!(
@@ -155,7 +172,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
     if !removed.is_empty() {
         text.push_str("Removed:\n");
         for recipient in removed {
-            let _ = writeln!(text, "  - {}", named(recipient));
+            decided(&mut text, '-', recipient);
         }
         wrapped(
             &mut text,

@@ -118,7 +118,7 @@ fn the_outline_has_the_order_of_the_manifest_and_no_comment() {
         format!("endpoint: {endpoint}"),
         format!("project: {}", lab.sim.project_id()),
         format!("identity service: {auth_url}"),
-        format!("recipient: {}…{}", &key[..8], &key[key.len() - 6..]),
+        format!("recipient: {key}"),
         "credential @orders-db".to_owned(),
         "  @orders-db password: <tag>".to_owned(),
         "job orders (22df459d-a37c-41b9-bc2b-8c00ba32jb52)".to_owned(),
