@@ -103,6 +103,7 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::TargetMoved { .. }
         | OpError::UnexpectedKey { .. }
         | OpError::NewKey { .. }
+        | OpError::OtherKeyBeside { .. }
         | OpError::Rollback { .. }
         | OpError::OtherScope { .. }
         | OpError::Recovery { .. }

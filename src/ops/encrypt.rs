@@ -35,7 +35,7 @@ pub struct Written {
 /// kept.
 /// Fails if the plain text has an error, is encrypted already, is older than the
 /// manifest, was sealed for another target, to other recipients or with another
-/// key; or if a new key would be made where one is expected.
+/// key than the manifest or the state; or if a new key would be made where one is expected.
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -61,6 +61,7 @@ pub fn encrypt(
     if let Some(previous) = &previous {
         check_target(&target, previous)?;
         root.check_recipients(previous)?;
+        root.check_key_beside(previous, guards)?;
         refuse_older_than_state(root, previous)?;
     } else {
         refuse_new_key(root.store.path(), guards)?;

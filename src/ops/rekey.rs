@@ -16,7 +16,7 @@ use super::error::RekeyError;
 use super::init;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, moved_parts, parse_sealed};
-use crate::age_file::NoPassphrase;
+use crate::age_file::{AgeError, NoPassphrase};
 use crate::core::fingerprint::{FingerprintKey, Salt, Scope};
 use crate::core::manifest::{self, Manifest, Sealed};
 use crate::core::problem::Problem;
@@ -136,6 +136,7 @@ pub fn rekey(
     let fate = match &ledger {
         Some(ledger) if reason.is_some() => state_fate(root, ledger, &sealed, &target.scope)?,
         _ => {
+            root.check_key_beside(&sealed, context.guards)?;
             refuse_outdated(root, &sealed)?;
             StateFate::Untouched
         }
@@ -306,7 +307,8 @@ fn check_revision(manifest: u64, applied: u64) -> Result<(), OpError> {
 }
 
 /// Whether the identities at hand open the new file. One that cannot be asked for its
-/// passphrase stops here, unless the user does not mind.
+/// passphrase stops here, unless the user does not mind; whoever is asked can stop it in
+/// any case.
 fn can_open(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -317,6 +319,12 @@ fn can_open(
     match root.decrypt_file(file, unlock) {
         Ok(plain) => Ok(plain.as_slice() == text.as_bytes()),
         Err(OpError::NoMatch { .. }) => Ok(false),
+        Err(
+            error @ OpError::Age {
+                source: AgeError::Interrupted,
+                ..
+            },
+        ) => Err(error),
         Err(_) if wishes.allow_lockout => Ok(false),
         Err(error) => Err(error),
     }

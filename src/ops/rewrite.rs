@@ -41,11 +41,13 @@ pub struct Ready {
 impl<'a> Rewrite<'a> {
     /// Opens the manifest for a change.
     /// Fails as [`Root::open`], or if drspass.yaml lists other recipients than were
-    /// sealed: who would get the new text is then not settled.
+    /// sealed, or the state was made with another key: who would get the new text is
+    /// then not settled.
     pub fn open(root: &Root, unlock: &Unlock<'a>, guards: &Guards) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
         let (opened, plain) = root.open_text(guards, || root.decrypt_file(&file, unlock))?;
         root.check_recipients(&opened.sealed)?;
+        root.check_key_beside(&opened.sealed, guards)?;
         Ok(Self {
             file,
             plain,

@@ -229,6 +229,20 @@ pub enum OpError {
         /// The manifest's.
         manifest: KeyId,
     },
+    /// The state was made with another key than the manifest that is to be written anew.
+    #[error("the state was made with the key {state}, the manifest carries {manifest}")]
+    #[diagnostic(
+        code(drspass::sealed::other_key_beside),
+        help(
+            "Nothing was written: whoever made this manifest may have chosen who reads the next one. See who changed it; if its key was replaced on purpose, say so with --expect-key-id and the manifest's key."
+        )
+    )]
+    OtherKeyBeside {
+        /// The state's.
+        state: KeyId,
+        /// The manifest's.
+        manifest: KeyId,
+    },
     /// The manifest is older than one that was applied.
     #[error("the manifest has revision {manifest}, but revision {applied} was applied already")]
     #[diagnostic(

@@ -19,7 +19,7 @@ use crate::core::report::Moved;
 use crate::core::target::{EndpointFrom, Target, TargetError};
 use crate::core::yaml;
 use crate::files;
-use crate::store::StateStore;
+use crate::store::{Keys, Known, StateStore};
 
 pub(super) use identities::MAX_IDENTITY_BYTES;
 pub use identities::{IdentitySource, Unlock};
@@ -324,6 +324,29 @@ impl Root {
             warnings,
         };
         Ok((opened, plain))
+    }
+
+    /// Whether a state that is here was made with the manifest's key. Anybody can make a
+    /// manifest, and name in it to whom the next one is encrypted; but not one that
+    /// carries the key of a state that was there before.
+    /// Fails if the state was made with another key, unless this one is expected.
+    pub(super) fn check_key_beside(&self, sealed: &Sealed, guards: &Guards) -> Result<(), OpError> {
+        let manifest = sealed.fingerprint_key.id();
+        if guards.expect_key_id.as_ref() == Some(&manifest) {
+            return Ok(());
+        }
+        let claimed = self.store.read_unverified().ok().flatten();
+        if claimed.is_none_or(|state| state.key_id == manifest) {
+            return Ok(());
+        }
+        // Where a rekey was cut off, the state of this key is in the file beside.
+        match self.store.read(&Keys::from(&sealed.fingerprint_key))?.known {
+            Known::OtherKey { claimed } => Err(OpError::OtherKeyBeside {
+                state: claimed.key_id,
+                manifest,
+            }),
+            Known::Absent | Known::Ours(_) => Ok(()),
+        }
     }
 
     /// Whether drspass.yaml lists exactly the recipients that were sealed.

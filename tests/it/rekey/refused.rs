@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use drspass::store::{LockInfo, StateStore};
 
 use super::{MANIFEST, STATE, add_somebody, contents, key_id, list, opens, own, person, told};
@@ -20,6 +22,101 @@ fn refused(lab: &Lab, args: &[&str], code: i32) -> Run {
     assert_eq!(told(lab), before);
     assert_eq!(stamp(lab), when, "the manifest was not even touched");
     run
+}
+
+#[test]
+fn two_keys_that_look_alike_are_told_apart_before_anybody_approves() {
+    let lab = Lab::with_a_change();
+    // Beginning and end of an rsa key can be chosen; so can a comment.
+    let key = |middle: u8| {
+        let mut blob = b"\0\0\0\x07ssh-rsa\0\0\0\x03\x01\0\x01\0\0\x01\x01\0\xc1".to_vec();
+        blob.extend([middle; 249]);
+        blob.extend([1; 6]);
+        STANDARD.encode(blob)
+    };
+    let (ours, theirs) = (key(1), key(3));
+    assert_eq!(ours[..8], theirs[..8]);
+    assert_eq!(ours[ours.len() - 6..], theirs[theirs.len() - 6..]);
+    list(&lab, &[&own(&lab), &format!("ssh-rsa {ours} alice")]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    list(&lab, &[&own(&lab), &format!("ssh-rsa {theirs} removed")]);
+    let shown = lab.run(&["recipients"]).exits(0).stdout;
+    let lines: Vec<&str> = shown.lines().filter(|l| l.contains(" ssh-rsa ")).collect();
+    assert_eq!(
+        lines.iter().filter(|l| l.contains("SHA256:")).count(),
+        2,
+        "{shown}"
+    );
+    let files = told(&lab);
+    let run = lab.run(&["rekey"]).exits(7);
+    assert_eq!(told(&lab), files);
+    let line = |mark: &str| {
+        let mark = format!("{mark} ssh-rsa SHA256:");
+        let mut lines = run.stderr.lines();
+        let found = lines.find_map(|line| line.trim().strip_prefix(mark.as_str()));
+        let found = found.unwrap_or_else(|| panic!("{mark} is not in\n{}", run.stderr));
+        (
+            found.to_owned(),
+            lines.next().unwrap_or_default().to_owned(),
+        )
+    };
+    let (added, removed) = (line("+"), line("-"));
+    assert_ne!(added.0, removed.0);
+    assert_eq!(added.1, "      comment: removed");
+    assert_eq!(removed.1, "      comment: alice");
+}
+
+#[test]
+fn a_manifest_of_another_key_than_the_state_is_not_written_anew() {
+    let lab = Lab::with_a_change();
+    lab.apply(&[]).exits(0);
+    let genuine = lab.read(STATE);
+    // Somebody who cannot read makes a manifest of the same shape, for one reader more.
+    let reader = person(&lab, "reader.txt");
+    list(&lab, &[&own(&lab), &reader]);
+    let plain =
+        format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-forged' }}\n");
+    fs::remove_file(lab.path(MANIFEST)).unwrap();
+    fs::remove_file(lab.path(STATE)).unwrap();
+    lab.write("plain.yaml", &plain);
+    lab.run(&["encrypt", "plain.yaml"]).exits(0);
+    lab.write(STATE, &genuine);
+    lab.write("value", "canary-typed");
+    lab.write(
+        "values.csv",
+        format!("address,password\n{J1}/source,canary-typed\n"),
+    );
+    let source = format!("{J1}/source");
+    let commands: [&[&str]; 7] = [
+        &["set", &source, "--from-file", "value"],
+        &["set", &source, "--generate"],
+        &["unset", &source],
+        &["import", "values.csv", "--write"],
+        &["encrypt", "plain.yaml"],
+        &["rekey", "--yes"],
+        &["rekey", "--yes", "--new-key"],
+    ];
+    let files = told(&lab);
+    for command in commands {
+        lab.run(command)
+            .exits(1)
+            .says("the state was made with the key");
+        assert_eq!(told(&lab), files, "{command:?}");
+    }
+    lab.run_command({
+        let mut command = lab.command(&["edit"]);
+        command.env("EDITOR", "false");
+        command
+    })
+    .exits(1)
+    .says("the state was made with the key");
+    // Whoever knows better says which key it is.
+    let id = key_id(&lab);
+    let expected = ["--expect-key-id", &id];
+    lab.run(&[&expected[..], commands[0]].concat()).exits(0);
+    lab.run(&[&expected[..], &["rekey", "--yes"]].concat())
+        .exits(0);
+    assert_eq!(key_id(&lab), id);
 }
 
 #[test]
