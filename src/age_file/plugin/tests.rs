@@ -229,7 +229,7 @@ fn a_reason_that_repeats_the_key_of_the_file_is_withheld() {
     };
     let recipient = Recipient::new("stub-tell".to_owned(), RECIPIENT.to_owned(), plugins);
     let key = FileKey::new(Box::new(*b"canary-file-key!"));
-    let error = recipient.wrap(&key).err().expect("it fails");
+    let error = recipient.wrap(&key).expect_err("it fails");
     assert!(error.to_string().contains("withheld"), "{error}");
 }
 
