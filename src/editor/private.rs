@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
-use rustix::fs::{CWD, FsWord, OFlags};
+use rustix::fs::{CWD, FsWord, Mode, OFlags, SeekFrom};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -168,10 +168,19 @@ impl Private {
     /// Fails if something of it stays, and says where.
     pub(crate) fn remove(&mut self) -> Result<(), PrivateError> {
         self.is_there = false;
-        remove(&self.folder).map_err(|source| PrivateError::Remove {
-            path: self.folder.clone(),
-            source,
-        })
+        match remove(&self.folder) {
+            // An editor was faster. Had it only moved the folder, the lock would still
+            // have a name.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_no_lock() => Ok(()),
+            removed => removed.map_err(|source| PrivateError::Remove {
+                path: self.folder.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn has_no_lock(&self) -> bool {
+        self.lock.metadata().is_ok_and(|lock| lock.nlink() == 0)
     }
 }
 
@@ -347,6 +356,7 @@ fn remove(folder: &Path) -> io::Result<()> {
     };
     // An editor that is told to end may still write: what appears is removed too.
     for _ in 0..TRIES {
+        make_writable(folder)?;
         let entries: Vec<PathBuf> = fs::read_dir(folder)?
             .flatten()
             .map(|entry| entry.path())
@@ -381,16 +391,41 @@ fn remove_entry(path: &Path) -> io::Result<()> {
         }
         return fs::remove_file(path);
     }
+    make_writable(path)?;
+    let mut first = Ok(());
     for entry in fs::read_dir(path)? {
-        remove_entry(&entry?.path())?;
+        // What cannot be removed keeps nothing else.
+        let removed = entry.and_then(|entry| remove_entry(&entry.path()));
+        first = first.and(removed);
     }
+    first?;
     fs::remove_dir(path)
 }
 
+/// Gives this user every right to a folder of an editor, which may have taken some.
+fn make_writable(folder: &Path) -> io::Result<()> {
+    let found = folder.symlink_metadata()?;
+    if found.is_dir() && found.mode() & 0o700 != 0o700 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Overwrites what a file holds. Holes hold nothing and stay: filled, they could take
+/// a whole disk.
 fn overwrite(path: &Path, length: u64) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, path, flags, rustix::fs::Mode::empty())?;
-    io::copy(&mut io::repeat(0).take(length), &mut File::from(file))?;
+    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    let mut at = 0;
+    while at < length {
+        // There is no data up to the end.
+        let Ok(start) = rustix::fs::seek(&file, SeekFrom::Data(at)) else {
+            break;
+        };
+        at = rustix::fs::seek(&file, SeekFrom::Hole(start))?;
+        rustix::fs::seek(&file, SeekFrom::Start(start))?;
+        io::copy(&mut io::repeat(0).take(at - start), &mut file)?;
+    }
     Ok(())
 }
 

@@ -91,3 +91,53 @@ fn what_is_not_surely_ours_is_not_swept() {
     }
     assert!(target.join(LOCK).exists());
 }
+
+#[test]
+fn a_folder_goes_whatever_rights_an_editor_took() {
+    let (_guard, places) = places();
+    let mut private = in_temporary(&places);
+    let inner = private.folder().join("a").join("b");
+    fs::create_dir_all(&inner).unwrap();
+    fs::write(inner.join("copy"), "text").unwrap();
+    for (folder, mode) in [
+        (inner.as_path(), 0o000),
+        (inner.parent().unwrap(), 0o500),
+        (private.folder(), 0o500),
+    ] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    private.remove().unwrap();
+    assert!(!private.folder().exists());
+}
+
+#[test]
+fn a_folder_that_an_editor_removed_is_gone_and_one_that_it_moved_is_not() {
+    let (_guard, places) = places();
+    let mut private = in_temporary(&places);
+    fs::remove_dir_all(private.folder()).unwrap();
+    private.remove().unwrap();
+    let mut private = in_temporary(&places);
+    let moved = places.temporary.join("moved");
+    fs::rename(private.folder(), &moved).unwrap();
+    let error = private.remove().unwrap_err();
+    assert!(matches!(error, PrivateError::Remove { .. }), "{error:?}");
+}
+
+#[test]
+fn holes_of_a_file_are_not_filled_and_its_bytes_are_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("swap");
+    let mut file = files::create_private(&path).unwrap();
+    file.write_all(b"canary-start").unwrap();
+    // More than any disk has.
+    let length = 1 << 42;
+    file.set_len(length).unwrap();
+    overwrite(&path, length).unwrap();
+    assert!(fs::metadata(&path).unwrap().blocks() < 1000);
+    let mut start = [1; 12];
+    fs::File::open(&path)
+        .unwrap()
+        .read_exact(&mut start)
+        .unwrap();
+    assert_eq!(start, [0; 12]);
+}
