@@ -228,15 +228,16 @@ pub fn sweep(places: &Places) -> Vec<Leftover> {
 fn sweep_folder(folder: &Path) -> Vec<Leftover> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let ours = entries
-        .filter(|entry| {
-            entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(PREFIX.as_bytes())
-        })
+        .filter(|entry| is_our_name(entry.file_name().as_encoded_bytes()))
         .map(|entry| entry.path())
         .filter(|path| is_private_folder(path));
     ours.filter_map(|path| sweep_one(&path)).collect()
+}
+
+/// Whether a folder of ours can have this name, which is shown as it is.
+fn is_our_name(name: &[u8]) -> bool {
+    let rest = name.strip_prefix(PREFIX.as_bytes());
+    rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// Removes a folder if it is a leftover; nothing if it is none.

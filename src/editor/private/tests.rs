@@ -70,7 +70,7 @@ fn what_is_not_surely_ours_is_not_swept() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         path
     };
-    make("without-lock", 0o700);
+    make("withoutlock", 0o700);
     let open = make("open", 0o755);
     fs::write(open.join(LOCK), LOCK_TEXT).unwrap();
     let other = make("other", 0o700);
@@ -84,12 +84,15 @@ fn what_is_not_surely_ours_is_not_swept() {
     fs::write(target.join(LOCK), LOCK_TEXT).unwrap();
     std::os::unix::fs::symlink(&target, places.temporary.join(format!("{PREFIX}link"))).unwrap();
     fs::write(places.temporary.join(format!("{PREFIX}file")), "stays").unwrap();
+    let misleading = make("red\n\u{1b}[31m", 0o700);
+    fs::write(misleading.join(LOCK), LOCK_TEXT).unwrap();
     assert!(sweep_folder(&places.temporary).is_empty());
-    for name in ["without-lock", "open", "other", "linked"] {
+    for name in ["withoutlock", "open", "other", "linked"] {
         let file = places.temporary.join(format!("{PREFIX}{name}/file"));
         assert_eq!(fs::read(file).unwrap(), b"stays", "{name}");
     }
     assert!(target.join(LOCK).exists());
+    assert!(misleading.join(LOCK).exists());
 }
 
 #[test]
