@@ -19,12 +19,22 @@ pub struct NoValue {
 /// The first byte of every keytab, whatever its version.
 const KEYTAB: u8 = 5;
 
+/// What stands in encrypted files and in files of private keys. Whoever names one of
+/// them by mistake would have the key sent to the service.
+const AGE_FILES: [&str; 4] = [
+    "-----BEGIN AGE ENCRYPTED FILE-----",
+    "age-encryption.org/v1",
+    "AGE-SECRET-KEY-",
+    "PRIVATE KEY-----",
+];
+
 /// The value that a file holds for a field.
 ///
 /// One line end at the end is not part of it, since editors and `echo` put one there;
 /// a kerberos configuration is taken with it. A keytab is encoded as base64, unless
 /// the file holds base64 already, on one line or on several.
-/// Fails if the bytes are no text, or neither a keytab nor base64 of one.
+/// Fails if the bytes are no text, an encrypted file or a private key, or neither a
+/// keytab nor base64 of one.
 pub fn value(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
     if field == Field::KeyTabFile {
         return keytab(bytes);
@@ -33,6 +43,12 @@ pub fn value(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
         what: "is not UTF-8 text",
         help: "Save it as UTF-8.",
     })?;
+    if AGE_FILES.iter().any(|mark| text.contains(mark)) {
+        return Err(NoValue {
+            what: "is an encrypted file or an identity",
+            help: "Name the file that holds the value itself.",
+        });
+    }
     let text = if field == Field::Krb5ConfFile {
         text
     } else {
@@ -84,6 +100,19 @@ mod tests {
         }
         assert_eq!(text(Field::Krb5ConfFile, b"[a]\n").as_deref(), Ok("[a]\n"));
         assert!(text(Field::Password, &[0xff, 0xfe, b'p', 0]).is_err());
+    }
+
+    #[test]
+    fn an_identity_or_an_encrypted_file_is_no_value() {
+        for bytes in [
+            "# created: now\n# public key: age1x\nAGE-SECRET-KEY-1X\n",
+            "-----BEGIN AGE ENCRYPTED FILE-----\nx\n",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n",
+        ] {
+            for field in [Field::Password, Field::Krb5ConfFile, Field::UserPrincipal] {
+                assert!(text(field, bytes.as_bytes()).is_err(), "{bytes}");
+            }
+        }
     }
 
     #[test]

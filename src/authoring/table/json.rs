@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Row, field_of, unknown_field};
 use crate::core::fingerprint::Field;
-use crate::core::problem::{Position, Problem};
+use crate::core::problem::Problem;
 use crate::core::secret::Secret;
 
 /// Pairs of an object in their order.
@@ -67,12 +67,10 @@ fn refused(error: &serde_json::Error) -> Problem {
         Category::Data => "is not an object of addresses with texts",
         Category::Syntax | Category::Eof | Category::Io => "is not valid JSON",
     };
-    let at = Position {
-        line: error.line(),
-        column: error.column(),
-    };
+    // Its column is where a value ends, which would tell how long that is.
+    let at = format!("line {}", error.line());
     let help = "Write {\"ADDRESS\": \"password\"}, or {\"ADDRESS\": {\"password\": \"…\", \"kerberos.domain_name\": \"…\"}}.";
-    Problem::error("", Some(at), what, help)
+    Problem::error(at, None, what, help)
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {

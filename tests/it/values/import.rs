@@ -166,6 +166,11 @@ fn a_file_of_another_form_is_refused_without_a_word_of_it() {
             .exits(1)
             .says(why);
     }
+    // Where a value ends tells its length.
+    let number = "{\n  \"orders/destination\": 1234567890\n}";
+    let refused = desk.fed(&["import", "-"], number.as_bytes()).exits(1);
+    let refused = refused.says("line 2: is not an object of addresses with texts");
+    assert!(!refused.stderr.contains("column"), "{}", refused.stderr);
     let twice = "{\"orders/destination\": \"canary-new\", \"orders/destination\": \"canary-old\"}";
     desk.fed(&["import", "-"], twice.as_bytes())
         .exits(1)
