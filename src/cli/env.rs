@@ -8,9 +8,11 @@ use std::io::{self, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, TimestampRound, Unit};
-use nix::sys::signal::{SigSet, Signal as Interrupt};
+use nix::sys::signal::Signal as Interrupt;
 use zeroize::Zeroizing;
 
+use super::hidden;
+pub(super) use super::hidden::Typed;
 use crate::children::ChildEnv;
 use crate::core::fingerprint::Salt;
 use crate::editor::private::Places;
@@ -261,40 +263,10 @@ pub(super) fn type_shown(question: &str) -> Option<String> {
     line_of(BufReader::new(terminal.take(MAX_ANSWER_BYTES)))
 }
 
-/// What came of asking for a text that is not shown.
-pub(super) enum Typed {
-    /// A line, which may be empty.
-    Text(Zeroizing<String>),
-    /// Ctrl-C.
-    Interrupted,
-    /// There is no terminal, or it was closed.
-    Nothing,
-}
-
 /// Asks for a line on the terminal itself without showing what is typed, and puts the
-/// terminal back as it was, Ctrl-C included.
+/// terminal back as it was, whatever ends it.
 pub(super) fn type_hidden(question: &str) -> Typed {
-    // While the terminal hides what is typed, Ctrl-C is a letter like others; the
-    // library makes it a signal to this thread, which would end the process before the
-    // terminal shows again what is typed. So it waits, and is taken here. No handler is
-    // installed: at later questions Ctrl-C ends the process as anywhere.
-    let interrupt = SigSet::from(Interrupt::SIGINT);
-    let before = SigSet::thread_get_mask();
-    let is_held = before.is_ok() && interrupt.thread_block().is_ok();
-    let typed = match rpassword::prompt_password(question) {
-        Ok(text) => Typed::Text(Zeroizing::new(text)),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-            if is_held && !is_ignored(Interrupt::SIGINT) {
-                let _ = interrupt.wait();
-            }
-            Typed::Interrupted
-        }
-        Err(_) => Typed::Nothing,
-    };
-    if let Ok(before) = before {
-        let _ = before.thread_set_mask();
-    }
-    typed
+    hidden::line(question, is_ignored)
 }
 
 /// One line that is typed on standard input; nothing at its end.

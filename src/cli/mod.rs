@@ -6,6 +6,7 @@ mod cmd;
 mod conversation;
 pub mod env;
 pub mod exit;
+mod hidden;
 mod login;
 mod outputs;
 mod panic;

@@ -169,6 +169,7 @@ fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
         Typed::Interrupted => Err(OpError::Interrupted {
             signal: Signal::Interrupt,
         }),
+        Typed::Unclear => Err(ValueError::Unclear.into()),
         Typed::Nothing => Err(ValueError::NotTyped.into()),
     };
     let mut first = ask(format!("New {field} of {label}: "))?;

@@ -40,6 +40,13 @@ pub enum ValueError {
         help("Nothing was written. Type the value, or name a file with --from-file.")
     )]
     NotTyped,
+    /// A key was pressed that is no character, such as an arrow or the tabulator.
+    #[error("what was typed holds a key that is no character, or no UTF-8 text")]
+    #[diagnostic(
+        code(drspass::value::unclear),
+        help("Nothing was written. Type it again, or name a file that holds it with --from-file.")
+    )]
+    Unclear,
     /// There is nobody who could type the value.
     #[error("there is no terminal to type the value on")]
     #[diagnostic(

@@ -25,7 +25,7 @@ fn on_terminal(desk: &Desk, args: &[&str]) -> PtySession {
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
-        .arg("stty echo; \"$0\" \"$@\"; code=$?; stty -a | grep -ow -e '-*echo'; exit $code")
+        .arg("stty echo; echo shell $$; \"$0\" \"$@\"; code=$?; stty -a | grep -ow -e '-*echo'; exit $code")
         .arg(inner.get_program())
         .args(inner.get_args())
         .current_dir(desk.lab.dir.path())
@@ -113,6 +113,65 @@ fn ctrl_c_ends_it_and_gives_the_terminal_back() {
     let (shown, code) = ended(&desk, session);
     assert_eq!(code, 130, "{shown}");
     assert_eq!(desk.sealed(), before);
+}
+
+/// The process that the shell of a terminal waits for.
+#[track_caller]
+fn child_of(shell: &str) -> String {
+    let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    children.trim().to_owned()
+}
+
+#[test]
+fn a_signal_ends_it_and_gives_the_terminal_back() {
+    let desk = desk();
+    let before = desk.sealed();
+    for (signal, expected) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
+        let mut session = on_terminal(&desk, &["set", J1]);
+        let (_, told) = session.exp_regex("shell [0-9]+\r\n").unwrap();
+        let shell = told.trim().trim_start_matches("shell ").to_owned();
+        answer(&mut session, "New password", "canary-typed");
+        session.exp_string("The same again: ").unwrap();
+        session.send("canary-ty").unwrap();
+        session.flush().unwrap();
+        let killed = Command::new("/bin/kill")
+            .args([format!("-{signal}"), child_of(&shell)])
+            .status();
+        assert!(killed.unwrap().success());
+        let (shown, code) = ended(&desk, session);
+        assert_eq!(code, expected, "{signal}\n{shown}");
+    }
+    assert_eq!(desk.sealed(), before);
+}
+
+#[test]
+fn a_key_that_is_no_character_is_never_left_out_of_a_value() {
+    let desk = desk();
+    let before = desk.sealed();
+    for odd in [
+        "canary-typed\tx",
+        "canary-typed\u{1b}[Dx",
+        "canary-typed\u{1a}",
+    ] {
+        let mut session = on_terminal(&desk, &["set", J1]);
+        answer(&mut session, "New password", odd);
+        let (shown, code) = ended(&desk, session);
+        assert_eq!(code, 1, "{shown}");
+        assert!(shown.contains("a key that is no character"), "{shown}");
+    }
+    assert_eq!(desk.sealed(), before);
+    // What was taken back is no part of it.
+    let mut session = on_terminal(&desk, &["set", J1]);
+    for question in ["New password", "The same again: "] {
+        answer(
+            &mut session,
+            question,
+            "canary-x\t\u{15}canary-typedé\u{7f}\t\u{7f}",
+        );
+    }
+    let (shown, code) = ended(&desk, session);
+    assert_eq!(code, 0, "{shown}");
+    assert!(desk.text().contains("\"canary-typed\""));
 }
 
 #[test]

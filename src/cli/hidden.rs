@@ -1,0 +1,270 @@
+//! A line that is typed and not shown.
+//!
+//! It owns that the terminal is put back as it was on every way out: a key, the end of
+//! the terminal, or a signal that ends this process. It refuses to guess at keys that
+//! are no characters: what would be left out of a secret is told.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use zeroize::Zeroizing;
+
+/// Longer lines than this have no use, and are told from shorter ones.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// The signals that end a process which does not care.
+const ENDING: [Signal; 4] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+];
+
+/// The keys that a line editor knows.
+const INTERRUPT: u8 = 0x03;
+const END: u8 = 0x04;
+const BACKSPACE: u8 = 0x08;
+const ERASE_LINE: u8 = 0x15;
+const ERASE_WORD: u8 = 0x17;
+const DELETE: u8 = 0x7f;
+
+/// What came of asking for a text that is not shown.
+pub(super) enum Typed {
+    /// A line, which may be empty.
+    Text(Zeroizing<String>),
+    /// Something with a key that is no character, or bytes that are no text.
+    Unclear,
+    /// Ctrl-C.
+    Interrupted,
+    /// There is no terminal, or it was closed.
+    Nothing,
+}
+
+/// Asks for a line on the terminal itself, whatever the standard streams are.
+/// `is_ignored` tells which signals are not to end this process.
+pub(super) fn line(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
+    let ended_by = match hidden(question, is_ignored) {
+        Ok(typed) => return typed,
+        Err(Stop::Signal(signal)) => signal,
+        Err(Stop::NoTerminal) => return Typed::Nothing,
+    };
+    if ended_by == Signal::SIGINT {
+        return Typed::Interrupted;
+    }
+    // The terminal is as it was, and the signal is not held back any more.
+    let _ = nix::sys::signal::raise(ended_by);
+    Typed::Nothing
+}
+
+/// Why there is no line.
+enum Stop {
+    Signal(Signal),
+    NoTerminal,
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(_: std::io::Error) -> Self {
+        Self::NoTerminal
+    }
+}
+
+impl From<Errno> for Stop {
+    fn from(_: Errno) -> Self {
+        Self::NoTerminal
+    }
+}
+
+impl From<nix::errno::Errno> for Stop {
+    fn from(_: nix::errno::Errno) -> Self {
+        Self::NoTerminal
+    }
+}
+
+fn hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
+    let file = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    // Held before the terminal is changed, and let go after it is as it was.
+    let held = Held::new(is_ignored)?;
+    let mut terminal = Hidden::new(file)?;
+    terminal.file.write_all(question.as_bytes())?;
+    let typed = keys(&mut terminal.file, &held);
+    let _ = terminal.file.write_all(b"\n");
+    drop(terminal);
+    drop(held);
+    typed
+}
+
+/// Signals that wait until somebody asks for them.
+struct Held {
+    arrived: SignalFd,
+    before: SigSet,
+}
+
+impl Held {
+    fn new(is_ignored: fn(Signal) -> bool) -> Result<Self, nix::errno::Errno> {
+        let held: SigSet = ENDING
+            .into_iter()
+            .filter(|signal| !is_ignored(*signal))
+            .collect();
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let arrived = SignalFd::with_flags(&held, flags)?;
+        let before = SigSet::thread_get_mask()?;
+        held.thread_block()?;
+        Ok(Self { arrived, before })
+    }
+
+    fn next(&self) -> Option<Signal> {
+        let arrived = self.arrived.read_signal().ok()??;
+        Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.before.thread_set_mask();
+    }
+}
+
+/// A terminal that shows nothing of what is typed, and takes no key for a signal.
+struct Hidden {
+    file: File,
+    shown: Termios,
+}
+
+impl Hidden {
+    fn new(file: File) -> Result<Self, Errno> {
+        let shown = rustix::termios::tcgetattr(&file)?;
+        let mut hidden = shown.clone();
+        hidden
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+        hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
+        hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+        let hides = Self { file, shown };
+        rustix::termios::tcsetattr(&hides.file, OptionalActions::Now, &hidden)?;
+        Ok(hides)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing.
+        let _ = rustix::termios::tcsetattr(&self.file, OptionalActions::Now, &self.shown);
+    }
+}
+
+/// Reads keys up to the end of the line. No more is read than that, since another
+/// question may follow.
+fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
+    // Enough room, so that no copy is left where a growing buffer was.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+    loop {
+        let mut ready = [
+            PollFd::new(&held.arrived, PollFlags::IN),
+            PollFd::new(terminal, PollFlags::IN),
+        ];
+        match rustix::event::poll(&mut ready, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
+        if let Some(signal) = held.next() {
+            return Err(Stop::Signal(signal));
+        }
+        if ready[1].revents().is_empty() {
+            continue;
+        }
+        let mut key = Zeroizing::new([0]);
+        match terminal.read(&mut *key) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            // What was typed so far was not ended.
+            Ok(0) => return Ok(Typed::Nothing),
+            read => read?,
+        };
+        match key[0] {
+            b'\n' | b'\r' => return Ok(text(line)),
+            INTERRUPT => return Ok(Typed::Interrupted),
+            END if line.is_empty() => return Ok(Typed::Nothing),
+            END => {}
+            BACKSPACE | DELETE => erase(&mut line),
+            ERASE_LINE => line.clear(),
+            ERASE_WORD => {
+                while line.pop_if(|byte| *byte == b' ').is_some() {}
+                while line.pop_if(|byte| *byte != b' ').is_some() {}
+            }
+            key if line.len() < MAX_BYTES => line.push(key),
+            _ => {}
+        }
+    }
+}
+
+/// Takes the last character away.
+fn erase(line: &mut Vec<u8>) {
+    while line.pop_if(|byte| is_continuation(*byte)).is_some() {}
+    line.pop();
+}
+
+/// Whether a byte is inside a character of UTF-8.
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+fn text(mut line: Zeroizing<Vec<u8>>) -> Typed {
+    let is_whole = line.len() < MAX_BYTES;
+    match String::from_utf8(std::mem::take(&mut *line)) {
+        Ok(text) if is_whole && !text.contains(char::is_control) => {
+            Typed::Text(Zeroizing::new(text))
+        }
+        Ok(text) => {
+            drop(Zeroizing::new(text));
+            Typed::Unclear
+        }
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            Typed::Unclear
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(bytes: &[u8]) -> Option<String> {
+        match text(Zeroizing::new(bytes.to_vec())) {
+            Typed::Text(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_taken_for_one() {
+        assert_eq!(
+            typed("canary é \"".as_bytes()).as_deref(),
+            Some("canary é \"")
+        );
+        assert_eq!(typed(b"").as_deref(), Some(""));
+        for unclear in [
+            &b"a\tb"[..],
+            b"\x1b[D",
+            b"a\x00",
+            b"\xe9",
+            "\u{9b}".as_bytes(),
+        ] {
+            assert_eq!(typed(unclear), None, "{unclear:?}");
+        }
+        assert_eq!(typed(&vec![b'a'; MAX_BYTES]), None);
+    }
+
+    #[test]
+    fn a_character_is_erased_whole() {
+        let mut line = "aé€".as_bytes().to_vec();
+        for left in ["aé", "a", "", ""] {
+            erase(&mut line);
+            assert_eq!(line, left.as_bytes());
+        }
+    }
+}
