@@ -15,6 +15,8 @@ use crate::core::recipients::ssh_tag;
 pub enum NoPassphrase {
     /// There is nobody to ask.
     Nobody,
+    /// What was typed holds keys that are no characters, so it is none.
+    Unclear,
     /// Whoever was asked pressed Ctrl-C.
     Interrupted,
 }

@@ -68,6 +68,9 @@ fn decrypt_closed(
             NoPassphrase::Nobody => AgeError::Locked {
                 origin: origin.to_owned(),
             },
+            NoPassphrase::Unclear => AgeError::WrongPassphrase {
+                origin: origin.to_owned(),
+            },
             NoPassphrase::Interrupted => AgeError::Interrupted,
         })
     };

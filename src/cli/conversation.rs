@@ -54,6 +54,7 @@ fn ask_secret(program: &str, question: &ForeignText) -> Result<SecretString, NoP
     match env::type_hidden(&format!("{program}: {question}: ")) {
         Typed::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
         Typed::Interrupted => Err(NoPassphrase::Interrupted),
-        Typed::Unclear | Typed::Nothing => Err(NoPassphrase::Nobody),
+        Typed::Unclear => Err(NoPassphrase::Unclear),
+        Typed::Nothing => Err(NoPassphrase::Nobody),
     }
 }

@@ -161,7 +161,7 @@ impl<'a> Conversation<'a> {
                     self.send("ok", &[], answer.expose_secret().as_bytes());
                 }
                 Err(NoPassphrase::Interrupted) => return Err(AgeError::Interrupted),
-                Err(NoPassphrase::Nobody) => self.nobody(),
+                Err(NoPassphrase::Nobody | NoPassphrase::Unclear) => self.nobody(),
             },
             "request-public" => match (self.talk.ask)(&self.program, &question) {
                 Some(answer) => self.send("ok", &[], answer.as_bytes()),

@@ -54,7 +54,8 @@ fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
     match env::type_hidden(&format!("Passphrase for {origin}: ")) {
         Typed::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
         Typed::Interrupted => Err(NoPassphrase::Interrupted),
-        Typed::Unclear | Typed::Nothing => Err(NoPassphrase::Nobody),
+        Typed::Unclear => Err(NoPassphrase::Unclear),
+        Typed::Nothing => Err(NoPassphrase::Nobody),
     }
 }
 

@@ -151,7 +151,7 @@ fn init_with_a_key_that_does_not_tell_its_recipient_says_what_to_name() {
         let more = ["--region", "eu-de", "--project-id", "p"];
         detached(&lab, &[&args[..], &more].concat())
             .exits(1)
-            .says("name others with --recipient");
+            .says("name that of others with --recipient");
         assert_eq!(std::fs::read_dir(lab.path("sub")).unwrap().count(), 0);
     }
     // With the recipient named beside it, the key is welcome.

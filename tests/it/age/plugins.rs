@@ -198,7 +198,7 @@ fn what_a_plugin_asks_is_asked_on_the_terminal_alone() {
     on_terminal(&answers("canary-pin", "1"))
         .exits(0)
         .says("1: \"Use it\" 2: \"Leave it\"")
-        .says("Manifest: 1 entries")
+        .says("Manifest: 1 entry")
         .says_not("canary-pin");
     for (pin, choice) in [("canary-pin", "2"), ("canary-other", "1")] {
         on_terminal(&answers(pin, choice))

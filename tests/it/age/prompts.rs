@@ -35,7 +35,7 @@ fn a_locked_ssh_key_is_asked_for_once_and_nothing_is_echoed() {
     let args = ["-i", key.to_str().unwrap(), "show"];
     let run = terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden(PASSPHRASE))])
         .exits(0)
-        .says("Manifest: 1 entries")
+        .says("Manifest: 1 entry")
         .says_not(PASSPHRASE);
     assert_eq!(run.screen.matches(ASKED).count(), 1, "{}", run.screen);
 
@@ -225,7 +225,7 @@ fn a_work_factor_of_20_is_done() {
     let args = ["-i", file.to_str().unwrap(), "show"];
     terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden(PASSPHRASE))])
         .exits(0)
-        .says("Manifest: 1 entries");
+        .says("Manifest: 1 entry");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn ssh_keys_with_a_passphrase_work_both_ways() {
         let shown = terminal::drspass(&lab, &["-i", key, "show"], &passphrase());
         shown
             .exits(0)
-            .says("Manifest: 1 entries")
+            .says("Manifest: 1 entry")
             .says_not(PASSPHRASE);
         // The text is taken from a file, since a terminal rewrites line ends.
         terminal::drspass(
