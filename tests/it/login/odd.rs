@@ -1,7 +1,5 @@
 //! Answers to a login that are none, or come late.
 
-use std::time::Duration;
-
 use drspass::sim::{Answer, Fault, FaultKind};
 
 use super::*;
@@ -135,7 +133,6 @@ fn a_login_that_is_throttled_is_waited_for() {
         assert_eq!((lab.sim.login_attempts(), lab.sim.logins()), (2, 1));
     }
     // A wait that is longer than there is time for is not begun.
-    let start = std::time::Instant::now();
     refused(
         FaultKind::Throttled {
             retry_after: Some(3600),
@@ -144,5 +141,4 @@ fn a_login_that_is_throttled_is_waited_for() {
         1,
         "the service asked to wait 3600 s, more than is left",
     );
-    assert!(start.elapsed() < Duration::from_secs(600));
 }

@@ -1,18 +1,14 @@
 //! Files that are damaged, made to do harm, or not what they seem.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::*;
 
 #[track_caller]
 fn refused(text: impl AsRef<[u8]>, words: &[&str]) {
-    let started = Instant::now();
     let machine = Machine::new().file("home/.config/openstack/clouds.yaml", text);
     machine.refuses(words);
     machine.refuses(&["clouds.yaml"]);
-    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
