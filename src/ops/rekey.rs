@@ -126,9 +126,11 @@ pub fn rekey(
     let reason = reason(&change, sealed.scope != target.scope, wishes);
 
     let mut ledger = None;
+    let mut finished = false;
     if reason.is_some() || root.store.has_rekey() {
-        let (opened, was_unfinished) = open_ledger(context, &sealed)?;
-        if was_unfinished && reason.is_none() && change.is_none() && moved.is_empty() {
+        let opened;
+        (opened, finished) = open_ledger(context, &sealed)?;
+        if finished && reason.is_none() && change.is_none() && moved.is_empty() {
             return Ok(Done::Finished);
         }
         ledger = Some(opened);
@@ -176,6 +178,7 @@ pub fn rekey(
         new_key: reason,
         state: fate,
         is_lockout,
+        finished,
     };
     approve(&plan, &warnings)?;
     let file = NewFile { before, file };

@@ -84,8 +84,13 @@ fn decided(text: &mut String, mark: char, recipient: &str) {
 
 /// What a rekey is about to do, before it asks.
 pub fn rekey_plan(plan: &RekeyPlan) -> String {
-    let mut text = format!(
-        "{} will be encrypted anew, to {}:\n",
+    let mut text = String::new();
+    if plan.finished {
+        text.push_str("A rekey that was cut off was finished first.\n");
+    }
+    let _ = writeln!(
+        text,
+        "{} will be encrypted anew, to {}:",
         plan.manifest,
         counted(plan.recipients, "recipient", "recipients")
     );

@@ -65,6 +65,8 @@ pub struct RekeyPlan {
     pub state: StateFate,
     /// Whether none of the identities at hand will open the manifest.
     pub is_lockout: bool,
+    /// Whether an earlier one that was cut off has just been finished.
+    pub finished: bool,
 }
 
 /// What a rekey did.

@@ -407,6 +407,20 @@ fn distrust_finishes_a_rekey_that_was_cut_off() {
     lab.apply(&[]).exits(0);
 }
 
+#[test]
+fn what_was_finished_before_the_question_is_told_before_it() {
+    let lab = Lab::with_a_change();
+    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes", "--new-key"]);
+    let before = lab.read(MANIFEST);
+    lab.run(&["rekey", "--new-key"])
+        .exits(7)
+        .says("A rekey that was cut off was finished first.");
+    assert_eq!(lab.read(MANIFEST), before);
+    assert!(!lab.exists("drspass.state.json.rekey"));
+    let run = lab.run(&["rekey", "--new-key"]).exits(7);
+    assert!(!run.all().contains("cut off"), "{}", run.all());
+}
+
 /// What a person sees, in one piece.
 pub(crate) fn seen(run: &Run) -> String {
     run.all().split_whitespace().collect::<Vec<_>>().join(" ")
