@@ -3,6 +3,8 @@
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
+use super::args::REASONS;
+
 /// The text about a wrong command line.
 pub(super) fn explain(error: &Error) -> String {
     let mut text = format!("error: {}\n", what(error));
@@ -15,6 +17,9 @@ pub(super) fn explain(error: &Error) -> String {
         if let Some(names) = known_words(error, kind) {
             text.push_str(&format!("  {label}: {names}\n"));
         }
+    }
+    if let Some(why) = reason(error) {
+        text.push_str(&format!("  expected: {why}\n"));
     }
     text.push_str("  'drspass --help' or 'drspass COMMAND --help' shows what there is\n");
     text
@@ -45,6 +50,12 @@ fn what(error: &Error) -> String {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
         _ => "the command line is not complete".to_owned(),
     }
+}
+
+/// Why a value is not usable, in words of ours alone.
+fn reason(error: &Error) -> Option<&'static str> {
+    let said = std::error::Error::source(error)?.to_string();
+    REASONS.into_iter().find(|reason| *reason == said)
 }
 
 fn known_words(error: &Error, kind: ContextKind) -> Option<String> {

@@ -379,8 +379,14 @@ pub struct Sim {
     pub scenario: Option<PathBuf>,
 }
 
-/// What is wrong with an id that cannot be one.
-const NO_ID: &str = "an id has 64 lower-case hexadecimal digits";
+/// What an id is.
+const NO_ID: &str = "64 lower-case hexadecimal digits";
+/// What a time is.
+const LIFE: &str = "a whole number with s, m, h or d, at most 30d";
+
+/// What our own readers say of a value that they do not take. It holds nothing of the
+/// value, so it may be repeated.
+pub(super) const REASONS: [&str; 3] = [NO_ID, LIFE, values::LENGTH];
 
 fn plan_id(text: &str) -> Result<String, &'static str> {
     is_digest(text).then(|| text.to_owned()).ok_or(NO_ID)
@@ -391,7 +397,7 @@ fn change_id(text: &str) -> Result<ChangeId, &'static str> {
 }
 
 /// A whole number and one of the units s, m, h, d; at most 30 days.
-fn life(text: &str) -> Result<Duration, String> {
+fn life(text: &str) -> Result<Duration, &'static str> {
     const DAY: u64 = 24 * 60 * 60;
     let parse = || {
         let at = text.find(|c: char| !c.is_ascii_digit())?;
@@ -407,6 +413,6 @@ fn life(text: &str) -> Result<Duration, String> {
     };
     match parse() {
         Some(seconds) if (1..=30 * DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
-        _ => Err("a whole number with s, m, h or d, at most 30d".to_owned()),
+        _ => Err(LIFE),
     }
 }

@@ -153,9 +153,12 @@ impl From<FormatName> for Format {
     }
 }
 
-fn length(text: &str) -> Result<usize, String> {
+/// What a length is.
+pub(super) const LENGTH: &str = "a whole number from 8 to 128";
+
+fn length(text: &str) -> Result<usize, &'static str> {
     text.parse()
         .ok()
         .filter(|length| (generate::MIN_LENGTH..=generate::MAX_LENGTH).contains(length))
-        .ok_or_else(|| "a whole number from 8 to 128".to_owned())
+        .ok_or(LENGTH)
 }

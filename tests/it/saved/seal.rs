@@ -141,6 +141,12 @@ fn another_plan_or_change_than_the_named_one_is_refused() {
     for wrong in ["", "x", &other[1..], &long, &"A".repeat(64)] {
         named(wrong, change_id, 64, "not usable: --expect-plan-id");
         named(plan_id, wrong, 64, "not usable: --expect-change");
+        named(
+            plan_id,
+            wrong,
+            64,
+            "expected: 64 lower-case hexadecimal digits",
+        );
     }
     // The same for a plan that is not saved.
     let args = ["apply", "--auto-approve", "--expect-change"];

@@ -197,6 +197,17 @@ fn sources_and_fields_that_do_not_go_together_are_a_wrong_command_line() {
         let run = desk.run(&[&["set", "orders/destination"], args].concat());
         assert!(!run.exits(64).all().contains("canary"), "{args:?}");
     }
+    let told = desk.run(&[
+        "set",
+        "orders/destination",
+        "--generate",
+        "--length",
+        "4711",
+    ]);
+    let told = told
+        .exits(64)
+        .says("expected: a whole number from 8 to 128");
+    assert!(!told.all().contains("4711"), "{}", told.all());
 }
 
 #[test]
