@@ -2,10 +2,10 @@
 //! and makes all that are waiting durable with one flush.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
+
+use tokio::sync::watch;
 
 use crate::store::journal::{Answer, Writer};
 use crate::testpoint;
@@ -18,21 +18,36 @@ pub(super) struct Recorder {
 /// The way into the journal.
 pub(super) struct JournalHandle {
     answers: Sender<Answer>,
-    broken: Arc<AtomicBool>,
+    handed_over: usize,
+    /// How many answers are durable. It closes when the thread ends, by an error or a
+    /// bug, so that nobody takes the journal for alive after that.
+    durable: watch::Receiver<usize>,
 }
 
 impl JournalHandle {
     /// Hands over an answer to be recorded.
-    pub(super) fn record(&self, answer: Answer) {
-        if self.answers.send(answer).is_err() {
-            self.broken.store(true, Ordering::SeqCst);
-        }
+    pub(super) fn record(&mut self, answer: Answer) {
+        self.handed_over += 1;
+        // A thread that is gone shows as a broken journal.
+        let _ = self.answers.send(answer);
     }
 
     /// Whether the journal can still be written. When it cannot, nothing new
     /// may be sent.
     pub(super) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::SeqCst)
+        self.durable.has_changed().is_err()
+    }
+
+    /// How many answers were handed over and are not durable yet: as many as a crash
+    /// would leave in doubt although the service answered.
+    pub(super) fn behind(&self) -> usize {
+        self.handed_over - *self.durable.borrow()
+    }
+
+    /// Waits until more answers are durable or the journal is broken. Loses nothing
+    /// when it is dropped.
+    pub(super) async fn moved(&mut self) {
+        let _ = self.durable.changed().await;
     }
 }
 
@@ -44,21 +59,20 @@ impl Recorder {
     pub(super) fn start() -> io::Result<(Self, Sender<Writer>, JournalHandle)> {
         let (answers, waiting) = mpsc::channel();
         let (hand_over, journal) = mpsc::channel::<Writer>();
-        let broken = Arc::new(AtomicBool::new(false));
-        let ends = SetWhenDropped(Arc::clone(&broken));
+        let (written, durable) = watch::channel(0);
         let thread = std::thread::Builder::new().spawn(move || {
-            let _ends = ends;
             // Without a journal there is nothing to write.
             let Ok(writer) = journal.recv() else {
                 return Ok(());
             };
-            write_all(writer, &waiting)
+            write_all(writer, &waiting, &written)
         })?;
-        Ok((
-            Self { thread },
-            hand_over,
-            JournalHandle { answers, broken },
-        ))
+        let handle = JournalHandle {
+            answers,
+            handed_over: 0,
+            durable,
+        };
+        Ok((Self { thread }, hand_over, handle))
     }
 
     /// Waits until everything handed over is durable. The handle must be gone.
@@ -70,23 +84,18 @@ impl Recorder {
     }
 }
 
-/// However the thread ends, by an error or a bug, nobody takes the journal for
-/// alive after that.
-struct SetWhenDropped(Arc<AtomicBool>);
-
-impl Drop for SetWhenDropped {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-fn write_all(mut writer: Writer, waiting: &Receiver<Answer>) -> io::Result<()> {
+fn write_all(
+    mut writer: Writer,
+    waiting: &Receiver<Answer>,
+    written: &watch::Sender<usize>,
+) -> io::Result<()> {
     while let Ok(first) = waiting.recv() {
         let mut answers = vec![first];
         answers.extend(waiting.try_iter());
         testpoint::reach("journal.before_append");
         writer.append(&answers)?;
         testpoint::reach("journal.after_append");
+        written.send_modify(|durable| *durable += answers.len());
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ impl Run<'_> {
             self.root.config.apply.parallelism,
             surroundings.now,
         );
-        let (recorder, hand_over, journal) = Recorder::start().map_err(OpError::Runtime)?;
+        let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::Runtime)?;
         let store = &self.root.store;
         store.back_up(self.guard)?;
         let mut replaced = self.begin(&mut state, prints, surroundings);
@@ -82,7 +82,7 @@ impl Run<'_> {
 
         // A thread that is gone shows as a broken journal, which stops the run.
         let _ = hand_over.send(writer);
-        let (sent, online) = sender.run(&journal, surroundings.progress);
+        let (sent, online) = sender.run(&mut journal, surroundings.progress);
         drop(journal);
         // Whatever the journal took or not, the outcomes are in memory: they
         // reach the state now, or a recovery file.

@@ -1,9 +1,11 @@
 //! Sending batches side by side and deciding when to stop.
 //!
 //! At most `parallelism` batches are in flight, and no two of them touch one
-//! job. Nothing new is sent after a refused login, after too many lost answers
-//! in a row, once the journal cannot be written, or after a signal; what is in
-//! flight then is waited for and recorded.
+//! job. Nothing new is sent while the journal is more than `parallelism` answers
+//! behind, so that a crash on a slow disk leaves few entries in doubt. Nothing new
+//! is sent at all after a refused login, after too many lost answers in a row, once
+//! the journal cannot be written, or after a signal; what is in flight then is
+//! waited for and recorded.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -81,16 +83,15 @@ impl Sender {
     /// drives the client, for what comes after.
     pub(super) fn run(
         mut self,
-        journal: &JournalHandle,
+        journal: &mut JournalHandle,
         progress: &mut dyn FnMut(Event),
     ) -> (Sent, Online) {
-        let mut waiting = std::mem::take(&mut self.batches);
-        waiting.reverse();
+        let batches = std::mem::take(&mut self.batches);
         let flight = Flight {
             client: &self.online.client,
             manifest: &self.manifest,
-            entries: waiting.iter().map(Vec::len).sum(),
-            waiting,
+            entries: batches.iter().map(Vec::len).sum(),
+            waiting: batches.into_iter().rev().map(Search::new).collect(),
             parallelism: self.parallelism,
             now: self.now,
             journal,
@@ -109,8 +110,8 @@ impl Sender {
     }
 }
 
-/// What one lane sends: one request now, and the rest of a split batch after it,
-/// one after the other, so that no two requests touch one job at a time.
+/// One request that is out. What is left of its batch after a split goes out after it
+/// and not beside it, so that no two requests touch one job at a time.
 struct Lane {
     /// By places in the manifest.
     search: Search,
@@ -121,12 +122,13 @@ struct Lane {
 struct Flight<'a> {
     client: &'a Arc<Client>,
     manifest: &'a Arc<Manifest>,
-    /// What was not begun yet, the next one last.
-    waiting: Vec<Vec<usize>>,
+    /// What is not out, the next one last: batches that were not begun, and above
+    /// them the rests of those that were split.
+    waiting: Vec<Search>,
     entries: usize,
     parallelism: usize,
     now: fn() -> Timestamp,
-    journal: &'a JournalHandle,
+    journal: &'a mut JournalHandle,
     /// Halved when the service throttles, closed when nothing new may be sent.
     gate: Arc<Gate>,
     in_air: JoinSet<Option<Answered>>,
@@ -140,11 +142,12 @@ impl Flight<'_> {
         let mut deadline: Option<Instant> = None;
         loop {
             while self.may_launch()
-                && let Some(batch) = self.waiting.pop()
+                && let Some(search) = self.waiting.pop()
             {
-                self.launch(Search::new(batch));
+                self.launch(search);
             }
-            if self.in_air.is_empty() {
+            let waits_for_journal = self.waits_for_journal();
+            if self.in_air.is_empty() && !waits_for_journal {
                 break;
             }
             tokio::select! {
@@ -156,6 +159,7 @@ impl Flight<'_> {
                         entries: self.entries,
                     });
                 }
+                () = self.journal.moved(), if waits_for_journal => {}
                 signal = signals.next() => {
                     // The second signal does not wait any longer.
                     let grace = if deadline.is_some() { Duration::ZERO } else { GRACE };
@@ -178,7 +182,16 @@ impl Flight<'_> {
             self.stop(NotSent::JournalFailed);
         }
         let at_once = self.client.at_once(self.parallelism);
-        self.sent.stopped.is_none() && self.in_air.len() < at_once
+        self.sent.stopped.is_none() && self.in_air.len() < at_once && !self.is_too_far_ahead()
+    }
+
+    fn is_too_far_ahead(&self) -> bool {
+        self.journal.behind() > self.parallelism
+    }
+
+    /// Whether something would be sent if the journal were not behind.
+    fn waits_for_journal(&self) -> bool {
+        self.sent.stopped.is_none() && !self.waiting.is_empty() && self.is_too_far_ahead()
     }
 
     fn launch(&mut self, search: Search) {
@@ -203,7 +216,7 @@ impl Flight<'_> {
         self.gate.close();
     }
 
-    /// Reads an answer, hands it to the journal, and decides how to go on.
+    /// Reads an answer, hands it to the journal, and puts the rest of a split batch next.
     fn land(&mut self, landed: Result<(Id, Option<Answered>), JoinError>) {
         let (id, answered) = match landed {
             Ok((id, Some(answered))) => (id, answered),
@@ -239,11 +252,7 @@ impl Flight<'_> {
                 next
             }
         };
-        if self.sent.stopped.is_none()
-            && let Some(next) = next
-        {
-            self.launch(next);
-        }
+        self.waiting.extend(next);
     }
 
     /// Whether this reply means that nothing new may be sent.
