@@ -1,6 +1,6 @@
 //! `edit`, and what every command that changes the manifest says of killed edits.
 
-use crate::cli::cmd::{unlock, warn, written};
+use crate::cli::cmd::{next_step, unlock, warn, written};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::render;
@@ -35,6 +35,7 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let unlock = unlock(context);
     let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings, &dialogue)?;
     let name = root.manifest_name().display();
+    let is_saved = matches!(edited.outcome, Outcome::Saved { .. });
     let text = match edited.outcome {
         Outcome::Unchanged { may_return_early } => {
             let hint = if may_return_early {
@@ -55,7 +56,11 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     } else {
         exit::FAILED
     };
-    Ok(written(context.shell.result(&text), code))
+    let arrived = context.shell.result(&text);
+    if is_saved {
+        next_step(context);
+    }
+    Ok(written(arrived, code))
 }
 
 /// Removes what killed edits left, and says so.

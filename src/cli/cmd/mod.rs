@@ -126,6 +126,12 @@ pub(super) fn warn(context: &Context<'_>, document: &Path, problems: &[Problem])
     }
 }
 
+/// Says what comes after a change of the manifest.
+pub(super) fn next_step(context: &Context<'_>) {
+    let told = "Next: 'drspass plan' shows what an apply would send.\n";
+    context.shell.message(told);
+}
+
 /// The code after the result was written.
 pub(super) const fn written(arrived: bool, code: u8) -> u8 {
     if arrived { code } else { exit::FAILED }

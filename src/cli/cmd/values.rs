@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{conflict, edit, is_standard_input, read_named, unlock, warn, written};
+use super::{conflict, edit, is_standard_input, next_step, read_named, unlock, warn, written};
 use crate::authoring::file::{self, NoValue};
 use crate::authoring::{Taken, generate};
 use crate::cli::args::{Import, Set, Unset};
@@ -147,11 +147,6 @@ fn opened_root(context: &Context<'_>) -> Result<Root, OpError> {
     // What a killed edit left goes with the next change of the manifest.
     edit::sweep(context);
     Ok(root)
-}
-
-fn next_step(context: &Context<'_>) {
-    let told = "Next: 'drspass plan' shows what an apply would send.\n";
-    context.shell.message(told);
 }
 
 fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> {

@@ -10,7 +10,7 @@ use crate::support::{J1, mode};
 fn what_the_editor_saves_is_the_manifest_and_nothing_is_left() {
     let desk = Desk::new("saved");
     let before = desk.text();
-    let run = desk.edit(&desk.changer()).exits(0);
+    let run = desk.edit(&desk.changer()).exits(0).says("drspass plan");
     assert_eq!(run.stdout, "edited passwords.yaml.age, revision 3\n");
     let expected = before
         .replace(&desk.old, &desk.new)
