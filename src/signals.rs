@@ -46,6 +46,17 @@ impl Signals {
         Ok(self)
     }
 
+    /// A signal that has come already; nothing is waited for.
+    pub(crate) async fn arrived(&mut self) -> Option<Signal> {
+        // The runtime hands on what came while something else kept it busy.
+        tokio::task::yield_now().await;
+        tokio::select! {
+            biased;
+            signal = self.next() => Some(signal),
+            () = std::future::ready(()) => None,
+        }
+    }
+
     async fn arrival(stream: &mut Option<SignalStream>) {
         match stream {
             Some(stream) => {

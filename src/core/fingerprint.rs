@@ -31,7 +31,8 @@ const DIGEST_BYTES: usize = 32;
 pub type Salt = [u8; SALT_BYTES];
 
 /// The key that only readers of the manifest have. It never leaves the manifest:
-/// everything else is computed with keys derived from it.
+/// everything else is computed with keys derived from it. Each copy wipes itself.
+#[derive(Clone)]
 pub struct FingerprintKey(Zeroizing<[u8; 32]>);
 
 impl FingerprintKey {

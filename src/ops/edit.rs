@@ -1,9 +1,9 @@
 //! `edit`: the plain text in a private folder, the user's editor on it, and the
 //! outcome sealed in place of the manifest.
 //!
-//! Whatever happens, the folder goes before anything else is done with the text,
-//! and the manifest is the old one or the new one, whole. Nothing that was not
-//! changed is written.
+//! The text is sealed while the user can still mend it; then the folder goes, and only
+//! after that the manifest is replaced: it is the old one or the new one, whole. Nothing
+//! that was not changed is written.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-use zeroize::Zeroizing;
 
 use super::OpError;
 use super::error::{EditError, ProblemReport};
-use super::rewrite::Rewrite;
+use super::rewrite::{Ready, Rewrite};
 use super::root::{Guards, Root, Unlock};
 use crate::children::ChildEnv;
 use crate::core::problem::Problem;
@@ -50,6 +49,8 @@ pub enum Note<'a> {
     UnknownEditor(&'a str),
     /// The edited text has these problems.
     Invalid(&'a [Problem]),
+    /// The edited text cannot be sealed.
+    Unsealed(&'a OpError),
     /// Whether the user edits the text again.
     AskAgain,
     /// The private folder could not be removed.
@@ -91,8 +92,9 @@ pub struct Edited {
 
 /// Lets the user edit the manifest.
 /// Fails, with the manifest as it was, as [`Rewrite::open`], or if there is no editor
-/// or it fails, the text is not usable and nobody corrects it, a signal comes, or
-/// somebody else changed the manifest meanwhile; then the new text is kept, encrypted.
+/// or it fails, the text is not usable or cannot be sealed and nobody corrects that, a
+/// signal comes, or somebody else changed the manifest meanwhile; then the new text is
+/// kept, encrypted.
 pub fn edit(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -103,23 +105,23 @@ pub fn edit(
     let editor = Editor::find(surroundings.env)?;
     let rewrite = Rewrite::open(root, unlock, guards)?;
     check_writable(root)?;
+    rewrite.try_encryption(root)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(EditError::Prepare)?;
     let session = Session {
+        root,
         editor: &editor,
         rewrite: &rewrite,
         dialogue,
     };
-    let (text, is_clean) = runtime.block_on(session.hold(root, surroundings))?;
-    // A thread that waits for an answer may still be there.
-    runtime.shutdown_background();
-    let outcome = match text? {
+    let (sealed, is_clean) = runtime.block_on(session.hold(surroundings))?;
+    let outcome = match sealed? {
         None => Outcome::Unchanged {
             may_return_early: !editor.is_known(),
         },
-        Some(text) => save(root, rewrite, &text, surroundings.places)?,
+        Some(ready) => save(root, ready, surroundings.places)?,
     };
     Ok(Edited { outcome, is_clean })
 }
@@ -135,30 +137,30 @@ fn check_writable(root: &Root) -> Result<(), OpError> {
     })
 }
 
-/// The text that the user left; nothing if it is the one that was there.
-type Text = Option<Zeroizing<Vec<u8>>>;
+/// The text that the user left, sealed; nothing if it is the one that was there.
+type Sealed<'a> = Option<Ready<'a>>;
 
 /// One edit, round after round.
 struct Session<'a> {
+    root: &'a Root,
     editor: &'a Editor,
     rewrite: &'a Rewrite<'a>,
     dialogue: &'a Dialogue<'a>,
 }
 
-impl Session<'_> {
-    /// Holds the private folder while the user edits. Returns the text, and whether
-    /// the folder is gone.
+impl<'a> Session<'a> {
+    /// Holds the private folder while the user edits. Returns the text, sealed, and
+    /// whether the folder is gone.
     /// Fails if there can be no folder.
     async fn hold(
         &self,
-        root: &Root,
         surroundings: &Surroundings<'_>,
-    ) -> Result<(Result<Text, OpError>, bool), OpError> {
+    ) -> Result<(Result<Sealed<'a>, OpError>, bool), OpError> {
         // From before there is a folder until it is gone, no signal ends this process.
         let mut signals = Signals::listen(surroundings.hang_up)
             .and_then(Signals::with_quit)
             .map_err(EditError::Prepare)?;
-        let name = text_name(root.manifest_name());
+        let name = text_name(self.root.manifest_name());
         let plain = self.rewrite.plain();
         let mut private = Private::create(surroundings.places, &name, plain)?;
         if private.kept == Kept::OnDisk {
@@ -167,15 +169,21 @@ impl Session<'_> {
         if !self.editor.is_known() {
             (self.dialogue.tell)(Note::UnknownEditor(&self.editor.name()));
         }
-        let text = self.rounds(&private, &mut signals).await;
+        let sealed = self.rounds(&private, &mut signals).await;
         let removed = private.remove();
         if let Err(error) = &removed {
             (self.dialogue.tell)(Note::Left(error));
         }
-        Ok((text, removed.is_ok()))
+        Ok((sealed, removed.is_ok()))
     }
 
-    async fn rounds(&self, private: &Private, signals: &mut Signals) -> Result<Text, OpError> {
+    /// Lets the user edit until the text is as it was or can be sealed.
+    /// Fails as [`edit`].
+    async fn rounds(
+        &self,
+        private: &Private,
+        signals: &mut Signals,
+    ) -> Result<Sealed<'a>, OpError> {
         loop {
             let run = self
                 .editor
@@ -187,15 +195,42 @@ impl Session<'_> {
             if text.as_slice() == self.rewrite.plain() {
                 return Ok(None);
             }
-            let Err(problems) = self.rewrite.check(&text) else {
-                return Ok(Some(text));
-            };
-            let Some(answer) = self.dialogue.answer else {
-                let problems = problems.into_iter().map(ProblemReport).collect();
-                return Err(EditError::Invalid { problems }.into());
-            };
-            (self.dialogue.tell)(Note::Invalid(&problems));
-            self.ask_again(answer, signals).await?;
+            match (self.attempt(&text, signals).await?, self.dialogue.answer) {
+                (Attempt::Sealed(ready), _) => return Ok(Some(ready)),
+                (Attempt::Invalid(problems), Some(answer)) => {
+                    (self.dialogue.tell)(Note::Invalid(&problems));
+                    self.ask_again(answer, signals).await?;
+                }
+                (Attempt::Unsealed(error), Some(answer)) => {
+                    (self.dialogue.tell)(Note::Unsealed(&error));
+                    self.ask_again(answer, signals).await?;
+                }
+                (Attempt::Invalid(problems), None) => {
+                    let problems = problems.into_iter().map(ProblemReport).collect();
+                    return Err(EditError::Invalid { problems }.into());
+                }
+                (Attempt::Unsealed(source), None) => {
+                    return Err(EditError::Unsealed { source }.into());
+                }
+            }
+        }
+    }
+
+    /// Seals a text that the user left.
+    /// Fails if a signal came meanwhile: sealing may take as long as a plugin does, and
+    /// a plugin's question is given up for a signal.
+    async fn attempt(&self, text: &[u8], signals: &mut Signals) -> Result<Attempt<'a>, EditError> {
+        if let Err(problems) = self.rewrite.check(text) {
+            return Ok(Attempt::Invalid(problems));
+        }
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let sealed = self.rewrite.seal(self.root, text);
+        match signals.arrived().await {
+            Some(signal) => Err(EditError::Interrupted { signal }),
+            None => Ok(match sealed {
+                Ok(ready) => Attempt::Sealed(ready),
+                Err(error) => Attempt::Unsealed(Box::new(error)),
+            }),
         }
     }
 
@@ -225,6 +260,13 @@ impl Session<'_> {
     }
 }
 
+/// What came of a text that the user left.
+enum Attempt<'a> {
+    Sealed(Ready<'a>),
+    Invalid(Vec<Problem>),
+    Unsealed(Box<OpError>),
+}
+
 /// The name that the text has for the editor: the manifest's, as YAML.
 fn text_name(manifest: &Path) -> String {
     let name = manifest.file_name().unwrap_or_default().to_string_lossy();
@@ -237,10 +279,9 @@ fn text_name(manifest: &Path) -> String {
     }
 }
 
-/// Seals the text and puts it in the place of the manifest.
-/// Fails if that is not possible; then the sealed text is kept elsewhere.
-fn save(root: &Root, rewrite: Rewrite, text: &[u8], places: &Places) -> Result<Outcome, OpError> {
-    let ready = rewrite.seal(root, std::str::from_utf8(text).unwrap_or_default())?;
+/// Puts the sealed text in the place of the manifest.
+/// Fails if that is not possible; then it is kept elsewhere.
+fn save(root: &Root, ready: Ready<'_>, places: &Places) -> Result<Outcome, OpError> {
     match ready.put(root) {
         Ok(()) => Ok(Outcome::Saved {
             revision: ready.revision,

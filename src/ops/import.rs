@@ -69,8 +69,7 @@ pub fn import(
             .map(|placed| placed.change)
             .collect();
         let text = document.rewrite(&changes).map_err(ValueError::from)?;
-        drop(document);
-        let ready = seal(rewrite, root, &text, &mut warnings)?;
+        let ready = seal(&rewrite, root, &text, &mut warnings)?;
         ready.put(root)?;
         report.revision = Some(ready.revision);
     }

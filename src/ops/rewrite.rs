@@ -27,9 +27,9 @@ pub struct Rewrite<'a> {
 }
 
 /// A changed manifest, sealed and ready to be put in its place.
-pub struct Ready {
+pub struct Ready<'a> {
     /// The file that it replaces.
-    before: Vec<u8>,
+    before: &'a [u8],
     /// The new file, encrypted.
     pub file: Vec<u8>,
     /// The revision that it has.
@@ -120,21 +120,28 @@ impl<'a> Rewrite<'a> {
             .collect()
     }
 
+    /// Encrypts nothing, to everybody whom the change will be encrypted to: before
+    /// somebody takes pains with it.
+    /// Fails if one of them cannot be encrypted to, for instance without a plugin.
+    pub(super) fn try_encryption(&self, root: &Root) -> Result<(), OpError> {
+        encrypted(b"", &self.opened.sealed, root.manifest_name(), self.plugins).map(|_| ())
+    }
+
     /// Seals `text` with the next revision. What stands in its `sealed` part does not
     /// count: that is the tool's.
-    /// Fails if the text is no manifest.
-    pub fn seal(self, root: &Root, text: &str) -> Result<Ready, OpError> {
+    /// Fails if the text is no manifest, or cannot be encrypted.
+    pub fn seal(&self, root: &Root, text: &str) -> Result<Ready<'_>, OpError> {
         let name = root.manifest_name();
         let (_, warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
         let revision = next_revision(self.opened.sealed.revision)?;
         let sealed = Sealed {
             revision,
-            ..self.opened.sealed
+            ..self.opened.sealed.clone()
         };
         let text =
             manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
         Ok(Ready {
-            before: self.file,
+            before: &self.file,
             file: encrypted(text.as_bytes(), &sealed, name, self.plugins)?,
             revision,
             warnings,
@@ -142,11 +149,11 @@ impl<'a> Rewrite<'a> {
     }
 }
 
-impl Ready {
+impl Ready<'_> {
     /// Puts the new file in the place of the manifest.
     /// Fails, with the file as it was, if somebody else changed it meanwhile.
     pub fn put(&self, root: &Root) -> Result<(), OpError> {
-        replace(root, Some(&self.before), &self.file)
+        replace(root, Some(self.before), &self.file)
     }
 }
 

@@ -63,6 +63,7 @@ pub fn set(
         Place::Credential(name) => Some(document.users(name)),
         Place::Endpoint { .. } => None,
     };
+    rewrite.try_encryption(root)?;
     let value = value(&label)?;
     let remarks = check_value(field, &value).map_err(ValueError::Refused)?;
     let mut warnings: Vec<Problem> = remarks
@@ -74,8 +75,7 @@ pub fn set(
     let mut revision = None;
     if effect != Effect::Same {
         let text = document.rewrite(&[change]).map_err(ValueError::from)?;
-        drop(document);
-        let ready = seal(rewrite, root, &text, &mut warnings)?;
+        let ready = seal(&rewrite, root, &text, &mut warnings)?;
         ready.put(root)?;
         revision = Some(ready.revision);
     }
@@ -104,9 +104,8 @@ pub fn unset(
         .map_err(ValueError::from)?;
     let label = document.label(&place);
     let text = document.without(&place).map_err(ValueError::from)?;
-    drop(document);
     let mut warnings = Vec::new();
-    let ready = seal(rewrite, root, &text, &mut warnings)?;
+    let ready = seal(&rewrite, root, &text, &mut warnings)?;
     ready.put(root)?;
     Ok(Removed {
         label,
@@ -118,12 +117,12 @@ pub fn unset(
 /// Seals the new text. Of what somebody should look at in it, only what was not there
 /// before is added to `warnings`, and nothing that they say already.
 /// Fails as [`Rewrite::seal`].
-pub(super) fn seal(
-    rewrite: Rewrite,
+pub(super) fn seal<'a>(
+    rewrite: &'a Rewrite<'_>,
     root: &Root,
     text: &str,
     warnings: &mut Vec<Problem>,
-) -> Result<Ready, OpError> {
+) -> Result<Ready<'a>, OpError> {
     let key = |problem: &Problem| (problem.path.clone(), problem.what.clone());
     let before: std::collections::HashSet<_> = rewrite.opened.warnings.iter().map(key).collect();
     let mut ready = rewrite.seal(root, text)?;

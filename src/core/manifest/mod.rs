@@ -43,7 +43,7 @@ pub struct Manifest {
 
 /// The part of the document that only the tool writes (design section 2.2,
 /// "What sealing buys").
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sealed {
     /// The proof that a reader wrote this manifest.
     pub fingerprint_key: FingerprintKey,

@@ -33,6 +33,18 @@ pub enum EditError {
         #[related]
         problems: Vec<ProblemReport>,
     },
+    /// The edited text cannot be sealed, and nobody is there to try it again.
+    #[error("the edited text cannot be encrypted; nothing was saved")]
+    #[diagnostic(
+        code(drspass::edit::unsealed),
+        help(
+            "The manifest is as it was, and the edited text is gone. Mend what is named as the cause, then edit it again."
+        )
+    )]
+    Unsealed {
+        /// Why.
+        source: Box<OpError>,
+    },
     /// The user gave the edited text up.
     #[error("the edited text was discarded; nothing was saved")]
     #[diagnostic(code(drspass::edit::discarded), help("The manifest is as it was."))]

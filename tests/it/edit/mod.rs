@@ -4,6 +4,7 @@
 mod broken;
 mod ended;
 mod plain;
+mod sealing;
 mod terminal;
 mod traces;
 
