@@ -5,7 +5,6 @@
 //! replace a file that is no plan.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::core::fingerprint::MacKey;
+use crate::core::hex;
 use crate::core::saved::SavedPlan;
 use crate::files;
 
@@ -167,11 +167,7 @@ fn written(body: &str, id: &str, hmac: &str) -> String {
 }
 
 fn id_of(body: &str) -> String {
-    let digest = Sha256::digest(body.as_bytes());
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&Sha256::digest(body.as_bytes()))
 }
 
 fn explain(bytes: &[u8], error: &serde_json::Error) -> PlanFileError {

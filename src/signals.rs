@@ -4,9 +4,32 @@
 
 use std::io;
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as Number};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::core::report::Signal;
+
+/// The signals that end a process which does not care.
+pub(crate) const ENDING: [Number; 4] = [
+    Number::SIGINT,
+    Number::SIGTERM,
+    Number::SIGHUP,
+    Number::SIGQUIT,
+];
+
+/// Starts threads that take none of the [`ENDING`] signals. A thread of this process that
+/// holds such a signal back, as a hidden prompt does until the terminal is as it was, can
+/// only do so if no other thread lets it through. What they start themselves would be
+/// deaf as well, so it must be nothing.
+pub(crate) fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    let ending: SigSet = ENDING.into_iter().collect();
+    let before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let started = start();
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    started
+}
 
 /// What the end of the terminal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

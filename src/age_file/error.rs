@@ -72,7 +72,7 @@ pub enum AgeError {
         help("Name the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
     )]
     NoMatch,
-    /// The only identity that could open it is locked.
+    /// An identity that could open it is locked.
     #[error(
         "the identity {origin} is protected by a passphrase, and there is no terminal to ask for it"
     )]
@@ -83,6 +83,13 @@ pub enum AgeError {
         )
     )]
     Locked {
+        /// Where the identity came from.
+        origin: String,
+    },
+    /// Somebody pressed Ctrl-D at the question for a passphrase.
+    #[error("no passphrase was typed for {origin}")]
+    #[diagnostic(code(drspass::age::declined), help("Run the command again."))]
+    Declined {
         /// Where the identity came from.
         origin: String,
     },
@@ -224,6 +231,7 @@ impl AgeError {
         matches!(
             self,
             Self::Locked { .. }
+                | Self::Declined { .. }
                 | Self::Identity { .. }
                 | Self::IdentityArmor { .. }
                 | Self::WorkFactor { .. }
@@ -291,6 +299,12 @@ pub enum PluginFault {
     /// It asked, and nobody was there to answer.
     #[error("asked for something, and there is no terminal to ask on")]
     Unanswered,
+    /// It asked, and the person gave no answer.
+    #[error("asked for something that was not answered")]
+    Declined,
+    /// It asked, and what was typed holds keys that are no characters.
+    #[error("asked for something, and what was typed holds keys that are no characters")]
+    Unclear,
     /// It gave a reason.
     #[error("failed: {0}")]
     Said(ForeignText),
@@ -303,6 +317,7 @@ impl PluginFault {
     const fn way_out(&self) -> &'static str {
         match self {
             Self::Unanswered => "Run it on a terminal, or use an identity that asks nothing.",
+            Self::Declined | Self::Unclear => "Run the command again.",
             Self::Start(_) | Self::Garbled => {
                 "Nothing was written. See whether the program of that name on PATH is the right one."
             }

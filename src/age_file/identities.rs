@@ -17,6 +17,8 @@ pub enum NoPassphrase {
     Nobody,
     /// What was typed holds keys that are no characters, so it is none.
     Unclear,
+    /// Whoever was asked pressed Ctrl-D, and so gave no answer.
+    Declined,
     /// Whoever was asked pressed Ctrl-C.
     Interrupted,
 }

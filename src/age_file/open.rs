@@ -71,6 +71,9 @@ fn decrypt_closed(
             NoPassphrase::Unclear => AgeError::WrongPassphrase {
                 origin: origin.to_owned(),
             },
+            NoPassphrase::Declined => AgeError::Declined {
+                origin: origin.to_owned(),
+            },
             NoPassphrase::Interrupted => AgeError::Interrupted,
         })
     };

@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use age::secrecy::SecretString;
 
-use super::env::{self, Typed};
+use super::env;
 use crate::age_file::{Choice, NoPassphrase, Talk};
 use crate::core::redact::ForeignText;
 
@@ -51,10 +51,5 @@ fn ask(program: &str, question: &ForeignText) -> Option<String> {
 }
 
 fn ask_secret(program: &str, question: &ForeignText) -> Result<SecretString, NoPassphrase> {
-    match env::type_hidden(&format!("{program}: {question}: ")) {
-        Typed::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
-        Typed::Interrupted => Err(NoPassphrase::Interrupted),
-        Typed::Unclear => Err(NoPassphrase::Unclear),
-        Typed::Nothing => Err(NoPassphrase::Nobody),
-    }
+    env::type_hidden(&format!("{program}: {question}: ")).passphrase()
 }

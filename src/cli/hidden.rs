@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 
+use age::secrecy::SecretString;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
@@ -14,16 +15,11 @@ use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
+use crate::age_file::NoPassphrase;
+use crate::signals::ENDING;
+
 /// Longer lines than this have no use, and are told from shorter ones.
 const MAX_BYTES: usize = 256 * 1024;
-
-/// The signals that end a process which does not care.
-const ENDING: [Signal; 4] = [
-    Signal::SIGINT,
-    Signal::SIGTERM,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-];
 
 /// The keys that a line editor knows.
 const INTERRUPT: u8 = 0x03;
@@ -41,8 +37,24 @@ pub(super) enum Typed {
     Unclear,
     /// Ctrl-C.
     Interrupted,
+    /// Ctrl-D in place of a line.
+    Declined,
     /// There is no terminal, or it was closed.
     Nothing,
+}
+
+impl Typed {
+    /// What was typed, as a passphrase.
+    /// Fails with why it is none.
+    pub(super) fn passphrase(self) -> Result<SecretString, NoPassphrase> {
+        match self {
+            Self::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
+            Self::Interrupted => Err(NoPassphrase::Interrupted),
+            Self::Unclear => Err(NoPassphrase::Unclear),
+            Self::Declined => Err(NoPassphrase::Declined),
+            Self::Nothing => Err(NoPassphrase::Nobody),
+        }
+    }
 }
 
 /// Asks for a line on the terminal itself, whatever the standard streams are.
@@ -187,7 +199,7 @@ fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
         match key[0] {
             b'\n' | b'\r' => return Ok(text(line)),
             INTERRUPT => return Ok(Typed::Interrupted),
-            END if line.is_empty() => return Ok(Typed::Nothing),
+            END if line.is_empty() => return Ok(Typed::Declined),
             END => {}
             BACKSPACE | DELETE => erase(&mut line),
             ERASE_LINE => line.clear(),

@@ -6,6 +6,7 @@ pub mod address;
 pub mod batch;
 pub mod config;
 pub mod fingerprint;
+pub mod hex;
 pub mod inventory;
 pub mod job;
 pub mod manifest;

@@ -19,6 +19,7 @@ use crate::core::preflight::{Blocked, UnknownStates};
 use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport};
 use crate::core::state::State;
+use crate::signals;
 use crate::store::rekey::RekeyLeft;
 use crate::store::{Keys, Known, Leftover, LockStatus, Snapshot};
 
@@ -64,7 +65,7 @@ pub fn plan(
     // The state is read while the manifest is opened: for large ones, each takes
     // a good part of the time.
     let (opened, fetched) = std::thread::scope(|scope| {
-        let fetching = scope.spawn(|| root.store.fetch());
+        let fetching = signals::without_signals(|| scope.spawn(|| root.store.fetch()));
         let opened = root.open(unlock, guards);
         (opened, fetching.join())
     });

@@ -43,8 +43,8 @@ pub(super) struct Conversation<'a> {
     /// What must not come back in a text.
     secrets: Vec<Secret>,
     reasons: Vec<ForeignText>,
-    /// Whether it asked and nobody was there.
-    is_unanswered: bool,
+    /// Why something that it asked got no answer.
+    unanswered: Option<PluginFault>,
 }
 
 impl<'a> Conversation<'a> {
@@ -57,7 +57,7 @@ impl<'a> Conversation<'a> {
             said_bytes: 0,
             secrets: Vec::new(),
             reasons: Vec::new(),
-            is_unanswered: false,
+            unanswered: None,
         }
     }
 
@@ -139,10 +139,9 @@ impl<'a> Conversation<'a> {
         if result.is_some() {
             return Ok(result);
         }
-        let fault = match self.reasons.into_iter().next() {
-            _ if self.is_unanswered => PluginFault::Unanswered,
-            Some(reason) => PluginFault::Said(reason),
-            None => return Ok(None),
+        let reason = self.reasons.into_iter().next();
+        let Some(fault) = self.unanswered.or(reason.map(PluginFault::Said)) else {
+            return Ok(None);
         };
         Err(AgeError::Plugin {
             program: self.program,
@@ -161,11 +160,13 @@ impl<'a> Conversation<'a> {
                     self.send("ok", &[], answer.expose_secret().as_bytes());
                 }
                 Err(NoPassphrase::Interrupted) => return Err(AgeError::Interrupted),
-                Err(NoPassphrase::Nobody | NoPassphrase::Unclear) => self.nobody(),
+                Err(NoPassphrase::Nobody) => self.unanswered(PluginFault::Unanswered),
+                Err(NoPassphrase::Declined) => self.unanswered(PluginFault::Declined),
+                Err(NoPassphrase::Unclear) => self.unanswered(PluginFault::Unclear),
             },
             "request-public" => match (self.talk.ask)(&self.program, &question) {
                 Some(answer) => self.send("ok", &[], answer.as_bytes()),
-                None => self.nobody(),
+                None => self.unanswered(PluginFault::Unanswered),
             },
             _ => {
                 let mut labels = stanza.args.iter().map(|label| {
@@ -186,15 +187,15 @@ impl<'a> Conversation<'a> {
                 match (self.talk.choose)(&self.program, &choice) {
                     Some(true) => self.send("ok", &["yes"], b""),
                     Some(false) => self.send("ok", &["no"], b""),
-                    None => self.nobody(),
+                    None => self.unanswered(PluginFault::Unanswered),
                 }
             }
         }
         Ok(())
     }
 
-    fn nobody(&mut self) {
-        self.is_unanswered = true;
+    fn unanswered(&mut self, why: PluginFault) {
+        self.unanswered.get_or_insert(why);
         self.send("fail", &[], b"");
     }
 

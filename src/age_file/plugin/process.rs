@@ -2,7 +2,7 @@
 //! that neither a plugin that says nothing nor one that reads nothing can hold it up;
 //! whatever happens, the program is ended and waited for.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::children::ChildEnv;
+use crate::signals;
 
 /// The longest line: the arguments of a stanza with a post-quantum key are the longest
 /// that are known, at some 2 KiB.
-const MAX_LINE_BYTES: u64 = 64 << 10;
+const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// Lines that may wait to be looked at.
 const WAITING_LINES: usize = 16;
@@ -63,22 +64,11 @@ impl Process {
             .spawn()?;
         let (lines, output) = sync_channel(WAITING_LINES);
         if let Some(stream) = child.stdout.take() {
-            thread::spawn(move || read(stream, &lines));
+            signals::without_signals(|| thread::spawn(move || read(stream, &lines)));
         }
         let (input, waiting) = channel::<Line>();
-        if let Some(mut stream) = child.stdin.take() {
-            thread::spawn(move || {
-                for bytes in waiting {
-                    // A plugin that has gone shows in what it does not answer.
-                    if stream
-                        .write_all(&bytes)
-                        .and_then(|()| stream.flush())
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
-            });
+        if let Some(stream) = child.stdin.take() {
+            signals::without_signals(|| thread::spawn(move || write(stream, &waiting)));
         }
         Ok(Self {
             child,
@@ -132,25 +122,44 @@ impl Drop for Process {
     }
 }
 
-/// Reads lines until the stream ends or nobody wants them any more.
-fn read(stream: impl io::Read, lines: &SyncSender<Result<Line, NoLine>>) {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut line = Zeroizing::new(Vec::new());
-        let read = stream
-            .by_ref()
-            .take(MAX_LINE_BYTES)
-            .read_until(b'\n', &mut line);
-        let line = match read {
-            Ok(0) | Err(_) => return,
-            Ok(_) if line.ends_with(b"\n") => Ok(line),
-            Ok(_) if line.len() as u64 == MAX_LINE_BYTES => Err(NoLine::TooLong),
-            // The stream ended in the middle of a line.
-            Ok(_) => return,
-        };
-        let is_last = line.is_err();
-        if lines.send(line).is_err() || is_last {
+/// Writes what is handed over until nobody does any more.
+fn write(mut stream: impl io::Write, waiting: &Receiver<Line>) {
+    for bytes in waiting {
+        // A plugin that has gone shows in what it does not answer.
+        if stream
+            .write_all(&bytes)
+            .and_then(|()| stream.flush())
+            .is_err()
+        {
             return;
+        }
+    }
+}
+
+/// Reads lines until the stream ends or nobody wants them any more. What is left of a
+/// stream that ends in the middle of a line is no line.
+fn read(mut stream: impl io::Read, lines: &SyncSender<Result<Line, NoLine>>) {
+    // It never moves and is wiped: a line may hold the key of a file.
+    let mut buffer = Zeroizing::new(vec![0; MAX_LINE_BYTES]);
+    let mut filled = 0;
+    loop {
+        while let Some(end) = buffer[..filled].iter().position(|byte| *byte == b'\n') {
+            let line = Zeroizing::new(buffer[..=end].to_vec());
+            buffer.copy_within(end + 1..filled, 0);
+            filled -= end + 1;
+            if lines.send(Ok(line)).is_err() {
+                return;
+            }
+        }
+        if filled == buffer.len() {
+            let _ = lines.send(Err(NoLine::TooLong));
+            return;
+        }
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => return,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
         }
     }
 }

@@ -4,6 +4,8 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use rexpect::process::Signal;
+
 use super::terminal::{self, Typed};
 use super::{
     PASSWORD, detached, detached_command, fixture, own_recipient, public, sealed_to, tool,
@@ -205,6 +207,45 @@ fn what_a_plugin_asks_is_asked_on_the_terminal_alone() {
             .exits(1)
             .says("age-plugin-stub-pin failed: \"that is not how it works\"")
             .says_not(pin);
+    }
+}
+
+#[test]
+fn a_question_of_a_plugin_that_is_not_answered_leaves_the_terminal_as_it_was() {
+    let (lab, _) = lab();
+    let path = install(&lab, "bin", "stub-pin");
+    lab.write("pin.txt", format!("{PIN_IDENTITY}\n"));
+    // Threads that talk with the plugin are there while the question is.
+    for (typed, code, said) in [
+        (Typed::Signal(Signal::SIGTERM), None, "PIN of the token"),
+        (Typed::Signal(Signal::SIGHUP), None, "PIN of the token"),
+        (Typed::Interrupt, Some(130), "interrupted"),
+        (
+            Typed::Hidden("\u{4}"),
+            Some(1),
+            "asked for something that was not answered",
+        ),
+        (
+            Typed::Hidden("canary\tpin"),
+            Some(1),
+            "what was typed holds keys that are no characters",
+        ),
+    ] {
+        let mut answers = vec![
+            ("\"Name of the token\": ", Typed::Seen("token-7")),
+            ("\"PIN of the token\": ", typed),
+        ];
+        // This plugin goes on where it got no answer.
+        if code == Some(1) {
+            answers.push(("1 or 2: ", Typed::Seen("1")));
+        }
+        let args = ["-i", "pin.txt", "show"];
+        let program = env!("CARGO_BIN_EXE_drspass");
+        let run = terminal::run(&lab, program, &args, &answers, |command| {
+            command.env("PATH", &path);
+        });
+        assert_eq!(run.code, code, "{}", run.screen);
+        run.says(said).says_not("canary");
     }
 }
 

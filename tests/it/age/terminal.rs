@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use rexpect::process::WaitStatus;
+use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::{PtySession, spawn_command};
 
 use super::tool;
@@ -17,6 +17,8 @@ pub(super) enum Typed {
     Hidden(&'static str),
     /// Presses Ctrl-C.
     Interrupt,
+    /// Sends the program a signal once the terminal hides what is typed.
+    Signal(Signal),
 }
 
 /// What a run on a terminal came to.
@@ -82,9 +84,14 @@ pub(super) fn run(
                 session.send_line(text).expect("typed");
             }
             Typed::Interrupt => session.send_control('c').expect("typed"),
+            Typed::Signal(signal) => {
+                wait_until("the terminal to hide", || !echoes(&device));
+                session.process_mut().signal(*signal).expect("it runs");
+            }
         }
     }
     screen.push_str(&session.exp_eof().expect("its end"));
+    assert!(echoes(&device), "the terminal still hides\n{screen}");
     lab.assert_files_clean();
     OnTerminal {
         code: code(&session),
