@@ -2,7 +2,7 @@
 //! private from their first moment, and a file that is replaced is either the
 //! old one or the new one, whole, whatever happens in between.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 
-use crate::testpoint;
+use crate::{testpoint, wiped};
 
 /// Mode of every file that drspass makes for itself.
 const PRIVATE: u32 = 0o600;
@@ -79,16 +79,10 @@ pub(crate) fn open_unlinked(path: &Path) -> io::Result<File> {
 }
 
 fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    if let Ok(metadata) = file.metadata() {
-        content.reserve_exact(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1);
-    }
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut content)?;
-    if content.len() as u64 > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(content)
+    let length = file.metadata().map_or(0, |found| found.len().min(limit));
+    let expected = usize::try_from(length).unwrap_or(0);
+    let mut content = wiped::read_about(file, expected, limit)?;
+    Ok(std::mem::take(&mut *content))
 }
 
 /// The length of a file of ours, and its last bytes, at most `count`.
@@ -183,12 +177,18 @@ pub(crate) struct Turn {
     _file: File,
 }
 
-/// Takes the turn at the file that `path` names or links to.
-/// Fails with [`io::ErrorKind::WouldBlock`] if somebody else has it, or has replaced
-/// the file meanwhile.
+/// Takes the turn at the file that `path` names or links to. Where the file system has
+/// no locks, everybody has it.
+/// Fails with [`io::ErrorKind::ResourceBusy`] if another program has locked the file, or
+/// with [`io::ErrorKind::WouldBlock`] if somebody has replaced it just now.
 pub(crate) fn take_turn(path: &Path) -> io::Result<Turn> {
-    let file = File::open(path)?;
-    file.try_lock().map_err(io::Error::from)?;
+    // On some network file systems only what may be written can be locked.
+    let writable = OpenOptions::new().read(true).write(true).open(path);
+    let file = writable.or_else(|_| File::open(path))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
+        Err(TryLockError::Error(_)) | Ok(()) => {}
+    }
     // The lock is on what was opened; another turn may have put a new file there
     // just before.
     let (held, there) = (file.metadata()?, fs::metadata(path)?);

@@ -42,3 +42,4 @@ pub mod sim;
 mod files;
 mod signals;
 mod testpoint;
+mod wiped;

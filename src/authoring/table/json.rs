@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use zeroize::Zeroizing;
 
-use super::{Row, field_of, unknown_field};
+use super::{Row, capped, field_of, unknown_field};
 use crate::core::fingerprint::Field;
 use crate::core::problem::Problem;
 use crate::core::secret::Secret;
@@ -57,7 +57,7 @@ pub(super) fn rows(text: &str) -> Result<Vec<Row>, Vec<Problem>> {
     if problems.is_empty() {
         Ok(rows)
     } else {
-        Err(problems)
+        Err(capped(problems))
     }
 }
 

@@ -15,14 +15,13 @@ pub(super) mod sim;
 pub(super) mod textconv;
 pub(super) mod values;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::conversation;
-use super::env::{self, Typed};
+use super::env;
 use super::exit;
 use super::run::Context;
 use crate::age_file::{NoPassphrase, Plugins};
@@ -30,6 +29,7 @@ use crate::core::problem::Problem;
 use crate::ops::OpError;
 use crate::ops::root::{Root, Unlock};
 use crate::view::terminal;
+use crate::wiped;
 
 /// How a command opens the manifest.
 pub(super) fn unlock<'a>(context: &'a Context<'_>) -> Unlock<'a> {
@@ -51,12 +51,7 @@ pub(super) const fn plugins<'a>(context: &'a Context<'_>) -> Plugins<'a> {
 /// Asks for the passphrase of an identity without showing it. It is read from
 /// the terminal itself, so data on standard input is never taken for it.
 fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
-    match env::type_hidden(&format!("Passphrase for {origin}: ")) {
-        Typed::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
-        Typed::Interrupted => Err(NoPassphrase::Interrupted),
-        Typed::Unclear => Err(NoPassphrase::Unclear),
-        Typed::Nothing => Err(NoPassphrase::Nobody),
-    }
+    env::type_hidden(&format!("Passphrase for {origin}: ")).passphrase()
 }
 
 /// The only word that approves.
@@ -93,9 +88,8 @@ pub(super) fn is_standard_input(path: &Path) -> bool {
 }
 
 /// The content of a file that the user named, as seen from the root folder, or all of
-/// standard input; with the name that messages give it. Of standard input with more
-/// than `limit` bytes, one too many is read, which whoever takes them refuses.
-/// Fails if it cannot be read, or a file is longer than `limit`.
+/// standard input; with the name that messages give it.
+/// Fails if it cannot be read, or is longer than `limit` bytes.
 pub(super) fn read_named(
     root: &Root,
     path: &Path,
@@ -105,13 +99,8 @@ pub(super) fn read_named(
         return Ok((path.to_owned(), root.read_named(path, limit)?));
     }
     let name = PathBuf::from("standard input");
-    let mut bytes = Zeroizing::new(Vec::new());
-    let read = std::io::stdin()
-        .lock()
-        .take(limit as u64 + 1)
-        .read_to_end(&mut bytes);
-    match read {
-        Ok(_) => Ok((name, bytes)),
+    match wiped::read(std::io::stdin().lock(), limit as u64) {
+        Ok(bytes) => Ok((name, bytes)),
         Err(source) => Err(OpError::Read { path: name, source }),
     }
 }

@@ -165,7 +165,7 @@ fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
             signal: Signal::Interrupt,
         }),
         Typed::Unclear => Err(ValueError::Unclear.into()),
-        Typed::Nothing => Err(ValueError::NotTyped.into()),
+        Typed::Declined | Typed::Nothing => Err(ValueError::NotTyped.into()),
     };
     let mut first = ask(format!("New {field} of {label}: "))?;
     if first.is_empty() {
