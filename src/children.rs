@@ -104,10 +104,19 @@ fn may_see(name: &OsStr) -> bool {
 /// address that holds a login.
 fn is_told_by(value: &OsStr) -> bool {
     let value = value.to_string_lossy();
-    let has_login = value.split("://").skip(1).any(|rest| {
-        let host = rest.split(['/', '?', '#', ' ', ',']).next();
-        host.and_then(|host| host.rsplit_once('@'))
-            .is_some_and(|(login, _)| login.contains(':'))
+    let lower = value.to_ascii_lowercase();
+    let parts: Vec<&str> = lower.split("://").collect();
+    let has_login = parts.windows(2).any(|pair| {
+        let (scheme, rest) = (pair[0], pair[1]);
+        let word = rest.split_whitespace().next().unwrap_or_default();
+        let host = word.split(['/', '?', '#']).next().unwrap_or_default();
+        // A password may hold any sign as it is, so what looks like a path may be its end.
+        let has_password = host
+            .find(':')
+            .is_some_and(|colon| word[colon..].contains('@'));
+        // In the addresses of the web, what stands alone before the host is a token.
+        let is_web = scheme.ends_with("http") || scheme.ends_with("https");
+        has_password || (is_web && host.contains('@'))
     });
     let upper = value.to_ascii_uppercase();
     let is_key = ["AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----"];
@@ -161,6 +170,10 @@ mod tests {
             "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary",
             "postgres://drs:canary-login@db.example.com/orders",
             "a=http://u:canary@h",
+            "https://canary@h/x",
+            "git+https://canary@h/x",
+            "postgres://u:ca/na?ry@h/db",
+            "postgres://u:ca#nary@h/db",
         ] {
             let vars = ChildEnv::of([("HARMLESS".into(), value.into())]);
             assert_eq!(vars.get("HARMLESS"), None, "{value}");

@@ -16,10 +16,18 @@ use crate::children::ChildEnv;
 /// What git ends with when a setting is not there.
 const NOT_SET: i32 = 1;
 
-/// Variables that would put settings of one command beside those of the repository.
-/// Some of them are not passed on for their names, and git refuses the rest alone.
-const SETTINGS_OF_A_COMMAND: [&str; 3] =
-    ["GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"];
+/// Variables that would lead git to another repository than that of the folder, or put
+/// settings of one command beside those of the repository. Of the latter, some are not
+/// passed on for their names, and git refuses the rest alone.
+const MISLEADING: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+];
 
 /// git cannot be used as it was to be.
 #[derive(Debug, Error, Diagnostic)]
@@ -130,7 +138,7 @@ impl Repository {
     fn run(&self, args: &[&str]) -> Result<Output, GitError> {
         let mut command = Command::new(&self.program);
         self.env.give(&mut command);
-        for name in SETTINGS_OF_A_COMMAND {
+        for name in MISLEADING {
             command.env_remove(name);
         }
         command

@@ -67,6 +67,24 @@ fn without_the_option_git_is_not_run_and_its_settings_stay() {
 }
 
 #[test]
+fn variables_that_name_another_repository_do_not_lead_there() {
+    let lab = empty_repository();
+    git(&lab, &["init", "--quiet", "other"]).exits(0);
+    let other = lab.read("other/.git/config");
+    let args = ["init", "--git", "--project-id", "p1", "--region", "eu-de"];
+    let mut command = lab.command(&args);
+    command
+        .env("GIT_DIR", lab.path("other/.git"))
+        .env("GIT_WORK_TREE", lab.path("other"));
+    lab.run_command(command).exits(0);
+    assert_eq!(lab.read("other/.git/config"), other);
+    assert_eq!(
+        setting(&lab, "diff.drspass.textconv"),
+        "drspass show --textconv\n"
+    );
+}
+
+#[test]
 fn a_clone_is_told_and_missing_lines_are_appended() {
     let mut lab = repository();
     rotate(&mut lab, "canary-old");
