@@ -105,9 +105,7 @@ impl Env {
         if let Some(text) = self.secret_var("DRSPASS_IDENTITY_KEY") {
             return IdentitySource::Text(text);
         }
-        let folder = self
-            .path_var("XDG_CONFIG_HOME")
-            .or_else(|| self.path_var("HOME").map(|home| home.join(".config")));
+        let folder = self.config_folders().into_iter().next();
         IdentitySource::Default(folder.map(|folder| folder.join("drspass").join("identity.txt")))
     }
 

@@ -193,19 +193,37 @@ pub(super) fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result
     let _turn = match files::take_turn(&path) {
         Ok(turn) => Some(turn),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(overtaken()),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(locked()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(write(error)),
     };
     let there = match path.symlink_metadata() {
         Ok(_) => Some(root.manifest_bytes()?),
-        Err(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(write(error)),
     };
     if there.as_deref() != before {
         return Err(overtaken());
     }
-    files::replace_linked(&path, file).map_err(write)?;
+    let put = if there.is_some() {
+        files::replace_linked(&path, file)
+    } else {
+        // Another first one may come in between: it is not overwritten.
+        files::put_private(&path, file, false)
+    };
+    match put {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(overtaken()),
+        put => put.map_err(write)?,
+    }
     testpoint::reach("manifest.after_replace");
     Ok(())
+}
+
+fn locked() -> OpError {
+    OpError::Unfit {
+        what: "another program has locked the manifest".to_owned(),
+        help: "Nothing was written. Run the command again when that one has ended.",
+    }
 }
 
 fn overtaken() -> OpError {

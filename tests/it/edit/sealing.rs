@@ -111,9 +111,7 @@ fn a_signal_while_it_is_sealed_saves_nothing() {
         ),
     );
     let mut pty = Pty::start(command(&desk, &editor));
-    wait_until("the sealing", || {
-        desk.stubs.path().join("sealing").exists()
-    });
+    wait_until("the sealing", || desk.stubs.path().join("sealing").exists());
     pty.signal(Signal::SIGTERM);
     fs::write(desk.stubs.path().join("go"), "").unwrap();
     pty.sees("the edit was told to end; nothing was saved");
