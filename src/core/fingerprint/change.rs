@@ -6,7 +6,8 @@ use std::fmt;
 use hmac::Mac as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Field, FingerprintKey, Scope, hex, update_lp};
+use super::mac::{DIGEST_BYTES, hex, is_hex, update_lp};
+use super::{Field, FingerprintKey, Scope};
 use crate::core::job::EntryKey;
 use crate::core::secret::Secret;
 
@@ -51,8 +52,7 @@ impl fmt::Display for ChangeId {
 
 /// Whether a text is the hexadecimal form of 32 bytes, as it is written here.
 pub(crate) fn is_digest(text: &str) -> bool {
-    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    text.len() == 64 && text.bytes().all(digit)
+    is_hex(text, DIGEST_BYTES)
 }
 
 /// One entry of a change: which, what is done with it, and the wanted values.

@@ -9,7 +9,8 @@ use std::fmt;
 
 use hmac::Mac as _;
 
-use super::{Field, FingerprintKey, HmacSha256, hex, update_lp};
+use super::mac::{HmacSha256, hex, update_lp};
+use super::{Field, FingerprintKey};
 use crate::core::secret::Secret;
 
 /// So many bytes of the code are shown.

@@ -1,0 +1,95 @@
+//! Message authentication codes: HMAC-SHA-256, parts that keep their bounds, and
+//! the hexadecimal form in which codes are written.
+
+use std::fmt::Write as _;
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+pub(super) type HmacSha256 = Hmac<Sha256>;
+
+pub(super) const DIGEST_BYTES: usize = 32;
+
+/// A key that authenticates bytes for one purpose.
+#[derive(Clone)]
+pub struct MacKey(pub(super) HmacSha256);
+
+/// A message authentication code, written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MacText(String);
+
+impl MacText {
+    /// The hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl MacKey {
+    /// The code of `body`.
+    pub fn of(&self, body: &[u8]) -> MacText {
+        let mut mac = self.0.clone();
+        mac.update(body);
+        MacText(hex(&mac.finalize().into_bytes()))
+    }
+
+    /// Whether `claimed` is the code of `body`, compared in constant time.
+    pub fn verifies(&self, body: &[u8], claimed: &str) -> bool {
+        let mut mac = self.0.clone();
+        mac.update(body);
+        unhex(claimed).is_some_and(|claimed| mac.verify_slice(&claimed).is_ok())
+    }
+}
+
+/// Appends `LP(part)` to `message`: the length as four big-endian bytes, then
+/// the bytes, so that no two lists of parts give the same message.
+pub(crate) fn push_lp(message: &mut Vec<u8>, part: &[u8]) {
+    message.extend_from_slice(&length_prefix(part));
+    message.extend_from_slice(part);
+}
+
+/// Adds `LP(part)` to what `mac` is the code of.
+pub(super) fn update_lp(mac: &mut HmacSha256, part: &[u8]) {
+    mac.update(&length_prefix(part));
+    mac.update(part);
+}
+
+fn length_prefix(part: &[u8]) -> [u8; 4] {
+    u32::try_from(part.len())
+        .expect("values are limited far below four gigabytes")
+        .to_be_bytes()
+}
+
+pub(super) fn hmac(key: &[u8]) -> HmacSha256 {
+    HmacSha256::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+pub(super) fn keyed(key: &[u8], message: &[u8]) -> [u8; DIGEST_BYTES] {
+    let mut mac = hmac(key);
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Whether a text is the hexadecimal form of so many bytes, as it is written here.
+pub(super) fn is_hex(text: &str, bytes: usize) -> bool {
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.len() == 2 * bytes && text.bytes().all(digit)
+}
+
+fn unhex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
+    if !is_hex(text, DIGEST_BYTES) {
+        return None;
+    }
+    let mut bytes = [0_u8; DIGEST_BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}

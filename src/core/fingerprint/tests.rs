@@ -1,0 +1,192 @@
+//! The vectors were computed with the hmac and hashlib modules of Python from
+//! the formulas of design section 2.3, independently of this code.
+
+use super::*;
+
+struct Vector {
+    key: [u8; 32],
+    key_base64: &'static str,
+    key_id: &'static str,
+    subkeys: [(&'static str, &'static str); 6],
+    scope: (&'static str, &'static str),
+    entry: &'static str,
+    field: Field,
+    salt: Salt,
+    value: &'static str,
+    fingerprint: &'static str,
+    body: &'static str,
+    state_mac: &'static str,
+}
+
+fn vectors() -> [Vector; 2] {
+    let counting: [u8; 32] = std::array::from_fn(|i| i as u8);
+    let mut counting_salt = [0; SALT_BYTES];
+    counting_salt.copy_from_slice(&counting[..SALT_BYTES]);
+    [
+        Vector {
+            key: counting,
+            key_base64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            key_id: "4f5a5547aff9b38dd3c3f86ddc121656",
+            subkeys: [
+                (
+                    "fingerprint",
+                    "8aec93266b4ee73fa42fb040f66fb2c2b6a3f91e873d380e59a5894f7d701eec",
+                ),
+                (
+                    "plan",
+                    "42f48d16d6eca5fb05c7927bfd723a235a14c82cd299db0cca5188c6408d2930",
+                ),
+                (
+                    "state",
+                    "80131701fd3765f48d0b7f0eb5cfafab70f607b91ddd390168ecb2a9f9f503c3",
+                ),
+                (
+                    "journal",
+                    "81b1a9112cfd893a50ca61b6a1c64372696a89d606363a3e2be0535501bcb019",
+                ),
+                (
+                    "change",
+                    "9504516a0c401d075e2d318be11fd05c9f273ff31ef54178eaf852b5722d5b23",
+                ),
+                (
+                    "tag",
+                    "2f2f367226a72d86a89afff28e2e3df60703adf65ce4a29e9003e984269d2116",
+                ),
+            ],
+            scope: (
+                "https://drs.eu-de.otc.t-systems.com",
+                "054ba152d480d55b2f5dc0069e7ddef0",
+            ),
+            entry: "25df459d-a37c-41b9-bc2b-8c00ba32jb52/source",
+            field: Field::Password,
+            salt: counting_salt,
+            value: "canary-one",
+            fingerprint: "v1:AAECAwQFBgcICQoLDA0OD4c5HDpWp7sW8X7iV7ChhdaRzf0jsWN-Q57CTrsgEDsp",
+            body: r#"{"serial":1}"#,
+            state_mac: "0b4da7c28ec90818f03ae1cd421417895d352844719f1416e4ad9de18b69a5bc",
+        },
+        Vector {
+            key: [0xff; 32],
+            key_base64: "//////////////////////////////////////////8=",
+            key_id: "c57942c0aab77b82436906022062da9e",
+            subkeys: [
+                (
+                    "fingerprint",
+                    "42c0ab2a958fed8d9c27134622d54680e8884f57f2ceb304ef32fdb59ab607c8",
+                ),
+                (
+                    "plan",
+                    "03d4e1a86c50adb9e85599ccf401cf7e75e438274be19e2e15392b89bfc6c2fa",
+                ),
+                (
+                    "state",
+                    "e0a1052df5c1ca147948c04e152f5e3db0915bf8388d31bde5a79c6f0eb0be71",
+                ),
+                (
+                    "journal",
+                    "cd3b3b130ea799d465e85799b556fabd334a21eebc1126aa19e1c61d2a844da6",
+                ),
+                (
+                    "change",
+                    "c208e2afe039f780a1cb91caa9eac3e228169e85a921a6873b96670a6894b80d",
+                ),
+                (
+                    "tag",
+                    "f3c0d739f12b67f9ca023f92cc219695569b88ed035d0c497a53f6ac0f0733cb",
+                ),
+            ],
+            scope: ("http://127.0.0.1:8080", "p"),
+            entry: "6513270e-269e-0d37-f2a7-4de452e6jbb4/destination",
+            field: Field::KeyTabFile,
+            salt: [0xa5; SALT_BYTES],
+            value: "BQIAAAA=",
+            fingerprint: "v1:paWlpaWlpaWlpaWlpaWlpYr95KtVPJTccsuJI7Mgq-uPheUiFAppV967R-I9xeiR",
+            body: "{}",
+            state_mac: "cdd33038969b73e4921b691c4c547bcb4095fd82bedc04d6cff9051750ff72a1",
+        },
+    ]
+}
+
+#[test]
+fn keys_fingerprints_and_codes_match_the_fixed_vectors() {
+    for vector in vectors() {
+        let key = FingerprintKey::new(vector.key);
+        assert_eq!(key.id().to_string(), vector.key_id);
+        assert_eq!(key.to_base64().expose(), vector.key_base64);
+        for (purpose, bytes) in vector.subkeys {
+            assert_eq!(hex(&key.subkey_bytes(purpose)), bytes, "{purpose}");
+        }
+        let scope = Scope {
+            endpoint: vector.scope.0.to_owned(),
+            project_id: vector.scope.1.to_owned(),
+        };
+        let entry: EntryKey = vector.entry.parse().expect("an entry");
+        let value = Secret::new(vector.value.to_owned());
+        let prints = key.fingerprinter(&scope);
+        let print = prints.of(&entry, vector.field, vector.salt, &value);
+        let text = serde_json::to_string(&print).expect("text");
+        assert_eq!(text, format!("\"{}\"", vector.fingerprint));
+        let read: Fingerprint = serde_json::from_str(&text).expect("a fingerprint");
+        assert!(prints.matches(&read, &entry, vector.field, &value));
+        let mac = key.state_mac();
+        assert_eq!(mac.of(vector.body.as_bytes()).as_str(), vector.state_mac);
+        assert!(mac.verifies(vector.body.as_bytes(), vector.state_mac));
+    }
+}
+
+#[test]
+fn a_fingerprint_fits_one_value_of_one_field_of_one_entry_of_one_scope() {
+    let key = FingerprintKey::new([7; 32]);
+    let scope = |project: &str| Scope {
+        endpoint: "https://drs.example.com".to_owned(),
+        project_id: project.to_owned(),
+    };
+    let entry = |text: &str| text.parse::<EntryKey>().expect("an entry");
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let prints = key.fingerprinter(&scope("a"));
+    let print = prints.of(&entry("j/source"), Field::Password, [1; 16], &secret("x"));
+    assert!(prints.matches(&print, &entry("j/source"), Field::Password, &secret("x")));
+    for (entry_text, field, value) in [
+        ("j/source", Field::Password, "y"),
+        ("j/source", Field::Password, ""),
+        ("j/source", Field::DomainName, "x"),
+        ("j/destination", Field::Password, "x"),
+        ("k/source", Field::Password, "x"),
+    ] {
+        let other = secret(value);
+        assert!(!prints.matches(&print, &entry(entry_text), field, &other));
+    }
+    let elsewhere = key.fingerprinter(&scope("b"));
+    assert!(!elsewhere.matches(&print, &entry("j/source"), Field::Password, &secret("x")));
+    let other_key = FingerprintKey::new([8; 32]).fingerprinter(&scope("a"));
+    assert!(!other_key.matches(&print, &entry("j/source"), Field::Password, &secret("x")));
+}
+
+#[test]
+fn only_the_base64_of_32_bytes_is_a_key() {
+    for bad in [
+        "",
+        "AAAA",
+        "not base64!",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gIQ==",
+    ] {
+        assert!(
+            FingerprintKey::from_base64(&Secret::new(bad.to_owned())).is_none(),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn malformed_fingerprints_and_codes_are_refused() {
+    for bad in ["\"\"", "\"v1:\"", "\"v2:AAAA\"", "\"v1:AAAA\"", "7"] {
+        assert!(serde_json::from_str::<Fingerprint>(bad).is_err(), "{bad}");
+    }
+    let mac = FingerprintKey::new([7; 32]).state_mac();
+    let right = mac.of(b"x");
+    assert!(mac.verifies(b"x", right.as_str()));
+    assert!(!mac.verifies(b"x", &right.as_str().to_uppercase()));
+    assert!(!mac.verifies(b"x", &right.as_str()[1..]));
+    assert!(!mac.verifies(b"y", right.as_str()));
+    assert!(!mac.verifies(b"x", ""));
+}
