@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::fingerprint::{FingerprintKey, Salt};
+use crate::core::outcome::Doubt;
 use crate::core::secret::Secret;
 
 const JOB: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52/source";
