@@ -10,33 +10,32 @@
 
 mod bytes;
 mod map;
+mod node;
 mod path;
 mod plain;
+mod reported;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod typed;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
 pub(crate) use bytes::split_mark;
 pub use bytes::{MAX_BYTES, decode};
 pub(crate) use map::{Entries, Entry, Fields};
+pub(crate) use node::{Node, Root, Scalar};
 pub(crate) use path::Path;
 pub use plain::quote;
 pub(crate) use plain::{is_hard_to_see, is_null, reads_as_other_type};
 
-use super::problem::{Checked, Position, Problem, Problems};
+use super::problem::{Checked, Position, Problem};
+use reported::Reported;
 
 /// How many collections may stand inside each other. The formats need six.
 const MAX_NESTING: usize = 16;
-
-/// How many problems of one severity are kept: nobody reads more, and a large
-/// document could otherwise turn into a far larger list.
-const MAX_PROBLEMS: usize = 1000;
 
 /// Nothing more can be read; the reason is among the problems already.
 #[derive(Debug)]
@@ -45,86 +44,11 @@ pub(crate) struct Stop;
 /// The result of a step of reading.
 pub(crate) type Read<T> = Result<T, Stop>;
 
-/// A scalar as it stands in the document.
-pub(crate) struct Scalar<'t> {
-    /// The value after escapes and folding.
-    pub(crate) text: Cow<'t, str>,
-    /// Whether it has neither quotes nor a block indicator.
-    pub(crate) is_plain: bool,
-    /// Whether it stands in lines of its own below a block indicator.
-    pub(crate) is_block: bool,
-    /// Where it starts.
-    pub(crate) at: Position,
-    /// The bytes of the document that it covers, quotes included. Those of a block
-    /// start at its first character and may end in the line after it.
-    pub(crate) bytes: Range<usize>,
-}
-
-impl Scalar<'_> {
-    /// Whether every reader would take it for null: absent, `~` or `null`.
-    pub(crate) fn is_null(&self) -> bool {
-        self.is_plain && (self.bytes.is_empty() || is_null(&self.text))
-    }
-}
-
-/// One value, or the start of one: what is inside a collection is read next.
-pub(crate) enum Node<'t> {
-    /// A text of any style.
-    Scalar(Scalar<'t>),
-    /// The start of a map, in flow style or not.
-    Map {
-        /// Where it starts.
-        at: Position,
-        /// The byte where it starts.
-        start: usize,
-        /// Whether it is written in braces.
-        is_flow: bool,
-    },
-    /// The start of a list.
-    List {
-        /// Where it starts.
-        at: Position,
-        /// The byte where it starts.
-        start: usize,
-    },
-    /// Something that is not allowed anywhere, reported and read over.
-    Refused,
-}
-
-impl Node<'_> {
-    /// Where it starts, unless that was reported already.
-    pub(crate) fn at(&self) -> Option<Position> {
-        match self {
-            Self::Scalar(scalar) => Some(scalar.at),
-            Self::Map { at, .. } | Self::List { at, .. } => Some(*at),
-            Self::Refused => None,
-        }
-    }
-
-    /// Whether the value is null or absent.
-    pub(crate) fn is_null(&self) -> bool {
-        matches!(self, Self::Scalar(scalar) if scalar.is_null())
-    }
-}
-
-/// What a document starts with.
-pub(crate) enum Root {
-    /// A map, whose keys are read next.
-    Map {
-        /// Whether it is written in braces.
-        is_flow: bool,
-    },
-    /// Anything else, reported and read over.
-    Refused,
-}
-
 /// Reads one document from start to end and collects its problems.
 pub(crate) struct Reader<'t> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
-    problems: Problems,
-    errors: usize,
-    warnings: usize,
+    reported: Reported,
     /// The line of the last tab that was reported.
     tab_line: usize,
     /// The end of what was read last, for whoever edits the text.
@@ -144,9 +68,7 @@ impl<'t> Reader<'t> {
         Self {
             text,
             parser: Parser::new_from_str_with_options(text, options),
-            problems: Problems::default(),
-            errors: 0,
-            warnings: 0,
+            reported: Reported::default(),
             tab_line: 0,
             end: 0,
         }
@@ -194,42 +116,17 @@ impl<'t> Reader<'t> {
         what: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
     ) {
-        self.warnings += 1;
-        if self.warnings <= MAX_PROBLEMS {
-            self.problems
-                .push(Problem::warning(path.to_string(), at, what, help));
-        }
+        self.reported
+            .warning(|| Problem::warning(path.to_string(), at, what, help));
     }
 
     fn report(&mut self, problem: Problem) -> Read<()> {
-        self.errors += 1;
-        self.problems.push(problem);
-        if self.errors < MAX_PROBLEMS {
-            return Ok(());
-        }
-        self.problems.push(Problem::error(
-            "",
-            None,
-            "too many problems; reading stopped here",
-            "Solve these first.",
-        ));
-        Err(Stop)
+        self.reported.error(problem)
     }
 
     /// Ends the reading: the value counts only if there was no error.
-    pub(crate) fn finish<T>(mut self, value: Read<Option<T>>) -> Checked<T> {
-        if self.warnings > MAX_PROBLEMS {
-            let more = self.warnings - MAX_PROBLEMS;
-            self.problems.push(Problem::warning(
-                "",
-                None,
-                format!("{more} more warnings"),
-                "Look at the ones above first.",
-            ));
-        }
-        let value = value.unwrap_or(None);
-        debug_assert!(value.is_some() || self.problems.has_errors());
-        Checked::new(value, self.problems)
+    pub(crate) fn finish<T>(self, value: Read<Option<T>>) -> Checked<T> {
+        self.reported.finish(value.unwrap_or(None))
     }
 
     /// Reads up to the inside of the document's outermost map.

@@ -1,3 +1,4 @@
+use super::reported::MAX_PROBLEMS;
 use super::*;
 use crate::core::problem::Severity;
 
