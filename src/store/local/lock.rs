@@ -1,0 +1,141 @@
+//! The lock of a state file.
+//!
+//! It is an advisory lock of the operating system on a file that drspass never
+//! renames or removes, so a left-over file is no lock and a dead process holds
+//! none. Somebody else may remove the file (`git clean` does), so the folder is
+//! locked as well, where that is possible. Network file systems may not keep the
+//! promise.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+
+use super::{LocalStore, PAUSE};
+use crate::files;
+use crate::store::{LockInfo, LockStatus, StoreError};
+use crate::testpoint;
+
+/// Beside the state: the file that is locked.
+const LOCK: &str = ".lock";
+/// How often the lock is asked for: somebody who only looks at it holds it for
+/// an instant.
+const ATTEMPTS: usize = 10;
+
+/// The lock, held until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct LockGuard {
+    file: File,
+    /// Held for its lock alone.
+    _folder: Option<File>,
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        // What it says is for people; the lock itself ends with the handle.
+        let _ = self.file.set_len(0);
+    }
+}
+
+impl LocalStore {
+    pub(in crate::store) fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
+        let path = self.sibling(LOCK);
+        let cannot = |source| StoreError::CannotLock {
+            path: path.clone(),
+            source,
+        };
+        let mut file = files::open_private(&path).map_err(cannot)?;
+        testpoint::may_fail("lock").map_err(cannot)?;
+        let locked = |holder: Option<LockInfo>| StoreError::Locked {
+            path: path.clone(),
+            holder: holder.map_or_else(|| "somebody unknown".to_owned(), |h| h.to_string()),
+        };
+        if !try_often(&file).map_err(cannot)? {
+            return Err(locked(holder(&mut file)));
+        }
+        let folder = File::open(files::folder_of(&self.path)).map_err(cannot)?;
+        // A file system that cannot lock a folder still locks the file.
+        let folder = match try_often(&folder) {
+            Ok(true) => Some(folder),
+            Ok(false) => return Err(locked(None)),
+            Err(_) => None,
+        };
+        // A lock that says nothing still locks, so failing to write is no error.
+        let text = serde_json::to_string(info).unwrap_or_default();
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(text.as_bytes()));
+        Ok(LockGuard {
+            file,
+            _folder: folder,
+        })
+    }
+
+    pub(in crate::store) fn lock_status(&self) -> Result<LockStatus, StoreError> {
+        let path = self.sibling(LOCK);
+        let mut file = match files::open_unlinked(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(self.folder_status());
+            }
+            Err(source) => return Err(StoreError::CannotLock { path, source }),
+        };
+        // A shared lock is refused only while somebody works, and two who look
+        // do not take each other for one.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(self.folder_status()),
+            Err(TryLockError::WouldBlock) => Ok(LockStatus::Held(holder(&mut file))),
+            Err(TryLockError::Error(source)) => Err(StoreError::CannotLock { path, source }),
+        }
+    }
+
+    /// Whether somebody holds the lock whose file is gone.
+    fn folder_status(&self) -> LockStatus {
+        let folder = File::open(files::folder_of(&self.path));
+        match folder.map(|folder| folder.try_lock_shared()) {
+            Ok(Err(TryLockError::WouldBlock)) => LockStatus::Held(None),
+            _ => LockStatus::Free,
+        }
+    }
+}
+
+/// Asks for a lock for a short while. Fails if it cannot be asked for.
+fn try_often(file: &File) -> io::Result<bool> {
+    for attempt in 1..=ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if attempt == ATTEMPTS => {}
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// Who wrote into the lock file; nothing if that cannot be read.
+fn holder(file: &mut File) -> Option<LockInfo> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+impl fmt::Display for LockInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The file is foreign text: whoever can write it must not steer a terminal.
+        let clean = |text: &str| -> String {
+            text.chars()
+                .filter(|c| c.is_ascii_graphic() || *c == ' ')
+                .take(64)
+                .collect()
+        };
+        write!(
+            f,
+            "process {} on {} ({}) since {}",
+            self.pid,
+            clean(&self.host),
+            clean(&self.command),
+            self.since
+        )
+    }
+}
