@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Scalar;
+use super::answer::is_excessive;
+use super::scalar::Scalar;
 use crate::core::inventory::UseType;
 use crate::core::job::{Endpoint, JobId};
 
@@ -193,7 +194,7 @@ pub(in crate::api) fn read_list(body: &[u8]) -> Option<ListPage> {
 
 /// An object; a derived struct would also be read from a list, by position.
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
-    let is_object = body.trim_ascii_start().starts_with(b"{") && !super::is_excessive(body);
+    let is_object = body.trim_ascii_start().starts_with(b"{") && !is_excessive(body);
     is_object.then(|| serde_json::from_slice(body).ok())?
 }
 
