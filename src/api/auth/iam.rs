@@ -1,42 +1,22 @@
-//! The identity service: a login with a password, and what there is to learn
-//! about a login (OTC IAM api-ref, "Obtaining a User Token", "Verifying a Token",
-//! "Querying Project Information", "Querying the Service Catalog").
-//!
-//! It owns the token of a run and its life: fetched when it is first needed,
-//! replaced before its end, and once when it is refused. One login at a time, so
-//! that ten requests with a refused token do not log in ten times.
+//! The identity service: what there is to learn about a login (OTC IAM api-ref,
+//! "Verifying a Token", "Querying Project Information", "Querying the Service
+//! Catalog"). What is asked of it for a token is in `login`.
 
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::Duration;
-
-use jiff::Timestamp;
 use reqwest::header::HeaderName;
 use reqwest::{Method, Request};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use url::Url;
 
-use super::credentials::{Domain, PasswordLogin, ProjectName, User};
 use super::key::query_of;
-use super::token::TokenHeader;
 use super::{Pass, PassKind};
 use crate::api::client::{Call, Options};
 use crate::api::error::ApiError;
-use crate::api::exchange::{Exchange, Failure, IfLost, Why};
-use crate::api::note::Note;
+use crate::api::exchange::{Exchange, Failure, IfLost};
 use crate::api::received::{Body, Received};
 use crate::api::retry::Patience;
 use crate::api::secrets::{LoginSecrets, needles};
 use crate::api::transport::Transport;
 use crate::api::wire::identity::{self, Facts};
-use crate::core::config::is_project_id;
-use crate::core::outcome::Refusal;
-use crate::core::secret::Secret;
 use crate::core::target::service_url;
-
-/// A token is replaced so long before its end, or a tenth of its life before it
-/// where that is shorter: a request may be under way for a minute, and clocks differ.
-const MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// The longest address that is taken from a catalogue, in bytes.
 const MAX_URL_BYTES: usize = 255;
@@ -48,7 +28,7 @@ const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 pub(in crate::api) struct Iam {
     transport: Transport,
     url: Url,
-    patience: Patience,
+    pub(super) patience: Patience,
 }
 
 impl Iam {
@@ -64,11 +44,12 @@ impl Iam {
     }
 
     /// The host and, where it is not the usual one, the port.
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         crate::api::judge::authority(&self.url)
     }
 
-    fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Call {
+    /// A call of this service: its path below the address, and its query.
+    pub(super) fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Call {
         let mut url = self.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/{path}"));
@@ -84,7 +65,9 @@ impl Iam {
         }
     }
 
-    async fn ask(
+    /// Asks until there is an answer.
+    /// Fails if the service refuses, or does not answer.
+    pub(super) async fn ask(
         &self,
         call: &Call,
         if_lost: IfLost,
@@ -176,267 +159,10 @@ impl Iam {
     }
 }
 
-/// A login with a password, and the tokens that it yields.
-#[derive(Debug)]
-pub(in crate::api) struct IamSession {
-    iam: Arc<Iam>,
-    login: Login,
-    /// The project that the manifest is sealed for.
-    sealed: String,
-    /// Held while logging in, so that one login serves all who wait.
-    current: Mutex<Current>,
-    secrets: StdMutex<LoginSecrets>,
-}
-
-/// Where the session stands.
-#[derive(Debug, Default)]
-struct Current {
-    issued: Option<Issued>,
-    /// The refusal of a login, which is final: the next try could lock the account.
-    refused: Option<Refusal>,
-}
-
-impl Current {
-    /// Leaves it at that for this run: no token is at hand, and each of the requests
-    /// that wait for one would try, one after the other.
-    fn give_up(&mut self) {
-        self.refused.get_or_insert(Refusal::of_ours("NO-TOKEN"));
-    }
-}
-
-/// What is logged in with.
-#[derive(Debug)]
-struct Login {
-    user: User,
-    password: Arc<Secret>,
-    passcode: Option<Arc<Secret>>,
-    project: ProjectName,
-}
-
-/// A token of this run.
-#[derive(Debug)]
-struct Issued {
-    token: Arc<TokenHeader>,
-    generation: u64,
-    /// From here on it is replaced before it is used.
-    renew_at: Instant,
-    /// From here on it is of no use.
-    ends_at: Instant,
-    facts: Facts,
-}
-
-impl IamSession {
-    pub(super) fn new(login: PasswordLogin, iam: Arc<Iam>, sealed: String) -> Self {
-        let login = Login {
-            user: login.user,
-            password: Arc::new(login.password),
-            passcode: login.passcode.map(Arc::new),
-            project: login.project,
-        };
-        let secrets = std::iter::once(&login.password)
-            .chain(&login.passcode)
-            .map(Arc::clone)
-            .collect();
-        Self {
-            iam,
-            login,
-            sealed,
-            current: Mutex::default(),
-            secrets: StdMutex::new(LoginSecrets {
-                generation: 0,
-                secrets,
-            }),
-        }
-    }
-
-    /// A pass with a token that is good for a while.
-    /// Fails if there is none and the login fails. A token that could not be
-    /// replaced serves on until its end.
-    pub(super) async fn pass(&self) -> Result<Pass, Failure> {
-        let mut current = self.current.lock().await;
-        let now = Instant::now();
-        let at_hand = current.issued.as_ref();
-        if let Some(issued) = at_hand.filter(|issued| now < issued.renew_at) {
-            return Ok(issued.pass());
-        }
-        let generation = at_hand.map_or(0, |issued| issued.generation);
-        let answer = self.replace(&mut current, generation).await;
-        match (answer, &mut current.issued) {
-            // The old token serves on while nobody answers. Half of what is left of it
-            // passes before the next try, so that not every request waits for one.
-            (Err(failure), Some(issued)) if failure.is_silence() && now < issued.ends_at => {
-                issued.renew_at = Instant::now() + issued.ends_at.duration_since(now) / 2;
-                Ok(issued.pass())
-            }
-            (answer, _) => {
-                if answer.is_err() {
-                    current.give_up();
-                }
-                answer
-            }
-        }
-    }
-
-    /// A pass in the place of the refused one of this generation. Whoever comes
-    /// second with the same gets what the first one fetched.
-    /// Fails if the login fails.
-    pub(super) async fn renewed(&self, refused: u64) -> Result<Pass, Failure> {
-        let mut current = self.current.lock().await;
-        if let Some(issued) = &current.issued
-            && issued.generation != refused
-        {
-            return Ok(issued.pass());
-        }
-        let answer = self.replace(&mut current, refused).await;
-        if answer.is_err() {
-            current.give_up();
-        }
-        answer
-    }
-
-    /// Logs in, unless that was refused before.
-    async fn replace(&self, current: &mut Current, generation: u64) -> Result<Pass, Failure> {
-        if let Some(refusal) = &current.refused {
-            return Err(self.failure(Why::Login(refusal.clone()), Vec::new()));
-        }
-        // A code of a second factor is good for one login.
-        if self.login.passcode.is_some() && generation > 0 {
-            return Err(self.failure(Why::Unanswered, vec![Note::PasscodeUsed]));
-        }
-        match self.fetch(generation + 1).await {
-            Ok(fresh) => Ok(current.issued.insert(fresh).pass()),
-            Err(failure) => {
-                if let Why::Login(refusal) | Why::Refused(refusal) = &failure.why {
-                    current.refused = Some(refusal.clone());
-                }
-                Err(failure)
-            }
-        }
-    }
-
-    fn failure(&self, why: Why, notes: Vec<Note>) -> Failure {
-        Failure {
-            why,
-            host: self.iam.host(),
-            notes,
-        }
-    }
-
-    /// What the last login told about itself.
-    pub(in crate::api) async fn facts(&self) -> Option<Facts> {
-        let current = self.current.lock().await;
-        current.issued.as_ref().map(|issued| issued.facts.clone())
-    }
-
-    pub(super) fn secrets(&self) -> LoginSecrets {
-        self.secrets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// What a refusal was about, in words without a secret.
-    pub(super) fn used(&self) -> String {
-        let domain = |domain: &Domain| match domain {
-            Domain::Id(id) => format!("domain id {id}"),
-            Domain::Name(name) => format!("domain {name}"),
-        };
-        let user = match &self.login.user {
-            User::Id(id) => format!("user id {id}"),
-            User::Named { name, domain: of } => format!("user {name} of {}", domain(of)),
-        };
-        let project = match &self.login.project {
-            ProjectName::Id(id) => format!("project {id}"),
-            ProjectName::Named { name, domain: None } => format!("project named {name}"),
-            ProjectName::Named {
-                name,
-                domain: Some(of),
-            } => format!("project named {name} of {}", domain(of)),
-        };
-        format!(" (login as {user} for {project} at {})", self.iam.host())
-    }
-
-    async fn fetch(&self, generation: u64) -> Result<Issued, Failure> {
-        let mut call = self
-            .iam
-            .call(Method::POST, "auth/tokens", &[("nocatalog", "true")]);
-        call.body = Some(identity::login(
-            &self.login.user,
-            &self.login.password,
-            self.login.passcode.as_deref(),
-            &self.login.project,
-        ));
-        let sent_at = Instant::now();
-        // A code of a second factor that may have been used is not shown again.
-        let if_lost = match self.login.passcode {
-            Some(_) => IfLost::GiveUp,
-            None => IfLost::AskAgain,
-        };
-        let mut received = self
-            .iam
-            .ask(&call, if_lost, &self.secrets(), &Call::request)
-            .await?;
-        let token = received
-            .headers
-            .subject_token
-            .take()
-            .and_then(|token| TokenHeader::given(&token).ok());
-        let Some(token) = token else {
-            return Err(self.failure(Why::Unanswered, vec![Note::NoToken]));
-        };
-        {
-            let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-            secrets.secrets.push(Arc::clone(token.secret()));
-            secrets.generation = generation;
-        }
-        let facts = identity::facts(&body_of(received));
-        let found = facts.project.as_ref().map(|project| project.id.clone());
-        if found.as_deref() != Some(self.sealed.as_str()) {
-            // It is shown, and may be anything that the service knows.
-            let found = found.filter(|id| {
-                is_project_id(id) && !needles(&self.secrets(), None, &[]).occur_in(id)
-            });
-            let sealed = self.sealed.clone();
-            return Err(self.failure(Why::OtherProject { found, sealed }, Vec::new()));
-        }
-        let life = facts.life((self.iam.patience.ambient.now)());
-        Ok(Issued {
-            token: Arc::new(token),
-            generation,
-            renew_at: sent_at + (life - MARGIN.min(life / 10)),
-            ends_at: sent_at + life,
-            facts,
-        })
-    }
-}
-
-impl Issued {
-    fn pass(&self) -> Pass {
-        Pass::token(&self.token, self.generation)
-    }
-}
-
-fn body_of(received: Received) -> Vec<u8> {
+/// The body of an answer; nothing where it could not be read as it is.
+pub(super) fn body_of(received: Received) -> Vec<u8> {
     match received.body {
         Body::Read(body) => body,
         Body::Coded(_) | Body::TooLong | Body::Cut => Vec::new(),
     }
 }
-
-impl Facts {
-    /// How long the token lives from its making: by the service's own clock, since
-    /// the one here may be off.
-    fn life(&self, now: Timestamp) -> Duration {
-        let made = self.issued_at.unwrap_or(now);
-        self.expires_at
-            .and_then(|end| Duration::try_from(end.duration_since(made)).ok())
-            .unwrap_or(UNTOLD_LIFE)
-            .max(SHORTEST_LIFE)
-    }
-}
-
-/// A token that ends as it is made would bring a login for each request.
-const SHORTEST_LIFE: Duration = Duration::from_secs(1);
-
-/// The life of a token that does not tell it; a refusal renews it anyway.
-const UNTOLD_LIFE: Duration = Duration::from_secs(60 * 60);

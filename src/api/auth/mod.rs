@@ -8,6 +8,7 @@
 mod credentials;
 mod iam;
 mod key;
+mod login;
 mod signature;
 mod token;
 
@@ -24,8 +25,8 @@ use crate::core::outcome::Refusal;
 
 pub use credentials::{AccessKey, Credentials, Domain, PasswordLogin, ProjectName, User};
 pub(super) use iam::Iam;
-use iam::IamSession;
 use key::Signer;
+use login::IamSession;
 use token::TokenHeader;
 
 /// A login that requests can be sent with.
