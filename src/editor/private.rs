@@ -4,18 +4,27 @@
 //! memory where there is such a place, that it goes whole, with all that an editor
 //! wrote beside the text, and that what a killed run left is found and removed by
 //! the next one. It refuses to follow links, and to remove what it did not make.
+//! `places` knows where it may lie, `removal` how it goes, `sweep` what was left.
+
+mod places;
+mod removal;
+mod sweep;
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
-use rustix::fs::{CWD, FsWord, Mode, OFlags, SeekFrom};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{files, testpoint};
+use places::candidates;
+use removal::remove;
+
+pub use places::{Kept, Places};
+pub use sweep::{Leftover, sweep};
 
 /// How the names of private folders begin.
 const PREFIX: &str = "drspass-edit-";
@@ -29,31 +38,6 @@ const LOCK_TEXT: &[u8] = b"drspass edit\n";
 
 /// How often a folder is made anew when a sweeping run removed it, still empty.
 const TRIES: usize = 5;
-
-/// The place for shared memory, which everybody may use.
-const SHARED_MEMORY: &str = "/dev/shm";
-
-/// File systems that keep their files in memory (statfs(2)).
-const TMPFS: FsWord = 0x0102_1994;
-const RAMFS: FsWord = 0x8584_58f6;
-
-/// Where private folders may be made.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// The folder of this user's running programs (`XDG_RUNTIME_DIR`), if one is named.
-    pub runtime: Option<PathBuf>,
-    /// The folder for temporary files.
-    pub temporary: PathBuf,
-}
-
-/// What a file system keeps its files on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// Nowhere but in memory, as far as the system does not swap.
-    InMemory,
-    /// A disk, which may hold the bytes of a file after it was removed.
-    OnDisk,
-}
 
 /// A private folder that cannot be made, used or removed.
 #[derive(Debug, Error, Diagnostic)]
@@ -194,119 +178,6 @@ impl Drop for Private {
     }
 }
 
-/// What was found of a killed run.
-#[derive(Debug)]
-pub struct Leftover {
-    /// The folder.
-    pub path: PathBuf,
-    /// Whether it is gone now.
-    pub removed: io::Result<()>,
-}
-
-/// Removes the folders that killed runs left. Those of living runs, and whatever
-/// is not surely ours, stay.
-pub fn sweep(places: &Places) -> Vec<Leftover> {
-    let own = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
-    let mut folders: Vec<PathBuf> = places.runtime.iter().cloned().collect();
-    folders.extend([own, SHARED_MEMORY.into(), places.temporary.clone()]);
-    let mut seen = Vec::new();
-    let mut found = Vec::new();
-    for folder in folders {
-        // Names lead to one place in many ways; each place is swept once.
-        let Ok(folder) = fs::canonicalize(&folder) else {
-            continue;
-        };
-        if seen.contains(&folder) {
-            continue;
-        }
-        found.extend(sweep_folder(&folder));
-        seen.push(folder);
-    }
-    found
-}
-
-fn sweep_folder(folder: &Path) -> Vec<Leftover> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let ours = entries
-        .filter(|entry| is_our_name(entry.file_name().as_encoded_bytes()))
-        .map(|entry| entry.path())
-        .filter(|path| is_private_folder(path));
-    ours.filter_map(|path| sweep_one(&path)).collect()
-}
-
-/// Whether a folder of ours can have this name, which is shown as it is.
-fn is_our_name(name: &[u8]) -> bool {
-    let rest = name.strip_prefix(PREFIX.as_bytes());
-    rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
-}
-
-/// Removes a folder if it is a leftover; nothing if it is none.
-fn sweep_one(path: &Path) -> Option<Leftover> {
-    let done = |removed| {
-        Some(Leftover {
-            path: path.to_owned(),
-            removed,
-        })
-    };
-    let mut lock = match files::open_unlinked(&path.join(LOCK)) {
-        Ok(lock) => lock,
-        // A run was killed before it made the lock, and nothing else is in there: or
-        // a living one is about to make it, which then makes another folder.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return match fs::remove_dir(path) {
-                Ok(()) => done(Ok(())),
-                Err(_) => None,
-            };
-        }
-        Err(_) => return None,
-    };
-    let mut text = Vec::new();
-    let is_ours = (&mut lock)
-        .take(LOCK_TEXT.len() as u64 + 1)
-        .read_to_end(&mut text)
-        .is_ok_and(|_| LOCK_TEXT.starts_with(&text));
-    // The lock is held until the folder is gone, so that two sweeps do not meet.
-    if !is_ours || lock.try_lock().is_err() {
-        return None;
-    }
-    match remove(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        removed => done(removed),
-    }
-}
-
-/// Where a folder may be made, best place first.
-fn candidates(places: &Places) -> Vec<(PathBuf, Kept)> {
-    let runtime = places.runtime.iter().filter(|path| is_private_folder(path));
-    let mut found: Vec<(PathBuf, Kept)> = runtime
-        .cloned()
-        .chain([PathBuf::from(SHARED_MEMORY)])
-        .filter(|path| is_in_memory(path))
-        .map(|path| (path, Kept::InMemory))
-        .collect();
-    let kept = if is_in_memory(&places.temporary) {
-        Kept::InMemory
-    } else {
-        Kept::OnDisk
-    };
-    found.push((places.temporary.clone(), kept));
-    found
-}
-
-fn is_in_memory(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|found| [TMPFS, RAMFS].contains(&found.f_type))
-}
-
-/// Whether this is a folder, not a link, of this user, that nobody else may enter.
-fn is_private_folder(path: &Path) -> bool {
-    path.is_absolute()
-        && path.symlink_metadata().is_ok_and(|found| {
-            found.is_dir()
-                && found.uid() == rustix::process::geteuid().as_raw()
-                && found.mode() & 0o077 == 0
-        })
-}
-
 /// A new empty folder with its lock, held.
 fn locked_folder(place: &Path) -> io::Result<(PathBuf, File)> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -342,92 +213,6 @@ fn locked(folder: &Path) -> io::Result<File> {
     }
     lock.write_all(LOCK_TEXT)?;
     Ok(lock)
-}
-
-/// Removes a private folder: what is in it, then the lock, then the folder, so that
-/// what a killed removal leaves is still known as a leftover.
-fn remove(folder: &Path) -> io::Result<()> {
-    let mut first = None;
-    let mut keep = |done: io::Result<()>| {
-        if let Err(error) = done
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            first.get_or_insert(error);
-        }
-    };
-    // An editor that is told to end may still write: what appears is removed too.
-    for _ in 0..TRIES {
-        make_writable(folder)?;
-        let entries: Vec<PathBuf> = fs::read_dir(folder)?
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.file_name().is_some_and(|name| name != LOCK))
-            .collect();
-        if entries.is_empty() {
-            break;
-        }
-        for path in entries {
-            keep(remove_entry(&path));
-        }
-        testpoint::reach("private.half_removed");
-    }
-    if let Some(error) = first {
-        return Err(error);
-    }
-    match fs::remove_file(folder.join(LOCK)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    fs::remove_dir(folder)
-}
-
-/// Removes a file or a folder with all that is in it; links are removed, not followed.
-fn remove_entry(path: &Path) -> io::Result<()> {
-    let found = path.symlink_metadata()?;
-    if !found.is_dir() {
-        if found.is_file() && found.nlink() == 1 {
-            // What was there may be read from a disk or from swap afterwards; where
-            // it cannot be overwritten it is removed all the same.
-            let _ = overwrite(path, found.len());
-        }
-        return fs::remove_file(path);
-    }
-    make_writable(path)?;
-    let mut first = Ok(());
-    for entry in fs::read_dir(path)? {
-        // What cannot be removed keeps nothing else.
-        let removed = entry.and_then(|entry| remove_entry(&entry.path()));
-        first = first.and(removed);
-    }
-    first?;
-    fs::remove_dir(path)
-}
-
-/// Gives this user every right to a folder of an editor, which may have taken some.
-fn make_writable(folder: &Path) -> io::Result<()> {
-    let found = folder.symlink_metadata()?;
-    if found.is_dir() && found.mode() & 0o700 != 0o700 {
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-/// Overwrites what a file holds. Holes hold nothing and stay: filled, they could take
-/// a whole disk.
-fn overwrite(path: &Path, length: u64) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
-    let mut at = 0;
-    while at < length {
-        // There is no data up to the end.
-        let Ok(start) = rustix::fs::seek(&file, SeekFrom::Data(at)) else {
-            break;
-        };
-        at = rustix::fs::seek(&file, SeekFrom::Hole(start))?;
-        rustix::fs::seek(&file, SeekFrom::Start(start))?;
-        io::copy(&mut io::repeat(0).take(at - start), &mut file)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,3 +1,7 @@
+use std::io::Read as _;
+
+use super::removal::overwrite;
+use super::sweep::sweep_folder;
 use super::*;
 
 fn places() -> (tempfile::TempDir, Places) {

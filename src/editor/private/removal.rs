@@ -1,0 +1,100 @@
+//! How a private folder goes: whole, with all that an editor wrote beside the text,
+//! and its files overwritten. Links are removed, not followed.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
+
+use super::LOCK;
+use crate::testpoint;
+
+/// How often a folder is emptied: an editor that is told to end may still write.
+const ROUNDS: usize = 5;
+
+/// Removes a private folder: what is in it, then the lock, then the folder, so that
+/// what a killed removal leaves is still known as a leftover.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    let mut first = None;
+    let mut keep = |done: io::Result<()>| {
+        if let Err(error) = done
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            first.get_or_insert(error);
+        }
+    };
+    for _ in 0..ROUNDS {
+        make_writable(folder)?;
+        let entries: Vec<PathBuf> = fs::read_dir(folder)?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.file_name().is_some_and(|name| name != LOCK))
+            .collect();
+        if entries.is_empty() {
+            break;
+        }
+        for path in entries {
+            keep(remove_entry(&path));
+        }
+        testpoint::reach("private.half_removed");
+    }
+    if let Some(error) = first {
+        return Err(error);
+    }
+    match fs::remove_file(folder.join(LOCK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::remove_dir(folder)
+}
+
+/// Removes a file or a folder with all that is in it; links are removed, not followed.
+fn remove_entry(path: &Path) -> io::Result<()> {
+    let found = path.symlink_metadata()?;
+    if !found.is_dir() {
+        if found.is_file() && found.nlink() == 1 {
+            // What was there may be read from a disk or from swap afterwards; where
+            // it cannot be overwritten it is removed all the same.
+            let _ = overwrite(path, found.len());
+        }
+        return fs::remove_file(path);
+    }
+    make_writable(path)?;
+    let mut first = Ok(());
+    for entry in fs::read_dir(path)? {
+        // What cannot be removed keeps nothing else.
+        let removed = entry.and_then(|entry| remove_entry(&entry.path()));
+        first = first.and(removed);
+    }
+    first?;
+    fs::remove_dir(path)
+}
+
+/// Gives this user every right to a folder of an editor, which may have taken some.
+fn make_writable(folder: &Path) -> io::Result<()> {
+    let found = folder.symlink_metadata()?;
+    if found.is_dir() && found.mode() & 0o700 != 0o700 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Overwrites what a file holds. Holes hold nothing and stay: filled, they could take
+/// a whole disk.
+pub(super) fn overwrite(path: &Path, length: u64) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    let mut at = 0;
+    while at < length {
+        // There is no data up to the end.
+        let Ok(start) = rustix::fs::seek(&file, SeekFrom::Data(at)) else {
+            break;
+        };
+        at = rustix::fs::seek(&file, SeekFrom::Hole(start))?;
+        rustix::fs::seek(&file, SeekFrom::Start(start))?;
+        io::copy(&mut io::repeat(0).take(at - start), &mut file)?;
+    }
+    Ok(())
+}
