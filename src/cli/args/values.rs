@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::readers::length;
 use crate::authoring::generate::{self, Alphabet};
 use crate::authoring::table::Format;
 use crate::core::fingerprint::Field;
@@ -151,14 +152,4 @@ impl From<FormatName> for Format {
             FormatName::Json => Self::Json,
         }
     }
-}
-
-/// What a length is.
-pub(super) const LENGTH: &str = "a whole number from 8 to 128";
-
-fn length(text: &str) -> Result<usize, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|length| (generate::MIN_LENGTH..=generate::MAX_LENGTH).contains(length))
-        .ok_or(LENGTH)
 }
