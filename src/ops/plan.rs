@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::OpError;
+use super::error::{OtherKey, OtherScope};
 use super::online::{HangUp, Online};
 use super::preflight::Preflight;
 use super::root::{Guards, Opened, Root, Unlock};
@@ -177,7 +178,10 @@ pub fn comparable(
     };
     let sealed = &opened.sealed;
     if state.scope != sealed.scope {
-        return Err(OpError::other_scope(state.scope, &sealed.scope));
+        return Err(OpError::from(OtherScope {
+            state: state.scope,
+            manifest: sealed.scope.clone(),
+        }));
     }
     if !key_changed && sealed.revision < state.revision && !guards.allow_rollback {
         return Err(OpError::Rollback {
@@ -197,10 +201,10 @@ pub fn new_key_error(comparable: &Comparable, manifest: &KeyId) -> Option<OpErro
         .state
         .as_ref()
         .filter(|_| comparable.key_changed)?;
-    Some(OpError::NewKey {
+    Some(OpError::NewKey(OtherKey {
         state: state.key_id.clone(),
         manifest: manifest.clone(),
-    })
+    }))
 }
 
 /// The entries that are meant.

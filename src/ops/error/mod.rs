@@ -1,11 +1,13 @@
 //! Everything that can stop a use case, with a code and what to do about it.
 //! No variant carries text of a manifest, a secret, or an address with a query.
 
+mod apart;
 mod edit;
 mod problem;
 mod rekey;
 mod stale;
 mod value;
+mod words;
 
 use std::io;
 use std::path::PathBuf;
@@ -17,9 +19,7 @@ use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::change::ChangeId;
-use crate::core::fingerprint::{KeyId, Scope};
-use crate::core::problem::Problem;
-use crate::core::report::Signal;
+use crate::core::report::{Moved, Signal};
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::editor::EditorError;
@@ -29,12 +29,15 @@ use crate::plan_file::PlanFileError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
 
+pub use apart::{OtherKey, OtherScope, UnexpectedKey};
 pub use edit::EditError;
 pub use problem::ProblemReport;
 use problem::counted;
 pub use rekey::RekeyError;
 use stale::way_out;
 pub use value::ValueError;
+use words::unmatched;
+pub use words::with_causes;
 
 /// Why a use case stopped. Unless a variant says otherwise, nothing was sent
 /// and nothing was changed.
@@ -186,63 +189,41 @@ pub enum OpError {
     )]
     UntrustedHost(#[from] UntrustedHost),
     /// drspass.yaml points elsewhere than the manifest was sealed for.
-    #[error("{field} of drspass.yaml is {configured}, but the manifest is sealed for {sealed}")]
+    #[error("{} of drspass.yaml is {}, but the manifest is sealed for {}", .0.field, .0.to, .0.from)]
     #[diagnostic(
         code(drspass::sealed::target),
         help(
             "Nothing was sent. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target."
         )
     )]
-    TargetMoved {
-        /// Which part of the target.
-        field: &'static str,
-        /// What drspass.yaml says.
-        configured: String,
-        /// What the manifest says.
-        sealed: String,
-    },
+    TargetMoved(Moved),
     /// The manifest was made with another key than the one that was named.
-    #[error("the manifest carries the key {found}, but {expected} is expected")]
+    #[error(transparent)]
     #[diagnostic(
         code(drspass::sealed::key_id),
         help(
             "Nothing was sent. Somebody without the key may have made this manifest; see who changed it, and change the expected id only if the key was replaced on purpose."
         )
     )]
-    UnexpectedKey {
-        /// The manifest's.
-        found: KeyId,
-        /// The one that was named.
-        expected: KeyId,
-    },
+    UnexpectedKey(#[from] UnexpectedKey),
     /// The state was made with another key than the manifest's.
-    #[error("the state was made with the key {state}, the manifest carries {manifest}")]
+    #[error(transparent)]
     #[diagnostic(
         code(drspass::sealed::new_key),
         help(
             "Nothing was sent. See who changed the manifest; if its key was replaced on purpose, --accept-new-key, without a saved plan, starts the state anew and sends every entry."
         )
     )]
-    NewKey {
-        /// The state's.
-        state: KeyId,
-        /// The manifest's.
-        manifest: KeyId,
-    },
+    NewKey(OtherKey),
     /// The state was made with another key than the manifest that is to be written anew.
-    #[error("the state was made with the key {state}, the manifest carries {manifest}")]
+    #[error(transparent)]
     #[diagnostic(
         code(drspass::sealed::other_key_beside),
         help(
             "Nothing was written: whoever made this manifest may have chosen who reads the next one. See who changed it; if its key was replaced on purpose, say so with --expect-key-id and the manifest's key."
         )
     )]
-    OtherKeyBeside {
-        /// The state's.
-        state: KeyId,
-        /// The manifest's.
-        manifest: KeyId,
-    },
+    OtherKeyBeside(OtherKey),
     /// The manifest is older than one that was applied.
     #[error("the manifest has revision {manifest}, but revision {applied} was applied already")]
     #[diagnostic(
@@ -258,25 +239,14 @@ pub enum OpError {
         applied: u64,
     },
     /// The state speaks about another service or project.
-    #[error(
-        "the state belongs to project {state_project} at {state_endpoint}, the manifest to project {project} at {endpoint}"
-    )]
+    #[error(transparent)]
     #[diagnostic(
         code(drspass::state::scope),
         help(
             "Nothing was sent. Use one root folder and one state for each project; 'drspass rekey' moves both to another project."
         )
     )]
-    OtherScope {
-        /// The state's project.
-        state_project: String,
-        /// The state's service.
-        state_endpoint: String,
-        /// The manifest's project.
-        project: String,
-        /// The manifest's service.
-        endpoint: String,
-    },
+    OtherScope(#[from] OtherScope),
     /// A recovery file is not usable.
     #[error("{path} is no recovery file of this state: {why}")]
     #[diagnostic(
@@ -423,44 +393,4 @@ pub enum OpError {
         /// What to do.
         help: &'static str,
     },
-}
-
-impl OpError {
-    /// The error for a state that belongs elsewhere.
-    pub fn other_scope(state: Scope, manifest: &Scope) -> Self {
-        Self::OtherScope {
-            state_project: state.project_id,
-            state_endpoint: state.endpoint,
-            project: manifest.project_id.clone(),
-            endpoint: manifest.endpoint.clone(),
-        }
-    }
-
-    /// The error for a document with these problems.
-    pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
-        Self::Document {
-            path: path.into(),
-            problems: problems.into_iter().map(ProblemReport).collect(),
-        }
-    }
-}
-
-fn unmatched(addresses: &[Unmatched]) -> String {
-    let named: Vec<String> = addresses
-        .iter()
-        .map(|address| format!("address {} of {}", address.number, address.option))
-        .collect();
-    format!("{} names no entry", named.join(", "))
-}
-
-/// An error with everything that led to it, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

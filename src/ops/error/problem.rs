@@ -1,7 +1,10 @@
 //! Problems of a document as diagnostics.
 
+use std::path::PathBuf;
+
 use miette::Diagnostic;
 
+use super::OpError;
 use crate::core::problem::{Problem, Severity};
 
 /// One problem of a document as a diagnostic of its own.
@@ -26,6 +29,16 @@ impl Diagnostic for ProblemReport {
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         Some(Box::new(&self.0.help))
+    }
+}
+
+impl OpError {
+    /// The error for a document with these problems.
+    pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
+        Self::Document {
+            path: path.into(),
+            problems: problems.into_iter().map(ProblemReport).collect(),
+        }
     }
 }
 

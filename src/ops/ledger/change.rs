@@ -15,6 +15,7 @@ use crate::core::plan::{self, prints_of};
 use crate::core::state::{Lineage, PlanId, State};
 use crate::files;
 use crate::ops::OpError;
+use crate::ops::error::{OtherKey, OtherScope};
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
 use crate::store::recovery::Recovery;
@@ -228,10 +229,10 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
     };
     let known_revision = claimed.as_ref().map_or(0, |state| state.revision);
     if let Some(state) = claimed.filter(|state| state.key_id != ledger.keys.id) {
-        return Err(OpError::NewKey {
+        return Err(OpError::NewKey(OtherKey {
             state: state.key_id,
             manifest: ledger.keys.id.clone(),
-        });
+        }));
     }
     if sealed.revision < known_revision && !context.guards.allow_rollback {
         return Err(OpError::Rollback {
@@ -282,10 +283,10 @@ pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Recovered, Op
             why,
         })?;
     if recovery.state.scope != ledger.opened.sealed.scope {
-        return Err(OpError::other_scope(
-            recovery.state.scope,
-            &ledger.opened.sealed.scope,
-        ));
+        return Err(OpError::from(OtherScope {
+            state: recovery.state.scope,
+            manifest: ledger.opened.sealed.scope.clone(),
+        }));
     }
     let version = store.version()?;
     if recovery.continues(&version) {

@@ -1,0 +1,154 @@
+//! The manifest of a root folder: decrypted, parsed, and checked as far as it can be
+//! without the state and without the network.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{Guards, Root, Unlock, check_target, identities};
+use crate::age_file::{self, AgeError, Identities, Means, stanzas};
+use crate::core::manifest::{self, Manifest, Sealed, Sealing};
+use crate::core::problem::Problem;
+use crate::core::target::{EndpointFrom, Target};
+use crate::core::yaml;
+use crate::ops::OpError;
+
+/// An opened manifest that passed every check.
+pub struct Opened {
+    /// What is wanted.
+    pub manifest: Arc<Manifest>,
+    /// What was sealed with it.
+    pub sealed: Sealed,
+    /// Where it goes.
+    pub target: Target,
+    /// Whether only the catalogue of the identity service can confirm the endpoint.
+    pub endpoint_from: EndpointFrom,
+    /// What somebody should look at in it.
+    pub warnings: Vec<Problem>,
+}
+
+impl Root {
+    /// The manifest's plain text.
+    /// Fails if it cannot be read or opened.
+    pub fn decrypt(&self, unlock: &Unlock<'_>) -> Result<Zeroizing<Vec<u8>>, OpError> {
+        self.decrypt_file(&self.manifest_bytes()?, unlock)
+    }
+
+    /// The plain text of the manifest file that was read as `file`.
+    /// Fails if it cannot be opened.
+    pub(in crate::ops) fn decrypt_file(
+        &self,
+        file: &[u8],
+        unlock: &Unlock<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, OpError> {
+        let age = |source: AgeError| {
+            if source.is_about_one_identity() {
+                return OpError::Identity(source);
+            }
+            OpError::Age {
+                path: self.manifest_name().to_owned(),
+                source,
+            }
+        };
+        let means = Means {
+            ask: unlock.ask,
+            plugins: unlock.plugins,
+        };
+        // Whether it is encrypted at all is known before any key is looked for.
+        if age_file::envelope_of(file) == age_file::Envelope::Plain {
+            return age_file::decrypt(file, &Identities::default(), &means).map_err(age);
+        }
+        let identities = identities::opened(&self.folder, unlock.source)?;
+        age_file::decrypt(file, &identities, &means).map_err(|error| {
+            match (&error, stanzas::of(file)) {
+                (AgeError::NoMatch, Ok(stanzas)) => OpError::NoMatch {
+                    path: self.manifest_name().to_owned(),
+                    recipients: stanzas.len(),
+                },
+                _ => age(error),
+            }
+        })
+    }
+
+    /// The manifest, parsed.
+    /// Fails if it cannot be opened or has an error.
+    pub fn read(
+        &self,
+        unlock: &Unlock<'_>,
+        sealing: Sealing,
+    ) -> Result<(Manifest, Vec<Problem>), OpError> {
+        let plain = self.decrypt(unlock)?;
+        parse_manifest(&plain, sealing, self.manifest_name())
+    }
+
+    /// Opens the manifest for use: everything that can be checked without the
+    /// state and without the network.
+    /// Fails if the target is not the sealed one, or the key is not the named one.
+    pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
+        self.open_text(guards, || self.decrypt(unlock))
+            .map(|(opened, _)| opened)
+    }
+
+    /// As [`Root::open`], for a plain text that `decrypt` fetches and that is handed
+    /// back beside what it says.
+    /// Fails as [`Root::open`].
+    pub(in crate::ops) fn open_text(
+        &self,
+        guards: &Guards,
+        decrypt: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, OpError>,
+    ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
+        // Whatever can be refused without the manifest is refused before it is opened.
+        let target = self.named_target(guards)?;
+        let plain = decrypt()?;
+        let (manifest, sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
+        let endpoint_from = match target {
+            Some(_) => EndpointFrom::Settings,
+            None => EndpointFrom::Catalogue {
+                region: self.config.target.region.clone(),
+            },
+        };
+        let target = self.target_beside(target, &sealed, guards)?;
+        check_target(&target, &sealed)?;
+        guards.check_key(&sealed.fingerprint_key.id())?;
+        let opened = Opened {
+            manifest: Arc::new(manifest),
+            sealed,
+            target,
+            endpoint_from,
+            warnings,
+        };
+        Ok((opened, plain))
+    }
+}
+
+/// Parses the plain text of a manifest.
+/// Fails with every problem if one of them is an error.
+pub fn parse_manifest(
+    plain: &[u8],
+    sealing: Sealing,
+    name: &Path,
+) -> Result<(Manifest, Vec<Problem>), OpError> {
+    let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
+    let checked = manifest::parse(text, sealing);
+    match checked.value {
+        Some(manifest) => Ok((manifest, checked.problems)),
+        None => Err(OpError::document(name, checked.problems)),
+    }
+}
+
+/// Parses the plain text of a manifest, and takes out what is sealed with it.
+/// Fails as [`parse_manifest`], or if nothing is sealed with it.
+pub(in crate::ops) fn parse_sealed(
+    plain: &[u8],
+    name: &Path,
+) -> Result<(Manifest, Sealed, Vec<Problem>), OpError> {
+    let (mut manifest, warnings) = parse_manifest(plain, Sealing::Required, name)?;
+    match manifest.sealed.take() {
+        Some(sealed) => Ok((manifest, sealed, warnings)),
+        None => Err(OpError::Unfit {
+            what: "the manifest is not sealed".to_owned(),
+            help: "Decrypt it and seal it with 'drspass encrypt'.",
+        }),
+    }
+}

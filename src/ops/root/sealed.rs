@@ -1,0 +1,87 @@
+//! What was sealed with a manifest, compared with drspass.yaml and with the state.
+
+use super::{Guards, Root};
+use crate::core::manifest::Sealed;
+use crate::core::recipients::Difference;
+use crate::core::report::Moved;
+use crate::core::target::Target;
+use crate::ops::OpError;
+use crate::ops::error::OtherKey;
+use crate::store::{Keys, Known};
+
+impl Root {
+    /// Whether a state that is here was made with the manifest's key. Anybody can make a
+    /// manifest, and name in it to whom the next one is encrypted; but not one that
+    /// carries the key of a state that was there before.
+    /// Fails if the state was made with another key, unless this one is expected.
+    pub(in crate::ops) fn check_key_beside(
+        &self,
+        sealed: &Sealed,
+        guards: &Guards,
+    ) -> Result<(), OpError> {
+        let manifest = sealed.fingerprint_key.id();
+        if guards.expect_key_id.as_ref() == Some(&manifest) {
+            return Ok(());
+        }
+        let claimed = self.store.read_unverified().ok().flatten();
+        if claimed.is_none_or(|state| state.key_id == manifest) {
+            return Ok(());
+        }
+        // Where a rekey was cut off, the state of this key is in the file beside.
+        match self.store.read(&Keys::from(&sealed.fingerprint_key))?.known {
+            Known::OtherKey { claimed } => Err(OpError::OtherKeyBeside(OtherKey {
+                state: claimed.key_id,
+                manifest,
+            })),
+            Known::Absent | Known::Ours(_) => Ok(()),
+        }
+    }
+
+    /// Whether drspass.yaml lists exactly the recipients that were sealed.
+    /// Fails with the difference, keys shortened.
+    pub fn check_recipients(&self, sealed: &Sealed) -> Result<(), OpError> {
+        let difference = Difference::between(&sealed.recipients, &self.config.recipients);
+        if difference.is_none() {
+            Ok(())
+        } else {
+            Err(OpError::RecipientsChanged {
+                difference: difference.in_line(),
+            })
+        }
+    }
+}
+
+/// Whether the target that was resolved is the one that was sealed.
+/// Fails with the first part that differs.
+pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
+    match moved_parts(target, sealed).into_iter().next() {
+        None => Ok(()),
+        Some(moved) => Err(OpError::TargetMoved(moved)),
+    }
+}
+
+/// The parts of the target that are not as they were sealed.
+pub(in crate::ops) fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<Moved> {
+    let parts = [
+        (
+            "target.endpoint",
+            &target.scope.endpoint,
+            &sealed.scope.endpoint,
+        ),
+        (
+            "target.project_id",
+            &target.scope.project_id,
+            &sealed.scope.project_id,
+        ),
+        ("target.auth_url", &target.auth_url, &sealed.auth_url),
+    ];
+    parts
+        .into_iter()
+        .filter(|(_, configured, sealed)| configured != sealed)
+        .map(|(field, configured, sealed)| Moved {
+            field,
+            from: sealed.clone(),
+            to: configured.clone(),
+        })
+        .collect()
+}
