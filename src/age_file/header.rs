@@ -1,27 +1,112 @@
-//! The header of an age file: for whom it is, without opening it. What it says is
-//! not authenticated before the file is opened, so it decides nothing but what to
-//! try and what to tell.
+//! The header of an age file: for whom it is, without opening it (age specification,
+//! "Header"). Nothing of it is proved to somebody who cannot open the file, so it decides
+//! nothing but what to try and what to tell.
 
 use std::cell::RefCell;
+use std::io::{self, BufReader, Read as _};
 
 use age::Decryptor;
 use age::armor::ArmoredReader;
 use age_core::format::{FileKey, Stanza};
 
+use super::armor::{self, BINARY_START};
 use super::error::AgeError;
-use super::open::{explain, refuse_damage};
+use super::open::{damaged, explain};
+use super::{Envelope, envelope_of};
+use crate::core::recipients;
+use crate::files;
+
+/// A header has some hundred bytes for each recipient. The library reads it again from
+/// its start for each of its lines, so that one of megabytes, which anybody can write,
+/// would keep it busy without end.
+const MAX_HEADER_BYTES: u64 = 128 << 10;
+/// Stanzas that only keep readers from relying on there being no unknown ones end like
+/// this; they are for nobody.
+const GREASE: &str = "-grease";
+/// The longest name of a type that is told.
+const MAX_KIND_CHARS: usize = 32;
+
+/// A file as the library reads it.
+type Armored<'a> = ArmoredReader<BufReader<&'a [u8]>>;
+
+/// The stanzas of a file as they are told, one for each recipient: their types, and what
+/// ssh keys are recognised by.
+/// Fails as [`check`].
+pub fn recipients(file: &[u8]) -> Result<Vec<recipients::Stanza>, AgeError> {
+    check(file)?;
+    Ok(stanzas(file)?.iter().filter_map(told).collect())
+}
+
+/// Whether a file has the header of an age file, without any key.
+/// Fails if it is no age file, or one that no identity could open.
+pub fn check(file: &[u8]) -> Result<(), AgeError> {
+    for_keys(file)?;
+    if file.starts_with(BINARY_START) {
+        return Ok(());
+    }
+    // Armor tells its end, so a cut file and plain text behind it can be seen.
+    armor::check(file)?;
+    io::copy(&mut ArmoredReader::new(file), &mut io::sink())
+        .map_err(|_| damaged("its armor is cut or malformed, or something follows it"))?;
+    Ok(())
+}
 
 /// The stanzas of a file, in order: one or more for each recipient, and perhaps some
 /// that mean nothing, which keep readers tolerant.
 /// Fails if it is no age file, or its header is damaged.
-pub(crate) fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
-    refuse_damage(file)?;
-    let decryptor =
-        Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| explain(error, file))?;
+pub(super) fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
     let probe = Probe::default();
     // No identity matches: what counts is what it was shown.
-    let _ = decryptor.decrypt(std::iter::once(&probe as &dyn age::Identity));
+    let _ = read(file)?.decrypt(std::iter::once(&probe as &dyn age::Identity));
     Ok(probe.seen.into_inner())
+}
+
+/// A file that is ready to be opened with keys.
+/// Fails if it is no age file, or one that is encrypted with a passphrase.
+pub(super) fn for_keys(file: &[u8]) -> Result<Decryptor<Armored<'_>>, AgeError> {
+    let decryptor = read(file)?;
+    if decryptor.is_scrypt() {
+        return Err(AgeError::PassphraseFile);
+    }
+    Ok(decryptor)
+}
+
+/// Reads a header.
+/// Fails if it is no age file, or its header is damaged.
+fn read(file: &[u8]) -> Result<Decryptor<Armored<'_>>, AgeError> {
+    refuse_damage(file)?;
+    Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| explain(error, file))
+}
+
+/// Whether a file may be handed to the library.
+/// Fails with a fault that has a better name than the one the library gives it.
+fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
+    if !file.starts_with(BINARY_START) && files::has_conflict_marks(file) {
+        return Err(AgeError::ConflictMarks);
+    }
+    if envelope_of(file) == Envelope::Plain {
+        return Err(AgeError::NotEncrypted);
+    }
+    let first_line = file.split_inclusive(|byte| *byte == b'\n').next();
+    if file.starts_with(BINARY_START) && first_line.is_some_and(|line| line.ends_with(b"\r\n")) {
+        return Err(AgeError::LineEnds);
+    }
+    if has_bounded_header(file) {
+        Ok(())
+    } else {
+        Err(damaged("its header is too long"))
+    }
+}
+
+/// Whether the header ends where every usual one has ended.
+pub(super) fn has_bounded_header(file: &[u8]) -> bool {
+    let mut start = Vec::new();
+    // What is malformed is found and named by the library.
+    let read = ArmoredReader::new(file)
+        .take(MAX_HEADER_BYTES)
+        .read_to_end(&mut start);
+    let is_cut = read.is_err() || (start.len() as u64) < MAX_HEADER_BYTES;
+    is_cut || start.windows(5).any(|part| part == b"\n--- ")
 }
 
 /// An identity that opens nothing and keeps what it is shown: the one way in which
@@ -39,12 +124,32 @@ impl age::Identity for Probe {
 }
 
 /// The same stanza once more.
-pub(super) fn copy(stanza: &Stanza) -> Stanza {
+fn copy(stanza: &Stanza) -> Stanza {
     Stanza {
         tag: stanza.tag.clone(),
         args: stanza.args.clone(),
         body: stanza.body.clone(),
     }
+}
+
+/// What is told of a stanza; nothing of one that is for nobody.
+fn told(stanza: &Stanza) -> Option<recipients::Stanza> {
+    if stanza.tag.ends_with(GREASE) {
+        return None;
+    }
+    // The first argument of an ssh stanza is the tag of the key.
+    let is_ssh = stanza.tag.starts_with("ssh-");
+    let tag = stanza.args.first().filter(|_| is_ssh);
+    Some(recipients::Stanza {
+        kind: cleaned(&stanza.tag),
+        tag: tag.map(|tag| cleaned(tag)),
+    })
+}
+
+/// The header is foreign text: whoever wrote it must not steer a terminal.
+fn cleaned(word: &str) -> String {
+    let visible = |c: &char| c.is_ascii_graphic();
+    word.chars().filter(visible).take(MAX_KIND_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -59,7 +164,7 @@ mod tests {
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
         let (_, native) = generate_identity("2026-01-02T03:04:05Z");
         let sealed = encrypt(b"x", &[native, ssh.to_owned()], Plugins::Never).expect("sealed");
-        let stanzas = stanzas(&sealed).expect("a header");
+        let stanzas = super::stanzas(&sealed).expect("a header");
         assert_eq!(stanzas[0].tag, "X25519");
         assert_eq!(stanzas[1].tag, "ssh-ed25519");
         use base64::Engine as _;
@@ -68,5 +173,31 @@ mod tests {
             .expect("base64");
         assert_eq!(stanzas[1].args[0], ssh_tag(&key));
         assert!(super::stanzas(b"jobs: {}\n").is_err());
+    }
+
+    #[test]
+    fn every_recipient_has_a_stanza_and_noise_has_none() {
+        let public = |_| generate_identity("2026-01-02T03:04:05Z").1;
+        let ssh = include_str!("../../tests/data/locked_ed25519.pub").trim();
+        let mut recipients: Vec<String> = (0..3).map(public).collect();
+        recipients.push(ssh.to_owned());
+        let file = encrypt(b"canary-text", &recipients, Plugins::Never).expect("sealed");
+        let found = super::recipients(&file).expect("a header");
+        let kinds: Vec<&str> = found.iter().map(|stanza| stanza.kind.as_str()).collect();
+        assert_eq!(kinds, ["X25519", "X25519", "X25519", "ssh-ed25519"]);
+        let tags: Vec<bool> = found.iter().map(|stanza| stanza.tag.is_some()).collect();
+        assert_eq!(tags, [false, false, false, true]);
+        let report =
+            crate::core::recipients::compare("m".to_owned(), &recipients, Ok(&recipients), &found);
+        use crate::core::recipients::InFile::{Unknown, Yes};
+        let known: Vec<_> = report.recipients.iter().map(|r| r.in_file).collect();
+        assert_eq!(known, [Unknown, Unknown, Unknown, Yes]);
+        assert_eq!(report.strangers, 0);
+    }
+
+    #[test]
+    fn what_is_no_age_file_has_no_stanzas() {
+        assert!(super::recipients(b"jobs: {}\n").is_err());
+        assert!(super::recipients(b"age-encryption.org/v1\n-> X25519 abc\n").is_err());
     }
 }

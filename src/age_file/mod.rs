@@ -6,19 +6,18 @@
 
 mod armor;
 mod error;
-pub(crate) mod header;
+pub mod header;
 mod identities;
 mod keys;
 mod open;
 mod passphrase;
 mod plugin;
 mod seal;
-pub mod stanzas;
 
 pub use error::{AgeError, PluginFault, RefusedRecipient};
 pub use identities::{AskPassphrase, Identities, NoPassphrase};
 pub use keys::{generate_identity, recipients_of};
-pub use open::{Means, check_header, decrypt};
+pub use open::{Means, decrypt};
 pub use plugin::{Choice, Plugins, Talk};
 pub use seal::encrypt;
 

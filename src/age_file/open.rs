@@ -1,9 +1,7 @@
 //! Opening an envelope, and telling what is wrong with one that does not open.
 
-use std::io::{self, Read as _};
+use std::io::Read as _;
 
-use age::Decryptor;
-use age::armor::ArmoredReader;
 use age::ssh;
 use age_core::format::Stanza;
 use zeroize::Zeroizing;
@@ -12,8 +10,7 @@ use super::armor::{self, BINARY_START};
 use super::error::AgeError;
 use super::identities::{AskPassphrase, Closed, Identities, NoPassphrase};
 use super::plugin::{self, Plugins};
-use super::{Envelope, envelope_of, header, passphrase};
-use crate::files;
+use super::{header, passphrase};
 
 /// What may be done beside looking at keys.
 #[derive(Clone, Copy)]
@@ -34,7 +31,6 @@ pub fn decrypt(
     identities: &Identities,
     means: &Means<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, AgeError> {
-    refuse_damage(file)?;
     match decrypt_with(file, &mut identities.open.iter().map(AsRef::as_ref)) {
         Err(AgeError::NoMatch) if !identities.closed.is_empty() => {}
         done => return done,
@@ -115,12 +111,7 @@ fn decrypt_with(
     file: &[u8],
     identities: &mut dyn Iterator<Item = &dyn age::Identity>,
 ) -> Result<Zeroizing<Vec<u8>>, AgeError> {
-    let decryptor =
-        Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| explain(error, file))?;
-    if decryptor.is_scrypt() {
-        return Err(AgeError::PassphraseFile);
-    }
-    let mut reader = decryptor
+    let mut reader = header::for_keys(file)?
         .decrypt(identities)
         .map_err(|error| explain(error, file))?;
     // The plain text is shorter than the file, so the buffer never moves and
@@ -132,63 +123,8 @@ fn decrypt_with(
     Ok(plain)
 }
 
-/// Whether a file has the header of an age file, without any key.
-/// Fails if it is no age file, or one that no identity could open.
-pub fn check_header(file: &[u8]) -> Result<(), AgeError> {
-    refuse_damage(file)?;
-    let decryptor =
-        Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| explain(error, file))?;
-    if decryptor.is_scrypt() {
-        return Err(AgeError::PassphraseFile);
-    }
-    if file.starts_with(BINARY_START) {
-        return Ok(());
-    }
-    // Armor tells its end, so a cut file and plain text behind it can be seen.
-    armor::check(file)?;
-    io::copy(&mut ArmoredReader::new(file), &mut io::sink())
-        .map_err(|_| damaged("its armor is cut or malformed, or something follows it"))?;
-    Ok(())
-}
-
-const fn damaged(why: &'static str) -> AgeError {
+pub(super) const fn damaged(why: &'static str) -> AgeError {
     AgeError::Damaged { why }
-}
-
-/// Whether a file may be handed to the library.
-/// Fails with a fault that has a better name than the one the library gives it.
-pub(super) fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
-    if !file.starts_with(BINARY_START) && files::has_conflict_marks(file) {
-        return Err(AgeError::ConflictMarks);
-    }
-    if envelope_of(file) == Envelope::Plain {
-        return Err(AgeError::NotEncrypted);
-    }
-    let first_line = file.split_inclusive(|byte| *byte == b'\n').next();
-    if file.starts_with(BINARY_START) && first_line.is_some_and(|line| line.ends_with(b"\r\n")) {
-        return Err(AgeError::LineEnds);
-    }
-    if has_bounded_header(file) {
-        Ok(())
-    } else {
-        Err(damaged("its header is too long"))
-    }
-}
-
-/// A header has some hundred bytes for each recipient. The library reads it again from
-/// its start for each of its lines, so that one of megabytes, which anybody can write,
-/// would keep it busy without end.
-const MAX_HEADER_BYTES: u64 = 128 << 10;
-
-/// Whether the header ends where every usual one has ended.
-pub(super) fn has_bounded_header(file: &[u8]) -> bool {
-    let mut start = Vec::new();
-    // What is malformed is found and named by the library.
-    let read = ArmoredReader::new(file)
-        .take(MAX_HEADER_BYTES)
-        .read_to_end(&mut start);
-    let is_cut = read.is_err() || (start.len() as u64) < MAX_HEADER_BYTES;
-    is_cut || start.windows(5).any(|part| part == b"\n--- ")
 }
 
 /// What is wrong with the armor of a file, if anything is: it tells more than what

@@ -6,7 +6,7 @@ use age::armor::{ArmoredWriter, Format};
 use age::{Encryptor, ssh, tag, tagpq, x25519};
 
 use super::error::{AgeError, RefusedRecipient};
-use super::open::has_bounded_header;
+use super::header::has_bounded_header;
 use super::plugin::{self, Plugins};
 
 /// Seals `plain` to every recipient, as an armored file.

@@ -85,7 +85,7 @@ fn more_recipients_than_are_ever_opened_are_refused() {
     let (_, public) = generate_identity("2026-01-02T03:04:05Z");
     let sealed = |count: usize| encrypt(b"x", &vec![public.clone(); count], Plugins::Never);
     let file = sealed(1000).expect("sealed");
-    assert!(check_header(&file).is_ok());
+    assert!(header::check(&file).is_ok());
     assert!(matches!(sealed(1400), Err(AgeError::TooManyRecipients)));
 }
 

@@ -2,7 +2,7 @@
 
 use super::OpError;
 use super::root::{Guards, Root, Unlock, parse_sealed};
-use crate::age_file::{AgeError, stanzas};
+use crate::age_file::{AgeError, header};
 use crate::core::recipients::{RecipientsReport, compare};
 
 /// Compares what drspass.yaml lists, what was sealed and what the header of the file
@@ -15,7 +15,7 @@ pub fn recipients(
     guards: &Guards,
 ) -> Result<RecipientsReport, OpError> {
     let file = root.manifest_bytes()?;
-    let stanzas = stanzas::of(&file).map_err(|source| OpError::Age {
+    let stanzas = header::recipients(&file).map_err(|source| OpError::Age {
         path: root.manifest_name().to_owned(),
         source,
     })?;

@@ -16,7 +16,7 @@ pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<Valid, OpError
     if age_file::envelope_of(&file) == Envelope::Plain {
         return Err(age(AgeError::NotEncrypted));
     }
-    age_file::check_header(&file).map_err(age)?;
+    age_file::header::check(&file).map_err(age)?;
     root.target(guards)?;
     Ok(Valid {
         config_warnings: root.warnings.clone(),

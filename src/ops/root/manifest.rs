@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::{Guards, Root, Unlock, check_target, identities};
-use crate::age_file::{self, AgeError, Identities, Means, stanzas};
+use crate::age_file::{self, AgeError, Identities, Means, header};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::target::{EndpointFrom, Target};
@@ -61,7 +61,7 @@ impl Root {
         }
         let identities = identities::opened(&self.folder, unlock.source)?;
         age_file::decrypt(file, &identities, &means).map_err(|error| {
-            match (&error, stanzas::of(file)) {
+            match (&error, header::recipients(file)) {
                 (AgeError::NoMatch, Ok(stanzas)) => OpError::NoMatch {
                     path: self.manifest_name().to_owned(),
                     recipients: stanzas.len(),
