@@ -6,7 +6,6 @@ use super::OpError;
 use super::error::ValueError;
 use super::rewrite::Rewrite;
 use super::root::{Guards, Root, Unlock};
-use super::set::seal;
 use crate::authoring::table::{self, Format, Placed};
 use crate::authoring::{Document, Place, Taken};
 use crate::core::fingerprint::Field;
@@ -37,7 +36,7 @@ pub struct Imported {
 
 /// Compares the values of a file with the manifest, and writes them if it shall.
 /// Fails with everything that is wrong with the file, or as [`Rewrite::open`] and
-/// [`super::rewrite::Ready::put`].
+/// [`Rewrite::save`].
 pub fn import(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -69,9 +68,7 @@ pub fn import(
             .map(|placed| placed.change)
             .collect();
         let text = document.rewrite(&changes).map_err(ValueError::from)?;
-        let ready = seal(&rewrite, root, &text, &mut warnings)?;
-        ready.put(root)?;
-        report.revision = Some(ready.revision);
+        report.revision = Some(rewrite.save(root, &text, &mut warnings)?);
     }
     Ok(Imported {
         report,

@@ -2,6 +2,7 @@
 //! changed by the caller, checked and sealed again. Whatever fails, the file stays
 //! as it was, and a file that somebody else wrote meanwhile is never overwritten.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
@@ -146,6 +147,33 @@ impl<'a> Rewrite<'a> {
             revision,
             warnings,
         })
+    }
+
+    /// Seals a text that nobody has seen and puts it in the place of the manifest. Of what
+    /// somebody should look at in it, only what was not there before is added to
+    /// `warnings`, and nothing that they say already. Returns the new revision.
+    /// Fails as [`Rewrite::seal`] and [`Ready::put`].
+    pub fn save(
+        &self,
+        root: &Root,
+        text: &str,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<u64, OpError> {
+        let key = |problem: &Problem| (problem.path.clone(), problem.what.clone());
+        let before: HashSet<_> = self.opened.warnings.iter().map(key).collect();
+        let ready = self.seal(root, text)?;
+        ready.put(root)?;
+        // A value's own remarks come with its label.
+        let said: Vec<_> = warnings
+            .iter()
+            .map(|problem| problem.what.clone())
+            .collect();
+        let fresh = ready
+            .warnings
+            .into_iter()
+            .filter(|problem| !before.contains(&key(problem)) && !said.contains(&problem.what));
+        warnings.extend(fresh);
+        Ok(ready.revision)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::OpError;
 use super::error::ValueError;
-use super::rewrite::{Ready, Rewrite};
+use super::rewrite::Rewrite;
 use super::root::{Guards, Root, Unlock};
 use crate::authoring::{Change, Document, NoPlace, Place, Taken};
 use crate::core::fingerprint::Field;
@@ -38,7 +38,7 @@ pub struct Removed {
 /// Sets one value. `value` is asked for it, with the label of its place, when nothing
 /// else can stop the command.
 /// Fails if the address names not exactly one place, the value is refused, or as
-/// [`Rewrite::open`] and [`Ready::put`].
+/// [`Rewrite::open`] and [`Rewrite::save`].
 pub fn set(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -75,9 +75,7 @@ pub fn set(
     let mut revision = None;
     if effect != Effect::Same {
         let text = document.rewrite(&[change]).map_err(ValueError::from)?;
-        let ready = seal(&rewrite, root, &text, &mut warnings)?;
-        ready.put(root)?;
-        revision = Some(ready.revision);
+        revision = Some(rewrite.save(root, &text, &mut warnings)?);
     }
     Ok(Set {
         label,
@@ -90,7 +88,7 @@ pub fn set(
 
 /// Removes what stands at an address: an endpoint, one of its kerberos fields, or a
 /// credential that no endpoint uses.
-/// Fails if there is no such thing, or as [`Rewrite::open`] and [`Ready::put`].
+/// Fails if there is no such thing, or as [`Rewrite::open`] and [`Rewrite::save`].
 pub fn unset(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -105,35 +103,10 @@ pub fn unset(
     let label = document.label(&place);
     let text = document.without(&place).map_err(ValueError::from)?;
     let mut warnings = Vec::new();
-    let ready = seal(&rewrite, root, &text, &mut warnings)?;
-    ready.put(root)?;
+    let revision = rewrite.save(root, &text, &mut warnings)?;
     Ok(Removed {
         label,
-        revision: ready.revision,
+        revision,
         warnings,
     })
-}
-
-/// Seals the new text. Of what somebody should look at in it, only what was not there
-/// before is added to `warnings`, and nothing that they say already.
-/// Fails as [`Rewrite::seal`].
-pub(super) fn seal<'a>(
-    rewrite: &'a Rewrite<'_>,
-    root: &Root,
-    text: &str,
-    warnings: &mut Vec<Problem>,
-) -> Result<Ready<'a>, OpError> {
-    let key = |problem: &Problem| (problem.path.clone(), problem.what.clone());
-    let before: std::collections::HashSet<_> = rewrite.opened.warnings.iter().map(key).collect();
-    let mut ready = rewrite.seal(root, text)?;
-    // A value's own remarks come with its label; the text was never seen by anybody.
-    let said: Vec<_> = warnings
-        .iter()
-        .map(|problem| problem.what.clone())
-        .collect();
-    let fresh = std::mem::take(&mut ready.warnings)
-        .into_iter()
-        .filter(|problem| !before.contains(&key(problem)) && !said.contains(&problem.what));
-    warnings.extend(fresh);
-    Ok(ready)
 }
