@@ -7,10 +7,8 @@
 
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 use super::root::{self, IdentitySource};
-use crate::age_file::{self, AgeError, Identities, Means, NoPassphrase, Plugins};
+use crate::age_file::{self, AgeError, Means, NoPassphrase, Plugins};
 use crate::core::fingerprint::Field;
 use crate::core::fingerprint::tag::Tagger;
 use crate::core::manifest::{Assignment, Manifest, Sealing};
@@ -18,9 +16,6 @@ use crate::core::recipients::identified;
 use crate::core::redact::ForeignText;
 use crate::core::report::outline::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
 use crate::files;
-
-/// What messages would call an identity, if any came of this.
-const ORIGIN: &str = "the identity";
 
 /// The outline of the manifest in `file`; identities are seen from `folder`.
 /// Fails with the reason why it cannot be shown.
@@ -31,7 +26,8 @@ pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Ou
         ask: &|_| Err(NoPassphrase::Nobody),
         plugins: Plugins::Never,
     };
-    let identities = ready(folder, source);
+    // With no identity at all, it is said that none opens the file.
+    let identities = root::usable(folder, source);
     let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
         AgeError::NotEncrypted => Veiled::Plain,
         AgeError::ConflictMarks => Veiled::Conflict,
@@ -43,28 +39,6 @@ pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Ou
         Ok((manifest, _)) => outlined(&manifest).ok_or(Veiled::Invalid),
         Err(_) => Err(Veiled::Invalid),
     }
-}
-
-/// What is at hand of a source. What of it cannot be used does not matter here: with
-/// no identity at all, it is said that none opens the file.
-fn ready(folder: &Path, source: &IdentitySource) -> Identities {
-    let mut ready = Identities::default();
-    let mut add_file = |path: &Path| {
-        // A pipe, a device or a folder is never waited for.
-        let text = files::read_regular_limited(&folder.join(path), root::MAX_IDENTITY_BYTES);
-        if let Ok(text) = text {
-            // Where it goes wrong, what was read before that is still of use.
-            let _ = ready.add(&Zeroizing::new(text), ORIGIN);
-        }
-    };
-    match source {
-        IdentitySource::Text(text) => {
-            let _ = ready.add(text.as_bytes(), ORIGIN);
-        }
-        IdentitySource::Files(paths) => paths.iter().for_each(|path| add_file(path)),
-        IdentitySource::Default(path) => path.iter().for_each(|path| add_file(path)),
-    }
-    ready
 }
 
 /// Nothing for a manifest that is not sealed.

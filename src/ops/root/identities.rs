@@ -1,5 +1,6 @@
 //! Where the identities of a run come from, and reading them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -36,32 +37,61 @@ pub struct Unlock<'a> {
 /// Fails if there is none, or one of them holds no identity that can be used.
 pub(super) fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
     let mut identities = Identities::default();
-    let mut add_file = |path: &Path| -> Result<(), OpError> {
-        let text =
-            files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES).map_err(|source| {
-                OpError::Read {
+    walk(folder, source, files::read_limited, &mut identities).collect::<Result<(), _>>()?;
+    Ok(identities)
+}
+
+/// What can be used of a source at once: nothing but regular files is opened, so that no
+/// pipe or device is waited for.
+pub(in crate::ops) fn usable(folder: &Path, source: &IdentitySource) -> Identities {
+    let mut identities = Identities::default();
+    let each = walk(folder, source, files::read_regular_limited, &mut identities);
+    // Where one of them goes wrong, the others are still of use.
+    each.for_each(|_| ());
+    identities
+}
+
+/// Adds one after the other what a source holds, and tells of each whether that went well.
+fn walk(
+    folder: &Path,
+    source: &IdentitySource,
+    read: fn(&Path, u64) -> io::Result<Vec<u8>>,
+    identities: &mut Identities,
+) -> impl Iterator<Item = Result<(), OpError>> {
+    given(source).into_iter().map(move |given| match given? {
+        Given::File(path) => {
+            let text =
+                read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(|source| OpError::Read {
                     path: path.to_owned(),
                     source,
-                }
-            })?;
-        identities
-            .add(&Zeroizing::new(text), &path.display().to_string())
-            .map_err(OpError::Identity)
-    };
-    match source {
-        IdentitySource::Files(paths) => paths.iter().try_for_each(|path| add_file(path))?,
-        IdentitySource::Text(text) => identities
-            .add(text.as_bytes(), "DRSPASS_IDENTITY_KEY")
-            .map_err(OpError::Identity)?,
-        IdentitySource::Default(Some(path)) if path.exists() => add_file(path)?,
-        IdentitySource::Default(path) => {
-            return Err(OpError::NoIdentity {
-                default: path.as_ref().map_or_else(
-                    || "the default place, which needs HOME".to_owned(),
-                    |path| path.display().to_string(),
-                ),
-            });
+                })?;
+            identities
+                .add(&Zeroizing::new(text), &path.display().to_string())
+                .map_err(OpError::Identity)
         }
+        Given::Text(text) => identities
+            .add(text.as_bytes(), "DRSPASS_IDENTITY_KEY")
+            .map_err(OpError::Identity),
+    })
+}
+
+/// One place that holds identities.
+enum Given<'a> {
+    File(&'a Path),
+    Text(&'a str),
+}
+
+/// The places that a source names, or why it names none.
+fn given(source: &IdentitySource) -> Vec<Result<Given<'_>, OpError>> {
+    match source {
+        IdentitySource::Files(paths) => paths.iter().map(|path| Ok(Given::File(path))).collect(),
+        IdentitySource::Text(text) => vec![Ok(Given::Text(text))],
+        IdentitySource::Default(Some(path)) if path.exists() => vec![Ok(Given::File(path))],
+        IdentitySource::Default(path) => vec![Err(OpError::NoIdentity {
+            default: path.as_ref().map_or_else(
+                || "the default place, which needs HOME".to_owned(),
+                |path| path.display().to_string(),
+            ),
+        })],
     }
-    Ok(identities)
 }

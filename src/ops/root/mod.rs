@@ -20,8 +20,8 @@ use crate::files;
 use crate::store::StateStore;
 
 pub use guards::Guards;
-pub(super) use identities::MAX_IDENTITY_BYTES;
 pub use identities::{IdentitySource, Unlock};
+pub(super) use identities::{MAX_IDENTITY_BYTES, usable};
 pub(super) use manifest::parse_sealed;
 pub use manifest::{Opened, parse_manifest};
 pub use sealed::check_target;
