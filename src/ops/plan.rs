@@ -41,6 +41,13 @@ pub struct Comparable {
     pub key_changed: bool,
 }
 
+impl Comparable {
+    /// The state, where what it says counts.
+    pub fn trusted(&self) -> Option<&State> {
+        self.state.as_ref().filter(|_| !self.key_changed)
+    }
+}
+
 /// How the service is asked for the states of jobs.
 pub struct AskStates<'a> {
     /// Finds the login and prepares the client, once everything that needs no network
@@ -243,8 +250,8 @@ pub fn check_limits(
     plan: &Plan,
     guards: &Guards,
 ) -> Result<(), Exceeded> {
-    let knows_state = comparable.state.is_some() && !comparable.key_changed;
     let entries = opened.manifest.assignments().len();
+    let knows_state = comparable.trusted().is_some();
     plan::check_limits(plan, &root.limits(guards), entries, knows_state)
 }
 

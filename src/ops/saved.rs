@@ -67,21 +67,8 @@ pub struct Made<'a> {
 /// Fails if something else is there, or the file cannot be written.
 pub fn save(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
     OwnPaths::of(made.root).check(how.path)?;
-    let created = (how.now)();
-    let expires = created
-        .checked_add(how.expires_in)
-        .map_err(|_| OpError::Unfit {
-            what: "the plan would never expire".to_owned(),
-            help: "Give a shorter time with --expires-in.",
-        })?;
-    let file = PlanFile::new(
-        SavedPlan {
-            created,
-            expires,
-            ..content(made, how)
-        },
-        &made.opened.sealed.fingerprint_key.plan_mac(),
-    );
+    let key = made.opened.sealed.fingerprint_key.plan_mac();
+    let file = PlanFile::new(content(made, how)?, &key);
     let path = made.root.resolve(how.path);
     file.write(&path).map_err(|source| OpError::Write {
         path: how.path.to_owned(),
@@ -90,7 +77,16 @@ pub fn save(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
     Ok(facts_of(&file))
 }
 
-fn content(made: &Made<'_>, how: &SaveAs<'_>) -> SavedPlan {
+/// What is saved of a plan.
+/// Fails if it would never expire.
+fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
+    let created = (how.now)();
+    let expires = created
+        .checked_add(how.expires_in)
+        .map_err(|_| OpError::Unfit {
+            what: "the plan would never expire".to_owned(),
+            help: "Give a shorter time with --expires-in.",
+        })?;
     let Made {
         root,
         opened,
@@ -102,10 +98,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> SavedPlan {
     let sealed = &opened.sealed;
     let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
     let assignments = opened.manifest.assignments();
-    let known = comparable
-        .state
-        .as_ref()
-        .filter(|_| !comparable.key_changed);
+    let known = comparable.trusted();
     let differing = plan
         .entries
         .iter()
@@ -125,10 +118,10 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> SavedPlan {
         }
     });
     let limits = root.limits(guards);
-    SavedPlan {
+    Ok(SavedPlan {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        created: Timestamp::UNIX_EPOCH,
-        expires: Timestamp::UNIX_EPOCH,
+        created,
+        expires,
         scope: sealed.scope.clone(),
         key_id: sealed.fingerprint_key.id(),
         revision: sealed.revision,
@@ -158,7 +151,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> SavedPlan {
         requests: plan.requests,
         change_id: change_id(opened, plan),
         entries: entries.collect(),
-    }
+    })
 }
 
 /// A saved plan that is to be applied, as the user named it.
