@@ -4,6 +4,7 @@
 //! salt is in them: a field that has a value says `"sensitive": true` instead.
 
 mod apply;
+mod counts;
 mod inventory;
 mod plan;
 mod recipients;
@@ -12,7 +13,7 @@ mod validate;
 
 use serde::Serialize;
 
-use crate::core::report::Note;
+use crate::core::report::PlanReport;
 use crate::core::state::Origin;
 use crate::view::terminal;
 
@@ -23,8 +24,8 @@ pub use recipients::recipients;
 pub use state::{STATE, state};
 pub use validate::{ErrorOut, VALIDATE, validate};
 
-fn note_words(note: &Note) -> String {
-    terminal::note_words(note)
+fn notes(report: &PlanReport) -> Vec<String> {
+    report.notes.iter().map(terminal::note_words).collect()
 }
 
 const fn origin_word(origin: Origin) -> &'static str {

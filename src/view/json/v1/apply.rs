@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::counts::CountsOut;
 use super::validate::ErrorOut;
-use super::{note_words, to_line};
+use super::{notes, to_line};
 use crate::core::outcome::{NotSent, Outcome, Refusal};
 use crate::core::report::{ApplyReport, Block, Care, CaredFor, Fate, PlanReport, Saved, Signal};
 use crate::core::status::{JobStatus, ToldStatus};
@@ -23,13 +24,8 @@ enum Message<'a> {
     },
     Plan {
         requests: usize,
-        to_set: usize,
-        to_change: usize,
-        to_send_again: usize,
-        held: usize,
-        in_sync: usize,
-        no_longer_listed: usize,
-        not_selected: usize,
+        #[serde(flatten)]
+        counts: CountsOut,
         change_id: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         plan_id: Option<&'a str>,
@@ -89,7 +85,6 @@ enum Message<'a> {
 
 /// The first lines of `apply --json`: the version, then what is about to be sent.
 pub fn apply_head(report: &PlanReport) -> String {
-    let counts = report.counts;
     [
         to_line(&Message::Version {
             format: APPLY,
@@ -97,16 +92,10 @@ pub fn apply_head(report: &PlanReport) -> String {
         }),
         to_line(&Message::Plan {
             requests: report.requests,
-            to_set: counts.to_set,
-            to_change: counts.to_change,
-            to_send_again: counts.to_send_again,
-            held: counts.held,
-            in_sync: report.in_sync,
-            no_longer_listed: report.unlisted.len(),
-            not_selected: report.not_selected,
+            counts: CountsOut::of(report),
             change_id: report.change_id.as_str(),
             plan_id: report.saved.as_ref().map(|saved| saved.id.as_str()),
-            notes: report.notes.iter().map(note_words).collect(),
+            notes: notes(report),
         }),
     ]
     .concat()

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{note_words, origin_word, to_line};
+use super::counts::CountsOut;
+use super::{notes, origin_word, to_line};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::preflight::Blocked;
 use crate::core::report::PlanReport;
@@ -31,17 +32,6 @@ struct SavedOut<'a> {
     plan_id: &'a str,
     created: Timestamp,
     expires: Timestamp,
-}
-
-#[derive(Serialize)]
-struct CountsOut {
-    to_set: usize,
-    to_change: usize,
-    to_send_again: usize,
-    held: usize,
-    in_sync: usize,
-    no_longer_listed: usize,
-    not_selected: usize,
 }
 
 #[derive(Serialize)]
@@ -79,20 +69,11 @@ struct FieldOut {
 
 /// The document of `plan --json`.
 pub fn plan(report: &PlanReport) -> String {
-    let counts = report.counts;
     to_line(&PlanDocument {
         format: PLAN,
         tool_version: env!("CARGO_PKG_VERSION"),
         has_changes: report.has_changes(),
-        counts: CountsOut {
-            to_set: counts.to_set,
-            to_change: counts.to_change,
-            to_send_again: counts.to_send_again,
-            held: counts.held,
-            in_sync: report.in_sync,
-            no_longer_listed: report.unlisted.len(),
-            not_selected: report.not_selected,
-        },
+        counts: CountsOut::of(report),
         requests: report.requests,
         change_id: report.change_id.as_str(),
         saved: report.saved.as_ref().map(|saved| SavedOut {
@@ -106,7 +87,7 @@ pub fn plan(report: &PlanReport) -> String {
             .map(|(label, entry)| plan_line(label, entry, report.blocked.get(&entry.key)))
             .collect(),
         unlisted: report.unlisted.iter().map(ToString::to_string).collect(),
-        notes: report.notes.iter().map(note_words).collect(),
+        notes: notes(report),
     })
 }
 
