@@ -154,7 +154,6 @@ fn cleaned(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::age_file::{Plugins, encrypt, generate_identity};
     use crate::core::recipients::ssh_tag;
 
