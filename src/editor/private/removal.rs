@@ -2,14 +2,14 @@
 //! and its files overwritten. Links are removed, not followed.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
 
-use super::LOCK;
-use crate::testpoint;
+use super::{LOCK, LOCK_TEXT};
+use crate::{files, testpoint};
 
 /// How often a folder is emptied: an editor that is told to end may still write.
 const ROUNDS: usize = 5;
@@ -17,37 +17,52 @@ const ROUNDS: usize = 5;
 /// Removes a private folder: what is in it, then the lock, then the folder, so that
 /// what a killed removal leaves is still known as a leftover.
 pub(super) fn remove(folder: &Path) -> io::Result<()> {
-    let mut first = None;
-    let mut keep = |done: io::Result<()>| {
-        if let Err(error) = done
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            first.get_or_insert(error);
-        }
-    };
+    // Why something stayed in the last round: what went in a later one is gone.
+    let mut stayed = None;
     for _ in 0..ROUNDS {
         make_writable(folder)?;
-        let entries: Vec<PathBuf> = fs::read_dir(folder)?
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.file_name().is_some_and(|name| name != LOCK))
-            .collect();
+        let entries = entries(folder)?;
         if entries.is_empty() {
-            break;
+            return remove_empty(folder);
         }
+        stayed = None;
         for path in entries {
-            keep(remove_entry(&path));
+            if let Err(error) = remove_entry(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                stayed.get_or_insert(error);
+            }
         }
         testpoint::reach("private.half_removed");
     }
-    if let Some(error) = first {
-        return Err(error);
+    match stayed {
+        Some(error) => Err(error),
+        None if entries(folder)?.is_empty() => remove_empty(folder),
+        None => Err(io::ErrorKind::DirectoryNotEmpty.into()),
     }
-    match fs::remove_file(folder.join(LOCK)) {
+}
+
+/// What is in a private folder beside its lock.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    let is_lock = |path: &PathBuf| path.file_name().is_some_and(|name| name == LOCK);
+    Ok(entries.filter(|path| !is_lock(path)).collect())
+}
+
+/// Removes the lock and the folder. If something came in between, the lock comes back,
+/// so that the folder is still known as a leftover.
+pub(super) fn remove_empty(folder: &Path) -> io::Result<()> {
+    let lock = folder.join(LOCK);
+    match fs::remove_file(&lock) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    fs::remove_dir(folder)
+    let removed = fs::remove_dir(folder);
+    if removed.is_err() && folder.is_dir() {
+        // The error that matters is the first one.
+        let _ = files::create_private(&lock).and_then(|mut file| file.write_all(LOCK_TEXT));
+    }
+    removed
 }
 
 /// Removes a file or a folder with all that is in it; links are removed, not followed.
@@ -96,5 +111,7 @@ pub(super) fn overwrite(path: &Path, length: u64) -> io::Result<()> {
         rustix::fs::seek(&file, SeekFrom::Start(start))?;
         io::copy(&mut io::repeat(0).take(at - start), &mut file)?;
     }
-    Ok(())
+    // What is written to a file that is removed at once may never reach the disk, where
+    // the text may be already.
+    file.sync_data()
 }

@@ -148,3 +148,20 @@ fn holes_of_a_file_are_not_filled_and_its_bytes_are_overwritten() {
         .unwrap();
     assert_eq!(start, [0; 12]);
 }
+
+#[test]
+fn a_folder_that_is_not_empty_after_all_is_still_known_as_a_leftover() {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("drspass-edit-0123456789abcdef");
+    fs::create_dir(&folder).expect("made");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("set");
+    fs::write(folder.join(LOCK), LOCK_TEXT).expect("written");
+    // An editor wrote it after everything else was removed.
+    fs::write(folder.join("text"), "canary-late").expect("written");
+    removal::remove_empty(&folder).expect_err("it is not empty");
+    assert!(folder.join(LOCK).exists());
+    let found = sweep::sweep_folder(place.path());
+    assert!(found.iter().all(|leftover| leftover.removed.is_ok()));
+    assert_eq!(found.len(), 1);
+    assert!(!folder.exists());
+}
