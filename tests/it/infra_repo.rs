@@ -376,6 +376,12 @@ fn a_runner_that_keeps_its_clone_can_begin_a_state_twice() {
             "{}",
             run.all()
         );
+        // A state that a cut-off rekey has not finished is not the one to share.
+        let rekey = runner.path(".state/drspass.state.json.rekey");
+        fs::write(&rekey, "").unwrap();
+        let run = runner.sh("ci/state.sh push staging", &[]);
+        assert_eq!(run.code, Some(1), "{}", run.all());
+        assert!(run.stderr.contains("rekey was cut off"), "{}", run.all());
         fs::remove_dir_all(runner.path(".state")).unwrap();
     }
     let run = runner.sh("ci/state.sh fetch", &[]);
