@@ -1,5 +1,6 @@
 //! `encrypt` and `decrypt`: plain text in, sealed manifest out, and back.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -7,7 +8,7 @@ use zeroize::Zeroizing;
 use super::OpError;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, check_target, parse_manifest};
-use crate::age_file::{self, Envelope};
+use crate::age_file::{self, AgeError, Envelope};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
@@ -53,7 +54,7 @@ pub fn encrypt(
     }
     let (given, warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
     let before = present(root)?;
-    let existing = existing(root, unlock, &name)?;
+    let existing = existing(root, unlock, before.as_deref(), &name)?;
     let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
         (Some(given), Some(existing)) => Some(successor(given, &existing)?),
         (given, existing) => given.or(existing),
@@ -136,21 +137,42 @@ pub(super) fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpErro
 }
 
 /// The file that would be replaced, if there is one.
+/// Fails if it cannot be read.
 fn present(root: &Root) -> Result<Option<Vec<u8>>, OpError> {
     match root.manifest_path().symlink_metadata() {
         Ok(_) => root.manifest_bytes().map(Some),
-        Err(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpError::Read {
+            path: root.manifest_name().to_owned(),
+            source,
+        }),
     }
 }
 
 /// The manifest that would be replaced, if there is one.
-fn existing(root: &Root, unlock: &Unlock<'_>, source: &Path) -> Result<Option<Manifest>, OpError> {
-    if root.manifest_path().symlink_metadata().is_err() {
+/// Fails if it cannot be opened.
+fn existing(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    file: Option<&[u8]>,
+    source: &Path,
+) -> Result<Option<Manifest>, OpError> {
+    let Some(file) = file else {
         return Ok(None);
-    }
-    if age_file::envelope_of(&root.manifest_bytes()?) == Envelope::Encrypted {
-        let (manifest, _) = root.read(unlock, Sealing::Optional)?;
-        return Ok(Some(manifest));
+    };
+    match age_file::header::check(file) {
+        Ok(()) => {
+            let plain = root.decrypt_file(file, unlock)?;
+            let (manifest, _) = parse_manifest(&plain, Sealing::Optional, root.manifest_name())?;
+            return Ok(Some(manifest));
+        }
+        Err(AgeError::NotEncrypted) => {}
+        Err(source) => {
+            return Err(OpError::Age {
+                path: root.manifest_name().to_owned(),
+                source,
+            });
+        }
     }
     // Sealing a plaintext file in its own place loses nothing.
     if source == root.manifest_name() {
@@ -182,7 +204,7 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
 /// Fails if anything of that name exists.
 pub(super) fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
     files::write_new(full, content).map_err(|source| {
-        if source.kind() == std::io::ErrorKind::AlreadyExists {
+        if source.kind() == io::ErrorKind::AlreadyExists {
             OpError::Exists {
                 path: name.to_owned(),
             }

@@ -28,6 +28,12 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["state", "rm", "--unlisted"],
         vec!["state", "distrust"],
         vec!["state", "recover", "recovery"],
+        vec!["edit"],
+        vec!["set", "orders/source", "--generate"],
+        vec!["unset", "orders/source"],
+        vec!["import", "values.json", "--write"],
+        vec!["rekey", "--yes"],
+        vec!["recipients"],
     ]
 }
 
@@ -73,14 +79,31 @@ fn refused(lab: &Lab, args: &[&str], what: &str) -> Run {
     run
 }
 
+/// The manifest as a commit has it.
+fn side(lab: &Lab, commit: &str) -> String {
+    git(lab, &["show", &format!("{commit}:passwords.yaml.age")])
+        .exits(0)
+        .stdout
+}
+
 #[test]
 fn every_command_names_an_unresolved_merge_and_the_way_to_both_sides() {
     let lab = in_conflict();
-    for args in commands() {
-        let run = refused(&lab, &args, "unresolved merge");
-        for word in ["git checkout --ours", "--theirs", "drspass decrypt"] {
-            let all = run.all().split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(all.contains(word), "{args:?}: {word}\n{}", run.all());
+    lab.write("values.json", "{\"orders/source\": \"canary-imported\"}");
+    let by_git = lab.read("passwords.yaml.age");
+    // Another tool may put its marks around both whole files.
+    let whole = format!(
+        "<<<<<<< HEAD\n{0}=======\n{0}>>>>>>> theirs\n",
+        side(&lab, "HEAD")
+    );
+    for file in [&whole, &by_git] {
+        lab.write("passwords.yaml.age", file);
+        for args in commands() {
+            let run = refused(&lab, &args, "unresolved merge");
+            for word in ["git checkout --ours", "--theirs", "drspass decrypt"] {
+                let all = run.all().split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(all.contains(word), "{args:?}: {word}\n{}", run.all());
+            }
         }
     }
     // The way that is named leads to both sides.
@@ -116,6 +139,7 @@ fn plain_text_in_place_of_the_manifest_is_refused_and_not_repeated() {
     rotate(&mut lab, "canary-base");
     lab.run(&["plan", "--out", "plan.json"]).exits(0);
     lab.write("recovery", "{}");
+    lab.write("values.json", "{\"orders/source\": \"canary-imported\"}");
     let plain =
         format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'made-up-plain' }}\n");
     lab.write("plain.yaml", &plain);
