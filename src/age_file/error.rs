@@ -221,7 +221,10 @@ pub enum AgeError {
     Uncombinable,
     /// Encrypting failed.
     #[error("cannot encrypt")]
-    #[diagnostic(code(drspass::age::encrypt))]
+    #[diagnostic(
+        code(drspass::age::encrypt),
+        help("Nothing was written. Run the command again; the cause is named above.")
+    )]
     Encrypt(#[source] io::Error),
 }
 

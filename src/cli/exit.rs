@@ -88,6 +88,7 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Outside { .. }
         | OpError::Read { .. }
         | OpError::Write { .. }
+        | OpError::Unsynced { .. }
         | OpError::Exists { .. }
         | OpError::Unfit { .. }
         | OpError::Age { .. }

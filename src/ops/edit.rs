@@ -287,20 +287,29 @@ fn save(root: &Root, ready: Ready<'_>, places: &Places) -> Result<Outcome, OpErr
             revision: ready.revision,
             warnings: ready.warnings,
         }),
-        Err(error) => Err(keep(root, &ready.file, places, error).into()),
+        // It is in its place.
+        Err(error @ OpError::Unsynced { .. }) => Err(error),
+        Err(error) => Err(keep(root, &ready, places, error).into()),
     }
 }
 
-/// Keeps an encrypted text beside the manifest, or else in the folder for temporary
+/// Keeps the text, encrypted, beside the manifest, or else in the folder for temporary
 /// files.
-fn keep(root: &Root, file: &[u8], places: &Places, error: OpError) -> EditError {
+fn keep(root: &Root, ready: &Ready<'_>, places: &Places, error: OpError) -> EditError {
     let source = Box::new(error);
+    let file = match ready.for_present_readers(root) {
+        Ok(file) => file,
+        Err(error) => {
+            let why = io::Error::other(error);
+            return EditError::Lost { why, source };
+        }
+    };
     let name = root.manifest_name();
     let base = name.file_name().unwrap_or(name.as_os_str());
     let shown = [name.to_owned(), places.temporary.join(base)];
     let mut why = io::Error::from(io::ErrorKind::AlreadyExists);
     for shown in shown {
-        match keep_at(root, &shown, file) {
+        match keep_at(root, &shown, &file) {
             Ok(path) => return EditError::Kept { path, source },
             Err(error) => why = error,
         }

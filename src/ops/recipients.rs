@@ -8,7 +8,8 @@ use crate::core::recipients::{RecipientsReport, compare};
 /// Compares what drspass.yaml lists, what was sealed and what the header of the file
 /// tells. `unlock` is nothing where no identity shall be looked for; where none opens
 /// the file, what can be known without one is told.
-/// Fails if the file is no age file, is damaged, or carries another key than expected.
+/// Fails if the file is no age file, is damaged, holds no manifest, or carries another
+/// key than expected; or if an identity that was named is not there or is damaged.
 pub fn recipients(
     root: &Root,
     unlock: Option<&Unlock<'_>>,
@@ -42,7 +43,7 @@ pub fn recipients(
     ))
 }
 
-/// Why the file stays closed, where that is no fault.
+/// Why the file stays closed, where that is no fault of the file.
 /// Fails with any other error.
 fn unopened(error: OpError) -> Result<&'static str, OpError> {
     match error {
@@ -51,6 +52,13 @@ fn unopened(error: OpError) -> Result<&'static str, OpError> {
         OpError::Identity(AgeError::Locked { .. }) => {
             Ok("the identity is locked, and there is no terminal to ask for its passphrase")
         }
+        OpError::Identity(AgeError::Declined { .. }) => {
+            Ok("the identity is locked, and no passphrase was typed")
+        }
+        OpError::Identity(AgeError::NoPlugin { .. }) => {
+            Ok("the identity needs a plugin that is not there")
+        }
+        OpError::Identity(AgeError::Plugin { .. }) => Ok("the plugin of the identity failed"),
         other => Err(other),
     }
 }

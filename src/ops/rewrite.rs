@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 
 use super::OpError;
 use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
-use crate::age_file::{self, Plugins};
+use crate::age_file::{self, AgeError, Plugins};
 use crate::core::manifest::{self, Sealed, Sealing};
 use crate::core::problem::Problem;
+use crate::core::recipients::Difference;
 use crate::core::yaml;
 use crate::{files, testpoint};
 
@@ -31,6 +32,10 @@ pub struct Rewrite<'a> {
 pub struct Ready<'a> {
     /// The file that it replaces.
     before: &'a [u8],
+    /// What the new file holds, and for whom.
+    text: Zeroizing<String>,
+    recipients: Vec<String>,
+    plugins: Plugins<'a>,
     /// The new file, encrypted.
     pub file: Vec<u8>,
     /// The revision that it has.
@@ -144,6 +149,9 @@ impl<'a> Rewrite<'a> {
         Ok(Ready {
             before: &self.file,
             file: encrypted(text.as_bytes(), &sealed, name, self.plugins)?,
+            text,
+            recipients: sealed.recipients,
+            plugins: self.plugins,
             revision,
             warnings,
         })
@@ -182,6 +190,23 @@ impl Ready<'_> {
     /// Fails, with the file as it was, if somebody else changed it meanwhile.
     pub fn put(&self, root: &Root) -> Result<(), OpError> {
         replace(root, Some(self.before), &self.file)
+    }
+
+    /// The new file for those of its readers whom drspass.yaml lists by now: since the
+    /// manifest was opened, somebody may have been removed.
+    /// Fails if nobody is left, or one of them cannot be encrypted to.
+    pub(super) fn for_present_readers(&self, root: &Root) -> Result<Vec<u8>, AgeError> {
+        // Without a configuration nobody was removed.
+        let listed = root
+            .reread()
+            .map_or_else(|_| self.recipients.clone(), |now| now.config.recipients);
+        let removed = Difference::between(&self.recipients, &listed).removed;
+        if removed.is_empty() {
+            return Ok(self.file.clone());
+        }
+        let mut left = self.recipients.clone();
+        left.retain(|recipient| !removed.contains(recipient));
+        age_file::encrypt(self.text.as_bytes(), &left, self.plugins)
     }
 }
 
@@ -241,6 +266,11 @@ pub(super) fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result
     };
     match put {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(overtaken()),
+        // Only the last step failed: that the new name lasts.
+        Err(source) if root.manifest_bytes().is_ok_and(|there| there == file) => {
+            let path = root.manifest_name().to_owned();
+            return Err(OpError::Unsynced { path, source });
+        }
         put => put.map_err(write)?,
     }
     testpoint::reach("manifest.after_replace");

@@ -96,7 +96,8 @@ impl StateStore {
 
     /// Puts the state under the new key in its place, if a snapshot says that this is
     /// left to do, and keeps the former one under a name of its own.
-    /// Fails as [`StateStore::commit`].
+    /// Fails as [`StateStore::commit`], or if a file beside the state cannot be written,
+    /// set aside or removed.
     pub fn finish_rekey(
         &self,
         guard: &LockGuard,

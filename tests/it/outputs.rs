@@ -400,7 +400,7 @@ fn a_run_that_is_refused_ends_with_its_error() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
     let run = lab.run(&["apply", "--json"]).exits(7);
-    assert_eq!(refusal(&run)["code"], "drspass::apply::not_approved");
+    assert_eq!(refusal(&run)["code"], "drspass::not_approved");
     assert!(run.stderr.contains("no terminal"));
     for args in [&["plan", "--json"][..], &["state", "show", "--json"]] {
         let mut command = lab.command(args);

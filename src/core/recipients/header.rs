@@ -54,6 +54,11 @@ fn stanza_kind(key: &str) -> Option<&str> {
     }
 }
 
+/// Whether the stanzas of a key are made by a plugin, as far as its text tells.
+pub(super) fn is_of_plugin(key: &str) -> bool {
+    stanza_kind(key).is_none()
+}
+
 /// What these stanzas tell of a key.
 pub(super) fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
     let mut of_kind = stanzas

@@ -83,3 +83,24 @@ fn an_ssh_key_is_recognised_by_its_tag_and_nobody_else_is() {
     let counts = [("X25519".to_owned(), 1), ("ssh-ed25519".to_owned(), 2)];
     assert_eq!(report.stanzas, counts);
 }
+
+#[test]
+fn only_a_plugin_may_make_more_stanzas_than_recipients() {
+    let stanza = |kind: &str| Stanza {
+        kind: kind.to_owned(),
+        tag: None,
+    };
+    let stanzas = [stanza("X25519"), stanza("stub"), stanza("stub")];
+    let accused = |sealed: &[&str], stanzas: &[Stanza]| {
+        let sealed = texts(sealed);
+        let report = compare("m".to_owned(), &sealed, Ok(&sealed), stanzas);
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("without drspass"))
+    };
+    let plugin = "age1stub1d4skgefdw4cqphmwgx";
+    assert!(!accused(&[AGE, plugin], &stanzas));
+    assert!(accused(&[AGE, plugin], &stanzas[..1]));
+    assert!(accused(&[AGE], &[stanza("X25519"), stanza("X25519")]));
+}

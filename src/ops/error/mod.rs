@@ -96,6 +96,18 @@ pub enum OpError {
         /// Why.
         source: io::Error,
     },
+    /// A file was replaced, but whether that outlives a crash of the machine is not known.
+    #[error("{path} is written, but the disk did not confirm it")]
+    #[diagnostic(
+        code(drspass::file::unsynced),
+        help("See what is wrong with the disk, and whether the file is as it should be.")
+    )]
+    Unsynced {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A file that would be made is there already.
     #[error("{path} exists already")]
     #[diagnostic(
@@ -386,7 +398,7 @@ pub enum OpError {
     Git(#[from] GitError),
     /// Nobody approved.
     #[error("not approved: {why}")]
-    #[diagnostic(code(drspass::apply::not_approved), help("{help}"))]
+    #[diagnostic(code(drspass::not_approved), help("{help}"))]
     NotApproved {
         /// Why not.
         why: &'static str,

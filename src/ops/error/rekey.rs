@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 use thiserror::Error;
 
+use crate::core::fingerprint::KeyId;
 use crate::store::StoreError;
 
 /// Why a rekey stopped.
@@ -21,6 +22,27 @@ pub enum RekeyError {
         )
     )]
     LockedOut,
+    /// The state was made with another key than the manifest carries.
+    #[error("the state was made with the key {state}, the manifest carries {manifest}")]
+    #[diagnostic(
+        code(drspass::rekey::other_key),
+        help(
+            "Nothing was written. If that key was replaced on purpose, 'drspass apply --accept-new-key' first, which sends every entry; if the state belongs to another manifest, name the right one with --state."
+        )
+    )]
+    OtherKey {
+        /// The state's.
+        state: KeyId,
+        /// The manifest's.
+        manifest: KeyId,
+    },
+    /// The new file does not hold what was encrypted.
+    #[error("the new file decrypts to something else than was encrypted")]
+    #[diagnostic(
+        code(drspass::rekey::unlike),
+        help("Nothing was written. If a plugin was at work, see whether it is the right one.")
+    )]
+    Unlike,
     /// The manifest is older than the state.
     #[error("the manifest has revision {manifest}, but the state knows revision {applied}")]
     #[diagnostic(

@@ -109,7 +109,7 @@ pub(super) fn git_files(
     Ok(written)
 }
 
-/// The lines of .gitignore for what drspass keeps beside the state.
+/// The lines of .gitignore for what drspass keeps beside the state and the manifest.
 fn ignored_siblings(config: &Config) -> Vec<String> {
     let state = pattern(config.state.as_path());
     let mut lines: Vec<String> = [
@@ -128,6 +128,8 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     .iter()
     .map(|suffix| format!("{state}{suffix}"))
     .collect();
+    // What an overtaken edit keeps.
+    lines.push(format!("{}.edited-*", pattern(config.manifest.as_path())));
     lines.push(format!("{}*", files::PASSING));
     // The names that the documents suggest for decrypted copies.
     lines.extend(["plain", "ours", "theirs"].map(|name| format!("/{name}.yaml")));

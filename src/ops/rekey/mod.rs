@@ -217,9 +217,10 @@ fn reason(change: &Difference, is_other_scope: bool, wishes: Wishes) -> Option<N
     }
 }
 
-/// Whether the identities at hand open the new file. One that cannot be asked for its
-/// passphrase stops here, unless the user does not mind; whoever is asked can stop it in
-/// any case.
+/// Whether the identities at hand open the new file.
+/// Fails if it holds anything but `text`, or whoever is asked stops it; and, unless the
+/// user does not mind, if an identity cannot be used, for instance since nobody is there
+/// to type its passphrase.
 fn can_open(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -228,15 +229,17 @@ fn can_open(
     wishes: Wishes,
 ) -> Result<bool, OpError> {
     match root.decrypt_file(file, unlock) {
-        Ok(plain) => Ok(plain.as_slice() == text.as_bytes()),
+        Ok(plain) if plain.as_slice() == text.as_bytes() => Ok(true),
+        Ok(_) => Err(RekeyError::Unlike.into()),
         Err(OpError::NoMatch { .. }) => Ok(false),
+        // What is wrong is one identity, or its passphrase, and not the file.
         Err(
-            error @ OpError::Age {
-                source: AgeError::Interrupted,
+            OpError::Identity(_)
+            | OpError::Age {
+                source: AgeError::WrongPassphrase { .. },
                 ..
             },
-        ) => Err(error),
-        Err(_) if wishes.allow_lockout => Ok(false),
+        ) if wishes.allow_lockout => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -8,7 +8,7 @@ use crate::core::rekey::{NewKey, rekeyed};
 use crate::core::report::StateFate;
 use crate::core::state::{Lineage, State};
 use crate::ops::OpError;
-use crate::ops::error::{OtherKey, OtherScope, RekeyError};
+use crate::ops::error::{OtherScope, RekeyError};
 use crate::ops::init;
 use crate::ops::root::Root;
 use crate::store::rekey::RekeyLeft;
@@ -66,10 +66,11 @@ pub(super) fn state_fate(
             });
         }
         Known::OtherKey { claimed } => {
-            return Err(OpError::NewKey(OtherKey {
+            return Err(RekeyError::OtherKey {
                 state: claimed.key_id.clone(),
                 manifest: sealed.fingerprint_key.id(),
-            }));
+            }
+            .into());
         }
         Known::Ours(state) => state,
     };
@@ -117,7 +118,9 @@ pub(super) fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
     if root.store.has_rekey() {
         root.store.abandon_rekey(guard)?;
     }
-    if root.resolve(".gitignore".as_ref()).exists() {
+    // A state elsewhere is not the one whose files are named there.
+    let is_usual = root.store.path() == root.resolve(root.config.state.as_path());
+    if is_usual && root.resolve(".gitignore".as_ref()).exists() {
         // These files hold no secret, so one that git sees is no reason to stop.
         let _ = init::git::ignore_siblings(root);
     }
@@ -157,8 +160,14 @@ pub(super) fn put_with_state(
     }
     testpoint::reach("rekey.after_manifest");
     let finish = || {
-        let snapshot = store.read(&keys)?;
-        store.finish_rekey(guard, &keys, snapshot)
+        let snapshot = store.finish_rekey(guard, &keys, store.read(&keys)?)?;
+        match snapshot.known {
+            Known::Ours(_) => Ok(()),
+            // Somebody replaced the state meanwhile, so the new one does not follow it.
+            _ => Err(StoreError::Changed {
+                path: store.path().to_owned(),
+            }),
+        }
     };
     finish().map_err(|source| unfinished(root, source))?;
     testpoint::reach("rekey.finished");

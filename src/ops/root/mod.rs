@@ -83,6 +83,12 @@ impl Root {
         })
     }
 
+    /// The root folder as it is by now.
+    /// Fails as [`Root::locate`].
+    pub(in crate::ops) fn reread(&self) -> Result<Self, OpError> {
+        Self::locate(&self.folder, None)
+    }
+
     /// The limits in force: the stricter of what drspass.yaml and the environment say.
     pub fn limits(&self, guards: &Guards) -> Limits {
         let configured = self.config.limits.max_changes;

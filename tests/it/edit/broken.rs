@@ -105,6 +105,44 @@ fn what_the_tool_keeps_is_not_changed_by_hand() {
 }
 
 #[test]
+fn an_edit_that_is_kept_is_not_for_readers_who_were_removed_meanwhile() {
+    let desk = Desk::new("removed-reader");
+    let program = env!("CARGO_BIN_EXE_drspass");
+    let (gone, public) = drspass::age_file::generate_identity("2026-01-02T03:04:05Z");
+    fs::write(desk.stubs.path().join("gone.txt"), gone.as_bytes()).unwrap();
+    let without = desk.lab.read("drspass.yaml");
+    let start = "recipients:\n";
+    let with = without.replacen(start, &format!("{start}  - \"{public}\"\n"), 1);
+    assert_ne!(with, without);
+    desk.lab.write("drspass.yaml", with);
+    desk.lab.run(&["rekey", "--yes"]).exits(0);
+    fs::write(desk.stubs.path().join("without.yaml"), without).unwrap();
+    let editor = desk.stub(
+        "slow",
+        &format!(
+            "{}cp \"$here/without.yaml\" drspass.yaml\n\
+             DRSPASS_IDENTITY=key.txt '{program}' rekey --yes || exit 3\n",
+            desk.change()
+        ),
+    );
+    desk.edit(&editor)
+        .exits(1)
+        .says("The edited text is in passwords.yaml.age.edited-1, encrypted.");
+    let opens = |identity: &std::path::Path| {
+        let output = std::process::Command::new("age")
+            .arg("-d")
+            .arg("-i")
+            .arg(identity)
+            .arg(desk.lab.path("passwords.yaml.age.edited-1"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).contains(&desk.new)
+    };
+    assert!(opens(&desk.lab.path("key.txt")));
+    assert!(!opens(&desk.stubs.path().join("gone.txt")));
+}
+
+#[test]
 fn a_manifest_that_somebody_else_changed_is_kept_and_so_is_the_edit() {
     let desk = Desk::new("overtaken");
     let other = "canary-somebody-else";
