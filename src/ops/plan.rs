@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::OpError;
-use super::error::{OtherKey, OtherScope};
+use super::error::{OtherKey, OtherScope, Rollback};
 use super::online::{HangUp, Online};
 use super::preflight::Preflight;
 use super::root::{Guards, Opened, Root, Unlock};
@@ -191,10 +191,10 @@ pub fn comparable(
         }));
     }
     if !key_changed && sealed.revision < state.revision && !guards.allow_rollback {
-        return Err(OpError::Rollback {
+        return Err(OpError::from(Rollback {
             manifest: sealed.revision,
             applied: state.revision,
-        });
+        }));
     }
     Ok(Comparable {
         state: Some(state),

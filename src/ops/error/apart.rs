@@ -37,3 +37,13 @@ pub struct OtherScope {
     /// The manifest's.
     pub manifest: Scope,
 }
+
+/// A manifest that is older than one that was applied.
+#[derive(Debug, Error)]
+#[error("the manifest has revision {manifest}, but revision {applied} was applied already")]
+pub struct Rollback {
+    /// The manifest's.
+    pub manifest: u64,
+    /// The highest that was applied.
+    pub applied: u64,
+}

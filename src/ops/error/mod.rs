@@ -29,7 +29,7 @@ use crate::plan_file::PlanFileError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
 
-pub use apart::{OtherKey, OtherScope, UnexpectedKey};
+pub use apart::{OtherKey, OtherScope, Rollback, UnexpectedKey};
 pub use edit::EditError;
 pub use problem::ProblemReport;
 use problem::counted;
@@ -237,19 +237,14 @@ pub enum OpError {
     )]
     OtherKeyBeside(OtherKey),
     /// The manifest is older than one that was applied.
-    #[error("the manifest has revision {manifest}, but revision {applied} was applied already")]
+    #[error(transparent)]
     #[diagnostic(
         code(drspass::sealed::rollback),
         help(
             "Nothing was sent. Check out the newest manifest; --allow-rollback applies the older one on purpose."
         )
     )]
-    Rollback {
-        /// The manifest's.
-        manifest: u64,
-        /// The highest that was applied.
-        applied: u64,
-    },
+    Rollback(#[from] Rollback),
     /// The state speaks about another service or project.
     #[error(transparent)]
     #[diagnostic(

@@ -15,7 +15,7 @@ use crate::core::plan::{self, prints_of};
 use crate::core::state::{Lineage, PlanId, State};
 use crate::files;
 use crate::ops::OpError;
-use crate::ops::error::{OtherKey, OtherScope};
+use crate::ops::error::{OtherKey, OtherScope, Rollback};
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
 use crate::store::recovery::Recovery;
@@ -235,10 +235,10 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
         }));
     }
     if sealed.revision < known_revision && !context.guards.allow_rollback {
-        return Err(OpError::Rollback {
+        return Err(OpError::from(Rollback {
             manifest: sealed.revision,
             applied: known_revision,
-        });
+        }));
     }
     let version = store.version()?;
     // A new lineage, so that no saved plan and no journal of the old one fits.
