@@ -60,21 +60,38 @@ pub enum GitError {
         /// The setting.
         name: &'static str,
     },
-    /// A setting cannot be read or written.
-    #[error("git cannot {what} {name}")]
+    /// A setting cannot be read.
+    #[error("git cannot read {name}")]
     #[diagnostic(
         code(drspass::git::setting),
-        help("See whether the configuration of the repository is valid and may be written.")
+        help(
+            "Nothing was written. See whether the configuration of the repository is valid and may be read."
+        )
     )]
     Setting {
-        /// `read` or `set`.
-        what: &'static str,
         /// The setting.
         name: &'static str,
     },
+    /// A setting cannot be written, when all files are.
+    #[error("git cannot set {name}")]
+    #[diagnostic(
+        code(drspass::git::setting),
+        help(
+            "drspass.yaml, the manifest, .gitignore and .gitattributes are in their places; only the configuration of git is not complete. See whether it may be written and is not locked, then complete it with 'drspass init --git' and nothing else."
+        )
+    )]
+    NotSet {
+        /// The setting.
+        name: &'static str,
+        /// Why git could not be started, if it was not.
+        source: Option<io::Error>,
+    },
     /// git cannot be started.
     #[error("cannot run {program}")]
-    #[diagnostic(code(drspass::git::run), help("See whether the folder is there."))]
+    #[diagnostic(
+        code(drspass::git::run),
+        help("Nothing was written. See whether the folder is there.")
+    )]
     Run {
         /// The program.
         program: PathBuf,
@@ -100,7 +117,9 @@ impl Repository {
             folder: Path::new(".").join(folder),
             env,
         };
-        let output = repository.run(&["rev-parse", "--is-inside-work-tree"])?;
+        let output = repository
+            .run(&["rev-parse", "--is-inside-work-tree"])
+            .map_err(|source| repository.not_run(source))?;
         // Inside the repository's own folder it succeeds, and says no.
         if output.status.success() && output.stdout.trim_ascii() == b"true" {
             Ok(repository)
@@ -113,29 +132,37 @@ impl Repository {
     /// machine have set.
     /// Fails if the configuration cannot be read.
     pub fn setting(&self, name: &'static str) -> Result<Vec<String>, GitError> {
-        let output = self.run(&["config", "--local", "--null", "--get-all", name])?;
+        let args = ["config", "--local", "--null", "--get-all", name];
+        let output = self.run(&args).map_err(|source| self.not_run(source))?;
         match output.status.code() {
             Some(0) => Ok(String::from_utf8_lossy(&output.stdout)
                 .split_terminator('\0')
                 .map(str::to_owned)
                 .collect()),
             Some(NOT_SET) => Ok(Vec::new()),
-            _ => Err(GitError::Setting { what: "read", name }),
+            _ => Err(GitError::Setting { name }),
         }
     }
 
     /// Gives a setting of this repository one value, in place of all that it has.
     /// Fails if the configuration cannot be written.
     pub fn set(&self, name: &'static str, value: &str) -> Result<(), GitError> {
-        let output = self.run(&["config", "--local", "--replace-all", name, value])?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(GitError::Setting { what: "set", name })
+        let source = match self.run(&["config", "--local", "--replace-all", name, value]) {
+            Ok(output) if output.status.success() => return Ok(()),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        Err(GitError::NotSet { name, source })
+    }
+
+    fn not_run(&self, source: io::Error) -> GitError {
+        GitError::Run {
+            program: self.program.clone(),
+            source,
         }
     }
 
-    fn run(&self, args: &[&str]) -> Result<Output, GitError> {
+    fn run(&self, args: &[&str]) -> io::Result<Output> {
         let mut command = Command::new(&self.program);
         self.env.give(&mut command);
         for name in MISLEADING {
@@ -146,9 +173,5 @@ impl Repository {
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| GitError::Run {
-                program: self.program.clone(),
-                source,
-            })
     }
 }

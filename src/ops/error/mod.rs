@@ -89,7 +89,12 @@ pub enum OpError {
     },
     /// A file cannot be written.
     #[error("cannot write {path}")]
-    #[diagnostic(code(drspass::file::write), help("Nothing was overwritten."))]
+    #[diagnostic(
+        code(drspass::file::write),
+        help(
+            "Nothing was overwritten. See whether its folder is there, has room and may be written to, or choose another name."
+        )
+    )]
     Write {
         /// The file.
         path: PathBuf,

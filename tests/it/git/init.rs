@@ -214,6 +214,27 @@ fn what_git_refuses_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn what_git_cannot_set_is_completed_by_a_second_run() {
+    let lab = empty_repository();
+    lab.write(".git/config.lock", "");
+    // Both as a part of making the folder, and where it is there already.
+    for run in [init(&lab, &[]), lab.run(&["init", "--git"])] {
+        run.exits(1)
+            .says("git cannot set diff.drspass.textconv")
+            .says("the manifest, .gitignore and .gitattributes are in their places")
+            .says("complete it with 'drspass init --git' and nothing else");
+        assert_eq!(lab.read(".gitattributes"), ATTRIBUTES);
+    }
+    let manifest = fs::read(lab.path("passwords.yaml.age")).unwrap();
+    fs::remove_file(lab.path(".git/config.lock")).unwrap();
+    lab.run(&["init", "--git"])
+        .exits(0)
+        .says("set diff.drspass.textconv");
+    assert_eq!(setting(&lab, "diff.drspass.cachetextconv"), "false\n");
+    assert_eq!(fs::read(lab.path("passwords.yaml.age")).unwrap(), manifest);
+}
+
+#[test]
 fn git_sees_no_login_and_no_key() {
     let lab = empty_repository();
     script(
