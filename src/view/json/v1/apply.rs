@@ -24,8 +24,13 @@ enum Message<'a> {
     },
     Plan {
         requests: usize,
-        #[serde(flatten)]
-        counts: CountsOut,
+        to_set: usize,
+        to_change: usize,
+        to_send_again: usize,
+        held: usize,
+        in_sync: usize,
+        no_longer_listed: usize,
+        not_selected: usize,
         change_id: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         plan_id: Option<&'a str>,
@@ -85,6 +90,15 @@ enum Message<'a> {
 
 /// The first lines of `apply --json`: the version, then what is about to be sent.
 pub fn apply_head(report: &PlanReport) -> String {
+    let CountsOut {
+        to_set,
+        to_change,
+        to_send_again,
+        held,
+        in_sync,
+        no_longer_listed,
+        not_selected,
+    } = CountsOut::of(report);
     [
         to_line(&Message::Version {
             format: APPLY,
@@ -92,7 +106,13 @@ pub fn apply_head(report: &PlanReport) -> String {
         }),
         to_line(&Message::Plan {
             requests: report.requests,
-            counts: CountsOut::of(report),
+            to_set,
+            to_change,
+            to_send_again,
+            held,
+            in_sync,
+            no_longer_listed,
+            not_selected,
             change_id: report.change_id.as_str(),
             plan_id: report.saved.as_ref().map(|saved| saved.id.as_str()),
             notes: notes(report),

@@ -6,13 +6,13 @@ use crate::core::report::PlanReport;
 
 #[derive(Serialize)]
 pub(super) struct CountsOut {
-    to_set: usize,
-    to_change: usize,
-    to_send_again: usize,
-    held: usize,
-    in_sync: usize,
-    no_longer_listed: usize,
-    not_selected: usize,
+    pub(super) to_set: usize,
+    pub(super) to_change: usize,
+    pub(super) to_send_again: usize,
+    pub(super) held: usize,
+    pub(super) in_sync: usize,
+    pub(super) no_longer_listed: usize,
+    pub(super) not_selected: usize,
 }
 
 impl CountsOut {
