@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use drspass::sim::{Fault, FaultKind};
+use rustix::process::Signal;
 
 use crate::recover::recovery_file;
-use crate::support::{J1, J2, J3, Lab, Run, wait_until};
+use crate::support::around::{Watched, started_up_to, with_mask};
+use crate::support::{J1, J2, J3, Lab, Run, send_signal};
 
 fn lab() -> Lab {
     let mut lab = Lab::new();
@@ -78,15 +80,11 @@ fn a_full_disk_at_the_journal_stops_sending_and_records_what_was_sent() {
 fn a_journal_that_lags_behind_holds_back_what_is_not_sent_yet() {
     let lab = lab();
     let sent = lab.sent().len();
-    let mut command = lab.command(&["apply", "--auto-approve"]);
     // The thread that writes the journal stands still at its first answer.
-    let reached = lab.path("reached");
-    command.env(
-        "DRSPASS_TEST_STOP_AT",
-        format!("journal.before_append:1:{}", reached.display()),
-    );
-    let mut child = command.spawn().unwrap();
-    assert!(lab.sim.wait_for_put(sent + 2, Duration::from_secs(60)));
+    let (place, reached) = ("journal.before_append", lab.path("reached"));
+    let command = lab.command(&["apply", "--auto-approve"]);
+    let (mut child, _) = started_up_to(command, place, 1, &reached);
+    lab.await_puts(sent + 2);
     assert!(
         !lab.sim.wait_for_put(sent + 3, Duration::from_secs(1)),
         "two answers are not durable, so nothing new is sent"
@@ -184,7 +182,7 @@ fn a_folder_that_becomes_unusable_while_a_request_is_out_ends_in_a_recovery_file
     lab.sim
         .inject(Fault::next(FaultKind::Hold { act_first: false }));
     let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
+    lab.await_puts(sent + 1);
     std::fs::create_dir(lab.path("drspass.state.json.tmp")).unwrap();
     lab.sim.release();
     lab.wait(child).exits(8).says("state recover");
@@ -201,7 +199,7 @@ fn a_state_that_somebody_replaces_during_an_apply_is_not_written_over() {
     lab.sim
         .inject(Fault::next(FaultKind::Hold { act_first: false }));
     let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
+    lab.await_puts(sent + 1);
     let replaced = lab.read("drspass.state.json.backup");
     lab.write("drspass.state.json", &replaced);
     lab.sim.release();
@@ -232,17 +230,7 @@ fn a_file_system_without_locks_is_refused() {
 #[test]
 fn files_are_private_under_any_umask_and_a_wider_state_is_warned_of() {
     let lab = lab();
-    let mut command = std::process::Command::new("sh");
-    command
-        .arg("-c")
-        .arg("umask 000; exec \"$0\" \"$@\"")
-        .arg(env!("CARGO_BIN_EXE_drspass"))
-        .args(["apply", "--auto-approve"])
-        .current_dir(lab.dir.path())
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("DRSPASS_IDENTITY", "key.txt")
-        .env("OS_TOKEN", crate::support::TOKEN);
+    let command = with_mask("000", &lab.command(&["apply", "--auto-approve"]));
     lab.run_command(command).exits(0);
     for name in [
         "drspass.state.json",
@@ -266,12 +254,12 @@ fn a_second_signal_stops_at_once_with_a_whole_state() {
     let lab = lab();
     let sent = lab.sent().len();
     lab.sim.inject(Fault::next(FaultKind::Silent));
-    let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
-    crate::cli::send_signal(child.id(), rustix::process::Signal::TERM);
-    std::thread::sleep(Duration::from_millis(100));
-    crate::cli::send_signal(child.id(), rustix::process::Signal::HUP);
-    lab.wait(child).exits(4).says("told to end");
+    let run = Watched::start(lab.command(&["apply", "--auto-approve"]));
+    lab.await_puts(sent + 1);
+    send_signal(run.id(), Signal::TERM);
+    run.says("Stopping");
+    send_signal(run.id(), Signal::HUP);
+    run.ended(&lab).exits(4).says("told to end");
     assert!(lab.state()["body"]["serial"].is_u64());
     lab.apply(&[]).exits(0);
 }
@@ -298,19 +286,17 @@ fn a_panic_tells_its_place_and_nothing_else_and_leaves_doubt() {
 
 #[test]
 fn a_signal_to_end_is_143_when_everything_is_known() {
-    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+    for signal in [Signal::TERM, Signal::HUP] {
         let lab = lab();
         let sent = lab.sent().len();
         lab.sim
             .inject(Fault::next(FaultKind::Hold { act_first: false }));
-        let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-        assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
-        crate::cli::send_signal(child.id(), signal);
-        wait_until("the run to end", || {
-            lab.sim.release();
-            !crate::cli::process_is_there(child.id())
-        });
-        lab.wait(child)
+        let run = Watched::start(lab.command(&["apply", "--auto-approve"]));
+        lab.await_puts(sent + 1);
+        send_signal(run.id(), signal);
+        run.says("Stopping");
+        lab.sim.release();
+        run.ended(&lab)
             .exits(143)
             .says("1 applied")
             .says("2 not sent");

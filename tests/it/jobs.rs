@@ -5,10 +5,9 @@ mod from_jobs;
 use drspass::sim::{Answer, Config, EndpointSpec, Fault, FaultKind, JobSpec};
 use serde_json::{Value, json};
 
-use crate::cli::send_signal;
 use crate::outputs::document;
 use crate::preflight::{asked, id, job, lab_of, lab_with, list_is, sources};
-use crate::support::{J1, J2, J3, J9, Lab, wait_until};
+use crate::support::{J1, J2, J3, J9, Lab, send_signal, wait_until};
 
 fn named(id: &str, name: &str, use_type: &str) -> JobSpec {
     JobSpec {

@@ -323,7 +323,7 @@ fn a_killed_run_leaves_no_password_behind() {
     lab.sim
         .inject(Fault::next(FaultKind::Hold { act_first: true }));
     let mut child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(1, std::time::Duration::from_secs(60)));
+    lab.await_puts(1);
     child.kill().unwrap();
     child.wait().unwrap();
     lab.assert_files_clean();

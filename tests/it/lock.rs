@@ -1,7 +1,5 @@
 //! Who may work when.
 
-use std::time::Duration;
-
 use drspass::sim::{Fault, FaultKind};
 
 use crate::support::{J1, J2, Lab, wait_until};
@@ -13,7 +11,7 @@ fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
     lab.sim
         .inject(Fault::next(FaultKind::Hold { act_first: false }));
     let first = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+    lab.await_puts(1);
 
     lab.apply(&[]).exits(6).says("is held by process");
     lab.run(&["plan"])
@@ -52,7 +50,7 @@ fn two_applies_started_together_act_as_one() {
         .exits(6)
         .says("is held by process")
         .says("since 20");
-    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+    lab.await_puts(1);
     lab.sim.release();
     lab.wait(running.remove(0)).exits(0);
     assert_eq!(lab.sent().concat().len(), 2, "each entry once");
@@ -68,7 +66,7 @@ fn a_lock_ends_with_its_process() {
     lab.sim
         .inject(Fault::next(FaultKind::Hold { act_first: false }));
     let mut child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+    lab.await_puts(1);
     lab.run(&["lock", "show"])
         .exits(0)
         .says("is held by process");
@@ -137,7 +135,7 @@ fn a_lock_file_that_vanishes_does_not_let_a_second_apply_in() {
     lab.sim
         .inject(Fault::next(FaultKind::Hold { act_first: false }));
     let first = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+    lab.await_puts(1);
     std::fs::remove_file(lab.path("drspass.state.json.lock")).unwrap();
     lab.run(&["lock", "show"])
         .exits(0)

@@ -1,7 +1,7 @@
 //! Files that somebody who cannot read the manifest can put in place: links,
 //! pipes, and a state made up to steer a terminal.
 
-use crate::support::{J1, Lab};
+use crate::support::{J1, Lab, make_pipe};
 
 #[test]
 fn a_link_cannot_lead_a_write_out_of_the_folder() {
@@ -61,11 +61,7 @@ fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
     ] {
         let aside = lab.path("aside");
         let _ = std::fs::rename(lab.path(name), &aside);
-        let made = std::process::Command::new("mkfifo")
-            .arg(lab.path(name))
-            .status()
-            .unwrap();
-        assert!(made.success());
+        make_pipe(&lab.path(name));
         for command in [
             &["plan"][..],
             &["apply", "--auto-approve"],

@@ -3,7 +3,6 @@
 //! was, and a rerun without faults converges.
 
 use std::process::Child;
-use std::time::Duration;
 
 use drspass::sim::{Fault, FaultKind};
 
@@ -114,7 +113,7 @@ fn between_send_and_answer_everything_is_in_doubt() {
         lab.sim.inject(Fault::next(FaultKind::Hold { act_first }));
         let sent = lab.sent().len();
         let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-        assert!(lab.sim.wait_for_put(sent + 1, Duration::from_secs(60)));
+        lab.await_puts(sent + 1);
         kill(child);
         assert_eq!(lab.plan().matches("  ? ").count(), 4);
         lab.sim.release();

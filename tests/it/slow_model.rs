@@ -13,7 +13,8 @@ use drspass::sim::{
     Answer, Config, Endpoint, Fault, FaultKind, JobSpec, MessageKey, Rejection, When, Which,
 };
 
-use crate::support::{J1, J2, J3, J9, Lab, Run, wait_until};
+use crate::support::around::started_up_to;
+use crate::support::{J1, J2, J3, J9, Lab, Run};
 
 type Key = (&'static str, &'static str);
 
@@ -60,7 +61,7 @@ impl Model {
             jobs: [J1, J2, J3].map(JobSpec::new).to_vec(),
             ..Config::default()
         });
-        lab.configure("apply: { batch_size: 2, parallelism: 2, request_timeout: 1s, retry: { max_elapsed: 100ms } }");
+        lab.configure("apply: { batch_size: 2, parallelism: 2, retry: { max_elapsed: 100ms } }");
         let mut model = Self {
             lab,
             dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
@@ -253,25 +254,12 @@ impl Model {
         let (place, passes) = self.dice.pick(&places);
         let pass = 1 + self.dice.roll(passes);
         self.steps.push(format!("kill at {place}:{pass}"));
-        let reached = self.lab.path("reached");
-        let mut command = self.lab.command(&["apply", "--auto-approve"]);
-        command.env(
-            "DRSPASS_TEST_STOP_AT",
-            format!("{place}:{pass}:{}", reached.display()),
-        );
         let before = self.lab.sent().len();
-        let mut child = command.spawn().unwrap();
+        let command = self.lab.command(&["apply", "--auto-approve"]);
         // An apply that has little to do may end before it reaches the place.
-        let mut ended = false;
-        wait_until("the place or the end", || {
-            ended = child.try_wait().unwrap().is_some();
-            ended || reached.exists()
-        });
-        if !ended {
-            child.kill().unwrap();
-        }
+        let (mut child, _) = started_up_to(command, place, pass, &self.lab.path("reached"));
+        child.kill().unwrap();
         child.wait().unwrap();
-        let _ = std::fs::remove_file(reached);
         self.note_sent(before);
     }
 

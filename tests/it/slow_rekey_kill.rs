@@ -8,9 +8,7 @@ use std::fs;
 use drspass::sim::{Endpoint, Fault, FaultKind};
 
 use crate::looped::refuse;
-use crate::rekey::{
-    MANIFEST, STATE, add_somebody, contents, key_id, list, opens, own, planned, told,
-};
+use crate::rekey::{MANIFEST, STATE, add_somebody, contents, key_id, opens, own, planned, told};
 use crate::support::{J1, J2, Lab};
 
 /// The first replacement writes the state beside, the second keeps the former one, the
@@ -67,7 +65,7 @@ fn lab() -> Lab {
     lab.apply(&["--only", &format!("{J2}/destination")])
         .exits(1);
     add_somebody(&lab);
-    list(&lab, &[&own(&lab)]);
+    lab.list_recipients(&[&own(&lab)]);
     lab
 }
 
@@ -196,13 +194,8 @@ fn a_manifest_put_back_from_git_in_between_claims_nothing_false() {
 #[test]
 fn a_rekey_that_keeps_the_key_leaves_the_state_alone_wherever_it_is_killed() {
     let lab = lab();
-    let other = {
-        let text = lab.read("other.txt");
-        let mut lines = text.lines();
-        let public = lines.find_map(|line| line.strip_prefix("# public key: "));
-        public.unwrap().to_owned()
-    };
-    list(&lab, &[&own(&lab), &other]);
+    let other = lab.recipient_of("other.txt");
+    lab.list_recipients(&[&own(&lab), &other]);
     let (before, state, id) = (planned(&lab), lab.read(STATE), key_id(&lab));
     for place in ["manifest.before_replace", "manifest.after_replace"] {
         lab.killed_at(place, 1, &["rekey", "--yes"]);

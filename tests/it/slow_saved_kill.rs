@@ -2,7 +2,6 @@
 //! is applied again and converges, and nothing that was recorded is sent once more.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use drspass::sim::{Fault, FaultKind};
 use serde_json::Value;
@@ -149,7 +148,7 @@ fn a_plan_that_was_killed_between_send_and_answer_goes_on() {
         let lab = lab(true);
         lab.sim.inject(Fault::next(FaultKind::Hold { act_first }));
         let mut child = lab.command(&["apply", PLAN]).spawn().unwrap();
-        assert!(lab.sim.wait_for_put(1, Duration::from_secs(60)));
+        lab.await_puts(1);
         child.kill().unwrap();
         child.wait().unwrap();
         lab.sim.release();

@@ -5,20 +5,23 @@
 //! The SDK comes from the package index that pip is set up for. Without one
 //! these tests fail; they are never passed over.
 
+mod request;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use drspass::sim::{AccessKeySpec, Answered, Config, JobSpec, Recorded, Simulator};
+use drspass::sim::{AccessKeySpec, Answered, Config, JobSpec, Simulator};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use crate::support::served::Served;
 use crate::support::{J1, J2, Lab};
+use request::{Request, assert_every_byte_counts};
 
 /// The key that tests/sdk/jobs.yaml knows.
 const ACCESS: &str = "CANARYSDKACCESSKEY01";
@@ -110,198 +113,14 @@ fn walk(url: &str, project: &str) {
     assert!(said.ends_with("the SDK took every answer\n"), "{said}");
 }
 
-/// A running `drspass sim`, ended with this value.
-struct Served {
-    child: Child,
-    url: String,
-    admin: String,
-}
-
-impl Served {
-    fn start(scenario: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_drspass"))
-            .args(["sim", "--port", "0", "--scenario"])
-            .arg(scenario)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut after = |start: &str| loop {
-            let line = lines.next().expect("the simulator says more").unwrap();
-            if let Some(rest) = line.strip_prefix(start) {
-                return rest.to_owned();
-            }
-        };
-        let url = after("A simulated DRS service listens at ");
-        let admin = after("admin token: ");
-        Self { child, url, admin }
-    }
-
-    fn holds(&self, job: &str, endpoint: &str, password: &str) -> bool {
-        let asked = json!({"job": job, "endpoint": endpoint, "password": password});
-        let request = Request {
-            method: "POST".to_owned(),
-            target: "/sim/holds".to_owned(),
-            headers: vec![
-                ("host".to_owned(), "sim".to_owned()),
-                ("x-sim-admin".to_owned(), self.admin.clone()),
-            ],
-            body: asked.to_string().into_bytes(),
-        };
-        request.send(&self.url).1["holds"] == true
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It may have ended by itself, which the test has noticed then.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn the_sdk_takes_the_simulator_for_the_service() {
     let served = Served::start(&folder().join("jobs.yaml"));
-    let project = Config::default().project_id;
-    walk(&served.url, &project);
+    walk(&served.url, &served.project);
     assert!(served.holds(J1, "source", "canary-3"));
     assert!(served.holds(J1, "destination", "canary-2 ü🔑"));
     assert!(!served.holds(J1, "source", "canary-6"));
     assert!(!served.holds(J2, "source", "canary-4"));
-}
-
-/// A request, to be sent byte by byte as it stands here.
-#[derive(Clone)]
-struct Request {
-    method: String,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    /// The request as it came in.
-    fn recorded(recorded: &Recorded) -> Self {
-        let text = |name: &str| (name.to_owned(), recorded.header(name).unwrap().to_owned());
-        Self {
-            method: recorded.method().to_owned(),
-            target: recorded.path().to_owned(),
-            headers: recorded
-                .header_names()
-                .filter(|name| *name != "content-length" && *name != "connection")
-                .map(text)
-                .collect(),
-            body: recorded.body().unwrap().to_vec(),
-        }
-    }
-
-    fn header(&mut self, name: &str) -> &mut String {
-        let mut headers = self.headers.iter_mut();
-        let found = headers.find(|(known, _)| known == name);
-        &mut found.unwrap_or_else(|| panic!("there is no {name}")).1
-    }
-
-    /// The names of the headers that the signature covers.
-    fn signed(&mut self) -> Vec<String> {
-        let authorization = self.header("authorization").clone();
-        let names = authorization.split("SignedHeaders=").nth(1).unwrap();
-        let names = names.split(',').next().unwrap().split(';');
-        names.map(ToOwned::to_owned).collect()
-    }
-
-    /// The status of the answer, and its body.
-    fn send(&self, url: &str) -> (u16, Value) {
-        let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
-        let patience = Some(Duration::from_secs(20));
-        stream.set_read_timeout(patience).unwrap();
-        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("content-length: {}\r\n", self.body.len()));
-        head.push_str("connection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(&self.body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap())
-    }
-}
-
-/// The same text with another last letter or digit.
-fn touched(text: &str) -> String {
-    let at = text
-        .rfind(|sign: char| sign.is_ascii_alphanumeric())
-        .expect("something to touch");
-    let other = if &text[at..=at] == "1" { "2" } else { "1" };
-    format!("{}{other}{}", &text[..at], &text[at + 1..])
-}
-
-/// Sends the request with one byte changed, at every place that is signed, and
-/// unchanged in between: five refusals in a row would lock the key, and then
-/// nothing could be told from a refusal.
-fn assert_every_byte_counts(sim: &Simulator, original: &Request) {
-    let mut changed: Vec<(String, Request)> = Vec::new();
-    let mut add = |what: &str, change: &dyn Fn(&mut Request)| {
-        let mut request = original.clone();
-        change(&mut request);
-        changed.push((what.to_owned(), request));
-    };
-    add("first byte of the body", &|request| request.body[0] ^= 1);
-    add("last byte of the body", &|request| {
-        *request.body.last_mut().unwrap() ^= 1;
-    });
-    add("path", &|request| {
-        let (path, rest) = match request.target.split_once('?') {
-            Some((path, query)) => (path, format!("?{query}")),
-            None => (request.target.as_str(), String::new()),
-        };
-        // A name in the middle, or the call itself would be another one.
-        let mut parts: Vec<String> = path.split('/').map(ToOwned::to_owned).collect();
-        parts[2] = touched(&parts[2]);
-        request.target = format!("{}{rest}", parts.join("/"));
-    });
-    match original.target.contains('?') {
-        true => add("query", &|request| {
-            request.target = touched(&request.target)
-        }),
-        false => add("a query where there was none", &|request| {
-            request.target.push_str("?a=1");
-        }),
-    }
-    for name in original.clone().signed() {
-        add(&name, &|request| {
-            let value = request.header(&name);
-            *value = touched(value);
-        });
-    }
-    add("signature", &|request| {
-        let value = request.header("authorization");
-        *value = touched(value);
-    });
-    add("names of the signed headers", &|request| {
-        let value = request.header("authorization");
-        *value = value.replacen("host;", "", 1);
-    });
-    assert!(changed.len() >= 7);
-    for (what, request) in &changed {
-        let (status, _) = original.send(&sim.url());
-        assert_eq!(status, 200, "before {what} was touched");
-        let (status, body) = request.send(&sim.url());
-        assert_eq!(status, 401, "{what}: {body}");
-        assert_eq!(body["error_code"], "APIGW.0301", "{what}");
-        let text = body["error_msg"].as_str().unwrap();
-        assert!(
-            text.contains("verify aksk signature fail") || text.contains("signature expired"),
-            "{what}: {text}"
-        );
-    }
 }
 
 fn keyed() -> Simulator {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{PASSWORD, detached, fixture, own_recipient, sealed_to};
+use super::{PASSWORD, detached, fixture, sealed_to};
 use crate::support::{Lab, Run};
 
 fn files(lab: &Lab) -> BTreeSet<String> {
@@ -16,7 +16,7 @@ fn files(lab: &Lab) -> BTreeSet<String> {
 fn sealed() -> (Lab, String) {
     let other = Lab::new();
     let key = other.read("key.txt");
-    let lab = sealed_to(&[&own_recipient(&other)]);
+    let lab = sealed_to(&[&other.recipient_of("key.txt")]);
     lab.write("key.txt", key);
     let armor = lab.read("passwords.yaml.age");
     (lab, armor)
@@ -151,7 +151,7 @@ fn damaged_armor_is_told_by_its_line() {
 fn changed_content_is_never_partly_written() {
     let other = Lab::new();
     let key = other.read("key.txt");
-    let mut lab = sealed_to(&[&own_recipient(&other)]);
+    let mut lab = sealed_to(&[&other.recipient_of("key.txt")]);
     lab.write("key.txt", key);
     // Longer than one chunk of the encryption, so that its start could be opened.
     let mut jobs = String::new();
@@ -195,7 +195,13 @@ fn nothing_is_encrypted_twice_and_plain_text_is_not_decrypted() {
         lab.write("plain.yaml", text);
         super::age(
             &lab,
-            &["-r", &own_recipient(&lab), "-o", "binary.age", "plain.yaml"],
+            &[
+                "-r",
+                &lab.recipient_of("key.txt"),
+                "-o",
+                "binary.age",
+                "plain.yaml",
+            ],
         );
         std::fs::remove_file(lab.path("plain.yaml")).unwrap();
         std::fs::read(lab.path("binary.age")).unwrap()

@@ -1,6 +1,6 @@
 //! Which keys are looked at, and what is said of those that cannot be used.
 
-use super::{detached, detached_command, fixture, own_recipient, public, sealed_to};
+use super::{detached, detached_command, fixture, public, sealed_to};
 use crate::support::Lab;
 
 #[test]
@@ -63,7 +63,10 @@ fn keys_that_cannot_be_used_are_told_from_broken_ones() {
             "sk-ssh-ed25519@openssh.com AAAA\n".to_owned(),
             "it is a public ssh key",
         ),
-        (own_recipient(&lab), "a public recipient, not an identity"),
+        (
+            lab.recipient_of("key.txt"),
+            "a public recipient, not an identity",
+        ),
         (
             "AGE-SECRET-KEY-PQ-1QQQQ\n".to_owned(),
             "a post-quantum identity of age is not supported",
@@ -107,7 +110,7 @@ fn a_key_whose_line_ends_were_rewritten_is_still_one() {
 fn recipients_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
     let lab = Lab::new();
     let before = lab.read("passwords.yaml.age");
-    let own = own_recipient(&lab);
+    let own = lab.recipient_of("key.txt");
     let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==";
     let sk = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIA==";
     let config = lab.read("drspass.yaml");

@@ -17,10 +17,9 @@ mod terminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{J1, Lab, Run};
+use crate::support::around::without_terminal;
+use crate::support::{J1, Lab, PASSPHRASE, Run};
 
-/// The passphrase of every locked key of the fixtures.
-const PASSPHRASE: &str = "canary-passphrase";
 const PASSWORD: &str = "canary-secret-1";
 
 /// A fixture of this folder's kind.
@@ -49,20 +48,7 @@ fn sealed_to(recipients: &[&str]) -> Lab {
 
 /// Lists other recipients in drspass.yaml, and removes the manifest of before.
 fn readdress(lab: &Lab, recipients: &[&str]) {
-    let mut config = String::new();
-    for line in lab.read("drspass.yaml").lines() {
-        if line.starts_with("  - ") {
-            continue;
-        }
-        config.push_str(&format!("{line}\n"));
-        if line == "recipients:" {
-            for recipient in recipients {
-                config.push_str(&format!("  - \"{recipient}\"\n"));
-            }
-        }
-    }
-    assert!(config.contains(recipients[0]));
-    lab.write("drspass.yaml", config);
+    lab.list_recipients(recipients);
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
 }
 
@@ -92,15 +78,6 @@ fn age(lab: &Lab, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// The public recipient of the lab's own identity.
-fn own_recipient(lab: &Lab) -> String {
-    let key = lab.read("key.txt");
-    let line = key
-        .lines()
-        .find_map(|line| line.strip_prefix("# public key: "));
-    line.unwrap().to_owned()
-}
-
 /// Runs drspass where no terminal is in reach, even if the tests have one.
 #[track_caller]
 fn detached(lab: &Lab, args: &[&str]) -> Run {
@@ -110,12 +87,8 @@ fn detached(lab: &Lab, args: &[&str]) -> Run {
 /// As [`detached`], with a change of the surroundings.
 #[track_caller]
 fn detached_command(lab: &Lab, args: &[&str], change: impl FnOnce(&mut Command)) -> Run {
-    let mut command = tool(lab, "setsid", &["--wait", env!("CARGO_BIN_EXE_drspass")]);
-    command
-        .args(args)
-        .env("OS_TOKEN", crate::support::TOKEN)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut command = lab.command(args);
+    command.env_remove("DRSPASS_IDENTITY");
     change(&mut command);
-    lab.run_command(command)
+    lab.run_command(without_terminal(&command))
 }

@@ -7,10 +7,9 @@ use std::process::Command;
 use rexpect::process::Signal;
 
 use super::terminal::{self, Typed};
-use super::{
-    PASSWORD, detached, detached_command, fixture, own_recipient, public, sealed_to, tool,
-};
+use super::{PASSWORD, detached, detached_command, fixture, public, sealed_to, tool};
 use crate::support::Lab;
+use crate::support::around::without_terminal;
 
 const RECIPIENT: &str = "age1stub1d4skgefdw4cqphmwgx";
 const IDENTITY: &str = "AGE-PLUGIN-STUB-1D4SKGEFDW4CQA4YD8X";
@@ -67,7 +66,7 @@ fn a_plugin_works_both_ways_with_the_real_age() {
     let theirs = real(&["-d", "-i", "stub.txt", "passwords.yaml.age"]);
     assert_eq!(String::from_utf8(theirs).unwrap(), text);
     lab.write("plain.yaml", &text);
-    let own = own_recipient(&lab);
+    let own = lab.recipient_of("key.txt");
     for more in [&["-r", RECIPIENT, "-a"][..], &["-r", &own, "-r", RECIPIENT]] {
         real(&[&["-o", "passwords.yaml.age"], more, &["plain.yaml"]].concat());
         with_path(&lab, &path, &["-i", "stub.txt", "validate"]).exits(0);
@@ -159,10 +158,8 @@ fn a_program_of_the_work_tree_is_never_taken_for_a_plugin() {
             "PATH='{path}'; export PATH; exec {} -i stub.txt show",
             env!("CARGO_BIN_EXE_drspass")
         );
-        let mut command = tool(&lab, "setsid", &["--wait", "/bin/sh", "-c", &inner]);
-        command.stdout(std::process::Stdio::piped());
-        command.stderr(std::process::Stdio::piped());
-        lab.run_command(command)
+        let command = tool(&lab, "/bin/sh", &["-c", &inner]);
+        lab.run_command(without_terminal(&command))
             .exits(1)
             .says("age-plugin-stub is needed");
         assert!(!lab.exists("environment"), "{path:?} started it");

@@ -3,8 +3,9 @@
 use age::secrecy::SecretString;
 
 use super::terminal::{self, Typed};
-use super::{PASSPHRASE, detached, fixture, own_recipient, public, sealed_to};
-use crate::support::Lab;
+use super::{detached, fixture, public, sealed_to};
+use crate::support::around::without_terminal;
+use crate::support::{Lab, PASSPHRASE};
 
 /// A file of identities as `age -p` makes it, with a work factor that costs nothing.
 fn protected(lines: &str, factor: u8) -> Vec<u8> {
@@ -17,7 +18,7 @@ fn protected(lines: &str, factor: u8) -> Vec<u8> {
 fn with_protected_key() -> Lab {
     let lab = Lab::new();
     let key = lab.read("key.txt");
-    let sealed = sealed_to(&[&own_recipient(&lab)]);
+    let sealed = sealed_to(&[&lab.recipient_of("key.txt")]);
     sealed.write("id.age", protected(&key, 2));
     sealed
 }
@@ -37,7 +38,7 @@ fn a_locked_ssh_key_is_asked_for_once_and_nothing_is_echoed() {
         .exits(0)
         .says("Manifest: 1 entry")
         .says_not(PASSPHRASE);
-    assert_eq!(run.screen.matches(ASKED).count(), 1, "{}", run.screen);
+    assert_eq!(run.stdout.matches(ASKED).count(), 1, "{}", run.stdout);
 
     terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden("canary-wrong"))])
         .exits(1)
@@ -45,7 +46,7 @@ fn a_locked_ssh_key_is_asked_for_once_and_nothing_is_echoed() {
         .says("is wrong")
         .says_not("canary-wrong");
     let run = terminal::drspass(&lab, &args, &[(ASKED, Typed::Interrupt)]);
-    assert_ne!(run.code, Some(0), "{}", run.screen);
+    assert_ne!(run.code, Some(0), "{}", run.stdout);
     run.says_not("Manifest");
     // An empty passphrase is a wrong one, not a reason to panic.
     terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden(""))]).exits(1);
@@ -109,7 +110,7 @@ fn a_key_that_surely_fits_is_asked_for_before_one_that_may() {
     let locked = fixture("../locked_ed25519");
     let args = ["-i", "id.age", "-i", locked.to_str().unwrap(), "show"];
     let run = terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden(PASSPHRASE))]).exits(0);
-    assert_eq!(run.screen.matches(ASKED).count(), 1, "{}", run.screen);
+    assert_eq!(run.stdout.matches(ASKED).count(), 1, "{}", run.stdout);
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn a_protected_identity_file_opens_after_its_passphrase_alone() {
     let run = terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden(PASSPHRASE))])
         .exits(0)
         .says_not(PASSPHRASE);
-    assert_eq!(run.screen.matches(ASKED).count(), 1, "{}", run.screen);
+    assert_eq!(run.stdout.matches(ASKED).count(), 1, "{}", run.stdout);
     terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden("canary-wrong"))])
         .exits(1)
         .says("the passphrase for id.age is wrong");
@@ -192,10 +193,10 @@ fn an_excessive_work_factor_is_refused_before_anything_is_asked_or_spent() {
                     .says(&text)
                     .says_not(ASKED);
             } else {
-                let mut command = super::tool(&lab, "setsid", &["--wait", "sh", "-c", &limited]);
-                command.stdout(std::process::Stdio::piped());
-                command.stderr(std::process::Stdio::piped());
-                lab.run_command(command).exits(1).says(&text);
+                let command = super::tool(&lab, "sh", &["-c", &limited]);
+                lab.run_command(without_terminal(&command))
+                    .exits(1)
+                    .says(&text);
             }
         }
     }
@@ -238,10 +239,8 @@ fn piped_text_is_never_a_passphrase_even_on_a_terminal() {
         locked.display()
     );
     let before = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
-    let mut command = super::tool(&lab, "setsid", &["--wait", "sh", "-c", &piped]);
-    command.stdout(std::process::Stdio::piped());
-    command.stderr(std::process::Stdio::piped());
-    lab.run_command(command).exits(1);
+    let command = super::tool(&lab, "sh", &["-c", &piped]);
+    lab.run_command(without_terminal(&command)).exits(1);
     // On a terminal, the piped manifest is sealed and the passphrase is typed.
     lab.write(
         "plain.yaml",

@@ -1,10 +1,8 @@
 //! The same text through drspass and the real `age`, in both directions.
 
 use super::terminal::{self, Typed};
-use super::{
-    PASSPHRASE, PASSWORD, age, detached, fixture, own_recipient, public, readdress, sealed_to, tool,
-};
-use crate::support::Lab;
+use super::{PASSWORD, age, detached, fixture, public, readdress, sealed_to, tool};
+use crate::support::{Lab, PASSPHRASE};
 
 /// What drspass makes of the manifest with one identity, which asks nothing.
 #[track_caller]
@@ -42,7 +40,7 @@ fn both_ways(recipient: &str, identity: &str) {
 fn x25519_works_both_ways_armored_and_binary() {
     let lab = Lab::new();
     let key = lab.path("key.txt");
-    both_ways(&own_recipient(&lab), key.to_str().unwrap());
+    both_ways(&lab.recipient_of("key.txt"), key.to_str().unwrap());
 }
 
 #[test]
@@ -100,7 +98,7 @@ fn ssh_keys_with_a_passphrase_work_both_ways() {
 #[test]
 fn each_of_several_recipients_opens_what_was_sealed_to_all() {
     let lab = Lab::new();
-    let (own, key) = (own_recipient(&lab), lab.path("key.txt"));
+    let (own, key) = (lab.recipient_of("key.txt"), lab.path("key.txt"));
     let (ed25519, rsa) = (public("ed25519"), public("rsa"));
     let recipients = [own.as_str(), &ed25519, &rsa];
     let sealed = sealed_to(&recipients);
@@ -130,7 +128,7 @@ fn each_of_several_recipients_opens_what_was_sealed_to_all() {
 #[test]
 fn an_identity_file_of_age_p_opens_after_one_question() {
     let lab = Lab::new();
-    let own = own_recipient(&lab);
+    let own = lab.recipient_of("key.txt");
     let key = lab.path("key.txt");
     let sealed = sealed_to(&[&own]);
     for (name, armor) in [("id.age", &[][..]), ("id.armored", &["-a"])] {

@@ -1,13 +1,14 @@
-//! A terminal of its own for one run: `rexpect` makes it, and what is typed waits for
-//! the question. Typed text is echoed as on any terminal, unless the program hides it.
+//! A terminal of its own for one run. What is typed waits for the question. Typed text
+//! is echoed as on any terminal, unless the program hides it.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use rexpect::process::{Signal, WaitStatus};
-use rexpect::session::{PtySession, spawn_command};
+use rexpect::process::Signal;
 
 use super::tool;
-use crate::support::{Lab, wait_until};
+use crate::support::around::through;
+use crate::support::terminal::Terminal;
+use crate::support::{Lab, Run, wait_until};
 
 /// What the person does at one question.
 pub(super) enum Typed {
@@ -21,38 +22,9 @@ pub(super) enum Typed {
     Signal(Signal),
 }
 
-/// What a run on a terminal came to.
-pub(super) struct OnTerminal {
-    /// The exit code; none if a signal ended it.
-    pub(super) code: Option<i32>,
-    /// Everything that stood on the screen.
-    pub(super) screen: String,
-}
-
-impl OnTerminal {
-    #[track_caller]
-    pub(super) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "\n{}", self.screen);
-        self
-    }
-
-    #[track_caller]
-    pub(super) fn says(self, text: &str) -> Self {
-        let screen: Vec<&str> = self.screen.split_whitespace().collect();
-        assert!(screen.join(" ").contains(text), "{text}\n{}", self.screen);
-        self
-    }
-
-    #[track_caller]
-    pub(super) fn says_not(self, text: &str) -> Self {
-        assert!(!self.screen.contains(text), "\n{}", self.screen);
-        self
-    }
-}
-
 /// Runs drspass on a terminal, with an answer for each question in turn.
 #[track_caller]
-pub(super) fn drspass(lab: &Lab, args: &[&str], answers: &[(&str, Typed)]) -> OnTerminal {
+pub(super) fn drspass(lab: &Lab, args: &[&str], answers: &[(&str, Typed)]) -> Run {
     run(lab, env!("CARGO_BIN_EXE_drspass"), args, answers, |_| {})
 }
 
@@ -64,39 +36,30 @@ pub(super) fn run(
     args: &[&str],
     answers: &[(&str, Typed)],
     change: impl FnOnce(&mut Command),
-) -> OnTerminal {
-    let mut command = tool(lab, "sh", &["-c", "tty; stty echo; exec \"$0\" \"$@\""]);
-    command.arg(program).args(args).stdin(Stdio::inherit());
+) -> Run {
+    let mut command = tool(lab, program, args);
     change(&mut command);
-    let mut session = spawn_command(command, Some(60_000)).expect("a terminal");
-    let (_, device) = session.exp_regex("/dev/[a-z]+/[0-9]+").expect("its name");
-    let mut screen = String::new();
+    let script = "echo terminal $(tty); stty echo; exec \"$0\" \"$@\"";
+    let mut terminal = Terminal::start(through("sh", &["-c", script], &command));
+    let device = terminal.line("terminal ");
     for (question, typed) in answers {
-        let before = session.exp_string(question);
-        screen.push_str(&before.unwrap_or_else(|error| panic!("{question}: {error}\n{screen}")));
-        screen.push_str(question);
+        terminal.sees(question);
         match typed {
-            Typed::Seen(text) => {
-                session.send_line(text).expect("typed");
-            }
+            Typed::Seen(text) => terminal.types(&format!("{text}\n")),
             Typed::Hidden(text) => {
                 wait_until("the terminal to hide", || !echoes(&device));
-                session.send_line(text).expect("typed");
+                terminal.types(&format!("{text}\n"));
             }
-            Typed::Interrupt => session.send_control('c').expect("typed"),
+            Typed::Interrupt => terminal.control('c'),
             Typed::Signal(signal) => {
                 wait_until("the terminal to hide", || !echoes(&device));
-                session.process_mut().signal(*signal).expect("it runs");
+                terminal.signal(*signal);
             }
         }
     }
-    screen.push_str(&session.exp_eof().expect("its end"));
-    assert!(echoes(&device), "the terminal still hides\n{screen}");
-    lab.assert_files_clean();
-    OnTerminal {
-        code: code(&session),
-        screen,
-    }
+    let shown = terminal.closes();
+    assert!(echoes(&device), "the terminal still hides\n{shown}");
+    lab.ended(terminal)
 }
 
 fn echoes(device: &str) -> bool {
@@ -104,11 +67,4 @@ fn echoes(device: &str) -> bool {
     let said = output.expect("stty is installed").stdout;
     let said = String::from_utf8_lossy(&said).into_owned();
     said.split_whitespace().any(|word| word == "echo")
-}
-
-fn code(session: &PtySession) -> Option<i32> {
-    match session.process().wait().expect("it ends") {
-        WaitStatus::Exited(_, code) => Some(code),
-        _ => None,
-    }
 }

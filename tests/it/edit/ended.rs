@@ -5,8 +5,8 @@ use std::process::Child;
 use rustix::process::Signal;
 
 use super::Desk;
-use crate::cli::{process_is_there, send_signal};
-use crate::support::wait_until;
+use crate::support::around::{Stands, started_up_to};
+use crate::support::{process_is_there, send_signal, wait_until};
 
 /// What lets an editor stop once it is there.
 const STOPS: &str = "kill -STOP $$";
@@ -88,16 +88,11 @@ fn what_a_killed_edit_leaves_is_removed_by_the_next() {
     }
     for place in ["private.empty", "private.created", "private.half_removed"] {
         let reached = desk.stubs.path().join("reached");
-        let mut command = desk.command(&desk.changer());
-        command.env(
-            "DRSPASS_TEST_STOP_AT",
-            format!("{place}:1:{}", reached.display()),
-        );
-        let mut child = command.spawn().unwrap();
-        wait_until(place, || reached.exists());
+        let command = desk.command(&desk.changer());
+        let (mut child, stands) = started_up_to(command, place, 1, &reached);
+        assert_eq!(stands, Stands::There, "{place}");
         child.kill().unwrap();
         child.wait().unwrap();
-        std::fs::remove_file(reached).unwrap();
         assert_eq!(desk.folders().len(), 1, "{place}");
         let run = desk.edit("true").exits(0);
         assert!(

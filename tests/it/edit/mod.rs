@@ -13,15 +13,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rexpect::process::WaitStatus;
-use rexpect::session::{PtySession, spawn_command};
 use tempfile::TempDir;
 
 use crate::support::leaks::forms;
+use crate::support::terminal::Terminal;
 use crate::support::{J1, Lab, Run};
-
-/// How long something on a terminal is waited for, in milliseconds.
-const PATIENCE: u64 = 30_000;
 
 /// A root folder with one password, a home, places for temporary files, and editors
 /// that are scripts. Everything that may hold no password is searched after each run.
@@ -121,8 +117,8 @@ impl Desk {
     }
 
     /// The same on a terminal.
-    pub(super) fn on_terminal(&self, editor: &str) -> Pty {
-        Pty::start(self.command(editor))
+    pub(super) fn on_terminal(&self, editor: &str) -> Terminal {
+        Terminal::start(self.command(editor))
     }
 
     /// What the manifest says now.
@@ -196,67 +192,5 @@ impl Desk {
                 }
             }
         }
-    }
-}
-
-/// A program on a terminal of its own.
-pub(super) struct Pty {
-    session: PtySession,
-    /// What was shown so far.
-    shown: String,
-}
-
-impl Pty {
-    pub(super) fn start(mut command: Command) -> Self {
-        use std::process::Stdio;
-        command
-            .stdin(Stdio::inherit())
-            .stdout(Stdio::inherit())
-            .stderr(Stdio::inherit());
-        Self {
-            session: spawn_command(command, Some(PATIENCE)).expect("a terminal"),
-            shown: String::new(),
-        }
-    }
-
-    /// Waits until this is shown.
-    #[track_caller]
-    pub(super) fn sees(&mut self, text: &str) {
-        match self.session.exp_string(text) {
-            Ok(before) => self.shown.push_str(&(before + text)),
-            Err(error) => panic!("{text:?} was not shown after\n{}\n{error}", self.shown),
-        }
-    }
-
-    /// Types keys.
-    pub(super) fn types(&mut self, keys: &str) {
-        self.session.send(keys).expect("a terminal");
-        self.session.flush().expect("a terminal");
-    }
-
-    /// Types Ctrl with a letter.
-    pub(super) fn control(&mut self, letter: char) {
-        self.session.send_control(letter).expect("a terminal");
-    }
-
-    /// Sends a signal to the program, and to it alone.
-    pub(super) fn signal(&mut self, signal: rexpect::process::Signal) {
-        self.session.process_mut().signal(signal).expect("it runs");
-    }
-
-    /// Waits for the end. Returns what was shown since something was last waited for.
-    #[track_caller]
-    pub(super) fn exits(mut self, code: i32) -> String {
-        let rest = match self.session.exp_eof() {
-            Ok(rest) => rest,
-            Err(error) => panic!("no end after\n{}\n{error}", self.shown),
-        };
-        let status = self.session.process().wait().expect("it ended");
-        let shown = format!("{}{rest}", self.shown);
-        assert!(
-            matches!(status, WaitStatus::Exited(_, found) if found == code),
-            "{status:?}\n{shown}"
-        );
-        rest
     }
 }

@@ -1,9 +1,9 @@
 //! Edits without a terminal: an editor that is a script needs none.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
 use super::Desk;
+use crate::support::around::with_mask;
 use crate::support::{J1, mode};
 
 #[test]
@@ -29,19 +29,7 @@ fn nobody_else_can_look_at_the_text_whatever_the_mask() {
             cp \"$text\" \"$folder/copy~\"; : > \"$folder/new\"\n\
             stat -c '%a %n' \"$folder\"/copy~ \"$folder\"/new >> $here/seen\n";
         let editor = desk.stub("looker", &format!("{script}{}", desk.change()));
-        let mut command = std::process::Command::new("sh");
-        let inner = desk.command(&editor);
-        command
-            .args(["-c", &format!("umask {mask}; exec \"$0\" edit")])
-            .arg(inner.get_program())
-            .current_dir(desk.lab.dir.path())
-            .env_clear()
-            .envs(
-                inner
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
-            .stdin(std::process::Stdio::null());
+        let command = with_mask(mask, &desk.command(&editor));
         desk.lab.run_command(command).exits(0);
         desk.assert_no_trace();
         let seen = fs::read_to_string(desk.stubs.path().join("seen")).unwrap();
@@ -207,14 +195,7 @@ fn what_an_editor_prints_is_no_result() {
 #[test]
 fn a_link_stays_one_and_what_it_leads_to_keeps_its_mode() {
     let desk = Desk::new("link");
-    let (link, real) = (
-        desk.lab.path("passwords.yaml.age"),
-        desk.lab.path("real.age"),
-    );
-    fs::rename(&link, &real).unwrap();
-    symlink("real.age", &link).unwrap();
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    let (link, real) = desk.lab.link_manifest();
     desk.edit(&desk.changer()).exits(0);
     assert!(link.is_symlink());
     assert_eq!(mode(&real), 0o640);

@@ -1,7 +1,9 @@
 //! Edits on a terminal, with the editors that people have.
 
-use super::{Desk, Pty};
-use crate::support::J1;
+use super::Desk;
+use crate::support::around::beside;
+use crate::support::terminal::Terminal;
+use crate::support::{J1, PASSPHRASE, send_signal, wait_until};
 
 const QUESTION: &str = "Press Enter to edit your text again";
 
@@ -16,7 +18,7 @@ fn a_script_on_a_terminal_changes_the_manifest() {
 }
 
 /// Types a change into vim, in its command line.
-fn change_in_vim(desk: &Desk, pty: &mut Pty) {
+fn change_in_vim(desk: &Desk, pty: &mut Terminal) {
     pty.sees("version: 1");
     pty.types(&format!(":%s/{}/{}/\r", desk.old, desk.new));
 }
@@ -196,21 +198,14 @@ fn a_signal_to_drspass_ends_vim_and_nano() {
 }
 
 /// A shell on the terminal, whose prompt is `ready> `.
-fn shell(desk: &Desk) -> Pty {
+fn shell(desk: &Desk) -> Terminal {
     let inner = desk.command("vim");
-    let mut command = std::process::Command::new("bash");
+    let mut command = beside(&inner, "bash");
     command
         .args(["--norc", "--noprofile", "--noediting", "-i"])
-        .current_dir(desk.lab.dir.path())
-        .env_clear()
-        .envs(
-            inner
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
         .env("PS1", "ready> ")
         .env("drspass", inner.get_program());
-    let mut pty = Pty::start(command);
+    let mut pty = Terminal::start(command);
     pty.sees("ready> ");
     pty
 }
@@ -247,9 +242,9 @@ fn the_terminal_is_as_it_was_after_an_editor_that_was_killed() {
         "stty echo -ixon; stty -g > $HOME/before; EDITOR={raw} sh -c '\"$drspass\" edit; stty -g > $HOME/after; echo code $?'\n"
     ));
     let parent = desk.stubs.path().join("parent");
-    crate::support::wait_until("the editor", || parent.exists());
+    wait_until("the editor", || parent.exists());
     let parent = std::fs::read_to_string(parent).unwrap();
-    crate::cli::send_signal(
+    send_signal(
         parent.trim().parse().unwrap(),
         rustix::process::Signal::TERM,
     );
@@ -264,30 +259,9 @@ fn the_terminal_is_as_it_was_after_an_editor_that_was_killed() {
 
 #[test]
 fn a_passphrase_is_asked_for_before_the_editor_comes() {
-    const PASSPHRASE: &str = "canary-passphrase";
     let mut desk = Desk::new("locked");
-    let public = include_str!("../../data/locked_ed25519.pub").trim();
-    desk.lab
-        .write("locked", include_str!("../../data/locked_ed25519"));
+    desk.lab.make_locked_folder();
     desk.lab.plant(&[PASSPHRASE]);
-    std::fs::create_dir(desk.lab.path("sub")).unwrap();
-    let (endpoint, auth_url) = desk.lab.addresses();
-    let init = [
-        "-C",
-        "sub",
-        "init",
-        "--recipient",
-        public,
-        "--project-id",
-        "p",
-        "--endpoint",
-        &endpoint,
-        "--auth-url",
-        &auth_url,
-    ];
-    let mut command = desk.lab.command(&init);
-    command.env_remove("DRSPASS_IDENTITY");
-    desk.lab.run_command(command).exits(0);
     let before = desk.lab.read("sub/passwords.yaml.age");
     let script = format!(
         "sed -i \"s/^jobs: .*/jobs: {{ {J1}: {{ source: {{ password: '{}' }} }} }}/\" \"$text\"\n",
@@ -297,7 +271,7 @@ fn a_passphrase_is_asked_for_before_the_editor_comes() {
     let start = || {
         let mut command = desk.lab.command(&["-C", "sub", "-i", "../locked", "edit"]);
         desk.surround(&mut command, &editor);
-        Pty::start(command)
+        Terminal::start(command)
     };
     let mut pty = start();
     pty.sees("Passphrase for ../locked: ");

@@ -5,9 +5,7 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{
-    changed, commit, git, git_command, program, recipient, repository, rotate, script, seal,
-};
+use super::{changed, commit, git, git_command, program, repository, rotate, script, seal};
 use crate::support::Lab;
 use drspass::age_file::{self, Plugins};
 
@@ -110,7 +108,7 @@ fn the_outline_has_the_order_of_the_manifest_and_no_comment() {
     let valid = lab.run(&["validate"]).exits(0).stdout;
     let key_id = valid.lines().find(|line| line.starts_with("key id: "));
     let (endpoint, auth_url) = lab.addresses();
-    let key = recipient(&lab);
+    let key = lab.recipient_of("key.txt");
     let expected = [
         "drspass manifest; a tag of 8 digits shows only that a value changed".to_owned(),
         "revision: 2".to_owned(),
@@ -193,7 +191,11 @@ fn without_a_key_that_is_at_hand_a_log_shows_one_line_and_goes_on() {
     lab.write("other.txt", other.as_bytes());
     lab.write("locked", LOCKED);
     lab.write("plugin.txt", format!("# of a plugin\n{OF_PLUGIN}\n"));
-    let sealed_key = age_file::encrypt(b"AGE-SECRET-KEY-1", &[recipient(&lab)], Plugins::Never);
+    let sealed_key = age_file::encrypt(
+        b"AGE-SECRET-KEY-1",
+        &[lab.recipient_of("key.txt")],
+        Plugins::Never,
+    );
     lab.write("sealed.txt", sealed_key.unwrap());
     script(
         &lab,
@@ -240,7 +242,7 @@ fn a_passphrase_is_never_asked_for_not_even_on_a_terminal() {
     rotate(&mut lab, "canary-old");
     let config = lab.read("drspass.yaml");
     let plain = lab.run(&["decrypt"]).exits(0).stdout;
-    let key = recipient(&lab);
+    let key = lab.recipient_of("key.txt");
     // Encrypted to the locked key alone.
     lab.write("drspass.yaml", config.replace(&key, LOCKED_PUBLIC.trim()));
     let file = age_file::encrypt(

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use super::{pipe, recipient, repository, rotate, seal};
-use crate::support::{J1, Lab};
+use super::{repository, rotate, seal};
+use crate::support::{J1, Lab, make_pipe};
 
 const START: &str = "drspass: nothing is shown: ";
 const DAMAGED: &str = "no whole age file for recipients";
@@ -32,7 +32,7 @@ fn whatever_stands_in_place_of_a_manifest_is_one_line() {
     fs::create_dir(lab.path("odd")).unwrap();
     let large = File::create(lab.path("odd/large")).unwrap();
     large.set_len(100 << 20).unwrap();
-    pipe(&lab, "odd/pipe");
+    make_pipe(&lab.path("odd/pipe"));
     fs::create_dir(lab.path("odd/folder")).unwrap();
     std::os::unix::fs::symlink("nowhere", lab.path("odd/dangling")).unwrap();
     std::os::unix::fs::symlink("pipe", lab.path("odd/to-pipe")).unwrap();
@@ -104,7 +104,7 @@ fn an_odd_identity_or_environment_hangs_and_fails_nothing() {
     rotate(&mut lab, "canary-old");
     let shown = textconv(&lab, "passwords.yaml.age", |_| {});
     assert!(shown.contains("job orders"), "{shown}");
-    pipe(&lab, "pipe");
+    make_pipe(&lab.path("pipe"));
     let none = format!("{START}no identity at hand opens it\n");
     for identity in [
         "pipe",
@@ -174,7 +174,7 @@ fn nobody_who_only_encrypts_can_steer_a_terminal_or_add_lines() {
     // A label that is none makes the manifest an invalid one.
     let labels = format!(
         "{}  \"{J1}\":\n    name: \"a\\nb\"\n",
-        sealed(&recipient(&lab)).replace("jobs: {}", "jobs:")
+        sealed(&lab.recipient_of("key.txt")).replace("jobs: {}", "jobs:")
     );
     seal(&lab, "labels", labels.as_bytes());
     assert_eq!(

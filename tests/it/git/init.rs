@@ -132,7 +132,7 @@ fn a_clone_is_told_and_missing_lines_are_appended() {
         "--region",
         "eu-de",
     ];
-    let key = super::recipient(&lab);
+    let key = lab.recipient_of("key.txt");
     let args = [&args[..], &["--recipient", &key]].concat();
     let run = lab.run(&args).exits(0);
     assert!(

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{J1, J2, Lab, Run};
+use crate::support::{J1, J2, Lab, PATIENCE, Run};
 use drspass::age_file::{self, Plugins};
 
 /// The folder of the built binary.
@@ -24,7 +24,8 @@ fn bin() -> &'static Path {
 fn program(lab: &Lab, program: &str) -> Command {
     let mut command = Command::new("/usr/bin/timeout");
     command
-        .args(["60", "/usr/bin/setsid", "--wait", program])
+        .arg(PATIENCE.as_secs().to_string())
+        .args(["/usr/bin/setsid", "--wait", program])
         .current_dir(lab.dir.path())
         .env_clear()
         .env("HOME", lab.dir.path())
@@ -94,25 +95,10 @@ fn changed(diff: &str) -> Vec<&str> {
     diff.lines().filter(is_change).collect()
 }
 
-/// The public key of the identity of a root folder.
-fn recipient(lab: &Lab) -> String {
-    let key = lab.read("key.txt");
-    let line = key
-        .lines()
-        .find_map(|line| line.strip_prefix("# public key: "));
-    line.unwrap().to_owned()
-}
-
 /// Encrypts a text of whoever knows the public key.
 fn seal(lab: &Lab, name: &str, plain: &[u8]) {
-    let file = age_file::encrypt(plain, &[recipient(lab)], Plugins::Never).unwrap();
+    let file = age_file::encrypt(plain, &[lab.recipient_of("key.txt")], Plugins::Never).unwrap();
     lab.write(name, file);
-}
-
-/// A named pipe.
-fn pipe(lab: &Lab, name: &str) {
-    let made = Command::new("mkfifo").arg(lab.path(name)).status().unwrap();
-    assert!(made.success());
 }
 
 /// Puts an executable script into a folder below the root folder.

@@ -1,20 +1,21 @@
 //! `rekey` and `recipients`: who can read, who could, and what becomes of the state.
 
+mod cut_off;
 mod recipients;
 mod refused;
 mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Stdio;
 
 use drspass::age_file::generate_identity;
 use drspass::sim::{Endpoint, Fault, FaultKind};
 
-use crate::cli::{LOCKED, LOCKED_PUBLIC, PASSPHRASE, on_a_terminal};
+use crate::cli::approval;
 use crate::looped::refuse;
 use crate::outputs::lab_with_everything;
-use crate::support::{J1, J2, J3, Lab, Run, mode};
+use crate::support::terminal::{APPROVAL, Terminal};
+use crate::support::{J1, J2, J3, LOCKED, LOCKED_PUBLIC, Lab, PASSPHRASE, Run, mode};
 
 pub(crate) const STATE: &str = "drspass.state.json";
 pub(crate) const MANIFEST: &str = "passwords.yaml.age";
@@ -28,35 +29,13 @@ pub(crate) fn person(lab: &Lab, name: &str) -> String {
 
 /// The public key of `key.txt`.
 pub(crate) fn own(lab: &Lab) -> String {
-    let text = lab.read("key.txt");
-    let mut lines = text.lines();
-    let public = lines.find_map(|line| line.strip_prefix("# public key: "));
-    public.unwrap().to_owned()
-}
-
-/// Makes these the recipients of drspass.yaml.
-pub(crate) fn list(lab: &Lab, recipients: &[&str]) {
-    let config = lab.read("drspass.yaml");
-    let (before, after) = config.split_once("recipients:\n").unwrap();
-    let rest: Vec<&str> = after
-        .lines()
-        .skip_while(|line| line.starts_with("  - "))
-        .collect();
-    let items: String = recipients
-        .iter()
-        .map(|recipient| format!("  - \"{recipient}\"\n"))
-        .collect();
-    let rest = rest.join("\n");
-    lab.write(
-        "drspass.yaml",
-        format!("{before}recipients:\n{items}{rest}\n"),
-    );
+    lab.recipient_of("key.txt")
 }
 
 /// Adds somebody as a recipient; their identity is in `other.txt`.
 pub(crate) fn add_somebody(lab: &Lab) -> String {
     let other = person(lab, "other.txt");
-    list(lab, &[&own(lab), &other]);
+    lab.list_recipients(&[&own(lab), &other]);
     lab.run(&["rekey", "--yes"]).exits(0);
     other
 }
@@ -127,7 +106,7 @@ fn somebody_who_is_added_can_read_and_nothing_else_changes() {
     let state = lab.read(STATE);
     let other = person(&lab, "other.txt");
     assert!(!opens(&lab, "other.txt"));
-    list(&lab, &[&own(&lab), &other]);
+    lab.list_recipients(&[&own(&lab), &other]);
     let run = lab.run(&["rekey", "--yes"]).exits(0);
     assert!(
         run.stdout
@@ -148,7 +127,7 @@ fn somebody_who_is_removed_reads_nothing_new_and_every_entry_stays_what_it_was()
     lab.run(&["plan", "--out", "plan.json"]).exits(0);
     let (before, id, state) = (planned(&lab), key_id(&lab), lab.read(STATE));
     let manifest = fs::read(lab.path(MANIFEST)).unwrap();
-    list(&lab, &[&own(&lab)]);
+    lab.list_recipients(&[&own(&lab)]);
     let whole = format!("- {other}");
     let run = lab
         .run(&["rekey", "--yes", "--expect-key-id", &id])
@@ -250,19 +229,19 @@ fn the_same_recipients_make_another_file_and_that_is_said() {
 fn only_the_whole_word_on_a_terminal_approves() {
     let lab = Lab::with_a_change();
     add_somebody(&lab);
-    list(&lab, &[&own(&lab)]);
+    lab.list_recipients(&[&own(&lab)]);
     let before = told(&lab);
     lab.run(&["rekey"])
         .exits(7)
         .says("there is no terminal to ask on");
     assert_eq!(told(&lab), before);
     for answer in ["y\n", "no\n", "\u{4}"] {
-        on_a_terminal(&lab, "rekey", answer)
+        approval(&lab, &["rekey"], answer)
             .exits(7)
             .says("it was declined");
         assert_eq!(told(&lab), before);
     }
-    on_a_terminal(&lab, "rekey", "yes\n").exits(0);
+    approval(&lab, &["rekey"], "yes\n").exits(0);
     assert!(!opens(&lab, "other.txt"));
 }
 
@@ -271,29 +250,17 @@ fn a_passphrase_is_asked_for_once_although_two_files_are_opened() {
     let mut lab = Lab::with_a_change();
     lab.plant(&[PASSPHRASE]);
     let locked = LOCKED_PUBLIC.trim();
-    list(&lab, &[&own(&lab), locked]);
+    lab.list_recipients(&[&own(&lab), locked]);
     lab.run(&["rekey", "--yes"]).exits(0);
-    list(&lab, &[locked]);
+    lab.list_recipients(&[locked]);
     lab.write("locked", LOCKED);
-    let mut command = lab.command(&["-i", "locked", "rekey"]);
-    // The terminal takes the place of all three.
-    command
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::inherit())
-        .stderr(Stdio::inherit());
-    let mut terminal = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
-    terminal.exp_string("Passphrase for locked: ").unwrap();
-    terminal.send_line(PASSPHRASE).unwrap();
-    terminal
-        .exp_string("Only 'yes' in full is taken: ")
-        .unwrap();
-    terminal.send_line("yes").unwrap();
-    let rest = terminal.exp_eof().unwrap();
-    assert!(
-        rest.contains("key id: ") && !rest.contains("Passphrase"),
-        "{rest}"
-    );
-    lab.assert_files_clean();
+    let mut terminal = Terminal::start(lab.command(&["-i", "locked", "rekey"]));
+    terminal.sees("Passphrase for locked: ");
+    terminal.types(&format!("{PASSPHRASE}\n"));
+    terminal.sees(APPROVAL);
+    terminal.types("yes\n");
+    let run = lab.ended(terminal).exits(0).says("key id: ");
+    assert_eq!(run.stdout.matches("Passphrase").count(), 1);
     assert!(!opens(&lab, "key.txt"));
 }
 
@@ -306,7 +273,7 @@ fn comments_stay_and_the_next_writer_goes_on_from_there() {
     lab.plant(&["canary-1", "canary-comment"]);
     lab.document(&text).exits(0);
     add_somebody(&lab);
-    list(&lab, &[&own(&lab)]);
+    lab.list_recipients(&[&own(&lab)]);
     lab.run(&["rekey", "--yes"]).exits(0);
     let plain = lab.run(&["decrypt"]).exits(0).stdout;
     assert!(plain.contains("# who: canary-comment\n") && plain.contains(": # here\n"));
@@ -315,24 +282,11 @@ fn comments_stay_and_the_next_writer_goes_on_from_there() {
 }
 
 #[test]
-fn answers_of_a_cut_off_apply_are_counted_in_first() {
-    let lab = Lab::with_a_change();
-    add_somebody(&lab);
-    list(&lab, &[&own(&lab)]);
-    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
-    // The recipients differ, so nothing but a rekey writes the manifest.
-    lab.run(&["rekey", "--yes"]).exits(0);
-    assert!(!lab.exists("drspass.state.json.journal"));
-    assert!(lab.sim.holds(J1, "source", "canary-2"));
-    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
-}
-
-#[test]
 fn without_a_state_it_is_said_what_becomes_of_one_elsewhere() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
     add_somebody(&lab);
-    list(&lab, &[&own(&lab)]);
+    lab.list_recipients(&[&own(&lab)]);
     lab.run(&["rekey", "--yes"])
         .exits(0)
         .says("there is no state at drspass.state.json")
@@ -343,18 +297,15 @@ fn without_a_state_it_is_said_what_becomes_of_one_elsewhere() {
 
 #[test]
 fn a_link_stays_a_link_and_the_file_keeps_its_mode() {
-    use std::os::unix::fs::PermissionsExt as _;
     let lab = Lab::with_a_change();
-    fs::rename(lab.path(MANIFEST), lab.path("real.age")).unwrap();
-    fs::set_permissions(lab.path("real.age"), fs::Permissions::from_mode(0o640)).unwrap();
-    std::os::unix::fs::symlink("real.age", lab.path(MANIFEST)).unwrap();
-    let before = fs::read(lab.path("real.age")).unwrap();
+    let (link, real) = lab.link_manifest();
+    let before = fs::read(&real).unwrap();
     lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
-    assert!(lab.path(MANIFEST).symlink_metadata().unwrap().is_symlink());
-    assert_eq!(mode(&lab.path("real.age")), 0o640);
-    assert_ne!(fs::read(lab.path("real.age")).unwrap(), before);
+    assert!(link.is_symlink());
+    assert_eq!(mode(&real), 0o640);
+    assert_ne!(fs::read(&real).unwrap(), before);
     lab.apply(&[]).exits(0);
-    fs::remove_file(lab.path("real.age")).unwrap();
+    fs::remove_file(real).unwrap();
     lab.run(&["rekey", "--yes"]).exits(1).says(MANIFEST);
 }
 
@@ -370,55 +321,6 @@ fn what_lies_beside_the_state_is_kept_out_of_git() {
     let ignored = lab.read(".gitignore");
     assert!(ignored.starts_with("mine\n"));
     assert!(ignored.contains("/drspass.state.json.before-rekey\n"));
-}
-
-#[test]
-fn a_full_disk_leaves_all_old_or_all_new() {
-    for (failing, code) in [("replace:1", 1), ("replace:2", 1), ("replace:3", 1)] {
-        let lab = lab_of_every_kind();
-        add_somebody(&lab);
-        list(&lab, &[&own(&lab)]);
-        let (before, files) = (planned(&lab), told(&lab));
-        let mut command = lab.command(&["rekey", "--yes"]);
-        command.env("DRSPASS_TEST_FAIL_AT", failing);
-        let run = lab.run_command(command).exits(code);
-        if failing == "replace:1" {
-            assert_eq!(told(&lab), files);
-        } else {
-            run.says("run 'drspass rekey' once more");
-            assert!(!opens(&lab, "other.txt"));
-            lab.run(&["plan"]).exits(0).says("a rekey was cut off");
-        }
-        assert_eq!(planned(&lab), before);
-        lab.run(&["rekey", "--yes"]).exits(0);
-        assert!(!opens(&lab, "other.txt"));
-        assert_eq!(planned(&lab), before);
-        assert!(!lab.exists("drspass.state.json.rekey"));
-    }
-}
-
-#[test]
-fn distrust_finishes_a_rekey_that_was_cut_off() {
-    let lab = Lab::with_a_change();
-    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes", "--new-key"]);
-    lab.run(&["state", "distrust"]).exits(0);
-    assert!(!lab.exists("drspass.state.json.rekey"));
-    assert!(lab.plan().contains(&format!("? {J1}/source")));
-    lab.apply(&[]).exits(0);
-}
-
-#[test]
-fn what_was_finished_before_the_question_is_told_before_it() {
-    let lab = Lab::with_a_change();
-    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes", "--new-key"]);
-    let before = lab.read(MANIFEST);
-    lab.run(&["rekey", "--new-key"])
-        .exits(7)
-        .says("A rekey that was cut off was finished first.");
-    assert_eq!(lab.read(MANIFEST), before);
-    assert!(!lab.exists("drspass.state.json.rekey"));
-    let run = lab.run(&["rekey", "--new-key"]).exits(7);
-    assert!(!run.all().contains("cut off"), "{}", run.all());
 }
 
 /// What a person sees, in one piece.

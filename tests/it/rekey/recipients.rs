@@ -4,11 +4,10 @@ use std::fs;
 
 use drspass::age_file::Plugins;
 
-use super::{MANIFEST, add_somebody, contents, list, own, person};
-use crate::cli::{LOCKED, LOCKED_PUBLIC as SSH};
+use super::{MANIFEST, add_somebody, contents, own, person};
 use crate::outputs::document;
 use crate::support::schema::{assert_closed, schema};
-use crate::support::{Lab, Run};
+use crate::support::{LOCKED, LOCKED_PUBLIC as SSH, Lab, Run};
 
 fn json(run: &Run) -> serde_json::Value {
     let document = document(run, "recipients-output");
@@ -21,7 +20,7 @@ fn an_added_and_a_removed_recipient_are_told_from_those_that_stay() {
     let lab = Lab::new();
     let (own, other) = (own(&lab), add_somebody(&lab));
     let ssh = SSH.trim();
-    list(&lab, &[&own, ssh]);
+    lab.list_recipients(&[&own, ssh]);
     let files = contents(&lab);
     let run = lab
         .run(&["recipients"])
@@ -75,7 +74,7 @@ fn an_added_and_a_removed_recipient_are_told_from_those_that_stay() {
         .says("made-up-for-tests in the file");
     // A comment is no other recipient.
     let bare = ssh.rsplit_once(' ').unwrap().0;
-    list(&lab, &[&own, bare]);
+    lab.list_recipients(&[&own, bare]);
     lab.run(&["validate"]).exits(0);
     let run = lab.run(&["recipients"]).exits(0);
     assert!(!run.stdout.contains("drspass rekey"), "{}", run.stdout);
@@ -90,7 +89,7 @@ fn ssh_end() -> String {
 fn without_a_key_it_tells_what_the_header_tells_and_what_cannot_be_known() {
     let lab = Lab::new();
     let ssh = SSH.trim();
-    list(&lab, &[&own(&lab), ssh]);
+    lab.list_recipients(&[&own(&lab), ssh]);
     lab.run(&["rekey", "--yes"]).exits(0);
     person(&lab, "stranger.txt");
     fs::write(lab.path("locked"), LOCKED).unwrap();

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use drspass::store::{LockInfo, StateStore};
 
-use super::{MANIFEST, STATE, add_somebody, contents, key_id, list, opens, own, person, told};
+use super::{MANIFEST, STATE, add_somebody, contents, key_id, opens, own, person, told};
 use crate::support::{J1, Lab, Run};
 
 /// Runs a rekey that must leave every file as it was.
@@ -37,9 +37,9 @@ fn two_keys_that_look_alike_are_told_apart_before_anybody_approves() {
     let (ours, theirs) = (key(1), key(3));
     assert_eq!(ours[..8], theirs[..8]);
     assert_eq!(ours[ours.len() - 6..], theirs[theirs.len() - 6..]);
-    list(&lab, &[&own(&lab), &format!("ssh-rsa {ours} alice")]);
+    lab.list_recipients(&[&own(&lab), &format!("ssh-rsa {ours} alice")]);
     lab.run(&["rekey", "--yes"]).exits(0);
-    list(&lab, &[&own(&lab), &format!("ssh-rsa {theirs} removed")]);
+    lab.list_recipients(&[&own(&lab), &format!("ssh-rsa {theirs} removed")]);
     let shown = lab.run(&["recipients"]).exits(0).stdout;
     let lines: Vec<&str> = shown.lines().filter(|l| l.contains(" ssh-rsa ")).collect();
     assert_eq!(
@@ -73,7 +73,7 @@ fn a_manifest_of_another_key_than_the_state_is_not_written_anew() {
     let genuine = lab.read(STATE);
     // Somebody who cannot read makes a manifest of the same shape, for one reader more.
     let reader = person(&lab, "reader.txt");
-    list(&lab, &[&own(&lab), &reader]);
+    lab.list_recipients(&[&own(&lab), &reader]);
     let plain =
         format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-forged' }}\n");
     fs::remove_file(lab.path(MANIFEST)).unwrap();
@@ -146,7 +146,7 @@ fn an_identity_that_does_not_match_changes_nothing() {
 fn a_list_that_leaves_out_every_identity_at_hand_needs_a_flag() {
     let lab = Lab::with_a_change();
     let other = person(&lab, "other.txt");
-    list(&lab, &[&other]);
+    lab.list_recipients(&[&other]);
     refused(&lab, &[], 1)
         .says("you would no longer be able to read the manifest")
         .says("--allow-lockout");
@@ -179,14 +179,11 @@ fn a_list_of_nobody_is_refused() {
 fn keys_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
     let lab = Lab::with_a_change();
     let own = own(&lab);
-    list(
-        &lab,
-        &[
-            &own,
-            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY= me",
-            "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t me",
-        ],
-    );
+    lab.list_recipients(&[
+        &own,
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY= me",
+        "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t me",
+    ]);
     let run = refused(&lab, &[], 1)
         .says("recipients.#2: ")
         .says("is an ecdsa key, which cannot be encrypted to")
@@ -195,9 +192,9 @@ fn keys_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
         .says("Use age1…, ssh-ed25519 or ssh-rsa.");
     assert!(!run.all().contains("AAAAE2Vj"), "{}", run.all());
     // One that only turns out when it is used.
-    list(&lab, &[&own, "age1nonsense"]);
+    lab.list_recipients(&[&own, "age1nonsense"]);
     refused(&lab, &[], 1).says("recipient 2 (age) cannot be encrypted to");
-    list(&lab, &[&own, "ssh-ed25519 AAAAnonsense"]);
+    lab.list_recipients(&[&own, "ssh-ed25519 AAAAnonsense"]);
     refused(&lab, &[], 1).says("recipient 2 (ssh-ed25519) cannot be encrypted to");
 }
 
@@ -205,7 +202,7 @@ fn keys_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
 fn a_state_that_cannot_be_trusted_stops_it() {
     let lab = Lab::with_a_change();
     add_somebody(&lab);
-    list(&lab, &[&own(&lab)]);
+    lab.list_recipients(&[&own(&lab)]);
     let state = lab.read(STATE);
     for (edited, says) in [
         (

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::{PLAN, STATE, apply, key, planned, refused, save, save_as};
-use crate::support::{J1, J2, Lab, mode};
+use crate::support::{J1, J2, Lab, make_pipe, mode};
 
 #[test]
 fn a_file_that_is_no_plan_is_refused_with_one_sentence_and_without_its_content() {
@@ -49,21 +49,12 @@ fn a_file_that_is_no_plan_is_refused_with_one_sentence_and_without_its_content()
     apply(&lab).exits(0);
 }
 
-/// Makes a pipe, which would be waited for without end.
-fn pipe(lab: &Lab) {
-    let made = std::process::Command::new("mkfifo")
-        .arg(lab.path("pipe"))
-        .status()
-        .unwrap();
-    assert!(made.success());
-}
-
 #[test]
 fn a_plan_that_cannot_be_read_is_a_trouble_of_files() {
     let lab = planned();
     std::fs::create_dir(lab.path("folder")).unwrap();
     symlink(PLAN, lab.path("link")).unwrap();
-    pipe(&lab);
+    make_pipe(&lab.path("pipe"));
     refused(&lab, &["apply", "pipe"], 1, "no regular file");
     refused(&lab, &["apply", "folder"], 1, "folder");
     refused(&lab, &["apply", "missing"], 1, "missing");
@@ -134,7 +125,7 @@ fn anything_else_at_that_place_is_left_alone() {
     symlink(PLAN, lab.path("link-to-plan")).unwrap();
     symlink("nothing", lab.path("link-to-nothing")).unwrap();
     let plan = lab.read(PLAN);
-    pipe(&lab);
+    make_pipe(&lab.path("pipe"));
     for name in [
         "pipe",
         "precious",

@@ -22,7 +22,8 @@ use drspass::sim::{
 use crate::saved::{JOURNAL, STATE, key, save_as};
 use crate::slow_model::{Dice, Named, in_parallel, setting};
 use crate::slow_saved_kill::recorded;
-use crate::support::{J1, J2, J3, Lab, wait_until};
+use crate::support::around::started_up_to;
+use crate::support::{J1, J2, J3, Lab};
 
 type Key = (&'static str, &'static str);
 
@@ -65,7 +66,7 @@ impl<'a> Model<'a> {
             ..Config::default()
         });
         lab.configure(
-            "apply: { batch_size: 2, parallelism: 2, request_timeout: 1s, retry: { max_elapsed: \
+            "apply: { batch_size: 2, parallelism: 2, retry: { max_elapsed: \
              100ms } }",
         );
         lab.plant(&VALUES);
@@ -237,21 +238,10 @@ impl<'a> Model<'a> {
             .push(format!("{args:?} killed at {place}:{pass}"));
         let finished = name.map(|name| recorded(&self.lab, name));
         let puts = self.puts().len();
-        let reached = self.lab.path("reached");
-        let mut command = self.lab.command(&args);
-        let stop_at = format!("{place}:{pass}:{}", reached.display());
-        command.env("DRSPASS_TEST_STOP_AT", stop_at);
-        let mut child = command.spawn().unwrap();
-        let mut ended = false;
-        wait_until("the place or the end", || {
-            ended = child.try_wait().unwrap().is_some();
-            ended || reached.exists()
-        });
-        if !ended {
-            child.kill().unwrap();
-        }
+        let command = self.lab.command(&args);
+        let (mut child, _) = started_up_to(command, place, pass, &self.lab.path("reached"));
+        child.kill().unwrap();
         let run = self.lab.wait(child);
-        let _ = std::fs::remove_file(reached);
         if let (Some(name), Some(finished)) = (name, finished) {
             let sent = self.puts()[puts..].concat();
             self.may_send(name, &finished, &sent, &run);

@@ -4,19 +4,33 @@
 //! every run is searched for the planted passwords, so no test can leak one
 //! unnoticed.
 
+pub(crate) mod around;
+mod folder;
 pub(crate) mod leaks;
+mod run;
 pub(crate) mod schema;
+pub(crate) mod served;
+mod system;
+pub(crate) mod terminal;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use drspass::sim::{Config, JobSpec, Simulator};
 use tempfile::TempDir;
 
+use around::{Stands, started_up_to};
 use leaks::Planted;
+pub(crate) use run::Run;
+pub(crate) use system::{make_pipe, mode, process_is_there, send_signal, unanswered, wait_until};
+use terminal::Terminal;
+
+/// How long something that must come is waited for. Only a test that fails waits so
+/// long, however slow the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Ids of the shape of the service, in the order in which tests use them.
 pub(crate) const J1: &str = "11df459d-a37c-41b9-bc2b-8c00ba32jb51";
@@ -24,45 +38,13 @@ pub(crate) const J2: &str = "22df459d-a37c-41b9-bc2b-8c00ba32jb52";
 pub(crate) const J3: &str = "33df459d-a37c-41b9-bc2b-8c00ba32jb53";
 pub(crate) const J9: &str = "99df459d-a37c-41b9-bc2b-8c00ba32jb59";
 
+/// An identity behind a passphrase, both made up for these tests.
+pub(crate) const LOCKED: &str = include_str!("../../data/locked_ed25519");
+pub(crate) const LOCKED_PUBLIC: &str = include_str!("../../data/locked_ed25519.pub");
+pub(crate) const PASSPHRASE: &str = "canary-passphrase";
+
 /// The token that the simulators of tests take. It is made up.
 pub(crate) const TOKEN: &str = "canary-token-0123456789abcdef";
-
-/// One finished run.
-#[derive(Debug)]
-pub(crate) struct Run {
-    /// The exit code; none if a signal ended it.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Run {
-    /// Everything that a person saw.
-    pub(crate) fn all(&self) -> String {
-        format!("{}\n{}", self.stdout, self.stderr)
-    }
-
-    /// Asserts the exit code, showing what was printed if it differs.
-    #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "\n{}", self.all());
-        self
-    }
-
-    /// Asserts that a text was printed on either stream, line breaks aside.
-    #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        let all = unwrapped(&self.all());
-        assert!(all.contains(text), "{text:?} is not in\n{}", self.all());
-        self
-    }
-}
-
-/// Text with every run of blanks and line breaks as one blank, since columns of
-/// a table are as wide as their content.
-fn unwrapped(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
 /// A root folder with its simulator.
 pub(crate) struct Lab {
@@ -227,23 +209,48 @@ impl Lab {
         self.finished(&output, false)
     }
 
+    /// Waits for the end of a command on a terminal, and checks that it leaked nothing.
+    /// All that was shown counts as standard output.
+    #[track_caller]
+    pub(crate) fn ended(&self, terminal: Terminal) -> Run {
+        let run = terminal.ended();
+        self.checked(run.code, run.stdout.as_bytes(), b"")
+    }
+
     #[track_caller]
     fn finished(&self, output: &Output, is_plain: bool) -> Run {
+        let (code, stdout, stderr) = (output.status.code(), &output.stdout, &output.stderr);
+        if is_plain {
+            self.searched(code, stdout, stderr)
+        } else {
+            self.checked(code, stdout, stderr)
+        }
+    }
+
+    /// What a command came to, after it and all files were searched for what was
+    /// planted.
+    #[track_caller]
+    pub(crate) fn checked(&self, code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Run {
+        for secret in &self.planted {
+            secret.assert_absent("stdout", stdout);
+        }
+        self.searched(code, stdout, stderr)
+    }
+
+    #[track_caller]
+    fn searched(&self, code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Run {
         for secret in self.identity.iter().chain([&self.token]) {
-            secret.assert_absent("stdout", &output.stdout);
-            secret.assert_absent("stderr", &output.stderr);
+            secret.assert_absent("stdout", stdout);
+            secret.assert_absent("stderr", stderr);
         }
         for secret in &self.planted {
-            if !is_plain {
-                secret.assert_absent("stdout", &output.stdout);
-            }
-            secret.assert_absent("stderr", &output.stderr);
+            secret.assert_absent("stderr", stderr);
         }
         self.assert_files_clean();
         Run {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code,
+            stdout: String::from_utf8_lossy(stdout).into_owned(),
+            stderr: String::from_utf8_lossy(stderr).into_owned(),
         }
     }
 
@@ -290,18 +297,25 @@ impl Lab {
 
     /// Starts a command, waits until it reaches a place for the pass-th time, and
     /// kills it there.
+    #[track_caller]
     pub(crate) fn killed_at(&self, place: &str, pass: usize, args: &[&str]) {
-        let reached = self.path("reached");
-        let mut command = self.command(args);
-        command.env(
-            "DRSPASS_TEST_STOP_AT",
-            format!("{place}:{pass}:{}", reached.display()),
-        );
-        let mut child = command.spawn().expect("the binary starts");
-        wait_until(place, || reached.exists());
+        self.killed(self.command(args), place, pass);
+    }
+
+    /// As [`Lab::killed_at`], for a command that is made already.
+    #[track_caller]
+    pub(crate) fn killed(&self, command: Command, place: &str, pass: usize) {
+        let (mut child, stands) = started_up_to(command, place, pass, &self.path("reached"));
+        assert_eq!(stands, Stands::There, "it ended before {place} {pass}");
         child.kill().expect("it is there to be killed");
         child.wait().expect("it ends");
-        fs::remove_file(reached).expect("the mark goes");
+    }
+
+    /// Waits until so many password requests have come in since the start.
+    #[track_caller]
+    pub(crate) fn await_puts(&self, count: usize) {
+        let came = self.sim.wait_for_put(count, PATIENCE);
+        assert!(came, "there are not {count} password requests");
     }
 
     /// The body of the last request.
@@ -339,23 +353,4 @@ impl Lab {
             .map(|request| request.entries().to_vec())
             .collect()
     }
-}
-
-/// Waits until `done` says so; fails loudly after a long time.
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "waited too long for {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The permission bits of a file.
-pub(crate) fn mode(path: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(path).expect("a file").permissions().mode() & 0o777
 }

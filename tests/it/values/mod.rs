@@ -59,6 +59,21 @@ impl Desk {
         run
     }
 
+    /// `set` with a value from standard input.
+    #[track_caller]
+    fn set(&self, args: &[&str], value: &[u8]) -> Run {
+        self.fed(&[&["set"], args, &["--from-file", "-"]].concat(), value)
+    }
+
+    /// The same, where it must be refused with these words.
+    #[track_caller]
+    fn refuses(&self, args: &[&str], value: &[u8], why: &str) {
+        self.set(args, value)
+            .exits(1)
+            .says(why)
+            .says("Nothing was written.");
+    }
+
     #[track_caller]
     fn run(&self, args: &[&str]) -> Run {
         self.fed(args, b"")

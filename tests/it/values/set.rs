@@ -40,10 +40,7 @@ fn a_value_comes_from_a_file_and_nothing_else_of_the_manifest_changes() {
 fn a_value_comes_from_standard_input_and_is_taken_exactly() {
     let desk = desk();
     let value = " canary-new: # \"'\\ ü ";
-    let run = desk.fed(
-        &["set", "orders/destination", "--from-file", "-"],
-        format!("{value}\n").as_bytes(),
-    );
+    let run = desk.set(&["orders/destination"], format!("{value}\n").as_bytes());
     run.exits(0)
         .says("orders/destination password: has a blank at its start and at its end")
         .says("has characters outside ASCII");
@@ -56,10 +53,7 @@ fn the_same_value_again_writes_nothing() {
     let desk = desk();
     let before = desk.sealed();
     let run = desk
-        .fed(
-            &["set", &format!("{J1}/destination"), "--from-file", "-"],
-            b"canary-old",
-        )
+        .set(&[&format!("{J1}/destination")], b"canary-old")
         .exits(0);
     assert_eq!(run.stdout, "unchanged: orders/destination password\n");
     assert_eq!(desk.sealed(), before);
@@ -68,20 +62,19 @@ fn the_same_value_again_writes_nothing() {
 #[test]
 fn a_credential_changes_everywhere_it_is_used() {
     let desk = desk();
-    let run = desk
-        .fed(&["set", "@orders-db", "--from-file", "-"], b"canary-new\n")
-        .exits(0);
+    let run = desk.set(&["@orders-db"], b"canary-new\n").exits(0);
     let want = "set @orders-db password, used by 2 endpoints; revision 3\n";
     assert_eq!(run.stdout, want);
-    desk.fed(&["set", "orders/source", "--from-file", "-"], b"canary-new")
-        .exits(1)
-        .says("orders/source uses the credential orders-db");
-    desk.fed(&["set", "@fresh", "--from-file", "-"], b"canary-new")
+    desk.refuses(
+        &["orders/source"],
+        b"canary-new",
+        "orders/source uses the credential orders-db",
+    );
+    desk.set(&["@fresh"], b"canary-new")
         .exits(1)
         .says("names no credential")
         .says("--add");
-    let added = ["set", "@fresh", "--add", "--from-file", "-"];
-    desk.fed(&added, b"canary-new")
+    desk.set(&["@fresh", "--add"], b"canary-new")
         .exits(0)
         .says("added @fresh password, used by no endpoint")
         .says("no endpoint uses this credential");
@@ -92,12 +85,12 @@ fn what_is_not_listed_is_added_by_its_id() {
     let desk = desk();
     let place = format!("{J9}/source");
     let before = desk.sealed();
-    desk.fed(&["set", &place, "--from-file", "-"], b"canary-new")
+    desk.set(&[&place], b"canary-new")
         .exits(1)
         .says("names no job")
         .says("--add");
     assert_eq!(desk.sealed(), before);
-    desk.fed(&["set", &place, "--add", "--from-file", "-"], b"canary-new")
+    desk.set(&[&place, "--add"], b"canary-new")
         .exits(0)
         .says(&format!("added {J9}/source password; revision 3"));
     let want = format!(
@@ -119,35 +112,20 @@ fn an_address_that_is_not_exactly_one_place_is_refused_and_not_repeated() {
         ("*/destination", "has a wildcard"),
         ("@canary new", "no name of a credential"),
     ] {
-        desk.fed(&["set", address, "--from-file", "-"], b"canary-new")
-            .exits(1)
-            .says(why)
-            .says("Nothing was written.");
+        desk.refuses(&[address], b"canary-new", why);
     }
-    desk.fed(&["set", J9, "--add", "--from-file", "-"], b"canary-new")
-        .exits(1)
-        .says("lists neither source nor destination");
+    desk.refuses(
+        &[J9, "--add"],
+        b"canary-new",
+        "lists neither source nor destination",
+    );
     let domain = "kerberos.domain_name";
-    desk.fed(
-        &[
-            "set",
-            &format!("{J9}/source"),
-            "--add",
-            "--field",
-            domain,
-            "--from-file",
-            "-",
-        ],
-        b"X",
-    )
-    .exits(1)
-    .says("has no password yet");
-    desk.fed(
-        &["set", "@orders-db", "--field", domain, "--from-file", "-"],
-        b"X",
-    )
-    .exits(1)
-    .says("no other field");
+    desk.set(&[&format!("{J9}/source"), "--add", "--field", domain], b"X")
+        .exits(1)
+        .says("has no password yet");
+    desk.set(&["@orders-db", "--field", domain], b"X")
+        .exits(1)
+        .says("no other field");
     assert_eq!(desk.sealed(), before);
 }
 
@@ -166,14 +144,8 @@ fn a_value_that_the_manifest_refuses_is_refused_and_not_shown() {
         (long.as_bytes(), "longer than 128 KiB"),
         (b"canary-new\xff", "standard input is not UTF-8 text"),
     ] {
-        desk.fed(&["set", "orders/destination", "--from-file", "-"], value)
-            .exits(1)
-            .says(why)
-            .says("Nothing was written.");
+        desk.refuses(&["orders/destination"], value, why);
     }
-    desk.fed(&["set", J9, "--add", "--from-file", "-"], b"canary-new")
-        .exits(1)
-        .says("lists neither source nor destination");
     desk.run(&["set", "orders/destination", "--from-file", "missing"])
         .exits(1)
         .says("cannot read missing");
@@ -271,30 +243,16 @@ fn a_made_up_password_is_sent_and_shown_nowhere() {
 
 #[test]
 fn a_linked_manifest_stays_a_link_and_keeps_its_mode() {
-    use std::os::unix::fs::PermissionsExt as _;
     let desk = desk();
-    let (link, real) = (
-        desk.lab.path("passwords.yaml.age"),
-        desk.lab.path("real.age"),
-    );
-    fs::rename(&link, &real).unwrap();
-    std::os::unix::fs::symlink("real.age", &link).unwrap();
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
-    desk.fed(
-        &["set", "orders/destination", "--from-file", "-"],
-        b"canary-new",
-    )
-    .exits(0);
+    let (link, real) = desk.lab.link_manifest();
+    desk.set(&["orders/destination"], b"canary-new").exits(0);
     assert!(link.symlink_metadata().unwrap().is_symlink());
     assert_eq!(mode(&real), 0o640);
     assert!(desk.text().contains("canary-new"));
     fs::remove_file(&real).unwrap();
-    desk.fed(
-        &["set", "orders/destination", "--from-file", "-"],
-        b"canary-new",
-    )
-    .exits(1)
-    .says("cannot read passwords.yaml.age");
+    desk.set(&["orders/destination"], b"canary-new")
+        .exits(1)
+        .says("cannot read passwords.yaml.age");
 }
 
 #[test]
@@ -330,11 +288,7 @@ fn line_ends_and_the_byte_order_mark_of_the_manifest_stay() {
     )
     .unwrap();
     desk.lab.write("passwords.yaml.age", sealed);
-    desk.fed(
-        &["set", "orders/destination", "--from-file", "-"],
-        b"canary-new",
-    )
-    .exits(0);
+    desk.set(&["orders/destination"], b"canary-new").exits(0);
     let text = desk.lab.run(&["decrypt"]).exits(0).stdout;
     assert!(text.starts_with("\u{feff}# The passwords"));
     assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());

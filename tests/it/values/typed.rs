@@ -1,16 +1,13 @@
 //! Values that a person types, on a terminal of their own.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
-use rexpect::process::WaitStatus;
-use rexpect::session::PtySession;
+use rustix::process::Signal;
 
 use super::Desk;
-use crate::support::J1;
-
-/// How long to wait for something that must come.
-const PATIENCE_MS: u64 = 60_000;
+use crate::support::around::{through, without_terminal};
+use crate::support::terminal::Terminal;
+use crate::support::{J1, Run, send_signal, wait_until};
 
 fn desk() -> Desk {
     let document =
@@ -20,64 +17,40 @@ fn desk() -> Desk {
 
 /// Starts `set` on a terminal that echoes what is typed, and tells afterwards whether
 /// it still does.
-fn on_terminal(desk: &Desk, args: &[&str]) -> PtySession {
-    let inner = desk.lab.command(args);
-    let mut command = Command::new("/bin/sh");
-    command
-        .arg("-c")
-        .arg("stty echo; echo shell $$; \"$0\" \"$@\"; code=$?; stty -a | grep -ow -e '-*echo'; exit $code")
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .current_dir(desk.lab.dir.path())
-        .env_clear()
-        .envs(
-            inner
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .env("TMPDIR", desk.lab.path("tmp"))
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::inherit())
-        .stderr(Stdio::inherit());
-    rexpect::session::spawn_command(command, Some(PATIENCE_MS)).unwrap()
+fn on_terminal(desk: &Desk, args: &[&str]) -> Terminal {
+    let script = "stty echo; echo shell $$; \"$0\" \"$@\"; code=$?; \
+                  stty -a | grep -ow -e '-*echo'; exit $code";
+    let mut command = through("/bin/sh", &["-c", script], &desk.lab.command(args));
+    command.env("TMPDIR", desk.lab.path("tmp"));
+    Terminal::start(command)
 }
 
-/// The rest of what is shown, and the exit code.
+/// What became of it. Nothing that was typed was shown, and the terminal shows again
+/// what is typed.
 #[track_caller]
-fn ended(desk: &Desk, mut session: PtySession) -> (String, i32) {
-    let shown = session.exp_eof().unwrap();
-    let WaitStatus::Exited(_, code) = session.process().wait().unwrap() else {
-        panic!("ended by a signal\n{shown}");
-    };
-    assert!(!shown.contains("canary"), "{shown}");
-    let echo = shown.trim_end().lines().last().unwrap_or_default();
-    assert_eq!(
-        echo.trim(),
-        "echo",
-        "the terminal shows what is typed again\n{shown}"
-    );
+fn ended(desk: &Desk, terminal: Terminal) -> Run {
+    let run = desk.lab.ended(terminal).says_not("canary");
+    let echo = run.stdout.trim_end().lines().last().unwrap_or_default();
+    assert_eq!(echo.trim(), "echo", "{}", run.stdout);
     desk.assert_clean();
-    (shown, code)
+    run
 }
 
-/// Waits for a question and answers it. Nothing typed so far was shown.
+/// Waits for a question and answers it.
 #[track_caller]
-fn answer(session: &mut PtySession, question: &str, line: &str) {
-    let before = session.exp_string(question).unwrap();
-    assert!(!before.contains("canary"), "{before}");
-    session.send_line(line).unwrap();
+fn answer(terminal: &mut Terminal, question: &str, line: &str) {
+    terminal.sees(question);
+    terminal.types(&format!("{line}\n"));
 }
 
 #[test]
 fn a_value_typed_twice_is_set_and_never_shown() {
     let desk = desk();
-    let mut session = on_terminal(&desk, &["set", J1]);
+    let mut terminal = on_terminal(&desk, &["set", J1]);
     let question = format!("New password of {J1}/source: ");
-    answer(&mut session, &question, "canary-typed $HOME \"é");
-    answer(&mut session, "The same again: ", "canary-typed $HOME \"é");
-    let (shown, code) = ended(&desk, session);
-    assert_eq!(code, 0, "{shown}");
-    assert!(shown.contains("password; revision 3"), "{shown}");
+    answer(&mut terminal, &question, "canary-typed $HOME \"é");
+    answer(&mut terminal, "The same again: ", "canary-typed $HOME \"é");
+    ended(&desk, terminal).exits(0).says("password; revision 3");
     assert!(
         desk.text()
             .contains("password: \"canary-typed $HOME \\\"é\" }")
@@ -88,17 +61,15 @@ fn a_value_typed_twice_is_set_and_never_shown() {
 fn two_values_that_differ_change_nothing() {
     let desk = desk();
     let before = desk.sealed();
-    let mut session = on_terminal(&desk, &["set", J1]);
-    answer(&mut session, "New password", "canary-typed");
-    answer(&mut session, "The same again: ", "canary-other");
-    let (shown, code) = ended(&desk, session);
-    assert_eq!(code, 1, "{shown}");
-    assert!(shown.contains("the two values differ"), "{shown}");
-    let mut session = on_terminal(&desk, &["set", J1]);
-    answer(&mut session, "New password", "");
-    let (shown, code) = ended(&desk, session);
-    assert_eq!(code, 1, "{shown}");
-    assert!(shown.contains("no value was typed"), "{shown}");
+    let mut terminal = on_terminal(&desk, &["set", J1]);
+    answer(&mut terminal, "New password", "canary-typed");
+    answer(&mut terminal, "The same again: ", "canary-other");
+    ended(&desk, terminal)
+        .exits(1)
+        .says("the two values differ");
+    let mut terminal = on_terminal(&desk, &["set", J1]);
+    answer(&mut terminal, "New password", "");
+    ended(&desk, terminal).exits(1).says("no value was typed");
     assert_eq!(desk.sealed(), before);
 }
 
@@ -106,40 +77,52 @@ fn two_values_that_differ_change_nothing() {
 fn ctrl_c_ends_it_and_gives_the_terminal_back() {
     let desk = desk();
     let before = desk.sealed();
-    let mut session = on_terminal(&desk, &["set", J1]);
-    answer(&mut session, "New password", "canary-typed");
-    session.exp_string("The same again: ").unwrap();
-    session.send_control('c').unwrap();
-    let (shown, code) = ended(&desk, session);
-    assert_eq!(code, 130, "{shown}");
+    let mut terminal = on_terminal(&desk, &["set", J1]);
+    answer(&mut terminal, "New password", "canary-typed");
+    terminal.sees("The same again: ");
+    terminal.control('c');
+    ended(&desk, terminal).exits(130);
     assert_eq!(desk.sealed(), before);
 }
 
 /// The process that the shell of a terminal waits for.
 #[track_caller]
-fn child_of(shell: &str) -> String {
+fn child_of(shell: &str) -> u32 {
     let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
-    children.trim().to_owned()
+    children.trim().parse().unwrap()
+}
+
+/// How many bytes a process has read so far.
+#[track_caller]
+fn bytes_read(pid: u32) -> u64 {
+    let counts = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    let mut lines = counts.lines();
+    let read = lines.find_map(|line| line.strip_prefix("rchar: "));
+    read.unwrap().parse().unwrap()
 }
 
 #[test]
 fn a_signal_ends_it_and_gives_the_terminal_back() {
     let desk = desk();
     let before = desk.sealed();
-    for (signal, expected) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
-        let mut session = on_terminal(&desk, &["set", J1]);
-        let (_, told) = session.exp_regex("shell [0-9]+\r\n").unwrap();
-        let shell = told.trim().trim_start_matches("shell ").to_owned();
-        answer(&mut session, "New password", "canary-typed");
-        session.exp_string("The same again: ").unwrap();
-        session.send("canary-ty").unwrap();
-        session.flush().unwrap();
-        let killed = Command::new("/bin/kill")
-            .args([format!("-{signal}"), child_of(&shell)])
-            .status();
-        assert!(killed.unwrap().success());
-        let (shown, code) = ended(&desk, session);
-        assert_eq!(code, expected, "{signal}\n{shown}");
+    for (signal, code) in [
+        (Signal::INT, 130),
+        (Signal::TERM, 143),
+        (Signal::HUP, 129),
+        (Signal::QUIT, 131),
+    ] {
+        let mut terminal = on_terminal(&desk, &["set", J1]);
+        let shell = terminal.line("shell ");
+        answer(&mut terminal, "New password", "canary-typed");
+        terminal.sees("The same again: ");
+        let child = child_of(&shell);
+        let (typed, read) = ("canary-ty", bytes_read(child));
+        terminal.types(typed);
+        // What still is on its way would be shown by the terminal itself afterwards.
+        let wanted = read + typed.len() as u64;
+        wait_until("the keys to be read", || bytes_read(child) >= wanted);
+        send_signal(child, signal);
+        ended(&desk, terminal).exits(code);
     }
     assert_eq!(desk.sealed(), before);
 }
@@ -153,43 +136,38 @@ fn a_key_that_is_no_character_is_never_left_out_of_a_value() {
         "canary-typed\u{1b}[Dx",
         "canary-typed\u{1a}",
     ] {
-        let mut session = on_terminal(&desk, &["set", J1]);
-        answer(&mut session, "New password", odd);
-        let (shown, code) = ended(&desk, session);
-        assert_eq!(code, 1, "{shown}");
-        assert!(shown.contains("a key that is no character"), "{shown}");
+        let mut terminal = on_terminal(&desk, &["set", J1]);
+        answer(&mut terminal, "New password", odd);
+        ended(&desk, terminal)
+            .exits(1)
+            .says("a key that is no character");
     }
     assert_eq!(desk.sealed(), before);
     // What was taken back is no part of it.
-    let mut session = on_terminal(&desk, &["set", J1]);
+    let mut terminal = on_terminal(&desk, &["set", J1]);
     for question in ["New password", "The same again: "] {
         answer(
-            &mut session,
+            &mut terminal,
             question,
             "canary-x\t\u{15}canary-typedé\u{7f}\t\u{7f}",
         );
     }
-    let (shown, code) = ended(&desk, session);
-    assert_eq!(code, 0, "{shown}");
+    ended(&desk, terminal).exits(0);
     assert!(desk.text().contains("\"canary-typed\""));
 }
 
 #[test]
 fn a_manifest_that_somebody_else_wrote_meanwhile_is_not_overwritten() {
     let desk = desk();
-    let mut session = on_terminal(&desk, &["set", J1]);
-    answer(&mut session, "New password", "canary-typed");
-    session.exp_string("The same again: ").unwrap();
-    desk.fed(&["set", J1, "--from-file", "-"], b"canary-other")
-        .exits(0);
+    let mut terminal = on_terminal(&desk, &["set", J1]);
+    answer(&mut terminal, "New password", "canary-typed");
+    terminal.sees("The same again: ");
+    desk.set(&[J1], b"canary-other").exits(0);
     let theirs = desk.sealed();
-    session.send_line("canary-typed").unwrap();
-    let (shown, code) = ended(&desk, session);
-    assert_eq!(code, 1, "{shown}");
-    assert!(
-        shown.contains("changed by somebody else meanwhile"),
-        "{shown}"
-    );
+    terminal.types("canary-typed\n");
+    ended(&desk, terminal)
+        .exits(1)
+        .says("changed by somebody else meanwhile");
     assert_eq!(desk.sealed(), theirs);
 }
 
@@ -197,20 +175,7 @@ fn a_manifest_that_somebody_else_wrote_meanwhile_is_not_overwritten() {
 fn without_a_terminal_nobody_is_asked_and_nothing_is_read() {
     let desk = desk();
     let before = desk.sealed();
-    // In a session of its own it has no terminal, whatever the test has.
-    let inner = desk.lab.command(&["set", J1]);
-    let mut command = Command::new("/usr/bin/setsid");
-    command
-        .arg("--wait")
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .current_dir(desk.lab.dir.path())
-        .env_clear()
-        .envs(
-            inner
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
+    let mut command = without_terminal(&desk.lab.command(&["set", J1]));
     let typed = desk.file("typed", "canary-typed\ncanary-typed\n");
     command.stdin(fs::File::open(typed).unwrap());
     let run = desk.lab.run_command(command).exits(7);

@@ -1,0 +1,81 @@
+//! Who approves, and what is never taken for it.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::support::terminal::{APPROVAL, Terminal};
+use crate::support::{J1, Lab, PASSPHRASE, Run};
+
+#[test]
+fn without_a_terminal_nothing_is_approved() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.run(&["apply"])
+        .exits(7)
+        .says("there is no terminal to ask on");
+    let mut command = lab.command(&["apply"]);
+    command.stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may have ended already, since it never reads the answer.
+    let _ = child.stdin.take().unwrap().write_all(b"yes\n");
+    lab.wait(child).exits(7);
+    assert_eq!(lab.sim.connections(), 0);
+    assert!(!lab.exists("drspass.state.json"));
+}
+
+#[test]
+fn text_on_standard_input_is_sealed_and_never_taken_for_a_passphrase() {
+    let mut lab = Lab::new();
+    lab.plant(&[PASSPHRASE, "canary-piped"]);
+    let encrypt = |lab: &Lab, more: &[&str], text: &str| {
+        let mut command = lab.command(&[more, &["encrypt", "-"]].concat());
+        command.stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may have ended already, since it may not need the text.
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+        lab.wait(child)
+    };
+    let document =
+        format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-piped' }}\n");
+    encrypt(&lab, &[], &document).exits(0);
+    lab.apply(&[]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-piped"));
+
+    lab.make_locked_folder();
+    let before = lab.read("sub/passwords.yaml.age");
+    let locked = ["-C", "sub", "-i", "../locked"];
+    encrypt(&lab, &locked, &document)
+        .exits(1)
+        .says("is protected by a passphrase, and there is no terminal to ask for it");
+    for text in [
+        format!("{PASSPHRASE}\n"),
+        format!("{PASSPHRASE}\n{document}"),
+    ] {
+        encrypt(&lab, &locked, &text).exits(1);
+    }
+    assert_eq!(lab.read("sub/passwords.yaml.age"), before);
+}
+
+/// Runs a command on a terminal of its own, and answers its question.
+#[track_caller]
+pub(crate) fn approval(lab: &Lab, args: &[&str], answer: &str) -> Run {
+    let mut terminal = Terminal::start(lab.command(args));
+    terminal.sees(APPROVAL);
+    terminal.types(answer);
+    lab.ended(terminal)
+}
+
+#[test]
+fn on_a_terminal_only_the_whole_word_approves() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    for answer in ["y\n", "YES\n", "yes please\n", "no\n", "\n", "\u{4}"] {
+        let run = approval(&lab, &["apply"], answer).exits(7);
+        assert!(run.all().contains("it was declined"), "{}", run.all());
+    }
+    assert_eq!(lab.sim.connections(), 0);
+    let run = approval(&lab, &["apply"], "yes\n").exits(0);
+    assert!(run.all().contains("1 applied"), "{}", run.all());
+    assert!(lab.sim.holds(J1, "source", "canary-1"));
+    approval(&lab, &["state", "adopt", J1], "no\n").exits(7);
+}

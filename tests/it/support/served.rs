@@ -1,0 +1,85 @@
+//! `drspass sim` as users start it, in a process of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A child process that does not outlive its test, whatever becomes of that.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing else to be done about it.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running simulator, ended with this value, and what it told its user.
+pub(crate) struct Served {
+    _running: Running,
+    pub(crate) url: String,
+    pub(crate) token: String,
+    pub(crate) project: String,
+    admin: String,
+}
+
+impl Served {
+    /// Starts one with a scenario.
+    pub(crate) fn start(scenario: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_drspass"))
+            .args(["sim", "--port", "0", "--scenario"])
+            .arg(scenario)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut running = Running(child.expect("the binary starts"));
+        let stdout = running.0.stdout.take().expect("a pipe");
+        let mut told = BufReader::new(stdout).lines();
+        let mut value = |start: &str| {
+            let mut lines = told.by_ref().map_while(Result::ok);
+            let line = lines.find_map(|line| Some(line.trim().strip_prefix(start)?.to_owned()));
+            line.unwrap_or_else(|| panic!("it says no {start:?}"))
+        };
+        let url = value("A simulated DRS service listens at ");
+        let token = value("export OS_TOKEN=");
+        let project = value("drspass init -i key.txt --project-id ");
+        let project = project.trim_end_matches(" \\").to_owned();
+        let admin = value("admin token: ");
+        Self {
+            _running: running,
+            url,
+            token,
+            project,
+            admin,
+        }
+    }
+
+    /// Whether it holds this password.
+    pub(crate) fn holds(&self, job: &str, endpoint: &str, password: &str) -> bool {
+        let asked = json!({"job": job, "endpoint": endpoint, "password": password});
+        self.ask("POST", "/sim/holds", &asked)["holds"] == true
+    }
+
+    /// Calls the simulator itself.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let host = self.url.strip_prefix("http://").expect("an address");
+        let body = body.to_string();
+        let mut stream = TcpStream::connect(host).expect("it listens");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Sim-Admin: {}\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.admin,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
+    }
+}

@@ -1,0 +1,52 @@
+//! Files, processes and time, as tests ask the system for them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
+
+/// Waits until `done` says so; fails loudly after a long time.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The permission bits of a file.
+pub(crate) fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).expect("a file").permissions().mode() & 0o777
+}
+
+/// Keeps an address at which nobody listens any more, so that nobody else comes to.
+pub(crate) fn unanswered(url: &str) -> tokio::net::TcpSocket {
+    let address = url.strip_prefix("http://").unwrap_or(url);
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("a socket");
+    let bound = socket.bind(address.parse().expect("an address"));
+    bound.expect("an address that nobody listens at");
+    socket
+}
+
+/// Makes a named pipe.
+pub(crate) fn make_pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+    assert!(made.success());
+}
+
+/// Sends a signal to a process that this test started.
+pub(crate) fn send_signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = i32::try_from(pid).expect("a process id");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a process id");
+    rustix::process::kill_process(pid, signal).expect("it is there");
+}
+
+/// A process that ended but was not waited for is a zombie, which counts as gone.
+pub(crate) fn process_is_there(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
