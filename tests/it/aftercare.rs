@@ -48,8 +48,10 @@ fn lab_of(jobs: &[(&str, &str)], delay: Duration) -> Lab {
     lab
 }
 
-/// A retry is decided about soon, but not before it was looked at.
-const SOON: Duration = Duration::from_millis(1200);
+/// A retry is decided about soon; it does not matter whether it was looked at before.
+const SOON: Duration = Duration::from_millis(200);
+/// A retry is decided about, but not before it was looked at, which comes at once.
+const LATER: Duration = Duration::from_millis(3200);
 /// It is not decided about before the test is over.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -114,7 +116,7 @@ fn without_the_flag_no_job_is_looked_after() {
 
 #[test]
 fn a_job_whose_other_database_is_still_wrong_fails_again_and_is_retried_once_a_run() {
-    let lab = lab_of(&[(J1, "INCRE_TRANSFER_FAILED"), (J2, "PAUSING")], SOON);
+    let lab = lab_of(&[(J1, "INCRE_TRANSFER_FAILED"), (J2, "PAUSING")], LATER);
     lab.sim.set_real_password(J1, "destination", "canary-other");
     lab.apply(&["--retry-jobs"])
         .exits(3)
@@ -204,7 +206,7 @@ fn a_run_that_was_killed_before_it_looked_after_jobs_is_made_good() {
 fn jobs_that_were_adopted_alone_are_not_retried() {
     let mut lab = lab_of(
         &[(J1, "INCRE_TRANSFER_FAILED"), (J2, "INCRE_TRANSFER_FAILED")],
-        SOON,
+        LATER,
     );
     lab.run(&["state", "adopt", J1, J2, "--yes"]).exits(0);
     let run = lab.apply(&["--retry-jobs"]).exits(0);
@@ -258,7 +260,7 @@ fn what_came_of_jobs_is_told_to_machines() {
             (J2, "INCRE_TRANSFER_FAILED"),
             (J3, "PAUSING"),
         ],
-        SOON,
+        LATER,
     );
     lab.plant(&["canary-new"]);
     lab.manifest(&format!(

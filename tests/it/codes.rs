@@ -59,8 +59,7 @@ impl Bench {
             accept_any_job: true,
             ..Config::default()
         });
-        // Long enough for one wait of at most a second, too short for the second one.
-        lab.configure("apply: { batch_size: 100, retry: { max_elapsed: 1200ms } }");
+        lab.configure("apply: { batch_size: 100 }");
         lab.plant(&["canary-before", "canary-after"]);
         for password in ["canary-before", "canary-after"] {
             let entry = |case| {
@@ -81,13 +80,9 @@ impl Bench {
     /// Applies the entry of this case alone, while the service answers it like this.
     #[track_caller]
     fn apply(&self, case: usize, kind: FaultKind) -> Run {
-        let entry = When::Entry {
-            job: job(case),
-            endpoint: Endpoint::Source,
-        };
         let before = self.applied(case);
         assert!(before.is_object());
-        self.lab.sim.inject(Fault::on(entry, kind));
+        self.lab.sim.inject(about(case, kind));
         let run = self.lab.apply(&["--only", &job(case)]);
         assert_eq!(self.applied(case), before, "{}", run.all());
         assert!(self.lab.sim.holds(&job(case), "source", "canary-before"));
@@ -115,6 +110,15 @@ impl Bench {
             .filter_map(mark)
             .collect()
     }
+}
+
+/// A fault of every request that holds the entry of this case.
+fn about(case: usize, kind: FaultKind) -> Fault {
+    let entry = When::Entry {
+        job: job(case),
+        endpoint: Endpoint::Source,
+    };
+    Fault::on(entry, kind)
 }
 
 fn job(case: usize) -> String {
@@ -161,14 +165,27 @@ fn check_whole_requests(rows: &[Row]) {
     let bench = Bench::new(rows.len());
     let mut marks = Vec::new();
     for (case, row) in rows.iter().enumerate() {
-        let kind = FaultKind::Status(Answer {
-            http: row.http,
-            code: row.code.to_owned(),
-            message: "turned away".to_owned(),
-            ..Answer::default()
-        });
-        let puts = if row.is_repeated { 2 } else { 1 };
-        check(&bench, case, row, kind, row.exit, puts);
+        let answer = |headers: &[(&str, &str)]| {
+            let headers = headers.iter();
+            FaultKind::Status(Answer {
+                http: row.http,
+                code: row.code.to_owned(),
+                message: "turned away".to_owned(),
+                headers: headers
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+                ..Answer::default()
+            })
+        };
+        if row.is_repeated {
+            // Asked to wait for so long the second time, it gives up.
+            let once = about(case, answer(&[("Retry-After", "1")])).times(1);
+            bench.lab.sim.inject(once);
+            let kind = answer(&[("Retry-After", "3600")]);
+            check(&bench, case, row, kind, row.exit, 2);
+        } else {
+            check(&bench, case, row, answer(&[]), row.exit, 1);
+        }
         marks.push(match (row.exit, row.class) {
             (4, _) => '?',
             // A refused caller is told nothing about the entry.

@@ -8,10 +8,9 @@ use drspass::sim::{Answer, Config, Fault, FaultKind, Simulator};
 use serde_json::json;
 
 use super::{NEVER, SOON, lab_of, retried};
-use crate::cli::send_signal;
 use crate::outputs::messages;
 use crate::preflight::{asked, id};
-use crate::support::{J1, J2, Lab, wait_until};
+use crate::support::{J1, J2, Lab, send_signal, unanswered, wait_until};
 
 fn status(http: u16, code: &str) -> FaultKind {
     FaultKind::Status(Answer {
@@ -116,6 +115,7 @@ fn a_retry_that_cannot_be_asked_for_is_not_said_to_be_refused() {
             drop(listener);
             // A process that was being started meanwhile may hold the socket a while.
             wait_until("nobody to listen", || TcpStream::connect(&own).is_err());
+            let nobody = unanswered(&own);
             let mut request = Vec::new();
             while !request.ends_with(b"}}") {
                 let mut part = [0; 4096];
@@ -132,10 +132,11 @@ fn a_retry_that_cannot_be_asked_for_is_not_said_to_be_refused() {
                 "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{states}"
             );
             stream.write_all(answer.as_bytes()).unwrap();
+            nobody
         });
         let more = if json { &["--json"][..] } else { &[] };
         let run = lab.apply(&[&["--retry-jobs"], more].concat()).exits(3);
-        answering.join().unwrap();
+        drop(answering.join().unwrap());
         if json {
             let messages = messages(&run);
             let job = messages.iter().find(|m| m["type"] == "job").unwrap();

@@ -206,6 +206,8 @@ fn jobs_that_are_looked_after_have_messages_that_fit_the_schema() {
     };
     let mut lab = Lab::with_config(Config {
         jobs: vec![failed(J1, "canary-1"), failed(J2, "canary-2"), paused],
+        // They are never seen to run again, however long a look takes.
+        failure_delay: std::time::Duration::from_secs(24 * 60 * 60),
         ..Config::default()
     });
     lab.configure("apply: { retry: { max_elapsed: 1s } }");

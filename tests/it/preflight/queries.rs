@@ -5,9 +5,8 @@ use std::fs;
 use drspass::sim::{Answer, Fault, FaultKind};
 
 use super::{asked, job, lab_of, list_is, sources, without_list};
-use crate::cli::send_signal;
 use crate::outputs::{document, messages, refusal};
-use crate::support::{J1, J2, Lab, wait_until};
+use crate::support::{J1, J2, Lab, send_signal, wait_until};
 
 fn lab() -> Lab {
     let mut lab = lab_of(vec![job(J1, "INCRE_TRANSFER_STARTED"), job(J2, "CREATING")]);
@@ -21,7 +20,7 @@ fn lab_for(kind: &FaultKind) -> Lab {
     let lab = lab();
     if matches!(kind, FaultKind::Silent) {
         let config = lab.read("drspass.yaml");
-        let config = config.replace("apply: {", "apply: { request_timeout: 1s,");
+        let config = config.replace("apply: {", "apply: { request_timeout: 3s,");
         lab.write("drspass.yaml", config);
     }
     lab
@@ -272,7 +271,7 @@ fn a_job_that_changes_its_state_after_the_plan_is_judged_anew() {
     lab.sim
         .inject(Fault::next(FaultKind::Hold { act_first: false }));
     let child = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    assert!(lab.sim.wait_for_put(1, std::time::Duration::from_secs(60)));
+    lab.await_puts(1);
     lab.sim.set_status(J1, "RELEASE_RESOURCE_STARTED");
     lab.sim.release();
     lab.wait(child).exits(1).says("refused: DRS.M00304");
