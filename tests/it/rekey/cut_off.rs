@@ -1,7 +1,12 @@
 //! A rekey after something that was cut off, and one that is cut off itself.
 
+use drspass::sim::{Fault, FaultKind};
+
 use super::{MANIFEST, add_somebody, lab_of_every_kind, opens, own, planned, told};
-use crate::support::{J1, Lab};
+use crate::recover::recovery_file;
+use crate::support::{J1, J2, Lab};
+
+const JOURNAL: &str = "drspass.state.json.journal";
 
 #[test]
 fn answers_of_a_cut_off_apply_are_counted_in_first() {
@@ -63,4 +68,74 @@ fn what_was_finished_before_the_question_is_told_before_it() {
     assert!(!lab.exists("drspass.state.json.rekey"));
     let run = lab.run(&["rekey", "--new-key"]).exits(7);
     assert!(!run.all().contains("cut off"), "{}", run.all());
+}
+
+/// Two changed passwords, of which an apply was killed when it had recorded the first.
+fn lab_with_a_journal() -> Lab {
+    let mut lab = Lab::new();
+    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-2"), (J2, "source", "canary-2")]);
+    // The second answer never comes, so that it cannot be recorded with the first.
+    let hold = FaultKind::Hold { act_first: true };
+    lab.sim.inject(Fault::nth(4, hold));
+    lab.killed_at("journal.after_append", 1, &["apply", "--auto-approve"]);
+    assert!(lab.exists(JOURNAL));
+    lab
+}
+
+#[test]
+fn a_journal_of_a_killed_apply_counts_wherever_the_rekey_after_it_is_killed() {
+    for place in [
+        "rekey.before_state",
+        "rekey.before_manifest",
+        "rekey.after_manifest",
+        "rekey.finished",
+    ] {
+        let lab = lab_with_a_journal();
+        let before = planned(&lab);
+        assert!(before[0].contains("1 in sync"), "{before:?}");
+        assert!(before[1].contains(&format!("? {J2}/source")), "{before:?}");
+        lab.killed_at(place, 1, &["rekey", "--yes", "--new-key"]);
+        assert_eq!(planned(&lab), before, "{place}");
+        lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+        assert_eq!(planned(&lab), before, "{place}");
+        assert!(!lab.exists(JOURNAL), "{place}");
+        let sent = lab.sent().len();
+        lab.apply(&[]).exits(0);
+        let doubt = (J2.to_owned(), "source".to_owned());
+        assert_eq!(lab.sent()[sent..].concat(), [doubt], "{place}");
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+        for job in [J1, J2] {
+            assert!(lab.sim.holds(job, "source", "canary-2"));
+        }
+    }
+}
+
+#[test]
+fn a_recovery_file_of_before_a_rekey_changes_nothing_after_it() {
+    for killed in [None, Some("rekey.after_manifest"), Some("rekey.finished")] {
+        let lab = Lab::with_a_change();
+        let mut command = lab.command(&["apply", "--auto-approve"]);
+        command.env("DRSPASS_TEST_FAIL_AT", "replace:3");
+        lab.run_command(command).exits(8);
+        let name = recovery_file(&lab);
+        assert!(lab.exists(JOURNAL), "it was cut off as well");
+        let recovery = lab.read(&name);
+        lab.run(&["state", "recover", &name]).exits(0);
+        let rekey = ["rekey", "--yes", "--new-key"];
+        match killed {
+            Some(place) => lab.killed_at(place, 1, &rekey),
+            None => drop(lab.run(&rekey).exits(0)),
+        }
+        let files = told(&lab);
+        lab.write("old", &recovery);
+        lab.run(&["state", "recover", "old"]).exits(1);
+        std::fs::remove_file(lab.path("old")).unwrap();
+        assert_eq!(told(&lab), files, "{killed:?}");
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+        lab.run(&rekey).exits(0);
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    }
 }

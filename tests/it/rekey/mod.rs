@@ -213,6 +213,29 @@ fn a_new_key_is_made_when_it_is_asked_for() {
 }
 
 #[test]
+fn of_the_former_states_the_last_one_alone_is_kept() {
+    const KEPT: &str = "drspass.state.json.before-rekey";
+    let lab = Lab::with_a_change();
+    let rekey = || {
+        let former = lab.read(STATE);
+        lab.run(&["rekey", "--yes", "--new-key"])
+            .exits(0)
+            .says(&format!("The former state is kept as {KEPT}."));
+        assert_eq!(lab.read(KEPT), former);
+        former
+    };
+    let (first, second) = (rekey(), rekey());
+    assert_ne!(first, second);
+    let kept = contents(&lab).into_keys();
+    assert_eq!(kept.filter(|name| name.contains("before-rekey")).count(), 1);
+    // With the same key there is no former state, and the one of before stays.
+    lab.run(&["rekey", "--yes"])
+        .exits(0)
+        .says_not("The former state");
+    assert_eq!(lab.read(KEPT), second);
+}
+
+#[test]
 fn the_same_recipients_make_another_file_and_that_is_said() {
     let lab = Lab::with_a_change();
     let (before, state) = (fs::read(lab.path(MANIFEST)).unwrap(), lab.read(STATE));

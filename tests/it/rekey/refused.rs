@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use drspass::store::{LockInfo, StateStore};
 
 use super::{MANIFEST, STATE, add_somebody, contents, key_id, opens, own, person, told};
+use crate::support::around::through;
+use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, Lab, Run};
 
 /// Runs a rekey that must leave every file as it was.
@@ -157,6 +159,30 @@ fn a_list_that_leaves_out_every_identity_at_hand_needs_a_flag() {
     // Whoever can read goes on.
     lab.run(&["-i", "other.txt", "apply", "--auto-approve"])
         .exits(0);
+}
+
+#[test]
+fn ctrl_c_at_the_question_changes_nothing_and_leaves_the_terminal_as_it_was() {
+    let lab = Lab::with_a_change();
+    let other = person(&lab, "other.txt");
+    lab.list_recipients(&[&other]);
+    let files = told(&lab);
+    // The shell outlives the Ctrl-C that reaches it as well.
+    let script = "trap : INT; echo terminal $(stty -g); \"$0\" \"$@\"; echo code $?; \
+                  echo terminal $(stty -g)";
+    let command = lab.command(&["rekey", "--allow-lockout"]);
+    let mut terminal = Terminal::start(through("sh", &["-c", script], &command));
+    let before = terminal.line("terminal ");
+    terminal.sees(APPROVAL);
+    terminal.control('c');
+    assert_eq!(terminal.line("code "), "130");
+    assert_eq!(terminal.line("terminal "), before);
+    lab.ended(terminal)
+        .exits(0)
+        .says("you will not be able to read it");
+    assert_eq!(told(&lab), files);
+    lab.run(&["lock", "show"]).exits(0).says("free");
+    lab.run(&["rekey", "--yes", "--allow-lockout"]).exits(0);
 }
 
 #[test]
