@@ -7,7 +7,8 @@ use std::process::Command;
 
 use rexpect::process::Signal;
 
-use super::{Desk, Pty};
+use super::Desk;
+use crate::support::terminal::Terminal;
 use crate::support::wait_until;
 
 const PLUGIN: &str = concat!(
@@ -22,11 +23,8 @@ const QUESTION: &str = "Press Enter to edit your text again";
 fn desk(name: &str) -> Desk {
     let desk = Desk::new(name);
     symlink(PLUGIN, desk.stubs.path().join("age-plugin-stub")).unwrap();
-    let config = desk.lab.read("drspass.yaml");
-    let start = "recipients:\n";
-    assert!(config.contains(start));
-    let config = config.replacen(start, &format!("{start}  - \"{RECIPIENT}\"\n"), 1);
-    desk.lab.write("drspass.yaml", config);
+    let own = desk.lab.recipient_of("key.txt");
+    desk.lab.list_recipients(&[&own, RECIPIENT]);
     let mut command = desk.lab.command(&["rekey", "--yes"]);
     with_plugin(&desk, &mut command);
     desk.lab.run_command(command).exits(0);
@@ -82,7 +80,7 @@ fn a_text_that_cannot_be_sealed_can_be_tried_again_as_it_was_left() {
             desk.change()
         ),
     );
-    let mut pty = Pty::start(command(&desk, &editor));
+    let mut pty = Terminal::start(command(&desk, &editor));
     pty.sees("age-plugin-stub");
     pty.sees(QUESTION);
     pty.types("\n");
@@ -110,7 +108,7 @@ fn a_signal_while_it_is_sealed_saves_nothing() {
              exec '{PLUGIN}' \"$@\"\n"
         ),
     );
-    let mut pty = Pty::start(command(&desk, &editor));
+    let mut pty = Terminal::start(command(&desk, &editor));
     wait_until("the sealing", || desk.stubs.path().join("sealing").exists());
     pty.signal(Signal::SIGTERM);
     fs::write(desk.stubs.path().join("go"), "").unwrap();

@@ -4,6 +4,7 @@ use drspass::sim::{Fault, FaultKind};
 
 use super::{MANIFEST, add_somebody, lab_of_every_kind, opens, own, planned, told};
 use crate::recover::recovery_file;
+use crate::support::around::started_up_to;
 use crate::support::{J1, J2, Lab};
 
 const JOURNAL: &str = "drspass.state.json.journal";
@@ -80,7 +81,13 @@ fn lab_with_a_journal() -> Lab {
     // The second answer never comes, so that it cannot be recorded with the first.
     let hold = FaultKind::Hold { act_first: true };
     lab.sim.inject(Fault::nth(4, hold));
-    lab.killed_at("journal.after_append", 1, &["apply", "--auto-approve"]);
+    let (place, reached) = ("journal.after_append", lab.path("reached"));
+    let command = lab.command(&["apply", "--auto-approve"]);
+    let (mut child, _) = started_up_to(command, place, 1, &reached);
+    // Only what has come in is held: the fault must not wait for a later run.
+    lab.await_puts(4);
+    child.kill().unwrap();
+    child.wait().unwrap();
     assert!(lab.exists(JOURNAL));
     lab
 }

@@ -86,13 +86,13 @@ impl Terminal {
     /// that was shown.
     #[track_caller]
     pub(crate) fn closes(&mut self) -> &str {
-        let rest = self.to_end();
+        let rest = self.rest_of_it();
         self.shown.push_str(&rest);
         &self.shown
     }
 
     #[track_caller]
-    fn to_end(&mut self) -> String {
+    fn rest_of_it(&mut self) -> String {
         match self.session.exp_eof() {
             Ok(rest) => rest,
             Err(error) => panic!("no end after\n{}\n{error}", self.shown),
@@ -101,7 +101,7 @@ impl Terminal {
 
     #[track_caller]
     fn rest(mut self) -> (String, Run) {
-        let rest = self.to_end();
+        let rest = self.rest_of_it();
         let code = match self.session.process().wait().expect("it ended") {
             WaitStatus::Exited(_, code) => Some(code),
             _ => None,
