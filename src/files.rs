@@ -284,6 +284,18 @@ pub(crate) fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
     file.and_then(regular)?.write_all(content)
 }
 
+/// Opens a file that git reads, to add to its end; makes it where there is none.
+/// Fails if it is a link, or anything but a file.
+pub(crate) fn append_unlinked(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(name_link)
+        .and_then(regular)
+}
+
 /// Opens a file of somebody else to add to its end; makes it where there is none.
 pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)

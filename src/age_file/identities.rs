@@ -2,6 +2,9 @@
 //! something first. It reads them and refuses what cannot be used, with words for
 //! what a person would mistake for a broken key.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use age::secrecy::SecretString;
 use age::{plugin, ssh, x25519};
 use zeroize::Zeroizing;
@@ -25,6 +28,30 @@ pub enum NoPassphrase {
 
 /// Asks for the passphrase of an identity, which is named.
 pub type AskPassphrase<'a> = &'a dyn Fn(&str) -> Result<SecretString, NoPassphrase>;
+
+/// Passphrases that were typed, for a run that opens more than one file.
+#[derive(Default)]
+pub struct Passphrases {
+    known: RefCell<BTreeMap<String, SecretString>>,
+}
+
+impl Passphrases {
+    /// The passphrase of an identity, asked for the first time only.
+    /// Fails as `ask` does.
+    pub fn ask_once(
+        &self,
+        origin: &str,
+        ask: AskPassphrase<'_>,
+    ) -> Result<SecretString, NoPassphrase> {
+        if let Some(passphrase) = self.known.borrow().get(origin) {
+            return Ok(passphrase.clone());
+        }
+        let passphrase = ask(origin)?;
+        let mut known = self.known.borrow_mut();
+        known.insert(origin.to_owned(), passphrase.clone());
+        Ok(passphrase)
+    }
+}
 
 /// The identities at hand.
 #[derive(Default)]

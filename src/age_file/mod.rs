@@ -15,7 +15,7 @@ mod plugin;
 mod seal;
 
 pub use error::{AgeError, PluginFault, RefusedRecipient};
-pub use identities::{AskPassphrase, Identities, NoPassphrase};
+pub use identities::{AskPassphrase, Identities, NoPassphrase, Passphrases};
 pub use keys::{generate_identity, recipients_of};
 pub use open::{Means, decrypt};
 pub use plugin::{Choice, Plugins, Talk};

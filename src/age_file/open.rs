@@ -25,7 +25,8 @@ pub struct Means<'a> {
 /// keys that the file names, so that nobody is asked in vain; then, as they were
 /// named, those that may or may not fit. Each is asked about once.
 /// Fails if the file is no age file, is damaged anywhere, or no identity fits. Where an
-/// identity could not be tried, that is the error, unless another one fits.
+/// identity could not be tried, that is the error, unless another one fits; a wrong
+/// passphrase ends it, so that nobody is asked for one after the other.
 pub fn decrypt(
     file: &[u8],
     identities: &Identities,

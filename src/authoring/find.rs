@@ -137,9 +137,9 @@ impl Document<'_> {
     pub fn find_removable(&self, address: &str, field: Field) -> Result<Place, NoPlace> {
         let place = self.locate(address, field, Taken::Listed)?;
         match &place {
-            Place::Credential(name) => match self.users(name) {
-                0 => Ok(place),
-                endpoints => Err(NoPlace::Used { endpoints }),
+            Place::Credential(_) => match self.users(&place) {
+                None | Some(0) => Ok(place),
+                Some(endpoints) => Err(NoPlace::Used { endpoints }),
             },
             Place::Endpoint { job, endpoint, .. } => {
                 let is_there = match field {

@@ -146,9 +146,12 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// How many endpoints use a credential.
-    pub fn users(&self, credential: &str) -> usize {
-        self.users.get(credential).copied().unwrap_or_default()
+    /// How many endpoints use a credential; nothing for another place.
+    pub fn users(&self, place: &Place) -> Option<usize> {
+        match place {
+            Place::Credential(name) => Some(self.users.get(name).copied().unwrap_or_default()),
+            Place::Endpoint { .. } => None,
+        }
     }
 
     /// The text with these changes, each place at most once.

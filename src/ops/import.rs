@@ -79,14 +79,14 @@ pub fn import(
 
 fn row(document: &Document<'_>, placed: &Placed) -> ImportRow {
     let place = &placed.change.place;
-    let (field, users) = match place {
-        Place::Credential(name) => (Field::Password, Some(document.users(name))),
-        Place::Endpoint { field, .. } => (*field, None),
+    let field = match place {
+        Place::Credential(_) => Field::Password,
+        Place::Endpoint { field, .. } => *field,
     };
     ImportRow {
         label: document.label(place),
         field,
         effect: placed.effect,
-        users,
+        users: document.users(place),
     }
 }

@@ -29,6 +29,8 @@ pub struct Set {
 pub struct Removed {
     /// How its place is shown.
     pub label: String,
+    /// Whether DRS keeps a copy of it: not of a credential, which no endpoint uses.
+    pub is_known_to_drs: bool,
     /// The revision of the manifest.
     pub revision: u64,
     /// What somebody should look at.
@@ -59,10 +61,7 @@ pub fn set(
         return Err(ValueError::from(NoPlace::NoPassword { label }).into());
     }
     let label = document.label(&place);
-    let users = match &place {
-        Place::Credential(name) => Some(document.users(name)),
-        Place::Endpoint { .. } => None,
-    };
+    let users = document.users(&place);
     rewrite.try_encryption(root)?;
     let value = value(&label)?;
     let remarks = check_value(field, &value).map_err(ValueError::Refused)?;
@@ -106,6 +105,7 @@ pub fn unset(
     let revision = rewrite.save(root, &text, &mut warnings)?;
     Ok(Removed {
         label,
+        is_known_to_drs: matches!(place, Place::Endpoint { .. }),
         revision,
         warnings,
     })

@@ -210,3 +210,14 @@ fn a_token_with_a_line_end_works_and_one_with_a_break_inside_is_refused_unsent()
         .env("OS_AUTH_TOKEN", format!("{}\r\n", crate::support::TOKEN));
     lab.run_command(command).exits(0);
 }
+
+/// A state that knows a newer manifest than the one that is there.
+fn lab_with_an_older_manifest() -> Lab {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let old = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
+    lab.passwords(&[(J1, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    lab.write("passwords.yaml.age", &old);
+    lab
+}

@@ -22,13 +22,14 @@ use crate::ops::root::{CONFIG_FILE, Root};
 use crate::ops::set;
 use crate::view::listing;
 
+/// `set`: one value of the manifest.
 pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
     let field = Field::from(args.field);
     if args.generate && field != Field::Password {
         return Ok(conflict(context, "--generate makes up passwords only"));
     }
     let is_typed = !args.generate && args.from_file.is_none();
-    if is_typed && matches!(field, Field::Krb5ConfFile | Field::KeyTabFile) {
+    if is_typed && field.is_file() {
         let what = "this field is a file, which --from-file names";
         return Ok(conflict(context, what));
     }
@@ -71,6 +72,7 @@ pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpErr
     Ok(written(arrived, exit::DONE))
 }
 
+/// `unset`: removes what stands at an address.
 pub(in crate::cli) fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
     let field = Field::from(args.field);
     let root = opened_root(context)?;
@@ -87,13 +89,14 @@ pub(in crate::cli) fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, O
     }
     let _ = writeln!(text, "; revision {}", done.revision);
     let arrived = context.shell.result(&text);
-    if !done.label.starts_with('@') {
+    if done.is_known_to_drs {
         let told = "DRS is not told: it keeps what it has, and drspass manages that no more.\n";
         context.shell.message(told);
     }
     Ok(written(arrived, exit::DONE))
 }
 
+/// `import`: many values of a file, shown, or written with `--write`.
 pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
     let root = opened_root(context)?;
     let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;

@@ -43,6 +43,11 @@ impl Field {
             Self::UserPrincipal => "kerberos.user_principal",
         }
     }
+
+    /// Whether its value is the content of a file, which nobody can type.
+    pub const fn is_file(self) -> bool {
+        matches!(self, Self::Krb5ConfFile | Self::KeyTabFile)
+    }
 }
 
 impl fmt::Display for Field {

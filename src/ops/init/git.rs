@@ -1,7 +1,6 @@
 //! What `init` tells git: which files stay out, which bytes it may not rewrite, and
 //! how it compares manifests.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -210,10 +209,8 @@ fn append_missing(path: &Path, lines: &[String]) -> io::Result<bool> {
     } else {
         "\n"
     };
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)?
-        .write_all(format!("{gap}{}\n", missing.join("\n")).as_bytes())?;
+    let mut file = files::append_unlinked(path)?;
+    file.write_all(format!("{gap}{}\n", missing.join("\n")).as_bytes())?;
+    file.sync_all()?;
     Ok(true)
 }

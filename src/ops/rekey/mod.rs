@@ -7,10 +7,6 @@
 
 mod state;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
-use age::secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use self::state::{Former, clear_up, open_ledger, put_with_state, refuse_outdated, state_fate};
@@ -18,7 +14,7 @@ use super::OpError;
 use super::error::RekeyError;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, moved_parts, parse_sealed};
-use crate::age_file::{AgeError, NoPassphrase};
+use crate::age_file::{AgeError, Passphrases};
 use crate::core::fingerprint::{FingerprintKey, Salt};
 use crate::core::manifest::{self, Sealed};
 use crate::core::problem::Problem;
@@ -94,8 +90,9 @@ pub fn rekey(
 ) -> Result<Done, OpError> {
     let root = context.root;
     let name = root.manifest_name();
-    let known = RefCell::new(BTreeMap::new());
-    let ask = |origin: &str| remembered(&known, context.unlock, origin);
+    // The old file and the new one are both opened.
+    let known = Passphrases::default();
+    let ask = |origin: &str| known.ask_once(origin, context.unlock.ask);
     let unlock = Unlock {
         source: context.unlock.source,
         ask: &ask,
@@ -187,23 +184,6 @@ pub fn rekey(
         key_id,
         former_state,
     })))
-}
-
-/// The passphrase of an identity: asked once, since the old file and the new one are
-/// both opened.
-fn remembered(
-    known: &RefCell<BTreeMap<String, SecretString>>,
-    unlock: &Unlock<'_>,
-    origin: &str,
-) -> Result<SecretString, NoPassphrase> {
-    if let Some(passphrase) = known.borrow().get(origin) {
-        return Ok(passphrase.clone());
-    }
-    let passphrase = (unlock.ask)(origin)?;
-    known
-        .borrow_mut()
-        .insert(origin.to_owned(), passphrase.clone());
-    Ok(passphrase)
 }
 
 /// Whether there must be a new fingerprint key, and why.

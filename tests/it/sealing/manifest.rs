@@ -1,6 +1,6 @@
 //! Manifests that are older, gone, or would be made anew.
 
-use super::{listener, refused};
+use super::{lab_with_an_older_manifest, listener, refused};
 use crate::support::{J1, Lab};
 
 #[test]
@@ -31,12 +31,7 @@ fn changed_recipients_stop_every_writer_of_the_manifest() {
 
 #[test]
 fn an_older_manifest_needs_leave() {
-    let mut lab = Lab::new();
-    lab.passwords(&[(J1, "source", "canary-1")]);
-    let old = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
-    lab.passwords(&[(J1, "source", "canary-2")]);
-    lab.apply(&[]).exits(0);
-    lab.write("passwords.yaml.age", &old);
+    let lab = lab_with_an_older_manifest();
     let (listener, _) = listener();
     refused(&lab, &listener, &[], 1, "revision");
     lab.run(&["plan"]).exits(1);

@@ -1,6 +1,6 @@
 //! States and journals that were edited, damaged, or belong elsewhere.
 
-use super::{forge, listener, refused};
+use super::{forge, lab_with_an_older_manifest, listener, refused};
 use crate::support::{J1, Lab};
 
 #[test]
@@ -178,12 +178,7 @@ fn a_refusal_for_another_key_leaves_the_journal_of_this_one_alone() {
 
 #[test]
 fn distrust_does_not_open_the_way_for_an_older_manifest() {
-    let mut lab = Lab::new();
-    lab.passwords(&[(J1, "source", "canary-1")]);
-    let old = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
-    lab.passwords(&[(J1, "source", "canary-2")]);
-    lab.apply(&[]).exits(0);
-    lab.write("passwords.yaml.age", &old);
+    let lab = lab_with_an_older_manifest();
     let state = lab
         .read("drspass.state.json")
         .replace("\"sent\"", "\"adopted\"");

@@ -90,15 +90,7 @@ enum Message<'a> {
 
 /// The first lines of `apply --json`: the version, then what is about to be sent.
 pub fn apply_head(report: &PlanReport) -> String {
-    let CountsOut {
-        to_set,
-        to_change,
-        to_send_again,
-        held,
-        in_sync,
-        no_longer_listed,
-        not_selected,
-    } = CountsOut::of(report);
+    let counts = CountsOut::of(report);
     [
         to_line(&Message::Version {
             format: APPLY,
@@ -106,13 +98,13 @@ pub fn apply_head(report: &PlanReport) -> String {
         }),
         to_line(&Message::Plan {
             requests: report.requests,
-            to_set,
-            to_change,
-            to_send_again,
-            held,
-            in_sync,
-            no_longer_listed,
-            not_selected,
+            to_set: counts.to_set,
+            to_change: counts.to_change,
+            to_send_again: counts.to_send_again,
+            held: counts.held,
+            in_sync: counts.in_sync,
+            no_longer_listed: counts.no_longer_listed,
+            not_selected: counts.not_selected,
             change_id: report.change_id.as_str(),
             plan_id: report.saved.as_ref().map(|saved| saved.id.as_str()),
             notes: notes(report),
