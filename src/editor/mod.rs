@@ -7,6 +7,7 @@
 
 mod foreground;
 pub mod private;
+mod settings;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -32,30 +33,6 @@ const VARIABLES: [&str; 2] = ["VISUAL", "EDITOR"];
 
 /// Variables by which programs find the place for their temporary files.
 const TEMPORARY: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
-
-/// Options of vim before the user's settings are read: no swap file, and neither
-/// reading nor writing a viminfo (or shada) file.
-const VIM_FIRST: [&str; 5] = [
-    "-n",
-    "-i",
-    "NONE",
-    "--cmd",
-    "set nobackup nowritebackup noswapfile",
-];
-
-/// Settings of vim after the user's, which may switch on what was off. Each stands
-/// alone, since some builds lack some of them; whatever is written in spite of all
-/// goes beside the text.
-const VIM_LAST: &str = "silent! set updatecount=0 | silent! set noswapfile | \
-    silent! set nobackup | silent! set nowritebackup | silent! set noundofile | \
-    silent! set viminfo= | silent! set viminfofile=NONE | silent! set directory=. | \
-    silent! set backupdir=. | silent! set undodir=.";
-
-/// Settings of emacs after the user's.
-const EMACS: &str = "(progn (setq make-backup-files nil backup-directory-alist nil \
-    auto-save-default nil auto-save-file-name-transforms nil create-lockfiles nil \
-    undo-tree-auto-save-history nil) \
-    (when (fboundp 'savehist-mode) (savehist-mode -1)))";
 
 /// An editor that cannot be found, started, or did not end well.
 #[derive(Debug, Error, Diagnostic)]
@@ -226,27 +203,12 @@ impl Editor {
 
     /// The words of the user, and ours before the one that ends options.
     fn arguments(&self) -> Vec<OsString> {
-        let mut ours: Vec<&str> = Vec::new();
-        match self.kind {
-            Kind::Vim | Kind::Gvim => {
-                if self.kind == Kind::Gvim {
-                    ours.push("-f");
-                }
-                ours.extend(VIM_FIRST);
-                ours.extend(["-c", VIM_LAST]);
-            }
-            // It neither reads nor writes any file but the one it is given: no backup,
-            // no history of what was searched and replaced. Settings still count.
-            Kind::Nano => ours.push("--restricted"),
-            Kind::Emacs => ours.extend(["--eval", EMACS]),
-            Kind::Other => {}
-        }
         let end = self.words.iter().position(|word| word == "--");
         let (options, rest) = self.words.split_at(end.unwrap_or(self.words.len()));
         options
             .iter()
             .cloned()
-            .chain(ours.into_iter().map(OsString::from))
+            .chain(settings::words(self.kind).into_iter().map(OsString::from))
             .chain(rest.iter().cloned())
             .collect()
     }

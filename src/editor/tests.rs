@@ -109,4 +109,6 @@ fn what_an_editor_is_told_stands_before_the_end_of_options() {
     assert_eq!(arguments("nano -w --"), ["-w", "--restricted", "--"]);
     let vim = arguments("vim -u x");
     assert_eq!(vim[..5], ["-u", "x", "-n", "-i", "NONE"]);
+    // Vim takes ten commands, those of the user among them.
+    assert!(vim.iter().filter(|word| *word == "-c").count() <= 5);
 }

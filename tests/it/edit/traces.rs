@@ -15,20 +15,37 @@ autocmd BufReadPost * setlocal swapfile undofile
 autocmd BufReadPost * set backup viminfo='100,<1000,n~/viminfo2
 ";
 
+/// The same by autocommands that run late, or are defined late.
+const LATE_VIMRC: &str = "\
+set nocompatible
+autocmd VimEnter * set swapfile updatecount=1 directory=~/swap//
+autocmd VimEnter * set undofile undodir=~/undo backup writebackup backupdir=~/backup
+autocmd BufWritePre * setlocal undofile undodir=~/undo
+autocmd BufWritePre * set backup writebackup backupdir=~/backup patchmode=.orig
+autocmd VimLeavePre * set viminfo='100,<1000,s1000,h,n~/viminfo viminfofile=~/viminfo2
+autocmd VimEnter * autocmd BufWritePre * set undofile undodir=~/undo
+autocmd TextChanged * autocmd BufWritePre * set undofile undodir=~/undo backup backupdir=~/backup
+autocmd TextChanged * autocmd VimLeavePre * set viminfo='100,<1000,h viminfofile=~/viminfo3
+autocmd VimEnter * set eventignore=BufWritePre,VimLeavePre
+";
+
 #[test]
 fn settings_of_vim_leave_nothing_of_the_text() {
-    for (vim, end) in [
-        ("vim", ":wq\r"),
-        ("vim.tiny", ":wq\r"),
-        ("vim", ":cq\r"),
-        ("vim", ":w\r:q\r"),
-        ("vim -c 'set undofile'", ":wq\r"),
+    for (vim, end, vimrc) in [
+        ("vim", ":wq\r", VIMRC),
+        ("vim.tiny", ":wq\r", VIMRC),
+        ("vim", ":cq\r", VIMRC),
+        ("vim", ":w\r:q\r", VIMRC),
+        ("vim -c 'set undofile'", ":wq\r", VIMRC),
+        ("vim", ":w\r:q\r", LATE_VIMRC),
+        ("vim", "ZZ", LATE_VIMRC),
+        ("vim.tiny", ":wq\r", LATE_VIMRC),
     ] {
         let desk = Desk::new("vimrc");
         for folder in ["swap", "backup", "undo"] {
             fs::create_dir(desk.home.path().join(folder)).unwrap();
         }
-        fs::write(desk.home.path().join(".vimrc"), VIMRC).unwrap();
+        fs::write(desk.home.path().join(".vimrc"), vimrc).unwrap();
         let mut pty = desk.on_terminal(vim);
         pty.sees("version: 1");
         // What is yanked, searched for and typed would be in viminfo.
