@@ -142,8 +142,16 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The root folder of this run.
+    /// The root folder of this run. What a killed edit left is removed on the way, which
+    /// is said.
     pub(super) fn root(&self) -> Result<Root, OpError> {
+        let root = self.root_for_hooks()?;
+        cmd::edit::sweep(self);
+        Ok(root)
+    }
+
+    /// The root folder of a run that a hook started, which says nothing else.
+    pub(super) fn root_for_hooks(&self) -> Result<Root, OpError> {
         Root::locate(&self.folder, self.state.as_deref())
     }
 

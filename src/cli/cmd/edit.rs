@@ -1,4 +1,4 @@
-//! `edit`, and what every command that changes the manifest says of killed edits.
+//! `edit`, and what every command that opens a root folder says of killed edits.
 
 use crate::cli::cmd::{next_step, unlock, warn, written};
 use crate::cli::env;
@@ -20,7 +20,6 @@ or type 'discard' to lose it and keep the manifest as it is: ";
 pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let root = context.root()?;
     warn(context, CONFIG_FILE.as_ref(), &root.warnings);
-    sweep(context);
     let env = context.env.for_children();
     let places = context.env.private_places();
     let surroundings = Surroundings {
@@ -64,7 +63,7 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
 }
 
 /// Removes what killed edits left, and says so.
-pub(super) fn sweep(context: &Context<'_>) {
+pub(in crate::cli) fn sweep(context: &Context<'_>) {
     for leftover in private::sweep(&context.env.private_places()) {
         let path = leftover.path.display();
         context.shell.message(&match &leftover.removed {

@@ -88,7 +88,11 @@ pub(in crate::cli) fn validate(context: &Context<'_>, args: &Validate) -> Result
 }
 
 fn check(context: &Context<'_>, args: &Validate) -> Result<(Root, Valid), OpError> {
-    let root = context.root()?;
+    let root = if args.require_encrypted {
+        context.root_for_hooks()?
+    } else {
+        context.root()?
+    };
     login::check_project_form(context.env)?;
     let valid = if args.require_encrypted {
         validate::validate_encrypted(&root, &context.guards())?

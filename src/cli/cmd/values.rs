@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{conflict, edit, is_standard_input, next_step, read_named, unlock, warn, written};
+use super::{conflict, is_standard_input, next_step, read_named, unlock, warn, written};
 use crate::authoring::file::{self, NoValue};
 use crate::authoring::{Taken, generate};
 use crate::cli::args::{Import, Set, Unset};
@@ -147,8 +147,6 @@ const fn taken(add: bool) -> Taken {
 fn opened_root(context: &Context<'_>) -> Result<Root, OpError> {
     let root = context.root()?;
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
-    // What a killed edit left goes with the next change of the manifest.
-    edit::sweep(context);
     Ok(root)
 }
 

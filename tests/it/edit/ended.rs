@@ -104,6 +104,58 @@ fn what_a_killed_edit_leaves_is_removed_by_the_next() {
     }
 }
 
+/// Kills an edit that has written the text to its folder.
+fn killed(desk: &Desk) {
+    let reached = desk.stubs.path().join("reached");
+    let mut command = desk.command(&desk.changer());
+    command.env(
+        "DRSPASS_TEST_STOP_AT",
+        format!("private.created:1:{}", reached.display()),
+    );
+    let mut child = command.spawn().unwrap();
+    wait_until("the text", || reached.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_file(reached).unwrap();
+    assert_eq!(desk.folders().len(), 1);
+}
+
+#[test]
+fn every_command_that_opens_a_root_folder_removes_what_a_killed_edit_left() {
+    let desk = Desk::new("others");
+    let run = |args: &[&str]| {
+        let mut command = desk.lab.command(args);
+        desk.surround(&mut command, "true");
+        desk.lab.run_command(command).exits(0)
+    };
+    for args in [
+        &["plan"][..],
+        &["validate"],
+        &["show"],
+        &["recipients"],
+        &["state", "list"],
+        &["lock", "show"],
+        &["rekey", "--yes"],
+    ] {
+        killed(&desk);
+        let run = run(args);
+        assert!(
+            run.stderr.contains("which a killed edit had left"),
+            "{args:?}\n{}",
+            run.stderr
+        );
+        desk.assert_no_trace();
+    }
+    // What git and its hooks run says nothing else.
+    killed(&desk);
+    run(&["show", "--textconv", "passwords.yaml.age"]);
+    let run = run(&["validate", "--require-encrypted"]);
+    assert_eq!(run.stderr, "");
+    assert_eq!(desk.folders().len(), 1);
+    let removed = std::fs::remove_dir_all(&desk.folders()[0]);
+    removed.unwrap();
+}
+
 #[test]
 fn an_edit_does_not_sweep_another_that_is_under_way() {
     let desk = Desk::new("two");
