@@ -54,6 +54,15 @@ impl Kind {
     }
 }
 
+/// Where a value stands, which tells how it can be mended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// In the manifest, as YAML.
+    Manifest,
+    /// By itself: typed, in a file of its own, or in a file of many values.
+    Outside,
+}
+
 /// What is wrong with a value, or worth a look, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
@@ -63,18 +72,29 @@ pub struct Remark {
     pub help: &'static str,
 }
 
-/// What somebody should look at in a value that is to be written, as if it stood in
-/// the manifest already.
+/// What somebody should look at in a value from outside that is to be written to the
+/// manifest.
 /// Fails with the reason if the manifest would refuse it.
 pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Remark>, Remark> {
     let (text, kind) = (value.expose(), Kind::of(field));
-    match refusal(text, kind) {
-        Some((what, help)) => Err(Remark {
-            what: what.into(),
-            help,
-        }),
-        None => Ok(remarks(text, kind)),
+    if let Some((what, help)) = refusal(text, kind, Origin::Outside) {
+        let what = what.into();
+        return Err(Remark { what, help });
     }
+    let mut remarks = remarks(text, kind);
+    if kind == Kind::Line && is_in_quotes(text) {
+        remarks.push(Remark {
+            what: "starts and ends with the same quote".into(),
+            help: "The quotes are sent as part of it; leave them out if they are not meant.",
+        });
+    }
+    Ok(remarks)
+}
+
+/// Whether quotes may have been meant for YAML or a shell, neither of which reads them.
+fn is_in_quotes(text: &str) -> bool {
+    let inner = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    ['\'', '"'].into_iter().any(|quote| inner(quote).is_some())
 }
 
 /// Reads a secret. Nothing is returned for a value that was refused.
@@ -98,7 +118,7 @@ pub(super) fn secret<'t>(
         return Ok(None);
     }
     let mut text = Zeroizing::new(scalar.text.into_owned());
-    if let Some((what, help)) = refusal(&text, kind) {
+    if let Some((what, help)) = refusal(&text, kind, Origin::Manifest) {
         yaml.error(path, Some(at), what, help)?;
         return Ok(None);
     }
@@ -135,10 +155,16 @@ fn plain(document: &str, scalar: &Scalar<'_>) -> (&'static str, &'static str) {
     (what, HELP)
 }
 
-/// Why a quoted value cannot be meant.
-fn refusal(text: &str, kind: Kind) -> Option<(String, &'static str)> {
+/// Why a value cannot be meant.
+fn refusal(text: &str, kind: Kind, origin: Origin) -> Option<(String, &'static str)> {
+    // Whoever is told of quotes puts them around a value that is taken as it is.
+    let help = |manifest, outside| match origin {
+        Origin::Manifest => manifest,
+        Origin::Outside => outside,
+    };
     if text.is_empty() {
-        return Some(("is empty".to_owned(), "Write the value in quotes."));
+        let help = help("Write the value in quotes.", "Give the value itself.");
+        return Some(("is empty".to_owned(), help));
     }
     if text.len() > MAX_VALUE_BYTES {
         let what = format!("is longer than {} KiB", MAX_VALUE_BYTES / 1024);
@@ -155,16 +181,15 @@ fn refusal(text: &str, kind: Kind) -> Option<(String, &'static str)> {
             .iter()
             .any(|word| word.eq_ignore_ascii_case(text.trim()));
     if is_placeholder {
-        return Some((
-            "is a placeholder".to_owned(),
-            "Write the real value in quotes.",
-        ));
+        let help = help("Write the real value in quotes.", "Give the real value.");
+        return Some(("is a placeholder".to_owned(), help));
     }
     if kind != Kind::File && text.ends_with(['\n', '\r']) {
-        return Some((
-            "ends in a line break".to_owned(),
+        let help = help(
             "Use `|-` instead of `|`, or quotes.",
-        ));
+            "Remove the line breaks at its end.",
+        );
+        return Some(("ends in a line break".to_owned(), help));
     }
     // The decoded bytes are a keytab, so they are wiped too.
     if kind == Kind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {

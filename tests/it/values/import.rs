@@ -118,6 +118,26 @@ fn every_problem_is_told_by_its_line_and_nothing_is_written() {
 }
 
 #[test]
+fn values_of_a_file_are_told_of_without_the_words_of_yaml() {
+    let desk = desk();
+    let json = r#"{"orders/destination": "canary-new\n", "@fresh": "", "@other": "CHANGEME"}"#;
+    let csv = "address,password\norders/destination,\"canary-new\n\"\n@fresh,\n@other,CHANGEME\n";
+    for content in [json, csv] {
+        let run = desk
+            .fed(&["import", "--add", "-"], content.as_bytes())
+            .exits(1)
+            .says("ends in a line break Remove the line breaks at its end.")
+            .says("is empty Give the value itself.")
+            .says("is a placeholder Give the real value.");
+        assert!(!run.stderr.contains("quotes"), "{}", run.stderr);
+    }
+    let json = r#"{"orders/destination": "'canary-new'"}"#;
+    desk.fed(&["import", "-"], json.as_bytes())
+        .exits(0)
+        .says("entry 1: starts and ends with the same quote");
+}
+
+#[test]
 fn a_file_of_another_form_is_refused_without_a_word_of_it() {
     let desk = desk();
     for (content, why) in [

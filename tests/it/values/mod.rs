@@ -67,11 +67,11 @@ impl Desk {
 
     /// The same, where it must be refused with these words.
     #[track_caller]
-    fn refuses(&self, args: &[&str], value: &[u8], why: &str) {
+    fn refuses(&self, args: &[&str], value: &[u8], why: &str) -> Run {
         self.set(args, value)
             .exits(1)
             .says(why)
-            .says("Nothing was written.");
+            .says("Nothing was written.")
     }
 
     #[track_caller]

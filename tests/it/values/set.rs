@@ -49,6 +49,28 @@ fn a_value_comes_from_standard_input_and_is_taken_exactly() {
 }
 
 #[test]
+fn quotes_around_a_value_are_a_part_of_it_and_warned_of() {
+    let desk = desk();
+    let warning = "starts and ends with the same quote";
+    for (value, is_warned_of) in [
+        ("'canary-new'", true),
+        ("\"canary-new\"", true),
+        ("'canary-new\"", false),
+        ("canary-new'", false),
+        ("'", false),
+    ] {
+        let args = ["set", "orders/destination", "--from-file", "-"];
+        let run = desk.fed(&args, value.as_bytes()).exits(0);
+        assert_eq!(run.stderr.contains(warning), is_warned_of, "{}", run.stderr);
+        desk.lab.apply(&[]).exits(0);
+        assert!(desk.lab.sim.holds(J1, "destination", value));
+        // In the manifest it has quotes of its own.
+        let validated = desk.run(&["validate"]).exits(0);
+        assert_eq!(validated.stderr, "");
+    }
+}
+
+#[test]
 fn the_same_value_again_writes_nothing() {
     let desk = desk();
     let before = desk.sealed();
@@ -135,16 +157,22 @@ fn a_value_that_the_manifest_refuses_is_refused_and_not_shown() {
     let before = desk.sealed();
     let long = "canary-new".repeat(14_000);
     for (value, why) in [
-        (&b""[..], "is empty"),
+        (
+            &b""[..],
+            "is empty help: Nothing was written. Give the value itself.",
+        ),
         (b"\n", "is empty"),
         (b"********", "is a placeholder"),
-        (b"ChangeMe\n", "is a placeholder"),
+        (b"ChangeMe\n", "Give the real value."),
         (b"canary-new\0x", "NUL"),
         (b"canary-new\n\n", "ends in a line break"),
+        (b"canary-new\n\n", "Remove the line breaks at its end."),
         (long.as_bytes(), "longer than 128 KiB"),
         (b"canary-new\xff", "standard input is not UTF-8 text"),
     ] {
-        desk.refuses(&["orders/destination"], value, why);
+        // Quotes would become a part of it.
+        desk.refuses(&["orders/destination"], value, why)
+            .says_not("quotes");
     }
     desk.run(&["set", "orders/destination", "--from-file", "missing"])
         .exits(1)
