@@ -1,6 +1,7 @@
 //! The two streams. Standard output carries the result and nothing else;
 //! everything around it goes to standard error. A closed stream never stops a
-//! run: what is done matters more than who reads about it.
+//! run: what is done matters more than who reads about it. Long messages are broken for a
+//! terminal, and for nothing else: what is searched for in a log stands on one line.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -8,6 +9,10 @@ use super::args::When;
 use super::env::Env;
 use crate::core::report::Event;
 use crate::view::terminal::Colour;
+use crate::view::wrap;
+
+/// Longer lines are hard to read, however wide a terminal is.
+const MAX_COLUMNS: usize = 100;
 
 /// How this run writes.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +22,8 @@ pub(super) struct Shell {
     /// Colour of messages.
     pub(super) messages: Colour,
     progress: bool,
+    /// What messages are broken for, if it is known.
+    columns: Option<usize>,
 }
 
 impl Shell {
@@ -31,6 +38,7 @@ impl Shell {
             result: colour(io::stdout().is_terminal()),
             messages: colour(io::stderr().is_terminal()),
             progress: io::stderr().is_terminal(),
+            columns: columns(),
         }
     }
 
@@ -56,6 +64,8 @@ impl Shell {
 
     /// Writes a message for a person.
     pub(super) fn message(self, text: &str) {
+        let wrapped = self.columns.map(|columns| wrap::wrapped(text, columns));
+        let text = wrapped.as_deref().unwrap_or(text);
         let mut err = io::stderr().lock();
         let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
     }
@@ -77,4 +87,11 @@ impl Shell {
             )),
         }
     }
+}
+
+/// The columns of the terminal that messages go to; nothing for what is no terminal, or
+/// one that does not tell.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col).min(MAX_COLUMNS))
 }

@@ -10,3 +10,4 @@ pub mod markdown;
 pub mod recipients;
 pub mod terminal;
 pub mod textconv;
+pub mod wrap;

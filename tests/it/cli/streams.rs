@@ -2,6 +2,8 @@
 
 use drspass::sim::{Fault, FaultKind};
 
+use crate::support::around::through;
+use crate::support::terminal::Terminal;
 use crate::support::{J1, J2, Lab};
 
 #[test]
@@ -91,4 +93,29 @@ fn output_has_no_colour_in_a_pipe_unless_asked_for() {
     lab.run(&["-vvv", "--color", "always", "apply", "--auto-approve"])
         .exits(0)
         .says("batch-modify-pwd");
+}
+
+#[test]
+fn messages_are_broken_for_a_terminal_and_for_nothing_else() {
+    let lab = Lab::new();
+    let wrong = ["set", "nowhere/source", "--generate"];
+    let piped = lab.run(&wrong).exits(1);
+    let help = piped.stderr.lines().find(|line| line.contains("help: "));
+    let help = help.unwrap().trim_start();
+    assert!(help.chars().count() > 100, "{help}");
+    let on_terminal = |columns: usize| {
+        let command = lab.command(&[&["--color", "always"], &wrong[..]].concat());
+        let script = format!("stty cols {columns}; exec \"$0\" \"$@\"");
+        let terminal = Terminal::start(through("sh", &["-c", &script], &command));
+        lab.ended(terminal).exits(1)
+    };
+    for (columns, at_most) in [(60, 60), (90, 90), (300, 100)] {
+        let run = on_terminal(columns).says(help);
+        for line in run.stdout.lines() {
+            assert!(line.chars().count() <= at_most, "{}", run.stdout);
+        }
+    }
+    // A terminal that does not tell its width gets lines as they are.
+    let run = on_terminal(0);
+    assert!(run.stdout.contains(help), "{}", run.stdout);
 }
