@@ -28,8 +28,8 @@ pub fn manifest(shown: &Shown) -> String {
         None => {
             let _ = writeln!(
                 text,
-                "Manifest: {} entries, not sealed.",
-                shown.entries.len()
+                "Manifest: {}, not sealed.",
+                counted(shown.entries.len(), "entry", "entries")
             );
         }
     }
@@ -70,8 +70,11 @@ pub fn valid(valid: &Valid, name: &str) -> String {
         None => writeln!(text, "{name}: encrypted; its content was not checked"),
         Some(manifest) => writeln!(
             text,
-            "{name}: valid, {} entries of {} jobs, revision {}\nkey id: {}",
-            manifest.entries, manifest.jobs, manifest.revision, manifest.key_id
+            "{name}: valid, {} of {}, revision {}\nkey id: {}",
+            counted(manifest.entries, "entry", "entries"),
+            counted(manifest.jobs, "job", "jobs"),
+            manifest.revision,
+            manifest.key_id
         ),
     };
     text

@@ -211,7 +211,7 @@ pub(super) fn note_words(note: &Note) -> String {
 }
 
 /// A number with its noun.
-pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+pub fn counted(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{number} {word}")
 }

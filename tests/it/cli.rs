@@ -44,6 +44,7 @@ fn a_wrong_command_line_is_64_and_repeats_nothing_of_it() {
 fn detailed_exit_codes_tell_changes_from_none_and_from_failures() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.run(&["validate"]).exits(0).says("1 entry of 1 job, ");
     lab.run(&["plan", "--detailed-exitcode"]).exits(2);
     lab.run(&["plan"]).exits(0);
     lab.apply(&[]).exits(0);

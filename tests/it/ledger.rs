@@ -19,7 +19,7 @@ fn forgetting_an_entry_makes_it_never_set_and_keeps_the_rest() {
     let kept = lab.entry(J2, "source");
     lab.run(&["state", "rm", J1])
         .exits(0)
-        .says("1 entries forgotten");
+        .says("1 entry forgotten");
     assert_eq!(lab.entry(J2, "source"), kept);
     assert!(lab.plan().contains(&format!("+ {J1}/source")));
     assert!(
@@ -69,7 +69,7 @@ fn adopted_entries_are_in_sync_and_say_so() {
     assert!(!lab.exists("drspass.state.json"));
     lab.run(&["state", "adopt", J1, "--yes"])
         .exits(0)
-        .says("1 entries adopted");
+        .says("1 entry adopted");
     lab.run(&["state", "list"]).exits(0).says("adopted 20");
     lab.run(&["plan"])
         .exits(0)

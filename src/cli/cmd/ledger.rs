@@ -12,7 +12,7 @@ use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};
 use crate::ops::root::{Guards, Root};
 use crate::store::LockStatus;
 use crate::view::json::v1;
-use crate::view::listing;
+use crate::view::{listing, terminal};
 
 pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
@@ -109,8 +109,8 @@ fn change(
     }
     let _ = writeln!(
         text,
-        "{} entries {words}; the state has serial {}.",
-        changed.entries.len(),
+        "{} {words}; the state has serial {}.",
+        terminal::counted(changed.entries.len(), "entry", "entries"),
         changed.serial
     );
     Ok(written(context.shell.result(&text), exit::DONE))
@@ -137,10 +137,10 @@ fn adopt(
         if args.yes {
             return Ok(());
         }
-        ask(
-            context,
-            &format!("Declare that the service holds the manifest's values of {count} entries?"),
-        )
+        let entries = terminal::counted(count, "entry", "entries");
+        let question =
+            format!("Declare that the service holds the manifest's values of {entries}?");
+        ask(context, &question)
     };
     let changed = ledger::adopt(ledger_context, &args.addresses, &mut approve)?;
     Ok(("adopted", changed))
