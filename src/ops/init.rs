@@ -203,6 +203,7 @@ fn identity(
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            refuse_missing_folder(folder, path)?;
             let (text, recipient) = age_file::generate_identity(now);
             Ok((vec![recipient], Some(text)))
         }
@@ -210,5 +211,17 @@ fn identity(
             path: path.to_owned(),
             source,
         }),
+    }
+}
+
+/// Stops where a new identity file would have no folder to be in.
+fn refuse_missing_folder(folder: &Path, path: &Path) -> Result<(), OpError> {
+    let full = folder.join(path);
+    match full.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(OpError::Unfit {
+            what: format!("there is no folder for the new identity {}", path.display()),
+            help: "Nothing was written. Make its folder first, or name another file.",
+        }),
+        _ => Ok(()),
     }
 }

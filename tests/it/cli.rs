@@ -111,18 +111,15 @@ fn init_makes_a_root_folder_once() {
         .exits(1)
         .says("passwords.yaml.age exists already");
     std::fs::create_dir(lab.path("eu")).unwrap();
+    // What can be refused is refused before the first file.
+    let project = "054ba152d480d55b2f5dc0069e7ddef0";
+    let target = ["--region", "eu-de", "--project-id", project];
+    lab.run(&[&["-C", "eu", "init", "-i", "no/key.txt"], &target[..]].concat())
+        .exits(1)
+        .says("there is no folder for the new identity no/key.txt");
+    assert_eq!(std::fs::read_dir(lab.path("eu")).unwrap().count(), 0);
     let run = lab
-        .run(&[
-            "-C",
-            "eu",
-            "init",
-            "-i",
-            "key.txt",
-            "--region",
-            "eu-de",
-            "--project-id",
-            "054ba152d480d55b2f5dc0069e7ddef0",
-        ])
+        .run(&[&["-C", "eu", "init", "-i", "key.txt"], &target[..]].concat())
         .exits(0)
         .says("key id: ");
     for name in [
