@@ -15,6 +15,8 @@ pub enum NoPlace {
     Wildcard,
     /// It is no job's id or name.
     UnknownJob,
+    /// A job that is not listed may be added, and this is no id of one.
+    NotAnId,
     /// What follows the slash is no endpoint.
     UnknownEndpoint,
     /// A job alone, and both of its endpoints are listed.
@@ -57,6 +59,9 @@ impl NoPlace {
         match self {
             Self::Wildcard => "the address has a wildcard".to_owned(),
             Self::UnknownJob => "the address names no job of the manifest".to_owned(),
+            Self::NotAnId => {
+                "the address names no job of the manifest, and is no id of a new one".to_owned()
+            }
             Self::UnknownEndpoint => {
                 "what follows the slash of the address is no endpoint".to_owned()
             }
@@ -83,6 +88,9 @@ impl NoPlace {
             Self::Wildcard => "Name exactly one endpoint, or one @CREDENTIAL.",
             Self::UnknownJob => {
                 "Give a job's id or name as 'drspass show' lists it. To list a new job, give its id, and --add with set or import."
+            }
+            Self::NotAnId => {
+                "See whether the name is right. A new job is added by its id, as 'drspass jobs' lists it; it gets its name with 'drspass edit'."
             }
             Self::UnknownEndpoint => "Write /source or /destination.",
             Self::Both { .. } | Self::Neither => {
@@ -179,6 +187,7 @@ impl Document<'_> {
             Some(entry) => entry.key.as_str(),
             // An id of another shape may be a typing error of a name.
             None if taken == Taken::New && JobId::is_usual_shape(job) => job,
+            None if taken == Taken::New => return Err(NoPlace::NotAnId),
             None => return Err(NoPlace::UnknownJob),
         };
         let job = JobId::parse(id).map_err(|_| NoPlace::UnknownJob)?;

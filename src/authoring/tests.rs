@@ -292,9 +292,9 @@ fn addresses_name_exactly_one_place() {
     for (address, why) in [
         ("one/*", NoPlace::Wildcard),
         ("one", NoPlace::Both { job: "one".into() }),
-        ("two", NoPlace::UnknownJob),
+        ("two", NoPlace::NotAnId),
         ("J2", NoPlace::Neither),
-        ("canary-1/source", NoPlace::UnknownJob),
+        ("canary-1/source", NoPlace::NotAnId),
         ("one/target", NoPlace::UnknownEndpoint),
         ("@", NoPlace::NoCredentialName),
         ("@a b", NoPlace::NoCredentialName),
@@ -314,6 +314,7 @@ fn addresses_name_exactly_one_place() {
     }
     let listed = |address: &str| document.find(&long(address), Field::Password, Taken::Listed);
     assert_eq!(listed("J2/source"), Err(NoPlace::UnknownJob));
+    assert_eq!(listed("two"), Err(NoPlace::UnknownJob));
     assert_eq!(listed("@b"), Err(NoPlace::UnknownCredential));
     assert_eq!(
         document.find_removable("@a", Field::Password),

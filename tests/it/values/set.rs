@@ -341,3 +341,16 @@ fn nobody_writes_without_the_key_or_with_other_recipients() {
     desk.run(&args).exits(7).says("recipients changed");
     assert_eq!(desk.sealed(), before);
 }
+
+#[test]
+fn a_name_cannot_be_added_as_a_job() {
+    let desk = desk();
+    let args = ["set", "newname/source", "--generate", "--add"];
+    let run = desk
+        .run(&args)
+        .exits(1)
+        .says("is no id of a new one")
+        .says("A new job is added by its id");
+    assert!(!run.stderr.contains("--add"), "{}", run.stderr);
+    desk.run(&args[..3]).exits(1).says("--add");
+}
