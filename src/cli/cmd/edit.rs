@@ -1,6 +1,6 @@
 //! `edit`, and what every command that opens a root folder says of killed edits.
 
-use crate::cli::cmd::{next_step, unlock, warn, written};
+use crate::cli::cmd::{next_step, stands, unlock, warn, written};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::render;
@@ -56,10 +56,11 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
         exit::FAILED
     };
     let arrived = context.shell.result(&text);
-    if is_saved {
-        next_step(context);
+    if !is_saved {
+        return Ok(written(arrived, code));
     }
-    Ok(written(arrived, code))
+    next_step(context);
+    Ok(stands(context, arrived, code))
 }
 
 /// Removes what killed edits left, and says so.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{plugins, service, written};
+use super::{plugins, service, stands};
 use crate::cli::args::Init;
 use crate::cli::env;
 use crate::cli::exit;
@@ -84,7 +84,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         "Next: 'drspass edit' opens the manifest in your editor, to be filled in.\n\
          In CI, keep the key id in a protected variable DRSPASS_EXPECT_KEY_ID.\n",
     );
-    Ok(written(arrived, exit::DONE))
+    Ok(stands(context, arrived, exit::DONE))
 }
 
 /// The part for git of a root folder that is there already.
@@ -99,7 +99,7 @@ fn git_only(context: &Context<'_>, driver: DiffDriver, files: &[PathBuf]) -> Res
         "Only git was told; the manifest is as it was.\n\
          Each clone needs 'drspass init --git' once, since settings of git are not cloned.\n",
     );
-    Ok(written(arrived, exit::DONE))
+    Ok(stands(context, arrived, exit::DONE))
 }
 
 fn wrote(files: &[PathBuf]) -> String {

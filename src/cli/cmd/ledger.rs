@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ask, unlock, written};
+use super::{ask, stands, unlock, written};
 use crate::cli::args::{StateAdopt, StateCommand, StateRm, StateShow};
 use crate::cli::env;
 use crate::cli::exit;
@@ -113,7 +113,7 @@ fn change(
         terminal::counted(changed.entries.len(), "entry", "entries"),
         changed.serial
     );
-    Ok(written(context.shell.result(&text), exit::DONE))
+    Ok(stands(context, context.shell.result(&text), exit::DONE))
 }
 
 fn forget(

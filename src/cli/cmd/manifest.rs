@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{read_named, unlock, warn, written};
+use super::{read_named, stands, unlock, warn, written};
 use crate::cli::args::{Decrypt, Encrypt, Show, Validate};
 use crate::cli::env;
 use crate::cli::exit;
@@ -52,7 +52,7 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
         let told = format!("Remove {name} now: it holds the passwords in plain text.\n");
         context.shell.message(&told);
     }
-    Ok(written(arrived, exit::DONE))
+    Ok(stands(context, arrived, exit::DONE))
 }
 
 pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {

@@ -126,6 +126,16 @@ pub(super) const fn written(arrived: bool, code: u8) -> u8 {
     if arrived { code } else { exit::FAILED }
 }
 
+/// The code after the result of a change was written. Where it could not be, nobody
+/// shall take the change for undone.
+pub(super) fn stands(context: &Context<'_>, arrived: bool, code: u8) -> u8 {
+    if !arrived {
+        let told = "Only the output is lost: what was done stands.\n";
+        context.shell.message(told);
+    }
+    written(arrived, code)
+}
+
 /// Refuses options that do not go together for what they say; the parser has refused
 /// those that never do.
 pub(super) fn conflict(context: &Context<'_>, what: &str) -> u8 {

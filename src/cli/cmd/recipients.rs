@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ask, unlock, warn, written};
+use super::{ask, stands, unlock, warn, written};
 use crate::cli::args::{Recipients, Rekey};
 use crate::cli::env;
 use crate::cli::exit;
@@ -63,5 +63,5 @@ pub(in crate::cli) fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, O
             arrived
         }
     };
-    Ok(written(arrived, exit::DONE))
+    Ok(stands(context, arrived, exit::DONE))
 }

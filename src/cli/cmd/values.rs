@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{conflict, is_standard_input, next_step, read_named, unlock, warn, written};
+use super::{conflict, is_standard_input, next_step, read_named, stands, unlock, warn, written};
 use crate::authoring::file::{self, NoValue};
 use crate::authoring::{Taken, generate};
 use crate::cli::args::{Import, Set, Unset};
@@ -66,10 +66,11 @@ pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpErr
         let told = "The password was made up and is shown nowhere; 'drspass decrypt' shows it.\n";
         context.shell.message(told);
     }
-    if done.revision.is_some() {
-        next_step(context);
+    if done.revision.is_none() {
+        return Ok(written(arrived, exit::DONE));
     }
-    Ok(written(arrived, exit::DONE))
+    next_step(context);
+    Ok(stands(context, arrived, exit::DONE))
 }
 
 /// `unset`: removes what stands at an address.
@@ -93,7 +94,7 @@ pub(in crate::cli) fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, O
         let told = "DRS is not told: it keeps what it has, and drspass manages that no more.\n";
         context.shell.message(told);
     }
-    Ok(written(arrived, exit::DONE))
+    Ok(stands(context, arrived, exit::DONE))
 }
 
 /// `import`: many values of a file, shown, or written with `--write`.
@@ -133,10 +134,11 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
         let told = format!("Remove {name} now: it holds the values in plain text.\n");
         context.shell.message(&told);
     }
-    if done.report.revision.is_some() {
-        next_step(context);
+    if done.report.revision.is_none() {
+        return Ok(written(arrived, exit::DONE));
     }
-    Ok(written(arrived, exit::DONE))
+    next_step(context);
+    Ok(stands(context, arrived, exit::DONE))
 }
 
 /// What a run may add beside what is listed: a typing error must not become an entry.

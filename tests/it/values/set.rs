@@ -343,6 +343,47 @@ fn nobody_writes_without_the_key_or_with_other_recipients() {
 }
 
 #[test]
+fn a_full_disk_behind_the_output_leaves_no_doubt_about_the_change() {
+    let desk = desk();
+    let list = desk.file("list", "address,password\n@orders-db,canary-new\n");
+    let value = desk.file("pw", "canary-new");
+    let stands = "what was done stands";
+    let full = |args: &[&str]| {
+        let mut command = desk.lab.command(args);
+        command.stdout(
+            fs::OpenOptions::new()
+                .write(true)
+                .open("/dev/full")
+                .unwrap(),
+        );
+        let run = desk.lab.run_command(command).exits(1);
+        run.says("cannot write the result")
+    };
+    let set = ["set", "orders/destination", "--from-file", &value];
+    for args in [
+        &set[..],
+        &["import", "--write", &list],
+        &["unset", "orders/destination"],
+        &["rekey", "--yes", "--new-key"],
+        &["state", "adopt", J2, "--yes"],
+    ] {
+        let before = (desk.sealed(), desk.lab.path("drspass.state.json").exists());
+        full(args).says(stands);
+        let after = (desk.sealed(), desk.lab.path("drspass.state.json").exists());
+        assert_ne!(after, before, "{args:?}");
+    }
+    // Nothing is said to stand where nothing was done.
+    for args in [
+        &["import", "--write", &list][..],
+        &["import", &list],
+        &["show"],
+    ] {
+        let run = full(args);
+        assert!(!run.stderr.contains(stands), "{args:?}\n{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_name_cannot_be_added_as_a_job() {
     let desk = desk();
     let args = ["set", "newname/source", "--generate", "--add"];
