@@ -34,7 +34,8 @@ where
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error, env),
     };
-    let shell = Shell::new(cli.global.color, env);
+    let mut shell = Shell::new(cli.global.color, env);
+    shell.is_online = cli.command.is_online();
     start_log(cli.global.verbose);
     env::forbid_core_dumps();
     #[cfg(debug_assertions)]
@@ -169,7 +170,7 @@ impl<'a> Context<'a> {
 }
 
 fn failed(error: &OpError, shell: Shell) -> u8 {
-    shell.message(&render::error(error, shell.messages));
+    shell.message(&render::error(error, shell));
     exit::for_error(error)
 }
 

@@ -60,9 +60,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         if let Some(outputs) = outputs {
             outputs.failed(&error, code(&error));
         }
-        context
-            .shell
-            .message(&render::error(&error, context.shell.messages));
+        context.shell.message(&render::error(&error, context.shell));
         Ok(code(&error))
     })
 }
@@ -162,7 +160,7 @@ fn apply(
     };
     let told = outputs.applied(name.as_ref(), &report, code);
     if let Err(error) = &told {
-        shell.message(&render::error(error, shell.messages));
+        shell.message(&render::error(error, shell));
     }
     let text = if args.json {
         v1::apply(&report, code)
