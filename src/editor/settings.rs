@@ -66,13 +66,14 @@ pub(super) fn words(kind: Kind) -> Vec<String> {
 
 /// Commands of vim after the user's settings. Autocommands run in the order in which
 /// they were defined, so ours at a write are defined again whenever the user's may
-/// have defined others since: they come last at every write.
+/// have defined others since: they come last at every write. A write without
+/// autocommands finds what was set before it.
 fn vim_commands() -> [String; 4] {
     let at_writes = format!("silent! autocmd! drspass {VIM_WRITES} * {VIM_LAST}");
     [
         format!("{VIM_LAST} | augroup drspass | augroup END"),
         at_writes.clone(),
         format!("silent! autocmd drspass VimEnter * {VIM_LAST} | {at_writes}"),
-        format!("silent! autocmd drspass {VIM_EDITS} * {at_writes}"),
+        format!("silent! autocmd drspass {VIM_EDITS} * {VIM_LAST} | {at_writes}"),
     ]
 }

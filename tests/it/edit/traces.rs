@@ -26,6 +26,7 @@ autocmd VimLeavePre * set viminfo='100,<1000,s1000,h,n~/viminfo viminfofile=~/vi
 autocmd VimEnter * autocmd BufWritePre * set undofile undodir=~/undo
 autocmd TextChanged * autocmd BufWritePre * set undofile undodir=~/undo backup backupdir=~/backup
 autocmd TextChanged * autocmd VimLeavePre * set viminfo='100,<1000,h viminfofile=~/viminfo3
+autocmd TextChanged * set undofile undodir=~/undo backup backupdir=~/backup
 autocmd VimEnter * set eventignore=BufWritePre,VimLeavePre
 ";
 
@@ -39,6 +40,7 @@ fn settings_of_vim_leave_nothing_of_the_text() {
         ("vim -c 'set undofile'", ":wq\r", VIMRC),
         ("vim", ":w\r:q\r", LATE_VIMRC),
         ("vim", "ZZ", LATE_VIMRC),
+        ("vim", ":noautocmd wq\r", LATE_VIMRC),
         ("vim.tiny", ":wq\r", LATE_VIMRC),
     ] {
         let desk = Desk::new("vimrc");
