@@ -162,7 +162,7 @@ impl Outputs {
         let code = (self.command == "apply").then(|| ("exit_code", code.to_string()));
         let outputs: Vec<_> = code.into_iter().collect();
         if let Err(error) = self.write(&page, &outputs) {
-            let text = render::error(&error, self.shell);
+            let text = render::error(&error, self.shell.messages);
             self.shell.message(&text);
         }
     }

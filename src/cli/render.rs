@@ -6,22 +6,15 @@ use std::fmt::Write as _;
 
 use miette::{Diagnostic, Severity};
 
-use crate::cli::shell::Shell;
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::view::json::v1::ErrorOut;
 use crate::view::terminal::Colour;
 
-/// How errors begin that stop a run before its first request.
-const NOT_SENT: &str = "Nothing was sent";
-
-/// The same of commands that never send. Whoever runs one asks what became of the files.
-const NOT_CHANGED: &str = "Nothing was changed";
-
 /// The text of an error with its causes, what belongs to it, and the way out.
-pub(super) fn error(error: &dyn Diagnostic, shell: Shell) -> String {
+pub(super) fn error(error: &dyn Diagnostic, colour: Colour) -> String {
     let mut text = String::new();
-    let head = match shell.messages {
+    let head = match colour {
         Colour::On => "\u{1b}[31merror\u{1b}[0m",
         Colour::Off => "error",
     };
@@ -42,11 +35,7 @@ pub(super) fn error(error: &dyn Diagnostic, shell: Shell) -> String {
         }
     }
     if let Some(help) = error.help() {
-        let help = help.to_string();
-        let _ = match help.strip_prefix(NOT_SENT) {
-            Some(more) if !shell.is_online => writeln!(text, "  help: {NOT_CHANGED}{more}"),
-            _ => writeln!(text, "  help: {help}"),
-        };
+        let _ = writeln!(text, "  help: {help}");
     }
     if let Some(code) = error.code() {
         let _ = writeln!(text, "  code: {code}");

@@ -34,8 +34,7 @@ where
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error, env),
     };
-    let mut shell = Shell::new(cli.global.color, env);
-    shell.is_online = cli.command.is_online();
+    let shell = Shell::new(cli.global.color, env);
     start_log(cli.global.verbose);
     env::forbid_core_dumps();
     #[cfg(debug_assertions)]
@@ -170,7 +169,7 @@ impl<'a> Context<'a> {
 }
 
 fn failed(error: &OpError, shell: Shell) -> u8 {
-    shell.message(&render::error(error, shell));
+    shell.message(&render::error(error, shell.messages));
     exit::for_error(error)
 }
 

@@ -21,8 +21,6 @@ pub(super) struct Shell {
     pub(super) result: Colour,
     /// Colour of messages.
     pub(super) messages: Colour,
-    /// Whether the command talks to the service.
-    pub(super) is_online: bool,
     progress: bool,
     /// What messages are broken for, if it is known.
     columns: Option<usize>,
@@ -39,7 +37,6 @@ impl Shell {
         Self {
             result: colour(io::stdout().is_terminal()),
             messages: colour(io::stderr().is_terminal()),
-            is_online: true,
             progress: io::stderr().is_terminal(),
             columns: columns(),
         }

@@ -146,13 +146,3 @@ pub enum Command {
     #[cfg(feature = "sim")]
     Sim(Sim),
 }
-
-impl Command {
-    /// Whether it talks to the service, or may do so.
-    pub(super) const fn is_online(&self) -> bool {
-        matches!(
-            self,
-            Self::Init(_) | Self::Plan(_) | Self::Apply(_) | Self::Whoami(_) | Self::Jobs(_)
-        )
-    }
-}

@@ -60,7 +60,9 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         if let Some(outputs) = outputs {
             outputs.failed(&error, code(&error));
         }
-        context.shell.message(&render::error(&error, context.shell));
+        context
+            .shell
+            .message(&render::error(&error, context.shell.messages));
         Ok(code(&error))
     })
 }
@@ -160,7 +162,7 @@ fn apply(
     };
     let told = outputs.applied(name.as_ref(), &report, code);
     if let Err(error) = &told {
-        shell.message(&render::error(error, shell));
+        shell.message(&render::error(error, shell.messages));
     }
     let text = if args.json {
         v1::apply(&report, code)

@@ -87,8 +87,8 @@ fn tell(context: &Context<'_>, note: Note<'_>) {
             "note: backups and histories of {name} cannot be switched off from here; what it\n  writes beside the text is removed\n"
         )),
         Note::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
-        Note::Unsealed(error) => shell.message(&render::error(error, shell)),
+        Note::Unsealed(error) => shell.message(&render::error(error, shell.messages)),
         Note::AskAgain => shell.message(QUESTION),
-        Note::Left(error) => shell.message(&render::error(error, shell)),
+        Note::Left(error) => shell.message(&render::error(error, shell.messages)),
     }
 }

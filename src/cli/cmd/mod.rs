@@ -74,7 +74,7 @@ pub(super) fn ask(context: &Context<'_>, question: &str) -> Result<(), OpError> 
     } else {
         Err(OpError::NotApproved {
             why: "it was declined",
-            help: "Nothing was changed.",
+            help: "Nothing was sent or changed.",
         })
     }
 }
