@@ -41,7 +41,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::tampered),
         help(
-            "Nothing was sent. See who changed it; 'drspass state distrust' marks every entry to be sent again."
+            "Nothing was sent or changed. See who changed it; 'drspass state distrust' marks every entry to be sent again."
         )
     )]
     Tampered {
@@ -65,7 +65,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::journal::invalid),
         help(
-            "Nothing was sent. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again."
+            "Nothing was sent or changed. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again."
         )
     )]
     Journal {
@@ -79,7 +79,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::journal::foreign),
         help(
-            "Nothing was sent. Bring back the state that the unfinished apply worked on, or let 'drspass state distrust' set the journal aside and mark every entry to be sent again."
+            "Nothing was sent or changed. Bring back the state that the unfinished apply worked on, or let 'drspass state distrust' set the journal aside and mark every entry to be sent again."
         )
     )]
     ForeignJournal {
@@ -91,7 +91,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::lock::held),
         help(
-            "Nothing was sent. Wait for it to end; a lock ends with its process, so there is nothing to remove."
+            "Nothing was sent or changed. Wait for it to end; a lock ends with its process, so there is nothing to remove."
         )
     )]
     Locked {
@@ -105,7 +105,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::lock::unavailable),
         help(
-            "Nothing was sent. Keep the state on a local file system that supports file locks, or fix the permissions of its folder."
+            "Nothing was sent or changed. Keep the state on a local file system that supports file locks, or fix the permissions of its folder."
         )
     )]
     CannotLock {

@@ -146,6 +146,18 @@ fn a_manifest_forged_with_another_key_is_refused() {
         "is expected",
     );
     lab.run(&["plan", "--expect-key-id", "not-an-id"]).exits(1);
+    // Whoever only changes or checks files asks what became of these.
+    let other = "0".repeat(32);
+    for args in [
+        &["plan"][..],
+        &["validate"],
+        &["rekey", "--yes", "--new-key"],
+        &["set", J1, "--generate"],
+    ] {
+        lab.run(&[args, &["--expect-key-id", &other]].concat())
+            .exits(1)
+            .says("Nothing was sent or changed.");
+    }
 }
 
 #[test]

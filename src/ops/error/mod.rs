@@ -201,7 +201,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::target::untrusted),
         help(
-            "Nothing was sent. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot."
+            "Nothing was sent or changed. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot."
         )
     )]
     UntrustedHost(#[from] UntrustedHost),
@@ -210,7 +210,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::target),
         help(
-            "Nothing was sent. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target."
+            "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target."
         )
     )]
     TargetMoved(Moved),
@@ -219,7 +219,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::key_id),
         help(
-            "Nothing was sent. Somebody without the key may have made this manifest; see who changed it, and change the expected id only if the key was replaced on purpose."
+            "Nothing was sent or changed. Somebody without the key may have made this manifest; see who changed it, and change the expected id only if the key was replaced on purpose."
         )
     )]
     UnexpectedKey(#[from] UnexpectedKey),
@@ -228,7 +228,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::new_key),
         help(
-            "Nothing was sent. See who changed the manifest; if its key was replaced on purpose, --accept-new-key, without a saved plan, starts the state anew and sends every entry."
+            "Nothing was sent or changed. See who changed the manifest; if its key was replaced on purpose, --accept-new-key, without a saved plan, starts the state anew and sends every entry."
         )
     )]
     NewKey(OtherKey),
@@ -246,7 +246,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::rollback),
         help(
-            "Nothing was sent. Check out the newest manifest; --allow-rollback applies the older one on purpose."
+            "Nothing was sent or changed. Check out the newest manifest; --allow-rollback applies the older one on purpose."
         )
     )]
     Rollback(#[from] Rollback),
@@ -255,7 +255,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::state::scope),
         help(
-            "Nothing was sent. Use one root folder and one state for each project; 'drspass rekey' moves both to another project."
+            "Nothing was sent or changed. Use one root folder and one state for each project; 'drspass rekey' moves both to another project."
         )
     )]
     OtherScope(#[from] OtherScope),
@@ -306,7 +306,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::plan::file),
         help(
-            "Nothing was sent. Name the file that 'drspass plan --out' wrote, or make a new plan."
+            "Nothing was sent or changed. Name the file that 'drspass plan --out' wrote, or make a new plan."
         )
     )]
     PlanFile {
@@ -319,7 +319,7 @@ pub enum OpError {
     #[error("{path} was altered, or made with another key than the manifest's")]
     #[diagnostic(
         code(drspass::plan::authentic),
-        help("Nothing was sent. See where the file came from, and make a new plan.")
+        help("Nothing was sent or changed. See where the file came from, and make a new plan.")
     )]
     PlanNotAuthentic {
         /// The file, as the user named it.
@@ -327,7 +327,10 @@ pub enum OpError {
     },
     /// A plan does not fit what is there now.
     #[error("{path} is stale: {why}")]
-    #[diagnostic(code(drspass::plan::stale), help("Nothing was sent. {}", way_out(why)))]
+    #[diagnostic(
+        code(drspass::plan::stale),
+        help("Nothing was sent or changed. {}", way_out(why))
+    )]
     Stale {
         /// The file, as the user named it.
         path: PathBuf,
@@ -338,7 +341,7 @@ pub enum OpError {
     #[error("this is the change {found}, not {expected}")]
     #[diagnostic(
         code(drspass::plan::other_change),
-        help("Nothing was sent. See what changed since that change was reviewed.")
+        help("Nothing was sent or changed. See what changed since that change was reviewed.")
     )]
     OtherChange {
         /// What it is.
@@ -367,23 +370,23 @@ pub enum OpError {
     },
     /// The machine refuses what sending needs.
     #[error("cannot prepare to talk to the service")]
-    #[diagnostic(code(drspass::runtime), help("Nothing was sent."))]
+    #[diagnostic(code(drspass::runtime), help("Nothing was sent or changed."))]
     Runtime(#[source] io::Error),
     /// Addresses on the command line name nothing.
     #[error("{}", unmatched(.0))]
     #[diagnostic(
         code(drspass::address::unmatched),
         help(
-            "Nothing was sent. An address is a job's id or name, with /source or /destination if only one is meant, or @CREDENTIAL; 'drspass show' lists them."
+            "Nothing was sent or changed. An address is a job's id or name, with /source or /destination if only one is meant, or @CREDENTIAL; 'drspass show' lists them."
         )
     )]
     Unmatched(Vec<Unmatched>),
     /// More would change than the limits allow.
-    #[error("{changes} changes exceed the limits: {limits}")]
+    #[error("{} the limits: {limits}", match changes { 1 => "1 change exceeds".to_owned(), many => format!("{many} changes exceed") })]
     #[diagnostic(
         code(drspass::apply::limit),
         help(
-            "Nothing was sent. See whether so much shall change; --override-limits {changes} accepts exactly this many."
+            "Nothing was sent or changed. See whether so much shall change; --override-limits {changes} accepts exactly this many."
         )
     )]
     LimitExceeded {
