@@ -119,6 +119,10 @@ fn a_plain_hook_of_git_finds_decrypted_copies_however_they_are_written() {
         let run = run.says("a b.txt").says("a decrypted manifest");
         assert!(!run.all().contains("made-up-plain"), "{}", run.all());
     }
+    // Some programs have git take every path as it is written.
+    git(&lab, &[&["--literal-pathspecs"], &COMMIT[..]].concat())
+        .exits(1)
+        .says("a decrypted manifest");
     lab.write("a b.txt", "fingerprint_key: \"<base64 of 32 bytes>\"\n");
     git(&lab, &["add", "a b.txt"]).exits(0);
     for temporary in odd {
