@@ -37,13 +37,10 @@ fetch)
     ;;
 push)
     cd .state
-    if [ -e drspass.state.json.rekey ]; then
-        echo "a rekey was cut off: run 'drspass rekey' once more, then push" >&2
-        exit 1
-    fi
-    # The state, the journal of an apply that was cut off, and the file of one that
-    # could not save its state; not the lock and the backup.
-    for file in drspass.state.json drspass.state.json.journal drspass.state.json.recovery-*; do
+    # The state, the journal of an apply that was cut off, the file of one that could not
+    # save its state, and that of a rekey that was cut off; not the lock and the backup.
+    for file in drspass.state.json drspass.state.json.journal drspass.state.json.rekey \
+        drspass.state.json.recovery-*; do
         if [ -e "$file" ] || git ls-files --error-unmatch -- "$file" >/dev/null 2>&1; then
             git add --all --force -- "$file"
         fi
