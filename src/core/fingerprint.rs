@@ -20,9 +20,10 @@ use hmac::Mac as _;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::hex;
 use super::job::EntryKey;
 use super::secret::Secret;
-use mac::{DIGEST_BYTES, HmacSha256, hex, hmac, is_hex, keyed, update_lp};
+use mac::{DIGEST_BYTES, HmacSha256, hmac, keyed, update_lp};
 
 pub use field::Field;
 pub(crate) use mac::push_lp;
@@ -69,7 +70,7 @@ impl FingerprintKey {
     /// The public name of this key: it tells two keys apart and reveals neither.
     pub fn id(&self) -> KeyId {
         let mac = keyed(self.0.as_slice(), b"drspass/v1/key-id");
-        KeyId(hex(&mac[..KEY_ID_BYTES]))
+        KeyId(hex::encode(&mac[..KEY_ID_BYTES]))
     }
 
     /// The key for one purpose, so that a code made for one thing never fits another.
@@ -139,7 +140,7 @@ impl KeyId {
     /// Takes an id that a user named or a file holds.
     /// Fails (with `None`) if it is not 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        is_hex(text, KEY_ID_BYTES).then(|| Self(text.to_owned()))
+        hex::is_encoded(text, KEY_ID_BYTES).then(|| Self(text.to_owned()))
     }
 }
 

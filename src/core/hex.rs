@@ -11,3 +11,9 @@ pub fn encode(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// Whether a text is the form of so many bytes, as it is written here.
+pub fn is_encoded(text: &str, bytes: usize) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 2 * bytes && text.bytes().all(digit)
+}

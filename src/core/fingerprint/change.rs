@@ -6,8 +6,9 @@ use std::fmt;
 use hmac::Mac as _;
 use serde::{Deserialize, Serialize};
 
-use super::mac::{DIGEST_BYTES, hex, is_hex, update_lp};
+use super::mac::{DIGEST_BYTES, update_lp};
 use super::{Field, FingerprintKey, Scope};
+use crate::core::hex;
 use crate::core::job::EntryKey;
 use crate::core::secret::Secret;
 
@@ -52,7 +53,7 @@ impl fmt::Display for ChangeId {
 
 /// Whether a text is the hexadecimal form of 32 bytes, as it is written here.
 pub(crate) fn is_digest(text: &str) -> bool {
-    is_hex(text, DIGEST_BYTES)
+    hex::is_encoded(text, DIGEST_BYTES)
 }
 
 /// One entry of a change: which, what is done with it, and the wanted values.
@@ -89,7 +90,7 @@ impl FingerprintKey {
                 update_lp(&mut mac, value.expose().as_bytes());
             }
         }
-        ChangeId(hex(&mac.finalize().into_bytes()))
+        ChangeId(hex::encode(&mac.finalize().into_bytes()))
     }
 
     /// A digest of who can read a manifest, in whatever order they are listed.
@@ -102,7 +103,7 @@ impl FingerprintKey {
         for recipient in recipients {
             update_lp(&mut mac, recipient.as_bytes());
         }
-        hex(&mac.finalize().into_bytes())
+        hex::encode(&mac.finalize().into_bytes())
     }
 }
 

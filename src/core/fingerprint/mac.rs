@@ -1,10 +1,10 @@
 //! Message authentication codes: HMAC-SHA-256, parts that keep their bounds, and
 //! the hexadecimal form in which codes are written.
 
-use std::fmt::Write as _;
-
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
+
+use crate::core::hex;
 
 pub(super) type HmacSha256 = Hmac<Sha256>;
 
@@ -30,7 +30,7 @@ impl MacKey {
     pub fn of(&self, body: &[u8]) -> MacText {
         let mut mac = self.0.clone();
         mac.update(body);
-        MacText(hex(&mac.finalize().into_bytes()))
+        MacText(hex::encode(&mac.finalize().into_bytes()))
     }
 
     /// Whether `claimed` is the code of `body`, compared in constant time.
@@ -70,21 +70,8 @@ pub(super) fn keyed(key: &[u8], message: &[u8]) -> [u8; DIGEST_BYTES] {
     mac.finalize().into_bytes().into()
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Whether a text is the hexadecimal form of so many bytes, as it is written here.
-pub(super) fn is_hex(text: &str, bytes: usize) -> bool {
-    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    text.len() == 2 * bytes && text.bytes().all(digit)
-}
-
 fn unhex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
-    if !is_hex(text, DIGEST_BYTES) {
+    if !hex::is_encoded(text, DIGEST_BYTES) {
         return None;
     }
     let mut bytes = [0_u8; DIGEST_BYTES];

@@ -9,8 +9,9 @@ use std::fmt;
 
 use hmac::Mac as _;
 
-use super::mac::{HmacSha256, hex, update_lp};
+use super::mac::{HmacSha256, update_lp};
 use super::{Field, FingerprintKey};
+use crate::core::hex;
 use crate::core::secret::Secret;
 
 /// So many bytes of the code are shown.
@@ -48,7 +49,7 @@ impl Tagger {
         update_lp(&mut mac, place.as_bytes());
         update_lp(&mut mac, field.as_str().as_bytes());
         update_lp(&mut mac, value.expose().as_bytes());
-        Tag(hex(&mac.finalize().into_bytes()[..TAG_BYTES]))
+        Tag(hex::encode(&mac.finalize().into_bytes()[..TAG_BYTES]))
     }
 }
 
