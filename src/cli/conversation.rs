@@ -25,7 +25,7 @@ fn tell(program: &str, text: &ForeignText) {
         .write_all(format!("{program}: {text}\n").as_bytes());
 }
 
-fn choose(program: &str, choice: &Choice<'_>) -> Option<bool> {
+fn choose(program: &str, choice: &Choice<'_>) -> Result<bool, NoPassphrase> {
     let Choice {
         question,
         first,
@@ -33,21 +33,22 @@ fn choose(program: &str, choice: &Choice<'_>) -> Option<bool> {
     } = choice;
     let Some(second) = second else {
         let asked = format!("{program}: {question}\nPress Enter for {first}: ");
-        return env::type_shown(&asked).map(|_| true);
+        return env::type_shown(&asked).line().map(|_| true);
     };
     let asked = format!("{program}: {question}\n  1: {first}\n  2: {second}\n1 or 2: ");
     for _ in 0..3 {
-        match env::type_shown(&asked)?.as_str() {
-            "1" => return Some(true),
-            "2" => return Some(false),
+        match env::type_shown(&asked).line()?.as_str() {
+            "1" => return Ok(true),
+            "2" => return Ok(false),
             _ => {}
         }
     }
-    None
+    Err(NoPassphrase::Declined)
 }
 
-fn ask(program: &str, question: &ForeignText) -> Option<String> {
-    env::type_shown(&format!("{program}: {question}: "))
+fn ask(program: &str, question: &ForeignText) -> Result<String, NoPassphrase> {
+    let line = env::type_shown(&format!("{program}: {question}: ")).line();
+    line.map(|text| text.to_string())
 }
 
 fn ask_secret(program: &str, question: &ForeignText) -> Result<SecretString, NoPassphrase> {

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, TimestampRound, Unit};
 use nix::sys::signal::Signal as Interrupt;
 use zeroize::Zeroizing;
 
-use super::hidden;
-pub(super) use super::hidden::Typed;
+use super::prompt;
+pub(super) use super::prompt::Typed;
 use crate::children::ChildEnv;
 use crate::core::fingerprint::Salt;
 use crate::editor::private::Places;
@@ -250,21 +250,15 @@ pub(super) fn has_terminal() -> bool {
     terminal().is_ok()
 }
 
-/// A person's answer is a line.
-const MAX_ANSWER_BYTES: u64 = 4096;
-
-/// Asks for a line on the terminal itself, which shows what is typed. Nothing if there
-/// is no terminal, or its end comes first.
-pub(super) fn type_shown(question: &str) -> Option<String> {
-    let mut terminal = terminal().ok()?;
-    terminal.write_all(question.as_bytes()).ok()?;
-    line_of(BufReader::new(terminal.take(MAX_ANSWER_BYTES)))
+/// Asks for a line on the terminal itself, which shows what is typed.
+pub(super) fn type_shown(question: &str) -> Typed {
+    prompt::shown(question, is_ignored)
 }
 
 /// Asks for a line on the terminal itself without showing what is typed, and puts the
 /// terminal back as it was, whatever ends it.
 pub(super) fn type_hidden(question: &str) -> Typed {
-    hidden::line(question, is_ignored)
+    prompt::hidden(question, is_ignored)
 }
 
 /// One line that is typed on standard input; nothing at its end.

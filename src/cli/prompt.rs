@@ -1,6 +1,6 @@
-//! A line that is typed and not shown.
+//! A line that is typed on the terminal itself, shown or not.
 //!
-//! It owns that the terminal is put back as it was on every way out: a key, the end of
+//! It owns that a signal ends the wait, whoever else listens for it, and that the terminal is put back as it was on every way out: a key, the end of
 //! the terminal, or a signal that ends this process. It refuses to guess at keys that
 //! are no characters: what would be left out of a secret is told.
 
@@ -35,7 +35,7 @@ pub(super) enum Typed {
     Text(Zeroizing<String>),
     /// Something with a key that is no character, or bytes that are no text.
     Unclear,
-    /// Ctrl-C.
+    /// Ctrl-C, or a signal.
     Interrupted,
     /// Ctrl-D in place of a line.
     Declined,
@@ -47,8 +47,15 @@ impl Typed {
     /// What was typed, as a passphrase.
     /// Fails with why it is none.
     pub(super) fn passphrase(self) -> Result<SecretString, NoPassphrase> {
+        self.line()
+            .map(|mut text| SecretString::from(std::mem::take(&mut *text)))
+    }
+
+    /// What was typed.
+    /// Fails with why it is no line.
+    pub(super) fn line(self) -> Result<Zeroizing<String>, NoPassphrase> {
         match self {
-            Self::Text(mut text) => Ok(SecretString::from(std::mem::take(&mut *text))),
+            Self::Text(text) => Ok(text),
             Self::Interrupted => Err(NoPassphrase::Interrupted),
             Self::Unclear => Err(NoPassphrase::Unclear),
             Self::Declined => Err(NoPassphrase::Declined),
@@ -57,10 +64,19 @@ impl Typed {
     }
 }
 
-/// Asks for a line on the terminal itself, whatever the standard streams are.
-/// `is_ignored` tells which signals are not to end this process.
-pub(super) fn line(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
-    let ended_by = match hidden(question, is_ignored) {
+/// Asks for a line that is not shown, on the terminal itself, whatever the standard
+/// streams are. `is_ignored` tells which signals are not to end this process.
+pub(super) fn hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
+    told(ask_hidden(question, is_ignored))
+}
+
+/// The same for a line that the terminal shows and lets edit.
+pub(super) fn shown(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
+    told(ask_shown(question, is_ignored))
+}
+
+fn told(answer: Result<Typed, Stop>) -> Typed {
+    let ended_by = match answer {
         Ok(typed) => return typed,
         Err(Stop::Signal(signal)) => signal,
         Err(Stop::NoTerminal) => return Typed::Nothing,
@@ -68,9 +84,10 @@ pub(super) fn line(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
     if ended_by == Signal::SIGINT {
         return Typed::Interrupted;
     }
-    // The terminal is as it was, and the signal is not held back any more.
+    // The terminal is as it was, and the signal is not held back any more. If it does not
+    // end this process, somebody listens for it, and wants no answer either.
     let _ = nix::sys::signal::raise(ended_by);
-    Typed::Nothing
+    Typed::Interrupted
 }
 
 /// Why there is no line.
@@ -97,8 +114,28 @@ impl From<nix::errno::Errno> for Stop {
     }
 }
 
-fn hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
-    let file = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+fn open() -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
+}
+
+/// The terminal edits the line, and gives it out when it is whole.
+fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
+    let mut terminal = open()?;
+    let held = Held::new(is_ignored)?;
+    terminal.write_all(question.as_bytes())?;
+    let mut line = Zeroizing::new(Vec::new());
+    loop {
+        match next_key(&mut terminal, &held)? {
+            None if line.is_empty() => return Ok(Typed::Declined),
+            None | Some(b'\n') => return Ok(text(line)),
+            Some(key) if line.len() < MAX_BYTES => line.push(key),
+            Some(_) => {}
+        }
+    }
+}
+
+fn ask_hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
+    let file = open()?;
     // Held before the terminal is changed, and let go after it is as it was.
     let held = Held::new(is_ignored)?;
     let mut terminal = Hidden::new(file)?;
@@ -169,11 +206,9 @@ impl Drop for Hidden {
     }
 }
 
-/// Reads keys up to the end of the line. No more is read than that, since another
-/// question may follow.
-fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
-    // Enough room, so that no copy is left where a growing buffer was.
-    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+/// The next byte that was typed; nothing at the end of the terminal. No more is read
+/// than that, since another question may follow.
+fn next_key(terminal: &mut File, held: &Held) -> Result<Option<u8>, Stop> {
     loop {
         let mut ready = [
             PollFd::new(&held.arrived, PollFlags::IN),
@@ -191,12 +226,26 @@ fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
         }
         let mut key = Zeroizing::new([0]);
         match terminal.read(&mut *key) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            // What was typed so far was not ended.
-            Ok(0) => return Ok(Typed::Nothing),
-            read => read?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(0) => return Ok(None),
+            read => {
+                read?;
+                return Ok(Some(key[0]));
+            }
+        }
+    }
+}
+
+/// Reads keys up to the end of the line.
+fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
+    // Enough room, so that no copy is left where a growing buffer was.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+    loop {
+        // What was typed so far was not ended.
+        let Some(key) = next_key(terminal, held)? else {
+            return Ok(Typed::Nothing);
         };
-        match key[0] {
+        match key {
             b'\n' | b'\r' => return Ok(text(line)),
             INTERRUPT => return Ok(Typed::Interrupted),
             END if line.is_empty() => return Ok(Typed::Declined),

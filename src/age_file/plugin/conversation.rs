@@ -159,14 +159,11 @@ impl<'a> Conversation<'a> {
                     self.keep_secret(answer.expose_secret());
                     self.send("ok", &[], answer.expose_secret().as_bytes());
                 }
-                Err(NoPassphrase::Interrupted) => return Err(AgeError::Interrupted),
-                Err(NoPassphrase::Nobody) => self.unanswered(PluginFault::Unanswered),
-                Err(NoPassphrase::Declined) => self.unanswered(PluginFault::Declined),
-                Err(NoPassphrase::Unclear) => self.unanswered(PluginFault::Unclear),
+                Err(why) => self.unanswered(why)?,
             },
             "request-public" => match (self.talk.ask)(&self.program, &question) {
-                Some(answer) => self.send("ok", &[], answer.as_bytes()),
-                None => self.unanswered(PluginFault::Unanswered),
+                Ok(answer) => self.send("ok", &[], answer.as_bytes()),
+                Err(why) => self.unanswered(why)?,
             },
             _ => {
                 let mut labels = stanza.args.iter().map(|label| {
@@ -185,18 +182,27 @@ impl<'a> Conversation<'a> {
                     second: no.as_ref(),
                 };
                 match (self.talk.choose)(&self.program, &choice) {
-                    Some(true) => self.send("ok", &["yes"], b""),
-                    Some(false) => self.send("ok", &["no"], b""),
-                    None => self.unanswered(PluginFault::Unanswered),
+                    Ok(true) => self.send("ok", &["yes"], b""),
+                    Ok(false) => self.send("ok", &["no"], b""),
+                    Err(why) => self.unanswered(why)?,
                 }
             }
         }
         Ok(())
     }
 
-    fn unanswered(&mut self, why: PluginFault) {
-        self.unanswered.get_or_insert(why);
+    /// Tells the plugin that there is no answer, and keeps why.
+    /// Fails if the person wants no more of it.
+    fn unanswered(&mut self, why: NoPassphrase) -> Result<(), AgeError> {
+        let fault = match why {
+            NoPassphrase::Interrupted => return Err(AgeError::Interrupted),
+            NoPassphrase::Nobody => PluginFault::Unanswered,
+            NoPassphrase::Declined => PluginFault::Declined,
+            NoPassphrase::Unclear => PluginFault::Unclear,
+        };
+        self.unanswered.get_or_insert(fault);
         self.send("fail", &[], b"");
+        Ok(())
     }
 
     /// A text of the plugin as it may be shown.

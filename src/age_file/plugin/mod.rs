@@ -42,14 +42,14 @@ pub enum Plugins<'a> {
 }
 
 /// How a plugin reaches the person in front of the terminal. The first argument is the
-/// name of its program. Where nobody can be asked, the answer is nothing.
+/// name of its program. Where there is no answer, the error says why.
 pub struct Talk<'a> {
     /// Shows a message, such as a request to touch a device.
     pub tell: &'a dyn Fn(&str, &ForeignText),
     /// Lets the person choose; whether it is the first.
-    pub choose: &'a dyn Fn(&str, &Choice<'_>) -> Option<bool>,
+    pub choose: &'a dyn Fn(&str, &Choice<'_>) -> Result<bool, NoPassphrase>,
     /// Asks for something that may be seen.
-    pub ask: &'a dyn Fn(&str, &ForeignText) -> Option<String>,
+    pub ask: &'a dyn Fn(&str, &ForeignText) -> Result<String, NoPassphrase>,
     /// Asks for something that must not be seen.
     pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Result<SecretString, NoPassphrase>,
 }

@@ -20,8 +20,8 @@ const RECIPIENT: &str = "age1stub1d4skgefdw4cqphmwgx";
 
 const SILENT: Talk<'static> = Talk {
     tell: &|_, _| {},
-    choose: &|_, _| None,
-    ask: &|_, _| None,
+    choose: &|_, _| Err(NoPassphrase::Nobody),
+    ask: &|_, _| Err(NoPassphrase::Nobody),
     ask_secret: &|_, _| Err(NoPassphrase::Nobody),
 };
 
@@ -179,7 +179,7 @@ fn what_nobody_can_answer_is_said() {
     let asked = RefCell::new(Vec::new());
     let ask = |_: &str, text: &ForeignText| {
         asked.borrow_mut().push(text.to_string());
-        Some("token-7".to_owned())
+        Ok("token-7".to_owned())
     };
     let choose = |_: &str, choice: &Choice<'_>| {
         let Choice {
@@ -189,7 +189,7 @@ fn what_nobody_can_answer_is_said() {
         asked
             .borrow_mut()
             .push(format!("{question} {first} {no:?}"));
-        Some(true)
+        Ok(true)
     };
     let talk = Talk {
         tell: &|_, _| {},

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{plugins, service, stands};
+use super::{edit, plugins, service, stands};
 use crate::cli::args::Init;
 use crate::cli::env;
 use crate::cli::exit;
@@ -15,6 +15,7 @@ use crate::ops::init::git::{self, DiffDriver};
 use crate::ops::init::{self, CommandLine, Wanted};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
+    edit::sweep(context);
     // What git refuses, it refuses before anything is written.
     let driver = if args.git {
         let env = context.env.for_children();

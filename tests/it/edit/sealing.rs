@@ -91,6 +91,49 @@ fn a_text_that_cannot_be_sealed_can_be_tried_again_as_it_was_left() {
 }
 
 #[test]
+fn a_question_of_a_plugin_while_it_is_sealed_can_be_broken_off() {
+    let desk = desk("seal-question");
+    let before = desk.manifest();
+    symlink(PLUGIN, desk.stubs.path().join("age-plugin-stub-pin")).unwrap();
+    let asks = "exec \"$here/age-plugin-stub-pin\" \"$@\"\n";
+    desk.stub("asks", asks);
+    let editor = desk.stub(
+        "editor",
+        &format!(
+            "{}rm \"$here/age-plugin-stub\"\ncp \"$here/asks\" \"$here/age-plugin-stub\"\n",
+            desk.change()
+        ),
+    );
+    let (shown, hidden) = ("\"Name of the token\": ", "\"PIN of the token\": ");
+    for (question, signal, code, said) in [
+        (shown, Some(Signal::SIGTERM), 143, "told to end"),
+        (shown, Some(Signal::SIGINT), 130, "interrupted"),
+        (shown, None, 130, "interrupted"),
+        (hidden, Some(Signal::SIGTERM), 143, "told to end"),
+        (hidden, Some(Signal::SIGINT), 130, "interrupted"),
+        (hidden, None, 130, "interrupted"),
+    ] {
+        let plugin = desk.stubs.path().join("age-plugin-stub");
+        let _ = fs::remove_file(&plugin);
+        symlink(PLUGIN, &plugin).unwrap();
+        let mut pty = Terminal::start(command(&desk, &editor));
+        pty.sees(shown);
+        if question == hidden {
+            pty.types("token-7\n");
+            pty.sees(hidden);
+        }
+        match signal {
+            Some(signal) => pty.signal(signal),
+            None => pty.control('c'),
+        }
+        pty.sees(&format!("the edit was {said}; nothing was saved"));
+        pty.exits(code);
+        assert_eq!(desk.manifest(), before);
+        desk.assert_no_trace();
+    }
+}
+
+#[test]
 fn a_signal_while_it_is_sealed_saves_nothing() {
     let desk = desk("seal-signal");
     let before = desk.manifest();
