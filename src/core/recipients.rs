@@ -11,7 +11,7 @@ mod shown;
 
 use super::config::recipient_key;
 
-pub use header::{InFile, Stanza, ssh_tag};
+pub use header::{InFile, Stanza, is_of_plugin, ssh_tag};
 pub use report::{Listed, RecipientsReport, compare};
 pub use shown::{identified, shortened};
 

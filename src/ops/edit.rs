@@ -16,8 +16,10 @@ use super::OpError;
 use super::error::{EditError, ProblemReport};
 use super::rewrite::{Ready, Rewrite};
 use super::root::{Guards, Root, Unlock};
+use crate::age_file::AgeError;
 use crate::children::ChildEnv;
 use crate::core::problem::Problem;
+use crate::core::report::Signal;
 use crate::core::yaml;
 use crate::editor::Editor;
 use crate::editor::private::{Kept, Places, Private, PrivateError};
@@ -227,10 +229,17 @@ impl<'a> Session<'a> {
         let sealed = self.rewrite.seal(self.root, text);
         match signals.arrived().await {
             Some(signal) => Err(EditError::Interrupted { signal }),
-            None => Ok(match sealed {
-                Ok(ready) => Attempt::Sealed(ready),
-                Err(error) => Attempt::Unsealed(Box::new(error)),
-            }),
+            None => match sealed {
+                Ok(ready) => Ok(Attempt::Sealed(ready)),
+                // Ctrl-C at a question of a plugin is no signal any more.
+                Err(OpError::Age {
+                    source: AgeError::Interrupted,
+                    ..
+                }) => Err(EditError::Interrupted {
+                    signal: Signal::Interrupt,
+                }),
+                Err(error) => Ok(Attempt::Unsealed(Box::new(error))),
+            },
         }
     }
 

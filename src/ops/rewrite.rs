@@ -13,7 +13,7 @@ use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
 use crate::core::manifest::{self, Sealed, Sealing};
 use crate::core::problem::Problem;
-use crate::core::recipients::Difference;
+use crate::core::recipients::is_of_plugin;
 use crate::core::yaml;
 use crate::{files, testpoint};
 
@@ -194,19 +194,18 @@ impl Ready<'_> {
 
     /// The new file for those of its readers whom drspass.yaml lists by now: since the
     /// manifest was opened, somebody may have been removed.
-    /// Fails if nobody is left, or one of them cannot be encrypted to.
+    /// Where a plugin fails, its readers are left out as well.
+    /// Fails if nobody is left who can be encrypted to.
     pub(super) fn for_present_readers(&self, root: &Root) -> Result<Vec<u8>, AgeError> {
-        // Without a configuration nobody was removed.
-        let listed = root
-            .reread()
-            .map_or_else(|_| self.recipients.clone(), |now| now.config.recipients);
-        let removed = Difference::between(&self.recipients, &listed).removed;
-        if removed.is_empty() {
+        let mut left = root.still_listed(&self.recipients);
+        if left.len() == self.recipients.len() {
             return Ok(self.file.clone());
         }
-        let mut left = self.recipients.clone();
-        left.retain(|recipient| !removed.contains(recipient));
-        age_file::encrypt(self.text.as_bytes(), &left, self.plugins)
+        let encrypt = |to: &[String]| age_file::encrypt(self.text.as_bytes(), to, self.plugins);
+        encrypt(&left).or_else(|_| {
+            left.retain(|recipient| !is_of_plugin(recipient));
+            encrypt(&left)
+        })
     }
 }
 

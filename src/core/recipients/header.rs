@@ -54,8 +54,8 @@ fn stanza_kind(key: &str) -> Option<&str> {
     }
 }
 
-/// Whether the stanzas of a key are made by a plugin, as far as its text tells.
-pub(super) fn is_of_plugin(key: &str) -> bool {
+/// Whether the stanzas of a recipient are made by a plugin, as far as its text tells.
+pub fn is_of_plugin(key: &str) -> bool {
     stanza_kind(key).is_none()
 }
 

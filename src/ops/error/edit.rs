@@ -75,10 +75,10 @@ pub enum EditError {
         source: Box<OpError>,
     },
     /// The edited text could be put nowhere.
-    #[error("the edited text could not be saved, and could not be kept anywhere: {why}")]
+    #[error("the edited text could not be saved, and could not be kept: {why}")]
     #[diagnostic(
         code(drspass::edit::lost),
-        help("The manifest is as it was, and the edited text is gone.")
+        help("The edited text is gone, and the manifest has nothing of it.")
     )]
     Lost {
         /// Why it could not be kept.

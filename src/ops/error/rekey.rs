@@ -1,10 +1,12 @@
 //! What stops a rekey, and what a cut-off one leaves to do.
 
+use std::io;
 use std::path::PathBuf;
 
 use miette::Diagnostic;
 use thiserror::Error;
 
+use super::OtherKey;
 use crate::core::fingerprint::KeyId;
 use crate::store::StoreError;
 
@@ -23,19 +25,14 @@ pub enum RekeyError {
     )]
     LockedOut,
     /// The state was made with another key than the manifest carries.
-    #[error("the state was made with the key {state}, the manifest carries {manifest}")]
+    #[error(transparent)]
     #[diagnostic(
         code(drspass::rekey::other_key),
         help(
             "Nothing was written. If that key was replaced on purpose, 'drspass apply --accept-new-key' first, which sends every entry; if the state belongs to another manifest, name the right one with --state."
         )
     )]
-    OtherKey {
-        /// The state's.
-        state: KeyId,
-        /// The manifest's.
-        manifest: KeyId,
-    },
+    OtherKey(OtherKey),
     /// The new file does not hold what was encrypted.
     #[error("the new file decrypts to something else than was encrypted")]
     #[diagnostic(
@@ -64,6 +61,35 @@ pub enum RekeyError {
     Unrecovered {
         /// The recovery file.
         path: PathBuf,
+    },
+    /// The manifest carries the new key, and the state is another than the one that was
+    /// rekeyed.
+    #[error("the manifest is rekeyed, but somebody replaced {state} meanwhile")]
+    #[diagnostic(
+        code(drspass::rekey::replaced),
+        help(
+            "The new state is beside it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key' starts the state anew and sends every entry."
+        )
+    )]
+    Replaced {
+        /// The state.
+        state: PathBuf,
+    },
+    /// The manifest carries the new key, but the disk did not confirm that it lasts.
+    #[error("{path} is rekeyed with the key id {key_id}, but the disk did not confirm it")]
+    #[diagnostic(
+        code(drspass::rekey::unconfirmed),
+        help(
+            "The state is not in its place yet. See what is wrong with the disk, and whether the manifest opens; then 'drspass rekey' once more finishes it."
+        )
+    )]
+    Unconfirmed {
+        /// The manifest.
+        path: PathBuf,
+        /// The new key.
+        key_id: KeyId,
+        /// Why.
+        source: io::Error,
     },
     /// The manifest carries the new key, but the state is not in its place yet.
     #[error("{path} is rekeyed, but the state could not be put in its place")]

@@ -8,7 +8,7 @@ use crate::core::rekey::{NewKey, rekeyed};
 use crate::core::report::StateFate;
 use crate::core::state::{Lineage, State};
 use crate::ops::OpError;
-use crate::ops::error::{OtherScope, RekeyError};
+use crate::ops::error::{OtherKey, OtherScope, RekeyError};
 use crate::ops::init;
 use crate::ops::root::Root;
 use crate::store::rekey::RekeyLeft;
@@ -66,10 +66,10 @@ pub(super) fn state_fate(
             });
         }
         Known::OtherKey { claimed } => {
-            return Err(RekeyError::OtherKey {
+            return Err(RekeyError::OtherKey(OtherKey {
                 state: claimed.key_id.clone(),
                 manifest: sealed.fingerprint_key.id(),
-            }
+            })
             .into());
         }
         Known::Ours(state) => state,
@@ -156,20 +156,24 @@ pub(super) fn put_with_state(
             // The error that matters is the first one.
             let _ = store.abandon_rekey(guard);
         }
-        return Err(error);
+        return Err(match error {
+            OpError::Unsynced { path, source } => RekeyError::Unconfirmed {
+                path,
+                key_id: new.fingerprint_key.id(),
+                source,
+            }
+            .into(),
+            error => error,
+        });
     }
     testpoint::reach("rekey.after_manifest");
-    let finish = || {
-        let snapshot = store.finish_rekey(guard, &keys, store.read(&keys)?)?;
-        match snapshot.known {
-            Known::Ours(_) => Ok(()),
-            // Somebody replaced the state meanwhile, so the new one does not follow it.
-            _ => Err(StoreError::Changed {
-                path: store.path().to_owned(),
-            }),
-        }
+    let finish = || store.finish_rekey(guard, &keys, store.read(&keys)?);
+    let finished = finish().map_err(|source| unfinished(root, source))?;
+    let Known::Ours(_) = finished.known else {
+        // The new state does not follow what is there now.
+        let state = root.relative(store.path()).to_owned();
+        return Err(RekeyError::Replaced { state }.into());
     };
-    finish().map_err(|source| unfinished(root, source))?;
     testpoint::reach("rekey.finished");
     let kept = store.before_rekey_path();
     Ok(Some(root.relative(&kept).display().to_string()))

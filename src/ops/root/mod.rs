@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::OpError;
-use crate::core::config::{self, Config, Limits};
+use crate::core::config::{self, Config, Limits, recipient_key};
 use crate::core::manifest::Sealed;
 use crate::core::problem::Problem;
+use crate::core::recipients::Difference;
 use crate::core::target::{Target, TargetError};
 use crate::core::yaml;
 use crate::files;
@@ -83,10 +84,23 @@ impl Root {
         })
     }
 
-    /// The root folder as it is by now.
-    /// Fails as [`Root::locate`].
-    pub(in crate::ops) fn reread(&self) -> Result<Self, OpError> {
-        Self::locate(&self.folder, None)
+    /// Those of `recipients` whom drspass.yaml lists by now. In one that is not usable, as
+    /// in the middle of a merge, they are looked for as text; one that is gone has removed
+    /// nobody.
+    pub(in crate::ops) fn still_listed(&self, recipients: &[String]) -> Vec<String> {
+        let path = self.folder.join(CONFIG_FILE);
+        let mut listed = recipients.to_vec();
+        if let Ok(bytes) = files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
+            let text = String::from_utf8_lossy(&bytes);
+            match config::parse(&text).value {
+                Some(config) => {
+                    let removed = Difference::between(recipients, &config.recipients).removed;
+                    listed.retain(|recipient| !removed.contains(recipient));
+                }
+                None => listed.retain(|recipient| text.contains(&recipient_key(recipient))),
+            }
+        }
+        listed
     }
 
     /// The limits in force: the stricter of what drspass.yaml and the environment say.
