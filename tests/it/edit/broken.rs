@@ -106,7 +106,14 @@ fn what_the_tool_keeps_is_not_changed_by_hand() {
 
 #[test]
 fn an_edit_that_is_kept_is_not_for_readers_who_were_removed_meanwhile() {
-    let desk = Desk::new("removed-reader");
+    kept_without_the_removed("removed-reader", "");
+    // Nor where drspass.yaml itself is in the middle of a merge by then.
+    kept_without_the_removed("removed-merge", "echo '<<<<<<< ours' >> drspass.yaml\n");
+}
+
+/// `after` is what the editor does when the reader was removed.
+fn kept_without_the_removed(name: &str, after: &str) {
+    let desk = Desk::new(name);
     let program = env!("CARGO_BIN_EXE_drspass");
     let (gone, public) = drspass::age_file::generate_identity("2026-01-02T03:04:05Z");
     fs::write(desk.stubs.path().join("gone.txt"), gone.as_bytes()).unwrap();
@@ -119,7 +126,7 @@ fn an_edit_that_is_kept_is_not_for_readers_who_were_removed_meanwhile() {
         "slow",
         &format!(
             "{}cp \"$here/without.yaml\" drspass.yaml\n\
-             DRSPASS_IDENTITY=key.txt '{program}' rekey --yes || exit 3\n",
+             DRSPASS_IDENTITY=key.txt '{program}' rekey --yes || exit 3\n{after}",
             desk.change()
         ),
     );
