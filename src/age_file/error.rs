@@ -16,7 +16,7 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::plaintext),
         help(
-            "Run 'drspass encrypt FILE' to seal it, and see that the plain text never gets into git."
+            "Run 'drspass encrypt FILE' with this very file to seal it, and see that the plain text never gets into git."
         )
     )]
     NotEncrypted,

@@ -80,11 +80,11 @@ fn tell(context: &Context<'_>, note: Note<'_>) {
     let shell = context.shell;
     match note {
         Note::OnDisk(folder) => shell.message(&format!(
-            "note: no place in memory can be used; for the time of the edit the plain text is on\n  disk, in {}\n",
+            "note: no place in memory can be used; for the time of the edit the plain text is on disk, in {}\n",
             folder.display()
         )),
         Note::UnknownEditor(name) => shell.message(&format!(
-            "note: backups and histories of {name} cannot be switched off from here; what it\n  writes beside the text is removed\n"
+            "note: backups and histories of {name} cannot be switched off from here; what it writes beside the text is removed\n"
         )),
         Note::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
         Note::Unsealed(error) => shell.message(&render::error(error, shell.messages)),

@@ -246,7 +246,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::rollback),
         help(
-            "Nothing was sent or changed. Check out the newest manifest; --allow-rollback applies the older one on purpose."
+            "Nothing was sent or changed. Check out the newest manifest; --allow-rollback takes the older one on purpose, each time until its revision is higher."
         )
     )]
     Rollback(#[from] Rollback),

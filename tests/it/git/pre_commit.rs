@@ -162,7 +162,10 @@ fn a_plain_hook_of_git_looks_at_what_is_committed_and_not_at_the_work_tree() {
     fs::copy(lab.path("drspass.yaml"), lab.path("envs/a b/drspass.yaml")).unwrap();
     lab.write("envs/a b/passwords.yaml.age", plain());
     git(&lab, &["add", "--all"]).exits(0);
-    try_commit().exits(1).says("not encrypted");
+    try_commit()
+        .exits(1)
+        .says("not encrypted")
+        .says("the root folder ./envs/a b.");
     lab.write("envs/a b/passwords.yaml.age", &good);
     git(&lab, &["add", "--all"]).exits(0);
     try_commit().exits(0);
