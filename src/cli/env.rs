@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -240,14 +239,9 @@ pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// The terminal on which a person can type, whatever the standard streams are.
-fn terminal() -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open("/dev/tty")
-}
-
-/// Whether this process has such a terminal.
+/// Whether this process has a terminal on which a person can type.
 pub(super) fn has_terminal() -> bool {
-    terminal().is_ok()
+    prompt::open().is_ok()
 }
 
 /// Asks for a line on the terminal itself, which shows what is typed.

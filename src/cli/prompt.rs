@@ -1,8 +1,9 @@
 //! A line that is typed on the terminal itself, shown or not.
 //!
-//! It owns that a signal ends the wait, whoever else listens for it, and that the terminal is put back as it was on every way out: a key, the end of
-//! the terminal, or a signal that ends this process. It refuses to guess at keys that
-//! are no characters: what would be left out of a secret is told.
+//! It owns that a signal ends the wait, whoever else listens for it, and that the
+//! terminal is put back as it was on every way out: a key, the end of the terminal, or a
+//! signal that ends this process. It refuses to guess at keys that are no characters:
+//! what would be left out of a secret is told.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -29,7 +30,7 @@ const ERASE_LINE: u8 = 0x15;
 const ERASE_WORD: u8 = 0x17;
 const DELETE: u8 = 0x7f;
 
-/// What came of asking for a text that is not shown.
+/// What came of asking for a line.
 pub(super) enum Typed {
     /// A line, which may be empty.
     Text(Zeroizing<String>),
@@ -114,7 +115,9 @@ impl From<nix::errno::Errno> for Stop {
     }
 }
 
-fn open() -> std::io::Result<File> {
+/// The terminal on which a person can type, whatever the standard streams are.
+/// Fails if this process has none.
+pub(super) fn open() -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
