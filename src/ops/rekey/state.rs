@@ -130,7 +130,8 @@ pub(super) fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
 /// Puts manifest and state in their places as one step. Tells where the former state
 /// is kept.
 /// Fails with both as they were, or with the new manifest in its place and the new
-/// state beside the old one, where every reader finds it.
+/// state beside the old one, where every reader finds it unless somebody replaced the
+/// old one meanwhile.
 pub(super) fn put_with_state(
     context: &RekeyContext<'_>,
     ledger: Ledger,
