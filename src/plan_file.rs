@@ -91,7 +91,9 @@ impl PlanFile {
         Self::parse(&bytes)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, PlanFileError> {
+    /// Reads the bytes of one.
+    /// Fails as [`PlanFile::read`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, PlanFileError> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(PlanFileError::Empty);
         }

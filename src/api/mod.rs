@@ -11,6 +11,7 @@ pub mod client;
 mod codes;
 pub mod error;
 mod exchange;
+pub mod foreign;
 pub mod gate;
 mod identity;
 pub mod jobs;

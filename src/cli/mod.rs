@@ -6,7 +6,7 @@ mod cmd;
 mod conversation;
 pub mod env;
 pub mod exit;
-mod login;
+pub mod login;
 mod outputs;
 mod panic;
 mod prompt;

@@ -14,7 +14,7 @@ use crate::ops::error::with_causes;
 
 /// Why there is no usable login. Nothing was sent.
 #[derive(Debug, Error, Diagnostic)]
-pub(in crate::cli) enum LoginError {
+pub enum LoginError {
     /// Nothing to log in with was given anywhere.
     #[error("there is no login")]
     #[diagnostic(

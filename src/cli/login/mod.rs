@@ -23,7 +23,7 @@ mod tests;
 use std::path::Path;
 
 use self::clouds::Wanted;
-pub(in crate::cli) use self::error::LoginError;
+pub use self::error::LoginError;
 use self::outside::WorkTree;
 use self::parts::Method;
 pub(in crate::cli) use self::trust::read_ca;
@@ -40,30 +40,30 @@ const MAX_TOKEN_BYTES: usize = 64 << 10;
 
 /// What is settled before there is a login.
 #[derive(Debug)]
-pub(in crate::cli) struct Place<'a> {
+pub struct Place<'a> {
     /// The root folder: its work tree holds no login, and paths are as seen from it.
-    pub(in crate::cli) folder: &'a Path,
+    pub folder: &'a Path,
     /// The sealed project id.
-    pub(in crate::cli) project_id: &'a str,
+    pub project_id: &'a str,
     /// The sealed address of the identity service.
-    pub(in crate::cli) auth_url: &'a str,
+    pub auth_url: &'a str,
     /// The entry that drspass.yaml names.
-    pub(in crate::cli) credentials_from: Option<&'a str>,
+    pub credentials_from: Option<&'a str>,
 }
 
 /// The login of a run.
 #[derive(Debug)]
-pub(in crate::cli) struct Login {
+pub struct Login {
     /// The login itself.
-    pub(in crate::cli) credentials: Credentials,
+    pub credentials: Credentials,
     /// Where it comes from, in words without any value.
-    pub(in crate::cli) source: String,
+    pub source: String,
     /// Where the project comes from, if not from drspass.yaml alone.
-    pub(in crate::cli) project_source: Option<String>,
+    pub project_source: Option<String>,
     /// Certificates that the source adds: what names them, and their PEM text.
-    pub(in crate::cli) ca: Option<(String, Vec<u8>)>,
+    pub ca: Option<(String, Vec<u8>)>,
     /// What a person should know.
-    pub(in crate::cli) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// Finds the login. Nothing is sent.
@@ -73,11 +73,7 @@ pub(in crate::cli) struct Login {
 /// Fails if there is none; if a source gives a part of one, or names a project other
 /// than the sealed one; if a value cannot be what it stands for; if a file cannot be
 /// used or lies in the work tree; or if anything asks not to check certificates.
-pub(in crate::cli) fn find(
-    flags: &LoginFlags,
-    env: &Env,
-    place: &Place<'_>,
-) -> Result<Login, LoginError> {
+pub fn find(flags: &LoginFlags, env: &Env, place: &Place<'_>) -> Result<Login, LoginError> {
     find_below(Path::new(SYSTEM), flags, env, place)
 }
 
