@@ -9,7 +9,6 @@ use super::OpError;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, check_target, parse_manifest};
 use crate::age_file::{self, AgeError, Envelope};
-use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::yaml;
@@ -21,29 +20,24 @@ pub struct Written {
     pub path: PathBuf,
     /// From what: the file that the warnings are about.
     pub source: PathBuf,
-    /// The key that it carries.
-    pub key_id: KeyId,
     /// Its revision.
     pub revision: u64,
-    /// Whether the key was made just now.
-    pub is_new_key: bool,
     /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
 }
 
 /// Seals a plaintext manifest, which messages call `name`, into `out`, which must not
-/// exist, or into the configured manifest, which it replaces. The key of that one is
-/// kept.
+/// exist, or into the configured manifest, which it replaces. The fingerprint key is that
+/// of the plain text or of the manifest: only `init` and `rekey` make one.
 /// Fails if the plain text has an error, is encrypted already, is older than the
 /// manifest, was sealed for another target, to other recipients or with another
-/// key than the manifest or the state; or if a new key would be made where one is expected.
+/// key than the manifest or the state; or if there is no key to carry over.
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
     (name, plain): (PathBuf, Zeroizing<Vec<u8>>),
     out: Option<PathBuf>,
-    new_key: impl FnOnce() -> [u8; 32],
 ) -> Result<Written, OpError> {
     let target = root.target(guards)?;
     if age_file::envelope_of(&plain) == Envelope::Encrypted {
@@ -56,29 +50,20 @@ pub fn encrypt(
     let before = present(root)?;
     let existing = existing(root, unlock, before.as_deref(), &name)?;
     let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
-        (Some(given), Some(existing)) => Some(successor(given, &existing)?),
-        (given, existing) => given.or(existing),
+        (Some(given), Some(existing)) => successor(given, &existing)?,
+        (given, existing) => given.or(existing).ok_or_else(|| no_key(&name))?,
     };
-    if let Some(previous) = &previous {
-        check_target(&target, previous)?;
-        root.check_recipients(previous)?;
-        root.check_key_beside(previous, guards)?;
-        refuse_older_than_state(root, previous)?;
-    } else {
-        refuse_new_key(root.store.path(), guards)?;
-    }
-    let is_new_key = previous.is_none();
-    let (fingerprint_key, revision) = previous.map_or_else(
-        || (FingerprintKey::new(new_key()), 0),
-        |previous| (previous.fingerprint_key, previous.revision),
-    );
-    guards.check_key(&fingerprint_key.id())?;
+    check_target(&target, &previous)?;
+    root.check_recipients(&previous)?;
+    root.check_key_beside(&previous, guards)?;
+    refuse_older_than_state(root, &previous)?;
+    guards.check_key(&previous.fingerprint_key.id())?;
     let sealed = Sealed {
-        fingerprint_key,
+        fingerprint_key: previous.fingerprint_key,
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        revision: rewrite::next_revision(revision)?,
+        revision: rewrite::next_revision(previous.revision)?,
     };
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(&name, vec![problem]))?;
     let text =
@@ -97,9 +82,7 @@ pub fn encrypt(
     Ok(Written {
         path,
         source: name,
-        key_id: sealed.fingerprint_key.id(),
         revision: sealed.revision,
-        is_new_key,
         warnings,
     })
 }
@@ -123,17 +106,14 @@ fn stale(given: u64, what: &str, present: u64) -> OpError {
     }
 }
 
-/// A new key makes a new manifest. Where a state or an expected key says that
-/// there was one, somebody may have removed it to be encrypted to instead.
-pub(super) fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
-    let has_state = state.symlink_metadata().is_ok();
-    if guards.expect_key_id.is_none() && !has_state {
-        return Ok(());
+fn no_key(name: &Path) -> OpError {
+    OpError::Unfit {
+        what: format!(
+            "{} has no 'sealed' part, and there is no manifest to take it from",
+            name.display()
+        ),
+        help: "Nothing was written. Bring the manifest back from git; in a new directory run 'drspass init' first, which makes the key.",
     }
-    Err(OpError::Unfit {
-        what: "the manifest is gone, and a new one would carry a new key".to_owned(),
-        help: "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
-    })
 }
 
 /// The file that would be replaced, if there is one.

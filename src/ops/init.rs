@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use self::git::git_files;
 use super::OpError;
-use super::encrypt::{self, create};
+use super::encrypt::create;
 use super::rewrite;
 use super::root::{CONFIG_FILE, Guards, MAX_IDENTITY_BYTES, Root};
 use crate::age_file::{self, Identities, Plugins};
@@ -62,7 +62,7 @@ pub fn init(
         _ => CommandLine::NamesTargetOrRecipients,
     };
     let has_config = refuse_initialised(folder, said)?;
-    encrypt::refuse_new_key(&state_path(folder, has_config)?, guards)?;
+    refuse_new_key(&state_path(folder, has_config)?, guards)?;
     let list = |target: &Target, config: Option<&Config>| {
         list.map(|list| list(target, config)).transpose()
     };
@@ -152,6 +152,19 @@ pub enum CommandLine {
     NamesNothing,
     /// A target, recipients, or both.
     NamesTargetOrRecipients,
+}
+
+/// A new key makes a new manifest. Where a state or an expected key says that
+/// there was one, somebody may have removed it to be encrypted to instead.
+fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
+    let has_state = state.symlink_metadata().is_ok();
+    if guards.expect_key_id.is_none() && !has_state {
+        return Ok(());
+    }
+    Err(OpError::Unfit {
+        what: "the manifest is gone, and a new one would carry a new key".to_owned(),
+        help: "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
+    })
 }
 
 /// Stops where a manifest exists, or where what the command line names beside would be

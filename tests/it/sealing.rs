@@ -28,26 +28,6 @@ fn refused(lab: &Lab, listener: &TcpListener, more: &[&str], code: i32, text: &s
     );
 }
 
-/// Puts a manifest with a key of its own in place, made as anybody can who knows
-/// drspass.yaml.
-fn forge(lab: &Lab, password: &str) {
-    let folder = lab.path("forge");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::copy(lab.path("drspass.yaml"), folder.join("drspass.yaml")).unwrap();
-    std::fs::write(
-        folder.join("plain.yaml"),
-        format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: '{password}' }}\n"),
-    )
-    .unwrap();
-    lab.run(&["-C", "forge", "encrypt", "plain.yaml"]).exits(0);
-    std::fs::copy(
-        folder.join("passwords.yaml.age"),
-        lab.path("passwords.yaml.age"),
-    )
-    .unwrap();
-    std::fs::remove_dir_all(folder).unwrap();
-}
-
 fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -125,7 +105,7 @@ fn a_manifest_forged_with_another_key_is_refused() {
 
     // A writer knows the recipients and the target, but not the key: he makes
     // a manifest of his own for the same target.
-    forge(&lab, "canary-forged");
+    lab.forge("canary-forged");
     refused(
         &lab,
         &listener,
@@ -164,7 +144,7 @@ fn a_manifest_forged_with_another_key_is_refused() {
 fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
     let lab = Lab::with_a_change();
     lab.apply(&[]).exits(0);
-    forge(&lab, "canary-2");
+    lab.forge("canary-2");
     let lineage = lab.state()["body"]["lineage"].clone();
     lab.apply(&["--accept-new-key"]).exits(0);
     assert_eq!(lab.sent().len(), 3);

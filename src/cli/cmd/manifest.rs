@@ -1,11 +1,9 @@
 //! `encrypt`, `decrypt`, `validate` and `show`.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{read_named, stands, unlock, warn, written};
 use crate::cli::args::{Decrypt, Encrypt, Show, Validate};
-use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::render;
@@ -32,19 +30,13 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
         &context.guards(),
         plain,
         args.output,
-        env::random::<32>,
     )?;
     warn(context, &done.source, &done.warnings);
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "wrote {}, revision {}",
+    let text = format!(
+        "wrote {}, revision {}\n",
         done.path.display(),
         done.revision
     );
-    if done.is_new_key {
-        let _ = writeln!(text, "key id: {}", done.key_id);
-    }
     let arrived = context.shell.result(&text);
     // A plaintext manifest that was sealed in its own place is no more.
     if !is_stream && done.source != done.path {

@@ -123,6 +123,8 @@ impl Repository {
             })
             .collect();
         fs::write(folder.join("drspass.yaml"), config.join("\n") + "\n").unwrap();
+        let run = self.drspass(environment, &["init"]);
+        assert_eq!(run.code, Some(0), "{}", run.all());
         self.encrypt(environment, &plain);
     }
 

@@ -3,7 +3,7 @@
 use drspass::core::fingerprint::FingerprintKey;
 
 use super::{PLAN, Untouched, apply, expire, key, planned, planned_first, refused, rewrite, save};
-use crate::support::{J1, Lab, mode};
+use crate::support::{J1, mode};
 
 #[test]
 fn a_plan_is_no_good_without_an_identity_that_opens_the_manifest() {
@@ -220,27 +220,10 @@ fn another_key_than_the_expected_one_is_refused() {
         .exits(0);
 }
 
-/// Puts a manifest with a key of its own in place, as anybody can make one who knows
-/// the recipients.
-fn forge(lab: &Lab) {
-    let folder = lab.path("forge");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::copy(lab.path("drspass.yaml"), folder.join("drspass.yaml")).unwrap();
-    let plain = format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-3' }}\n");
-    std::fs::write(folder.join("plain.yaml"), plain).unwrap();
-    lab.run(&["-C", "forge", "encrypt", "plain.yaml"]).exits(0);
-    std::fs::copy(
-        folder.join("passwords.yaml.age"),
-        lab.path("passwords.yaml.age"),
-    )
-    .unwrap();
-    std::fs::remove_dir_all(folder).unwrap();
-}
-
 #[test]
 fn a_manifest_with_another_key_is_refused_and_no_plan_is_saved_against_the_old_state() {
     let lab = planned();
-    forge(&lab);
+    lab.forge("canary-3");
     refused(&lab, &["apply", PLAN], 5, "made with another key");
     let plan = lab.read(PLAN);
     refused(
@@ -266,7 +249,7 @@ fn a_manifest_with_another_key_is_refused_and_no_plan_is_saved_against_the_old_s
     assert!(!lab.exists("new.json"));
     // Without a state, the code of the plan still tells.
     let first = planned_first();
-    forge(&first);
+    first.forge("canary-3");
     refused(&first, &["apply", PLAN], 5, "made with another key");
 }
 
@@ -274,7 +257,7 @@ fn a_manifest_with_another_key_is_refused_and_no_plan_is_saved_against_the_old_s
 fn a_state_with_another_key_is_refused() {
     let lab = planned();
     let state = lab.read("drspass.state.json");
-    forge(&lab);
+    lab.forge("canary-3");
     std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
     save(&lab);
     lab.write("drspass.state.json", state);

@@ -42,19 +42,32 @@ fn an_older_manifest_needs_leave() {
 }
 
 #[test]
-fn a_manifest_that_is_gone_is_not_made_anew_unasked() {
+fn only_init_and_rekey_make_a_key() {
     let lab = Lab::with_a_change();
     let plain = format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-x' }}\n");
+    let sealed = lab.run(&["decrypt"]).exits(0).stdout;
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
-    lab.document(&plain).exits(1).says("the manifest is gone");
-    std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
-    lab.write("plain.yaml", &plain);
-    let mut command = lab.command(&["encrypt", "plain.yaml"]);
+    for has_state in [true, false] {
+        if !has_state {
+            std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
+        }
+        lab.document(&plain)
+            .exits(1)
+            .says("there is no manifest to take it from")
+            .says("Nothing was written.");
+        assert!(!lab.exists("passwords.yaml.age"));
+    }
+    // `init` makes no second key where one is expected.
+    let mut command = lab.command(&["init"]);
     command.env("DRSPASS_EXPECT_KEY_ID", "0123456789abcdef0123456789abcdef");
     lab.run_command(command)
         .exits(1)
         .says("the manifest is gone");
-    assert!(!lab.exists("passwords.yaml.age"));
+    lab.write("plain.yaml", &plain);
+    // A sealed text carries its own key.
+    lab.document(&sealed).exits(0);
+    lab.run(&["validate"]).exits(0);
+    lab.write("plain.yaml", &plain);
     lab.write("passwords.yaml.age", "something: else\n");
     lab.run(&["encrypt", "plain.yaml"])
         .exits(1)

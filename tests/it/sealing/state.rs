@@ -1,6 +1,6 @@
 //! States and journals that were edited, damaged, or belong elsewhere.
 
-use super::{forge, lab_with_an_older_manifest, listener, refused};
+use super::{lab_with_an_older_manifest, listener, refused};
 use crate::support::{J1, Lab};
 
 #[test]
@@ -162,7 +162,7 @@ fn a_refusal_for_another_key_leaves_the_journal_of_this_one_alone() {
     lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
     let manifest = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
     let journal = lab.read("drspass.state.json.journal");
-    forge(&lab, "canary-forged");
+    lab.forge("canary-forged");
     lab.apply(&[])
         .exits(1)
         .says("the state was made with the key");

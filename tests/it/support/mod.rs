@@ -155,6 +155,24 @@ impl Lab {
         run
     }
 
+    /// Puts a manifest with a key of its own in place, as anybody can make one who knows
+    /// drspass.yaml.
+    pub(crate) fn forge(&self, password: &str) {
+        let folder = self.path("forge");
+        fs::create_dir(&folder).expect("a folder");
+        fs::copy(self.path("drspass.yaml"), folder.join("drspass.yaml")).expect("a copy");
+        self.run(&["-C", "forge", "init"]).exits(0);
+        self.write(
+            "forge/plain.yaml",
+            format!("version: 1\njobs:\n  {J1}:\n    source: {{ password: '{password}' }}\n"),
+        );
+        self.run(&["-C", "forge", "-i", "../key.txt", "encrypt", "plain.yaml"])
+            .exits(0);
+        let manifest = "passwords.yaml.age";
+        fs::copy(folder.join(manifest), self.path(manifest)).expect("a copy");
+        fs::remove_dir_all(folder).expect("the folder goes");
+    }
+
     /// A password for each endpoint: the usual manifest.
     pub(crate) fn passwords(&mut self, entries: &[(&str, &str, &str)]) {
         let mut jobs = String::new();
