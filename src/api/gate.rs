@@ -1,9 +1,13 @@
 //! How many requests may be under way at once, and how that shrinks when the
 //! service asks for less.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use crate::core::manifest::Assignment;
+use crate::core::redact::Token;
 
 /// Lets at most so many senders through at a time. The limit is halved when the
 /// service throttles and never grows again within a run.
@@ -12,6 +16,9 @@ pub struct Gate {
     permits: Semaphore,
     limit: Mutex<Limit>,
     closed: watch::Sender<bool>,
+    /// The credentials that were refused as wrong, with the code; nothing as long as no
+    /// password was.
+    wrong: Mutex<Option<BTreeMap<Arc<str>, Token>>>,
 }
 
 #[derive(Debug)]
@@ -37,6 +44,7 @@ impl Gate {
             permits: Semaphore::new(now),
             limit: Mutex::new(Limit { now, owed: 0 }),
             closed: watch::Sender::new(false),
+            wrong: Mutex::new(None),
         }
     }
 
@@ -62,6 +70,26 @@ impl Gate {
         let surplus = limit.now - halved;
         limit.now = halved;
         limit.owed += surplus - self.permits.forget_permits(surplus);
+    }
+
+    /// A password was refused as wrong: no lost request is repeated from now on, and
+    /// nothing of its credential is sent.
+    pub fn refuse(&self, credential: Option<&Arc<str>>, code: &Token) {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong = wrong.get_or_insert_default();
+        wrong.extend(credential.map(|name| (Arc::clone(name), code.clone())));
+    }
+
+    /// Whether a request whose answer was lost may be sent again.
+    pub fn may_repeat(&self) -> bool {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.is_none()
+    }
+
+    /// The code that the credential of an entry was refused with.
+    pub fn code_of(&self, entry: &Assignment) -> Option<Token> {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.as_ref()?.get(entry.credential.as_ref()?).cloned()
     }
 
     /// Lets nobody through any more and ends all waiting, also that of a sender

@@ -93,10 +93,12 @@ impl Client {
     /// throttles, and keeps two requests from touching one job at the same time.
     /// Throttled requests are repeated until the time for it is over or `gate` is
     /// closed; a lost answer is repeated once. Never fails: whatever happens is a reply.
-    pub async fn modify_passwords(&self, entries: &[&Assignment], gate: &Gate) -> Answered {
+    /// Nothing is returned if `gate` let none of it out, or called it back while it
+    /// changed nothing: what is left of it is to be sent anew.
+    pub async fn modify_passwords(&self, entries: &[&Assignment], gate: &Gate) -> Option<Answered> {
         let mut notes = Vec::new();
         let mut course = Course::begin();
-        let reply = self.pursue(entries, gate, &mut course, &mut notes).await;
+        let reply = self.pursue(entries, gate, &mut course, &mut notes).await?;
         if course.waits > 0 {
             notes.push(Note::Throttled {
                 waits: course.waits,
@@ -109,7 +111,7 @@ impl Client {
             _ if course.lost => Reply::AfterLoss(Box::new(reply)),
             _ => reply,
         };
-        Answered { reply, notes }
+        Some(Answered { reply, notes })
     }
 
     async fn pursue(
@@ -118,20 +120,27 @@ impl Client {
         gate: &Gate,
         course: &mut Course,
         notes: &mut Vec<Note>,
-    ) -> Reply {
+    ) -> Option<Reply> {
         let call = self.call(Method::PUT, "jobs/batch-modify-pwd", wire::encode(entries));
         let mut attempt = 0_u32;
         let mut pass = match self.session.pass().await {
             Ok(pass) => pass,
-            Err(failure) => return without_login(failure, notes),
+            Err(failure) => return Some(without_login(failure, notes)),
         };
         loop {
+            // Each wrong login brings an account closer to its lock.
+            if course.lost && !gate.may_repeat() {
+                return Some(Reply::Lost(Doubt::AnswerLost));
+            }
+            if !course.lost && entries.iter().any(|entry| gate.code_of(entry).is_some()) {
+                return None;
+            }
             attempt += 1;
             let request = self.authorized(&call, &pass);
             let cause = match self.transport.send(request, entries.len(), attempt).await {
                 Sent::NoConnection(cause) => {
                     notes.push(self.transport.no_connection(&call.url, cause));
-                    return Reply::NoConnection;
+                    return Some(Reply::NoConnection);
                 }
                 Sent::Lost(cause) => cause,
                 Sent::Answer(received) => {
@@ -144,14 +153,14 @@ impl Client {
                             let host = authority(&call.url);
                             let refusal = reply.login_refusal();
                             self.session.note(refusal.map(|refusal| (refusal, host)));
-                            return reply;
+                            return Some(reply);
                         }
                         Step::Lost => LossCause::Cut,
                         Step::LoginRefused(refusal) => {
                             self.session.note(Some((&refusal, authority(&call.url))));
                             pass = match self.renewed(&pass, course, refusal, notes).await {
                                 Ok(pass) => pass,
-                                Err(reply) => return reply,
+                                Err(reply) => return Some(reply),
                             };
                             continue;
                         }
@@ -164,17 +173,17 @@ impl Client {
                                     code: refusal.code.clone(),
                                     asked,
                                 });
-                                return Reply::TurnedAway(refusal);
+                                return Some(Reply::TurnedAway(refusal));
                             };
                             if !pause(wait, gate, attempt).await {
                                 notes.push(Note::StoppedWaiting);
-                                return Reply::TurnedAway(refusal);
+                                return Some(Reply::TurnedAway(refusal));
                             }
                             course.waited(wait);
                             // A token may have come to its end meanwhile.
                             pass = match self.session.pass().await {
                                 Ok(pass) => pass,
-                                Err(failure) => return without_login(failure, notes),
+                                Err(failure) => return Some(without_login(failure, notes)),
                             };
                             continue;
                         }
@@ -185,7 +194,7 @@ impl Client {
             let may_repeat = !std::mem::replace(&mut course.lost, true);
             let wait = self.patience.jittered(self.patience.first_wait);
             if !may_repeat || !pause(wait, gate, attempt).await {
-                return Reply::Lost(Doubt::AnswerLost);
+                return Some(Reply::Lost(Doubt::AnswerLost));
             }
         }
     }

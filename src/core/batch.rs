@@ -92,6 +92,38 @@ impl Search {
         }
     }
 
+    /// Entries that travel in a request each, one after the other.
+    pub fn one_by_one(places: &[usize]) -> Self {
+        let mut then: Vec<Vec<usize>> = places.iter().rev().map(|&place| vec![place]).collect();
+        Self {
+            due: then.pop().unwrap_or_default(),
+            then,
+            has_twin: false,
+        }
+    }
+
+    /// How many entries it has.
+    pub fn entries(&self) -> usize {
+        self.due.len() + self.then.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Takes out what must not be sent any more, and returns it. What is due then may be
+    /// nothing, if nothing is left at all.
+    pub fn take_out(&mut self, is_out: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut requests = std::mem::take(&mut self.then);
+        requests.push(std::mem::take(&mut self.due));
+        let mut out = Vec::new();
+        for request in &mut requests {
+            out.extend(request.extract_if(.., |place| is_out(*place)));
+        }
+        requests.retain(|request| !request.is_empty());
+        self.due = requests.pop().unwrap_or_default();
+        self.then = requests;
+        // The bad one may be out.
+        self.has_twin &= out.is_empty();
+        out
+    }
+
     /// The places of the entries that the request which is due holds.
     pub fn due(&self) -> &[usize] {
         &self.due

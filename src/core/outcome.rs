@@ -46,6 +46,8 @@ pub struct Refusal {
     pub text: Option<ForeignText>,
     /// What to do about it, as a sentence, where the code is a known one.
     pub advice: Option<&'static str>,
+    /// How many entries it is about: those of a request that was refused as a whole.
+    pub entries: usize,
 }
 
 impl Refusal {
@@ -58,7 +60,21 @@ impl Refusal {
             request_id: None,
             text: None,
             advice: None,
+            entries: 1,
         }
+    }
+
+    /// Whether it says that a user or password is wrong, but not which: to be said
+    /// beside each entry of a request that was refused as a whole.
+    pub fn doubt_among(&self) -> Option<String> {
+        let is_one_of_many = self.kind == RefusalKind::WrongPassword && self.entries > 1;
+        is_one_of_many.then(|| {
+            format!(
+                "refused as a whole: at least one of these {} is wrong; --resend sends them \
+                 one by one",
+                self.entries
+            )
+        })
     }
 }
 
@@ -239,9 +255,10 @@ pub fn match_results(sent: &[EntryKey], reply: &Reply) -> Matched {
         Reply::PerEntry {
             results, announced, ..
         } => match_entries(sent, results, *announced),
-        Reply::Refused(refusal) | Reply::TurnedAway(refusal) => {
-            every(Outcome::Refused(refusal.clone()))
-        }
+        Reply::Refused(refusal) | Reply::TurnedAway(refusal) => every(Outcome::Refused(Refusal {
+            entries: sent.len(),
+            ..refusal.clone()
+        })),
         Reply::LoginRefused(refusal) => every(Outcome::NotSent(NotSent::LoginRefused(
             refusal.code.clone(),
         ))),

@@ -3,7 +3,7 @@
 
 mod limits;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Selection;
 use super::batch;
 use super::fingerprint::{Field, Fingerprinter, Salt};
-use super::job::EntryKey;
+use super::job::{EntryKey, JobId};
 use super::manifest::{Assignment, Manifest};
 use super::redact::Token;
 use super::state::{Applied, FailureClass, FieldPrints, Origin, State, StateEntry};
@@ -72,9 +72,17 @@ pub enum Reason {
     WrongPassword {
         /// The service's code.
         code: Token,
+        /// The credential, where it was refused for another of its entries: each of them
+        /// logs in with the same account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<String>,
     },
     /// The user asked to send it whatever is known.
-    Resend,
+    Resend {
+        /// The code, where its value was refused as wrong before: it travels alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wrong: Option<Token>,
+    },
     /// Nothing differs.
     Unchanged,
 }
@@ -104,6 +112,23 @@ impl PlanEntry {
     /// Whether an apply would send it.
     pub fn is_sent(&self) -> bool {
         matches!(self.action, Action::Create | Action::Update)
+    }
+
+    /// Whether the user asked for it whatever is known.
+    pub fn is_resent(&self) -> bool {
+        matches!(self.reason, Reason::Resend { .. })
+    }
+
+    /// The entry, held since its credential is wrong elsewhere.
+    pub(super) fn held_for(self, credential: &str, code: &Token) -> Self {
+        Self {
+            action: Action::Hold,
+            reason: Reason::WrongPassword {
+                code: code.clone(),
+                credential: Some(credential.to_owned()),
+            },
+            ..self
+        }
     }
 }
 
@@ -145,12 +170,8 @@ impl Plan {
 
     /// Counts the requests that an apply needs, at most `batch_size` entries in each.
     pub fn count_requests(&mut self, manifest: &Manifest, batch_size: usize) {
-        let assignments = manifest.assignments();
-        let sizes: Vec<_> = self
-            .sent()
-            .map(|entry| assignments[entry.index].batch_item())
-            .collect();
-        self.requests = batch::split(&sizes, batch_size).len();
+        let requests = Requests::of(self.sent(), manifest, batch_size);
+        self.requests = requests.alone.len() + requests.batches.len();
     }
 
     /// Whether the manifest and the state differ in anything.
@@ -181,6 +202,72 @@ impl Plan {
     }
 }
 
+/// The requests of an apply, by places in the manifest.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// What was refused as a wrong password before, and whatever else goes to the same
+    /// jobs: an entry each, one after the other.
+    pub alone: Vec<usize>,
+    /// The others, in the order of the manifest; but the first job of each credential
+    /// goes ahead of the rest, so that a wrong password is tried once and not ten times.
+    pub batches: Vec<Vec<usize>>,
+}
+
+impl Requests {
+    /// Cuts `entries` into requests of at most `batch_size` entries.
+    pub fn of<'e>(
+        entries: impl Iterator<Item = &'e PlanEntry>,
+        manifest: &Manifest,
+        batch_size: usize,
+    ) -> Self {
+        let assignments = manifest.assignments();
+        let is_alone = |entry: &&PlanEntry| {
+            let reason = &entry.reason;
+            matches!(reason, Reason::Resend { wrong: Some(_) })
+        };
+        let entries: Vec<&PlanEntry> = entries.collect();
+        let alone = entries.iter().copied().filter(is_alone);
+        let alone: HashSet<&JobId> = alone.map(|entry| &entry.key.job).collect();
+        let (first, rest): (Vec<&PlanEntry>, Vec<&PlanEntry>) = entries
+            .into_iter()
+            .partition(|entry| alone.contains(&entry.key.job));
+        let mut leaders: HashMap<&str, &JobId> = HashMap::new();
+        let mut ahead: HashSet<&JobId> = HashSet::new();
+        for entry in first.iter().chain(&rest) {
+            if let Some(credential) = assignments[entry.index].credential.as_deref() {
+                let leader = *leaders.entry(credential).or_insert(&entry.key.job);
+                if leader != &entry.key.job {
+                    ahead.insert(leader);
+                }
+            }
+        }
+        let (ahead, rest): (Vec<&PlanEntry>, Vec<&PlanEntry>) = rest
+            .into_iter()
+            .partition(|entry| ahead.contains(&entry.key.job));
+        let cut = |entries: Vec<&PlanEntry>| {
+            let sizes: Vec<_> = entries
+                .iter()
+                .map(|entry| assignments[entry.index].batch_item())
+                .collect();
+            let batches = batch::split(&sizes, batch_size).into_iter();
+            let places = move |batch: Vec<usize>| {
+                let places = batch.into_iter().map(|at| entries[at].index);
+                places.collect::<Vec<usize>>()
+            };
+            batches.map(places).collect::<Vec<_>>()
+        };
+        Self {
+            alone: first.iter().map(|entry| entry.index).collect(),
+            batches: [cut(ahead), cut(rest)].concat(),
+        }
+    }
+
+    /// Whether there is nothing to send.
+    pub const fn is_empty(&self) -> bool {
+        self.alone.is_empty() && self.batches.is_empty()
+    }
+}
+
 /// What a plan is made of.
 pub struct Inputs<'a> {
     /// What is wanted.
@@ -201,6 +288,8 @@ pub struct Inputs<'a> {
 pub fn make(inputs: &Inputs<'_>) -> Plan {
     let assignments = inputs.manifest.assignments();
     let known = inputs.state.filter(|_| !inputs.key_changed);
+    let wrong = known.map(|state| wrong_credentials(inputs.manifest, state, inputs.fingerprinter));
+    let wrong = wrong.unwrap_or_default();
     let mut plan = Plan {
         entries: Vec::new(),
         in_sync: 0,
@@ -216,7 +305,14 @@ pub fn make(inputs: &Inputs<'_>) -> Plan {
             plan.not_selected += 1;
             continue;
         }
-        let judged = judge(inputs, index, assignment, entry);
+        let mut judged = judge(inputs, index, assignment, entry);
+        if let Some(credential) = assignment.credential.as_deref()
+            && let Some(code) = wrong.get(credential)
+            && judged.is_sent()
+            && !inputs.selection.is_resent(index)
+        {
+            judged = judged.held_for(credential, code);
+        }
         if judged.action == Action::NoOp {
             plan.in_sync += 1;
         }
@@ -306,11 +402,13 @@ fn decide(
     } else {
         Action::Create
     };
+    let wrong = held(inputs.fingerprinter, assignment, entry);
     if inputs.selection.is_resent(index) {
-        return (Action::Update, Reason::Resend);
+        return (Action::Update, Reason::Resend { wrong });
     }
-    if let Some(code) = held(inputs, assignment, entry) {
-        return (Action::Hold, Reason::WrongPassword { code });
+    if let Some(code) = wrong {
+        let credential = None;
+        return (Action::Hold, Reason::WrongPassword { code, credential });
     }
     if entry.pending.is_some() {
         return (Action::Update, Reason::InDoubt);
@@ -332,11 +430,34 @@ fn decide(
 
 /// The code of a wrong password that is still wanted. This outlives even a doubt:
 /// an attempt that was cut off does not make a wrong password right.
-fn held(inputs: &Inputs<'_>, assignment: &Assignment, entry: &StateEntry) -> Option<Token> {
+fn held(prints: &Fingerprinter, assignment: &Assignment, entry: &StateEntry) -> Option<Token> {
     let last = entry.last_outcome.as_ref()?;
     let is_held = last.class == FailureClass::WrongPassword
-        && changed_fields(inputs.fingerprinter, &last.attempted, assignment).is_empty();
+        && changed_fields(prints, &last.attempted, assignment).is_empty();
     is_held.then(|| last.code.clone())
+}
+
+/// The credentials of which an entry is held, each with the code of its refusal.
+pub fn wrong_credentials<'m>(
+    manifest: &'m Manifest,
+    state: &State,
+    prints: &Fingerprinter,
+) -> HashMap<&'m str, Token> {
+    let is_wrong = |entry: &StateEntry| {
+        let last = entry.last_outcome.as_ref();
+        last.is_some_and(|last| last.class == FailureClass::WrongPassword)
+    };
+    // Hardly any state has one, and then the manifest is not gone through.
+    if !state.entries.values().any(is_wrong) {
+        return HashMap::new();
+    }
+    let assignments = manifest.assignments().iter();
+    let held = assignments.filter_map(|assignment| {
+        let credential = assignment.credential.as_deref()?;
+        let entry = state.entries.get(&assignment.key)?;
+        Some((credential, held(prints, assignment, entry)?))
+    });
+    held.collect()
 }
 
 /// The wanted fields whose value is not the recorded one. A recorded kerberos

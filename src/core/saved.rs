@@ -17,7 +17,8 @@ use super::fingerprint::change::{ChangeId, is_digest};
 use super::fingerprint::{Field, Fingerprinter, KeyId, Scope, printable};
 use super::job::EntryKey;
 use super::manifest::{Manifest, Sealed};
-use super::plan::{Action, Counts, Plan, Reason};
+use super::plan::{Action, Counts, Plan, Reason, wrong_credentials};
+use super::redact::Token;
 use super::state::{FieldPrints, Lineage, Origin, State};
 
 pub use stale::Stale;
@@ -227,11 +228,13 @@ impl SavedPlan {
     }
 
     /// The plan for a manifest that wants what this one wants: every entry that is
-    /// not done. What was refused as a wrong password is held.
+    /// not done. What was refused as a wrong password is held, and all other entries of
+    /// the same credential are.
     /// Fails with the entries of which the manifest wants something else.
     pub fn plan(
         &self,
         manifest: &Manifest,
+        state: Option<&State>,
         fingerprinter: &Fingerprinter,
         standing: &[Standing],
     ) -> Result<Plan, Stale> {
@@ -243,12 +246,31 @@ impl SavedPlan {
             .collect();
         let mut moved = Vec::new();
         let mut entries = Vec::new();
+        // What this very plan tried is known of what it was told to send again as well.
+        let mut tried: HashMap<&str, &Token> = HashMap::new();
         for (entry, standing) in self.entries.iter().zip(standing) {
             let place = places.get(&entry.key).copied();
             let wants = |place: usize| entry.is_wanted(fingerprinter, &assignments[place]);
-            match place.filter(|place| wants(*place)) {
-                None => moved.push(entry.address.clone()),
-                Some(index) => entries.extend(entry.left(index, standing)),
+            let Some(index) = place.filter(|place| wants(*place)) else {
+                moved.push(entry.address.clone());
+                continue;
+            };
+            if let Standing::WrongPassword { code } = standing
+                && let Some(credential) = assignments[index].credential.as_deref()
+            {
+                tried.insert(credential, code);
+            }
+            entries.extend(entry.left(index, standing));
+        }
+        let known = state.map(|state| wrong_credentials(manifest, state, fingerprinter));
+        let known = known.unwrap_or_default();
+        for entry in entries.iter_mut().filter(|entry| entry.is_sent()) {
+            let Some(credential) = assignments[entry.index].credential.as_deref() else {
+                continue;
+            };
+            let known = known.get(credential).filter(|_| !entry.is_resent());
+            if let Some(code) = tried.get(credential).copied().or(known) {
+                *entry = entry.clone().held_for(credential, code);
             }
         }
         if !moved.is_empty() {

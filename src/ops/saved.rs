@@ -218,7 +218,12 @@ impl ToApply {
         let sealed = &opened.sealed;
         let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
         let mut plan = saved
-            .plan(&opened.manifest, &fingerprinter, &standing)
+            .plan(
+                &opened.manifest,
+                comparable.state.as_ref(),
+                &fingerprinter,
+                &standing,
+            )
             .map_err(|why| self.stale(why))?;
         plan.count_requests(&opened.manifest, batch_size);
         let done = standing

@@ -40,7 +40,7 @@ fn push_entry(before: &mut String, after: &mut String, label: &str, entry: &Plan
     let again = match &entry.reason {
         Reason::InDoubt => Some("sent again, outcome unknown"),
         Reason::LastRefused { .. } => Some("sent again, last attempt refused"),
-        Reason::Resend => Some("sent again as asked"),
+        Reason::Resend { .. } => Some("sent again as asked"),
         _ => None,
     };
     for (field, is_changed) in &entry.fields {

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use crate::core::fingerprint::Field;
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
+use crate::core::redact::Token;
 use crate::core::report::{Note, PlanReport};
 use crate::core::state::Origin;
 
@@ -153,12 +154,27 @@ pub(super) fn describe(entry: &PlanEntry) -> (char, String) {
         Reason::Changed { fields } => ('~', format!("{} changed{since}", field_list(fields))),
         Reason::InDoubt => ('?', "outcome of the last attempt unknown".to_owned()),
         Reason::LastRefused { code, .. } => ('!', format!("last attempt refused: {code}")),
-        Reason::WrongPassword { code } => (
-            '!',
-            format!("held: {code} (wrong password), value unchanged; --resend sends it"),
+        Reason::WrongPassword { code, credential } => {
+            let words = wrong_password_words(code, credential.as_deref());
+            ('!', format!("held: {words}"))
+        }
+        Reason::Resend { wrong: None } => ('~', format!("to be sent again as asked{since}")),
+        Reason::Resend { wrong: Some(code) } => (
+            '~',
+            format!("to be sent again as asked, by itself: {code} (wrong password)"),
         ),
-        Reason::Resend => ('~', format!("to be sent again as asked{since}")),
         Reason::Unchanged => ('=', format!("in sync{since}")),
+    }
+}
+
+/// Why an entry is not sent after a wrong password: its own, or that of another entry of
+/// its credential.
+pub(super) fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {
+    match credential {
+        None => format!("{code} (wrong password), value unchanged; --resend sends it"),
+        Some(name) => {
+            format!("{code} (wrong password) for another entry of @{name}; --resend sends it")
+        }
     }
 }
 

@@ -85,3 +85,5 @@ mod support;
 mod tidy;
 /// Single values of the manifest, set, removed and imported.
 mod values;
+/// What is no longer sent once a password was refused as wrong.
+mod wrong_password;

@@ -25,6 +25,7 @@ pub(in crate::api) fn refused<'n>(
         request_id,
         text: text.and_then(|text| needles().text(text)),
         advice: known.and_then(|known| known.advice),
+        entries: 1,
     }
 }
 

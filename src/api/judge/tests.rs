@@ -210,6 +210,7 @@ fn a_refused_request_may_be_split_unless_that_cannot_help() {
             request_id: None,
             text: None,
             advice: None,
+            entries: 1,
         })
     );
 }

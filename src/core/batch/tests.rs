@@ -172,6 +172,39 @@ fn a_half_that_must_hold_the_bad_entry_is_not_sent_whole() {
 }
 
 #[test]
+fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
+    let keys = jobs(5, |_| false);
+    let send_all = |mut search: Search| {
+        let mut sent = Vec::new();
+        loop {
+            sent.push(search.due().to_vec());
+            match search.after(Heard::Refused, |place| &keys[place]) {
+                Next::Parted(next) | Next::Settled(Some(next)) => search = next,
+                Next::Settled(None) => return sent,
+            }
+        }
+    };
+    let mut search = Search::one_by_one(&[4, 0, 3, 1]);
+    assert_eq!(search.entries(), 4);
+    assert_eq!(search.take_out(|place| place == 0 || place == 4), [4, 0]);
+    assert_eq!(send_all(search), [vec![3], vec![1]]);
+
+    // A half without its bad entry is no longer known to hold one.
+    let Next::Parted(mut search) =
+        Search::new(vec![0, 1, 2, 3]).after(Heard::Refused, |place| &keys[place])
+    else {
+        panic!("it is cut in halves");
+    };
+    assert_eq!(search.take_out(|place| place == 2), [2]);
+    let next = search.after(Heard::Taken, |place| &keys[place]);
+    assert_eq!(next, Next::Settled(Some(Search::new(vec![3]))));
+
+    let mut search = Search::new(vec![0, 1]);
+    search.take_out(|_| true);
+    assert!(search.due().is_empty());
+}
+
+#[test]
 fn nothing_is_inferred_from_a_half_whose_answer_tells_nothing() {
     let keys = jobs(4, |_| false);
     let mut answers = [Heard::Refused, Heard::Neither, Heard::Taken].into_iter();

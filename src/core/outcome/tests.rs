@@ -28,6 +28,7 @@ fn refusal(code: Token) -> Refusal {
         request_id: None,
         text: None,
         advice: None,
+        entries: 1,
     }
 }
 

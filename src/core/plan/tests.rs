@@ -183,7 +183,14 @@ fn each_kind_of_entry_gets_its_action_and_reason() {
                     fields: vec![Field::Password],
                 }
             ),
-            (4, Action::Hold, Reason::WrongPassword { code }),
+            (
+                4,
+                Action::Hold,
+                Reason::WrongPassword {
+                    code,
+                    credential: None
+                }
+            ),
             (5, Action::Update, changed(&[Field::DomainName])),
             (6, Action::Create, Reason::NeverSet),
         ]

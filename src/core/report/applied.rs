@@ -23,6 +23,8 @@ pub enum Block {
     WrongPassword {
         /// The service's code.
         code: Token,
+        /// The credential, where it was refused for another of its entries.
+        credential: Option<String>,
     },
     /// Its job cannot be told a password now.
     Job(Blocked),

@@ -65,7 +65,10 @@ impl SavedEntry {
             Standing::Open => Some(entry),
             Standing::WrongPassword { code } => Some(PlanEntry {
                 action: Action::Hold,
-                reason: Reason::WrongPassword { code: code.clone() },
+                reason: Reason::WrongPassword {
+                    code: code.clone(),
+                    credential: None,
+                },
                 ..entry
             }),
         }

@@ -8,10 +8,9 @@ use super::ready::Ready;
 use super::record::Recorder;
 use super::send::{Sender, Sent};
 use super::{Prints, Surroundings};
-use crate::core::batch;
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome};
-use crate::core::plan::{Action, Plan, PlanEntry, Reason, prints_of};
+use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
 use crate::core::report::{ApplyReport, Block, Fate, LookedAfter, Saved};
 use crate::core::state::{PlanId, Replaced, Settlement, State};
 use crate::ops::OpError;
@@ -47,8 +46,9 @@ impl Run<'_> {
         prints: &mut Prints,
         surroundings: &mut Surroundings<'_>,
     ) -> Result<(ApplyReport, Online, Option<State>), OpError> {
-        let batches = self.batches();
-        if batches.is_empty() {
+        let batch_size = self.root.config.apply.batch_size;
+        let requests = Requests::of(self.sent(), &self.opened.manifest, batch_size);
+        if requests.is_empty() {
             let sent = Sent {
                 stopped: Some(NotSent::OthersBlocked),
                 ..Sent::default()
@@ -59,7 +59,7 @@ impl Run<'_> {
         let sender = Sender::new(
             online,
             Arc::clone(&self.opened.manifest),
-            batches,
+            requests,
             self.root.config.apply.parallelism,
             surroundings.now,
         );
@@ -117,21 +117,6 @@ impl Run<'_> {
             !ready.held_back && !ready.blocked.contains_key(&entry.key.job)
         };
         self.plan.sent().filter(is_free)
-    }
-
-    /// What is sent, in requests, by place in the manifest: in its order, a job
-    /// never split.
-    fn batches(&self) -> Vec<Vec<usize>> {
-        let assignments = self.opened.manifest.assignments();
-        let sent: Vec<usize> = self.sent().map(|entry| entry.index).collect();
-        let sizes: Vec<_> = sent
-            .iter()
-            .map(|&index| assignments[index].batch_item())
-            .collect();
-        batch::split(&sizes, self.root.config.apply.batch_size)
-            .into_iter()
-            .map(|batch| batch.into_iter().map(|at| sent[at]).collect())
-            .collect()
     }
 
     /// Marks everything that is about to be sent.
@@ -201,26 +186,32 @@ impl Run<'_> {
     fn report(
         &self,
         mut outcomes: BTreeMap<EntryKey, Outcome>,
-        sent: Sent,
+        mut sent: Sent,
         saved: Saved,
     ) -> ApplyReport {
-        let unsent = sent.stopped.unwrap_or(NotSent::Interrupted);
+        let unsent = sent.stopped.take().unwrap_or(NotSent::Interrupted);
         let assignments = self.opened.manifest.assignments();
         let mut entries = Vec::new();
         for entry in &self.plan.entries {
             let fate = match (entry.action, &entry.reason) {
                 (Action::NoOp, _) => continue,
-                (Action::Hold, Reason::WrongPassword { code }) => {
-                    Fate::Blocked(Block::WrongPassword { code: code.clone() })
+                (Action::Hold, Reason::WrongPassword { code, credential }) => {
+                    Fate::Blocked(Block::WrongPassword {
+                        code: code.clone(),
+                        credential: credential.clone(),
+                    })
                 }
                 _ if self.ready.blocked.contains_key(&entry.key.job) => {
                     Fate::Blocked(Block::Job(self.ready.blocked[&entry.key.job].clone()))
                 }
-                _ => Fate::Tried(
-                    outcomes
-                        .remove(&entry.key)
-                        .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
-                ),
+                _ => match sent.skipped.remove(&entry.index) {
+                    Some(block) => Fate::Blocked(block),
+                    None => Fate::Tried(
+                        outcomes
+                            .remove(&entry.key)
+                            .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
+                    ),
+                },
             };
             entries.push((assignments[entry.index].label.clone(), fate));
         }

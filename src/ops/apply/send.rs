@@ -6,8 +6,12 @@
 //! is sent at all after a refused login, after too many lost answers in a row, once
 //! the journal cannot be written, or after a signal; what is in flight then is
 //! waited for and recorded.
+//!
+//! As long as no entry of a credential was applied, one request with entries of it is in
+//! flight at a time, and after a wrong password nothing more of it is sent: every wrong
+//! login brings the database account closer to its lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +28,9 @@ use crate::core::batch::{Heard, Next, Search};
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{self, Doubt, NotSent, Outcome, Refusal, RefusalKind, Reply};
-use crate::core::report::{Event, Signal};
+use crate::core::plan::Requests;
+use crate::core::redact::Token;
+use crate::core::report::{Block, Event, Signal};
 use crate::core::state::Settlement;
 use crate::ops::online::{Online, Signals};
 use crate::store::journal::{Answer, Record};
@@ -40,8 +46,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Sender {
     online: Online,
     manifest: Arc<Manifest>,
-    /// Places in the manifest, batch by batch.
-    batches: Vec<Vec<usize>>,
+    requests: Requests,
     parallelism: usize,
     now: fn() -> Timestamp,
 }
@@ -51,6 +56,8 @@ pub(super) struct Sender {
 pub(super) struct Sent {
     /// Every entry that was handed over, with when its outcome was known.
     pub(super) outcomes: Vec<(EntryKey, Outcome, Timestamp)>,
+    /// What was not sent since it logs in as an entry that was refused as wrong.
+    pub(super) skipped: BTreeMap<usize, Block>,
     /// How many requests were answered or given up on, repetitions not counted.
     pub(super) requests: usize,
     /// What else the answers showed.
@@ -66,14 +73,14 @@ impl Sender {
     pub(super) const fn new(
         online: Online,
         manifest: Arc<Manifest>,
-        batches: Vec<Vec<usize>>,
+        requests: Requests,
         parallelism: usize,
         now: fn() -> Timestamp,
     ) -> Self {
         Self {
             online,
             manifest,
-            batches,
+            requests,
             parallelism,
             now,
         }
@@ -86,12 +93,20 @@ impl Sender {
         journal: &mut JournalHandle,
         progress: &mut dyn FnMut(Event),
     ) -> (Sent, Online) {
-        let batches = std::mem::take(&mut self.batches);
+        let Requests { alone, batches } = std::mem::take(&mut self.requests);
+        let mut waiting: Vec<Search> = batches.into_iter().rev().map(Search::new).collect();
+        if !alone.is_empty() {
+            waiting.push(Search::one_by_one(&alone));
+        }
         let flight = Flight {
             client: &self.online.client,
             manifest: &self.manifest,
-            entries: batches.iter().map(Vec::len).sum(),
-            waiting: batches.into_iter().rev().map(Search::new).collect(),
+            entries: waiting.iter().map(Search::entries).sum(),
+            waiting,
+            alone,
+            wrong_alone: None,
+            unproven: HashSet::new(),
+            proven: HashSet::new(),
             parallelism: self.parallelism,
             now: self.now,
             journal,
@@ -125,6 +140,13 @@ struct Flight<'a> {
     /// What is not out, the next one last: batches that were not begun, and above
     /// them the rests of those that were split.
     waiting: Vec<Search>,
+    /// Those that go one by one, and the code that ended that.
+    alone: Vec<usize>,
+    wrong_alone: Option<Token>,
+    /// Credentials in flight of which nothing was applied so far.
+    unproven: HashSet<Arc<str>>,
+    /// Credentials of which something was applied.
+    proven: HashSet<Arc<str>>,
     entries: usize,
     parallelism: usize,
     now: fn() -> Timestamp,
@@ -142,7 +164,7 @@ impl Flight<'_> {
         let mut deadline: Option<Instant> = None;
         loop {
             while self.may_launch()
-                && let Some(search) = self.waiting.pop()
+                && let Some(search) = self.next()
             {
                 self.launch(search);
             }
@@ -155,7 +177,7 @@ impl Flight<'_> {
                 Some(landed) = self.in_air.join_next_with_id() => {
                     self.land(landed);
                     progress(Event::Answered {
-                        settled: self.sent.outcomes.len(),
+                        settled: self.sent.outcomes.len() + self.sent.skipped.len(),
                         entries: self.entries,
                     });
                 }
@@ -194,7 +216,26 @@ impl Flight<'_> {
         self.sent.stopped.is_none() && !self.waiting.is_empty() && self.is_too_far_ahead()
     }
 
+    /// What goes out next. It waits for what proves its credentials.
+    fn next(&mut self) -> Option<Search> {
+        let (assignments, unproven) = (self.manifest.assignments(), &self.unproven);
+        let is_in_flight = |place: &usize| {
+            let credential = assignments[*place].credential.as_ref();
+            credential.is_some_and(|credential| unproven.contains(credential))
+        };
+        let may_go = |search: &mut Search| !search.due().iter().any(is_in_flight);
+        self.waiting.pop_if(may_go)
+    }
+
     fn launch(&mut self, search: Search) {
+        for &place in search.due() {
+            let credential = self.manifest.assignments()[place].credential.as_ref();
+            self.unproven.extend(
+                credential
+                    .filter(|name| !self.proven.contains(*name))
+                    .cloned(),
+            );
+        }
         let client = Arc::clone(self.client);
         let manifest = Arc::clone(self.manifest);
         let gate = Arc::clone(&self.gate);
@@ -205,7 +246,7 @@ impl Flight<'_> {
             left.store(true, Ordering::SeqCst);
             let assignments = manifest.assignments();
             let entries: Vec<&Assignment> = places.iter().map(|&at| &assignments[at]).collect();
-            Some(client.modify_passwords(&entries, &gate).await)
+            client.modify_passwords(&entries, &gate).await
         });
         self.lanes.insert(task.id(), Lane { search, is_out });
     }
@@ -220,10 +261,10 @@ impl Flight<'_> {
     fn land(&mut self, landed: Result<(Id, Option<Answered>), JoinError>) {
         let (id, answered) = match landed {
             Ok((id, Some(answered))) => (id, answered),
-            // It was still waiting for its turn: nothing left this machine.
+            // It was still waiting for its turn, or was called back: it changed nothing.
             Ok((id, None)) => {
-                self.lanes.remove(&id);
-                return;
+                let search = self.landed(id);
+                return self.put_back(search);
             }
             // A task that ended early may have sent: its entries are in doubt.
             Err(error) => {
@@ -232,13 +273,14 @@ impl Flight<'_> {
                 (error.id(), Answered { reply, notes })
             }
         };
-        let Some(Lane { search, .. }) = self.lanes.remove(&id) else {
+        let Some(search) = self.landed(id) else {
             return;
         };
         self.sent.requests += 1;
         let notes = answered.notes.iter().map(ToString::to_string);
         self.sent.findings.extend(notes);
-        let keys = self.keys_of(search.due());
+        let due = search.due().to_vec();
+        let keys = self.keys_of(&due);
         let assignments = self.manifest.assignments();
         let next = search.after(heard(&answered.reply), |place| &assignments[place].key);
         let next = match next {
@@ -248,11 +290,76 @@ impl Flight<'_> {
                 let findings = matched.findings.iter().map(ToString::to_string);
                 self.sent.findings.extend(findings);
                 self.consider_stopping(&answered.reply, &matched.outcomes);
+                self.learn(&due, &matched.outcomes);
                 self.settle(keys.into_iter().zip(matched.outcomes));
                 next
             }
         };
-        self.waiting.extend(next);
+        self.put_back(next);
+    }
+
+    /// Takes a request out of flight.
+    fn landed(&mut self, id: Id) -> Option<Search> {
+        let search = self.lanes.remove(&id)?.search;
+        for &place in search.due() {
+            if let Some(credential) = &self.manifest.assignments()[place].credential {
+                self.unproven.remove(credential);
+            }
+        }
+        Some(search)
+    }
+
+    /// Puts a batch next, without what must not be sent any more.
+    fn put_back(&mut self, search: Option<Search>) {
+        let Some(mut search) = search else {
+            return;
+        };
+        for place in search.take_out(|place| self.block_of(place).is_some()) {
+            let block = self.block_of(place);
+            self.sent.skipped.extend(block.map(|block| (place, block)));
+        }
+        if !search.due().is_empty() {
+            self.waiting.push(search);
+        }
+    }
+
+    /// Why an entry must not be sent any more.
+    fn block_of(&self, place: usize) -> Option<Block> {
+        let entry = &self.manifest.assignments()[place];
+        if let Some(code) = self.gate.code_of(entry) {
+            let credential = entry.credential.as_deref().map(str::to_owned);
+            return Some(Block::WrongPassword { code, credential });
+        }
+        let code = self
+            .wrong_alone
+            .clone()
+            .filter(|_| self.alone.contains(&place))?;
+        let credential = None;
+        Some(Block::WrongPassword { code, credential })
+    }
+
+    /// Learns from an answer which passwords are right and which are wrong.
+    fn learn(&mut self, places: &[usize], outcomes: &[Outcome]) {
+        let mut is_wrong = false;
+        for (place, outcome) in places.iter().zip(outcomes) {
+            let credential = self.manifest.assignments()[*place].credential.as_ref();
+            match outcome {
+                Outcome::Applied => self.proven.extend(credential.cloned()),
+                Outcome::Refused(refusal) if refusal.kind == RefusalKind::WrongPassword => {
+                    is_wrong = true;
+                    self.gate.refuse(credential, &refusal.code);
+                    if self.alone.contains(place) {
+                        self.wrong_alone = Some(refusal.code.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        if is_wrong {
+            for search in std::mem::take(&mut self.waiting) {
+                self.put_back(Some(search));
+            }
+        }
     }
 
     /// Whether this reply means that nothing new may be sent.

@@ -14,6 +14,7 @@ fn refused(code: &str, text: &str) -> Fate {
         request_id: None,
         text: ForeignText::clean(text),
         advice: None,
+        entries: 1,
     }))
 }
 

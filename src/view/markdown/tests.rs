@@ -85,6 +85,7 @@ fn refused(text: &str) -> Fate {
         request_id: Token::parse("0123456789abcdef"),
         text: ForeignText::clean(text),
         advice: Some("Try again."),
+        entries: 1,
     }))
 }
 
@@ -264,7 +265,13 @@ fn five_thousand_entries_fit_and_the_cut_is_said_first() {
         .collect();
     entries[4990].1.reason = Reason::InDoubt;
     let code = Token::from_static("DRS.KE0002");
-    entries[4995].1 = entry(4995, Reason::WrongPassword { code });
+    entries[4995].1 = entry(
+        4995,
+        Reason::WrongPassword {
+            code,
+            credential: None,
+        },
+    );
     let page = plan(&plan_of(entries, Vec::new()));
     assert_harmless(&page);
     let rows = cells(&page);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Colour, counted, push_notes, width};
+use super::{Colour, counted, push_notes, width, wrong_password_words};
 use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::report::{
     ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NotAsked, Saved, Signal, Totals,
@@ -109,12 +109,10 @@ pub(in crate::view) fn fate_lines(fate: &Fate) -> (char, Vec<String>) {
             ('-', vec![format!("not sent: {}", not_sent_words(why))])
         }
         Fate::Tried(Outcome::InDoubt(why)) => ('?', vec![format!("in doubt: {why}")]),
-        Fate::Blocked(Block::WrongPassword { code }) => (
-            '!',
-            vec![format!(
-                "blocked: {code} (wrong password), value unchanged; --resend sends it"
-            )],
-        ),
+        Fate::Blocked(Block::WrongPassword { code, credential }) => {
+            let words = wrong_password_words(code, credential.as_deref());
+            ('!', vec![format!("blocked: {words}")])
+        }
         Fate::Blocked(Block::Job(why)) => ('x', vec![format!("blocked: {why}"), why.advice()]),
     }
 }
@@ -127,6 +125,7 @@ fn refusal_lines(refusal: &Refusal) -> Vec<String> {
         RefusalKind::Rejected => "",
     };
     let mut lines = vec![format!("refused: {}{kind}", refusal.code)];
+    lines.extend(refusal.doubt_among());
     lines.extend(refusal.request_id.iter().map(|id| format!("request {id}")));
     let text = refusal.text.iter();
     lines.extend(text.map(|words| format!("the service says: {words}")));

@@ -187,7 +187,10 @@ fn fate_message<'a>(address: &'a str, fate: &'a Fate) -> Message<'a> {
         Fate::Tried(Outcome::InDoubt(why)) => {
             plain("in_doubt", Some(why.as_str()), Some(why.to_string()))
         }
-        Fate::Blocked(Block::WrongPassword { code }) => plain("blocked", Some(code.as_str()), None),
+        Fate::Blocked(Block::WrongPassword { code, credential }) => {
+            let why = terminal::wrong_password_words(code, credential.as_deref());
+            plain("blocked", Some(code.as_str()), Some(why))
+        }
         Fate::Blocked(Block::Job(why)) => Message::Entry {
             address,
             outcome: "blocked",
@@ -224,7 +227,7 @@ fn refusal_message<'a>(address: &'a str, refusal: &'a Refusal) -> Message<'a> {
         address,
         outcome: "refused",
         code: Some(refusal.code.as_str()),
-        why: None,
+        why: refusal.doubt_among(),
         request_id: refusal.request_id.as_ref().map(|id| id.as_str()),
         text: refusal.text.as_ref().map(|text| text.as_str()),
         advice: refusal.advice.map(Cow::Borrowed),

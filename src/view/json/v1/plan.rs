@@ -98,8 +98,8 @@ fn plan_line<'a>(label: &'a str, entry: &'a PlanEntry, blocked: Option<&Blocked>
         Reason::KeyChanged => ("key_changed", None),
         Reason::InDoubt => ("in_doubt", None),
         Reason::LastRefused { code, .. } => ("last_refused", Some(code)),
-        Reason::WrongPassword { code } => ("wrong_password", Some(code)),
-        Reason::Resend => ("resend", None),
+        Reason::WrongPassword { code, .. } => ("wrong_password", Some(code)),
+        Reason::Resend { wrong } => ("resend", wrong.as_ref()),
         Reason::Unchanged => ("unchanged", None),
     };
     PlanLine {
