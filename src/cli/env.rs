@@ -104,6 +104,13 @@ impl Env {
         if let Some(text) = self.secret_var("DRSPASS_IDENTITY_KEY") {
             return IdentitySource::Text(text);
         }
+        let is_empty = |name: &&str| self.exact(name) == Some(Ok(""));
+        if let Some(name) = ["DRSPASS_IDENTITY", "DRSPASS_IDENTITY_KEY"]
+            .into_iter()
+            .find(is_empty)
+        {
+            return IdentitySource::Empty(name);
+        }
         let folder = self.config_folders().into_iter().next();
         IdentitySource::Default(folder.map(|folder| folder.join("drspass").join("identity.txt")))
     }

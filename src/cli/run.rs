@@ -100,18 +100,36 @@ pub(super) struct Context<'a> {
     max_changes: Option<u64>,
 }
 
+/// Variables of drspass that mean something else when they are empty than when they are
+/// not set.
+const SETTINGS: [&str; 4] = [
+    "DRSPASS_EXPECT_KEY_ID",
+    "DRSPASS_MAX_CHANGES",
+    "DRSPASS_STATE",
+    "DRSPASS_TRUSTED_HOSTS",
+];
+
 impl<'a> Context<'a> {
     fn new(global: &Global, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
-        // A variable that is set and empty counts: a pipeline whose setting was lost
-        // would run without this guard, and nobody would see it.
+        // A pipeline whose setting was lost would run without a guard, or with another
+        // state or key, and nobody would see it.
+        if let Some(name) = SETTINGS.iter().find(|name| env.exact(name) == Some(Ok(""))) {
+            return Err(OpError::Unfit {
+                what: format!("{name} is empty"),
+                help: "Nothing was sent. Give it a value, or unset it.",
+            });
+        }
         let set = env.exact("DRSPASS_EXPECT_KEY_ID");
-        let expected = global
-            .expect_key_id
-            .as_deref()
-            .or_else(|| set.map(Result::unwrap_or_default));
+        let expected = match &global.expect_key_id {
+            Some(text) => Some(("--expect-key-id", text.as_str())),
+            None => set.map(|text| ("DRSPASS_EXPECT_KEY_ID", text.unwrap_or_default())),
+        };
         let expect_key_id = match expected {
-            Some(text) => Some(KeyId::parse(text).ok_or_else(|| OpError::Unfit {
-                what: "the expected key id is not 32 lower-case hexadecimal digits".to_owned(),
+            Some((name, text)) => Some(KeyId::parse(text).ok_or_else(|| OpError::Unfit {
+                what: match text {
+                    "" => format!("{name} is empty"),
+                    _ => format!("{name} is not 32 lower-case hexadecimal digits"),
+                },
                 help: "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
             })?),
             None => None,

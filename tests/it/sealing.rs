@@ -153,13 +153,30 @@ fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
 }
 
 #[test]
-fn an_expected_key_id_that_is_set_and_empty_is_refused() {
+fn a_variable_that_is_set_and_empty_is_refused_by_name() {
     let lab = Lab::with_a_change();
+    for name in [
+        "DRSPASS_EXPECT_KEY_ID",
+        "DRSPASS_IDENTITY",
+        "DRSPASS_MAX_CHANGES",
+        "DRSPASS_STATE",
+        "DRSPASS_TRUSTED_HOSTS",
+    ] {
+        let mut command = lab.command(&["plan"]);
+        command.env(name, "");
+        lab.run_command(command)
+            .exits(1)
+            .says(&format!("{name} is empty"));
+    }
     let mut command = lab.command(&["plan"]);
-    command.env("DRSPASS_EXPECT_KEY_ID", "");
+    command.env_remove("DRSPASS_IDENTITY");
+    command.env("DRSPASS_IDENTITY_KEY", "");
     lab.run_command(command)
         .exits(1)
-        .says("the expected key id is not 32");
+        .says("DRSPASS_IDENTITY_KEY is empty");
+    lab.run(&["plan", "--expect-key-id", ""])
+        .exits(1)
+        .says("--expect-key-id is empty");
 }
 
 #[test]

@@ -70,6 +70,10 @@ fn connect_with(
         auth_url: &options.auth_url,
         credentials_from,
     };
+    // Said first, since it may be why there is no login.
+    if let Some(note) = login::empty(context.env) {
+        context.shell.message(&format!("note: {note}\n"));
+    }
     let found = login::find(flags, context.env, &place)?;
     for note in &found.notes {
         context.shell.message(&format!("note: {note}\n"));
@@ -142,7 +146,8 @@ pub(super) fn catalogued(
 ) -> Result<String, OpError> {
     let auth_url = config.auth_url.clone().unwrap_or_default();
     // Nothing is sent to the service itself here, so any address will do.
-    let target = Target::resolve_or(config, Some(&auth_url))?;
+    let origin = target::service_url(&auth_url).map(|url| url.origin().ascii_serialization());
+    let target = Target::resolve_or(config, origin.ok().as_deref())?;
     target.check_hosts(context.guards().trusted_hosts.as_slice())?;
     let connected = connect_with(context, options_of(&target, None), None, flags)?;
     let online = Online::new(connected.client, env::hang_up())?;

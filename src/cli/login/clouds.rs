@@ -11,7 +11,7 @@ use super::document::{self, Node, Origin, Value};
 use super::entry::Entry;
 use super::error::LoginError;
 use super::outside::{self, WorkTree};
-use super::parts::check_name;
+use super::parts::name_flaw;
 use crate::cli::env::Env;
 
 /// Names of the files, first choice first (OpenStack SDK, configuration files).
@@ -38,6 +38,9 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     /// The option, the variable or the file that names it.
     pub(super) named_by: &'static str,
+    /// Whether the user names it. What a file of the work tree names may be a writer's
+    /// choice.
+    pub(super) by_user: bool,
 }
 
 /// Where the two files are.
@@ -151,14 +154,11 @@ pub(super) fn find(
     system: &Path,
     wanted: Option<Wanted<'_>>,
 ) -> Result<Option<Entry>, LoginError> {
-    if let Some(Wanted { name, named_by }) = wanted
-        && let Some((what, help)) = check_name(name)
+    if let Some(Wanted { name, named_by, .. }) = wanted
+        && let Some((what, help)) = name_flaw(name)
     {
-        return Err(LoginError::Value {
-            place: format!("the name of an entry from {named_by}"),
-            what,
-            help,
-        });
+        let place = format!("the name of an entry from {named_by}");
+        return Err(LoginError::value(place, what, help));
     }
     let files = Files::find(env, folder, system);
     let Some(main) = files.main() else {
@@ -195,7 +195,7 @@ pub(super) fn find(
         .and_then(|all| all.take(&name));
     let Some(node) = node else {
         return match wanted {
-            Some(Wanted { name, named_by }) => Err(LoginError::NoEntry {
+            Some(Wanted { name, named_by, .. }) => Err(LoginError::NoEntry {
                 named_by,
                 name: name.to_owned(),
                 path: main.to_owned(),
@@ -219,7 +219,7 @@ pub(super) fn find(
         return Err(not_a_map("`auth` is not a map of keys", auth));
     }
     // What the file says may not break the line of a message.
-    let shown = if check_name(&name).is_none() {
+    let shown = if name_flaw(&name).is_none() {
         format!("entry {name}")
     } else {
         "the only entry".to_owned()

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use granit_parser::{Event, Parser};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 use serde_yaml::options::NonFiniteFloatPolicy;
@@ -176,9 +177,40 @@ pub(super) fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, L
             help: "Remove it.",
         });
     }
+    if let Some(at) = first_tag(text) {
+        return Err(LoginError::Document {
+            path: path.to_owned(),
+            at: Some(at),
+            what: "tags are not supported",
+            help: "Write the value itself: drspass runs nothing that a tag stands for. Quote a value that starts with `!`.",
+        });
+    }
     let raw = serde_yaml::from_str_with_options::<Option<Spanned<Raw>>>(text, options())
         .map_err(|error| refusal(path, &error))?;
     Ok(raw.map_or_else(|| Node::empty(origin), |raw| convert(origin, raw, text)))
+}
+
+/// The place of the first tag. The reader below would drop it and take its text for the
+/// value; what stops this one is found by that one again.
+fn first_tag(text: &str) -> Option<Position> {
+    let mut parser = Parser::new_from_str(text);
+    while let Some(Ok((event, span))) = parser.next() {
+        let has_tag = match event {
+            Event::StreamEnd => return None,
+            Event::Scalar(.., tag)
+            | Event::SequenceStart(.., tag)
+            | Event::MappingStart(.., tag) => tag.is_some(),
+            _ => false,
+        };
+        if has_tag {
+            // A node begins after its tag.
+            let start = span.start.byte_offset().unwrap_or_default();
+            let before = text.get(..start).unwrap_or(text);
+            let tag = before.rfind('!').map_or(before, |at| &before[..at]);
+            return Some(place_after(tag));
+        }
+    }
+    None
 }
 
 fn options() -> serde_yaml::Options {

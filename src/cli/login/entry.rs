@@ -6,7 +6,7 @@
 use super::clouds::Files;
 use super::document::{Node, Value, Word};
 use super::error::LoginError;
-use super::parts::{Kind, Method, Names, Part, Parts, and, check_name};
+use super::parts::{Flaw, Kind, Method, Names, OTHER_LOGIN, Part, Parts, and};
 
 /// The keys of an entry (OpenStack SDK and gophercloud; keys of an access key as
 /// both the extensions for Open Telekom Cloud and gophercloud spell them).
@@ -20,20 +20,27 @@ static KEYS: Names = Names {
     password: &["password"],
     passcode: &["passcode"],
     user_domain: &[
-        ["user_domain_id", "user_domain_name"],
-        ["project_domain_id", "project_domain_name"],
-        ["domain_id", "domain_name"],
-        ["default_domain_id", "default_domain"],
+        &["user_domain_id", "user_domain_name"],
+        &["project_domain_id", "project_domain_name"],
+        &["domain_id", "domain_name"],
+        &["default_domain_id", "default_domain", "default_domain_name"],
     ],
     project_domain: &[
-        ["project_domain_id", "project_domain_name"],
-        ["user_domain_id", "user_domain_name"],
-        ["domain_id", "domain_name"],
-        ["default_domain_id", "default_domain"],
+        &["project_domain_id", "project_domain_name"],
+        &["user_domain_id", "user_domain_name"],
+        &["domain_id", "domain_name"],
+        &["default_domain_id", "default_domain", "default_domain_name"],
     ],
     project_id: &["project_id", "tenant_id"],
     project_name: &["project_name", "tenant_name"],
 };
+
+/// Keys of an application credential.
+const APPLICATION: &[&str] = &[
+    "application_credential_id",
+    "application_credential_name",
+    "application_credential_secret",
+];
 
 /// One entry, both files merged.
 pub(super) struct Entry {
@@ -69,29 +76,24 @@ impl Entry {
                 let Some(node) = level.get(name) else {
                     continue;
                 };
-                let refused = |(what, help)| {
-                    Err(LoginError::Value {
-                        place: self.place(name, node),
-                        what,
-                        help,
-                    })
-                };
+                let refused =
+                    |(what, help): Flaw| Err(LoginError::value(self.place(name, node), what, help));
                 match &node.value {
                     Value::Text(text) if text.is_empty() => {}
                     Value::Text(text) => {
-                        return match check_name(text).filter(|_| kind == Kind::Name) {
-                            Some(why) => refused(why),
+                        return match kind.flaw(text) {
+                            Some(flaw) => refused(flaw),
                             None => Ok(Some(Part::new(name, text))),
                         };
                     }
                     Value::NotText(_) => {
                         return refused((
-                            "is no text, since readers of YAML take it for a number, a date or a boolean",
+                            "is no text, since readers of YAML take it for a number, a date or a boolean".into(),
                             "Quote it.",
                         ));
                     }
                     Value::Null | Value::List | Value::Map(_) => {
-                        return refused(("is no text", "Write one text after the colon."));
+                        return refused(("is no text".into(), "Write one text after the colon."));
                     }
                 }
             }
@@ -108,7 +110,7 @@ impl Entry {
     /// The certificates to trust: a path or the text itself.
     /// Fails if it is no text.
     pub(super) fn ca(&self) -> Result<Option<Part>, LoginError> {
-        self.look(&["cacert"], Kind::Secret)
+        self.look(&["cacert"], Kind::Certificates)
     }
 
     /// What the entry says about the target, which is not used.
@@ -118,6 +120,18 @@ impl Entry {
                 Value::Text(text) if !text.is_empty() => Some(text.as_str()),
                 _ => None,
             })
+    }
+
+    /// What the entry says under a key that is not used, at each place where it stands;
+    /// nothing of what is no text.
+    pub(super) fn values(&self, key: &str) -> Vec<Option<&str>> {
+        let nodes = self.levels().filter_map(|level| level.get(key));
+        nodes
+            .map(|node| match &node.value {
+                Value::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Refuses an entry that weakens or changes how the service is talked to.
@@ -156,40 +170,36 @@ impl Entry {
 
     /// How the entry logs in: as `auth_type` says, or else by what it gives.
     /// Fails if that is not supported, or nothing is given.
-    pub(super) fn method(&self, parts: &Parts) -> Result<Method, LoginError> {
+    pub(super) fn method(&self, parts: &mut Parts) -> Result<Method, LoginError> {
         let Some(part) = self.look(&["auth_type"], Kind::Name)? else {
-            return Method::ORDER
+            let given = Method::ORDER
                 .into_iter()
-                .find(|method| !parts.given(*method).is_empty())
-                .ok_or_else(|| LoginError::Value {
-                    place: self.label.clone(),
-                    what: "holds no login",
-                    help: "Add username, password and user_domain_name, or access_key and secret_key, or token.",
-                });
+                .find(|method| !parts.given(*method).is_empty());
+            return match (given, self.look(APPLICATION, Kind::Name)?) {
+                (Some(method), _) => Ok(method),
+                (None, Some(part)) => Err(LoginError::value(
+                    format!("{} of {}", part.name, self.label),
+                    "gives an application credential, which is not supported",
+                    OTHER_LOGIN,
+                )),
+                (None, None) => Err(LoginError::value(
+                    &self.label,
+                    "holds no login",
+                    "Add username, password and user_domain_name, or access_key and secret_key, or token.",
+                )),
+            };
         };
-        let (method, needs_code) = match part.into_text().as_str() {
-            "token" | "v3token" => (Method::Token, false),
-            "aksk" | "v3aksk" => (Method::AccessKey, false),
-            "password" | "v3password" => (Method::Password, false),
-            "v3totp" | "v3multifactor" => (Method::Password, true),
-            _ => {
-                return Err(LoginError::Value {
-                    place: format!("auth_type of {}", self.label),
-                    what: "is none that drspass knows",
-                    help: "Write token, password, v3totp or aksk, or leave it out.",
-                });
-            }
-        };
-        let given = parts.given(method);
-        let mut missing = parts.missing(method);
-        if needs_code && !given.contains(&"passcode") {
-            missing.push("passcode".to_owned());
-        }
+        let (method, needs_passcode) =
+            Method::of_type(&part.into_text()).map_err(|(what, help)| {
+                LoginError::value(format!("auth_type of {}", self.label), what, help)
+            })?;
+        parts.needs_passcode = needs_passcode;
+        let missing = parts.missing(method);
         if missing.is_empty() {
             Ok(method)
         } else {
             Err(LoginError::Incomplete {
-                given: and(&[&["auth_type"], given.as_slice()].concat()),
+                given: and(&[&["auth_type"], parts.given(method).as_slice()].concat()),
                 place: self.label.clone(),
                 missing: and(&missing),
             })

@@ -2,6 +2,7 @@
 //! value of a secret, or text of a file that may hold one: places are named by
 //! variable, key, file, line and column.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -49,7 +50,7 @@ pub enum LoginError {
         /// The variable, or the key with its entry, file, line and column.
         place: String,
         /// What is wrong, without the value.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// What to do.
         help: &'static str,
     },
@@ -84,15 +85,17 @@ pub enum LoginError {
         wanted: String,
     },
 
-    /// A login with a password that names no project.
-    #[error("{entry} names no project: neither project_id nor project_name")]
+    /// drspass.yaml chooses the login of another cloud, to be sent to the sealed one.
+    #[error("{key} of {entry} is not the sealed identity service")]
     #[diagnostic(
-        code(drspass::login::no_project),
+        code(drspass::login::other_cloud),
         help(
-            "Nothing was sent. Add project_id or project_name to the entry, or set OS_PROJECT_ID."
+            "Nothing was sent. credentials_from of drspass.yaml can only name an entry with the auth_url that is sealed, or without one; to log in with this entry all the same, name it with --cloud or OS_CLOUD."
         )
     )]
-    NoProject {
+    OtherCloud {
+        /// The key that names the other cloud.
+        key: &'static str,
         /// The entry of clouds.yaml.
         entry: String,
     },
@@ -207,6 +210,25 @@ pub enum LoginError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl LoginError {
+    /// A variable that is set, without a value.
+    pub(super) fn empty(name: &str) -> Self {
+        Self::value(name, "is empty", "Give it a value, or unset it.")
+    }
+
+    pub(super) fn value(
+        place: impl Into<String>,
+        what: impl Into<Cow<'static, str>>,
+        help: &'static str,
+    ) -> Self {
+        Self::Value {
+            place: place.into(),
+            what: what.into(),
+            help,
+        }
+    }
 }
 
 fn prefix(at: Option<Position>) -> String {

@@ -25,7 +25,7 @@ use std::path::Path;
 use self::clouds::Wanted;
 pub use self::error::LoginError;
 use self::outside::WorkTree;
-use self::parts::Method;
+use self::parts::{Kind, Method, and};
 pub(in crate::cli) use self::trust::read_ca;
 use super::args::Login as LoginFlags;
 use super::env::Env;
@@ -68,8 +68,9 @@ pub struct Login {
 
 /// Finds the login. Nothing is sent.
 ///
-/// The first source that gives one is the only one: flags, then variables, then
-/// clouds.yaml.
+/// The first source that gives one is the only one: flags, then variables, of which one
+/// that names an entry comes first, then clouds.yaml. A password and a code of a second
+/// factor may be filled in by variables where the user named the entry.
 /// Fails if there is none; if a source gives a part of one, or names a project other
 /// than the sealed one; if a value cannot be what it stands for; if a file cannot be
 /// used or lies in the work tree; or if anything asks not to check certificates.
@@ -86,13 +87,28 @@ fn find_below(
 ) -> Result<Login, LoginError> {
     vars::refuse_unsafe(env)?;
     check_project(env, place.project_id)?;
-    let tree = WorkTree::around(place.folder)?;
+    let tree = WorkTree::around(place.folder, env)?;
+    let named = |named_by, name, by_user| Wanted {
+        name,
+        named_by,
+        by_user,
+    };
+    let by_user = match (&flags.cloud, vars::text(env, "OS_CLOUD")?) {
+        (Some(name), _) => Some(named("--cloud", name, true)),
+        (None, Some(name)) => Some(named("OS_CLOUD", name, true)),
+        (None, None) => None,
+    };
     let mut login = if let Some(path) = &flags.token_file {
         from_token_file(path, &tree, place)?
-    } else if let Some(login) = from_variables(flags, env, place)? {
+    } else if by_user.is_some() {
+        from_clouds(system, by_user, env, &tree, place)?
+    } else if let Some(login) = from_variables(env, place)? {
         login
     } else {
-        from_clouds(system, flags, env, &tree, place)?
+        let by_file = place
+            .credentials_from
+            .map(|name| named("credentials_from of drspass.yaml", name, false));
+        from_clouds(system, by_file, env, &tree, place)?
     };
     if let Some(ca) = trust::ca_of_variables(env, place)? {
         login.ca = Some(ca);
@@ -110,8 +126,11 @@ pub(in crate::cli) fn check_project_form(env: &Env) -> Result<(), LoginError> {
             .exact(name)
             .is_some_and(|text| !text.is_ok_and(is_project_id))
         {
-            return Err(LoginError::ProjectForm {
-                place: (*name).to_owned(),
+            return Err(match env.exact(name) {
+                Some(Ok("")) => LoginError::empty(name),
+                _ => LoginError::ProjectForm {
+                    place: (*name).to_owned(),
+                },
             });
         }
     }
@@ -130,6 +149,30 @@ pub(in crate::cli) fn check_project(env: &Env, project_id: &str) -> Result<(), L
     Ok(())
 }
 
+/// What is said of variables of a login that are set and empty.
+pub(in crate::cli) fn empty(env: &Env) -> Option<String> {
+    vars::empty(env)
+}
+
+/// The region that a variable names, for a target that is about to be sealed.
+/// Fails if it cannot be one.
+pub(in crate::cli) fn region(env: &Env) -> Result<Option<String>, LoginError> {
+    for name in vars::REGIONS {
+        if let Some(region) = vars::text(env, name)? {
+            // Regions have the letters that ids of projects have.
+            if is_project_id(region) {
+                return Ok(Some(region.to_owned()));
+            }
+            return Err(LoginError::value(
+                *name,
+                "is not a region",
+                "Write one like eu-de.",
+            ));
+        }
+    }
+    Ok(None)
+}
+
 /// Host and port of the proxy that variables name for what is not on this machine.
 /// Fails if they name one that the connection would pass over in silence.
 pub(in crate::cli) fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
@@ -138,6 +181,7 @@ pub(in crate::cli) fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
 
 fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Login, LoginError> {
     const WHAT: &str = "the token file";
+    const FROM_STDIN: &str = "the token from standard input";
     let is_stdin = path == Path::new("-");
     let (bytes, note) = if is_stdin {
         let bytes = outside::read_wiped(std::io::stdin(), MAX_TOKEN_BYTES).map_err(|source| {
@@ -158,12 +202,20 @@ fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Lo
         what: "it is no UTF-8 text",
         help: "Store the token alone, as plain text.",
     })?;
+    if let Some((what, help)) = Kind::Token.flaw(text) {
+        let place = if is_stdin {
+            FROM_STDIN.to_owned()
+        } else {
+            format!("{WHAT} {}", path.display())
+        };
+        return Err(LoginError::value(place, what, help));
+    }
     Ok(Login {
         credentials: Credentials::Token(Secret::new(text.to_owned())),
         source: if is_stdin {
-            "the token from standard input".to_owned()
+            FROM_STDIN.to_owned()
         } else {
-            WHAT.to_owned()
+            format!("{WHAT} (--token-file)")
         },
         project_source: None,
         ca: None,
@@ -171,70 +223,56 @@ fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Lo
     })
 }
 
-fn from_variables(
-    flags: &LoginFlags,
-    env: &Env,
-    place: &Place<'_>,
-) -> Result<Option<Login>, LoginError> {
-    if flags.cloud.is_some() {
-        return Ok(None);
-    }
+fn from_variables(env: &Env, place: &Place<'_>) -> Result<Option<Login>, LoginError> {
     let Some((mut parts, method)) = vars::choose(env)? else {
         return Ok(None);
     };
     let (project, project_source) = project::of_variables(&mut parts, env, place);
-    let mut notes = Vec::new();
-    if vars::text(env, "OS_CLOUD")?.is_some() {
-        notes.push(format!(
-            "OS_CLOUD is set but not used: variables with a login come first ({}); --cloud NAME chooses an entry",
-            parts.called(method)
-        ));
-    }
     Ok(Some(Login {
         source: parts.called(method),
         credentials: parts.into_credentials(method, vars::PLACE, project)?,
         // A token has its project, whatever else is named.
         project_source: project_source.filter(|_| method != Method::Token),
         ca: None,
-        notes,
+        notes: Vec::new(),
     }))
 }
 
 fn from_clouds(
     system: &Path,
-    flags: &LoginFlags,
+    wanted: Option<Wanted<'_>>,
     env: &Env,
     tree: &WorkTree,
     place: &Place<'_>,
 ) -> Result<Login, LoginError> {
-    let named = |named_by, name| Wanted { name, named_by };
-    let wanted = match (&flags.cloud, vars::text(env, "OS_CLOUD")?) {
-        (Some(name), _) => Some(named("--cloud", name.as_str())),
-        (None, Some(name)) => Some(named("OS_CLOUD", name)),
-        (None, None) => place
-            .credentials_from
-            .map(|name| named("credentials_from of drspass.yaml", name)),
-    };
     let entry =
         clouds::find(env, tree, place.folder, system, wanted)?.ok_or(LoginError::Missing)?;
     entry.refuse_unsafe()?;
     let mut parts = entry.parts()?;
-    let method = entry.method(&parts)?;
-    let (project, project_source) = match project::of_entry(&entry, &mut parts, env, place)? {
-        Some((project, source)) => (project, Some(source)),
-        // A token has its project, and an access key is told the sealed one with
-        // each request.
-        None if method != Method::Password => (project::sealed(place), None),
-        None => {
-            return Err(LoginError::NoProject { entry: entry.label });
-        }
-    };
-    let ca = trust::ca_of_entry(&entry, env)?;
     let mut notes = entry.notes.clone();
+    let mut filled = Vec::new();
+    let mut others = Some(env);
+    match wanted {
+        Some(wanted) if wanted.by_user => {
+            filled = parts.fill(&vars::OS, &|names, kind| vars::look(env, names, kind))?;
+            notes.extend(vars::ignored(env, &filled, &wanted));
+            others = None;
+        }
+        Some(_) => trust::check_cloud(&entry, place)?,
+        None => {}
+    }
+    let method = entry.method(&mut parts)?;
+    let (project, project_source) = project::of_entry(&entry, &mut parts, others, place)?
+        .map_or_else(
+            || (project::sealed(place), None),
+            |(project, source)| (project, Some(source)),
+        );
+    let ca = trust::ca_of_entry(&entry, env)?;
     notes.extend(trust::unused_keys(&entry, place));
+    let source = [&[entry.label.as_str()], filled.as_slice()].concat();
     Ok(Login {
         credentials: parts.into_credentials(method, &entry.label, project)?,
-        source: entry.label,
+        source: and(&source),
         project_source: project_source.filter(|_| method != Method::Token),
         ca,
         notes,

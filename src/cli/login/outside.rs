@@ -11,16 +11,21 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::error::LoginError;
+use crate::cli::env::Env;
 use crate::files;
 
 /// The git work tree around a root folder, links resolved.
-pub(super) struct WorkTree(PathBuf);
+pub(super) struct WorkTree {
+    top: PathBuf,
+    /// Folders in it that are the user's own all the same, since it is the home folder.
+    own: Vec<PathBuf>,
+}
 
 impl WorkTree {
     /// The nearest folder at or above `folder` that holds `.git`, which is a folder
     /// or, in a linked work tree or a submodule, a file; else `folder` itself.
     /// Fails if `folder` cannot be resolved: then nothing can be said about borders.
-    pub(super) fn around(folder: &Path) -> Result<Self, LoginError> {
+    pub(super) fn around(folder: &Path, env: &Env) -> Result<Self, LoginError> {
         let folder = if folder.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -36,7 +41,11 @@ impl WorkTree {
             .find(|folder| folder.join(".git").symlink_metadata().is_ok())
             .unwrap_or(&real)
             .to_owned();
-        Ok(Self(top))
+        let home = env.home().and_then(|home| fs::canonicalize(home).ok());
+        let own = env.config_folders().into_iter();
+        let own = own.filter_map(|folder| fs::canonicalize(folder.join("openstack")).ok());
+        let own = own.filter(|_| home.as_ref() == Some(&top)).collect();
+        Ok(Self { top, own })
     }
 
     /// Where `path` leads, unless that is inside. A link that lies inside is refused
@@ -54,11 +63,14 @@ impl WorkTree {
             Err(_) if is_pipe(path) => path.to_owned(),
             Err(error) => return Err(unreadable(error)),
         };
-        if folder.starts_with(&self.0) || real.starts_with(&self.0) {
+        let is_inside = |path: &Path| {
+            path.starts_with(&self.top) && !self.own.iter().any(|own| path.starts_with(own))
+        };
+        if is_inside(&folder) || is_inside(&real) {
             return Err(LoginError::InWorkTree {
                 what,
                 path: path.to_owned(),
-                tree: self.0.clone(),
+                tree: self.top.clone(),
             });
         }
         Ok(real)

@@ -4,14 +4,19 @@
 //!
 //! It refuses to know where a part is read from.
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 use super::error::LoginError;
 use crate::api::auth::{AccessKey, Credentials, Domain, PasswordLogin, ProjectName, User};
 use crate::core::secret::Secret;
 
-/// The two names that give one domain: by id, and by name.
-pub(super) type DomainNames = [&'static str; 2];
+/// The names that give one domain; those that end in `_name` by name, the others by id.
+pub(super) type DomainNames = &'static [&'static str];
+
+/// What is wrong with a value, without the value, and what to do.
+pub(super) type Flaw = (Cow<'static, str>, &'static str);
 
 /// The names under which one source gives the parts, first choice first.
 pub(super) struct Names {
@@ -50,6 +55,26 @@ pub(super) struct Part {
     text: Zeroizing<String>,
 }
 
+impl Names {
+    /// Every one of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static str> {
+        let lists = [
+            self.token,
+            self.access,
+            self.secret,
+            self.security_token,
+            self.user_id,
+            self.user_name,
+            self.password,
+            self.passcode,
+            self.project_id,
+            self.project_name,
+        ];
+        let domains = self.user_domain.iter().chain(self.project_domain);
+        lists.into_iter().chain(domains.copied()).flatten().copied()
+    }
+}
+
 impl Part {
     pub(super) fn new(name: &'static str, text: &str) -> Self {
         Self {
@@ -77,10 +102,77 @@ impl Part {
 /// What a value must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A secret, which is taken as it is.
-    Secret,
+    /// A password, which is taken as it is.
+    Password,
+    /// A token, which may have one line end after it.
+    Token,
+    /// A part of an access key, or a one-time code.
+    Key,
     /// The name or id of something, which can be read.
     Name,
+    /// A path or the text of certificates.
+    Certificates,
+}
+
+impl Kind {
+    /// What is wrong with a value; nothing if it can be one.
+    pub(super) fn flaw(self, text: &str) -> Option<Flaw> {
+        match self {
+            Self::Password => password_flaw(text),
+            Self::Token => {
+                let end = text
+                    .strip_suffix("\r\n")
+                    .or_else(|| text.strip_suffix('\n'));
+                key_flaw(end.unwrap_or(text))
+            }
+            Self::Key => key_flaw(text),
+            Self::Name => name_flaw(text),
+            Self::Certificates => None,
+        }
+    }
+}
+
+fn password_flaw(text: &str) -> Option<Flaw> {
+    let what = if text.ends_with(['\n', '\r']) {
+        "ends in a line break"
+    } else if text.starts_with('\u{feff}') {
+        "begins with a byte order mark"
+    } else {
+        return None;
+    };
+    Some((
+        what.into(),
+        "Remove it: it would be sent as a part of the password.",
+    ))
+}
+
+/// What comes of copying more than the token or the key: a refused one is not only
+/// refused, a few of them lock the key.
+fn key_flaw(text: &str) -> Option<Flaw> {
+    const HELP: &str =
+        "Store it alone and on one line, without quotation marks or a name before it.";
+    let found = text
+        .char_indices()
+        .zip(1..)
+        .find_map(|((at, c), position)| {
+            let is_padding = || text[at..].bytes().all(|byte| byte == b'=');
+            let what = match c {
+                '\u{feff}' => "a byte order mark",
+                c if c.is_control() => "a control character",
+                c if !c.is_ascii_graphic() => "a blank or a character outside ASCII",
+                '"' | '\'' | '`' => "a quotation mark",
+                ':' => "a colon, as after the name of a header,",
+                '=' if !is_padding() => "an equals sign, as after the name of a variable,",
+                '$' | '{' | '}' | '<' | '>' | '\\' | ',' | ';' => "a character of no token or key",
+                _ => return None,
+            };
+            Some(format!("contains {what} at position {position}"))
+        });
+    let what = match found {
+        None if text.is_empty() => "is empty".into(),
+        found => found?.into(),
+    };
+    Some((what, HELP))
 }
 
 /// How to log in.
@@ -98,7 +190,30 @@ impl Method {
     /// The order in which they are looked for, which is that of the Terraform
     /// provider of Open Telekom Cloud.
     pub(super) const ORDER: [Self; 3] = [Self::Token, Self::AccessKey, Self::Password];
+
+    /// The method that an `auth_type` names, and whether it asks for a second factor.
+    /// Fails with what is to be said of any other.
+    pub(super) fn of_type(auth_type: &str) -> Result<(Self, bool), Flaw> {
+        match auth_type {
+            "token" | "v3token" => Ok((Self::Token, false)),
+            "aksk" | "v3aksk" => Ok((Self::AccessKey, false)),
+            "password" | "v3password" => Ok((Self::Password, false)),
+            "v3totp" | "v3multifactor" => Ok((Self::Password, true)),
+            "v3applicationcredential" => Err((
+                "is v3applicationcredential, and application credentials are not supported".into(),
+                OTHER_LOGIN,
+            )),
+            _ => Err((
+                "is not a kind of login that drspass knows, or supports".into(),
+                "Write token, password, v3totp or aksk, or leave it out.",
+            )),
+        }
+    }
 }
+
+/// What to do about an application credential.
+pub(super) const OTHER_LOGIN: &str =
+    "Log in with a token, a user and a password, or an access key.";
 
 /// Gives the first value that one of these names has.
 pub(super) type Look<'a> =
@@ -107,6 +222,8 @@ pub(super) type Look<'a> =
 /// Everything of a login that one source gives.
 pub(super) struct Parts {
     names: &'static Names,
+    /// Whether a password alone is not enough.
+    pub(super) needs_passcode: bool,
     token: Option<Part>,
     access: Option<Part>,
     secret: Option<Part>,
@@ -129,19 +246,44 @@ impl Parts {
     pub(super) fn read(names: &'static Names, look: Look<'_>) -> Result<Self, LoginError> {
         Ok(Self {
             names,
-            token: look(names.token, Kind::Secret)?,
-            access: look(names.access, Kind::Secret)?,
-            secret: look(names.secret, Kind::Secret)?,
-            security_token: look(names.security_token, Kind::Secret)?,
+            needs_passcode: false,
+            token: look(names.token, Kind::Token)?,
+            access: look(names.access, Kind::Key)?,
+            secret: look(names.secret, Kind::Key)?,
+            security_token: look(names.security_token, Kind::Key)?,
             user_id: look(names.user_id, Kind::Name)?,
             user_name: look(names.user_name, Kind::Name)?,
-            password: look(names.password, Kind::Secret)?,
-            passcode: look(names.passcode, Kind::Secret)?,
+            password: look(names.password, Kind::Password)?,
+            passcode: look(names.passcode, Kind::Key)?,
             user_domain: domain(names.user_domain, look)?,
             project_domain: domain(names.project_domain, look)?,
             project_id: look(names.project_id, Kind::Name)?,
             project_name: look(names.project_name, Kind::Name)?,
         })
+    }
+
+    /// Fills in the password and the code that a user's login lacks, and says under
+    /// which names they were found.
+    /// Fails as `look` does.
+    pub(super) fn fill(
+        &mut self,
+        names: &'static Names,
+        look: Look<'_>,
+    ) -> Result<Vec<&'static str>, LoginError> {
+        let mut filled = Vec::new();
+        if self.user_id.is_none() && self.user_name.is_none() {
+            return Ok(filled);
+        }
+        for (part, names, kind) in [
+            (&mut self.password, names.password, Kind::Password),
+            (&mut self.passcode, names.passcode, Kind::Key),
+        ] {
+            if part.is_none() {
+                *part = look(names, kind)?;
+                filled.extend(part.as_ref().map(|part| part.name));
+            }
+        }
+        Ok(filled)
     }
 
     /// The names of all parts of a method that are there, whether or not they are
@@ -201,13 +343,13 @@ impl Parts {
                     need(&self.user_name, names.user_name);
                 }
                 need(&self.password, names.password);
+                if self.needs_passcode {
+                    need(&self.passcode, names.passcode);
+                }
                 if self.user_id.is_none() && self.passcode.is_none() && self.user_domain.is_none() {
-                    missing.extend(
-                        names
-                            .user_domain
-                            .first()
-                            .map(|[id, name]| format!("{name} or {id}")),
-                    );
+                    if let Some([id, name]) = names.user_domain.first() {
+                        missing.push(format!("{name} or {id}"));
+                    }
                 }
             }
         }
@@ -299,13 +441,13 @@ pub(super) fn domain(
     names: &'static [DomainNames],
     look: Look<'_>,
 ) -> Result<Option<(&'static str, Domain)>, LoginError> {
-    for both in names {
+    for both in names.iter().copied() {
         if let Some(part) = look(both, Kind::Name)? {
             let name = part.name;
-            let make = if name == both[0] {
-                Domain::Id
-            } else {
+            let make = if name.to_ascii_lowercase().ends_with("_name") {
                 Domain::Name
+            } else {
+                Domain::Id
             };
             return Ok(Some((name, make(part.into_text()))));
         }
@@ -315,12 +457,12 @@ pub(super) fn domain(
 
 /// What is wrong with the name or id of something, and what to do; nothing if it
 /// can be one.
-pub(super) fn check_name(text: &str) -> Option<(&'static str, &'static str)> {
+pub(super) fn name_flaw(text: &str) -> Option<Flaw> {
     if text.trim().is_empty() {
-        return Some(("is blank", "Give a value, or leave it out."));
+        return Some(("is blank".into(), "Give a value, or leave it out."));
     }
     text.chars().any(char::is_control).then_some((
-        "holds a control character, such as a line end",
+        "contains a control character, such as a line break".into(),
         "Write it on one line.",
     ))
 }

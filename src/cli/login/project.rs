@@ -46,18 +46,18 @@ pub(super) fn of_variables(
 }
 
 /// The project of a login from clouds.yaml, and what names it: a variable comes
-/// before the entry, and an id before a name.
+/// before an entry that no user named, and an id before a name.
 /// Fails if it is an id other than the sealed one.
 pub(super) fn of_entry(
     entry: &Entry,
     parts: &mut Parts,
-    env: &Env,
+    env: Option<&Env>,
     place: &Place<'_>,
 ) -> Result<Option<(ProjectName, String)>, LoginError> {
-    if let Some(name) = vars::project_id(env) {
+    if let Some(name) = env.and_then(vars::project_id) {
         return Ok(Some((sealed(place), name.to_owned())));
     }
-    if let Some((part, domain)) = vars::project_name(env)? {
+    if let Some((part, domain)) = env.map_or(Ok(None), vars::project_name)? {
         let project = ProjectName::Named {
             name: part.text_of(),
             domain: domain.or_else(|| parts.project_domain()),

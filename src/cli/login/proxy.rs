@@ -24,11 +24,11 @@ pub(super) fn of_variables(env: &Env) -> Result<Option<String>, LoginError> {
             None | Some((_, Ok(""))) => {}
             Some((name, given)) => {
                 let host = given.ok().and_then(host);
-                let host = host.ok_or_else(|| LoginError::Value {
-                    place: name.to_owned(),
-                    what: "names no proxy that can be used",
-                    help: "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of user and password percent-encoded; or take it out of the environment.",
-                })?;
+                let host = host.ok_or_else(|| LoginError::value(
+                    name,
+                    "names no proxy that can be used",
+                    "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of user and password percent-encoded; or take it out of the environment.",
+                ))?;
                 return Ok(Some(host));
             }
         }

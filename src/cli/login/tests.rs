@@ -26,6 +26,8 @@ const AUTH_URL: &str = "https://iam.eu-de.otc.t-systems.com/v3";
 /// A machine with a home folder, a system folder and a git work tree.
 struct Machine {
     folder: TempDir,
+    /// The root folder.
+    root: &'static str,
     env: Env,
     flags: LoginFlags,
     credentials_from: Option<&'static str>,
@@ -41,6 +43,7 @@ impl Machine {
         let env = Env::empty().with_var("HOME", home.to_str().expect("UTF-8"));
         Self {
             folder,
+            root: "repo/prod",
             env,
             flags: LoginFlags::default(),
             credentials_from: None,
@@ -100,7 +103,7 @@ impl Machine {
 
     fn find(&self) -> Result<Login, LoginError> {
         let place = Place {
-            folder: &self.path("repo/prod"),
+            folder: &self.path(self.root),
             project_id: A,
             auth_url: AUTH_URL,
             credentials_from: self.credentials_from,
@@ -251,24 +254,31 @@ fn a_login_of_variables_needs_no_file() {
 }
 
 #[test]
-fn the_order_is_flags_then_variables_then_clouds() {
+fn the_order_is_flags_then_a_named_entry_then_variables_then_clouds() {
     let clouds = "clouds: {prod: {auth: {token: canary-cloud}}, other: {token: canary-other}}";
     let all = || {
         Machine::with_clouds(clouds)
             .var("OS_CLOUD", "prod")
             .file("home/token", "canary-file\n")
     };
-    let login = all().var("OS_TOKEN", "canary-var").login();
+    for (machine, found, named_by) in [
+        (all(), "canary-cloud", "OS_CLOUD"),
+        (all().cloud("other"), "canary-other", "--cloud"),
+    ] {
+        assert_eq!(machine.login().notes, [""; 0]);
+        let login = machine.var("OS_TOKEN", "canary-var").login();
+        assert_eq!(token(&login), found);
+        let notes = login.notes.join("\n");
+        let told = format!("OS_TOKEN is set but not used: {named_by} names");
+        assert!(notes.starts_with(&told), "{notes}");
+    }
+    let mut machine = Machine::with_clouds(clouds).var("OS_TOKEN", "canary-var");
+    machine.credentials_from = Some("prod");
+    let login = machine.login();
     assert_eq!(
         (token(&login), login.source.as_str()),
         ("canary-var", "OS_TOKEN")
     );
-    let notes = login.notes.join("\n");
-    assert!(notes.contains("OS_CLOUD is set but not used"), "{notes}");
-
-    let login = all().var("OS_TOKEN", "canary-var").cloud("other").login();
-    assert_eq!(token(&login), "canary-other");
-    assert_eq!(login.notes, [""; 0]);
 
     let machine = all().var("OS_TOKEN", "canary-var");
     let path = machine.path("home/token");
@@ -276,7 +286,7 @@ fn the_order_is_flags_then_variables_then_clouds() {
     // The session takes the line end off.
     assert_eq!(
         (token(&login), login.source.as_str()),
-        ("canary-file\n", "the token file")
+        ("canary-file\n", "the token file (--token-file)")
     );
 
     let login = all().login();
@@ -333,10 +343,11 @@ fn a_project_id_variable_must_have_the_form_and_be_the_sealed_one() {
             let env = Env::empty().with_var(name, bad);
             for refused in [check_project_form(&env), check_project(&env, A)] {
                 let told = told(&refused.expect_err(bad));
-                assert!(
-                    told.contains(&format!("the project id from {name} is not")),
-                    "{told}"
-                );
+                let words = match bad {
+                    "" => format!("{name} is empty"),
+                    _ => format!("the project id from {name} is not"),
+                };
+                assert!(told.contains(&words), "{told}");
             }
         }
         let raw = std::os::unix::ffi::OsStringExt::from_vec(b"a\xffb".to_vec());

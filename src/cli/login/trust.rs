@@ -14,6 +14,7 @@ use super::error::LoginError;
 use super::parts;
 use super::vars;
 use crate::cli::env::Env;
+use crate::core::target::auth_address;
 use crate::files;
 
 /// A bundle of certificate authorities is a few hundred kilobytes.
@@ -68,16 +69,12 @@ fn certificates(
     if text.contains("-----BEGIN") {
         return Ok((place.to_owned(), text.as_bytes().to_owned()));
     }
-    let refused = |what, help| LoginError::Value {
-        place: place.to_owned(),
-        what,
-        help,
-    };
-    if let Some((what, help)) = parts::check_name(text) {
-        return Err(refused(what, help));
+    if let Some((what, help)) = parts::name_flaw(text) {
+        return Err(LoginError::value(place, what, help));
     }
     let path = resolve(Path::new(text)).ok_or_else(|| {
-        refused(
+        LoginError::value(
+            place,
             "is a path that is not given in full",
             "Begin it with / or ~/, since what it leads to would depend on where drspass is started.",
         )
@@ -125,14 +122,41 @@ fn unused(what: &str) -> String {
     format!("{what} differs and is not used: the target of drspass.yaml counts")
 }
 
-/// Whether two addresses of the identity service are the same, the version or a
-/// slash at the end left out.
-fn is_same_url(url: &str, sealed: &str) -> bool {
-    fn bare(url: &str) -> &str {
-        let url = url.trim_end_matches('/');
-        url.strip_suffix("/v3").unwrap_or(url)
+/// Refuses an entry of another cloud that drspass.yaml names: its login would be sent to
+/// the sealed identity service.
+pub(super) fn check_cloud(entry: &Entry, place: &Place<'_>) -> Result<(), LoginError> {
+    let refused = |key| {
+        Err(LoginError::OtherCloud {
+            key,
+            entry: entry.label.clone(),
+        })
+    };
+    let urls = entry.values("auth_url");
+    if urls
+        .iter()
+        .any(|url| !url.is_some_and(|url| is_same_url(url, place.auth_url)))
+    {
+        return refused("auth_url");
     }
-    bare(url).eq_ignore_ascii_case(bare(sealed))
+    // The addresses of these profiles (OpenStack SDK, vendor data) are known.
+    let is_sealed = |profile: &Option<&str>| {
+        let domain = match profile {
+            Some("otc") => ".otc.t-systems.com",
+            Some("otc-swiss") => ".sc.otc.t-systems.com",
+            _ => return false,
+        };
+        Url::parse(place.auth_url)
+            .is_ok_and(|url| url.domain().is_some_and(|host| host.ends_with(domain)))
+    };
+    if urls.is_empty() && !entry.values("profile").iter().all(is_sealed) {
+        return refused("profile");
+    }
+    Ok(())
+}
+
+/// Whether two addresses of the identity service are the same, in whatever spelling.
+fn is_same_url(url: &str, sealed: &str) -> bool {
+    auth_address(url).is_ok_and(|url| url == sealed)
 }
 
 /// Whether a region occurs in the host of an address. A host without names, as in a

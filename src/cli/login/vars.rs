@@ -4,8 +4,11 @@
 //! It owns the tables of names, the order of the two families, and the variables
 //! that are refused whatever the login is. It refuses to read a file.
 
+use std::collections::BTreeSet;
+
+use super::clouds::Wanted;
 use super::error::LoginError;
-use super::parts::{Kind, Method, Names, Part, Parts, check_name, domain};
+use super::parts::{Kind, Method, Names, OTHER_LOGIN, Part, Parts, and, domain};
 use crate::api::auth::Domain;
 use crate::cli::env::Env;
 
@@ -21,16 +24,24 @@ pub(super) static OS: Names = Names {
     password: &["OS_PASSWORD"],
     passcode: &["OS_PASSCODE"],
     user_domain: &[
-        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
-        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
-        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        ["OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN"],
+        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        &[
+            "OS_DEFAULT_DOMAIN_ID",
+            "OS_DEFAULT_DOMAIN",
+            "OS_DEFAULT_DOMAIN_NAME",
+        ],
     ],
     project_domain: &[
-        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
-        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
-        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        ["OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN"],
+        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        &[
+            "OS_DEFAULT_DOMAIN_ID",
+            "OS_DEFAULT_DOMAIN",
+            "OS_DEFAULT_DOMAIN_NAME",
+        ],
     ],
     project_id: &["OS_PROJECT_ID", "OS_TENANT_ID"],
     project_name: &["OS_PROJECT_NAME", "OS_TENANT_NAME"],
@@ -49,16 +60,16 @@ pub(super) static HW: Names = Names {
     password: &["HW_USER_PASSWORD", "OS_PASSWORD"],
     passcode: &["OS_PASSCODE"],
     user_domain: &[
-        ["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
-        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
-        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+        &["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
+        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
     ],
     project_domain: &[
-        ["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
-        ["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
-        ["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        ["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
+        &["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
+        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
+        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
+        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
     ],
     project_id: &["HW_PROJECT_ID", "OS_PROJECT_ID"],
     project_name: &["HW_PROJECT_NAME", "OS_PROJECT_NAME"],
@@ -78,6 +89,54 @@ pub(super) const REGIONS: &[&str] = &[
 /// Certificates to trust, a path or the text itself.
 pub(super) const CA: &[&str] = &["OS_CACERT", "OS_CA_CERT"];
 
+/// Every variable that gives an application credential.
+const APPLICATION: &[&str] = &[
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_APPLICATION_CREDENTIAL_NAME",
+    "OS_APPLICATION_CREDENTIAL_SECRET",
+];
+const AUTH_TYPE: &str = "OS_AUTH_TYPE";
+
+/// Every variable of a login, each once.
+fn of_login() -> BTreeSet<&'static str> {
+    let families = OS.all().chain(HW.all());
+    families
+        .chain(APPLICATION.iter().copied())
+        .chain([AUTH_TYPE])
+        .collect()
+}
+
+/// What is said of variables that are set and empty, in the order of their names.
+pub(super) fn empty(env: &Env) -> Option<String> {
+    let others = [AUTH_URLS, REGIONS, CA, &["OS_CLOUD"]].concat();
+    let mut names = of_login();
+    names.extend(others.iter().filter(|name| !PROJECT_IDS.contains(name)));
+    names.retain(|name| env.exact(name) == Some(Ok("")));
+    let names = Vec::from_iter(names);
+    let (are, count) = if names.len() == 1 {
+        ("is", "counts")
+    } else {
+        ("are", "count")
+    };
+    (!names.is_empty()).then(|| format!("{} {are} empty and {count} as not set", and(&names)))
+}
+
+/// What is said of variables of a login that are set although `wanted` gives it;
+/// `used` are those of them that fill it in.
+pub(super) fn ignored(env: &Env, used: &[&str], wanted: &Wanted<'_>) -> Option<String> {
+    let mut names = of_login();
+    names.retain(|name| !used.contains(name) && env.exact(name).is_some_and(|text| text != Ok("")));
+    let names = Vec::from_iter(names);
+    let are = if names.len() == 1 { "is" } else { "are" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} {are} set but not used: {} names the entry of clouds.yaml that is the login",
+            and(&names),
+            wanted.named_by
+        )
+    })
+}
+
 /// What the place of a login is called that is made of variables.
 pub(super) const PLACE: &str = "the environment";
 
@@ -87,11 +146,11 @@ pub(super) fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e st
     match env.exact(name) {
         None | Some(Ok("")) => Ok(None),
         Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(LoginError::Value {
-            place: name.to_owned(),
-            what: "is not UTF-8 text",
-            help: "Set it in a UTF-8 locale, or take it out of the environment.",
-        }),
+        Some(Err(_)) => Err(LoginError::value(
+            name,
+            "is not UTF-8 text",
+            "Set it in a UTF-8 locale, or take it out of the environment.",
+        )),
     }
 }
 
@@ -101,17 +160,17 @@ fn parts(env: &Env, names: &'static Names) -> Result<Parts, LoginError> {
     Parts::read(names, &|names, kind| look(env, names, kind))
 }
 
-fn look(env: &Env, names: &'static [&'static str], kind: Kind) -> Result<Option<Part>, LoginError> {
+pub(super) fn look(
+    env: &Env,
+    names: &'static [&'static str],
+    kind: Kind,
+) -> Result<Option<Part>, LoginError> {
     for name in names {
         let Some(text) = text(env, name)? else {
             continue;
         };
-        if let (Kind::Name, Some((what, help))) = (kind, check_name(text)) {
-            return Err(LoginError::Value {
-                place: (*name).to_owned(),
-                what,
-                help,
-            });
+        if let Some((what, help)) = kind.flaw(text) {
+            return Err(LoginError::value(*name, what, help));
         }
         return Ok(Some(Part::new(name, text)));
     }
@@ -144,9 +203,21 @@ pub(super) fn project_name(env: &Env) -> Result<Option<(Part, Option<Domain>)>, 
 /// Fails if they give a part of one. Passing over it would use a login that nobody
 /// had in mind.
 pub(super) fn choose(env: &Env) -> Result<Option<(Parts, Method)>, LoginError> {
-    let os = parts(env, &OS)?;
-    let hw = parts(env, &HW)?;
-    for method in Method::ORDER {
+    let mut os = parts(env, &OS)?;
+    let mut hw = parts(env, &HW)?;
+    if let Some(part) = look(env, APPLICATION, Kind::Name)? {
+        let what = "gives an application credential, which is not supported";
+        return Err(LoginError::value(part.name, what, OTHER_LOGIN));
+    }
+    let mut methods = Method::ORDER.to_vec();
+    if let Some(auth_type) = text(env, AUTH_TYPE)? {
+        let (method, needs_passcode) = Method::of_type(auth_type)
+            .map_err(|(what, help)| LoginError::value(AUTH_TYPE, what, help))?;
+        methods = vec![method];
+        os.needs_passcode = needs_passcode;
+        hw.needs_passcode = needs_passcode;
+    }
+    for method in methods {
         let (os_given, hw_given) = (os.given(method), hw.given(method));
         if os_given.is_empty() && hw_given.is_empty() {
             continue;

@@ -19,6 +19,8 @@ pub enum IdentitySource {
     Files(Vec<PathBuf>),
     /// The text of a key itself, from the environment.
     Text(Zeroizing<String>),
+    /// A variable that is set and empty.
+    Empty(&'static str),
     /// The file that is looked at when nothing is named, if there is one.
     Default(Option<PathBuf>),
 }
@@ -86,6 +88,10 @@ fn given(source: &IdentitySource) -> Vec<Result<Given<'_>, OpError>> {
     match source {
         IdentitySource::Files(paths) => paths.iter().map(|path| Ok(Given::File(path))).collect(),
         IdentitySource::Text(text) => vec![Ok(Given::Text(text))],
+        IdentitySource::Empty(name) => vec![Err(OpError::Unfit {
+            what: format!("{name} is empty"),
+            help: "Nothing was sent. Give it a value, or unset it.",
+        })],
         IdentitySource::Default(Some(path)) if path.exists() => vec![Ok(Given::File(path))],
         IdentitySource::Default(path) => vec![Err(OpError::NoIdentity {
             default: path.as_ref().map_or_else(

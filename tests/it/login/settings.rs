@@ -44,26 +44,38 @@ fn one_line_end_after_a_token_does_no_harm() {
 }
 
 #[test]
-fn a_control_character_in_a_token_is_named_by_its_place() {
+fn a_malformed_token_is_refused_by_its_variable_or_file() {
     let (start, rest) = TOKEN.split_at(7);
     for (dirty, words) in [
         (
             format!("{start}\n{rest}"),
-            "the token holds a control character at position 8",
+            "contains a control character at position 8",
         ),
         (
             format!("{start}\r\n{rest}\n"),
-            "the token holds a control character at position 8",
+            "contains a control character at position 8",
         ),
         (format!("{TOKEN}\n\n"), "a control character at position"),
         (format!("{start} {rest}"), "outside ASCII at position 8"),
-        ("\n".to_owned(), "the token is empty"),
+        ("\n".to_owned(), "is empty"),
+        (
+            format!("\"{TOKEN}\""),
+            "contains a quotation mark at position 1",
+        ),
+        (format!("X-Auth-Token:{TOKEN}"), "contains a colon"),
+        (format!("\u{feff}{TOKEN}"), "contains a byte order mark"),
     ] {
         let lab = lab();
         let (_folder, path) = token_file(&dirty);
         let args = [APPLY, &["--token-file", path.to_str().unwrap()]].concat();
-        refused(&lab, &args, &Vars::new(), &[words]);
-        refused(&lab, APPLY, &vec![("OS_TOKEN", dirty)], &[words]);
+        let file = format!("the token file {}", path.display());
+        refused(&lab, &args, &Vars::new(), &[&file, words]);
+        refused(
+            &lab,
+            APPLY,
+            &vec![("OS_TOKEN", dirty)],
+            &["OS_TOKEN", words],
+        );
         assert_untouched(&lab, None);
     }
 }
@@ -132,16 +144,152 @@ fn the_domains_of_user_and_project_stand_apart_and_one_serves_for_both() {
 }
 
 #[test]
-fn an_entry_without_a_project_is_refused_by_name_and_key() {
+fn an_entry_without_a_project_is_for_the_sealed_one() {
     let lab = lab();
     let home = cloud(&["user_domain_name: acme"]);
     let vars = vec![home_var(home.path()), ("OS_CLOUD", "lab".to_owned())];
+    apply(&lab, &[], &vars).exits(0);
+    assert_eq!(
+        login_body(&lab, 0)["auth"]["scope"]["project"],
+        serde_json::json!({"id": lab.sim.project_id()})
+    );
+}
+
+#[test]
+fn a_malformed_key_or_password_is_refused_by_its_variable_or_key() {
+    let lab = lab();
+    let key =
+        |access: &str, secret: &str| vars(&[("OS_ACCESS_KEY", access), ("OS_SECRET_KEY", secret)]);
+    let quoted = format!("\"{SECRET}\"");
     refused(
         &lab,
         APPLY,
-        &vars,
-        &["entry lab of", "neither project_id nor project_name"],
+        &key(ACCESS, &quoted),
+        &["OS_SECRET_KEY contains a quotation mark"],
     );
+    let quoted = format!("'{ACCESS}'");
+    refused(
+        &lab,
+        APPLY,
+        &key(&quoted, SECRET),
+        &["OS_ACCESS_KEY contains a quotation mark"],
+    );
+    let line = format!("{PASSWORD}\n");
+    let by_line = [by_name(), vars(&[("OS_PASSWORD", &line)])].concat();
+    refused(&lab, APPLY, &by_line, &["OS_PASSWORD ends in a line break"]);
+    let home = home(
+        &format!(
+            "clouds:\n  lab:\n    auth:\n      user_id: {USER_ID}\n      password: |\n        {PASSWORD}\n"
+        ),
+        "",
+    );
+    let entry = vec![home_var(home.path()), ("OS_CLOUD", "lab".to_owned())];
+    refused(
+        &lab,
+        APPLY,
+        &entry,
+        &["password of entry lab", "line 6", "ends in a line break"],
+    );
+    assert_untouched(&lab, None);
+}
+
+#[test]
+fn an_entry_that_the_user_names_is_filled_in_by_variables_and_wins_over_others() {
+    let lab = lab();
+    let home = home(
+        &format!("clouds:\n  lab:\n    auth:\n      user_id: {MFA_USER_ID}\n"),
+        "",
+    );
+    let named = [
+        vec![home_var(home.path())],
+        vars(&[
+            ("OS_CLOUD", "lab"),
+            ("OS_PASSWORD", PASSWORD),
+            ("OS_PASSCODE", PASSCODE),
+            ("OS_USERNAME", "stray"),
+            ("OS_TOKEN", "stray"),
+        ]),
+    ]
+    .concat();
+    run(&lab, &["whoami"], &named)
+        .exits(0)
+        .says("OS_PASSWORD and OS_PASSCODE")
+        .says("OS_TOKEN and OS_USERNAME are set but not used: OS_CLOUD names");
+    assert_eq!(lab.sim.logins(), 1);
+    // A file of the work tree is not a user: what it names is not filled in.
+    lab.configure("credentials_from: lab");
+    refused(
+        &lab,
+        APPLY,
+        &vec![home_var(home.path())],
+        &["but not password"],
+    );
+}
+
+#[test]
+fn a_login_of_another_cloud_is_not_sent_because_drspass_yaml_names_it() {
+    let lab = lab();
+    let home = cloud(&[
+        "auth_url: https://iam.example.org/v3",
+        "user_domain_name: acme",
+    ]);
+    lab.configure("credentials_from: lab");
+    refused(
+        &lab,
+        APPLY,
+        &vec![home_var(home.path())],
+        &[
+            "auth_url of entry lab",
+            "is not the sealed identity service",
+        ],
+    );
+}
+
+#[test]
+fn an_application_credential_is_named_as_not_supported() {
+    let lab = lab();
+    let given = vars(&[
+        ("OS_AUTH_TYPE", "v3applicationcredential"),
+        ("OS_APPLICATION_CREDENTIAL_ID", "canary-id"),
+        ("OS_APPLICATION_CREDENTIAL_SECRET", "canary-credential"),
+    ]);
+    for args in [APPLY, &["whoami"], &["jobs"]] {
+        refused(
+            &lab,
+            args,
+            &given,
+            &["application credential", "not supported"],
+        );
+    }
+    let tagged = home(
+        "clouds:\n  lab:\n    auth:\n      user_id: u\n      password: !vault |\n        canary-vault\n",
+        "",
+    );
+    let entry = vec![home_var(tagged.path()), ("OS_CLOUD", "lab".to_owned())];
+    refused(
+        &lab,
+        APPLY,
+        &entry,
+        &["clouds.yaml", "line 5", "tags are not supported"],
+    );
+}
+
+#[test]
+fn an_empty_variable_of_a_login_is_said_to_be_empty() {
+    let lab = lab();
+    for (more, told) in [
+        (vars(&[("OS_TOKEN", "")]), "OS_TOKEN is empty"),
+        (
+            vars(&[("OS_USERNAME", USER), ("OS_PASSWORD", "")]),
+            "OS_PASSWORD is empty",
+        ),
+    ] {
+        refused(&lab, APPLY, &more, &[told]);
+    }
+    let besides = [by_name(), vars(&[("OS_CLOUD", "")])].concat();
+    run(&lab, &["whoami"], &besides)
+        .exits(0)
+        .says("OS_CLOUD is empty");
 }
 
 #[test]
@@ -151,7 +299,11 @@ fn an_odd_project_id_is_refused_wherever_it_stands() {
         for name in ["OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"] {
             let vars = [by_name(), vars(&[(name, odd)])].concat();
             for args in [&["plan"][..], APPLY, &["whoami"], &["jobs"]] {
-                refused(&lab, args, &vars, &["the project id from", name]);
+                let words = match odd {
+                    "" => [name, "is empty"],
+                    _ => ["the project id from", name],
+                };
+                refused(&lab, args, &vars, &words);
             }
         }
         if !odd.is_empty() {
@@ -210,9 +362,16 @@ fn an_entry_with_another_project_than_the_sealed_one_is_refused_with_both_ids() 
     for args in [&["plan", "--preflight"][..], APPLY, &["whoami"], &["jobs"]] {
         refused(&lab, args, &entry, &[OTHER_PROJECT, lab.sim.project_id()]);
     }
-    // A variable comes before the entry, and is said to.
+    // A variable comes before an entry that no user named, and is said to.
     let named = vars(&[("OS_PROJECT_ID", lab.sim.project_id())]);
-    run(&lab, &["plan", "--preflight"], &[entry, named].concat())
+    refused(
+        &lab,
+        APPLY,
+        &[entry.clone(), named.clone()].concat(),
+        &[OTHER_PROJECT],
+    );
+    let alone = vec![entry[0].clone()];
+    run(&lab, &["plan", "--preflight"], &[alone, named].concat())
         .exits(0)
         .says("login: entry lab of")
         .says("project from OS_PROJECT_ID");

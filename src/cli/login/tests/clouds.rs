@@ -39,7 +39,21 @@ fn an_entry_logs_in_with_a_password() {
         ),
         (
             "auth: {username: u, password: p, default_domain: d, project_name: a/b ü}".to_owned(),
-            "u@d p a/b ü@d".to_owned(),
+            "u@#d p a/b ü@#d".to_owned(),
+        ),
+        (
+            "auth: {username: u, password: p, default_domain_name: d, project_name: lab}"
+                .to_owned(),
+            "u@d p lab@d".to_owned(),
+        ),
+        (
+            "auth: {username: u, password: p, default_domain_id: d, project_name: lab}".to_owned(),
+            "u@#d p lab@#d".to_owned(),
+        ),
+        // An entry without a project is asked for the sealed one.
+        (
+            "auth: {username: u, password: p, domain_name: d}".to_owned(),
+            format!("u@d p {sealed}"),
         ),
         (
             format!("auth: {{user_id: i, password: p, tenant_id: '{A}'}}"),
@@ -169,9 +183,14 @@ fn an_incomplete_entry_is_refused_by_its_keys() {
         entry(keys).refuses(&["incomplete", given, missing]);
     }
     entry("profile: otc").refuses(&["entry x of", "holds no login"]);
-    // O16: a password needs a project.
+    for key in ["application_credential_id", "application_credential_secret"] {
+        entry(&format!("auth: {{{key}: canary}}")).refuses(&[
+            &format!("{key} of entry x"),
+            "application credential",
+            "not supported",
+        ]);
+    }
     let bare = "auth: {username: u, password: canary, domain_name: d}";
-    entry(bare).refuses(&["entry x of", "clouds.yaml", "project_id", "project_name"]);
     let login = entry(bare).var("OS_TENANT_NAME", "lab").login();
     assert_eq!(password(&login), "u@d canary lab@d");
 }
@@ -297,24 +316,23 @@ fn what_yaml_would_change_must_be_quoted() {
         entry(&format!("token: {value}")).refuses(&["token of entry x", "is no text"]);
     }
     for header in ["|-", ">-", "|2-", ">-  # canary", "&a |-", "|-\n"] {
-        let text = format!("clouds:\n  x:\n    token: {header}\n      12:30\n");
-        assert_eq!(
-            token(&Machine::with_clouds(&text).login()).trim(),
-            "12:30",
-            "{header}"
-        );
+        let keys = format!("    user_id: u\n    password: {header}\n      12:30\n");
+        let machine = Machine::with_clouds(&format!("clouds:\n  x:\n{keys}"));
+        let login = password(&machine.login());
+        let words: Vec<&str> = login.split_whitespace().collect();
+        assert_eq!(words[..2], ["#u", "12:30"], "{header}");
     }
     for header in ["", "# canary |", "\n      # canary |-", "&a"] {
-        let text = format!("clouds:\n  x:\n    token: {header}\n      12:30\n");
+        let text = format!("clouds:\n  x:\n    token: {header}\n      0x1F\n");
         Machine::with_clouds(&text).refuses(&["token of entry x", "Quote it"]);
     }
-    let alias = "t: &t 12:30\nq: &q '12:30'\nclouds: {x: {token: *t}, y: {token: *q}}";
+    let alias = "t: &t 0x1F\nq: &q '0x1F'\nclouds: {x: {token: *t}, y: {token: *q}}";
     Machine::with_clouds(alias)
         .cloud("x")
         .refuses(&["token of entry x", "line 3", "Quote it"]);
     assert_eq!(
         token(&Machine::with_clouds(alias).cloud("y").login()),
-        "12:30"
+        "0x1F"
     );
     for name in ["username", "user_domain_name", "project_name"] {
         for bad in ["\"a\\ncanary\"", "\"\\u0007canary\"", "'  '"] {
@@ -347,6 +365,114 @@ clouds:
         token(&Machine::with_clouds(text).cloud("b").login()),
         "canary-b"
     );
+}
+
+#[test]
+fn the_user_names_an_entry_and_variables_fill_in_what_it_lacks() {
+    let clouds = "clouds: {x: {auth: {user_id: u, project_name: lab}}, y: {token: canary-y}}";
+    for named in [
+        Machine::with_clouds(clouds).cloud("x"),
+        Machine::with_clouds(clouds).var("OS_CLOUD", "x"),
+    ] {
+        named.refuses(&["incomplete", "user_id in entry x", "but not password"]);
+        let machine = named.var("OS_PASSWORD", "canary-p");
+        assert_eq!(password(&machine.login()), "#u canary-p lab");
+        assert_eq!(
+            machine.source(),
+            "entry x of home/.config/openstack/clouds.yaml and OS_PASSWORD"
+        );
+        assert_eq!(machine.login().notes, [""; 0]);
+        let machine = machine.var("OS_PASSCODE", "123456");
+        assert_eq!(password(&machine.login()), "#u canary-p+123456 lab");
+        // Nothing else is taken from them.
+        let machine = machine
+            .var("OS_USERNAME", "other")
+            .var("OS_TOKEN", "canary-t")
+            .var("OS_PROJECT_NAME", "other");
+        assert_eq!(password(&machine.login()), "#u canary-p+123456 lab");
+        let notes = machine.login().notes.concat();
+        assert!(
+            notes.starts_with("OS_PROJECT_NAME, OS_TOKEN and OS_USERNAME are set but not used: "),
+            "{notes}"
+        );
+    }
+    // An entry that has one of its own, or needs none, is not filled in.
+    let machine = Machine::with_clouds(clouds)
+        .cloud("y")
+        .var("OS_PASSWORD", "canary-p");
+    assert_eq!(token(&machine.login()), "canary-y");
+    let notes = machine.login().notes.concat();
+    assert!(
+        notes.starts_with("OS_PASSWORD is set but not used: --cloud"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn an_entry_that_a_file_names_is_of_the_sealed_cloud_and_is_not_filled_in() {
+    let machine = |keys: &str| {
+        let mut machine = Machine::with_clouds(&format!("clouds: {{x: {{{keys}}}, y: {{}}}}"));
+        machine.credentials_from = Some("x");
+        machine
+    };
+    for same in [
+        "token: canary",
+        "token: canary, auth: {auth_url: 'https://iam.eu-de.otc.t-systems.com'}",
+        "token: canary, auth_url: 'https://IAM.eu-de.otc.t-systems.com:443/v3/'",
+        "token: canary, profile: otc",
+    ] {
+        machine(same).login();
+    }
+    for other in [
+        "token: canary, auth: {auth_url: 'https://iam.example.org/v3'}",
+        "token: canary, auth_url: 'https://iam.eu-nl.otc.t-systems.com/v3'",
+        "token: canary, auth_url: canary",
+        "token: canary, auth_url: [canary]",
+        "auth_url: 'https://iam.eu-de.otc.t-systems.com/v3', \
+         auth: {token: canary, auth_url: 'https://iam.example.org/v3'}",
+        "token: canary, profile: vexxhost",
+        "token: canary, profile: otc-swiss",
+    ] {
+        machine(other).refuses(&["of entry x of", "sealed identity service", "--cloud"]);
+        // The user may name it.
+        assert_eq!(token(&machine(other).cloud("x").login()), "canary");
+    }
+    // Nor is it filled in: variables are a login of their own, which comes first.
+    machine("auth: {user_id: u}")
+        .var("OS_PASSWORD", "canary")
+        .refuses(&["incomplete", "OS_PASSWORD in the environment"]);
+}
+
+#[test]
+fn a_tag_is_refused_with_file_and_line() {
+    for (text, line) in [
+        ("clouds:\n  x:\n    password: !secret canary\n", 3),
+        ("clouds:\n  x:\n    password: !ENV \"${CANARY}\"\n", 3),
+        (
+            "clouds:\n  x:\n    password: !vault |\n      canary\n      canary\n",
+            3,
+        ),
+        ("clouds:\n  x: !include canary.yaml\n", 2),
+        ("clouds: !canary\n  x: {token: t}\n", 1),
+        ("clouds:\n  x:\n    token: !!str canary\n", 3),
+        ("clouds:\n  x:\n    token: !\n", 3),
+        ("clouds: {x: {token: t, more: [a, !b c]}}\n", 1),
+        (
+            "# !canary\nother: 'a!b'\nclouds: {x: {token: &a !c t}}\n",
+            3,
+        ),
+    ] {
+        let words = ["tags are not supported", &format!("line {line}, column")];
+        let clouds = "home/.config/openstack/clouds.yaml is not usable";
+        Machine::with_clouds(text).refuses(&[&words[..], &[clouds]].concat());
+        let secure = "home/.config/openstack/secure.yaml is not usable";
+        Machine::with_clouds("clouds: {x: {user_id: u}}")
+            .file("home/.config/openstack/secure.yaml", text)
+            .refuses(&[&words[..], &[secure]].concat());
+    }
+    let text = "clouds: {x: {auth: {user_id: u, password: 'canary-!secret'}}} # !x\n";
+    let login = Machine::with_clouds(text).login();
+    assert!(password(&login).contains("canary-!secret"));
 }
 
 #[test]

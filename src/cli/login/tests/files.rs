@@ -108,6 +108,39 @@ fn no_file_of_the_work_tree_gives_a_login() {
 }
 
 #[test]
+fn the_users_own_configuration_is_read_where_the_home_folder_is_a_work_tree() {
+    let path = "home/.config/openstack/clouds.yaml";
+    let machine = || {
+        let machine = Machine::with_clouds(&clouds("own")).file("home/infra/x", "");
+        fs::create_dir(machine.path("home/.git")).expect("a folder");
+        Machine {
+            root: "home/infra",
+            ..machine
+        }
+    };
+    assert_eq!(token(&machine().login()), "canary-own");
+    assert_eq!(
+        token(&machine().path_var("OS_CLIENT_CONFIG_FILE", path).login()),
+        "canary-own"
+    );
+    // Everything else in it is what others can change.
+    machine()
+        .file("home/c.yaml", clouds("tree"))
+        .path_var("OS_CLIENT_CONFIG_FILE", "home/c.yaml")
+        .refuses(&["lies in the work tree home"]);
+    let linked = machine().file("home/infra/c.yaml", clouds("tree"));
+    fs::remove_file(linked.path(path)).expect("removed");
+    linked
+        .link(path, "home/infra/c.yaml")
+        .refuses(&["lies in the work tree home"]);
+    // A home folder that lies in a work tree is not the user's own.
+    Machine::new()
+        .file("repo/home/openstack/clouds.yaml", clouds("tree"))
+        .path_var("XDG_CONFIG_HOME", "repo/home")
+        .refuses(&["lies in the work tree repo"]);
+}
+
+#[test]
 fn the_work_tree_begins_at_the_nearest_git() {
     // In a linked work tree or a submodule it is a file; what is above is another one.
     let machine = Machine::new()
@@ -161,8 +194,13 @@ fn a_token_file_is_seen_from_the_root_folder_and_has_a_limit() {
     Machine::new()
         .token_file("../../home")
         .refuses(&["cannot read the token file"]);
-    // An empty one is a token that the session refuses.
-    assert_eq!(token(&machine(b"").login()), "");
+    for empty in [&b""[..], b"\n"] {
+        machine(empty).refuses(&["the token file ../../token is empty"]);
+    }
+    machine(b"X-Auth-Token: canary\n").refuses(&[
+        "the token file ../../token contains a colon",
+        "at position 13",
+    ]);
 }
 
 #[test]

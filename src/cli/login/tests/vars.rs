@@ -121,7 +121,13 @@ fn passwords_go_with_a_user_a_domain_and_a_project() {
             None,
         ),
         (&["OS_DOMAIN_NAME=d"], format!("u@d p {sealed}"), None),
-        (&["OS_DEFAULT_DOMAIN=d"], format!("u@d p {sealed}"), None),
+        // As in openstackclient, this one is an id.
+        (&["OS_DEFAULT_DOMAIN=d"], format!("u@#d p {sealed}"), None),
+        (
+            &["OS_DEFAULT_DOMAIN_NAME=d"],
+            format!("u@d p {sealed}"),
+            None,
+        ),
         (&["OS_USER_DOMAIN_ID=d"], format!("u@#d p {sealed}"), None),
         (&["OS_DOMAIN_ID=d"], format!("u@#d p {sealed}"), None),
         (
@@ -299,7 +305,6 @@ fn a_part_of_a_login_is_never_passed_over() {
                 "home/.config/openstack/clouds.yaml",
                 "clouds: {x: {token: canary}}",
             )
-            .var("OS_CLOUD", "x")
             .refuses(&["incomplete", given, missing]);
     }
     // A method that comes first is complete by itself.
@@ -331,8 +336,8 @@ fn names_must_be_readable_and_secrets_are_taken_as_they_are() {
             machine().var(name, bad).refuses(&[name]);
         }
     }
-    let login = Machine::with_vars(&["OS_USER_ID=u", "OS_PASSWORD= a\tb\n"]).login();
-    assert_eq!(password(&login), format!("#u  a\tb\n #{A}"));
+    let login = Machine::with_vars(&["OS_USER_ID=u", "OS_PASSWORD= 'a\tb\nc' "]).login();
+    assert_eq!(password(&login), format!("#u  'a\tb\nc'  #{A}"));
 
     for name in ["OS_PASSWORD", "OS_TOKEN", "OS_USERNAME", "HW_SECRET_KEY"] {
         let mut machine = Machine::with_vars(&["OS_USER_ID=u"]);
@@ -340,6 +345,115 @@ fn names_must_be_readable_and_secrets_are_taken_as_they_are() {
         machine.env = machine.env.with_raw_var(name, raw);
         machine.refuses(&[name, "UTF-8"]);
     }
+}
+
+#[test]
+fn what_no_token_or_key_can_be_is_refused_by_its_variable() {
+    let quoted = ["\"canary\"", "'canary'", "canary\"", "`canary`"];
+    let named = [
+        "X-Auth-Token:canary",
+        "OS_TOKEN=canary",
+        "a:canary",
+        "Bearer canary",
+    ];
+    let dirty = [
+        "\u{feff}canary",
+        "canary canary",
+        " canary",
+        "canary\tx",
+        "can\u{e4}ry-canary",
+    ];
+    let foreign = [
+        "${CANARY}-canary",
+        "{\"token\":\"canary\"}",
+        "<canary>",
+        "canary,",
+    ];
+    let ends = ["canary\n\n", "canary\r", "\ncanary", "canary\u{1}"];
+    for bad in [&quoted[..], &named, &dirty, &foreign, &ends].concat() {
+        for (name, others) in [
+            ("OS_TOKEN", &[][..]),
+            ("OS_AUTH_TOKEN", &[]),
+            ("HW_AUTH_TOKEN", &[]),
+            ("OS_ACCESS_KEY", &["OS_SECRET_KEY=canary"]),
+            ("OS_SECRET_KEY", &["OS_ACCESS_KEY=canary"]),
+            ("HW_SECRET_KEY", &["HW_ACCESS_KEY=canary"]),
+            ("OS_SECURITY_TOKEN", &["OS_AK=canary", "OS_SK=canary"]),
+            ("OS_PASSCODE", &["OS_USER_ID=u", "OS_PASSWORD=canary"]),
+        ] {
+            let machine = Machine::with_vars(others).var(name, bad);
+            machine.refuses(&[&format!("{name} contains "), "at position"]);
+        }
+    }
+    // One line end is dropped after a token, and after nothing else.
+    Machine::with_vars(&["OS_SK=canary"])
+        .var("OS_AK", "canary\n")
+        .refuses(&["OS_AK contains a control character at position 7"]);
+    for bad in ["canary\n", "canary\r\n", "canary\r", "\u{feff}canary"] {
+        for name in ["OS_PASSWORD", "HW_USER_PASSWORD"] {
+            let machine = Machine::with_vars(&["OS_USER_ID=u"]).var(name, bad);
+            machine.refuses(&[name, "sent as a part of the password"]);
+        }
+    }
+    for good in ["canary", "gAAAAA-_canary==", "a/b+c.d~e%", "canary="] {
+        Machine::with_vars(&[]).var("OS_TOKEN", good).login();
+    }
+}
+
+#[test]
+fn a_kind_of_login_that_is_not_supported_is_named() {
+    for name in ["ID", "NAME", "SECRET"] {
+        let name = format!("OS_APPLICATION_CREDENTIAL_{name}");
+        let machine = Machine::new().var(&name, "canary");
+        machine.refuses(&[&name, "application credential", "not supported"]);
+    }
+    let all = ["OS_TOKEN=t", "OS_USER_ID=u", "OS_PASSWORD=canary"];
+    let typed = |auth_type| Machine::with_vars(&all).var("OS_AUTH_TYPE", auth_type);
+    typed("v3applicationcredential").refuses(&[
+        "OS_AUTH_TYPE is v3applicationcredential",
+        "application credentials are not supported",
+    ]);
+    typed("v3oidcpassword").refuses(&["OS_AUTH_TYPE is not a kind of login"]);
+    // Where it is one, it picks the method, as that of an entry does.
+    assert_eq!(typed("v3token").source(), "OS_TOKEN");
+    assert_eq!(typed("password").source(), "OS_USER_ID and OS_PASSWORD");
+    typed("v3totp").refuses(&["incomplete", "but not OS_PASSCODE"]);
+    // An entry that the user names wins over all of them.
+    let login = Machine::with_clouds("clouds: {x: {token: canary-x}}")
+        .cloud("x")
+        .var("OS_AUTH_TYPE", "v3oidcpassword")
+        .login();
+    assert_eq!(token(&login), "canary-x");
+    assert!(
+        login
+            .notes
+            .concat()
+            .starts_with("OS_AUTH_TYPE is set but not used: --cloud")
+    );
+}
+
+#[test]
+fn a_variable_that_is_set_and_empty_is_said_to_be() {
+    let said = |vars: &[&str]| empty(&Machine::with_vars(vars).env);
+    assert_eq!(said(&["OS_TOKEN=t"]), None);
+    for name in [
+        "OS_TOKEN",
+        "OS_CLOUD",
+        "OS_PASSWORD",
+        "HW_SECRET_KEY",
+        "OS_USER_DOMAIN_NAME",
+        "OS_PROJECT_NAME",
+        "OS_REGION_NAME",
+        "OS_AUTH_URL",
+        "OS_CACERT",
+        "OS_AUTH_TYPE",
+    ] {
+        let told = format!("{name} is empty and counts as not set");
+        assert_eq!(said(&[&format!("{name}=")]), Some(told));
+    }
+    let both = said(&["OS_TOKEN=", "OS_PASSWORD="]);
+    let told = "OS_PASSWORD and OS_TOKEN are empty and count as not set";
+    assert_eq!(both.as_deref(), Some(told));
 }
 
 #[test]
