@@ -17,6 +17,8 @@ use crate::core::outcome::Reply;
 use crate::core::redact::Needles;
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
 
+pub use super::wire::identity::CataloguedEndpoint;
+
 use super::auth::{Credentials, Iam, Pass, ProjectName, Session};
 use super::error::{ApiError, ServiceError};
 use super::note::Note;
@@ -29,8 +31,7 @@ const X_LANGUAGE: HeaderName = HeaderName::from_static("x-language");
 /// Where to send and how long to wait.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Address of the service, such as `https://drs.eu-de.otc.t-systems.com`;
-    /// it may have a path.
+    /// Address of the service, such as `https://drs.eu-de.otc.t-systems.com`.
     pub endpoint: String,
     /// Address of the identity service, ending in `/v3`.
     pub auth_url: String,
@@ -186,15 +187,14 @@ impl Client {
             let EndpointFrom::Catalogue { region } = &self.endpoint_from else {
                 return Ok(None);
             };
-            let login = self.session.secrets();
-            let found = self.iam.catalogued(&pass, &login, region.as_deref());
-            Ok(Some(found.await?))
+            self.endpoints(&pass, region.as_deref()).await.map(Some)
         };
         let sealed = self.endpoint.as_str().trim_end_matches('/');
         match asked.await {
-            Ok(Some(found)) if found.as_deref() != Some(sealed) => {
+            Ok(Some(found)) if found.iter().all(|found| found.url != sealed) => {
+                let found = found.first();
                 Err(ServiceError::OtherEndpoint {
-                    found: found.and_then(|found| self.needles().text(&found)),
+                    found: found.and_then(|found| self.needles().text(&found.url)),
                     sealed: sealed.to_owned(),
                 })
             }
@@ -205,9 +205,8 @@ impl Client {
 
     /// A call of this project; `path` is what follows the project's id.
     pub(super) fn call(&self, method: Method, path: &str, body: Bytes) -> Call {
-        let prefix = self.endpoint.path().trim_end_matches('/');
         let mut url = self.endpoint.clone();
-        url.set_path(&format!("{prefix}/v3/{}/{path}", self.project_id));
+        url.set_path(&format!("/v3/{}/{path}", self.project_id));
         Call {
             method,
             url,

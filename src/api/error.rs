@@ -18,7 +18,7 @@ pub enum ApiError {
     #[diagnostic(
         code(drspass::api::endpoint),
         help(
-            "Write the endpoint as https://HOST, with a port or a path where needed, and without user, query and fragment."
+            "Write the endpoint as https://HOST, with a port where needed, and nothing behind it."
         )
     )]
     Endpoint,

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::codes;
 use super::error::ServiceError;
 use super::exchange::{Failure, Why};
-use super::wire::identity::Facts;
+use super::wire::identity::{CataloguedEndpoint, Facts};
 use crate::core::config::is_project_id;
 use crate::core::report::Caller;
 
@@ -43,17 +43,31 @@ impl Client {
         })
     }
 
-    /// The endpoint of the service that the catalogue names for a region, if any.
+    /// The endpoints of the service that the catalogue names for a region, or for any
+    /// where none is named.
     /// Fails if the login is refused, or the catalogue cannot be had.
-    pub async fn catalogued(&self, region: Option<&str>) -> Result<Option<String>, ServiceError> {
-        let answer = async {
-            let pass = self.session.pass().await?;
-            let login = self.session.secrets();
-            self.iam.catalogued(&pass, &login, region).await
-        };
+    pub async fn catalogued(
+        &self,
+        region: Option<&str>,
+    ) -> Result<Vec<CataloguedEndpoint>, ServiceError> {
+        let answer = async { self.endpoints(&self.session.pass().await?, region).await };
         answer
             .await
             .map_err(|failure| self.session.error("the query of the catalogue", failure))
+    }
+
+    pub(super) async fn endpoints(
+        &self,
+        pass: &Pass,
+        region: Option<&str>,
+    ) -> Result<Vec<CataloguedEndpoint>, Failure> {
+        let login = self.session.secrets();
+        let mut found = self.iam.catalogue(pass, &login, self.project_id()).await?;
+        found.retain(|found| match (region, &found.region) {
+            (Some(wanted), Some(region)) => region == wanted,
+            _ => true,
+        });
+        Ok(found)
     }
 
     /// Checks that the name which an access key's project was given by is that of the

@@ -13,7 +13,7 @@ mod service_url;
 
 use thiserror::Error;
 
-use super::config::TargetConfig;
+use super::config::{TargetConfig, bare_endpoint};
 use super::fingerprint::Scope;
 use clouds::Addresses;
 
@@ -86,12 +86,17 @@ impl Target {
         let endpoint = pick(&config.endpoint, |a| a.endpoint.clone())
             .or_else(|| catalogued.map(str::to_owned))
             .ok_or(TargetError::NoEndpoint)?;
+        let address = |field| move |why| TargetError::Address { field, why };
+        let endpoint = service_url(&endpoint).map_err(address("endpoint"))?;
+        let endpoint = bare_endpoint(endpoint.as_str(), &config.project_id)
+            .ok_or(BadUrl::Path)
+            .map_err(address("endpoint"))?;
         Ok(Self {
             scope: Scope {
-                endpoint: normalised("endpoint", &endpoint)?,
+                endpoint: endpoint.to_owned(),
                 project_id: config.project_id.clone(),
             },
-            auth_url: normalised("auth_url", &auth_url)?,
+            auth_url: auth_address(&auth_url).map_err(address("auth_url"))?,
         })
     }
 
@@ -103,10 +108,13 @@ impl Target {
     }
 }
 
-/// Checks an address and gives it its one spelling: no trailing slash.
-fn normalised(field: &'static str, text: &str) -> Result<String, TargetError> {
-    let url = service_url(text).map_err(|why| TargetError::Address { field, why })?;
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+/// Checks an address of the identity service and gives it its one spelling: no slash at
+/// the end, and `/v3` where there is no path.
+/// Fails as [`service_url`].
+pub fn auth_address(text: &str) -> Result<String, BadUrl> {
+    let url = service_url(text)?;
+    let version = if url.path() == "/" { "v3" } else { "" };
+    Ok(format!("{url}{version}").trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -161,13 +169,55 @@ mod tests {
     fn explicit_addresses_win_and_lose_their_trailing_slash() {
         let target = Target::resolve(&config(
             Some("eu-de"),
-            Some("https://drs.example.com/prefix/"),
+            Some("https://drs.example.com/"),
             None,
         ))
         .expect("a target");
-        assert_eq!(target.scope.endpoint, "https://drs.example.com/prefix");
+        assert_eq!(target.scope.endpoint, "https://drs.example.com");
         assert!(target.check_hosts(&[]).is_err());
         assert_eq!(target.check_hosts(&["DRS.example.com".to_owned()]), Ok(()));
+    }
+
+    #[test]
+    fn an_endpoint_has_no_path_and_an_identity_service_has_a_version() {
+        const HOST: &str = "https://drs.example.com:8443";
+        let project = "054ba152d480d55b2f5dc0069e7ddef0";
+        let resolve = |path: &str, auth_url| {
+            let endpoint = format!("{HOST}{path}");
+            Target::resolve(&config(None, Some(&endpoint), Some(auth_url)))
+        };
+        let iam = "https://iam.example.com/v3";
+        let own = format!("/v3/{project}");
+        for path in ["", "/", "/v3", "/v3/", own.as_str(), &format!("{own}/")] {
+            let target = resolve(path, iam).expect(path);
+            assert_eq!(target.scope.endpoint, HOST, "{path}");
+        }
+        for path in [
+            "/x",
+            "/v3/other",
+            "/v33",
+            "/v2",
+            "/x/v3",
+            "/v3/v3",
+            &format!("/{project}"),
+        ] {
+            let why = BadUrl::Path;
+            let field = "endpoint";
+            let refused = Err(TargetError::Address { field, why });
+            assert_eq!(resolve(path, iam), refused, "{path}");
+        }
+        for (auth_url, sealed) in [
+            ("https://iam.example.com", iam),
+            ("https://IAM.example.com:443/", iam),
+            ("https://iam.example.com/v3/", iam),
+            (
+                "https://iam.example.com/identity",
+                "https://iam.example.com/identity",
+            ),
+            ("http://127.0.0.1:15000", "http://127.0.0.1:15000/v3"),
+        ] {
+            assert_eq!(resolve("", auth_url).expect(auth_url).auth_url, sealed);
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub type ListJobs<'a> = &'a dyn Fn(&Target, Option<&Config>) -> Result<Vec<Liste
 
 /// What was made.
 pub struct Made {
+    /// What the manifest is sealed for.
+    pub target: Target,
     /// Every file that was written, in order.
     pub files: Vec<PathBuf>,
     /// The name of the new key.
@@ -72,9 +74,12 @@ pub fn init(
     let mut identities = Vec::new();
     if !has_config {
         // Everything that can be refused is refused before the first file.
-        let target = wanted.target.ok_or_else(no_target)?;
+        let mut target = wanted.target.ok_or_else(no_target)?;
         let resolved = Target::resolve(&target)?;
         resolved.check_hosts(&guards.trusted_hosts)?;
+        // What is written is what is sealed.
+        target.endpoint = target.endpoint.map(|_| resolved.scope.endpoint.clone());
+        target.auth_url = target.auth_url.map(|_| resolved.auth_url.clone());
         for path in &wanted.identities {
             let (recipient, text) = identity(folder, path, &wanted.now, &recipients)?;
             recipients.extend(recipient);
@@ -112,8 +117,8 @@ pub fn init(
     }
     let sealed = Sealed {
         fingerprint_key: FingerprintKey::new(new_key()),
-        scope: target.scope,
-        auth_url: target.auth_url,
+        scope: target.scope.clone(),
+        auth_url: target.auth_url.clone(),
         recipients: root.config.recipients.clone(),
         revision: 1,
     };
@@ -124,6 +129,7 @@ pub fn init(
     create(&root.manifest_path(), name, &file)?;
     made.push(root.manifest_name().to_owned());
     Ok(Made {
+        target,
         files: made,
         key_id: sealed.fingerprint_key.id(),
     })

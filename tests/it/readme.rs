@@ -76,6 +76,8 @@ fn steady(line: &str) -> String {
                 "<id>"
             } else if is_date {
                 "<date>"
+            } else if word.starts_with("http://127.0.0.1:") {
+                "<address>"
             } else {
                 word
             }

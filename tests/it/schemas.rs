@@ -158,6 +158,11 @@ fn the_schema_of_the_configuration_agrees_with_the_program() {
     }
     for target in [
         "{ region: eu-de, project_id: p1, endpoint: \"https://a:443/b?c\" }",
+        "{ region: eu-de, project_id: p1, endpoint: \"https://a:443/\" }",
+        "{ region: eu-de, project_id: p1, endpoint: \"https://a/v3\" }",
+        "{ region: eu-de, project_id: p1, endpoint: \"https://a/v3/p1/\" }",
+        "{ region: eu-de, project_id: p1, endpoint: \"https://a/v33\" }",
+        "{ region: eu-de, project_id: p1, auth_url: \"https://a:443/b?c\" }",
         "{ region: eu-de, project_id: p1, endpoint: \"https://a@b\" }",
         "{ region: eu-de, project_id: p1, endpoint: \"https:///b\" }",
         "{ region: eu-de, project_id: p1, endpoint: \"ftp://b\" }",

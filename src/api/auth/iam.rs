@@ -15,7 +15,7 @@ use crate::api::received::{Body, Received};
 use crate::api::retry::Patience;
 use crate::api::secrets::{LoginSecrets, needles};
 use crate::api::transport::Transport;
-use crate::api::wire::identity::{self, Facts};
+use crate::api::wire::identity::{self, CataloguedEndpoint, Facts};
 use crate::core::target::service_url;
 
 /// The longest address that is taken from a catalogue, in bytes.
@@ -141,21 +141,29 @@ impl Iam {
         Ok(identity::projects(&body))
     }
 
-    /// The endpoint of the replication service in a region, as the catalogue of
-    /// the identity service has it; often none.
+    /// The endpoints of the replication service, as the catalogue of the identity
+    /// service has them; often none.
     /// Fails if the service refuses, or does not answer.
-    pub(in crate::api) async fn catalogued(
+    pub(in crate::api) async fn catalogue(
         &self,
         pass: &Pass,
         login: &LoginSecrets,
-        region: Option<&str>,
-    ) -> Result<Option<String>, Failure> {
+        project_id: &str,
+    ) -> Result<Vec<CataloguedEndpoint>, Failure> {
         let call = self.call(Method::GET, "auth/catalog", &[]);
         let body = self.ask_as(&call, pass, login).await?;
-        let found = identity::endpoint(&body, region);
-        // It is shown, and may be anything that the service knows.
-        Ok(found
-            .filter(|url| url.len() <= MAX_URL_BYTES && !needles(login, None, &[]).occur_in(url)))
+        let mut found = identity::endpoints(&body, project_id);
+        // They are shown, and may be anything that the service knows.
+        let needles = needles(login, None, &[]);
+        found.retain(|found| {
+            found.url.len() <= MAX_URL_BYTES
+                && !needles.occur_in(&found.url)
+                && found
+                    .region
+                    .as_deref()
+                    .is_none_or(|region| !needles.occur_in(region))
+        });
+        Ok(found)
     }
 }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::write_secret;
 use crate::api::auth::{Domain, ProjectName, User};
+use crate::core::config::bare_endpoint;
 use crate::core::secret::Secret;
 
 /// What is known about a token.
@@ -123,25 +124,43 @@ fn project(value: &Value) -> Option<Project> {
     })
 }
 
-/// The public endpoint of the replication service in a region, without version
-/// and project, which other services of the catalogue have in theirs.
-pub(in crate::api) fn endpoint(body: &[u8], region: Option<&str>) -> Option<String> {
+/// A public endpoint of the replication service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CataloguedEndpoint {
+    /// The region that it serves; every one if none is named.
+    pub region: Option<String>,
+    /// Its address.
+    pub url: String,
+}
+
+/// The public endpoints of the replication service, each address once, without the
+/// version and the project.
+pub(in crate::api) fn endpoints(body: &[u8], project_id: &str) -> Vec<CataloguedEndpoint> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let catalogue = answer["catalog"]
         .as_array()
-        .or_else(|| answer["token"]["catalog"].as_array())?;
-    let services = catalogue.iter().filter(|entry| entry["type"] == "drs");
-    let mut endpoints = services
+        .or_else(|| answer["token"]["catalog"].as_array());
+    let services = catalogue.into_iter().flatten();
+    let listed = services
+        .filter(|entry| entry["type"] == "drs")
         .filter_map(|entry| entry["endpoints"].as_array())
         .flatten()
         .filter(|endpoint| endpoint["interface"] == "public");
-    let serves = |endpoint: &&Value| {
-        let of = endpoint["region"].as_str().unwrap_or("*");
-        of == "*" || region.is_none_or(|region| region == of)
-    };
-    let url = endpoints.find(serves)?["url"].as_str()?;
-    let end = url.find("/v3").unwrap_or(url.len());
-    Some(url[..end].trim_end_matches('/').to_owned())
+    let mut found: Vec<CataloguedEndpoint> = Vec::new();
+    for endpoint in listed {
+        let Some(url) = endpoint["url"].as_str() else {
+            continue;
+        };
+        let region = endpoint["region"].as_str().filter(|region| *region != "*");
+        let next = CataloguedEndpoint {
+            region: region.map(str::to_owned),
+            url: bare_endpoint(url, project_id).unwrap_or(url).to_owned(),
+        };
+        if !found.contains(&next) {
+            found.push(next);
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -221,18 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn the_catalogue_gives_the_public_endpoint_of_the_region_without_project() {
+    fn the_catalogue_gives_the_public_endpoints_without_project() {
         let body = br#"{"catalog":[{"type":"evs","endpoints":[]},{"type":"drs","endpoints":[
             {"interface":"internal","region":"eu-de","url":"https://internal"},
             {"interface":"public","region":"eu-nl","url":"https://nl"},
             {"interface":"public","region":"eu-de","url":"https://drs.eu-de.example/v3/p1"}]}]}"#;
-        let found = |region| endpoint(body, region);
-        assert_eq!(
-            found(Some("eu-de")).as_deref(),
-            Some("https://drs.eu-de.example")
-        );
-        assert_eq!(found(None).as_deref(), Some("https://nl"));
-        assert_eq!(found(Some("x")), None);
-        assert_eq!(endpoint(b"{}", None), None);
+        let found = endpoints(body, "p1");
+        let told: Vec<_> = found
+            .iter()
+            .map(|found| (found.region.as_deref(), found.url.as_str()))
+            .collect();
+        let nl = (Some("eu-nl"), "https://nl");
+        assert_eq!(told, [nl, (Some("eu-de"), "https://drs.eu-de.example")]);
+        assert_eq!(endpoints(b"{}", "p1"), []);
     }
 }

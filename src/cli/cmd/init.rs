@@ -7,9 +7,10 @@ use super::{edit, plugins, service, stands};
 use crate::cli::args::Init;
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::login;
 use crate::cli::run::Context;
-use crate::core::config::{Config, TargetConfig};
-use crate::core::target::{Target, TargetError};
+use crate::core::config::{Config, TargetConfig, bare_endpoint};
+use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::init::git::{self, DiffDriver};
 use crate::ops::init::{self, CommandLine, Wanted};
@@ -25,12 +26,19 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
     };
     let names_target = args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some();
     let mut target = match args.project_id {
-        Some(project_id) => Some(TargetConfig {
-            region: args.region,
-            project_id,
-            endpoint: args.endpoint,
-            auth_url: args.auth_url,
-        }),
+        Some(project_id) => {
+            let has_addresses = args.endpoint.is_some() && args.auth_url.is_some();
+            let region = match args.region {
+                None if !has_addresses => login::region(context.env)?,
+                region => region,
+            };
+            Some(TargetConfig {
+                region,
+                endpoint: args.endpoint.map(|url| bare(context, url, &project_id)),
+                auth_url: args.auth_url,
+                project_id,
+            })
+        }
         None if names_target => {
             return Err(OpError::Unfit {
                 what: "the project is not named".to_owned(),
@@ -49,10 +57,10 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         }
         driver => driver,
     };
-    // Where neither an address nor the region gives the endpoint, the catalogue does,
-    // and what it says is written down.
+    // Where neither an address nor the region of a known cloud gives the endpoint, the
+    // catalogue does, and what it says is written down.
     if let Some(config) = &mut target
-        && Target::resolve(config) == Err(TargetError::NoEndpoint)
+        && is_only_catalogued(config)
     {
         init::refuse_initialised(&context.folder, CommandLine::NamesTargetOrRecipients)?;
         config.endpoint = Some(service::catalogued(context, config, &args.login)?);
@@ -75,6 +83,10 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         args.from_jobs.then_some(&list),
     )?;
     let mut text = wrote(&made.files);
+    let Target { scope, auth_url } = &made.target;
+    let _ = writeln!(text, "project: {}", scope.project_id);
+    let _ = writeln!(text, "endpoint: {}", scope.endpoint);
+    let _ = writeln!(text, "identity: {auth_url}");
     let _ = writeln!(text, "key id: {}", made.key_id);
     let mut arrived = context.shell.result(&text);
     // After the key id was told: git may still be unable to write its settings.
@@ -86,6 +98,30 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
          In CI, keep the key id in a protected variable DRSPASS_EXPECT_KEY_ID.\n",
     );
     Ok(stands(context, arrived, exit::DONE))
+}
+
+/// The address without the version and the project, as `openstack catalog list` shows it
+/// with them. Another path is refused where the target is resolved.
+fn bare(context: &Context<'_>, url: String, project_id: &str) -> String {
+    match bare_endpoint(&url, project_id) {
+        Some(bare) if bare != url.trim_end_matches('/') => {
+            context.shell.message(
+                "note: --endpoint ends in the version or the project, which is not used\n",
+            );
+            bare.to_owned()
+        }
+        _ => url,
+    }
+}
+
+/// Whether only the catalogue knows the endpoint: an address of an identity service that
+/// is of no known cloud has nothing to do with the addresses of those.
+fn is_only_catalogued(config: &TargetConfig) -> bool {
+    let is_elsewhere = |url: &str| target::check_host(url, &[]).is_err() || target::is_here(url);
+    match Target::resolve(config) {
+        Err(error) => error == TargetError::NoEndpoint,
+        Ok(_) => config.endpoint.is_none() && config.auth_url.as_deref().is_some_and(is_elsewhere),
+    }
 }
 
 /// The part for git of a root folder that is there already.

@@ -19,7 +19,7 @@ use super::yaml::Reader;
 
 pub use template::template;
 pub use value::recipient_key;
-pub(crate) use value::{is_address, is_project_id};
+pub(crate) use value::{bare_endpoint, is_address, is_project_id};
 
 /// The manifest's file when the configuration names none.
 pub const DEFAULT_MANIFEST: &str = "passwords.yaml.age";

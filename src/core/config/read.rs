@@ -15,6 +15,7 @@ const LITERAL: (&str, &str) = (
     "is not a literal value",
     "Values are literal: write what it shall be, not where it comes from.",
 );
+const ENDPOINT_HELP: &str = "Write scheme, host and port alone, like https://HOST.";
 
 /// Reads the whole document. Nothing is returned if it is no map or lacks
 /// something that has no default.
@@ -169,6 +170,7 @@ fn target<'t>(
         return Ok(None);
     }
     let mut values: [Option<String>; 4] = [None, None, None, None];
+    let mut endpoint_at = None;
     let mut fields = Fields::new(&["region", "project_id", "endpoint", "auth_url"]);
     while let Some(field) = fields.next(yaml, path)? {
         let path = path.field(field.name);
@@ -200,6 +202,9 @@ fn target<'t>(
         } else if !is_good(&scalar.text) {
             yaml.error(&path, Some(scalar.at), what, help)?;
         } else if let Some(slot) = values.get_mut(index) {
+            if field.name == "endpoint" {
+                endpoint_at = Some(scalar.at);
+            }
             *slot = Some(owned(scalar));
         }
     }
@@ -212,7 +217,20 @@ fn target<'t>(
         let help = "Name the region, or else both endpoint and auth_url.";
         yaml.error(&path.field("region"), Some(at), "is missing", help)?;
     }
-    let [region, project_id, endpoint, auth_url] = values;
+    let [region, project_id, mut endpoint, auth_url] = values;
+    if let (Some(written), Some(project_id)) = (&mut endpoint, &project_id) {
+        let path = path.field("endpoint");
+        match value::bare_endpoint(written, project_id).map(str::to_owned) {
+            None => yaml.error(&path, endpoint_at, "has a path", ENDPOINT_HELP)?,
+            Some(bare) => {
+                if bare != written.trim_end_matches('/') {
+                    let what = "ends in the version or the project, which is not used";
+                    yaml.warning(&path, endpoint_at, what, ENDPOINT_HELP);
+                }
+                *written = bare;
+            }
+        }
+    }
     Ok(project_id.map(|project_id| TargetConfig {
         region,
         project_id,

@@ -22,6 +22,20 @@ pub(crate) fn is_address(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && host.bytes().all(fits))
 }
 
+/// The address of the service without the version and the project that a catalogue
+/// puts behind it; nothing if another path is there (design section 2.1).
+pub(crate) fn bare_endpoint<'t>(text: &'t str, project_id: &str) -> Option<&'t str> {
+    let text = text.trim_end_matches('/');
+    let bare = text
+        .strip_suffix(project_id)
+        .and_then(|text| text.strip_suffix("/v3/"))
+        .or_else(|| text.strip_suffix("/v3"))
+        .unwrap_or(text)
+        .trim_end_matches('/');
+    let (_, host) = bare.split_once("://")?;
+    (!host.contains('/')).then_some(bare)
+}
+
 /// Whether a value looks as if its writer expected it to be filled in.
 pub(super) fn is_to_be_expanded(text: &str) -> bool {
     text.contains('$') || text.contains("{{")

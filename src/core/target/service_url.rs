@@ -18,6 +18,9 @@ pub enum BadUrl {
     /// It carries more than an address.
     #[error("it must not hold a user, a password, a query or a fragment")]
     MoreThanAddress,
+    /// A path follows the host.
+    #[error("its path must be empty, /v3, or /v3 and the id of its project")]
+    Path,
 }
 
 /// Reads the address of a service: the one rule for all of them.

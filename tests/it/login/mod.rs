@@ -6,6 +6,7 @@ mod refused;
 mod renewal;
 mod settings;
 mod sources;
+mod target;
 
 use std::fs;
 use std::path::Path;
