@@ -46,7 +46,7 @@ pub fn answer(login: Secret, status: u16, body: Vec<u8>) -> Vec<String> {
 pub fn read_all(body: &[u8]) {
     identity::facts(body);
     identity::projects(body);
-    identity::endpoint(body, Some("eu-de"));
+    identity::endpoints(body, "p1");
     jobs::read_list(body);
     jobs::read_details(body);
 }

@@ -346,10 +346,12 @@ impl Parts {
                 if self.needs_passcode {
                     need(&self.passcode, names.passcode);
                 }
-                if self.user_id.is_none() && self.passcode.is_none() && self.user_domain.is_none() {
-                    if let Some([id, name]) = names.user_domain.first() {
-                        missing.push(format!("{name} or {id}"));
-                    }
+                if self.user_id.is_none()
+                    && self.passcode.is_none()
+                    && self.user_domain.is_none()
+                    && let Some([id, name]) = names.user_domain.first()
+                {
+                    missing.push(format!("{name} or {id}"));
                 }
             }
         }
