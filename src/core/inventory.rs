@@ -1,7 +1,7 @@
 //! The jobs of a project as the service lists them, and the credentials that their
 //! databases suggest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::job::{Endpoint, JobId};
 use super::redact::ForeignText;
@@ -95,7 +95,8 @@ impl Database {
 /// order of their first use; nothing for databases without a known account.
 pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Proposals {
     let mut proposals = Proposals::default();
-    let mut names: BTreeMap<[Option<String>; 4], usize> = BTreeMap::new();
+    let mut accounts: BTreeMap<[Option<String>; 4], usize> = BTreeMap::new();
+    let mut names = Names::default();
     for job in jobs {
         for endpoint in Endpoint::ALL {
             let database = job.database(endpoint);
@@ -105,9 +106,9 @@ pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Pro
             }
             let account = database.account().map(|part| part.map(str::to_owned));
             let next = proposals.credentials.len();
-            let at = *names.entry(account).or_insert(next);
+            let at = *accounts.entry(account).or_insert(next);
             if at == next {
-                let name = proposals.fresh_name(database);
+                let name = names.fresh(&credential_stem(database));
                 proposals.credentials.push((name, database.clone()));
             }
             proposals.of.insert((job.id.clone(), endpoint), at);
@@ -130,17 +131,16 @@ impl Proposals {
         let at = *self.of.get(&(job.clone(), endpoint))?;
         self.credentials.get(at).map(|(name, _)| name.as_str())
     }
+}
 
-    /// A name made of user and host that is not taken yet.
-    fn fresh_name(&self, database: &Database) -> String {
-        let [_, address, _, user] = database.account().map(Option::unwrap_or_default);
-        let host = address.split([',', ':']).next().unwrap_or_default();
-        let stem = name_stem(&format!("{user}-{host}"));
-        let stem = stem.trim_end_matches(SEPARATORS);
-        let stem = if stem.is_empty() { "account" } else { stem };
-        numbered(stem, |name| {
-            self.credentials.iter().any(|(taken, _)| taken == name)
-        })
+/// A name made of user and host.
+fn credential_stem(database: &Database) -> String {
+    let [_, address, _, user] = database.account().map(Option::unwrap_or_default);
+    let host = address.split([',', ':']).next().unwrap_or_default();
+    let stem = name_stem(&format!("{user}-{host}"));
+    match stem.trim_end_matches(SEPARATORS) {
+        "" => "account".to_owned(),
+        stem => stem.to_owned(),
     }
 }
 
@@ -159,15 +159,33 @@ pub fn name_stem(text: &str) -> String {
     spelt.trim_start_matches(SEPARATORS).to_owned()
 }
 
-/// The name itself, or with the first number that makes it one that is not taken.
-pub fn numbered(stem: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let mut name = stem.to_owned();
-    let mut number = 2;
-    while is_taken(&name) {
-        name = format!("{stem}-{number}");
-        number += 1;
+/// Names that are taken, and for each stem the next number to try: so ten thousand names
+/// of one stem cost no more than others.
+#[derive(Default)]
+pub struct Names {
+    taken: HashSet<String>,
+    next: HashMap<String, usize>,
+}
+
+impl Names {
+    /// Takes a name that somebody else chose.
+    pub fn take(&mut self, name: &str) {
+        self.taken.insert(name.to_owned());
     }
-    name
+
+    /// Takes the name itself, or with the first number that makes it one that is free.
+    pub fn fresh(&mut self, stem: &str) -> String {
+        let mut name = stem.to_owned();
+        if self.taken.contains(stem) {
+            let next = self.next.entry(name.clone()).or_insert(2);
+            while self.taken.contains(&name) {
+                name = format!("{stem}-{next}");
+                *next += 1;
+            }
+        }
+        self.take(&name);
+        name
+    }
 }
 
 #[cfg(test)]
@@ -220,5 +238,16 @@ mod tests {
         assert_eq!(name(1, Endpoint::Destination), None);
         assert_eq!(name(2, Endpoint::Source), Some("r--pl-10.0.0.1"));
         assert_eq!(name(2, Endpoint::Destination), Some("r--pl-10.0.0.1-2"));
+    }
+
+    #[test]
+    fn many_names_of_one_stem_are_given_out_at_once() {
+        let mut names = Names::default();
+        names.take("a-3");
+        let first: Vec<_> = (0..4).map(|_| names.fresh("a")).collect();
+        assert_eq!(first, ["a", "a-2", "a-4", "a-5"]);
+        // So many that asking for each number anew would not end.
+        let last = (0..500_000).map(|_| names.fresh("b")).last();
+        assert_eq!(last.as_deref(), Some("b-500000"));
     }
 }

@@ -3,11 +3,10 @@
 //! Endpoints stand in comments, since no password is known yet: an endpoint that
 //! is not listed is left alone.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::read::is_name;
-use crate::core::inventory::{Database, ListedJob, name_stem, numbered, propose_credentials};
+use crate::core::inventory::{Database, ListedJob, Names, name_stem, propose_credentials};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::yaml::quote;
 
@@ -50,10 +49,13 @@ pub(super) fn listed(jobs: &[ListedJob]) -> String {
     }
     out.push_str("jobs:\n");
     // A name may not be the id of a job, nor stand twice.
-    let mut taken: BTreeSet<String> = jobs.iter().map(|job| job.id.to_string()).collect();
+    let mut names = Names::default();
+    for job in &jobs {
+        names.take(job.id.as_str());
+    }
     for job in jobs {
         let called = job.name.as_ref().map_or("", |name| name.as_str());
-        let name = fresh_name(called, &job.id, &taken);
+        let name = names.fresh(&job_stem(called, &job.id));
         let _ = write!(
             out,
             "  {}:\n    name: {}",
@@ -64,7 +66,6 @@ pub(super) fn listed(jobs: &[ListedJob]) -> String {
             let _ = write!(out, " # called {called}");
         }
         out.push('\n');
-        taken.insert(name);
         let status = job.status.as_ref();
         let status = status.map_or_else(|| "state not told".to_owned(), ToString::to_string);
         let _ = writeln!(out, "    # {}, {status}", job.use_type.as_str());
@@ -85,14 +86,14 @@ pub(super) fn listed(jobs: &[ListedJob]) -> String {
     out
 }
 
-/// The name of a job in the spelling of names, with a number where it is taken.
-fn fresh_name(called: &str, id: &JobId, taken: &BTreeSet<String>) -> String {
-    let mut stem = name_stem(called);
-    if !is_name(&stem) || JobId::is_usual_shape(&stem) {
-        let start: String = id.as_str().chars().take(ID_CHARS).collect();
-        stem = format!("job-{start}");
+/// The name of a job in the spelling of names.
+fn job_stem(called: &str, id: &JobId) -> String {
+    let stem = name_stem(called);
+    if is_name(&stem) && !JobId::is_usual_shape(&stem) {
+        return stem;
     }
-    numbered(&stem, |name| taken.contains(name))
+    let start: String = id.as_str().chars().take(ID_CHARS).collect();
+    format!("job-{start}")
 }
 
 /// What is known of a database, as the end of a line that is a comment.

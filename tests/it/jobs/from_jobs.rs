@@ -266,3 +266,17 @@ fn a_list_that_is_refused_leaves_nothing_behind() {
         .stdout;
     assert!(text.contains(J1) && !text.contains("canary-in-the-details"));
 }
+
+#[test]
+fn many_databases_of_one_user_and_host_get_names_of_their_own() {
+    let jobs = (0..1_000_u16).map(|number| JobSpec {
+        source: database("192.0.2.10", 10_000 + number, "drs"),
+        ..named(&id(number.into()), "orders", "sync")
+    });
+    let text = made_of_jobs(&lab_of(jobs.collect()));
+    for name in ["drs-192.0.2.10", "drs-192.0.2.10-2", "drs-192.0.2.10-1000"] {
+        assert!(text.contains(&format!("#   \"{name}\": ")), "{name}");
+        assert!(text.contains(&format!("credential: \"{name}\"")), "{name}");
+    }
+    assert!(text.contains("name: \"orders-1000\" # called orders\n"));
+}
