@@ -317,6 +317,38 @@ fn a_keytab_is_base64_and_goes_out_as_written() {
 }
 
 #[test]
+fn a_keytab_may_be_folded_over_lines_and_goes_out_without_them() {
+    let lab = Lab::new();
+    let kerberos = |keytab: &str| {
+        lab.document(format!(
+            "version: 1\njobs:\n  {J1}:\n    destination:\n      password: 'canary-x'\n      kerberos:\n        \
+             key_tab_file: {keytab}\n"
+        ))
+        .exits(0)
+    };
+    kerberos("|\n          BQIA\n          AP8=");
+    lab.apply(&[]).exits(0);
+    let body = lab.last_body();
+    assert_eq!(body["jobs"][0]["kerberos"]["key_tab_file"], "BQIAAP8=");
+    // However it is folded, it is the same value.
+    for same in [
+        "|-\n          BQIA\n          AP8=",
+        "|+\n          BQIAAP8=\n\n\n",
+        ">\n          BQIA\n          AP8=",
+        "\"BQIA\\r\\nAP8=\\r\\n\"",
+        "'BQIA AP8='",
+        "'BQIAAP8='",
+    ] {
+        kerberos(same);
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    }
+    kerberos("'BQIAAP8A'");
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .says("kerberos.key_tab_file changed");
+}
+
+#[test]
 fn an_encrypted_file_is_not_sealed_twice_and_plain_text_is_not_taken_for_sealed() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-x")]);

@@ -18,18 +18,24 @@ use crate::core::yaml::{Node, Path, Read, Reader, Scalar, is_hard_to_see, reads_
 /// How many characters that cannot be seen are listed for one value.
 const MAX_LISTED: usize = 8;
 
-/// Words that stand where a secret was taken out or not yet put in.
+/// Signs that mask a secret or hold its place.
+const SIGNS: [char; 8] = ['*', '•', '●', '.', '…', '_', '-', '?'];
+
+/// Words that hold the place of a secret, in brackets or not; a blank is also a `_` or `-`.
 const PLACEHOLDERS: &[&str] = &[
     "changeme",
-    "change-me",
-    "change_me",
+    "change me",
+    "replaceme",
+    "replace me",
+    "todo",
+    "fixme",
+    "tbd",
+    "placeholder",
+    "yourpassword",
+    "your password",
     "redacted",
-    "<redacted>",
-    "[redacted]",
-    "<password>",
-    "<secret>",
-    "(sensitive)",
-    "(sensitive value)",
+    "sensitive",
+    "sensitive value",
 ];
 
 /// What kind of text a secret is.
@@ -39,7 +45,7 @@ pub(super) enum Kind {
     Line,
     /// A text file, which has line breaks and may end in one.
     File,
-    /// A binary file as base64 text, sent as it is written.
+    /// A binary file as base64 text, sent without the line breaks and blanks in it.
     Base64,
 }
 
@@ -76,19 +82,28 @@ pub struct Remark {
 /// manifest.
 /// Fails with the reason if the manifest would refuse it.
 pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Remark>, Remark> {
-    let (text, kind) = (value.expose(), Kind::of(field));
-    if let Some((what, help)) = refusal(text, kind, Origin::Outside) {
+    let kind = Kind::of(field);
+    let text = as_sent(Zeroizing::new(value.expose().to_owned()), kind);
+    if let Some((what, help)) = refusal(&text, kind, Origin::Outside) {
         let what = what.into();
         return Err(Remark { what, help });
     }
-    let mut remarks = remarks(text, kind);
-    if kind == Kind::Line && is_in_quotes(text) {
+    let mut remarks = remarks(&text, kind);
+    if kind == Kind::Line && is_in_quotes(&text) {
         remarks.push(Remark {
             what: "starts and ends with the same quote".into(),
             help: "The quotes are sent as part of it; leave them out if they are not meant.",
         });
     }
     Ok(remarks)
+}
+
+/// The value that a text stands for: base64 may be folded over lines.
+fn as_sent(mut text: Zeroizing<String>, kind: Kind) -> Zeroizing<String> {
+    if kind == Kind::Base64 {
+        text.retain(|c| !c.is_ascii_whitespace());
+    }
+    text
 }
 
 /// Whether quotes may have been meant for YAML or a shell, neither of which reads them.
@@ -117,7 +132,7 @@ pub(super) fn secret<'t>(
         yaml.error(path, Some(at), what, help)?;
         return Ok(None);
     }
-    let mut text = Zeroizing::new(scalar.text.into_owned());
+    let mut text = as_sent(Zeroizing::new(scalar.text.into_owned()), kind);
     if let Some((what, help)) = refusal(&text, kind, Origin::Manifest) {
         yaml.error(path, Some(at), what, help)?;
         return Ok(None);
@@ -176,11 +191,7 @@ fn refusal(text: &str, kind: Kind, origin: Origin) -> Option<(String, &'static s
             "Remove it: databases end a text there.",
         ));
     }
-    let is_placeholder = text.bytes().all(|b| b == b'*')
-        || PLACEHOLDERS
-            .iter()
-            .any(|word| word.eq_ignore_ascii_case(text.trim()));
-    if is_placeholder {
+    if is_placeholder(text.trim()) {
         let help = help("Write the real value in quotes.", "Give the real value.");
         return Some(("is a placeholder".to_owned(), help));
     }
@@ -195,27 +206,55 @@ fn refusal(text: &str, kind: Kind, origin: Origin) -> Option<(String, &'static s
     if kind == Kind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {
         return Some((
             "is not base64".to_owned(),
-            "Write the file's base64 text on one line, as `base64 -w0 FILE` prints it.",
+            "Write the file's base64 text, as `base64 FILE` prints it.",
         ));
     }
     None
 }
 
+/// Whether a text holds the place of a secret, like all that templates show there.
+fn is_placeholder(text: &str) -> bool {
+    let is_sign = |c: char| SIGNS.contains(&c);
+    let is_run = text.contains(is_sign) && text.chars().all(|c| c == ' ' || is_sign(c));
+    let is_masked =
+        (3..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'x' | b'X'));
+    let is_named = text
+        .strip_prefix('<')
+        .and_then(|text| text.strip_suffix('>'))
+        .is_some_and(|name| {
+            let fits = |c: char| !c.is_ascii() || c.is_ascii_alphabetic();
+            name.contains(fits)
+                && name
+                    .chars()
+                    .all(|c| fits(c) || matches!(c, ' ' | '_' | '-'))
+        });
+    let bare = text.trim_matches(['[', ']', '(', ')', '{', '}', '<', '>', ' ']);
+    let spelt = |c| match c {
+        '_' | '-' => ' ',
+        c => c.to_ascii_lowercase(),
+    };
+    let is_word = |word: &&str| word.chars().eq(bare.chars().map(spelt));
+    is_run || is_masked || is_named || PLACEHOLDERS.iter().any(is_word)
+}
+
 /// Points at what an editor or a copy may have put in unseen.
 fn remarks(text: &str, kind: Kind) -> Vec<Remark> {
     let is_ordinary = |b: u8| b.is_ascii_graphic() || b == b' ';
-    let blank = |c: char| c == ' ' || c == '\t';
-    let (starts, ends) = (text.starts_with(blank), text.ends_with(blank));
     let mut remarks = Vec::new();
     let mut remark = |what: Cow<'static, str>, help| remarks.push(Remark { what, help });
-    if kind != Kind::File && (starts || ends) {
-        let what = match (starts, ends) {
-            (true, true) => "has a blank at its start and at its end",
-            (true, false) => "has a blank at its start",
-            _ => "has a blank at its end",
-        };
-        let help = "It is sent with its blanks; remove them if they are not meant.";
-        remark(what.into(), help);
+    let blank = |c: Option<char>| match c {
+        Some(' ') => Some("a space"),
+        Some('\t') => Some("a tab"),
+        _ => None,
+    };
+    let outer = match (blank(text.chars().next()), blank(text.chars().next_back())) {
+        (Some(first), Some(last)) => Some(format!("starts with {first} and ends with {last}")),
+        (Some(first), None) => Some(format!("starts with {first}")),
+        (None, last) => last.map(|last| format!("ends with {last}")),
+    };
+    if let Some(outer) = outer.filter(|_| kind != Kind::File) {
+        let what = format!("{outer}, which is sent as part of it");
+        remark(what.into(), "Remove it if it is not intended.");
     }
     if text.bytes().all(is_ordinary) {
         return remarks;

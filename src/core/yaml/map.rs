@@ -30,7 +30,7 @@ impl<'t> Reader<'t> {
                     path,
                     Some(key.at),
                     "merge keys are not supported",
-                    "Write the fields out; endpoints can share a password by `credential`.",
+                    "Write the fields out (a manifest shares passwords by `credentials`).",
                 )?;
                 self.skip_value(path)?;
                 continue;

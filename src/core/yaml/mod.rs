@@ -240,7 +240,7 @@ impl<'t> Reader<'t> {
                     path,
                     Some(at),
                     "aliases are not supported",
-                    "Write the value out; quote a value that starts with `*`.",
+                    "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `*`.",
                 )?;
                 Ok(Node::Refused)
             }
@@ -260,16 +260,11 @@ impl<'t> Reader<'t> {
     /// before this byte. The parser lets a tab pass after some blanks.
     fn tab_before(&self, byte: usize) -> Option<usize> {
         let before = self.text.get(..byte)?;
-        if !before.ends_with('\t') {
-            return None;
-        }
-        let start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
-        let blanks = before.get(start..)?;
-        let is_indentation = blanks.bytes().all(|b| matches!(b, b' ' | b'\t'));
-        blanks
-            .find('\t')
-            .filter(|_| is_indentation)
-            .map(|at| at + 1)
+        // No further back than the blanks go: many tabs may stand on one long line.
+        let rest = before.trim_end_matches([' ', '\t']);
+        let is_indentation = rest.is_empty() || rest.ends_with(['\n', '\r']);
+        let tab = before.get(rest.len()..)?.find('\t')?;
+        is_indentation.then_some(tab + 1)
     }
 
     /// Reports an anchor or a tag of a node, and says whether there was one.
@@ -285,7 +280,7 @@ impl<'t> Reader<'t> {
                 path,
                 Some(at),
                 "anchors are not supported",
-                "Write the value out where it is used; quote a value that starts with `&`.",
+                "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `&`.",
             )?;
         }
         if has_tag {

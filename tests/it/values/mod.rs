@@ -1,6 +1,8 @@
 //! Single values of the manifest: `set`, `unset` and `import`.
 
 mod import;
+mod long;
+mod placeholders;
 mod random;
 mod set;
 mod typed;

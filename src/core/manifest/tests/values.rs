@@ -118,10 +118,18 @@ fn doubtful_passwords_are_taken_unchanged_with_a_warning_that_tells_no_length() 
         (
             "\" pine tree  \"",
             " pine tree  ",
-            &["warning: has a blank at its start and at its end"][..],
+            &["warning: starts with a space and ends with a space, which is sent as part of it"][..],
         ),
-        ("\" pine\"", " pine", &["warning: has a blank at its start"]),
-        ("'pine '", "pine ", &["warning: has a blank at its end"]),
+        (
+            "\" pine\"",
+            " pine",
+            &["warning: starts with a space, which is sent as part of it"],
+        ),
+        (
+            "'pine '",
+            "pine ",
+            &["warning: ends with a space, which is sent as part of it"],
+        ),
         ("\"caf\u{e9}\"", "caf\u{e9}", &[ascii]),
         ("\"cafe\u{301}\"", "cafe\u{301}", &[ascii]),
         (
@@ -191,18 +199,10 @@ fn kerberos_values_follow_their_own_rules() {
             "key_tab_file: \"BQIA_-8=\"",
             Some("key_tab_file: is not base64"),
         ),
-        (
-            "key_tab_file: \"BQIA AP8=\"",
-            Some("key_tab_file: is not base64"),
-        ),
-        (
-            "key_tab_file: |\n    BQIAAP8=",
-            Some("key_tab_file: ends in a line break"),
-        ),
-        (
-            "key_tab_file: |-\n    BQIA\n    AP8=",
-            Some("key_tab_file: is not base64"),
-        ),
+        ("key_tab_file: \"BQIA AP8=\"", None),
+        ("key_tab_file: |\n    BQIAAP8=", None),
+        ("key_tab_file: |-\n    BQIA\n    AP8=", None),
+        ("key_tab_file: \" \\n\"", Some("key_tab_file: is empty")),
     ] {
         let found = problems(&source(&format!("password: \"a\"\nkerberos:\n  {lines}")));
         match expected {
@@ -212,5 +212,61 @@ fn kerberos_values_follow_their_own_rules() {
                 assert!(found[0].ends_with(expected), "{lines}: {found:?}");
             }
         }
+    }
+}
+
+#[test]
+fn what_holds_the_place_of_a_secret_is_refused_and_what_only_looks_like_it_is_not() {
+    for text in [
+        "...",
+        "....",
+        ". . .",
+        "…",
+        "********",
+        "••••",
+        "xxx",
+        "XXXXXXXX",
+        "____",
+        "--",
+        "???",
+        "CHANGEME",
+        "change me",
+        "Change_Me",
+        "TODO",
+        "todo ",
+        "FIXME",
+        "tbd",
+        "REPLACE_ME",
+        "replace me",
+        "replace-me",
+        "<password>",
+        "<your new password>",
+        "<DB_PASSWORD>",
+        "<Paßwort>",
+        "[redacted]",
+        "(sensitive value)",
+        "{{ changeme }}",
+    ] {
+        let found = at_password(&format!("\"{text}\""));
+        assert_eq!(found, ["error: is a placeholder"], "{text:?}");
+    }
+    for text in [
+        "x",
+        "xx",
+        "xyz",
+        "x.x",
+        "...a",
+        "todo1",
+        "Changeme!",
+        "{{ a }}",
+        "<a1>",
+        "<>",
+        "<canary",
+        "$HOME",
+        "*a*",
+        "password",
+    ] {
+        let found = at_password(&format!("\"{text}\""));
+        assert_eq!(found, [""; 0], "{text:?}");
     }
 }
