@@ -42,6 +42,11 @@ pub enum NoPlace {
     NoCredentialName,
     /// A credential that is not defined.
     UnknownCredential,
+    /// An endpoint that is not listed, of a job that is.
+    Unlisted {
+        /// The endpoint as it is shown.
+        label: String,
+    },
     /// A credential has a password and no other field.
     CredentialField,
     /// There is nothing at this place that could be removed.
@@ -75,6 +80,7 @@ impl NoPlace {
             Self::NoPassword { label } => format!("{label} has no password yet"),
             Self::NoCredentialName => "the address is no name of a credential".to_owned(),
             Self::UnknownCredential => "the address names no credential".to_owned(),
+            Self::Unlisted { label } => format!("{label} is not listed in the manifest"),
             Self::CredentialField => "a credential has a password and no other field".to_owned(),
             Self::NotThere => "there is nothing at that address".to_owned(),
             Self::Used { endpoints: 1 } => "1 endpoint uses the credential".to_owned(),
@@ -106,6 +112,9 @@ impl NoPlace {
             Self::UnknownCredential => {
                 "See whether the name is right; set and import add a new one with --add."
             }
+            Self::Unlisted { .. } => {
+                "Check the endpoint; set and import add one that is not listed with --add."
+            }
             Self::CredentialField => "Set kerberos fields at the endpoints themselves.",
             Self::NotThere => "'drspass show' lists what the manifest sets.",
             Self::Used { .. } => "Remove `credential` at those endpoints first, or keep it.",
@@ -116,7 +125,7 @@ impl NoPlace {
 /// Which places a run may address beside those that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// Also jobs and credentials that the document does not list yet.
+    /// Also jobs, endpoints and credentials that the document does not list yet.
     New,
     /// Only those that it lists.
     Listed,
@@ -129,13 +138,17 @@ impl Document<'_> {
         let place = self.locate(address, field, taken)?;
         if let Place::Endpoint { job, endpoint, .. } = &place
             && field == Field::Password
-            && let Some(fields) = self.endpoint(job, *endpoint)
-            && let Some(credential) = fields.text("credential")
         {
-            return Err(NoPlace::UsesCredential {
-                label: self.label(&place),
-                credential: credential.to_owned(),
-            });
+            let fields = self.endpoint(job, *endpoint);
+            let label = || self.label(&place);
+            if let Some(credential) = fields.and_then(|fields| fields.text("credential")) {
+                let credential = credential.to_owned();
+                let label = label();
+                return Err(NoPlace::UsesCredential { label, credential });
+            }
+            if fields.is_none() && taken == Taken::Listed {
+                return Err(NoPlace::Unlisted { label: label() });
+            }
         }
         Ok(place)
     }

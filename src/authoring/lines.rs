@@ -24,10 +24,27 @@ pub(super) fn next_line(text: &str, at: usize) -> usize {
     }
 }
 
-/// How many blanks a line starts with that holds this byte.
-pub(super) fn indent(text: &str, at: usize) -> usize {
-    let line = &text[line_start(text, at)..];
-    line.len() - line.trim_start_matches(' ').len()
+/// Where the entry of a key starts: at the key, or at the `?` before it.
+pub(super) fn entry_start(text: &str, key: usize) -> usize {
+    let before = text[..key].trim_end().strip_suffix('?');
+    let before = before.filter(|before| is_in_front(&before[line_start(before, before.len())..]));
+    before.map_or(key, str::len)
+}
+
+/// Whether nothing but blanks and what begins entries stands before one in its line.
+fn is_in_front(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b' ' | b'?' | b':'))
+}
+
+/// How far the entry of a key is indented; inside braces as far as the line.
+pub(super) fn indent(text: &str, key: usize) -> usize {
+    let start = entry_start(text, key);
+    let line = &text[line_start(text, start)..start];
+    if is_in_front(line) {
+        line.len()
+    } else {
+        line.len() - line.trim_start_matches(' ').len()
+    }
 }
 
 /// The line end that a document uses.
@@ -61,14 +78,28 @@ fn last_character(text: &str, bytes: &Range<usize>) -> usize {
     bytes.start + text[bytes.clone()].trim_end().len()
 }
 
+/// The byte before the line end right before this byte.
+pub(super) fn without_line_end(text: &str, at: usize) -> usize {
+    let before = &text[..at];
+    let line = before
+        .strip_suffix("\r\n")
+        .or_else(|| before.strip_suffix(['\n', '\r']));
+    line.unwrap_or(before).len()
+}
+
 /// Lines below a block that are empty or blank are no part of it, but where the
 /// indicator keeps them, or they are longer than the indentation.
-fn after_block(text: &str, scalar: &Scalar<'_>) -> usize {
+pub(super) fn after_block(text: &str, scalar: &Scalar<'_>) -> usize {
     let begun = line_start(text, scalar.bytes.end);
-    let mut end = if is_blank(&text[begun..scalar.bytes.end]) {
-        begun
-    } else {
-        next_line(text, scalar.bytes.end)
+    // It ends where the next line begins, or within a last line that has no end.
+    let last = &text[begun..line_end(text, scalar.bytes.end)];
+    let is_part = match is_blank(last) {
+        true => last.len() > scalar.indent,
+        false => !is_blank(&text[begun..scalar.bytes.end]),
+    };
+    let mut end = match is_part {
+        true => next_line(text, scalar.bytes.end),
+        false => begun,
     };
     if scalar.text.as_str().ends_with("\n\n") {
         return end;
@@ -85,12 +116,7 @@ fn after_block(text: &str, scalar: &Scalar<'_>) -> usize {
 
 /// The first byte of the line that ends right before this byte.
 fn previous_line(text: &str, at: usize) -> usize {
-    let before = &text[..at];
-    let before = before
-        .strip_suffix("\r\n")
-        .or_else(|| before.strip_suffix(['\n', '\r']))
-        .unwrap_or(before);
-    line_start(text, before.len())
+    line_start(text, without_line_end(text, at))
 }
 
 /// The first byte from `at` that is neither blank, nor line end, nor in a comment,
@@ -110,13 +136,23 @@ pub(super) fn next_sign(text: &str, at: usize, skipped: char) -> Option<usize> {
     }
 }
 
-/// The byte after the colon that follows a key.
+/// The byte after the colon that follows a key, on a later line if the key has a `?`.
 pub(super) fn after_colon(text: &str, key_end: usize) -> Option<usize> {
-    let rest = &text[key_end..];
-    let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-    rest[blanks..]
-        .starts_with(':')
-        .then_some(key_end + blanks + 1)
+    let colon = next_sign(text, key_end, ' ')?;
+    text[colon..].starts_with(':').then_some(colon + 1)
+}
+
+/// Whether nothing but blanks stands before this byte in its line. No further back is
+/// looked, since a line may be as long as the text.
+pub(super) fn starts_line(text: &str, at: usize) -> bool {
+    let before = text[..at].trim_end_matches([' ', '\t']);
+    before.is_empty() || before.ends_with(['\n', '\r'])
+}
+
+/// Whether nothing but blanks or a comment follows this byte in its line.
+pub(super) fn ends_line(text: &str, at: usize) -> bool {
+    let after = text[at..].trim_start_matches([' ', '\t']);
+    after.is_empty() || after.starts_with(['\n', '\r', '#'])
 }
 
 /// Whether nothing but blanks stands here: no line end and no comment.

@@ -2,7 +2,8 @@
 
 use super::Wanted;
 use super::lines::{
-    after, after_colon, indent, is_blank, line_end_of, line_start, next_line, next_sign,
+    after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of, line_start,
+    next_line, next_sign, starts_line, without_line_end,
 };
 use super::outline::{Entry, Map, Spot};
 use super::splice::Splices;
@@ -143,23 +144,18 @@ impl<'t> Merge<'t> {
         let bytes = map.bytes.clone();
         let inside = self.text.get(bytes.start + 1..bytes.end - 1)?;
         let colon = after_colon(self.text, holder.key_bytes.end)?;
-        let layout = self.layout(Some(holder), map);
         let gap = self.text.get(colon..bytes.start)?;
-        let ends_line = self
-            .text
-            .get(bytes.end..super::lines::line_end(self.text, bytes.end))?;
-        let ends_line = is_blank(ends_line) || ends_line.trim_start().starts_with('#');
-        let starts_line = is_blank(
-            self.text
-                .get(line_start(self.text, holder.key_bytes.start)..holder.key_bytes.start)?,
-        );
-        if is_blank(inside) && is_blank(gap) && starts_line && ends_line {
+        let has_line =
+            starts_line(self.text, holder.key_bytes.start) && ends_line(self.text, bytes.end);
+        if is_blank(inside) && is_blank(gap) && has_line {
             self.splices.remove(colon..bytes.end);
             let at = next_line(self.text, bytes.end);
+            let layout = self.layout(Some(holder), map);
             self.splices
                 .insert_lines(at, write::as_lines(added, layout));
             return Some(());
         }
+        let layout = self.layout(None, map);
         self.splices.replace(
             bytes.start..bytes.start + 1,
             zeroize::Zeroizing::new("{ ".to_owned()),
@@ -182,10 +178,18 @@ impl<'t> Merge<'t> {
         if gone.is_empty() {
             return Some(());
         }
+        let start_of = |entry: &Entry<'_>| entry_start(self.text, entry.key_bytes.start);
         if gone.len() == map.entries.len() {
-            if map.is_flow {
+            let (first, last) = (start_of(map.entries.first()?), map.entries.last()?);
+            let end = without_line_end(self.text, after(self.text, &last.value));
+            let bytes = match map.is_flow {
+                true => Some(map.bytes.clone()),
+                // It begins behind the colon of a key with a `?`.
+                false => (!starts_line(self.text, first)).then_some(first..end),
+            };
+            if let Some(bytes) = bytes {
                 let by = zeroize::Zeroizing::new("{}".to_owned());
-                self.splices.replace(map.bytes.clone(), by);
+                self.splices.replace(bytes, by);
                 return Some(());
             }
             let colon = after_colon(self.text, holder?.key_bytes.end)?;
@@ -193,11 +197,15 @@ impl<'t> Merge<'t> {
         }
         for &place in gone {
             let entry = map.entries.get(place)?;
+            let start = start_of(entry);
             if map.is_flow {
                 self.remove_in_braces(map, place)?;
+            } else if starts_line(self.text, start) {
+                let line = line_start(self.text, start);
+                self.splices.remove(line..after(self.text, &entry.value));
             } else {
-                let start = line_start(self.text, entry.key_bytes.start);
-                self.splices.remove(start..after(self.text, &entry.value));
+                let next = map.entries.get(place + 1)?;
+                self.splices.remove(start..start_of(next));
             }
         }
         Some(())
@@ -238,6 +246,7 @@ impl<'t> Merge<'t> {
     fn layout(&self, holder: Option<&Entry<'_>>, map: &Map<'_>) -> Layout {
         let last = map.entries.last();
         let own = match (last, holder) {
+            (Some(_), _) if map.is_flow => 0,
             (Some(last), _) => indent(self.text, last.key_bytes.start),
             (None, Some(holder)) => indent(self.text, holder.key_bytes.start) + self.step,
             (None, None) => 0,

@@ -85,6 +85,8 @@ pub struct Document<'t> {
     ids: HashMap<Box<str>, usize>,
     /// Where each job stands that has a name, by that.
     names: HashMap<Box<str>, usize>,
+    /// Where each credential stands, by its name.
+    credentials: HashMap<Box<str>, usize>,
     /// How many endpoints use each credential that is used.
     users: HashMap<Box<str>, usize>,
 }
@@ -114,13 +116,17 @@ impl<'t> Document<'t> {
                 }
             }
         }
+        let credentials = root.map("credentials").map_or(&[][..], |map| &map.entries);
+        let credentials = credentials.iter().zip(0..);
+        let credentials = credentials.map(|(entry, number)| (entry.key.as_str().into(), number));
         Ok(Self {
             mark,
             text,
-            root,
             ids,
             names,
+            credentials: credentials.collect(),
             users,
+            root,
         })
     }
 
@@ -194,10 +200,10 @@ impl<'t> Document<'t> {
                 .map(|(endpoint, fields)| (endpoint, endpoint_of(fields)));
             (job, Wanted::Map(endpoints.collect()))
         });
-        let mut wanted = vec![("jobs", Wanted::Map(jobs.collect()))];
-        if !credentials.is_empty() {
-            wanted.insert(0, ("credentials", Wanted::Map(credentials)));
-        }
+        // A part of which nothing is wanted stays as it is, whatever it is.
+        let parts = [("credentials", credentials), ("jobs", jobs.collect())];
+        let parts = parts.into_iter().filter(|(_, part)| !part.is_empty());
+        let wanted: Vec<_> = parts.map(|(key, part)| (key, Wanted::Map(part))).collect();
         self.made_so(&wanted)
     }
 
@@ -262,8 +268,11 @@ impl<'t> Document<'t> {
     fn value(&self, place: &Place) -> Option<&str> {
         match place {
             Place::Credential(name) => {
-                let credentials = self.root.map("credentials")?;
-                credentials.map(name)?.text("password")
+                let number = *self.credentials.get(name)?;
+                match &self.root.map("credentials")?.entries.get(number)?.value {
+                    outline::Spot::Map(fields) => fields.text("password"),
+                    _ => None,
+                }
             }
             Place::Endpoint {
                 job,

@@ -31,7 +31,9 @@ fn set(before: &str, address: &str, field: Field, value: &str) -> String {
         place: place(address, field, &document),
         value: Secret::new(value.to_owned()),
     };
-    let after = document.rewrite(&[change]).expect(address);
+    let after = document
+        .rewrite(&[change])
+        .unwrap_or_else(|_| panic!("{address} {value:?}\n{before}"));
     let checked = parse(split_mark(&after).1, Sealing::Optional);
     assert!(
         checked.value.is_some(),
@@ -49,16 +51,25 @@ fn check(before: &str, address: &str, value: &str, after: &str) {
     assert_eq!(made, long(after), "\n{made}");
 }
 
-/// Removes what an address names and compares the text.
+/// Removes what an address names.
 #[track_caller]
-fn check_removed(before: &str, address: &str, field: Field, after: &str) {
+fn removed(before: &str, address: &str, field: Field) -> String {
     let before = long(before);
     let document = Document::new(&before).unwrap();
     let place = document.find_removable(&long(address), field).unwrap();
-    let made = document.without(&place).unwrap();
-    assert_eq!(*made, long(after), "\n{}", &*made);
+    let made = document
+        .without(&place)
+        .unwrap_or_else(|_| panic!("{before}"));
     let checked = parse(split_mark(&made).1, Sealing::Optional);
     assert!(checked.value.is_some(), "{:?}", checked.problems);
+    made.to_string()
+}
+
+/// Removes what an address names and compares the text.
+#[track_caller]
+fn check_removed(before: &str, address: &str, field: Field, after: &str) {
+    let made = removed(before, address, field);
+    assert_eq!(made, long(after), "\n{made}");
 }
 
 #[test]
@@ -325,4 +336,123 @@ fn addresses_name_exactly_one_place() {
             .find_removable("one/source", Field::Password)
             .is_ok()
     );
+}
+
+#[test]
+fn a_block_is_changed_whole_whatever_blanks_it_ends_with() {
+    let mut tails = vec![String::new()];
+    for first in [0, 8, 12, 13, 15] {
+        tails.push(format!("{}\n", " ".repeat(first)));
+        for second in [0, 12, 14] {
+            tails.push(format!("{}\n{}\n", " ".repeat(first), " ".repeat(second)));
+        }
+    }
+    for header in ["|", "|-", "|+", ">+", "|2-", "|4 # c"] {
+        for tail in &tails {
+            for rest in ["", "        domain_name: 'D'\n", "# end\n"] {
+                let before = format!(
+                    "version: 1\njobs:\n  J1:\n    source:\n      password: 'x'\n      kerberos:\n        \
+                     krb5_conf_file: {header}\n            [a]\n              b = 1\n{tail}{rest}"
+                );
+                let cut = before.strip_suffix('\n').unwrap().to_owned();
+                for before in [before.replace('\n', "\r\n"), cut, before] {
+                    for value in ["y", "y\n", "[z]\n  y", "[z]\n\n  y\n"] {
+                        set(&before, "J1", Field::Krb5ConfFile, value);
+                    }
+                    set(&before, "J1", Field::UserPrincipal, "new");
+                    set(&before, "J1/destination", Field::Password, "new");
+                    removed(&before, "J1/source", Field::Krb5ConfFile);
+                    removed(&before, "J1/source", Field::Password);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_behind_a_question_mark_are_changed_like_others() {
+    for (before, address, after) in [
+        (
+            "  J1:\n    ? source\n    : password: 'x'\n",
+            "J1/source",
+            "  J1: {}\n",
+        ),
+        (
+            "  ? J1\n  : source: { password: 'x' }\n",
+            "J1/source",
+            "  ? J1\n  : {}\n",
+        ),
+        (
+            "  ? J1 # one\n  # two\n  : source:\n      password: 'x' # gone\n    # four\n  J2: {}\n",
+            "J1/source",
+            "  ? J1 # one\n  # two\n  : {}\n    # four\n  J2: {}\n",
+        ),
+        (
+            "  ? J1\n  :\n    source: { password: 'x' }\n",
+            "J1/source",
+            "  ? J1\n  : {}\n",
+        ),
+        (
+            "  ? J1\n  : source: { password: 'x' }\n    destination: { password: 'y' }\n",
+            "J1/source",
+            "  ? J1\n  : destination: { password: 'y' }\n",
+        ),
+        (
+            "  ? J1\n  : source: { password: 'x' }\n    destination: { password: 'y' }\n",
+            "J1/destination",
+            "  ? J1\n  : source: { password: 'x' }\n",
+        ),
+        (
+            "  ? J1\n  : ? source\n    : password: |-\n        x\n    ? destination\n    : { password: 'y' }\n",
+            "J1/source",
+            "  ? J1\n  : ? destination\n    : { password: 'y' }\n",
+        ),
+        (
+            "  ?\n    J1\n  : { ? source : { password: 'x' }, ? destination : { password: 'y' } }\n",
+            "J1/destination",
+            "  ?\n    J1\n  : { ? source : { password: 'x' } }\n",
+        ),
+        (
+            "  J1:\n    ?\n      source\n    : { password: 'x' }\n    name: one\n",
+            "J1/source",
+            "  J1:\n    name: one\n",
+        ),
+    ] {
+        let whole = |jobs: &str| format!("version: 1\njobs:\n{jobs}");
+        check_removed(&whole(before), address, Field::Password, &whole(after));
+        let before = whole(before);
+        set(&before, address, Field::Password, "new");
+        set(&before, "J1/destination", Field::Password, "new");
+        set(&before, "J2/source", Field::Password, "new");
+        set(&before, "@new", Field::Password, "new");
+        set(&before, address, Field::DomainName, "new");
+    }
+    check(
+        "? version\n: 1\n? jobs\n: ? J1\n  : source: { password: 'x' }\n",
+        "J1/destination",
+        "new",
+        "? version\n: 1\n? jobs\n: ? J1\n  : source: { password: 'x' }\n    destination: { password: \"new\" }\n",
+    );
+    check(
+        "version: 1\n? jobs\n: {}\n",
+        "J1/source",
+        "new",
+        "version: 1\n? jobs\n: { J1: { source: { password: \"new\" } } }\n",
+    );
+}
+
+#[test]
+fn an_empty_list_of_jobs_is_changed_like_an_empty_map() {
+    for jobs in [
+        "jobs: []\n",
+        "jobs: [] # none\n",
+        "jobs: [ # none\n ]\n",
+        "jobs:\n  []",
+    ] {
+        let before = format!("version: 1\n{jobs}");
+        let made = set(&before, "@new", Field::Password, "new");
+        assert!(made.ends_with(jobs), "{made}");
+        let made = set(&before, "J1/source", Field::Password, "new");
+        assert!(!made.contains('['), "{made}");
+    }
 }

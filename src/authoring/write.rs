@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::Wanted;
-use super::lines::{is_blank, line_end, next_sign};
+use super::lines::{after_block, is_blank, line_end, next_sign, without_line_end};
 use super::outline::{Map, Scalar, Spot};
 use crate::core::yaml::{is_hard_to_see, quote, reads_as_other_type};
 
@@ -185,9 +185,8 @@ pub(super) fn in_place_of(
     }
     let comment = header.find(" #").and_then(|at| header.get(at..));
     let comment = comment.unwrap_or_default();
-    let content = document.get(..scalar.bytes.end)?.trim_end().len();
-    // Blanks at the end of the last line are part of the old value.
-    let end = line_end(document, content.max(start));
+    // Blanks at its end are part of the old value.
+    let end = without_line_end(document, after_block(document, scalar));
     if header.starts_with('|') && fits_block(text) && scalar.indent > 0 {
         let most = text.len() + text.matches('\n').count() * (scalar.indent + 2) + 16;
         let most = most + comment.len() + scalar.indent;

@@ -19,7 +19,7 @@ pub struct Set {
     /// A job's id or name with /source or /destination, or @CREDENTIAL
     #[arg(value_name = "ADDR")]
     pub address: String,
-    /// Also add a job, named by its id, or a credential that is not listed yet
+    /// Also add a job, named by its id, an endpoint or a credential that is not listed yet
     #[arg(long)]
     pub add: bool,
     /// What to set
@@ -79,7 +79,7 @@ pub struct Import {
     /// Write the manifest; without it only shows what would change
     #[arg(long)]
     pub write: bool,
-    /// Also add jobs and credentials that the manifest does not list; jobs by their id
+    /// Also add jobs (by their id), endpoints and credentials that the manifest does not list
     #[arg(long)]
     pub add: bool,
     /// How the file is written, where neither its name nor its beginning tells

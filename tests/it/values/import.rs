@@ -34,7 +34,7 @@ fn a_file_is_compared_first_and_written_when_asked() {
          {J2}/source,canary-same\r\n{J2}/destination,canary-fresh\r\n"
     );
     let file = desk.file("list.csv", csv);
-    let run = desk.run(&["import", &file]).exits(0);
+    let run = desk.run(&["import", "--add", &file]).exits(0);
     let want = format!(
         "Import: 1 to add, 2 to change, 1 the same.\n  \
          ~ orders/destination                                 password\n  \
@@ -45,7 +45,7 @@ fn a_file_is_compared_first_and_written_when_asked() {
     assert!(run.stderr.contains("--write"), "{}", run.stderr);
     assert_eq!(desk.sealed(), before);
 
-    let run = desk.run(&["import", "--write", &file]).exits(0);
+    let run = desk.run(&["import", "--write", "--add", &file]).exits(0);
     let want = format!("{want}wrote passwords.yaml.age, revision 3\n");
     assert_eq!(run.stdout, want);
     assert!(run.stderr.contains("plain text"), "{}", run.stderr);

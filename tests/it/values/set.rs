@@ -42,7 +42,7 @@ fn a_value_comes_from_standard_input_and_is_taken_exactly() {
     let value = " canary-new: # \"'\\ ü ";
     let run = desk.set(&["orders/destination"], format!("{value}\n").as_bytes());
     run.exits(0)
-        .says("orders/destination password: has a blank at its start and at its end")
+        .says("orders/destination password: starts with a space and ends with a space")
         .says("has characters outside ASCII");
     desk.lab.apply(&[]).exits(0);
     assert!(desk.lab.sim.holds(J1, "destination", value));
@@ -394,4 +394,64 @@ fn a_name_cannot_be_added_as_a_job() {
         .says("A new job is added by its id");
     assert!(!run.stderr.contains("--add"), "{}", run.stderr);
     desk.run(&args[..3]).exits(1).says("--add");
+}
+
+#[test]
+fn an_endpoint_that_is_not_listed_is_a_typing_error_unless_it_is_added() {
+    let desk = desk();
+    let place = format!("{J2}/destination");
+    let before = desk.sealed();
+    let why = format!("{J2}/destination is not listed in the manifest");
+    desk.refuses(&[&place], b"canary-new", &why).says("--add");
+    desk.run(&["set", &place, "--generate"]).exits(1).says(&why);
+    let list = format!("address,password\n{place},canary-new\n");
+    desk.fed(&["import", "-", "--write"], list.as_bytes())
+        .exits(1)
+        .says(&format!("line 2: {why}"));
+    assert_eq!(desk.sealed(), before);
+    desk.set(&[&place, "--add"], b"canary-new")
+        .exits(0)
+        .says(&format!("added {place} password; revision 3"));
+    desk.set(&[&place], b"canary-old").exits(0);
+}
+
+#[test]
+fn an_empty_list_of_jobs_is_filled_like_an_empty_map() {
+    for jobs in [
+        "jobs: []\n",
+        "jobs: [] # none yet\n",
+        "jobs: [ # none\n ]\n",
+    ] {
+        let desk = Desk::new(&format!("version: 1\n{jobs}"), SECRETS);
+        desk.lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+        desk.set(&["@orders-db", "--add"], b"canary-new").exits(0);
+        assert!(desk.text().ends_with(jobs), "{}", desk.text());
+        let list = format!("address,password\n@other,canary-new\n{J1}/source,canary-old\n");
+        desk.fed(&["import", "-", "--write", "--add"], list.as_bytes())
+            .exits(0)
+            .says("2 to add");
+        desk.run(&["unset", J1]).exits(0);
+        desk.set(&[&format!("{J2}/source"), "--add"], b"canary-new")
+            .exits(0);
+        desk.lab.apply(&[]).exits(0);
+        assert!(desk.lab.sim.holds(J2, "source", "canary-new"));
+    }
+}
+
+#[test]
+fn a_text_of_lines_takes_the_place_of_one_that_ends_in_blanks() {
+    let field = "kerberos.krb5_conf_file";
+    for tail in ["            \n", "\n              \n\n", "  \n            "] {
+        let document = format!(
+            "version: 1\njobs:\n  {J1}:\n    source:\n      password: 'canary-old'\n      kerberos:\n        \
+             krb5_conf_file: |+\n          [canary-old]\n{tail}"
+        );
+        let desk = Desk::new(&document, SECRETS);
+        desk.set(&[J1, "--field", field], b"[canary-new]\n  y = 1\n")
+            .exits(0);
+        desk.lab.apply(&[]).exits(0);
+        let body = desk.lab.last_body();
+        let sent = &body["jobs"][0]["kerberos"]["krb5_conf_file"];
+        assert_eq!(sent, "[canary-new]\n  y = 1\n");
+    }
 }

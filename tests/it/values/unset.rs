@@ -88,3 +88,23 @@ fn what_is_used_or_not_there_is_not_removed() {
     }
     assert_eq!(desk.sealed(), before);
 }
+
+#[test]
+fn what_stands_behind_a_question_mark_is_removed_too() {
+    let desk = Desk::new(
+        &format!(
+            "version: 1\njobs:\n  ? {J1}\n  : ? source\n    : password: 'canary-1'\n    ? destination\n    \
+             : password: 'canary-2'\n"
+        ),
+        &["canary-1", "canary-2"],
+    );
+    desk.run(&["unset", &format!("{J1}/source")]).exits(0);
+    let left =
+        format!("version: 1\njobs:\n  ? {J1}\n  : ? destination\n    : password: 'canary-2'\n");
+    assert_eq!(desk.text(), left);
+    desk.run(&["unset", J1]).exits(0);
+    assert_eq!(
+        desk.text(),
+        format!("version: 1\njobs:\n  ? {J1}\n  : {{}}\n")
+    );
+}
