@@ -262,20 +262,6 @@ pub(super) fn type_hidden(question: &str) -> Typed {
     prompt::hidden(question, is_ignored)
 }
 
-/// One line that is typed on standard input; nothing at its end.
-pub(super) fn typed_line() -> Option<String> {
-    line_of(io::stdin().lock())
-}
-
-/// An error reads like the end, which is no answer.
-fn line_of(mut input: impl io::BufRead) -> Option<String> {
-    let mut line = String::new();
-    match input.read_line(&mut line) {
-        Ok(0) | Err(_) => None,
-        Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
-    }
-}
-
 /// Keeps decrypted text out of core files. Handlers that get a core through a
 /// pipe honour the limit of zero as well.
 pub(super) fn forbid_core_dumps() {

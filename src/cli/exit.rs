@@ -64,6 +64,7 @@ pub(super) fn help() -> String {
 pub const fn for_error(error: &OpError) -> u8 {
     match error {
         OpError::Store(StoreError::Locked { .. }) => LOCKED,
+        OpError::Cancelled(_) => INTERRUPTED,
         OpError::Interrupted { signal } | OpError::Edit(EditError::Interrupted { signal }) => {
             match signal {
                 Signal::Interrupt => INTERRUPTED,

@@ -1,19 +1,20 @@
 //! A line that is typed on the terminal itself, shown or not.
 //!
-//! It owns that a signal ends the wait, whoever else listens for it, and that the
-//! terminal is put back as it was on every way out: a key, the end of the terminal, or a
-//! signal that ends this process. It refuses to guess at keys that are no characters:
+//! It owns that nothing typed before a question answers it, that a signal ends the wait,
+//! whoever else listens for it, and that the terminal is put back as it was on every way
+//! out: a key, the end of the terminal, or a signal that ends this process. It refuses to guess at keys that are no characters:
 //! what would be left out of a secret is told.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 
 use age::secrecy::SecretString;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
 use crate::age_file::NoPassphrase;
@@ -118,21 +119,39 @@ impl From<nix::errno::Errno> for Stop {
 /// The terminal on which a person can type, whatever the standard streams are.
 /// Fails if this process has none.
 pub(super) fn open() -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).open("/dev/tty")
+    let controlling = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    controlling.or_else(|error| {
+        let stdin = std::io::stdin();
+        match stdin.is_terminal() {
+            true => Ok(stdin.as_fd().try_clone_to_owned()?.into()),
+            false => Err(error),
+        }
+    })
+}
+
+/// Asks, after whatever was typed without having seen the question is gone.
+fn put(question: &str, terminal: &mut File) -> Result<(), Stop> {
+    rustix::termios::tcflush(&*terminal, QueueSelector::IFlush)?;
+    Ok(terminal.write_all(question.as_bytes())?)
 }
 
 /// The terminal edits the line, and gives it out when it is whole.
 fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
     let mut terminal = open()?;
     let held = Held::new(is_ignored)?;
-    terminal.write_all(question.as_bytes())?;
+    put(question, &mut terminal)?;
     let mut line = Zeroizing::new(Vec::new());
     loop {
-        match next_key(&mut terminal, &held)? {
-            None if line.is_empty() => return Ok(Typed::Declined),
-            None | Some(b'\n') => return Ok(text(line)),
-            Some(key) if line.len() < MAX_BYTES => line.push(key),
-            Some(_) => {}
+        match next_key(&mut terminal, &held) {
+            Ok(None) if line.is_empty() => return Ok(Typed::Declined),
+            Ok(None | Some(b'\n')) => return Ok(text(line)),
+            Ok(Some(key)) if line.len() < MAX_BYTES => line.push(key),
+            Ok(Some(_)) => {}
+            Err(stop) => {
+                // What comes next does not stand behind the question and `^C`.
+                let _ = terminal.write_all(b"\n");
+                return Err(stop);
+            }
         }
     }
 }
@@ -142,7 +161,7 @@ fn ask_hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, S
     // Held before the terminal is changed, and let go after it is as it was.
     let held = Held::new(is_ignored)?;
     let mut terminal = Hidden::new(file)?;
-    terminal.file.write_all(question.as_bytes())?;
+    put(question, &mut terminal.file)?;
     let typed = keys(&mut terminal.file, &held);
     let _ = terminal.file.write_all(b"\n");
     drop(terminal);

@@ -13,6 +13,9 @@ use crate::view::terminal::Colour;
 
 /// The text of an error with its causes, what belongs to it, and the way out.
 pub(super) fn error(error: &dyn Diagnostic, colour: Colour) -> String {
+    if error.severity() == Some(Severity::Advice) {
+        return format!("{error}\n");
+    }
     let mut text = String::new();
     let head = match colour {
         Colour::On => "\u{1b}[31merror\u{1b}[0m",

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
 
 use super::OpError;
 use super::error::{EditError, ProblemReport};
@@ -53,8 +52,6 @@ pub enum Note<'a> {
     Invalid(&'a [Problem]),
     /// The edited text cannot be sealed.
     Unsealed(&'a OpError),
-    /// Whether the user edits the text again.
-    AskAgain,
     /// The private folder could not be removed.
     Left(&'a PrivateError),
 }
@@ -63,9 +60,22 @@ pub enum Note<'a> {
 pub struct Dialogue<'a> {
     /// Says something.
     pub tell: &'a dyn Fn(Note<'_>),
-    /// Waits for a line that the user types; nothing at the end of input. There is
-    /// none where nobody can be asked.
-    pub answer: Option<fn() -> Option<String>>,
+    /// Asks what becomes of a text that cannot be saved; told whether Ctrl-C would lose it
+    /// now. There is none where nobody can be asked.
+    pub ask: Option<fn(bool) -> Answer>,
+}
+
+/// What becomes of a text that cannot be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The user edits it again.
+    Edit,
+    /// It is given up.
+    Discard,
+    /// Ctrl-C.
+    Interrupted,
+    /// Anything else.
+    Unclear,
 }
 
 /// What an edit led to.
@@ -197,15 +207,15 @@ impl<'a> Session<'a> {
             if text.as_slice() == self.rewrite.plain() {
                 return Ok(None);
             }
-            match (self.attempt(&text, signals).await?, self.dialogue.answer) {
+            match (self.attempt(&text, signals).await?, self.dialogue.ask) {
                 (Attempt::Sealed(ready), _) => return Ok(Some(ready)),
-                (Attempt::Invalid(problems), Some(answer)) => {
+                (Attempt::Invalid(problems), Some(ask)) => {
                     (self.dialogue.tell)(Note::Invalid(&problems));
-                    self.ask_again(answer, signals).await?;
+                    ask_again(ask, signals).await?;
                 }
-                (Attempt::Unsealed(error), Some(answer)) => {
+                (Attempt::Unsealed(error), Some(ask)) => {
                     (self.dialogue.tell)(Note::Unsealed(&error));
-                    self.ask_again(answer, signals).await?;
+                    ask_again(ask, signals).await?;
                 }
                 (Attempt::Invalid(problems), None) => {
                     let problems = problems.into_iter().map(ProblemReport).collect();
@@ -242,29 +252,26 @@ impl<'a> Session<'a> {
             },
         }
     }
+}
 
-    /// Asks until the user wants to edit the text again.
-    /// Fails if the user gives it up, or a signal comes.
-    async fn ask_again(
-        &self,
-        answer: fn() -> Option<String>,
-        signals: &mut Signals,
-    ) -> Result<(), EditError> {
-        loop {
-            (self.dialogue.tell)(Note::AskAgain);
-            let (sender, receiver) = oneshot::channel();
-            // Waiting for a line cannot be broken off, so another thread does it.
-            std::thread::spawn(move || sender.send(answer()));
-            let line = tokio::select! {
-                biased;
-                signal = signals.next() => return Err(EditError::Interrupted { signal }),
-                line = receiver => line.unwrap_or_default(),
-            };
-            match line.as_deref().map(str::trim) {
-                Some("" | "edit") => return Ok(()),
-                Some("discard") | None => return Err(EditError::Discarded),
-                Some(_) => {}
+/// Asks until the user wants to edit the text again. Ctrl-C loses it only when it is
+/// pressed twice.
+/// Fails if the user gives it up, or another signal comes.
+async fn ask_again(ask: fn(bool) -> Answer, signals: &mut Signals) -> Result<(), EditError> {
+    let mut is_last = false;
+    loop {
+        let answer = ask(is_last);
+        if let Some(signal) = signals.arrived().await {
+            return Err(EditError::Interrupted { signal });
+        }
+        match answer {
+            Answer::Edit => return Ok(()),
+            Answer::Discard => return Err(EditError::Discarded),
+            Answer::Interrupted if is_last => {
+                let signal = Signal::Interrupt;
+                return Err(EditError::Interrupted { signal });
             }
+            answer => is_last = answer == Answer::Interrupted,
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Set {
     pub users: Option<usize>,
     /// The revision of the manifest; absent when nothing was written.
     pub revision: Option<u64>,
-    /// What somebody should look at.
+    /// What somebody should look at in the manifest.
     pub warnings: Vec<Problem>,
 }
 
@@ -38,15 +38,17 @@ pub struct Removed {
 }
 
 /// Sets one value. `value` is asked for it, with the label of its place, when nothing
-/// else can stop the command.
-/// Fails if the address names not exactly one place, the value is refused, or as
-/// [`Rewrite::open`] and [`Rewrite::save`].
+/// else can stop the command; `confirm` is shown what somebody should look at in it before
+/// anything is written.
+/// Fails if the address names not exactly one place, the value is refused or not confirmed,
+/// or as [`Rewrite::open`] and [`Rewrite::save`].
 pub fn set(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
     (address, field, taken): (&str, Field, Taken),
     value: impl FnOnce(&str) -> Result<Secret, OpError>,
+    confirm: impl FnOnce(&[Problem]) -> Result<(), OpError>,
 ) -> Result<Set, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
     let document = Document::new(rewrite.text(root)?).map_err(ValueError::from)?;
@@ -69,6 +71,8 @@ pub fn set(
         .into_iter()
         .map(|remark| Problem::warning(format!("{label} {field}"), None, remark.what, remark.help))
         .collect();
+    confirm(&warnings)?;
+    let said = warnings.len();
     let change = Change { place, value };
     let effect = document.effect(&change);
     let mut revision = None;
@@ -81,7 +85,7 @@ pub fn set(
         effect,
         users,
         revision,
-        warnings,
+        warnings: warnings.split_off(said),
     })
 }
 

@@ -142,7 +142,7 @@ fn apply(
         if args.auto_approve || has_plan {
             return Ok(());
         }
-        super::ask(context, question)
+        super::ask(question, "Nothing was sent.")
     };
     let done = ops_apply::apply(
         root,

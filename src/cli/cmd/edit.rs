@@ -1,13 +1,13 @@
 //! `edit`, and what every command that opens a root folder says of killed edits.
 
 use crate::cli::cmd::{next_step, stands, unlock, warn, written};
-use crate::cli::env;
+use crate::cli::env::{self, Typed};
 use crate::cli::exit;
 use crate::cli::render;
 use crate::cli::run::Context;
 use crate::editor::private;
 use crate::ops::OpError;
-use crate::ops::edit::{self, Dialogue, Note, Outcome, Surroundings};
+use crate::ops::edit::{self, Answer, Dialogue, Note, Outcome, Surroundings};
 use crate::ops::root::CONFIG_FILE;
 use crate::view::terminal;
 
@@ -16,6 +16,9 @@ const EDITED: &str = "the edited text";
 
 const QUESTION: &str = "Press Enter to edit your text again, \
 or type 'discard' to lose it and keep the manifest as it is: ";
+
+const LAST_QUESTION: &str = "Press Ctrl-C once more to lose your text, \
+or Enter to edit it again: ";
 
 pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let root = context.root()?;
@@ -29,7 +32,7 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     };
     let dialogue = Dialogue {
         tell: &|note| tell(context, note),
-        answer: env::can_ask().then_some(env::typed_line as fn() -> Option<String>),
+        ask: env::can_ask().then_some(ask as fn(bool) -> Answer),
     };
     let unlock = unlock(context);
     let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings, &dialogue)?;
@@ -76,6 +79,20 @@ pub(in crate::cli) fn sweep(context: &Context<'_>) {
     }
 }
 
+fn ask(is_last: bool) -> Answer {
+    let question = if is_last { LAST_QUESTION } else { QUESTION };
+    match env::type_shown(question) {
+        Typed::Text(answer) => match answer.trim() {
+            "" | "edit" => Answer::Edit,
+            "discard" => Answer::Discard,
+            _ => Answer::Unclear,
+        },
+        Typed::Interrupted => Answer::Interrupted,
+        Typed::Unclear => Answer::Unclear,
+        Typed::Declined | Typed::Nothing => Answer::Discard,
+    }
+}
+
 fn tell(context: &Context<'_>, note: Note<'_>) {
     let shell = context.shell;
     match note {
@@ -88,7 +105,6 @@ fn tell(context: &Context<'_>, note: Note<'_>) {
         )),
         Note::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
         Note::Unsealed(error) => shell.message(&render::error(error, shell.messages)),
-        Note::AskAgain => shell.message(QUESTION),
         Note::Left(error) => shell.message(&render::error(error, shell.messages)),
     }
 }

@@ -36,7 +36,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Resul
             &root,
             "state adopt",
             any_revision(),
-            |ledger_context| adopt(context, ledger_context, &args),
+            |ledger_context| adopt(ledger_context, &args),
         ),
         StateCommand::Distrust(args) => {
             let guards = Guards {
@@ -129,7 +129,6 @@ fn forget(
 }
 
 fn adopt(
-    context: &Context<'_>,
     ledger_context: &LedgerContext<'_>,
     args: &StateAdopt,
 ) -> Result<(&'static str, Changed), OpError> {
@@ -140,7 +139,7 @@ fn adopt(
         let entries = terminal::counted(count, "entry", "entries");
         let question =
             format!("Declare that the service holds the manifest's values of {entries}?");
-        ask(context, &question)
+        ask(&question, "Nothing was changed.")
     };
     let changed = ledger::adopt(ledger_context, &args.addresses, &mut approve)?;
     Ok(("adopted", changed))

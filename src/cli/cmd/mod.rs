@@ -21,7 +21,7 @@ use age::secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::conversation;
-use super::env;
+use super::env::{self, Typed};
 use super::exit;
 use super::run::Context;
 use crate::age_file::{NoPassphrase, Plugins};
@@ -57,25 +57,28 @@ fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
 /// The only word that approves.
 const YES: &str = "yes";
 
-/// Asks on the terminal, and takes only `yes` in full.
+/// Asks on the terminal, and takes only `yes` in full. Ctrl-C is answered with what is
+/// `untouched`.
 /// Fails if anything else, or nothing, is answered.
-pub(super) fn ask(context: &Context<'_>, question: &str) -> Result<(), OpError> {
+pub(super) fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
     if !env::can_ask() {
         return Err(OpError::NotApproved {
             why: "there is no terminal to ask on",
             help: "Nothing was changed. Approval that was given elsewhere is passed on with --yes.",
         });
     }
-    context
-        .shell
-        .message(&format!("{question} Only 'yes' in full is taken: "));
-    if env::typed_line().as_deref() == Some(YES) {
-        Ok(())
-    } else {
-        Err(OpError::NotApproved {
+    confirm(question, untouched)
+}
+
+/// As [`ask`], also where the standard streams are no terminal.
+pub(super) fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
+    match env::type_shown(&format!("{question} Only 'yes' in full is taken: ")) {
+        Typed::Text(answer) if *answer == YES => Ok(()),
+        Typed::Interrupted => Err(OpError::Cancelled(untouched)),
+        _ => Err(OpError::NotApproved {
             why: "it was declined",
             help: "Nothing was sent or changed.",
-        })
+        }),
     }
 }
 

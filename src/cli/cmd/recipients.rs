@@ -51,7 +51,7 @@ pub(in crate::cli) fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, O
         if args.yes {
             return Ok(());
         }
-        ask(context, "Do this?")
+        ask("Do this?", "Nothing was changed.")
     })?;
     let arrived = match done {
         Done::Finished => context

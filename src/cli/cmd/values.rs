@@ -12,7 +12,8 @@ use crate::cli::exit;
 use crate::cli::run::Context;
 use crate::core::fingerprint::Field;
 use crate::core::manifest::MAX_VALUE_BYTES;
-use crate::core::report::{Effect, Signal};
+use crate::core::problem::Problem;
+use crate::core::report::Effect;
 use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::ops::OpError;
@@ -21,6 +22,9 @@ use crate::ops::import::{self, Terms};
 use crate::ops::root::{CONFIG_FILE, Root};
 use crate::ops::set;
 use crate::view::listing;
+
+/// What Ctrl-C at a question is answered with.
+const UNTOUCHED: &str = "Nothing was written.";
 
 /// `set`: one value of the manifest.
 pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
@@ -46,12 +50,20 @@ pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpErr
         )),
         None => typed(label, field),
     };
+    let confirm = |remarks: &[Problem]| {
+        warn(context, root.manifest_name(), remarks);
+        if !is_typed || remarks.is_empty() {
+            return Ok(());
+        }
+        super::confirm("Set it as it was typed?", UNTOUCHED)
+    };
     let done = set::set(
         &root,
         &unlock(context),
         &context.guards(),
         (&args.address, field, taken(args.add)),
         value,
+        confirm,
     )?;
     warn(context, root.manifest_name(), &done.warnings);
     let place = format!("{} {field}", done.label);
@@ -164,9 +176,7 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
 fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
     let ask = |question: String| match env::type_hidden(&question) {
         Typed::Text(text) => Ok(text),
-        Typed::Interrupted => Err(OpError::Interrupted {
-            signal: Signal::Interrupt,
-        }),
+        Typed::Interrupted => Err(OpError::Cancelled(UNTOUCHED)),
         Typed::Unclear => Err(ValueError::Unclear.into()),
         Typed::Declined | Typed::Nothing => Err(ValueError::NotTyped.into()),
     };

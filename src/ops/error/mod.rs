@@ -358,6 +358,10 @@ pub enum OpError {
         /// What to do.
         help: String,
     },
+    /// The user pressed Ctrl-C at a question.
+    #[error("Cancelled. {0}")]
+    #[diagnostic(code(drspass::interrupted), severity(Advice))]
+    Cancelled(&'static str),
     /// A signal came before anything was sent.
     #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
     #[diagnostic(

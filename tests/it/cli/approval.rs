@@ -79,3 +79,46 @@ fn on_a_terminal_only_the_whole_word_approves() {
     assert!(lab.sim.holds(J1, "source", "canary-1"));
     approval(&lab, &["state", "adopt", J1], "no\n").exits(7);
 }
+
+#[test]
+fn what_was_typed_before_the_question_answers_nothing() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    for args in [&["apply"][..], &["rekey"], &["state", "adopt", J1]] {
+        let mut terminal = Terminal::with_typed_ahead(&lab.command(args), "yes");
+        terminal.sees(APPROVAL);
+        terminal.types("no\n");
+        let run = lab.ended(terminal).exits(7);
+        assert!(run.all().contains("it was declined"), "{}", run.all());
+    }
+    assert_eq!(lab.sim.connections(), 0);
+    let mut terminal = Terminal::with_typed_ahead(&lab.command(&["apply"]), "no");
+    terminal.sees(APPROVAL);
+    terminal.types("yes\n");
+    lab.ended(terminal).exits(0);
+}
+
+#[test]
+fn ctrl_c_at_a_question_says_that_nothing_was_done() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let before = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
+    for (args, said) in [
+        (&["apply"][..], "Cancelled. Nothing was sent."),
+        (&["rekey"], "Cancelled. Nothing was changed."),
+        (&["state", "adopt", J1], "Cancelled. Nothing was changed."),
+    ] {
+        let mut terminal = Terminal::with_typed_ahead(&lab.command(args), "");
+        terminal.sees(APPROVAL);
+        terminal.control('c');
+        terminal.sees("^C");
+        // On a line of its own, and alone.
+        assert_eq!(terminal.exits(130).trim_end(), format!("\r\n{said}"));
+    }
+    assert_eq!(lab.sim.connections(), 0);
+    assert!(!lab.exists("drspass.state.json"));
+    assert_eq!(
+        std::fs::read(lab.path("passwords.yaml.age")).unwrap(),
+        before
+    );
+}

@@ -122,7 +122,6 @@ fn a_text_with_a_mistake_is_given_up_only_on_request() {
             1,
             "the edited text was discarded; nothing was saved",
         ),
-        ("\u{3}", 130, "the edit was interrupted; nothing was saved"),
         ("\u{1c}", 143, "the edit was told to end; nothing was saved"),
     ] {
         let mut pty = desk.on_terminal(&editor);
@@ -134,6 +133,61 @@ fn a_text_with_a_mistake_is_given_up_only_on_request() {
         desk.assert_no_trace();
         assert_eq!(desk.manifest(), before);
     }
+}
+
+#[test]
+fn ctrl_c_loses_a_text_only_when_it_is_pressed_twice() {
+    let desk = Desk::new("twice");
+    let before = desk.manifest();
+    let mends = format!(
+        "if grep -q BROKEN \"$text\"; then sed -i '/BROKEN/d' \"$text\"; else\n{}echo 'BROKEN: 1' >> \"$text\"\nfi\n",
+        desk.change()
+    );
+    let editor = desk.stub("mends", &mends);
+    let last = "\r\nPress Ctrl-C once more to lose your text, or Enter to edit it again: ";
+    let mut pty = desk.on_terminal(&editor);
+    pty.sees(QUESTION);
+    pty.control('c');
+    pty.sees(last);
+    pty.control('c');
+    let before_it = pty.sees("error");
+    assert!(before_it.starts_with("\r\n"), "{before_it:?}");
+    pty.sees("the edit was interrupted; nothing was saved");
+    pty.exits(130);
+    desk.assert_no_trace();
+    assert_eq!(desk.manifest(), before);
+    // Anything in between keeps it.
+    let mut pty = desk.on_terminal(&editor);
+    for answer in ["what?\n", "\n"] {
+        pty.sees(QUESTION);
+        pty.control('c');
+        pty.sees(last);
+        pty.types(answer);
+    }
+    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.exits(0);
+    desk.assert_no_trace();
+    desk.assert_changed();
+}
+
+#[test]
+fn what_was_typed_into_an_editor_that_did_not_read_it_answers_nothing() {
+    let desk = Desk::new("ahead");
+    let script = format!(
+        "if grep -q BROKEN \"$text\"; then sed -i '/BROKEN/d' \"$text\"; else\n{}echo 'BROKEN: 1' >> \"$text\"\n\
+         stty echo; echo ready; while ! [ -e $here/go ]; do sleep 0.05; done\nfi\n",
+        desk.change()
+    );
+    let mut pty = desk.on_terminal(&desk.stub("waits", &script));
+    pty.sees("ready");
+    pty.types("discard\n");
+    pty.sees("discard");
+    std::fs::write(desk.stubs.path().join("go"), "").unwrap();
+    pty.sees(QUESTION);
+    pty.types("\n");
+    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.exits(0);
+    desk.assert_changed();
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::process::{Command, Stdio};
 
 use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::{PtySession, spawn_command};
+use tempfile::TempDir;
 
-use super::{PATIENCE, Run};
+use super::around::through;
+use super::{PATIENCE, Run, make_pipe};
 
 /// The end of every question that takes nothing but a whole word.
 pub(crate) const APPROVAL: &str = "Only 'yes' in full is taken: ";
@@ -30,6 +32,24 @@ impl Terminal {
             session: spawn_command(command, Some(patience)).expect("a terminal"),
             shown: String::new(),
         }
+    }
+
+    /// Starts a command for which a line was typed before it asks anything.
+    #[track_caller]
+    pub(crate) fn with_typed_ahead(command: &Command, line: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let pipe = folder.path().join("go");
+        make_pipe(&pipe);
+        let script = "stty echo; echo ready; read go < \"$GO\"; exec \"$0\" \"$@\"";
+        let mut command = through("/bin/sh", &["-c", script], command);
+        command.env("GO", &pipe);
+        let mut terminal = Self::start(command);
+        terminal.sees("ready");
+        terminal.types(&format!("{line}\n"));
+        // The terminal has it, and the command is not there yet.
+        terminal.sees(line);
+        std::fs::write(pipe, "go\n").expect("somebody reads it");
+        terminal
     }
 
     /// Waits until this is shown. Returns what was shown before it.

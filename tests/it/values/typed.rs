@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::Desk;
 use crate::support::around::{through, without_terminal};
-use crate::support::terminal::Terminal;
+use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, Run, send_signal, wait_until};
 
 fn desk() -> Desk {
@@ -50,6 +50,7 @@ fn a_value_typed_twice_is_set_and_never_shown() {
     let question = format!("New password of {J1}/source: ");
     answer(&mut terminal, &question, "canary-typed $HOME \"é");
     answer(&mut terminal, "The same again: ", "canary-typed $HOME \"é");
+    answer(&mut terminal, APPROVAL, "yes");
     ended(&desk, terminal).exits(0).says("password; revision 3");
     assert!(
         desk.text()
@@ -184,5 +185,78 @@ fn without_a_terminal_nobody_is_asked_and_nothing_is_read() {
         .says("--from-file")
         .says("--generate");
     assert_eq!(run.stdout, "");
+    assert_eq!(desk.sealed(), before);
+}
+
+#[test]
+fn a_value_that_may_be_a_mistake_is_asked_about_before_it_is_written() {
+    let desk = desk();
+    let before = desk.sealed();
+    let typed_on = |mut terminal: Terminal, value: &str, remark: &str| {
+        answer(&mut terminal, "New password", value);
+        answer(&mut terminal, "The same again: ", value);
+        terminal.sees(remark);
+        terminal.sees(APPROVAL);
+        assert_eq!(desk.sealed(), before, "{value:?} was written");
+        terminal
+    };
+    let typed = |value, remark| typed_on(on_terminal(&desk, &["set", J1]), value, remark);
+    for (value, remark) in [
+        (
+            "canary-typed ",
+            "ends with a space, which is sent as part of it",
+        ),
+        (
+            " canary-typed",
+            "starts with a space, which is sent as part of it",
+        ),
+        ("canary-typed\u{200b}", "has characters that cannot be seen"),
+        ("canary-typedé", "has characters outside ASCII"),
+        ("'canary-typed'", "starts and ends with the same quote"),
+    ] {
+        let mut terminal = typed(value, remark);
+        terminal.types("no\n");
+        ended(&desk, terminal).exits(7).says("it was declined");
+    }
+    // The shell of the others would end with it.
+    let mut command = desk.lab.command(&["set", J1]);
+    command.env("TMPDIR", desk.lab.path("tmp"));
+    let mut terminal = typed_on(
+        Terminal::start(command),
+        "canary-typed ",
+        "ends with a space",
+    );
+    terminal.control('c');
+    let run = desk.lab.ended(terminal).exits(130);
+    run.says("Cancelled. Nothing was written.")
+        .says_not("canary");
+    assert_eq!(desk.sealed(), before);
+    let mut terminal = typed("canary-typed ", "ends with a space");
+    terminal.types("yes\n");
+    let run = ended(&desk, terminal).exits(0);
+    assert_eq!(run.stdout.matches("ends with a space").count(), 1);
+    assert!(desk.text().contains("\"canary-typed \""));
+}
+
+#[test]
+fn what_was_typed_before_the_question_is_no_value() {
+    let desk = desk();
+    let mut command = desk.lab.command(&["set", J1]);
+    command.env("TMPDIR", desk.lab.path("tmp"));
+    let mut terminal = Terminal::with_typed_ahead(&command, "typed-too-early");
+    answer(&mut terminal, "New password", "canary-typed");
+    answer(&mut terminal, "The same again: ", "canary-typed");
+    desk.lab.ended(terminal).exits(0);
+    assert!(desk.text().contains("password: \"canary-typed\""));
+}
+
+#[test]
+fn a_placeholder_is_no_value() {
+    let desk = desk();
+    let before = desk.sealed();
+    let mut terminal = on_terminal(&desk, &["set", J1]);
+    answer(&mut terminal, "New password", "TODO");
+    answer(&mut terminal, "The same again: ", "TODO");
+    ended(&desk, terminal).exits(1).says("is a placeholder");
     assert_eq!(desk.sealed(), before);
 }
