@@ -135,7 +135,7 @@ fn recipients_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
         config.replace(&format!("  - \"{own}\"\n"), &listed),
     );
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
-    lab.manifest(&super::jobs())
+    lab.manifest(&super::first_jobs(&lab))
         .exits(1)
         .says("recipient 2 (ssh-rsa) cannot be encrypted to: it is damaged")
         .says("recipient 3 (age) cannot be encrypted to: it is no age public key")

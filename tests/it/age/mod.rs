@@ -42,7 +42,7 @@ fn sealed_to(recipients: &[&str]) -> Lab {
     let mut lab = Lab::new();
     lab.plant(&[PASSWORD, PASSPHRASE]);
     readdress(&lab, recipients);
-    lab.manifest(&jobs()).exits(0);
+    lab.manifest(&first_jobs(&lab)).exits(0);
     lab
 }
 
@@ -54,6 +54,21 @@ fn readdress(lab: &Lab, recipients: &[&str]) {
 
 fn jobs() -> String {
     format!("  {J1}:\n    source: {{ password: '{PASSWORD}' }}\n")
+}
+
+/// The same where there is no manifest yet: with a key, which only the tool makes.
+fn first_jobs(lab: &Lab) -> String {
+    let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    let (endpoint, auth_url) = lab.addresses();
+    let config = lab.read("drspass.yaml");
+    let recipients = config.lines().filter_map(|line| line.strip_prefix("  - "));
+    format!(
+        "{}sealed: {{ fingerprint_key: '{key}', endpoint: '{endpoint}', project_id: '{}', auth_url: \
+         '{auth_url}', recipients: [{}], revision: 1 }}\n",
+        jobs(),
+        lab.sim.project_id(),
+        recipients.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// A program beside drspass, with the usual surroundings.

@@ -36,7 +36,7 @@ fn lab() -> (Lab, String) {
     lab.write("stub.txt", format!("# made up\n{IDENTITY}\n"));
     lab.write(
         "plain.yaml",
-        format!("version: 1\njobs:\n{}", super::jobs()),
+        format!("version: 1\njobs:\n{}", super::first_jobs(&lab)),
     );
     with_path(&lab, &path, &["encrypt", "plain.yaml"]).exits(0);
     std::fs::remove_file(lab.path("plain.yaml")).unwrap();
@@ -129,7 +129,7 @@ fn a_missing_plugin_is_named_and_other_identities_are_tried_first() {
     let before = lab.read("passwords.yaml.age");
     lab.write(
         "plain.yaml",
-        format!("version: 1\njobs:\n{}", super::jobs()),
+        format!("version: 1\njobs:\n{}", super::first_jobs(&lab)),
     );
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
     detached(&lab, &["encrypt", "plain.yaml"])
