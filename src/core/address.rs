@@ -2,6 +2,8 @@
 //! `<job id or name>/source`, `/destination`, the job alone for both, and
 //! `@CREDENTIAL` for every endpoint that uses it; `*` and `?` are wildcards.
 
+use std::collections::HashMap;
+
 use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest};
 
@@ -27,6 +29,15 @@ impl Address {
         }
     }
 
+    /// What it names, where that is no pattern.
+    fn literal(&self) -> Option<(Kind, &str)> {
+        let (kind, name) = match self {
+            Self::Credential(name) => (Kind::Credential, name),
+            Self::Job(job) | Self::Endpoint { job, .. } => (Kind::Job, job),
+        };
+        (!name.contains(['*', '?'])).then_some((kind, name))
+    }
+
     fn matches(&self, subject: &Subject<'_>) -> bool {
         let is_job = |pattern: &str| {
             glob(pattern, subject.key.job.as_str())
@@ -40,6 +51,13 @@ impl Address {
             }
         }
     }
+}
+
+/// What the first part of an address is the name of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Credential,
+    Job,
 }
 
 /// Something that an address can name.
@@ -72,12 +90,19 @@ pub fn find(
 ) -> Result<Vec<bool>, Vec<Unmatched>> {
     let mut marks = vec![false; subjects.len()];
     let mut unmatched = Vec::new();
+    // Thousands of names must not each be compared with every subject.
+    let by_name = index(subjects);
+    let all: Vec<usize> = (0..subjects.len()).collect();
     for (text, number) in texts.iter().zip(1..) {
         let address = Address::parse(text);
+        let candidates = match address.literal() {
+            Some(literal) => by_name.get(&literal).map_or(&[][..], Vec::as_slice),
+            None => &all,
+        };
         let mut any = false;
-        for (mark, subject) in marks.iter_mut().zip(subjects) {
-            if address.matches(subject) {
-                *mark = true;
+        for &at in candidates {
+            if address.matches(&subjects[at]) {
+                marks[at] = true;
                 any = true;
             }
         }
@@ -90,6 +115,21 @@ pub fn find(
     } else {
         Err(unmatched)
     }
+}
+
+/// The places of the subjects by what an address can call them.
+fn index<'a>(subjects: &[Subject<'a>]) -> HashMap<(Kind, &'a str), Vec<usize>> {
+    let mut places: HashMap<_, Vec<usize>> = HashMap::new();
+    for (at, subject) in subjects.iter().enumerate() {
+        let id = subject.key.job.as_str();
+        let name = subject.name.filter(|name| *name != id);
+        let jobs = [Some(id), name].map(|job| job.map(|job| (Kind::Job, job)));
+        let credential = subject.credential.map(|name| (Kind::Credential, name));
+        for called in jobs.into_iter().chain([credential]).flatten() {
+            places.entry(called).or_default().push(at);
+        }
+    }
+    places
 }
 
 /// Which entries of a manifest a run is about, by their place in it.
@@ -185,7 +225,45 @@ fn glob(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::glob;
+    use super::{Subject, find, glob};
+    use crate::core::job::EntryKey;
+
+    #[test]
+    fn an_address_finds_the_same_with_and_without_wildcards() {
+        let keys: Vec<EntryKey> = ["a/source", "a/destination", "b/source", "orders/source"]
+            .map(|key| key.parse().expect("a key"))
+            .into();
+        let facts = [
+            (Some("orders"), None),
+            (Some("orders"), Some("db")),
+            (None, Some("db")),
+        ];
+        let facts = facts.into_iter().chain([(None, None)]);
+        let subjects: Vec<Subject<'_>> = keys
+            .iter()
+            .zip(facts)
+            .map(|(key, (name, credential))| Subject {
+                key,
+                name,
+                credential,
+            })
+            .collect();
+        let found = |text: &str| find("", &[text.to_owned()], &subjects).ok();
+        for (literal, pattern, places) in [
+            ("orders", "order*", &[0, 1, 3][..]),
+            ("orders/source", "o*/s*", &[0, 3]),
+            ("orders/*", "o*/*", &[0, 1, 3]),
+            ("@db", "@d?", &[1, 2]),
+            ("b", "b*", &[2]),
+        ] {
+            let marks: Vec<bool> = (0..4).map(|at| places.contains(&at)).collect();
+            assert_eq!(found(pattern), Some(marks.clone()), "{pattern}");
+            assert_eq!(found(literal), Some(marks), "{literal}");
+        }
+        for nothing in ["x", "a/x", "@orders", "db", "@", ""] {
+            assert_eq!(found(nothing), None, "{nothing}");
+        }
+    }
 
     #[test]
     fn wildcards_fit_what_they_should() {
