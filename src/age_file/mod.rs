@@ -5,6 +5,7 @@
 //! authenticated, in a buffer that is wiped; the library's own buffers are not.
 
 mod armor;
+mod digest;
 mod error;
 pub mod header;
 mod identities;
@@ -14,6 +15,7 @@ mod passphrase;
 mod plugin;
 mod seal;
 
+pub use digest::digest;
 pub use error::{AgeError, PluginFault, RefusedRecipient};
 pub use identities::{AskPassphrase, Identities, NoPassphrase, Passphrases};
 pub use keys::{generate_identity, recipients_of};

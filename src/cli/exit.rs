@@ -27,9 +27,9 @@ codes! {
     INCOMPLETE = 3, "incomplete: at least one entry applied, at least one refused, blocked or not sent, none in doubt; or a job that was to be looked after was not seen to run again";
     IN_DOUBT = 4, "in doubt: the outcome of at least one entry is unknown; plan and apply again";
     STALE_PLAN = 5, "the saved plan is stale, expired, altered or does not match";
-    LOCKED = 6, "the lock is held by someone else";
+    LOCKED = 6, "the lock is held by someone else, or the state or the manifest changed before anything was sent: run the same command again";
     NOT_APPROVED = 7, "not approved: declined, no terminal to ask, a limit exceeded, recipients changed";
-    UNSAVED = 8, "sent, but the state could not be saved; a recovery file was written and named";
+    UNSAVED = 8, "sent, but the state could not be saved; a recovery file was written and named, or why there is none";
     USAGE = 64, "wrong command line";
     INTERRUPTED = 130, "interrupted with Ctrl-C";
     TERMINATED = 143, "told to end by a signal";
@@ -63,7 +63,8 @@ pub(super) fn help() -> String {
 /// The code of an error.
 pub const fn for_error(error: &OpError) -> u8 {
     match error {
-        OpError::Store(StoreError::Locked { .. }) => LOCKED,
+        OpError::Store(StoreError::Locked { .. } | StoreError::Changed { .. })
+        | OpError::ManifestMoved { .. } => LOCKED,
         OpError::Cancelled(_) => INTERRUPTED,
         OpError::Interrupted { signal } | OpError::Edit(EditError::Interrupted { signal }) => {
             match signal {

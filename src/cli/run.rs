@@ -179,7 +179,7 @@ impl<'a> Context<'a> {
             trusted_hosts: self.trusted_hosts.clone(),
             expect_key_id: self.expect_key_id.clone(),
             allow_rollback: false,
-            accept_new_key: false,
+            accept_new_key: None,
             max_changes: self.max_changes,
             override_limits: None,
         }

@@ -14,7 +14,7 @@ use super::fingerprint::{Field, Fingerprinter, Salt};
 use super::job::{EntryKey, JobId};
 use super::manifest::{Assignment, Manifest};
 use super::redact::Token;
-use super::state::{Applied, FailureClass, FieldPrints, Origin, State, StateEntry};
+use super::state::{Applied, FailureClass, FieldPrints, Origin, Pending, State, StateEntry};
 
 pub use limits::{Exceeded, check_limits};
 
@@ -59,6 +59,11 @@ pub enum Reason {
     KeyChanged,
     /// The outcome of the last attempt is unknown.
     InDoubt,
+    /// `state distrust` marked it to be sent again.
+    Distrusted {
+        /// When, in UTC.
+        at: Timestamp,
+    },
     /// The last attempt was refused.
     LastRefused {
         /// The service's code.
@@ -85,6 +90,17 @@ pub enum Reason {
     },
     /// Nothing differs.
     Unchanged,
+}
+
+impl Reason {
+    /// Why an entry with this mark is sent again.
+    pub(super) const fn of_mark(pending: &Pending) -> Self {
+        if pending.distrusted {
+            Self::Distrusted { at: pending.since }
+        } else {
+            Self::InDoubt
+        }
+    }
 }
 
 /// One entry of a plan.
@@ -410,8 +426,8 @@ fn decide(
         let credential = None;
         return (Action::Hold, Reason::WrongPassword { code, credential });
     }
-    if entry.pending.is_some() {
-        return (Action::Update, Reason::InDoubt);
+    if let Some(pending) = &entry.pending {
+        return (Action::Update, Reason::of_mark(pending));
     }
     if let Some(last) = &entry.last_outcome {
         let code = last.code.clone();

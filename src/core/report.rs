@@ -10,9 +10,10 @@ mod shown;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::fingerprint::Scope;
 use super::fingerprint::change::ChangeId;
+use super::fingerprint::{KeyId, Scope};
 use super::job::EntryKey;
 use super::plan::{Counts, Exceeded, PlanEntry};
 use super::preflight::Blocked;
@@ -31,15 +32,23 @@ pub use shown::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// The state was made with another key, so nothing in it counts.
-    KeyChanged,
+    KeyChanged {
+        /// That key.
+        key: KeyId,
+        /// The revision of the manifest, which the next state begins with.
+        revision: u64,
+    },
     /// There is no state at this place, so every entry counts as never set.
-    NoState(String),
+    NoState {
+        /// The place.
+        path: String,
+        /// A copy of a former state that is there.
+        backup: Option<String>,
+    },
     /// An apply was cut off; its recorded answers are counted in.
     Unfinished,
     /// A rekey was cut off; the state is read as it left it.
     UnfinishedRekey,
-    /// The mode of the state file lets others at it.
-    OpenToOthers,
     /// Somebody is working on this state right now.
     LockHeld(String),
     /// The plan changes more than the limits allow, so apply refuses it.
@@ -48,8 +57,13 @@ pub enum Note {
     Preflight(String),
     /// Nobody proved who made this plan.
     NotAuthenticated,
-    /// So many entries of a saved plan were applied by it before.
-    AppliedBefore(usize),
+    /// Some entries of a saved plan were applied by it before.
+    AppliedBefore {
+        /// So many.
+        done: usize,
+        /// So many are not.
+        left: usize,
+    },
     /// The manifest was written again since a plan was saved, and still wants the same
     /// of its entries.
     ManifestRewritten {
@@ -67,9 +81,21 @@ pub enum Note {
     },
 }
 
+/// A manifest whose revision was used before, which is applied on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Its revision.
+    pub to: u64,
+    /// The highest that was applied.
+    pub applied: u64,
+}
+
 /// A plan to show.
 #[derive(Clone, Debug)]
 pub struct PlanReport {
+    /// Whether it goes back to a manifest of before.
+    pub rollback: Option<Rollback>,
     /// What an apply would do, counted.
     pub counts: Counts,
     /// Entries that are in sync.

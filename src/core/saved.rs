@@ -19,6 +19,7 @@ use super::job::EntryKey;
 use super::manifest::{Manifest, Sealed};
 use super::plan::{Action, Counts, Plan, Reason, wrong_credentials};
 use super::redact::Token;
+use super::report::Rollback;
 use super::state::{FieldPrints, Lineage, Origin, State};
 
 pub use stale::Stale;
@@ -45,6 +46,9 @@ pub struct SavedPlan {
     pub key_id: KeyId,
     /// The manifest's revision.
     pub revision: u64,
+    /// Whether it goes back to a manifest of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// The state that it was compared with.
     pub state: Base,
     /// A keyed digest of who can read the manifest.
@@ -78,8 +82,7 @@ pub enum Base {
     Known {
         /// Its identity.
         lineage: Lineage,
-        /// Its serial, for the reader: what counts is whether the plan's own
-        /// entries moved.
+        /// Its serial: a lower one is an older copy, which knows less than the plan.
         serial: u64,
     },
     /// There was none.
@@ -200,6 +203,12 @@ impl SavedPlan {
             (Base::Known { lineage, .. }, Some(state)) if *lineage != state.lineage => {
                 return Err(Stale::OtherLineage);
             }
+            (Base::Known { serial, .. }, Some(state)) if state.serial < *serial => {
+                return Err(Stale::OlderState {
+                    then: *serial,
+                    now: state.serial,
+                });
+            }
             (Base::Known { serial, .. }, Some(_)) => *serial,
         };
         let now = state.map_or(0, |state| state.serial);
@@ -278,7 +287,7 @@ impl SavedPlan {
         }
         Ok(Plan {
             entries,
-            in_sync: self.in_sync,
+            in_sync: self.in_sync + standing.iter().filter(|s| **s == Standing::Done).count(),
             not_selected: self.not_selected,
             unlisted: self.unlisted.clone(),
             requests: 0,

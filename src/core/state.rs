@@ -16,7 +16,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::change::is_digest;
 use super::fingerprint::{Field, Fingerprint, KeyId, Scope, printable};
+use super::hex;
 use super::job::EntryKey;
 use super::outcome::RefusalKind;
 use super::redact::Token;
@@ -38,6 +40,37 @@ impl Lineage {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The SHA-256 of a manifest's age file in binary form, which armor and line ends do not
+/// change: what tells two manifests of one revision apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ManifestDigest(String);
+
+impl ManifestDigest {
+    /// Takes the 32 bytes of the digest.
+    pub fn new(digest: &[u8; 32]) -> Self {
+        Self(hex::encode(digest))
+    }
+}
+
+impl TryFrom<String> for ManifestDigest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        if is_digest(&text) {
+            Ok(Self(text))
+        } else {
+            Err("not a digest")
+        }
+    }
+}
+
+impl From<ManifestDigest> for String {
+    fn from(digest: ManifestDigest) -> Self {
+        digest.0
     }
 }
 
@@ -138,6 +171,9 @@ pub struct Pending {
     pub wanted: FieldPrints,
     /// When they were marked, in UTC.
     pub since: Timestamp,
+    /// Whether `state distrust` marked them, so that they are sent again, and no attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub distrusted: bool,
     /// By which plan or run.
     pub plan_id: PlanId,
 }
@@ -231,8 +267,13 @@ pub struct State {
     pub serial: u64,
     /// The key that the fingerprints and the authentication code are made with.
     pub key_id: KeyId,
-    /// The highest manifest revision that an apply began to send.
+    /// The revision of the manifest that was applied last.
     pub revision: u64,
+    /// Which file that was; nothing before the first apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestDigest>,
+    /// The highest revision that was ever applied.
+    pub highest: u64,
     /// By entry.
     pub entries: BTreeMap<EntryKey, StateEntry>,
 }
@@ -246,8 +287,24 @@ impl State {
             serial: 0,
             key_id,
             revision: 0,
+            manifest: None,
+            highest: 0,
             entries: BTreeMap::new(),
         }
+    }
+
+    /// The highest revision that was applied, if a manifest would be a way back from it:
+    /// it is not the very one applied last, and its revision is not a new one.
+    pub fn rollback_from(&self, revision: u64, manifest: &ManifestDigest) -> Option<u64> {
+        let is_last = self.revision == revision && self.manifest.as_ref() == Some(manifest);
+        (!is_last && revision <= self.highest).then_some(self.highest)
+    }
+
+    /// Records which manifest is being applied.
+    pub fn take_manifest(&mut self, revision: u64, manifest: ManifestDigest) {
+        self.revision = revision;
+        self.manifest = Some(manifest);
+        self.highest = self.highest.max(revision);
     }
 }
 

@@ -55,7 +55,7 @@ pub fn encrypt(
     };
     check_target(&target, &previous)?;
     root.check_recipients(&previous)?;
-    root.check_key_beside(&previous, guards)?;
+    let highest = root.check_key_beside(&previous, guards)?;
     refuse_older_than_state(root, &previous)?;
     guards.check_key(&previous.fingerprint_key.id())?;
     let sealed = Sealed {
@@ -63,7 +63,7 @@ pub fn encrypt(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        revision: rewrite::next_revision(previous.revision)?,
+        revision: rewrite::next_revision(previous.revision.max(highest))?,
     };
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(&name, vec![problem]))?;
     let text =

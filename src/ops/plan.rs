@@ -2,10 +2,11 @@
 //! network, too, unless the states of jobs are to be asked for.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::OpError;
-use super::error::{OtherKey, OtherScope, Rollback};
+use super::error::{self, OtherKey, OtherScope};
 use super::online::{HangUp, Online};
 use super::preflight::Preflight;
 use super::root::{Guards, Opened, Root, Unlock};
@@ -18,7 +19,7 @@ use crate::core::job::EntryKey;
 use crate::core::plan::{self, Exceeded, Inputs, Plan};
 use crate::core::preflight::{Blocked, UnknownStates};
 use crate::core::problem::Problem;
-use crate::core::report::{Note, PlanReport};
+use crate::core::report::{Note, PlanReport, Rollback};
 use crate::core::state::State;
 use crate::signals;
 use crate::store::rekey::RekeyLeft;
@@ -39,12 +40,26 @@ pub struct Comparable {
     pub state: Option<State>,
     /// Whether it was made with another key, so that nothing in it counts.
     pub key_changed: bool,
+    /// Whether the manifest's revision was used before.
+    pub rollback: Option<Rollback>,
 }
 
 impl Comparable {
     /// The state, where what it says counts.
     pub fn trusted(&self) -> Option<&State> {
         self.state.as_ref().filter(|_| !self.key_changed)
+    }
+
+    /// Fails if the manifest's revision was used before, unless that is `allowed`.
+    pub fn check_rollback(&self, allowed: bool) -> Result<(), OpError> {
+        match (self.rollback, &self.state) {
+            (Some(rollback), Some(state)) if !allowed => Err(OpError::from(error::Rollback {
+                manifest: rollback.to,
+                applied: state.revision,
+                highest: rollback.applied,
+            })),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -83,16 +98,10 @@ pub fn plan(
         Ok(fetched) => root.store.verify(fetched?, &keys)?,
         Err(_) => root.store.read(&keys)?,
     };
-    let mut notes = notes_of(root, &snapshot);
-    if let LockStatus::Held(holder) = root.store.lock_status()? {
-        // What looks cut off is at work.
-        notes.retain(|note| !matches!(note, Note::Unfinished | Note::UnfinishedRekey));
-        notes.push(Note::LockHeld(holder.map_or_else(
-            || "somebody unknown".to_owned(),
-            |holder| holder.to_string(),
-        )));
-    }
-    let comparable = comparable(&opened, snapshot, guards)?;
+    let mut notes = notes_of(root, &opened, &snapshot);
+    say_lock(root, &mut notes)?;
+    let comparable = comparable(&opened, snapshot)?;
+    comparable.check_rollback(guards.allow_rollback)?;
     if save.is_some() {
         // A state of another key tells nothing that an apply could compare.
         let key = opened.sealed.fingerprint_key.id();
@@ -118,7 +127,7 @@ pub fn plan(
     let report = PlanReport {
         saved,
         blocked,
-        ..report(&opened, &plan, notes)
+        ..report(&opened, &comparable, &plan, notes)
     };
     Ok((report, opened.warnings))
 }
@@ -146,13 +155,15 @@ fn blocked(
 }
 
 /// What a snapshot tells beside its entries.
-pub fn notes_of(root: &Root, snapshot: &Snapshot) -> Vec<Note> {
+pub fn notes_of(root: &Root, opened: &Opened, snapshot: &Snapshot) -> Vec<Note> {
     let mut notes = Vec::new();
-    if matches!(snapshot.known, Known::Absent) {
-        notes.push(Note::NoState(root.store.path().display().to_string()));
-    }
-    if matches!(snapshot.known, Known::OtherKey { .. }) {
-        notes.push(Note::KeyChanged);
+    match &snapshot.known {
+        Known::Absent => notes.push(no_state(root)),
+        Known::OtherKey { claimed } => notes.push(Note::KeyChanged {
+            key: claimed.key_id.clone(),
+            revision: opened.sealed.revision,
+        }),
+        Known::Ours(_) => {}
     }
     if snapshot.leftover == Leftover::Unfolded {
         notes.push(Note::Unfinished);
@@ -160,24 +171,41 @@ pub fn notes_of(root: &Root, snapshot: &Snapshot) -> Vec<Note> {
     if snapshot.rekey == RekeyLeft::Unfinished {
         notes.push(Note::UnfinishedRekey);
     }
-    if snapshot.is_open_to_others {
-        notes.push(Note::OpenToOthers);
-    }
     notes
 }
 
-/// Whether the state may be compared with the manifest at all.
-/// Fails if it belongs to another scope or knows a newer manifest.
-pub fn comparable(
-    opened: &Opened,
-    snapshot: Snapshot,
-    guards: &Guards,
-) -> Result<Comparable, OpError> {
+/// That there is no state where it is looked for.
+pub fn no_state(root: &Root) -> Note {
+    let shown = |path: &Path| path.display().to_string();
+    Note::NoState {
+        path: shown(root.store.path()),
+        backup: root.store.backup().map(|path| shown(&path)),
+    }
+}
+
+/// Says who holds the lock, for a run that does not take it.
+/// Fails if the lock cannot be asked.
+pub fn say_lock(root: &Root, notes: &mut Vec<Note>) -> Result<(), OpError> {
+    if let LockStatus::Held(holder) = root.store.lock_status()? {
+        // What looks cut off is at work.
+        notes.retain(|note| !matches!(note, Note::Unfinished | Note::UnfinishedRekey));
+        notes.push(Note::LockHeld(holder.map_or_else(
+            || "somebody unknown".to_owned(),
+            |holder| holder.to_string(),
+        )));
+    }
+    Ok(())
+}
+
+/// Compares what a state is about with the manifest.
+/// Fails if it belongs to another scope.
+pub fn comparable(opened: &Opened, snapshot: Snapshot) -> Result<Comparable, OpError> {
     let (state, key_changed) = match snapshot.known {
         Known::Absent => {
             return Ok(Comparable {
                 state: None,
                 key_changed: false,
+                rollback: None,
             });
         }
         Known::Ours(state) => (state, false),
@@ -190,13 +218,12 @@ pub fn comparable(
             manifest: sealed.scope.clone(),
         }));
     }
-    if !key_changed && sealed.revision < state.revision && !guards.allow_rollback {
-        return Err(OpError::from(Rollback {
-            manifest: sealed.revision,
-            applied: state.revision,
-        }));
-    }
+    let back = state.rollback_from(sealed.revision, &opened.digest);
     Ok(Comparable {
+        rollback: back.filter(|_| !key_changed).map(|applied| Rollback {
+            to: sealed.revision,
+            applied,
+        }),
         state: Some(state),
         key_changed,
     })
@@ -256,9 +283,15 @@ pub fn check_limits(
 }
 
 /// A plan with the labels of its entries.
-pub fn report(opened: &Opened, plan: &Plan, notes: Vec<Note>) -> PlanReport {
+pub fn report(
+    opened: &Opened,
+    comparable: &Comparable,
+    plan: &Plan,
+    notes: Vec<Note>,
+) -> PlanReport {
     let assignments = opened.manifest.assignments();
     PlanReport {
+        rollback: comparable.rollback,
         counts: plan.counts(),
         in_sync: plan.in_sync,
         not_selected: plan.not_selected,

@@ -22,6 +22,8 @@ pub struct Rewrite<'a> {
     /// The file as it was read.
     file: Vec<u8>,
     plain: Zeroizing<Vec<u8>>,
+    /// The highest revision that the state knows to have been applied.
+    highest: u64,
     /// How plugins are started to seal it again.
     plugins: Plugins<'a>,
     /// What it says as it is.
@@ -51,12 +53,13 @@ impl<'a> Rewrite<'a> {
     /// then not settled.
     pub fn open(root: &Root, unlock: &Unlock<'a>, guards: &Guards) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
-        let (opened, plain) = root.open_text(guards, || root.decrypt_file(&file, unlock))?;
+        let (opened, plain) = root.open_file(&file, unlock, guards)?;
         root.check_recipients(&opened.sealed)?;
-        root.check_key_beside(&opened.sealed, guards)?;
+        let highest = root.check_key_beside(&opened.sealed, guards)?;
         Ok(Self {
             file,
             plain,
+            highest,
             plugins: unlock.plugins,
             opened,
         })
@@ -139,7 +142,7 @@ impl<'a> Rewrite<'a> {
     pub fn seal(&self, root: &Root, text: &str) -> Result<Ready<'_>, OpError> {
         let name = root.manifest_name();
         let (_, warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
-        let revision = next_revision(self.opened.sealed.revision)?;
+        let revision = next_revision(self.opened.sealed.revision.max(self.highest))?;
         let sealed = Sealed {
             revision,
             ..self.opened.sealed.clone()
@@ -209,7 +212,8 @@ impl Ready<'_> {
     }
 }
 
-/// The revision after this one.
+/// The revision after `revision`, which is the higher one of the manifest's and the
+/// highest that was applied.
 /// Fails if there is none.
 pub(super) fn next_revision(revision: u64) -> Result<u64, OpError> {
     revision.checked_add(1).ok_or_else(|| OpError::Unfit {

@@ -14,7 +14,7 @@ use crate::core::fingerprint::Salt;
 use crate::core::fingerprint::change::{ChangeId, Changed};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan, prints_of};
-use crate::core::report::{Note, PlanReport, SavedFacts};
+use crate::core::report::{Note, PlanReport, Rollback, SavedFacts};
 use crate::core::saved::{
     self, Base, Flags, Prior, SavedEntry, SavedLimits, SavedPlan, Stale, Standing,
 };
@@ -125,6 +125,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
         scope: sealed.scope.clone(),
         key_id: sealed.fingerprint_key.id(),
         revision: sealed.revision,
+        rollback: comparable.rollback,
         state: match known {
             Some(state) => Base::Known {
                 lineage: state.lineage.clone(),
@@ -231,7 +232,8 @@ impl ToApply {
             .filter(|standing| **standing == Standing::Done);
         let done = done.count();
         if done > 0 {
-            notes.push(Note::AppliedBefore(done));
+            let left = plan.entries.len();
+            notes.push(Note::AppliedBefore { done, left });
         }
         if sealed.revision > saved.revision {
             notes.push(Note::ManifestRewritten {
@@ -258,10 +260,9 @@ impl ToApply {
         entries.map(|entry| &entry.key.job).collect()
     }
 
-    /// Whether it was made on the word that the manifest may be older than what was
-    /// applied.
-    pub const fn allows_rollback(&self) -> bool {
-        self.file.plan.flags.allow_rollback
+    /// The way back that was reviewed with it.
+    pub const fn rollback(&self) -> Option<Rollback> {
+        self.file.plan.rollback
     }
 
     /// The identity of the state that an apply of this plan begins.
@@ -304,6 +305,7 @@ pub fn show(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     let file = read(path, name)?;
     let plan = &file.plan;
     Ok(PlanReport {
+        rollback: plan.rollback,
         counts: plan.counts,
         in_sync: plan.in_sync,
         not_selected: plan.not_selected,

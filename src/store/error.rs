@@ -48,6 +48,31 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// Something, such as git, changed nothing of the state file but its line ends.
+    #[error("{path}: only the line ends differ from what drspass wrote")]
+    #[diagnostic(
+        code(drspass::state::line_ends),
+        help(
+            "Nothing was sent or changed. git converted them: add '{} -text' to .gitattributes, remove the file and check it out again.",
+            path.file_name().unwrap_or_default().display()
+        )
+    )]
+    LineEnds {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no directory that the state could be in.
+    #[error("directory {path} does not exist")]
+    #[diagnostic(
+        code(drspass::state::no_directory),
+        help(
+            "Nothing was sent or changed. Check the path of the state (drspass.yaml, --state or DRSPASS_STATE), or create the directory."
+        )
+    )]
+    NoFolder {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The state file was written by a newer version.
     #[error("{path} has a format that this version does not know (it knows {known})")]
     #[diagnostic(
@@ -119,7 +144,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::changed),
         help(
-            "Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done."
+            "Nothing was sent. Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done."
         )
     )]
     Changed {
@@ -131,7 +156,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::write),
         help(
-            "Make room or fix the permissions; where the file itself is mounted, mount its folder instead."
+            "Nothing was sent. Make room or fix the permissions; where the file itself is mounted, mount its folder instead."
         )
     )]
     Write {

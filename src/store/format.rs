@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::to_json;
 use crate::core::fingerprint::{KeyId, MacKey, Scope};
-use crate::core::state::{Lineage, State};
+use crate::core::state::{Lineage, ManifestDigest, State};
 use crate::files;
 
 /// The only format that this version reads and writes.
@@ -27,28 +27,44 @@ pub enum FormatError {
     #[error("it holds conflict marks of an unfinished merge")]
     ConflictMarks,
     /// It is no whole JSON document of this format.
-    #[error("it is not a whole state file (damage at line {line}, column {column})")]
+    #[error("it is not a whole {} (damage at line {line}, column {column})", kind(.format))]
     Damaged {
+        /// The format that was expected.
+        format: &'static str,
         /// Line, from 1.
         line: usize,
         /// Column, from 1.
         column: usize,
     },
-    /// It was written by another version.
-    #[error("its format is not {STATE_FORMAT}, the only one that this version knows")]
-    OtherFormat,
+    /// It was written by another version, or is another kind of file.
+    #[error("its format is not {format}, the only one that this version knows")]
+    OtherFormat {
+        /// The format that was expected.
+        format: &'static str,
+    },
     /// It was not written by a holder of the key.
     #[error("its authentication code does not fit its content")]
     NotAuthentic,
 }
 
-impl From<serde_json::Error> for FormatError {
-    fn from(error: serde_json::Error) -> Self {
-        // The parser's own words may repeat content, so only the place is kept.
-        Self::Damaged {
+impl FormatError {
+    /// What is wrong with a file that should have been of `format`.
+    /// The parser's own words may repeat content, so only the place is kept.
+    pub(super) fn damaged(format: &'static str) -> impl Fn(serde_json::Error) -> Self {
+        move |error| Self::Damaged {
+            format,
             line: error.line(),
             column: error.column(),
         }
+    }
+}
+
+/// What a file of a format is called.
+fn kind(format: &str) -> &'static str {
+    if format == STATE_FORMAT {
+        "state file"
+    } else {
+        "recovery file"
     }
 }
 
@@ -89,16 +105,27 @@ impl Unverified {
         }
         let envelope = match serde_json::from_slice::<Envelope<'_>>(bytes) {
             Ok(envelope) if envelope.format == STATE_FORMAT => envelope,
-            Ok(_) => return Err(FormatError::OtherFormat),
+            Ok(_) => {
+                return Err(FormatError::OtherFormat {
+                    format: STATE_FORMAT,
+                });
+            }
             Err(error) => return Err(explain(bytes, error)),
         };
         let body = envelope.body.get();
         let start = body.as_ptr().addr() - bytes.as_ptr().addr();
         Ok(Self {
-            state: serde_json::from_str(body)?,
+            state: serde_json::from_str(body).map_err(FormatError::damaged(STATE_FORMAT))?,
             body: start..start + body.len(),
             mac: envelope.mac.into_owned(),
         })
+    }
+
+    /// Whether a state file that is not authentic would be if something, such as git, had
+    /// not changed its line ends.
+    pub fn has_other_line_ends(bytes: &[u8], key: &MacKey) -> bool {
+        let unix = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+        Self::parse(unix.as_bytes()).is_ok_and(|state| state.is_authentic(unix.as_bytes(), key))
     }
 
     /// The content, whoever wrote it.
@@ -129,13 +156,14 @@ pub(super) fn seal_envelope(format: &str, body: &str, key: &MacKey) -> Vec<u8> {
 /// The body of a file that [`seal_envelope`] made.
 /// Fails if it is of another format, is damaged, or not authentic.
 pub(super) fn open_envelope<'a>(
-    format: &str,
+    format: &'static str,
     bytes: &'a [u8],
     key: &MacKey,
 ) -> Result<&'a str, FormatError> {
-    let envelope: Envelope<'a> = serde_json::from_slice(bytes)?;
+    let damaged = FormatError::damaged(format);
+    let envelope: Envelope<'a> = serde_json::from_slice(bytes).map_err(damaged)?;
     if envelope.format != format {
-        return Err(FormatError::OtherFormat);
+        return Err(FormatError::OtherFormat { format });
     }
     let body = envelope.body.get();
     if !key.verifies(covered(format, body).as_bytes(), &envelope.mac) {
@@ -154,8 +182,10 @@ fn explain(bytes: &[u8], error: serde_json::Error) -> FormatError {
         return FormatError::ConflictMarks;
     }
     match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
-        Ok(other) if other.format != STATE_FORMAT => FormatError::OtherFormat,
-        _ => error.into(),
+        Ok(other) if other.format != STATE_FORMAT => FormatError::OtherFormat {
+            format: STATE_FORMAT,
+        },
+        _ => FormatError::damaged(STATE_FORMAT)(error),
     }
 }
 
@@ -167,6 +197,9 @@ struct Head<'a> {
     serial: u64,
     key_id: &'a KeyId,
     revision: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<&'a ManifestDigest>,
+    highest: u64,
 }
 
 /// The bytes of `state`. Each entry stands on a line of its own, so that a
@@ -178,6 +211,8 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
         serial: state.serial,
         key_id: &state.key_id,
         revision: state.revision,
+        manifest: state.manifest.as_ref(),
+        highest: state.highest,
     });
     let mut body = String::with_capacity(256 + state.entries.len() * 400);
     body.push_str(head.strip_suffix('}').unwrap_or(&head));

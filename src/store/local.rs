@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use super::format::{self, FormatError, Unverified};
 use super::rekey::{Rekey, RekeyLeft};
-use super::{Fetched, Keys, Known, Leftover, Snapshot, StoreError, Version};
+use super::{Fetched, Keys, Known, Leftover, Snapshot, StoreError, Version, journal as answers};
 use crate::core::state::State;
 use crate::files;
 
 pub use lock::LockGuard;
 
+/// Beside the state: the state as it was when the last run began.
+const BACKUP: &str = ".backup";
 /// How often a reader without the lock looks again when it found a state and a
 /// journal that do not fit, since a writer may have been between the two.
 const READ_ATTEMPTS: usize = 5;
@@ -110,8 +112,13 @@ impl LocalStore {
         let next = rekey.filter(|rekey| rekey.follows(&fetched.version));
         let mut left = RekeyLeft::None;
         let (known, leftover) = match fetched.file {
-            None if fetched.journal.is_some() => return Err(self.foreign_journal()),
-            None => (Known::Absent, Leftover::None),
+            None => match &fetched.journal {
+                None => (Known::Absent, Leftover::None),
+                Some(journal) if self.parsed_journal(journal, keys)?.is_none() => {
+                    (Known::Absent, Leftover::Folded)
+                }
+                Some(_) => return Err(self.foreign_journal()),
+            },
             Some((bytes, unverified)) => {
                 let is_authentic = unverified.is_authentic(&bytes, &keys.state);
                 let claimed = unverified.claimed();
@@ -121,8 +128,11 @@ impl LocalStore {
                     }
                     self.settle(claimed, fetched.journal.as_deref(), keys)?
                 } else if claimed.key_id == keys.id {
-                    return Err(StoreError::Tampered {
-                        path: self.path.clone(),
+                    let path = self.path.clone();
+                    return Err(if Unverified::has_other_line_ends(&bytes, &keys.state) {
+                        StoreError::LineEnds { path }
+                    } else {
+                        StoreError::Tampered { path }
                     });
                 } else if let Some(next) = next {
                     left = RekeyLeft::Unfinished;
@@ -140,7 +150,6 @@ impl LocalStore {
             version: fetched.version,
             leftover,
             rekey: left,
-            is_open_to_others: files::is_open_to_others(&self.path),
         })
     }
 
@@ -153,10 +162,36 @@ impl LocalStore {
             .map_err(|why| self.invalid(why))
     }
 
+    pub(super) fn read_claimed(&self) -> Result<(Option<State>, Leftover), StoreError> {
+        let mut claimed = self.read_unverified()?;
+        let journal = self.bytes(&self.journal_path())?;
+        let journal = journal.map(|bytes| answers::parse(&bytes, None));
+        let leftover = match (&mut claimed, journal) {
+            (_, None | Some(Ok(None))) => Leftover::None,
+            (Some(state), Some(Ok(Some(journal)))) if journal.continues(state) => {
+                journal.fold_into(state);
+                Leftover::Unfolded
+            }
+            (Some(state), Some(Ok(Some(journal)))) if journal.is_folded_in(state) => {
+                Leftover::Folded
+            }
+            (_, Some(_)) => Leftover::Foreign,
+        };
+        Ok((claimed, leftover))
+    }
+
+    pub(super) fn backup(&self) -> Option<PathBuf> {
+        let path = self.sibling(BACKUP);
+        path.exists().then_some(path)
+    }
+
     pub(super) fn version(&self) -> Result<Version, StoreError> {
         match files::read_end(&self.path, VERSION_BYTES as u64) {
             Ok(end) => Ok(Version(Some(end))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Version(None)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_folder()?;
+                Ok(Version(None))
+            }
             Err(source) => Err(StoreError::Read {
                 path: self.path.clone(),
                 source,
@@ -167,11 +202,26 @@ impl LocalStore {
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         match files::read_unlinked(path) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_folder()?;
+                Ok(None)
+            }
             Err(source) => Err(StoreError::Read {
                 path: path.to_owned(),
                 source,
             }),
+        }
+    }
+
+    /// Nothing is absent where there is not even a directory: a path with a typing error
+    /// must not pass for a state that was never written.
+    fn check_folder(&self) -> Result<(), StoreError> {
+        let path = files::folder_of(&self.path);
+        match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NoFolder {
+                path: path.to_owned(),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -203,16 +253,16 @@ impl LocalStore {
         let Some(bytes) = self.bytes(&self.path)? else {
             return Ok(());
         };
-        let path = self.sibling(".backup");
+        let path = self.sibling(BACKUP);
         files::replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })
     }
 
     fn invalid(&self, why: FormatError) -> StoreError {
         let path = self.path.clone();
         match why {
-            FormatError::OtherFormat => StoreError::OtherFormat {
+            FormatError::OtherFormat { format } => StoreError::OtherFormat {
                 path,
-                known: format::STATE_FORMAT,
+                known: format,
             },
             why => StoreError::Invalid { path, why },
         }

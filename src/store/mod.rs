@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::fingerprint::{FingerprintKey, KeyId, MacKey};
-use crate::core::state::{PlanId, State};
+use crate::core::state::{Lineage, PlanId, State};
 
 pub use error::StoreError;
 pub use local::{LocalStore, LockGuard};
@@ -91,6 +91,8 @@ pub enum Leftover {
     Unfolded,
     /// It holds nothing that the state does not; only its removal was cut off.
     Folded,
+    /// It may be of another state; known only where nothing is proved.
+    Foreign,
 }
 
 /// A state and the version that it was read as.
@@ -104,8 +106,6 @@ pub struct Snapshot {
     pub leftover: Leftover,
     /// What a rekey that was cut off left.
     pub rekey: RekeyLeft,
-    /// Whether somebody gave others access to the file.
-    pub is_open_to_others: bool,
 }
 
 /// Who holds a lock: for a person to read, never to decide on.
@@ -201,6 +201,22 @@ impl StateStore {
         }
     }
 
+    /// Reads what is there without a key, with the answers of a journal that continues it
+    /// settled, so nothing of it is proved. What the journal means is told.
+    /// Fails if the state is unreadable or damaged.
+    pub fn read_claimed(&self) -> Result<(Option<State>, Leftover), StoreError> {
+        match self {
+            Self::Local(store) => store.read_claimed(),
+        }
+    }
+
+    /// The copy of the state as it was when the last run began, if there is one.
+    pub fn backup(&self) -> Option<PathBuf> {
+        match self {
+            Self::Local(store) => store.backup(),
+        }
+    }
+
     /// Reads what is there without a key, so nothing of it is proved.
     /// Fails if it is unreadable or damaged.
     pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {
@@ -277,17 +293,19 @@ impl StateStore {
         }
     }
 
-    /// Begins the journal of `state`, whose marks `run` made.
+    /// Begins the journal of the state that has, or gets with its next commit, this
+    /// lineage and serial, and whose marks `run` made.
     /// Fails if it cannot be written.
     pub fn begin_journal(
         &self,
         guard: &LockGuard,
         keys: &Keys,
-        state: &State,
+        lineage: &Lineage,
+        serial: u64,
         run: &PlanId,
     ) -> Result<journal::Writer, StoreError> {
         match self {
-            Self::Local(store) => store.begin_journal(guard, keys, state, run),
+            Self::Local(store) => store.begin_journal(guard, keys, lineage, serial, run),
         }
     }
 

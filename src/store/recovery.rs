@@ -55,11 +55,8 @@ impl Recovery {
     /// Reads and verifies a file.
     /// Fails if it is none of this format, is damaged, or not authentic.
     pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
-        Ok(serde_json::from_str(open_envelope(
-            RECOVERY_FORMAT,
-            bytes,
-            key,
-        )?)?)
+        let body = open_envelope(RECOVERY_FORMAT, bytes, key)?;
+        serde_json::from_str(body).map_err(FormatError::damaged(RECOVERY_FORMAT))
     }
 
     /// Whether `version` is the one that it continues.

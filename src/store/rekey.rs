@@ -56,11 +56,8 @@ impl Rekey {
     /// Reads and verifies a file.
     /// Fails if it is none of this format, is damaged, or made with another key.
     pub(super) fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
-        Ok(serde_json::from_str(open_envelope(
-            REKEY_FORMAT,
-            bytes,
-            key,
-        )?)?)
+        let body = open_envelope(REKEY_FORMAT, bytes, key)?;
+        serde_json::from_str(body).map_err(FormatError::damaged(REKEY_FORMAT))
     }
 
     /// Whether `version` is the one that it follows.

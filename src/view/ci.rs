@@ -201,16 +201,15 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
     for note in &report.notes {
         let title = match note {
             Note::LimitExceeded(_) => "limit exceeded",
-            Note::KeyChanged => "another key",
+            Note::KeyChanged { .. } => "another key",
             Note::Unfinished => "unfinished apply",
             Note::UnfinishedRekey => "unfinished rekey",
-            Note::OpenToOthers => "state open to others",
             Note::Preflight(_) => "preflight",
             _ => continue,
         };
         annotations.say(Level::Warning, title, vec![terminal::note_words(note)]);
     }
-    let group = github_group(&terminal::plan_counts(report), text, token);
+    let group = github_group(&terminal::plan_heading(report), text, token);
     group + &annotations.render()
 }
 

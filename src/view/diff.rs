@@ -38,6 +38,7 @@ fn push_entry(before: &mut String, after: &mut String, label: &str, entry: &Plan
     }
     let _ = writeln!(after, "{label}:");
     let again = match &entry.reason {
+        Reason::Distrusted { .. } => Some("sent again, after state distrust"),
         Reason::InDoubt => Some("sent again, outcome unknown"),
         Reason::LastRefused { .. } => Some("sent again, last attempt refused"),
         Reason::Resend { .. } => Some("sent again as asked"),

@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::terminal::{counted, field_list};
+use super::terminal::{counted, distrusted_words, field_list, note_words};
 use crate::core::fingerprint::Field;
-use crate::core::report::{Effect, Import, LedgerReport, Shown, Valid};
+use crate::core::report::{Effect, Import, LedgerReport, Note, Shown, Valid};
 use crate::core::state::{FailureClass, Origin, State, StateEntry};
 
 /// What a manifest lists, without any value.
@@ -113,10 +113,19 @@ pub fn used_by(endpoints: usize) -> String {
     }
 }
 
-/// The entries of a state that nobody has proved.
-pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
+/// The entries of a state that nobody has proved. `has_more` tells of answers that are not
+/// counted in.
+pub fn state_list(state: Option<&State>, notes: &[Note], has_more: bool) -> String {
     let Some(state) = state else {
-        return "There is no state yet: nothing was applied from here.\n".to_owned();
+        let is_new = !notes
+            .iter()
+            .any(|note| matches!(note, Note::NoState { .. }));
+        let why = if is_new {
+            " yet: nothing was applied from here"
+        } else {
+            ""
+        };
+        return with_notes(format!("There is no state{why}.\n"), notes);
     };
     let mut text = String::new();
     let _ = writeln!(
@@ -132,10 +141,17 @@ pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
         let key = key.to_string();
         let _ = writeln!(text, "  {mark} {key:48}   {words}");
     }
-    if has_journal {
+    if has_more {
         text.push_str(
-            "note: an apply was cut off; what it recorded beside the state is not listed here\n",
+            "note: an apply was cut off; what it recorded next to the state is not listed here\n",
         );
+    }
+    with_notes(text, notes)
+}
+
+fn with_notes(mut text: String, notes: &[Note]) -> String {
+    for note in notes {
+        let _ = writeln!(text, "note: {}", note_words(note));
     }
     text
 }
@@ -143,9 +159,14 @@ pub fn state_list(state: Option<&State>, has_journal: bool) -> String {
 /// Everything known about entries, authenticated, without any fingerprint.
 pub fn state_show(report: &LedgerReport) -> String {
     let mut text = String::new();
+    let highest = if report.highest > report.revision {
+        format!(" (the highest applied is {})", report.highest)
+    } else {
+        String::new()
+    };
     let _ = writeln!(
         text,
-        "State of serial {}, revision {}: {}, authenticated.",
+        "State of serial {}, revision {}{highest}: {}, authenticated.",
         report.serial,
         report.revision,
         counted(report.entries.len(), "entry", "entries"),
@@ -162,10 +183,7 @@ pub fn state_show(report: &LedgerReport) -> String {
         }
         push_known(&mut text, &line.entry);
     }
-    if report.from_journal {
-        text.push_str("note: an apply was cut off; the answers it recorded are counted in\n");
-    }
-    text
+    with_notes(text, &report.notes)
 }
 
 fn push_known(text: &mut String, entry: &StateEntry) {
@@ -186,9 +204,14 @@ fn push_known(text: &mut String, entry: &StateEntry) {
         );
     }
     if let Some(pending) = &entry.pending {
+        let word = if pending.distrusted {
+            "distrusted"
+        } else {
+            "unknown since"
+        };
         let _ = writeln!(
             text,
-            "    unknown since {} by {}",
+            "    {word:<13} {} by {}",
             pending.since, pending.plan_id
         );
     }
@@ -206,6 +229,9 @@ fn push_known(text: &mut String, entry: &StateEntry) {
 
 fn entry_words(entry: &StateEntry) -> (char, String) {
     if let Some(pending) = &entry.pending {
+        if pending.distrusted {
+            return ('?', distrusted_words(pending.since));
+        }
         let since = pending.since.strftime("%Y-%m-%d");
         return ('?', format!("outcome unknown since {since}"));
     }

@@ -49,7 +49,7 @@ pub fn plan(report: &PlanReport) -> String {
         .map(|(label, entry)| plan_row(label, entry, report.blocked.get(&entry.key)));
     let page = Page {
         command: "plan",
-        heading: terminal::plan_counts(report),
+        heading: terminal::plan_heading(report),
         facts,
         rows: rows.collect(),
         notes: terminal::plan_notes(report),

@@ -130,7 +130,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
             &format!(
                 "there is no state at {path}. One that is kept elsewhere, as for pipelines, \
                  will not fit the new key: fetch it before, and put it back after; or else \
-                 its next apply needs --accept-new-key and sends every entry"
+                 its next apply needs --accept-new-key OLDKEYID and sends every entry"
             ),
         ),
         StateFate::CarriedOver { entries } => wrapped(

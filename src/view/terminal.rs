@@ -9,11 +9,13 @@ mod applied;
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use crate::core::fingerprint::Field;
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
 use crate::core::redact::Token;
-use crate::core::report::{Note, PlanReport};
+use crate::core::report::{Note, PlanReport, Rollback};
 use crate::core::state::Origin;
 
 pub use applied::apply;
@@ -52,8 +54,14 @@ impl Colour {
 
 /// A plan: counts, what an apply would do, and what else there is to know.
 pub fn plan(report: &PlanReport, colour: Colour) -> String {
-    let mut text = plan_counts(report);
-    text.push('\n');
+    let mut text = String::new();
+    for line in rollback_words(report)
+        .into_iter()
+        .chain([plan_counts(report)])
+    {
+        text.push_str(&line);
+        text.push('\n');
+    }
     let shown: Vec<_> = report
         .entries
         .iter()
@@ -81,8 +89,20 @@ pub fn plan(report: &PlanReport, colour: Colour) -> String {
     text
 }
 
+/// That a plan goes back to a manifest of before: the first thing to see of it.
+fn rollback_words(report: &PlanReport) -> Option<String> {
+    let Rollback { to, applied } = report.rollback?;
+    Some(format!("ROLLBACK to revision {to} ({applied} was applied)"))
+}
+
+/// The counts of a plan and, before them, where it goes back to, on one line.
+pub(super) fn plan_heading(report: &PlanReport) -> String {
+    let back = rollback_words(report).map(|words| words + ". ");
+    back.unwrap_or_default() + &plan_counts(report)
+}
+
 /// The counts of a plan, on one line.
-pub(super) fn plan_counts(report: &PlanReport) -> String {
+fn plan_counts(report: &PlanReport) -> String {
     let counts = report.counts;
     let mut text = format!(
         "Plan: {} to set, {} to change, {} to send again",
@@ -152,6 +172,7 @@ pub(super) fn describe(entry: &PlanEntry) -> (char, String) {
         Reason::NeverSet => ('+', "never set".to_owned()),
         Reason::KeyChanged => ('+', "never set with this key".to_owned()),
         Reason::Changed { fields } => ('~', format!("{} changed{since}", field_list(fields))),
+        Reason::Distrusted { at } => ('?', distrusted_words(*at)),
         Reason::InDoubt => ('?', "outcome of the last attempt unknown".to_owned()),
         Reason::LastRefused { code, .. } => ('!', format!("last attempt refused: {code}")),
         Reason::WrongPassword { code, credential } => {
@@ -178,6 +199,12 @@ pub(super) fn wrong_password_words(code: &Token, credential: Option<&str>) -> St
     }
 }
 
+/// Why an entry that `state distrust` marked is sent again.
+pub(super) fn distrusted_words(at: Timestamp) -> String {
+    let date = at.strftime("%Y-%m-%d");
+    format!("to be sent again (state distrust, {date})")
+}
+
 /// The names of fields, in a row.
 pub(super) fn field_list(fields: &[Field]) -> String {
     let names: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
@@ -187,29 +214,37 @@ pub(super) fn field_list(fields: &[Field]) -> String {
 /// What a note says, without the word that marks it.
 pub(super) fn note_words(note: &Note) -> String {
     match note {
-        Note::KeyChanged => "the state was made with another key, so every entry counts as \
-            never set; an apply needs --accept-new-key for that"
-            .to_owned(),
-        Note::NoState(path) => {
+        Note::KeyChanged { key, revision } => format!(
+            "the state was made with another key, so every entry counts as never set; an apply \
+             needs --accept-new-key {key} for that, and its state begins with revision \
+             {revision}, the manifest's own"
+        ),
+        Note::NoState { path, backup: None } => {
             format!("no state at {path} yet: every entry counts as never set")
         }
+        Note::NoState {
+            path,
+            backup: Some(backup),
+        } => format!(
+            "no state at {path}, so every entry counts as never set; but {backup} is there: if \
+             the state was lost, put it back and run 'drspass state distrust'"
+        ),
         Note::Unfinished => {
             "an apply was cut off; the answers it recorded are counted in".to_owned()
         }
         Note::UnfinishedRekey => "a rekey was cut off; its state counts, and the next apply or \
             'drspass rekey' puts it in its place"
             .to_owned(),
-        Note::OpenToOthers => {
-            "the state file can be read by others; the next apply makes it private again".to_owned()
-        }
         Note::LockHeld(holder) => format!("the lock is held by {holder}"),
         Note::Preflight(text) => text.clone(),
         Note::NotAuthenticated => {
             "not authenticated: only an apply proves with the key who made this plan".to_owned()
         }
-        Note::AppliedBefore(entries) => format!(
-            "of this plan, {} applied before; the others are left",
-            counted(*entries, "entry was", "entries were")
+        Note::AppliedBefore { done, left } => format!(
+            "{} of this plan {} already applied; {left} {}",
+            counted(*done, "entry", "entries"),
+            if *done == 1 { "is" } else { "are" },
+            if *left == 1 { "remains" } else { "remain" }
         ),
         Note::ManifestRewritten { plan, manifest } => format!(
             "the manifest was written since (revision {plan} then, {manifest} now); \

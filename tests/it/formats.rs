@@ -12,8 +12,8 @@ use drspass::core::job::EntryKey;
 use drspass::core::redact::Token;
 use drspass::core::secret::Secret;
 use drspass::core::state::{
-    Applied, FailureClass, FieldPrints, LastOutcome, Lineage, Origin, Pending, PlanId, State,
-    StateEntry,
+    Applied, FailureClass, FieldPrints, LastOutcome, Lineage, ManifestDigest, Origin, Pending,
+    PlanId, State, StateEntry,
 };
 use drspass::store::Keys;
 use drspass::store::format::{self, FormatError, Unverified};
@@ -64,7 +64,8 @@ fn parts(entry: &StateEntry) -> (bool, bool, bool) {
 fn the_sample_state_reads_means_and_writes_what_it_did() {
     let state = sample();
     assert_eq!(state.serial, 7);
-    assert_eq!(state.revision, 3);
+    assert_eq!((state.revision, state.highest), (3, 5));
+    assert!(state.manifest.is_some());
     assert_eq!(state.key_id, keys().id);
     let kinds: Vec<_> = state.entries.values().map(parts).collect();
     assert_eq!(
@@ -144,7 +145,7 @@ fn the_fingerprints_of_the_sample_still_match_their_values() {
 
 #[test]
 fn the_sample_journal_continues_the_sample_state_and_folds_into_it() {
-    let journal = journal::parse(JOURNAL.as_bytes(), &keys().journal)
+    let journal = journal::parse(JOURNAL.as_bytes(), Some(&keys().journal))
         .unwrap()
         .unwrap();
     let mut state = sample();
@@ -182,11 +183,13 @@ fn the_sample_journal_continues_the_sample_state_and_folds_into_it() {
 fn the_sample_journal_is_written_again_byte_for_byte() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("journal");
-    let journal = journal::parse(JOURNAL.as_bytes(), &keys().journal)
+    let journal = journal::parse(JOURNAL.as_bytes(), Some(&keys().journal))
         .unwrap()
         .unwrap();
+    let state = sample();
+    let (lineage, key) = (&state.lineage, keys().journal);
     let mut writer =
-        journal::Writer::create(&path, &sample(), &journal.run, keys().journal).unwrap();
+        journal::Writer::create(&path, lineage, state.serial, &journal.run, key).unwrap();
     writer.append(&journal.answers).unwrap();
     assert_eq!(std::fs::read_to_string(path).unwrap(), JOURNAL);
 }
@@ -196,11 +199,11 @@ fn a_newer_format_is_told_from_damage_and_a_change_from_both() {
     let parse = |text: &str| Unverified::parse(text.as_bytes());
     for newer in ["drspass.state/2", "drspass.state/99", "drspass.state/1.1"] {
         let text = STATE.replace("drspass.state/1", newer);
-        assert!(matches!(parse(&text), Err(FormatError::OtherFormat)));
+        assert!(matches!(parse(&text), Err(FormatError::OtherFormat { .. })));
     }
     // A newer version may have more than this one knows anywhere.
     let text = STATE.replacen("drspass.state/1\",", "drspass.state/2\",\"more\":{},", 1);
-    assert!(matches!(parse(&text), Err(FormatError::OtherFormat)));
+    assert!(matches!(parse(&text), Err(FormatError::OtherFormat { .. })));
     for damaged in [
         STATE.replacen("\"serial\"", "\"more\":1,\"serial\"", 1),
         STATE.replacen("\"applied\":{", "\"applied\":{\"more\":1,", 1),
@@ -217,7 +220,7 @@ fn a_newer_format_is_told_from_damage_and_a_change_from_both() {
         let unverified = parse(&changed).unwrap();
         assert!(!unverified.is_authentic(changed.as_bytes(), &keys().state));
     }
-    let parse = |text: &str| journal::parse(text.as_bytes(), &keys().journal);
+    let parse = |text: &str| journal::parse(text.as_bytes(), Some(&keys().journal));
     assert!(matches!(
         parse(&JOURNAL.replace("drspass.journal/1", "drspass.journal/2")),
         Err(JournalError::OtherFormat)
@@ -285,12 +288,14 @@ fn entry() -> impl Strategy<Value = StateEntry> {
                 plan_id,
             }
         });
-    let pending =
-        (field_prints(), time(), plan_id()).prop_map(|(wanted, since, plan_id)| Pending {
+    let pending = (field_prints(), time(), any::<bool>(), plan_id()).prop_map(
+        |(wanted, since, distrusted, plan_id)| Pending {
             wanted,
             since,
+            distrusted,
             plan_id,
-        });
+        },
+    );
     let class = prop_oneof![
         Just(FailureClass::WrongPassword),
         Just(FailureClass::JobState),
@@ -337,18 +342,20 @@ fn state() -> impl Strategy<Value = State> {
     (
         (printable, printable, printable),
         any::<u64>(),
-        any::<u64>(),
+        (any::<u64>(), any::<Option<[u8; 32]>>(), any::<u64>()),
         entries,
     )
         .prop_map(
-            |((endpoint, project_id, lineage), serial, revision, entries)| {
+            |((endpoint, project_id, lineage), serial, applied, entries)| {
                 let scope = Scope {
                     endpoint,
                     project_id,
                 };
                 let mut state = State::new(scope, Lineage::new(lineage), keys().id);
                 state.serial = serial;
-                state.revision = revision;
+                state.revision = applied.0;
+                state.manifest = applied.1.as_ref().map(ManifestDigest::new);
+                state.highest = applied.2;
                 state.entries = entries
                     .into_iter()
                     .map(|(name, entry)| (name.parse().unwrap(), entry))

@@ -296,3 +296,177 @@ fn every_file_that_a_command_leaves_is_private_ignored_and_not_piled_up() {
         );
     }
 }
+
+/// Two jobs with names of their own.
+fn named() -> Lab {
+    let mut lab = Lab::new();
+    lab.plant(&["canary-1", "canary-2"]);
+    lab.manifest(&format!(
+        "  {J1}:\n    name: orders\n    source: {{ password: 'canary-1' }}\n  \
+         {J2}:\n    name: billing\n    source: {{ password: 'canary-2' }}\n"
+    ))
+    .exits(0);
+    lab
+}
+
+#[test]
+fn a_state_in_a_directory_that_does_not_exist_is_a_wrong_path_for_every_command() {
+    let lab = lab();
+    let commands: [&[&str]; 10] = [
+        &["plan"],
+        &["plan", "--out", "plan.json"],
+        &["apply", "--auto-approve"],
+        &["state", "list"],
+        &["state", "show"],
+        &["state", "rm", J1],
+        &["state", "adopt", "*", "--yes"],
+        &["state", "distrust"],
+        &["state", "recover", "drspass.state.json"],
+        &["lock", "show"],
+    ];
+    let sent = lab.sent().len();
+    for args in commands {
+        for state in ["missing/state.json", "/nowhere/at/all/state.json"] {
+            let mut command = lab.command(args);
+            command.env("DRSPASS_STATE", state);
+            let folder = state.rsplit_once('/').unwrap().0;
+            lab.run_command(command)
+                .exits(1)
+                .says(&format!("directory {folder} does not exist"))
+                .says("Nothing was sent");
+        }
+    }
+    assert_eq!(lab.sent().len(), sent);
+    assert!(!lab.exists("plan.json") && !lab.exists("missing"));
+}
+
+#[test]
+fn distrusted_entries_are_to_be_sent_again_and_are_not_called_unknown() {
+    let lab = lab();
+    lab.run(&["state", "distrust"]).exits(0);
+    let words = "to be sent again (state distrust, 20";
+    for args in [&["plan"][..], &["state", "list"]] {
+        let run = lab.run(args).exits(0);
+        assert_eq!(run.stdout.matches(words).count(), 2, "{}", run.stdout);
+        assert!(!run.stdout.contains("unknown"), "{}", run.stdout);
+    }
+    let plan = lab.run(&["plan", "--json", "--out", "plan.json"]).exits(0);
+    assert!(plan.stdout.contains("\"reason\":\"distrusted\""));
+    assert!(
+        lab.run(&["show", "plan.json"])
+            .exits(0)
+            .stdout
+            .contains(words)
+    );
+    // An attempt of which nothing is known is one again.
+    lab.killed_at("apply.before_first_send", 1, &["apply", "--auto-approve"]);
+    assert_eq!(
+        lab.plan()
+            .matches("outcome of the last attempt unknown")
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn what_is_adopted_is_listed_by_name_before_anybody_is_asked() {
+    let lab = named();
+    let run = lab.run(&["state", "adopt", "*"]).exits(7);
+    assert!(
+        run.stderr
+            .starts_with("  orders/source\n  billing/source\n"),
+        "{}",
+        run.stderr
+    );
+    assert!(!lab.exists("drspass.state.json"));
+    let run = lab.run(&["state", "adopt", "*", "--yes"]).exits(0);
+    assert!(
+        run.stdout
+            .starts_with("  orders/source\n  billing/source\n"),
+        "{}",
+        run.stdout
+    );
+    lab.run(&["state", "rm", "billing"])
+        .exits(0)
+        .says("billing/source");
+    lab.run(&["state", "distrust"])
+        .exits(0)
+        .says("orders/source");
+}
+
+#[test]
+fn a_list_after_a_killed_apply_says_what_a_plan_says() {
+    let mut lab = lab();
+    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.passwords(&[
+        (J1, "source", "canary-new-1"),
+        (J2, "source", "canary-new-2"),
+        (J2, "destination", "canary-new-3"),
+    ]);
+    lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
+    let list = lab.run(&["state", "list"]).exits(0);
+    let marks = |mark: &str| list.stdout.matches(&format!("\n  {mark} ")).count();
+    assert_eq!(
+        (marks("="), marks("!"), marks("?")),
+        (2, 1, 0),
+        "{}",
+        list.stdout
+    );
+    let note = "an apply was cut off; the answers it recorded are counted in";
+    list.says(note);
+    lab.run(&["plan"]).exits(0).says(note).says("; 2 in sync");
+    // What does not continue the state is not counted in, and that is said.
+    let journal = lab.read("drspass.state.json.journal");
+    let foreign = journal.replace("\"serial\":", "\"serial\":1");
+    lab.write("drspass.state.json.journal", foreign);
+    lab.run(&["state", "list"])
+        .exits(0)
+        .says("is not listed here");
+}
+
+#[test]
+fn a_lost_state_is_told_by_its_backup() {
+    let lab = lab();
+    lab.apply(&["--resend", "*"]).exits(0);
+    std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
+    for args in [&["plan"][..], &["state", "list"], &["state", "show"]] {
+        lab.run(args)
+            .exits(0)
+            .says("drspass.state.json.backup is there")
+            .says("state distrust");
+    }
+    std::fs::remove_file(lab.path("drspass.state.json.backup")).unwrap();
+    lab.run(&["plan"])
+        .exits(0)
+        .says("no state at drspass.state.json yet");
+}
+
+#[test]
+fn line_ends_that_git_changed_are_called_that() {
+    let lab = Lab::with_a_change();
+    let state = lab.read("drspass.state.json");
+    let windows = state.replace('\n', "\r\n");
+    lab.write("drspass.state.json", &windows);
+    for args in [
+        &["plan"][..],
+        &["apply", "--auto-approve"],
+        &["state", "show"],
+    ] {
+        let run = lab.run(args).exits(1).says("only the line ends differ");
+        assert!(
+            run.all().contains("drspass.state.json -text"),
+            "{}",
+            run.all()
+        );
+        assert!(!run.all().contains("outside drspass"), "{}", run.all());
+    }
+    lab.write(
+        "drspass.state.json",
+        windows.replace("\"sent\"", "\"adopted\""),
+    );
+    lab.run(&["plan"])
+        .exits(1)
+        .says("state was changed outside drspass");
+    lab.write("drspass.state.json", state);
+    lab.apply(&[]).exits(0);
+}

@@ -2,7 +2,8 @@
 
 use drspass::sim::{Fault, FaultKind};
 
-use crate::support::{J1, J2, Lab, wait_until};
+use crate::support::terminal::Terminal;
+use crate::support::{J1, J2, LOCKED, LOCKED_PUBLIC, Lab, PASSPHRASE, wait_until};
 
 #[test]
 fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
@@ -18,6 +19,10 @@ fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
         .exits(0)
         .says("the lock is held by process");
     lab.run(&["lock", "show"]).exits(0).says("apply");
+    for args in [&["state", "list"][..], &["state", "show"]] {
+        let run = lab.run(args).exits(0).says("the lock is held by process");
+        assert!(!run.all().contains("cut off"), "{}", run.all());
+    }
 
     lab.sim.release();
     lab.wait(first).exits(0);
@@ -147,4 +152,36 @@ fn a_lock_file_that_vanishes_does_not_let_a_second_apply_in() {
     lab.sim.release();
     lab.wait(first).exits(0);
     assert_eq!(lab.sent().len(), 1);
+}
+
+#[test]
+fn a_manifest_that_was_replaced_before_the_lock_is_not_used() {
+    let commands: [&[&str]; 4] = [
+        &["apply", "--auto-approve"],
+        &["state", "adopt", "*", "--yes"],
+        &["state", "distrust"],
+        &["rekey", "--yes", "--new-key"],
+    ];
+    for args in commands {
+        let mut lab = Lab::new();
+        lab.passwords(&[(J1, "source", "canary-1")]);
+        lab.plant(&[PASSPHRASE]);
+        lab.write("locked", LOCKED);
+        let own = lab.recipient_of("key.txt");
+        lab.list_recipients(&[&own, LOCKED_PUBLIC.trim()]);
+        lab.run(&["rekey", "--yes"]).exits(0);
+        // While a first run waits for its passphrase, there is another key.
+        let mut terminal = Terminal::start(lab.command(&[&["-i", "locked"], args].concat()));
+        terminal.sees("Passphrase for locked: ");
+        lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+        terminal.types(&format!("{PASSPHRASE}\n"));
+        lab.ended(terminal)
+            .exits(6)
+            .says("was changed by another process")
+            .says("Nothing was sent");
+        assert!(lab.sent().is_empty());
+        assert!(!lab.exists("drspass.state.json"));
+        lab.apply(&[]).exits(0);
+        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    }
 }

@@ -178,3 +178,19 @@ fn a_file_of_another_history_changes_nothing() {
         .says("is not of the history of this state");
     assert_eq!(lab.read("drspass.state.json"), state);
 }
+
+#[test]
+fn a_file_of_another_kind_is_told_which_kind_is_meant() {
+    let (lab, name) = unsaved();
+    lab.run(&["plan", "--out", "plan.json"]).exits(0);
+    let other = "its format is not drspass.recovery/1";
+    for (file, words) in [
+        ("drspass.state.json", other),
+        ("plan.json", "not a whole recovery file"),
+        ("drspass.state.json.journal", "not a whole recovery file"),
+        ("drspass.yaml", "not a whole recovery file"),
+    ] {
+        lab.run(&["state", "recover", file]).exits(1).says(words);
+    }
+    lab.run(&["state", "recover", &name]).exits(0);
+}

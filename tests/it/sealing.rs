@@ -2,6 +2,7 @@
 //! before any connection.
 
 mod manifest;
+mod revision;
 mod state;
 
 use std::net::TcpListener;
@@ -146,9 +147,25 @@ fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
     lab.apply(&[]).exits(0);
     lab.forge("canary-2");
     let lineage = lab.state()["body"]["lineage"].clone();
-    lab.apply(&["--accept-new-key"]).exits(0);
+    let number = revision::revision(&lab);
+    // Only the key that the state names opens the way, and nobody guesses.
+    let id = lab.state()["body"]["key_id"].as_str().unwrap().to_owned();
+    lab.run(&["plan"])
+        .exits(0)
+        .says(&format!("--accept-new-key {id}"));
+    lab.apply(&["--accept-new-key"]).exits(64);
+    lab.apply(&["--accept-new-key", &"0".repeat(32)])
+        .exits(1)
+        .says(&format!("--accept-new-key {id}"));
+    assert_eq!(lab.sent().len(), 2);
+    lab.apply(&["--accept-new-key", &id])
+        .exits(0)
+        .says(&format!(
+            "begins with revision {number}, the manifest's own"
+        ));
     assert_eq!(lab.sent().len(), 3);
     assert_ne!(lab.state()["body"]["lineage"], lineage);
+    assert_eq!(lab.state()["body"]["highest"], number);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
@@ -227,6 +244,7 @@ fn lab_with_an_older_manifest() -> Lab {
     let old = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
     lab.passwords(&[(J1, "source", "canary-2")]);
     lab.apply(&[]).exits(0);
+    std::fs::copy(lab.path("passwords.yaml.age"), lab.path("newest.age")).unwrap();
     lab.write("passwords.yaml.age", &old);
     lab
 }

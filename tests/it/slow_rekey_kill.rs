@@ -187,7 +187,7 @@ fn a_manifest_put_back_from_git_in_between_claims_nothing_false() {
         .exits(1)
         .says("the state was made with the key");
     assert_eq!(lab.read(STATE), state);
-    lab.apply(&["--accept-new-key"]).exits(0);
+    lab.apply(&["--accept-new-key", &old_key]).exits(0);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 

@@ -171,7 +171,6 @@ fn a_commit_creates_and_each_raises_the_serial_by_one(place: &Place) {
         assert_eq!(ours(&snapshot).lineage, state.lineage);
         assert_eq!(snapshot.version, version);
         assert_eq!(store.version().unwrap(), version);
-        assert!(!snapshot.is_open_to_others);
         let claimed = store.read_unverified().unwrap().unwrap();
         assert_eq!(claimed.serial, serial);
     }
@@ -214,12 +213,12 @@ fn a_lock_excludes_a_second_one_until_it_is_dropped(place: &Place) {
 fn a_journal_is_folded_when_read_and_recognised_once_folded(place: &Place) {
     let (store, guard, state) = begun(place, "run-1");
     let mut journal = store
-        .begin_journal(&guard, &keys(), &state, &run("run-1"))
+        .begin_journal(&guard, &keys(), &state.lineage, state.serial, &run("run-1"))
         .unwrap();
     assert!(store.has_journal());
     assert!(
         store
-            .begin_journal(&guard, &keys(), &state, &run("run-1"))
+            .begin_journal(&guard, &keys(), &state.lineage, state.serial, &run("run-1"))
             .is_err(),
         "one journal at a time"
     );
@@ -254,7 +253,7 @@ fn a_journal_that_says_nothing_belongs_to_any_state(place: &Place) {
     let (store, guard, mut state) = begun(place, "run-1");
     drop(
         store
-            .begin_journal(&guard, &keys(), &state, &run("run-1"))
+            .begin_journal(&guard, &keys(), &state.lineage, state.serial, &run("run-1"))
             .unwrap(),
     );
     let version = store.version().unwrap();
@@ -274,7 +273,7 @@ fn a_foreign_journal_is_refused(place: &Place) {
     // Of another run from the same state.
     let (store, guard, state) = begun(place, "run-1");
     let mut journal = store
-        .begin_journal(&guard, &keys(), &state, &run("run-2"))
+        .begin_journal(&guard, &keys(), &state.lineage, state.serial, &run("run-2"))
         .unwrap();
     journal
         .append(&[answer(J1, Settlement::Applied, 2)])
@@ -288,7 +287,7 @@ fn a_foreign_journal_is_refused(place: &Place) {
     store.read(&keys()).unwrap();
     // Of an earlier state: two commits ago.
     let mut journal = store
-        .begin_journal(&guard, &keys(), &state, &run("run-1"))
+        .begin_journal(&guard, &keys(), &state.lineage, state.serial, &run("run-1"))
         .unwrap();
     journal
         .append(&[answer(J1, Settlement::Applied, 2)])

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::readers::{change_id, plan_id};
+use super::readers::{change_id, key_id, plan_id};
 use super::{Login, Scope, States};
+use crate::core::fingerprint::KeyId;
 use crate::core::fingerprint::change::ChangeId;
 
 /// Arguments of `apply`.
@@ -41,9 +42,10 @@ pub struct Apply {
     /// exit_code), and annotations on standard output
     #[arg(long, conflicts_with = "json")]
     pub github: bool,
-    /// Accept a manifest with another key than the state: every entry is sent
-    #[arg(long)]
-    pub accept_new_key: bool,
+    /// Accept a manifest with another key than the state, whose key this is: every
+    /// entry is sent
+    #[arg(long, value_name = "OLDKEYID", value_parser = key_id)]
+    pub accept_new_key: Option<KeyId>,
     /// Accept exactly this many changes although a limit is lower
     #[arg(long, value_name = "N")]
     pub override_limits: Option<u64>,

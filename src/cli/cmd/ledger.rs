@@ -16,11 +16,6 @@ use crate::view::{listing, terminal};
 
 pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
-    // These send nothing, so an older manifest does no harm.
-    let any_revision = || Guards {
-        allow_rollback: true,
-        ..context.guards()
-    };
     match command {
         StateCommand::List => list(context, &root),
         StateCommand::Show(args) => show(context, &root, &args),
@@ -28,15 +23,15 @@ pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Resul
             context,
             &root,
             "state rm",
-            any_revision(),
+            context.guards(),
             |ledger_context| forget(ledger_context, args),
         ),
         StateCommand::Adopt(args) => change(
             context,
             &root,
             "state adopt",
-            any_revision(),
-            |ledger_context| adopt(ledger_context, &args),
+            context.guards(),
+            |ledger_context| adopt(context, ledger_context, &args),
         ),
         StateCommand::Distrust(args) => {
             let guards = Guards {
@@ -51,7 +46,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Resul
             context,
             &root,
             "state recover",
-            any_revision(),
+            context.guards(),
             |ledger_context| {
                 Ok(match ledger::recover(ledger_context, &args.file)? {
                     Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
@@ -67,15 +62,13 @@ pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Resul
 
 fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
     let claimed = ledger::list(root)?;
-    let text = listing::state_list(claimed.state.as_ref(), claimed.has_journal);
+    let state = claimed.state.as_ref();
+    let text = listing::state_list(state, &claimed.notes, claimed.has_more);
     Ok(written(context.shell.result(&text), exit::DONE))
 }
 
 fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpError> {
-    let guards = Guards {
-        allow_rollback: true,
-        ..context.guards()
-    };
+    let guards = context.guards();
     let report = ledger::show(root, &unlock(context), &guards, &args.addresses)?;
     let text = if args.json {
         v1::state(&report)
@@ -103,17 +96,27 @@ fn change(
         salt: env::salt,
         unique: env::unique,
     })?;
-    let mut text = String::new();
-    for key in &changed.entries {
-        let _ = writeln!(text, "  {key}");
-    }
+    let mut text = named(&changed.entries);
     let _ = writeln!(
         text,
         "{} {words}; the state has serial {}.",
         terminal::counted(changed.entries.len(), "entry", "entries"),
         changed.serial
     );
+    if let Some(revision) = changed.begins_with {
+        let _ = writeln!(
+            text,
+            "No trusted state says what was applied, so this one begins with revision \
+             {revision}, the manifest's own."
+        );
+    }
     Ok(stands(context, context.shell.result(&text), exit::DONE))
+}
+
+/// Entries, one a line.
+fn named(labels: &[String]) -> String {
+    let lines = labels.iter().map(|label| format!("  {label}\n"));
+    lines.collect()
 }
 
 fn forget(
@@ -129,14 +132,16 @@ fn forget(
 }
 
 fn adopt(
+    context: &Context<'_>,
     ledger_context: &LedgerContext<'_>,
     args: &StateAdopt,
 ) -> Result<(&'static str, Changed), OpError> {
-    let mut approve = |count: usize| {
+    let mut approve = |labels: &[String]| {
         if args.yes {
             return Ok(());
         }
-        let entries = terminal::counted(count, "entry", "entries");
+        context.shell.message(&named(labels));
+        let entries = terminal::counted(labels.len(), "entry", "entries");
         let question =
             format!("Declare that the service holds the manifest's values of {entries}?");
         ask(&question, "Nothing was changed.")

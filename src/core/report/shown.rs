@@ -7,6 +7,7 @@ use crate::core::inventory::ListedJob;
 use crate::core::job::{Endpoint, EntryKey};
 use crate::core::problem::Problem;
 use crate::core::redact::ForeignText;
+use crate::core::report::Note;
 use crate::core::state::StateEntry;
 
 /// The state to show. It holds fingerprints, which a view never writes.
@@ -14,12 +15,14 @@ use crate::core::state::StateEntry;
 pub struct LedgerReport {
     /// Grows by one with every write; 0 before the first.
     pub serial: u64,
-    /// The highest manifest revision that was applied.
+    /// The revision of the manifest that was applied last.
     pub revision: u64,
+    /// The highest revision that was ever applied.
+    pub highest: u64,
     /// The identity of the state; empty before its first write.
     pub lineage: String,
-    /// Whether answers of a cut-off apply are counted in.
-    pub from_journal: bool,
+    /// What else there is to know, as a plan says it.
+    pub notes: Vec<Note>,
     /// The entries, in the order of the state.
     pub entries: Vec<LedgerEntry>,
 }

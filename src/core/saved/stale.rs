@@ -36,6 +36,13 @@ pub enum Stale {
     StateGone,
     /// The state is another one.
     OtherLineage,
+    /// An older copy of the state was put back.
+    OlderState {
+        /// The serial of the state that it was compared with.
+        then: u64,
+        /// The serial of the state now.
+        now: u64,
+    },
     /// All of it was applied already.
     Finished {
         /// The serial of the state that it was compared with.
@@ -84,6 +91,10 @@ impl fmt::Display for Stale {
             ),
             Self::StateGone => f.write_str("the state that it was compared with is gone"),
             Self::OtherLineage => f.write_str("the state is another one than it was compared with"),
+            Self::OlderState { then, now } => write!(
+                f,
+                "an older state was put back (serial {then} then, {now} now)"
+            ),
             Self::Finished { then, now } => write!(
                 f,
                 "all of it was applied already (state serial {then} then, {now} now)"

@@ -2,7 +2,7 @@
 //! or moved by somebody else.
 
 use super::{Prior, SavedEntry};
-use crate::core::fingerprint::Fingerprinter;
+use crate::core::fingerprint::{Field, Fingerprinter};
 use crate::core::manifest::Assignment;
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::redact::Token;
@@ -11,8 +11,10 @@ use crate::core::state::{FailureClass, FieldPrints, StateEntry};
 /// Where an entry of a plan stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is as it was, or an attempt of this plan ended without success.
+    /// It is as it was.
     Open,
+    /// An attempt of this plan ended without success, for this reason.
+    Tried(Reason),
     /// An attempt of this plan was refused because user or password are wrong:
     /// repeating it locks the database account, so the plan does not.
     WrongPassword {
@@ -49,12 +51,37 @@ impl SavedEntry {
         let wrong = known.last_outcome.as_ref().filter(|last| {
             last.class == FailureClass::WrongPassword && is_ours(Some(&last.attempted))
         });
-        fits.then(|| match wrong {
-            Some(last) => Standing::WrongPassword {
+        if !fits {
+            return None;
+        }
+        if let Some(last) = wrong {
+            return Some(Standing::WrongPassword {
                 code: last.code.clone(),
-            },
-            None => Standing::Open,
-        })
+            });
+        }
+        let pending = known.pending.as_ref().filter(|_| is_ours(pending));
+        let refused = known.last_outcome.as_ref().filter(|_| is_ours(last));
+        let tried = match (pending, refused) {
+            (Some(pending), _) => Some(Reason::of_mark(pending)),
+            (None, Some(last)) => Some(Reason::LastRefused {
+                code: last.code.clone(),
+                fields: self.changed_fields(),
+            }),
+            (None, None) => None,
+        };
+        // What was asked for by name is sent as it was asked for.
+        let tried = tried.filter(|_| !matches!(self.reason, Reason::Resend { .. }));
+        Some(tried.map_or(Standing::Open, Standing::Tried))
+    }
+
+    /// The fields that differ from what is known to be set, if anything is.
+    fn changed_fields(&self) -> Vec<Field> {
+        let is_known = self.prior.applied.is_some();
+        let changed = self
+            .fields
+            .iter()
+            .filter(|(_, differs)| is_known && *differs);
+        changed.map(|(field, _)| *field).collect()
     }
 
     /// What is left to do of it; nothing once it is done.
@@ -63,6 +90,10 @@ impl SavedEntry {
         match standing {
             Standing::Done => None,
             Standing::Open => Some(entry),
+            Standing::Tried(reason) => Some(PlanEntry {
+                reason: reason.clone(),
+                ..entry
+            }),
             Standing::WrongPassword { code } => Some(PlanEntry {
                 action: Action::Hold,
                 reason: Reason::WrongPassword {

@@ -155,11 +155,23 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
     let doubt = Settlement::InDoubt {
         why: Doubt::AnswerLost,
     };
-    for settlement in [None, Some(&refused()), Some(&doubt)] {
+    // It is told as a plan made now would tell it.
+    let fields = vec![Field::Password];
+    let code = Token::from_static("DRS.M00304");
+    for (settlement, reason) in [
+        (None, Reason::InDoubt),
+        (Some(&refused()), Reason::LastRefused { code, fields }),
+        (Some(&doubt), Reason::InDoubt),
+    ] {
+        let tried = [Standing::Open, Standing::Tried(reason), Standing::Open];
         let once = after(state(), 1, settlement);
-        assert_eq!(plan.standing(Some(&once)).unwrap(), open, "{settlement:?}");
+        assert_eq!(plan.standing(Some(&once)).unwrap(), tried, "{settlement:?}");
         let twice = after(once, 1, settlement);
-        assert_eq!(plan.standing(Some(&twice)).unwrap(), open, "{settlement:?}");
+        assert_eq!(
+            plan.standing(Some(&twice)).unwrap(),
+            tried,
+            "{settlement:?}"
+        );
     }
     let half = after(state(), 1, Some(&Settlement::Applied));
     let standing = plan.standing(Some(&half)).unwrap();

@@ -75,6 +75,7 @@ impl State {
             let mark = Box::new(Pending {
                 wanted: prints,
                 since,
+                distrusted: false,
                 plan_id: plan_id.clone(),
             });
             let entry = self.entries.entry(key.clone()).or_default();
@@ -174,10 +175,18 @@ impl State {
         entry.pending = Some(Box::new(Pending {
             wanted,
             since,
+            distrusted: false,
             plan_id: plan_id.clone(),
         }));
         if let Some(wrong) = last.filter(|last| last.class == FailureClass::WrongPassword) {
             entry.last_outcome = Some(wrong.clone());
+        }
+    }
+
+    /// Marks every entry that has a mark as distrusted: it is sent again on the user's word.
+    pub fn distrust(&mut self) {
+        for pending in self.entries.values_mut().filter_map(|e| e.pending.as_mut()) {
+            pending.distrusted = true;
         }
     }
 

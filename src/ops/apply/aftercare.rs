@@ -112,6 +112,7 @@ impl Aftermath<'_> {
         let comparable = Comparable {
             state: Some(self.state.clone()),
             key_changed: false,
+            rollback: None,
         };
         let after = plan::make(self.root, self.opened, &comparable, &everything)?;
         let only = Addresses {

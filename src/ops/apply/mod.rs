@@ -108,14 +108,19 @@ pub fn apply(
         saved.check(&opened, (surroundings.now)(), wishes.expect_change.as_ref())?;
     }
     let keys = Keys::from(&opened.sealed.fingerprint_key);
-    let guard = root.store.lock(&surroundings.lock)?;
+    let guard = root.lock(&opened.digest, &surroundings.lock)?;
     let snapshot = root.store.read(&keys)?;
-    let mut notes = plan::notes_of(root, &snapshot);
+    let mut notes = plan::notes_of(root, &opened, &snapshot);
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
-    let version = snapshot.version.clone();
-    let comparable = plan::comparable(&opened, snapshot, &accepted(guards, wishes))?;
+    let mut version = snapshot.version.clone();
+    let comparable = plan::comparable(&opened, snapshot)?;
+    comparable.check_rollback(match &wishes.saved {
+        // What was reviewed is this very way back, and no other.
+        Some(saved) => saved.rollback() == comparable.rollback,
+        None => guards.allow_rollback,
+    })?;
     if let Some(error) = plan::new_key_error(&comparable, &keys.id)
-        && !guards.accept_new_key
+        && guards.accept_new_key != comparable.state.as_ref().map(|state| state.key_id.clone())
     {
         return Err(error);
     }
@@ -124,7 +129,7 @@ pub fn apply(
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
-        let report = shown(&opened, &plan, notes, wishes);
+        let report = shown(&opened, &comparable, &plan, notes, wishes);
         (surroundings.show)(&report);
         return Err(OpError::LimitExceeded {
             changes: exceeded.changes,
@@ -137,19 +142,26 @@ pub fn apply(
         true => None,
         false => Some((surroundings.connect)(&opened)?),
     };
-    let report = shown(&opened, &plan, notes, wishes);
+    let report = shown(&opened, &comparable, &plan, notes, wishes);
     approve(&report, &opened.warnings)?;
+    let key_changed = comparable.key_changed;
+    let is_rollback = comparable.rollback.is_some();
+    let first = wishes.saved.as_ref().and_then(ToApply::first_lineage);
+    let mut state = starting_state(comparable, &opened, &keys, first, surroundings);
+    if is_rollback && !plan.has_changes() {
+        // Nothing is sent, but from now on this manifest is the one applied last.
+        root.store.back_up(&guard)?;
+        version = root.store.commit(&guard, &keys, &mut state, &version)?;
+    }
     let Some(client) = client else {
         return Ok(Done::NothingToDo);
     };
     let client = guarded(client, &opened);
     let mut online = Online::new(client, surroundings.hang_up)?;
     let ready = make_ready(&mut online, &plan, wishes)?;
-    if comparable.key_changed && root.store.has_journal() {
+    if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
     }
-    let first = wishes.saved.as_ref().and_then(ToApply::first_lineage);
-    let state = starting_state(comparable, &opened, &keys, first, surroundings);
     // What is marked must be told from what another copy of this plan marks
     // elsewhere, so a run has a name of its own.
     let unique = (surroundings.unique)();
@@ -189,22 +201,17 @@ pub fn apply(
 }
 
 /// The plan as it is shown; a saved one under its own name, however much of it is left.
-fn shown(opened: &Opened, plan: &Plan, notes: Vec<Note>, wishes: &Wishes) -> PlanReport {
-    let report = plan::report(opened, plan, notes);
+fn shown(
+    opened: &Opened,
+    comparable: &Comparable,
+    plan: &Plan,
+    notes: Vec<Note>,
+    wishes: &Wishes,
+) -> PlanReport {
+    let report = plan::report(opened, comparable, plan, notes);
     match &wishes.saved {
         Some(saved) => saved.named(report),
         None => report,
-    }
-}
-
-/// What is accepted: beside what this run was told, that the manifest may be older
-/// than what was applied, where a saved plan was made on that word. The plan is proved
-/// by now.
-fn accepted(guards: &Guards, wishes: &Wishes) -> Guards {
-    let saved = wishes.saved.as_ref();
-    Guards {
-        allow_rollback: guards.allow_rollback || saved.is_some_and(ToApply::allows_rollback),
-        ..guards.clone()
     }
 }
 
@@ -254,6 +261,6 @@ fn starting_state(
             keys.id.clone(),
         )
     });
-    state.revision = state.revision.max(opened.sealed.revision);
+    state.take_manifest(opened.sealed.revision, opened.digest.clone());
     state
 }

@@ -66,15 +66,16 @@ impl Run<'_> {
         let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::Runtime)?;
         let store = &self.root.store;
         store.back_up(self.guard)?;
+        // The journal comes first: where the disk has no room for it, nothing is marked.
+        let marked = state.serial + 1;
+        let lineage = &state.lineage;
+        let writer = store.begin_journal(self.guard, self.keys, lineage, marked, &self.id)?;
         let mut replaced = self.begin(&mut state, prints, surroundings);
-        let version = store.commit(self.guard, self.keys, &mut state, &version)?;
-        let writer = match store.begin_journal(self.guard, self.keys, &state, &self.id) {
-            Ok(writer) => writer,
+        let version = match store.commit(self.guard, self.keys, &mut state, &version) {
+            Ok(version) => version,
             Err(error) => {
-                // Nothing was sent, so the marks go. If that fails as well, they
-                // stay, and the entries are sent again: safe, if not exact.
-                self.withdraw_unsent(&mut state, &mut replaced, &BTreeMap::new());
-                let _ = store.commit(self.guard, self.keys, &mut state, &version);
+                // One that stays behind says nothing.
+                let _ = store.end_journal(self.guard);
                 return Err(error.into());
             }
         };

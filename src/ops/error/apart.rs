@@ -38,12 +38,38 @@ pub struct OtherScope {
     pub manifest: Scope,
 }
 
-/// A manifest that is older than one that was applied.
+/// A manifest whose revision was used before.
 #[derive(Debug, Error)]
-#[error("the manifest has revision {manifest}, but revision {applied} was applied already")]
+#[error(
+    "the manifest has revision {manifest}, {}",
+    if manifest == highest {
+        "which was used before".to_owned()
+    } else {
+        format!("but revision {highest} was applied already")
+    }
+)]
 pub struct Rollback {
     /// The manifest's.
     pub manifest: u64,
-    /// The highest that was applied.
+    /// That of what was applied last.
     pub applied: u64,
+    /// The highest that was ever applied.
+    pub highest: u64,
+}
+
+impl Rollback {
+    /// What to do about it.
+    pub(super) fn way_out(&self) -> String {
+        let next = self.highest.saturating_add(1);
+        let anew = if self.manifest < self.applied {
+            "Check out the newest manifest"
+        } else {
+            "To give it a revision of its own, run 'drspass rekey' next to this state"
+        };
+        format!(
+            "Nothing was sent or changed. {anew}; or, if this one is meant, as after 'git \
+             revert', plan and apply it once with --allow-rollback. Every change made with \
+             drspass next to this state, such as 'drspass set', gives it revision {next}."
+        )
+    }
 }

@@ -228,7 +228,8 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::sealed::new_key),
         help(
-            "Nothing was sent or changed. See who changed the manifest; if its key was replaced on purpose, --accept-new-key, without a saved plan, starts the state anew and sends every entry."
+            "Nothing was sent or changed. See who changed the manifest; if its key was replaced on purpose, 'drspass apply --accept-new-key {}', without a saved plan, starts the state anew and sends every entry.",
+            .0.state
         )
     )]
     NewKey(OtherKey),
@@ -241,15 +242,20 @@ pub enum OpError {
         )
     )]
     OtherKeyBeside(OtherKey),
-    /// The manifest is older than one that was applied.
+    /// The revision of the manifest was used before.
     #[error(transparent)]
-    #[diagnostic(
-        code(drspass::sealed::rollback),
-        help(
-            "Nothing was sent or changed. Check out the newest manifest; --allow-rollback takes the older one on purpose, each time until its revision is higher."
-        )
-    )]
+    #[diagnostic(code(drspass::sealed::rollback), help("{}", .0.way_out()))]
     Rollback(#[from] Rollback),
+    /// The manifest was replaced before this run had the lock.
+    #[error("{path} was changed by another process while this command was starting")]
+    #[diagnostic(
+        code(drspass::manifest::changed),
+        help("Nothing was sent or changed. Run the same command again.")
+    )]
+    ManifestMoved {
+        /// The manifest.
+        path: PathBuf,
+    },
     /// The state speaks about another service or project.
     #[error(transparent)]
     #[diagnostic(

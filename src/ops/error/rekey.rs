@@ -29,7 +29,8 @@ pub enum RekeyError {
     #[diagnostic(
         code(drspass::rekey::other_key),
         help(
-            "Nothing was written. If that key was replaced on purpose, 'drspass apply --accept-new-key' first, which sends every entry; if the state belongs to another manifest, name the right one with --state."
+            "Nothing was written. If that key was replaced on purpose, 'drspass apply --accept-new-key {}' first, which sends every entry; if the state belongs to another manifest, name the right one with --state.",
+            .0.state
         )
     )]
     OtherKey(OtherKey),
@@ -44,7 +45,9 @@ pub enum RekeyError {
     #[error("the manifest has revision {manifest}, but the state knows revision {applied}")]
     #[diagnostic(
         code(drspass::rekey::rollback),
-        help("Nothing was written. Check out the newest manifest, and rekey that one.")
+        help(
+            "Nothing was written. Check out the newest manifest, and rekey that one; if this one is meant, apply it first, with --allow-rollback."
+        )
     )]
     Outdated {
         /// The manifest's.
@@ -68,7 +71,7 @@ pub enum RekeyError {
     #[diagnostic(
         code(drspass::rekey::replaced),
         help(
-            "The new state is beside it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key' starts the state anew and sends every entry."
+            "The new state is beside it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key OLDKEYID' starts the state anew and sends every entry."
         )
     )]
     Replaced {

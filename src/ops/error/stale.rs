@@ -11,6 +11,9 @@ pub(super) const fn way_out(why: &Stale) -> &'static str {
         Stale::StateGone => {
             "Find the state first: fetch it, or restore it; a plan made without it would send every entry again."
         }
+        Stale::OlderState { .. } => {
+            "Bring the newest state back, and apply the plan again; an older one knows less than what was sent."
+        }
         Stale::OtherLineage => {
             "See which state is the right one; if it is this, make a new plan, and have it approved."
         }

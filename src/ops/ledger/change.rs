@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::named_in;
+use super::{labels, named_in};
 use crate::core::address::{self, Subject};
 use crate::core::fingerprint::{Fingerprinter, Salt};
 use crate::core::job::EntryKey;
@@ -19,7 +19,7 @@ use crate::ops::error::{OtherKey, OtherScope, Rollback};
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
 use crate::store::recovery::Recovery;
-use crate::store::{Keys, LockGuard, LockInfo, StoreError, Version};
+use crate::store::{Keys, Known, LockGuard, LockInfo, StoreError, Version};
 
 /// Who changes the state, and with what.
 pub struct LedgerContext<'a> {
@@ -50,10 +50,12 @@ pub enum Forget {
 /// What was changed.
 #[derive(Debug)]
 pub struct Changed {
-    /// The entries, in the order of the state.
-    pub entries: Vec<EntryKey>,
+    /// The labels of the entries, in the order of the state.
+    pub entries: Vec<String>,
     /// The serial of the state as it is now.
     pub serial: u64,
+    /// The revision that the state begins with, where nothing says which was applied.
+    pub begins_with: Option<u64>,
 }
 
 /// What to do with a journal once the state is saved.
@@ -77,7 +79,7 @@ impl<'a> LockedLedger<'a> {
     fn open(context: &'a LedgerContext<'_>) -> Result<Self, OpError> {
         let opened = context.root.open(context.unlock, context.guards)?;
         let keys = Keys::from(&opened.sealed.fingerprint_key);
-        let guard = context.root.store.lock(&context.lock)?;
+        let guard = context.root.lock(&opened.digest, &context.lock)?;
         Ok(Self {
             root: context.root,
             opened,
@@ -87,12 +89,12 @@ impl<'a> LockedLedger<'a> {
     }
 
     /// The trusted state and its version; a cut-off apply's answers are saved first.
-    fn state(&self, guards: &Guards) -> Result<(Option<State>, Version), OpError> {
+    fn state(&self) -> Result<(Option<State>, Version), OpError> {
         let store = &self.root.store;
         let snapshot = store.read(&self.keys)?;
         let snapshot = store.absorb_journal(&self.guard, &self.keys, snapshot)?;
         let version = snapshot.version.clone();
-        let comparable = comparable(&self.opened, snapshot, guards)?;
+        let comparable = comparable(&self.opened, snapshot)?;
         match new_key_error(&comparable, &self.keys.id) {
             Some(error) => Err(error),
             None => Ok((comparable.state, version)),
@@ -138,10 +140,20 @@ impl<'a> LockedLedger<'a> {
                 Journal::SetAside => store.set_aside_journal(&self.guard)?,
             }
         }
-        Ok(Changed {
-            entries,
-            serial: state.serial,
-        })
+        Ok(self.changed(&entries, state.serial))
+    }
+
+    fn changed(&self, entries: &[EntryKey], serial: u64) -> Changed {
+        let labels = labels(&self.opened);
+        let label = |key: &EntryKey| {
+            let listed = labels.get(key);
+            listed.map_or_else(|| key.to_string(), |label| (*label).to_owned())
+        };
+        Changed {
+            entries: entries.iter().map(label).collect(),
+            serial,
+            begins_with: None,
+        }
     }
 }
 
@@ -149,7 +161,7 @@ impl<'a> LockedLedger<'a> {
 /// Fails, with the state as it was, if an address names nothing in it.
 pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpError> {
     let ledger = LockedLedger::open(context)?;
-    let (state, version) = ledger.state(context.guards)?;
+    let (state, version) = ledger.state()?;
     let Some(mut state) = state else {
         return Err(OpError::Unfit {
             what: "there is no state yet, so there is nothing to forget".to_owned(),
@@ -161,10 +173,7 @@ pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpEr
         Forget::Unlisted => plan::unlisted(&ledger.opened.manifest, &state),
     };
     if entries.is_empty() {
-        return Ok(Changed {
-            entries,
-            serial: state.serial,
-        });
+        return Ok(ledger.changed(&entries, state.serial));
     }
     for key in &entries {
         state.entries.remove(key);
@@ -173,12 +182,12 @@ pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpEr
 }
 
 /// Declares that the service holds what the manifest wants for these entries.
-/// `approve` is told how many they are.
+/// `approve` is told which they are.
 /// Fails if an address names nothing, or nobody approved.
 pub fn adopt(
     context: &LedgerContext<'_>,
     addresses: &[String],
-    approve: &mut dyn FnMut(usize) -> Result<(), OpError>,
+    approve: &mut dyn FnMut(&[String]) -> Result<(), OpError>,
 ) -> Result<Changed, OpError> {
     let ledger = LockedLedger::open(context)?;
     let assignments = ledger.opened.manifest.assignments();
@@ -190,8 +199,9 @@ pub fn adopt(
         .filter(|(_, is_named)| *is_named)
         .map(|(assignment, _)| assignment)
         .collect();
-    let (state, version) = ledger.state(context.guards)?;
-    approve(chosen.len())?;
+    let (state, version) = ledger.state()?;
+    let named: Vec<String> = chosen.iter().map(|chosen| chosen.label.clone()).collect();
+    approve(&named)?;
     let mut state = state.unwrap_or_else(|| ledger.new_state(Lineage::new((context.unique)())));
     let prints = ledger.fingerprinter();
     let run_id = PlanId::new((context.unique)());
@@ -227,23 +237,34 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
         Err(StoreError::Invalid { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let known_revision = claimed.as_ref().map_or(0, |state| state.revision);
-    if let Some(state) = claimed.filter(|state| state.key_id != ledger.keys.id) {
-        return Err(OpError::NewKey(OtherKey {
-            state: state.key_id,
-            manifest: ledger.keys.id.clone(),
-        }));
-    }
-    if sealed.revision < known_revision && !context.guards.allow_rollback {
-        return Err(OpError::from(Rollback {
-            manifest: sealed.revision,
-            applied: known_revision,
-        }));
+    if let Some(state) = claimed {
+        if state.key_id != ledger.keys.id {
+            return Err(OpError::NewKey(OtherKey {
+                state: state.key_id,
+                manifest: ledger.keys.id.clone(),
+            }));
+        }
+        let back = state.rollback_from(sealed.revision, &ledger.opened.digest);
+        if let (Some(highest), false) = (back, context.guards.allow_rollback) {
+            return Err(OpError::from(Rollback {
+                manifest: sealed.revision,
+                applied: state.revision,
+                highest,
+            }));
+        }
     }
     let version = store.version()?;
+    let proved = match store
+        .read_alone(&ledger.keys)
+        .map(|snapshot| snapshot.known)
+    {
+        Ok(Known::Ours(state)) => Some(state.highest),
+        _ => None,
+    };
     // A new lineage, so that no saved plan and no journal of the old one fits.
     let mut state = ledger.new_state(Lineage::new((context.unique)()));
-    state.revision = sealed.revision;
+    state.highest = proved.unwrap_or(0);
+    state.take_manifest(sealed.revision, ledger.opened.digest.clone());
     let prints = ledger.fingerprinter();
     let assignments = ledger.opened.manifest.assignments();
     let wanted = assignments.iter().map(|assignment| {
@@ -253,8 +274,13 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
         )
     });
     state.begin(wanted, context.now, &PlanId::new((context.unique)()));
+    state.distrust();
     let entries = state.entries.keys().cloned().collect();
-    ledger.save_as(state, &version, entries, Journal::SetAside)
+    let changed = ledger.save_as(state, &version, entries, Journal::SetAside)?;
+    Ok(Changed {
+        begins_with: proved.is_none().then_some(sealed.revision),
+        ..changed
+    })
 }
 
 /// What became of a recovery file.
@@ -295,10 +321,8 @@ pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Recovered, Op
     }
     if store.holds(&ledger.keys, &recovery.state)? {
         // The commit had come through after all, and only its report had not.
-        return Ok(Recovered::Whole(Changed {
-            entries: recovery.sent,
-            serial: recovery.state.serial.saturating_add(1),
-        }));
+        let serial = recovery.state.serial.saturating_add(1);
+        return Ok(Recovered::Whole(ledger.changed(&recovery.sent, serial)));
     }
     as_doubts(context, &ledger, recovery, file).map(Recovered::AsDoubts)
 }
@@ -319,7 +343,7 @@ fn as_doubts(
         read => (read?, false),
     };
     let version = snapshot.version.clone();
-    let comparable = comparable(&ledger.opened, snapshot, context.guards)?;
+    let comparable = comparable(&ledger.opened, snapshot)?;
     if let Some(error) = new_key_error(&comparable, &ledger.keys.id) {
         return Err(error);
     }
@@ -338,6 +362,12 @@ fn as_doubts(
             .as_ref()
             .is_some_and(|state| state.serial > recovery.state.serial);
     let mut state = current.unwrap_or_else(|| ledger.new_state(Lineage::new((context.unique)())));
+    if recovery.state.highest > state.highest {
+        // The run did apply that manifest, and its number is not free again.
+        state.revision = recovery.state.revision;
+        state.manifest.clone_from(&recovery.state.manifest);
+        state.highest = recovery.state.highest;
+    }
     let doubted: BTreeSet<EntryKey> = if knows_before {
         recovery.sent.into_iter().collect()
     } else {

@@ -5,14 +5,14 @@ mod change;
 
 pub use change::{Changed, Forget, LedgerContext, Recovered, adopt, distrust, forget, recover};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::OpError;
-use super::plan::{comparable, new_key_error};
+use super::plan::{comparable, new_key_error, no_state, notes_of, say_lock};
 use super::root::{Guards, Opened, Root, Unlock};
 use crate::core::address::{self, Subject};
 use crate::core::job::EntryKey;
-use crate::core::report::{LedgerEntry, LedgerReport};
+use crate::core::report::{LedgerEntry, LedgerReport, Note};
 use crate::core::state::State;
 use crate::store::{Keys, Leftover, LockStatus};
 
@@ -20,16 +20,29 @@ use crate::store::{Keys, Leftover, LockStatus};
 pub struct Claimed {
     /// The state; nothing before the first apply.
     pub state: Option<State>,
-    /// Whether a cut-off apply left answers that are not counted in.
-    pub has_journal: bool,
+    /// Whether answers lie beside it that are not counted in.
+    pub has_more: bool,
+    /// What else there is to know, as a plan says it.
+    pub notes: Vec<Note>,
 }
 
 /// Reads the state without a key.
 /// Fails if it is unreadable or damaged.
 pub fn list(root: &Root) -> Result<Claimed, OpError> {
+    let (state, leftover) = root.store.read_claimed()?;
+    let mut notes = Vec::new();
+    if state.is_none() && root.store.backup().is_some() {
+        notes.push(no_state(root));
+    }
+    if leftover == Leftover::Unfolded {
+        notes.push(Note::Unfinished);
+    }
+    say_lock(root, &mut notes)?;
+    let is_held = notes.iter().any(|note| matches!(note, Note::LockHeld(_)));
     Ok(Claimed {
-        state: root.store.read_unverified()?,
-        has_journal: root.store.has_journal(),
+        state,
+        has_more: leftover == Leftover::Foreign && !is_held,
+        notes,
     })
 }
 
@@ -50,24 +63,30 @@ pub fn show(
     let opened = root.open(unlock, guards)?;
     let keys = Keys::from(&opened.sealed.fingerprint_key);
     let snapshot = root.store.read(&keys)?;
-    let from_journal = snapshot.leftover == Leftover::Unfolded;
-    let comparable = comparable(&opened, snapshot, guards)?;
+    let mut notes = notes_of(root, &opened, &snapshot);
+    say_lock(root, &mut notes)?;
+    let comparable = comparable(&opened, snapshot)?;
     if let Some(error) = new_key_error(&comparable, &keys.id) {
         return Err(error);
     }
     let Some(mut state) = comparable.state else {
-        return Ok(LedgerReport::default());
+        return Ok(LedgerReport {
+            notes,
+            ..LedgerReport::default()
+        });
     };
     let labels = labels(&opened);
     if !addresses.is_empty() {
         let named = named_in(&state, &opened, "state show", addresses)?;
+        let named: BTreeSet<EntryKey> = named.into_iter().collect();
         state.entries.retain(|key, _| named.contains(key));
     }
     Ok(LedgerReport {
         serial: state.serial,
         revision: state.revision,
+        highest: state.highest,
         lineage: state.lineage.as_str().to_owned(),
-        from_journal,
+        notes,
         entries: state
             .entries
             .into_iter()

@@ -112,22 +112,22 @@ pub fn rekey(
     let mut finished = false;
     if reason.is_some() || root.store.has_rekey() {
         let opened;
-        (opened, finished) = open_ledger(context, &sealed)?;
+        (opened, finished) = open_ledger(context, &sealed, &before)?;
         if finished && reason.is_none() && change.is_none() && moved.is_empty() {
             return Ok(Done::Finished);
         }
         ledger = Some(opened);
     }
-    let fate = match &ledger {
+    let (fate, highest) = match &ledger {
         Some(ledger) if reason.is_some() => state_fate(root, ledger, &sealed, &target.scope)?,
         _ => {
-            root.check_key_beside(&sealed, context.guards)?;
+            let highest = root.check_key_beside(&sealed, context.guards)?;
             refuse_outdated(root, &sealed)?;
-            StateFate::Untouched
+            (StateFate::Untouched, highest)
         }
     };
 
-    let revision = rewrite::next_revision(sealed.revision)?;
+    let revision = rewrite::next_revision(sealed.revision.max(highest))?;
     let (fingerprint_key, former) = match reason {
         Some(_) => {
             let former = Former {

@@ -10,7 +10,7 @@ use crate::core::state::{Lineage, State};
 use crate::ops::OpError;
 use crate::ops::error::{OtherKey, OtherScope, RekeyError};
 use crate::ops::init;
-use crate::ops::root::Root;
+use crate::ops::root::{Root, digest_of};
 use crate::store::rekey::RekeyLeft;
 use crate::store::{Keys, Known, LockGuard, Snapshot, StoreError};
 use crate::testpoint;
@@ -33,10 +33,11 @@ pub(super) struct Former {
 pub(super) fn open_ledger(
     context: &RekeyContext<'_>,
     sealed: &Sealed,
+    file: &[u8],
 ) -> Result<(Ledger, bool), OpError> {
     let store = &context.root.store;
     let keys = Keys::from(&sealed.fingerprint_key);
-    let guard = store.lock(&context.lock)?;
+    let guard = context.root.lock(&digest_of(file), &context.lock)?;
     let snapshot = store.read(&keys)?;
     let was_unfinished = snapshot.rekey == RekeyLeft::Unfinished;
     let snapshot = store
@@ -50,7 +51,7 @@ fn unfinished(root: &Root, source: StoreError) -> OpError {
     RekeyError::Unfinished { path, source }.into()
 }
 
-/// What will become of the state.
+/// What will become of the state, and the highest revision that it knows.
 /// Fails if it was made with another key, for another service or project, or knows a
 /// newer manifest.
 pub(super) fn state_fate(
@@ -58,12 +59,11 @@ pub(super) fn state_fate(
     ledger: &Ledger,
     sealed: &Sealed,
     scope: &Scope,
-) -> Result<StateFate, OpError> {
+) -> Result<(StateFate, u64), OpError> {
     let state = match &ledger.snapshot.known {
         Known::Absent => {
-            return Ok(StateFate::Absent {
-                path: root.relative(root.store.path()).display().to_string(),
-            });
+            let path = root.relative(root.store.path()).display().to_string();
+            return Ok((StateFate::Absent { path }, 0));
         }
         Known::OtherKey { claimed } => {
             return Err(RekeyError::OtherKey(OtherKey {
@@ -88,11 +88,12 @@ pub(super) fn state_fate(
         return Err(RekeyError::Unrecovered { path }.into());
     }
     let entries = state.entries.len();
-    Ok(if state.scope == *scope {
+    let fate = if state.scope == *scope {
         StateFate::CarriedOver { entries }
     } else {
         StateFate::LeftBehind { entries }
-    })
+    };
+    Ok((fate, state.highest))
 }
 
 /// Where the state stays as it is, it is not opened; but it tells how far the manifest
@@ -181,8 +182,8 @@ pub(super) fn put_with_state(
 }
 
 /// The state under the new key: the same knowledge, or none where the manifest goes
-/// over to another service or project. The revision stays, so that no older manifest
-/// passes.
+/// over to another service or project. What was applied last stays known, so that no
+/// older manifest passes.
 fn next_state(
     context: &RekeyContext<'_>,
     state: State,
@@ -195,6 +196,8 @@ fn next_state(
         let lineage = Lineage::new((context.unique)());
         return State {
             revision: state.revision,
+            manifest: state.manifest,
+            highest: state.highest,
             ..State::new(new.scope.clone(), lineage, id)
         };
     }

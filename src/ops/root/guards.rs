@@ -11,10 +11,10 @@ pub struct Guards {
     pub trusted_hosts: Vec<String>,
     /// The only key that is taken, if one is named.
     pub expect_key_id: Option<KeyId>,
-    /// Whether a manifest may be older than what was applied.
+    /// Whether a manifest may be taken whose revision is not above all that were applied.
     pub allow_rollback: bool,
-    /// Whether a manifest may carry another key than the state.
-    pub accept_new_key: bool,
+    /// The key of a state that may be replaced, if the manifest carries another one.
+    pub accept_new_key: Option<KeyId>,
     /// The most changes that the environment allows, whatever drspass.yaml says.
     pub max_changes: Option<u64>,
     /// The exact number of changes that is accepted beyond the limits.

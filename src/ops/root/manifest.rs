@@ -10,9 +10,11 @@ use super::{Guards, Root, Unlock, check_target, identities};
 use crate::age_file::{self, AgeError, Identities, Means, header};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
+use crate::core::state::ManifestDigest;
 use crate::core::target::{EndpointFrom, Target};
 use crate::core::yaml;
 use crate::ops::OpError;
+use crate::store::{LockGuard, LockInfo};
 
 /// An opened manifest that passed every check.
 pub struct Opened {
@@ -20,6 +22,8 @@ pub struct Opened {
     pub manifest: Arc<Manifest>,
     /// What was sealed with it.
     pub sealed: Sealed,
+    /// Which file it is.
+    pub digest: ManifestDigest,
     /// Where it goes.
     pub target: Target,
     /// Whether only the catalogue of the identity service can confirm the endpoint.
@@ -71,6 +75,24 @@ impl Root {
         })
     }
 
+    /// Takes the lock for a run that has opened the manifest `digest`.
+    /// Fails if someone else has the lock, or if the manifest is another one by now: what
+    /// `rekey` replaced while this run waited for a passphrase must not be used.
+    pub(in crate::ops) fn lock(
+        &self,
+        digest: &ManifestDigest,
+        info: &LockInfo,
+    ) -> Result<LockGuard, OpError> {
+        let guard = self.store.lock(info)?;
+        if digest_of(&self.manifest_bytes()?) == *digest {
+            Ok(guard)
+        } else {
+            Err(OpError::ManifestMoved {
+                path: self.manifest_name().to_owned(),
+            })
+        }
+    }
+
     /// The manifest, parsed.
     /// Fails if it cannot be opened or has an error.
     pub fn read(
@@ -86,21 +108,23 @@ impl Root {
     /// state and without the network.
     /// Fails if the target is not the sealed one, or the key is not the named one.
     pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
-        self.open_text(guards, || self.decrypt(unlock))
+        let file = self.manifest_bytes()?;
+        self.open_file(&file, unlock, guards)
             .map(|(opened, _)| opened)
     }
 
-    /// As [`Root::open`], for a plain text that `decrypt` fetches and that is handed
+    /// As [`Root::open`], for a file that was read already and whose plain text is handed
     /// back beside what it says.
     /// Fails as [`Root::open`].
-    pub(in crate::ops) fn open_text(
+    pub(in crate::ops) fn open_file(
         &self,
+        file: &[u8],
+        unlock: &Unlock<'_>,
         guards: &Guards,
-        decrypt: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, OpError>,
     ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
         // Whatever can be refused without the manifest is refused before it is opened.
         let target = self.named_target(guards)?;
-        let plain = decrypt()?;
+        let plain = self.decrypt_file(file, unlock)?;
         let (manifest, sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
         let endpoint_from = match target {
             Some(_) => EndpointFrom::Settings,
@@ -114,12 +138,18 @@ impl Root {
         let opened = Opened {
             manifest: Arc::new(manifest),
             sealed,
+            digest: digest_of(file),
             target,
             endpoint_from,
             warnings,
         };
         Ok((opened, plain))
     }
+}
+
+/// Which manifest a file is.
+pub(in crate::ops) fn digest_of(file: &[u8]) -> ManifestDigest {
+    ManifestDigest::new(&age_file::digest(file))
 }
 
 /// Parses the plain text of a manifest.

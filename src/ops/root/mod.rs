@@ -23,8 +23,8 @@ use crate::store::StateStore;
 pub use guards::Guards;
 pub use identities::{IdentitySource, Unlock};
 pub(super) use identities::{MAX_IDENTITY_BYTES, usable};
-pub(super) use manifest::parse_sealed;
 pub use manifest::{Opened, parse_manifest};
+pub(super) use manifest::{digest_of, parse_sealed};
 pub use sealed::check_target;
 pub(super) use sealed::moved_parts;
 

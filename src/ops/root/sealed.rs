@@ -13,27 +13,33 @@ impl Root {
     /// Whether a state that is here was made with the manifest's key. Anybody can make a
     /// manifest, and name in it to whom the next one is encrypted; but not one that
     /// carries the key of a state that was there before.
+    /// Returns the highest revision that the state knows to have been applied: a number
+    /// that was used must not be used again. A state that is not proved counts for nothing,
+    /// or whoever forges one could use up all numbers.
     /// Fails if the state was made with another key, unless this one is expected.
     pub(in crate::ops) fn check_key_beside(
         &self,
         sealed: &Sealed,
         guards: &Guards,
-    ) -> Result<(), OpError> {
+    ) -> Result<u64, OpError> {
         let manifest = sealed.fingerprint_key.id();
-        if guards.expect_key_id.as_ref() == Some(&manifest) {
-            return Ok(());
+        let keys = Keys::from(&sealed.fingerprint_key);
+        let mut known = match self.store.read_alone(&keys) {
+            Ok(snapshot) => snapshot.known,
+            Err(_) => return Ok(0),
+        };
+        let is_expected = guards.expect_key_id.as_ref() == Some(&manifest);
+        if !is_expected && matches!(known, Known::OtherKey { .. }) {
+            // Where a rekey was cut off, the state of this key is in the file beside.
+            known = self.store.read(&keys)?.known;
         }
-        let claimed = self.store.read_unverified().ok().flatten();
-        if claimed.is_none_or(|state| state.key_id == manifest) {
-            return Ok(());
-        }
-        // Where a rekey was cut off, the state of this key is in the file beside.
-        match self.store.read(&Keys::from(&sealed.fingerprint_key))?.known {
-            Known::OtherKey { claimed } => Err(OpError::OtherKeyBeside(OtherKey {
+        match known {
+            Known::Ours(state) => Ok(state.highest),
+            Known::OtherKey { claimed } if !is_expected => Err(OpError::OtherKeyBeside(OtherKey {
                 state: claimed.key_id,
                 manifest,
             })),
-            Known::Absent | Known::Ours(_) => Ok(()),
+            Known::Absent | Known::OtherKey { .. } => Ok(0),
         }
     }
 

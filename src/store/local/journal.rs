@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::LocalStore;
-use crate::core::state::{PlanId, State};
+use crate::core::state::{Lineage, PlanId, State};
 use crate::files;
 use crate::store::{Keys, Known, Leftover, LockGuard, Snapshot, StoreError, journal};
 use crate::testpoint;
@@ -29,15 +29,9 @@ impl LocalStore {
         let Some(journal) = journal else {
             return Ok((Known::Ours(state), Leftover::None));
         };
-        let journal =
-            journal::parse(journal, &keys.journal).map_err(|why| StoreError::Journal {
-                path: self.journal_path(),
-                why,
-            })?;
-        let leftover = match journal {
+        let leftover = match self.parsed_journal(journal, keys)? {
             // It says nothing, so it can belong to any state.
             None => Leftover::Folded,
-            Some(journal) if journal.answers.is_empty() => Leftover::Folded,
             Some(journal) if journal.continues(&state) => {
                 journal.fold_into(&mut state);
                 Leftover::Unfolded
@@ -46,6 +40,17 @@ impl LocalStore {
             Some(_) => return Err(self.foreign_journal()),
         };
         Ok((Known::Ours(state), leftover))
+    }
+
+    pub(super) fn parsed_journal(
+        &self,
+        journal: &[u8],
+        keys: &Keys,
+    ) -> Result<Option<journal::Journal>, StoreError> {
+        journal::parse(journal, Some(&keys.journal)).map_err(|why| StoreError::Journal {
+            path: self.journal_path(),
+            why,
+        })
     }
 
     pub(in crate::store) fn absorb_journal(
@@ -74,11 +79,12 @@ impl LocalStore {
         &self,
         _guard: &LockGuard,
         keys: &Keys,
-        state: &State,
+        lineage: &Lineage,
+        serial: u64,
         run: &PlanId,
     ) -> Result<journal::Writer, StoreError> {
         let path = self.journal_path();
-        journal::Writer::create(&path, state, run, keys.journal.clone())
+        journal::Writer::create(&path, lineage, serial, run, keys.journal.clone())
             .map_err(|source| StoreError::Write { path, source })
     }
 

@@ -38,6 +38,7 @@ impl Drop for LockGuard {
 
 impl LocalStore {
     pub(in crate::store) fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
+        self.check_folder()?;
         let path = self.sibling(LOCK);
         let cannot = |source| StoreError::CannotLock {
             path: path.clone(),
@@ -76,6 +77,7 @@ impl LocalStore {
         let mut file = match files::open_unlinked(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_folder()?;
                 return Ok(self.folder_status());
             }
             Err(source) => return Err(StoreError::CannotLock { path, source }),

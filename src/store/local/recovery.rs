@@ -26,13 +26,11 @@ impl LocalStore {
             recovery.state.serial + 1,
             std::process::id()
         );
-        // Beside the state first; where that is full or read-only, the folder
-        // for temporary files is the place that is most likely to take it.
+        // Beside the state first; where that is full or read-only, the folders
+        // for temporary files are the places that are most likely to take it.
         let mut result = Ok(PathBuf::new());
-        for folder in [
-            files::folder_of(&self.path).to_owned(),
-            elsewhere.to_owned(),
-        ] {
+        let folders = [files::folder_of(&self.path), elsewhere, Path::new("/tmp")];
+        for folder in folders {
             let path = files::with_suffix(&folder.join(&name), &suffix);
             let written =
                 testpoint::may_fail("rescue").and_then(|()| files::write_new(&path, &bytes));

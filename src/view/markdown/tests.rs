@@ -53,6 +53,7 @@ fn entry(number: usize, reason: Reason) -> PlanEntry {
 
 fn plan_of(entries: Vec<(String, PlanEntry)>, notes: Vec<Note>) -> PlanReport {
     PlanReport {
+        rollback: None,
         counts: Counts {
             to_set: entries.len(),
             ..Counts::default()

@@ -140,7 +140,10 @@ fn an_apply_whose_state_cannot_be_saved_names_the_recovery_file() {
     assert_eq!(result(&messages)["state_saved"], false);
     let name = text(&result(&messages)["recovery_file"]).to_owned();
     lab.run(&["state", "recover", &name]).exits(0);
-    let run = fail(&lab, "journal.append:1,replace:3,rescue:1,rescue:2");
+    let run = fail(
+        &lab,
+        "journal.append:1,replace:3,rescue:1,rescue:2,rescue:3",
+    );
     let messages = self::messages(&run);
     assert_eq!(result(&messages)["state_saved"], false);
     assert!(result(&messages)["recovery_file"].is_null());

@@ -42,7 +42,7 @@ fn flags_that_change_the_action_are_a_wrong_command_line() {
         &["--only", J1][..],
         &["--resend", J1],
         &["--allow-rollback"],
-        &["--accept-new-key"],
+        &["--accept-new-key", "0123456789abcdef0123456789abcdef"],
     ] {
         refused(
             &lab,
@@ -132,13 +132,16 @@ fn an_older_manifest_that_a_plan_accepted_is_applied() {
     let older = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
     lab.passwords(&[(J1, "source", "canary-2")]);
     lab.apply(&[]).exits(0);
+    let newer = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
     lab.write("passwords.yaml.age", older);
     refused(&lab, &["plan", "--out", PLAN], 1, "revision");
     assert!(!lab.exists(PLAN));
     save_as(&lab, PLAN, &["--allow-rollback"]);
     apply(&lab).exits(0);
     assert!(lab.sim.holds(J1, "source", "canary-1"));
-    // That was said of this plan alone.
+    // It is the one applied last now; any other way back needs a word of its own.
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    lab.write("passwords.yaml.age", newer);
     refused(&lab, &["apply", "--auto-approve"], 1, "revision");
 }
 

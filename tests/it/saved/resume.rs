@@ -42,6 +42,20 @@ fn a_refused_entry_is_sent_again_by_the_same_plan_and_what_was_applied_is_not() 
 }
 
 #[test]
+fn a_plan_that_goes_on_counts_what_is_left() {
+    let lab = planned_first();
+    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    apply(&lab).exits(3);
+    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    let run = apply(&lab).exits(1);
+    let counts = "Plan: 1 to set, 0 to change, 0 to send again; 1 in sync. 1 request.";
+    let run = run.says(counts).says("last attempt refused: DRS.M00304");
+    run.says("1 entry of this plan is already applied; 1 remains");
+    // As a plan made now would say it.
+    lab.run(&["plan"]).exits(0).says(counts);
+}
+
+#[test]
 fn an_entry_in_doubt_is_sent_again_by_the_same_plan() {
     let lab = planned_first();
     let which = Which::entry(J1, Endpoint::Source);

@@ -59,6 +59,25 @@ fn a_state_of_another_history_or_none_is_refused() {
 }
 
 #[test]
+fn an_older_state_that_was_put_back_is_refused() {
+    let lab = planned();
+    let older = lab.read(STATE);
+    lab.run(&["state", "adopt", J2, "--yes"]).exits(0);
+    save(&lab);
+    let newer = lab.read(STATE);
+    lab.write(STATE, older);
+    refused(
+        &lab,
+        &["apply", PLAN],
+        5,
+        "an older state was put back (serial 3 then, 2 now)",
+    )
+    .says("Nothing was sent");
+    lab.write(STATE, newer);
+    apply(&lab).exits(0);
+}
+
+#[test]
 fn a_state_that_appeared_since_is_refused() {
     let lab = planned_first();
     lab.run(&["state", "adopt", J2, "--yes"]).exits(0);

@@ -8,7 +8,9 @@ use super::counts::CountsOut;
 use super::validate::ErrorOut;
 use super::{notes, to_line};
 use crate::core::outcome::{NotSent, Outcome, Refusal};
-use crate::core::report::{ApplyReport, Block, Care, CaredFor, Fate, PlanReport, Saved, Signal};
+use crate::core::report::{
+    ApplyReport, Block, Care, CaredFor, Fate, PlanReport, Rollback, Saved, Signal,
+};
 use crate::core::status::{JobStatus, ToldStatus};
 use crate::view::terminal;
 
@@ -23,6 +25,8 @@ enum Message<'a> {
         tool_version: &'static str,
     },
     Plan {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rollback: Option<Rollback>,
         requests: usize,
         to_set: usize,
         to_change: usize,
@@ -97,6 +101,7 @@ pub fn apply_head(report: &PlanReport) -> String {
             tool_version: env!("CARGO_PKG_VERSION"),
         }),
         to_line(&Message::Plan {
+            rollback: report.rollback,
             requests: report.requests,
             to_set: counts.to_set,
             to_change: counts.to_change,

@@ -7,7 +7,7 @@ use super::counts::CountsOut;
 use super::{notes, origin_word, to_line};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::preflight::Blocked;
-use crate::core::report::PlanReport;
+use crate::core::report::{PlanReport, Rollback};
 
 /// The name and version of the format of `plan --json`.
 pub const PLAN: &str = "drspass.plan-output/1";
@@ -17,6 +17,8 @@ struct PlanDocument<'a> {
     format: &'static str,
     tool_version: &'static str,
     has_changes: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback: Option<Rollback>,
     counts: CountsOut,
     requests: usize,
     change_id: &'a str,
@@ -73,6 +75,7 @@ pub fn plan(report: &PlanReport) -> String {
         format: PLAN,
         tool_version: env!("CARGO_PKG_VERSION"),
         has_changes: report.has_changes(),
+        rollback: report.rollback,
         counts: CountsOut::of(report),
         requests: report.requests,
         change_id: report.change_id.as_str(),
@@ -97,6 +100,7 @@ fn plan_line<'a>(label: &'a str, entry: &'a PlanEntry, blocked: Option<&Blocked>
         Reason::Changed { .. } => ("changed", None),
         Reason::KeyChanged => ("key_changed", None),
         Reason::InDoubt => ("in_doubt", None),
+        Reason::Distrusted { .. } => ("distrusted", None),
         Reason::LastRefused { code, .. } => ("last_refused", Some(code)),
         Reason::WrongPassword { code, .. } => ("wrong_password", Some(code)),
         Reason::Resend { wrong } => ("resend", wrong.as_ref()),

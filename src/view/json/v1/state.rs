@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::{origin_word, to_line};
 use crate::core::fingerprint::Field;
 use crate::core::job::EntryKey;
-use crate::core::report::{LedgerEntry, LedgerReport};
+use crate::core::report::{LedgerEntry, LedgerReport, Note};
 use crate::core::state::FieldPrints;
+use crate::view::terminal;
 
 /// The name and version of the format of `state show --json`.
 pub const STATE: &str = "drspass.state-output/1";
@@ -19,7 +20,9 @@ struct StateDocument<'a> {
     authenticated: bool,
     serial: u64,
     revision: u64,
+    highest: u64,
     unfinished_apply: bool,
+    notes: Vec<String>,
     entries: Vec<StateLine<'a>>,
 }
 
@@ -48,6 +51,7 @@ struct AppliedOut<'a> {
 #[derive(Serialize)]
 struct PendingOut<'a> {
     since: Timestamp,
+    distrusted: bool,
     plan_id: &'a str,
     fields: Vec<SensitiveField>,
 }
@@ -76,7 +80,9 @@ pub fn state(report: &LedgerReport) -> String {
         authenticated: true,
         serial: report.serial,
         revision: report.revision,
-        unfinished_apply: report.from_journal,
+        highest: report.highest,
+        unfinished_apply: report.notes.contains(&Note::Unfinished),
+        notes: report.notes.iter().map(terminal::note_words).collect(),
         entries: report.entries.iter().map(state_line).collect(),
     })
 }
@@ -95,6 +101,7 @@ fn state_line(line: &LedgerEntry) -> StateLine<'_> {
         }),
         pending: line.entry.pending.as_ref().map(|pending| PendingOut {
             since: pending.since,
+            distrusted: pending.distrusted,
             plan_id: pending.plan_id.as_str(),
             fields: sensitive(&pending.wanted),
         }),
