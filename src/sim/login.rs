@@ -2,7 +2,7 @@
 //!
 //! Owns the reading of a login and what is told about a token (OTC IAM api-ref,
 //! Obtaining a User Token and Verifying a Token). Refuses every method but a
-//! password, alone or with a passcode.
+//! password, alone or with a passcode, and a token that is to be for another scope.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -61,21 +61,47 @@ fn log_in(shared: &Shared, inner: &mut Inner, call: &Call) -> Result<Session, Re
     let document: Value =
         serde_json::from_slice(document).map_err(|_| bad_request("The body is no JSON."))?;
     let auth = &document["auth"];
-    let (claim, methods) = claim(&auth["identity"])?;
-    let person = inner.users.log_in(&claim).map_err(|why| match why {
-        Refused::Wrong => unauthorized("IAM.0062", "The username or password is wrong."),
-        Refused::Locked => unauthorized("IAM.0061", "The account is locked."),
-    })?;
-    let project = project(shared, &auth["scope"], &person)?;
+    let identity = &auth["identity"];
     let now = shared.clock.now();
+    let (person, methods, expires) = if identity["methods"] == json!(["token"]) {
+        by_token(inner, &identity["token"], now)?
+    } else {
+        let (claim, methods) = claim(identity)?;
+        let person = inner.users.log_in(&claim).map_err(|why| match why {
+            Refused::Wrong => unauthorized("IAM.0062", "The username or password is wrong."),
+            Refused::Locked => unauthorized("IAM.0061", "The account is locked."),
+        })?;
+        (person, methods, None)
+    };
+    let project = project(shared, &auth["scope"], &person)?;
     Ok(Session {
         token: shared.nonces.token(),
         person,
         project,
         methods,
         issued: now,
-        expires: Some(end_of_life(shared, now)),
+        expires: Some(expires.unwrap_or_else(|| end_of_life(shared, now))),
     })
+}
+
+/// Whose token it is. One for another scope ends with the one that it is fetched by
+/// (OpenStack Identity API, "Token authentication with scoped authorization").
+fn by_token(
+    inner: &Inner,
+    given: &Value,
+    now: Timestamp,
+) -> Result<(Person, Vec<&'static str>, Option<Timestamp>), Reply> {
+    let id = text(given, "id")?.ok_or_else(|| bad_request("identity.token.id is missing"))?;
+    match inner.sessions.find(id.as_bytes(), now) {
+        Found::Unknown => Err(unauthorized("IAM.0067", "The token is not valid.")),
+        Found::Expired => Err(unauthorized("IAM.0066", "The token has expired.")),
+        Found::Good(session) => {
+            let mut methods = session.methods.clone();
+            methods.retain(|method| *method != "token");
+            methods.push("token");
+            Ok((session.person.clone(), methods, session.expires))
+        }
+    }
 }
 
 fn end_of_life(shared: &Shared, from: Timestamp) -> Timestamp {

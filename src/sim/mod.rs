@@ -58,6 +58,7 @@ mod strike;
 mod tests;
 mod tokens;
 mod users;
+mod versions;
 
 use std::fmt;
 use std::io;

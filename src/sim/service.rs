@@ -17,7 +17,7 @@ use super::query::{self, Meets};
 use super::reply::{Cut, Payload, Reply};
 use super::shared::{Inner, Shared, Visit};
 use super::{
-    action, admin, catalog, clock, detail, list, login, password, projects, retry, status,
+    action, admin, catalog, clock, detail, list, login, password, projects, retry, status, versions,
 };
 
 /// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
@@ -52,6 +52,8 @@ fn route(method: &str, path: &str) -> (Route, String) {
     let query = |call, answer| Route::Plain(Meets::Query(call), answer);
     let (route, project) = match (method, parts.as_slice()) {
         ("PUT", ["v3", project, "jobs", "batch-modify-pwd"]) => (Route::ModifyPasswords, *project),
+        ("GET", [""]) => (Route::Plain(Meets::Nothing, versions::list), ""),
+        ("GET", ["v3"] | ["v3", ""]) => (Route::Plain(Meets::Nothing, versions::show), ""),
         ("POST", ["v3", "auth", "tokens"]) => (Route::Plain(Meets::Login, login::issue), ""),
         ("GET", ["v3", "auth", "tokens"]) => (Route::Plain(Meets::Nothing, login::show), ""),
         ("GET", ["v3", "auth", "catalog"]) => (Route::Plain(Meets::Nothing, catalog::answer), ""),

@@ -308,3 +308,51 @@ fn logins_meet_faults_of_their_own() {
     assert_eq!((sim.logins(), sim.login_attempts()), (2, 4));
     assert_eq!(sim.issued_tokens().len(), 2);
 }
+
+#[test]
+fn the_versions_of_the_identity_service_are_told_before_a_login() {
+    let sim = iam(|_| ());
+    let ask = |path: &str| send(&sim, &format!("GET {path}"), &[], "").unwrap();
+    let list = ask("/");
+    assert_eq!(list.status, 300);
+    let listed = list.json()["versions"]["values"][0].clone();
+    let href = format!("{}/v3/", sim.url());
+    assert_eq!(listed["links"][0]["href"], json!(href));
+    assert_eq!(listed["status"], "stable");
+    for path in ["/v3", "/v3/"] {
+        let shown = ask(path);
+        assert_eq!((shown.status, &shown.json()["version"]), (200, &listed));
+    }
+    assert_eq!(ask("/v2.0").status, 404);
+}
+
+#[test]
+fn a_token_brings_one_for_another_scope_that_ends_with_it() {
+    let sim = iam(|_| ());
+    let first = log_in(&sim, &with_scope(PASSWORD, json!(null)));
+    let by_token = |id: &str, scope: Value| {
+        let identity = json!({"methods": ["token"], "token": {"id": id}});
+        log_in(
+            &sim,
+            &json!({"auth": {"identity": identity, "scope": scope}}),
+        )
+    };
+    let scope = json!({"project": {"id": "project-2"}});
+    let second = by_token(&token(&first), scope.clone());
+    let (was, is) = (
+        first.json()["token"].clone(),
+        second.json()["token"].clone(),
+    );
+    assert_eq!(is["project"]["id"], "project-2");
+    assert_eq!(is["methods"], json!(["password", "token"]));
+    assert_eq!(is["user"], was["user"]);
+    assert_eq!(is["expires_at"], was["expires_at"]);
+    assert_ne!(status_with(&sim, "project-2", &token(&second)).status, 403);
+    let third = by_token(sim.token(), scope.clone());
+    assert_eq!(third.status, 201);
+    let unknown = by_token("invented", scope.clone());
+    assert_eq!(iam_code(&unknown), (401, "IAM.0067".to_owned()));
+    sim.expire_tokens();
+    let expired = by_token(&token(&first), scope);
+    assert_eq!(iam_code(&expired), (401, "IAM.0066".to_owned()));
+}
