@@ -21,6 +21,7 @@ pub use super::wire::identity::CataloguedEndpoint;
 
 use super::auth::{Credentials, Iam, Pass, ProjectName, Session};
 use super::error::{ApiError, ServiceError};
+use super::exchange::Failure;
 use super::note::Note;
 use super::retry::Patience;
 use super::secrets::{RunSecrets, needles};
@@ -37,8 +38,14 @@ pub struct Options {
     pub auth_url: String,
     /// Where the endpoint was taken from.
     pub endpoint_from: EndpointFrom,
+    /// The setting that names the endpoint, for messages.
+    pub endpoint_named_by: &'static str,
+    /// The setting that names the identity service, for messages.
+    pub auth_url_named_by: &'static str,
     /// The project whose jobs are changed.
     pub project_id: String,
+    /// Where the login comes from, in words.
+    pub login_from: String,
     /// Longest time from the start of a request to the end of its answer.
     pub request_timeout: Duration,
     /// Longest time to connect, at most half of the former: a time limit that
@@ -62,7 +69,10 @@ impl Options {
             endpoint,
             auth_url,
             endpoint_from: EndpointFrom::Settings,
+            endpoint_named_by: "target.endpoint",
+            auth_url_named_by: "target.auth_url",
             project_id,
+            login_from: String::new(),
             request_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
             retry_max_elapsed: Duration::from_secs(5 * 60),
@@ -91,6 +101,7 @@ pub struct Client {
     endpoint: Url,
     endpoint_from: EndpointFrom,
     project_id: String,
+    login_from: String,
     /// The project that only its name was given of, with an access key.
     pub(super) project: Option<ProjectName>,
     pub(super) patience: Patience,
@@ -146,6 +157,9 @@ impl Client {
             BadUrl::Insecure => ApiError::InsecureEndpoint,
             _ => ApiError::Endpoint,
         })?;
+        if endpoint.path() != "/" {
+            return Err(ApiError::Endpoint);
+        }
         if !is_project_id(&options.project_id) {
             return Err(ApiError::ProjectId);
         }
@@ -156,13 +170,14 @@ impl Client {
         };
         let iam = Arc::new(Iam::new(&options, patience)?);
         Ok(Self {
-            transport: Transport::new(&endpoint, &options)?,
+            transport: Transport::new(&endpoint, options.endpoint_named_by, &options)?,
             project: credentials.project_name(),
             session: Session::open(credentials, &iam, &options.project_id)?,
             iam,
             endpoint,
             endpoint_from: options.endpoint_from,
             project_id: options.project_id,
+            login_from: options.login_from,
             patience,
             run: None,
         })
@@ -199,7 +214,7 @@ impl Client {
                 })
             }
             Ok(_) => Ok(()),
-            Err(failure) => Err(self.session.error("the login", failure)),
+            Err(failure) => Err(self.error("the login", failure)),
         }
     }
 
@@ -231,6 +246,14 @@ impl Client {
     /// The project whose jobs are looked at and changed.
     pub fn project_id(&self) -> &str {
         &self.project_id
+    }
+
+    /// The failure of something that was asked, with the login that it was asked with.
+    pub(super) fn error(&self, what: &'static str, failure: Failure) -> ServiceError {
+        let used = format!(" (login from {}{})", self.login_from, self.session.used());
+        failure
+            .advised(self.session.advice())
+            .into_error(what, used)
     }
 
     /// The search for secrets in whatever comes back.

@@ -136,6 +136,9 @@ pub(super) fn says_one_job_only(code: &str) -> bool {
 /// Only one job id is allowed.
 const ONE_JOB_ONLY: &str = "DRS.M00299";
 
+/// What to do where the password of a login is right and not enough.
+pub(super) const SECOND_FACTOR: &str = "The user needs a second factor: give its id and a code, as OS_USER_ID and OS_PASSCODE, or as user_id and passcode of the entry of clouds.yaml.";
+
 type Row = (&'static [&'static str], Class, &'static str);
 
 /// Codes of the service and of the login service.

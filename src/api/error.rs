@@ -49,6 +49,16 @@ pub enum ApiError {
     )]
     CaFile,
 
+    /// There is nobody to trust.
+    #[error("cannot check certificates: the system has no certificate authorities")]
+    #[diagnostic(
+        code(drspass::api::no_authorities),
+        help(
+            "Nothing was sent. Install those of the system (Debian: ca-certificates), or name a PEM file with --ca-file or OS_CACERT."
+        )
+    )]
+    NoAuthorities,
+
     /// The client could not be set up: system certificates or proxy settings.
     #[error("the connection to the service could not be set up")]
     #[diagnostic(
@@ -157,7 +167,7 @@ pub enum ServiceError {
     },
     /// The login is for another project.
     #[error(
-        "the login is for {}, the manifest is sealed for project {sealed}",
+        "the login is for {}{used}, the manifest is sealed for project {sealed}",
         project(found)
     )]
     OtherProject {
@@ -165,6 +175,8 @@ pub enum ServiceError {
         found: Option<String>,
         /// The sealed project.
         sealed: String,
+        /// Which login was used, in words without a secret.
+        used: String,
     },
     /// The service's catalogue names another endpoint than the sealed one, or none.
     #[error(
@@ -205,13 +217,13 @@ impl Diagnostic for ServiceError {
         Some(Box::new(match self {
             Self::Refused { refusal, .. } => refusal
                 .advice
-                .unwrap_or("Nothing was changed. Read what the service says; 'drspass whoami' shows the login."),
+                .unwrap_or("Nothing was changed. Read what the service says, and check the target and the rights of the login."),
             Self::Failed { .. } => "Nothing was changed. Run the command again later.",
             Self::Unanswered { .. } => {
                 "Nothing was changed. Check the network, the proxy and the certificates, then run the command again."
             }
             Self::OtherProject { .. } => {
-                "Nothing was sent. Log in to the project of the manifest; 'drspass whoami' shows which login is used."
+                "Nothing was sent. Take a login of the project of the manifest, or the root folder of the other one."
             }
             Self::OtherEndpoint { .. } => {
                 "Nothing was sent. Write the sealed address as target.endpoint if it is still right."

@@ -65,8 +65,16 @@ impl Failure {
         )
     }
 
-    /// The failure as an error of whatever was attempted.
-    pub(super) fn into_error(self, what: &'static str, used: Option<String>) -> ServiceError {
+    /// The same with this advice, where the caller was refused without a reason.
+    pub(super) fn advised(mut self, advice: &'static str) -> Self {
+        if let Why::Login(refusal) = &mut self.why {
+            refusal.advice.get_or_insert(advice);
+        }
+        self
+    }
+
+    /// The failure as an error of whatever was attempted; `used` names the login.
+    pub(super) fn into_error(self, what: &'static str, used: String) -> ServiceError {
         let Self { why, host, notes } = self;
         let of_caller = matches!(why, Why::Login(_));
         match why {
@@ -75,7 +83,7 @@ impl Failure {
                 host,
                 of_caller,
                 refusal: Box::new(refusal),
-                used: used.unwrap_or_default(),
+                used,
                 notes,
             },
             Why::Failed(refusal) | Why::Busy(refusal) => ServiceError::Failed {
@@ -85,7 +93,11 @@ impl Failure {
                 notes,
             },
             Why::NoConnection | Why::Unanswered => ServiceError::Unanswered { what, host, notes },
-            Why::OtherProject { found, sealed } => ServiceError::OtherProject { found, sealed },
+            Why::OtherProject { found, sealed } => ServiceError::OtherProject {
+                found,
+                sealed,
+                used,
+            },
         }
     }
 }

@@ -31,7 +31,7 @@ impl Client {
         };
         let facts = told
             .await
-            .map_err(|failure| self.session.error("the question who calls", failure))?;
+            .map_err(|failure| self.error("the question who calls", failure))?;
         let needles = self.needles();
         let text = |text: Option<String>| text.and_then(|text| needles.text(&text));
         Ok(Caller {
@@ -53,7 +53,7 @@ impl Client {
         let answer = async { self.endpoints(&self.session.pass().await?, region).await };
         answer
             .await
-            .map_err(|failure| self.session.error("the query of the catalogue", failure))
+            .map_err(|failure| self.error("the query of the catalogue", failure))
     }
 
     pub(super) async fn endpoints(

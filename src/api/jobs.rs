@@ -252,10 +252,6 @@ impl Client {
         answers.extend(in_turn(batches.map(|batch| ask(Arc::clone(self), batch))).await);
         answers
     }
-
-    fn error(&self, what: &'static str, failure: Failure) -> ServiceError {
-        failure.into_error(what, None)
-    }
 }
 
 /// Runs futures, at most [`PARALLEL`] at a time; results come in their order.

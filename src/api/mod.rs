@@ -7,6 +7,7 @@
 //! secrets. Bodies and headers are never logged.
 
 pub mod auth;
+pub mod certificates;
 pub mod client;
 mod codes;
 pub mod error;

@@ -69,6 +69,8 @@ pub enum Note {
         trust: Trust,
         /// Host and port of the proxy that is to be used, if one is.
         proxy: Option<String>,
+        /// The setting that names the host.
+        setting: &'static str,
     },
     /// No complete answer came; the request may have been acted on.
     AnswerLost {
@@ -136,7 +138,7 @@ pub enum Trust {
 }
 
 /// Why no connection could be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectCause {
     /// The host's name is not known.
     NameNotFound,
@@ -149,7 +151,10 @@ pub enum ConnectCause {
     /// The certificate was issued by somebody who is not trusted.
     IssuerNotTrusted,
     /// The certificate is for another host.
-    WrongName,
+    WrongName {
+        /// The names that it is for, in one line.
+        names: String,
+    },
     /// The certificate is not valid at this time.
     OutOfDate,
     /// The certificate cannot be accepted for another reason.
@@ -241,6 +246,7 @@ impl fmt::Display for Note {
                 cause,
                 trust,
                 proxy,
+                setting,
             } => {
                 write!(f, "no connection to {host}: {cause}")?;
                 if let (ConnectCause::ProxyLogin | ConnectCause::Proxy, Some(proxy)) =
@@ -254,6 +260,9 @@ impl fmt::Display for Note {
                 };
                 if *cause == ConnectCause::IssuerNotTrusted {
                     write!(f, " (checked against {trusted})")?;
+                }
+                if cause.is_about_host() {
+                    write!(f, "; the host is that of {setting}")?;
                 }
                 f.write_str("; nothing was sent")
             }
@@ -308,19 +317,35 @@ impl fmt::Display for Note {
     }
 }
 
+impl ConnectCause {
+    /// Whether another host may be what was meant.
+    const fn is_about_host(&self) -> bool {
+        matches!(
+            self,
+            Self::NameNotFound
+                | Self::IssuerNotTrusted
+                | Self::WrongName { .. }
+                | Self::OutOfDate
+                | Self::BadCertificate
+        )
+    }
+}
+
 impl fmt::Display for ConnectCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::WrongName { names } => {
+                return write!(f, "certificate is for another host: it is for {names}");
+            }
             Self::NameNotFound => "host name not found",
             Self::Refused => "connection refused",
             Self::Unreachable => "host or network unreachable",
             Self::TimedOut => "timed out",
             Self::IssuerNotTrusted => "certificate issuer not trusted",
-            Self::WrongName => "certificate is for another host",
             Self::OutOfDate => "certificate expired or not valid yet",
             Self::BadCertificate => "certificate not acceptable",
             Self::Tls => "no TLS connection could be agreed on",
-            Self::ProxyLogin => "the proxy asks for another login",
+            Self::ProxyLogin => "the proxy asks for another login (HTTP 407)",
             Self::Proxy => "the proxy did not make the connection",
             Self::Other => "it could not be made",
         })

@@ -24,6 +24,8 @@ pub(super) struct Headers {
     pub(super) location: Option<String>,
     pub(super) request_id: Option<String>,
     pub(super) retry_after: Option<String>,
+    /// Whether the password of a login was right and a second factor is asked for.
+    pub(super) asks_second_factor: bool,
     /// The token that a login yields.
     pub(super) subject_token: Option<Secret>,
 }

@@ -123,6 +123,7 @@ impl Client {
     ) -> Option<Reply> {
         let call = self.call(Method::PUT, "jobs/batch-modify-pwd", wire::encode(entries));
         let mut attempt = 0_u32;
+        let advice = self.session.advice();
         let mut pass = match self.session.pass().await {
             Ok(pass) => pass,
             Err(failure) => return Some(without_login(failure, notes)),
@@ -156,7 +157,8 @@ impl Client {
                             return Some(reply);
                         }
                         Step::Lost => LossCause::Cut,
-                        Step::LoginRefused(refusal) => {
+                        Step::LoginRefused(mut refusal) => {
+                            refusal.advice.get_or_insert(advice);
                             self.session.note(Some((&refusal, authority(&call.url))));
                             pass = match self.renewed(&pass, course, refusal, notes).await {
                                 Ok(pass) => pass,
@@ -222,7 +224,7 @@ impl Client {
                 notes.extend(failure.notes);
                 Err(Reply::LoginRefused(refusal))
             }
-            Some(Err(failure)) => Err(without_login(failure, notes)),
+            Some(Err(failure)) => Err(without_login(failure.advised(self.session.advice()), notes)),
         }
     }
 }

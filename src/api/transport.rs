@@ -16,6 +16,7 @@ use reqwest::header::{
 use reqwest::{Certificate, Request, Response, redirect};
 use url::Url;
 
+use crate::core::redact::ForeignText;
 use crate::core::secret::Secret;
 use crate::core::target::is_loopback;
 
@@ -32,7 +33,13 @@ pub(super) const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// forgotten them, and the answer would be lost.
 const MAX_IDLE: Duration = Duration::from_secs(20);
 
+/// How many names of a certificate are shown.
+const MAX_NAMES: usize = 5;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What an OpenStack identity service answers to the first of two factors
+/// (OpenStack Identity API, "Multi-Factor Authentication").
+const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 /// What came of one sending.
@@ -51,13 +58,18 @@ pub(super) struct Transport {
     http: reqwest::Client,
     trust: Trust,
     proxy: Option<String>,
+    setting: &'static str,
 }
 
 impl Transport {
-    /// Prepares connections to the host of `url`; nothing is sent.
+    /// Prepares connections to the host of `url`, which `setting` names; nothing is sent.
     /// Fails if the CA file holds no certificate, or if the system's certificates
     /// or proxy settings cannot be used.
-    pub(super) fn new(url: &Url, options: &Options) -> Result<Self, ApiError> {
+    pub(super) fn new(
+        url: &Url,
+        setting: &'static str,
+        options: &Options,
+    ) -> Result<Self, ApiError> {
         let is_loopback = is_loopback(url);
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("drspass/", env!("CARGO_PKG_VERSION")))
@@ -71,7 +83,11 @@ impl Transport {
         if is_loopback {
             builder = builder.no_proxy();
         }
-        let trust = if let Some(pem) = &options.ca_file {
+        let trust = if url.scheme() == "http" {
+            // Where nothing is protected, the machine needs no certificates.
+            builder = builder.tls_certs_only([]);
+            Trust::System
+        } else if let Some(pem) = &options.ca_file {
             let certificates = Certificate::from_pem_bundle(pem)
                 .ok()
                 .filter(|certificates| !certificates.is_empty())
@@ -81,11 +97,19 @@ impl Transport {
         } else {
             Trust::System
         };
-        let http = builder
-            .build()
-            .map_err(|error| ApiError::Setup(error.without_url()))?;
+        let http = builder.build().map_err(|error| {
+            match texts(&error).contains("no ca certificates") {
+                true => ApiError::NoAuthorities,
+                false => ApiError::Setup(error.without_url()),
+            }
+        })?;
         let proxy = options.proxy.clone().filter(|_| !is_loopback);
-        Ok(Self { http, trust, proxy })
+        Ok(Self {
+            http,
+            trust,
+            proxy,
+            setting,
+        })
     }
 
     /// Sends one request and reads its answer. `entries` and `attempt` are for
@@ -114,6 +138,7 @@ impl Transport {
             cause,
             trust: self.trust,
             proxy: self.proxy.clone(),
+            setting: self.setting,
         }
     }
 }
@@ -136,6 +161,7 @@ async fn receive(mut response: Response) -> Received {
         location: text_of(headers, &LOCATION),
         request_id: text_of(headers, &X_REQUEST_ID),
         retry_after: text_of(headers, &RETRY_AFTER),
+        asks_second_factor: headers.contains_key(OPENSTACK_AUTH_RECEIPT),
         subject_token: text_of(headers, &X_SUBJECT_TOKEN).map(Secret::new),
     };
     let status = response.status().as_u16();
@@ -181,18 +207,63 @@ fn failed(error: &reqwest::Error) -> Sent {
     }
 }
 
+/// The text of all errors below this one, in small letters.
+fn texts(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(&inner.to_string().to_ascii_lowercase());
+        text.push('\n');
+        source = inner.source();
+    }
+    text
+}
+
+/// The names of a certificate that is for another host than the one that was asked for.
+fn names_offered(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(rustls::Error::InvalidCertificate(
+        rustls::CertificateError::NotValidForNameContext { presented, .. },
+    )) = error.downcast_ref()
+    {
+        // Each comes as DnsName("a.example") or IpAddress(192.0.2.1).
+        let names = presented.iter().filter_map(|name| {
+            let name = name
+                .split_once('(')?
+                .1
+                .trim_end_matches(')')
+                .trim_matches('"');
+            ForeignText::clean(name).map(|name| name.to_string())
+        });
+        let names: Vec<String> = names.take(MAX_NAMES).collect();
+        return Some(match names.len() {
+            0 => "no name".to_owned(),
+            count if count < presented.len() => format!("{}, and others", names.join(", ")),
+            _ => names.join(", "),
+        });
+    }
+    // An error that another one wraps is not its source.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => names_offered(wrapped),
+        None => names_offered(error.source()?),
+    }
+}
+
 /// The cause in our words. The libraries below only tell some causes apart in
 /// the text of their errors, so that is read here and shown nowhere.
 fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     if error.is_dns() {
         return ConnectCause::NameNotFound;
     }
-    let mut text = String::new();
+    if let Some(names) = names_offered(error) {
+        return ConnectCause::WrongName { names };
+    }
+    let text = texts(error);
     let mut by_kind = None;
     let mut source = error.source();
     while let Some(inner) = source {
-        text.push_str(&inner.to_string().to_ascii_lowercase());
-        text.push('\n');
         by_kind = by_kind.or_else(|| {
             let kind = inner.downcast_ref::<io::Error>()?.kind();
             match kind {
@@ -211,8 +282,6 @@ fn connect_cause(error: &reqwest::Error) -> ConnectCause {
         ("tunnel", ConnectCause::Proxy),
         ("unknownissuer", ConnectCause::IssuerNotTrusted),
         ("unknown issuer", ConnectCause::IssuerNotTrusted),
-        ("not valid for name", ConnectCause::WrongName),
-        ("notvalidforname", ConnectCause::WrongName),
         ("expired", ConnectCause::OutOfDate),
         ("not valid yet", ConnectCause::OutOfDate),
         ("certificate", ConnectCause::BadCertificate),
@@ -221,9 +290,9 @@ fn connect_cause(error: &reqwest::Error) -> ConnectCause {
         ("dns error", ConnectCause::NameNotFound),
         ("received corrupt message", ConnectCause::Tls),
     ];
-    let found = by_text.iter().find(|(words, _)| text.contains(words));
+    let found = by_text.into_iter().find(|(words, _)| text.contains(words));
     match (found, by_kind) {
-        (Some((_, cause)), _) => *cause,
+        (Some((_, cause)), _) => cause,
         (None, Some(cause)) => cause,
         (None, None) if error.is_timeout() => ConnectCause::TimedOut,
         (None, None) => ConnectCause::Other,

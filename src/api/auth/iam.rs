@@ -37,7 +37,7 @@ impl Iam {
     pub(in crate::api) fn new(options: &Options, patience: Patience) -> Result<Self, ApiError> {
         let url = service_url(&options.auth_url).map_err(|_| ApiError::AuthUrl)?;
         Ok(Self {
-            transport: Transport::new(&url, options)?,
+            transport: Transport::new(&url, options.auth_url_named_by, options)?,
             url,
             patience,
         })

@@ -213,7 +213,18 @@ impl IamSession {
                 domain: Some(of),
             } => format!("project named {name} of {}", domain(of)),
         };
-        format!(" (login as {user} for {project} at {})", self.iam.host())
+        format!(" as {user} for {project} at {}", self.iam.host())
+    }
+
+    pub(super) const fn advice(&self) -> &'static str {
+        match self.login.passcode {
+            Some(_) => {
+                "Check the user, the password, that the user has a role in the project, and the code of the second factor, which is good for one login. Failed logins lock the account."
+            }
+            None => {
+                "Check the user, its domain, the password, and that the user has a role in the project; a user with a second factor also needs user_id and passcode, or OS_USER_ID and OS_PASSCODE. Failed logins lock the account."
+            }
+        }
     }
 
     async fn fetch(&self, generation: u64) -> Result<Issued, Failure> {

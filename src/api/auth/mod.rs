@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use reqwest::Request;
 
-use super::error::{ApiError, ServiceError};
+use super::error::ApiError;
 use super::exchange::{Failure, Why};
 use super::secrets::LoginSecrets;
 use crate::core::outcome::Refusal;
@@ -179,13 +179,26 @@ impl Session {
         }
     }
 
-    /// The failure of something that was asked with this session.
-    pub(super) fn error(&self, what: &'static str, failure: Failure) -> ServiceError {
-        let used = match self {
-            Self::Password(session) => Some(session.used()),
-            Self::Token(_) | Self::Key { .. } => None,
-        };
-        failure.into_error(what, used)
+    /// Whom the login is of, as far as it says so.
+    pub(super) fn used(&self) -> String {
+        match self {
+            Self::Password(session) => session.used(),
+            Self::Token(_) | Self::Key { .. } => String::new(),
+        }
+    }
+
+    /// What to check where it is refused and nobody says why: Keystone answers any
+    /// refusal of a login with the same bare 401.
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            Self::Token(_) => {
+                "Nothing was sent with it: the token has expired, or is of another identity service. Get a new one."
+            }
+            Self::Password(session) => session.advice(),
+            Self::Key { .. } => {
+                "Check that key and secret belong together and are active, and the clock here. It is not tried again, since refused signatures lock the key."
+            }
+        }
     }
 }
 

@@ -130,7 +130,7 @@ fn options(endpoint: String) -> Options {
 }
 
 fn client(fixture: &Fixture) -> Client {
-    let options = options(format!("http://{}/drs/", fixture.address));
+    let options = options(format!("http://{}/", fixture.address));
     Client::new(options, login(), AMBIENT).unwrap()
 }
 
@@ -178,7 +178,7 @@ async fn a_request_is_sent_exactly_as_documented() {
         r#"{"jobs":[{"job_id":"j1","end_point_type":"so","db_password":"canary-p-1"}]}"#
     );
     let mut lines = head.split("\r\n");
-    let first = format!("PUT /drs/v3/{PROJECT}/jobs/batch-modify-pwd HTTP/1.1");
+    let first = format!("PUT /v3/{PROJECT}/jobs/batch-modify-pwd HTTP/1.1");
     assert_eq!(lines.next(), Some(first.as_str()));
     let mut headers: Vec<&str> = lines.filter(|line| !line.starts_with("host:")).collect();
     headers.sort_unstable();
@@ -432,6 +432,7 @@ fn odd_addresses_are_refused_before_anything_is_sent() {
         "https://u:p@drs.example.test",
         "https://drs.example.test/?a=b",
         "https://drs.example.test/#a",
+        "https://drs.example.test/drs",
     ] {
         assert_eq!(
             refused(endpoint, PROJECT),
@@ -471,7 +472,7 @@ fn a_ca_file_without_certificate_is_refused() {
 }
 
 #[test]
-fn an_address_may_have_a_path_and_a_slash_at_its_end() {
+fn an_address_may_have_a_slash_at_its_end() {
     for (endpoint, url) in [
         (
             "https://drs.example.test",
@@ -482,8 +483,8 @@ fn an_address_may_have_a_path_and_a_slash_at_its_end() {
             "https://drs.example.test/v3/p/jobs/batch-modify-pwd",
         ),
         (
-            "http://[::1]:81/drs//",
-            "http://[::1]:81/drs/v3/p/jobs/batch-modify-pwd",
+            "http://[::1]:81/",
+            "http://[::1]:81/v3/p/jobs/batch-modify-pwd",
         ),
     ] {
         let options = Options {
@@ -526,7 +527,9 @@ async fn a_list_that_does_not_end_is_no_list() {
     let fixture = Fixture::start(pages()).await;
     let failure = client(&fixture).list(UseType::Sync, 2).await.unwrap_err();
     assert_eq!(fixture.requests().len(), 2);
-    let error = failure.into_error("the list of jobs", None).to_string();
+    let error = failure
+        .into_error("the list of jobs", String::new())
+        .to_string();
     assert!(
         error.ends_with("; the list does not end: 2 pages were read"),
         "{error}"

@@ -59,9 +59,12 @@ impl Judge<'_> {
         if matches!(received.body, Body::Cut) && status < 400 {
             return QueryStep::Lost;
         }
-        let refusal = self.refusal(received, answer.as_ref());
+        let mut refusal = self.refusal(received, answer.as_ref());
         match class {
             Class::Login => {
+                if received.headers.asks_second_factor {
+                    refusal.advice = Some(codes::SECOND_FACTOR);
+                }
                 notes.extend(self.clock_off(received));
                 QueryStep::Login(refusal)
             }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::{unlock, warn, written};
+use crate::api::certificates::Bundle;
 use crate::api::client::{Ambient, Client, Options};
 use crate::cli::args::{Jobs, Login as LoginFlags, Whoami};
 use crate::cli::env;
@@ -42,6 +43,14 @@ pub(super) fn connect(
     connect_with(context, options, name, flags)
 }
 
+/// The setting that names an address: its own, or else the region.
+fn named_by(address: &Option<String>, name: &'static str) -> &'static str {
+    match address {
+        Some(_) => name,
+        None => "target.region of drspass.yaml",
+    }
+}
+
 /// What drspass.yaml says about talking to a target, or the defaults where there is
 /// none yet.
 fn options_of(target: &Target, config: Option<&Config>) -> Options {
@@ -50,6 +59,13 @@ fn options_of(target: &Target, config: Option<&Config>) -> Options {
         target.auth_url.clone(),
         target.scope.project_id.clone(),
     );
+    (options.endpoint_named_by, options.auth_url_named_by) = match config {
+        None => ("--endpoint or --region", "--auth-url or --region"),
+        Some(Config { target, .. }) => (
+            named_by(&target.endpoint, "target.endpoint of drspass.yaml"),
+            named_by(&target.auth_url, "target.auth_url of drspass.yaml"),
+        ),
+    };
     if let Some(config) = config {
         options.request_timeout = config.apply.request_timeout;
         options.retry_max_elapsed = config.apply.retry_max_elapsed;
@@ -78,30 +94,60 @@ fn connect_with(
     for note in &found.notes {
         context.shell.message(&format!("note: {note}\n"));
     }
-    options.ca_file = match &context.ca_file {
+    let ca = match &context.ca_file {
         Some(path) => {
             let pem = login::read_ca(&context.folder.join(path));
-            Some(pem.map_err(|source| OpError::Read {
+            let pem = pem.map_err(|source| OpError::Read {
                 path: path.clone(),
                 source,
-            })?)
+            })?;
+            Some((format!("--ca-file {}", path.display()), pem))
         }
-        None => found.ca.map(|(_, pem)| pem),
+        None => found.ca,
     };
+    options.ca_file = ca
+        .map(|(place, pem)| usable(context, &place, &pem))
+        .transpose()?;
     if !(target::is_here(&options.endpoint) && target::is_here(&options.auth_url)) {
         options.proxy = login::proxy(context.env)?;
     }
+    let source = match found.project_source {
+        Some(project) => format!("{}; project from {project}", found.source),
+        None => found.source,
+    };
+    options.login_from.clone_from(&source);
     let ambient = Ambient {
         now: env::now,
         random: || u64::from_ne_bytes(env::random()),
     };
     Ok(Connected {
         client: Client::new(options, found.credentials, ambient)?,
-        source: match found.project_source {
-            Some(project) => format!("{}; project from {project}", found.source),
-            None => found.source,
-        },
+        source,
     })
+}
+
+/// The certificates of a bundle that can be used; what cannot is said.
+/// Fails if none can.
+fn usable(context: &Context<'_>, place: &str, pem: &[u8]) -> Result<Vec<u8>, OpError> {
+    let Bundle { usable, broken } = Bundle::of(pem);
+    let numbers: Vec<String> = broken.iter().map(ToString::to_string).collect();
+    let unreadable = match numbers.as_slice() {
+        [] => None,
+        [one] => Some(format!("certificate {one} cannot be read")),
+        all => Some(format!("certificates {} cannot be read", all.join(", "))),
+    };
+    if usable.is_empty() {
+        let why = unreadable.unwrap_or_else(|| "there is no certificate in PEM form".to_owned());
+        return Err(OpError::Unfit {
+            what: format!("{place} is not usable: {why}"),
+            help: "Nothing was sent. Name a PEM file with BEGIN CERTIFICATE blocks.",
+        });
+    }
+    if let Some(why) = unreadable {
+        let note = format!("note: {place}: {why} and is not used; the others are\n");
+        context.shell.message(&note);
+    }
+    Ok(usable)
 }
 
 /// Prepares what all these commands need.

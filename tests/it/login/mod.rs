@@ -1,6 +1,7 @@
 //! Logins from end to end: each kind of them, where it is read from, how long a
 //! token serves, and what becomes of a run whose login is refused.
 
+mod certificates;
 mod odd;
 mod refused;
 mod renewal;

@@ -214,3 +214,104 @@ fn clocks_apart_do_not_trouble_a_token() {
         assert_eq!(lab.sim.login_attempts(), 1);
     }
 }
+
+/// What Keystone answers to every login that it refuses, whatever is wrong with it.
+fn keystone(headers: &[(&str, &str)]) -> FaultKind {
+    let body = r#"{"error":{"code":401,"message":"The request you have made requires authentication.","title":"Unauthorized"}}"#;
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    FaultKind::Status(Answer {
+        http: 401,
+        body: Some(body.to_owned()),
+        headers: headers.iter().map(owned).collect(),
+        ..Answer::default()
+    })
+}
+
+#[test]
+fn a_bare_refusal_says_what_to_check_and_where_the_login_came_from() {
+    let mfa = vars(&[
+        ("OS_USER_ID", MFA_USER_ID),
+        ("OS_PASSWORD", PASSWORD),
+        ("OS_PASSCODE", PASSCODE),
+    ]);
+    let receipt = [("Openstack-Auth-Receipt", "canary-receipt")];
+    for (vars, headers, source, advice) in [
+        (
+            by_name(),
+            &[][..],
+            "login from OS_USERNAME and OS_PASSWORD as user operator of domain acme",
+            "Check the user, its domain, the password, and that the user has a role in the project",
+        ),
+        (
+            by_name(),
+            &receipt,
+            "login from OS_USERNAME and OS_PASSWORD",
+            "The user needs a second factor",
+        ),
+        (
+            mfa,
+            &[],
+            "login from OS_USER_ID, OS_PASSWORD and OS_PASSCODE",
+            "the code of the second factor, which is good for one login",
+        ),
+    ] {
+        for args in COMMANDS {
+            let lab = lab();
+            lab.sim.inject_login(Fault::always(keystone(headers)));
+            run(&lab, args, &vars)
+                .exits(1)
+                .says(source)
+                .says(advice)
+                .says_not("drspass whoami")
+                .says_not("canary-receipt");
+            assert_eq!(lab.sim.requests().len(), 1, "{args:?}");
+            assert_untouched(&lab, None);
+        }
+    }
+}
+
+#[test]
+fn a_token_or_key_that_is_refused_without_a_reason_is_told_by_its_source() {
+    let token = vars(&[("OS_AUTH_TOKEN", crate::support::TOKEN)]);
+    for (vars, source, advice) in [
+        (token, "login from OS_AUTH_TOKEN", "Get a new one."),
+        (
+            by_key(),
+            "login from OS_ACCESS_KEY and OS_SECRET_KEY",
+            "Check that key and secret belong together",
+        ),
+    ] {
+        for args in [
+            &["jobs"][..],
+            &["plan", "--preflight"],
+            &["apply", "--auto-approve"],
+        ] {
+            let lab = lab();
+            assert!(lab.sim.inject_query(None, Fault::always(keystone(&[]))));
+            let told = run(&lab, args, &vars)
+                .says(advice)
+                .says_not("drspass whoami");
+            assert!(told.all().contains(source), "{args:?}: {}", told.all());
+            assert!(lab.sent().is_empty(), "{args:?}");
+        }
+        let lab = lab();
+        lab.sim.inject(Fault::always(keystone(&[])));
+        apply(&lab, &["--no-preflight"], &vars)
+            .exits(1)
+            .says(advice);
+    }
+}
+
+#[test]
+fn a_login_of_another_project_is_told_with_its_source() {
+    let lab = lab();
+    let theirs = vars(&[("OS_TOKEN", &token_of(&lab, OTHER_PROJECT))]);
+    for args in [&["whoami"][..], &["jobs"], &["apply", "--auto-approve"]] {
+        run(&lab, args, &theirs)
+            .exits(1)
+            .says(&format!(
+                "the login is for project {OTHER_PROJECT} (login from OS_TOKEN)"
+            ))
+            .says_not("drspass whoami");
+    }
+}
