@@ -75,8 +75,9 @@ pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<Path
 }
 
 /// Keeps what must not be committed out of git, keeps git from rewriting the line
-/// ends of the encrypted file, and names the driver that compares it: a clone that
-/// does not know that driver compares the encrypted text. Tells which files it wrote.
+/// ends of all other files of drspass, since codes and digests cover their bytes, and
+/// names the driver that compares manifests: a clone that does not know that driver
+/// compares the encrypted text. Tells which files it wrote.
 /// Fails if a file cannot be read or written.
 pub(super) fn git_files(
     folder: &Path,
@@ -89,8 +90,13 @@ pub(super) fn git_files(
             .iter()
             .filter_map(|path| ignored_as(folder, path)),
     );
-    let manifest = attribute_pattern(config.manifest.as_path());
-    let attributes = [format!("{manifest} -text diff=drspass")];
+    let of = |path: &Path, more: &str| quoted(pattern(path) + more);
+    let attributes = [
+        format!("{} -text", of(Path::new(CONFIG_FILE), "")),
+        format!("{} -text diff=drspass", of(config.manifest.as_path(), "")),
+        // What stands beside the state begins with its name.
+        format!("{} -text", of(config.state.as_path(), "*")),
+    ];
     let mut written = Vec::new();
     for (name, lines) in [
         (".gitignore", &ignored[..]),
@@ -177,10 +183,8 @@ fn pattern(path: &Path) -> String {
     line
 }
 
-/// As [`pattern`], for .gitattributes, where a blank ends a pattern that is not in
-/// quotation marks.
-fn attribute_pattern(path: &Path) -> String {
-    let pattern = pattern(path);
+/// A pattern for .gitattributes, where a blank ends one that is not in quotation marks.
+fn quoted(pattern: String) -> String {
     if pattern.contains([' ', '"']) {
         let escaped = pattern.replace('\\', "\\\\").replace('"', "\\\"");
         format!("\"{escaped}\"")

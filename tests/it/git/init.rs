@@ -3,9 +3,10 @@
 use std::fs;
 
 use super::{commit, git, git_command, program, repository, rotate, script};
-use crate::support::{Lab, Run};
+use crate::support::{J1, Lab, Run};
 
-const ATTRIBUTES: &str = "/passwords.yaml.age -text diff=drspass\n";
+const ATTRIBUTES: &str = "/drspass.yaml -text\n/passwords.yaml.age -text diff=drspass\n\
+    /drspass.state.json* -text\n";
 
 /// A work tree without a root folder.
 fn empty_repository() -> Lab {
@@ -279,6 +280,36 @@ fn a_manifest_with_an_odd_name_is_matched_by_git() {
         let run = run.exits(0).says("diff: drspass").says("text: unset");
         assert_eq!(run.stdout.lines().count(), 2);
     }
+}
+
+#[test]
+fn a_clone_that_rewrites_line_ends_leaves_those_of_drspass() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    git(&lab, &["init", "--quiet", "."]).exits(0);
+    // Also where the state has siblings, and a pattern of somebody else names them.
+    lab.write("drspass.state.json.recovery-1", "made up\n");
+    lab.write(".git/wide", "* text eol=crlf\n*.json text eol=crlf\n");
+    let wide = lab.path(".git/wide");
+    let attributes = format!("core.attributesFile={}", wide.display());
+    git(&lab, &["add", "--force", "*.json*"]).exits(0);
+    commit(&lab, "A state");
+    let settings = ["-c", "core.autocrlf=true", "-c", &attributes];
+    let clone = ["clone", "--quiet", ".", "clone"];
+    git(&lab, &[&settings[..], &clone].concat()).exits(0);
+    for name in [
+        "drspass.yaml",
+        "passwords.yaml.age",
+        "drspass.state.json",
+        "drspass.state.json.recovery-1",
+    ] {
+        assert_eq!(lab.read(&format!("clone/{name}")), lab.read(name), "{name}");
+    }
+    assert!(lab.read("clone/.gitignore").contains("\r\n"));
+    lab.run(&["-C", "clone", "-i", "../key.txt", "plan"])
+        .exits(0)
+        .says("1 in sync");
 }
 
 #[test]
