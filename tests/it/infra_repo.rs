@@ -4,6 +4,7 @@
 mod github;
 mod gitlab;
 mod repository;
+mod scripts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,18 @@ fn each_root_has_one_apply_at_a_time_and_a_gate_before_it() {
 }
 
 #[test]
+fn every_job_ends_by_itself_and_finds_its_state_in_a_container_too() {
+    for name in WORKFLOWS {
+        assert!(!read(&format!(".github/workflows/{name}")).contains("github.workspace"));
+        for job in workflow(name).jobs.values() {
+            let minutes = job.timeout_minutes;
+            // A workflow that is called has limits of its own.
+            assert_eq!(minutes.is_some(), job.uses.is_none(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn the_throw_away_key_is_marked_and_opens_both_manifests() {
     let key = read("keys/THROW-AWAY-KEY.txt");
     assert!(key.starts_with("# THROW-AWAY KEY"));
@@ -226,7 +239,7 @@ fn the_workflows_of_github_are_walked_from_change_request_to_apply() {
     assert_eq!(run.code, 3, "{}", run.log);
     assert!(run.log.contains("2 applied, 1 refused"), "{}", run.log);
     assert!(run.summary.contains("DRS.M00304"));
-    assert_eq!(repository.requests("staging").len(), 1);
+    let before = repository.requests("staging").len();
 
     // Meanwhile main moves on; the job is retried at its own commit.
     repository.change(
@@ -239,8 +252,7 @@ fn the_workflows_of_github_are_walked_from_change_request_to_apply() {
     let run = github::walk_with(&repository, &commit, apply, &values, &secrets, &planned);
     assert_eq!(run.code, 0, "{}", run.log);
     let sent = repository.requests("staging");
-    assert_eq!(sent.len(), 2);
-    assert_eq!(sent[1].len(), 1, "only what was unfinished");
+    assert_eq!(sent[before..].concat().len(), 1, "only what was unfinished");
     let jobs = repository.jobs("staging");
     let sim = repository.sim("staging");
     assert!(sim.holds(&jobs[0], "source", "canary-staging-3"));
@@ -249,7 +261,7 @@ fn the_workflows_of_github_are_walked_from_change_request_to_apply() {
     // The same plan once more.
     let run = github::walk_with(&repository, &commit, apply, &values, &secrets, &planned);
     assert_eq!(run.code, 5, "{}", run.log);
-    assert_eq!(repository.requests("staging").len(), 2, "nothing was sent");
+    assert_eq!(repository.requests("staging"), sent, "nothing was sent");
     // And nothing is left to do.
     let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
     assert_eq!(planned.outputs(&root.jobs["plan"])["has_changes"], "false");
@@ -297,12 +309,14 @@ fn the_pipeline_of_gitlab_is_walked_from_merge_request_to_apply() {
     };
     let run = apply(Some(&planned));
     assert_eq!(run.code, 3, "{}", run.log);
+    let before = repository.requests("staging").len();
     let run = apply(Some(&planned));
     assert_eq!(run.code, 0, "{}", run.log);
-    assert_eq!(repository.requests("staging")[1].len(), 1);
+    let sent = repository.requests("staging");
+    assert_eq!(sent[before..].concat().len(), 1);
     let run = apply(Some(&planned));
     assert_eq!(run.code, 5, "{}", run.log);
-    assert_eq!(repository.requests("staging").len(), 2);
+    assert_eq!(repository.requests("staging"), sent);
 }
 
 #[test]
@@ -360,7 +374,63 @@ fn a_change_over_the_limit_waits_for_a_run_that_names_its_count() {
     }
     let run = apply("3");
     assert_eq!(run.code, 0, "{}", run.log);
-    assert_eq!(repository.requests("staging").len(), 1);
+    assert_eq!(repository.requests("staging").concat().len(), 3);
+}
+
+#[test]
+fn a_reverted_manifest_is_planned_where_that_is_asked_for_and_then_applied() {
+    let repository = Repository::resealed(&example());
+    let root = workflow("root.yml");
+    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
+    let secrets = repository.secrets("staging");
+    let plan = |allowed| {
+        let values = [
+            ("inputs.environment", "staging"),
+            ("inputs.allow_rollback", allowed),
+        ];
+        github::walk(&repository, "main", &root.jobs["plan"], &values, &secrets)
+    };
+    let apply = |planned: &github::Walked| {
+        let outputs = planned.outputs(&root.jobs["plan"]);
+        let values = [
+            ("inputs.environment", "staging"),
+            ("needs.plan.outputs.plan_id", outputs["plan_id"].as_str()),
+        ];
+        let apply = &root.jobs["apply"];
+        let run = github::walk_with(&repository, "main", apply, &values, &secrets, planned);
+        assert_eq!(run.code, 0, "{}", run.log);
+    };
+    apply(&plan("false"));
+    repository.change("staging", "next", "made-up staging #1", "canary-staging-3");
+    repository.merge("next");
+    apply(&plan("false"));
+    repository.revert();
+
+    let refused = plan("false");
+    assert_eq!(refused.code, 1, "{}", refused.log);
+    assert!(refused.log.contains("--allow-rollback"), "{}", refused.log);
+    let on_gitlab = |more: &[(&str, &str)]| {
+        let more = more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let secrets: Vec<_> = secrets.iter().cloned().chain(more).collect();
+        gitlab::walk(
+            &repository,
+            "main",
+            &pipeline,
+            "plan-staging",
+            &secrets,
+            None,
+        )
+    };
+    assert_eq!(on_gitlab(&[]).code, 1);
+    let planned = on_gitlab(&[("ALLOW_ROLLBACK", "1")]);
+    assert_eq!(planned.code, 0, "{}", planned.log);
+
+    let planned = plan("true");
+    assert_eq!(planned.code, 0, "{}", planned.log);
+    apply(&planned);
+    let job = &repository.jobs("staging")[0];
+    let sim = repository.sim("staging");
+    assert!(sim.holds(job, "source", "made-up staging #1"));
 }
 
 #[test]
@@ -415,7 +485,8 @@ fn a_runner_that_is_lost_after_the_first_send_leaves_a_rerun_that_does_no_harm()
     ];
     let apply = &root.jobs["apply"];
     github::lose_runner(&repository, "main", apply, &values, &secrets, &planned);
-    assert_eq!(repository.requests("production").len(), 1, "it had sent");
+    let lost = repository.requests("production").concat();
+    assert!(!lost.is_empty(), "it had sent");
     assert!(!repository.has_branch("drspass-state/production"));
 
     // What is known then: nothing of that apply. The plan is the same as before.
@@ -425,8 +496,8 @@ fn a_runner_that_is_lost_after_the_first_send_leaves_a_rerun_that_does_no_harm()
     // The same plan may be applied, and what it sends again was set before.
     let run = github::walk_with(&repository, "main", apply, &values, &secrets, &planned);
     assert_eq!(run.code, 0, "{}", run.log);
-    let sent = repository.requests("production");
-    assert_eq!(sent[0], sent[1]);
+    let sent = repository.requests("production").concat();
+    assert!(lost.iter().all(|entry| sent[lost.len()..].contains(entry)));
     let jobs = repository.jobs("production");
     let sim = repository.sim("production");
     assert!(sim.holds(&jobs[1], "destination", "made-up production #3"));

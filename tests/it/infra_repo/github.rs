@@ -40,6 +40,8 @@ pub(super) struct Job {
     pub(super) secrets: Option<String>,
     pub(super) uses: Option<String>,
     pub(super) concurrency: Option<Concurrency>,
+    #[serde(rename = "timeout-minutes")]
+    pub(super) timeout_minutes: Option<u32>,
     #[serde(default)]
     strategy: Strategy,
     #[serde(default)]
@@ -147,18 +149,11 @@ impl Walked {
 }
 
 /// Puts values into the expressions of a text. One that is left is a mistake.
-fn filled(
-    text: &str,
-    values: &[(&str, &str)],
-    secrets: &[(String, String)],
-    runner: &Runner,
-) -> String {
+fn filled(text: &str, values: &[(&str, &str)], secrets: &[(String, String)]) -> String {
     let mut text = text.to_owned();
     for (name, value) in values {
         text = text.replace(&format!("${{{{ {name} }}}}"), value);
     }
-    let workspace = runner.checkout();
-    text = text.replace("${{ github.workspace }}", workspace.to_str().unwrap());
     for (name, value) in secrets {
         // What is no secret is a variable of the environment.
         let kind = match name.as_str() {
@@ -172,6 +167,7 @@ fn filled(
         "secrets.OS_ACCESS_KEY",
         "secrets.OS_SECRET_KEY",
         "inputs.override_limits",
+        "inputs.allow_rollback",
     ] {
         text = text.replace(&format!("${{{{ {name} }}}}"), "");
     }
@@ -258,12 +254,16 @@ fn steps(
         }
         if let Some(action) = &step.uses {
             let path = step.with.path.as_deref().unwrap_or_default();
-            let path = filled(path, values, secrets, &runner);
+            let path = filled(path, values, secrets);
             act(action, &path, &runner, &walked, before);
             continue;
         }
         let mut env = vec![
             ("GITHUB_ACTIONS".to_owned(), "true".to_owned()),
+            (
+                "GITHUB_WORKSPACE".to_owned(),
+                runner.checkout().display().to_string(),
+            ),
             ("GITHUB_OUTPUT".to_owned(), output.display().to_string()),
             (
                 "GITHUB_STEP_SUMMARY".to_owned(),
@@ -271,7 +271,7 @@ fn steps(
             ),
         ];
         for (name, value) in job.env.iter().chain(&step.env) {
-            env.push((name.clone(), filled(value, values, secrets, &runner)));
+            env.push((name.clone(), filled(value, values, secrets)));
         }
         // The login of the walk, where the step has one.
         if step.env.contains_key("OS_ACCESS_KEY") {

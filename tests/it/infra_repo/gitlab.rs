@@ -44,6 +44,8 @@ struct Extension {
 
 #[derive(Deserialize)]
 struct Defaults {
+    #[expect(dead_code, reason = "that there is one is all that matters")]
+    timeout: String,
     before_script: Vec<String>,
 }
 
@@ -185,7 +187,9 @@ pub(super) fn walk(
         .chain(job.artifacts.reports.values());
     for path in kept {
         let path = path.replace("$ENVIRONMENT", environment);
-        Runner::copy(&runner.path(&path), &walked.artifacts.path().join(&path));
+        if runner.path(&path).exists() {
+            Runner::copy(&runner.path(&path), &walked.artifacts.path().join(&path));
+        }
     }
     walked
 }

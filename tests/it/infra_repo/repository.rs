@@ -236,6 +236,12 @@ impl Repository {
         self.git(&["push", "--quiet", "origin", "main"]);
     }
 
+    /// Takes back the last commit of main, as git does it.
+    pub(super) fn revert(&self) {
+        self.git(&["revert", "--no-edit", "HEAD"]);
+        self.git(&["push", "--quiet", "origin", "main"]);
+    }
+
     /// Sets a limit of changes for an environment.
     pub(super) fn limit(&self, environment: &str, max_changes: u64) {
         let file = self
