@@ -129,6 +129,8 @@ fn a_plain_hook_of_git_finds_decrypted_copies_however_they_are_written() {
         try_commit(temporary).exits(0);
     }
     // A search that fails has found nothing, and proves nothing.
+    lab.write("a b.txt", "something else\n");
+    git(&lab, &["add", "a b.txt"]).exits(0);
     git(&lab, &[&["-c", "grep.threads=none"], &COMMIT[..]].concat())
         .exits(1)
         .says("cannot be searched");
@@ -165,8 +167,79 @@ fn a_plain_hook_of_git_looks_at_what_is_committed_and_not_at_the_work_tree() {
     try_commit()
         .exits(1)
         .says("not encrypted")
-        .says("the root folder ./envs/a b.");
+        .says("the root folder envs/a b/.");
     lab.write("envs/a b/passwords.yaml.age", &good);
     git(&lab, &["add", "--all"]).exits(0);
     try_commit().exits(0);
+}
+
+#[test]
+fn a_plain_hook_of_git_reads_what_the_commit_changes_and_fetches_nothing() {
+    let mut lab = repository();
+    rotate(&mut lab, "canary-old");
+    let good = lab.read("passwords.yaml.age");
+    for folder in ["envs/production", "envs/staging", "other"] {
+        fs::create_dir_all(lab.path(folder)).unwrap();
+        for number in 0..20 {
+            lab.write(&format!("{folder}/{number}.txt"), format!("{number}\n"));
+        }
+    }
+    // A second root folder whose manifest is no concern of this clone.
+    for name in ["drspass.yaml", "passwords.yaml.age"] {
+        for folder in ["envs/production", "envs/staging"] {
+            fs::copy(lab.path(name), lab.path(&format!("{folder}/{name}"))).unwrap();
+        }
+    }
+    commit(&lab, "First");
+    let origin = lab.path(".git/origin");
+    let origin = origin.to_str().unwrap();
+    git(&lab, &["clone", "--quiet", "--bare", ".", origin]).exits(0);
+    git(
+        &lab,
+        &["-C", origin, "config", "uploadpack.allowFilter", "true"],
+    )
+    .exits(0);
+    let url = format!("file://{origin}");
+    let clone = lab.path(".git/clone");
+    let clone = clone.to_str().unwrap();
+    let args = [
+        "clone",
+        "--quiet",
+        "--filter=blob:none",
+        "--sparse",
+        &url,
+        clone,
+    ];
+    git(&lab, &args).exits(0);
+    git(
+        &lab,
+        &["-C", clone, "sparse-checkout", "set", "envs/production"],
+    )
+    .exits(0);
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/git-hooks/pre-commit");
+    fs::copy(sample, format!("{clone}/.git/hooks/pre-commit")).unwrap();
+    // From here on there is nothing to fetch from.
+    fs::rename(origin, format!("{origin}.away")).unwrap();
+
+    let manifest = format!("{clone}/envs/production/passwords.yaml.age");
+    rotate(&mut lab, "canary-new");
+    let rotated = lab.read("passwords.yaml.age");
+    assert_ne!(rotated, good);
+    let in_clone = |args: &[&str]| git(&lab, &[&["-C", clone], args].concat());
+    let try_commit = |content: &str| {
+        fs::write(&manifest, content).unwrap();
+        in_clone(&["add", "envs/production"]).exits(0);
+        in_clone(&COMMIT)
+    };
+    try_commit(&rotated).exits(0);
+    try_commit(&plain()).exits(1).says("not encrypted");
+    try_commit(&rotated).exits(0);
+    // A change of drspass.yaml alone is judged with the manifest that is there.
+    let config = format!("{clone}/envs/production/drspass.yaml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}# A comment.\n")).unwrap();
+    in_clone(&["add", "envs/production"]).exits(0);
+    in_clone(&COMMIT).exits(0);
+    in_clone(&["rm", "--quiet", "envs/production/passwords.yaml.age"]).exits(0);
+    in_clone(&COMMIT).exits(1);
 }
