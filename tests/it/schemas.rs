@@ -389,7 +389,9 @@ fn fields<'a>(schema: &'a Value, place: &str, visit: &mut dyn FnMut(&str, &'a Va
         Value::Object(object) => {
             for (key, value) in object {
                 if key == "properties" || key == "$defs" {
-                    for (name, field) in value.as_object().expect("fields by name") {
+                    let named = value.as_object().expect("fields by name").iter();
+                    // `true` names a field that stands elsewhere.
+                    for (name, field) in named.filter(|(_, field)| field.is_object()) {
                         visit(&format!("{place}/{name}"), field);
                     }
                 }
@@ -428,4 +430,90 @@ fn an_editor_has_words_for_every_field() {
         });
         assert!(count > 15, "{name}: {count}");
     }
+}
+
+/// Keywords that say something about values of one type, and are passed over for others.
+const OF_TYPES: [(&str, &str); 17] = [
+    ("pattern", "string"),
+    ("minLength", "string"),
+    ("maxLength", "string"),
+    ("minimum", "integer"),
+    ("maximum", "integer"),
+    ("items", "array"),
+    ("minItems", "array"),
+    ("maxItems", "array"),
+    ("uniqueItems", "array"),
+    ("properties", "object"),
+    ("required", "object"),
+    ("additionalProperties", "object"),
+    ("propertyNames", "object"),
+    ("minProperties", "object"),
+    ("maxProperties", "object"),
+    ("dependentRequired", "object"),
+    ("dependentSchemas", "object"),
+];
+
+/// Asserts of a schema and all below it that a strict reader takes it: each such keyword
+/// stands where the type is named, and what is required is a property there. `types` is
+/// what is known of the same value already.
+fn assert_strict(place: &str, schema: &Value, types: &[&Value]) {
+    let Value::Object(schema) = schema else {
+        return;
+    };
+    let types: Vec<&Value> = types.iter().copied().chain(schema.get("type")).collect();
+    for (keyword, wanted) in OF_TYPES {
+        let is_of_type = types.iter().any(|named| {
+            **named == wanted
+                || named
+                    .as_array()
+                    .is_some_and(|all| all.contains(&wanted.into()))
+        });
+        assert!(
+            is_of_type || !schema.contains_key(keyword),
+            "{place}: {keyword} without the type {wanted}"
+        );
+    }
+    for name in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let name = name.as_str().expect("a name");
+        let properties = schema.get("properties");
+        assert!(
+            properties.is_some_and(|fields| fields.get(name).is_some()),
+            "{place}: {name} is required and no property there"
+        );
+    }
+    for (keyword, below) in schema {
+        let place = format!("{place}/{keyword}");
+        match (keyword.as_str(), below) {
+            ("properties" | "$defs" | "dependentSchemas", Value::Object(fields)) => {
+                for (name, below) in fields {
+                    assert_strict(&format!("{place}/{name}"), below, &[]);
+                }
+            }
+            ("allOf" | "anyOf" | "oneOf", Value::Array(same)) => {
+                same.iter()
+                    .for_each(|below| assert_strict(&place, below, &types));
+            }
+            ("if" | "then" | "else" | "not", below) => assert_strict(&place, below, &types),
+            ("propertyNames", below) => assert_strict(&place, below, &[&"string".into()]),
+            ("items" | "additionalProperties", below) => assert_strict(&place, below, &[]),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_schema_is_taken_by_a_strict_reader() {
+    let mut count = 0;
+    for entry in fs::read_dir(root().join("schemas")).unwrap() {
+        let path = entry.unwrap().path();
+        let schema: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_strict(&path.display().to_string(), &schema, &[]);
+        count += 1;
+    }
+    assert!(count >= 12, "{count}");
 }
