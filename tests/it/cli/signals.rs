@@ -4,7 +4,7 @@ use drspass::sim::{Fault, FaultKind};
 use rustix::process::Signal;
 
 use crate::support::around::{Watched, through};
-use crate::support::{J1, J2, Lab, send_signal};
+use crate::support::{J1, J2, Lab, ignored_and_caught, send_signal};
 
 #[test]
 fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
@@ -38,18 +38,6 @@ fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
     lab.apply(&[]).exits(0);
 }
 
-/// Whether a process has a signal ignored, and whether it has a handler for it.
-fn ignored_and_caught(pid: u32, signal: Signal) -> (bool, bool) {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let has = |name: &str| {
-        let mut lines = status.lines();
-        let mask = lines.find_map(|line| line.strip_prefix(name)).unwrap();
-        let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
-        mask & (1 << (signal.as_raw() - 1)) != 0
-    };
-    (has("SigIgn:"), has("SigCgt:"))
-}
-
 #[test]
 fn a_run_that_shall_outlive_its_terminal_does() {
     let mut lab = Lab::new();
@@ -64,4 +52,19 @@ fn a_run_that_shall_outlive_its_terminal_does() {
     send_signal(child.id(), Signal::HUP);
     lab.sim.release();
     lab.wait(child).exits(0);
+}
+
+#[test]
+fn tests_that_send_signals_pass_where_these_are_ignored() {
+    let tests = std::env::current_exe().unwrap();
+    let test = "disk::a_signal_to_end_is_143_when_everything_is_known";
+    let ignoring = "trap '' HUP INT QUIT TERM; exec \"$@\"";
+    let run = std::process::Command::new("sh")
+        .args(["-c", ignoring, "sh"])
+        .arg(tests)
+        .args(["--exact", test])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(said.contains("1 passed"), "{said}");
 }

@@ -25,7 +25,10 @@ use tempfile::TempDir;
 use around::{Stands, started_up_to};
 use leaks::Planted;
 pub(crate) use run::Run;
-pub(crate) use system::{make_pipe, mode, process_is_there, send_signal, unanswered, wait_until};
+pub(crate) use system::{
+    heed_signals, ignored_and_caught, make_pipe, mode, process_is_there, send_signal, unanswered,
+    wait_until,
+};
 use terminal::Terminal;
 
 /// How long something that must come is waited for. Only a test that fails waits so
@@ -67,6 +70,7 @@ impl Lab {
 
     /// As [`Lab::new`], with a simulator of the test's choice.
     pub(crate) fn with_config(config: Config) -> Self {
+        heed_signals();
         let sim = Simulator::start(Config {
             token: Some(TOKEN.to_owned()),
             record_bodies: true,
