@@ -54,6 +54,7 @@ fn report() -> Outcome<()> {
     for entries in [20, 1_000, 10_000, 100_000] {
         if entries <= largest {
             plans(entries, rounds)?;
+            ledger(entries, rounds)?;
         }
     }
     for entries in [1_000, 10_000] {
@@ -112,6 +113,39 @@ fn plans(entries: usize, rounds: usize) -> Outcome<()> {
         fixture.save_state(changed)?;
         let figure = measure("plan", fixture.folder(), rounds)?;
         show(name, &figure, Some(&floor), &fixture);
+    }
+    Ok(())
+}
+
+/// The commands that look into the state or change it, each on the same state.
+fn ledger(entries: usize, rounds: usize) -> Outcome<()> {
+    let fixture = Fixture::new(entries, "http://127.0.0.1:9")?;
+    println!("\nthe state of {entries} entries");
+    fixture.save_state(Changed::Nothing)?;
+    let floor = measure("plan", fixture.folder(), rounds)?;
+    show("plan, all in sync", &floor, None, &fixture);
+    for words in [
+        "state list",
+        "state show *",
+        "state rm MANY",
+        "state adopt --yes *",
+        "state distrust",
+    ] {
+        let mut best: Option<Figure> = None;
+        for _ in 0..rounds {
+            fixture.save_state(Changed::Nothing)?;
+            let figure = measure(words, fixture.folder(), 1)?;
+            if best.as_ref().is_none_or(|best| figure.ms < best.ms) {
+                best = Some(figure);
+            }
+        }
+        let best = best.ok_or("no round")?;
+        println!(
+            "  {words:<34} {:>8.2} ms {:>7.1} MB   {:>5.2} x the plan",
+            best.ms,
+            best.peak_mb,
+            best.ms / floor.ms
+        );
     }
     Ok(())
 }
