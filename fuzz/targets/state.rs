@@ -1,0 +1,46 @@
+//! The state file and its siblings: damage is named without repeating it; what is
+//! accepted reads back as the same, and only with the key that it was written with.
+#![no_main]
+
+use drspass::core::state::State;
+use drspass::store::format::{Unverified, encode};
+use drspass::store::recovery::Recovery;
+use drspass::view;
+use drspass_fuzz::{assert_harmless, assert_quiet, in_time, key, part, parts};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some(parts) = parts(data) else { return };
+    let file = part(&parts, 0);
+    in_time(|| {
+        let mac = key().state_mac();
+        if let Err(error) = Recovery::parse(file, &mac) {
+            assert_quiet(error);
+        }
+        match Unverified::parse(file) {
+            Ok(read) => {
+                assert!(!read.is_authentic(file, &mac), "nobody has the key");
+                accepted(&read.claimed());
+            }
+            Err(error) => assert_quiet(error),
+        }
+        // The body alone, which is not hidden behind its frame.
+        if let Ok(state) = serde_json::from_slice::<State>(file) {
+            accepted(&state);
+        }
+    });
+});
+
+fn accepted(state: &State) {
+    assert_harmless(&view::listing::state_list(Some(state), false));
+    let mut file = encode(state, &key().state_mac());
+    let read = Unverified::parse(&file).expect("what is written is read");
+    assert!(read.is_authentic(&file, &key().state_mac()));
+    assert!(!read.is_authentic(&file, &key().plan_mac()));
+    assert_eq!(format!("{:?}", read.claimed()), format!("{state:?}"));
+    let at = file.len() / 2;
+    file[at] ^= 1;
+    if let Ok(other) = Unverified::parse(&file) {
+        assert!(!other.is_authentic(&file, &key().state_mac()));
+    }
+}
