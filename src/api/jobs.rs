@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 use super::client::{Call, Client};
 use super::error::ServiceError;
 use super::exchange::{Exchange, Failure, IfLost, Why};
-use super::judge::refused;
+use super::judge::{authority, refused};
+use super::note::Note;
 use super::received::{Body, Received};
 use super::wire::{self, Decoded, Row};
 use crate::core::job::JobId;
@@ -293,6 +294,15 @@ fn body_of(received: Received) -> Zeroizing<Vec<u8>> {
         Body::Read(body) => body,
         Body::Coded(_) | Body::TooLong | Body::Cut => Vec::new(),
     })
+}
+
+/// An answer that does not say what was asked.
+fn unusable(call: &Call, note: Note) -> Failure {
+    Failure {
+        why: Why::Unanswered,
+        host: authority(&call.url),
+        notes: vec![note],
+    }
 }
 
 fn rows_of(body: &[u8]) -> Vec<Row> {

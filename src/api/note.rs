@@ -97,8 +97,8 @@ pub enum Note {
     },
     /// The run was stopped while waiting; nothing was pending then.
     StoppedWaiting,
-    /// A list of jobs is in no known format.
-    OddList,
+    /// An answer about jobs is in no known format.
+    OddAnswer,
     /// The identity service could not give a token, so nothing was sent.
     NoLogin {
         /// Who was asked.
@@ -291,7 +291,7 @@ impl fmt::Display for Note {
                 asked.as_secs()
             ),
             Self::StoppedWaiting => f.write_str("stopped while the service asked to wait"),
-            Self::OddList => f.write_str("the list is in no known format"),
+            Self::OddAnswer => f.write_str("the answer is in an unknown format"),
             Self::NoLogin { host, code } => {
                 write!(f, "no token from {host} ({code}); nothing was sent")
             }

@@ -58,6 +58,16 @@ impl fmt::Display for JobId {
     }
 }
 
+/// Up to five ids, and how many more there are.
+pub fn some_of(ids: &[JobId]) -> String {
+    const MOST: usize = 5;
+    let first: Vec<&str> = ids.iter().take(MOST).map(JobId::as_str).collect();
+    match ids.len().saturating_sub(MOST) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// Text that cannot be a job id; it is not repeated here because it may be a
 /// misplaced password.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::job::JobId;
+use super::job::{JobId, some_of};
 use super::redact::Token;
 use super::status::{JobStatus, ToldStatus};
 
@@ -124,13 +124,7 @@ impl Blocked {
             }
             Self::Missing(_) => "Check the job's id, the project and the region.".to_owned(),
             Self::Parent(children) => {
-                const MOST: usize = 5;
-                let ids: Vec<&str> = children.iter().take(MOST).map(JobId::as_str).collect();
-                let more = match children.len().saturating_sub(MOST) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                format!("List its subtasks instead: {}{more}.", ids.join(", "))
+                format!("List its subtasks instead: {}.", some_of(children))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::OpError;
 use super::online::Online;
-use crate::core::job::{EntryKey, JobId};
+use crate::core::job::{EntryKey, JobId, some_of};
 use crate::core::preflight::{self, Blocked, Told, UnknownStates, Verdict};
 use crate::core::status::JobStatus;
 
@@ -37,7 +37,7 @@ impl Preflight {
         let client = std::sync::Arc::clone(&online.client);
         let survey = online.ask(async move { client.survey(&jobs).await })?;
         let mut preflight = Self::default();
-        let mut unread = 0;
+        let mut unread = Vec::new();
         for (job, told) in survey.told {
             if let Told::Job(facts) = &told {
                 let status = facts.status.known();
@@ -48,18 +48,30 @@ impl Preflight {
                 Verdict::Blocked(why) => {
                     preflight.blocked.insert(job, why);
                 }
-                Verdict::Unread => unread += 1,
+                Verdict::Unread => unread.push(job),
             }
         }
         match survey.failed {
             Some(error) if error.refuses_caller() => return Err(error.into()),
             Some(error) => preflight.warnings.push(format!(
-                "job states were not read, so nothing is held back for them: {error}"
+                "could not read the state of {}, so it was not checked: {error}",
+                some_of(&unread)
             )),
-            None if unread > 0 => preflight.warnings.push(format!(
-                "the service tells no state for {unread} of the jobs; nothing is held back for that"
+            None if !unread.is_empty() => preflight.warnings.push(format!(
+                "the service returned no state of {}, so it was not checked",
+                some_of(&unread)
             )),
             None => {}
+        }
+        for (jobs, error) in survey.maybe_parents {
+            let why = error.map_or_else(
+                || "the answer does not contain its details".to_owned(),
+                |error| error.to_string(),
+            );
+            preflight.warnings.push(format!(
+                "could not check whether a dual-active parent is among {}: {why}",
+                some_of(&jobs)
+            ));
         }
         Ok(preflight)
     }

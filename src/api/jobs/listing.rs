@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use reqwest::Method;
 
-use super::{body_of, shown_id, status_of};
-use crate::api::client::{Call, Client};
+use super::{body_of, shown_id, status_of, unusable};
+use crate::api::client::Client;
 use crate::api::error::ServiceError;
-use crate::api::exchange::{Failure, Why};
+use crate::api::exchange::Failure;
 use crate::api::note::Note;
 use crate::api::wire::jobs::{self, DetailRow, ListRow};
 use crate::core::inventory::{Database, ListedJob, UseType};
@@ -99,11 +99,6 @@ impl Client {
         kind: UseType,
         max_pages: usize,
     ) -> Result<Vec<ListRow>, Failure> {
-        let unusable = |call: &Call, note| Failure {
-            why: Why::Unanswered,
-            host: crate::api::judge::authority(&call.url),
-            notes: vec![note],
-        };
         let mut rows: Vec<ListRow> = Vec::new();
         let mut seen = BTreeSet::new();
         let mut page = 0;
@@ -113,7 +108,7 @@ impl Client {
             let call = self.call(Method::POST, "jobs", body);
             let answer = body_of(self.ask(&call).await?);
             let Some(answer) = jobs::read_list(&answer) else {
-                return Err(unusable(&call, Note::OddList));
+                return Err(unusable(&call, Note::OddAnswer));
             };
             // A row without an id is no news: it may be the same one on each page.
             let before = seen.len();
@@ -139,7 +134,7 @@ impl Client {
                 let body = jobs::by_ids(&ids);
                 let call = client.call(Method::POST, "jobs/batch-detail", body);
                 let body = body_of(client.ask(&call).await?);
-                Ok(jobs::read_details(&body).unwrap_or_default())
+                jobs::read_details(&body).ok_or_else(|| unusable(&call, Note::OddAnswer))
             })
             .await;
         let mut all = Vec::with_capacity(ids.len());

@@ -3,18 +3,19 @@
 //! The list call is asked first: it takes up to a hundred ids at once, and tells
 //! the actions that are offered and the subtasks of parents where the service
 //! knows of such things. Not every cloud finds ids by that call, so whatever it
-//! does not tell is asked of the status query. Only the latter's failure counts.
+//! does not tell is asked of the status query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use reqwest::Method;
 
-use super::{body_of, in_turn, shown_id, status_of};
+use super::{body_of, in_turn, shown_id, status_of, unusable};
 use crate::api::client::Client;
 use crate::api::error::ServiceError;
 use crate::api::exchange::Failure;
-use crate::api::wire::jobs::{self, DetailRow, ListRow, PER_PAGE};
+use crate::api::note::Note;
+use crate::api::wire::jobs::{self, ListRow, PER_PAGE};
 use crate::core::inventory::UseType;
 use crate::core::job::JobId;
 use crate::core::preflight::{JobFacts, Told};
@@ -31,28 +32,33 @@ enum Found {
 }
 
 /// What the service says about jobs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Survey {
     /// Every job that was asked for.
     pub told: BTreeMap<JobId, Told>,
     /// Why the service did not say something about some of them.
     pub failed: Option<ServiceError>,
+    /// Jobs that may be the parent of a dual-active pair, and the error that kept
+    /// that from being known; none where the answer left them out.
+    pub maybe_parents: Vec<(Vec<JobId>, Option<ServiceError>)>,
 }
 
 impl Client {
     /// Asks the service about these jobs. Never fails: what it does not say is not told.
     pub async fn survey(self: &Arc<Self>, ids: &[JobId]) -> Survey {
-        let mut told = BTreeMap::new();
+        let mut survey = Survey::default();
+        let mut unlisted = None;
         for asked in ids.chunks(PER_PAGE) {
-            match self.look_up(asked, &mut told).await {
+            match self.look_up(asked, &mut survey, &mut unlisted).await {
                 Ok(Found::Rows) => {}
                 Ok(Found::Nothing) => break,
                 Err(failure) => {
-                    let failed = Some(self.error("the query of job states", failure));
-                    return Survey { told, failed };
+                    survey.failed = Some(self.error("the query of job states", failure));
+                    return survey;
                 }
             }
         }
+        let told = &mut survey.told;
         let left: Vec<JobId> = ids
             .iter()
             .filter(|id| matches!(told.get(*id), None | Some(Told::Nothing)))
@@ -60,29 +66,37 @@ impl Client {
             .collect();
         let (states, failed) = self.statuses(&left).await;
         told.extend(states);
-        Survey { told, failed }
+        survey.failed = failed;
+        // Only the list tells which jobs have subtasks.
+        if let Some(failure) = unlisted.filter(|_| !left.is_empty()) {
+            let error = self.error("the list of jobs", failure);
+            survey.maybe_parents.push((left, Some(error)));
+        }
+        survey
     }
 
-    /// Asks the list call for these jobs, in all three kinds.
+    /// Asks the list call for these jobs, in all three kinds. The first failure of a
+    /// kind goes to `unlisted`.
     /// Fails only if the caller is refused: then nothing else may be asked.
     async fn look_up(
         self: &Arc<Self>,
         asked: &[JobId],
-        told: &mut BTreeMap<JobId, Told>,
+        survey: &mut Survey,
+        unlisted: &mut Option<Failure>,
     ) -> Result<Found, Failure> {
         let names: Vec<&str> = asked.iter().map(JobId::as_str).collect();
         let names = names.join(",");
         let [first, rest @ ..] = UseType::ALL;
         // One goes ahead: whether the caller is known shows in its answer.
-        let mut pages = vec![(first, self.named(first, &names).await)];
-        match &pages[0].1 {
-            Err(failure) if failure.refuses_caller() => {
-                return pages.remove(0).1.map(|_| Found::Nothing);
-            }
+        let mut pages = vec![match self.named(first, &names).await {
+            Err(failure) if failure.refuses_caller() => return Err(failure),
             // The time that the next failure takes is better spent on the other query.
-            Err(_) => return Ok(Found::Nothing),
-            Ok(_) => {}
-        }
+            Err(failure) => {
+                unlisted.get_or_insert(failure);
+                return Ok(Found::Nothing);
+            }
+            page => (first, page),
+        }];
         let others = rest.into_iter().map(|kind| {
             let client = Arc::clone(self);
             let names = names.clone();
@@ -92,18 +106,24 @@ impl Client {
         let wanted: BTreeSet<&str> = asked.iter().map(JobId::as_str).collect();
         let mut parents = Vec::new();
         for (kind, rows) in pages {
-            // A list that cannot be had is not missed: the status query follows.
-            for row in rows.unwrap_or_default() {
-                let taken = self.take(&row, &wanted, told);
+            // States that the list does not tell come from the status query.
+            let rows = rows.unwrap_or_else(|failure| {
+                unlisted.get_or_insert(failure);
+                Vec::new()
+            });
+            for row in rows {
+                let taken = self.take(&row, &wanted, &mut survey.told);
                 if kind == UseType::DisasterRecovery && !row.children.is_empty() {
                     parents.extend(taken);
                 }
                 for child in &row.children {
-                    self.take(child, &wanted, told);
+                    self.take(child, &wanted, &mut survey.told);
                 }
             }
         }
-        self.mark_parents(parents, told).await;
+        if !parents.is_empty() {
+            self.mark_parents(parents, survey).await;
+        }
         Ok(Found::Rows)
     }
 
@@ -111,7 +131,8 @@ impl Client {
         let body = jobs::list(kind, 1, names);
         let call = self.call(Method::POST, "jobs", body);
         let answer = body_of(self.ask(&call).await?);
-        Ok(jobs::read_list(&answer).unwrap_or_default().rows)
+        let page = jobs::read_list(&answer).ok_or_else(|| unusable(&call, Note::OddAnswer))?;
+        Ok(page.rows)
     }
 
     /// Takes a row over if it is about a job that was asked for; returns the job and
@@ -149,20 +170,31 @@ impl Client {
     async fn mark_parents(
         self: &Arc<Self>,
         candidates: Vec<(JobId, Vec<JobId>)>,
-        told: &mut BTreeMap<JobId, Told>,
+        survey: &mut Survey,
     ) {
         let ids: Vec<JobId> = candidates.iter().map(|(id, _)| id.clone()).collect();
-        let details = self.details(&ids).await.unwrap_or_default();
+        let details = match self.details(&ids).await {
+            Ok(details) => details,
+            Err(failure) => {
+                let error = self.error("the query of job details", failure);
+                return survey.maybe_parents.push((ids, Some(error)));
+            }
+        };
+        let mut untold = Vec::new();
         for (id, children) in candidates {
-            let detail = details
-                .iter()
-                .find(|row| row.id.as_deref() == Some(id.as_str()));
-            let is_parent = detail.is_some_and(DetailRow::is_dual_active);
-            if let Some(Told::Job(facts)) = told.get_mut(&id)
-                && is_parent
+            let mut rows = details.iter();
+            let Some(detail) = rows.find(|row| row.id.as_deref() == Some(id.as_str())) else {
+                untold.push(id);
+                continue;
+            };
+            if let Some(Told::Job(facts)) = survey.told.get_mut(&id)
+                && detail.is_dual_active()
             {
                 facts.parent_of = children;
             }
+        }
+        if !untold.is_empty() {
+            survey.maybe_parents.push((untold, None));
         }
     }
 }

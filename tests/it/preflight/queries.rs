@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use drspass::sim::{Answer, Fault, FaultKind};
+use drspass::sim::{Answer, Fault, FaultKind, JobSpec};
 
 use super::{asked, job, lab_of, list_is, sources, without_list};
 use crate::outputs::{document, messages, refusal};
@@ -66,7 +66,10 @@ fn a_question_that_fails_is_a_warning_and_everything_is_sent() {
         let run = lab
             .apply(&[])
             .exits(0)
-            .says("job states were not read, so nothing is held back for them: ");
+            .says(&format!(
+                "could not read the state of {J1}, so it was not checked: "
+            ))
+            .says("whether a dual-active parent is among");
         assert!(lab.sim.holds(J1, "source", "canary-1"), "{name}");
         assert!(run.stdout.lines().last().unwrap().starts_with("Result: 1 "));
     }
@@ -78,9 +81,56 @@ fn a_list_that_fails_is_not_missed_where_the_states_can_be_asked_for() {
         let mut lab = lab_for(&kind);
         sources(&mut lab, &[J1, J2], "canary-1");
         assert!(lab.sim.inject_query(Some("list"), Fault::always(kind)));
-        let run = lab.apply(&[]).exits(3).says("the job is CREATING");
-        assert!(!run.all().contains("not read"), "{}", run.all());
+        let run = lab
+            .apply(&[])
+            .exits(3)
+            .says("the job is CREATING")
+            .says(&format!(
+                "could not check whether a dual-active parent is among {J1}, {J2}: "
+            ));
+        assert!(!run.all().contains("could not read"), "{}", run.all());
     }
+}
+
+#[test]
+fn a_job_that_may_be_a_dual_active_parent_is_named_and_sent() {
+    let recovery = |job: JobSpec| JobSpec {
+        db_use_type: "cloudDataGuard".to_owned(),
+        multi_write: true,
+        ..job
+    };
+    let mut kinds = failures();
+    // The details of other jobs, and nothing that can be read as details.
+    kinds.push(answered(r#"{"count":0,"results":[]}"#));
+    kinds.push(answered(r#"{"results":7}"#));
+    for kind in kinds {
+        let name = format!("{kind:?}");
+        let mut lab = lab_of(vec![
+            JobSpec {
+                dual_active_parent: true,
+                ..recovery(job(J1, "INCRE_TRANSFER_STARTED"))
+            },
+            JobSpec {
+                parent: Some(J1.to_owned()),
+                ..recovery(job(J2, "INCRE_TRANSFER_STARTED"))
+            },
+        ]);
+        lab.configure("apply: { request_timeout: 3s, retry: { max_elapsed: 1s } }");
+        sources(&mut lab, &[J1], "canary-1");
+        assert!(lab.sim.inject_query(Some("detail"), Fault::always(kind)));
+        let note = format!("could not check whether a dual-active parent is among {J1}: ");
+        lab.run(&["plan", "--preflight"]).exits(0).says(&note);
+        lab.apply(&[]).exits(1).says(&note).says("1 refused");
+        assert_eq!(lab.sent().len(), 1, "{name}");
+    }
+}
+
+fn answered(body: &str) -> FaultKind {
+    FaultKind::Status(Answer {
+        http: 200,
+        body: Some(body.to_owned()),
+        ..Answer::default()
+    })
 }
 
 #[test]
@@ -91,13 +141,13 @@ fn states_that_cannot_be_asked_for_are_missed_only_where_the_list_does_not_tell_
         let fault = Fault::always(kind);
         assert!(lab.sim.inject_query(Some("status"), fault));
         let run = lab.apply(&[]).exits(3).says("the job is CREATING");
-        assert!(!run.all().contains("not read"), "{}", run.all());
+        assert!(!run.all().contains("could not"), "{}", run.all());
         assert_eq!(asked(&lab, "batch-status"), 0);
         // A cloud whose list does not find jobs by their ids.
         list_is(&lab, &serde_json::json!({"total_record": 0, "jobs": []}));
         lab.apply(&[])
             .exits(1)
-            .says("job states were not read")
+            .says(&format!("could not read the state of {J1}, {J2}, "))
             .says("refused: DRS.M00304");
     }
 }
@@ -192,7 +242,11 @@ fn a_plan_tells_what_is_blocked_takes_no_lock_and_changes_no_file() {
             .exits(2),
         "plan-output",
     );
-    assert!(plan["notes"].to_string().contains("were not read"));
+    assert!(
+        plan["notes"]
+            .to_string()
+            .contains("could not read the state of")
+    );
     assert!(plan["entries"][0]["blocked"].is_null());
 }
 
