@@ -1,5 +1,5 @@
-//! How many requests may be under way at once, and how that shrinks when the
-//! service asks for less.
+//! How many requests may be under way at once: fewer when the service asks for that,
+//! and one more after a run of good answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +9,10 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use crate::core::manifest::Assignment;
 use crate::core::redact::Token;
 
-/// Lets at most so many senders through at a time. The limit is halved when the
-/// service throttles and never grows again within a run.
+/// Good answers in a row that let one more sender through.
+const GOOD_RUN: usize = 5;
+
+/// Lets at most so many senders through at a time.
 #[derive(Debug)]
 pub struct Gate {
     permits: Semaphore,
@@ -25,6 +27,10 @@ pub struct Gate {
 struct Limit {
     /// Senders let through at a time, at least 1.
     now: usize,
+    /// The most that ever were.
+    most: usize,
+    /// Good answers since it changed.
+    good: usize,
     /// Permits in use that are to vanish when they come back.
     owed: usize,
 }
@@ -42,7 +48,12 @@ impl Gate {
         let now = limit.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             permits: Semaphore::new(now),
-            limit: Mutex::new(Limit { now, owed: 0 }),
+            limit: Mutex::new(Limit {
+                now,
+                most: now,
+                good: 0,
+                owed: 0,
+            }),
             closed: watch::Sender::new(false),
             wrong: Mutex::new(None),
         }
@@ -69,6 +80,7 @@ impl Gate {
         let halved = (limit.now / 2).max(1);
         let surplus = limit.now - halved;
         limit.now = halved;
+        limit.good = 0;
         limit.owed += surplus - self.permits.forget_permits(surplus);
     }
 
@@ -90,6 +102,21 @@ impl Gate {
     pub fn code_of(&self, entry: &Assignment) -> Option<Token> {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.as_ref()?.get(entry.credential.as_ref()?).cloned()
+    }
+
+    /// Takes note of an answer that was no call for less.
+    pub fn answered(&self) {
+        let mut limit = self.locked();
+        limit.good += 1;
+        if limit.now == limit.most || limit.good < GOOD_RUN {
+            return;
+        }
+        limit.good = 0;
+        limit.now += 1;
+        match limit.owed {
+            0 => self.permits.add_permits(1),
+            _ => limit.owed -= 1,
+        }
     }
 
     /// Lets nobody through any more and ends all waiting, also that of a sender
@@ -160,6 +187,29 @@ mod tests {
         let e = enters(&gate).await;
         let f = enters(&gate).await;
         assert!(e.is_some() && f.is_some());
+        assert!(enters(&gate).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_limit_rises_by_one_after_a_run_of_good_answers_and_not_over_the_first() {
+        let gate = Gate::new(4);
+        let out = [gate.enter().await, gate.enter().await, gate.enter().await];
+        gate.halve();
+        for answers in 1..=12 {
+            gate.answered();
+            assert_eq!(gate.limit(), (2 + answers / GOOD_RUN).min(4));
+        }
+        gate.halve();
+        (1..GOOD_RUN).for_each(|_| gate.answered());
+        gate.halve();
+        (1..GOOD_RUN).for_each(|_| gate.answered());
+        assert_eq!(gate.limit(), 1, "a run that is cut short does not count");
+        gate.answered();
+        assert_eq!(gate.limit(), 2);
+        drop(out);
+        let a = enters(&gate).await;
+        let b = enters(&gate).await;
+        assert!(a.is_some() && b.is_some());
         assert!(enters(&gate).await.is_none());
     }
 
