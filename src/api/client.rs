@@ -167,8 +167,9 @@ impl Client {
             max_elapsed: options.retry_max_elapsed,
             first_wait: options.retry_first_wait,
             ambient,
+            tally: Arc::default(),
         };
-        let iam = Arc::new(Iam::new(&options, patience)?);
+        let iam = Arc::new(Iam::new(&options, patience.clone())?);
         Ok(Self {
             transport: Transport::new(&endpoint, options.endpoint_named_by, &options)?,
             project: credentials.project_name(),
@@ -241,6 +242,11 @@ impl Client {
     /// all of them could be refused, and five in a row lock a key.
     pub fn at_once(&self, wanted: usize) -> usize {
         self.session.at_once(wanted)
+    }
+
+    /// What a person should know of the run so far, beside its single answers.
+    pub fn notes(&self) -> Vec<Note> {
+        self.patience.tally.notes()
     }
 
     /// The project whose jobs are looked at and changed.

@@ -160,16 +160,12 @@ impl Exchange<'_> {
                 }
                 Sent::Lost(cause) => cause,
                 Sent::Answer(received) => {
-                    let now = (self.patience.ambient.now)();
+                    let now = self.patience.answered(&received);
                     let judge = Judge::new(&[], self.login, &call.url, now, self.run);
                     match judge.judge_query(&received, notes) {
                         QueryStep::Answered => return Ok(received),
                         QueryStep::Login(refusal) => return Err(Why::Login(refusal)),
                         QueryStep::Refused(refusal) => return Err(Why::Refused(refusal)),
-                        // What stumbled may have been acted on before.
-                        QueryStep::Failed(_) if if_lost == IfLost::GiveUp => {
-                            return Err(Why::Unanswered);
-                        }
                         QueryStep::Failed(refusal) => return Err(Why::Failed(refusal)),
                         QueryStep::Unusable => return Err(Why::Unanswered),
                         QueryStep::Lost => LossCause::Cut,
@@ -184,7 +180,7 @@ impl Exchange<'_> {
                                 return Err(Why::Busy(refusal));
                             };
                             self.wait(wait, attempt).await;
-                            course.waited(wait);
+                            self.patience.waited(&mut course, wait);
                             continue;
                         }
                     }

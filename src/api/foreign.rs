@@ -23,7 +23,7 @@ pub fn reply(entries: &[&Assignment], status: u16, body: Vec<u8>) -> (Option<Rep
     let reply = match step {
         Step::Done(reply) => Some(reply),
         Step::LoginRefused(refusal) | Step::Again(refusal) => Some(Reply::TurnedAway(refusal)),
-        Step::Lost => None,
+        Step::Lost(_) => None,
     };
     (reply, notes)
 }

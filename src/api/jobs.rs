@@ -24,7 +24,7 @@ use super::wire::{self, Decoded, Row};
 use crate::core::job::JobId;
 use crate::core::outcome::Refusal;
 use crate::core::preflight::Told;
-use crate::core::redact::{Needles, Token};
+use crate::core::redact::{Needles, Token, ToldName};
 use crate::core::report::NotAsked;
 use crate::core::status::{JobStatus, ToldStatus};
 
@@ -221,7 +221,7 @@ impl Client {
                 Some(row) => Retry::Refused(refused(
                     (row.code.as_deref(), row.text.as_deref()),
                     None,
-                    Token::from_static("NO-CODE"),
+                    ToldName::from_static("NO-CODE"),
                     || &needles,
                 )),
                 None => Retry::Unanswered,
@@ -323,11 +323,9 @@ fn only_row<'r>(rows: &'r [Row], id: &JobId) -> Option<&'r Row> {
 /// What one row of a status answer says.
 fn told_by<N: Deref<Target = Needles>>(row: &Row, needles: impl FnOnce() -> N) -> Told {
     if let Some(code) = row.code.as_deref() {
-        let code = codes::normalize(code);
-        return match needles().code(&code) {
-            Some(code) if codes::says_missing(code.as_str()) => Told::Missing(code),
-            _ => Told::Nothing,
-        };
+        let code = Some(codes::normalize(code)).filter(|code| codes::says_missing(code));
+        let code = code.and_then(|code| Token::parse(&code));
+        return code.map_or(Told::Nothing, Told::Missing);
     }
     match row
         .status

@@ -11,35 +11,31 @@ mod refusal;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use url::Url;
 
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{Doubt, EntryResult, Refusal, RefusalKind, Reply, Verdict};
-use crate::core::redact::{ForeignText, Needles, Token};
+use crate::core::redact::{ForeignText, Needles, Token, ToldName};
 
 use super::codes::{self, Class};
-use super::note::Note;
-use super::received::{Body, Received, parse_date};
+use super::note::{LossCause, Note};
+use super::received::{Body, Received};
 use super::secrets::{self, LoginSecrets, RunSecrets};
+use super::transport::answer_lost;
 use super::wire::{self, Answer, Decoded, Row};
 
 pub(super) use query::QueryStep;
 pub(super) use refusal::refused;
-
-/// Clocks that differ by less than this are no news: a signed login allows for
-/// 15 minutes ("API Request Signing Guide").
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// What is to be done about an answer.
 #[derive(Debug)]
 pub(super) enum Step {
     /// It settles the request.
     Done(Reply),
-    /// It was lost half-way: as good as none.
-    Lost,
+    /// It does not say what became of the request, which may be sent once more.
+    Lost(Doubt),
     /// The caller is not known (any longer): nothing was changed. Another token may
     /// help, where one can be had.
     LoginRefused(Refusal),
@@ -96,7 +92,7 @@ impl<'a> Judge<'a> {
         }
         let (answer, strange) = match self.answer_in(received) {
             Ok(answer) => (Some(answer), None),
-            Err(strange) => (None, strange),
+            Err(strange) => (None, strange.map(|note| *note)),
         };
         let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
         let code = code.map(codes::normalize);
@@ -124,7 +120,19 @@ impl<'a> Judge<'a> {
         }
         if status >= 500 || status == 408 {
             notes.push(strange.unwrap_or_else(|| self.unexpected(received, answer.as_ref())));
-            return Step::Done(Reply::Lost(Doubt::ServerError));
+            let doubt = match status {
+                408 => Doubt::AnswerLost,
+                _ => Doubt::ServerError,
+            };
+            // From something that stands before the service, or a service that was
+            // on its way down. A wrong password would be tried a second time.
+            let is_lost = matches!(status, 408 | 502..=504)
+                && class == Class::Internal
+                && !listed.is_some_and(|rows| rows.iter().any(says_wrong_password));
+            return match is_lost {
+                true => Step::Lost(doubt),
+                false => Step::Done(Reply::Lost(doubt)),
+            };
         }
         let Some(answer) = &answer else {
             return self.without_answer(received, class, strange, notes);
@@ -139,10 +147,7 @@ impl<'a> Judge<'a> {
         }
         let refusal = self.refusal(received, Some(answer));
         Step::Done(match class {
-            Class::Login | Class::Permission => {
-                notes.extend(self.clock_off(received));
-                return refused_caller(class, refusal);
-            }
+            Class::Login | Class::Permission => return refused_caller(class, refusal),
             Class::WrongPassword | Class::Route | Class::Throttled | Class::Busy => {
                 Reply::TurnedAway(refusal)
             }
@@ -175,11 +180,11 @@ impl<'a> Judge<'a> {
         notes.extend(strange);
         let refusal = self.refusal_by_status(received);
         match class {
-            Class::Login | Class::Permission => {
-                notes.extend(self.clock_off(received));
-                refused_caller(class, refusal)
+            Class::Login | Class::Permission => refused_caller(class, refusal),
+            _ if cut => {
+                notes.push(answer_lost(self.url, LossCause::Cut));
+                Step::Lost(Doubt::AnswerLost)
             }
-            _ if cut => Step::Lost,
             Class::Route => Step::Done(Reply::TurnedAway(refusal)),
             // A page of something that stands before the service.
             _ if received.status >= 400 && readable => Step::Done(Reply::Refused(refusal)),
@@ -233,7 +238,7 @@ impl<'a> Judge<'a> {
         row: &Row,
         has_text: bool,
         contradicted: bool,
-        request_id: Option<&Token>,
+        request_id: Option<&ToldName>,
     ) -> EntryResult {
         let sent = self.was_sent(row);
         let job = row.job.as_deref();
@@ -244,19 +249,25 @@ impl<'a> Judge<'a> {
                 row.code.as_deref(),
                 text,
                 request_id.cloned(),
-                Token::from_static("NO-CODE"),
+                ToldName::from_static("NO-CODE"),
             ))
         } else if is_clean_success(row) && !contradicted {
             Verdict::Success
         } else {
-            Verdict::Odd
+            let said = [&row.status, &row.code, &row.text].into_iter().flatten();
+            let said: Vec<&str> = said.map(String::as_str).collect();
+            Verdict::Odd(
+                self.needles()
+                    .text(&said.join(" "))
+                    .filter(|_| sent && has_text),
+            )
         };
         EntryResult {
             // The name of a job that was sent is no secret.
             job: if sent {
-                job.and_then(Token::parse)
+                job.and_then(Token::parse).map(ToldName::Kept)
             } else {
-                job.and_then(|job| self.needles().token(job))
+                job.and_then(|job| self.needles().name(job))
             },
             endpoint: row.endpoint,
             verdict,
@@ -265,16 +276,16 @@ impl<'a> Judge<'a> {
 
     /// The body as an answer, or what there is to say about one that is none; nothing
     /// about one that was cut off.
-    fn answer_in(&self, received: &Received) -> Result<Answer, Option<Note>> {
+    fn answer_in(&self, received: &Received) -> Result<Answer, Option<Box<Note>>> {
         let status = received.status;
         match &received.body {
             Body::Read(body) => match wire::decode(body) {
                 Decoded::Answer(answer) => Ok(answer),
-                Decoded::Strange => Err(Some(self.unexpected(received, None))),
-                Decoded::NotJson => Err(Some(self.not_json(received, body))),
+                Decoded::Strange => Err(Some(Box::new(self.unexpected(received, None)))),
+                Decoded::NotJson => Err(Some(Box::new(self.not_json(received, body)))),
             },
-            Body::Coded(coding) => Err(Some(self.coded(status, coding))),
-            Body::TooLong => Err(Some(Note::TooLong { status })),
+            Body::Coded(coding) => Err(Some(Box::new(self.coded(status, coding)))),
+            Body::TooLong => Err(Some(Box::new(Note::TooLong { status }))),
             Body::Cut => Err(None),
         }
     }
@@ -290,10 +301,10 @@ impl<'a> Judge<'a> {
     }
 
     fn coded(&self, status: u16, coding: &str) -> Note {
-        let coding = self.needles().token(coding.trim());
+        let coding = self.needles().text(coding);
         Note::CodedBody {
             status,
-            coding: coding.unwrap_or(Token::from_static("coded")),
+            coding: coding.unwrap_or_else(ForeignText::withheld),
         }
     }
 
@@ -332,15 +343,6 @@ impl<'a> Judge<'a> {
             request_id: self.request_id(received, None),
         }
     }
-
-    fn clock_off(&self, received: &Received) -> Option<Note> {
-        let server = parse_date(received.headers.date.as_deref()?)?;
-        let apart = self.now.duration_since(server).unsigned_abs();
-        (apart > CLOCK_TOLERANCE).then_some(Note::ClockOff {
-            local: self.now,
-            server,
-        })
-    }
 }
 
 /// A caller who is not known may become so with another token; one who lacks a
@@ -364,6 +366,12 @@ pub(super) fn authority(url: &Url) -> String {
 /// A success that carries no word of an error.
 fn is_clean_success(row: &Row) -> bool {
     says(row, "success") && row.code.is_none() && row.text.is_none()
+}
+
+fn says_wrong_password(row: &Row) -> bool {
+    let code = row.code.as_deref().map(codes::normalize);
+    let known = code.as_deref().and_then(codes::look_up);
+    known.is_some_and(|known| known.class == Class::WrongPassword)
 }
 
 fn says(row: &Row, status: &str) -> bool {

@@ -21,5 +21,6 @@ pub mod note;
 mod received;
 mod retry;
 pub mod secrets;
+mod tally;
 mod transport;
 mod wire;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::redact::{ForeignText, Token};
+use crate::core::redact::{ForeignText, ToldName};
 
 /// One thing that a person should know about how a request went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Note {
         /// One line of it.
         line: Option<ForeignText>,
         /// The id of the request, for the support of whoever answered.
-        request_id: Option<Token>,
+        request_id: Option<ToldName>,
     },
     /// The answer is an error, or nothing known, in the service's format.
     Unexpected {
@@ -39,11 +39,11 @@ pub enum Note {
         /// Where it came from.
         host: String,
         /// The error code in it.
-        code: Option<Token>,
+        code: Option<ToldName>,
         /// The text in it.
         text: Option<ForeignText>,
         /// The service's id of the request, for its support.
-        request_id: Option<Token>,
+        request_id: Option<ToldName>,
         /// What to do about it, as a sentence, where the code is a known one.
         advice: Option<&'static str>,
     },
@@ -52,7 +52,7 @@ pub enum Note {
         /// The answer's status.
         status: u16,
         /// How it is packed.
-        coding: Token,
+        coding: ForeignText,
     },
     /// The answer is larger than any real one.
     TooLong {
@@ -81,7 +81,7 @@ pub enum Note {
     },
     /// The service asked to come again later, and that was done.
     Throttled {
-        /// How often it was waited for.
+        /// How often it was waited for in this run.
         waits: u32,
         /// How long, in sum.
         waited: Duration,
@@ -91,7 +91,7 @@ pub enum Note {
         /// The status of the last answer.
         status: u16,
         /// How the service put it.
-        code: Token,
+        code: ToldName,
         /// The wait it asked for last, if that was too long.
         asked: Option<Duration>,
     },
@@ -104,7 +104,7 @@ pub enum Note {
         /// Who was asked.
         host: String,
         /// How it put it.
-        code: Token,
+        code: ToldName,
     },
     /// The code of the second factor was used for the first login.
     PasscodeUsed,
@@ -115,11 +115,14 @@ pub enum Note {
     },
     /// The answer to a login holds no token.
     NoToken,
-    /// The token was refused, and a new one was fetched.
-    Renewed,
+    /// A token was refused, and a new one was fetched.
+    Renewed {
+        /// How often.
+        times: u32,
+    },
     /// A new token turned out to be for another project than the sealed one.
     OtherProject,
-    /// The clocks differ by more than a login allows for.
+    /// The clocks differ by minutes.
     ClockOff {
         /// The clock here.
         local: Timestamp,
@@ -235,7 +238,7 @@ impl fmt::Display for Note {
             Self::CodedBody { status, coding } => {
                 write!(
                     f,
-                    "answer {status} cannot be read: {coding} body not supported"
+                    "answer {status} cannot be read: its content coding {coding} is not supported"
                 )
             }
             Self::TooLong { status } => {
@@ -302,15 +305,28 @@ impl fmt::Display for Note {
                 write!(f, "the list does not end: {pages} pages were read")
             }
             Self::NoToken => f.write_str("the answer holds no token"),
-            Self::Renewed => f.write_str("the token was refused; a new one was fetched"),
+            Self::Renewed { times: 1 } => {
+                f.write_str("the token was refused; a new one was fetched")
+            }
+            Self::Renewed { times } => {
+                write!(
+                    f,
+                    "the token was refused and a new one fetched {times} times"
+                )
+            }
             Self::OtherProject => {
                 f.write_str("a new token is for another project than the sealed one")
             }
             Self::ClockOff { local, server } => {
-                let apart = local.duration_since(*server).unsigned_abs().as_secs();
+                let minutes = local.duration_since(*server).unsigned_abs().as_secs() / 60;
+                let apart = match minutes / 60 {
+                    0 | 1 => format!("{minutes} minutes"),
+                    hours => format!("{hours} hours"),
+                };
                 write!(
                     f,
-                    "the clock here says {local:.0}, the service's {server:.0}, {apart} s apart: check the clock"
+                    "the clock of this machine says {local:.0}, the service's {server:.0}: they \
+                     differ by {apart}; check the clock of this machine"
                 )
             }
         }

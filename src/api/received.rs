@@ -6,7 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use super::note::Note;
 use crate::core::secret::Secret;
+
+/// Clocks that differ by less than this are no news: a signed login allows for
+/// 15 minutes ("API Request Signing Guide").
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// What came back from one sending.
 #[derive(Debug)]
@@ -64,10 +69,17 @@ impl Headers {
         let from = self.date.as_deref().and_then(parse_date).unwrap_or(now);
         Duration::try_from(until.duration_since(from)).ok()
     }
+
+    /// What to say of the service's clock, if it differs from the one here.
+    pub(super) fn clock_off(&self, local: Timestamp) -> Option<Note> {
+        let server = parse_date(self.date.as_deref()?)?;
+        let apart = local.duration_since(server).unsigned_abs();
+        (apart > CLOCK_TOLERANCE).then_some(Note::ClockOff { local, server })
+    }
 }
 
 /// A date as HTTP writes it.
-pub(super) fn parse_date(text: &str) -> Option<Timestamp> {
+fn parse_date(text: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     PARSER.parse_timestamp(text).ok()
 }

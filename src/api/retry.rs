@@ -2,9 +2,12 @@
 //!
 //! It owns the rule of design section 7: what was throttled until the time for
 //! it is over, a lost answer once, a refused token once by a new one, nothing else.
+//! An answer of a gateway that gave up waiting counts as lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Method;
 use tokio::time::{Instant, sleep};
 
@@ -16,7 +19,9 @@ use super::client::{Ambient, Answered, Client};
 use super::exchange::{Failure, Why};
 use super::gate::Gate;
 use super::judge::{Judge, Step, authority};
-use super::note::{LossCause, Note};
+use super::note::Note;
+use super::received::Received;
+use super::tally::Tally;
 use super::transport::{Sent, answer_lost};
 use super::wire;
 
@@ -24,13 +29,14 @@ use super::wire;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How long what was put off may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Patience {
     /// Longest time for the repetitions of one throttled request.
     pub(super) max_elapsed: Duration,
     /// The first wait between two attempts; it doubles from there.
     pub(super) first_wait: Duration,
     pub(super) ambient: Ambient,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// What is known while a request is on its way to a reply.
@@ -38,7 +44,6 @@ pub(super) struct Course {
     started: Instant,
     /// Waits for a service that was busy.
     waits: u32,
-    waited: Duration,
     /// Whether the answer to an attempt was lost, so that it may have been acted on.
     pub(super) lost: bool,
     /// Whether a new token was fetched because one was refused.
@@ -50,19 +55,25 @@ impl Course {
         Self {
             started: Instant::now(),
             waits: 0,
-            waited: Duration::ZERO,
             lost: false,
             renewed: false,
         }
     }
-
-    pub(super) fn waited(&mut self, wait: Duration) {
-        self.waits += 1;
-        self.waited += wait;
-    }
 }
 
 impl Patience {
+    /// Takes note of an answer, and says what time it is.
+    pub(super) fn answered(&self, received: &Received) -> Timestamp {
+        let now = (self.ambient.now)();
+        self.tally.compare(&received.headers, now);
+        now
+    }
+
+    pub(super) fn waited(&self, course: &mut Course, wait: Duration) {
+        course.waits += 1;
+        self.tally.waited(wait);
+    }
+
     /// How long to wait before a throttled request is sent again; nothing if
     /// the time left is too short. At least what the service asked for, spread a
     /// little so that parallel senders do not all come back at once.
@@ -99,12 +110,6 @@ impl Client {
         let mut notes = Vec::new();
         let mut course = Course::begin();
         let reply = self.pursue(entries, gate, &mut course, &mut notes).await?;
-        if course.waits > 0 {
-            notes.push(Note::Throttled {
-                waits: course.waits,
-                waited: course.waited,
-            });
-        }
         let reply = match reply {
             // A doubt stays one; all else is only what the repetition proves.
             Reply::Lost(_) => reply,
@@ -138,25 +143,31 @@ impl Client {
             }
             attempt += 1;
             let request = self.authorized(&call, &pass);
-            let cause = match self.transport.send(request, entries.len(), attempt).await {
+            let (doubt, asked) = match self.transport.send(request, entries.len(), attempt).await {
                 Sent::NoConnection(cause) => {
                     notes.push(self.transport.no_connection(&call.url, cause));
                     return Some(Reply::NoConnection);
                 }
-                Sent::Lost(cause) => cause,
+                Sent::Lost(cause) => {
+                    notes.push(answer_lost(&call.url, cause));
+                    (Doubt::AnswerLost, None)
+                }
                 Sent::Answer(received) => {
                     let login = self.session.secrets();
-                    let now = (self.patience.ambient.now)();
+                    let now = self.patience.answered(&received);
                     let step = Judge::new(entries, &login, &call.url, now, self.run.as_ref())
                         .judge(&received, notes);
                     match step {
                         Step::Done(reply) => {
+                            if !matches!(reply, Reply::Lost(_)) {
+                                gate.answered();
+                            }
                             let host = authority(&call.url);
                             let refusal = reply.login_refusal();
                             self.session.note(refusal.map(|refusal| (refusal, host)));
                             return Some(reply);
                         }
-                        Step::Lost => LossCause::Cut,
+                        Step::Lost(doubt) => (doubt, received.headers.wait_asked(now)),
                         Step::LoginRefused(mut refusal) => {
                             refusal.advice.get_or_insert(advice);
                             self.session.note(Some((&refusal, authority(&call.url))));
@@ -181,7 +192,7 @@ impl Client {
                                 notes.push(Note::StoppedWaiting);
                                 return Some(Reply::TurnedAway(refusal));
                             }
-                            course.waited(wait);
+                            self.patience.waited(course, wait);
                             // A token may have come to its end meanwhile.
                             pass = match self.session.pass().await {
                                 Ok(pass) => pass,
@@ -192,11 +203,14 @@ impl Client {
                     }
                 }
             };
-            notes.push(answer_lost(&call.url, cause));
             let may_repeat = !std::mem::replace(&mut course.lost, true);
-            let wait = self.patience.jittered(self.patience.first_wait);
-            if !may_repeat || !pause(wait, gate, attempt).await {
-                return Some(Reply::Lost(Doubt::AnswerLost));
+            let wait = match asked {
+                None => Some(self.patience.jittered(self.patience.first_wait)),
+                asked => self.patience.wait_after(course, asked),
+            };
+            match wait {
+                Some(wait) if may_repeat && pause(wait, gate, attempt).await => {}
+                _ => return Some(Reply::Lost(doubt)),
             }
         }
     }
@@ -215,10 +229,7 @@ impl Client {
         }
         match self.session.renewed(refused).await {
             None => Err(Reply::LoginRefused(refusal)),
-            Some(Ok(pass)) => {
-                notes.push(Note::Renewed);
-                Ok(pass)
-            }
+            Some(Ok(pass)) => Ok(pass),
             // Without a new token, the refusal of the old one stands.
             Some(Err(failure)) if failure.is_silence() => {
                 notes.extend(failure.notes);

@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Endpoint, EntryKey};
-use super::redact::{ForeignText, Token};
+use super::redact::{ForeignText, ToldName};
 
 pub use finding::{Agreement, Finding};
 
@@ -39,9 +39,9 @@ pub struct Refusal {
     /// them: each alone may be accepted.
     pub is_one_job_only: bool,
     /// The service's error code, or a code of ours such as `HTTP-307`.
-    pub code: Token,
+    pub code: ToldName,
     /// The service's id of the request, for its support.
-    pub request_id: Option<Token>,
+    pub request_id: Option<ToldName>,
     /// The service's words, cleaned, for this run's output only: never stored.
     pub text: Option<ForeignText>,
     /// What to do about it, as a sentence, where the code is a known one.
@@ -56,7 +56,7 @@ impl Refusal {
         Self {
             kind: RefusalKind::Rejected,
             is_one_job_only: false,
-            code: Token::from_static(code),
+            code: ToldName::from_static(code),
             request_id: None,
             text: None,
             advice: None,
@@ -131,7 +131,7 @@ impl fmt::Display for Doubt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSent {
     /// The login or a right was refused; the code says how.
-    LoginRefused(Token),
+    LoginRefused(ToldName),
     /// No connection could be made, so nothing left this machine.
     NoConnection,
     /// The run was told to stop before its turn came.
@@ -169,7 +169,7 @@ pub enum Reply {
         /// How many results it says there are.
         announced: Option<u64>,
         /// The service's id of the request.
-        request_id: Option<Token>,
+        request_id: Option<ToldName>,
     },
     /// It turned the whole request away because of what the request holds:
     /// nothing was changed, and a part of it may be acceptable.
@@ -212,8 +212,8 @@ impl Reply {
 /// One line of a per-entry answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryResult {
-    /// The job it names, as a cleaned token; absent when it is unusable.
-    pub job: Option<Token>,
+    /// The job it names, if any.
+    pub job: Option<ToldName>,
     /// The endpoint it names; absent when it is missing or unknown.
     pub endpoint: Option<Endpoint>,
     /// What it says.
@@ -227,8 +227,9 @@ pub enum Verdict {
     Success,
     /// Failure.
     Failed(Refusal),
-    /// A status that is neither, or a success that carries an error code.
-    Odd,
+    /// A status that is neither, or a success that carries an error code; what it
+    /// says, if anything.
+    Odd(Option<ForeignText>),
 }
 
 /// What a reply means for each entry of a batch.
@@ -303,7 +304,8 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
     let mut strange = Vec::new();
     let mut foreign = 0;
     for result in results {
-        let job = result.job.as_ref();
+        // A name that was changed to be shown proves nothing.
+        let job = result.job.as_ref().and_then(ToldName::kept);
         let slot = job
             .zip(result.endpoint)
             .and_then(|(job, endpoint)| by_key.get_mut(&(job.as_str(), endpoint)));
@@ -315,10 +317,11 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
         if foreign > MAX_FOREIGN {
             continue;
         }
-        let ours = |job: &&Token| sent.iter().any(|key| key.job.as_str() == job.as_str());
-        strange.push(match (job.filter(ours), result.endpoint) {
-            (Some(job), None) => Finding::NoEndpoint(job.clone()),
-            _ => Finding::Foreign(job.cloned(), result.endpoint),
+        let is_ours =
+            job.is_some_and(|job| sent.iter().any(|key| key.job.as_str() == job.as_str()));
+        strange.push(match (&result.job, result.endpoint) {
+            (Some(job), None) if is_ours => Finding::NoEndpoint(job.clone()),
+            (job, endpoint) => Finding::Foreign(job.clone(), endpoint),
         });
     }
     if foreign > MAX_FOREIGN {
@@ -357,9 +360,9 @@ fn settle(key: &EntryKey, verdicts: &[&Verdict]) -> (Outcome, Option<Finding>) {
         ),
         [Verdict::Success] => (Outcome::Applied, None),
         [Verdict::Failed(refusal)] => (Outcome::Refused(refusal.clone()), None),
-        [Verdict::Odd] => (
+        [Verdict::Odd(said)] => (
             Outcome::InDoubt(Doubt::OddResult),
-            Some(Finding::OddResult(key.clone())),
+            Some(Finding::OddResult(key.clone(), said.clone())),
         ),
         [first, rest @ ..] => {
             let agreement = if rest.iter().all(|other| say_the_same(first, other)) {

@@ -1,19 +1,18 @@
 //! Text that somebody else wrote: cleaned before a person sees it, cut to size,
 //! and withheld as soon as it repeats a secret.
 //!
-//! It owns [`ForeignText`] and [`Token`], the only forms in which words of the
-//! service leave the client, and [`Needles`], the search for secrets in them.
+//! It owns [`ForeignText`], [`Token`] and [`ToldName`], the only forms in which words
+//! of the service leave the client, and [`Needles`], the search for secrets in them.
 //! It refuses to cut before it has searched: half a password is still a leak.
 
 mod needles;
-mod readings;
 mod token;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use needles::Needles;
-pub use token::Token;
+pub use token::{Token, ToldName};
 
 /// Server text for a person: without control, bidi, line-separating or
 /// invisible characters, and at most [`ForeignText::MAX_CHARS`] characters.

@@ -164,7 +164,10 @@ impl SavedPlan {
     /// Fails with the first thing that differs, in the order of design section 5.
     pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
         if now >= self.expires {
-            return Err(Stale::Expired(self.expires));
+            return Err(Stale::Expired {
+                at: self.expires,
+                now,
+            });
         }
         if self.created.duration_since(now) > MAX_CLOCK_SKEW {
             return Err(Stale::FromTheFuture(self.created));

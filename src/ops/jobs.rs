@@ -35,6 +35,7 @@ pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsRepo
     if let Some(error) = &inventory.details_failed {
         notes.push(format!("the databases of the jobs are not told: {error}"));
     }
+    notes.extend(inventory.notes.iter().map(ToString::to_string));
     let jobs = inventory.jobs.into_iter().map(|job| {
         let is_listed = |endpoint| {
             let job = job.id.clone();

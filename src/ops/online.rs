@@ -58,6 +58,15 @@ impl Online {
         })
     }
 
+    /// What a person should know of the run so far.
+    pub fn notes(&self) -> Vec<String> {
+        self.client
+            .notes()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
     /// Lets go without waiting for anything that is still under way, such as the
     /// look-up of a name.
     pub fn leave(self) {

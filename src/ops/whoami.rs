@@ -30,7 +30,7 @@ pub fn whoami(
 
 /// The endpoint that the catalogue of the identity service names for a region.
 /// Fails if the login is refused, or if it names none, or several.
-pub fn catalogued(mut online: Online, region: Option<&str>) -> Result<String, OpError> {
+pub fn catalogued(online: &mut Online, region: Option<&str>) -> Result<String, OpError> {
     let client = Arc::clone(&online.client);
     let found = online.ask(client.catalogued(region))??;
     let Some((first, others)) = found.split_first() else {

@@ -53,7 +53,11 @@ impl Reply {
     }
 
     pub(super) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.to_owned(), value.into()));
+        if name.eq_ignore_ascii_case("x-request-id") {
+            self.request_id = Some(value.into().into_bytes());
+        } else {
+            self.headers.push((name.to_owned(), value.into()));
+        }
         self
     }
 

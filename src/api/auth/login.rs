@@ -148,8 +148,9 @@ impl IamSession {
             return Ok(issued.pass());
         }
         let answer = self.replace(&mut current, refused).await;
-        if answer.is_err() {
-            current.give_up();
+        match &answer {
+            Ok(_) => self.iam.patience.tally.renewed(),
+            Err(_) => current.give_up(),
         }
         answer
     }
@@ -238,14 +239,11 @@ impl IamSession {
             &self.login.project,
         ));
         let sent_at = Instant::now();
-        // A code of a second factor that may have been used is not shown again.
-        let if_lost = match self.login.passcode {
-            Some(_) => IfLost::GiveUp,
-            None => IfLost::AskAgain,
-        };
+        // A wrong password that was counted must not be counted twice, nor a code of a
+        // second factor shown again.
         let mut received = self
             .iam
-            .ask(&call, if_lost, &self.secrets(), &Call::request)
+            .ask(&call, IfLost::GiveUp, &self.secrets(), &Call::request)
             .await?;
         let token = received
             .headers

@@ -226,7 +226,8 @@ async fn a_throttled_request_is_repeated_as_it_was() {
     .await;
     let gate = Gate::new(8);
     let started = std::time::Instant::now();
-    let answered = client(&fixture).modify_passwords(&[&entry()], &gate).await;
+    let client = client(&fixture);
+    let answered = client.modify_passwords(&[&entry()], &gate).await;
     let answered = answered.expect("it was let out");
     assert!(is_success(&answered.reply));
     assert!(started.elapsed() >= Duration::from_secs(1));
@@ -234,10 +235,9 @@ async fn a_throttled_request_is_repeated_as_it_was() {
     let requests = fixture.requests();
     assert_eq!(requests.len(), 4);
     assert!(requests.iter().all(|request| *request == requests[0]));
-    assert!(matches!(
-        answered.notes[..],
-        [Note::Throttled { waits: 3, .. }]
-    ));
+    assert_eq!(answered.notes, []);
+    let notes = client.notes();
+    assert!(matches!(notes[..], [Note::Throttled { waits: 3, .. }]));
 }
 
 #[tokio::test]
@@ -339,8 +339,18 @@ async fn failures_and_refusals_are_never_repeated() {
         error(500, "DRS.M00004"),
         error(400, "DRS.M00201"),
         error(400, "DRS.KE0002"),
-        answer(502, "Content-Type: text/html\r\n", "<h1>Bad Gateway</h1>"),
-        answer(408, "", ""),
+        error(503, "DRS.KE0002"),
+        answer(
+            504,
+            "",
+            r#"{"results":[{"status":"failed","error_code":"DRS-KE0002"}]}"#,
+        ),
+        answer(
+            501,
+            "Content-Type: text/html\r\n",
+            "<h1>Not Implemented</h1>",
+        ),
+        answer(524, "", ""),
         answer(200, "", "not json"),
     ] {
         let (_, requests) = run(vec![act, ok()]).await;
@@ -349,10 +359,33 @@ async fn failures_and_refusals_are_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_gave_up_waiting_counts_as_a_lost_answer() {
+    for status in [408, 502, 503, 504] {
+        let gave_up = || answer(status, "", "<h1>no</h1>");
+        let (answered, requests) = run(vec![gave_up(), ok()]).await;
+        assert!(matches!(answered.reply, Reply::AfterLoss(reply) if is_success(&reply)));
+        assert_eq!(requests.len(), 2);
+        let (answered, requests) = run(vec![gave_up(), gave_up(), ok()]).await;
+        let doubt = match status {
+            408 => Doubt::AnswerLost,
+            _ => Doubt::ServerError,
+        };
+        assert_eq!(answered.reply, Reply::Lost(doubt));
+        assert_eq!(requests.len(), 2);
+        // A wait that is asked for is kept, unless it is longer than there is time for.
+        let wait = |seconds: u32| answer(status, &format!("Retry-After: {seconds}\r\n"), "");
+        let started = std::time::Instant::now();
+        assert_eq!(run(vec![wait(1), ok()]).await.1.len(), 2);
+        assert!(started.elapsed() >= Duration::from_secs(1));
+        assert_eq!(run(vec![wait(3600), ok()]).await.1.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_packed_answer_is_not_unpacked() {
     let (answered, requests) = run(vec![answer(200, "Content-Encoding: gzip\r\n", "??")]).await;
     assert_eq!(answered.reply, Reply::Lost(Doubt::Unreadable));
-    assert!(said(&answered)[0].ends_with("gzip body not supported"));
+    assert!(said(&answered)[0].ends_with("its content coding \"gzip\" is not supported"));
     assert_eq!(requests.len(), 1);
     let (answered, _) = run(vec![answer(200, "Content-Encoding: identity\r\n", SUCCESS)]).await;
     assert!(is_success(&answered.reply));

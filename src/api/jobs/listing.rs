@@ -28,6 +28,8 @@ pub struct Inventory {
     pub unusable: usize,
     /// Why details are missing, where they are.
     pub details_failed: Option<ServiceError>,
+    /// What else there is to know.
+    pub notes: Vec<Note>,
 }
 
 impl Client {
@@ -51,6 +53,7 @@ impl Client {
             jobs: Vec::new(),
             unusable: 0,
             details_failed: None,
+            notes: Vec::new(),
         };
         // A subtask may have a row of its own as well: each job stands once.
         let mut places: BTreeMap<JobId, usize> = BTreeMap::new();
@@ -87,6 +90,7 @@ impl Client {
                 inventory.details_failed = Some(error);
             }
         }
+        inventory.notes = self.notes();
         Ok(inventory)
     }
 

@@ -42,7 +42,7 @@ impl Judge<'_> {
         }
         let (answer, strange) = match self.answer_in(received) {
             Ok(answer) => (Some(answer), None),
-            Err(strange) => (None, strange),
+            Err(strange) => (None, strange.map(|note| *note)),
         };
         let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
         let known = code.map(codes::normalize);
@@ -65,11 +65,11 @@ impl Judge<'_> {
                 if received.headers.asks_second_factor {
                     refusal.advice = Some(codes::SECOND_FACTOR);
                 }
-                notes.extend(self.clock_off(received));
+                notes.extend(received.headers.clock_off(self.now));
                 QueryStep::Login(refusal)
             }
             Class::Permission => {
-                notes.extend(self.clock_off(received));
+                notes.extend(received.headers.clock_off(self.now));
                 QueryStep::Refused(refusal)
             }
             _ if status == 429 => QueryStep::Again(busy(refusal)),

@@ -1,6 +1,7 @@
 //! What talks to the service without changing anything, and the client that all
 //! commands talk with.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use super::{unlock, warn, written};
@@ -91,9 +92,7 @@ fn connect_with(
         context.shell.message(&format!("note: {note}\n"));
     }
     let found = login::find(flags, context.env, &place)?;
-    for note in &found.notes {
-        context.shell.message(&format!("note: {note}\n"));
-    }
+    note(context, &found.notes);
     let ca = match &context.ca_file {
         Some(path) => {
             let pem = login::read_ca(&context.folder.join(path));
@@ -150,6 +149,12 @@ fn usable(context: &Context<'_>, place: &str, pem: &[u8]) -> Result<Vec<u8>, OpE
     Ok(usable)
 }
 
+fn note(context: &Context<'_>, notes: impl IntoIterator<Item = impl Display>) {
+    for note in notes {
+        context.shell.message(&format!("note: {note}\n"));
+    }
+}
+
 /// Prepares what all these commands need.
 fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
     let root = context.root()?;
@@ -165,6 +170,7 @@ pub(in crate::cli) fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, 
     let region = root.config.target.region.clone();
     let mut online = Online::new(connected.client, env::hang_up())?;
     let login = ops_whoami::whoami(&mut online, &opened, connected.source, region)?;
+    note(context, online.notes());
     let arrived = context.shell.result(&inventory::whoami(&login));
     Ok(written(arrived, exit::DONE))
 }
@@ -196,9 +202,11 @@ pub(super) fn catalogued(
     let target = Target::resolve_or(config, origin.ok().as_deref())?;
     target.check_hosts(context.guards().trusted_hosts.as_slice())?;
     let connected = connect_with(context, options_of(&target, None), None, flags)?;
-    let online = Online::new(connected.client, env::hang_up())?;
+    let mut online = Online::new(connected.client, env::hang_up())?;
     let region = config.region.as_deref();
-    let found = ops_whoami::catalogued(online, region)?;
+    let found = ops_whoami::catalogued(&mut online, region);
+    note(context, online.notes());
+    let found = found?;
     target::check_catalogued(&found, &auth_url, &context.guards().trusted_hosts)?;
     Ok(found)
 }
@@ -215,6 +223,7 @@ pub(super) fn listed(
     let name = config.and_then(|config| config.credentials_from.as_deref());
     let connected = connect_with(context, options_of(target, config), name, flags)?;
     let inventory = ops_jobs::inventory(connected.client, env::hang_up())?;
+    note(context, &inventory.notes);
     if let Some(error) = &inventory.details_failed {
         let text = format!("warning: the databases of the jobs are not told: {error}\n");
         context.shell.message(&text);

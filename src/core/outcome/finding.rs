@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::core::job::{Endpoint, EntryKey};
-use crate::core::redact::Token;
+use crate::core::redact::{ForeignText, ToldName};
 
 /// Something in a per-entry answer that a person should know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,20 +19,21 @@ pub enum Finding {
         /// Whether all say the same.
         agreement: Agreement,
     },
-    /// The result of an entry is neither a success nor a failure, or is both.
-    OddResult(EntryKey),
+    /// The result of an entry is neither a success nor a failure, or is both; what
+    /// it says.
+    OddResult(EntryKey, Option<ForeignText>),
     /// The repetition of a lost request was refused for an entry.
     RepetitionRefused {
         /// The entry.
         key: EntryKey,
         /// The service's error code.
-        code: Token,
+        code: ToldName,
     },
     /// A result names a job that was sent, but no endpoint that there is.
-    NoEndpoint(Token),
-    /// A result is about an entry that was not sent; the job is absent when the
-    /// name given for it is unreadable.
-    Foreign(Option<Token>, Option<Endpoint>),
+    NoEndpoint(ToldName),
+    /// A result is about an entry that was not sent; the job is absent when it
+    /// names none.
+    Foreign(Option<ToldName>, Option<Endpoint>),
     /// More foreign results than are worth listing.
     MoreForeign(usize),
     /// The answer announces another number of results than it holds.
@@ -68,8 +69,15 @@ impl fmt::Display for Finding {
                 };
                 write!(f, "{results} results were returned for {key}, {agreement}")
             }
-            Self::OddResult(key) => {
-                write!(f, "the result for {key} is neither a success nor a failure")
+            Self::OddResult(key, said) => {
+                write!(
+                    f,
+                    "the result for {key} is neither a success nor a failure: "
+                )?;
+                match said {
+                    Some(said) => write!(f, "it says {said}"),
+                    None => f.write_str("it has no status"),
+                }
             }
             Self::RepetitionRefused { key, code } => write!(
                 f,
@@ -80,7 +88,7 @@ impl fmt::Display for Finding {
                 f.write_str("a result came for an entry that was not sent: ")?;
                 match job {
                     Some(job) => write!(f, "{job}")?,
-                    None => f.write_str("unreadable id")?,
+                    None => f.write_str("no id")?,
                 }
                 match endpoint {
                     Some(endpoint) => write!(f, "/{endpoint}"),

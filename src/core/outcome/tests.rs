@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::job::JobId;
+use crate::core::redact::Token;
 
-const CODE: Token = Token::from_static("DRS.M00304");
+const CODE: ToldName = ToldName::from_static("DRS.M00304");
 
 fn key(job: &str, endpoint: Endpoint) -> EntryKey {
     EntryKey {
@@ -20,7 +21,7 @@ fn ta(job: &str) -> EntryKey {
     key(job, Endpoint::Destination)
 }
 
-fn refusal(code: Token) -> Refusal {
+fn refusal(code: ToldName) -> Refusal {
     Refusal {
         kind: RefusalKind::JobState,
         is_one_job_only: false,
@@ -38,7 +39,7 @@ fn failed() -> Verdict {
 
 fn result(key: &EntryKey, verdict: Verdict) -> EntryResult {
     EntryResult {
-        job: Token::parse(key.job.as_str()),
+        job: Token::parse(key.job.as_str()).map(ToldName::Kept),
         endpoint: Some(key.endpoint),
         verdict,
     }
@@ -119,7 +120,7 @@ fn foreign_and_unreadable_results_are_never_taken_by_position() {
             "no result was returned for j1/source",
             "no result was returned for j1/destination",
             "a result came for an entry that was not sent: j9/source",
-            "a result came for an entry that was not sent: unreadable id/source",
+            "a result came for an entry that was not sent: no id/source",
             "a result for job j1 names no endpoint",
         ]
     );
@@ -132,7 +133,7 @@ fn doubled_results_settle_nothing_even_if_they_agree() {
         ([Verdict::Success, Verdict::Success], "which agree"),
         ([failed(), failed()], "which agree"),
         ([Verdict::Success, failed()], "which disagree"),
-        ([Verdict::Odd, Verdict::Odd], "which disagree"),
+        ([Verdict::Odd(None), Verdict::Odd(None)], "which disagree"),
     ] {
         let results = verdicts.map(|verdict| result(&sent[0], verdict)).to_vec();
         let matched = match_results(&sent, &per_entry(results));
@@ -144,22 +145,29 @@ fn doubled_results_settle_nothing_even_if_they_agree() {
 #[test]
 fn an_odd_result_is_no_success() {
     let sent = [so("j1")];
-    let matched = match_results(&sent, &per_entry(vec![result(&sent[0], Verdict::Odd)]));
+    let matched = match_results(
+        &sent,
+        &per_entry(vec![result(&sent[0], Verdict::Odd(None))]),
+    );
     assert_eq!(matched.outcomes, [Outcome::InDoubt(Doubt::OddResult)]);
-    assert_eq!(matched.findings, [Finding::OddResult(so("j1"))]);
+    assert_eq!(matched.findings, [Finding::OddResult(so("j1"), None)]);
 }
 
 #[test]
 fn a_reply_to_the_whole_request_is_the_outcome_of_every_entry() {
     let sent = [so("j1"), so("j2")];
+    let of_both = Refusal {
+        entries: 2,
+        ..refusal(CODE)
+    };
     for (reply, outcome) in [
         (
             Reply::Refused(refusal(CODE)),
-            Outcome::Refused(refusal(CODE)),
+            Outcome::Refused(of_both.clone()),
         ),
         (
             Reply::TurnedAway(refusal(CODE)),
-            Outcome::Refused(refusal(CODE)),
+            Outcome::Refused(of_both.clone()),
         ),
         (
             Reply::LoginRefused(refusal(CODE)),
@@ -225,7 +233,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         3 => Just(Verdict::Success),
         1 => Just(failed()),
-        1 => Just(Verdict::Odd)
+        1 => Just(Verdict::Odd(None))
     ]
 }
 
@@ -233,7 +241,7 @@ fn some_result() -> impl Strategy<Value = EntryResult> {
     let job = proptest::option::weighted(0.9, 0..5_u8);
     let endpoint = proptest::option::weighted(0.9, any::<bool>());
     (job, endpoint, verdict()).prop_map(|(job, endpoint, verdict)| EntryResult {
-        job: job.and_then(|job| Token::parse(&format!("j{job}"))),
+        job: job.and_then(|job| Token::parse(&format!("j{job}")).map(ToldName::Kept)),
         endpoint: endpoint.map(|i| Endpoint::ALL[usize::from(i)]),
         verdict,
     })

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ForeignText;
+
 /// A machine name that the service gave: an error code, the id of a request or
 /// of a job. Letters, digits, dots, underscores and dashes, 1 to 64 of them, so
 /// it can stand anywhere without quotation marks.
@@ -13,9 +15,6 @@ use serde::{Deserialize, Serialize};
 pub struct Token(Cow<'static, str>);
 
 impl Token {
-    /// What stands in place of a name that repeats a secret.
-    pub const WITHHELD: Self = Self::from_static("withheld");
-
     /// Takes a name that was searched for secrets, or cannot hold any.
     /// Fails (with `None`) if it is empty, too long or holds another character.
     pub fn parse(text: &str) -> Option<Self> {
@@ -31,6 +30,53 @@ impl Token {
     /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A name that the service gave, as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToldName {
+    /// It has the shape of such names, and may be stored.
+    Kept(Token),
+    /// It may be anything, and is only shown.
+    Shown(ForeignText),
+}
+
+impl ToldName {
+    /// A name of ours. Panics if it is not a token, which a test would show.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self::Kept(Token::from_static(text))
+    }
+
+    /// The name, if it may be stored.
+    pub const fn kept(&self) -> Option<&Token> {
+        match self {
+            Self::Kept(token) => Some(token),
+            Self::Shown(_) => None,
+        }
+    }
+
+    /// A name to be stored: this one, or that there was another.
+    pub fn to_token(&self) -> Token {
+        const UNKNOWN: Token = Token::from_static("UNKNOWN-CODE");
+        self.kept().cloned().unwrap_or(UNKNOWN)
+    }
+
+    /// The name for structured output.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Kept(token) => token.as_str(),
+            Self::Shown(text) => text.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for ToldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept(token) => token.fmt(f),
+            Self::Shown(text) => text.fmt(f),
+        }
     }
 }
 

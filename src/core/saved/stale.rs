@@ -10,7 +10,12 @@ use crate::core::fingerprint::change::ChangeId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stale {
     /// Its time is over.
-    Expired(Timestamp),
+    Expired {
+        /// When it ended.
+        at: Timestamp,
+        /// The time here.
+        now: Timestamp,
+    },
     /// It was made later than now, so one of two clocks is wrong, and whether it has
     /// expired cannot be known.
     FromTheFuture(Timestamp),
@@ -70,7 +75,10 @@ pub enum Stale {
 impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expired(at) => write!(f, "it expired at {at:.0}"),
+            Self::Expired { at, now } => write!(
+                f,
+                "it expired at {at:.0}, and the clock of this machine says {now:.0}"
+            ),
             Self::FromTheFuture(at) => write!(
                 f,
                 "it was made at {at:.0}, which is still to come: look at the clocks of \

@@ -140,7 +140,13 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
         Err(Stale::OtherRecipients)
     );
     let late = plan.fits(&sealed(), plan.expires);
-    assert_eq!(late, Err(Stale::Expired(plan.expires)));
+    assert_eq!(
+        late,
+        Err(Stale::Expired {
+            at: plan.expires,
+            now: plan.expires
+        })
+    );
     let minutes = |count| SignedDuration::from_mins(count);
     let earlier = |count| plan.fits(&sealed(), plan.created - minutes(count));
     assert_eq!(earlier(5), Ok(()));

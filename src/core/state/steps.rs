@@ -12,7 +12,7 @@ use super::{
 };
 use crate::core::job::EntryKey;
 use crate::core::outcome::{Doubt, Outcome, RefusalKind};
-use crate::core::redact::Token;
+use crate::core::redact::{Token, ToldName};
 
 /// What can be recorded of an attempt: the part of an [`Outcome`] that outlives
 /// the run.
@@ -46,8 +46,12 @@ impl Settlement {
             Outcome::Applied => Some(Self::Applied),
             Outcome::Refused(refusal) => Some(Self::Refused {
                 kind: refusal.kind,
-                code: refusal.code.clone(),
-                request_id: refusal.request_id.clone(),
+                code: refusal.code.to_token(),
+                request_id: refusal
+                    .request_id
+                    .as_ref()
+                    .and_then(ToldName::kept)
+                    .cloned(),
             }),
             Outcome::NotSent(_) => None,
             Outcome::InDoubt(why) => Some(Self::InDoubt { why: *why }),

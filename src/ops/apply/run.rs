@@ -53,7 +53,8 @@ impl Run<'_> {
                 stopped: Some(NotSent::OthersBlocked),
                 ..Sent::default()
             };
-            let report = self.report(BTreeMap::new(), sent, Saved::InState);
+            let mut report = self.report(BTreeMap::new(), sent, Saved::InState);
+            report.findings.extend(online.notes());
             return Ok((report, online, Some(state)));
         }
         let sender = Sender::new(
@@ -103,6 +104,7 @@ impl Run<'_> {
         let sent_keys = outcomes.keys().cloned().collect();
         let (saved, state) = self.save(state, &version, sent_keys);
         let mut report = self.report(outcomes, sent, saved);
+        report.findings.extend(online.notes());
         if let Some(error) = journal_error {
             report
                 .findings

@@ -347,9 +347,9 @@ impl Flight<'_> {
                 Outcome::Applied => self.proven.extend(credential.cloned()),
                 Outcome::Refused(refusal) if refusal.kind == RefusalKind::WrongPassword => {
                     is_wrong = true;
-                    self.gate.refuse(credential, &refusal.code);
+                    self.gate.refuse(credential, &refusal.code.to_token());
                     if self.alone.contains(place) {
-                        self.wrong_alone = Some(refusal.code.clone());
+                        self.wrong_alone = Some(refusal.code.to_token());
                     }
                 }
                 _ => {}

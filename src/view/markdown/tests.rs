@@ -7,7 +7,7 @@ use crate::core::fingerprint::{Field, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{NotSent, Refusal, RefusalKind};
 use crate::core::plan::Counts;
-use crate::core::redact::{ForeignText, Token};
+use crate::core::redact::{ForeignText, Token, ToldName};
 use crate::core::report::{Note, Saved, SavedFacts};
 
 const HOSTILE: &[&str] = &[
@@ -82,8 +82,8 @@ fn refused(text: &str) -> Fate {
     Fate::Tried(Outcome::Refused(Refusal {
         is_one_job_only: false,
         kind: RefusalKind::Rejected,
-        code: Token::from_static("DRS.M00304"),
-        request_id: Token::parse("0123456789abcdef"),
+        code: ToldName::from_static("DRS.M00304"),
+        request_id: Token::parse("0123456789abcdef").map(ToldName::Kept),
         text: ForeignText::clean(text),
         advice: Some("Try again."),
         entries: 1,

@@ -7,22 +7,22 @@ use crate::support::{J9, Lab, unanswered};
 
 #[test]
 fn a_gateway_page_is_doubt_and_is_told_in_one_clean_line() {
-    for http in [502, 524] {
+    for (http, requests) in [(502, 2), (524, 1), (500, 1)] {
         let lab = lab();
-        let run = apply_with(
-            &lab,
-            FaultKind::Html {
-                http,
-                act_first: false,
-            },
-        )
-        .exits(4)
-        .says(&http.to_string())
-        .says("text/html")
-        .says("127.0.0.1");
+        let page = FaultKind::Html {
+            http,
+            act_first: false,
+        };
+        lab.sim.inject(Fault::always(page).times(requests));
+        let run = lab
+            .apply(&[])
+            .exits(4)
+            .says(&http.to_string())
+            .says("text/html")
+            .says("127.0.0.1");
         assert!(!run.all().contains('<'), "{}", run.all());
         assert!(!run.all().contains("expected value"), "{}", run.all());
-        assert_eq!(lab.sent().len(), 1, "a server error is not repeated");
+        assert_eq!(lab.sent().len(), requests as usize);
         assert_eq!(marks(&lab), "???");
         converges(&lab);
     }
@@ -54,6 +54,35 @@ fn a_connection_cut_once_is_repeated_once() {
         apply_with(&lab, kind).exits(0);
         assert_eq!(lab.sent().len(), 2);
         assert_eq!(marks(&lab), "===");
+    }
+}
+
+#[test]
+fn a_gateway_that_gave_up_waiting_counts_as_a_lost_answer() {
+    for (http, said) in [
+        (408, "no answer came"),
+        (502, "the service failed while it had the request"),
+        (503, "the service failed while it had the request"),
+        (504, "the service failed while it had the request"),
+    ] {
+        let once = lab();
+        apply_with(&once, status(http, "APIGW.0201", [("Retry-After", "1")])).exits(0);
+        assert_eq!(once.sent().len(), 2);
+        assert_eq!(once.sent()[0], once.sent()[1]);
+        assert_eq!(marks(&once), "===");
+        // It stays like that, or a wait is asked for that is longer than there is time.
+        for (wait, requests) in [("1", 2), ("3600", 1)] {
+            let lab = lab_with("apply: { retry: { max_elapsed: 30s } }");
+            let kind = status(http, "APIGW.0201", [("Retry-After", wait)]);
+            lab.sim.inject(Fault::always(kind).times(requests));
+            lab.apply(&[]).exits(4).says(said).says("3 in doubt");
+            assert_eq!(lab.sent().len(), requests as usize);
+            converges(&lab);
+        }
+        // A wrong password would be tried once more.
+        let held = lab();
+        apply_with(&held, status(http, "DRS.KE0002", [])).exits(4);
+        assert_eq!(held.sent().len(), 1);
     }
 }
 
@@ -116,7 +145,7 @@ fn three_lost_answers_in_a_row_stop_the_run() {
         .exits(4)
         .says("3 in doubt; 6 in all.")
         .says("too many answers were lost in a row");
-    assert_eq!(lab.sent().len(), 3);
+    assert_eq!(lab.sent().len(), 6, "each is repeated once");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use drspass::sim::{Answer, Endpoint, Fault, FaultKind, Which};
 
 use super::{apply_with, converges, lab, marks};
 use crate::looped::refuse;
-use crate::support::{J1, J2, J9};
+use crate::support::{J1, J2, J9, Lab};
 
 #[test]
 fn a_failed_entry_inside_200_is_no_success() {
@@ -157,4 +157,117 @@ fn refusals_of_every_entry_inside_400_apply_nothing() {
         .says("3 refused");
     assert_eq!(marks(&lab), "!!!");
     converges(&lab);
+}
+
+#[test]
+fn a_known_code_is_shown_and_recorded_whatever_the_passwords_are() {
+    for password in ["q", "0", "M003", "DRS.M00304"] {
+        let lab = Lab::new();
+        lab.manifest(&format!(
+            "  {J1}: {{ source: {{ password: '{password}' }} }}\n"
+        ))
+        .exits(0);
+        lab.sim.inject(refuse(J1, Endpoint::Source, "DRS-M00304"));
+        lab.apply(&[]).exits(1).says("refused: DRS.M00304");
+        let last = &lab.entry(J1, "source")["last_outcome"];
+        assert_eq!(last["code"], "DRS.M00304", "{password}");
+        assert!(lab.plan().contains("last attempt refused: DRS.M00304"));
+        // Of the service's words, only short passwords are not withheld.
+        lab.sim.inject(Fault::next(FaultKind::EchoPassword {
+            form: drspass::sim::EchoForm::Plain,
+            which: Which::default(),
+        }));
+        let run = lab.apply(&[]).exits(1);
+        let is_withheld = run.stdout.contains("text withheld");
+        assert_eq!(is_withheld, password.len() >= 4, "{}", run.stdout);
+    }
+}
+
+#[test]
+fn odd_codes_and_ids_are_shown_as_foreign_text_and_not_recorded() {
+    let lab = lab();
+    let row = |job: &str, end: &str, rest: &str| {
+        format!("{{\"id\":\"{job}\",\"end_point_type\":\"{end}\",{rest}}}")
+    };
+    let rows = [
+        row(
+            J1,
+            "so",
+            r#""status":"failed","error_code":"::error::Quota\nexceeded""#,
+        ),
+        row(
+            J1,
+            "ta",
+            r#""status":"failed","error_code":"canary-1-is-wrong""#,
+        ),
+        row(
+            J2,
+            "so",
+            r#""status":"failed","error_code":"Quota.Exceeded""#,
+        ),
+        row("no such/id", "so", r#""status":"success""#),
+    ];
+    let body = format!("{{\"results\":[{}]}}", rows.join(","));
+    lab.sim.inject(Fault::nth(
+        1,
+        FaultKind::Status(Answer {
+            http: 200,
+            body: Some(body.clone()),
+            headers: [("X-Request-Id".to_owned(), "req 7 of eu-de".to_owned())].into(),
+            ..Answer::default()
+        }),
+    ));
+    let run = lab
+        .apply(&[])
+        .exits(1)
+        .says(r#"refused: "::error::Quota\nexceeded""#)
+        .says(r#"refused: "Quota.Exceeded""#)
+        .says("refused: (text withheld, it may repeat a secret that was sent)")
+        .says(r#"request "req 7 of eu-de""#)
+        .says(r#"a result came for an entry that was not sent: "no such/id"/source"#);
+    assert!(!run.stdout.contains("canary"), "{}", run.stdout);
+    for (job, endpoint) in super::ENTRIES {
+        let last = &lab.entry(job, endpoint)["last_outcome"];
+        assert_eq!(last["code"], "UNKNOWN-CODE");
+        assert!(last["request_id"].is_null());
+    }
+    lab.sim.inject(Fault::next(FaultKind::Status(Answer {
+        http: 200,
+        body: Some(body),
+        ..Answer::default()
+    })));
+    let said = crate::outputs::messages(&lab.apply(&["--json"]).exits(1));
+    let entry = crate::outputs::about(&said, &format!("{J2}/source"));
+    assert_eq!(entry["code"], "Quota.Exceeded");
+    converges(&lab);
+}
+
+#[test]
+fn a_status_that_is_neither_success_nor_failure_is_shown() {
+    for (status, said) in [
+        (r#","status":"pending""#, "it says \"pending\""),
+        (r#","status":"::error::x\n""#, "it says \"::error::x\""),
+        (r#","status":"canary-1""#, "it says (text withheld"),
+        (
+            r#","status":"success","error_code":"DRS.M01504""#,
+            "it says \"success DRS.M01504\"",
+        ),
+        (r#","status":null"#, "it has no status"),
+        ("", "it has no status"),
+    ] {
+        let lab = lab();
+        let body =
+            format!("{{\"results\":[{{\"id\":\"{J1}\",\"end_point_type\":\"so\"{status}}}]}}");
+        let answer = Answer {
+            http: 200,
+            body: Some(body),
+            ..Answer::default()
+        };
+        apply_with(&lab, FaultKind::Status(answer))
+            .exits(4)
+            .says(&format!(
+                "the result for {J1}/source is neither a success nor a failure: {said}"
+            ));
+        assert_eq!(marks(&lab), "???");
+    }
 }

@@ -186,13 +186,17 @@ fn clocks_apart_are_told_with_both_times() {
             let told = run(&lab, args, &by_key())
                 .exits(1)
                 .says("APIGW.0301")
-                .says("the clock here says 20")
+                .says("the clock of this machine says 20")
                 .says("the service's 20")
-                .says("s apart: check the clock");
+                .says("check the clock of this machine");
             let apart = told.all();
-            let apart = apart.split(" s apart").next().unwrap();
+            let apart = apart.split(" minutes;").next().unwrap();
             let apart: u32 = apart.rsplit(' ').next().unwrap().parse().unwrap();
-            assert!((930..=990).contains(&apart), "{apart}");
+            assert!((15..=16).contains(&apart), "{apart}");
+            assert_eq!(
+                told.all().matches("the clock of this machine says").count(),
+                1
+            );
             assert_eq!(lab.sim.requests().len(), 1, "{args:?}");
             if args.last() != Some(&"--no-preflight") {
                 assert_untouched(&lab, None);
@@ -204,14 +208,27 @@ fn clocks_apart_are_told_with_both_times() {
 }
 
 #[test]
-fn clocks_apart_do_not_trouble_a_token() {
-    for offset in [3600, -3600] {
+fn clocks_apart_are_a_note_on_every_good_run_and_trouble_no_token() {
+    const SAID: &str = "the clock of this machine says";
+    for (offset, apart) in [(0, 0), (240, 0), (3630, 1), (-3630, 1), (-26 * 3600, 1)] {
         let lab = lab_with(Config {
             clock_offset_seconds: offset,
             ..config()
         });
-        apply(&lab, &[], &by_name()).exits(0);
-        assert_eq!(lab.sim.login_attempts(), 1);
+        for (state, args, code) in [
+            ("INCRE_TRANSFER_STARTED", &["whoami"][..], 0),
+            ("INCRE_TRANSFER_STARTED", &["jobs"], 0),
+            ("INCRE_TRANSFER_STARTED", &["jobs", "--json"], 0),
+            ("INCRE_TRANSFER_STARTED", &["plan", "--preflight"], 0),
+            ("CREATING", &["apply", "--auto-approve"], 1),
+            ("INCRE_TRANSFER_STARTED", &["apply", "--auto-approve"], 0),
+        ] {
+            lab.sim.set_status(J1, state);
+            let told = run(&lab, args, &by_name()).exits(code);
+            let notes = told.all().matches(SAID).count();
+            assert_eq!(notes, apart, "{args:?} {offset}\n{}", told.all());
+        }
+        assert_eq!(lab.sent().len(), 1);
     }
 }
 

@@ -210,7 +210,9 @@ fn ten_requests_with_an_expired_token_bring_one_login() {
     let lab = lab_of_many(10, 10, config());
     let expired = Fault::always(token_refused(401, None)).times(10);
     lab.sim.inject(expired);
-    apply(&lab, &[], &by_name()).exits(0);
+    let run = apply(&lab, &[], &by_name()).exits(0);
+    let note = "the token was refused; a new one was fetched";
+    assert_eq!(run.all().matches(note).count(), 1, "{}", run.all());
     let refused = lab.sim.requests();
     let refused = refused
         .iter()

@@ -147,7 +147,9 @@ fn states_that_cannot_be_asked_for_are_missed_only_where_the_list_does_not_tell_
         list_is(&lab, &serde_json::json!({"total_record": 0, "jobs": []}));
         lab.apply(&[])
             .exits(1)
-            .says(&format!("could not read the state of {J1}, {J2}, "))
+            .says(&format!(
+                "could not read the state of {J2}, so it was not checked: "
+            ))
             .says("refused: DRS.M00304");
     }
 }

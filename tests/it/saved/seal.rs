@@ -56,7 +56,7 @@ fn a_plan_whose_time_is_over_is_refused() {
         &lab,
         &["apply", PLAN],
         5,
-        "it expired at 2026-01-02T03:04:05Z",
+        "it expired at 2026-01-02T03:04:05Z, and the clock of this machine says 20",
     );
 }
 
