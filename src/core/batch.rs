@@ -57,6 +57,56 @@ pub struct Search {
     /// Whether the request that is due and the next one are the halves of a request
     /// that was refused, so that one of them is bad.
     has_twin: bool,
+    /// Whether the one entry that is due must be bad, as none of the others was that
+    /// were refused with it.
+    is_suspect: bool,
+    /// Entries of the request that was refused last.
+    refused: usize,
+}
+
+/// How much the service takes in one request, as far as a run has shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Capacity {
+    /// The most entries that it took.
+    taken: usize,
+    /// The fewest that it refused although it took each of them.
+    refused: Option<usize>,
+    is_one_job_only: bool,
+}
+
+impl Capacity {
+    /// The next number of entries to try: between what was taken and what was not.
+    fn entries(&self) -> usize {
+        let limit = self.refused.map(|refused| self.taken.midpoint(refused));
+        limit.map_or(usize::MAX, |limit| limit.max(1))
+    }
+
+    fn took(&mut self, entries: usize) {
+        self.taken = self.taken.max(entries);
+        // Then it was no matter of their number.
+        self.refused = self.refused.filter(|refused| *refused > self.taken);
+    }
+
+    fn refused(&mut self, entries: usize) {
+        let fewest = self.refused.map_or(entries, |refused| refused.min(entries));
+        self.refused = Some(fewest).filter(|fewest| *fewest > self.taken);
+    }
+
+    /// The places of a request in parts that it takes. Jobs are parted only where one
+    /// alone is too much.
+    fn cut<'k>(&self, places: &[usize], key_of: impl Fn(usize) -> &'k EntryKey) -> Vec<Vec<usize>> {
+        let most = self.entries();
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for group in jobs_of(places, key_of) {
+            match parts.last_mut() {
+                Some(part) if !self.is_one_job_only && part.len() + group.len() <= most => {
+                    part.extend(group);
+                }
+                _ => parts.extend(group.chunks(most).map(<[usize]>::to_vec)),
+            }
+        }
+        parts
+    }
 }
 
 /// What an answer tells about a request as a whole.
@@ -89,17 +139,35 @@ impl Search {
             due: batch,
             then: Vec::new(),
             has_twin: false,
+            is_suspect: false,
+            refused: 0,
+        }
+    }
+
+    /// The same, with no larger request due than the service was seen to take.
+    #[must_use]
+    pub fn within<'k>(self, capacity: &Capacity, key_of: impl Fn(usize) -> &'k EntryKey) -> Self {
+        let mut parts = capacity.cut(&self.due, key_of);
+        if parts.len() < 2 {
+            return self;
+        }
+        parts.reverse();
+        let due = parts.pop().unwrap_or_default();
+        let mut then = self.then;
+        then.extend(parts);
+        Self {
+            due,
+            then,
+            has_twin: false,
+            ..self
         }
     }
 
     /// Entries that travel in a request each, one after the other.
     pub fn one_by_one(places: &[usize]) -> Self {
         let mut then: Vec<Vec<usize>> = places.iter().rev().map(|&place| vec![place]).collect();
-        Self {
-            due: then.pop().unwrap_or_default(),
-            then,
-            has_twin: false,
-        }
+        let first = Self::new(then.pop().unwrap_or_default());
+        Self { then, ..first }
     }
 
     /// How many entries it has.
@@ -121,6 +189,7 @@ impl Search {
         self.then = requests;
         // The bad one may be out.
         self.has_twin &= out.is_empty();
+        self.is_suspect &= out.is_empty();
         out
     }
 
@@ -129,14 +198,34 @@ impl Search {
         &self.due
     }
 
-    /// Goes on after the answer to the request that was due. `key_of` names the
-    /// entry at a place.
-    pub fn after<'k>(mut self, heard: Heard, key_of: impl Fn(usize) -> &'k EntryKey) -> Next {
+    /// Goes on after the answer to the request that was due, which may tell something
+    /// of the service's capacity. `key_of` names the entry at a place.
+    pub fn after<'k>(
+        mut self,
+        heard: Heard,
+        capacity: &mut Capacity,
+        key_of: impl Fn(usize) -> &'k EntryKey,
+    ) -> Next {
+        let entries = self.due.len();
+        if heard == Heard::Taken {
+            capacity.took(entries);
+            if self.is_suspect {
+                capacity.refused(self.refused);
+            }
+        }
+        if heard == Heard::Refused && capacity.refused.is_some() && entries > capacity.taken {
+            capacity.refused(entries);
+            return Next::Parted(Self {
+                has_twin: false,
+                ..self
+            });
+        }
         let mut jobs = Vec::new();
         if heard == Heard::OneJobOnly {
             jobs = jobs_of(&self.due, &key_of);
         }
         if jobs.len() > 1 {
+            capacity.is_one_job_only = true;
             // What waits would be refused for the same reason.
             for part in self.then.iter().rev() {
                 jobs.extend(jobs_of(part, &key_of));
@@ -147,11 +236,14 @@ impl Search {
                 due,
                 then: jobs,
                 has_twin: false,
+                is_suspect: false,
+                ..self
             });
         }
         if matches!(heard, Heard::Refused | Heard::OneJobOnly)
             && let Some((first, second)) = halve(&self.due, &key_of)
         {
+            self.refused = entries;
             return Next::Parted(self.with_halves(first, second));
         }
         let Some(next) = self.then.pop() else {
@@ -166,6 +258,7 @@ impl Search {
         Next::Settled(Some(Self {
             due: next,
             has_twin: false,
+            is_suspect: is_bad,
             ..self
         }))
     }
@@ -175,6 +268,7 @@ impl Search {
         Self {
             due: first,
             has_twin: true,
+            is_suspect: false,
             ..self
         }
     }

@@ -29,6 +29,15 @@ pub enum FaultKind {
         #[serde(default)]
         message: String,
     },
+    /// The whole request is refused with HTTP 400 because of the number of its
+    /// entries; not acted on. It strikes only requests with more entries.
+    TooMany {
+        /// The most entries that are taken.
+        most: usize,
+        /// The error code; `DRS.M00202` if left out.
+        #[serde(default = "invalid_parameter")]
+        code: String,
+    },
     /// The whole request is answered like this and not acted on.
     Status(Answer),
     /// HTTP 429 from the gateway; not acted on.

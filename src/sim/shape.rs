@@ -105,6 +105,7 @@ pub(super) fn instead(kinds: &[FaultKind]) -> Option<Reply> {
             }
             Some(reply)
         }
+        FaultKind::TooMany { code, .. } => Some(Reply::error(400, code, "too many entries")),
         FaultKind::PoisonEntry { code, message, .. } => Some(Reply::error(400, code, message)),
         FaultKind::Throttled { retry_after } => {
             let reply = Reply::error(

@@ -66,6 +66,7 @@ impl FaultKind {
             Self::RejectEntry(rejection) => {
                 entries.contains(&(rejection.job.as_str(), rejection.endpoint))
             }
+            Self::TooMany { most, .. } => entries.len() > *most,
             Self::PoisonEntry { job, endpoint, .. } => entries.contains(&(job, *endpoint)),
             Self::DropResults(which)
             | Self::SuccessWithCode(which)

@@ -167,8 +167,87 @@ fn one_request_in_three_throttled_is_waited_out_with_fewer_in_flight() {
 }
 
 #[test]
-fn one_throttled_request_halves_what_is_in_flight_for_good() {
-    check_throttled(60, When::Nth(1), None);
+fn after_a_run_of_good_answers_one_more_request_is_in_flight() {
+    let jobs = 40;
+    let lab = lab(
+        jobs,
+        &["source"],
+        "apply: { batch_size: 1, parallelism: 4 }",
+    );
+    for number in 2..=100 {
+        let hold = FaultKind::Hold { act_first: false };
+        lab.sim.inject(Fault::nth(number, hold));
+    }
+    let retry_after = None;
+    lab.sim
+        .inject(Fault::nth(1, FaultKind::Throttled { retry_after }));
+    let child = lab
+        .command(&["apply", "--auto-approve"])
+        .spawn()
+        .expect("the binary starts");
+    // All that are out are held, so one more or fewer of them is seen.
+    let mut sent = 5;
+    let mut open = 4;
+    let mut answered = 0;
+    while open > 0 {
+        lab.await_puts(sent);
+        crate::support::wait_until("the answers", || {
+            let requests = lab.sim.requests().into_iter();
+            let pending = requests.filter(|request| {
+                request.method() == "PUT" && request.answered() == Answered::Pending
+            });
+            pending.count() == open
+        });
+        assert_eq!(lab.sent().len(), sent, "after {answered} good answers");
+        lab.sim.release();
+        answered += open;
+        open = (2 + answered / 5).min(4).min(jobs - answered);
+        sent += open;
+    }
+    assert_eq!(answered, jobs);
+    let run = lab.wait(child).exits(0);
+    let notes = run.all().matches("come again later").count();
+    assert_eq!(notes, 1, "{}", run.all());
+}
+
+#[test]
+fn what_a_service_takes_in_one_request_is_kept_for_the_run() {
+    for (jobs, endpoints, most, floor) in [
+        (100, &["source"][..], 4, 25),
+        (50, &ENDPOINTS[..], 4, 25),
+        (400, &["source"][..], 4, 100),
+        (40, &["source"][..], 1, 40),
+        (30, &ENDPOINTS[..], 1, 60),
+        (400, &["source"][..], 60, 7),
+    ] {
+        let lab = lab(
+            jobs,
+            endpoints,
+            "apply: { batch_size: 100, parallelism: 1 }",
+        );
+        lab.sim.inject(Fault::always(FaultKind::TooMany {
+            most,
+            code: "DRS.M00202".to_owned(),
+        }));
+        let entries = jobs * endpoints.len();
+        lab.apply(&[]).exits(0).says(&format!("{entries} applied"));
+        let sent = lab.sent().len();
+        assert!(
+            sent <= floor + 15,
+            "{jobs} jobs, {most} at most: {sent} requests"
+        );
+    }
+}
+
+#[test]
+fn a_service_that_takes_one_job_per_request_says_so_once() {
+    let lab = lab(20, &ENDPOINTS, "apply: { parallelism: 1 }");
+    lab.sim.inject(Fault::always(FaultKind::TooMany {
+        most: 2,
+        code: "DRS.M00299".to_owned(),
+    }));
+    lab.apply(&[]).exits(0).says("40 applied");
+    assert_eq!(lab.sent().len(), 1 + 20);
 }
 
 #[test]

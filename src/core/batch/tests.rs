@@ -79,11 +79,13 @@ fn search(
     let mut requests = Vec::new();
     let mut settled = vec![Vec::new(); keys.len()];
     let mut open = Some(Search::new((0..keys.len()).collect()));
+    let mut capacity = Capacity::default();
     while let Some(now) = open {
+        let now = now.within(&capacity, |place| &keys[place]);
         assert!(!now.due().is_empty());
         let due = now.due().to_vec();
         let heard = service(&due);
-        open = match now.after(heard, |place| &keys[place]) {
+        open = match now.after(heard, &mut capacity, |place| &keys[place]) {
             Next::Parted(next) => Some(next),
             Next::Settled(next) => {
                 due.iter().for_each(|&place| settled[place].push(heard));
@@ -178,7 +180,9 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
         let mut sent = Vec::new();
         loop {
             sent.push(search.due().to_vec());
-            match search.after(Heard::Refused, |place| &keys[place]) {
+            match search.after(Heard::Refused, &mut Capacity::default(), |place| {
+                &keys[place]
+            }) {
                 Next::Parted(next) | Next::Settled(Some(next)) => search = next,
                 Next::Settled(None) => return sent,
             }
@@ -186,18 +190,24 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
     };
     let mut search = Search::one_by_one(&[4, 0, 3, 1]);
     assert_eq!(search.entries(), 4);
-    assert_eq!(search.take_out(|place| place == 0 || place == 4), [4, 0]);
+    assert_eq!(search.take_out(|place| place == 0 || place == 4), [0, 4]);
     assert_eq!(send_all(search), [vec![3], vec![1]]);
 
     // A half without its bad entry is no longer known to hold one.
     let Next::Parted(mut search) =
-        Search::new(vec![0, 1, 2, 3]).after(Heard::Refused, |place| &keys[place])
+        Search::new(vec![0, 1, 2, 3]).after(Heard::Refused, &mut Capacity::default(), |place| {
+            &keys[place]
+        })
     else {
         panic!("it is cut in halves");
     };
     assert_eq!(search.take_out(|place| place == 2), [2]);
-    let next = search.after(Heard::Taken, |place| &keys[place]);
-    assert_eq!(next, Next::Settled(Some(Search::new(vec![3]))));
+    let next = search.after(Heard::Taken, &mut Capacity::default(), |place| &keys[place]);
+    let Next::Settled(Some(next)) = next else {
+        panic!("the rest is left");
+    };
+    assert_eq!(next.due(), [3]);
+    assert_eq!(next.entries(), 1);
 
     let mut search = Search::new(vec![0, 1]);
     search.take_out(|_| true);
@@ -234,6 +244,37 @@ fn a_service_that_takes_one_job_at_a_time_gets_one_job_at_a_time() {
     // A service that says so of one job is not asked again and again.
     let (_, settled) = search(&keys, |_| Heard::OneJobOnly);
     assert!(settled.iter().all(|heard| *heard == [Heard::OneJobOnly]));
+}
+
+#[test]
+fn a_service_that_takes_so_many_entries_gets_so_many() {
+    for (most, pairs, requests) in [
+        (1, false, 110),
+        (4, false, 40),
+        (10, false, 25),
+        (99, false, 20),
+        (4, true, 40),
+        (1, true, 110),
+    ] {
+        let keys = jobs(if pairs { 50 } else { 100 }, |_| pairs);
+        let takes = |due: &[usize]| match due.len() > most {
+            true => Heard::Refused,
+            false => Heard::Taken,
+        };
+        let (sent, settled) = search(&keys, takes);
+        assert!(settled.iter().all(|heard| *heard == [Heard::Taken]));
+        assert!(sent.len() <= requests, "{most}: {} requests", sent.len());
+    }
+    // A bad entry is found there as well.
+    let keys = jobs(100, |_| false);
+    let (sent, settled) = search(&keys, |due| match due.len() > 4 || due.contains(&90) {
+        true => Heard::Refused,
+        false => Heard::Taken,
+    });
+    assert!(sent.len() < 50, "{} requests", sent.len());
+    let refused = settled.iter().filter(|heard| **heard == [Heard::Refused]);
+    assert_eq!(refused.count(), 1);
+    assert_eq!(settled[90], [Heard::Refused]);
 }
 
 fn entries() -> impl Strategy<Value = Vec<(EntryKey, usize)>> {

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::record::JournalHandle;
 use crate::api::client::{Answered, Client};
 use crate::api::gate::Gate;
-use crate::core::batch::{Heard, Next, Search};
+use crate::core::batch::{Capacity, Heard, Next, Search};
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{self, Doubt, NotSent, Outcome, Refusal, RefusalKind, Reply};
@@ -114,6 +114,7 @@ impl Sender {
             in_air: JoinSet::new(),
             lanes: BTreeMap::new(),
             lost_in_a_row: 0,
+            capacity: Capacity::default(),
             sent: Sent::default(),
         };
         let signals = &mut self.online.signals;
@@ -156,6 +157,7 @@ struct Flight<'a> {
     in_air: JoinSet<Option<Answered>>,
     lanes: BTreeMap<Id, Lane>,
     lost_in_a_row: usize,
+    capacity: Capacity,
     sent: Sent,
 }
 
@@ -228,6 +230,8 @@ impl Flight<'_> {
     }
 
     fn launch(&mut self, search: Search) {
+        let assignments = self.manifest.assignments();
+        let search = search.within(&self.capacity, |place| &assignments[place].key);
         for &place in search.due() {
             let credential = self.manifest.assignments()[place].credential.as_ref();
             self.unproven.extend(
@@ -282,7 +286,8 @@ impl Flight<'_> {
         let due = search.due().to_vec();
         let keys = self.keys_of(&due);
         let assignments = self.manifest.assignments();
-        let next = search.after(heard(&answered.reply), |place| &assignments[place].key);
+        let heard = heard(&answered.reply);
+        let next = search.after(heard, &mut self.capacity, |place| &assignments[place].key);
         let next = match next {
             Next::Parted(next) => Some(next),
             Next::Settled(next) => {
