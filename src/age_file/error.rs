@@ -94,8 +94,8 @@ pub enum AgeError {
         origin: String,
     },
     /// Somebody pressed Ctrl-C at the question for a passphrase.
-    #[error("interrupted at the question for a passphrase")]
-    #[diagnostic(code(drspass::interrupted), help("Nothing was changed or sent."))]
+    #[error("Cancelled. Nothing was sent or changed.")]
+    #[diagnostic(code(drspass::interrupted), severity(Advice))]
     Interrupted,
     /// The passphrase that was typed is wrong.
     #[error("the passphrase for {origin} is wrong")]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use miette::{Diagnostic, Severity};
 
+use crate::age_file::AgeError;
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::view::json::v1::ErrorOut;
@@ -13,6 +14,10 @@ use crate::view::terminal::Colour;
 
 /// The text of an error with its causes, what belongs to it, and the way out.
 pub(super) fn error(error: &dyn Diagnostic, colour: Colour) -> String {
+    // At a passphrase as at any other question.
+    if let Some(cause @ AgeError::Interrupted) = error.source().and_then(|e| e.downcast_ref()) {
+        return format!("{cause}\n");
+    }
     if error.severity() == Some(Severity::Advice) {
         return format!("{error}\n");
     }

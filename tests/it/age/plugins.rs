@@ -216,7 +216,11 @@ fn a_question_of_a_plugin_that_is_not_answered_leaves_the_terminal_as_it_was() {
     for (typed, code, said) in [
         (Typed::Signal(Signal::SIGTERM), None, "PIN of the token"),
         (Typed::Signal(Signal::SIGHUP), None, "PIN of the token"),
-        (Typed::Interrupt, Some(130), "interrupted"),
+        (
+            Typed::Interrupt,
+            Some(130),
+            "Cancelled. Nothing was sent or changed.",
+        ),
         (
             Typed::Hidden("\u{4}"),
             Some(1),
