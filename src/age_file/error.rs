@@ -20,6 +20,15 @@ pub enum AgeError {
         )
     )]
     NotEncrypted,
+    /// The file is what another program put in the place of the encrypted one.
+    #[error("the manifest is not encrypted with age: it is {what}")]
+    #[diagnostic(code(drspass::age::replaced), help("Nothing was sent. {help}"))]
+    Replaced {
+        /// What it is.
+        what: &'static str,
+        /// The way back.
+        help: &'static str,
+    },
     /// A merge was left unfinished.
     #[error("the file holds conflict marks of an unresolved merge")]
     #[diagnostic(
@@ -206,7 +215,7 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::too_many_recipients),
         help(
-            "There is room for some hundred keys, of post-quantum ones for some dozens. Nothing was written."
+            "There is room for 127 keys, of post-quantum ones for some dozens. Nothing was written."
         )
     )]
     TooManyRecipients,
@@ -261,18 +270,16 @@ impl AgeError {
 pub struct RefusedRecipient {
     /// Its number in the list, from 1.
     pub number: usize,
-    /// Its type, by the name that its own text begins with.
-    pub kind: &'static str,
-    /// Why not.
-    pub why: &'static str,
+    /// Why not: a fragment that follows its name.
+    pub what: &'static str,
 }
 
 fn listed(refused: &[RefusedRecipient]) -> String {
     let each: Vec<String> = refused
         .iter()
         .map(|refused| {
-            let RefusedRecipient { number, kind, why } = refused;
-            format!("recipient {number} ({kind}) cannot be encrypted to: {why}")
+            let RefusedRecipient { number, what } = refused;
+            format!("recipient {number} {what}")
         })
         .collect();
     each.join("; ")

@@ -3,7 +3,7 @@
 //! nothing but what to try and what to tell.
 
 use std::cell::RefCell;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read};
 
 use age::Decryptor;
 use age::armor::ArmoredReader;
@@ -16,18 +16,73 @@ use super::{Envelope, envelope_of};
 use crate::core::recipients;
 use crate::files;
 
-/// A header has some hundred bytes for each recipient. The library reads it again from
-/// its start for each of its lines, so that one of megabytes, which anybody can write,
-/// would keep it busy without end.
+/// A header has some hundred bytes for each recipient, of post-quantum ones two thousand.
 const MAX_HEADER_BYTES: u64 = 128 << 10;
+/// One for each recipient, but for plugins that make more, and one for nobody.
+const MAX_STANZAS: usize = 128;
 /// Stanzas that only keep readers from relying on there being no unknown ones end like
 /// this; they are for nobody.
 const GREASE: &str = "-grease";
 /// The longest name of a type that is told.
 const MAX_KIND_CHARS: usize = 32;
 
-/// A file as the library reads it.
-type Armored<'a> = ArmoredReader<BufReader<&'a [u8]>>;
+/// A file as the library reads it. It parses the header again from its start after
+/// each piece that it is given, and asks for lines: many short ones, which anybody can
+/// write, would keep it busy without end. So it is given the header as one line.
+pub(super) struct HeaderFirst<'a> {
+    header: Vec<u8>,
+    file: ArmoredReader<BufReader<&'a [u8]>>,
+}
+
+impl<'a> HeaderFirst<'a> {
+    /// Reads the header, or what there is of it: what is malformed is found and named by
+    /// the library.
+    /// Fails if it has more bytes or stanzas than one that drspass writes.
+    fn new(file: &'a [u8]) -> Result<Self, AgeError> {
+        let (mut header, mut stanzas) = (Vec::new(), 0);
+        let mut file = ArmoredReader::new(file);
+        loop {
+            let start = header.len();
+            let room = MAX_HEADER_BYTES - start as u64;
+            let read = (&mut file).take(room).read_until(b'\n', &mut header);
+            let line = header.get(start..).unwrap_or_default();
+            if read.is_err() || line.is_empty() || line.starts_with(b"--- ") {
+                return Ok(Self { header, file });
+            }
+            stanzas += usize::from(line.starts_with(b"-> "));
+            if stanzas > MAX_STANZAS {
+                return Err(damaged("its header has more than 128 stanzas"));
+            }
+            if header.len() as u64 == MAX_HEADER_BYTES {
+                return Err(damaged("its header is too long"));
+            }
+        }
+    }
+}
+
+impl Read for HeaderFirst<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl BufRead for HeaderFirst<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.file.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.file.consume(amount);
+    }
+
+    fn read_until(&mut self, byte: u8, line: &mut Vec<u8>) -> io::Result<usize> {
+        if self.header.is_empty() {
+            return self.file.read_until(byte, line);
+        }
+        line.append(&mut self.header);
+        Ok(line.len())
+    }
+}
 
 /// The stanzas of a file as they are told, one for each recipient: their types, and what
 /// ssh keys are recognised by.
@@ -63,7 +118,7 @@ pub(super) fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
 
 /// A file that is ready to be opened with keys.
 /// Fails if it is no age file, or one that is encrypted with a passphrase.
-pub(super) fn for_keys(file: &[u8]) -> Result<Decryptor<Armored<'_>>, AgeError> {
+pub(super) fn for_keys(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
     let decryptor = read(file)?;
     if decryptor.is_scrypt() {
         return Err(AgeError::PassphraseFile);
@@ -73,9 +128,9 @@ pub(super) fn for_keys(file: &[u8]) -> Result<Decryptor<Armored<'_>>, AgeError> 
 
 /// Reads a header.
 /// Fails if it is no age file, or its header is damaged.
-fn read(file: &[u8]) -> Result<Decryptor<Armored<'_>>, AgeError> {
+pub(super) fn read(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
     refuse_damage(file)?;
-    Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| explain(error, file))
+    Decryptor::new_buffered(HeaderFirst::new(file)?).map_err(|error| explain(error, file))
 }
 
 /// Whether a file may be handed to the library.
@@ -84,6 +139,9 @@ fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if !file.starts_with(BINARY_START) && files::has_conflict_marks(file) {
         return Err(AgeError::ConflictMarks);
     }
+    if let Some((what, help)) = replaced(file) {
+        return Err(AgeError::Replaced { what, help });
+    }
     if envelope_of(file) == Envelope::Plain {
         return Err(AgeError::NotEncrypted);
     }
@@ -91,22 +149,35 @@ fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if file.starts_with(BINARY_START) && first_line.is_some_and(|line| line.ends_with(b"\r\n")) {
         return Err(AgeError::LineEnds);
     }
-    if has_bounded_header(file) {
-        Ok(())
+    Ok(())
+}
+
+/// What a file is that another program put in the place of an encrypted one, and the
+/// way back.
+fn replaced(file: &[u8]) -> Option<(&'static str, &'static str)> {
+    if file.is_empty() {
+        Some((
+            "an empty file",
+            "Restore it with 'git restore FILE'; a shell empties a file that a command's output is redirected to.",
+        ))
+    } else if file.starts_with(b"version https://git-lfs.github.com/spec/") {
+        Some((
+            "a Git LFS pointer, not the file that it stands for",
+            "Fetch the file with 'git lfs pull', then keep it out of LFS with '-filter' in .gitattributes, as 'drspass init' writes it.",
+        ))
+    } else if file.starts_with(b"\0GITCRYPT\0") {
+        Some((
+            "a file that git-crypt encrypted",
+            "Run 'git-crypt unlock', then keep the file out of git-crypt with '-filter' in .gitattributes, as 'drspass init' writes it.",
+        ))
     } else {
-        Err(damaged("its header is too long"))
+        None
     }
 }
 
-/// Whether the header ends where every usual one has ended.
+/// Whether the header of a file that was just made will be read.
 pub(super) fn has_bounded_header(file: &[u8]) -> bool {
-    let mut start = Vec::new();
-    // What is malformed is found and named by the library.
-    let read = ArmoredReader::new(file)
-        .take(MAX_HEADER_BYTES)
-        .read_to_end(&mut start);
-    let is_cut = read.is_err() || (start.len() as u64) < MAX_HEADER_BYTES;
-    is_cut || start.windows(5).any(|part| part == b"\n--- ")
+    HeaderFirst::new(file).is_ok()
 }
 
 /// An identity that opens nothing and keeps what it is shown: the one way in which

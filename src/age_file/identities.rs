@@ -10,8 +10,9 @@ use age::{plugin, ssh, x25519};
 use zeroize::Zeroizing;
 
 use super::error::AgeError;
-use super::{Envelope, envelope_of};
+use super::{Envelope, envelope_of, private_key};
 use crate::core::recipients::ssh_tag;
+use crate::core::yaml::plain_text;
 
 /// Why a passphrase was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Identities {
             });
             return Ok(());
         }
-        let text = std::str::from_utf8(text).map_err(|_| refused(origin, "it is not text"))?;
+        let text = plain_text(text).map_err(|what| refused(origin, what))?;
         if text.contains("-----BEGIN ") {
             self.add_ssh(text, origin)
         } else {
@@ -144,6 +145,9 @@ impl Identities {
         }
         // The key may have been kept where line ends are rewritten.
         let text = Zeroizing::new(text.trim().replace("\r\n", "\n"));
+        if let Some(why) = private_key::refuse(&text) {
+            return Err(refused(origin, why));
+        }
         let identity = ssh::Identity::from_buffer(text.as_bytes(), None)
             .map_err(|_| refused(origin, "it is no whole OpenSSH private key"))?;
         match identity {
@@ -187,7 +191,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
 /// Why a line of an identity file is none, as far as that can be told.
 fn no_identity(line: &str) -> &'static str {
     if line.starts_with("AGE-SECRET-KEY-PQ-") {
-        "a post-quantum identity of age is not supported; age-plugin-pq gives one that is"
+        "post-quantum age keys are not supported"
     } else if line.starts_with("age1") {
         "a line is a public recipient, not an identity"
     } else if line.starts_with("ssh-") || line.starts_with("ecdsa-") || line.starts_with("sk-") {

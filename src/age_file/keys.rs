@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::error::AgeError;
 use super::identities::lines;
 use super::{Envelope, envelope_of};
+use crate::core::yaml::plain_text;
 
 /// A new x25519 identity: the text of its file and its public recipient.
 pub fn generate_identity(created: &str) -> (Zeroizing<String>, String) {
@@ -38,7 +39,7 @@ pub fn recipients_of(text: &[u8], origin: &str) -> Result<Vec<String>, AgeError>
     if envelope_of(text) == Envelope::Encrypted {
         return Err(refuse(TELLS_NONE));
     }
-    let text = std::str::from_utf8(text).map_err(|_| refuse("it is not text"))?;
+    let text = plain_text(text).map_err(refuse)?;
     let recipients: Vec<String> = lines(text)
         .map(|line| {
             line.parse::<x25519::Identity>()

@@ -13,6 +13,7 @@ mod keys;
 mod open;
 mod passphrase;
 mod plugin;
+mod private_key;
 mod seal;
 
 pub use digest::digest;

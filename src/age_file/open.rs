@@ -1,6 +1,7 @@
 //! Opening an envelope, and telling what is wrong with one that does not open.
 
 use std::io::Read as _;
+use std::panic;
 
 use age::ssh;
 use age_core::format::Stanza;
@@ -79,11 +80,16 @@ fn decrypt_closed(
             if !names(stanzas, tag.as_deref()) {
                 return Err(AgeError::NoMatch);
             }
-            let unlocked =
-                key.decrypt(passphrase(origin)?)
-                    .map_err(|_| AgeError::WrongPassphrase {
-                        origin: origin.clone(),
-                    })?;
+            let given = passphrase(origin)?;
+            // Its numbers can only be looked through by the library, which panics on some.
+            let unlocked = panic::catch_unwind(|| key.decrypt(given))
+                .map_err(|_| AgeError::Identity {
+                    origin: origin.clone(),
+                    why: "the key behind its passphrase is damaged",
+                })?
+                .map_err(|_| AgeError::WrongPassphrase {
+                    origin: origin.clone(),
+                })?;
             let identity = ssh::Identity::from(unlocked);
             decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity))
         }

@@ -3,8 +3,6 @@
 
 use std::io::Read as _;
 
-use age::Decryptor;
-use age::armor::ArmoredReader;
 use age::scrypt;
 use age::secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -12,6 +10,7 @@ use zeroize::Zeroizing;
 use super::error::AgeError;
 use super::header;
 use super::identities::Identities;
+use crate::core::yaml::plain_text;
 
 /// The greatest work factor that is taken, a power of two: scrypt with blocks of
 /// 1 KiB then needs 4 GiB of memory and some 10 seconds. Each step more doubles both,
@@ -74,9 +73,8 @@ pub(super) fn open(
     };
     let mut key = scrypt::Identity::new(passphrase);
     key.set_max_work_factor(MAX_WORK_FACTOR);
-    let decryptor = Decryptor::new_buffered(ArmoredReader::new(sealed))
-        .map_err(|_| refused("it is encrypted, and damaged"))?;
-    let mut reader = decryptor
+    let mut reader = header::read(sealed)
+        .map_err(|_| refused("it is encrypted, and damaged"))?
         .decrypt(std::iter::once(&key as &dyn age::Identity))
         .map_err(|error| match error {
             age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed => {
@@ -91,7 +89,7 @@ pub(super) fn open(
     reader
         .read_to_end(&mut text)
         .map_err(|_| refused("it is encrypted, and cut or changed"))?;
-    let text = std::str::from_utf8(&text).map_err(|_| refused("it is not text"))?;
+    let text = plain_text(&text).map_err(refused)?;
     let mut identities = Identities::default();
     identities.add_lines(text, origin)?;
     Ok(identities)

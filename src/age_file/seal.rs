@@ -8,6 +8,7 @@ use age::{Encryptor, ssh, tag, tagpq, x25519};
 use super::error::{AgeError, RefusedRecipient};
 use super::header::has_bounded_header;
 use super::plugin::{self, Plugins};
+use crate::core::recipients::{recipient_key, refuse_recipient};
 
 /// Seals `plain` to every recipient, as an armored file.
 /// Fails if a recipient cannot be encrypted to, so that no file is ever sealed
@@ -32,7 +33,7 @@ pub fn encrypt(
                     plugins,
                 )));
             }
-            Err((kind, why)) => refused.push(RefusedRecipient { number, kind, why }),
+            Err(what) => refused.push(RefusedRecipient { number, what }),
         }
     }
     if !refused.is_empty() {
@@ -64,56 +65,24 @@ enum Kind {
     Plugin(String),
 }
 
-/// The recipient that a text names; or its kind, as far as it is one of those that
-/// people have, and why it cannot be encrypted to.
-fn recipient(text: &str) -> Result<Kind, (&'static str, &'static str)> {
-    if text.starts_with("age1") {
-        return age_recipient(text).ok_or(("age", "it is no age public key"));
+/// The recipient that a text names, or why it cannot be encrypted to.
+fn recipient(text: &str) -> Result<Kind, &'static str> {
+    if let Some((what, _)) = refuse_recipient(text) {
+        return Err(what);
     }
-    match text.parse::<ssh::Recipient>() {
-        Ok(recipient) => Ok(Kind::Direct(Box::new(recipient))),
-        Err(error) => Err(refused_ssh(text, &error)),
+    // `tag` and `tagpq` are encrypted to without the plugin that decrypts.
+    let key = recipient_key(text);
+    if let Ok(recipient) = key.parse::<x25519::Recipient>() {
+        Ok(Kind::Direct(Box::new(recipient)))
+    } else if let Ok(recipient) = key.parse::<tag::Recipient>() {
+        Ok(Kind::Direct(Box::new(recipient)))
+    } else if let Ok(recipient) = key.parse::<tagpq::Recipient>() {
+        Ok(Kind::Direct(Box::new(recipient)))
+    } else if let Ok(recipient) = key.parse::<age::plugin::Recipient>() {
+        Ok(Kind::Plugin(recipient.plugin().to_owned()))
+    } else if let Ok(recipient) = key.parse::<ssh::Recipient>() {
+        Ok(Kind::Direct(Box::new(recipient)))
+    } else {
+        Err("cannot be encrypted to")
     }
-}
-
-/// A recipient of age itself, or else of a plugin. `tag` and `tagpq` are encrypted to
-/// without the plugin that decrypts.
-fn age_recipient(text: &str) -> Option<Kind> {
-    if let Ok(recipient) = text.parse::<x25519::Recipient>() {
-        return Some(Kind::Direct(Box::new(recipient)));
-    }
-    if let Ok(recipient) = text.parse::<tag::Recipient>() {
-        return Some(Kind::Direct(Box::new(recipient)));
-    }
-    if let Ok(recipient) = text.parse::<tagpq::Recipient>() {
-        return Some(Kind::Direct(Box::new(recipient)));
-    }
-    let recipient: age::plugin::Recipient = text.parse().ok()?;
-    Some(Kind::Plugin(recipient.plugin().to_owned()))
-}
-
-fn refused_ssh(text: &str, error: &ssh::ParseRecipientKeyError) -> (&'static str, &'static str) {
-    // Only known words are repeated: the text may be anything, a private key too.
-    const KINDS: [&str; 8] = [
-        "ssh-ed25519",
-        "ssh-rsa",
-        "ssh-dss",
-        "ecdsa-sha2-nistp256",
-        "ecdsa-sha2-nistp384",
-        "ecdsa-sha2-nistp521",
-        "sk-ssh-ed25519@openssh.com",
-        "sk-ecdsa-sha2-nistp256@openssh.com",
-    ];
-    let word = text.split(' ').next().unwrap_or_default();
-    let Some(kind) = KINDS.into_iter().find(|kind| *kind == word) else {
-        return ("unknown kind", "it is no age or ssh public key");
-    };
-    let why = match error {
-        ssh::ParseRecipientKeyError::RsaModulusTooSmall => "it has fewer than 2048 bits",
-        ssh::ParseRecipientKeyError::RsaModulusTooLarge => "it has more than 4096 bits",
-        _ if kind.starts_with("sk-") => "a security key cannot decrypt through ssh",
-        _ if kind == "ssh-ed25519" || kind == "ssh-rsa" => "it is damaged",
-        _ => "this type of key cannot be encrypted to",
-    };
-    (kind, why)
 }

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::core::fingerprint::Field;
 use crate::core::secret::Secret;
+use crate::core::yaml::{plain_text, wrong_encoding};
 
 /// Why a file holds no value for a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +33,15 @@ const AGE_FILES: [&str; 4] = [
 ///
 /// One line end at the end is not part of it, since editors and `echo` put one there;
 /// a kerberos configuration is taken with it. A keytab is encoded as base64, unless
-/// the file holds base64 already, on one line or on several.
+/// the file holds base64 already, on one line or on several. A UTF-8 byte order mark is
+/// not part of any.
 /// Fails if the bytes are no text, an encrypted file or a private key, or neither a
 /// keytab nor base64 of one.
 pub fn value(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
     if field == Field::KeyTabFile {
         return keytab(bytes);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| NoValue {
-        what: "is not UTF-8 text",
-        help: "Save it as UTF-8.",
-    })?;
+    let text = plain_text(bytes).map_err(not_text)?;
     if AGE_FILES.iter().any(|mark| text.contains(mark)) {
         return Err(NoValue {
             what: "is an encrypted file or an identity",
@@ -59,12 +58,23 @@ pub fn value(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
     Ok(Secret::new(text.to_owned()))
 }
 
+fn not_text(what: &'static str) -> NoValue {
+    NoValue {
+        what: what.trim_start_matches("it "),
+        help: "Save it as UTF-8.",
+    }
+}
+
 fn keytab(bytes: &[u8]) -> Result<Secret, NoValue> {
     let room = bytes.len() / 3 * 4 + 4;
     let mut text = Zeroizing::new(String::with_capacity(room.max(bytes.len())));
     if bytes.first() == Some(&KEYTAB) {
         STANDARD.encode_string(bytes, &mut text);
     } else {
+        if let Some(what) = wrong_encoding(bytes) {
+            return Err(not_text(what));
+        }
+        let bytes = plain_text(bytes).map_or(bytes, str::as_bytes);
         let signs = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
         text.extend(signs.map(|byte| char::from(*byte)));
         let decoded = STANDARD.decode(&*text).map(Zeroizing::new);
@@ -95,11 +105,19 @@ mod tests {
             (b"pw\r\n", "pw"),
             (b"pw\n\n", "pw\n"),
             (b" pw \r", " pw \r"),
+            (b"\xef\xbb\xbfpw\r\n", "pw"),
         ] {
             assert_eq!(text(Field::Password, bytes).as_deref(), Ok(value));
         }
         assert_eq!(text(Field::Krb5ConfFile, b"[a]\n").as_deref(), Ok("[a]\n"));
-        assert!(text(Field::Password, &[0xff, 0xfe, b'p', 0]).is_err());
+        for (bytes, what) in [
+            (&b"\xff\xfep\0w\0"[..], "is UTF-16 LE, save as UTF-8"),
+            (b"\xfe\xff\0p\0w", "is UTF-16 BE, save as UTF-8"),
+            (b"p\0w\0", "is UTF-16 LE, save as UTF-8"),
+            (b"pw\xff", "is not UTF-8 text"),
+        ] {
+            assert_eq!(text(Field::Password, bytes), Err(what));
+        }
     }
 
     #[test]

@@ -2,18 +2,28 @@
 //! what the header of the file tells. Public keys alone; a header proves nothing to
 //! somebody who cannot open the file.
 //!
-//! `header` knows stanzas, `shown` how a key is shown, and `report` puts together
-//! what is known of everybody.
+//! `judge` refuses keys, `header` knows stanzas, `shown` how a key is shown, and
+//! `report` puts together what is known of everybody.
 
 mod header;
+mod judge;
 mod report;
 mod shown;
 
-use super::config::recipient_key;
-
 pub use header::{InFile, Stanza, is_of_plugin, ssh_tag};
+pub use judge::{SshWire, refuse_recipient, refuse_ssh_key};
 pub use report::{Listed, RecipientsReport, compare};
 pub use shown::{identified, shortened};
+
+/// What a recipient is compared by: its type and key, without the comment that
+/// may follow an ssh key.
+pub fn recipient_key(recipient: &str) -> String {
+    let words: Vec<&str> = recipient.split_ascii_whitespace().take(2).collect();
+    match words.as_slice() {
+        [kind, key] if kind.starts_with("ssh-") => format!("{kind} {key}"),
+        _ => recipient.trim().to_owned(),
+    }
+}
 
 /// The recipients that are added and removed by going over from one list to another,
 /// each as it is written there.

@@ -5,12 +5,14 @@
 //! of the service leave the client, and [`Needles`], the search for secrets in them.
 //! It refuses to cut before it has searched: half a password is still a leak.
 
+mod given;
 mod needles;
 mod token;
 
 use std::borrow::Cow;
 use std::fmt;
 
+pub use given::{is_key_like, is_too_long_for_a_path};
 pub use needles::Needles;
 pub use token::{Token, ToldName};
 

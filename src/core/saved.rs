@@ -303,7 +303,7 @@ pub fn recipients_of(sealed: &Sealed) -> String {
     let keys: Vec<String> = sealed
         .recipients
         .iter()
-        .map(|recipient| super::config::recipient_key(recipient))
+        .map(|recipient| super::recipients::recipient_key(recipient))
         .collect();
     let key = &sealed.fingerprint_key;
     key.recipients_digest(keys.iter().map(String::as_str))

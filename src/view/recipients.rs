@@ -164,10 +164,17 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
 /// The result of a rekey.
 pub fn rekeyed(done: &Rekeyed) -> String {
     let mut text = format!("wrote {}, revision {}\n", done.plan.manifest, done.revision);
+    text.push_str(&encrypted_to(done.plan.recipients));
     if let Some(key_id) = &done.key_id {
         let _ = writeln!(text, "key id: {key_id}");
     }
     text
+}
+
+/// How many can read a manifest that was encrypted.
+pub fn encrypted_to(recipients: usize) -> String {
+    let recipients = counted(recipients, "recipient", "recipients");
+    format!("encrypted to {recipients}\n")
 }
 
 /// What is left to do for people after a rekey.

@@ -78,7 +78,8 @@ fn every_configuration_and_manifest_of_the_repository_fits() {
     }
 }
 
-const CONFIG: &str = "version: 1\nrecipients: [age1abc]\n";
+const CONFIG: &str =
+    "version: 1\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n";
 const TARGET: &str = "target: { region: eu-de, project_id: p1 }\n";
 
 #[test]
@@ -131,16 +132,16 @@ fn the_schema_of_the_configuration_agrees_with_the_program() {
     let fields = "version: 1\n".to_owned() + TARGET;
     for recipients in [
         "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
-        "[age1yubikey1qwertyuiop, age1abc]",
+        "[age1stub1d4skgefdw4cqphmwgx, age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
         "[age1pq1abc]",
         "[\"age1é\"]",
-        "[\"age1abc me\"]",
-        "[\"age1abc \"]",
+        "[\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p me\"]",
+        "[\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p \"]",
         "[AGE-SECRET-KEY-1ABC]",
         "[AGE1ABC]",
-        "[ssh-ed25519 AAAA]",
-        "[\"ssh-ed25519  AAAA  me@host, at home\"]",
-        "[\"ssh-ed25519 AAAA é\"]",
+        "[ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN]",
+        "[\"ssh-ed25519  AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN  me@host, at home\"]",
+        "[\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN é\"]",
         "[\"ssh-rsa \"]",
         "[ssh-rsa]",
         "[ssh-dss AAAA]",
@@ -149,10 +150,10 @@ fn the_schema_of_the_configuration_agrees_with_the_program() {
         "[\"ssh-rsa A\\nB\"]",
         "[\"\"]",
         "[5]",
-        "[age1a, age1a]",
+        "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p, age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
         "[]",
-        "age1abc",
-        "{ a: age1abc }",
+        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+        "{ a: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p }",
     ] {
         taken += usize::from(check(&format!("{fields}recipients: {recipients}\n")));
     }
@@ -180,9 +181,9 @@ fn the_schema_of_the_configuration_agrees_with_the_program() {
         taken += usize::from(check(&format!("{CONFIG}target: {target}\n")));
     }
     for text in [
-        "recipients: [age1abc]\n".to_owned() + TARGET,
-        "version: 2\nrecipients: [age1abc]\n".to_owned() + TARGET,
-        "version: \"1\"\nrecipients: [age1abc]\n".to_owned() + TARGET,
+        "recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n".to_owned() + TARGET,
+        "version: 2\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n".to_owned() + TARGET,
+        "version: \"1\"\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n".to_owned() + TARGET,
         CONFIG.to_owned(),
         fields,
         "[]\n".to_owned(),
@@ -296,7 +297,7 @@ fn the_schema_of_the_manifest_agrees_with_the_program() {
         let text = "version: 1\njobs: {}\nsealed:\n  \
             fingerprint_key: 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8='\n  \
             endpoint: 'https://a'\n  project_id: 'p'\n  auth_url: 'https://a/v3'\n  \
-            recipients: ['age1abc']\n  revision: 1\n";
+            recipients: ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n  revision: 1\n";
         assert!(text.contains(change.0));
         text.replacen(change.0, change.1, 1)
     };
@@ -310,9 +311,18 @@ fn the_schema_of_the_manifest_agrees_with_the_program() {
         ("'https://a/v3'", "'https://a@b'"),
         ("'https://a/v3'", "'https://a/'"),
         ("'p'", "'p/q'"),
-        ("['age1abc']", "[]"),
-        ("['age1abc']", "['']"),
-        ("['age1abc']", "['anything']"),
+        (
+            "['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']",
+            "[]",
+        ),
+        (
+            "['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']",
+            "['']",
+        ),
+        (
+            "['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']",
+            "['anything']",
+        ),
         ("revision: 1", "revision: 0"),
         ("revision: 1", "revision: '1'"),
         ("  revision: 1\n", ""),
@@ -342,13 +352,13 @@ fn the_schema_of_the_manifest_agrees_with_the_program() {
 fn what_a_schema_cannot_say_is_refused_by_the_program_alone() {
     let configs = [
         // How it is written.
-        "recipients: [age1abc]\nversion: 1.0\n",
+        "recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\nversion: 1.0\n",
         // Twice the same key, with another comment.
-        "version: 1\nrecipients: [ssh-rsa AAAA a, ssh-rsa AAAA b]\n",
+        "version: 1\nrecipients: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN a, ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN b]\n",
         // Two fields that name one file.
-        "version: 1\nrecipients: [age1abc]\nmanifest: a.json\nstate: a.json\n",
+        "version: 1\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\nmanifest: a.json\nstate: a.json\n",
         // More than a day.
-        "version: 1\nrecipients: [age1abc]\napply: { request_timeout: 25h }\n",
+        "version: 1\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\napply: { request_timeout: 25h }\n",
     ];
     let schema_of_configs = schema("config");
     for text in configs {

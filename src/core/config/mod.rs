@@ -18,7 +18,6 @@ use super::problem::Checked;
 use super::yaml::Reader;
 
 pub use template::template;
-pub use value::recipient_key;
 pub(crate) use value::{bare_endpoint, is_address, is_project_id};
 
 /// The manifest's file when the configuration names none.

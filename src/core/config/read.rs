@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::value::{self, recipient_key};
+use super::value;
 use super::{
     ApplyConfig, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, PathText, Percent, TargetConfig,
 };
 use crate::core::problem::Position;
+use crate::core::recipients::{recipient_key, refuse_recipient};
 use crate::core::yaml::{Fields, Node, Path, Read, Reader, Root, Scalar};
 
 const MAX_BATCH_SIZE: u64 = 100;
@@ -147,7 +148,7 @@ fn recipients<'t>(
     let mut keys: Vec<(String, Position)> = Vec::with_capacity(list.len());
     for (index, (text, at)) in list.iter().enumerate() {
         let path = path.number(index + 1);
-        if let Some((what, help)) = value::refuse_recipient(text) {
+        if let Some((what, help)) = refuse_recipient(text) {
             yaml.error(&path, Some(*at), what, help)?;
         }
         let key = recipient_key(text);

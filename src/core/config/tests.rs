@@ -1,8 +1,9 @@
 use super::*;
 use crate::core::problem::{Problem, Severity};
+use crate::core::recipients::recipient_key;
 
 const SMALLEST: &str = "version: 1
-recipients: [age1abc]
+recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]
 target: { region: eu-de, project_id: p1 }
 ";
 
@@ -37,7 +38,10 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     let config = read(SMALLEST);
     assert_eq!(config.manifest.as_str(), "passwords.yaml.age");
     assert_eq!(config.state.as_path(), Path::new("drspass.state.json"));
-    assert_eq!(config.recipients, ["age1abc"]);
+    assert_eq!(
+        config.recipients,
+        ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
+    );
     assert_eq!(config.target.region.as_deref(), Some("eu-de"));
     assert_eq!(config.apply.batch_size, 10);
     assert_eq!(config.apply.parallelism, 4);
@@ -54,9 +58,9 @@ fn every_field_is_read() {
 manifest: secrets/passwords.yaml.age
 state: ./state/drspass.json
 recipients:
-  - age1abc
-  - ssh-ed25519 AAAA me@host # a comment
-  - \"ssh-rsa BBBB\"
+  - age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
+  - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN me@host # a comment
+  - \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG9afqOqvY32A/QonAfTSzqeJ5WGYWKpttdLbHD7EJLT\"
 target:
   project_id: \"054ba152d480d55b2f5dc0069e7ddef0\"
   endpoint: https://drs.example.org
@@ -73,7 +77,10 @@ limits:
 ",
     );
     assert_eq!(config.manifest.as_str(), "secrets/passwords.yaml.age");
-    assert_eq!(config.recipients[1], "ssh-ed25519 AAAA me@host");
+    assert_eq!(
+        config.recipients[1],
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN me@host"
+    );
     assert_eq!(
         config.target.endpoint.as_deref(),
         Some("https://drs.example.org")
@@ -262,7 +269,9 @@ fn the_target_is_literal_and_complete() {
         ),
         ("eu-de", "2:9 target: is not a map of keys"),
     ] {
-        let text = format!("version: 1\ntarget: {target}\nrecipients: [age1abc]\n");
+        let text = format!(
+            "version: 1\ntarget: {target}\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n"
+        );
         assert_eq!(problems(&text), [expected], "{target}");
     }
 }
@@ -272,14 +281,17 @@ fn recipients_are_keys_that_can_be_encrypted_to_and_stand_once() {
     let head = "version: 1\ntarget: { region: eu-de, project_id: p1 }\nrecipients:";
     for (list, expected) in [
         ("", "3:11 recipients: is not a list"),
-        (" age1abc", "3:13 recipients: is not a list"),
+        (
+            " age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+            "3:13 recipients: is not a list",
+        ),
         (" []", "3:13 recipients: is an empty list"),
         (
             "\n- ecdsa-sha2-nistp256 AAAA",
             "4:3 recipients.#1: is an ecdsa key, which cannot be encrypted to",
         ),
         (
-            "\n- age1abc\n- sk-ssh-ed25519@openssh.com AAAA",
+            "\n- age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n- sk-ssh-ed25519@openssh.com AAAA",
             "5:3 recipients.#2: is the key of a security key, which cannot be encrypted to",
         ),
         (
@@ -299,15 +311,15 @@ fn recipients_are_keys_that_can_be_encrypted_to_and_stand_once() {
             "4:3 recipients.#1: is of a kind that cannot be encrypted to",
         ),
         (
-            "\n- \"age1abc \"",
+            "\n- \"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p \"",
             "4:3 recipients.#1: has a blank at its start or end",
         ),
         (
-            "\n- age1abc\n- age1abc",
+            "\n- age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n- age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
             "5:3 recipients.#2: stands twice: line 4 and line 5",
         ),
         (
-            "\n- ssh-rsa AAAA one\n- ssh-rsa AAAA two",
+            "\n- ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN one\n- ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN two",
             "5:3 recipients.#2: stands twice: line 4 and line 5",
         ),
         ("\n- { a: b }", "4:3 recipients.#1: is not a text"),
@@ -339,8 +351,8 @@ fn all_problems_come_at_once() {
 #[test]
 fn a_new_configuration_reads_back() {
     let recipients = [
-        "age1abc".to_owned(),
-        "ssh-ed25519 AAAA \"me\" # \\".to_owned(),
+        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN \"me\" # \\".to_owned(),
     ];
     for (region, endpoint, auth_url) in [
         (Some("eu-de"), None, None),
@@ -415,7 +427,7 @@ fn the_schema_agrees_with_the_reader() {
     }
     for (recipients, target) in [
         (
-            "[age1abc, ssh-rsa AAAA me]",
+            "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p, ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN me]",
             "{ region: eu-de, project_id: p1 }",
         ),
         ("[]", "{ region: eu-de, project_id: p1 }"),
@@ -424,16 +436,28 @@ fn the_schema_agrees_with_the_reader() {
             "[ecdsa-sha2-nistp256 AAAA]",
             "{ region: eu-de, project_id: p1 }",
         ),
-        ("[age1abc, age1abc]", "{ region: eu-de, project_id: p1 }"),
-        ("[age1abc]", "{ project_id: p1 }"),
-        ("[age1abc]", "{ project_id: p1, endpoint: https://a }"),
         (
-            "[age1abc]",
+            "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p, age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
+            "{ region: eu-de, project_id: p1 }",
+        ),
+        (
+            "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
+            "{ project_id: p1 }",
+        ),
+        (
+            "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
+            "{ project_id: p1, endpoint: https://a }",
+        ),
+        (
+            "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
             "{ project_id: p1, endpoint: https://a, auth_url: https://b/v3 }",
         ),
-        ("[age1abc]", "{ region: eu-de, project_id: a/b }"),
         (
-            "[age1abc]",
+            "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
+            "{ region: eu-de, project_id: a/b }",
+        ),
+        (
+            "[age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]",
             "{ region: eu-de, project_id: p1, endpoint: drs }",
         ),
     ] {

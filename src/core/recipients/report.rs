@@ -1,9 +1,8 @@
 //! Everything that can be known about who can read a manifest, put together.
 
 use super::header::{InFile, Stanza, in_file, is_of_plugin, tag_of};
-use super::missing;
 use super::shown::comment;
-use crate::core::config::recipient_key;
+use super::{missing, recipient_key};
 
 /// One recipient, with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

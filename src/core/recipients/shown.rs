@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-use crate::core::config::recipient_key;
+use super::recipient_key;
 
 /// A key that is not longer is shown whole; only post-quantum keys and those of some
 /// plugins are.

@@ -40,6 +40,25 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     }
 }
 
+/// The text of a file that is no document. A UTF-8 byte order mark is read over.
+/// Fails with what else it is.
+pub fn plain_text(bytes: &[u8]) -> Result<&str, &'static str> {
+    if let Some(what) = wrong_encoding(bytes) {
+        return Err(what);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text")?;
+    Ok(split_mark(text).1)
+}
+
+/// What a file is in place of UTF-8, as far as it begins like text.
+pub fn wrong_encoding(bytes: &[u8]) -> Option<&'static str> {
+    Some(match other_encoding(bytes)? {
+        "UTF-16 LE" => "it is UTF-16 LE, save as UTF-8",
+        "UTF-16 BE" => "it is UTF-16 BE, save as UTF-8",
+        _ => "it is UTF-32, save as UTF-8",
+    })
+}
+
 /// What cannot be handed to the parser, which would take NUL for the end.
 pub(super) fn refuse_text(text: &str) -> Option<Problem> {
     if text.len() > MAX_BYTES {
@@ -82,9 +101,11 @@ fn too_large() -> Problem {
 fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     match *bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [0xff, 0xfe, ..] => Some("UTF-16 LE"),
+        [0xfe, 0xff, ..] => Some("UTF-16 BE"),
         [a, 0, 0, 0, ..] | [0, 0, 0, a, ..] if a != 0 => Some("UTF-32"),
-        [a, 0, b, 0, ..] | [0, a, 0, b, ..] if a != 0 && b != 0 => Some("UTF-16"),
+        [a, 0, b, 0, ..] if a != 0 && b != 0 => Some("UTF-16 LE"),
+        [0, a, 0, b, ..] if a != 0 && b != 0 => Some("UTF-16 BE"),
         _ => None,
     }
 }

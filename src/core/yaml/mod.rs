@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
 pub(crate) use bytes::split_mark;
-pub use bytes::{MAX_BYTES, decode};
+pub use bytes::{MAX_BYTES, decode, plain_text, wrong_encoding};
 pub(crate) use map::{Entries, Entry, Fields};
 pub(crate) use node::{Node, Root, Scalar};
 pub(crate) use path::Path;

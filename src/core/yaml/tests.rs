@@ -204,13 +204,14 @@ fn bytes_become_text_or_a_named_problem() {
         .chars()
         .flat_map(|c| u32::from(c).to_be_bytes())
         .collect();
-    let is_16 = "file is UTF-16, save as UTF-8";
+    let is_16 = "file is UTF-16 LE, save as UTF-8";
+    let is_16_be = "file is UTF-16 BE, save as UTF-8";
     let is_32 = "file is UTF-32, save as UTF-8";
     for (bytes, expected) in [
         (utf16.as_slice(), is_16),
-        (&utf16_be, is_16),
+        (&utf16_be, is_16_be),
         (&marked, is_16),
-        (&marked_be, is_16),
+        (&marked_be, is_16_be),
         (&utf32, is_32),
         (&utf32_be, is_32),
         (

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::OpError;
-use crate::core::config::{self, Config, Limits, recipient_key};
+use crate::core::config::{self, Config, Limits};
 use crate::core::manifest::Sealed;
 use crate::core::problem::Problem;
-use crate::core::recipients::Difference;
+use crate::core::recipients::{Difference, recipient_key};
 use crate::core::target::{Target, TargetError};
 use crate::core::yaml;
 use crate::files;
@@ -33,7 +33,7 @@ pub const CONFIG_FILE: &str = "drspass.yaml";
 
 /// The longest plain text of a manifest is 64 MiB (design section 2.2); armor
 /// adds a third and a line end for every 64 characters.
-pub(super) const MAX_ENCRYPTED_BYTES: u64 = 96 << 20;
+pub const MAX_ENCRYPTED_BYTES: usize = 96 << 20;
 /// A configuration is a page of text.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
@@ -147,7 +147,7 @@ impl Root {
     /// Fails if it cannot be read, is too long, or a link leads it elsewhere.
     pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {
         self.check_manifest_link()?;
-        files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES).map_err(|source| {
+        files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES as u64).map_err(|source| {
             OpError::Read {
                 path: self.manifest_name().to_owned(),
                 source,

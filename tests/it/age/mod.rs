@@ -5,10 +5,14 @@
 mod damaged;
 /// Which keys are looked at, and what is said of those that cannot be used.
 mod identities;
+/// Keys and headers with changed bytes: no panic, no endless work.
+mod mutated;
 /// A plugin: what it gets, what it asks, what it may not.
 mod plugins;
 /// Passphrases: when they are asked for, and where.
 mod prompts;
+/// Recipients that nobody should or can encrypt to.
+mod recipients;
 /// The same text through drspass and age, in both directions.
 mod round_trips;
 /// A terminal of its own for one run.
@@ -23,14 +27,14 @@ use crate::support::{J1, Lab, PASSPHRASE, Run};
 const PASSWORD: &str = "canary-secret-1";
 
 /// A fixture of this folder's kind.
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data/age")
         .join(name)
 }
 
 /// The public half of an ssh key of the fixtures, without its comment.
-fn public(name: &str) -> String {
+pub(crate) fn public(name: &str) -> String {
     let line = std::fs::read_to_string(fixture(&format!("{name}.pub"))).unwrap();
     let words: Vec<&str> = line.split_whitespace().take(2).collect();
     words.join(" ")

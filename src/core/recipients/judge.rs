@@ -1,0 +1,202 @@
+//! Whether a recipient can be encrypted to, judged from its text alone and before a
+//! library sees it: they panic on some keys, and take others with which everybody could
+//! decrypt.
+
+use age::{plugin, tag, tagpq};
+use age_core::primitives::bech32_decode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use curve25519_dalek::{edwards::CompressedEdwardsY, montgomery::MontgomeryPoint};
+
+use super::recipient_key;
+use crate::core::redact::is_key_like;
+
+/// What is wrong with a recipient, and what to do.
+type Refusal = (&'static str, &'static str);
+
+const KINDS: &str = "Use age1…, ssh-ed25519 or ssh-rsa.";
+const COPY: &str = "Copy the whole key again; a character is missing or wrong.";
+const REPLACE: &str = "Make a new key pair and list its public key.";
+
+const PRIVATE: Refusal = (
+    "is a private key, which must not stand here",
+    "Replace the key pair: this file is not encrypted. Name the public key, age1….",
+);
+const POST_QUANTUM: Refusal = ("post-quantum age keys are not supported", KINDS);
+const NOT_AGE: Refusal = ("is not a valid age public key", COPY);
+const AGE_LOW_ORDER: Refusal = (
+    "is an age key of low order, with which everybody could decrypt",
+    REPLACE,
+);
+const NOT_SSH: Refusal = ("is a damaged ssh key", COPY);
+const ED25519_LOW_ORDER: Refusal = (
+    "is an ed25519 key of low order, with which everybody could decrypt",
+    REPLACE,
+);
+const NOT_A_POINT: Refusal = ("is an ed25519 key that is not a valid point", COPY);
+const RSA_SMALL: Refusal = ("is an rsa key of fewer than 2048 bits", REPLACE);
+const RSA_LARGE: Refusal = ("is an rsa key of more than 4096 bits", REPLACE);
+const RSA_NUMBERS: Refusal = ("is an rsa key whose numbers are not valid", REPLACE);
+
+/// What is wrong with a recipient, and what to do.
+pub fn refuse_recipient(text: &str) -> Option<Refusal> {
+    // Which has line breaks of its own.
+    if is_key_like(text) {
+        return Some(PRIVATE);
+    }
+    if text.chars().any(char::is_control) {
+        return Some(("holds a line break or another control character", KINDS));
+    }
+    if text.trim() != text {
+        return Some(("has a blank at its start or end", "Remove the blank."));
+    }
+    let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let is_ssh = |word: &str| matches!(word, "ssh-ed25519" | "ssh-rsa");
+    match kind {
+        _ if kind.starts_with("age1") && rest.is_empty() => refuse_age(kind),
+        _ if kind.starts_with("age1") => Some((
+            "has something behind the age key",
+            "Remove it: an age key stands alone.",
+        )),
+        _ if is_ssh(kind) && rest.trim().is_empty() => {
+            Some(("is an ssh key without its key", "Copy the whole line."))
+        }
+        _ if is_ssh(kind) => refuse_ssh(text),
+        _ if kind.starts_with("ecdsa-") => {
+            Some(("is an ecdsa key, which cannot be encrypted to", KINDS))
+        }
+        _ if kind.starts_with("sk-") => Some((
+            "is the key of a security key, which cannot be encrypted to",
+            KINDS,
+        )),
+        "ssh-dss" => Some(("is a DSA key, which cannot be encrypted to", KINDS)),
+        _ if rest.split(' ').any(is_ssh) => Some((
+            "has options before the key",
+            "Remove them: begin with ssh-ed25519 or ssh-rsa.",
+        )),
+        _ => Some(("is of a kind that cannot be encrypted to", KINDS)),
+    }
+}
+
+fn refuse_age(text: &str) -> Option<Refusal> {
+    let parses = match text.rsplit_once('1')?.0 {
+        "age" => return refuse_x25519(text),
+        "age1pq" => return Some(POST_QUANTUM),
+        "age1tag" => text.parse::<tag::Recipient>().is_ok(),
+        "age1tagpq" => text.parse::<tagpq::Recipient>().is_ok(),
+        _ => text.parse::<plugin::Recipient>().is_ok(),
+    };
+    (!parses).then_some(NOT_AGE)
+}
+
+fn refuse_x25519(text: &str) -> Option<Refusal> {
+    let decoded = bech32_decode(
+        text,
+        |_| (),
+        |_| Ok(()),
+        |_, bytes| bytes.collect::<Vec<u8>>().try_into().map_err(|_| ()),
+    );
+    let Ok(key): Result<[u8; 32], ()> = decoded else {
+        return Some(NOT_AGE);
+    };
+    // Every private key is a multiple of 8, by which points of low order become zero.
+    if MontgomeryPoint(key).mul_clamped([0; 32]) == MontgomeryPoint([0; 32]) {
+        return Some(AGE_LOW_ORDER);
+    }
+    // A second spelling of another key: 2^255 - 19 and above.
+    let [first, middle @ .., last] = key;
+    let is_spelled_otherwise =
+        last > 0x7f || (last == 0x7f && middle == [0xff; 30] && first >= 0xed);
+    is_spelled_otherwise.then_some(NOT_AGE)
+}
+
+fn refuse_ssh(text: &str) -> Option<Refusal> {
+    let key = recipient_key(text);
+    let (kind, encoded) = key.split_once(' ')?;
+    let Ok(blob) = STANDARD.decode(encoded) else {
+        return Some(NOT_SSH);
+    };
+    match SshWire(&blob).string() {
+        Some(said) if said == kind.as_bytes() => refuse_ssh_key(&blob),
+        _ => Some(NOT_SSH),
+    }
+}
+
+/// What is wrong with an ssh public key in its binary form (RFC 4253, section 6.6;
+/// RFC 8709, section 4). Keys of other types than ed25519 and rsa are not looked at.
+pub fn refuse_ssh_key(blob: &[u8]) -> Option<Refusal> {
+    let mut wire = SshWire(blob);
+    let refusal = match wire.string() {
+        Some(b"ssh-ed25519") => refuse_ed25519(wire.string()),
+        Some(b"ssh-rsa") => match (wire.positive(), wire.positive()) {
+            (Some(exponent), Some(modulus)) => refuse_rsa(exponent, modulus),
+            _ => Some(RSA_NUMBERS),
+        },
+        Some(_) => return None,
+        None => Some(NOT_SSH),
+    };
+    refusal.or_else(|| (!wire.0.is_empty()).then_some(NOT_SSH))
+}
+
+fn refuse_ed25519(key: Option<&[u8]>) -> Option<Refusal> {
+    let Some(Ok(key)) = key.map(CompressedEdwardsY::from_slice) else {
+        return Some(NOT_SSH);
+    };
+    match key.decompress() {
+        None => Some(NOT_A_POINT),
+        Some(point) if point.is_small_order() => Some(ED25519_LOW_ORDER),
+        // A second spelling of another key.
+        Some(point) => (point.compress() != key).then_some(NOT_A_POINT),
+    }
+}
+
+/// The library decrypts with keys of at most 4096 bits, and takes exponents of at most 33.
+fn refuse_rsa(exponent: &[u8], modulus: &[u8]) -> Option<Refusal> {
+    let value = exponent.iter().try_fold(0_u64, |sum, byte| {
+        sum.checked_mul(256)?.checked_add((*byte).into())
+    });
+    let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
+    match bits(modulus) {
+        ..2048 => Some(RSA_SMALL),
+        4097.. => Some(RSA_LARGE),
+        _ if !is_odd(exponent) || !is_odd(modulus) => Some(RSA_NUMBERS),
+        _ if !value.is_some_and(|value| (3..1 << 33).contains(&value)) => Some(RSA_NUMBERS),
+        _ => None,
+    }
+}
+
+/// How many bits a number has that begins with a byte other than zero.
+fn bits(number: &[u8]) -> usize {
+    let unused = number.first().map_or(0, |byte| byte.leading_zeros());
+    number.len() * 8 - unused as usize
+}
+
+/// What is left of an ssh key in its binary form (RFC 4251, section 5).
+pub struct SshWire<'a>(pub &'a [u8]);
+
+impl<'a> SshWire<'a> {
+    pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub fn number(&mut self) -> Option<u32> {
+        let bytes = self.take(4)?.try_into().ok()?;
+        Some(u32::from_be_bytes(bytes))
+    }
+
+    pub fn string(&mut self) -> Option<&'a [u8]> {
+        let length = self.number()?;
+        self.take(usize::try_from(length).ok()?)
+    }
+
+    /// A number above zero without its sign, in the one spelling that it has.
+    pub fn positive(&mut self) -> Option<&'a [u8]> {
+        match self.string()? {
+            [0, magnitude @ ..] if magnitude.first() >= Some(&128) => Some(magnitude),
+            magnitude @ [1..128, ..] => Some(magnitude),
+            _ => None,
+        }
+    }
+}
