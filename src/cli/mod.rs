@@ -6,6 +6,8 @@ mod cmd;
 mod conversation;
 pub mod env;
 pub mod exit;
+mod given;
+mod login;
 pub mod login;
 mod outputs;
 mod panic;

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -13,6 +13,7 @@ use super::args::{Cli, Command, Global, LockCommand, Show};
 use super::cmd;
 use super::env::{self, Env};
 use super::exit;
+use super::given;
 use super::render;
 use super::shell::Shell;
 use super::usage;
@@ -30,9 +31,14 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => return not_parsed(&error, env),
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let mut command = Cli::command();
+    let parsed = command
+        .try_get_matches_from_mut(&args)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return not_parsed(&error, &args, env),
     };
     let shell = Shell::new(cli.global.color, env);
     start_log(cli.global.verbose);
@@ -53,7 +59,8 @@ where
     {
         return cmd::textconv::run(&cli.global, env, shell, file);
     }
-    let context = match Context::new(&cli.global, env, shell) {
+    let given = given::refuse_secrets(&command, &matches, env);
+    let context = match given.and_then(|()| Context::new(&cli.global, env, shell)) {
         Ok(context) => context,
         Err(error) => return failed(&error, shell),
     };
@@ -193,7 +200,7 @@ fn failed(error: &OpError, shell: Shell) -> u8 {
 
 /// Help and version are results; everything else is a wrong command line, which
 /// must not share a code with pending changes.
-fn not_parsed(error: &clap::Error, env: &Env) -> u8 {
+fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
     let shell = Shell::new(super::args::When::Auto, env);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -208,7 +215,8 @@ fn not_parsed(error: &clap::Error, env: &Env) -> u8 {
             exit::USAGE
         }
         _ => {
-            shell.message(&usage::explain(error));
+            let text = given::key_among(args).unwrap_or_else(|| usage::explain(error));
+            shell.message(&text);
             exit::USAGE
         }
     }
