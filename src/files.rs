@@ -4,7 +4,9 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, OFlags};
@@ -319,6 +321,14 @@ pub(crate) fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     read_at_most(file, limit)
+}
+
+/// Makes a folder that nobody else can enter, and those above it that are missing.
+pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Whether the mode of a file lets anybody but its owner at it.

@@ -111,8 +111,13 @@ impl Env {
         {
             return IdentitySource::Empty(name);
         }
+        IdentitySource::Default(self.default_identity())
+    }
+
+    /// The identity file that is looked at when nothing is named.
+    pub(super) fn default_identity(&self) -> Option<PathBuf> {
         let folder = self.config_folders().into_iter().next();
-        IdentitySource::Default(folder.map(|folder| folder.join("drspass").join("identity.txt")))
+        folder.map(|folder| folder.join("drspass").join("identity.txt"))
     }
 
     /// The identity files that are named: on the command line, or else by

@@ -92,6 +92,7 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Write { .. }
         | OpError::Unsynced { .. }
         | OpError::Exists { .. }
+        | OpError::NotSetUp { .. }
         | OpError::Unfit { .. }
         | OpError::Age { .. }
         | OpError::NoMatch { .. }

@@ -7,7 +7,6 @@ mod conversation;
 pub mod env;
 pub mod exit;
 mod given;
-mod login;
 pub mod login;
 mod outputs;
 mod panic;

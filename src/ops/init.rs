@@ -18,7 +18,8 @@ use crate::core::config::{self, Config, TargetConfig};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::inventory::ListedJob;
 use crate::core::manifest::{self, Sealed};
-use crate::core::target::Target;
+use crate::core::recipients::{recipient_key, refuse_recipient};
+use crate::core::target::{Target, TargetError};
 use crate::files;
 
 /// What a new root folder is about.
@@ -29,6 +30,8 @@ pub struct Wanted<'a> {
     pub recipients: Vec<String>,
     /// Identity files: made where they do not exist.
     pub identities: Vec<PathBuf>,
+    /// The identity file whose folder is made, too.
+    pub default_identity: Option<PathBuf>,
     /// The time, for the comment in an identity file.
     pub now: String,
     /// How the plugins of recipients are started.
@@ -49,8 +52,16 @@ pub struct Made {
     pub key_id: KeyId,
 }
 
+/// What an init begins with.
+struct Start {
+    has_config: bool,
+    recipients: Vec<String>,
+    /// The identities to be made, with their text.
+    identities: Vec<(PathBuf, Zeroizing<String>)>,
+}
+
 /// Makes what is missing of a root folder.
-/// Fails if it holds a manifest already, or no recipient or target is known.
+/// Fails as [`check`].
 pub fn init(
     folder: &Path,
     wanted: Wanted<'_>,
@@ -58,61 +69,57 @@ pub fn init(
     new_key: impl FnOnce() -> [u8; 32],
     list: Option<ListJobs<'_>>,
 ) -> Result<Made, OpError> {
-    let config_path = folder.join(CONFIG_FILE);
-    let said = match (&wanted.target, wanted.recipients.as_slice()) {
-        (None, []) => CommandLine::NamesNothing,
-        _ => CommandLine::NamesTargetOrRecipients,
-    };
-    let has_config = refuse_initialised(folder, said)?;
-    refuse_new_key(&state_path(folder, has_config)?, guards)?;
+    // Everything that can be refused is refused before the first file.
+    let start = begin(folder, &wanted, guards)?;
     let list = |target: &Target, config: Option<&Config>| {
         list.map(|list| list(target, config)).transpose()
     };
     let mut jobs = None;
     let mut made = Vec::new();
-    let mut recipients = wanted.recipients;
-    let mut identities = Vec::new();
-    if !has_config {
-        // Everything that can be refused is refused before the first file.
+    if !start.has_config {
         let mut target = wanted.target.ok_or_else(no_target)?;
         let resolved = Target::resolve(&target)?;
         resolved.check_hosts(&guards.trusted_hosts)?;
         // What is written is what is sealed.
         target.endpoint = target.endpoint.map(|_| resolved.scope.endpoint.clone());
         target.auth_url = target.auth_url.map(|_| resolved.auth_url.clone());
-        for path in &wanted.identities {
-            let (recipient, text) = identity(folder, path, &wanted.now, &recipients)?;
-            recipients.extend(recipient);
-            identities.extend(text.map(|text| (path, text)));
-        }
-        if recipients.is_empty() {
-            return Err(OpError::Unfit {
-                what: "there is nobody to encrypt to".to_owned(),
-                help: "Name a public key with --recipient, or an identity file with -i FILE, which is made if it does not exist.",
-            });
-        }
-        let text = config::template(&target, &recipients);
+        let text = config::template(&target, &start.recipients);
         let checked = config::parse(&text);
         let Some(config) = checked.value else {
             return Err(OpError::document(CONFIG_FILE, checked.problems));
         };
-        age_file::encrypt(b"", &recipients, wanted.plugins).map_err(|source| OpError::Age {
-            path: config::DEFAULT_MANIFEST.into(),
-            source,
+        age_file::encrypt(b"", &start.recipients, wanted.plugins).map_err(|source| {
+            OpError::Age {
+                path: config::DEFAULT_MANIFEST.into(),
+                source,
+            }
         })?;
         jobs = list(&resolved, None)?;
         // What keeps a key out of git comes before the key.
         made.extend(git_files(folder, &config, &wanted.identities)?);
-        for (path, text) in identities {
-            create(&folder.join(path), path, text.as_bytes())?;
-            made.push(path.clone());
+        for (path, text) in start.identities {
+            let full = folder.join(&path);
+            if wanted.default_identity.as_deref() == Some(&path) {
+                files::make_private_folder(files::folder_of(&full)).map_err(|source| {
+                    OpError::Write {
+                        path: path.clone(),
+                        source,
+                    }
+                })?;
+            }
+            create(&full, &path, text.as_bytes())?;
+            made.push(path);
         }
-        create(&config_path, Path::new(CONFIG_FILE), text.as_bytes())?;
+        create(
+            &folder.join(CONFIG_FILE),
+            Path::new(CONFIG_FILE),
+            text.as_bytes(),
+        )?;
         made.push(CONFIG_FILE.into());
     }
     let root = Root::locate(folder, None)?;
     let target = root.target(guards)?;
-    if has_config {
+    if start.has_config {
         jobs = list(&target, Some(&root.config))?;
     }
     let sealed = Sealed {
@@ -135,15 +142,6 @@ pub fn init(
     })
 }
 
-/// Where the state is, or will be.
-fn state_path(folder: &Path, has_config: bool) -> Result<PathBuf, OpError> {
-    if has_config {
-        Ok(Root::locate(folder, None)?.store.path().to_owned())
-    } else {
-        Ok(folder.join(config::DEFAULT_STATE))
-    }
-}
-
 fn no_target() -> OpError {
     OpError::Unfit {
         what: "the target is not named".to_owned(),
@@ -151,13 +149,11 @@ fn no_target() -> OpError {
     }
 }
 
-/// What the command line says that drspass.yaml says as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommandLine {
-    /// Nothing of it.
-    NamesNothing,
-    /// A target, recipients, or both.
-    NamesTargetOrRecipients,
+/// Looks for everything that would stop [`init`].
+/// Fails with all of it: if the folder is set up or what is there does not fit, or no
+/// recipient or target is known, or one of them is not usable.
+pub fn check(folder: &Path, wanted: &Wanted<'_>, guards: &Guards) -> Result<(), OpError> {
+    begin(folder, wanted, guards).map(|_| ())
 }
 
 /// A new key makes a new manifest. Where a state or an expected key says that
@@ -173,38 +169,147 @@ fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
     })
 }
 
-/// Stops where a manifest exists, or where what the command line names beside would be
-/// ignored. Tells whether there is a drspass.yaml already.
-pub fn refuse_initialised(folder: &Path, said: CommandLine) -> Result<bool, OpError> {
-    if folder.join(CONFIG_FILE).symlink_metadata().is_err() {
-        let path = PathBuf::from(config::DEFAULT_MANIFEST);
-        return match folder.join(&path).symlink_metadata() {
-            Ok(_) => Err(OpError::Exists { path }),
-            Err(_) => Ok(false),
-        };
-    }
-    let root = Root::locate(folder, None)?;
-    if root.manifest_path().symlink_metadata().is_ok() {
-        return Err(OpError::Exists {
-            path: root.manifest_name().to_owned(),
+fn begin(folder: &Path, wanted: &Wanted<'_>, guards: &Guards) -> Result<Start, OpError> {
+    let has_config = folder.join(CONFIG_FILE).symlink_metadata().is_ok();
+    let names_any = wanted.target.is_some() || !wanted.recipients.is_empty();
+    let mut refused = already_there(folder, has_config, names_any, guards)?;
+    let mut start = Start {
+        has_config,
+        recipients: Vec::new(),
+        identities: Vec::new(),
+    };
+    if !has_config || names_any {
+        refused.extend(match &wanted.target {
+            Some(target) => refuse_target(target, guards),
+            None if has_config => None,
+            None => Some(no_target()),
         });
+        refused.extend(start.add_recipients(folder, wanted));
     }
-    if said == CommandLine::NamesTargetOrRecipients {
-        return Err(OpError::Unfit {
+    match refused.len() {
+        0 => Ok(start),
+        1 => Err(refused.remove(0)),
+        _ => Err(OpError::several(&refused)),
+    }
+}
+
+/// What of a root folder is there and stops an init.
+/// Fails if the drspass.yaml that is there is not usable.
+fn already_there(
+    folder: &Path,
+    has_config: bool,
+    names_any: bool,
+    guards: &Guards,
+) -> Result<Vec<OpError>, OpError> {
+    let mut manifest = PathBuf::from(config::DEFAULT_MANIFEST);
+    let mut state = folder.join(config::DEFAULT_STATE);
+    if has_config {
+        let root = Root::locate(folder, None)?;
+        manifest = root.manifest_name().to_owned();
+        state = root.store.path().to_owned();
+    }
+    let name = state.strip_prefix(folder).unwrap_or(&state).to_owned();
+    let exists = |path: &Path| path.symlink_metadata().is_ok();
+    let has_manifest = exists(&folder.join(&manifest));
+    let there = [
+        (has_config, Path::new(CONFIG_FILE)),
+        (has_manifest, &manifest),
+        (exists(&state), &name),
+    ];
+    let there = there
+        .into_iter()
+        .filter(|(is_there, _)| *is_there)
+        .map(|(_, path)| path);
+    if has_manifest && has_config {
+        let there: Vec<String> = there
+            .map(|path| format!("{} exists already", path.display()))
+            .collect();
+        return Ok(vec![OpError::Unfit {
+            what: format!("this directory is already set up: {}", there.join(", ")),
+            help: "Nothing was written. 'drspass edit' opens its manifest. To set up a copy for another environment, remove these files from it first.",
+        }]);
+    }
+    if has_manifest {
+        return Ok(there
+            .map(|path| OpError::Exists {
+                path: path.to_owned(),
+            })
+            .collect());
+    }
+    let mut refused = Vec::new();
+    if has_config && names_any {
+        refused.push(OpError::Unfit {
             what: format!("{CONFIG_FILE} exists already and says where and to whom"),
             help: "Nothing was written. Run 'drspass init' without naming a target or recipients.",
         });
     }
-    Ok(true)
+    refused.extend(refuse_new_key(&state, guards).err());
+    Ok(refused)
+}
+
+fn refuse_target(target: &TargetConfig, guards: &Guards) -> Option<OpError> {
+    match Target::resolve(target) {
+        // The catalogue of the identity service may tell it.
+        Err(TargetError::NoEndpoint) => None,
+        Err(error) => Some(error.into()),
+        Ok(target) => target
+            .check_hosts(&guards.trusted_hosts)
+            .err()
+            .map(Into::into),
+    }
+}
+
+impl Start {
+    /// Adds those that the user named and those of the identities, each once.
+    /// Returns why some cannot be.
+    fn add_recipients(&mut self, folder: &Path, wanted: &Wanted<'_>) -> Vec<OpError> {
+        let mut refused = Vec::new();
+        for (text, number) in wanted.recipients.iter().zip(1..) {
+            refused.extend(refuse_recipient(text).map(|(what, help)| OpError::Unfit {
+                what: format!("--recipient number {number} {what}"),
+                help,
+            }));
+            self.add(text.clone());
+        }
+        for path in &wanted.identities {
+            match identity(folder, path, wanted) {
+                Ok((recipients, text)) => {
+                    recipients
+                        .into_iter()
+                        .for_each(|recipient| self.add(recipient));
+                    self.identities
+                        .extend(text.map(|text| (path.clone(), text)));
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        if self.recipients.is_empty() && refused.is_empty() {
+            refused.push(OpError::Unfit {
+                what: "there is nobody to encrypt to".to_owned(),
+                help: "Name a public key with --recipient, or an identity file with -i FILE, which is made if it does not exist.",
+            });
+        }
+        refused
+    }
+
+    fn add(&mut self, recipient: String) {
+        let key = recipient_key(&recipient);
+        if self
+            .recipients
+            .iter()
+            .all(|there| recipient_key(there) != key)
+        {
+            self.recipients.push(recipient);
+        }
+    }
 }
 
 /// The recipients of an identity file; with the text of a new one, where there is
-/// none yet. `named` are those that the user named.
+/// none yet.
 fn identity(
     folder: &Path,
     path: &Path,
-    now: &str,
-    named: &[String],
+    wanted: &Wanted<'_>,
 ) -> Result<(Vec<String>, Option<Zeroizing<String>>), OpError> {
     match files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES) {
         Ok(text) => {
@@ -213,7 +318,7 @@ fn identity(
             match age_file::recipients_of(&text, &origin) {
                 Ok(recipients) => Ok((recipients, None)),
                 // A usable key that cannot tell its recipient: it was named beside.
-                Err(_) if !named.is_empty() => {
+                Err(_) if !wanted.recipients.is_empty() => {
                     let read = Identities::default().add(&text, &origin);
                     read.map_err(OpError::Identity)?;
                     Ok((Vec::new(), None))
@@ -222,8 +327,10 @@ fn identity(
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            refuse_missing_folder(folder, path)?;
-            let (text, recipient) = age_file::generate_identity(now);
+            if wanted.default_identity.as_deref() != Some(path) {
+                refuse_missing_folder(folder, path)?;
+            }
+            let (text, recipient) = age_file::generate_identity(&wanted.now);
             Ok((vec![recipient], Some(text)))
         }
         Err(source) => Err(OpError::Read {

@@ -13,7 +13,7 @@ use crate::core::config::{Config, TargetConfig, bare_endpoint};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::init::git::{self, DiffDriver};
-use crate::ops::init::{self, CommandLine, Wanted};
+use crate::ops::init::{self, Wanted};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
     edit::sweep(context);
@@ -25,7 +25,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         None
     };
     let names_target = args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some();
-    let mut target = match args.project_id {
+    let target = match args.project_id {
         Some(project_id) => {
             let has_addresses = args.endpoint.is_some() && args.auth_url.is_some();
             let region = match args.region {
@@ -57,24 +57,25 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         }
         driver => driver,
     };
-    // Where neither an address nor the region of a known cloud gives the endpoint, the
-    // catalogue does, and what it says is written down.
-    if let Some(config) = &mut target
-        && is_only_catalogued(config)
-    {
-        init::refuse_initialised(&context.folder, CommandLine::NamesTargetOrRecipients)?;
-        config.endpoint = Some(service::catalogued(context, config, &args.login)?);
-    }
     let list = |target: &Target, config: Option<&Config>| {
         service::listed(context, target, config, &args.login)
     };
-    let wanted = Wanted {
+    let mut wanted = Wanted {
         target,
         recipients: args.recipient,
         identities: context.identity_files.clone(),
+        default_identity: context.env.default_identity(),
         now: env::now().to_string(),
         plugins: plugins(context),
     };
+    // Where neither an address nor the region of a known cloud gives the endpoint, the
+    // catalogue does, and what it says is written down.
+    init::check(&context.folder, &wanted, &context.guards())?;
+    if let Some(config) = &mut wanted.target
+        && is_only_catalogued(config)
+    {
+        config.endpoint = Some(service::catalogued(context, config, &args.login)?);
+    }
     let made = init::init(
         &context.folder,
         wanted,

@@ -123,6 +123,14 @@ pub enum OpError {
         /// The file.
         path: PathBuf,
     },
+    /// Several things stop an init.
+    #[error("cannot set up this directory: {}", counted(problems))]
+    #[diagnostic(code(drspass::init), help("Nothing was written."))]
+    NotSetUp {
+        /// Each of them.
+        #[related]
+        problems: Vec<ProblemReport>,
+    },
     /// Something about the command does not fit what is there.
     #[error("{what}")]
     #[diagnostic(code(drspass::request), help("{help}"))]

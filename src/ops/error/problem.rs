@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use miette::Diagnostic;
 
-use super::OpError;
+use super::{OpError, with_causes};
 use crate::core::problem::{Problem, Severity};
 
 /// One problem of a document as a diagnostic of its own.
@@ -38,6 +38,22 @@ impl OpError {
         Self::Document {
             path: path.into(),
             problems: problems.into_iter().map(ProblemReport).collect(),
+        }
+    }
+}
+
+impl OpError {
+    /// One error for several that stop an init, so that none hides the next.
+    pub(in crate::ops) fn several(errors: &[Self]) -> Self {
+        let problem = |error: &Self| {
+            let help = error
+                .help()
+                .map(|help| help.to_string())
+                .unwrap_or_default();
+            ProblemReport(Problem::error("", None, with_causes(error), help))
+        };
+        Self::NotSetUp {
+            problems: errors.iter().map(problem).collect(),
         }
     }
 }

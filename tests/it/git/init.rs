@@ -5,8 +5,8 @@ use std::fs;
 use super::{commit, git, git_command, program, repository, rotate, script};
 use crate::support::{J1, Lab, Run};
 
-const ATTRIBUTES: &str = "/drspass.yaml -text\n/passwords.yaml.age -text diff=drspass\n\
-    /drspass.state.json* -text\n";
+const ATTRIBUTES: &str = "/drspass.yaml -text -filter\n/passwords.yaml.age -text -filter diff=drspass\n\
+    /drspass.state.json* -text -filter\n";
 
 /// A work tree without a root folder.
 fn empty_repository() -> Lab {
