@@ -8,7 +8,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Access;
 use tokio::runtime::Builder;
 
 use super::OpError;
@@ -116,8 +115,7 @@ pub fn edit(
 ) -> Result<Edited, OpError> {
     let editor = Editor::find(surroundings.env)?;
     let rewrite = Rewrite::open(root, unlock, guards)?;
-    check_writable(root)?;
-    rewrite.try_encryption(root)?;
+    rewrite.try_change(root)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -136,17 +134,6 @@ pub fn edit(
         Some(ready) => save(root, ready, surroundings.places)?,
     };
     Ok(Edited { outcome, is_clean })
-}
-
-/// Whether the manifest could be replaced: before the user takes pains with it.
-fn check_writable(root: &Root) -> Result<(), OpError> {
-    let path = root.manifest_path();
-    let path = std::fs::canonicalize(&path).unwrap_or(path);
-    let found = rustix::fs::access(files::folder_of(&path), Access::WRITE_OK | Access::EXEC_OK);
-    found.map_err(|error| OpError::Write {
-        path: root.manifest_name().to_owned(),
-        source: error.into(),
-    })
 }
 
 /// The text that the user left, sealed; nothing if it is the one that was there.

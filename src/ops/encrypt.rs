@@ -22,6 +22,8 @@ pub struct Written {
     pub source: PathBuf,
     /// Its revision.
     pub revision: u64,
+    /// How many can read it.
+    pub recipients: usize,
     /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
 }
@@ -46,7 +48,7 @@ pub fn encrypt(
             help: "Nothing was written. Name a plaintext manifest; 'drspass decrypt' makes one.",
         });
     }
-    let (given, warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
+    let (given, mut warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
     let before = present(root)?;
     let existing = existing(root, unlock, before.as_deref(), &name)?;
     let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
@@ -75,6 +77,7 @@ pub fn encrypt(
             out
         }
         _ => {
+            warnings.extend(rewrite::second_name(root));
             rewrite::replace(root, before.as_deref(), &file)?;
             root.manifest_name().to_owned()
         }
@@ -83,6 +86,7 @@ pub fn encrypt(
         path,
         source: name,
         revision: sealed.revision,
+        recipients: sealed.recipients.len(),
         warnings,
     })
 }
@@ -197,9 +201,13 @@ pub(super) fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpE
     })
 }
 
-/// Decrypts the manifest into a new private file at `out`.
-/// Fails if the manifest cannot be opened, or anything of that name exists.
-pub fn decrypt_to(root: &Root, unlock: &Unlock<'_>, out: &Path) -> Result<(), OpError> {
+/// Writes what `decrypt` gives into a new private file at `out`.
+/// Fails as that does, or if anything of that name exists.
+pub fn decrypt_to(
+    root: &Root,
+    out: &Path,
+    decrypt: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, OpError>,
+) -> Result<(), OpError> {
     let path = root.resolve(out);
     // Asked before the work, and once more by the creation itself.
     if path.symlink_metadata().is_ok() {
@@ -207,6 +215,6 @@ pub fn decrypt_to(root: &Root, unlock: &Unlock<'_>, out: &Path) -> Result<(), Op
             path: out.to_owned(),
         });
     }
-    let plain = root.decrypt(unlock)?;
+    let plain = decrypt()?;
     create(&path, out, &plain)
 }

@@ -3,9 +3,12 @@
 //! as it was, and a file that somebody else wrote meanwhile is never overwritten.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
@@ -131,8 +134,10 @@ impl<'a> Rewrite<'a> {
 
     /// Encrypts nothing, to everybody whom the change will be encrypted to: before
     /// somebody takes pains with it.
-    /// Fails if one of them cannot be encrypted to, for instance without a plugin.
-    pub(super) fn try_encryption(&self, root: &Root) -> Result<(), OpError> {
+    /// Fails if one of them cannot be encrypted to, for instance without a plugin, or the
+    /// manifest cannot be replaced.
+    pub(super) fn try_change(&self, root: &Root) -> Result<(), OpError> {
+        check_replaceable(root)?;
         encrypted(b"", &self.opened.sealed, root.manifest_name(), self.plugins).map(|_| ())
     }
 
@@ -141,7 +146,8 @@ impl<'a> Rewrite<'a> {
     /// Fails if the text is no manifest, or cannot be encrypted.
     pub fn seal(&self, root: &Root, text: &str) -> Result<Ready<'_>, OpError> {
         let name = root.manifest_name();
-        let (_, warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
+        let (_, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
+        warnings.extend(second_name(root));
         let revision = next_revision(self.opened.sealed.revision.max(self.highest))?;
         let sealed = Sealed {
             revision,
@@ -212,6 +218,37 @@ impl Ready<'_> {
     }
 }
 
+/// Whether the manifest could be replaced by a new one.
+/// Fails if it is read-only, or its folder takes no file.
+pub(super) fn check_replaceable(root: &Root) -> Result<(), OpError> {
+    let path = root.manifest_path();
+    let path = fs::canonicalize(&path).unwrap_or(path);
+    let found = rustix::fs::access(files::folder_of(&path), Access::WRITE_OK | Access::EXEC_OK);
+    let source = match (found, fs::metadata(&path)) {
+        (Err(error), _) => error.into(),
+        // What its owner may not write is not to be replaced, whatever its folder says.
+        (_, Ok(found)) if found.permissions().readonly() => io::Error::other("it is read-only"),
+        _ => return Ok(()),
+    };
+    Err(OpError::Write {
+        path: root.manifest_name().to_owned(),
+        source,
+    })
+}
+
+/// What is said of a manifest that is replaced under one of its names only.
+pub(super) fn second_name(root: &Root) -> Option<Problem> {
+    let found = fs::metadata(root.manifest_path()).ok()?;
+    (found.nlink() > 1).then(|| {
+        Problem::warning(
+            "",
+            None,
+            "the manifest has a second name (a hard link), which keeps the old text",
+            "Make the other name a symbolic link to the manifest, or remove it.",
+        )
+    })
+}
+
 /// The revision after `revision`, which is the higher one of the manifest's and the
 /// highest that was applied.
 /// Fails if there is none.
@@ -246,6 +283,7 @@ pub(super) fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result
         source,
     };
     testpoint::reach("manifest.before_replace");
+    check_replaceable(root)?;
     let _turn = match files::take_turn(&path) {
         Ok(turn) => Some(turn),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(overtaken()),

@@ -64,7 +64,7 @@ pub fn set(
     }
     let label = document.label(&place);
     let users = document.users(&place);
-    rewrite.try_encryption(root)?;
+    rewrite.try_change(root)?;
     let value = value(&label)?;
     let remarks = check_value(field, &value).map_err(ValueError::Refused)?;
     let mut warnings: Vec<Problem> = remarks

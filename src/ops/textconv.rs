@@ -20,7 +20,7 @@ use crate::files;
 /// The outline of the manifest in `file`; identities are seen from `folder`.
 /// Fails with the reason why it cannot be shown.
 pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Outline, Veiled> {
-    let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES)
+    let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES as u64)
         .map_err(|_| Veiled::Unreadable)?;
     let means = Means {
         ask: &|_| Err(NoPassphrase::Nobody),
@@ -29,7 +29,7 @@ pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Ou
     // With no identity at all, it is said that none opens the file.
     let identities = root::usable(folder, source);
     let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
-        AgeError::NotEncrypted => Veiled::Plain,
+        AgeError::NotEncrypted | AgeError::Replaced { .. } => Veiled::Plain,
         AgeError::ConflictMarks => Veiled::Conflict,
         AgeError::NoMatch => Veiled::NoIdentity,
         error if error.is_about_one_identity() => Veiled::Locked,

@@ -20,12 +20,18 @@ mod disk;
 mod documents;
 /// The manifest in an editor, and what is left of it.
 mod edit;
+/// What editors, shells and other programs do to files that drspass reads.
+mod encodings;
 /// What stands on disk: fixed samples and round trips.
 mod formats;
 /// Repositories: diffs, hooks, merges.
 mod git;
+/// Secrets that were typed or set where a path was to be.
+mod given;
 /// The example repository and its pipelines.
 mod infra_repo;
+/// A new root folder, and what stops it.
+mod init;
 /// The jobs of a project, and a manifest made of them.
 mod jobs;
 /// Planted passwords are where they belong and nowhere else.

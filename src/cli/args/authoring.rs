@@ -18,6 +18,10 @@ pub struct Encrypt {
 /// Arguments of `decrypt`.
 #[derive(Debug, Args)]
 pub struct Decrypt {
+    /// An encrypted file in place of the manifest, such as an edit that was kept; -
+    /// reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// Write to this new file, readable by you alone; - is standard output
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,

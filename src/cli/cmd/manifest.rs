@@ -12,12 +12,12 @@ use crate::core::report::Valid;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt;
-use crate::ops::root::{CONFIG_FILE, Root};
+use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Root};
 use crate::ops::saved;
 use crate::ops::show;
 use crate::ops::validate;
 use crate::view::json::v1;
-use crate::view::{listing, terminal};
+use crate::view::{listing, recipients, terminal};
 
 pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     let root = context.root()?;
@@ -33,9 +33,10 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
     )?;
     warn(context, &done.source, &done.warnings);
     let text = format!(
-        "wrote {}, revision {}\n",
+        "wrote {}, revision {}\n{}",
         done.path.display(),
-        done.revision
+        done.revision,
+        recipients::encrypted_to(done.recipients)
     );
     let arrived = context.shell.result(&text);
     // A plaintext manifest that was sealed in its own place is no more.
@@ -50,17 +51,24 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
 pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
     let root = context.root()?;
     let unlock = unlock(context);
+    let decrypt = || match &args.file {
+        None => root.decrypt(&unlock),
+        Some(file) => {
+            let (name, bytes) = read_named(&root, file, MAX_ENCRYPTED_BYTES)?;
+            root.decrypt_named(&name, &bytes, &unlock)
+        }
+    };
     let out = args.output.as_deref().filter(|out| *out != Path::new("-"));
     let arrived = match out {
         Some(out) => {
-            encrypt::decrypt_to(&root, &unlock, out)?;
+            encrypt::decrypt_to(&root, out, decrypt)?;
             let out = out.display();
             context.shell.message(&format!(
                 "wrote {out}\nRemove it when you are done: it holds the passwords in plain text.\n"
             ));
             true
         }
-        None => context.shell.result_bytes(&root.decrypt(&unlock)?),
+        None => context.shell.result_bytes(&decrypt()?),
     };
     Ok(written(arrived, exit::DONE))
 }

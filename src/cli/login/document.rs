@@ -165,7 +165,7 @@ pub(super) fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, L
     let text = yaml::decode(bytes).map_err(|problem| LoginError::Document {
         path: path.to_owned(),
         at: problem.at,
-        what: "it is no UTF-8 text",
+        what: yaml::wrong_encoding(bytes).unwrap_or("it is not UTF-8 text"),
         help: "Save the file as UTF-8 without a byte order mark.",
     })?;
     // The parser would take it for the end of the file.

@@ -32,6 +32,7 @@ use super::env::Env;
 use crate::api::auth::Credentials;
 use crate::core::config::is_project_id;
 use crate::core::secret::Secret;
+use crate::core::yaml::plain_text;
 
 /// Where an administrator keeps the clouds of a machine (OpenStack SDK).
 const SYSTEM: &str = "/etc/openstack";
@@ -196,10 +197,10 @@ fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Lo
         let file = tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?;
         (file.bytes, file.note)
     };
-    let text = std::str::from_utf8(&bytes).map_err(|_| LoginError::Document {
+    let text = plain_text(&bytes).map_err(|what| LoginError::Document {
         path: path.to_owned(),
         at: None,
-        what: "it is no UTF-8 text",
+        what,
         help: "Store the token alone, as plain text.",
     })?;
     if let Some((what, help)) = Kind::Token.flaw(text) {

@@ -15,6 +15,7 @@ use super::parts;
 use super::vars;
 use crate::cli::env::Env;
 use crate::core::target::auth_address;
+use crate::core::yaml::{plain_text, wrong_encoding};
 use crate::files;
 
 /// A bundle of certificate authorities is a few hundred kilobytes.
@@ -23,7 +24,11 @@ const MAX_CA_BYTES: u64 = 8 << 20;
 /// The certificates in a file.
 /// Fails if it cannot be read, or is longer than such files are.
 pub(in crate::cli) fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
-    files::read_limited(path, MAX_CA_BYTES)
+    let bytes = files::read_limited(path, MAX_CA_BYTES)?;
+    match wrong_encoding(&bytes) {
+        Some(what) => Err(io::Error::other(what)),
+        None => Ok(plain_text(&bytes).map_or(bytes.clone(), |text| text.as_bytes().to_vec())),
+    }
 }
 
 /// Certificates, and what names them.

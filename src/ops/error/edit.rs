@@ -64,7 +64,8 @@ pub enum EditError {
     #[diagnostic(
         code(drspass::edit::kept),
         help(
-            "The edited text is in {}, encrypted. Decrypt it with 'age -d', bring its changes into the manifest with 'drspass edit', and remove it.",
+            "The edited text is in {}, encrypted. See it with 'drspass decrypt {}', bring its changes into the manifest with 'drspass edit', and remove it.",
+            path.display(),
             path.display()
         )
     )]

@@ -93,7 +93,10 @@ pub(super) fn git_files(
     let of = |path: &Path, more: &str| quoted(pattern(path) + more);
     let attributes = [
         format!("{} -text -filter", of(Path::new(CONFIG_FILE), "")),
-        format!("{} -text -filter diff=drspass", of(config.manifest.as_path(), "")),
+        format!(
+            "{} -text -filter diff=drspass",
+            of(config.manifest.as_path(), "")
+        ),
         // What stands beside the state begins with its name.
         format!("{} -text -filter", of(config.state.as_path(), "*")),
     ];

@@ -98,10 +98,12 @@ pub fn rekey(
         ask: &ask,
         plugins: context.unlock.plugins,
     };
+    rewrite::check_replaceable(root)?;
     let named = root.named_target(context.guards)?;
     let before = root.manifest_bytes()?;
     let plain = root.decrypt_file(&before, &unlock)?;
-    let (manifest, sealed, warnings) = parse_sealed(&plain, name)?;
+    let (manifest, sealed, mut warnings) = parse_sealed(&plain, name)?;
+    warnings.extend(rewrite::second_name(root));
     context.guards.check_key(&sealed.fingerprint_key.id())?;
     let target = root.target_beside(named, &sealed, context.guards)?;
     let change = Difference::between(&sealed.recipients, &root.config.recipients);

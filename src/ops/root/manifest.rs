@@ -46,12 +46,24 @@ impl Root {
         file: &[u8],
         unlock: &Unlock<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, OpError> {
+        self.decrypt_named(self.manifest_name(), file, unlock)
+    }
+
+    /// The plain text of a file that was encrypted as manifests are, which messages call
+    /// `name`.
+    /// Fails if it cannot be opened.
+    pub fn decrypt_named(
+        &self,
+        name: &Path,
+        file: &[u8],
+        unlock: &Unlock<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, OpError> {
         let age = |source: AgeError| {
             if source.is_about_one_identity() {
                 return OpError::Identity(source);
             }
             OpError::Age {
-                path: self.manifest_name().to_owned(),
+                path: name.to_owned(),
                 source,
             }
         };
@@ -67,7 +79,7 @@ impl Root {
         age_file::decrypt(file, &identities, &means).map_err(|error| {
             match (&error, header::recipients(file)) {
                 (AgeError::NoMatch, Ok(stanzas)) => OpError::NoMatch {
-                    path: self.manifest_name().to_owned(),
+                    path: name.to_owned(),
                     recipients: stanzas.len(),
                 },
                 _ => age(error),

@@ -63,7 +63,7 @@ fn no_recipient_makes_the_library_panic() {
     ];
     for text in sound.iter().cycle().take(2_000) {
         let text = match text.split_once(' ') {
-            Some((kind, key)) if next(state) % 4 > 0 => {
+            Some((kind, key)) if !next(state).is_multiple_of(4) => {
                 around_base64(&format!("{kind} "), key, "", state)
             }
             _ => String::from_utf8_lossy(&mutated(text.as_bytes(), state)).into_owned(),
@@ -99,7 +99,7 @@ fn no_identity_makes_the_library_panic() {
     for key in keys.iter().cycle().take(2_000) {
         let (before, rest) = key.split_at(key.find('\n').unwrap() + 1);
         let (body, after) = rest.split_at(rest.find("-----END").unwrap());
-        let text = if next(state) % 4 > 0 {
+        let text = if !next(state).is_multiple_of(4) {
             around_base64(before, body, &format!("\n{after}"), state).into_bytes()
         } else {
             mutated(key.as_bytes(), state)

@@ -175,13 +175,11 @@ fn a_manifest_that_somebody_else_changed_is_kept_and_so_is_the_edit() {
     assert!(text.contains(other) && !text.contains(&desk.new));
     let kept = desk.lab.path("passwords.yaml.age.edited-1");
     assert_eq!(crate::support::mode(&kept), 0o600);
-    let plain = std::process::Command::new("age")
-        .args(["-d", "-i", "key.txt"])
-        .arg(&kept)
-        .current_dir(desk.lab.dir.path())
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&plain.stdout).contains(&desk.new));
+    // The command that was named shows it.
+    let run = run.says("drspass decrypt passwords.yaml.age.edited-1");
+    assert!(run.stdout.is_empty(), "{}", run.stdout);
+    let shown = desk.lab.run(&["decrypt", "passwords.yaml.age.edited-1"]);
+    assert!(shown.exits(0).stdout.contains(&desk.new));
 
     // The next one takes the next number.
     let change = format!("sed -i 's/{other}/{}/' \"$text\"\n", desk.new);
