@@ -67,10 +67,7 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::ManifestMoved { .. } => LOCKED,
         OpError::Cancelled(_) => INTERRUPTED,
         OpError::Interrupted { signal } | OpError::Edit(EditError::Interrupted { signal }) => {
-            match signal {
-                Signal::Interrupt => INTERRUPTED,
-                Signal::Terminate => TERMINATED,
-            }
+            for_signal(*signal)
         }
         OpError::Age {
             source: AgeError::Interrupted,
@@ -137,6 +134,22 @@ pub const fn for_saved_plan(error: &OpError) -> u8 {
     }
 }
 
+const fn for_signal(signal: Signal) -> u8 {
+    match signal {
+        Signal::Interrupt => INTERRUPTED,
+        Signal::Terminate => TERMINATED,
+    }
+}
+
+/// The code of a run that came to `code`, ended by a signal before all of its output was
+/// read.
+pub const fn when_over(code: u8, signal: Signal) -> u8 {
+    match code {
+        UNSAVED | IN_DOUBT => code,
+        _ => for_signal(signal),
+    }
+}
+
 /// The code of an apply that ran.
 pub fn for_apply(report: &ApplyReport) -> u8 {
     let totals = report.totals();
@@ -146,10 +159,8 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
     if totals.in_doubt > 0 {
         return IN_DOUBT;
     }
-    match report.interrupted {
-        Some(Signal::Interrupt) => return INTERRUPTED,
-        Some(Signal::Terminate) => return TERMINATED,
-        None => {}
+    if let Some(signal) = report.interrupted {
+        return for_signal(signal);
     }
     let is_well =
         report.looked_after == LookedAfter::All && report.jobs.iter().all(|job| job.care.is_well());

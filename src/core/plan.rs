@@ -3,7 +3,7 @@
 
 mod limits;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,9 @@ use super::fingerprint::{Field, Fingerprinter, Salt};
 use super::job::{EntryKey, JobId};
 use super::manifest::{Assignment, Manifest};
 use super::redact::Token;
-use super::state::{Applied, FailureClass, FieldPrints, Origin, Pending, State, StateEntry};
+use super::state::{
+    Applied, FailedRetry, FailureClass, FieldPrints, Origin, Pending, State, StateEntry,
+};
 
 pub use limits::{Exceeded, check_limits};
 
@@ -474,6 +476,27 @@ pub fn wrong_credentials<'m>(
         Some((credential, held(prints, assignment, entry)?))
     });
     held.collect()
+}
+
+/// The jobs whose retry failed, and whose passwords are still the same.
+pub fn failed_retries<'s>(
+    manifest: &Manifest,
+    state: &'s State,
+    prints: &Fingerprinter,
+) -> BTreeMap<&'s JobId, &'s FailedRetry> {
+    let mut failed: BTreeMap<&JobId, &FailedRetry> = state.retries.iter().collect();
+    for assignment in manifest.assignments() {
+        let key = &assignment.key;
+        if let Some(retry) = failed.get(&key.job) {
+            let tried = retry.prints.get(&key.endpoint);
+            let is_same =
+                tried.is_some_and(|tried| changed_fields(prints, tried, assignment).is_empty());
+            if !is_same {
+                failed.remove(&key.job);
+            }
+        }
+    }
+    failed
 }
 
 /// The wanted fields whose value is not the recorded one. A recorded kerberos

@@ -47,6 +47,14 @@ pub fn rekeyed(
             make_again(prints, assignment, old, new.prints, &mut salt);
         }
     }
+    for (job, retry) in &mut state.retries {
+        for (&endpoint, prints) in &mut retry.prints {
+            let job = job.clone();
+            if let Some(assignment) = wanted.get(&EntryKey { job, endpoint }) {
+                make_again(prints, assignment, old, new.prints, &mut salt);
+            }
+        }
+    }
     state.key_id = new.id.clone();
     state
 }

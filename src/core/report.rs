@@ -19,7 +19,8 @@ use super::plan::{Counts, Exceeded, PlanEntry};
 use super::preflight::Blocked;
 
 pub use applied::{
-    ApplyReport, Block, Care, CaredFor, Event, Fate, LookedAfter, NotAsked, Saved, Signal, Totals,
+    ApplyReport, Block, Care, CaredFor, Event, Fate, LookedAfter, NoUse, NotAsked, Saved, Signal,
+    Totals,
 };
 pub use import::{Effect, Import, ImportRow};
 pub use rekey::{Moved, NewKeyReason, RekeyPlan, Rekeyed, StateFate};

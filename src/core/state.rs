@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::change::is_digest;
 use super::fingerprint::{Field, Fingerprint, KeyId, Scope, printable};
 use super::hex;
-use super::job::EntryKey;
+use super::job::{Endpoint, EntryKey, JobId};
 use super::outcome::RefusalKind;
 use super::redact::Token;
 
@@ -255,6 +255,16 @@ pub struct StateEntry {
     pub last_outcome: Option<Box<LastOutcome>>,
 }
 
+/// A retry of a job that failed, or is not known to have worked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedRetry {
+    /// When it was asked for, in UTC.
+    pub at: Timestamp,
+    /// The fingerprints of what the job's entries had then.
+    pub prints: BTreeMap<Endpoint, FieldPrints>,
+}
+
 /// The whole of what is known about one scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +284,9 @@ pub struct State {
     pub manifest: Option<ManifestDigest>,
     /// The highest revision that was ever applied.
     pub highest: u64,
+    /// Jobs that are not retried again as long as their passwords stay the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retries: BTreeMap<JobId, FailedRetry>,
     /// By entry.
     pub entries: BTreeMap<EntryKey, StateEntry>,
 }
@@ -289,6 +302,7 @@ impl State {
             revision: 0,
             manifest: None,
             highest: 0,
+            retries: BTreeMap::new(),
             entries: BTreeMap::new(),
         }
     }

@@ -2,6 +2,7 @@
 //! A newer format is told from damage, and neither is ever written over.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -11,7 +12,8 @@ use thiserror::Error;
 
 use super::to_json;
 use crate::core::fingerprint::{KeyId, MacKey, Scope};
-use crate::core::state::{Lineage, ManifestDigest, State};
+use crate::core::job::JobId;
+use crate::core::state::{FailedRetry, Lineage, ManifestDigest, State};
 use crate::files;
 
 /// The only format that this version reads and writes.
@@ -200,6 +202,8 @@ struct Head<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<&'a ManifestDigest>,
     highest: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    retries: &'a BTreeMap<JobId, FailedRetry>,
 }
 
 /// The bytes of `state`. Each entry stands on a line of its own, so that a
@@ -213,6 +217,7 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
         revision: state.revision,
         manifest: state.manifest.as_ref(),
         highest: state.highest,
+        retries: &state.retries,
     });
     let mut body = String::with_capacity(256 + state.entries.len() * 400);
     body.push_str(head.strip_suffix('}').unwrap_or(&head));

@@ -1,6 +1,7 @@
 //! `apply --retry-jobs`: jobs that failed because of a wrong password are retried
 //! once it is right, and nothing else is touched.
 
+mod repeated;
 mod trouble;
 
 use std::time::Duration;
@@ -115,7 +116,7 @@ fn without_the_flag_no_job_is_looked_after() {
 }
 
 #[test]
-fn a_job_whose_other_database_is_still_wrong_fails_again_and_is_retried_once_a_run() {
+fn a_job_whose_other_database_is_still_wrong_fails_again_and_is_retried_when_it_is_named() {
     let lab = lab_of(&[(J1, "INCRE_TRANSFER_FAILED"), (J2, "PAUSING")], LATER);
     lab.sim.set_real_password(J1, "destination", "canary-other");
     lab.apply(&["--retry-jobs"])
@@ -126,15 +127,19 @@ fn a_job_whose_other_database_is_still_wrong_fails_again_and_is_retried_once_a_r
         .says("Result: 2 applied");
     assert_eq!(retried(&lab), [[J1]]);
     assert!(!lab.sim.is_locked(J1, "destination"));
-    // The next run tries once more, as it was told to.
+    // The next run does not, since nothing has changed.
     lab.apply(&["--retry-jobs"])
         .exits(3)
-        .says("failed again")
+        .says(&format!(
+            "! job {J1} not retried: INCRE_TRANSFER_FAILED; the retry of"
+        ))
         .says("0 in all.");
-    assert_eq!(retried(&lab), [[J1], [J1]]);
+    assert_eq!(retried(&lab), [[J1]]);
     lab.sim.set_real_password(J1, "destination", "canary-old");
-    lab.apply(&["--retry-jobs"]).exits(0).says("runs again");
-    assert_eq!(lab.sent().len(), 1);
+    lab.apply(&["--retry-jobs", "--resend", J1])
+        .exits(0)
+        .says("runs again");
+    assert_eq!(retried(&lab), [[J1], [J1]]);
 }
 
 #[test]
@@ -163,7 +168,14 @@ fn a_job_with_an_entry_refused_in_doubt_or_blocked_is_not_retried() {
     lab.apply(&["--retry-jobs"])
         .exits(4)
         .says("2 applied, 1 refused, 1 blocked, 0 not sent, 1 in doubt")
-        .says(&format!("job {J3} retried, runs again"));
+        .says(&format!("job {J3} retried, runs again"))
+        .says(&format!(
+            "- job {J2} not retried: INCRE_TRANSFER_FAILED; its passwords are not all in sync"
+        ))
+        .says(&format!(
+            "- job {} not retried: CHANGE_JOB_FAILED; a retry does not help in this state",
+            id(4)
+        ));
     assert_eq!(retried(&lab), [[J3]]);
     // A value that is held back as wrong keeps its job back as well.
     lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
@@ -209,8 +221,9 @@ fn jobs_that_were_adopted_alone_are_not_retried() {
         LATER,
     );
     lab.run(&["state", "adopt", J1, J2, "--yes"]).exits(0);
-    let run = lab.apply(&["--retry-jobs"]).exits(0);
-    assert!(!run.all().contains("job "), "{}", run.all());
+    lab.apply(&["--retry-jobs"]).exits(0).says(&format!(
+        "- job {J1} not retried: INCRE_TRANSFER_FAILED; drspass sent none of its passwords"
+    ));
     assert!(retried(&lab).is_empty());
     // What was declared of one endpoint is as good as sent, once the other one is sent.
     lab.passwords(&[

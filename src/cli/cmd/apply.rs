@@ -75,12 +75,6 @@ fn apply(
 ) -> Result<u8, OpError> {
     warn(context, Path::new(CONFIG_FILE), &root.warnings);
     let has_plan = args.plan.is_some();
-    if !args.auto_approve && !has_plan && !env::can_ask() {
-        return Err(OpError::NotApproved {
-            why: "there is no terminal to ask on",
-            help: "Nothing was sent. Give --auto-approve where approval was given elsewhere.",
-        });
-    }
     let guards = Guards {
         allow_rollback: args.scope.allow_rollback,
         accept_new_key: args.accept_new_key,
@@ -151,14 +145,17 @@ fn apply(
         &wishes,
         &mut surroundings,
         &mut approve,
-    )?;
+    );
+    let code = done.as_ref().map_or(exit::FAILED, |done| match done {
+        Done::NothingToDo => exit::DONE,
+        Done::Ran(report) => exit::for_apply(report),
+    });
+    super::end_on_signal(code);
+    let done = done?;
     let name = name.take();
-    let (report, code, has_run) = match done {
-        Done::NothingToDo => (ApplyReport::nothing(), exit::DONE, false),
-        Done::Ran(report) => {
-            let code = exit::for_apply(&report);
-            (report, code, true)
-        }
+    let (report, has_run) = match done {
+        Done::NothingToDo => (ApplyReport::nothing(), false),
+        Done::Ran(report) => (report, true),
     };
     let told = outputs.applied(name.as_ref(), &report, code);
     if let Err(error) = &told {

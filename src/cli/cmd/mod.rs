@@ -18,6 +18,7 @@ pub(super) mod values;
 use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
+use tokio::runtime::Builder;
 use zeroize::Zeroizing;
 
 use super::conversation;
@@ -28,6 +29,7 @@ use crate::age_file::{NoPassphrase, Plugins};
 use crate::core::problem::Problem;
 use crate::ops::OpError;
 use crate::ops::root::{Root, Unlock};
+use crate::signals::Signals;
 use crate::view::terminal;
 use crate::wiped;
 
@@ -64,7 +66,8 @@ pub(super) fn ask(question: &str, untouched: &'static str) -> Result<(), OpError
     if !env::can_ask() {
         return Err(OpError::NotApproved {
             why: "there is no terminal to ask on",
-            help: "Nothing was changed. Approval that was given elsewhere is passed on with --yes.",
+            help: "Nothing was sent or changed. Approval that was given elsewhere is passed on with \
+                   --auto-approve (apply) or --yes.",
         });
     }
     confirm(question, untouched)
@@ -80,6 +83,29 @@ pub(super) fn confirm(question: &str, untouched: &'static str) -> Result<(), OpE
             help: "Nothing was sent or changed.",
         }),
     }
+}
+
+/// Lets a signal end the process from now on, for the end of a run that listened to
+/// signals: they have lost their usual effect by then, and whoever does not read its
+/// output would keep it for ever. `code` is what the run came to.
+pub(super) fn end_on_signal(code: u8) {
+    let hang_up = env::hang_up();
+    let wait = move || {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let signal = runtime.and_then(|runtime| {
+            runtime.block_on(async { Ok(Signals::listen(hang_up)?.next().await) })
+        });
+        if let Ok(signal) = signal {
+            #[expect(
+                clippy::exit,
+                clippy::disallowed_methods,
+                reason = "the main thread waits for somebody to read what it writes"
+            )]
+            std::process::exit(exit::when_over(code, signal).into());
+        }
+    };
+    // Without a thread, it waits as before.
+    let _ = std::thread::Builder::new().spawn(wait);
 }
 
 /// The word that stands for standard input where a file is named.

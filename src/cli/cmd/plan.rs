@@ -116,14 +116,18 @@ fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, Op
         salt: env::salt,
         unique: env::unique,
     });
-    let (report, warnings) = plan::plan(
+    let made = plan::plan(
         root,
         &unlock(context),
         &guards,
         &addresses,
         ask,
         save.as_ref(),
-    )?;
+    );
+    if args.preflight {
+        super::end_on_signal(exit::DONE);
+    }
+    let (report, warnings) = made?;
     warn(context, root.manifest_name(), &warnings);
     Ok(report)
 }

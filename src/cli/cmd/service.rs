@@ -171,6 +171,7 @@ pub(in crate::cli) fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, 
     let mut online = Online::new(connected.client, env::hang_up())?;
     let login = ops_whoami::whoami(&mut online, &opened, connected.source, region)?;
     note(context, online.notes());
+    super::end_on_signal(exit::DONE);
     let arrived = context.shell.result(&inventory::whoami(&login));
     Ok(written(arrived, exit::DONE))
 }
@@ -180,6 +181,7 @@ pub(in crate::cli) fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpEr
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
     let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;
+    super::end_on_signal(exit::DONE);
     let text = if args.json {
         v1::jobs(&report)
     } else {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::core::outcome::{Outcome, Refusal};
 use crate::core::preflight::Blocked;
 use crate::core::redact::Token;
@@ -53,8 +55,24 @@ pub enum Care {
     Refused(Refusal),
     /// It could not be asked for a retry.
     NotAsked(NotAsked),
+    /// It has failed, and was not retried: an earlier retry with the same passwords
+    /// failed, or was not seen to work.
+    RetriedBefore(JobStatus, Timestamp),
+    /// It has failed, and a retry is of no use.
+    LeftAlone(JobStatus, NoUse),
     /// Its owner paused it, so it was left as it is.
     LeftPaused,
+}
+
+/// Why the retry of a failed job is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoUse {
+    /// Not all its passwords are in sync.
+    OutOfSync,
+    /// drspass sent none of its passwords: they were adopted.
+    Adopted,
+    /// What failed is not the transfer.
+    OtherFailure,
 }
 
 /// Why the service could not be asked for the retry of a job.
@@ -66,12 +84,14 @@ pub enum NotAsked {
     OtherProject,
     /// The service refused the caller, or said nothing, when it was asked for others.
     Stopped,
+    /// The run was interrupted.
+    Interrupted,
 }
 
 impl Care {
     /// Whether the job is as it should be, or as its owner wants it.
     pub const fn is_well(&self) -> bool {
-        matches!(self, Self::Runs(_) | Self::LeftPaused)
+        matches!(self, Self::Runs(_) | Self::LeftPaused | Self::LeftAlone(..))
     }
 }
 

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Applied, FailureClass, FieldPrints, LastOutcome, Origin, Pending, PlanId, State, StateEntry,
+    Applied, FailedRetry, FailureClass, FieldPrints, LastOutcome, Origin, Pending, PlanId, State,
+    StateEntry,
 };
-use crate::core::job::EntryKey;
+use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{Doubt, Outcome, RefusalKind};
 use crate::core::redact::{Token, ToldName};
 
@@ -206,6 +207,35 @@ impl State {
             ..StateEntry::default()
         };
         self.entries.insert(key.clone(), adopted);
+    }
+
+    /// Records the retry of a job as failed, until the job is seen to recover: what was
+    /// asked for and never looked at may have failed, and one more wrong login may lock
+    /// an account.
+    pub fn retry(&mut self, job: &JobId, at: Timestamp) {
+        let applied = |endpoint| {
+            let key = EntryKey {
+                job: job.clone(),
+                endpoint,
+            };
+            let applied = self.entries.get(&key)?.applied.as_ref()?;
+            Some((endpoint, applied.prints.clone()))
+        };
+        let prints = Endpoint::ALL.into_iter().filter_map(applied).collect();
+        let failed = FailedRetry { at, prints };
+        self.retries.insert(job.clone(), failed);
+    }
+
+    /// Forgets an entry, and the retry of its job if it was the last one.
+    pub fn forget(&mut self, key: &EntryKey) {
+        self.entries.remove(key);
+        let is_known = |endpoint| {
+            let job = key.job.clone();
+            self.entries.contains_key(&EntryKey { job, endpoint })
+        };
+        if !Endpoint::ALL.into_iter().any(is_known) {
+            self.retries.remove(&key.job);
+        }
     }
 
     /// Whether this state already contains `settlement` for `key`, so that a

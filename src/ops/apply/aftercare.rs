@@ -6,17 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::Surroundings;
 use super::send::GRACE;
 use crate::api::client::Client;
 use crate::api::jobs::{GoOn, Retry};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
-use crate::core::plan::Action;
+use crate::core::plan::{Action, Plan, failed_retries};
 use crate::core::preflight::Told;
 use crate::core::report::{
-    ApplyReport, Care, CaredFor, Event, Fate, LookedAfter, NotAsked, Signal,
+    ApplyReport, Care, CaredFor, Event, Fate, LookedAfter, NoUse, NotAsked, Signal,
 };
 use crate::core::state::{Origin, State};
 use crate::core::status::{JobStatus, Kind, ToldStatus};
@@ -25,6 +27,8 @@ use crate::ops::error::with_causes;
 use crate::ops::online::Online;
 use crate::ops::plan::{self, Addresses, Comparable};
 use crate::ops::root::{Opened, Root};
+use crate::store::{Keys, Known, LockGuard, Version};
+use crate::testpoint;
 
 /// The first wait between two looks at a job; it doubles up to the second. The first
 /// look comes at once, so that a job that fails again quickly is seen to start.
@@ -44,26 +48,52 @@ pub struct AfterCare {
 pub(super) struct Aftermath<'a> {
     pub(super) root: &'a Root,
     pub(super) opened: &'a Opened,
+    pub(super) keys: &'a Keys,
     pub(super) state: State,
+    pub(super) version: Version,
+    /// What the run was about: whatever it was told to send again may be retried.
+    pub(super) plan: &'a Plan,
     pub(super) addresses: &'a Addresses,
     /// The jobs of a saved plan, which are the only ones then.
     pub(super) planned: Option<BTreeSet<&'a JobId>>,
+    /// Whether the state as it was before the run is kept.
+    pub(super) is_backed_up: bool,
+}
+
+/// A job that may have failed.
+struct Candidate {
+    /// What to call it.
+    label: String,
+    fitness: Fitness,
+}
+
+/// Whether a failed job is retried.
+#[derive(Clone, Copy)]
+enum Fitness {
+    /// Every listed entry of it is in sync, and drspass sent one of them.
+    Fit,
+    /// The same, but a retry with these passwords failed at that time.
+    Failed(Timestamp),
+    Unfit(NoUse),
 }
 
 impl Aftermath<'_> {
     /// Retries the failed ones among the jobs whose every listed entry is in sync,
     /// with at least one that drspass sent, in this run or before: a run that was cut
-    /// off before this step is made good by the next.
+    /// off before this step is made good by the next. A retry is recorded as failed
+    /// before it is sent, and that is taken back once the job is seen to work. The lock
+    /// is free while jobs are watched.
     /// Fails if an address names nothing, which the plan showed before; or, in a run
-    /// that had nothing else to do, if the states cannot be asked for.
+    /// that had nothing else to do, if the states cannot be asked for or recorded.
     pub(super) fn look_after(
-        self,
+        mut self,
+        guard: LockGuard,
         online: &mut Online,
         care: AfterCare,
         report: &mut ApplyReport,
-        progress: &mut dyn FnMut(Event),
+        surroundings: &mut Surroundings<'_>,
     ) -> Result<(), OpError> {
-        let jobs = self.jobs()?;
+        let jobs = self.candidates()?;
         if jobs.is_empty() {
             return Ok(());
         }
@@ -78,36 +108,42 @@ impl Aftermath<'_> {
             report.looked_after = not("the login was refused");
             return Ok(());
         }
-        let ids = jobs.keys().cloned().collect();
-        match look_after(online, ids, care, progress) {
-            Ok(looked) => {
-                report.interrupted = looked.interrupted;
-                if looked.untold > 0 {
-                    let number = looked.untold;
-                    report.looked_after = not(format!("the service tells no state for {number}"));
-                }
-                report
-                    .jobs
-                    .extend(looked.cared.into_iter().map(|(job, care)| CaredFor {
-                        label: jobs.get(&job).cloned().unwrap_or_default(),
-                        care,
-                    }));
+        let mut looked = Looked::default();
+        let retried = self.retry_failed(&guard, online, &jobs, care, &mut looked, surroundings);
+        drop(guard);
+        let ended = retried.map(|watched| {
+            watch(online, watched, care, &mut looked, surroundings.progress);
+            if let Err(error) = self.forget_recovered(&looked, surroundings) {
+                report.findings.push(format!(
+                    "cannot record that retried jobs recovered: {}. If they fail again, name                      them with --resend",
+                    with_causes(&error)
+                ));
             }
+        });
+        report.interrupted = looked.interrupted;
+        if looked.untold > 0 {
+            let number = looked.untold;
+            report.looked_after = not(format!("the service tells no state for {number}"));
+        }
+        let label = |job: &JobId| jobs.get(job).map(|job| job.label.clone());
+        report
+            .jobs
+            .extend(looked.cared.into_iter().map(|(job, care)| CaredFor {
+                label: label(&job).unwrap_or_default(),
+                care,
+            }));
+        match ended {
+            Ok(()) => {}
             // The entries are recorded, so the report is worth more than the error.
             Err(OpError::Interrupted { signal }) => report.interrupted = Some(signal),
-            Err(error) if report.entries.is_empty() => return Err(error),
+            Err(error) if report.entries.is_empty() && report.jobs.is_empty() => return Err(error),
             Err(error) => report.looked_after = not(with_causes(&error)),
         }
         Ok(())
     }
 
-    fn is_planned(&self, job: &JobId) -> bool {
-        let planned = self.planned.as_ref();
-        planned.is_none_or(|planned| planned.contains(job))
-    }
-
-    /// The jobs that are in sync, with what to call them.
-    fn jobs(&self) -> Result<BTreeMap<JobId, String>, OpError> {
+    /// The selected jobs.
+    fn candidates(&self) -> Result<BTreeMap<JobId, Candidate>, OpError> {
         let everything = Addresses::default();
         let comparable = Comparable {
             state: Some(self.state.clone()),
@@ -125,26 +161,163 @@ impl Aftermath<'_> {
             .filter(|entry| entry.action != Action::NoOp)
             .map(|entry| &entry.key.job)
             .collect();
+        let sealed = &self.opened.sealed;
+        let prints = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+        let mut failed = failed_retries(&self.opened.manifest, &self.state, &prints);
+        for entry in self.plan.entries.iter().filter(|entry| entry.is_resent()) {
+            failed.remove(&entry.key.job);
+        }
         let was_sent = |key: &EntryKey| {
             let entry = self.state.entries.get(key);
             let applied = entry.and_then(|entry| entry.applied.as_ref());
             applied.is_some_and(|applied| applied.origin == Origin::Sent)
         };
-        let assignments = self.opened.manifest.assignments().iter().enumerate();
-        Ok(assignments
-            .filter(|(at, assignment)| selected.is_selected(*at) && was_sent(&assignment.key))
-            .filter(|(_, assignment)| !open.contains(&assignment.key.job))
-            .filter(|(_, assignment)| self.is_planned(&assignment.key.job))
-            .map(|(_, assignment)| {
-                let label = assignment.label.rsplit_once('/');
-                let label = label.map_or(assignment.label.as_str(), |(job, _)| job);
-                (assignment.key.job.clone(), label.to_owned())
-            })
-            .collect())
+        let mut jobs: BTreeMap<JobId, Candidate> = BTreeMap::new();
+        for (at, assignment) in self.opened.manifest.assignments().iter().enumerate() {
+            let job = &assignment.key.job;
+            let planned = self.planned.as_ref();
+            if !selected.is_selected(at) || !planned.is_none_or(|planned| planned.contains(job)) {
+                continue;
+            }
+            let label = assignment.label.rsplit_once('/');
+            let candidate = jobs.entry(job.clone()).or_insert_with(|| Candidate {
+                label: label.map_or(&*assignment.label, |(job, _)| job).to_owned(),
+                fitness: Fitness::Unfit(NoUse::Adopted),
+            });
+            if open.contains(job) {
+                candidate.fitness = Fitness::Unfit(NoUse::OutOfSync);
+            } else if was_sent(&assignment.key) {
+                let failed = failed.get(job).map(|retry| Fitness::Failed(retry.at));
+                candidate.fitness = failed.unwrap_or(Fitness::Fit);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// Retries what failed, and returns what is to be watched. Jobs in any other state
+    /// are not touched, nor are those whose state is not told.
+    /// Fails if the states cannot be asked for, a signal comes before that, or the state
+    /// cannot be saved.
+    fn retry_failed(
+        &mut self,
+        guard: &LockGuard,
+        online: &mut Online,
+        jobs: &BTreeMap<JobId, Candidate>,
+        care: AfterCare,
+        looked: &mut Looked,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<BTreeSet<JobId>, OpError> {
+        let ids: Vec<JobId> = jobs.keys().cloned().collect();
+        let client = Arc::clone(&online.client);
+        let (told, failed) = online.ask(async move { client.statuses(&ids).await })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let mut to_retry = Vec::new();
+        let mut watched = BTreeSet::new();
+        let recorded = self.state.retries.len();
+        for (job, told) in told {
+            looked.untold += usize::from(told == Told::Nothing);
+            let (Some(status), Some(candidate)) = (known(&told), jobs.get(&job)) else {
+                continue;
+            };
+            let is_paused = status == JobStatus::Pausing;
+            let is_due = status.may_be_retried() || is_paused && care.resume_paused;
+            let cared = match (candidate.fitness, status.kind()) {
+                (_, Kind::Running) => {
+                    self.state.retries.remove(&job);
+                    continue;
+                }
+                // The retry of an earlier run is under way.
+                (_, Kind::Transient) if self.state.retries.contains_key(&job) => {
+                    watched.insert(job);
+                    continue;
+                }
+                (Fitness::Fit, _) if is_due => {
+                    to_retry.push(job);
+                    continue;
+                }
+                (Fitness::Failed(at), _) if is_due => Care::RetriedBefore(status, at),
+                (Fitness::Unfit(why), _) if status.may_be_retried() => Care::LeftAlone(status, why),
+                (Fitness::Fit | Fitness::Failed(_), Kind::Paused) => Care::LeftPaused,
+                (_, Kind::Failed) => Care::LeftAlone(status, NoUse::OtherFailure),
+                _ => continue,
+            };
+            looked.cared.insert(job, cared);
+        }
+        if !to_retry.is_empty() || self.state.retries.len() < recorded {
+            let at = (surroundings.now)();
+            for job in &to_retry {
+                self.state.retry(job, at);
+            }
+            self.save(guard)?;
+        }
+        testpoint::reach("aftercare.before_retry");
+        let recorded = self.state.retries.len();
+        for (job, answer) in retry_all(online, &to_retry, &mut looked.interrupted) {
+            let cared = match answer {
+                Retry::Refused(refusal) => Care::Refused(refusal),
+                Retry::NotAsked(why) => Care::NotAsked(why),
+                Retry::Taken | Retry::Unanswered => {
+                    watched.insert(job);
+                    continue;
+                }
+            };
+            // Nothing logged in to its databases.
+            self.state.retries.remove(&job);
+            looked.cared.insert(job, cared);
+        }
+        if self.state.retries.len() < recorded {
+            self.save(guard)?;
+        }
+        Ok(watched)
+    }
+
+    fn save(&mut self, guard: &LockGuard) -> Result<(), OpError> {
+        let store = &self.root.store;
+        if !std::mem::replace(&mut self.is_backed_up, true) {
+            store.back_up(guard)?;
+        }
+        self.version = store.commit(guard, self.keys, &mut self.state, &self.version)?;
+        Ok(())
+    }
+
+    /// Takes back that the retries of jobs failed which run again. The state may have
+    /// gone on since.
+    /// Fails if the state cannot be locked, read or saved.
+    fn forget_recovered(
+        &self,
+        looked: &Looked,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(), OpError> {
+        let runs = |job: &JobId| matches!(looked.cared.get(job), Some(Care::Runs(_)));
+        let ours: Vec<_> = self
+            .state
+            .retries
+            .iter()
+            .filter(|(job, _)| runs(job))
+            .collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let store = &self.root.store;
+        let guard = store.lock(&surroundings.lock)?;
+        let snapshot = store.read(self.keys)?;
+        let snapshot = store.absorb_journal(&guard, self.keys, snapshot)?;
+        let Known::Ours(mut state) = snapshot.known else {
+            return Ok(());
+        };
+        for (job, retry) in ours {
+            if state.retries.get(job).is_some_and(|now| now.at == retry.at) {
+                state.retries.remove(job);
+            }
+        }
+        store.commit(&guard, self.keys, &mut state, &snapshot.version)?;
+        Ok(())
     }
 }
 
-fn not(why: impl Into<String>) -> LookedAfter {
+pub(super) fn not(why: impl Into<String>) -> LookedAfter {
     LookedAfter::Not { why: why.into() }
 }
 
@@ -159,92 +332,64 @@ struct Looked {
     interrupted: Option<Signal>,
 }
 
-/// Retries those of `jobs` that failed, and watches them. Jobs in any other state
-/// are not touched, nor are those whose state is not told. A signal ends it once
-/// something was retried, and is told beside what came of it by then.
-/// Fails if the states cannot be asked for, or a signal comes before that.
-fn look_after(
+/// Asks for the retry of jobs, group by group, until a signal comes or nothing more may
+/// be asked.
+fn retry_all(
     online: &mut Online,
-    jobs: Vec<JobId>,
-    care: AfterCare,
-    progress: &mut dyn FnMut(Event),
-) -> Result<Looked, OpError> {
-    let client = Arc::clone(&online.client);
-    let asked = Arc::clone(&client);
-    let (told, failed) = online.ask(async move { asked.statuses(&jobs).await })?;
-    let mut looked = Looked::default();
-    let Looked {
-        cared,
-        untold,
-        interrupted,
-    } = &mut looked;
-    let mut to_retry = Vec::new();
-    for (job, told) in told {
-        *untold += usize::from(told == Told::Nothing);
-        match known(&told) {
-            Some(status) if status.may_be_retried() => to_retry.push(job),
-            Some(JobStatus::Pausing) if care.resume_paused => to_retry.push(job),
-            Some(JobStatus::Pausing) => {
-                cared.insert(job, Care::LeftPaused);
-            }
-            _ => {}
-        }
-    }
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    let mut watched = BTreeSet::new();
-    let mut go_on = GoOn::Yes;
-    for asked in Client::groups(&to_retry) {
-        if go_on == GoOn::No {
-            let stopped = |job: &JobId| (job.clone(), Care::NotAsked(NotAsked::Stopped));
-            cared.extend(asked.iter().map(stopped));
+    jobs: &[JobId],
+    interrupted: &mut Option<Signal>,
+) -> Vec<(JobId, Retry)> {
+    let mut answers = Vec::with_capacity(jobs.len());
+    let mut stopped = None;
+    for asked in Client::groups(jobs) {
+        if let Some(why) = stopped {
+            let not_asked = |job: &JobId| (job.clone(), Retry::NotAsked(why));
+            answers.extend(asked.iter().map(not_asked));
             continue;
         }
-        let ((answers, may_go_on), signal) = retry(online, asked);
-        go_on = may_go_on;
-        for (job, answer) in answers {
-            match answer {
-                Retry::Refused(refusal) => {
-                    cared.insert(job, Care::Refused(refusal));
-                }
-                Retry::NotAsked(why) => {
-                    cared.insert(job, Care::NotAsked(why));
-                }
-                Retry::Taken | Retry::Unanswered => {
-                    watched.insert(job);
-                }
-            }
-        }
-        *interrupted = signal;
-        if interrupted.is_some() {
-            break;
+        let ((answered, go_on), signal) = retry(online, asked);
+        answers.extend(answered);
+        if signal.is_some() {
+            *interrupted = signal;
+            stopped = Some(NotAsked::Interrupted);
+        } else if go_on == GoOn::No {
+            stopped = Some(NotAsked::Stopped);
         }
     }
-    if watched.is_empty() {
-        return Ok(looked);
+    answers
+}
+
+/// Watches jobs until they work or the time for it is over. A signal ends the watching,
+/// not the report.
+fn watch(
+    online: &mut Online,
+    jobs: BTreeSet<JobId>,
+    care: AfterCare,
+    looked: &mut Looked,
+    progress: &mut dyn FnMut(Event),
+) {
+    if jobs.is_empty() {
+        return;
     }
     progress(Event::Watching {
-        jobs: watched.len(),
+        jobs: jobs.len(),
         at_most: care.at_most,
     });
     let mut watch = Watch {
-        client,
+        client: Arc::clone(&online.client),
         seen_starting: BTreeSet::new(),
         last: BTreeMap::new(),
     };
-    if interrupted.is_none() {
-        // A signal ends the watching, not the report.
-        let watching = watch.until_settled(watched.clone(), care.at_most, cared);
+    if looked.interrupted.is_none() {
+        let watching = watch.until_settled(jobs.clone(), care.at_most, &mut looked.cared);
         if let Err(OpError::Interrupted { signal }) = online.ask(watching) {
-            *interrupted = Some(signal);
+            looked.interrupted = Some(signal);
         }
     }
-    for job in watched {
+    for job in jobs {
         let last = watch.last.remove(&job);
-        cared.entry(job).or_insert(Care::Unseen(last));
+        looked.cared.entry(job).or_insert(Care::Unseen(last));
     }
-    Ok(looked)
 }
 
 /// What came of asking for the retry of jobs, and whether more may be asked.

@@ -181,19 +181,32 @@ pub fn apply(
     };
     let (mut report, mut online, state) =
         run.execute(online, state, version, &mut prints, surroundings)?;
-    drop(guard);
-    if let (Some(care), Some(state)) = (wishes.aftercare, state)
-        && report.interrupted.is_none()
-        && !ready.held_back
-    {
-        let jobs = aftercare::Aftermath {
-            root,
-            opened: &opened,
-            state,
-            addresses: &wishes.addresses,
-            planned: wishes.saved.as_ref().map(ToApply::jobs),
+    if let Some(care) = wishes.aftercare {
+        let why_not = match &report {
+            report if report.interrupted.is_some() => Some("the run was interrupted"),
+            _ if ready.held_back => Some("other entries are blocked (--stop-if-blocked)"),
+            _ => None,
         };
-        jobs.look_after(&mut online, care, &mut report, surroundings.progress)?;
+        match (state, why_not) {
+            (Some((state, version)), None) => {
+                let jobs = aftercare::Aftermath {
+                    root,
+                    opened: &opened,
+                    keys: &keys,
+                    state,
+                    version,
+                    plan: &plan,
+                    addresses: &wishes.addresses,
+                    planned: wishes.saved.as_ref().map(ToApply::jobs),
+                    is_backed_up: report.requests > 0,
+                };
+                jobs.look_after(guard, &mut online, care, &mut report, surroundings)?;
+            }
+            (_, why) => {
+                let why = why.unwrap_or("the state could not be saved");
+                report.looked_after = aftercare::not(why);
+            }
+        }
     }
     // A name that is still being looked up is not worth waiting for.
     online.leave();

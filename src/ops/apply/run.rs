@@ -21,6 +21,9 @@ use crate::store::recovery::Recovery;
 use crate::store::{Keys, LockGuard, Version};
 use crate::testpoint;
 
+/// The state as it was saved, if it could be.
+pub(super) type Kept = Option<(State, Version)>;
+
 /// An apply that was approved.
 pub(super) struct Run<'a> {
     pub(super) root: &'a Root,
@@ -36,8 +39,8 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Sends what is to be sent, and gives back the state that it came to, unless
-    /// that could not be saved.
+    /// Sends what is to be sent, and gives back the state that it came to with its
+    /// version, unless that could not be saved.
     pub(super) fn execute(
         &self,
         online: Online,
@@ -45,7 +48,7 @@ impl Run<'_> {
         version: Version,
         prints: &mut Prints,
         surroundings: &mut Surroundings<'_>,
-    ) -> Result<(ApplyReport, Online, Option<State>), OpError> {
+    ) -> Result<(ApplyReport, Online, Kept), OpError> {
         let batch_size = self.root.config.apply.batch_size;
         let requests = Requests::of(self.sent(), &self.opened.manifest, batch_size);
         if requests.is_empty() {
@@ -55,7 +58,7 @@ impl Run<'_> {
             };
             let mut report = self.report(BTreeMap::new(), sent, Saved::InState);
             report.findings.extend(online.notes());
-            return Ok((report, online, Some(state)));
+            return Ok((report, online, Some((state, version))));
         }
         let sender = Sender::new(
             online,
@@ -158,18 +161,13 @@ impl Run<'_> {
     }
 
     /// Folds the outcomes into the state; where that fails, into a recovery file.
-    fn save(
-        &self,
-        mut state: State,
-        version: &Version,
-        sent: Vec<EntryKey>,
-    ) -> (Saved, Option<State>) {
+    fn save(&self, mut state: State, version: &Version, sent: Vec<EntryKey>) -> (Saved, Kept) {
         let store = &self.root.store;
         let error = match store.commit(self.guard, self.keys, &mut state, version) {
             // A journal that stays behind is recognised as folded later on.
-            Ok(_) => {
+            Ok(version) => {
                 let _ = store.end_journal(self.guard);
-                return (Saved::InState, Some(state));
+                return (Saved::InState, Some((state, version)));
             }
             Err(error) => error,
         };

@@ -176,7 +176,7 @@ pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpEr
         return Ok(ledger.changed(&entries, state.serial));
     }
     for key in &entries {
-        state.entries.remove(key);
+        state.forget(key);
     }
     ledger.save(state, &version, entries)
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::{Colour, counted, push_notes, width, wrong_password_words};
 use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::report::{
-    ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NotAsked, Saved, Signal, Totals,
+    ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NoUse, NotAsked, Saved, Signal, Totals,
 };
+use crate::core::status::Kind;
 
 /// Applied entries are listed one by one up to this number, counted beyond it:
 /// what went wrong must not scroll away.
@@ -163,10 +164,15 @@ pub(in crate::view) fn care_lines(care: &Care) -> (char, Vec<String>) {
             '?',
             "retry asked for; its state could not be read".to_owned(),
         ),
-        Care::Unseen(Some(status)) => (
-            '?',
-            format!("retry asked for; last seen {status}; look at it later"),
-        ),
+        Care::Unseen(Some(status)) => {
+            let words = format!("retry asked for; last seen {status}; look at it later");
+            let has_failed = status
+                .known()
+                .is_some_and(|known| known.kind() == Kind::Failed);
+            let at_once = "It failed again at once, or has not started yet.";
+            let more = has_failed.then(|| at_once.to_owned());
+            return ('?', std::iter::once(words).chain(more).collect());
+        }
         Care::Refused(refusal) => {
             let words = refusal
                 .text
@@ -179,8 +185,26 @@ pub(in crate::view) fn care_lines(care: &Care) -> (char, Vec<String>) {
                 NotAsked::NoConnection => "no connection to the service",
                 NotAsked::OtherProject => "the login is for another project",
                 NotAsked::Stopped => "asking for others failed",
+                NotAsked::Interrupted => "the run was interrupted",
             };
             ('!', format!("not retried: nothing was sent ({why})"))
+        }
+        Care::RetriedBefore(status, at) => {
+            let at = at.strftime("%Y-%m-%d %H:%M UTC");
+            let words = format!(
+                "not retried: {status}; the retry of {at} with the same passwords failed or was \
+                 not seen to work"
+            );
+            let advice = "Correct a password of the job, or name the job with --resend.";
+            return ('!', vec![words, advice.to_owned()]);
+        }
+        Care::LeftAlone(status, why) => {
+            let why = match why {
+                NoUse::OutOfSync => "its passwords are not all in sync",
+                NoUse::Adopted => "drspass sent none of its passwords",
+                NoUse::OtherFailure => "a retry does not help in this state",
+            };
+            ('-', format!("not retried: {status}; {why}"))
         }
         Care::LeftPaused => (
             '-',

@@ -237,6 +237,7 @@ fn watching_ends_when_its_time_is_over() {
         .says("retry asked for; last seen STARTJOBING; look at it later");
     // A look that is never answered does not hold it up for long either.
     lab.sim.set_status(J1, "INCRE_TRANSFER_FAILED");
+    lab.run(&["state", "rm", J1]).exits(0);
     let seen = u64::try_from(asked(&lab, "batch-status")).unwrap();
     inject(&lab, "status", Fault::nth(seen + 2, FaultKind::Silent));
     lab.apply(&["--retry-jobs"])

@@ -24,6 +24,20 @@ fn without_a_terminal_nothing_is_approved() {
 }
 
 #[test]
+fn without_a_terminal_a_run_that_sends_nothing_needs_no_approval() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    let before = lab.sim.connections();
+    lab.run(&["apply"]).exits(0).says("Nothing to send");
+    lab.run(&["apply", "--json"]).exits(0);
+    assert_eq!(lab.sim.connections(), before);
+    // A retry is something that is sent.
+    lab.run(&["apply", "--retry-jobs"]).exits(7);
+    assert_eq!(lab.sim.connections(), before);
+}
+
+#[test]
 fn text_on_standard_input_is_sealed_and_never_taken_for_a_passphrase() {
     let mut lab = Lab::new();
     lab.plant(&[PASSPHRASE, "canary-piped"]);

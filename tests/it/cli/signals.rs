@@ -1,10 +1,11 @@
 //! Ctrl-C, and the end of the terminal.
 
-use drspass::sim::{Fault, FaultKind};
+use drspass::sim::{Config, Fault, FaultKind};
 use rustix::process::Signal;
 
+use crate::preflight::{id, sources};
 use crate::support::around::{Watched, through};
-use crate::support::{J1, J2, Lab, ignored_and_caught, send_signal};
+use crate::support::{J1, J2, Lab, ignored_and_caught, send_signal, wait_until};
 
 #[test]
 fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
@@ -36,6 +37,29 @@ fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
         .says("the run was stopped before the answer came");
     assert!(lab.plan().contains(&format!("? {J2}/source")));
     lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_run_that_is_over_ends_by_a_signal_though_nobody_reads_its_output() {
+    let mut lab = Lab::with_config(Config {
+        accept_any_job: true,
+        ..Config::default()
+    });
+    // Their lines are more than a pipe takes.
+    let ids: Vec<String> = (0..1_000).map(id).collect();
+    sources(&mut lab, &ids, "canary-1");
+    let args = ["apply", "--auto-approve", "--json", "--no-preflight"];
+    let mut child = lab.command(&args).spawn().unwrap();
+    lab.await_puts(100);
+    wait_until("the end of the run", || {
+        lab.run(&["lock", "show"]).stdout.contains("free")
+    });
+    wait_until("the end of the process", || {
+        send_signal(child.id(), Signal::TERM);
+        child.try_wait().unwrap().is_some()
+    });
+    lab.wait(child).exits(143);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]

@@ -215,6 +215,8 @@ fn job_message(job: &CaredFor) -> Message<'_> {
         Care::Unseen(status) => ("unseen", status.as_ref().map(ToldStatus::as_str), None),
         Care::Refused(refusal) => ("retry_refused", None, Some(refusal.code.as_str())),
         Care::NotAsked(_) => ("not_asked", None, None),
+        Care::RetriedBefore(status, _) => ("retried_before", Some(status.as_str()), None),
+        Care::LeftAlone(status, _) => ("left_alone", Some(status.as_str()), None),
         Care::LeftPaused => ("left_paused", Some(JobStatus::Pausing.as_str()), None),
     };
     let (_, lines) = terminal::care_lines(&job.care);
