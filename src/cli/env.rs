@@ -166,6 +166,11 @@ impl Env {
     pub fn no_color(&self) -> bool {
         self.var("NO_COLOR").is_some()
     }
+
+    /// Whether the terminal only adds lines.
+    pub(super) fn is_dumb(&self) -> bool {
+        self.var("TERM").is_some_and(|term| term == "dumb")
+    }
 }
 
 /// The variable is no UTF-8.

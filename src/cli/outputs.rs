@@ -17,7 +17,7 @@ use crate::core::report::{ApplyReport, PlanName, PlanReport};
 use crate::files;
 use crate::ops::OpError;
 use crate::ops::own::OwnPaths;
-use crate::ops::root::Root;
+use crate::ops::root::{self, Root};
 use crate::view::{ci, markdown};
 
 /// GitHub refuses a longer summary of a step whole.
@@ -42,6 +42,8 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Outputs {
     command: &'static str,
     shell: Shell,
+    /// Which root folder it is about, for a summary in Markdown.
+    pub(super) place: String,
     /// Whether a summary in Markdown is the result, instead of text.
     pub(super) prints_markdown: bool,
     markdown: Option<PathBuf>,
@@ -73,7 +75,7 @@ impl Outputs {
             if wanted.github {
                 let told = render::error_out(error);
                 let annotation = ci::github_error(wanted.command, &told, &[]);
-                context.shell.result(&annotation);
+                context.shell.document(&annotation);
             }
         })
     }
@@ -103,6 +105,7 @@ impl Outputs {
         Ok(Self {
             command: wanted.command,
             shell: context.shell,
+            place: root::place(&context.folder).to_string_lossy().into_owned(),
             prints_markdown,
             markdown: markdown
                 .map(|path| place(path, markdown::MARKER))
@@ -127,7 +130,7 @@ impl Outputs {
         }
         if self.markdown.is_some() || self.github.is_some() {
             let outputs = ci::plan_outputs(&report.name());
-            self.write(&markdown::plan(report), &outputs)?;
+            self.write(&markdown::plan(&self.place, report), &outputs)?;
         }
         Ok(())
     }
@@ -141,7 +144,7 @@ impl Outputs {
     ) -> Result<(), OpError> {
         if self.markdown.is_some() || self.github.is_some() {
             let outputs = ci::apply_outputs(plan, report, code);
-            self.write(&markdown::apply(plan, report), &outputs)?;
+            self.write(&markdown::apply(&self.place, plan, report), &outputs)?;
         }
         Ok(())
     }
@@ -151,13 +154,13 @@ impl Outputs {
     pub(super) fn failed(&self, error: &OpError, code: u8) {
         let details = render::details(error);
         let error = render::error_out(error);
-        let page = markdown::failed(self.command, &error, &details);
+        let page = markdown::failed(self.command, &self.place, &error, &details);
         if self.prints_markdown {
-            self.shell.result(&page);
+            self.shell.document(&page);
         }
         if self.has_github() {
             let annotation = ci::github_error(self.command, &error, &details);
-            self.shell.result(&annotation);
+            self.shell.document(&annotation);
         }
         let code = (self.command == "apply").then(|| ("exit_code", code.to_string()));
         let outputs: Vec<_> = code.into_iter().collect();

@@ -3,19 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, FromArgMatches as _};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::args::{Cli, Command, Global, LockCommand, Show};
+use super::args::{self, Cli, Command, Global, LockCommand, Show};
 use super::cmd;
 use super::env::{self, Env};
 use super::exit;
 use super::given;
 use super::render;
-use super::shell::Shell;
+use super::shell::{Log, Shell};
 use super::usage;
 use crate::children::ChildEnv;
 use crate::core::fingerprint::KeyId;
@@ -32,7 +32,7 @@ where
     T: Into<OsString> + Clone,
 {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-    let mut command = Cli::command();
+    let mut command = args::command();
     let parsed = command
         .try_get_matches_from_mut(&args)
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
@@ -81,10 +81,12 @@ where
         Command::Whoami(args) => cmd::service::whoami(&context, args),
         Command::Jobs(args) => cmd::service::jobs(&context, args),
         Command::State(command) => cmd::ledger::run(&context, command),
-        Command::Lock(LockCommand::Show) => cmd::ledger::lock(&context),
+        Command::Lock(LockCommand::Show(args)) => cmd::ledger::lock(&context, &args),
         Command::Completions(args) => cmd::shipped::completions(&context, &args),
         Command::Man(args) => cmd::shipped::man(&context, &args),
         Command::Schema(args) => cmd::shipped::schema(&context, &args),
+        Command::Help(args) => cmd::shipped::help(&context, &args),
+        Command::Version => cmd::shipped::version(&context),
         #[cfg(feature = "sim")]
         Command::Sim(args) => cmd::sim::run(&context, &args),
     };
@@ -204,7 +206,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
     let shell = Shell::new(super::args::When::Auto, env);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            if shell.result(&error.to_string()) {
+            if shell.document(error.to_string()) {
                 exit::DONE
             } else {
                 exit::FAILED
@@ -215,7 +217,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
             exit::USAGE
         }
         _ => {
-            let text = given::key_among(args).unwrap_or_else(|| usage::explain(error));
+            let text = given::key_among(args).unwrap_or_else(|| usage::explain(error, args));
             shell.message(&text);
             exit::USAGE
         }
@@ -232,7 +234,7 @@ fn start_log(verbose: u8) {
         _ => LevelFilter::TRACE,
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Log)
         .with_ansi(false);
     // A second run in one process keeps the log of the first.
     let _ = tracing_subscriber::registry()

@@ -1,18 +1,26 @@
 //! The two streams. Standard output carries the result and nothing else;
 //! everything around it goes to standard error. A closed stream never stops a
-//! run: what is done matters more than who reads about it. Long messages are broken for a
-//! terminal, and for nothing else: what is searched for in a log stands on one line.
+//! run: what is done matters more than who reads about it. Long lines are broken for a
+//! terminal, and for nothing else: what is searched for in a log is on one line. Text for
+//! people is cleaned here of what the runner of a pipeline would obey.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
+
+use rustix::termios::Winsize;
 
 use super::args::When;
 use super::env::Env;
+use crate::core::redact::for_log;
 use crate::core::report::Event;
 use crate::view::terminal::Colour;
 use crate::view::wrap;
 
 /// Longer lines are hard to read, however wide a terminal is.
 const MAX_COLUMNS: usize = 100;
+
+/// The lines of a terminal that doesn't tell, or of what is none.
+const USUAL_ROWS: usize = 24;
 
 /// How this run writes.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +29,11 @@ pub(super) struct Shell {
     pub(super) result: Colour,
     /// Colour of messages.
     pub(super) messages: Colour,
+    /// Lines that the terminal of the result shows at once.
+    pub(super) rows: usize,
     progress: bool,
+    /// What the result is broken for, if it is known.
+    result_columns: Option<usize>,
     /// What messages are broken for, if it is known.
     columns: Option<usize>,
 }
@@ -31,27 +43,39 @@ impl Shell {
         let colour = |is_terminal: bool| match when {
             When::Always => Colour::On,
             When::Never => Colour::Off,
-            When::Auto if is_terminal && !env.no_color() => Colour::On,
+            When::Auto if is_terminal && !env.no_color() && !env.is_dumb() => Colour::On,
             When::Auto => Colour::Off,
+        };
+        let out = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let err = rustix::termios::tcgetwinsize(io::stderr()).ok();
+        let columns = |size: Option<Winsize>| {
+            let columns = usize::from(size?.ws_col);
+            (columns > 0).then_some(columns.min(MAX_COLUMNS))
         };
         Self {
             result: colour(io::stdout().is_terminal()),
             messages: colour(io::stderr().is_terminal()),
-            progress: io::stderr().is_terminal(),
-            columns: columns(),
+            rows: match out {
+                Some(size) if size.ws_row > 0 => size.ws_row.into(),
+                _ => USUAL_ROWS,
+            },
+            progress: io::stderr().is_terminal() && !env.is_dumb(),
+            result_columns: columns(out),
+            columns: columns(err),
         }
     }
 
-    /// Writes the result. Returns whether all of it arrived or nobody reads it;
-    /// a full disk behind a redirection is a failure, a closed pipe is none.
+    /// Writes a result for people, as [`Shell::document`] does.
     pub(super) fn result(self, text: &str) -> bool {
-        self.result_bytes(text.as_bytes())
+        self.document(&*fitted(text, self.result, self.result_columns))
     }
 
-    /// As [`Shell::result`], for bytes.
-    pub(super) fn result_bytes(self, bytes: &[u8]) -> bool {
+    /// Writes the result as it is: documents, and what pipelines read. Returns whether
+    /// all of it arrived or nobody reads it; a full disk behind a redirection is a
+    /// failure, a closed pipe is none.
+    pub(super) fn document(self, bytes: impl AsRef<[u8]>) -> bool {
         let mut out = io::stdout().lock();
-        let written = out.write_all(bytes).and_then(|()| out.flush());
+        let written = out.write_all(bytes.as_ref()).and_then(|()| out.flush());
         match written {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
@@ -64,10 +88,7 @@ impl Shell {
 
     /// Writes a message for a person.
     pub(super) fn message(self, text: &str) {
-        let wrapped = self.columns.map(|columns| wrap::wrapped(text, columns));
-        let text = wrapped.as_deref().unwrap_or(text);
-        let mut err = io::stderr().lock();
-        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        write_message(&fitted(text, self.messages, self.columns));
     }
 
     /// Shows how far a run is, on a terminal only.
@@ -78,7 +99,7 @@ impl Shell {
             ),
             Event::Answered { settled, entries } if self.progress => {
                 let end = if settled == entries { "\n" } else { "" };
-                self.message(&format!("\r{settled} of {entries} entries answered{end}"));
+                write_message(&format!("\r{settled} of {entries} entries answered{end}"));
             }
             Event::Answered { .. } => {}
             Event::Watching { jobs, at_most } => self.message(&format!(
@@ -89,9 +110,30 @@ impl Shell {
     }
 }
 
-/// The columns of the terminal that messages go to; nothing for what is no terminal, or
-/// one that does not tell.
-fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-    (size.ws_col > 0).then(|| usize::from(size.ws_col).min(MAX_COLUMNS))
+/// A text for people as it is written.
+fn fitted(text: &str, colour: Colour, columns: Option<usize>) -> Cow<'_, str> {
+    let clean = for_log(text, colour == Colour::On);
+    match columns {
+        Some(columns) => Cow::Owned(wrap::wrapped(&clean, columns)),
+        None => clean,
+    }
+}
+
+fn write_message(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+/// Standard error as the log writes to it: cleaned as all messages are.
+pub(super) struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        write_message(&for_log(&String::from_utf8_lossy(line), false));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

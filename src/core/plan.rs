@@ -4,6 +4,7 @@
 mod limits;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,8 @@ pub struct PlanEntry {
     /// Kerberos was set once and is no longer in the manifest: the service is
     /// not told and keeps what it has.
     pub kerberos_left: bool,
+    /// The shared credential that its password comes from.
+    pub credential: Option<Arc<str>>,
 }
 
 impl PlanEntry {
@@ -178,6 +181,13 @@ pub struct Counts {
     pub to_send_again: usize,
     /// Not in sync and not sent.
     pub held: usize,
+}
+
+impl Counts {
+    /// Entries that an apply would send.
+    pub const fn sent(&self) -> usize {
+        self.to_set + self.to_change + self.to_send_again
+    }
 }
 
 impl Plan {
@@ -384,6 +394,7 @@ fn judge(
         fields,
         last_set: applied.map(|applied| (applied.at, applied.origin)),
         kerberos_left: applied.is_some_and(|applied| has_left_kerberos(applied, assignment)),
+        credential: assignment.credential.clone(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! of the service leave the client, and [`Needles`], the search for secrets in them.
 //! It refuses to cut before it has searched: half a password is still a leak.
 
+mod commands;
 mod given;
 mod needles;
 mod token;
@@ -12,6 +13,7 @@ mod token;
 use std::borrow::Cow;
 use std::fmt;
 
+pub use commands::{for_log, in_json};
 pub use given::{is_key_like, is_too_long_for_a_path};
 pub use needles::Needles;
 pub use token::{Token, ToldName};
@@ -20,9 +22,8 @@ pub use token::{Token, ToldName};
 /// invisible characters, and at most [`ForeignText::MAX_CHARS`] characters.
 ///
 /// It is shown in quotation marks and holds none itself, so it can neither
-/// begin a line nor pretend to have ended. Nor does it hold two number signs in a
-/// row: runners of pipelines obey `##[command]` and `##vso[command]` wherever in a
-/// line of a log they stand.
+/// begin a line nor pretend to have ended. Nor does it contain what a runner of
+/// pipelines obeys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignText(Inner);
 
@@ -47,14 +48,11 @@ impl ForeignText {
         }
         let mut text = String::new();
         let mut left = Self::MAX_CHARS;
-        let mut last = ' ';
-        for c in raw.chars() {
-            let is_command = c == '#' && last == '#';
-            last = c;
+        for c in commands::disarmed(raw, |c| c.escape_unicode().to_string()).chars() {
             let (shown, len) = match c {
                 '"' => (Cow::Borrowed("'"), 1),
-                c if is_command || is_unfit(c) => {
-                    let escaped = escaped(c);
+                c if is_unfit(c) => {
+                    let escaped = c.escape_default().to_string();
                     let len = escaped.len();
                     (Cow::Owned(escaped), len)
                 }
@@ -92,14 +90,6 @@ impl fmt::Display for ForeignText {
             Inner::Withheld => write!(f, "({})", Self::WITHHELD),
         }
     }
-}
-
-/// A character as the letters that name it.
-fn escaped(c: char) -> String {
-    if c.is_ascii_graphic() {
-        return c.escape_unicode().to_string();
-    }
-    c.escape_default().to_string()
 }
 
 /// Whether a character can move, hide or reorder what stands around it.

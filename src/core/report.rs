@@ -17,6 +17,7 @@ use super::fingerprint::{KeyId, Scope};
 use super::job::EntryKey;
 use super::plan::{Counts, Exceeded, PlanEntry};
 use super::preflight::Blocked;
+use super::redact::ForeignText;
 
 pub use applied::{
     ApplyReport, Block, Care, CaredFor, Event, Fate, LookedAfter, NoUse, NotAsked, Saved, Signal,
@@ -97,7 +98,7 @@ pub struct Rollback {
 pub struct PlanReport {
     /// Whether it goes back to a manifest of before.
     pub rollback: Option<Rollback>,
-    /// What an apply would do, counted.
+    /// What an apply would do, counted without what is blocked.
     pub counts: Counts,
     /// Entries that are in sync.
     pub in_sync: usize,
@@ -105,7 +106,7 @@ pub struct PlanReport {
     pub not_selected: usize,
     /// Entries of the state that the manifest does not list any more.
     pub unlisted: Vec<EntryKey>,
-    /// Requests that an apply would send.
+    /// Requests that an apply would send, without what is blocked.
     pub requests: usize,
     /// Entries that are not in sync or have something to say, with their labels,
     /// in manifest order.
@@ -115,6 +116,8 @@ pub struct PlanReport {
     pub blocked: BTreeMap<EntryKey, Blocked>,
     /// The service and project.
     pub scope: Scope,
+    /// The name of the root directory.
+    pub environment: Option<ForeignText>,
     /// The name of the change: equal for equal changes.
     pub change_id: ChangeId,
     /// What is known of the file, where the plan was saved.
@@ -137,7 +140,7 @@ pub struct SavedFacts {
 impl PlanReport {
     /// Whether the manifest and the state differ in anything.
     pub fn has_changes(&self) -> bool {
-        self.counts != Counts::default()
+        self.counts != Counts::default() || !self.blocked.is_empty()
     }
 
     /// What names it, without its entries.

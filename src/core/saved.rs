@@ -42,6 +42,9 @@ pub struct SavedPlan {
     pub expires: Timestamp,
     /// The service and project.
     pub scope: Scope,
+    /// The name of the root directory, for the reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// The key that its fingerprints and its code are made with.
     pub key_id: KeyId,
     /// The manifest's revision.
@@ -137,6 +140,13 @@ pub struct SavedEntry {
     pub last_set: Option<(Timestamp, Origin)>,
     /// Whether kerberos left the manifest.
     pub kerberos_left: bool,
+    /// The shared credential that its password comes from.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "credential"
+    )]
+    pub credential: Option<String>,
     /// What the state said of it.
     pub prior: Prior,
     /// Fingerprints of the wanted values, with salts of their own: what is recorded
@@ -326,6 +336,17 @@ fn label<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D:
         return Err(serde::de::Error::custom("not the name of an entry"));
     }
     Ok(text)
+}
+
+fn credential<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    if name.as_deref().is_none_or(super::manifest::is_name) {
+        Ok(name)
+    } else {
+        Err(serde::de::Error::custom("not the name of a credential"))
+    }
 }
 
 #[cfg(test)]

@@ -124,11 +124,20 @@ pub fn plan(
         guards,
     };
     let saved = save.map(|how| saved::save(&made, how)).transpose()?;
-    let report = PlanReport {
+    let mut report = PlanReport {
         saved,
-        blocked,
-        ..report(&opened, &comparable, &plan, notes)
+        ..report(root, &opened, &comparable, &plan, notes)
     };
+    if !blocked.is_empty() {
+        // An apply would skip it, so it is not counted as what that would do.
+        let mut left = plan;
+        left.entries
+            .retain(|entry| !blocked.contains_key(&entry.key));
+        left.count_requests(&opened.manifest, root.config.apply.batch_size);
+        report.counts = left.counts();
+        report.requests = left.requests;
+        report.blocked = blocked;
+    }
     Ok((report, opened.warnings))
 }
 
@@ -289,6 +298,7 @@ pub fn check_limits(
 
 /// A plan with the labels of its entries.
 pub fn report(
+    root: &Root,
     opened: &Opened,
     comparable: &Comparable,
     plan: &Plan,
@@ -309,6 +319,7 @@ pub fn report(
             .collect(),
         blocked: BTreeMap::new(),
         scope: opened.sealed.scope.clone(),
+        environment: root.environment(),
         change_id: saved::change_id(opened, plan),
         saved: None,
         notes,

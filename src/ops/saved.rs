@@ -14,6 +14,7 @@ use crate::core::fingerprint::Salt;
 use crate::core::fingerprint::change::{ChangeId, Changed};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan, prints_of};
+use crate::core::redact::ForeignText;
 use crate::core::report::{Note, PlanReport, Rollback, SavedFacts};
 use crate::core::saved::{
     self, Base, Flags, Prior, SavedEntry, SavedLimits, SavedPlan, Stale, Standing,
@@ -113,6 +114,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
             fields: entry.fields.clone(),
             last_set: entry.last_set,
             kerberos_left: entry.kerberos_left,
+            credential: entry.credential.as_deref().map(str::to_owned),
             prior: Prior::of(known.and_then(|state| state.entries.get(&entry.key))),
             wanted: prints_of(&fingerprinter, assignment, how.salt),
         }
@@ -123,6 +125,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
         created,
         expires,
         scope: sealed.scope.clone(),
+        environment: root.environment().map(|name| name.as_str().to_owned()),
         key_id: sealed.fingerprint_key.id(),
         revision: sealed.revision,
         rollback: comparable.rollback,
@@ -318,6 +321,7 @@ pub fn show(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
             .collect(),
         blocked: BTreeMap::new(),
         scope: plan.scope.clone(),
+        environment: plan.environment.as_deref().and_then(ForeignText::clean),
         change_id: plan.change_id.clone(),
         saved: Some(facts_of(&file)),
         notes: vec![Note::NotAuthenticated],

@@ -10,6 +10,7 @@ use crate::core::report::{Shown, ShownEntry, ShownSeal};
 pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<Shown, OpError> {
     let (manifest, _) = root.read(unlock, Sealing::Optional)?;
     Ok(Shown {
+        environment: root.environment(),
         seal: manifest.sealed.as_ref().map(|sealed| ShownSeal {
             scope: sealed.scope.clone(),
             key_id: sealed.fingerprint_key.id(),
@@ -21,7 +22,7 @@ pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<Shown, OpError> {
             .iter()
             .map(|assignment| ShownEntry {
                 label: assignment.label.clone(),
-                job: assignment.key.job.to_string(),
+                key: assignment.key.clone(),
                 credential: assignment.credential.as_deref().map(str::to_owned),
                 fields: assignment.values().map(|(field, _)| field).collect(),
             })

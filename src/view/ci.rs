@@ -11,7 +11,7 @@ use super::json::v1::ErrorOut;
 use super::terminal;
 use crate::core::outcome::Outcome;
 use crate::core::plan::{Action, Reason};
-use crate::core::redact::is_unfit;
+use crate::core::redact::for_log;
 use crate::core::report::{ApplyReport, Fate, Note, PlanName, PlanReport, Saved};
 
 /// GitHub shows at most this many annotations of a kind for a step.
@@ -150,20 +150,11 @@ fn command(name: &str, title: &str, message: &str) -> String {
     format!("::{name} title={}::{}\n", property(title), data(message))
 }
 
-/// A message of a command: what the runner would take for its end is escaped, and so
-/// is what a reader could not see.
+/// A message of a command, without another one in it; what the runner would take for
+/// its end is escaped.
 fn data(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '%' => escaped.push_str("%25"),
-            '\r' => escaped.push_str("%0D"),
-            '\n' => escaped.push_str("%0A"),
-            c if is_unfit(c) => escaped.extend(c.escape_default()),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    let text = for_log(text, false);
+    text.replace('%', "%25").replace('\n', "%0A")
 }
 
 /// A property of a command, in which colons and commas are escaped as well.
@@ -176,8 +167,9 @@ fn property(text: &str) -> String {
 pub fn github_group(title: &str, text: &str, token: &str) -> String {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     format!(
-        "::group::{}\n::stop-commands::{token}\n{text}{end}::{token}::\n::endgroup::\n",
-        data(title)
+        "::group::{}\n::stop-commands::{token}\n{}{end}::{token}::\n::endgroup::\n",
+        data(title),
+        for_log(text, true)
     )
 }
 
@@ -209,7 +201,8 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
         };
         annotations.say(Level::Warning, title, vec![terminal::note_words(note)]);
     }
-    let group = github_group(&terminal::plan_heading(report), text, token);
+    let title = format!("Plan: {}", terminal::plan_heading(report));
+    let group = github_group(&title, text, token);
     group + &annotations.render()
 }
 

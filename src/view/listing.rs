@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::terminal::{counted, distrusted_words, field_list, note_words};
+use super::terminal::{counted, distrusted_words, field_list, note_words, width};
 use crate::core::fingerprint::Field;
 use crate::core::report::{Effect, Import, LedgerReport, Note, Shown, Valid};
 use crate::core::state::{FailureClass, Origin, State, StateEntry};
@@ -11,34 +11,31 @@ use crate::core::state::{FailureClass, Origin, State, StateEntry};
 /// What a manifest lists, without any value.
 pub fn manifest(shown: &Shown) -> String {
     let mut text = String::new();
+    let environment = shown.environment.as_ref();
+    let environment = environment.map_or_else(String::new, |name| format!(" ({})", name.as_str()));
     match &shown.seal {
         Some(seal) => {
             let _ = writeln!(
                 text,
-                "Manifest: {}, revision {}, {}.\n\
-                 sealed for project {} at {}\nkey id: {}",
+                "Manifest for project {} at {}{environment}\n\
+                 {}, revision {}, {}\nkey id: {}",
+                seal.scope.project_id,
+                seal.scope.endpoint,
                 counted(shown.entries.len(), "entry", "entries"),
                 seal.revision,
                 counted(seal.recipients, "recipient", "recipients"),
-                seal.scope.project_id,
-                seal.scope.endpoint,
                 seal.key_id
             );
         }
         None => {
             let _ = writeln!(
                 text,
-                "Manifest: {}, not sealed.",
+                "Manifest{environment}: {}, not sealed.",
                 counted(shown.entries.len(), "entry", "entries")
             );
         }
     }
-    let width = shown
-        .entries
-        .iter()
-        .map(|e| e.label.len())
-        .max()
-        .unwrap_or(0);
+    let width = width(shown.entries.iter().map(|entry| &entry.label));
     for entry in &shown.entries {
         let fields: Vec<String> = entry
             .fields
@@ -48,10 +45,11 @@ pub fn manifest(shown: &Shown) -> String {
                 _ => field.to_string(),
             })
             .collect();
-        let job = if entry.label.starts_with(&entry.job) {
+        let job = entry.key.job.as_str();
+        let job = if entry.label.starts_with(job) {
             String::new()
         } else {
-            format!("   {}", entry.job)
+            format!("   {job}")
         };
         let _ = writeln!(
             text,
@@ -90,8 +88,7 @@ pub fn import(report: &Import) -> String {
         report.count(Effect::Changed),
         report.count(Effect::Same)
     );
-    let rows = report.rows.iter();
-    let width = rows.map(|row| row.label.len()).max().unwrap_or(0);
+    let width = width(report.rows.iter().map(|row| &row.label));
     for row in &report.rows {
         let sign = match row.effect {
             Effect::Added => '+',

@@ -1,7 +1,8 @@
 //! Markdown for comments on change requests and for summaries of jobs.
 //!
 //! Rules of this output: a hidden marker comes first, by which a bot finds its own
-//! comment again; then the counts; then, before anything else, what was left out for
+//! comment again, and never one about another root directory; then the target and the
+//! counts; then, before anything else, what was left out for
 //! want of space. Everything that is no literal of this module goes through
 //! [`text::code`]. What says nothing new is folded.
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 
 use super::json::v1::ErrorOut;
 use super::terminal;
+use crate::core::fingerprint::Scope;
 use crate::core::outcome::Outcome;
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::preflight::Blocked;
@@ -23,7 +25,8 @@ use text::{code, lines};
 /// bot may have something to add.
 pub const MAX_BYTES: usize = 60_000;
 
-/// What every document begins with. The name of the command follows.
+/// What every document begins with. The names of the command and of the root directory
+/// follow.
 pub const MARKER: &str = "<!-- drspass:";
 
 /// The most bytes of notes: they must not crowd out the entries.
@@ -32,8 +35,8 @@ const MAX_NOTE_BYTES: usize = 12_000;
 /// What the parts of a document besides rows, facts and notes may take.
 const FRAME_BYTES: usize = 1_000;
 
-/// A plan.
-pub fn plan(report: &PlanReport) -> String {
+/// A plan. `place` is the root directory as it is named in its work tree.
+pub fn plan(place: &str, report: &PlanReport) -> String {
     let mut facts = name(&report.name());
     if let Some(saved) = &report.saved {
         let at = |time: Timestamp| code(&format!("{time:.0}"));
@@ -49,7 +52,12 @@ pub fn plan(report: &PlanReport) -> String {
         .map(|(label, entry)| plan_row(label, entry, report.blocked.get(&entry.key)));
     let page = Page {
         command: "plan",
-        heading: terminal::plan_heading(report),
+        place,
+        title: match terminal::rollback_words(report) {
+            Some(words) => format!("{words}. Plan for {}", target(&report.scope)),
+            None => format!("Plan for {}", target(&report.scope)),
+        },
+        counts: terminal::plan_counts(report),
         facts,
         rows: rows.collect(),
         notes: terminal::plan_notes(report),
@@ -58,7 +66,7 @@ pub fn plan(report: &PlanReport) -> String {
 }
 
 /// An apply. What names its plan is known from the moment the plan was made.
-pub fn apply(plan: Option<&PlanName>, report: &ApplyReport) -> String {
+pub fn apply(place: &str, plan: Option<&PlanName>, report: &ApplyReport) -> String {
     let mut facts = plan.map_or_else(Vec::new, name);
     facts.push(terminal::counted(report.requests, "request", "requests"));
     let jobs = report.jobs.iter().map(|job| {
@@ -67,7 +75,12 @@ pub fn apply(plan: Option<&PlanName>, report: &ApplyReport) -> String {
     });
     let page = Page {
         command: "apply",
-        heading: format!("Apply: {}.", terminal::totals_words(report.totals())),
+        place,
+        title: plan.map_or_else(
+            || "Apply".to_owned(),
+            |plan| format!("Apply to {}", target(&plan.scope)),
+        ),
+        counts: format!("{}.", terminal::totals_words(report.totals())),
         facts,
         rows: report
             .entries
@@ -81,11 +94,13 @@ pub fn apply(plan: Option<&PlanName>, report: &ApplyReport) -> String {
 
 /// A `plan` or an `apply` that was refused or failed before anything was sent, with
 /// what belongs to its error.
-pub fn failed(command: &'static str, error: &ErrorOut, details: &[String]) -> String {
+pub fn failed(command: &'static str, place: &str, error: &ErrorOut, details: &[String]) -> String {
     let word = if command == "apply" { "Apply" } else { "Plan" };
     let page = Page {
         command,
-        heading: format!("{word}: failed, nothing was sent."),
+        place,
+        title: word.to_owned(),
+        counts: "failed, nothing was sent.".to_owned(),
         facts: vec![lines([&error.message])],
         rows: Vec::new(),
         notes: details.iter().chain(&error.help).cloned().collect(),
@@ -94,18 +109,19 @@ pub fn failed(command: &'static str, error: &ErrorOut, details: &[String]) -> St
 }
 
 fn name(plan: &PlanName) -> Vec<String> {
-    let mut facts = vec![
-        format!(
-            "project {} at {}",
-            code(&plan.scope.project_id),
-            code(&plan.scope.endpoint)
-        ),
-        format!("change id {}", code(plan.change_id.as_str())),
-    ];
+    let mut facts = vec![format!("change id {}", code(plan.change_id.as_str()))];
     if let Some(saved) = &plan.saved {
         facts.push(format!("plan id {}", code(&saved.id)));
     }
     facts
+}
+
+fn target(scope: &Scope) -> String {
+    format!(
+        "project {} at {}",
+        code(&scope.project_id),
+        code(scope.host())
+    )
 }
 
 /// What is shown first where there is no space for all.
@@ -165,17 +181,19 @@ fn apply_row(label: &str, fate: &Fate) -> Row {
     Row::new(rank, mark, label, words)
 }
 
-/// A document before it is cut to size. The heading holds words of ours and numbers
-/// alone; facts are Markdown already; notes are not.
-struct Page {
+/// A document before it is cut to size. Title and facts are Markdown already; the
+/// counts have words of ours and numbers alone; place and notes are no Markdown.
+struct Page<'a> {
     command: &'static str,
-    heading: String,
+    place: &'a str,
+    title: String,
+    counts: String,
     facts: Vec<String>,
     rows: Vec<Row>,
     notes: Vec<String>,
 }
 
-impl Page {
+impl Page<'_> {
     fn render(self) -> String {
         let facts: String = self
             .facts
@@ -183,11 +201,18 @@ impl Page {
             .map(|fact| format!("- {fact}\n"))
             .collect();
         let notes = render_notes(&self.notes);
-        let taken = FRAME_BYTES + facts.len() + notes.len();
+        let marker = marker_name(self.place);
+        let name = match self.place.rsplit('/').next() {
+            Some("") | None => String::new(),
+            Some(name) => format!(" ({})", code(name)),
+        };
+        let mut page = format!(
+            "{MARKER}{}:{marker} -->\n## {}{name}: {}\n\n",
+            self.command, self.title, self.counts
+        );
+        let taken = FRAME_BYTES + page.len() + facts.len() + notes.len();
         let total = self.rows.len();
         let (shown, rows) = fitting(self.rows, MAX_BYTES.saturating_sub(taken));
-
-        let mut page = format!("{MARKER}{} -->\n## {}\n\n", self.command, self.heading);
         if shown < total {
             let _ = writeln!(
                 page,
@@ -207,6 +232,22 @@ impl Page {
         page.push_str(&notes);
         page
     }
+}
+
+/// A place as it is written in a comment, which nothing in it ends: equal only for
+/// equal places.
+fn marker_name(place: &str) -> String {
+    let mut name = String::new();
+    for byte in place.bytes() {
+        match char::from(byte) {
+            '-' if name.ends_with('-') => name.push_str("%2D"),
+            c if c.is_ascii_alphanumeric() || "-_./".contains(c) => name.push(c),
+            _ => {
+                let _ = write!(name, "%{byte:02X}");
+            }
+        }
+    }
+    name
 }
 
 /// The rows that fit into `space` bytes, and how many they are: all of them in their

@@ -1,7 +1,7 @@
 //! Text for people, on a terminal or in a log.
 //!
-//! Rules of this output: counts come first and the verdict last; a line says one
-//! thing and starts with a mark or a word, never with foreign text; nothing
+//! Rules of this output: the target comes first and the counts last, and first as well
+//! where they would have scrolled away; a line says one thing and starts with a mark or a word, never with foreign text; nothing
 //! depends on colour; no stars and no length stand where a value is; eighty
 //! columns are enough for the usual case.
 
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::core::fingerprint::Field;
+use crate::core::fingerprint::{Field, Scope};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
 use crate::core::redact::Token;
@@ -52,16 +52,10 @@ impl Colour {
     }
 }
 
-/// A plan: counts, what an apply would do, and what else there is to know.
-pub fn plan(report: &PlanReport, colour: Colour) -> String {
+/// A plan: its target, what an apply would do, what else there is to know, and the
+/// counts, which come before that as well if it is longer than `rows`.
+pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
     let mut text = String::new();
-    for line in rollback_words(report)
-        .into_iter()
-        .chain([plan_counts(report)])
-    {
-        text.push_str(&line);
-        text.push('\n');
-    }
     let shown: Vec<_> = report
         .entries
         .iter()
@@ -86,11 +80,32 @@ pub fn plan(report: &PlanReport, colour: Colour) -> String {
             saved.id, report.change_id, saved.created, saved.expires
         );
     }
-    text
+    let counts = plan_counts(report);
+    let head = if text.lines().count() + 2 > rows {
+        format!("{}\n{counts}\n", plan_title(report))
+    } else {
+        format!("{}\n", plan_title(report))
+    };
+    let back = rollback_words(report).map_or_else(String::new, |words| words + "\n");
+    format!("{back}{head}{text}{counts}\n")
+}
+
+/// Where a plan belongs, on one line.
+fn plan_title(report: &PlanReport) -> String {
+    let place = place(&report.scope);
+    match &report.environment {
+        Some(name) => format!("Plan for {place} ({})", name.as_str()),
+        None => format!("Plan for {place}"),
+    }
+}
+
+/// A service and project, in words.
+pub fn place(scope: &Scope) -> String {
+    format!("project {} at {}", scope.project_id, scope.host())
 }
 
 /// That a plan goes back to a manifest of before: the first thing to see of it.
-fn rollback_words(report: &PlanReport) -> Option<String> {
+pub(super) fn rollback_words(report: &PlanReport) -> Option<String> {
     let Rollback { to, applied } = report.rollback?;
     Some(format!("ROLLBACK to revision {to} ({applied} was applied)"))
 }
@@ -102,12 +117,15 @@ pub(super) fn plan_heading(report: &PlanReport) -> String {
 }
 
 /// The counts of a plan, on one line.
-fn plan_counts(report: &PlanReport) -> String {
+pub(super) fn plan_counts(report: &PlanReport) -> String {
     let counts = report.counts;
     let mut text = format!(
-        "Plan: {} to set, {} to change, {} to send again",
+        "{} to set, {} to change, {} to send again",
         counts.to_set, counts.to_change, counts.to_send_again
     );
+    if !report.blocked.is_empty() {
+        let _ = write!(text, ", {} skipped", report.blocked.len());
+    }
     if counts.held > 0 {
         let _ = write!(text, ", {} held", counts.held);
     }
@@ -130,8 +148,11 @@ fn plan_counts(report: &PlanReport) -> String {
 pub(super) fn plan_notes(report: &PlanReport) -> Vec<String> {
     let mut notes = Vec::new();
     if !report.blocked.is_empty() {
-        let blocked = counted(report.blocked.len(), "entry is", "entries are");
-        notes.push(format!("{blocked} blocked now; an apply leaves them out"));
+        notes.push(counted(
+            report.blocked.len(),
+            "entry is blocked now; an apply skips it",
+            "entries are blocked now; an apply skips them",
+        ));
     }
     let left = |(label, entry): &(String, PlanEntry)| {
         entry
@@ -155,8 +176,14 @@ fn push_notes(text: &mut String, notes: &[String]) {
     }
 }
 
-fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
-    labels.map(String::len).max().unwrap_or(0)
+/// A label that is longer pushes only its own line aside: a job's id with its endpoint
+/// has this length.
+const MAX_LABEL_WIDTH: usize = 48;
+
+/// How wide the column of labels is.
+pub(super) fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
+    let widths = labels.map(String::len);
+    widths.max().unwrap_or(0).min(MAX_LABEL_WIDTH)
 }
 
 /// The mark of an entry and why it is there.
@@ -168,24 +195,42 @@ pub(super) fn describe(entry: &PlanEntry) -> (char, String) {
         };
         format!(" ({word} {})", at.strftime("%Y-%m-%d"))
     });
-    match &entry.reason {
+    let credential = entry.credential.as_ref();
+    let via = credential.map_or_else(String::new, |name| format!(" via @{name}"));
+    let (mark, words) = match &entry.reason {
         Reason::NeverSet => ('+', "never set".to_owned()),
         Reason::KeyChanged => ('+', "never set with this key".to_owned()),
-        Reason::Changed { fields } => ('~', format!("{} changed{since}", field_list(fields))),
+        Reason::Changed { fields } => {
+            let via = if fields.contains(&Field::Password) {
+                via.as_str()
+            } else {
+                ""
+            };
+            let words = format!("{} changed{via}{since}", field_list(fields));
+            return ('~', words);
+        }
         Reason::Distrusted { at } => ('?', distrusted_words(*at)),
         Reason::InDoubt => ('?', "outcome of the last attempt unknown".to_owned()),
         Reason::LastRefused { code, .. } => ('!', format!("last attempt refused: {code}")),
-        Reason::WrongPassword { code, credential } => {
-            let words = wrong_password_words(code, credential.as_deref());
-            ('!', format!("held: {words}"))
+        Reason::WrongPassword {
+            code,
+            credential: Some(name),
+        } => {
+            let words = wrong_password_words(code, Some(name));
+            return ('!', format!("held: {words}"));
+        }
+        Reason::WrongPassword { code, .. } => {
+            ('!', format!("held: {}", wrong_password_words(code, None)))
         }
         Reason::Resend { wrong: None } => ('~', format!("to be sent again as asked{since}")),
         Reason::Resend { wrong: Some(code) } => (
             '~',
             format!("to be sent again as asked, by itself: {code} (wrong password)"),
         ),
-        Reason::Unchanged => ('=', format!("in sync{since}")),
-    }
+        Reason::Unchanged => return ('=', format!("in sync{since}")),
+    };
+    let comma = if via.is_empty() { "" } else { "," };
+    (mark, format!("{words}{comma}{via}"))
 }
 
 /// Why an entry is not sent after a wrong password: its own, or that of another entry of

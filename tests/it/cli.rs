@@ -20,7 +20,7 @@ fn a_wrong_command_line_is_64_and_repeats_nothing_of_it() {
         &["plan", "--", "-canary-tr0ub4-x"],
         &["apply", J1, "so", "-canary-tr0ub4-x"],
         &["adopt", J1, "so", "-canary-tr0ub4-x"],
-        &["apply", "--yes"],
+        &["apply", "-y"],
         &["state"],
         &["encrypt"],
         &["plan", "--color", "canary-tr0ub4"],

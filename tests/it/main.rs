@@ -62,6 +62,8 @@ mod saved;
 mod scenarios;
 /// The schemas of what people write, as editors use them.
 mod schemas;
+/// What people see on a screen, and what runners of pipelines read in a log.
+mod screen;
 /// What sealing promises to refuse, before any connection.
 mod sealing;
 /// Tricks that would have passwords or logins sent to somebody else.

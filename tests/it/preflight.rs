@@ -172,7 +172,7 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
         assert_eq!(taken, sent);
         // What was left out stands as before, and is left out again: nothing is sent.
         let plan = lab.plan();
-        assert!(plan.starts_with("Plan: 21 to set, 0 to change"), "{plan}");
+        assert!(plan.contains("\n21 to set, 0 to change"), "{plan}");
         let state = lab.read("drspass.state.json");
         let puts = lab.sent().len();
         lab.apply(&[])

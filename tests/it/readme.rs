@@ -111,7 +111,7 @@ fn the_tutorial_works_as_it_is_written() {
             // The manifest is opened and filled in, as the text says.
             assert!(tutorial.contains("`drspass edit`"));
             assert!(tutorial.contains("its last line, `jobs: {}`"));
-            let filled = folder.path().join("filled.yaml");
+            let filled = place.join("filled.yaml");
             std::fs::write(&filled, lines.join("\n") + "\n").unwrap();
             let editor = "sh -c 'sed -i \"/^jobs: {}$/d\" \"$1\"; cat filled.yaml >> \"$1\"' -";
             let status = Command::new(binary)
@@ -145,8 +145,9 @@ fn the_tutorial_works_as_it_is_written() {
                 }));
                 continue;
             }
-            if command == "cd \"$(mktemp -d)\"" {
-                folder.path().clone_into(&mut place);
+            if command == "cd \"$(mktemp -d)\" && mkdir production && cd production" {
+                place = folder.path().join("production");
+                std::fs::create_dir(&place).unwrap();
                 continue;
             }
             commands += 1;
@@ -170,6 +171,7 @@ fn the_tutorial_works_as_it_is_written() {
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr)
             );
+            let text = text.replace(&sim.url()["http://".len()..], "127.0.0.1:18080");
             let said: Vec<String> = text.lines().map(steady).collect();
             let expected: Vec<String> = shown
                 .iter()

@@ -22,7 +22,7 @@ fn a_manifest_of_100_000_entries_can_be_planned() {
     lab.manifest(&jobs).exits(0);
     lab.run(&["plan", "--detailed-exitcode"])
         .exits(2)
-        .says("Plan: 100000 to set, 0 to change, 0 to send again; 0 in sync. 10000 requests.");
+        .says("100000 to set, 0 to change, 0 to send again; 0 in sync. 10000 requests.");
 }
 
 #[test]

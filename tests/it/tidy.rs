@@ -216,7 +216,11 @@ fn the_exit_codes_of_readme_help_and_man_page_are_those_of_the_program() {
     let help = lab.run(&["--help"]).exits(0).stdout;
     let help = words(help.split("Exit codes:").nth(1).unwrap());
     // A man page hides dashes from hyphenation.
-    let man = lab.run(&["man"]).exits(0).stdout.replace('\\', "");
+    let man = lab.run(&["man"]).exits(0).stdout;
+    let man = man
+        .replace("\\fB", "")
+        .replace("\\fR", "")
+        .replace('\\', "");
     let man = words(man.split(".SH \"EXIT STATUS\"").nth(1).unwrap());
     let mut last = None;
     for (code, meaning) in exit::TABLE {

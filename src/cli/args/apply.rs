@@ -29,7 +29,7 @@ pub struct Apply {
     #[command(flatten)]
     pub scope: Scope,
     /// Do not ask
-    #[arg(long)]
+    #[arg(long, alias = "yes")]
     pub auto_approve: bool,
     /// Write JSON, one message a line, instead of text
     #[arg(long)]

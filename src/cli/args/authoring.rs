@@ -44,8 +44,8 @@ pub struct Show {
     /// A saved plan; needs no key, so nothing is proved
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
-    /// Write the plan as one JSON document instead of text
-    #[arg(long, requires = "plan")]
+    /// Write one JSON document instead of text
+    #[arg(long)]
     pub json: bool,
     /// For git, which runs it to compare manifests ('drspass init --git' sets that
     /// up): this file, encrypted, without any value. A tag for each value shows only

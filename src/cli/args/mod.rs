@@ -3,6 +3,7 @@
 
 mod apply;
 mod authoring;
+mod command;
 mod init;
 mod plan;
 mod readers;
@@ -20,16 +21,18 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use apply::Apply;
 pub use authoring::{Decrypt, Encrypt, Show, Validate};
+pub(super) use command::{GLOBAL, OVERVIEW, command, examples};
 pub use init::Init;
 pub use plan::{Plan, Scope, States};
 pub(super) use readers::REASONS;
 pub use recipients::{Recipients, Rekey};
 pub use service::{Jobs, Login, Whoami};
-pub use shipped::{Completions, Man, Schema};
+pub use shipped::{Completions, Help, Man, SCHEMAS, Schema};
 #[cfg(feature = "sim")]
 pub use sim::Sim;
 pub use state::{
-    LockCommand, StateAdopt, StateCommand, StateDistrust, StateRecover, StateRm, StateShow,
+    LockCommand, LockShow, StateAdopt, StateCommand, StateDistrust, StateRecover, StateRm,
+    StateShow,
 };
 pub use values::{Import, Set, Unset};
 
@@ -42,8 +45,7 @@ pub use values::{Import, Set, Unset};
     max_term_width = 80,
     arg_required_else_help = true,
     subcommand_required = true,
-    disable_help_subcommand = true,
-    after_help = crate::cli::exit::help()
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     /// Options of every command.
@@ -142,6 +144,10 @@ pub enum Command {
     Man(Man),
     /// Write the JSON Schema of a format to standard output, or list their names
     Schema(Schema),
+    /// Show the help of a command, or the options of every command: help global
+    Help(Help),
+    /// Show the version
+    Version,
     /// Run a DRS service to rehearse against, on this machine only
     #[cfg(feature = "sim")]
     Sim(Sim),

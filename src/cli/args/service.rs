@@ -18,6 +18,9 @@ pub struct Login {
 /// Arguments of `whoami`.
 #[derive(Debug, Args)]
 pub struct Whoami {
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
     /// The login.
     #[command(flatten)]
     pub login: Login,

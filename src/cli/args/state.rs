@@ -75,5 +75,13 @@ pub struct StateRecover {
 #[derive(Debug, Subcommand)]
 pub enum LockCommand {
     /// Show who holds the lock
-    Show,
+    Show(LockShow),
+}
+
+/// Arguments of `lock show`.
+#[derive(Debug, Args)]
+pub struct LockShow {
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
 }

@@ -55,7 +55,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
     ended.or_else(|error| {
         if json {
             let line = v1::apply_error(&render::error_out(&error), code(&error));
-            context.shell.result(&line);
+            context.shell.document(line);
         }
         if let Some(outputs) = outputs {
             outputs.failed(&error, code(&error));
@@ -127,16 +127,17 @@ fn apply(
         warn(context, root.manifest_name(), warnings);
         show(report);
         // Whoever made and kept the plan decided; a plan is not asked about twice.
-        let question = match (report.requests, args.retry_jobs) {
-            (0, false) => return Ok(()),
-            (0, true) => "Retry the failed jobs among those in sync?",
-            (_, false) => "Send this?",
-            (_, true) => "Send this, and retry the failed jobs among those in sync?",
-        };
-        if args.auto_approve || has_plan {
+        if (report.requests == 0 && !args.retry_jobs) || args.auto_approve || has_plan {
             return Ok(());
         }
-        super::ask(question, "Nothing was sent.")
+        let passwords = terminal::counted(report.counts.sent(), "password", "passwords");
+        let place = terminal::place(&report.scope);
+        let question = match (report.requests, args.retry_jobs) {
+            (0, _) => format!("Retry the failed jobs of {place} that are in sync?"),
+            (_, false) => format!("Send {passwords} to {place}?"),
+            (_, true) => format!("Send {passwords} to {place}, and retry its failed jobs?"),
+        };
+        super::ask(&question, "Nothing was sent.")
     };
     let done = ops_apply::apply(
         root,
@@ -161,19 +162,18 @@ fn apply(
     if let Err(error) = &told {
         shell.message(&render::error(error, shell.messages));
     }
-    let text = if args.json {
-        v1::apply(&report, code)
+    let text = terminal::apply(&report, shell.result);
+    let arrived = if args.json {
+        shell.document(v1::apply(&report, code))
     } else if outputs.prints_markdown {
-        markdown::apply(name.as_ref(), &report)
+        shell.document(markdown::apply(&outputs.place, name.as_ref(), &report))
     } else if !has_run {
-        String::new()
+        true
     } else if outputs.has_github() {
-        let text = terminal::apply(&report, shell.result);
-        ci::github_apply(&report, &text, &random_word())
+        shell.document(ci::github_apply(&report, &text, &random_word()))
     } else {
-        terminal::apply(&report, shell.result)
+        shell.result(&text)
     };
-    let arrived = shell.result(&text);
     if !has_run {
         return Ok(written(arrived && told.is_ok(), code));
     }
@@ -189,13 +189,13 @@ fn apply(
 /// beside it.
 fn show_plan(shell: Shell, json: bool, outputs: &Outputs, report: &PlanReport) {
     if json {
-        shell.result(&v1::apply_head(report));
+        shell.document(v1::apply_head(report));
     } else if outputs.prints_markdown {
-        shell.message(&terminal::plan(report, shell.messages));
+        shell.message(&terminal::plan(report, shell.messages, shell.rows));
     } else if outputs.has_github() {
-        let text = terminal::plan(report, shell.result);
-        shell.result(&ci::github_group("drspass plan", &text, &random_word()));
+        let text = terminal::plan(report, shell.result, shell.rows);
+        shell.document(ci::github_group("drspass plan", &text, &random_word()));
     } else {
-        shell.result(&terminal::plan(report, shell.result));
+        shell.result(&terminal::plan(report, shell.result, shell.rows));
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::{ask, stands, unlock, written};
-use crate::cli::args::{StateAdopt, StateCommand, StateRm, StateShow};
+use crate::cli::args::{LockShow, StateAdopt, StateCommand, StateRm, StateShow};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::run::Context;
+use crate::core::redact::ForeignText;
 use crate::ops::OpError;
 use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};
 use crate::ops::root::{Guards, Root};
@@ -70,12 +71,12 @@ fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
 fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpError> {
     let guards = context.guards();
     let report = ledger::show(root, &unlock(context), &guards, &args.addresses)?;
-    let text = if args.json {
-        v1::state(&report)
+    let arrived = if args.json {
+        context.shell.document(v1::state(&report))
     } else {
-        listing::state_show(&report)
+        context.shell.result(&listing::state_show(&report))
     };
-    Ok(written(context.shell.result(&text), exit::DONE))
+    Ok(written(arrived, exit::DONE))
 }
 
 /// Runs one change of the state and says what it did.
@@ -150,9 +151,28 @@ fn adopt(
     Ok(("adopted", changed))
 }
 
-pub(in crate::cli) fn lock(context: &Context<'_>) -> Result<u8, OpError> {
+pub(in crate::cli) fn lock(context: &Context<'_>, args: &LockShow) -> Result<u8, OpError> {
     let root = context.root()?;
-    let text = match ledger::lock(&root)? {
+    let status = ledger::lock(&root)?;
+    if args.json {
+        let (is_held, holder) = match status {
+            LockStatus::Free => (false, None),
+            LockStatus::Held(holder) => (true, holder),
+        };
+        let clean = |text: &str| {
+            let cleaned = ForeignText::clean(text);
+            cleaned.map_or_else(String::new, |text| text.as_str().to_owned())
+        };
+        let holder = holder.map(|holder| v1::HolderOut {
+            pid: holder.pid,
+            host: clean(&holder.host),
+            command: clean(&holder.command),
+            since: holder.since,
+        });
+        let arrived = context.shell.document(v1::lock(is_held, holder));
+        return Ok(written(arrived, exit::DONE));
+    }
+    let text = match status {
         LockStatus::Free => "The lock is free.\n".to_owned(),
         LockStatus::Held(Some(holder)) => {
             format!("The lock is held by {holder} (not authenticated).\n")

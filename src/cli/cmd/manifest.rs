@@ -68,7 +68,7 @@ pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u
             ));
             true
         }
-        None => context.shell.result_bytes(&decrypt()?),
+        None => context.shell.document(&*decrypt()?),
     };
     Ok(written(arrived, exit::DONE))
 }
@@ -131,24 +131,27 @@ fn validate_json(
             (Vec::new(), Some(render::error_out(&error)), code)
         }
     };
-    let arrived = context.shell.result(&v1::validate(&problems, error));
+    let arrived = context.shell.document(v1::validate(&problems, error));
     Ok(written(arrived, code))
 }
 
 pub(in crate::cli) fn show(context: &Context<'_>, args: &Show) -> Result<u8, OpError> {
+    let shell = context.shell;
     if let Some(path) = &args.plan {
         let report = saved::show(&context.folder.join(path), path)?;
-        let text = if args.json {
-            v1::plan(&report)
+        let arrived = if args.json {
+            shell.document(v1::plan(&report))
         } else {
-            terminal::plan(&report, context.shell.result)
+            shell.result(&terminal::plan(&report, shell.result, shell.rows))
         };
-        return Ok(written(context.shell.result(&text), exit::DONE));
+        return Ok(written(arrived, exit::DONE));
     }
     let root = context.root()?;
     let shown = show::show(&root, &unlock(context))?;
-    Ok(written(
-        context.shell.result(&listing::manifest(&shown)),
-        exit::DONE,
-    ))
+    let arrived = if args.json {
+        shell.document(v1::manifest(&shown))
+    } else {
+        shell.result(&listing::manifest(&shown))
+    };
+    Ok(written(arrived, exit::DONE))
 }

@@ -75,7 +75,7 @@ pub(super) fn ask(question: &str, untouched: &'static str) -> Result<(), OpError
 
 /// As [`ask`], also where the standard streams are no terminal.
 pub(super) fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
-    match env::type_shown(&format!("{question} Only 'yes' in full is taken: ")) {
+    match env::type_shown(&format!("{question} Type 'yes' to continue: ")) {
         Typed::Text(answer) if *answer == YES => Ok(()),
         Typed::Interrupted => Err(OpError::Cancelled(untouched)),
         _ => Err(OpError::NotApproved {

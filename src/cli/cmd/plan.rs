@@ -9,6 +9,7 @@ use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::outputs::{Outputs, Wanted, random_word};
 use crate::cli::run::Context;
+use crate::cli::shell::Shell;
 use crate::core::report::PlanReport;
 use crate::ops::OpError;
 use crate::ops::plan::{self, Addresses, AskStates};
@@ -43,13 +44,16 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpErr
         terraform_summary: args.terraform_summary,
     };
     let detailed = args.detailed_exitcode;
+    let out = args.out.clone();
     let report = root
         .and_then(|root| make(context, args, &root))
         .and_then(|report| outputs.planned(&report).map(|()| report))
         .inspect_err(|error| outputs.failed(error, exit::for_error(error)))?;
-    let arrived = context
-        .shell
-        .result(&shown.text(context, &outputs, &report));
+    let arrived = shown.write(context.shell, &outputs, &report);
+    if let Some(path) = &out {
+        let saved = saved(context, path);
+        context.shell.message(&saved);
+    }
     let code = if detailed && report.has_changes() {
         exit::CHANGES
     } else {
@@ -66,25 +70,46 @@ struct Shown {
 }
 
 impl Shown {
-    fn text(&self, context: &Context<'_>, outputs: &Outputs, report: &PlanReport) -> String {
+    fn write(&self, shell: Shell, outputs: &Outputs, report: &PlanReport) -> bool {
         if self.json {
-            return v1::plan(report);
+            return shell.document(v1::plan(report));
         }
         if outputs.prints_markdown {
-            return markdown::plan(report);
+            return shell.document(markdown::plan(&outputs.place, report));
         }
-        let mut text = terminal::plan(report, context.shell.result);
+        let mut text = terminal::plan(report, shell.result, shell.rows);
         if self.diff {
             text.push_str(&diff::plan(report));
         }
-        if outputs.has_github() {
-            text = ci::github_plan(report, &text, &random_word());
-        }
+        let mut last = String::new();
         if self.terraform_summary {
-            text.push_str(&ci::terraform_line(report));
+            last = ci::terraform_line(report);
         }
-        text
+        if outputs.has_github() {
+            let text = ci::github_plan(report, &text, &random_word());
+            return shell.document(text + &last);
+        }
+        shell.result(&(text + &last))
     }
+}
+
+/// How a plan that was saved is applied.
+fn saved(context: &Context<'_>, path: &Path) -> String {
+    let quoted = |path: &Path| {
+        let name = path.display().to_string();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+        if name.chars().all(is_plain) {
+            name
+        } else {
+            format!("'{}'", name.replace('\'', r"'\''"))
+        }
+    };
+    let folder = match context.folder.as_os_str().is_empty() {
+        true => String::new(),
+        false => format!("-C {} ", quoted(&context.folder)),
+    };
+    let path = quoted(path);
+    format!("Saved the plan in {path}. To send exactly this: drspass {folder}apply {path}\n")
 }
 
 fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, OpError> {

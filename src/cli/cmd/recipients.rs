@@ -20,12 +20,12 @@ pub(in crate::cli) fn recipients(context: &Context<'_>, args: &Recipients) -> Re
     let unlock = unlock(context);
     let unlock = Some(&unlock).filter(|_| !args.no_identity);
     let report = recipients::recipients(&root, unlock, &context.guards())?;
-    let text = if args.json {
-        v1::recipients(&report)
+    let arrived = if args.json {
+        context.shell.document(v1::recipients(&report))
     } else {
-        view::recipients(&report)
+        context.shell.result(&view::recipients(&report))
     };
-    Ok(written(context.shell.result(&text), exit::DONE))
+    Ok(written(arrived, exit::DONE))
 }
 
 pub(in crate::cli) fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, OpError> {

@@ -172,7 +172,11 @@ pub(in crate::cli) fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, 
     let login = ops_whoami::whoami(&mut online, &opened, connected.source, region)?;
     note(context, online.notes());
     super::end_on_signal(exit::DONE);
-    let arrived = context.shell.result(&inventory::whoami(&login));
+    let arrived = if args.json {
+        context.shell.document(v1::whoami(&login))
+    } else {
+        context.shell.result(&inventory::whoami(&login))
+    };
     Ok(written(arrived, exit::DONE))
 }
 
@@ -182,12 +186,11 @@ pub(in crate::cli) fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpEr
     let connected = connect(context, &root, &opened, &args.login)?;
     let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;
     super::end_on_signal(exit::DONE);
-    let text = if args.json {
-        v1::jobs(&report)
+    let arrived = if args.json {
+        context.shell.document(v1::jobs(&report))
     } else {
-        inventory::jobs(&report)
+        context.shell.result(&inventory::jobs(&report))
     };
-    let arrived = context.shell.result(&text);
     Ok(written(arrived, exit::DONE))
 }
 

@@ -3,41 +3,63 @@
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory as _;
 use clap_mangen::Man as Page;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 
 use super::written;
-use crate::cli::args::{Cli, Completions, Man, Schema};
+use crate::cli::args::{self, Completions, GLOBAL, Help, Man, SCHEMAS, Schema};
 use crate::cli::exit;
 use crate::cli::run::Context;
 use crate::files;
 use crate::ops::OpError;
 
-/// A schema with its name.
-macro_rules! shipped {
-    ($name:literal) => {
-        (
-            $name,
-            include_str!(concat!("../../../schemas/", $name, ".schema.json")),
-        )
-    };
-}
+/// The variables that every command reads; those of the login are in the README.
+const VARIABLES: &[(&str, &str)] = &[
+    (
+        "DRSPASS_IDENTITY",
+        "The path of an age or ssh identity; -i wins.",
+    ),
+    (
+        "DRSPASS_IDENTITY_KEY",
+        "The identity itself, for CI; a path wins.",
+    ),
+    ("DRSPASS_STATE", "Where the state is kept; --state wins."),
+    (
+        "DRSPASS_TRUSTED_HOSTS",
+        "Hosts that are trusted although they belong to no known cloud, separated by commas.",
+    ),
+    (
+        "DRSPASS_EXPECT_KEY_ID",
+        "The only key that the manifest may have; --expect-key-id wins.",
+    ),
+    (
+        "DRSPASS_MAX_CHANGES",
+        "The most entries that one apply may change, next to the limits of drspass.yaml.",
+    ),
+    (
+        "OS_*, HW_*",
+        "The login: OS_TOKEN, OS_ACCESS_KEY with OS_SECRET_KEY, OS_USERNAME with OS_PASSWORD, OS_CLOUD; 'drspass whoami' shows which one is used.",
+    ),
+    ("VISUAL, EDITOR", "The editor of 'drspass edit'."),
+    (
+        "NO_COLOR, TERM",
+        "No colour if NO_COLOR is set, or TERM is dumb.",
+    ),
+];
 
-/// Every schema of `schemas/` by the name of its format.
-const SCHEMAS: &[(&str, &str)] = &[
-    shipped!("apply-output"),
-    shipped!("config"),
-    shipped!("gitlab-report"),
-    shipped!("jobs-output"),
-    shipped!("journal"),
-    shipped!("manifest"),
-    shipped!("plan"),
-    shipped!("plan-output"),
-    shipped!("recipients-output"),
-    shipped!("state"),
-    shipped!("state-output"),
-    shipped!("validate-output"),
+/// The files of a root directory, and those of the user.
+const FILES: &[(&str, &str)] = &[
+    ("drspass.yaml", "The configuration."),
+    ("passwords.yaml.age", "The encrypted manifest."),
+    (
+        "drspass.state.json",
+        "The state: what was set, without any password. Next to it .journal, .lock and .backup.",
+    ),
+    (
+        "~/.config/drspass/identity.txt",
+        "The identity that is used where none is named.",
+    ),
+    ("~/.config/openstack/clouds.yaml", "Logins by name."),
 ];
 
 pub(in crate::cli) fn completions(
@@ -45,8 +67,8 @@ pub(in crate::cli) fn completions(
     args: &Completions,
 ) -> Result<u8, OpError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "drspass", &mut script);
-    Ok(written(context.shell.result_bytes(&script), exit::DONE))
+    clap_complete::generate(args.shell, &mut args::command(), "drspass", &mut script);
+    Ok(written(context.shell.document(&script), exit::DONE))
 }
 
 pub(in crate::cli) fn schema(context: &Context<'_>, args: &Schema) -> Result<u8, OpError> {
@@ -57,23 +79,59 @@ pub(in crate::cli) fn schema(context: &Context<'_>, args: &Schema) -> Result<u8,
             .collect();
         return Ok(written(context.shell.result(&names), exit::DONE));
     };
-    match SCHEMAS.iter().find(|(known, _)| known == name) {
-        Some((_, schema)) => Ok(written(context.shell.result(schema), exit::DONE)),
-        None => {
-            context.shell.message(
-                "error: there is no such format\n  'drspass schema' lists what there is\n",
-            );
-            Ok(exit::USAGE)
+    let (_, schema) = SCHEMAS
+        .iter()
+        .find(|(known, _)| known == name)
+        .unwrap_or(&SCHEMAS[0]);
+    Ok(written(context.shell.document(schema), exit::DONE))
+}
+
+pub(in crate::cli) fn version(context: &Context<'_>) -> Result<u8, OpError> {
+    let text = args::command().render_version();
+    Ok(written(context.shell.document(text), exit::DONE))
+}
+
+/// The help of a command, or of the options that all have.
+pub(in crate::cli) fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpError> {
+    let mut program = args::command();
+    program.build();
+    if args.command.len() == 1 && args.command[0] == GLOBAL {
+        let about = "Options of every command; they may be before it or after it.";
+        let mut page = program
+            .mut_args(|arg| {
+                let is_global = arg.is_global_set();
+                arg.hide(!is_global).hide_long_help(!is_global)
+            })
+            .about(about)
+            .after_help("")
+            .help_template("{about}\n\n{options}");
+        return Ok(written(
+            context.shell.document(page.render_long_help().to_string()),
+            exit::DONE,
+        ));
+    }
+    let mut found = &mut program;
+    for word in &args.command {
+        match found.find_subcommand_mut(word) {
+            Some(below) => found = below,
+            None => {
+                let told =
+                    "error: there is no such command\n  'drspass help' lists what there is\n";
+                context.shell.message(told);
+                return Ok(exit::USAGE);
+            }
         }
     }
+    let text = found.render_long_help().to_string();
+    Ok(written(context.shell.document(text), exit::DONE))
 }
 
 pub(in crate::cli) fn man(context: &Context<'_>, args: &Man) -> Result<u8, OpError> {
-    let mut program = Cli::command().disable_help_subcommand(true);
+    let mut program = args::command();
     program.build();
     let Some(folder) = &args.dir else {
         let page = page(&program).map_err(|source| not_written(Path::new("drspass.1"), source))?;
-        return Ok(written(context.shell.result_bytes(&page), exit::DONE));
+        return Ok(written(context.shell.document(&page), exit::DONE));
     };
     let count = write_pages(&program, &context.folder.join(folder))?;
     let folder = folder.display();
@@ -107,15 +165,15 @@ fn not_written(path: &Path, source: io::Error) -> OpError {
     }
 }
 
-/// The page of one command, with the exit codes that all share.
+/// The page of one command, with what all of them share.
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     let name = command
         .get_display_name()
         .unwrap_or_else(|| command.get_name());
     let name = name.to_owned();
-    // The exit codes have a section of their own.
     let page = Page::new(command.clone().display_name(&name).after_help(""))
         .title(name.to_uppercase())
+        .source(concat!("drspass ", env!("CARGO_PKG_VERSION")))
         .manual("drspass");
     let mut text = Vec::new();
     page.render_title(&mut text)?;
@@ -126,15 +184,53 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     if command.has_subcommands() {
         page.render_subcommands_section(&mut text)?;
     }
-    let mut codes = Roff::new();
-    codes.control("SH", ["EXIT STATUS"]);
-    for (code, meaning) in exit::TABLE {
-        codes.control("TP", []);
-        codes.text([roman(code.to_string())]);
-        codes.text([roman(meaning.replace('`', ""))]);
+    let mut more = Roff::new();
+    let words = name.split('-').skip(1).collect::<Vec<_>>().join(" ");
+    let examples = match args::examples(&words) {
+        [] if words.is_empty() => args::OVERVIEW,
+        examples => examples,
+    };
+    if !examples.is_empty() {
+        more.control("SH", ["EXAMPLES"]);
+        more.control("nf", []);
+        for example in examples {
+            more.text([roman(*example)]);
+        }
+        more.control("fi", []);
     }
-    codes.control("PP", []);
-    codes.text([roman(exit::ORDER)]);
-    codes.to_writer(&mut text)?;
+    section(&mut more, "ENVIRONMENT", VARIABLES);
+    section(&mut more, "FILES", FILES);
+    let codes: Vec<(String, String)> = exit::TABLE
+        .iter()
+        .map(|(code, meaning)| (code.to_string(), meaning.replace('`', "")))
+        .collect();
+    let codes: Vec<(&str, &str)> = codes
+        .iter()
+        .map(|(c, m)| (c.as_str(), m.as_str()))
+        .collect();
+    section(&mut more, "EXIT STATUS", &codes);
+    more.control("PP", []);
+    more.text([roman(exit::ORDER)]);
+    more.control("SH", ["SEE ALSO"]);
+    let above = name.rsplit_once('-').map(|(above, _)| above.to_owned());
+    let below = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set());
+    let below = below.map(|below| format!("{name}-{}", below.get_name()));
+    let others = ["age".to_owned(), "git".to_owned()];
+    let pages = above.into_iter().chain(below).chain(others);
+    let pages: Vec<String> = pages.map(|page| format!("{page}(1)")).collect();
+    more.text([roman(pages.join(", "))]);
+    more.to_writer(&mut text)?;
     Ok(text)
+}
+
+/// A section of terms, each with what it means.
+fn section(page: &mut Roff, title: &str, terms: &[(&str, &str)]) {
+    page.control("SH", [title]);
+    for (term, meaning) in terms {
+        page.control("TP", []);
+        page.text([bold(*term)]);
+        page.text([roman(*meaning)]);
+    }
 }

@@ -54,7 +54,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpErr
         project = sim.project_id(),
         admin = sim.admin_token(),
     );
-    context.shell.result(&text);
+    context.shell.document(&text);
     // The simulator works on its own thread, and a signal ends the process.
     loop {
         std::thread::park();

@@ -123,7 +123,7 @@ fn wrong_values_are_refused_with_their_place() {
         ("manifest: \"\"", "4:11 manifest: is empty"),
         (
             "manifest: \"a\\0b\"",
-            "4:11 manifest: holds a control character",
+            "4:11 manifest: contains a control or an invisible character",
         ),
         ("manifest:", "4:9 manifest: has no value"),
         (

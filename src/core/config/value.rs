@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{PathText, Percent};
+use crate::core::redact::is_unfit;
 
 /// The project's id stands in the path of every request, so nothing that could
 /// change the path is taken (design section 2.1).
@@ -47,8 +48,11 @@ pub(super) fn is_region(text: &str) -> bool {
 
 /// Why a path is not taken.
 pub(super) fn path(text: &str) -> Result<PathText, &'static str> {
-    if text.chars().any(char::is_control) {
-        return Err("holds a control character");
+    if text.chars().any(is_unfit) {
+        return Err("contains a control or an invisible character");
+    }
+    if text.trim() != text {
+        return Err("begins or ends with a blank");
     }
     let is_drive = text.as_bytes().get(1) == Some(&b':');
     if text.starts_with(['/', '\\', '~']) || is_drive {

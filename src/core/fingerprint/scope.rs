@@ -14,6 +14,16 @@ pub struct Scope {
     pub project_id: String,
 }
 
+impl Scope {
+    /// The host of the service, with its port where that is not the usual one.
+    pub fn host(&self) -> &str {
+        let endpoint = self.endpoint.as_str();
+        endpoint
+            .split_once("://")
+            .map_or(endpoint, |(_, host)| host)
+    }
+}
+
 /// Reads a text that may be shown before anybody proved who wrote it: visible
 /// ASCII, of a length that fits a line or two.
 pub(in crate::core) fn printable<'de, D: serde::Deserializer<'de>>(

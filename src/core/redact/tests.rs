@@ -163,7 +163,7 @@ fn foreign_text_cannot_steer_a_terminal_or_begin_a_line() {
         r#""a\u{202e}b\u{2028}c\u{200b}d""#
     );
     assert_eq!(shown("ends \"here\" not"), "\"ends 'here' not\"");
-    assert_eq!(shown("::set-output x"), "\"::set-output x\"");
+    assert_eq!(shown("::set-output x"), r#"":\u{3a}set-output x""#);
     assert_eq!(shown("größe ok"), "\"größe ok\"");
     assert_eq!(ForeignText::clean(" \n\t"), None);
 }

@@ -40,6 +40,8 @@ pub struct LedgerEntry {
 
 /// A manifest to show. It holds no secret.
 pub struct Shown {
+    /// The name of the root directory.
+    pub environment: Option<ForeignText>,
     /// What is sealed with it, if it is sealed.
     pub seal: Option<ShownSeal>,
     /// Its entries, in its order.
@@ -62,8 +64,8 @@ pub struct ShownSeal {
 pub struct ShownEntry {
     /// Its label.
     pub label: String,
-    /// The job's id, where the label holds a name instead.
-    pub job: String,
+    /// Which entry.
+    pub key: EntryKey,
     /// The shared credential that it uses.
     pub credential: Option<String>,
     /// The fields that it sets.

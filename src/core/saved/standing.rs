@@ -1,6 +1,8 @@
 //! Where each entry of a saved plan stands in a state: as it was, done by this plan,
 //! or moved by somebody else.
 
+use std::sync::Arc;
+
 use super::{Prior, SavedEntry};
 use crate::core::fingerprint::{Field, Fingerprinter};
 use crate::core::manifest::Assignment;
@@ -125,6 +127,7 @@ impl SavedEntry {
             fields: self.fields.clone(),
             last_set: self.last_set,
             kerberos_left: self.kerberos_left,
+            credential: self.credential.as_deref().map(Arc::from),
         }
     }
 

@@ -129,14 +129,8 @@ impl Fields {
 
     /// Names the nearest known key, or else all of them.
     fn help(&self, unknown: &str) -> Cow<'static, str> {
-        let nearest = self
-            .known
-            .iter()
-            .map(|known| (distance(known, unknown), *known))
-            .min()
-            .filter(|(distance, known)| *distance <= 2 && distance * 2 < known.len());
-        match nearest {
-            Some((_, known)) => format!("Did you mean `{known}`?").into(),
+        match nearest(self.known.iter().copied(), unknown) {
+            Some(known) => format!("Did you mean `{known}`?").into(),
             None => format!(
                 "Known here: {}. Check the indentation.",
                 self.known.join(", ")
@@ -144,6 +138,13 @@ impl Fields {
             .into(),
         }
     }
+}
+
+/// The known word that was probably meant by one with a typing error.
+pub(crate) fn nearest<'a>(known: impl Iterator<Item = &'a str>, unknown: &str) -> Option<&'a str> {
+    let distances = known.map(|known| (distance(known, unknown), known));
+    let (distance, known) = distances.min()?;
+    (distance <= 2 && distance * 2 < known.len()).then_some(known)
 }
 
 /// How many letters must be changed, added or removed to get from one word to

@@ -25,7 +25,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
 pub(crate) use bytes::split_mark;
 pub use bytes::{MAX_BYTES, decode, plain_text, wrong_encoding};
-pub(crate) use map::{Entries, Entry, Fields};
+pub(crate) use map::{Entries, Entry, Fields, nearest};
 pub(crate) use node::{Node, Root, Scalar};
 pub(crate) use path::Path;
 pub use plain::quote;

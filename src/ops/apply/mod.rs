@@ -129,7 +129,7 @@ pub fn apply(
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
-        let report = shown(&opened, &comparable, &plan, notes, wishes);
+        let report = shown(root, &opened, &comparable, &plan, notes, wishes);
         (surroundings.show)(&report);
         return Err(OpError::LimitExceeded {
             changes: exceeded.changes,
@@ -142,7 +142,7 @@ pub fn apply(
         true => None,
         false => Some((surroundings.connect)(&opened)?),
     };
-    let report = shown(&opened, &comparable, &plan, notes, wishes);
+    let report = shown(root, &opened, &comparable, &plan, notes, wishes);
     approve(&report, &opened.warnings)?;
     let key_changed = comparable.key_changed;
     let is_rollback = comparable.rollback.is_some();
@@ -215,13 +215,14 @@ pub fn apply(
 
 /// The plan as it is shown; a saved one under its own name, however much of it is left.
 fn shown(
+    root: &Root,
     opened: &Opened,
     comparable: &Comparable,
     plan: &Plan,
     notes: Vec<Note>,
     wishes: &Wishes,
 ) -> PlanReport {
-    let report = plan::report(opened, comparable, plan, notes);
+    let report = plan::report(root, opened, comparable, plan, notes);
     match &wishes.saved {
         Some(saved) => saved.named(report),
         None => report,

@@ -15,6 +15,7 @@ use crate::core::config::{self, Config, Limits};
 use crate::core::manifest::Sealed;
 use crate::core::problem::Problem;
 use crate::core::recipients::{Difference, recipient_key};
+use crate::core::redact::ForeignText;
 use crate::core::target::{Target, TargetError};
 use crate::core::yaml;
 use crate::files;
@@ -110,6 +111,13 @@ impl Root {
             max_changes: configured.into_iter().chain(guards.max_changes).min(),
             ..self.config.limits.clone()
         }
+    }
+
+    /// The name of the folder, which is that of the environment.
+    pub fn environment(&self) -> Option<ForeignText> {
+        place(&self.folder)
+            .file_name()
+            .and_then(|name| ForeignText::clean(&name.to_string_lossy()))
     }
 
     /// The manifest's path, as configured: the one to show.
@@ -210,6 +218,18 @@ impl Root {
         let target = Target::resolve_or(&self.config.target, endpoint)?;
         target.check_hosts(&guards.trusted_hosts)?;
         Ok(target)
+    }
+}
+
+/// A root folder as it is named in its work tree, with the name of the work tree's own
+/// folder where it is that.
+pub fn place(folder: &Path) -> PathBuf {
+    let full = std::fs::canonicalize(folder.join(".")).unwrap_or_default();
+    let tree = full.ancestors().find(|above| above.join(".git").exists());
+    let below = tree.and_then(|tree| full.strip_prefix(tree).ok());
+    match below {
+        Some(below) if below != Path::new("") => below.to_owned(),
+        _ => full.file_name().map(PathBuf::from).unwrap_or_default(),
     }
 }
 

@@ -135,9 +135,9 @@ proptest! {
     }
 
     #[test]
-    fn a_message_is_read_back_as_it_was_written(text in "[ -~\\n\\r]{0,60}") {
-        let read = data(&text).replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
-        prop_assert_eq!(read, text.clone());
+    fn a_message_is_read_back_as_it_is_in_a_log(text in "[ -~\\n\\r]{0,60}") {
+        let read = data(&text).replace("%0A", "\n").replace("%25", "%");
+        prop_assert_eq!(read, for_log(&text, false));
         prop_assert!(!property(&text).contains([':', ',', '\n', '\r']));
     }
 }

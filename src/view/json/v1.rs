@@ -8,11 +8,13 @@ mod counts;
 mod inventory;
 mod plan;
 mod recipients;
+mod shown;
 mod state;
 mod validate;
 
 use serde::Serialize;
 
+use crate::core::redact::in_json;
 use crate::core::report::PlanReport;
 use crate::core::state::Origin;
 use crate::view::terminal;
@@ -21,6 +23,7 @@ pub use apply::{APPLY, apply, apply_error, apply_head};
 pub use inventory::jobs;
 pub use plan::{PLAN, plan};
 pub use recipients::recipients;
+pub use shown::{HolderOut, lock, manifest, whoami};
 pub use state::{STATE, state};
 pub use validate::{ErrorOut, VALIDATE, validate};
 
@@ -36,8 +39,7 @@ const fn origin_word(origin: Origin) -> &'static str {
 }
 
 fn to_line<T: Serialize>(value: &T) -> String {
-    let mut text =
+    let text =
         serde_json::to_string(value).expect("strings, numbers and lists of them always serialize");
-    text.push('\n');
-    text
+    in_json(&text).into_owned() + "\n"
 }

@@ -59,8 +59,8 @@ fn a_plan_of_every_kind_of_entry_fits_its_schema_and_says_what_the_text_says() {
         .stdout;
     let counts = &plan["counts"];
     assert!(
-        shown.starts_with(&format!(
-            "Plan: {} to set, {} to change, {} to send again, {} held; {} in sync, {} no longer listed. {} requests.",
+        shown.ends_with(&format!(
+            "\n{} to set, {} to change, {} to send again, {} held; {} in sync, {} no longer listed. {} requests.\n",
             counts["to_set"],
             counts["to_change"],
             counts["to_send_again"],

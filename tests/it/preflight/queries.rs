@@ -221,7 +221,7 @@ fn a_plan_tells_what_is_blocked_takes_no_lock_and_changes_no_file() {
         .exits(0)
         .says(&format!("+ {J2}/source never set"))
         .says("x blocked now: the job is CREATING, which takes no password")
-        .says("note: 1 entry is blocked now; an apply leaves them out");
+        .says("note: 1 entry is blocked now; an apply skips it");
     lab.run(&["plan", "--preflight", "--detailed-exitcode"])
         .exits(2);
     assert_eq!(files(), before);

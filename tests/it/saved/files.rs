@@ -60,7 +60,7 @@ fn a_plan_that_cannot_be_read_is_a_trouble_of_files() {
     refused(&lab, &["apply", "missing"], 1, "missing");
     refused(&lab, &["apply", "link"], 1, "it is a link");
     refused(&lab, &["apply", "--", "-p"], 1, "-p");
-    refused(&lab, &["apply", "-p"], 64, "an argument is not known here");
+    refused(&lab, &["apply", "-p"], 64, "unknown option -p (argument 2)");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::around::through;
 use super::{PATIENCE, Run, make_pipe};
 
 /// The end of every question that takes nothing but a whole word.
-pub(crate) const APPROVAL: &str = "Only 'yes' in full is taken: ";
+pub(crate) const APPROVAL: &str = "Type 'yes' to continue: ";
 
 /// A running program with its terminal.
 pub(crate) struct Terminal {

@@ -8,6 +8,7 @@ use super::counts::CountsOut;
 use super::validate::ErrorOut;
 use super::{notes, to_line};
 use crate::core::outcome::{NotSent, Outcome, Refusal};
+use crate::core::redact::ForeignText;
 use crate::core::report::{
     ApplyReport, Block, Care, CaredFor, Fate, PlanReport, Rollback, Saved, Signal,
 };
@@ -25,6 +26,10 @@ enum Message<'a> {
         tool_version: &'static str,
     },
     Plan {
+        project_id: &'a str,
+        endpoint: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        environment: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         rollback: Option<Rollback>,
         requests: usize,
@@ -101,6 +106,9 @@ pub fn apply_head(report: &PlanReport) -> String {
             tool_version: env!("CARGO_PKG_VERSION"),
         }),
         to_line(&Message::Plan {
+            project_id: &report.scope.project_id,
+            endpoint: &report.scope.endpoint,
+            environment: report.environment.as_ref().map(ForeignText::as_str),
             rollback: report.rollback,
             requests: report.requests,
             to_set: counts.to_set,

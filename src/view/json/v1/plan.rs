@@ -7,6 +7,7 @@ use super::counts::CountsOut;
 use super::{notes, origin_word, to_line};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::preflight::Blocked;
+use crate::core::redact::ForeignText;
 use crate::core::report::{PlanReport, Rollback};
 
 /// The name and version of the format of `plan --json`.
@@ -16,6 +17,10 @@ pub const PLAN: &str = "drspass.plan-output/1";
 struct PlanDocument<'a> {
     format: &'static str,
     tool_version: &'static str,
+    project_id: &'a str,
+    endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a str>,
     has_changes: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     rollback: Option<Rollback>,
@@ -41,6 +46,8 @@ struct PlanLine<'a> {
     address: &'a str,
     job_id: &'a str,
     endpoint: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'a str>,
     action: &'static str,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +81,9 @@ pub fn plan(report: &PlanReport) -> String {
     to_line(&PlanDocument {
         format: PLAN,
         tool_version: env!("CARGO_PKG_VERSION"),
+        project_id: &report.scope.project_id,
+        endpoint: &report.scope.endpoint,
+        environment: report.environment.as_ref().map(ForeignText::as_str),
         has_changes: report.has_changes(),
         rollback: report.rollback,
         counts: CountsOut::of(report),
@@ -110,6 +120,7 @@ fn plan_line<'a>(label: &'a str, entry: &'a PlanEntry, blocked: Option<&Blocked>
         address: label,
         job_id: entry.key.job.as_str(),
         endpoint: entry.key.endpoint.as_str(),
+        credential: entry.credential.as_deref(),
         action: entry.action.as_str(),
         reason,
         code: code.map(|code| code.as_str()),
