@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::terminal::{counted, distrusted_words, field_list, note_words, width};
 use crate::core::fingerprint::Field;
-use crate::core::report::{Effect, Import, LedgerReport, Note, Shown, Valid};
+use crate::core::report::{Effect, Import, LedgerReport, Note, Shown, ShownEntry, Valid};
 use crate::core::state::{FailureClass, Origin, State, StateEntry};
 
 /// What a manifest lists, without any value.
@@ -35,30 +35,31 @@ pub fn manifest(shown: &Shown) -> String {
             );
         }
     }
-    let width = width(shown.entries.iter().map(|entry| &entry.label));
-    for entry in &shown.entries {
-        let fields: Vec<String> = entry
-            .fields
-            .iter()
-            .map(|field| match &entry.credential {
-                Some(name) if field.as_str() == "password" => format!("password of @{name}"),
-                _ => field.to_string(),
-            })
-            .collect();
+    let fields: Vec<String> = shown.entries.iter().map(field_words).collect();
+    let label_width = width(shown.entries.iter().map(|entry| &entry.label));
+    let field_width = width(fields.iter());
+    for (entry, fields) in shown.entries.iter().zip(&fields) {
         let job = entry.key.job.as_str();
-        let job = if entry.label.starts_with(job) {
-            String::new()
+        let line = if entry.label.starts_with(job) {
+            format!("  {:label_width$}   {fields}", entry.label)
         } else {
-            format!("   {job}")
+            format!(
+                "  {:label_width$}   {fields:field_width$}   {job}",
+                entry.label
+            )
         };
-        let _ = writeln!(
-            text,
-            "  {:width$}   {}{job}",
-            entry.label,
-            fields.join(", ")
-        );
+        let _ = writeln!(text, "{line}");
     }
     text
+}
+
+/// The fields of an entry, with the credential that its password comes from.
+fn field_words(entry: &ShownEntry) -> String {
+    let words = entry.fields.iter().map(|field| match &entry.credential {
+        Some(name) if *field == Field::Password => format!("password via @{name}"),
+        _ => field.to_string(),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// What `validate` found to be good. `name` is that of the manifest.

@@ -196,41 +196,39 @@ pub(super) fn describe(entry: &PlanEntry) -> (char, String) {
         format!(" ({word} {})", at.strftime("%Y-%m-%d"))
     });
     let credential = entry.credential.as_ref();
-    let via = credential.map_or_else(String::new, |name| format!(" via @{name}"));
-    let (mark, words) = match &entry.reason {
-        Reason::NeverSet => ('+', "never set".to_owned()),
-        Reason::KeyChanged => ('+', "never set with this key".to_owned()),
+    let mut via = credential.map_or_else(String::new, |name| format!(", via @{name}"));
+    let (mark, words, since) = match &entry.reason {
+        Reason::NeverSet => ('+', "never set".to_owned(), ""),
+        Reason::KeyChanged => ('+', "never set with this key".to_owned(), ""),
         Reason::Changed { fields } => {
-            let via = if fields.contains(&Field::Password) {
-                via.as_str()
-            } else {
-                ""
+            via = match fields.contains(&Field::Password) {
+                true => via.replacen(',', "", 1),
+                false => String::new(),
             };
-            let words = format!("{} changed{via}{since}", field_list(fields));
-            return ('~', words);
+            ('~', format!("{} changed", field_list(fields)), &*since)
         }
-        Reason::Distrusted { at } => ('?', distrusted_words(*at)),
-        Reason::InDoubt => ('?', "outcome of the last attempt unknown".to_owned()),
-        Reason::LastRefused { code, .. } => ('!', format!("last attempt refused: {code}")),
-        Reason::WrongPassword {
-            code,
-            credential: Some(name),
-        } => {
-            let words = wrong_password_words(code, Some(name));
-            return ('!', format!("held: {words}"));
+        Reason::Distrusted { at } => ('?', distrusted_words(*at), ""),
+        Reason::InDoubt => ('?', "outcome of the last attempt unknown".to_owned(), ""),
+        Reason::LastRefused { code, .. } => ('!', format!("last attempt refused: {code}"), ""),
+        Reason::WrongPassword { code, credential } => {
+            if credential.is_some() {
+                // It is named already.
+                via.clear();
+            }
+            let words = wrong_password_words(code, credential.as_deref());
+            ('!', format!("held: {words}"), "")
         }
-        Reason::WrongPassword { code, .. } => {
-            ('!', format!("held: {}", wrong_password_words(code, None)))
+        Reason::Resend { wrong: None } => ('~', "to be sent again as asked".to_owned(), &*since),
+        Reason::Resend { wrong: Some(code) } => {
+            let words = "to be sent again as asked, by itself";
+            ('~', format!("{words}: {code} (wrong password)"), "")
         }
-        Reason::Resend { wrong: None } => ('~', format!("to be sent again as asked{since}")),
-        Reason::Resend { wrong: Some(code) } => (
-            '~',
-            format!("to be sent again as asked, by itself: {code} (wrong password)"),
-        ),
-        Reason::Unchanged => return ('=', format!("in sync{since}")),
+        Reason::Unchanged => {
+            via.clear();
+            ('=', "in sync".to_owned(), &*since)
+        }
     };
-    let comma = if via.is_empty() { "" } else { "," };
-    (mark, format!("{words}{comma}{via}"))
+    (mark, format!("{words}{via}{since}"))
 }
 
 /// Why an entry is not sent after a wrong password: its own, or that of another entry of

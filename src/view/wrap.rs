@@ -40,7 +40,7 @@ fn push_line(out: &mut String, line: &str, columns: usize) {
             out.push_str(start);
             return push_words(out, rest, column, column, columns);
         }
-        let below = indent + 2 * HANG + 2;
+        let below = indent + 2 * HANG;
         out.push_str(&line[..indent]);
         out.push_str(head);
         out.push('\n');

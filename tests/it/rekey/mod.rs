@@ -75,8 +75,12 @@ pub(crate) fn told(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
 /// The entries of a plan: in sync ones are not among them.
 pub(crate) fn planned(lab: &Lab) -> Vec<String> {
     let plan = lab.plan();
-    let entries = plan.lines().filter(|line| !line.starts_with("note: "));
-    entries.map(str::to_owned).collect()
+    let lines = plan.lines().skip(1);
+    let lines = lines.filter(|line| !line.starts_with("note: "));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    // The counts come first.
+    lines.rotate_right(1);
+    lines
 }
 
 /// An entry of every kind: in sync, changed, held for its wrong password, in doubt,
