@@ -17,7 +17,7 @@ pub(in crate::cli) fn run(global: &Global, env: &Env, shell: Shell, file: &Path)
     let identities = env.identities(&global.identity);
     let outlined = textconv::outline(&folder.join(file), &folder, &identities);
     let arrived = match &outlined {
-        Ok(outline) => shell.document(&view::textconv::outline(outline)),
+        Ok(outline) => shell.document(view::textconv::outline(outline)),
         Err(why) => shell.document(view::textconv::veiled(*why)),
     };
     written(arrived, exit::DONE)

@@ -59,7 +59,7 @@ fn nobody_is_asked_and_no_terminal_is_needed() {
     // Without a plan, the same run is not approved.
     refused(&lab, &["apply"], 7, "there is no terminal to ask on");
     let run = apply(&lab).exits(0);
-    assert!(!run.all().contains("Only 'yes'"), "{}", run.all());
+    assert!(!run.all().contains("Type 'yes'"), "{}", run.all());
     assert!(lab.sim.holds(J1, "source", "canary-3"));
 }
 
