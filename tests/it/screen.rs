@@ -46,7 +46,7 @@ fn a_plan_a_saved_plan_and_the_question_say_where_it_goes() {
         .run_command(there(&lab, &["plan", "--out", "p.json"]))
         .exits(0);
     assert_eq!(run.stdout.lines().next(), Some(title.as_str()));
-    let last = "3 to set, 0 to change, 0 to send again; 0 in sync. 1 request.";
+    let last = "3 to set, 0 to change, 0 to send again; 0 in sync. 2 requests.";
     assert_eq!(run.stdout.lines().last(), Some(last));
     let run = run
         .says("Saved the plan in p.json. To send exactly this: drspass -C production apply p.json");
