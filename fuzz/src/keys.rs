@@ -25,7 +25,10 @@ pub fn assert_private(recipient: &str) {
             };
             let (exponent, modulus) = (trimmed(&fields[1]), trimmed(&fields[2]));
             let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-            assert!(is_odd(&exponent) && exponent != [1], "exponent: {recipient}");
+            assert!(
+                is_odd(&exponent) && exponent != [1],
+                "exponent: {recipient}"
+            );
             assert!(is_odd(&modulus), "modulus: {recipient}");
             let bits = modulus.len() * 8 - modulus[0].leading_zeros() as usize;
             assert!(bits >= 2048, "{bits} bits: {recipient}");

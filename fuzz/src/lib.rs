@@ -99,8 +99,7 @@ pub fn assert_problems_quiet(problems: &[Problem]) {
 #[track_caller]
 pub fn assert_harmless(text: &str) {
     let hides = |c: char| {
-        (c.is_control() && c != '\n')
-            || "\u{200b}\u{202e}\u{2066}\u{2028}\u{feff}".contains(c)
+        (c.is_control() && c != '\n') || "\u{200b}\u{202e}\u{2066}\u{2028}\u{feff}".contains(c)
     };
     assert!(!text.contains(hides), "steers a terminal: {text:?}");
     // Runners obey these wherever in a line they stand.

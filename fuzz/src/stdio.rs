@@ -23,7 +23,9 @@ pub fn said(words: &[&str], env: &Env) -> (u8, String, String) {
     give_back();
     let read = |file: &mut File| {
         let mut bytes = Vec::new();
-        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("read");
+        file.rewind()
+            .and_then(|()| file.read_to_end(&mut bytes))
+            .expect("read");
         String::from_utf8(bytes).expect("text")
     };
     (code, read(&mut out), read(&mut err))

@@ -13,7 +13,10 @@ impl Tokens {
     /// Takes the text of a document that can be read.
     pub fn of(text: &str) -> Self {
         let options = granit_parser::options! { emit_comments: true };
-        let mut tokens = Self { comments: Vec::new(), scalars: Vec::new() };
+        let mut tokens = Self {
+            comments: Vec::new(),
+            scalars: Vec::new(),
+        };
         let mut parser = Parser::new_from_str_with_options(text, options);
         while let Some(Ok((event, span))) = parser.next_event() {
             let at = |marker: granit_parser::Marker| marker.byte_offset().unwrap_or_default();

@@ -31,9 +31,10 @@ fuzz_target!(|data: &[u8]| {
                     fits(pattern, job) || name.is_some_and(|name| fits(pattern, name))
                 };
                 match (address.strip_prefix('@'), address.rsplit_once('/')) {
-                    (Some(pattern), _) => {
-                        entry.credential.as_deref().is_some_and(|name| fits(pattern, name))
-                    }
+                    (Some(pattern), _) => entry
+                        .credential
+                        .as_deref()
+                        .is_some_and(|name| fits(pattern, name)),
                     (None, Some((pattern, end))) => fits(end, endpoint) && is_job(pattern),
                     (None, None) => is_job(&address),
                 }

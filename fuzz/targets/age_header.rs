@@ -19,7 +19,10 @@ fuzz_target!(|data: &[u8]| {
     for key in [KEY, LOCKED] {
         identities.add(key, "id.txt").expect("identities");
     }
-    let means = Means { ask: &|_| Err(NoPassphrase::Nobody), plugins: Plugins::Never };
+    let means = Means {
+        ask: &|_| Err(NoPassphrase::Nobody),
+        plugins: Plugins::Never,
+    };
     in_time(|| {
         match header::recipients(file) {
             Ok(stanzas) => {

@@ -28,7 +28,9 @@ fuzz_target!(|data: &[u8]| {
     let Some(parts) = parts(data) else { return };
     let body = part(&parts, 0);
     let chosen = part(&parts, 1).first().copied().unwrap_or_default();
-    let statuses = [200, 202, 400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 504, 301];
+    let statuses = [
+        200, 202, 400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 504, 301,
+    ];
     let status = statuses[usize::from(chosen) % statuses.len()];
     let entries: Vec<&Assignment> = MANIFEST.assignments().iter().collect();
     in_time(|| {
@@ -44,20 +46,33 @@ fuzz_target!(|data: &[u8]| {
                 assert!(matches!(status, 200..=202 | 400 | 422), "{status}");
                 assert!(says_success(body, entry), "{}", entry.key);
             }
-            report.entries.push((entry.label.clone(), Fate::Tried(outcome)));
+            report
+                .entries
+                .push((entry.label.clone(), Fate::Tried(outcome)));
         }
         report.findings = matched.findings.iter().map(ToString::to_string).collect();
-        report.findings.extend(notes.iter().map(ToString::to_string));
+        report
+            .findings
+            .extend(notes.iter().map(ToString::to_string));
         let text = terminal::apply(&report, Colour::Off);
         assert_quiet(&text);
         let page = markdown::apply(None, &report);
         assert!(!page.contains(CANARY));
         let log = ci::github_apply(&report, &text, "t0ken");
-        let obeyed = log.lines().filter(|line| line.trim_start().starts_with("::"));
+        let obeyed = log
+            .lines()
+            .filter(|line| line.trim_start().starts_with("::"));
         let known = |line: &str| {
-            ["::group::", "::endgroup::", "::stop-commands::t0ken", "::t0ken::", "::error ", "::warning "]
-                .iter()
-                .any(|start| line.starts_with(start))
+            [
+                "::group::",
+                "::endgroup::",
+                "::stop-commands::t0ken",
+                "::t0ken::",
+                "::error ",
+                "::warning ",
+            ]
+            .iter()
+            .any(|start| line.starts_with(start))
         };
         obeyed.for_each(|line| assert!(known(line), "{line}"));
         for line in log.lines().filter(|line| line.starts_with("::")) {
@@ -69,7 +84,9 @@ fuzz_target!(|data: &[u8]| {
 /// Whether the only result for an entry is one word of success.
 fn says_success(body: &[u8], entry: &Assignment) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let Ok(Value::Object(answer)) = serde_json::from_slice(body) else { return false };
+    let Ok(Value::Object(answer)) = serde_json::from_slice(body) else {
+        return false;
+    };
     let name = match entry.key.endpoint {
         Endpoint::Source => "so",
         Endpoint::Destination => "ta",
@@ -81,7 +98,9 @@ fn says_success(body: &[u8], entry: &Assignment) -> bool {
         .filter(|row| row["id"] == entry.key.job.as_str() && row["end_point_type"] == name)
         .collect();
     let is_success = |row: &Value| {
-        row["status"].as_str().is_some_and(|word| word.eq_ignore_ascii_case("success"))
+        row["status"]
+            .as_str()
+            .is_some_and(|word| word.eq_ignore_ascii_case("success"))
     };
     mine.len() == 1 && is_success(mine[0])
 }

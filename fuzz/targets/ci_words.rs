@@ -12,7 +12,12 @@ use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
 const KEY: &str = include_str!("../../examples/infra-repo/keys/THROW-AWAY-KEY.txt");
-const FILES: [&str; 4] = ["drspass.yaml", "passwords.yaml.age", "drspass.state.json", "plan.json"];
+const FILES: [&str; 4] = [
+    "drspass.yaml",
+    "passwords.yaml.age",
+    "drspass.state.json",
+    "plan.json",
+];
 
 struct Root {
     folder: TempDir,
@@ -22,9 +27,16 @@ struct Root {
 
 static ROOT: LazyLock<Root> = LazyLock::new(|| {
     let folder = TempDir::new().expect("a folder");
-    let from = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/infra-repo/envs/staging/");
+    let from = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/infra-repo/envs/staging/"
+    );
     let read = |name: &str| fs::read(format!("{from}{name}")).expect(name);
-    Root { folder, config: read(FILES[0]), manifest: read(FILES[1]) }
+    Root {
+        folder,
+        config: read(FILES[0]),
+        manifest: read(FILES[1]),
+    }
 });
 
 fuzz_target!(init: show_panics(), |data: &[u8]| {

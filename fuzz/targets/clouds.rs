@@ -39,7 +39,10 @@ fuzz_target!(|data: &[u8]| {
     };
     in_time(|| {
         // An entry that is named, so that no name of the file comes into a message.
-        let flags = Login { cloud: Some("a".to_owned()), token_file: None };
+        let flags = Login {
+            cloud: Some("a".to_owned()),
+            token_file: None,
+        };
         match login::find(&flags, &env, &place) {
             Ok(found) => {
                 assert_quiet(&found.source);

@@ -5,7 +5,9 @@
 use drspass::age_file::{Plugins, encrypt};
 use drspass::core::recipients::is_of_plugin;
 use drspass::core::{config, yaml};
-use drspass_fuzz::{assert_harmless, assert_private, assert_problems_quiet, assert_quiet, in_time, part, parts};
+use drspass_fuzz::{
+    assert_harmless, assert_private, assert_problems_quiet, assert_quiet, in_time, part, parts,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -24,7 +26,9 @@ fuzz_target!(|data: &[u8]| {
 
 fn accepted(config: &config::Config) {
     let again = config::parse(&config::template(&config.target, &config.recipients));
-    let again = again.value.unwrap_or_else(|| panic!("{:?}", again.problems));
+    let again = again
+        .value
+        .unwrap_or_else(|| panic!("{:?}", again.problems));
     assert_eq!(again.target, config.target);
     assert_eq!(again.recipients, config.recipients);
     for path in [&config.manifest, &config.state] {

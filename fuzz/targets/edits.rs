@@ -14,7 +14,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some(parts) = parts(data) else { return };
-    let Ok(document) = yaml::decode(part(&parts, 0)) else { return };
+    let Ok(document) = yaml::decode(part(&parts, 0)) else {
+        return;
+    };
     if parse(document, Sealing::Optional).value.is_none() {
         return;
     }
@@ -38,8 +40,15 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
         Ok(place) => place,
         Err(no_place) => return assert_quiet(no_place.what()),
     };
-    let change = Change { place, value: secret() };
-    if let Place::Endpoint { job, endpoint, field } = &change.place
+    let change = Change {
+        place,
+        value: secret(),
+    };
+    if let Place::Endpoint {
+        job,
+        endpoint,
+        field,
+    } = &change.place
         && *field != Field::Password
         && !old.has_endpoint(job, *endpoint)
     {
@@ -51,14 +60,26 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
     let (before, after) = (Tokens::of(document), Tokens::of(&new));
     assert_eq!(before.comments, after.comments);
     if effect == Effect::Added {
-        assert!(Tokens::keeps(&after.scalars, &before.scalars), "{before:?} {after:?}");
+        assert!(
+            Tokens::keeps(&after.scalars, &before.scalars),
+            "{before:?} {after:?}"
+        );
     } else {
-        let differ = before.scalars.iter().zip(&after.scalars).filter(|(a, b)| a != b);
+        let differ = before
+            .scalars
+            .iter()
+            .zip(&after.scalars)
+            .filter(|(a, b)| a != b);
         assert_eq!(before.scalars.len(), after.scalars.len());
         assert!(differ.count() <= 1, "{before:?} {after:?}");
     }
     let mut wanted = meaning_of(document);
-    if let Place::Endpoint { job, endpoint, field } = change.place {
+    if let Place::Endpoint {
+        job,
+        endpoint,
+        field,
+    } = change.place
+    {
         let key = EntryKey { job, endpoint };
         let entry = match wanted.iter().position(|(other, _)| *other == key) {
             Some(at) => &mut wanted[at].1,
@@ -71,23 +92,39 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
         entry.push((field, value.to_owned()));
         wanted.sort_by(|a, b| a.0.cmp(&b.0));
         let sorted = |mut all: Vec<(EntryKey, Vec<(Field, String)>)>| {
-            all.iter_mut().for_each(|(_, values)| values.sort_by_key(|(field, _)| field.as_str()));
+            all.iter_mut()
+                .for_each(|(_, values)| values.sort_by_key(|(field, _)| field.as_str()));
             all
         };
         assert_eq!(sorted(meaning_of(&new)), sorted(wanted));
     } else {
-        let keys = |text: &str| meaning_of(text).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let keys = |text: &str| {
+            meaning_of(text)
+                .into_iter()
+                .map(|(key, _)| key)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(keys(&new), keys(document));
     }
 }
 
 fn unset(document: &str, address: &str, field: Field) {
     let old = Document::new(document).expect("a valid manifest");
-    let Ok(place) = old.find_removable(address, field) else { return };
-    let new = old.without(&place).expect("a value can be taken from every valid manifest");
+    let Ok(place) = old.find_removable(address, field) else {
+        return;
+    };
+    let new = old
+        .without(&place)
+        .expect("a value can be taken from every valid manifest");
     let (before, after) = (Tokens::of(document), Tokens::of(&new));
-    assert!(Tokens::keeps(&before.scalars, &after.scalars), "{before:?} {after:?}");
-    assert!(Tokens::keeps(&before.comments, &after.comments), "{before:?} {after:?}");
+    assert!(
+        Tokens::keeps(&before.scalars, &after.scalars),
+        "{before:?} {after:?}"
+    );
+    assert!(
+        Tokens::keeps(&before.comments, &after.comments),
+        "{before:?} {after:?}"
+    );
     let (was, is) = (meaning_of(document), meaning_of(&new));
     let same = |all: &[(EntryKey, Vec<(Field, String)>)]| match &place {
         Place::Credential(_) => all.to_vec(),

@@ -14,7 +14,9 @@ fuzz_target!(|data: &[u8]| {
     let status = statuses[usize::from(chosen) % statuses.len()];
     let login = drspass::core::secret::Secret::new(drspass_fuzz::CANARY.to_owned());
     in_time(|| {
-        foreign::answer(login, status, body.to_vec()).iter().for_each(assert_quiet);
+        foreign::answer(login, status, body.to_vec())
+            .iter()
+            .for_each(assert_quiet);
         foreign::read_all(body);
     });
 });

@@ -7,7 +7,9 @@ use std::path::Path;
 use drspass::authoring::table::{self, Format};
 use drspass::authoring::{Change, Document, Place, Taken};
 use drspass::core::job::EntryKey;
-use drspass_fuzz::{MANIFEST, Tokens, assert_problems_quiet, in_time, meaning_of, part, parts, text};
+use drspass_fuzz::{
+    MANIFEST, Tokens, assert_problems_quiet, in_time, meaning_of, part, parts, text,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -33,14 +35,26 @@ fuzz_target!(|data: &[u8]| {
             Err(problems) => return assert_problems_quiet(&problems),
         };
         assert_problems_quiet(&resolved.warnings);
-        let changes: Vec<Change> = resolved.placed.into_iter().map(|placed| placed.change).collect();
+        let changes: Vec<Change> = resolved
+            .placed
+            .into_iter()
+            .map(|placed| placed.change)
+            .collect();
         let new = document.rewrite(&changes).expect("written");
         assert_eq!(Tokens::of(MANIFEST).comments, Tokens::of(&new).comments);
         let meaning = meaning_of(&new);
         for Change { place, value } in changes {
-            if let Place::Endpoint { job, endpoint, field } = place {
+            if let Place::Endpoint {
+                job,
+                endpoint,
+                field,
+            } = place
+            {
                 let key = EntryKey { job, endpoint };
-                let entry = meaning.iter().find(|(other, _)| *other == key).expect("there");
+                let entry = meaning
+                    .iter()
+                    .find(|(other, _)| *other == key)
+                    .expect("there");
                 assert!(entry.1.contains(&(field, value.expose().to_owned())));
             }
         }

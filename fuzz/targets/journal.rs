@@ -22,7 +22,10 @@ fuzz_target!(|data: &[u8]| {
             .collect();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
-        let scope = Scope { endpoint: "https://drs.example".to_owned(), project_id: "p".to_owned() };
+        let scope = Scope {
+            endpoint: "https://drs.example".to_owned(),
+            project_id: "p".to_owned(),
+        };
         let state = State::new(scope, Lineage::new("l".to_owned()), key().id());
         let run = PlanId::new("r".to_owned());
         let mut writer = Writer::create(&path, &state, &run, mac.clone()).expect("created");

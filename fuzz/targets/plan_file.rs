@@ -16,7 +16,9 @@ fuzz_target!(|data: &[u8]| {
             Err(error) => assert_quiet(error),
         }
         // The body alone, which is not hidden behind its id.
-        let Ok(plan) = serde_json::from_slice::<SavedPlan>(file) else { return };
+        let Ok(plan) = serde_json::from_slice::<SavedPlan>(file) else {
+            return;
+        };
         let made = PlanFile::new(plan, &key().plan_mac());
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("plan.json");
