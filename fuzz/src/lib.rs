@@ -9,6 +9,7 @@ use drspass::core::fingerprint::{Field, FingerprintKey};
 use drspass::core::job::EntryKey;
 use drspass::core::manifest::{Manifest, Sealing, parse};
 use drspass::core::problem::{Checked, Problem};
+use drspass::core::redact::for_log;
 use miette::Diagnostic;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -65,12 +66,12 @@ pub fn in_time(target: impl FnOnce()) {
     assert!(taken < PATIENCE, "took {taken:?}");
 }
 
-/// A message, which must be harmless and not repeat the marked text.
+/// A message, which must not repeat the marked text, and be harmless as it is written.
 #[track_caller]
 pub fn assert_quiet(message: impl Display) {
     let message = message.to_string();
     assert!(!message.contains(CANARY), "repeats the input: {message}");
-    assert_harmless(&message);
+    assert_harmless(&for_log(&message, false));
 }
 
 /// An error with its help and causes, as [`assert_quiet`].
@@ -99,7 +100,8 @@ pub fn assert_problems_quiet(problems: &[Problem]) {
 #[track_caller]
 pub fn assert_harmless(text: &str) {
     let hides = |c: char| {
-        (c.is_control() && c != '\n') || "\u{200b}\u{202e}\u{2066}\u{2028}\u{feff}".contains(c)
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || "\u{200b}\u{202e}\u{2066}\u{2028}\u{feff}".contains(c)
     };
     assert!(!text.contains(hides), "steers a terminal: {text:?}");
     // Runners obey these wherever in a line they stand.

@@ -56,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
             .extend(notes.iter().map(ToString::to_string));
         let text = terminal::apply(&report, Colour::Off);
         assert_quiet(&text);
-        let page = markdown::apply(None, &report);
+        let page = markdown::apply("root", None, &report);
         assert!(!page.contains(CANARY));
         let log = ci::github_apply(&report, &text, "t0ken");
         let obeyed = log

@@ -2,9 +2,8 @@
 #![no_main]
 
 use drspass::age_file::{Plugins, encrypt};
-use drspass::core::config::recipient_key;
-use drspass::core::recipients::{identified, is_of_plugin, shortened};
-use drspass_fuzz::{assert_error_quiet, assert_harmless, assert_private, in_time, parts, text};
+use drspass::core::recipients::{identified, is_of_plugin, recipient_key, shortened};
+use drspass_fuzz::{assert_error_quiet, assert_private, in_time, parts, text};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -14,9 +13,7 @@ fuzz_target!(|data: &[u8]| {
     in_time(|| {
         for line in &lines {
             let _ = shortened(&recipient_key(line));
-            let (shown, comment) = identified(line);
-            assert_harmless(&shown);
-            assert_harmless(&comment.unwrap_or_default());
+            let _ = identified(line);
         }
         match encrypt(b"x", &lines, Plugins::Never) {
             Ok(_) => lines
