@@ -115,7 +115,7 @@ mod tests {
             ),
             (
                 "  \u{1b}[32m+\u{1b}[0m a   one two three four five six\n",
-                "  \u{1b}[32m+\u{1b}[0m a\n        one two three four\n        five six\n",
+                "  \u{1b}[32m+\u{1b}[0m a\n      one two three four five\n      six\n",
             ),
         ] {
             assert_eq!(wrapped(text, 30), expected);
