@@ -17,13 +17,13 @@ pub fn manifest(shown: &Shown) -> String {
         Some(seal) => {
             let _ = writeln!(
                 text,
-                "Manifest for project {} at {}{environment}\n\
-                 {}, revision {}, {}\nkey id: {}",
-                seal.scope.project_id,
-                seal.scope.endpoint,
+                "Manifest: {}, revision {}, {}.\n\
+                 sealed for project {} at {}{environment}\nkey id: {}",
                 counted(shown.entries.len(), "entry", "entries"),
                 seal.revision,
                 counted(seal.recipients, "recipient", "recipients"),
+                seal.scope.project_id,
+                seal.scope.endpoint,
                 seal.key_id
             );
         }

@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(wrapped(text, 10), text);
         let text =
             "  + a-long-label   one two three four five six seven   x\n  + a              ok\n";
-        let aligned = "  + a-long-label   one two three four\n                   five six seven   x\n  + a              ok\n";
+        let aligned = "  + a-long-label   one two three four five\n                   six seven   x\n  + a              ok\n";
         assert_eq!(wrapped(text, 43), aligned);
     }
 }

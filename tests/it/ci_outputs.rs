@@ -307,10 +307,12 @@ fn a_run_that_fails_leaves_no_result_of_an_earlier_one() {
     lab.killed_at("replace.before_rename", 1, &again);
     assert!(!lab.exists("a.md"));
 
-    let told = step(&lab, &["apply", "--markdown", "a.md"], 7);
+    let args = ["apply", "--markdown", "a.md", "--resend", "*"];
+    let told = step(&lab, &args, 7);
     assert!(lab.read("a.md").contains("no terminal to ask on"));
     assert_eq!(told.output("exit_code"), "7");
-    let run = lab.run(&["apply", "--markdown", "-"]).exits(7);
+    let args = ["apply", "--markdown", "-", "--resend", "*"];
+    let run = lab.run(&args).exits(7);
     assert!(run.stdout.starts_with("<!-- drspass:apply:"));
     assert!(run.stdout.contains(": failed, nothing was sent"));
     // No file in between stays behind.

@@ -136,7 +136,9 @@ fn names(command: &clap::Command) -> Vec<String> {
 /// A command with what is below its options: examples, or the same for the commands
 /// below it.
 fn with_help(command: clap::Command, name: &str) -> clap::Command {
-    let mut help = String::new();
+    let mut help = command
+        .get_after_help()
+        .map_or_else(String::new, |text| format!("{text}\n\n"));
     let examples = examples(name);
     if !examples.is_empty() {
         help.push_str("Examples:\n");
@@ -144,7 +146,7 @@ fn with_help(command: clap::Command, name: &str) -> clap::Command {
     for example in examples {
         let _ = writeln!(help, "  {example}");
     }
-    if !help.is_empty() {
+    if !examples.is_empty() {
         help.push('\n');
     }
     help.push_str(POINTER);

@@ -203,7 +203,7 @@ fn a_file_of_another_form_is_refused_without_a_word_of_it() {
     desk.run(&["import", "missing.csv"])
         .exits(1)
         .says("cannot read missing.csv");
-    desk.run(&["import", "--canary-new"]).exits(64);
+    desk.run(&["import", "a.csv", "canary-new"]).exits(64);
 }
 
 #[test]
