@@ -138,9 +138,10 @@ impl Fixture {
     }
 
     /// Runs an apply by the real program, and tells how many bytes it wrote.
-    pub(crate) fn apply(&self, token: &str) -> Outcome<(ExitStatus, u64)> {
+    pub(crate) fn apply(&self, token: &str, more: &[&str]) -> Outcome<(ExitStatus, u64)> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_drspass"))
             .args(["apply", "--auto-approve"])
+            .args(more)
             .current_dir(self.folder())
             .env_clear()
             .env("DRSPASS_IDENTITY", "key.txt")
@@ -169,11 +170,16 @@ fn written_by(pid: u32) -> Option<u64> {
     line.trim().parse().ok()
 }
 
+/// The ids of the jobs of a fixture.
+pub(crate) fn job_id(job: usize) -> String {
+    format!("{job:08x}-a37c-41b9-bc2b-8c00ba32jb52")
+}
+
 /// Two endpoints for each job, each with a comment and a made-up password.
 fn plain_text(entries: usize) -> String {
     let mut text = String::from("version: 1\njobs:\n");
     for job in 0..entries.div_ceil(2) {
-        let _ = writeln!(text, "  {job:08x}-a37c-41b9-bc2b-8c00ba32jb52:");
+        let _ = writeln!(text, "  {}:", job_id(job));
         let _ = writeln!(text, "    name: orders-replication-{job}");
         for (endpoint, at) in [("source", 2 * job), ("destination", 2 * job + 1)] {
             if at < entries {

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drspass::sim::{Config, Simulator};
+use drspass::sim::{Answer, Config, Fault, FaultKind, JobSpec, Simulator};
 
 use fixture::{Changed, Fixture};
 
@@ -59,7 +59,9 @@ fn report() -> Outcome<()> {
     }
     for entries in [1_000, 10_000] {
         if entries <= largest {
-            applies(entries)?;
+            for asking in [Asking::Nothing, Asking::List, Asking::States] {
+                applies(entries, asking)?;
+            }
         }
     }
     Ok(())
@@ -191,19 +193,44 @@ fn measure(step: &str, folder: &Path, rounds: usize) -> Outcome<Figure> {
     Ok(best)
 }
 
+/// How the states of jobs are asked for before an apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asking {
+    Nothing,
+    /// The list finds the jobs by their ids.
+    List,
+    /// It does not.
+    States,
+}
+
 /// An apply of everything by the real program, against the time that its requests
 /// need at the least.
-fn applies(entries: usize) -> Outcome<()> {
+fn applies(entries: usize, asking: Asking) -> Outcome<()> {
+    let jobs = (0..entries.div_ceil(2)).map(|job| JobSpec::new(fixture::job_id(job)));
     let sim = Simulator::start(Config {
-        accept_any_job: true,
+        jobs: jobs.collect(),
         latency: LATENCY,
         ..Config::default()
     })?;
+    let millis = LATENCY.as_millis().try_into()?;
+    sim.inject_query(None, Fault::always(FaultKind::Slow { millis }));
+    if asking == Asking::States {
+        let empty = Answer {
+            http: 200,
+            body: Some("{\"total_record\":0,\"jobs\":[]}".to_owned()),
+            ..Answer::default()
+        };
+        sim.inject_query(Some("list"), Fault::always(FaultKind::Status(empty)));
+    }
     let fixture = Fixture::new(entries, &sim.url())?;
     let requests = entries.div_ceil(BATCH_SIZE);
     let floor = LATENCY * u32::try_from(requests.div_ceil(PARALLELISM))?;
     let start = Instant::now();
-    let (status, written) = fixture.apply(sim.token())?;
+    let more: &[&str] = match asking {
+        Asking::Nothing => &["--no-preflight"],
+        _ => &[],
+    };
+    let (status, written) = fixture.apply(sim.token(), more)?;
     let taken = start.elapsed();
     let state_bytes = fixture.state_bytes()?;
     let sent = sim
@@ -215,7 +242,9 @@ fn applies(entries: usize) -> Outcome<()> {
         return Err(format!("the apply ended with {status} after {sent} requests").into());
     }
     println!(
-        "\napply of {entries} entries in {requests} requests of 50 ms, {PARALLELISM} at a time"
+        "\napply of {entries} entries in {requests} requests of 50 ms, {PARALLELISM} at a time; \
+         states: {asking:?}, {} questions",
+        sim.requests().len() - sent
     );
     println!(
         "  taken {:.2} s, the requests alone {:.2} s: {:.3} x",

@@ -3,7 +3,7 @@
 //! It owns the addresses of the calls and the headers that all of them carry. It
 //! refuses to know what a call means: each has a module of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +55,8 @@ pub struct Options {
     pub retry_max_elapsed: Duration,
     /// The first wait between two attempts; it doubles from there.
     pub retry_first_wait: Duration,
+    /// Questions under way at once.
+    pub parallelism: usize,
     /// Certificates in PEM form that are trusted beside those of the system.
     pub ca_file: Option<Vec<u8>>,
     /// Host and port of the proxy that the surroundings name, for messages: the
@@ -77,6 +79,7 @@ impl Options {
             connect_timeout: Duration::from_secs(10),
             retry_max_elapsed: Duration::from_secs(5 * 60),
             retry_first_wait: Duration::from_secs(1),
+            parallelism: 4,
             ca_file: None,
             proxy: None,
         }
@@ -105,6 +108,9 @@ pub struct Client {
     /// The project that only its name was given of, with an access key.
     pub(super) project: Option<ProjectName>,
     pub(super) patience: Patience,
+    pub(super) parallelism: usize,
+    /// How many ids a query of states takes, once that is known.
+    pub(super) ids_per_query: OnceLock<usize>,
     /// What must not come back, beyond the request at hand.
     pub(super) run: Option<RunSecrets>,
 }
@@ -180,6 +186,8 @@ impl Client {
             project_id: options.project_id,
             login_from: options.login_from,
             patience,
+            parallelism: options.parallelism,
+            ids_per_query: OnceLock::new(),
             run: None,
         })
     }

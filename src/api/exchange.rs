@@ -57,6 +57,11 @@ impl Failure {
         matches!(self.why, Why::Login(_) | Why::OtherProject { .. })
     }
 
+    /// Whether nothing else may be asked, or is of any use.
+    pub(super) const fn ends_asking(&self) -> bool {
+        self.is_silence() || self.refuses_caller()
+    }
+
     /// Whether nothing was said on the question, neither yes nor no.
     pub(super) const fn is_silence(&self) -> bool {
         matches!(

@@ -1,15 +1,14 @@
 //! Questions about jobs, and the call that retries them.
 //!
-//! It owns the paging: ten ids to a query by ids, as the pages advise, and a hundred to
-//! one of the list; a full page is asked for each time, since the defaults of five and
-//! ten would cut the answer. It refuses to decide what an answer means for a password.
+//! It owns the paging: a hundred ids to one query of states or of the list, where the
+//! service takes so many, and ten to any other; a full page is asked for each time, since
+//! the defaults of five and ten would cut the answer. It refuses to decide what an answer means for a password.
 
 pub mod listing;
 pub mod survey;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::Method;
 use zeroize::Zeroizing;
@@ -35,8 +34,9 @@ use super::wire::jobs;
 /// Batches": not over ten, for performance).
 const IDS_PER_QUERY: usize = 10;
 
-/// Questions under way at once.
-const PARALLEL: usize = 4;
+/// The most ids in one query of states: what a page of the answer holds. That a query
+/// should not have over ten is advice, so whether this one takes them is tried.
+const IDS_AT_MOST: usize = jobs::PER_PAGE;
 
 /// What came of asking for the retry of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,48 +135,58 @@ impl Client {
         Ok(ids.iter().map(|id| (id.clone(), told(id))).collect())
     }
 
-    /// The states of jobs, in the order asked for; what a query that fails was about
-    /// is not told. Nothing more is asked once the caller is refused or the service
-    /// is silent.
+    /// The states of jobs; what a query that fails was about is not told. Nothing more is
+    /// asked once the caller is refused or the service is silent.
     pub async fn statuses(
         self: &Arc<Self>,
         ids: &[JobId],
     ) -> (Vec<(JobId, Told)>, Option<ServiceError>) {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let answers = self
-            .each_batch(ids, |client, ids| {
-                let is_over = Arc::clone(&is_over);
-                async move {
-                    if is_over.load(Ordering::SeqCst) {
-                        return (ids, None);
-                    }
-                    let told = client.states(&ids).await;
-                    if let Err(failure) = &told
-                        && (failure.is_silence() || failure.refuses_caller())
-                    {
-                        is_over.store(true, Ordering::SeqCst);
-                    }
-                    (ids, Some(told))
-                }
-            })
-            .await;
-        let mut all = Vec::with_capacity(ids.len());
+        let (told, failed) = self.states_of(ids).await;
+        let failed = failed.map(|failure| self.error("the query of job states", failure));
+        (told, failed)
+    }
+
+    async fn states_of(self: &Arc<Self>, ids: &[JobId]) -> (Vec<(JobId, Told)>, Option<Failure>) {
+        let untold = |ids: &[JobId]| ids.iter().map(|id| (id.clone(), Told::Nothing)).collect();
+        let mut all: Vec<(JobId, Told)> = Vec::with_capacity(ids.len());
+        let mut left = ids.to_vec();
+        if ids.len() > IDS_PER_QUERY && self.ids_per_query.get().is_none() {
+            let rest = left.split_off(left.len().min(IDS_AT_MOST));
+            let first = match self.states(&left).await {
+                Ok(told) => told,
+                Err(failure) if failure.ends_asking() => return (untold(ids), Some(failure)),
+                Err(_) => untold(&left),
+            };
+            let (open, told): (Vec<_>, Vec<_>) = first
+                .into_iter()
+                .partition(|(_, told)| *told == Told::Nothing);
+            let size = if open.is_empty() {
+                IDS_AT_MOST
+            } else {
+                IDS_PER_QUERY
+            };
+            let _ = self.ids_per_query.set(size);
+            all.extend(told);
+            left = open.into_iter().map(|(id, _)| id).chain(rest).collect();
+        }
+        let size = self.ids_per_query.get().copied().unwrap_or(IDS_PER_QUERY);
+        let ask = |client: Arc<Self>, ids: Vec<JobId>| async move { client.states(&ids).await };
+        let mut answers = self.each_batch(&left, size, ask).await.into_iter();
         let mut failed: Option<Failure> = None;
-        for (ids, answer) in answers {
-            let untold = || ids.iter().map(|id| (id.clone(), Told::Nothing));
-            match answer {
+        for ids in left.chunks(size) {
+            match answers.next() {
                 Some(Ok(told)) => all.extend(told),
-                None => all.extend(untold()),
-                Some(Err(failure)) => {
-                    all.extend(untold());
+                answer => {
+                    all.extend(untold(ids));
                     // That the caller is refused outranks everything else.
-                    if failed.is_none() || failure.refuses_caller() {
+                    if let Some(Err(failure)) = answer
+                        && (failed.is_none() || failure.refuses_caller())
+                    {
                         failed = Some(failure);
                     }
                 }
             }
         }
-        let failed = failed.map(|failure| self.error("the query of job states", failure));
         (all, failed)
     }
 
@@ -194,10 +204,9 @@ impl Client {
         let body = match self.ask_with(&call, IfLost::GiveUp).await {
             Ok(received) => body_of(received),
             Err(failure) => {
-                let go_on = if failure.refuses_caller() || failure.is_silence() {
-                    GoOn::No
-                } else {
-                    GoOn::Yes
+                let go_on = match failure.ends_asking() {
+                    true => GoOn::No,
+                    false => GoOn::Yes,
                 };
                 let verdict = match failure.why {
                     Why::Login(refusal) | Why::Refused(refusal) | Why::Busy(refusal) => {
@@ -231,52 +240,52 @@ impl Client {
         (ids.iter().map(judged).collect(), GoOn::Yes)
     }
 
-    /// Runs one question for every ten ids, a few at a time; the answers come in
-    /// the order of the ids. As long as it is open whether the caller is known, one
-    /// goes ahead.
+    /// Asks one question for every `size` ids, as [`Client::ask_all`] does.
     async fn each_batch<T, F>(
         self: &Arc<Self>,
         ids: &[JobId],
+        size: usize,
         ask: impl Fn(Arc<Self>, Vec<JobId>) -> F,
-    ) -> Vec<T>
+    ) -> Vec<Result<T, Failure>>
     where
         T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        let mut batches = ids.chunks(IDS_PER_QUERY).map(<[JobId]>::to_vec);
-        let mut answers = Vec::new();
-        if self.at_once(PARALLEL) == 1
-            && let Some(first) = batches.next()
-        {
-            answers.push(ask(Arc::clone(self), first).await);
-        }
-        answers.extend(in_turn(batches.map(|batch| ask(Arc::clone(self), batch))).await);
-        answers
+        let batches = ids.chunks(size).map(<[JobId]>::to_vec);
+        self.ask_all(batches.map(|ids| ask(Arc::clone(self), ids)))
+            .await
     }
-}
 
-/// Runs futures, at most [`PARALLEL`] at a time; results come in their order.
-async fn in_turn<T, F>(futures: impl Iterator<Item = F>) -> Vec<T>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    let mut waiting = futures.enumerate();
-    let mut running = tokio::task::JoinSet::new();
-    let mut done = std::collections::BTreeMap::new();
-    loop {
-        while running.len() < PARALLEL
-            && let Some((place, future)) = waiting.next()
-        {
-            running.spawn(async move { (place, future.await) });
-        }
-        match running.join_next().await {
-            Some(Ok((place, result))) => {
-                done.insert(place, result);
+    /// Asks several questions, so many at a time as the client may; one goes ahead as long
+    /// as it is open whether the caller is known. The answers come in the order of the
+    /// questions, without the last ones if asking ended before: nothing more is asked
+    /// once the caller is refused or the service is silent.
+    async fn ask_all<T, F>(&self, mut questions: impl Iterator<Item = F>) -> Vec<Result<T, Failure>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let mut running = tokio::task::JoinSet::new();
+        let mut answers = std::collections::BTreeMap::new();
+        let (mut asked, mut is_over) = (0, false);
+        loop {
+            while !is_over
+                && running.len() < self.at_once(self.parallelism)
+                && let Some(question) = questions.next()
+            {
+                let place = asked;
+                asked += 1;
+                running.spawn(async move { (place, question.await) });
             }
-            // Nothing aborts these tasks, so one that is gone panicked.
-            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-            None => return done.into_values().collect(),
+            match running.join_next().await {
+                Some(Ok((place, answer))) => {
+                    is_over |= matches!(&answer, Err(failure) if failure.ends_asking());
+                    answers.insert(place, answer);
+                }
+                // Nothing aborts these tasks, so one that is gone panicked.
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                None => return answers.into_values().collect(),
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is held back because of the state of a job, and said.
 
+mod many;
 mod queries;
 mod words;
 

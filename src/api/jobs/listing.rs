@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use reqwest::Method;
 
-use super::{body_of, shown_id, status_of, unusable};
+use super::{IDS_PER_QUERY, body_of, shown_id, status_of, unusable};
 use crate::api::client::Client;
 use crate::api::error::ServiceError;
 use crate::api::exchange::Failure;
@@ -134,7 +134,7 @@ impl Client {
         ids: &[JobId],
     ) -> Result<Vec<DetailRow>, Failure> {
         let answers = self
-            .each_batch(ids, |client, ids| async move {
+            .each_batch(ids, IDS_PER_QUERY, |client, ids| async move {
                 let body = jobs::by_ids(&ids);
                 let call = client.call(Method::POST, "jobs/batch-detail", body);
                 let body = body_of(client.ask(&call).await?);

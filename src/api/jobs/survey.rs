@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use reqwest::Method;
 
-use super::{body_of, in_turn, shown_id, status_of, unusable};
+use super::{body_of, shown_id, status_of, unusable};
 use crate::api::client::Client;
 use crate::api::error::ServiceError;
 use crate::api::exchange::Failure;
@@ -24,6 +24,7 @@ use crate::core::preflight::{JobFacts, Told};
 const RESET_PASSWORD: &str = "RESET_DB_PWD";
 
 /// What a list came to.
+#[derive(PartialEq, Eq)]
 enum Found {
     /// It was given, whatever stood in it.
     Rows,
@@ -47,30 +48,45 @@ impl Client {
     /// Asks the service about these jobs. Never fails: what it does not say is not told.
     pub async fn survey(self: &Arc<Self>, ids: &[JobId]) -> Survey {
         let mut survey = Survey::default();
-        let mut unlisted = None;
-        for asked in ids.chunks(PER_PAGE) {
-            match self.look_up(asked, &mut survey, &mut unlisted).await {
-                Ok(Found::Rows) => {}
-                Ok(Found::Nothing) => break,
-                Err(failure) => {
-                    survey.failed = Some(self.error("the query of job states", failure));
-                    return survey;
+        let (mut unlisted, mut unread) = (None, None);
+        let mut unfound = Vec::new();
+        let mut list_finds = true;
+        // What the first ones teach is used for the others.
+        let (first, others) = ids.split_at(ids.len().min(PER_PAGE));
+        for asked in [first, others] {
+            if list_finds {
+                match self.look_up(asked, &mut survey, &mut unlisted).await {
+                    Ok(found) => list_finds = found == Found::Rows,
+                    Err(failure) => {
+                        survey.failed = Some(self.error("the query of job states", failure));
+                        return survey;
+                    }
                 }
             }
+            let is_untold =
+                |id: &&JobId| matches!(survey.told.get(*id), None | Some(Told::Nothing));
+            let left: Vec<JobId> = asked.iter().filter(is_untold).cloned().collect();
+            let (states, failed) = self.states_of(&left).await;
+            // A list that has none of the jobs that are there does not find them by id.
+            let is_there = |(_, told): &(JobId, Told)| matches!(told, Told::Job(_));
+            list_finds &= left.len() < asked.len() || !states.iter().any(is_there);
+            survey.told.extend(states);
+            unfound.extend(left);
+            let is_over = failed.as_ref().is_some_and(Failure::ends_asking);
+            unread = unread.or(failed);
+            if is_over {
+                let untold = others.iter().map(|id| (id.clone(), Told::Nothing));
+                untold.for_each(|(id, told)| {
+                    survey.told.entry(id).or_insert(told);
+                });
+                break;
+            }
         }
-        let told = &mut survey.told;
-        let left: Vec<JobId> = ids
-            .iter()
-            .filter(|id| matches!(told.get(*id), None | Some(Told::Nothing)))
-            .cloned()
-            .collect();
-        let (states, failed) = self.statuses(&left).await;
-        told.extend(states);
-        survey.failed = failed;
+        survey.failed = unread.map(|failure| self.error("the query of job states", failure));
         // Only the list tells which jobs have subtasks.
-        if let Some(failure) = unlisted.filter(|_| !left.is_empty()) {
+        if let Some(failure) = unlisted.filter(|_| !unfound.is_empty()) {
             let error = self.error("the list of jobs", failure);
-            survey.maybe_parents.push((left, Some(error)));
+            survey.maybe_parents.push((unfound, Some(error)));
         }
         survey
     }
@@ -84,28 +100,31 @@ impl Client {
         survey: &mut Survey,
         unlisted: &mut Option<Failure>,
     ) -> Result<Found, Failure> {
-        let names: Vec<&str> = asked.iter().map(JobId::as_str).collect();
-        let names = names.join(",");
-        let [first, rest @ ..] = UseType::ALL;
-        // One goes ahead: whether the caller is known shows in its answer.
-        let mut pages = vec![match self.named(first, &names).await {
+        let mut questions = asked.chunks(PER_PAGE).flat_map(|ids| {
+            let names: Vec<&str> = ids.iter().map(JobId::as_str).collect();
+            let names = names.join(",");
+            UseType::ALL.map(|kind| {
+                let (client, names) = (Arc::clone(self), names.clone());
+                async move { client.named(kind, &names).await }
+            })
+        });
+        // One goes ahead: the time that the next failure takes is better spent on the
+        // other query.
+        let Some(first) = questions.next() else {
+            return Ok(Found::Rows);
+        };
+        let mut pages = vec![match first.await {
             Err(failure) if failure.refuses_caller() => return Err(failure),
-            // The time that the next failure takes is better spent on the other query.
             Err(failure) => {
                 unlisted.get_or_insert(failure);
                 return Ok(Found::Nothing);
             }
-            page => (first, page),
+            page => page,
         }];
-        let others = rest.into_iter().map(|kind| {
-            let client = Arc::clone(self);
-            let names = names.clone();
-            async move { (kind, client.named(kind, &names).await) }
-        });
-        pages.extend(in_turn(others).await);
+        pages.extend(self.ask_all(questions).await);
         let wanted: BTreeSet<&str> = asked.iter().map(JobId::as_str).collect();
         let mut parents = Vec::new();
-        for (kind, rows) in pages {
+        for (kind, rows) in UseType::ALL.into_iter().cycle().zip(pages) {
             // States that the list does not tell come from the status query.
             let rows = rows.unwrap_or_else(|failure| {
                 unlisted.get_or_insert(failure);

@@ -70,6 +70,7 @@ fn options_of(target: &Target, config: Option<&Config>) -> Options {
     if let Some(config) = config {
         options.request_timeout = config.apply.request_timeout;
         options.retry_max_elapsed = config.apply.retry_max_elapsed;
+        options.parallelism = config.apply.parallelism;
     }
     options
 }
