@@ -220,7 +220,7 @@ fn odd_codes_and_ids_are_shown_as_foreign_text_and_not_recorded() {
     let run = lab
         .apply(&[])
         .exits(1)
-        .says(r#"refused: "::error::Quota\nexceeded""#)
+        .says(r#"refused: ":\u{3a}error:\u{3a}Quota\nexceeded""#)
         .says(r#"refused: "Quota.Exceeded""#)
         .says("refused: (text withheld, it may repeat a secret that was sent)")
         .says(r#"request "req 7 of eu-de""#)
@@ -246,7 +246,10 @@ fn odd_codes_and_ids_are_shown_as_foreign_text_and_not_recorded() {
 fn a_status_that_is_neither_success_nor_failure_is_shown() {
     for (status, said) in [
         (r#","status":"pending""#, "it says \"pending\""),
-        (r#","status":"::error::x\n""#, "it says \"::error::x\""),
+        (
+            r#","status":"::error::x\n""#,
+            r#"it says ":\u{3a}error:\u{3a}x""#,
+        ),
         (r#","status":"canary-1""#, "it says (text withheld"),
         (
             r#","status":"success","error_code":"DRS.M01504""#,
