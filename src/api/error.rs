@@ -223,7 +223,7 @@ impl Diagnostic for ServiceError {
                 "Nothing was changed. Check the network, the proxy and the certificates, then run the command again."
             }
             Self::OtherProject { .. } => {
-                "Nothing was sent. Take a login of the project of the manifest, or the root folder of the other one."
+                "Nothing was sent. Use a login for the project of the manifest, or the root directory of the other project."
             }
             Self::OtherEndpoint { .. } => {
                 "Nothing was sent. Write the sealed address as target.endpoint if it is still right."

@@ -23,7 +23,7 @@ const VARIABLES: [&str; 4] = [
 const IDENTITY_VARIABLE: &str = "DRSPASS_IDENTITY";
 const IDENTITY_OPTION: &str = "--identity";
 
-const KEY: &str = "holds what looks like a private key; it is not repeated";
+const KEY: &str = "contains what looks like a private key, which is not repeated";
 
 /// Refuses arguments and variables that may hold a secret in place of what they are for.
 /// Fails without repeating them.
@@ -98,7 +98,7 @@ fn refuse_path(name: &str, folder: &Path, path: &Path, is_secret: bool) -> Resul
     if text.chars().any(char::is_control) {
         return Err(refused(
             name,
-            "holds a line break or a control character; it is not repeated",
+            "contains a line break or a control character; it is not repeated",
         ));
     }
     let full = folder.join(path);

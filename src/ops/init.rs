@@ -285,7 +285,7 @@ impl Start {
         }
         if self.recipients.is_empty() && refused.is_empty() {
             refused.push(OpError::Unfit {
-                what: "there is nobody to encrypt to".to_owned(),
+                what: "no recipients given".to_owned(),
                 help: "Name a public key with --recipient, or an identity file with -i FILE, which is made if it does not exist.",
             });
         }

@@ -45,7 +45,7 @@ pub fn refuse_recipient(text: &str) -> Option<Refusal> {
         return Some(PRIVATE);
     }
     if text.chars().any(char::is_control) {
-        return Some(("holds a line break or another control character", KINDS));
+        return Some(("contains a line break or another control character", KINDS));
     }
     if text.trim() != text {
         return Some(("has a blank at its start or end", "Remove the blank."));
@@ -56,7 +56,7 @@ pub fn refuse_recipient(text: &str) -> Option<Refusal> {
         _ if kind.starts_with("age1") && rest.is_empty() => refuse_age(kind),
         _ if kind.starts_with("age1") => Some((
             "has something behind the age key",
-            "Remove it: an age key stands alone.",
+            "Remove everything after the key.",
         )),
         _ if is_ssh(kind) && rest.trim().is_empty() => {
             Some(("is an ssh key without its key", "Copy the whole line."))

@@ -115,7 +115,8 @@ impl Aftermath<'_> {
             watch(online, watched, care, &mut looked, surroundings.progress);
             if let Err(error) = self.forget_recovered(&looked, surroundings) {
                 report.findings.push(format!(
-                    "cannot record that retried jobs recovered: {}. If they fail again, name                      them with --resend",
+                    "cannot record that retried jobs recovered: {}. If they fail again, name \
+                     them with --resend",
                     with_causes(&error)
                 ));
             }

@@ -71,7 +71,7 @@ pub enum RekeyError {
     #[diagnostic(
         code(drspass::rekey::replaced),
         help(
-            "The new state is beside it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key OLDKEYID' starts the state anew and sends every entry."
+            "The new state is next to it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key OLDKEYID' starts the state anew and sends every entry."
         )
     )]
     Replaced {
