@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::core::config::is_project_id;
 use crate::core::outcome::Reply;
-use crate::core::redact::Needles;
+use crate::core::redact::{Needles, Token};
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
 
 pub use super::wire::identity::CataloguedEndpoint;
@@ -122,6 +122,9 @@ pub struct Answered {
     pub reply: Reply,
     /// What a person should know about how it came to be.
     pub notes: Vec<Note>,
+    /// The places of the entries that it calls wrong, each with the code, also where it
+    /// leaves them in doubt.
+    pub wrong: Vec<(usize, Token)>,
 }
 
 /// One request as it is before a login is added.

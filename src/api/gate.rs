@@ -85,11 +85,12 @@ impl Gate {
     }
 
     /// A password was refused as wrong: no lost request is repeated from now on, and
-    /// nothing of its credential is sent.
-    pub fn refuse(&self, credential: Option<&Arc<str>>, code: &Token) {
+    /// nothing of its credential is sent. Says whether the credential was not known as
+    /// wrong before.
+    pub fn refuse(&self, credential: Option<&Arc<str>>, code: Token) -> bool {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = wrong.get_or_insert_default();
-        wrong.extend(credential.map(|name| (Arc::clone(name), code.clone())));
+        credential.is_some_and(|name| wrong.insert(Arc::clone(name), code).is_none())
     }
 
     /// Whether a request whose answer was lost may be sent again.

@@ -9,12 +9,13 @@ mod page;
 mod query;
 mod refusal;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use url::Url;
 
+use crate::core::job::EntryKey;
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{Doubt, EntryResult, Refusal, RefusalKind, Reply, Verdict};
 use crate::core::redact::{ForeignText, Needles, Token, ToldName};
@@ -57,6 +58,9 @@ pub(super) struct Judge<'a> {
     /// The secrets of the whole run, where they are known.
     run: Option<&'a RunSecrets>,
     needles: OnceCell<Arc<Needles>>,
+    /// The places of the entries that the answer calls wrong, each with the code, whether
+    /// or not the answer can be relied on.
+    pub(super) wrong: Cell<Vec<(usize, Token)>>,
 }
 
 impl<'a> Judge<'a> {
@@ -74,6 +78,7 @@ impl<'a> Judge<'a> {
             now,
             run,
             needles: OnceCell::new(),
+            wrong: Cell::new(Vec::new()),
         }
     }
 
@@ -104,6 +109,8 @@ impl<'a> Judge<'a> {
         let has_results = may_list && listed.is_some_and(|rows| !rows.is_empty());
         let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
         let class = codes::beside(class, status);
+        let wrong = answer.as_ref().map(|answer| self.wrong_in(answer, class));
+        self.wrong.set(wrong.unwrap_or_default());
 
         if status == 429 && listed.is_some_and(|rows| !rows.is_empty()) {
             notes.push(self.unexpected(received, answer.as_ref()));
@@ -157,6 +164,28 @@ impl<'a> Judge<'a> {
                 Reply::Lost(Doubt::ServerError)
             }
         })
+    }
+
+    fn wrong_in(&self, answer: &Answer, class: Class) -> Vec<(usize, Token)> {
+        let rows = answer.results.iter().flatten();
+        let rows: Vec<&Row> = rows.filter(|row| says_wrong_password(row)).collect();
+        let code_of = |key: &EntryKey| {
+            if rows.is_empty() {
+                let code = answer.code.as_deref();
+                return code.filter(|_| class == Class::WrongPassword);
+            }
+            let row = rows.iter().find(|row| {
+                row.job.as_deref() == Some(key.job.as_str())
+                    && row.endpoint.is_none_or(|endpoint| endpoint == key.endpoint)
+            });
+            row?.code.as_deref()
+        };
+        let entries = self.entries.iter().enumerate();
+        let wrong = entries.filter_map(|(at, entry)| {
+            let code = codes::normalize(code_of(&entry.key)?);
+            Some((at, Token::parse(&code)?))
+        });
+        wrong.collect()
     }
 
     /// An answer below 500 whose body says nothing that can be read. A refusal

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{Doubt, Refusal, Reply};
+use crate::core::redact::Token;
 
 use super::auth::Pass;
 use super::client::{Ambient, Answered, Client};
@@ -48,6 +49,8 @@ pub(super) struct Course {
     pub(super) lost: bool,
     /// Whether a new token was fetched because one was refused.
     renewed: bool,
+    /// What the last answer calls wrong.
+    wrong: Vec<(usize, Token)>,
 }
 
 impl Course {
@@ -57,6 +60,7 @@ impl Course {
             waits: 0,
             lost: false,
             renewed: false,
+            wrong: Vec::new(),
         }
     }
 }
@@ -116,7 +120,11 @@ impl Client {
             _ if course.lost => Reply::AfterLoss(Box::new(reply)),
             _ => reply,
         };
-        Some(Answered { reply, notes })
+        Some(Answered {
+            reply,
+            notes,
+            wrong: course.wrong,
+        })
     }
 
     async fn pursue(
@@ -155,8 +163,9 @@ impl Client {
                 Sent::Answer(received) => {
                     let login = self.session.secrets();
                     let now = self.patience.answered(&received);
-                    let step = Judge::new(entries, &login, &call.url, now, self.run.as_ref())
-                        .judge(&received, notes);
+                    let judge = Judge::new(entries, &login, &call.url, now, self.run.as_ref());
+                    let step = judge.judge(&received, notes);
+                    course.wrong = judge.wrong.take();
                     match step {
                         Step::Done(reply) => {
                             if !matches!(reply, Reply::Lost(_)) {

@@ -5,7 +5,7 @@
 //! for what spoils a request. It refuses to send, wait or retry, and to know what
 //! an entry holds beyond its size.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::job::{EntryKey, JobId};
 
@@ -161,6 +161,30 @@ impl Search {
             has_twin: false,
             ..self
         }
+    }
+
+    /// The same, with no more due than the first job of each account that an entry may
+    /// log in to with a password that nobody tried; the other jobs of it come later.
+    #[must_use]
+    pub fn one_of_each<'k>(
+        mut self,
+        key_of: impl Fn(usize) -> &'k EntryKey,
+        account_of: impl Fn(usize) -> Option<&'k str>,
+    ) -> Self {
+        let mut tried: HashSet<&str> = HashSet::new();
+        let (later, due): (Vec<_>, Vec<_>) =
+            jobs_of(&self.due, key_of).into_iter().partition(|job| {
+                let accounts: Vec<&str> = job.iter().filter_map(|&at| account_of(at)).collect();
+                let is_later = accounts.iter().any(|account| tried.contains(account));
+                tried.extend(accounts.into_iter().filter(|_| !is_later));
+                is_later
+            });
+        if !later.is_empty() {
+            self.due = due.concat();
+            self.then.push(later.concat());
+            self.has_twin = false;
+        }
+        self
     }
 
     /// Entries that travel in a request each, one after the other.

@@ -231,6 +231,11 @@ pub(super) fn describe(entry: &PlanEntry) -> (char, String) {
     (mark, format!("{words}{via}{since}"))
 }
 
+/// Why an entry that was to go by itself is not sent after a wrong password of another.
+pub(super) fn after_wrong_password(code: &Token) -> String {
+    format!("skipped after {code} (wrong password) in this run")
+}
+
 /// Why an entry is not sent after a wrong password: its own, or that of another entry of
 /// its credential.
 pub(super) fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {

@@ -250,3 +250,77 @@ fn a_job_with_two_endpoints_is_in_one_request_at_a_time_even_one_by_one() {
     let alone = lab.sent().into_iter().filter(|sent| sent[0].0 == J2);
     assert_eq!(alone.map(|sent| sent.len()).collect::<Vec<_>>(), [1, 1]);
 }
+
+#[test]
+fn a_resend_of_two_wrong_passwords_tries_each_once() {
+    let mut lab = Lab::with_config(Config {
+        accept_any_job: true,
+        ..Config::default()
+    });
+    lab.plant(&["canary-typo", "canary-other"]);
+    let mut text = "version: 1\ncredentials:\n  orders-db: { password: 'canary-typo' }\n  \
+                    other: { password: 'canary-other' }\njobs:\n"
+        .to_owned();
+    let _ = write!(text, "  {}:\n    source: {{ credential: other }}\n", id(0));
+    for number in 1..12 {
+        let id = id(number);
+        let _ = write!(text, "  {id}:\n    source: {{ credential: orders-db }}\n");
+    }
+    lab.document(text).exits(0);
+    all_wrong(&lab, 12);
+    lab.apply(&[]).exits(1).says("2 refused, 10 blocked");
+    assert_eq!(logins(&lab), 2);
+    // What was not refused yet waits for what was.
+    lab.apply(&["--resend", "*"])
+        .exits(1)
+        .says("blocked: skipped after DRS.KE0002 (wrong password) in this run")
+        .says("2 refused, 10 blocked");
+    assert_eq!(logins(&lab), 4);
+}
+
+#[test]
+fn a_password_that_nobody_proved_goes_to_one_job_at_a_time() {
+    let lab = lab_of(12, "canary-typo");
+    for number in 0..3 {
+        let refused = refuse(&id(number), Endpoint::Source, "DRS.M00304").kind;
+        lab.sim.inject(Fault::always(refused));
+    }
+    for number in 3..12 {
+        let wrong = refuse(&id(number), Endpoint::Source, "DRS.KE0002").kind;
+        lab.sim.inject(Fault::always(wrong));
+    }
+    lab.apply(&["--only", "*/source"])
+        .exits(1)
+        .says("4 refused, 8 blocked");
+    assert_eq!(logins(&lab), 4);
+}
+
+#[test]
+fn a_wrong_password_counts_although_its_answer_cannot_be_relied_on() {
+    let row = |status: &str| {
+        let id = id(0);
+        format!(
+            r#"{{"id":"{id}","end_point_type":"so","status":"{status}","error_code":"DRS.KE0002"}}"#
+        )
+    };
+    let failed = row("failed");
+    for (http, rows) in [
+        (500, failed.clone()),
+        (503, failed.clone()),
+        (200, format!("{failed},{failed}")),
+        (200, row("success")),
+        (400, row("pending")),
+    ] {
+        let lab = lab_of(12, "canary-typo");
+        lab.sim.inject(Fault::next(FaultKind::Status(Answer {
+            http,
+            body: Some(format!(r#"{{"count":1,"results":[{rows}]}}"#)),
+            ..Answer::default()
+        })));
+        lab.apply(&["--only", "*/source"])
+            .exits(4)
+            .says(&format!("blocked: {HELD}"))
+            .says("0 applied, 0 refused, 11 blocked, 0 not sent, 1 in doubt");
+        assert_eq!(logins(&lab), 1, "{http} {rows}");
+    }
+}

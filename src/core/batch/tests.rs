@@ -215,6 +215,34 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
 }
 
 #[test]
+fn the_first_job_of_each_account_is_due_and_the_others_come_later() {
+    let keys = [so(1), ta(1), so(2), ta(2), so(3), so(4), so(5)].map(|(key, _)| key);
+    let accounts = [
+        Some("a"),
+        Some("a"),
+        Some("b"),
+        Some("a"),
+        Some("b"),
+        None,
+        Some("a"),
+    ];
+    let search = Search::new((0..7).collect());
+    let search = search.one_of_each(|at| &keys[at], |at| accounts[at]);
+    assert_eq!(search.due(), [0, 1, 4, 5]);
+    let Next::Settled(Some(next)) =
+        search.after(Heard::Taken, &mut Capacity::default(), |at| &keys[at])
+    else {
+        panic!("something is left");
+    };
+    let next = next.one_of_each(
+        |at| &keys[at],
+        |at| accounts[at].filter(|name| *name == "a"),
+    );
+    assert_eq!(next.due(), [2, 3]);
+    assert_eq!(next.entries(), 3);
+}
+
+#[test]
 fn nothing_is_inferred_from_a_half_whose_answer_tells_nothing() {
     let keys = jobs(4, |_| false);
     let mut answers = [Heard::Refused, Heard::Neither, Heard::Taken].into_iter();

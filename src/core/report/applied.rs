@@ -28,6 +28,9 @@ pub enum Block {
         /// The credential, where it was refused for another of its entries.
         credential: Option<String>,
     },
+    /// Another one was refused as wrong in this run, and whatever was to go one by one
+    /// ended with that; the service's code.
+    AfterWrongPassword(Token),
     /// Its job cannot be told a password now.
     Job(Blocked),
 }

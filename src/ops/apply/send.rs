@@ -7,8 +7,8 @@
 //! the journal cannot be written, or after a signal; what is in flight then is
 //! waited for and recorded.
 //!
-//! As long as no entry of a credential was applied, one request with entries of it is in
-//! flight at a time, and after a wrong password nothing more of it is sent: every wrong
+//! As long as no entry of a credential was applied, one request with one job of it is
+//! in flight at a time, and after a wrong password nothing more of it is sent: every wrong
 //! login brings the database account closer to its lock.
 
 use std::collections::{BTreeMap, HashSet};
@@ -98,13 +98,19 @@ impl Sender {
         if !alone.is_empty() {
             waiting.push(Search::one_by_one(&alone));
         }
+        let credential_at = |place: &usize| {
+            let assignment = &self.manifest.assignments()[*place];
+            assignment.credential.as_ref()
+        };
         let flight = Flight {
             client: &self.online.client,
             manifest: &self.manifest,
             entries: waiting.iter().map(Search::entries).sum(),
             waiting,
-            alone,
+            awaited: alone.iter().filter_map(credential_at).cloned().collect(),
+            alone: alone.into_iter().collect(),
             wrong_alone: None,
+            refusals: 0,
             unproven: HashSet::new(),
             proven: HashSet::new(),
             parallelism: self.parallelism,
@@ -133,6 +139,8 @@ struct Lane {
     search: Search,
     /// Whether the request left the gate.
     is_out: Arc<AtomicBool>,
+    /// How many refusals were known when it was launched.
+    refusals: usize,
 }
 
 struct Flight<'a> {
@@ -141,9 +149,13 @@ struct Flight<'a> {
     /// What is not out, the next one last: batches that were not begun, and above
     /// them the rests of those that were split.
     waiting: Vec<Search>,
-    /// Those that go one by one, and the code that ended that.
-    alone: Vec<usize>,
+    /// Those that go one by one and have not come to an end, and the code that ended that.
+    alone: HashSet<usize>,
     wrong_alone: Option<Token>,
+    /// Their credentials, of which nothing else goes before all of them or a proof.
+    awaited: HashSet<Arc<str>>,
+    /// How often something was learned that must not be sent any more.
+    refusals: usize,
     /// Credentials in flight of which nothing was applied so far.
     unproven: HashSet<Arc<str>>,
     /// Credentials of which something was applied.
@@ -220,26 +232,34 @@ impl Flight<'_> {
 
     /// What goes out next. It waits for what proves its credentials.
     fn next(&mut self) -> Option<Search> {
-        let (assignments, unproven) = (self.manifest.assignments(), &self.unproven);
-        let is_in_flight = |place: &usize| {
+        let assignments = self.manifest.assignments();
+        let must_wait = |place: &usize| {
             let credential = assignments[*place].credential.as_ref();
-            credential.is_some_and(|credential| unproven.contains(credential))
+            credential.is_some_and(|credential| {
+                let is_awaited = !self.alone.is_empty()
+                    && !self.alone.contains(place)
+                    && !self.proven.contains(credential)
+                    && self.awaited.contains(credential);
+                is_awaited || self.unproven.contains(credential)
+            })
         };
-        let may_go = |search: &mut Search| !search.due().iter().any(is_in_flight);
+        let may_go = |search: &mut Search| !search.due().iter().any(must_wait);
         self.waiting.pop_if(may_go)
     }
 
     fn launch(&mut self, search: Search) {
         let assignments = self.manifest.assignments();
-        let search = search.within(&self.capacity, |place| &assignments[place].key);
-        for &place in search.due() {
-            let credential = self.manifest.assignments()[place].credential.as_ref();
-            self.unproven.extend(
-                credential
-                    .filter(|name| !self.proven.contains(*name))
-                    .cloned(),
-            );
-        }
+        let unproven = |place: usize| {
+            let credential = assignments[place].credential.as_ref();
+            credential.filter(|name| !self.proven.contains(*name))
+        };
+        let key_of = |place: usize| &assignments[place].key;
+        let search = search
+            .within(&self.capacity, key_of)
+            .one_of_each(key_of, |place| unproven(place).map(AsRef::as_ref));
+        let due = search.due().iter();
+        let tried = due.filter_map(|&place| unproven(place)).cloned();
+        self.unproven.extend(tried);
         let client = Arc::clone(self.client);
         let manifest = Arc::clone(self.manifest);
         let gate = Arc::clone(&self.gate);
@@ -252,7 +272,13 @@ impl Flight<'_> {
             let entries: Vec<&Assignment> = places.iter().map(|&at| &assignments[at]).collect();
             client.modify_passwords(&entries, &gate).await
         });
-        self.lanes.insert(task.id(), Lane { search, is_out });
+        let refusals = self.refusals;
+        let lane = Lane {
+            search,
+            is_out,
+            refusals,
+        };
+        self.lanes.insert(task.id(), lane);
     }
 
     /// Lets nothing new out: neither batches that wait nor repetitions.
@@ -267,17 +293,24 @@ impl Flight<'_> {
             Ok((id, Some(answered))) => (id, answered),
             // It was still waiting for its turn, or was called back: it changed nothing.
             Ok((id, None)) => {
-                let search = self.landed(id);
-                return self.put_back(search);
+                if let Some((search, refusals)) = self.landed(id) {
+                    self.put_back(search, refusals);
+                }
+                return;
             }
             // A task that ended early may have sent: its entries are in doubt.
             Err(error) => {
                 let reply = Reply::Lost(Doubt::AnswerLost);
-                let notes = Vec::new();
-                (error.id(), Answered { reply, notes })
+                let (notes, wrong) = (Vec::new(), Vec::new());
+                let answered = Answered {
+                    reply,
+                    notes,
+                    wrong,
+                };
+                (error.id(), answered)
             }
         };
-        let Some(search) = self.landed(id) else {
+        let Some((search, refusals)) = self.landed(id) else {
             return;
         };
         self.sent.requests += 1;
@@ -285,6 +318,8 @@ impl Flight<'_> {
         self.sent.findings.extend(notes);
         let due = search.due().to_vec();
         let keys = self.keys_of(&due);
+        let wrong = answered.wrong.into_iter();
+        self.refuse(wrong.map(|(at, code)| (due[at], code)));
         let assignments = self.manifest.assignments();
         let heard = heard(&answered.reply);
         let next = search.after(heard, &mut self.capacity, |place| &assignments[place].key);
@@ -295,33 +330,44 @@ impl Flight<'_> {
                 let findings = matched.findings.iter().map(ToString::to_string);
                 self.sent.findings.extend(findings);
                 self.consider_stopping(&answered.reply, &matched.outcomes);
-                self.learn(&due, &matched.outcomes);
+                let applied = due.iter().zip(&matched.outcomes);
+                let applied = applied.filter(|(_, outcome)| **outcome == Outcome::Applied);
+                let proven = applied.filter_map(|(&at, _)| assignments[at].credential.as_ref());
+                self.proven.extend(proven.cloned());
+                for place in &due {
+                    self.alone.remove(place);
+                }
                 self.settle(keys.into_iter().zip(matched.outcomes));
                 next
             }
         };
-        self.put_back(next);
+        if let Some(next) = next {
+            self.put_back(next, refusals);
+        }
     }
 
-    /// Takes a request out of flight.
-    fn landed(&mut self, id: Id) -> Option<Search> {
-        let search = self.lanes.remove(&id)?.search;
+    /// Takes a request out of flight, with how many refusals were known to it.
+    fn landed(&mut self, id: Id) -> Option<(Search, usize)> {
+        let Lane {
+            search, refusals, ..
+        } = self.lanes.remove(&id)?;
         for &place in search.due() {
             if let Some(credential) = &self.manifest.assignments()[place].credential {
                 self.unproven.remove(credential);
             }
         }
-        Some(search)
+        Some((search, refusals))
     }
 
-    /// Puts a batch next, without what must not be sent any more.
-    fn put_back(&mut self, search: Option<Search>) {
-        let Some(mut search) = search else {
-            return;
-        };
-        for place in search.take_out(|place| self.block_of(place).is_some()) {
-            let block = self.block_of(place);
-            self.sent.skipped.extend(block.map(|block| (place, block)));
+    /// Puts a batch next, without what must not be sent any more since `refusals` were
+    /// known.
+    fn put_back(&mut self, mut search: Search, refusals: usize) {
+        if refusals < self.refusals {
+            for place in search.take_out(|place| self.block_of(place).is_some()) {
+                let block = self.block_of(place);
+                self.sent.skipped.extend(block.map(|block| (place, block)));
+                self.alone.remove(&place);
+            }
         }
         if !search.due().is_empty() {
             self.waiting.push(search);
@@ -335,34 +381,25 @@ impl Flight<'_> {
             let credential = entry.credential.as_deref().map(str::to_owned);
             return Some(Block::WrongPassword { code, credential });
         }
-        let code = self
-            .wrong_alone
-            .clone()
-            .filter(|_| self.alone.contains(&place))?;
-        let credential = None;
-        Some(Block::WrongPassword { code, credential })
+        let code = self.wrong_alone.clone();
+        code.filter(|_| self.alone.contains(&place))
+            .map(Block::AfterWrongPassword)
     }
 
-    /// Learns from an answer which passwords are right and which are wrong.
-    fn learn(&mut self, places: &[usize], outcomes: &[Outcome]) {
-        let mut is_wrong = false;
-        for (place, outcome) in places.iter().zip(outcomes) {
-            let credential = self.manifest.assignments()[*place].credential.as_ref();
-            match outcome {
-                Outcome::Applied => self.proven.extend(credential.cloned()),
-                Outcome::Refused(refusal) if refusal.kind == RefusalKind::WrongPassword => {
-                    is_wrong = true;
-                    self.gate.refuse(credential, &refusal.code.to_token());
-                    if self.alone.contains(place) {
-                        self.wrong_alone = Some(refusal.code.to_token());
-                    }
-                }
-                _ => {}
+    /// Keeps back what must not be sent after these passwords were called wrong.
+    fn refuse(&mut self, wrong: impl Iterator<Item = (usize, Token)>) {
+        let before = self.refusals;
+        for (place, code) in wrong {
+            if self.alone.contains(&place) && self.wrong_alone.is_none() {
+                self.wrong_alone = Some(code.clone());
+                self.refusals += 1;
             }
+            let credential = self.manifest.assignments()[place].credential.as_ref();
+            self.refusals += usize::from(self.gate.refuse(credential, code));
         }
-        if is_wrong {
+        if before < self.refusals {
             for search in std::mem::take(&mut self.waiting) {
-                self.put_back(Some(search));
+                self.put_back(search, before);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Colour, counted, push_notes, width, wrong_password_words};
+use super::{Colour, after_wrong_password, counted, push_notes, width, wrong_password_words};
 use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::report::{
     ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NoUse, NotAsked, Saved, Signal, Totals,
@@ -114,6 +114,10 @@ pub(in crate::view) fn fate_lines(fate: &Fate) -> (char, Vec<String>) {
             let words = wrong_password_words(code, credential.as_deref());
             ('!', vec![format!("blocked: {words}")])
         }
+        Fate::Blocked(Block::AfterWrongPassword(code)) => (
+            '!',
+            vec![format!("blocked: {}", after_wrong_password(code))],
+        ),
         Fate::Blocked(Block::Job(why)) => ('x', vec![format!("blocked: {why}"), why.advice()]),
     }
 }

@@ -204,6 +204,10 @@ fn fate_message<'a>(address: &'a str, fate: &'a Fate) -> Message<'a> {
             let why = terminal::wrong_password_words(code, credential.as_deref());
             plain("blocked", Some(code.as_str()), Some(why))
         }
+        Fate::Blocked(Block::AfterWrongPassword(code)) => {
+            let why = terminal::after_wrong_password(code);
+            plain("blocked", Some(code.as_str()), Some(why))
+        }
         Fate::Blocked(Block::Job(why)) => Message::Entry {
             address,
             outcome: "blocked",
