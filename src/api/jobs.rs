@@ -223,17 +223,19 @@ impl Client {
         let rows = rows_of(&body);
         let needles = self.needles();
         let judged = |id: &JobId| {
+            let says = |row: &Row, word: &str| {
+                let status = row.status.as_deref();
+                status.is_some_and(|status| status.eq_ignore_ascii_case(word))
+            };
             let verdict = match only_row(&rows, id) {
-                Some(row) if row.code.is_none() && row.status.as_deref() == Some("success") => {
-                    Retry::Taken
-                }
-                Some(row) => Retry::Refused(refused(
+                Some(row) if row.code.is_some() || says(row, "failed") => Retry::Refused(refused(
                     (row.code.as_deref(), row.text.as_deref()),
                     None,
                     ToldName::from_static("NO-CODE"),
                     || &needles,
                 )),
-                None => Retry::Unanswered,
+                Some(row) if says(row, "success") => Retry::Taken,
+                _ => Retry::Unanswered,
             };
             (id.clone(), verdict)
         };

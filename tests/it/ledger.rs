@@ -149,6 +149,21 @@ fn distrust_is_the_way_out_of_a_changed_or_damaged_state() {
 }
 
 #[test]
+fn distrust_does_not_send_a_known_wrong_password_again() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.apply(&[]).exits(3);
+    lab.run(&["state", "distrust"]).exits(0);
+    lab.apply(&[])
+        .exits(3)
+        .says("1 applied, 0 refused, 1 blocked");
+    assert!(!lab.sim.holds(J1, "source", "canary-1"));
+    lab.apply(&["--resend", J1]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-1"));
+}
+
+#[test]
 fn distrust_drops_a_forged_journal() {
     let lab = lab();
     lab.write("drspass.state.json.journal", "{\"forged\":1}\n");

@@ -195,6 +195,19 @@ impl State {
         }
     }
 
+    /// Takes over from `old` what keeps accounts from being locked: the wrong passwords
+    /// and the failed retries that it knows.
+    pub fn keep_warnings(&mut self, old: Self) {
+        self.retries = old.retries;
+        for (key, known) in old.entries {
+            let wrong = known.last_outcome;
+            let wrong = wrong.filter(|last| last.class == FailureClass::WrongPassword);
+            if let (Some(wrong), Some(entry)) = (wrong, self.entries.get_mut(&key)) {
+                entry.last_outcome = Some(wrong);
+            }
+        }
+    }
+
     /// Records the user's word that the service holds these values.
     pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, plan_id: &PlanId) {
         let adopted = StateEntry {

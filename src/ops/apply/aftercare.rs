@@ -246,7 +246,8 @@ impl Aftermath<'_> {
             };
             looked.cared.insert(job, cared);
         }
-        if !to_retry.is_empty() || self.state.retries.len() < recorded {
+        let former = self.state.retries.clone();
+        if !to_retry.is_empty() || former.len() < recorded {
             let at = (surroundings.now)();
             for job in &to_retry {
                 self.state.retry(job, at);
@@ -254,7 +255,7 @@ impl Aftermath<'_> {
             self.save(guard)?;
         }
         testpoint::reach("aftercare.before_retry");
-        let recorded = self.state.retries.len();
+        let mut is_taken_back = false;
         for (job, answer) in retry_all(online, &to_retry, &mut looked.interrupted) {
             let cared = match answer {
                 Retry::Refused(refusal) => Care::Refused(refusal),
@@ -264,12 +265,19 @@ impl Aftermath<'_> {
                     continue;
                 }
             };
-            // Nothing logged in to its databases.
-            self.state.retries.remove(&job);
+            // Nothing logged in to its databases, so what was known before still holds.
+            match former.get(&job) {
+                Some(failed) => self.state.retries.insert(job.clone(), failed.clone()),
+                None => self.state.retries.remove(&job),
+            };
+            is_taken_back = true;
             looked.cared.insert(job, cared);
         }
-        if self.state.retries.len() < recorded {
-            self.save(guard)?;
+        if is_taken_back && let Err(error) = self.save(guard) {
+            // They were asked for, and nobody looks at them any more.
+            let unseen = watched.into_iter().map(|job| (job, Care::Unseen(None)));
+            looked.cared.extend(unseen);
+            return Err(error);
         }
         Ok(watched)
     }

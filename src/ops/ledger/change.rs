@@ -217,7 +217,7 @@ pub fn adopt(
 }
 
 /// Starts the state anew with every entry of the manifest in doubt, so that all
-/// are sent again. This is the way out for a state or journal that was changed
+/// are sent again, but for passwords that it knows as wrong. This is the way out for a state or journal that was changed
 /// outside drspass or is damaged; what was there is kept beside it.
 /// Fails if a newer version wrote it, another key made it, or it knows a newer
 /// manifest: distrust opens none of the gates that the state guards.
@@ -258,12 +258,12 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
         .read_alone(&ledger.keys)
         .map(|snapshot| snapshot.known)
     {
-        Ok(Known::Ours(state)) => Some(state.highest),
+        Ok(Known::Ours(state)) => Some(state),
         _ => None,
     };
     // A new lineage, so that no saved plan and no journal of the old one fits.
     let mut state = ledger.new_state(Lineage::new((context.unique)()));
-    state.highest = proved.unwrap_or(0);
+    state.highest = proved.as_ref().map_or(0, |old| old.highest);
     state.take_manifest(sealed.revision, ledger.opened.digest.clone());
     let prints = ledger.fingerprinter();
     let assignments = ledger.opened.manifest.assignments();
@@ -275,10 +275,14 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
     });
     state.begin(wanted, context.now, &PlanId::new((context.unique)()));
     state.distrust();
+    let begins_with = proved.is_none().then_some(sealed.revision);
+    if let Some(old) = proved {
+        state.keep_warnings(old);
+    }
     let entries = state.entries.keys().cloned().collect();
     let changed = ledger.save_as(state, &version, entries, Journal::SetAside)?;
     Ok(Changed {
-        begins_with: proved.is_none().then_some(sealed.revision),
+        begins_with,
         ..changed
     })
 }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use drspass::sim::{Fault, FaultKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::trouble::{body, inject, status};
 use super::{LATER, NEVER, SOON, failed, lab_of, lab_with, retried};
 use crate::outputs::messages;
 use crate::support::around::Watched;
@@ -146,4 +147,54 @@ fn a_run_that_could_not_be_saved_or_was_interrupted_says_that_no_job_was_looked_
         .exits(130)
         .says("jobs were not looked after: the run was interrupted");
     assert!(retried(&lab).is_empty());
+}
+
+#[test]
+fn a_retry_is_refused_only_by_a_code_or_the_word_and_else_it_stays_recorded() {
+    for (row, is_refused) in [
+        (json!({"id": J1, "status": "SUCCESS"}), false),
+        (json!({"id": J1}), false),
+        (json!({"id": J1, "status": "FAILED"}), true),
+        (json!({"id": J1, "error_code": "DRS.M00304"}), true),
+    ] {
+        let lab = lab_of(&[(J1, "INCRE_TRANSFER_FAILED")], SOON);
+        lab.configure("apply: { retry: { max_elapsed: 1s } }");
+        let answer = json!({"results": [row], "count": 1});
+        inject(&lab, "retry", Fault::always(body(&answer)));
+        let said = if is_refused {
+            "not retried"
+        } else {
+            "retry asked for"
+        };
+        lab.apply(&["--retry-jobs"]).exits(3).says(said);
+        assert_eq!(recorded(&lab).is_null(), is_refused, "{row}");
+    }
+}
+
+#[test]
+fn a_refused_retry_of_a_named_job_leaves_the_failed_one_before_it_recorded() {
+    let lab = failed_again();
+    let before = recorded(&lab);
+    let refusal = Fault::always(status(403, "DRS.M00102")).times(1);
+    inject(&lab, "retry", refusal);
+    lab.apply(&["--retry-jobs", "--resend", J1])
+        .exits(3)
+        .says("not retried: DRS.M00102");
+    assert_eq!(recorded(&lab), before);
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says("the retry of 20");
+    assert_eq!(retried(&lab), [[J1], [J1]]);
+}
+
+#[test]
+fn distrust_keeps_failed_retries() {
+    let lab = failed_again();
+    let before = recorded(&lab);
+    lab.run(&["state", "distrust"]).exits(0);
+    assert_eq!(recorded(&lab), before);
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says("the retry of 20");
+    assert_eq!(retried(&lab), [[J1]]);
 }

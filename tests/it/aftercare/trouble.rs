@@ -12,7 +12,7 @@ use crate::outputs::messages;
 use crate::preflight::{asked, id};
 use crate::support::{J1, J2, Lab, send_signal, unanswered, wait_until};
 
-fn status(http: u16, code: &str) -> FaultKind {
+pub(super) fn status(http: u16, code: &str) -> FaultKind {
     FaultKind::Status(Answer {
         http,
         code: code.to_owned(),
@@ -21,7 +21,7 @@ fn status(http: u16, code: &str) -> FaultKind {
     })
 }
 
-fn body(body: &serde_json::Value) -> FaultKind {
+pub(super) fn body(body: &serde_json::Value) -> FaultKind {
     FaultKind::Status(Answer {
         http: 200,
         body: Some(body.to_string()),
@@ -29,7 +29,7 @@ fn body(body: &serde_json::Value) -> FaultKind {
     })
 }
 
-fn inject(lab: &Lab, call: &str, fault: Fault) {
+pub(super) fn inject(lab: &Lab, call: &str, fault: Fault) {
     assert!(lab.sim.inject_query(Some(call), fault));
 }
 
@@ -334,4 +334,24 @@ fn a_signal_while_the_states_are_asked_for_ends_the_run_with_its_report() {
     send_signal(child.id(), rustix::process::Signal::INT);
     lab.wait(child).exits(130).says("Result: 1 applied");
     assert!(retried(&lab).is_empty());
+}
+
+#[test]
+fn jobs_whose_retry_was_asked_for_are_named_though_the_state_cannot_be_saved() {
+    let lab = lab_of(
+        &[(J1, "INCRE_TRANSFER_FAILED"), (J2, "INCRE_TRANSFER_FAILED")],
+        SOON,
+    );
+    let answers = json!({"results": [
+        {"id": J1, "status": "success"},
+        {"id": J2, "status": "failed", "error_code": "DRS.M00304"},
+    ], "count": 2});
+    inject(&lab, "retry", Fault::always(body(&answers)));
+    let mut command = lab.command(&["apply", "--auto-approve", "--retry-jobs"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "replace:4");
+    lab.run_command(command)
+        .exits(3)
+        .says("jobs were not looked after")
+        .says(&format!("? job {J1} retry asked for"))
+        .says(&format!("! job {J2} not retried: DRS.M00304"));
 }
