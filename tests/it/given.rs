@@ -183,3 +183,40 @@ fn long_paths_of_files_that_are_there_or_could_be_are_taken() {
     fs::remove_file(lab.path(&key)).unwrap();
     lab.run(&["-i", &key, "plan"]).exits(1).says("cannot read");
 }
+
+#[test]
+fn a_secret_in_place_of_certificates_or_of_the_name_of_a_cloud_is_not_repeated() {
+    let lab = Lab::new();
+    let home = tempfile::TempDir::new().unwrap();
+    let clouds = home.path().join("clouds.yaml");
+    for (secret, part) in secrets() {
+        let entry = serde_json::json!({"clouds": {"one": {
+            "cacert": format!("/{secret}{secret}{secret}"),
+            "auth": {"token": "canary-token"},
+        }}});
+        fs::write(&clouds, entry.to_string()).unwrap();
+        for name in ["OS_CACERT", "OS_CA_CERT", "OS_CLOUD", "cacert"] {
+            let mut command = lab.command(&["whoami"]);
+            command.env("OS_CLIENT_CONFIG_FILE", &clouds);
+            if name == "cacert" {
+                command.env("OS_CLOUD", "one");
+            } else {
+                command.env(name, &secret);
+            }
+            unrepeated(&lab, &lab.run_command(command).exits(1), part);
+        }
+        let config = lab.read("drspass.yaml");
+        let named = serde_json::json!(secret);
+        lab.write(
+            "drspass.yaml",
+            format!("{config}\ncredentials_from: {named}\n"),
+        );
+        let mut command = lab.command(&["whoami"]);
+        command
+            .env("OS_CLIENT_CONFIG_FILE", &clouds)
+            .env_remove("OS_TOKEN");
+        let run = lab.run_command(command).exits(1);
+        lab.write("drspass.yaml", config);
+        unrepeated(&lab, &run, part);
+    }
+}

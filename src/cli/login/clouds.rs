@@ -11,7 +11,7 @@ use super::document::{self, Node, Origin, Value};
 use super::entry::Entry;
 use super::error::LoginError;
 use super::outside::{self, WorkTree};
-use super::parts::name_flaw;
+use super::parts::{may_be_secret, name_flaw};
 use crate::cli::env::Env;
 
 /// Names of the files, first choice first (OpenStack SDK, configuration files).
@@ -195,6 +195,11 @@ pub(super) fn find(
         .and_then(|all| all.take(&name));
     let Some(node) = node else {
         return match wanted {
+            Some(Wanted { name, named_by, .. }) if may_be_secret(name) => Err(LoginError::value(
+                format!("the name of an entry from {named_by}"),
+                "is not in clouds.yaml; the name is not repeated, as it may be a secret",
+                "The names of the entries stand below `clouds:` in that file.",
+            )),
             Some(Wanted { name, named_by, .. }) => Err(LoginError::NoEntry {
                 named_by,
                 name: name.to_owned(),

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::error::LoginError;
 use crate::api::auth::{AccessKey, Credentials, Domain, PasswordLogin, ProjectName, User};
+use crate::core::redact::{is_key_like, is_too_long_for_a_path};
 use crate::core::secret::Secret;
 
 /// The names that give one domain; those that end in `_name` by name, the others by id.
@@ -455,6 +456,11 @@ pub(super) fn domain(
         }
     }
     Ok(None)
+}
+
+/// Whether the name of something that is not there may be a secret, put there by mistake.
+pub(super) fn may_be_secret(name: &str) -> bool {
+    is_key_like(name) || is_too_long_for_a_path(name)
 }
 
 /// What is wrong with the name or id of something, and what to do; nothing if it

@@ -86,6 +86,11 @@ fn certificates(
     })?;
     match read_ca(&path) {
         Ok(bytes) => Ok((format!("{place}, {}", path.display()), bytes)),
+        Err(_) if parts::may_be_secret(text) => Err(LoginError::value(
+            place,
+            "names a file that cannot be read; the name is not repeated, as it may be a secret",
+            "Give the path of a file with certificates, or their PEM text.",
+        )),
         Err(source) => Err(LoginError::Read {
             what: "the certificates",
             path,
