@@ -126,10 +126,14 @@ impl Client {
         let mut parents = Vec::new();
         for (kind, rows) in UseType::ALL.into_iter().cycle().zip(pages) {
             // States that the list does not tell come from the status query.
-            let rows = rows.unwrap_or_else(|failure| {
-                unlisted.get_or_insert(failure);
-                Vec::new()
-            });
+            let rows = match rows {
+                Ok(rows) => rows,
+                Err(failure) if failure.refuses_caller() => return Err(failure),
+                Err(failure) => {
+                    unlisted.get_or_insert(failure);
+                    Vec::new()
+                }
+            };
             for row in rows {
                 let taken = self.take(&row, &wanted, &mut survey.told);
                 if kind == UseType::DisasterRecovery && !row.children.is_empty() {
@@ -141,7 +145,7 @@ impl Client {
             }
         }
         if !parents.is_empty() {
-            self.mark_parents(parents, survey).await;
+            self.mark_parents(parents, survey).await?;
         }
         Ok(Found::Rows)
     }
@@ -186,17 +190,20 @@ impl Client {
 
     /// Asks for the details of what looks like the parent of a dual-active pair:
     /// only they tell whether it is one.
+    /// Fails only if the caller is refused.
     async fn mark_parents(
         self: &Arc<Self>,
         candidates: Vec<(JobId, Vec<JobId>)>,
         survey: &mut Survey,
-    ) {
+    ) -> Result<(), Failure> {
         let ids: Vec<JobId> = candidates.iter().map(|(id, _)| id.clone()).collect();
         let details = match self.details(&ids).await {
             Ok(details) => details,
+            Err(failure) if failure.refuses_caller() => return Err(failure),
             Err(failure) => {
                 let error = self.error("the query of job details", failure);
-                return survey.maybe_parents.push((ids, Some(error)));
+                survey.maybe_parents.push((ids, Some(error)));
+                return Ok(());
             }
         };
         let mut untold = Vec::new();
@@ -215,6 +222,7 @@ impl Client {
         if !untold.is_empty() {
             survey.maybe_parents.push((untold, None));
         }
+        Ok(())
     }
 }
 

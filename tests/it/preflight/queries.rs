@@ -6,7 +6,7 @@ use drspass::sim::{Answer, Fault, FaultKind, JobSpec};
 
 use super::{asked, job, lab_of, list_is, sources, without_list};
 use crate::outputs::{document, messages, refusal};
-use crate::support::{J1, J2, Lab, send_signal, wait_until};
+use crate::support::{J1, J2, J3, Lab, send_signal, wait_until};
 
 fn lab() -> Lab {
     let mut lab = lab_of(vec![job(J1, "INCRE_TRANSFER_STARTED"), job(J2, "CREATING")]);
@@ -371,5 +371,37 @@ fn a_signal_during_the_question_ends_the_run_before_anything_is_marked() {
         assert_eq!(lab.read("drspass.state.json"), state);
         assert!(!lab.exists("drspass.state.json.journal"));
         lab.run(&["lock", "show"]).exits(0).says("free");
+    }
+}
+
+#[test]
+fn a_caller_who_is_refused_by_any_question_asks_no_other_kind_of_question() {
+    for call in ["list", "detail"] {
+        let recovery = |job: JobSpec| JobSpec {
+            db_use_type: "cloudDataGuard".to_owned(),
+            multi_write: true,
+            ..job
+        };
+        let mut lab = lab_of(vec![
+            JobSpec {
+                dual_active_parent: true,
+                ..recovery(job(J1, "INCRE_TRANSFER_STARTED"))
+            },
+            JobSpec {
+                parent: Some(J1.to_owned()),
+                ..recovery(job(J2, "INCRE_TRANSFER_STARTED"))
+            },
+        ]);
+        // The list does not tell the last one.
+        sources(&mut lab, &[J1, J3], "canary-1");
+        let number = if call == "list" { 2 } else { 1 };
+        let kind = FaultKind::TokenExpired {
+            http: 401,
+            code: None,
+        };
+        assert!(lab.sim.inject_query(Some(call), Fault::nth(number, kind)));
+        lab.apply(&[]).exits(1).says("was refused");
+        assert_eq!(asked(&lab, "batch-status"), 0, "{call}");
+        assert!(lab.sent().is_empty());
     }
 }
