@@ -145,7 +145,7 @@ const fn for_signal(signal: Signal) -> u8 {
 /// read.
 pub const fn when_over(code: u8, signal: Signal) -> u8 {
     match code {
-        UNSAVED | IN_DOUBT => code,
+        UNSAVED | IN_DOUBT | STALE_PLAN | INCOMPLETE => code,
         _ => for_signal(signal),
     }
 }
@@ -170,5 +170,18 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
         FAILED
     } else {
         INCOMPLETE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_after_a_run_hides_no_code_that_asks_for_something_to_be_done() {
+        for code in [INCOMPLETE, IN_DOUBT, STALE_PLAN, UNSAVED] {
+            assert_eq!(when_over(code, Signal::Terminate), code);
+        }
+        assert_eq!(when_over(DONE, Signal::Terminate), TERMINATED);
     }
 }

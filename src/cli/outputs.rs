@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::cmd::end_on_signal;
 use super::env;
 use super::render;
 use super::run::Context;
@@ -155,6 +156,12 @@ impl Outputs {
         let details = render::details(error);
         let error = render::error_out(error);
         let page = markdown::failed(self.command, &self.place, &error, &details);
+        let outputs: Vec<_> = (self.command == "apply")
+            .then(|| ("exit_code", code.to_string()))
+            .into_iter()
+            .collect();
+        let written = self.write(&page, &outputs);
+        end_on_signal(code);
         if self.prints_markdown {
             self.shell.document(&page);
         }
@@ -162,9 +169,7 @@ impl Outputs {
             let annotation = ci::github_error(self.command, &error, &details);
             self.shell.document(&annotation);
         }
-        let code = (self.command == "apply").then(|| ("exit_code", code.to_string()));
-        let outputs: Vec<_> = code.into_iter().collect();
-        if let Err(error) = self.write(&page, &outputs) {
+        if let Err(error) = written {
             let text = render::error(&error, self.shell.messages);
             self.shell.message(&text);
         }

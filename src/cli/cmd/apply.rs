@@ -53,12 +53,12 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
         Err(error) => (Err(error), None),
     };
     ended.or_else(|error| {
+        if let Some(outputs) = outputs {
+            outputs.failed(&error, code(&error));
+        }
         if json {
             let line = v1::apply_error(&render::error_out(&error), code(&error));
             context.shell.document(line);
-        }
-        if let Some(outputs) = outputs {
-            outputs.failed(&error, code(&error));
         }
         context
             .shell
@@ -147,18 +147,16 @@ fn apply(
         &mut surroundings,
         &mut approve,
     );
-    let code = done.as_ref().map_or(exit::FAILED, |done| match done {
-        Done::NothingToDo => exit::DONE,
-        Done::Ran(report) => exit::for_apply(report),
-    });
-    super::end_on_signal(code);
-    let done = done?;
     let name = name.take();
-    let (report, has_run) = match done {
-        Done::NothingToDo => (ApplyReport::nothing(), false),
-        Done::Ran(report) => (report, true),
+    let (report, has_run, code) = match done? {
+        Done::NothingToDo => (ApplyReport::nothing(), false, exit::DONE),
+        Done::Ran(report) => {
+            let code = exit::for_apply(&report);
+            (report, true, code)
+        }
     };
     let told = outputs.applied(name.as_ref(), &report, code);
+    super::end_on_signal(code);
     if let Err(error) = &told {
         shell.message(&render::error(error, shell.messages));
     }

@@ -87,8 +87,9 @@ pub(super) fn confirm(question: &str, untouched: &'static str) -> Result<(), OpE
 
 /// Lets a signal end the process from now on, for the end of a run that listened to
 /// signals: they have lost their usual effect by then, and whoever does not read its
-/// output would keep it for ever. `code` is what the run came to.
-pub(super) fn end_on_signal(code: u8) {
+/// output would keep it for ever. Files are written by then. `code` is what the run came
+/// to.
+pub(in crate::cli) fn end_on_signal(code: u8) {
     let hang_up = env::hang_up();
     let wait = move || {
         let runtime = Builder::new_current_thread().enable_all().build();

@@ -45,10 +45,14 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpErr
     };
     let detailed = args.detailed_exitcode;
     let out = args.out.clone();
+    let has_asked = args.preflight;
     let report = root
         .and_then(|root| make(context, args, &root))
         .and_then(|report| outputs.planned(&report).map(|()| report))
         .inspect_err(|error| outputs.failed(error, exit::for_error(error)))?;
+    if has_asked {
+        super::end_on_signal(exit::DONE);
+    }
     let arrived = shown.write(context.shell, &outputs, &report);
     if let Some(path) = &out {
         let saved = saved(context, path);
@@ -141,18 +145,14 @@ fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, Op
         salt: env::salt,
         unique: env::unique,
     });
-    let made = plan::plan(
+    let (report, warnings) = plan::plan(
         root,
         &unlock(context),
         &guards,
         &addresses,
         ask,
         save.as_ref(),
-    );
-    if args.preflight {
-        super::end_on_signal(exit::DONE);
-    }
-    let (report, warnings) = made?;
+    )?;
     warn(context, root.manifest_name(), &warnings);
     Ok(report)
 }

@@ -1,11 +1,15 @@
 //! Ctrl-C, and the end of the terminal.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+
 use drspass::sim::{Config, Fault, FaultKind};
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::preflight::{id, sources};
 use crate::support::around::{Watched, through};
-use crate::support::{J1, J2, Lab, ignored_and_caught, send_signal, wait_until};
+use crate::support::{J1, J2, Lab, ignored_and_caught, make_pipe, send_signal, wait_until};
 
 #[test]
 fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
@@ -91,4 +95,39 @@ fn tests_that_send_signals_pass_where_these_are_ignored() {
         .unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn a_signal_after_the_run_does_not_cut_what_is_written_for_the_pipeline() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    // It takes nothing more until somebody reads it.
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("github-output");
+    make_pipe(&path);
+    let open = |flags| rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).unwrap();
+    let mut pipe = File::from(open(OFlags::RDWR | OFlags::NONBLOCK));
+    let mut filled = 0;
+    while let Ok(length) = pipe.write(&[b'\n'; 4096]) {
+        filled += length;
+    }
+    lab.write("github-summary", "");
+    let mut command = lab.command(&["apply", "--auto-approve", "--github"]);
+    command
+        .env("GITHUB_OUTPUT", &path)
+        .env("GITHUB_STEP_SUMMARY", lab.path("github-summary"));
+    let child = command.spawn().unwrap();
+    wait_until("the end of the run", || {
+        lab.sim.holds(J1, "source", "canary-1")
+            && lab.run(&["lock", "show"]).stdout.contains("free")
+    });
+    send_signal(child.id(), Signal::TERM);
+    let mut filling = vec![0; filled];
+    pipe.read_exact(&mut filling).unwrap();
+    lab.wait(child).exits(0);
+    let mut outputs = vec![0; 4096];
+    let length = pipe.read(&mut outputs).unwrap();
+    let outputs = String::from_utf8_lossy(&outputs[..length]);
+    assert!(outputs.contains("exit_code<<"), "{outputs}");
+    assert!(lab.read("github-summary").contains("1 applied"));
 }
