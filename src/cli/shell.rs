@@ -94,6 +94,9 @@ impl Shell {
     /// Shows how far a run is, on a terminal only.
     pub(super) fn progress(self, event: &Event) {
         match event {
+            Event::WentBack { revision } => self.message(&format!(
+                "note: recorded revision {revision} as the one applied last; nothing had to be sent for it\n"
+            )),
             Event::Stopping(_) => self.message(
                 "\nStopping: nothing new is sent; waiting up to 5 s for answers in flight.\n",
             ),

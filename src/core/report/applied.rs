@@ -215,6 +215,12 @@ impl ApplyReport {
 /// Something that happened during a run, for a progress display.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A manifest of before, which differs in nothing, is recorded as the one applied
+    /// last.
+    WentBack {
+        /// Its revision.
+        revision: u64,
+    },
     /// An answer was read.
     Answered {
         /// Entries whose outcome is known or in doubt by now.

@@ -152,6 +152,8 @@ pub fn apply(
         // Nothing is sent, but from now on this manifest is the one applied last.
         root.store.back_up(&guard)?;
         version = root.store.commit(&guard, &keys, &mut state, &version)?;
+        let revision = state.revision;
+        (surroundings.progress)(Event::WentBack { revision });
     }
     let Some(client) = client else {
         return Ok(Done::NothingToDo);

@@ -81,7 +81,11 @@ fn a_way_back_that_sends_nothing_counts_as_applied() {
     lab.write(MANIFEST, old);
     lab.run(&["plan"]).exits(1);
     let sent = lab.sent().len();
-    lab.apply(&["--allow-rollback"]).exits(0).says("ROLLBACK");
+    let number = revision(&lab);
+    lab.apply(&["--allow-rollback"])
+        .exits(0)
+        .says("ROLLBACK")
+        .says(&format!("note: recorded revision {number} as the one"));
     assert_eq!(lab.sent().len(), sent);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     // Nothing else was written: an apply with nothing to do leaves the state alone.
