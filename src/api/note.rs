@@ -8,6 +8,9 @@ use jiff::Timestamp;
 
 use crate::core::redact::{ForeignText, ToldName};
 
+/// How [`Note::ClockOff`] begins.
+pub const CLOCK_OFF: &str = "the clock of this machine says";
+
 /// One thing that a person should know about how a request went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -325,7 +328,7 @@ impl fmt::Display for Note {
                 };
                 write!(
                     f,
-                    "the clock of this machine says {local:.0}, the service's {server:.0}: they \
+                    "{CLOCK_OFF} {local:.0}, the service's {server:.0}: they \
                      differ by {apart}; check the clock of this machine"
                 )
             }

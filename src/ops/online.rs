@@ -7,6 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::OpError;
 use crate::api::client::Client;
+use crate::api::note::CLOCK_OFF;
 pub use crate::signals::HangUp;
 pub(super) use crate::signals::Signals;
 
@@ -65,6 +66,15 @@ impl Online {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    /// Adds what a person should know of the run so far to what is `said` already: that
+    /// the clocks differ may stand beside an error.
+    pub fn add_notes(&self, said: &mut Vec<String>) {
+        let has_clock = said.iter().any(|said| said.contains(CLOCK_OFF));
+        let mut notes = self.notes();
+        notes.retain(|note| !(has_clock && note.starts_with(CLOCK_OFF)));
+        said.append(&mut notes);
     }
 
     /// Lets go without waiting for anything that is still under way, such as the

@@ -157,13 +157,10 @@ fn blocked(
     online.log_in()?;
     let keys: Vec<&EntryKey> = plan.sent().map(|entry| &entry.key).collect();
     let preflight = Preflight::ask(&mut online, keys.iter().copied(), ask.unknown)?;
-    let said = online.notes();
+    let mut said = preflight.warnings;
+    online.add_notes(&mut said);
     online.leave();
-    notes.extend(
-        said.into_iter()
-            .chain(preflight.warnings)
-            .map(Note::Preflight),
-    );
+    notes.extend(said.into_iter().map(Note::Preflight));
     let why = |key: &EntryKey| Some((key.clone(), preflight.blocked.get(&key.job)?.clone()));
     Ok(keys.into_iter().filter_map(why).collect())
 }

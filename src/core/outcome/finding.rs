@@ -76,7 +76,7 @@ impl fmt::Display for Finding {
                 )?;
                 match said {
                     Some(said) => write!(f, "it says {said}"),
-                    None => f.write_str("it has no status"),
+                    None => f.write_str("no status was read"),
                 }
             }
             Self::RepetitionRefused { key, code } => write!(

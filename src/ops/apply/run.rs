@@ -57,7 +57,7 @@ impl Run<'_> {
                 ..Sent::default()
             };
             let mut report = self.report(BTreeMap::new(), sent, Saved::InState);
-            report.findings.extend(online.notes());
+            online.add_notes(&mut report.findings);
             return Ok((report, online, Some((state, version))));
         }
         let sender = Sender::new(
@@ -107,7 +107,7 @@ impl Run<'_> {
         let sent_keys = outcomes.keys().cloned().collect();
         let (saved, state) = self.save(state, &version, sent_keys);
         let mut report = self.report(outcomes, sent, saved);
-        report.findings.extend(online.notes());
+        online.add_notes(&mut report.findings);
         if let Some(error) = journal_error {
             report
                 .findings

@@ -255,8 +255,8 @@ fn a_status_that_is_neither_success_nor_failure_is_shown() {
             r#","status":"success","error_code":"DRS.M01504""#,
             "it says \"success DRS.M01504\"",
         ),
-        (r#","status":null"#, "it has no status"),
-        ("", "it has no status"),
+        (r#","status":null"#, "no status was read"),
+        ("", "no status was read"),
     ] {
         let lab = lab();
         let body =

@@ -332,3 +332,23 @@ fn a_login_of_another_project_is_told_with_its_source() {
             .says_not("drspass whoami");
     }
 }
+
+#[test]
+fn clocks_apart_are_told_once_where_an_error_tells_them_already() {
+    let lab = lab_with(Config {
+        clock_offset_seconds: 3630,
+        ..config()
+    });
+    let forbidden = FaultKind::Status(Answer {
+        http: 403,
+        code: "DRS.M00103".to_owned(),
+        message: "no".to_owned(),
+        ..Answer::default()
+    });
+    assert!(lab.sim.inject_query(Some("list"), Fault::always(forbidden)));
+    for args in [&["plan", "--preflight"][..], &["apply", "--auto-approve"]] {
+        let told = run(&lab, args, &by_name()).exits(0);
+        let said = told.all().matches("the clock of this machine says").count();
+        assert_eq!(said, 1, "{args:?}\n{}", told.all());
+    }
+}
