@@ -19,7 +19,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "init",
         &[
-            "drspass init --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
+            "drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
             "drspass init -i key.txt --from-jobs --region eu-de --project-id ID",
         ],
     ),
@@ -97,13 +97,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("help", &["drspass help plan", "drspass help global"]),
     (
         "sim",
-        &["drspass sim --scenario examples/scenarios/tutorial.yaml"],
+        &["drspass sim --port 18080 --scenario examples/scenarios/one-refused.yaml"],
     ),
 ];
 
 /// What somebody does first, and then every day.
 pub(in crate::cli) const OVERVIEW: &[&str] = &[
-    "drspass init --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
+    "drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
     "drspass edit",
     "drspass plan",
     "drspass apply",

@@ -25,7 +25,7 @@ pub(super) const fn way_out(why: &Stale) -> &'static str {
             "Fetch the plan file that was reviewed, and see where this one came from."
         }
         Stale::Expired { .. } => {
-            "Nothing was sent. If that is the time, make a new plan, and have it approved; if not, correct the clock of this machine, or of the one that made the plan."
+            "If that is the time, make a new plan, and have it approved; if not, correct the clock of this machine, or of the one that made the plan."
         }
         Stale::OtherKey
         | Stale::OtherRecipients
