@@ -124,7 +124,9 @@ fn a_signal_after_the_run_does_not_cut_what_is_written_for_the_pipeline() {
     send_signal(child.id(), Signal::TERM);
     let mut filling = vec![0; filled];
     pipe.read_exact(&mut filling).unwrap();
-    lab.wait(child).exits(0);
+    // The signal may still end it before it is over, once the files are written.
+    let run = lab.wait(child);
+    assert!(matches!(run.code, Some(0 | 143)), "{}", run.all());
     let mut outputs = vec![0; 4096];
     let length = pipe.read(&mut outputs).unwrap();
     let outputs = String::from_utf8_lossy(&outputs[..length]);
