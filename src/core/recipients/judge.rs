@@ -6,6 +6,7 @@ use age::{plugin, tag, tagpq};
 use age_core::primitives::bech32_decode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use curve25519_dalek::constants::X25519_BASEPOINT;
 use curve25519_dalek::{edwards::CompressedEdwardsY, montgomery::MontgomeryPoint};
 
 use super::recipient_key;
@@ -28,6 +29,7 @@ const AGE_LOW_ORDER: Refusal = (
     "is an age key of low order, with which everybody could decrypt",
     REPLACE,
 );
+const PUBLIC: Refusal = ("is a key whose private half everybody knows", REPLACE);
 const NOT_SSH: Refusal = ("is a damaged ssh key", COPY);
 const ED25519_LOW_ORDER: Refusal = (
     "is an ed25519 key of low order, with which everybody could decrypt",
@@ -103,11 +105,21 @@ fn refuse_x25519(text: &str) -> Option<Refusal> {
     if MontgomeryPoint(key).mul_clamped([0; 32]) == MontgomeryPoint([0; 32]) {
         return Some(AGE_LOW_ORDER);
     }
+    if is_public(MontgomeryPoint(key)) {
+        return Some(PUBLIC);
+    }
     // A second spelling of another key: 2^255 - 19 and above.
     let [first, middle @ .., last] = key;
     let is_spelled_otherwise =
         last > 0x7f || (last == 0x7f && middle == [0xff; 30] && first >= 0xed);
     is_spelled_otherwise.then_some(NOT_AGE)
+}
+
+/// Whether a key is the base point itself, whose shared secret is in the file's header,
+/// or that of a private key of bits that are all alike.
+fn is_public(key: MontgomeryPoint) -> bool {
+    let trivial = [[0; 32], [0xff; 32]].map(MontgomeryPoint::mul_base_clamped);
+    key == X25519_BASEPOINT || trivial.contains(&key)
 }
 
 fn refuse_ssh(text: &str) -> Option<Refusal> {
@@ -145,6 +157,7 @@ fn refuse_ed25519(key: Option<&[u8]>) -> Option<Refusal> {
     match key.decompress() {
         None => Some(NOT_A_POINT),
         Some(point) if point.is_small_order() => Some(ED25519_LOW_ORDER),
+        Some(point) if is_public(point.to_montgomery()) => Some(PUBLIC),
         // A second spelling of another key.
         Some(point) => (point.compress() != key).then_some(NOT_A_POINT),
     }
@@ -161,8 +174,14 @@ fn refuse_rsa(exponent: &[u8], modulus: &[u8]) -> Option<Refusal> {
         4097.. => Some(RSA_LARGE),
         _ if !is_odd(exponent) || !is_odd(modulus) => Some(RSA_NUMBERS),
         _ if !value.is_some_and(|value| (3..1 << 33).contains(&value)) => Some(RSA_NUMBERS),
+        _ if (3..1000).any(|divisor| remainder(modulus, divisor) == 0) => Some(RSA_NUMBERS),
         _ => None,
     }
+}
+
+fn remainder(number: &[u8], divisor: u32) -> u32 {
+    let next = |rest, byte: &u8| (rest * 256 + u32::from(*byte)) % divisor;
+    number.iter().fold(0, next)
 }
 
 /// How many bits a number has that begins with a byte other than zero.
@@ -198,5 +217,28 @@ impl<'a> SshWire<'a> {
             magnitude @ [1..128, ..] => Some(magnitude),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_whose_private_half_is_known_are_refused() {
+        use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+        for point in [ED25519_BASEPOINT_POINT, -ED25519_BASEPOINT_POINT] {
+            let key = point.compress();
+            assert_eq!(refuse_ed25519(Some(key.as_bytes())), Some(PUBLIC));
+        }
+        // u = 9, in the spelling of age.
+        let base = "age1pyqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq8r66x";
+        assert_eq!(refuse_age(base), Some(PUBLIC));
+        let exponent = [1, 0, 1];
+        let mut modulus = [0xff; 256];
+        assert_eq!(refuse_rsa(&exponent, &modulus), Some(RSA_NUMBERS));
+        // 2^2048 - 23 has no small factor.
+        modulus[255] = 0xe9;
+        assert_eq!(refuse_rsa(&exponent, &modulus), None);
     }
 }
