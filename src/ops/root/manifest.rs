@@ -120,8 +120,7 @@ impl Root {
     /// state and without the network.
     /// Fails if the target is not the sealed one, or the key is not the named one.
     pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
-        let file = self.manifest_bytes()?;
-        self.open_file(&file, unlock, guards)
+        self.open_file(self.manifest_bytes()?, unlock, guards)
             .map(|(opened, _)| opened)
     }
 
@@ -130,13 +129,16 @@ impl Root {
     /// Fails as [`Root::open`].
     pub(in crate::ops) fn open_file(
         &self,
-        file: &[u8],
+        file: impl AsRef<[u8]>,
         unlock: &Unlock<'_>,
         guards: &Guards,
     ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
         // Whatever can be refused without the manifest is refused before it is opened.
         let target = self.named_target(guards)?;
-        let plain = self.decrypt_file(file, unlock)?;
+        let plain = self.decrypt_file(file.as_ref(), unlock)?;
+        let digest = digest_of(file.as_ref());
+        // A large one would stay in memory beside all that is parsed.
+        drop(file);
         let (manifest, sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
         let endpoint_from = match target {
             Some(_) => EndpointFrom::Settings,
@@ -150,7 +152,7 @@ impl Root {
         let opened = Opened {
             manifest: Arc::new(manifest),
             sealed,
-            digest: digest_of(file),
+            digest,
             target,
             endpoint_from,
             warnings,
