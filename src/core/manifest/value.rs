@@ -214,6 +214,7 @@ fn refusal(text: &str, kind: Kind, origin: Origin) -> Option<(String, &'static s
 
 /// Whether a text holds the place of a secret, like all that templates show there.
 fn is_placeholder(text: &str) -> bool {
+    let text = text.trim_matches(['"', '\'']);
     let is_sign = |c: char| SIGNS.contains(&c);
     let is_run = text.contains(is_sign) && text.chars().all(|c| c == ' ' || is_sign(c));
     let is_masked =
