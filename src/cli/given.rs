@@ -14,9 +14,11 @@ use crate::files;
 use crate::ops::OpError;
 
 /// Variables that name a file or a directory.
-const VARIABLES: [&str; 4] = [
+const VARIABLES: [&str; 6] = [
     IDENTITY_VARIABLE,
     "DRSPASS_STATE",
+    "GITHUB_OUTPUT",
+    "GITHUB_STEP_SUMMARY",
     "OS_CLIENT_CONFIG_FILE",
     "OS_CLIENT_SECURE_FILE",
 ];

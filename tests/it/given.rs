@@ -112,6 +112,8 @@ fn a_secret_in_place_of_a_path_is_repeated_nowhere() {
             ("DRSPASS_STATE", &["plan"]),
             ("DRSPASS_STATE", &["apply", "--auto-approve"]),
             ("DRSPASS_STATE", &["state", "list"]),
+            ("GITHUB_OUTPUT", &["plan", "--github"]),
+            ("GITHUB_STEP_SUMMARY", &["plan", "--github"]),
         ] {
             let mut command = lab.command(args);
             command.env(name, &secret);
