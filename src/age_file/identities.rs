@@ -188,9 +188,12 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
+/// How post-quantum identities of age begin.
+pub(super) const POST_QUANTUM: &str = "AGE-SECRET-KEY-PQ-";
+
 /// Why a line of an identity file is none, as far as that can be told.
-fn no_identity(line: &str) -> &'static str {
-    if line.starts_with("AGE-SECRET-KEY-PQ-") {
+pub(super) fn no_identity(line: &str) -> &'static str {
+    if line.starts_with(POST_QUANTUM) {
         "post-quantum age keys are not supported"
     } else if line.starts_with("age1") {
         "a line is a public recipient, not an identity"

@@ -5,7 +5,7 @@ use age::x25519;
 use zeroize::Zeroizing;
 
 use super::error::AgeError;
-use super::identities::lines;
+use super::identities::{POST_QUANTUM, lines, no_identity};
 use super::{Envelope, envelope_of};
 use crate::core::yaml::plain_text;
 
@@ -44,7 +44,12 @@ pub fn recipients_of(text: &[u8], origin: &str) -> Result<Vec<String>, AgeError>
         .map(|line| {
             line.parse::<x25519::Identity>()
                 .map(|identity| identity.to_public().to_string())
-                .map_err(|_| refuse(TELLS_NONE))
+                .map_err(|_| {
+                    refuse(match line.starts_with(POST_QUANTUM) {
+                        true => no_identity(line),
+                        false => TELLS_NONE,
+                    })
+                })
         })
         .collect::<Result<_, _>>()?;
     if recipients.is_empty() {

@@ -266,7 +266,7 @@ impl Start {
         let mut refused = Vec::new();
         for (text, number) in wanted.recipients.iter().zip(1..) {
             refused.extend(refuse_recipient(text).map(|(what, help)| OpError::Unfit {
-                what: format!("--recipient number {number} {what}"),
+                what: format!("--recipient number {number}: {what}"),
                 help,
             }));
             self.add(text.clone());

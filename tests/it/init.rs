@@ -47,8 +47,8 @@ fn everything_that_stops_a_copy_is_told_at_once() {
         .says("cannot set up this directory: 5 problems")
         .says("drspass.yaml exists already and says where and to whom")
         .says("the manifest is gone, and a new one would carry a new key")
-        .says("--recipient number 1 is an ecdsa key")
-        .says("--recipient number 2 has options before the key")
+        .says("--recipient number 1: is an ecdsa key")
+        .says("--recipient number 2: has options before the key")
         .says("there is no folder for the new identity no/key.txt")
         .says("Nothing was written.");
     assert_eq!(names(&lab.path("copy")), before);
@@ -118,9 +118,13 @@ fn a_recipient_that_cannot_be_encrypted_to_is_told_by_its_option() {
     ] {
         let run = init(&lab, "new", &["--recipient", recipient])
             .exits(1)
-            .says(&format!("--recipient number 1 {why}"));
+            .says(&format!("--recipient number 1: {why}"));
         assert!(!run.all().contains("drspass.yaml"), "{}", run.all());
     }
+    lab.write("pq.txt", "AGE-SECRET-KEY-PQ-1CANARY\n");
+    init(&lab, "new", &["-i", "../pq.txt"])
+        .exits(1)
+        .says("post-quantum age keys are not supported");
     assert_eq!(fs::read_dir(lab.path("new")).unwrap().count(), 0);
 }
 
