@@ -4,8 +4,9 @@
 
 use drspass::age_file::{Identities, Means, NoPassphrase, Plugins, decrypt, header};
 use drspass::core::recipients::compare;
+use drspass::core::redact::for_log;
 use drspass::view;
-use drspass_fuzz::{assert_error_quiet, assert_quiet, in_time, part, parts};
+use drspass_fuzz::{assert_error_quiet, assert_harmless, in_time, part, parts};
 use libfuzzer_sys::fuzz_target;
 
 const KEY: &[u8] = include_bytes!("../../examples/infra-repo/keys/THROW-AWAY-KEY.txt");
@@ -27,7 +28,8 @@ fuzz_target!(|data: &[u8]| {
         match header::recipients(file) {
             Ok(stanzas) => {
                 let report = compare("m.age".to_owned(), &[], Ok(&[]), &stanzas);
-                assert_quiet(view::recipients::recipients(&report));
+                // The types of stanzas are public, and shown.
+                assert_harmless(&for_log(&view::recipients::recipients(&report), false));
             }
             Err(error) => assert_error_quiet(&error),
         }

@@ -90,9 +90,10 @@ fn ssh(parts: &[&[u8]]) -> String {
     format!("{kind} {}", STANDARD.encode(blob))
 }
 
-/// An rsa modulus of so many bytes, the first and last bits of which are set.
+/// An rsa modulus of so many bytes, the first and last bits of which are set; of 256 bytes
+/// one without small factors.
 fn modulus(bytes: usize) -> Vec<u8> {
-    [vec![0], vec![0xc1; bytes]].concat()
+    [vec![0], vec![0xc1; bytes - 1], vec![0x1d]].concat()
 }
 
 /// Every recipient that is refused, with what is said of it.
@@ -127,6 +128,8 @@ fn refused() -> Vec<(String, &'static str)> {
         (E, &good[1..], numbers),
         (E, &[&[0], &good[..]].concat(), numbers),
         (E, &even, numbers),
+        // 2^2048 - 1 is a product of small factors.
+        (E, &[&[0][..], &[0xff; 256]].concat(), numbers),
         (&[], &good, numbers),
         (&[0], &good, numbers),
         (&[1], &good, numbers),
