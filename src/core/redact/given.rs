@@ -35,7 +35,7 @@ mod tests {
         }
         for path in [
             "keys/id.txt",
-            "/home/me/.config/age-plugin-yubikey/identity.txt",
+            "/home/user/.config/age-plugin-yubikey/identity.txt",
             "",
         ] {
             assert!(
