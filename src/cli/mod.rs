@@ -3,6 +3,7 @@
 
 pub mod args;
 mod cmd;
+mod context;
 mod conversation;
 pub mod env;
 pub mod exit;

@@ -10,9 +10,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::cmd::end_on_signal;
+use super::context::Context;
 use super::env;
 use super::render;
-use super::run::Context;
 use super::shell::Shell;
 use crate::core::report::{ApplyReport, PlanName, PlanReport};
 use crate::files;

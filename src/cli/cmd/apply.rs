@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::{service, unlock, warn, written};
 use crate::cli::args::Apply;
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::outputs::{Outputs, Wanted, random_word};
 use crate::cli::render;
-use crate::cli::run::Context;
 use crate::cli::shell::Shell;
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, Event, PlanReport};

@@ -1,11 +1,10 @@
-//! `edit`, and what every command that opens a root folder says of killed edits.
+//! `edit`.
 
 use crate::cli::cmd::{next_step, stands, unlock, warn, written};
+use crate::cli::context::Context;
 use crate::cli::env::{self, Typed};
 use crate::cli::exit;
 use crate::cli::render;
-use crate::cli::run::Context;
-use crate::editor::private;
 use crate::ops::OpError;
 use crate::ops::edit::{self, Answer, Dialogue, Note, Outcome, Surroundings};
 use crate::ops::root::CONFIG_FILE;
@@ -64,19 +63,6 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     }
     next_step(context);
     Ok(stands(context, arrived, code))
-}
-
-/// Removes what killed edits left, and says so.
-pub(in crate::cli) fn sweep(context: &Context<'_>) {
-    for leftover in private::sweep(&context.env.private_places()) {
-        let path = leftover.path.display();
-        context.shell.message(&match &leftover.removed {
-            Ok(()) => format!("note: removed {path}, which a killed edit had left\n"),
-            Err(error) => format!(
-                "warning: a killed edit left plain text in {path}, which cannot be removed: {error}\n"
-            ),
-        });
-    }
 }
 
 fn ask(is_last: bool) -> Answer {

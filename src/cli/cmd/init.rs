@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{edit, plugins, service, stands};
+use super::{plugins, service, stands};
 use crate::cli::args::Init;
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
-use crate::cli::run::Context;
 use crate::core::config::{Config, TargetConfig, bare_endpoint};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
@@ -16,7 +16,7 @@ use crate::ops::init::git::{self, DiffDriver};
 use crate::ops::init::{self, Wanted};
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
-    edit::sweep(context);
+    context.sweep();
     // What git refuses, it refuses before anything is written.
     let driver = if args.git {
         let env = context.env.for_children();

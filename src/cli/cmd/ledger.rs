@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::{ask, stands, unlock, written};
 use crate::cli::args::{LockShow, StateAdopt, StateCommand, StateRm, StateShow};
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::run::Context;
 use crate::core::redact::ForeignText;
 use crate::ops::OpError;
 use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::{read_named, stands, unlock, warn, written};
 use crate::cli::args::{Decrypt, Encrypt, Show, Validate};
+use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::render;
-use crate::cli::run::Context;
 use crate::core::report::Valid;
 use crate::core::yaml;
 use crate::ops::OpError;

@@ -21,10 +21,10 @@ use age::secrecy::SecretString;
 use tokio::runtime::Builder;
 use zeroize::Zeroizing;
 
+use super::context::Context;
 use super::conversation;
 use super::env::{self, Typed};
 use super::exit;
-use super::run::Context;
 use crate::age_file::{NoPassphrase, Plugins};
 use crate::core::problem::Problem;
 use crate::ops::OpError;

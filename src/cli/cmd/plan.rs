@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::{service, unlock, warn, written};
 use crate::cli::args::Plan;
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::outputs::{Outputs, Wanted, random_word};
-use crate::cli::run::Context;
 use crate::cli::shell::Shell;
 use crate::core::report::PlanReport;
 use crate::ops::OpError;

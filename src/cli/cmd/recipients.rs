@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::{ask, stands, unlock, warn, written};
 use crate::cli::args::{Recipients, Rekey};
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::run::Context;
 use crate::ops::OpError;
 use crate::ops::recipients;
 use crate::ops::rekey::{self, Done, RekeyContext, Wishes};

@@ -8,8 +8,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::written;
 use crate::cli::args::{self, Completions, GLOBAL, Help, Man, SCHEMAS, Schema};
+use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::run::Context;
 use crate::files;
 use crate::ops::OpError;
 

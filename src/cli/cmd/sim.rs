@@ -1,7 +1,7 @@
 //! `sim`.
 
 use crate::cli::args::Sim;
-use crate::cli::run::Context;
+use crate::cli::context::Context;
 use crate::files;
 use crate::ops::OpError;
 use crate::sim::{Config, Simulator, scenario};

@@ -7,9 +7,9 @@ use super::{conflict, is_standard_input, next_step, read_named, stands, unlock, 
 use crate::authoring::file::{self, NoValue};
 use crate::authoring::{Taken, generate};
 use crate::cli::args::{Import, Set, Unset};
+use crate::cli::context::Context;
 use crate::cli::env::{self, Typed};
 use crate::cli::exit;
-use crate::cli::run::Context;
 use crate::core::fingerprint::Field;
 use crate::core::manifest::MAX_VALUE_BYTES;
 use crate::core::problem::Problem;

@@ -1,0 +1,127 @@
+//! What every command has at hand.
+
+use std::path::PathBuf;
+
+use super::args::Global;
+use super::env::Env;
+use super::shell::Shell;
+use crate::children::ChildEnv;
+use crate::core::fingerprint::KeyId;
+use crate::editor::private;
+use crate::ops::OpError;
+use crate::ops::root::{Guards, IdentitySource, Root};
+
+/// What every command has at hand.
+pub struct Context<'a> {
+    pub env: &'a Env,
+    pub shell: Shell,
+    pub folder: PathBuf,
+    pub state: Option<PathBuf>,
+    pub identity_files: Vec<PathBuf>,
+    pub identities: IdentitySource,
+    pub ca_file: Option<PathBuf>,
+    /// What programs that are started see of the environment.
+    pub children: ChildEnv,
+    trusted_hosts: Vec<String>,
+    expect_key_id: Option<KeyId>,
+    max_changes: Option<u64>,
+}
+
+/// Variables of drspass that mean something else when they are empty than when they are
+/// not set.
+const SETTINGS: [&str; 4] = [
+    "DRSPASS_EXPECT_KEY_ID",
+    "DRSPASS_MAX_CHANGES",
+    "DRSPASS_STATE",
+    "DRSPASS_TRUSTED_HOSTS",
+];
+
+impl<'a> Context<'a> {
+    pub fn new(global: &Global, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
+        // A pipeline whose setting was lost would run without a guard, or with another
+        // state or key, and nobody would see it.
+        if let Some(name) = SETTINGS.iter().find(|name| env.exact(name) == Some(Ok(""))) {
+            return Err(OpError::Unfit {
+                what: format!("{name} is empty"),
+                help: "Nothing was sent. Give it a value, or unset it.",
+            });
+        }
+        let set = env.exact("DRSPASS_EXPECT_KEY_ID");
+        let expected = match &global.expect_key_id {
+            Some(text) => Some(("--expect-key-id", text.as_str())),
+            None => set.map(|text| ("DRSPASS_EXPECT_KEY_ID", text.unwrap_or_default())),
+        };
+        let expect_key_id = match expected {
+            Some((name, text)) => Some(KeyId::parse(text).ok_or_else(|| OpError::Unfit {
+                what: match text {
+                    "" => format!("{name} is empty"),
+                    _ => format!("{name} is not 32 lower-case hexadecimal digits"),
+                },
+                help: "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
+            })?),
+            None => None,
+        };
+        let max_changes = match env.var("DRSPASS_MAX_CHANGES") {
+            Some(text) => Some(text.parse().map_err(|_| OpError::Unfit {
+                what: "DRSPASS_MAX_CHANGES is not a whole number".to_owned(),
+                help: "Give the most entries that one apply may change.",
+            })?),
+            None => None,
+        };
+        let mut trusted_hosts = global.trust_host.clone();
+        if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
+            trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
+        }
+        Ok(Self {
+            env,
+            shell,
+            folder: global.directory.clone().unwrap_or_default(),
+            state: global.state.clone().or_else(|| env.state()),
+            identity_files: env.identity_files(&global.identity),
+            identities: env.identities(&global.identity),
+            ca_file: global.ca_file.clone(),
+            children: env.for_children(),
+            trusted_hosts,
+            expect_key_id,
+            max_changes,
+        })
+    }
+
+    /// The root folder of this run. What a killed edit left is removed on the way, which
+    /// is said.
+    pub fn root(&self) -> Result<Root, OpError> {
+        let root = self.root_for_hooks()?;
+        self.sweep();
+        Ok(root)
+    }
+
+    /// The root folder of a run that a hook started, which says nothing else.
+    pub fn root_for_hooks(&self) -> Result<Root, OpError> {
+        Root::locate(&self.folder, self.state.as_deref())
+    }
+
+    /// Removes what killed edits left, and says so.
+    pub fn sweep(&self) {
+        for leftover in private::sweep(&self.env.private_places()) {
+            let path = leftover.path.display();
+            self.shell.message(&match &leftover.removed {
+                Ok(()) => format!("note: removed {path}, which a killed edit had left\n"),
+                Err(error) => format!(
+                    "warning: a killed edit left plain text in {path}, which cannot be removed: {error}\n"
+                ),
+            });
+        }
+    }
+
+    /// What the user accepts.
+    pub fn guards(&self) -> Guards {
+        Guards {
+            trusted_hosts: self.trusted_hosts.clone(),
+            expect_key_id: self.expect_key_id.clone(),
+            allow_rollback: false,
+            accept_new_key: None,
+            max_changes: self.max_changes,
+            override_limits: None,
+        }
+    }
+}
