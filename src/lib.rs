@@ -10,9 +10,9 @@
 //!   `core::plan` and `core::outcome`.
 //! - [`ops`]: one module for each thing that drspass does.
 //! - [`authoring`]: changes of the manifest's text that keep its comments.
-//! - [`store`], [`age_file`], [`api`], [`editor`], [`git`], [`children`]: the state, the
-//!   envelope, the service, the user's editor, settings of git, programs that are
-//!   started.
+//! - [`store`], [`age_file`], [`api`], [`editor`]: state and plans, the envelope, the
+//!   service, the user's editor.
+//! - `sys`: files, programs and signals of the operating system.
 //! - [`view`]: reports as text.
 //! - [`cli`]: arguments, environment, exit codes.
 //! - `sim`: the simulated service, for tests and rehearsals.
@@ -26,10 +26,7 @@ pub mod ops;
 pub mod age_file;
 pub mod api;
 pub mod authoring;
-pub mod children;
 pub mod editor;
-pub mod git;
-pub mod plan_file;
 pub mod store;
 
 pub mod view;
@@ -39,7 +36,4 @@ pub mod cli;
 #[cfg(feature = "sim")]
 pub mod sim;
 
-mod files;
-mod signals;
-mod testpoint;
-mod wiped;
+mod sys;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use drspass::core::saved::SavedPlan;
-use drspass::plan_file::PlanFile;
+use drspass::store::plan_file::PlanFile;
 use drspass_fuzz::{assert_quiet, in_time, key, part, parts};
 use libfuzzer_sys::fuzz_target;
 

@@ -14,7 +14,7 @@ use super::error::AgeError;
 use super::open::{damaged, explain};
 use super::{Envelope, envelope_of};
 use crate::core::recipients;
-use crate::files;
+use crate::sys::files;
 
 /// A header has some hundred bytes for each recipient, of post-quantum ones two thousand.
 const MAX_HEADER_BYTES: u64 = 128 << 10;

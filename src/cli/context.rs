@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::args::Global;
 use super::env::Env;
 use super::shell::Shell;
-use crate::children::ChildEnv;
 use crate::core::fingerprint::KeyId;
 use crate::editor::private;
 use crate::ops::OpError;
 use crate::ops::root::{Guards, IdentitySource, Root};
+use crate::sys::children::ChildEnv;
 
 /// What every command has at hand.
 pub struct Context<'a> {

@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 
 use super::prompt;
 pub(super) use super::prompt::Typed;
-use crate::children::ChildEnv;
 use crate::core::fingerprint::Salt;
 use crate::editor::private::Places;
 use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
+use crate::sys::children::ChildEnv;
 
 /// The surroundings of one run.
 pub struct Env {

@@ -10,8 +10,8 @@ use clap::{ArgMatches, Command};
 
 use super::env::Env;
 use crate::core::redact::{is_key_like, is_too_long_for_a_path};
-use crate::files;
 use crate::ops::OpError;
+use crate::sys::files;
 
 /// Variables that name a file or a directory.
 const VARIABLES: [&str; 6] = [

@@ -15,10 +15,10 @@ use super::env;
 use super::render;
 use super::shell::Shell;
 use crate::core::report::{ApplyReport, PlanName, PlanReport};
-use crate::files;
 use crate::ops::OpError;
 use crate::ops::own::OwnPaths;
 use crate::ops::root::{self, Root};
+use crate::sys::files;
 use crate::view::{ci, markdown};
 
 /// GitHub refuses a longer summary of a step whole.

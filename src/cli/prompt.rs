@@ -18,7 +18,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeInd
 use zeroize::Zeroizing;
 
 use crate::age_file::NoPassphrase;
-use crate::signals::ENDING;
+use crate::sys::signals::ENDING;
 
 /// Longer lines than this have no use, and are told from shorter ones.
 const MAX_BYTES: usize = 256 * 1024;

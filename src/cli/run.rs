@@ -43,10 +43,10 @@ where
     #[cfg(debug_assertions)]
     {
         if let Some(place) = env.var("DRSPASS_TEST_STOP_AT") {
-            crate::testpoint::arm(&place);
+            crate::sys::testpoint::arm(&place);
         }
         if let Some(places) = env.var("DRSPASS_TEST_FAIL_AT") {
-            crate::testpoint::arm_failures(&places);
+            crate::sys::testpoint::arm_failures(&places);
         }
     }
     if let Command::Show(Show {

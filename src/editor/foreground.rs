@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
 
 use crate::core::report::Signal;
-use crate::signals::Signals;
+use crate::sys::signals::Signals;
 
 /// How long a program that is told to end may take for it.
 const GRACE: Duration = Duration::from_secs(2);

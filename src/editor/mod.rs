@@ -20,8 +20,8 @@ use miette::Diagnostic;
 use rustix::fs::Mode;
 use thiserror::Error;
 
-use crate::children::{ChildEnv, is_program};
-use crate::signals::Signals;
+use crate::sys::children::{ChildEnv, is_program};
+use crate::sys::signals::Signals;
 
 use foreground::Ended;
 

@@ -19,7 +19,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{files, testpoint};
+use crate::sys::{files, testpoint};
 use places::candidates;
 use removal::remove;
 

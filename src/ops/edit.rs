@@ -15,14 +15,14 @@ use super::error::{EditError, ProblemReport};
 use super::rewrite::{Ready, Rewrite};
 use super::root::{Guards, Root, Unlock};
 use crate::age_file::AgeError;
-use crate::children::ChildEnv;
 use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::yaml;
 use crate::editor::Editor;
 use crate::editor::private::{Kept, Places, Private, PrivateError};
-use crate::files;
-use crate::signals::{HangUp, Signals};
+use crate::sys::children::ChildEnv;
+use crate::sys::files;
+use crate::sys::signals::{HangUp, Signals};
 
 /// The most text that is read back. More than a manifest may have, so that too long a
 /// text is a mistake like others, and can be edited again.

@@ -12,7 +12,7 @@ use crate::age_file::{self, AgeError, Envelope};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::yaml;
-use crate::files;
+use crate::sys::files;
 
 /// A manifest that was written.
 pub struct Written {

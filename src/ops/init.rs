@@ -20,7 +20,7 @@ use crate::core::inventory::ListedJob;
 use crate::core::manifest::{self, Sealed};
 use crate::core::recipients::{recipient_key, refuse_recipient};
 use crate::core::target::{Target, TargetError};
-use crate::files;
+use crate::sys::files;
 
 /// What a new root folder is about.
 pub struct Wanted<'a> {

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::OpError;
 use crate::api::client::Client;
 use crate::api::note::CLOCK_OFF;
-pub use crate::signals::HangUp;
-pub(super) use crate::signals::Signals;
+pub use crate::sys::signals::HangUp;
+pub(super) use crate::sys::signals::Signals;
 
 /// A client, its runtime and its signals.
 pub struct Online {

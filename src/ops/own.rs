@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::OpError;
 use super::root::{CONFIG_FILE, Root};
 use crate::core::config::{DEFAULT_MANIFEST, DEFAULT_STATE};
-use crate::files;
+use crate::sys::files;
 
 /// The paths of one root folder.
 pub struct OwnPaths {

@@ -21,9 +21,9 @@ use crate::core::preflight::{Blocked, UnknownStates};
 use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport, Rollback};
 use crate::core::state::State;
-use crate::signals;
 use crate::store::rekey::RekeyLeft;
 use crate::store::{Keys, Known, Leftover, LockStatus, Snapshot};
+use crate::sys::signals;
 
 /// Which entries a run is about.
 #[derive(Debug, Default)]

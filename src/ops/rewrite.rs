@@ -18,7 +18,7 @@ use crate::core::manifest::{self, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::recipients::is_of_plugin;
 use crate::core::yaml;
-use crate::{files, testpoint};
+use crate::sys::{files, testpoint};
 
 /// A manifest that is open for a change.
 pub struct Rewrite<'a> {

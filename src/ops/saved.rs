@@ -20,7 +20,7 @@ use crate::core::saved::{
     self, Base, Flags, Prior, SavedEntry, SavedLimits, SavedPlan, Stale, Standing,
 };
 use crate::core::state::{FieldPrints, Lineage};
-use crate::plan_file::{PlanFile, PlanFileError};
+use crate::store::plan_file::{PlanFile, PlanFileError};
 
 /// How a plan is saved.
 pub struct SaveAs<'a> {

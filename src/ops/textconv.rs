@@ -15,7 +15,7 @@ use crate::core::manifest::{Assignment, Manifest, Sealing};
 use crate::core::recipients::identified;
 use crate::core::redact::ForeignText;
 use crate::core::report::outline::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
-use crate::files;
+use crate::sys::files;
 
 /// The outline of the manifest in `file`; identities are seen from `folder`.
 /// Fails with the reason why it cannot be shown.

@@ -14,7 +14,7 @@ use super::to_json;
 use crate::core::fingerprint::{KeyId, MacKey, Scope};
 use crate::core::job::JobId;
 use crate::core::state::{FailedRetry, Lineage, ManifestDigest, State};
-use crate::files;
+use crate::sys::files;
 
 /// The only format that this version reads and writes.
 pub const STATE_FORMAT: &str = "drspass.state/1";

@@ -20,8 +20,8 @@ use super::to_json;
 use crate::core::fingerprint::{MacKey, push_lp};
 use crate::core::job::EntryKey;
 use crate::core::state::{Lineage, PlanId, Settlement, State};
-use crate::files;
-use crate::testpoint;
+use crate::sys::files;
+use crate::sys::testpoint;
 
 const JOURNAL_FORMAT: &str = "drspass.journal/1";
 

@@ -17,7 +17,7 @@ use super::format::{self, FormatError, Unverified};
 use super::rekey::{Rekey, RekeyLeft};
 use super::{Fetched, Keys, Known, Leftover, Snapshot, StoreError, Version, journal as answers};
 use crate::core::state::State;
-use crate::files;
+use crate::sys::files;
 
 pub use lock::LockGuard;
 

@@ -9,6 +9,7 @@ mod error;
 pub mod format;
 pub mod journal;
 mod local;
+pub mod plan_file;
 pub mod recovery;
 pub mod rekey;
 

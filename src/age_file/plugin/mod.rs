@@ -20,9 +20,9 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::{AgeError, PluginFault};
 use super::identities::NoPassphrase;
-use crate::children::ChildEnv;
 use crate::core::hex;
 use crate::core::redact::ForeignText;
+use crate::sys::children::ChildEnv;
 use conversation::{Conversation, Reply};
 use process::Process;
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::children::ChildEnv;
-use crate::signals;
+use crate::sys::children::ChildEnv;
+use crate::sys::signals;
 
 /// The longest line: the arguments of a stanza with a post-quantum key are the longest
 /// that are known, at some 2 KiB.

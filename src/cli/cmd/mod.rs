@@ -29,9 +29,9 @@ use crate::age_file::{NoPassphrase, Plugins};
 use crate::core::problem::Problem;
 use crate::ops::OpError;
 use crate::ops::root::{Root, Unlock};
-use crate::signals::Signals;
+use crate::sys::signals::Signals;
+use crate::sys::wiped;
 use crate::view::terminal;
-use crate::wiped;
 
 /// How a command opens the manifest.
 pub(super) fn unlock<'a>(context: &'a Context<'_>) -> Unlock<'a> {

@@ -10,8 +10,8 @@ use super::written;
 use crate::cli::args::{self, Completions, GLOBAL, Help, Man, SCHEMAS, Schema};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::files;
 use crate::ops::OpError;
+use crate::sys::files;
 
 /// The variables that every command reads; those of the login are in the README.
 const VARIABLES: &[(&str, &str)] = &[

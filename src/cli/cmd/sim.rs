@@ -2,9 +2,9 @@
 
 use crate::cli::args::Sim;
 use crate::cli::context::Context;
-use crate::files;
 use crate::ops::OpError;
 use crate::sim::{Config, Simulator, scenario};
+use crate::sys::files;
 
 /// A scenario is a page of text.
 const MAX_SCENARIO_BYTES: u64 = 1 << 20;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::error::LoginError;
 use crate::cli::env::Env;
-use crate::files;
+use crate::sys::files;
 
 /// The git work tree around a root folder, links resolved.
 pub(super) struct WorkTree {

@@ -16,7 +16,7 @@ use super::vars;
 use crate::cli::env::Env;
 use crate::core::target::auth_address;
 use crate::core::yaml::{plain_text, wrong_encoding};
-use crate::files;
+use crate::sys::files;
 
 /// A bundle of certificate authorities is a few hundred kilobytes.
 const MAX_CA_BYTES: u64 = 8 << 20;

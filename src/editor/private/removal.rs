@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
 
 use super::{LOCK, LOCK_TEXT};
-use crate::{files, testpoint};
+use crate::sys::{files, testpoint};
 
 /// How often a folder is emptied: an editor that is told to end may still write.
 const ROUNDS: usize = 5;

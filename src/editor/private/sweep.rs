@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::places::{Places, SHARED_MEMORY, is_private_folder};
 use super::removal::remove;
 use super::{LOCK, LOCK_TEXT, PREFIX};
-use crate::files;
+use crate::sys::files;
 
 /// What was found of a killed run.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use crate::ops::online::Online;
 use crate::ops::plan::{self, Addresses, Comparable};
 use crate::ops::root::{Opened, Root};
 use crate::store::{Keys, Known, LockGuard, Version};
-use crate::testpoint;
+use crate::sys::testpoint;
 
 /// The first wait between two looks at a job; it doubles up to the second. The first
 /// look comes at once, so that a job that fails again quickly is seen to start.

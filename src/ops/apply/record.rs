@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use crate::store::journal::{Answer, Writer};
-use crate::testpoint;
+use crate::sys::testpoint;
 
 /// The thread that owns the journal.
 pub(super) struct Recorder {

@@ -19,7 +19,7 @@ use crate::ops::online::Online;
 use crate::ops::root::{Opened, Root};
 use crate::store::recovery::Recovery;
 use crate::store::{Keys, LockGuard, Version};
-use crate::testpoint;
+use crate::sys::testpoint;
 
 /// The state as it was saved, if it could be.
 pub(super) type Kept = Option<(State, Version)>;

@@ -24,10 +24,10 @@ use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::editor::EditorError;
 use crate::editor::private::PrivateError;
-use crate::git::GitError;
-use crate::plan_file::PlanFileError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
+use crate::store::plan_file::PlanFileError;
+use crate::sys::git::GitError;
 
 pub use apart::{OtherKey, OtherScope, Rollback, UnexpectedKey};
 pub use edit::EditError;

@@ -6,10 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use super::super::OpError;
 use super::super::root::{CONFIG_FILE, Root};
-use crate::children::ChildEnv;
 use crate::core::config::Config;
-use crate::files;
-use crate::git::{GitError, Repository};
+use crate::sys::children::ChildEnv;
+use crate::sys::files;
+use crate::sys::git::{GitError, Repository};
 
 /// A list of patterns is a few pages of text.
 const MAX_GIT_FILE_BYTES: u64 = 1 << 20;

@@ -13,13 +13,13 @@ use crate::core::fingerprint::{Fingerprinter, Salt};
 use crate::core::job::EntryKey;
 use crate::core::plan::{self, prints_of};
 use crate::core::state::{Lineage, PlanId, State};
-use crate::files;
 use crate::ops::OpError;
 use crate::ops::error::{OtherKey, OtherScope, Rollback};
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
 use crate::store::recovery::Recovery;
 use crate::store::{Keys, Known, LockGuard, LockInfo, StoreError, Version};
+use crate::sys::files;
 
 /// Who changes the state, and with what.
 pub struct LedgerContext<'a> {

@@ -13,7 +13,7 @@ use crate::ops::init;
 use crate::ops::root::{Root, digest_of};
 use crate::store::rekey::RekeyLeft;
 use crate::store::{Keys, Known, LockGuard, Snapshot, StoreError};
-use crate::testpoint;
+use crate::sys::testpoint;
 
 /// The state, under the lock.
 pub(super) struct Ledger {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::age_file::{AskPassphrase, Identities, Plugins};
-use crate::files;
 use crate::ops::OpError;
+use crate::sys::files;
 
 /// An identity file holds a few keys.
 pub(in crate::ops) const MAX_IDENTITY_BYTES: u64 = 1 << 20;

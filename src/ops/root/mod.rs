@@ -18,8 +18,8 @@ use crate::core::recipients::{Difference, recipient_key};
 use crate::core::redact::ForeignText;
 use crate::core::target::{Target, TargetError};
 use crate::core::yaml;
-use crate::files;
 use crate::store::StateStore;
+use crate::sys::files;
 
 pub use guards::Guards;
 pub use identities::{IdentitySource, Unlock};

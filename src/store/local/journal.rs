@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use super::LocalStore;
 use crate::core::state::{Lineage, PlanId, State};
-use crate::files;
 use crate::store::{Keys, Known, Leftover, LockGuard, Snapshot, StoreError, journal};
-use crate::testpoint;
+use crate::sys::files;
+use crate::sys::testpoint;
 
 impl LocalStore {
     pub(super) fn journal_path(&self) -> PathBuf {

@@ -11,9 +11,9 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 
 use super::{LocalStore, PAUSE};
-use crate::files;
 use crate::store::{LockInfo, LockStatus, StoreError};
-use crate::testpoint;
+use crate::sys::files;
+use crate::sys::testpoint;
 
 /// Beside the state: the file that is locked.
 const LOCK: &str = ".lock";

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::LocalStore;
-use crate::files;
 use crate::store::recovery::Recovery;
 use crate::store::{Keys, StoreError, Version};
-use crate::testpoint;
+use crate::sys::files;
+use crate::sys::testpoint;
 
 impl LocalStore {
     pub(in crate::store) fn rescue(

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use super::LocalStore;
 use crate::core::state::State;
-use crate::files;
 use crate::store::rekey::{Rekey, RekeyLeft};
 use crate::store::{Keys, Known, LockGuard, Snapshot, StoreError, Version};
-use crate::testpoint;
+use crate::sys::files;
+use crate::sys::testpoint;
 
 /// Beside the state: the state under a new key, before it is the state.
 const REKEY: &str = ".rekey";

@@ -25,7 +25,7 @@ use std::path::Path;
 use drspass::core::fingerprint::FingerprintKey;
 use drspass::core::saved::SavedPlan;
 use drspass::core::secret::Secret;
-use drspass::plan_file::PlanFile;
+use drspass::store::plan_file::PlanFile;
 use serde_json::Value;
 
 use crate::support::{J1, J2, Lab, Run};

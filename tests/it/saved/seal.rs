@@ -43,7 +43,7 @@ fn a_plan_made_without_the_key_is_refused() {
     refused(&lab, &["apply", PLAN], 5, "made with another key");
     // Any other code under the right key is no proof of a plan.
     let plan = super::content(&other.path(PLAN));
-    let file = drspass::plan_file::PlanFile::new(plan, &key(&lab).state_mac());
+    let file = drspass::store::plan_file::PlanFile::new(plan, &key(&lab).state_mac());
     file.write(&lab.path(PLAN)).unwrap();
     refused(&lab, &["apply", PLAN], 5, "made with another key");
 }

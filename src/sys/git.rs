@@ -2,7 +2,7 @@
 //! repository. It knows nothing of what the settings are for.
 //!
 //! git is found, and gets its environment, as all programs that are started
-//! ([`crate::children`]), so that no file of a work tree is run in its place.
+//! ([`crate::sys::children`]), so that no file of a work tree is run in its place.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::children::ChildEnv;
+use crate::sys::children::ChildEnv;
 
 /// What git ends with when a setting is not there.
 const NOT_SET: i32 = 1;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 
-use crate::{testpoint, wiped};
+use crate::sys::{testpoint, wiped};
 
 /// Mode of every file that drspass makes for itself.
 const PRIVATE: u32 = 0o600;

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::core::fingerprint::MacKey;
 use crate::core::hex;
 use crate::core::saved::SavedPlan;
-use crate::files;
+use crate::sys::files;
 
 /// The only format that this version reads and writes.
 pub const PLAN_FORMAT: &str = "drspass.plan/1";
@@ -199,7 +199,7 @@ mod tests {
     use crate::core::fingerprint::FingerprintKey;
 
     /// A plan of format 1 as it was written once; see tests/data.
-    const SAMPLE: &[u8] = include_bytes!("../tests/data/plan-v1.json");
+    const SAMPLE: &[u8] = include_bytes!("../../tests/data/plan-v1.json");
 
     fn key() -> FingerprintKey {
         FingerprintKey::new(std::array::from_fn(|i| u8::try_from(i).unwrap_or_default()))
