@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::age_file::AgeError;
-use crate::core::report::{ApplyReport, LookedAfter, Saved, Signal};
+use crate::core::report::{ApplyReport, RetryJobsEnd, Saved, Signal};
 use crate::ops::OpError;
 use crate::ops::error::{EditError, ValueError};
 use crate::store::StoreError;
@@ -162,8 +162,8 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
     if let Some(signal) = report.interrupted {
         return for_signal(signal);
     }
-    let is_well =
-        report.looked_after == LookedAfter::All && report.jobs.iter().all(|job| job.care.is_well());
+    let is_well = report.retry_jobs == RetryJobsEnd::All
+        && report.jobs.iter().all(|job| job.result.is_well());
     if totals.applied == totals.total() {
         if is_well { DONE } else { INCOMPLETE }
     } else if totals.applied == 0 {

@@ -111,7 +111,7 @@ impl Capacity {
 
 /// What an answer tells about a request as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum BatchVerdict {
     /// It was read entry by entry: nothing in it spoils a request.
     Taken,
     /// It was refused because of something that it holds, and changed nothing.
@@ -226,18 +226,19 @@ impl Search {
     /// of the service's capacity. `key_of` names the entry at a place.
     pub fn after<'k>(
         mut self,
-        heard: Heard,
+        heard: BatchVerdict,
         capacity: &mut Capacity,
         key_of: impl Fn(usize) -> &'k EntryKey,
     ) -> Next {
         let entries = self.due.len();
-        if heard == Heard::Taken {
+        if heard == BatchVerdict::Taken {
             capacity.took(entries);
             if self.is_suspect {
                 capacity.refused(self.refused);
             }
         }
-        if heard == Heard::Refused && capacity.refused.is_some() && entries > capacity.taken {
+        if heard == BatchVerdict::Refused && capacity.refused.is_some() && entries > capacity.taken
+        {
             capacity.refused(entries);
             return Next::Parted(Self {
                 has_twin: false,
@@ -245,7 +246,7 @@ impl Search {
             });
         }
         let mut jobs = Vec::new();
-        if heard == Heard::OneJobOnly {
+        if heard == BatchVerdict::OneJobOnly {
             jobs = jobs_of(&self.due, &key_of);
         }
         if jobs.len() > 1 {
@@ -264,7 +265,7 @@ impl Search {
                 ..self
             });
         }
-        if matches!(heard, Heard::Refused | Heard::OneJobOnly)
+        if matches!(heard, BatchVerdict::Refused | BatchVerdict::OneJobOnly)
             && let Some((first, second)) = halve(&self.due, &key_of)
         {
             self.refused = entries;
@@ -275,7 +276,7 @@ impl Search {
         };
         // The bad one is not in the first half, so it is in the second, which
         // would only be refused once more.
-        let is_bad = self.has_twin && heard == Heard::Taken;
+        let is_bad = self.has_twin && heard == BatchVerdict::Taken;
         if is_bad && let Some((first, second)) = halve(&next, &key_of) {
             return Next::Settled(Some(self.with_halves(first, second)));
         }

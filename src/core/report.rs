@@ -20,8 +20,8 @@ use super::preflight::Blocked;
 use super::redact::ForeignText;
 
 pub use applied::{
-    ApplyReport, Block, Care, CaredFor, Event, Fate, LookedAfter, NoUse, NotAsked, Saved, Signal,
-    Totals,
+    ApplyReport, Block, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry,
+    RetryJobsResult, Saved, Signal, Totals,
 };
 pub use import::{Effect, Import, ImportRow};
 pub use rekey::{Moved, NewKeyReason, RekeyPlan, Rekeyed, StateFate};

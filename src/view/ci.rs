@@ -223,8 +223,8 @@ pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
         let (_, lines) = terminal::fate_lines(fate);
         annotations.tell(level, label, &lines);
     }
-    for job in report.jobs.iter().filter(|job| !job.care.is_well()) {
-        let (_, lines) = terminal::care_lines(&job.care);
+    for job in report.jobs.iter().filter(|job| !job.result.is_well()) {
+        let (_, lines) = terminal::retry_lines(&job.result);
         let label = format!("job {}", job.label);
         annotations.tell(Level::Warning, &label, &lines);
     }

@@ -70,7 +70,7 @@ pub fn apply(place: &str, plan: Option<&PlanName>, report: &ApplyReport) -> Stri
     let mut facts = plan.map_or_else(Vec::new, name);
     facts.push(terminal::counted(report.requests, "request", "requests"));
     let jobs = report.jobs.iter().map(|job| {
-        let (_, lines) = terminal::care_lines(&job.care);
+        let (_, lines) = terminal::retry_lines(&job.result);
         format!("job {}: {}", job.label, lines.join(". "))
     });
     let page = Page {

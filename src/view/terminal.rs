@@ -20,7 +20,7 @@ use crate::core::state::Origin;
 
 pub use applied::apply;
 pub(super) use applied::{
-    apply_notes, care_lines, fate_lines, not_looked_after, not_sent_words, saved_notes,
+    apply_notes, fate_lines, not_looked_after, not_sent_words, retry_lines, saved_notes,
     totals_words,
 };
 

@@ -31,7 +31,7 @@ impl Credentials {
 #[derive(Debug)]
 pub struct PasswordLogin {
     /// Who logs in.
-    pub user: User,
+    pub user: IamUser,
     /// The user's password.
     pub password: Secret,
     /// The one-time code of a second factor; it needs a user that is named by id.
@@ -42,7 +42,7 @@ pub struct PasswordLogin {
 
 /// A user of the identity service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum User {
+pub enum IamUser {
     /// By id, which is unique by itself.
     Id(String),
     /// By name, which is unique in a domain.

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Pass;
-use super::credentials::{Domain, PasswordLogin, ProjectName, User};
+use super::credentials::{Domain, IamUser, PasswordLogin, ProjectName};
 use super::iam::{Iam, body_of};
 use super::token::TokenHeader;
 use crate::api::client::Call;
@@ -67,7 +67,7 @@ impl Current {
 /// What is logged in with.
 #[derive(Debug)]
 struct Login {
-    user: User,
+    user: IamUser,
     password: Arc<Secret>,
     passcode: Option<Arc<Secret>>,
     project: ProjectName,
@@ -203,8 +203,8 @@ impl IamSession {
             Domain::Name(name) => format!("domain {name}"),
         };
         let user = match &self.login.user {
-            User::Id(id) => format!("user id {id}"),
-            User::Named { name, domain: of } => format!("user {name} of {}", domain(of)),
+            IamUser::Id(id) => format!("user id {id}"),
+            IamUser::Named { name, domain: of } => format!("user {name} of {}", domain(of)),
         };
         let project = match &self.login.project {
             ProjectName::Id(id) => format!("project {id}"),

@@ -23,7 +23,7 @@ use super::exchange::{Failure, Why};
 use super::secrets::LoginSecrets;
 use crate::core::outcome::Refusal;
 
-pub use credentials::{AccessKey, Credentials, Domain, PasswordLogin, ProjectName, User};
+pub use credentials::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, ProjectName};
 pub(super) use iam::Iam;
 use key::Signer;
 use login::IamSession;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::write_secret;
-use crate::api::auth::{Domain, ProjectName, User};
+use crate::api::auth::{Domain, IamUser, ProjectName};
 use crate::core::config::bare_endpoint;
 use crate::core::secret::Secret;
 
@@ -34,7 +34,7 @@ pub(in crate::api) struct Project {
 /// The body of a login. Its one plain copy of the secrets is in a buffer that is
 /// wiped, and that never grows.
 pub(in crate::api) fn login(
-    user: &User,
+    user: &IamUser,
     password: &Secret,
     passcode: Option<&Secret>,
     project: &ProjectName,
@@ -44,8 +44,8 @@ pub(in crate::api) fn login(
         Domain::Name(name) => json!({"name": name}),
     };
     let (who, of) = match user {
-        User::Id(id) => (json!({"id": id}), None),
-        User::Named { name, domain: of } => (json!({"name": name}), Some(domain(of))),
+        IamUser::Id(id) => (json!({"id": id}), None),
+        IamUser::Named { name, domain: of } => (json!({"name": name}), Some(domain(of))),
     };
     let who = who.to_string();
     let of = of.map(|of| of.to_string());
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn user_domain_and_project_domain_stand_apart() {
         let body = login(
-            &User::Named {
+            &IamUser::Named {
                 name: "op\"s".to_owned(),
                 domain: Domain::Name("people".to_owned()),
             },
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_passcode_goes_with_a_user_id() {
         let body = login(
-            &User::Id("u1".to_owned()),
+            &IamUser::Id("u1".to_owned()),
             &secret("canary-1"),
             Some(&secret("123456")),
             &ProjectName::Id("p1".to_owned()),

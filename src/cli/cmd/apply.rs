@@ -15,7 +15,7 @@ use crate::cli::shell::Shell;
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, Event, PlanReport};
 use crate::ops::OpError;
-use crate::ops::apply::{self as ops_apply, AfterCare, Done, Surroundings, Wishes};
+use crate::ops::apply::{self as ops_apply, ApplyContext, ApplyOptions, RetryJobsOptions};
 use crate::ops::plan::Addresses;
 use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
 use crate::ops::saved::ToApply;
@@ -84,7 +84,7 @@ fn apply(
     login::check_project(context.env, &root.config.target.project_id)?;
     let saved = args.plan.as_deref();
     let expected = args.expect_plan_id.as_deref();
-    let wishes = Wishes {
+    let options = ApplyOptions {
         saved: saved
             .map(|path| ToApply::read(root, path, expected))
             .transpose()?,
@@ -95,7 +95,7 @@ fn apply(
         },
         preflight: (!args.no_preflight).then(|| args.states.unknown()),
         stop_if_blocked: args.stop_if_blocked,
-        aftercare: args.retry_jobs.then_some(AfterCare {
+        retry_jobs: args.retry_jobs.then_some(RetryJobsOptions {
             resume_paused: args.resume_paused,
             at_most: root.config.apply.retry_max_elapsed,
         }),
@@ -112,7 +112,7 @@ fn apply(
         name.replace(Some(report.name()));
         show_plan(shell, args.json, outputs, report);
     };
-    let mut surroundings = Surroundings {
+    let mut surroundings = ApplyContext {
         show: &show,
         now: env::now,
         salt: env::salt,
@@ -143,14 +143,14 @@ fn apply(
         root,
         &unlock(context),
         &guards,
-        &wishes,
+        &options,
         &mut surroundings,
         &mut approve,
     );
     let name = name.take();
     let (report, has_run, code) = match done? {
-        Done::NothingToDo => (ApplyReport::nothing(), false, exit::DONE),
-        Done::Ran(report) => {
+        None => (ApplyReport::nothing(), false, exit::DONE),
+        Some(report) => {
             let code = exit::for_apply(&report);
             (report, true, code)
         }

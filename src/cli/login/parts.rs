@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::error::LoginError;
-use crate::api::auth::{AccessKey, Credentials, Domain, PasswordLogin, ProjectName, User};
+use crate::api::auth::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, ProjectName};
 use crate::core::redact::{is_key_like, is_too_long_for_a_path};
 use crate::core::secret::Secret;
 
@@ -427,12 +427,12 @@ fn user(
     id: Option<Part>,
     name: Option<Part>,
     domain: Option<(&'static str, Domain)>,
-) -> Option<User> {
+) -> Option<IamUser> {
     if let Some(id) = id {
-        return Some(User::Id(id.into_text()));
+        return Some(IamUser::Id(id.into_text()));
     }
     let (name, (_, domain)) = name.zip(domain)?;
-    Some(User::Named {
+    Some(IamUser::Named {
         name: name.into_text(),
         domain,
     })

@@ -9,7 +9,7 @@ use miette::Diagnostic as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::api::auth::{Domain, ProjectName, User};
+use crate::api::auth::{Domain, IamUser, ProjectName};
 use crate::ops::error::with_causes;
 
 mod clouds;
@@ -184,8 +184,8 @@ fn password(login: &Login) -> String {
         Domain::Name(name) => name.clone(),
     };
     let user = match &login.user {
-        User::Id(id) => format!("#{id}"),
-        User::Named { name, domain: of } => format!("{name}@{}", domain(of)),
+        IamUser::Id(id) => format!("#{id}"),
+        IamUser::Named { name, domain: of } => format!("{name}@{}", domain(of)),
     };
     let passcode = login.passcode.as_ref().map(text_of);
     format!(

@@ -68,14 +68,14 @@ fn halving_parts_jobs_first_and_endpoints_last() {
 }
 
 /// One request and what was heard of it.
-type Exchange = (Vec<usize>, Heard);
+type Exchange = (Vec<usize>, BatchVerdict);
 
 /// Sends everything to a service that answers as `service` says, and returns all
 /// requests with the answer that settled each entry.
 fn search(
     keys: &[EntryKey],
-    mut service: impl FnMut(&[usize]) -> Heard,
-) -> (Vec<Exchange>, Vec<Vec<Heard>>) {
+    mut service: impl FnMut(&[usize]) -> BatchVerdict,
+) -> (Vec<Exchange>, Vec<Vec<BatchVerdict>>) {
     let mut requests = Vec::new();
     let mut settled = vec![Vec::new(); keys.len()];
     let mut open = Some(Search::new((0..keys.len()).collect()));
@@ -97,10 +97,10 @@ fn search(
     (requests, settled)
 }
 
-fn refuses(bad: &[usize]) -> impl Fn(&[usize]) -> Heard {
+fn refuses(bad: &[usize]) -> impl Fn(&[usize]) -> BatchVerdict {
     |due| match due.iter().any(|place| bad.contains(place)) {
-        true => Heard::Refused,
-        false => Heard::Taken,
+        true => BatchVerdict::Refused,
+        false => BatchVerdict::Taken,
     }
 }
 
@@ -112,8 +112,8 @@ fn worst_case(keys: &[EntryKey]) -> usize {
         let (requests, settled) = search(keys, refuses(&[bad]));
         for (place, heard) in settled.iter().enumerate() {
             let expected = match place == bad {
-                true => Heard::Refused,
-                false => Heard::Taken,
+                true => BatchVerdict::Refused,
+                false => BatchVerdict::Taken,
             };
             assert_eq!(*heard, [expected], "{place} of {n}, {bad} is bad");
         }
@@ -180,7 +180,7 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
         let mut sent = Vec::new();
         loop {
             sent.push(search.due().to_vec());
-            match search.after(Heard::Refused, &mut Capacity::default(), |place| {
+            match search.after(BatchVerdict::Refused, &mut Capacity::default(), |place| {
                 &keys[place]
             }) {
                 Next::Parted(next) | Next::Settled(Some(next)) => search = next,
@@ -194,15 +194,17 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
     assert_eq!(send_all(search), [vec![3], vec![1]]);
 
     // A half without its bad entry is no longer known to hold one.
-    let Next::Parted(mut search) =
-        Search::new(vec![0, 1, 2, 3]).after(Heard::Refused, &mut Capacity::default(), |place| {
-            &keys[place]
-        })
-    else {
+    let Next::Parted(mut search) = Search::new(vec![0, 1, 2, 3]).after(
+        BatchVerdict::Refused,
+        &mut Capacity::default(),
+        |place| &keys[place],
+    ) else {
         panic!("it is cut in halves");
     };
     assert_eq!(search.take_out(|place| place == 2), [2]);
-    let next = search.after(Heard::Taken, &mut Capacity::default(), |place| &keys[place]);
+    let next = search.after(BatchVerdict::Taken, &mut Capacity::default(), |place| {
+        &keys[place]
+    });
     let Next::Settled(Some(next)) = next else {
         panic!("the rest is left");
     };
@@ -230,7 +232,9 @@ fn the_first_job_of_each_account_is_due_and_the_others_come_later() {
     let search = search.one_of_each(|at| &keys[at], |at| accounts[at]);
     assert_eq!(search.due(), [0, 1, 4, 5]);
     let Next::Settled(Some(next)) =
-        search.after(Heard::Taken, &mut Capacity::default(), |at| &keys[at])
+        search.after(BatchVerdict::Taken, &mut Capacity::default(), |at| {
+            &keys[at]
+        })
     else {
         panic!("something is left");
     };
@@ -245,7 +249,12 @@ fn the_first_job_of_each_account_is_due_and_the_others_come_later() {
 #[test]
 fn nothing_is_inferred_from_a_half_whose_answer_tells_nothing() {
     let keys = jobs(4, |_| false);
-    let mut answers = [Heard::Refused, Heard::Neither, Heard::Taken].into_iter();
+    let mut answers = [
+        BatchVerdict::Refused,
+        BatchVerdict::Neither,
+        BatchVerdict::Taken,
+    ]
+    .into_iter();
     let (requests, _) = search(&keys, |_| answers.next().unwrap());
     let sizes: Vec<usize> = requests.iter().map(|(due, _)| due.len()).collect();
     assert_eq!(sizes, [4, 2, 2]);
@@ -255,23 +264,27 @@ fn nothing_is_inferred_from_a_half_whose_answer_tells_nothing() {
 fn a_service_that_takes_one_job_at_a_time_gets_one_job_at_a_time() {
     let keys = jobs(7, |job| job % 2 == 0);
     let one_job = |due: &[usize]| match due.iter().any(|&at| keys[at].job != keys[due[0]].job) {
-        true => Heard::OneJobOnly,
-        false => Heard::Taken,
+        true => BatchVerdict::OneJobOnly,
+        false => BatchVerdict::Taken,
     };
     let (requests, settled) = search(&keys, one_job);
     assert_eq!(requests.len(), 1 + 7);
-    assert!(settled.iter().all(|heard| *heard == [Heard::Taken]));
+    assert!(settled.iter().all(|heard| *heard == [BatchVerdict::Taken]));
     // Learnt in the middle of a search, it holds for what waits as well.
     let mut first = true;
     let (requests, settled) = search(&keys, |due| match std::mem::take(&mut first) {
-        true => Heard::Refused,
+        true => BatchVerdict::Refused,
         false => one_job(due),
     });
     assert_eq!(requests.len(), 2 + 7);
-    assert!(settled.iter().all(|heard| *heard == [Heard::Taken]));
+    assert!(settled.iter().all(|heard| *heard == [BatchVerdict::Taken]));
     // A service that says so of one job is not asked again and again.
-    let (_, settled) = search(&keys, |_| Heard::OneJobOnly);
-    assert!(settled.iter().all(|heard| *heard == [Heard::OneJobOnly]));
+    let (_, settled) = search(&keys, |_| BatchVerdict::OneJobOnly);
+    assert!(
+        settled
+            .iter()
+            .all(|heard| *heard == [BatchVerdict::OneJobOnly])
+    );
 }
 
 #[test]
@@ -286,23 +299,25 @@ fn a_service_that_takes_so_many_entries_gets_so_many() {
     ] {
         let keys = jobs(if pairs { 50 } else { 100 }, |_| pairs);
         let takes = |due: &[usize]| match due.len() > most {
-            true => Heard::Refused,
-            false => Heard::Taken,
+            true => BatchVerdict::Refused,
+            false => BatchVerdict::Taken,
         };
         let (sent, settled) = search(&keys, takes);
-        assert!(settled.iter().all(|heard| *heard == [Heard::Taken]));
+        assert!(settled.iter().all(|heard| *heard == [BatchVerdict::Taken]));
         assert!(sent.len() <= requests, "{most}: {} requests", sent.len());
     }
     // A bad entry is found there as well.
     let keys = jobs(100, |_| false);
     let (sent, settled) = search(&keys, |due| match due.len() > 4 || due.contains(&90) {
-        true => Heard::Refused,
-        false => Heard::Taken,
+        true => BatchVerdict::Refused,
+        false => BatchVerdict::Taken,
     });
     assert!(sent.len() < 50, "{} requests", sent.len());
-    let refused = settled.iter().filter(|heard| **heard == [Heard::Refused]);
+    let refused = settled
+        .iter()
+        .filter(|heard| **heard == [BatchVerdict::Refused]);
     assert_eq!(refused.count(), 1);
-    assert_eq!(settled[90], [Heard::Refused]);
+    assert_eq!(settled[90], [BatchVerdict::Refused]);
 }
 
 fn entries() -> impl Strategy<Value = Vec<(EntryKey, usize)>> {
@@ -357,22 +372,22 @@ proptest! {
         let mut lost = lost.into_iter();
         let (requests, settled) = search(&keys, |due| {
             if lost.next() == Some(0) {
-                Heard::Neither
+                BatchVerdict::Neither
             } else if due.iter().any(|&place| bad[place]) {
-                Heard::Refused
+                BatchVerdict::Refused
             } else {
-                Heard::Taken
+                BatchVerdict::Taken
             }
         });
         for (place, heard) in settled.iter().enumerate() {
             let expected = match bad[place] {
-                true => Heard::Refused,
-                false => Heard::Taken,
+                true => BatchVerdict::Refused,
+                false => BatchVerdict::Taken,
             };
             prop_assert_eq!(heard.len(), 1);
-            prop_assert!(heard[0] == expected || heard[0] == Heard::Neither);
+            prop_assert!(heard[0] == expected || heard[0] == BatchVerdict::Neither);
             let mut sent = requests.iter().filter(|(due, _)| due.contains(&place));
-            sent.find(|(_, heard)| *heard != Heard::Refused);
+            sent.find(|(_, heard)| *heard != BatchVerdict::Refused);
             prop_assert!(sent.next().is_none(), "sent again after it was settled");
         }
         // A request that parts the endpoints of a job holds nothing else.

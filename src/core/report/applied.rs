@@ -37,16 +37,16 @@ pub enum Block {
 
 /// A job that was looked after once its entries were applied.
 #[derive(Clone, Debug)]
-pub struct CaredFor {
+pub struct RetryJobsEntry {
     /// Its name, or its id.
     pub label: String,
     /// What came of it.
-    pub care: Care,
+    pub result: RetryJobsResult,
 }
 
 /// What came of looking after a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Care {
+pub enum RetryJobsResult {
     /// It was retried and works again.
     Runs(JobStatus),
     /// It was retried and failed again.
@@ -62,14 +62,14 @@ pub enum Care {
     /// failed, or was not seen to work.
     RetriedBefore(JobStatus, Timestamp),
     /// It has failed, and a retry is of no use.
-    LeftAlone(JobStatus, NoUse),
+    LeftAlone(JobStatus, NotRetried),
     /// Its owner paused it, so it was left as it is.
     LeftPaused,
 }
 
 /// Why the retry of a failed job is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoUse {
+pub enum NotRetried {
     /// Not all its passwords are in sync.
     OutOfSync,
     /// drspass sent none of its passwords: they were adopted.
@@ -91,7 +91,7 @@ pub enum NotAsked {
     Interrupted,
 }
 
-impl Care {
+impl RetryJobsResult {
     /// Whether the job is as it should be, or as its owner wants it.
     pub const fn is_well(&self) -> bool {
         matches!(self, Self::Runs(_) | Self::LeftPaused | Self::LeftAlone(..))
@@ -100,7 +100,7 @@ impl Care {
 
 /// Whether jobs were looked after as they were to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookedAfter {
+pub enum RetryJobsEnd {
     /// All that were to be, if any.
     All,
     /// Some or all of them were not.
@@ -148,9 +148,9 @@ pub struct ApplyReport {
     /// What else the answers showed.
     pub findings: Vec<String>,
     /// Jobs that were looked after.
-    pub jobs: Vec<CaredFor>,
+    pub jobs: Vec<RetryJobsEntry>,
     /// Whether every job that was to be looked after was.
-    pub looked_after: LookedAfter,
+    pub retry_jobs: RetryJobsEnd,
     /// How the record was kept.
     pub saved: Saved,
     /// What stopped the run early.
@@ -165,7 +165,7 @@ impl ApplyReport {
             requests: 0,
             findings: Vec::new(),
             jobs: Vec::new(),
-            looked_after: LookedAfter::All,
+            retry_jobs: RetryJobsEnd::All,
             saved: Saved::InState,
             interrupted: None,
         }

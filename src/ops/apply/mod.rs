@@ -6,9 +6,9 @@
 //! into the state in one step at the end. A crash anywhere leaves entries in
 //! doubt, never wrongly applied.
 
-mod aftercare;
 mod ready;
 mod record;
+mod retry_jobs;
 mod run;
 mod send;
 
@@ -33,8 +33,8 @@ use crate::core::report::{ApplyReport, Event, Note, PlanReport};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
 use crate::store::{Keys, LockInfo};
 
-pub use aftercare::AfterCare;
-use ready::{guarded, make_ready};
+use ready::{guarded, prepare};
+pub use retry_jobs::RetryJobsOptions;
 use run::Run;
 
 /// So many digits of a plan's id begin the names of its runs: enough that a reader of
@@ -42,7 +42,7 @@ use run::Run;
 const NAMED_DIGITS: usize = 16;
 
 /// What the user wants of an apply.
-pub struct Wishes {
+pub struct ApplyOptions {
     /// Which entries; all of a saved plan.
     pub addresses: Addresses,
     /// A saved plan to apply, instead of planning.
@@ -55,11 +55,11 @@ pub struct Wishes {
     /// Whether one blocked entry keeps all others back.
     pub stop_if_blocked: bool,
     /// What is done to jobs once their passwords are right.
-    pub aftercare: Option<AfterCare>,
+    pub retry_jobs: Option<RetryJobsOptions>,
 }
 
 /// What an apply needs from outside.
-pub struct Surroundings<'a> {
+pub struct ApplyContext<'a> {
     /// The time, in UTC.
     pub now: fn() -> Timestamp,
     /// A fresh random salt.
@@ -83,15 +83,7 @@ pub struct Surroundings<'a> {
 
 /// Is shown the plan and the warnings of the manifest, and decides whether to go
 /// on. Fails if nobody approved.
-pub type Approve<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result<(), OpError>;
-
-/// What an apply came to.
-pub enum Done {
-    /// There was nothing to do.
-    NothingToDo,
-    /// It ran; the report says how it went.
-    Ran(ApplyReport),
-}
+pub type ApproveApply<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result<(), OpError>;
 
 /// Applies a root folder.
 /// Fails only when nothing was sent; whatever happens later is in the report.
@@ -99,22 +91,22 @@ pub fn apply(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
-    wishes: &Wishes,
-    surroundings: &mut Surroundings<'_>,
-    approve: Approve<'_>,
-) -> Result<Done, OpError> {
+    options: &ApplyOptions,
+    context: &mut ApplyContext<'_>,
+    approve: ApproveApply<'_>,
+) -> Result<Option<ApplyReport>, OpError> {
     let opened = root.open(unlock, guards)?;
-    if let Some(saved) = &wishes.saved {
-        saved.check(&opened, (surroundings.now)(), wishes.expect_change.as_ref())?;
+    if let Some(saved) = &options.saved {
+        saved.check(&opened, (context.now)(), options.expect_change.as_ref())?;
     }
     let keys = Keys::from(&opened.sealed.fingerprint_key);
-    let guard = root.lock(&opened.digest, &surroundings.lock)?;
+    let guard = root.lock(&opened.digest, &context.lock)?;
     let snapshot = root.store.read(&keys)?;
     let mut notes = plan::notes_of(root, &opened, &snapshot);
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let mut version = snapshot.version.clone();
     let comparable = plan::comparable(&opened, snapshot)?;
-    comparable.check_rollback(match &wishes.saved {
+    comparable.check_rollback(match &options.saved {
         // What was reviewed is this very way back, and no other.
         Some(saved) => saved.rollback() == comparable.rollback,
         None => guards.allow_rollback,
@@ -124,50 +116,50 @@ pub fn apply(
     {
         return Err(error);
     }
-    let (plan, mut prints) = decide(root, &opened, &comparable, wishes, &mut notes)?;
+    let (plan, mut prints) = decide(root, &opened, &comparable, options, &mut notes)?;
     let exceeded = plan::check_limits(root, &opened, &comparable, &plan, guards)
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
-        let report = shown(root, &opened, &comparable, &plan, notes, wishes);
-        (surroundings.show)(&report);
+        let report = shown(root, &opened, &comparable, &plan, notes, options);
+        (context.show)(&report);
         return Err(OpError::LimitExceeded {
             changes: exceeded.changes,
             limits: exceeded.limits,
         });
     }
-    let is_idle = !plan.has_changes() && wishes.aftercare.is_none();
+    let is_idle = !plan.has_changes() && options.retry_jobs.is_none();
     // What needs nobody's word needs no login either.
     let client = match is_idle {
         true => None,
-        false => Some((surroundings.connect)(&opened)?),
+        false => Some((context.connect)(&opened)?),
     };
-    let report = shown(root, &opened, &comparable, &plan, notes, wishes);
+    let report = shown(root, &opened, &comparable, &plan, notes, options);
     approve(&report, &opened.warnings)?;
     let key_changed = comparable.key_changed;
     let is_rollback = comparable.rollback.is_some();
-    let first = wishes.saved.as_ref().and_then(ToApply::first_lineage);
-    let mut state = starting_state(comparable, &opened, &keys, first, surroundings);
+    let first = options.saved.as_ref().and_then(ToApply::first_lineage);
+    let mut state = starting_state(comparable, &opened, &keys, first, context);
     if is_rollback && !plan.has_changes() {
         // Nothing is sent, but from now on this manifest is the one applied last.
         root.store.back_up(&guard)?;
         version = root.store.commit(&guard, &keys, &mut state, &version)?;
         let revision = state.revision;
-        (surroundings.progress)(Event::WentBack { revision });
+        (context.progress)(Event::WentBack { revision });
     }
     let Some(client) = client else {
-        return Ok(Done::NothingToDo);
+        return Ok(None);
     };
     let client = guarded(client, &opened);
-    let mut online = Online::new(client, surroundings.hang_up)?;
-    let ready = make_ready(&mut online, &plan, wishes)?;
+    let mut online = Online::new(client, context.hang_up)?;
+    let ready = prepare(&mut online, &plan, options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
     }
     // What is marked must be told from what another copy of this plan marks
     // elsewhere, so a run has a name of its own.
-    let unique = (surroundings.unique)();
-    let run_id = PlanId::new(match &wishes.saved {
+    let unique = (context.unique)();
+    let run_id = PlanId::new(match &options.saved {
         Some(saved) => format!("{}.{unique}", &saved.file.id[..NAMED_DIGITS]),
         None => unique,
     });
@@ -179,11 +171,11 @@ pub fn apply(
         plan: &plan,
         id: run_id,
         ready: &ready,
-        elsewhere: &surroundings.elsewhere.clone(),
+        elsewhere: &context.elsewhere.clone(),
     };
     let (mut report, mut online, state) =
-        run.execute(online, state, version, &mut prints, surroundings)?;
-    if let Some(care) = wishes.aftercare {
+        run.execute(online, state, version, &mut prints, context)?;
+    if let Some(retry_options) = options.retry_jobs {
         let why_not = match &report {
             report if report.interrupted.is_some() => Some("the run was interrupted"),
             _ if ready.held_back => Some("other entries are blocked (--stop-if-blocked)"),
@@ -191,28 +183,28 @@ pub fn apply(
         };
         match (state, why_not) {
             (Some((state, version)), None) => {
-                let jobs = aftercare::Aftermath {
+                let jobs = retry_jobs::RetryJobsRun {
                     root,
                     opened: &opened,
                     keys: &keys,
                     state,
                     version,
                     plan: &plan,
-                    addresses: &wishes.addresses,
-                    planned: wishes.saved.as_ref().map(ToApply::jobs),
+                    addresses: &options.addresses,
+                    planned: options.saved.as_ref().map(ToApply::jobs),
                     is_backed_up: report.requests > 0,
                 };
-                jobs.look_after(guard, &mut online, care, &mut report, surroundings)?;
+                jobs.execute(guard, &mut online, retry_options, &mut report, context)?;
             }
             (_, why) => {
                 let why = why.unwrap_or("the state could not be saved");
-                report.looked_after = aftercare::not(why);
+                report.retry_jobs = retry_jobs::not(why);
             }
         }
     }
     // A name that is still being looked up is not worth waiting for.
     online.leave();
-    Ok(Done::Ran(report))
+    Ok(Some(report))
 }
 
 /// The plan as it is shown; a saved one under its own name, however much of it is left.
@@ -222,10 +214,10 @@ fn shown(
     comparable: &Comparable,
     plan: &Plan,
     notes: Vec<Note>,
-    wishes: &Wishes,
+    options: &ApplyOptions,
 ) -> PlanReport {
     let report = plan::report(root, opened, comparable, plan, notes);
-    match &wishes.saved {
+    match &options.saved {
         Some(saved) => saved.named(report),
         None => report,
     }
@@ -241,14 +233,14 @@ fn decide(
     root: &Root,
     opened: &Opened,
     comparable: &Comparable,
-    wishes: &Wishes,
+    options: &ApplyOptions,
     notes: &mut Vec<Note>,
 ) -> Result<(Plan, Prints), OpError> {
-    if let Some(saved) = &wishes.saved {
+    if let Some(saved) = &options.saved {
         return saved.decide(opened, comparable, root.config.apply.batch_size, notes);
     }
-    let plan = plan::make(root, opened, comparable, &wishes.addresses)?;
-    if let Some(expected) = &wishes.expect_change {
+    let plan = plan::make(root, opened, comparable, &options.addresses)?;
+    if let Some(expected) = &options.expect_change {
         let found = super::saved::change_id(opened, &plan);
         if found != *expected {
             let expected = expected.clone();
@@ -265,7 +257,7 @@ fn starting_state(
     opened: &Opened,
     keys: &Keys,
     first: Option<&Lineage>,
-    surroundings: &Surroundings<'_>,
+    context: &ApplyContext<'_>,
 ) -> State {
     let known = comparable.state.filter(|_| !comparable.key_changed);
     let mut state = known.unwrap_or_else(|| {
@@ -273,7 +265,7 @@ fn starting_state(
             opened.sealed.scope.clone(),
             first
                 .cloned()
-                .unwrap_or_else(|| Lineage::new((surroundings.unique)())),
+                .unwrap_or_else(|| Lineage::new((context.unique)())),
             keys.id.clone(),
         )
     });

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Wishes;
+use super::ApplyOptions;
 use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
 use crate::core::job::JobId;
@@ -23,7 +23,7 @@ pub(super) fn guarded(client: Client, opened: &Opened) -> Client {
 
 /// What is known when everything but sending is done.
 #[derive(Default)]
-pub(super) struct Ready {
+pub(super) struct Preflighted {
     /// Jobs that cannot be told a password now.
     pub(super) blocked: BTreeMap<JobId, Blocked>,
     pub(super) warnings: Vec<String>,
@@ -33,14 +33,14 @@ pub(super) struct Ready {
 
 /// Logs in and asks for the states of the jobs, before anything is marked.
 /// Fails if the login is refused or a signal comes: nothing was sent then.
-pub(super) fn make_ready(
+pub(super) fn prepare(
     online: &mut Online,
     plan: &Plan,
-    wishes: &Wishes,
-) -> Result<Ready, OpError> {
+    options: &ApplyOptions,
+) -> Result<Preflighted, OpError> {
     online.log_in()?;
-    let Some(unknown) = wishes.preflight else {
-        return Ok(Ready::default());
+    let Some(unknown) = options.preflight else {
+        return Ok(Preflighted::default());
     };
     let preflight = Preflight::ask(online, plan.sent().map(|entry| &entry.key), unknown)?;
     let is_held = plan
@@ -48,15 +48,15 @@ pub(super) fn make_ready(
         .iter()
         .any(|entry| entry.action == Action::Hold);
     let mut warnings = preflight.warnings;
-    if preflight.failed > 0 && wishes.aftercare.is_none() {
+    if preflight.failed > 0 && options.retry_jobs.is_none() {
         warnings.push(format!(
             "jobs that have failed: {}; 'apply --retry-jobs' retries them once their passwords \
              are right",
             preflight.failed
         ));
     }
-    Ok(Ready {
-        held_back: wishes.stop_if_blocked && (is_held || !preflight.blocked.is_empty()),
+    Ok(Preflighted {
+        held_back: options.stop_if_blocked && (is_held || !preflight.blocked.is_empty()),
         blocked: preflight.blocked,
         warnings,
     })

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ready::Ready;
+use super::ready::Preflighted;
 use super::record::Recorder;
 use super::send::{Sender, Sent};
-use super::{Prints, Surroundings};
+use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
-use crate::core::report::{ApplyReport, Block, Fate, LookedAfter, Saved};
+use crate::core::report::{ApplyReport, Block, Fate, RetryJobsEnd, Saved};
 use crate::core::state::{PlanId, Replaced, Settlement, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
@@ -22,7 +22,7 @@ use crate::store::{Keys, LockGuard, Version};
 use crate::sys::testpoint;
 
 /// The state as it was saved, if it could be.
-pub(super) type Kept = Option<(State, Version)>;
+pub(super) type SavedState = Option<(State, Version)>;
 
 /// An apply that was approved.
 pub(super) struct Run<'a> {
@@ -33,7 +33,7 @@ pub(super) struct Run<'a> {
     pub(super) plan: &'a Plan,
     /// The name of this run.
     pub(super) id: PlanId,
-    pub(super) ready: &'a Ready,
+    pub(super) ready: &'a Preflighted,
     /// Where a state goes that its own folder does not take.
     pub(super) elsewhere: &'a Path,
 }
@@ -47,8 +47,8 @@ impl Run<'_> {
         mut state: State,
         version: Version,
         prints: &mut Prints,
-        surroundings: &mut Surroundings<'_>,
-    ) -> Result<(ApplyReport, Online, Kept), OpError> {
+        context: &mut ApplyContext<'_>,
+    ) -> Result<(ApplyReport, Online, SavedState), OpError> {
         let batch_size = self.root.config.apply.batch_size;
         let requests = Requests::of(self.sent(), &self.opened.manifest, batch_size);
         if requests.is_empty() {
@@ -65,7 +65,7 @@ impl Run<'_> {
             Arc::clone(&self.opened.manifest),
             requests,
             self.root.config.apply.parallelism,
-            surroundings.now,
+            context.now,
         );
         let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::Runtime)?;
         let store = &self.root.store;
@@ -74,7 +74,7 @@ impl Run<'_> {
         let marked = state.serial + 1;
         let lineage = &state.lineage;
         let writer = store.begin_journal(self.guard, self.keys, lineage, marked, &self.id)?;
-        let mut replaced = self.begin(&mut state, prints, surroundings);
+        let mut replaced = self.begin(&mut state, prints, context);
         let version = match store.commit(self.guard, self.keys, &mut state, &version) {
             Ok(version) => version,
             Err(error) => {
@@ -87,7 +87,7 @@ impl Run<'_> {
 
         // A thread that is gone shows as a broken journal, which stops the run.
         let _ = hand_over.send(writer);
-        let (sent, online) = sender.run(&mut journal, surroundings.progress);
+        let (sent, online) = sender.run(&mut journal, context.progress);
         drop(journal);
         // Whatever the journal took or not, the outcomes are in memory: they
         // reach the state now, or a recovery file.
@@ -130,7 +130,7 @@ impl Run<'_> {
         &self,
         state: &mut State,
         prints: &mut Prints,
-        surroundings: &Surroundings<'_>,
+        context: &ApplyContext<'_>,
     ) -> Replaced {
         let sealed = &self.opened.sealed;
         let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
@@ -139,11 +139,11 @@ impl Run<'_> {
             // Those of a saved plan are recorded as they are, so that the record tells
             // which plan made it.
             let prints = prints.remove(&entry.key).unwrap_or_else(|| {
-                prints_of(&fingerprinter, &assignments[entry.index], surroundings.salt)
+                prints_of(&fingerprinter, &assignments[entry.index], context.salt)
             });
             (entry.key.clone(), prints)
         });
-        state.begin(wanted, (surroundings.now)(), &self.id)
+        state.begin(wanted, (context.now)(), &self.id)
     }
 
     /// Puts back every entry whose turn did not come.
@@ -161,7 +161,12 @@ impl Run<'_> {
     }
 
     /// Folds the outcomes into the state; where that fails, into a recovery file.
-    fn save(&self, mut state: State, version: &Version, sent: Vec<EntryKey>) -> (Saved, Kept) {
+    fn save(
+        &self,
+        mut state: State,
+        version: &Version,
+        sent: Vec<EntryKey>,
+    ) -> (Saved, SavedState) {
         let store = &self.root.store;
         let error = match store.commit(self.guard, self.keys, &mut state, version) {
             // A journal that stays behind is recognised as folded later on.
@@ -221,7 +226,7 @@ impl Run<'_> {
             requests: sent.requests,
             findings: [self.ready.warnings.clone(), sent.findings].concat(),
             jobs: Vec::new(),
-            looked_after: LookedAfter::All,
+            retry_jobs: RetryJobsEnd::All,
             saved,
             interrupted: sent.interrupted,
         }

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::record::JournalHandle;
 use crate::api::client::{Answered, Client};
 use crate::api::gate::Gate;
-use crate::core::batch::{Capacity, Heard, Next, Search};
+use crate::core::batch::{BatchVerdict, Capacity, Next, Search};
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{self, Doubt, NotSent, Outcome, Refusal, RefusalKind, Reply};
@@ -321,7 +321,7 @@ impl Flight<'_> {
         let wrong = answered.wrong.into_iter();
         self.refuse(wrong.map(|(at, code)| (due[at], code)));
         let assignments = self.manifest.assignments();
-        let heard = heard(&answered.reply);
+        let heard = verdict_of(&answered.reply);
         let next = search.after(heard, &mut self.capacity, |place| &assignments[place].key);
         let next = match next {
             Next::Parted(next) => Some(next),
@@ -484,12 +484,12 @@ impl Flight<'_> {
 
 /// What a reply tells about the request as a whole. A repetition tells nothing: the
 /// request may have been acted on before.
-fn heard(reply: &Reply) -> Heard {
+fn verdict_of(reply: &Reply) -> BatchVerdict {
     match reply {
-        Reply::PerEntry { .. } => Heard::Taken,
-        Reply::Refused(refusal) if refusal.is_one_job_only => Heard::OneJobOnly,
-        _ if reply.may_be_split() => Heard::Refused,
-        _ => Heard::Neither,
+        Reply::PerEntry { .. } => BatchVerdict::Taken,
+        Reply::Refused(refusal) if refusal.is_one_job_only => BatchVerdict::OneJobOnly,
+        _ if reply.may_be_split() => BatchVerdict::Refused,
+        _ => BatchVerdict::Neither,
     }
 }
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::{Colour, after_wrong_password, counted, push_notes, width, wrong_password_words};
 use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::report::{
-    ApplyReport, Block, Care, CaredFor, Fate, LookedAfter, NoUse, NotAsked, Saved, Signal, Totals,
+    ApplyReport, Block, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult,
+    Saved, Signal, Totals,
 };
 use crate::core::status::Kind;
 
@@ -41,7 +42,7 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
         }
     }
     for job in &report.jobs {
-        text.push_str(&cared_for(job, colour));
+        text.push_str(&retried_job(job, colour));
     }
     push_notes(&mut text, &apply_notes(report));
     let _ = writeln!(text, "Result: {}.", totals_words(totals));
@@ -139,8 +140,8 @@ fn refusal_lines(refusal: &Refusal) -> Vec<String> {
 }
 
 /// What came of a job after its entries were applied.
-fn cared_for(job: &CaredFor, colour: Colour) -> String {
-    let (mark, lines) = care_lines(&job.care);
+fn retried_job(job: &RetryJobsEntry, colour: Colour) -> String {
+    let (mark, lines) = retry_lines(&job.result);
     let mark = colour.paint(mark);
     let words = lines.join("\n      ");
     format!("  {mark} job {}   {words}\n", job.label)
@@ -148,27 +149,27 @@ fn cared_for(job: &CaredFor, colour: Colour) -> String {
 
 /// What to say where jobs were not looked after as they were to be.
 pub(in crate::view) fn not_looked_after(report: &ApplyReport) -> Option<String> {
-    match &report.looked_after {
-        LookedAfter::All => None,
-        LookedAfter::Not { why } => Some(format!("jobs were not looked after: {why}")),
+    match &report.retry_jobs {
+        RetryJobsEnd::All => None,
+        RetryJobsEnd::Not { why } => Some(format!("jobs were not looked after: {why}")),
     }
 }
 
 /// The mark of what came of a job, and what to say about it, line by line.
-pub(in crate::view) fn care_lines(care: &Care) -> (char, Vec<String>) {
-    let (mark, words) = match care {
-        Care::Runs(status) => ('=', format!("retried, runs again: {status}")),
-        Care::Failed(status) => {
+pub(in crate::view) fn retry_lines(result: &RetryJobsResult) -> (char, Vec<String>) {
+    let (mark, words) = match result {
+        RetryJobsResult::Runs(status) => ('=', format!("retried, runs again: {status}")),
+        RetryJobsResult::Failed(status) => {
             let advice = "Its password may be wrong. Do not retry before that is settled: it can \
                 lock the account.";
             let words = format!("retried, failed again: {status}");
             return ('!', vec![words, advice.to_owned()]);
         }
-        Care::Unseen(None) => (
+        RetryJobsResult::Unseen(None) => (
             '?',
             "retry asked for; its state could not be read".to_owned(),
         ),
-        Care::Unseen(Some(status)) => {
+        RetryJobsResult::Unseen(Some(status)) => {
             let words = format!("retry asked for; last seen {status}; look at it later");
             let has_failed = status
                 .known()
@@ -177,14 +178,14 @@ pub(in crate::view) fn care_lines(care: &Care) -> (char, Vec<String>) {
             let more = has_failed.then(|| at_once.to_owned());
             return ('?', std::iter::once(words).chain(more).collect());
         }
-        Care::Refused(refusal) => {
+        RetryJobsResult::Refused(refusal) => {
             let words = refusal
                 .text
                 .as_ref()
                 .map_or_else(String::new, |text| format!(", the service says: {text}"));
             ('!', format!("not retried: {}{words}", refusal.code))
         }
-        Care::NotAsked(why) => {
+        RetryJobsResult::NotAsked(why) => {
             let why = match why {
                 NotAsked::NoConnection => "no connection to the service",
                 NotAsked::OtherProject => "the login is for another project",
@@ -193,7 +194,7 @@ pub(in crate::view) fn care_lines(care: &Care) -> (char, Vec<String>) {
             };
             ('!', format!("not retried: nothing was sent ({why})"))
         }
-        Care::RetriedBefore(status, at) => {
+        RetryJobsResult::RetriedBefore(status, at) => {
             let at = at.strftime("%Y-%m-%d %H:%M UTC");
             let words = format!(
                 "not retried: {status}; the retry of {at} with the same passwords failed or was \
@@ -202,15 +203,15 @@ pub(in crate::view) fn care_lines(care: &Care) -> (char, Vec<String>) {
             let advice = "Correct a password of the job, or name the job with --resend.";
             return ('!', vec![words, advice.to_owned()]);
         }
-        Care::LeftAlone(status, why) => {
+        RetryJobsResult::LeftAlone(status, why) => {
             let why = match why {
-                NoUse::OutOfSync => "its passwords are not all in sync",
-                NoUse::Adopted => "drspass sent none of its passwords",
-                NoUse::OtherFailure => "a retry does not help in this state",
+                NotRetried::OutOfSync => "its passwords are not all in sync",
+                NotRetried::Adopted => "drspass sent none of its passwords",
+                NotRetried::OtherFailure => "a retry does not help in this state",
             };
             ('-', format!("not retried: {status}; {why}"))
         }
-        Care::LeftPaused => (
+        RetryJobsResult::LeftPaused => (
             '-',
             "is paused and stays so; --resume-paused resumes it".to_owned(),
         ),

@@ -10,7 +10,7 @@ use super::{notes, to_line};
 use crate::core::outcome::{NotSent, Outcome, Refusal};
 use crate::core::redact::ForeignText;
 use crate::core::report::{
-    ApplyReport, Block, Care, CaredFor, Fate, PlanReport, Rollback, Saved, Signal,
+    ApplyReport, Block, Fate, PlanReport, RetryJobsEntry, RetryJobsResult, Rollback, Saved, Signal,
 };
 use crate::core::status::{JobStatus, ToldStatus};
 use crate::view::terminal;
@@ -220,18 +220,22 @@ fn fate_message<'a>(address: &'a str, fate: &'a Fate) -> Message<'a> {
     }
 }
 
-fn job_message(job: &CaredFor) -> Message<'_> {
-    let (outcome, status, code) = match &job.care {
-        Care::Runs(status) => ("runs", Some(status.as_str()), None),
-        Care::Failed(status) => ("failed", Some(status.as_str()), None),
-        Care::Unseen(status) => ("unseen", status.as_ref().map(ToldStatus::as_str), None),
-        Care::Refused(refusal) => ("retry_refused", None, Some(refusal.code.as_str())),
-        Care::NotAsked(_) => ("not_asked", None, None),
-        Care::RetriedBefore(status, _) => ("retried_before", Some(status.as_str()), None),
-        Care::LeftAlone(status, _) => ("left_alone", Some(status.as_str()), None),
-        Care::LeftPaused => ("left_paused", Some(JobStatus::Pausing.as_str()), None),
+fn job_message(job: &RetryJobsEntry) -> Message<'_> {
+    let (outcome, status, code) = match &job.result {
+        RetryJobsResult::Runs(status) => ("runs", Some(status.as_str()), None),
+        RetryJobsResult::Failed(status) => ("failed", Some(status.as_str()), None),
+        RetryJobsResult::Unseen(status) => {
+            ("unseen", status.as_ref().map(ToldStatus::as_str), None)
+        }
+        RetryJobsResult::Refused(refusal) => ("retry_refused", None, Some(refusal.code.as_str())),
+        RetryJobsResult::NotAsked(_) => ("not_asked", None, None),
+        RetryJobsResult::RetriedBefore(status, _) => {
+            ("retried_before", Some(status.as_str()), None)
+        }
+        RetryJobsResult::LeftAlone(status, _) => ("left_alone", Some(status.as_str()), None),
+        RetryJobsResult::LeftPaused => ("left_paused", Some(JobStatus::Pausing.as_str()), None),
     };
-    let (_, lines) = terminal::care_lines(&job.care);
+    let (_, lines) = terminal::retry_lines(&job.result);
     Message::Job {
         job: &job.label,
         outcome,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::Surroundings;
+use super::ApplyContext;
 use super::send::GRACE;
 use crate::api::client::Client;
 use crate::api::jobs::{GoOn, Retry};
@@ -18,7 +18,8 @@ use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, Plan, failed_retries};
 use crate::core::preflight::Told;
 use crate::core::report::{
-    ApplyReport, Care, CaredFor, Event, Fate, LookedAfter, NoUse, NotAsked, Signal,
+    ApplyReport, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult,
+    Signal,
 };
 use crate::core::state::{Origin, State};
 use crate::core::status::{JobStatus, Kind, ToldStatus};
@@ -37,7 +38,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What may be done to jobs once their passwords are right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AfterCare {
+pub struct RetryJobsOptions {
     /// Whether jobs that their owner paused are resumed as well.
     pub resume_paused: bool,
     /// How long retried jobs are watched.
@@ -45,7 +46,7 @@ pub struct AfterCare {
 }
 
 /// An apply that is recorded, with jobs to look after.
-pub(super) struct Aftermath<'a> {
+pub(super) struct RetryJobsRun<'a> {
     pub(super) root: &'a Root,
     pub(super) opened: &'a Opened,
     pub(super) keys: &'a Keys,
@@ -74,10 +75,10 @@ enum Fitness {
     Fit,
     /// The same, but a retry with these passwords failed at that time.
     Failed(Timestamp),
-    Unfit(NoUse),
+    Unfit(NotRetried),
 }
 
-impl Aftermath<'_> {
+impl RetryJobsRun<'_> {
     /// Retries the failed ones among the jobs whose every listed entry is in sync,
     /// with at least one that drspass sent, in this run or before: a run that was cut
     /// off before this step is made good by the next. A retry is recorded as failed
@@ -85,13 +86,13 @@ impl Aftermath<'_> {
     /// is free while jobs are watched.
     /// Fails if an address names nothing, which the plan showed before; or, in a run
     /// that had nothing else to do, if the states cannot be asked for or recorded.
-    pub(super) fn look_after(
+    pub(super) fn execute(
         mut self,
         guard: LockGuard,
         online: &mut Online,
-        care: AfterCare,
+        options: RetryJobsOptions,
         report: &mut ApplyReport,
-        surroundings: &mut Surroundings<'_>,
+        context: &mut ApplyContext<'_>,
     ) -> Result<(), OpError> {
         let jobs = self.candidates()?;
         if jobs.is_empty() {
@@ -105,15 +106,15 @@ impl Aftermath<'_> {
         };
         // A login that was refused is not tried again: that locks keys and accounts.
         if report.entries.iter().any(is_refused_login) {
-            report.looked_after = not("the login was refused");
+            report.retry_jobs = not("the login was refused");
             return Ok(());
         }
-        let mut looked = Looked::default();
-        let retried = self.retry_failed(&guard, online, &jobs, care, &mut looked, surroundings);
+        let mut looked = RetryJobsProgress::default();
+        let retried = self.retry_failed(&guard, online, &jobs, options, &mut looked, context);
         drop(guard);
         let ended = retried.map(|watched| {
-            watch(online, watched, care, &mut looked, surroundings.progress);
-            if let Err(error) = self.forget_recovered(&looked, surroundings) {
+            watch(online, watched, options, &mut looked, context.progress);
+            if let Err(error) = self.forget_recovered(&looked, context) {
                 report.findings.push(format!(
                     "cannot record that retried jobs recovered: {}. If they fail again, name \
                      them with --resend",
@@ -124,21 +125,24 @@ impl Aftermath<'_> {
         report.interrupted = looked.interrupted;
         if looked.untold > 0 {
             let number = looked.untold;
-            report.looked_after = not(format!("the service tells no state for {number}"));
+            report.retry_jobs = not(format!("the service tells no state for {number}"));
         }
         let label = |job: &JobId| jobs.get(job).map(|job| job.label.clone());
-        report
-            .jobs
-            .extend(looked.cared.into_iter().map(|(job, care)| CaredFor {
-                label: label(&job).unwrap_or_default(),
-                care,
-            }));
+        report.jobs.extend(
+            looked
+                .cared
+                .into_iter()
+                .map(|(job, result)| RetryJobsEntry {
+                    label: label(&job).unwrap_or_default(),
+                    result,
+                }),
+        );
         match ended {
             Ok(()) => {}
             // The entries are recorded, so the report is worth more than the error.
             Err(OpError::Interrupted { signal }) => report.interrupted = Some(signal),
             Err(error) if report.entries.is_empty() && report.jobs.is_empty() => return Err(error),
-            Err(error) => report.looked_after = not(with_causes(&error)),
+            Err(error) => report.retry_jobs = not(with_causes(&error)),
         }
         Ok(())
     }
@@ -183,10 +187,10 @@ impl Aftermath<'_> {
             let label = assignment.label.rsplit_once('/');
             let candidate = jobs.entry(job.clone()).or_insert_with(|| Candidate {
                 label: label.map_or(&*assignment.label, |(job, _)| job).to_owned(),
-                fitness: Fitness::Unfit(NoUse::Adopted),
+                fitness: Fitness::Unfit(NotRetried::Adopted),
             });
             if open.contains(job) {
-                candidate.fitness = Fitness::Unfit(NoUse::OutOfSync);
+                candidate.fitness = Fitness::Unfit(NotRetried::OutOfSync);
             } else if was_sent(&assignment.key) {
                 let failed = failed.get(job).map(|retry| Fitness::Failed(retry.at));
                 candidate.fitness = failed.unwrap_or(Fitness::Fit);
@@ -204,9 +208,9 @@ impl Aftermath<'_> {
         guard: &LockGuard,
         online: &mut Online,
         jobs: &BTreeMap<JobId, Candidate>,
-        care: AfterCare,
-        looked: &mut Looked,
-        surroundings: &Surroundings<'_>,
+        options: RetryJobsOptions,
+        looked: &mut RetryJobsProgress,
+        context: &ApplyContext<'_>,
     ) -> Result<BTreeSet<JobId>, OpError> {
         let ids: Vec<JobId> = jobs.keys().cloned().collect();
         let client = Arc::clone(&online.client);
@@ -223,7 +227,7 @@ impl Aftermath<'_> {
                 continue;
             };
             let is_paused = status == JobStatus::Pausing;
-            let is_due = status.may_be_retried() || is_paused && care.resume_paused;
+            let is_due = status.may_be_retried() || is_paused && options.resume_paused;
             let cared = match (candidate.fitness, status.kind()) {
                 (_, Kind::Running) => {
                     self.state.retries.remove(&job);
@@ -238,17 +242,19 @@ impl Aftermath<'_> {
                     to_retry.push(job);
                     continue;
                 }
-                (Fitness::Failed(at), _) if is_due => Care::RetriedBefore(status, at),
-                (Fitness::Unfit(why), _) if status.may_be_retried() => Care::LeftAlone(status, why),
-                (Fitness::Fit | Fitness::Failed(_), Kind::Paused) => Care::LeftPaused,
-                (_, Kind::Failed) => Care::LeftAlone(status, NoUse::OtherFailure),
+                (Fitness::Failed(at), _) if is_due => RetryJobsResult::RetriedBefore(status, at),
+                (Fitness::Unfit(why), _) if status.may_be_retried() => {
+                    RetryJobsResult::LeftAlone(status, why)
+                }
+                (Fitness::Fit | Fitness::Failed(_), Kind::Paused) => RetryJobsResult::LeftPaused,
+                (_, Kind::Failed) => RetryJobsResult::LeftAlone(status, NotRetried::OtherFailure),
                 _ => continue,
             };
             looked.cared.insert(job, cared);
         }
         let former = self.state.retries.clone();
         if !to_retry.is_empty() || former.len() < recorded {
-            let at = (surroundings.now)();
+            let at = (context.now)();
             for job in &to_retry {
                 self.state.retry(job, at);
             }
@@ -258,8 +264,8 @@ impl Aftermath<'_> {
         let mut is_taken_back = false;
         for (job, answer) in retry_all(online, &to_retry, &mut looked.interrupted) {
             let cared = match answer {
-                Retry::Refused(refusal) => Care::Refused(refusal),
-                Retry::NotAsked(why) => Care::NotAsked(why),
+                Retry::Refused(refusal) => RetryJobsResult::Refused(refusal),
+                Retry::NotAsked(why) => RetryJobsResult::NotAsked(why),
                 Retry::Taken | Retry::Unanswered => {
                     watched.insert(job);
                     continue;
@@ -275,7 +281,9 @@ impl Aftermath<'_> {
         }
         if is_taken_back && let Err(error) = self.save(guard) {
             // They were asked for, and nobody looks at them any more.
-            let unseen = watched.into_iter().map(|job| (job, Care::Unseen(None)));
+            let unseen = watched
+                .into_iter()
+                .map(|job| (job, RetryJobsResult::Unseen(None)));
             looked.cared.extend(unseen);
             return Err(error);
         }
@@ -296,10 +304,10 @@ impl Aftermath<'_> {
     /// Fails if the state cannot be locked, read or saved.
     fn forget_recovered(
         &self,
-        looked: &Looked,
-        surroundings: &Surroundings<'_>,
+        looked: &RetryJobsProgress,
+        context: &ApplyContext<'_>,
     ) -> Result<(), OpError> {
-        let runs = |job: &JobId| matches!(looked.cared.get(job), Some(Care::Runs(_)));
+        let runs = |job: &JobId| matches!(looked.cared.get(job), Some(RetryJobsResult::Runs(_)));
         let ours: Vec<_> = self
             .state
             .retries
@@ -310,7 +318,7 @@ impl Aftermath<'_> {
             return Ok(());
         }
         let store = &self.root.store;
-        let guard = store.lock(&surroundings.lock)?;
+        let guard = store.lock(&context.lock)?;
         let snapshot = store.read(self.keys)?;
         let snapshot = store.absorb_journal(&guard, self.keys, snapshot)?;
         let Known::Ours(mut state) = snapshot.known else {
@@ -326,15 +334,15 @@ impl Aftermath<'_> {
     }
 }
 
-pub(super) fn not(why: impl Into<String>) -> LookedAfter {
-    LookedAfter::Not { why: why.into() }
+pub(super) fn not(why: impl Into<String>) -> RetryJobsEnd {
+    RetryJobsEnd::Not { why: why.into() }
 }
 
 /// What came of looking after jobs.
 #[derive(Default)]
-struct Looked {
+struct RetryJobsProgress {
     /// Those that needed something.
-    cared: BTreeMap<JobId, Care>,
+    cared: BTreeMap<JobId, RetryJobsResult>,
     /// How many there are whose state was not told.
     untold: usize,
     /// The signal that ended it.
@@ -373,8 +381,8 @@ fn retry_all(
 fn watch(
     online: &mut Online,
     jobs: BTreeSet<JobId>,
-    care: AfterCare,
-    looked: &mut Looked,
+    options: RetryJobsOptions,
+    looked: &mut RetryJobsProgress,
     progress: &mut dyn FnMut(Event),
 ) {
     if jobs.is_empty() {
@@ -382,7 +390,7 @@ fn watch(
     }
     progress(Event::Watching {
         jobs: jobs.len(),
-        at_most: care.at_most,
+        at_most: options.at_most,
     });
     let mut watch = Watch {
         client: Arc::clone(&online.client),
@@ -390,14 +398,17 @@ fn watch(
         last: BTreeMap::new(),
     };
     if looked.interrupted.is_none() {
-        let watching = watch.until_settled(jobs.clone(), care.at_most, &mut looked.cared);
+        let watching = watch.until_settled(jobs.clone(), options.at_most, &mut looked.cared);
         if let Err(OpError::Interrupted { signal }) = online.ask(watching) {
             looked.interrupted = Some(signal);
         }
     }
     for job in jobs {
         let last = watch.last.remove(&job);
-        looked.cared.entry(job).or_insert(Care::Unseen(last));
+        looked
+            .cared
+            .entry(job)
+            .or_insert(RetryJobsResult::Unseen(last));
     }
 }
 
@@ -444,7 +455,7 @@ impl Watch {
         &mut self,
         mut open: BTreeSet<JobId>,
         at_most: Duration,
-        cared: &mut BTreeMap<JobId, Care>,
+        cared: &mut BTreeMap<JobId, RetryJobsResult>,
     ) {
         let end = Instant::now() + at_most;
         let mut wait = FIRST_WAIT;
@@ -458,9 +469,9 @@ impl Watch {
                 return;
             }
             for (job, told) in told {
-                if let Some(care) = self.judge(&job, &told) {
+                if let Some(result) = self.judge(&job, &told) {
                     open.remove(&job);
-                    cared.insert(job, care);
+                    cared.insert(job, result);
                 }
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -473,21 +484,23 @@ impl Watch {
     }
 
     /// What a look at a job settles, if anything.
-    fn judge(&mut self, job: &JobId, told: &Told) -> Option<Care> {
+    fn judge(&mut self, job: &JobId, told: &Told) -> Option<RetryJobsResult> {
         let Told::Job(facts) = told else {
             return None;
         };
         self.last.insert(job.clone(), facts.status.clone());
         let status = facts.status.known()?;
         match status.kind() {
-            Kind::Running => Some(Care::Runs(status)),
-            Kind::Failed if self.seen_starting.contains(job) => Some(Care::Failed(status)),
+            Kind::Running => Some(RetryJobsResult::Runs(status)),
+            Kind::Failed if self.seen_starting.contains(job) => {
+                Some(RetryJobsResult::Failed(status))
+            }
             Kind::Failed | Kind::Paused => None,
             Kind::Transient => {
                 self.seen_starting.insert(job.clone());
                 None
             }
-            Kind::Stable | Kind::Ended => Some(Care::Unseen(Some(facts.status.clone()))),
+            Kind::Stable | Kind::Ended => Some(RetryJobsResult::Unseen(Some(facts.status.clone()))),
         }
     }
 }
