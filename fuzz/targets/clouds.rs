@@ -5,7 +5,7 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use drspass::cli::args::Login;
+use drspass::cli::login::LoginFlags;
 use drspass::cli::{Env, login};
 use drspass_fuzz::{assert_error_quiet, assert_quiet, in_time, part, parts};
 use libfuzzer_sys::fuzz_target;
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     };
     in_time(|| {
         // An entry that is named, so that no name of the file comes into a message.
-        let flags = Login {
+        let flags = LoginFlags {
             cloud: Some("a".to_owned()),
             token_file: None,
         };
@@ -50,6 +50,6 @@ fuzz_target!(|data: &[u8]| {
             }
             Err(error) => assert_error_quiet(&error),
         }
-        let _ = login::find(&Login::default(), &env, &place);
+        let _ = login::find(&LoginFlags::default(), &env, &place);
     });
 });

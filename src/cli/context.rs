@@ -1,15 +1,23 @@
 //! What every command has at hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use super::args::Global;
 use super::env::Env;
+use super::exit;
+use super::prompt;
 use super::shell::Shell;
+use crate::age_file::Plugins;
 use crate::core::fingerprint::KeyId;
+use crate::core::problem::Problem;
 use crate::editor::private;
 use crate::ops::OpError;
-use crate::ops::root::{Guards, IdentitySource, Root};
+use crate::ops::root::{Guards, IdentitySource, Root, Unlock};
 use crate::sys::children::ChildEnv;
+use crate::sys::wiped;
+use crate::view::terminal;
 
 /// What every command has at hand.
 pub struct Context<'a> {
@@ -123,5 +131,80 @@ impl<'a> Context<'a> {
             max_changes: self.max_changes,
             override_limits: None,
         }
+    }
+
+    /// How a command opens the manifest.
+    pub fn unlock(&self) -> Unlock<'_> {
+        Unlock {
+            source: &self.identities,
+            ask: &prompt::ask_passphrase,
+            plugins: self.plugins(),
+        }
+    }
+
+    /// How a command starts the plugins of identities and recipients.
+    pub const fn plugins(&self) -> Plugins<'_> {
+        Plugins::Allowed {
+            env: &self.children,
+            talk: &prompt::TALK,
+        }
+    }
+
+    /// Shows warnings beside the result.
+    pub fn warn(&self, document: &Path, problems: &[Problem]) {
+        if !problems.is_empty() {
+            let document = document.display().to_string();
+            self.shell.message(&terminal::problems(&document, problems));
+        }
+    }
+
+    /// Says what comes after a change of the manifest.
+    pub fn next_step(&self) {
+        let told = "Next: 'drspass plan' shows what an apply would send.\n";
+        self.shell.message(told);
+    }
+
+    /// The code after the result of a change was written. Where it could not be, nobody
+    /// shall take the change for undone.
+    pub fn stands(&self, arrived: bool, code: u8) -> u8 {
+        if !arrived {
+            let told = "Only the output is lost: what was done stands.\n";
+            self.shell.message(told);
+        }
+        exit::written(arrived, code)
+    }
+
+    /// Refuses options that do not go together for what they say; the parser has refused
+    /// those that never do.
+    pub fn conflict(&self, what: &str) -> u8 {
+        let text = format!("error: options do not go together: {what}\n");
+        self.shell.message(&text);
+        exit::USAGE
+    }
+}
+
+/// The word that stands for standard input where a file is named.
+const STANDARD_INPUT: &str = "-";
+
+/// Whether a path names standard input.
+pub fn is_standard_input(path: &Path) -> bool {
+    path == Path::new(STANDARD_INPUT)
+}
+
+/// The content of a file that the user named, as seen from the root folder, or all of
+/// standard input; with the name that messages give it.
+/// Fails if it cannot be read, or is longer than `limit` bytes.
+pub fn read_named(
+    root: &Root,
+    path: &Path,
+    limit: usize,
+) -> Result<(PathBuf, Zeroizing<Vec<u8>>), OpError> {
+    if !is_standard_input(path) {
+        return Ok((path.to_owned(), root.read_named(path, limit)?));
+    }
+    let name = PathBuf::from("standard input");
+    match wiped::read(std::io::stdin().lock(), limit as u64) {
+        Ok(bytes) => Ok((name, bytes)),
+        Err(source) => Err(OpError::Read { path: name, source }),
     }
 }

@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, TimestampRound, Unit};
 use nix::sys::signal::Signal as Interrupt;
 use zeroize::Zeroizing;
 
-use super::prompt;
-pub(super) use super::prompt::Typed;
 use crate::core::fingerprint::Salt;
 use crate::editor::private::Places;
 use crate::ops::online::HangUp;
@@ -53,7 +50,7 @@ impl Env {
     /// The same surroundings with one more variable, which may be no UTF-8.
     #[cfg(test)]
     #[must_use]
-    pub(super) fn with_raw_var(mut self, name: &str, value: OsString) -> Self {
+    pub fn with_raw_var(mut self, name: &str, value: OsString) -> Self {
         self.vars.insert(name.into(), value);
         self
     }
@@ -75,13 +72,13 @@ impl Env {
     /// A variable exactly as it was set, an empty one too.
     /// Fails if it is no UTF-8: what stands for a foreign byte would be sent
     /// instead of it.
-    pub(super) fn exact(&self, name: &str) -> Option<Result<&str, NotText>> {
+    pub fn exact(&self, name: &str) -> Option<Result<&str, NotText>> {
         let value = self.vars.get(&OsString::from(name))?;
         Some(value.to_str().ok_or(NotText))
     }
 
     /// A variable that names a file or a folder; an empty one counts as not set.
-    pub(super) fn path_var(&self, name: &str) -> Option<PathBuf> {
+    pub fn path_var(&self, name: &str) -> Option<PathBuf> {
         self.vars
             .get(&OsString::from(name))
             .filter(|value| !value.is_empty())
@@ -115,7 +112,7 @@ impl Env {
     }
 
     /// The identity file that is looked at when nothing is named.
-    pub(super) fn default_identity(&self) -> Option<PathBuf> {
+    pub fn default_identity(&self) -> Option<PathBuf> {
         let folder = self.config_folders().into_iter().next();
         folder.map(|folder| folder.join("drspass").join("identity.txt"))
     }
@@ -132,14 +129,14 @@ impl Env {
 
     /// The home folder. One that is not given in full is none, since it would lead
     /// to wherever the run was started.
-    pub(super) fn home(&self) -> Option<PathBuf> {
+    pub fn home(&self) -> Option<PathBuf> {
         self.path_var("HOME").filter(|path| path.is_absolute())
     }
 
     /// The folders where this user's programs keep their settings, first choice
     /// first (XDG Base Directory Specification, which passes over paths that are
     /// not absolute).
-    pub(super) fn config_folders(&self) -> Vec<PathBuf> {
+    pub fn config_folders(&self) -> Vec<PathBuf> {
         let named = self
             .path_var("XDG_CONFIG_HOME")
             .filter(|path| path.is_absolute());
@@ -148,13 +145,13 @@ impl Env {
     }
 
     /// What programs that are started may see of these surroundings.
-    pub(super) fn for_children(&self) -> ChildEnv {
+    pub fn for_children(&self) -> ChildEnv {
         ChildEnv::of(self.vars.clone())
     }
 
     /// Where plain text may be put while an editor has it. Paths that are not given in
     /// full lead to wherever the run was started, and are passed over.
-    pub(super) fn private_places(&self) -> Places {
+    pub fn private_places(&self) -> Places {
         let full = |name| self.path_var(name).filter(|path| path.is_absolute());
         Places {
             runtime: full("XDG_RUNTIME_DIR"),
@@ -168,21 +165,21 @@ impl Env {
     }
 
     /// Whether the terminal only adds lines.
-    pub(super) fn is_dumb(&self) -> bool {
+    pub fn is_dumb(&self) -> bool {
         self.var("TERM").is_some_and(|term| term == "dumb")
     }
 }
 
 /// The variable is no UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotText;
+pub struct NotText;
 
 /// The time, in UTC, to the millisecond: what is stored and shown.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one place that reads the clock"
 )]
-pub(super) fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let now = Timestamp::now();
     now.round(
         TimestampRound::new()
@@ -196,19 +193,19 @@ pub(super) fn now() -> Timestamp {
 ///
 /// A machine that cannot give randomness cannot keep a secret, so there is
 /// nothing to go on with.
-pub(super) fn random<const N: usize>() -> [u8; N] {
+pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes
 }
 
 /// A fresh salt.
-pub(super) fn salt() -> Salt {
+pub fn salt() -> Salt {
     random()
 }
 
 /// A fresh unique text.
-pub(super) fn unique() -> String {
+pub fn unique() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
@@ -221,7 +218,7 @@ fn host() -> String {
 }
 
 /// Who takes the lock, and for what.
-pub(super) fn lock_info(command: &str) -> LockInfo {
+pub fn lock_info(command: &str) -> LockInfo {
     LockInfo {
         pid: std::process::id(),
         host: host(),
@@ -232,7 +229,7 @@ pub(super) fn lock_info(command: &str) -> LockInfo {
 
 /// Whether whoever started this process had a signal ignored. Linux tells that in a
 /// mask whose first bit is the first signal.
-fn is_ignored(signal: Interrupt) -> bool {
+pub fn is_ignored(signal: Interrupt) -> bool {
     let bit = 1_u64 << (signal as i32 - 1);
     std::fs::read_to_string("/proc/self/status")
         .unwrap_or_default()
@@ -243,7 +240,7 @@ fn is_ignored(signal: Interrupt) -> bool {
 }
 
 /// What a closed terminal means: nothing, where it is to be ignored (`nohup`).
-pub(super) fn hang_up() -> HangUp {
+pub fn hang_up() -> HangUp {
     if is_ignored(Interrupt::SIGHUP) {
         HangUp::Ignored
     } else {
@@ -251,30 +248,9 @@ pub(super) fn hang_up() -> HangUp {
     }
 }
 
-/// Whether somebody can be asked.
-pub(super) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
-}
-
-/// Whether this process has a terminal on which a person can type.
-pub(super) fn has_terminal() -> bool {
-    prompt::open().is_ok()
-}
-
-/// Asks for a line on the terminal itself, which shows what is typed.
-pub(super) fn type_shown(question: &str) -> Typed {
-    prompt::shown(question, is_ignored)
-}
-
-/// Asks for a line on the terminal itself without showing what is typed, and puts the
-/// terminal back as it was, whatever ends it.
-pub(super) fn type_hidden(question: &str) -> Typed {
-    prompt::hidden(question, is_ignored)
-}
-
 /// Keeps decrypted text out of core files. Handlers that get a core through a
 /// pipe honour the limit of zero as well.
-pub(super) fn forbid_core_dumps() {
+pub fn forbid_core_dumps() {
     let none = rustix::process::Rlimit {
         current: Some(0),
         maximum: Some(0),

@@ -5,11 +5,15 @@
 
 use std::fmt::Write as _;
 
+use tokio::runtime::Builder;
+
+use super::env;
 use crate::age_file::AgeError;
 use crate::core::report::{ApplyReport, RetryJobsEnd, Saved, Signal};
 use crate::ops::OpError;
 use crate::ops::error::{EditError, ValueError};
 use crate::store::StoreError;
+use crate::sys::signals::Signals;
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {
@@ -171,6 +175,35 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
     } else {
         INCOMPLETE
     }
+}
+
+/// The code after the result was written.
+pub const fn written(arrived: bool, code: u8) -> u8 {
+    if arrived { code } else { FAILED }
+}
+
+/// Lets a signal end the process from now on, for the end of a run that listened to
+/// signals: they have lost their usual effect by then, and whoever does not read its
+/// output would keep it for ever. Files are written by then. `code` is what the run came
+/// to.
+pub fn end_on_signal(code: u8) {
+    let hang_up = env::hang_up();
+    let wait = move || {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let signal = runtime.and_then(|runtime| {
+            runtime.block_on(async { Ok(Signals::listen(hang_up)?.next().await) })
+        });
+        if let Ok(signal) = signal {
+            #[expect(
+                clippy::exit,
+                clippy::disallowed_methods,
+                reason = "the main thread waits for somebody to read what it writes"
+            )]
+            std::process::exit(when_over(code, signal).into());
+        }
+    };
+    // Without a thread, it waits as before.
+    let _ = std::thread::Builder::new().spawn(wait);
 }
 
 #[cfg(test)]

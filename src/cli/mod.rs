@@ -2,21 +2,123 @@
 //! shows its report, and chooses the exit code. Rules of the domain live elsewhere.
 
 pub mod args;
-mod cmd;
+pub mod cmd;
 mod context;
-mod conversation;
 pub mod env;
 pub mod exit;
-mod given;
 pub mod login;
 mod outputs;
-mod panic;
 mod prompt;
-mod render;
-mod run;
 mod shell;
 mod usage;
 
-pub use env::Env;
-pub use panic::hide_panic_messages;
-pub use run::run;
+use std::ffi::OsString;
+
+use clap::FromArgMatches as _;
+use clap::error::ErrorKind;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::args::When;
+use self::cmd::manifest::Show;
+use self::cmd::{Cli, Command};
+use self::context::Context;
+pub use self::env::Env;
+pub use self::shell::hide_panic_messages;
+use self::shell::{Log, Shell};
+use crate::ops::OpError;
+
+/// Runs drspass with `args` (the program's name first) and returns its exit code.
+///
+/// Results go to standard output, messages to standard error. Environment
+/// variables are those of `env`, so a test or an example can choose them.
+pub fn run<I, T>(args: I, env: &Env) -> u8
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let mut command = cmd::command();
+    let parsed = command
+        .try_get_matches_from_mut(&args)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return not_parsed(&error, &args, env),
+    };
+    let shell = Shell::new(cli.global.color, env);
+    start_log(cli.global.verbose);
+    env::forbid_core_dumps();
+    #[cfg(debug_assertions)]
+    {
+        if let Some(place) = env.var("DRSPASS_TEST_STOP_AT") {
+            crate::sys::testpoint::arm(&place);
+        }
+        if let Some(places) = env.var("DRSPASS_TEST_FAIL_AT") {
+            crate::sys::testpoint::arm_failures(&places);
+        }
+    }
+    if let Command::Show(Show {
+        textconv: Some(file),
+        ..
+    }) = &cli.command
+    {
+        return cmd::manifest::textconv(&cli.global, env, shell, file);
+    }
+    let given = usage::refuse_secrets(&command, &matches, env);
+    let context = match given.and_then(|()| Context::new(&cli.global, env, shell)) {
+        Ok(context) => context,
+        Err(error) => return failed(&error, shell),
+    };
+    let ended = cmd::run(cli.command, &context);
+    ended.unwrap_or_else(|error| failed(&error, shell))
+}
+
+fn failed(error: &OpError, shell: Shell) -> u8 {
+    shell.message(&shell::error_text(error, shell.messages));
+    exit::for_error(error)
+}
+
+/// Help and version are results; everything else is a wrong command line, which
+/// must not share a code with pending changes.
+fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
+    let shell = Shell::new(When::Auto, env);
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            if shell.document(error.to_string()) {
+                exit::DONE
+            } else {
+                exit::FAILED
+            }
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            shell.message(&error.to_string());
+            exit::USAGE
+        }
+        _ => {
+            let text = usage::key_among(args).unwrap_or_else(|| usage::explain(error, args));
+            shell.message(&text);
+            exit::USAGE
+        }
+    }
+}
+
+/// Starts the log on standard error. Only drspass speaks: what libraries log at
+/// their finest may hold bytes of a request.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(|| Log)
+        .with_ansi(false);
+    // A second run in one process keeps the log of the first.
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(Targets::new().with_target("drspass", level))
+        .try_init();
+}

@@ -9,11 +9,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::cmd::end_on_signal;
 use super::context::Context;
 use super::env;
-use super::render;
-use super::shell::Shell;
+use super::exit;
+use super::shell::{self, Shell};
 use crate::core::report::{ApplyReport, PlanName, PlanReport};
 use crate::ops::OpError;
 use crate::ops::own::OwnPaths;
@@ -26,27 +25,27 @@ const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 
 /// What is wanted, as it stands on the command line.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
+pub struct Wanted<'a> {
     /// The command that is run.
-    pub(super) command: &'static str,
+    pub command: &'static str,
     /// Where a summary in Markdown goes; `-` is standard output.
-    pub(super) markdown: Option<&'a Path>,
+    pub markdown: Option<&'a Path>,
     /// Whether GitHub's runner is told.
-    pub(super) github: bool,
+    pub github: bool,
     /// Where GitLab's report goes.
-    pub(super) gitlab: Option<&'a Path>,
+    pub gitlab: Option<&'a Path>,
     /// Where the plan is saved, which is not written here.
-    pub(super) out: Option<&'a Path>,
+    pub out: Option<&'a Path>,
 }
 
 /// The places that were asked for.
-pub(super) struct Outputs {
+pub struct Outputs {
     command: &'static str,
     shell: Shell,
     /// Which root folder it is about, for a summary in Markdown.
-    pub(super) place: String,
+    pub place: String,
     /// Whether a summary in Markdown is the result, instead of text.
-    pub(super) prints_markdown: bool,
+    pub prints_markdown: bool,
     markdown: Option<PathBuf>,
     github: Option<GitHub>,
     gitlab: Option<PathBuf>,
@@ -67,14 +66,14 @@ impl Outputs {
     /// Tries all places. `root` is the root folder, if its configuration is usable.
     /// Fails if one of them cannot be written, is not named, or is one of drspass's own
     /// files.
-    pub(super) fn open(
+    pub fn open(
         context: &Context<'_>,
         root: Option<&Root>,
         wanted: Wanted<'_>,
     ) -> Result<Self, OpError> {
         Self::try_open(context, root, wanted).inspect_err(|error| {
             if wanted.github {
-                let told = render::error_out(error);
+                let told = shell::error_out(error);
                 let annotation = ci::github_error(wanted.command, &told, &[]);
                 context.shell.document(&annotation);
             }
@@ -120,12 +119,12 @@ impl Outputs {
     }
 
     /// Whether GitHub's runner reads standard output.
-    pub(super) const fn has_github(&self) -> bool {
+    pub const fn has_github(&self) -> bool {
         self.github.is_some()
     }
 
     /// Writes what there is to say about a plan, but for standard output.
-    pub(super) fn planned(&self, report: &PlanReport) -> Result<(), OpError> {
+    pub fn planned(&self, report: &PlanReport) -> Result<(), OpError> {
         if let Some(path) = &self.gitlab {
             replace(path, &ci::gitlab_report(report), ci::GITLAB_START)?;
         }
@@ -137,7 +136,7 @@ impl Outputs {
     }
 
     /// Writes what there is to say about an apply, but for standard output.
-    pub(super) fn applied(
+    pub fn applied(
         &self,
         plan: Option<&PlanName>,
         report: &ApplyReport,
@@ -152,16 +151,16 @@ impl Outputs {
 
     /// Tells of a run that failed before it sent anything. What cannot be told has no
     /// further place: the error itself follows on standard error.
-    pub(super) fn failed(&self, error: &OpError, code: u8) {
-        let details = render::details(error);
-        let error = render::error_out(error);
+    pub fn failed(&self, error: &OpError, code: u8) {
+        let details = shell::details(error);
+        let error = shell::error_out(error);
         let page = markdown::failed(self.command, &self.place, &error, &details);
         let outputs: Vec<_> = (self.command == "apply")
             .then(|| ("exit_code", code.to_string()))
             .into_iter()
             .collect();
         let written = self.write(&page, &outputs);
-        end_on_signal(code);
+        exit::end_on_signal(code);
         if self.prints_markdown {
             self.shell.document(&page);
         }
@@ -170,7 +169,7 @@ impl Outputs {
             self.shell.document(&annotation);
         }
         if let Err(error) = written {
-            let text = render::error(&error, self.shell.messages);
+            let text = shell::error_text(&error, self.shell.messages);
             self.shell.message(&text);
         }
     }
@@ -241,7 +240,7 @@ fn replace(path: &Path, content: &str, start: &str) -> Result<(), OpError> {
 }
 
 /// A word that nobody can know beforehand.
-pub(super) fn random_word() -> String {
+pub fn random_word() -> String {
     let number = u128::from_le_bytes(env::random());
     format!("drspass_{number:032x}")
 }

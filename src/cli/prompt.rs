@@ -17,7 +17,10 @@ use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
-use crate::age_file::NoPassphrase;
+use super::env::is_ignored;
+use crate::age_file::{Choice, NoPassphrase, Talk};
+use crate::core::redact::ForeignText;
+use crate::ops::OpError;
 use crate::sys::signals::ENDING;
 
 /// Longer lines than this have no use, and are told from shorter ones.
@@ -32,7 +35,7 @@ const ERASE_WORD: u8 = 0x17;
 const DELETE: u8 = 0x7f;
 
 /// What came of asking for a line.
-pub(super) enum Typed {
+pub enum Typed {
     /// A line, which may be empty.
     Text(Zeroizing<String>),
     /// Something with a key that is no character, or bytes that are no text.
@@ -48,14 +51,14 @@ pub(super) enum Typed {
 impl Typed {
     /// What was typed, as a passphrase.
     /// Fails with why it is none.
-    pub(super) fn passphrase(self) -> Result<SecretString, NoPassphrase> {
+    pub fn passphrase(self) -> Result<SecretString, NoPassphrase> {
         self.line()
             .map(|mut text| SecretString::from(std::mem::take(&mut *text)))
     }
 
     /// What was typed.
     /// Fails with why it is no line.
-    pub(super) fn line(self) -> Result<Zeroizing<String>, NoPassphrase> {
+    pub fn line(self) -> Result<Zeroizing<String>, NoPassphrase> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Interrupted => Err(NoPassphrase::Interrupted),
@@ -68,12 +71,12 @@ impl Typed {
 
 /// Asks for a line that is not shown, on the terminal itself, whatever the standard
 /// streams are. `is_ignored` tells which signals are not to end this process.
-pub(super) fn hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
+fn hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
     told(ask_hidden(question, is_ignored))
 }
 
 /// The same for a line that the terminal shows and lets edit.
-pub(super) fn shown(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
+fn shown(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
     told(ask_shown(question, is_ignored))
 }
 
@@ -118,7 +121,7 @@ impl From<nix::errno::Errno> for Stop {
 
 /// The terminal on which a person can type, whatever the standard streams are.
 /// Fails if this process has none.
-pub(super) fn open() -> std::io::Result<File> {
+fn open() -> std::io::Result<File> {
     let controlling = OpenOptions::new().read(true).write(true).open("/dev/tty");
     controlling.or_else(|error| {
         let stdin = std::io::stdin();
@@ -310,6 +313,107 @@ fn text(mut line: Zeroizing<Vec<u8>>) -> Typed {
             Typed::Unclear
         }
     }
+}
+
+/// Whether somebody can be asked.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Whether this process has a terminal on which a person can type.
+pub fn has_terminal() -> bool {
+    open().is_ok()
+}
+
+/// Asks for a line on the terminal itself, which shows what is typed.
+pub fn type_shown(question: &str) -> Typed {
+    shown(question, is_ignored)
+}
+
+/// Asks for a line on the terminal itself without showing what is typed, and puts the
+/// terminal back as it was, whatever ends it.
+pub fn type_hidden(question: &str) -> Typed {
+    hidden(question, is_ignored)
+}
+
+/// Asks for the passphrase of an identity without showing it. It is read from
+/// the terminal itself, so data on standard input is never taken for it.
+pub fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
+    type_hidden(&format!("Passphrase for {origin}: ")).passphrase()
+}
+
+/// The only word that approves.
+const YES: &str = "yes";
+
+/// Asks on the terminal, and takes only `yes` in full. Ctrl-C is answered with what is
+/// `untouched`.
+/// Fails if anything else, or nothing, is answered.
+pub fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
+    if !can_ask() {
+        return Err(OpError::NotApproved {
+            why: "there is no terminal to ask on",
+            help: "Nothing was sent or changed. Approval that was given elsewhere is passed on with \
+                   --auto-approve (apply) or --yes.",
+        });
+    }
+    confirm(question, untouched)
+}
+
+/// As [`ask`], also where the standard streams are no terminal.
+pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
+    match type_shown(&format!("{question} Type 'yes' to continue: ")) {
+        Typed::Text(answer) if *answer == YES => Ok(()),
+        Typed::Interrupted => Err(OpError::Cancelled(untouched)),
+        _ => Err(OpError::NotApproved {
+            why: "it was declined",
+            help: "Nothing was sent or changed.",
+        }),
+    }
+}
+
+/// How a command of this run lets plugins talk.
+pub const TALK: Talk<'static> = Talk {
+    tell: &plugin_tells,
+    choose: &plugin_chooses,
+    ask: &plugin_asks,
+    ask_secret: &plugin_asks_secret,
+};
+
+fn plugin_tells(program: &str, text: &ForeignText) {
+    // Nobody listening is no reason to stop.
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(format!("{program}: {text}\n").as_bytes());
+}
+
+fn plugin_chooses(program: &str, choice: &Choice<'_>) -> Result<bool, NoPassphrase> {
+    let Choice {
+        question,
+        first,
+        second,
+    } = choice;
+    let Some(second) = second else {
+        let asked = format!("{program}: {question}\nPress Enter for {first}: ");
+        return type_shown(&asked).line().map(|_| true);
+    };
+    let asked = format!("{program}: {question}\n  1: {first}\n  2: {second}\n1 or 2: ");
+    for _ in 0..3 {
+        match type_shown(&asked).line()?.as_str() {
+            "1" => return Ok(true),
+            "2" => return Ok(false),
+            _ => {}
+        }
+    }
+    Err(NoPassphrase::Declined)
+}
+
+fn plugin_asks(program: &str, question: &ForeignText) -> Result<String, NoPassphrase> {
+    let line = type_shown(&format!("{program}: {question}: ")).line();
+    line.map(|text| text.to_string())
+}
+
+fn plugin_asks_secret(program: &str, question: &ForeignText) -> Result<SecretString, NoPassphrase> {
+    type_hidden(&format!("{program}: {question}: ")).passphrase()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Parser as _;
-use drspass::cli::args::Cli;
+use drspass::cli::cmd::Cli;
 use drspass::sim::{Simulator, scenario};
 
 fn root() -> &'static Path {

@@ -1,17 +1,22 @@
 //! `apply`.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{service, unlock, warn, written};
-use crate::cli::args::Apply;
+use clap::Args;
+
+use super::plan::{Scope, States};
+use super::service;
+use crate::cli::args::{change_id, key_id, plan_id};
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::login;
+use crate::cli::login::{self, LoginFlags};
 use crate::cli::outputs::{Outputs, Wanted, random_word};
-use crate::cli::render;
-use crate::cli::shell::Shell;
+use crate::cli::prompt;
+use crate::cli::shell::{self, Shell};
+use crate::core::fingerprint::KeyId;
+use crate::core::fingerprint::change::ChangeId;
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, Event, PlanReport};
 use crate::ops::OpError;
@@ -22,14 +27,72 @@ use crate::ops::saved::ToApply;
 use crate::view::json::v1;
 use crate::view::{ci, markdown, terminal};
 
-pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Apply exactly this saved plan; nobody is asked then
+    #[arg(
+        value_name = "PLAN",
+        conflicts_with_all = ["only", "resend", "allow_rollback", "accept_new_key"]
+    )]
+    pub plan: Option<PathBuf>,
+    /// Only apply the plan with this id
+    #[arg(long, value_name = "ID", value_parser = plan_id, requires = "plan")]
+    pub expect_plan_id: Option<String>,
+    /// Only apply the change with this id, which 'drspass plan' shows with --out,
+    /// --json or --markdown
+    #[arg(long, value_name = "ID", value_parser = change_id)]
+    pub expect_change: Option<ChangeId>,
+    /// Which entries.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Do not ask
+    #[arg(long, alias = "yes")]
+    pub auto_approve: bool,
+    /// Write JSON, one message a line, instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Write a summary in Markdown to this file, in place of the last one; - writes
+    /// it to standard output, and the text to standard error
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Tell GitHub Actions: a step summary, outputs (as plan, and applied, refused,
+    /// exit_code), and annotations on standard output
+    #[arg(long, conflicts_with = "json")]
+    pub github: bool,
+    /// Accept a manifest with another key than the state, whose key this is: every
+    /// entry is sent
+    #[arg(long, value_name = "OLDKEYID", value_parser = key_id)]
+    pub accept_new_key: Option<KeyId>,
+    /// Accept exactly this many changes although a limit is lower
+    #[arg(long, value_name = "N")]
+    pub override_limits: Option<u64>,
+    /// Do not ask for the states of jobs before sending
+    #[arg(long, conflicts_with_all = ["stop_if_blocked", "try_unknown_state"])]
+    pub no_preflight: bool,
+    /// Send nothing at all if a job cannot be told its password now
+    #[arg(long)]
+    pub stop_if_blocked: bool,
+    /// Job states.
+    #[command(flatten)]
+    pub states: States,
+    /// Afterwards retry jobs that failed, if all their listed entries are in sync and
+    /// drspass sent one of them; watch them for at most apply.retry.max_elapsed
+    #[arg(long)]
+    pub retry_jobs: bool,
+    /// Resume jobs that somebody paused as well
+    #[arg(long, requires = "retry_jobs")]
+    pub resume_paused: bool,
+    /// The login.
+    #[command(flatten)]
+    pub login: LoginFlags,
+}
+
+pub fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     let json = args.json;
     let printed = args.markdown.as_deref() == Some(Path::new("-"));
     if printed && (json || args.github) {
-        return Ok(super::conflict(
-            context,
-            "--markdown - with --json or --github",
-        ));
+        return Ok(context.conflict("--markdown - with --json or --github"));
     }
     let code = if args.plan.is_some() {
         exit::for_saved_plan
@@ -57,12 +120,12 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpEr
             outputs.failed(&error, code(&error));
         }
         if json {
-            let line = v1::apply_error(&render::error_out(&error), code(&error));
+            let line = v1::apply_error(&shell::error_out(&error), code(&error));
             context.shell.document(line);
         }
         context
             .shell
-            .message(&render::error(&error, context.shell.messages));
+            .message(&shell::error_text(&error, context.shell.messages));
         Ok(code(&error))
     })
 }
@@ -73,7 +136,7 @@ fn apply(
     root: &Root,
     outputs: &Outputs,
 ) -> Result<u8, OpError> {
-    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
     let has_plan = args.plan.is_some();
     let guards = Guards {
         allow_rollback: args.scope.allow_rollback,
@@ -124,7 +187,7 @@ fn apply(
         progress: &mut progress,
     };
     let mut approve = |report: &PlanReport, warnings: &[Problem]| {
-        warn(context, root.manifest_name(), warnings);
+        context.warn(root.manifest_name(), warnings);
         show(report);
         // Whoever made and kept the plan decided; a plan is not asked about twice.
         if (report.requests == 0 && !args.retry_jobs) || args.auto_approve || has_plan {
@@ -137,11 +200,11 @@ fn apply(
             (_, false) => format!("Send {passwords} to {place}?"),
             (_, true) => format!("Send {passwords} to {place}, and retry its failed jobs?"),
         };
-        super::ask(&question, "Nothing was sent.")
+        prompt::ask(&question, "Nothing was sent.")
     };
     let done = ops_apply::apply(
         root,
-        &unlock(context),
+        &context.unlock(),
         &guards,
         &options,
         &mut surroundings,
@@ -156,9 +219,9 @@ fn apply(
         }
     };
     let told = outputs.applied(name.as_ref(), &report, code);
-    super::end_on_signal(code);
+    exit::end_on_signal(code);
     if let Err(error) = &told {
-        shell.message(&render::error(error, shell.messages));
+        shell.message(&shell::error_text(error, shell.messages));
     }
     let text = terminal::apply(&report, shell.result);
     let arrived = if args.json {
@@ -173,7 +236,7 @@ fn apply(
         shell.result(&text)
     };
     if !has_run {
-        return Ok(written(arrived && told.is_ok(), code));
+        return Ok(exit::written(arrived && told.is_ok(), code));
     }
     // What happened at the service outranks what became of this text, but the last
     // line is the truth, so it is told somewhere.

@@ -1,10 +1,10 @@
 //! `edit`.
 
-use crate::cli::cmd::{next_step, stands, unlock, warn, written};
 use crate::cli::context::Context;
-use crate::cli::env::{self, Typed};
+use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::render;
+use crate::cli::prompt::{self, Typed};
+use crate::cli::shell;
 use crate::ops::OpError;
 use crate::ops::edit::{self, Answer, Dialogue, Note, Outcome, Surroundings};
 use crate::ops::root::CONFIG_FILE;
@@ -19,9 +19,9 @@ or type 'discard' to lose it and keep the manifest as it is: ";
 const LAST_QUESTION: &str = "Press Ctrl-C once more to lose your text, \
 or Enter to edit it again: ";
 
-pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
+pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let root = context.root()?;
-    warn(context, CONFIG_FILE.as_ref(), &root.warnings);
+    context.warn(CONFIG_FILE.as_ref(), &root.warnings);
     let env = context.env.for_children();
     let places = context.env.private_places();
     let surroundings = Surroundings {
@@ -31,9 +31,9 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     };
     let dialogue = Dialogue {
         tell: &|note| tell(context, note),
-        ask: env::can_ask().then_some(ask as fn(bool) -> Answer),
+        ask: prompt::can_ask().then_some(ask as fn(bool) -> Answer),
     };
-    let unlock = unlock(context);
+    let unlock = context.unlock();
     let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings, &dialogue)?;
     let name = root.manifest_name().display();
     let is_saved = matches!(edited.outcome, Outcome::Saved { .. });
@@ -48,7 +48,7 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
             format!("no changes: {name} is as it was\n")
         }
         Outcome::Saved { revision, warnings } => {
-            warn(context, root.manifest_name(), &warnings);
+            context.warn(root.manifest_name(), &warnings);
             format!("edited {name}, revision {revision}\n")
         }
     };
@@ -59,15 +59,15 @@ pub(in crate::cli) fn run(context: &Context<'_>) -> Result<u8, OpError> {
     };
     let arrived = context.shell.result(&text);
     if !is_saved {
-        return Ok(written(arrived, code));
+        return Ok(exit::written(arrived, code));
     }
-    next_step(context);
-    Ok(stands(context, arrived, code))
+    context.next_step();
+    Ok(context.stands(arrived, code))
 }
 
 fn ask(is_last: bool) -> Answer {
     let question = if is_last { LAST_QUESTION } else { QUESTION };
-    match env::type_shown(question) {
+    match prompt::type_shown(question) {
         Typed::Text(answer) => match answer.trim() {
             "" | "edit" => Answer::Edit,
             "discard" => Answer::Discard,
@@ -90,7 +90,7 @@ fn tell(context: &Context<'_>, note: Note<'_>) {
             "note: backups and histories of {name} cannot be switched off from here; what it writes beside the text is removed\n"
         )),
         Note::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
-        Note::Unsealed(error) => shell.message(&render::error(error, shell.messages)),
-        Note::Left(error) => shell.message(&render::error(error, shell.messages)),
+        Note::Unsealed(error) => shell.message(&shell::error_text(error, shell.messages)),
+        Note::Left(error) => shell.message(&shell::error_text(error, shell.messages)),
     }
 }

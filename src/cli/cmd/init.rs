@@ -3,19 +3,53 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{plugins, service, stands};
-use crate::cli::args::Init;
+use clap::Args;
+
+use super::service;
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::login;
+use crate::cli::login::{self, LoginFlags};
 use crate::core::config::{Config, TargetConfig, bare_endpoint};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::init::git::{self, DiffDriver};
 use crate::ops::init::{self, Wanted};
 
-pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The region, from which the addresses follow (such as eu-de)
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The project's id
+    #[arg(long, value_name = "ID")]
+    pub project_id: Option<String>,
+    /// The address of the DRS service, where no region gives it; else the catalogue
+    /// is asked
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The address of the identity service, ending in /v3
+    #[arg(long, value_name = "URL")]
+    pub auth_url: Option<String>,
+    /// Encrypt to this public key (repeatable); a file named with -i is made if
+    /// it does not exist, and its key is a recipient too
+    #[arg(long, value_name = "KEY")]
+    pub recipient: Vec<String>,
+    /// List every job of the project in the manifest, to be filled in; logs in and
+    /// asks the service
+    #[arg(long)]
+    pub from_jobs: bool,
+    /// Have git show changes of the manifest value by value, in this clone; also
+    /// where there is a manifest already, and then nothing else is done
+    #[arg(long)]
+    pub git: bool,
+    /// The login.
+    #[command(flatten)]
+    pub login: LoginFlags,
+}
+
+pub fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
     context.sweep();
     // What git refuses, it refuses before anything is written.
     let driver = if args.git {
@@ -66,7 +100,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         identities: context.identity_files.clone(),
         default_identity: context.env.default_identity(),
         now: env::now().to_string(),
-        plugins: plugins(context),
+        plugins: context.plugins(),
     };
     // Where neither an address nor the region of a known cloud gives the endpoint, the
     // catalogue does, and what it says is written down.
@@ -98,7 +132,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Init) -> Result<u8, OpErr
         "Next: 'drspass edit' opens the manifest in your editor, to be filled in.\n\
          In CI, keep the key id in a protected variable DRSPASS_EXPECT_KEY_ID.\n",
     );
-    Ok(stands(context, arrived, exit::DONE))
+    Ok(context.stands(arrived, exit::DONE))
 }
 
 /// The address without the version and the project, as `openstack catalog list` shows it
@@ -137,7 +171,7 @@ fn git_only(context: &Context<'_>, driver: DiffDriver, files: &[PathBuf]) -> Res
         "Only git was told; the manifest is as it was.\n\
          Each clone needs 'drspass init --git' once, since settings of git are not cloned.\n",
     );
-    Ok(stands(context, arrived, exit::DONE))
+    Ok(context.stands(arrived, exit::DONE))
 }
 
 fn wrote(files: &[PathBuf]) -> String {

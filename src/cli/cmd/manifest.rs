@@ -1,13 +1,15 @@
 //! `encrypt`, `decrypt`, `validate` and `show`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{read_named, stands, unlock, warn, written};
-use crate::cli::args::{Decrypt, Encrypt, Show, Validate};
-use crate::cli::context::Context;
+use clap::Args;
+
+use crate::cli::args::Global;
+use crate::cli::context::{Context, read_named};
+use crate::cli::env::Env;
 use crate::cli::exit;
 use crate::cli::login;
-use crate::cli::render;
+use crate::cli::shell::{self, Shell};
 use crate::core::report::Valid;
 use crate::core::yaml;
 use crate::ops::OpError;
@@ -15,23 +17,75 @@ use crate::ops::encrypt;
 use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Root};
 use crate::ops::saved;
 use crate::ops::show;
+use crate::ops::textconv;
 use crate::ops::validate;
+use crate::view;
 use crate::view::json::v1;
 use crate::view::{listing, recipients, terminal};
 
-pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
+/// Arguments of `encrypt`.
+#[derive(Debug, Args)]
+pub struct Encrypt {
+    /// The plaintext manifest; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write here instead of to the configured manifest
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `decrypt`.
+#[derive(Debug, Args)]
+pub struct Decrypt {
+    /// An encrypted file in place of the manifest, such as an edit that was kept; -
+    /// reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Write to this new file, readable by you alone; - is standard output
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Only check that the manifest is encrypted; needs no key
+    #[arg(long)]
+    pub require_encrypted: bool,
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// A saved plan; needs no key, so nothing is proved
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// For git, which runs it to compare manifests ('drspass init --git' sets that
+    /// up): this file, encrypted, without any value. A tag for each value shows only
+    /// that it changed. It asks nothing, and what cannot be shown is one line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "json"], allow_hyphen_values = true)]
+    pub textconv: Option<PathBuf>,
+}
+
+pub fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     let root = context.root()?;
-    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
     let is_stream = args.file == Path::new("-");
     let plain = read_named(&root, &args.file, yaml::MAX_BYTES)?;
     let done = encrypt::encrypt(
         &root,
-        &unlock(context),
+        &context.unlock(),
         &context.guards(),
         plain,
         args.output,
     )?;
-    warn(context, &done.source, &done.warnings);
+    context.warn(&done.source, &done.warnings);
     let text = format!(
         "wrote {}, revision {}\n{}",
         done.path.display(),
@@ -45,12 +99,12 @@ pub(in crate::cli) fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8
         let told = format!("Remove {name} now: it holds the passwords in plain text.\n");
         context.shell.message(&told);
     }
-    Ok(stands(context, arrived, exit::DONE))
+    Ok(context.stands(arrived, exit::DONE))
 }
 
-pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
+pub fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
     let root = context.root()?;
-    let unlock = unlock(context);
+    let unlock = context.unlock();
     let decrypt = || match &args.file {
         None => root.decrypt(&unlock),
         Some(file) => {
@@ -70,21 +124,21 @@ pub(in crate::cli) fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u
         }
         None => context.shell.document(&*decrypt()?),
     };
-    Ok(written(arrived, exit::DONE))
+    Ok(exit::written(arrived, exit::DONE))
 }
 
-pub(in crate::cli) fn validate(context: &Context<'_>, args: &Validate) -> Result<u8, OpError> {
+pub fn validate(context: &Context<'_>, args: &Validate) -> Result<u8, OpError> {
     let checked = check(context, args);
     if args.json {
         return validate_json(context, checked);
     }
     let (root, valid) = checked?;
-    warn(context, Path::new(CONFIG_FILE), &valid.config_warnings);
+    context.warn(Path::new(CONFIG_FILE), &valid.config_warnings);
     if let Some(manifest) = &valid.manifest {
-        warn(context, root.manifest_name(), &manifest.warnings);
+        context.warn(root.manifest_name(), &manifest.warnings);
     }
     let text = listing::valid(&valid, &root.manifest_name().display().to_string());
-    Ok(written(context.shell.result(&text), exit::DONE))
+    Ok(exit::written(context.shell.result(&text), exit::DONE))
 }
 
 fn check(context: &Context<'_>, args: &Validate) -> Result<(Root, Valid), OpError> {
@@ -97,7 +151,7 @@ fn check(context: &Context<'_>, args: &Validate) -> Result<(Root, Valid), OpErro
     let valid = if args.require_encrypted {
         validate::validate_encrypted(&root, &context.guards())?
     } else {
-        validate::validate(&root, &unlock(context), &context.guards())?
+        validate::validate(&root, &context.unlock(), &context.guards())?
     };
     Ok((root, valid))
 }
@@ -128,14 +182,14 @@ fn validate_json(
         }
         Err(error) => {
             let code = exit::for_error(&error);
-            (Vec::new(), Some(render::error_out(&error)), code)
+            (Vec::new(), Some(shell::error_out(&error)), code)
         }
     };
     let arrived = context.shell.document(v1::validate(&problems, error));
-    Ok(written(arrived, code))
+    Ok(exit::written(arrived, code))
 }
 
-pub(in crate::cli) fn show(context: &Context<'_>, args: &Show) -> Result<u8, OpError> {
+pub fn show(context: &Context<'_>, args: &Show) -> Result<u8, OpError> {
     let shell = context.shell;
     if let Some(path) = &args.plan {
         let report = saved::show(&context.folder.join(path), path)?;
@@ -144,14 +198,27 @@ pub(in crate::cli) fn show(context: &Context<'_>, args: &Show) -> Result<u8, OpE
         } else {
             shell.result(&terminal::plan(&report, shell.result, shell.rows))
         };
-        return Ok(written(arrived, exit::DONE));
+        return Ok(exit::written(arrived, exit::DONE));
     }
     let root = context.root()?;
-    let shown = show::show(&root, &unlock(context))?;
+    let shown = show::show(&root, &context.unlock())?;
     let arrived = if args.json {
         shell.document(v1::manifest(&shown))
     } else {
         shell.result(&listing::manifest(&shown))
     };
-    Ok(written(arrived, exit::DONE))
+    Ok(exit::written(arrived, exit::DONE))
+}
+
+/// Settings that other commands refuse to run with do not matter here, so this takes
+/// the options as they were given.
+pub fn textconv(global: &Global, env: &Env, shell: Shell, file: &Path) -> u8 {
+    let folder = global.directory.clone().unwrap_or_default();
+    let identities = env.identities(&global.identity);
+    let outlined = textconv::outline(&folder.join(file), &folder, &identities);
+    let arrived = match &outlined {
+        Ok(outline) => shell.document(view::textconv::outline(outline)),
+        Err(why) => shell.document(view::textconv::veiled(*why)),
+    };
+    exit::written(arrived, exit::DONE)
 }

@@ -1,175 +1,290 @@
-//! One function for each command: arguments to a use case, its report to a
-//! view, and the exit code.
+//! The command line: names, help texts, which words go together, and one function for
+//! each command. No option takes a secret.
 
-pub(super) mod apply;
-pub(super) mod edit;
-pub(super) mod init;
-pub(super) mod ledger;
-pub(super) mod manifest;
-pub(super) mod plan;
-pub(super) mod recipients;
-pub(super) mod service;
-pub(super) mod shipped;
+pub mod apply;
+pub mod edit;
+pub mod init;
+pub mod manifest;
+pub mod plan;
+pub mod recipients;
+pub mod service;
+pub mod shipped;
 #[cfg(feature = "sim")]
-pub(super) mod sim;
-pub(super) mod textconv;
-pub(super) mod values;
+pub mod sim;
+pub mod state;
+pub mod values;
 
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
 
-use age::secrecy::SecretString;
-use tokio::runtime::Builder;
-use zeroize::Zeroizing;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+use self::apply::Apply;
+use self::init::Init;
+use self::manifest::{Decrypt, Encrypt, Show, Validate};
+use self::plan::Plan;
+use self::recipients::{Recipients, Rekey};
+use self::service::{Jobs, Whoami};
+use self::shipped::{Completions, Help, Man, Schema};
+#[cfg(feature = "sim")]
+use self::sim::Sim;
+use self::state::{LockCommand, StateCommand};
+use self::values::{Import, Set, Unset};
+use super::args::Global;
 use super::context::Context;
-use super::conversation;
-use super::env::{self, Typed};
 use super::exit;
-use crate::age_file::{NoPassphrase, Plugins};
-use crate::core::problem::Problem;
 use crate::ops::OpError;
-use crate::ops::root::{Root, Unlock};
-use crate::sys::signals::Signals;
-use crate::sys::wiped;
-use crate::view::terminal;
 
-/// How a command opens the manifest.
-pub(super) fn unlock<'a>(context: &'a Context<'_>) -> Unlock<'a> {
-    Unlock {
-        source: &context.identities,
-        ask: &ask_passphrase,
-        plugins: plugins(context),
+/// Tell DRS jobs the rotated passwords of their databases, as a reviewed change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "drspass",
+    version,
+    propagate_version = false,
+    max_term_width = 80,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a root folder: drspass.yaml and an encrypted manifest to fill in
+    Init(Init),
+    /// Seal a plaintext manifest
+    Encrypt(Encrypt),
+    /// Change the manifest with your editor ($VISUAL, $EDITOR, vi or nano)
+    Edit,
+    /// Write the plain text of the manifest to standard output, or to a new file
+    Decrypt(Decrypt),
+    /// Set one value of the manifest, and leave everything else in it as it is
+    Set(Set),
+    /// Remove an endpoint, a kerberos field or a credential from the manifest
+    Unset(Unset),
+    /// Set the values that a CSV or JSON file lists; shows what would change first
+    Import(Import),
+    /// Check drspass.yaml and the manifest
+    Validate(Validate),
+    /// List what the manifest sets, without any value; or show a saved plan
+    Show(Show),
+    /// Show who can read the manifest, as far as it can be known
+    Recipients(Recipients),
+    /// Encrypt the manifest to the recipients of drspass.yaml, sealed for its target
+    Rekey(Rekey),
+    /// Show what an apply would send
+    Plan(Plan),
+    /// Send what differs, and record what became of it
+    Apply(Apply),
+    /// Show which login is used, and what it is for
+    Whoami(Whoami),
+    /// List the jobs of the project, and whether the manifest sets their passwords
+    Jobs(Jobs),
+    /// Look into the state
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Look at the lock
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// Write the completions of a shell to standard output
+    Completions(Completions),
+    /// Write the man page to standard output, or a page of each command to a folder
+    Man(Man),
+    /// Write the JSON Schema of a format to standard output, or list their names
+    Schema(Schema),
+    /// Show the help of a command, or the options of every command: help global
+    Help(Help),
+    /// Show the version
+    Version,
+    /// Run a DRS service to rehearse against, on this machine only
+    #[cfg(feature = "sim")]
+    Sim(Sim),
+}
+
+/// Does what a command line asks for, and returns the exit code.
+pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
+    match command {
+        Command::Init(args) => init::run(context, args),
+        Command::Encrypt(args) => manifest::encrypt(context, args),
+        Command::Edit => edit::run(context),
+        Command::Decrypt(args) => manifest::decrypt(context, &args),
+        Command::Set(args) => values::set(context, &args),
+        Command::Unset(args) => values::unset(context, &args),
+        Command::Import(args) => values::import(context, &args),
+        Command::Validate(args) => manifest::validate(context, &args),
+        Command::Show(args) => manifest::show(context, &args),
+        Command::Recipients(args) => recipients::recipients(context, &args),
+        Command::Rekey(args) => recipients::rekey(context, &args),
+        Command::Plan(args) => plan::run(context, args),
+        Command::Apply(args) => apply::run(context, args),
+        Command::Whoami(args) => service::whoami(context, args),
+        Command::Jobs(args) => service::jobs(context, args),
+        Command::State(command) => state::run(context, command),
+        Command::Lock(LockCommand::Show(args)) => state::lock(context, &args),
+        Command::Completions(args) => shipped::completions(context, &args),
+        Command::Man(args) => shipped::man(context, &args),
+        Command::Schema(args) => shipped::schema(context, &args),
+        Command::Help(args) => shipped::help(context, &args),
+        Command::Version => shipped::version(context),
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => sim::run(context, &args),
     }
 }
 
-/// How a command starts the plugins of identities and recipients.
-pub(super) const fn plugins<'a>(context: &'a Context<'_>) -> Plugins<'a> {
-    Plugins::Allowed {
-        env: &context.children,
-        talk: &conversation::TALK,
+/// The name of the page with the options of every command.
+pub const GLOBAL: &str = "global";
+
+/// Where these options are shown.
+const POINTER: &str = "Options of every command: drspass help global";
+
+/// Commands to copy, by the command that they are examples of.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    (
+        "init",
+        &[
+            "drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
+            "drspass init -i key.txt --from-jobs --region eu-de --project-id ID",
+        ],
+    ),
+    ("encrypt", &["drspass encrypt passwords.yaml"]),
+    ("edit", &["drspass edit", "EDITOR=nano drspass edit"]),
+    (
+        "decrypt",
+        &["drspass decrypt", "drspass decrypt -o passwords.yaml"],
+    ),
+    (
+        "set",
+        &[
+            "drspass set orders-cdc/source",
+            "drspass set @orders-db --generate",
+        ],
+    ),
+    ("unset", &["drspass unset billing/source"]),
+    (
+        "import",
+        &[
+            "drspass import rotated.csv",
+            "drspass import rotated.csv --write",
+        ],
+    ),
+    (
+        "validate",
+        &["drspass validate", "drspass validate --require-encrypted"],
+    ),
+    ("show", &["drspass show", "drspass show plan.json"]),
+    ("recipients", &["drspass recipients"]),
+    ("rekey", &["drspass rekey", "drspass rekey --new-key"]),
+    (
+        "plan",
+        &[
+            "drspass plan",
+            "drspass plan --only orders-cdc '@orders-db'",
+            "drspass -C envs/production plan --out plan.json",
+        ],
+    ),
+    (
+        "apply",
+        &[
+            "drspass apply",
+            "drspass apply plan.json",
+            "drspass apply --only billing/source --auto-approve",
+        ],
+    ),
+    (
+        "whoami",
+        &["drspass whoami", "drspass whoami --cloud rotation"],
+    ),
+    ("jobs", &["drspass jobs", "drspass jobs --json"]),
+    ("state list", &["drspass state list"]),
+    ("state show", &["drspass state show 'orders-*'"]),
+    ("state rm", &["drspass state rm --unlisted"]),
+    ("state adopt", &["drspass state adopt billing/source"]),
+    ("state distrust", &["drspass state distrust"]),
+    (
+        "state recover",
+        &["drspass state recover drspass.state.json.recovery-20261129"],
+    ),
+    ("lock show", &["drspass lock show"]),
+    (
+        "completions",
+        &["drspass completions bash > ~/.local/share/bash-completion/completions/drspass"],
+    ),
+    (
+        "man",
+        &[
+            "drspass man | man -l -",
+            "drspass man --dir ~/.local/share/man/man1",
+        ],
+    ),
+    ("schema", &["drspass schema", "drspass schema plan-output"]),
+    ("help", &["drspass help plan", "drspass help global"]),
+    (
+        "sim",
+        &["drspass sim --port 18080 --scenario examples/scenarios/one-refused.yaml"],
+    ),
+];
+
+/// What somebody does first, and then every day.
+pub const OVERVIEW: &[&str] = &[
+    "drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
+    "drspass edit",
+    "drspass plan",
+    "drspass apply",
+];
+
+/// The examples of a command, named without the program.
+pub fn examples(name: &str) -> &'static [&'static str] {
+    let found = EXAMPLES.iter().find(|(known, _)| *known == name);
+    found.map_or(&[], |(_, examples)| examples)
+}
+
+/// The whole command line.
+pub fn command() -> clap::Command {
+    let program = Cli::command().mut_args(|arg| {
+        let is_global = arg.is_global_set();
+        arg.hide_short_help(is_global).hide_long_help(is_global)
+    });
+    let program = program.after_help(format!("{POINTER}\n\n{}", exit::help()));
+    let names = names(&program);
+    names.iter().fold(program, |program, name| {
+        program.mut_subcommand(name, |below| with_help(below, name))
+    })
+}
+
+fn names(command: &clap::Command) -> Vec<String> {
+    let below = command.get_subcommands();
+    below.map(|below| below.get_name().to_owned()).collect()
+}
+
+/// A command with what is below its options: examples, or the same for the commands
+/// below it.
+fn with_help(command: clap::Command, name: &str) -> clap::Command {
+    let mut help = command
+        .get_after_help()
+        .map_or_else(String::new, |text| format!("{text}\n\n"));
+    let examples = examples(name);
+    if !examples.is_empty() {
+        help.push_str("Examples:\n");
     }
-}
-
-/// Asks for the passphrase of an identity without showing it. It is read from
-/// the terminal itself, so data on standard input is never taken for it.
-fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
-    env::type_hidden(&format!("Passphrase for {origin}: ")).passphrase()
-}
-
-/// The only word that approves.
-const YES: &str = "yes";
-
-/// Asks on the terminal, and takes only `yes` in full. Ctrl-C is answered with what is
-/// `untouched`.
-/// Fails if anything else, or nothing, is answered.
-pub(super) fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
-    if !env::can_ask() {
-        return Err(OpError::NotApproved {
-            why: "there is no terminal to ask on",
-            help: "Nothing was sent or changed. Approval that was given elsewhere is passed on with \
-                   --auto-approve (apply) or --yes.",
-        });
+    for example in examples {
+        let _ = writeln!(help, "  {example}");
     }
-    confirm(question, untouched)
-}
-
-/// As [`ask`], also where the standard streams are no terminal.
-pub(super) fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
-    match env::type_shown(&format!("{question} Type 'yes' to continue: ")) {
-        Typed::Text(answer) if *answer == YES => Ok(()),
-        Typed::Interrupted => Err(OpError::Cancelled(untouched)),
-        _ => Err(OpError::NotApproved {
-            why: "it was declined",
-            help: "Nothing was sent or changed.",
-        }),
+    if !examples.is_empty() {
+        help.push('\n');
     }
-}
-
-/// Lets a signal end the process from now on, for the end of a run that listened to
-/// signals: they have lost their usual effect by then, and whoever does not read its
-/// output would keep it for ever. Files are written by then. `code` is what the run came
-/// to.
-pub(in crate::cli) fn end_on_signal(code: u8) {
-    let hang_up = env::hang_up();
-    let wait = move || {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let signal = runtime.and_then(|runtime| {
-            runtime.block_on(async { Ok(Signals::listen(hang_up)?.next().await) })
-        });
-        if let Ok(signal) = signal {
-            #[expect(
-                clippy::exit,
-                clippy::disallowed_methods,
-                reason = "the main thread waits for somebody to read what it writes"
-            )]
-            std::process::exit(exit::when_over(code, signal).into());
-        }
-    };
-    // Without a thread, it waits as before.
-    let _ = std::thread::Builder::new().spawn(wait);
-}
-
-/// The word that stands for standard input where a file is named.
-const STANDARD_INPUT: &str = "-";
-
-/// Whether a path names standard input.
-pub(super) fn is_standard_input(path: &Path) -> bool {
-    path == Path::new(STANDARD_INPUT)
-}
-
-/// The content of a file that the user named, as seen from the root folder, or all of
-/// standard input; with the name that messages give it.
-/// Fails if it cannot be read, or is longer than `limit` bytes.
-pub(super) fn read_named(
-    root: &Root,
-    path: &Path,
-    limit: usize,
-) -> Result<(PathBuf, Zeroizing<Vec<u8>>), OpError> {
-    if !is_standard_input(path) {
-        return Ok((path.to_owned(), root.read_named(path, limit)?));
-    }
-    let name = PathBuf::from("standard input");
-    match wiped::read(std::io::stdin().lock(), limit as u64) {
-        Ok(bytes) => Ok((name, bytes)),
-        Err(source) => Err(OpError::Read { path: name, source }),
-    }
-}
-
-/// Shows warnings beside the result.
-pub(super) fn warn(context: &Context<'_>, document: &Path, problems: &[Problem]) {
-    if !problems.is_empty() {
-        let document = document.display().to_string();
-        context
-            .shell
-            .message(&terminal::problems(&document, problems));
-    }
-}
-
-/// Says what comes after a change of the manifest.
-pub(super) fn next_step(context: &Context<'_>) {
-    let told = "Next: 'drspass plan' shows what an apply would send.\n";
-    context.shell.message(told);
-}
-
-/// The code after the result was written.
-pub(super) const fn written(arrived: bool, code: u8) -> u8 {
-    if arrived { code } else { exit::FAILED }
-}
-
-/// The code after the result of a change was written. Where it could not be, nobody
-/// shall take the change for undone.
-pub(super) fn stands(context: &Context<'_>, arrived: bool, code: u8) -> u8 {
-    if !arrived {
-        let told = "Only the output is lost: what was done stands.\n";
-        context.shell.message(told);
-    }
-    written(arrived, code)
-}
-
-/// Refuses options that do not go together for what they say; the parser has refused
-/// those that never do.
-pub(super) fn conflict(context: &Context<'_>, what: &str) -> u8 {
-    let text = format!("error: options do not go together: {what}\n");
-    context.shell.message(&text);
-    exit::USAGE
+    help.push_str(POINTER);
+    let below = names(&command);
+    below
+        .iter()
+        .fold(command.after_help(help), |command, word| {
+            let name = format!("{name} {word}");
+            command.mut_subcommand(word, |below| with_help(below, &name))
+        })
 }

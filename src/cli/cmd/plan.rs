@@ -1,15 +1,19 @@
 //! `plan`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{service, unlock, warn, written};
-use crate::cli::args::Plan;
+use clap::Args;
+
+use super::service;
+use crate::cli::args::life;
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::login;
+use crate::cli::login::{self, LoginFlags};
 use crate::cli::outputs::{Outputs, Wanted, random_word};
 use crate::cli::shell::Shell;
+use crate::core::preflight::UnknownStates;
 use crate::core::report::PlanReport;
 use crate::ops::OpError;
 use crate::ops::plan::{self, Addresses, AskStates};
@@ -18,13 +22,97 @@ use crate::ops::saved::SaveAs;
 use crate::view::json::v1;
 use crate::view::{ci, diff, markdown, terminal};
 
-pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
+/// What job states mean for what is sent.
+#[derive(Debug, Args)]
+pub struct States {
+    /// Send also to jobs in a state that drspass does not know
+    #[arg(long)]
+    pub try_unknown_state: bool,
+}
+
+impl States {
+    /// What unknown states mean for this run.
+    pub const fn unknown(&self) -> UnknownStates {
+        if self.try_unknown_state {
+            UnknownStates::Try
+        } else {
+            UnknownStates::Block
+        }
+    }
+}
+
+/// Which entries, and what the user accepts.
+#[derive(Debug, Args)]
+pub struct Scope {
+    /// Only these entries: a job's id or name, with /source or /destination if
+    /// only one is meant, or @CREDENTIAL; * and ? are wildcards
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Send these entries whatever is known about them
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub resend: Vec<String>,
+    /// Accept a manifest that is older than one that was applied
+    #[arg(long)]
+    pub allow_rollback: bool,
+}
+
+/// Arguments of `plan`. What only a question to the service uses is refused without
+/// one, so that nobody takes an offline plan for the answer.
+#[derive(Debug, Args)]
+#[command(mut_arg("cloud", |arg| arg.requires("preflight")))]
+#[command(mut_arg("token_file", |arg| arg.requires("preflight")))]
+#[command(mut_arg("try_unknown_state", |arg| arg.requires("preflight")))]
+pub struct Plan {
+    /// Which entries.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Show what was last set against what is wanted, both masked
+    #[arg(long)]
+    pub diff: bool,
+    /// Write one JSON document instead of text
+    #[arg(long, conflicts_with = "diff")]
+    pub json: bool,
+    /// Write a summary in Markdown to this file, in place of the last one; - writes
+    /// it to standard output instead of text
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Tell GitHub Actions: a step summary, outputs (has_changes, plan_id,
+    /// change_id), and annotations on standard output
+    #[arg(long, conflicts_with = "json")]
+    pub github: bool,
+    /// Write GitLab's report of a plan (artifacts:reports:terraform) to this file
+    #[arg(long, value_name = "FILE")]
+    pub gitlab_report: Option<PathBuf>,
+    /// End the text with the line that readers of Terraform's output look for
+    #[arg(long, conflicts_with = "json")]
+    pub terraform_summary: bool,
+    /// Save the plan in this file, for 'drspass apply FILE'
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long the saved plan may be applied: a number and s, m, h or d, at
+    /// most 30d
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = life, requires = "out")]
+    pub expires_in: Duration,
+    /// Ask the service which jobs can be told a password now
+    #[arg(long)]
+    pub preflight: bool,
+    /// Job states.
+    #[command(flatten)]
+    pub states: States,
+    /// The login.
+    #[command(flatten)]
+    pub login: LoginFlags,
+}
+
+pub fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
     let printed = args.markdown.as_deref() == Some(Path::new("-"));
     if printed && (args.json || args.github || args.diff || args.terraform_summary) {
-        return Ok(super::conflict(
-            context,
-            "--markdown - with --json, --github, --diff or --terraform-summary",
-        ));
+        return Ok(
+            context.conflict("--markdown - with --json, --github, --diff or --terraform-summary")
+        );
     }
     let root = context.root();
     let outputs = Outputs::open(
@@ -51,7 +139,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpErr
         .and_then(|report| outputs.planned(&report).map(|()| report))
         .inspect_err(|error| outputs.failed(error, exit::for_error(error)))?;
     if has_asked {
-        super::end_on_signal(exit::DONE);
+        exit::end_on_signal(exit::DONE);
     }
     let arrived = shown.write(context.shell, &outputs, &report);
     if let Some(path) = &out {
@@ -63,7 +151,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpErr
     } else {
         exit::DONE
     };
-    Ok(written(arrived, code))
+    Ok(exit::written(arrived, code))
 }
 
 /// How the plan is shown on standard output.
@@ -117,7 +205,7 @@ fn saved(context: &Context<'_>, path: &Path) -> String {
 }
 
 fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, OpError> {
-    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
     let guards = Guards {
         allow_rollback: args.scope.allow_rollback,
         ..context.guards()
@@ -147,12 +235,12 @@ fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, Op
     });
     let (report, warnings) = plan::plan(
         root,
-        &unlock(context),
+        &context.unlock(),
         &guards,
         &addresses,
         ask,
         save.as_ref(),
     )?;
-    warn(context, root.manifest_name(), &warnings);
+    context.warn(root.manifest_name(), &warnings);
     Ok(report)
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{ask, stands, unlock, warn, written};
-use crate::cli::args::{Recipients, Rekey};
+use clap::Args;
+
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::prompt;
 use crate::ops::OpError;
 use crate::ops::recipients;
 use crate::ops::rekey::{self, Done, RekeyContext, Wishes};
@@ -14,10 +15,35 @@ use crate::ops::root::CONFIG_FILE;
 use crate::view::json::v1;
 use crate::view::recipients as view;
 
-pub(in crate::cli) fn recipients(context: &Context<'_>, args: &Recipients) -> Result<u8, OpError> {
+/// Arguments of `recipients`.
+#[derive(Debug, Args)]
+pub struct Recipients {
+    /// Tell only what needs no key, and look for no identity
+    #[arg(long, conflicts_with = "identity")]
+    pub no_identity: bool,
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `rekey`.
+#[derive(Debug, Args)]
+pub struct Rekey {
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Make a new fingerprint key although nobody is removed
+    #[arg(long)]
+    pub new_key: bool,
+    /// Go on although none of the identities at hand could read the new file
+    #[arg(long)]
+    pub allow_lockout: bool,
+}
+
+pub fn recipients(context: &Context<'_>, args: &Recipients) -> Result<u8, OpError> {
     let root = context.root()?;
-    warn(context, Path::new(CONFIG_FILE), &root.warnings);
-    let unlock = unlock(context);
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
+    let unlock = context.unlock();
     let unlock = Some(&unlock).filter(|_| !args.no_identity);
     let report = recipients::recipients(&root, unlock, &context.guards())?;
     let arrived = if args.json {
@@ -25,13 +51,13 @@ pub(in crate::cli) fn recipients(context: &Context<'_>, args: &Recipients) -> Re
     } else {
         context.shell.result(&view::recipients(&report))
     };
-    Ok(written(arrived, exit::DONE))
+    Ok(exit::written(arrived, exit::DONE))
 }
 
-pub(in crate::cli) fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, OpError> {
+pub fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, OpError> {
     let root = context.root()?;
-    warn(context, Path::new(CONFIG_FILE), &root.warnings);
-    let unlock = unlock(context);
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
+    let unlock = context.unlock();
     let rekey_context = RekeyContext {
         root: &root,
         unlock: &unlock,
@@ -46,12 +72,12 @@ pub(in crate::cli) fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, O
         allow_lockout: args.allow_lockout,
     };
     let done = rekey::rekey(&rekey_context, wishes, &mut |plan, warnings| {
-        warn(context, root.manifest_name(), warnings);
+        context.warn(root.manifest_name(), warnings);
         context.shell.message(&view::rekey_plan(plan));
         if args.yes {
             return Ok(());
         }
-        ask("Do this?", "Nothing was changed.")
+        prompt::ask("Do this?", "Nothing was changed.")
     })?;
     let arrived = match done {
         Done::Finished => context
@@ -63,5 +89,5 @@ pub(in crate::cli) fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, O
             arrived
         }
     };
-    Ok(stands(context, arrived, exit::DONE))
+    Ok(context.stands(arrived, exit::DONE))
 }

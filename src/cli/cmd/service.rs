@@ -4,14 +4,14 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use super::{unlock, warn, written};
+use clap::Args;
+
 use crate::api::certificates::Bundle;
 use crate::api::client::{Ambient, Client, Options};
-use crate::cli::args::{Jobs, Login as LoginFlags, Whoami};
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::login::{self, Place};
+use crate::cli::login::{self, LoginFlags, Place};
 use crate::core::config::{Config, TargetConfig};
 use crate::core::inventory::ListedJob;
 use crate::core::target::{self, Target};
@@ -22,15 +22,37 @@ use crate::ops::{jobs as ops_jobs, whoami as ops_whoami};
 use crate::view::inventory;
 use crate::view::json::v1;
 
+/// Arguments of `whoami`.
+#[derive(Debug, Args)]
+pub struct Whoami {
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// The login.
+    #[command(flatten)]
+    pub login: LoginFlags,
+}
+
+/// Arguments of `jobs`.
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// The login.
+    #[command(flatten)]
+    pub login: LoginFlags,
+}
+
 /// A client, and where its login came from.
-pub(super) struct Connected {
-    pub(super) client: Client,
+pub struct Connected {
+    pub client: Client,
     /// Where the login came from, in words.
-    pub(super) source: String,
+    pub source: String,
 }
 
 /// Prepares a client of an opened manifest; nothing is sent.
-pub(super) fn connect(
+pub fn connect(
     context: &Context<'_>,
     root: &Root,
     opened: &Opened,
@@ -159,45 +181,45 @@ fn note(context: &Context<'_>, notes: impl IntoIterator<Item = impl Display>) {
 /// Prepares what all these commands need.
 fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
     let root = context.root()?;
-    warn(context, Path::new(CONFIG_FILE), &root.warnings);
-    let opened = root.open(&unlock(context), &context.guards())?;
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
+    let opened = root.open(&context.unlock(), &context.guards())?;
     Ok((root, opened))
 }
 
 /// `whoami`.
-pub(in crate::cli) fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, OpError> {
+pub fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
     let region = root.config.target.region.clone();
     let mut online = Online::new(connected.client, env::hang_up())?;
     let login = ops_whoami::whoami(&mut online, &opened, connected.source, region)?;
     note(context, online.notes());
-    super::end_on_signal(exit::DONE);
+    exit::end_on_signal(exit::DONE);
     let arrived = if args.json {
         context.shell.document(v1::whoami(&login))
     } else {
         context.shell.result(&inventory::whoami(&login))
     };
-    Ok(written(arrived, exit::DONE))
+    Ok(exit::written(arrived, exit::DONE))
 }
 
 /// `jobs`.
-pub(in crate::cli) fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpError> {
+pub fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
     let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;
-    super::end_on_signal(exit::DONE);
+    exit::end_on_signal(exit::DONE);
     let arrived = if args.json {
         context.shell.document(v1::jobs(&report))
     } else {
         context.shell.result(&inventory::jobs(&report))
     };
-    Ok(written(arrived, exit::DONE))
+    Ok(exit::written(arrived, exit::DONE))
 }
 
 /// The endpoint that the catalogue names, for a target that has none.
 /// Fails if the login does, or if there is none.
-pub(super) fn catalogued(
+pub fn catalogued(
     context: &Context<'_>,
     config: &TargetConfig,
     flags: &LoginFlags,
@@ -220,7 +242,7 @@ pub(super) fn catalogued(
 /// The jobs of a project that has no manifest yet, by what drspass.yaml says where it
 /// is there already.
 /// Fails if the login or the list does.
-pub(super) fn listed(
+pub fn listed(
     context: &Context<'_>,
     target: &Target,
     config: Option<&Config>,

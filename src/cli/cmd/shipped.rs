@@ -1,17 +1,78 @@
 //! `completions`, `man` and `schema`: what is shipped inside the program.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use clap_mangen::Man as Page;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::written;
-use crate::cli::args::{self, Completions, GLOBAL, Help, Man, SCHEMAS, Schema};
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::ops::OpError;
 use crate::sys::files;
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write drspass.1 and a page of each command to this folder, which must exist
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// The format, such as plan-output; without it, all names are listed
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(SCHEMAS.map(|(name, _)| name)), hide_possible_values = true)]
+    pub name: Option<String>,
+}
+
+/// Arguments of `help`.
+#[derive(Debug, Args)]
+pub struct Help {
+    /// The command, with the one below it; or global, for the options of every command
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// A schema with its name.
+macro_rules! shipped {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../../schemas/", $name, ".schema.json")),
+        )
+    };
+}
+
+/// Every schema of `schemas/` by the name of its format.
+pub const SCHEMAS: [(&str, &str); 15] = [
+    shipped!("apply-output"),
+    shipped!("config"),
+    shipped!("gitlab-report"),
+    shipped!("jobs-output"),
+    shipped!("journal"),
+    shipped!("lock-output"),
+    shipped!("manifest"),
+    shipped!("plan"),
+    shipped!("plan-output"),
+    shipped!("recipients-output"),
+    shipped!("show-output"),
+    shipped!("state"),
+    shipped!("state-output"),
+    shipped!("validate-output"),
+    shipped!("whoami-output"),
+];
 
 /// The variables that every command reads; those of the login are in the README.
 const VARIABLES: &[(&str, &str)] = &[
@@ -62,40 +123,37 @@ const FILES: &[(&str, &str)] = &[
     ("~/.config/openstack/clouds.yaml", "Logins by name."),
 ];
 
-pub(in crate::cli) fn completions(
-    context: &Context<'_>,
-    args: &Completions,
-) -> Result<u8, OpError> {
+pub fn completions(context: &Context<'_>, args: &Completions) -> Result<u8, OpError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut args::command(), "drspass", &mut script);
-    Ok(written(context.shell.document(&script), exit::DONE))
+    clap_complete::generate(args.shell, &mut super::command(), "drspass", &mut script);
+    Ok(exit::written(context.shell.document(&script), exit::DONE))
 }
 
-pub(in crate::cli) fn schema(context: &Context<'_>, args: &Schema) -> Result<u8, OpError> {
+pub fn schema(context: &Context<'_>, args: &Schema) -> Result<u8, OpError> {
     let Some(name) = &args.name else {
         let names: String = SCHEMAS
             .iter()
             .map(|(name, _)| format!("{name}\n"))
             .collect();
-        return Ok(written(context.shell.result(&names), exit::DONE));
+        return Ok(exit::written(context.shell.result(&names), exit::DONE));
     };
     let (_, schema) = SCHEMAS
         .iter()
         .find(|(known, _)| known == name)
         .unwrap_or(&SCHEMAS[0]);
-    Ok(written(context.shell.document(schema), exit::DONE))
+    Ok(exit::written(context.shell.document(schema), exit::DONE))
 }
 
-pub(in crate::cli) fn version(context: &Context<'_>) -> Result<u8, OpError> {
-    let text = args::command().render_version();
-    Ok(written(context.shell.document(text), exit::DONE))
+pub fn version(context: &Context<'_>) -> Result<u8, OpError> {
+    let text = super::command().render_version();
+    Ok(exit::written(context.shell.document(text), exit::DONE))
 }
 
 /// The help of a command, or of the options that all have.
-pub(in crate::cli) fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpError> {
-    let mut program = args::command();
+pub fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpError> {
+    let mut program = super::command();
     program.build();
-    if args.command.len() == 1 && args.command[0] == GLOBAL {
+    if args.command.len() == 1 && args.command[0] == super::GLOBAL {
         let about = "Options of every command; they may be before it or after it.";
         let mut page = program
             .mut_args(|arg| {
@@ -105,7 +163,7 @@ pub(in crate::cli) fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpE
             .about(about)
             .after_help("")
             .help_template("{about}\n\n{options}");
-        return Ok(written(
+        return Ok(exit::written(
             context.shell.document(page.render_long_help().to_string()),
             exit::DONE,
         ));
@@ -123,15 +181,15 @@ pub(in crate::cli) fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpE
         }
     }
     let text = found.render_long_help().to_string();
-    Ok(written(context.shell.document(text), exit::DONE))
+    Ok(exit::written(context.shell.document(text), exit::DONE))
 }
 
-pub(in crate::cli) fn man(context: &Context<'_>, args: &Man) -> Result<u8, OpError> {
-    let mut program = args::command();
+pub fn man(context: &Context<'_>, args: &Man) -> Result<u8, OpError> {
+    let mut program = super::command();
     program.build();
     let Some(folder) = &args.dir else {
         let page = page(&program).map_err(|source| not_written(Path::new("drspass.1"), source))?;
-        return Ok(written(context.shell.document(&page), exit::DONE));
+        return Ok(exit::written(context.shell.document(&page), exit::DONE));
     };
     let count = write_pages(&program, &context.folder.join(folder))?;
     let folder = folder.display();
@@ -186,8 +244,8 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     }
     let mut more = Roff::new();
     let words = name.split('-').skip(1).collect::<Vec<_>>().join(" ");
-    let examples = match args::examples(&words) {
-        [] if words.is_empty() => args::OVERVIEW,
+    let examples = match super::examples(&words) {
+        [] if words.is_empty() => super::OVERVIEW,
         examples => examples,
     };
     if !examples.is_empty() {

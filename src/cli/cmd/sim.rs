@@ -1,16 +1,30 @@
 //! `sim`.
 
-use crate::cli::args::Sim;
+use std::path::PathBuf;
+
+use clap::Args;
+
 use crate::cli::context::Context;
 use crate::ops::OpError;
 use crate::sim::{Config, Simulator, scenario};
 use crate::sys::files;
 
+/// Arguments of `sim`.
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// Listen on this port of the loopback address; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub port: u16,
+    /// Jobs, passwords and faults to play
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+}
+
 /// A scenario is a page of text.
 const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 
 /// Runs until a signal ends it.
-pub(in crate::cli) fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpError> {
+pub fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpError> {
     let unfit = |what: String, help| OpError::Unfit { what, help };
     let mut config = match &args.scenario {
         None => Config {

@@ -1,15 +1,19 @@
 //! `set`, `unset` and `import`.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{conflict, is_standard_input, next_step, read_named, stands, unlock, warn, written};
+use clap::{Args, ValueEnum};
+
+use crate::authoring::Taken;
 use crate::authoring::file::{self, NoValue};
-use crate::authoring::{Taken, generate};
-use crate::cli::args::{Import, Set, Unset};
-use crate::cli::context::Context;
-use crate::cli::env::{self, Typed};
+use crate::authoring::generate::{self, Alphabet};
+use crate::authoring::table::Format;
+use crate::cli::args::length;
+use crate::cli::context::{Context, is_standard_input, read_named};
+use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::prompt::{self, Typed};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::MAX_VALUE_BYTES;
 use crate::core::problem::Problem;
@@ -23,21 +27,166 @@ use crate::ops::root::{CONFIG_FILE, Root};
 use crate::ops::set;
 use crate::view::listing;
 
+/// Arguments of `set`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").args(["from_file", "generate"]))]
+#[command(after_help = "\
+Without --from-file and --generate the value is typed twice on the terminal.
+It is read from the terminal itself, never from standard input.")]
+pub struct Set {
+    /// A job's id or name with /source or /destination, or @CREDENTIAL
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// Also add a job, named by its id, an endpoint or a credential that is not listed yet
+    #[arg(long)]
+    pub add: bool,
+    /// What to set
+    #[arg(long, value_name = "FIELD", default_value = "password")]
+    pub field: FieldName,
+    /// Take the value from this file, or from standard input for -. All of it counts
+    /// but one line end at its end (a krb5_conf_file keeps that); a keytab is encoded
+    /// as base64
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+    /// Make up a password and show it nowhere
+    #[arg(long)]
+    pub generate: bool,
+    /// How many characters it has, 8 to 128; Oracle takes no more than 30
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = generate::USUAL_LENGTH,
+        value_parser = length,
+        requires = "generate"
+    )]
+    pub length: usize,
+    /// Which characters it has
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "alnum",
+        requires = "generate"
+    )]
+    pub alphabet: AlphabetName,
+}
+
+/// Arguments of `unset`.
+#[derive(Debug, Args)]
+pub struct Unset {
+    /// A job's id or name with /source or /destination, or a @CREDENTIAL that no
+    /// endpoint uses
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// What to remove; for password the whole endpoint
+    #[arg(long, value_name = "FIELD", default_value = "password")]
+    pub field: FieldName,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+CSV begins with the line `address,password`; a third column `field` may name
+kerberos fields, whose values stand in the column password. JSON is an object
+of addresses, each with a password or with an object of fields:
+  {\"orders/source\": \"…\", \"@orders-db\": {\"password\": \"…\"}}
+Values are taken exactly as they stand there.")]
+pub struct Import {
+    /// The file, in plain text; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write the manifest; without it only shows what would change
+    #[arg(long)]
+    pub write: bool,
+    /// Also add jobs (by their id), endpoints and credentials that the manifest does not list
+    #[arg(long)]
+    pub add: bool,
+    /// How the file is written, where neither its name nor its beginning tells
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<FormatName>,
+}
+
+/// A field of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FieldName {
+    /// The database password
+    Password,
+    /// The kerberos configuration file
+    #[value(name = "kerberos.krb5_conf_file")]
+    Krb5ConfFile,
+    /// The keytab
+    #[value(name = "kerberos.key_tab_file")]
+    KeyTabFile,
+    /// The kerberos domain
+    #[value(name = "kerberos.domain_name")]
+    DomainName,
+    /// The kerberos user
+    #[value(name = "kerberos.user_principal")]
+    UserPrincipal,
+}
+
+impl From<FieldName> for Field {
+    fn from(name: FieldName) -> Self {
+        match name {
+            FieldName::Password => Self::Password,
+            FieldName::Krb5ConfFile => Self::Krb5ConfFile,
+            FieldName::KeyTabFile => Self::KeyTabFile,
+            FieldName::DomainName => Self::DomainName,
+            FieldName::UserPrincipal => Self::UserPrincipal,
+        }
+    }
+}
+
+/// Characters of a made-up password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AlphabetName {
+    /// Letters and digits, at least one upper-case, lower-case and digit each
+    Alnum,
+    /// The same and at least one of _-+=
+    Symbols,
+}
+
+impl From<AlphabetName> for Alphabet {
+    fn from(name: AlphabetName) -> Self {
+        match name {
+            AlphabetName::Alnum => Self::Alnum,
+            AlphabetName::Symbols => Self::Symbols,
+        }
+    }
+}
+
+/// How a file of values is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// Lines of fields with commas between
+    Csv,
+    /// An object of addresses
+    Json,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Self::Csv,
+            FormatName::Json => Self::Json,
+        }
+    }
+}
+
 /// What Ctrl-C at a question is answered with.
 const UNTOUCHED: &str = "Nothing was written.";
 
 /// `set`: one value of the manifest.
-pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
+pub fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
     let field = Field::from(args.field);
     if args.generate && field != Field::Password {
-        return Ok(conflict(context, "--generate makes up passwords only"));
+        return Ok(context.conflict("--generate makes up passwords only"));
     }
     let is_typed = !args.generate && args.from_file.is_none();
     if is_typed && field.is_file() {
         let what = "this field is a file, which --from-file names";
-        return Ok(conflict(context, what));
+        return Ok(context.conflict(what));
     }
-    if is_typed && !env::has_terminal() {
+    if is_typed && !prompt::has_terminal() {
         return Err(ValueError::NoTerminal.into());
     }
     let root = opened_root(context)?;
@@ -51,21 +200,21 @@ pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpErr
         None => typed(label, field),
     };
     let confirm = |remarks: &[Problem]| {
-        warn(context, root.manifest_name(), remarks);
+        context.warn(root.manifest_name(), remarks);
         if !is_typed || remarks.is_empty() {
             return Ok(());
         }
-        super::confirm("Set it as it was typed?", UNTOUCHED)
+        prompt::confirm("Set it as it was typed?", UNTOUCHED)
     };
     let done = set::set(
         &root,
-        &unlock(context),
+        &context.unlock(),
         &context.guards(),
         (&args.address, field, taken(args.add)),
         value,
         confirm,
     )?;
-    warn(context, root.manifest_name(), &done.warnings);
+    context.warn(root.manifest_name(), &done.warnings);
     let place = format!("{} {field}", done.label);
     let users = done.users.map(listing::used_by).unwrap_or_default();
     let text = match (done.effect, done.revision) {
@@ -79,23 +228,23 @@ pub(in crate::cli) fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpErr
         context.shell.message(told);
     }
     if done.revision.is_none() {
-        return Ok(written(arrived, exit::DONE));
+        return Ok(exit::written(arrived, exit::DONE));
     }
-    next_step(context);
-    Ok(stands(context, arrived, exit::DONE))
+    context.next_step();
+    Ok(context.stands(arrived, exit::DONE))
 }
 
 /// `unset`: removes what stands at an address.
-pub(in crate::cli) fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
+pub fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
     let field = Field::from(args.field);
     let root = opened_root(context)?;
     let done = set::unset(
         &root,
-        &unlock(context),
+        &context.unlock(),
         &context.guards(),
         (&args.address, field),
     )?;
-    warn(context, root.manifest_name(), &done.warnings);
+    context.warn(root.manifest_name(), &done.warnings);
     let mut text = format!("removed {}", done.label);
     if field != Field::Password {
         let _ = write!(text, " {field}");
@@ -106,11 +255,11 @@ pub(in crate::cli) fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, O
         let told = "DRS is not told: it keeps what it has, and drspass manages that no more.\n";
         context.shell.message(told);
     }
-    Ok(stands(context, arrived, exit::DONE))
+    Ok(context.stands(arrived, exit::DONE))
 }
 
 /// `import`: many values of a file, shown, or written with `--write`.
-pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
+pub fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
     let root = opened_root(context)?;
     let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
     let terms = Terms {
@@ -120,13 +269,13 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
     };
     let done = import::import(
         &root,
-        &unlock(context),
+        &context.unlock(),
         &context.guards(),
         (&name, &bytes),
         terms,
     )?;
-    warn(context, &name, &done.file_warnings);
-    warn(context, root.manifest_name(), &done.warnings);
+    context.warn(&name, &done.file_warnings);
+    context.warn(root.manifest_name(), &done.warnings);
     let mut text = listing::import(&done.report);
     let manifest = root.manifest_name().display();
     match done.report.revision {
@@ -147,10 +296,10 @@ pub(in crate::cli) fn import(context: &Context<'_>, args: &Import) -> Result<u8,
         context.shell.message(&told);
     }
     if done.report.revision.is_none() {
-        return Ok(written(arrived, exit::DONE));
+        return Ok(exit::written(arrived, exit::DONE));
     }
-    next_step(context);
-    Ok(stands(context, arrived, exit::DONE))
+    context.next_step();
+    Ok(context.stands(arrived, exit::DONE))
 }
 
 /// What a run may add beside what is listed: a typing error must not become an entry.
@@ -160,7 +309,7 @@ const fn taken(add: bool) -> Taken {
 
 fn opened_root(context: &Context<'_>) -> Result<Root, OpError> {
     let root = context.root()?;
-    warn(context, Path::new(CONFIG_FILE), &root.warnings);
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
     Ok(root)
 }
 
@@ -174,7 +323,7 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
 
 /// Asks for a value twice.
 fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
-    let ask = |question: String| match env::type_hidden(&question) {
+    let ask = |question: String| match prompt::type_hidden(&question) {
         Typed::Text(text) => Ok(text),
         Typed::Interrupted => Err(OpError::Cancelled(UNTOUCHED)),
         Typed::Unclear => Err(ValueError::Unclear.into()),

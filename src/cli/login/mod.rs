@@ -20,14 +20,15 @@ mod vars;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use self::clouds::Wanted;
 pub use self::error::LoginError;
 use self::outside::WorkTree;
 use self::parts::{Kind, Method, and};
 pub(in crate::cli) use self::trust::read_ca;
-use super::args::Login as LoginFlags;
 use super::env::Env;
 use crate::api::auth::Credentials;
 use crate::core::config::is_project_id;
@@ -38,6 +39,17 @@ use crate::core::yaml::plain_text;
 const SYSTEM: &str = "/etc/openstack";
 /// The longest tokens have a few tens of kilobytes, since they list a catalogue.
 const MAX_TOKEN_BYTES: usize = 64 << 10;
+
+/// Where the login comes from, before variables and clouds.yaml.
+#[derive(Debug, Default, Args)]
+pub struct LoginFlags {
+    /// Log in with this entry of clouds.yaml, whatever variables say
+    #[arg(long, value_name = "NAME")]
+    pub cloud: Option<String>,
+    /// Log in with the token in this file; - reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "cloud")]
+    pub token_file: Option<PathBuf>,
+}
 
 /// What is settled before there is a login.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
 //! `state …` and `lock show`.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use super::{ask, stands, unlock, written};
-use crate::cli::args::{LockShow, StateAdopt, StateCommand, StateRm, StateShow};
+use clap::{Args, Subcommand};
+
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::prompt;
 use crate::core::redact::ForeignText;
 use crate::ops::OpError;
 use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};
@@ -15,7 +17,89 @@ use crate::store::LockStatus;
 use crate::view::json::v1;
 use crate::view::{listing, terminal};
 
-pub(in crate::cli) fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
+/// What to see of the state.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// List the entries of the state; needs no key, so nothing is proved
+    List,
+    /// Show everything known about entries, authenticated
+    Show(StateShow),
+    /// Forget entries; the service is not told
+    Rm(StateRm),
+    /// Declare that the service holds what the manifest wants
+    Adopt(StateAdopt),
+    /// Mark every entry to be sent again, whatever the state says
+    Distrust(StateDistrust),
+    /// Fold the recovery file of an apply into the state
+    Recover(StateRecover),
+}
+
+/// Arguments of `state show`.
+#[derive(Debug, Args)]
+pub struct StateShow {
+    /// Only these entries; all when none is named
+    #[arg(value_name = "ADDR")]
+    pub addresses: Vec<String>,
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `state rm`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["addresses", "unlisted"]))]
+pub struct StateRm {
+    /// The entries to forget
+    #[arg(value_name = "ADDR")]
+    pub addresses: Vec<String>,
+    /// Forget every entry that the manifest does not list any more
+    #[arg(long)]
+    pub unlisted: bool,
+}
+
+/// Arguments of `state adopt`.
+#[derive(Debug, Args)]
+pub struct StateAdopt {
+    /// The entries
+    #[arg(value_name = "ADDR", required = true)]
+    pub addresses: Vec<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `state distrust`.
+#[derive(Debug, Args)]
+pub struct StateDistrust {
+    /// Accept a manifest that is older than the state says was applied
+    #[arg(long)]
+    pub allow_rollback: bool,
+}
+
+/// Arguments of `state recover`.
+#[derive(Debug, Args)]
+pub struct StateRecover {
+    /// The recovery file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What to see of the lock.
+#[derive(Debug, Subcommand)]
+pub enum LockCommand {
+    /// Show who holds the lock
+    Show(LockShow),
+}
+
+/// Arguments of `lock show`.
+#[derive(Debug, Args)]
+pub struct LockShow {
+    /// Write one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
     match command {
         StateCommand::List => list(context, &root),
@@ -65,18 +149,18 @@ fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
     let claimed = ledger::list(root)?;
     let state = claimed.state.as_ref();
     let text = listing::state_list(state, &claimed.notes, claimed.has_more);
-    Ok(written(context.shell.result(&text), exit::DONE))
+    Ok(exit::written(context.shell.result(&text), exit::DONE))
 }
 
 fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpError> {
     let guards = context.guards();
-    let report = ledger::show(root, &unlock(context), &guards, &args.addresses)?;
+    let report = ledger::show(root, &context.unlock(), &guards, &args.addresses)?;
     let arrived = if args.json {
         context.shell.document(v1::state(&report))
     } else {
         context.shell.result(&listing::state_show(&report))
     };
-    Ok(written(arrived, exit::DONE))
+    Ok(exit::written(arrived, exit::DONE))
 }
 
 /// Runs one change of the state and says what it did.
@@ -87,7 +171,7 @@ fn change(
     guards: Guards,
     run: impl FnOnce(&LedgerContext<'_>) -> Result<(&'static str, Changed), OpError>,
 ) -> Result<u8, OpError> {
-    let unlock = unlock(context);
+    let unlock = context.unlock();
     let (words, changed) = run(&LedgerContext {
         root,
         unlock: &unlock,
@@ -111,7 +195,7 @@ fn change(
              {revision}, the manifest's own."
         );
     }
-    Ok(stands(context, context.shell.result(&text), exit::DONE))
+    Ok(context.stands(context.shell.result(&text), exit::DONE))
 }
 
 /// Entries, one a line.
@@ -145,13 +229,13 @@ fn adopt(
         let entries = terminal::counted(labels.len(), "entry", "entries");
         let question =
             format!("Declare that the service holds the manifest's values of {entries}?");
-        ask(&question, "Nothing was changed.")
+        prompt::ask(&question, "Nothing was changed.")
     };
     let changed = ledger::adopt(ledger_context, &args.addresses, &mut approve)?;
     Ok(("adopted", changed))
 }
 
-pub(in crate::cli) fn lock(context: &Context<'_>, args: &LockShow) -> Result<u8, OpError> {
+pub fn lock(context: &Context<'_>, args: &LockShow) -> Result<u8, OpError> {
     let root = context.root()?;
     let status = ledger::lock(&root)?;
     if args.json {
@@ -170,7 +254,7 @@ pub(in crate::cli) fn lock(context: &Context<'_>, args: &LockShow) -> Result<u8,
             since: holder.since,
         });
         let arrived = context.shell.document(v1::lock(is_held, holder));
-        return Ok(written(arrived, exit::DONE));
+        return Ok(exit::written(arrived, exit::DONE));
     }
     let text = match status {
         LockStatus::Free => "The lock is free.\n".to_owned(),
@@ -179,5 +263,5 @@ pub(in crate::cli) fn lock(context: &Context<'_>, args: &LockShow) -> Result<u8,
         }
         LockStatus::Held(None) => "The lock is held by somebody unknown.\n".to_owned(),
     };
-    Ok(written(context.shell.result(&text), exit::DONE))
+    Ok(exit::written(context.shell.result(&text), exit::DONE))
 }

@@ -1,0 +1,106 @@
+//! Options of every command, and readers of values of options.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::authoring::generate;
+use crate::core::fingerprint::KeyId;
+use crate::core::fingerprint::change::{ChangeId, is_digest};
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Work as if started in this folder
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// Keep the state here instead of where drspass.yaml says [env: DRSPASS_STATE]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub state: Option<PathBuf>,
+    /// Decrypt with this age or ssh identity file (repeatable) [env: DRSPASS_IDENTITY,
+    /// DRSPASS_IDENTITY_KEY]
+    #[arg(short, long = "identity", value_name = "FILE", global = true)]
+    pub identity: Vec<PathBuf>,
+    /// Trust the certificate authorities of this PEM file as well
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
+    /// Talk to this host although it is of no known cloud (repeatable)
+    /// [env: DRSPASS_TRUSTED_HOSTS]
+    #[arg(long, value_name = "HOST", global = true)]
+    pub trust_host: Vec<String>,
+    /// Take only a manifest that carries this key [env: DRSPASS_EXPECT_KEY_ID]
+    #[arg(long, value_name = "ID", global = true)]
+    pub expect_key_id: Option<String>,
+    /// Tell more of what happens; -vv and -vvv tell still more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// When to colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: When,
+}
+
+/// When to colour output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// In any case
+    Always,
+    /// In no case
+    Never,
+}
+
+/// What an id is.
+const ID: &str = "64 lower-case hexadecimal digits";
+/// What the id of a key is.
+const KEY_ID: &str = "32 lower-case hexadecimal digits";
+/// What a time is.
+const LIFE: &str = "a whole number with s, m, h or d, at most 30d";
+/// What a length is.
+const LENGTH: &str = "a whole number from 8 to 128";
+
+/// What is said of a value that is not taken. It holds nothing of the value, so it may
+/// be repeated.
+pub const REASONS: [&str; 4] = [ID, KEY_ID, LIFE, LENGTH];
+
+pub fn plan_id(text: &str) -> Result<String, &'static str> {
+    is_digest(text).then(|| text.to_owned()).ok_or(ID)
+}
+
+pub fn change_id(text: &str) -> Result<ChangeId, &'static str> {
+    ChangeId::parse(text).ok_or(ID)
+}
+
+pub fn key_id(text: &str) -> Result<KeyId, &'static str> {
+    KeyId::parse(text).ok_or(KEY_ID)
+}
+
+/// A whole number and one of the units s, m, h, d; at most 30 days.
+pub fn life(text: &str) -> Result<Duration, &'static str> {
+    const DAY: u64 = 24 * 60 * 60;
+    let parse = || {
+        let at = text.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = text.split_at(at);
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => DAY,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(seconds)
+    };
+    match parse() {
+        Some(seconds) if (1..=30 * DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(LIFE),
+    }
+}
+
+pub fn length(text: &str) -> Result<usize, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|length| (generate::MIN_LENGTH..=generate::MAX_LENGTH).contains(length))
+        .ok_or(LENGTH)
+}
