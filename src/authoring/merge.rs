@@ -1,29 +1,32 @@
 //! From what is wanted to the smallest replacements of text that make it so.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
 use super::Wanted;
-use super::lines::{
-    after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of, line_start,
-    next_line, next_sign, starts_line, without_line_end,
+use super::outline::{
+    Entry, Map, Spot, after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of,
+    line_start, next_line, next_sign, starts_line, without_line_end,
 };
-use super::outline::{Entry, Map, Spot};
-use super::splice::Splices;
 use super::write::{self, Layout};
 
 /// A step of indentation where the document shows none.
 const USUAL_STEP: usize = 2;
 
 /// Collects the replacements of one document.
-pub(super) struct Merge<'t> {
+pub struct Merge<'t> {
     text: &'t str,
     line_end: &'static str,
     step: usize,
     /// Whether endpoints and credentials stand on lines of their own.
     spreads: bool,
-    pub(super) splices: Splices<'t>,
+    pub splices: Splices<'t>,
 }
 
 impl<'t> Merge<'t> {
-    pub(super) fn new(text: &'t str, root: &Map<'_>) -> Self {
+    pub fn new(text: &'t str, root: &Map<'_>) -> Self {
         let line_end = line_end_of(text);
         let inner = ["jobs", "credentials"].iter().find_map(|name| {
             let map = root.map(name).filter(|map| !map.is_flow)?;
@@ -41,7 +44,7 @@ impl<'t> Merge<'t> {
 
     /// Makes `map`, the value of `holder`, say what is wanted of its keys.
     /// Nothing comes of a layout that is not understood.
-    pub(super) fn map(
+    pub fn map(
         &mut self,
         holder: Option<&Entry<'_>>,
         map: &Map<'_>,
@@ -124,7 +127,7 @@ impl<'t> Merge<'t> {
                 let before = jobs.and_then(|jobs| map.entries.get(jobs.checked_sub(1)?));
                 let at = after(self.text, &before.unwrap_or(last).value);
                 self.splices
-                    .insert_lines(at, zeroize::Zeroizing::new(self.line_end.to_owned()));
+                    .insert_lines(at, Zeroizing::new(self.line_end.to_owned()));
                 at
             }
         };
@@ -158,7 +161,7 @@ impl<'t> Merge<'t> {
         let layout = self.layout(None, map);
         self.splices.replace(
             bytes.start..bytes.start + 1,
-            zeroize::Zeroizing::new("{ ".to_owned()),
+            Zeroizing::new("{ ".to_owned()),
         );
         let at = bytes.start + 1;
         self.splices
@@ -168,8 +171,7 @@ impl<'t> Merge<'t> {
         }
         if self.text.get(bytes.start..)?.starts_with('[') {
             let end = bytes.end - 1..bytes.end;
-            self.splices
-                .replace(end, zeroize::Zeroizing::new("}".to_owned()));
+            self.splices.replace(end, Zeroizing::new("}".to_owned()));
         }
         Some(())
     }
@@ -188,7 +190,7 @@ impl<'t> Merge<'t> {
                 false => (!starts_line(self.text, first)).then_some(first..end),
             };
             if let Some(bytes) = bytes {
-                let by = zeroize::Zeroizing::new("{}".to_owned());
+                let by = Zeroizing::new("{}".to_owned());
                 self.splices.replace(bytes, by);
                 return Some(());
             }
@@ -282,7 +284,7 @@ fn step_between(text: &str, holder: &Entry<'_>, map: &Map<'_>) -> Option<usize> 
 }
 
 /// Where each key stands, for maps of which many keys are asked.
-struct Index<'a>(Option<std::collections::HashMap<&'a str, usize>>);
+struct Index<'a>(Option<HashMap<&'a str, usize>>);
 
 impl<'a> Index<'a> {
     fn of(map: &'a Map<'_>, asked: usize) -> Self {
@@ -301,6 +303,146 @@ impl<'a> Index<'a> {
                 .entries
                 .iter()
                 .position(|entry| entry.key.as_str() == key),
+        }
+    }
+}
+
+/// The replacements. Those at one place keep the order in which they came.
+pub struct Splices<'t> {
+    text: &'t str,
+    line_end: &'static str,
+    list: Vec<(Range<usize>, Zeroizing<String>)>,
+    /// Whether the last line, which had no line end, was given one.
+    ended: bool,
+}
+
+impl<'t> Splices<'t> {
+    pub fn new(text: &'t str, line_end: &'static str) -> Self {
+        Self {
+            text,
+            line_end,
+            list: Vec::new(),
+            ended: text.is_empty() || text.ends_with(['\n', '\r']),
+        }
+    }
+
+    pub fn replace(&mut self, bytes: Range<usize>, by: Zeroizing<String>) {
+        self.list.push((bytes, by));
+    }
+
+    pub fn remove(&mut self, bytes: Range<usize>) {
+        self.replace(bytes, Zeroizing::default());
+    }
+
+    pub fn insert(&mut self, at: usize, text: &str) {
+        self.replace(at..at, Zeroizing::new(text.to_owned()));
+    }
+
+    /// Inserts whole lines before the line that starts here, or at the end.
+    pub fn insert_lines(&mut self, at: usize, lines: Zeroizing<String>) {
+        if at == self.text.len() && !self.ended {
+            self.insert(at, self.line_end);
+            self.ended = true;
+        }
+        self.replace(at..at, lines);
+    }
+
+    /// The text after all replacements, or nothing if two of them overlap.
+    pub fn apply(mut self) -> Option<Zeroizing<String>> {
+        self.list.sort_by_key(|(bytes, _)| bytes.start);
+        let more: usize = self.list.iter().map(|(_, by)| by.len()).sum();
+        // Enough room, so that no copy is left where a growing buffer was.
+        let mut out = Zeroizing::new(String::with_capacity(self.text.len() + more));
+        let mut at = 0;
+        for (bytes, by) in &self.list {
+            out.push_str(self.text.get(at..bytes.start)?);
+            out.push_str(by);
+            at = bytes.end;
+        }
+        out.push_str(self.text.get(at..)?);
+        Some(out)
+    }
+}
+
+/// Whether `new` is `old` but for what is wanted.
+pub fn is_made_so(
+    (old_text, old): (&str, &Map<'_>),
+    (new_text, new): (&str, &Map<'_>),
+    wanted: &[(&str, Wanted<'_>)],
+) -> bool {
+    let texts = Texts {
+        old: old_text,
+        new: new_text,
+    };
+    texts.map(Some(old), new, wanted)
+}
+
+struct Texts<'a> {
+    old: &'a str,
+    new: &'a str,
+}
+
+impl Texts<'_> {
+    fn map(&self, old: Option<&Map<'_>>, new: &Map<'_>, wanted: &[(&str, Wanted<'_>)]) -> bool {
+        let wanted: HashMap<&str, &Wanted<'_>> =
+            wanted.iter().map(|(key, wanted)| (*key, wanted)).collect();
+        let mut kept = old.map_or(&[][..], |old| &old.entries).iter().peekable();
+        let mut made = 0;
+        for entry in &new.entries {
+            let key = entry.key.as_str();
+            // What is gone may stand before the next one that is not.
+            while kept
+                .next_if(|old| matches!(wanted.get(old.key.as_str()), Some(Wanted::Gone)))
+                .is_some()
+            {}
+            let before = kept.next_if(|old| old.key.as_str() == key);
+            let is_right = match (wanted.get(key), before) {
+                (None, Some(before)) => self.is_same(&before.value, &entry.value),
+                (None, None) | (Some(Wanted::Gone), _) => false,
+                (Some(wanted), before) => {
+                    made += 1;
+                    self.value(before.map(|before| &before.value), &entry.value, wanted)
+                }
+            };
+            if !is_right {
+                return false;
+            }
+        }
+        let rest = kept.all(|old| matches!(wanted.get(old.key.as_str()), Some(Wanted::Gone)));
+        let to_make = wanted
+            .values()
+            .filter(|wanted| !matches!(wanted, Wanted::Gone));
+        rest && made == to_make.count()
+    }
+
+    fn value(&self, old: Option<&Spot<'_>>, new: &Spot<'_>, wanted: &Wanted<'_>) -> bool {
+        match (wanted, old, new) {
+            (Wanted::Text(text), None | Some(Spot::Scalar(_)), Spot::Scalar(new)) => {
+                new.text.as_str() == *text
+            }
+            (Wanted::Map(wanted), None | Some(Spot::List(_)), Spot::Map(new)) => {
+                self.map(None, new, wanted)
+            }
+            (Wanted::Map(wanted), Some(Spot::Map(old)), Spot::Map(new)) => {
+                self.map(Some(old), new, wanted)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_same(&self, old: &Spot<'_>, new: &Spot<'_>) -> bool {
+        match (old, new) {
+            (Spot::Scalar(old), Spot::Scalar(new)) => old.text.as_str() == new.text.as_str(),
+            (Spot::List(old), Spot::List(new)) => {
+                self.old.get(old.clone()) == self.new.get(new.clone())
+            }
+            (Spot::Map(old), Spot::Map(new)) => {
+                old.entries.len() == new.entries.len()
+                    && old.entries.iter().zip(&new.entries).all(|(old, new)| {
+                        old.key.as_str() == new.key.as_str() && self.is_same(&old.value, &new.value)
+                    })
+            }
+            _ => false,
         }
     }
 }

@@ -3,23 +3,18 @@
 //!
 //! It owns how a place is named ([`Document::find`]), how a value gets to its place
 //! ([`Document::rewrite`]), how a file of many values is read ([`table`]), and how a
-//! value is made up ([`generate`]). It knows neither state nor service, opens no
+//! value is generated or read from a file ([`value`]). It knows neither state nor service, opens no
 //! file, and no error of it holds text of the document or of a value. Every change is
 //! read back and compared with what was there before; what is not exactly the
 //! change that was asked for is refused.
 
-mod check;
-mod csv;
-pub mod file;
 mod find;
-pub mod generate;
-mod lines;
 mod merge;
 mod outline;
-mod splice;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod value;
 mod write;
 
 use std::collections::HashMap;
@@ -239,7 +234,7 @@ impl<'t> Document<'t> {
         merge.map(None, &self.root, wanted).ok_or(NotRewritten)?;
         let text = merge.splices.apply().ok_or(NotRewritten)?;
         let new = outline::outline(&text).ok_or(NotRewritten)?;
-        if !check::is_made_so((self.text, &self.root), (&text, &new), wanted) {
+        if !merge::is_made_so((self.text, &self.root), (&text, &new), wanted) {
             return Err(NotRewritten);
         }
         if self.mark.is_empty() {

@@ -1,15 +1,15 @@
 //! Files of many values: CSV or JSON of addresses and what shall stand there. All
 //! problems of a file are found at once, told by line or entry, never by text.
 
-mod json;
-
 use std::collections::HashMap;
 use std::collections::hash_map;
+use std::fmt;
 use std::path::Path;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
 use zeroize::Zeroizing;
 
-use super::csv;
 use super::{Change, Document, Place, Taken};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{Remark, check_value};
@@ -82,7 +82,7 @@ const MAX_PROBLEMS: usize = 1000;
 pub fn rows(text: &str, format: Format) -> Result<Vec<Row>, Vec<Problem>> {
     let rows = match format {
         Format::Csv => csv_rows(text)?,
-        Format::Json => json::rows(text)?,
+        Format::Json => json_rows(text)?,
     };
     if rows.is_empty() {
         let help = "Nothing was written. Give it at least one address with a value.";
@@ -102,7 +102,7 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, Vec<Problem>> {
         Problem::error("", at, what, help)
     };
     let records =
-        csv::records(text).map_err(|no_csv| vec![refuse(no_csv.line, no_csv.what, no_csv.help)])?;
+        csv_records(text).map_err(|no_csv| vec![refuse(no_csv.line, no_csv.what, no_csv.help)])?;
     let mut records = records.into_iter();
     const HEAD: &str =
         "Begin with the line `address,password`; a third column `field` may name kerberos fields.";
@@ -270,4 +270,286 @@ fn capped(mut problems: Vec<Problem>) -> Vec<Problem> {
         ));
     }
     problems
+}
+
+/// One record: where it starts, and its fields.
+pub struct Record {
+    /// The line of its first character, from 1.
+    pub line: usize,
+    pub fields: Vec<Zeroizing<String>>,
+}
+
+/// What is wrong with a file, by the line where it shows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoCsv {
+    pub line: usize,
+    pub what: &'static str,
+    pub help: &'static str,
+}
+
+const QUOTE_HELP: &str = "Put the whole field in quotes, and write every quote inside it twice.";
+
+/// The records of a text, empty lines left out.
+/// Fails where quotes do not fit together.
+pub fn csv_records(text: &str) -> Result<Vec<Record>, NoCsv> {
+    let mut records = Vec::new();
+    let mut rest = text;
+    let mut line = 1;
+    while !rest.is_empty() {
+        let mut record = Record {
+            line,
+            fields: Vec::new(),
+        };
+        loop {
+            let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
+                quoted_field(quoted, line)?
+            } else {
+                plain_field(rest, line)?
+            };
+            line += rest[..rest.len() - after.len()].matches('\n').count();
+            record.fields.push(field);
+            rest = after;
+            match rest.strip_prefix(',') {
+                Some(after) => rest = after,
+                None => break,
+            }
+        }
+        if let Some(after) = rest.strip_prefix("\r\n").or(rest.strip_prefix('\n')) {
+            rest = after;
+            line += 1;
+        }
+        let is_empty = match record.fields.as_slice() {
+            [only] => only.is_empty(),
+            _ => false,
+        };
+        if !is_empty {
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
+fn plain_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), NoCsv> {
+    let end = rest.find([',', '\n']).unwrap_or(rest.len());
+    let end = if rest[end..].starts_with('\n') && rest[..end].ends_with('\r') {
+        end - 1
+    } else {
+        end
+    };
+    let (field, after) = rest.split_at(end);
+    if field.contains('"') {
+        return Err(NoCsv {
+            line,
+            what: "a quote stands in a field that is not in quotes",
+            help: QUOTE_HELP,
+        });
+    }
+    Ok((Zeroizing::new(field.to_owned()), after))
+}
+
+/// `rest` follows the opening quote.
+fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), NoCsv> {
+    let mut from = 0;
+    let end = loop {
+        let Some(at) = rest[from..].find('"') else {
+            return Err(NoCsv {
+                line,
+                what: "a field in quotes is not closed",
+                help: QUOTE_HELP,
+            });
+        };
+        let at = from + at;
+        if rest[at + 1..].starts_with('"') {
+            from = at + 2;
+        } else {
+            break at;
+        }
+    };
+    let after = &rest[end + 1..];
+    let is_end = after.is_empty() || after.starts_with([',', '\n']) || after.starts_with("\r\n");
+    if !is_end {
+        return Err(NoCsv {
+            line,
+            what: "something follows the closing quote of a field",
+            help: QUOTE_HELP,
+        });
+    }
+    let mut field = Zeroizing::new(String::with_capacity(end));
+    let mut parts = rest[..end].split("\"\"");
+    field.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        field.push('"');
+        field.push_str(part);
+    }
+    Ok((field, after))
+}
+
+/// Pairs of an object in their order.
+struct Pairs<T>(Vec<(Zeroizing<String>, T)>);
+
+/// What stands at an address.
+enum Cell {
+    Password(Secret),
+    Fields(Pairs<Text>),
+}
+
+/// A text and nothing else.
+struct Text(Secret);
+
+/// The rows of a text.
+/// Fails where it is not JSON, or not of this form.
+pub fn json_rows(text: &str) -> Result<Vec<Row>, Vec<Problem>> {
+    let pairs: Pairs<Cell> = serde_json::from_str(text).map_err(|error| vec![refused(&error)])?;
+    let mut problems = Vec::new();
+    let mut rows = Vec::new();
+    for ((address, cell), number) in pairs.0.into_iter().zip(1..) {
+        let at = format!("entry {number}");
+        match cell {
+            Cell::Password(value) => rows.push(Row {
+                at,
+                address,
+                field: Field::Password,
+                value,
+            }),
+            Cell::Fields(fields) => {
+                for (name, Text(value)) in fields.0 {
+                    match field_of(&name) {
+                        Some(field) => rows.push(Row {
+                            at: at.clone(),
+                            address: address.clone(),
+                            field,
+                            value,
+                        }),
+                        None => problems.push(unknown_field(at.clone())),
+                    }
+                }
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(rows)
+    } else {
+        Err(capped(problems))
+    }
+}
+
+/// The parser's own words may hold a value.
+fn refused(error: &serde_json::Error) -> Problem {
+    let what = match error.classify() {
+        Category::Data => "is not an object of addresses with texts",
+        Category::Syntax | Category::Eof | Category::Io => "is not valid JSON",
+    };
+    // Its column is where a value ends, which would tell how long that is.
+    let at = format!("line {}", error.line());
+    let help = "Write {\"ADDRESS\": \"password\"}, or {\"ADDRESS\": {\"password\": \"…\", \"kerberos.domain_name\": \"…\"}}.";
+    Problem::error(at, None, what, help)
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Of<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Of<T> {
+            type Value = Pairs<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                pairs(map)
+            }
+        }
+        deserializer.deserialize_map(Of(std::marker::PhantomData))
+    }
+}
+
+fn pairs<'de, T: Deserialize<'de>, A: MapAccess<'de>>(mut map: A) -> Result<Pairs<T>, A::Error> {
+    let mut pairs = Vec::new();
+    while let Some((key, value)) = map.next_entry::<String, T>()? {
+        pairs.push((Zeroizing::new(key), value));
+    }
+    Ok(Pairs(pairs))
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Cell;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or an object")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+                Ok(Cell::Password(Secret::new(text.to_owned())))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Cell, E> {
+                Ok(Cell::Password(Secret::new(text)))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cell, A::Error> {
+                pairs(map).map(Cell::Fields)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Vec<Vec<String>> {
+        let records = csv_records(text).unwrap();
+        let of = |record: Record| {
+            record
+                .fields
+                .iter()
+                .map(|field| field.to_string())
+                .collect()
+        };
+        records.into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn fields_are_taken_exactly() {
+        assert_eq!(
+            fields("a,b\r\n\"x \"\"y\"\", z\", p'w \r\n\r\n\"two\nlines\",\n"),
+            [
+                vec!["a", "b"],
+                vec!["x \"y\", z", " p'w "],
+                vec!["two\nlines", ""]
+            ]
+        );
+        assert_eq!(fields("a,b"), [["a", "b"]]);
+        assert!(fields("").is_empty());
+        assert_eq!(fields("a,\"\""), [["a", ""]]);
+    }
+
+    #[test]
+    fn lines_are_counted_through_quoted_line_breaks() {
+        let found = csv_records("a\n\"b\n\nb\"\nc\n").unwrap();
+        let lines: Vec<usize> = found.iter().map(|record| record.line).collect();
+        assert_eq!(lines, [1, 2, 5]);
+    }
+
+    #[test]
+    fn a_stray_quote_is_refused_and_never_guessed_at() {
+        for (text, line) in [
+            ("a,b\nx,p\"w\n", 2),
+            ("a,b\nx,\"pw\ny,z\n", 2),
+            ("a,b\n\nx,\"p\"w\n", 3),
+            ("a,\"b\" \n", 1),
+        ] {
+            assert_eq!(csv_records(text).map(|_| ()).unwrap_err().line, line, "{text}");
+        }
+    }
 }

@@ -3,27 +3,28 @@
 use zeroize::Zeroizing;
 
 use super::Wanted;
-use super::lines::{after_block, is_blank, line_end, next_sign, without_line_end};
-use super::outline::{Map, Scalar, Spot};
+use super::outline::{
+    Map, Scalar, Spot, after_block, is_blank, line_end, next_sign, without_line_end,
+};
 use crate::core::yaml::{is_hard_to_see, quote, reads_as_other_type};
 
 /// How new entries of a map are laid out.
 #[derive(Clone, Copy)]
-pub(super) struct Layout {
+pub struct Layout {
     /// How far its keys are indented.
-    pub(super) indent: usize,
+    pub indent: usize,
     /// How much further the keys of a map in it are.
-    pub(super) step: usize,
+    pub step: usize,
     /// Whether an endpoint or a credential stands on lines of its own.
-    pub(super) spreads: bool,
+    pub spreads: bool,
     /// Whether keys stand in quotes.
-    pub(super) quotes_keys: bool,
+    pub quotes_keys: bool,
     /// The line end of the document.
-    pub(super) line_end: &'static str,
+    pub line_end: &'static str,
 }
 
 /// Entries on lines of their own.
-pub(super) fn as_lines(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
+pub fn as_lines(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
     let mut out = room(entries, layout);
     for (key, wanted) in entries {
         lines(key, wanted, layout, &mut out);
@@ -32,14 +33,14 @@ pub(super) fn as_lines(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroi
 }
 
 /// Entries for the inside of braces, with commas between.
-pub(super) fn in_braces(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
+pub fn in_braces(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
     let mut out = room(entries, layout);
     flow(&mut entries.iter().copied(), layout, &mut out);
     out
 }
 
 /// A value in quotes.
-pub(super) fn quoted(text: &str) -> Zeroizing<String> {
+pub fn quoted(text: &str) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(most_quoted(text)));
     quote(text, &mut out);
     out
@@ -168,7 +169,7 @@ fn key(name: &str, quotes: bool, out: &mut String) {
 /// A block stays one if it can hold the new value; a comment behind its indicator
 /// stays.
 /// Nothing comes of a block whose indicator is not found.
-pub(super) fn in_place_of(
+pub fn in_place_of(
     document: &str,
     key_end: usize,
     scalar: &Scalar<'_>,
@@ -233,7 +234,7 @@ fn fits_block(text: &str) -> bool {
 
 /// Whether this endpoint or credential, or else the last of those below, stands on
 /// lines of its own.
-pub(super) fn spreads(map: &Map<'_>) -> Option<bool> {
+pub fn spreads(map: &Map<'_>) -> Option<bool> {
     let holds_value = ["password", "credential"]
         .iter()
         .any(|name| map.get(name).is_some());

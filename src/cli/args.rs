@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::authoring::generate;
+use crate::authoring::value::{MAX_LENGTH, MIN_LENGTH};
 use crate::core::fingerprint::KeyId;
 use crate::core::fingerprint::change::{ChangeId, is_digest};
 
@@ -101,6 +101,6 @@ pub fn life(text: &str) -> Result<Duration, &'static str> {
 pub fn length(text: &str) -> Result<usize, &'static str> {
     text.parse()
         .ok()
-        .filter(|length| (generate::MIN_LENGTH..=generate::MAX_LENGTH).contains(length))
+        .filter(|length| (MIN_LENGTH..=MAX_LENGTH).contains(length))
         .ok_or(LENGTH)
 }

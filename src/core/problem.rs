@@ -130,3 +130,75 @@ impl<T> Checked<T> {
         }
     }
 }
+
+/// One step from a map or list to a value inside it.
+#[derive(Clone, Copy)]
+enum PathStep<'a> {
+    Root,
+    Field(&'static str),
+    Number(usize),
+    Chosen {
+        key: &'a str,
+        number: usize,
+        may_show: fn(&str) -> bool,
+    },
+}
+
+/// The way to a value. It costs nothing until it is shown.
+#[derive(Clone, Copy)]
+pub struct FieldPath<'a> {
+    parent: Option<&'a Self>,
+    step: PathStep<'a>,
+}
+
+impl<'a> FieldPath<'a> {
+    /// The document itself; shown as nothing.
+    pub const ROOT: FieldPath<'static> = FieldPath {
+        parent: None,
+        step: PathStep::Root,
+    };
+
+    /// A field that the format defines.
+    pub fn field(&'a self, name: &'static str) -> Self {
+        self.step(PathStep::Field(name))
+    }
+
+    /// The nth item of a list or pair of a map, from 1.
+    pub fn number(&'a self, number: usize) -> Self {
+        self.step(PathStep::Number(number))
+    }
+
+    /// A key that the user chose: shown if `may_show` allows it, or else named by
+    /// its position in the map.
+    pub fn chosen(&'a self, key: &'a str, number: usize, may_show: fn(&str) -> bool) -> Self {
+        self.step(PathStep::Chosen {
+            key,
+            number,
+            may_show,
+        })
+    }
+
+    fn step(&'a self, step: PathStep<'a>) -> Self {
+        FieldPath {
+            parent: Some(self),
+            step,
+        }
+    }
+}
+
+impl fmt::Display for FieldPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+            if parent.parent.is_some() {
+                f.write_str(".")?;
+            }
+        }
+        match self.step {
+            PathStep::Root => Ok(()),
+            PathStep::Field(name) => f.write_str(name),
+            PathStep::Chosen { key, may_show, .. } if may_show(key) => f.write_str(key),
+            PathStep::Number(number) | PathStep::Chosen { number, .. } => write!(f, "#{number}"),
+        }
+    }
+}

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::authoring::Taken;
-use crate::authoring::file::{self, NoValue};
-use crate::authoring::generate::{self, Alphabet};
 use crate::authoring::table::Format;
+use crate::authoring::value::{self, Alphabet, NoValue};
 use crate::cli::args::length;
 use crate::cli::context::{Context, is_standard_input, read_named};
 use crate::cli::env;
@@ -55,7 +54,7 @@ pub struct Set {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = generate::USUAL_LENGTH,
+        default_value_t = value::USUAL_LENGTH,
         value_parser = length,
         requires = "generate"
     )]
@@ -192,7 +191,7 @@ pub fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
     let root = opened_root(context)?;
     let value = |label: &str| match &args.from_file {
         Some(path) => from_file(&root, field, path),
-        None if args.generate => Ok(generate::password(
+        None if args.generate => Ok(value::generate(
             args.length,
             args.alphabet.into(),
             &mut env::random::<64>,
@@ -317,7 +316,7 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
     // One more for a line end, which is no part of the value; base64 may stand on
     // lines of any length.
     let (path, bytes) = read_named(root, path, 2 * MAX_VALUE_BYTES)?;
-    let value = file::value(field, &bytes);
+    let value = value::from_file(field, &bytes);
     value.map_err(|NoValue { what, help }| ValueError::File { path, what, help }.into())
 }
 

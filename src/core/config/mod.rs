@@ -6,19 +6,15 @@
 //! read the environment, and to repeat values in a problem.
 
 mod read;
-mod template;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::problem::Checked;
-use super::yaml::Reader;
-
-pub use template::template;
-pub(crate) use value::{bare_endpoint, is_address, is_project_id};
+use super::redact::is_unfit;
+use super::yaml::{Reader, quote};
 
 /// The manifest's file when the configuration names none.
 pub const DEFAULT_MANIFEST: &str = "passwords.yaml.age";
@@ -134,4 +130,157 @@ pub fn parse(text: &str) -> Checked<Config> {
     let mut yaml = Reader::new(text);
     let config = read::config(&mut yaml);
     yaml.finish(config)
+}
+
+/// The project's id stands in the path of every request, so nothing that could
+/// change the path is taken (design section 2.1).
+pub fn is_project_id(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
+}
+
+/// A first look at the address of a service; which hosts are trusted is decided
+/// where it is used.
+pub fn is_address(text: &str) -> bool {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let fits = |b: u8| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>' | b'@');
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && host.bytes().all(fits))
+}
+
+/// The address of the service without the version and the project that a catalogue
+/// puts behind it; nothing if another path is there (design section 2.1).
+pub fn bare_endpoint<'t>(text: &'t str, project_id: &str) -> Option<&'t str> {
+    let text = text.trim_end_matches('/');
+    let bare = text
+        .strip_suffix(project_id)
+        .and_then(|text| text.strip_suffix("/v3/"))
+        .or_else(|| text.strip_suffix("/v3"))
+        .unwrap_or(text)
+        .trim_end_matches('/');
+    let (_, host) = bare.split_once("://")?;
+    (!host.contains('/')).then_some(bare)
+}
+
+/// Whether a value looks as if its writer expected it to be filled in.
+pub fn is_to_be_expanded(text: &str) -> bool {
+    text.contains('$') || text.contains("{{")
+}
+
+pub fn is_region(text: &str) -> bool {
+    is_project_id(text)
+}
+
+/// Why a path is not taken.
+pub fn relative_path(text: &str) -> Result<PathText, &'static str> {
+    if text.chars().any(is_unfit) {
+        return Err("contains a control or an invisible character");
+    }
+    if text.trim() != text {
+        return Err("begins or ends with a blank");
+    }
+    let is_drive = text.as_bytes().get(1) == Some(&b':');
+    if text.starts_with(['/', '\\', '~']) || is_drive {
+        return Err("is not relative to the folder of the configuration");
+    }
+    let parts = || text.split(['/', '\\']);
+    if parts().any(|part| part == "..") {
+        return Err("leaves the folder of the configuration");
+    }
+    if parts().any(|part| part.eq_ignore_ascii_case(".git")) {
+        return Err("leads into the repository's own folder");
+    }
+    match parts().next_back() {
+        None | Some("" | ".") => Err("does not name a file"),
+        Some(_) => Ok(PathText(text.to_owned())),
+    }
+}
+
+/// As [`relative_path`], for the state. Its siblings (`.lock`, `.backup` and others) are
+/// written without asking, so it must not share a name with something else: with
+/// `poetry` as the state, `poetry.lock` would be overwritten.
+pub fn state_path(text: &str) -> Result<PathText, &'static str> {
+    let path = relative_path(text)?;
+    let is_lock_owner = ["package.json", "composer.json"].contains(&path.file_name());
+    if path.file_name().ends_with(".json") && !is_lock_owner {
+        Ok(path)
+    } else {
+        Err("is not a name for a state")
+    }
+}
+
+/// A whole number and one of the units ms, s, m, h; more than nothing and at
+/// most a day.
+pub fn duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return None,
+    };
+    let duration = Duration::from_millis(number.checked_mul(milliseconds)?);
+    (duration > Duration::ZERO && duration <= Duration::from_secs(24 * 60 * 60)).then_some(duration)
+}
+
+/// A whole number up to 100 and a percent sign.
+pub fn percent(text: &str) -> Option<Percent> {
+    let digits = text.strip_suffix('%')?;
+    let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: u8 = digits.parse().ok().filter(|_| is_number)?;
+    (number <= 100).then_some(Percent(number))
+}
+
+/// A new drspass.yaml for `init`: what is given is quoted, what has a default
+/// stands in a comment.
+pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
+    let mut out = String::from(
+        "# Where the passwords of DRS jobs go, and who may read them. No secret is here.\n\
+         version: 1\n\n",
+    );
+    line(&mut out, "manifest: ", Some(DEFAULT_MANIFEST));
+    line(&mut out, "state: ", Some(DEFAULT_STATE));
+    out.push_str(
+        "\n# To whom the manifest is encrypted: age1..., ssh-ed25519 or ssh-rsa keys.\n\
+         # They are sealed in the manifest; changing this list alone is refused.\n\
+         recipients:\n",
+    );
+    for recipient in recipients {
+        line(&mut out, "  - ", Some(recipient));
+    }
+    out.push_str("\n# Literal values; they must equal what is sealed in the manifest.\ntarget:\n");
+    line(&mut out, "  region: ", target.region.as_deref());
+    line(&mut out, "  project_id: ", Some(&target.project_id));
+    line(&mut out, "  endpoint: ", target.endpoint.as_deref());
+    line(&mut out, "  auth_url: ", target.auth_url.as_deref());
+    out.push_str(
+        "
+# How an apply sends; these are the defaults.
+# apply:
+#   batch_size: 10
+#   parallelism: 4
+#   request_timeout: 60s
+#   retry:
+#     max_elapsed: 5m
+
+# There are no limits unless set here. An apply that changes more is refused;
+# --override-limits N accepts exactly N changes.
+# limits:
+#   max_changes: 100
+#   max_changed_share: 20%
+",
+    );
+    out
+}
+
+fn line(out: &mut String, start: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        out.push_str(start);
+        quote(value, out);
+        out.push('\n');
+    }
 }

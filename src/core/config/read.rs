@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::value;
 use super::{
     ApplyConfig, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, PathText, Percent, TargetConfig,
+    bare_endpoint, duration, is_address, is_project_id, is_region, is_to_be_expanded, percent,
+    relative_path, state_path,
 };
-use crate::core::problem::Position;
+use crate::core::problem::{FieldPath, Position};
 use crate::core::recipients::{recipient_key, refuse_recipient};
-use crate::core::yaml::{Fields, Node, Path, Read, Reader, Root, Scalar};
+use crate::core::yaml::{Fields, Node, Read, Reader, Root, Scalar};
 
 const MAX_BATCH_SIZE: u64 = 100;
 const MAX_PARALLELISM: u64 = 32;
@@ -21,12 +22,12 @@ const ENDPOINT_HELP: &str = "Write scheme, host and port alone, like https://HOS
 /// Reads the whole document. Nothing is returned if it is no map or lacks
 /// something that has no default.
 /// Fails if reading stopped early; the reason is among the problems.
-pub(super) fn config(yaml: &mut Reader<'_>) -> Read<Option<Config>> {
+pub fn config(yaml: &mut Reader<'_>) -> Read<Option<Config>> {
     let Root::Map { .. } = yaml.open()? else {
         yaml.close()?;
         return Ok(None);
     };
-    let root = Path::ROOT;
+    let root = FieldPath::ROOT;
     let mut manifest = Some(PathText(DEFAULT_MANIFEST.to_owned()));
     let mut state = Some(PathText(DEFAULT_STATE.to_owned()));
     let mut state_at = None;
@@ -52,12 +53,12 @@ pub(super) fn config(yaml: &mut Reader<'_>) -> Read<Option<Config>> {
             "manifest" => {
                 const HELP: &str =
                     "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
-                manifest = file(yaml, field.value, &path, value::path, HELP)?;
+                manifest = file(yaml, field.value, &path, relative_path, HELP)?;
             }
             "state" => {
                 state_at = Some(field.at);
                 const HELP: &str = "Write a path below the folder of this file that ends in .json, like drspass.state.json.";
-                state = file(yaml, field.value, &path, value::state_path, HELP)?;
+                state = file(yaml, field.value, &path, state_path, HELP)?;
             }
             "recipients" => list = recipients(yaml, field.value, &path)?,
             "target" => place = target(yaml, field.value, field.at, &path)?,
@@ -109,7 +110,7 @@ fn owned(scalar: Scalar<'_>) -> String {
 }
 
 /// Goes into a map. Anything else is reported, also nothing.
-fn is_map<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<bool> {
+fn is_map<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<bool> {
     if matches!(node, Node::Map { .. }) {
         return Ok(true);
     }
@@ -121,7 +122,7 @@ fn is_map<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<bo
 fn file<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
-    path: &Path<'_>,
+    path: &FieldPath<'_>,
     check: fn(&str) -> Result<PathText, &'static str>,
     help: &'static str,
 ) -> Read<Option<PathText>> {
@@ -140,7 +141,7 @@ fn file<'t>(
 fn recipients<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
-    path: &Path<'_>,
+    path: &FieldPath<'_>,
 ) -> Read<Option<Vec<String>>> {
     let Some(list) = yaml.texts(node, path)? else {
         return Ok(None);
@@ -165,7 +166,7 @@ fn target<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
     at: Position,
-    path: &Path<'_>,
+    path: &FieldPath<'_>,
 ) -> Read<Option<TargetConfig>> {
     if !is_map(yaml, node, path)? {
         return Ok(None);
@@ -176,21 +177,16 @@ fn target<'t>(
     while let Some(field) = fields.next(yaml, path)? {
         let path = path.field(field.name);
         let (index, is_good, what, help): (usize, fn(&str) -> bool, _, _) = match field.name {
-            "region" => (
-                0,
-                value::is_region,
-                "is not a region",
-                "Write one like eu-de.",
-            ),
+            "region" => (0, is_region, "is not a region", "Write one like eu-de."),
             "project_id" => (
                 1,
-                value::is_project_id,
+                is_project_id,
                 "is not the id of a project",
                 "Ids have letters, digits, dashes and underscores; the console shows it.",
             ),
             name => (
                 if name == "endpoint" { 2 } else { 3 },
-                value::is_address,
+                is_address,
                 "is not the address of a service",
                 "Write one that begins with https:// and the host.",
             ),
@@ -198,7 +194,7 @@ fn target<'t>(
         let Some(scalar) = yaml.text(field.value, &path)? else {
             continue;
         };
-        if value::is_to_be_expanded(&scalar.text) {
+        if is_to_be_expanded(&scalar.text) {
             yaml.error(&path, Some(scalar.at), LITERAL.0, LITERAL.1)?;
         } else if !is_good(&scalar.text) {
             yaml.error(&path, Some(scalar.at), what, help)?;
@@ -221,7 +217,7 @@ fn target<'t>(
     let [region, project_id, mut endpoint, auth_url] = values;
     if let (Some(written), Some(project_id)) = (&mut endpoint, &project_id) {
         let path = path.field("endpoint");
-        match value::bare_endpoint(written, project_id).map(str::to_owned) {
+        match bare_endpoint(written, project_id).map(str::to_owned) {
             None => yaml.error(&path, endpoint_at, "has a path", ENDPOINT_HELP)?,
             Some(bare) => {
                 if bare != written.trim_end_matches('/') {
@@ -240,7 +236,7 @@ fn target<'t>(
     }))
 }
 
-fn apply<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<ApplyConfig> {
+fn apply<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<ApplyConfig> {
     let mut config = ApplyConfig::default();
     if !is_map(yaml, node, path)? {
         return Ok(config);
@@ -284,7 +280,7 @@ fn apply<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<App
 fn count<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
-    path: &Path<'_>,
+    path: &FieldPath<'_>,
     most: u64,
     slot: &mut usize,
 ) -> Read<()> {
@@ -304,12 +300,12 @@ fn count<'t>(
 fn time<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
-    path: &Path<'_>,
+    path: &FieldPath<'_>,
     slot: &mut Duration,
 ) -> Read<()> {
     let help = "Write a number and a unit, like 500ms, 60s, 5m or 1h, at most 24h.";
     match node {
-        Node::Scalar(scalar) => match value::duration(&scalar.text) {
+        Node::Scalar(scalar) => match duration(&scalar.text) {
             Some(duration) => *slot = duration,
             None => yaml.error(path, Some(scalar.at), "is not a length of time", help)?,
         },
@@ -318,7 +314,7 @@ fn time<'t>(
     Ok(())
 }
 
-fn limits<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<Limits> {
+fn limits<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<Limits> {
     let mut limits = Limits::default();
     if !is_map(yaml, node, path)? {
         return Ok(limits);
@@ -335,11 +331,11 @@ fn limits<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<Li
     Ok(limits)
 }
 
-fn share<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<Option<Percent>> {
+fn share<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<Option<Percent>> {
     let help = "Write whole percent with the sign, like 20%.";
     match node {
         Node::Scalar(scalar) => {
-            let percent = value::percent(&scalar.text);
+            let percent = percent(&scalar.text);
             if percent.is_none() {
                 yaml.error(path, Some(scalar.at), "is not a share", help)?;
             }

@@ -3,23 +3,23 @@
 use std::collections::hash_map;
 use std::sync::Arc;
 
-use super::draft::{Draft, DraftEntry, Wanted};
-use super::kerberos::kerberos;
-use super::sealed::sealed;
 use super::value::{Kind, secret};
-use super::{Job, Manifest, Sealing};
+use super::{Draft, DraftEntry, Job, Manifest, Sealed, Sealing, Wanted};
+use crate::core::config::{is_address, is_project_id};
+use crate::core::fingerprint::{Field, FingerprintKey, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
-use crate::core::problem::Position;
-use crate::core::yaml::{Entries, Entry, Fields, Node, Path, Read, Reader, Root};
+use crate::core::problem::{FieldPath, Position};
+use crate::core::secret::Secret;
+use crate::core::yaml::{Entries, Entry, Fields, Node, Read, Reader, Root};
 
 /// Reads the whole document. Nothing is returned if it is no map.
 /// Fails if reading stopped early; the reason is among the problems.
-pub(super) fn manifest(yaml: &mut Reader<'_>, sealing: Sealing) -> Read<Option<Manifest>> {
+pub fn manifest(yaml: &mut Reader<'_>, sealing: Sealing) -> Read<Option<Manifest>> {
     let Root::Map { .. } = yaml.open()? else {
         yaml.close()?;
         return Ok(None);
     };
-    let root = Path::ROOT;
+    let root = FieldPath::ROOT;
     let mut draft = Draft::default();
     let mut seal = None;
     let mut fields = Fields::new(&["version", "sealed", "credentials", "jobs"]);
@@ -54,10 +54,10 @@ pub(super) fn manifest(yaml: &mut Reader<'_>, sealing: Sealing) -> Read<Option<M
 }
 
 /// Goes into a map whose keys the format defines. Anything else is reported.
-pub(super) fn is_map<'t>(
+pub fn is_map<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
-    path: &Path<'_>,
+    path: &FieldPath<'_>,
     if_null: &'static str,
 ) -> Read<bool> {
     if matches!(node, Node::Map { .. }) {
@@ -73,7 +73,12 @@ pub(super) fn is_map<'t>(
 }
 
 impl<'t> Draft<'t> {
-    fn credentials(&mut self, yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<()> {
+    fn credentials(
+        &mut self,
+        yaml: &mut Reader<'t>,
+        node: Node<'t>,
+        path: &FieldPath<'_>,
+    ) -> Read<()> {
         if !is_map(
             yaml,
             node,
@@ -117,7 +122,7 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    fn jobs(&mut self, yaml: &mut Reader<'t>, node: Node<'t>, path: &Path<'_>) -> Read<()> {
+    fn jobs(&mut self, yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<()> {
         if let Node::List { at, start } = node {
             if let Some(item) = yaml.item(path)? {
                 yaml.skip(item)?;
@@ -143,7 +148,7 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    fn job(&mut self, yaml: &mut Reader<'t>, entry: Entry<'t>, path: &Path<'_>) -> Read<()> {
+    fn job(&mut self, yaml: &mut Reader<'t>, entry: Entry<'t>, path: &FieldPath<'_>) -> Read<()> {
         let id = JobId::parse(&entry.key).ok();
         match &id {
             None if JobId::parse(entry.key.trim()).is_ok() => {
@@ -209,7 +214,7 @@ impl<'t> Draft<'t> {
         yaml: &mut Reader<'t>,
         node: Node<'t>,
         number: usize,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
     ) -> Read<Option<Box<str>>> {
         let Some(scalar) = yaml.text(node, path)? else {
             return Ok(None);
@@ -246,7 +251,7 @@ impl<'t> Draft<'t> {
         yaml: &mut Reader<'t>,
         node: Node<'t>,
         at: Position,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
     ) -> Read<Option<Wanted>> {
         if !is_map(
             yaml,
@@ -297,7 +302,7 @@ impl<'t> Draft<'t> {
         &mut self,
         yaml: &mut Reader<'t>,
         node: Node<'t>,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
     ) -> Read<Option<Arc<str>>> {
         let Some(scalar) = yaml.text(node, path)? else {
             return Ok(None);
@@ -327,7 +332,7 @@ const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscor
     and begin with a letter or digit.";
 
 /// Names of jobs and credentials (design section 2.2).
-pub(crate) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -341,4 +346,141 @@ fn may_show_id(text: &str) -> bool {
     } else {
         JobId::is_usual_shape(text)
     }
+}
+
+/// The fields that are given, in the order of [`Field::KERBEROS`].
+pub fn kerberos<'t>(
+    yaml: &mut Reader<'t>,
+    node: Node<'t>,
+    path: &FieldPath<'_>,
+) -> Read<Vec<(Field, Secret)>> {
+    const HELP: &str = "Remove it, or give it at least one field.";
+    let at = match &node {
+        Node::Map { at, .. } => Some(*at),
+        _ => None,
+    };
+    if !is_map(yaml, node, path, HELP)? {
+        return Ok(Vec::new());
+    }
+    let mut values = Field::KERBEROS.map(|_| None);
+    let mut is_empty = true;
+    let mut fields = Fields::new(&[
+        "krb5_conf_file",
+        "key_tab_file",
+        "domain_name",
+        "user_principal",
+    ]);
+    while let Some(field) = fields.next(yaml, path)? {
+        is_empty = false;
+        let wanted = match field.name {
+            "krb5_conf_file" => Field::Krb5ConfFile,
+            "key_tab_file" => Field::KeyTabFile,
+            "domain_name" => Field::DomainName,
+            _ => Field::UserPrincipal,
+        };
+        let path = path.field(field.name);
+        let value = secret(yaml, field.value, &path, Kind::of(wanted))?;
+        let place = Field::KERBEROS.iter().position(|field| *field == wanted);
+        if let Some(slot) = place.and_then(|place| values.get_mut(place)) {
+            *slot = value;
+        }
+    }
+    if is_empty {
+        yaml.error(path, at, "has no field", HELP)?;
+    }
+    let given = values.iter().filter(|value| value.is_some()).count();
+    let mut list = Vec::with_capacity(given);
+    list.extend(
+        Field::KERBEROS
+            .into_iter()
+            .zip(values)
+            .filter_map(|(field, value)| value.map(|value| (field, value))),
+    );
+    Ok(list)
+}
+
+/// Reads the part. Nothing is returned if any of its fields was refused.
+pub fn sealed<'t>(
+    yaml: &mut Reader<'t>,
+    node: Node<'t>,
+    at: Position,
+    path: &FieldPath<'_>,
+) -> Read<Option<Sealed>> {
+    const NAMES: &[&str] = &[
+        "fingerprint_key",
+        "endpoint",
+        "project_id",
+        "auth_url",
+        "recipients",
+        "revision",
+    ];
+    const HELP: &str = "Only the tool writes this part; restore it from the encrypted manifest.";
+    if !is_map(yaml, node, path, HELP)? {
+        return Ok(None);
+    }
+    let mut key = None;
+    let mut texts: [Option<String>; 3] = [None, None, None];
+    let mut recipients = None;
+    let mut revision = None;
+    let mut fields = Fields::new(NAMES);
+    while let Some(field) = fields.next(yaml, path)? {
+        let path = path.field(field.name);
+        let (index, is_good): (usize, fn(&str) -> bool) = match field.name {
+            "fingerprint_key" => {
+                let place = match &field.value {
+                    Node::Scalar(scalar) => scalar.at,
+                    _ => field.at,
+                };
+                let Some(text) = secret(yaml, field.value, &path, Kind::Line)? else {
+                    continue;
+                };
+                key = FingerprintKey::from_base64(&text);
+                if key.is_none() {
+                    let what = "is not the base64 text of 32 bytes";
+                    yaml.error(&path, Some(place), what, HELP)?;
+                }
+                continue;
+            }
+            "recipients" => {
+                recipients = yaml.texts(field.value, &path)?;
+                continue;
+            }
+            "revision" => {
+                revision = yaml.number(field.value, &path)?;
+                if let Some((0, at)) = revision {
+                    yaml.error(&path, Some(at), "must be 1 or more", HELP)?;
+                }
+                continue;
+            }
+            "endpoint" => (0, |text| is_address(text) && !text.ends_with('/')),
+            "project_id" => (1, is_project_id),
+            _ => (2, is_address),
+        };
+        if let Some(text) = yaml.text(field.value, &path)? {
+            if !is_good(&text.text) {
+                yaml.error(&path, Some(text.at), "is not what the tool writes", HELP)?;
+            }
+            if let Some(slot) = texts.get_mut(index) {
+                *slot = Some(text.text.into_owned());
+            }
+        }
+    }
+    for name in NAMES {
+        if !fields.has(name) {
+            yaml.error(&path.field(name), Some(at), "is missing", HELP)?;
+        }
+    }
+    let [endpoint, project_id, auth_url] = texts;
+    Ok((|| {
+        Some(Sealed {
+            fingerprint_key: key?,
+            scope: Scope {
+                endpoint: endpoint?,
+                project_id: project_id?,
+            },
+            auth_url: auth_url?,
+            recipients: recipients?.into_iter().map(|(text, _)| text).collect(),
+            revision: revision?.0,
+        })
+    })())
 }

@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 
 use super::MAX_VALUE_BYTES;
 use crate::core::fingerprint::Field;
+use crate::core::problem::FieldPath;
 use crate::core::secret::Secret;
-use crate::core::yaml::{Node, Path, Read, Reader, Scalar, is_hard_to_see, reads_as_other_type};
+use crate::core::yaml::{Node, Read, Reader, Scalar, is_hard_to_see, reads_as_other_type};
 
 /// How many characters that cannot be seen are listed for one value.
 const MAX_LISTED: usize = 8;
@@ -40,7 +41,7 @@ const PLACEHOLDERS: &[&str] = &[
 
 /// What kind of text a secret is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// One line, like a password.
     Line,
     /// A text file, which has line breaks and may end in one.
@@ -51,7 +52,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The kind of text that a field takes.
-    pub(super) const fn of(field: Field) -> Self {
+    pub const fn of(field: Field) -> Self {
         match field {
             Field::Krb5ConfFile => Self::File,
             Field::KeyTabFile => Self::Base64,
@@ -113,10 +114,10 @@ fn is_in_quotes(text: &str) -> bool {
 }
 
 /// Reads a secret. Nothing is returned for a value that was refused.
-pub(super) fn secret<'t>(
+pub fn secret<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
-    path: &Path<'_>,
+    path: &FieldPath<'_>,
     kind: Kind,
 ) -> Read<Option<Secret>> {
     let scalar = match node {

@@ -8,44 +8,164 @@
 //! It refuses to decide what a value means, and no problem it reports holds
 //! text of the document or of the parser underneath.
 
-mod bytes;
-mod map;
-mod node;
-mod path;
-mod plain;
-mod reported;
 mod syntax;
 #[cfg(test)]
 mod tests;
-mod typed;
+mod text;
+mod values;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
-pub(crate) use bytes::split_mark;
-pub use bytes::{MAX_BYTES, decode, plain_text, wrong_encoding};
-pub(crate) use map::{Entries, Entry, Fields, nearest};
-pub(crate) use node::{Node, Root, Scalar};
-pub(crate) use path::Path;
-pub use plain::quote;
-pub(crate) use plain::{is_hard_to_see, is_null, reads_as_other_type};
+pub use text::{
+    MAX_BYTES, decode, is_hard_to_see, is_null, plain_text, quote, reads_as_other_type, split_mark,
+    wrong_encoding,
+};
+pub use values::{Entries, Entry, Fields, nearest};
 
-use super::problem::{Checked, Position, Problem};
-use reported::Reported;
+use super::problem::{Checked, FieldPath, Position, Problem, Problems};
 
 /// How many collections may stand inside each other. The formats need six.
 const MAX_NESTING: usize = 16;
 
+/// How many problems of one severity are kept: nobody reads more, and a large
+/// document could otherwise turn into a far larger list.
+pub const MAX_PROBLEMS: usize = 1000;
+
+/// What was reported so far.
+#[derive(Default)]
+pub struct Reported {
+    problems: Problems,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Reported {
+    /// Keeps an error.
+    /// Fails if that were more errors than anybody reads.
+    pub fn error(&mut self, problem: Problem) -> Read<()> {
+        self.errors += 1;
+        self.problems.push(problem);
+        if self.errors < MAX_PROBLEMS {
+            return Ok(());
+        }
+        self.problems.push(Problem::error(
+            "",
+            None,
+            "too many problems; reading stopped here",
+            "Solve these first.",
+        ));
+        Err(Stop)
+    }
+
+    /// Keeps a warning; past the limit it is only counted, and never made.
+    pub fn warning(&mut self, problem: impl FnOnce() -> Problem) {
+        self.warnings += 1;
+        if self.warnings <= MAX_PROBLEMS {
+            self.problems.push(problem());
+        }
+    }
+
+    /// Ends the list: `value` counts only if there was no error.
+    pub fn finish<T>(mut self, value: Option<T>) -> Checked<T> {
+        if self.warnings > MAX_PROBLEMS {
+            let more = self.warnings - MAX_PROBLEMS;
+            self.problems.push(Problem::warning(
+                "",
+                None,
+                format!("{more} more warnings"),
+                "Look at the ones above first.",
+            ));
+        }
+        debug_assert!(value.is_some() || self.problems.has_errors());
+        Checked::new(value, self.problems)
+    }
+}
+
+/// A scalar as it stands in the document.
+pub struct Scalar<'t> {
+    /// The value after escapes and folding.
+    pub text: Cow<'t, str>,
+    /// Whether it has neither quotes nor a block indicator.
+    pub is_plain: bool,
+    /// Whether it stands in lines of its own below a block indicator.
+    pub is_block: bool,
+    /// Where it starts.
+    pub at: Position,
+    /// The bytes of the document that it covers, quotes included. Those of a block
+    /// start at its first character and may end in the line after it.
+    pub bytes: Range<usize>,
+}
+
+impl Scalar<'_> {
+    /// Whether every reader would take it for null: absent, `~` or `null`.
+    pub fn is_null(&self) -> bool {
+        self.is_plain && (self.bytes.is_empty() || is_null(&self.text))
+    }
+}
+
+/// One value, or the start of one: what is inside a collection is read next.
+pub enum Node<'t> {
+    /// A text of any style.
+    Scalar(Scalar<'t>),
+    /// The start of a map, in flow style or not.
+    Map {
+        /// Where it starts.
+        at: Position,
+        /// The byte where it starts.
+        start: usize,
+        /// Whether it is written in braces.
+        is_flow: bool,
+    },
+    /// The start of a list.
+    List {
+        /// Where it starts.
+        at: Position,
+        /// The byte where it starts.
+        start: usize,
+    },
+    /// Something that is not allowed anywhere, reported and read over.
+    Refused,
+}
+
+impl Node<'_> {
+    /// Where it starts, unless that was reported already.
+    pub fn at(&self) -> Option<Position> {
+        match self {
+            Self::Scalar(scalar) => Some(scalar.at),
+            Self::Map { at, .. } | Self::List { at, .. } => Some(*at),
+            Self::Refused => None,
+        }
+    }
+
+    /// Whether the value is null or absent.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Scalar(scalar) if scalar.is_null())
+    }
+}
+
+/// What a document starts with.
+pub enum Root {
+    /// A map, whose keys are read next.
+    Map {
+        /// Whether it is written in braces.
+        is_flow: bool,
+    },
+    /// Anything else, reported and read over.
+    Refused,
+}
+
 /// Nothing more can be read; the reason is among the problems already.
 #[derive(Debug)]
-pub(crate) struct Stop;
+pub struct Stop;
 
 /// The result of a step of reading.
-pub(crate) type Read<T> = Result<T, Stop>;
+pub type Read<T> = Result<T, Stop>;
 
 /// Reads one document from start to end and collects its problems.
-pub(crate) struct Reader<'t> {
+pub struct Reader<'t> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     reported: Reported,
@@ -57,7 +177,7 @@ pub(crate) struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     /// Starts at the beginning of `text`, which carries no byte order mark.
-    pub(crate) fn new(text: &'t str) -> Self {
+    pub fn new(text: &'t str) -> Self {
         let options = granit_parser::options! {
             strict_indentation: true,
             emit_unresolved_aliases: true,
@@ -75,20 +195,20 @@ impl<'t> Reader<'t> {
     }
 
     /// The document.
-    pub(crate) fn document(&self) -> &'t str {
+    pub fn document(&self) -> &'t str {
         self.text
     }
 
     /// The byte after what was read last, ends of collections left out.
-    pub(crate) fn end(&self) -> usize {
+    pub fn end(&self) -> usize {
         self.end
     }
 
     /// Reports an error at a place of the document.
     /// Fails if that were more errors than anybody reads.
-    pub(crate) fn error(
+    pub fn error(
         &mut self,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
         at: Option<Position>,
         what: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -98,7 +218,7 @@ impl<'t> Reader<'t> {
 
     /// Reports an error at a path that was written down earlier.
     /// Fails if that were more errors than anybody reads.
-    pub(crate) fn error_at(
+    pub fn error_at(
         &mut self,
         path: &str,
         at: Position,
@@ -109,9 +229,9 @@ impl<'t> Reader<'t> {
     }
 
     /// Reports a warning; past the limit it is only counted.
-    pub(crate) fn warning(
+    pub fn warning(
         &mut self,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
         at: Option<Position>,
         what: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -125,14 +245,14 @@ impl<'t> Reader<'t> {
     }
 
     /// Ends the reading: the value counts only if there was no error.
-    pub(crate) fn finish<T>(self, value: Read<Option<T>>) -> Checked<T> {
+    pub fn finish<T>(self, value: Read<Option<T>>) -> Checked<T> {
         self.reported.finish(value.unwrap_or(None))
     }
 
     /// Reads up to the inside of the document's outermost map.
     /// Fails if the text cannot be one document of YAML.
-    pub(crate) fn open(&mut self) -> Read<Root> {
-        if let Some(problem) = bytes::refuse_text(self.text) {
+    pub fn open(&mut self) -> Read<Root> {
+        if let Some(problem) = text::refuse_text(self.text) {
             return self.report(problem).and(Err(Stop));
         }
         self.event()?; // The start of the stream.
@@ -141,7 +261,7 @@ impl<'t> Reader<'t> {
             self.empty()?;
             return Err(Stop);
         }
-        let root = self.node(&Path::ROOT)?;
+        let root = self.node(&FieldPath::ROOT)?;
         match root {
             Node::Map { is_flow, .. } => return Ok(Root::Map { is_flow }),
             Node::Refused => {}
@@ -150,7 +270,7 @@ impl<'t> Reader<'t> {
                 let at = node.at();
                 self.skip(node)?;
                 self.error(
-                    &Path::ROOT,
+                    &FieldPath::ROOT,
                     at,
                     "the document is not a map of keys",
                     "Write one `key: value` pair a line, beginning with `version: 1`.",
@@ -162,7 +282,7 @@ impl<'t> Reader<'t> {
 
     fn empty(&mut self) -> Read<()> {
         self.error(
-            &Path::ROOT,
+            &FieldPath::ROOT,
             None,
             "the file is empty",
             "An empty file is never taken for an empty list of jobs; begin with `version: 1`.",
@@ -170,7 +290,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Reads the end of the document and makes sure that nothing follows.
-    pub(crate) fn close(&mut self) -> Read<()> {
+    pub fn close(&mut self) -> Read<()> {
         loop {
             let (event, span) = self.event()?;
             match event {
@@ -178,7 +298,7 @@ impl<'t> Reader<'t> {
                 Event::DocumentStart(..) => {
                     let at = position(span.start);
                     self.error(
-                        &Path::ROOT,
+                        &FieldPath::ROOT,
                         Some(at),
                         format!("line {} starts a second document", at.line),
                         "Keep one document in the file; remove the `---` or `...` line before it.",
@@ -192,12 +312,12 @@ impl<'t> Reader<'t> {
 
     /// The next value. A collection's content is not read yet.
     /// Fails if the document ends or is not YAML.
-    pub(crate) fn node(&mut self, path: &Path<'_>) -> Read<Node<'t>> {
+    pub fn node(&mut self, path: &FieldPath<'_>) -> Read<Node<'t>> {
         let (event, span) = self.event()?;
         self.node_of(event, span, path)
     }
 
-    fn node_of(&mut self, event: Event<'t>, span: Span, path: &Path<'_>) -> Read<Node<'t>> {
+    fn node_of(&mut self, event: Event<'t>, span: Span, path: &FieldPath<'_>) -> Read<Node<'t>> {
         let at = position(span.start);
         let tab = span.start.byte_offset().and_then(|at| self.tab_before(at));
         if let Some(column) = tab.filter(|_| self.tab_line != at.line) {
@@ -270,7 +390,7 @@ impl<'t> Reader<'t> {
     /// Reports an anchor or a tag of a node, and says whether there was one.
     fn has_properties(
         &mut self,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
         at: Position,
         anchor: usize,
         has_tag: bool,
@@ -295,7 +415,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Reads over a value, without recursion.
-    pub(crate) fn skip(&mut self, node: Node<'t>) -> Read<()> {
+    pub fn skip(&mut self, node: Node<'t>) -> Read<()> {
         let mut depth = match node {
             Node::Scalar(_) | Node::Refused => 0_usize,
             Node::Map { .. } | Node::List { .. } => 1,
@@ -311,7 +431,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The next value of a list, or key of a map, or nothing at its end.
-    pub(crate) fn item(&mut self, path: &Path<'_>) -> Read<Option<Node<'t>>> {
+    pub fn item(&mut self, path: &FieldPath<'_>) -> Read<Option<Node<'t>>> {
         match self.event()? {
             (Event::MappingEnd | Event::SequenceEnd, _) => Ok(None),
             (event, span) => self.node_of(event, span, path).map(Some),

@@ -7,7 +7,7 @@ use super::position;
 use crate::core::problem::{Position, Problem};
 
 /// What a syntax error means, where it stands, and what to do about it.
-pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
+pub fn problem(text: &str, error: &ScanError) -> Problem {
     let marker = error.marker();
     let at = position(*marker);
     // An unquoted value that runs into a tab is named by its start, so the tab may

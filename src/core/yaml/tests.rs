@@ -1,4 +1,3 @@
-use super::reported::MAX_PROBLEMS;
 use super::*;
 use crate::core::problem::Severity;
 
@@ -21,11 +20,11 @@ fn read(text: &str) -> Vec<String> {
 fn walk(yaml: &mut Reader<'_>) -> Read<()> {
     if let Root::Map { .. } = yaml.open()? {
         let mut entries = Entries::new(|_| true);
-        while let Some(entry) = entries.next(yaml, &Path::ROOT)? {
+        while let Some(entry) = entries.next(yaml, &FieldPath::ROOT)? {
             match entry.value {
                 Node::Map { .. } => {
                     let mut inner = Entries::new(|_| false);
-                    let path = entries.path(&Path::ROOT, &entry.key, entry.number);
+                    let path = entries.path(&FieldPath::ROOT, &entry.key, entry.number);
                     while let Some(entry) = inner.next(yaml, &path)? {
                         yaml.skip(entry.value)?;
                     }
@@ -319,7 +318,7 @@ fn quoted_texts_read_back_exactly() {
         let read = (|| {
             yaml.open()?;
             let mut fields = Fields::new(&["a"]);
-            let field = fields.next(&mut yaml, &Path::ROOT)?;
+            let field = fields.next(&mut yaml, &FieldPath::ROOT)?;
             Ok::<_, Stop>(field.map(|field| field.value))
         })();
         match read {
@@ -349,7 +348,7 @@ fn an_unknown_key_is_not_repeated_but_a_near_known_one_is_named() {
         let outcome = (|| {
             yaml.open()?;
             let mut fields = Fields::new(&["name", "source", "destination"]);
-            while fields.next(&mut yaml, &Path::ROOT)?.is_some() {}
+            while fields.next(&mut yaml, &FieldPath::ROOT)?.is_some() {}
             Ok(Some(()))
         })();
         let checked = yaml.finish(outcome);

@@ -1,12 +1,11 @@
-//! The two kinds of maps: with keys that the format defines, and with keys
-//! that the user chooses. Both refuse merge keys and keys that stand twice.
+//! Maps with keys that the format defines or the user chooses, texts, numbers, lists.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map;
 
-use super::{Node, Path, Read, Reader, Scalar, reads_as_other_type};
-use crate::core::problem::Position;
+use super::{Node, Read, Reader, Scalar, reads_as_other_type};
+use crate::core::problem::{FieldPath, Position};
 
 /// The most fields that one map of our formats defines.
 const MAX_FIELDS: usize = 8;
@@ -14,7 +13,7 @@ const MAX_FIELDS: usize = 8;
 impl<'t> Reader<'t> {
     /// The next key of a map, or nothing at its end. Keys that cannot be one,
     /// and their values, are reported and read over.
-    fn key(&mut self, path: &Path<'_>) -> Read<Option<Scalar<'t>>> {
+    fn key(&mut self, path: &FieldPath<'_>) -> Read<Option<Scalar<'t>>> {
         loop {
             let key = match self.item(path)? {
                 None => return Ok(None),
@@ -39,12 +38,12 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn skip_value(&mut self, path: &Path<'_>) -> Read<()> {
+    fn skip_value(&mut self, path: &FieldPath<'_>) -> Read<()> {
         let value = self.node(path)?;
         self.skip(value)
     }
 
-    fn twice(&mut self, path: &Path<'_>, first: usize, at: Position) -> Read<()> {
+    fn twice(&mut self, path: &FieldPath<'_>, first: usize, at: Position) -> Read<()> {
         self.error(
             path,
             Some(at),
@@ -59,27 +58,27 @@ impl<'t> Reader<'t> {
 }
 
 /// Walks through a map whose keys the format defines.
-pub(crate) struct Fields {
+pub struct Fields {
     known: &'static [&'static str],
     /// The line of each known key, or 0.
     lines: [usize; MAX_FIELDS],
 }
 
 /// A known key and its value.
-pub(crate) struct Field<'t> {
+pub struct Field<'t> {
     /// The key.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Where the key stands.
-    pub(crate) at: Position,
+    pub at: Position,
     /// The byte where the key starts.
-    pub(crate) start: usize,
+    pub start: usize,
     /// The value.
-    pub(crate) value: Node<'t>,
+    pub value: Node<'t>,
 }
 
 impl Fields {
     /// Takes the keys that the map may have, at most eight.
-    pub(crate) fn new(known: &'static [&'static str]) -> Self {
+    pub fn new(known: &'static [&'static str]) -> Self {
         debug_assert!(known.len() <= MAX_FIELDS);
         Self {
             known,
@@ -88,7 +87,7 @@ impl Fields {
     }
 
     /// Whether the key was there, be its value good or not.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         let index = self.known.iter().position(|known| *known == name);
         index.and_then(|index| self.lines.get(index)) > Some(&0)
     }
@@ -96,10 +95,10 @@ impl Fields {
     /// The next known key that was not there before. All others are reported
     /// and read over; an unknown key is not repeated, since a bad indent can
     /// make one of a password.
-    pub(crate) fn next<'t>(
+    pub fn next<'t>(
         &mut self,
         yaml: &mut Reader<'t>,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
     ) -> Read<Option<Field<'t>>> {
         while let Some(key) = yaml.key(path)? {
             let found = self.known.iter().position(|known| *known == key.text);
@@ -141,7 +140,7 @@ impl Fields {
 }
 
 /// The known word that was probably meant by one with a typing error.
-pub(crate) fn nearest<'a>(known: impl Iterator<Item = &'a str>, unknown: &str) -> Option<&'a str> {
+pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, unknown: &str) -> Option<&'a str> {
     let distances = known.map(|known| (distance(known, unknown), known));
     let (distance, known) = distances.min()?;
     (distance <= 2 && distance * 2 < known.len()).then_some(known)
@@ -171,29 +170,29 @@ fn distance(known: &str, other: &str) -> usize {
 }
 
 /// Walks through a map whose keys the user chooses.
-pub(crate) struct Entries<'t> {
+pub struct Entries<'t> {
     /// Where each key stands.
-    pub(crate) keys: HashMap<Cow<'t, str>, Position>,
+    pub keys: HashMap<Cow<'t, str>, Position>,
     number: usize,
     may_show: fn(&str) -> bool,
 }
 
 /// A key that the user chose, and its value.
-pub(crate) struct Entry<'t> {
+pub struct Entry<'t> {
     /// The key.
-    pub(crate) key: Cow<'t, str>,
+    pub key: Cow<'t, str>,
     /// Where the key stands.
-    pub(crate) at: Position,
+    pub at: Position,
     /// Which pair of the map this is, from 1.
-    pub(crate) number: usize,
+    pub number: usize,
     /// The value.
-    pub(crate) value: Node<'t>,
+    pub value: Node<'t>,
 }
 
 impl<'t> Entries<'t> {
     /// Takes the rule by which a key may be shown in a path; all other keys are
     /// named by their position.
-    pub(crate) fn new(may_show: fn(&str) -> bool) -> Self {
+    pub fn new(may_show: fn(&str) -> bool) -> Self {
         Self {
             keys: HashMap::new(),
             number: 0,
@@ -202,16 +201,17 @@ impl<'t> Entries<'t> {
     }
 
     /// The path of an entry.
-    pub(crate) fn path<'a>(&self, parent: &'a Path<'a>, key: &'a str, number: usize) -> Path<'a> {
+    pub fn path<'a>(
+        &self,
+        parent: &'a FieldPath<'a>,
+        key: &'a str,
+        number: usize,
+    ) -> FieldPath<'a> {
         parent.chosen(key, number, self.may_show)
     }
 
     /// The next pair whose key was not there before.
-    pub(crate) fn next(
-        &mut self,
-        yaml: &mut Reader<'t>,
-        path: &Path<'_>,
-    ) -> Read<Option<Entry<'t>>> {
+    pub fn next(&mut self, yaml: &mut Reader<'t>, path: &FieldPath<'_>) -> Read<Option<Entry<'t>>> {
         while let Some(key) = yaml.key(path)? {
             self.number += 1;
             let entry = self.path(path, &key.text, self.number);
@@ -241,5 +241,118 @@ impl<'t> Entries<'t> {
             }
         }
         Ok(None)
+    }
+}
+
+impl<'t> Reader<'t> {
+    /// A text that is not a secret. What another reader could take for a
+    /// number, a switch, a date or nothing must be quoted.
+    /// Nothing is returned for a value that was refused.
+    pub fn text(&mut self, node: Node<'t>, path: &FieldPath<'_>) -> Read<Option<Scalar<'t>>> {
+        let scalar = match node {
+            Node::Scalar(scalar) => scalar,
+            Node::Refused => return Ok(None),
+            node => {
+                self.wrong_kind(node, path, "is not a text", "Write one text, in quotes.")?;
+                return Ok(None);
+            }
+        };
+        let (what, help) = if scalar.is_null() {
+            ("has no value", "Give it a value or remove the key.")
+        } else if scalar.is_plain && reads_as_other_type(&scalar.text) {
+            (
+                "can be read as a number, a date or a switch",
+                "Quote it, so that every reader takes it for a text.",
+            )
+        } else if scalar.text.is_empty() {
+            ("is empty", "Give it a value or remove the key.")
+        } else {
+            return Ok(Some(scalar));
+        };
+        self.error(path, Some(scalar.at), what, help)?;
+        Ok(None)
+    }
+
+    /// A whole number written plainly, like `10`.
+    /// Nothing is returned for a value that was refused.
+    pub fn number(
+        &mut self,
+        node: Node<'t>,
+        path: &FieldPath<'_>,
+    ) -> Read<Option<(u64, Position)>> {
+        const HELP: &str = "Write a whole number without quotes, like 10.";
+        let scalar = match node {
+            Node::Scalar(scalar) => scalar,
+            Node::Refused => return Ok(None),
+            node => {
+                self.wrong_kind(node, path, "is not a number", HELP)?;
+                return Ok(None);
+            }
+        };
+        let text: &str = &scalar.text;
+        let is_decimal = scalar.is_plain
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && (text.len() == 1 || !text.starts_with('0'));
+        match text.parse::<u64>() {
+            Ok(number) if is_decimal => Ok(Some((number, scalar.at))),
+            _ => {
+                self.error(path, Some(scalar.at), "is not a number", HELP)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The version of a format, of which there is only the first so far.
+    pub fn version(&mut self, node: Node<'t>, path: &FieldPath<'_>) -> Read<()> {
+        match self.number(node, path)? {
+            Some((1, _)) | None => Ok(()),
+            Some((_, at)) => {
+                let help = "This program reads version 1; a newer one may read this file.";
+                self.error(path, Some(at), "an unknown version of the format", help)
+            }
+        }
+    }
+
+    /// A list of texts with their places, at least one.
+    /// Nothing is returned for a value that was refused, also in part.
+    pub fn texts(
+        &mut self,
+        node: Node<'t>,
+        path: &FieldPath<'_>,
+    ) -> Read<Option<Vec<(String, Position)>>> {
+        let Node::List { at, .. } = node else {
+            let help = "Write each text on a line of its own, after a dash.";
+            self.wrong_kind(node, path, "is not a list", help)?;
+            return Ok(None);
+        };
+        let mut list = Vec::new();
+        let mut number = 0;
+        while let Some(node) = self.item(path)? {
+            number += 1;
+            if let Some(scalar) = self.text(node, &path.number(number))? {
+                list.push((scalar.text.into_owned(), scalar.at));
+            }
+        }
+        if number == 0 {
+            self.error(path, Some(at), "is an empty list", "Name at least one.")?;
+        }
+        Ok((number > 0 && list.len() == number).then_some(list))
+    }
+
+    /// Reports a value of a kind that does not fit, and reads over it.
+    pub fn wrong_kind(
+        &mut self,
+        node: Node<'t>,
+        path: &FieldPath<'_>,
+        what: &'static str,
+        help: &'static str,
+    ) -> Read<()> {
+        let at = node.at();
+        let is_refused = matches!(node, Node::Refused);
+        self.skip(node)?;
+        if is_refused {
+            return Ok(());
+        }
+        self.error(path, at, what, help)
     }
 }
