@@ -2,7 +2,7 @@
 //! the slow way to match them says.
 #![no_main]
 
-use drspass::authoring::{Document, Taken};
+use drspass::authoring::{ManifestText, Taken};
 use drspass::core::address::Selection;
 use drspass::core::fingerprint::Field;
 use drspass_fuzz::{MANIFEST, assert_quiet, in_time, manifest, parts, text};
@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let address = text(&parts, 0);
     in_time(|| {
         let manifest = manifest();
-        let document = Document::new(MANIFEST).expect("valid");
+        let document = ManifestText::new(MANIFEST).expect("valid");
         for field in [Field::Password, Field::DomainName] {
             for taken in [Taken::New, Taken::Listed] {
                 if let Err(no_place) = document.find(&address, field, taken) {

@@ -2,7 +2,7 @@
 //! the same but for the change, and every other token stands as it stood.
 #![no_main]
 
-use drspass::authoring::{Change, Document, Place, Taken};
+use drspass::authoring::{Change, ManifestText, ValuePlace, Taken};
 use drspass::core::fingerprint::Field;
 use drspass::core::job::EntryKey;
 use drspass::core::manifest::{Sealing, check_value, parse};
@@ -35,7 +35,7 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
     if check_value(field, &secret()).is_err() {
         return;
     }
-    let old = Document::new(document).expect("a valid manifest");
+    let old = ManifestText::new(document).expect("a valid manifest");
     let place = match old.find(address, field, Taken::New) {
         Ok(place) => place,
         Err(no_place) => return assert_quiet(no_place.what()),
@@ -44,7 +44,7 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
         place,
         value: secret(),
     };
-    if let Place::Endpoint {
+    if let ValuePlace::Endpoint {
         job,
         endpoint,
         field,
@@ -74,7 +74,7 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
         assert!(differ.count() <= 1, "{before:?} {after:?}");
     }
     let mut wanted = meaning_of(document);
-    if let Place::Endpoint {
+    if let ValuePlace::Endpoint {
         job,
         endpoint,
         field,
@@ -109,7 +109,7 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
 }
 
 fn unset(document: &str, address: &str, field: Field) {
-    let old = Document::new(document).expect("a valid manifest");
+    let old = ManifestText::new(document).expect("a valid manifest");
     let Ok(place) = old.find_removable(address, field) else {
         return;
     };
@@ -127,8 +127,8 @@ fn unset(document: &str, address: &str, field: Field) {
     );
     let (was, is) = (meaning_of(document), meaning_of(&new));
     let same = |all: &[(EntryKey, Vec<(Field, String)>)]| match &place {
-        Place::Credential(_) => all.to_vec(),
-        Place::Endpoint { job, endpoint, .. } => all
+        ValuePlace::Credential(_) => all.to_vec(),
+        ValuePlace::Endpoint { job, endpoint, .. } => all
             .iter()
             .filter(|(key, _)| key.job != *job || key.endpoint != *endpoint)
             .cloned()

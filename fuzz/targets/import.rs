@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use drspass::authoring::table::{self, Format};
-use drspass::authoring::{Change, Document, Place, Taken};
+use drspass::authoring::{Change, ManifestText, ValuePlace, Taken};
 use drspass::core::job::EntryKey;
 use drspass_fuzz::{
     MANIFEST, Tokens, assert_problems_quiet, in_time, meaning_of, part, parts, text,
@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
         None => Taken::Listed,
     };
     in_time(|| {
-        let document = Document::new(MANIFEST).expect("valid");
+        let document = ManifestText::new(MANIFEST).expect("valid");
         let rows = match table::rows(&text, Format::of(Path::new(name), &text)) {
             Ok(rows) => rows,
             Err(problems) => return assert_problems_quiet(&problems),
@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(Tokens::of(MANIFEST).comments, Tokens::of(&new).comments);
         let meaning = meaning_of(&new);
         for Change { place, value } in changes {
-            if let Place::Endpoint {
+            if let ValuePlace::Endpoint {
                 job,
                 endpoint,
                 field,

@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn accepted(text: &str) {
-    assert!(Document::new(text).is_ok(), "not taken for a change");
+    assert!(ManifestText::new(text).is_ok(), "not taken for a change");
     let sealed = Sealed {
         fingerprint_key: key(),
         scope: Scope {

@@ -2,7 +2,7 @@
 //! repeated, since it may be a misplaced secret.
 
 use super::outline::Spot;
-use super::{Document, Place};
+use super::{ManifestText, ValuePlace};
 use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
 use crate::core::manifest::is_name;
@@ -11,55 +11,42 @@ use crate::core::manifest::is_name;
 /// manifest, never what was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPlace {
-    /// It has a wildcard.
     Wildcard,
-    /// It is no job's id or name.
     UnknownJob,
     /// A job that is not listed may be added, and this is no id of one.
     NotAnId,
-    /// What follows the slash is no endpoint.
     UnknownEndpoint,
     /// A job alone, and both of its endpoints are listed.
     Both {
-        /// The job as it is shown.
         job: String,
     },
     /// A job alone, and none of its endpoints is listed.
     Neither,
     /// The endpoint's password comes from a credential.
     UsesCredential {
-        /// The endpoint as it is shown.
         label: String,
-        /// The credential's name.
         credential: String,
     },
     /// An endpoint without a password cannot have anything else.
     NoPassword {
-        /// The endpoint as it is shown.
         label: String,
     },
-    /// No name of a credential.
     NoCredentialName,
-    /// A credential that is not defined.
     UnknownCredential,
     /// An endpoint that is not listed, of a job that is.
     Unlisted {
-        /// The endpoint as it is shown.
         label: String,
     },
     /// A credential has a password and no other field.
     CredentialField,
     /// There is nothing at this place that could be removed.
     NotThere,
-    /// Endpoints use the credential.
     Used {
-        /// How many.
         endpoints: usize,
     },
 }
 
 impl NoPlace {
-    /// What is wrong: a fragment.
     pub fn what(&self) -> String {
         match self {
             Self::Wildcard => "the address has a wildcard".to_owned(),
@@ -88,7 +75,6 @@ impl NoPlace {
         }
     }
 
-    /// What to do: a sentence.
     pub const fn help(&self) -> &'static str {
         match self {
             Self::Wildcard => "Name exactly one endpoint, or one @CREDENTIAL.",
@@ -127,16 +113,14 @@ impl NoPlace {
 pub enum Taken {
     /// Also jobs, endpoints and credentials that the document does not list yet.
     New,
-    /// Only those that it lists.
     Listed,
 }
 
-impl Document<'_> {
+impl ManifestText<'_> {
     /// The place that an address and a field name.
-    /// Fails unless it is exactly one, at which a value of its own can stand.
-    pub fn find(&self, address: &str, field: Field, taken: Taken) -> Result<Place, NoPlace> {
+    pub fn find(&self, address: &str, field: Field, taken: Taken) -> Result<ValuePlace, NoPlace> {
         let place = self.locate(address, field, taken)?;
-        if let Place::Endpoint { job, endpoint, .. } = &place
+        if let ValuePlace::Endpoint { job, endpoint, .. } = &place
             && field == Field::Password
         {
             let fields = self.endpoint(job, *endpoint);
@@ -154,15 +138,14 @@ impl Document<'_> {
     }
 
     /// The place that an address and a field name, to be removed.
-    /// Fails unless it is exactly one, and something is there that may go.
-    pub fn find_removable(&self, address: &str, field: Field) -> Result<Place, NoPlace> {
+    pub fn find_removable(&self, address: &str, field: Field) -> Result<ValuePlace, NoPlace> {
         let place = self.locate(address, field, Taken::Listed)?;
         match &place {
-            Place::Credential(_) => match self.users(&place) {
+            ValuePlace::Credential(_) => match self.users(&place) {
                 None | Some(0) => Ok(place),
                 Some(endpoints) => Err(NoPlace::Used { endpoints }),
             },
-            Place::Endpoint { job, endpoint, .. } => {
+            ValuePlace::Endpoint { job, endpoint, .. } => {
                 let is_there = match field {
                     // The endpoint itself, whatever its password comes from.
                     Field::Password => self.endpoint(job, *endpoint).is_some(),
@@ -178,7 +161,7 @@ impl Document<'_> {
         self.endpoint(job, endpoint).is_some()
     }
 
-    fn locate(&self, address: &str, field: Field, taken: Taken) -> Result<Place, NoPlace> {
+    fn locate(&self, address: &str, field: Field, taken: Taken) -> Result<ValuePlace, NoPlace> {
         if address.contains(['*', '?']) {
             return Err(NoPlace::Wildcard);
         }
@@ -208,7 +191,7 @@ impl Document<'_> {
             Some(endpoint) => endpoint,
             None => self.only_endpoint(listed.map(|entry| &entry.value), &job)?,
         };
-        Ok(Place::Endpoint {
+        Ok(ValuePlace::Endpoint {
             job,
             endpoint,
             field,
@@ -230,14 +213,14 @@ impl Document<'_> {
         }
     }
 
-    fn credential(&self, name: &str, field: Field, taken: Taken) -> Result<Place, NoPlace> {
+    fn credential(&self, name: &str, field: Field, taken: Taken) -> Result<ValuePlace, NoPlace> {
         if field != Field::Password {
             return Err(NoPlace::CredentialField);
         }
         if !is_name(name) {
             return Err(NoPlace::NoCredentialName);
         }
-        let place = Place::Credential(name.into());
+        let place = ValuePlace::Credential(name.into());
         if taken == Taken::Listed && self.value(&place).is_none() {
             return Err(NoPlace::UnknownCredential);
         }

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::Wanted;
+use super::NewContent;
 use super::outline::{
-    Entry, Map, Spot, after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of,
+    Map, MapEntry, Spot, after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of,
     line_start, next_line, next_sign, starts_line, without_line_end,
 };
 use super::write::{self, Layout};
@@ -15,7 +15,6 @@ use super::write::{self, Layout};
 /// A step of indentation where the document shows none.
 const USUAL_STEP: usize = 2;
 
-/// Collects the replacements of one document.
 pub struct Merge<'t> {
     text: &'t str,
     line_end: &'static str,
@@ -43,12 +42,11 @@ impl<'t> Merge<'t> {
     }
 
     /// Makes `map`, the value of `holder`, say what is wanted of its keys.
-    /// Nothing comes of a layout that is not understood.
     pub fn map(
         &mut self,
-        holder: Option<&Entry<'_>>,
+        holder: Option<&MapEntry<'_>>,
         map: &Map<'_>,
-        wanted: &[(&str, Wanted<'_>)],
+        wanted: &[(&str, NewContent<'_>)],
     ) -> Option<()> {
         let index = Index::of(map, wanted.len());
         let mut added = Vec::new();
@@ -57,11 +55,11 @@ impl<'t> Merge<'t> {
             let place = index.find(map, key);
             let entry = place.and_then(|place| map.entries.get(place));
             match (entry, wanted) {
-                (None, Wanted::Gone) => {}
+                (None, NewContent::Gone) => {}
                 (None, wanted) => added.push((*key, wanted)),
-                (Some(_), Wanted::Gone) => gone.extend(place),
-                (Some(entry), Wanted::Text(text)) => self.scalar(entry, text)?,
-                (Some(entry), Wanted::Map(wanted)) => match &entry.value {
+                (Some(_), NewContent::Gone) => gone.extend(place),
+                (Some(entry), NewContent::Text(text)) => self.scalar(entry, text)?,
+                (Some(entry), NewContent::Map(wanted)) => match &entry.value {
                     Spot::Map(below) => self.map(Some(entry), below, wanted)?,
                     // An empty list is taken for an empty map.
                     Spot::List(bytes) => {
@@ -80,7 +78,7 @@ impl<'t> Merge<'t> {
         self.add(holder, map, &added)
     }
 
-    fn scalar(&mut self, entry: &Entry<'_>, text: &str) -> Option<()> {
+    fn scalar(&mut self, entry: &MapEntry<'_>, text: &str) -> Option<()> {
         let Spot::Scalar(scalar) = &entry.value else {
             return None;
         };
@@ -95,9 +93,9 @@ impl<'t> Merge<'t> {
 
     fn add(
         &mut self,
-        holder: Option<&Entry<'_>>,
+        holder: Option<&MapEntry<'_>>,
         map: &Map<'_>,
-        added: &[(&str, &Wanted<'_>)],
+        added: &[(&str, &NewContent<'_>)],
     ) -> Option<()> {
         if added.is_empty() {
             return Some(());
@@ -140,9 +138,9 @@ impl<'t> Merge<'t> {
     /// inside other braces.
     fn fill(
         &mut self,
-        holder: &Entry<'_>,
+        holder: &MapEntry<'_>,
         map: &Map<'_>,
-        added: &[(&str, &Wanted<'_>)],
+        added: &[(&str, &NewContent<'_>)],
     ) -> Option<()> {
         let bytes = map.bytes.clone();
         let inside = self.text.get(bytes.start + 1..bytes.end - 1)?;
@@ -176,11 +174,16 @@ impl<'t> Merge<'t> {
         Some(())
     }
 
-    fn remove(&mut self, holder: Option<&Entry<'_>>, map: &Map<'_>, gone: &[usize]) -> Option<()> {
+    fn remove(
+        &mut self,
+        holder: Option<&MapEntry<'_>>,
+        map: &Map<'_>,
+        gone: &[usize],
+    ) -> Option<()> {
         if gone.is_empty() {
             return Some(());
         }
-        let start_of = |entry: &Entry<'_>| entry_start(self.text, entry.key_bytes.start);
+        let start_of = |entry: &MapEntry<'_>| entry_start(self.text, entry.key_bytes.start);
         if gone.len() == map.entries.len() {
             let (first, last) = (start_of(map.entries.first()?), map.entries.last()?);
             let end = without_line_end(self.text, after(self.text, &last.value));
@@ -245,7 +248,7 @@ impl<'t> Merge<'t> {
         Some(())
     }
 
-    fn layout(&self, holder: Option<&Entry<'_>>, map: &Map<'_>) -> Layout {
+    fn layout(&self, holder: Option<&MapEntry<'_>>, map: &Map<'_>) -> Layout {
         let last = map.entries.last();
         let own = match (last, holder) {
             (Some(_), _) if map.is_flow => 0,
@@ -276,7 +279,7 @@ impl<'t> Merge<'t> {
 }
 
 /// How much further the keys of a map are indented than the key that it belongs to.
-fn step_between(text: &str, holder: &Entry<'_>, map: &Map<'_>) -> Option<usize> {
+fn step_between(text: &str, holder: &MapEntry<'_>, map: &Map<'_>) -> Option<usize> {
     let inner = indent(text, map.entries.first()?.key_bytes.start);
     inner
         .checked_sub(indent(text, holder.key_bytes.start))
@@ -364,11 +367,10 @@ impl<'t> Splices<'t> {
     }
 }
 
-/// Whether `new` is `old` but for what is wanted.
 pub fn is_made_so(
     (old_text, old): (&str, &Map<'_>),
     (new_text, new): (&str, &Map<'_>),
-    wanted: &[(&str, Wanted<'_>)],
+    wanted: &[(&str, NewContent<'_>)],
 ) -> bool {
     let texts = Texts {
         old: old_text,
@@ -383,8 +385,8 @@ struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    fn map(&self, old: Option<&Map<'_>>, new: &Map<'_>, wanted: &[(&str, Wanted<'_>)]) -> bool {
-        let wanted: HashMap<&str, &Wanted<'_>> =
+    fn map(&self, old: Option<&Map<'_>>, new: &Map<'_>, wanted: &[(&str, NewContent<'_>)]) -> bool {
+        let wanted: HashMap<&str, &NewContent<'_>> =
             wanted.iter().map(|(key, wanted)| (*key, wanted)).collect();
         let mut kept = old.map_or(&[][..], |old| &old.entries).iter().peekable();
         let mut made = 0;
@@ -392,13 +394,13 @@ impl Texts<'_> {
             let key = entry.key.as_str();
             // What is gone may stand before the next one that is not.
             while kept
-                .next_if(|old| matches!(wanted.get(old.key.as_str()), Some(Wanted::Gone)))
+                .next_if(|old| matches!(wanted.get(old.key.as_str()), Some(NewContent::Gone)))
                 .is_some()
             {}
             let before = kept.next_if(|old| old.key.as_str() == key);
             let is_right = match (wanted.get(key), before) {
                 (None, Some(before)) => self.is_same(&before.value, &entry.value),
-                (None, None) | (Some(Wanted::Gone), _) => false,
+                (None, None) | (Some(NewContent::Gone), _) => false,
                 (Some(wanted), before) => {
                     made += 1;
                     self.value(before.map(|before| &before.value), &entry.value, wanted)
@@ -408,22 +410,22 @@ impl Texts<'_> {
                 return false;
             }
         }
-        let rest = kept.all(|old| matches!(wanted.get(old.key.as_str()), Some(Wanted::Gone)));
+        let rest = kept.all(|old| matches!(wanted.get(old.key.as_str()), Some(NewContent::Gone)));
         let to_make = wanted
             .values()
-            .filter(|wanted| !matches!(wanted, Wanted::Gone));
+            .filter(|wanted| !matches!(wanted, NewContent::Gone));
         rest && made == to_make.count()
     }
 
-    fn value(&self, old: Option<&Spot<'_>>, new: &Spot<'_>, wanted: &Wanted<'_>) -> bool {
+    fn value(&self, old: Option<&Spot<'_>>, new: &Spot<'_>, wanted: &NewContent<'_>) -> bool {
         match (wanted, old, new) {
-            (Wanted::Text(text), None | Some(Spot::Scalar(_)), Spot::Scalar(new)) => {
+            (NewContent::Text(text), None | Some(Spot::Scalar(_)), Spot::Scalar(new)) => {
                 new.text.as_str() == *text
             }
-            (Wanted::Map(wanted), None | Some(Spot::List(_)), Spot::Map(new)) => {
+            (NewContent::Map(wanted), None | Some(Spot::List(_)), Spot::Map(new)) => {
                 self.map(None, new, wanted)
             }
-            (Wanted::Map(wanted), Some(Spot::Map(old)), Spot::Map(new)) => {
+            (NewContent::Map(wanted), Some(Spot::Map(old)), Spot::Map(new)) => {
                 self.map(Some(old), new, wanted)
             }
             _ => false,

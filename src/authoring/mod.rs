@@ -1,12 +1,5 @@
 //! Changing the text of a manifest without losing anything else of it: comments,
 //! order, quotes and line ends of whatever is not changed stay byte for byte.
-//!
-//! It owns how a place is named ([`Document::find`]), how a value gets to its place
-//! ([`Document::rewrite`]), how a file of many values is read ([`table`]), and how a
-//! value is generated or read from a file ([`value`]). It knows neither state nor service, opens no
-//! file, and no error of it holds text of the document or of a value. Every change is
-//! read back and compared with what was there before; what is not exactly the
-//! change that was asked for is refused.
 
 mod find;
 mod merge;
@@ -32,37 +25,26 @@ use crate::core::yaml::split_mark;
 use outline::Map;
 
 /// What a part of the document shall be.
-enum Wanted<'v> {
-    /// A text. It may be a secret.
+enum NewContent<'v> {
     Text(&'v str),
-    /// A map in which these keys are as wanted, and all others as they were.
     Map(Vec<(&'v str, Self)>),
-    /// Nothing.
     Gone,
 }
 
 /// The place of one value in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// The password of a credential.
+pub enum ValuePlace {
     Credential(Box<str>),
-    /// A field of an endpoint.
     Endpoint {
-        /// The job.
         job: JobId,
-        /// Which of its databases.
         endpoint: Endpoint,
-        /// The field.
         field: Field,
     },
 }
 
-/// A value for a place.
 #[derive(Debug)]
 pub struct Change {
-    /// Where.
-    pub place: Place,
-    /// What shall stand there.
+    pub place: ValuePlace,
     pub value: Secret,
 }
 
@@ -72,7 +54,7 @@ pub struct Change {
 pub struct NotRewritten;
 
 /// The text of a manifest and where everything stands in it.
-pub struct Document<'t> {
+pub struct ManifestText<'t> {
     mark: &'t str,
     text: &'t str,
     root: Map<'t>,
@@ -86,9 +68,8 @@ pub struct Document<'t> {
     users: HashMap<Box<str>, usize>,
 }
 
-impl<'t> Document<'t> {
+impl<'t> ManifestText<'t> {
     /// Takes the text of a valid manifest, with its byte order mark if it has one.
-    /// Fails if it is none.
     pub fn new(text: &'t str) -> Result<Self, NotRewritten> {
         let (mark, text) = split_mark(text);
         let root = outline::outline(text).ok_or(NotRewritten)?;
@@ -125,7 +106,6 @@ impl<'t> Document<'t> {
         })
     }
 
-    /// What a change would do.
     pub fn effect(&self, change: &Change) -> Effect {
         match self.value(&change.place) {
             None => Effect::Added,
@@ -136,10 +116,10 @@ impl<'t> Document<'t> {
 
     /// How a place is shown: `orders-cdc/source` or `@orders-db`. It holds only ids
     /// and names.
-    pub fn label(&self, place: &Place) -> String {
+    pub fn label(&self, place: &ValuePlace) -> String {
         match place {
-            Place::Credential(name) => format!("@{name}"),
-            Place::Endpoint { job, endpoint, .. } => {
+            ValuePlace::Credential(name) => format!("@{name}"),
+            ValuePlace::Endpoint { job, endpoint, .. } => {
                 let fields = self.job(job.as_str());
                 let name = fields.and_then(|fields| fields.text("name"));
                 format!("{}/{endpoint}", name.unwrap_or(job.as_str()))
@@ -148,15 +128,14 @@ impl<'t> Document<'t> {
     }
 
     /// How many endpoints use a credential; nothing for another place.
-    pub fn users(&self, place: &Place) -> Option<usize> {
+    pub fn users(&self, place: &ValuePlace) -> Option<usize> {
         match place {
-            Place::Credential(name) => Some(self.users.get(name).copied().unwrap_or_default()),
-            Place::Endpoint { .. } => None,
+            ValuePlace::Credential(name) => Some(self.users.get(name).copied().unwrap_or_default()),
+            ValuePlace::Endpoint { .. } => None,
         }
     }
 
     /// The text with these changes, each place at most once.
-    /// Fails if any of them does not come out exactly as asked.
     pub fn rewrite(&self, changes: &[Change]) -> Result<Zeroizing<String>, NotRewritten> {
         let mut credentials = Vec::new();
         let mut jobs: Vec<(&str, Endpoints<'_>)> = Vec::new();
@@ -164,11 +143,11 @@ impl<'t> Document<'t> {
         for change in changes {
             let value = change.value.expose();
             match &change.place {
-                Place::Credential(name) => {
-                    let fields = Wanted::Map(vec![("password", Wanted::Text(value))]);
+                ValuePlace::Credential(name) => {
+                    let fields = NewContent::Map(vec![("password", NewContent::Text(value))]);
                     credentials.push((&**name, fields));
                 }
-                Place::Endpoint {
+                ValuePlace::Endpoint {
                     job,
                     endpoint,
                     field,
@@ -193,23 +172,24 @@ impl<'t> Document<'t> {
             let endpoints = endpoints
                 .into_iter()
                 .map(|(endpoint, fields)| (endpoint, endpoint_of(fields)));
-            (job, Wanted::Map(endpoints.collect()))
+            (job, NewContent::Map(endpoints.collect()))
         });
         // A part of which nothing is wanted stays as it is, whatever it is.
         let parts = [("credentials", credentials), ("jobs", jobs.collect())];
         let parts = parts.into_iter().filter(|(_, part)| !part.is_empty());
-        let wanted: Vec<_> = parts.map(|(key, part)| (key, Wanted::Map(part))).collect();
+        let wanted: Vec<_> = parts
+            .map(|(key, part)| (key, NewContent::Map(part)))
+            .collect();
         self.made_so(&wanted)
     }
 
     /// The text without what stands at this place: a credential, a kerberos field, or
     /// for a password the endpoint that cannot be without one.
-    /// Fails if it does not come out exactly as asked.
-    pub fn without(&self, place: &Place) -> Result<Zeroizing<String>, NotRewritten> {
-        let nest = |key, inner| Wanted::Map(vec![(key, inner)]);
+    pub fn without(&self, place: &ValuePlace) -> Result<Zeroizing<String>, NotRewritten> {
+        let nest = |key, inner| NewContent::Map(vec![(key, inner)]);
         let wanted = match place {
-            Place::Credential(name) => ("credentials", nest(&**name, Wanted::Gone)),
-            Place::Endpoint {
+            ValuePlace::Credential(name) => ("credentials", nest(&**name, NewContent::Gone)),
+            ValuePlace::Endpoint {
                 job,
                 endpoint,
                 field,
@@ -219,9 +199,9 @@ impl<'t> Document<'t> {
                 let kerberos = fields.and_then(|fields| fields.map("kerberos"));
                 let is_last = kerberos.is_none_or(|kerberos| kerberos.entries.len() == 1);
                 let wanted = match kerberos_name(*field) {
-                    None => Wanted::Gone,
-                    Some(_) if is_last => nest("kerberos", Wanted::Gone),
-                    Some(name) => nest("kerberos", nest(name, Wanted::Gone)),
+                    None => NewContent::Gone,
+                    Some(_) if is_last => nest("kerberos", NewContent::Gone),
+                    Some(name) => nest("kerberos", nest(name, NewContent::Gone)),
                 };
                 ("jobs", nest(job.as_str(), nest(endpoint.as_str(), wanted)))
             }
@@ -229,7 +209,10 @@ impl<'t> Document<'t> {
         self.made_so(&[wanted])
     }
 
-    fn made_so(&self, wanted: &[(&str, Wanted<'_>)]) -> Result<Zeroizing<String>, NotRewritten> {
+    fn made_so(
+        &self,
+        wanted: &[(&str, NewContent<'_>)],
+    ) -> Result<Zeroizing<String>, NotRewritten> {
         let mut merge = merge::Merge::new(self.text, &self.root);
         merge.map(None, &self.root, wanted).ok_or(NotRewritten)?;
         let text = merge.splices.apply().ok_or(NotRewritten)?;
@@ -260,16 +243,16 @@ impl<'t> Document<'t> {
         self.job(job.as_str())?.map(endpoint.as_str())
     }
 
-    fn value(&self, place: &Place) -> Option<&str> {
+    fn value(&self, place: &ValuePlace) -> Option<&str> {
         match place {
-            Place::Credential(name) => {
+            ValuePlace::Credential(name) => {
                 let number = *self.credentials.get(name)?;
                 match &self.root.map("credentials")?.entries.get(number)?.value {
                     outline::Spot::Map(fields) => fields.text("password"),
                     _ => None,
                 }
             }
-            Place::Endpoint {
+            ValuePlace::Endpoint {
                 job,
                 endpoint,
                 field,
@@ -284,32 +267,29 @@ impl<'t> Document<'t> {
     }
 }
 
-impl fmt::Debug for Document<'_> {
+impl fmt::Debug for ManifestText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Document(..)")
+        f.write_str("ManifestText(..)")
     }
 }
 
-/// The endpoints of a job with the values of their fields.
 type Endpoints<'v> = Vec<(&'static str, Vec<(Field, &'v str)>)>;
 
-/// The fields of an endpoint, its password first.
-fn endpoint_of<'v>(fields: Vec<(Field, &'v str)>) -> Wanted<'v> {
+fn endpoint_of<'v>(fields: Vec<(Field, &'v str)>) -> NewContent<'v> {
     let mut map = Vec::new();
     let mut kerberos = Vec::new();
     for (field, value) in fields {
         match kerberos_name(field) {
-            None => map.push(("password", Wanted::Text(value))),
-            Some(name) => kerberos.push((name, Wanted::Text(value))),
+            None => map.push(("password", NewContent::Text(value))),
+            Some(name) => kerberos.push((name, NewContent::Text(value))),
         }
     }
     if !kerberos.is_empty() {
-        map.push(("kerberos", Wanted::Map(kerberos)));
+        map.push(("kerberos", NewContent::Map(kerberos)));
     }
-    Wanted::Map(map)
+    NewContent::Map(map)
 }
 
-/// The name of a field below `kerberos`, if it stands there.
 fn kerberos_name(field: Field) -> Option<&'static str> {
     field.as_str().strip_prefix("kerberos.")
 }

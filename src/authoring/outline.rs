@@ -6,7 +6,7 @@ use std::ops::Range;
 use zeroize::Zeroize as _;
 
 use crate::core::problem::FieldPath;
-use crate::core::yaml::{Node, Read, Reader, Root};
+use crate::core::yaml::{Node, Outermost, Read, Reader};
 
 /// A text of the document. It may be a secret, so a copy of it is wiped.
 pub struct Text<'t>(Cow<'t, str>);
@@ -25,15 +25,14 @@ impl Drop for Text<'_> {
     }
 }
 
-/// A value and where it stands.
 pub enum Spot<'t> {
-    Scalar(Scalar<'t>),
+    Scalar(ScalarSpot<'t>),
     Map(Map<'t>),
     /// Only the tool writes lists, and never changes one in place.
     List(Range<usize>),
 }
 
-pub struct Scalar<'t> {
+pub struct ScalarSpot<'t> {
     pub text: Text<'t>,
     /// As [`crate::core::yaml::Scalar::bytes`].
     pub bytes: Range<usize>,
@@ -46,10 +45,10 @@ pub struct Map<'t> {
     pub is_flow: bool,
     /// Braces included; without braces from the first key to the last value.
     pub bytes: Range<usize>,
-    pub entries: Vec<Entry<'t>>,
+    pub entries: Vec<MapEntry<'t>>,
 }
 
-pub struct Entry<'t> {
+pub struct MapEntry<'t> {
     pub key: Text<'t>,
     /// The bytes of the key, quotes included.
     pub key_bytes: Range<usize>,
@@ -57,7 +56,7 @@ pub struct Entry<'t> {
 }
 
 impl<'t> Map<'t> {
-    pub fn get(&self, key: &str) -> Option<&Entry<'t>> {
+    pub fn get(&self, key: &str) -> Option<&MapEntry<'t>> {
         self.entries.iter().find(|entry| entry.key.as_str() == key)
     }
 
@@ -97,9 +96,9 @@ pub fn outline(text: &str) -> Option<Map<'_>> {
 
 fn root<'t>(yaml: &mut Reader<'t>) -> Read<Map<'t>> {
     let is_flow = match yaml.open()? {
-        Root::Map { is_flow } => is_flow,
+        Outermost::Map { is_flow } => is_flow,
         // Reported already, so that nothing comes of it.
-        Root::Refused => false,
+        Outermost::Refused => false,
     };
     let root = map(yaml, 0, is_flow)?;
     yaml.close()?;
@@ -122,7 +121,7 @@ fn map<'t>(yaml: &mut Reader<'t>, start: usize, is_flow: bool) -> Read<Map<'t>> 
         };
         let value = yaml.node(&FieldPath::ROOT)?;
         let value = spot(yaml, value)?;
-        entries.push(Entry {
+        entries.push(MapEntry {
             key: Text(key.text),
             key_bytes: key.bytes,
             value,
@@ -141,7 +140,7 @@ fn map<'t>(yaml: &mut Reader<'t>, start: usize, is_flow: bool) -> Read<Map<'t>> 
 
 fn spot<'t>(yaml: &mut Reader<'t>, node: Node<'t>) -> Read<Spot<'t>> {
     Ok(match node {
-        Node::Scalar(scalar) => Spot::Scalar(Scalar {
+        Node::Scalar(scalar) => Spot::Scalar(ScalarSpot {
             text: Text(scalar.text),
             bytes: scalar.bytes,
             is_block: scalar.is_block,
@@ -202,7 +201,6 @@ pub fn indent(text: &str, key: usize) -> usize {
     }
 }
 
-/// The line end that a document uses.
 pub fn line_end_of(text: &str) -> &'static str {
     match text.find(['\n', '\r']) {
         Some(at) if text[at..].starts_with("\r\n") => "\r\n",
@@ -228,12 +226,10 @@ pub fn after(text: &str, spot: &Spot<'_>) -> usize {
     }
 }
 
-/// The byte after the last character that is not blank.
 fn last_character(text: &str, bytes: &Range<usize>) -> usize {
     bytes.start + text[bytes.clone()].trim_end().len()
 }
 
-/// The byte before the line end right before this byte.
 pub fn without_line_end(text: &str, at: usize) -> usize {
     let before = &text[..at];
     let line = before
@@ -244,7 +240,7 @@ pub fn without_line_end(text: &str, at: usize) -> usize {
 
 /// Lines below a block that are empty or blank are no part of it, but where the
 /// indicator keeps them, or they are longer than the indentation.
-pub fn after_block(text: &str, scalar: &Scalar<'_>) -> usize {
+pub fn after_block(text: &str, scalar: &ScalarSpot<'_>) -> usize {
     let begun = line_start(text, scalar.bytes.end);
     // It ends where the next line begins, or within a last line that has no end.
     let last = &text[begun..line_end(text, scalar.bytes.end)];

@@ -10,19 +10,17 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use zeroize::Zeroizing;
 
-use super::{Change, Document, Place, Taken};
+use super::{Change, ManifestText, Taken, ValuePlace};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{Remark, check_value};
 use crate::core::problem::{Position, Problem};
 use crate::core::report::Effect;
 use crate::core::secret::Secret;
 
-/// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Lines of fields with commas between; the first line names them.
     Csv,
-    /// An object of addresses.
     Json,
 }
 
@@ -45,9 +43,8 @@ impl Format {
     }
 }
 
-/// One value of a file.
 #[derive(Debug)]
-pub struct Row {
+pub struct TableRow {
     /// Where it stands: `line 5` or `entry 3`.
     at: String,
     /// As it was written; in a wrong column it may be a secret.
@@ -56,19 +53,14 @@ pub struct Row {
     value: Secret,
 }
 
-/// A value that found its place.
 #[derive(Debug)]
 pub struct Placed {
-    /// The value and its place.
     pub change: Change,
-    /// What it does there.
     pub effect: Effect,
 }
 
-/// Every value of a file at its place.
 #[derive(Debug)]
 pub struct Resolved {
-    /// In the order of the file.
     pub placed: Vec<Placed>,
     /// What somebody should look at in the values.
     pub warnings: Vec<Problem>,
@@ -77,9 +69,7 @@ pub struct Resolved {
 /// So many problems are listed; nobody reads more.
 const MAX_PROBLEMS: usize = 1000;
 
-/// The rows of a file.
-/// Fails with everything that is wrong with its form.
-pub fn rows(text: &str, format: Format) -> Result<Vec<Row>, Vec<Problem>> {
+pub fn rows(text: &str, format: Format) -> Result<Vec<TableRow>, Vec<Problem>> {
     let rows = match format {
         Format::Csv => csv_rows(text)?,
         Format::Json => json_rows(text)?,
@@ -91,12 +81,11 @@ pub fn rows(text: &str, format: Format) -> Result<Vec<Row>, Vec<Problem>> {
     Ok(rows)
 }
 
-/// The names of columns that count.
 const ADDRESS: &str = "address";
 const PASSWORD: &str = "password";
 const FIELD: &str = "field";
 
-fn csv_rows(text: &str) -> Result<Vec<Row>, Vec<Problem>> {
+fn csv_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
     let refuse = |line: usize, what: &'static str, help: &'static str| {
         let at = Some(Position { line, column: 1 });
         Problem::error("", at, what, help)
@@ -138,7 +127,7 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, Vec<Problem>> {
             problems.push(unknown_field(at));
             continue;
         };
-        rows.push(Row {
+        rows.push(TableRow {
             at,
             address: take(address),
             field,
@@ -172,16 +161,16 @@ fn unknown_field(at: String) -> Problem {
 /// Fails with every row that has none, that names a place for the second time, or
 /// whose value the manifest would refuse.
 pub fn resolve(
-    document: &Document<'_>,
-    rows: Vec<Row>,
+    document: &ManifestText<'_>,
+    rows: Vec<TableRow>,
     taken: Taken,
 ) -> Result<Resolved, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut placed: Vec<Placed> = Vec::with_capacity(rows.len());
-    let mut places: HashMap<Place, String> = HashMap::with_capacity(rows.len());
+    let mut places: HashMap<ValuePlace, String> = HashMap::with_capacity(rows.len());
     for row in rows {
-        let Row {
+        let TableRow {
             at,
             address,
             field,
@@ -234,11 +223,11 @@ pub fn resolve(
 
 /// The label of an endpoint that would have kerberos fields and no password.
 fn lacks_password(
-    document: &Document<'_>,
-    place: &Place,
-    places: &HashMap<Place, String>,
+    document: &ManifestText<'_>,
+    place: &ValuePlace,
+    places: &HashMap<ValuePlace, String>,
 ) -> Option<String> {
-    let Place::Endpoint {
+    let ValuePlace::Endpoint {
         job,
         endpoint,
         field,
@@ -246,7 +235,7 @@ fn lacks_password(
     else {
         return None;
     };
-    let password = Place::Endpoint {
+    let password = ValuePlace::Endpoint {
         job: job.clone(),
         endpoint: *endpoint,
         field: Field::Password,
@@ -273,7 +262,7 @@ fn capped(mut problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 /// One record: where it starts, and its fields.
-pub struct Record {
+pub struct CsvRecord {
     /// The line of its first character, from 1.
     pub line: usize,
     pub fields: Vec<Zeroizing<String>>,
@@ -290,13 +279,12 @@ pub struct NoCsv {
 const QUOTE_HELP: &str = "Put the whole field in quotes, and write every quote inside it twice.";
 
 /// The records of a text, empty lines left out.
-/// Fails where quotes do not fit together.
-pub fn csv_records(text: &str) -> Result<Vec<Record>, NoCsv> {
+pub fn csv_records(text: &str) -> Result<Vec<CsvRecord>, NoCsv> {
     let mut records = Vec::new();
     let mut rest = text;
     let mut line = 1;
     while !rest.is_empty() {
-        let mut record = Record {
+        let mut record = CsvRecord {
             line,
             fields: Vec::new(),
         };
@@ -384,37 +372,32 @@ fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), No
     Ok((field, after))
 }
 
-/// Pairs of an object in their order.
 struct Pairs<T>(Vec<(Zeroizing<String>, T)>);
 
-/// What stands at an address.
 enum Cell {
     Password(Secret),
-    Fields(Pairs<Text>),
+    Fields(Pairs<JsonText>),
 }
 
-/// A text and nothing else.
-struct Text(Secret);
+struct JsonText(Secret);
 
-/// The rows of a text.
-/// Fails where it is not JSON, or not of this form.
-pub fn json_rows(text: &str) -> Result<Vec<Row>, Vec<Problem>> {
+pub fn json_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
     let pairs: Pairs<Cell> = serde_json::from_str(text).map_err(|error| vec![refused(&error)])?;
     let mut problems = Vec::new();
     let mut rows = Vec::new();
     for ((address, cell), number) in pairs.0.into_iter().zip(1..) {
         let at = format!("entry {number}");
         match cell {
-            Cell::Password(value) => rows.push(Row {
+            Cell::Password(value) => rows.push(TableRow {
                 at,
                 address,
                 field: Field::Password,
                 value,
             }),
             Cell::Fields(fields) => {
-                for (name, Text(value)) in fields.0 {
+                for (name, JsonText(value)) in fields.0 {
                     match field_of(&name) {
-                        Some(field) => rows.push(Row {
+                        Some(field) => rows.push(TableRow {
                             at: at.clone(),
                             address: address.clone(),
                             field,
@@ -497,7 +480,7 @@ impl<'de> Deserialize<'de> for Cell {
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for JsonText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
     }
@@ -509,7 +492,7 @@ mod tests {
 
     fn fields(text: &str) -> Vec<Vec<String>> {
         let records = csv_records(text).unwrap();
-        let of = |record: Record| {
+        let of = |record: CsvRecord| {
             record
                 .fields
                 .iter()
@@ -549,7 +532,11 @@ mod tests {
             ("a,b\n\nx,\"p\"w\n", 3),
             ("a,\"b\" \n", 1),
         ] {
-            assert_eq!(csv_records(text).map(|_| ()).unwrap_err().line, line, "{text}");
+            assert_eq!(
+                csv_records(text).map(|_| ()).unwrap_err().line,
+                line,
+                "{text}"
+            );
         }
     }
 }

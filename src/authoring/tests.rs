@@ -11,7 +11,7 @@ fn long(text: &str) -> String {
     text.replace("J1", J1).replace("J2", J2)
 }
 
-fn place(address: &str, field: Field, document: &Document<'_>) -> Place {
+fn place(address: &str, field: Field, document: &ManifestText<'_>) -> ValuePlace {
     document
         .find(&long(address), field, Taken::New)
         .unwrap_or_else(|why| panic!("{address}: {why:?}"))
@@ -26,7 +26,7 @@ fn set(before: &str, address: &str, field: Field, value: &str) -> String {
             .is_some(),
         "{before}"
     );
-    let document = Document::new(&before).unwrap();
+    let document = ManifestText::new(&before).unwrap();
     let change = Change {
         place: place(address, field, &document),
         value: Secret::new(value.to_owned()),
@@ -55,7 +55,7 @@ fn check(before: &str, address: &str, value: &str, after: &str) {
 #[track_caller]
 fn removed(before: &str, address: &str, field: Field) -> String {
     let before = long(before);
-    let document = Document::new(&before).unwrap();
+    let document = ManifestText::new(&before).unwrap();
     let place = document.find_removable(&long(address), field).unwrap();
     let made = document
         .without(&place)
@@ -298,7 +298,7 @@ fn addresses_name_exactly_one_place() {
          source: { credential: a }\n    destination: { password: 'y' }\n  72904e81x:\n    \
          destination: { password: 'y' }\n",
     );
-    let document = Document::new(&text).unwrap();
+    let document = ManifestText::new(&text).unwrap();
     let find = |address: &str| document.find(&long(address), Field::Password, Taken::New);
     for (address, why) in [
         ("one/*", NoPlace::Wildcard),

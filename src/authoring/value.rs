@@ -13,7 +13,6 @@ use crate::core::yaml::{plain_text, wrong_encoding};
 pub struct NoValue {
     /// A fragment that follows the file's name.
     pub what: &'static str,
-    /// A sentence.
     pub help: &'static str,
 }
 
@@ -106,12 +105,9 @@ const DIGITS: &[u8] = b"0123456789";
 /// the rules of RDS know as special characters.
 const SIGNS: &[u8] = b"_-+=";
 
-/// Which characters a made-up password has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alphabet {
-    /// Letters and digits.
     Alnum,
-    /// Letters, digits and `_-+=`.
     Symbols,
 }
 

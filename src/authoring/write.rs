@@ -2,9 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use super::Wanted;
+use super::NewContent;
 use super::outline::{
-    Map, Scalar, Spot, after_block, is_blank, line_end, next_sign, without_line_end,
+    Map, ScalarSpot, Spot, after_block, is_blank, line_end, next_sign, without_line_end,
 };
 use crate::core::yaml::{is_hard_to_see, quote, reads_as_other_type};
 
@@ -17,14 +17,11 @@ pub struct Layout {
     pub step: usize,
     /// Whether an endpoint or a credential stands on lines of its own.
     pub spreads: bool,
-    /// Whether keys stand in quotes.
     pub quotes_keys: bool,
-    /// The line end of the document.
     pub line_end: &'static str,
 }
 
-/// Entries on lines of their own.
-pub fn as_lines(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
+pub fn as_lines(entries: &[(&str, &NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
     let mut out = room(entries, layout);
     for (key, wanted) in entries {
         lines(key, wanted, layout, &mut out);
@@ -33,13 +30,12 @@ pub fn as_lines(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<St
 }
 
 /// Entries for the inside of braces, with commas between.
-pub fn in_braces(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
+pub fn in_braces(entries: &[(&str, &NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
     let mut out = room(entries, layout);
     flow(&mut entries.iter().copied(), layout, &mut out);
     out
 }
 
-/// A value in quotes.
 pub fn quoted(text: &str) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(most_quoted(text)));
     quote(text, &mut out);
@@ -53,17 +49,17 @@ const fn most_quoted(text: &str) -> usize {
 }
 
 /// A buffer with enough room, so that no copy is left where a growing one was.
-fn room(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
-    fn most(wanted: &Wanted<'_>, indent: usize, step: usize) -> usize {
+fn room(entries: &[(&str, &NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
+    fn most(wanted: &NewContent<'_>, indent: usize, step: usize) -> usize {
         match wanted {
-            Wanted::Text(text) => most_quoted(text),
-            Wanted::Map(entries) => entries
+            NewContent::Text(text) => most_quoted(text),
+            NewContent::Map(entries) => entries
                 .iter()
                 .map(|(key, wanted)| {
                     indent + most_quoted(key) + 8 + most(wanted, indent + step, step)
                 })
                 .sum(),
-            Wanted::Gone => 0,
+            NewContent::Gone => 0,
         }
     }
     let sum = entries.iter().map(|(key, wanted)| {
@@ -73,11 +69,11 @@ fn room(entries: &[(&str, &Wanted<'_>)], layout: Layout) -> Zeroizing<String> {
     Zeroizing::new(String::with_capacity(sum.sum()))
 }
 
-fn lines(name: &str, wanted: &Wanted<'_>, layout: Layout, out: &mut String) {
+fn lines(name: &str, wanted: &NewContent<'_>, layout: Layout, out: &mut String) {
     let map = match wanted {
-        Wanted::Gone => return,
-        Wanted::Map(map) => Some(map),
-        Wanted::Text(_) => None,
+        NewContent::Gone => return,
+        NewContent::Map(map) => Some(map),
+        NewContent::Text(_) => None,
     };
     for _ in 0..layout.indent {
         out.push(' ');
@@ -91,7 +87,7 @@ fn lines(name: &str, wanted: &Wanted<'_>, layout: Layout, out: &mut String) {
         ..layout
     };
     match (wanted, map) {
-        (Wanted::Text(text), _) => {
+        (NewContent::Text(text), _) => {
             out.push(' ');
             quote(text, out);
             out.push_str(layout.line_end);
@@ -116,13 +112,13 @@ fn lines(name: &str, wanted: &Wanted<'_>, layout: Layout, out: &mut String) {
     }
 }
 
-fn is_leaf(map: &[(&str, Wanted<'_>)]) -> bool {
+fn is_leaf(map: &[(&str, NewContent<'_>)]) -> bool {
     map.iter()
-        .all(|(_, wanted)| matches!(wanted, Wanted::Text(_)))
+        .all(|(_, wanted)| matches!(wanted, NewContent::Text(_)))
 }
 
 fn flow<'a, 'v: 'a>(
-    entries: &mut dyn Iterator<Item = (&'a str, &'a Wanted<'v>)>,
+    entries: &mut dyn Iterator<Item = (&'a str, &'a NewContent<'v>)>,
     layout: Layout,
     out: &mut String,
 ) {
@@ -133,8 +129,8 @@ fn flow<'a, 'v: 'a>(
         key(name, layout.quotes_keys, out);
         out.push_str(": ");
         match wanted {
-            Wanted::Text(text) => quote(text, out),
-            Wanted::Map(map) => {
+            NewContent::Text(text) => quote(text, out),
+            NewContent::Map(map) => {
                 out.push_str("{ ");
                 let inner = Layout {
                     quotes_keys: false,
@@ -147,7 +143,7 @@ fn flow<'a, 'v: 'a>(
                 );
                 out.push_str(" }");
             }
-            Wanted::Gone => {}
+            NewContent::Gone => {}
         }
     }
 }
@@ -168,11 +164,10 @@ fn key(name: &str, quotes: bool, out: &mut String) {
 /// The text that takes the place of a scalar, and the bytes whose place it takes.
 /// A block stays one if it can hold the new value; a comment behind its indicator
 /// stays.
-/// Nothing comes of a block whose indicator is not found.
 pub fn in_place_of(
     document: &str,
     key_end: usize,
-    scalar: &Scalar<'_>,
+    scalar: &ScalarSpot<'_>,
     text: &str,
     line_end_of_document: &str,
 ) -> Option<(std::ops::Range<usize>, Zeroizing<String>)> {
@@ -218,7 +213,6 @@ pub fn in_place_of(
     Some((start..end, out))
 }
 
-/// Whether a block says exactly this text, to every reader.
 fn fits_block(text: &str) -> bool {
     let body = text.strip_suffix('\n').unwrap_or(text);
     body.contains('\n')

@@ -11,9 +11,7 @@ use std::fmt;
 /// A place in a text: both numbers start at 1, columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Line, from 1.
     pub line: usize,
-    /// Column in characters, from 1.
     pub column: usize,
 }
 
@@ -32,10 +30,8 @@ pub enum Severity {
     Warning,
 }
 
-/// One thing wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Whether the document can still be used.
     pub severity: Severity,
     /// The field, as in `jobs.<id>.source.password`; empty for the whole document.
     pub path: String,
@@ -48,7 +44,6 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that makes the document unusable.
     pub fn error(
         path: impl Into<String>,
         at: Option<Position>,
@@ -64,7 +59,6 @@ impl Problem {
         }
     }
 
-    /// A problem that somebody should look at.
     pub fn warning(
         path: impl Into<String>,
         at: Option<Position>,
@@ -95,29 +89,23 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds one problem.
     pub fn push(&mut self, problem: Problem) {
         self.0.push(problem);
     }
 
-    /// Whether any of them makes the document unusable.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|p| p.severity == Severity::Error)
     }
 
-    /// All problems in the order of the text, those without a place last.
     pub fn into_sorted(mut self) -> Vec<Problem> {
         self.0.sort_by_key(|p| (p.at.is_none(), p.at, p.severity));
         self.0
     }
 }
 
-/// The result of reading a document.
 #[derive(Debug)]
 pub struct Checked<T> {
-    /// The meaning, or nothing when a problem is an error.
     pub value: Option<T>,
-    /// Everything that was found, errors and warnings, in the order of the text.
     pub problems: Vec<Problem>,
 }
 
@@ -152,13 +140,11 @@ pub struct FieldPath<'a> {
 }
 
 impl<'a> FieldPath<'a> {
-    /// The document itself; shown as nothing.
     pub const ROOT: FieldPath<'static> = FieldPath {
         parent: None,
         step: PathStep::Root,
     };
 
-    /// A field that the format defines.
     pub fn field(&'a self, name: &'static str) -> Self {
         self.step(PathStep::Field(name))
     }

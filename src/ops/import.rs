@@ -7,7 +7,7 @@ use super::error::ValueError;
 use super::rewrite::Rewrite;
 use super::root::{Guards, Root, Unlock};
 use crate::authoring::table::{self, Format, Placed};
-use crate::authoring::{Document, Place, Taken};
+use crate::authoring::{ManifestText, Taken, ValuePlace};
 use crate::core::fingerprint::Field;
 use crate::core::problem::Problem;
 use crate::core::report::{Import, ImportRow};
@@ -49,7 +49,7 @@ pub fn import(
     let format = terms.format.unwrap_or_else(|| Format::of(name, text));
     let rows = table::rows(text, format).map_err(refused)?;
     let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = Document::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let resolved = table::resolve(&document, rows, terms.taken).map_err(refused)?;
     let mut report = Import {
         rows: resolved
@@ -77,11 +77,11 @@ pub fn import(
     })
 }
 
-fn row(document: &Document<'_>, placed: &Placed) -> ImportRow {
+fn row(document: &ManifestText<'_>, placed: &Placed) -> ImportRow {
     let place = &placed.change.place;
     let field = match place {
-        Place::Credential(_) => Field::Password,
-        Place::Endpoint { field, .. } => *field,
+        ValuePlace::Credential(_) => Field::Password,
+        ValuePlace::Endpoint { field, .. } => *field,
     };
     ImportRow {
         label: document.label(place),

@@ -4,7 +4,7 @@ use super::OpError;
 use super::error::ValueError;
 use super::rewrite::Rewrite;
 use super::root::{Guards, Root, Unlock};
-use crate::authoring::{Change, Document, NoPlace, Place, Taken};
+use crate::authoring::{Change, ManifestText, NoPlace, Taken, ValuePlace};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::check_value;
 use crate::core::problem::Problem;
@@ -51,11 +51,11 @@ pub fn set(
     confirm: impl FnOnce(&[Problem]) -> Result<(), OpError>,
 ) -> Result<Set, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = Document::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let place = document
         .find(address, field, taken)
         .map_err(ValueError::from)?;
-    if let Place::Endpoint { job, endpoint, .. } = &place
+    if let ValuePlace::Endpoint { job, endpoint, .. } = &place
         && field != Field::Password
         && !document.has_endpoint(job, *endpoint)
     {
@@ -99,7 +99,7 @@ pub fn unset(
     (address, field): (&str, Field),
 ) -> Result<Removed, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = Document::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let place = document
         .find_removable(address, field)
         .map_err(ValueError::from)?;
@@ -109,7 +109,7 @@ pub fn unset(
     let revision = rewrite.save(root, &text, &mut warnings)?;
     Ok(Removed {
         label,
-        is_known_to_drs: matches!(place, Place::Endpoint { .. }),
+        is_known_to_drs: matches!(place, ValuePlace::Endpoint { .. }),
         revision,
         warnings,
     })

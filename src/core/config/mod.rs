@@ -1,9 +1,5 @@
 //! drspass.yaml: which service and project, to whom the manifest is encrypted,
 //! and how it is sent (design section 2.1).
-//!
-//! It owns the meaning of the plain configuration: every problem is found in
-//! one reading, and values are taken literally. It refuses to open files, to
-//! read the environment, and to repeat values in a problem.
 
 mod read;
 #[cfg(test)]
@@ -16,27 +12,20 @@ use super::problem::Checked;
 use super::redact::is_unfit;
 use super::yaml::{Reader, quote};
 
-/// The manifest's file when the configuration names none.
 pub const DEFAULT_MANIFEST: &str = "passwords.yaml.age";
-/// The state's file when the configuration names none.
 pub const DEFAULT_STATE: &str = "drspass.state.json";
 
 /// What drspass.yaml says, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The encrypted manifest.
     pub manifest: PathText,
-    /// The state.
     pub state: PathText,
     /// To whom the manifest is encrypted, as written.
     pub recipients: Vec<String>,
-    /// The service and project.
     pub target: TargetConfig,
     /// The entry of clouds.yaml that credentials come from, and nothing else.
     pub credentials_from: Option<String>,
-    /// How an apply sends.
     pub apply: ApplyConfig,
-    /// How much may change without further approval.
     pub limits: Limits,
 }
 
@@ -45,17 +34,14 @@ pub struct Config {
 pub struct PathText(String);
 
 impl PathText {
-    /// The path as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its last part.
     fn file_name(&self) -> &str {
         self.0.rsplit(['/', '\\']).next().unwrap_or_default()
     }
 
-    /// The path for use with the file system.
     pub fn as_path(&self) -> &Path {
         Path::new(&self.0)
     }
@@ -67,22 +53,17 @@ impl PathText {
 pub struct TargetConfig {
     /// The region, from which the addresses follow where none is given.
     pub region: Option<String>,
-    /// The project's id.
     pub project_id: String,
-    /// The address of the DRS service.
     pub endpoint: Option<String>,
-    /// The address of the identity service.
     pub auth_url: Option<String>,
 }
 
-/// How an apply sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplyConfig {
     /// The most entries in one request, 1 to 100.
     pub batch_size: usize,
     /// The most requests at a time, 1 to 32.
     pub parallelism: usize,
-    /// How long one request may take.
     pub request_timeout: Duration,
     /// How long throttled and busy answers are tried again.
     pub retry_max_elapsed: Duration,
@@ -102,9 +83,7 @@ impl Default for ApplyConfig {
 /// How much one apply may change; absent means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The most entries.
     pub max_changes: Option<u64>,
-    /// The largest share of all entries.
     pub max_changed_share: Option<Percent>,
 }
 
@@ -113,7 +92,6 @@ pub struct Limits {
 pub struct Percent(u8);
 
 impl Percent {
-    /// Whole percent, 0 to 100.
     pub fn get(self) -> u8 {
         self.0
     }
@@ -172,7 +150,6 @@ pub fn is_region(text: &str) -> bool {
     is_project_id(text)
 }
 
-/// Why a path is not taken.
 pub fn relative_path(text: &str) -> Result<PathText, &'static str> {
     if text.chars().any(is_unfit) {
         return Err("contains a control or an invisible character");
@@ -227,7 +204,6 @@ pub fn duration(text: &str) -> Option<Duration> {
     (duration > Duration::ZERO && duration <= Duration::from_secs(24 * 60 * 60)).then_some(duration)
 }
 
-/// A whole number up to 100 and a percent sign.
 pub fn percent(text: &str) -> Option<Percent> {
     let digits = text.strip_suffix('%')?;
     let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());

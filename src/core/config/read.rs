@@ -9,7 +9,7 @@ use super::{
 };
 use crate::core::problem::{FieldPath, Position};
 use crate::core::recipients::{recipient_key, refuse_recipient};
-use crate::core::yaml::{Fields, Node, Read, Reader, Root, Scalar};
+use crate::core::yaml::{Fields, Node, Outermost, Read, Reader, Scalar};
 
 const MAX_BATCH_SIZE: u64 = 100;
 const MAX_PARALLELISM: u64 = 32;
@@ -21,9 +21,8 @@ const ENDPOINT_HELP: &str = "Write scheme, host and port alone, like https://HOS
 
 /// Reads the whole document. Nothing is returned if it is no map or lacks
 /// something that has no default.
-/// Fails if reading stopped early; the reason is among the problems.
 pub fn config(yaml: &mut Reader<'_>) -> Read<Option<Config>> {
-    let Root::Map { .. } = yaml.open()? else {
+    let Outermost::Map { .. } = yaml.open()? else {
         yaml.close()?;
         return Ok(None);
     };

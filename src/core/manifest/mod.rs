@@ -1,9 +1,4 @@
 //! The manifest: which password each endpoint of each job shall have.
-//!
-//! It owns the meaning of the decrypted document (design section 2.2): every
-//! problem is found in one reading, secrets are taken exactly as they are
-//! written, and what is doubtful is refused or warned of. It refuses to open
-//! files, to decrypt, and to repeat any text of the document in a problem.
 
 mod read;
 mod seal;
@@ -49,7 +44,6 @@ pub struct Sealed {
     pub scope: Scope,
     /// The only identity service that is asked for a login.
     pub auth_url: String,
-    /// To whom the document is encrypted, as written in the configuration.
     pub recipients: Vec<String>,
     /// Counts the writes of the document.
     pub revision: u64,
@@ -58,7 +52,6 @@ pub struct Sealed {
 /// A database account that the document names, whether an endpoint uses it or not.
 #[derive(Debug)]
 pub struct Credential {
-    /// Its name, unique among credentials.
     pub name: Arc<str>,
     /// Its password, shared with all endpoints that use it.
     pub password: Arc<Secret>,
@@ -67,7 +60,6 @@ pub struct Credential {
 /// A job as the document lists it.
 #[derive(Debug)]
 pub struct Job {
-    /// Its id at the service.
     pub id: JobId,
     /// Its name in this manifest, unique and never of the shape of an id.
     pub name: Option<Box<str>>,
@@ -76,7 +68,6 @@ pub struct Job {
 /// What one endpoint shall have.
 #[derive(Debug)]
 pub struct Assignment {
-    /// Which endpoint.
     pub key: EntryKey,
     /// How it is shown: the job's name, or else its id, a slash, the endpoint.
     pub label: String,
@@ -120,7 +111,6 @@ impl Manifest {
         &self.assignments
     }
 
-    /// All credentials in the order of the document.
     pub fn credentials(&self) -> &[Credential] {
         &self.credentials
     }
@@ -164,11 +154,10 @@ pub struct Draft<'t> {
 pub struct DraftEntry {
     pub key: EntryKey,
     pub label: String,
-    pub wanted: Wanted,
+    pub wanted: DraftEndpoint,
 }
 
-/// What one endpoint of the document asks for.
-pub struct Wanted {
+pub struct DraftEndpoint {
     pub password: Option<Arc<Secret>>,
     pub credential: Option<Arc<str>>,
     pub kerberos: Vec<(Field, Secret)>,

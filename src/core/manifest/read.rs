@@ -3,19 +3,17 @@
 use std::collections::hash_map;
 use std::sync::Arc;
 
-use super::value::{Kind, secret};
-use super::{Draft, DraftEntry, Job, Manifest, Sealed, Sealing, Wanted};
+use super::value::{SecretKind, secret};
+use super::{Draft, DraftEndpoint, DraftEntry, Job, Manifest, Sealed, Sealing};
 use crate::core::config::{is_address, is_project_id};
 use crate::core::fingerprint::{Field, FingerprintKey, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::problem::{FieldPath, Position};
 use crate::core::secret::Secret;
-use crate::core::yaml::{Entries, Entry, Fields, Node, Read, Reader, Root};
+use crate::core::yaml::{ChosenEntry, Entries, Fields, Node, Outermost, Read, Reader};
 
-/// Reads the whole document. Nothing is returned if it is no map.
-/// Fails if reading stopped early; the reason is among the problems.
 pub fn manifest(yaml: &mut Reader<'_>, sealing: Sealing) -> Read<Option<Manifest>> {
-    let Root::Map { .. } = yaml.open()? else {
+    let Outermost::Map { .. } = yaml.open()? else {
         yaml.close()?;
         return Ok(None);
     };
@@ -108,7 +106,7 @@ impl<'t> Draft<'t> {
                 let mut fields = Fields::new(&["password"]);
                 while let Some(field) = fields.next(yaml, &path)? {
                     let path = path.field(field.name);
-                    password = secret(yaml, field.value, &path, Kind::Line)?.map(Arc::new);
+                    password = secret(yaml, field.value, &path, SecretKind::Line)?.map(Arc::new);
                 }
                 if !fields.has("password") {
                     let help = "Give it a `password`, or remove it.";
@@ -148,7 +146,12 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    fn job(&mut self, yaml: &mut Reader<'t>, entry: Entry<'t>, path: &FieldPath<'_>) -> Read<()> {
+    fn job(
+        &mut self,
+        yaml: &mut Reader<'t>,
+        entry: ChosenEntry<'t>,
+        path: &FieldPath<'_>,
+    ) -> Read<()> {
         let id = JobId::parse(&entry.key).ok();
         match &id {
             None if JobId::parse(entry.key.trim()).is_ok() => {
@@ -252,7 +255,7 @@ impl<'t> Draft<'t> {
         node: Node<'t>,
         at: Position,
         path: &FieldPath<'_>,
-    ) -> Read<Option<Wanted>> {
+    ) -> Read<Option<DraftEndpoint>> {
         if !is_map(
             yaml,
             node,
@@ -261,7 +264,7 @@ impl<'t> Draft<'t> {
         )? {
             return Ok(None);
         }
-        let mut wanted = Wanted {
+        let mut wanted = DraftEndpoint {
             password: None,
             credential: None,
             kerberos: Vec::new(),
@@ -271,7 +274,7 @@ impl<'t> Draft<'t> {
             let path = path.field(field.name);
             match field.name {
                 "password" => {
-                    let password = secret(yaml, field.value, &path, Kind::Line)?;
+                    let password = secret(yaml, field.value, &path, SecretKind::Line)?;
                     wanted.password = password.map(Arc::new);
                 }
                 "credential" => wanted.credential = self.credential(yaml, field.value, &path)?,
@@ -331,7 +334,6 @@ impl<'t> Draft<'t> {
 const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscores, \
     and begin with a letter or digit.";
 
-/// Names of jobs and credentials (design section 2.2).
 pub fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 64
@@ -379,7 +381,7 @@ pub fn kerberos<'t>(
             _ => Field::UserPrincipal,
         };
         let path = path.field(field.name);
-        let value = secret(yaml, field.value, &path, Kind::of(wanted))?;
+        let value = secret(yaml, field.value, &path, SecretKind::of(wanted))?;
         let place = Field::KERBEROS.iter().position(|field| *field == wanted);
         if let Some(slot) = place.and_then(|place| values.get_mut(place)) {
             *slot = value;
@@ -399,7 +401,6 @@ pub fn kerberos<'t>(
     Ok(list)
 }
 
-/// Reads the part. Nothing is returned if any of its fields was refused.
 pub fn sealed<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
@@ -431,7 +432,7 @@ pub fn sealed<'t>(
                     Node::Scalar(scalar) => scalar.at,
                     _ => field.at,
                 };
-                let Some(text) = secret(yaml, field.value, &path, Kind::Line)? else {
+                let Some(text) = secret(yaml, field.value, &path, SecretKind::Line)? else {
                     continue;
                 };
                 key = FingerprintKey::from_base64(&text);

@@ -11,7 +11,7 @@ use super::{Manifest, Sealed, Sealing, parse};
 use crate::core::inventory::{Database, ListedJob, Names, name_stem, propose_credentials};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::problem::{Checked, FieldPath, Problem, Severity};
-use crate::core::yaml::{Fields, Read, Reader, Root, quote, split_mark};
+use crate::core::yaml::{Fields, Outermost, Read, Reader, quote, split_mark};
 
 /// The text with its `sealed` part replaced, or put in after `version`; every
 /// other byte stays as it is, line ends included.
@@ -90,15 +90,15 @@ jobs: {}
 }
 
 /// Where the `sealed` part stands or shall stand.
-struct Place {
+struct SealedLines {
     /// Whole lines; empty if there is none yet.
     bytes: Range<usize>,
     /// How far the outermost keys are indented.
     indent: usize,
 }
 
-fn place(yaml: &mut Reader<'_>) -> Read<Option<Place>> {
-    let Root::Map { is_flow } = yaml.open()? else {
+fn place(yaml: &mut Reader<'_>) -> Read<Option<SealedLines>> {
+    let Outermost::Map { is_flow } = yaml.open()? else {
         return Ok(None);
     };
     let root = FieldPath::ROOT;
@@ -130,7 +130,7 @@ fn place(yaml: &mut Reader<'_>) -> Read<Option<Place>> {
         )?;
         return Ok(None);
     };
-    Ok(Some(Place { bytes, indent }))
+    Ok(Some(SealedLines { bytes, indent }))
 }
 
 /// The whole lines from the one that holds `start` to the one that holds the
@@ -148,7 +148,7 @@ fn lines(document: &str, start: usize, end: usize) -> Range<usize> {
 }
 
 /// The line end that the document uses where the part stands.
-fn line_end_of(document: &str, place: &Place) -> &'static str {
+fn line_end_of(document: &str, place: &SealedLines) -> &'static str {
     let before = &document[..place.bytes.end];
     let document = if before.contains(['\n', '\r']) {
         before

@@ -39,10 +39,8 @@ const PLACEHOLDERS: &[&str] = &[
     "sensitive value",
 ];
 
-/// What kind of text a secret is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One line, like a password.
+pub enum SecretKind {
     Line,
     /// A text file, which has line breaks and may end in one.
     File,
@@ -50,7 +48,7 @@ pub enum Kind {
     Base64,
 }
 
-impl Kind {
+impl SecretKind {
     /// The kind of text that a field takes.
     pub const fn of(field: Field) -> Self {
         match field {
@@ -63,8 +61,7 @@ impl Kind {
 
 /// Where a value stands, which tells how it can be mended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// In the manifest, as YAML.
+enum ValueSource {
     Manifest,
     /// By itself: typed, in a file of its own, or in a file of many values.
     Outside,
@@ -75,22 +72,20 @@ enum Origin {
 pub struct Remark {
     /// A fragment without full stop, with nothing of the value.
     pub what: Cow<'static, str>,
-    /// A sentence.
     pub help: &'static str,
 }
 
 /// What somebody should look at in a value from outside that is to be written to the
 /// manifest.
-/// Fails with the reason if the manifest would refuse it.
 pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Remark>, Remark> {
-    let kind = Kind::of(field);
+    let kind = SecretKind::of(field);
     let text = as_sent(Zeroizing::new(value.expose().to_owned()), kind);
-    if let Some((what, help)) = refusal(&text, kind, Origin::Outside) {
+    if let Some((what, help)) = refusal(&text, kind, ValueSource::Outside) {
         let what = what.into();
         return Err(Remark { what, help });
     }
     let mut remarks = remarks(&text, kind);
-    if kind == Kind::Line && is_in_quotes(&text) {
+    if kind == SecretKind::Line && is_in_quotes(&text) {
         remarks.push(Remark {
             what: "starts and ends with the same quote".into(),
             help: "The quotes are sent as part of it; leave them out if they are not meant.",
@@ -100,8 +95,8 @@ pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Remark>, Remark> 
 }
 
 /// The value that a text stands for: base64 may be folded over lines.
-fn as_sent(mut text: Zeroizing<String>, kind: Kind) -> Zeroizing<String> {
-    if kind == Kind::Base64 {
+fn as_sent(mut text: Zeroizing<String>, kind: SecretKind) -> Zeroizing<String> {
+    if kind == SecretKind::Base64 {
         text.retain(|c| !c.is_ascii_whitespace());
     }
     text
@@ -113,12 +108,11 @@ fn is_in_quotes(text: &str) -> bool {
     ['\'', '"'].into_iter().any(|quote| inner(quote).is_some())
 }
 
-/// Reads a secret. Nothing is returned for a value that was refused.
 pub fn secret<'t>(
     yaml: &mut Reader<'t>,
     node: Node<'t>,
     path: &FieldPath<'_>,
-    kind: Kind,
+    kind: SecretKind,
 ) -> Read<Option<Secret>> {
     let scalar = match node {
         Node::Scalar(scalar) => scalar,
@@ -134,7 +128,7 @@ pub fn secret<'t>(
         return Ok(None);
     }
     let mut text = as_sent(Zeroizing::new(scalar.text.into_owned()), kind);
-    if let Some((what, help)) = refusal(&text, kind, Origin::Manifest) {
+    if let Some((what, help)) = refusal(&text, kind, ValueSource::Manifest) {
         yaml.error(path, Some(at), what, help)?;
         return Ok(None);
     }
@@ -172,11 +166,11 @@ fn plain(document: &str, scalar: &Scalar<'_>) -> (&'static str, &'static str) {
 }
 
 /// Why a value cannot be meant.
-fn refusal(text: &str, kind: Kind, origin: Origin) -> Option<(String, &'static str)> {
+fn refusal(text: &str, kind: SecretKind, origin: ValueSource) -> Option<(String, &'static str)> {
     // Whoever is told of quotes puts them around a value that is taken as it is.
     let help = |manifest, outside| match origin {
-        Origin::Manifest => manifest,
-        Origin::Outside => outside,
+        ValueSource::Manifest => manifest,
+        ValueSource::Outside => outside,
     };
     if text.is_empty() {
         let help = help("Write the value in quotes.", "Give the value itself.");
@@ -196,7 +190,7 @@ fn refusal(text: &str, kind: Kind, origin: Origin) -> Option<(String, &'static s
         let help = help("Write the real value in quotes.", "Give the real value.");
         return Some(("is a placeholder".to_owned(), help));
     }
-    if kind != Kind::File && text.ends_with(['\n', '\r']) {
+    if kind != SecretKind::File && text.ends_with(['\n', '\r']) {
         let help = help(
             "Use `|-` instead of `|`, or quotes.",
             "Remove the line breaks at its end.",
@@ -204,7 +198,7 @@ fn refusal(text: &str, kind: Kind, origin: Origin) -> Option<(String, &'static s
         return Some(("ends in a line break".to_owned(), help));
     }
     // The decoded bytes are a keytab, so they are wiped too.
-    if kind == Kind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {
+    if kind == SecretKind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {
         return Some((
             "is not base64".to_owned(),
             "Write the file's base64 text, as `base64 FILE` prints it.",
@@ -242,7 +236,7 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// Points at what an editor or a copy may have put in unseen.
-fn remarks(text: &str, kind: Kind) -> Vec<Remark> {
+fn remarks(text: &str, kind: SecretKind) -> Vec<Remark> {
     let is_ordinary = |b: u8| b.is_ascii_graphic() || b == b' ';
     let mut remarks = Vec::new();
     let mut remark = |what: Cow<'static, str>, help| remarks.push(Remark { what, help });
@@ -256,7 +250,7 @@ fn remarks(text: &str, kind: Kind) -> Vec<Remark> {
         (Some(first), None) => Some(format!("starts with {first}")),
         (None, last) => last.map(|last| format!("ends with {last}")),
     };
-    if let Some(outer) = outer.filter(|_| kind != Kind::File) {
+    if let Some(outer) = outer.filter(|_| kind != SecretKind::File) {
         let what = format!("{outer}, which is sent as part of it");
         remark(what.into(), "Remove it if it is not intended.");
     }
@@ -276,16 +270,16 @@ fn remarks(text: &str, kind: Kind) -> Vec<Remark> {
     remarks
 }
 
-fn is_unseen(c: char, kind: Kind) -> bool {
+fn is_unseen(c: char, kind: SecretKind) -> bool {
     match c {
-        '\n' | '\r' | '\t' => kind != Kind::File,
+        '\n' | '\r' | '\t' => kind != SecretKind::File,
         c => c.is_control() || is_hard_to_see(c),
     }
 }
 
 /// Code points and positions of what cannot be seen. One at the end is said to
 /// be there, since its position would tell the length.
-fn list_unseen(text: &str, kind: Kind) -> Option<String> {
+fn list_unseen(text: &str, kind: SecretKind) -> Option<String> {
     let visible_end = text.trim_end_matches(|c| is_unseen(c, kind)).len();
     let mut list = String::new();
     let mut listed = 0;

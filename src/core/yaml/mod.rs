@@ -1,12 +1,7 @@
-//! The strict YAML reader under the manifest and the configuration.
-//!
-//! It owns what is YAML at all: bytes and byte order marks, one document only,
-//! no anchors, aliases, tags or merge keys, a nesting limit, no key twice, and
-//! syntax errors in our own words (design section 2.2). It hands out scalars
-//! with their style and place, one after the other, and builds no tree, so
-//! that the largest manifest costs little more than what is kept of it.
-//! It refuses to decide what a value means, and no problem it reports holds
-//! text of the document or of the parser underneath.
+//! The strict YAML reader under the manifest and the configuration: one document, no
+//! anchors, aliases, tags or merge keys, no key twice, and errors in our own words, which
+//! hold no text of the document (design section 2.2). It builds no tree, so that the
+//! largest manifest costs little more than what is kept of it.
 
 mod syntax;
 #[cfg(test)]
@@ -23,7 +18,7 @@ pub use text::{
     MAX_BYTES, decode, is_hard_to_see, is_null, plain_text, quote, reads_as_other_type, split_mark,
     wrong_encoding,
 };
-pub use values::{Entries, Entry, Fields, nearest};
+pub use values::{ChosenEntry, Entries, Fields, nearest};
 
 use super::problem::{Checked, FieldPath, Position, Problem, Problems};
 
@@ -34,7 +29,6 @@ const MAX_NESTING: usize = 16;
 /// document could otherwise turn into a far larger list.
 pub const MAX_PROBLEMS: usize = 1000;
 
-/// What was reported so far.
 #[derive(Default)]
 pub struct Reported {
     problems: Problems,
@@ -43,8 +37,6 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// Keeps an error.
-    /// Fails if that were more errors than anybody reads.
     pub fn error(&mut self, problem: Problem) -> Read<()> {
         self.errors += 1;
         self.problems.push(problem);
@@ -57,7 +49,7 @@ impl Reported {
             "too many problems; reading stopped here",
             "Solve these first.",
         ));
-        Err(Stop)
+        Err(Stopped)
     }
 
     /// Keeps a warning; past the limit it is only counted, and never made.
@@ -92,7 +84,6 @@ pub struct Scalar<'t> {
     pub is_plain: bool,
     /// Whether it stands in lines of its own below a block indicator.
     pub is_block: bool,
-    /// Where it starts.
     pub at: Position,
     /// The bytes of the document that it covers, quotes included. Those of a block
     /// start at its first character and may end in the line after it.
@@ -108,22 +99,14 @@ impl Scalar<'_> {
 
 /// One value, or the start of one: what is inside a collection is read next.
 pub enum Node<'t> {
-    /// A text of any style.
     Scalar(Scalar<'t>),
-    /// The start of a map, in flow style or not.
     Map {
-        /// Where it starts.
         at: Position,
-        /// The byte where it starts.
         start: usize,
-        /// Whether it is written in braces.
         is_flow: bool,
     },
-    /// The start of a list.
     List {
-        /// Where it starts.
         at: Position,
-        /// The byte where it starts.
         start: usize,
     },
     /// Something that is not allowed anywhere, reported and read over.
@@ -147,22 +130,16 @@ impl Node<'_> {
 }
 
 /// What a document starts with.
-pub enum Root {
-    /// A map, whose keys are read next.
-    Map {
-        /// Whether it is written in braces.
-        is_flow: bool,
-    },
-    /// Anything else, reported and read over.
+pub enum Outermost {
+    Map { is_flow: bool },
     Refused,
 }
 
 /// Nothing more can be read; the reason is among the problems already.
 #[derive(Debug)]
-pub struct Stop;
+pub struct Stopped;
 
-/// The result of a step of reading.
-pub type Read<T> = Result<T, Stop>;
+pub type Read<T> = Result<T, Stopped>;
 
 /// Reads one document from start to end and collects its problems.
 pub struct Reader<'t> {
@@ -194,7 +171,6 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The document.
     pub fn document(&self) -> &'t str {
         self.text
     }
@@ -205,7 +181,6 @@ impl<'t> Reader<'t> {
     }
 
     /// Reports an error at a place of the document.
-    /// Fails if that were more errors than anybody reads.
     pub fn error(
         &mut self,
         path: &FieldPath<'_>,
@@ -217,7 +192,6 @@ impl<'t> Reader<'t> {
     }
 
     /// Reports an error at a path that was written down earlier.
-    /// Fails if that were more errors than anybody reads.
     pub fn error_at(
         &mut self,
         path: &str,
@@ -251,19 +225,19 @@ impl<'t> Reader<'t> {
 
     /// Reads up to the inside of the document's outermost map.
     /// Fails if the text cannot be one document of YAML.
-    pub fn open(&mut self) -> Read<Root> {
+    pub fn open(&mut self) -> Read<Outermost> {
         if let Some(problem) = text::refuse_text(self.text) {
-            return self.report(problem).and(Err(Stop));
+            return self.report(problem).and(Err(Stopped));
         }
         self.event()?; // The start of the stream.
         let (event, _) = self.event()?;
         if !matches!(event, Event::DocumentStart(..)) {
             self.empty()?;
-            return Err(Stop);
+            return Err(Stopped);
         }
         let root = self.node(&FieldPath::ROOT)?;
         match root {
-            Node::Map { is_flow, .. } => return Ok(Root::Map { is_flow }),
+            Node::Map { is_flow, .. } => return Ok(Outermost::Map { is_flow }),
             Node::Refused => {}
             node if node.is_null() => self.empty()?,
             node => {
@@ -277,7 +251,7 @@ impl<'t> Reader<'t> {
                 )?;
             }
         }
-        Ok(Root::Refused)
+        Ok(Outermost::Refused)
     }
 
     fn empty(&mut self) -> Read<()> {
@@ -303,7 +277,7 @@ impl<'t> Reader<'t> {
                         format!("line {} starts a second document", at.line),
                         "Keep one document in the file; remove the `---` or `...` line before it.",
                     )?;
-                    return Err(Stop);
+                    return Err(Stopped);
                 }
                 _ => {}
             }
@@ -371,7 +345,7 @@ impl<'t> Reader<'t> {
                     "a value is missing here",
                     "Check the indentation and the brackets.",
                 )?;
-                Err(Stop)
+                Err(Stopped)
             }
         }
     }
@@ -450,9 +424,9 @@ impl<'t> Reader<'t> {
             }
             Some(Err(error)) => {
                 let problem = syntax::problem(self.text, &error);
-                self.report(problem).and(Err(Stop))
+                self.report(problem).and(Err(Stopped))
             }
-            None => Err(Stop),
+            None => Err(Stopped),
         }
     }
 }

@@ -51,51 +51,112 @@ fn tab_in_indentation(
     })
 }
 
-fn describe(kind: &ErrorKind) -> (&'static str, &'static str) {
+/// What is wrong, and what to do about it.
+type Words = (&'static str, &'static str);
+
+const TOO_DEEP: Words = (
+    "nested too deep",
+    "Check the brackets; the format needs no more than six levels.",
+);
+const TAB_INDENT: Words = ("tab used for indentation", "Indent with blanks only.");
+const TAB_IN_VALUE: Words = (
+    "a tab stands in an unquoted value",
+    "Quote the value, or use a blank.",
+);
+const MARK_INSIDE: Words = (
+    "a byte order mark stands inside the document",
+    "Remove it, or write it as \\uFEFF inside double quotes.",
+);
+const UNCLOSED_QUOTE: Words = (
+    "a quoted text is not closed",
+    "Close the quotes. Inside double quotes write \\\" for a quote, inside single quotes ''.",
+);
+const AFTER_QUOTE: Words = (
+    "something follows the closing quote",
+    "Inside double quotes write \\\" for a quote, inside single quotes ''.",
+);
+const ESCAPE: Words = (
+    "an escape inside double quotes is not valid",
+    "Write \\\\ for a backslash, or use single quotes.",
+);
+const QUOTE_INDENT: Words = (
+    "a quoted text is not closed, or goes on without indentation",
+    "Close the quotes on the line where the value starts.",
+);
+const FLOW_INDENT: Words = (
+    "a value goes on without indentation",
+    "Indent the line, or close the brackets before it.",
+);
+const BRACKETS: Words = (
+    "brackets or braces do not match, or a comma is missing",
+    "Quote values that hold brackets, braces or commas.",
+);
+const COLON: Words = (
+    "a colon stands where no key can be",
+    "Quote values that hold a colon, and check the indentation.",
+);
+const MISFIT: Words = (
+    "the line does not fit the ones before it",
+    "Check the indentation, and that each key is followed by a colon and a blank.",
+);
+const CHARACTER: Words = (
+    "a value cannot start with this character, or may not hold it",
+    "Quote the value; write control characters as escapes inside double quotes.",
+);
+const ANCHORS: Words = (
+    "anchors and aliases are not supported",
+    "Quote a value that starts with `&` or `*`.",
+);
+const TAGS: Words = (
+    "tags are not supported",
+    "Quote a value that starts with `!`.",
+);
+const COMMENT: Words = (
+    "a comment stands where none can be",
+    "Quote values that hold `#`; put a blank before a comment.",
+);
+const BLOCK: Words = (
+    "a block text is not written correctly",
+    "Write `|-`, then the text on lines of its own, all indented alike.",
+);
+const DIRECTIVE: Words = (
+    "a line that starts with `%` is not a valid directive",
+    "Remove it; none is needed.",
+);
+const AFTER_END: Words = (
+    "something follows the end of the document",
+    "Keep one document in the file.",
+);
+const TOO_EARLY: Words = (
+    "the file ends too early",
+    "Check that it was written completely.",
+);
+const OTHER: Words = (
+    "not valid YAML",
+    "Check the indentation, the quotes and the brackets.",
+);
+
+fn describe(kind: &ErrorKind) -> Words {
     use ErrorKind as E;
     match kind {
-        E::RecursionLimitExceeded => (
-            "nested too deep",
-            "Check the brackets; the format needs no more than six levels.",
-        ),
+        E::RecursionLimitExceeded => TOO_DEEP,
         E::TabNotAllowed
         | E::TabInBlockIndentation
         | E::TabInIndentation
-        | E::TabAtBlockScalarStart => ("tab used for indentation", "Indent with blanks only."),
-        E::TabInPlainScalar => (
-            "a tab stands in an unquoted value",
-            "Quote the value, or use a blank.",
-        ),
-        E::BomInsideDocument => (
-            "a byte order mark stands inside the document",
-            "Remove it, or write it as \\uFEFF inside double quotes.",
-        ),
-        E::UnclosedQuotedScalar | E::DocumentIndicatorInQuotedScalar => (
-            "a quoted text is not closed",
-            "Close the quotes. Inside double quotes write \\\" for a quote, inside single quotes ''.",
-        ),
-        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => (
-            "something follows the closing quote",
-            "Inside double quotes write \\\" for a quote, inside single quotes ''.",
-        ),
+        | E::TabAtBlockScalarStart => TAB_INDENT,
+        E::TabInPlainScalar => TAB_IN_VALUE,
+        E::BomInsideDocument => MARK_INSIDE,
+        E::UnclosedQuotedScalar | E::DocumentIndicatorInQuotedScalar => UNCLOSED_QUOTE,
+        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => AFTER_QUOTE,
         E::UnknownQuotedScalarEscape
         | E::InvalidQuotedScalarHexEscape
         | E::InvalidLowSurrogateHexEscape
         | E::InvalidLowSurrogate
         | E::MissingLowSurrogate
         | E::UnpairedLowSurrogate
-        | E::InvalidUnicodeEscape => (
-            "an escape inside double quotes is not valid",
-            "Write \\\\ for a backslash, or use single quotes.",
-        ),
-        E::InvalidQuotedScalarIndent => (
-            "a quoted text is not closed, or goes on without indentation",
-            "Close the quotes on the line where the value starts.",
-        ),
-        E::InvalidFlowScalarIndent => (
-            "a value goes on without indentation",
-            "Indent the line, or close the brackets before it.",
-        ),
+        | E::InvalidUnicodeEscape => ESCAPE,
+        E::InvalidQuotedScalarIndent => QUOTE_INDENT,
+        E::InvalidFlowScalarIndent => FLOW_INDENT,
         E::UnclosedFlowCollection { .. }
         | E::MismatchedFlowCollectionEnd { .. }
         | E::MisplacedFlowCollectionEnd
@@ -103,17 +164,11 @@ fn describe(kind: &ErrorKind) -> (&'static str, &'static str) {
         | E::UnexpectedEofFlowMapping
         | E::UnexpectedEofImplicitFlowMapping
         | E::ExpectedFlowMappingSeparator
-        | E::ExpectedFlowSequenceSeparator => (
-            "brackets or braces do not match, or a comma is missing",
-            "Quote values that hold brackets, braces or commas.",
-        ),
+        | E::ExpectedFlowSequenceSeparator => BRACKETS,
         E::MappingValueNotAllowed
         | E::InvalidColonPlacement
         | E::InvalidMappingValueWhitespace
-        | E::FlowMappingValueAdjacentCollection => (
-            "a colon stands where no key can be",
-            "Quote values that hold a colon, and check the indentation.",
-        ),
+        | E::FlowMappingValueAdjacentCollection => COLON,
         E::InvalidIndentation
         | E::ExpectedBlockMappingKey
         | E::MappingKeyNotAllowed
@@ -122,21 +177,12 @@ fn describe(kind: &ErrorKind) -> (&'static str, &'static str) {
         | E::ExpectedBlockSequenceEntry
         | E::BlockSequenceEntryNotAllowed
         | E::BlockEntryInFlowCollection
-        | E::InvalidBlockEntryWhitespace => (
-            "the line does not fit the ones before it",
-            "Check the indentation, and that each key is followed by a colon and a blank.",
-        ),
+        | E::InvalidBlockEntryWhitespace => MISFIT,
         E::UnexpectedCharacter { .. }
         | E::ExpectedNodeContent
         | E::PlainScalarStartsWithDashFlowIndicator
-        | E::UnexpectedEndOfPlainScalar => (
-            "a value cannot start with this character, or may not hold it",
-            "Quote the value; write control characters as escapes inside double quotes.",
-        ),
-        E::MissingAnchorOrAliasName | E::UnknownAnchor | E::AnchorCountOverflow => (
-            "anchors and aliases are not supported",
-            "Quote a value that starts with `&` or `*`.",
-        ),
+        | E::UnexpectedEndOfPlainScalar => CHARACTER,
+        E::MissingAnchorOrAliasName | E::UnknownAnchor | E::AnchorCountOverflow => ANCHORS,
         E::ExpectedTagBang
         | E::UndeclaredTagHandle
         | E::InvalidGlobalTagCharacter
@@ -146,18 +192,11 @@ fn describe(kind: &ErrorKind) -> (&'static str, &'static str) {
         | E::InvalidTagEscape
         | E::InvalidTagUtf8LeadingByte
         | E::InvalidTagUtf8TrailingByte
-        | E::InvalidTagUtf8 => (
-            "tags are not supported",
-            "Quote a value that starts with `!`.",
-        ),
-        E::CommentInterceptedScalar | E::CommentNotSeparated => (
-            "a comment stands where none can be",
-            "Quote values that hold `#`; put a blank before a comment.",
-        ),
-        E::ZeroBlockScalarIndent | E::InvalidBlockScalarHeader | E::InvalidBlockScalarIndent => (
-            "a block text is not written correctly",
-            "Write `|-`, then the text on lines of its own, all indented alike.",
-        ),
+        | E::InvalidTagUtf8 => TAGS,
+        E::CommentInterceptedScalar | E::CommentNotSeparated => COMMENT,
+        E::ZeroBlockScalarIndent | E::InvalidBlockScalarHeader | E::InvalidBlockScalarIndent => {
+            BLOCK
+        }
         E::DuplicateVersionDirective
         | E::UnsupportedYamlMajorVersion
         | E::DuplicateTagDirective
@@ -170,23 +209,13 @@ fn describe(kind: &ErrorKind) -> (&'static str, &'static str) {
         | E::DirectiveByteLimitExceeded { .. }
         | E::TooManyReservedDirectiveParams { .. }
         | E::YamlVersionTooLong
-        | E::MissingYamlVersion => (
-            "a line that starts with `%` is not a valid directive",
-            "Remove it; none is needed.",
-        ),
+        | E::MissingYamlVersion => DIRECTIVE,
         E::MissingDocumentEndBeforeDirective | E::ExpectedDocumentStart | E::InvalidDocumentEnd => {
-            (
-                "something follows the end of the document",
-                "Keep one document in the file.",
-            )
+            AFTER_END
         }
-        E::UnexpectedEof | E::UnexpectedEofBlockMapping | E::UnexpectedEofBlockSequence => (
-            "the file ends too early",
-            "Check that it was written completely.",
-        ),
-        _ => (
-            "not valid YAML",
-            "Check the indentation, the quotes and the brackets.",
-        ),
+        E::UnexpectedEof | E::UnexpectedEofBlockMapping | E::UnexpectedEofBlockSequence => {
+            TOO_EARLY
+        }
+        _ => OTHER,
     }
 }

@@ -18,7 +18,7 @@ fn read(text: &str) -> Vec<String> {
 }
 
 fn walk(yaml: &mut Reader<'_>) -> Read<()> {
-    if let Root::Map { .. } = yaml.open()? {
+    if let Outermost::Map { .. } = yaml.open()? {
         let mut entries = Entries::new(|_| true);
         while let Some(entry) = entries.next(yaml, &FieldPath::ROOT)? {
             match entry.value {
@@ -319,7 +319,7 @@ fn quoted_texts_read_back_exactly() {
             yaml.open()?;
             let mut fields = Fields::new(&["a"]);
             let field = fields.next(&mut yaml, &FieldPath::ROOT)?;
-            Ok::<_, Stop>(field.map(|field| field.value))
+            Ok::<_, Stopped>(field.map(|field| field.value))
         })();
         match read {
             Ok(Some(Node::Scalar(scalar))) => assert_eq!(scalar.text, text),

@@ -43,7 +43,6 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
 }
 
 /// The text of a file that is no document. A UTF-8 byte order mark is read over.
-/// Fails with what else it is.
 pub fn plain_text(bytes: &[u8]) -> Result<&str, &'static str> {
     if let Some(what) = wrong_encoding(bytes) {
         return Err(what);
@@ -112,7 +111,6 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The place of what follows `text`.
 pub fn position_after(text: &str) -> Position {
     let line_start = text.rfind(['\n', '\r']).map_or(0, |at| at + 1);
     Position {

@@ -64,15 +64,10 @@ pub struct Fields {
     lines: [usize; MAX_FIELDS],
 }
 
-/// A known key and its value.
-pub struct Field<'t> {
-    /// The key.
+pub struct KnownField<'t> {
     pub name: &'static str,
-    /// Where the key stands.
     pub at: Position,
-    /// The byte where the key starts.
     pub start: usize,
-    /// The value.
     pub value: Node<'t>,
 }
 
@@ -99,7 +94,7 @@ impl Fields {
         &mut self,
         yaml: &mut Reader<'t>,
         path: &FieldPath<'_>,
-    ) -> Read<Option<Field<'t>>> {
+    ) -> Read<Option<KnownField<'t>>> {
         while let Some(key) = yaml.key(path)? {
             let found = self.known.iter().position(|known| *known == key.text);
             let known =
@@ -116,7 +111,7 @@ impl Fields {
                 continue;
             }
             *line = key.at.line;
-            return Ok(Some(Field {
+            return Ok(Some(KnownField {
                 name,
                 at: key.at,
                 start: key.bytes.start,
@@ -171,21 +166,15 @@ fn distance(known: &str, other: &str) -> usize {
 
 /// Walks through a map whose keys the user chooses.
 pub struct Entries<'t> {
-    /// Where each key stands.
     pub keys: HashMap<Cow<'t, str>, Position>,
     number: usize,
     may_show: fn(&str) -> bool,
 }
 
-/// A key that the user chose, and its value.
-pub struct Entry<'t> {
-    /// The key.
+pub struct ChosenEntry<'t> {
     pub key: Cow<'t, str>,
-    /// Where the key stands.
     pub at: Position,
-    /// Which pair of the map this is, from 1.
     pub number: usize,
-    /// The value.
     pub value: Node<'t>,
 }
 
@@ -200,7 +189,6 @@ impl<'t> Entries<'t> {
         }
     }
 
-    /// The path of an entry.
     pub fn path<'a>(
         &self,
         parent: &'a FieldPath<'a>,
@@ -211,7 +199,11 @@ impl<'t> Entries<'t> {
     }
 
     /// The next pair whose key was not there before.
-    pub fn next(&mut self, yaml: &mut Reader<'t>, path: &FieldPath<'_>) -> Read<Option<Entry<'t>>> {
+    pub fn next(
+        &mut self,
+        yaml: &mut Reader<'t>,
+        path: &FieldPath<'_>,
+    ) -> Read<Option<ChosenEntry<'t>>> {
         while let Some(key) = yaml.key(path)? {
             self.number += 1;
             let entry = self.path(path, &key.text, self.number);
@@ -231,7 +223,7 @@ impl<'t> Entries<'t> {
                 hash_map::Entry::Vacant(place) => {
                     place.insert(key.at);
                     let value = yaml.node(&entry)?;
-                    return Ok(Some(Entry {
+                    return Ok(Some(ChosenEntry {
                         key: key.text,
                         at: key.at,
                         number: self.number,
@@ -247,7 +239,6 @@ impl<'t> Entries<'t> {
 impl<'t> Reader<'t> {
     /// A text that is not a secret. What another reader could take for a
     /// number, a switch, a date or nothing must be quoted.
-    /// Nothing is returned for a value that was refused.
     pub fn text(&mut self, node: Node<'t>, path: &FieldPath<'_>) -> Read<Option<Scalar<'t>>> {
         let scalar = match node {
             Node::Scalar(scalar) => scalar,
@@ -274,7 +265,6 @@ impl<'t> Reader<'t> {
     }
 
     /// A whole number written plainly, like `10`.
-    /// Nothing is returned for a value that was refused.
     pub fn number(
         &mut self,
         node: Node<'t>,
@@ -314,7 +304,6 @@ impl<'t> Reader<'t> {
     }
 
     /// A list of texts with their places, at least one.
-    /// Nothing is returned for a value that was refused, also in part.
     pub fn texts(
         &mut self,
         node: Node<'t>,

@@ -1,7 +1,7 @@
 //! Large texts of odd shapes. Each is so long that time in the square of its length would
 //! be hours, and ends in seconds.
 
-use drspass::authoring::{Change, Document, Taken};
+use drspass::authoring::{Change, ManifestText, Taken};
 use drspass::core::fingerprint::Field;
 use drspass::core::manifest::{Sealing, parse};
 use drspass::core::secret::Secret;
@@ -54,7 +54,7 @@ fn many_values_of_a_manifest_on_one_line_are_set_in_one_pass() {
         ("", &*credentials, ""),
     ] {
         let text = format!("version: 1\ncredentials: {{{credentials}}}\njobs: {{{jobs}}}\n");
-        let document = Document::new(&text).unwrap();
+        let document = ManifestText::new(&text).unwrap();
         let changes: Vec<Change> = (0..PARTS)
             .map(|n| {
                 let address = match address {

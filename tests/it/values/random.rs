@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use drspass::authoring::{Change, Document, Taken};
+use drspass::authoring::{Change, ManifestText, Taken};
 use drspass::core::fingerprint::Field;
 use drspass::core::manifest::{Manifest, Sealing, parse};
 use drspass::core::secret::Secret;
@@ -245,7 +245,7 @@ fn meaning(text: &str) -> BTreeMap<String, String> {
 
 /// Sets one value of a text.
 fn set(text: &str, address: &str, field: Field, value: &str) -> String {
-    let document = Document::new(text).unwrap();
+    let document = ManifestText::new(text).unwrap();
     let place = document.find(address, field, Taken::New).unwrap();
     let value = Secret::new(value.to_owned());
     let change = Change { place, value };
@@ -299,7 +299,7 @@ fn what_is_added_is_one_new_value_and_one_new_region() {
         let before = manifest(&mut dice).text();
         let old = meaning(&before);
         for address in [new, "00000000-a37c-41b9-bc2b-8c00ba32jb52/source", "@fresh"] {
-            let document = Document::new(&before).unwrap();
+            let document = ManifestText::new(&before).unwrap();
             let is_there = !document
                 .find(address, Field::Password, Taken::New)
                 .is_ok_and(|place| {
@@ -348,7 +348,7 @@ fn what_is_removed_is_one_entry_and_the_comments_of_others_stay() {
         let before = made.text();
         let old = meaning(&before);
         for (_, address, field) in &made.values {
-            let document = Document::new(&before).unwrap();
+            let document = ManifestText::new(&before).unwrap();
             let Ok(place) = document.find_removable(address, *field) else {
                 assert!(address.starts_with('@'));
                 continue;
@@ -388,7 +388,7 @@ fn documents_that_no_manifest_can_be_are_refused() {
         "- a\n",
         "",
     ] {
-        assert!(Document::new(text).is_err(), "{text}");
+        assert!(ManifestText::new(text).is_err(), "{text}");
     }
 }
 
