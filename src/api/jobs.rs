@@ -22,10 +22,9 @@ use super::received::{Body, Received};
 use super::wire::{self, Decoded, Row};
 use crate::core::job::JobId;
 use crate::core::outcome::Refusal;
-use crate::core::preflight::Told;
 use crate::core::redact::{Needles, Token, ToldName};
 use crate::core::report::NotAsked;
-use crate::core::status::{JobStatus, ToldStatus};
+use crate::core::status::{JobFacts, JobStatus, Told, ToldStatus};
 
 use super::codes;
 use super::wire::jobs;
@@ -344,7 +343,7 @@ fn told_by<N: Deref<Target = Needles>>(row: &Row, needles: impl FnOnce() -> N) -
         .and_then(|text| status_of(text, needles))
     {
         Some(ToldStatus::Known(JobStatus::Deleted)) => Told::Missing(Token::from_static("DELETED")),
-        Some(status) => Told::Job(crate::core::preflight::JobFacts {
+        Some(status) => Told::Job(JobFacts {
             status,
             offered: None,
             parent_of: Vec::new(),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::authoring::value::{MAX_LENGTH, MIN_LENGTH};
 use crate::core::fingerprint::KeyId;
-use crate::core::fingerprint::change::{ChangeId, is_digest};
+use crate::core::fingerprint::{ChangeId, is_digest};
 
 /// Options of every command.
 #[derive(Debug, Args)]

@@ -3,14 +3,9 @@
 //! and a plan were written by somebody who can read the manifest.
 //!
 //! All rules are those of design section 2.3. Nothing here may be used for
-//! anything but equality: a fingerprint has no order and no distance. `mac` holds
-//! the codes, `scope` and `field` name what a fingerprint is bound to.
+//! anything but equality: a fingerprint has no order and no distance.
 
-pub mod change;
-mod field;
-mod mac;
-mod scope;
-pub mod tag;
+mod change;
 
 use std::fmt;
 
@@ -20,16 +15,96 @@ use hmac::Mac as _;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::hex;
 use super::job::EntryKey;
+use super::mac::{DIGEST_BYTES, HmacSha256, MacKey, hex, hmac, is_hex, keyed, update_lp};
 use super::secret::Secret;
-use mac::{DIGEST_BYTES, HmacSha256, hmac, keyed, update_lp};
 
-pub use field::Field;
-pub(crate) use mac::push_lp;
-pub use mac::{MacKey, MacText};
-pub use scope::Scope;
-pub(super) use scope::printable;
+pub use change::{ChangeId, Changed, Tag, Tagger, is_digest};
+
+/// The service and project that a manifest and a state belong to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scope {
+    /// Address of the DRS service, without a trailing slash.
+    #[serde(deserialize_with = "printable")]
+    pub endpoint: String,
+    /// The project's id.
+    #[serde(deserialize_with = "printable")]
+    pub project_id: String,
+}
+
+impl Scope {
+    /// The host of the service, with its port where that is not the usual one.
+    pub fn host(&self) -> &str {
+        let endpoint = self.endpoint.as_str();
+        endpoint
+            .split_once("://")
+            .map_or(endpoint, |(_, host)| host)
+    }
+}
+
+/// Reads a text that may be shown before anybody proved who wrote it: visible
+/// ASCII, of a length that fits a line or two.
+pub fn printable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err(serde::de::Error::custom("not a printable name"))
+    }
+}
+
+/// A field of an entry that has a fingerprint of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Field {
+    /// The database password.
+    #[serde(rename = "password")]
+    Password,
+    /// The kerberos configuration file.
+    #[serde(rename = "kerberos.krb5_conf_file")]
+    Krb5ConfFile,
+    /// The keytab.
+    #[serde(rename = "kerberos.key_tab_file")]
+    KeyTabFile,
+    /// The kerberos domain.
+    #[serde(rename = "kerberos.domain_name")]
+    DomainName,
+    /// The kerberos user.
+    #[serde(rename = "kerberos.user_principal")]
+    UserPrincipal,
+}
+
+impl Field {
+    /// The kerberos fields, in the order in which they are sent.
+    pub const KERBEROS: [Self; 4] = [
+        Self::Krb5ConfFile,
+        Self::KeyTabFile,
+        Self::DomainName,
+        Self::UserPrincipal,
+    ];
+
+    /// The name in fingerprints, state and plans.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Krb5ConfFile => "kerberos.krb5_conf_file",
+            Self::KeyTabFile => "kerberos.key_tab_file",
+            Self::DomainName => "kerberos.domain_name",
+            Self::UserPrincipal => "kerberos.user_principal",
+        }
+    }
+
+    /// Whether its value is the content of a file, which nobody can type.
+    pub const fn is_file(self) -> bool {
+        matches!(self, Self::Krb5ConfFile | Self::KeyTabFile)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// Version prefix of a stored fingerprint.
 const FINGERPRINT_PREFIX: &str = "v1:";
@@ -70,7 +145,7 @@ impl FingerprintKey {
     /// The public name of this key: it tells two keys apart and reveals neither.
     pub fn id(&self) -> KeyId {
         let mac = keyed(self.0.as_slice(), b"drspass/v1/key-id");
-        KeyId(hex::encode(&mac[..KEY_ID_BYTES]))
+        KeyId(hex(&mac[..KEY_ID_BYTES]))
     }
 
     /// The key for one purpose, so that a code made for one thing never fits another.
@@ -140,7 +215,7 @@ impl KeyId {
     /// Takes an id that a user named or a file holds.
     /// Fails (with `None`) if it is not 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        hex::is_encoded(text, KEY_ID_BYTES).then(|| Self(text.to_owned()))
+        is_hex(text, KEY_ID_BYTES).then(|| Self(text.to_owned()))
     }
 }
 
@@ -161,7 +236,7 @@ pub struct Fingerprint([u8; SALT_BYTES + DIGEST_BYTES]);
 impl Fingerprint {
     /// Whether this is the same record, salt included: made once and copied. It
     /// tells nothing about values.
-    pub(super) fn is_same_record(&self, other: &Self) -> bool {
+    pub fn is_same_record(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }

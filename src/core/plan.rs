@@ -1,8 +1,6 @@
 //! What differs between the manifest and the state, decided entry by entry.
 //! A plan is data: it holds no secret and nothing that could act.
 
-mod limits;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Selection;
 use super::batch;
+use super::config::Limits;
 use super::fingerprint::{Field, Fingerprinter, Salt};
 use super::job::{EntryKey, JobId};
 use super::manifest::{Assignment, Manifest};
@@ -18,8 +17,6 @@ use super::redact::Token;
 use super::state::{
     Applied, FailedRetry, FailureClass, FieldPrints, Origin, Pending, State, StateEntry,
 };
-
-pub use limits::{Exceeded, check_limits};
 
 /// What an apply would do with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +94,7 @@ pub enum Reason {
 
 impl Reason {
     /// Why an entry with this mark is sent again.
-    pub(super) const fn of_mark(pending: &Pending) -> Self {
+    pub const fn of_mark(pending: &Pending) -> Self {
         if pending.distrusted {
             Self::Distrusted { at: pending.since }
         } else {
@@ -141,7 +138,7 @@ impl PlanEntry {
     }
 
     /// The entry, held since its credential is wrong elsewhere.
-    pub(super) fn held_for(self, credential: &str, code: &Token) -> Self {
+    pub fn held_for(self, credential: &str, code: &Token) -> Self {
         Self {
             action: Action::Hold,
             reason: Reason::WrongPassword {
@@ -542,6 +539,53 @@ pub fn prints_of(
             .iter()
             .map(|(field, value)| (*field, print(*field, value)))
             .collect(),
+    }
+}
+
+/// A plan that changes more than the limits allow (design section 2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// How many entries would be sent, or all where no state is known.
+    pub changes: u64,
+    /// The limits that it breaks, in words.
+    pub limits: String,
+}
+
+/// Whether a plan stays within `limits`. Where no state is known, everything
+/// counts as changed: a state that got lost must not open the gate.
+/// Fails with what is exceeded.
+pub fn check_limits(
+    plan: &Plan,
+    limits: &Limits,
+    entries: usize,
+    knows_state: bool,
+) -> Result<(), Exceeded> {
+    let changes = if knows_state {
+        plan.sent().count()
+    } else {
+        entries
+    };
+    let (changes, entries) = (changes as u64, entries as u64);
+    let mut broken = Vec::new();
+    if let Some(most) = limits.max_changes.filter(|most| changes > *most) {
+        broken.push(format!("max_changes is {most}"));
+    }
+    if let Some(most) = limits
+        .max_changed_share
+        .filter(|most| !most.covers(changes, entries))
+    {
+        broken.push(format!(
+            "max_changed_share is {}% of {entries} entries",
+            most.get()
+        ));
+    }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(Exceeded {
+            changes,
+            limits: broken.join(", "),
+        })
     }
 }
 

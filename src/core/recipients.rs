@@ -2,18 +2,17 @@
 //! what the header of the file tells. Public keys alone; a header proves nothing to
 //! somebody who cannot open the file.
 //!
-//! `judge` refuses keys, `header` knows stanzas, `shown` how a key is shown, and
-//! `report` puts together what is known of everybody.
+//! `judge` refuses keys, and `report` puts together what is known of everybody.
 
-mod header;
 mod judge;
 mod report;
-mod shown;
 
-pub use header::{InFile, Stanza, is_of_plugin, ssh_tag};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
 pub use judge::{SshWire, refuse_recipient, refuse_ssh_key};
 pub use report::{Listed, RecipientsReport, compare};
-pub use shown::{identified, shortened};
 
 /// What a recipient is compared by: its type and key, without the comment that
 /// may follow an ssh key.
@@ -68,6 +67,148 @@ fn missing(list: &[String], other: &[String]) -> Vec<String> {
         .filter(|text| !others.contains(&recipient_key(text)))
         .cloned()
         .collect()
+}
+
+/// The bytes of the digest of an ssh key that its stanza shows (age specification,
+/// "ssh-rsa and ssh-ed25519 recipient stanzas" of the reference implementation).
+const TAG_BYTES: usize = 4;
+
+/// The part of an age header that is for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stanza {
+    /// Its type, such as `X25519`.
+    pub kind: String,
+    /// What ssh keys are recognised by; nothing for other types.
+    pub tag: Option<String>,
+}
+
+/// What the header tells of one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InFile {
+    /// A stanza has its tag.
+    Yes,
+    /// There is no stanza that could be its.
+    No,
+    /// Stanzas of its type do not tell for whom they are.
+    Unknown,
+}
+
+/// What the stanza for an ssh key shows of it, by which its owner knows it, in base64.
+/// `public_key` is the key as it stands in a public key file, decoded.
+pub fn ssh_tag(public_key: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(&Sha256::digest(public_key)[..TAG_BYTES])
+}
+
+/// What the stanza of an ssh key shows; nothing for other keys.
+pub fn tag_of(key: &str) -> Option<String> {
+    let (kind, encoded) = key.split_once(' ')?;
+    if !kind.starts_with("ssh-") {
+        return None;
+    }
+    Some(ssh_tag(&STANDARD.decode(encoded).ok()?))
+}
+
+/// The type of stanza that a key makes; nothing for the key of a plugin, which
+/// chooses its own.
+fn stanza_kind(key: &str) -> Option<&str> {
+    match key.split_once(' ') {
+        Some((kind, _)) => Some(kind),
+        // The part that holds the key never has a 1; a plugin's name ends with a second one.
+        None if key.matches('1').count() == 1 => Some("X25519"),
+        None => None,
+    }
+}
+
+/// Whether the stanzas of a recipient are made by a plugin, as far as its text tells.
+pub fn is_of_plugin(key: &str) -> bool {
+    stanza_kind(key).is_none()
+}
+
+/// What these stanzas tell of a key.
+pub fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
+    let mut of_kind = stanzas
+        .iter()
+        .filter(|stanza| stanza_kind(key).is_none_or(|kind| kind == stanza.kind))
+        .peekable();
+    match tag_of(key) {
+        _ if of_kind.peek().is_none() => InFile::No,
+        None => InFile::Unknown,
+        Some(tag) if of_kind.any(|stanza| stanza.tag.as_ref() == Some(&tag)) => InFile::Yes,
+        Some(_) => InFile::No,
+    }
+}
+
+/// A key that is not longer is shown whole; only post-quantum keys and those of some
+/// plugins are.
+const MAX_WHOLE_CHARS: usize = 128;
+/// A comment is for people: more than this tells them nothing.
+const MAX_COMMENT_CHARS: usize = 24;
+
+/// The beginning and end of a recipient's key, which are enough to recognise it, in
+/// characters that every terminal can show.
+pub fn shortened(key: &str) -> String {
+    let key = visible(key);
+    let last = key.rsplit(' ').next().unwrap_or(&key);
+    let kind = key.strip_suffix(last).unwrap_or_default();
+    match (
+        last.get(..8),
+        last.len().checked_sub(6).and_then(|at| last.get(at..)),
+    ) {
+        (Some(start), Some(end)) if last.len() > 20 => format!("{kind}{start}…{end}"),
+        _ => key,
+    }
+}
+
+/// The configuration is foreign text to whoever checks it: what could steer a terminal is
+/// shown as a question mark.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c == ' ' || c.is_ascii_graphic() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
+}
+
+/// A recipient for people who decide about it: its key so that no other key looks like
+/// it, since beginning and end of one can be chosen, and its comment, which anybody can
+/// write. An ssh key is shown as `ssh-keygen -l` does.
+pub fn identified(text: &str) -> (String, Option<String>) {
+    let key = recipient_key(text);
+    let blob = key
+        .split_once(' ')
+        .map(|(kind, blob)| (kind, STANDARD.decode(blob)));
+    let shown = match blob {
+        Some((kind, Ok(blob))) if kind.starts_with("ssh-") => {
+            format!("{kind} {}", digest(&blob))
+        }
+        None if key.len() > MAX_WHOLE_CHARS => {
+            format!("{} {}", shortened(&key), digest(key.as_bytes()))
+        }
+        _ => visible(&key),
+    };
+    (shown, comment(text))
+}
+
+/// As `ssh-keygen` writes it.
+fn digest(bytes: &[u8]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes)))
+}
+
+/// What stands behind an ssh key, in characters that every terminal can show.
+pub fn comment(text: &str) -> Option<String> {
+    if !text.starts_with("ssh-") {
+        return None;
+    }
+    let words: Vec<&str> = text.split_ascii_whitespace().skip(2).collect();
+    let shown: String = visible(&words.join(" "))
+        .chars()
+        .take(MAX_COMMENT_CHARS)
+        .collect();
+    Some(shown).filter(|shown| !shown.is_empty())
 }
 
 #[cfg(test)]

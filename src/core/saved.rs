@@ -5,25 +5,20 @@
 //! nothing that could act: an apply opens the manifest again and proves that it
 //! still wants what the plan says. Bytes, files and codes are not its business.
 
-mod stale;
-mod standing;
-
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::change::{ChangeId, is_digest};
-use super::fingerprint::{Field, Fingerprinter, KeyId, Scope, printable};
+use super::fingerprint::{ChangeId, Field, Fingerprinter, KeyId, Scope, is_digest, printable};
 use super::job::EntryKey;
-use super::manifest::{Manifest, Sealed};
-use super::plan::{Action, Counts, Plan, Reason, wrong_credentials};
+use super::manifest::{Assignment, Manifest, Sealed};
+use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
 use super::redact::Token;
 use super::report::Rollback;
-use super::state::{FieldPrints, Lineage, Origin, State};
-
-pub use stale::Stale;
-pub use standing::Standing;
+use super::state::{FailureClass, FieldPrints, Lineage, Origin, State, StateEntry};
 
 /// How far the clocks of two machines may be apart.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -346,6 +341,289 @@ fn credential<'de, D: serde::Deserializer<'de>>(
         Ok(name)
     } else {
         Err(serde::de::Error::custom("not the name of a credential"))
+    }
+}
+
+/// Where an entry of a plan stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is as it was.
+    Open,
+    /// An attempt of this plan ended without success, for this reason.
+    Tried(Reason),
+    /// An attempt of this plan was refused because user or password are wrong:
+    /// repeating it locks the database account, so the plan does not.
+    WrongPassword {
+        /// The service's code.
+        code: Token,
+    },
+    /// This plan applied it.
+    Done,
+}
+
+impl SavedEntry {
+    /// Whether an apply sends it.
+    pub const fn is_sent(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Update)
+    }
+
+    /// Where it stands; nothing if somebody else moved it.
+    pub fn standing(&self, known: Option<&StateEntry>) -> Option<Standing> {
+        let none = StateEntry::default();
+        let known = known.unwrap_or(&none);
+        let applied = known.applied.as_ref().map(|applied| &applied.prints);
+        let pending = known.pending.as_ref().map(|pending| &pending.wanted);
+        let last = known.last_outcome.as_ref().map(|last| &last.attempted);
+        let is_ours = |prints: Option<&FieldPrints>| is_same(prints, Some(&self.wanted));
+        if is_ours(applied) && pending.is_none() && last.is_none() {
+            return Some(Standing::Done);
+        }
+        let as_before = |now, before: &Option<FieldPrints>| is_same(now, before.as_ref());
+        let fits = as_before(applied, &self.prior.applied)
+            && (is_ours(pending)
+                || as_before(pending, &self.prior.pending)
+                || pending.is_none() && is_ours(last))
+            && (is_ours(last) || as_before(last, &self.prior.attempted));
+        let wrong = known.last_outcome.as_ref().filter(|last| {
+            last.class == FailureClass::WrongPassword && is_ours(Some(&last.attempted))
+        });
+        if !fits {
+            return None;
+        }
+        if let Some(last) = wrong {
+            return Some(Standing::WrongPassword {
+                code: last.code.clone(),
+            });
+        }
+        let pending = known.pending.as_ref().filter(|_| is_ours(pending));
+        let refused = known.last_outcome.as_ref().filter(|_| is_ours(last));
+        let tried = match (pending, refused) {
+            (Some(pending), _) => Some(Reason::of_mark(pending)),
+            (None, Some(last)) => Some(Reason::LastRefused {
+                code: last.code.clone(),
+                fields: self.changed_fields(),
+            }),
+            (None, None) => None,
+        };
+        // What was asked for by name is sent as it was asked for.
+        let tried = tried.filter(|_| !matches!(self.reason, Reason::Resend { .. }));
+        Some(tried.map_or(Standing::Open, Standing::Tried))
+    }
+
+    /// The fields that differ from what is known to be set, if anything is.
+    fn changed_fields(&self) -> Vec<Field> {
+        let is_known = self.prior.applied.is_some();
+        let changed = self
+            .fields
+            .iter()
+            .filter(|(_, differs)| is_known && *differs);
+        changed.map(|(field, _)| *field).collect()
+    }
+
+    /// What is left to do of it; nothing once it is done.
+    pub fn left(&self, index: usize, standing: &Standing) -> Option<PlanEntry> {
+        let entry = self.to_plan(index);
+        match standing {
+            Standing::Done => None,
+            Standing::Open => Some(entry),
+            Standing::Tried(reason) => Some(PlanEntry {
+                reason: reason.clone(),
+                ..entry
+            }),
+            Standing::WrongPassword { code } => Some(PlanEntry {
+                action: Action::Hold,
+                reason: Reason::WrongPassword {
+                    code: code.clone(),
+                    credential: None,
+                },
+                ..entry
+            }),
+        }
+    }
+
+    /// Whether the manifest wants exactly these values.
+    pub fn is_wanted(&self, fingerprinter: &Fingerprinter, assignment: &Assignment) -> bool {
+        let fields = assignment.values().count();
+        fields == 1 + self.wanted.kerberos.len()
+            && assignment.values().all(|(field, value)| {
+                self.wanted
+                    .get(field)
+                    .is_some_and(|print| fingerprinter.matches(print, &self.key, field, value))
+            })
+    }
+
+    fn to_plan(&self, index: usize) -> PlanEntry {
+        PlanEntry {
+            key: self.key.clone(),
+            index,
+            action: self.action,
+            reason: self.reason.clone(),
+            fields: self.fields.clone(),
+            last_set: self.last_set,
+            kerberos_left: self.kerberos_left,
+            credential: self.credential.as_deref().map(Arc::from),
+        }
+    }
+
+    /// The entry as a plan shows it, without a place in a manifest.
+    pub fn shown(&self) -> PlanEntry {
+        self.to_plan(0)
+    }
+}
+
+impl Prior {
+    /// What a state says of an entry.
+    pub fn of(entry: Option<&StateEntry>) -> Self {
+        let applied = entry.and_then(|entry| entry.applied.as_ref());
+        let pending = entry.and_then(|entry| entry.pending.as_ref());
+        let last = entry.and_then(|entry| entry.last_outcome.as_ref());
+        Self {
+            applied: applied.map(|applied| applied.prints.clone()),
+            pending: pending.map(|pending| pending.wanted.clone()),
+            attempted: last.map(|last| last.attempted.clone()),
+        }
+    }
+}
+
+/// Whether two records are one and the same, salts included, or both absent.
+fn is_same(a: Option<&FieldPrints>, b: Option<&FieldPrints>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.is_same_record(b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Why a saved plan is not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// Its time is over.
+    Expired {
+        /// When it ended.
+        at: Timestamp,
+        /// The time here.
+        now: Timestamp,
+    },
+    /// It was made later than now, so one of two clocks is wrong, and whether it has
+    /// expired cannot be known.
+    FromTheFuture(Timestamp),
+    /// It is for another service or project.
+    OtherScope,
+    /// It was made with another key.
+    OtherKey,
+    /// It was made of a newer manifest than the present one.
+    OlderManifest {
+        /// The plan's revision.
+        plan: u64,
+        /// The present one.
+        manifest: u64,
+    },
+    /// Others can read the manifest now.
+    OtherRecipients,
+    /// There was no state, and now there is one that it did not begin.
+    StateAppeared {
+        /// The serial of the state.
+        serial: u64,
+    },
+    /// The state that it was compared with is gone.
+    StateGone,
+    /// The state is another one.
+    OtherLineage,
+    /// An older copy of the state was put back.
+    OlderState {
+        /// The serial of the state that it was compared with.
+        then: u64,
+        /// The serial of the state now.
+        now: u64,
+    },
+    /// All of it was applied already.
+    Finished {
+        /// The serial of the state that it was compared with.
+        then: u64,
+        /// The serial of the state now.
+        now: u64,
+    },
+    /// The state of these entries moved.
+    EntriesMoved {
+        /// What to call them.
+        addresses: Vec<String>,
+        /// The serial of the state that it was compared with.
+        then: u64,
+        /// The serial of the state now.
+        now: u64,
+    },
+    /// The manifest wants something else of these entries.
+    WantedMoved(Vec<String>),
+    /// It is another plan than the one that was named.
+    OtherPlan,
+    /// It is another change than the one that was named.
+    OtherChange(ChangeId),
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired { at, now } => write!(
+                f,
+                "it expired at {at:.0}, and the clock of this machine says {now:.0}"
+            ),
+            Self::FromTheFuture(at) => write!(
+                f,
+                "it was made at {at:.0}, which is still to come: look at the clocks of \
+                 both machines"
+            ),
+            Self::OtherScope => f.write_str("it is for another service or project"),
+            Self::OtherKey => f.write_str("it was made with another key than the manifest's"),
+            Self::OlderManifest { plan, manifest } => write!(
+                f,
+                "it was made of revision {plan} of the manifest, and this is revision {manifest}"
+            ),
+            Self::OtherRecipients => {
+                f.write_str("the recipients of the manifest changed since it was made")
+            }
+            Self::StateAppeared { serial } => write!(
+                f,
+                "it was made without a state, and now there is one, of serial {serial}"
+            ),
+            Self::StateGone => f.write_str("the state that it was compared with is gone"),
+            Self::OtherLineage => f.write_str("the state is another one than it was compared with"),
+            Self::OlderState { then, now } => write!(
+                f,
+                "an older state was put back (serial {then} then, {now} now)"
+            ),
+            Self::Finished { then, now } => write!(
+                f,
+                "all of it was applied already (state serial {then} then, {now} now)"
+            ),
+            Self::EntriesMoved {
+                addresses,
+                then,
+                now,
+            } => write!(
+                f,
+                "the state of {} moved since (serial {then} then, {now} now)",
+                named(addresses)
+            ),
+            Self::WantedMoved(addresses) => write!(
+                f,
+                "the manifest changed since: it wants something else for {}",
+                named(addresses)
+            ),
+            Self::OtherPlan => f.write_str("it is not the plan that was expected"),
+            Self::OtherChange(found) => {
+                write!(f, "it is the change {found}, not the one that was expected")
+            }
+        }
+    }
+}
+
+/// Up to ten names, and the number of the others.
+fn named(addresses: &[String]) -> String {
+    const MOST: usize = 10;
+    let first = addresses[..addresses.len().min(MOST)].join(", ");
+    match addresses.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 

@@ -29,7 +29,7 @@ impl Secret {
     /// control character takes six bytes (`\u0007`), and nothing takes more.
     /// It serves to keep requests under the gateway's size limit and is never
     /// shown, since it tells the length.
-    pub(crate) fn max_json_bytes(&self) -> usize {
+    pub fn max_json_bytes(&self) -> usize {
         self.0.len() * 6 + 2
     }
 }

@@ -1,24 +1,16 @@
-//! Where passwords go: the address of the service and the project. `clouds` knows
-//! the addresses of regions, `hosts` holds the rule which hosts may be talked to at
-//! all, `service_url` the one for the form of every address.
+//! Where passwords go: the address of the service and the project, the addresses of
+//! regions, and the rule which hosts may be talked to at all.
 //!
 //! A change of drspass.yaml must not be able to send passwords elsewhere, so
 //! the target is compared with the one sealed in the manifest, and hosts outside
 //! the known clouds are only reached when the user, not a file, names them
 //! (design section 2.2).
 
-mod clouds;
-mod hosts;
-mod service_url;
-
 use thiserror::Error;
+use url::{Host, Url};
 
 use super::config::{TargetConfig, bare_endpoint};
 use super::fingerprint::Scope;
-use clouds::Addresses;
-
-pub use hosts::{UntrustedHost, check_catalogued, check_host};
-pub use service_url::{BadUrl, is_here, is_loopback, service_url};
 
 /// The service, the project and the login that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +69,7 @@ impl Target {
         config: &TargetConfig,
         catalogued: Option<&str>,
     ) -> Result<Self, TargetError> {
-        let of_region = config.region.as_deref().and_then(clouds::addresses);
+        let of_region = config.region.as_deref().and_then(addresses);
         let pick = |explicit: &Option<String>, known: fn(&Addresses) -> String| {
             explicit.clone().or_else(|| of_region.as_ref().map(known))
         };
@@ -115,6 +107,190 @@ pub fn auth_address(text: &str) -> Result<String, BadUrl> {
     let url = service_url(text)?;
     let version = if url.path() == "/" { "v3" } else { "" };
     Ok(format!("{url}{version}").trim_end_matches('/').to_owned())
+}
+
+/// Domains of the clouds that offer the service. Hosts below them are named
+/// `<service>.<region>.<domain>`. Source: Open Telekom Cloud "Regions and
+/// Endpoints"; region list of the official Huawei Cloud SDK.
+const CLOUD_DOMAINS: [&str; 4] = [
+    "otc.t-systems.com",
+    "sc.otc.t-systems.com",
+    "myhuaweicloud.com",
+    "myhuaweicloud.eu",
+];
+
+/// The regions whose addresses follow from their name, beside those of Open
+/// Telekom Cloud (region list of the official Huawei Cloud SDK). A name that is
+/// not here is refused: a typing error would be sealed into the manifest.
+const HUAWEI_REGIONS: [&str; 34] = [
+    "ae-ad-1",
+    "af-north-1",
+    "af-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "cn-east-2",
+    "cn-east-3",
+    "cn-east-4",
+    "cn-east-5",
+    "cn-north-1",
+    "cn-north-2",
+    "cn-north-4",
+    "cn-north-9",
+    "cn-north-11",
+    "cn-north-12",
+    "cn-south-1",
+    "cn-south-2",
+    "cn-south-4",
+    "cn-southwest-2",
+    "cn-southwest-3",
+    "eu-west-0",
+    "eu-west-101",
+    "la-north-2",
+    "la-south-2",
+    "me-east-1",
+    "my-kualalumpur-1",
+    "na-mexico-1",
+    "ru-moscow-1",
+    "ru-northwest-2",
+    "sa-brazil-1",
+    "tr-west-1",
+];
+
+/// Host labels of the services that a password or a cloud login is sent to.
+const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
+
+/// The addresses that follow from a region.
+pub struct Addresses {
+    pub endpoint: String,
+    pub auth_url: String,
+}
+
+/// The addresses of a region (OTC "Regions and Endpoints", SDK region list).
+pub fn addresses(region: &str) -> Option<Addresses> {
+    let (domain, iam) = match region {
+        "eu-de" | "eu-nl" => ("otc.t-systems.com", "iam"),
+        "eu-ch2" => ("sc.otc.t-systems.com", "iam-pub"),
+        "eu-west-101" => ("myhuaweicloud.eu", "iam"),
+        known if HUAWEI_REGIONS.contains(&known) => ("myhuaweicloud.com", "iam"),
+        _ => return None,
+    };
+    Some(Addresses {
+        endpoint: format!("https://drs.{region}.{domain}"),
+        auth_url: format!("https://{iam}.{region}.{domain}/v3"),
+    })
+}
+
+/// Whether `host` is `<service>.<region>.<domain>` of a known cloud.
+pub fn is_cloud_host(host: &str) -> bool {
+    let Some((service, rest)) = host.split_once('.') else {
+        return false;
+    };
+    let Some((region, domain)) = rest.split_once('.') else {
+        return false;
+    };
+    SERVICES.contains(&service) && !region.is_empty() && CLOUD_DOMAINS.contains(&domain)
+}
+
+/// What is wrong with an address.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum BadUrl {
+    /// It is no URL with a host.
+    #[error("it is not a URL with a host")]
+    Malformed,
+    /// It is neither https nor http.
+    #[error("it must start with https://")]
+    Scheme,
+    /// It is http to another machine.
+    #[error("http is only for a literal loopback address")]
+    Insecure,
+    /// It carries more than an address.
+    #[error("it must not hold a user, a password, a query or a fragment")]
+    MoreThanAddress,
+    /// A path follows the host.
+    #[error("its path must be empty, /v3, or /v3 and the id of its project")]
+    Path,
+}
+
+/// Reads the address of a service: the one rule for all of them.
+/// Fails if it is malformed, is not https (http is taken for a literal loopback
+/// address), or holds a user, a query or a fragment.
+pub fn service_url(text: &str) -> Result<Url, BadUrl> {
+    let url = Url::parse(text).map_err(|_| BadUrl::Malformed)?;
+    if url.host().is_none() {
+        return Err(BadUrl::Malformed);
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return Err(BadUrl::Insecure),
+        _ => return Err(BadUrl::Scheme),
+    }
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if has_user || url.query().is_some() || url.fragment().is_some() {
+        return Err(BadUrl::MoreThanAddress);
+    }
+    Ok(url)
+}
+
+/// Whether the host is an IP address of the loopback range, written as one.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(_)) | None => false,
+    }
+}
+
+/// [`is_loopback`] for an address that was not read yet.
+pub fn is_here(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_loopback(&url))
+}
+
+/// A host that may not be talked to.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{host} is not a host of a known cloud")]
+pub struct UntrustedHost {
+    /// The host.
+    pub host: String,
+}
+
+/// Whether `url` leads to a known cloud, to a literal loopback address, or to a
+/// host in `trusted`.
+/// Fails with the host otherwise.
+pub fn check_host(url: &str, trusted: &[String]) -> Result<(), UntrustedHost> {
+    let untrusted = |host: &str| UntrustedHost {
+        host: host.to_owned(),
+    };
+    let url = Url::parse(url).map_err(|_| untrusted("an unreadable address"))?;
+    let host = url.host_str().unwrap_or_default();
+    // A known name with another port is another program, so it must be named.
+    let is_known = is_cloud_host(host) && url.port().is_none();
+    let is_named = trusted.iter().any(|name| name.eq_ignore_ascii_case(host));
+    if is_known || is_named || is_loopback(&url) {
+        Ok(())
+    } else {
+        Err(untrusted(host))
+    }
+}
+
+/// Whether an endpoint that the catalogue of the identity service names may be
+/// talked to. One on this machine is only taken from an identity service on this
+/// machine: whoever answers elsewhere must not choose a port here.
+/// Fails with the host otherwise.
+pub fn check_catalogued(
+    endpoint: &str,
+    auth_url: &str,
+    trusted: &[String],
+) -> Result<(), UntrustedHost> {
+    if is_here(endpoint) && !is_here(auth_url) {
+        return Err(UntrustedHost {
+            host: "a loopback address named by the catalogue".to_owned(),
+        });
+    }
+    check_host(endpoint, trusted)
 }
 
 #[cfg(test)]
@@ -250,5 +426,36 @@ mod tests {
                 Err(TargetError::Unresolved)
             );
         }
+    }
+
+    #[test]
+    fn only_hosts_of_known_clouds_are_trusted_unasked() {
+        for host in [
+            "drs.eu-de.otc.t-systems.com.example.org",
+            "drs.eu-de.evil.otc.t-systems.com",
+            "drs-eu-de.otc.t-systems.com",
+            "obs.eu-de.otc.t-systems.com",
+            "drs.otc.t-systems.com",
+            "drs..otc.t-systems.com",
+            "eu-de.otc.t-systems.com",
+            "localhost",
+            "10.0.0.1",
+        ] {
+            let url = format!("https://{host}");
+            assert!(check_host(&url, &[]).is_err(), "{host}");
+        }
+        assert!(check_host("https://drs.eu-de.otc.t-systems.com:8443", &[]).is_err());
+        assert!(check_host("http://127.0.0.1:8080", &[]).is_ok());
+        assert!(check_host("http://[::1]:8080", &[]).is_ok());
+    }
+
+    #[test]
+    fn a_catalogue_elsewhere_does_not_name_a_port_here() {
+        let iam = "https://iam.eu-de.otc.t-systems.com/v3";
+        let check = |endpoint, auth_url| check_catalogued(endpoint, auth_url, &[]);
+        assert!(check("http://127.0.0.1:9", iam).is_err());
+        assert!(check("http://127.0.0.1:9", "http://127.0.0.1:8/v3").is_ok());
+        assert!(check("https://drs.eu-de.otc.t-systems.com", iam).is_ok());
+        assert!(check("https://drs.example.org", iam).is_err());
     }
 }

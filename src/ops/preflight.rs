@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::OpError;
 use super::online::Online;
 use crate::core::job::{EntryKey, JobId, some_of};
-use crate::core::preflight::{self, Blocked, Told, UnknownStates, Verdict};
-use crate::core::status::JobStatus;
+use crate::core::status::{Blocked, JobStatus, Told, UnknownStates, Verdict, judge};
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -43,7 +42,7 @@ impl Preflight {
                 let status = facts.status.known();
                 preflight.failed += usize::from(status.is_some_and(JobStatus::may_be_retried));
             }
-            match preflight::judge(&told, unknown) {
+            match judge(&told, unknown) {
                 Verdict::Ready => {}
                 Verdict::Blocked(why) => {
                     preflight.blocked.insert(job, why);

@@ -11,7 +11,7 @@ use super::own::OwnPaths;
 use super::plan::{Addresses, Comparable};
 use super::root::{Guards, Opened, Root};
 use crate::core::fingerprint::Salt;
-use crate::core::fingerprint::change::{ChangeId, Changed};
+use crate::core::fingerprint::{ChangeId, Changed};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan, prints_of};
 use crate::core::redact::ForeignText;

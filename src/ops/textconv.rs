@@ -10,11 +10,11 @@ use std::path::Path;
 use super::root::{self, IdentitySource};
 use crate::age_file::{self, AgeError, Means, NoPassphrase, Plugins};
 use crate::core::fingerprint::Field;
-use crate::core::fingerprint::tag::Tagger;
+use crate::core::fingerprint::Tagger;
 use crate::core::manifest::{Assignment, Manifest, Sealing};
 use crate::core::recipients::identified;
 use crate::core::redact::ForeignText;
-use crate::core::report::outline::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
+use crate::core::report::{Outline, Outlined, OutlinedJob, OutlinedValue, Veiled};
 use crate::sys::files;
 
 /// The outline of the manifest in `file`; identities are seen from `folder`.

@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::to_json;
-use crate::core::fingerprint::{KeyId, MacKey, Scope};
+use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::job::JobId;
+use crate::core::mac::MacKey;
 use crate::core::state::{FailedRetry, Lineage, ManifestDigest, State};
 use crate::sys::files;
 

@@ -17,8 +17,8 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::to_json;
-use crate::core::fingerprint::{MacKey, push_lp};
 use crate::core::job::EntryKey;
+use crate::core::mac::{MacKey, push_lp};
 use crate::core::state::{Lineage, PlanId, Settlement, State};
 use crate::sys::files;
 use crate::sys::testpoint;

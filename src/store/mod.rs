@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::fingerprint::{FingerprintKey, KeyId, MacKey};
+use crate::core::fingerprint::{FingerprintKey, KeyId};
+use crate::core::mac::MacKey;
 use crate::core::state::{Lineage, PlanId, State};
 
 pub use error::StoreError;

@@ -13,8 +13,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::core::fingerprint::MacKey;
-use crate::core::hex;
+use crate::core::mac::{MacKey, hex};
 use crate::core::saved::SavedPlan;
 use crate::sys::files;
 
@@ -169,7 +168,7 @@ fn written(body: &str, id: &str, hmac: &str) -> String {
 }
 
 fn id_of(body: &str) -> String {
-    hex::encode(&Sha256::digest(body.as_bytes()))
+    hex(&Sha256::digest(body.as_bytes()))
 }
 
 fn explain(bytes: &[u8], error: &serde_json::Error) -> PlanFileError {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{FormatError, open_envelope, seal_envelope};
 use super::{Keys, StateStore, Version, to_json};
-use crate::core::fingerprint::MacKey;
 use crate::core::job::EntryKey;
+use crate::core::mac::MacKey;
 use crate::core::state::State;
 
 const RECOVERY_FORMAT: &str = "drspass.recovery/1";

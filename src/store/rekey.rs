@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{FormatError, open_envelope, seal_envelope};
 use super::{Keys, LockGuard, Snapshot, StateStore, StoreError, Version, to_json};
-use crate::core::fingerprint::MacKey;
+use crate::core::mac::MacKey;
 use crate::core::state::State;
 
 const REKEY_FORMAT: &str = "drspass.rekey/1";

@@ -17,8 +17,8 @@ use super::terminal;
 use crate::core::fingerprint::Scope;
 use crate::core::outcome::Outcome;
 use crate::core::plan::{Action, PlanEntry, Reason};
-use crate::core::preflight::Blocked;
 use crate::core::report::{ApplyReport, Fate, PlanName, PlanReport};
+use crate::core::status::Blocked;
 use text::{code, lines};
 
 /// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::core::report::outline::{Outline, Outlined, Veiled};
+use crate::core::report::{Outline, Outlined, Veiled};
 
 /// The manifest, without its values.
 pub fn outline(outline: &Outline) -> String {

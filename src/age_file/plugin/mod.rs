@@ -20,7 +20,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::{AgeError, PluginFault};
 use super::identities::NoPassphrase;
-use crate::core::hex;
+use crate::core::mac::hex;
 use crate::core::redact::ForeignText;
 use crate::sys::children::ChildEnv;
 use conversation::{Conversation, Reply};
@@ -178,7 +178,7 @@ impl age::Identity for Identity<'_> {
 /// A key of a file as a text may repeat it.
 fn texts_of(key: &FileKey) -> [Zeroizing<String>; 2] {
     let bytes = key.expose_secret();
-    [STANDARD_NO_PAD.encode(bytes), hex::encode(bytes)].map(Zeroizing::new)
+    [STANDARD_NO_PAD.encode(bytes), hex(bytes)].map(Zeroizing::new)
 }
 
 /// A recipient of a plugin. Each one gets a conversation of its own: of several

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::core::hex;
+use crate::core::mac::hex;
 
 /// The name of the scheme, which begins the string to sign and the header.
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
@@ -38,7 +38,7 @@ pub(super) fn authorization(
     secret: &[u8],
 ) -> String {
     let (canonical, names) = canonical(request);
-    let hash = hex::encode(&Sha256::digest(canonical.as_bytes()));
+    let hash = hex(&Sha256::digest(canonical.as_bytes()));
     let signature = sign(date, &hash, secret);
     format!("{ALGORITHM} Access={access}, SignedHeaders={names}, Signature={signature}")
 }
@@ -51,7 +51,7 @@ fn sign(date: &str, hash: &str, secret: &[u8]) -> String {
         return String::new();
     };
     mac.update(format!("{ALGORITHM}\n{date}\n{hash}").as_bytes());
-    hex::encode(&mac.finalize().into_bytes())
+    hex(&mac.finalize().into_bytes())
 }
 
 /// The canonical request, and the names of the signed headers.
@@ -67,7 +67,7 @@ fn canonical(request: &Signed<'_>) -> (String, String) {
     for (name, value) in headers {
         let _ = writeln!(text, "{name}:{}", value.trim());
     }
-    let body = hex::encode(&Sha256::digest(request.body));
+    let body = hex(&Sha256::digest(request.body));
     let _ = write!(text, "\n{names}\n{body}");
     (text, names)
 }
@@ -132,7 +132,7 @@ mod tests {
     fn check(request: &Signed<'_>, hash: &str, names: &str, signature: &str) {
         let (canonical, _) = canonical(request);
         assert_eq!(
-            hex::encode(&Sha256::digest(canonical.as_bytes())),
+            hex(&Sha256::digest(canonical.as_bytes())),
             hash,
             "{canonical}"
         );

@@ -18,7 +18,7 @@ use crate::api::note::Note;
 use crate::api::wire::jobs::{self, ListRow, PER_PAGE};
 use crate::core::inventory::UseType;
 use crate::core::job::JobId;
-use crate::core::preflight::{JobFacts, Told};
+use crate::core::status::{JobFacts, Told};
 
 /// The action that sets a password (official Huawei Cloud SDK, `job_action`).
 const RESET_PASSWORD: &str = "RESET_DB_PWD";

@@ -114,7 +114,7 @@ fn keys_fingerprints_and_codes_match_the_fixed_vectors() {
         assert_eq!(key.id().to_string(), vector.key_id);
         assert_eq!(key.to_base64().expose(), vector.key_base64);
         for (purpose, bytes) in vector.subkeys {
-            assert_eq!(hex::encode(&key.subkey_bytes(purpose)), bytes, "{purpose}");
+            assert_eq!(hex(&key.subkey_bytes(purpose)), bytes, "{purpose}");
         }
         let scope = Scope {
             endpoint: vector.scope.0.to_owned(),

@@ -1,8 +1,6 @@
 //! Everything that can be known about who can read a manifest, put together.
 
-use super::header::{InFile, Stanza, in_file, is_of_plugin, tag_of};
-use super::shown::comment;
-use super::{missing, recipient_key};
+use super::{InFile, Stanza, comment, in_file, is_of_plugin, missing, recipient_key, tag_of};
 
 /// One recipient, with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

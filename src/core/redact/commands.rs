@@ -48,7 +48,7 @@ fn colour(text: &str) -> Option<&str> {
 }
 
 /// `text` with one character of every command written by `escape`.
-pub(super) fn disarmed(text: &str, escape: fn(char) -> String) -> Cow<'_, str> {
+pub fn disarmed(text: &str, escape: fn(char) -> String) -> Cow<'_, str> {
     if !["##", "::", "section_"]
         .iter()
         .any(|sign| text.contains(sign))

@@ -10,7 +10,7 @@ use crate::core::secret::Secret;
 
 /// Longest text that is searched for secrets; anything longer is withheld
 /// unread, so that a hostile answer cannot keep the search busy.
-pub(super) const MAX_SEARCHED_BYTES: usize = 64 * 1024;
+pub const MAX_SEARCHED_BYTES: usize = 64 * 1024;
 
 /// An error text of the service is a sentence. Anything longer than this is
 /// withheld unread, so that many long ones cannot keep the search busy.

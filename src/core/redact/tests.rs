@@ -231,3 +231,37 @@ fn no_text_is_an_order_to_a_runner_wherever_in_a_line_it_stands() {
         assert_eq!(text.as_str(), shown);
     }
 }
+
+#[test]
+fn keys_and_long_random_texts_are_told_from_paths() {
+    for key in [
+        "AGE-SECRET-KEY-1CANARY",
+        "  'age-secret-key-1canary'",
+        "AGE-PLUGIN-YUBIKEY-1CANARY",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary",
+    ] {
+        assert!(is_key_like(key), "{key}");
+    }
+    for path in [
+        "keys/id.txt",
+        "/home/user/.config/age-plugin-yubikey/identity.txt",
+        "",
+    ] {
+        assert!(
+            !is_key_like(path) && !is_too_long_for_a_path(path),
+            "{path}"
+        );
+    }
+    assert!(is_too_long_for_a_path(&"x".repeat(41)));
+    assert!(!is_too_long_for_a_path(&"x".repeat(40)));
+    assert!(!is_too_long_for_a_path(&format!(
+        "{}/{}",
+        "x".repeat(49),
+        "x".repeat(50)
+    )));
+    assert!(is_too_long_for_a_path(&format!(
+        "{}/{}",
+        "x".repeat(50),
+        "x".repeat(50)
+    )));
+}

@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::outcome::{Outcome, Refusal};
-use crate::core::preflight::Blocked;
 use crate::core::redact::Token;
-use crate::core::status::{JobStatus, ToldStatus};
+use crate::core::status::{Blocked, JobStatus, ToldStatus};
 
 /// What became of one entry of an apply.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 use super::*;
 
+use crate::core::fingerprint::Changed;
 use crate::core::fingerprint::FingerprintKey;
-use crate::core::fingerprint::change::Changed;
 use crate::core::outcome::{Doubt, RefusalKind};
 use crate::core::redact::Token;
 use crate::core::secret::Secret;

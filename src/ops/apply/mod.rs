@@ -23,14 +23,14 @@ use super::plan::{self, Addresses, Comparable};
 use super::root::{Guards, Opened, Root, Unlock};
 use super::saved::ToApply;
 use crate::api::client::Client;
+use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::Salt;
-use crate::core::fingerprint::change::ChangeId;
 use crate::core::job::EntryKey;
 use crate::core::plan::Plan;
-use crate::core::preflight::UnknownStates;
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, Event, Note, PlanReport};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
+use crate::core::status::UnknownStates;
 use crate::store::{Keys, LockInfo};
 
 use ready::{guarded, prepare};

@@ -9,7 +9,7 @@ use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
 use crate::core::job::JobId;
 use crate::core::plan::{Action, Plan};
-use crate::core::preflight::Blocked;
+use crate::core::status::Blocked;
 use crate::ops::OpError;
 use crate::ops::online::Online;
 use crate::ops::preflight::Preflight;

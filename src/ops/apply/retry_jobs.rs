@@ -16,13 +16,12 @@ use crate::api::jobs::{GoOn, Retry};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, Plan, failed_retries};
-use crate::core::preflight::Told;
 use crate::core::report::{
     ApplyReport, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult,
     Signal,
 };
 use crate::core::state::{Origin, State};
-use crate::core::status::{JobStatus, Kind, ToldStatus};
+use crate::core::status::{JobStatus, Kind, Told, ToldStatus};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;

@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
 use crate::core::address::Unmatched;
-use crate::core::fingerprint::change::ChangeId;
+use crate::core::fingerprint::ChangeId;
 use crate::core::report::{Moved, Signal};
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};

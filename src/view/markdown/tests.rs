@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::*;
-use crate::core::fingerprint::change::ChangeId;
+use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::{Field, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{NotSent, Refusal, RefusalKind};

@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::counts::CountsOut;
 use super::{notes, origin_word, to_line};
 use crate::core::plan::{PlanEntry, Reason};
-use crate::core::preflight::Blocked;
 use crate::core::redact::ForeignText;
 use crate::core::report::{PlanReport, Rollback};
+use crate::core::status::Blocked;
 
 /// The name and version of the format of `plan --json`.
 pub const PLAN: &str = "drspass.plan-output/1";

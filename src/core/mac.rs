@@ -1,18 +1,18 @@
 //! Message authentication codes: HMAC-SHA-256, parts that keep their bounds, and
 //! the hexadecimal form in which codes are written.
 
+use std::fmt::Write as _;
+
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::core::hex;
+pub type HmacSha256 = Hmac<Sha256>;
 
-pub(super) type HmacSha256 = Hmac<Sha256>;
-
-pub(super) const DIGEST_BYTES: usize = 32;
+pub const DIGEST_BYTES: usize = 32;
 
 /// A key that authenticates bytes for one purpose.
 #[derive(Clone)]
-pub struct MacKey(pub(super) HmacSha256);
+pub struct MacKey(pub HmacSha256);
 
 /// A message authentication code, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl MacKey {
     pub fn of(&self, body: &[u8]) -> MacText {
         let mut mac = self.0.clone();
         mac.update(body);
-        MacText(hex::encode(&mac.finalize().into_bytes()))
+        MacText(hex(&mac.finalize().into_bytes()))
     }
 
     /// Whether `claimed` is the code of `body`, compared in constant time.
@@ -43,13 +43,13 @@ impl MacKey {
 
 /// Appends `LP(part)` to `message`: the length as four big-endian bytes, then
 /// the bytes, so that no two lists of parts give the same message.
-pub(crate) fn push_lp(message: &mut Vec<u8>, part: &[u8]) {
+pub fn push_lp(message: &mut Vec<u8>, part: &[u8]) {
     message.extend_from_slice(&length_prefix(part));
     message.extend_from_slice(part);
 }
 
 /// Adds `LP(part)` to what `mac` is the code of.
-pub(super) fn update_lp(mac: &mut HmacSha256, part: &[u8]) {
+pub fn update_lp(mac: &mut HmacSha256, part: &[u8]) {
     mac.update(&length_prefix(part));
     mac.update(part);
 }
@@ -60,18 +60,18 @@ fn length_prefix(part: &[u8]) -> [u8; 4] {
         .to_be_bytes()
 }
 
-pub(super) fn hmac(key: &[u8]) -> HmacSha256 {
+pub fn hmac(key: &[u8]) -> HmacSha256 {
     HmacSha256::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
-pub(super) fn keyed(key: &[u8], message: &[u8]) -> [u8; DIGEST_BYTES] {
+pub fn keyed(key: &[u8], message: &[u8]) -> [u8; DIGEST_BYTES] {
     let mut mac = hmac(key);
     mac.update(message);
     mac.finalize().into_bytes().into()
 }
 
 fn unhex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
-    if !hex::is_encoded(text, DIGEST_BYTES) {
+    if !is_hex(text, DIGEST_BYTES) {
         return None;
     }
     let mut bytes = [0_u8; DIGEST_BYTES];
@@ -79,4 +79,20 @@ fn unhex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(bytes)
+}
+
+/// The digits of `bytes`. The text never moves while it is made, so that no copy of a
+/// secret is left behind.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Whether a text is the form of so many bytes, as it is written here.
+pub fn is_hex(text: &str, bytes: usize) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 2 * bytes && text.bytes().all(digit)
 }
