@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drspass::sim::{Answer, Config, Fault, FaultKind, JobSpec, Simulator};
+use drspass::sim::{CannedAnswer, Fault, FaultKind, JobSpec, SimConfig, Simulator};
 
 use fixture::{Changed, Fixture};
 
@@ -207,18 +207,18 @@ enum Asking {
 /// need at the least.
 fn applies(entries: usize, asking: Asking) -> Outcome<()> {
     let jobs = (0..entries.div_ceil(2)).map(|job| JobSpec::new(fixture::job_id(job)));
-    let sim = Simulator::start(Config {
+    let sim = Simulator::start(SimConfig {
         jobs: jobs.collect(),
         latency: LATENCY,
-        ..Config::default()
+        ..SimConfig::default()
     })?;
     let millis = LATENCY.as_millis().try_into()?;
     sim.inject_query(None, Fault::always(FaultKind::Slow { millis }));
     if asking == Asking::States {
-        let empty = Answer {
+        let empty = CannedAnswer {
             http: 200,
             body: Some("{\"total_record\":0,\"jobs\":[]}".to_owned()),
-            ..Answer::default()
+            ..CannedAnswer::default()
         };
         sim.inject_query(Some("list"), Fault::always(FaultKind::Status(empty)));
     }

@@ -15,7 +15,9 @@ use std::fs;
 use std::path::Path;
 
 use drspass::cli::{self, Env};
-use drspass::sim::{Config, Endpoint, Fault, FaultKind, JobSpec, MessageKey, Rejection, Simulator};
+use drspass::sim::{
+    EndPointType, Fault, FaultKind, JobSpec, MessageKey, Rejection, SimConfig, Simulator,
+};
 
 const ORDERS: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";
 const BILLING: &str = "6513270e-269e-0d37-f2a7-4de452e6jbb4";
@@ -29,9 +31,9 @@ const WANTED: [(&str, &str, &str); 3] = [
 
 /// Runs the whole loop. Fails if any step ends otherwise than expected.
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
-    let sim = Simulator::start(Config {
+    let sim = Simulator::start(SimConfig {
         jobs: [ORDERS, BILLING].map(JobSpec::new).to_vec(),
-        ..Config::default()
+        ..SimConfig::default()
     })?;
     let folder = tempfile::tempdir()?;
     let shell = Shell {
@@ -76,7 +78,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     println!("\n# The service refuses one of the three this time:");
     sim.inject(Fault::next(FaultKind::RejectEntry(Rejection {
         job: BILLING.to_owned(),
-        endpoint: Endpoint::Source,
+        endpoint: EndPointType::Source,
         code: "DRS.M00304".to_owned(),
         message: "The task status does not allow this operation.".to_owned(),
         message_key: MessageKey::ErrorMsg,

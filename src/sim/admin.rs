@@ -1,7 +1,5 @@
-//! Calls to the simulator itself, below `/sim/`.
-//!
-//! Owns the admin routes and their token. Refuses to give out a password, a
-//! token or the body of a recorded request.
+//! Calls to the simulator itself, below `/sim/`, with a token of their own. They give out
+//! no password, no token and no body of a recorded request.
 
 use std::time::Instant;
 
@@ -9,19 +7,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::fault::Fault;
-use super::job::Endpoint;
-use super::record::{Answered, Recorded};
-use super::reply::Reply;
-use super::service::Call;
+use super::ambient::same;
+use super::fault::{Fault, FaultQueue};
+use super::http::{Completion, Recorded, ServiceReply, ServiceRequest};
 use super::shared::Shared;
-use super::tokens;
+use super::spec::EndPointType;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Holds {
+struct HoldsQuestion {
     job: String,
-    endpoint: Endpoint,
+    endpoint: EndPointType,
     password: String,
 }
 
@@ -34,52 +30,51 @@ struct NewStatus {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewPassword {
-    endpoint: Endpoint,
+    endpoint: EndPointType,
     password: String,
 }
 
-/// Answers an admin call.
-pub(super) fn answer(shared: &Shared, call: &Call) -> Reply {
-    let token = call.head.headers.get("x-sim-admin");
-    let allowed =
-        token.is_some_and(|given| tokens::same(given.as_bytes(), shared.admin_token.as_bytes()));
+pub fn answer(shared: &Shared, request: &ServiceRequest) -> ServiceReply {
+    let token = request.head.headers.get("x-sim-admin");
+    let allowed = token.is_some_and(|given| same(given.as_bytes(), shared.admin_token.as_bytes()));
     if !allowed {
         return problem(403, "X-Sim-Admin is missing or wrong");
     }
-    route(shared, call).unwrap_or_else(|reply| reply)
+    route(shared, request).unwrap_or_else(|reply| reply)
 }
 
-fn route(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
+fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, ServiceReply> {
     let now = Instant::now();
-    let path: Vec<&str> = call.head.uri.path().split('/').skip(2).collect();
-    match (call.head.method.as_str(), path.as_slice()) {
+    let path: Vec<&str> = request.head.uri.path().split('/').skip(2).collect();
+    match (request.head.method.as_str(), path.as_slice()) {
         ("POST", ["faults"]) => {
-            let fault: Fault = read(call)?;
-            fault.check().map_err(|why| problem(400, why))?;
+            let fault: Fault = read(request)?;
+            fault
+                .check(FaultQueue::Changes)
+                .map_err(|why| problem(400, why))?;
             shared.lock().faults.inject(fault);
             Ok(done())
         }
         ("POST", ["holds"]) => {
-            let asked: Holds = read(call)?;
-            let inner = shared.lock();
-            let job = inner.store.get(&asked.job);
-            let holds = job.is_some_and(|job| job.holds(asked.endpoint, &asked.password));
-            Ok(Reply::json(200, &json!({"holds": holds})))
+            let asked: HoldsQuestion = read(request)?;
+            let state = shared.lock();
+            let job = state.jobs.get(&asked.job);
+            let holds = job.is_some_and(|job| job.login(asked.endpoint).holds(&asked.password));
+            Ok(ServiceReply::json(200, &json!({"holds": holds})))
         }
         ("POST", ["release"]) => {
             shared.let_go();
             Ok(done())
         }
         ("GET", ["requests"]) => {
-            let inner = shared.lock();
-            let requests: Vec<Value> = inner.log.iter().map(outline).collect();
+            let requests: Vec<Value> = shared.lock().log.iter().map(outline).collect();
             let body = json!({"count": requests.len(), "requests": requests});
-            Ok(Reply::json(200, &body))
+            Ok(ServiceReply::json(200, &body))
         }
         ("GET", ["jobs"]) => {
-            let mut inner = shared.lock();
-            let jobs: Vec<Value> = inner
-                .store
+            let mut state = shared.lock();
+            let jobs: Vec<Value> = state
+                .jobs
                 .jobs(now)
                 .map(|(id, job)| {
                     json!({
@@ -91,53 +86,56 @@ fn route(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
                     })
                 })
                 .collect();
-            Ok(Reply::json(200, &json!({"jobs": jobs})))
+            Ok(ServiceReply::json(200, &json!({"jobs": jobs})))
         }
         ("POST", ["jobs", id, "status"]) => {
-            let wanted: NewStatus = read(call)?;
-            found(shared.lock().store.set_status(id, &wanted.status, now))
+            let new: NewStatus = read(request)?;
+            let mut state = shared.lock();
+            let changed = state
+                .jobs
+                .change(id, now, |job| job.set_status(&new.status));
+            changed.map(|()| done()).ok_or_else(no_such_job)
         }
         ("POST", ["jobs", id, "real-password"]) => {
-            let new: NewPassword = read(call)?;
-            let mut inner = shared.lock();
-            found(
-                inner
-                    .store
-                    .set_real_password(id, new.endpoint, &new.password, now),
-            )
+            let new: NewPassword = read(request)?;
+            let mut state = shared.lock();
+            let changed = state.jobs.change(id, now, |job| {
+                job.login_mut(new.endpoint).change(&new.password);
+            });
+            changed.map(|()| done()).ok_or_else(no_such_job)
         }
-        ("POST", ["jobs", id, "retry"]) => match shared.lock().store.retry(id, now) {
-            true => Ok(done()),
-            false => Err(problem(409, "no such job, or it is not in a failed state")),
-        },
+        ("POST", ["jobs", id, "retry"]) => {
+            let mut state = shared.lock();
+            match state.jobs.change(id, now, |job| job.retry(now)) {
+                Some(true) => Ok(done()),
+                _ => Err(problem(409, "no such job, or it is not in a failed state")),
+            }
+        }
         _ => Err(problem(404, "no such admin call")),
     }
 }
 
-/// What may be told about a request: everything but headers and body.
+/// What is shown of a request: everything but headers and body.
 fn outline(recorded: &Recorded) -> Value {
-    let answered = match recorded.answered {
-        Answered::Pending => json!("pending"),
-        Answered::Status(status) => json!(status),
-        Answered::Cut => json!("cut"),
+    let answered = match recorded.completion {
+        Completion::Pending => json!("pending"),
+        Completion::Status(status) => json!(status),
+        Completion::Cut => json!("cut"),
     };
-    let entries: Vec<Value> = recorded
-        .entries
-        .iter()
-        .map(|(job, endpoint)| json!({"job": job, "endpoint": endpoint}))
-        .collect();
+    let entries = recorded.entries().iter();
+    let entries = entries.map(|(job, endpoint)| json!({"job": job, "endpoint": endpoint}));
     json!({
-        "method": recorded.method,
-        "path": recorded.path,
-        "entries": entries,
+        "method": recorded.method(),
+        "path": recorded.path(),
+        "entries": entries.collect::<Vec<_>>(),
         "answered": answered,
     })
 }
 
 /// The body as what the call expects. The parser's own words are dropped, since
 /// they may quote a password.
-fn read<T: DeserializeOwned>(call: &Call) -> Result<T, Reply> {
-    let body = call.body.as_deref().unwrap_or_default();
+fn read<T: DeserializeOwned>(request: &ServiceRequest) -> Result<T, ServiceReply> {
+    let body = request.body.as_deref().unwrap_or_default();
     serde_json::from_slice(body).map_err(|error| {
         let message = format!(
             "the body does not fit the call (line {}, column {})",
@@ -148,17 +146,14 @@ fn read<T: DeserializeOwned>(call: &Call) -> Result<T, Reply> {
     })
 }
 
-fn found(found: bool) -> Result<Reply, Reply> {
-    match found {
-        true => Ok(done()),
-        false => Err(problem(404, "no such job")),
-    }
+fn no_such_job() -> ServiceReply {
+    problem(404, "no such job")
 }
 
-fn done() -> Reply {
-    Reply::json(200, &json!({}))
+fn done() -> ServiceReply {
+    ServiceReply::json(200, &json!({}))
 }
 
-fn problem(status: u16, message: &str) -> Reply {
-    Reply::json(status, &json!({"error": message}))
+fn problem(status: u16, message: &str) -> ServiceReply {
+    ServiceReply::json(status, &json!({"error": message}))
 }

@@ -1,81 +1,186 @@
-//! One job: its state and the passwords that DRS and the databases hold.
+//! The jobs of the simulated project: their states, what each state allows, and the
+//! passwords that DRS and the databases hold.
 //!
-//! Owns every rule about when a job may be told a password and when it fails.
-//! Refuses to keep a plain password, but for one that a test wants in the job's
-//! details. Time is handed in, so the rules need no waiting to be tried.
+//! Time is handed in, so the rules need no waiting to be tried: every look at a job
+//! first brings its state up to the time handed in.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use super::ambient::{Nonces, SaltedDigest, salted_digest};
+use super::spec::{EndPointType, EndpointSpec, JobSpec};
 
-use super::database::Login;
-use super::spec::{EndpointSpec, JobSpec};
-use super::state::{Denied, failed_form, is_paused, may_change_password, running_form};
+/// Refused logins after which a database locks the account. The real number is
+/// the database's policy; what matters is that retrying has a price (OTC user
+/// manual, synchronization scenarios: DRS retries may lock the account).
+const LOCK_AFTER: u32 = 5;
 
-/// One of the two databases a job connects to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Endpoint {
-    /// The database that is read; `so` on the wire.
-    Source,
-    /// The database that is written; `ta` on the wire.
-    Destination,
+/// Why the service does not change a job: code and text (OTC api-ref, Error Code;
+/// M00289 is seen in live answers only).
+pub struct Denied(pub &'static str, pub &'static str);
+
+impl Denied {
+    pub const NOT_FOUND: Self = Self("DRS.M00289", "The task does not exist.");
+    const DELETED: Self = Self(
+        "DRS.M05004",
+        "The task has been deleted or its resources have been released.",
+    );
+    const PARENT: Self = Self("DRS.M00307", "Only subtasks can call this API.");
+    const STATE: Self = Self(
+        "DRS.M00304",
+        "The API cannot be called in the current task status.",
+    );
 }
 
-impl Endpoint {
-    /// The value of `end_point_type` (OTC api-ref, Changing the Passwords of the
-    /// Sources and Destinations).
-    pub(super) fn wire(self) -> &'static str {
-        match self {
-            Self::Source => "so",
-            Self::Destination => "ta",
-        }
-    }
+/// Whether the code says that there is no such job.
+pub fn is_missing(code: &str) -> bool {
+    matches!(code, "DRS.M00289" | "DRS.M05003" | "DRS.M05004")
+}
 
-    pub(super) fn from_wire(text: &str) -> Option<Self> {
-        match text {
-            "so" => Some(Self::Source),
-            "ta" => Some(Self::Destination),
-            _ => None,
-        }
-    }
+/// Whether a job in this state may be told a password (OTC api-ref, Changing the
+/// Passwords…, Constraints; the misspelt forms stand on the status pages).
+fn may_change_password(status: &str) -> bool {
+    matches!(
+        status,
+        "STARTJOBING"
+            | "START_JOB_FAILED"
+            | "STARTJOB_FAILED"
+            | "FULL_TRANSFER_STARTED"
+            | "FULL_TRANSFER_FAILED"
+            | "FULL_TRANSFER_COMPLETE"
+            | "INCRE_TRANSFER_STARTED"
+            | "INCRE_TRANSFER_FAILED"
+            | "PAUSING"
+            | "PAUSEING"
+    )
+}
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Destination => "destination",
-        }
-    }
-
-    pub(super) fn from_name(text: &str) -> Option<Self> {
-        match text {
-            "source" => Some(Self::Source),
-            "destination" => Some(Self::Destination),
-            _ => None,
-        }
+/// The state a job falls into when a login fails; `None` for a job that does not log in.
+fn failed_form(status: &str) -> Option<&'static str> {
+    match status {
+        "STARTJOBING" => Some("START_JOB_FAILED"),
+        "FULL_TRANSFER_STARTED" | "FULL_TRANSFER_COMPLETE" => Some("FULL_TRANSFER_FAILED"),
+        "INCRE_TRANSFER_STARTED" => Some("INCRE_TRANSFER_FAILED"),
+        _ => None,
     }
 }
 
-/// One job and its two logins.
-pub(super) struct Job {
+/// The state a failed job returns to once a retry succeeds.
+fn running_form(status: &str) -> Option<&'static str> {
+    match status {
+        "START_JOB_FAILED" | "STARTJOB_FAILED" | "FULL_TRANSFER_FAILED" => {
+            Some("FULL_TRANSFER_STARTED")
+        }
+        "INCRE_TRANSFER_FAILED" => Some("INCRE_TRANSFER_STARTED"),
+        _ => None,
+    }
+}
+
+/// Whether a job in this state is at rest because someone paused it. `PAUSING` is
+/// no passage to another state (OTC api-ref, Task Statuses; the misspelt form
+/// stands in Querying Task Statuses).
+fn is_paused(status: &str) -> bool {
+    matches!(status, "PAUSING" | "PAUSEING")
+}
+
+/// Whether a job in this state moves data.
+fn is_running(status: &str) -> bool {
+    matches!(
+        status,
+        "FULL_TRANSFER_STARTED" | "FULL_TRANSFER_COMPLETE" | "INCRE_TRANSFER_STARTED"
+    )
+}
+
+/// Whether an action is available in this state. The names are those of the
+/// vendor's SDK, JobActionResp; which state allows what is documented for the
+/// password call alone, and what the other calls do otherwise.
+pub fn allows(status: &str, action: &str) -> bool {
+    match action {
+        "RESET_DB_PWD" => may_change_password(status),
+        "RETRY" => running_form(status).is_some(),
+        "START" => is_paused(status),
+        "PAUSE" => is_running(status),
+        "DELETE" => status != "DELETED",
+        _ => false,
+    }
+}
+
+pub const ACTIONS: [&str; 5] = ["RESET_DB_PWD", "RETRY", "START", "PAUSE", "DELETE"];
+
+/// The passwords around one database, as digests.
+pub struct DatabaseLogin {
+    salt: SaltedDigest,
+    /// What DRS was last told; `None` is what was typed in when the job was made.
+    held: Option<SaltedDigest>,
+    /// What the database accepts now; `None` accepts anything.
+    real: Option<SaltedDigest>,
+    /// What the database accepted when the job was made.
+    first_real: Option<SaltedDigest>,
+    refused: u32,
+}
+
+impl DatabaseLogin {
+    fn new(salt: SaltedDigest, real_password: Option<&str>) -> Self {
+        let real = real_password.map(|password| salted_digest(&salt, password));
+        Self {
+            salt,
+            held: None,
+            real,
+            first_real: real,
+            refused: 0,
+        }
+    }
+
+    /// Changes what the database accepts, which also unlocks the account.
+    pub fn change(&mut self, password: &str) {
+        self.real = Some(salted_digest(&self.salt, password));
+        self.refused = 0;
+    }
+
+    pub fn holds(&self, password: &str) -> bool {
+        self.held == Some(salted_digest(&self.salt, password))
+    }
+
+    /// Whether DRS was told anything since the job was made.
+    pub fn is_told(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether the database would turn DRS away now.
+    fn is_refused(&self) -> bool {
+        let wrong = match (self.held, self.real) {
+            (Some(held), Some(real)) => held != real,
+            (None, Some(real)) => Some(real) != self.first_real,
+            (_, None) => false,
+        };
+        wrong || self.is_locked()
+    }
+
+    pub fn is_locked(&self) -> bool {
+        self.refused >= LOCK_AFTER
+    }
+}
+
+pub struct SimJob {
     /// What never changes. The state in there is that of the start, and the
     /// passwords that the databases accept were taken out.
-    pub(super) facts: JobSpec,
-    pub(super) status: String,
-    source: Login,
-    destination: Login,
+    pub facts: JobSpec,
+    pub status: String,
+    source: DatabaseLogin,
+    destination: DatabaseLogin,
     /// Since when a running job has been turned away.
     wrong_since: Option<Instant>,
     /// When a retry began, and the failed state it began in.
     retry: Option<(Instant, String)>,
 }
 
-impl Job {
+impl SimJob {
     /// A job without history; `salt` is called once for each endpoint.
-    pub(super) fn new(mut spec: JobSpec, salt: impl Fn() -> [u8; 32]) -> Self {
+    fn new(mut spec: JobSpec, salt: impl Fn() -> [u8; 32]) -> Self {
         let login = |endpoint: &mut Option<EndpointSpec>| {
             let password = endpoint.as_mut().and_then(|spec| spec.real_password.take());
-            Login::new(salt(), password.as_deref())
+            DatabaseLogin::new(salt(), password.as_deref())
         };
         Self {
             source: login(&mut spec.source),
@@ -87,32 +192,52 @@ impl Job {
         }
     }
 
+    pub fn login(&self, endpoint: EndPointType) -> &DatabaseLogin {
+        match endpoint {
+            EndPointType::Source => &self.source,
+            EndPointType::Destination => &self.destination,
+        }
+    }
+
+    pub fn login_mut(&mut self, endpoint: EndPointType) -> &mut DatabaseLogin {
+        match endpoint {
+            EndPointType::Source => &mut self.source,
+            EndPointType::Destination => &mut self.destination,
+        }
+    }
+
     /// Takes a password over, if the job's kind and state allow it.
-    pub(super) fn change_password(
+    pub fn change_password(
         &mut self,
-        endpoint: Endpoint,
+        endpoint: EndPointType,
         password: &str,
     ) -> Result<(), Denied> {
         self.is_addressable()?;
         if !may_change_password(&self.status) {
-            return Err(Denied::State);
+            return Err(Denied::STATE);
         }
-        self.login_mut(endpoint).tell(password);
+        let login = self.login_mut(endpoint);
+        login.held = Some(salted_digest(&login.salt, password));
         Ok(())
     }
 
-    /// Fails if no call may change the job, whatever its state otherwise.
     fn is_addressable(&self) -> Result<(), Denied> {
         match () {
-            () if self.status == "DELETED" => Err(Denied::Deleted),
-            () if self.facts.dual_active_parent => Err(Denied::Parent),
+            () if self.status == "DELETED" => Err(Denied::DELETED),
+            () if self.facts.dual_active_parent => Err(Denied::PARENT),
             () => Ok(()),
         }
     }
 
+    pub fn set_status(&mut self, status: &str) {
+        status.clone_into(&mut self.status);
+        self.retry = None;
+        self.wrong_since = None;
+    }
+
     /// What the retry call does: as the console's, and it sets a paused job going
     /// again (OTC api-ref, Resuming or Retrying a Task).
-    pub(super) fn resume(&mut self, now: Instant) -> Result<(), Denied> {
+    pub fn resume(&mut self, now: Instant) -> Result<(), Denied> {
         self.is_addressable()?;
         if is_paused(&self.status) {
             self.set_status("INCRE_TRANSFER_STARTED");
@@ -120,24 +245,13 @@ impl Job {
         }
         match self.retry(now) {
             true => Ok(()),
-            false => Err(Denied::State),
+            false => Err(Denied::STATE),
         }
     }
 
-    /// Changes the password at the database itself, which also unlocks the account.
-    pub(super) fn set_real_password(&mut self, endpoint: Endpoint, password: &str) {
-        self.login_mut(endpoint).change(password);
-    }
-
-    pub(super) fn set_status(&mut self, status: &str) {
-        status.clone_into(&mut self.status);
-        self.retry = None;
-        self.wrong_since = None;
-    }
-
     /// What the console's retry does: a failed job starts again, and is found
-    /// running or failed once the failure delay is over. Refused to any other job.
-    pub(super) fn retry(&mut self, now: Instant) -> bool {
+    /// running or failed once the failure delay is over. False for any other job.
+    pub fn retry(&mut self, now: Instant) -> bool {
         if running_form(&self.status).is_none() {
             return false;
         }
@@ -146,38 +260,12 @@ impl Job {
         true
     }
 
-    pub(super) fn holds(&self, endpoint: Endpoint, password: &str) -> bool {
-        self.login(endpoint).holds(password)
-    }
-
-    pub(super) fn knows(&self, endpoint: Endpoint) -> bool {
-        self.login(endpoint).is_told()
-    }
-
-    pub(super) fn is_locked(&self, endpoint: Endpoint) -> bool {
-        self.login(endpoint).is_locked()
-    }
-
-    fn login(&self, endpoint: Endpoint) -> &Login {
-        match endpoint {
-            Endpoint::Source => &self.source,
-            Endpoint::Destination => &self.destination,
-        }
-    }
-
-    fn login_mut(&mut self, endpoint: Endpoint) -> &mut Login {
-        match endpoint {
-            Endpoint::Source => &mut self.source,
-            Endpoint::Destination => &mut self.destination,
-        }
-    }
-
     fn logins_refused(&self) -> bool {
         self.source.is_refused() || self.destination.is_refused()
     }
 
     /// Why the job has failed, in words; empty for one that has not.
-    pub(super) fn failure(&self) -> &'static str {
+    pub fn failure(&self) -> &'static str {
         match self.status.ends_with("_FAILED") {
             true if self.logins_refused() => "Access denied: the user name or password is wrong.",
             true => "The task failed.",
@@ -186,7 +274,7 @@ impl Job {
     }
 
     /// Brings the state up to `now`.
-    pub(super) fn advance(&mut self, now: Instant, delay: Duration) {
+    fn advance(&mut self, now: Instant, delay: Duration) {
         if let Some((began, failed)) = &self.retry {
             if now.duration_since(*began) < delay {
                 return;
@@ -214,9 +302,104 @@ impl Job {
 
     fn count_refusals(&mut self) {
         for login in [&mut self.source, &mut self.destination] {
-            login.count_refusal();
+            login.refused += u32::from(login.is_refused());
         }
     }
+}
+
+/// The jobs of a project, by id.
+pub struct JobStore {
+    jobs: BTreeMap<String, SimJob>,
+    nonces: Arc<Nonces>,
+    accept_any_job: bool,
+    failure_delay: Duration,
+}
+
+impl JobStore {
+    /// Fails with the id if two jobs have the same one.
+    pub fn new(
+        specs: Vec<JobSpec>,
+        nonces: Arc<Nonces>,
+        accept_any_job: bool,
+        failure_delay: Duration,
+    ) -> Result<Self, String> {
+        let mut store = Self {
+            jobs: BTreeMap::new(),
+            nonces,
+            accept_any_job,
+            failure_delay,
+        };
+        for spec in specs {
+            if store.jobs.contains_key(&spec.id) {
+                return Err(spec.id);
+            }
+            store.add(spec);
+        }
+        Ok(store)
+    }
+
+    /// The same store without any job, and without making any up.
+    pub fn emptied(&self) -> Self {
+        Self {
+            jobs: BTreeMap::new(),
+            nonces: Arc::clone(&self.nonces),
+            accept_any_job: false,
+            failure_delay: self.failure_delay,
+        }
+    }
+
+    fn add(&mut self, spec: JobSpec) {
+        let id = spec.id.clone();
+        let job = SimJob::new(spec, || self.nonces.salt());
+        self.jobs.insert(id, job);
+    }
+
+    /// The job as it is at `now`. With `accept_any_job`, a well-formed id that
+    /// was never seen becomes a running job.
+    pub fn job(&mut self, id: &str, now: Instant) -> Option<&mut SimJob> {
+        if self.accept_any_job && !self.jobs.contains_key(id) && is_well_formed(id) {
+            self.add(JobSpec::new(id));
+        }
+        let job = self.jobs.get_mut(id)?;
+        job.advance(now, self.failure_delay);
+        Some(job)
+    }
+
+    /// Does something to a job, then lets the consequences that are due happen.
+    pub fn change<T>(
+        &mut self,
+        id: &str,
+        now: Instant,
+        act: impl FnOnce(&mut SimJob) -> T,
+    ) -> Option<T> {
+        let delay = self.failure_delay;
+        let job = self.job(id, now)?;
+        let result = act(job);
+        job.advance(now, delay);
+        Some(result)
+    }
+
+    /// All known jobs as they are at `now`, in the order of their ids.
+    pub fn jobs(&mut self, now: Instant) -> impl Iterator<Item = (&String, &SimJob)> {
+        let delay = self.failure_delay;
+        self.jobs.iter_mut().map(move |(id, job)| {
+            job.advance(now, delay);
+            (id, &*job)
+        })
+    }
+
+    /// The job as it was last looked at; for questions that time does not change.
+    pub fn get(&self, id: &str) -> Option<&SimJob> {
+        self.jobs.get(id)
+    }
+}
+
+/// Whether an id has the form of real ones: 8-4-4-4-12 digits and small letters,
+/// which reach beyond `f` (OTC api-ref, examples with a tail like `jb52`).
+fn is_well_formed(id: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+    let lengths = id.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|byte| byte == b'-' || is_letter(byte))
 }
 
 #[cfg(test)]
@@ -226,19 +409,19 @@ mod tests {
     const DELAY: Duration = Duration::from_secs(10);
 
     /// A running job whose databases were given `old`, seen at `start`.
-    fn job(start: Instant) -> Job {
+    fn job(start: Instant) -> SimJob {
         let mut spec = JobSpec::new("job");
         spec.source = Some(EndpointSpec {
             real_password: Some("old".to_owned()),
             ..EndpointSpec::default()
         });
         spec.destination.clone_from(&spec.source);
-        let mut job = Job::new(spec, || [7; 32]);
+        let mut job = SimJob::new(spec, || [7; 32]);
         job.advance(start, DELAY);
         job
     }
 
-    fn status_after(job: &mut Job, start: Instant, seconds: u64) -> &str {
+    fn status_after(job: &mut SimJob, start: Instant, seconds: u64) -> &str {
         job.advance(start + Duration::from_secs(seconds), DELAY);
         &job.status
     }
@@ -247,7 +430,7 @@ mod tests {
     fn job_fails_only_once_the_delay_is_over() {
         let start = Instant::now();
         let mut job = job(start);
-        job.set_real_password(Endpoint::Source, "new");
+        job.login_mut(EndPointType::Source).change("new");
         job.advance(start, DELAY);
         assert_eq!(status_after(&mut job, start, 9), "INCRE_TRANSFER_STARTED");
         assert_eq!(status_after(&mut job, start, 10), "INCRE_TRANSFER_FAILED");
@@ -257,9 +440,9 @@ mod tests {
     fn timely_change_keeps_the_job_running() {
         let start = Instant::now();
         let mut job = job(start);
-        job.set_real_password(Endpoint::Source, "new");
+        job.login_mut(EndPointType::Source).change("new");
         job.advance(start, DELAY);
-        assert!(job.change_password(Endpoint::Source, "new").is_ok());
+        assert!(job.change_password(EndPointType::Source, "new").is_ok());
         assert_eq!(status_after(&mut job, start, 9), "INCRE_TRANSFER_STARTED");
         assert_eq!(status_after(&mut job, start, 99), "INCRE_TRANSFER_STARTED");
     }
@@ -280,7 +463,10 @@ mod tests {
         let start = Instant::now();
         let mut job = job(start);
         job.set_status("PAUSING");
-        assert!(job.change_password(Endpoint::Destination, "wrong").is_ok());
+        assert!(
+            job.change_password(EndPointType::Destination, "wrong")
+                .is_ok()
+        );
         assert_eq!(status_after(&mut job, start, 99), "PAUSING");
     }
 
@@ -288,16 +474,22 @@ mod tests {
     fn paused_jobs_are_resumed_and_running_ones_are_not() {
         let start = Instant::now();
         let mut job = job(start);
-        assert!(matches!(job.resume(start), Err(Denied::State)));
+        assert!(matches!(job.resume(start), Err(Denied("DRS.M00304", _))));
         for paused in ["PAUSING", "PAUSEING"] {
             job.set_status(paused);
             assert!(job.resume(start).is_ok());
             assert_eq!(job.status, "INCRE_TRANSFER_STARTED");
         }
         job.set_status("DELETED");
-        assert!(matches!(job.resume(start), Err(Denied::Deleted)));
+        assert!(matches!(job.resume(start), Err(Denied("DRS.M05004", _))));
         job.facts.dual_active_parent = true;
         job.set_status("INCRE_TRANSFER_FAILED");
-        assert!(matches!(job.resume(start), Err(Denied::Parent)));
+        assert!(matches!(job.resume(start), Err(Denied("DRS.M00307", _))));
+    }
+
+    #[test]
+    fn equal_passwords_leave_unequal_digests() {
+        let login = |salt| DatabaseLogin::new([salt; 32], Some("same")).real;
+        assert_ne!(login(1), login(2));
     }
 }

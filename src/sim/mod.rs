@@ -1,64 +1,30 @@
 //! A local Data Replication Service to try things against.
 //!
-//! Owns a server on the loopback address that keeps to the rules of the real
-//! service as far as they are documented, and breaks them on request. It uses no
-//! other module of this crate: if it shared the client's notion of a field name,
-//! a misspelling would be wrong on both sides and pass.
+//! A server on the loopback address that keeps to the rules of the real service as far as
+//! they are documented, and breaks them on request. It uses no other module of this crate:
+//! if it shared the client's notion of a field name, a misspelling would be wrong on both
+//! sides and pass.
 //!
-//! What it refuses: to be reached from another machine, to accept credentials
-//! other than its own, to keep a password in plain text beyond the request that
-//! brought it (unless a test asks for bodies to be recorded), and to show one
-//! (unless a test puts a made-up one into a job's details). Secret keys stay in
-//! plain text, since no signature can be checked without them.
-//!
-//! ```text
-//! mod ─ server (thread, sockets) ─ service (routes, common checks) ─┬─ password ─ shape
-//!       config, spec, scenario            │                         ├─ query ─ status, detail,
-//!                                      caller ─┬─ sessions          │          list, retry, action,
-//!                                              └─ keys ─ signature  │          login ─ users,
-//!                                                                   │          projects, catalog
-//!                                                                   └─ admin
-//! shared (one lock): store ─ job ─ state, database; strike ─ fault; record
-//! ```
+//! It accepts its own credentials alone, keeps no password in plain text beyond the
+//! request that brought it (unless a test asks for bodies to be recorded), and shows none
+//! (unless a test puts a made-up one into a job's details).
 
-mod action;
+mod accounts;
 mod admin;
-mod caller;
-mod catalog;
-mod clock;
-mod config;
-mod database;
-mod detail;
+mod ambient;
 mod fault;
+mod http;
+mod iam;
 mod job;
-mod keys;
-mod kind;
-mod list;
-mod login;
-mod page;
 mod password;
-mod projects;
-mod query;
-mod record;
-mod reply;
-mod retry;
+mod queries;
 pub mod scenario;
 mod server;
-mod service;
-mod sessions;
-mod shape;
 mod shared;
 mod signature;
 mod spec;
-mod state;
-mod status;
-mod store;
-mod strike;
 #[cfg(test)]
 mod tests;
-mod tokens;
-mod users;
-mod versions;
 
 use std::fmt;
 use std::io;
@@ -68,48 +34,39 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use self::clock::Clock;
-pub use self::config::Config;
-pub use self::fault::{Fault, QueryCall, When};
-pub use self::job::Endpoint;
-use self::keys::Keys;
-pub use self::kind::{Answer, EchoForm, FaultKind, MessageKey, Rejection, Which};
-pub use self::record::{Answered, Recorded};
+use self::accounts::{AccessKeys, Person, SimToken, SimTokens, Users};
+use self::ambient::{Clock, Nonces};
+use self::fault::{ArmedFaults, FaultQueue};
+pub use self::fault::{
+    CannedAnswer, EchoForm, Fault, FaultKind, FaultTrigger, MessageKey, QueryCall, Rejection, Which,
+};
+pub use self::http::{Completion, Recorded};
+use self::job::{DatabaseLogin, JobStore};
+pub use self::scenario::SimConfig;
 use self::server::Server;
-use self::sessions::{Session, Sessions};
-use self::shared::{Inner, Shared};
-pub use self::spec::{AccessKeySpec, CatalogSpec, EndpointSpec, JobSpec, ProjectSpec, UserSpec};
-use self::store::Store;
-use self::strike::Faults;
-use self::tokens::Nonces;
-use self::users::{Person, Users};
+use self::shared::{Shared, SimState};
+pub use self::spec::{
+    AccessKeySpec, CatalogSpec, EndPointType, EndpointSpec, JobSpec, ProjectSpec, UserSpec,
+};
 
 /// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address can be reached from other machines.
     #[error("{0} is no loopback address, and the simulator serves no other")]
     NotLoopback(IpAddr),
-    /// The address or its port is taken, or no thread can be started.
     #[error("the simulator cannot listen on {address}")]
     Listen {
-        /// What was to be bound.
         address: SocketAddr,
-        /// What the operating system says.
         source: io::Error,
     },
-    /// The operating system gives no random bytes.
     #[error("no random bytes for the simulator's tokens")]
     Random(#[source] getrandom::Error),
-    /// Two jobs have the same id.
     #[error("job {0} is configured twice")]
     DuplicateJob(String),
-    /// A fault can never strike or cannot be sent.
     #[error("fault {number}: {why}")]
     BadFault {
         /// Its place in the list of its queue, counted from 1.
         number: usize,
-        /// What is wrong with it.
         why: &'static str,
     },
 }
@@ -124,15 +81,12 @@ pub struct Simulator {
 
 impl Simulator {
     /// Starts a simulator on a thread of its own; it is reachable at once.
-    ///
-    /// Fails if the address is not loopback or cannot be bound, if a job is
-    /// configured twice or if a fault makes no sense.
-    pub fn start(config: Config) -> Result<Self, StartError> {
+    pub fn start(config: SimConfig) -> Result<Self, StartError> {
         if !config.address.is_loopback() {
             return Err(StartError::NotLoopback(config.address));
         }
         let nonces = Arc::new(Nonces::new().map_err(StartError::Random)?);
-        let store = Store::new(
+        let jobs = JobStore::new(
             config.jobs,
             Arc::clone(&nonces),
             config.accept_any_job,
@@ -142,7 +96,7 @@ impl Simulator {
         let clock = Clock::ahead_by(config.clock_offset_seconds);
         let started = clock.now();
         let token = config.token.unwrap_or_else(|| nonces.token());
-        let sessions = Sessions::new(Session {
+        let tokens = SimTokens::new(SimToken {
             token: token.clone(),
             person: Person::unnamed(),
             project: Some(config.project_id.clone()),
@@ -151,17 +105,17 @@ impl Simulator {
             expires: None,
         });
         let users = Users::new(config.users, || nonces.salt());
-        let mut inner = Inner::new(store, users, Keys::new(config.access_keys), sessions);
-        arm(&mut inner.faults, config.faults, Fault::check)?;
+        let mut state = SimState::new(jobs, users, AccessKeys::new(config.access_keys), tokens);
+        arm(&mut state.faults, config.faults, FaultQueue::Changes)?;
         arm(
-            &mut inner.login_faults,
+            &mut state.login_faults,
             config.login_faults,
-            Fault::check_login,
+            FaultQueue::Logins,
         )?;
         arm(
-            &mut inner.query_faults,
+            &mut state.query_faults,
             config.query_faults,
-            Fault::check_query,
+            FaultQueue::Queries,
         )?;
         let mut projects = vec![ProjectSpec {
             id: config.project_id.clone(),
@@ -187,7 +141,7 @@ impl Simulator {
             nonces,
             release: watch::Sender::new(0),
             put_received: Condvar::new(),
-            inner: Mutex::new(inner),
+            state: Mutex::new(state),
         });
         let server = Server::start(listener, bound, Arc::clone(&shared)).map_err(failed)?;
         Ok(Self { shared, server })
@@ -198,7 +152,6 @@ impl Simulator {
         self.shared.url.clone()
     }
 
-    /// The project id that paths must name.
     pub fn project_id(&self) -> &str {
         &self.shared.project_id
     }
@@ -216,32 +169,30 @@ impl Simulator {
     /// Whether this is the password DRS was last told for `source` or
     /// `destination` of the job. False for a job or endpoint it does not know.
     pub fn holds(&self, job: &str, endpoint: &str, password: &str) -> bool {
-        let inner = self.shared.lock();
-        let found = Endpoint::from_name(endpoint).zip(inner.store.get(job));
-        found.is_some_and(|(endpoint, job)| job.holds(endpoint, password))
+        self.login_is(job, endpoint, |login| login.holds(password))
     }
 
     /// Whether DRS was told any password for that endpoint since the start.
     pub fn knows(&self, job: &str, endpoint: &str) -> bool {
-        let inner = self.shared.lock();
-        let found = Endpoint::from_name(endpoint).zip(inner.store.get(job));
-        found.is_some_and(|(endpoint, job)| job.knows(endpoint))
+        self.login_is(job, endpoint, DatabaseLogin::is_told)
     }
 
     /// Whether too many refused logins have locked the account at the database.
     pub fn is_locked(&self, job: &str, endpoint: &str) -> bool {
-        let inner = self.shared.lock();
-        let found = Endpoint::from_name(endpoint).zip(inner.store.get(job));
-        found.is_some_and(|(endpoint, job)| job.is_locked(endpoint))
+        self.login_is(job, endpoint, DatabaseLogin::is_locked)
+    }
+
+    fn login_is(&self, job: &str, endpoint: &str, is: impl FnOnce(&DatabaseLogin) -> bool) -> bool {
+        let state = self.shared.lock();
+        let found = EndPointType::from_name(endpoint).zip(state.jobs.get(job));
+        found.is_some_and(|(endpoint, job)| is(job.login(endpoint)))
     }
 
     /// The state of the job now; `None` if there is no such job.
     pub fn status(&self, job: &str) -> Option<String> {
-        let mut inner = self.shared.lock();
-        inner
-            .store
-            .status(job, Instant::now())
-            .map(ToOwned::to_owned)
+        let mut state = self.shared.lock();
+        let job = state.jobs.job(job, Instant::now());
+        job.map(|job| job.status.clone())
     }
 
     /// All requests so far in the order in which they came in whole, without
@@ -250,7 +201,6 @@ impl Simulator {
         self.shared.lock().log.clone()
     }
 
-    /// How many connections were accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
     }
@@ -273,13 +223,13 @@ impl Simulator {
 
     /// The tokens that logins were given, oldest first.
     pub fn issued_tokens(&self) -> Vec<String> {
-        self.shared.lock().sessions.issued()
+        self.shared.lock().tokens.issued()
     }
 
     /// Ends all tokens that logins were given. The fixed one stays.
     pub fn expire_tokens(&self) {
         let now = self.shared.clock.now();
-        self.shared.lock().sessions.expire(now);
+        self.shared.lock().tokens.expire(now);
     }
 
     /// Lets a fault wait for its password change.
@@ -287,7 +237,6 @@ impl Simulator {
         self.shared.lock().faults.inject(fault);
     }
 
-    /// Lets a fault wait for its login.
     pub fn inject_login(&self, fault: Fault) {
         self.shared.lock().login_faults.inject(fault);
     }
@@ -306,26 +255,32 @@ impl Simulator {
 
     /// Puts a job into a state; false if there is no such job.
     pub fn set_status(&self, job: &str, status: &str) -> bool {
-        let mut inner = self.shared.lock();
-        inner.store.set_status(job, status, Instant::now())
+        let mut state = self.shared.lock();
+        let changed = state
+            .jobs
+            .change(job, Instant::now(), |job| job.set_status(status));
+        changed.is_some()
     }
 
     /// Changes the password at the database, as an operator would before telling
     /// DRS, and unlocks the account. False if there is no such job or endpoint.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
-        let Some(endpoint) = Endpoint::from_name(endpoint) else {
+        let Some(endpoint) = EndPointType::from_name(endpoint) else {
             return false;
         };
-        let mut inner = self.shared.lock();
-        inner
-            .store
-            .set_real_password(job, endpoint, password, Instant::now())
+        let mut state = self.shared.lock();
+        let changed = state.jobs.change(job, Instant::now(), |job| {
+            job.login_mut(endpoint).change(password);
+        });
+        changed.is_some()
     }
 
     /// Retries a failed job, as an operator would in the console. False if there
     /// is no such job or it has not failed.
     pub fn retry(&self, job: &str) -> bool {
-        self.shared.lock().store.retry(job, Instant::now())
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        state.jobs.change(job, now, |job| job.retry(now)) == Some(true)
     }
 
     /// Lets all held requests go on. Requests held later wait for the next call.
@@ -350,15 +305,12 @@ impl fmt::Debug for Simulator {
 }
 
 /// Lets faults wait from the start; fails with the first that makes no sense.
-fn arm(
-    queue: &mut Faults,
-    faults: Vec<Fault>,
-    check: fn(&Fault) -> Result<(), &'static str>,
-) -> Result<(), StartError> {
-    for (index, fault) in faults.into_iter().enumerate() {
-        let number = index + 1;
-        check(&fault).map_err(|why| StartError::BadFault { number, why })?;
-        queue.inject(fault);
+fn arm(armed: &mut ArmedFaults, faults: Vec<Fault>, queue: FaultQueue) -> Result<(), StartError> {
+    for (fault, number) in faults.into_iter().zip(1..) {
+        fault
+            .check(queue)
+            .map_err(|why| StartError::BadFault { number, why })?;
+        armed.inject(fault);
     }
     Ok(())
 }

@@ -1,55 +1,112 @@
-//! Scenario files: jobs and faults to start a simulator with, as YAML.
+//! How a simulator is set up: by a test, or by a scenario file, which is YAML.
 //!
-//! Owns the file's format. Refuses unknown fields, and refuses to quote the file
-//! in an error, because it may hold passwords.
+//! No error quotes the file, because it may hold passwords.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::Config;
-use super::fault::Fault;
+use super::fault::{Fault, FaultQueue};
 use super::spec::{AccessKeySpec, CatalogSpec, JobSpec, ProjectSpec, UserSpec};
 
-/// The file as it is written. All of it is optional.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    project_id: Option<String>,
-    #[serde(default)]
-    project_name: Option<String>,
-    #[serde(default)]
-    other_projects: Vec<ProjectSpec>,
-    #[serde(default)]
-    token: Option<String>,
-    #[serde(default)]
-    token_life_millis: Option<u64>,
-    #[serde(default)]
-    users: Vec<UserSpec>,
-    #[serde(default)]
-    access_keys: Vec<AccessKeySpec>,
-    #[serde(default)]
-    catalog: CatalogSpec,
-    #[serde(default)]
-    clock_offset_seconds: i64,
-    #[serde(default)]
-    accept_any_job: bool,
-    #[serde(default)]
-    job_actions: bool,
-    #[serde(default)]
-    latency_millis: Option<u64>,
-    #[serde(default)]
-    failure_delay_millis: Option<u64>,
-    #[serde(default)]
-    jobs: Vec<JobSpec>,
-    #[serde(default)]
-    faults: Vec<Fault>,
-    #[serde(default)]
-    login_faults: Vec<Fault>,
-    #[serde(default)]
-    query_faults: Vec<Fault>,
+/// How a simulator is set up. A file can say all of it but the first three fields.
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimConfig {
+    /// It must be a loopback address.
+    #[serde(skip)]
+    pub address: IpAddr,
+    /// 0 takes any free one.
+    #[serde(skip)]
+    pub port: u16,
+    /// Whether recorded requests keep their raw bodies, passwords and all.
+    #[serde(skip)]
+    pub record_bodies: bool,
+    /// The project that paths must name.
+    pub project_id: String,
+    /// In real life that of its region, perhaps with an underscore and a suffix.
+    pub project_name: String,
+    /// Further projects of the account. They hold no jobs.
+    pub other_projects: Vec<ProjectSpec>,
+    /// A token for that project that never expires, unlike those of the login call;
+    /// `None` makes a random one.
+    pub token: Option<String>,
+    /// How long a token of the login call lives; 24 hours in real life (OTC IAM
+    /// api-ref, Obtaining a User Token).
+    #[serde(rename = "token_life_millis", deserialize_with = "millis")]
+    pub token_life: Duration,
+    pub users: Vec<UserSpec>,
+    pub access_keys: Vec<AccessKeySpec>,
+    pub catalog: CatalogSpec,
+    /// How far the service's clock is ahead of this machine's (behind if
+    /// negative). It shows in the `Date` of every answer and decides about signatures
+    /// and tokens.
+    pub clock_offset_seconds: i64,
+    /// Whether every well-formed job id that is asked for is a running job.
+    pub accept_any_job: bool,
+    /// Whether the service tells which actions a job's state allows: in each row
+    /// of the list and by `GET /v5/{project_id}/jobs/{id}/actions`.
+    pub job_actions: bool,
+    /// Added to the answer of every password change.
+    #[serde(rename = "latency_millis", deserialize_with = "millis")]
+    pub latency: Duration,
+    /// How long a job that is turned away by a database goes on before it fails,
+    /// and how long a retry takes.
+    #[serde(rename = "failure_delay_millis", deserialize_with = "millis")]
+    pub failure_delay: Duration,
+    pub jobs: Vec<JobSpec>,
+    /// Those that wait for password changes.
+    pub faults: Vec<Fault>,
+    pub login_faults: Vec<Fault>,
+    /// Those that wait for queries and retries.
+    pub query_faults: Vec<Fault>,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            record_bodies: false,
+            project_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            project_name: "eu-de".to_owned(),
+            other_projects: Vec::new(),
+            token: None,
+            token_life: Duration::from_secs(24 * 60 * 60),
+            users: Vec::new(),
+            access_keys: Vec::new(),
+            catalog: CatalogSpec::default(),
+            clock_offset_seconds: 0,
+            accept_any_job: false,
+            job_actions: false,
+            latency: Duration::ZERO,
+            failure_delay: Duration::from_secs(10),
+            jobs: Vec::new(),
+            faults: Vec::new(),
+            login_faults: Vec::new(),
+            query_faults: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for SimConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimConfig")
+            .field("address", &self.address)
+            .field("port", &self.port)
+            .field("project_id", &self.project_id)
+            .field("other_projects", &self.other_projects)
+            .field("users", &self.users)
+            .field("jobs", &self.jobs)
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
 /// Why a scenario file cannot be used.
@@ -73,12 +130,9 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-/// Reads a scenario into the configuration of a simulator on any free port.
-///
-/// Fails if the text is no YAML, has an unknown or missing field, or holds a
-/// fault that can never strike.
-pub fn parse(text: &str) -> Result<Config, ScenarioError> {
-    let file: File = serde_yaml::from_str(text).map_err(|error| {
+/// Reads a scenario for a simulator on any free port.
+pub fn parse(text: &str) -> Result<SimConfig, ScenarioError> {
+    let config: SimConfig = serde_yaml::from_str(text).map_err(|error| {
         let location = error.location();
         ScenarioError {
             line: location.map(|location| location.line()),
@@ -86,47 +140,20 @@ pub fn parse(text: &str) -> Result<Config, ScenarioError> {
             what: describe(error.without_snippet()),
         }
     })?;
-    check("fault", &file.faults, Fault::check)?;
-    check("login fault", &file.login_faults, Fault::check_login)?;
-    check("query fault", &file.query_faults, Fault::check_query)?;
-    let usual = Config::default();
-    let time = |millis: Option<u64>, usual| millis.map_or(usual, Duration::from_millis);
-    Ok(Config {
-        project_id: file.project_id.unwrap_or(usual.project_id),
-        project_name: file.project_name.unwrap_or(usual.project_name),
-        other_projects: file.other_projects,
-        token: file.token,
-        token_life: time(file.token_life_millis, usual.token_life),
-        users: file.users,
-        access_keys: file.access_keys,
-        catalog: file.catalog,
-        clock_offset_seconds: file.clock_offset_seconds,
-        accept_any_job: file.accept_any_job,
-        job_actions: file.job_actions,
-        latency: time(file.latency_millis, usual.latency),
-        failure_delay: time(file.failure_delay_millis, usual.failure_delay),
-        jobs: file.jobs,
-        faults: file.faults,
-        login_faults: file.login_faults,
-        query_faults: file.query_faults,
-        ..Config::default()
-    })
-}
-
-/// Fails with the first fault that makes no sense in its queue.
-fn check(
-    name: &str,
-    faults: &[Fault],
-    check: fn(&Fault) -> Result<(), &'static str>,
-) -> Result<(), ScenarioError> {
-    for (index, fault) in faults.iter().enumerate() {
-        check(fault).map_err(|why| ScenarioError {
-            line: None,
-            column: None,
-            what: format!("{name} {}: {why}", index + 1),
-        })?;
+    for (queue, name, faults) in [
+        (FaultQueue::Changes, "fault", &config.faults),
+        (FaultQueue::Logins, "login fault", &config.login_faults),
+        (FaultQueue::Queries, "query fault", &config.query_faults),
+    ] {
+        for (fault, number) in faults.iter().zip(1..) {
+            fault.check(queue).map_err(|why| ScenarioError {
+                line: None,
+                column: None,
+                what: format!("{name} {number}: {why}"),
+            })?;
+        }
     }
-    Ok(())
+    Ok(config)
 }
 
 /// Says what is wrong in words of our own; only names that this module knows

@@ -1,45 +1,52 @@
-//! The accept loop and its thread.
-//!
-//! Owns the socket and the runtime. Refuses any address that other machines can
-//! reach. The runtime lives on a thread of its own, so a caller may be blocking
-//! or asynchronous as it likes.
+//! The accept loop on a thread of its own, so that a caller may be blocking or
+//! asynchronous as it likes; and the way of a request from its first byte to its answer.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use super::service;
-use super::shared::Shared;
+use super::fault::{FaultKind, QueryCall};
+use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest};
+use super::shared::{Shared, SimState, Visit};
+use super::{admin, ambient, iam, password, queries};
+
+/// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
+/// 413; OTC IAM api-ref, Request Body): 12 MB.
+const MAX_BODY_BYTES: usize = 12 << 20;
+
+/// How much of an over-large body is read away, so that the caller gets to see
+/// the answer instead of a broken connection.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
 
 /// A running server; it stops when dropped.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub struct Server {
+    pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     /// Takes the address, so that it is known before anything is served from it.
-    ///
-    /// Fails if it is taken or not of this machine.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<(StdListener, SocketAddr)> {
+    pub fn bind(address: SocketAddr) -> io::Result<(StdListener, SocketAddr)> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     }
 
-    /// Fails if the thread cannot be started.
-    pub(super) fn start(
+    pub fn start(
         listener: StdListener,
         address: SocketAddr,
         shared: Arc<Shared>,
@@ -104,11 +111,281 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     // Without it, small answers would wait for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| service::handle(Arc::clone(&shared), request));
+    let service = service_fn(move |request| handle(Arc::clone(&shared), request));
     // An error is either a cut made on purpose or a caller that went away.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+}
+
+/// What answers a call that needs no more than this.
+type Handler = fn(&Shared, &mut SimState, &ServiceRequest) -> ServiceReply;
+
+enum Route {
+    ModifyPasswords,
+    Login,
+    Query(QueryCall, Handler),
+    /// A call that meets no faults.
+    Plain(Handler),
+}
+
+/// Finds the call, and the project id its path names.
+fn route(method: &str, path: &str) -> (Route, String) {
+    use QueryCall::{Detail, List, Retry, Status};
+    use Route::{Plain, Query};
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let (route, project) = match (method, parts.as_slice()) {
+        ("PUT", ["v3", project, "jobs", "batch-modify-pwd"]) => (Route::ModifyPasswords, *project),
+        ("GET", [""]) => (Plain(iam::versions), ""),
+        ("GET", ["v3"] | ["v3", ""]) => (Plain(iam::version), ""),
+        ("POST", ["v3", "auth", "tokens"]) => (Route::Login, ""),
+        ("GET", ["v3", "auth", "tokens"]) => (Plain(iam::show_token), ""),
+        ("GET", ["v3", "auth", "catalog"]) => (Plain(iam::catalog), ""),
+        ("GET", ["v3", "projects"]) => (Plain(iam::projects), ""),
+        ("POST", ["v3", project, "jobs"]) => (Query(List, queries::list), *project),
+        ("POST", ["v3", project, "jobs", call]) => match *call {
+            "batch-status" => (Query(Status, queries::statuses), *project),
+            "batch-detail" => (Query(Detail, queries::details), *project),
+            "batch-retry-task" => (Query(Retry, queries::retry), *project),
+            _ => (Plain(queries::unknown), *project),
+        },
+        ("GET", ["v5", project, "jobs", _, "actions"]) => (Plain(queries::actions), *project),
+        _ => (Plain(queries::unknown), ""),
+    };
+    (route, project.to_owned())
+}
+
+/// Answers one request. Fails if the connection is to be closed without an answer, or broke.
+async fn handle(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Payload>, ConnectionCut> {
+    let (head, body) = request.into_parts();
+    let (route, project) = route(head.method.as_str(), head.uri.path());
+    let mut visit = Visit::enter(&shared, matches!(route, Route::ModifyPasswords));
+    let body = read_body(body).await?;
+    let document = body
+        .as_deref()
+        .and_then(|body| serde_json::from_slice(body).ok());
+    let request = ServiceRequest {
+        head,
+        project,
+        body,
+        document,
+    };
+    let reply = match request.head.uri.path().split('/').nth(1) {
+        Some("sim") => admin::answer(&shared, &request),
+        _ => exchange(&shared, &mut visit, &request, &route).await?,
+    };
+    let date = ambient::http_date(shared.clock.now());
+    Ok(reply.into_response(&shared.nonces.request_id(), &date))
+}
+
+/// The body; `None` if it was over the limit, which is read on and thrown away.
+async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, ConnectionCut> {
+    let mut whole = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ConnectionCut)?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        length += data.len();
+        if length > MAX_DISCARDED_BYTES {
+            return Ok(None);
+        }
+        if length > MAX_BODY_BYTES {
+            whole = Vec::new();
+        } else {
+            whole.extend_from_slice(data);
+        }
+    }
+    Ok((length <= MAX_BODY_BYTES).then(|| whole.into()))
+}
+
+/// Counts and records a request, then answers it, or not, as the faults want.
+async fn exchange(
+    shared: &Arc<Shared>,
+    visit: &mut Visit,
+    request: &ServiceRequest,
+    route: &Route,
+) -> Result<ServiceReply, ConnectionCut> {
+    let arrived = Instant::now();
+    // All of it under one lock, so that whoever waited for the request finds its effect.
+    let (faults, reply, held) = {
+        let mut state = shared.lock();
+        let faults = take_in(&mut state, visit, request, route);
+        let hold = faults.iter().find_map(|kind| match kind {
+            FaultKind::Hold { act_first } => Some(*act_first),
+            _ => None,
+        });
+        // Subscribed under the lock: a release by whoever sees this request is not missed.
+        let held = hold.map(|_| shared.release.subscribe());
+        let acts_now = hold != Some(false);
+        let reply = acts_now.then(|| act(shared, &mut state, request, route, &faults));
+        (faults, reply, held)
+    };
+    shared.put_received.notify_all();
+    if let Some(mut held) = held {
+        // The sender lives in `shared`, so waiting ends by release alone.
+        let _ = held.changed().await;
+    }
+    let reply = match reply {
+        Some(reply) => reply,
+        None => act(shared, &mut shared.lock(), request, route, &faults),
+    };
+    let mut due = arrived;
+    if matches!(route, Route::ModifyPasswords) {
+        due += shared.latency;
+    }
+    for kind in &faults {
+        if let FaultKind::Slow { millis } = kind {
+            due += Duration::from_millis(*millis);
+        }
+    }
+    tokio::time::sleep_until(due.into()).await;
+    for kind in &faults {
+        match kind {
+            FaultKind::Silent => std::future::pending().await,
+            FaultKind::CloseBefore | FaultKind::CloseAfter => return Err(ConnectionCut),
+            _ => {}
+        }
+    }
+    visit.completed(match reply.truncated {
+        true => Completion::Cut,
+        false => Completion::Status(reply.status),
+    });
+    Ok(reply)
+}
+
+/// Records a request, counts it among its kind, and chooses its faults.
+fn take_in(
+    state: &mut SimState,
+    visit: &mut Visit,
+    request: &ServiceRequest,
+    route: &Route,
+) -> Vec<FaultKind> {
+    let names = match route {
+        Route::ModifyPasswords => password::names(request),
+        _ => Vec::new(),
+    };
+    visit.record(state, request, names);
+    match route {
+        Route::ModifyPasswords => state.strike_change(&password::known_entries(request)),
+        Route::Login => state.strike_login(),
+        Route::Query(call, _) => state.strike_query(*call),
+        Route::Plain(_) => Vec::new(),
+    }
+}
+
+/// Acts on the request as far as the faults let it through, and says how it went.
+fn act(
+    shared: &Shared,
+    state: &mut SimState,
+    request: &ServiceRequest,
+    route: &Route,
+    faults: &[FaultKind],
+) -> ServiceReply {
+    let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
+    if faults.iter().any(is_unheard) {
+        // The caller never sees it; the request only has to end up unacted.
+        return ServiceReply::error(503, "APIGW.0201", "never sent");
+    }
+    if let Some(reply) = faults.iter().find_map(instead) {
+        return reply;
+    }
+    if request.body.is_none() {
+        return ServiceReply::error(413, "APIGW.0201", "The request body is too large.");
+    }
+    let reply = match route {
+        Route::ModifyPasswords => password::change(shared, state, request, faults),
+        Route::Login => iam::log_in(shared, state, request),
+        Route::Query(_, answer) | Route::Plain(answer) => answer(shared, state, request),
+    };
+    faults.iter().fold(reply, dress)
+}
+
+/// The answer that takes the place of acting on the request, if the fault says so.
+fn instead(kind: &FaultKind) -> Option<ServiceReply> {
+    let reply = match kind {
+        FaultKind::Status(answer) => {
+            let mut reply = match &answer.body {
+                Some(body) => ServiceReply::text(answer.http, "application/json", body.clone()),
+                None => ServiceReply::error(answer.http, &answer.code, &answer.message),
+            };
+            if let Some(content_type) = &answer.content_type {
+                reply.content_type.clone_from(content_type);
+            }
+            let headers = answer.headers.iter();
+            headers.fold(reply, |reply, (name, value)| reply.header(name, value))
+        }
+        FaultKind::TooMany { code, .. } => ServiceReply::error(400, code, "too many entries"),
+        FaultKind::PoisonEntry { code, message, .. } => ServiceReply::error(400, code, message),
+        FaultKind::Throttled { retry_after } => {
+            let reply = ServiceReply::error(
+                429,
+                "APIGW.0308",
+                "The throttling threshold has been reached: policy ip over ratelimit,limit:5,time:1 minute",
+            );
+            match retry_after {
+                Some(seconds) => reply.header("Retry-After", seconds.to_string()),
+                None => reply,
+            }
+        }
+        FaultKind::Busy => ServiceReply::error(
+            202,
+            "DRS.M01504",
+            "Another operation is being performed on the task or the task is abnormal.",
+        ),
+        FaultKind::TokenExpired { http, code } => {
+            let (usual, message) = match http {
+                403 => ("DRS.M00100", "Invalid token."),
+                _ => (
+                    "APIGW.0301",
+                    "Incorrect IAM authentication information: token expires",
+                ),
+            };
+            ServiceReply::error(*http, code.as_deref().unwrap_or(usual), message)
+        }
+        FaultKind::Html {
+            http,
+            act_first: false,
+        } => html(*http),
+        _ => return None,
+    };
+    Some(reply)
+}
+
+/// Changes the bytes of an answer.
+fn dress(mut reply: ServiceReply, kind: &FaultKind) -> ServiceReply {
+    match kind {
+        FaultKind::Gzip => return reply.gzipped(),
+        FaultKind::Huge { bytes } => {
+            // Blanks before the closing brace keep the JSON whole.
+            if let Some(brace) = reply.body.pop() {
+                let length = reply.body.len().max(bytes.saturating_sub(1));
+                reply.body.resize(length, b' ');
+                reply.body.push(brace);
+            }
+        }
+        FaultKind::NotJson => reply.body = b"OK, passwords {changed".to_vec(),
+        FaultKind::Html {
+            http,
+            act_first: true,
+        } => return html(*http),
+        FaultKind::Truncated => reply.truncated = true,
+        _ => {}
+    }
+    reply
+}
+
+/// The page of a gateway, of the size such pages have.
+fn html(status: u16) -> ServiceReply {
+    let filler = "<div class=\"cf-row\">The origin did not answer in time.</div>\n".repeat(600);
+    let body = format!(
+        "<!DOCTYPE html>\n<html><head><title>{status}</title></head><body>\n{filler}</body></html>\n"
+    );
+    ServiceReply::text(status, "text/html; charset=UTF-8", body)
 }

@@ -1,89 +1,82 @@
-//! What the server's thread and the owner of a simulator have in common.
-//!
-//! Owns the one lock, the counters and the record of requests. Refuses to hold
-//! the lock across anything that waits.
+//! What the server's thread and the owner of a simulator have in common, with the one
+//! lock, which is never held across anything that waits.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hyper::body::Bytes;
-use hyper::http::request::Parts;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::clock::Clock;
-use super::fault::QueryCall;
-use super::keys::Keys;
-use super::record::{Answered, Recorded};
-use super::sessions::Sessions;
-use super::spec::{CatalogSpec, ProjectSpec};
-use super::store::Store;
-use super::strike::Faults;
-use super::tokens::Nonces;
-use super::users::Users;
+use super::accounts::{AccessKeys, SimTokens, Users};
+use super::ambient::{Clock, Nonces};
+use super::fault::{ArmedFaults, FaultKind, Hit, QueryCall};
+use super::http::{Completion, Recorded, ServiceRequest};
+use super::job::JobStore;
+use super::spec::{CatalogSpec, EndPointType, ProjectSpec};
 
 /// Settings, which never change, and everything that does.
-pub(super) struct Shared {
+pub struct Shared {
     /// The address as a URL without a path.
-    pub(super) url: String,
-    pub(super) project_id: String,
+    pub url: String,
+    pub project_id: String,
     /// All projects of the account, that one first.
-    pub(super) projects: Vec<ProjectSpec>,
-    pub(super) token: String,
-    pub(super) token_life: Duration,
-    pub(super) catalog: CatalogSpec,
-    pub(super) job_actions: bool,
-    pub(super) clock: Clock,
+    pub projects: Vec<ProjectSpec>,
+    pub token: String,
+    pub token_life: Duration,
+    pub catalog: CatalogSpec,
+    pub job_actions: bool,
+    pub clock: Clock,
     /// When the simulator started by that clock; all jobs were made then.
-    pub(super) started: Timestamp,
-    pub(super) admin_token: String,
-    pub(super) latency: Duration,
-    pub(super) record_bodies: bool,
-    pub(super) nonces: Arc<Nonces>,
+    pub started: Timestamp,
+    pub admin_token: String,
+    pub latency: Duration,
+    pub record_bodies: bool,
+    pub nonces: Arc<Nonces>,
     /// Counts releases; a held request waits for the next one.
-    pub(super) release: watch::Sender<u64>,
-    /// Signalled whenever `Inner::received` grows.
-    pub(super) put_received: Condvar,
-    pub(super) inner: Mutex<Inner>,
+    pub release: watch::Sender<u64>,
+    /// Signalled whenever `SimState::received` grows.
+    pub put_received: Condvar,
+    pub state: Mutex<SimState>,
 }
 
 /// What changes while the simulator runs.
-pub(super) struct Inner {
-    pub(super) store: Store,
+pub struct SimState {
+    /// The jobs that were configured.
+    pub jobs: JobStore,
     /// The jobs of all other projects: none.
-    elsewhere: Store,
-    pub(super) users: Users,
-    pub(super) keys: Keys,
-    pub(super) sessions: Sessions,
-    pub(super) faults: Faults,
-    pub(super) login_faults: Faults,
-    pub(super) query_faults: Faults,
-    pub(super) log: Vec<Recorded>,
-    pub(super) connections: usize,
+    elsewhere: JobStore,
+    pub users: Users,
+    pub keys: AccessKeys,
+    pub tokens: SimTokens,
+    pub faults: ArmedFaults,
+    pub login_faults: ArmedFaults,
+    pub query_faults: ArmedFaults,
+    pub log: Vec<Recorded>,
+    pub connections: usize,
     /// Password changes that came in whole.
-    pub(super) received: u64,
+    pub received: u64,
     /// Login calls that came in whole.
-    pub(super) login_attempts: u64,
+    pub login_attempts: u64,
     /// Login calls that were given a token.
-    pub(super) logins: usize,
+    pub logins: usize,
     /// Queries and retries that came in whole.
-    pub(super) queries: BTreeMap<QueryCall, u64>,
-    pub(super) in_flight: usize,
-    pub(super) max_in_flight: usize,
+    queries: BTreeMap<QueryCall, u64>,
+    in_flight: usize,
+    pub max_in_flight: usize,
 }
 
-impl Inner {
-    pub(super) fn new(store: Store, users: Users, keys: Keys, sessions: Sessions) -> Self {
+impl SimState {
+    pub fn new(jobs: JobStore, users: Users, keys: AccessKeys, tokens: SimTokens) -> Self {
         Self {
-            elsewhere: store.emptied(),
-            store,
+            elsewhere: jobs.emptied(),
+            jobs,
             users,
             keys,
-            sessions,
-            faults: Faults::default(),
-            login_faults: Faults::default(),
-            query_faults: Faults::default(),
+            tokens,
+            faults: ArmedFaults::default(),
+            login_faults: ArmedFaults::default(),
+            query_faults: ArmedFaults::default(),
             log: Vec::new(),
             connections: 0,
             received: 0,
@@ -96,46 +89,67 @@ impl Inner {
     }
 
     /// The jobs of a project; all that were configured are in the first one.
-    pub(super) fn jobs_of(&mut self, shared: &Shared, project: &str) -> &mut Store {
+    pub fn jobs_of(&mut self, shared: &Shared, project: &str) -> &mut JobStore {
         match project == shared.project_id {
-            true => &mut self.store,
+            true => &mut self.jobs,
             false => &mut self.elsewhere,
         }
+    }
+
+    /// Counts a password change with these entries, and chooses its faults.
+    pub fn strike_change(&mut self, entries: &[(&str, EndPointType)]) -> Vec<FaultKind> {
+        self.received += 1;
+        self.faults.strike(&Hit {
+            number: self.received,
+            call: None,
+            entries,
+        })
+    }
+
+    pub fn strike_login(&mut self) -> Vec<FaultKind> {
+        self.login_attempts += 1;
+        self.login_faults.strike(&Hit {
+            number: self.login_attempts,
+            call: None,
+            entries: &[],
+        })
+    }
+
+    pub fn strike_query(&mut self, call: QueryCall) -> Vec<FaultKind> {
+        let own = self.queries.entry(call).or_default();
+        *own += 1;
+        let call = Some((call, *own));
+        self.query_faults.strike(&Hit {
+            number: self.queries.values().sum(),
+            call,
+            entries: &[],
+        })
     }
 }
 
 impl Shared {
     /// The changing part. A panic elsewhere leaves it usable: no step of a change
     /// made under the lock depends on the one before.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn lock(&self) -> MutexGuard<'_, SimState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn wait_for_puts(&self, wanted: u64, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let mut inner = self.lock();
-        while inner.received < wanted {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            inner = self
-                .put_received
-                .wait_timeout(inner, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
+    pub fn wait_for_puts(&self, wanted: u64, timeout: Duration) -> bool {
+        let (_guard, waited) = self
+            .put_received
+            .wait_timeout_while(self.lock(), timeout, |state| state.received < wanted)
+            .unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
     }
 
-    pub(super) fn let_go(&self) {
+    pub fn let_go(&self) {
         self.release.send_modify(|count| *count += 1);
     }
 }
 
 /// One request while it is in the house. Dropped without an answer, which also
 /// happens when the caller hangs up, it marks the record as cut.
-pub(super) struct Visit {
+pub struct Visit {
     shared: Arc<Shared>,
     is_put: bool,
     record: Option<usize>,
@@ -143,11 +157,11 @@ pub(super) struct Visit {
 
 impl Visit {
     /// A password change counts as in flight from here on.
-    pub(super) fn enter(shared: &Arc<Shared>, is_put: bool) -> Self {
+    pub fn enter(shared: &Arc<Shared>, is_put: bool) -> Self {
         if is_put {
-            let mut inner = shared.lock();
-            inner.in_flight += 1;
-            inner.max_in_flight = inner.max_in_flight.max(inner.in_flight);
+            let mut state = shared.lock();
+            state.in_flight += 1;
+            state.max_in_flight = state.max_in_flight.max(state.in_flight);
         }
         Self {
             shared: Arc::clone(shared),
@@ -156,36 +170,34 @@ impl Visit {
         }
     }
 
-    pub(super) fn record(
+    pub fn record(
         &mut self,
-        inner: &mut Inner,
-        head: &Parts,
-        body: Option<Bytes>,
+        state: &mut SimState,
+        request: &ServiceRequest,
         entries: Vec<(String, String)>,
     ) {
-        let body = body.filter(|_| self.shared.record_bodies);
-        self.record = Some(inner.log.len());
-        inner.log.push(Recorded::new(head, body, entries));
+        let body = request.body.clone().filter(|_| self.shared.record_bodies);
+        self.record = Some(state.log.len());
+        state.log.push(Recorded::new(&request.head, body, entries));
     }
 
-    pub(super) fn answered(&mut self, how: Answered) {
-        let mut inner = self.shared.lock();
-        if let Some(recorded) = self.record.and_then(|index| inner.log.get_mut(index)) {
-            recorded.answered = how;
+    pub fn completed(&self, how: Completion) {
+        self.complete(&mut self.shared.lock(), how);
+    }
+
+    fn complete(&self, state: &mut SimState, how: Completion) {
+        if let Some(recorded) = self.record.and_then(|index| state.log.get_mut(index))
+            && recorded.completion == Completion::Pending
+        {
+            recorded.completion = how;
         }
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let mut inner = self.shared.lock();
-        if self.is_put {
-            inner.in_flight -= 1;
-        }
-        if let Some(recorded) = self.record.and_then(|index| inner.log.get_mut(index))
-            && recorded.answered == Answered::Pending
-        {
-            recorded.answered = Answered::Cut;
-        }
+        let mut state = self.shared.lock();
+        state.in_flight -= usize::from(self.is_put);
+        self.complete(&mut state, Completion::Cut);
     }
 }

@@ -1,21 +1,18 @@
-//! The signature `SDK-HMAC-SHA256` of a request.
-//!
-//! Owns the canonical form of a request as it came in, and the comparison
-//! (Huawei Cloud API Request Signing Guide, "Calculating a Signature"; what it
-//! leaves open is settled by the signer of the vendor's SDK). Refuses to know
-//! whose a key is, and what o'clock it is.
+//! The signature `SDK-HMAC-SHA256` of a request as it came in (Huawei Cloud API Request
+//! Signing Guide, "Calculating a Signature"; what it leaves open is settled by the signer
+//! of the vendor's SDK).
 
 use hmac::{Hmac, Mac};
 use hyper::HeaderMap;
 use sha2::{Digest, Sha256};
 
-use super::tokens::{hex, same};
+use super::ambient::{hex, percent_encoded, same};
 
 /// The word before the fields of the header `Authorization`.
-pub(super) const ALGORITHM: &str = "SDK-HMAC-SHA256";
+pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
 /// The header with the time of signing.
-pub(super) const DATE: &str = "x-sdk-date";
+pub const DATE: &str = "x-sdk-date";
 
 /// The header that may stand for the digest of the body.
 const CONTENT_DIGEST: &str = "x-sdk-content-sha256";
@@ -23,17 +20,16 @@ const CONTENT_DIGEST: &str = "x-sdk-content-sha256";
 /// What stands in its place if the body is not signed.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
-/// The header `Authorization`, taken apart.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Authorization<'a> {
-    pub(super) access: &'a str,
-    pub(super) signed: Vec<&'a str>,
+pub struct Authorization<'a> {
+    pub access: &'a str,
+    pub signed: Vec<&'a str>,
     signature: &'a str,
 }
 
 impl<'a> Authorization<'a> {
     /// `None` if it is not written as the guide says.
-    pub(super) fn parse(value: &'a str) -> Option<Self> {
+    pub fn parse(value: &'a str) -> Option<Self> {
         let fields = value.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
         let mut fields = fields.split(',').map(str::trim);
         let mut field = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
@@ -51,26 +47,25 @@ impl<'a> Authorization<'a> {
         whole.then_some(parsed)
     }
 
-    pub(super) fn signs(&self, header: &str) -> bool {
+    pub fn signs(&self, header: &str) -> bool {
         self.signed.contains(&header)
     }
 
     /// Whether the key made this signature of that canonical request.
-    pub(super) fn is_by(&self, secret: &str, date: &str, canonical: &str) -> bool {
+    pub fn is_by(&self, secret: &str, date: &str, canonical: &str) -> bool {
         let wanted = sign(secret, &to_sign(date, canonical));
         same(wanted.as_bytes(), self.signature.as_bytes())
     }
 }
 
-/// The string to sign.
-pub(super) fn to_sign(date: &str, canonical: &str) -> String {
+pub fn to_sign(date: &str, canonical: &str) -> String {
     let digest = hex(&Sha256::digest(canonical));
     format!("{ALGORITHM}\n{date}\n{digest}")
 }
 
 /// The signature of a string to sign. The secret is the key as it is, without
 /// any derivation.
-pub(super) fn sign(secret: &str, text: &str) -> String {
+pub fn sign(secret: &str, text: &str) -> String {
     // A key of any length is taken, so the other case never comes up.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         return String::new();
@@ -80,18 +75,18 @@ pub(super) fn sign(secret: &str, text: &str) -> String {
 }
 
 /// A request as far as it is signed.
-pub(super) struct Signed<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) query: &'a str,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a [u8],
+pub struct SignedRequest<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub query: &'a str,
+    pub headers: &'a HeaderMap,
+    pub body: &'a [u8],
 }
 
-impl Signed<'_> {
+impl SignedRequest<'_> {
     /// The canonical request. `None` if a header that is said to be signed is
     /// missing, stands twice or is no text.
-    pub(super) fn canonical(&self, signed: &[&str]) -> Option<String> {
+    pub fn canonical(&self, signed: &[&str]) -> Option<String> {
         let mut headers = String::new();
         for name in signed {
             headers.push_str(&format!("{name}:{}\n", self.only(name)?.trim()));
@@ -107,7 +102,7 @@ impl Signed<'_> {
     }
 
     /// The value of a header that must stand there once.
-    pub(super) fn only(&self, name: &str) -> Option<&str> {
+    pub fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = std::str::from_utf8(values.next()?.as_bytes()).ok()?;
         values.next().is_none().then_some(value)
@@ -135,7 +130,7 @@ impl Signed<'_> {
 /// one of the others, as in the vendor's signer.
 fn canonical_path(path: &str) -> String {
     let plain = decode(path);
-    let segments = plain.split(|byte| *byte == b'/').map(encode);
+    let segments = plain.split(|byte| *byte == b'/').map(percent_encoded);
     let mut path = segments.collect::<Vec<_>>().join("/");
     if !path.ends_with('/') {
         path.push('/');
@@ -154,12 +149,12 @@ fn canonical_query(query: &str) -> String {
     pairs.sort();
     let pairs = pairs
         .iter()
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        .map(|(name, value)| format!("{}={}", percent_encoded(name), percent_encoded(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 
 /// Takes percent escapes apart; what is no escape stays as it is, plus signs too.
-pub(super) fn decode(text: &str) -> Vec<u8> {
+pub fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -178,16 +173,4 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
         }
     }
     plain
-}
-
-/// Escapes all but letters, digits and `-_.~`.
-fn encode(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| match byte {
-            b'-' | b'.' | b'_' | b'~' => char::from(*byte).to_string(),
-            _ if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }

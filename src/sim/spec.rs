@@ -1,29 +1,67 @@
-//! The things a simulator starts with: jobs, databases, users, keys, projects.
-//!
-//! Owns their form as tests and scenario files write them. Refuses unknown
-//! fields, and to show a secret in any `Debug` form.
+//! The things a simulator starts with, as tests and scenario files write them. No
+//! `Debug` form shows a secret.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// One job as it is at the start.
+/// The field `end_point_type`: which of its two databases a job is to log in to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndPointType {
+    /// The database that is read; `so` on the wire.
+    Source,
+    /// The database that is written; `ta` on the wire.
+    Destination,
+}
+
+impl EndPointType {
+    /// The value of the field (OTC api-ref, Changing the Passwords of the Sources and
+    /// Destinations).
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::Source => "so",
+            Self::Destination => "ta",
+        }
+    }
+
+    pub fn from_wire(text: &str) -> Option<Self> {
+        match text {
+            "so" => Some(Self::Source),
+            "ta" => Some(Self::Destination),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
+
+    pub fn from_name(text: &str) -> Option<Self> {
+        match text {
+            "source" => Some(Self::Source),
+            "destination" => Some(Self::Destination),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
     /// The job id. It is taken as it is, well-formed or not.
     pub id: String,
-    /// The name people gave it.
     #[serde(default)]
     pub name: String,
     /// The state (OTC api-ref, Task Statuses), by default a running one. Any word
     /// is taken, so that states nobody has heard of can be played.
     #[serde(default = "running")]
     pub status: String,
-    /// The database that is read.
     #[serde(default)]
     pub source: Option<EndpointSpec>,
-    /// The database that is written.
     #[serde(default)]
     pub destination: Option<EndpointSpec>,
     /// The id of the parent, for a subtask.
@@ -40,10 +78,10 @@ pub struct JobSpec {
     /// `migration`, `sync` or `cloudDataGuard`.
     #[serde(default = "sync")]
     pub db_use_type: String,
-    /// The kind of databases, such as `mysql` or `mysql-to-taurus`.
+    /// Such as `mysql` or `mysql-to-taurus`.
     #[serde(default = "mysql")]
     pub engine_type: String,
-    /// The network the job works over: `vpn`, `vpc` or `eip`.
+    /// `vpn`, `vpc` or `eip`.
     #[serde(default = "eip")]
     pub net_type: String,
     /// Actions, such as `RESET_DB_PWD`, that the service calls unavailable
@@ -88,22 +126,18 @@ fn eip() -> String {
     "eip".to_owned()
 }
 
-/// One database of a job.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EndpointSpec {
     /// The password the database accepts, and the one DRS was given when the job
     /// was made. `None` accepts any password until another is set.
     pub real_password: Option<String>,
-    /// The kind of database; `None` is the first word of the job's engine type.
+    /// `None` is the first word of the job's engine type.
     pub db_type: Option<String>,
     /// The address, or several as `host:port,host:port`.
     pub ip: Option<String>,
-    /// The port.
     pub port: Option<u16>,
-    /// The account at the database.
     pub user: Option<String>,
-    /// The id of the cloud instance.
     pub inst_id: Option<String>,
     /// What stands in `db_password` of the job's details. The documented schema
     /// has the field (OTC api-ref, Querying Task Details, Endpoint), no example
@@ -128,13 +162,10 @@ impl fmt::Debug for EndpointSpec {
 pub struct UserSpec {
     /// The name, unique in its domain.
     pub name: String,
-    /// The id.
     pub id: String,
-    /// The password.
     pub password: String,
-    /// The name of the domain, which is the account.
+    /// The account.
     pub domain: String,
-    /// The id of that domain.
     pub domain_id: String,
     /// The code of the second factor; `None` asks for none.
     #[serde(default)]
@@ -156,14 +187,12 @@ impl fmt::Debug for UserSpec {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessKeySpec {
-    /// The access key id, which is sent.
     pub access: String,
-    /// The secret key, which is not.
     pub secret: String,
     /// The token of a temporary key, which must be sent and signed with it.
     #[serde(default)]
     pub security_token: Option<String>,
-    /// The name of the user the key belongs to.
+    /// The name of the user that it belongs to.
     #[serde(default)]
     pub user: Option<String>,
 }
@@ -177,11 +206,9 @@ impl fmt::Debug for AccessKeySpec {
     }
 }
 
-/// A project of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSpec {
-    /// The id, which stands in paths.
     pub id: String,
     /// The name, such as `eu-de` or `eu-de_orders`.
     pub name: String,

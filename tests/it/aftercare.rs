@@ -6,7 +6,7 @@ mod trouble;
 
 use std::time::Duration;
 
-use drspass::sim::{Config, Endpoint, EndpointSpec, Fault, FaultKind, JobSpec, Which};
+use drspass::sim::{EndPointType, EndpointSpec, Fault, FaultKind, JobSpec, SimConfig, Which};
 use serde_json::{Value, json};
 
 use crate::looped::refuse;
@@ -32,10 +32,10 @@ fn failed(id: &str, status: &str) -> JobSpec {
 /// Such jobs, the passwords of their sources changed at the database and in the
 /// manifest.
 fn lab_of(jobs: &[(&str, &str)], delay: Duration) -> Lab {
-    let mut lab = lab_with(Config {
+    let mut lab = lab_with(SimConfig {
         jobs: jobs.iter().map(|(id, status)| failed(id, status)).collect(),
         failure_delay: delay,
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.plant(&["canary-old"]);
     let entries: Vec<_> = jobs
@@ -160,10 +160,11 @@ fn a_job_with_an_entry_refused_in_doubt_or_blocked_is_not_retried() {
         (J3, "source", "canary-new"),
         (&id(4), "source", "canary-new"),
     ]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00202"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00202"));
     lab.sim.inject(Fault::always(FaultKind::OddStatus {
         status: "maybe".to_owned(),
-        which: Which::entry(J2, Endpoint::Source),
+        which: Which::entry(J2, EndPointType::Source),
     }));
     lab.apply(&["--retry-jobs"])
         .exits(4)
@@ -178,7 +179,8 @@ fn a_job_with_an_entry_refused_in_doubt_or_blocked_is_not_retried() {
         ));
     assert_eq!(retried(&lab), [[J3]]);
     // A value that is held back as wrong keeps its job back as well.
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&["--retry-jobs", "--only", J1]).exits(1);
     lab.apply(&["--retry-jobs", "--only", J1]).exits(1);
     assert_eq!(retried(&lab).len(), 1);

@@ -6,7 +6,7 @@ mod results;
 
 use std::collections::BTreeMap;
 
-use drspass::sim::{Answer, Config, EchoForm, Endpoint, Fault, FaultKind, Which};
+use drspass::sim::{CannedAnswer, EchoForm, EndPointType, Fault, FaultKind, SimConfig, Which};
 
 use crate::support::{J1, J2, Lab, Run};
 
@@ -30,9 +30,9 @@ fn lab_with(settings: &str) -> Lab {
 /// So many jobs, each with a password for its source, against a service that runs
 /// any job.
 fn lab_of(count: u8, settings: &str) -> (Lab, Vec<String>) {
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         accept_any_job: true,
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.configure(settings);
     let jobs: Vec<String> = (0..count)
@@ -117,9 +117,9 @@ fn busy_and_throttled_answers_are_waited_out() {
 fn a_request_refused_as_a_whole_is_split_until_the_bad_entry_stands_alone() {
     let (lab, jobs) = lab_of(10, "");
     lab.sim.inject(Fault::on(
-        drspass::sim::When::Entry {
+        drspass::sim::FaultTrigger::Entry {
             job: jobs[6].clone(),
-            endpoint: Endpoint::Source,
+            endpoint: EndPointType::Source,
         },
         status(400, "DRS.M00201", []),
     ));
@@ -142,9 +142,9 @@ fn a_request_refused_as_a_whole_is_split_until_the_bad_entry_stands_alone() {
 fn both_endpoints_of_a_job_travel_together_until_the_last_split() {
     let lab = lab();
     lab.sim.inject(Fault::on(
-        drspass::sim::When::Entry {
+        drspass::sim::FaultTrigger::Entry {
             job: J1.to_owned(),
-            endpoint: Endpoint::Source,
+            endpoint: EndPointType::Source,
         },
         status(400, "DRS.M00201", []),
     ));
@@ -192,12 +192,12 @@ fn a_redirect_is_not_followed_and_changes_nothing() {
 }
 
 fn status<const N: usize>(http: u16, code: &str, headers: [(&str, &str); N]) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http,
         code: code.to_owned(),
         message: "turned away".to_owned(),
         headers: BTreeMap::from(headers.map(|(name, value)| (name.to_owned(), value.to_owned()))),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -211,7 +211,7 @@ fn a_wrong_password_is_held_even_when_an_attempt_was_lost_or_cut_off() {
         2,
         FaultKind::RejectEntry(drspass::sim::Rejection {
             job: J1.to_owned(),
-            endpoint: Endpoint::Source,
+            endpoint: EndPointType::Source,
             code: "DRS.KE0002".to_owned(),
             message: String::new(),
             message_key: drspass::sim::MessageKey::ErrorMsg,
@@ -250,7 +250,7 @@ fn text_that_repeats_a_password_is_withheld_in_every_form() {
             "  {J1}:\n    source: {{ password: 'canary-Zx\"9\\q!fern' }}\n"
         ))
         .exits(0);
-        let which = Which::entry(J1, Endpoint::Source);
+        let which = Which::entry(J1, EndPointType::Source);
         let run = apply_with(&lab, FaultKind::EchoPassword { form, which }).exits(1);
         assert!(run.all().contains("withheld"), "{}", run.all());
     }

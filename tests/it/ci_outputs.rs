@@ -9,7 +9,7 @@ mod step;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use drspass::sim::Endpoint;
+use drspass::sim::EndPointType;
 use serde_json::Value;
 
 use step::step;
@@ -50,8 +50,9 @@ fn lab_with_changes() -> Lab {
     };
     manifest(&lab, "canary-1", "");
     lab.sim
-        .inject(refuse(J1, Endpoint::Destination, "DRS.M00304"));
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.KE0002"));
+        .inject(refuse(J1, EndPointType::Destination, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[]).exits(3);
     let more = format!("  {J3}:\n    name: stock\n    source: {{ password: 'canary-4' }}\n");
     manifest(&lab, "canary-5", &more);
@@ -105,7 +106,8 @@ fn a_plan_is_told_to_every_pipeline() {
 fn an_apply_is_told_to_every_pipeline() {
     let lab = lab_with_changes();
     lab.write("apply.md", "<!-- drspass:apply:x -->\nof an earlier run\n");
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     let told = step(
         &lab,
         &["apply", "--auto-approve", "--markdown", "apply.md"],
@@ -180,7 +182,8 @@ fn nothing_to_do_is_told_as_such() {
 
     // What is held is a change, though nothing would be sent.
     lab.passwords(&[(J1, "source", "canary-2")]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[]).exits(1);
     let run = lab
         .run(&["plan", "--terraform-summary", "--detailed-exitcode"])

@@ -4,7 +4,7 @@ mod approval;
 mod signals;
 mod streams;
 
-use drspass::sim::{Endpoint, Fault, FaultKind};
+use drspass::sim::{EndPointType, Fault, FaultKind};
 
 use crate::looped::refuse;
 use crate::support::{J1, J2, Lab};
@@ -88,9 +88,11 @@ fn failures_end_with_the_failure_and_never_with_a_success() {
 fn some_refused_is_3_and_all_refused_is_1() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[]).exits(3);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[]).exits(1);
 }
 
@@ -99,7 +101,8 @@ fn doubt_wins_over_refusals() {
     let mut lab = Lab::new();
     lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.sim.inject(Fault::nth(2, FaultKind::NotJson));
     lab.apply(&[]).exits(4).says("1 refused").says("1 in doubt");
 }

@@ -1,7 +1,9 @@
 //! What each error code of the pages does to an apply, row by row of a table that
 //! was typed from them, and the shapes in which errors come.
 
-use drspass::sim::{Answer, Config, Endpoint, Fault, FaultKind, MessageKey, Rejection, When};
+use drspass::sim::{
+    CannedAnswer, EndPointType, Fault, FaultKind, FaultTrigger, MessageKey, Rejection, SimConfig,
+};
 
 use crate::support::{Lab, Run};
 
@@ -55,9 +57,9 @@ struct Bench {
 
 impl Bench {
     fn new(cases: usize) -> Self {
-        let mut lab = Lab::with_config(Config {
+        let mut lab = Lab::with_config(SimConfig {
             accept_any_job: true,
-            ..Config::default()
+            ..SimConfig::default()
         });
         lab.configure("apply: { batch_size: 100 }");
         lab.plant(&["canary-before", "canary-after"]);
@@ -114,9 +116,9 @@ impl Bench {
 
 /// A fault of every request that holds the entry of this case.
 fn about(case: usize, kind: FaultKind) -> Fault {
-    let entry = When::Entry {
+    let entry = FaultTrigger::Entry {
         job: job(case),
-        endpoint: Endpoint::Source,
+        endpoint: EndPointType::Source,
     };
     Fault::on(entry, kind)
 }
@@ -167,14 +169,14 @@ fn check_whole_requests(rows: &[Row]) {
     for (case, row) in rows.iter().enumerate() {
         let answer = |headers: &[(&str, &str)]| {
             let headers = headers.iter();
-            FaultKind::Status(Answer {
+            FaultKind::Status(CannedAnswer {
                 http: row.http,
                 code: row.code.to_owned(),
                 message: "turned away".to_owned(),
                 headers: headers
                     .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                     .collect(),
-                ..Answer::default()
+                ..CannedAnswer::default()
             })
         };
         if row.is_repeated {
@@ -251,7 +253,7 @@ fn a_code_of_a_failed_entry_refuses_that_entry_alone() {
     for (case, row) in rows.iter().enumerate() {
         let kind = FaultKind::RejectEntry(Rejection {
             job: job(case),
-            endpoint: Endpoint::Source,
+            endpoint: EndPointType::Source,
             code: row.code.to_owned(),
             message: "turned away".to_owned(),
             message_key: match case % 2 {
@@ -358,9 +360,9 @@ fn pairs<'a>(
 }
 
 fn whole(http: u16, body: &str) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http,
         body: Some(body.to_owned()),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }

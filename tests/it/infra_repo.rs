@@ -9,7 +9,7 @@ mod scripts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drspass::sim::{Endpoint, Fault, FaultKind, MessageKey, Rejection};
+use drspass::sim::{EndPointType, Fault, FaultKind, MessageKey, Rejection};
 
 use github::Workflow;
 use gitlab::Pipeline;
@@ -187,7 +187,7 @@ fn refuse_once(repository: &Repository, environment: &str) {
     let sim = repository.sim(environment);
     sim.inject(Fault::next(FaultKind::RejectEntry(Rejection {
         job: repository.jobs(environment)[0].clone(),
-        endpoint: Endpoint::Destination,
+        endpoint: EndPointType::Destination,
         code: "DRS.M00304".to_owned(),
         message: "The task status does not allow this operation.".to_owned(),
         message_key: MessageKey::ErrorMsg,

@@ -2,7 +2,7 @@
 
 mod from_jobs;
 
-use drspass::sim::{Answer, Config, EndpointSpec, Fault, FaultKind, JobSpec};
+use drspass::sim::{CannedAnswer, EndpointSpec, Fault, FaultKind, JobSpec, SimConfig};
 use serde_json::{Value, json};
 
 use crate::outputs::document;
@@ -224,10 +224,10 @@ fn hostile_names_stay_on_their_line_and_a_password_as_a_name_is_withheld() {
 #[test]
 fn details_that_cannot_be_had_are_a_note() {
     let lab = project();
-    let answer = Answer {
+    let answer = CannedAnswer {
         http: 500,
         code: "DRS.M00004".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
     let fault = Fault::always(FaultKind::Status(answer));
     assert!(lab.sim.inject_query(Some("detail"), fault));
@@ -244,10 +244,10 @@ fn details_that_cannot_be_had_are_a_note() {
 fn a_list_that_cannot_be_had_fails_and_prints_no_half_of_it() {
     let lab = lab_of((0..150).map(|n| job(id(n), "PAUSING")).collect());
     let refused = |http, code: &str| {
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http,
             code: code.to_owned(),
-            ..Answer::default()
+            ..CannedAnswer::default()
         })
     };
     for (number, kind) in [
@@ -280,7 +280,7 @@ fn a_signal_ends_a_list_that_does_not_come() {
 
 #[test]
 fn a_project_without_jobs_is_no_failure() {
-    let lab = lab_with(Config::default());
+    let lab = lab_with(SimConfig::default());
     lab.run(&["jobs"])
         .exits(0)
         .says("Jobs: 0, 0 in the manifest;");

@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drspass::sim::{Answer, Fault, FaultKind};
+use drspass::sim::{CannedAnswer, Fault, FaultKind};
 
 use crate::support::{J1, J2, Lab, Run, leaks};
 
@@ -285,10 +285,10 @@ fn a_trace_of_failing_requests_shows_no_password_token_or_body() {
             act_first: false,
         },
         FaultKind::NotJson,
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http: 400,
             code: "DRS.M00201".to_owned(),
-            ..Answer::default()
+            ..CannedAnswer::default()
         }),
         FaultKind::TokenExpired {
             http: 401,
@@ -378,7 +378,7 @@ fn nothing_that_is_stored_or_shown_depends_on_the_length_of_a_password() {
         let shown = lab.run(&["plan", "--json"]).exits(0).stdout;
         lab.sim.inject(crate::looped::refuse(
             J2,
-            drspass::sim::Endpoint::Source,
+            drspass::sim::EndPointType::Source,
             "DRS.M00304",
         ));
         lab.apply(&[]).exits(3);
@@ -421,11 +421,11 @@ fn what_an_earlier_request_carried_is_withheld_from_a_later_answer() {
     let echoed = "canary-First77";
     lab.sim.inject(Fault::nth(
         2,
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http: 400,
             code: echoed.to_owned(),
             message: format!("duplicate of {echoed}"),
-            ..Answer::default()
+            ..CannedAnswer::default()
         }),
     ));
     let run = lab.apply(&[]).exits(3);

@@ -1,7 +1,7 @@
 //! The ledger commands: what they show, what they change, and that they leave
 //! the state as it was when they refuse.
 
-use drspass::sim::{Endpoint, Fault, FaultKind};
+use drspass::sim::{EndPointType, Fault, FaultKind};
 
 use crate::looped::refuse;
 use crate::support::{J1, J2, J9, Lab};
@@ -88,7 +88,8 @@ fn adopted_entries_are_in_sync_and_say_so() {
 #[test]
 fn adopting_settles_a_doubt_and_a_refusal() {
     let lab = lab();
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&["--resend", J1]).exits(1);
     lab.sim.inject(Fault::next(FaultKind::NotJson));
     lab.apply(&["--only", J2, "--resend", J2]).exits(4);
@@ -99,7 +100,8 @@ fn adopting_settles_a_doubt_and_a_refusal() {
 #[test]
 fn showing_an_entry_tells_everything_but_values_and_fingerprints() {
     let lab = lab();
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&["--resend", J1]).exits(1);
     let text = lab
         .run(&["state", "show", J1])
@@ -152,7 +154,8 @@ fn distrust_is_the_way_out_of_a_changed_or_damaged_state() {
 fn distrust_does_not_send_a_known_wrong_password_again() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[]).exits(3);
     lab.run(&["state", "distrust"]).exits(0);
     lab.apply(&[])
@@ -412,7 +415,8 @@ fn what_is_adopted_is_listed_by_name_before_anybody_is_asked() {
 #[test]
 fn a_list_after_a_killed_apply_says_what_a_plan_says() {
     let mut lab = lab();
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     lab.passwords(&[
         (J1, "source", "canary-new-1"),
         (J2, "source", "canary-new-2"),

@@ -5,13 +5,13 @@ mod quickstart;
 
 use std::collections::BTreeSet;
 
-use drspass::sim::{Endpoint, Fault, FaultKind, MessageKey, Rejection};
+use drspass::sim::{EndPointType, Fault, FaultKind, MessageKey, Rejection};
 use serde_json::json;
 
 use crate::support::{J1, J2, J3, Lab, mode};
 
 /// The service refuses this entry once.
-pub(crate) fn refuse(job: &str, endpoint: Endpoint, code: &str) -> Fault {
+pub(crate) fn refuse(job: &str, endpoint: EndPointType, code: &str) -> Fault {
     Fault::next(FaultKind::RejectEntry(Rejection {
         job: job.to_owned(),
         endpoint,
@@ -34,7 +34,8 @@ fn a_rerun_sends_exactly_the_refused_entry() {
         (J1, "destination", "canary-2"),
         (J2, "source", "canary-3"),
     ]);
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[])
         .exits(3)
         .says("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 in doubt; 3 in all.")
@@ -176,7 +177,8 @@ fn entries_that_left_the_manifest_are_a_note_and_stay_in_the_state() {
 fn a_wrong_password_is_held_until_it_changes_or_is_asked_for() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-wrong")]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[]).exits(1).says("DRS.KE0002");
     lab.run(&["plan", "--detailed-exitcode"])
         .exits(2)
@@ -190,7 +192,8 @@ fn a_wrong_password_is_held_until_it_changes_or_is_asked_for() {
     lab.apply(&["--resend", J1]).exits(0);
     assert_eq!(lab.sent().len(), 2);
 
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.passwords(&[(J1, "source", "canary-wrong-too")]);
     lab.apply(&[]).exits(1);
     lab.passwords(&[(J1, "source", "canary-right")]);
@@ -203,7 +206,8 @@ fn going_back_to_the_old_password_after_a_refusal_sends_it_again() {
     lab.passwords(&[(J1, "source", "canary-old")]);
     lab.apply(&[]).exits(0);
     lab.passwords(&[(J1, "source", "canary-new")]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[]).exits(1);
     lab.passwords(&[(J1, "source", "canary-old")]);
     lab.run(&["plan", "--detailed-exitcode"])
@@ -246,9 +250,9 @@ fn more_changes_than_the_limits_allow_need_their_exact_number() {
 
 #[test]
 fn ten_entries_travel_in_one_request_and_a_job_is_never_split() {
-    let mut lab = Lab::with_config(drspass::sim::Config {
+    let mut lab = Lab::with_config(drspass::sim::SimConfig {
         accept_any_job: true,
-        ..drspass::sim::Config::default()
+        ..drspass::sim::SimConfig::default()
     });
     // The first has a source alone, so that the tenth entry would part a job.
     let jobs: Vec<String> = (10..21)
@@ -363,10 +367,10 @@ fn a_refused_request_does_not_stop_the_others_and_nothing_claims_to_be_complete(
     ]);
     lab.sim.inject(Fault::nth(
         2,
-        FaultKind::Status(drspass::sim::Answer {
+        FaultKind::Status(drspass::sim::CannedAnswer {
             http: 400,
             code: "DRS.M00201".to_owned(),
-            ..drspass::sim::Answer::default()
+            ..drspass::sim::CannedAnswer::default()
         }),
     ));
     let run = lab.apply(&[]).exits(3);
@@ -388,9 +392,9 @@ fn a_refused_request_does_not_stop_the_others_and_nothing_claims_to_be_complete(
 
 #[test]
 fn an_emptied_manifest_sends_nothing_and_many_changes_are_counted_first() {
-    let mut lab = Lab::with_config(drspass::sim::Config {
+    let mut lab = Lab::with_config(drspass::sim::SimConfig {
         accept_any_job: true,
-        ..drspass::sim::Config::default()
+        ..drspass::sim::SimConfig::default()
     });
     let jobs: Vec<String> = (10..50)
         .map(|n| format!("{n}df459d-a37c-41b9-bc2b-8c00ba32jb52"))

@@ -5,7 +5,7 @@ mod apply;
 mod plan;
 
 use age::secrecy::ExposeSecret as _;
-use drspass::sim::{Endpoint, Fault, FaultKind};
+use drspass::sim::{EndPointType, Fault, FaultKind};
 use serde_json::Value;
 
 use crate::looped::refuse;
@@ -126,7 +126,8 @@ pub(crate) fn lab_with_everything() -> Lab {
         &format!("  {J3}:\n    source: {{ password: 'canary-first' }}\n"),
     ))
     .exits(0);
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&["--only", &format!("{J2}/source")]).exits(1);
     lab.sim.inject(Fault::next(FaultKind::NotJson));
     lab.apply(&["--only", &format!("{J2}/destination")])

@@ -6,7 +6,7 @@ mod words;
 
 use std::fmt::Write as _;
 
-use drspass::sim::{Answer, Config, EndpointSpec, Fault, FaultKind, JobSpec};
+use drspass::sim::{CannedAnswer, EndpointSpec, Fault, FaultKind, JobSpec, SimConfig};
 use serde_json::json;
 
 use crate::outputs::{about, document, messages};
@@ -76,13 +76,13 @@ pub(crate) fn job(id: impl Into<String>, status: &str) -> JobSpec {
 
 /// A root folder whose project holds these jobs.
 pub(crate) fn lab_of(jobs: Vec<JobSpec>) -> Lab {
-    lab_with(Config {
+    lab_with(SimConfig {
         jobs,
-        ..Config::default()
+        ..SimConfig::default()
     })
 }
 
-pub(crate) fn lab_with(config: Config) -> Lab {
+pub(crate) fn lab_with(config: SimConfig) -> Lab {
     let mut lab = Lab::with_config(config);
     lab.plant(&["canary-in-the-details"]);
     lab
@@ -108,10 +108,10 @@ pub(crate) fn asked(lab: &Lab, call: &str) -> usize {
 
 /// From now on the list is this, whatever is asked of it.
 pub(crate) fn list_is(lab: &Lab, body: &serde_json::Value) {
-    let answer = Answer {
+    let answer = CannedAnswer {
         http: 200,
         body: Some(body.to_string()),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
     let fault = Fault::always(FaultKind::Status(answer));
     assert!(lab.sim.inject_query(Some("list"), fault));
@@ -119,10 +119,10 @@ pub(crate) fn list_is(lab: &Lab, body: &serde_json::Value) {
 
 /// From now on the list, which tells most of it, cannot be had.
 pub(crate) fn without_list(lab: &Lab) {
-    let answer = Answer {
+    let answer = CannedAnswer {
         http: 404,
         code: "APIGW.0101".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
     let fault = Fault::always(FaultKind::Status(answer));
     assert!(lab.sim.inject_query(Some("list"), fault));
@@ -134,10 +134,10 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
     for way in 0..3 {
         let jobs = STATES.iter().enumerate();
         let jobs = jobs.map(|(n, (state, _))| job(id(n), state)).collect();
-        let mut lab = lab_with(Config {
+        let mut lab = lab_with(SimConfig {
             jobs,
             job_actions: way == 1,
-            ..Config::default()
+            ..SimConfig::default()
         });
         if way == 2 {
             without_list(&lab);
@@ -214,10 +214,10 @@ fn a_job_that_is_not_there_is_blocked_and_the_others_are_applied() {
     lab.apply(&["--only", J9]).exits(1).says("DRS.M00289");
     // Other words for the same.
     for code in ["DRS.M05004", "DRS.M05003", "DRS-M05004"] {
-        let answer = Answer {
+        let answer = CannedAnswer {
             http: 400,
             body: Some(json!({"results": [{"id": J9, "error_code": code}]}).to_string()),
-            ..Answer::default()
+            ..CannedAnswer::default()
         };
         let fault = Fault::next(FaultKind::Status(answer));
         assert!(lab.sim.inject_query(Some("status"), fault));
@@ -273,10 +273,10 @@ fn the_parent_of_a_dual_active_pair_is_blocked_and_its_subtask_is_sent() {
             dual_active_parent: true,
             ..recovery(job(J1, "INCRE_TRANSFER_STARTED"))
         };
-        let mut lab = lab_with(Config {
+        let mut lab = lab_with(SimConfig {
             jobs: vec![parent, child(J2), child(J3)],
             job_actions,
-            ..Config::default()
+            ..SimConfig::default()
         });
         sources(&mut lab, &[J1, J2], "canary-1");
         lab.apply(&[])
@@ -297,10 +297,10 @@ fn the_actions_that_the_service_offers_beat_the_table_both_ways() {
         unavailable_actions: vec!["RESET_DB_PWD".to_owned()],
         ..job(J1, "INCRE_TRANSFER_STARTED")
     };
-    let mut lab = lab_with(Config {
+    let mut lab = lab_with(SimConfig {
         jobs: vec![withheld, job(J2, "INCRE_TRANSFER_STARTED")],
         job_actions: true,
-        ..Config::default()
+        ..SimConfig::default()
     });
     sources(&mut lab, &[J1, J2], "canary-1");
     lab.apply(&[]).exits(3).says(&format!(

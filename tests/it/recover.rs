@@ -40,7 +40,7 @@ fn refused_and_unsent_entries_come_back_as_they_were() {
     lab.passwords(&[(J1, "source", "canary-a"), (J2, "source", "canary-a2")]);
     lab.sim.inject(crate::looped::refuse(
         J1,
-        drspass::sim::Endpoint::Source,
+        drspass::sim::EndPointType::Source,
         "DRS.M00304",
     ));
     lab.sim.inject(drspass::sim::Fault::nth(

@@ -6,7 +6,7 @@ mod rehearsal;
 use std::fs;
 use std::path::Path;
 
-use drspass::sim::{Config, scenario};
+use drspass::sim::{SimConfig, scenario};
 
 use crate::preflight::{id, sources};
 use rehearsal::Rehearsal;
@@ -20,7 +20,7 @@ fn folder() -> std::path::PathBuf {
 }
 
 /// The scenario as the simulator reads it.
-fn read(name: &str) -> Config {
+fn read(name: &str) -> SimConfig {
     scenario::parse(&fs::read_to_string(folder().join(name)).unwrap()).unwrap()
 }
 

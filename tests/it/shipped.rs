@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use drspass::sim::{Endpoint, Fault, FaultKind};
+use drspass::sim::{EndPointType, Fault, FaultKind};
 use serde_json::Value;
 
 use crate::looped::refuse;
@@ -139,8 +139,9 @@ fn saved_plans_of_every_kind_of_entry_fit_their_schema() {
     assert!(first["body"]["state"]["absent"].is_object());
 
     lab.sim
-        .inject(refuse(J1, Endpoint::Destination, "DRS.M00304"));
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.KE0002"));
+        .inject(refuse(J1, EndPointType::Destination, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.KE0002"));
     lab.run(&["apply", "first.json"]).exits(3);
     lab.sim.inject(Fault::next(FaultKind::NotJson));
     lab.apply(&[

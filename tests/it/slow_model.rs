@@ -2,7 +2,7 @@
 //! against a small model of what the service really holds.
 //!
 //! After every step: what a plan does not list is exactly what the service
-//! holds, unless the user declared it. When faults stop, everything converges.
+//! holds, unless the user declared it. FaultTrigger faults stop, everything converges.
 //! `DRSPASS_MODEL_SEQUENCES` and `DRSPASS_RANDOM_KILLS` set how many are tried,
 //! `DRSPASS_MODEL_SEED` where they begin; a failure names its seed.
 
@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use drspass::sim::{
-    Answer, Config, Endpoint, Fault, FaultKind, JobSpec, MessageKey, Rejection, When, Which,
+    CannedAnswer, EndPointType, Fault, FaultKind, FaultTrigger, JobSpec, MessageKey, Rejection,
+    SimConfig, Which,
 };
 
 use crate::support::around::started_up_to;
@@ -57,9 +58,9 @@ struct Model {
 
 impl Model {
     fn new(seed: u64) -> Self {
-        let lab = Lab::with_config(Config {
+        let lab = Lab::with_config(SimConfig {
             jobs: [J1, J2, J3].map(JobSpec::new).to_vec(),
-            ..Config::default()
+            ..SimConfig::default()
         });
         lab.configure("apply: { batch_size: 2, parallelism: 2, retry: { max_elapsed: 100ms } }");
         let mut model = Self {
@@ -130,9 +131,9 @@ impl Model {
     fn fault(&mut self) -> Fault {
         let (job, endpoint) = self.dice.pick(&KEYS);
         let side = if endpoint == "source" {
-            Endpoint::Source
+            EndPointType::Source
         } else {
-            Endpoint::Destination
+            EndPointType::Destination
         };
         let which = Which::entry(job, side);
         let reject = |code: &str| {
@@ -145,10 +146,10 @@ impl Model {
             })
         };
         let status = |http, code: &str| {
-            FaultKind::Status(Answer {
+            FaultKind::Status(CannedAnswer {
                 http,
                 code: code.to_owned(),
-                ..Answer::default()
+                ..CannedAnswer::default()
             })
         };
         let kind = match self.dice.roll(16) {
@@ -179,9 +180,9 @@ impl Model {
             _ => FaultKind::Shuffled,
         };
         let on = match self.dice.roll(4) {
-            0 => When::Always,
-            1 => When::Every(2),
-            _ => When::Next,
+            0 => FaultTrigger::Always,
+            1 => FaultTrigger::Every(2),
+            _ => FaultTrigger::Next,
         };
         // Every fault is over after a while.
         Fault::on(on, kind).times(1 + u32::try_from(self.dice.roll(3)).unwrap())

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use drspass::sim::{Endpoint, Fault, FaultKind};
+use drspass::sim::{EndPointType, Fault, FaultKind};
 
 use crate::looped::refuse;
 use crate::rekey::{MANIFEST, STATE, add_somebody, contents, key_id, opens, own, planned, told};
@@ -61,7 +61,7 @@ fn lab() -> Lab {
     lab.sim.inject(Fault::next(FaultKind::NotJson));
     lab.apply(&["--only", &format!("{J2}/source")]).exits(4);
     lab.sim
-        .inject(refuse(J2, Endpoint::Destination, "DRS.M00304"));
+        .inject(refuse(J2, EndPointType::Destination, "DRS.M00304"));
     lab.apply(&["--only", &format!("{J2}/destination")])
         .exits(1);
     add_somebody(&lab);

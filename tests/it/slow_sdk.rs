@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use drspass::sim::{AccessKeySpec, Answered, Config, JobSpec, Simulator};
+use drspass::sim::{AccessKeySpec, Completion, JobSpec, SimConfig, Simulator};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -130,11 +130,11 @@ fn keyed() -> Simulator {
         security_token: None,
         user: None,
     };
-    Simulator::start(Config {
+    Simulator::start(SimConfig {
         access_keys: vec![key],
         jobs: vec![JobSpec::new(J1)],
         record_bodies: true,
-        ..Config::default()
+        ..SimConfig::default()
     })
     .unwrap()
 }
@@ -149,7 +149,7 @@ fn one_changed_byte_spoils_a_request_that_the_sdk_sent() {
     let requests = sim.requests();
     let mut recorded = requests.iter().filter(|request| request.method() == "PUT");
     let recorded = recorded.next().unwrap();
-    assert_eq!(recorded.answered(), Answered::Status(200));
+    assert_eq!(recorded.answered(), Completion::Status(200));
     assert_every_byte_counts(&sim, &Request::recorded(recorded));
 }
 
@@ -193,10 +193,10 @@ fn every_request_of_an_apply_is_signed_as_the_sdk_would_sign_it() {
         security_token: Some("canary-sdk-security-token".to_owned()),
         user: None,
     };
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         access_keys: vec![key],
         jobs: [J1, J2].map(JobSpec::new).to_vec(),
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.passwords(&[
         (J1, "source", "canary-\"quoted\"\\ ü 🔑"),

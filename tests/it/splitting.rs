@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use drspass::sim::{Answer, Answered, Config, Endpoint, Fault, FaultKind, When};
+use drspass::sim::{
+    CannedAnswer, Completion, EndPointType, Fault, FaultKind, FaultTrigger, SimConfig,
+};
 
 use crate::support::Lab;
 
@@ -15,9 +17,9 @@ fn job(number: usize) -> String {
 
 /// So many jobs with these endpoints, against a service that runs any job.
 fn lab(jobs: usize, endpoints: &[&str], settings: &str) -> Lab {
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         accept_any_job: true,
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.configure(settings);
     lab.plant(&["canary-wanted"]);
@@ -35,18 +37,18 @@ fn lab(jobs: usize, endpoints: &[&str], settings: &str) -> Lab {
 }
 
 /// Refuses every request as a whole that holds this entry.
-fn poison(lab: &Lab, number: usize, endpoint: Endpoint, code: &str) {
-    let entry = When::Entry {
+fn poison(lab: &Lab, number: usize, endpoint: EndPointType, code: &str) {
+    let entry = FaultTrigger::Entry {
         job: job(number),
         endpoint,
     };
     lab.sim.inject(Fault::on(
         entry,
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http: 400,
             code: code.to_owned(),
             message: "the parameter is invalid".to_owned(),
-            ..Answer::default()
+            ..CannedAnswer::default()
         }),
     ));
 }
@@ -77,8 +79,8 @@ fn check_poisoned(jobs: usize, endpoints: &[&'static str], batch_size: usize, ba
     let lab = lab(jobs, endpoints, &settings);
     let bad_endpoint = endpoints[endpoints.len() - 1];
     let kind = match bad_endpoint {
-        "source" => Endpoint::Source,
-        _ => Endpoint::Destination,
+        "source" => EndPointType::Source,
+        _ => EndPointType::Destination,
     };
     poison(&lab, bad, kind, "DRS.M00202");
     lab.apply(&[])
@@ -146,10 +148,10 @@ fn a_service_that_takes_one_job_per_request_gets_one_job_per_request() {
     // The first request is refused for its number of jobs, and none after it.
     lab.sim.inject(Fault::nth(
         1,
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http: 400,
             code: "DRS.M00299".to_owned(),
-            ..Answer::default()
+            ..CannedAnswer::default()
         }),
     ));
     lab.apply(&[]).exits(0).says("10 applied");
@@ -163,7 +165,7 @@ fn a_service_that_takes_one_job_per_request_gets_one_job_per_request() {
 
 #[test]
 fn one_request_in_three_throttled_is_waited_out_with_fewer_in_flight() {
-    check_throttled(9, When::Every(3), None);
+    check_throttled(9, FaultTrigger::Every(3), None);
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn after_a_run_of_good_answers_one_more_request_is_in_flight() {
         crate::support::wait_until("the answers", || {
             let requests = lab.sim.requests().into_iter();
             let pending = requests.filter(|request| {
-                request.method() == "PUT" && request.answered() == Answered::Pending
+                request.method() == "PUT" && request.answered() == Completion::Pending
             });
             pending.count() == open
         });
@@ -252,18 +254,18 @@ fn a_service_that_takes_one_job_per_request_says_so_once() {
 
 #[test]
 fn a_wait_of_no_seconds_is_no_leave_to_hammer() {
-    check_throttled(9, When::Every(3), Some(0));
+    check_throttled(9, FaultTrigger::Every(3), Some(0));
 }
 
 #[track_caller]
-fn check_throttled(jobs: usize, on: When, retry_after: Option<u32>) {
+fn check_throttled(jobs: usize, on: FaultTrigger, retry_after: Option<u32>) {
     let lab = lab(
         jobs,
         &["source"],
         "apply: { batch_size: 1, parallelism: 4 }",
     );
     let (first, throttled): (usize, fn(usize) -> usize) = match on {
-        When::Every(_) => (3, |sent| sent / 3),
+        FaultTrigger::Every(_) => (3, |sent| sent / 3),
         _ => (1, |_| 1),
     };
     // All others wait, so that the limit is halved before any of them is answered.
@@ -289,8 +291,9 @@ fn check_throttled(jobs: usize, on: When, retry_after: Option<u32>) {
     );
     while child.try_wait().unwrap().is_none() {
         let requests = lab.sim.requests().into_iter();
-        let open = requests
-            .filter(|request| request.method() == "PUT" && request.answered() == Answered::Pending);
+        let open = requests.filter(|request| {
+            request.method() == "PUT" && request.answered() == Completion::Pending
+        });
         let open = open.count();
         assert!(open <= 2, "{open} in flight");
         lab.sim.release();

@@ -178,7 +178,7 @@ fn real_files_fit_their_schemas() {
     lab.passwords(&[(J1, "source", "canary-1"), (J1, "destination", "canary-2")]);
     lab.sim.inject(crate::looped::refuse(
         J1,
-        drspass::sim::Endpoint::Source,
+        drspass::sim::EndPointType::Source,
         "DRS.M00304",
     ));
     lab.apply(&[]).exits(3);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use drspass::sim::{Answer, Config, Endpoint, Fault, FaultKind};
+use drspass::sim::{CannedAnswer, EndPointType, Fault, FaultKind, SimConfig};
 
 use crate::looped::refuse;
 use crate::outputs::{document, messages};
@@ -12,9 +12,9 @@ use crate::support::{J1, J2, J3, Lab};
 
 /// So many sources use `@orders-db`; the last job's destination has a password of its own.
 fn lab_of(jobs: usize, password: &str) -> Lab {
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         accept_any_job: true,
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.plant(&["canary-own"]);
     seal(&mut lab, jobs, password);
@@ -36,7 +36,7 @@ fn seal(lab: &mut Lab, jobs: usize, password: &str) {
 /// The service calls the password of every source wrong.
 fn all_wrong(lab: &Lab, jobs: usize) {
     for number in 0..jobs {
-        let wrong = refuse(&id(number), Endpoint::Source, "DRS.KE0002").kind;
+        let wrong = refuse(&id(number), EndPointType::Source, "DRS.KE0002").kind;
         lab.sim.inject(Fault::always(wrong));
     }
 }
@@ -101,7 +101,7 @@ fn once_it_is_right_a_shared_password_goes_out_side_by_side() {
 fn what_the_service_fixed_is_sent_again_by_name_and_then_all_the_rest() {
     let lab = lab_of(12, "canary-late");
     lab.sim
-        .inject(refuse(&id(0), Endpoint::Source, "DRS.KE0002"));
+        .inject(refuse(&id(0), EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[])
         .exits(3)
         .says("1 applied, 1 refused, 11 blocked");
@@ -152,7 +152,8 @@ fn no_lost_request_is_repeated_after_a_wrong_password() {
     let mut lab = Lab::new();
     lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     lab.passwords(&[(J1, "source", "canary-wrong"), (J2, "source", "canary-2")]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.sim.inject(Fault::nth(2, FaultKind::CloseAfter));
     lab.apply(&[]).exits(4).says("1 refused").says("1 in doubt");
     assert_eq!(lab.sent().len(), 2);
@@ -166,19 +167,19 @@ fn no_lost_request_is_repeated_after_a_wrong_password() {
 #[test]
 fn a_request_refused_as_a_whole_says_so_and_its_entries_are_sent_one_by_one_when_named() {
     let ids: Vec<String> = (0..10).map(id).collect();
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         accept_any_job: true,
-        ..Config::default()
+        ..SimConfig::default()
     });
     let entries: Vec<_> = ids
         .iter()
         .map(|id| (id.as_str(), "source", "canary-one-of-ten"))
         .collect();
     lab.passwords(&entries);
-    lab.sim.inject(Fault::next(FaultKind::Status(Answer {
+    lab.sim.inject(Fault::next(FaultKind::Status(CannedAnswer {
         http: 400,
         code: "DRS.KE0002".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })));
     lab.apply(&[])
         .exits(1)
@@ -187,7 +188,7 @@ fn a_request_refused_as_a_whole_says_so_and_its_entries_are_sent_one_by_one_when
     lab.apply(&[]).exits(1).says("10 blocked");
     assert_eq!(lab.sent().len(), 1);
     lab.sim.inject(Fault::always(
-        refuse(&ids[3], Endpoint::Source, "DRS.KE0002").kind,
+        refuse(&ids[3], EndPointType::Source, "DRS.KE0002").kind,
     ));
     lab.run(&["plan", "--resend", "*"])
         .exits(0)
@@ -218,7 +219,7 @@ fn a_saved_plan_goes_on_without_the_entries_of_a_password_that_was_refused() {
             .exits(0);
         let before = logins(&lab);
         lab.sim
-            .inject(refuse(&id(0), Endpoint::Source, "DRS.KE0002"));
+            .inject(refuse(&id(0), EndPointType::Source, "DRS.KE0002"));
         let run = lab.run(&["apply", "all.json"]).exits(1);
         run.says("1 refused, 3 blocked");
         for _ in 0..2 {
@@ -240,7 +241,8 @@ fn a_job_with_two_endpoints_is_in_one_request_at_a_time_even_one_by_one() {
         [J1, J2, J3].map(|job| [(job, "source", password), (job, "destination", password)])
     };
     lab.passwords(&both("canary-1").concat());
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[]).exits(3);
     lab.sim
         .inject(Fault::always(FaultKind::Slow { millis: 20 }));
@@ -253,9 +255,9 @@ fn a_job_with_two_endpoints_is_in_one_request_at_a_time_even_one_by_one() {
 
 #[test]
 fn a_resend_of_two_wrong_passwords_tries_each_once() {
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         accept_any_job: true,
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.plant(&["canary-typo", "canary-other"]);
     let mut text = "version: 1\ncredentials:\n  orders-db: { password: 'canary-typo' }\n  \
@@ -282,11 +284,11 @@ fn a_resend_of_two_wrong_passwords_tries_each_once() {
 fn a_password_that_nobody_proved_goes_to_one_job_at_a_time() {
     let lab = lab_of(12, "canary-typo");
     for number in 0..3 {
-        let refused = refuse(&id(number), Endpoint::Source, "DRS.M00304").kind;
+        let refused = refuse(&id(number), EndPointType::Source, "DRS.M00304").kind;
         lab.sim.inject(Fault::always(refused));
     }
     for number in 3..12 {
-        let wrong = refuse(&id(number), Endpoint::Source, "DRS.KE0002").kind;
+        let wrong = refuse(&id(number), EndPointType::Source, "DRS.KE0002").kind;
         lab.sim.inject(Fault::always(wrong));
     }
     lab.apply(&["--only", "*/source"])
@@ -312,10 +314,10 @@ fn a_wrong_password_counts_although_its_answer_cannot_be_relied_on() {
         (400, row("pending")),
     ] {
         let lab = lab_of(12, "canary-typo");
-        lab.sim.inject(Fault::next(FaultKind::Status(Answer {
+        lab.sim.inject(Fault::next(FaultKind::Status(CannedAnswer {
             http,
             body: Some(format!(r#"{{"count":1,"results":[{rows}]}}"#)),
-            ..Answer::default()
+            ..CannedAnswer::default()
         })));
         lab.apply(&["--only", "*/source"])
             .exits(4)

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::ops::OpError;
-use crate::sim::{Config, Simulator, scenario};
+use crate::sim::{SimConfig, Simulator, scenario};
 use crate::sys::files;
 
 /// Arguments of `sim`.
@@ -27,9 +27,9 @@ const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 pub fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpError> {
     let unfit = |what: String, help| OpError::Unfit { what, help };
     let mut config = match &args.scenario {
-        None => Config {
+        None => SimConfig {
             accept_any_job: true,
-            ..Config::default()
+            ..SimConfig::default()
         },
         Some(path) => {
             let full = context.folder.join(path);

@@ -6,7 +6,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::super::{
-    Answer, Answered, EchoForm, Endpoint, Fault, FaultKind, MessageKey, Rejection, When, Which,
+    CannedAnswer, Completion, EchoForm, EndPointType, Fault, FaultKind, FaultTrigger, MessageKey,
+    Rejection, Which,
 };
 use super::*;
 
@@ -31,7 +32,7 @@ fn check_instead(kind: FaultKind, status: u16, code: &str) -> Seen {
     let seen = seen.unwrap();
     assert_eq!((seen.status, seen.code().as_str()), (status, code));
     assert_eq!(acted(&sim), (false, false));
-    assert_eq!(sim.requests()[0].answered(), Answered::Status(status));
+    assert_eq!(sim.requests()[0].answered(), Completion::Status(status));
     assert_eq!(put(&sim, &[(JOB, "so", "again")]).status, 200);
     seen
 }
@@ -61,11 +62,11 @@ fn whole_requests_are_refused() {
         check_instead(FaultKind::TokenExpired { http, code: None }, http, code);
     }
     let location = ("Location".to_owned(), "http://127.0.0.1:9/".to_owned());
-    let answer = Answer {
+    let answer = CannedAnswer {
         http: 307,
         code: "DRS.M01503".to_owned(),
         headers: [location].into(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
     let seen = check_instead(FaultKind::Status(answer), 307, "DRS.M01503");
     assert_eq!(seen.header("location"), Some("http://127.0.0.1:9/"));
@@ -73,11 +74,11 @@ fn whole_requests_are_refused() {
 
 #[test]
 fn raw_answers_and_pages_are_not_json() {
-    let answer = Answer {
+    let answer = CannedAnswer {
         http: 502,
         body: Some("<html>".to_owned()),
         content_type: Some("text/html".to_owned()),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
     let (sim, seen) = strike(FaultKind::Status(answer));
     let seen = seen.unwrap();
@@ -102,7 +103,7 @@ fn raw_answers_and_pages_are_not_json() {
 fn single_entries_are_rejected() {
     let (sim, seen) = strike(FaultKind::RejectEntry(Rejection {
         job: JOB.to_owned(),
-        endpoint: Endpoint::Destination,
+        endpoint: EndPointType::Destination,
         code: "DRS.M00304".to_owned(),
         message: "wrong task state".to_owned(),
         message_key: MessageKey::ErrorMessage,
@@ -152,7 +153,7 @@ fn results_are_bent() {
     let first = Which::default;
     check_results(FaultKind::Shuffled, 2, &[ta, so]);
     check_results(FaultKind::DropResults(first()), 2, &[ta]);
-    let which = Which::entry(JOB, Endpoint::Destination);
+    let which = Which::entry(JOB, EndPointType::Destination);
     check_results(FaultKind::DropResults(which), 2, &[so]);
     for (conflicting, status) in [(true, "failed"), (false, "success")] {
         let which = first();
@@ -216,7 +217,7 @@ fn connections_are_cut_before_or_after_acting() {
     assert!(seen.is_none());
     assert_eq!(acted(&sim), (false, false));
     assert_eq!(sim.requests()[0].entries().len(), 2);
-    assert_eq!(sim.requests()[0].answered(), Answered::Cut);
+    assert_eq!(sim.requests()[0].answered(), Completion::Cut);
     let (sim, seen) = strike(FaultKind::CloseAfter);
     assert!(seen.is_none());
     assert_eq!(acted(&sim), (true, true));
@@ -225,7 +226,7 @@ fn connections_are_cut_before_or_after_acting() {
     let promised: usize = seen.header("content-length").unwrap().parse().unwrap();
     assert_eq!(seen.body.len(), promised / 2);
     assert_eq!(acted(&sim), (true, true));
-    assert_eq!(sim.requests()[0].answered(), Answered::Cut);
+    assert_eq!(sim.requests()[0].answered(), Completion::Cut);
 }
 
 /// Starts a change without waiting for its answer.
@@ -250,7 +251,7 @@ fn silence_lasts_until_the_caller_goes() {
         error.kind(),
         ErrorKind::WouldBlock | ErrorKind::TimedOut
     ));
-    assert_eq!(sim.requests()[0].answered(), Answered::Pending);
+    assert_eq!(sim.requests()[0].answered(), Completion::Pending);
     drop(stream);
     wait_until_cut(&sim);
     assert!(!sim.knows(JOB, "source"));
@@ -258,7 +259,7 @@ fn silence_lasts_until_the_caller_goes() {
 
 fn wait_until_cut(sim: &Simulator) {
     let deadline = Instant::now() + WAIT;
-    while sim.requests()[0].answered() != Answered::Cut {
+    while sim.requests()[0].answered() != Completion::Cut {
         assert!(
             Instant::now() < deadline,
             "the caller's leaving went unseen"
@@ -302,7 +303,7 @@ fn a_held_request_whose_caller_goes_is_never_acted_on() {
 
 #[test]
 fn slowness_comes_on_top_of_latency() {
-    let sim = Simulator::start(Config {
+    let sim = Simulator::start(SimConfig {
         latency: Duration::from_millis(30),
         ..config()
     })
@@ -317,11 +318,11 @@ fn slowness_comes_on_top_of_latency() {
 fn faults_choose_their_requests() {
     let sim = simulator();
     let busy = |when| Fault::on(when, FaultKind::Busy);
-    sim.inject(busy(When::Nth(2)));
-    sim.inject(busy(When::Every(4)).times(1));
-    sim.inject(busy(When::Entry {
+    sim.inject(busy(FaultTrigger::Nth(2)));
+    sim.inject(busy(FaultTrigger::Every(4)).times(1));
+    sim.inject(busy(FaultTrigger::Entry {
         job: OTHER.to_owned(),
-        endpoint: Endpoint::Source,
+        endpoint: EndPointType::Source,
     }));
     let statuses: Vec<u16> = (0..8)
         .map(|_| put(&sim, &[(JOB, "so", "first")]).status)

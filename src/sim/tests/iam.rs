@@ -19,8 +19,8 @@ fn user(passcode: Option<&str>) -> UserSpec {
     }
 }
 
-fn iam(change: impl FnOnce(&mut Config)) -> Simulator {
-    let mut config = Config {
+fn iam(change: impl FnOnce(&mut SimConfig)) -> Simulator {
+    let mut config = SimConfig {
         users: vec![user(None)],
         other_projects: vec![ProjectSpec {
             id: "project-2".to_owned(),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Config, JobSpec, Simulator};
+use super::{JobSpec, SimConfig, Simulator};
 
 const JOB: &str = "6513270e-269e-0d37-f2a7-4de452e6jbb4";
 const OTHER: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";
@@ -145,10 +145,10 @@ fn admin(sim: &Simulator, request: &str, body: &Value) -> Seen {
 }
 
 /// Two running jobs.
-fn config() -> Config {
-    Config {
+fn config() -> SimConfig {
+    SimConfig {
         jobs: vec![JobSpec::new(JOB), JobSpec::new(OTHER)],
-        ..Config::default()
+        ..SimConfig::default()
     }
 }
 

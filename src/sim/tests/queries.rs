@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{EndpointSpec, Fault, FaultKind, StartError, When, scenario};
+use super::super::{EndpointSpec, Fault, FaultKind, FaultTrigger, StartError, scenario};
 use super::*;
 
 fn post(sim: &Simulator, call: &str, body: &Value) -> Seen {
@@ -20,10 +20,10 @@ fn job(id: &str, change: impl FnOnce(&mut JobSpec)) -> JobSpec {
 }
 
 fn start(jobs: Vec<JobSpec>) -> Simulator {
-    Simulator::start(Config {
+    Simulator::start(SimConfig {
         jobs,
         failure_delay: Duration::ZERO,
-        ..Config::default()
+        ..SimConfig::default()
     })
     .unwrap()
 }
@@ -208,10 +208,10 @@ fn actions_are_told_only_where_the_service_has_them() {
             .is_none()
     );
     assert_eq!(get(&without, JOB).code(), "APIGW.0101");
-    let sim = Simulator::start(Config {
+    let sim = Simulator::start(SimConfig {
         jobs: jobs(),
         job_actions: true,
-        ..Config::default()
+        ..SimConfig::default()
     })
     .unwrap();
     let rows = post(&sim, "", &list).json()["jobs"].clone();
@@ -315,7 +315,7 @@ fn queries_meet_faults_of_their_own() {
     assert_eq!(status("batch-detail"), 200);
     assert_eq!(status("batch-status"), 200);
     assert_eq!(status("batch-detail"), 429);
-    assert!(sim.inject_query(None, Fault::on(When::Every(6), busy())));
+    assert!(sim.inject_query(None, Fault::on(FaultTrigger::Every(6), busy())));
     assert_eq!(status("batch-detail"), 200);
     assert_eq!(status("batch-status"), 429);
     assert!(sim.inject_query(Some("list"), Fault::next(FaultKind::Truncated)));
@@ -338,7 +338,7 @@ fn faults_stand_in_the_queue_they_fit() {
     let mut for_lists = Fault::next(expired());
     for_lists.call = super::super::QueryCall::from_name("list");
     let shuffled = Fault::next(FaultKind::Shuffled);
-    let start = |change: &dyn Fn(&mut Config)| {
+    let start = |change: &dyn Fn(&mut SimConfig)| {
         let mut config = config();
         change(&mut config);
         Simulator::start(config)

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{Answered, EndpointSpec, StartError, scenario};
+use super::super::{Completion, EndpointSpec, StartError, scenario};
 use super::*;
 
 #[test]
 fn only_loopback_is_served() {
     let wanted = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let error = Simulator::start(Config {
+    let error = Simulator::start(SimConfig {
         address: wanted,
-        ..Config::default()
+        ..SimConfig::default()
     })
     .unwrap_err();
     assert!(matches!(error, StartError::NotLoopback(address) if address == wanted));
@@ -72,7 +72,7 @@ fn passwords_are_taken_over() {
     assert!(!sim.holds(JOB, "source", "zweites ü"));
     assert!(!sim.knows(OTHER, "source"));
     let requests = sim.requests();
-    assert_eq!(requests[0].answered(), Answered::Status(200));
+    assert_eq!(requests[0].answered(), Completion::Status(200));
     let entry = |endpoint: &str| (JOB.to_owned(), endpoint.to_owned());
     assert_eq!(
         requests[0].entries(),
@@ -85,7 +85,7 @@ fn passwords_are_taken_over() {
 #[test]
 fn bodies_are_kept_only_on_request_and_never_shown() {
     for record_bodies in [false, true] {
-        let sim = Simulator::start(Config {
+        let sim = Simulator::start(SimConfig {
             record_bodies,
             ..config()
         })
@@ -167,9 +167,9 @@ fn each_entry_is_judged_by_its_job() {
 fn status_pages_hold_five_unless_told_otherwise() {
     let jobs: Vec<JobSpec> = (0..12).map(|n| JobSpec::new(format!("job{n}"))).collect();
     let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
-    let sim = Simulator::start(Config {
+    let sim = Simulator::start(SimConfig {
         jobs,
-        ..Config::default()
+        ..SimConfig::default()
     })
     .unwrap();
     let page = |page: Value| query(&sim, &json!({"jobs": ids, "page_req": page}));
@@ -198,9 +198,9 @@ fn status_pages_hold_five_unless_told_otherwise() {
 
 #[test]
 fn any_well_formed_job_may_be_accepted() {
-    let sim = Simulator::start(Config {
+    let sim = Simulator::start(SimConfig {
         accept_any_job: true,
-        ..Config::default()
+        ..SimConfig::default()
     })
     .unwrap();
     assert_eq!(query(&sim, &json!({"jobs": [JOB]})).status, 200);
@@ -216,10 +216,10 @@ fn wrong_password_fails_the_job_until_it_is_retried() {
         real_password: Some("old".to_owned()),
         ..EndpointSpec::default()
     });
-    let sim = Simulator::start(Config {
+    let sim = Simulator::start(SimConfig {
         jobs: vec![spec],
         failure_delay: Duration::ZERO,
-        ..Config::default()
+        ..SimConfig::default()
     })
     .unwrap();
     assert_eq!(sim.status(JOB).unwrap(), "INCRE_TRANSFER_STARTED");

@@ -5,8 +5,8 @@ use hyper::header::{HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::super::signature::{Authorization, Signed, sign, to_sign};
-use super::super::tokens::hex;
+use super::super::ambient::hex;
+use super::super::signature::{Authorization, SignedRequest, sign, to_sign};
 use super::super::{AccessKeySpec, ProjectSpec, UserSpec};
 use super::*;
 
@@ -133,7 +133,7 @@ fn requests_signed_by_the_vendor_are_recognised() {
         let authorization = Authorization::parse(&header).unwrap();
         assert_eq!(authorization.access, vector.access);
         let headers = header_map(vector.headers);
-        let mut request = Signed {
+        let mut request = SignedRequest {
             method: vector.method,
             path: vector.path,
             query: vector.query,
@@ -235,7 +235,7 @@ impl<'a> Signer<'a> {
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         let headers = header_map(&pairs);
-        let request = Signed {
+        let request = SignedRequest {
             method,
             path,
             query,
@@ -269,8 +269,8 @@ impl<'a> Signer<'a> {
     }
 }
 
-fn keyed(change: impl FnOnce(&mut Config)) -> Simulator {
-    let mut config = Config {
+fn keyed(change: impl FnOnce(&mut SimConfig)) -> Simulator {
+    let mut config = SimConfig {
         access_keys: vec![AccessKeySpec {
             access: ACCESS.to_owned(),
             secret: SECRET.to_owned(),
@@ -440,10 +440,10 @@ fn five_refusals_in_a_row_lock_a_key_for_five_minutes() {
         security_token: None,
         user: None,
     };
-    let mut keys = super::super::keys::Keys::new(vec![key]);
+    let mut keys = super::super::accounts::AccessKeys::new(vec![key]);
     let [vector, ..] = VECTORS;
     let headers = header_map(vector.headers);
-    let request = Signed {
+    let request = SignedRequest {
         method: vector.method,
         path: vector.path,
         query: vector.query,
@@ -475,7 +475,7 @@ fn five_refusals_in_a_row_lock_a_key_for_five_minutes() {
 #[test]
 fn headers_that_stand_twice_cannot_be_signed() {
     let headers = header_map(&[("host", "a"), ("host", "b"), DATE]);
-    let request = Signed {
+    let request = SignedRequest {
         method: "GET",
         path: "/",
         query: "",
@@ -493,7 +493,7 @@ fn bodies_may_go_unsigned_unless_they_are_json() {
             ("content-type", content_type),
             ("x-sdk-content-sha256", value),
         ]);
-        let request = Signed {
+        let request = SignedRequest {
             method: "PUT",
             path: "/",
             query: "",

@@ -107,10 +107,10 @@ fn a_job_that_an_earlier_run_retried_is_watched_while_it_starts() {
 
 #[test]
 fn a_job_that_fails_again_before_it_is_looked_at_is_not_said_to_be_unseen_alone() {
-    let mut lab = lab_with(drspass::sim::Config {
+    let mut lab = lab_with(drspass::sim::SimConfig {
         jobs: vec![failed(J1, "INCRE_TRANSFER_FAILED")],
         failure_delay: Duration::ZERO,
-        ..drspass::sim::Config::default()
+        ..drspass::sim::SimConfig::default()
     });
     lab.configure("apply: { retry: { max_elapsed: 1s } }");
     lab.passwords(&[(J1, "source", "canary-wrong")]);

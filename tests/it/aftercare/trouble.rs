@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use drspass::sim::{Answer, Config, Fault, FaultKind, Simulator};
+use drspass::sim::{CannedAnswer, Fault, FaultKind, SimConfig, Simulator};
 use serde_json::json;
 
 use super::{NEVER, SOON, lab_of, retried};
@@ -13,19 +13,19 @@ use crate::preflight::{asked, id};
 use crate::support::{J1, J2, Lab, send_signal, unanswered, wait_until};
 
 pub(super) fn status(http: u16, code: &str) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http,
         code: code.to_owned(),
         message: "no".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
 pub(super) fn body(body: &serde_json::Value) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http: 200,
         body: Some(body.to_string()),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -105,7 +105,7 @@ fn a_retry_that_cannot_be_asked_for_is_not_said_to_be_refused() {
     let address = lab.sim.url().replace("http://", "");
     drop(std::mem::replace(
         &mut lab.sim,
-        Simulator::start(Config::default()).unwrap(),
+        Simulator::start(SimConfig::default()).unwrap(),
     ));
     for json in [false, true] {
         let listener = TcpListener::bind(&address).unwrap();

@@ -1,6 +1,6 @@
 //! Answers that do not come, or cannot be read.
 
-use drspass::sim::{Config, Endpoint, Fault, FaultKind, JobSpec, Which};
+use drspass::sim::{EndPointType, Fault, FaultKind, JobSpec, SimConfig, Which};
 
 use super::{apply_with, converges, lab, lab_of, lab_with, marks, status};
 use crate::support::{J9, Lab, unanswered};
@@ -111,7 +111,7 @@ fn no_connection_sends_nothing_and_marks_nothing() {
     let config = lab.read("drspass.yaml");
     drop(std::mem::replace(
         &mut lab.sim,
-        drspass::sim::Simulator::start(Config::default()).unwrap(),
+        drspass::sim::Simulator::start(SimConfig::default()).unwrap(),
     ));
     let _nobody = unanswered(&endpoint);
     assert!(config.contains(&endpoint) && config.contains(&auth_url));
@@ -127,9 +127,9 @@ fn three_lost_answers_in_a_row_stop_the_run() {
     let jobs: Vec<String> = (1..=6)
         .map(|n| format!("{n}0df459d-a37c-41b9-bc2b-8c00ba32jb5{n}"))
         .collect();
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         jobs: jobs.iter().map(JobSpec::new).collect(),
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     let entries: Vec<(&str, &str, &str)> = jobs
@@ -153,7 +153,7 @@ fn three_batches_in_doubt_in_a_row_stop_the_run_whatever_the_doubt() {
     for kind in [
         FaultKind::DropResults(Which {
             job: None,
-            endpoint: Some(Endpoint::Source),
+            endpoint: Some(EndPointType::Source),
         }),
         FaultKind::ForeignResults { id: J9.to_owned() },
         FaultKind::NotJson,

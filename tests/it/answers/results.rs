@@ -1,6 +1,6 @@
 //! Results that do not fit what was sent, one for one.
 
-use drspass::sim::{Answer, Endpoint, Fault, FaultKind, Which};
+use drspass::sim::{CannedAnswer, EndPointType, Fault, FaultKind, Which};
 
 use super::{apply_with, converges, lab, marks};
 use crate::looped::refuse;
@@ -10,7 +10,7 @@ use crate::support::{J1, J2, J9, Lab};
 fn a_failed_entry_inside_200_is_no_success() {
     let lab = lab();
     lab.sim
-        .inject(refuse(J1, Endpoint::Destination, "DRS.M00304"));
+        .inject(refuse(J1, EndPointType::Destination, "DRS.M00304"));
     lab.apply(&[]).exits(3).says("DRS.M00304").says("not now");
     assert_eq!(marks(&lab), "=!=");
     converges(&lab);
@@ -24,7 +24,7 @@ fn shuffled_results_are_matched_by_entry_and_shown_in_manifest_order() {
         1,
         FaultKind::RejectEntry(drspass::sim::Rejection {
             job: J1.to_owned(),
-            endpoint: Endpoint::Destination,
+            endpoint: EndPointType::Destination,
             code: "DRS.M00304".to_owned(),
             message: String::new(),
             message_key: drspass::sim::MessageKey::ErrorMessage,
@@ -44,7 +44,7 @@ fn a_missing_result_leaves_its_entry_in_doubt() {
     let lab = lab();
     apply_with(
         &lab,
-        FaultKind::DropResults(Which::entry(J2, Endpoint::Source)),
+        FaultKind::DropResults(Which::entry(J2, EndPointType::Source)),
     )
     .exits(4)
     .says("the answer holds no result for it")
@@ -83,7 +83,7 @@ fn a_further_foreign_result_is_a_note() {
 fn doubled_results_leave_their_entry_in_doubt_whether_they_agree_or_not() {
     for conflicting in [false, true] {
         let lab = lab();
-        let which = Which::entry(J1, Endpoint::Source);
+        let which = Which::entry(J1, EndPointType::Source);
         apply_with(&lab, FaultKind::DoubleResults { conflicting, which })
             .exits(4)
             .says("the answer holds several results for it");
@@ -94,7 +94,7 @@ fn doubled_results_leave_their_entry_in_doubt_whether_they_agree_or_not() {
 
 #[test]
 fn an_odd_status_or_a_success_with_an_error_code_is_in_doubt() {
-    let which = || Which::entry(J1, Endpoint::Source);
+    let which = || Which::entry(J1, EndPointType::Source);
     for kind in [
         FaultKind::OddStatus {
             status: "maybe".to_owned(),
@@ -134,10 +134,10 @@ fn results_inside_400_count_entry_by_entry() {
     );
     apply_with(
         &lab,
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http: 400,
             body: Some(body),
-            ..Answer::default()
+            ..CannedAnswer::default()
         }),
     )
     .exits(3)
@@ -167,7 +167,8 @@ fn a_known_code_is_shown_and_recorded_whatever_the_passwords_are() {
             "  {J1}: {{ source: {{ password: '{password}' }} }}\n"
         ))
         .exits(0);
-        lab.sim.inject(refuse(J1, Endpoint::Source, "DRS-M00304"));
+        lab.sim
+            .inject(refuse(J1, EndPointType::Source, "DRS-M00304"));
         lab.apply(&[]).exits(1).says("refused: DRS.M00304");
         let last = &lab.entry(J1, "source")["last_outcome"];
         assert_eq!(last["code"], "DRS.M00304", "{password}");
@@ -210,11 +211,11 @@ fn odd_codes_and_ids_are_shown_as_foreign_text_and_not_recorded() {
     let body = format!("{{\"results\":[{}]}}", rows.join(","));
     lab.sim.inject(Fault::nth(
         1,
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http: 200,
             body: Some(body.clone()),
             headers: [("X-Request-Id".to_owned(), "req 7 of eu-de".to_owned())].into(),
-            ..Answer::default()
+            ..CannedAnswer::default()
         }),
     ));
     let run = lab
@@ -231,10 +232,10 @@ fn odd_codes_and_ids_are_shown_as_foreign_text_and_not_recorded() {
         assert_eq!(last["code"], "UNKNOWN-CODE");
         assert!(last["request_id"].is_null());
     }
-    lab.sim.inject(Fault::next(FaultKind::Status(Answer {
+    lab.sim.inject(Fault::next(FaultKind::Status(CannedAnswer {
         http: 200,
         body: Some(body),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })));
     let said = crate::outputs::messages(&lab.apply(&["--json"]).exits(1));
     let entry = crate::outputs::about(&said, &format!("{J2}/source"));
@@ -261,10 +262,10 @@ fn a_status_that_is_neither_success_nor_failure_is_shown() {
         let lab = lab();
         let body =
             format!("{{\"results\":[{{\"id\":\"{J1}\",\"end_point_type\":\"so\"{status}}}]}}");
-        let answer = Answer {
+        let answer = CannedAnswer {
             http: 200,
             body: Some(body),
-            ..Answer::default()
+            ..CannedAnswer::default()
         };
         apply_with(&lab, FaultKind::Status(answer))
             .exits(4)

@@ -2,7 +2,8 @@
 //! whoever reads an output.
 
 use drspass::sim::{
-    Answer, Config, Endpoint, EndpointSpec, Fault, FaultKind, JobSpec, MessageKey, Rejection,
+    CannedAnswer, EndPointType, EndpointSpec, Fault, FaultKind, JobSpec, MessageKey, Rejection,
+    SimConfig,
 };
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ const HOSTILE: &[&str] = &[
     "100%25 %0A::error::x",
 ];
 
-fn says(job: &str, endpoint: Endpoint, message: &str) -> Fault {
+fn says(job: &str, endpoint: EndPointType, message: &str) -> Fault {
     Fault::next(FaultKind::RejectEntry(Rejection {
         job: job.to_owned(),
         endpoint,
@@ -90,7 +91,7 @@ fn words_of_the_service_mean_nothing_to_a_pipeline() {
         .copied()
         .chain(long.iter().map(String::as_str))
     {
-        let fault = || says(J1, Endpoint::Source, message);
+        let fault = || says(J1, EndPointType::Source, message);
         let args = [
             "apply",
             "--auto-approve",
@@ -141,9 +142,9 @@ fn names_that_the_service_makes_up_mean_nothing_either() {
     let state = "##[x]|@octocat `a` <b> ::error::\u{202e}";
     let mut jobs = [J1, J2, J3].map(JobSpec::new);
     jobs[0].status = state.to_owned();
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         jobs: jobs.to_vec(),
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
     let told = step(&lab, &["plan", "--preflight"], 0);
@@ -200,11 +201,11 @@ fn jobs_that_are_looked_after_have_messages_that_fit_the_schema() {
         status: "PAUSING".to_owned(),
         ..JobSpec::new(J3)
     };
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         jobs: vec![failed(J1, "canary-1"), failed(J2, "canary-2"), paused],
         // They are never seen to run again, however long a look takes.
         failure_delay: std::time::Duration::from_secs(24 * 60 * 60),
-        ..Config::default()
+        ..SimConfig::default()
     });
     lab.configure("apply: { retry: { max_elapsed: 1s } }");
     lab.passwords(&[
@@ -212,11 +213,11 @@ fn jobs_that_are_looked_after_have_messages_that_fit_the_schema() {
         (J2, "source", "canary-2"),
         (J3, "source", "canary-3"),
     ]);
-    let refusal = Fault::next(FaultKind::Status(Answer {
+    let refusal = Fault::next(FaultKind::Status(CannedAnswer {
         http: 400,
         code: "DRS.M05004".to_owned(),
         message: HOSTILE[0].to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     }));
     assert!(lab.sim.inject_query(Some("retry"), refusal));
     let fits = schema("apply-output");

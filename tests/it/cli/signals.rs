@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 
-use drspass::sim::{Config, Fault, FaultKind};
+use drspass::sim::{Fault, FaultKind, SimConfig};
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 
@@ -45,9 +45,9 @@ fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
 
 #[test]
 fn a_run_that_is_over_ends_by_a_signal_though_nobody_reads_its_output() {
-    let mut lab = Lab::with_config(Config {
+    let mut lab = Lab::with_config(SimConfig {
         accept_any_job: true,
-        ..Config::default()
+        ..SimConfig::default()
     });
     // Their lines are more than a pipe takes.
     let ids: Vec<String> = (0..1_000).map(id).collect();

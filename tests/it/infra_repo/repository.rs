@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use drspass::sim::{Config, JobSpec, Simulator};
+use drspass::sim::{JobSpec, SimConfig, Simulator};
 use tempfile::TempDir;
 
 use crate::support::{Run, TOKEN};
@@ -81,10 +81,10 @@ impl Repository {
         let mut repository = Self::new(example);
         for environment in ENVIRONMENTS {
             let jobs = repository.jobs(environment);
-            let sim = Simulator::start(Config {
+            let sim = Simulator::start(SimConfig {
                 token: Some(TOKEN.to_owned()),
                 jobs: jobs.iter().map(JobSpec::new).collect(),
-                ..Config::default()
+                ..SimConfig::default()
             })
             .unwrap();
             repository.reseal(environment, &sim);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use drspass::sim::{Answer, Config, EndpointSpec, Fault, FaultKind, JobSpec};
+use drspass::sim::{CannedAnswer, EndpointSpec, Fault, FaultKind, JobSpec, SimConfig};
 
 use super::named;
 use crate::preflight::{id, job, lab_of, lab_with};
@@ -169,7 +169,7 @@ fn hostile_names_make_no_other_manifest() {
 
 #[test]
 fn a_project_without_jobs_makes_an_empty_manifest() {
-    let lab = lab_with(Config::default());
+    let lab = lab_with(SimConfig::default());
     let text = made_of_jobs(&lab);
     assert!(text.ends_with("jobs: {}\n"), "{text}");
     lab.apply(&[]).exits(0).says("Nothing to send");
@@ -178,10 +178,10 @@ fn a_project_without_jobs_makes_an_empty_manifest() {
 #[test]
 fn details_that_cannot_be_had_leave_endpoints_to_be_filled_in() {
     let mut lab = lab_of(vec![job(J1, "PAUSING")]);
-    let answer = Answer {
+    let answer = CannedAnswer {
         http: 403,
         code: "DRS.M00102".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
     let fault = Fault::always(FaultKind::Status(answer));
     assert!(lab.sim.inject_query(Some("detail"), fault));

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use drspass::sim::{AccessKeySpec, Config, JobSpec, ProjectSpec, UserSpec};
+use drspass::sim::{AccessKeySpec, JobSpec, ProjectSpec, SimConfig, UserSpec};
 use tempfile::TempDir;
 
 use crate::support::leaks::found;
@@ -62,7 +62,7 @@ fn by_key() -> Vars {
 }
 
 /// A simulator with users, keys, two projects and three jobs.
-fn config() -> Config {
+fn config() -> SimConfig {
     let user = |name: &str, id: &str, passcode: Option<&str>| UserSpec {
         name: name.to_owned(),
         id: id.to_owned(),
@@ -77,7 +77,7 @@ fn config() -> Config {
         security_token: token.map(str::to_owned),
         user: Some(USER.to_owned()),
     };
-    Config {
+    SimConfig {
         jobs: [J1, J2, J3].map(JobSpec::new).to_vec(),
         users: vec![
             user(USER, USER_ID, None),
@@ -91,7 +91,7 @@ fn config() -> Config {
             id: OTHER_PROJECT.to_owned(),
             name: OTHER_NAME.to_owned(),
         }],
-        ..Config::default()
+        ..SimConfig::default()
     }
 }
 
@@ -100,7 +100,7 @@ fn lab() -> Lab {
     lab_with(config())
 }
 
-fn lab_with(config: Config) -> Lab {
+fn lab_with(config: SimConfig) -> Lab {
     let mut lab = Lab::with_config(config);
     lab.plant(&[
         PASSWORD,
@@ -117,8 +117,8 @@ fn lab_with(config: Config) -> Lab {
 
 /// A root folder with `count` jobs, each with a password to be set, and one entry
 /// to a request.
-fn lab_of_many(count: usize, parallelism: usize, config: Config) -> Lab {
-    let mut lab = lab_with(Config {
+fn lab_of_many(count: usize, parallelism: usize, config: SimConfig) -> Lab {
+    let mut lab = lab_with(SimConfig {
         accept_any_job: true,
         ..config
     });

@@ -1,6 +1,6 @@
 //! Answers to a login that are none, or come late.
 
-use drspass::sim::{Answer, Fault, FaultKind};
+use drspass::sim::{CannedAnswer, Fault, FaultKind};
 
 use super::*;
 
@@ -20,10 +20,10 @@ fn refused(kind: FaultKind, settings: &str, attempts: usize, says: &str) -> Run 
 }
 
 fn answer(http: u16, body: &str) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http,
         body: Some(body.to_owned()),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -55,11 +55,11 @@ fn a_token_that_no_header_can_carry_is_none() {
     for token in ["canary token", "", "t\u{f6}ken"] {
         let mut headers = std::collections::BTreeMap::new();
         headers.insert("X-Subject-Token".to_owned(), token.to_owned());
-        let kind = FaultKind::Status(Answer {
+        let kind = FaultKind::Status(CannedAnswer {
             http: 201,
             body: Some(r#"{"token":{}}"#.to_owned()),
             headers,
-            ..Answer::default()
+            ..CannedAnswer::default()
         });
         let told = refused(kind, "", 1, "the answer holds no token");
         assert!(!told.all().contains("canary token"));
@@ -71,11 +71,11 @@ fn a_token_for_no_project_or_an_unreadable_one_is_refused() {
     for project in ["null", r#"{"id":"../x"}"#, r#"{"id":7}"#] {
         let mut headers = std::collections::BTreeMap::new();
         headers.insert("X-Subject-Token".to_owned(), "canary-odd-token".to_owned());
-        let kind = FaultKind::Status(Answer {
+        let kind = FaultKind::Status(CannedAnswer {
             http: 201,
             body: Some(format!(r#"{{"token":{{"project":{project}}}}}"#)),
             headers,
-            ..Answer::default()
+            ..CannedAnswer::default()
         });
         let told = refused(kind, "", 1, "the login is for no project");
         assert!(!told.all().contains("canary-odd-token"));
@@ -125,12 +125,12 @@ fn a_login_that_is_throttled_is_waited_for() {
         retry_after: Some(1),
     };
     let limited = || {
-        FaultKind::Status(Answer {
+        FaultKind::Status(CannedAnswer {
             http: 429,
             body: Some(
                 r#"{"error":{"code":"IAM.0012","message":"5 times per 1 second"}}"#.to_owned(),
             ),
-            ..Answer::default()
+            ..CannedAnswer::default()
         })
     };
     for kind in [throttled(), limited()] {

@@ -1,7 +1,7 @@
 //! Refused logins: tried once in a whole run, told with all that was used, and
 //! nothing else asked.
 
-use drspass::sim::{Answer, Answered, Fault, FaultKind};
+use drspass::sim::{CannedAnswer, Completion, Fault, FaultKind};
 
 use super::*;
 
@@ -82,11 +82,12 @@ fn a_login_that_is_not_allowed_names_everything_that_was_used() {
     let lab = lab();
     let body =
         r#"{"error":{"code":"IAM.0002","message":"You are not authorized","title":"Forbidden"}}"#;
-    lab.sim.inject_login(Fault::next(FaultKind::Status(Answer {
-        http: 403,
-        body: Some(body.to_owned()),
-        ..Answer::default()
-    })));
+    lab.sim
+        .inject_login(Fault::next(FaultKind::Status(CannedAnswer {
+            http: 403,
+            body: Some(body.to_owned()),
+            ..CannedAnswer::default()
+        })));
     let told = apply(&lab, &[], &by_name()).exits(1);
     let host = lab.sim.url().replace("http://", "");
     for word in [
@@ -141,13 +142,13 @@ fn a_wrong_security_token_is_refused_once_and_not_shown() {
 
 /// What a gateway that echoes says to a key that died.
 fn dead_key() -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http: 401,
         code: "APIGW.0301".to_owned(),
         message: format!(
             "Incorrect IAM authentication information: verify aksk signature fail, x-security-token:{SECURITY_TOKEN}"
         ),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -170,7 +171,7 @@ fn a_key_that_dies_in_mid_run_is_not_tried_again() {
         let requests = lab.sim.requests();
         let refused = requests
             .iter()
-            .filter(|request| request.answered() == Answered::Status(401));
+            .filter(|request| request.answered() == Completion::Status(401));
         assert!(refused.count() <= parallelism);
     }
 }
@@ -179,7 +180,7 @@ fn a_key_that_dies_in_mid_run_is_not_tried_again() {
 fn clocks_apart_are_told_with_both_times() {
     for offset in [16 * 60, -16 * 60] {
         for args in COMMANDS {
-            let lab = lab_with(Config {
+            let lab = lab_with(SimConfig {
                 clock_offset_seconds: offset,
                 ..config()
             });
@@ -211,7 +212,7 @@ fn clocks_apart_are_told_with_both_times() {
 fn clocks_apart_are_a_note_on_every_good_run_and_trouble_no_token() {
     const SAID: &str = "the clock of this machine says";
     for (offset, apart) in [(0, 0), (240, 0), (3630, 1), (-3630, 1), (-26 * 3600, 1)] {
-        let lab = lab_with(Config {
+        let lab = lab_with(SimConfig {
             clock_offset_seconds: offset,
             ..config()
         });
@@ -236,11 +237,11 @@ fn clocks_apart_are_a_note_on_every_good_run_and_trouble_no_token() {
 fn keystone(headers: &[(&str, &str)]) -> FaultKind {
     let body = r#"{"error":{"code":401,"message":"The request you have made requires authentication.","title":"Unauthorized"}}"#;
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http: 401,
         body: Some(body.to_owned()),
         headers: headers.iter().map(owned).collect(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -335,15 +336,15 @@ fn a_login_of_another_project_is_told_with_its_source() {
 
 #[test]
 fn clocks_apart_are_told_once_where_an_error_tells_them_already() {
-    let lab = lab_with(Config {
+    let lab = lab_with(SimConfig {
         clock_offset_seconds: 3630,
         ..config()
     });
-    let forbidden = FaultKind::Status(Answer {
+    let forbidden = FaultKind::Status(CannedAnswer {
         http: 403,
         code: "DRS.M00103".to_owned(),
         message: "no".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     });
     assert!(lab.sim.inject_query(Some("list"), Fault::always(forbidden)));
     for args in [&["plan", "--preflight"][..], &["apply", "--auto-approve"]] {

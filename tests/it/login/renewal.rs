@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use drspass::sim::{Answer, Answered, Fault, FaultKind};
+use drspass::sim::{CannedAnswer, Completion, Fault, FaultKind};
 
 use super::*;
 use crate::support::{TOKEN, wait_until};
@@ -16,11 +16,11 @@ fn token_refused(http: u16, code: Option<&str>) -> FaultKind {
 }
 
 fn said(http: u16, code: &str) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http,
         code: code.to_owned(),
         message: "as the test wants".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -139,7 +139,7 @@ fn assert_all_taken(lab: &Lab, puts: usize) {
     assert_eq!(lab.sent().len(), puts);
     for request in lab.sim.requests() {
         let is_put = request.method() == "PUT";
-        assert!(!is_put || request.answered() == Answered::Status(200));
+        assert!(!is_put || request.answered() == Completion::Status(200));
     }
 }
 
@@ -148,7 +148,7 @@ fn a_run_that_outlives_its_token_renews_it_before_its_end() {
     let lab = lab_of_many(
         4,
         1,
-        Config {
+        SimConfig {
             token_life: Duration::from_secs(5),
             ..config()
         },
@@ -167,7 +167,7 @@ fn serves_on(kind: FaultKind) {
     let lab = lab_of_many(
         4,
         1,
-        Config {
+        SimConfig {
             token_life: Duration::from_secs(24),
             ..config()
         },
@@ -216,7 +216,7 @@ fn ten_requests_with_an_expired_token_bring_one_login() {
     let refused = lab.sim.requests();
     let refused = refused
         .iter()
-        .filter(|request| request.answered() == Answered::Status(401));
+        .filter(|request| request.answered() == Completion::Status(401));
     assert_eq!(refused.count(), 10);
     assert_eq!(lab.sim.login_attempts(), 2);
     assert_eq!(lab.sent().len(), 20);

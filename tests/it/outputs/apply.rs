@@ -1,6 +1,6 @@
 //! The messages of an apply, against its text.
 
-use drspass::sim::{Answer, Endpoint, Fault, FaultKind, Which};
+use drspass::sim::{CannedAnswer, EndPointType, Fault, FaultKind, Which};
 use serde_json::Value;
 
 use super::{about, lab_with_everything, messages, refusal, text};
@@ -20,11 +20,11 @@ fn an_apply_of_every_outcome_fits_its_schema_and_says_what_the_text_says() {
     let lab = lab_with_everything();
     // The job in doubt is refused now, and what follows is lost and not sent.
     lab.sim
-        .inject(refuse(J1, Endpoint::Destination, "DRS.M00304"));
-    lab.sim.inject(Fault::next(FaultKind::Status(Answer {
+        .inject(refuse(J1, EndPointType::Destination, "DRS.M00304"));
+    lab.sim.inject(Fault::next(FaultKind::Status(CannedAnswer {
         http: 403,
         code: "DRS.M00100".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })));
     let run = apply(&lab, &[]).exits(1);
     let messages = messages(&run);
@@ -74,10 +74,11 @@ fn the_numbers_of_an_apply_are_those_of_its_text() {
             (J1, "destination", "canary-2"),
             (J2, "source", "canary-3"),
         ]);
-        lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+        lab.sim
+            .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
         lab.sim.inject(Fault::nth(
             1,
-            FaultKind::DropResults(Which::entry(J2, Endpoint::Source)),
+            FaultKind::DropResults(Which::entry(J2, EndPointType::Source)),
         ));
         lab.apply(more).exits(4)
     };

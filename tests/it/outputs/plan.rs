@@ -3,7 +3,7 @@
 use super::{document, lab_with_everything, text};
 use crate::looped::refuse;
 use crate::support::{J1, J2, J3, Lab};
-use drspass::sim::Endpoint;
+use drspass::sim::EndPointType;
 
 #[test]
 fn a_plan_of_every_kind_of_entry_fits_its_schema_and_says_what_the_text_says() {
@@ -116,7 +116,8 @@ fn a_plan_tells_what_is_left_out_declared_or_left_behind_and_every_note() {
     assert!(shown.contains("kerberos left the manifest"));
     drop(lock);
 
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[]).exits(1);
     let plan = document(
         &lab.run(&["plan", "--json", "--detailed-exitcode"]).exits(2),

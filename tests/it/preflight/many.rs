@@ -1,6 +1,6 @@
 //! How many questions a large apply asks, and how many of them at once.
 
-use drspass::sim::{Answer, Fault, FaultKind};
+use drspass::sim::{CannedAnswer, Fault, FaultKind};
 use serde_json::json;
 
 use super::{asked, id, job, lab_of, list_is, sources, without_list};
@@ -39,15 +39,15 @@ fn a_list_that_does_not_find_jobs_is_not_asked_again_and_a_hundred_states_are() 
 
 #[test]
 fn a_service_that_takes_ten_ids_a_question_is_asked_for_ten() {
-    let refused = Answer {
+    let refused = CannedAnswer {
         http: 400,
         code: "DRS.M00202".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
-    let one_of_them = Answer {
+    let one_of_them = CannedAnswer {
         http: 200,
         body: Some(json!({"results": [{"id": id(3), "status": "PAUSING"}]}).to_string()),
-        ..Answer::default()
+        ..CannedAnswer::default()
     };
     for (answer, states) in [(refused, 1 + 25), (one_of_them, 1 + 25)] {
         let lab = lab(250);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use drspass::sim::{Answer, Fault, FaultKind, JobSpec};
+use drspass::sim::{CannedAnswer, Fault, FaultKind, JobSpec};
 
 use super::{asked, job, lab_of, list_is, sources, without_list};
 use crate::outputs::{document, messages, refusal};
@@ -27,11 +27,11 @@ fn lab_for(kind: &FaultKind) -> Lab {
 }
 
 fn status(http: u16, code: &str) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http,
         code: code.to_owned(),
         message: "no".to_owned(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -126,10 +126,10 @@ fn a_job_that_may_be_a_dual_active_parent_is_named_and_sent() {
 }
 
 fn answered(body: &str) -> FaultKind {
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http: 200,
         body: Some(body.to_owned()),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 

@@ -31,12 +31,12 @@ fn an_unknown_state_is_shown_in_the_services_word_and_blocks_unless_tried() {
 fn a_job_without_a_state_is_sent_with_a_warning() {
     let mut lab = lab_of(vec![job(J1, "PAUSING")]);
     list_is(&lab, &serde_json::json!({"total_record": 0, "jobs": []}));
-    let answer = drspass::sim::Answer {
+    let answer = drspass::sim::CannedAnswer {
         http: 200,
         body: Some(format!(
             "{{\"count\":1,\"results\":[{{\"id\":\"{J1}\",\"status\":\"\"}}]}}"
         )),
-        ..drspass::sim::Answer::default()
+        ..drspass::sim::CannedAnswer::default()
     };
     let fault = drspass::sim::Fault::always(drspass::sim::FaultKind::Status(answer));
     assert!(lab.sim.inject_query(Some("status"), fault));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use drspass::age_file::generate_identity;
-use drspass::sim::{Endpoint, Fault, FaultKind};
+use drspass::sim::{EndPointType, Fault, FaultKind};
 
 use crate::cli::approval;
 use crate::looped::refuse;
@@ -87,7 +87,8 @@ pub(crate) fn planned(lab: &Lab) -> Vec<String> {
 /// refused, and one that is no longer listed.
 fn lab_of_every_kind() -> Lab {
     let lab = lab_with_everything();
-    lab.sim.inject(refuse(J3, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J3, EndPointType::Source, "DRS.M00304"));
     lab.apply(&["--only", &format!("{J3}/source")]).exits(1);
     let plan = lab.plan();
     for line in [

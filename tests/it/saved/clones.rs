@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use drspass::sim::Endpoint;
+use drspass::sim::EndPointType;
 
 use super::{JOURNAL, PLAN, STATE, planned, planned_first};
 use crate::looped::refuse;
@@ -117,7 +117,8 @@ fn a_plan_of_one_clone_is_stale_where_the_other_went_on() {
     let lab = planned_first();
     let one = Clone::of(&lab, "one");
     let two = Clone::of(&lab, "two");
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     one.run(&["apply", PLAN]).exits(3);
     two.run(&["apply", PLAN]).exits(0);
     // Both states are of one history and of one serial, and differ in J2.
@@ -139,7 +140,8 @@ fn a_state_of_one_clone_lets_the_plan_go_on_in_the_other() {
     let lab = planned_first();
     let one = Clone::of(&lab, "one");
     let two = Clone::of(&lab, "two");
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     one.run(&["apply", PLAN]).exits(3);
     copy(&one.file(STATE), &two.file(STATE));
     let sent = lab.sent().concat().len();

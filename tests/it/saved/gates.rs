@@ -1,6 +1,6 @@
 //! Limits, flags, and entries that are not to be sent.
 
-use drspass::sim::Endpoint;
+use drspass::sim::EndPointType;
 
 use super::{PLAN, Untouched, apply, planned, planned_first, refused, save, save_as};
 use crate::looped::refuse;
@@ -96,7 +96,8 @@ fn a_plan_that_sends_again_does_so_once() {
 #[test]
 fn what_is_held_is_in_the_plan_and_is_not_sent_under_it() {
     let lab = planned();
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[]).exits(1);
     // Held alone: nothing is sent, and that is no success.
     let said = save(&lab);

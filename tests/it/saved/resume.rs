@@ -1,6 +1,6 @@
 //! A plan goes on where it was left, and ends once all of it was applied.
 
-use drspass::sim::{Answer, Endpoint, Fault, FaultKind, Which};
+use drspass::sim::{CannedAnswer, EndPointType, Fault, FaultKind, Which};
 
 use super::{PLAN, apply, planned, planned_first, refused, save_as};
 use crate::looped::refuse;
@@ -22,7 +22,8 @@ fn a_refused_entry_is_sent_again_by_the_same_plan_and_what_was_applied_is_not() 
     }] {
         let before = lab.sent().concat().len();
         for _ in 0..2 {
-            lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+            lab.sim
+                .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
             let run = apply(&lab);
             assert!(matches!(run.code, Some(1 | 3)), "{}", run.all());
         }
@@ -44,9 +45,11 @@ fn a_refused_entry_is_sent_again_by_the_same_plan_and_what_was_applied_is_not() 
 #[test]
 fn a_plan_that_goes_on_counts_what_is_left() {
     let lab = planned_first();
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     let run = apply(&lab).exits(1);
     let counts = "1 to set, 0 to change, 0 to send again; 1 in sync. 1 request.";
     let run = run.says(counts).says("last attempt refused: DRS.M00304");
@@ -58,7 +61,7 @@ fn a_plan_that_goes_on_counts_what_is_left() {
 #[test]
 fn an_entry_in_doubt_is_sent_again_by_the_same_plan() {
     let lab = planned_first();
-    let which = Which::entry(J1, Endpoint::Source);
+    let which = Which::entry(J1, EndPointType::Source);
     lab.sim.inject(Fault::next(FaultKind::DropResults(which)));
     apply(&lab).exits(4);
     assert!(lab.plan().contains(&format!("? {J1}/source")));
@@ -85,7 +88,8 @@ fn an_answer_that_never_came_leaves_the_plan_open() {
 #[test]
 fn a_wrong_password_is_not_repeated_by_the_same_plan() {
     let lab = planned_first();
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     apply(&lab).exits(3);
     let sent = lab.sent().len();
     // Repeating it would lock the account of the database.
@@ -95,7 +99,8 @@ fn a_wrong_password_is_not_repeated_by_the_same_plan() {
     }
     // Whoever wants it says so, in a plan that says so.
     save_as(&lab, PLAN, &["--resend", J1]);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.KE0002"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     apply(&lab).exits(1);
     assert_eq!(lab.sent().len(), sent + 1);
     apply(&lab).exits(1).says("held");
@@ -116,7 +121,7 @@ fn a_wrong_password_beside_others_lets_the_same_plan_finish_those() {
     super::save(&lab);
     // Both strike the first request.
     for (job, code) in [(J1, "DRS.KE0002"), (J2, "DRS.M00304")] {
-        let rejected = refuse(job, Endpoint::Source, code).kind;
+        let rejected = refuse(job, EndPointType::Source, code).kind;
         lab.sim.inject(Fault::always(rejected).times(1));
     }
     apply(&lab).exits(3);
@@ -128,7 +133,8 @@ fn a_wrong_password_beside_others_lets_the_same_plan_finish_those() {
 #[test]
 fn a_plan_that_was_left_open_is_closed_by_whoever_finishes_its_work() {
     let lab = planned_first();
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
     lab.apply(&[]).exits(0);
     let words = format!("the state of {J2}/source moved since");
@@ -139,10 +145,12 @@ fn a_plan_that_was_left_open_is_closed_by_whoever_finishes_its_work() {
 #[test]
 fn an_entry_that_the_plan_applied_and_somebody_tried_since_closes_the_plan() {
     let lab = planned_first();
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
     // Its known value is still the plan's, and yet it is not in sync any more.
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&["--only", J1, "--resend", J1]).exits(1);
     let words = format!("the state of {J1}/source moved since");
     refused(&lab, &["apply", PLAN], 5, &words);
@@ -151,7 +159,8 @@ fn an_entry_that_the_plan_applied_and_somebody_tried_since_closes_the_plan() {
 #[test]
 fn a_value_that_was_applied_and_changed_since_closes_the_plan() {
     let mut lab = planned_first();
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
     lab.passwords(&[(J1, "source", "canary-7"), (J2, "source", "canary-2")]);
     let words = format!("it wants something else for {J1}/source");
@@ -169,10 +178,10 @@ fn what_was_not_sent_since_the_login_was_refused_is_sent_by_the_same_plan() {
         }
         lab.configure("apply: { batch_size: 1, parallelism: 1 }");
         let before = lab.sent().len();
-        lab.sim.inject(Fault::next(FaultKind::Status(Answer {
+        lab.sim.inject(Fault::next(FaultKind::Status(CannedAnswer {
             http: 401,
             code: "APIGW.0301".to_owned(),
-            ..Answer::default()
+            ..CannedAnswer::default()
         })));
         apply(&lab).exits(1).says("2 not sent");
         assert_eq!(lab.sent().len(), before + 1);
@@ -193,7 +202,8 @@ fn a_plan_that_was_made_in_doubt_goes_on_through_every_end_of_an_attempt() {
     lab.sim
         .inject(Fault::always(FaultKind::CloseAfter).times(2));
     apply(&lab).exits(4);
-    lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(1);
     lab.sim
         .inject(Fault::always(FaultKind::CloseBefore).times(2));
@@ -205,7 +215,8 @@ fn a_plan_that_was_made_in_doubt_goes_on_through_every_end_of_an_attempt() {
 #[test]
 fn limits_count_what_is_still_to_be_sent() {
     let lab = planned_first();
-    lab.sim.inject(refuse(J2, Endpoint::Source, "DRS.M00304"));
+    lab.sim
+        .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
     lab.configure("limits: { max_changes: 1 }");
     apply(&lab).exits(0);

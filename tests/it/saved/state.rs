@@ -1,6 +1,6 @@
 //! The state that a plan was compared with may not have moved under its entries.
 
-use drspass::sim::Endpoint;
+use drspass::sim::EndPointType;
 
 use super::{
     JOURNAL, PLAN, STATE, Untouched, apply, planned, planned_first, refused, save, save_as,
@@ -161,7 +161,8 @@ fn an_entry_that_somebody_moved_makes_the_plan_stale_by_name() {
             lab.run(&["state", "rm", J1]).exits(0);
         }),
         ("a refused attempt of another plan", |lab| {
-            lab.sim.inject(refuse(J1, Endpoint::Source, "DRS.M00304"));
+            lab.sim
+                .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
             save_as(lab, "second.json", &[]);
             lab.run(&["apply", "second.json"]).exits(1);
         }),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use drspass::sim::Config;
+use drspass::sim::SimConfig;
 use serde_json::Value;
 
 use crate::support::served::Served;
@@ -20,7 +20,7 @@ impl Rehearsal {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/scenarios");
         let sim = Served::start(&folder.join(scenario));
         // A usual root folder, made anew for the other simulator.
-        let mut lab = Lab::with_config(Config::default());
+        let mut lab = Lab::with_config(SimConfig::default());
         for name in ["drspass.yaml", "passwords.yaml.age"] {
             fs::remove_file(lab.path(name)).unwrap();
         }

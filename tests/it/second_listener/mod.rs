@@ -6,7 +6,7 @@ mod proxies;
 use std::net::TcpListener;
 use std::process::Command;
 
-use drspass::sim::{Answer, CatalogSpec, Config, Fault, FaultKind, JobSpec, UserSpec};
+use drspass::sim::{CannedAnswer, CatalogSpec, Fault, FaultKind, JobSpec, SimConfig, UserSpec};
 use tempfile::TempDir;
 
 use crate::support::{J1, Lab};
@@ -48,8 +48,8 @@ impl Second {
     }
 }
 
-fn config() -> Config {
-    Config {
+fn config() -> SimConfig {
+    SimConfig {
         jobs: vec![JobSpec::new(J1)],
         users: vec![UserSpec {
             name: "operator".to_owned(),
@@ -59,11 +59,11 @@ fn config() -> Config {
             domain_id: "d1".to_owned(),
             passcode: None,
         }],
-        ..Config::default()
+        ..SimConfig::default()
     }
 }
 
-fn lab_with(config: Config) -> Lab {
+fn lab_with(config: SimConfig) -> Lab {
     let mut lab = Lab::with_config(config);
     lab.plant(&[PASSWORD]);
     lab.passwords(&[(J1, "source", "canary-1")]);
@@ -100,10 +100,10 @@ fn all_refused(lab: &Lab, second: &Second, words: &str) {
 
 fn redirect(http: u16, second: &Second, path: &str) -> FaultKind {
     let location = format!("{}{path}", second.url());
-    FaultKind::Status(Answer {
+    FaultKind::Status(CannedAnswer {
         http,
         headers: [("Location".to_owned(), location)].into(),
-        ..Answer::default()
+        ..CannedAnswer::default()
     })
 }
 
@@ -160,7 +160,7 @@ fn a_redirected_login_goes_nowhere() {
 
 /// A root folder without an endpoint in a region that only the catalogue knows.
 fn lab_of_catalogue(drs_endpoint: Option<String>, region: &str) -> Lab {
-    let lab = lab_with(Config {
+    let lab = lab_with(SimConfig {
         catalog: CatalogSpec {
             drs_endpoint,
             region: region.to_owned(),

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use drspass::core::fingerprint::FingerprintKey;
 use drspass::sim::{
-    Config, Endpoint, Fault, FaultKind, JobSpec, MessageKey, Rejection, When, Which,
+    EndPointType, Fault, FaultKind, FaultTrigger, JobSpec, MessageKey, Rejection, SimConfig, Which,
 };
 
 use crate::saved::{JOURNAL, STATE, key, save_as};
@@ -61,9 +61,9 @@ struct Model<'a> {
 
 impl<'a> Model<'a> {
     fn new(seed: u64, tally: &'a Tally) -> Self {
-        let mut lab = Lab::with_config(Config {
+        let mut lab = Lab::with_config(SimConfig {
             jobs: [J1, J2, J3].map(JobSpec::new).to_vec(),
-            ..Config::default()
+            ..SimConfig::default()
         });
         lab.configure(
             "apply: { batch_size: 2, parallelism: 2, retry: { max_elapsed: \
@@ -185,8 +185,8 @@ impl<'a> Model<'a> {
     fn fault(&mut self) -> Fault {
         let (job, endpoint) = self.dice.pick(&KEYS);
         let side = match endpoint {
-            "source" => Endpoint::Source,
-            _ => Endpoint::Destination,
+            "source" => EndPointType::Source,
+            _ => EndPointType::Destination,
         };
         let which = Which::entry(job, side);
         let reject = |code: &str| {
@@ -207,7 +207,7 @@ impl<'a> Model<'a> {
             5 => FaultKind::Busy,
             _ => FaultKind::NotJson,
         };
-        Fault::on(When::Always, kind).times(1 + u32::try_from(self.dice.roll(3)).unwrap())
+        Fault::on(FaultTrigger::Always, kind).times(1 + u32::try_from(self.dice.roll(3)).unwrap())
     }
 
     fn apply_anew(&mut self) {

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use drspass::sim::{Config, JobSpec, Simulator};
+use drspass::sim::{JobSpec, SimConfig, Simulator};
 use tempfile::TempDir;
 
 use around::{Stands, started_up_to};
@@ -62,16 +62,16 @@ pub(crate) struct Lab {
 impl Lab {
     /// A root folder initialised against a simulator that runs J1, J2 and J3.
     pub(crate) fn new() -> Self {
-        Self::with_config(Config {
+        Self::with_config(SimConfig {
             jobs: [J1, J2, J3].map(JobSpec::new).to_vec(),
-            ..Config::default()
+            ..SimConfig::default()
         })
     }
 
     /// As [`Lab::new`], with a simulator of the test's choice.
-    pub(crate) fn with_config(config: Config) -> Self {
+    pub(crate) fn with_config(config: SimConfig) -> Self {
         heed_signals();
-        let sim = Simulator::start(Config {
+        let sim = Simulator::start(SimConfig {
             token: Some(TOKEN.to_owned()),
             record_bodies: true,
             ..config

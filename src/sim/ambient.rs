@@ -1,0 +1,142 @@
+//! What the simulator takes from outside: the time of day and randomness.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+/// The service's clock, a fixed number of seconds ahead of the machine's.
+pub struct Clock {
+    ahead: SignedDuration,
+}
+
+impl Clock {
+    pub fn ahead_by(seconds: i64) -> Self {
+        Self {
+            ahead: SignedDuration::from_secs(seconds),
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place where the simulator reads the clock"
+    )]
+    pub fn now(&self) -> Timestamp {
+        later(Timestamp::now(), self.ahead)
+    }
+}
+
+/// That much later, or the end of time.
+pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// The form of the `Date` header (RFC 9110, section 5.6.7).
+pub fn http_date(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The form of token times (OTC IAM api-ref, Obtaining a User Token).
+pub fn token_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+/// The form of `create_time` in the list of jobs (OTC api-ref, Querying the Task List).
+pub fn list_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The form of times in the details of a job (OTC api-ref, Querying Task Details).
+pub fn millis(time: Timestamp) -> String {
+    time.as_millisecond().to_string()
+}
+
+/// One random seed, from which every token, salt and request id is derived, so that
+/// only the start can fail for want of randomness.
+pub struct Nonces {
+    seed: [u8; 32],
+    next: AtomicU64,
+}
+
+impl Nonces {
+    pub fn new() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        let next = AtomicU64::new(0);
+        Ok(Self { seed, next })
+    }
+
+    pub fn salt(&self) -> [u8; 32] {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Sha256::new()
+            .chain_update(self.seed)
+            .chain_update(number.to_le_bytes())
+            .finalize()
+            .into()
+    }
+
+    /// A token of 64 hexadecimal digits.
+    pub fn token(&self) -> String {
+        hex(&self.salt())
+    }
+
+    /// A request id of 32 hexadecimal digits, the form the service uses.
+    pub fn request_id(&self) -> String {
+        hex(&self.salt()[..16])
+    }
+}
+
+/// A secret as it is kept.
+pub type SaltedDigest = [u8; 32];
+
+pub fn salted_digest(salt: &[u8; 32], secret: &str) -> SaltedDigest {
+    Sha256::new()
+        .chain_update(salt)
+        .chain_update(secret)
+        .finalize()
+        .into()
+}
+
+/// Lower-case hexadecimal text of the bytes.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Escapes all but letters, digits and `-_.~`.
+pub fn percent_encoded(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| match byte {
+            b'-' | b'.' | b'_' | b'~' => char::from(*byte).to_string(),
+            _ if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// Whether two secrets are equal, without the time taken telling how far they agree.
+pub fn same(left: &[u8], right: &[u8]) -> bool {
+    Sha256::digest(left) == Sha256::digest(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_each_call_wants_them() {
+        let time: Timestamp = "2015-11-09T01:42:57.527363Z".parse().unwrap();
+        assert_eq!(http_date(time), "Mon, 09 Nov 2015 01:42:57 GMT");
+        assert_eq!(token_time(time), "2015-11-09T01:42:57.527363Z");
+        assert_eq!(list_time(time), "2015-11-09 01:42:57");
+        assert_eq!(millis(time), "1447033377527");
+    }
+
+    #[test]
+    fn clocks_may_be_ahead_or_behind_without_end() {
+        let real = Clock::ahead_by(0).now();
+        assert!(Clock::ahead_by(3600).now() > real);
+        assert!(Clock::ahead_by(-3600).now() < real);
+        assert_eq!(Clock::ahead_by(i64::MAX).now(), Timestamp::MAX);
+    }
+}

@@ -1,0 +1,359 @@
+//! Requests as they came in, and answers as they go out, whole or broken off.
+//!
+//! Content coding is made by hand from stored blocks, so that no compression library
+//! is needed for a fault that only has to be decodable.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::Response;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use serde_json::{Value, json};
+use tokio::time::Sleep;
+
+/// How long a broken-off answer waits before the connection is closed, so that
+/// the first half has left the write buffer.
+const HALF_BODY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A request that was read to its end.
+pub struct ServiceRequest {
+    pub head: Parts,
+    /// The project id in the path; empty for calls that have none.
+    pub project: String,
+    /// `None` if the body was over the limit.
+    pub body: Option<Bytes>,
+    /// The body, if it is JSON.
+    pub document: Option<Value>,
+}
+
+impl ServiceRequest {
+    /// The first header of this name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+
+    /// Whether the body is said to be JSON, in whatever characters.
+    pub fn is_json(&self) -> bool {
+        let content_type = self.header("content-type").unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/json")
+    }
+}
+
+/// How a recorded request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// No answer yet: the request is held, slow or met with silence.
+    Pending,
+    /// An answer with this HTTP status was handed to the connection in full.
+    Status(u16),
+    /// The connection was closed, by either side, before a whole answer.
+    Cut,
+}
+
+/// One request to the service. Its `Debug` form shows no body and no header's value,
+/// because both carry secrets.
+#[derive(Clone)]
+pub struct Recorded {
+    method: String,
+    path: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Option<Bytes>,
+    entries: Vec<(String, String)>,
+    pub completion: Completion,
+}
+
+impl Recorded {
+    pub fn new(head: &Parts, body: Option<Bytes>, entries: Vec<(String, String)>) -> Self {
+        let headers = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        Self {
+            method: head.method.to_string(),
+            path: head
+                .uri
+                .path_and_query()
+                .map_or_else(|| head.uri.path().to_owned(), ToString::to_string),
+            headers,
+            body,
+            entries,
+            completion: Completion::Pending,
+        }
+    }
+
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Path and query as they stood in the request line.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The names of all headers in the order sent, in lower case.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The value of the first header of this name, whatever its case, if it is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// The raw body; `None` unless [`SimConfig::record_bodies`](super::SimConfig) is
+    /// set, and for bodies over the size limit of the gateway.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
+    /// The pairs (job id, `source` or `destination`) of a password change in the
+    /// order sent, as far as the body could be read. An `end_point_type` the
+    /// service does not know is given as `invalid`.
+    pub fn entries(&self) -> &[(String, String)] {
+        &self.entries
+    }
+
+    pub fn answered(&self) -> Completion {
+        self.completion
+    }
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorded")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("headers", &self.header_names().collect::<Vec<_>>())
+            .field("entries", &self.entries)
+            .field("answered", &self.completion)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer before it is put on the wire.
+pub struct ServiceReply {
+    pub status: u16,
+    pub content_type: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// Replaces the generated `X-Request-Id`.
+    pub request_id: Option<Vec<u8>>,
+    /// The connection is closed after half of the body.
+    pub truncated: bool,
+}
+
+impl ServiceReply {
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::text(status, "application/json", body.to_string())
+    }
+
+    pub fn text(status: u16, content_type: &str, body: String) -> Self {
+        Self {
+            status,
+            content_type: content_type.to_owned(),
+            headers: Vec::new(),
+            body: body.into_bytes(),
+            request_id: None,
+            truncated: false,
+        }
+    }
+
+    /// An error about the whole request, in the shape the service and its gateway share.
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::json(status, &json!({"error_code": code, "error_msg": message}))
+    }
+
+    /// The refusal of a request whose field is empty (OTC api-ref, Error Code).
+    pub fn empty(field: &str) -> Self {
+        let message = format!("The parameter {field} cannot be empty.");
+        Self::error(400, "DRS.M00201", &message)
+    }
+
+    pub fn invalid(field: &str) -> Self {
+        let message = format!("The parameter {field} is invalid.");
+        Self::error(400, "DRS.M00202", &message)
+    }
+
+    pub fn duplicate() -> Self {
+        let message = "The request contains duplicate tasks.";
+        Self::error(400, "DRS.M00301", message)
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        if name.eq_ignore_ascii_case("x-request-id") {
+            self.request_id = Some(value.into().into_bytes());
+        } else {
+            self.headers.push((name.to_owned(), value.into()));
+        }
+        self
+    }
+
+    pub fn gzipped(mut self) -> Self {
+        self.body = gzip(&self.body);
+        self.header(CONTENT_ENCODING.as_str(), "gzip")
+    }
+
+    /// The response for hyper. An answer that no HTTP message can carry (a fault
+    /// with an impossible status or header) becomes a 500 that says so.
+    pub fn into_response(self, request_id: &str, date: &str) -> Response<Payload> {
+        let request_id = self.request_id.unwrap_or_else(|| request_id.into());
+        let mut builder = Response::builder()
+            .status(self.status)
+            .header(CONTENT_TYPE, self.content_type)
+            .header("X-Request-Id", request_id)
+            .header(DATE, date);
+        for (name, value) in self.headers {
+            builder = builder.header(name, value);
+        }
+        builder
+            .body(Payload::new(self.body, self.truncated))
+            .unwrap_or_else(|_| {
+                let mut response = Response::new(Payload::new(
+                    b"the injected fault is no HTTP message".to_vec(),
+                    false,
+                ));
+                *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            })
+    }
+}
+
+/// Whether a status and headers can stand in an answer to a request.
+pub fn check_head<'a>(
+    status: u16,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), &'static str> {
+    if !(200..=599).contains(&status) {
+        return Err("an HTTP status must lie between 200 and 599");
+    }
+    for (name, value) in headers {
+        if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err()
+        {
+            return Err("a header has a name or a value that HTTP cannot carry");
+        }
+    }
+    Ok(())
+}
+
+/// The connection is closed without (the rest of) an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("connection cut on purpose")]
+pub struct ConnectionCut;
+
+/// The body of an answer; it may promise more bytes than it delivers.
+pub struct Payload {
+    rest: Option<Bytes>,
+    promised: u64,
+    cut: Option<Pin<Box<Sleep>>>,
+}
+
+impl Payload {
+    fn new(body: Vec<u8>, truncated: bool) -> Self {
+        let promised = body.len() as u64;
+        let mut rest = Bytes::from(body);
+        if truncated {
+            rest.truncate(rest.len() / 2);
+        }
+        Self {
+            rest: (!rest.is_empty()).then_some(rest),
+            promised,
+            cut: truncated.then(|| Box::pin(tokio::time::sleep(HALF_BODY_PAUSE))),
+        }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = ConnectionCut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionCut>>> {
+        if let Some(bytes) = self.rest.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let Some(cut) = self.cut.as_mut() else {
+            return Poll::Ready(None);
+        };
+        ready!(cut.as_mut().poll(cx));
+        Poll::Ready(Some(Err(ConnectionCut)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_none() && self.cut.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.is_end_stream() {
+            true => SizeHint::with_exact(0),
+            false => SizeHint::with_exact(self.promised),
+        }
+    }
+}
+
+/// A gzip member of stored blocks (RFC 1951 section 3.2.4, RFC 1952).
+fn gzip(data: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = u16::MAX as usize;
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut blocks = data.chunks(BLOCK).peekable();
+    if blocks.peek().is_none() {
+        out.extend([1, 0, 0, 0xff, 0xff]);
+    }
+    while let Some(block) = blocks.next() {
+        out.push(u8::from(blocks.peek().is_none()));
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend(block);
+    }
+    out.extend(crc32(data).to_le_bytes());
+    // RFC 1952 asks for the length modulo 2^32, which is what the low half is.
+    let [a, b, c, d, ..] = (data.len() as u64).to_le_bytes();
+    out.extend([a, b, c, d]);
+    out
+}
+
+fn crc32(data: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in data {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            let low = crc & 1;
+            crc = (crc >> 1) ^ (0xedb8_8320 * low);
+        }
+    }
+    !crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksum_is_the_published_one() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn long_bodies_take_several_blocks() {
+        let data = vec![b'x'; 70_000];
+        let packed = gzip(&data);
+        assert_eq!(packed.len(), 10 + 5 + 65_535 + 5 + 4_465 + 8);
+        assert_eq!(packed[10], 0);
+        assert_eq!(packed[10 + 5 + 65_535], 1);
+    }
+}

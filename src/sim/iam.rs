@@ -1,0 +1,418 @@
+//! The identity service: who calls, tokens, the catalogue, projects (OTC IAM api-ref).
+//!
+//! It takes a password, alone or with a passcode, or a token that is to be for another
+//! scope, and no other method.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::accounts::{LoginClaim, LoginRefusal, Person, SimToken, TokenLookup, unauthenticated};
+use super::ambient::{self, token_time};
+use super::http::{ServiceReply, ServiceRequest};
+use super::shared::{Shared, SimState};
+use super::signature::{ALGORITHM, SignedRequest, decode};
+
+/// The header that carries a token out, and one to be looked at in.
+const SUBJECT: &str = "X-Subject-Token";
+
+/// The word in a scenario that stands for the simulator's own address.
+const OWN: &str = "self";
+
+/// Who calls, and what they may address.
+struct Identified {
+    /// `None` for a key that belongs to no user known here.
+    person: Option<Person>,
+    reach: Reach,
+}
+
+enum Reach {
+    /// The project of the token, or none at all.
+    Scope(Option<String>),
+    /// All of the account: a signature names none.
+    Account,
+}
+
+/// Says who calls, or refuses.
+///
+/// A missing token is turned away by the gateway (OTC API Gateway manual, Error
+/// Codes: 0301 with 401), a wrong one by the service (OTC api-ref, Error Code:
+/// DRS.M00100 with 403).
+fn identify(
+    shared: &Shared,
+    state: &mut SimState,
+    request: &ServiceRequest,
+) -> Result<Identified, ServiceReply> {
+    let now = shared.clock.now();
+    let headers = &request.head.headers;
+    let token = headers.get("x-auth-token");
+    let signed = request
+        .header("authorization")
+        .filter(|value| value.starts_with(ALGORITHM));
+    match (token, signed) {
+        (Some(_), Some(_)) => Err(unauthenticated("both a token and a signature")),
+        (None, None) => Err(unauthenticated("x-auth-token not found")),
+        (Some(token), None) => match state.tokens.find(token.as_bytes(), now) {
+            TokenLookup::Unknown => Err(ServiceReply::error(403, "DRS.M00100", "Invalid token.")),
+            TokenLookup::Expired => Err(unauthenticated("token expires")),
+            TokenLookup::Good(token) => Ok(Identified {
+                person: Some(token.person.clone()),
+                reach: Reach::Scope(token.project.clone()),
+            }),
+        },
+        (None, Some(authorization)) => {
+            let signed = SignedRequest {
+                method: request.head.method.as_str(),
+                path: request.head.uri.path(),
+                query: request.query(),
+                headers,
+                body: request.body.as_deref().unwrap_or_default(),
+            };
+            let user = state.keys.check(authorization, &signed, now)?;
+            Ok(Identified {
+                person: user.and_then(|name| state.users.named(&name).cloned()),
+                reach: Reach::Account,
+            })
+        }
+    }
+}
+
+/// Lets a caller through who may address the project in the path: a token must be for
+/// that very project, and a signature must not name another one.
+pub fn admit(
+    shared: &Shared,
+    state: &mut SimState,
+    request: &ServiceRequest,
+) -> Result<(), ServiceReply> {
+    let project = request.project.as_str();
+    let reaches = match identify(shared, state, request)?.reach {
+        Reach::Scope(scope) => scope.as_deref() == Some(project),
+        Reach::Account => {
+            let named = request.head.headers.get("x-project-id");
+            named.is_none_or(|named| named.as_bytes() == project.as_bytes())
+                && shared.projects.iter().any(|known| known.id == project)
+        }
+    };
+    match reaches {
+        true => Ok(()),
+        false => Err(ServiceReply::error(
+            403,
+            "DRS.M00261",
+            "Invalid project ID.",
+        )),
+    }
+}
+
+/// `POST /v3/auth/tokens` (OTC IAM api-ref, Obtaining a User Token).
+pub fn log_in(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    let token = match issue(shared, state, request) {
+        Ok(token) => token,
+        Err(reply) => return reply,
+    };
+    state.logins += 1;
+    state.tokens.add(token.clone());
+    let mut pairs = request.query().split('&');
+    let no_catalog = pairs.any(|pair| pair.split('=').next() == Some("nocatalog"));
+    let outline = token_outline(shared, &token, !no_catalog);
+    ServiceReply::json(201, &outline).header(SUBJECT, token.token)
+}
+
+/// `GET /v3/auth/tokens` (OTC IAM api-ref, Verifying a Token).
+pub fn show_token(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    if let Err(reply) = identify(shared, state, request) {
+        return reply;
+    }
+    let Some(subject) = request.head.headers.get(SUBJECT) else {
+        return bad_request("X-Subject-Token is missing");
+    };
+    match state.tokens.find(subject.as_bytes(), shared.clock.now()) {
+        TokenLookup::Unknown | TokenLookup::Expired => {
+            error(404, "IAM.0004", "Could not find the token.", "Not Found")
+        }
+        TokenLookup::Good(token) => ServiceReply::json(200, &token_outline(shared, token, true))
+            .header(SUBJECT, token.token.clone()),
+    }
+}
+
+fn issue(
+    shared: &Shared,
+    state: &mut SimState,
+    request: &ServiceRequest,
+) -> Result<SimToken, ServiceReply> {
+    if !request.is_json() {
+        return Err(bad_request("The Content-Type must be application/json."));
+    }
+    let Some(document) = &request.document else {
+        return Err(bad_request("The body is no JSON."));
+    };
+    let auth = &document["auth"];
+    let identity = &auth["identity"];
+    let now = shared.clock.now();
+    let (person, methods, expires) = if identity["methods"] == json!(["token"]) {
+        by_token(state, &identity["token"], now)?
+    } else {
+        let (claim, methods) = claim(identity)?;
+        let person = state.users.log_in(&claim).map_err(|why| match why {
+            LoginRefusal::Wrong => unauthorized("IAM.0062", "The username or password is wrong."),
+            LoginRefusal::Locked => unauthorized("IAM.0061", "The account is locked."),
+        })?;
+        (person, methods, None)
+    };
+    let project = project(shared, &auth["scope"], &person)?;
+    Ok(SimToken {
+        token: shared.nonces.token(),
+        person,
+        project,
+        methods,
+        issued: now,
+        expires: Some(expires.unwrap_or_else(|| end_of_life(shared, now))),
+    })
+}
+
+/// Whose token it is. One for another scope ends with the one that it is fetched by
+/// (OpenStack Identity API, "Token authentication with scoped authorization").
+fn by_token(
+    state: &SimState,
+    given: &Value,
+    now: Timestamp,
+) -> Result<(Person, Vec<&'static str>, Option<Timestamp>), ServiceReply> {
+    let id = text(given, "id")?.ok_or_else(|| bad_request("identity.token.id is missing"))?;
+    match state.tokens.find(id.as_bytes(), now) {
+        TokenLookup::Unknown => Err(unauthorized("IAM.0067", "The token is not valid.")),
+        TokenLookup::Expired => Err(unauthorized("IAM.0066", "The token has expired.")),
+        TokenLookup::Good(token) => {
+            let mut methods = token.methods.clone();
+            methods.retain(|method| *method != "token");
+            methods.push("token");
+            Ok((token.person.clone(), methods, token.expires))
+        }
+    }
+}
+
+fn end_of_life(shared: &Shared, from: Timestamp) -> Timestamp {
+    let life = SignedDuration::try_from(shared.token_life).unwrap_or(SignedDuration::MAX);
+    ambient::later(from, life)
+}
+
+/// Who the caller claims to be, and by which methods.
+fn claim(identity: &Value) -> Result<(LoginClaim<'_>, Vec<&'static str>), ServiceReply> {
+    let methods = if identity["methods"] == json!(["password"]) {
+        vec!["password"]
+    } else if identity["methods"] == json!(["password", "totp"]) {
+        vec!["password", "totp"]
+    } else {
+        let why = "identity.methods must be password, or password and totp";
+        return Err(bad_request(why));
+    };
+    let user = &identity["password"]["user"];
+    let mut claim = LoginClaim {
+        id: text(user, "id")?,
+        name: text(user, "name")?,
+        domain: text(&user["domain"], "name")?,
+        domain_id: text(&user["domain"], "id")?,
+        password: text(user, "password")?
+            .ok_or_else(|| bad_request("identity.password.user.password is missing"))?,
+        ..LoginClaim::default()
+    };
+    if methods.contains(&"totp") {
+        let user = &identity["totp"]["user"];
+        claim.passcode_id = text(user, "id")?;
+        claim.passcode = text(user, "passcode")?;
+        if claim.passcode.is_none() {
+            return Err(bad_request("identity.totp.user.passcode is missing"));
+        }
+    }
+    Ok((claim, methods))
+}
+
+/// The project that the token is to be for. If a domain is named beside it, the
+/// project wins (OTC IAM api-ref, Obtaining a User Token, scope).
+fn project(
+    shared: &Shared,
+    scope: &Value,
+    person: &Person,
+) -> Result<Option<String>, ServiceReply> {
+    let own = |domain: &Value| -> Result<bool, ServiceReply> {
+        Ok(person.is_of_domain(text(domain, "name")?, text(domain, "id")?))
+    };
+    let project = &scope["project"];
+    if project.is_null() {
+        return match own(&scope["domain"])? {
+            true => Ok(None),
+            false => Err(unauthorized("IAM.0001", "The domain is not the user's.")),
+        };
+    }
+    let (id, name) = (text(project, "id")?, text(project, "name")?);
+    if id.is_none() && name.is_none() {
+        return Err(bad_request("scope.project needs an id or a name"));
+    }
+    let found = shared.projects.iter().find(|project| {
+        id.is_none_or(|id| id == project.id) && name.is_none_or(|name| name == project.name)
+    });
+    match found.filter(|_| matches!(own(&project["domain"]), Ok(true))) {
+        Some(project) => Ok(Some(project.id.clone())),
+        None => Err(unauthorized("IAM.0001", "The project cannot be found.")),
+    }
+}
+
+/// A text that may be left out, and nothing but a text.
+fn text<'a>(object: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceReply> {
+    match object.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(bad_request(&format!("{field} must be a string"))),
+    }
+}
+
+fn token_outline(shared: &Shared, token: &SimToken, with_catalog: bool) -> Value {
+    let person = &token.person;
+    let domain = json!({"id": person.domain_id, "name": person.domain});
+    let expires = token
+        .expires
+        .unwrap_or_else(|| end_of_life(shared, shared.clock.now()));
+    let mut outline = json!({
+        "methods": token.methods,
+        "issued_at": token_time(token.issued),
+        "expires_at": token_time(expires),
+        "user": {"id": person.id, "name": person.name, "domain": domain},
+        "roles": [],
+    });
+    let project = token.project.as_ref();
+    match shared
+        .projects
+        .iter()
+        .find(|known| project == Some(&known.id))
+    {
+        Some(project) => {
+            outline["project"] = json!({"id": project.id, "name": project.name, "domain": domain});
+        }
+        None => outline["domain"] = domain,
+    }
+    if with_catalog {
+        outline["catalog"] = catalog_entries(shared, token.project.as_deref());
+    }
+    json!({"token": outline})
+}
+
+fn bad_request(message: &str) -> ServiceReply {
+    error(400, "IAM.0011", message, "Bad Request")
+}
+
+fn unauthorized(code: &str, message: &str) -> ServiceReply {
+    error(401, code, message, "Unauthorized")
+}
+
+/// An error in the shape of IAM, which is not that of DRS.
+fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
+    let error = json!({"code": code, "message": message, "title": title});
+    ServiceReply::json(status, &json!({"error": error}))
+}
+
+/// `GET /v3/auth/catalog`.
+pub fn catalog(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    let project = match identify(shared, state, request) {
+        Err(reply) => return reply,
+        Ok(caller) => match caller.reach {
+            Reach::Scope(project) => project,
+            // A signature may name its project in a header (Huawei Cloud API Request
+            // Signing Guide, X-Project-Id).
+            Reach::Account => request.header("x-project-id").map(ToOwned::to_owned),
+        },
+    };
+    let entries = catalog_entries(shared, project.as_deref());
+    ServiceReply::json(200, &json!({"catalog": entries, "links": {}}))
+}
+
+/// The entries for a token of this project, with no more of the other services than it
+/// takes to be mistaken for one of them.
+fn catalog_entries(shared: &Shared, project: Option<&str>) -> Value {
+    let own = &shared.url;
+    let region = shared.catalog.region.as_str();
+    let project = project.unwrap_or_default();
+    let evs = format!("https://evs.{region}.example.invalid/v2/{project}");
+    let mut entries = vec![
+        catalog_entry("iam", "identity", "*", &format!("{own}/v3")),
+        catalog_entry("evs", "volumev2", region, &evs),
+    ];
+    if let Some(endpoint) = &shared.catalog.drs_endpoint {
+        let endpoint = if endpoint == OWN { own } else { endpoint };
+        let url = match shared.catalog.project_suffix {
+            true => format!("{endpoint}/v3/{project}"),
+            false => endpoint.clone(),
+        };
+        entries.push(catalog_entry("drs", "drs", region, &url));
+    }
+    Value::Array(entries)
+}
+
+fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
+    json!({
+        "id": format!("catalog-{name}"),
+        "name": name,
+        "type": kind,
+        "endpoints": [{
+            "id": format!("endpoint-{name}"),
+            "interface": "public",
+            "region": region,
+            "region_id": region,
+            "url": url,
+        }],
+    })
+}
+
+/// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
+pub fn projects(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    let domain = match identify(shared, state, request) {
+        Ok(caller) => caller.person.map(|person| person.domain_id),
+        Err(reply) => return reply,
+    };
+    let mut pairs = request.query().split('&');
+    let name = pairs
+        .find_map(|pair| pair.strip_prefix("name="))
+        .map(decode);
+    let url = &shared.url;
+    let mut projects = Vec::new();
+    for project in &shared.projects {
+        if name
+            .as_ref()
+            .is_some_and(|name| name != project.name.as_bytes())
+        {
+            continue;
+        }
+        projects.push(json!({
+            "id": project.id,
+            "name": project.name,
+            "description": "",
+            "domain_id": domain,
+            "parent_id": domain,
+            "enabled": true,
+            "is_domain": false,
+            "links": {"self": format!("{url}/v3/projects/{}", project.id)},
+        }));
+    }
+    let links = json!({"self": format!("{url}/v3/projects"), "next": null, "previous": null});
+    ServiceReply::json(200, &json!({"projects": projects, "links": links}))
+}
+
+/// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
+/// warn where nobody answers (OpenStack Identity API, "List versions").
+pub fn versions(shared: &Shared, _: &mut SimState, _: &ServiceRequest) -> ServiceReply {
+    ServiceReply::json(300, &json!({"versions": {"values": [the_version(shared)]}}))
+}
+
+/// `GET /v3`.
+pub fn version(shared: &Shared, _: &mut SimState, _: &ServiceRequest) -> ServiceReply {
+    ServiceReply::json(200, &json!({"version": the_version(shared)}))
+}
+
+fn the_version(shared: &Shared) -> Value {
+    json!({
+        "id": "v3.14",
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
+        "links": [{"rel": "self", "href": format!("{}/v3/", shared.url)}],
+        "media-types": [{
+            "base": "application/json",
+            "type": "application/vnd.openstack.identity-v3+json",
+        }],
+    })
+}

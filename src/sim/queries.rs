@@ -1,0 +1,412 @@
+//! The calls of DRS that change no password: states, details, the list of jobs, retries,
+//! and which actions a job allows.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use super::ambient::{list_time, millis};
+use super::http::{ServiceReply, ServiceRequest};
+use super::iam;
+use super::job::{ACTIONS, Denied, SimJob, allows, is_missing};
+use super::shared::{Shared, SimState};
+use super::spec::EndpointSpec;
+
+/// Results on a page of ids unless the request says otherwise (OTC api-ref, Querying
+/// Task Statuses, Table PageReq), and rows on one of the list (Querying the Task List).
+const DEFAULT_PER_PAGE: u64 = 5;
+const DEFAULT_ROWS: usize = 10;
+
+/// The most that a page may be asked for (same pages).
+const MAX_PER_PAGE: u64 = 100;
+
+/// The kinds of jobs, one of which a query for the list has to name.
+const USE_TYPES: [&str; 3] = ["migration", "sync", "cloudDataGuard"];
+
+/// The most ids that the filter by name takes (vendor's SDK, QueryJobsReq).
+const MAX_IDS: usize = 100;
+
+/// The document that a call carries, after the checks that all of them share.
+pub fn document<'a>(
+    shared: &Shared,
+    state: &mut SimState,
+    request: &'a ServiceRequest,
+) -> Result<&'a Value, ServiceReply> {
+    iam::admit(shared, state, request)?;
+    if !request.is_json() {
+        let message = "The media type of the request is not supported.";
+        return Err(ServiceReply::error(415, "DRS.M00200", message));
+    }
+    let document = request.document.as_ref();
+    document.ok_or_else(|| ServiceReply::error(400, "DRS.M00200", "Invalid request."))
+}
+
+/// What the gateway says to a call it does not know.
+pub fn unknown(_: &Shared, _: &mut SimState, _: &ServiceRequest) -> ServiceReply {
+    let message = "The API does not exist or has not been published in the environment";
+    ServiceReply::error(404, "APIGW.0101", message)
+}
+
+/// `POST /v3/{project_id}/jobs/batch-status` (OTC api-ref, Querying Task Statuses).
+pub fn statuses(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    let absent = Map::from_iter([("status".to_owned(), json!(""))]);
+    let describe = |id: &str, job: &SimJob| json!({"id": id, "status": job.status});
+    let reply = of_jobs(shared, state, request, describe, &absent);
+    reply.unwrap_or_else(|refusal| refusal)
+}
+
+/// `POST /v3/{project_id}/jobs/batch-detail` (OTC api-ref, Querying Task Details), as far
+/// as a client of this tool's kind may look at it. A password stands in an answer only
+/// where a test put it.
+pub fn details(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    let describe = |id: &str, job: &SimJob| details_of(shared, id, job);
+    let reply = of_jobs(shared, state, request, describe, &Map::new());
+    reply.unwrap_or_else(|refusal| refusal)
+}
+
+/// Answers a query about the jobs of a page. Of a job that is not there, `absent` and the
+/// error are said, and the whole call fails if none is there.
+fn of_jobs(
+    shared: &Shared,
+    state: &mut SimState,
+    request: &ServiceRequest,
+    describe: impl Fn(&str, &SimJob) -> Value,
+    absent: &Map<String, Value>,
+) -> Result<ServiceReply, ServiceReply> {
+    let document = document(shared, state, request)?;
+    let ids = asked_ids(document)?;
+    let (from, length) = page(document, ids.len())?;
+    let now = Instant::now();
+    let jobs = state.jobs_of(shared, &request.project);
+    let mut missing = 0;
+    let mut results = Vec::new();
+    for id in ids.iter().skip(from).take(length) {
+        results.push(match jobs.job(id, now) {
+            Some(job) => describe(id, job),
+            None => {
+                missing += 1;
+                let Denied(code, message) = Denied::NOT_FOUND;
+                let mut result = absent.clone();
+                result.insert("id".to_owned(), (*id).into());
+                result.insert("error_code".to_owned(), code.into());
+                result.insert("error_message".to_owned(), message.into());
+                result.into()
+            }
+        });
+    }
+    let status = if missing == results.len() { 400 } else { 200 };
+    let answer = json!({"count": ids.len(), "results": results});
+    Ok(ServiceReply::json(status, &answer))
+}
+
+/// The ids asked for: present, not empty and each only once.
+fn asked_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
+    let ids = document["jobs"].as_array();
+    let ids: Option<Vec<&str>> = ids.and_then(|ids| ids.iter().map(Value::as_str).collect());
+    let ids = ids.unwrap_or_default();
+    if ids.is_empty() || ids.iter().any(|id| id.is_empty()) {
+        return Err(ServiceReply::empty("jobs"));
+    }
+    let mut seen = HashSet::with_capacity(ids.len());
+    match ids.iter().all(|id| seen.insert(*id)) {
+        true => Ok(ids),
+        false => Err(ServiceReply::duplicate()),
+    }
+}
+
+/// The first result of the page and how many there may be.
+///
+/// `per_page` 0 means all, and then `cur_page` may be 0 or 1; otherwise pages
+/// count from 1 to the last one (OTC api-ref, Querying Task Statuses; the bound
+/// for 0 stands in the vendor's SDK).
+fn page(document: &Value, total: usize) -> Result<(usize, usize), ServiceReply> {
+    let bad = |code, field: &str| {
+        let message = format!("The value of {field} is invalid.");
+        Err(ServiceReply::error(400, code, &message))
+    };
+    let number = |field, default| match &document["page_req"][field] {
+        Value::Null => Some(default),
+        value => value.as_u64(),
+    };
+    let Some(per_page) = number("per_page", DEFAULT_PER_PAGE).filter(|n| *n <= MAX_PER_PAGE) else {
+        return bad("DRS.M00210", "per_page");
+    };
+    let Some(cur_page) = number("cur_page", 1) else {
+        return bad("DRS.M00210", "cur_page");
+    };
+    let per_page = usize::try_from(per_page).unwrap_or(usize::MAX);
+    let cur_page = usize::try_from(cur_page).unwrap_or(usize::MAX);
+    match (per_page, cur_page) {
+        (0, 0 | 1) => Ok((0, total)),
+        (0, _) => bad("DRS.M00211", "cur_page"),
+        (_, 0) => bad("DRS.M00210", "cur_page"),
+        _ if cur_page > total.div_ceil(per_page) => bad("DRS.M00211", "cur_page"),
+        _ => Ok(((cur_page - 1) * per_page, per_page)),
+    }
+}
+
+fn details_of(shared: &Shared, id: &str, job: &SimJob) -> Value {
+    let facts = &job.facts;
+    let region = shared.catalog.region.as_str();
+    let side = |spec: &Option<EndpointSpec>, name: &str| {
+        let spec = spec.clone().unwrap_or_default();
+        let usual = facts.engine_type.split('-').next().unwrap_or_default();
+        let mut endpoint = json!({
+            "db_type": spec.db_type.as_deref().unwrap_or(usual),
+            "inst_id": spec.inst_id,
+            "inst_name": spec.inst_id.as_ref().map(|_| format!("{name}-instance")),
+            "region": spec.inst_id.as_ref().map(|_| region),
+            "project_id": spec.inst_id.as_ref().map(|_| &shared.project_id),
+            "ip": spec.ip,
+            "db_port": spec.port,
+            "db_user": spec.user,
+            "ssl_link": false,
+        });
+        if let Some(password) = spec.detail_password {
+            endpoint["db_password"] = Value::String(password);
+        }
+        endpoint
+    };
+    let created = millis(shared.started);
+    json!({
+        "id": id,
+        "parent_id": facts.parent.as_deref().unwrap_or_default(),
+        "name": facts.name,
+        "status": job.status,
+        "description": "",
+        "create_time": created,
+        "update_time": created,
+        "task_type": "FULL_INCR_TRANS",
+        "source_endpoint": side(&facts.source, "source"),
+        "target_endpoint": side(&facts.destination, "destination"),
+        "failed_reason": job.failure(),
+        "inst_info": {
+            "engine_type": facts.engine_type,
+            "inst_type": "high",
+            "ip": "192.0.2.10",
+            "public_ip": "",
+            "start_time": "0",
+            "status": "active",
+        },
+        "job_direction": "up",
+        "db_use_type": facts.db_use_type,
+        "multi_write": facts.multi_write || facts.dual_active_parent,
+        "master_job_id": "",
+        "node_num": "0",
+        "is_multi_az": false,
+    })
+}
+
+/// `POST /v3/{project_id}/jobs/batch-retry-task` (OTC api-ref, Resuming or Retrying a
+/// Task).
+pub fn retry(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    let ids = match document(shared, state, request).and_then(retried_ids) {
+        Ok(ids) => ids,
+        Err(refusal) => return refusal,
+    };
+    let now = Instant::now();
+    let jobs = state.jobs_of(shared, &request.project);
+    let mut missing = 0;
+    let mut results = Vec::new();
+    for id in &ids {
+        let resumed = jobs.change(id, now, |job| job.resume(now));
+        results.push(match resumed.unwrap_or(Err(Denied::NOT_FOUND)) {
+            Ok(()) => json!({"id": id, "status": "success"}),
+            Err(Denied(code, message)) => {
+                missing += usize::from(is_missing(code));
+                json!({"id": id, "status": "failed", "error_code": code, "error_msg": message})
+            }
+        });
+    }
+    let status = if missing == results.len() { 400 } else { 200 };
+    ServiceReply::json(status, &json!({"results": results, "count": ids.len()}))
+}
+
+/// The ids of the jobs. `is_sync_re_edit` may be left out, as the example on the
+/// page does, though its table calls it mandatory.
+fn retried_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
+    let jobs = document["jobs"].as_array();
+    let jobs = jobs.filter(|jobs| !jobs.is_empty());
+    let jobs = jobs.ok_or_else(|| ServiceReply::empty("jobs"))?;
+    let mut ids = Vec::with_capacity(jobs.len());
+    let mut seen = HashSet::with_capacity(jobs.len());
+    for job in jobs {
+        let id = job["job_id"].as_str().unwrap_or_default();
+        if id.is_empty() {
+            return Err(ServiceReply::empty("job_id"));
+        }
+        if !matches!(job["is_sync_re_edit"], Value::Null | Value::Bool(_)) {
+            return Err(ServiceReply::invalid("is_sync_re_edit"));
+        }
+        if !seen.insert(id) {
+            return Err(ServiceReply::duplicate());
+        }
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+/// What a query for the list asks for.
+struct JobFilter<'a> {
+    use_type: &'a str,
+    engine_type: &'a str,
+    name: &'a str,
+    net_type: &'a str,
+    status: &'a str,
+    /// Counted from 0; `None` is all pages.
+    page: Option<usize>,
+    per_page: usize,
+}
+
+impl<'a> JobFilter<'a> {
+    fn read(document: &'a Value) -> Result<Self, ServiceReply> {
+        let text = |field: &str| match &document[field] {
+            Value::Null => Ok(""),
+            Value::String(text) => Ok(text.as_str()),
+            _ => Err(ServiceReply::invalid(field)),
+        };
+        let number = |field: &str, usual: usize| match &document[field] {
+            Value::Null => Ok(usual),
+            value => value
+                .as_u64()
+                .and_then(|number| usize::try_from(number).ok())
+                .ok_or_else(|| ServiceReply::invalid(field)),
+        };
+        let use_type = text("db_use_type")?;
+        if use_type.is_empty() {
+            return Err(ServiceReply::empty("db_use_type"));
+        }
+        if !USE_TYPES.contains(&use_type) {
+            return Err(ServiceReply::invalid("db_use_type"));
+        }
+        let name = text("name")?;
+        if name.split(',').count() > MAX_IDS {
+            return Err(ServiceReply::invalid("name"));
+        }
+        // Left out, it is that of the documented default, which is not "any".
+        let engine_type = match document.get("engine_type") {
+            None => "mysql",
+            Some(_) => text("engine_type")?,
+        };
+        let per_page = number("per_page", DEFAULT_ROWS)?;
+        if per_page as u64 > MAX_PER_PAGE {
+            let message = "The value of per_page is invalid.";
+            return Err(ServiceReply::error(400, "DRS.M00210", message));
+        }
+        let page = number("cur_page", 1)?;
+        Ok(Self {
+            use_type,
+            engine_type,
+            name,
+            net_type: text("net_type")?,
+            status: text("status")?,
+            page: page.checked_sub(1).filter(|_| per_page > 0),
+            per_page,
+        })
+    }
+
+    fn fits(&self, id: &str, job: &SimJob) -> bool {
+        let any_or = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
+        let facts = &job.facts;
+        facts.db_use_type == self.use_type
+            && any_or(self.engine_type, &facts.engine_type)
+            && any_or(self.net_type, &facts.net_type)
+            && any_or(self.status, &job.status)
+            && (facts.name.contains(self.name) || self.name.split(',').any(|wanted| wanted == id))
+    }
+}
+
+/// `POST /v3/{project_id}/jobs` (OTC api-ref, Querying the Task List). A subtask has no
+/// row of its own: it stands in that of its parent.
+pub fn list(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    let filter = match document(shared, state, request).and_then(JobFilter::read) {
+        Ok(filter) => filter,
+        Err(refusal) => return refusal,
+    };
+    let mut children: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let mut parents = Vec::new();
+    let jobs = state.jobs_of(shared, &request.project);
+    for (id, job) in jobs.jobs(Instant::now()) {
+        match &job.facts.parent {
+            Some(parent) => children
+                .entry(parent)
+                .or_default()
+                .push(row(shared, id, job)),
+            None if filter.fits(id, job) => parents.push((id, job)),
+            None => {}
+        }
+    }
+    let total = parents.len();
+    let (from, length) = match filter.page {
+        Some(page) => (page.saturating_mul(filter.per_page), filter.per_page),
+        None => (0, total),
+    };
+    let mut rows = Vec::new();
+    for (id, job) in parents.into_iter().skip(from).take(length) {
+        let mut row = row(shared, id, job);
+        row["children"] = json!(children.remove(id.as_str()).unwrap_or_default());
+        rows.push(row);
+    }
+    ServiceReply::json(200, &json!({"total_record": total, "jobs": rows}))
+}
+
+fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
+    let facts = &job.facts;
+    let mut row = json!({
+        "id": id,
+        "name": facts.name,
+        "status": job.status,
+        "description": "",
+        "create_time": list_time(shared.started),
+        "engine_type": facts.engine_type,
+        "net_type": facts.net_type,
+        "billing_tag": false,
+        "job_direction": "up",
+        "db_use_type": facts.db_use_type,
+        "task_type": "FULL_INCR_TRANS",
+        "error_msg": job.failure(),
+        "node_newFramework": false,
+    });
+    if shared.job_actions {
+        row["job_action"] = actions_of(job);
+    }
+    row
+}
+
+/// `GET /v5/{project_id}/jobs/{job_id}/actions`. No OTC page describes it, so services
+/// without it are the rule (the vendor's SDK has it in JobActionResp and
+/// ShowActionsResponse).
+pub fn actions(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+    if !shared.job_actions {
+        return unknown(shared, state, request);
+    }
+    if let Err(reply) = iam::admit(shared, state, request) {
+        return reply;
+    }
+    let mut parts = request.head.uri.path().split('/');
+    let id = parts.nth(4).unwrap_or_default();
+    let jobs = state.jobs_of(shared, &request.project);
+    match jobs.job(id, Instant::now()) {
+        Some(job) => ServiceReply::json(200, &json!({"job_action": actions_of(job)})),
+        None => ServiceReply::error(404, "DRS.10000010", "The task does not exist."),
+    }
+}
+
+/// The actions that a job is said to allow in its present state, which need not be what
+/// the calls then do.
+fn actions_of(job: &SimJob) -> Value {
+    let withheld = &job.facts.unavailable_actions;
+    let is_open = |action: &&str| {
+        let parent = job.facts.dual_active_parent && *action != "DELETE";
+        allows(&job.status, action) && !parent && !withheld.iter().any(|name| name == action)
+    };
+    let (open, mut shut): (Vec<&str>, Vec<&str>) = ACTIONS.into_iter().partition(is_open);
+    let further = withheld.iter().map(String::as_str);
+    shut.extend(further.filter(|name| !ACTIONS.contains(name)));
+    let current = match job.status.as_str() {
+        "STARTJOBING" => "START",
+        _ => "",
+    };
+    json!({"available_actions": open, "unavailable_actions": shut, "current_action": current})
+}
