@@ -12,7 +12,7 @@ use drspass::core::manifest::{self, Assignment, Manifest, Sealing};
 use drspass::core::plan::prints_of;
 use drspass::core::secret::Secret;
 use drspass::core::state::{Lineage, PlanId, Settlement, State};
-use drspass::store::{Keys, LockInfo, StateStore};
+use drspass::store::{LockInfo, Store, StoreKeys};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -83,12 +83,12 @@ impl Fixture {
             .sealed
             .as_ref()
             .ok_or("the manifest is not sealed")?;
-        let keys = Keys::from(&sealed.fingerprint_key);
+        let keys = StoreKeys::from(&sealed.fingerprint_key);
         let path = self.folder().join(STATE);
         if path.exists() {
             fs::remove_file(&path)?;
         }
-        let store = StateStore::local(path);
+        let store = Store::at(path);
         let at = Timestamp::UNIX_EPOCH;
         let guard = store.lock(&LockInfo {
             pid: 0,

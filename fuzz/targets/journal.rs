@@ -3,7 +3,7 @@
 #![no_main]
 
 use drspass::core::state::{Lineage, PlanId};
-use drspass::store::journal::{Answer, Writer, parse};
+use drspass::store::journal::{JournalAnswer, JournalWriter, parse};
 use drspass_fuzz::{assert_quiet, in_time, key, part, parts};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
         if let Err(error) = parse(lines, Some(&mac)) {
             assert_quiet(error);
         }
-        let answers: Vec<Answer> = lines
+        let answers: Vec<JournalAnswer> = lines
             .split(|byte| *byte == b'\n')
             .filter_map(|line| serde_json::from_slice(line).ok())
             .collect();
@@ -23,14 +23,14 @@ fuzz_target!(|data: &[u8]| {
         let path = folder.path().join("journal");
         let lineage = Lineage::new("l".to_owned());
         let run = PlanId::new("r".to_owned());
-        let mut writer = Writer::create(&path, &lineage, 7, &run, mac.clone()).expect("created");
+        let mut writer = JournalWriter::create(&path, &lineage, 7, &run, mac.clone()).expect("created");
         writer.append(&answers).expect("written");
         let mut file = std::fs::read(&path).expect("read");
         let told = |file: &[u8]| {
             parse(file, Some(&mac))
                 .map(|journal| journal.map(|journal| format!("{:?}", journal.answers)))
         };
-        let kept = |answers: &[Answer]| (!answers.is_empty()).then(|| format!("{answers:?}"));
+        let kept = |answers: &[JournalAnswer]| (!answers.is_empty()).then(|| format!("{answers:?}"));
         assert_eq!(told(&file).expect("ours"), kept(&answers));
 
         let [high, low] = [0, 1].map(|at| part(&parts, 1).get(at).copied().unwrap_or_default());

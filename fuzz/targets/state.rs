@@ -3,8 +3,8 @@
 #![no_main]
 
 use drspass::core::state::State;
-use drspass::store::format::{Unverified, encode};
-use drspass::store::recovery::Recovery;
+use drspass::store::format::{UnverifiedState, encode};
+use drspass::store::Recovery;
 use drspass_fuzz::{assert_quiet, in_time, key, part, parts};
 use libfuzzer_sys::fuzz_target;
 
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
         if let Err(error) = Recovery::parse(file, &mac) {
             assert_quiet(error);
         }
-        match Unverified::parse(file) {
+        match UnverifiedState::parse(file) {
             Ok(read) => {
                 assert!(!read.is_authentic(file, &mac), "nobody has the key");
                 accepted(&read.claimed());
@@ -32,13 +32,13 @@ fuzz_target!(|data: &[u8]| {
 
 fn accepted(state: &State) {
     let mut file = encode(state, &key().state_mac());
-    let read = Unverified::parse(&file).expect("what is written is read");
+    let read = UnverifiedState::parse(&file).expect("what is written is read");
     assert!(read.is_authentic(&file, &key().state_mac()));
     assert!(!read.is_authentic(&file, &key().plan_mac()));
     assert_eq!(format!("{:?}", read.claimed()), format!("{state:?}"));
     let at = file.len() / 2;
     file[at] ^= 1;
-    if let Ok(other) = Unverified::parse(&file) {
+    if let Ok(other) = UnverifiedState::parse(&file) {
         assert!(!other.is_authentic(&file, &key().state_mac()));
     }
 }

@@ -21,8 +21,8 @@ use crate::core::problem::Problem;
 use crate::core::report::{Note, PlanReport, Rollback};
 use crate::core::state::State;
 use crate::core::status::{Blocked, UnknownStates};
-use crate::store::rekey::RekeyLeft;
-use crate::store::{Keys, Known, Leftover, LockStatus, Snapshot};
+use crate::store::RekeyLeft;
+use crate::store::{JournalLeft, LockStatus, StateSnapshot, StoreKeys, StoredState};
 use crate::sys::signals;
 
 /// Which entries a run is about.
@@ -93,7 +93,7 @@ pub fn plan(
         (opened, fetching.join())
     });
     let opened = opened?;
-    let keys = Keys::from(&opened.sealed.fingerprint_key);
+    let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let snapshot = match fetched {
         Ok(fetched) => root.store.verify(fetched?, &keys)?,
         Err(_) => root.store.read(&keys)?,
@@ -166,17 +166,17 @@ fn blocked(
 }
 
 /// What a snapshot tells beside its entries.
-pub fn notes_of(root: &Root, opened: &Opened, snapshot: &Snapshot) -> Vec<Note> {
+pub fn notes_of(root: &Root, opened: &Opened, snapshot: &StateSnapshot) -> Vec<Note> {
     let mut notes = Vec::new();
     match &snapshot.known {
-        Known::Absent => notes.push(no_state(root)),
-        Known::OtherKey { claimed } => notes.push(Note::KeyChanged {
+        StoredState::Absent => notes.push(no_state(root)),
+        StoredState::OtherKey { claimed } => notes.push(Note::KeyChanged {
             key: claimed.key_id.clone(),
             revision: opened.sealed.revision,
         }),
-        Known::Ours(_) => {}
+        StoredState::Ours(_) => {}
     }
-    if snapshot.leftover == Leftover::Unfolded {
+    if snapshot.journal == JournalLeft::Unfolded {
         notes.push(Note::Unfinished);
     }
     if snapshot.rekey == RekeyLeft::Unfinished {
@@ -210,17 +210,17 @@ pub fn say_lock(root: &Root, notes: &mut Vec<Note>) -> Result<(), OpError> {
 
 /// Compares what a state is about with the manifest.
 /// Fails if it belongs to another scope.
-pub fn comparable(opened: &Opened, snapshot: Snapshot) -> Result<Comparable, OpError> {
+pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<Comparable, OpError> {
     let (state, key_changed) = match snapshot.known {
-        Known::Absent => {
+        StoredState::Absent => {
             return Ok(Comparable {
                 state: None,
                 key_changed: false,
                 rollback: None,
             });
         }
-        Known::Ours(state) => (state, false),
-        Known::OtherKey { claimed } => (claimed, true),
+        StoredState::Ours(state) => (state, false),
+        StoredState::OtherKey { claimed } => (claimed, true),
     };
     let sealed = &opened.sealed;
     if state.scope != sealed.scope {

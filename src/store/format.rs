@@ -53,7 +53,7 @@ pub enum FormatError {
 impl FormatError {
     /// What is wrong with a file that should have been of `format`.
     /// The parser's own words may repeat content, so only the place is kept.
-    pub(super) fn damaged(format: &'static str) -> impl Fn(serde_json::Error) -> Self {
+    pub fn damaged(format: &'static str) -> impl Fn(serde_json::Error) -> Self {
         move |error| Self::Damaged {
             format,
             line: error.line(),
@@ -92,14 +92,14 @@ struct AnyFormat<'a> {
 
 /// A state file that was taken apart and whose code was not checked yet.
 #[derive(Debug)]
-pub struct Unverified {
+pub struct UnverifiedState {
     state: State,
     /// Where the body stands in the file.
     body: Range<usize>,
     mac: String,
 }
 
-impl Unverified {
+impl UnverifiedState {
     /// Takes a state file apart.
     /// Fails if it is empty, cut, of another format, or holds conflict marks.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
@@ -147,7 +147,7 @@ impl Unverified {
 
 /// The bytes of an authenticated file that is no state. The code covers the format as
 /// well, so that no file passes for one of another format.
-pub(super) fn seal_envelope(format: &str, body: &str, key: &MacKey) -> Vec<u8> {
+pub fn seal_envelope(format: &str, body: &str, key: &MacKey) -> Vec<u8> {
     let mac = key.of(covered(format, body).as_bytes());
     format!(
         "{{\"format\":\"{format}\",\"body\":{body},\"mac\":\"{}\"}}\n",
@@ -158,7 +158,7 @@ pub(super) fn seal_envelope(format: &str, body: &str, key: &MacKey) -> Vec<u8> {
 
 /// The body of a file that [`seal_envelope`] made.
 /// Fails if it is of another format, is damaged, or not authentic.
-pub(super) fn open_envelope<'a>(
+pub fn open_envelope<'a>(
     format: &'static str,
     bytes: &'a [u8],
     key: &MacKey,
@@ -194,7 +194,7 @@ fn explain(bytes: &[u8], error: serde_json::Error) -> FormatError {
 
 /// The head of a body, in the order in which it is written.
 #[derive(Serialize)]
-struct Head<'a> {
+struct StateHead<'a> {
     scope: &'a Scope,
     lineage: &'a Lineage,
     serial: u64,
@@ -210,7 +210,7 @@ struct Head<'a> {
 /// The bytes of `state`. Each entry stands on a line of its own, so that a
 /// difference between two states can be read.
 pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
-    let head = to_json(&Head {
+    let head = to_json(&StateHead {
         scope: &state.scope,
         lineage: &state.lineage,
         serial: state.serial,

@@ -7,47 +7,46 @@
 //! that a crash cut short has no line end and is dropped.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::to_json;
+use super::{
+    JournalLeft, LockGuard, StateSnapshot, Store, StoreError, StoreKeys, StoredState, cannot_write,
+    to_json,
+};
 use crate::core::job::EntryKey;
 use crate::core::mac::{MacKey, push_lp};
 use crate::core::state::{Lineage, PlanId, Settlement, State};
-use crate::sys::files;
-use crate::sys::testpoint;
+use crate::sys::{files, testpoint};
 
 const JOURNAL_FORMAT: &str = "drspass.journal/1";
 
 /// The recorded end of one entry's attempt.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
-    /// The entry.
+pub struct JournalRecord {
     pub entry: EntryKey,
-    /// What became of it.
     pub settled: Settlement,
 }
 
 /// One answer: all its entries at once.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct JournalAnswer {
     /// When it came, in UTC.
     pub at: Timestamp,
-    /// Its entries.
-    pub records: Vec<Record>,
+    pub records: Vec<JournalRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Head<'a> {
+struct JournalHead<'a> {
     #[serde(borrow)]
     format: Cow<'a, str>,
     lineage: Lineage,
@@ -57,7 +56,7 @@ struct Head<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line<'a> {
+struct JournalLine<'a> {
     #[serde(borrow)]
     body: &'a RawValue,
     #[serde(borrow)]
@@ -67,19 +66,11 @@ struct Line<'a> {
 /// A journal that cannot be used.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// A line is no line of this format.
     #[error("line {line} is damaged")]
-    Damaged {
-        /// Line, from 1.
-        line: usize,
-    },
+    Damaged { line: usize },
     /// A line was not written by a holder of the key, in this place.
     #[error("the authentication code of line {line} does not fit")]
-    NotAuthentic {
-        /// Line, from 1.
-        line: usize,
-    },
-    /// It was written by another version.
+    NotAuthentic { line: usize },
     #[error("its format is not {JOURNAL_FORMAT}, the only one that this version knows")]
     OtherFormat,
 }
@@ -87,15 +78,13 @@ pub enum JournalError {
 /// What a journal says, once verified.
 #[derive(Debug)]
 pub struct Journal {
-    /// The state that it continues.
+    /// Those of the state that it continues.
     pub lineage: Lineage,
-    /// The serial of that state.
     pub serial: u64,
     /// The run that wrote it: the one whose marks the state holds. Two runs that
     /// begin from copies of one state reach the same serial.
     pub run: PlanId,
-    /// The answers, in the order in which they came.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<JournalAnswer>,
 }
 
 /// The running code of a journal: what each next line is bound to.
@@ -149,14 +138,13 @@ impl Chain {
 }
 
 /// The journal of a running apply, open for writing by its single owner.
-pub struct Writer {
+pub struct JournalWriter {
     file: File,
     chain: Chain,
 }
 
-impl Writer {
+impl JournalWriter {
     /// Starts the journal of the state of this lineage and serial.
-    /// Fails if a journal exists already or the disk refuses.
     pub fn create(
         path: &Path,
         lineage: &Lineage,
@@ -169,7 +157,7 @@ impl Writer {
             file: files::create_private(path)?,
             chain: Chain::new(key, lineage.clone(), serial),
         };
-        let head = Head {
+        let head = JournalHead {
             format: JOURNAL_FORMAT.into(),
             lineage: lineage.clone(),
             serial,
@@ -182,7 +170,7 @@ impl Writer {
             .and_then(|()| writer.file.sync_all())
             .and_then(|()| files::sync_folder(path));
         if let Err(error) = written {
-            let _ = std::fs::remove_file(path);
+            let _ = fs::remove_file(path);
             return Err(error);
         }
         Ok(writer)
@@ -191,7 +179,7 @@ impl Writer {
     /// Appends answers and makes them durable with one flush.
     /// Fails if the disk refuses; the answers then count as not recorded, and
     /// nothing may be appended any more.
-    pub fn append(&mut self, answers: &[Answer]) -> io::Result<()> {
+    pub fn append(&mut self, answers: &[JournalAnswer]) -> io::Result<()> {
         let lines: String = answers
             .iter()
             .map(|answer| self.chain.line(&to_json(answer)))
@@ -204,7 +192,6 @@ impl Writer {
 
 /// Reads and verifies a journal; without a key, nothing of it is proved.
 /// A journal without a whole answer says nothing, whoever began it: `None`.
-/// Fails if any whole line is damaged, of another format, or not authentic.
 pub fn parse(bytes: &[u8], key: Option<&MacKey>) -> Result<Option<Journal>, JournalError> {
     // Whatever follows the last line end was cut short by a crash.
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
@@ -214,7 +201,7 @@ pub fn parse(bytes: &[u8], key: Option<&MacKey>) -> Result<Option<Journal>, Jour
     let mut lines = whole.split(|byte| *byte == b'\n').zip(1..);
     let (first, _) = lines.next().unwrap_or((&[], 1));
     let head_line = split_line(first, 1)?;
-    let head: Head<'_> = serde_json::from_str(head_line.body.get())
+    let head: JournalHead<'_> = serde_json::from_str(head_line.body.get())
         .map_err(|_| JournalError::Damaged { line: 1 })?;
     if head.format != JOURNAL_FORMAT {
         return Err(JournalError::OtherFormat);
@@ -223,7 +210,7 @@ pub fn parse(bytes: &[u8], key: Option<&MacKey>) -> Result<Option<Journal>, Jour
         return Ok(None);
     }
     let mut chain = key.map(|key| Chain::new(key.clone(), head.lineage.clone(), head.serial));
-    let mut verify = |parts: &Line<'_>, line| {
+    let mut verify = |parts: &JournalLine<'_>, line| {
         let fits = chain
             .as_mut()
             .is_none_or(|chain| chain.verify(parts.body.get(), &parts.mac));
@@ -247,7 +234,7 @@ pub fn parse(bytes: &[u8], key: Option<&MacKey>) -> Result<Option<Journal>, Jour
     }))
 }
 
-fn split_line(bytes: &[u8], line: usize) -> Result<Line<'_>, JournalError> {
+fn split_line(bytes: &[u8], line: usize) -> Result<JournalLine<'_>, JournalError> {
     serde_json::from_slice(bytes).map_err(|_| JournalError::Damaged { line })
 }
 
@@ -266,7 +253,7 @@ impl Journal {
             })
     }
 
-    fn records(&self) -> impl Iterator<Item = (&Record, Timestamp)> {
+    fn records(&self) -> impl Iterator<Item = (&JournalRecord, Timestamp)> {
         self.answers
             .iter()
             .flat_map(|answer| answer.records.iter().map(|record| (record, answer.at)))
@@ -287,5 +274,112 @@ impl Journal {
             && self
                 .records()
                 .all(|(record, at)| state.reflects(&record.entry, &record.settled, at))
+    }
+}
+
+impl Store {
+    pub fn journal_path(&self) -> PathBuf {
+        self.sibling(".journal")
+    }
+
+    /// Whether an apply was cut off and left answers that are not in the state yet.
+    pub fn has_journal(&self) -> bool {
+        self.journal_path().exists()
+    }
+
+    /// The state with the answers of the journal settled.
+    pub fn settle(
+        &self,
+        mut state: State,
+        journal: Option<&[u8]>,
+        keys: &StoreKeys,
+    ) -> Result<(StoredState, JournalLeft), StoreError> {
+        let Some(journal) = journal else {
+            return Ok((StoredState::Ours(state), JournalLeft::None));
+        };
+        let left = match self.parsed_journal(journal, keys)? {
+            // It says nothing, so it can belong to any state.
+            None => JournalLeft::Folded,
+            Some(journal) if journal.continues(&state) => {
+                journal.fold_into(&mut state);
+                JournalLeft::Unfolded
+            }
+            Some(journal) if journal.is_folded_in(&state) => JournalLeft::Folded,
+            Some(_) => return Err(self.foreign_journal()),
+        };
+        Ok((StoredState::Ours(state), left))
+    }
+
+    pub fn parsed_journal(
+        &self,
+        journal: &[u8],
+        keys: &StoreKeys,
+    ) -> Result<Option<Journal>, StoreError> {
+        parse(journal, Some(&keys.journal)).map_err(|why| StoreError::Journal {
+            path: self.journal_path(),
+            why,
+        })
+    }
+
+    pub fn foreign_journal(&self) -> StoreError {
+        StoreError::ForeignJournal {
+            path: self.journal_path(),
+        }
+    }
+
+    /// Finishes a rekey that was cut off, and saves what an unfinished journal says, so
+    /// that a new one can be begun.
+    pub fn absorb_journal(
+        &self,
+        guard: &LockGuard,
+        keys: &StoreKeys,
+        snapshot: StateSnapshot,
+    ) -> Result<StateSnapshot, StoreError> {
+        let mut snapshot = self.finish_rekey(guard, keys, snapshot)?;
+        if snapshot.journal == JournalLeft::None {
+            return Ok(snapshot);
+        }
+        // A journal that is in the state already is only removed: another commit
+        // would take the state out of the journal's reach if this is cut off too.
+        if snapshot.journal == JournalLeft::Unfolded
+            && let StoredState::Ours(state) = &mut snapshot.known
+        {
+            snapshot.version = self.commit(guard, keys, state, &snapshot.version)?;
+        }
+        self.end_journal(guard)?;
+        snapshot.journal = JournalLeft::None;
+        Ok(snapshot)
+    }
+
+    /// Begins the journal of the state that has, or gets with its next commit, this
+    /// lineage and serial, and whose marks `run` made.
+    pub fn begin_journal(
+        &self,
+        _guard: &LockGuard,
+        keys: &StoreKeys,
+        lineage: &Lineage,
+        serial: u64,
+        run: &PlanId,
+    ) -> Result<JournalWriter, StoreError> {
+        let path = self.journal_path();
+        JournalWriter::create(&path, lineage, serial, run, keys.journal.clone())
+            .map_err(|source| cannot_write(&path, source))
+    }
+
+    /// Removes the journal, whose content is in the state by now.
+    pub fn end_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
+        testpoint::reach("journal.before_removal");
+        let path = self.journal_path();
+        fs::remove_file(&path)
+            .and_then(|()| files::sync_folder(&path))
+            .map_err(|source| cannot_write(&path, source))
+    }
+
+    /// Keeps a journal that nobody trusts under another name.
+    pub fn set_aside_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
+        let path = self.sibling(".journal.backup");
+        fs::rename(self.journal_path(), &path)
+            .and_then(|()| files::sync_folder(&path))
+            .map_err(|source| cannot_write(&path, source))
     }
 }

@@ -1,42 +1,52 @@
-//! Where the state lives: bytes, versions, modes, the journal and the lock.
-//! It neither compares with the manifest nor decides anything about entries.
+//! Where the state lives: a file of this machine with its siblings `.lock`, `.journal`,
+//! `.backup`, `.rekey`, `.before-rekey`, and `.tmp` while it is being replaced.
 //!
-//! The contract is compare-and-swap: [`StateStore::read`] gives a snapshot with
-//! its version, [`StateStore::commit`] replaces exactly that version, and
-//! whoever commits holds the lock.
+//! The contract is compare-and-swap: [`Store::read`] gives a snapshot with its version,
+//! [`Store::commit`] replaces exactly that version, and whoever commits holds the lock.
 
 mod error;
 pub mod format;
 pub mod journal;
-mod local;
+mod lock;
 pub mod plan_file;
-pub mod recovery;
-pub mod rekey;
+mod recovery;
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::mac::MacKey;
-use crate::core::state::{Lineage, PlanId, State};
+use crate::core::state::State;
+use crate::sys::files;
 
 pub use error::StoreError;
-pub use local::{LocalStore, LockGuard};
-use recovery::Recovery;
-use rekey::RekeyLeft;
+use format::{FormatError, UnverifiedState};
+pub use lock::{LockGuard, LockInfo, LockStatus};
+use recovery::RekeyFile;
+pub use recovery::{Recovery, RekeyLeft};
+
+/// Beside the state: the state as it was when the last run began.
+const BACKUP: &str = ".backup";
+/// How often a reader without the lock looks again when it found a state and a
+/// journal that do not fit, since a writer may have been between the two.
+const READ_ATTEMPTS: usize = 5;
+/// So many bytes at the end of a state hold its code.
+const VERSION_BYTES: usize = 128;
+/// So long a file is left to whoever is at work on it.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The keys that a state is read and written with.
-pub struct Keys {
-    /// The public name of the key they derive from.
+pub struct StoreKeys {
+    /// The public name of the key that the others derive from.
     pub id: KeyId,
-    /// Authenticates the state.
     pub state: MacKey,
-    /// Authenticates the journal.
     pub journal: MacKey,
 }
 
-impl From<&FingerprintKey> for Keys {
+impl From<&FingerprintKey> for StoreKeys {
     fn from(key: &FingerprintKey) -> Self {
         Self {
             id: key.id(),
@@ -48,25 +58,28 @@ impl From<&FingerprintKey> for Keys {
 
 /// What is at the place of the state.
 #[derive(Debug)]
-pub enum Known {
-    /// Nothing: nothing was ever applied from here.
+pub enum StoredState {
+    /// Nothing was ever applied from here.
     Absent,
     /// A state of ours, with the answers of an unfinished journal settled.
     Ours(State),
     /// A state made with another key: its content cannot be checked.
-    OtherKey {
-        /// The content, as it claims to be.
-        claimed: State,
-    },
+    OtherKey { claimed: State },
 }
 
 /// Tells one content of the store from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version(Option<(u64, Vec<u8>)>);
+pub struct StateVersion(Option<(u64, Vec<u8>)>);
 
-impl Version {
-    /// A text that stands for this version: its length and its end, which holds the
-    /// code over all of it.
+impl StateVersion {
+    /// The end of a content is enough to tell two states apart: that is where the code
+    /// over all of it stands.
+    fn of(bytes: &[u8]) -> Self {
+        let end = bytes.len().saturating_sub(VERSION_BYTES);
+        Self(Some((bytes.len() as u64, bytes[end..].to_vec())))
+    }
+
+    /// A text that stands for this version.
     fn name(&self) -> String {
         self.0.as_ref().map_or_else(
             || "absent".to_owned(),
@@ -77,16 +90,16 @@ impl Version {
 
 /// What was read of a store, taken apart and not verified yet.
 #[derive(Debug)]
-pub struct Fetched {
-    file: Option<(Vec<u8>, format::Unverified)>,
+pub struct FetchedState {
+    file: Option<(Vec<u8>, UnverifiedState)>,
     journal: Option<Vec<u8>>,
     rekey: Option<Vec<u8>>,
-    version: Version,
+    version: StateVersion,
 }
 
 /// What the journal beside a state means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leftover {
+pub enum JournalLeft {
     /// There is none of ours.
     None,
     /// A cut-off apply left it; its answers are settled in what was read.
@@ -99,88 +112,82 @@ pub enum Leftover {
 
 /// A state and the version that it was read as.
 #[derive(Debug)]
-pub struct Snapshot {
-    /// What was found.
-    pub known: Known,
-    /// Which version of the content it was.
-    pub version: Version,
-    /// What a journal beside it means.
-    pub leftover: Leftover,
-    /// What a rekey that was cut off left.
+pub struct StateSnapshot {
+    pub known: StoredState,
+    pub version: StateVersion,
+    pub journal: JournalLeft,
     pub rekey: RekeyLeft,
 }
 
-/// Who holds a lock: for a person to read, never to decide on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LockInfo {
-    /// The process.
-    pub pid: u32,
-    /// The machine.
-    pub host: String,
-    /// What it is doing.
-    pub command: String,
-    /// Since when, in UTC.
-    pub since: jiff::Timestamp,
+/// The place of a state: a file and its siblings.
+pub struct Store {
+    path: PathBuf,
 }
 
-/// Whether somebody holds the lock.
-#[derive(Debug)]
-pub enum LockStatus {
-    /// Nobody does.
-    Free,
-    /// Somebody does; nothing is known of them if what they wrote cannot be read.
-    Held(Option<LockInfo>),
-}
-
-/// The place of a state. There is one kind so far; a remote one becomes a
-/// second variant that passes the same conformance test.
-pub enum StateStore {
-    /// A file and its siblings in a folder of this machine.
-    Local(LocalStore),
-}
-
-impl StateStore {
-    /// The store at a path of this machine.
-    pub fn local(path: PathBuf) -> Self {
-        Self::Local(LocalStore::new(path))
+impl Store {
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// The file that the state is kept in.
     pub fn path(&self) -> &Path {
-        match self {
-            Self::Local(store) => store.path(),
-        }
+        &self.path
+    }
+
+    fn sibling(&self, suffix: &str) -> PathBuf {
+        files::with_suffix(&self.path, suffix)
     }
 
     /// Reads and verifies, without the lock.
-    /// Fails if anything there is unreadable, damaged or not authentic.
-    pub fn read(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
-        match self {
-            Self::Local(store) => store.read(keys),
+    pub fn read(&self, keys: &StoreKeys) -> Result<StateSnapshot, StoreError> {
+        let once = || self.verified(self.fetch()?, keys);
+        let mut last = once();
+        for _ in 1..READ_ATTEMPTS {
+            if !matches!(last, Err(StoreError::ForeignJournal { .. })) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            last = once();
         }
+        if let Ok(snapshot) = &last
+            && matches!(snapshot.known, StoredState::OtherKey { .. })
+        {
+            // A rekey may have ended between the reading of the two files.
+            last = once();
+        }
+        last
     }
 
-    /// Reads without the lock and without verifying, for a caller whose key is
-    /// not at hand yet: [`StateStore::verify`] takes it from there.
-    /// Fails if anything there is unreadable or damaged.
-    pub fn fetch(&self) -> Result<Fetched, StoreError> {
-        match self {
-            Self::Local(store) => store.fetch(),
-        }
-    }
-
-    /// Verifies what was fetched. Where a writer was at work in between, reads
-    /// once more.
-    /// Fails as [`StateStore::read`].
-    pub fn verify(&self, fetched: Fetched, keys: &Keys) -> Result<Snapshot, StoreError> {
-        let verified = match self {
-            Self::Local(store) => store.verify(fetched, keys),
+    /// Reads without the lock and without verifying, for a caller who has no key yet:
+    /// [`Store::verify`] takes it from there.
+    pub fn fetch(&self) -> Result<FetchedState, StoreError> {
+        let file = match self.bytes(&self.path)? {
+            None => None,
+            Some(bytes) => {
+                let unverified = UnverifiedState::parse(&bytes).map_err(|why| self.invalid(why))?;
+                Some((bytes, unverified))
+            }
         };
-        match verified {
+        let version = file.as_ref().map(|(bytes, _)| StateVersion::of(bytes));
+        Ok(FetchedState {
+            version: version.unwrap_or(StateVersion(None)),
+            file,
+            journal: self.bytes(&self.journal_path())?,
+            rekey: self.rekey_bytes()?,
+        })
+    }
+
+    /// Verifies what was fetched. Where a writer was at work in between, reads once more.
+    pub fn verify(
+        &self,
+        fetched: FetchedState,
+        keys: &StoreKeys,
+    ) -> Result<StateSnapshot, StoreError> {
+        match self.verified(fetched, keys) {
             Err(StoreError::ForeignJournal { .. }) => self.read(keys),
             // A rekey may have been between its last steps.
-            Ok(Snapshot {
-                known: Known::OtherKey { .. },
+            Ok(StateSnapshot {
+                known: StoredState::OtherKey { .. },
                 ..
             }) => self.read(keys),
             verified => verified,
@@ -188,157 +195,207 @@ impl StateStore {
     }
 
     /// Reads and verifies the state alone, whatever a journal beside it says.
-    /// Fails as [`StateStore::read`].
-    pub fn read_alone(&self, keys: &Keys) -> Result<Snapshot, StoreError> {
-        match self {
-            Self::Local(store) => store.read_alone(keys),
-        }
+    pub fn read_alone(&self, keys: &StoreKeys) -> Result<StateSnapshot, StoreError> {
+        let fetched = self.fetch()?;
+        let alone = FetchedState {
+            journal: None,
+            ..fetched
+        };
+        self.verified(alone, keys)
     }
 
     /// Whether what is there is exactly `state`, committed once more.
-    /// Fails if it cannot be read.
-    pub fn holds(&self, keys: &Keys, state: &State) -> Result<bool, StoreError> {
-        match self {
-            Self::Local(store) => store.holds(keys, state),
-        }
+    pub fn holds(&self, keys: &StoreKeys, state: &State) -> Result<bool, StoreError> {
+        let mut committed = state.clone();
+        committed.serial = state.serial.saturating_add(1);
+        let bytes = format::encode(&committed, &keys.state);
+        Ok(self.version()? == StateVersion::of(&bytes))
     }
 
-    /// Reads what is there without a key, with the answers of a journal that continues it
-    /// settled, so nothing of it is proved. What the journal means is told.
-    /// Fails if the state is unreadable or damaged.
-    pub fn read_claimed(&self) -> Result<(Option<State>, Leftover), StoreError> {
-        match self {
-            Self::Local(store) => store.read_claimed(),
-        }
+    fn verified(
+        &self,
+        fetched: FetchedState,
+        keys: &StoreKeys,
+    ) -> Result<StateSnapshot, StoreError> {
+        // One that was made with another key is that key's business.
+        let rekey = fetched
+            .rekey
+            .and_then(|bytes| RekeyFile::parse(&bytes, &keys.state).ok());
+        let has_rekey = rekey.is_some();
+        let next = rekey.filter(|rekey| rekey.follows(&fetched.version));
+        let mut left = RekeyLeft::None;
+        let (known, journal) = match fetched.file {
+            None => match &fetched.journal {
+                None => (StoredState::Absent, JournalLeft::None),
+                Some(journal) if self.parsed_journal(journal, keys)?.is_none() => {
+                    (StoredState::Absent, JournalLeft::Folded)
+                }
+                Some(_) => return Err(self.foreign_journal()),
+            },
+            Some((bytes, unverified)) => {
+                let is_authentic = unverified.is_authentic(&bytes, &keys.state);
+                let claimed = unverified.claimed();
+                if is_authentic {
+                    if has_rekey {
+                        left = RekeyLeft::Finished;
+                    }
+                    self.settle(claimed, fetched.journal.as_deref(), keys)?
+                } else if claimed.key_id == keys.id {
+                    let path = self.path.clone();
+                    return Err(
+                        if UnverifiedState::has_other_line_ends(&bytes, &keys.state) {
+                            StoreError::LineEnds { path }
+                        } else {
+                            StoreError::Tampered { path }
+                        },
+                    );
+                } else if let Some(next) = next {
+                    left = RekeyLeft::Unfinished;
+                    (StoredState::Ours(next.state), JournalLeft::None)
+                } else {
+                    // Another key cannot have made a code that fits, so the name
+                    // of the key is all that tells another key from a forgery.
+                    // Its journal is its own business.
+                    (StoredState::OtherKey { claimed }, JournalLeft::None)
+                }
+            }
+        };
+        Ok(StateSnapshot {
+            known,
+            version: fetched.version,
+            journal,
+            rekey: left,
+        })
+    }
+
+    /// Reads the state without a key, so nothing of it is proved.
+    pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {
+        let Some(bytes) = self.bytes(&self.path)? else {
+            return Ok(None);
+        };
+        UnverifiedState::parse(&bytes)
+            .map(|unverified| Some(unverified.claimed()))
+            .map_err(|why| self.invalid(why))
+    }
+
+    /// As [`Store::read_unverified`], with the answers of a journal that continues it
+    /// settled.
+    pub fn read_claimed(&self) -> Result<(Option<State>, JournalLeft), StoreError> {
+        let mut claimed = self.read_unverified()?;
+        let journal = self.bytes(&self.journal_path())?;
+        let journal = journal.map(|bytes| journal::parse(&bytes, None));
+        let left = match (&mut claimed, journal) {
+            (_, None | Some(Ok(None))) => JournalLeft::None,
+            (Some(state), Some(Ok(Some(journal)))) if journal.continues(state) => {
+                journal.fold_into(state);
+                JournalLeft::Unfolded
+            }
+            (Some(state), Some(Ok(Some(journal)))) if journal.is_folded_in(state) => {
+                JournalLeft::Folded
+            }
+            (_, Some(_)) => JournalLeft::Foreign,
+        };
+        Ok((claimed, left))
     }
 
     /// The copy of the state as it was when the last run began, if there is one.
     pub fn backup(&self) -> Option<PathBuf> {
-        match self {
-            Self::Local(store) => store.backup(),
-        }
-    }
-
-    /// Reads what is there without a key, so nothing of it is proved.
-    /// Fails if it is unreadable or damaged.
-    pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {
-        match self {
-            Self::Local(store) => store.read_unverified(),
-        }
+        let path = self.sibling(BACKUP);
+        path.exists().then_some(path)
     }
 
     /// Which version is there now, whatever it holds.
-    /// Fails if it cannot be read.
-    pub fn version(&self) -> Result<Version, StoreError> {
-        match self {
-            Self::Local(store) => store.version(),
+    pub fn version(&self) -> Result<StateVersion, StoreError> {
+        match files::read_end(&self.path, VERSION_BYTES as u64) {
+            Ok(end) => Ok(StateVersion(Some(end))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_folder()?;
+                Ok(StateVersion(None))
+            }
+            Err(source) => Err(StoreError::Read {
+                path: self.path.clone(),
+                source,
+            }),
         }
     }
 
-    /// Whether an apply was cut off and left answers that are not in the state yet.
-    pub fn has_journal(&self) -> bool {
-        match self {
-            Self::Local(store) => store.has_journal(),
+    fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+        match files::read_unlinked(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_folder()?;
+                Ok(None)
+            }
+            Err(source) => Err(StoreError::Read {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
-    /// Takes the lock. It ends with the guard or with the process.
-    /// Fails if somebody else holds it or the file system cannot lock.
-    pub fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
-        match self {
-            Self::Local(store) => store.lock(info),
+    /// Nothing is absent where there is not even a directory: a path with a typing error
+    /// must not pass for a state that was never written.
+    fn check_folder(&self) -> Result<(), StoreError> {
+        let path = files::folder_of(&self.path);
+        match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NoFolder {
+                path: path.to_owned(),
+            }),
+            _ => Ok(()),
         }
     }
 
-    /// Whether somebody holds the lock.
-    /// Fails if the lock file cannot be opened or asked.
-    pub fn lock_status(&self) -> Result<LockStatus, StoreError> {
-        match self {
-            Self::Local(store) => store.lock_status(),
-        }
-    }
-
-    /// Finishes a rekey that was cut off, and saves what an unfinished journal says, so
-    /// that a new one can be begun.
-    /// Fails as [`StateStore::commit`].
-    pub fn absorb_journal(
-        &self,
-        guard: &LockGuard,
-        keys: &Keys,
-        snapshot: Snapshot,
-    ) -> Result<Snapshot, StoreError> {
-        match self {
-            Self::Local(store) => store.absorb_journal(guard, keys, snapshot),
-        }
-    }
-
-    /// Replaces the version `expected` by `state`, whose serial grows by one.
-    /// Fails, with the serial as it was, if the content is another by now or
-    /// cannot be written.
+    /// Replaces the version `expected` by `state`, whose serial grows by one, or stays as
+    /// it was where that fails.
     pub fn commit(
         &self,
-        guard: &LockGuard,
-        keys: &Keys,
+        _guard: &LockGuard,
+        keys: &StoreKeys,
         state: &mut State,
-        expected: &Version,
-    ) -> Result<Version, StoreError> {
-        match self {
-            Self::Local(store) => store.commit(guard, keys, state, expected),
+        expected: &StateVersion,
+    ) -> Result<StateVersion, StoreError> {
+        if self.version()? != *expected {
+            return Err(StoreError::Changed {
+                path: self.path.clone(),
+            });
         }
+        state.serial += 1;
+        let bytes = format::encode(state, &keys.state);
+        if let Err(error) = replace(&self.path, &bytes) {
+            state.serial -= 1;
+            return Err(error);
+        }
+        Ok(StateVersion::of(&bytes))
     }
 
     /// Keeps a copy of the state as it is now.
-    /// Fails if it cannot be written.
-    pub fn back_up(&self, guard: &LockGuard) -> Result<(), StoreError> {
-        match self {
-            Self::Local(store) => store.back_up(guard),
+    pub fn back_up(&self, _guard: &LockGuard) -> Result<(), StoreError> {
+        match self.bytes(&self.path)? {
+            Some(bytes) => replace(&self.sibling(BACKUP), &bytes),
+            None => Ok(()),
         }
     }
 
-    /// Begins the journal of the state that has, or gets with its next commit, this
-    /// lineage and serial, and whose marks `run` made.
-    /// Fails if it cannot be written.
-    pub fn begin_journal(
-        &self,
-        guard: &LockGuard,
-        keys: &Keys,
-        lineage: &Lineage,
-        serial: u64,
-        run: &PlanId,
-    ) -> Result<journal::Writer, StoreError> {
-        match self {
-            Self::Local(store) => store.begin_journal(guard, keys, lineage, serial, run),
+    fn invalid(&self, why: FormatError) -> StoreError {
+        let path = self.path.clone();
+        match why {
+            FormatError::OtherFormat { format } => StoreError::OtherFormat {
+                path,
+                known: format,
+            },
+            why => StoreError::Invalid { path, why },
         }
     }
+}
 
-    /// Removes the journal, whose content is in the state by now.
-    /// Fails if it cannot be removed.
-    pub fn end_journal(&self, guard: &LockGuard) -> Result<(), StoreError> {
-        match self {
-            Self::Local(store) => store.end_journal(guard),
-        }
-    }
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    files::replace(path, bytes).map_err(|source| cannot_write(path, source))
+}
 
-    /// Keeps a journal that nobody trusts under another name.
-    /// Fails if it cannot be renamed.
-    pub fn set_aside_journal(&self, guard: &LockGuard) -> Result<(), StoreError> {
-        match self {
-            Self::Local(store) => store.set_aside_journal(guard),
-        }
-    }
-
-    /// Puts what could not be committed beside its place or into the folder
-    /// `elsewhere`, and tells where.
-    /// Fails if no place takes it.
-    pub fn rescue(
-        &self,
-        keys: &Keys,
-        recovery: &Recovery,
-        elsewhere: &Path,
-    ) -> Result<PathBuf, StoreError> {
-        match self {
-            Self::Local(store) => store.rescue(keys, recovery, elsewhere),
-        }
+fn cannot_write(path: &Path, source: io::Error) -> StoreError {
+    StoreError::Write {
+        path: path.to_owned(),
+        source,
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::to_json;
 use crate::core::mac::{MacKey, hex};
 use crate::core::saved::SavedPlan;
 use crate::sys::files;
@@ -184,10 +185,6 @@ fn damaged(error: &serde_json::Error) -> PlanFileError {
         line: error.line(),
         column: error.column(),
     }
-}
-
-fn to_json(plan: &SavedPlan) -> String {
-    serde_json::to_string(plan).expect("strings, numbers and lists of them always serialize")
 }
 
 #[cfg(test)]

@@ -1,35 +1,47 @@
-//! A recovery file: the state that an apply could not save, with what it follows.
-//! Format `drspass.recovery/1`.
+//! Two files beside a state that each hold the next one, bound to the very state file
+//! that they follow.
 //!
-//! It is bound to the very state file that it continues. Beside any other state it
-//! proves nothing about what came later, so its entries are only doubts there.
+//! A recovery file, format `drspass.recovery/1`, is the state that an apply could not
+//! save. Beside any other state than the one that it continues it proves nothing about
+//! what came later, so its entries are only doubts there.
+//!
+//! A rekey file, format `drspass.rekey/1`, is the state under a new key, while the manifest
+//! that carries that key is put in its place. Manifest and state cannot be replaced in
+//! one step. So the new state is written beside first, then the manifest is replaced,
+//! then the state. The rule that makes this one step: the file counts only to somebody
+//! who has the new key, which is to say the new manifest, and only beside the very state
+//! that it follows. Whoever reads with the old manifest reads the old state, whoever
+//! reads with the new one the new state, wherever the run was cut off.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::format::{FormatError, open_envelope, seal_envelope};
-use super::{Keys, StateStore, Version, to_json};
+use super::{
+    LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState, replace,
+    to_json,
+};
 use crate::core::job::EntryKey;
 use crate::core::mac::MacKey;
 use crate::core::state::State;
+use crate::sys::{files, testpoint};
 
 const RECOVERY_FORMAT: &str = "drspass.recovery/1";
+const REKEY_FORMAT: &str = "drspass.rekey/1";
 
-impl StateStore {
-    /// A recovery file beside the state that continues `version` and was not folded in.
-    pub fn unfolded_recovery(&self, keys: &Keys, version: &Version) -> Option<PathBuf> {
-        match self {
-            Self::Local(store) => store.unfolded_recovery(keys, version),
-        }
-    }
-}
+/// Beside the state: the state under a new key, before it is the state.
+const REKEY: &str = ".rekey";
+/// Beside the state: the state as it was under the former key.
+const BEFORE_REKEY: &str = ".before-rekey";
 
 /// What a recovery file holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recovery {
-    /// The end of the state file that it continues, which holds that file's code.
+    /// The name of the version that it continues.
     follows: String,
     /// The entries that the run sent.
     pub sent: Vec<EntryKey>,
@@ -38,8 +50,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// The recovery of `state`, which continues the version `follows`.
-    pub fn new(follows: &Version, sent: Vec<EntryKey>, state: State) -> Self {
+    pub fn new(follows: &StateVersion, sent: Vec<EntryKey>, state: State) -> Self {
         Self {
             follows: follows.name(),
             sent,
@@ -47,20 +58,172 @@ impl Recovery {
         }
     }
 
-    /// The bytes of the file.
     pub fn encode(&self, key: &MacKey) -> Vec<u8> {
         seal_envelope(RECOVERY_FORMAT, &to_json(self), key)
     }
 
-    /// Reads and verifies a file.
-    /// Fails if it is none of this format, is damaged, or not authentic.
     pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
         let body = open_envelope(RECOVERY_FORMAT, bytes, key)?;
         serde_json::from_str(body).map_err(FormatError::damaged(RECOVERY_FORMAT))
     }
 
-    /// Whether `version` is the one that it continues.
-    pub fn continues(&self, version: &Version) -> bool {
+    pub fn continues(&self, version: &StateVersion) -> bool {
         self.follows == version.name()
+    }
+}
+
+/// What a rekey file holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RekeyFile {
+    /// The name of the version that it follows.
+    follows: String,
+    /// The state under the new key, of the serial of the one that it follows.
+    pub state: State,
+}
+
+impl RekeyFile {
+    pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
+        let body = open_envelope(REKEY_FORMAT, bytes, key)?;
+        serde_json::from_str(body).map_err(FormatError::damaged(REKEY_FORMAT))
+    }
+
+    pub fn follows(&self, version: &StateVersion) -> bool {
+        self.follows == version.name()
+    }
+}
+
+/// What a rekey file means to a holder of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RekeyLeft {
+    /// Nothing, or there is none.
+    None,
+    /// It is the state; only its last step was cut off.
+    Unfinished,
+    /// It became the state; only its removal was cut off.
+    Finished,
+}
+
+impl Store {
+    /// Puts what could not be committed beside its place or into the folder
+    /// `elsewhere`. Returns where.
+    pub fn rescue(
+        &self,
+        keys: &StoreKeys,
+        recovery: &Recovery,
+        elsewhere: &Path,
+    ) -> Result<PathBuf, StoreError> {
+        let bytes = recovery.encode(&keys.state);
+        let name = self
+            .path
+            .file_name()
+            .map_or_else(|| "drspass.state.json".into(), ToOwned::to_owned);
+        let suffix = format!(
+            ".recovery-{}-{}",
+            recovery.state.serial + 1,
+            std::process::id()
+        );
+        // Beside the state first; where that is full or read-only, the folders
+        // for temporary files are the places that are most likely to take it.
+        let mut result = Ok(PathBuf::new());
+        let folders = [files::folder_of(&self.path), elsewhere, Path::new("/tmp")];
+        for folder in folders {
+            let path = files::with_suffix(&folder.join(&name), &suffix);
+            let written =
+                testpoint::may_fail("rescue").and_then(|()| files::write_new(&path, &bytes));
+            match written {
+                Ok(()) => return Ok(path),
+                Err(source) => result = Err(StoreError::Write { path, source }),
+            }
+        }
+        result
+    }
+
+    /// A recovery file beside the state that continues `version` and was not folded in.
+    pub fn unfolded_recovery(&self, keys: &StoreKeys, version: &StateVersion) -> Option<PathBuf> {
+        let mut start = self.path.file_name()?.to_owned();
+        start.push(".recovery-");
+        let start = start.as_encoded_bytes();
+        let beside = fs::read_dir(files::folder_of(&self.path)).ok()?;
+        beside.filter_map(Result::ok).find_map(|entry| {
+            if !entry.file_name().as_encoded_bytes().starts_with(start) {
+                return None;
+            }
+            let bytes = files::read_unlinked(&entry.path()).ok()?;
+            let recovery = Recovery::parse(&bytes, &keys.state).ok()?;
+            recovery.continues(version).then(|| entry.path())
+        })
+    }
+
+    /// Whether there is a rekey file beside the state, whatever it means.
+    pub fn has_rekey(&self) -> bool {
+        self.sibling(REKEY).symlink_metadata().is_ok()
+    }
+
+    /// Where the state is kept that was there before the last rekey.
+    pub fn before_rekey_path(&self) -> PathBuf {
+        self.sibling(BEFORE_REKEY)
+    }
+
+    pub fn rekey_bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.bytes(&self.sibling(REKEY))
+    }
+
+    /// Writes `state`, made with the new `keys`, beside the version that it follows.
+    /// Until [`Store::finish_rekey`], it counts only to a holder of these keys.
+    pub fn prepare_rekey(
+        &self,
+        _guard: &LockGuard,
+        keys: &StoreKeys,
+        state: State,
+        follows: &StateVersion,
+    ) -> Result<(), StoreError> {
+        let file = RekeyFile {
+            follows: follows.name(),
+            state,
+        };
+        let bytes = seal_envelope(REKEY_FORMAT, &to_json(&file), &keys.state);
+        replace(&self.sibling(REKEY), &bytes)
+    }
+
+    /// Takes back what [`Store::prepare_rekey`] wrote, since the new key did not come
+    /// into the manifest.
+    pub fn abandon_rekey(&self, _guard: &LockGuard) -> Result<(), StoreError> {
+        let path = self.sibling(REKEY);
+        match fs::remove_file(&path).and_then(|()| files::sync_folder(&path)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Write { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the state under the new key in its place, if a snapshot says that this is
+    /// left to do, and keeps the former one under a name of its own.
+    pub fn finish_rekey(
+        &self,
+        guard: &LockGuard,
+        keys: &StoreKeys,
+        mut snapshot: StateSnapshot,
+    ) -> Result<StateSnapshot, StoreError> {
+        if snapshot.rekey == RekeyLeft::None {
+            return Ok(snapshot);
+        }
+        if snapshot.rekey == RekeyLeft::Unfinished
+            && let StoredState::Ours(state) = &mut snapshot.known
+        {
+            // A journal of the former key is nothing that this key could read.
+            if self.has_journal() {
+                self.set_aside_journal(guard)?;
+            }
+            if let Some(bytes) = self.bytes(&self.path)? {
+                replace(&self.before_rekey_path(), &bytes)?;
+            }
+            snapshot.version = self.commit(guard, keys, state, &snapshot.version)?;
+        }
+        testpoint::reach("rekey.before_removal");
+        self.abandon_rekey(guard)?;
+        snapshot.rekey = RekeyLeft::None;
+        Ok(snapshot)
     }
 }

@@ -15,8 +15,8 @@ use drspass::core::state::{
     Applied, FailureClass, FieldPrints, LastOutcome, Lineage, ManifestDigest, Origin, Pending,
     PlanId, State, StateEntry,
 };
-use drspass::store::Keys;
-use drspass::store::format::{self, FormatError, Unverified};
+use drspass::store::StoreKeys;
+use drspass::store::format::{self, FormatError, UnverifiedState};
 use drspass::store::journal::{self, JournalError};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -36,8 +36,8 @@ fn fingerprint_key() -> FingerprintKey {
     FingerprintKey::new(bytes.try_into().unwrap())
 }
 
-fn keys() -> Keys {
-    Keys::from(&fingerprint_key())
+fn keys() -> StoreKeys {
+    StoreKeys::from(&fingerprint_key())
 }
 
 fn key(job: &str, endpoint: &str) -> EntryKey {
@@ -46,7 +46,7 @@ fn key(job: &str, endpoint: &str) -> EntryKey {
 
 /// The sample, verified with the key it was made with.
 fn sample() -> State {
-    let unverified = Unverified::parse(STATE.as_bytes()).unwrap();
+    let unverified = UnverifiedState::parse(STATE.as_bytes()).unwrap();
     assert!(unverified.is_authentic(STATE.as_bytes(), &keys().state));
     unverified.claimed()
 }
@@ -189,14 +189,14 @@ fn the_sample_journal_is_written_again_byte_for_byte() {
     let state = sample();
     let (lineage, key) = (&state.lineage, keys().journal);
     let mut writer =
-        journal::Writer::create(&path, lineage, state.serial, &journal.run, key).unwrap();
+        journal::JournalWriter::create(&path, lineage, state.serial, &journal.run, key).unwrap();
     writer.append(&journal.answers).unwrap();
     assert_eq!(std::fs::read_to_string(path).unwrap(), JOURNAL);
 }
 
 #[test]
 fn a_newer_format_is_told_from_damage_and_a_change_from_both() {
-    let parse = |text: &str| Unverified::parse(text.as_bytes());
+    let parse = |text: &str| UnverifiedState::parse(text.as_bytes());
     for newer in ["drspass.state/2", "drspass.state/99", "drspass.state/1.1"] {
         let text = STATE.replace("drspass.state/1", newer);
         assert!(matches!(parse(&text), Err(FormatError::OtherFormat { .. })));
@@ -371,7 +371,7 @@ proptest! {
     #[test]
     fn every_state_reads_back_as_it_was_written(state in state()) {
         let bytes = format::encode(&state, &keys().state);
-        let unverified = Unverified::parse(&bytes).unwrap();
+        let unverified = UnverifiedState::parse(&bytes).unwrap();
         prop_assert!(unverified.is_authentic(&bytes, &keys().state));
         let read = unverified.claimed();
         // Fingerprints cannot be compared as such, but their text can.

@@ -1,15 +1,16 @@
 //! What any place of a state must do, whatever it is: the conformance test that
-//! each variant of [`StateStore`] passes.
+//! each variant of [`Store`] passes.
 
 use drspass::core::fingerprint::{FingerprintKey, Scope};
 use drspass::core::job::EntryKey;
 use drspass::core::plan::prints_of;
 use drspass::core::state::{Lineage, PlanId, Settlement, State};
-use drspass::store::journal::{Answer, Record};
-use drspass::store::recovery::Recovery;
-use drspass::store::rekey::RekeyLeft;
+use drspass::store::Recovery;
+use drspass::store::RekeyLeft;
+use drspass::store::journal::{JournalAnswer, JournalRecord};
 use drspass::store::{
-    Keys, Known, Leftover, LockGuard, LockInfo, LockStatus, Snapshot, StateStore, StoreError,
+    JournalLeft, LockGuard, LockInfo, LockStatus, StateSnapshot, Store, StoreError, StoreKeys,
+    StoredState,
 };
 use jiff::Timestamp;
 
@@ -21,7 +22,7 @@ fn the_local_store_keeps_the_contract() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("drspass.state.json");
         Place {
-            open: Box::new(move || StateStore::local(path.clone())),
+            open: Box::new(move || Store::at(path.clone())),
             _keep: Box::new(folder),
         }
     });
@@ -29,7 +30,7 @@ fn the_local_store_keeps_the_contract() {
 
 /// An empty place and a way to open it, as each run of the program does anew.
 struct Place {
-    open: Box<dyn Fn() -> StateStore>,
+    open: Box<dyn Fn() -> Store>,
     _keep: Box<dyn std::any::Any>,
 }
 
@@ -57,8 +58,8 @@ fn key() -> FingerprintKey {
     FingerprintKey::new([7; 32])
 }
 
-fn keys() -> Keys {
-    Keys::from(&key())
+fn keys() -> StoreKeys {
+    StoreKeys::from(&key())
 }
 
 fn entry(job: &str) -> EntryKey {
@@ -109,10 +110,10 @@ fn begin(state: &mut State, run: &PlanId) {
     state.begin(wanted, at(1), run);
 }
 
-fn answer(job: &str, settled: Settlement, second: i64) -> Answer {
-    Answer {
+fn answer(job: &str, settled: Settlement, second: i64) -> JournalAnswer {
+    JournalAnswer {
         at: at(second),
-        records: vec![Record {
+        records: vec![JournalRecord {
             entry: entry(job),
             settled,
         }],
@@ -120,20 +121,20 @@ fn answer(job: &str, settled: Settlement, second: i64) -> Answer {
 }
 
 #[track_caller]
-fn ours(snapshot: &Snapshot) -> &State {
+fn ours(snapshot: &StateSnapshot) -> &State {
     match &snapshot.known {
-        Known::Ours(state) => state,
+        StoredState::Ours(state) => state,
         other => panic!("not ours: {other:?}"),
     }
 }
 
 /// A store with one committed state in which J1 and J2 are marked by `run`.
-fn begun(place: &Place, name: &str) -> (StateStore, LockGuard, State) {
+fn begun(place: &Place, name: &str) -> (Store, LockGuard, State) {
     let store = (place.open)();
     let guard = store.lock(&info()).unwrap();
     let snapshot = store.read(&keys()).unwrap();
     let mut state = match snapshot.known {
-        Known::Ours(state) => state,
+        StoredState::Ours(state) => state,
         _ => new_state(),
     };
     begin(&mut state, &run(name));
@@ -146,8 +147,8 @@ fn begun(place: &Place, name: &str) -> (StateStore, LockGuard, State) {
 fn absence_is_read_as_such(place: &Place) {
     let store = (place.open)();
     let snapshot = store.read(&keys()).unwrap();
-    assert!(matches!(snapshot.known, Known::Absent));
-    assert_eq!(snapshot.leftover, Leftover::None);
+    assert!(matches!(snapshot.known, StoredState::Absent));
+    assert_eq!(snapshot.journal, JournalLeft::None);
     assert!(store.read_unverified().unwrap().is_none());
     assert!(!store.has_journal());
     assert!(matches!(store.lock_status().unwrap(), LockStatus::Free));
@@ -228,7 +229,7 @@ fn a_journal_is_folded_when_read_and_recognised_once_folded(place: &Place) {
     drop(journal);
 
     let snapshot = (place.open)().read(&keys()).unwrap();
-    assert_eq!(snapshot.leftover, Leftover::Unfolded);
+    assert_eq!(snapshot.journal, JournalLeft::Unfolded);
     let folded = ours(&snapshot).clone();
     assert_eq!(folded.serial, 1, "reading writes nothing");
     assert!(folded.entries[&entry(J1)].applied.is_some());
@@ -241,12 +242,12 @@ fn a_journal_is_folded_when_read_and_recognised_once_folded(place: &Place) {
         .commit(&guard, &keys(), &mut folded, &snapshot.version)
         .unwrap();
     let snapshot = store.read(&keys()).unwrap();
-    assert_eq!(snapshot.leftover, Leftover::Folded);
+    assert_eq!(snapshot.journal, JournalLeft::Folded);
     let absorbed = store.absorb_journal(&guard, &keys(), snapshot).unwrap();
-    assert_eq!(absorbed.leftover, Leftover::None);
+    assert_eq!(absorbed.journal, JournalLeft::None);
     assert_eq!(ours(&absorbed).serial, 2, "it is not folded twice");
     assert!(!store.has_journal());
-    assert_eq!(store.read(&keys()).unwrap().leftover, Leftover::None);
+    assert_eq!(store.read(&keys()).unwrap().journal, JournalLeft::None);
 }
 
 fn a_journal_that_says_nothing_belongs_to_any_state(place: &Place) {
@@ -264,7 +265,7 @@ fn a_journal_that_says_nothing_belongs_to_any_state(place: &Place) {
     }
     assert_ne!(store.version().unwrap(), version);
     let snapshot = store.read(&keys()).unwrap();
-    assert_eq!(snapshot.leftover, Leftover::Folded);
+    assert_eq!(snapshot.journal, JournalLeft::Folded);
     store.absorb_journal(&guard, &keys(), snapshot).unwrap();
     assert!(!store.has_journal());
 }
@@ -342,9 +343,9 @@ fn a_backup_keeps_the_former_state(place: &Place) {
 
 fn a_changed_content_and_another_key_are_told_apart(place: &Place) {
     let (store, _guard, _) = begun(place, "run-1");
-    let other = Keys::from(&FingerprintKey::new([8; 32]));
+    let other = StoreKeys::from(&FingerprintKey::new([8; 32]));
     let read = store.read(&other).unwrap();
-    assert!(matches!(read.known, Known::OtherKey { .. }));
+    assert!(matches!(read.known, StoredState::OtherKey { .. }));
     let text = std::fs::read_to_string(store.path()).unwrap();
     std::fs::write(
         store.path(),
@@ -358,9 +359,9 @@ fn a_changed_content_and_another_key_are_told_apart(place: &Place) {
 }
 
 /// A committed state, and the same one under another key, written beside it.
-fn prepared(place: &Place) -> (StateStore, LockGuard, State, Keys) {
+fn prepared(place: &Place) -> (Store, LockGuard, State, StoreKeys) {
     let (store, guard, state) = begun(place, "run-1");
-    let other = Keys::from(&FingerprintKey::new([8; 32]));
+    let other = StoreKeys::from(&FingerprintKey::new([8; 32]));
     let mut next = state.clone();
     next.key_id = other.id.clone();
     let version = store.version().unwrap();
@@ -377,9 +378,9 @@ fn a_state_under_a_new_key_counts_to_its_holder_alone(place: &Place) {
     assert_eq!(ours(&former).key_id, keys().id);
     let former = store.absorb_journal(&guard, &keys(), former).unwrap();
     assert!(store.has_rekey() && ours(&former).serial == state.serial);
-    let third = Keys::from(&FingerprintKey::new([9; 32]));
+    let third = StoreKeys::from(&FingerprintKey::new([9; 32]));
     let read = store.read(&third).unwrap();
-    assert!(matches!(read.known, Known::OtherKey { .. }));
+    assert!(matches!(read.known, StoredState::OtherKey { .. }));
     // With the new one, it is the state, before and after it is put in its place.
     let snapshot = (place.open)().read(&other).unwrap();
     assert_eq!(snapshot.rekey, RekeyLeft::Unfinished);
@@ -401,7 +402,7 @@ fn a_state_under_a_new_key_counts_beside_the_one_that_it_follows(place: &Place) 
     let version = store.version().unwrap();
     store.commit(&guard, &keys(), &mut state, &version).unwrap();
     let read = store.read(&other).unwrap();
-    assert!(matches!(read.known, Known::OtherKey { .. }));
+    assert!(matches!(read.known, StoredState::OtherKey { .. }));
     store.abandon_rekey(&guard).unwrap();
     assert!(!store.has_rekey());
     store.abandon_rekey(&guard).expect("it is gone already");

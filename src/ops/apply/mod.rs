@@ -31,7 +31,7 @@ use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, Event, Note, PlanReport};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
 use crate::core::status::UnknownStates;
-use crate::store::{Keys, LockInfo};
+use crate::store::{LockInfo, StoreKeys};
 
 use ready::{guarded, prepare};
 pub use retry_jobs::RetryJobsOptions;
@@ -99,7 +99,7 @@ pub fn apply(
     if let Some(saved) = &options.saved {
         saved.check(&opened, (context.now)(), options.expect_change.as_ref())?;
     }
-    let keys = Keys::from(&opened.sealed.fingerprint_key);
+    let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let guard = root.lock(&opened.digest, &context.lock)?;
     let snapshot = root.store.read(&keys)?;
     let mut notes = plan::notes_of(root, &opened, &snapshot);
@@ -255,7 +255,7 @@ fn decide(
 fn starting_state(
     comparable: Comparable,
     opened: &Opened,
-    keys: &Keys,
+    keys: &StoreKeys,
     first: Option<&Lineage>,
     context: &ApplyContext<'_>,
 ) -> State {

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::store::journal::{Answer, Writer};
+use crate::store::journal::{JournalAnswer, JournalWriter};
 use crate::sys::testpoint;
 
 /// The thread that owns the journal.
@@ -17,7 +17,7 @@ pub(super) struct Recorder {
 
 /// The way into the journal.
 pub(super) struct JournalHandle {
-    answers: Sender<Answer>,
+    answers: Sender<JournalAnswer>,
     handed_over: usize,
     /// How many answers are durable. It closes when the thread ends, by an error or a
     /// bug, so that nobody takes the journal for alive after that.
@@ -26,7 +26,7 @@ pub(super) struct JournalHandle {
 
 impl JournalHandle {
     /// Hands over an answer to be recorded.
-    pub(super) fn record(&mut self, answer: Answer) {
+    pub(super) fn record(&mut self, answer: JournalAnswer) {
         self.handed_over += 1;
         // A thread that is gone shows as a broken journal.
         let _ = self.answers.send(answer);
@@ -56,9 +56,9 @@ impl Recorder {
     /// a thread is found out before anything is marked. Returns where to hand the
     /// journal over.
     /// Fails if the machine refuses.
-    pub(super) fn start() -> io::Result<(Self, Sender<Writer>, JournalHandle)> {
+    pub(super) fn start() -> io::Result<(Self, Sender<JournalWriter>, JournalHandle)> {
         let (answers, waiting) = mpsc::channel();
-        let (hand_over, journal) = mpsc::channel::<Writer>();
+        let (hand_over, journal) = mpsc::channel::<JournalWriter>();
         let (written, durable) = watch::channel(0);
         let thread = std::thread::Builder::new().spawn(move || {
             // Without a journal there is nothing to write.
@@ -85,8 +85,8 @@ impl Recorder {
 }
 
 fn write_all(
-    mut writer: Writer,
-    waiting: &Receiver<Answer>,
+    mut writer: JournalWriter,
+    waiting: &Receiver<JournalAnswer>,
     written: &watch::Sender<usize>,
 ) -> io::Result<()> {
     while let Ok(first) = waiting.recv() {

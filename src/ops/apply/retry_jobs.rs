@@ -27,7 +27,7 @@ use crate::ops::error::with_causes;
 use crate::ops::online::Online;
 use crate::ops::plan::{self, Addresses, Comparable};
 use crate::ops::root::{Opened, Root};
-use crate::store::{Keys, Known, LockGuard, Version};
+use crate::store::{LockGuard, StateVersion, StoreKeys, StoredState};
 use crate::sys::testpoint;
 
 /// The first wait between two looks at a job; it doubles up to the second. The first
@@ -48,9 +48,9 @@ pub struct RetryJobsOptions {
 pub(super) struct RetryJobsRun<'a> {
     pub(super) root: &'a Root,
     pub(super) opened: &'a Opened,
-    pub(super) keys: &'a Keys,
+    pub(super) keys: &'a StoreKeys,
     pub(super) state: State,
-    pub(super) version: Version,
+    pub(super) version: StateVersion,
     /// What the run was about: whatever it was told to send again may be retried.
     pub(super) plan: &'a Plan,
     pub(super) addresses: &'a Addresses,
@@ -320,7 +320,7 @@ impl RetryJobsRun<'_> {
         let guard = store.lock(&context.lock)?;
         let snapshot = store.read(self.keys)?;
         let snapshot = store.absorb_journal(&guard, self.keys, snapshot)?;
-        let Known::Ours(mut state) = snapshot.known else {
+        let StoredState::Ours(mut state) = snapshot.known else {
             return Ok(());
         };
         for (job, retry) in ours {

@@ -17,18 +17,18 @@ use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
 use crate::ops::root::{Opened, Root};
-use crate::store::recovery::Recovery;
-use crate::store::{Keys, LockGuard, Version};
+use crate::store::Recovery;
+use crate::store::{LockGuard, StateVersion, StoreKeys};
 use crate::sys::testpoint;
 
 /// The state as it was saved, if it could be.
-pub(super) type SavedState = Option<(State, Version)>;
+pub(super) type SavedState = Option<(State, StateVersion)>;
 
 /// An apply that was approved.
 pub(super) struct Run<'a> {
     pub(super) root: &'a Root,
     pub(super) guard: &'a LockGuard,
-    pub(super) keys: &'a Keys,
+    pub(super) keys: &'a StoreKeys,
     pub(super) opened: &'a Opened,
     pub(super) plan: &'a Plan,
     /// The name of this run.
@@ -45,7 +45,7 @@ impl Run<'_> {
         &self,
         online: Online,
         mut state: State,
-        version: Version,
+        version: StateVersion,
         prints: &mut Prints,
         context: &mut ApplyContext<'_>,
     ) -> Result<(ApplyReport, Online, SavedState), OpError> {
@@ -164,7 +164,7 @@ impl Run<'_> {
     fn save(
         &self,
         mut state: State,
-        version: &Version,
+        version: &StateVersion,
         sent: Vec<EntryKey>,
     ) -> (Saved, SavedState) {
         let store = &self.root.store;

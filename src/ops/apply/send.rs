@@ -33,7 +33,7 @@ use crate::core::redact::Token;
 use crate::core::report::{Block, Event, Signal};
 use crate::core::state::Settlement;
 use crate::ops::online::{Online, Signals};
-use crate::store::journal::{Answer, Record};
+use crate::store::journal::{JournalAnswer, JournalRecord};
 
 /// So many answers lost one after the other mean that something is wrong with
 /// the way to the service, not with one request (design section 7).
@@ -463,7 +463,7 @@ impl Flight<'_> {
         let mut records = Vec::new();
         for (key, outcome) in outcomes {
             if let Some(settled) = Settlement::of(&outcome) {
-                records.push(Record {
+                records.push(JournalRecord {
                     entry: key.clone(),
                     settled,
                 });
@@ -471,7 +471,7 @@ impl Flight<'_> {
             self.sent.outcomes.push((key, outcome, at));
         }
         if !records.is_empty() {
-            self.journal.record(Answer { at, records });
+            self.journal.record(JournalAnswer { at, records });
         }
     }
 

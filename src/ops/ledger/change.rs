@@ -17,8 +17,8 @@ use crate::ops::OpError;
 use crate::ops::error::{OtherKey, OtherScope, Rollback};
 use crate::ops::plan::{comparable, new_key_error};
 use crate::ops::root::{Guards, Opened, Root, Unlock};
-use crate::store::recovery::Recovery;
-use crate::store::{Keys, Known, LockGuard, LockInfo, StoreError, Version};
+use crate::store::Recovery;
+use crate::store::{LockGuard, LockInfo, StateVersion, StoreError, StoreKeys, StoredState};
 use crate::sys::files;
 
 /// Who changes the state, and with what.
@@ -71,14 +71,14 @@ enum Journal {
 struct LockedLedger<'a> {
     root: &'a Root,
     opened: Opened,
-    keys: Keys,
+    keys: StoreKeys,
     guard: LockGuard,
 }
 
 impl<'a> LockedLedger<'a> {
     fn open(context: &'a LedgerContext<'_>) -> Result<Self, OpError> {
         let opened = context.root.open(context.unlock, context.guards)?;
-        let keys = Keys::from(&opened.sealed.fingerprint_key);
+        let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
         let guard = context.root.lock(&opened.digest, &context.lock)?;
         Ok(Self {
             root: context.root,
@@ -89,7 +89,7 @@ impl<'a> LockedLedger<'a> {
     }
 
     /// The trusted state and its version; a cut-off apply's answers are saved first.
-    fn state(&self) -> Result<(Option<State>, Version), OpError> {
+    fn state(&self) -> Result<(Option<State>, StateVersion), OpError> {
         let store = &self.root.store;
         let snapshot = store.read(&self.keys)?;
         let snapshot = store.absorb_journal(&self.guard, &self.keys, snapshot)?;
@@ -117,7 +117,7 @@ impl<'a> LockedLedger<'a> {
     fn save(
         &self,
         state: State,
-        version: &Version,
+        version: &StateVersion,
         entries: Vec<EntryKey>,
     ) -> Result<Changed, OpError> {
         self.save_as(state, version, entries, Journal::Remove)
@@ -126,7 +126,7 @@ impl<'a> LockedLedger<'a> {
     fn save_as(
         &self,
         mut state: State,
-        version: &Version,
+        version: &StateVersion,
         entries: Vec<EntryKey>,
         journal: Journal,
     ) -> Result<Changed, OpError> {
@@ -258,7 +258,7 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
         .read_alone(&ledger.keys)
         .map(|snapshot| snapshot.known)
     {
-        Ok(Known::Ours(state)) => Some(state),
+        Ok(StoredState::Ours(state)) => Some(state),
         _ => None,
     };
     // A new lineage, so that no saved plan and no journal of the old one fits.

@@ -14,7 +14,7 @@ use crate::core::address::{self, Subject};
 use crate::core::job::EntryKey;
 use crate::core::report::{LedgerEntry, LedgerReport, Note};
 use crate::core::state::State;
-use crate::store::{Keys, Leftover, LockStatus};
+use crate::store::{JournalLeft, LockStatus, StoreKeys};
 
 /// What the state file claims. It was read without a key, so nothing is proved.
 pub struct Claimed {
@@ -29,19 +29,19 @@ pub struct Claimed {
 /// Reads the state without a key.
 /// Fails if it is unreadable or damaged.
 pub fn list(root: &Root) -> Result<Claimed, OpError> {
-    let (state, leftover) = root.store.read_claimed()?;
+    let (state, journal) = root.store.read_claimed()?;
     let mut notes = Vec::new();
     if state.is_none() && root.store.backup().is_some() {
         notes.push(no_state(root));
     }
-    if leftover == Leftover::Unfolded {
+    if journal == JournalLeft::Unfolded {
         notes.push(Note::Unfinished);
     }
     say_lock(root, &mut notes)?;
     let is_held = notes.iter().any(|note| matches!(note, Note::LockHeld(_)));
     Ok(Claimed {
         state,
-        has_more: leftover == Leftover::Foreign && !is_held,
+        has_more: journal == JournalLeft::Foreign && !is_held,
         notes,
     })
 }
@@ -61,7 +61,7 @@ pub fn show(
     addresses: &[String],
 ) -> Result<LedgerReport, OpError> {
     let opened = root.open(unlock, guards)?;
-    let keys = Keys::from(&opened.sealed.fingerprint_key);
+    let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let snapshot = root.store.read(&keys)?;
     let mut notes = notes_of(root, &opened, &snapshot);
     say_lock(root, &mut notes)?;

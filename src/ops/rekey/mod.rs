@@ -3,7 +3,7 @@
 //!
 //! Everything that can be refused is refused before the first byte is written, the
 //! new file is proved to be readable, and manifest and state go over to a new key as
-//! one step (see [`crate::store::rekey`]).
+//! one step (see [`crate::store::recovery`]).
 
 mod state;
 

@@ -11,14 +11,14 @@ use crate::ops::OpError;
 use crate::ops::error::{OtherKey, OtherScope, RekeyError};
 use crate::ops::init;
 use crate::ops::root::{Root, digest_of};
-use crate::store::rekey::RekeyLeft;
-use crate::store::{Keys, Known, LockGuard, Snapshot, StoreError};
+use crate::store::RekeyLeft;
+use crate::store::{LockGuard, StateSnapshot, StoreError, StoreKeys, StoredState};
 use crate::sys::testpoint;
 
 /// The state, under the lock.
 pub(super) struct Ledger {
     pub(super) guard: LockGuard,
-    snapshot: Snapshot,
+    snapshot: StateSnapshot,
 }
 
 /// What the state was made with.
@@ -36,7 +36,7 @@ pub(super) fn open_ledger(
     file: &[u8],
 ) -> Result<(Ledger, bool), OpError> {
     let store = &context.root.store;
-    let keys = Keys::from(&sealed.fingerprint_key);
+    let keys = StoreKeys::from(&sealed.fingerprint_key);
     let guard = context.root.lock(&digest_of(file), &context.lock)?;
     let snapshot = store.read(&keys)?;
     let was_unfinished = snapshot.rekey == RekeyLeft::Unfinished;
@@ -61,18 +61,18 @@ pub(super) fn state_fate(
     scope: &Scope,
 ) -> Result<(StateFate, u64), OpError> {
     let state = match &ledger.snapshot.known {
-        Known::Absent => {
+        StoredState::Absent => {
             let path = root.relative(root.store.path()).display().to_string();
             return Ok((StateFate::Absent { path }, 0));
         }
-        Known::OtherKey { claimed } => {
+        StoredState::OtherKey { claimed } => {
             return Err(RekeyError::OtherKey(OtherKey {
                 state: claimed.key_id.clone(),
                 manifest: sealed.fingerprint_key.id(),
             })
             .into());
         }
-        Known::Ours(state) => state,
+        StoredState::Ours(state) => state,
     };
     if state.scope != sealed.scope {
         return Err(OpError::from(OtherScope {
@@ -81,7 +81,7 @@ pub(super) fn state_fate(
         }));
     }
     check_revision(sealed.revision, state.revision)?;
-    let keys = Keys::from(&sealed.fingerprint_key);
+    let keys = StoreKeys::from(&sealed.fingerprint_key);
     let version = &ledger.snapshot.version;
     if let Some(path) = root.store.unfolded_recovery(&keys, version) {
         let path = root.relative(&path).to_owned();
@@ -143,9 +143,9 @@ pub(super) fn put_with_state(
 ) -> Result<Option<String>, OpError> {
     let (root, store) = (context.root, &context.root.store);
     let guard = &ledger.guard;
-    let keys = Keys::from(&new.fingerprint_key);
-    let snapshot = store.absorb_journal(guard, &Keys::from(&former.key), ledger.snapshot)?;
-    let Known::Ours(state) = snapshot.known else {
+    let keys = StoreKeys::from(&new.fingerprint_key);
+    let snapshot = store.absorb_journal(guard, &StoreKeys::from(&former.key), ledger.snapshot)?;
+    let StoredState::Ours(state) = snapshot.known else {
         file.put(root)?;
         return Ok(None);
     };
@@ -171,7 +171,7 @@ pub(super) fn put_with_state(
     testpoint::reach("rekey.after_manifest");
     let finish = || store.finish_rekey(guard, &keys, store.read(&keys)?);
     let finished = finish().map_err(|source| unfinished(root, source))?;
-    let Known::Ours(_) = finished.known else {
+    let StoredState::Ours(_) = finished.known else {
         // The new state does not follow what is there now.
         let state = root.relative(store.path()).to_owned();
         return Err(RekeyError::Replaced { state }.into());

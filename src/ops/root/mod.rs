@@ -18,7 +18,7 @@ use crate::core::recipients::{Difference, recipient_key};
 use crate::core::redact::ForeignText;
 use crate::core::target::{Target, TargetError};
 use crate::core::yaml;
-use crate::store::StateStore;
+use crate::store::Store;
 use crate::sys::files;
 
 pub use guards::Guards;
@@ -46,7 +46,7 @@ pub struct Root {
     /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
     /// Where the state is kept.
-    pub store: StateStore,
+    pub store: Store,
 }
 
 impl Root {
@@ -80,7 +80,7 @@ impl Root {
         Ok(Self {
             folder: folder.to_owned(),
             warnings: checked.problems,
-            store: StateStore::local(state),
+            store: Store::at(state),
             config,
         })
     }

@@ -7,7 +7,7 @@ use crate::core::report::Moved;
 use crate::core::target::Target;
 use crate::ops::OpError;
 use crate::ops::error::OtherKey;
-use crate::store::{Keys, Known};
+use crate::store::{StoreKeys, StoredState};
 
 impl Root {
     /// Whether a state that is here was made with the manifest's key. Anybody can make a
@@ -23,23 +23,25 @@ impl Root {
         guards: &Guards,
     ) -> Result<u64, OpError> {
         let manifest = sealed.fingerprint_key.id();
-        let keys = Keys::from(&sealed.fingerprint_key);
+        let keys = StoreKeys::from(&sealed.fingerprint_key);
         let mut known = match self.store.read_alone(&keys) {
             Ok(snapshot) => snapshot.known,
             Err(_) => return Ok(0),
         };
         let is_expected = guards.expect_key_id.as_ref() == Some(&manifest);
-        if !is_expected && matches!(known, Known::OtherKey { .. }) {
+        if !is_expected && matches!(known, StoredState::OtherKey { .. }) {
             // Where a rekey was cut off, the state of this key is in the file beside.
             known = self.store.read(&keys)?.known;
         }
         match known {
-            Known::Ours(state) => Ok(state.highest),
-            Known::OtherKey { claimed } if !is_expected => Err(OpError::OtherKeyBeside(OtherKey {
-                state: claimed.key_id,
-                manifest,
-            })),
-            Known::Absent | Known::OtherKey { .. } => Ok(0),
+            StoredState::Ours(state) => Ok(state.highest),
+            StoredState::OtherKey { claimed } if !is_expected => {
+                Err(OpError::OtherKeyBeside(OtherKey {
+                    state: claimed.key_id,
+                    manifest,
+                }))
+            }
+            StoredState::Absent | StoredState::OtherKey { .. } => Ok(0),
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drspass::store::{LockInfo, StateStore};
+use drspass::store::{LockInfo, Store};
 
 use super::{MANIFEST, STATE, add_somebody, contents, key_id, opens, own, person, told};
 use crate::support::around::through;
@@ -265,7 +265,7 @@ fn a_state_of_another_key_stops_it() {
 #[test]
 fn somebody_at_work_stops_it() {
     let lab = Lab::with_a_change();
-    let store = StateStore::local(lab.path(STATE));
+    let store = Store::at(lab.path(STATE));
     let guard = store.lock(&LockInfo {
         pid: 1,
         host: "here".to_owned(),

@@ -10,16 +10,34 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 
-use super::{LocalStore, PAUSE};
-use crate::store::{LockInfo, LockStatus, StoreError};
-use crate::sys::files;
-use crate::sys::testpoint;
+use serde::{Deserialize, Serialize};
+
+use super::{PAUSE, Store, StoreError};
+use crate::sys::{files, testpoint};
 
 /// Beside the state: the file that is locked.
 const LOCK: &str = ".lock";
 /// How often the lock is asked for: somebody who only looks at it holds it for
 /// an instant.
 const ATTEMPTS: usize = 10;
+
+/// Who holds a lock: for a person to read, never to decide on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LockInfo {
+    pub pid: u32,
+    pub host: String,
+    pub command: String,
+    /// Since when, in UTC.
+    pub since: jiff::Timestamp,
+}
+
+/// Whether somebody holds the lock.
+#[derive(Debug)]
+pub enum LockStatus {
+    Free,
+    /// Nothing is known of the holder if what was written cannot be read.
+    Held(Option<LockInfo>),
+}
 
 /// The lock, held until this is dropped or the process ends.
 #[derive(Debug)]
@@ -36,8 +54,9 @@ impl Drop for LockGuard {
     }
 }
 
-impl LocalStore {
-    pub(in crate::store) fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
+impl Store {
+    /// Takes the lock, which ends with the guard or with the process.
+    pub fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
         self.check_folder()?;
         let path = self.sibling(LOCK);
         let cannot = |source| StoreError::CannotLock {
@@ -72,7 +91,7 @@ impl LocalStore {
         })
     }
 
-    pub(in crate::store) fn lock_status(&self) -> Result<LockStatus, StoreError> {
+    pub fn lock_status(&self) -> Result<LockStatus, StoreError> {
         let path = self.sibling(LOCK);
         let mut file = match files::open_unlinked(&path) {
             Ok(file) => file,
