@@ -1,164 +1,65 @@
-//! A client of one service, project and login.
-//!
-//! It owns the addresses of the calls and the headers that all of them carry. It
-//! refuses to know what a call means: each has a module of its own.
+//! A client of one service, project and login: who calls, and the change of passwords.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
+use tokio::time::sleep;
 use url::Url;
 
-use crate::core::config::is_project_id;
-use crate::core::outcome::Reply;
-use crate::core::redact::{Needles, Token};
-use crate::core::target::{BadUrl, EndpointFrom, service_url};
-
-pub use super::wire::identity::CataloguedEndpoint;
-
-use super::auth::{Credentials, Iam, Pass, ProjectName, Session};
-use super::error::{ApiError, ServiceError};
-use super::exchange::Failure;
-use super::note::Note;
-use super::retry::Patience;
+use super::auth::{
+    CataloguedEndpoint, Credentials, Iam, LoginPass, LoginSession, ProjectName, TokenFacts,
+};
+use super::codes;
+use super::error::{ApiError, CallFailure, FailureKind, ServiceError};
+use super::exchange::{Ambient, Attempts, Patience, gave_up};
+use super::gate::Gate;
+use super::http::{ApiCall, ClientOptions, Transmission, Transport, authority};
+use super::judge::{BatchStep, Judge};
 use super::secrets::{RunSecrets, needles};
-use super::transport::Transport;
-
-const X_LANGUAGE: HeaderName = HeaderName::from_static("x-language");
-
-/// Where to send and how long to wait.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Address of the service, such as `https://drs.eu-de.otc.t-systems.com`.
-    pub endpoint: String,
-    /// Address of the identity service, ending in `/v3`.
-    pub auth_url: String,
-    /// Where the endpoint was taken from.
-    pub endpoint_from: EndpointFrom,
-    /// The setting that names the endpoint, for messages.
-    pub endpoint_named_by: &'static str,
-    /// The setting that names the identity service, for messages.
-    pub auth_url_named_by: &'static str,
-    /// The project whose jobs are changed.
-    pub project_id: String,
-    /// Where the login comes from, in words.
-    pub login_from: String,
-    /// Longest time from the start of a request to the end of its answer.
-    pub request_timeout: Duration,
-    /// Longest time to connect, at most half of the former: a time limit that
-    /// ends while connecting must be known to have sent nothing.
-    pub connect_timeout: Duration,
-    /// Longest time for the repetitions of one throttled request.
-    pub retry_max_elapsed: Duration,
-    /// The first wait between two attempts; it doubles from there.
-    pub retry_first_wait: Duration,
-    /// Questions under way at once.
-    pub parallelism: usize,
-    /// Certificates in PEM form that are trusted beside those of the system.
-    pub ca_file: Option<Vec<u8>>,
-    /// Host and port of the proxy that the surroundings name, for messages: the
-    /// connection finds it by itself.
-    pub proxy: Option<String>,
-}
-
-impl Options {
-    /// The defaults of design section 2.1 for one service and project.
-    pub const fn new(endpoint: String, auth_url: String, project_id: String) -> Self {
-        Self {
-            endpoint,
-            auth_url,
-            endpoint_from: EndpointFrom::Settings,
-            endpoint_named_by: "target.endpoint",
-            auth_url_named_by: "target.auth_url",
-            project_id,
-            login_from: String::new(),
-            request_timeout: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(10),
-            retry_max_elapsed: Duration::from_secs(5 * 60),
-            retry_first_wait: Duration::from_secs(1),
-            parallelism: 4,
-            ca_file: None,
-            proxy: None,
-        }
-    }
-}
-
-/// The clock and the dice, handed in so that nothing here reads them by itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Ambient {
-    /// The time of day.
-    pub now: fn() -> Timestamp,
-    /// An evenly distributed number; it only spreads waits.
-    pub random: fn() -> u64,
-}
+use super::wire;
+use crate::core::config::is_project_id;
+use crate::core::manifest::Assignment;
+use crate::core::outcome::{Doubt, Refusal, Reply};
+use crate::core::redact::{Needles, Token};
+use crate::core::report::Caller;
+use crate::core::target::{BadUrl, EndpointFrom, service_url};
 
 /// A client of one service, project and login.
 #[derive(Debug)]
 pub struct Client {
-    pub(super) transport: Transport,
-    pub(super) session: Session,
-    pub(super) iam: Arc<Iam>,
+    pub transport: Transport,
+    pub session: LoginSession,
+    iam: Arc<Iam>,
     endpoint: Url,
     endpoint_from: EndpointFrom,
     project_id: String,
     login_from: String,
-    /// The project that only its name was given of, with an access key.
-    pub(super) project: Option<ProjectName>,
-    pub(super) patience: Patience,
-    pub(super) parallelism: usize,
+    pub patience: Patience,
+    pub parallelism: usize,
     /// How many ids a query of states takes, once that is known.
-    pub(super) ids_per_query: OnceLock<usize>,
+    pub ids_per_query: OnceLock<usize>,
     /// What must not come back, beyond the request at hand.
-    pub(super) run: Option<RunSecrets>,
+    pub run: Option<RunSecrets>,
 }
 
 /// What came of a batch.
 #[derive(Debug)]
-pub struct Answered {
+pub struct BatchAnswer {
     /// The meaning.
     pub reply: Reply,
     /// What a person should know about how it came to be.
-    pub notes: Vec<Note>,
+    pub notes: Vec<String>,
     /// The places of the entries that it calls wrong, each with the code, also where it
     /// leaves them in doubt.
     pub wrong: Vec<(usize, Token)>,
 }
 
-/// One request as it is before a login is added.
-#[derive(Clone, Debug)]
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) body: Option<Bytes>,
-}
-
-impl Call {
-    /// The request with the headers that every call carries: messages in English,
-    /// and no content coding (design section 7).
-    pub(super) fn request(&self) -> Request {
-        let mut request = Request::new(self.method.clone(), self.url.clone());
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(X_LANGUAGE, HeaderValue::from_static("en-us"));
-        if let Some(body) = &self.body {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            *request.body_mut() = Some(body.clone().into());
-        }
-        request
-    }
-}
-
 impl Client {
     /// Prepares a client; nothing is sent.
-    /// Fails if an address is no https address (or http to a literal loopback
-    /// address), if the project id could change the address of a request, if the
-    /// login cannot be used, if the CA file holds no certificate, or if the
-    /// system's certificates or proxy settings cannot be used.
     pub fn new(
-        options: Options,
+        options: ClientOptions,
         credentials: Credentials,
         ambient: Ambient,
     ) -> Result<Self, ApiError> {
@@ -181,8 +82,7 @@ impl Client {
         let iam = Arc::new(Iam::new(&options, patience.clone())?);
         Ok(Self {
             transport: Transport::new(&endpoint, options.endpoint_named_by, &options)?,
-            project: credentials.project_name(),
-            session: Session::open(credentials, &iam, &options.project_id)?,
+            session: LoginSession::open(credentials, &iam, &options.project_id)?,
             iam,
             endpoint,
             endpoint_from: options.endpoint_from,
@@ -205,36 +105,37 @@ impl Client {
     /// Logs in, where that takes a request; nothing is sent for a given token or a
     /// key. Where only the name of a key's project is given, or where only the
     /// catalogue knows the endpoint, that is asked.
-    /// Fails if the login is refused, or is for another project than the sealed one,
-    /// or if the catalogue names another endpoint.
     pub async fn log_in(&self) -> Result<(), ServiceError> {
-        let asked = async {
+        let logged_in = async {
             let pass = self.session.pass().await?;
             self.check_named_project(&pass).await?;
             let EndpointFrom::Catalogue { region } = &self.endpoint_from else {
-                return Ok(None);
+                return Ok(());
             };
-            self.endpoints(&pass, region.as_deref()).await.map(Some)
-        };
-        let sealed = self.endpoint.as_str().trim_end_matches('/');
-        match asked.await {
-            Ok(Some(found)) if found.iter().all(|found| found.url != sealed) => {
-                let found = found.first();
-                Err(ServiceError::OtherEndpoint {
-                    found: found.and_then(|found| self.needles().text(&found.url)),
-                    sealed: sealed.to_owned(),
-                })
+            let found = self.endpoints(&pass, region.as_deref()).await?;
+            let sealed = self.endpoint.as_str().trim_end_matches('/');
+            if found.iter().any(|found| found.url == sealed) {
+                return Ok(());
             }
-            Ok(_) => Ok(()),
-            Err(failure) => Err(self.error("the login", failure)),
-        }
+            let first = found.first();
+            Err(CallFailure::of_ours(FailureKind::OtherEndpoint {
+                found: first.and_then(|found| self.needles().text(&found.url)),
+                sealed: sealed.to_owned(),
+            }))
+        };
+        let logged_in = logged_in.await;
+        logged_in.map_err(|failure| self.error("the login", failure))
+    }
+
+    pub fn host(&self) -> String {
+        authority(&self.endpoint)
     }
 
     /// A call of this project; `path` is what follows the project's id.
-    pub(super) fn call(&self, method: Method, path: &str, body: Bytes) -> Call {
+    pub fn call(&self, method: Method, path: &str, body: Bytes) -> ApiCall {
         let mut url = self.endpoint.clone();
         url.set_path(&format!("/v3/{}/{path}", self.project_id));
-        Call {
+        ApiCall {
             method,
             url,
             body: Some(body),
@@ -242,7 +143,7 @@ impl Client {
     }
 
     /// A call as a request that proves who calls.
-    pub(super) fn authorized(&self, call: &Call, pass: &Pass) -> Request {
+    pub fn authorized(&self, call: &ApiCall, pass: &LoginPass) -> Request {
         let mut request = call.request();
         let now = (self.patience.ambient.now)();
         pass.authorize(&mut request, Some(&self.project_id), now);
@@ -256,7 +157,7 @@ impl Client {
     }
 
     /// What a person should know of the run so far, beside its single answers.
-    pub fn notes(&self) -> Vec<Note> {
+    pub fn notes(&self) -> Vec<String> {
         self.patience.tally.notes()
     }
 
@@ -266,7 +167,7 @@ impl Client {
     }
 
     /// The failure of something that was asked, with the login that it was asked with.
-    pub(super) fn error(&self, what: &'static str, failure: Failure) -> ServiceError {
+    pub fn error(&self, what: &'static str, failure: CallFailure) -> ServiceError {
         let used = format!(" (login from {}{})", self.login_from, self.session.used());
         failure
             .advised(self.session.advice())
@@ -274,8 +175,327 @@ impl Client {
     }
 
     /// The search for secrets in whatever comes back.
-    pub(super) fn needles(&self) -> Arc<Needles> {
+    pub fn needles(&self) -> Arc<Needles> {
         needles(&self.session.secrets(), self.run.as_ref(), &[])
+    }
+
+    /// Who calls, for which project and until when.
+    pub async fn caller(&self) -> Result<Caller, ServiceError> {
+        let facts = async {
+            let pass = self.session.pass().await?;
+            match &self.session {
+                LoginSession::Password(session) => Ok(session.facts().await.unwrap_or_default()),
+                LoginSession::Token(_) => self.facts_of_token(&pass).await,
+                // Not every key may list projects, and the id goes with each request.
+                LoginSession::Key { .. } => match self.facts_of_key(&pass).await {
+                    Err(failure) if matches!(failure.kind, FailureKind::Refused(_)) => {
+                        Ok(TokenFacts::default())
+                    }
+                    facts => facts,
+                },
+            }
+        };
+        let facts = facts.await;
+        let facts = facts.map_err(|failure| self.error("the question who calls", failure))?;
+        let needles = self.needles();
+        let text = |text: Option<String>| text.and_then(|text| needles.text(&text));
+        Ok(Caller {
+            user: text(facts.user),
+            domain: text(facts.domain),
+            project_name: text(facts.project.and_then(|project| project.name)),
+            token_end: facts.expires_at,
+            is_key: matches!(self.session, LoginSession::Key { .. }),
+        })
+    }
+
+    /// The endpoints of the service that the catalogue names for a region, or for any
+    /// where none is named.
+    pub async fn catalogued(
+        &self,
+        region: Option<&str>,
+    ) -> Result<Vec<CataloguedEndpoint>, ServiceError> {
+        let answer = async { self.endpoints(&self.session.pass().await?, region).await };
+        answer
+            .await
+            .map_err(|failure| self.error("the query of the catalogue", failure))
+    }
+
+    pub async fn endpoints(
+        &self,
+        pass: &LoginPass,
+        region: Option<&str>,
+    ) -> Result<Vec<CataloguedEndpoint>, CallFailure> {
+        let login = self.session.secrets();
+        let mut found = self.iam.catalogue(pass, &login, self.project_id()).await?;
+        found.retain(|found| match (region, &found.region) {
+            (Some(wanted), Some(region)) => region == wanted,
+            _ => true,
+        });
+        Ok(found)
+    }
+
+    /// The project that an access key was given for, where only its name was.
+    fn named_project(&self) -> Option<&ProjectName> {
+        match &self.session {
+            LoginSession::Key { signer, .. } => signer.project.as_ref(),
+            LoginSession::Token(_) | LoginSession::Password(_) => None,
+        }
+    }
+
+    /// Checks that the name which an access key's project was given by is that of the
+    /// sealed one. Not every key may look names up: the id goes with each request, so
+    /// a key that may not is let through.
+    async fn check_named_project(&self, pass: &LoginPass) -> Result<(), CallFailure> {
+        if self.named_project().is_none() {
+            return Ok(());
+        }
+        match self.facts_of_key(pass).await {
+            Err(failure) if !matches!(failure.kind, FailureKind::Refused(_)) => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    /// The failure of a question, or what it comes from: a given token that is for
+    /// another project.
+    pub async fn or_other_project(&self, failure: CallFailure, pass: &LoginPass) -> CallFailure {
+        let is_about_project = matches!(
+            &failure.kind,
+            FailureKind::Refused(refusal) if codes::says_other_project(refusal.code.as_str())
+        );
+        if !is_about_project || !matches!(self.session, LoginSession::Token(_)) {
+            return failure;
+        }
+        match self.facts_of_token(pass).await {
+            Err(found) if matches!(found.kind, FailureKind::OtherProject { .. }) => found,
+            _ => failure,
+        }
+    }
+
+    /// Fails if the token is for another project than the sealed one.
+    async fn facts_of_token(&self, pass: &LoginPass) -> Result<TokenFacts, CallFailure> {
+        let login = self.session.secrets();
+        let facts = self.iam.facts_of(pass, &login).await?;
+        match &facts.project {
+            Some(project) if project.id == self.project_id() => Ok(facts),
+            other => Err(self.other_project(other.as_ref().map(|project| project.id.clone()))),
+        }
+    }
+
+    async fn facts_of_key(&self, pass: &LoginPass) -> Result<TokenFacts, CallFailure> {
+        let name = match self.named_project() {
+            Some(ProjectName::Named { name, .. }) => Some(name.as_str()),
+            _ => None,
+        };
+        let login = self.session.secrets();
+        let listed = self.iam.projects(pass, &login, name).await;
+        if let Err(failure) = &listed
+            && let FailureKind::Login(refusal) = &failure.kind
+        {
+            self.session.note(Some((refusal, failure.host.clone())));
+        }
+        let listed = listed?;
+        let mut projects = listed.iter();
+        match projects.find(|project| project.id == self.project_id) {
+            Some(project) => Ok(TokenFacts {
+                project: Some(project.clone()),
+                ..TokenFacts::default()
+            }),
+            None => Err(self.other_project(match listed.as_slice() {
+                [only] if name.is_some() => Some(only.id.clone()),
+                _ => None,
+            })),
+        }
+    }
+
+    fn other_project(&self, found: Option<String>) -> CallFailure {
+        CallFailure::of_ours(FailureKind::OtherProject {
+            found: found.filter(|id| is_project_id(id) && !self.needles().occur_in(id)),
+            sealed: self.project_id.clone(),
+        })
+    }
+}
+
+impl Client {
+    /// Sends the passwords of `entries` in one request and says what came of it.
+    ///
+    /// The caller holds a pass of `gate`, which is halved whenever the service
+    /// throttles, and keeps two requests from touching one job at the same time.
+    /// Throttled requests are repeated until the time for it is over or `gate` is
+    /// closed; a lost answer is repeated once. Never fails: whatever happens is a reply.
+    /// Nothing is returned if `gate` let none of it out, or called it back while it
+    /// changed nothing: what is left of it is to be sent anew.
+    pub async fn modify_passwords(
+        &self,
+        entries: &[&Assignment],
+        gate: &Gate,
+    ) -> Option<BatchAnswer> {
+        let mut answer = BatchAnswer {
+            reply: Reply::NoConnection,
+            notes: Vec::new(),
+            wrong: Vec::new(),
+        };
+        let mut attempts = Attempts::begin();
+        let reply = self
+            .pursue(entries, gate, &mut attempts, &mut answer)
+            .await?;
+        answer.reply = match reply {
+            // A doubt stays one; all else is only what the repetition proves.
+            Reply::Lost(_) => reply,
+            _ if attempts.lost => Reply::AfterLoss(Box::new(reply)),
+            _ => reply,
+        };
+        Some(answer)
+    }
+
+    async fn pursue(
+        &self,
+        entries: &[&Assignment],
+        gate: &Gate,
+        attempts: &mut Attempts,
+        answer: &mut BatchAnswer,
+    ) -> Option<Reply> {
+        let call = self.call(Method::PUT, "jobs/batch-modify-pwd", wire::encode(entries));
+        let mut attempt = 0_u32;
+        let mut is_renewed = false;
+        let mut pass = match self.session.pass().await {
+            Ok(pass) => pass,
+            Err(failure) => return Some(without_login(failure, &mut answer.notes)),
+        };
+        loop {
+            // Each wrong login brings an account closer to its lock.
+            if attempts.lost && !gate.may_repeat() {
+                return Some(Reply::Lost(Doubt::AnswerLost));
+            }
+            if !attempts.lost && entries.iter().any(|entry| gate.code_of(entry).is_some()) {
+                return None;
+            }
+            attempt += 1;
+            let request = self.authorized(&call, &pass);
+            let (doubt, asked) = match self.transport.send(request, entries.len(), attempt).await {
+                Transmission::NoConnection(note) => {
+                    answer.notes.push(note);
+                    return Some(Reply::NoConnection);
+                }
+                Transmission::Lost(note) => {
+                    answer.notes.push(note);
+                    (Doubt::AnswerLost, None)
+                }
+                Transmission::Answer(received) => {
+                    let login = self.session.secrets();
+                    let now = self.patience.answered(&received);
+                    let judge = Judge::new(entries, &login, &call.url, now, self.run.as_ref());
+                    let step = judge.judge(&received, &mut answer.notes);
+                    answer.wrong = judge.wrong.take();
+                    match step {
+                        BatchStep::Done(reply) => {
+                            if !matches!(reply, Reply::Lost(_)) {
+                                gate.answered();
+                            }
+                            let refusal = reply.login_refusal();
+                            self.session
+                                .note(refusal.map(|refusal| (refusal, call.host())));
+                            return Some(reply);
+                        }
+                        BatchStep::Lost(doubt) => (doubt, received.headers.wait_asked(now)),
+                        BatchStep::LoginRefused(mut refusal) => {
+                            refusal.advice.get_or_insert(self.session.advice());
+                            self.session.note(Some((&refusal, call.host())));
+                            if std::mem::replace(&mut is_renewed, true) {
+                                return Some(Reply::LoginRefused(refusal));
+                            }
+                            pass = match self.renewed(&pass, refusal, &mut answer.notes).await {
+                                Ok(pass) => pass,
+                                Err(reply) => return Some(reply),
+                            };
+                            continue;
+                        }
+                        BatchStep::Again(refusal) => {
+                            gate.halve();
+                            let asked = received.headers.wait_asked(now);
+                            let Some(wait) = self.patience.wait_after(attempts, asked) else {
+                                let note = gave_up(received.status, &refusal.code, asked);
+                                answer.notes.push(note);
+                                return Some(Reply::TurnedAway(refusal));
+                            };
+                            if !pause(wait, gate, attempt).await {
+                                let note = "stopped while the service asked to wait";
+                                answer.notes.push(note.to_owned());
+                                return Some(Reply::TurnedAway(refusal));
+                            }
+                            self.patience.waited(attempts, wait);
+                            // A token may have come to its end meanwhile.
+                            pass = match self.session.pass().await {
+                                Ok(pass) => pass,
+                                Err(failure) => {
+                                    return Some(without_login(failure, &mut answer.notes));
+                                }
+                            };
+                            continue;
+                        }
+                    }
+                }
+            };
+            let may_repeat = !std::mem::replace(&mut attempts.lost, true);
+            let wait = match asked {
+                None => Some(self.patience.jittered(self.patience.first_wait)),
+                asked => self.patience.wait_after(attempts, asked),
+            };
+            match wait {
+                Some(wait) if may_repeat && pause(wait, gate, attempt).await => {}
+                _ => return Some(Reply::Lost(doubt)),
+            }
+        }
+    }
+
+    /// Another pass in the place of a refused one.
+    /// Fails with the refusal that stands.
+    async fn renewed(
+        &self,
+        refused: &LoginPass,
+        refusal: Refusal,
+        notes: &mut Vec<String>,
+    ) -> Result<LoginPass, Reply> {
+        match self.session.renewed(refused).await {
+            None => Err(Reply::LoginRefused(refusal)),
+            Some(Ok(pass)) => Ok(pass),
+            // Without a new token, the refusal of the old one stands.
+            Some(Err(failure)) if failure.is_silence() => {
+                notes.extend(failure.notes);
+                Err(Reply::LoginRefused(refusal))
+            }
+            Some(Err(failure)) => Err(without_login(failure.advised(self.session.advice()), notes)),
+        }
+    }
+}
+
+/// What a login that failed in the middle of a run means for the request that
+/// needed it: nothing of it was sent.
+fn without_login(failure: CallFailure, notes: &mut Vec<String>) -> Reply {
+    notes.extend(failure.notes);
+    match failure.kind {
+        FailureKind::Login(refusal) | FailureKind::Refused(refusal) => Reply::LoginRefused(refusal),
+        FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => {
+            notes.push(format!(
+                "no token from {} ({}); nothing was sent",
+                failure.host, refusal.code
+            ));
+            Reply::NoConnection
+        }
+        FailureKind::NoConnection | FailureKind::Unanswered => Reply::NoConnection,
+        FailureKind::OtherProject { .. } | FailureKind::OtherEndpoint { .. } => {
+            notes.push("a new token is for another project than the sealed one".to_owned());
+            Reply::LoginRefused(Refusal::of_ours("OTHER-PROJECT"))
+        }
+    }
+}
+
+/// Waits, or returns false as soon as the gate is closed.
+async fn pause(wait: Duration, gate: &Gate, attempt: u32) -> bool {
+    tracing::debug!(attempt, wait_ms = wait.as_millis(), "waiting to send again");
+    tokio::select! {
+        biased;
+        () = gate.closed() => false,
+        () = sleep(wait) => true,
     }
 }
 

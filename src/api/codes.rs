@@ -9,7 +9,7 @@ use crate::core::outcome::RefusalKind;
 
 /// What a refusal means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub enum Class {
     /// Too many requests: the same request may be sent again later.
     Throttled,
     /// Another operation runs on a job: the same request may be sent again later.
@@ -34,7 +34,7 @@ pub(super) enum Class {
 
 impl Class {
     /// What the next plan needs to know about a refusal of this class.
-    pub(super) const fn kind(self) -> RefusalKind {
+    pub const fn kind(self) -> RefusalKind {
         match self {
             Self::Throttled | Self::Busy => RefusalKind::Busy,
             Self::WrongPassword => RefusalKind::WrongPassword,
@@ -51,16 +51,16 @@ impl Class {
 
 /// What is known about a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub struct CodeMeaning {
     /// What it means for the request.
-    pub(super) class: Class,
+    pub class: Class,
     /// What to do about it, as a sentence, unless the service's own words are all
     /// there is to say.
-    pub(super) advice: Option<&'static str>,
+    pub advice: Option<&'static str>,
 }
 
 /// The code in the form of today's pages: older ones write `DRS-M00201`.
-pub(super) fn normalize(code: &str) -> String {
+pub fn normalize(code: &str) -> String {
     match code.strip_prefix("DRS-") {
         Some(rest) => format!("DRS.{rest}"),
         None => code.to_owned(),
@@ -69,7 +69,7 @@ pub(super) fn normalize(code: &str) -> String {
 
 /// What is known about a normalized code. The gateway's codes are compared by
 /// number, since one gateway says `APIG.0301` and another `APIGW.0301`.
-pub(super) fn look_up(code: &str) -> Option<Known> {
+pub fn look_up(code: &str) -> Option<CodeMeaning> {
     let gateway = code
         .strip_prefix("APIGW.")
         .or_else(|| code.strip_prefix("APIG."));
@@ -79,11 +79,11 @@ pub(super) fn look_up(code: &str) -> Option<Known> {
     };
     let row = table.iter().find(|(codes, ..)| codes.contains(&name));
     match row {
-        Some(&(_, class, advice)) => Some(Known {
+        Some(&(_, class, advice)) => Some(CodeMeaning {
             class,
             advice: Some(advice),
         }),
-        None => SHOWN_AS_IS.contains(&code).then_some(Known {
+        None => SHOWN_AS_IS.contains(&code).then_some(CodeMeaning {
             class: Class::Entry,
             advice: None,
         }),
@@ -91,7 +91,7 @@ pub(super) fn look_up(code: &str) -> Option<Known> {
 }
 
 /// Whether a code says that there is no such job (any longer).
-pub(super) fn says_missing(code: &str) -> bool {
+pub fn says_missing(code: &str) -> bool {
     matches!(
         code,
         "DRS.M00289" | "DRS.M05003" | "DRS.M05004" | "DRS.10000010"
@@ -99,13 +99,13 @@ pub(super) fn says_missing(code: &str) -> bool {
 }
 
 /// Whether a code says that the caller is one of another project.
-pub(super) fn says_other_project(code: &str) -> bool {
+pub fn says_other_project(code: &str) -> bool {
     code == "DRS.M00261"
 }
 
 /// What a code means beside a status: a refused caller is refused, whatever else is
 /// said beside it, since repeating a refused login locks keys and accounts.
-pub(super) fn beside(class: Class, status: u16) -> Class {
+pub fn beside(class: Class, status: u16) -> Class {
     match class {
         Class::Login | Class::Permission => class,
         _ if status == 401 => Class::Login,
@@ -116,7 +116,7 @@ pub(super) fn beside(class: Class, status: u16) -> Class {
 /// The class of an answer without a known code. An unknown 400 is about what
 /// was sent and never repeated. An address or headers that are too long are the
 /// same in every part of a request, so these do not reach the service either.
-pub(super) const fn by_status(status: u16) -> Class {
+pub const fn by_status(status: u16) -> Class {
     match status {
         401 => Class::Login,
         403 => Class::Permission,
@@ -129,7 +129,7 @@ pub(super) const fn by_status(status: u16) -> Class {
 
 /// Whether a code is about the number of jobs in the request and not about any of
 /// them.
-pub(super) fn says_one_job_only(code: &str) -> bool {
+pub fn says_one_job_only(code: &str) -> bool {
     code == ONE_JOB_ONLY
 }
 
@@ -137,12 +137,12 @@ pub(super) fn says_one_job_only(code: &str) -> bool {
 const ONE_JOB_ONLY: &str = "DRS.M00299";
 
 /// What to do where the password of a login is right and not enough.
-pub(super) const SECOND_FACTOR: &str = "The user needs a second factor: give its id and a code, as OS_USER_ID and OS_PASSCODE, or as user_id and passcode of the entry of clouds.yaml.";
+pub const SECOND_FACTOR: &str = "The user needs a second factor: give its id and a code, as OS_USER_ID and OS_PASSCODE, or as user_id and passcode of the entry of clouds.yaml.";
 
-type Row = (&'static [&'static str], Class, &'static str);
+type CodeRow = (&'static [&'static str], Class, &'static str);
 
 /// Codes of the service and of the login service.
-const NAMED: &[Row] = &[
+const NAMED: &[CodeRow] = &[
     (
         &["DRS.M00304"],
         Class::JobState,
@@ -337,7 +337,7 @@ const SHOWN_AS_IS: &[&str] = &[
 /// Codes of the gateway, by number. Number 0201 is absent: it stands for
 /// everything from a request too large to a backend that is down, so the
 /// status decides.
-const GATEWAY: &[Row] = &[
+const GATEWAY: &[CodeRow] = &[
     (
         &["0101", "0102", "0103", "0106"],
         Class::Route,

@@ -1,19 +1,17 @@
-//! What can be wrong before any password is sent: the settings of the client, the
-//! login, and questions that were refused. Nothing here holds a secret or the query of an address.
+//! What can be wrong before any password is sent: the settings of the client, the login,
+//! and questions that were refused. Nothing here holds a secret or the query of an address.
 
 use std::fmt;
 
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::note::Note;
 use crate::core::outcome::Refusal;
 use crate::core::redact::ForeignText;
 
 /// Why no client could be made. Nothing was sent.
 #[derive(Debug, Error, Diagnostic)]
 pub enum ApiError {
-    /// The address of the service is no address.
     #[error("the endpoint is not an address of a service")]
     #[diagnostic(
         code(drspass::api::endpoint),
@@ -23,7 +21,6 @@ pub enum ApiError {
     )]
     Endpoint,
 
-    /// The address is not protected and not local.
     #[error("the endpoint is not https")]
     #[diagnostic(
         code(drspass::api::insecure_endpoint),
@@ -33,7 +30,6 @@ pub enum ApiError {
     )]
     InsecureEndpoint,
 
-    /// The project id could change the address of a request.
     #[error("the project id is not 1 to 64 letters, digits, dashes or underscores")]
     #[diagnostic(
         code(drspass::api::project_id),
@@ -41,7 +37,6 @@ pub enum ApiError {
     )]
     ProjectId,
 
-    /// The given certificates cannot be read.
     #[error("the CA file holds no certificate in PEM form")]
     #[diagnostic(
         code(drspass::api::ca_file),
@@ -49,7 +44,6 @@ pub enum ApiError {
     )]
     CaFile,
 
-    /// There is nobody to trust.
     #[error("cannot check certificates: the system has no certificate authorities")]
     #[diagnostic(
         code(drspass::api::no_authorities),
@@ -59,7 +53,6 @@ pub enum ApiError {
     )]
     NoAuthorities,
 
-    /// The client could not be set up: system certificates or proxy settings.
     #[error("the connection to the service could not be set up")]
     #[diagnostic(
         code(drspass::api::setup),
@@ -67,7 +60,6 @@ pub enum ApiError {
     )]
     Setup(#[source] reqwest::Error),
 
-    /// The token is empty.
     #[error("the token is empty")]
     #[diagnostic(
         code(drspass::api::token),
@@ -75,29 +67,22 @@ pub enum ApiError {
     )]
     TokenEmpty,
 
-    /// The token holds a character that would end or split a header.
+    /// The position counts characters from 1.
     #[error("the token holds a control character at position {position}")]
     #[diagnostic(
         code(drspass::api::token),
         help("Store the token on one line; a single line end after it does no harm.")
     )]
-    TokenControl {
-        /// Place of the character, counted in characters from 1.
-        position: usize,
-    },
+    TokenControl { position: usize },
 
-    /// The token holds a character that no token has.
+    /// The position counts characters from 1.
     #[error("the token holds a blank or a character outside ASCII at position {position}")]
     #[diagnostic(
         code(drspass::api::token),
         help("Store the token alone, without quotation marks or other text around it.")
     )]
-    TokenForeign {
-        /// Place of the character, counted in characters from 1.
-        position: usize,
-    },
+    TokenForeign { position: usize },
 
-    /// A part of the access key cannot be one.
     #[error(
         "the access key cannot be used: {part} is empty or holds a blank, a line end or a foreign character"
     )]
@@ -105,12 +90,8 @@ pub enum ApiError {
         code(drspass::api::access_key),
         help("Store each part of the key alone on one line, without quotation marks.")
     )]
-    AccessKey {
-        /// Which part.
-        part: &'static str,
-    },
+    AccessKey { part: &'static str },
 
-    /// The address of the identity service is no address.
     #[error("the address of the identity service cannot be used")]
     #[diagnostic(
         code(drspass::api::auth_url),
@@ -119,120 +100,192 @@ pub enum ApiError {
     AuthUrl,
 }
 
-/// Why the service, or the identity service, did not do what was asked before
-/// anything was changed.
-#[derive(Debug, Error)]
-pub enum ServiceError {
-    /// It said no.
-    #[error(
-        "{what} was refused by {host}: {}{used}{}",
-        refused(refusal),
-        noted(notes)
-    )]
-    Refused {
-        /// What was asked.
-        what: &'static str,
-        /// Who was asked.
-        host: String,
-        /// Whether it does not know the caller, so that nothing else may be tried.
-        of_caller: bool,
-        /// What it said.
-        refusal: Box<Refusal>,
-        /// Which login was used, in words without a secret.
-        used: String,
-        /// What else there is to know.
-        notes: Vec<Note>,
-    },
-    /// It said that it cannot answer now.
-    #[error("{host} could not answer {what}: {}{}", refused(refusal), noted(notes))]
-    Failed {
-        /// What was asked.
-        what: &'static str,
-        /// Who was asked.
-        host: String,
-        /// What it said.
-        refusal: Box<Refusal>,
-        /// What else there is to know.
-        notes: Vec<Note>,
-    },
-    /// It said nothing that can be used.
-    #[error("{what} got no usable answer from {host}{}", noted(notes))]
-    Unanswered {
-        /// What was asked.
-        what: &'static str,
-        /// Who was asked.
-        host: String,
-        /// What happened.
-        notes: Vec<Note>,
-    },
-    /// The login is for another project.
-    #[error(
-        "the login is for {}{used}, the manifest is sealed for project {sealed}",
-        project(found)
-    )]
+/// Why a call came to nothing.
+#[derive(Debug)]
+pub struct CallFailure {
+    pub kind: FailureKind,
+    /// The host that was asked.
+    pub host: String,
+    /// What happened on the way, ready to be shown.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug)]
+pub enum FailureKind {
+    /// The caller is not known (any longer).
+    Login(Refusal),
+    /// Everything else that the service said no to.
+    Refused(Refusal),
+    /// It said that it cannot answer now, which is no word on the question.
+    Failed(Refusal),
+    /// It asked to come again later until the time for that was over.
+    Busy(Refusal),
+    /// Nothing left this machine.
+    NoConnection,
+    /// No answer that can be used.
+    Unanswered,
+    /// The login is for another project than the sealed one, or for none.
     OtherProject {
-        /// The project of the login; none if it is for no project.
         found: Option<String>,
-        /// The sealed project.
         sealed: String,
-        /// Which login was used, in words without a secret.
-        used: String,
     },
     /// The service's catalogue names another endpoint than the sealed one, or none.
-    #[error(
-        "the catalogue of the identity service names {}, the manifest is sealed for {sealed}",
-        endpoint(found)
-    )]
     OtherEndpoint {
-        /// What it names.
         found: Option<ForeignText>,
-        /// The sealed endpoint.
         sealed: String,
     },
+}
+
+impl CallFailure {
+    /// A failure that drspass finds by itself.
+    pub const fn of_ours(kind: FailureKind) -> Self {
+        Self {
+            kind,
+            host: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether the caller may ask nothing more.
+    pub const fn refuses_caller(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::Login(_) | FailureKind::OtherProject { .. }
+        )
+    }
+
+    /// Whether nothing else may be asked, or is of any use.
+    pub const fn ends_asking(&self) -> bool {
+        self.is_silence() || self.refuses_caller()
+    }
+
+    /// Whether nothing was said on the question, neither yes nor no.
+    pub const fn is_silence(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::NoConnection
+                | FailureKind::Unanswered
+                | FailureKind::Failed(_)
+                | FailureKind::Busy(_)
+        )
+    }
+
+    /// The same with this advice, where the caller was refused without a reason.
+    pub fn advised(mut self, advice: &'static str) -> Self {
+        if let FailureKind::Login(refusal) = &mut self.kind {
+            refusal.advice.get_or_insert(advice);
+        }
+        self
+    }
+
+    /// The failure as an error of whatever was attempted; `used` names the login.
+    pub fn into_error(self, what: &'static str, used: String) -> ServiceError {
+        ServiceError {
+            what,
+            used,
+            failure: Box::new(self),
+        }
+    }
+}
+
+/// Why the service, or the identity service, did not do what was asked before anything
+/// was changed.
+#[derive(Debug)]
+pub struct ServiceError {
+    what: &'static str,
+    /// Which login was used, in words without a secret.
+    used: String,
+    failure: Box<CallFailure>,
 }
 
 impl ServiceError {
     /// Whether the caller was refused: trying again would lock keys and accounts.
     pub const fn refuses_caller(&self) -> bool {
-        match self {
-            Self::Refused { of_caller, .. } => *of_caller,
-            Self::OtherProject { .. } => true,
-            Self::Failed { .. } | Self::Unanswered { .. } | Self::OtherEndpoint { .. } => false,
+        self.failure.refuses_caller()
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            used,
+            failure,
+        } = self;
+        let host = &failure.host;
+        let notes = failure.notes.iter().map(|note| format!("; {note}"));
+        let notes: String = notes.collect();
+        match &failure.kind {
+            FailureKind::Login(refusal) | FailureKind::Refused(refusal) => {
+                let says = words_of(refusal);
+                write!(f, "{what} was refused by {host}: {says}{used}{notes}")
+            }
+            FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => {
+                let says = words_of(refusal);
+                write!(f, "{host} could not answer {what}: {says}{notes}")
+            }
+            FailureKind::NoConnection | FailureKind::Unanswered => {
+                write!(f, "{what} got no usable answer from {host}{notes}")
+            }
+            FailureKind::OtherProject { found, sealed } => {
+                let found = match found {
+                    Some(project) => format!("project {project}"),
+                    None => "no project".to_owned(),
+                };
+                write!(
+                    f,
+                    "the login is for {found}{used}, the manifest is sealed for project {sealed}"
+                )
+            }
+            FailureKind::OtherEndpoint { found, sealed } => {
+                let found = match found {
+                    Some(endpoint) => endpoint.to_string(),
+                    None => "no endpoint of this service".to_owned(),
+                };
+                write!(
+                    f,
+                    "the catalogue of the identity service names {found}, the manifest is sealed for {sealed}"
+                )
+            }
         }
     }
 }
 
 impl Diagnostic for ServiceError {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(match self {
-            Self::Refused { .. } => "drspass::service::refused",
-            Self::Failed { .. } => "drspass::service::failed",
-            Self::Unanswered { .. } => "drspass::service::unanswered",
-            Self::OtherProject { .. } => "drspass::sealed::project",
-            Self::OtherEndpoint { .. } => "drspass::sealed::endpoint",
+        Some(Box::new(match &self.failure.kind {
+            FailureKind::Login(_) | FailureKind::Refused(_) => "drspass::service::refused",
+            FailureKind::Failed(_) | FailureKind::Busy(_) => "drspass::service::failed",
+            FailureKind::NoConnection | FailureKind::Unanswered => "drspass::service::unanswered",
+            FailureKind::OtherProject { .. } => "drspass::sealed::project",
+            FailureKind::OtherEndpoint { .. } => "drspass::sealed::endpoint",
         }))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(match self {
-            Self::Refused { refusal, .. } => refusal
+        Some(Box::new(match &self.failure.kind {
+            FailureKind::Login(refusal) | FailureKind::Refused(refusal) => refusal
                 .advice
                 .unwrap_or("Nothing was changed. Read what the service says, and check the target and the rights of the login."),
-            Self::Failed { .. } => "Nothing was changed. Run the command again later.",
-            Self::Unanswered { .. } => {
+            FailureKind::Failed(_) | FailureKind::Busy(_) => {
+                "Nothing was changed. Run the command again later."
+            }
+            FailureKind::NoConnection | FailureKind::Unanswered => {
                 "Nothing was changed. Check the network, the proxy and the certificates, then run the command again."
             }
-            Self::OtherProject { .. } => {
+            FailureKind::OtherProject { .. } => {
                 "Nothing was sent. Use a login for the project of the manifest, or the root directory of the other project."
             }
-            Self::OtherEndpoint { .. } => {
+            FailureKind::OtherEndpoint { .. } => {
                 "Nothing was sent. Write the sealed address as target.endpoint if it is still right."
             }
         }))
     }
 }
 
-fn refused(refusal: &Refusal) -> String {
+fn words_of(refusal: &Refusal) -> String {
     let mut text = refusal.code.to_string();
     if let Some(id) = &refusal.request_id {
         text.push_str(&format!(", request {id}"));
@@ -241,22 +294,4 @@ fn refused(refusal: &Refusal) -> String {
         text.push_str(&format!(", it says {words}"));
     }
     text
-}
-
-fn noted(notes: &[Note]) -> String {
-    notes.iter().map(|note| format!("; {note}")).collect()
-}
-
-fn project(found: &Option<String>) -> String {
-    found.as_ref().map_or_else(
-        || "no project".to_owned(),
-        |project| format!("project {project}"),
-    )
-}
-
-fn endpoint(found: &Option<ForeignText>) -> String {
-    found.as_ref().map_or_else(
-        || "no endpoint of this service".to_owned(),
-        ToString::to_string,
-    )
 }

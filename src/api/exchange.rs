@@ -1,207 +1,246 @@
-//! A call that carries no password: sent until it is answered, or until that is
-//! not to be expected any more.
+//! A call until its answer: when it may be sent again, and after how long.
 //!
-//! It owns the repetitions of such calls, by the same rules as those of password
-//! changes: throttling until the time for it is over, a lost answer once, nothing
-//! else. It refuses to know what was asked.
+//! The rule of design section 7: what was throttled until the time for it is over, a lost
+//! answer once, nothing else. An answer of a gateway that gave up waiting counts as lost.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Request;
+use tokio::time::{Instant, sleep};
 
-use super::client::Call;
-use super::error::ServiceError;
+use super::error::{CallFailure, FailureKind};
+use super::http::{ApiCall, Received, Transmission, Transport, answer_cut};
 use super::judge::{Judge, QueryStep};
-use super::note::{LossCause, Note};
-use super::received::Received;
-use super::retry::{Course, Patience};
 use super::secrets::{LoginSecrets, RunSecrets};
-use super::transport::{Sent, Transport, answer_lost};
-use crate::core::outcome::Refusal;
+use crate::core::redact::ToldName;
 
-/// Why a call came to nothing.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) why: Why,
-    /// Host that was asked.
-    pub(super) host: String,
-    pub(super) notes: Vec<Note>,
+/// The longest wait between two attempts that was not asked for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The clock and the dice, handed in so that nothing here reads them by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Ambient {
+    pub now: fn() -> Timestamp,
+    /// An evenly distributed number; it only spreads waits.
+    pub random: fn() -> u64,
 }
 
-/// The kinds of failure.
-#[derive(Debug)]
-pub(super) enum Why {
-    /// The caller is not known (any longer).
-    Login(Refusal),
-    /// Everything else that the service said no to.
-    Refused(Refusal),
-    /// It said that it cannot answer now, which is no word on the question.
-    Failed(Refusal),
-    /// It asked to come again later until the time for that was over.
-    Busy(Refusal),
-    /// Nothing left this machine.
-    NoConnection,
-    /// No answer that can be used.
-    Unanswered,
-    /// The login is for another project than the sealed one.
-    OtherProject {
-        /// The project it is for; none if it is for no project at all.
-        found: Option<String>,
-        sealed: String,
-    },
+/// How long what was put off may take.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// Longest time for the repetitions of one throttled request.
+    pub max_elapsed: Duration,
+    /// The first wait between two attempts; it doubles from there.
+    pub first_wait: Duration,
+    pub ambient: Ambient,
+    pub tally: Arc<Tally>,
 }
 
-impl Failure {
-    /// Whether the caller may ask nothing more.
-    pub(super) const fn refuses_caller(&self) -> bool {
-        matches!(self.why, Why::Login(_) | Why::OtherProject { .. })
-    }
+/// The attempts of one call so far.
+pub struct Attempts {
+    started: Instant,
+    /// Waits for a service that was busy.
+    waits: u32,
+    /// Whether the answer to an attempt was lost, so that it may have been acted on.
+    pub lost: bool,
+}
 
-    /// Whether nothing else may be asked, or is of any use.
-    pub(super) const fn ends_asking(&self) -> bool {
-        self.is_silence() || self.refuses_caller()
-    }
-
-    /// Whether nothing was said on the question, neither yes nor no.
-    pub(super) const fn is_silence(&self) -> bool {
-        matches!(
-            self.why,
-            Why::NoConnection | Why::Unanswered | Why::Failed(_) | Why::Busy(_)
-        )
-    }
-
-    /// The same with this advice, where the caller was refused without a reason.
-    pub(super) fn advised(mut self, advice: &'static str) -> Self {
-        if let Why::Login(refusal) = &mut self.why {
-            refusal.advice.get_or_insert(advice);
+impl Attempts {
+    pub fn begin() -> Self {
+        Self {
+            started: Instant::now(),
+            waits: 0,
+            lost: false,
         }
-        self
+    }
+}
+
+impl Patience {
+    /// Takes note of an answer, and says what time it is.
+    pub fn answered(&self, received: &Received) -> Timestamp {
+        let now = (self.ambient.now)();
+        let mut counts = self.tally.locked();
+        if counts.clock_off.is_none() {
+            counts.clock_off = received.headers.clock_off(now);
+        }
+        now
     }
 
-    /// The failure as an error of whatever was attempted; `used` names the login.
-    pub(super) fn into_error(self, what: &'static str, used: String) -> ServiceError {
-        let Self { why, host, notes } = self;
-        let of_caller = matches!(why, Why::Login(_));
-        match why {
-            Why::Login(refusal) | Why::Refused(refusal) => ServiceError::Refused {
-                what,
-                host,
-                of_caller,
-                refusal: Box::new(refusal),
-                used,
-                notes,
-            },
-            Why::Failed(refusal) | Why::Busy(refusal) => ServiceError::Failed {
-                what,
-                host,
-                refusal: Box::new(refusal),
-                notes,
-            },
-            Why::NoConnection | Why::Unanswered => ServiceError::Unanswered { what, host, notes },
-            Why::OtherProject { found, sealed } => ServiceError::OtherProject {
-                found,
-                sealed,
-                used,
-            },
+    pub fn waited(&self, attempts: &mut Attempts, wait: Duration) {
+        attempts.waits += 1;
+        let mut counts = self.tally.locked();
+        counts.waits += 1;
+        counts.waited += wait;
+    }
+
+    /// How long to wait before a throttled request is sent again; nothing if the time left
+    /// is too short. At least what the service asked for, spread a little so that parallel
+    /// senders do not all come back at once.
+    pub fn wait_after(&self, attempts: &Attempts, asked: Option<Duration>) -> Option<Duration> {
+        let left = self.max_elapsed.checked_sub(attempts.started.elapsed())?;
+        if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {
+            let spread = self.first_wait - self.jittered(self.first_wait);
+            return (asked <= left).then(|| asked.saturating_add(spread).min(left));
         }
+        let doubled = 2_u32.saturating_pow(attempts.waits);
+        let wait = self.first_wait.saturating_mul(doubled).min(LONGEST_WAIT);
+        let wait = self.jittered(wait);
+        (wait <= left).then_some(wait)
+    }
+
+    /// Between half of `wait` and all of it.
+    pub fn jittered(&self, wait: Duration) -> Duration {
+        const STEPS: u32 = 1024;
+        let drawn = u32::try_from((self.ambient.random)() % u64::from(STEPS)).unwrap_or(0);
+        wait / 2 + (wait / 2) * drawn / STEPS
+    }
+}
+
+/// What to say when a throttled call is given up.
+pub fn gave_up(status: u16, code: &ToldName, asked: Option<Duration>) -> String {
+    let why = match asked {
+        None => "the time to retry was over".to_owned(),
+        Some(asked) => format!(
+            "the service asked to wait {} s, more than is left",
+            asked.as_secs()
+        ),
+    };
+    format!("throttled: gave up after answer {status} {code}, {why}")
+}
+
+/// What happened so far in one run: told once, with a number, and not for each request.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<RunCounts>);
+
+#[derive(Debug, Default)]
+struct RunCounts {
+    clock_off: Option<String>,
+    /// Waits for a service that was busy.
+    waits: u32,
+    waited: Duration,
+    /// Tokens that were fetched because one was refused.
+    renewals: u32,
+}
+
+impl Tally {
+    pub fn renewed(&self) {
+        self.locked().renewals += 1;
+    }
+
+    pub fn notes(&self) -> Vec<String> {
+        let counts = self.locked();
+        let throttled = (counts.waits > 0).then(|| {
+            format!(
+                "the service asked to come again later; waits: {}, {:.1} s in all",
+                counts.waits,
+                counts.waited.as_secs_f64()
+            )
+        });
+        let renewed = match counts.renewals {
+            0 => None,
+            1 => Some("the token was refused; a new one was fetched".to_owned()),
+            times => Some(format!(
+                "the token was refused and a new one fetched {times} times"
+            )),
+        };
+        let clock_off = counts.clock_off.clone();
+        [clock_off, throttled, renewed]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, RunCounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is done where an answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IfLost {
+pub enum IfLost {
     /// The call is sent once more: it changes nothing.
     AskAgain,
     /// It is not, since it may have been acted on.
     GiveUp,
 }
 
-/// One way to ask.
-pub(super) struct Exchange<'a> {
-    pub(super) transport: &'a Transport,
-    pub(super) patience: &'a Patience,
-    pub(super) login: &'a LoginSecrets,
-    pub(super) run: Option<&'a RunSecrets>,
+/// One way to ask for what carries no password.
+pub struct Exchange<'a> {
+    pub transport: &'a Transport,
+    pub patience: &'a Patience,
+    pub login: &'a LoginSecrets,
+    pub run: Option<&'a RunSecrets>,
 }
 
 impl Exchange<'_> {
     /// Sends `call` until an answer settles it; `authorize` makes a request of it,
     /// anew for each attempt.
-    /// Fails if it is refused, if no connection can be made, or if no usable
-    /// answer comes.
-    pub(super) async fn ask(
+    pub async fn ask(
         &self,
-        call: &Call,
+        call: &ApiCall,
         if_lost: IfLost,
-        authorize: &(dyn Fn(&Call) -> Request + Sync),
-    ) -> Result<Received, Failure> {
+        authorize: &(dyn Fn(&ApiCall) -> Request + Sync),
+    ) -> Result<Received, CallFailure> {
         let mut notes = Vec::new();
-        let why = match self.pursue(call, if_lost, authorize, &mut notes).await {
-            Ok(received) => return Ok(received),
-            Err(why) => why,
-        };
-        Err(Failure {
-            why,
-            host: super::judge::authority(&call.url),
-            notes,
-        })
+        match self.pursue(call, if_lost, authorize, &mut notes).await {
+            Ok(received) => Ok(received),
+            Err(kind) => Err(CallFailure {
+                kind,
+                host: call.host(),
+                notes,
+            }),
+        }
     }
 
     async fn pursue(
         &self,
-        call: &Call,
+        call: &ApiCall,
         if_lost: IfLost,
-        authorize: &(dyn Fn(&Call) -> Request + Sync),
-        notes: &mut Vec<Note>,
-    ) -> Result<Received, Why> {
-        let mut course = Course::begin();
+        authorize: &(dyn Fn(&ApiCall) -> Request + Sync),
+        notes: &mut Vec<String>,
+    ) -> Result<Received, FailureKind> {
+        let mut attempts = Attempts::begin();
         let mut attempt = 0_u32;
         loop {
             attempt += 1;
-            let cause = match self.transport.send(authorize(call), 0, attempt).await {
-                Sent::NoConnection(cause) => {
-                    notes.push(self.transport.no_connection(&call.url, cause));
-                    return Err(Why::NoConnection);
+            let lost = match self.transport.send(authorize(call), 0, attempt).await {
+                Transmission::NoConnection(note) => {
+                    notes.push(note);
+                    return Err(FailureKind::NoConnection);
                 }
-                Sent::Lost(cause) => cause,
-                Sent::Answer(received) => {
+                Transmission::Lost(note) => note,
+                Transmission::Answer(received) => {
                     let now = self.patience.answered(&received);
                     let judge = Judge::new(&[], self.login, &call.url, now, self.run);
                     match judge.judge_query(&received, notes) {
                         QueryStep::Answered => return Ok(received),
-                        QueryStep::Login(refusal) => return Err(Why::Login(refusal)),
-                        QueryStep::Refused(refusal) => return Err(Why::Refused(refusal)),
-                        QueryStep::Failed(refusal) => return Err(Why::Failed(refusal)),
-                        QueryStep::Unusable => return Err(Why::Unanswered),
-                        QueryStep::Lost => LossCause::Cut,
+                        QueryStep::Failed(kind) => return Err(kind),
+                        QueryStep::Lost => answer_cut(&call.url),
                         QueryStep::Again(refusal) => {
                             let asked = received.headers.wait_asked(now);
-                            let Some(wait) = self.patience.wait_after(&course, asked) else {
-                                notes.push(Note::GaveUp {
-                                    status: received.status,
-                                    code: refusal.code.clone(),
-                                    asked,
-                                });
-                                return Err(Why::Busy(refusal));
+                            let Some(wait) = self.patience.wait_after(&attempts, asked) else {
+                                notes.push(gave_up(received.status, &refusal.code, asked));
+                                return Err(FailureKind::Busy(refusal));
                             };
-                            self.wait(wait, attempt).await;
-                            self.patience.waited(&mut course, wait);
+                            wait_for(wait, attempt).await;
+                            self.patience.waited(&mut attempts, wait);
                             continue;
                         }
                     }
                 }
             };
-            notes.push(answer_lost(&call.url, cause));
-            if std::mem::replace(&mut course.lost, true) || if_lost == IfLost::GiveUp {
-                return Err(Why::Unanswered);
+            notes.push(lost);
+            if std::mem::replace(&mut attempts.lost, true) || if_lost == IfLost::GiveUp {
+                return Err(FailureKind::Unanswered);
             }
-            let wait = self.patience.jittered(self.patience.first_wait);
-            self.wait(wait, attempt).await;
+            wait_for(self.patience.jittered(self.patience.first_wait), attempt).await;
         }
     }
+}
 
-    async fn wait(&self, wait: Duration, attempt: u32) {
-        tracing::debug!(attempt, wait_ms = wait.as_millis(), "waiting to ask again");
-        tokio::time::sleep(wait).await;
-    }
+async fn wait_for(wait: Duration, attempt: u32) {
+    tracing::debug!(attempt, wait_ms = wait.as_millis(), "waiting to ask again");
+    sleep(wait).await;
 }

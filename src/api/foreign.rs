@@ -5,25 +5,26 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use url::Url;
 
-use super::judge::{Judge, Step};
-use super::note::Note;
-use super::received::{Body, Headers, Received};
+use super::http::{Body, Headers, Received};
+use super::judge::{BatchStep, Judge};
 use super::secrets::LoginSecrets;
-use super::wire::{identity, jobs};
+use super::{auth, job_wire};
 use crate::core::manifest::Assignment;
 use crate::core::outcome::Reply;
 use crate::core::secret::Secret;
 
 /// What an answer to a change of passwords means; nothing where it is sent again.
-pub fn reply(entries: &[&Assignment], status: u16, body: Vec<u8>) -> (Option<Reply>, Vec<Note>) {
+pub fn reply(entries: &[&Assignment], status: u16, body: Vec<u8>) -> (Option<Reply>, Vec<String>) {
     let mut notes = Vec::new();
     let step = judged(entries, &LoginSecrets::default(), |judge| {
         judge.judge(&received(status, body), &mut notes)
     });
     let reply = match step {
-        Step::Done(reply) => Some(reply),
-        Step::LoginRefused(refusal) | Step::Again(refusal) => Some(Reply::TurnedAway(refusal)),
-        Step::Lost(_) => None,
+        BatchStep::Done(reply) => Some(reply),
+        BatchStep::LoginRefused(refusal) | BatchStep::Again(refusal) => {
+            Some(Reply::TurnedAway(refusal))
+        }
+        BatchStep::Lost(_) => None,
     };
     (reply, notes)
 }
@@ -38,17 +39,17 @@ pub fn answer(login: Secret, status: u16, body: Vec<u8>) -> Vec<String> {
     let step = judged(&[], &login, |judge| {
         judge.judge_query(&received(status, body), &mut notes)
     });
-    let notes = notes.iter().map(ToString::to_string);
-    notes.chain([format!("{step:?}")]).collect()
+    notes.push(format!("{step:?}"));
+    notes
 }
 
 /// Reads a body as each kind of answer that is not judged entry by entry.
 pub fn read_all(body: &[u8]) {
-    identity::facts(body);
-    identity::projects(body);
-    identity::endpoints(body, "p1");
-    jobs::read_list(body);
-    jobs::read_details(body);
+    auth::facts(body);
+    auth::projects(body);
+    auth::endpoints(body, "p1");
+    job_wire::read_list(body);
+    job_wire::read_details(body);
 }
 
 fn received(status: u16, body: Vec<u8>) -> Received {

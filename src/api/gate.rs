@@ -16,7 +16,7 @@ const GOOD_RUN: usize = 5;
 #[derive(Debug)]
 pub struct Gate {
     permits: Semaphore,
-    limit: Mutex<Limit>,
+    limit: Mutex<GateLimit>,
     closed: watch::Sender<bool>,
     /// The credentials that were refused as wrong, with the code; nothing as long as no
     /// password was.
@@ -24,7 +24,7 @@ pub struct Gate {
 }
 
 #[derive(Debug)]
-struct Limit {
+struct GateLimit {
     /// Senders let through at a time, at least 1.
     now: usize,
     /// The most that ever were.
@@ -37,7 +37,7 @@ struct Limit {
 
 /// Leave to send; given back when it is dropped.
 #[derive(Debug)]
-pub struct Pass<'a> {
+pub struct GatePass<'a> {
     gate: &'a Gate,
     permit: Option<SemaphorePermit<'a>>,
 }
@@ -48,7 +48,7 @@ impl Gate {
         let now = limit.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             permits: Semaphore::new(now),
-            limit: Mutex::new(Limit {
+            limit: Mutex::new(GateLimit {
                 now,
                 most: now,
                 good: 0,
@@ -61,9 +61,9 @@ impl Gate {
 
     /// Waits for leave to send, first come first served. Nothing comes once the
     /// gate is closed.
-    pub async fn enter(&self) -> Option<Pass<'_>> {
+    pub async fn enter(&self) -> Option<GatePass<'_>> {
         let permit = self.permits.acquire().await.ok()?;
-        Some(Pass {
+        Some(GatePass {
             gate: self,
             permit: Some(permit),
         })
@@ -133,12 +133,12 @@ impl Gate {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, Limit> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, GateLimit> {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for GatePass<'_> {
     fn drop(&mut self) {
         let mut limit = self.gate.locked();
         let Some(permit) = self.permit.take() else {
@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    async fn enters(gate: &Gate) -> Option<Pass<'_>> {
+    async fn enters(gate: &Gate) -> Option<GatePass<'_>> {
         timeout(Duration::from_millis(20), gate.enter())
             .await
             .ok()

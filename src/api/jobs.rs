@@ -1,33 +1,32 @@
-//! Questions about jobs, and the call that retries them.
+//! Questions about jobs, the call that retries them, and the inventory of a project.
 //!
-//! It owns the paging: a hundred ids to one query of states or of the list, where the
-//! service takes so many, and ten to any other; a full page is asked for each time, since
-//! the defaults of five and ten would cut the answer. It refuses to decide what an answer means for a password.
+//! A hundred ids go into one query of states or of the list, where the service takes so
+//! many, and ten into any other; a full page is asked for each time, since the defaults of
+//! five and ten would cut the answer. What an answer means for a password is judged
+//! elsewhere.
 
-pub mod listing;
-pub mod survey;
-
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use reqwest::Method;
 use zeroize::Zeroizing;
 
-use super::client::{Call, Client};
-use super::error::ServiceError;
-use super::exchange::{Exchange, Failure, IfLost, Why};
-use super::judge::{authority, refused};
-use super::note::Note;
-use super::received::{Body, Received};
-use super::wire::{self, Decoded, Row};
-use crate::core::job::JobId;
+use super::auth::LoginPass;
+use super::client::Client;
+use super::codes;
+use super::error::{CallFailure, FailureKind, ServiceError};
+use super::exchange::{Exchange, IfLost};
+use super::http::{ApiCall, Received};
+use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
+use super::judge::refused;
+use super::wire::{self, Decoded, ResultRow};
+use crate::core::inventory::{Database, ListedJob, UseType};
+use crate::core::job::{Endpoint, JobId};
 use crate::core::outcome::Refusal;
 use crate::core::redact::{Needles, Token, ToldName};
 use crate::core::report::NotAsked;
 use crate::core::status::{JobFacts, JobStatus, Told, ToldStatus};
-
-use super::codes;
-use super::wire::jobs;
 
 /// Ids in one query (Huawei Cloud api-ref, "Querying Details About Tasks in
 /// Batches": not over ten, for performance).
@@ -35,70 +34,80 @@ const IDS_PER_QUERY: usize = 10;
 
 /// The most ids in one query of states: what a page of the answer holds. That a query
 /// should not have over ten is advice, so whether this one takes them is tried.
-const IDS_AT_MOST: usize = jobs::PER_PAGE;
+const IDS_AT_MOST: usize = PER_PAGE;
+
+/// Pages of one kind that are asked for at most: a hundred thousand jobs.
+const MAX_PAGES: usize = 1_000;
+
+/// What to say of an answer about jobs whose shape is unknown.
+const ODD_ANSWER: &str = "the answer is in an unknown format";
 
 /// What came of asking for the retry of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// It begins.
+pub enum RetryAnswer {
     Taken,
-    /// It does not.
     Refused(Refusal),
-    /// It does not, since the service was not asked.
     NotAsked(NotAsked),
     /// The answer was lost, so it may begin or not.
     Unanswered,
 }
 
-/// Whether anything else may be asked.
+/// Whether anything else may be asked, and is of any use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoOn {
-    /// It may.
     Yes,
-    /// It may not, or is of no use.
     No,
+}
+
+/// What a project holds.
+#[derive(Debug)]
+pub struct Inventory {
+    /// Its jobs in the order of the service, subtasks after their parents.
+    pub jobs: Vec<ListedJob>,
+    /// Rows that name no usable job.
+    pub unusable: usize,
+    /// Why details are missing, where they are.
+    pub details_failed: Option<ServiceError>,
+    pub notes: Vec<String>,
 }
 
 impl Client {
     /// Asks the service. A token that is refused is replaced once, where that can be.
-    /// Fails if it refuses or does not answer.
-    async fn ask(&self, call: &Call) -> Result<Received, Failure> {
+    pub async fn ask(&self, call: &ApiCall) -> Result<Zeroizing<Vec<u8>>, CallFailure> {
         self.ask_with(call, IfLost::AskAgain).await
     }
 
-    async fn ask_with(&self, call: &Call, if_lost: IfLost) -> Result<Received, Failure> {
+    async fn ask_with(
+        &self,
+        call: &ApiCall,
+        if_lost: IfLost,
+    ) -> Result<Zeroizing<Vec<u8>>, CallFailure> {
         let pass = self.session.pass().await?;
-        match self.ask_as(call, if_lost, &pass).await {
-            Err(Failure {
-                why: Why::Login(refusal),
-                host,
-                notes,
-            }) => match self.session.renewed(&pass).await {
-                Some(Ok(renewed)) => self.ask_as(call, if_lost, &renewed).await,
-                // Without a new token, the refusal of the old one stands.
-                Some(Err(failure)) if failure.is_silence() => Err(Failure {
-                    why: Why::Login(refusal),
-                    host,
-                    notes: [notes, failure.notes].concat(),
-                }),
-                Some(Err(failure)) => Err(failure),
-                None => Err(Failure {
-                    why: Why::Login(refusal),
-                    host,
-                    notes,
-                }),
-            },
+        let answer = match self.ask_as(call, if_lost, &pass).await {
+            Err(failure) if matches!(failure.kind, FailureKind::Login(_)) => {
+                match self.session.renewed(&pass).await {
+                    Some(Ok(renewed)) => self.ask_as(call, if_lost, &renewed).await,
+                    // Without a new token, the refusal of the old one stands.
+                    Some(Err(silent)) if silent.is_silence() => Err(CallFailure {
+                        notes: [failure.notes, silent.notes].concat(),
+                        ..failure
+                    }),
+                    Some(Err(renewal)) => Err(renewal),
+                    None => Err(failure),
+                }
+            }
             Err(failure) => Err(self.or_other_project(failure, &pass).await),
             answered => answered,
-        }
+        };
+        Ok(Zeroizing::new(answer?.into_body()))
     }
 
     async fn ask_as(
         &self,
-        call: &Call,
+        call: &ApiCall,
         if_lost: IfLost,
-        pass: &super::auth::Pass,
-    ) -> Result<Received, Failure> {
+        pass: &LoginPass,
+    ) -> Result<Received, CallFailure> {
         let login = self.session.secrets();
         let exchange = Exchange {
             transport: &self.transport,
@@ -111,21 +120,19 @@ impl Client {
             .await;
         match &answer {
             Ok(_) => self.session.note(None),
-            Err(Failure {
-                why: Why::Login(refusal),
-                host,
-                ..
-            }) => self.session.note(Some((refusal, host.clone()))),
-            Err(_) => {}
+            Err(failure) => {
+                if let FailureKind::Login(refusal) = &failure.kind {
+                    self.session.note(Some((refusal, failure.host.clone())));
+                }
+            }
         }
         answer
     }
 
     /// The states of jobs, at most ten of them, in the order asked for.
-    /// Fails if the service refuses or does not answer.
-    async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, Told)>, Failure> {
-        let call = self.call(Method::POST, "jobs/batch-status", jobs::by_ids(ids));
-        let body = body_of(self.ask(&call).await?);
+    async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, Told)>, CallFailure> {
+        let call = self.call(Method::POST, "jobs/batch-status", job_wire::by_ids(ids));
+        let body = self.ask(&call).await?;
         let rows = rows_of(&body);
         let told = |id: &JobId| match only_row(&rows, id) {
             Some(row) => told_by(row, || self.needles()),
@@ -145,7 +152,10 @@ impl Client {
         (told, failed)
     }
 
-    async fn states_of(self: &Arc<Self>, ids: &[JobId]) -> (Vec<(JobId, Told)>, Option<Failure>) {
+    pub async fn states_of(
+        self: &Arc<Self>,
+        ids: &[JobId],
+    ) -> (Vec<(JobId, Told)>, Option<CallFailure>) {
         let untold = |ids: &[JobId]| ids.iter().map(|id| (id.clone(), Told::Nothing)).collect();
         let mut all: Vec<(JobId, Told)> = Vec::with_capacity(ids.len());
         let mut left = ids.to_vec();
@@ -169,9 +179,12 @@ impl Client {
             left = open.into_iter().map(|(id, _)| id).chain(rest).collect();
         }
         let size = self.ids_per_query.get().copied().unwrap_or(IDS_PER_QUERY);
-        let ask = |client: Arc<Self>, ids: Vec<JobId>| async move { client.states(&ids).await };
-        let mut answers = self.each_batch(&left, size, ask).await.into_iter();
-        let mut failed: Option<Failure> = None;
+        let questions = left.chunks(size).map(|ids| {
+            let (client, ids) = (Arc::clone(self), ids.to_vec());
+            async move { client.states(&ids).await }
+        });
+        let mut answers = self.ask_all(questions).await.into_iter();
+        let mut failed: Option<CallFailure> = None;
         for ids in left.chunks(size) {
             match answers.next() {
                 Some(Ok(told)) => all.extend(told),
@@ -198,22 +211,24 @@ impl Client {
     /// It is never sent twice unless it was turned away: each retry with a wrong
     /// password brings a database account closer to its lock. Tells beside whether
     /// anything else may be asked: not once the caller is refused or nothing is said.
-    pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, Retry)>, GoOn) {
-        let call = self.call(Method::POST, "jobs/batch-retry-task", jobs::retry(ids));
+    pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryAnswer)>, GoOn) {
+        let call = self.call(Method::POST, "jobs/batch-retry-task", job_wire::retry(ids));
         let body = match self.ask_with(&call, IfLost::GiveUp).await {
-            Ok(received) => body_of(received),
+            Ok(body) => body,
             Err(failure) => {
                 let go_on = match failure.ends_asking() {
                     true => GoOn::No,
                     false => GoOn::Yes,
                 };
-                let verdict = match failure.why {
-                    Why::Login(refusal) | Why::Refused(refusal) | Why::Busy(refusal) => {
-                        Retry::Refused(refusal)
+                let verdict = match failure.kind {
+                    FailureKind::Login(refusal)
+                    | FailureKind::Refused(refusal)
+                    | FailureKind::Busy(refusal) => RetryAnswer::Refused(refusal),
+                    FailureKind::NoConnection => RetryAnswer::NotAsked(NotAsked::NoConnection),
+                    FailureKind::OtherProject { .. } | FailureKind::OtherEndpoint { .. } => {
+                        RetryAnswer::NotAsked(NotAsked::OtherProject)
                     }
-                    Why::NoConnection => Retry::NotAsked(NotAsked::NoConnection),
-                    Why::OtherProject { .. } => Retry::NotAsked(NotAsked::OtherProject),
-                    Why::Unanswered | Why::Failed(_) => Retry::Unanswered,
+                    FailureKind::Unanswered | FailureKind::Failed(_) => RetryAnswer::Unanswered,
                 };
                 let all = ids.iter().map(|id| (id.clone(), verdict.clone()));
                 return (all.collect(), go_on);
@@ -222,52 +237,41 @@ impl Client {
         let rows = rows_of(&body);
         let needles = self.needles();
         let judged = |id: &JobId| {
-            let says = |row: &Row, word: &str| {
+            let says = |row: &ResultRow, word: &str| {
                 let status = row.status.as_deref();
                 status.is_some_and(|status| status.eq_ignore_ascii_case(word))
             };
             let verdict = match only_row(&rows, id) {
-                Some(row) if row.code.is_some() || says(row, "failed") => Retry::Refused(refused(
-                    (row.code.as_deref(), row.text.as_deref()),
-                    None,
-                    ToldName::from_static("NO-CODE"),
-                    || &needles,
-                )),
-                Some(row) if says(row, "success") => Retry::Taken,
-                _ => Retry::Unanswered,
+                Some(row) if row.code.is_some() || says(row, "failed") => {
+                    RetryAnswer::Refused(refused(
+                        (row.code.as_deref(), row.text.as_deref()),
+                        None,
+                        ToldName::from_static("NO-CODE"),
+                        || &needles,
+                    ))
+                }
+                Some(row) if says(row, "success") => RetryAnswer::Taken,
+                _ => RetryAnswer::Unanswered,
             };
             (id.clone(), verdict)
         };
         (ids.iter().map(judged).collect(), GoOn::Yes)
     }
 
-    /// Asks one question for every `size` ids, as [`Client::ask_all`] does.
-    async fn each_batch<T, F>(
-        self: &Arc<Self>,
-        ids: &[JobId],
-        size: usize,
-        ask: impl Fn(Arc<Self>, Vec<JobId>) -> F,
-    ) -> Vec<Result<T, Failure>>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Failure>> + Send + 'static,
-    {
-        let batches = ids.chunks(size).map(<[JobId]>::to_vec);
-        self.ask_all(batches.map(|ids| ask(Arc::clone(self), ids)))
-            .await
-    }
-
     /// Asks several questions, so many at a time as the client may; one goes ahead as long
     /// as it is open whether the caller is known. The answers come in the order of the
     /// questions, without the last ones if asking ended before: nothing more is asked
     /// once the caller is refused or the service is silent.
-    async fn ask_all<T, F>(&self, mut questions: impl Iterator<Item = F>) -> Vec<Result<T, Failure>>
+    pub async fn ask_all<T, F>(
+        &self,
+        mut questions: impl Iterator<Item = F>,
+    ) -> Vec<Result<T, CallFailure>>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, Failure>> + Send + 'static,
+        F: Future<Output = Result<T, CallFailure>> + Send + 'static,
     {
         let mut running = tokio::task::JoinSet::new();
-        let mut answers = std::collections::BTreeMap::new();
+        let mut answers = BTreeMap::new();
         let (mut asked, mut is_over) = (0, false);
         loop {
             while !is_over
@@ -289,33 +293,196 @@ impl Client {
             }
         }
     }
+
+    /// Lists all jobs of the project with their databases.
+    pub async fn inventory(self: &Arc<Self>) -> Result<Inventory, ServiceError> {
+        let mut rows = Vec::new();
+        let mut seen = BTreeSet::new();
+        for kind in UseType::ALL {
+            let listed = self.list(kind, MAX_PAGES).await;
+            let listed = listed.map_err(|failure| self.error("the list of jobs", failure))?;
+            for row in listed {
+                // A service that does not tell the kinds apart lists a job thrice.
+                if row.id.text().is_none_or(|id| seen.insert(id.to_owned())) {
+                    rows.push((row.use_type().unwrap_or(kind), row));
+                }
+            }
+        }
+        let needles = self.needles();
+        let mut inventory = Inventory {
+            jobs: Vec::new(),
+            unusable: 0,
+            details_failed: None,
+            notes: Vec::new(),
+        };
+        // A subtask may have a row of its own as well: each job stands once.
+        let mut places: BTreeMap<JobId, usize> = BTreeMap::new();
+        let mut add = |job: ListedJob| match places.get(&job.id) {
+            Some(&place) => {
+                let known = &mut inventory.jobs[place];
+                known.parent = known.parent.take().or(job.parent);
+            }
+            None => {
+                places.insert(job.id.clone(), inventory.jobs.len());
+                inventory.jobs.push(job);
+            }
+        };
+        for (kind, row) in &rows {
+            let Some(job) = listed(row, *kind, None, &needles) else {
+                inventory.unusable += 1;
+                continue;
+            };
+            let parent = job.id.clone();
+            add(job);
+            for child in row.children() {
+                match listed(child, *kind, Some(&parent), &needles) {
+                    Some(child) if child.id == parent => {}
+                    Some(child) => add(child),
+                    None => inventory.unusable += 1,
+                }
+            }
+        }
+        let ids: Vec<JobId> = inventory.jobs.iter().map(|job| job.id.clone()).collect();
+        match self.details(&ids).await {
+            Ok(details) => complete(&mut inventory.jobs, &details, &needles),
+            Err(failure) => {
+                let error = self.error("the query of job details", failure);
+                inventory.details_failed = Some(error);
+            }
+        }
+        inventory.notes = self.notes();
+        Ok(inventory)
+    }
+
+    /// All jobs of one kind. A page that brings nothing new ends the list, whatever
+    /// total was announced.
+    pub async fn list(&self, kind: UseType, max_pages: usize) -> Result<Vec<ListRow>, CallFailure> {
+        let mut rows: Vec<ListRow> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut page = 0;
+        loop {
+            page += 1;
+            let answer = self.list_page(kind, page, "").await?;
+            let total = answer.total();
+            // A row without an id is no news: it may be the same one on each page.
+            let before = seen.len();
+            let mut is_fresh = |row: &ListRow| match row.id.text() {
+                Some(id) => seen.insert(id.to_owned()),
+                None => true,
+            };
+            rows.extend(answer.jobs.into_iter().filter(|row| is_fresh(row)));
+            if seen.len() == before || total.is_some_and(|total| rows.len() >= total) {
+                return Ok(rows);
+            }
+            if page == max_pages {
+                return Err(self.unusable(format!("the list does not end: {page} pages were read")));
+            }
+        }
+    }
+
+    /// One page of the list, of the jobs with these names or ids where there are any.
+    pub async fn list_page(
+        &self,
+        kind: UseType,
+        page: usize,
+        names: &str,
+    ) -> Result<ListPage, CallFailure> {
+        let body = job_wire::list(kind, page, names);
+        let call = self.call(Method::POST, "jobs", body);
+        let answer = self.ask(&call).await?;
+        job_wire::read_list(&answer).ok_or_else(|| self.unusable(ODD_ANSWER.to_owned()))
+    }
+
+    /// The details of jobs; those that the service does not know are left out.
+    pub async fn details(self: &Arc<Self>, ids: &[JobId]) -> Result<Vec<DetailRow>, CallFailure> {
+        let questions = ids.chunks(IDS_PER_QUERY).map(|ids| {
+            let client = Arc::clone(self);
+            let body = job_wire::by_ids(ids);
+            async move {
+                let call = client.call(Method::POST, "jobs/batch-detail", body);
+                let body = client.ask(&call).await?;
+                let details = job_wire::read_details(&body);
+                details.ok_or_else(|| client.unusable(ODD_ANSWER.to_owned()))
+            }
+        });
+        let mut all = Vec::with_capacity(ids.len());
+        for answer in self.ask_all(questions).await {
+            all.extend(answer?);
+        }
+        Ok(all)
+    }
+
+    /// An answer that does not say what was asked.
+    fn unusable(&self, note: String) -> CallFailure {
+        CallFailure {
+            kind: FailureKind::Unanswered,
+            host: self.host(),
+            notes: vec![note],
+        }
+    }
+}
+
+fn listed(
+    row: &ListRow,
+    kind: UseType,
+    parent: Option<&JobId>,
+    needles: &Needles,
+) -> Option<ListedJob> {
+    Some(ListedJob {
+        id: shown_id(row.id.text()?, needles)?,
+        name: row.name.text().and_then(|name| needles.text(name)),
+        status: row
+            .status
+            .text()
+            .and_then(|status| status_of(status, || needles)),
+        use_type: kind,
+        engine: row.engine_type.text().and_then(|name| needles.text(name)),
+        parent: parent.cloned(),
+        is_dual_active_parent: false,
+        source: Database::default(),
+        destination: Database::default(),
+    })
+}
+
+/// Adds to the jobs what their details tell.
+fn complete(jobs: &mut [ListedJob], details: &[DetailRow], needles: &Needles) {
+    let by_id: BTreeMap<&str, &DetailRow> = details
+        .iter()
+        .filter_map(|row| Some((row.id.text()?, row)))
+        .collect();
+    let parents: Vec<JobId> = jobs.iter().filter_map(|job| job.parent.clone()).collect();
+    for job in jobs {
+        let Some(row) = by_id.get(job.id.as_str()) else {
+            continue;
+        };
+        let text = |text: Option<&str>| text.and_then(|text| needles.text(text));
+        let database = |endpoint: Endpoint| {
+            let row = row.database(endpoint)?;
+            Some(Database {
+                db_type: text(row.db_type.text()),
+                address: text(row.address()),
+                port: text(row.db_port.text()),
+                user: text(row.db_user.text()),
+            })
+        };
+        job.source = database(Endpoint::Source).unwrap_or_default();
+        job.destination = database(Endpoint::Destination).unwrap_or_default();
+        if job.engine.is_none() {
+            job.engine = text(row.engine());
+        }
+        job.is_dual_active_parent = row.is_dual_active() && parents.contains(&job.id);
+    }
 }
 
 /// The id of a job that was not asked for, as it may be shown: it could be anything
 /// that the service knows. One of the usual shape is taken as it is, since a short
 /// secret stands in many of them by chance.
-fn shown_id(raw: &str, needles: &Needles) -> Option<JobId> {
+pub fn shown_id(raw: &str, needles: &Needles) -> Option<JobId> {
     let is_harmless = JobId::is_usual_shape(raw) || !needles.occur_in(raw);
     JobId::parse(raw).ok().filter(|_| is_harmless)
 }
 
-fn body_of(received: Received) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(match received.body {
-        Body::Read(body) => body,
-        Body::Coded(_) | Body::TooLong | Body::Cut => Vec::new(),
-    })
-}
-
-/// An answer that does not say what was asked.
-fn unusable(call: &Call, note: Note) -> Failure {
-    Failure {
-        why: Why::Unanswered,
-        host: authority(&call.url),
-        notes: vec![note],
-    }
-}
-
-fn rows_of(body: &[u8]) -> Vec<Row> {
+fn rows_of(body: &[u8]) -> Vec<ResultRow> {
     match wire::decode(body) {
         Decoded::Answer(answer) => answer.results.unwrap_or_default(),
         Decoded::Strange | Decoded::NotJson => Vec::new(),
@@ -323,7 +490,7 @@ fn rows_of(body: &[u8]) -> Vec<Row> {
 }
 
 /// The one row about a job: what is told twice is not told.
-fn only_row<'r>(rows: &'r [Row], id: &JobId) -> Option<&'r Row> {
+fn only_row<'r>(rows: &'r [ResultRow], id: &JobId) -> Option<&'r ResultRow> {
     let mut named = rows
         .iter()
         .filter(|row| row.job.as_deref() == Some(id.as_str()));
@@ -331,7 +498,7 @@ fn only_row<'r>(rows: &'r [Row], id: &JobId) -> Option<&'r Row> {
 }
 
 /// What one row of a status answer says.
-fn told_by<N: Deref<Target = Needles>>(row: &Row, needles: impl FnOnce() -> N) -> Told {
+fn told_by<N: Deref<Target = Needles>>(row: &ResultRow, needles: impl FnOnce() -> N) -> Told {
     if let Some(code) = row.code.as_deref() {
         let code = Some(codes::normalize(code)).filter(|code| codes::says_missing(code));
         let code = code.and_then(|code| Token::parse(&code));
@@ -353,7 +520,7 @@ fn told_by<N: Deref<Target = Needles>>(row: &Row, needles: impl FnOnce() -> N) -
 }
 
 /// A state in the service's word. Secrets are searched for in an unknown one alone.
-fn status_of<N: Deref<Target = Needles>>(
+pub fn status_of<N: Deref<Target = Needles>>(
     text: &str,
     needles: impl FnOnce() -> N,
 ) -> Option<ToldStatus> {

@@ -1,13 +1,9 @@
-//! What one answer means: a pure step from status, headers and body to a reply,
-//! or to the advice to send again.
+//! What one answer means: a pure step from status, headers and body to a reply, to a
+//! failure, or to the advice to send again.
 //!
-//! It owns the rules of design section 7 that tell a refusal from a doubt: the
-//! code decides before the status, a 2xx with an error code is no success, and
-//! only an answer that says so proves that nothing was changed.
-
-mod page;
-mod query;
-mod refusal;
+//! The rules of design section 7 tell a refusal from a doubt: the code decides before the
+//! status, a 2xx with an error code is no success, and only an answer that says so proves
+//! that nothing was changed.
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
@@ -15,24 +11,22 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use url::Url;
 
+use super::codes::{self, Class};
+use super::error::FailureKind;
+use super::http::{Body, Received, answer_cut, authority};
+use super::secrets::{self, LoginSecrets, RunSecrets};
+use super::wire::{self, AnswerBody, Decoded, ResultRow};
 use crate::core::job::EntryKey;
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{Doubt, EntryResult, Refusal, RefusalKind, Reply, Verdict};
 use crate::core::redact::{ForeignText, Needles, Token, ToldName};
 
-use super::codes::{self, Class};
-use super::note::{LossCause, Note};
-use super::received::{Body, Received};
-use super::secrets::{self, LoginSecrets, RunSecrets};
-use super::transport::answer_lost;
-use super::wire::{self, Answer, Decoded, Row};
-
-pub(super) use query::QueryStep;
-pub(super) use refusal::refused;
+/// Most of a foreign page in which a line worth showing is looked for.
+const MAX_PAGE_HEAD: usize = 4096;
 
 /// What is to be done about an answer.
 #[derive(Debug)]
-pub(super) enum Step {
+pub enum BatchStep {
     /// It settles the request.
     Done(Reply),
     /// It does not say what became of the request, which may be sent once more.
@@ -45,26 +39,40 @@ pub(super) enum Step {
     Again(Refusal),
 }
 
+/// What is to be done about the answer to a call that carries no password: a query, a
+/// login, or the retry of jobs. Whether a lost or failed one may have been acted on is for
+/// whoever asked; all but the retry change nothing.
+#[derive(Debug)]
+pub enum QueryStep {
+    /// Its body answers the question.
+    Answered,
+    Failed(FailureKind),
+    /// It was lost half-way.
+    Lost,
+    /// The same question may be asked again after a while.
+    Again(Refusal),
+}
+
 /// What an answer is judged by.
-pub(super) struct Judge<'a> {
+pub struct Judge<'a> {
     /// What was sent.
-    pub(super) entries: &'a [&'a Assignment],
+    pub entries: &'a [&'a Assignment],
     /// Secrets of the login.
-    pub(super) login: &'a LoginSecrets,
+    pub login: &'a LoginSecrets,
     /// Address of the request.
-    pub(super) url: &'a Url,
+    pub url: &'a Url,
     /// The clock here.
-    pub(super) now: Timestamp,
+    pub now: Timestamp,
     /// The secrets of the whole run, where they are known.
     run: Option<&'a RunSecrets>,
     needles: OnceCell<Arc<Needles>>,
     /// The places of the entries that the answer calls wrong, each with the code, whether
     /// or not the answer can be relied on.
-    pub(super) wrong: Cell<Vec<(usize, Token)>>,
+    pub wrong: Cell<Vec<(usize, Token)>>,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) const fn new(
+    pub const fn new(
         entries: &'a [&'a Assignment],
         login: &'a LoginSecrets,
         url: &'a Url,
@@ -89,15 +97,15 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges one answer; what a person should know goes to `notes`.
-    pub(super) fn judge(&self, received: &Received, notes: &mut Vec<Note>) -> Step {
+    pub fn judge(&self, received: &Received, notes: &mut Vec<String>) -> BatchStep {
         let status = received.status;
         if (300..400).contains(&status) {
             notes.push(self.redirected(received));
-            return Step::Done(Reply::TurnedAway(self.refusal_by_status(received)));
+            return BatchStep::Done(Reply::TurnedAway(self.refusal(received, None)));
         }
         let (answer, strange) = match self.answer_in(received) {
             Ok(answer) => (Some(answer), None),
-            Err(strange) => (None, strange.map(|note| *note)),
+            Err(strange) => (None, strange),
         };
         let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
         let code = code.map(codes::normalize);
@@ -114,13 +122,13 @@ impl<'a> Judge<'a> {
 
         if status == 429 && listed.is_some_and(|rows| !rows.is_empty()) {
             notes.push(self.unexpected(received, answer.as_ref()));
-            return Step::Done(Reply::Lost(Doubt::Unreadable));
+            return BatchStep::Done(Reply::Lost(Doubt::Unreadable));
         }
         let is_refused = matches!(class, Class::Login | Class::Permission);
         let later = status == 429 || matches!(class, Class::Throttled | Class::Busy);
         if later && !is_refused && (!has_results || status == 429) {
             let refusal = self.refusal(received, answer.as_ref());
-            return Step::Again(Refusal {
+            return BatchStep::Again(Refusal {
                 kind: RefusalKind::Busy,
                 ..refusal
             });
@@ -137,8 +145,8 @@ impl<'a> Judge<'a> {
                 && class == Class::Internal
                 && !listed.is_some_and(|rows| rows.iter().any(says_wrong_password));
             return match is_lost {
-                true => Step::Lost(doubt),
-                false => Step::Done(Reply::Lost(doubt)),
+                true => BatchStep::Lost(doubt),
+                false => BatchStep::Done(Reply::Lost(doubt)),
             };
         }
         let Some(answer) = &answer else {
@@ -146,14 +154,14 @@ impl<'a> Judge<'a> {
         };
         let is_empty_list = status < 300 && may_list && listed.is_some() && code.is_none();
         if has_results || is_empty_list {
-            return Step::Done(self.per_entry(received, answer));
+            return BatchStep::Done(self.per_entry(received, answer));
         }
         if status < 300 && known.is_none() {
             notes.push(self.unexpected(received, Some(answer)));
-            return Step::Done(Reply::Lost(Doubt::Unreadable));
+            return BatchStep::Done(Reply::Lost(Doubt::Unreadable));
         }
         let refusal = self.refusal(received, Some(answer));
-        Step::Done(match class {
+        BatchStep::Done(match class {
             Class::Login | Class::Permission => return refused_caller(class, refusal),
             Class::WrongPassword | Class::Route | Class::Throttled | Class::Busy => {
                 Reply::TurnedAway(refusal)
@@ -166,9 +174,9 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn wrong_in(&self, answer: &Answer, class: Class) -> Vec<(usize, Token)> {
+    fn wrong_in(&self, answer: &AnswerBody, class: Class) -> Vec<(usize, Token)> {
         let rows = answer.results.iter().flatten();
-        let rows: Vec<&Row> = rows.filter(|row| says_wrong_password(row)).collect();
+        let rows: Vec<&ResultRow> = rows.filter(|row| says_wrong_password(row)).collect();
         let code_of = |key: &EntryKey| {
             if rows.is_empty() {
                 let code = answer.code.as_deref();
@@ -195,9 +203,9 @@ impl<'a> Judge<'a> {
         &self,
         received: &Received,
         class: Class,
-        strange: Option<Note>,
-        notes: &mut Vec<Note>,
-    ) -> Step {
+        strange: Option<String>,
+        notes: &mut Vec<String>,
+    ) -> BatchStep {
         // A page, not an answer of the service that was damaged: only the latter
         // could have listed results where results are listed.
         let is_page = |body: &[u8]| !matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -207,21 +215,21 @@ impl<'a> Judge<'a> {
         };
         let cut = matches!(received.body, Body::Cut);
         notes.extend(strange);
-        let refusal = self.refusal_by_status(received);
+        let refusal = self.refusal(received, None);
         match class {
             Class::Login | Class::Permission => refused_caller(class, refusal),
             _ if cut => {
-                notes.push(answer_lost(self.url, LossCause::Cut));
-                Step::Lost(Doubt::AnswerLost)
+                notes.push(answer_cut(self.url));
+                BatchStep::Lost(Doubt::AnswerLost)
             }
-            Class::Route => Step::Done(Reply::TurnedAway(refusal)),
+            Class::Route => BatchStep::Done(Reply::TurnedAway(refusal)),
             // A page of something that stands before the service.
-            _ if received.status >= 400 && readable => Step::Done(Reply::Refused(refusal)),
-            _ => Step::Done(Reply::Lost(Doubt::Unreadable)),
+            _ if received.status >= 400 && readable => BatchStep::Done(Reply::Refused(refusal)),
+            _ => BatchStep::Done(Reply::Lost(Doubt::Unreadable)),
         }
     }
 
-    fn per_entry(&self, received: &Received, answer: &Answer) -> Reply {
+    fn per_entry(&self, received: &Received, answer: &AnswerBody) -> Reply {
         let rows = answer.results.as_deref().unwrap_or_default();
         // A success inside a failure is neither.
         let contradicted = answer.code.is_some();
@@ -252,11 +260,11 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn is_plain_success(&self, row: &Row) -> bool {
+    fn is_plain_success(&self, row: &ResultRow) -> bool {
         is_clean_success(row) && self.was_sent(row)
     }
 
-    fn was_sent(&self, row: &Row) -> bool {
+    fn was_sent(&self, row: &ResultRow) -> bool {
         let job = row.job.as_deref();
         let mut sent = self.entries.iter();
         sent.any(|entry| job == Some(entry.key.job.as_str()))
@@ -264,7 +272,7 @@ impl<'a> Judge<'a> {
 
     fn entry_result(
         &self,
-        row: &Row,
+        row: &ResultRow,
         has_text: bool,
         contradicted: bool,
         request_id: Option<&ToldName>,
@@ -305,53 +313,68 @@ impl<'a> Judge<'a> {
 
     /// The body as an answer, or what there is to say about one that is none; nothing
     /// about one that was cut off.
-    fn answer_in(&self, received: &Received) -> Result<Answer, Option<Box<Note>>> {
+    fn answer_in(&self, received: &Received) -> Result<AnswerBody, Option<String>> {
         let status = received.status;
-        match &received.body {
+        let strange = match &received.body {
             Body::Read(body) => match wire::decode(body) {
-                Decoded::Answer(answer) => Ok(answer),
-                Decoded::Strange => Err(Some(Box::new(self.unexpected(received, None)))),
-                Decoded::NotJson => Err(Some(Box::new(self.not_json(received, body)))),
+                Decoded::Answer(answer) => return Ok(answer),
+                Decoded::Strange => self.unexpected(received, None),
+                Decoded::NotJson => self.not_json(received, body),
             },
-            Body::Coded(coding) => Err(Some(Box::new(self.coded(status, coding)))),
-            Body::TooLong => Err(Some(Box::new(Note::TooLong { status }))),
-            Body::Cut => Err(None),
-        }
+            Body::Coded(coding) => {
+                let coding = self.needles().text(coding);
+                let coding = coding.unwrap_or_else(ForeignText::withheld);
+                format!(
+                    "answer {status} cannot be read: its content coding {coding} is not supported"
+                )
+            }
+            Body::TooLong => format!("answer {status} cannot be read: it is over 8 MiB"),
+            Body::Cut => return Err(None),
+        };
+        Err(Some(strange))
     }
 
-    fn redirected(&self, received: &Received) -> Note {
+    /// A redirect is never followed: it would carry the passwords elsewhere.
+    fn redirected(&self, received: &Received) -> String {
         let target = received.headers.location.as_deref();
         let target = target.and_then(|location| self.url.join(location).ok());
         let host = target.as_ref().and_then(Url::host_str);
-        Note::Redirected {
-            status: received.status,
-            host: host.and_then(|host| self.needles().text(host)),
-        }
+        let host = host.and_then(|host| self.needles().text(host));
+        let host = host.map_or_else(String::new, |host| format!(" to {host}"));
+        let status = received.status;
+        format!("answer {status} is a redirect{host} and was not followed")
     }
 
-    fn coded(&self, status: u16, coding: &str) -> Note {
-        let coding = self.needles().text(coding);
-        Note::CodedBody {
-            status,
-            coding: coding.unwrap_or_else(ForeignText::withheld),
-        }
-    }
-
-    fn unexpected(&self, received: &Received, answer: Option<&Answer>) -> Note {
+    fn unexpected(&self, received: &Received, answer: Option<&AnswerBody>) -> String {
         let refusal = self.refusal(received, answer);
-        let has_code = answer.is_some_and(|answer| answer.code.is_some());
-        Note::Unexpected {
-            status: received.status,
-            host: authority(self.url),
-            // Without a code in the answer there is only the status, said already.
-            code: has_code.then_some(refusal.code),
-            text: refusal.text,
-            request_id: refusal.request_id,
-            advice: refusal.advice,
+        let (status, host) = (received.status, authority(self.url));
+        let mut note = format!("answer {status} from {host} says nothing that can be used");
+        // Without a code in the answer there is only the status, said already.
+        if answer.is_some_and(|answer| answer.code.is_some()) {
+            note.push_str(&format!(", code {}", refusal.code));
         }
+        if let Some(id) = &refusal.request_id {
+            note.push_str(&format!(", request {id}"));
+        }
+        if let Some(text) = &refusal.text {
+            note.push_str(&format!(": {text}"));
+        }
+        if let Some(advice) = refusal.advice {
+            note.push_str(&format!(". {advice}"));
+        }
+        note
     }
 
-    fn not_json(&self, received: &Received, body: &[u8]) -> Note {
+    fn not_json(&self, received: &Received, body: &[u8]) -> String {
+        let (status, host) = (received.status, authority(self.url));
+        let mut note = format!("answer {status} from {host} is not in the service's format");
+        let content_type = received.headers.content_type.as_deref();
+        if let Some(content_type) = content_type.and_then(|text| self.needles().text(text)) {
+            note.push_str(&format!(", content type {content_type}"));
+        }
+        if let Some(id) = self.request_id(received, None) {
+            note.push_str(&format!(", request {id}"));
+        }
         let page = String::from_utf8_lossy(body);
         // The whole page is searched before a line of it is cut out.
         let line = if page.trim().is_empty() {
@@ -361,51 +384,194 @@ impl<'a> Judge<'a> {
         } else {
             // The line is searched once more: taking tags out can put together
             // what stood apart.
-            self.needles().text(&page::first_line(&page))
+            self.needles().text(&first_line(&page))
         };
-        let content_type = received.headers.content_type.as_deref();
-        Note::NotJson {
-            status: received.status,
-            host: authority(self.url),
-            content_type: content_type.and_then(|text| self.needles().text(text)),
-            line,
-            request_id: self.request_id(received, None),
+        if let Some(line) = line {
+            note.push_str(&format!(": {line}"));
         }
+        note
+    }
+
+    /// Judges the answer to a query; what a person should know goes to `notes`.
+    pub fn judge_query(&self, received: &Received, notes: &mut Vec<String>) -> QueryStep {
+        let status = received.status;
+        if (300..400).contains(&status) {
+            notes.push(self.redirected(received));
+            return QueryStep::Failed(FailureKind::Refused(self.refusal(received, None)));
+        }
+        let (answer, strange) = match self.answer_in(received) {
+            Ok(answer) => (Some(answer), None),
+            Err(strange) => (None, strange),
+        };
+        let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
+        let known = code.map(codes::normalize);
+        let known = known.as_deref().and_then(codes::look_up);
+        let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
+        let class = codes::beside(class, status);
+        // Jobs that are not there are told in a list, with 400 (OTC api-ref).
+        let lists =
+            |answer: &AnswerBody| answer.results.as_ref().is_some_and(|rows| !rows.is_empty());
+        let is_list = answer.as_ref().is_some_and(lists) && matches!(status, 200..=202 | 400);
+        if is_list || (status < 300 && answer.is_some() && code.is_none()) {
+            return QueryStep::Answered;
+        }
+        notes.extend(strange);
+        if matches!(received.body, Body::Cut) && status < 400 {
+            return QueryStep::Lost;
+        }
+        let mut refusal = self.refusal(received, answer.as_ref());
+        match class {
+            Class::Login => {
+                if received.headers.asks_second_factor {
+                    refusal.advice = Some(codes::SECOND_FACTOR);
+                }
+                notes.extend(received.headers.clock_off(self.now));
+                QueryStep::Failed(FailureKind::Login(refusal))
+            }
+            Class::Permission => {
+                notes.extend(received.headers.clock_off(self.now));
+                QueryStep::Failed(FailureKind::Refused(refusal))
+            }
+            _ if status == 429 => QueryStep::Again(busy(refusal)),
+            Class::Throttled | Class::Busy => QueryStep::Again(busy(refusal)),
+            _ if status < 300 && code.is_none() => QueryStep::Failed(FailureKind::Unanswered),
+            Class::Internal => QueryStep::Failed(FailureKind::Failed(refusal)),
+            _ if status >= 500 => QueryStep::Failed(FailureKind::Failed(refusal)),
+            _ => QueryStep::Failed(FailureKind::Refused(refusal)),
+        }
+    }
+
+    pub fn refusal(&self, received: &Received, answer: Option<&AnswerBody>) -> Refusal {
+        self.refusal_of(
+            answer.and_then(|answer| answer.code.as_deref()),
+            answer.and_then(|answer| answer.text.as_deref()),
+            self.request_id(received, answer),
+            status_name(received.status),
+        )
+    }
+
+    pub fn refusal_of(
+        &self,
+        code: Option<&str>,
+        text: Option<&str>,
+        request_id: Option<ToldName>,
+        without_code: ToldName,
+    ) -> Refusal {
+        refused((code, text), request_id, without_code, || self.needles())
+    }
+
+    pub fn request_id(&self, received: &Received, answer: Option<&AnswerBody>) -> Option<ToldName> {
+        let header = received.headers.request_id.as_deref();
+        let raw = header.or_else(|| answer?.request_id.as_deref())?;
+        self.needles().request_id(raw)
+    }
+}
+
+/// A refusal by what the service says: a code and a text, each where there is one.
+/// The search for secrets is only asked for where something is to be searched.
+pub fn refused<'n>(
+    (code, text): (Option<&str>, Option<&str>),
+    request_id: Option<ToldName>,
+    without_code: ToldName,
+    needles: impl Fn() -> &'n Needles,
+) -> Refusal {
+    let code = code.map(codes::normalize);
+    let known = code.as_deref().and_then(codes::look_up);
+    Refusal {
+        kind: known.map_or(RefusalKind::Rejected, |known| known.class.kind()),
+        is_one_job_only: code.as_deref().is_some_and(codes::says_one_job_only),
+        // A code of the table is shown and kept whatever the passwords are.
+        code: code
+            .and_then(|code| match (known, Token::parse(&code)) {
+                (Some(_), Some(token)) => Some(ToldName::Kept(token)),
+                _ => needles().code(&code),
+            })
+            .unwrap_or(without_code),
+        request_id,
+        text: text.and_then(|text| needles().text(text)),
+        advice: known.and_then(|known| known.advice),
+        entries: 1,
+    }
+}
+
+fn status_name(status: u16) -> ToldName {
+    let name = Token::parse(&format!("HTTP-{status}"));
+    name.map_or(ToldName::from_static("HTTP"), ToldName::Kept)
+}
+
+fn busy(refusal: Refusal) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Busy,
+        ..refusal
     }
 }
 
 /// A caller who is not known may become so with another token; one who lacks a
 /// right does not (OTC api-ref, Error Code: DRS.M00103 comes with 401).
-fn refused_caller(class: Class, refusal: Refusal) -> Step {
+fn refused_caller(class: Class, refusal: Refusal) -> BatchStep {
     match class {
-        Class::Login => Step::LoginRefused(refusal),
-        _ => Step::Done(Reply::LoginRefused(refusal)),
-    }
-}
-
-/// Host and port of an address, without user, path and query.
-pub(super) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+        Class::Login => BatchStep::LoginRefused(refusal),
+        _ => BatchStep::Done(Reply::LoginRefused(refusal)),
     }
 }
 
 /// A success that carries no word of an error.
-fn is_clean_success(row: &Row) -> bool {
+fn is_clean_success(row: &ResultRow) -> bool {
     says(row, "success") && row.code.is_none() && row.text.is_none()
 }
 
-fn says_wrong_password(row: &Row) -> bool {
+fn says_wrong_password(row: &ResultRow) -> bool {
     let code = row.code.as_deref().map(codes::normalize);
     let known = code.as_deref().and_then(codes::look_up);
     known.is_some_and(|known| known.class == Class::WrongPassword)
 }
 
-fn says(row: &Row, status: &str) -> bool {
+fn says(row: &ResultRow, status: &str) -> bool {
     let said = row.status.as_deref();
     said.is_some_and(|said| said.eq_ignore_ascii_case(status))
+}
+
+/// One line of a page that is not for machines: its title if it is HTML, else
+/// its first line with text; tags are dropped.
+pub fn first_line(page: &str) -> String {
+    let head: String = page.chars().take(MAX_PAGE_HEAD).collect();
+    let lowered = head.to_ascii_lowercase();
+    let title = lowered.find("<title").and_then(|at| {
+        let start = at + lowered[at..].find('>')? + 1;
+        let end = start + lowered[start..].find('<')?;
+        head.get(start..end)
+    });
+    let text = match title {
+        Some(title) if !title.trim().is_empty() => title.trim().to_owned(),
+        _ => without_tags(&head),
+    };
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().filter(|c| !matches!(c, '<' | '>')).collect()
+}
+
+/// `page` without tags, comments, scripts and styles; a tag ends the line.
+fn without_tags(page: &str) -> String {
+    let mut text = String::new();
+    let mut rest = page;
+    while let Some(at) = rest.find('<') {
+        text.push_str(&rest[..at]);
+        text.push('\n');
+        let tag = &rest[at..];
+        let lowered = tag.to_ascii_lowercase();
+        let end = [
+            ("<!--", "-->"),
+            ("<script", "</script"),
+            ("<style", "</style"),
+        ]
+        .iter()
+        .find(|(start, _)| lowered.starts_with(start))
+        .map_or(Some(0), |(_, end)| lowered.find(end));
+        let close = end.and_then(|end| Some(end + tag[end..].find('>')? + 1));
+        rest = close.map_or("", |close| &tag[close..]);
+    }
+    text.push_str(rest);
+    text
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use crate::core::secret::Secret;
 
 /// The secrets of a login as they are now.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LoginSecrets {
+pub struct LoginSecrets {
     /// Grows with every new token.
-    pub(super) generation: u64,
+    pub generation: u64,
     /// All that this run logged in with, tokens that were replaced included: they
     /// are valid until their end.
-    pub(super) secrets: Vec<Arc<Secret>>,
+    pub secrets: Vec<Arc<Secret>>,
 }
 
 /// The secrets of one run. The search is prepared when the first foreign text
@@ -69,7 +69,7 @@ impl std::fmt::Debug for RunSecrets {
 
 /// The search for the secrets of the login and of the run, or of `entries` where
 /// nothing more is known of the run.
-pub(super) fn needles(
+pub fn needles(
     login: &LoginSecrets,
     run: Option<&RunSecrets>,
     entries: &[&Assignment],

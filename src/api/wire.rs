@@ -1,24 +1,22 @@
-//! The JSON of the service and of the identity service, written and read by this
-//! module and those below it.
+//! The JSON of a change of passwords, and of every answer: an error in any of its spellings.
 //!
-//! Source: OTC api-ref, "Changing the Passwords of the Sources and Destinations".
-//! It owns the short names `so` and `ta` and the leniency towards types that
-//! drift. It refuses to judge what an answer means.
+//! Source: OTC api-ref, "Changing the Passwords of the Sources and Destinations". The short
+//! names `so` and `ta` are known here alone, and types may drift; what an answer means is
+//! judged elsewhere.
 
-mod answer;
-pub(super) mod identity;
-pub(super) mod jobs;
-mod scalar;
+use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::core::fingerprint::Field;
 use crate::core::job::Endpoint;
 use crate::core::manifest::Assignment;
 use crate::core::secret::Secret;
-
-pub(super) use answer::{Answer, Decoded, Row, decode};
 
 const HEAD: &str = "{\"jobs\":[";
 const TAIL: &str = "]}";
@@ -49,7 +47,7 @@ const fn kerberos_name(field: Field) -> Option<&'static str> {
 /// Writes the body of a request. The one plain copy of the values is in a
 /// buffer that is wiped when the last handle to it is dropped; it has its final
 /// size from the start, since growing would leave a copy behind.
-pub(super) fn encode(entries: &[&Assignment]) -> Bytes {
+pub fn encode(entries: &[&Assignment]) -> Bytes {
     Bytes::from_owner(write_body(entries))
 }
 
@@ -99,7 +97,7 @@ fn write_kerberos(body: &mut Vec<u8>, given: &[(Field, Secret)]) {
     }
 }
 
-fn write_secret(body: &mut Vec<u8>, value: &Secret) {
+pub fn write_secret(body: &mut Vec<u8>, value: &Secret) {
     body.push(b'"');
     for &byte in value.expose().as_bytes() {
         let short = match byte {
@@ -122,6 +120,281 @@ fn write_secret(body: &mut Vec<u8>, value: &Secret) {
         body.extend_from_slice(&[b'\\', short]);
     }
     body.push(b'"');
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Decoded {
+    /// One of the shapes that are known.
+    Answer(AnswerBody),
+    /// JSON of another shape, or one that says a thing twice.
+    Strange,
+    /// No JSON.
+    NotJson,
+}
+
+/// What an answer says, in the service's words: nothing here is cleaned.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct AnswerBody {
+    /// The results, if it lists any.
+    pub results: Option<Vec<ResultRow>>,
+    /// How many there are by its own account.
+    pub count: Option<u64>,
+    /// The error code of the whole request.
+    pub code: Option<String>,
+    /// The text that goes with it.
+    pub text: Option<String>,
+    /// The id of the request.
+    pub request_id: Option<String>,
+}
+
+/// One result in the service's words; a result that cannot be read is empty.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ResultRow {
+    pub job: Option<String>,
+    pub endpoint: Option<Endpoint>,
+    pub status: Option<String>,
+    pub code: Option<String>,
+    pub text: Option<String>,
+}
+
+/// Derived, so that a field said twice is an error and not the last one said:
+/// which of two statuses counts is not ours to guess.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct TopWire<'a> {
+    #[serde(borrow)]
+    results: Option<&'a RawValue>,
+    count: LooseText,
+    error_code: LooseText,
+    #[serde(rename = "errorCode")]
+    gateway_code: LooseText,
+    request_id: LooseText,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct RowWire {
+    id: LooseText,
+    end_point_type: LooseText,
+    status: LooseText,
+    error_code: LooseText,
+    #[serde(rename = "errorCode")]
+    gateway_code: LooseText,
+    code: LooseText,
+    error: LooseText,
+    error_msg: LooseText,
+    error_message: LooseText,
+    #[serde(rename = "errorMsg")]
+    gateway_text: LooseText,
+}
+
+/// The names that an answer is read by.
+const TOP_NAMES: [&str; 6] = [
+    "results",
+    "count",
+    "error_code",
+    "errorCode",
+    "request_id",
+    "error",
+];
+
+/// The names that a result is read by.
+const ROW_NAMES: [&str; 10] = [
+    "error",
+    "id",
+    "end_point_type",
+    "status",
+    "error_code",
+    "errorCode",
+    "code",
+    "error_msg",
+    "error_message",
+    "errorMsg",
+];
+
+/// Objects and lists in one answer, at most: a page of a hundred jobs with all their
+/// details has a few thousand. What small ones take in memory is many times what they
+/// take in the answer.
+const MAX_NODES: usize = 100_000;
+
+/// Whether an answer has more objects and lists than any real one.
+pub fn is_excessive(body: &[u8]) -> bool {
+    let nodes = body.iter().filter(|byte| matches!(byte, b'{' | b'['));
+    nodes.count() > MAX_NODES
+}
+
+/// Reads a body, however it is dressed, without judging it.
+pub fn decode(body: &[u8]) -> Decoded {
+    if is_excessive(body) {
+        return Decoded::Strange;
+    }
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return Decoded::NotJson;
+    };
+    // A derived struct would also be read from a list, by position.
+    let top = serde_json::from_slice::<TopWire<'_>>(body);
+    let is_plain = value
+        .as_object()
+        .is_some_and(|object| has_plain_names(object.keys(), &TOP_NAMES));
+    let Some(top) = top.ok().filter(|_| is_plain) else {
+        return Decoded::Strange;
+    };
+    let results: Option<Vec<&RawValue>> = match top.results {
+        None => None,
+        Some(raw) => match serde_json::from_str(raw.get()) {
+            Ok(rows) => Some(rows),
+            // Results that are no list are somebody's, but not this service's.
+            Err(_) => return Decoded::Strange,
+        },
+    };
+    // A code anywhere beside the rows contradicts their successes; rows stand in a
+    // list, which is not searched.
+    let (nested_code, text) = find_error(&value, 0).unwrap_or_default();
+    Decoded::Answer(AnswerBody {
+        results: results.map(|rows| rows.into_iter().map(read_row).collect()),
+        count: top
+            .count
+            .given()
+            .and_then(|count| count.trim().parse().ok()),
+        code: top
+            .error_code
+            .given()
+            .or(top.gateway_code.given())
+            .or(nested_code),
+        text,
+        request_id: top.request_id.given(),
+    })
+}
+
+fn read_row(raw: &RawValue) -> ResultRow {
+    let names: BTreeMap<String, IgnoredAny> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let is_plain = has_plain_names(names.keys(), &ROW_NAMES);
+    let object = Some(raw.get()).filter(|text| text.starts_with('{') && is_plain);
+    let row: RowWire = object
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    ResultRow {
+        job: row.id.given(),
+        endpoint: row.end_point_type.given().and_then(|n| endpoint_named(&n)),
+        status: row.status.given(),
+        code: row
+            .error_code
+            .given()
+            .or(row.gateway_code.given())
+            .or(row.code.given())
+            .or(row.error.given()),
+        text: row
+            .error_msg
+            .given()
+            .or(row.error_message.given())
+            .or(row.gateway_text.given()),
+    }
+}
+
+/// Whether no name differs from a known one in letter case alone: which of
+/// `status` and `Status` counts is not ours to guess.
+fn has_plain_names<'a>(mut names: impl Iterator<Item = &'a String>, known: &[&str]) -> bool {
+    names.all(|name| {
+        known
+            .iter()
+            .all(|known| name == known || !name.eq_ignore_ascii_case(known))
+    })
+}
+
+/// The code and the text of the first error object, this one or nested in one
+/// of its fields, in any of the spellings of the service, its gateway and the
+/// login service. A bare number is a status repeated and no code.
+fn find_error(value: &Value, depth: usize) -> Option<(Option<String>, Option<String>)> {
+    const MAX_DEPTH: usize = 4;
+    let object = value.as_object().filter(|_| depth <= MAX_DEPTH)?;
+    let text_of = |names: &[&str]| {
+        names
+            .iter()
+            .filter_map(|name| object.get(*name)?.as_str())
+            .find(|text| !text.trim().is_empty())
+            .map(str::to_owned)
+    };
+    let code = text_of(&["error_code", "errorCode", "code"])
+        .filter(|code| code.bytes().any(|b| !b.is_ascii_digit()));
+    let text = text_of(&["error_msg", "error_message", "errorMsg", "message"]);
+    if code.is_some() || text.is_some() {
+        return Some((code, text));
+    }
+    object
+        .values()
+        .find_map(|inner| find_error(inner, depth + 1))
+}
+
+/// Text, or something that can be read as text: numbers come as strings and
+/// strings as numbers in this service. A list or an object is there, and is no
+/// text: it must not pass for absent, or a success could carry an error unseen.
+#[derive(Debug, Default)]
+pub struct LooseText(Option<String>);
+
+impl LooseText {
+    /// The text, unless it is blank.
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_deref().filter(|text| !text.trim().is_empty())
+    }
+
+    fn given(self) -> Option<String> {
+        self.0.filter(|text| !text.trim().is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for LooseText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LooseTextVisitor).map(Self)
+    }
+}
+
+/// What stands for a list or an object where text is expected.
+const NO_TEXT: &str = "not-a-text";
+
+struct LooseTextVisitor;
+
+impl<'de> Visitor<'de> for LooseTextVisitor {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Some(NO_TEXT.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Some(NO_TEXT.to_owned()))
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::OpError;
 use super::online::{HangUp, Online};
 use super::root::Opened;
 use crate::api::client::Client;
-use crate::api::jobs::listing::Inventory;
+use crate::api::jobs::Inventory;
 use crate::api::secrets::RunSecrets;
 use crate::core::job::EntryKey;
 use crate::core::report::{JobsReport, ManagedJob};
@@ -35,7 +35,7 @@ pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsRepo
     if let Some(error) = &inventory.details_failed {
         notes.push(format!("the databases of the jobs are not told: {error}"));
     }
-    notes.extend(inventory.notes.iter().map(ToString::to_string));
+    notes.extend(inventory.notes);
     let jobs = inventory.jobs.into_iter().map(|job| {
         let is_listed = |endpoint| {
             let job = job.id.clone();

@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::OpError;
 use crate::api::client::Client;
-use crate::api::note::CLOCK_OFF;
+use crate::api::http::CLOCK_OFF;
 pub use crate::sys::signals::HangUp;
 pub(super) use crate::sys::signals::Signals;
 
@@ -61,11 +61,7 @@ impl Online {
 
     /// What a person should know of the run so far.
     pub fn notes(&self) -> Vec<String> {
-        self.client
-            .notes()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        self.client.notes()
     }
 
     /// Adds what a person should know of the run so far to what is `said` already: that

@@ -1,40 +1,40 @@
-//! The identity service: what there is to learn about a login (OTC IAM api-ref,
-//! "Verifying a Token", "Querying Project Information", "Querying the Service
-//! Catalog"). What is asked of it for a token is in `login`.
+//! The identity service: what there is to learn about a login (OTC IAM api-ref, "Verifying
+//! a Token", "Querying Project Information", "Querying the Service Catalog"), and its JSON.
+//!
+//! It is read leniently: only what is used is looked at, and what cannot be read is absent.
 
-use reqwest::header::HeaderName;
+use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::{Method, Request};
+use serde_json::{Value, json};
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::key::query_of;
-use super::{Pass, PassKind};
-use crate::api::client::{Call, Options};
-use crate::api::error::ApiError;
-use crate::api::exchange::{Exchange, Failure, IfLost};
-use crate::api::received::{Body, Received};
-use crate::api::retry::Patience;
+use super::signature::query_of;
+use super::{Domain, IamUser, LoginPass, ProjectName, TokenHeader};
+use crate::api::error::{ApiError, CallFailure};
+use crate::api::exchange::{Exchange, IfLost, Patience};
+use crate::api::http::{ApiCall, ClientOptions, Received, Transport, X_SUBJECT_TOKEN};
 use crate::api::secrets::{LoginSecrets, needles};
-use crate::api::transport::Transport;
-use crate::api::wire::identity::{self, CataloguedEndpoint, Facts};
+use crate::api::wire::write_secret;
+use crate::core::config::bare_endpoint;
+use crate::core::secret::Secret;
 use crate::core::target::service_url;
 
 /// The longest address that is taken from a catalogue, in bytes.
 const MAX_URL_BYTES: usize = 255;
 
-const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
-
 /// The identity service of one login.
 #[derive(Debug)]
-pub(in crate::api) struct Iam {
+pub struct Iam {
     transport: Transport,
-    url: Url,
-    pub(super) patience: Patience,
+    pub url: Url,
+    pub patience: Patience,
 }
 
 impl Iam {
     /// Prepares the connection; nothing is sent.
-    /// Fails if the address is none, or the connection cannot be set up.
-    pub(in crate::api) fn new(options: &Options, patience: Patience) -> Result<Self, ApiError> {
+    pub fn new(options: &ClientOptions, patience: Patience) -> Result<Self, ApiError> {
         let url = service_url(&options.auth_url).map_err(|_| ApiError::AuthUrl)?;
         Ok(Self {
             transport: Transport::new(&url, options.auth_url_named_by, options)?,
@@ -43,13 +43,8 @@ impl Iam {
         })
     }
 
-    /// The host and, where it is not the usual one, the port.
-    pub(super) fn host(&self) -> String {
-        crate::api::judge::authority(&self.url)
-    }
-
     /// A call of this service: its path below the address, and its query.
-    pub(super) fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Call {
+    pub fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> ApiCall {
         let mut url = self.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/{path}"));
@@ -58,22 +53,20 @@ impl Iam {
                 .as_deref()
                 .filter(|text| !text.is_empty()),
         );
-        Call {
+        ApiCall {
             method,
             url,
             body: None,
         }
     }
 
-    /// Asks until there is an answer.
-    /// Fails if the service refuses, or does not answer.
-    pub(super) async fn ask(
+    pub async fn ask(
         &self,
-        call: &Call,
+        call: &ApiCall,
         if_lost: IfLost,
         login: &LoginSecrets,
-        authorize: &(dyn Fn(&Call) -> Request + Sync),
-    ) -> Result<Received, Failure> {
+        authorize: &(dyn Fn(&ApiCall) -> Request + Sync),
+    ) -> Result<Received, CallFailure> {
         let exchange = Exchange {
             transport: &self.transport,
             patience: &self.patience,
@@ -83,76 +76,67 @@ impl Iam {
         exchange.ask(call, if_lost, authorize).await
     }
 
-    /// Asks with a pass; calls of the identity service name no project.
+    /// Asks with a pass, about a token where one is given; calls of the identity service
+    /// name no project.
     async fn ask_as(
         &self,
-        call: &Call,
-        pass: &Pass,
+        call: &ApiCall,
+        pass: &LoginPass,
         login: &LoginSecrets,
-    ) -> Result<Vec<u8>, Failure> {
+        about: Option<&TokenHeader>,
+    ) -> Result<Vec<u8>, CallFailure> {
         let now = self.patience.ambient.now;
         let received = self
             .ask(call, IfLost::AskAgain, login, &|call| {
                 let mut request = call.request();
                 pass.authorize(&mut request, None, now());
+                if let Some(token) = about {
+                    let headers = request.headers_mut();
+                    headers.insert(X_SUBJECT_TOKEN, token.header.clone());
+                }
                 request
             })
             .await?;
-        Ok(body_of(received))
+        Ok(received.into_body())
     }
 
     /// What the service knows about a token that was given.
-    /// Fails if it does not take the token, or does not answer.
-    pub(in crate::api) async fn facts_of(
+    pub async fn facts_of(
         &self,
-        pass: &Pass,
+        pass: &LoginPass,
         login: &LoginSecrets,
-    ) -> Result<Facts, Failure> {
+    ) -> Result<TokenFacts, CallFailure> {
         let call = self.call(Method::GET, "auth/tokens", &[("nocatalog", "true")]);
-        let PassKind::Token(token) = &pass.kind else {
-            return Ok(Facts::default());
+        let LoginPass::Token { header, .. } = pass else {
+            return Ok(TokenFacts::default());
         };
-        let now = self.patience.ambient.now;
-        let received = self
-            .ask(&call, IfLost::AskAgain, login, &|call| {
-                let mut request = call.request();
-                pass.authorize(&mut request, None, now());
-                request
-                    .headers_mut()
-                    .insert(X_SUBJECT_TOKEN, token.value().clone());
-                request
-            })
-            .await?;
-        Ok(identity::facts(&body_of(received)))
+        let body = self.ask_as(&call, pass, login, Some(header)).await?;
+        Ok(facts(&body))
     }
 
-    /// Names and ids of the projects that the caller may use, or of the one with
-    /// this name.
-    /// Fails if the service refuses, or does not answer.
-    pub(in crate::api) async fn projects(
+    /// The projects that the caller may use, or the one with this name.
+    pub async fn projects(
         &self,
-        pass: &Pass,
+        pass: &LoginPass,
         login: &LoginSecrets,
         name: Option<&str>,
-    ) -> Result<Vec<identity::Project>, Failure> {
+    ) -> Result<Vec<IamProject>, CallFailure> {
         let query: Vec<(&str, &str)> = name.map(|name| ("name", name)).into_iter().collect();
         let call = self.call(Method::GET, "projects", &query);
-        let body = self.ask_as(&call, pass, login).await?;
-        Ok(identity::projects(&body))
+        Ok(projects(&self.ask_as(&call, pass, login, None).await?))
     }
 
     /// The endpoints of the replication service, as the catalogue of the identity
     /// service has them; often none.
-    /// Fails if the service refuses, or does not answer.
-    pub(in crate::api) async fn catalogue(
+    pub async fn catalogue(
         &self,
-        pass: &Pass,
+        pass: &LoginPass,
         login: &LoginSecrets,
         project_id: &str,
-    ) -> Result<Vec<CataloguedEndpoint>, Failure> {
+    ) -> Result<Vec<CataloguedEndpoint>, CallFailure> {
         let call = self.call(Method::GET, "auth/catalog", &[]);
-        let body = self.ask_as(&call, pass, login).await?;
-        let mut found = identity::endpoints(&body, project_id);
+        let body = self.ask_as(&call, pass, login, None).await?;
+        let mut found = endpoints(&body, project_id);
         // They are shown, and may be anything that the service knows.
         let needles = needles(login, None, &[]);
         found.retain(|found| {
@@ -167,10 +151,244 @@ impl Iam {
     }
 }
 
-/// The body of an answer; nothing where it could not be read as it is.
-pub(super) fn body_of(received: Received) -> Vec<u8> {
-    match received.body {
-        Body::Read(body) => body,
-        Body::Coded(_) | Body::TooLong | Body::Cut => Vec::new(),
+/// What is known about a token.
+#[derive(Clone, Debug, Default)]
+pub struct TokenFacts {
+    pub issued_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    /// The project that it is for, if it is for one.
+    pub project: Option<IamProject>,
+    pub user: Option<String>,
+    pub domain: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IamProject {
+    pub id: String,
+    pub name: Option<String>,
+}
+
+/// The body of a login. Its one plain copy of the secrets is in a buffer that is
+/// wiped, and that never grows.
+pub fn login_body(
+    user: &IamUser,
+    password: &Secret,
+    passcode: Option<&Secret>,
+    project: &ProjectName,
+) -> Bytes {
+    let domain = |domain: &Domain| match domain {
+        Domain::Id(id) => json!({"id": id}),
+        Domain::Name(name) => json!({"name": name}),
+    };
+    let (who, of) = match user {
+        IamUser::Id(id) => (json!({"id": id}), None),
+        IamUser::Named { name, domain: of } => (json!({"name": name}), Some(domain(of))),
+    };
+    let who = who.to_string();
+    let of = of.map(|of| of.to_string());
+    let scope = match project {
+        ProjectName::Id(id) => json!({"id": id}),
+        ProjectName::Named { name, domain: None } => json!({"name": name}),
+        ProjectName::Named {
+            name,
+            domain: Some(of),
+        } => json!({"name": name, "domain": domain(of)}),
+    };
+    let scope = scope.to_string();
+    let secrets = [Some(password), passcode].into_iter().flatten();
+    let needed = 512
+        + 2 * who.len()
+        + of.as_ref().map_or(0, String::len)
+        + scope.len()
+        + secrets.map(Secret::max_json_bytes).sum::<usize>();
+    let mut body = Zeroizing::new(Vec::with_capacity(needed));
+    let methods = if passcode.is_some() {
+        r#""password","totp""#
+    } else {
+        r#""password""#
+    };
+    let push = |body: &mut Zeroizing<Vec<u8>>, text: &str| body.extend_from_slice(text.as_bytes());
+    push(&mut body, r#"{"auth":{"identity":{"methods":["#);
+    push(&mut body, methods);
+    push(&mut body, r#"],"password":{"user":"#);
+    push(&mut body, who.strip_suffix('}').unwrap_or(&who));
+    if let Some(of) = &of {
+        push(&mut body, r#","domain":"#);
+        push(&mut body, of);
+    }
+    push(&mut body, r#","password":"#);
+    write_secret(&mut body, password);
+    push(&mut body, "}}");
+    if let Some(passcode) = passcode {
+        push(&mut body, r#","totp":{"user":"#);
+        push(&mut body, who.strip_suffix('}').unwrap_or(&who));
+        push(&mut body, r#","passcode":"#);
+        write_secret(&mut body, passcode);
+        push(&mut body, "}}");
+    }
+    push(&mut body, r#"},"scope":{"project":"#);
+    push(&mut body, &scope);
+    push(&mut body, "}}}");
+    Bytes::from_owner(body)
+}
+
+/// What the answer to a login, or to a question about a token, tells.
+pub fn facts(body: &[u8]) -> TokenFacts {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let token = &answer["token"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let time = |value: &Value| value.as_str()?.parse().ok();
+    TokenFacts {
+        issued_at: time(&token["issued_at"]),
+        expires_at: time(&token["expires_at"]),
+        project: project(&token["project"]),
+        user: text(&token["user"]["name"]).or_else(|| text(&token["user"]["id"])),
+        domain: text(&token["user"]["domain"]["name"]),
+    }
+}
+
+/// The projects of an answer.
+pub fn projects(body: &[u8]) -> Vec<IamProject> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let listed = answer["projects"].as_array();
+    listed.into_iter().flatten().filter_map(project).collect()
+}
+
+fn project(value: &Value) -> Option<IamProject> {
+    Some(IamProject {
+        id: value["id"].as_str()?.to_owned(),
+        name: value["name"].as_str().map(str::to_owned),
+    })
+}
+
+/// A public endpoint of the replication service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CataloguedEndpoint {
+    /// The region that it serves; every one if none is named.
+    pub region: Option<String>,
+    /// Its address.
+    pub url: String,
+}
+
+/// The public endpoints of the replication service, each address once, without the
+/// version and the project.
+pub fn endpoints(body: &[u8], project_id: &str) -> Vec<CataloguedEndpoint> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let catalogue = answer["catalog"]
+        .as_array()
+        .or_else(|| answer["token"]["catalog"].as_array());
+    let services = catalogue.into_iter().flatten();
+    let listed = services
+        .filter(|entry| entry["type"] == "drs")
+        .filter_map(|entry| entry["endpoints"].as_array())
+        .flatten()
+        .filter(|endpoint| endpoint["interface"] == "public");
+    let mut found: Vec<CataloguedEndpoint> = Vec::new();
+    for endpoint in listed {
+        let Some(url) = endpoint["url"].as_str() else {
+            continue;
+        };
+        let region = endpoint["region"].as_str().filter(|region| *region != "*");
+        let next = CataloguedEndpoint {
+            region: region.map(str::to_owned),
+            url: bare_endpoint(url, project_id).unwrap_or(url).to_owned(),
+        };
+        if !found.contains(&next) {
+            found.push(next);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    fn parsed(body: &Bytes) -> Value {
+        serde_json::from_slice(body).unwrap()
+    }
+
+    #[test]
+    fn user_domain_and_project_domain_stand_apart() {
+        let body = login_body(
+            &IamUser::Named {
+                name: "op\"s".to_owned(),
+                domain: Domain::Name("people".to_owned()),
+            },
+            &secret("canary-\"\\\n"),
+            None,
+            &ProjectName::Named {
+                name: "lab".to_owned(),
+                domain: Some(Domain::Name("machines".to_owned())),
+            },
+        );
+        assert_eq!(
+            parsed(&body),
+            json!({"auth": {
+                "identity": {
+                    "methods": ["password"],
+                    "password": {"user": {
+                        "name": "op\"s",
+                        "domain": {"name": "people"},
+                        "password": "canary-\"\\\n",
+                    }},
+                },
+                "scope": {"project": {"name": "lab", "domain": {"name": "machines"}}},
+            }})
+        );
+    }
+
+    #[test]
+    fn a_passcode_goes_with_a_user_id() {
+        let body = login_body(
+            &IamUser::Id("u1".to_owned()),
+            &secret("canary-1"),
+            Some(&secret("123456")),
+            &ProjectName::Id("p1".to_owned()),
+        );
+        assert_eq!(
+            parsed(&body),
+            json!({"auth": {
+                "identity": {
+                    "methods": ["password", "totp"],
+                    "password": {"user": {"id": "u1", "password": "canary-1"}},
+                    "totp": {"user": {"id": "u1", "passcode": "123456"}},
+                },
+                "scope": {"project": {"id": "p1"}},
+            }})
+        );
+    }
+
+    #[test]
+    fn the_facts_of_a_token_are_read_and_what_is_odd_is_absent() {
+        let facts = facts(
+            br#"{"token":{"issued_at":"2026-01-02T03:04:05.527363Z","expires_at":"soon",
+                "project":{"id":"p1","name":"eu-de"},"user":{"id":"u1","domain":{"name":"acc"}}}}"#,
+        );
+        assert!(facts.issued_at.is_some() && facts.expires_at.is_none());
+        assert_eq!(facts.project.unwrap().id, "p1");
+        assert_eq!(facts.user.as_deref(), Some("u1"));
+        assert!(super::facts(b"[]").project.is_none());
+        assert!(super::facts(b"").user.is_none());
+    }
+
+    #[test]
+    fn the_catalogue_gives_the_public_endpoints_without_project() {
+        let body = br#"{"catalog":[{"type":"evs","endpoints":[]},{"type":"drs","endpoints":[
+            {"interface":"internal","region":"eu-de","url":"https://internal"},
+            {"interface":"public","region":"eu-nl","url":"https://nl"},
+            {"interface":"public","region":"eu-de","url":"https://drs.eu-de.example/v3/p1"}]}]}"#;
+        let found = endpoints(body, "p1");
+        let told: Vec<_> = found
+            .iter()
+            .map(|found| (found.region.as_deref(), found.url.as_str()))
+            .collect();
+        let nl = (Some("eu-nl"), "https://nl");
+        assert_eq!(told, [nl, (Some("eu-de"), "https://drs.eu-de.example")]);
+        assert_eq!(endpoints(b"{}", "p1"), []);
     }
 }

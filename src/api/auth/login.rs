@@ -1,9 +1,7 @@
-//! A login with a password at the identity service (OTC IAM api-ref, "Obtaining a
-//! User Token").
-//!
-//! It owns the token of a run and its life: fetched when it is first needed,
-//! replaced before its end, and once when it is refused. One login at a time, so
-//! that ten requests with a refused token do not log in ten times.
+//! A login with a password, and the life of the tokens that it yields (OTC IAM api-ref,
+//! "Obtaining a User Token"): fetched when one is first needed, replaced before its end, and
+//! once when it is refused. One login at a time, so that ten requests with a refused token
+//! do not log in ten times.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
@@ -13,18 +11,14 @@ use reqwest::Method;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Pass;
-use super::credentials::{Domain, IamUser, PasswordLogin, ProjectName};
-use super::iam::{Iam, body_of};
-use super::token::TokenHeader;
-use crate::api::client::Call;
-use crate::api::exchange::{Failure, IfLost, Why};
-use crate::api::note::Note;
+use super::iam::{Iam, TokenFacts, facts, login_body};
+use super::{Domain, IamUser, LoginPass, PasswordLogin, ProjectName, TokenHeader};
+use crate::api::error::{CallFailure, FailureKind};
+use crate::api::exchange::IfLost;
+use crate::api::http::{ApiCall, authority};
 use crate::api::secrets::{LoginSecrets, needles};
-use crate::api::wire::identity::{self, Facts};
 use crate::core::config::is_project_id;
 use crate::core::outcome::Refusal;
-use crate::core::secret::Secret;
 
 /// A token is replaced so long before its end, or a tenth of its life before it
 /// where that is shorter: a request may be under way for a minute, and clocks differ.
@@ -33,30 +27,33 @@ const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// A token that ends as it is made would bring a login for each request.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
+/// What to say where a token must be replaced and cannot be.
+const PASSCODE_USED: &str =
+    "a second login needs a new code of the second factor: run the command again";
+
 /// The life of a token that does not tell it; a refusal renews it anyway.
 const UNTOLD_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// A login with a password, and the tokens that it yields.
 #[derive(Debug)]
-pub(in crate::api) struct IamSession {
+pub struct IamSession {
     iam: Arc<Iam>,
-    login: Login,
+    login: PasswordLogin,
     /// The project that the manifest is sealed for.
     sealed: String,
     /// Held while logging in, so that one login serves all who wait.
-    current: Mutex<Current>,
+    current: Mutex<CurrentToken>,
     secrets: StdMutex<LoginSecrets>,
 }
 
-/// Where the session stands.
 #[derive(Debug, Default)]
-struct Current {
-    issued: Option<Issued>,
+struct CurrentToken {
+    issued: Option<IssuedToken>,
     /// The refusal of a login, which is final: the next try could lock the account.
     refused: Option<Refusal>,
 }
 
-impl Current {
+impl CurrentToken {
     /// Leaves it at that for this run: no token is at hand, and each of the requests
     /// that wait for one would try, one after the other.
     fn give_up(&mut self) {
@@ -64,35 +61,29 @@ impl Current {
     }
 }
 
-/// What is logged in with.
-#[derive(Debug)]
-struct Login {
-    user: IamUser,
-    password: Arc<Secret>,
-    passcode: Option<Arc<Secret>>,
-    project: ProjectName,
-}
-
 /// A token of this run.
 #[derive(Debug)]
-struct Issued {
+struct IssuedToken {
     token: Arc<TokenHeader>,
     generation: u64,
     /// From here on it is replaced before it is used.
     renew_at: Instant,
     /// From here on it is of no use.
     ends_at: Instant,
-    facts: Facts,
+    facts: TokenFacts,
+}
+
+impl IssuedToken {
+    fn pass(&self) -> LoginPass {
+        LoginPass::Token {
+            header: Arc::clone(&self.token),
+            generation: self.generation,
+        }
+    }
 }
 
 impl IamSession {
-    pub(super) fn new(login: PasswordLogin, iam: Arc<Iam>, sealed: String) -> Self {
-        let login = Login {
-            user: login.user,
-            password: Arc::new(login.password),
-            passcode: login.passcode.map(Arc::new),
-            project: login.project,
-        };
+    pub fn new(login: PasswordLogin, iam: Arc<Iam>, sealed: String) -> Self {
         let secrets = std::iter::once(&login.password)
             .chain(&login.passcode)
             .map(Arc::clone)
@@ -110,9 +101,8 @@ impl IamSession {
     }
 
     /// A pass with a token that is good for a while.
-    /// Fails if there is none and the login fails. A token that could not be
-    /// replaced serves on until its end.
-    pub(super) async fn pass(&self) -> Result<Pass, Failure> {
+    /// A token that could not be replaced serves on until its end.
+    pub async fn pass(&self) -> Result<LoginPass, CallFailure> {
         let mut current = self.current.lock().await;
         let now = Instant::now();
         let at_hand = current.issued.as_ref();
@@ -139,8 +129,7 @@ impl IamSession {
 
     /// A pass in the place of the refused one of this generation. Whoever comes
     /// second with the same gets what the first one fetched.
-    /// Fails if the login fails.
-    pub(super) async fn renewed(&self, refused: u64) -> Result<Pass, Failure> {
+    pub async fn renewed(&self, refused: u64) -> Result<LoginPass, CallFailure> {
         let mut current = self.current.lock().await;
         if let Some(issued) = &current.issued
             && issued.generation != refused
@@ -156,18 +145,22 @@ impl IamSession {
     }
 
     /// Logs in, unless that was refused before.
-    async fn replace(&self, current: &mut Current, generation: u64) -> Result<Pass, Failure> {
+    async fn replace(
+        &self,
+        current: &mut CurrentToken,
+        generation: u64,
+    ) -> Result<LoginPass, CallFailure> {
         if let Some(refusal) = &current.refused {
-            return Err(self.failure(Why::Login(refusal.clone()), Vec::new()));
+            return Err(self.failure(FailureKind::Login(refusal.clone()), Vec::new()));
         }
         // A code of a second factor is good for one login.
         if self.login.passcode.is_some() && generation > 0 {
-            return Err(self.failure(Why::Unanswered, vec![Note::PasscodeUsed]));
+            return Err(self.failure(FailureKind::Unanswered, vec![PASSCODE_USED.to_owned()]));
         }
         match self.fetch(generation + 1).await {
             Ok(fresh) => Ok(current.issued.insert(fresh).pass()),
             Err(failure) => {
-                if let Why::Login(refusal) | Why::Refused(refusal) = &failure.why {
+                if let FailureKind::Login(refusal) | FailureKind::Refused(refusal) = &failure.kind {
                     current.refused = Some(refusal.clone());
                 }
                 Err(failure)
@@ -175,21 +168,21 @@ impl IamSession {
         }
     }
 
-    fn failure(&self, why: Why, notes: Vec<Note>) -> Failure {
-        Failure {
-            why,
-            host: self.iam.host(),
+    fn failure(&self, kind: FailureKind, notes: Vec<String>) -> CallFailure {
+        CallFailure {
+            kind,
+            host: authority(&self.iam.url),
             notes,
         }
     }
 
     /// What the last login told about itself.
-    pub(in crate::api) async fn facts(&self) -> Option<Facts> {
+    pub async fn facts(&self) -> Option<TokenFacts> {
         let current = self.current.lock().await;
         current.issued.as_ref().map(|issued| issued.facts.clone())
     }
 
-    pub(super) fn secrets(&self) -> LoginSecrets {
+    pub fn secrets(&self) -> LoginSecrets {
         self.secrets
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -197,7 +190,7 @@ impl IamSession {
     }
 
     /// What a refusal was about, in words without a secret.
-    pub(super) fn used(&self) -> String {
+    pub fn used(&self) -> String {
         let domain = |domain: &Domain| match domain {
             Domain::Id(id) => format!("domain id {id}"),
             Domain::Name(name) => format!("domain {name}"),
@@ -214,10 +207,10 @@ impl IamSession {
                 domain: Some(of),
             } => format!("project named {name} of {}", domain(of)),
         };
-        format!(" as {user} for {project} at {}", self.iam.host())
+        format!(" as {user} for {project} at {}", authority(&self.iam.url))
     }
 
-    pub(super) const fn advice(&self) -> &'static str {
+    pub const fn advice(&self) -> &'static str {
         match self.login.passcode {
             Some(_) => {
                 "Check the user, the password, that the user has a role in the project, and the code of the second factor, which is good for one login. Failed logins lock the account."
@@ -228,11 +221,11 @@ impl IamSession {
         }
     }
 
-    async fn fetch(&self, generation: u64) -> Result<Issued, Failure> {
+    async fn fetch(&self, generation: u64) -> Result<IssuedToken, CallFailure> {
         let mut call = self
             .iam
             .call(Method::POST, "auth/tokens", &[("nocatalog", "true")]);
-        call.body = Some(identity::login(
+        call.body = Some(login_body(
             &self.login.user,
             &self.login.password,
             self.login.passcode.as_deref(),
@@ -243,7 +236,7 @@ impl IamSession {
         // second factor shown again.
         let mut received = self
             .iam
-            .ask(&call, IfLost::GiveUp, &self.secrets(), &Call::request)
+            .ask(&call, IfLost::GiveUp, &self.secrets(), &ApiCall::request)
             .await?;
         let token = received
             .headers
@@ -251,14 +244,17 @@ impl IamSession {
             .take()
             .and_then(|token| TokenHeader::given(&token).ok());
         let Some(token) = token else {
-            return Err(self.failure(Why::Unanswered, vec![Note::NoToken]));
+            return Err(self.failure(
+                FailureKind::Unanswered,
+                vec!["the answer holds no token".to_owned()],
+            ));
         };
         {
             let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-            secrets.secrets.push(Arc::clone(token.secret()));
+            secrets.secrets.push(Arc::clone(&token.secret));
             secrets.generation = generation;
         }
-        let facts = identity::facts(&body_of(received));
+        let facts = facts(&received.into_body());
         let found = facts.project.as_ref().map(|project| project.id.clone());
         if found.as_deref() != Some(self.sealed.as_str()) {
             // It is shown, and may be anything that the service knows.
@@ -266,10 +262,10 @@ impl IamSession {
                 is_project_id(id) && !needles(&self.secrets(), None, &[]).occur_in(id)
             });
             let sealed = self.sealed.clone();
-            return Err(self.failure(Why::OtherProject { found, sealed }, Vec::new()));
+            return Err(self.failure(FailureKind::OtherProject { found, sealed }, Vec::new()));
         }
         let life = facts.life((self.iam.patience.ambient.now)());
-        Ok(Issued {
+        Ok(IssuedToken {
             token: Arc::new(token),
             generation,
             renew_at: sent_at + (life - MARGIN.min(life / 10)),
@@ -279,13 +275,7 @@ impl IamSession {
     }
 }
 
-impl Issued {
-    fn pass(&self) -> Pass {
-        Pass::token(&self.token, self.generation)
-    }
-}
-
-impl Facts {
+impl TokenFacts {
     /// How long the token lives from its making: by the service's own clock, since
     /// the one here may be off.
     fn life(&self, now: Timestamp) -> Duration {

@@ -1,37 +1,102 @@
 //! Who calls: credentials as the user gave them, and the session made of them.
 //!
-//! It owns the headers that prove who calls, and the life of a token: renewed
-//! before its end, once when it is refused, and never after the login itself was
-//! refused. It refuses to read the environment or a file: credentials are handed
-//! in. A further kind of login is a further variant of both enums.
+//! A token is renewed before its end, once when it is refused, and never after the login
+//! itself was refused. The environment and files are read elsewhere: credentials are
+//! handed in. A further kind of login is a further variant of [`Credentials`],
+//! [`LoginSession`] and [`LoginPass`].
 
-mod credentials;
 mod iam;
-mod key;
 mod login;
 mod signature;
-mod token;
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Request;
+use reqwest::header::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
 
-use super::error::ApiError;
-use super::exchange::{Failure, Why};
+use super::error::{ApiError, CallFailure, FailureKind};
 use super::secrets::LoginSecrets;
 use crate::core::outcome::Refusal;
+use crate::core::secret::Secret;
 
-pub use credentials::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, ProjectName};
-pub(super) use iam::Iam;
-use key::Signer;
+pub use iam::{CataloguedEndpoint, Iam, TokenFacts, endpoints, facts, projects};
 use login::IamSession;
-use token::TokenHeader;
+use signature::Signer;
+
+const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// One less than lock a key.
+const MOST_SIGNED_AT_ONCE: usize = 4;
+
+/// What the user gave to log in with.
+#[derive(Debug)]
+pub enum Credentials {
+    /// A token that was fetched elsewhere. It cannot be renewed.
+    Token(Secret),
+    /// A user of the identity service and a password.
+    Password(PasswordLogin),
+    /// An access key, which signs each request.
+    AccessKey(AccessKey),
+}
+
+/// A login with a password (OTC IAM api-ref, Obtaining a User Token).
+#[derive(Debug)]
+pub struct PasswordLogin {
+    pub user: IamUser,
+    pub password: Arc<Secret>,
+    /// The one-time code of a second factor; it needs a user that is named by id.
+    pub passcode: Option<Arc<Secret>>,
+    /// The project that the token is asked for.
+    pub project: ProjectName,
+}
+
+/// A user of the identity service: by id, or by a name that is unique in its domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IamUser {
+    Id(String),
+    Named { name: String, domain: Domain },
+}
+
+/// A domain, which the clouds call account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Domain {
+    Id(String),
+    Name(String),
+}
+
+/// The project that a login is for. Which id a name has is only known after the login,
+/// and its domain may be another than the user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProjectName {
+    Id(String),
+    Named {
+        name: String,
+        domain: Option<Domain>,
+    },
+}
+
+/// An access key (OTC and Huawei Cloud call it AK/SK).
+#[derive(Debug)]
+pub struct AccessKey {
+    /// The key's id. It is no secret by itself, and shown nowhere all the same.
+    pub access: Secret,
+    /// What requests are signed with.
+    pub secret: Secret,
+    /// What goes with a temporary key.
+    pub security_token: Option<Secret>,
+    /// The name of the project, where only that was given: its id must turn out
+    /// to be the sealed one.
+    pub project: Option<ProjectName>,
+}
 
 /// A login that requests can be sent with.
 #[derive(Debug)]
-pub(super) enum Session {
+pub enum LoginSession {
     /// A token that was fetched elsewhere.
     Token(Arc<TokenHeader>),
     /// A user and a password, with which tokens are fetched.
@@ -39,8 +104,7 @@ pub(super) enum Session {
     /// A key that signs.
     Key {
         signer: Arc<Signer>,
-        /// What is known about it.
-        standing: Standing,
+        status: KeyStatus,
     },
 }
 
@@ -48,49 +112,37 @@ pub(super) enum Session {
 /// Gateway manual, Error Codes: five), so the first refusal is the last, and until
 /// it was accepted once there is one request at a time.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub struct KeyStatus {
     accepted: AtomicBool,
     /// The refusal and who refused.
     refused: OnceLock<(Refusal, String)>,
 }
 
-/// One less than lock a key.
-const MOST_SIGNED_AT_ONCE: usize = 4;
-
 /// Leave to call, good for one attempt.
 #[derive(Clone, Debug)]
-pub(super) struct Pass {
-    kind: PassKind,
-    /// Which of the session's tokens it is.
-    generation: u64,
-}
-
-#[derive(Clone, Debug)]
-enum PassKind {
-    Token(Arc<TokenHeader>),
+pub enum LoginPass {
+    Token {
+        header: Arc<TokenHeader>,
+        /// Which of the session's tokens it is.
+        generation: u64,
+    },
     Key(Arc<Signer>),
 }
 
-impl Pass {
+impl LoginPass {
     /// Adds what proves who calls. Every attempt is authorized anew, since a
     /// signature holds the time. `project_id` goes with calls of a project.
-    pub(super) fn authorize(
-        &self,
-        request: &mut Request,
-        project_id: Option<&str>,
-        now: Timestamp,
-    ) {
-        match &self.kind {
-            PassKind::Token(token) => token.authorize(request),
-            PassKind::Key(signer) => signer.authorize(request, project_id, now),
+    pub fn authorize(&self, request: &mut Request, project_id: Option<&str>, now: Timestamp) {
+        match self {
+            Self::Token { header, .. } => header.authorize(request),
+            Self::Key(signer) => signer.authorize(request, project_id, now),
         }
     }
 }
 
-impl Session {
+impl LoginSession {
     /// Makes a session of `credentials`; nothing is sent.
-    /// Fails if a token or a key holds a character that none has.
-    pub(super) fn open(
+    pub fn open(
         credentials: Credentials,
         iam: &Arc<Iam>,
         project_id: &str,
@@ -104,28 +156,27 @@ impl Session {
             ))),
             Credentials::AccessKey(key) => Self::Key {
                 signer: Arc::new(Signer::new(key)?),
-                standing: Standing::default(),
+                status: KeyStatus::default(),
             },
         })
     }
 
     /// Leave for one attempt. A session with a password logs in first where there
     /// is no token, or where it is close to its end.
-    /// Fails if that login does.
-    pub(super) async fn pass(&self) -> Result<Pass, Failure> {
+    pub async fn pass(&self) -> Result<LoginPass, CallFailure> {
         match self {
-            Self::Token(token) => Ok(Pass::token(token, 0)),
+            Self::Token(header) => Ok(LoginPass::Token {
+                header: Arc::clone(header),
+                generation: 0,
+            }),
             Self::Password(session) => session.pass().await,
-            Self::Key { signer, standing } => match standing.refused.get() {
-                Some((refusal, host)) => Err(Failure {
-                    why: Why::Login(refusal.clone()),
+            Self::Key { signer, status } => match status.refused.get() {
+                Some((refusal, host)) => Err(CallFailure {
+                    kind: FailureKind::Login(refusal.clone()),
                     host: host.clone(),
                     notes: Vec::new(),
                 }),
-                None => Ok(Pass {
-                    kind: PassKind::Key(Arc::clone(signer)),
-                    generation: 0,
-                }),
+                None => Ok(LoginPass::Key(Arc::clone(signer))),
             },
         }
     }
@@ -133,30 +184,32 @@ impl Session {
     /// Leave in the place of one that was refused; nothing where that cannot help:
     /// a token that was fetched elsewhere, and above all a signature, which locks
     /// the key when it is repeated (OTC API Gateway manual, Error Codes).
-    pub(super) async fn renewed(&self, refused: &Pass) -> Option<Result<Pass, Failure>> {
-        match self {
-            Self::Password(session) => Some(session.renewed(refused.generation).await),
-            Self::Token(_) | Self::Key { .. } => None,
+    pub async fn renewed(&self, refused: &LoginPass) -> Option<Result<LoginPass, CallFailure>> {
+        match (self, refused) {
+            (Self::Password(session), LoginPass::Token { generation, .. }) => {
+                Some(session.renewed(*generation).await)
+            }
+            _ => None,
         }
     }
 
     /// Notes whether the caller was accepted, or by which host it was refused.
-    pub(super) fn note(&self, refused: Option<(&Refusal, String)>) {
-        let Self::Key { standing, .. } = self else {
+    pub fn note(&self, refused: Option<(&Refusal, String)>) {
+        let Self::Key { status, .. } = self else {
             return;
         };
         match refused {
             Some((refusal, host)) => {
-                let _ = standing.refused.set((refusal.clone(), host));
+                let _ = status.refused.set((refusal.clone(), host));
             }
-            None => standing.accepted.store(true, Ordering::SeqCst),
+            None => status.accepted.store(true, Ordering::SeqCst),
         }
     }
 
     /// How many requests may be under way at once, at most `wanted`.
-    pub(super) fn at_once(&self, wanted: usize) -> usize {
+    pub fn at_once(&self, wanted: usize) -> usize {
         match self {
-            Self::Key { standing, .. } if standing.accepted.load(Ordering::SeqCst) => {
+            Self::Key { status, .. } if status.accepted.load(Ordering::SeqCst) => {
                 wanted.min(MOST_SIGNED_AT_ONCE)
             }
             Self::Key { .. } => 1,
@@ -165,11 +218,11 @@ impl Session {
     }
 
     /// What must never come back out: searched for in every answer.
-    pub(super) fn secrets(&self) -> LoginSecrets {
+    pub fn secrets(&self) -> LoginSecrets {
         match self {
             Self::Token(token) => LoginSecrets {
                 generation: 0,
-                secrets: vec![Arc::clone(token.secret())],
+                secrets: vec![Arc::clone(&token.secret)],
             },
             Self::Password(session) => session.secrets(),
             Self::Key { signer, .. } => LoginSecrets {
@@ -180,7 +233,7 @@ impl Session {
     }
 
     /// Whom the login is of, as far as it says so.
-    pub(super) fn used(&self) -> String {
+    pub fn used(&self) -> String {
         match self {
             Self::Password(session) => session.used(),
             Self::Token(_) | Self::Key { .. } => String::new(),
@@ -189,7 +242,7 @@ impl Session {
 
     /// What to check where it is refused and nobody says why: Keystone answers any
     /// refusal of a login with the same bare 401.
-    pub(super) fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> &'static str {
         match self {
             Self::Token(_) => {
                 "Nothing was sent with it: the token has expired, or is of another identity service. Get a new one."
@@ -202,11 +255,98 @@ impl Session {
     }
 }
 
-impl Pass {
-    fn token(token: &Arc<TokenHeader>, generation: u64) -> Self {
-        Self {
-            kind: PassKind::Token(Arc::clone(token)),
-            generation,
+/// A checked token and the header made of it.
+pub struct TokenHeader {
+    secret: Arc<Secret>,
+    header: HeaderValue,
+}
+
+impl TokenHeader {
+    /// Takes a token with at most one line end after it, which is dropped: files
+    /// and variables often end in one.
+    pub fn given(given: &Secret) -> Result<Self, ApiError> {
+        let text = given.expose();
+        let text = text
+            .strip_suffix("\r\n")
+            .or_else(|| text.strip_suffix('\n'))
+            .unwrap_or(text);
+        if text.is_empty() {
+            return Err(ApiError::TokenEmpty);
         }
+        for (i, c) in text.chars().enumerate() {
+            let position = i + 1;
+            if c.is_control() {
+                return Err(ApiError::TokenControl { position });
+            }
+            if !c.is_ascii_graphic() {
+                return Err(ApiError::TokenForeign { position });
+            }
+        }
+        // The header shares one wiped buffer; each request clones the handle.
+        let bytes = Bytes::from_owner(Zeroizing::new(text.as_bytes().to_vec()));
+        let mut header = HeaderValue::from_maybe_shared(bytes)
+            .map_err(|_| ApiError::TokenForeign { position: 1 })?;
+        header.set_sensitive(true);
+        Ok(Self {
+            secret: Arc::new(Secret::new(text.to_owned())),
+            header,
+        })
+    }
+
+    pub fn authorize(&self, request: &mut Request) {
+        request
+            .headers_mut()
+            .insert(X_AUTH_TOKEN, self.header.clone());
+    }
+}
+
+impl fmt::Debug for TokenHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHeader(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::{Method, Url};
+
+    use super::*;
+
+    fn session(token: &str) -> Result<TokenHeader, ApiError> {
+        TokenHeader::given(&Secret::new(token.to_owned()))
+    }
+
+    #[test]
+    fn one_line_end_after_a_token_is_dropped() {
+        for given in ["tok-1", "tok-1\n", "tok-1\r\n"] {
+            let url = Url::parse("http://127.0.0.1/").unwrap();
+            let mut request = Request::new(Method::PUT, url);
+            session(given).unwrap().authorize(&mut request);
+            let header = &request.headers()["x-auth-token"];
+            assert_eq!(header, "tok-1");
+            assert!(header.is_sensitive());
+            assert!(!format!("{request:?}").contains("tok-1"));
+        }
+    }
+
+    #[test]
+    fn other_odd_characters_are_refused_by_position() {
+        let said = |token: &str| session(token).unwrap_err().to_string();
+        for (token, position) in [("to\nk", 3), ("tok\n\n", 4), ("tok\r", 4), ("\ttok", 1)] {
+            let text = format!("the token holds a control character at position {position}");
+            assert_eq!(said(token), text);
+        }
+        assert!(said("tök").ends_with("outside ASCII at position 2"));
+        assert!(said("to k").ends_with("position 3"));
+        assert_eq!(said("\n"), "the token is empty");
+        assert_eq!(said(""), "the token is empty");
+    }
+
+    #[test]
+    fn a_session_shows_nothing_of_its_token() {
+        assert_eq!(
+            format!("{:?}", session("tok-1").unwrap()),
+            "TokenHeader(..)"
+        );
     }
 }

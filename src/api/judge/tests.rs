@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::api::received::Headers;
+use crate::api::http::Headers;
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{Outcome, match_results};
 use crate::core::secret::Secret;
@@ -33,7 +33,7 @@ fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-fn judge(received: &Received) -> (Step, Vec<Note>) {
+fn judge(received: &Received) -> (BatchStep, Vec<String>) {
     let entries = [
         entry("j1", Endpoint::Source),
         entry("j1", Endpoint::Destination),
@@ -52,8 +52,8 @@ fn judge(received: &Received) -> (Step, Vec<Note>) {
 
 fn reply(received: &Received) -> Reply {
     match judge(received).0 {
-        Step::Done(reply) => reply,
-        Step::LoginRefused(refusal) => Reply::LoginRefused(refusal),
+        BatchStep::Done(reply) => reply,
+        BatchStep::LoginRefused(refusal) => Reply::LoginRefused(refusal),
         other => panic!("{other:?}"),
     }
 }
@@ -147,7 +147,7 @@ fn throttled_and_busy_requests_may_be_sent_again() {
         json(400, &error("IAM.0012")),
     ] {
         let (step, _) = judge(&received);
-        let Step::Again(refusal) = step else {
+        let BatchStep::Again(refusal) = step else {
             panic!("{received:?}: {step:?}");
         };
         assert_eq!(refusal.kind, RefusalKind::Busy);
@@ -248,7 +248,7 @@ fn what_cannot_be_read_is_in_doubt() {
     ] {
         let (step, notes) = judge(&json(status, body));
         assert!(
-            matches!(step, Step::Done(Reply::Lost(d)) | Step::Lost(d) if d == doubt),
+            matches!(step, BatchStep::Done(Reply::Lost(d)) | BatchStep::Lost(d) if d == doubt),
             "{status} {body}"
         );
         assert_eq!(notes.len(), 1, "{status} {body}");
@@ -278,24 +278,24 @@ fn a_body_that_was_not_read_is_judged_by_status_where_that_is_enough() {
         assert!(reply(&at(401)).login_refusal().is_some());
         assert_eq!(reply(&at(500)), Reply::Lost(Doubt::ServerError));
         assert!(matches!(reply(&at(307)), Reply::TurnedAway(_)));
-        assert!(matches!(judge(&at(429)).0, Step::Again(_)));
+        assert!(matches!(judge(&at(429)).0, BatchStep::Again(_)));
     }
     for (status, lost) in [(200, true), (400, true), (429, false), (500, false)] {
         let cut = Received {
             body: Body::Cut,
             ..json(status, "")
         };
-        assert_eq!(matches!(judge(&cut).0, Step::Lost(_)), lost, "{status}");
+        assert_eq!(
+            matches!(judge(&cut).0, BatchStep::Lost(_)),
+            lost,
+            "{status}"
+        );
     }
     let (_, notes) = judge(&Received {
         body: Body::Coded("gzip".to_owned()),
         ..json(200, "")
     });
-    assert!(
-        notes[0]
-            .to_string()
-            .ends_with("its content coding \"gzip\" is not supported")
-    );
+    assert!(notes[0].ends_with("its content coding \"gzip\" is not supported"));
 }
 
 #[test]
@@ -315,12 +315,12 @@ fn a_redirect_is_a_refusal_that_names_the_host_only() {
         let mut received = json(307, "moved");
         received.headers.location = location.map(str::to_owned);
         let (step, notes) = judge(&received);
-        let Step::Done(Reply::TurnedAway(refusal)) = step else {
+        let BatchStep::Done(Reply::TurnedAway(refusal)) = step else {
             panic!("{step:?}");
         };
         assert_eq!(refusal.code.as_str(), "HTTP-307");
         let expected = format!("answer 307 is a redirect{said} and was not followed");
-        assert_eq!(notes[0].to_string(), expected);
+        assert_eq!(notes[0], expected);
     }
 }
 
@@ -333,7 +333,7 @@ fn a_page_is_shown_as_one_clean_line() {
     let mut received = json(524, &page);
     received.headers.content_type = Some("text/html".to_owned());
     assert_eq!(
-        judge(&received).1[0].to_string(),
+        judge(&received).1[0],
         "answer 524 from drs.example.test is not in the service's format, content type \"text/html\": \"524: A\""
     );
     for (page, line) in [
@@ -345,11 +345,13 @@ fn a_page_is_shown_as_one_clean_line() {
         ("<<<>>>", ""),
         ("<title", ""),
     ] {
-        let shown = match judge(&json(502, page)).1.remove(0) {
-            Note::NotJson { line, .. } => line,
-            other => panic!("{other:?}"),
+        let note = judge(&json(502, page)).1.remove(0);
+        let expected = match line {
+            "" => String::new(),
+            line => format!(": \"{line}\""),
         };
-        assert_eq!(shown.as_ref().map_or("", ForeignText::as_str), line);
+        let format = "answer 502 from drs.example.test is not in the service's format";
+        assert_eq!(note, format!("{format}{expected}"));
     }
 }
 
@@ -370,8 +372,7 @@ fn a_secret_in_an_answer_is_withheld_everywhere() {
     for text in texts {
         for status in [200, 400, 401, 500] {
             let (step, notes) = judge(&json(status, &text));
-            let shown: String = notes.iter().map(ToString::to_string).collect();
-            let debug = format!("{step:?} {notes:?} {shown}");
+            let debug = format!("{step:?} {notes:?} {}", notes.concat());
             for needle in ["fern", "canary-login-token-1", "9\\q"] {
                 assert!(!debug.contains(needle), "{status}: {debug}");
             }
@@ -411,8 +412,7 @@ fn a_clock_that_is_off_by_minutes_is_named() {
             date: Some(date.to_owned()),
             ..Headers::default()
         };
-        let note = headers.clock_off(now());
-        note.map_or_else(String::new, |note| note.to_string())
+        headers.clock_off(now()).unwrap_or_default()
     };
     assert_eq!(
         said("Fri, 02 Jan 2026 03:20:05 GMT"),

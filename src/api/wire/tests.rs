@@ -24,7 +24,7 @@ fn assignment(endpoint: Endpoint, password: &str, kerberos: &[(Field, &str)]) ->
     }
 }
 
-fn answer(body: &str) -> Answer {
+fn answer(body: &str) -> AnswerBody {
     match decode(body.as_bytes()) {
         Decoded::Answer(answer) => answer,
         other => panic!("{body}: {other:?}"),
@@ -96,20 +96,20 @@ fn results_are_read_whatever_their_types() {
     assert_eq!(
         rows[..3],
         [
-            Row {
+            ResultRow {
                 job: text("j1"),
                 endpoint: Some(Endpoint::Source),
                 status: text("success"),
-                ..Row::default()
+                ..ResultRow::default()
             },
-            Row {
+            ResultRow {
                 job: text("j1"),
                 endpoint: Some(Endpoint::Destination),
                 status: text("FAILED"),
                 code: text("DRS.M00304"),
                 text: text("wrong state"),
             },
-            Row {
+            ResultRow {
                 job: text("12"),
                 endpoint: None,
                 status: text("true"),

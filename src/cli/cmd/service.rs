@@ -6,8 +6,10 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::api::certificates::Bundle;
-use crate::api::client::{Ambient, Client, Options};
+use crate::api::client::Client;
+use crate::api::connection::CertificateBundle;
+use crate::api::exchange::Ambient;
+use crate::api::http::ClientOptions;
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
@@ -58,7 +60,7 @@ pub fn connect(
     opened: &Opened,
     flags: &LoginFlags,
 ) -> Result<Connected, OpError> {
-    let options = Options {
+    let options = ClientOptions {
         endpoint_from: opened.endpoint_from.clone(),
         ..options_of(&opened.target, Some(&root.config))
     };
@@ -76,8 +78,8 @@ fn named_by(address: &Option<String>, name: &'static str) -> &'static str {
 
 /// What drspass.yaml says about talking to a target, or the defaults where there is
 /// none yet.
-fn options_of(target: &Target, config: Option<&Config>) -> Options {
-    let mut options = Options::new(
+fn options_of(target: &Target, config: Option<&Config>) -> ClientOptions {
+    let mut options = ClientOptions::new(
         target.scope.endpoint.clone(),
         target.auth_url.clone(),
         target.scope.project_id.clone(),
@@ -100,7 +102,7 @@ fn options_of(target: &Target, config: Option<&Config>) -> Options {
 /// Prepares a client; nothing is sent. `credentials_from` is what drspass.yaml says.
 fn connect_with(
     context: &Context<'_>,
-    mut options: Options,
+    mut options: ClientOptions,
     credentials_from: Option<&str>,
     flags: &LoginFlags,
 ) -> Result<Connected, OpError> {
@@ -151,7 +153,7 @@ fn connect_with(
 /// The certificates of a bundle that can be used; what cannot is said.
 /// Fails if none can.
 fn usable(context: &Context<'_>, place: &str, pem: &[u8]) -> Result<Vec<u8>, OpError> {
-    let Bundle { usable, broken } = Bundle::of(pem);
+    let CertificateBundle { usable, broken } = CertificateBundle::of(pem);
     let numbers: Vec<String> = broken.iter().map(ToString::to_string).collect();
     let unreadable = match numbers.as_slice() {
         [] => None,

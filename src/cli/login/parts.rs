@@ -5,6 +5,7 @@
 //! It refuses to know where a part is read from.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -413,8 +414,8 @@ impl Parts {
                 .map(|(user, password)| {
                     Credentials::Password(PasswordLogin {
                         user,
-                        password,
-                        passcode: secret_of(self.passcode),
+                        password: Arc::new(password),
+                        passcode: secret_of(self.passcode).map(Arc::new),
                         project,
                     })
                 }),

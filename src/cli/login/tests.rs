@@ -187,7 +187,7 @@ fn password(login: &Login) -> String {
         IamUser::Id(id) => format!("#{id}"),
         IamUser::Named { name, domain: of } => format!("{name}@{}", domain(of)),
     };
-    let passcode = login.passcode.as_ref().map(text_of);
+    let passcode = login.passcode.as_deref().map(text_of);
     format!(
         "{user} {}{} {}",
         text_of(&login.password),

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::ApplyContext;
 use super::send::GRACE;
 use crate::api::client::Client;
-use crate::api::jobs::{GoOn, Retry};
+use crate::api::jobs::{GoOn, RetryAnswer};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, Plan, failed_retries};
@@ -263,9 +263,9 @@ impl RetryJobsRun<'_> {
         let mut is_taken_back = false;
         for (job, answer) in retry_all(online, &to_retry, &mut looked.interrupted) {
             let cared = match answer {
-                Retry::Refused(refusal) => RetryJobsResult::Refused(refusal),
-                Retry::NotAsked(why) => RetryJobsResult::NotAsked(why),
-                Retry::Taken | Retry::Unanswered => {
+                RetryAnswer::Refused(refusal) => RetryJobsResult::Refused(refusal),
+                RetryAnswer::NotAsked(why) => RetryJobsResult::NotAsked(why),
+                RetryAnswer::Taken | RetryAnswer::Unanswered => {
                     watched.insert(job);
                     continue;
                 }
@@ -354,12 +354,12 @@ fn retry_all(
     online: &mut Online,
     jobs: &[JobId],
     interrupted: &mut Option<Signal>,
-) -> Vec<(JobId, Retry)> {
+) -> Vec<(JobId, RetryAnswer)> {
     let mut answers = Vec::with_capacity(jobs.len());
     let mut stopped = None;
     for asked in Client::groups(jobs) {
         if let Some(why) = stopped {
-            let not_asked = |job: &JobId| (job.clone(), Retry::NotAsked(why));
+            let not_asked = |job: &JobId| (job.clone(), RetryAnswer::NotAsked(why));
             answers.extend(asked.iter().map(not_asked));
             continue;
         }
@@ -412,7 +412,7 @@ fn watch(
 }
 
 /// What came of asking for the retry of jobs, and whether more may be asked.
-type Answers = (Vec<(JobId, Retry)>, GoOn);
+type Answers = (Vec<(JobId, RetryAnswer)>, GoOn);
 
 /// Asks for the retry of jobs. A signal ends it, but an answer on its way is waited
 /// for a while.
@@ -427,7 +427,7 @@ fn retry(online: &mut Online, jobs: &[JobId]) -> (Answers, Option<Signal>) {
             signal = signals.next() => signal,
         };
         let answers = timeout(GRACE, asking).await.unwrap_or_else(|_| {
-            let unanswered = |job: &JobId| (job.clone(), Retry::Unanswered);
+            let unanswered = |job: &JobId| (job.clone(), RetryAnswer::Unanswered);
             (jobs.iter().map(unanswered).collect(), GoOn::No)
         });
         (answers, Some(signal))

@@ -22,7 +22,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::record::JournalHandle;
-use crate::api::client::{Answered, Client};
+use crate::api::client::{BatchAnswer, Client};
 use crate::api::gate::Gate;
 use crate::core::batch::{BatchVerdict, Capacity, Next, Search};
 use crate::core::job::EntryKey;
@@ -166,7 +166,7 @@ struct Flight<'a> {
     journal: &'a mut JournalHandle,
     /// Halved when the service throttles, closed when nothing new may be sent.
     gate: Arc<Gate>,
-    in_air: JoinSet<Option<Answered>>,
+    in_air: JoinSet<Option<BatchAnswer>>,
     lanes: BTreeMap<Id, Lane>,
     lost_in_a_row: usize,
     capacity: Capacity,
@@ -288,7 +288,7 @@ impl Flight<'_> {
     }
 
     /// Reads an answer, hands it to the journal, and puts the rest of a split batch next.
-    fn land(&mut self, landed: Result<(Id, Option<Answered>), JoinError>) {
+    fn land(&mut self, landed: Result<(Id, Option<BatchAnswer>), JoinError>) {
         let (id, answered) = match landed {
             Ok((id, Some(answered))) => (id, answered),
             // It was still waiting for its turn, or was called back: it changed nothing.
@@ -302,7 +302,7 @@ impl Flight<'_> {
             Err(error) => {
                 let reply = Reply::Lost(Doubt::AnswerLost);
                 let (notes, wrong) = (Vec::new(), Vec::new());
-                let answered = Answered {
+                let answered = BatchAnswer {
                     reply,
                     notes,
                     wrong,
@@ -314,8 +314,7 @@ impl Flight<'_> {
             return;
         };
         self.sent.requests += 1;
-        let notes = answered.notes.iter().map(ToString::to_string);
-        self.sent.findings.extend(notes);
+        self.sent.findings.extend(answered.notes);
         let due = search.due().to_vec();
         let keys = self.keys_of(&due);
         let wrong = answered.wrong.into_iter();

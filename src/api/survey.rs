@@ -8,28 +8,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use reqwest::Method;
-
-use super::{body_of, shown_id, status_of, unusable};
-use crate::api::client::Client;
-use crate::api::error::ServiceError;
-use crate::api::exchange::Failure;
-use crate::api::note::Note;
-use crate::api::wire::jobs::{self, ListRow, PER_PAGE};
+use super::client::Client;
+use super::error::{CallFailure, ServiceError};
+use super::job_wire::{ListRow, PER_PAGE};
+use super::jobs::{shown_id, status_of};
 use crate::core::inventory::UseType;
 use crate::core::job::JobId;
 use crate::core::status::{JobFacts, Told};
 
-/// The action that sets a password (official Huawei Cloud SDK, `job_action`).
-const RESET_PASSWORD: &str = "RESET_DB_PWD";
-
-/// What a list came to.
+/// Whether the list of jobs can be had by ids, whatever is in it.
 #[derive(PartialEq, Eq)]
-enum Found {
-    /// It was given, whatever stood in it.
-    Rows,
+enum ListById {
+    Works,
     /// It cannot be had here, or not now.
-    Nothing,
+    Fails,
 }
 
 /// What the service says about jobs.
@@ -56,7 +48,7 @@ impl Client {
         for asked in [first, others] {
             if list_finds {
                 match self.look_up(asked, &mut survey, &mut unlisted).await {
-                    Ok(found) => list_finds = found == Found::Rows,
+                    Ok(list) => list_finds = list == ListById::Works,
                     Err(failure) => {
                         survey.failed = Some(self.error("the query of job states", failure));
                         return survey;
@@ -72,7 +64,7 @@ impl Client {
             list_finds &= left.len() < asked.len() || !states.iter().any(is_there);
             survey.told.extend(states);
             unfound.extend(left);
-            let is_over = failed.as_ref().is_some_and(Failure::ends_asking);
+            let is_over = failed.as_ref().is_some_and(CallFailure::ends_asking);
             unread = unread.or(failed);
             if is_over {
                 let untold = others.iter().map(|id| (id.clone(), Told::Nothing));
@@ -93,31 +85,30 @@ impl Client {
 
     /// Asks the list call for these jobs, in all three kinds. The first failure of a
     /// kind goes to `unlisted`.
-    /// Fails only if the caller is refused: then nothing else may be asked.
     async fn look_up(
         self: &Arc<Self>,
         asked: &[JobId],
         survey: &mut Survey,
-        unlisted: &mut Option<Failure>,
-    ) -> Result<Found, Failure> {
+        unlisted: &mut Option<CallFailure>,
+    ) -> Result<ListById, CallFailure> {
         let mut questions = asked.chunks(PER_PAGE).flat_map(|ids| {
             let names: Vec<&str> = ids.iter().map(JobId::as_str).collect();
             let names = names.join(",");
             UseType::ALL.map(|kind| {
                 let (client, names) = (Arc::clone(self), names.clone());
-                async move { client.named(kind, &names).await }
+                async move { client.list_page(kind, 1, &names).await }
             })
         });
         // One goes ahead: the time that the next failure takes is better spent on the
         // other query.
         let Some(first) = questions.next() else {
-            return Ok(Found::Rows);
+            return Ok(ListById::Works);
         };
         let mut pages = vec![match first.await {
             Err(failure) if failure.refuses_caller() => return Err(failure),
             Err(failure) => {
                 unlisted.get_or_insert(failure);
-                return Ok(Found::Nothing);
+                return Ok(ListById::Fails);
             }
             page => page,
         }];
@@ -127,7 +118,7 @@ impl Client {
         for (kind, rows) in UseType::ALL.into_iter().cycle().zip(pages) {
             // States that the list does not tell come from the status query.
             let rows = match rows {
-                Ok(rows) => rows,
+                Ok(page) => page.jobs,
                 Err(failure) if failure.refuses_caller() => return Err(failure),
                 Err(failure) => {
                     unlisted.get_or_insert(failure);
@@ -136,10 +127,10 @@ impl Client {
             };
             for row in rows {
                 let taken = self.take(&row, &wanted, &mut survey.told);
-                if kind == UseType::DisasterRecovery && !row.children.is_empty() {
+                if kind == UseType::DisasterRecovery && !row.children().is_empty() {
                     parents.extend(taken);
                 }
-                for child in &row.children {
+                for child in row.children() {
                     self.take(child, &wanted, &mut survey.told);
                 }
             }
@@ -147,15 +138,7 @@ impl Client {
         if !parents.is_empty() {
             self.mark_parents(parents, survey).await?;
         }
-        Ok(Found::Rows)
-    }
-
-    async fn named(&self, kind: UseType, names: &str) -> Result<Vec<ListRow>, Failure> {
-        let body = jobs::list(kind, 1, names);
-        let call = self.call(Method::POST, "jobs", body);
-        let answer = body_of(self.ask(&call).await?);
-        let page = jobs::read_list(&answer).ok_or_else(|| unusable(&call, Note::OddAnswer))?;
-        Ok(page.rows)
+        Ok(ListById::Works)
     }
 
     /// Takes a row over if it is about a job that was asked for; returns the job and
@@ -166,16 +149,16 @@ impl Client {
         wanted: &BTreeSet<&str>,
         told: &mut BTreeMap<JobId, Told>,
     ) -> Option<(JobId, Vec<JobId>)> {
-        let id = row.id.as_deref().filter(|id| wanted.contains(id))?;
+        let id = row.id.text().filter(|id| wanted.contains(id))?;
         let id = JobId::parse(id).ok()?;
-        let status = status_of(row.status.as_deref()?, || self.needles())?;
-        let children = row.children.iter();
+        let status = status_of(row.status.text()?, || self.needles())?;
+        let children = row.children().iter();
         let children: Vec<JobId> = children
-            .filter_map(|child| shown_id(child.id.as_deref()?, &self.needles()))
+            .filter_map(|child| shown_id(child.id.text()?, &self.needles()))
             .collect();
         let facts = JobFacts {
             status,
-            offered: row.actions.as_ref().and_then(offered),
+            offered: row.offers_password(),
             parent_of: Vec::new(),
         };
         // Rows that contradict each other tell nothing.
@@ -190,12 +173,11 @@ impl Client {
 
     /// Asks for the details of what looks like the parent of a dual-active pair:
     /// only they tell whether it is one.
-    /// Fails only if the caller is refused.
     async fn mark_parents(
         self: &Arc<Self>,
         candidates: Vec<(JobId, Vec<JobId>)>,
         survey: &mut Survey,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CallFailure> {
         let ids: Vec<JobId> = candidates.iter().map(|(id, _)| id.clone()).collect();
         let details = match self.details(&ids).await {
             Ok(details) => details,
@@ -209,7 +191,7 @@ impl Client {
         let mut untold = Vec::new();
         for (id, children) in candidates {
             let mut rows = details.iter();
-            let Some(detail) = rows.find(|row| row.id.as_deref() == Some(id.as_str())) else {
+            let Some(detail) = rows.find(|row| row.id.text() == Some(id.as_str())) else {
                 untold.push(id);
                 continue;
             };
@@ -223,35 +205,5 @@ impl Client {
             survey.maybe_parents.push((untold, None));
         }
         Ok(())
-    }
-}
-
-/// Whether the service offers to set a password; nothing where it names that neither
-/// among what it offers nor among what it does not: then this action may be unknown
-/// to that cloud.
-fn offered((available, unavailable): &(Vec<String>, Vec<String>)) -> Option<bool> {
-    let is_in = |list: &[String]| list.iter().any(|action| action == RESET_PASSWORD);
-    match (is_in(available), is_in(unavailable)) {
-        (true, false) => Some(true),
-        (false, true) => Some(false),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn actions_count_only_where_the_service_is_clear_about_them() {
-        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let read = |available: &[&str], unavailable: &[&str]| {
-            offered(&(list(available), list(unavailable)))
-        };
-        assert_eq!(read(&["RESET_DB_PWD"], &["RETRY"]), Some(true));
-        assert_eq!(read(&["RETRY"], &["RESET_DB_PWD"]), Some(false));
-        assert_eq!(read(&["RETRY"], &[]), None);
-        assert_eq!(read(&[], &[]), None);
-        assert_eq!(read(&["RESET_DB_PWD"], &["RESET_DB_PWD"]), None);
     }
 }

@@ -1,0 +1,187 @@
+//! Why a connection could not be made, and the certificates that a user gives for one.
+
+use std::borrow::Cow;
+use std::error::Error as _;
+use std::io;
+
+use reqwest::Certificate;
+
+use crate::core::redact::ForeignText;
+
+/// How many names of a certificate are shown.
+const MAX_NAMES: usize = 5;
+
+/// Why no connection could be made: in words, and what else a note has to name then.
+pub type ConnectCause = (Cow<'static, str>, CauseAbout);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CauseAbout {
+    /// Another host may be what was meant.
+    Host,
+    /// The same, and which certificates are trusted.
+    Issuer,
+    Proxy,
+    Other,
+}
+
+const NAME_NOT_FOUND: &str = "host name not found";
+const NO_TLS: &str = "no TLS connection could be agreed on";
+const TIMED_OUT: &str = "timed out";
+const ISSUER_NOT_TRUSTED: &str = "certificate issuer not trusted";
+const OUT_OF_DATE: &str = "certificate expired or not valid yet";
+
+/// What the text of an error of the libraries below means, in our words.
+const CAUSES: [(&str, &str, CauseAbout); 11] = [
+    (
+        "proxy authorization required",
+        "the proxy asks for another login (HTTP 407)",
+        CauseAbout::Proxy,
+    ),
+    (
+        "tunnel",
+        "the proxy did not make the connection",
+        CauseAbout::Proxy,
+    ),
+    ("unknownissuer", ISSUER_NOT_TRUSTED, CauseAbout::Issuer),
+    ("unknown issuer", ISSUER_NOT_TRUSTED, CauseAbout::Issuer),
+    ("expired", OUT_OF_DATE, CauseAbout::Host),
+    ("not valid yet", OUT_OF_DATE, CauseAbout::Host),
+    (
+        "certificate",
+        "certificate not acceptable",
+        CauseAbout::Host,
+    ),
+    ("tls", NO_TLS, CauseAbout::Other),
+    ("handshake", NO_TLS, CauseAbout::Other),
+    ("dns error", NAME_NOT_FOUND, CauseAbout::Host),
+    ("received corrupt message", NO_TLS, CauseAbout::Other),
+];
+
+/// The cause in our words. The libraries below only tell some causes apart in
+/// the text of their errors, so that is read here and shown nowhere.
+pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
+    if error.is_dns() {
+        return (NAME_NOT_FOUND.into(), CauseAbout::Host);
+    }
+    if let Some(names) = names_offered(error) {
+        let words = format!("certificate is for another host: it is for {names}");
+        return (words.into(), CauseAbout::Host);
+    }
+    let text = texts(error);
+    if let Some((_, words, about)) = CAUSES.iter().find(|(part, ..)| text.contains(part)) {
+        return ((*words).into(), *about);
+    }
+    let mut words = None;
+    let mut source = error.source();
+    while let (None, Some(inner)) = (words, source) {
+        let kind = inner.downcast_ref().map(io::Error::kind);
+        words = match kind {
+            Some(io::ErrorKind::ConnectionRefused) => Some("connection refused"),
+            Some(io::ErrorKind::TimedOut) => Some(TIMED_OUT),
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                Some("host or network unreachable")
+            }
+            _ => None,
+        };
+        source = inner.source();
+    }
+    let words = words.unwrap_or_else(|| match error.is_timeout() {
+        true => TIMED_OUT,
+        false => "it could not be made",
+    });
+    (words.into(), CauseAbout::Other)
+}
+
+/// The text of all errors below this one, in small letters.
+pub fn texts(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(&inner.to_string().to_ascii_lowercase());
+        text.push('\n');
+        source = inner.source();
+    }
+    text
+}
+
+/// The names of a certificate that is for another host than the one that was asked for.
+fn names_offered(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(rustls::Error::InvalidCertificate(
+        rustls::CertificateError::NotValidForNameContext { presented, .. },
+    )) = error.downcast_ref()
+    {
+        // Each comes as DnsName("a.example") or IpAddress(192.0.2.1).
+        let names = presented.iter().filter_map(|name| {
+            let name = name
+                .split_once('(')?
+                .1
+                .trim_end_matches(')')
+                .trim_matches('"');
+            ForeignText::clean(name).map(|name| name.to_string())
+        });
+        let names: Vec<String> = names.take(MAX_NAMES).collect();
+        return Some(match names.len() {
+            0 => "no name".to_owned(),
+            count if count < presented.len() => format!("{}, and others", names.join(", ")),
+            _ => names.join(", "),
+        });
+    }
+    // An error that another one wraps is not its source.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => names_offered(wrapped),
+        None => names_offered(error.source()?),
+    }
+}
+
+/// The certificates of a PEM text, each looked at by itself: a bundle of hundreds may
+/// have one that this program cannot read, which is no reason to trust none of them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CertificateBundle {
+    /// The text of those that can be used.
+    pub usable: Vec<u8>,
+    /// The numbers of the others, counted from 1.
+    pub broken: Vec<usize>,
+}
+
+impl CertificateBundle {
+    /// Reads all certificates of a text; anything else in it is passed over.
+    pub fn of(pem: &[u8]) -> Self {
+        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+        const END: &str = "-----END CERTIFICATE-----";
+        let text = String::from_utf8_lossy(pem);
+        if is_usable(&text) {
+            return Self {
+                usable: pem.to_vec(),
+                broken: Vec::new(),
+            };
+        }
+        let blocks = text.split(BEGIN).skip(1).map(|rest| {
+            let inside = rest.split(END).next().unwrap_or_default();
+            format!("{BEGIN}{inside}{END}\n")
+        });
+        let mut bundle = Self {
+            usable: Vec::new(),
+            broken: Vec::new(),
+        };
+        for (block, number) in blocks.zip(1..) {
+            if is_usable(&block) {
+                bundle.usable.extend_from_slice(block.as_bytes());
+            } else {
+                bundle.broken.push(number);
+            }
+        }
+        bundle
+    }
+}
+
+/// Whether there are certificates in a text and all can be used, which only their user
+/// finds out.
+fn is_usable(pem: &str) -> bool {
+    let client = reqwest::Client::builder().no_proxy();
+    Certificate::from_pem_bundle(pem.as_bytes()).is_ok_and(|certificates| {
+        !certificates.is_empty() && client.tls_certs_only(certificates).build().is_ok()
+    })
+}

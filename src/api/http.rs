@@ -1,0 +1,399 @@
+//! One way to one host: the transport rules, one sending, and the reading of an answer.
+//!
+//! The rules are those of design sections 2.2 and 7: no redirect is followed, nothing to
+//! this machine goes through a proxy, nothing unprotected leaves it, waits have an end and
+//! answers a largest size. Bodies, headers and queries are never logged.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, RETRY_AFTER,
+};
+use reqwest::{Certificate, Method, Request, Response, redirect};
+use url::Url;
+
+use super::connection::{CauseAbout, connect_cause, texts};
+use super::error::ApiError;
+use crate::core::secret::Secret;
+use crate::core::target::{EndpointFrom, is_loopback};
+
+/// Largest answer that is read, in bytes. A real one takes some 200 per entry.
+pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Connections that were idle for longer are not used again: a gateway may have
+/// forgotten them, and the answer would be lost.
+const MAX_IDLE: Duration = Duration::from_secs(20);
+
+/// Clocks that differ by less than this are no news: a signed login allows for
+/// 15 minutes ("API Request Signing Guide").
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// How the note about a clock that is off begins.
+pub const CLOCK_OFF: &str = "the clock of this machine says";
+
+pub const X_LANGUAGE: HeaderName = HeaderName::from_static("x-language");
+pub const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What an OpenStack identity service answers to the first of two factors
+/// (OpenStack Identity API, "Multi-Factor Authentication").
+const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
+
+/// Where to send and how long to wait.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Address of the service, such as `https://drs.eu-de.otc.t-systems.com`.
+    pub endpoint: String,
+    /// Address of the identity service, ending in `/v3`.
+    pub auth_url: String,
+    pub endpoint_from: EndpointFrom,
+    /// The setting that names the endpoint, for messages.
+    pub endpoint_named_by: &'static str,
+    /// The setting that names the identity service, for messages.
+    pub auth_url_named_by: &'static str,
+    pub project_id: String,
+    /// Where the login comes from, in words.
+    pub login_from: String,
+    /// Longest time from the start of a request to the end of its answer.
+    pub request_timeout: Duration,
+    /// Longest time to connect, at most half of the former: a time limit that ends while
+    /// connecting must be known to have sent nothing.
+    pub connect_timeout: Duration,
+    /// Longest time for the repetitions of one throttled request.
+    pub retry_max_elapsed: Duration,
+    /// The first wait between two attempts; it doubles from there.
+    pub retry_first_wait: Duration,
+    /// Questions under way at once.
+    pub parallelism: usize,
+    /// Certificates in PEM form that are trusted beside those of the system.
+    pub ca_file: Option<Vec<u8>>,
+    /// Host and port of the proxy that the surroundings name, for messages: the
+    /// connection finds it by itself.
+    pub proxy: Option<String>,
+}
+
+impl ClientOptions {
+    /// The defaults of design section 2.1 for one service and project.
+    pub const fn new(endpoint: String, auth_url: String, project_id: String) -> Self {
+        Self {
+            endpoint,
+            auth_url,
+            endpoint_from: EndpointFrom::Settings,
+            endpoint_named_by: "target.endpoint",
+            auth_url_named_by: "target.auth_url",
+            project_id,
+            login_from: String::new(),
+            request_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(10),
+            retry_max_elapsed: Duration::from_secs(5 * 60),
+            retry_first_wait: Duration::from_secs(1),
+            parallelism: 4,
+            ca_file: None,
+            proxy: None,
+        }
+    }
+}
+
+/// One request as it is before a login is added.
+#[derive(Clone, Debug)]
+pub struct ApiCall {
+    pub method: Method,
+    pub url: Url,
+    pub body: Option<Bytes>,
+}
+
+impl ApiCall {
+    /// The request with the headers that every call carries: messages in English,
+    /// and no content coding (design section 7).
+    pub fn request(&self) -> Request {
+        let mut request = Request::new(self.method.clone(), self.url.clone());
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(X_LANGUAGE, HeaderValue::from_static("en-us"));
+        if let Some(body) = &self.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(body.clone().into());
+        }
+        request
+    }
+
+    pub fn host(&self) -> String {
+        authority(&self.url)
+    }
+}
+
+/// Host and port of an address, without user, path and query.
+pub fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// What came of one sending; where no answer came, what to say of it.
+#[derive(Debug)]
+pub enum Transmission {
+    Answer(Received),
+    /// The request may have left, and no answer came.
+    Lost(String),
+    /// The request did not leave.
+    NoConnection(String),
+}
+
+/// Connections to one host.
+#[derive(Debug)]
+pub struct Transport {
+    http: reqwest::Client,
+    /// Which certificates are trusted, in words.
+    trusted: &'static str,
+    proxy: Option<String>,
+    setting: &'static str,
+}
+
+impl Transport {
+    /// Prepares connections to the host of `url`, which `setting` names; nothing is sent.
+    pub fn new(
+        url: &Url,
+        setting: &'static str,
+        options: &ClientOptions,
+    ) -> Result<Self, ApiError> {
+        let is_loopback = is_loopback(url);
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("drspass/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .https_only(!is_loopback)
+            .connect_timeout(options.connect_timeout.min(options.request_timeout / 2))
+            .timeout(options.request_timeout)
+            .pool_idle_timeout(MAX_IDLE);
+        if is_loopback {
+            builder = builder.no_proxy();
+        }
+        let mut trusted = "the certificates of the system";
+        if url.scheme() == "http" {
+            // Where nothing is protected, the machine needs no certificates.
+            builder = builder.tls_certs_only([]);
+        } else if let Some(pem) = &options.ca_file {
+            let certificates = Certificate::from_pem_bundle(pem)
+                .ok()
+                .filter(|certificates| !certificates.is_empty())
+                .ok_or(ApiError::CaFile)?;
+            builder = builder.tls_certs_merge(certificates);
+            trusted = "the certificates of the system and of the CA file";
+        }
+        let http = builder.build().map_err(|error| {
+            match texts(&error).contains("no ca certificates") {
+                true => ApiError::NoAuthorities,
+                false => ApiError::Setup(error.without_url()),
+            }
+        })?;
+        Ok(Self {
+            http,
+            trusted,
+            proxy: options.proxy.clone().filter(|_| !is_loopback),
+            setting,
+        })
+    }
+
+    /// Sends one request and reads its answer. `entries` and `attempt` are for
+    /// the log alone.
+    pub async fn send(&self, request: Request, entries: usize, attempt: u32) -> Transmission {
+        let method = request.method().clone();
+        let path = request.url().path().to_owned();
+        let host = authority(request.url());
+        tracing::debug!(%method, path, entries, attempt, "sending");
+        let response = match self.http.execute(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                let failed = self.failed(&host, &error);
+                tracing::debug!(%method, path, entries, attempt, ?failed, "no answer");
+                return failed;
+            }
+        };
+        let received = receive(response).await;
+        let status = received.status;
+        tracing::debug!(%method, path, entries, attempt, status, "answered");
+        Transmission::Answer(received)
+    }
+
+    /// What a failed sending proves. Only a connection that was never made proves
+    /// that nothing left.
+    fn failed(&self, host: &str, error: &reqwest::Error) -> Transmission {
+        if error.is_connect() {
+            Transmission::NoConnection(self.no_connection(host, error))
+        } else if error.is_timeout() {
+            Transmission::Lost(answer_lost(host, "it did not come in time"))
+        } else {
+            Transmission::Lost(answer_lost(host, "the connection broke"))
+        }
+    }
+
+    fn no_connection(&self, host: &str, error: &reqwest::Error) -> String {
+        let (words, about) = connect_cause(error);
+        let mut note = format!("no connection to {host}: {words}");
+        if about == CauseAbout::Proxy
+            && let Some(proxy) = &self.proxy
+        {
+            note.push_str(&format!(" (proxy {proxy})"));
+        }
+        if about == CauseAbout::Issuer {
+            note.push_str(&format!(" (checked against {})", self.trusted));
+        }
+        if matches!(about, CauseAbout::Host | CauseAbout::Issuer) {
+            note.push_str(&format!("; the host is that of {}", self.setting));
+        }
+        note + "; nothing was sent"
+    }
+}
+
+/// What to tell of an answer that did not come.
+fn answer_lost(host: &str, cause: &str) -> String {
+    format!("answer from {host} lost: {cause}")
+}
+
+/// What to tell of an answer whose end did not come.
+pub fn answer_cut(url: &Url) -> String {
+    answer_lost(&authority(url), "the connection broke in the middle of it")
+}
+
+/// What came back from one sending, before anybody judges it.
+#[derive(Debug)]
+pub struct Received {
+    pub status: u16,
+    pub headers: Headers,
+    pub body: Body,
+}
+
+/// The headers that are looked at, as text.
+#[derive(Debug, Default)]
+pub struct Headers {
+    pub content_type: Option<String>,
+    pub date: Option<String>,
+    pub location: Option<String>,
+    pub request_id: Option<String>,
+    pub retry_after: Option<String>,
+    /// Whether the password of a login was right and a second factor is asked for.
+    pub asks_second_factor: bool,
+    /// The token that a login yields.
+    pub subject_token: Option<Secret>,
+}
+
+/// What became of reading the body.
+pub enum Body {
+    Read(Vec<u8>),
+    /// It is packed, as this header says.
+    Coded(String),
+    TooLong,
+    /// The connection broke or the time was over in the middle of it.
+    Cut,
+}
+
+impl fmt::Debug for Body {
+    /// Never shows a body: it is foreign, and may repeat a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read(_) => "Read(..)",
+            Self::Coded(_) => "Coded(..)",
+            Self::TooLong => "TooLong",
+            Self::Cut => "Cut",
+        })
+    }
+}
+
+impl Received {
+    /// The body; empty where it could not be read as it is.
+    pub fn into_body(self) -> Vec<u8> {
+        match self.body {
+            Body::Read(body) => body,
+            Body::Coded(_) | Body::TooLong | Body::Cut => Vec::new(),
+        }
+    }
+}
+
+impl Headers {
+    /// The wait that the answer asks for: seconds, or a date by the answer's own
+    /// clock (RFC 9110, section 10.2.3).
+    pub fn wait_asked(&self, now: Timestamp) -> Option<Duration> {
+        let asked = self.retry_after.as_deref()?.trim();
+        if !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_digit()) {
+            return Some(asked.parse().map_or(Duration::MAX, Duration::from_secs));
+        }
+        let until = parse_date(asked)?;
+        let from = self.date.as_deref().and_then(parse_date).unwrap_or(now);
+        Duration::try_from(until.duration_since(from)).ok()
+    }
+
+    /// What to say of the service's clock, if it differs from the one here.
+    pub fn clock_off(&self, local: Timestamp) -> Option<String> {
+        let server = parse_date(self.date.as_deref()?)?;
+        let apart = local.duration_since(server).unsigned_abs();
+        if apart <= CLOCK_TOLERANCE {
+            return None;
+        }
+        let minutes = apart.as_secs() / 60;
+        let apart = match minutes / 60 {
+            0 | 1 => format!("{minutes} minutes"),
+            hours => format!("{hours} hours"),
+        };
+        Some(format!(
+            "{CLOCK_OFF} {local:.0}, the service's {server:.0}: they differ by {apart}; check \
+             the clock of this machine"
+        ))
+    }
+}
+
+/// A date as HTTP writes it.
+fn parse_date(text: &str) -> Option<Timestamp> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    PARSER.parse_timestamp(text).ok()
+}
+
+async fn receive(mut response: Response) -> Received {
+    let headers = response.headers();
+    let coding = text_of(headers, &CONTENT_ENCODING)
+        .filter(|coding| !coding.trim().is_empty() && !coding.eq_ignore_ascii_case("identity"));
+    let kept = Headers {
+        content_type: text_of(headers, &CONTENT_TYPE),
+        date: text_of(headers, &DATE),
+        location: text_of(headers, &LOCATION),
+        request_id: text_of(headers, &X_REQUEST_ID),
+        retry_after: text_of(headers, &RETRY_AFTER),
+        asks_second_factor: headers.contains_key(OPENSTACK_AUTH_RECEIPT),
+        subject_token: text_of(headers, &X_SUBJECT_TOKEN).map(Secret::new),
+    };
+    let status = response.status().as_u16();
+    let body = match coding {
+        Some(coding) => Body::Coded(coding),
+        None => read(&mut response).await,
+    };
+    Received {
+        status,
+        headers: kept,
+        body,
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+async fn read(response: &mut Response) -> Body {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_ANSWER_BYTES => {
+                return Body::TooLong;
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Body::Read(body),
+            Err(_) => return Body::Cut,
+        }
+    }
+}
