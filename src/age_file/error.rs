@@ -11,7 +11,6 @@ use crate::core::redact::ForeignText;
 /// An envelope that cannot be opened or made.
 #[derive(Debug, Error, Diagnostic)]
 pub enum AgeError {
-    /// The file is not encrypted at all.
     #[error("the manifest is not encrypted")]
     #[diagnostic(
         code(drspass::age::plaintext),
@@ -20,16 +19,12 @@ pub enum AgeError {
         )
     )]
     NotEncrypted,
-    /// The file is what another program put in the place of the encrypted one.
     #[error("the manifest is not encrypted with age: it is {what}")]
     #[diagnostic(code(drspass::age::replaced), help("Nothing was sent. {help}"))]
     Replaced {
-        /// What it is.
         what: &'static str,
-        /// The way back.
         help: &'static str,
     },
-    /// A merge was left unfinished.
     #[error("the file holds conflict marks of an unresolved merge")]
     #[diagnostic(
         code(drspass::age::conflict),
@@ -38,50 +33,36 @@ pub enum AgeError {
         )
     )]
     ConflictMarks,
-    /// Line ends were rewritten in a binary file.
     #[error("the file looks changed by line-end conversion")]
     #[diagnostic(
         code(drspass::age::line_ends),
         help("Mark it '-text' in .gitattributes, as 'drspass init' does, and check it out again.")
     )]
     LineEnds,
-    /// The file is damaged or was cut.
     #[error("the encrypted file is damaged: {why}")]
     #[diagnostic(
         code(drspass::age::damaged),
         help("Nothing of it was used. Restore the file from git.")
     )]
-    Damaged {
-        /// What was found.
-        why: &'static str,
-    },
-    /// The lines around the encrypted text are damaged.
+    Damaged { why: &'static str },
     #[error("the encrypted file is damaged in line {line}: {why}")]
     #[diagnostic(
         code(drspass::age::armor),
         help("Nothing of it was used. Restore the file from git.")
     )]
-    Armor {
-        /// Its number, from 1.
-        line: usize,
-        /// What is wrong there.
-        why: &'static str,
-    },
-    /// It was encrypted with a passphrase.
+    Armor { line: usize, why: &'static str },
     #[error("the file is encrypted with a passphrase, not to recipients")]
     #[diagnostic(
         code(drspass::age::passphrase_file),
         help("Decrypt it with 'age -d' and seal it with 'drspass encrypt'.")
     )]
     PassphraseFile,
-    /// None of the identities at hand opens it.
     #[error("no identity matches: the file is not encrypted to any of the identities at hand")]
     #[diagnostic(
         code(drspass::age::no_match),
         help("Name the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
     )]
     NoMatch,
-    /// An identity that could open it is locked.
     #[error(
         "the identity {origin} is protected by a passphrase, and there is no terminal to ask for it"
     )]
@@ -91,29 +72,16 @@ pub enum AgeError {
             "Run it on a terminal, or use an identity without a passphrase from a protected place, such as DRSPASS_IDENTITY_KEY in a CI secret."
         )
     )]
-    Locked {
-        /// Where the identity came from.
-        origin: String,
-    },
-    /// Somebody pressed Ctrl-D at the question for a passphrase.
+    Locked { origin: String },
     #[error("no passphrase was typed for {origin}")]
     #[diagnostic(code(drspass::age::declined), help("Run the command again."))]
-    Declined {
-        /// Where the identity came from.
-        origin: String,
-    },
-    /// Somebody pressed Ctrl-C at the question for a passphrase.
+    Declined { origin: String },
     #[error("Cancelled. Nothing was sent or changed.")]
     #[diagnostic(code(drspass::interrupted), severity(Advice))]
     Interrupted,
-    /// The passphrase that was typed is wrong.
     #[error("the passphrase for {origin} is wrong")]
     #[diagnostic(code(drspass::age::wrong_passphrase), help("Run the command again."))]
-    WrongPassphrase {
-        /// Where the identity came from.
-        origin: String,
-    },
-    /// A source of identities holds none that can be used.
+    WrongPassphrase { origin: String },
     #[error("{origin} holds no identity that can be used: {why}")]
     #[diagnostic(
         code(drspass::age::identity),
@@ -121,27 +89,17 @@ pub enum AgeError {
             "An identity is an 'AGE-SECRET-KEY-1…' or 'AGE-PLUGIN-…' line, a file of such lines encrypted with 'age -p', or an OpenSSH private key of type ed25519 or rsa."
         )
     )]
-    Identity {
-        /// Where it came from.
-        origin: String,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// A file of identities has damaged lines.
+    Identity { origin: String, why: &'static str },
     #[error("{origin} holds no identity that can be used: it is damaged in line {line}: {why}")]
     #[diagnostic(
         code(drspass::age::identity_armor),
         help("Bring the file back from where it was made or copied.")
     )]
     IdentityArmor {
-        /// Where it came from.
         origin: String,
-        /// The line, from 1.
         line: usize,
-        /// What is wrong there.
         why: &'static str,
     },
-    /// A file of identities demands too much work.
     #[error(
         "{origin} demands a work factor of {found} for its passphrase, and at most {allowed} is done"
     )]
@@ -152,14 +110,10 @@ pub enum AgeError {
         )
     )]
     WorkFactor {
-        /// Where it came from.
         origin: String,
-        /// The power of two that it says.
         found: u32,
-        /// The highest one that is taken.
         allowed: u8,
     },
-    /// A plugin is not installed.
     #[error("{program} is needed, and no absolute folder of PATH holds it")]
     #[diagnostic(
         code(drspass::age::no_plugin),
@@ -167,50 +121,31 @@ pub enum AgeError {
             "Install it, or name another identity with -i FILE. Folders of PATH that are not absolute are passed over."
         )
     )]
-    NoPlugin {
-        /// The program that was looked for.
-        program: String,
-    },
-    /// A plugin is needed where none may be started.
+    NoPlugin { program: String },
     #[error("{program} is needed, and this command starts no plugin")]
     #[diagnostic(
         code(drspass::age::plugin_not_started),
         help("Name an identity that needs no plugin with -i FILE.")
     )]
-    PluginNotStarted {
-        /// The program that is not started.
-        program: String,
-    },
-    /// A plugin did not do what it was started for.
+    PluginNotStarted { program: String },
     #[error("{program} {fault}")]
     #[diagnostic(
         code(drspass::age::plugin),
         help("{}", fault.way_out())
     )]
-    Plugin {
-        /// The program.
-        program: String,
-        /// What happened.
-        fault: PluginFault,
-    },
-    /// Recipients cannot be encrypted to.
+    Plugin { program: String, fault: PluginFault },
     #[error("{}", listed(refused))]
     #[diagnostic(
         code(drspass::age::recipient),
         help("Use age1…, ssh-ed25519 or ssh-rsa public keys instead. Nothing was written.")
     )]
-    Recipients {
-        /// Each of them.
-        refused: Vec<RefusedRecipient>,
-    },
-    /// There is nobody to encrypt to.
+    Recipients { refused: Vec<RefusedRecipient> },
     #[error("the list of recipients is empty")]
     #[diagnostic(
         code(drspass::age::no_recipient),
         help("List who may read the manifest under 'recipients'. Nothing was written.")
     )]
     NoRecipient,
-    /// The header would be longer than one that is read.
     #[error("the list of recipients is too long: nobody could open the file")]
     #[diagnostic(
         code(drspass::age::too_many_recipients),
@@ -219,7 +154,6 @@ pub enum AgeError {
         )
     )]
     TooManyRecipients,
-    /// Recipients demand company that others are not.
     #[error("the recipients cannot be combined in one file")]
     #[diagnostic(
         code(drspass::age::uncombinable),
@@ -228,7 +162,6 @@ pub enum AgeError {
         )
     )]
     Uncombinable,
-    /// Encrypting failed.
     #[error("cannot encrypt")]
     #[diagnostic(
         code(drspass::age::encrypt),
@@ -239,7 +172,7 @@ pub enum AgeError {
 
 impl AgeError {
     /// Whether another identity may still open the file.
-    pub(crate) const fn is_about_one_identity(&self) -> bool {
+    pub const fn is_about_one_identity(&self) -> bool {
         matches!(
             self,
             Self::Locked { .. }
@@ -254,13 +187,12 @@ impl AgeError {
     }
 
     /// This error as the library passes errors of identities and recipients on.
-    pub(super) fn into_io(self) -> io::Error {
+    pub fn into_io(self) -> io::Error {
         io::Error::other(self)
     }
 
-    /// The error that [`AgeError::into_io`] packed.
-    /// Fails with the error itself if it is another.
-    pub(super) fn carried_by(error: io::Error) -> Result<Self, io::Error> {
+    /// The error that [`AgeError::into_io`] packed, or the error itself if it is another.
+    pub fn carried_by(error: io::Error) -> Result<Self, io::Error> {
         error.downcast()
     }
 }
@@ -268,9 +200,7 @@ impl AgeError {
 /// A recipient that cannot be encrypted to.
 #[derive(Debug)]
 pub struct RefusedRecipient {
-    /// Its number in the list, from 1.
     pub number: usize,
-    /// Why not: a fragment that follows its name.
     pub what: &'static str,
 }
 
@@ -288,37 +218,24 @@ fn listed(refused: &[RefusedRecipient]) -> String {
 /// What a plugin did instead of its work.
 #[derive(Debug, Error)]
 pub enum PluginFault {
-    /// It could not be started.
     #[error("cannot be started")]
     Start(#[source] io::Error),
-    /// It went away in the middle.
     #[error("ended before it was done")]
     Ended,
-    /// It said nothing for too long.
     #[error("said nothing for {seconds} s and was stopped")]
-    Silent {
-        /// How long.
-        seconds: u64,
-    },
-    /// It said more than anybody has to say.
+    Silent { seconds: u64 },
     #[error("said more than it may and was stopped")]
     Endless,
-    /// What it said is not of the protocol.
     #[error("does not speak the protocol of age plugins")]
     Garbled,
-    /// It asked, and nobody was there to answer.
     #[error("asked for something, and there is no terminal to ask on")]
     Unanswered,
-    /// It asked, and the person gave no answer.
     #[error("asked for something that was not answered")]
     Declined,
-    /// It asked, and what was typed holds keys that are no characters.
     #[error("asked for something, and what was typed holds keys that are no characters")]
     Unclear,
-    /// It gave a reason.
     #[error("failed: {0}")]
     Said(ForeignText),
-    /// It gave neither a result nor a reason.
     #[error("failed without a reason")]
     Mute,
 }

@@ -1,6 +1,8 @@
 //! The header of an age file: for whom it is, without opening it (age specification,
-//! "Header"). Nothing of it is proved to somebody who cannot open the file, so it decides
-//! nothing but what to try and what to tell.
+//! "Header"); the lines of its text form; and what is wrong with a damaged one.
+//!
+//! Nothing of a header is proved to who cannot open the file, so it decides nothing but
+//! what to try and what to show.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,13 +10,26 @@ use std::io::{self, BufRead, BufReader, Read};
 use age::Decryptor;
 use age::armor::ArmoredReader;
 use age_core::format::{FileKey, Stanza};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
-use super::armor::{self, BINARY_START};
 use super::error::AgeError;
-use super::open::{damaged, explain};
-use super::{Envelope, envelope_of};
+use super::is_age_file;
 use crate::core::recipients;
 use crate::sys::files;
+
+/// The first bytes of a binary age file, of any version.
+pub const BINARY_START: &[u8] = b"age-encryption.org/";
+/// The first line of an armored one.
+pub const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+const ARMOR_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
+
+/// All lines but the last have this many characters (age specification, ASCII armor).
+const COLUMNS: usize = 64;
+
+/// So many characters of armor are decoded at once, in whole groups of four.
+const CHUNK: usize = 64 << 10;
 
 /// A header has some hundred bytes for each recipient, of post-quantum ones two thousand.
 const MAX_HEADER_BYTES: u64 = 128 << 10;
@@ -29,7 +44,7 @@ const MAX_KIND_CHARS: usize = 32;
 /// A file as the library reads it. It parses the header again from its start after
 /// each piece that it is given, and asks for lines: many short ones, which anybody can
 /// write, would keep it busy without end. So it is given the header as one line.
-pub(super) struct HeaderFirst<'a> {
+pub struct HeaderFirst<'a> {
     header: Vec<u8>,
     file: ArmoredReader<BufReader<&'a [u8]>>,
 }
@@ -37,7 +52,6 @@ pub(super) struct HeaderFirst<'a> {
 impl<'a> HeaderFirst<'a> {
     /// Reads the header, or what there is of it: what is malformed is found and named by
     /// the library.
-    /// Fails if it has more bytes or stanzas than one that drspass writes.
     fn new(file: &'a [u8]) -> Result<Self, AgeError> {
         let (mut header, mut stanzas) = (Vec::new(), 0);
         let mut file = ArmoredReader::new(file);
@@ -86,21 +100,19 @@ impl BufRead for HeaderFirst<'_> {
 
 /// The stanzas of a file as they are told, one for each recipient: their types, and what
 /// ssh keys are recognised by.
-/// Fails as [`check`].
 pub fn recipients(file: &[u8]) -> Result<Vec<recipients::Stanza>, AgeError> {
     check(file)?;
     Ok(stanzas(file)?.iter().filter_map(told).collect())
 }
 
-/// Whether a file has the header of an age file, without any key.
-/// Fails if it is no age file, or one that no identity could open.
+/// Refuses what no identity could open, without any key.
 pub fn check(file: &[u8]) -> Result<(), AgeError> {
     for_keys(file)?;
     if file.starts_with(BINARY_START) {
         return Ok(());
     }
     // Armor tells its end, so a cut file and plain text behind it can be seen.
-    armor::check(file)?;
+    check_armor(file)?;
     io::copy(&mut ArmoredReader::new(file), &mut io::sink())
         .map_err(|_| damaged("its armor is cut or malformed, or something follows it"))?;
     Ok(())
@@ -108,8 +120,7 @@ pub fn check(file: &[u8]) -> Result<(), AgeError> {
 
 /// The stanzas of a file, in order: one or more for each recipient, and perhaps some
 /// that mean nothing, which keep readers tolerant.
-/// Fails if it is no age file, or its header is damaged.
-pub(super) fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
+pub fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
     let probe = Probe::default();
     // No identity matches: what counts is what it was shown.
     let _ = read(file)?.decrypt(std::iter::once(&probe as &dyn age::Identity));
@@ -117,8 +128,7 @@ pub(super) fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
 }
 
 /// A file that is ready to be opened with keys.
-/// Fails if it is no age file, or one that is encrypted with a passphrase.
-pub(super) fn for_keys(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
+pub fn for_keys(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
     let decryptor = read(file)?;
     if decryptor.is_scrypt() {
         return Err(AgeError::PassphraseFile);
@@ -126,15 +136,12 @@ pub(super) fn for_keys(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeErr
     Ok(decryptor)
 }
 
-/// Reads a header.
-/// Fails if it is no age file, or its header is damaged.
-pub(super) fn read(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
+pub fn read(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
     refuse_damage(file)?;
     Decryptor::new_buffered(HeaderFirst::new(file)?).map_err(|error| explain(error, file))
 }
 
-/// Whether a file may be handed to the library.
-/// Fails with a fault that has a better name than the one the library gives it.
+/// Refuses what has a better name than the one the library gives it.
 fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if !file.starts_with(BINARY_START) && files::has_conflict_marks(file) {
         return Err(AgeError::ConflictMarks);
@@ -142,7 +149,7 @@ fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if let Some((what, help)) = replaced(file) {
         return Err(AgeError::Replaced { what, help });
     }
-    if envelope_of(file) == Envelope::Plain {
+    if !is_age_file(file) {
         return Err(AgeError::NotEncrypted);
     }
     let first_line = file.split_inclusive(|byte| *byte == b'\n').next();
@@ -176,7 +183,7 @@ fn replaced(file: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 /// Whether the header of a file that was just made will be read.
-pub(super) fn has_bounded_header(file: &[u8]) -> bool {
+pub fn has_bounded_header(file: &[u8]) -> bool {
     HeaderFirst::new(file).is_ok()
 }
 
@@ -194,7 +201,6 @@ impl age::Identity for Probe {
     }
 }
 
-/// The same stanza once more.
 fn copy(stanza: &Stanza) -> Stanza {
     Stanza {
         tag: stanza.tag.clone(),
@@ -221,6 +227,145 @@ fn told(stanza: &Stanza) -> Option<recipients::Stanza> {
 fn cleaned(word: &str) -> String {
     let visible = |c: &char| c.is_ascii_graphic();
     word.chars().filter(visible).take(MAX_KIND_CHARS).collect()
+}
+
+/// Whether a file is one armored block with nothing around it, checked line by line so
+/// that damage has a line number. The decoding itself is the library's, which is as strict.
+fn check_armor(file: &[u8]) -> Result<(), AgeError> {
+    let mut state = ArmorState::Start;
+    let mut number = 0;
+    for (line, at) in file.split_inclusive(|byte| *byte == b'\n').zip(1..) {
+        number = at;
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        state = state.then(line).map_err(|why| armor(number, why))?;
+    }
+    match state {
+        ArmorState::Behind => Ok(()),
+        ArmorState::Start => Err(armor(
+            number.max(1),
+            "the first line of the armor is missing",
+        )),
+        ArmorState::Inside | ArmorState::Ending => Err(armor(
+            number,
+            "the file ends here, before the last line of the armor",
+        )),
+    }
+}
+
+const fn armor(line: usize, why: &'static str) -> AgeError {
+    AgeError::Armor { line, why }
+}
+
+enum ArmorState {
+    Start,
+    Inside,
+    /// After a short line, which must be the last one of the content.
+    Ending,
+    Behind,
+}
+
+impl ArmorState {
+    fn then(self, line: &[u8]) -> Result<Self, &'static str> {
+        match self {
+            Self::Start if line == ARMOR_BEGIN => Ok(Self::Inside),
+            Self::Start if line.trim_ascii() == ARMOR_BEGIN => {
+                Err("blanks stand beside the first line of the armor")
+            }
+            Self::Start if line.trim_ascii().is_empty() => {
+                Err("an empty line stands before the armor")
+            }
+            Self::Start => Err("it is not the first line of an armor"),
+            Self::Behind if line.trim_ascii().is_empty() => Ok(Self::Behind),
+            Self::Behind => Err("something follows the armor"),
+            Self::Inside | Self::Ending if line == ARMOR_END => Ok(Self::Behind),
+            Self::Inside | Self::Ending if line.starts_with(b"--") || has(line, b"-----END") => {
+                Err("it is not the last line of an armor")
+            }
+            Self::Inside | Self::Ending if line.trim_ascii().is_empty() => {
+                Err("an empty line stands inside the armor")
+            }
+            Self::Inside | Self::Ending if line.iter().any(u8::is_ascii_whitespace) => {
+                Err("it holds a blank")
+            }
+            Self::Inside | Self::Ending if !line.iter().all(|byte| is_base64(*byte)) => {
+                Err("it holds a character that no armor holds")
+            }
+            Self::Ending => Err("the line before it is too short"),
+            Self::Inside if line.len() > COLUMNS => Err("it is longer than 64 characters"),
+            Self::Inside if !line.len().is_multiple_of(4) => Err("its end is missing"),
+            Self::Inside if line.len() < COLUMNS => Ok(Self::Ending),
+            Self::Inside => Ok(Self::Inside),
+        }
+    }
+}
+
+fn has(line: &[u8], part: &[u8]) -> bool {
+    line.windows(part.len()).any(|window| window == part)
+}
+
+const fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+}
+
+pub const fn damaged(why: &'static str) -> AgeError {
+    AgeError::Damaged { why }
+}
+
+/// What is wrong with the armor of a file, which says more than what follows from it.
+pub fn misshapen(file: &[u8]) -> Option<AgeError> {
+    (!file.starts_with(BINARY_START))
+        .then(|| check_armor(file).err())
+        .flatten()
+}
+
+pub fn explain(error: age::DecryptError, file: &[u8]) -> AgeError {
+    let error = match error {
+        // What a plugin failed at travels through the library in this form.
+        age::DecryptError::Io(error) => match AgeError::carried_by(error) {
+            Ok(carried) => return carried,
+            Err(error) => age::DecryptError::Io(error),
+        },
+        error => error,
+    };
+    if let Some(misshapen) = misshapen(file) {
+        return misshapen;
+    }
+    match error {
+        age::DecryptError::NoMatchingKeys => AgeError::NoMatch,
+        age::DecryptError::InvalidHeader => damaged("its header is not one of age"),
+        age::DecryptError::InvalidMac => damaged("its header was changed"),
+        age::DecryptError::UnknownFormat => damaged("it is of an unknown age version"),
+        age::DecryptError::Io(_) => damaged("it is cut, or its armor is malformed"),
+        _ => damaged("it cannot be decrypted"),
+    }
+}
+
+/// The SHA-256 of a file in binary form, which armor and line ends do not change.
+/// Of a file that does not open, it only tells that it is another one.
+pub fn digest(file: &[u8]) -> [u8; 32] {
+    if file.starts_with(BINARY_START) {
+        return Sha256::digest(file).into();
+    }
+    let mut sha = Sha256::new();
+    let mut chunk = Vec::with_capacity(CHUNK + 64);
+    let mut flush = |chunk: &mut Vec<u8>| {
+        match STANDARD.decode(&*chunk) {
+            Ok(binary) => sha.update(binary),
+            Err(_) => sha.update(&*chunk),
+        }
+        chunk.clear();
+    };
+    for line in file.split(|byte| *byte == b'\n') {
+        if !line.starts_with(b"-----") {
+            chunk.extend(line.trim_ascii());
+        }
+        if chunk.len() >= CHUNK && chunk.len().is_multiple_of(4) {
+            flush(&mut chunk);
+        }
+    }
+    flush(&mut chunk);
+    sha.finalize().into()
 }
 
 #[cfg(test)]

@@ -1,23 +1,34 @@
 //! The identities at hand: keys that open a file at once, and keys that ask for
-//! something first. It reads them and refuses what cannot be used, with words for
-//! what a person would mistake for a broken key.
+//! something first. What cannot be used is refused, with words for what a person would
+//! mistake for a broken key.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use age::secrecy::SecretString;
+use age::secrecy::{ExposeSecret as _, SecretString};
 use age::{plugin, ssh, x25519};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::error::AgeError;
-use super::{Envelope, envelope_of, private_key};
-use crate::core::recipients::ssh_tag;
+use super::is_age_file;
+use crate::core::recipients::{SshWire, refuse_ssh_key, ssh_tag};
 use crate::core::yaml::plain_text;
+
+/// An rsa key of 4096 bits has some 3,400.
+const MAX_BYTES: usize = 16 << 10;
+/// The longest number of an rsa key of 4096 bits.
+const MAX_NUMBER_BYTES: usize = 512;
+/// What the passphrase of a key may cost: some minutes. `ssh-keygen` takes 16 or 24.
+const MAX_ROUNDS: u32 = 10_000;
+
+const BROKEN: &str = "it is no whole OpenSSH private key";
+const NUMBERS: &str = "the numbers of its rsa key are not valid";
 
 /// Why a passphrase was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPassphrase {
-    /// There is nobody to ask.
     Nobody,
     /// What was typed holds keys that are no characters, so it is none.
     Unclear,
@@ -38,7 +49,6 @@ pub struct Passphrases {
 
 impl Passphrases {
     /// The passphrase of an identity, asked for the first time only.
-    /// Fails as `ask` does.
     pub fn ask_once(
         &self,
         origin: &str,
@@ -54,17 +64,16 @@ impl Passphrases {
     }
 }
 
-/// The identities at hand.
 #[derive(Default)]
 pub struct Identities {
     /// Those that need nothing.
-    pub(super) open: Vec<Box<dyn age::Identity>>,
+    pub open: Vec<Box<dyn age::Identity>>,
     /// The others, as they were named.
-    pub(super) closed: Vec<Closed>,
+    pub closed: Vec<Closed>,
 }
 
 /// An identity that cannot be used as it is.
-pub(super) enum Closed {
+pub enum Closed {
     /// An ssh key behind a passphrase.
     Ssh {
         origin: String,
@@ -85,9 +94,8 @@ pub(super) enum Closed {
 
 impl Identities {
     /// Adds what a file or variable holds; `origin` names it in messages.
-    /// Fails if it holds no identity that can be used.
     pub fn add(&mut self, text: &[u8], origin: &str) -> Result<(), AgeError> {
-        if envelope_of(text) == Envelope::Encrypted {
+        if is_age_file(text) {
             self.closed.push(Closed::File {
                 origin: origin.to_owned(),
                 sealed: text.to_vec(),
@@ -103,8 +111,7 @@ impl Identities {
     }
 
     /// Adds the lines of an identity file.
-    /// Fails if one of them is no identity, or there is none.
-    pub(super) fn add_lines(&mut self, text: &str, origin: &str) -> Result<(), AgeError> {
+    pub fn add_lines(&mut self, text: &str, origin: &str) -> Result<(), AgeError> {
         let mut count = 0;
         for line in lines(text) {
             if let Ok(identity) = line.parse::<x25519::Identity>() {
@@ -145,11 +152,11 @@ impl Identities {
         }
         // The key may have been kept where line ends are rewritten.
         let text = Zeroizing::new(text.trim().replace("\r\n", "\n"));
-        if let Some(why) = private_key::refuse(&text) {
+        if let Some(why) = refuse_private_key(&text) {
             return Err(refused(origin, why));
         }
         let identity = ssh::Identity::from_buffer(text.as_bytes(), None)
-            .map_err(|_| refused(origin, "it is no whole OpenSSH private key"))?;
+            .map_err(|_| refused(origin, BROKEN))?;
         match identity {
             ssh::Identity::Unencrypted(_) => self.open.push(Box::new(identity)),
             ssh::Identity::Encrypted(key) => {
@@ -174,7 +181,7 @@ impl Identities {
     }
 }
 
-fn refused(origin: &str, why: &'static str) -> AgeError {
+pub fn refused(origin: &str, why: &'static str) -> AgeError {
     AgeError::Identity {
         origin: origin.to_owned(),
         why,
@@ -182,17 +189,17 @@ fn refused(origin: &str, why: &'static str) -> AgeError {
 }
 
 /// The lines of an identity file that hold something.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 /// How post-quantum identities of age begin.
-pub(super) const POST_QUANTUM: &str = "AGE-SECRET-KEY-PQ-";
+const POST_QUANTUM: &str = "AGE-SECRET-KEY-PQ-";
 
 /// Why a line of an identity file is none, as far as that can be told.
-pub(super) fn no_identity(line: &str) -> &'static str {
+fn no_identity(line: &str) -> &'static str {
     if line.starts_with(POST_QUANTUM) {
         "post-quantum age keys are not supported"
     } else if line.starts_with("age1") {
@@ -219,19 +226,20 @@ fn foreign_pem(text: &str) -> Option<&'static str> {
             "a PKCS#8 key is not supported; 'ssh-keygen -p -f FILE' rewrites it in the form of OpenSSH",
         )
     } else if has("-----BEGIN EC PRIVATE KEY-----") || has("-----BEGIN DSA PRIVATE KEY-----") {
-        Some(KIND)
+        Some(KEY_TYPE)
     } else {
         None
     }
 }
 
-const KIND: &str = "its key type is not supported; use an ed25519 or rsa key, or an age identity";
+const KEY_TYPE: &str =
+    "its key type is not supported; use an ed25519 or rsa key, or an age identity";
 
 fn ssh_kind(kind: &str) -> &'static str {
     if kind.starts_with("sk-") {
         "a security key cannot decrypt through ssh, so it is not supported; use the key with an age plugin"
     } else {
-        KIND
+        KEY_TYPE
     }
 }
 
@@ -245,4 +253,100 @@ fn unsupported(key: &ssh::UnsupportedKey) -> &'static str {
         }
         ssh::UnsupportedKey::Hardware(kind) | ssh::UnsupportedKey::Type(kind) => ssh_kind(kind),
     }
+}
+
+/// A new x25519 identity: the text of its file and its public recipient.
+pub fn generate_identity(created: &str) -> (Zeroizing<String>, String) {
+    let identity = x25519::Identity::generate();
+    let public = identity.to_public().to_string();
+    let key = identity.to_string();
+    let parts = [
+        "# created: ",
+        created,
+        "\n# public key: ",
+        &public,
+        "\n",
+        key.expose_secret(),
+        "\n",
+    ];
+    let mut file = Zeroizing::new(String::with_capacity(parts.iter().map(|p| p.len()).sum()));
+    parts.iter().for_each(|part| file.push_str(part));
+    (file, public)
+}
+
+/// The public recipients of the x25519 identities in a file that holds nothing else.
+pub fn recipients_of(text: &[u8], origin: &str) -> Result<Vec<String>, AgeError> {
+    let refuse = |why| refused(origin, why);
+    const TELLS_NONE: &str = "only age identities tell their recipient; name that of others with --recipient 'ssh-ed25519 …'";
+    if is_age_file(text) {
+        return Err(refuse(TELLS_NONE));
+    }
+    let text = plain_text(text).map_err(refuse)?;
+    let recipients: Vec<String> = lines(text)
+        .map(|line| {
+            line.parse::<x25519::Identity>()
+                .map(|identity| identity.to_public().to_string())
+                .map_err(|_| {
+                    refuse(match line.starts_with(POST_QUANTUM) {
+                        true => no_identity(line),
+                        false => TELLS_NONE,
+                    })
+                })
+        })
+        .collect::<Result<_, _>>()?;
+    if recipients.is_empty() {
+        return Err(refuse("it holds no key"));
+    }
+    Ok(recipients)
+}
+
+/// Why a private key is not handed to the library, which panics on numbers that are zero,
+/// and does whatever work a key asks for. Text that is none is left to it.
+fn refuse_private_key(pem: &str) -> Option<&'static str> {
+    if pem.len() > MAX_BYTES {
+        return Some(BROKEN);
+    }
+    let body = pem.strip_prefix("-----BEGIN OPENSSH PRIVATE KEY-----")?;
+    let Some((body, _)) = body.split_once("-----END OPENSSH PRIVATE KEY-----") else {
+        return Some(BROKEN);
+    };
+    let encoded: Zeroizing<String> = Zeroizing::new(body.split_ascii_whitespace().collect());
+    let Ok(decoded) = STANDARD.decode(&*encoded) else {
+        return Some(BROKEN);
+    };
+    let decoded = Zeroizing::new(decoded);
+    refuse_container(&decoded).unwrap_or(Some(BROKEN))
+}
+
+/// Reads the container (OpenSSH's PROTOCOL.key). Nothing is returned if it is cut or
+/// malformed.
+fn refuse_container(bytes: &[u8]) -> Option<Option<&'static str>> {
+    let mut wire = SshWire(bytes.strip_prefix(b"openssh-key-v1\0")?);
+    let is_open = wire.string()? == b"none";
+    let _ = wire.string()?;
+    let mut passphrase = SshWire(wire.string()?);
+    let _ = wire.number()?;
+    if refuse_ssh_key(wire.string()?).is_some() {
+        return Some(Some("its public key is not valid"));
+    }
+    if is_open {
+        return refuse_open(wire.string()?);
+    }
+    let _ = passphrase.string()?;
+    Some((passphrase.number()? > MAX_ROUNDS).then_some(
+        "its passphrase takes too many rounds; 'ssh-keygen -p -a 100 -f FILE' sets fewer",
+    ))
+}
+
+fn refuse_open(bytes: &[u8]) -> Option<Option<&'static str>> {
+    let mut wire = SshWire(bytes);
+    let _ = wire.take(8)?;
+    if wire.string()? != b"ssh-rsa" {
+        return Some(None);
+    }
+    let is_number = |_| {
+        wire.positive()
+            .is_some_and(|number| number.len() <= MAX_NUMBER_BYTES)
+    };
+    Some((!(0..6).all(is_number)).then_some(NUMBERS))
 }

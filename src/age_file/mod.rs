@@ -4,46 +4,107 @@
 //! Decrypted text is only handed out whole, after the last byte was
 //! authenticated, in a buffer that is wiped; the library's own buffers are not.
 
-mod armor;
-mod digest;
 mod error;
 pub mod header;
 mod identities;
-mod keys;
 mod open;
-mod passphrase;
 mod plugin;
-mod private_key;
-mod seal;
-
-pub use digest::digest;
-pub use error::{AgeError, PluginFault, RefusedRecipient};
-pub use identities::{AskPassphrase, Identities, NoPassphrase, Passphrases};
-pub use keys::{generate_identity, recipients_of};
-pub use open::{Means, decrypt};
-pub use plugin::{Choice, Plugins, Talk};
-pub use seal::encrypt;
-
-use armor::{ARMOR_BEGIN, BINARY_START};
-
-/// What a file is, from its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Envelope {
-    /// An age file, armored or binary.
-    Encrypted,
-    /// Something else.
-    Plain,
-}
-
-/// What `bytes` are, without any key.
-pub fn envelope_of(bytes: &[u8]) -> Envelope {
-    let text = bytes.trim_ascii_start();
-    if bytes.starts_with(BINARY_START) || text.starts_with(ARMOR_BEGIN) {
-        Envelope::Encrypted
-    } else {
-        Envelope::Plain
-    }
-}
-
 #[cfg(test)]
 mod tests;
+
+use std::io::{self, Write as _};
+
+use age::armor::{ArmoredWriter, Format};
+use age::{Encryptor, ssh, tag, tagpq, x25519};
+
+pub use error::{AgeError, PluginFault, RefusedRecipient};
+pub use header::digest;
+pub use identities::{
+    AskPassphrase, Identities, NoPassphrase, Passphrases, generate_identity, recipients_of,
+};
+pub use open::{Means, decrypt};
+pub use plugin::{Choice, Plugins, Talk};
+
+use crate::core::recipients::{recipient_key, refuse_recipient};
+use header::{ARMOR_BEGIN, BINARY_START, has_bounded_header};
+
+/// Whether these bytes begin as an age file, armored or binary.
+pub fn is_age_file(bytes: &[u8]) -> bool {
+    bytes.starts_with(BINARY_START) || bytes.trim_ascii_start().starts_with(ARMOR_BEGIN)
+}
+
+/// Seals `plain` to every recipient, as an armored file. No file is ever sealed to fewer
+/// people than listed.
+pub fn encrypt(
+    plain: &[u8],
+    recipients: &[String],
+    plugins: Plugins<'_>,
+) -> Result<Vec<u8>, AgeError> {
+    if recipients.is_empty() {
+        return Err(AgeError::NoRecipient);
+    }
+    let mut refused = Vec::new();
+    let mut parsed: Vec<Box<dyn age::Recipient + '_>> = Vec::new();
+    for (text, number) in recipients.iter().zip(1..) {
+        match recipient(text) {
+            Ok(ParsedRecipient::Direct(recipient)) => parsed.push(recipient),
+            Ok(ParsedRecipient::Plugin(name)) => {
+                parsed.push(Box::new(plugin::Recipient::new(
+                    name,
+                    text.clone(),
+                    plugins,
+                )));
+            }
+            Err(what) => refused.push(RefusedRecipient { number, what }),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(AgeError::Recipients { refused });
+    }
+    let encryptor = Encryptor::with_recipients(parsed.iter().map(|r| &**r as &dyn age::Recipient))
+        .map_err(|error| match error {
+            age::EncryptError::Io(error) => {
+                AgeError::carried_by(error).unwrap_or_else(AgeError::Encrypt)
+            }
+            _ => AgeError::Uncombinable,
+        })?;
+    let seal = || -> io::Result<Vec<u8>> {
+        let armor = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+        let mut writer = encryptor.wrap_output(armor)?;
+        writer.write_all(plain)?;
+        writer.finish()?.finish()
+    };
+    let file = seal().map_err(AgeError::Encrypt)?;
+    if !has_bounded_header(&file) {
+        return Err(AgeError::TooManyRecipients);
+    }
+    Ok(file)
+}
+
+enum ParsedRecipient {
+    Direct(Box<dyn age::Recipient>),
+    /// By the plugin of this name.
+    Plugin(String),
+}
+
+/// The recipient that a text names, or why it cannot be encrypted to.
+fn recipient(text: &str) -> Result<ParsedRecipient, &'static str> {
+    if let Some((what, _)) = refuse_recipient(text) {
+        return Err(what);
+    }
+    // `tag` and `tagpq` are encrypted to without the plugin that decrypts.
+    let key = recipient_key(text);
+    if let Ok(recipient) = key.parse::<x25519::Recipient>() {
+        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+    } else if let Ok(recipient) = key.parse::<tag::Recipient>() {
+        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+    } else if let Ok(recipient) = key.parse::<tagpq::Recipient>() {
+        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+    } else if let Ok(recipient) = key.parse::<age::plugin::Recipient>() {
+        Ok(ParsedRecipient::Plugin(recipient.plugin().to_owned()))
+    } else if let Ok(recipient) = key.parse::<ssh::Recipient>() {
+        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+    } else {
+        Err("cannot be encrypted to")
+    }
+}

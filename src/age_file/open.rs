@@ -1,22 +1,32 @@
-//! Opening an envelope, and telling what is wrong with one that does not open.
+//! Opening an envelope with the identities at hand, some of which are behind a passphrase
+//! themselves. The work that a file of identities demands is bounded before anything is
+//! asked.
 
 use std::io::Read as _;
 use std::panic;
 
-use age::ssh;
+use age::secrecy::SecretString;
+use age::{scrypt, ssh};
 use age_core::format::Stanza;
 use zeroize::Zeroizing;
 
-use super::armor::{self, BINARY_START};
 use super::error::AgeError;
-use super::identities::{AskPassphrase, Closed, Identities, NoPassphrase};
+use super::header::{self, damaged, explain, misshapen};
+use super::identities::{AskPassphrase, Closed, Identities, NoPassphrase, refused};
 use super::plugin::{self, Plugins};
-use super::{header, passphrase};
+use crate::core::yaml::plain_text;
+
+/// The greatest work factor that is taken, a power of two: scrypt with blocks of
+/// 1 KiB then needs 4 GiB of memory and some 10 seconds. Each step more doubles both,
+/// and the file, which says how much it is to be, may come from anybody. `age` itself
+/// writes 18 and takes no more than 22 either.
+const MAX_WORK_FACTOR: u8 = 22;
+
+const NOT_A_PASSPHRASE: &str = "it is encrypted to recipients; only a passphrase is supported here";
 
 /// What may be done beside looking at keys.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
-    /// How to ask for a passphrase.
     pub ask: AskPassphrase<'a>,
     /// Whether and how plugins are started.
     pub plugins: Plugins<'a>,
@@ -25,9 +35,8 @@ pub struct Means<'a> {
 /// Opens an envelope. Identities that need nothing are tried first, then locked ssh
 /// keys that the file names, so that nobody is asked in vain; then, as they were
 /// named, those that may or may not fit. Each is asked about once.
-/// Fails if the file is no age file, is damaged anywhere, or no identity fits. Where an
-/// identity could not be tried, that is the error, unless another one fits; a wrong
-/// passphrase ends it, so that nobody is asked for one after the other.
+/// Where an identity could not be tried, that is the error, unless another one fits; a
+/// wrong passphrase ends it, so that nobody is asked for one after the other.
 pub fn decrypt(
     file: &[u8],
     identities: &Identities,
@@ -94,8 +103,8 @@ fn decrypt_closed(
             decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity))
         }
         Closed::File { origin, sealed } => {
-            passphrase::check(sealed, origin)?;
-            let inner = passphrase::open(sealed, passphrase(origin)?, origin)?;
+            check_work(sealed, origin)?;
+            let inner = unlock_file(sealed, passphrase(origin)?, origin)?;
             // Such a file holds lines only, so this goes no deeper.
             decrypt(file, &inner, means)
         }
@@ -130,36 +139,69 @@ fn decrypt_with(
     Ok(plain)
 }
 
-pub(super) const fn damaged(why: &'static str) -> AgeError {
-    AgeError::Damaged { why }
-}
-
-/// What is wrong with the armor of a file, if anything is: it tells more than what
-/// follows from it.
-fn misshapen(file: &[u8]) -> Option<AgeError> {
-    (!file.starts_with(BINARY_START))
-        .then(|| armor::check(file).err())
-        .flatten()
-}
-
-pub(super) fn explain(error: age::DecryptError, file: &[u8]) -> AgeError {
-    let error = match error {
-        // What a plugin failed at travels through the library in this form.
-        age::DecryptError::Io(error) => match AgeError::carried_by(error) {
-            Ok(carried) => return carried,
-            Err(error) => age::DecryptError::Io(error),
-        },
-        error => error,
+/// Whether a file of identities asks for a passphrase and for work within bounds.
+fn check_work(sealed: &[u8], origin: &str) -> Result<(), AgeError> {
+    let refused = |why| refused(origin, why);
+    let stanzas = match header::stanzas(sealed) {
+        Ok(stanzas) => stanzas,
+        Err(AgeError::Armor { line, why }) => {
+            return Err(AgeError::IdentityArmor {
+                origin: origin.to_owned(),
+                line,
+                why,
+            });
+        }
+        Err(_) => return Err(refused("it is encrypted, and damaged")),
     };
-    if let Some(misshapen) = misshapen(file) {
-        return misshapen;
+    let [stanza] = stanzas.as_slice() else {
+        return Err(refused(NOT_A_PASSPHRASE));
+    };
+    if stanza.tag != "scrypt" {
+        return Err(refused(NOT_A_PASSPHRASE));
     }
-    match error {
-        age::DecryptError::NoMatchingKeys => AgeError::NoMatch,
-        age::DecryptError::InvalidHeader => damaged("its header is not one of age"),
-        age::DecryptError::InvalidMac => damaged("its header was changed"),
-        age::DecryptError::UnknownFormat => damaged("it is of an unknown age version"),
-        age::DecryptError::Io(_) => damaged("it is cut, or its armor is malformed"),
-        _ => damaged("it cannot be decrypted"),
+    let found = stanza
+        .args
+        .get(1)
+        .filter(|text| text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse::<u32>().ok())
+        .ok_or_else(|| refused("it is encrypted, and its header is damaged"))?;
+    if found > u32::from(MAX_WORK_FACTOR) {
+        return Err(AgeError::WorkFactor {
+            origin: origin.to_owned(),
+            found,
+            allowed: MAX_WORK_FACTOR,
+        });
     }
+    Ok(())
+}
+
+/// Opens a file of identities that [`check_work`] let through.
+fn unlock_file(
+    sealed: &[u8],
+    passphrase: SecretString,
+    origin: &str,
+) -> Result<Identities, AgeError> {
+    let refused = |why| refused(origin, why);
+    let mut key = scrypt::Identity::new(passphrase);
+    key.set_max_work_factor(MAX_WORK_FACTOR);
+    let mut reader = header::read(sealed)
+        .map_err(|_| refused("it is encrypted, and damaged"))?
+        .decrypt(std::iter::once(&key as &dyn age::Identity))
+        .map_err(|error| match error {
+            age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed => {
+                AgeError::WrongPassphrase {
+                    origin: origin.to_owned(),
+                }
+            }
+            _ => refused("it is encrypted, and its header is damaged"),
+        })?;
+    // The text is shorter than the file, so the buffer never moves.
+    let mut text = Zeroizing::new(Vec::with_capacity(sealed.len()));
+    reader
+        .read_to_end(&mut text)
+        .map_err(|_| refused("it is encrypted, and cut or changed"))?;
+    let text = plain_text(&text).map_err(refused)?;
+    let mut identities = Identities::default();
+    identities.add_lines(text, origin)?;
+    Ok(identities)
 }

@@ -4,7 +4,6 @@
 //! the terminal until it ends. So what is typed there, Ctrl-C included, reaches the
 //! program alone, and a signal that reaches drspass was really meant for drspass:
 //! then the program is told to end, and its whole group is killed if it does not.
-//! It refuses to know what the program is.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _};
@@ -30,7 +29,7 @@ const MAX_STOPS: usize = 20;
 
 /// How a program ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub enum Ended {
     /// By itself, with this exit status.
     Code(i32),
     /// By a signal, with this number.
@@ -41,8 +40,7 @@ pub(super) enum Ended {
 
 /// Runs a program in the foreground and waits for its end. Must be called inside a
 /// runtime, and no signal that arrived before is forgotten.
-/// Fails if it cannot be started or waited for.
-pub(super) async fn run(mut command: Command, signals: &mut Signals) -> io::Result<Ended> {
+pub async fn run(mut command: Command, signals: &mut Signals) -> io::Result<Ended> {
     let mut changes = signal(SignalKind::child())?;
     tokio::select! {
         biased;
@@ -76,7 +74,6 @@ pub(super) async fn run(mut command: Command, signals: &mut Signals) -> io::Resu
     }
 }
 
-/// A started program.
 struct Running {
     /// The process, and the group that it leads.
     group: Pid,
@@ -115,7 +112,6 @@ impl Running {
 
     /// The program stopped: because it touched the terminal before it was lent, or
     /// because the user wants the shell, to which drspass then hands over.
-    /// Fails if it cannot go on.
     async fn stopped(&mut self, stop: i32, changes: &mut SignalStream) -> io::Result<()> {
         let wants_terminal = [Sent::TTIN.as_raw(), Sent::TTOU.as_raw()].contains(&stop);
         if self.terminal.is_none() || !(self.has_terminal || wants_terminal) {

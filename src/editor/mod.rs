@@ -2,12 +2,16 @@
 //! outside the private folder.
 //!
 //! No shell is run: what the user set is split into words as a shell would, or is
-//! the path of a program as it stands. It refuses to guess where a setting names
-//! nothing.
+//! the path of a program as it stands.
+//!
+//! What a user sets counts until it would keep a copy: ours is said after it, and for
+//! editors that run what was set later (autocommands, hooks) once more at that time.
+//! What a setting writes by a command of its own (`:wundo`, `:mksession`) is not undone.
 
 mod foreground;
 pub mod private;
-mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -34,10 +38,45 @@ const VARIABLES: [&str; 2] = ["VISUAL", "EDITOR"];
 /// Variables by which programs find the place for their temporary files.
 const TEMPORARY: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
 
+/// Options of vim before the user's settings are read: no swap file, and neither
+/// reading nor writing a viminfo (or shada) file.
+const VIM_FIRST: [&str; 5] = [
+    "-n",
+    "-i",
+    "NONE",
+    "--cmd",
+    "set nobackup nowritebackup noswapfile",
+];
+
+/// Settings of vim after the user's, which may switch on what was off. Each stands
+/// alone, since some builds lack some of them; whatever is written in spite of all
+/// goes beside the text.
+const VIM_LAST: &str = "silent! set eventignore= | \
+    silent! set updatecount=0 | silent! set noswapfile | \
+    silent! set nobackup | silent! set nowritebackup | silent! set patchmode= | \
+    silent! set noundofile | silent! set viminfo= | silent! set viminfofile=NONE | \
+    silent! set directory=. | silent! set backupdir=. | silent! set undodir=.";
+
+/// When vim is about to write something.
+const VIM_WRITES: &str = "BufWritePre,FileWritePre,FileAppendPre,VimLeavePre";
+
+/// What happens before that, while somebody edits.
+const VIM_EDITS: &str = "CmdlineEnter,InsertEnter,TextChanged,CursorMoved";
+
+/// Functions of emacs and of packages that keep a copy of a text, of what was deleted
+/// from it, or of what was undone: each does nothing, whatever switches it on.
+const EMACS: &str = "(progn (setq make-backup-files nil backup-directory-alist nil \
+    auto-save-default nil auto-save-file-name-transforms nil create-lockfiles nil \
+    undo-tree-auto-save-history nil) \
+    (when (fboundp 'savehist-mode) (savehist-mode -1)) \
+    (when (fboundp 'advice-add) \
+    (dolist (keeps '(backup-buffer auto-save-mode desktop-save savehist-save \
+    undo-tree-save-history undo-fu-session-save undohist-save-1)) \
+    (advice-add keeps :override #'ignore))))";
+
 /// An editor that cannot be found, started, or did not end well.
 #[derive(Debug, Error, Diagnostic)]
 pub enum EditorError {
-    /// A setting names no program.
     #[error("there is no editor '{name}', which {variable} names")]
     #[diagnostic(
         code(drspass::edit::no_editor),
@@ -46,22 +85,15 @@ pub enum EditorError {
         )
     )]
     Missing {
-        /// The program.
         name: String,
-        /// The variable that names it.
         variable: &'static str,
     },
-    /// A setting cannot be split into words.
     #[error("{variable} holds a quote that is not closed")]
     #[diagnostic(
         code(drspass::edit::editor_words),
         help("Nothing was written. Write it as on a command line.")
     )]
-    Words {
-        /// The variable.
-        variable: &'static str,
-    },
-    /// Nothing is set, and none of the usual ones is there.
+    Words { variable: &'static str },
     #[error(
         "there is no editor: neither VISUAL nor EDITOR is set, and neither vi nor nano is there"
     )]
@@ -70,40 +102,25 @@ pub enum EditorError {
         help("Nothing was written. Set EDITOR to the command of one.")
     )]
     None,
-    /// It could not be started or waited for.
     #[error("cannot run the editor {name}")]
     #[diagnostic(code(drspass::edit::editor), help("Nothing was saved."))]
-    Run {
-        /// Its program.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// It ended with a failure.
+    Run { name: String, source: io::Error },
     #[error("the editor ended with {code}; nothing was saved")]
     #[diagnostic(
         code(drspass::edit::editor_failed),
         help("The manifest is as it was. Run 'drspass edit' again.")
     )]
-    Failed {
-        /// Its exit status.
-        code: i32,
-    },
-    /// A signal ended it.
+    Failed { code: i32 },
     #[error("the editor was ended by signal {signal}; nothing was saved")]
     #[diagnostic(
         code(drspass::edit::editor_failed),
         help("The manifest is as it was. Run 'drspass edit' again.")
     )]
-    Killed {
-        /// The number of the signal.
-        signal: i32,
-    },
+    Killed { signal: i32 },
 }
 
-/// What is known about an editor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum EditorKind {
     Vim,
     /// A vim with windows, which would return at once.
     Gvim,
@@ -115,17 +132,16 @@ enum Kind {
 
 /// An editor as it will be run.
 #[derive(Debug)]
-pub(crate) struct Editor {
+pub struct Editor {
     program: PathBuf,
     words: Vec<OsString>,
-    kind: Kind,
+    kind: EditorKind,
     env: ChildEnv,
 }
 
 impl Editor {
     /// The editor that the user set, or else one of the usual ones.
-    /// Fails if what is set names no program, or none of the usual ones is there.
-    pub(crate) fn find(env: &ChildEnv) -> Result<Self, EditorError> {
+    pub fn find(env: &ChildEnv) -> Result<Self, EditorError> {
         let set = VARIABLES.into_iter().find_map(|variable| {
             let value = env.get(variable)?;
             let is_blank = value.as_encoded_bytes().iter().all(u8::is_ascii_whitespace);
@@ -149,20 +165,19 @@ impl Editor {
         })
     }
 
-    /// The name of its program.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         file_name(&self.program).escape_debug().to_string()
     }
 
     /// Whether it is known how to keep it from leaving copies elsewhere.
-    pub(crate) fn is_known(&self) -> bool {
-        self.kind != Kind::Other
+    pub fn is_known(&self) -> bool {
+        self.kind != EditorKind::Other
     }
 
     /// Lets the user edit `text`, and waits for the end. Temporary files of the
     /// editor go to `folder`.
-    /// Fails if it cannot be run or does not end well. Where drspass is told to end
-    /// meanwhile, the editor is ended, and the signal is returned.
+    /// Where drspass is told to end meanwhile, the editor is ended, and the signal is
+    /// returned.
     pub(crate) async fn run(
         &self,
         text: &Path,
@@ -208,7 +223,7 @@ impl Editor {
         options
             .iter()
             .cloned()
-            .chain(settings::words(self.kind).into_iter().map(OsString::from))
+            .chain(words_for(self.kind).into_iter().map(OsString::from))
             .chain(rest.iter().cloned())
             .collect()
     }
@@ -254,36 +269,40 @@ fn file_name(path: &Path) -> String {
 
 /// What an editor is, by its name or that of the file its name leads to. Many
 /// editors are called vi, so one that only has that name is asked.
-fn kind(program: &Path, env: &ChildEnv) -> Kind {
+fn kind(program: &Path, env: &ChildEnv) -> EditorKind {
     let given = file_name(program);
     let real = fs::canonicalize(program).map(|path| file_name(&path));
     let names = [Ok(given.clone()), real];
     let known = names.iter().flatten().find_map(|name| kind_of_name(name));
     match known {
-        Some(Kind::Vim | Kind::Gvim) if given.starts_with('g') && is_vim(program, env) => {
-            Kind::Gvim
+        Some(EditorKind::Vim | EditorKind::Gvim)
+            if given.starts_with('g') && is_vim(program, env) =>
+        {
+            EditorKind::Gvim
         }
         Some(kind) => kind,
-        None if ["vi", "view", "ex"].contains(&given.as_str()) && is_vim(program, env) => Kind::Vim,
-        None => Kind::Other,
+        None if ["vi", "view", "ex"].contains(&given.as_str()) && is_vim(program, env) => {
+            EditorKind::Vim
+        }
+        None => EditorKind::Other,
     }
 }
 
-fn kind_of_name(name: &str) -> Option<Kind> {
+fn kind_of_name(name: &str) -> Option<EditorKind> {
     let is = |stem: &str| {
         let rest = name.strip_prefix(stem);
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
     };
     if ["gvim", "gview"].into_iter().any(is) {
-        return Some(Kind::Gvim);
+        return Some(EditorKind::Gvim);
     }
     if ["vim", "nvim", "rvim", "vimx"].into_iter().any(is) {
-        return Some(Kind::Vim);
+        return Some(EditorKind::Vim);
     }
     if ["nano", "rnano"].into_iter().any(is) {
-        return Some(Kind::Nano);
+        return Some(EditorKind::Nano);
     }
-    is("emacs").then_some(Kind::Emacs)
+    is("emacs").then_some(EditorKind::Emacs)
 }
 
 /// Whether a program says that it is vim.
@@ -300,5 +319,38 @@ fn is_vim(program: &Path, env: &ChildEnv) -> bool {
     })
 }
 
-#[cfg(test)]
-mod tests;
+/// The words that an editor gets beside those of the user.
+fn words_for(kind: EditorKind) -> Vec<String> {
+    let mut words = Vec::new();
+    match kind {
+        EditorKind::Vim | EditorKind::Gvim => {
+            if kind == EditorKind::Gvim {
+                words.push("-f".to_owned());
+            }
+            words.extend(VIM_FIRST.map(str::to_owned));
+            for command in vim_commands() {
+                words.extend(["-c".to_owned(), command]);
+            }
+        }
+        // It neither reads nor writes any file but the one it is given: no backup,
+        // no history of what was searched and replaced. Settings still count.
+        EditorKind::Nano => words.push("--restricted".to_owned()),
+        EditorKind::Emacs => words.extend(["--eval".to_owned(), EMACS.to_owned()]),
+        EditorKind::Other => {}
+    }
+    words
+}
+
+/// Commands of vim after the user's settings. Autocommands run in the order in which
+/// they were defined, so ours at a write are defined again whenever the user's may
+/// have defined others since: they come last at every write. A write without
+/// autocommands finds what was set before it.
+fn vim_commands() -> [String; 4] {
+    let at_writes = format!("silent! autocmd! drspass {VIM_WRITES} * {VIM_LAST}");
+    [
+        format!("{VIM_LAST} | augroup drspass | augroup END"),
+        at_writes.clone(),
+        format!("silent! autocmd drspass VimEnter * {VIM_LAST} | {at_writes}"),
+        format!("silent! autocmd drspass {VIM_EDITS} * {VIM_LAST} | {at_writes}"),
+    ]
+}

@@ -1,30 +1,24 @@
 //! The private folder: where the plain text of a manifest lies while an editor has it.
 //!
-//! It owns that nobody else can look into the folder at any moment, that it is in
-//! memory where there is such a place, that it goes whole, with all that an editor
-//! wrote beside the text, and that what a killed run left is found and removed by
-//! the next one. It refuses to follow links, and to remove what it did not make.
-//! `places` knows where it may lie, `removal` how it goes, `sweep` what was left.
-
-mod places;
-mod removal;
-mod sweep;
+//! Nobody else can look into it at any moment; it is in memory where there is such a
+//! place; it goes whole, with all that an editor wrote beside the text; and what a killed
+//! run left is found and removed by the next one. Links are never followed, and what is
+//! not surely ours stays.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
+use rustix::fs::{CWD, FsWord, Mode, OFlags, SeekFrom};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::sys::{files, testpoint};
-use places::candidates;
-use removal::remove;
 
-pub use places::{Kept, Places};
-pub use sweep::{Leftover, sweep};
+#[cfg(test)]
+mod tests;
 
 /// How the names of private folders begin.
 const PREFIX: &str = "drspass-edit-";
@@ -39,48 +33,42 @@ const LOCK_TEXT: &[u8] = b"drspass edit\n";
 /// How often a folder is made anew when a sweeping run removed it, still empty.
 const TRIES: usize = 5;
 
+/// How often a folder is emptied: an editor that is told to end may still write.
+const ROUNDS: usize = 5;
+
+/// The place for shared memory, which everybody may use.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// File systems that keep their files in memory (statfs(2)).
+const TMPFS: FsWord = 0x0102_1994;
+const RAMFS: FsWord = 0x8584_58f6;
+
 /// A private folder that cannot be made, used or removed.
 #[derive(Debug, Error, Diagnostic)]
 pub enum PrivateError {
-    /// There is no place for it.
     #[error("cannot make a private folder for the editor in {place}")]
     #[diagnostic(
         code(drspass::edit::folder),
         help("Nothing was written. Name a folder that can be written with TMPDIR.")
     )]
-    Make {
-        /// The last place that was tried.
-        place: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The text is not where the editor had it.
+    Make { place: PathBuf, source: io::Error },
     #[error("cannot read the text that the editor left")]
     #[diagnostic(code(drspass::edit::text), help("Nothing was saved."))]
-    Read {
-        /// Why.
-        source: io::Error,
-    },
-    /// The folder, or something in it, stays.
+    Read { source: io::Error },
     #[error("{path} could not be removed, and may hold the plain text")]
     #[diagnostic(
         code(drspass::edit::left),
         help("Remove that folder with everything in it.")
     )]
-    Remove {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Remove { path: PathBuf, source: io::Error },
 }
 
 /// A folder of this run, with the plain text in it.
-pub(crate) struct Private {
+pub struct Private {
     folder: PathBuf,
     text: PathBuf,
     /// Where it lies.
-    pub(crate) kept: Kept,
+    pub medium: Medium,
     /// Held open for the lock.
     lock: File,
     is_there: bool,
@@ -90,10 +78,10 @@ impl Private {
     /// Makes a folder with `text` in a file called `name`, in memory where that is
     /// possible.
     /// Fails if no place takes it; nothing is left then.
-    pub(crate) fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, PrivateError> {
+    pub fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, PrivateError> {
         let mut refused = None;
-        for (place, kept) in candidates(places) {
-            match Self::create_in(&place, kept, name, text) {
+        for (place, medium) in candidates(places) {
+            match Self::create_in(&place, medium, name, text) {
                 Ok(private) => return Ok(private),
                 Err(source) => refused = Some(PrivateError::Make { place, source }),
             }
@@ -104,15 +92,15 @@ impl Private {
         }))
     }
 
-    fn create_in(place: &Path, kept: Kept, name: &str, text: &[u8]) -> io::Result<Self> {
-        if kept == Kept::InMemory {
+    fn create_in(place: &Path, medium: Medium, name: &str, text: &[u8]) -> io::Result<Self> {
+        if medium == Medium::InMemory {
             testpoint::may_fail("private.memory")?;
         }
         let (folder, lock) = locked_folder(place)?;
         let mut private = Self {
             text: folder.join(name),
             folder,
-            kept,
+            medium,
             lock,
             is_there: true,
         };
@@ -130,19 +118,17 @@ impl Private {
         }
     }
 
-    /// The folder.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The file with the text.
-    pub(crate) fn text_path(&self) -> &Path {
+    pub fn text_path(&self) -> &Path {
         &self.text
     }
 
     /// The text as it is now.
     /// Fails if it is gone, longer than `limit`, or no regular file any more.
-    pub(crate) fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, PrivateError> {
+    pub fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, PrivateError> {
         files::read_unlinked_limited(&self.text, limit)
             .map(Zeroizing::new)
             .map_err(|source| PrivateError::Read { source })
@@ -150,7 +136,7 @@ impl Private {
 
     /// Removes the folder with everything in it.
     /// Fails if something of it stays, and says where.
-    pub(crate) fn remove(&mut self) -> Result<(), PrivateError> {
+    pub fn remove(&mut self) -> Result<(), PrivateError> {
         self.is_there = false;
         match remove(&self.folder) {
             // An editor was faster. Had it only moved the folder, the lock would still
@@ -215,5 +201,233 @@ fn locked(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-#[cfg(test)]
-mod tests;
+/// Removes a private folder: what is in it, then the lock, then the folder, so that
+/// what a killed removal leaves is still known as a leftover.
+fn remove(folder: &Path) -> io::Result<()> {
+    // Why something stayed in the last round: what went in a later one is gone.
+    let mut stayed = None;
+    for _ in 0..ROUNDS {
+        make_writable(folder)?;
+        let entries = entries(folder)?;
+        if entries.is_empty() {
+            return remove_empty(folder);
+        }
+        stayed = None;
+        for path in entries {
+            if let Err(error) = remove_entry(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                stayed.get_or_insert(error);
+            }
+        }
+        testpoint::reach("private.half_removed");
+    }
+    match stayed {
+        Some(error) => Err(error),
+        None if entries(folder)?.is_empty() => remove_empty(folder),
+        None => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+    }
+}
+
+/// What is in a private folder beside its lock.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    let is_lock = |path: &PathBuf| path.file_name().is_some_and(|name| name == LOCK);
+    Ok(entries.filter(|path| !is_lock(path)).collect())
+}
+
+/// Removes the lock and the folder. If something came in between, the lock comes back,
+/// so that the folder is still known as a leftover.
+fn remove_empty(folder: &Path) -> io::Result<()> {
+    let lock = folder.join(LOCK);
+    match fs::remove_file(&lock) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let removed = fs::remove_dir(folder);
+    if removed.is_err() && folder.is_dir() {
+        // The error that matters is the first one.
+        let _ = files::create_private(&lock).and_then(|mut file| file.write_all(LOCK_TEXT));
+    }
+    removed
+}
+
+/// Removes a file or a folder with all that is in it; links are removed, not followed.
+fn remove_entry(path: &Path) -> io::Result<()> {
+    let found = path.symlink_metadata()?;
+    if !found.is_dir() {
+        if found.is_file() && found.nlink() == 1 {
+            // What was there may be read from a disk or from swap afterwards; where
+            // it cannot be overwritten it is removed all the same.
+            let _ = overwrite(path, found.len());
+        }
+        return fs::remove_file(path);
+    }
+    make_writable(path)?;
+    let mut first = Ok(());
+    for entry in fs::read_dir(path)? {
+        // What cannot be removed keeps nothing else.
+        let removed = entry.and_then(|entry| remove_entry(&entry.path()));
+        first = first.and(removed);
+    }
+    first?;
+    fs::remove_dir(path)
+}
+
+/// Gives this user every right to a folder of an editor, which may have taken some.
+fn make_writable(folder: &Path) -> io::Result<()> {
+    let found = folder.symlink_metadata()?;
+    if found.is_dir() && found.mode() & 0o700 != 0o700 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Overwrites what a file holds. Holes hold nothing and stay: filled, they could take
+/// a whole disk.
+fn overwrite(path: &Path, length: u64) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    let mut at = 0;
+    while at < length {
+        // There is no data up to the end.
+        let Ok(start) = rustix::fs::seek(&file, SeekFrom::Data(at)) else {
+            break;
+        };
+        at = rustix::fs::seek(&file, SeekFrom::Hole(start))?;
+        rustix::fs::seek(&file, SeekFrom::Start(start))?;
+        io::copy(&mut io::repeat(0).take(at - start), &mut file)?;
+    }
+    // What is written to a file that is removed at once may never reach the disk, where
+    // the text may be already.
+    file.sync_data()
+}
+
+/// What was found of a killed run.
+#[derive(Debug)]
+pub struct SweptFolder {
+    pub path: PathBuf,
+    pub removed: io::Result<()>,
+}
+
+/// Removes the folders that killed runs left. Those of living runs, and whatever
+/// is not surely ours, stay.
+pub fn sweep(places: &Places) -> Vec<SweptFolder> {
+    let own = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
+    let mut folders: Vec<PathBuf> = places.runtime.iter().cloned().collect();
+    folders.extend([own, SHARED_MEMORY.into(), places.temporary.clone()]);
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    for folder in folders {
+        // Names lead to one place in many ways; each place is swept once.
+        let Ok(folder) = fs::canonicalize(&folder) else {
+            continue;
+        };
+        if seen.contains(&folder) {
+            continue;
+        }
+        found.extend(sweep_folder(&folder));
+        seen.push(folder);
+    }
+    found
+}
+
+fn sweep_folder(folder: &Path) -> Vec<SweptFolder> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries
+        .filter(|entry| is_our_name(entry.file_name().as_encoded_bytes()))
+        .map(|entry| entry.path())
+        .filter(|path| is_private_folder(path));
+    ours.filter_map(|path| sweep_one(&path)).collect()
+}
+
+/// Whether a folder of ours can have this name, which is shown as it is.
+fn is_our_name(name: &[u8]) -> bool {
+    let rest = name.strip_prefix(PREFIX.as_bytes());
+    rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
+}
+
+/// Removes a folder if it is a leftover; nothing if it is none.
+fn sweep_one(path: &Path) -> Option<SweptFolder> {
+    let done = |removed| {
+        Some(SweptFolder {
+            path: path.to_owned(),
+            removed,
+        })
+    };
+    let mut lock = match files::open_unlinked(&path.join(LOCK)) {
+        Ok(lock) => lock,
+        // A run was killed before it made the lock, and nothing else is in there: or
+        // a living one is about to make it, which then makes another folder.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match fs::remove_dir(path) {
+                Ok(()) => done(Ok(())),
+                Err(_) => None,
+            };
+        }
+        Err(_) => return None,
+    };
+    let mut text = Vec::new();
+    let is_ours = (&mut lock)
+        .take(LOCK_TEXT.len() as u64 + 1)
+        .read_to_end(&mut text)
+        .is_ok_and(|_| LOCK_TEXT.starts_with(&text));
+    // The lock is held until the folder is gone, so that two sweeps do not meet.
+    if !is_ours || lock.try_lock().is_err() {
+        return None;
+    }
+    match remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        removed => done(removed),
+    }
+}
+
+/// Where private folders may be made.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The folder of this user's running programs (`XDG_RUNTIME_DIR`), if one is named.
+    pub runtime: Option<PathBuf>,
+    /// The folder for temporary files.
+    pub temporary: PathBuf,
+}
+
+/// What a file system keeps its files on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Nowhere but in memory, as far as the system does not swap.
+    InMemory,
+    /// A disk, which may hold the bytes of a file after it was removed.
+    OnDisk,
+}
+
+/// Where a folder may be made, best place first.
+fn candidates(places: &Places) -> Vec<(PathBuf, Medium)> {
+    let runtime = places.runtime.iter().filter(|path| is_private_folder(path));
+    let mut found: Vec<(PathBuf, Medium)> = runtime
+        .cloned()
+        .chain([PathBuf::from(SHARED_MEMORY)])
+        .filter(|path| is_in_memory(path))
+        .map(|path| (path, Medium::InMemory))
+        .collect();
+    let medium = if is_in_memory(&places.temporary) {
+        Medium::InMemory
+    } else {
+        Medium::OnDisk
+    };
+    found.push((places.temporary.clone(), medium));
+    found
+}
+
+fn is_in_memory(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|found| [TMPFS, RAMFS].contains(&found.f_type))
+}
+
+/// Whether this is a folder, not a link, of this user, that nobody else may enter.
+fn is_private_folder(path: &Path) -> bool {
+    path.is_absolute()
+        && path.symlink_metadata().is_ok_and(|found| {
+            found.is_dir()
+                && found.uid() == rustix::process::geteuid().as_raw()
+                && found.mode() & 0o077 == 0
+        })
+}

@@ -76,13 +76,13 @@ fn empty_settings_are_not_set_and_the_usual_editors_come_last() {
 #[test]
 fn editors_are_known_by_their_names() {
     for (name, kind) in [
-        ("vim", Some(Kind::Vim)),
-        ("vim.tiny", Some(Kind::Vim)),
-        ("vim.basic", Some(Kind::Vim)),
-        ("nvim", Some(Kind::Vim)),
-        ("gvim", Some(Kind::Gvim)),
-        ("nano", Some(Kind::Nano)),
-        ("emacs-nox", Some(Kind::Emacs)),
+        ("vim", Some(EditorKind::Vim)),
+        ("vim.tiny", Some(EditorKind::Vim)),
+        ("vim.basic", Some(EditorKind::Vim)),
+        ("nvim", Some(EditorKind::Vim)),
+        ("gvim", Some(EditorKind::Gvim)),
+        ("nano", Some(EditorKind::Nano)),
+        ("emacs-nox", Some(EditorKind::Emacs)),
         ("emacsclient", None),
         ("vi", None),
         ("vimdiff", None),

@@ -19,7 +19,7 @@ use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::yaml;
 use crate::editor::Editor;
-use crate::editor::private::{Kept, Places, Private, PrivateError};
+use crate::editor::private::{Medium, Places, Private, PrivateError};
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
 use crate::sys::signals::{HangUp, Signals};
@@ -31,62 +31,49 @@ const MAX_TEXT_BYTES: u64 = 2 * yaml::MAX_BYTES as u64;
 /// How many texts that could not be saved may lie beside a manifest.
 const MAX_KEPT: usize = 100;
 
-/// What an edit needs of the surroundings.
-pub struct Surroundings<'a> {
+/// What an edit needs of the context.
+pub struct EditContext<'a> {
     /// The environment of the editor, which also names it.
     pub env: &'a ChildEnv,
-    /// Where the plain text may be put.
     pub places: &'a Places,
-    /// What the end of the terminal means.
     pub hang_up: HangUp,
 }
 
 /// What there is to say while an edit is under way.
-pub enum Note<'a> {
+pub enum EditNote<'a> {
     /// The plain text is on a disk, below this folder, for the time of the edit.
     OnDisk(&'a Path),
     /// Whether this editor keeps copies elsewhere is not known.
     UnknownEditor(&'a str),
-    /// The edited text has these problems.
     Invalid(&'a [Problem]),
-    /// The edited text cannot be sealed.
     Unsealed(&'a OpError),
-    /// The private folder could not be removed.
     Left(&'a PrivateError),
 }
 
 /// How an edit talks with the user.
 pub struct Dialogue<'a> {
-    /// Says something.
-    pub tell: &'a dyn Fn(Note<'_>),
+    pub tell: &'a dyn Fn(EditNote<'_>),
     /// Asks what becomes of a text that cannot be saved; told whether Ctrl-C would lose it
     /// now. There is none where nobody can be asked.
-    pub ask: Option<fn(bool) -> Answer>,
+    pub ask: Option<fn(bool) -> EditChoice>,
 }
 
 /// What becomes of a text that cannot be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The user edits it again.
+pub enum EditChoice {
     Edit,
-    /// It is given up.
     Discard,
-    /// Ctrl-C.
     Interrupted,
-    /// Anything else.
     Unclear,
 }
 
 /// What an edit led to.
-pub enum Outcome {
-    /// The text is as it was.
+pub enum EditOutcome {
     Unchanged {
         /// Whether the editor is of a kind that may return before it is done.
         may_return_early: bool,
     },
-    /// The manifest was replaced.
     Saved {
-        /// Its new revision.
         revision: u64,
         /// What somebody should look at in it.
         warnings: Vec<Problem>,
@@ -95,94 +82,86 @@ pub enum Outcome {
 
 /// An edit that ended well.
 pub struct Edited {
-    /// What it led to.
-    pub outcome: Outcome,
+    pub outcome: EditOutcome,
     /// Whether the private folder is gone.
     pub is_clean: bool,
 }
 
 /// Lets the user edit the manifest.
-/// Fails, with the manifest as it was, as [`Rewrite::open`], or if there is no editor
-/// or it fails, the text is not usable or cannot be sealed and nobody corrects that, a
-/// signal comes, or somebody else changed the manifest meanwhile; then the new text is
-/// kept, encrypted.
+/// Where it fails, the manifest is as it was; if somebody else changed that meanwhile, the
+/// new text is kept, encrypted.
 pub fn edit(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
-    surroundings: &Surroundings<'_>,
+    context: &EditContext<'_>,
     dialogue: &Dialogue<'_>,
 ) -> Result<Edited, OpError> {
-    let editor = Editor::find(surroundings.env)?;
+    let editor = Editor::find(context.env)?;
     let rewrite = Rewrite::open(root, unlock, guards)?;
     rewrite.try_change(root)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(EditError::Prepare)?;
-    let session = Session {
+    let session = EditRounds {
         root,
         editor: &editor,
         rewrite: &rewrite,
         dialogue,
     };
-    let (sealed, is_clean) = runtime.block_on(session.hold(surroundings))?;
+    let (sealed, is_clean) = runtime.block_on(session.hold(context))?;
     let outcome = match sealed? {
-        None => Outcome::Unchanged {
+        None => EditOutcome::Unchanged {
             may_return_early: !editor.is_known(),
         },
-        Some(ready) => save(root, ready, surroundings.places)?,
+        Some(ready) => save(root, ready, context.places)?,
     };
     Ok(Edited { outcome, is_clean })
 }
 
-/// The text that the user left, sealed; nothing if it is the one that was there.
-type Sealed<'a> = Option<Ready<'a>>;
-
 /// One edit, round after round.
-struct Session<'a> {
+struct EditRounds<'a> {
     root: &'a Root,
     editor: &'a Editor,
     rewrite: &'a Rewrite<'a>,
     dialogue: &'a Dialogue<'a>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> EditRounds<'a> {
     /// Holds the private folder while the user edits. Returns the text, sealed, and
     /// whether the folder is gone.
-    /// Fails if there can be no folder.
     async fn hold(
         &self,
-        surroundings: &Surroundings<'_>,
-    ) -> Result<(Result<Sealed<'a>, OpError>, bool), OpError> {
+        context: &EditContext<'_>,
+    ) -> Result<(Result<Option<Ready<'a>>, OpError>, bool), OpError> {
         // From before there is a folder until it is gone, no signal ends this process.
-        let mut signals = Signals::listen(surroundings.hang_up)
+        let mut signals = Signals::listen(context.hang_up)
             .and_then(Signals::with_quit)
             .map_err(EditError::Prepare)?;
         let name = text_name(self.root.manifest_name());
         let plain = self.rewrite.plain();
-        let mut private = Private::create(surroundings.places, &name, plain)?;
-        if private.kept == Kept::OnDisk {
-            (self.dialogue.tell)(Note::OnDisk(private.folder()));
+        let mut private = Private::create(context.places, &name, plain)?;
+        if private.medium == Medium::OnDisk {
+            (self.dialogue.tell)(EditNote::OnDisk(private.folder()));
         }
         if !self.editor.is_known() {
-            (self.dialogue.tell)(Note::UnknownEditor(&self.editor.name()));
+            (self.dialogue.tell)(EditNote::UnknownEditor(&self.editor.name()));
         }
         let sealed = self.rounds(&private, &mut signals).await;
         let removed = private.remove();
         if let Err(error) = &removed {
-            (self.dialogue.tell)(Note::Left(error));
+            (self.dialogue.tell)(EditNote::Left(error));
         }
         Ok((sealed, removed.is_ok()))
     }
 
     /// Lets the user edit until the text is as it was or can be sealed.
-    /// Fails as [`edit`].
     async fn rounds(
         &self,
         private: &Private,
         signals: &mut Signals,
-    ) -> Result<Sealed<'a>, OpError> {
+    ) -> Result<Option<Ready<'a>>, OpError> {
         loop {
             let run = self
                 .editor
@@ -197,11 +176,11 @@ impl<'a> Session<'a> {
             match (self.attempt(&text, signals).await?, self.dialogue.ask) {
                 (Attempt::Sealed(ready), _) => return Ok(Some(ready)),
                 (Attempt::Invalid(problems), Some(ask)) => {
-                    (self.dialogue.tell)(Note::Invalid(&problems));
+                    (self.dialogue.tell)(EditNote::Invalid(&problems));
                     ask_again(ask, signals).await?;
                 }
                 (Attempt::Unsealed(error), Some(ask)) => {
-                    (self.dialogue.tell)(Note::Unsealed(&error));
+                    (self.dialogue.tell)(EditNote::Unsealed(&error));
                     ask_again(ask, signals).await?;
                 }
                 (Attempt::Invalid(problems), None) => {
@@ -244,7 +223,7 @@ impl<'a> Session<'a> {
 /// Asks until the user wants to edit the text again. Ctrl-C loses it only when it is
 /// pressed twice.
 /// Fails if the user gives it up, or another signal comes.
-async fn ask_again(ask: fn(bool) -> Answer, signals: &mut Signals) -> Result<(), EditError> {
+async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result<(), EditError> {
     let mut is_last = false;
     loop {
         let answer = ask(is_last);
@@ -252,13 +231,13 @@ async fn ask_again(ask: fn(bool) -> Answer, signals: &mut Signals) -> Result<(),
             return Err(EditError::Interrupted { signal });
         }
         match answer {
-            Answer::Edit => return Ok(()),
-            Answer::Discard => return Err(EditError::Discarded),
-            Answer::Interrupted if is_last => {
+            EditChoice::Edit => return Ok(()),
+            EditChoice::Discard => return Err(EditError::Discarded),
+            EditChoice::Interrupted if is_last => {
                 let signal = Signal::Interrupt;
                 return Err(EditError::Interrupted { signal });
             }
-            answer => is_last = answer == Answer::Interrupted,
+            answer => is_last = answer == EditChoice::Interrupted,
         }
     }
 }
@@ -283,10 +262,9 @@ fn text_name(manifest: &Path) -> String {
 }
 
 /// Puts the sealed text in the place of the manifest.
-/// Fails if that is not possible; then it is kept elsewhere.
-fn save(root: &Root, ready: Ready<'_>, places: &Places) -> Result<Outcome, OpError> {
+fn save(root: &Root, ready: Ready<'_>, places: &Places) -> Result<EditOutcome, OpError> {
     match ready.put(root) {
-        Ok(()) => Ok(Outcome::Saved {
+        Ok(()) => Ok(EditOutcome::Saved {
             revision: ready.revision,
             warnings: ready.warnings,
         }),

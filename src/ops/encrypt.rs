@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::OpError;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, check_target, parse_manifest};
-use crate::age_file::{self, AgeError, Envelope};
+use crate::age_file::{self, AgeError};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::yaml;
@@ -42,7 +42,7 @@ pub fn encrypt(
     out: Option<PathBuf>,
 ) -> Result<Written, OpError> {
     let target = root.target(guards)?;
-    if age_file::envelope_of(&plain) == Envelope::Encrypted {
+    if age_file::is_age_file(&plain) {
         return Err(OpError::Unfit {
             what: format!("{} is encrypted already", name.display()),
             help: "Nothing was written. Name a plaintext manifest; 'drspass decrypt' makes one.",

@@ -97,7 +97,7 @@ impl PlanFile {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(PlanFileError::Empty);
         }
-        if crate::age_file::envelope_of(bytes) != crate::age_file::Envelope::Plain {
+        if crate::age_file::is_age_file(bytes) {
             return Err(PlanFileError::Encrypted);
         }
         let envelope = match serde_json::from_slice::<Envelope<'_>>(bytes) {

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::process::{Line, NoLine, Process};
+use super::process::{NoLine, Process, SecretLine};
 use super::{AgeError, Choice, ForeignText, NoPassphrase, PluginFault, Talk};
 use crate::core::redact::Needles;
 use crate::core::secret::Secret;
@@ -27,14 +27,14 @@ const MAX_TOTAL_BYTES: usize = 1 << 20;
 const MAX_REASONS: usize = 8;
 
 /// What a command of the plugin is answered with.
-pub(super) enum Reply {
+pub enum PluginAnswer {
     Ok,
     Fail,
     Unsupported,
 }
 
 /// A conversation with one plugin. It is over when this is dropped.
-pub(super) struct Conversation<'a> {
+pub struct Conversation<'a> {
     program: String,
     process: Process,
     talk: &'a Talk<'a>,
@@ -48,7 +48,7 @@ pub(super) struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    pub(super) const fn new(program: String, process: Process, talk: &'a Talk<'a>) -> Self {
+    pub const fn new(program: String, process: Process, talk: &'a Talk<'a>) -> Self {
         Self {
             program,
             process,
@@ -63,42 +63,39 @@ impl<'a> Conversation<'a> {
 
     /// The same conversation with less patience, for tests.
     #[cfg(test)]
-    pub(super) const fn with_patience(mut self, patience: Duration) -> Self {
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
     /// The id of the process, for tests.
     #[cfg(test)]
-    pub(super) fn process_id(&self) -> u32 {
+    pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    pub(super) fn program(&self) -> &str {
+    pub fn program(&self) -> &str {
         &self.program
     }
 
-    /// Whether it said that something failed.
-    pub(super) const fn gave_reasons(&self) -> bool {
+    pub const fn gave_reasons(&self) -> bool {
         !self.reasons.is_empty()
     }
 
     /// Shows no text that repeats this one.
-    pub(super) fn keep_secret(&mut self, secret: &str) {
+    pub fn keep_secret(&mut self, secret: &str) {
         self.secrets.push(Secret::new(secret.to_owned()));
     }
 
-    /// Sends a command or an answer.
-    pub(super) fn send(&self, tag: &str, args: &[&str], body: &[u8]) {
+    pub fn send(&self, tag: &str, args: &[&str], body: &[u8]) {
         self.process.send(written(tag, args, body));
     }
 
     /// Does what the plugin asks until it is done. `result` gets what the two machines
     /// do not share.
-    /// Fails if it stops, is silent, or breaks the protocol.
-    pub(super) fn listen(
+    pub fn listen(
         &mut self,
-        result: &mut dyn FnMut(&mut Stanza) -> Reply,
+        result: &mut dyn FnMut(&mut Stanza) -> PluginAnswer,
     ) -> Result<(), AgeError> {
         loop {
             let mut stanza = self.receive()?;
@@ -108,14 +105,14 @@ impl<'a> Conversation<'a> {
                     if let Some(text) = self.text(&stanza.body) {
                         (self.talk.tell)(&self.program, &text);
                     }
-                    Reply::Ok
+                    PluginAnswer::Ok
                 }
                 "error" => {
                     let text = self.text(&stanza.body);
                     if self.reasons.len() < MAX_REASONS {
                         self.reasons.extend(text);
                     }
-                    Reply::Ok
+                    PluginAnswer::Ok
                 }
                 "confirm" | "request-public" | "request-secret" => {
                     self.ask(&stanza)?;
@@ -125,16 +122,16 @@ impl<'a> Conversation<'a> {
             };
             stanza.body.zeroize();
             match reply {
-                Reply::Ok => self.send("ok", &[], b""),
-                Reply::Fail => self.send("fail", &[], b""),
-                Reply::Unsupported => self.send("unsupported", &[], b""),
+                PluginAnswer::Ok => self.send("ok", &[], b""),
+                PluginAnswer::Fail => self.send("fail", &[], b""),
+                PluginAnswer::Unsupported => self.send("unsupported", &[], b""),
             }
         }
     }
 
     /// Ends the conversation with what came of it.
     /// Fails if nothing did and the plugin said why, or could not ask.
-    pub(super) fn close<T>(self, result: Option<T>) -> Result<Option<T>, AgeError> {
+    pub fn close<T>(self, result: Option<T>) -> Result<Option<T>, AgeError> {
         self.process.finish();
         if result.is_some() {
             return Ok(result);
@@ -242,7 +239,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// The next line, without its end.
-    fn line(&mut self) -> Result<Line, AgeError> {
+    fn line(&mut self) -> Result<SecretLine, AgeError> {
         let mut line = self.process.next_line(self.patience).map_err(|why| {
             self.fault(match why {
                 NoLine::Ended => PluginFault::Ended,
@@ -268,8 +265,7 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// A stanza as it is sent.
-fn written(tag: &str, args: &[&str], body: &[u8]) -> Line {
+fn written(tag: &str, args: &[&str], body: &[u8]) -> SecretLine {
     let body = Zeroizing::new(STANDARD_NO_PAD.encode(body));
     let words: usize = tag.len() + args.iter().map(|arg| arg.len() + 1).sum::<usize>();
     // Large enough that it never moves and leaves no copy of a key behind.

@@ -23,7 +23,7 @@ use super::identities::NoPassphrase;
 use crate::core::mac::hex;
 use crate::core::redact::ForeignText;
 use crate::sys::children::ChildEnv;
-use conversation::{Conversation, Reply};
+use conversation::{Conversation, PluginAnswer};
 use process::Process;
 
 /// Whether plugins may be started.
@@ -34,9 +34,7 @@ pub enum Plugins<'a> {
     Never,
     /// Those that an identity or a recipient names.
     Allowed {
-        /// What they see of the environment.
         env: &'a ChildEnv,
-        /// How they reach the person.
         talk: &'a Talk<'a>,
     },
 }
@@ -44,11 +42,9 @@ pub enum Plugins<'a> {
 /// How a plugin reaches the person in front of the terminal. The first argument is the
 /// name of its program. Where there is no answer, the error says why.
 pub struct Talk<'a> {
-    /// Shows a message, such as a request to touch a device.
     pub tell: &'a dyn Fn(&str, &ForeignText),
     /// Lets the person choose; whether it is the first.
     pub choose: &'a dyn Fn(&str, &Choice<'_>) -> Result<bool, NoPassphrase>,
-    /// Asks for something that may be seen.
     pub ask: &'a dyn Fn(&str, &ForeignText) -> Result<String, NoPassphrase>,
     /// Asks for something that must not be seen.
     pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Result<SecretString, NoPassphrase>,
@@ -56,22 +52,19 @@ pub struct Talk<'a> {
 
 /// What a plugin lets a person choose between.
 pub struct Choice<'a> {
-    /// What it is about.
     pub question: &'a ForeignText,
-    /// Going on.
     pub first: &'a ForeignText,
-    /// The other way, if there is one.
     pub second: Option<&'a ForeignText>,
 }
 
 /// What a plugin is called with.
 #[derive(Clone, Copy)]
-enum Machine {
+enum PluginRole {
     Identity,
     Recipient,
 }
 
-impl Machine {
+impl PluginRole {
     const fn argument(self) -> &'static str {
         match self {
             Self::Identity => "--age-plugin=identity-v1",
@@ -81,10 +74,9 @@ impl Machine {
 }
 
 /// Starts a plugin for one conversation.
-/// Fails if none may be started, it is not there, or it does not start.
 fn start<'a>(
     name: &str,
-    machine: Machine,
+    machine: PluginRole,
     plugins: Plugins<'a>,
 ) -> Result<Conversation<'a>, AgeError> {
     let program = format!("age-plugin-{name}");
@@ -104,19 +96,14 @@ fn start<'a>(
 }
 
 /// Identities of one plugin.
-pub(super) struct Identity<'a> {
+pub struct Identity<'a> {
     name: &'a str,
     lines: &'a [Zeroizing<String>],
     plugins: Plugins<'a>,
 }
 
 impl<'a> Identity<'a> {
-    /// The identities of `lines`, which are all of the plugin `name`.
-    pub(super) const fn new(
-        name: &'a str,
-        lines: &'a [Zeroizing<String>],
-        plugins: Plugins<'a>,
-    ) -> Self {
+    pub const fn new(name: &'a str, lines: &'a [Zeroizing<String>], plugins: Plugins<'a>) -> Self {
         Self {
             name,
             lines,
@@ -126,7 +113,7 @@ impl<'a> Identity<'a> {
 
     /// The key of the file with these stanzas; nothing if no identity fits.
     fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, AgeError> {
-        let mut talk = start(self.name, Machine::Identity, self.plugins)?;
+        let mut talk = start(self.name, PluginRole::Identity, self.plugins)?;
         for line in self.lines {
             talk.keep_secret(line);
             talk.send("add-identity", &[line], b"");
@@ -141,21 +128,21 @@ impl<'a> Identity<'a> {
         talk.listen(&mut |stanza| {
             let is_ours = stanza.tag == "file-key" && stanza.args == ["0"];
             if !is_ours {
-                return Reply::Unsupported;
+                return PluginAnswer::Unsupported;
             }
             let key = <Box<[u8; 16]>>::try_from(std::mem::take(&mut stanza.body));
             match key {
                 Ok(key) if found.is_none() => {
                     found = Some(FileKey::new(key));
-                    Reply::Ok
+                    PluginAnswer::Ok
                 }
                 Ok(mut key) => {
                     key.zeroize();
-                    Reply::Fail
+                    PluginAnswer::Fail
                 }
                 Err(mut body) => {
                     body.zeroize();
-                    Reply::Fail
+                    PluginAnswer::Fail
                 }
             }
         })?;
@@ -183,15 +170,14 @@ fn texts_of(key: &FileKey) -> [Zeroizing<String>; 2] {
 
 /// A recipient of a plugin. Each one gets a conversation of its own: of several
 /// recipients together nobody could tell whether all of them got a stanza.
-pub(super) struct Recipient<'a> {
+pub struct Recipient<'a> {
     name: String,
     text: String,
     plugins: Plugins<'a>,
 }
 
 impl<'a> Recipient<'a> {
-    /// The recipient `text`, which is of the plugin `name`.
-    pub(super) const fn new(name: String, text: String, plugins: Plugins<'a>) -> Self {
+    pub const fn new(name: String, text: String, plugins: Plugins<'a>) -> Self {
         Self {
             name,
             text,
@@ -200,9 +186,8 @@ impl<'a> Recipient<'a> {
     }
 
     /// The stanzas for a file key, at least one, and beside which others they may stand.
-    /// Fails if the plugin cannot encrypt to the recipient.
     fn wrap(&self, key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), AgeError> {
-        let mut talk = start(&self.name, Machine::Recipient, self.plugins)?;
+        let mut talk = start(&self.name, PluginRole::Recipient, self.plugins)?;
         talk.send("add-recipient", &[&self.text], b"");
         talk.send("extension-labels", &[], b"");
         for text in texts_of(key) {
@@ -222,17 +207,17 @@ impl<'a> Recipient<'a> {
                             args: args.collect(),
                             body: std::mem::take(&mut stanza.body),
                         });
-                        Reply::Ok
+                        PluginAnswer::Ok
                     }
-                    _ => Reply::Fail,
+                    _ => PluginAnswer::Fail,
                 }
             }
             "labels" if labels.is_none() => {
                 labels = Some(std::mem::take(&mut stanza.args).into_iter().collect());
-                Reply::Ok
+                PluginAnswer::Ok
             }
-            "labels" => Reply::Fail,
-            _ => Reply::Unsupported,
+            "labels" => PluginAnswer::Fail,
+            _ => PluginAnswer::Unsupported,
         })?;
         let is_whole = !stanzas.is_empty() && !talk.gave_reasons();
         let whole = is_whole.then(|| (stanzas, labels.unwrap_or_default()));

@@ -26,33 +26,27 @@ const WAITING_LINES: usize = 16;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A line of the plugin, with its end.
-pub(super) type Line = Zeroizing<Vec<u8>>;
+pub type SecretLine = Zeroizing<Vec<u8>>;
 
-/// Why there is no next line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NoLine {
-    /// The stream has ended.
+pub enum NoLine {
     Ended,
-    /// It took too long.
     Silent,
-    /// The line is longer than any may be.
     TooLong,
 }
 
-/// A plugin that runs.
-pub(super) struct Process {
+pub struct Process {
     child: Child,
     /// Nothing once its input was closed.
-    input: Option<Sender<Line>>,
-    output: Receiver<Result<Line, NoLine>>,
+    input: Option<Sender<SecretLine>>,
+    output: Receiver<Result<SecretLine, NoLine>>,
 }
 
 impl Process {
     /// Starts a plugin. It runs in the root folder, where no file of a repository can
     /// be taken for one of its own, and its error stream is dropped: it is not of the
     /// protocol, and could show anything.
-    /// Fails if it does not start.
-    pub(super) fn start(program: &Path, argument: &str, env: &ChildEnv) -> io::Result<Self> {
+    pub fn start(program: &Path, argument: &str, env: &ChildEnv) -> io::Result<Self> {
         let mut command = Command::new(program);
         env.give(&mut command);
         let mut child = command
@@ -66,7 +60,7 @@ impl Process {
         if let Some(stream) = child.stdout.take() {
             signals::without_signals(|| thread::spawn(move || read(stream, &lines)));
         }
-        let (input, waiting) = channel::<Line>();
+        let (input, waiting) = channel::<SecretLine>();
         if let Some(stream) = child.stdin.take() {
             signals::without_signals(|| thread::spawn(move || write(stream, &waiting)));
         }
@@ -79,12 +73,11 @@ impl Process {
 
     /// Its id, for tests.
     #[cfg(test)]
-    pub(super) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Hands bytes over to be written.
-    pub(super) fn send(&self, bytes: Line) {
+    pub fn send(&self, bytes: SecretLine) {
         if let Some(input) = &self.input {
             // As above: a failure shows in the answer.
             let _ = input.send(bytes);
@@ -92,8 +85,7 @@ impl Process {
     }
 
     /// The next line, waited for at most `patience`.
-    /// Fails if there is none.
-    pub(super) fn next_line(&self, patience: Duration) -> Result<Line, NoLine> {
+    pub fn next_line(&self, patience: Duration) -> Result<SecretLine, NoLine> {
         match self.output.recv_timeout(patience) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => Err(NoLine::Silent),
@@ -102,7 +94,7 @@ impl Process {
     }
 
     /// Lets a plugin that is done end by itself, for a moment.
-    pub(super) fn finish(mut self) {
+    pub fn finish(mut self) {
         self.input = None;
         let start = Instant::now();
         while start.elapsed() < FAREWELL {
@@ -123,7 +115,7 @@ impl Drop for Process {
 }
 
 /// Writes what is handed over until nobody does any more.
-fn write(mut stream: impl io::Write, waiting: &Receiver<Line>) {
+fn write(mut stream: impl io::Write, waiting: &Receiver<SecretLine>) {
     for bytes in waiting {
         // A plugin that has gone shows in what it does not answer.
         if stream
@@ -138,7 +130,7 @@ fn write(mut stream: impl io::Write, waiting: &Receiver<Line>) {
 
 /// Reads lines until the stream ends or nobody wants them any more. What is left of a
 /// stream that ends in the middle of a line is no line.
-fn read(mut stream: impl io::Read, lines: &SyncSender<Result<Line, NoLine>>) {
+fn read(mut stream: impl io::Read, lines: &SyncSender<Result<SecretLine, NoLine>>) {
     // It never moves and is wiped: a line may hold the key of a file.
     let mut buffer = Zeroizing::new(vec![0; MAX_LINE_BYTES]);
     let mut filled = 0;

@@ -6,7 +6,7 @@ use crate::cli::exit;
 use crate::cli::prompt::{self, Typed};
 use crate::cli::shell;
 use crate::ops::OpError;
-use crate::ops::edit::{self, Answer, Dialogue, Note, Outcome, Surroundings};
+use crate::ops::edit::{self, Dialogue, EditChoice, EditContext, EditNote, EditOutcome};
 use crate::ops::root::CONFIG_FILE;
 use crate::view::terminal;
 
@@ -24,21 +24,21 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     context.warn(CONFIG_FILE.as_ref(), &root.warnings);
     let env = context.env.for_children();
     let places = context.env.private_places();
-    let surroundings = Surroundings {
+    let surroundings = EditContext {
         env: &env,
         places: &places,
         hang_up: env::hang_up(),
     };
     let dialogue = Dialogue {
         tell: &|note| tell(context, note),
-        ask: prompt::can_ask().then_some(ask as fn(bool) -> Answer),
+        ask: prompt::can_ask().then_some(ask as fn(bool) -> EditChoice),
     };
     let unlock = context.unlock();
     let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings, &dialogue)?;
     let name = root.manifest_name().display();
-    let is_saved = matches!(edited.outcome, Outcome::Saved { .. });
+    let is_saved = matches!(edited.outcome, EditOutcome::Saved { .. });
     let text = match edited.outcome {
-        Outcome::Unchanged { may_return_early } => {
+        EditOutcome::Unchanged { may_return_early } => {
             let hint = if may_return_early {
                 "If your editor returns at once, add its waiting option, such as --wait.\n"
             } else {
@@ -47,7 +47,7 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
             context.shell.message(hint);
             format!("no changes: {name} is as it was\n")
         }
-        Outcome::Saved { revision, warnings } => {
+        EditOutcome::Saved { revision, warnings } => {
             context.warn(root.manifest_name(), &warnings);
             format!("edited {name}, revision {revision}\n")
         }
@@ -65,32 +65,32 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     Ok(context.stands(arrived, code))
 }
 
-fn ask(is_last: bool) -> Answer {
+fn ask(is_last: bool) -> EditChoice {
     let question = if is_last { LAST_QUESTION } else { QUESTION };
     match prompt::type_shown(question) {
         Typed::Text(answer) => match answer.trim() {
-            "" | "edit" => Answer::Edit,
-            "discard" => Answer::Discard,
-            _ => Answer::Unclear,
+            "" | "edit" => EditChoice::Edit,
+            "discard" => EditChoice::Discard,
+            _ => EditChoice::Unclear,
         },
-        Typed::Interrupted => Answer::Interrupted,
-        Typed::Unclear => Answer::Unclear,
-        Typed::Declined | Typed::Nothing => Answer::Discard,
+        Typed::Interrupted => EditChoice::Interrupted,
+        Typed::Unclear => EditChoice::Unclear,
+        Typed::Declined | Typed::Nothing => EditChoice::Discard,
     }
 }
 
-fn tell(context: &Context<'_>, note: Note<'_>) {
+fn tell(context: &Context<'_>, note: EditNote<'_>) {
     let shell = context.shell;
     match note {
-        Note::OnDisk(folder) => shell.message(&format!(
+        EditNote::OnDisk(folder) => shell.message(&format!(
             "note: no place in memory can be used; for the time of the edit the plain text is on disk, in {}\n",
             folder.display()
         )),
-        Note::UnknownEditor(name) => shell.message(&format!(
+        EditNote::UnknownEditor(name) => shell.message(&format!(
             "note: backups and histories of {name} cannot be switched off from here; what it writes beside the text is removed\n"
         )),
-        Note::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
-        Note::Unsealed(error) => shell.message(&shell::error_text(error, shell.messages)),
-        Note::Left(error) => shell.message(&shell::error_text(error, shell.messages)),
+        EditNote::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
+        EditNote::Unsealed(error) => shell.message(&shell::error_text(error, shell.messages)),
+        EditNote::Left(error) => shell.message(&shell::error_text(error, shell.messages)),
     }
 }

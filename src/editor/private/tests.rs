@@ -1,7 +1,5 @@
 use std::io::Read as _;
 
-use super::removal::overwrite;
-use super::sweep::sweep_folder;
 use super::*;
 
 fn places() -> (tempfile::TempDir, Places) {
@@ -14,7 +12,13 @@ fn places() -> (tempfile::TempDir, Places) {
 }
 
 fn in_temporary(places: &Places) -> Private {
-    Private::create_in(&places.temporary, Kept::OnDisk, "text.yaml", b"canary-text").unwrap()
+    Private::create_in(
+        &places.temporary,
+        Medium::OnDisk,
+        "text.yaml",
+        b"canary-text",
+    )
+    .unwrap()
 }
 
 #[test]
@@ -158,9 +162,9 @@ fn a_folder_that_is_not_empty_after_all_is_still_known_as_a_leftover() {
     fs::write(folder.join(LOCK), LOCK_TEXT).expect("written");
     // An editor wrote it after everything else was removed.
     fs::write(folder.join("text"), "canary-late").expect("written");
-    removal::remove_empty(&folder).expect_err("it is not empty");
+    remove_empty(&folder).expect_err("it is not empty");
     assert!(folder.join(LOCK).exists());
-    let found = sweep::sweep_folder(place.path());
+    let found = sweep_folder(place.path());
     assert!(found.iter().all(|leftover| leftover.removed.is_ok()));
     assert_eq!(found.len(), 1);
     assert!(!folder.exists());

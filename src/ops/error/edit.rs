@@ -13,11 +13,9 @@ use crate::core::report::Signal;
 /// Why an edit did not change the manifest.
 #[derive(Debug, Error, Diagnostic)]
 pub enum EditError {
-    /// The machine refuses what waiting for an editor needs.
     #[error("cannot prepare to run an editor")]
     #[diagnostic(code(drspass::edit::runtime), help("Nothing was written."))]
     Prepare(#[source] io::Error),
-    /// The edited text cannot be used, and nobody is there to edit it again.
     #[error(
         "the edited text is not usable: {}; nothing was saved",
         counted(problems)
@@ -29,11 +27,9 @@ pub enum EditError {
         )
     )]
     Invalid {
-        /// Everything that is wrong with it, errors and warnings.
         #[related]
         problems: Vec<ProblemReport>,
     },
-    /// The edited text cannot be sealed, and nobody is there to try it again.
     #[error("the edited text cannot be encrypted; nothing was saved")]
     #[diagnostic(
         code(drspass::edit::unsealed),
@@ -41,25 +37,16 @@ pub enum EditError {
             "The manifest is as it was, and the edited text is gone. Mend what is named as the cause, then edit it again."
         )
     )]
-    Unsealed {
-        /// Why.
-        source: Box<OpError>,
-    },
-    /// The user gave the edited text up.
+    Unsealed { source: Box<OpError> },
     #[error("the edited text was discarded; nothing was saved")]
     #[diagnostic(code(drspass::edit::discarded), help("The manifest is as it was."))]
     Discarded,
-    /// A signal came before anything was saved.
     #[error("the edit was {}; nothing was saved", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
     #[diagnostic(
         code(drspass::edit::interrupted),
         help("The manifest is as it was, and the edited text is gone.")
     )]
-    Interrupted {
-        /// Which signal.
-        signal: Signal,
-    },
-    /// The edited text could not take the place of the manifest, and lies beside it.
+    Interrupted { signal: Signal },
     #[error("the edited text could not be saved as the manifest")]
     #[diagnostic(
         code(drspass::edit::kept),
@@ -69,22 +56,14 @@ pub enum EditError {
             path.display()
         )
     )]
-    Kept {
-        /// The file.
-        path: PathBuf,
-        /// Why it was not saved.
-        source: Box<OpError>,
-    },
-    /// The edited text could be put nowhere.
+    Kept { path: PathBuf, source: Box<OpError> },
     #[error("the edited text could not be saved, and could not be kept: {why}")]
     #[diagnostic(
         code(drspass::edit::lost),
         help("The edited text is gone, and the manifest has nothing of it.")
     )]
     Lost {
-        /// Why it could not be kept.
         why: io::Error,
-        /// Why it was not saved.
         source: Box<OpError>,
     },
 }

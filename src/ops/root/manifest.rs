@@ -72,7 +72,7 @@ impl Root {
             plugins: unlock.plugins,
         };
         // Whether it is encrypted at all is known before any key is looked for.
-        if age_file::envelope_of(file) == age_file::Envelope::Plain {
+        if !age_file::is_age_file(file) {
             return age_file::decrypt(file, &Identities::default(), &means).map_err(age);
         }
         let identities = identities::opened(&self.folder, unlock.source)?;
