@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest};
 
-/// One address pattern.
 #[derive(Clone, Debug)]
 enum Address {
     Credential(String),
@@ -29,7 +28,6 @@ impl Address {
         }
     }
 
-    /// What it names, where that is no pattern.
     fn literal(&self) -> Option<(Kind, &str)> {
         let (kind, name) = match self {
             Self::Credential(name) => (Kind::Credential, name),
@@ -53,21 +51,16 @@ impl Address {
     }
 }
 
-/// What the first part of an address is the name of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Credential,
     Job,
 }
 
-/// Something that an address can name.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// The entry.
     pub key: &'a EntryKey,
-    /// The name of its job in the manifest, if it has one.
     pub name: Option<&'a str>,
-    /// The credential that it uses, if any.
     pub credential: Option<&'a str>,
 }
 
@@ -82,7 +75,9 @@ impl<'a> From<&'a Assignment> for Subject<'a> {
 }
 
 /// Marks the subjects that any of the addresses names.
-/// Fails with every address that names none of them.
+/// 
+/// # Errors
+/// Every address that names none of them.
 pub fn find(
     option: &'static str,
     texts: &[String],
@@ -117,7 +112,6 @@ pub fn find(
     }
 }
 
-/// The places of the subjects by what an address can call them.
 fn index<'a>(subjects: &[Subject<'a>]) -> HashMap<(Kind, &'a str), Vec<usize>> {
     let mut places: HashMap<_, Vec<usize>> = HashMap::new();
     for (at, subject) in subjects.iter().enumerate() {
@@ -139,20 +133,16 @@ pub struct Selection {
     resend: Option<Vec<bool>>,
 }
 
-/// An address that names no entry of the manifest. It is told by its place on
-/// the command line, since what was typed may be a misplaced secret.
+/// An address that names no entry, told by its number (from 1) on the command line, since
+/// what was typed may be a misplaced secret.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unmatched {
-    /// The option or command it was given to.
     pub option: &'static str,
-    /// Its number among the addresses of that option, from 1.
     pub number: usize,
 }
 
 impl Selection {
-    /// Finds the entries that `only` and `resend` name.
     /// An empty `only` selects every entry; an empty `resend` none.
-    /// Fails with every address that names nothing.
     pub fn resolve(
         manifest: &Manifest,
         only: &[String],
@@ -182,19 +172,16 @@ impl Selection {
         }
     }
 
-    /// Whether the entry at this place of the manifest counts.
     pub fn is_selected(&self, index: usize) -> bool {
         self.only.as_ref().is_none_or(|marks| marks[index])
     }
 
-    /// Whether it is to be sent whatever is known about it.
     pub fn is_resent(&self, index: usize) -> bool {
         self.resend.as_ref().is_some_and(|marks| marks[index])
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any characters and
-/// `?` for exactly one. Both are ASCII, as names and ids are.
+/// `*` stands for any characters, `?` for exactly one. Both texts are ASCII.
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);

@@ -14,13 +14,11 @@ use super::job::{EntryKey, JobId};
 /// what the estimate does not count.
 pub const MAX_BODY_BYTES: usize = 10_000_000;
 
-/// Cuts `entries` into batches, as lists of positions in `entries`.
-///
-/// Each entry comes with the most bytes it can take in a request. Jobs keep the
-/// order of their first entry, and the entries of a job theirs; a job's entries
-/// always share a batch, even when they stand apart. A batch holds at most
-/// `batch_size` entries (0 counts as 1) and [`MAX_BODY_BYTES`], unless one job
-/// alone needs more.
+/// Cuts `entries`, each with the most bytes it takes in a request, into lists of positions.
+/// 
+/// A job's entries always share a batch, even where they are apart. A batch has at most
+/// `batch_size` entries (0 counts as 1) and [`MAX_BODY_BYTES`], unless one job alone needs
+/// more.
 pub fn split(entries: &[(EntryKey, usize)], batch_size: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut bytes = 0_usize;
@@ -52,7 +50,7 @@ pub fn split(entries: &[(EntryKey, usize)], batch_size: usize) -> Vec<Vec<usize>
 #[derive(Debug, PartialEq, Eq)]
 pub struct Search {
     due: Vec<usize>,
-    /// What follows, the next one last.
+    /// The next one last.
     then: Vec<Vec<usize>>,
     /// Whether the request that is due and the next one are the halves of a request
     /// that was refused, so that one of them is bad.
@@ -92,8 +90,7 @@ impl Capacity {
         self.refused = Some(fewest).filter(|fewest| *fewest > self.taken);
     }
 
-    /// The places of a request in parts that it takes. Jobs are parted only where one
-    /// alone is too much.
+    /// Jobs are parted only where one alone is too much.
     fn cut<'k>(&self, places: &[usize], key_of: impl Fn(usize) -> &'k EntryKey) -> Vec<Vec<usize>> {
         let most = self.entries();
         let mut parts: Vec<Vec<usize>> = Vec::new();
@@ -109,31 +106,26 @@ impl Capacity {
     }
 }
 
-/// What an answer tells about a request as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchVerdict {
-    /// It was read entry by entry: nothing in it spoils a request.
+    /// Read entry by entry: nothing in it spoils a request.
     Taken,
-    /// It was refused because of something that it holds, and changed nothing.
+    /// Refused because of something that it contains; nothing was changed.
     Refused,
-    /// It was refused for holding more than one job, and changed nothing.
+    /// Refused for containing more than one job; nothing was changed.
     OneJobOnly,
-    /// Neither is known.
     Neither,
 }
 
-/// How a batch goes on after an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The answer is the last word on none of the entries: they are sent again in
-    /// smaller requests.
+    /// The entries are sent again in smaller requests.
     Parted(Search),
     /// The answer is the last word on all entries of its request; then comes this.
     Settled(Option<Search>),
 }
 
 impl Search {
-    /// A batch of which nothing was sent yet.
     pub const fn new(batch: Vec<usize>) -> Self {
         Self {
             due: batch,
@@ -144,7 +136,7 @@ impl Search {
         }
     }
 
-    /// The same, with no larger request due than the service was seen to take.
+    /// No larger request is due than the service was seen to take.
     #[must_use]
     pub fn within<'k>(self, capacity: &Capacity, key_of: impl Fn(usize) -> &'k EntryKey) -> Self {
         let mut parts = capacity.cut(&self.due, key_of);
@@ -163,8 +155,8 @@ impl Search {
         }
     }
 
-    /// The same, with no more due than the first job of each account that an entry may
-    /// log in to with a password that nobody tried; the other jobs of it come later.
+    /// No more is due than the first job of each account that an entry may log in to with a
+    /// password that was never tried; the other jobs of it come later.
     #[must_use]
     pub fn one_of_each<'k>(
         mut self,
@@ -187,20 +179,18 @@ impl Search {
         self
     }
 
-    /// Entries that travel in a request each, one after the other.
     pub fn one_by_one(places: &[usize]) -> Self {
         let mut then: Vec<Vec<usize>> = places.iter().rev().map(|&place| vec![place]).collect();
         let first = Self::new(then.pop().unwrap_or_default());
         Self { then, ..first }
     }
 
-    /// How many entries it has.
     pub fn entries(&self) -> usize {
         self.due.len() + self.then.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// Takes out what must not be sent any more, and returns it. What is due then may be
-    /// nothing, if nothing is left at all.
+    /// Takes out what must not be sent any more. What is due then may be nothing, if nothing is
+    /// left at all.
     pub fn take_out(&mut self, is_out: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut requests = std::mem::take(&mut self.then);
         requests.push(std::mem::take(&mut self.due));
@@ -217,13 +207,10 @@ impl Search {
         out
     }
 
-    /// The places of the entries that the request which is due holds.
     pub fn due(&self) -> &[usize] {
         &self.due
     }
 
-    /// Goes on after the answer to the request that was due, which may tell something
-    /// of the service's capacity. `key_of` names the entry at a place.
     pub fn after<'k>(
         mut self,
         heard: BatchVerdict,
@@ -299,12 +286,11 @@ impl Search {
     }
 }
 
-/// Cuts the entries at `places` into two smaller requests: between two jobs as long
-/// as there are several, then between the entries of the one job. Nothing comes of
-/// fewer than two entries.
-///
-/// The first half is the smaller one and as near to one half as jobs allow: a bad
-/// entry in it costs a request more than one in the second.
+/// Cuts into two smaller requests: between two jobs as long as there are several, then
+/// between the entries of the one job.
+/// 
+/// The first half is the smaller one and as near to one half as jobs allow: a bad entry in it
+/// costs a request more than one in the second.
 fn halve<'k>(
     places: &[usize],
     key_of: impl Fn(usize) -> &'k EntryKey,
@@ -326,7 +312,6 @@ fn halve<'k>(
     Some((groups.concat(), second.concat()))
 }
 
-/// The places of `places`, one list per job, in the order of first appearance.
 fn jobs_of<'k>(places: &[usize], key_of: impl Fn(usize) -> &'k EntryKey) -> Vec<Vec<usize>> {
     let groups = by_job(places.iter().map(|&place| key_of(place)));
     let at_places = |group: Vec<usize>| group.iter().map(|&i| places[i]).collect();

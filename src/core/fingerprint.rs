@@ -25,16 +25,15 @@ pub use change::{ChangeId, Changed, Tag, Tagger, is_digest};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
-    /// Address of the DRS service, without a trailing slash.
+    /// Without a trailing slash.
     #[serde(deserialize_with = "printable")]
     pub endpoint: String,
-    /// The project's id.
     #[serde(deserialize_with = "printable")]
     pub project_id: String,
 }
 
 impl Scope {
-    /// The host of the service, with its port where that is not the usual one.
+    /// The host, with its port where that is not the usual one.
     pub fn host(&self) -> &str {
         let endpoint = self.endpoint.as_str();
         endpoint
@@ -43,8 +42,7 @@ impl Scope {
     }
 }
 
-/// Reads a text that may be shown before anybody proved who wrote it: visible
-/// ASCII, of a length that fits a line or two.
+/// Reads a text that may be shown before anyone proved who wrote it.
 pub fn printable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -54,28 +52,22 @@ pub fn printable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<St
     }
 }
 
-/// A field of an entry that has a fingerprint of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Field {
-    /// The database password.
     #[serde(rename = "password")]
     Password,
-    /// The kerberos configuration file.
     #[serde(rename = "kerberos.krb5_conf_file")]
     Krb5ConfFile,
-    /// The keytab.
     #[serde(rename = "kerberos.key_tab_file")]
     KeyTabFile,
-    /// The kerberos domain.
     #[serde(rename = "kerberos.domain_name")]
     DomainName,
-    /// The kerberos user.
     #[serde(rename = "kerberos.user_principal")]
     UserPrincipal,
 }
 
 impl Field {
-    /// The kerberos fields, in the order in which they are sent.
+    /// In the order in which they are sent.
     pub const KERBEROS: [Self; 4] = [
         Self::Krb5ConfFile,
         Self::KeyTabFile,
@@ -83,7 +75,6 @@ impl Field {
         Self::UserPrincipal,
     ];
 
-    /// The name in fingerprints, state and plans.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -94,7 +85,6 @@ impl Field {
         }
     }
 
-    /// Whether its value is the content of a file, which nobody can type.
     pub const fn is_file(self) -> bool {
         matches!(self, Self::Krb5ConfFile | Self::KeyTabFile)
     }
@@ -106,28 +96,24 @@ impl fmt::Display for Field {
     }
 }
 
-/// Version prefix of a stored fingerprint.
 const FINGERPRINT_PREFIX: &str = "v1:";
 const SALT_BYTES: usize = 16;
-/// So many bytes of the code name a key.
 const KEY_ID_BYTES: usize = 16;
 
-/// A fresh random salt, one per record.
+/// Fresh and random for each record.
 pub type Salt = [u8; SALT_BYTES];
 
-/// The key that only readers of the manifest have. It never leaves the manifest:
-/// everything else is computed with keys derived from it. Each copy wipes itself.
+/// The key that only readers of the manifest have. Everything is computed with keys derived
+/// from it. Each copy wipes itself.
 #[derive(Clone)]
 pub struct FingerprintKey(Zeroizing<[u8; 32]>);
 
 impl FingerprintKey {
-    /// Takes 32 bytes from a secure random source.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Reads the base64 text of the manifest.
-    /// Fails (with `None`) if it is not the base64 form of exactly 32 bytes.
+    /// `None` if it is not the base64 form of exactly 32 bytes.
     pub fn from_base64(text: &Secret) -> Option<Self> {
         let mut bytes = Zeroizing::new([0_u8; 33]);
         let written = STANDARD
@@ -137,12 +123,10 @@ impl FingerprintKey {
         Some(Self::new(exact))
     }
 
-    /// The base64 text for the manifest.
     pub fn to_base64(&self) -> Secret {
         Secret::new(STANDARD.encode(self.0.as_slice()))
     }
 
-    /// The public name of this key: it tells two keys apart and reveals neither.
     pub fn id(&self) -> KeyId {
         let mac = keyed(self.0.as_slice(), b"drspass/v1/key-id");
         KeyId(hex(&mac[..KEY_ID_BYTES]))
@@ -161,22 +145,18 @@ impl FingerprintKey {
         )
     }
 
-    /// The code that authenticates the raw body bytes of a state file.
     pub fn state_mac(&self) -> MacKey {
         MacKey(self.subkey("state"))
     }
 
-    /// The code that authenticates the raw body bytes of a saved plan.
     pub fn plan_mac(&self) -> MacKey {
         MacKey(self.subkey("plan"))
     }
 
-    /// The code that chains the lines of a journal.
     pub fn journal_mac(&self) -> MacKey {
         MacKey(self.subkey("journal"))
     }
 
-    /// Makes and checks fingerprints of one scope.
     pub fn fingerprinter(&self, scope: &Scope) -> Fingerprinter {
         let mut mac = self.subkey("fingerprint");
         update_lp(&mut mac, b"drspass.fingerprint/1");
@@ -192,7 +172,7 @@ impl fmt::Debug for FingerprintKey {
     }
 }
 
-/// The public name of a fingerprint key: 32 lower-case hexadecimal digits.
+/// The public name of a key: 32 lower-case hexadecimal digits. It reveals nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId(String);
@@ -212,8 +192,6 @@ impl From<KeyId> for String {
 }
 
 impl KeyId {
-    /// Takes an id that a user named or a file holds.
-    /// Fails (with `None`) if it is not 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         is_hex(text, KEY_ID_BYTES).then(|| Self(text.to_owned()))
     }
@@ -225,17 +203,16 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// The salted, keyed digest of one value: salt, then HMAC-SHA-256.
-/// Written as `v1:` and the base64url form of both.
-///
-/// There is no `PartialEq`: two fingerprints of one value differ in their salt,
-/// so only [`Fingerprinter::matches`] can tell whether a value is the same.
+/// The salted, keyed digest of one value, written as `v1:` and the base64url form of salt
+/// and HMAC-SHA-256.
+/// 
+/// No `PartialEq`: two fingerprints of one value differ in their salt, so only
+/// [`Fingerprinter::matches`] can tell whether a value is the same.
 #[derive(Clone)]
 pub struct Fingerprint([u8; SALT_BYTES + DIGEST_BYTES]);
 
 impl Fingerprint {
-    /// Whether this is the same record, salt included: made once and copied. It
-    /// tells nothing about values.
+    /// Whether this is the same record, salt included: made once and copied.
     pub fn is_same_record(&self, other: &Self) -> bool {
         self.0 == other.0
     }
@@ -279,13 +256,11 @@ impl<'de> Deserialize<'de> for Fingerprint {
     }
 }
 
-/// Makes and compares fingerprints under one key and one scope. The part of the
-/// message that all entries share is hashed once.
+/// The part of the message that all entries share is hashed once.
 #[derive(Clone)]
 pub struct Fingerprinter(HmacSha256);
 
 impl Fingerprinter {
-    /// The fingerprint of `value` as field `field` of entry `key`.
     pub fn of(&self, key: &EntryKey, field: Field, salt: Salt, value: &Secret) -> Fingerprint {
         let digest = self.mac(key, field, &salt, value).finalize().into_bytes();
         let mut bytes = [0_u8; SALT_BYTES + DIGEST_BYTES];
@@ -294,7 +269,7 @@ impl Fingerprinter {
         Fingerprint(bytes)
     }
 
-    /// Whether `print` was made of exactly this value, compared in constant time.
+    /// Compares in constant time.
     pub fn matches(
         &self,
         print: &Fingerprint,

@@ -10,19 +10,15 @@ use super::status::ToldStatus;
 /// What a job is for. The service lists each kind apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UseType {
-    /// Copies once.
     Migration,
-    /// Copies and keeps up.
     Sync,
-    /// Keeps a stand-by, for disaster recovery.
     DisasterRecovery,
 }
 
 impl UseType {
-    /// All kinds, in the order in which they are asked for.
+    /// In the order in which they are asked for.
     pub const ALL: [Self; 3] = [Self::Migration, Self::Sync, Self::DisasterRecovery];
 
-    /// The word used in every output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Migration => "migration",
@@ -32,31 +28,21 @@ impl UseType {
     }
 }
 
-/// One job of the project.
 #[derive(Clone, Debug)]
 pub struct ListedJob {
-    /// Its id.
     pub id: JobId,
-    /// The name that people gave it.
     pub name: Option<ForeignText>,
-    /// Its state, where it is told.
     pub status: Option<ToldStatus>,
-    /// What it is for.
     pub use_type: UseType,
-    /// The kinds of its databases.
     pub engine: Option<ForeignText>,
-    /// The job that it is a subtask of.
     pub parent: Option<JobId>,
-    /// Whether it is the parent of a dual-active pair, which takes no password.
+    /// Such a job takes no password.
     pub is_dual_active_parent: bool,
-    /// The database that it reads, as far as the service tells.
     pub source: Database,
-    /// The database that it writes, as far as the service tells.
     pub destination: Database,
 }
 
 impl ListedJob {
-    /// One of its databases.
     pub const fn database(&self, endpoint: Endpoint) -> &Database {
         match endpoint {
             Endpoint::Source => &self.source,
@@ -65,34 +51,29 @@ impl ListedJob {
     }
 }
 
-/// A database as a job names it.
+/// A database as a job names it, as far as the service tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Database {
-    /// Its kind.
     pub db_type: Option<ForeignText>,
     /// Its address or addresses, or the id of an instance of the cloud.
     pub address: Option<ForeignText>,
-    /// Its port.
     pub port: Option<ForeignText>,
-    /// The account that the job uses.
     pub user: Option<ForeignText>,
 }
 
 impl Database {
-    /// Whether nothing is known of it.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What tells one database account from another.
     fn account(&self) -> [Option<&str>; 4] {
         [&self.db_type, &self.address, &self.port, &self.user]
             .map(|part| part.as_ref().map(ForeignText::as_str))
     }
 }
 
-/// One proposed name for each distinct database account of these jobs, in the
-/// order of their first use; nothing for databases without a known account.
+/// Proposes a name for each distinct database account, in the order of first use; none for
+/// databases without a known account.
 pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Proposals {
     let mut proposals = Proposals::default();
     let mut accounts: BTreeMap<[Option<String>; 4], usize> = BTreeMap::new();
@@ -117,23 +98,19 @@ pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Pro
     proposals
 }
 
-/// Proposed credentials.
 #[derive(Debug, Default)]
 pub struct Proposals {
-    /// Their names, with the database each is for.
     pub credentials: Vec<(String, Database)>,
     of: BTreeMap<(JobId, Endpoint), usize>,
 }
 
 impl Proposals {
-    /// The name that was proposed for an endpoint.
     pub fn name_of(&self, job: &JobId, endpoint: Endpoint) -> Option<&str> {
         let at = *self.of.get(&(job.clone(), endpoint))?;
         self.credentials.get(at).map(|(name, _)| name.as_str())
     }
 }
 
-/// A name made of user and host.
 fn credential_stem(database: &Database) -> String {
     let [_, address, _, user] = database.account().map(Option::unwrap_or_default);
     let host = address.split([',', ':']).next().unwrap_or_default();
@@ -144,11 +121,10 @@ fn credential_stem(database: &Database) -> String {
     }
 }
 
-/// The most that a proposed name takes over from the service's: a name has at most 64
-/// characters, and a number may follow.
+/// A name has at most 64 characters, and a number may follow.
 const MAX_STEM: usize = 56;
 
-/// What may stand inside of a name, and not at its beginning.
+/// Allowed inside of a name, but not at its beginning.
 const SEPARATORS: [char; 3] = ['.', '_', '-'];
 
 /// A text of the service in the spelling of names; empty where nothing of it fits.
@@ -168,12 +144,11 @@ pub struct Names {
 }
 
 impl Names {
-    /// Takes a name that somebody else chose.
     pub fn take(&mut self, name: &str) {
         self.taken.insert(name.to_owned());
     }
 
-    /// Takes the name itself, or with the first number that makes it one that is free.
+    /// Takes the stem itself, or with the first number that makes it free.
     pub fn fresh(&mut self, stem: &str) -> String {
         let mut name = stem.to_owned();
         if self.taken.contains(stem) {

@@ -7,18 +7,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The id of a DRS job, as text.
-///
-/// Ids look like UUIDs but are none: the vendor's own samples carry letters
-/// past `f` (`25df459d-a37c-41b9-bc2b-8c00ba32jb52`), so any token of letters,
-/// digits and dashes up to 64 bytes is taken and the usual shape is only asked
-/// for by [`JobId::has_usual_shape`].
+/// The id of a DRS job.
+/// 
+/// Ids look like UUIDs but are none: the vendor's own samples have letters past `f`
+/// (`25df459d-a37c-41b9-bc2b-8c00ba32jb52`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(Box<str>);
 
 impl JobId {
-    /// Fails if `text` is empty, longer than 64 bytes, or holds anything but
-    /// ASCII letters, digits and dashes: such an id could change the address of
+    /// Any 1 to 64 ASCII letters, digits and dashes: anything else could change the address of
     /// a request or the meaning of an entry's name.
     pub fn parse(text: &str) -> Result<Self, InvalidJobId> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -28,18 +25,16 @@ impl JobId {
         Ok(Self(text.into()))
     }
 
-    /// The id as it is sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the id has the shape of every id seen so far.
     pub fn has_usual_shape(&self) -> bool {
         Self::is_usual_shape(&self.0)
     }
 
-    /// Whether `text` has five groups of 8, 4, 4, 4 and 12 lower-case letters
-    /// or digits.
+    /// Whether `text` has the shape of every id seen so far: groups of 8, 4, 4, 4 and 12
+    /// lower-case letters or digits.
     pub fn is_usual_shape(text: &str) -> bool {
         let groups: Vec<&str> = text.split('-').collect();
         groups.len() == 5
@@ -81,26 +76,20 @@ pub fn some_of(ids: &[JobId]) -> String {
     }
 }
 
-/// Text that cannot be a job id; it is not repeated here because it may be a
-/// misplaced password.
+/// Does not contain the text, which may be a misplaced password.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidJobId;
 
-/// One of the two databases of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Endpoint {
-    /// Where the job reads from.
     Source,
-    /// Where the job writes to.
     Destination,
 }
 
 impl Endpoint {
-    /// Both endpoints, in the order in which they are shown and sent.
     pub const ALL: [Self; 2] = [Self::Source, Self::Destination];
 
-    /// The word used in the manifest, the state and every output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -115,13 +104,11 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// One endpoint of one job: what is planned, sent and recorded.
-/// Shown and stored as `<job id>/source` or `<job id>/destination`.
+/// What is planned, sent and recorded; written as `<job id>/source` or
+/// `<job id>/destination`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryKey {
-    /// The job.
     pub job: JobId,
-    /// Which of its databases.
     pub endpoint: Endpoint,
 }
 
@@ -134,7 +121,6 @@ impl fmt::Display for EntryKey {
 impl FromStr for EntryKey {
     type Err = InvalidJobId;
 
-    /// Fails if the text is not a job id, a slash and an endpoint.
     fn from_str(text: &str) -> Result<Self, InvalidJobId> {
         let (job, endpoint) = text.rsplit_once('/').ok_or(InvalidJobId)?;
         let endpoint = Endpoint::ALL

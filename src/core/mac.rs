@@ -10,30 +10,27 @@ pub type HmacSha256 = Hmac<Sha256>;
 
 pub const DIGEST_BYTES: usize = 32;
 
-/// A key that authenticates bytes for one purpose.
 #[derive(Clone)]
 pub struct MacKey(pub HmacSha256);
 
-/// A message authentication code, written as 64 lower-case hexadecimal digits.
+/// 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MacText(String);
 
 impl MacText {
-    /// The hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl MacKey {
-    /// The code of `body`.
     pub fn of(&self, body: &[u8]) -> MacText {
         let mut mac = self.0.clone();
         mac.update(body);
         MacText(hex(&mac.finalize().into_bytes()))
     }
 
-    /// Whether `claimed` is the code of `body`, compared in constant time.
+    /// Compares in constant time.
     pub fn verifies(&self, body: &[u8], claimed: &str) -> bool {
         let mut mac = self.0.clone();
         mac.update(body);
@@ -41,14 +38,13 @@ impl MacKey {
     }
 }
 
-/// Appends `LP(part)` to `message`: the length as four big-endian bytes, then
-/// the bytes, so that no two lists of parts give the same message.
+/// Appends `LP(part)`: the length as four big-endian bytes, then the bytes, so that no two
+/// lists of parts give the same message.
 pub fn push_lp(message: &mut Vec<u8>, part: &[u8]) {
     message.extend_from_slice(&length_prefix(part));
     message.extend_from_slice(part);
 }
 
-/// Adds `LP(part)` to what `mac` is the code of.
 pub fn update_lp(mac: &mut HmacSha256, part: &[u8]) {
     mac.update(&length_prefix(part));
     mac.update(part);
@@ -81,8 +77,7 @@ fn unhex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
     Some(bytes)
 }
 
-/// The digits of `bytes`. The text never moves while it is made, so that no copy of a
-/// secret is left behind.
+/// The text never moves while it is made, so that no copy of a secret is left behind.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -91,7 +86,6 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// Whether a text is the form of so many bytes, as it is written here.
 pub fn is_hex(text: &str, bytes: usize) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 2 * bytes && text.bytes().all(digit)

@@ -11,43 +11,35 @@ use serde::{Deserialize, Serialize};
 use super::job::{Endpoint, EntryKey};
 use super::redact::{ForeignText, ToldName};
 
-/// How the service refused: what the next plan needs to know about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
-    /// The user or password is wrong (DRS.KE0002). Sending the same value again
-    /// locks database accounts, so it is only repeated when asked for.
+    /// User or password are wrong (DRS.KE0002). Sending the same value again locks database
+    /// accounts, so it is only repeated when asked for.
     WrongPassword,
-    /// The job's state does not allow the change now.
     JobState,
     /// The service asked to come again later until the time for it was over.
     Busy,
-    /// Anything else: this entry or this request was not acceptable.
     Rejected,
 }
 
-/// One refusal: known to have changed nothing.
+/// Known to have changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What kind of refusal it is.
     pub kind: RefusalKind,
-    /// Whether it is about the number of jobs in the request and not about any of
-    /// them: each alone may be accepted.
+    /// It is about the number of jobs in the request: each alone may be accepted.
     pub is_one_job_only: bool,
-    /// The service's error code, or a code of ours such as `HTTP-307`.
+    /// The service's error code, or a code of drspass such as `HTTP-307`.
     pub code: ToldName,
-    /// The service's id of the request, for its support.
     pub request_id: Option<ToldName>,
     /// The service's words, cleaned, for this run's output only: never stored.
     pub text: Option<ForeignText>,
-    /// What to do about it, as a sentence, where the code is a known one.
     pub advice: Option<&'static str>,
     /// How many entries it is about: those of a request that was refused as a whole.
     pub entries: usize,
 }
 
 impl Refusal {
-    /// A refusal by drspass itself.
     pub const fn of_ours(code: &'static str) -> Self {
         Self {
             kind: RefusalKind::Rejected,
@@ -60,8 +52,7 @@ impl Refusal {
         }
     }
 
-    /// Whether it says that a user or password is wrong, but not which: to be said
-    /// beside each entry of a request that was refused as a whole.
+    /// Said of each entry of a request that was refused as a whole for one wrong password.
     pub fn doubt_among(&self) -> Option<String> {
         let is_one_of_many = self.kind == RefusalKind::WrongPassword && self.entries > 1;
         is_one_of_many.then(|| {
@@ -78,24 +69,16 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
-    /// The connection broke, or the time was over, before an answer came.
     AnswerLost,
-    /// The answer's status says that the service or something before it failed.
     ServerError,
-    /// An answer came that cannot be read as one of this service.
     Unreadable,
-    /// The answer holds no result for the entry.
     NoResult,
-    /// The answer holds more than one result for the entry.
     DoubledResult,
-    /// The result is neither a success nor a failure, or is both.
     OddResult,
-    /// The run was stopped before the answer came.
     Interrupted,
 }
 
 impl Doubt {
-    /// The name under which it is stored.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AnswerLost => "answer_lost",
@@ -126,70 +109,56 @@ impl fmt::Display for Doubt {
 /// Why an entry was left as it was before the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    /// The login or a right was refused; the code says how.
     LoginRefused(ToldName),
-    /// No connection could be made, so nothing left this machine.
     NoConnection,
-    /// The run was told to stop before its turn came.
     Interrupted,
-    /// Too many answers in a row were lost, so nothing new was sent.
+    /// Too many answers in a row were lost.
     TooManyLost,
-    /// The service kept asking to come again later, so nothing new was sent.
     Busy,
-    /// The journal could not be written, so nothing new was sent.
     JournalFailed,
     /// Another entry is blocked, and nothing was to be sent then.
     OthersBlocked,
 }
 
-/// What is known about an entry after a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The service said that it took the value.
     Applied,
-    /// The service said that it did not.
     Refused(Refusal),
     /// Nothing was asked of the service, or it answered without judging.
     NotSent(NotSent),
-    /// It may have been set or not.
     InDoubt(Doubt),
 }
 
-/// What the service said to one batch, in the words of this domain.
+/// What the service said to one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// It answered entry by entry.
     PerEntry {
-        /// What it listed, in its order.
         results: Vec<EntryResult>,
         /// How many results it says there are.
         announced: Option<u64>,
-        /// The service's id of the request.
         request_id: Option<ToldName>,
     },
-    /// It turned the whole request away because of what the request holds:
-    /// nothing was changed, and a part of it may be acceptable.
+    /// Turned away because of what the request contains: nothing was changed, and a part of it
+    /// may be acceptable.
     Refused(Refusal),
-    /// It, or something before it, turned the request away for a reason that
-    /// sending the parts would not help (a wrong address, a redirect, no time
-    /// left while busy) or would make worse (a wrong password): nothing was
+    /// Turned away for a reason that sending the parts would not help (a wrong address, a
+    /// redirect, no time left while busy) or would make worse (a wrong password): nothing was
     /// changed.
     TurnedAway(Refusal),
-    /// It refused the caller: nothing was changed, and nothing will be.
+    /// The caller was refused: nothing was changed, and nothing will be.
     LoginRefused(Refusal),
     /// No answer that can be relied on: everything in the batch is in doubt.
     Lost(Doubt),
     /// Nothing left this machine.
     NoConnection,
-    /// The answer to a repetition, after the answer to the first sending was
-    /// lost. The first may have been acted on, so only a success settles an
-    /// entry. Never holds another `AfterLoss`.
+    /// The answer to a repetition, after the answer to the first sending was lost. The first may
+    /// have been acted on, so only a success settles an entry. Never another `AfterLoss`.
     AfterLoss(Box<Self>),
 }
 
 impl Reply {
-    /// The refusal of the caller, after which nothing new may be sent: a login
-    /// that is refused again and again locks accounts and keys.
+    /// After it nothing new may be sent: a login that is refused again and again locks accounts
+    /// and keys.
     pub fn login_refusal(&self) -> Option<&Refusal> {
         match self {
             Self::LoginRefused(refusal) => Some(refusal),
@@ -198,42 +167,32 @@ impl Reply {
         }
     }
 
-    /// Whether the batch is worth cutting in halves to find the entry that
-    /// spoils it (design section 7).
+    /// Whether the batch is worth cutting in halves to find the entry that spoils it (design
+    /// section 7).
     pub const fn may_be_split(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
 }
 
-/// One line of a per-entry answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryResult {
-    /// The job it names, if any.
     pub job: Option<ToldName>,
-    /// The endpoint it names; absent when it is missing or unknown.
     pub endpoint: Option<Endpoint>,
-    /// What it says.
     pub verdict: Verdict,
 }
 
-/// What one result says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Success, without an error code.
     Success,
-    /// Failure.
     Failed(Refusal),
-    /// A status that is neither, or a success that carries an error code; what it
-    /// says, if anything.
+    /// Neither, or a success that carries an error code; what it says, if anything.
     Odd(Option<ForeignText>),
 }
 
-/// What a reply means for each entry of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
-    /// One outcome for each entry, in the order in which they were sent.
+    /// One for each entry, in the order in which they were sent.
     pub outcomes: Vec<Outcome>,
-    /// What was odd about the reply, entries first in the order sent.
     pub findings: Vec<Finding>,
 }
 
@@ -389,49 +348,30 @@ fn say_the_same(a: &Verdict, b: &Verdict) -> bool {
 /// Something in a per-entry answer that a person should know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The answer holds no result for an entry.
     NoResult(EntryKey),
-    /// The answer holds several results for an entry.
     Doubled {
-        /// The entry.
         key: EntryKey,
-        /// How many results there are.
         results: usize,
-        /// Whether all say the same.
         agreement: Agreement,
     },
-    /// The result of an entry is neither a success nor a failure, or is both; what
-    /// it says.
     OddResult(EntryKey, Option<ForeignText>),
-    /// The repetition of a lost request was refused for an entry.
     RepetitionRefused {
-        /// The entry.
         key: EntryKey,
-        /// The service's error code.
         code: ToldName,
     },
-    /// A result names a job that was sent, but no endpoint that there is.
     NoEndpoint(ToldName),
-    /// A result is about an entry that was not sent; the job is absent when it
-    /// names none.
+    /// A result is about an entry that was not sent.
     Foreign(Option<ToldName>, Option<Endpoint>),
-    /// More foreign results than are worth listing.
     MoreForeign(usize),
-    /// The answer announces another number of results than it holds.
     CountDiffers {
-        /// The number announced.
         announced: u64,
-        /// The number of results.
         listed: usize,
     },
 }
 
-/// Whether several results for one entry say the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
-    /// All are successes, or all are failures with one code.
     Agree,
-    /// They contradict each other.
     Disagree,
 }
 

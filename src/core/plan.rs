@@ -18,22 +18,19 @@ use super::state::{
     Applied, FailedRetry, FailureClass, FieldPrints, Origin, Pending, State, StateEntry,
 };
 
-/// What an apply would do with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Send it: nothing is known to have been set before.
+    /// Sent: nothing is known to have been set before.
     Create,
-    /// Send it: something else, or nothing certain, is known to be set.
+    /// Sent: something else, or nothing certain, is known to be set.
     Update,
-    /// Leave it, although it is not in sync: sending it again does harm.
+    /// Not sent, although it is not in sync: sending it again does harm.
     Hold,
-    /// Leave it: it is in sync.
     NoOp,
 }
 
 impl Action {
-    /// The name under which it is told and saved.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -44,56 +41,39 @@ impl Action {
     }
 }
 
-/// Why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reason {
-    /// drspass has never set it.
     NeverSet,
-    /// These fields differ from what was last set.
     Changed {
-        /// In the order password, then kerberos fields.
         fields: Vec<Field>,
     },
     /// The state was made with another key, so nothing in it can be compared.
     KeyChanged,
-    /// The outcome of the last attempt is unknown.
     InDoubt,
-    /// `state distrust` marked it to be sent again.
     Distrusted {
-        /// When, in UTC.
         at: Timestamp,
     },
-    /// The last attempt was refused.
     LastRefused {
-        /// The service's code.
         code: Token,
-        /// Fields that differ from what is known to be set; none if the manifest
-        /// went back to that.
         fields: Vec<Field>,
     },
-    /// The service said that user or password are wrong, and the value is still
-    /// the same: repeating it locks the database account.
+    /// The service said that user or password are wrong, and the value is still the same:
+    /// repeating it locks the database account.
     WrongPassword {
-        /// The service's code.
         code: Token,
-        /// The credential, where it was refused for another of its entries: each of them
-        /// logs in with the same account.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credential: Option<String>,
     },
-    /// The user asked to send it whatever is known.
+    /// The user asked to send it. One that was refused as `wrong` travels alone.
     Resend {
-        /// The code, where its value was refused as wrong before: it travels alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wrong: Option<Token>,
     },
-    /// Nothing differs.
     Unchanged,
 }
 
 impl Reason {
-    /// Why an entry with this mark is sent again.
     pub const fn of_mark(pending: &Pending) -> Self {
         if pending.distrusted {
             Self::Distrusted { at: pending.since }
@@ -103,36 +83,27 @@ impl Reason {
     }
 }
 
-/// One entry of a plan.
 #[derive(Clone, Debug)]
 pub struct PlanEntry {
-    /// Which entry.
     pub key: EntryKey,
     /// Its place in [`Manifest::assignments`].
     pub index: usize,
-    /// What an apply would do.
     pub action: Action,
-    /// Why.
     pub reason: Reason,
-    /// The wanted fields, each with whether it differs from what is known to be
-    /// set; everything differs where nothing is known. Empty for what is in sync.
+    /// The wanted fields, each with whether it differs from what is known to be set. Empty for
+    /// what is in sync.
     pub fields: Vec<(Field, bool)>,
-    /// When its known value was set and how that is known.
     pub last_set: Option<(Timestamp, Origin)>,
-    /// Kerberos was set once and is no longer in the manifest: the service is
-    /// not told and keeps what it has.
+    /// Kerberos was set once and is no longer in the manifest: the service keeps it.
     pub kerberos_left: bool,
-    /// The shared credential that its password comes from.
     pub credential: Option<Arc<str>>,
 }
 
 impl PlanEntry {
-    /// Whether an apply would send it.
     pub fn is_sent(&self) -> bool {
         matches!(self.action, Action::Create | Action::Update)
     }
 
-    /// Whether the user asked for it whatever is known.
     pub fn is_resent(&self) -> bool {
         matches!(self.reason, Reason::Resend { .. })
     }
@@ -150,63 +121,50 @@ impl PlanEntry {
     }
 }
 
-/// A plan: every selected entry that is not in sync or has something to say,
-/// in manifest order, and the number of the others.
+/// Every selected entry that is not in sync or has something to say, in manifest order, and
+/// the number of the others.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Entries to send, to hold, or with a note; in manifest order.
     pub entries: Vec<PlanEntry>,
-    /// How many selected entries are in sync.
     pub in_sync: usize,
-    /// How many entries of the manifest were not selected.
     pub not_selected: usize,
     /// Entries of the state that the manifest does not list.
     pub unlisted: Vec<EntryKey>,
-    /// How many requests an apply would need.
     pub requests: usize,
 }
 
-/// What an apply would do, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
-    /// Never set before.
     pub to_set: usize,
-    /// Differs from what was set.
     pub to_change: usize,
     /// The same again: outcome unknown, refused, or asked for.
     pub to_send_again: usize,
-    /// Not in sync and not sent.
     pub held: usize,
 }
 
 impl Counts {
-    /// Entries that an apply would send.
     pub const fn sent(&self) -> usize {
         self.to_set + self.to_change + self.to_send_again
     }
 }
 
 impl Plan {
-    /// The places in the manifest of everything an apply would send, in order.
     pub fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
         self.entries.iter().filter(|entry| entry.is_sent())
     }
 
-    /// Counts the requests that an apply needs, at most `batch_size` entries in each.
     pub fn count_requests(&mut self, manifest: &Manifest, batch_size: usize) {
         let requests = Requests::of(self.sent(), manifest, batch_size);
         self.requests = requests.alone.len() + requests.batches.len();
     }
 
-    /// Whether the manifest and the state differ in anything.
     pub fn has_changes(&self) -> bool {
         self.entries
             .iter()
             .any(|entry| entry.action != Action::NoOp)
     }
 
-    /// The counts that stand above every plan.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for entry in &self.entries {
@@ -230,16 +188,15 @@ impl Plan {
 /// The requests of an apply, by places in the manifest.
 #[derive(Debug, Default)]
 pub struct Requests {
-    /// What was refused as a wrong password before, and whatever else goes to the same
-    /// jobs: an entry each, one after the other.
+    /// What was refused as a wrong password before, and whatever else goes to the same jobs: an
+    /// entry each, one after the other.
     pub alone: Vec<usize>,
-    /// The others, in the order of the manifest; but the first job of each credential
-    /// goes ahead of the rest, so that a wrong password is tried once and not ten times.
+    /// The first job of each credential goes ahead of the rest, so that a wrong password is
+    /// tried once and not ten times.
     pub batches: Vec<Vec<usize>>,
 }
 
 impl Requests {
-    /// Cuts `entries` into requests of at most `batch_size` entries.
     pub fn of<'e>(
         entries: impl Iterator<Item = &'e PlanEntry>,
         manifest: &Manifest,
@@ -287,29 +244,21 @@ impl Requests {
         }
     }
 
-    /// Whether there is nothing to send.
     pub const fn is_empty(&self) -> bool {
         self.alone.is_empty() && self.batches.is_empty()
     }
 }
 
-/// What a plan is made of.
 pub struct Inputs<'a> {
-    /// What is wanted.
     pub manifest: &'a Manifest,
-    /// What is known; nothing before the first apply.
     pub state: Option<&'a State>,
     /// Whether the state was made with another key than the manifest's.
     pub key_changed: bool,
-    /// Compares values with what is known.
     pub fingerprinter: &'a Fingerprinter,
-    /// Which entries count.
     pub selection: &'a Selection,
-    /// How many entries go into one request at most.
     pub batch_size: usize,
 }
 
-/// Compares what is wanted with what is known.
 pub fn make(inputs: &Inputs<'_>) -> Plan {
     let assignments = inputs.manifest.assignments();
     let known = inputs.state.filter(|_| !inputs.key_changed);
@@ -354,7 +303,6 @@ pub fn make(inputs: &Inputs<'_>) -> Plan {
     plan
 }
 
-/// The entries of a state that the manifest does not list.
 pub fn unlisted(manifest: &Manifest, state: &State) -> Vec<EntryKey> {
     let assignments = manifest.assignments().iter();
     let listed: BTreeSet<&EntryKey> = assignments.map(|a| &a.key).collect();
@@ -395,7 +343,6 @@ fn judge(
     }
 }
 
-/// Kerberos fields that were set and are no longer wanted.
 fn has_left_kerberos(applied: &Applied, assignment: &Assignment) -> bool {
     applied.prints.kerberos.keys().any(|field| {
         assignment
@@ -507,8 +454,8 @@ pub fn failed_retries<'s>(
     failed
 }
 
-/// The wanted fields whose value is not the recorded one. A recorded kerberos
-/// field that is no longer wanted is no change, since the service is not told.
+/// A recorded kerberos field that is no longer wanted is no change, since the service is not
+/// told.
 fn changed_fields(
     prints: &Fingerprinter,
     recorded: &FieldPrints,
@@ -525,7 +472,7 @@ fn changed_fields(
         .collect()
 }
 
-/// Fresh fingerprints of everything that `assignment` wants, each with its own salt.
+/// Each with its own salt.
 pub fn prints_of(
     fingerprinter: &Fingerprinter,
     assignment: &Assignment,
@@ -545,15 +492,12 @@ pub fn prints_of(
 /// A plan that changes more than the limits allow (design section 2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exceeded {
-    /// How many entries would be sent, or all where no state is known.
     pub changes: u64,
-    /// The limits that it breaks, in words.
     pub limits: String,
 }
 
-/// Whether a plan stays within `limits`. Where no state is known, everything
-/// counts as changed: a state that got lost must not open the gate.
-/// Fails with what is exceeded.
+/// Where no state is known, everything counts as changed: a state that got lost must not
+/// open the gate.
 pub fn check_limits(
     plan: &Plan,
     limits: &Limits,

@@ -14,8 +14,7 @@ use sha2::{Digest as _, Sha256};
 pub use judge::{SshWire, refuse_recipient, refuse_ssh_key};
 pub use report::{Listed, RecipientsReport, compare};
 
-/// What a recipient is compared by: its type and key, without the comment that
-/// may follow an ssh key.
+/// Type and key, by which recipients are compared, without the comment of an ssh key.
 pub fn recipient_key(recipient: &str) -> String {
     let words: Vec<&str> = recipient.split_ascii_whitespace().take(2).collect();
     match words.as_slice() {
@@ -24,18 +23,14 @@ pub fn recipient_key(recipient: &str) -> String {
     }
 }
 
-/// The recipients that are added and removed by going over from one list to another,
-/// each as it is written there.
+/// The recipients that are added and removed between two lists, each as written there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Only in the new list.
     pub added: Vec<String>,
-    /// Only in the old one.
     pub removed: Vec<String>,
 }
 
 impl Difference {
-    /// The way from `sealed` to `configured`. Comments do not count.
     pub fn between(sealed: &[String], configured: &[String]) -> Self {
         Self {
             added: missing(configured, sealed),
@@ -43,7 +38,6 @@ impl Difference {
         }
     }
 
-    /// Whether both lists name the same keys.
     pub fn is_none(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
@@ -60,7 +54,6 @@ impl Difference {
     }
 }
 
-/// Those of `list` that `other` does not name.
 fn missing(list: &[String], other: &[String]) -> Vec<String> {
     let others: Vec<String> = other.iter().map(|text| recipient_key(text)).collect();
     list.iter()
@@ -76,30 +69,24 @@ const TAG_BYTES: usize = 4;
 /// The part of an age header that is for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stanza {
-    /// Its type, such as `X25519`.
     pub kind: String,
-    /// What ssh keys are recognised by; nothing for other types.
+    /// By which the owner of an ssh key knows it.
     pub tag: Option<String>,
 }
 
-/// What the header tells of one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InFile {
-    /// A stanza has its tag.
     Yes,
-    /// There is no stanza that could be its.
     No,
     /// Stanzas of its type do not tell for whom they are.
     Unknown,
 }
 
-/// What the stanza for an ssh key shows of it, by which its owner knows it, in base64.
-/// `public_key` is the key as it stands in a public key file, decoded.
+/// In base64. `public_key` is the key as in a public key file, decoded.
 pub fn ssh_tag(public_key: &[u8]) -> String {
     STANDARD_NO_PAD.encode(&Sha256::digest(public_key)[..TAG_BYTES])
 }
 
-/// What the stanza of an ssh key shows; nothing for other keys.
 pub fn tag_of(key: &str) -> Option<String> {
     let (kind, encoded) = key.split_once(' ')?;
     if !kind.starts_with("ssh-") {
@@ -108,8 +95,7 @@ pub fn tag_of(key: &str) -> Option<String> {
     Some(ssh_tag(&STANDARD.decode(encoded).ok()?))
 }
 
-/// The type of stanza that a key makes; nothing for the key of a plugin, which
-/// chooses its own.
+/// `None` for the key of a plugin, which chooses its own.
 fn stanza_kind(key: &str) -> Option<&str> {
     match key.split_once(' ') {
         Some((kind, _)) => Some(kind),
@@ -119,12 +105,10 @@ fn stanza_kind(key: &str) -> Option<&str> {
     }
 }
 
-/// Whether the stanzas of a recipient are made by a plugin, as far as its text tells.
 pub fn is_of_plugin(key: &str) -> bool {
     stanza_kind(key).is_none()
 }
 
-/// What these stanzas tell of a key.
 pub fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
     let mut of_kind = stanzas
         .iter()
@@ -141,11 +125,10 @@ pub fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
 /// A key that is not longer is shown whole; only post-quantum keys and those of some
 /// plugins are.
 const MAX_WHOLE_CHARS: usize = 128;
-/// A comment is for people: more than this tells them nothing.
 const MAX_COMMENT_CHARS: usize = 24;
 
-/// The beginning and end of a recipient's key, which are enough to recognise it, in
-/// characters that every terminal can show.
+/// The beginning and end of a key, which are enough to recognise it, in characters that every
+/// terminal can show.
 pub fn shortened(key: &str) -> String {
     let key = visible(key);
     let last = key.rsplit(' ').next().unwrap_or(&key);
@@ -193,12 +176,10 @@ pub fn identified(text: &str) -> (String, Option<String>) {
     (shown, comment(text))
 }
 
-/// As `ssh-keygen` writes it.
 fn digest(bytes: &[u8]) -> String {
     format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(bytes)))
 }
 
-/// What stands behind an ssh key, in characters that every terminal can show.
 pub fn comment(text: &str) -> Option<String> {
     if !text.starts_with("ssh-") {
         return None;

@@ -32,13 +32,11 @@ enum Inner {
 }
 
 impl ForeignText {
-    /// Characters that are kept; what follows is replaced by an ellipsis.
     pub const MAX_CHARS: usize = 200;
 
     const WITHHELD: &str = "text withheld, it may repeat a secret that was sent";
 
-    /// Cleans `raw`, which must have been searched for secrets already: that is
-    /// what [`Needles::text`] does. Nothing comes of a text of blanks.
+    /// `raw` must have been searched for secrets, as [`Needles::text`] does. `None` for blanks.
     pub fn clean(raw: &str) -> Option<Self> {
         let raw = raw.trim();
         if raw.is_empty() {
@@ -66,13 +64,11 @@ impl ForeignText {
         Some(Self(Inner::Cleaned(text)))
     }
 
-    /// What stands in place of a text that cannot be shown.
     pub const fn withheld() -> Self {
         Self(Inner::Withheld)
     }
 
-    /// The cleaned text without quotation marks, for structured output only:
-    /// on a terminal it could begin a line.
+    /// Without quotation marks, for structured output only: on a terminal it could begin a line.
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Inner::Cleaned(text) => text,
@@ -90,7 +86,7 @@ impl fmt::Display for ForeignText {
     }
 }
 
-/// Whether a character can move, hide or reorder what stands around it.
+/// Whether a character can move, hide or reorder what is around it.
 pub fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -102,33 +98,30 @@ pub fn is_unfit(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A machine name that the service gave: an error code, the id of a request or
-/// of a job. Letters, digits, dots, underscores and dashes, 1 to 64 of them, so
-/// it can stand anywhere without quotation marks.
+/// A machine name that the service gave: 1 to 64 letters, digits, dots, underscores and
+/// dashes, so it needs no quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Token(Cow<'static, str>);
 
 impl Token {
-    /// Takes a name that was searched for secrets, or cannot hold any.
-    /// Fails (with `None`) if it is empty, too long or holds another character.
+    /// `text` was searched for secrets, or cannot contain any.
     pub fn parse(text: &str) -> Option<Self> {
         is_token(text.as_bytes()).then(|| Self(Cow::Owned(text.to_owned())))
     }
 
-    /// A name of ours. Panics if it is not a token, which a test would show.
+    /// # Panics
+    /// If it is not a token, which a test would show.
     pub const fn from_static(text: &'static str) -> Self {
         assert!(is_token(text.as_bytes()), "not a token");
         Self(Cow::Borrowed(text))
     }
 
-    /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A name that the service gave, as it may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToldName {
     /// It has the shape of such names, and may be stored.
@@ -138,12 +131,10 @@ pub enum ToldName {
 }
 
 impl ToldName {
-    /// A name of ours. Panics if it is not a token, which a test would show.
     pub const fn from_static(text: &'static str) -> Self {
         Self::Kept(Token::from_static(text))
     }
 
-    /// The name, if it may be stored.
     pub const fn kept(&self) -> Option<&Token> {
         match self {
             Self::Kept(token) => Some(token),
@@ -151,13 +142,12 @@ impl ToldName {
         }
     }
 
-    /// A name to be stored: this one, or that there was another.
+    /// The name to store: this one, or that there was another.
     pub fn to_token(&self) -> Token {
         const UNKNOWN: Token = Token::from_static("UNKNOWN-CODE");
         self.kept().cloned().unwrap_or(UNKNOWN)
     }
 
-    /// The name for structured output.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Kept(token) => token.as_str(),
@@ -200,7 +190,7 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// Whether a text holds a private key, whatever it was given as.
+/// Whether a text contains a private key, whatever it was given as.
 pub fn is_key_like(text: &str) -> bool {
     let identity = b"AGE-SECRET-KEY-";
     let mut parts = text.as_bytes().windows(identity.len());
@@ -210,7 +200,7 @@ pub fn is_key_like(text: &str) -> bool {
         || text.contains("-----BEGIN")
 }
 
-/// Whether a text is longer than the path of a file that somebody would type.
+/// Whether a text is longer than the path of a file that someone would type.
 pub fn is_too_long_for_a_path(text: &str) -> bool {
     match text.chars().count() {
         ..=40 => false,

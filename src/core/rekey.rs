@@ -14,16 +14,13 @@ use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest};
 use super::state::{FieldPrints, State};
 
-/// The key that a state goes over to.
 pub struct NewKey<'a> {
-    /// Its name.
     pub id: KeyId,
-    /// Makes fingerprints with it.
     pub prints: &'a Fingerprinter,
 }
 
-/// The state as a holder of the new key reads it. `old` compares with the key that
-/// `state` was made with.
+/// The state as a reader with the new key sees it. `old` compares with the key that `state`
+/// was made with.
 pub fn rekeyed(
     mut state: State,
     manifest: &Manifest,
@@ -59,7 +56,6 @@ pub fn rekeyed(
     state
 }
 
-/// Replaces the records of values that are wanted.
 fn make_again(
     prints: &mut FieldPrints,
     assignment: &Assignment,

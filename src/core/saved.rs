@@ -23,129 +23,90 @@ use super::state::{FailureClass, FieldPrints, Lineage, Origin, State, StateEntry
 /// How far the clocks of two machines may be apart.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// The content of a saved plan. Its serde form is the body of format
-/// `drspass.plan/1`; a fixed sample in the tests pins it.
+/// The body of format `drspass.plan/1`; a fixed sample in the tests pins it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedPlan {
-    /// The version of drspass that made it.
     #[serde(deserialize_with = "printable")]
     pub tool_version: String,
-    /// When it was made, in UTC.
     pub created: Timestamp,
-    /// From when on it is not applied any more, in UTC.
     pub expires: Timestamp,
-    /// The service and project.
     pub scope: Scope,
-    /// The name of the root directory, for the reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// The key that its fingerprints and its code are made with.
     pub key_id: KeyId,
-    /// The manifest's revision.
     pub revision: u64,
-    /// Whether it goes back to a manifest of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
-    /// The state that it was compared with.
     pub state: Base,
     /// A keyed digest of who can read the manifest.
     #[serde(deserialize_with = "digest")]
     pub recipients: String,
-    /// The limits in force, for the reader.
     pub limits: SavedLimits,
-    /// Which entries were asked for.
     pub flags: Flags,
-    /// What it does, counted.
     pub counts: Counts,
-    /// Selected entries that were in sync.
     pub in_sync: usize,
-    /// Entries of the manifest that were not selected.
     pub not_selected: usize,
-    /// Entries of the state that the manifest did not list.
     pub unlisted: Vec<EntryKey>,
-    /// Requests that it needs.
     pub requests: usize,
-    /// The name of the change.
     pub change_id: ChangeId,
     /// Every entry that was not in sync, in manifest order.
     pub entries: Vec<SavedEntry>,
 }
 
-/// The state that a plan was compared with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Base {
-    /// A state that there was.
     Known {
-        /// Its identity.
         lineage: Lineage,
-        /// Its serial: a lower one is an older copy, which knows less than the plan.
+        /// A lower one is an older copy, which knows less than the plan.
         serial: u64,
     },
-    /// There was none.
+    /// The state that an apply of this plan begins gets this lineage, so that the same plan can
+    /// go on with it and no other state is taken for it.
     Absent {
-        /// The identity that the state gets which an apply of this plan begins. So
-        /// the same plan can go on with it, and no other state is taken for it.
         lineage: Lineage,
     },
 }
 
-/// Limits as they are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedLimits {
-    /// The most entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_changes: Option<u64>,
-    /// The largest share of all entries, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_changed_percent: Option<u8>,
 }
 
-/// Which entries were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flags {
-    /// Whether not all entries were selected.
     pub only: bool,
-    /// Whether some are sent whatever is known about them.
     pub resend: bool,
-    /// Whether a manifest was accepted that is older than what was applied.
     pub allow_rollback: bool,
 }
 
-/// One entry of a saved plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedEntry {
-    /// What to call it.
     #[serde(deserialize_with = "label")]
     pub address: String,
-    /// Which entry.
     pub key: EntryKey,
-    /// What an apply does with it.
     pub action: Action,
-    /// Why.
     pub reason: Reason,
-    /// The wanted fields, each with whether it differs from what is known.
     pub fields: Vec<(Field, bool)>,
-    /// When its known value was set and how that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_set: Option<(Timestamp, Origin)>,
-    /// Whether kerberos left the manifest.
     pub kerberos_left: bool,
-    /// The shared credential that its password comes from.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "credential"
     )]
     pub credential: Option<String>,
-    /// What the state said of it.
     pub prior: Prior,
-    /// Fingerprints of the wanted values, with salts of their own: what is recorded
-    /// when this entry is applied, so that a record tells which plan made it.
+    /// What is recorded when this entry is applied: the salts are its own, so a record tells
+    /// which plan made it.
     pub wanted: FieldPrints,
 }
 
@@ -153,20 +114,19 @@ pub struct SavedEntry {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prior {
-    /// What was known to be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<FieldPrints>,
-    /// What may have been set or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<FieldPrints>,
-    /// What the last attempt without success tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempted: Option<FieldPrints>,
 }
 
 impl SavedPlan {
-    /// Whether the plan may be applied at `now` to a manifest with this seal.
-    /// Fails with the first thing that differs, in the order of design section 5.
+    /// Whether the plan may be applied to a manifest with this seal.
+    /// 
+    /// # Errors
+    /// The first thing that differs, in the order of design section 5.
     pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
         if now >= self.expires {
             return Err(Stale::Expired {
@@ -195,9 +155,11 @@ impl SavedPlan {
         Ok(())
     }
 
-    /// Where each of its entries stands in `state`, in their order.
-    /// Fails if the state is not the one that it was made for, if it moved under the
-    /// plan's own entries, or if all of it was applied already.
+    /// Where each entry stands in `state`.
+    /// 
+    /// # Errors
+    /// The state is not the one that it was made for, it moved under the plan's own entries, or
+    /// all of it was applied already.
     pub fn standing(&self, state: Option<&State>) -> Result<Vec<Standing>, Stale> {
         let then = match (&self.state, state) {
             (Base::Absent { .. }, None) => 0,
@@ -244,10 +206,11 @@ impl SavedPlan {
         Ok(standing)
     }
 
-    /// The plan for a manifest that wants what this one wants: every entry that is
-    /// not done. What was refused as a wrong password is held, and all other entries of
-    /// the same credential are.
-    /// Fails with the entries of which the manifest wants something else.
+    /// Every entry that is not done. What was refused as a wrong password is held, and with it
+    /// all other entries of the same credential.
+    /// 
+    /// # Errors
+    /// The entries of which the manifest wants something else.
     pub fn plan(
         &self,
         manifest: &Manifest,
@@ -303,7 +266,6 @@ impl SavedPlan {
     }
 }
 
-/// A keyed digest of who can read a manifest with this seal.
 pub fn recipients_of(sealed: &Sealed) -> String {
     let keys: Vec<String> = sealed
         .recipients
@@ -344,30 +306,25 @@ fn credential<'de, D: serde::Deserializer<'de>>(
     }
 }
 
-/// Where an entry of a plan stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is as it was.
     Open,
-    /// An attempt of this plan ended without success, for this reason.
+    /// An attempt of this plan ended without success.
     Tried(Reason),
-    /// An attempt of this plan was refused because user or password are wrong:
-    /// repeating it locks the database account, so the plan does not.
+    /// An attempt of this plan was refused because user or password are wrong: repeating it
+    /// locks the database account, so the plan does not.
     WrongPassword {
-        /// The service's code.
         code: Token,
     },
-    /// This plan applied it.
     Done,
 }
 
 impl SavedEntry {
-    /// Whether an apply sends it.
     pub const fn is_sent(&self) -> bool {
         matches!(self.action, Action::Create | Action::Update)
     }
 
-    /// Where it stands; nothing if somebody else moved it.
+    /// `None` if someone else moved it.
     pub fn standing(&self, known: Option<&StateEntry>) -> Option<Standing> {
         let none = StateEntry::default();
         let known = known.unwrap_or(&none);
@@ -410,7 +367,6 @@ impl SavedEntry {
         Some(tried.map_or(Standing::Open, Standing::Tried))
     }
 
-    /// The fields that differ from what is known to be set, if anything is.
     fn changed_fields(&self) -> Vec<Field> {
         let is_known = self.prior.applied.is_some();
         let changed = self
@@ -420,7 +376,7 @@ impl SavedEntry {
         changed.map(|(field, _)| *field).collect()
     }
 
-    /// What is left to do of it; nothing once it is done.
+    /// What is left to do of it.
     pub fn left(&self, index: usize, standing: &Standing) -> Option<PlanEntry> {
         let entry = self.to_plan(index);
         match standing {
@@ -441,7 +397,6 @@ impl SavedEntry {
         }
     }
 
-    /// Whether the manifest wants exactly these values.
     pub fn is_wanted(&self, fingerprinter: &Fingerprinter, assignment: &Assignment) -> bool {
         let fields = assignment.values().count();
         fields == 1 + self.wanted.kerberos.len()
@@ -472,7 +427,6 @@ impl SavedEntry {
 }
 
 impl Prior {
-    /// What a state says of an entry.
     pub fn of(entry: Option<&StateEntry>) -> Self {
         let applied = entry.and_then(|entry| entry.applied.as_ref());
         let pending = entry.and_then(|entry| entry.pending.as_ref());
@@ -494,69 +448,41 @@ fn is_same(a: Option<&FieldPrints>, b: Option<&FieldPrints>) -> bool {
     }
 }
 
-/// Why a saved plan is not applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// Its time is over.
     Expired {
-        /// When it ended.
         at: Timestamp,
-        /// The time here.
         now: Timestamp,
     },
-    /// It was made later than now, so one of two clocks is wrong, and whether it has
-    /// expired cannot be known.
+    /// One of two clocks is wrong, so whether it has expired cannot be known.
     FromTheFuture(Timestamp),
-    /// It is for another service or project.
     OtherScope,
-    /// It was made with another key.
     OtherKey,
-    /// It was made of a newer manifest than the present one.
     OlderManifest {
-        /// The plan's revision.
         plan: u64,
-        /// The present one.
         manifest: u64,
     },
-    /// Others can read the manifest now.
     OtherRecipients,
-    /// There was no state, and now there is one that it did not begin.
     StateAppeared {
-        /// The serial of the state.
         serial: u64,
     },
-    /// The state that it was compared with is gone.
     StateGone,
-    /// The state is another one.
     OtherLineage,
-    /// An older copy of the state was put back.
     OlderState {
-        /// The serial of the state that it was compared with.
         then: u64,
-        /// The serial of the state now.
         now: u64,
     },
-    /// All of it was applied already.
     Finished {
-        /// The serial of the state that it was compared with.
         then: u64,
-        /// The serial of the state now.
         now: u64,
     },
-    /// The state of these entries moved.
     EntriesMoved {
-        /// What to call them.
         addresses: Vec<String>,
-        /// The serial of the state that it was compared with.
         then: u64,
-        /// The serial of the state now.
         now: u64,
     },
-    /// The manifest wants something else of these entries.
     WantedMoved(Vec<String>),
-    /// It is another plan than the one that was named.
     OtherPlan,
-    /// It is another change than the one that was named.
     OtherChange(ChangeId),
 }
 

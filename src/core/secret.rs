@@ -9,26 +9,23 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password or a kerberos value as it will be sent: exact UTF-8 text that was
-/// not trimmed, expanded or normalised.
+/// A password or a kerberos value as it will be sent: exact UTF-8 text, never trimmed or
+/// normalised.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes over `text`, whose buffer is wiped with the secret.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself. Every call is a place where a secret can escape, so a
-    /// test counts them and names the files that may call.
+    /// Every call is a place where a secret can escape, so a test counts them and names the
+    /// files that may call.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// An upper bound, in bytes, of the text written as a JSON string: a
-    /// control character takes six bytes (`\u0007`), and nothing takes more.
-    /// It serves to keep requests under the gateway's size limit and is never
-    /// shown, since it tells the length.
+    /// An upper bound of the text as a JSON string (a control character takes six bytes), for
+    /// the size of requests. It tells the length, so it is never shown.
     pub fn max_json_bytes(&self) -> usize {
         self.0.len() * 6 + 2
     }

@@ -21,32 +21,28 @@ use super::mac::hex;
 use super::outcome::{Doubt, Outcome, RefusalKind};
 use super::redact::{Token, ToldName};
 
-/// The identity of a state from its first write on: two states of different
-/// lineage never describe the same history, whatever their serials are.
+/// The identity of a state: two states of different lineage never describe the same history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Lineage(#[serde(deserialize_with = "printable")] String);
 
 impl Lineage {
-    /// Takes a fresh unique text, such as a UUID.
     pub fn new(unique: String) -> Self {
         Self(unique)
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// The SHA-256 of a manifest's age file in binary form, which armor and line ends do not
-/// change: what tells two manifests of one revision apart.
+/// change: it tells two manifests of one revision apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ManifestDigest(String);
 
 impl ManifestDigest {
-    /// Takes the 32 bytes of the digest.
     pub fn new(digest: &[u8; 32]) -> Self {
         Self(hex(digest))
     }
@@ -70,18 +66,16 @@ impl From<ManifestDigest> for String {
     }
 }
 
-/// The name of the plan or run that touched an entry.
+/// The plan or run that touched an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlanId(#[serde(deserialize_with = "printable")] String);
 
 impl PlanId {
-    /// Takes a unique text.
     pub fn new(unique: String) -> Self {
         Self(unique)
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -93,14 +87,11 @@ impl fmt::Display for PlanId {
     }
 }
 
-/// The fingerprints of one entry: one record per field, so that a plan can say
-/// which field changed.
+/// One record per field, so that a plan can say which field changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FieldPrints {
-    /// Of the password, which every entry has.
     pub password: Fingerprint,
-    /// Of the kerberos fields that were given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kerberos: BTreeMap<Field, Fingerprint>,
 }
@@ -118,7 +109,6 @@ impl FieldPrints {
             })
     }
 
-    /// The record of one field.
     pub fn get(&self, field: Field) -> Option<&Fingerprint> {
         match field {
             Field::Password => Some(&self.password),
@@ -126,7 +116,6 @@ impl FieldPrints {
         }
     }
 
-    /// The record of one field, to be replaced.
     pub fn get_mut(&mut self, field: Field) -> Option<&mut Fingerprint> {
         match field {
             Field::Password => Some(&mut self.password),
@@ -135,27 +124,20 @@ impl FieldPrints {
     }
 }
 
-/// How an applied value came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// drspass sent it and the service said that it took it.
     Sent,
-    /// The user declared that the service holds it.
     Adopted,
 }
 
-/// The values that the service is known to hold.
+/// What the service is known to have.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Applied {
-    /// Their fingerprints.
     pub prints: FieldPrints,
-    /// When that became known, in UTC.
     pub at: Timestamp,
-    /// How it became known.
     pub origin: Origin,
-    /// By which plan or run.
     pub plan_id: PlanId,
 }
 
@@ -163,35 +145,25 @@ pub struct Applied {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pending {
-    /// Their fingerprints.
     pub wanted: FieldPrints,
-    /// When they were marked, in UTC.
     pub since: Timestamp,
-    /// Whether `state distrust` marked them, so that they are sent again, and no attempt.
+    /// `state distrust` marked them to be sent again; no attempt was made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub distrusted: bool,
-    /// By which plan or run.
     pub plan_id: PlanId,
 }
 
-/// What kind of end the last attempt had, if it was no success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
-    /// The service refused because user or password are wrong.
     WrongPassword,
-    /// The service refused because of the job's state.
     JobState,
-    /// The service was busy or throttled until the time was over.
     Busy,
-    /// The service refused for another reason.
     Rejected,
-    /// It is unknown what became of the attempt.
     InDoubt,
 }
 
 impl FailureClass {
-    /// The name under which it is stored.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WrongPassword => "wrong_password",
@@ -214,39 +186,30 @@ impl From<RefusalKind> for FailureClass {
     }
 }
 
-/// The end of the last attempt, kept until one succeeds. It holds no words of
-/// the service, since those may repeat a secret.
+/// The end of the last attempt, kept until one succeeds. Words of the service may repeat a
+/// secret, so it has none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LastOutcome {
-    /// What kind of end it was.
     pub class: FailureClass,
     /// The service's code, or the reason for the doubt.
     pub code: Token,
-    /// The service's id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Token>,
-    /// The fingerprints of what was tried.
     pub attempted: FieldPrints,
-    /// How many attempts have ended like this or otherwise without success
-    /// since the last success, at least 1.
+    /// Since the last success, at least 1.
     pub attempts: u32,
-    /// When the last of them ended, in UTC.
     pub at: Timestamp,
 }
 
-/// Everything known about one entry.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateEntry {
-    /// What the service holds, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
-    /// What may have been set or not. Boxed, like the next one: few entries have
-    /// it, and there may be a hundred thousand.
+    /// Boxed, like the next one: few entries have it, and there may be 100,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Box<Pending>>,
-    /// How the last attempt ended, if without success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_outcome: Option<Box<LastOutcome>>,
 }
@@ -255,27 +218,18 @@ pub struct StateEntry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailedRetry {
-    /// When it was asked for, in UTC.
     pub at: Timestamp,
-    /// The fingerprints of what the job's entries had then.
     pub prints: BTreeMap<Endpoint, FieldPrints>,
 }
 
-/// The whole of what is known about one scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// The service and project it speaks about; it is refused for any other.
     pub scope: Scope,
-    /// Its identity.
     pub lineage: Lineage,
-    /// Grows by one with every write of this lineage.
     pub serial: u64,
-    /// The key that the fingerprints and the authentication code are made with.
     pub key_id: KeyId,
-    /// The revision of the manifest that was applied last.
     pub revision: u64,
-    /// Which file that was; nothing before the first apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestDigest>,
     /// The highest revision that was ever applied.
@@ -283,12 +237,10 @@ pub struct State {
     /// Jobs that are not retried again as long as their passwords stay the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<JobId, FailedRetry>,
-    /// By entry.
     pub entries: BTreeMap<EntryKey, StateEntry>,
 }
 
 impl State {
-    /// A state that knows nothing yet.
     pub fn new(scope: Scope, lineage: Lineage, key_id: KeyId) -> Self {
         Self {
             scope,
@@ -303,14 +255,13 @@ impl State {
         }
     }
 
-    /// The highest revision that was applied, if a manifest would be a way back from it:
-    /// it is not the very one applied last, and its revision is not a new one.
+    /// The highest revision that was applied, if a manifest would be a way back from it: it is
+    /// not the very one applied last, and its revision is not a new one.
     pub fn rollback_from(&self, revision: u64, manifest: &ManifestDigest) -> Option<u64> {
         let is_last = self.revision == revision && self.manifest.as_ref() == Some(manifest);
         (!is_last && revision <= self.highest).then_some(self.highest)
     }
 
-    /// Records which manifest is being applied.
     pub fn take_manifest(&mut self, revision: u64, manifest: ManifestDigest) {
         self.revision = revision;
         self.manifest = Some(manifest);
@@ -318,33 +269,24 @@ impl State {
     }
 }
 
-/// What can be recorded of an attempt: the part of an [`Outcome`] that outlives
-/// the run.
+/// The part of an [`Outcome`] that outlives the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Settlement {
-    /// The service took the value.
     Applied,
-    /// The service refused it.
     Refused {
-        /// What kind of refusal.
         kind: RefusalKind,
-        /// The service's code.
         code: Token,
-        /// The service's id of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<Token>,
     },
-    /// It is unknown what became of it.
     InDoubt {
-        /// Why.
         why: Doubt,
     },
 }
 
 impl Settlement {
-    /// What to record of `outcome`; nothing for an entry that was not sent,
-    /// which is put back by [`State::withdraw`].
+    /// `None` for an entry that was not sent: [`State::withdraw`] puts it back.
     pub fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Applied => Some(Self::Applied),
@@ -363,15 +305,13 @@ impl Settlement {
     }
 }
 
-/// The pending marks that [`State::begin`] replaced, to put back those of
-/// entries that were not sent after all.
+/// The pending marks that [`State::begin`] replaced.
 #[derive(Debug, Default)]
 pub struct Replaced(BTreeMap<EntryKey, Option<Box<Pending>>>);
 
 impl State {
-    /// Marks everything that is about to be sent. From the moment this is saved
-    /// until an outcome is settled, these entries are in doubt, so a crash can
-    /// never make one look settled.
+    /// Marks everything that is about to be sent. From the moment this is saved until an outcome
+    /// is settled these entries are in doubt, so a crash can never make one look settled.
     pub fn begin(
         &mut self,
         wanted: impl IntoIterator<Item = (EntryKey, FieldPrints)>,
@@ -392,9 +332,8 @@ impl State {
         replaced
     }
 
-    /// Records what became of an entry that [`State::begin`] marked
-    /// (the table of design section 2.4). Returns whether the entry was marked;
-    /// one that was not is left alone, since nothing is known to have been sent.
+    /// Records what became of an entry that [`State::begin`] marked (table of design section
+    /// 2.4). Returns whether it was marked; otherwise nothing changes.
     pub fn settle(&mut self, key: &EntryKey, settlement: &Settlement, at: Timestamp) -> bool {
         let Some(entry) = self.entries.get_mut(key) else {
             return false;
@@ -447,8 +386,7 @@ impl State {
         true
     }
 
-    /// Puts an entry back as it was before [`State::begin`], because nothing
-    /// was sent for it.
+    /// Puts an entry back as it was before [`State::begin`], because nothing was sent for it.
     pub fn withdraw(&mut self, key: &EntryKey, replaced: &mut Replaced) {
         let (Some(before), Some(entry)) = (replaced.0.remove(key), self.entries.get_mut(key))
         else {
@@ -460,8 +398,8 @@ impl State {
         }
     }
 
-    /// Marks an entry as in doubt about what `tried` says was sent last. A wrong
-    /// password stays known as one.
+    /// Marks an entry as in doubt about what `tried` says was sent last. A wrong password stays
+    /// known as one.
     pub fn doubt(
         &mut self,
         key: &EntryKey,
@@ -491,15 +429,14 @@ impl State {
         }
     }
 
-    /// Marks every entry that has a mark as distrusted: it is sent again on the user's word.
+    /// Every entry that has a mark is sent again on the user's word.
     pub fn distrust(&mut self) {
         for pending in self.entries.values_mut().filter_map(|e| e.pending.as_mut()) {
             pending.distrusted = true;
         }
     }
 
-    /// Takes over from `old` what keeps accounts from being locked: the wrong passwords
-    /// and the failed retries that it knows.
+    /// Takes over what keeps accounts from being locked: wrong passwords and failed retries.
     pub fn keep_warnings(&mut self, old: Self) {
         self.retries = old.retries;
         for (key, known) in old.entries {
@@ -511,7 +448,6 @@ impl State {
         }
     }
 
-    /// Records the user's word that the service holds these values.
     pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, plan_id: &PlanId) {
         let adopted = StateEntry {
             applied: Some(Applied {
@@ -525,9 +461,8 @@ impl State {
         self.entries.insert(key.clone(), adopted);
     }
 
-    /// Records the retry of a job as failed, until the job is seen to recover: what was
-    /// asked for and never looked at may have failed, and one more wrong login may lock
-    /// an account.
+    /// Records a retry as failed until the job is seen to recover: what was never looked at may
+    /// have failed, and one more wrong login may lock an account.
     pub fn retry(&mut self, job: &JobId, at: Timestamp) {
         let applied = |endpoint| {
             let key = EntryKey {
@@ -554,8 +489,7 @@ impl State {
         }
     }
 
-    /// Whether this state already contains `settlement` for `key`, so that a
-    /// journal line that says so adds nothing.
+    /// Whether a journal line that says so adds nothing.
     pub fn reflects(&self, key: &EntryKey, settlement: &Settlement, at: Timestamp) -> bool {
         let Some(entry) = self.entries.get(key) else {
             return false;
@@ -578,9 +512,8 @@ impl State {
 }
 
 impl StateEntry {
-    /// Keeps how an attempt without success ended. That a password is wrong is not
-    /// forgotten for an end that says nothing about it: the same value would be
-    /// sent again and lock the account.
+    /// A wrong password is not forgotten for an end that says nothing about it: the same value
+    /// would be sent again and lock the account.
     fn end_attempt(&mut self, ended: LastOutcome) {
         let says_nothing = matches!(ended.class, FailureClass::InDoubt | FailureClass::Busy);
         match &mut self.last_outcome {
@@ -592,7 +525,6 @@ impl StateEntry {
         }
     }
 
-    /// Whether it says nothing at all.
     fn is_empty(&self) -> bool {
         self.applied.is_none() && self.pending.is_none() && self.last_outcome.is_none()
     }

@@ -10,20 +10,17 @@ use std::fmt;
 use super::job::{JobId, some_of};
 use super::redact::{ForeignText, Token};
 
-/// What a state is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// On its way to another state by itself.
     Transient,
-    /// Stays until somebody acts; not started, or not by now.
+    /// Stays until someone acts.
     Stable,
-    /// Works.
     Running,
     /// Stopped by a fault; a retry may help.
     Failed,
     /// Stopped by its owner.
     Paused,
-    /// Over.
     Ended,
 }
 
@@ -35,7 +32,6 @@ enum Passwords {
     Refused,
 }
 
-/// What is known of a state.
 struct Facts {
     /// The spelling that is shown first, then those that other pages use.
     names: &'static [&'static str],
@@ -46,7 +42,6 @@ struct Facts {
 /// Makes the states of one table, so that none can be without its facts.
 macro_rules! states {
     ($($state:ident: $names:expr, $passwords:ident, $kind:ident;)*) => {
-        /// A state that is known.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[expect(
             missing_docs,
@@ -109,23 +104,19 @@ states! {
 }
 
 impl JobStatus {
-    /// The state with this name, in any of its spellings.
     pub fn parse(text: &str) -> Option<Self> {
         let mut states = Self::ALL.iter().copied();
         states.find(|state| state.facts().names.contains(&text))
     }
 
-    /// The name that the service uses.
     pub const fn as_str(self) -> &'static str {
         self.facts().names[0]
     }
 
-    /// Whether the password call is allowed in it.
     pub const fn takes_passwords(self) -> bool {
         matches!(self.facts().passwords, Passwords::Taken)
     }
 
-    /// What it is like.
     pub const fn kind(self) -> Kind {
         self.facts().kind
     }
@@ -146,17 +137,14 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// A state as the service told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToldStatus {
-    /// One of the table.
     Known(JobStatus),
-    /// Another, in the service's spelling.
+    /// In the service's spelling.
     Unknown(ForeignText),
 }
 
 impl ToldStatus {
-    /// The state for structured output.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Known(status) => status.as_str(),
@@ -164,7 +152,6 @@ impl ToldStatus {
         }
     }
 
-    /// The state, if it is one of the table.
     pub const fn known(&self) -> Option<JobStatus> {
         match self {
             Self::Known(status) => Some(*status),
@@ -182,10 +169,8 @@ impl fmt::Display for ToldStatus {
     }
 }
 
-/// What the service says about one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobFacts {
-    /// Its state.
     pub status: ToldStatus,
     /// Whether the service offers to tell it a password, where it says. Its own word
     /// beats the table of states (official Huawei Cloud SDK, `job_action`).
@@ -194,53 +179,40 @@ pub struct JobFacts {
     pub parent_of: Vec<JobId>,
 }
 
-/// What the service says about one job that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// It is there.
     Job(JobFacts),
     /// There is no such job in this project, or it was deleted.
     Missing(Token),
-    /// The service did not say.
     Nothing,
 }
 
-/// Whether a job may be told a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may.
     Ready,
-    /// It may not: sending would be refused.
+    /// Sending would be refused.
     Blocked(Blocked),
     /// Not known; sending does no harm.
     Unread,
 }
 
-/// Why a job may not be told a password now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
-    /// The state does not allow it.
     State(JobStatus),
     /// The service does not offer it, in a state that should allow it.
     NotOffered(ToldStatus),
-    /// The state is none that drspass knows.
     UnknownState(ToldStatus),
-    /// There is no such job.
     Missing(Token),
-    /// It is the parent of a dual-active pair, whose subtasks hold the passwords.
+    /// The parent of a dual-active pair, whose subtasks have the passwords.
     Parent(Vec<JobId>),
 }
 
-/// What to do about states that are not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownStates {
-    /// Leave the job out.
     Block,
-    /// Try all the same.
     Try,
 }
 
-/// Judges one job.
 pub fn judge(told: &Told, unknown: UnknownStates) -> Verdict {
     let facts = match told {
         Told::Job(facts) => facts,
@@ -270,7 +242,6 @@ pub fn judge(told: &Told, unknown: UnknownStates) -> Verdict {
 }
 
 impl Blocked {
-    /// The short name of the reason, for structured output.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::State(_) => "job_state",
@@ -281,7 +252,6 @@ impl Blocked {
         }
     }
 
-    /// What to do about it: one sentence.
     pub fn advice(&self) -> String {
         match self {
             Self::State(JobStatus::Configuration | JobStatus::WaitingForStart) => {

@@ -12,59 +12,44 @@ use url::{Host, Url};
 use super::config::{TargetConfig, bare_endpoint};
 use super::fingerprint::Scope;
 
-/// The service, the project and the login that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Service and project.
     pub scope: Scope,
     /// Address of the identity service, ending in `/v3`.
     pub auth_url: String,
 }
 
-/// Where the endpoint of a target was taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointFrom {
     /// It is written, or follows from the region.
     Settings,
-    /// Neither says it, so what is sealed must be what the catalogue of the identity
-    /// service says of this region.
+    /// Neither says it, so what is sealed must be what the catalogue of the identity service
+    /// says of this region (of any where none is named).
     Catalogue {
-        /// The region; any where none is named.
         region: Option<String>,
     },
 }
 
-/// A target that cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
-    /// Neither a region that is known nor both addresses are given.
     #[error("the target has no address: its region is not a known one, and an address is missing")]
     Unresolved,
-    /// The region is not a known one and no endpoint is given, so only the catalogue
-    /// of the identity service can tell it.
     #[error("the target has no endpoint: its region is not a known one, and none is written")]
     NoEndpoint,
-    /// An address is malformed.
     #[error("target.{field} is not an address that can be used: {why}")]
     Address {
-        /// `endpoint` or `auth_url`.
         field: &'static str,
-        /// What is wrong with it.
         why: BadUrl,
     },
 }
 
 impl Target {
-    /// The target that `config` describes: explicit addresses first, then those
-    /// that follow from the region.
-    /// Fails if an address is malformed, is not https (http is taken for a
-    /// literal loopback address), or cannot be found.
+    /// Explicit addresses first, then those that follow from the region.
     pub fn resolve(config: &TargetConfig) -> Result<Self, TargetError> {
         Self::resolve_or(config, None)
     }
 
-    /// As [`Target::resolve`]; `catalogued` is the endpoint where neither an address
-    /// nor a known region gives one.
+    /// `catalogued` is the endpoint where neither an address nor a known region gives one.
     pub fn resolve_or(
         config: &TargetConfig,
         catalogued: Option<&str>,
@@ -92,17 +77,14 @@ impl Target {
         })
     }
 
-    /// Whether both hosts may be talked to.
-    /// Fails with the first that may not.
     pub fn check_hosts(&self, trusted: &[String]) -> Result<(), UntrustedHost> {
         check_host(&self.scope.endpoint, trusted)?;
         check_host(&self.auth_url, trusted)
     }
 }
 
-/// Checks an address of the identity service and gives it its one spelling: no slash at
-/// the end, and `/v3` where there is no path.
-/// Fails as [`service_url`].
+/// Gives an address of the identity service its one spelling: no slash at the end, and `/v3`
+/// where there is no path.
 pub fn auth_address(text: &str) -> Result<String, BadUrl> {
     let url = service_url(text)?;
     let version = if url.path() == "/" { "v3" } else { "" };
@@ -162,13 +144,12 @@ const HUAWEI_REGIONS: [&str; 34] = [
 /// Host labels of the services that a password or a cloud login is sent to.
 const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
 
-/// The addresses that follow from a region.
 pub struct Addresses {
     pub endpoint: String,
     pub auth_url: String,
 }
 
-/// The addresses of a region (OTC "Regions and Endpoints", SDK region list).
+/// Source: OTC "Regions and Endpoints"; SDK region list.
 pub fn addresses(region: &str) -> Option<Addresses> {
     let (domain, iam) = match region {
         "eu-de" | "eu-nl" => ("otc.t-systems.com", "iam"),
@@ -194,29 +175,22 @@ pub fn is_cloud_host(host: &str) -> bool {
     SERVICES.contains(&service) && !region.is_empty() && CLOUD_DOMAINS.contains(&domain)
 }
 
-/// What is wrong with an address.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum BadUrl {
-    /// It is no URL with a host.
     #[error("it is not a URL with a host")]
     Malformed,
-    /// It is neither https nor http.
     #[error("it must start with https://")]
     Scheme,
-    /// It is http to another machine.
     #[error("http is only for a literal loopback address")]
     Insecure,
-    /// It carries more than an address.
     #[error("it must not hold a user, a password, a query or a fragment")]
     MoreThanAddress,
-    /// A path follows the host.
     #[error("its path must be empty, /v3, or /v3 and the id of its project")]
     Path,
 }
 
-/// Reads the address of a service: the one rule for all of them.
-/// Fails if it is malformed, is not https (http is taken for a literal loopback
-/// address), or holds a user, a query or a fragment.
+/// The one rule for addresses of services: https (http only to a literal loopback address),
+/// without user, query and fragment.
 pub fn service_url(text: &str) -> Result<Url, BadUrl> {
     let url = Url::parse(text).map_err(|_| BadUrl::Malformed)?;
     if url.host().is_none() {
@@ -235,7 +209,6 @@ pub fn service_url(text: &str) -> Result<Url, BadUrl> {
     Ok(url)
 }
 
-/// Whether the host is an IP address of the loopback range, written as one.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -244,22 +217,18 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// [`is_loopback`] for an address that was not read yet.
 pub fn is_here(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| is_loopback(&url))
 }
 
-/// A host that may not be talked to.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{host} is not a host of a known cloud")]
 pub struct UntrustedHost {
-    /// The host.
     pub host: String,
 }
 
-/// Whether `url` leads to a known cloud, to a literal loopback address, or to a
-/// host in `trusted`.
-/// Fails with the host otherwise.
+/// # Errors
+/// `url` leads to no known cloud, no literal loopback address, and no host in `trusted`.
 pub fn check_host(url: &str, trusted: &[String]) -> Result<(), UntrustedHost> {
     let untrusted = |host: &str| UntrustedHost {
         host: host.to_owned(),
@@ -276,10 +245,8 @@ pub fn check_host(url: &str, trusted: &[String]) -> Result<(), UntrustedHost> {
     }
 }
 
-/// Whether an endpoint that the catalogue of the identity service names may be
-/// talked to. One on this machine is only taken from an identity service on this
-/// machine: whoever answers elsewhere must not choose a port here.
-/// Fails with the host otherwise.
+/// Checks an endpoint that the catalogue of the identity service names. One on this machine
+/// is only taken from an identity service on this machine: no other may choose a port here.
 pub fn check_catalogued(
     endpoint: &str,
     auth_url: &str,

@@ -17,20 +17,17 @@ use crate::core::job::EntryKey;
 use crate::core::mac::{DIGEST_BYTES, HmacSha256, hex, is_hex, update_lp};
 use crate::core::secret::Secret;
 
-/// The name of a change: 64 lower-case hexadecimal digits. Equal changes have equal
-/// names, whoever planned them and when; it tells nothing to those without the key.
+/// The name of a change: 64 lower-case hexadecimal digits, equal for equal changes, whoever
+/// planned them and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ChangeId(String);
 
 impl ChangeId {
-    /// Takes an id that a user named or a file holds.
-    /// Fails (with `None`) if it is not 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         is_digest(text).then(|| Self(text.to_owned()))
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -56,23 +53,17 @@ impl fmt::Display for ChangeId {
     }
 }
 
-/// Whether a text is the hexadecimal form of 32 bytes, as it is written here.
 pub fn is_digest(text: &str) -> bool {
     is_hex(text, DIGEST_BYTES)
 }
 
-/// One entry of a change: which, what is done with it, and the wanted values.
 pub struct Changed<'a> {
-    /// Which entry.
     pub key: &'a EntryKey,
-    /// The name of what is done with it.
     pub action: &'static str,
-    /// The wanted values.
     pub values: Vec<(Field, &'a Secret)>,
 }
 
 impl FingerprintKey {
-    /// The name of the change of these entries, in whatever order they come.
     pub fn change_id<'a>(
         &self,
         scope: &Scope,
@@ -98,7 +89,6 @@ impl FingerprintKey {
         ChangeId(hex(&mac.finalize().into_bytes()))
     }
 
-    /// A digest of who can read a manifest, in whatever order they are listed.
     pub fn recipients_digest<'a>(&self, recipients: impl Iterator<Item = &'a str>) -> String {
         let mut recipients: Vec<&str> = recipients.collect();
         recipients.sort_unstable();
@@ -112,10 +102,9 @@ impl FingerprintKey {
     }
 }
 
-/// So many bytes of the code are shown.
 const TAG_BYTES: usize = 4;
 
-/// A tag: 8 lower-case hexadecimal digits.
+/// 8 lower-case hexadecimal digits.
 #[derive(Clone, Debug)]
 pub struct Tag(String);
 
@@ -125,12 +114,10 @@ impl fmt::Display for Tag {
     }
 }
 
-/// Makes the tags of one key.
 #[derive(Clone)]
 pub struct Tagger(HmacSha256);
 
 impl FingerprintKey {
-    /// Makes the tags of the values of a manifest.
     pub fn tagger(&self) -> Tagger {
         let mut mac = self.subkey("tag");
         update_lp(&mut mac, b"drspass.tag/1");
@@ -139,9 +126,8 @@ impl FingerprintKey {
 }
 
 impl Tagger {
-    /// The tag of `value` as field `field` at `place`: an entry by the id of its job
-    /// (`<job id>/source`), or a credential (`@name`). Where the manifest goes to is
-    /// no part of it, so a new target does not look like a change of every value.
+    /// `place` is an entry (`<job id>/source`) or a credential (`@name`). The target is no part
+    /// of it, so a new one does not look like a change of every value.
     pub fn of(&self, place: &str, field: Field, value: &Secret) -> Tag {
         let mut mac = self.0.clone();
         update_lp(&mut mac, place.as_bytes());

@@ -12,7 +12,6 @@ use curve25519_dalek::{edwards::CompressedEdwardsY, montgomery::MontgomeryPoint}
 use super::recipient_key;
 use crate::core::redact::is_key_like;
 
-/// What is wrong with a recipient, and what to do.
 type Refusal = (&'static str, &'static str);
 
 const KINDS: &str = "Use age1…, ssh-ed25519 or ssh-rsa.";
@@ -184,7 +183,6 @@ fn remainder(number: &[u8], divisor: u32) -> u32 {
     number.iter().fold(0, next)
 }
 
-/// How many bits a number has that begins with a byte other than zero.
 fn bits(number: &[u8]) -> usize {
     let unused = number.first().map_or(0, |byte| byte.leading_zeros());
     number.len() * 8 - unused as usize

@@ -2,40 +2,32 @@
 
 use super::{InFile, Stanza, comment, in_file, is_of_plugin, missing, recipient_key, tag_of};
 
-/// One recipient, with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Type and key, without a comment.
     pub key: String,
-    /// The comment behind an ssh key.
     pub comment: Option<String>,
-    /// Whether drspass.yaml lists it.
     pub is_configured: bool,
-    /// Whether it was sealed; nothing if the file was not opened.
+    /// `None` if the file was not opened.
     pub is_sealed: Option<bool>,
-    /// Whether the file is encrypted to it.
     pub in_file: InFile,
 }
 
-/// Everything that can be known about who can read a manifest.
 #[derive(Debug)]
 pub struct RecipientsReport {
-    /// The manifest, as configured.
     pub manifest: String,
-    /// Recipients of drspass.yaml in its order, then those that were only sealed.
+    /// Those of drspass.yaml in its order, then those that were only sealed.
     pub recipients: Vec<Listed>,
-    /// The types of stanzas in the order in which they first come, counted.
+    /// The types in the order in which they first come, counted.
     pub stanzas: Vec<(String, usize)>,
     /// Stanzas for ssh keys that are neither listed nor sealed.
     pub strangers: usize,
     /// Why the file was not opened, if it was not.
     pub unopened: Option<&'static str>,
-    /// What does not fit, or cannot be known, as sentences.
     pub notes: Vec<String>,
 }
 
-/// Puts together what drspass.yaml lists, what was sealed and what the header tells.
-/// `sealed` is the reason why it is not known, if it is not.
+/// Puts together what drspass.yaml lists, what was sealed (or why that is not known) and
+/// what the header tells.
 pub fn compare(
     manifest: String,
     configured: &[String],

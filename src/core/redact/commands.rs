@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use super::is_unfit;
 
-/// A text for a log: no commands, and no characters that move or hide what is around
-/// them but line breaks, tabs and, if `has_colours`, the colours of drspass.
+/// A text without commands, and without characters that move or hide what is around them but
+/// line breaks, tabs and, if `has_colours`, the colours of drspass.
 pub fn for_log(text: &str, has_colours: bool) -> Cow<'_, str> {
     let disarmed = disarmed(text, |c| c.escape_unicode().to_string());
     let is_plain = |b: u8| matches!(b, b'\n' | b'\t' | b' '..=b'~');
@@ -40,7 +40,7 @@ pub fn in_json(document: &str) -> Cow<'_, str> {
     disarmed(document, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
-/// What switches a colour, if `text` begins with it.
+/// The escape sequence of a colour that `text` begins with.
 fn colour(text: &str) -> Option<&str> {
     let number = text.strip_prefix("\u{1b}[")?;
     let end = number.find(|c: char| !c.is_ascii_digit())?;

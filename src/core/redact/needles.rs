@@ -37,7 +37,6 @@ pub struct Needles {
 }
 
 impl Needles {
-    /// Prepares the search for all of `secrets`.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut needles = Vec::new();
         for secret in secrets {
@@ -76,8 +75,7 @@ impl Needles {
         })
     }
 
-    /// The text as it may be shown: cleaned, or withheld whole.
-    /// Nothing comes of a text of blanks.
+    /// The text as it may be shown: cleaned, or withheld whole. `None` for blanks.
     pub fn text(&self, raw: &str) -> Option<ForeignText> {
         if raw.len() > MAX_TEXT_BYTES || self.occur_in(raw) {
             return Some(ForeignText::withheld());
@@ -90,19 +88,17 @@ impl Needles {
         Some(cleaned)
     }
 
-    /// The id of a job as it may be shown.
     pub fn name(&self, raw: &str) -> Option<ToldName> {
         self.name_like(raw, |_| true)
     }
 
-    /// An error code as it may be shown. Only what has the shape of a code may be
-    /// kept: anything else could be a piece of a secret that no search finds.
+    /// Only what has the shape of a code may be kept: anything else could be a piece of a secret
+    /// that no search finds.
     pub fn code(&self, raw: &str) -> Option<ToldName> {
         self.name_like(raw, has_code_shape)
     }
 
-    /// The id of a request as it may be shown. A UUID, or hexadecimal digits of the
-    /// usual number, may be kept.
+    /// A UUID, or as many hexadecimal digits, may be kept.
     pub fn request_id(&self, raw: &str) -> Option<ToldName> {
         self.name_like(raw, |raw| {
             let digits = raw.bytes().filter(u8::is_ascii_hexdigit).count();
@@ -124,8 +120,8 @@ impl fmt::Debug for Needles {
     }
 }
 
-/// Whether a text is a few capitals, a point or dash, at most two letters and a few
-/// digits, like `DRS.M00304`, `DRS.KE0002`, `APIGW.0301` or `DRS.10000001`.
+/// Capitals, a point or dash, at most two letters and a few digits: `DRS.M00304`,
+/// `DRS.KE0002`, `APIGW.0301` or `DRS.10000001`.
 fn has_code_shape(text: &str) -> bool {
     let Some((prefix, number)) = text.split_once(['.', '-']) else {
         return false;
@@ -169,8 +165,8 @@ fn readings(text: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     all
 }
 
-/// The bytes that the digits in a text make, from one of the first on. Each stands for
-/// so many bits; what is no digit is left out.
+/// The bytes that the digits in a text make, from one of the first on. What is no digit is
+/// left out.
 fn unpacked(
     text: &[u8],
     bits: u32,
@@ -234,7 +230,6 @@ fn json_unescaped(text: &[u8]) -> Zeroizing<Vec<u8>> {
     out
 }
 
-/// The number in an escape such as `\u00fc` that a text begins with.
 fn utf16_unit(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     digits.iter().try_fold(0, |number, &digit| {
