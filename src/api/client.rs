@@ -21,9 +21,9 @@ use super::secrets::{RunSecrets, needles};
 use super::wire;
 use crate::core::config::is_project_id;
 use crate::core::manifest::Assignment;
-use crate::core::outcome::{Doubt, Refusal, Reply};
+use crate::core::outcome::{BatchReply, Doubt, Refusal};
 use crate::core::redact::{Needles, Token};
-use crate::core::report::Caller;
+use crate::core::report::LoginIdentity;
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
 
 /// A client of one service, project and login.
@@ -48,7 +48,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct BatchAnswer {
     /// The meaning.
-    pub reply: Reply,
+    pub reply: BatchReply,
     /// What a person should know about how it came to be.
     pub notes: Vec<String>,
     /// The places of the entries that it calls wrong, each with the code, also where it
@@ -180,7 +180,7 @@ impl Client {
     }
 
     /// Who calls, for which project and until when.
-    pub async fn caller(&self) -> Result<Caller, ServiceError> {
+    pub async fn caller(&self) -> Result<LoginIdentity, ServiceError> {
         let facts = async {
             let pass = self.session.pass().await?;
             match &self.session {
@@ -199,7 +199,7 @@ impl Client {
         let facts = facts.map_err(|failure| self.error("the question who calls", failure))?;
         let needles = self.needles();
         let text = |text: Option<String>| text.and_then(|text| needles.text(&text));
-        Ok(Caller {
+        Ok(LoginIdentity {
             user: text(facts.user),
             domain: text(facts.domain),
             project_name: text(facts.project.and_then(|project| project.name)),
@@ -330,7 +330,7 @@ impl Client {
         gate: &Gate,
     ) -> Option<BatchAnswer> {
         let mut answer = BatchAnswer {
-            reply: Reply::NoConnection,
+            reply: BatchReply::NoConnection,
             notes: Vec::new(),
             wrong: Vec::new(),
         };
@@ -340,8 +340,8 @@ impl Client {
             .await?;
         answer.reply = match reply {
             // A doubt stays one; all else is only what the repetition proves.
-            Reply::Lost(_) => reply,
-            _ if attempts.lost => Reply::AfterLoss(Box::new(reply)),
+            BatchReply::Lost(_) => reply,
+            _ if attempts.lost => BatchReply::AfterLoss(Box::new(reply)),
             _ => reply,
         };
         Some(answer)
@@ -353,7 +353,7 @@ impl Client {
         gate: &Gate,
         attempts: &mut Attempts,
         answer: &mut BatchAnswer,
-    ) -> Option<Reply> {
+    ) -> Option<BatchReply> {
         let call = self.call(Method::PUT, "jobs/batch-modify-pwd", wire::encode(entries));
         let mut attempt = 0_u32;
         let mut is_renewed = false;
@@ -364,7 +364,7 @@ impl Client {
         loop {
             // Each wrong login brings an account closer to its lock.
             if attempts.lost && !gate.may_repeat() {
-                return Some(Reply::Lost(Doubt::AnswerLost));
+                return Some(BatchReply::Lost(Doubt::AnswerLost));
             }
             if !attempts.lost && entries.iter().any(|entry| gate.code_of(entry).is_some()) {
                 return None;
@@ -374,7 +374,7 @@ impl Client {
             let (doubt, asked) = match self.transport.send(request, entries.len(), attempt).await {
                 Transmission::NoConnection(note) => {
                     answer.notes.push(note);
-                    return Some(Reply::NoConnection);
+                    return Some(BatchReply::NoConnection);
                 }
                 Transmission::Lost(note) => {
                     answer.notes.push(note);
@@ -388,7 +388,7 @@ impl Client {
                     answer.wrong = judge.wrong.take();
                     match step {
                         BatchStep::Done(reply) => {
-                            if !matches!(reply, Reply::Lost(_)) {
+                            if !matches!(reply, BatchReply::Lost(_)) {
                                 gate.answered();
                             }
                             let refusal = reply.login_refusal();
@@ -401,7 +401,7 @@ impl Client {
                             refusal.advice.get_or_insert(self.session.advice());
                             self.session.note(Some((&refusal, call.host())));
                             if std::mem::replace(&mut is_renewed, true) {
-                                return Some(Reply::LoginRefused(refusal));
+                                return Some(BatchReply::LoginRefused(refusal));
                             }
                             pass = match self.renewed(&pass, refusal, &mut answer.notes).await {
                                 Ok(pass) => pass,
@@ -415,12 +415,12 @@ impl Client {
                             let Some(wait) = self.patience.wait_after(attempts, asked) else {
                                 let note = gave_up(received.status, &refusal.code, asked);
                                 answer.notes.push(note);
-                                return Some(Reply::TurnedAway(refusal));
+                                return Some(BatchReply::TurnedAway(refusal));
                             };
                             if !pause(wait, gate, attempt).await {
                                 let note = "stopped while the service asked to wait";
                                 answer.notes.push(note.to_owned());
-                                return Some(Reply::TurnedAway(refusal));
+                                return Some(BatchReply::TurnedAway(refusal));
                             }
                             self.patience.waited(attempts, wait);
                             // A token may have come to its end meanwhile.
@@ -442,7 +442,7 @@ impl Client {
             };
             match wait {
                 Some(wait) if may_repeat && pause(wait, gate, attempt).await => {}
-                _ => return Some(Reply::Lost(doubt)),
+                _ => return Some(BatchReply::Lost(doubt)),
             }
         }
     }
@@ -454,14 +454,14 @@ impl Client {
         refused: &LoginPass,
         refusal: Refusal,
         notes: &mut Vec<String>,
-    ) -> Result<LoginPass, Reply> {
+    ) -> Result<LoginPass, BatchReply> {
         match self.session.renewed(refused).await {
-            None => Err(Reply::LoginRefused(refusal)),
+            None => Err(BatchReply::LoginRefused(refusal)),
             Some(Ok(pass)) => Ok(pass),
             // Without a new token, the refusal of the old one stands.
             Some(Err(failure)) if failure.is_silence() => {
                 notes.extend(failure.notes);
-                Err(Reply::LoginRefused(refusal))
+                Err(BatchReply::LoginRefused(refusal))
             }
             Some(Err(failure)) => Err(without_login(failure.advised(self.session.advice()), notes)),
         }
@@ -470,21 +470,23 @@ impl Client {
 
 /// What a login that failed in the middle of a run means for the request that
 /// needed it: nothing of it was sent.
-fn without_login(failure: CallFailure, notes: &mut Vec<String>) -> Reply {
+fn without_login(failure: CallFailure, notes: &mut Vec<String>) -> BatchReply {
     notes.extend(failure.notes);
     match failure.kind {
-        FailureKind::Login(refusal) | FailureKind::Refused(refusal) => Reply::LoginRefused(refusal),
+        FailureKind::Login(refusal) | FailureKind::Refused(refusal) => {
+            BatchReply::LoginRefused(refusal)
+        }
         FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => {
             notes.push(format!(
                 "no token from {} ({}); nothing was sent",
                 failure.host, refusal.code
             ));
-            Reply::NoConnection
+            BatchReply::NoConnection
         }
-        FailureKind::NoConnection | FailureKind::Unanswered => Reply::NoConnection,
+        FailureKind::NoConnection | FailureKind::Unanswered => BatchReply::NoConnection,
         FailureKind::OtherProject { .. } | FailureKind::OtherEndpoint { .. } => {
             notes.push("a new token is for another project than the sealed one".to_owned());
-            Reply::LoginRefused(Refusal::of_ours("OTHER-PROJECT"))
+            BatchReply::LoginRefused(Refusal::of_ours("OTHER-PROJECT"))
         }
     }
 }

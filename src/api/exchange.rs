@@ -14,7 +14,7 @@ use super::error::{CallFailure, FailureKind};
 use super::http::{ApiCall, Received, Transmission, Transport, answer_cut};
 use super::judge::{Judge, QueryStep};
 use super::secrets::{LoginSecrets, RunSecrets};
-use crate::core::redact::ToldName;
+use crate::core::redact::ReportedName;
 
 /// The longest wait between two attempts that was not asked for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ impl Patience {
 }
 
 /// What to say when a throttled call is given up.
-pub fn gave_up(status: u16, code: &ToldName, asked: Option<Duration>) -> String {
+pub fn gave_up(status: u16, code: &ReportedName, asked: Option<Duration>) -> String {
     let why = match asked {
         None => "the time to retry was over".to_owned(),
         Some(asked) => format!(

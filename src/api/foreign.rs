@@ -10,11 +10,15 @@ use super::judge::{BatchStep, Judge};
 use super::secrets::LoginSecrets;
 use super::{auth, job_wire};
 use crate::core::manifest::Assignment;
-use crate::core::outcome::Reply;
+use crate::core::outcome::BatchReply;
 use crate::core::secret::Secret;
 
 /// What an answer to a change of passwords means; nothing where it is sent again.
-pub fn reply(entries: &[&Assignment], status: u16, body: Vec<u8>) -> (Option<Reply>, Vec<String>) {
+pub fn reply(
+    entries: &[&Assignment],
+    status: u16,
+    body: Vec<u8>,
+) -> (Option<BatchReply>, Vec<String>) {
     let mut notes = Vec::new();
     let step = judged(entries, &LoginSecrets::default(), |judge| {
         judge.judge(&received(status, body), &mut notes)
@@ -22,7 +26,7 @@ pub fn reply(entries: &[&Assignment], status: u16, body: Vec<u8>) -> (Option<Rep
     let reply = match step {
         BatchStep::Done(reply) => Some(reply),
         BatchStep::LoginRefused(refusal) | BatchStep::Again(refusal) => {
-            Some(Reply::TurnedAway(refusal))
+            Some(BatchReply::TurnedAway(refusal))
         }
         BatchStep::Lost(_) => None,
     };

@@ -21,12 +21,12 @@ use super::http::{ApiCall, Received};
 use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
 use super::judge::refused;
 use super::wire::{self, Decoded, ResultRow};
-use crate::core::inventory::{Database, ListedJob, UseType};
+use crate::core::inventory::{JobDatabase, ListedJob, UseType};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::outcome::Refusal;
-use crate::core::redact::{Needles, Token, ToldName};
+use crate::core::redact::{Needles, ReportedName, Token};
 use crate::core::report::NotAsked;
-use crate::core::status::{JobFacts, JobStatus, Told, ToldStatus};
+use crate::core::status::{JobDetails, JobStatus, ReportedJob, ReportedStatus};
 
 /// Ids in one query (Huawei Cloud api-ref, "Querying Details About Tasks in
 /// Batches": not over ten, for performance).
@@ -130,13 +130,13 @@ impl Client {
     }
 
     /// The states of jobs, at most ten of them, in the order asked for.
-    async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, Told)>, CallFailure> {
+    async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, ReportedJob)>, CallFailure> {
         let call = self.call(Method::POST, "jobs/batch-status", job_wire::by_ids(ids));
         let body = self.ask(&call).await?;
         let rows = rows_of(&body);
         let told = |id: &JobId| match only_row(&rows, id) {
             Some(row) => told_by(row, || self.needles()),
-            None => Told::Nothing,
+            None => ReportedJob::Nothing,
         };
         Ok(ids.iter().map(|id| (id.clone(), told(id))).collect())
     }
@@ -146,7 +146,7 @@ impl Client {
     pub async fn statuses(
         self: &Arc<Self>,
         ids: &[JobId],
-    ) -> (Vec<(JobId, Told)>, Option<ServiceError>) {
+    ) -> (Vec<(JobId, ReportedJob)>, Option<ServiceError>) {
         let (told, failed) = self.states_of(ids).await;
         let failed = failed.map(|failure| self.error("the query of job states", failure));
         (told, failed)
@@ -155,9 +155,13 @@ impl Client {
     pub async fn states_of(
         self: &Arc<Self>,
         ids: &[JobId],
-    ) -> (Vec<(JobId, Told)>, Option<CallFailure>) {
-        let untold = |ids: &[JobId]| ids.iter().map(|id| (id.clone(), Told::Nothing)).collect();
-        let mut all: Vec<(JobId, Told)> = Vec::with_capacity(ids.len());
+    ) -> (Vec<(JobId, ReportedJob)>, Option<CallFailure>) {
+        let untold = |ids: &[JobId]| {
+            ids.iter()
+                .map(|id| (id.clone(), ReportedJob::Nothing))
+                .collect()
+        };
+        let mut all: Vec<(JobId, ReportedJob)> = Vec::with_capacity(ids.len());
         let mut left = ids.to_vec();
         if ids.len() > IDS_PER_QUERY && self.ids_per_query.get().is_none() {
             let rest = left.split_off(left.len().min(IDS_AT_MOST));
@@ -168,7 +172,7 @@ impl Client {
             };
             let (open, told): (Vec<_>, Vec<_>) = first
                 .into_iter()
-                .partition(|(_, told)| *told == Told::Nothing);
+                .partition(|(_, told)| *told == ReportedJob::Nothing);
             let size = if open.is_empty() {
                 IDS_AT_MOST
             } else {
@@ -246,7 +250,7 @@ impl Client {
                     RetryAnswer::Refused(refused(
                         (row.code.as_deref(), row.text.as_deref()),
                         None,
-                        ToldName::from_static("NO-CODE"),
+                        ReportedName::from_static("NO-CODE"),
                         || &needles,
                     ))
                 }
@@ -439,8 +443,8 @@ fn listed(
         engine: row.engine_type.text().and_then(|name| needles.text(name)),
         parent: parent.cloned(),
         is_dual_active_parent: false,
-        source: Database::default(),
-        destination: Database::default(),
+        source: JobDatabase::default(),
+        destination: JobDatabase::default(),
     })
 }
 
@@ -458,7 +462,7 @@ fn complete(jobs: &mut [ListedJob], details: &[DetailRow], needles: &Needles) {
         let text = |text: Option<&str>| text.and_then(|text| needles.text(text));
         let database = |endpoint: Endpoint| {
             let row = row.database(endpoint)?;
-            Some(Database {
+            Some(JobDatabase {
                 db_type: text(row.db_type.text()),
                 address: text(row.address()),
                 port: text(row.db_port.text()),
@@ -498,24 +502,29 @@ fn only_row<'r>(rows: &'r [ResultRow], id: &JobId) -> Option<&'r ResultRow> {
 }
 
 /// What one row of a status answer says.
-fn told_by<N: Deref<Target = Needles>>(row: &ResultRow, needles: impl FnOnce() -> N) -> Told {
+fn told_by<N: Deref<Target = Needles>>(
+    row: &ResultRow,
+    needles: impl FnOnce() -> N,
+) -> ReportedJob {
     if let Some(code) = row.code.as_deref() {
         let code = Some(codes::normalize(code)).filter(|code| codes::says_missing(code));
         let code = code.and_then(|code| Token::parse(&code));
-        return code.map_or(Told::Nothing, Told::Missing);
+        return code.map_or(ReportedJob::Nothing, ReportedJob::Missing);
     }
     match row
         .status
         .as_deref()
         .and_then(|text| status_of(text, needles))
     {
-        Some(ToldStatus::Known(JobStatus::Deleted)) => Told::Missing(Token::from_static("DELETED")),
-        Some(status) => Told::Job(JobFacts {
+        Some(ReportedStatus::Known(JobStatus::Deleted)) => {
+            ReportedJob::Missing(Token::from_static("DELETED"))
+        }
+        Some(status) => ReportedJob::Job(JobDetails {
             status,
             offered: None,
             parent_of: Vec::new(),
         }),
-        None => Told::Nothing,
+        None => ReportedJob::Nothing,
     }
 }
 
@@ -523,9 +532,9 @@ fn told_by<N: Deref<Target = Needles>>(row: &ResultRow, needles: impl FnOnce() -
 pub fn status_of<N: Deref<Target = Needles>>(
     text: &str,
     needles: impl FnOnce() -> N,
-) -> Option<ToldStatus> {
+) -> Option<ReportedStatus> {
     match JobStatus::parse(text) {
-        Some(status) => Some(ToldStatus::Known(status)),
-        None => needles().text(text).map(ToldStatus::Unknown),
+        Some(status) => Some(ReportedStatus::Known(status)),
+        None => needles().text(text).map(ReportedStatus::Unknown),
     }
 }

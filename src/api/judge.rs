@@ -18,8 +18,8 @@ use super::secrets::{self, LoginSecrets, RunSecrets};
 use super::wire::{self, AnswerBody, Decoded, ResultRow};
 use crate::core::job::EntryKey;
 use crate::core::manifest::Assignment;
-use crate::core::outcome::{Doubt, EntryResult, Refusal, RefusalKind, Reply, Verdict};
-use crate::core::redact::{ForeignText, Needles, Token, ToldName};
+use crate::core::outcome::{BatchReply, Doubt, EntryResult, Refusal, RefusalKind, ResultVerdict};
+use crate::core::redact::{ForeignText, Needles, ReportedName, Token};
 
 /// Most of a foreign page in which a line worth showing is looked for.
 const MAX_PAGE_HEAD: usize = 4096;
@@ -28,7 +28,7 @@ const MAX_PAGE_HEAD: usize = 4096;
 #[derive(Debug)]
 pub enum BatchStep {
     /// It settles the request.
-    Done(Reply),
+    Done(BatchReply),
     /// It does not say what became of the request, which may be sent once more.
     Lost(Doubt),
     /// The caller is not known (any longer): nothing was changed. Another token may
@@ -101,7 +101,7 @@ impl<'a> Judge<'a> {
         let status = received.status;
         if (300..400).contains(&status) {
             notes.push(self.redirected(received));
-            return BatchStep::Done(Reply::TurnedAway(self.refusal(received, None)));
+            return BatchStep::Done(BatchReply::TurnedAway(self.refusal(received, None)));
         }
         let (answer, strange) = match self.answer_in(received) {
             Ok(answer) => (Some(answer), None),
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
 
         if status == 429 && listed.is_some_and(|rows| !rows.is_empty()) {
             notes.push(self.unexpected(received, answer.as_ref()));
-            return BatchStep::Done(Reply::Lost(Doubt::Unreadable));
+            return BatchStep::Done(BatchReply::Lost(Doubt::Unreadable));
         }
         let is_refused = matches!(class, Class::Login | Class::Permission);
         let later = status == 429 || matches!(class, Class::Throttled | Class::Busy);
@@ -146,7 +146,7 @@ impl<'a> Judge<'a> {
                 && !listed.is_some_and(|rows| rows.iter().any(says_wrong_password));
             return match is_lost {
                 true => BatchStep::Lost(doubt),
-                false => BatchStep::Done(Reply::Lost(doubt)),
+                false => BatchStep::Done(BatchReply::Lost(doubt)),
             };
         }
         let Some(answer) = &answer else {
@@ -158,18 +158,18 @@ impl<'a> Judge<'a> {
         }
         if status < 300 && known.is_none() {
             notes.push(self.unexpected(received, Some(answer)));
-            return BatchStep::Done(Reply::Lost(Doubt::Unreadable));
+            return BatchStep::Done(BatchReply::Lost(Doubt::Unreadable));
         }
         let refusal = self.refusal(received, Some(answer));
         BatchStep::Done(match class {
             Class::Login | Class::Permission => return refused_caller(class, refusal),
             Class::WrongPassword | Class::Route | Class::Throttled | Class::Busy => {
-                Reply::TurnedAway(refusal)
+                BatchReply::TurnedAway(refusal)
             }
-            Class::Entry | Class::JobState | Class::Request => Reply::Refused(refusal),
+            Class::Entry | Class::JobState | Class::Request => BatchReply::Refused(refusal),
             Class::Internal => {
                 notes.push(self.unexpected(received, Some(answer)));
-                Reply::Lost(Doubt::ServerError)
+                BatchReply::Lost(Doubt::ServerError)
             }
         })
     }
@@ -222,14 +222,16 @@ impl<'a> Judge<'a> {
                 notes.push(answer_cut(self.url));
                 BatchStep::Lost(Doubt::AnswerLost)
             }
-            Class::Route => BatchStep::Done(Reply::TurnedAway(refusal)),
+            Class::Route => BatchStep::Done(BatchReply::TurnedAway(refusal)),
             // A page of something that stands before the service.
-            _ if received.status >= 400 && readable => BatchStep::Done(Reply::Refused(refusal)),
-            _ => BatchStep::Done(Reply::Lost(Doubt::Unreadable)),
+            _ if received.status >= 400 && readable => {
+                BatchStep::Done(BatchReply::Refused(refusal))
+            }
+            _ => BatchStep::Done(BatchReply::Lost(Doubt::Unreadable)),
         }
     }
 
-    fn per_entry(&self, received: &Received, answer: &AnswerBody) -> Reply {
+    fn per_entry(&self, received: &Received, answer: &AnswerBody) -> BatchReply {
         let rows = answer.results.as_deref().unwrap_or_default();
         // A success inside a failure is neither.
         let contradicted = answer.code.is_some();
@@ -249,7 +251,7 @@ impl<'a> Judge<'a> {
                 self.entry_result(row, has_text, contradicted, request_id.as_ref())
             })
             .collect();
-        Reply::PerEntry {
+        BatchReply::PerEntry {
             results,
             // A number can be a password, too; the right one tells nothing.
             announced: answer.count.filter(|count| {
@@ -275,25 +277,25 @@ impl<'a> Judge<'a> {
         row: &ResultRow,
         has_text: bool,
         contradicted: bool,
-        request_id: Option<&ToldName>,
+        request_id: Option<&ReportedName>,
     ) -> EntryResult {
         let sent = self.was_sent(row);
         let job = row.job.as_deref();
         let verdict = if says(row, "failed") {
             // Text about an entry that was not sent is of no use to anybody.
             let text = row.text.as_deref().filter(|_| sent && has_text);
-            Verdict::Failed(self.refusal_of(
+            ResultVerdict::Failed(self.refusal_of(
                 row.code.as_deref(),
                 text,
                 request_id.cloned(),
-                ToldName::from_static("NO-CODE"),
+                ReportedName::from_static("NO-CODE"),
             ))
         } else if is_clean_success(row) && !contradicted {
-            Verdict::Success
+            ResultVerdict::Success
         } else {
             let said = [&row.status, &row.code, &row.text].into_iter().flatten();
             let said: Vec<&str> = said.map(String::as_str).collect();
-            Verdict::Odd(
+            ResultVerdict::Odd(
                 self.needles()
                     .text(&said.join(" "))
                     .filter(|_| sent && has_text),
@@ -302,7 +304,7 @@ impl<'a> Judge<'a> {
         EntryResult {
             // The name of a job that was sent is no secret.
             job: if sent {
-                job.and_then(Token::parse).map(ToldName::Kept)
+                job.and_then(Token::parse).map(ReportedName::Kept)
             } else {
                 job.and_then(|job| self.needles().name(job))
             },
@@ -454,13 +456,17 @@ impl<'a> Judge<'a> {
         &self,
         code: Option<&str>,
         text: Option<&str>,
-        request_id: Option<ToldName>,
-        without_code: ToldName,
+        request_id: Option<ReportedName>,
+        without_code: ReportedName,
     ) -> Refusal {
         refused((code, text), request_id, without_code, || self.needles())
     }
 
-    pub fn request_id(&self, received: &Received, answer: Option<&AnswerBody>) -> Option<ToldName> {
+    pub fn request_id(
+        &self,
+        received: &Received,
+        answer: Option<&AnswerBody>,
+    ) -> Option<ReportedName> {
         let header = received.headers.request_id.as_deref();
         let raw = header.or_else(|| answer?.request_id.as_deref())?;
         self.needles().request_id(raw)
@@ -471,8 +477,8 @@ impl<'a> Judge<'a> {
 /// The search for secrets is only asked for where something is to be searched.
 pub fn refused<'n>(
     (code, text): (Option<&str>, Option<&str>),
-    request_id: Option<ToldName>,
-    without_code: ToldName,
+    request_id: Option<ReportedName>,
+    without_code: ReportedName,
     needles: impl Fn() -> &'n Needles,
 ) -> Refusal {
     let code = code.map(codes::normalize);
@@ -483,7 +489,7 @@ pub fn refused<'n>(
         // A code of the table is shown and kept whatever the passwords are.
         code: code
             .and_then(|code| match (known, Token::parse(&code)) {
-                (Some(_), Some(token)) => Some(ToldName::Kept(token)),
+                (Some(_), Some(token)) => Some(ReportedName::Kept(token)),
                 _ => needles().code(&code),
             })
             .unwrap_or(without_code),
@@ -494,9 +500,9 @@ pub fn refused<'n>(
     }
 }
 
-fn status_name(status: u16) -> ToldName {
+fn status_name(status: u16) -> ReportedName {
     let name = Token::parse(&format!("HTTP-{status}"));
-    name.map_or(ToldName::from_static("HTTP"), ToldName::Kept)
+    name.map_or(ReportedName::from_static("HTTP"), ReportedName::Kept)
 }
 
 fn busy(refusal: Refusal) -> Refusal {
@@ -511,7 +517,7 @@ fn busy(refusal: Refusal) -> Refusal {
 fn refused_caller(class: Class, refusal: Refusal) -> BatchStep {
     match class {
         Class::Login => BatchStep::LoginRefused(refusal),
-        _ => BatchStep::Done(Reply::LoginRefused(refusal)),
+        _ => BatchStep::Done(BatchReply::LoginRefused(refusal)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The client of the service and of its identity service: how a batch or a question
 //! becomes a request, and what the answer means in the words of the domain.
 //!
-//! What leaves is a [`Reply`](crate::core::outcome::Reply), facts about jobs, an error, and
+//! What leaves is a [`BatchReply`](crate::core::outcome::BatchReply), facts about jobs, an error, and
 //! words of the service that are cleaned and searched for secrets: no type of HTTP or of
 //! its JSON. Bodies and headers are never logged.
 

@@ -14,7 +14,7 @@ use super::job_wire::{ListRow, PER_PAGE};
 use super::jobs::{shown_id, status_of};
 use crate::core::inventory::UseType;
 use crate::core::job::JobId;
-use crate::core::status::{JobFacts, Told};
+use crate::core::status::{JobDetails, ReportedJob};
 
 /// Whether the list of jobs can be had by ids, whatever is in it.
 #[derive(PartialEq, Eq)]
@@ -28,7 +28,7 @@ enum ListById {
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Every job that was asked for.
-    pub told: BTreeMap<JobId, Told>,
+    pub told: BTreeMap<JobId, ReportedJob>,
     /// Why the service did not say something about some of them.
     pub failed: Option<ServiceError>,
     /// Jobs that may be the parent of a dual-active pair, and the error that kept
@@ -56,18 +56,18 @@ impl Client {
                 }
             }
             let is_untold =
-                |id: &&JobId| matches!(survey.told.get(*id), None | Some(Told::Nothing));
+                |id: &&JobId| matches!(survey.told.get(*id), None | Some(ReportedJob::Nothing));
             let left: Vec<JobId> = asked.iter().filter(is_untold).cloned().collect();
             let (states, failed) = self.states_of(&left).await;
             // A list that has none of the jobs that are there does not find them by id.
-            let is_there = |(_, told): &(JobId, Told)| matches!(told, Told::Job(_));
+            let is_there = |(_, told): &(JobId, ReportedJob)| matches!(told, ReportedJob::Job(_));
             list_finds &= left.len() < asked.len() || !states.iter().any(is_there);
             survey.told.extend(states);
             unfound.extend(left);
             let is_over = failed.as_ref().is_some_and(CallFailure::ends_asking);
             unread = unread.or(failed);
             if is_over {
-                let untold = others.iter().map(|id| (id.clone(), Told::Nothing));
+                let untold = others.iter().map(|id| (id.clone(), ReportedJob::Nothing));
                 untold.for_each(|(id, told)| {
                     survey.told.entry(id).or_insert(told);
                 });
@@ -147,7 +147,7 @@ impl Client {
         &self,
         row: &ListRow,
         wanted: &BTreeSet<&str>,
-        told: &mut BTreeMap<JobId, Told>,
+        told: &mut BTreeMap<JobId, ReportedJob>,
     ) -> Option<(JobId, Vec<JobId>)> {
         let id = row.id.text().filter(|id| wanted.contains(id))?;
         let id = JobId::parse(id).ok()?;
@@ -156,16 +156,16 @@ impl Client {
         let children: Vec<JobId> = children
             .filter_map(|child| shown_id(child.id.text()?, &self.needles()))
             .collect();
-        let facts = JobFacts {
+        let facts = JobDetails {
             status,
             offered: row.offers_password(),
             parent_of: Vec::new(),
         };
         // Rows that contradict each other tell nothing.
         let told_now = match told.remove(&id) {
-            Some(Told::Job(known)) if known.status != facts.status => Told::Nothing,
-            Some(Told::Nothing) => Told::Nothing,
-            _ => Told::Job(facts),
+            Some(ReportedJob::Job(known)) if known.status != facts.status => ReportedJob::Nothing,
+            Some(ReportedJob::Nothing) => ReportedJob::Nothing,
+            _ => ReportedJob::Job(facts),
         };
         told.insert(id.clone(), told_now);
         Some((id, children))
@@ -195,7 +195,7 @@ impl Client {
                 untold.push(id);
                 continue;
             };
-            if let Some(Told::Job(facts)) = survey.told.get_mut(&id)
+            if let Some(ReportedJob::Job(facts)) = survey.told.get_mut(&id)
                 && detail.is_dual_active()
             {
                 facts.parent_of = children;

@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 
 use super::env;
 use crate::age_file::AgeError;
-use crate::core::report::{ApplyReport, RetryJobsEnd, Saved, Signal};
+use crate::core::report::{ApplyReport, RetryJobsEnd, Signal, StateSaved};
 use crate::ops::OpError;
 use crate::ops::error::{EditError, ValueError};
 use crate::store::StoreError;
@@ -157,7 +157,7 @@ pub const fn when_over(code: u8, signal: Signal) -> u8 {
 /// The code of an apply that ran.
 pub fn for_apply(report: &ApplyReport) -> u8 {
     let totals = report.totals();
-    if report.saved != Saved::InState {
+    if report.saved != StateSaved::InState {
         return UNSAVED;
     }
     if totals.in_doubt > 0 {

@@ -28,10 +28,10 @@ impl Address {
         }
     }
 
-    fn literal(&self) -> Option<(Kind, &str)> {
+    fn literal(&self) -> Option<(AddressKind, &str)> {
         let (kind, name) = match self {
-            Self::Credential(name) => (Kind::Credential, name),
-            Self::Job(job) | Self::Endpoint { job, .. } => (Kind::Job, job),
+            Self::Credential(name) => (AddressKind::Credential, name),
+            Self::Job(job) | Self::Endpoint { job, .. } => (AddressKind::Job, job),
         };
         (!name.contains(['*', '?'])).then_some((kind, name))
     }
@@ -52,7 +52,7 @@ impl Address {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum AddressKind {
     Credential,
     Job,
 }
@@ -75,7 +75,7 @@ impl<'a> From<&'a Assignment> for Subject<'a> {
 }
 
 /// Marks the subjects that any of the addresses names.
-/// 
+///
 /// # Errors
 /// Every address that names none of them.
 pub fn find(
@@ -112,13 +112,15 @@ pub fn find(
     }
 }
 
-fn index<'a>(subjects: &[Subject<'a>]) -> HashMap<(Kind, &'a str), Vec<usize>> {
+fn index<'a>(subjects: &[Subject<'a>]) -> HashMap<(AddressKind, &'a str), Vec<usize>> {
     let mut places: HashMap<_, Vec<usize>> = HashMap::new();
     for (at, subject) in subjects.iter().enumerate() {
         let id = subject.key.job.as_str();
         let name = subject.name.filter(|name| *name != id);
-        let jobs = [Some(id), name].map(|job| job.map(|job| (Kind::Job, job)));
-        let credential = subject.credential.map(|name| (Kind::Credential, name));
+        let jobs = [Some(id), name].map(|job| job.map(|job| (AddressKind::Job, job)));
+        let credential = subject
+            .credential
+            .map(|name| (AddressKind::Credential, name));
         for called in jobs.into_iter().chain([credential]).flatten() {
             places.entry(called).or_default().push(at);
         }

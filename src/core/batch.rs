@@ -15,7 +15,7 @@ use super::job::{EntryKey, JobId};
 pub const MAX_BODY_BYTES: usize = 10_000_000;
 
 /// Cuts `entries`, each with the most bytes it takes in a request, into lists of positions.
-/// 
+///
 /// A job's entries always share a batch, even where they are apart. A batch has at most
 /// `batch_size` entries (0 counts as 1) and [`MAX_BODY_BYTES`], unless one job alone needs
 /// more.
@@ -118,7 +118,7 @@ pub enum BatchVerdict {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextRequest {
     /// The entries are sent again in smaller requests.
     Parted(Search),
     /// The answer is the last word on all entries of its request; then comes this.
@@ -216,7 +216,7 @@ impl Search {
         heard: BatchVerdict,
         capacity: &mut Capacity,
         key_of: impl Fn(usize) -> &'k EntryKey,
-    ) -> Next {
+    ) -> NextRequest {
         let entries = self.due.len();
         if heard == BatchVerdict::Taken {
             capacity.took(entries);
@@ -227,7 +227,7 @@ impl Search {
         if heard == BatchVerdict::Refused && capacity.refused.is_some() && entries > capacity.taken
         {
             capacity.refused(entries);
-            return Next::Parted(Self {
+            return NextRequest::Parted(Self {
                 has_twin: false,
                 ..self
             });
@@ -244,7 +244,7 @@ impl Search {
             }
             jobs.reverse();
             let due = jobs.pop().unwrap_or_default();
-            return Next::Parted(Self {
+            return NextRequest::Parted(Self {
                 due,
                 then: jobs,
                 has_twin: false,
@@ -256,18 +256,18 @@ impl Search {
             && let Some((first, second)) = halve(&self.due, &key_of)
         {
             self.refused = entries;
-            return Next::Parted(self.with_halves(first, second));
+            return NextRequest::Parted(self.with_halves(first, second));
         }
         let Some(next) = self.then.pop() else {
-            return Next::Settled(None);
+            return NextRequest::Settled(None);
         };
         // The bad one is not in the first half, so it is in the second, which
         // would only be refused once more.
         let is_bad = self.has_twin && heard == BatchVerdict::Taken;
         if is_bad && let Some((first, second)) = halve(&next, &key_of) {
-            return Next::Settled(Some(self.with_halves(first, second)));
+            return NextRequest::Settled(Some(self.with_halves(first, second)));
         }
-        Next::Settled(Some(Self {
+        NextRequest::Settled(Some(Self {
             due: next,
             has_twin: false,
             is_suspect: is_bad,
@@ -288,7 +288,7 @@ impl Search {
 
 /// Cuts into two smaller requests: between two jobs as long as there are several, then
 /// between the entries of the one job.
-/// 
+///
 /// The first half is the smaller one and as near to one half as jobs allow: a bad entry in it
 /// costs a request more than one in the second.
 fn halve<'k>(

@@ -19,7 +19,7 @@ use super::job::EntryKey;
 use super::mac::{DIGEST_BYTES, HmacSha256, MacKey, hex, hmac, is_hex, keyed, update_lp};
 use super::secret::Secret;
 
-pub use change::{ChangeId, Changed, Tag, Tagger, is_digest};
+pub use change::{ChangeId, ChangedEntry, Tag, Tagger, is_digest};
 
 /// The service and project that a manifest and a state belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,7 +205,7 @@ impl fmt::Display for KeyId {
 
 /// The salted, keyed digest of one value, written as `v1:` and the base64url form of salt
 /// and HMAC-SHA-256.
-/// 
+///
 /// No `PartialEq`: two fingerprints of one value differ in their salt, so only
 /// [`Fingerprinter::matches`] can tell whether a value is the same.
 #[derive(Clone)]

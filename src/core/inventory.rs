@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::job::{Endpoint, JobId};
 use super::redact::ForeignText;
-use super::status::ToldStatus;
+use super::status::ReportedStatus;
 
 /// What a job is for. The service lists each kind apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +32,18 @@ impl UseType {
 pub struct ListedJob {
     pub id: JobId,
     pub name: Option<ForeignText>,
-    pub status: Option<ToldStatus>,
+    pub status: Option<ReportedStatus>,
     pub use_type: UseType,
     pub engine: Option<ForeignText>,
     pub parent: Option<JobId>,
     /// Such a job takes no password.
     pub is_dual_active_parent: bool,
-    pub source: Database,
-    pub destination: Database,
+    pub source: JobDatabase,
+    pub destination: JobDatabase,
 }
 
 impl ListedJob {
-    pub const fn database(&self, endpoint: Endpoint) -> &Database {
+    pub const fn database(&self, endpoint: Endpoint) -> &JobDatabase {
         match endpoint {
             Endpoint::Source => &self.source,
             Endpoint::Destination => &self.destination,
@@ -53,7 +53,7 @@ impl ListedJob {
 
 /// A database as a job names it, as far as the service tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Database {
+pub struct JobDatabase {
     pub db_type: Option<ForeignText>,
     /// Its address or addresses, or the id of an instance of the cloud.
     pub address: Option<ForeignText>,
@@ -61,7 +61,7 @@ pub struct Database {
     pub user: Option<ForeignText>,
 }
 
-impl Database {
+impl JobDatabase {
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
@@ -77,7 +77,7 @@ impl Database {
 pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Proposals {
     let mut proposals = Proposals::default();
     let mut accounts: BTreeMap<[Option<String>; 4], usize> = BTreeMap::new();
-    let mut names = Names::default();
+    let mut names = TakenNames::default();
     for job in jobs {
         for endpoint in Endpoint::ALL {
             let database = job.database(endpoint);
@@ -100,7 +100,7 @@ pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Pro
 
 #[derive(Debug, Default)]
 pub struct Proposals {
-    pub credentials: Vec<(String, Database)>,
+    pub credentials: Vec<(String, JobDatabase)>,
     of: BTreeMap<(JobId, Endpoint), usize>,
 }
 
@@ -111,7 +111,7 @@ impl Proposals {
     }
 }
 
-fn credential_stem(database: &Database) -> String {
+fn credential_stem(database: &JobDatabase) -> String {
     let [_, address, _, user] = database.account().map(Option::unwrap_or_default);
     let host = address.split([',', ':']).next().unwrap_or_default();
     let stem = name_stem(&format!("{user}-{host}"));
@@ -135,15 +135,15 @@ pub fn name_stem(text: &str) -> String {
     spelt.trim_start_matches(SEPARATORS).to_owned()
 }
 
-/// Names that are taken, and for each stem the next number to try: so ten thousand names
+/// TakenNames that are taken, and for each stem the next number to try: so ten thousand names
 /// of one stem cost no more than others.
 #[derive(Default)]
-pub struct Names {
+pub struct TakenNames {
     taken: HashSet<String>,
     next: HashMap<String, usize>,
 }
 
-impl Names {
+impl TakenNames {
     pub fn take(&mut self, name: &str) {
         self.taken.insert(name.to_owned());
     }
@@ -167,8 +167,8 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn database(user: &str, host: &str) -> Database {
-        Database {
+    fn database(user: &str, host: &str) -> JobDatabase {
+        JobDatabase {
             db_type: ForeignText::clean("mysql"),
             address: ForeignText::clean(host),
             port: ForeignText::clean("3306"),
@@ -176,7 +176,7 @@ mod tests {
         }
     }
 
-    fn job(id: &str, source: Database, destination: Database) -> ListedJob {
+    fn job(id: &str, source: JobDatabase, destination: JobDatabase) -> ListedJob {
         ListedJob {
             id: JobId::parse(id).unwrap(),
             name: None,
@@ -198,7 +198,7 @@ mod tests {
                 database("repl", "10.0.0.1"),
                 database("repl", "10.0.0.2"),
             ),
-            job("j2", database("repl", "10.0.0.1"), Database::default()),
+            job("j2", database("repl", "10.0.0.1"), JobDatabase::default()),
             job(
                 "j3",
                 database("ré pl", "10.0.0.1"),
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn many_names_of_one_stem_are_given_out_at_once() {
-        let mut names = Names::default();
+        let mut names = TakenNames::default();
         names.take("a-3");
         let first: Vec<_> = (0..4).map(|_| names.fresh("a")).collect();
         assert_eq!(first, ["a", "a-2", "a-4", "a-5"]);

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// The id of a DRS job.
-/// 
+///
 /// Ids look like UUIDs but are none: the vendor's own samples have letters past `f`
 /// (`25df459d-a37c-41b9-bc2b-8c00ba32jb52`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Endpoint, EntryKey};
-use super::redact::{ForeignText, ToldName};
+use super::redact::{ForeignText, ReportedName};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -30,8 +30,8 @@ pub struct Refusal {
     /// It is about the number of jobs in the request: each alone may be accepted.
     pub is_one_job_only: bool,
     /// The service's error code, or a code of drspass such as `HTTP-307`.
-    pub code: ToldName,
-    pub request_id: Option<ToldName>,
+    pub code: ReportedName,
+    pub request_id: Option<ReportedName>,
     /// The service's words, cleaned, for this run's output only: never stored.
     pub text: Option<ForeignText>,
     pub advice: Option<&'static str>,
@@ -44,7 +44,7 @@ impl Refusal {
         Self {
             kind: RefusalKind::Rejected,
             is_one_job_only: false,
-            code: ToldName::from_static(code),
+            code: ReportedName::from_static(code),
             request_id: None,
             text: None,
             advice: None,
@@ -109,7 +109,7 @@ impl fmt::Display for Doubt {
 /// Why an entry was left as it was before the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    LoginRefused(ToldName),
+    LoginRefused(ReportedName),
     NoConnection,
     Interrupted,
     /// Too many answers in a row were lost.
@@ -131,12 +131,12 @@ pub enum Outcome {
 
 /// What the service said to one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum BatchReply {
     PerEntry {
         results: Vec<EntryResult>,
         /// How many results it says there are.
         announced: Option<u64>,
-        request_id: Option<ToldName>,
+        request_id: Option<ReportedName>,
     },
     /// Turned away because of what the request contains: nothing was changed, and a part of it
     /// may be acceptable.
@@ -156,7 +156,7 @@ pub enum Reply {
     AfterLoss(Box<Self>),
 }
 
-impl Reply {
+impl BatchReply {
     /// After it nothing new may be sent: a login that is refused again and again locks accounts
     /// and keys.
     pub fn login_refusal(&self) -> Option<&Refusal> {
@@ -176,13 +176,13 @@ impl Reply {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryResult {
-    pub job: Option<ToldName>,
+    pub job: Option<ReportedName>,
     pub endpoint: Option<Endpoint>,
-    pub verdict: Verdict,
+    pub verdict: ResultVerdict,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ResultVerdict {
     Success,
     Failed(Refusal),
     /// Neither, or a success that carries an error code; what it says, if anything.
@@ -202,25 +202,27 @@ const MAX_FOREIGN: usize = 10;
 /// Gives each entry of `sent` the one outcome that `reply` proves, and never
 /// more: an entry is applied only if exactly one result names it and that
 /// result is a success (design section 2.4).
-pub fn match_results(sent: &[EntryKey], reply: &Reply) -> Matched {
+pub fn match_results(sent: &[EntryKey], reply: &BatchReply) -> Matched {
     let every = |outcome: Outcome| Matched {
         outcomes: vec![outcome; sent.len()],
         findings: Vec::new(),
     };
     match reply {
-        Reply::PerEntry {
+        BatchReply::PerEntry {
             results, announced, ..
         } => match_entries(sent, results, *announced),
-        Reply::Refused(refusal) | Reply::TurnedAway(refusal) => every(Outcome::Refused(Refusal {
-            entries: sent.len(),
-            ..refusal.clone()
-        })),
-        Reply::LoginRefused(refusal) => every(Outcome::NotSent(NotSent::LoginRefused(
+        BatchReply::Refused(refusal) | BatchReply::TurnedAway(refusal) => {
+            every(Outcome::Refused(Refusal {
+                entries: sent.len(),
+                ..refusal.clone()
+            }))
+        }
+        BatchReply::LoginRefused(refusal) => every(Outcome::NotSent(NotSent::LoginRefused(
             refusal.code.clone(),
         ))),
-        Reply::Lost(doubt) => every(Outcome::InDoubt(*doubt)),
-        Reply::NoConnection => every(Outcome::NotSent(NotSent::NoConnection)),
-        Reply::AfterLoss(reply) => after_loss(sent, match_results(sent, reply)),
+        BatchReply::Lost(doubt) => every(Outcome::InDoubt(*doubt)),
+        BatchReply::NoConnection => every(Outcome::NotSent(NotSent::NoConnection)),
+        BatchReply::AfterLoss(reply) => after_loss(sent, match_results(sent, reply)),
     }
 }
 
@@ -252,7 +254,7 @@ fn after_loss(sent: &[EntryKey], mut matched: Matched) -> Matched {
 }
 
 fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u64>) -> Matched {
-    let mut by_key: BTreeMap<(&str, Endpoint), Vec<&Verdict>> = sent
+    let mut by_key: BTreeMap<(&str, Endpoint), Vec<&ResultVerdict>> = sent
         .iter()
         .map(|key| ((key.job.as_str(), key.endpoint), Vec::new()))
         .collect();
@@ -260,7 +262,7 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
     let mut foreign = 0;
     for result in results {
         // A name that was changed to be shown proves nothing.
-        let job = result.job.as_ref().and_then(ToldName::kept);
+        let job = result.job.as_ref().and_then(ReportedName::kept);
         let slot = job
             .zip(result.endpoint)
             .and_then(|(job, endpoint)| by_key.get_mut(&(job.as_str(), endpoint)));
@@ -307,15 +309,15 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
     Matched { outcomes, findings }
 }
 
-fn settle(key: &EntryKey, verdicts: &[&Verdict]) -> (Outcome, Option<Finding>) {
+fn settle(key: &EntryKey, verdicts: &[&ResultVerdict]) -> (Outcome, Option<Finding>) {
     match verdicts {
         [] => (
             Outcome::InDoubt(Doubt::NoResult),
             Some(Finding::NoResult(key.clone())),
         ),
-        [Verdict::Success] => (Outcome::Applied, None),
-        [Verdict::Failed(refusal)] => (Outcome::Refused(refusal.clone()), None),
-        [Verdict::Odd(said)] => (
+        [ResultVerdict::Success] => (Outcome::Applied, None),
+        [ResultVerdict::Failed(refusal)] => (Outcome::Refused(refusal.clone()), None),
+        [ResultVerdict::Odd(said)] => (
             Outcome::InDoubt(Doubt::OddResult),
             Some(Finding::OddResult(key.clone(), said.clone())),
         ),
@@ -337,10 +339,10 @@ fn settle(key: &EntryKey, verdicts: &[&Verdict]) -> (Outcome, Option<Finding>) {
     }
 }
 
-fn say_the_same(a: &Verdict, b: &Verdict) -> bool {
+fn say_the_same(a: &ResultVerdict, b: &ResultVerdict) -> bool {
     match (a, b) {
-        (Verdict::Success, Verdict::Success) => true,
-        (Verdict::Failed(a), Verdict::Failed(b)) => a.code == b.code,
+        (ResultVerdict::Success, ResultVerdict::Success) => true,
+        (ResultVerdict::Failed(a), ResultVerdict::Failed(b)) => a.code == b.code,
         _ => false,
     }
 }
@@ -357,11 +359,11 @@ pub enum Finding {
     OddResult(EntryKey, Option<ForeignText>),
     RepetitionRefused {
         key: EntryKey,
-        code: ToldName,
+        code: ReportedName,
     },
-    NoEndpoint(ToldName),
+    NoEndpoint(ReportedName),
     /// A result is about an entry that was not sent.
-    Foreign(Option<ToldName>, Option<Endpoint>),
+    Foreign(Option<ReportedName>, Option<Endpoint>),
     MoreForeign(usize),
     CountDiffers {
         announced: u64,

@@ -15,7 +15,7 @@ use super::job::{EntryKey, JobId};
 use super::manifest::{Assignment, Manifest};
 use super::redact::Token;
 use super::state::{
-    Applied, FailedRetry, FailureClass, FieldPrints, Origin, Pending, State, StateEntry,
+    Applied, FailedRetry, FailureClass, FieldPrints, Pending, State, StateEntry, ValueOrigin,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ pub struct PlanEntry {
     /// The wanted fields, each with whether it differs from what is known to be set. Empty for
     /// what is in sync.
     pub fields: Vec<(Field, bool)>,
-    pub last_set: Option<(Timestamp, Origin)>,
+    pub last_set: Option<(Timestamp, ValueOrigin)>,
     /// Kerberos was set once and is no longer in the manifest: the service keeps it.
     pub kerberos_left: bool,
     pub credential: Option<Arc<str>>,
@@ -249,7 +249,7 @@ impl Requests {
     }
 }
 
-pub struct Inputs<'a> {
+pub struct PlanInputs<'a> {
     pub manifest: &'a Manifest,
     pub state: Option<&'a State>,
     /// Whether the state was made with another key than the manifest's.
@@ -259,7 +259,7 @@ pub struct Inputs<'a> {
     pub batch_size: usize,
 }
 
-pub fn make(inputs: &Inputs<'_>) -> Plan {
+pub fn make(inputs: &PlanInputs<'_>) -> Plan {
     let assignments = inputs.manifest.assignments();
     let known = inputs.state.filter(|_| !inputs.key_changed);
     let wrong = known.map(|state| wrong_credentials(inputs.manifest, state, inputs.fingerprinter));
@@ -311,7 +311,7 @@ pub fn unlisted(manifest: &Manifest, state: &State) -> Vec<EntryKey> {
 }
 
 fn judge(
-    inputs: &Inputs<'_>,
+    inputs: &PlanInputs<'_>,
     index: usize,
     assignment: &Assignment,
     entry: Option<&StateEntry>,
@@ -356,7 +356,7 @@ fn has_left_kerberos(applied: &Applied, assignment: &Assignment) -> bool {
 /// known, what is in doubt is in doubt, and a refusal outlives a manifest that
 /// went back.
 fn decide(
-    inputs: &Inputs<'_>,
+    inputs: &PlanInputs<'_>,
     index: usize,
     assignment: &Assignment,
     entry: Option<&StateEntry>,

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 pub use judge::{SshWire, refuse_recipient, refuse_ssh_key};
-pub use report::{Listed, RecipientsReport, compare};
+pub use report::{ListedRecipient, RecipientsReport, compare};
 
 /// Type and key, by which recipients are compared, without the comment of an ssh key.
 pub fn recipient_key(recipient: &str) -> String {

@@ -1,7 +1,7 @@
 //! Text that somebody else wrote: cleaned before a person sees it, cut to size,
 //! and withheld as soon as it repeats a secret.
 //!
-//! It owns [`ForeignText`], [`Token`] and [`ToldName`], the only forms in which words
+//! It owns [`ForeignText`], [`Token`] and [`ReportedName`], the only forms in which words
 //! of the service leave the client, and [`Needles`], the search for secrets in them.
 //! It refuses to cut before it has searched: half a password is still a leak.
 
@@ -23,13 +23,7 @@ pub use needles::Needles;
 /// begin a line nor pretend to have ended. Nor does it contain what a runner of
 /// pipelines obeys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForeignText(Inner);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Inner {
-    Cleaned(String),
-    Withheld,
-}
+pub struct ForeignText(Option<String>);
 
 impl ForeignText {
     pub const MAX_CHARS: usize = 200;
@@ -61,27 +55,24 @@ impl ForeignText {
             left -= len;
             text.push_str(&shown);
         }
-        Some(Self(Inner::Cleaned(text)))
+        Some(Self(Some(text)))
     }
 
     pub const fn withheld() -> Self {
-        Self(Inner::Withheld)
+        Self(None)
     }
 
     /// Without quotation marks, for structured output only: on a terminal it could begin a line.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Inner::Cleaned(text) => text,
-            Inner::Withheld => Self::WITHHELD,
-        }
+        self.0.as_deref().unwrap_or(Self::WITHHELD)
     }
 }
 
 impl fmt::Display for ForeignText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Inner::Cleaned(text) => write!(f, "\"{text}\""),
-            Inner::Withheld => write!(f, "({})", Self::WITHHELD),
+            Some(text) => write!(f, "\"{text}\""),
+            None => write!(f, "({})", Self::WITHHELD),
         }
     }
 }
@@ -123,14 +114,14 @@ impl Token {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToldName {
+pub enum ReportedName {
     /// It has the shape of such names, and may be stored.
     Kept(Token),
     /// It may be anything, and is only shown.
     Shown(ForeignText),
 }
 
-impl ToldName {
+impl ReportedName {
     pub const fn from_static(text: &'static str) -> Self {
         Self::Kept(Token::from_static(text))
     }
@@ -156,7 +147,7 @@ impl ToldName {
     }
 }
 
-impl fmt::Display for ToldName {
+impl fmt::Display for ReportedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kept(token) => token.fmt(f),

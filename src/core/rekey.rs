@@ -81,7 +81,7 @@ mod tests {
     use crate::core::job::EntryKey;
     use crate::core::manifest::{Sealing, parse};
     use crate::core::outcome::{Doubt, RefusalKind};
-    use crate::core::plan::{self, Inputs, Plan, prints_of};
+    use crate::core::plan::{self, Plan, PlanInputs, prints_of};
     use crate::core::redact::Token;
     use crate::core::state::{Lineage, PlanId, Settlement};
     use jiff::Timestamp;
@@ -113,7 +113,7 @@ mod tests {
         let selection = Selection::resolve(manifest, &[], &[]).expect("all");
         let Plan {
             entries, in_sync, ..
-        } = plan::make(&Inputs {
+        } = plan::make(&PlanInputs {
             manifest,
             state: Some(state),
             key_changed: false,

@@ -19,13 +19,13 @@ use super::state::StateEntry;
 use super::status::Blocked;
 
 pub use applied::{
-    ApplyReport, Block, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry,
-    RetryJobsResult, Saved, Signal, Totals,
+    ApplyReport, BlockReason, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry,
+    RetryJobsResult, Signal, StateSaved, Totals,
 };
 
 /// Something a reader of a plan should know next to its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum PlanNote {
     KeyChanged {
         key: KeyId,
         revision: u64,
@@ -82,7 +82,7 @@ pub struct PlanReport {
     pub environment: Option<ForeignText>,
     pub change_id: ChangeId,
     pub saved: Option<SavedFacts>,
-    pub notes: Vec<Note>,
+    pub notes: Vec<PlanNote>,
 }
 
 /// The file of a saved plan.
@@ -124,7 +124,7 @@ pub struct LedgerReport {
     pub highest: u64,
     /// Empty before the first write.
     pub lineage: String,
-    pub notes: Vec<Note>,
+    pub notes: Vec<PlanNote>,
     pub entries: Vec<LedgerEntry>,
 }
 
@@ -135,20 +135,20 @@ pub struct LedgerEntry {
     pub entry: StateEntry,
 }
 
-pub struct Shown {
+pub struct ManifestReport {
     pub environment: Option<ForeignText>,
-    pub seal: Option<ShownSeal>,
-    pub entries: Vec<ShownEntry>,
+    pub seal: Option<ManifestSeal>,
+    pub entries: Vec<ManifestEntry>,
 }
 
-pub struct ShownSeal {
+pub struct ManifestSeal {
     pub scope: Scope,
     pub key_id: KeyId,
     pub revision: u64,
     pub recipients: usize,
 }
 
-pub struct ShownEntry {
+pub struct ManifestEntry {
     pub label: String,
     pub key: EntryKey,
     pub credential: Option<String>,
@@ -170,7 +170,7 @@ pub struct ValidManifest {
 
 /// Who calls, as the identity service tells it.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct LoginIdentity {
     pub user: Option<ForeignText>,
     pub domain: Option<ForeignText>,
     pub project_name: Option<ForeignText>,
@@ -182,7 +182,7 @@ pub struct Caller {
 #[derive(Clone, Debug)]
 pub struct LoginReport {
     pub source: String,
-    pub caller: Caller,
+    pub caller: LoginIdentity,
     pub scope: Scope,
     pub auth_url: String,
     pub region: Option<String>,
@@ -223,7 +223,7 @@ pub enum Effect {
 
 /// Everything that an import does, without any secret.
 #[derive(Debug)]
-pub struct Import {
+pub struct ImportReport {
     pub rows: Vec<ImportRow>,
     pub revision: Option<u64>,
 }
@@ -237,7 +237,7 @@ pub struct ImportRow {
     pub users: Option<usize>,
 }
 
-impl Import {
+impl ImportReport {
     pub fn count(&self, effect: Effect) -> usize {
         self.rows.iter().filter(|row| row.effect == effect).count()
     }
@@ -249,7 +249,7 @@ impl Import {
 
 /// A part of the target that is sealed anew, as drspass.yaml names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct TargetChange {
     pub field: &'static str,
     pub from: String,
     pub to: String,
@@ -265,15 +265,9 @@ pub enum NewKeyReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateFate {
     Untouched,
-    Absent {
-        path: String,
-    },
-    CarriedOver {
-        entries: usize,
-    },
-    LeftBehind {
-        entries: usize,
-    },
+    Absent { path: String },
+    CarriedOver { entries: usize },
+    LeftBehind { entries: usize },
 }
 
 #[derive(Debug)]
@@ -281,7 +275,7 @@ pub struct RekeyPlan {
     pub manifest: String,
     pub recipients: usize,
     pub change: Difference,
-    pub moved: Vec<Moved>,
+    pub moved: Vec<TargetChange>,
     pub new_key: Option<NewKeyReason>,
     pub state: StateFate,
     /// None of the available identities will open the manifest.

@@ -18,7 +18,7 @@ use super::manifest::{Assignment, Manifest, Sealed};
 use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
 use super::redact::Token;
 use super::report::Rollback;
-use super::state::{FailureClass, FieldPrints, Lineage, Origin, State, StateEntry};
+use super::state::{FailureClass, FieldPrints, Lineage, State, StateEntry, ValueOrigin};
 
 /// How far the clocks of two machines may be apart.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -38,12 +38,12 @@ pub struct SavedPlan {
     pub revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
-    pub state: Base,
+    pub state: PlanBase,
     /// A keyed digest of who can read the manifest.
     #[serde(deserialize_with = "digest")]
     pub recipients: String,
     pub limits: SavedLimits,
-    pub flags: Flags,
+    pub flags: SavedFlags,
     pub counts: Counts,
     pub in_sync: usize,
     pub not_selected: usize,
@@ -56,7 +56,7 @@ pub struct SavedPlan {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Base {
+pub enum PlanBase {
     Known {
         lineage: Lineage,
         /// A lower one is an older copy, which knows less than the plan.
@@ -64,9 +64,7 @@ pub enum Base {
     },
     /// The state that an apply of this plan begins gets this lineage, so that the same plan can
     /// go on with it and no other state is taken for it.
-    Absent {
-        lineage: Lineage,
-    },
+    Absent { lineage: Lineage },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +78,7 @@ pub struct SavedLimits {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Flags {
+pub struct SavedFlags {
     pub only: bool,
     pub resend: bool,
     pub allow_rollback: bool,
@@ -96,7 +94,7 @@ pub struct SavedEntry {
     pub reason: Reason,
     pub fields: Vec<(Field, bool)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_set: Option<(Timestamp, Origin)>,
+    pub last_set: Option<(Timestamp, ValueOrigin)>,
     pub kerberos_left: bool,
     #[serde(
         default,
@@ -104,7 +102,7 @@ pub struct SavedEntry {
         deserialize_with = "credential"
     )]
     pub credential: Option<String>,
-    pub prior: Prior,
+    pub prior: PriorPrints,
     /// What is recorded when this entry is applied: the salts are its own, so a record tells
     /// which plan made it.
     pub wanted: FieldPrints,
@@ -113,7 +111,7 @@ pub struct SavedEntry {
 /// What the state said of an entry.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Prior {
+pub struct PriorPrints {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<FieldPrints>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +122,7 @@ pub struct Prior {
 
 impl SavedPlan {
     /// Whether the plan may be applied to a manifest with this seal.
-    /// 
+    ///
     /// # Errors
     /// The first thing that differs, in the order of design section 5.
     pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
@@ -156,30 +154,30 @@ impl SavedPlan {
     }
 
     /// Where each entry stands in `state`.
-    /// 
+    ///
     /// # Errors
     /// The state is not the one that it was made for, it moved under the plan's own entries, or
     /// all of it was applied already.
-    pub fn standing(&self, state: Option<&State>) -> Result<Vec<Standing>, Stale> {
+    pub fn standing(&self, state: Option<&State>) -> Result<Vec<SavedProgress>, Stale> {
         let then = match (&self.state, state) {
-            (Base::Absent { .. }, None) => 0,
-            (Base::Absent { lineage }, Some(state)) if *lineage == state.lineage => 0,
-            (Base::Absent { .. }, Some(state)) => {
+            (PlanBase::Absent { .. }, None) => 0,
+            (PlanBase::Absent { lineage }, Some(state)) if *lineage == state.lineage => 0,
+            (PlanBase::Absent { .. }, Some(state)) => {
                 return Err(Stale::StateAppeared {
                     serial: state.serial,
                 });
             }
-            (Base::Known { .. }, None) => return Err(Stale::StateGone),
-            (Base::Known { lineage, .. }, Some(state)) if *lineage != state.lineage => {
+            (PlanBase::Known { .. }, None) => return Err(Stale::StateGone),
+            (PlanBase::Known { lineage, .. }, Some(state)) if *lineage != state.lineage => {
                 return Err(Stale::OtherLineage);
             }
-            (Base::Known { serial, .. }, Some(state)) if state.serial < *serial => {
+            (PlanBase::Known { serial, .. }, Some(state)) if state.serial < *serial => {
                 return Err(Stale::OlderState {
                     then: *serial,
                     now: state.serial,
                 });
             }
-            (Base::Known { serial, .. }, Some(_)) => *serial,
+            (PlanBase::Known { serial, .. }, Some(_)) => *serial,
         };
         let now = state.map_or(0, |state| state.serial);
         let mut moved = Vec::new();
@@ -200,7 +198,7 @@ impl SavedPlan {
         }
         let sent = self.entries.iter().zip(&standing);
         let mut sent = sent.filter(|(entry, _)| entry.is_sent()).peekable();
-        if sent.peek().is_some() && sent.all(|(_, standing)| *standing == Standing::Done) {
+        if sent.peek().is_some() && sent.all(|(_, standing)| *standing == SavedProgress::Done) {
             return Err(Stale::Finished { then, now });
         }
         Ok(standing)
@@ -208,7 +206,7 @@ impl SavedPlan {
 
     /// Every entry that is not done. What was refused as a wrong password is held, and with it
     /// all other entries of the same credential.
-    /// 
+    ///
     /// # Errors
     /// The entries of which the manifest wants something else.
     pub fn plan(
@@ -216,7 +214,7 @@ impl SavedPlan {
         manifest: &Manifest,
         state: Option<&State>,
         fingerprinter: &Fingerprinter,
-        standing: &[Standing],
+        standing: &[SavedProgress],
     ) -> Result<Plan, Stale> {
         let assignments = manifest.assignments();
         let places: HashMap<&EntryKey, usize> = assignments
@@ -235,7 +233,7 @@ impl SavedPlan {
                 moved.push(entry.address.clone());
                 continue;
             };
-            if let Standing::WrongPassword { code } = standing
+            if let SavedProgress::WrongPassword { code } = standing
                 && let Some(credential) = assignments[index].credential.as_deref()
             {
                 tried.insert(credential, code);
@@ -258,7 +256,11 @@ impl SavedPlan {
         }
         Ok(Plan {
             entries,
-            in_sync: self.in_sync + standing.iter().filter(|s| **s == Standing::Done).count(),
+            in_sync: self.in_sync
+                + standing
+                    .iter()
+                    .filter(|s| **s == SavedProgress::Done)
+                    .count(),
             not_selected: self.not_selected,
             unlisted: self.unlisted.clone(),
             requests: 0,
@@ -307,7 +309,7 @@ fn credential<'de, D: serde::Deserializer<'de>>(
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SavedProgress {
     Open,
     /// An attempt of this plan ended without success.
     Tried(Reason),
@@ -325,7 +327,7 @@ impl SavedEntry {
     }
 
     /// `None` if someone else moved it.
-    pub fn standing(&self, known: Option<&StateEntry>) -> Option<Standing> {
+    pub fn standing(&self, known: Option<&StateEntry>) -> Option<SavedProgress> {
         let none = StateEntry::default();
         let known = known.unwrap_or(&none);
         let applied = known.applied.as_ref().map(|applied| &applied.prints);
@@ -333,7 +335,7 @@ impl SavedEntry {
         let last = known.last_outcome.as_ref().map(|last| &last.attempted);
         let is_ours = |prints: Option<&FieldPrints>| is_same(prints, Some(&self.wanted));
         if is_ours(applied) && pending.is_none() && last.is_none() {
-            return Some(Standing::Done);
+            return Some(SavedProgress::Done);
         }
         let as_before = |now, before: &Option<FieldPrints>| is_same(now, before.as_ref());
         let fits = as_before(applied, &self.prior.applied)
@@ -348,7 +350,7 @@ impl SavedEntry {
             return None;
         }
         if let Some(last) = wrong {
-            return Some(Standing::WrongPassword {
+            return Some(SavedProgress::WrongPassword {
                 code: last.code.clone(),
             });
         }
@@ -364,7 +366,7 @@ impl SavedEntry {
         };
         // What was asked for by name is sent as it was asked for.
         let tried = tried.filter(|_| !matches!(self.reason, Reason::Resend { .. }));
-        Some(tried.map_or(Standing::Open, Standing::Tried))
+        Some(tried.map_or(SavedProgress::Open, SavedProgress::Tried))
     }
 
     fn changed_fields(&self) -> Vec<Field> {
@@ -377,16 +379,16 @@ impl SavedEntry {
     }
 
     /// What is left to do of it.
-    pub fn left(&self, index: usize, standing: &Standing) -> Option<PlanEntry> {
+    pub fn left(&self, index: usize, standing: &SavedProgress) -> Option<PlanEntry> {
         let entry = self.to_plan(index);
         match standing {
-            Standing::Done => None,
-            Standing::Open => Some(entry),
-            Standing::Tried(reason) => Some(PlanEntry {
+            SavedProgress::Done => None,
+            SavedProgress::Open => Some(entry),
+            SavedProgress::Tried(reason) => Some(PlanEntry {
                 reason: reason.clone(),
                 ..entry
             }),
-            Standing::WrongPassword { code } => Some(PlanEntry {
+            SavedProgress::WrongPassword { code } => Some(PlanEntry {
                 action: Action::Hold,
                 reason: Reason::WrongPassword {
                     code: code.clone(),
@@ -426,7 +428,7 @@ impl SavedEntry {
     }
 }
 
-impl Prior {
+impl PriorPrints {
     pub fn of(entry: Option<&StateEntry>) -> Self {
         let applied = entry.and_then(|entry| entry.applied.as_ref());
         let pending = entry.and_then(|entry| entry.pending.as_ref());

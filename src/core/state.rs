@@ -19,7 +19,7 @@ use super::fingerprint::{Field, Fingerprint, KeyId, Scope, is_digest, printable}
 use super::job::{Endpoint, EntryKey, JobId};
 use super::mac::hex;
 use super::outcome::{Doubt, Outcome, RefusalKind};
-use super::redact::{Token, ToldName};
+use super::redact::{ReportedName, Token};
 
 /// The identity of a state: two states of different lineage never describe the same history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ impl FieldPrints {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Origin {
+pub enum ValueOrigin {
     Sent,
     Adopted,
 }
@@ -137,7 +137,7 @@ pub enum Origin {
 pub struct Applied {
     pub prints: FieldPrints,
     pub at: Timestamp,
-    pub origin: Origin,
+    pub origin: ValueOrigin,
     pub plan_id: PlanId,
 }
 
@@ -296,7 +296,7 @@ impl Settlement {
                 request_id: refusal
                     .request_id
                     .as_ref()
-                    .and_then(ToldName::kept)
+                    .and_then(ReportedName::kept)
                     .cloned(),
             }),
             Outcome::NotSent(_) => None,
@@ -351,7 +351,7 @@ impl State {
                 entry.applied = Some(Applied {
                     prints: pending.wanted,
                     at,
-                    origin: Origin::Sent,
+                    origin: ValueOrigin::Sent,
                     plan_id: pending.plan_id,
                 });
             }
@@ -453,7 +453,7 @@ impl State {
             applied: Some(Applied {
                 prints,
                 at,
-                origin: Origin::Adopted,
+                origin: ValueOrigin::Adopted,
                 plan_id: plan_id.clone(),
             }),
             ..StateEntry::default()

@@ -11,7 +11,7 @@ use super::job::{JobId, some_of};
 use super::redact::{ForeignText, Token};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum StatusKind {
     /// On its way to another state by itself.
     Transient,
     /// Stays until someone acts.
@@ -32,11 +32,11 @@ enum Passwords {
     Refused,
 }
 
-struct Facts {
+struct StatusFacts {
     /// The spelling that is shown first, then those that other pages use.
     names: &'static [&'static str],
     passwords: Passwords,
-    kind: Kind,
+    kind: StatusKind,
 }
 
 /// Makes the states of one table, so that none can be without its facts.
@@ -54,12 +54,12 @@ macro_rules! states {
         impl JobStatus {
             const ALL: &[Self] = &[$(Self::$state,)*];
 
-            const fn facts(self) -> Facts {
+            const fn facts(self) -> StatusFacts {
                 match self {
-                    $(Self::$state => Facts {
+                    $(Self::$state => StatusFacts {
                         names: &$names,
                         passwords: Passwords::$passwords,
-                        kind: Kind::$kind,
+                        kind: StatusKind::$kind,
                     },)*
                 }
             }
@@ -117,7 +117,7 @@ impl JobStatus {
         matches!(self.facts().passwords, Passwords::Taken)
     }
 
-    pub const fn kind(self) -> Kind {
+    pub const fn kind(self) -> StatusKind {
         self.facts().kind
     }
 
@@ -138,13 +138,13 @@ impl fmt::Display for JobStatus {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToldStatus {
+pub enum ReportedStatus {
     Known(JobStatus),
     /// In the service's spelling.
     Unknown(ForeignText),
 }
 
-impl ToldStatus {
+impl ReportedStatus {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Known(status) => status.as_str(),
@@ -160,7 +160,7 @@ impl ToldStatus {
     }
 }
 
-impl fmt::Display for ToldStatus {
+impl fmt::Display for ReportedStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Known(status) => status.fmt(f),
@@ -170,8 +170,8 @@ impl fmt::Display for ToldStatus {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobFacts {
-    pub status: ToldStatus,
+pub struct JobDetails {
+    pub status: ReportedStatus,
     /// Whether the service offers to tell it a password, where it says. Its own word
     /// beats the table of states (official Huawei Cloud SDK, `job_action`).
     pub offered: Option<bool>,
@@ -180,15 +180,15 @@ pub struct JobFacts {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    Job(JobFacts),
+pub enum ReportedJob {
+    Job(JobDetails),
     /// There is no such job in this project, or it was deleted.
     Missing(Token),
     Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Readiness {
     Ready,
     /// Sending would be refused.
     Blocked(Blocked),
@@ -200,8 +200,8 @@ pub enum Verdict {
 pub enum Blocked {
     State(JobStatus),
     /// The service does not offer it, in a state that should allow it.
-    NotOffered(ToldStatus),
-    UnknownState(ToldStatus),
+    NotOffered(ReportedStatus),
+    UnknownState(ReportedStatus),
     Missing(Token),
     /// The parent of a dual-active pair, whose subtasks have the passwords.
     Parent(Vec<JobId>),
@@ -213,30 +213,30 @@ pub enum UnknownStates {
     Try,
 }
 
-pub fn judge(told: &Told, unknown: UnknownStates) -> Verdict {
+pub fn judge(told: &ReportedJob, unknown: UnknownStates) -> Readiness {
     let facts = match told {
-        Told::Job(facts) => facts,
-        Told::Missing(code) => return Verdict::Blocked(Blocked::Missing(code.clone())),
-        Told::Nothing => return Verdict::Unread,
+        ReportedJob::Job(facts) => facts,
+        ReportedJob::Missing(code) => return Readiness::Blocked(Blocked::Missing(code.clone())),
+        ReportedJob::Nothing => return Readiness::Unread,
     };
     if !facts.parent_of.is_empty() {
-        return Verdict::Blocked(Blocked::Parent(facts.parent_of.clone()));
+        return Readiness::Blocked(Blocked::Parent(facts.parent_of.clone()));
     }
     if let Some(offered) = facts.offered {
         return match (offered, &facts.status) {
-            (true, _) => Verdict::Ready,
-            (false, ToldStatus::Known(status)) if !status.takes_passwords() => {
-                Verdict::Blocked(Blocked::State(*status))
+            (true, _) => Readiness::Ready,
+            (false, ReportedStatus::Known(status)) if !status.takes_passwords() => {
+                Readiness::Blocked(Blocked::State(*status))
             }
-            (false, status) => Verdict::Blocked(Blocked::NotOffered(status.clone())),
+            (false, status) => Readiness::Blocked(Blocked::NotOffered(status.clone())),
         };
     }
     match (&facts.status, unknown) {
-        (ToldStatus::Known(status), _) if status.takes_passwords() => Verdict::Ready,
-        (ToldStatus::Known(status), _) => Verdict::Blocked(Blocked::State(*status)),
-        (ToldStatus::Unknown(_), UnknownStates::Try) => Verdict::Ready,
-        (ToldStatus::Unknown(_), UnknownStates::Block) => {
-            Verdict::Blocked(Blocked::UnknownState(facts.status.clone()))
+        (ReportedStatus::Known(status), _) if status.takes_passwords() => Readiness::Ready,
+        (ReportedStatus::Known(status), _) => Readiness::Blocked(Blocked::State(*status)),
+        (ReportedStatus::Unknown(_), UnknownStates::Try) => Readiness::Ready,
+        (ReportedStatus::Unknown(_), UnknownStates::Block) => {
+            Readiness::Blocked(Blocked::UnknownState(facts.status.clone()))
         }
     }
 }
@@ -257,7 +257,7 @@ impl Blocked {
             Self::State(JobStatus::Configuration | JobStatus::WaitingForStart) => {
                 "Set this password in the console, or start the job and apply again.".to_owned()
             }
-            Self::State(status) if status.kind() == Kind::Ended => {
+            Self::State(status) if status.kind() == StatusKind::Ended => {
                 "The job is over: take the entry out of the manifest.".to_owned()
             }
             Self::State(_) | Self::NotOffered(_) => {
@@ -335,23 +335,23 @@ mod tests {
     #[test]
     fn only_failed_states_are_retried() {
         for state in JobStatus::ALL {
-            assert!(!state.may_be_retried() || state.kind() == Kind::Failed);
+            assert!(!state.may_be_retried() || state.kind() == StatusKind::Failed);
         }
     }
 
-    fn facts(status: &str) -> JobFacts {
-        JobFacts {
+    fn facts(status: &str) -> JobDetails {
+        JobDetails {
             status: JobStatus::parse(status).map_or_else(
-                || ToldStatus::Unknown(ForeignText::clean(status).unwrap()),
-                ToldStatus::Known,
+                || ReportedStatus::Unknown(ForeignText::clean(status).unwrap()),
+                ReportedStatus::Known,
             ),
             offered: None,
             parent_of: Vec::new(),
         }
     }
 
-    fn verdict(facts: JobFacts, unknown: UnknownStates) -> Verdict {
-        judge(&Told::Job(facts), unknown)
+    fn verdict(facts: JobDetails, unknown: UnknownStates) -> Readiness {
+        judge(&ReportedJob::Job(facts), unknown)
     }
 
     #[test]
@@ -364,14 +364,14 @@ mod tests {
             ("DELETED", false),
         ] {
             let verdict = verdict(facts(status), UnknownStates::Block);
-            assert_eq!(verdict == Verdict::Ready, ready, "{status}: {verdict:?}");
+            assert_eq!(verdict == Readiness::Ready, ready, "{status}: {verdict:?}");
         }
     }
 
     #[test]
     fn an_unknown_state_blocks_unless_it_is_to_be_tried() {
         let blocked = verdict(facts("RESHARDING"), UnknownStates::Block);
-        let Verdict::Blocked(why) = blocked else {
+        let Readiness::Blocked(why) = blocked else {
             panic!("{blocked:?}");
         };
         assert_eq!(
@@ -380,38 +380,38 @@ mod tests {
         );
         assert_eq!(
             verdict(facts("RESHARDING"), UnknownStates::Try),
-            Verdict::Ready
+            Readiness::Ready
         );
     }
 
     #[test]
     fn the_word_of_the_service_beats_the_table_both_ways() {
-        let with = |status, offered| JobFacts {
+        let with = |status, offered| JobDetails {
             offered: Some(offered),
             ..facts(status)
         };
         let judge = |facts| verdict(facts, UnknownStates::Block);
-        assert_eq!(judge(with("WAITING_FOR_START", true)), Verdict::Ready);
-        assert_eq!(judge(with("RESHARDING", true)), Verdict::Ready);
+        assert_eq!(judge(with("WAITING_FOR_START", true)), Readiness::Ready);
+        assert_eq!(judge(with("RESHARDING", true)), Readiness::Ready);
         assert!(matches!(
             judge(with("INCRE_TRANSFER_STARTED", false)),
-            Verdict::Blocked(Blocked::NotOffered(_))
+            Readiness::Blocked(Blocked::NotOffered(_))
         ));
         assert!(matches!(
             judge(with("CREATING", false)),
-            Verdict::Blocked(Blocked::State(JobStatus::Creating))
+            Readiness::Blocked(Blocked::State(JobStatus::Creating))
         ));
     }
 
     #[test]
     fn a_parent_is_blocked_whatever_its_state_and_names_its_subtasks() {
         let child = JobId::parse("child-1").unwrap();
-        let facts = JobFacts {
+        let facts = JobDetails {
             parent_of: vec![child],
             offered: Some(true),
             ..facts("INCRE_TRANSFER_STARTED")
         };
-        let Verdict::Blocked(why) = verdict(facts, UnknownStates::Try) else {
+        let Readiness::Blocked(why) = verdict(facts, UnknownStates::Try) else {
             panic!("a parent takes no password");
         };
         assert!(why.advice().contains("child-1"));
@@ -419,11 +419,14 @@ mod tests {
 
     #[test]
     fn what_is_missing_blocks_and_what_was_not_told_does_not() {
-        let missing = Told::Missing(Token::from_static("DRS.M00289"));
+        let missing = ReportedJob::Missing(Token::from_static("DRS.M00289"));
         assert!(matches!(
             judge(&missing, UnknownStates::Try),
-            Verdict::Blocked(Blocked::Missing(_))
+            Readiness::Blocked(Blocked::Missing(_))
         ));
-        assert_eq!(judge(&Told::Nothing, UnknownStates::Block), Verdict::Unread);
+        assert_eq!(
+            judge(&ReportedJob::Nothing, UnknownStates::Block),
+            Readiness::Unread
+        );
     }
 }

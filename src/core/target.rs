@@ -25,9 +25,7 @@ pub enum EndpointFrom {
     Settings,
     /// Neither says it, so what is sealed must be what the catalogue of the identity service
     /// says of this region (of any where none is named).
-    Catalogue {
-        region: Option<String>,
-    },
+    Catalogue { region: Option<String> },
 }
 
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -37,10 +35,7 @@ pub enum TargetError {
     #[error("the target has no endpoint: its region is not a known one, and none is written")]
     NoEndpoint,
     #[error("target.{field} is not an address that can be used: {why}")]
-    Address {
-        field: &'static str,
-        why: BadUrl,
-    },
+    Address { field: &'static str, why: BadUrl },
 }
 
 impl Target {
@@ -54,13 +49,15 @@ impl Target {
         config: &TargetConfig,
         catalogued: Option<&str>,
     ) -> Result<Self, TargetError> {
-        let of_region = config.region.as_deref().and_then(addresses);
-        let pick = |explicit: &Option<String>, known: fn(&Addresses) -> String| {
-            explicit.clone().or_else(|| of_region.as_ref().map(known))
-        };
-        let auth_url =
-            pick(&config.auth_url, |a| a.auth_url.clone()).ok_or(TargetError::Unresolved)?;
-        let endpoint = pick(&config.endpoint, |a| a.endpoint.clone())
+        let [region_endpoint, region_auth_url] = config
+            .region
+            .as_deref()
+            .and_then(addresses)
+            .map_or([None, None], |known| known.map(Some));
+        let auth_url = config.auth_url.clone().or(region_auth_url);
+        let auth_url = auth_url.ok_or(TargetError::Unresolved)?;
+        let endpoint = config.endpoint.clone().or(region_endpoint);
+        let endpoint = endpoint
             .or_else(|| catalogued.map(str::to_owned))
             .ok_or(TargetError::NoEndpoint)?;
         let address = |field| move |why| TargetError::Address { field, why };
@@ -144,13 +141,9 @@ const HUAWEI_REGIONS: [&str; 34] = [
 /// Host labels of the services that a password or a cloud login is sent to.
 const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
 
-pub struct Addresses {
-    pub endpoint: String,
-    pub auth_url: String,
-}
-
-/// Source: OTC "Regions and Endpoints"; SDK region list.
-pub fn addresses(region: &str) -> Option<Addresses> {
+/// Service and identity service of a region. Source: OTC "Regions and Endpoints"; SDK
+/// region list.
+pub fn addresses(region: &str) -> Option<[String; 2]> {
     let (domain, iam) = match region {
         "eu-de" | "eu-nl" => ("otc.t-systems.com", "iam"),
         "eu-ch2" => ("sc.otc.t-systems.com", "iam-pub"),
@@ -158,10 +151,10 @@ pub fn addresses(region: &str) -> Option<Addresses> {
         known if HUAWEI_REGIONS.contains(&known) => ("myhuaweicloud.com", "iam"),
         _ => return None,
     };
-    Some(Addresses {
-        endpoint: format!("https://drs.{region}.{domain}"),
-        auth_url: format!("https://{iam}.{region}.{domain}/v3"),
-    })
+    Some([
+        format!("https://drs.{region}.{domain}"),
+        format!("https://{iam}.{region}.{domain}/v3"),
+    ])
 }
 
 /// Whether `host` is `<service>.<region>.<domain>` of a known cloud.

@@ -10,7 +10,7 @@ use crate::authoring::table::{self, Format, Placed};
 use crate::authoring::{ManifestText, Taken, ValuePlace};
 use crate::core::fingerprint::Field;
 use crate::core::problem::Problem;
-use crate::core::report::{Import, ImportRow};
+use crate::core::report::{ImportReport, ImportRow};
 use crate::core::yaml;
 
 /// What an import is allowed to do.
@@ -27,7 +27,7 @@ pub struct Terms {
 /// A finished import.
 pub struct Imported {
     /// What it does, or did.
-    pub report: Import,
+    pub report: ImportReport,
     /// What somebody should look at in the file.
     pub file_warnings: Vec<Problem>,
     /// What somebody should look at in the manifest.
@@ -51,7 +51,7 @@ pub fn import(
     let rewrite = Rewrite::open(root, unlock, guards)?;
     let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let resolved = table::resolve(&document, rows, terms.taken).map_err(refused)?;
-    let mut report = Import {
+    let mut report = ImportReport {
         rows: resolved
             .placed
             .iter()

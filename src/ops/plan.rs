@@ -16,9 +16,9 @@ use crate::api::secrets::RunSecrets;
 use crate::core::address::Selection;
 use crate::core::fingerprint::KeyId;
 use crate::core::job::EntryKey;
-use crate::core::plan::{self, Exceeded, Inputs, Plan};
+use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
 use crate::core::problem::Problem;
-use crate::core::report::{Note, PlanReport, Rollback};
+use crate::core::report::{PlanNote, PlanReport, Rollback};
 use crate::core::state::State;
 use crate::core::status::{Blocked, UnknownStates};
 use crate::store::RekeyLeft;
@@ -109,7 +109,7 @@ pub fn plan(
     }
     let plan = make(root, &opened, &comparable, addresses)?;
     if let Err(exceeded) = check_limits(root, &opened, &comparable, &plan, guards) {
-        notes.push(Note::LimitExceeded(exceeded));
+        notes.push(PlanNote::LimitExceeded(exceeded));
     }
     let blocked = match ask {
         Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, &mut notes)?,
@@ -147,7 +147,7 @@ fn blocked(
     opened: &Opened,
     plan: &Plan,
     ask: &AskStates<'_>,
-    notes: &mut Vec<Note>,
+    notes: &mut Vec<PlanNote>,
 ) -> Result<BTreeMap<EntryKey, Blocked>, OpError> {
     let client = (ask.connect)(opened)?;
     // What the service says must not repeat what it was told.
@@ -160,35 +160,35 @@ fn blocked(
     let mut said = preflight.warnings;
     online.add_notes(&mut said);
     online.leave();
-    notes.extend(said.into_iter().map(Note::Preflight));
+    notes.extend(said.into_iter().map(PlanNote::Preflight));
     let why = |key: &EntryKey| Some((key.clone(), preflight.blocked.get(&key.job)?.clone()));
     Ok(keys.into_iter().filter_map(why).collect())
 }
 
 /// What a snapshot tells beside its entries.
-pub fn notes_of(root: &Root, opened: &Opened, snapshot: &StateSnapshot) -> Vec<Note> {
+pub fn notes_of(root: &Root, opened: &Opened, snapshot: &StateSnapshot) -> Vec<PlanNote> {
     let mut notes = Vec::new();
     match &snapshot.known {
         StoredState::Absent => notes.push(no_state(root)),
-        StoredState::OtherKey { claimed } => notes.push(Note::KeyChanged {
+        StoredState::OtherKey { claimed } => notes.push(PlanNote::KeyChanged {
             key: claimed.key_id.clone(),
             revision: opened.sealed.revision,
         }),
         StoredState::Ours(_) => {}
     }
     if snapshot.journal == JournalLeft::Unfolded {
-        notes.push(Note::Unfinished);
+        notes.push(PlanNote::Unfinished);
     }
     if snapshot.rekey == RekeyLeft::Unfinished {
-        notes.push(Note::UnfinishedRekey);
+        notes.push(PlanNote::UnfinishedRekey);
     }
     notes
 }
 
 /// That there is no state where it is looked for.
-pub fn no_state(root: &Root) -> Note {
+pub fn no_state(root: &Root) -> PlanNote {
     let shown = |path: &Path| path.display().to_string();
-    Note::NoState {
+    PlanNote::NoState {
         path: shown(root.store.path()),
         backup: root.store.backup().map(|path| shown(&path)),
     }
@@ -196,11 +196,11 @@ pub fn no_state(root: &Root) -> Note {
 
 /// Says who holds the lock, for a run that does not take it.
 /// Fails if the lock cannot be asked.
-pub fn say_lock(root: &Root, notes: &mut Vec<Note>) -> Result<(), OpError> {
+pub fn say_lock(root: &Root, notes: &mut Vec<PlanNote>) -> Result<(), OpError> {
     if let LockStatus::Held(holder) = root.store.lock_status()? {
         // What looks cut off is at work.
-        notes.retain(|note| !matches!(note, Note::Unfinished | Note::UnfinishedRekey));
-        notes.push(Note::LockHeld(holder.map_or_else(
+        notes.retain(|note| !matches!(note, PlanNote::Unfinished | PlanNote::UnfinishedRekey));
+        notes.push(PlanNote::LockHeld(holder.map_or_else(
             || "somebody unknown".to_owned(),
             |holder| holder.to_string(),
         )));
@@ -269,7 +269,7 @@ pub fn make(
 ) -> Result<Plan, OpError> {
     let selection = selection(opened, addresses)?;
     let sealed = &opened.sealed;
-    Ok(plan::make(&Inputs {
+    Ok(plan::make(&PlanInputs {
         manifest: &opened.manifest,
         state: comparable.state.as_ref(),
         key_changed: comparable.key_changed,
@@ -299,7 +299,7 @@ pub fn report(
     opened: &Opened,
     comparable: &Comparable,
     plan: &Plan,
-    notes: Vec<Note>,
+    notes: Vec<PlanNote>,
 ) -> PlanReport {
     let assignments = opened.manifest.assignments();
     PlanReport {

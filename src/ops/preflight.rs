@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::OpError;
 use super::online::Online;
 use crate::core::job::{EntryKey, JobId, some_of};
-use crate::core::status::{Blocked, JobStatus, Told, UnknownStates, Verdict, judge};
+use crate::core::status::{Blocked, JobStatus, Readiness, ReportedJob, UnknownStates, judge};
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -38,16 +38,16 @@ impl Preflight {
         let mut preflight = Self::default();
         let mut unread = Vec::new();
         for (job, told) in survey.told {
-            if let Told::Job(facts) = &told {
+            if let ReportedJob::Job(facts) = &told {
                 let status = facts.status.known();
                 preflight.failed += usize::from(status.is_some_and(JobStatus::may_be_retried));
             }
             match judge(&told, unknown) {
-                Verdict::Ready => {}
-                Verdict::Blocked(why) => {
+                Readiness::Ready => {}
+                Readiness::Blocked(why) => {
                     preflight.blocked.insert(job, why);
                 }
-                Verdict::Unread => unread.push(job),
+                Readiness::Unread => unread.push(job),
             }
         }
         match survey.failed {

@@ -11,13 +11,14 @@ use super::own::OwnPaths;
 use super::plan::{Addresses, Comparable};
 use super::root::{Guards, Opened, Root};
 use crate::core::fingerprint::Salt;
-use crate::core::fingerprint::{ChangeId, Changed};
+use crate::core::fingerprint::{ChangeId, ChangedEntry};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan, prints_of};
 use crate::core::redact::ForeignText;
-use crate::core::report::{Note, PlanReport, Rollback, SavedFacts};
+use crate::core::report::{PlanNote, PlanReport, Rollback, SavedFacts};
 use crate::core::saved::{
-    self, Base, Flags, Prior, SavedEntry, SavedLimits, SavedPlan, Stale, Standing,
+    self, PlanBase, PriorPrints, SavedEntry, SavedFlags, SavedLimits, SavedPlan, SavedProgress,
+    Stale,
 };
 use crate::core::state::{FieldPrints, Lineage};
 use crate::store::plan_file::{PlanFile, PlanFileError};
@@ -40,7 +41,7 @@ pub struct SaveAs<'a> {
 pub fn change_id(opened: &Opened, plan: &Plan) -> ChangeId {
     let sealed = &opened.sealed;
     let assignments = opened.manifest.assignments();
-    let entries = plan.sent().map(|entry| Changed {
+    let entries = plan.sent().map(|entry| ChangedEntry {
         key: &entry.key,
         action: entry.action.as_str(),
         values: assignments[entry.index].values().collect(),
@@ -115,7 +116,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
             last_set: entry.last_set,
             kerberos_left: entry.kerberos_left,
             credential: entry.credential.as_deref().map(str::to_owned),
-            prior: Prior::of(known.and_then(|state| state.entries.get(&entry.key))),
+            prior: PriorPrints::of(known.and_then(|state| state.entries.get(&entry.key))),
             wanted: prints_of(&fingerprinter, assignment, how.salt),
         }
     });
@@ -130,11 +131,11 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
         revision: sealed.revision,
         rollback: comparable.rollback,
         state: match known {
-            Some(state) => Base::Known {
+            Some(state) => PlanBase::Known {
                 lineage: state.lineage.clone(),
                 serial: state.serial,
             },
-            None => Base::Absent {
+            None => PlanBase::Absent {
                 lineage: Lineage::new((how.unique)()),
             },
         },
@@ -143,7 +144,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
             max_changes: limits.max_changes,
             max_changed_percent: limits.max_changed_share.map(|share| share.get()),
         },
-        flags: Flags {
+        flags: SavedFlags {
             only: !addresses.only.is_empty(),
             resend: !addresses.resend.is_empty(),
             allow_rollback: guards.allow_rollback,
@@ -213,7 +214,7 @@ impl ToApply {
         opened: &Opened,
         comparable: &Comparable,
         batch_size: usize,
-        notes: &mut Vec<Note>,
+        notes: &mut Vec<PlanNote>,
     ) -> Result<(Plan, BTreeMap<EntryKey, FieldPrints>), OpError> {
         let saved = &self.file.plan;
         let standing = saved
@@ -232,22 +233,22 @@ impl ToApply {
         plan.count_requests(&opened.manifest, batch_size);
         let done = standing
             .iter()
-            .filter(|standing| **standing == Standing::Done);
+            .filter(|standing| **standing == SavedProgress::Done);
         let done = done.count();
         if done > 0 {
             let left = plan.entries.len();
-            notes.push(Note::AppliedBefore { done, left });
+            notes.push(PlanNote::AppliedBefore { done, left });
         }
         if sealed.revision > saved.revision {
-            notes.push(Note::ManifestRewritten {
+            notes.push(PlanNote::ManifestRewritten {
                 plan: saved.revision,
                 manifest: sealed.revision,
             });
         }
-        if let (Base::Known { serial, .. }, Some(state)) = (&saved.state, &comparable.state)
+        if let (PlanBase::Known { serial, .. }, Some(state)) = (&saved.state, &comparable.state)
             && *serial != state.serial
         {
-            notes.push(Note::StateMoved {
+            notes.push(PlanNote::StateMoved {
                 then: *serial,
                 now: state.serial,
             });
@@ -271,8 +272,8 @@ impl ToApply {
     /// The identity of the state that an apply of this plan begins.
     pub fn first_lineage(&self) -> Option<&Lineage> {
         match &self.file.plan.state {
-            Base::Absent { lineage } => Some(lineage),
-            Base::Known { .. } => None,
+            PlanBase::Absent { lineage } => Some(lineage),
+            PlanBase::Known { .. } => None,
         }
     }
 
@@ -324,7 +325,7 @@ pub fn show(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
         environment: plan.environment.as_deref().and_then(ForeignText::clean),
         change_id: plan.change_id.clone(),
         saved: Some(facts_of(&file)),
-        notes: vec![Note::NotAuthenticated],
+        notes: vec![PlanNote::NotAuthenticated],
     })
 }
 

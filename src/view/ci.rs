@@ -12,7 +12,7 @@ use super::terminal;
 use crate::core::outcome::Outcome;
 use crate::core::plan::{Action, Reason};
 use crate::core::redact::for_log;
-use crate::core::report::{ApplyReport, Fate, Note, PlanName, PlanReport, Saved};
+use crate::core::report::{ApplyReport, Fate, PlanName, PlanNote, PlanReport, StateSaved};
 
 /// GitHub shows at most this many annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -192,11 +192,11 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
     }
     for note in &report.notes {
         let title = match note {
-            Note::LimitExceeded(_) => "limit exceeded",
-            Note::KeyChanged { .. } => "another key",
-            Note::Unfinished => "unfinished apply",
-            Note::UnfinishedRekey => "unfinished rekey",
-            Note::Preflight(_) => "preflight",
+            PlanNote::LimitExceeded(_) => "limit exceeded",
+            PlanNote::KeyChanged { .. } => "another key",
+            PlanNote::Unfinished => "unfinished apply",
+            PlanNote::UnfinishedRekey => "unfinished rekey",
+            PlanNote::Preflight(_) => "preflight",
             _ => continue,
         };
         annotations.say(Level::Warning, title, vec![terminal::note_words(note)]);
@@ -211,7 +211,7 @@ pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     let mut annotations = Annotations::default();
     let title = "state not saved";
     match &report.saved {
-        Saved::InState => {}
+        StateSaved::InState => {}
         unsaved => annotations.say(Level::Error, title, terminal::saved_notes(unsaved)),
     }
     for (label, fate) in &report.entries {

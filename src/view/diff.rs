@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::report::PlanReport;
-use crate::core::state::Origin;
+use crate::core::state::ValueOrigin;
 
 /// The unified diff of a plan; empty when nothing would be sent.
 pub fn plan(report: &PlanReport) -> String {
@@ -28,8 +28,8 @@ pub fn plan(report: &PlanReport) -> String {
 fn push_entry(before: &mut String, after: &mut String, label: &str, entry: &PlanEntry) {
     let known = entry.last_set.map(|(at, origin)| {
         let word = match origin {
-            Origin::Sent => "set",
-            Origin::Adopted => "adopted",
+            ValueOrigin::Sent => "set",
+            ValueOrigin::Adopted => "adopted",
         };
         format!("{word} {}", at.strftime("%Y-%m-%d"))
     });

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::terminal::counted;
-use crate::core::inventory::Database;
+use crate::core::inventory::JobDatabase;
 use crate::core::job::Endpoint;
 use crate::core::report::{JobsReport, LoginReport, ManagedJob};
 
@@ -107,7 +107,7 @@ fn job(managed: &ManagedJob) -> String {
 }
 
 /// Kind, address and user of a database, as far as they are told.
-fn described(database: &Database) -> String {
+fn described(database: &JobDatabase) -> String {
     let mut text = String::new();
     let parts = [
         ("", &database.db_type),

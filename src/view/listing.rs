@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 
 use super::terminal::{counted, distrusted_words, field_list, note_words, width};
 use crate::core::fingerprint::Field;
-use crate::core::report::{Effect, Import, LedgerReport, Note, Shown, ShownEntry, Valid};
-use crate::core::state::{FailureClass, Origin, State, StateEntry};
+use crate::core::report::{
+    Effect, ImportReport, LedgerReport, ManifestEntry, ManifestReport, PlanNote, Valid,
+};
+use crate::core::state::{FailureClass, State, StateEntry, ValueOrigin};
 
 /// What a manifest lists, without any value.
-pub fn manifest(shown: &Shown) -> String {
+pub fn manifest(shown: &ManifestReport) -> String {
     let mut text = String::new();
     let environment = shown.environment.as_ref();
     let environment = environment.map_or_else(String::new, |name| format!(" ({})", name.as_str()));
@@ -54,7 +56,7 @@ pub fn manifest(shown: &Shown) -> String {
 }
 
 /// The fields of an entry, with the credential that its password comes from.
-fn field_words(entry: &ShownEntry) -> String {
+fn field_words(entry: &ManifestEntry) -> String {
     let words = entry.fields.iter().map(|field| match &entry.credential {
         Some(name) if *field == Field::Password => format!("password via @{name}"),
         _ => field.to_string(),
@@ -80,11 +82,11 @@ pub fn valid(valid: &Valid, name: &str) -> String {
 }
 
 /// What an import does, or did.
-pub fn import(report: &Import) -> String {
+pub fn import(report: &ImportReport) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "Import: {} to add, {} to change, {} the same.",
+        "ImportReport: {} to add, {} to change, {} the same.",
         report.count(Effect::Added),
         report.count(Effect::Changed),
         report.count(Effect::Same)
@@ -113,11 +115,11 @@ pub fn used_by(endpoints: usize) -> String {
 
 /// The entries of a state that nobody has proved. `has_more` tells of answers that are not
 /// counted in.
-pub fn state_list(state: Option<&State>, notes: &[Note], has_more: bool) -> String {
+pub fn state_list(state: Option<&State>, notes: &[PlanNote], has_more: bool) -> String {
     let Some(state) = state else {
         let is_new = !notes
             .iter()
-            .any(|note| matches!(note, Note::NoState { .. }));
+            .any(|note| matches!(note, PlanNote::NoState { .. }));
         let why = if is_new {
             " yet: nothing was applied from here"
         } else {
@@ -147,7 +149,7 @@ pub fn state_list(state: Option<&State>, notes: &[Note], has_more: bool) -> Stri
     with_notes(text, notes)
 }
 
-fn with_notes(mut text: String, notes: &[Note]) -> String {
+fn with_notes(mut text: String, notes: &[PlanNote]) -> String {
     for note in notes {
         let _ = writeln!(text, "note: {}", note_words(note));
     }
@@ -187,8 +189,8 @@ pub fn state_show(report: &LedgerReport) -> String {
 fn push_known(text: &mut String, entry: &StateEntry) {
     if let Some(applied) = &entry.applied {
         let word = match applied.origin {
-            Origin::Sent => "set",
-            Origin::Adopted => "adopted",
+            ValueOrigin::Sent => "set",
+            ValueOrigin::Adopted => "adopted",
         };
         let fields: Vec<Field> = std::iter::once(Field::Password)
             .chain(applied.prints.kerberos.keys().copied())
@@ -244,8 +246,8 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
     match &entry.applied {
         Some(applied) => {
             let word = match applied.origin {
-                Origin::Sent => "set",
-                Origin::Adopted => "adopted",
+                ValueOrigin::Sent => "set",
+                ValueOrigin::Adopted => "adopted",
             };
             ('=', format!("{word} {}", applied.at.strftime("%Y-%m-%d")))
         }

@@ -50,7 +50,7 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
     let rows = shown
         .filter(|(_, entry)| entry.action != Action::NoOp)
         .map(|(label, entry)| plan_row(label, entry, report.blocked.get(&entry.key)));
-    let page = Page {
+    let page = MarkdownPage {
         command: "plan",
         place,
         title: match terminal::rollback_words(report) {
@@ -73,7 +73,7 @@ pub fn apply(place: &str, plan: Option<&PlanName>, report: &ApplyReport) -> Stri
         let (_, lines) = terminal::retry_lines(&job.result);
         format!("job {}: {}", job.label, lines.join(". "))
     });
-    let page = Page {
+    let page = MarkdownPage {
         command: "apply",
         place,
         title: plan.map_or_else(
@@ -96,7 +96,7 @@ pub fn apply(place: &str, plan: Option<&PlanName>, report: &ApplyReport) -> Stri
 /// what belongs to its error.
 pub fn failed(command: &'static str, place: &str, error: &ErrorOut, details: &[String]) -> String {
     let word = if command == "apply" { "Apply" } else { "Plan" };
-    let page = Page {
+    let page = MarkdownPage {
         command,
         place,
         title: word.to_owned(),
@@ -135,12 +135,12 @@ enum Rank {
     Well,
 }
 
-struct Row {
+struct MarkdownRow {
     rank: Rank,
     text: String,
 }
 
-impl Row {
+impl MarkdownRow {
     fn new<T: AsRef<str>>(
         rank: Rank,
         mark: char,
@@ -155,7 +155,7 @@ impl Row {
     }
 }
 
-fn plan_row(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> Row {
+fn plan_row(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> MarkdownRow {
     let (mark, words) = terminal::describe(entry);
     let mut words = vec![words];
     let mut rank = match &entry.reason {
@@ -168,32 +168,32 @@ fn plan_row(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> Row {
         words.push(format!("blocked now: {why}"));
         words.push(why.advice());
     }
-    Row::new(rank, mark, label, words)
+    MarkdownRow::new(rank, mark, label, words)
 }
 
-fn apply_row(label: &str, fate: &Fate) -> Row {
+fn apply_row(label: &str, fate: &Fate) -> MarkdownRow {
     let rank = match fate {
         Fate::Tried(Outcome::Refused(_) | Outcome::InDoubt(_)) => Rank::Wrong,
         Fate::Tried(Outcome::NotSent(_)) | Fate::Blocked(_) => Rank::LeftOut,
         Fate::Tried(Outcome::Applied) => Rank::Well,
     };
     let (mark, words) = terminal::fate_lines(fate);
-    Row::new(rank, mark, label, words)
+    MarkdownRow::new(rank, mark, label, words)
 }
 
 /// A document before it is cut to size. Title and facts are Markdown already; the
 /// counts have words of ours and numbers alone; place and notes are no Markdown.
-struct Page<'a> {
+struct MarkdownPage<'a> {
     command: &'static str,
     place: &'a str,
     title: String,
     counts: String,
     facts: Vec<String>,
-    rows: Vec<Row>,
+    rows: Vec<MarkdownRow>,
     notes: Vec<String>,
 }
 
-impl Page<'_> {
+impl MarkdownPage<'_> {
     fn render(self) -> String {
         let facts: String = self
             .facts
@@ -252,7 +252,7 @@ fn marker_name(place: &str) -> String {
 
 /// The rows that fit into `space` bytes, and how many they are: all of them in their
 /// order, or else those that matter most.
-fn fitting(mut rows: Vec<Row>, space: usize) -> (usize, String) {
+fn fitting(mut rows: Vec<MarkdownRow>, space: usize) -> (usize, String) {
     if rows.iter().map(|row| row.text.len()).sum::<usize>() > space {
         rows.sort_by_key(|row| row.rank);
     }

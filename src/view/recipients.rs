@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::terminal::counted;
-use crate::core::recipients::{InFile, Listed, RecipientsReport, identified, shortened};
+use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport, identified, shortened};
 use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
 
 /// The lines of `recipients`.
@@ -48,7 +48,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
     text
 }
 
-fn line(listed: &Listed, all: &[Listed]) -> (char, String, &'static str) {
+fn line(listed: &ListedRecipient, all: &[ListedRecipient]) -> (char, String, &'static str) {
     let mark = match (listed.is_configured, listed.is_sealed) {
         (true, Some(false)) => '+',
         (false, _) => '-',

@@ -15,8 +15,8 @@ use crate::core::fingerprint::{Field, Scope};
 use crate::core::plan::{Action, PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
 use crate::core::redact::Token;
-use crate::core::report::{Note, PlanReport, Rollback};
-use crate::core::state::Origin;
+use crate::core::report::{PlanNote, PlanReport, Rollback};
+use crate::core::state::ValueOrigin;
 
 pub use applied::apply;
 pub(super) use applied::{
@@ -190,8 +190,8 @@ pub(super) fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
 pub(super) fn describe(entry: &PlanEntry) -> (char, String) {
     let since = entry.last_set.map_or_else(String::new, |(at, origin)| {
         let word = match origin {
-            Origin::Sent => "last set",
-            Origin::Adopted => "adopted",
+            ValueOrigin::Sent => "last set",
+            ValueOrigin::Adopted => "adopted",
         };
         format!(" ({word} {})", at.strftime("%Y-%m-%d"))
     });
@@ -260,49 +260,51 @@ pub(super) fn field_list(fields: &[Field]) -> String {
 }
 
 /// What a note says, without the word that marks it.
-pub(super) fn note_words(note: &Note) -> String {
+pub(super) fn note_words(note: &PlanNote) -> String {
     match note {
-        Note::KeyChanged { key, revision } => format!(
+        PlanNote::KeyChanged { key, revision } => format!(
             "the state was made with another key, so every entry counts as never set; an apply \
              needs --accept-new-key {key} for that, and its state begins with revision \
              {revision}, the manifest's own"
         ),
-        Note::NoState { path, backup: None } => {
+        PlanNote::NoState { path, backup: None } => {
             format!("no state at {path} yet: every entry counts as never set")
         }
-        Note::NoState {
+        PlanNote::NoState {
             path,
             backup: Some(backup),
         } => format!(
             "no state at {path}, so every entry counts as never set; but {backup} is there: if \
              the state was lost, put it back and run 'drspass state distrust'"
         ),
-        Note::Unfinished => {
+        PlanNote::Unfinished => {
             "an apply was cut off; the answers it recorded are counted in".to_owned()
         }
-        Note::UnfinishedRekey => "a rekey was cut off; its state counts, and the next apply or \
+        PlanNote::UnfinishedRekey => {
+            "a rekey was cut off; its state counts, and the next apply or \
             'drspass rekey' puts it in its place"
-            .to_owned(),
-        Note::LockHeld(holder) => format!("the lock is held by {holder}"),
-        Note::Preflight(text) => text.clone(),
-        Note::NotAuthenticated => {
+                .to_owned()
+        }
+        PlanNote::LockHeld(holder) => format!("the lock is held by {holder}"),
+        PlanNote::Preflight(text) => text.clone(),
+        PlanNote::NotAuthenticated => {
             "not authenticated: only an apply proves with the key who made this plan".to_owned()
         }
-        Note::AppliedBefore { done, left } => format!(
+        PlanNote::AppliedBefore { done, left } => format!(
             "{} of this plan {} already applied; {left} {}",
             counted(*done, "entry", "entries"),
             if *done == 1 { "is" } else { "are" },
             if *left == 1 { "remains" } else { "remain" }
         ),
-        Note::ManifestRewritten { plan, manifest } => format!(
+        PlanNote::ManifestRewritten { plan, manifest } => format!(
             "the manifest was written since (revision {plan} then, {manifest} now); \
              it wants the same of these entries"
         ),
-        Note::StateMoved { then, now } => format!(
+        PlanNote::StateMoved { then, now } => format!(
             "the state was written since (serial {then} then, {now} now); \
              these entries did not move"
         ),
-        Note::LimitExceeded(exceeded) => format!(
+        PlanNote::LimitExceeded(exceeded) => format!(
             "{} to be changed, but {}; apply needs --override-limits {}",
             exceeded.changes, exceeded.limits, exceeded.changes
         ),

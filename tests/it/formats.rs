@@ -12,8 +12,8 @@ use drspass::core::job::EntryKey;
 use drspass::core::redact::Token;
 use drspass::core::secret::Secret;
 use drspass::core::state::{
-    Applied, FailureClass, FieldPrints, LastOutcome, Lineage, ManifestDigest, Origin, Pending,
-    PlanId, State, StateEntry,
+    Applied, FailureClass, FieldPrints, LastOutcome, Lineage, ManifestDigest, Pending, PlanId,
+    State, StateEntry, ValueOrigin,
 };
 use drspass::store::StoreKeys;
 use drspass::store::format::{self, FormatError, UnverifiedState};
@@ -101,7 +101,7 @@ fn the_sample_state_reads_means_and_writes_what_it_did() {
         .applied
         .as_ref()
         .unwrap();
-    assert_eq!(adopted.origin, Origin::Adopted);
+    assert_eq!(adopted.origin, ValueOrigin::Adopted);
     let again = format::encode(&state, &keys().state);
     assert_eq!(String::from_utf8(again).unwrap(), STATE);
     assert_fits(&schema("state"), &serde_json::from_str(STATE).unwrap());
@@ -278,7 +278,7 @@ fn field_prints() -> impl Strategy<Value = FieldPrints> {
 }
 
 fn entry() -> impl Strategy<Value = StateEntry> {
-    let origin = prop_oneof![Just(Origin::Sent), Just(Origin::Adopted)];
+    let origin = prop_oneof![Just(ValueOrigin::Sent), Just(ValueOrigin::Adopted)];
     let applied =
         (field_prints(), time(), origin, plan_id()).prop_map(|(prints, at, origin, plan_id)| {
             Applied {

@@ -8,7 +8,7 @@ use super::*;
 use crate::core::inventory::UseType;
 use crate::core::job::{self, EntryKey, JobId};
 use crate::core::manifest::Assignment;
-use crate::core::outcome::{Doubt, RefusalKind, Verdict};
+use crate::core::outcome::{Doubt, RefusalKind, ResultVerdict};
 use crate::core::secret::Secret;
 
 const PROJECT: &str = "054ba152d480d55b2f5dc0069e7ddef0";
@@ -156,8 +156,8 @@ async fn run(script: Vec<Act>) -> (BatchAnswer, Vec<String>) {
     (answered, fixture.requests())
 }
 
-fn is_success(reply: &Reply) -> bool {
-    matches!(reply, Reply::PerEntry { results, .. } if results[0].verdict == Verdict::Success)
+fn is_success(reply: &BatchReply) -> bool {
+    matches!(reply, BatchReply::PerEntry { results, .. } if results[0].verdict == ResultVerdict::Success)
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn a_redirect_is_not_followed() {
     for status in [301, 302, 307, 308] {
         let location = format!("Location: http://{}/x?q=1\r\n", other.address);
         let (answered, requests) = run(vec![answer(status, &location, "")]).await;
-        assert!(matches!(answered.reply, Reply::TurnedAway(_)));
+        assert!(matches!(answered.reply, BatchReply::TurnedAway(_)));
         assert_eq!(
             answered.notes,
             [format!(
@@ -250,7 +250,7 @@ async fn throttling_ends_with_the_time_for_it() {
     };
     let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
-    let Reply::TurnedAway(refusal) = &answered.reply else {
+    let BatchReply::TurnedAway(refusal) = &answered.reply else {
         panic!("{answered:?}");
     };
     assert_eq!(refusal.kind, RefusalKind::Busy);
@@ -262,7 +262,7 @@ async fn throttling_ends_with_the_time_for_it() {
 #[tokio::test]
 async fn a_wait_that_is_too_long_is_not_begun() {
     let (answered, requests) = run(vec![answer(429, "Retry-After: 3600\r\n", "")]).await;
-    assert!(matches!(answered.reply, Reply::TurnedAway(_)));
+    assert!(matches!(answered.reply, BatchReply::TurnedAway(_)));
     assert!(answered.notes[0].contains("asked to wait 3600 s"));
     assert_eq!(requests.len(), 1);
 }
@@ -282,7 +282,7 @@ async fn closing_the_gate_ends_a_wait() {
     };
     let (answered, ()) = tokio::join!(client.modify_passwords(&entries, &gate), closing);
     let answered = answered.expect("it was let out");
-    assert!(matches!(answered.reply, Reply::TurnedAway(_)));
+    assert!(matches!(answered.reply, BatchReply::TurnedAway(_)));
     assert_eq!(answered.notes, ["stopped while the service asked to wait"]);
 }
 
@@ -291,7 +291,7 @@ async fn a_lost_answer_is_asked_for_once_more() {
     let half = format!("HTTP/1.1 200 X\r\nContent-Length: 999\r\n\r\n{SUCCESS}");
     for lost in [Act::Close, Act::Hang, Act::Answer(half)] {
         let (answered, requests) = run(vec![lost, ok()]).await;
-        let Reply::AfterLoss(reply) = &answered.reply else {
+        let BatchReply::AfterLoss(reply) = &answered.reply else {
             panic!("{answered:?}");
         };
         assert!(is_success(reply));
@@ -306,10 +306,10 @@ async fn a_lost_answer_is_asked_for_once_more() {
 #[tokio::test]
 async fn an_answer_lost_twice_leaves_a_doubt() {
     let (answered, requests) = run(vec![Act::Close, Act::Close, ok()]).await;
-    assert_eq!(answered.reply, Reply::Lost(Doubt::AnswerLost));
+    assert_eq!(answered.reply, BatchReply::Lost(Doubt::AnswerLost));
     assert_eq!(requests.len(), 2);
     let (answered, requests) = run(vec![Act::Hang, Act::Hang, ok()]).await;
-    assert_eq!(answered.reply, Reply::Lost(Doubt::AnswerLost));
+    assert_eq!(answered.reply, BatchReply::Lost(Doubt::AnswerLost));
     assert_eq!(requests.len(), 2);
     assert!(answered.notes[0].ends_with("lost: it did not come in time"));
 }
@@ -317,12 +317,12 @@ async fn an_answer_lost_twice_leaves_a_doubt() {
 #[tokio::test]
 async fn a_refusal_after_a_loss_does_not_prove_that_nothing_changed() {
     let (answered, requests) = run(vec![Act::Close, error(401, "DRS.M00103"), ok()]).await;
-    assert!(matches!(answered.reply, Reply::AfterLoss(_)));
+    assert!(matches!(answered.reply, BatchReply::AfterLoss(_)));
     assert!(answered.reply.login_refusal().is_some());
     assert_eq!(requests.len(), 2);
     let (answered, requests) =
         run(vec![Act::Close, error(429, "APIG.0308"), Act::Close, ok()]).await;
-    assert_eq!(answered.reply, Reply::Lost(Doubt::AnswerLost));
+    assert_eq!(answered.reply, BatchReply::Lost(Doubt::AnswerLost));
     assert_eq!(requests.len(), 3);
 }
 
@@ -330,7 +330,10 @@ async fn a_refusal_after_a_loss_does_not_prove_that_nothing_changed() {
 async fn a_refused_login_is_never_repeated() {
     for (status, code) in [(401, "DRS.M00103"), (403, "DRS.M00100"), (401, "APIG.0301")] {
         let (answered, requests) = run(vec![error(status, code), ok()]).await;
-        assert!(matches!(answered.reply, Reply::LoginRefused(_)), "{code}");
+        assert!(
+            matches!(answered.reply, BatchReply::LoginRefused(_)),
+            "{code}"
+        );
         assert_eq!(requests.len(), 1);
     }
 }
@@ -365,14 +368,14 @@ async fn a_gateway_that_gave_up_waiting_counts_as_a_lost_answer() {
     for status in [408, 502, 503, 504] {
         let gave_up = || answer(status, "", "<h1>no</h1>");
         let (answered, requests) = run(vec![gave_up(), ok()]).await;
-        assert!(matches!(answered.reply, Reply::AfterLoss(reply) if is_success(&reply)));
+        assert!(matches!(answered.reply, BatchReply::AfterLoss(reply) if is_success(&reply)));
         assert_eq!(requests.len(), 2);
         let (answered, requests) = run(vec![gave_up(), gave_up(), ok()]).await;
         let doubt = match status {
             408 => Doubt::AnswerLost,
             _ => Doubt::ServerError,
         };
-        assert_eq!(answered.reply, Reply::Lost(doubt));
+        assert_eq!(answered.reply, BatchReply::Lost(doubt));
         assert_eq!(requests.len(), 2);
         // A wait that is asked for is kept, unless it is longer than there is time for.
         let wait = |seconds: u32| answer(status, &format!("Retry-After: {seconds}\r\n"), "");
@@ -386,7 +389,7 @@ async fn a_gateway_that_gave_up_waiting_counts_as_a_lost_answer() {
 #[tokio::test]
 async fn a_packed_answer_is_not_unpacked() {
     let (answered, requests) = run(vec![answer(200, "Content-Encoding: gzip\r\n", "??")]).await;
-    assert_eq!(answered.reply, Reply::Lost(Doubt::Unreadable));
+    assert_eq!(answered.reply, BatchReply::Lost(Doubt::Unreadable));
     assert!(answered.notes[0].ends_with("its content coding \"gzip\" is not supported"));
     assert_eq!(requests.len(), 1);
     let (answered, _) = run(vec![answer(200, "Content-Encoding: identity\r\n", SUCCESS)]).await;
@@ -406,7 +409,7 @@ async fn an_answer_over_the_cap_is_given_up() {
     };
     let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
-    assert_eq!(answered.reply, Reply::Lost(Doubt::Unreadable));
+    assert_eq!(answered.reply, BatchReply::Lost(Doubt::Unreadable));
     assert_eq!(
         answered.notes,
         ["answer 200 cannot be read: it is over 8 MiB"]
@@ -422,7 +425,7 @@ async fn a_connection_that_cannot_be_made_sends_nothing() {
     let options = options(format!("http://{address}"));
     let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
-    assert_eq!(answered.reply, Reply::NoConnection);
+    assert_eq!(answered.reply, BatchReply::NoConnection);
     assert_eq!(
         answered.notes,
         [format!(
@@ -442,7 +445,7 @@ async fn a_server_without_tls_gets_no_request() {
         let options = options(format!("https://{}", fixture.address));
         let client = Client::new(options, login(), AMBIENT).unwrap();
         let answered = send(&client).await;
-        assert_eq!(answered.reply, Reply::NoConnection);
+        assert_eq!(answered.reply, BatchReply::NoConnection);
         assert_eq!(
             answered.notes,
             [format!(

@@ -50,10 +50,10 @@ fn judge(received: &Received) -> (BatchStep, Vec<String>) {
     (step, notes)
 }
 
-fn reply(received: &Received) -> Reply {
+fn reply(received: &Received) -> BatchReply {
     match judge(received).0 {
         BatchStep::Done(reply) => reply,
-        BatchStep::LoginRefused(refusal) => Reply::LoginRefused(refusal),
+        BatchStep::LoginRefused(refusal) => BatchReply::LoginRefused(refusal),
         other => panic!("{other:?}"),
     }
 }
@@ -71,21 +71,21 @@ fn results_are_read_entry_by_entry_in_2xx_and_400() {
         {"id":"j1","end_point_type":"so","status":"success"}]}"#;
     for status in [200, 201, 202, 400, 422] {
         let reply = reply(&json(status, body));
-        let Reply::PerEntry {
+        let BatchReply::PerEntry {
             results, announced, ..
         } = &reply
         else {
             panic!("{status}: {reply:?}");
         };
         assert_eq!(*announced, Some(2));
-        let Verdict::Failed(refusal) = &results[0].verdict else {
+        let ResultVerdict::Failed(refusal) = &results[0].verdict else {
             panic!("{results:?}");
         };
         assert_eq!(refusal.code.as_str(), "DRS.M00304");
         assert_eq!(refusal.kind, RefusalKind::JobState);
         assert_eq!(refusal.text.as_ref().unwrap().as_str(), "wrong task state");
         assert!(refusal.advice.is_some());
-        assert_eq!(results[1].verdict, Verdict::Success);
+        assert_eq!(results[1].verdict, ResultVerdict::Success);
     }
 }
 
@@ -94,14 +94,14 @@ fn only_a_plain_success_is_one() {
     let verdict = |row: &str, top: &str| {
         let body = format!(r#"{{"results":[{{"id":"j1","end_point_type":"so",{row}}}]{top}}}"#);
         match reply(&json(200, &body)) {
-            Reply::PerEntry { mut results, .. } => results.remove(0).verdict,
+            BatchReply::PerEntry { mut results, .. } => results.remove(0).verdict,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(verdict(r#""status":"success""#, ""), Verdict::Success);
+    assert_eq!(verdict(r#""status":"success""#, ""), ResultVerdict::Success);
     assert_eq!(
         verdict(r#""status":"SUCCESS","error_code":"""#, ""),
-        Verdict::Success
+        ResultVerdict::Success
     );
     for (row, said) in [
         (
@@ -114,19 +114,22 @@ fn only_a_plain_success_is_one() {
         (r#""x":1"#, ""),
         (r#""status":null"#, ""),
     ] {
-        assert_eq!(verdict(row, ""), Verdict::Odd(ForeignText::clean(said)));
+        assert_eq!(
+            verdict(row, ""),
+            ResultVerdict::Odd(ForeignText::clean(said))
+        );
     }
     let top = r#","error_code":"DRS.M01504""#;
-    let odd = Verdict::Odd(ForeignText::clean("success"));
+    let odd = ResultVerdict::Odd(ForeignText::clean("success"));
     assert_eq!(verdict(r#""status":"success""#, top), odd);
-    let Verdict::Failed(refusal) = verdict(r#""status":"failed""#, "") else {
+    let ResultVerdict::Failed(refusal) = verdict(r#""status":"failed""#, "") else {
         panic!("not failed");
     };
     assert_eq!(refusal.code.as_str(), "NO-CODE");
     let busy = verdict(r#""status":"failed","error_code":"DRS.M01504""#, "");
     assert!(matches!(
         busy,
-        Verdict::Failed(Refusal {
+        ResultVerdict::Failed(Refusal {
             kind: RefusalKind::Busy,
             is_one_job_only: false,
             ..
@@ -201,17 +204,17 @@ fn a_refused_request_may_be_split_unless_that_cannot_help() {
     ] {
         let reply = reply(&json(status, &error(code)));
         assert_eq!(reply.may_be_split(), split, "{code}");
-        let (Reply::Refused(refusal) | Reply::TurnedAway(refusal)) = &reply else {
+        let (BatchReply::Refused(refusal) | BatchReply::TurnedAway(refusal)) = &reply else {
             panic!("{reply:?}");
         };
         assert_eq!((refusal.kind, refusal.code.as_str()), (kind, code));
     }
     assert_eq!(
         reply(&json(400, "{}")),
-        Reply::Refused(Refusal {
+        BatchReply::Refused(Refusal {
             kind: RefusalKind::Rejected,
             is_one_job_only: false,
-            code: ToldName::from_static("HTTP-400"),
+            code: ReportedName::from_static("HTTP-400"),
             request_id: None,
             text: None,
             advice: None,
@@ -248,7 +251,7 @@ fn what_cannot_be_read_is_in_doubt() {
     ] {
         let (step, notes) = judge(&json(status, body));
         assert!(
-            matches!(step, BatchStep::Done(Reply::Lost(d)) | BatchStep::Lost(d) if d == doubt),
+            matches!(step, BatchStep::Done(BatchReply::Lost(d)) | BatchStep::Lost(d) if d == doubt),
             "{status} {body}"
         );
         assert_eq!(notes.len(), 1, "{status} {body}");
@@ -273,11 +276,11 @@ fn a_body_that_was_not_read_is_judged_by_status_where_that_is_enough() {
             ..json(status, "")
         };
         for status in [200, 202, 400, 422] {
-            assert_eq!(reply(&at(status)), Reply::Lost(Doubt::Unreadable));
+            assert_eq!(reply(&at(status)), BatchReply::Lost(Doubt::Unreadable));
         }
         assert!(reply(&at(401)).login_refusal().is_some());
-        assert_eq!(reply(&at(500)), Reply::Lost(Doubt::ServerError));
-        assert!(matches!(reply(&at(307)), Reply::TurnedAway(_)));
+        assert_eq!(reply(&at(500)), BatchReply::Lost(Doubt::ServerError));
+        assert!(matches!(reply(&at(307)), BatchReply::TurnedAway(_)));
         assert!(matches!(judge(&at(429)).0, BatchStep::Again(_)));
     }
     for (status, lost) in [(200, true), (400, true), (429, false), (500, false)] {
@@ -315,7 +318,7 @@ fn a_redirect_is_a_refusal_that_names_the_host_only() {
         let mut received = json(307, "moved");
         received.headers.location = location.map(str::to_owned);
         let (step, notes) = judge(&received);
-        let BatchStep::Done(Reply::TurnedAway(refusal)) = step else {
+        let BatchStep::Done(BatchReply::TurnedAway(refusal)) = step else {
             panic!("{step:?}");
         };
         assert_eq!(refusal.code.as_str(), "HTTP-307");

@@ -86,8 +86,8 @@ fn search(
         let due = now.due().to_vec();
         let heard = service(&due);
         open = match now.after(heard, &mut capacity, |place| &keys[place]) {
-            Next::Parted(next) => Some(next),
-            Next::Settled(next) => {
+            NextRequest::Parted(next) => Some(next),
+            NextRequest::Settled(next) => {
                 due.iter().for_each(|&place| settled[place].push(heard));
                 next
             }
@@ -183,8 +183,8 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
             match search.after(BatchVerdict::Refused, &mut Capacity::default(), |place| {
                 &keys[place]
             }) {
-                Next::Parted(next) | Next::Settled(Some(next)) => search = next,
-                Next::Settled(None) => return sent,
+                NextRequest::Parted(next) | NextRequest::Settled(Some(next)) => search = next,
+                NextRequest::Settled(None) => return sent,
             }
         }
     };
@@ -194,7 +194,7 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
     assert_eq!(send_all(search), [vec![3], vec![1]]);
 
     // A half without its bad entry is no longer known to hold one.
-    let Next::Parted(mut search) = Search::new(vec![0, 1, 2, 3]).after(
+    let NextRequest::Parted(mut search) = Search::new(vec![0, 1, 2, 3]).after(
         BatchVerdict::Refused,
         &mut Capacity::default(),
         |place| &keys[place],
@@ -205,7 +205,7 @@ fn entries_go_one_by_one_and_what_is_taken_out_is_not_sent() {
     let next = search.after(BatchVerdict::Taken, &mut Capacity::default(), |place| {
         &keys[place]
     });
-    let Next::Settled(Some(next)) = next else {
+    let NextRequest::Settled(Some(next)) = next else {
         panic!("the rest is left");
     };
     assert_eq!(next.due(), [3]);
@@ -231,7 +231,7 @@ fn the_first_job_of_each_account_is_due_and_the_others_come_later() {
     let search = Search::new((0..7).collect());
     let search = search.one_of_each(|at| &keys[at], |at| accounts[at]);
     assert_eq!(search.due(), [0, 1, 4, 5]);
-    let Next::Settled(Some(next)) =
+    let NextRequest::Settled(Some(next)) =
         search.after(BatchVerdict::Taken, &mut Capacity::default(), |at| {
             &keys[at]
         })

@@ -57,7 +57,7 @@ pub fn is_digest(text: &str) -> bool {
     is_hex(text, DIGEST_BYTES)
 }
 
-pub struct Changed<'a> {
+pub struct ChangedEntry<'a> {
     pub key: &'a EntryKey,
     pub action: &'static str,
     pub values: Vec<(Field, &'a Secret)>,
@@ -67,9 +67,9 @@ impl FingerprintKey {
     pub fn change_id<'a>(
         &self,
         scope: &Scope,
-        entries: impl Iterator<Item = Changed<'a>>,
+        entries: impl Iterator<Item = ChangedEntry<'a>>,
     ) -> ChangeId {
-        let mut entries: Vec<Changed<'a>> = entries.collect();
+        let mut entries: Vec<ChangedEntry<'a>> = entries.collect();
         entries.sort_by(|a, b| a.key.cmp(b.key));
         let mut mac = self.subkey("change");
         update_lp(&mut mac, b"drspass.change/1");
@@ -161,7 +161,7 @@ mod tests {
             Secret::new("canary-2".to_owned()),
         );
         let id = |project, entries: &[(&EntryKey, &'static str, &Secret)]| {
-            let entries = entries.iter().map(|(key, action, value)| Changed {
+            let entries = entries.iter().map(|(key, action, value)| ChangedEntry {
                 key,
                 action,
                 values: vec![(Field::Password, value)],

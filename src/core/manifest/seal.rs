@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::read::is_name;
 use super::{Manifest, Sealed, Sealing, parse};
-use crate::core::inventory::{Database, ListedJob, Names, name_stem, propose_credentials};
+use crate::core::inventory::{JobDatabase, ListedJob, TakenNames, name_stem, propose_credentials};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::problem::{Checked, FieldPath, Problem, Severity};
 use crate::core::yaml::{Fields, Outermost, Read, Reader, quote, split_mark};
@@ -240,7 +240,7 @@ pub fn listed(jobs: &[ListedJob]) -> String {
     }
     out.push_str("jobs:\n");
     // A name may not be the id of a job, nor stand twice.
-    let mut names = Names::default();
+    let mut names = TakenNames::default();
     for job in &jobs {
         names.take(job.id.as_str());
     }
@@ -288,7 +288,7 @@ fn job_stem(called: &str, id: &JobId) -> String {
 }
 
 /// What is known of a database, as the end of a line that is a comment.
-fn comment(database: &Database) -> String {
+fn comment(database: &JobDatabase) -> String {
     if database.is_unknown() {
         return String::new();
     }
@@ -317,10 +317,10 @@ mod tests {
     use super::*;
     use crate::core::inventory::UseType;
     use crate::core::redact::ForeignText;
-    use crate::core::status::{JobStatus, ToldStatus};
+    use crate::core::status::{JobStatus, ReportedStatus};
 
     fn job(id: &str, name: &str, user: &str) -> ListedJob {
-        let database = Database {
+        let database = JobDatabase {
             db_type: ForeignText::clean("mysql"),
             address: ForeignText::clean("10.0.0.1\n# jobs"),
             port: ForeignText::clean("3306"),
@@ -329,13 +329,13 @@ mod tests {
         ListedJob {
             id: JobId::parse(id).unwrap(),
             name: ForeignText::clean(name),
-            status: Some(ToldStatus::Known(JobStatus::IncreTransferStarted)),
+            status: Some(ReportedStatus::Known(JobStatus::IncreTransferStarted)),
             use_type: UseType::Sync,
             engine: None,
             parent: None,
             is_dual_active_parent: false,
             source: database,
-            destination: Database::default(),
+            destination: JobDatabase::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::core::job::JobId;
 use crate::core::redact::Token;
 
-const CODE: ToldName = ToldName::from_static("DRS.M00304");
+const CODE: ReportedName = ReportedName::from_static("DRS.M00304");
 
 fn key(job: &str, endpoint: Endpoint) -> EntryKey {
     EntryKey {
@@ -21,7 +21,7 @@ fn ta(job: &str) -> EntryKey {
     key(job, Endpoint::Destination)
 }
 
-fn refusal(code: ToldName) -> Refusal {
+fn refusal(code: ReportedName) -> Refusal {
     Refusal {
         kind: RefusalKind::JobState,
         is_one_job_only: false,
@@ -33,20 +33,20 @@ fn refusal(code: ToldName) -> Refusal {
     }
 }
 
-fn failed() -> Verdict {
-    Verdict::Failed(refusal(CODE))
+fn failed() -> ResultVerdict {
+    ResultVerdict::Failed(refusal(CODE))
 }
 
-fn result(key: &EntryKey, verdict: Verdict) -> EntryResult {
+fn result(key: &EntryKey, verdict: ResultVerdict) -> EntryResult {
     EntryResult {
-        job: Token::parse(key.job.as_str()).map(ToldName::Kept),
+        job: Token::parse(key.job.as_str()).map(ReportedName::Kept),
         endpoint: Some(key.endpoint),
         verdict,
     }
 }
 
-fn per_entry(results: Vec<EntryResult>) -> Reply {
-    Reply::PerEntry {
+fn per_entry(results: Vec<EntryResult>) -> BatchReply {
+    BatchReply::PerEntry {
         results,
         announced: None,
         request_id: None,
@@ -57,9 +57,9 @@ fn per_entry(results: Vec<EntryResult>) -> Reply {
 fn results_in_another_order_find_their_entries() {
     let sent = [so("j1"), ta("j1"), so("j2")];
     let reply = per_entry(vec![
-        result(&sent[2], Verdict::Success),
+        result(&sent[2], ResultVerdict::Success),
         result(&sent[1], failed()),
-        result(&sent[0], Verdict::Success),
+        result(&sent[0], ResultVerdict::Success),
     ]);
     let matched = match_results(&sent, &reply);
     assert_eq!(
@@ -76,10 +76,10 @@ fn results_in_another_order_find_their_entries() {
 #[test]
 fn a_missing_result_leaves_its_entry_in_doubt() {
     let sent = [so("j1"), ta("j1"), so("j2")];
-    let reply = Reply::PerEntry {
+    let reply = BatchReply::PerEntry {
         results: vec![
-            result(&sent[0], Verdict::Success),
-            result(&sent[1], Verdict::Success),
+            result(&sent[0], ResultVerdict::Success),
+            result(&sent[1], ResultVerdict::Success),
         ],
         announced: Some(3),
         request_id: None,
@@ -101,15 +101,15 @@ fn a_missing_result_leaves_its_entry_in_doubt() {
 #[test]
 fn foreign_and_unreadable_results_are_never_taken_by_position() {
     let sent = [so("j1"), ta("j1")];
-    let mut results = vec![result(&so("j9"), Verdict::Success)];
+    let mut results = vec![result(&so("j9"), ResultVerdict::Success)];
     results.push(EntryResult {
         job: None,
         endpoint: Some(Endpoint::Source),
-        verdict: Verdict::Success,
+        verdict: ResultVerdict::Success,
     });
     results.push(EntryResult {
         endpoint: None,
-        ..result(&sent[0], Verdict::Success)
+        ..result(&sent[0], ResultVerdict::Success)
     });
     let matched = match_results(&sent, &per_entry(results));
     assert_eq!(matched.outcomes, vec![Outcome::InDoubt(Doubt::NoResult); 2]);
@@ -130,10 +130,16 @@ fn foreign_and_unreadable_results_are_never_taken_by_position() {
 fn doubled_results_settle_nothing_even_if_they_agree() {
     let sent = [so("j1")];
     for (verdicts, said) in [
-        ([Verdict::Success, Verdict::Success], "which agree"),
+        (
+            [ResultVerdict::Success, ResultVerdict::Success],
+            "which agree",
+        ),
         ([failed(), failed()], "which agree"),
-        ([Verdict::Success, failed()], "which disagree"),
-        ([Verdict::Odd(None), Verdict::Odd(None)], "which disagree"),
+        ([ResultVerdict::Success, failed()], "which disagree"),
+        (
+            [ResultVerdict::Odd(None), ResultVerdict::Odd(None)],
+            "which disagree",
+        ),
     ] {
         let results = verdicts.map(|verdict| result(&sent[0], verdict)).to_vec();
         let matched = match_results(&sent, &per_entry(results));
@@ -147,7 +153,7 @@ fn an_odd_result_is_no_success() {
     let sent = [so("j1")];
     let matched = match_results(
         &sent,
-        &per_entry(vec![result(&sent[0], Verdict::Odd(None))]),
+        &per_entry(vec![result(&sent[0], ResultVerdict::Odd(None))]),
     );
     assert_eq!(matched.outcomes, [Outcome::InDoubt(Doubt::OddResult)]);
     assert_eq!(matched.findings, [Finding::OddResult(so("j1"), None)]);
@@ -162,22 +168,25 @@ fn a_reply_to_the_whole_request_is_the_outcome_of_every_entry() {
     };
     for (reply, outcome) in [
         (
-            Reply::Refused(refusal(CODE)),
+            BatchReply::Refused(refusal(CODE)),
             Outcome::Refused(of_both.clone()),
         ),
         (
-            Reply::TurnedAway(refusal(CODE)),
+            BatchReply::TurnedAway(refusal(CODE)),
             Outcome::Refused(of_both.clone()),
         ),
         (
-            Reply::LoginRefused(refusal(CODE)),
+            BatchReply::LoginRefused(refusal(CODE)),
             Outcome::NotSent(NotSent::LoginRefused(CODE)),
         ),
         (
-            Reply::Lost(Doubt::ServerError),
+            BatchReply::Lost(Doubt::ServerError),
             Outcome::InDoubt(Doubt::ServerError),
         ),
-        (Reply::NoConnection, Outcome::NotSent(NotSent::NoConnection)),
+        (
+            BatchReply::NoConnection,
+            Outcome::NotSent(NotSent::NoConnection),
+        ),
     ] {
         let matched = match_results(&sent, &reply);
         assert_eq!(matched.outcomes, vec![outcome; 2]);
@@ -188,8 +197,8 @@ fn a_reply_to_the_whole_request_is_the_outcome_of_every_entry() {
 #[test]
 fn after_a_lost_answer_only_a_success_counts() {
     let sent = [so("j1"), ta("j1"), so("j2")];
-    let reply = Reply::AfterLoss(Box::new(per_entry(vec![
-        result(&sent[0], Verdict::Success),
+    let reply = BatchReply::AfterLoss(Box::new(per_entry(vec![
+        result(&sent[0], ResultVerdict::Success),
         result(&sent[1], failed()),
     ])));
     let matched = match_results(&sent, &reply);
@@ -206,12 +215,12 @@ fn after_a_lost_answer_only_a_success_counts() {
         "the answer for j1/destination was lost and its repetition refused: DRS.M00304"
     );
     for reply in [
-        Reply::NoConnection,
-        Reply::Refused(refusal(CODE)),
-        Reply::LoginRefused(refusal(CODE)),
+        BatchReply::NoConnection,
+        BatchReply::Refused(refusal(CODE)),
+        BatchReply::LoginRefused(refusal(CODE)),
     ] {
-        let refuses_login = matches!(reply, Reply::LoginRefused(_));
-        let reply = Reply::AfterLoss(Box::new(reply));
+        let refuses_login = matches!(reply, BatchReply::LoginRefused(_));
+        let reply = BatchReply::AfterLoss(Box::new(reply));
         assert_eq!(reply.login_refusal().is_some(), refuses_login);
         assert!(!reply.may_be_split());
         assert_eq!(
@@ -223,17 +232,17 @@ fn after_a_lost_answer_only_a_success_counts() {
 
 #[test]
 fn a_flood_of_foreign_results_is_counted_and_not_listed() {
-    let results = vec![result(&so("j9"), Verdict::Success); 50];
+    let results = vec![result(&so("j9"), ResultVerdict::Success); 50];
     let matched = match_results(&[so("j1")], &per_entry(results));
     assert_eq!(matched.findings.len(), 1 + MAX_FOREIGN + 1);
     assert_eq!(matched.findings.last(), Some(&Finding::MoreForeign(40)));
 }
 
-fn verdict() -> impl Strategy<Value = Verdict> {
+fn verdict() -> impl Strategy<Value = ResultVerdict> {
     prop_oneof![
-        3 => Just(Verdict::Success),
+        3 => Just(ResultVerdict::Success),
         1 => Just(failed()),
-        1 => Just(Verdict::Odd(None))
+        1 => Just(ResultVerdict::Odd(None))
     ]
 }
 
@@ -241,30 +250,30 @@ fn some_result() -> impl Strategy<Value = EntryResult> {
     let job = proptest::option::weighted(0.9, 0..5_u8);
     let endpoint = proptest::option::weighted(0.9, any::<bool>());
     (job, endpoint, verdict()).prop_map(|(job, endpoint, verdict)| EntryResult {
-        job: job.and_then(|job| Token::parse(&format!("j{job}")).map(ToldName::Kept)),
+        job: job.and_then(|job| Token::parse(&format!("j{job}")).map(ReportedName::Kept)),
         endpoint: endpoint.map(|i| Endpoint::ALL[usize::from(i)]),
         verdict,
     })
 }
 
-fn reply() -> impl Strategy<Value = Reply> {
+fn reply() -> impl Strategy<Value = BatchReply> {
     let results = proptest::collection::vec(some_result(), 0..12);
     let announced = proptest::option::of(0..12_u64);
-    let per_entry = (results, announced).prop_map(|(results, announced)| Reply::PerEntry {
+    let per_entry = (results, announced).prop_map(|(results, announced)| BatchReply::PerEntry {
         results,
         announced,
         request_id: None,
     });
     let plain = prop_oneof![
         6 => per_entry,
-        1 => Just(Reply::NoConnection),
-        1 => Just(Reply::Lost(Doubt::Unreadable)),
-        1 => Just(Reply::Refused(refusal(CODE))),
-        1 => Just(Reply::LoginRefused(refusal(CODE))),
+        1 => Just(BatchReply::NoConnection),
+        1 => Just(BatchReply::Lost(Doubt::Unreadable)),
+        1 => Just(BatchReply::Refused(refusal(CODE))),
+        1 => Just(BatchReply::LoginRefused(refusal(CODE))),
     ];
     (plain, any::<bool>()).prop_map(|(reply, lost)| {
         if lost {
-            Reply::AfterLoss(Box::new(reply))
+            BatchReply::AfterLoss(Box::new(reply))
         } else {
             reply
         }
@@ -284,12 +293,12 @@ proptest! {
         let matched = match_results(&sent, &reply);
         prop_assert_eq!(matched.outcomes.len(), sent.len());
         let inner = match &reply {
-            Reply::AfterLoss(inner) => inner,
+            BatchReply::AfterLoss(inner) => inner,
             other => other,
         };
         for (key, outcome) in sent.iter().zip(&matched.outcomes) {
             if *outcome == Outcome::Applied {
-                let Reply::PerEntry { results, .. } = inner else {
+                let BatchReply::PerEntry { results, .. } = inner else {
                     panic!("applied without a result");
                 };
                 let about: Vec<&EntryResult> = results
@@ -298,7 +307,7 @@ proptest! {
                     .filter(|r| r.job.as_ref().is_some_and(|j| j.as_str() == key.job.as_str()))
                     .collect();
                 prop_assert_eq!(about.len(), 1);
-                prop_assert_eq!(&about[0].verdict, &Verdict::Success);
+                prop_assert_eq!(&about[0].verdict, &ResultVerdict::Success);
             }
         }
     }

@@ -63,7 +63,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn plan_of(manifest: &Manifest, state: Option<&State>) -> Plan {
-    make(&Inputs {
+    make(&PlanInputs {
         manifest,
         state,
         key_changed: false,
@@ -213,7 +213,7 @@ fn with_another_key_nothing_that_is_known_counts() {
     let mut state = empty_state();
     let manifest = manifest_of(&[(1, None), (2, None)]);
     run(&manifest, &mut state, &[Settlement::Applied], 1);
-    let plan = make(&Inputs {
+    let plan = make(&PlanInputs {
         manifest: &manifest,
         state: Some(&state),
         key_changed: true,

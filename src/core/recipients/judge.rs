@@ -12,35 +12,35 @@ use curve25519_dalek::{edwards::CompressedEdwardsY, montgomery::MontgomeryPoint}
 use super::recipient_key;
 use crate::core::redact::is_key_like;
 
-type Refusal = (&'static str, &'static str);
+type RecipientFault = (&'static str, &'static str);
 
 const KINDS: &str = "Use age1…, ssh-ed25519 or ssh-rsa.";
 const COPY: &str = "Copy the whole key again; a character is missing or wrong.";
 const REPLACE: &str = "Make a new key pair and list its public key.";
 
-const PRIVATE: Refusal = (
+const PRIVATE: RecipientFault = (
     "is a private key, which must not stand here",
     "Replace the key pair: this file is not encrypted. Name the public key, age1….",
 );
-const POST_QUANTUM: Refusal = ("post-quantum age keys are not supported", KINDS);
-const NOT_AGE: Refusal = ("is not a valid age public key", COPY);
-const AGE_LOW_ORDER: Refusal = (
+const POST_QUANTUM: RecipientFault = ("post-quantum age keys are not supported", KINDS);
+const NOT_AGE: RecipientFault = ("is not a valid age public key", COPY);
+const AGE_LOW_ORDER: RecipientFault = (
     "is an age key of low order, with which everybody could decrypt",
     REPLACE,
 );
-const PUBLIC: Refusal = ("is a key whose private half everybody knows", REPLACE);
-const NOT_SSH: Refusal = ("is a damaged ssh key", COPY);
-const ED25519_LOW_ORDER: Refusal = (
+const PUBLIC: RecipientFault = ("is a key whose private half everybody knows", REPLACE);
+const NOT_SSH: RecipientFault = ("is a damaged ssh key", COPY);
+const ED25519_LOW_ORDER: RecipientFault = (
     "is an ed25519 key of low order, with which everybody could decrypt",
     REPLACE,
 );
-const NOT_A_POINT: Refusal = ("is an ed25519 key that is not a valid point", COPY);
-const RSA_SMALL: Refusal = ("is an rsa key of fewer than 2048 bits", REPLACE);
-const RSA_LARGE: Refusal = ("is an rsa key of more than 4096 bits", REPLACE);
-const RSA_NUMBERS: Refusal = ("is an rsa key whose numbers are not valid", REPLACE);
+const NOT_A_POINT: RecipientFault = ("is an ed25519 key that is not a valid point", COPY);
+const RSA_SMALL: RecipientFault = ("is an rsa key of fewer than 2048 bits", REPLACE);
+const RSA_LARGE: RecipientFault = ("is an rsa key of more than 4096 bits", REPLACE);
+const RSA_NUMBERS: RecipientFault = ("is an rsa key whose numbers are not valid", REPLACE);
 
 /// What is wrong with a recipient, and what to do.
-pub fn refuse_recipient(text: &str) -> Option<Refusal> {
+pub fn refuse_recipient(text: &str) -> Option<RecipientFault> {
     // Which has line breaks of its own.
     if is_key_like(text) {
         return Some(PRIVATE);
@@ -79,7 +79,7 @@ pub fn refuse_recipient(text: &str) -> Option<Refusal> {
     }
 }
 
-fn refuse_age(text: &str) -> Option<Refusal> {
+fn refuse_age(text: &str) -> Option<RecipientFault> {
     let parses = match text.rsplit_once('1')?.0 {
         "age" => return refuse_x25519(text),
         "age1pq" => return Some(POST_QUANTUM),
@@ -90,7 +90,7 @@ fn refuse_age(text: &str) -> Option<Refusal> {
     (!parses).then_some(NOT_AGE)
 }
 
-fn refuse_x25519(text: &str) -> Option<Refusal> {
+fn refuse_x25519(text: &str) -> Option<RecipientFault> {
     let decoded = bech32_decode(
         text,
         |_| (),
@@ -121,7 +121,7 @@ fn is_public(key: MontgomeryPoint) -> bool {
     key == X25519_BASEPOINT || trivial.contains(&key)
 }
 
-fn refuse_ssh(text: &str) -> Option<Refusal> {
+fn refuse_ssh(text: &str) -> Option<RecipientFault> {
     let key = recipient_key(text);
     let (kind, encoded) = key.split_once(' ')?;
     let Ok(blob) = STANDARD.decode(encoded) else {
@@ -135,7 +135,7 @@ fn refuse_ssh(text: &str) -> Option<Refusal> {
 
 /// What is wrong with an ssh public key in its binary form (RFC 4253, section 6.6;
 /// RFC 8709, section 4). Keys of other types than ed25519 and rsa are not looked at.
-pub fn refuse_ssh_key(blob: &[u8]) -> Option<Refusal> {
+pub fn refuse_ssh_key(blob: &[u8]) -> Option<RecipientFault> {
     let mut wire = SshWire(blob);
     let refusal = match wire.string() {
         Some(b"ssh-ed25519") => refuse_ed25519(wire.string()),
@@ -149,7 +149,7 @@ pub fn refuse_ssh_key(blob: &[u8]) -> Option<Refusal> {
     refusal.or_else(|| (!wire.0.is_empty()).then_some(NOT_SSH))
 }
 
-fn refuse_ed25519(key: Option<&[u8]>) -> Option<Refusal> {
+fn refuse_ed25519(key: Option<&[u8]>) -> Option<RecipientFault> {
     let Some(Ok(key)) = key.map(CompressedEdwardsY::from_slice) else {
         return Some(NOT_SSH);
     };
@@ -163,7 +163,7 @@ fn refuse_ed25519(key: Option<&[u8]>) -> Option<Refusal> {
 }
 
 /// The library decrypts with keys of at most 4096 bits, and takes exponents of at most 33.
-fn refuse_rsa(exponent: &[u8], modulus: &[u8]) -> Option<Refusal> {
+fn refuse_rsa(exponent: &[u8], modulus: &[u8]) -> Option<RecipientFault> {
     let value = exponent.iter().try_fold(0_u64, |sum, byte| {
         sum.checked_mul(256)?.checked_add((*byte).into())
     });

@@ -3,7 +3,7 @@
 use super::{InFile, Stanza, comment, in_file, is_of_plugin, missing, recipient_key, tag_of};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedRecipient {
     pub key: String,
     pub comment: Option<String>,
     pub is_configured: bool,
@@ -16,7 +16,7 @@ pub struct Listed {
 pub struct RecipientsReport {
     pub manifest: String,
     /// Those of drspass.yaml in its order, then those that were only sealed.
-    pub recipients: Vec<Listed>,
+    pub recipients: Vec<ListedRecipient>,
     /// The types in the order in which they first come, counted.
     pub stanzas: Vec<(String, usize)>,
     /// Stanzas for ssh keys that are neither listed nor sealed.
@@ -39,7 +39,7 @@ pub fn compare(
     let sealed_keys: Vec<String> = known.iter().map(|text| recipient_key(text)).collect();
     let listed = |text: &String, is_configured| {
         let key = recipient_key(text);
-        Listed {
+        ListedRecipient {
             comment: comment(text),
             is_configured,
             is_sealed: sealed.is_ok().then(|| sealed_keys.contains(&key)),
@@ -47,7 +47,7 @@ pub fn compare(
             key,
         }
     };
-    let recipients: Vec<Listed> = configured
+    let recipients: Vec<ListedRecipient> = configured
         .iter()
         .map(|text| listed(text, true))
         .chain(only_sealed.iter().map(|text| listed(text, false)))
@@ -79,7 +79,8 @@ pub fn compare(
 
 fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Vec<String> {
     let mut notes = Vec::new();
-    let differs = |listed: &&Listed| listed.is_sealed.is_some_and(|s| s != listed.is_configured);
+    let differs =
+        |listed: &&ListedRecipient| listed.is_sealed.is_some_and(|s| s != listed.is_configured);
     if report.recipients.iter().any(|listed| differs(&listed)) {
         notes.push(
             "drspass.yaml lists other recipients than were sealed; 'drspass rekey' encrypts to \
@@ -103,8 +104,9 @@ fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Ve
                  somebody encrypted it without drspass"
             ));
         }
-        let is_missing =
-            |listed: &&Listed| listed.is_sealed == Some(true) && listed.in_file == InFile::No;
+        let is_missing = |listed: &&ListedRecipient| {
+            listed.is_sealed == Some(true) && listed.in_file == InFile::No
+        };
         if report.recipients.iter().any(|listed| is_missing(&listed)) {
             notes.push(
                 "a recipient was sealed, but the file is not encrypted to it: somebody encrypted \
@@ -118,7 +120,7 @@ fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Ve
                 .to_owned(),
         );
     }
-    let untold = |listed: &&Listed| listed.in_file == InFile::Unknown;
+    let untold = |listed: &&ListedRecipient| listed.in_file == InFile::Unknown;
     if report.recipients.iter().any(|listed| untold(&listed)) {
         notes.push(
             "an age header tells how many age1… keys there are, never which; only their owners \

@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
-use super::{ForeignText, Token, ToldName};
+use super::{ForeignText, ReportedName, Token};
 use crate::core::secret::Secret;
 
 /// Longest text that is searched for secrets; anything longer is withheld
@@ -88,28 +88,28 @@ impl Needles {
         Some(cleaned)
     }
 
-    pub fn name(&self, raw: &str) -> Option<ToldName> {
+    pub fn name(&self, raw: &str) -> Option<ReportedName> {
         self.name_like(raw, |_| true)
     }
 
     /// Only what has the shape of a code may be kept: anything else could be a piece of a secret
     /// that no search finds.
-    pub fn code(&self, raw: &str) -> Option<ToldName> {
+    pub fn code(&self, raw: &str) -> Option<ReportedName> {
         self.name_like(raw, has_code_shape)
     }
 
     /// A UUID, or as many hexadecimal digits, may be kept.
-    pub fn request_id(&self, raw: &str) -> Option<ToldName> {
+    pub fn request_id(&self, raw: &str) -> Option<ReportedName> {
         self.name_like(raw, |raw| {
             let digits = raw.bytes().filter(u8::is_ascii_hexdigit).count();
             digits == 32 && raw.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
         })
     }
 
-    fn name_like(&self, raw: &str, fits: impl Fn(&str) -> bool) -> Option<ToldName> {
+    fn name_like(&self, raw: &str, fits: impl Fn(&str) -> bool) -> Option<ReportedName> {
         match Token::parse(raw).filter(|_| fits(raw) && !self.occur_in(raw)) {
-            Some(token) => Some(ToldName::Kept(token)),
-            None => self.text(raw).map(ToldName::Shown),
+            Some(token) => Some(ReportedName::Kept(token)),
+            None => self.text(raw).map(ReportedName::Shown),
         }
     }
 }

@@ -136,9 +136,9 @@ fn a_secret_past_the_cut_still_withholds_the_text() {
 #[test]
 fn names_are_kept_where_they_have_the_usual_shape_and_else_only_shown() {
     let needles = needles("hunter2");
-    let withheld = Some(ToldName::Shown(ForeignText::withheld()));
-    let shown = |raw: &str| ForeignText::clean(raw).map(ToldName::Shown);
-    let kept = |raw: &str| Token::parse(raw).map(ToldName::Kept);
+    let withheld = Some(ReportedName::Shown(ForeignText::withheld()));
+    let shown = |raw: &str| ForeignText::clean(raw).map(ReportedName::Shown);
+    let kept = |raw: &str| Token::parse(raw).map(ReportedName::Kept);
     let id = "0123456789abcdef0123456789abcdef";
     for secret in ["req-HUNTER2-1", "68756e74657232", "DRS.hunter2\u{1b}"] {
         assert_eq!(needles.code(secret), withheld);

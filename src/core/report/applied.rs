@@ -6,17 +6,17 @@ use jiff::Timestamp;
 
 use crate::core::outcome::{Outcome, Refusal};
 use crate::core::redact::Token;
-use crate::core::status::{Blocked, JobStatus, ToldStatus};
+use crate::core::status::{Blocked, JobStatus, ReportedStatus};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     Tried(Outcome),
-    Blocked(Block),
+    Blocked(BlockReason),
 }
 
 /// Why an entry was not sent: sending it does harm or is of no use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Block {
+pub enum BlockReason {
     /// The same value was refused as wrong: repeating it locks the account. `credential` where
     /// it was refused for another of its entries.
     WrongPassword {
@@ -40,7 +40,7 @@ pub enum RetryJobsResult {
     Runs(JobStatus),
     Failed(JobStatus),
     /// What it came to was not seen in time; the last state that was seen.
-    Unseen(Option<ToldStatus>),
+    Unseen(Option<ReportedStatus>),
     Refused(Refusal),
     NotAsked(NotAsked),
     /// An earlier retry with the same passwords failed, or was not seen to work.
@@ -75,13 +75,11 @@ impl RetryJobsResult {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryJobsEnd {
     All,
-    Not {
-        why: String,
-    },
+    Not { why: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Saved {
+pub enum StateSaved {
     InState,
     Recovery {
         path: String,
@@ -108,7 +106,7 @@ pub struct ApplyReport {
     pub findings: Vec<String>,
     pub jobs: Vec<RetryJobsEntry>,
     pub retry_jobs: RetryJobsEnd,
-    pub saved: Saved,
+    pub saved: StateSaved,
     pub interrupted: Option<Signal>,
 }
 
@@ -120,7 +118,7 @@ impl ApplyReport {
             findings: Vec::new(),
             jobs: Vec::new(),
             retry_jobs: RetryJobsEnd::All,
-            saved: Saved::InState,
+            saved: StateSaved::InState,
             interrupted: None,
         }
     }

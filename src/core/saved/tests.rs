@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::core::fingerprint::Changed;
+use crate::core::fingerprint::ChangedEntry;
 use crate::core::fingerprint::FingerprintKey;
 use crate::core::outcome::{Doubt, RefusalKind};
 use crate::core::redact::Token;
@@ -45,7 +45,7 @@ fn state() -> State {
     );
     state.serial = 7;
     for entry in &plan.entries {
-        let Prior {
+        let PriorPrints {
             applied, attempted, ..
         } = entry.prior.clone();
         if let Some(prints) = applied {
@@ -101,7 +101,7 @@ fn the_change_of_the_sample_has_the_name_that_was_computed_elsewhere() {
         .entries
         .iter()
         .zip(values)
-        .map(|(entry, values)| Changed {
+        .map(|(entry, values)| ChangedEntry {
             key: &entry.key,
             action: entry.action.as_str(),
             values,
@@ -156,7 +156,11 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
 #[test]
 fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
     let plan = sample();
-    let open = [Standing::Open, Standing::Open, Standing::Open];
+    let open = [
+        SavedProgress::Open,
+        SavedProgress::Open,
+        SavedProgress::Open,
+    ];
     assert_eq!(plan.standing(Some(&state())).unwrap(), open);
     let doubt = Settlement::InDoubt {
         why: Doubt::AnswerLost,
@@ -169,7 +173,11 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
         (Some(&refused()), Reason::LastRefused { code, fields }),
         (Some(&doubt), Reason::InDoubt),
     ] {
-        let tried = [Standing::Open, Standing::Tried(reason), Standing::Open];
+        let tried = [
+            SavedProgress::Open,
+            SavedProgress::Tried(reason),
+            SavedProgress::Open,
+        ];
         let once = after(state(), 1, settlement);
         assert_eq!(plan.standing(Some(&once)).unwrap(), tried, "{settlement:?}");
         let twice = after(once, 1, settlement);
@@ -181,7 +189,14 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
     }
     let half = after(state(), 1, Some(&Settlement::Applied));
     let standing = plan.standing(Some(&half)).unwrap();
-    assert_eq!(standing, [Standing::Open, Standing::Done, Standing::Open]);
+    assert_eq!(
+        standing,
+        [
+            SavedProgress::Open,
+            SavedProgress::Done,
+            SavedProgress::Open
+        ]
+    );
     let whole = after(half, 0, Some(&Settlement::Applied));
     assert_eq!(
         plan.standing(Some(&whole)),
@@ -192,17 +207,24 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
 #[test]
 fn a_wrong_password_that_the_plan_itself_met_is_held() {
     let plan = sample();
-    let wrong = Standing::WrongPassword {
+    let wrong = SavedProgress::WrongPassword {
         code: Token::from_static("DRS.KE0002"),
     };
     // What somebody else met before, and what the plan was made to change, is open.
     assert_eq!(
         plan.standing(Some(&state())).unwrap(),
-        [Standing::Open, Standing::Open, Standing::Open]
+        [
+            SavedProgress::Open,
+            SavedProgress::Open,
+            SavedProgress::Open
+        ]
     );
     let met = after(state(), 1, Some(&wrong_password()));
     let standing = plan.standing(Some(&met)).unwrap();
-    assert_eq!(standing, [Standing::Open, wrong.clone(), Standing::Open]);
+    assert_eq!(
+        standing,
+        [SavedProgress::Open, wrong.clone(), SavedProgress::Open]
+    );
     // A later doubt does not make it right.
     let doubt = Settlement::InDoubt {
         why: Doubt::AnswerLost,
@@ -211,7 +233,7 @@ fn a_wrong_password_that_the_plan_itself_met_is_held() {
     assert_eq!(standing[1], wrong);
     let left = plan.entries[1].left(7, &wrong).unwrap();
     assert_eq!((left.index, left.action), (7, Action::Hold));
-    assert!(plan.entries[1].left(7, &Standing::Done).is_none());
+    assert!(plan.entries[1].left(7, &SavedProgress::Done).is_none());
 }
 
 #[test]
@@ -261,10 +283,10 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
 
     let mut first = sample();
     first.entries.truncate(1);
-    first.state = Base::Absent {
+    first.state = PlanBase::Absent {
         lineage: Lineage::new("first".to_owned()),
     };
-    assert_eq!(first.standing(None).unwrap(), [Standing::Open]);
+    assert_eq!(first.standing(None).unwrap(), [SavedProgress::Open]);
     assert_eq!(
         first.standing(Some(&other)),
         Err(Stale::StateAppeared { serial: 7 })
@@ -274,7 +296,7 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
         Lineage::new("first".to_owned()),
         first.key_id.clone(),
     );
-    assert_eq!(first.standing(Some(&begun)).unwrap(), [Standing::Open]);
+    assert_eq!(first.standing(Some(&begun)).unwrap(), [SavedProgress::Open]);
     let entry = &first.entries[0];
     let run = PlanId::new("run".to_owned());
     begun.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::core::problem::{Position, Problem};
+use crate::core::redact::is_unfit;
 
 /// The largest document that is read (design section 2.2).
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -231,10 +232,7 @@ pub fn is_hard_to_see(c: char) -> bool {
     if c.is_ascii() {
         return false;
     }
-    c.is_whitespace()
-        || matches!(u32::from(c),
-            0xad | 0x34f | 0x61c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
-            | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164
-            | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb
-            | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
+    let is_blank = c.is_whitespace() || c == '\u{2800}';
+    let is_of_music = matches!(c, '\u{1d173}'..='\u{1d17a}');
+    is_blank || is_of_music || (is_unfit(c) && !c.is_control())
 }

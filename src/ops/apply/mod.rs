@@ -28,7 +28,7 @@ use crate::core::fingerprint::Salt;
 use crate::core::job::EntryKey;
 use crate::core::plan::Plan;
 use crate::core::problem::Problem;
-use crate::core::report::{ApplyReport, Event, Note, PlanReport};
+use crate::core::report::{ApplyReport, Event, PlanNote, PlanReport};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
 use crate::core::status::UnknownStates;
 use crate::store::{LockInfo, StoreKeys};
@@ -213,7 +213,7 @@ fn shown(
     opened: &Opened,
     comparable: &Comparable,
     plan: &Plan,
-    notes: Vec<Note>,
+    notes: Vec<PlanNote>,
     options: &ApplyOptions,
 ) -> PlanReport {
     let report = plan::report(root, opened, comparable, plan, notes);
@@ -234,7 +234,7 @@ fn decide(
     opened: &Opened,
     comparable: &Comparable,
     options: &ApplyOptions,
-    notes: &mut Vec<Note>,
+    notes: &mut Vec<PlanNote>,
 ) -> Result<(Plan, Prints), OpError> {
     if let Some(saved) = &options.saved {
         return saved.decide(opened, comparable, root.config.apply.batch_size, notes);

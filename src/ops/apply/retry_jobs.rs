@@ -20,8 +20,8 @@ use crate::core::report::{
     ApplyReport, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult,
     Signal,
 };
-use crate::core::state::{Origin, State};
-use crate::core::status::{JobStatus, Kind, Told, ToldStatus};
+use crate::core::state::{State, ValueOrigin};
+use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
@@ -174,7 +174,7 @@ impl RetryJobsRun<'_> {
         let was_sent = |key: &EntryKey| {
             let entry = self.state.entries.get(key);
             let applied = entry.and_then(|entry| entry.applied.as_ref());
-            applied.is_some_and(|applied| applied.origin == Origin::Sent)
+            applied.is_some_and(|applied| applied.origin == ValueOrigin::Sent)
         };
         let mut jobs: BTreeMap<JobId, Candidate> = BTreeMap::new();
         for (at, assignment) in self.opened.manifest.assignments().iter().enumerate() {
@@ -221,19 +221,19 @@ impl RetryJobsRun<'_> {
         let mut watched = BTreeSet::new();
         let recorded = self.state.retries.len();
         for (job, told) in told {
-            looked.untold += usize::from(told == Told::Nothing);
+            looked.untold += usize::from(told == ReportedJob::Nothing);
             let (Some(status), Some(candidate)) = (known(&told), jobs.get(&job)) else {
                 continue;
             };
             let is_paused = status == JobStatus::Pausing;
             let is_due = status.may_be_retried() || is_paused && options.resume_paused;
             let cared = match (candidate.fitness, status.kind()) {
-                (_, Kind::Running) => {
+                (_, StatusKind::Running) => {
                     self.state.retries.remove(&job);
                     continue;
                 }
                 // The retry of an earlier run is under way.
-                (_, Kind::Transient) if self.state.retries.contains_key(&job) => {
+                (_, StatusKind::Transient) if self.state.retries.contains_key(&job) => {
                     watched.insert(job);
                     continue;
                 }
@@ -245,8 +245,12 @@ impl RetryJobsRun<'_> {
                 (Fitness::Unfit(why), _) if status.may_be_retried() => {
                     RetryJobsResult::LeftAlone(status, why)
                 }
-                (Fitness::Fit | Fitness::Failed(_), Kind::Paused) => RetryJobsResult::LeftPaused,
-                (_, Kind::Failed) => RetryJobsResult::LeftAlone(status, NotRetried::OtherFailure),
+                (Fitness::Fit | Fitness::Failed(_), StatusKind::Paused) => {
+                    RetryJobsResult::LeftPaused
+                }
+                (_, StatusKind::Failed) => {
+                    RetryJobsResult::LeftAlone(status, NotRetried::OtherFailure)
+                }
                 _ => continue,
             };
             looked.cared.insert(job, cared);
@@ -434,10 +438,10 @@ fn retry(online: &mut Online, jobs: &[JobId]) -> (Answers, Option<Signal>) {
     })
 }
 
-fn known(told: &Told) -> Option<JobStatus> {
+fn known(told: &ReportedJob) -> Option<JobStatus> {
     match told {
-        Told::Job(facts) => facts.status.known(),
-        Told::Missing(_) | Told::Nothing => None,
+        ReportedJob::Job(facts) => facts.status.known(),
+        ReportedJob::Missing(_) | ReportedJob::Nothing => None,
     }
 }
 
@@ -446,7 +450,7 @@ struct Watch {
     client: Arc<Client>,
     /// Jobs that were seen to start: a failed state after that is a new one.
     seen_starting: BTreeSet<JobId>,
-    last: BTreeMap<JobId, ToldStatus>,
+    last: BTreeMap<JobId, ReportedStatus>,
 }
 
 impl Watch {
@@ -483,23 +487,25 @@ impl Watch {
     }
 
     /// What a look at a job settles, if anything.
-    fn judge(&mut self, job: &JobId, told: &Told) -> Option<RetryJobsResult> {
-        let Told::Job(facts) = told else {
+    fn judge(&mut self, job: &JobId, told: &ReportedJob) -> Option<RetryJobsResult> {
+        let ReportedJob::Job(facts) = told else {
             return None;
         };
         self.last.insert(job.clone(), facts.status.clone());
         let status = facts.status.known()?;
         match status.kind() {
-            Kind::Running => Some(RetryJobsResult::Runs(status)),
-            Kind::Failed if self.seen_starting.contains(job) => {
+            StatusKind::Running => Some(RetryJobsResult::Runs(status)),
+            StatusKind::Failed if self.seen_starting.contains(job) => {
                 Some(RetryJobsResult::Failed(status))
             }
-            Kind::Failed | Kind::Paused => None,
-            Kind::Transient => {
+            StatusKind::Failed | StatusKind::Paused => None,
+            StatusKind::Transient => {
                 self.seen_starting.insert(job.clone());
                 None
             }
-            Kind::Stable | Kind::Ended => Some(RetryJobsResult::Unseen(Some(facts.status.clone()))),
+            StatusKind::Stable | StatusKind::Ended => {
+                Some(RetryJobsResult::Unseen(Some(facts.status.clone())))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
-use crate::core::report::{ApplyReport, Block, Fate, RetryJobsEnd, Saved};
+use crate::core::report::{ApplyReport, BlockReason, Fate, RetryJobsEnd, StateSaved};
 use crate::core::state::{PlanId, Replaced, Settlement, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
@@ -56,7 +56,7 @@ impl Run<'_> {
                 stopped: Some(NotSent::OthersBlocked),
                 ..Sent::default()
             };
-            let mut report = self.report(BTreeMap::new(), sent, Saved::InState);
+            let mut report = self.report(BTreeMap::new(), sent, StateSaved::InState);
             online.add_notes(&mut report.findings);
             return Ok((report, online, Some((state, version))));
         }
@@ -166,23 +166,23 @@ impl Run<'_> {
         mut state: State,
         version: &StateVersion,
         sent: Vec<EntryKey>,
-    ) -> (Saved, SavedState) {
+    ) -> (StateSaved, SavedState) {
         let store = &self.root.store;
         let error = match store.commit(self.guard, self.keys, &mut state, version) {
             // A journal that stays behind is recognised as folded later on.
             Ok(version) => {
                 let _ = store.end_journal(self.guard);
-                return (Saved::InState, Some((state, version)));
+                return (StateSaved::InState, Some((state, version)));
             }
             Err(error) => error,
         };
         let recovery = Recovery::new(version, sent, state);
         let saved = match store.rescue(self.keys, &recovery, self.elsewhere) {
-            Ok(path) => Saved::Recovery {
+            Ok(path) => StateSaved::Recovery {
                 path: self.root.relative(&path).display().to_string(),
                 why: with_causes(&error),
             },
-            Err(second) => Saved::Lost {
+            Err(second) => StateSaved::Lost {
                 why: format!("{}; {}", with_causes(&error), with_causes(&second)),
             },
         };
@@ -193,7 +193,7 @@ impl Run<'_> {
         &self,
         mut outcomes: BTreeMap<EntryKey, Outcome>,
         mut sent: Sent,
-        saved: Saved,
+        saved: StateSaved,
     ) -> ApplyReport {
         let unsent = sent.stopped.take().unwrap_or(NotSent::Interrupted);
         let assignments = self.opened.manifest.assignments();
@@ -202,13 +202,13 @@ impl Run<'_> {
             let fate = match (entry.action, &entry.reason) {
                 (Action::NoOp, _) => continue,
                 (Action::Hold, Reason::WrongPassword { code, credential }) => {
-                    Fate::Blocked(Block::WrongPassword {
+                    Fate::Blocked(BlockReason::WrongPassword {
                         code: code.clone(),
                         credential: credential.clone(),
                     })
                 }
                 _ if self.ready.blocked.contains_key(&entry.key.job) => {
-                    Fate::Blocked(Block::Job(self.ready.blocked[&entry.key.job].clone()))
+                    Fate::Blocked(BlockReason::Job(self.ready.blocked[&entry.key.job].clone()))
                 }
                 _ => match sent.skipped.remove(&entry.index) {
                     Some(block) => Fate::Blocked(block),

@@ -24,13 +24,13 @@ use tokio::time::Instant;
 use super::record::JournalHandle;
 use crate::api::client::{BatchAnswer, Client};
 use crate::api::gate::Gate;
-use crate::core::batch::{BatchVerdict, Capacity, Next, Search};
+use crate::core::batch::{BatchVerdict, Capacity, NextRequest, Search};
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
-use crate::core::outcome::{self, Doubt, NotSent, Outcome, Refusal, RefusalKind, Reply};
+use crate::core::outcome::{self, BatchReply, Doubt, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::Requests;
 use crate::core::redact::Token;
-use crate::core::report::{Block, Event, Signal};
+use crate::core::report::{BlockReason, Event, Signal};
 use crate::core::state::Settlement;
 use crate::ops::online::{Online, Signals};
 use crate::store::journal::{JournalAnswer, JournalRecord};
@@ -57,7 +57,7 @@ pub(super) struct Sent {
     /// Every entry that was handed over, with when its outcome was known.
     pub(super) outcomes: Vec<(EntryKey, Outcome, Timestamp)>,
     /// What was not sent since it logs in as an entry that was refused as wrong.
-    pub(super) skipped: BTreeMap<usize, Block>,
+    pub(super) skipped: BTreeMap<usize, BlockReason>,
     /// How many requests were answered or given up on, repetitions not counted.
     pub(super) requests: usize,
     /// What else the answers showed.
@@ -300,7 +300,7 @@ impl Flight<'_> {
             }
             // A task that ended early may have sent: its entries are in doubt.
             Err(error) => {
-                let reply = Reply::Lost(Doubt::AnswerLost);
+                let reply = BatchReply::Lost(Doubt::AnswerLost);
                 let (notes, wrong) = (Vec::new(), Vec::new());
                 let answered = BatchAnswer {
                     reply,
@@ -323,8 +323,8 @@ impl Flight<'_> {
         let heard = verdict_of(&answered.reply);
         let next = search.after(heard, &mut self.capacity, |place| &assignments[place].key);
         let next = match next {
-            Next::Parted(next) => Some(next),
-            Next::Settled(next) => {
+            NextRequest::Parted(next) => Some(next),
+            NextRequest::Settled(next) => {
                 let matched = outcome::match_results(&keys, &answered.reply);
                 let findings = matched.findings.iter().map(ToString::to_string);
                 self.sent.findings.extend(findings);
@@ -374,15 +374,15 @@ impl Flight<'_> {
     }
 
     /// Why an entry must not be sent any more.
-    fn block_of(&self, place: usize) -> Option<Block> {
+    fn block_of(&self, place: usize) -> Option<BlockReason> {
         let entry = &self.manifest.assignments()[place];
         if let Some(code) = self.gate.code_of(entry) {
             let credential = entry.credential.as_deref().map(str::to_owned);
-            return Some(Block::WrongPassword { code, credential });
+            return Some(BlockReason::WrongPassword { code, credential });
         }
         let code = self.wrong_alone.clone();
         code.filter(|_| self.alone.contains(&place))
-            .map(Block::AfterWrongPassword)
+            .map(BlockReason::AfterWrongPassword)
     }
 
     /// Keeps back what must not be sent after these passwords were called wrong.
@@ -404,7 +404,7 @@ impl Flight<'_> {
     }
 
     /// Whether this reply means that nothing new may be sent.
-    fn consider_stopping(&mut self, reply: &Reply, outcomes: &[Outcome]) {
+    fn consider_stopping(&mut self, reply: &BatchReply, outcomes: &[Outcome]) {
         if let Some(refusal) = reply.login_refusal() {
             // Told once for all entries, since it is about none of them.
             if self.sent.stopped.is_none() {
@@ -430,8 +430,8 @@ impl Flight<'_> {
         self.lost_in_a_row += 1;
         if self.lost_in_a_row >= MAX_LOST_IN_A_ROW {
             self.stop(match reply {
-                Reply::NoConnection => NotSent::NoConnection,
-                Reply::TurnedAway(_) => NotSent::Busy,
+                BatchReply::NoConnection => NotSent::NoConnection,
+                BatchReply::TurnedAway(_) => NotSent::Busy,
                 _ => NotSent::TooManyLost,
             });
         }
@@ -483,10 +483,10 @@ impl Flight<'_> {
 
 /// What a reply tells about the request as a whole. A repetition tells nothing: the
 /// request may have been acted on before.
-fn verdict_of(reply: &Reply) -> BatchVerdict {
+fn verdict_of(reply: &BatchReply) -> BatchVerdict {
     match reply {
-        Reply::PerEntry { .. } => BatchVerdict::Taken,
-        Reply::Refused(refusal) if refusal.is_one_job_only => BatchVerdict::OneJobOnly,
+        BatchReply::PerEntry { .. } => BatchVerdict::Taken,
+        BatchReply::Refused(refusal) if refusal.is_one_job_only => BatchVerdict::OneJobOnly,
         _ if reply.may_be_split() => BatchVerdict::Refused,
         _ => BatchVerdict::Neither,
     }

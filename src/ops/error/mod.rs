@@ -19,7 +19,7 @@ use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::ChangeId;
-use crate::core::report::{Moved, Signal};
+use crate::core::report::{Signal, TargetChange};
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::editor::EditorError;
@@ -221,7 +221,7 @@ pub enum OpError {
             "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target."
         )
     )]
-    TargetMoved(Moved),
+    TargetMoved(TargetChange),
     /// The manifest was made with another key than the one that was named.
     #[error(transparent)]
     #[diagnostic(

@@ -12,7 +12,7 @@ use super::plan::{comparable, new_key_error, no_state, notes_of, say_lock};
 use super::root::{Guards, Opened, Root, Unlock};
 use crate::core::address::{self, Subject};
 use crate::core::job::EntryKey;
-use crate::core::report::{LedgerEntry, LedgerReport, Note};
+use crate::core::report::{LedgerEntry, LedgerReport, PlanNote};
 use crate::core::state::State;
 use crate::store::{JournalLeft, LockStatus, StoreKeys};
 
@@ -23,7 +23,7 @@ pub struct Claimed {
     /// Whether answers lie beside it that are not counted in.
     pub has_more: bool,
     /// What else there is to know, as a plan says it.
-    pub notes: Vec<Note>,
+    pub notes: Vec<PlanNote>,
 }
 
 /// Reads the state without a key.
@@ -35,10 +35,12 @@ pub fn list(root: &Root) -> Result<Claimed, OpError> {
         notes.push(no_state(root));
     }
     if journal == JournalLeft::Unfolded {
-        notes.push(Note::Unfinished);
+        notes.push(PlanNote::Unfinished);
     }
     say_lock(root, &mut notes)?;
-    let is_held = notes.iter().any(|note| matches!(note, Note::LockHeld(_)));
+    let is_held = notes
+        .iter()
+        .any(|note| matches!(note, PlanNote::LockHeld(_)));
     Ok(Claimed {
         state,
         has_more: journal == JournalLeft::Foreign && !is_held,

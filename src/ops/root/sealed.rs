@@ -3,7 +3,7 @@
 use super::{Guards, Root};
 use crate::core::manifest::Sealed;
 use crate::core::recipients::Difference;
-use crate::core::report::Moved;
+use crate::core::report::TargetChange;
 use crate::core::target::Target;
 use crate::ops::OpError;
 use crate::ops::error::OtherKey;
@@ -69,7 +69,7 @@ pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
 }
 
 /// The parts of the target that are not as they were sealed.
-pub(in crate::ops) fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<Moved> {
+pub(in crate::ops) fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
     let parts = [
         (
             "target.endpoint",
@@ -86,7 +86,7 @@ pub(in crate::ops) fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<Moved
     parts
         .into_iter()
         .filter(|(_, configured, sealed)| configured != sealed)
-        .map(|(field, configured, sealed)| Moved {
+        .map(|(field, configured, sealed)| TargetChange {
             field,
             from: sealed.clone(),
             to: configured.clone(),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::outcome::{Doubt, NotSent, Refusal, RefusalKind};
-use crate::core::redact::{ForeignText, Token, ToldName};
+use crate::core::redact::{ForeignText, ReportedName, Token};
 
 const TOKEN: &str = "drspass_0123456789abcdef";
 
@@ -10,7 +10,7 @@ fn refused(code: &str, text: &str) -> Fate {
     Fate::Tried(Outcome::Refused(Refusal {
         is_one_job_only: false,
         kind: RefusalKind::Rejected,
-        code: Token::parse(code).map(ToldName::Kept).unwrap(),
+        code: Token::parse(code).map(ReportedName::Kept).unwrap(),
         request_id: None,
         text: ForeignText::clean(text),
         advice: None,

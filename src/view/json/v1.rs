@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::core::redact::in_json;
 use crate::core::report::PlanReport;
-use crate::core::state::Origin;
+use crate::core::state::ValueOrigin;
 use crate::view::terminal;
 
 pub use apply::{APPLY, apply, apply_error, apply_head};
@@ -31,10 +31,10 @@ fn notes(report: &PlanReport) -> Vec<String> {
     report.notes.iter().map(terminal::note_words).collect()
 }
 
-const fn origin_word(origin: Origin) -> &'static str {
+const fn origin_word(origin: ValueOrigin) -> &'static str {
     match origin {
-        Origin::Sent => "sent",
-        Origin::Adopted => "adopted",
+        ValueOrigin::Sent => "sent",
+        ValueOrigin::Adopted => "adopted",
     }
 }
 

@@ -7,8 +7,8 @@ use crate::core::fingerprint::{Field, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{NotSent, Refusal, RefusalKind};
 use crate::core::plan::Counts;
-use crate::core::redact::{ForeignText, Token, ToldName};
-use crate::core::report::{Note, Saved, SavedFacts};
+use crate::core::redact::{ForeignText, ReportedName, Token};
+use crate::core::report::{PlanNote, SavedFacts, StateSaved};
 
 const PLACE: &str = "envs/production";
 
@@ -54,7 +54,7 @@ fn entry(number: usize, reason: Reason) -> PlanEntry {
     }
 }
 
-fn plan_of(entries: Vec<(String, PlanEntry)>, notes: Vec<Note>) -> PlanReport {
+fn plan_of(entries: Vec<(String, PlanEntry)>, notes: Vec<PlanNote>) -> PlanReport {
     PlanReport {
         rollback: None,
         counts: Counts {
@@ -86,8 +86,8 @@ fn refused(text: &str) -> Fate {
     Fate::Tried(Outcome::Refused(Refusal {
         is_one_job_only: false,
         kind: RefusalKind::Rejected,
-        code: ToldName::from_static("DRS.M00304"),
-        request_id: Token::parse("0123456789abcdef").map(ToldName::Kept),
+        code: ReportedName::from_static("DRS.M00304"),
+        request_id: Token::parse("0123456789abcdef").map(ReportedName::Kept),
         text: ForeignText::clean(text),
         advice: Some("Try again."),
         entries: 1,
@@ -195,7 +195,7 @@ fn hostile_texts_stand_in_their_cells_and_mean_nothing() {
         assert!(rows[0][2].contains(&says), "{says}\n{rows:?}");
 
         let entries = vec![((*text).to_owned(), entry(1, Reason::NeverSet))];
-        let notes = vec![Note::LockHeld((*text).to_owned())];
+        let notes = vec![PlanNote::LockHeld((*text).to_owned())];
         let page = plan(PLACE, &plan_of(entries, notes));
         assert_harmless(&page);
         assert_eq!(cells(&page).len(), 1);
@@ -316,7 +316,7 @@ fn what_fits_keeps_its_order_and_nothing_is_said_of_a_cut() {
 #[test]
 fn a_state_that_was_not_saved_is_said() {
     let mut report = apply_of(Vec::new(), Vec::new());
-    report.saved = Saved::Recovery {
+    report.saved = StateSaved::Recovery {
         path: "/tmp/a|b".to_owned(),
         why: "no space".to_owned(),
     };

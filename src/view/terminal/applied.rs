@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use super::{Colour, after_wrong_password, counted, push_notes, width, wrong_password_words};
 use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::report::{
-    ApplyReport, Block, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult,
-    Saved, Signal, Totals,
+    ApplyReport, BlockReason, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry,
+    RetryJobsResult, Signal, StateSaved, Totals,
 };
-use crate::core::status::Kind;
+use crate::core::status::StatusKind;
 
 /// Applied entries are listed one by one up to this number, counted beyond it:
 /// what went wrong must not scroll away.
@@ -86,15 +86,15 @@ pub(in crate::view) fn apply_notes(report: &ApplyReport) -> Vec<String> {
 }
 
 /// What there is to say, line by line, where the state does not hold what happened.
-pub(in crate::view) fn saved_notes(saved: &Saved) -> Vec<String> {
+pub(in crate::view) fn saved_notes(saved: &StateSaved) -> Vec<String> {
     match saved {
-        Saved::InState => Vec::new(),
-        Saved::Recovery { path, why } => vec![
+        StateSaved::InState => Vec::new(),
+        StateSaved::Recovery { path, why } => vec![
             format!("the state could not be saved: {why}"),
             format!("what was sent is recorded in '{path}'"),
             format!("run, in this root folder: drspass state recover '{path}'"),
         ],
-        Saved::Lost { why } => vec![
+        StateSaved::Lost { why } => vec![
             format!("neither the state nor a recovery file could be written: {why}"),
             "the entries marked applied ARE set, even where the next plan shows them as unknown"
                 .to_owned(),
@@ -111,15 +111,17 @@ pub(in crate::view) fn fate_lines(fate: &Fate) -> (char, Vec<String>) {
             ('-', vec![format!("not sent: {}", not_sent_words(why))])
         }
         Fate::Tried(Outcome::InDoubt(why)) => ('?', vec![format!("in doubt: {why}")]),
-        Fate::Blocked(Block::WrongPassword { code, credential }) => {
+        Fate::Blocked(BlockReason::WrongPassword { code, credential }) => {
             let words = wrong_password_words(code, credential.as_deref());
             ('!', vec![format!("blocked: {words}")])
         }
-        Fate::Blocked(Block::AfterWrongPassword(code)) => (
+        Fate::Blocked(BlockReason::AfterWrongPassword(code)) => (
             '!',
             vec![format!("blocked: {}", after_wrong_password(code))],
         ),
-        Fate::Blocked(Block::Job(why)) => ('x', vec![format!("blocked: {why}"), why.advice()]),
+        Fate::Blocked(BlockReason::Job(why)) => {
+            ('x', vec![format!("blocked: {why}"), why.advice()])
+        }
     }
 }
 
@@ -173,7 +175,7 @@ pub(in crate::view) fn retry_lines(result: &RetryJobsResult) -> (char, Vec<Strin
             let words = format!("retry asked for; last seen {status}; look at it later");
             let has_failed = status
                 .known()
-                .is_some_and(|known| known.kind() == Kind::Failed);
+                .is_some_and(|known| known.kind() == StatusKind::Failed);
             let at_once = "It failed again at once, or has not started yet.";
             let more = has_failed.then(|| at_once.to_owned());
             return ('?', std::iter::once(words).chain(more).collect());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use drspass::core::fingerprint::Field;
 use drspass::core::secret::Secret;
-use drspass::core::state::{Origin, State};
+use drspass::core::state::{State, ValueOrigin};
 use serde_json::Value;
 
 use super::{KEYS, Key, Model, VALUES};
@@ -102,7 +102,7 @@ impl Model<'_> {
                 continue;
             };
             let is_sure = known.pending.is_none() && known.last_outcome.is_none();
-            if !is_sure || applied.origin == Origin::Adopted {
+            if !is_sure || applied.origin == ValueOrigin::Adopted {
                 continue;
             }
             let is_it = |value: &&&str| {
@@ -128,7 +128,7 @@ impl Model<'_> {
                 .any(|line| line["job_id"] == *job && line["endpoint"] == *endpoint);
             assert!(
                 is_listed
-                    || applied.is_some_and(|applied| applied.origin == Origin::Adopted)
+                    || applied.is_some_and(|applied| applied.origin == ValueOrigin::Adopted)
                     || self.lab.sim.holds(job, endpoint, value),
                 "{entry} is called in sync and is not"
             );

@@ -10,9 +10,10 @@ use super::{notes, to_line};
 use crate::core::outcome::{NotSent, Outcome, Refusal};
 use crate::core::redact::ForeignText;
 use crate::core::report::{
-    ApplyReport, Block, Fate, PlanReport, RetryJobsEntry, RetryJobsResult, Rollback, Saved, Signal,
+    ApplyReport, BlockReason, Fate, PlanReport, RetryJobsEntry, RetryJobsResult, Rollback, Signal,
+    StateSaved,
 };
-use crate::core::status::{JobStatus, ToldStatus};
+use crate::core::status::{JobStatus, ReportedStatus};
 use crate::view::terminal;
 
 /// The name and version of the format of `apply --json`.
@@ -143,9 +144,9 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     }
     let totals = report.totals();
     let (state_saved, why_not_saved, recovery_file) = match &report.saved {
-        Saved::InState => (true, None, None),
-        Saved::Recovery { path, why } => (false, Some(why.as_str()), Some(path.as_str())),
-        Saved::Lost { why } => (false, Some(why.as_str()), None),
+        StateSaved::InState => (true, None, None),
+        StateSaved::Recovery { path, why } => (false, Some(why.as_str()), Some(path.as_str())),
+        StateSaved::Lost { why } => (false, Some(why.as_str()), None),
     };
     lines.push_str(&to_line(&Message::Result {
         applied: totals.applied,
@@ -200,15 +201,15 @@ fn fate_message<'a>(address: &'a str, fate: &'a Fate) -> Message<'a> {
         Fate::Tried(Outcome::InDoubt(why)) => {
             plain("in_doubt", Some(why.as_str()), Some(why.to_string()))
         }
-        Fate::Blocked(Block::WrongPassword { code, credential }) => {
+        Fate::Blocked(BlockReason::WrongPassword { code, credential }) => {
             let why = terminal::wrong_password_words(code, credential.as_deref());
             plain("blocked", Some(code.as_str()), Some(why))
         }
-        Fate::Blocked(Block::AfterWrongPassword(code)) => {
+        Fate::Blocked(BlockReason::AfterWrongPassword(code)) => {
             let why = terminal::after_wrong_password(code);
             plain("blocked", Some(code.as_str()), Some(why))
         }
-        Fate::Blocked(Block::Job(why)) => Message::Entry {
+        Fate::Blocked(BlockReason::Job(why)) => Message::Entry {
             address,
             outcome: "blocked",
             code: Some(why.as_str()),
@@ -225,7 +226,7 @@ fn job_message(job: &RetryJobsEntry) -> Message<'_> {
         RetryJobsResult::Runs(status) => ("runs", Some(status.as_str()), None),
         RetryJobsResult::Failed(status) => ("failed", Some(status.as_str()), None),
         RetryJobsResult::Unseen(status) => {
-            ("unseen", status.as_ref().map(ToldStatus::as_str), None)
+            ("unseen", status.as_ref().map(ReportedStatus::as_str), None)
         }
         RetryJobsResult::Refused(refusal) => ("retry_refused", None, Some(refusal.code.as_str())),
         RetryJobsResult::NotAsked(_) => ("not_asked", None, None),

@@ -3,17 +3,17 @@
 use serde::Serialize;
 
 use super::to_line;
-use crate::core::inventory::Database;
+use crate::core::inventory::JobDatabase;
 use crate::core::job::Endpoint;
 use crate::core::redact::ForeignText;
 use crate::core::report::{JobsReport, ManagedJob};
-use crate::core::status::ToldStatus;
+use crate::core::status::ReportedStatus;
 
 /// The name and version of the format of `jobs --json`.
 pub(super) const JOBS: &str = "drspass.jobs-output/1";
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct JobsDocument<'a> {
     format: &'static str,
     tool_version: &'static str,
     project_id: &'a str,
@@ -55,7 +55,7 @@ struct EndpointOut<'a> {
 
 /// The document of `jobs --json`.
 pub fn jobs(report: &JobsReport) -> String {
-    to_line(&Document {
+    to_line(&JobsDocument {
         format: JOBS,
         tool_version: env!("CARGO_PKG_VERSION"),
         project_id: &report.project_id,
@@ -70,7 +70,7 @@ fn job(managed: &ManagedJob) -> JobOut<'_> {
     JobOut {
         id: job.id.as_str(),
         name: text(&job.name),
-        status: job.status.as_ref().map(ToldStatus::as_str),
+        status: job.status.as_ref().map(ReportedStatus::as_str),
         use_type: job.use_type.as_str(),
         engine: text(&job.engine),
         parent: job.parent.as_ref().map(|parent| parent.as_str()),
@@ -80,7 +80,7 @@ fn job(managed: &ManagedJob) -> JobOut<'_> {
     }
 }
 
-fn endpoint(database: &Database, managed: bool) -> EndpointOut<'_> {
+fn endpoint(database: &JobDatabase, managed: bool) -> EndpointOut<'_> {
     EndpointOut {
         managed,
         db_type: text(&database.db_type),

@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::to_line;
-use crate::core::recipients::{InFile, Listed, RecipientsReport};
+use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport};
 
 /// The name and version of the format of `recipients --json`.
 pub(super) const RECIPIENTS: &str = "drspass.recipients-output/1";
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct RecipientsDocument<'a> {
     format: &'static str,
     tool_version: &'static str,
     manifest: &'a str,
@@ -42,7 +42,7 @@ struct StanzasOut<'a> {
 
 /// The document of `recipients --json`.
 pub fn recipients(report: &RecipientsReport) -> String {
-    to_line(&Document {
+    to_line(&RecipientsDocument {
         format: RECIPIENTS,
         tool_version: env!("CARGO_PKG_VERSION"),
         manifest: &report.manifest,
@@ -62,7 +62,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
     })
 }
 
-fn recipient(listed: &Listed) -> RecipientOut<'_> {
+fn recipient(listed: &ListedRecipient) -> RecipientOut<'_> {
     RecipientOut {
         recipient: &listed.key,
         comment: listed.comment.as_deref(),

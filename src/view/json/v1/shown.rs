@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::to_line;
 use crate::core::redact::ForeignText;
-use crate::core::report::{LoginReport, Shown};
+use crate::core::report::{LoginReport, ManifestReport};
 
 /// The name and version of the format of `show --json`.
 const SHOW: &str = "drspass.show-output/1";
@@ -43,7 +43,7 @@ struct EntryOut<'a> {
 }
 
 /// The document of `show --json`.
-pub fn manifest(shown: &Shown) -> String {
+pub fn manifest(shown: &ManifestReport) -> String {
     to_line(&ManifestDocument {
         format: SHOW,
         tool_version: env!("CARGO_PKG_VERSION"),

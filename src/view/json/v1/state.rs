@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{origin_word, to_line};
 use crate::core::fingerprint::Field;
 use crate::core::job::EntryKey;
-use crate::core::report::{LedgerEntry, LedgerReport, Note};
+use crate::core::report::{LedgerEntry, LedgerReport, PlanNote};
 use crate::core::state::FieldPrints;
 use crate::view::terminal;
 
@@ -81,7 +81,7 @@ pub fn state(report: &LedgerReport) -> String {
         serial: report.serial,
         revision: report.revision,
         highest: report.highest,
-        unfinished_apply: report.notes.contains(&Note::Unfinished),
+        unfinished_apply: report.notes.contains(&PlanNote::Unfinished),
         notes: report.notes.iter().map(terminal::note_words).collect(),
         entries: report.entries.iter().map(state_line).collect(),
     })
