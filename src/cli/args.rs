@@ -9,7 +9,6 @@ use crate::authoring::value::{MAX_LENGTH, MIN_LENGTH};
 use crate::core::fingerprint::KeyId;
 use crate::core::fingerprint::{ChangeId, is_digest};
 
-/// Options of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
@@ -41,7 +40,6 @@ pub struct Global {
     pub color: When,
 }
 
-/// When to colour output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
     /// On a terminal, unless NO_COLOR is set
@@ -52,17 +50,12 @@ pub enum When {
     Never,
 }
 
-/// What an id is.
 const ID: &str = "64 lower-case hexadecimal digits";
-/// What the id of a key is.
 const KEY_ID: &str = "32 lower-case hexadecimal digits";
-/// What a time is.
 const LIFE: &str = "a whole number with s, m, h or d, at most 30d";
-/// What a length is.
 const LENGTH: &str = "a whole number from 8 to 128";
 
-/// What is said of a value that is not taken. It holds nothing of the value, so it may
-/// be repeated.
+/// Said of a value that is refused; holds nothing of it, so it may be repeated.
 pub const REASONS: [&str; 4] = [ID, KEY_ID, LIFE, LENGTH];
 
 pub fn plan_id(text: &str) -> Result<String, &'static str> {
@@ -77,7 +70,6 @@ pub fn key_id(text: &str) -> Result<KeyId, &'static str> {
     KeyId::parse(text).ok_or(KEY_ID)
 }
 
-/// A whole number and one of the units s, m, h, d; at most 30 days.
 pub fn life(text: &str) -> Result<Duration, &'static str> {
     const DAY: u64 = 24 * 60 * 60;
     let parse = || {

@@ -19,7 +19,6 @@ use crate::sys::children::ChildEnv;
 use crate::sys::wiped;
 use crate::view::terminal;
 
-/// What every command has at hand.
 pub struct Context<'a> {
     pub env: &'a Env,
     pub shell: Shell,
@@ -28,15 +27,13 @@ pub struct Context<'a> {
     pub identity_files: Vec<PathBuf>,
     pub identities: IdentitySource,
     pub ca_file: Option<PathBuf>,
-    /// What programs that are started see of the environment.
     pub children: ChildEnv,
     trusted_hosts: Vec<String>,
     expect_key_id: Option<KeyId>,
     max_changes: Option<u64>,
 }
 
-/// Variables of drspass that mean something else when they are empty than when they are
-/// not set.
+/// Variables that mean something else when they are empty than when they are not set.
 const SETTINGS: [&str; 4] = [
     "DRSPASS_EXPECT_KEY_ID",
     "DRSPASS_MAX_CHANGES",
@@ -95,20 +92,19 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The root folder of this run. What a killed edit left is removed on the way, which
-    /// is said.
+    /// The root folder; removes what a killed edit left.
     pub fn root(&self) -> Result<Root, OpError> {
         let root = self.root_for_hooks()?;
         self.sweep();
         Ok(root)
     }
 
-    /// The root folder of a run that a hook started, which says nothing else.
+    /// The same for a run that a hook started, which must not say anything else.
     pub fn root_for_hooks(&self) -> Result<Root, OpError> {
         Root::locate(&self.folder, self.state.as_deref())
     }
 
-    /// Removes what killed edits left, and says so.
+    /// Removes what killed edits left.
     pub fn sweep(&self) {
         for leftover in private::sweep(&self.env.private_places()) {
             let path = leftover.path.display();
@@ -121,7 +117,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// What the user accepts.
     pub fn guards(&self) -> Guards {
         Guards {
             trusted_hosts: self.trusted_hosts.clone(),
@@ -133,7 +128,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// How a command opens the manifest.
     pub fn unlock(&self) -> Unlock<'_> {
         Unlock {
             source: &self.identities,
@@ -142,7 +136,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// How a command starts the plugins of identities and recipients.
     pub const fn plugins(&self) -> Plugins<'_> {
         Plugins::Allowed {
             env: &self.children,
@@ -150,7 +143,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Shows warnings beside the result.
     pub fn warn(&self, document: &Path, problems: &[Problem]) {
         if !problems.is_empty() {
             let document = document.display().to_string();
@@ -158,14 +150,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Says what comes after a change of the manifest.
     pub fn next_step(&self) {
         let told = "Next: 'drspass plan' shows what an apply would send.\n";
         self.shell.message(told);
     }
 
-    /// The code after the result of a change was written. Where it could not be, nobody
-    /// shall take the change for undone.
+    /// The code after a change, which must not be taken for undone if its result was lost.
     pub fn stands(&self, arrived: bool, code: u8) -> u8 {
         if !arrived {
             let told = "Only the output is lost: what was done stands.\n";
@@ -174,8 +164,7 @@ impl<'a> Context<'a> {
         exit::written(arrived, code)
     }
 
-    /// Refuses options that do not go together for what they say; the parser has refused
-    /// those that never do.
+    /// Refuses options whose conflict the parser cannot see.
     pub fn conflict(&self, what: &str) -> u8 {
         let text = format!("error: options do not go together: {what}\n");
         self.shell.message(&text);
@@ -183,17 +172,14 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The word that stands for standard input where a file is named.
 const STANDARD_INPUT: &str = "-";
 
-/// Whether a path names standard input.
 pub fn is_standard_input(path: &Path) -> bool {
     path == Path::new(STANDARD_INPUT)
 }
 
-/// The content of a file that the user named, as seen from the root folder, or all of
-/// standard input; with the name that messages give it.
-/// Fails if it cannot be read, or is longer than `limit` bytes.
+/// The content of a file as seen from the root folder, or of standard input, with the
+/// name that messages give it.
 pub fn read_named(
     root: &Root,
     path: &Path,

@@ -16,13 +16,11 @@ use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
 use crate::sys::children::ChildEnv;
 
-/// The surroundings of one run.
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
 }
 
 impl Env {
-    /// The surroundings of this process.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the environment"
@@ -33,21 +31,18 @@ impl Env {
         }
     }
 
-    /// Surroundings without any variable.
     pub fn empty() -> Self {
         Self {
             vars: BTreeMap::new(),
         }
     }
 
-    /// The same surroundings with one more variable.
     #[must_use]
     pub fn with_var(mut self, name: &str, value: &str) -> Self {
         self.vars.insert(name.into(), value.into());
         self
     }
 
-    /// The same surroundings with one more variable, which may be no UTF-8.
     #[cfg(test)]
     #[must_use]
     pub fn with_raw_var(mut self, name: &str, value: OsString) -> Self {
@@ -55,8 +50,8 @@ impl Env {
         self
     }
 
-    /// A variable; one that is set but empty counts as not set. What is no UTF-8
-    /// is not dropped, so that whoever reads it refuses it.
+    /// A variable that is not empty. Foreign bytes are replaced, not dropped, so that its
+    /// reader refuses it.
     pub fn var(&self, name: &str) -> Option<String> {
         self.vars
             .get(&OsString::from(name))
@@ -64,20 +59,17 @@ impl Env {
             .map(|value| value.to_string_lossy().into_owned())
     }
 
-    /// A variable that holds a secret.
     pub fn secret_var(&self, name: &str) -> Option<Zeroizing<String>> {
         self.var(name).map(Zeroizing::new)
     }
 
-    /// A variable exactly as it was set, an empty one too.
-    /// Fails if it is no UTF-8: what stands for a foreign byte would be sent
-    /// instead of it.
+    /// A variable exactly as it was set; an error if it is not UTF-8.
     pub fn exact(&self, name: &str) -> Option<Result<&str, NotText>> {
         let value = self.vars.get(&OsString::from(name))?;
         Some(value.to_str().ok_or(NotText))
     }
 
-    /// A variable that names a file or a folder; an empty one counts as not set.
+    /// A variable that names a file or a folder and is not empty.
     pub fn path_var(&self, name: &str) -> Option<PathBuf> {
         self.vars
             .get(&OsString::from(name))
@@ -85,14 +77,12 @@ impl Env {
             .map(PathBuf::from)
     }
 
-    /// Where the state is kept, if the environment says so.
     pub fn state(&self) -> Option<PathBuf> {
         self.path_var("DRSPASS_STATE")
     }
 
-    /// The first source of identities that is given: files named on the command
-    /// line, then `DRSPASS_IDENTITY`, then `DRSPASS_IDENTITY_KEY`, then the
-    /// default file.
+    /// The first of: files of the command line, `DRSPASS_IDENTITY`, `DRSPASS_IDENTITY_KEY`,
+    /// the default file.
     pub fn identities(&self, named: &[PathBuf]) -> IdentitySource {
         let files = self.identity_files(named);
         if !files.is_empty() {
@@ -111,14 +101,11 @@ impl Env {
         IdentitySource::Default(self.default_identity())
     }
 
-    /// The identity file that is looked at when nothing is named.
     pub fn default_identity(&self) -> Option<PathBuf> {
         let folder = self.config_folders().into_iter().next();
         folder.map(|folder| folder.join("drspass").join("identity.txt"))
     }
 
-    /// The identity files that are named: on the command line, or else by
-    /// `DRSPASS_IDENTITY`.
     pub fn identity_files(&self, named: &[PathBuf]) -> Vec<PathBuf> {
         if named.is_empty() {
             self.path_var("DRSPASS_IDENTITY").into_iter().collect()
@@ -127,15 +114,13 @@ impl Env {
         }
     }
 
-    /// The home folder. One that is not given in full is none, since it would lead
-    /// to wherever the run was started.
+    /// The home folder, unless it depends on where the run was started.
     pub fn home(&self) -> Option<PathBuf> {
         self.path_var("HOME").filter(|path| path.is_absolute())
     }
 
-    /// The folders where this user's programs keep their settings, first choice
-    /// first (XDG Base Directory Specification, which passes over paths that are
-    /// not absolute).
+    /// Where programs keep their settings, first choice first (XDG Base Directory
+    /// Specification, which ignores relative paths).
     pub fn config_folders(&self) -> Vec<PathBuf> {
         let named = self
             .path_var("XDG_CONFIG_HOME")
@@ -144,13 +129,11 @@ impl Env {
         named.into_iter().chain(usual).collect()
     }
 
-    /// What programs that are started may see of these surroundings.
     pub fn for_children(&self) -> ChildEnv {
         ChildEnv::of(self.vars.clone())
     }
 
-    /// Where plain text may be put while an editor has it. Paths that are not given in
-    /// full lead to wherever the run was started, and are passed over.
+    /// Where plain text may be put for an editor; relative paths are ignored.
     pub fn private_places(&self) -> Places {
         let full = |name| self.path_var(name).filter(|path| path.is_absolute());
         Places {
@@ -159,22 +142,20 @@ impl Env {
         }
     }
 
-    /// Whether colour is unwanted wherever it is not asked for.
     pub fn no_color(&self) -> bool {
         self.var("NO_COLOR").is_some()
     }
 
-    /// Whether the terminal only adds lines.
+    /// Whether the terminal cannot move its cursor.
     pub fn is_dumb(&self) -> bool {
         self.var("TERM").is_some_and(|term| term == "dumb")
     }
 }
 
-/// The variable is no UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotText;
 
-/// The time, in UTC, to the millisecond: what is stored and shown.
+/// The time in UTC, to the millisecond.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one place that reads the clock"
@@ -189,27 +170,24 @@ pub fn now() -> Timestamp {
     .unwrap_or(now)
 }
 
-/// Fresh random bytes of the operating system.
+/// Random bytes of the operating system.
 ///
-/// A machine that cannot give randomness cannot keep a secret, so there is
-/// nothing to go on with.
+/// # Panics
+/// If it gives none: without randomness no secret can be kept.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes
 }
 
-/// A fresh salt.
 pub fn salt() -> Salt {
     random()
 }
 
-/// A fresh unique text.
 pub fn unique() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-/// The name of this machine, for the lock.
 fn host() -> String {
     rustix::system::uname()
         .nodename()
@@ -217,7 +195,6 @@ fn host() -> String {
         .into_owned()
 }
 
-/// Who takes the lock, and for what.
 pub fn lock_info(command: &str) -> LockInfo {
     LockInfo {
         pid: std::process::id(),
@@ -227,8 +204,7 @@ pub fn lock_info(command: &str) -> LockInfo {
     }
 }
 
-/// Whether whoever started this process had a signal ignored. Linux tells that in a
-/// mask whose first bit is the first signal.
+/// Whether the parent process had a signal ignored. Bit n-1 of the mask is signal n.
 pub fn is_ignored(signal: Interrupt) -> bool {
     let bit = 1_u64 << (signal as i32 - 1);
     std::fs::read_to_string("/proc/self/status")
@@ -239,7 +215,7 @@ pub fn is_ignored(signal: Interrupt) -> bool {
         .is_some_and(|mask| mask & bit != 0)
 }
 
-/// What a closed terminal means: nothing, where it is to be ignored (`nohup`).
+/// Whether a closed terminal ends the run (not under `nohup`).
 pub fn hang_up() -> HangUp {
     if is_ignored(Interrupt::SIGHUP) {
         HangUp::Ignored
@@ -248,8 +224,7 @@ pub fn hang_up() -> HangUp {
     }
 }
 
-/// Keeps decrypted text out of core files. Handlers that get a core through a
-/// pipe honour the limit of zero as well.
+/// Keeps decrypted text out of core files, also of handlers that get one through a pipe.
 pub fn forbid_core_dumps() {
     let none = rustix::process::Rlimit {
         current: Some(0),

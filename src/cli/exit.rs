@@ -1,7 +1,5 @@
-//! Exit codes: a public promise (design section 4).
-//! Every code has one constant, and every way to end has one code. The table
-//! below is the only place that says what they mean: help, the man page and the
-//! README show its words.
+//! Exit codes: a public promise. The table is the only place that says what they mean;
+//! help, man page and README show its words.
 
 use std::fmt::Write as _;
 
@@ -19,7 +17,7 @@ macro_rules! codes {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {
         $(#[doc = $meaning] pub const $name: u8 = $code;)*
 
-        /// Every code with what it means, in the order of the codes.
+        /// Every code with its meaning, in order.
         pub const TABLE: &[(u8, &str)] = &[$(($code, $meaning)),*];
     };
 }
@@ -42,11 +40,9 @@ codes! {
 /// Which code wins where several would fit.
 pub const ORDER: &str = "8 wins over all others, then 4, then 130 and 143, then 3.";
 
-/// The columns that help is wrapped to.
 const HELP_WIDTH: usize = 80;
 
-/// The table as text for `--help`.
-pub(super) fn help() -> String {
+pub fn help() -> String {
     let mut text = "Exit codes:\n".to_owned();
     for (code, meaning) in TABLE {
         let mut line = format!("  {code:>3} ");
@@ -64,7 +60,6 @@ pub(super) fn help() -> String {
     text
 }
 
-/// The code of an error.
 pub const fn for_error(error: &OpError) -> u8 {
     match error {
         OpError::Store(StoreError::Locked { .. } | StoreError::Changed { .. })
@@ -123,8 +118,7 @@ pub const fn for_error(error: &OpError) -> u8 {
     }
 }
 
-/// The code of an error of an apply of a saved plan: what sealing refuses means
-/// that the plan does not fit (design section 2.2).
+/// For an apply of a saved plan, what sealing refuses means that the plan does not fit.
 pub const fn for_saved_plan(error: &OpError) -> u8 {
     match error {
         OpError::Target(_)
@@ -145,8 +139,7 @@ const fn for_signal(signal: Signal) -> u8 {
     }
 }
 
-/// The code of a run that came to `code`, ended by a signal before all of its output was
-/// read.
+/// The code of a run that came to `code` and was ended before its output was read.
 pub const fn when_over(code: u8, signal: Signal) -> u8 {
     match code {
         UNSAVED | IN_DOUBT | STALE_PLAN | INCOMPLETE => code,
@@ -154,7 +147,6 @@ pub const fn when_over(code: u8, signal: Signal) -> u8 {
     }
 }
 
-/// The code of an apply that ran.
 pub fn for_apply(report: &ApplyReport) -> u8 {
     let totals = report.totals();
     if report.saved != StateSaved::InState {
@@ -177,15 +169,13 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
     }
 }
 
-/// The code after the result was written.
+/// The code of a run after its result was written, or not.
 pub const fn written(arrived: bool, code: u8) -> u8 {
     if arrived { code } else { FAILED }
 }
 
-/// Lets a signal end the process from now on, for the end of a run that listened to
-/// signals: they have lost their usual effect by then, and whoever does not read its
-/// output would keep it for ever. Files are written by then. `code` is what the run came
-/// to.
+/// Lets a signal end the process from now on: a run that listened to signals took their
+/// effect away, and a reader that does not read would keep it for ever.
 pub fn end_on_signal(code: u8) {
     let hang_up = env::hang_up();
     let wait = move || {

@@ -1,5 +1,5 @@
-//! The command line: it reads arguments and surroundings, calls one use case,
-//! shows its report, and chooses the exit code. Rules of the domain live elsewhere.
+//! The command line: arguments and surroundings in, one use case, its report and an
+//! exit code out.
 
 pub mod args;
 pub mod cmd;
@@ -80,8 +80,6 @@ fn failed(error: &OpError, shell: Shell) -> u8 {
     exit::for_error(error)
 }
 
-/// Help and version are results; everything else is a wrong command line, which
-/// must not share a code with pending changes.
 fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
     let shell = Shell::new(When::Auto, env);
     match error.kind() {
@@ -104,8 +102,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
     }
 }
 
-/// Starts the log on standard error. Only drspass speaks: what libraries log at
-/// their finest may hold bytes of a request.
+/// Starts the log. Libraries are left out: their finest level may hold bytes of a request.
 fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,

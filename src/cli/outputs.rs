@@ -1,9 +1,7 @@
-//! What a run leaves for the pipeline that started it: files of its own, and those
-//! that GitHub's runner names.
+//! Files that a run leaves for the pipeline that started it.
 //!
-//! All places are tried before anything is sent, so that nothing is sent whose
-//! result could not be told. What an earlier run wrote is taken away at once: whatever
-//! becomes of this one, that must not pass for its result.
+//! All are tried before anything is sent, and what an earlier run wrote is removed then,
+//! so that it cannot pass for the result of this one.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -20,31 +18,25 @@ use crate::ops::root::{self, Root};
 use crate::sys::files;
 use crate::view::{ci, markdown};
 
-/// GitHub refuses a longer summary of a step whole.
+/// GitHub's limit for the summary of a step.
 const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 
-/// What is wanted, as it stands on the command line.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The command that is run.
     pub command: &'static str,
-    /// Where a summary in Markdown goes; `-` is standard output.
+    /// `-` is standard output.
     pub markdown: Option<&'a Path>,
-    /// Whether GitHub's runner is told.
     pub github: bool,
-    /// Where GitLab's report goes.
     pub gitlab: Option<&'a Path>,
-    /// Where the plan is saved, which is not written here.
+    /// Only checked here.
     pub out: Option<&'a Path>,
 }
 
-/// The places that were asked for.
 pub struct Outputs {
     command: &'static str,
     shell: Shell,
-    /// Which root folder it is about, for a summary in Markdown.
+    /// The root folder, for the heading of Markdown.
     pub place: String,
-    /// Whether a summary in Markdown is the result, instead of text.
     pub prints_markdown: bool,
     markdown: Option<PathBuf>,
     github: Option<GitHub>,
@@ -63,9 +55,7 @@ struct Sink {
 }
 
 impl Outputs {
-    /// Tries all places. `root` is the root folder, if its configuration is usable.
-    /// Fails if one of them cannot be written, is not named, or is one of drspass's own
-    /// files.
+    /// Tries all files. `root` is missing if its configuration is not usable.
     pub fn open(
         context: &Context<'_>,
         root: Option<&Root>,
@@ -118,12 +108,10 @@ impl Outputs {
         })
     }
 
-    /// Whether GitHub's runner reads standard output.
     pub const fn has_github(&self) -> bool {
         self.github.is_some()
     }
 
-    /// Writes what there is to say about a plan, but for standard output.
     pub fn planned(&self, report: &PlanReport) -> Result<(), OpError> {
         if let Some(path) = &self.gitlab {
             replace(path, &ci::gitlab_report(report), ci::GITLAB_START)?;
@@ -135,7 +123,6 @@ impl Outputs {
         Ok(())
     }
 
-    /// Writes what there is to say about an apply, but for standard output.
     pub fn applied(
         &self,
         plan: Option<&PlanName>,
@@ -149,8 +136,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Tells of a run that failed before it sent anything. What cannot be told has no
-    /// further place: the error itself follows on standard error.
+    /// Reports a run that failed before it sent anything.
     pub fn failed(&self, error: &OpError, code: u8) {
         let details = shell::details(error);
         let error = shell::error_out(error);
@@ -194,7 +180,6 @@ impl Outputs {
 }
 
 impl GitHub {
-    /// Fails if the runner did not name its files.
     fn open(context: &Context<'_>) -> Result<Self, OpError> {
         let open = |name: &str| {
             let path = context.env.path_var(name).ok_or_else(|| OpError::Unfit {
@@ -214,12 +199,11 @@ impl GitHub {
 }
 
 impl Sink {
-    /// What stands there already; nothing, where that cannot be told.
     fn len(&self) -> u64 {
         self.file.metadata().map_or(0, |found| found.len())
     }
 
-    /// Adds a text that begins on a line of its own, in one step.
+    /// Adds a text on a line of its own, in one write.
     fn append(&self, text: &str) -> Result<(), OpError> {
         // The step may have written there before, and without the end of a line.
         let start = if self.len() > 0 { "\n" } else { "" };
@@ -239,7 +223,7 @@ fn replace(path: &Path, content: &str, start: &str) -> Result<(), OpError> {
     })
 }
 
-/// A word that nobody can know beforehand.
+/// A delimiter that nobody can know beforehand.
 pub fn random_word() -> String {
     let number = u128::from_le_bytes(env::random());
     format!("drspass_{number:032x}")

@@ -1,9 +1,8 @@
-//! A line that is typed on the terminal itself, shown or not.
+//! Questions on the terminal itself, whatever the standard streams are.
 //!
-//! It owns that nothing typed before a question answers it, that a signal ends the wait,
-//! whoever else listens for it, and that the terminal is put back as it was on every way
-//! out: a key, the end of the terminal, or a signal that ends this process. It refuses to guess at keys that are no characters:
-//! what would be left out of a secret is told.
+//! Nothing typed before a question answers it, a signal ends the wait, and the terminal is
+//! restored on every way out. Keys that are not characters are refused: leaving them out
+//! would change a secret.
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -23,10 +22,8 @@ use crate::core::redact::ForeignText;
 use crate::ops::OpError;
 use crate::sys::signals::ENDING;
 
-/// Longer lines than this have no use, and are told from shorter ones.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// The keys that a line editor knows.
 const INTERRUPT: u8 = 0x03;
 const END: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
@@ -34,30 +31,25 @@ const ERASE_LINE: u8 = 0x15;
 const ERASE_WORD: u8 = 0x17;
 const DELETE: u8 = 0x7f;
 
-/// What came of asking for a line.
 pub enum Typed {
-    /// A line, which may be empty.
+    /// May be empty.
     Text(Zeroizing<String>),
-    /// Something with a key that is no character, or bytes that are no text.
+    /// Not text, or with a key that is not a character.
     Unclear,
     /// Ctrl-C, or a signal.
     Interrupted,
-    /// Ctrl-D in place of a line.
+    /// Ctrl-D instead of a line.
     Declined,
     /// There is no terminal, or it was closed.
     Nothing,
 }
 
 impl Typed {
-    /// What was typed, as a passphrase.
-    /// Fails with why it is none.
     pub fn passphrase(self) -> Result<SecretString, NoPassphrase> {
         self.line()
             .map(|mut text| SecretString::from(std::mem::take(&mut *text)))
     }
 
-    /// What was typed.
-    /// Fails with why it is no line.
     pub fn line(self) -> Result<Zeroizing<String>, NoPassphrase> {
         match self {
             Self::Text(text) => Ok(text),
@@ -69,13 +61,10 @@ impl Typed {
     }
 }
 
-/// Asks for a line that is not shown, on the terminal itself, whatever the standard
-/// streams are. `is_ignored` tells which signals are not to end this process.
 fn hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
     told(ask_hidden(question, is_ignored))
 }
 
-/// The same for a line that the terminal shows and lets edit.
 fn shown(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
     told(ask_shown(question, is_ignored))
 }
@@ -95,7 +84,6 @@ fn told(answer: Result<Typed, Stop>) -> Typed {
     Typed::Interrupted
 }
 
-/// Why there is no line.
 enum Stop {
     Signal(Signal),
     NoTerminal,
@@ -119,8 +107,6 @@ impl From<nix::errno::Errno> for Stop {
     }
 }
 
-/// The terminal on which a person can type, whatever the standard streams are.
-/// Fails if this process has none.
 fn open() -> std::io::Result<File> {
     let controlling = OpenOptions::new().read(true).write(true).open("/dev/tty");
     controlling.or_else(|error| {
@@ -132,13 +118,13 @@ fn open() -> std::io::Result<File> {
     })
 }
 
-/// Asks, after whatever was typed without having seen the question is gone.
+/// Asks, after throwing away what was typed before.
 fn put(question: &str, terminal: &mut File) -> Result<(), Stop> {
     rustix::termios::tcflush(&*terminal, QueueSelector::IFlush)?;
     Ok(terminal.write_all(question.as_bytes())?)
 }
 
-/// The terminal edits the line, and gives it out when it is whole.
+/// Lets the terminal edit the line.
 fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
     let mut terminal = open()?;
     let held = Held::new(is_ignored)?;
@@ -172,7 +158,7 @@ fn ask_hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, S
     typed
 }
 
-/// Signals that wait until somebody asks for them.
+/// Blocks the signals that would end this process, until they are asked for.
 struct Held {
     arrived: SignalFd,
     before: SigSet,
@@ -203,7 +189,7 @@ impl Drop for Held {
     }
 }
 
-/// A terminal that shows nothing of what is typed, and takes no key for a signal.
+/// A terminal that echoes nothing and sends no signals for keys.
 struct Hidden {
     file: File,
     shown: Termios,
@@ -231,8 +217,7 @@ impl Drop for Hidden {
     }
 }
 
-/// The next byte that was typed; nothing at the end of the terminal. No more is read
-/// than that, since another question may follow.
+/// The next byte, none at the end. Reads no further, since another question may follow.
 fn next_key(terminal: &mut File, held: &Held) -> Result<Option<u8>, Stop> {
     loop {
         let mut ready = [
@@ -261,7 +246,6 @@ fn next_key(terminal: &mut File, held: &Held) -> Result<Option<u8>, Stop> {
     }
 }
 
-/// Reads keys up to the end of the line.
 fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
     // Enough room, so that no copy is left where a growing buffer was.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
@@ -287,13 +271,12 @@ fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
     }
 }
 
-/// Takes the last character away.
+/// Removes the last character of UTF-8.
 fn erase(line: &mut Vec<u8>) {
     while line.pop_if(|byte| is_continuation(*byte)).is_some() {}
     line.pop();
 }
 
-/// Whether a byte is inside a character of UTF-8.
 const fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
@@ -315,39 +298,30 @@ fn text(mut line: Zeroizing<Vec<u8>>) -> Typed {
     }
 }
 
-/// Whether somebody can be asked.
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Whether this process has a terminal on which a person can type.
 pub fn has_terminal() -> bool {
     open().is_ok()
 }
 
-/// Asks for a line on the terminal itself, which shows what is typed.
 pub fn type_shown(question: &str) -> Typed {
     shown(question, is_ignored)
 }
 
-/// Asks for a line on the terminal itself without showing what is typed, and puts the
-/// terminal back as it was, whatever ends it.
+/// Asks without showing what is typed.
 pub fn type_hidden(question: &str) -> Typed {
     hidden(question, is_ignored)
 }
 
-/// Asks for the passphrase of an identity without showing it. It is read from
-/// the terminal itself, so data on standard input is never taken for it.
 pub fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
     type_hidden(&format!("Passphrase for {origin}: ")).passphrase()
 }
 
-/// The only word that approves.
 const YES: &str = "yes";
 
-/// Asks on the terminal, and takes only `yes` in full. Ctrl-C is answered with what is
-/// `untouched`.
-/// Fails if anything else, or nothing, is answered.
+/// Asks for `yes` in full; `untouched` answers Ctrl-C.
 pub fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
     if !can_ask() {
         return Err(OpError::NotApproved {
@@ -359,7 +333,7 @@ pub fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
     confirm(question, untouched)
 }
 
-/// As [`ask`], also where the standard streams are no terminal.
+/// As [`ask`], also where the standard streams are not a terminal.
 pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
     match type_shown(&format!("{question} Type 'yes' to continue: ")) {
         Typed::Text(answer) if *answer == YES => Ok(()),
@@ -371,7 +345,8 @@ pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
     }
 }
 
-/// How a command of this run lets plugins talk.
+/// How plugins talk to the user: questions are answered on the terminal, so that piped
+/// input is never taken for an answer.
 pub const TALK: Talk<'static> = Talk {
     tell: &plugin_tells,
     choose: &plugin_chooses,

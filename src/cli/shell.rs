@@ -1,8 +1,7 @@
-//! The two streams. Standard output carries the result and nothing else;
-//! everything around it goes to standard error. A closed stream never stops a
-//! run: what is done matters more than who reads about it. Long lines are broken for a
-//! terminal, and for nothing else: what is searched for in a log is on one line. Text for
-//! people is cleaned here of what the runner of a pipeline would obey.
+//! The two streams: standard output carries the result alone, standard error the rest.
+//!
+//! A closed stream never stops a run. Lines are wrapped for a terminal only, so that logs
+//! can be searched; texts are cleaned of what the runner of a pipeline would obey.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -22,25 +21,20 @@ use crate::view::json::v1::ErrorOut;
 use crate::view::terminal::Colour;
 use crate::view::wrap;
 
-/// Longer lines are hard to read, however wide a terminal is.
+/// Longer lines are hard to read.
 const MAX_COLUMNS: usize = 100;
 
-/// The lines of a terminal that doesn't tell, or of what is none.
+/// For a terminal that does not tell its size.
 const USUAL_ROWS: usize = 24;
 
-/// How this run writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Shell {
-    /// Colour of the result.
     pub result: Colour,
-    /// Colour of messages.
     pub messages: Colour,
-    /// Lines that the terminal of the result shows at once.
+    /// Lines of the terminal of the result.
     pub rows: usize,
     progress: bool,
-    /// What the result is broken for, if it is known.
     result_columns: Option<usize>,
-    /// What messages are broken for, if it is known.
     columns: Option<usize>,
 }
 
@@ -71,14 +65,13 @@ impl Shell {
         }
     }
 
-    /// Writes a result for people, as [`Shell::document`] does.
+    /// Writes a result for people; returns as [`Shell::document`] does.
     pub fn result(self, text: &str) -> bool {
         self.document(&*fitted(text, self.result, self.result_columns))
     }
 
-    /// Writes the result as it is: documents, and what pipelines read. Returns whether
-    /// all of it arrived or nobody reads it; a full disk behind a redirection is a
-    /// failure, a closed pipe is none.
+    /// Writes the result as it is. Returns whether all of it was written or the reader left;
+    /// a full disk is a failure, a closed pipe is not.
     pub fn document(self, bytes: impl AsRef<[u8]>) -> bool {
         let mut out = io::stdout().lock();
         let written = out.write_all(bytes.as_ref()).and_then(|()| out.flush());
@@ -92,12 +85,10 @@ impl Shell {
         }
     }
 
-    /// Writes a message for a person.
     pub fn message(self, text: &str) {
         write_message(&fitted(text, self.messages, self.columns));
     }
 
-    /// Shows how far a run is, on a terminal only.
     pub fn progress(self, event: &Event) {
         match event {
             Event::WentBack { revision } => self.message(&format!(
@@ -119,7 +110,6 @@ impl Shell {
     }
 }
 
-/// A text for people as it is written.
 fn fitted(text: &str, colour: Colour, columns: Option<usize>) -> Cow<'_, str> {
     let clean = for_log(text, colour == Colour::On);
     match columns {
@@ -133,7 +123,6 @@ fn write_message(text: &str) {
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
 
-/// Standard error as the log writes to it: cleaned as all messages are.
 pub struct Log;
 
 impl io::Write for Log {
@@ -147,7 +136,7 @@ impl io::Write for Log {
     }
 }
 
-/// The text of an error with its causes, what belongs to it, and the way out.
+/// An error as people read it. Every line can be searched for alone.
 pub fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
     // At a passphrase as at any other question.
     if let Some(cause @ AgeError::Interrupted) = error.source().and_then(|e| e.downcast_ref()) {
@@ -186,7 +175,6 @@ pub fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
     text
 }
 
-/// The same error for a JSON document.
 pub fn error_out(error: &OpError) -> ErrorOut {
     ErrorOut {
         code: error
@@ -197,13 +185,13 @@ pub fn error_out(error: &OpError) -> ErrorOut {
     }
 }
 
-/// What belongs to an error, a line each: the problems of a document by their place.
+/// The problems that belong to an error, one a line.
 pub fn details(error: &OpError) -> Vec<String> {
     let related = error.related().into_iter().flatten();
     related.map(ToString::to_string).collect()
 }
 
-/// Shows the place of a panic and nothing else, from now on.
+/// Shows only the place of a panic: its message may hold a secret.
 pub fn hide_panic_messages() {
     std::panic::set_hook(Box::new(|info| {
         let place = info

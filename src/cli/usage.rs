@@ -1,5 +1,5 @@
-//! A wrong command line, told without repeating what was typed but for names of
-//! options: a surplus word may be a password that somebody tried to pass.
+//! What is wrong with a command line, without repeating what was typed: a word, a path
+//! or a variable may be a secret that was put there by mistake.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,7 @@ use crate::core::yaml::nearest;
 use crate::ops::OpError;
 use crate::sys::files;
 
-/// What others call an option, and what it is called here: the first one that the
-/// command has.
+/// What others call an option, and what may be meant here.
 const SAME: &[(&[&str], &[&str])] = &[
     (&["target", "targets", "filter", "include"], &["only"]),
     (&["replace", "taint", "force-resend"], &["resend"]),
@@ -67,10 +66,9 @@ const SAME: &[(&[&str], &[&str])] = &[
     (&["f", "file", "stdin"], &["from-file"]),
 ];
 
-/// The most letters of an option that is repeated.
 const MAX_OPTION: usize = 32;
 
-/// The text about a wrong command line; `args` begin with the program's name.
+/// The message for an error of the parser; `args` begin with the name of the program.
 pub fn explain(error: &Error, args: &[OsString]) -> String {
     let unknown = match error.kind() {
         ErrorKind::UnknownArgument => unknown(error, args),
@@ -123,8 +121,7 @@ fn what(error: &Error) -> String {
     }
 }
 
-/// Names an unknown option by its place, with the one that was probably meant. Only
-/// what is shaped like an option is repeated, and never what follows `=`.
+/// Names an unknown option by its place, without what follows `=`, and suggests one.
 fn unknown(error: &Error, args: &[OsString]) -> Option<String> {
     let told = known_words(error, ContextKind::InvalidArg)?;
     let short = told
@@ -164,7 +161,6 @@ fn unknown(error: &Error, args: &[OsString]) -> Option<String> {
     ))
 }
 
-/// Whether a text is shaped like an option, and short.
 fn is_option(text: &str) -> bool {
     let bare = text.trim_start_matches('-');
     let dashes = text.len() - bare.len();
@@ -189,7 +185,7 @@ fn options(args: &[OsString]) -> Vec<String> {
         .collect()
 }
 
-/// Why a value is not usable, in words of ours alone.
+/// Why a value was refused, if the words are ours.
 fn reason(error: &Error) -> Option<&'static str> {
     let said = std::error::Error::source(error)?.to_string();
     REASONS.into_iter().find(|reason| *reason == said)
@@ -203,7 +199,6 @@ fn known_words(error: &Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// Variables that name a file or a directory.
 const VARIABLES: [&str; 6] = [
     IDENTITY_VARIABLE,
     "DRSPASS_STATE",
@@ -217,8 +212,7 @@ const IDENTITY_OPTION: &str = "--identity";
 
 const KEY: &str = "contains what looks like a private key, which is not repeated";
 
-/// Refuses arguments and variables that may hold a secret in place of what they are for.
-/// Fails without repeating them.
+/// Refuses arguments and variables that may hold a secret instead of what they are for.
 pub fn refuse_secrets(command: &Command, matches: &ArgMatches, env: &Env) -> Result<(), OpError> {
     let folder = matches.get_one::<PathBuf>("directory");
     let folder = folder.map_or(Path::new(""), PathBuf::as_path);
@@ -262,8 +256,7 @@ pub fn refuse_secrets(command: &Command, matches: &ArgMatches, env: &Env) -> Res
     }
 }
 
-/// What is said of a wrong command line that holds a private key, so that nothing says
-/// more about it.
+/// The message for a command line that is wrong and contains a private key.
 pub fn key_among(args: &[OsString]) -> Option<String> {
     let mut args = args.iter().map(|arg| arg.to_string_lossy());
     let number = args.position(|arg| is_key_like(&arg))?;
@@ -305,7 +298,7 @@ fn refuse_path(name: &str, folder: &Path, path: &Path, is_secret: bool) -> Resul
     ))
 }
 
-/// Whether a text is a path of letters that most names of files have, or a mere word.
+/// Whether a text looks like the name of a file, or a mere word.
 fn is_plain_name(text: &str) -> bool {
     let is_usual = |c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '~' | ' ');
     let is_word = |c: char| c.is_lowercase() || matches!(c, '-' | '_');

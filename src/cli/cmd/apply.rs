@@ -27,7 +27,6 @@ use crate::ops::saved::ToApply;
 use crate::view::json::v1;
 use crate::view::{ci, markdown, terminal};
 
-/// Arguments of `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
     /// Apply exactly this saved plan; nobody is asked then
@@ -43,7 +42,6 @@ pub struct Apply {
     /// --json or --markdown
     #[arg(long, value_name = "ID", value_parser = change_id)]
     pub expect_change: Option<ChangeId>,
-    /// Which entries.
     #[command(flatten)]
     pub scope: Scope,
     /// Do not ask
@@ -73,7 +71,6 @@ pub struct Apply {
     /// Send nothing at all if a job cannot be told its password now
     #[arg(long)]
     pub stop_if_blocked: bool,
-    /// Job states.
     #[command(flatten)]
     pub states: States,
     /// Afterwards retry jobs that failed, if all their listed entries are in sync and
@@ -83,7 +80,6 @@ pub struct Apply {
     /// Resume jobs that somebody paused as well
     #[arg(long, requires = "retry_jobs")]
     pub resume_paused: bool,
-    /// The login.
     #[command(flatten)]
     pub login: LoginFlags,
 }
@@ -246,8 +242,7 @@ fn apply(
     Ok(code)
 }
 
-/// Shows what is about to be sent. Where Markdown is the result, a person reads this
-/// beside it.
+/// Shows what is about to be sent; beside the result if that is Markdown.
 fn show_plan(shell: Shell, json: bool, outputs: &Outputs, report: &PlanReport) {
     if json {
         shell.document(v1::apply_head(report));

@@ -10,7 +10,6 @@ use crate::ops::edit::{self, Dialogue, EditChoice, EditContext, EditNote, EditOu
 use crate::ops::root::CONFIG_FILE;
 use crate::view::terminal;
 
-/// How the edited text is called beside its problems.
 const EDITED: &str = "the edited text";
 
 const QUESTION: &str = "Press Enter to edit your text again, \

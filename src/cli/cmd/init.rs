@@ -16,7 +16,6 @@ use crate::ops::OpError;
 use crate::ops::init::git::{self, DiffDriver};
 use crate::ops::init::{self, Wanted};
 
-/// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
     /// The region, from which the addresses follow (such as eu-de)
@@ -44,7 +43,6 @@ pub struct Init {
     /// where there is a manifest already, and then nothing else is done
     #[arg(long)]
     pub git: bool,
-    /// The login.
     #[command(flatten)]
     pub login: LoginFlags,
 }
@@ -135,8 +133,7 @@ pub fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-/// The address without the version and the project, as `openstack catalog list` shows it
-/// with them. Another path is refused where the target is resolved.
+/// The address without version and project, which `openstack catalog list` shows.
 fn bare(context: &Context<'_>, url: String, project_id: &str) -> String {
     match bare_endpoint(&url, project_id) {
         Some(bare) if bare != url.trim_end_matches('/') => {
@@ -149,8 +146,7 @@ fn bare(context: &Context<'_>, url: String, project_id: &str) -> String {
     }
 }
 
-/// Whether only the catalogue knows the endpoint: an address of an identity service that
-/// is of no known cloud has nothing to do with the addresses of those.
+/// Whether neither the region nor a known cloud gives the endpoint.
 fn is_only_catalogued(config: &TargetConfig) -> bool {
     let is_elsewhere = |url: &str| target::check_host(url, &[]).is_err() || target::is_here(url);
     match Target::resolve(config) {
@@ -159,7 +155,6 @@ fn is_only_catalogued(config: &TargetConfig) -> bool {
     }
 }
 
-/// The part for git of a root folder that is there already.
 fn git_only(context: &Context<'_>, driver: DiffDriver, files: &[PathBuf]) -> Result<u8, OpError> {
     let mut text = wrote(files);
     text.push_str(&set(driver)?);

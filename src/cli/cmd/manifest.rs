@@ -23,7 +23,6 @@ use crate::view;
 use crate::view::json::v1;
 use crate::view::{listing, recipients, terminal};
 
-/// Arguments of `encrypt`.
 #[derive(Debug, Args)]
 pub struct Encrypt {
     /// The plaintext manifest; - reads standard input
@@ -34,7 +33,6 @@ pub struct Encrypt {
     pub output: Option<PathBuf>,
 }
 
-/// Arguments of `decrypt`.
 #[derive(Debug, Args)]
 pub struct Decrypt {
     /// An encrypted file in place of the manifest, such as an edit that was kept; -
@@ -46,7 +44,6 @@ pub struct Decrypt {
     pub output: Option<PathBuf>,
 }
 
-/// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct Validate {
     /// Only check that the manifest is encrypted; needs no key
@@ -57,7 +54,6 @@ pub struct Validate {
     pub json: bool,
 }
 
-/// Arguments of `show`.
 #[derive(Debug, Args)]
 pub struct Show {
     /// A saved plan; needs no key, so nothing is proved
@@ -210,8 +206,7 @@ pub fn show(context: &Context<'_>, args: &Show) -> Result<u8, OpError> {
     Ok(exit::written(arrived, exit::DONE))
 }
 
-/// Settings that other commands refuse to run with do not matter here, so this takes
-/// the options as they were given.
+/// Takes the options as they were given: git shows nothing of what other commands refuse.
 pub fn textconv(global: &Global, env: &Env, shell: Shell, file: &Path) -> u8 {
     let folder = global.directory.clone().unwrap_or_default();
     let identities = env.identities(&global.identity);

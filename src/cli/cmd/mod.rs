@@ -46,15 +46,12 @@ use crate::ops::OpError;
     disable_help_subcommand = true
 )]
 pub struct Cli {
-    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a root folder: drspass.yaml and an encrypted manifest to fill in
@@ -108,7 +105,6 @@ pub enum Command {
     Sim(Sim),
 }
 
-/// Does what a command line asks for, and returns the exit code.
 pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
     match command {
         Command::Init(args) => init::run(context, args),
@@ -138,13 +134,11 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
     }
 }
 
-/// The name of the page with the options of every command.
 pub const GLOBAL: &str = "global";
 
-/// Where these options are shown.
 const POINTER: &str = "Options of every command: drspass help global";
 
-/// Commands to copy, by the command that they are examples of.
+/// Examples by command.
 const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "init",
@@ -231,7 +225,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What somebody does first, and then every day.
+/// The examples of the program.
 pub const OVERVIEW: &[&str] = &[
     "drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
     "drspass edit",
@@ -239,13 +233,11 @@ pub const OVERVIEW: &[&str] = &[
     "drspass apply",
 ];
 
-/// The examples of a command, named without the program.
 pub fn examples(name: &str) -> &'static [&'static str] {
     let found = EXAMPLES.iter().find(|(known, _)| *known == name);
     found.map_or(&[], |(_, examples)| examples)
 }
 
-/// The whole command line.
 pub fn command() -> clap::Command {
     let program = Cli::command().mut_args(|arg| {
         let is_global = arg.is_global_set();
@@ -263,8 +255,7 @@ fn names(command: &clap::Command) -> Vec<String> {
     below.map(|below| below.get_name().to_owned()).collect()
 }
 
-/// A command with what is below its options: examples, or the same for the commands
-/// below it.
+/// Adds examples to the help of a command and of those below it.
 fn with_help(command: clap::Command, name: &str) -> clap::Command {
     let mut help = command
         .get_after_help()

@@ -22,7 +22,6 @@ use crate::ops::saved::SaveAs;
 use crate::view::json::v1;
 use crate::view::{ci, diff, markdown, terminal};
 
-/// What job states mean for what is sent.
 #[derive(Debug, Args)]
 pub struct States {
     /// Send also to jobs in a state that drspass does not know
@@ -31,7 +30,6 @@ pub struct States {
 }
 
 impl States {
-    /// What unknown states mean for this run.
     pub const fn unknown(&self) -> UnknownStates {
         if self.try_unknown_state {
             UnknownStates::Try
@@ -41,7 +39,6 @@ impl States {
     }
 }
 
-/// Which entries, and what the user accepts.
 #[derive(Debug, Args)]
 pub struct Scope {
     /// Only these entries: a job's id or name, with /source or /destination if
@@ -56,14 +53,13 @@ pub struct Scope {
     pub allow_rollback: bool,
 }
 
-/// Arguments of `plan`. What only a question to the service uses is refused without
-/// one, so that nobody takes an offline plan for the answer.
+/// What only a question to the service uses is refused without one, so that an offline plan
+/// is not taken for the answer.
 #[derive(Debug, Args)]
 #[command(mut_arg("cloud", |arg| arg.requires("preflight")))]
 #[command(mut_arg("token_file", |arg| arg.requires("preflight")))]
 #[command(mut_arg("try_unknown_state", |arg| arg.requires("preflight")))]
 pub struct Plan {
-    /// Which entries.
     #[command(flatten)]
     pub scope: Scope,
     /// Exit with 2 when there are changes
@@ -99,10 +95,8 @@ pub struct Plan {
     /// Ask the service which jobs can be told a password now
     #[arg(long)]
     pub preflight: bool,
-    /// Job states.
     #[command(flatten)]
     pub states: States,
-    /// The login.
     #[command(flatten)]
     pub login: LoginFlags,
 }
@@ -154,7 +148,6 @@ pub fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
     Ok(exit::written(arrived, code))
 }
 
-/// How the plan is shown on standard output.
 struct Shown {
     json: bool,
     diff: bool,

@@ -15,7 +15,6 @@ use crate::ops::root::CONFIG_FILE;
 use crate::view::json::v1;
 use crate::view::recipients as view;
 
-/// Arguments of `recipients`.
 #[derive(Debug, Args)]
 pub struct Recipients {
     /// Tell only what needs no key, and look for no identity
@@ -26,7 +25,6 @@ pub struct Recipients {
     pub json: bool,
 }
 
-/// Arguments of `rekey`.
 #[derive(Debug, Args)]
 pub struct Rekey {
     /// Do not ask

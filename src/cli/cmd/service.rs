@@ -1,5 +1,4 @@
-//! What talks to the service without changing anything, and the client that all
-//! commands talk with.
+//! `whoami` and `jobs`, and the client that all commands use.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -24,36 +23,29 @@ use crate::ops::{jobs as ops_jobs, whoami as ops_whoami};
 use crate::view::inventory;
 use crate::view::json::v1;
 
-/// Arguments of `whoami`.
 #[derive(Debug, Args)]
 pub struct Whoami {
     /// Write one JSON document instead of text
     #[arg(long)]
     pub json: bool,
-    /// The login.
     #[command(flatten)]
     pub login: LoginFlags,
 }
 
-/// Arguments of `jobs`.
 #[derive(Debug, Args)]
 pub struct Jobs {
     /// Write one JSON document instead of text
     #[arg(long)]
     pub json: bool,
-    /// The login.
     #[command(flatten)]
     pub login: LoginFlags,
 }
 
-/// A client, and where its login came from.
 pub struct Connected {
     pub client: Client,
-    /// Where the login came from, in words.
     pub source: String,
 }
 
-/// Prepares a client of an opened manifest; nothing is sent.
 pub fn connect(
     context: &Context<'_>,
     root: &Root,
@@ -68,7 +60,6 @@ pub fn connect(
     connect_with(context, options, name, flags)
 }
 
-/// The setting that names an address: its own, or else the region.
 fn named_by(address: &Option<String>, name: &'static str) -> &'static str {
     match address {
         Some(_) => name,
@@ -76,8 +67,6 @@ fn named_by(address: &Option<String>, name: &'static str) -> &'static str {
     }
 }
 
-/// What drspass.yaml says about talking to a target, or the defaults where there is
-/// none yet.
 fn options_of(target: &Target, config: Option<&Config>) -> ClientOptions {
     let mut options = ClientOptions::new(
         target.scope.endpoint.clone(),
@@ -99,7 +88,7 @@ fn options_of(target: &Target, config: Option<&Config>) -> ClientOptions {
     options
 }
 
-/// Prepares a client; nothing is sent. `credentials_from` is what drspass.yaml says.
+/// Prepares a client; nothing is sent.
 fn connect_with(
     context: &Context<'_>,
     mut options: ClientOptions,
@@ -150,8 +139,7 @@ fn connect_with(
     })
 }
 
-/// The certificates of a bundle that can be used; what cannot is said.
-/// Fails if none can.
+/// The usable certificates of a bundle; says which are not.
 fn usable(context: &Context<'_>, place: &str, pem: &[u8]) -> Result<Vec<u8>, OpError> {
     let CertificateBundle { usable, broken } = CertificateBundle::of(pem);
     let numbers: Vec<String> = broken.iter().map(ToString::to_string).collect();
@@ -180,7 +168,6 @@ fn note(context: &Context<'_>, notes: impl IntoIterator<Item = impl Display>) {
     }
 }
 
-/// Prepares what all these commands need.
 fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
     let root = context.root()?;
     context.warn(Path::new(CONFIG_FILE), &root.warnings);
@@ -188,7 +175,6 @@ fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
     Ok((root, opened))
 }
 
-/// `whoami`.
 pub fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
@@ -205,7 +191,6 @@ pub fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, OpError> {
     Ok(exit::written(arrived, exit::DONE))
 }
 
-/// `jobs`.
 pub fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
@@ -220,7 +205,6 @@ pub fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpError> {
 }
 
 /// The endpoint that the catalogue names, for a target that has none.
-/// Fails if the login does, or if there is none.
 pub fn catalogued(
     context: &Context<'_>,
     config: &TargetConfig,
@@ -241,9 +225,7 @@ pub fn catalogued(
     Ok(found)
 }
 
-/// The jobs of a project that has no manifest yet, by what drspass.yaml says where it
-/// is there already.
-/// Fails if the login or the list does.
+/// The jobs of a project that has no manifest yet.
 pub fn listed(
     context: &Context<'_>,
     target: &Target,

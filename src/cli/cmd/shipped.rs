@@ -13,7 +13,6 @@ use crate::cli::exit;
 use crate::ops::OpError;
 use crate::sys::files;
 
-/// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct Completions {
     /// The shell
@@ -21,7 +20,6 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-/// Arguments of `man`.
 #[derive(Debug, Args)]
 pub struct Man {
     /// Write drspass.1 and a page of each command to this folder, which must exist
@@ -29,7 +27,6 @@ pub struct Man {
     pub dir: Option<PathBuf>,
 }
 
-/// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub struct Schema {
     /// The format, such as plan-output; without it, all names are listed
@@ -37,7 +34,6 @@ pub struct Schema {
     pub name: Option<String>,
 }
 
-/// Arguments of `help`.
 #[derive(Debug, Args)]
 pub struct Help {
     /// The command, with the one below it; or global, for the options of every command
@@ -45,7 +41,6 @@ pub struct Help {
     pub command: Vec<String>,
 }
 
-/// A schema with its name.
 macro_rules! shipped {
     ($name:literal) => {
         (
@@ -55,7 +50,6 @@ macro_rules! shipped {
     };
 }
 
-/// Every schema of `schemas/` by the name of its format.
 pub const SCHEMAS: [(&str, &str); 15] = [
     shipped!("apply-output"),
     shipped!("config"),
@@ -74,7 +68,7 @@ pub const SCHEMAS: [(&str, &str); 15] = [
     shipped!("whoami-output"),
 ];
 
-/// The variables that every command reads; those of the login are in the README.
+/// The variables of every command; those of the login are in the README.
 const VARIABLES: &[(&str, &str)] = &[
     (
         "DRSPASS_IDENTITY",
@@ -108,7 +102,6 @@ const VARIABLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The files of a root directory, and those of the user.
 const FILES: &[(&str, &str)] = &[
     ("drspass.yaml", "The configuration."),
     ("passwords.yaml.age", "The encrypted manifest."),
@@ -149,7 +142,6 @@ pub fn version(context: &Context<'_>) -> Result<u8, OpError> {
     Ok(exit::written(context.shell.document(text), exit::DONE))
 }
 
-/// The help of a command, or of the options that all have.
 pub fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpError> {
     let mut program = super::command();
     program.build();
@@ -198,7 +190,6 @@ pub fn man(context: &Context<'_>, args: &Man) -> Result<u8, OpError> {
     Ok(exit::DONE)
 }
 
-/// Writes the page of a command and of each one below it, and counts them.
 fn write_pages(command: &clap::Command, folder: &Path) -> Result<usize, OpError> {
     let name = command
         .get_display_name()
@@ -223,7 +214,6 @@ fn not_written(path: &Path, source: io::Error) -> OpError {
     }
 }
 
-/// The page of one command, with what all of them share.
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     let name = command
         .get_display_name()
@@ -283,7 +273,6 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// A section of terms, each with what it means.
 fn section(page: &mut Roff, title: &str, terms: &[(&str, &str)]) {
     page.control("SH", [title]);
     for (term, meaning) in terms {

@@ -9,7 +9,6 @@ use crate::ops::OpError;
 use crate::sim::{SimConfig, Simulator, scenario};
 use crate::sys::files;
 
-/// Arguments of `sim`.
 #[derive(Debug, Args)]
 pub struct Sim {
     /// Listen on this port of the loopback address; 0 takes a free one
@@ -20,10 +19,8 @@ pub struct Sim {
     pub scenario: Option<PathBuf>,
 }
 
-/// A scenario is a page of text.
 const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 
-/// Runs until a signal ends it.
 pub fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpError> {
     let unfit = |what: String, help| OpError::Unfit { what, help };
     let mut config = match &args.scenario {

@@ -17,7 +17,6 @@ use crate::store::LockStatus;
 use crate::view::json::v1;
 use crate::view::{listing, terminal};
 
-/// What to see of the state.
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
     /// List the entries of the state; needs no key, so nothing is proved
@@ -34,7 +33,6 @@ pub enum StateCommand {
     Recover(StateRecover),
 }
 
-/// Arguments of `state show`.
 #[derive(Debug, Args)]
 pub struct StateShow {
     /// Only these entries; all when none is named
@@ -45,7 +43,6 @@ pub struct StateShow {
     pub json: bool,
 }
 
-/// Arguments of `state rm`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["addresses", "unlisted"]))]
 pub struct StateRm {
@@ -57,7 +54,6 @@ pub struct StateRm {
     pub unlisted: bool,
 }
 
-/// Arguments of `state adopt`.
 #[derive(Debug, Args)]
 pub struct StateAdopt {
     /// The entries
@@ -68,7 +64,6 @@ pub struct StateAdopt {
     pub yes: bool,
 }
 
-/// Arguments of `state distrust`.
 #[derive(Debug, Args)]
 pub struct StateDistrust {
     /// Accept a manifest that is older than the state says was applied
@@ -76,7 +71,6 @@ pub struct StateDistrust {
     pub allow_rollback: bool,
 }
 
-/// Arguments of `state recover`.
 #[derive(Debug, Args)]
 pub struct StateRecover {
     /// The recovery file
@@ -84,14 +78,12 @@ pub struct StateRecover {
     pub file: PathBuf,
 }
 
-/// What to see of the lock.
 #[derive(Debug, Subcommand)]
 pub enum LockCommand {
     /// Show who holds the lock
     Show(LockShow),
 }
 
-/// Arguments of `lock show`.
 #[derive(Debug, Args)]
 pub struct LockShow {
     /// Write one JSON document instead of text
@@ -163,7 +155,6 @@ fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpEr
     Ok(exit::written(arrived, exit::DONE))
 }
 
-/// Runs one change of the state and says what it did.
 fn change(
     context: &Context<'_>,
     root: &Root,
@@ -198,7 +189,6 @@ fn change(
     Ok(context.stands(context.shell.result(&text), exit::DONE))
 }
 
-/// Entries, one a line.
 fn named(labels: &[String]) -> String {
     let lines = labels.iter().map(|label| format!("  {label}\n"));
     lines.collect()

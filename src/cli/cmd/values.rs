@@ -26,7 +26,6 @@ use crate::ops::root::{CONFIG_FILE, Root};
 use crate::ops::set;
 use crate::view::listing;
 
-/// Arguments of `set`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").args(["from_file", "generate"]))]
 #[command(after_help = "\
@@ -69,7 +68,6 @@ pub struct Set {
     pub alphabet: AlphabetName,
 }
 
-/// Arguments of `unset`.
 #[derive(Debug, Args)]
 pub struct Unset {
     /// A job's id or name with /source or /destination, or a @CREDENTIAL that no
@@ -81,7 +79,6 @@ pub struct Unset {
     pub field: FieldName,
 }
 
-/// Arguments of `import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 CSV begins with the line `address,password`; a third column `field` may name
@@ -104,7 +101,6 @@ pub struct Import {
     pub format: Option<FormatName>,
 }
 
-/// A field of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FieldName {
     /// The database password
@@ -135,7 +131,6 @@ impl From<FieldName> for Field {
     }
 }
 
-/// Characters of a made-up password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AlphabetName {
     /// Letters and digits, at least one upper-case, lower-case and digit each
@@ -153,7 +148,6 @@ impl From<AlphabetName> for Alphabet {
     }
 }
 
-/// How a file of values is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FormatName {
     /// Lines of fields with commas between
@@ -171,10 +165,8 @@ impl From<FormatName> for Format {
     }
 }
 
-/// What Ctrl-C at a question is answered with.
 const UNTOUCHED: &str = "Nothing was written.";
 
-/// `set`: one value of the manifest.
 pub fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
     let field = Field::from(args.field);
     if args.generate && field != Field::Password {
@@ -233,7 +225,6 @@ pub fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-/// `unset`: removes what stands at an address.
 pub fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
     let field = Field::from(args.field);
     let root = opened_root(context)?;
@@ -257,7 +248,6 @@ pub fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-/// `import`: many values of a file, shown, or written with `--write`.
 pub fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
     let root = opened_root(context)?;
     let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
@@ -301,7 +291,6 @@ pub fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-/// What a run may add beside what is listed: a typing error must not become an entry.
 const fn taken(add: bool) -> Taken {
     if add { Taken::New } else { Taken::Listed }
 }
@@ -320,7 +309,6 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
     value.map_err(|NoValue { what, help }| ValueError::File { path, what, help }.into())
 }
 
-/// Asks for a value twice.
 fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
     let ask = |question: String| match prompt::type_hidden(&question) {
         Typed::Text(text) => Ok(text),

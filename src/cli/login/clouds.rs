@@ -1,8 +1,7 @@
-//! Which entry of clouds.yaml a run logs in with, secure.yaml laid over it.
+//! One entry of clouds.yaml, with secure.yaml merged over it.
 //!
-//! It owns where the two files are found and which entry is meant. It refuses files
-//! of the work tree, and files of the current folder with them: whoever writes to
-//! either could choose the login.
+//! Files of the work tree or the current folder are not read: a writer could choose the
+//! login. Nothing but the login is taken of an entry; the target is that of drspass.yaml.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,13 +13,12 @@ use super::outside::{self, WorkTree};
 use super::parts::{may_be_secret, name_flaw};
 use crate::cli::env::Env;
 
-/// Names of the files, first choice first (OpenStack SDK, configuration files).
+/// Names of the files, first choice first (OpenStack SDK).
 const CLOUDS: &[&str] = &["clouds.yaml", "clouds.yml", "clouds.json"];
 const SECURE: &[&str] = &["secure.yaml", "secure.yml", "secure.json"];
-/// A file with hundreds of entries has a tenth of that.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Keys whose value others may not read.
+/// Keys whose values must not be readable for others.
 const SECRETS: &[&str] = &[
     "token",
     "auth_token",
@@ -31,20 +29,17 @@ const SECRETS: &[&str] = &[
     "passcode",
 ];
 
-/// The entry that somebody named, and who.
+/// An entry that was named.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// The name.
-    pub(super) name: &'a str,
+pub struct Wanted<'a> {
+    pub name: &'a str,
     /// The option, the variable or the file that names it.
-    pub(super) named_by: &'static str,
-    /// Whether the user names it. What a file of the work tree names may be a writer's
-    /// choice.
-    pub(super) by_user: bool,
+    pub named_by: &'static str,
+    /// Not the case for a file of the work tree, which a writer may have changed.
+    pub by_user: bool,
 }
 
-/// Where the two files are.
-pub(super) struct Files {
+pub struct Files {
     clouds: Option<PathBuf>,
     secure: Option<PathBuf>,
 }
@@ -66,13 +61,11 @@ impl Files {
         Self { clouds, secure }
     }
 
-    /// The file that says what entries there are, for messages.
     fn main(&self) -> Option<&Path> {
         self.clouds.as_deref().or(self.secure.as_deref())
     }
 
-    /// The file of a value.
-    pub(super) fn of(&self, origin: Origin) -> &Path {
+    pub fn of(&self, origin: Origin) -> &Path {
         let file = match origin {
             Origin::Clouds => self.clouds.as_deref(),
             Origin::Secure => self.secure.as_deref(),
@@ -80,7 +73,7 @@ impl Files {
         file.unwrap_or_else(|| Path::new("clouds.yaml"))
     }
 
-    /// How the files are called that an entry stands in.
+    /// The files that hold an entry, for messages.
     fn called(&self, in_clouds: bool, in_secure: bool) -> String {
         let secure = self.of(Origin::Secure);
         match (in_clouds, in_secure) {
@@ -98,7 +91,6 @@ impl Files {
     }
 }
 
-/// A file as it was read.
 struct Loaded {
     root: Node,
     entries: BTreeSet<String>,
@@ -106,7 +98,6 @@ struct Loaded {
 }
 
 impl Loaded {
-    /// Fails if the file lies in the work tree, cannot be read, or is not usable.
     fn read(origin: Origin, path: Option<&Path>, tree: &WorkTree) -> Result<Self, LoginError> {
         let Some(path) = path else {
             return Ok(Self {
@@ -143,11 +134,9 @@ impl Loaded {
     }
 }
 
-/// The entry that is meant: the named one, or the only one. Nothing, if none is
-/// named and there is none. `folder` is what paths of variables are relative to,
-/// `system` the last folder that is searched.
-/// Fails if a file is not usable, lies in the work tree, or does not hold the entry.
-pub(super) fn find(
+/// The named entry, or the only one; none if none is named and there is none. `system` is
+/// the last folder that is searched.
+pub fn find(
     env: &Env,
     tree: &WorkTree,
     folder: &Path,

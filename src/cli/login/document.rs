@@ -19,39 +19,30 @@ use super::error::LoginError;
 use crate::core::problem::Position;
 use crate::core::yaml;
 
-/// What a tree may hold, aliases followed: no file of 1 MiB that a person wrote
-/// comes near.
+/// Far above any file of 1 MiB, aliases followed.
 const MAX_NODES: usize = 100_000;
-/// How deep collections may stand inside each other; a file needs five levels.
 const MAX_DEPTH: usize = 32;
-/// How often an alias may be followed in all.
 const MAX_ALIASES: usize = 10_000;
-/// The most text in all values together, aliases followed.
 const MAX_TEXT: usize = 8 << 20;
 
-/// Which of the two files a value stands in.
+/// The file that a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// clouds.yaml.
+pub enum Origin {
     Clouds,
-    /// secure.yaml.
     Secure,
 }
 
-/// Whether a value says yes or no.
+/// What a value means as a boolean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    /// To some reader it means yes.
+pub enum Word {
     Yes,
-    /// To some reader it means no.
     No,
-    /// Neither.
     Other,
 }
 
 impl Word {
-    /// What a text says (boolean words of YAML 1.1 and of OpenStack clients).
-    pub(super) fn of(text: &str) -> Self {
+    /// Boolean words of YAML 1.1 and of OpenStack clients.
+    pub fn of(text: &str) -> Self {
         let is_one = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
         if is_one(&["true", "yes", "on", "y", "t", "1"]) {
             Self::Yes
@@ -63,33 +54,24 @@ impl Word {
     }
 }
 
-/// A value with its place.
-pub(super) struct Node {
-    /// The file that it stands in.
-    pub(super) origin: Origin,
-    /// Where it stands.
-    pub(super) at: Position,
-    /// What it is.
-    pub(super) value: Value,
+pub struct Node {
+    pub origin: Origin,
+    pub at: Position,
+    pub value: Value,
 }
 
-/// A value of a file. It has no `Debug`, since it may be a password.
-pub(super) enum Value {
-    /// Nothing: absent, `~` or `null`.
+/// Without `Debug`, since it may be a password.
+pub enum Value {
     Null,
-    /// A text that every reader takes for one.
     Text(Zeroizing<String>),
-    /// Without quotes, and a number, a boolean or a date to some readers.
+    /// Not quoted, and a number, a boolean or a date to some readers.
     NotText(Word),
-    /// A list, whose content nobody asks for.
     List,
-    /// A map.
     Map(BTreeMap<String, Node>),
 }
 
 impl Node {
-    /// A map without anything in it.
-    pub(super) const fn empty(origin: Origin) -> Self {
+    pub const fn empty(origin: Origin) -> Self {
         Self {
             origin,
             at: Position { line: 1, column: 1 },
@@ -97,8 +79,8 @@ impl Node {
         }
     }
 
-    /// The value of a key, if this is a map that has it and it is not null.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+    /// The value of a key that is not null.
+    pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
             Value::Map(map) => map
                 .get(key)
@@ -107,8 +89,7 @@ impl Node {
         }
     }
 
-    /// Takes the value of a key out of this, as [`Self::get`].
-    pub(super) fn take(self, key: &str) -> Option<Self> {
+    pub fn take(self, key: &str) -> Option<Self> {
         match self.value {
             Value::Map(mut map) => map
                 .remove(key)
@@ -117,8 +98,8 @@ impl Node {
         }
     }
 
-    /// Lays `over` over this: maps key by key, anything else as a whole.
-    pub(super) fn merge(mut self, over: Self) -> Self {
+    /// Merges maps key by key and replaces anything else.
+    pub fn merge(mut self, over: Self) -> Self {
         match (&mut self.value, over) {
             (
                 Value::Map(base),
@@ -147,8 +128,7 @@ impl Node {
         }
     }
 
-    /// Whether any of `keys` has a value here or below.
-    pub(super) fn holds(&self, keys: &[&str]) -> bool {
+    pub fn holds(&self, keys: &[&str]) -> bool {
         match &self.value {
             Value::Map(map) => map.iter().any(|(key, node)| {
                 let is_set = !matches!(node.value, Value::Null);
@@ -159,9 +139,7 @@ impl Node {
     }
 }
 
-/// Reads one file.
-/// Fails if it is no UTF-8, no YAML, or more than one document, with the place.
-pub(super) fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, LoginError> {
+pub fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, LoginError> {
     let text = yaml::decode(bytes).map_err(|problem| LoginError::Document {
         path: path.to_owned(),
         at: problem.at,
@@ -190,8 +168,7 @@ pub(super) fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, L
     Ok(raw.map_or_else(|| Node::empty(origin), |raw| convert(origin, raw, text)))
 }
 
-/// The place of the first tag. The reader below would drop it and take its text for the
-/// value; what stops this one is found by that one again.
+/// The first tag, which the reader below would drop.
 fn first_tag(text: &str) -> Option<Position> {
     let mut parser = Parser::new_from_str(text);
     while let Some(Ok((event, span))) = parser.next() {
@@ -233,7 +210,7 @@ fn options() -> serde_yaml::Options {
     }
 }
 
-/// What the parser stumbled over, in our own words. Its own may quote the file.
+/// An error of the parser in words of ours: its own may quote the file.
 fn refusal(path: &Path, error: &serde_yaml::Error) -> LoginError {
     use serde_yaml::Error;
     let mut cause = error.without_snippet();
@@ -285,7 +262,6 @@ fn place_after(text: &str) -> Position {
     }
 }
 
-/// A value as the parser gives it, before anybody looked at its quotes.
 enum Raw {
     Null,
     Text(Zeroizing<String>),
@@ -315,7 +291,6 @@ fn convert(origin: Origin, raw: Spanned<Raw>, text: &str) -> Node {
     Node { origin, at, value }
 }
 
-/// Whether the value that starts there has neither quotes nor a block indicator.
 fn is_unquoted(text: &str, location: serde_yaml::Location) -> bool {
     location
         .span()
@@ -327,8 +302,6 @@ fn is_unquoted(text: &str, location: serde_yaml::Location) -> bool {
         })
 }
 
-/// Whether what follows `before` is the inside of a block text: the parser names its
-/// first line, and the indicator stands at the end of the line before.
 fn is_after_block_indicator(before: &str) -> bool {
     let Some((lines, indent)) = before.rsplit_once('\n') else {
         return false;

@@ -8,8 +8,8 @@ use super::document::{Node, Value, Word};
 use super::error::LoginError;
 use super::parts::{Flaw, Kind, Method, Names, OTHER_LOGIN, Part, Parts, and};
 
-/// The keys of an entry (OpenStack SDK and gophercloud; keys of an access key as
-/// both the extensions for Open Telekom Cloud and gophercloud spell them).
+/// The keys of an entry (OpenStack SDK, gophercloud, and extensions for Open Telekom
+/// Cloud).
 static KEYS: Names = Names {
     token: &["token", "auth_token"],
     access: &["access_key", "ak"],
@@ -35,36 +35,32 @@ static KEYS: Names = Names {
     project_name: &["project_name", "tenant_name"],
 };
 
-/// Keys of an application credential.
 const APPLICATION: &[&str] = &[
     "application_credential_id",
     "application_credential_name",
     "application_credential_secret",
 ];
 
-/// One entry, both files merged.
-pub(super) struct Entry {
-    /// What the entry is called in messages.
-    pub(super) label: String,
-    /// Which of the files others may read although they hold a secret.
-    pub(super) notes: Vec<String>,
-    /// The entry without its files.
-    pub(super) name: String,
-    /// Its keys.
-    pub(super) node: Node,
-    /// The files that it may stand in.
-    pub(super) files: Files,
+/// An entry, both files merged.
+pub struct Entry {
+    /// With its files, for messages.
+    pub label: String,
+    /// That others may read a file with a secret.
+    pub notes: Vec<String>,
+    /// Without its files.
+    pub name: String,
+    pub node: Node,
+    pub files: Files,
 }
 
 impl Entry {
-    /// A key outside of `auth`, or else inside.
+    /// Where keys may be: outside of `auth` first.
     fn levels(&self) -> impl Iterator<Item = &Node> {
         [Some(&self.node), self.node.get("auth")]
             .into_iter()
             .flatten()
     }
 
-    /// What a key is called in messages.
     fn place(&self, key: &str, node: &Node) -> String {
         let path = self.files.of(node.origin).display();
         format!("{key} of {} ({path}, {})", self.name, node.at)
@@ -101,20 +97,16 @@ impl Entry {
         Ok(None)
     }
 
-    /// The parts of the login.
-    /// Fails if a key cannot be what it stands for, with the key and its place.
-    pub(super) fn parts(&self) -> Result<Parts, LoginError> {
+    pub fn parts(&self) -> Result<Parts, LoginError> {
         Parts::read(&KEYS, &|names, kind| self.look(names, kind))
     }
 
-    /// The certificates to trust: a path or the text itself.
-    /// Fails if it is no text.
-    pub(super) fn ca(&self) -> Result<Option<Part>, LoginError> {
+    pub fn ca(&self) -> Result<Option<Part>, LoginError> {
         self.look(&["cacert"], Kind::Certificates)
     }
 
-    /// What the entry says about the target, which is not used.
-    pub(super) fn target(&self, key: &'static str) -> Option<&str> {
+    /// What the entry says about the target.
+    pub fn target(&self, key: &'static str) -> Option<&str> {
         self.levels()
             .find_map(|level| match &level.get(key)?.value {
                 Value::Text(text) if !text.is_empty() => Some(text.as_str()),
@@ -122,9 +114,8 @@ impl Entry {
             })
     }
 
-    /// What the entry says under a key that is not used, at each place where it stands;
-    /// nothing of what is no text.
-    pub(super) fn values(&self, key: &str) -> Vec<Option<&str>> {
+    /// The texts of a key at each of its places; `None` for what is not a text.
+    pub fn values(&self, key: &str) -> Vec<Option<&str>> {
         let nodes = self.levels().filter_map(|level| level.get(key));
         nodes
             .map(|node| match &node.value {
@@ -134,9 +125,7 @@ impl Entry {
             .collect()
     }
 
-    /// Refuses an entry that weakens or changes how the service is talked to.
-    /// Fails with the first key that does.
-    pub(super) fn refuse_unsafe(&self) -> Result<(), LoginError> {
+    pub fn refuse_unsafe(&self) -> Result<(), LoginError> {
         for level in self.levels() {
             for (key, harmless) in [("verify", Word::Yes), ("insecure", Word::No)] {
                 let Some(node) = level.get(key) else {
@@ -168,9 +157,8 @@ impl Entry {
         Ok(())
     }
 
-    /// How the entry logs in: as `auth_type` says, or else by what it gives.
-    /// Fails if that is not supported, or nothing is given.
-    pub(super) fn method(&self, parts: &mut Parts) -> Result<Method, LoginError> {
+    /// The method of `auth_type`, or else the one that the keys make.
+    pub fn method(&self, parts: &mut Parts) -> Result<Method, LoginError> {
         let Some(part) = self.look(&["auth_type"], Kind::Name)? else {
             let given = Method::ORDER
                 .into_iter()

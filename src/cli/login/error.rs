@@ -1,6 +1,5 @@
-//! What can be wrong with a login before anything is sent. No variant carries a
-//! value of a secret, or text of a file that may hold one: places are named by
-//! variable, key, file, line and column.
+//! What can be wrong with a login. No variant carries a secret or text of a file that may
+//! hold one.
 
 use std::borrow::Cow;
 use std::io;
@@ -16,7 +15,6 @@ use crate::ops::error::with_causes;
 /// Why there is no usable login. Nothing was sent.
 #[derive(Debug, Error, Diagnostic)]
 pub enum LoginError {
-    /// Nothing to log in with was given anywhere.
     #[error("there is no login")]
     #[diagnostic(
         code(drspass::login::missing),
@@ -26,7 +24,6 @@ pub enum LoginError {
     )]
     Missing,
 
-    /// A login of which only a part is given.
     #[error("the login is incomplete: {given} in {place}, but not {missing}")]
     #[diagnostic(
         code(drspass::login::incomplete),
@@ -35,27 +32,19 @@ pub enum LoginError {
         )
     )]
     Incomplete {
-        /// What was given, by name.
         given: String,
-        /// Where: the variables, or an entry of clouds.yaml.
         place: String,
-        /// What is missing, by name.
         missing: String,
     },
 
-    /// A value that cannot be what it stands for.
     #[error("{place} {what}")]
     #[diagnostic(code(drspass::login::value), help("Nothing was sent. {help}"))]
     Value {
-        /// The variable, or the key with its entry, file, line and column.
         place: String,
-        /// What is wrong, without the value.
         what: Cow<'static, str>,
-        /// What to do.
         help: &'static str,
     },
 
-    /// A project id that could change the address of a request.
     #[error("the project id from {place} is not 1 to 64 letters, digits, dashes or underscores")]
     #[diagnostic(
         code(drspass::login::project_form),
@@ -63,12 +52,8 @@ pub enum LoginError {
             "Nothing was sent. Copy the id from the console, My Credentials, Projects; or leave it out, since drspass.yaml names the project."
         )
     )]
-    ProjectForm {
-        /// Where the id comes from.
-        place: String,
-    },
+    ProjectForm { place: String },
 
-    /// A login for another project.
     #[error("{place} is {found}, but the project of drspass.yaml is {wanted}")]
     #[diagnostic(
         code(drspass::login::other_project),
@@ -77,15 +62,11 @@ pub enum LoginError {
         )
     )]
     OtherProject {
-        /// Where the login's project comes from.
         place: String,
-        /// The login's project id.
         found: String,
-        /// The sealed one.
         wanted: String,
     },
 
-    /// drspass.yaml chooses the login of another cloud, to be sent to the sealed one.
     #[error("{key} of {entry} is not the sealed identity service")]
     #[diagnostic(
         code(drspass::login::other_cloud),
@@ -93,14 +74,8 @@ pub enum LoginError {
             "Nothing was sent. credentials_from of drspass.yaml can only name an entry with the auth_url that is sealed, or without one; to log in with this entry all the same, name it with --cloud or OS_CLOUD."
         )
     )]
-    OtherCloud {
-        /// The key that names the other cloud.
-        key: &'static str,
-        /// The entry of clouds.yaml.
-        entry: String,
-    },
+    OtherCloud { key: &'static str, entry: String },
 
-    /// Somebody asks to talk to anyone who answers.
     #[error("{place} would switch off the check of certificates")]
     #[diagnostic(
         code(drspass::login::insecure),
@@ -108,23 +83,15 @@ pub enum LoginError {
             "Nothing was sent: passwords would go to whoever answers. Remove it, and trust a private authority with --ca-file."
         )
     )]
-    Insecure {
-        /// The variable or the key.
-        place: String,
-    },
+    Insecure { place: String },
 
-    /// A certificate to log in with.
     #[error("{place} names a client certificate, which is not supported")]
     #[diagnostic(
         code(drspass::login::client_certificate),
         help("Nothing was sent. Remove it, and log in with a token, a password or an access key.")
     )]
-    ClientCertificate {
-        /// The variable or the key.
-        place: String,
-    },
+    ClientCertificate { place: String },
 
-    /// A file of the login stands where others can change it.
     #[error("{what} {} lies in the work tree {}", path.display(), tree.display())]
     #[diagnostic(
         code(drspass::login::work_tree),
@@ -133,44 +100,31 @@ pub enum LoginError {
         )
     )]
     InWorkTree {
-        /// What the file is.
         what: &'static str,
-        /// The file, as it was named.
         path: PathBuf,
-        /// The work tree.
         tree: PathBuf,
     },
 
-    /// A file cannot be read.
     #[error("cannot read {what} {}", path.display())]
     #[diagnostic(
         code(drspass::login::read),
         help("Nothing was sent. See whether the path is right and may be read.")
     )]
     Read {
-        /// What the file is.
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
 
-    /// A file is not what it should be.
     #[error("{} is not usable: {}{what}", path.display(), prefix(*at))]
     #[diagnostic(code(drspass::login::document), help("Nothing was sent. {help}"))]
     Document {
-        /// The file.
         path: PathBuf,
-        /// The place in it, where there is one.
         at: Option<Position>,
-        /// What is wrong, in words of our own.
         what: &'static str,
-        /// What to do.
         help: &'static str,
     },
 
-    /// There is no file to look for a named entry in.
     #[error("{named_by} names an entry of clouds.yaml, but there is no such file")]
     #[diagnostic(
         code(drspass::login::no_clouds),
@@ -178,27 +132,19 @@ pub enum LoginError {
             "Nothing was sent. Put clouds.yaml into ~/.config/openstack or /etc/openstack, or name the file with OS_CLIENT_CONFIG_FILE. One in the current folder is not read."
         )
     )]
-    NoClouds {
-        /// Who named the entry.
-        named_by: &'static str,
-    },
+    NoClouds { named_by: &'static str },
 
-    /// The named entry does not exist.
     #[error("{named_by} names the entry {name}, which {} does not hold", path.display())]
     #[diagnostic(
         code(drspass::login::no_entry),
         help("Nothing was sent. The names of the entries stand below `clouds:` in that file.")
     )]
     NoEntry {
-        /// Who named the entry.
         named_by: &'static str,
-        /// The name.
         name: String,
-        /// The file.
         path: PathBuf,
     },
 
-    /// Several entries, none of which is named.
     #[error("there is no login: {} holds several entries and none is named", path.display())]
     #[diagnostic(
         code(drspass::login::several_entries),
@@ -206,19 +152,15 @@ pub enum LoginError {
             "Nothing was sent. Name one with --cloud, OS_CLOUD or credentials_from in drspass.yaml."
         )
     )]
-    SeveralEntries {
-        /// The file.
-        path: PathBuf,
-    },
+    SeveralEntries { path: PathBuf },
 }
 
 impl LoginError {
-    /// A variable that is set, without a value.
-    pub(super) fn empty(name: &str) -> Self {
+    pub fn empty(name: &str) -> Self {
         Self::value(name, "is empty", "Give it a value, or unset it.")
     }
 
-    pub(super) fn value(
+    pub fn value(
         place: impl Into<String>,
         what: impl Into<Cow<'static, str>>,
         help: &'static str,

@@ -1,10 +1,7 @@
-//! The login of a run: where it comes from, in which order, and what it may say.
+//! The login of a run: flags, then variables, then clouds.yaml with secure.yaml.
 //!
-//! It owns the order of the sources (flags, then variables, then clouds.yaml with
-//! secure.yaml; design section 7) and the rule that a login never chooses the
-//! target: its project must be the sealed one, and its addresses are not used. A
-//! source that gives only a part of a login ends the search. It refuses to send
-//! anything, and to show a value.
+//! A source that gives only a part ends the search. A login never chooses the target: its
+//! project must be the sealed one, and its addresses are not used.
 
 mod clouds;
 mod document;
@@ -28,19 +25,18 @@ use self::clouds::Wanted;
 pub use self::error::LoginError;
 use self::outside::WorkTree;
 use self::parts::{Kind, Method, and};
-pub(in crate::cli) use self::trust::read_ca;
+pub use self::trust::read_ca;
 use super::env::Env;
 use crate::api::auth::Credentials;
 use crate::core::config::is_project_id;
 use crate::core::secret::Secret;
 use crate::core::yaml::plain_text;
 
-/// Where an administrator keeps the clouds of a machine (OpenStack SDK).
+/// The machine's own clouds (OpenStack SDK).
 const SYSTEM: &str = "/etc/openstack";
-/// The longest tokens have a few tens of kilobytes, since they list a catalogue.
+/// The longest tokens have tens of kilobytes, since they list a catalogue.
 const MAX_TOKEN_BYTES: usize = 64 << 10;
 
-/// Where the login comes from, before variables and clouds.yaml.
 #[derive(Debug, Default, Args)]
 pub struct LoginFlags {
     /// Log in with this entry of clouds.yaml, whatever variables say
@@ -51,47 +47,35 @@ pub struct LoginFlags {
     pub token_file: Option<PathBuf>,
 }
 
-/// What is settled before there is a login.
+/// What is known before the login.
 #[derive(Debug)]
 pub struct Place<'a> {
-    /// The root folder: its work tree holds no login, and paths are as seen from it.
+    /// The root folder, whose work tree holds no login.
     pub folder: &'a Path,
-    /// The sealed project id.
     pub project_id: &'a str,
-    /// The sealed address of the identity service.
     pub auth_url: &'a str,
     /// The entry that drspass.yaml names.
     pub credentials_from: Option<&'a str>,
 }
 
-/// The login of a run.
 #[derive(Debug)]
 pub struct Login {
-    /// The login itself.
     pub credentials: Credentials,
-    /// Where it comes from, in words without any value.
+    /// In words, without a value.
     pub source: String,
-    /// Where the project comes from, if not from drspass.yaml alone.
+    /// If not drspass.yaml alone.
     pub project_source: Option<String>,
-    /// Certificates that the source adds: what names them, and their PEM text.
+    /// What names the certificates, and their PEM text.
     pub ca: Option<(String, Vec<u8>)>,
-    /// What a person should know.
     pub notes: Vec<String>,
 }
 
-/// Finds the login. Nothing is sent.
-///
-/// The first source that gives one is the only one: flags, then variables, of which one
-/// that names an entry comes first, then clouds.yaml. A password and a code of a second
-/// factor may be filled in by variables where the user named the entry.
-/// Fails if there is none; if a source gives a part of one, or names a project other
-/// than the sealed one; if a value cannot be what it stands for; if a file cannot be
-/// used or lies in the work tree; or if anything asks not to check certificates.
+/// Finds the login of the first source that gives one; nothing is sent. Variables may fill
+/// in password and passcode of an entry that the user named.
 pub fn find(flags: &LoginFlags, env: &Env, place: &Place<'_>) -> Result<Login, LoginError> {
     find_below(Path::new(SYSTEM), flags, env, place)
 }
 
-/// [`find`] with another folder for the machine's own clouds.
 fn find_below(
     system: &Path,
     flags: &LoginFlags,
@@ -130,10 +114,9 @@ fn find_below(
     Ok(login)
 }
 
-/// Checks that every variable which names the project by id can hold one.
-/// Fails with the first that cannot: an empty one would make an address without a
-/// project, and `/` or `?` another address.
-pub(in crate::cli) fn check_project_form(env: &Env) -> Result<(), LoginError> {
+/// Refuses a variable that cannot hold the id of a project: `/` or `?` would change an
+/// address.
+pub fn check_project_form(env: &Env) -> Result<(), LoginError> {
     for name in vars::PROJECT_IDS {
         if env
             .exact(name)
@@ -150,9 +133,8 @@ pub(in crate::cli) fn check_project_form(env: &Env) -> Result<(), LoginError> {
     Ok(())
 }
 
-/// Checks that no variable names another project than drspass.yaml does.
-/// Fails with the first that does, or as [`check_project_form`].
-pub(in crate::cli) fn check_project(env: &Env, project_id: &str) -> Result<(), LoginError> {
+/// Refuses a variable that names another project.
+pub fn check_project(env: &Env, project_id: &str) -> Result<(), LoginError> {
     check_project_form(env)?;
     for name in vars::PROJECT_IDS {
         if let Some(Ok(found)) = env.exact(name) {
@@ -162,14 +144,12 @@ pub(in crate::cli) fn check_project(env: &Env, project_id: &str) -> Result<(), L
     Ok(())
 }
 
-/// What is said of variables of a login that are set and empty.
-pub(in crate::cli) fn empty(env: &Env) -> Option<String> {
+pub fn empty(env: &Env) -> Option<String> {
     vars::empty(env)
 }
 
-/// The region that a variable names, for a target that is about to be sealed.
-/// Fails if it cannot be one.
-pub(in crate::cli) fn region(env: &Env) -> Result<Option<String>, LoginError> {
+/// The region that a variable names, for `init`.
+pub fn region(env: &Env) -> Result<Option<String>, LoginError> {
     for name in vars::REGIONS {
         if let Some(region) = vars::text(env, name)? {
             // Regions have the letters that ids of projects have.
@@ -186,9 +166,7 @@ pub(in crate::cli) fn region(env: &Env) -> Result<Option<String>, LoginError> {
     Ok(None)
 }
 
-/// Host and port of the proxy that variables name for what is not on this machine.
-/// Fails if they name one that the connection would pass over in silence.
-pub(in crate::cli) fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
+pub fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
     proxy::of_variables(env)
 }
 

@@ -1,8 +1,4 @@
-//! Files that a login is read from, none of which may lie in the work tree.
-//!
-//! It owns the work tree's borders, how much of a file is read, and what is said about
-//! its mode; where files are looked for is said by who reads them. Buffers are wiped. It
-//! refuses to know what is in a file.
+//! Files with a login, none of which may be in the work tree.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,17 +11,16 @@ use crate::cli::env::Env;
 use crate::sys::files;
 
 /// The git work tree around a root folder, links resolved.
-pub(super) struct WorkTree {
+pub struct WorkTree {
     top: PathBuf,
-    /// Folders in it that are the user's own all the same, since it is the home folder.
+    /// Folders in it that are still trusted, if it is the home folder.
     own: Vec<PathBuf>,
 }
 
 impl WorkTree {
-    /// The nearest folder at or above `folder` that holds `.git`, which is a folder
-    /// or, in a linked work tree or a submodule, a file; else `folder` itself.
-    /// Fails if `folder` cannot be resolved: then nothing can be said about borders.
-    pub(super) fn around(folder: &Path, env: &Env) -> Result<Self, LoginError> {
+    /// The nearest folder above that holds `.git` (a file in a linked work tree), or else
+    /// `folder` itself.
+    pub fn around(folder: &Path, env: &Env) -> Result<Self, LoginError> {
         let folder = if folder.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -48,8 +43,7 @@ impl WorkTree {
         Ok(Self { top, own })
     }
 
-    /// Where `path` leads, unless that is inside. A link that lies inside is refused
-    /// as well: it is the link that chooses the file.
+    /// Where `path` leads. A link inside is refused too: it chooses the file.
     fn resolve(&self, what: &'static str, path: &Path) -> Result<PathBuf, LoginError> {
         let unreadable = |source| LoginError::Read {
             what,
@@ -76,9 +70,7 @@ impl WorkTree {
         Ok(real)
     }
 
-    /// Reads a file that lies outside, at most `limit` bytes.
-    /// Fails if it lies inside, cannot be read, or is longer.
-    pub(super) fn read(
+    pub fn read(
         &self,
         what: &'static str,
         path: &Path,
@@ -104,12 +96,10 @@ impl WorkTree {
     }
 }
 
-/// A file that was read from outside of the work tree.
-pub(super) struct Outside {
-    /// What it holds.
-    pub(super) bytes: Zeroizing<Vec<u8>>,
-    /// What to say if it holds a secret, where others may read it.
-    pub(super) note: Option<String>,
+pub struct Outside {
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// To be said if it holds a secret.
+    pub note: Option<String>,
 }
 
 fn is_pipe(path: &Path) -> bool {
@@ -117,10 +107,7 @@ fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
 }
 
-/// Reads at most `limit` bytes into one buffer, which does not grow: growing would
-/// leave copies behind that nobody wipes.
-/// Fails if there is more, with [`io::ErrorKind::FileTooLarge`].
-pub(super) fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+pub fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
     from.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
@@ -129,9 +116,8 @@ pub(super) fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<
     Ok(bytes)
 }
 
-/// The first file of one of these names in one of these folders. A link that leads
-/// nowhere counts as found, so that it is reported and not passed over.
-pub(super) fn first_of(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
+/// The first that exists, also as a broken link, which is then reported.
+pub fn first_of(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
     folders
         .iter()
         .flat_map(|folder| names.iter().map(move |name| folder.join(name)))

@@ -1,8 +1,5 @@
-//! The parts that a login is made of, and the rules by which parts make one: which
-//! belong together, and what is missing. The same rules serve the variables and an
-//! entry of clouds.yaml; what differs is a table of names.
-//!
-//! It refuses to know where a part is read from.
+//! What makes a login, whichever source gives it: what belongs together, and what is
+//! missing.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,52 +11,36 @@ use crate::api::auth::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, P
 use crate::core::redact::{is_key_like, is_too_long_for_a_path};
 use crate::core::secret::Secret;
 
-/// The names that give one domain; those that end in `_name` by name, the others by id.
-pub(super) type DomainNames = &'static [&'static str];
+/// Names that give one domain: by name those that end in `_name`, by id the others.
+pub type DomainNames = &'static [&'static str];
 
 /// What is wrong with a value, without the value, and what to do.
-pub(super) type Flaw = (Cow<'static, str>, &'static str);
+pub type Flaw = (Cow<'static, str>, &'static str);
 
-/// The names under which one source gives the parts, first choice first.
-pub(super) struct Names {
-    /// A token that was fetched elsewhere.
-    pub(super) token: &'static [&'static str],
-    /// The id of an access key.
-    pub(super) access: &'static [&'static str],
-    /// The secret half of an access key.
-    pub(super) secret: &'static [&'static str],
-    /// What goes with a temporary access key.
-    pub(super) security_token: &'static [&'static str],
-    /// A user by id; wins over the name.
-    pub(super) user_id: &'static [&'static str],
-    /// A user by name.
-    pub(super) user_name: &'static [&'static str],
-    /// The user's password.
-    pub(super) password: &'static [&'static str],
-    /// The one-time code of a second factor.
-    pub(super) passcode: &'static [&'static str],
-    /// The domain of the user.
-    pub(super) user_domain: &'static [DomainNames],
-    /// The domain of the project.
-    pub(super) project_domain: &'static [DomainNames],
-    /// The project by id; wins over the name.
-    pub(super) project_id: &'static [&'static str],
-    /// The project by name.
-    pub(super) project_name: &'static [&'static str],
+/// The names of one source, first choice first.
+pub struct Names {
+    pub token: &'static [&'static str],
+    pub access: &'static [&'static str],
+    pub secret: &'static [&'static str],
+    pub security_token: &'static [&'static str],
+    pub user_id: &'static [&'static str],
+    pub user_name: &'static [&'static str],
+    pub password: &'static [&'static str],
+    pub passcode: &'static [&'static str],
+    pub user_domain: &'static [DomainNames],
+    pub project_domain: &'static [DomainNames],
+    pub project_id: &'static [&'static str],
+    pub project_name: &'static [&'static str],
 }
 
-/// A value with the name that it was given under. It has no `Debug`, since it may
-/// be a secret.
-pub(super) struct Part {
-    /// The variable or the key.
-    pub(super) name: &'static str,
-    /// The value, exactly as given; never empty.
+/// A value and the name that gave it. Without `Debug`, since it may be a secret.
+pub struct Part {
+    pub name: &'static str,
     text: Zeroizing<String>,
 }
 
 impl Names {
-    /// Every one of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &'static str> {
+    pub fn all(&self) -> impl Iterator<Item = &'static str> {
         let lists = [
             self.token,
             self.access,
@@ -78,20 +59,18 @@ impl Names {
 }
 
 impl Part {
-    pub(super) fn new(name: &'static str, text: &str) -> Self {
+    pub fn new(name: &'static str, text: &str) -> Self {
         Self {
             name,
             text: Zeroizing::new(text.to_owned()),
         }
     }
 
-    /// A copy of the value of something that is no secret.
-    pub(super) fn text_of(&self) -> String {
+    pub fn text_of(&self) -> String {
         self.text.as_str().to_owned()
     }
 
-    /// The value of something that is no secret.
-    pub(super) fn into_text(mut self) -> String {
+    pub fn into_text(mut self) -> String {
         std::mem::take(&mut *self.text)
     }
 
@@ -101,24 +80,19 @@ impl Part {
     }
 }
 
-/// What a value must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A password, which is taken as it is.
+pub enum Kind {
     Password,
-    /// A token, which may have one line end after it.
+    /// May end in a line break.
     Token,
     /// A part of an access key, or a one-time code.
     Key,
-    /// The name or id of something, which can be read.
     Name,
-    /// A path or the text of certificates.
     Certificates,
 }
 
 impl Kind {
-    /// What is wrong with a value; nothing if it can be one.
-    pub(super) fn flaw(self, text: &str) -> Option<Flaw> {
+    pub fn flaw(self, text: &str) -> Option<Flaw> {
         match self {
             Self::Password => password_flaw(text),
             Self::Token => {
@@ -148,8 +122,7 @@ fn password_flaw(text: &str) -> Option<Flaw> {
     ))
 }
 
-/// What comes of copying more than the token or the key: a refused one is not only
-/// refused, a few of them lock the key.
+/// What comes of copying too much: a few refused keys or tokens lock the account.
 fn key_flaw(text: &str) -> Option<Flaw> {
     const HELP: &str =
         "Store it alone and on one line, without quotation marks or a name before it.";
@@ -177,25 +150,19 @@ fn key_flaw(text: &str) -> Option<Flaw> {
     Some((what, HELP))
 }
 
-/// How to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    /// With a token.
+pub enum Method {
     Token,
-    /// With an access key.
     AccessKey,
-    /// With a user and a password.
     Password,
 }
 
 impl Method {
-    /// The order in which they are looked for, which is that of the Terraform
-    /// provider of Open Telekom Cloud.
-    pub(super) const ORDER: [Self; 3] = [Self::Token, Self::AccessKey, Self::Password];
+    /// The order of the Terraform provider of Open Telekom Cloud.
+    pub const ORDER: [Self; 3] = [Self::Token, Self::AccessKey, Self::Password];
 
-    /// The method that an `auth_type` names, and whether it asks for a second factor.
-    /// Fails with what is to be said of any other.
-    pub(super) fn of_type(auth_type: &str) -> Result<(Self, bool), Flaw> {
+    /// The method that an `auth_type` names, and whether it needs a second factor.
+    pub fn of_type(auth_type: &str) -> Result<(Self, bool), Flaw> {
         match auth_type {
             "token" | "v3token" => Ok((Self::Token, false)),
             "aksk" | "v3aksk" => Ok((Self::AccessKey, false)),
@@ -213,19 +180,15 @@ impl Method {
     }
 }
 
-/// What to do about an application credential.
-pub(super) const OTHER_LOGIN: &str =
-    "Log in with a token, a user and a password, or an access key.";
+pub const OTHER_LOGIN: &str = "Log in with a token, a user and a password, or an access key.";
 
-/// Gives the first value that one of these names has.
-pub(super) type Look<'a> =
-    &'a dyn Fn(&'static [&'static str], Kind) -> Result<Option<Part>, LoginError>;
+/// Gives the first value of these names.
+pub type Look<'a> = &'a dyn Fn(&'static [&'static str], Kind) -> Result<Option<Part>, LoginError>;
 
-/// Everything of a login that one source gives.
-pub(super) struct Parts {
+/// What one source gives.
+pub struct Parts {
     names: &'static Names,
-    /// Whether a password alone is not enough.
-    pub(super) needs_passcode: bool,
+    pub needs_passcode: bool,
     token: Option<Part>,
     access: Option<Part>,
     secret: Option<Part>,
@@ -236,16 +199,12 @@ pub(super) struct Parts {
     passcode: Option<Part>,
     user_domain: Option<(&'static str, Domain)>,
     project_domain: Option<(&'static str, Domain)>,
-    /// The project by id.
-    pub(super) project_id: Option<Part>,
-    /// The project by name.
-    pub(super) project_name: Option<Part>,
+    pub project_id: Option<Part>,
+    pub project_name: Option<Part>,
 }
 
 impl Parts {
-    /// Reads all parts.
-    /// Fails as `look` does.
-    pub(super) fn read(names: &'static Names, look: Look<'_>) -> Result<Self, LoginError> {
+    pub fn read(names: &'static Names, look: Look<'_>) -> Result<Self, LoginError> {
         Ok(Self {
             names,
             needs_passcode: false,
@@ -264,10 +223,8 @@ impl Parts {
         })
     }
 
-    /// Fills in the password and the code that a user's login lacks, and says under
-    /// which names they were found.
-    /// Fails as `look` does.
-    pub(super) fn fill(
+    /// Adds password and passcode, and returns the names that gave them.
+    pub fn fill(
         &mut self,
         names: &'static Names,
         look: Look<'_>,
@@ -288,9 +245,9 @@ impl Parts {
         Ok(filled)
     }
 
-    /// The names of all parts of a method that are there, whether or not they are
-    /// needed. A domain alone is no part: many machines set one for other programs.
-    pub(super) fn given(&self, method: Method) -> Vec<&'static str> {
+    /// The names of the parts of a method. A domain alone is not one: many machines set it for
+    /// other programs.
+    pub fn given(&self, method: Method) -> Vec<&'static str> {
         let parts: &[&Option<Part>] = match method {
             Method::Token => &[&self.token],
             Method::AccessKey => &[&self.access, &self.secret, &self.security_token],
@@ -309,20 +266,18 @@ impl Parts {
             .collect()
     }
 
-    /// The name that gave the user's domain.
-    pub(super) fn user_domain_name(&self) -> Option<&'static str> {
+    pub fn user_domain_name(&self) -> Option<&'static str> {
         self.user_domain.as_ref().map(|(name, _)| *name)
     }
 
-    /// The domain of the project.
-    pub(super) fn project_domain(&self) -> Option<Domain> {
+    pub fn project_domain(&self) -> Option<Domain> {
         self.project_domain
             .as_ref()
             .map(|(_, domain)| domain.clone())
     }
 
-    /// What a method needs and is not there, by the first name that would give it.
-    pub(super) fn missing(&self, method: Method) -> Vec<String> {
+    /// What a method still needs, by the first name that would give it.
+    pub fn missing(&self, method: Method) -> Vec<String> {
         let names = self.names;
         let mut missing = Vec::new();
         let mut need = |part: &Option<Part>, names: &[&str]| {
@@ -360,8 +315,7 @@ impl Parts {
         missing
     }
 
-    /// What to say about a login that lacks a part.
-    pub(super) fn incomplete(&self, method: Method, place: &str) -> LoginError {
+    pub fn incomplete(&self, method: Method, place: &str) -> LoginError {
         LoginError::Incomplete {
             given: and(&self.given(method)),
             place: place.to_owned(),
@@ -369,8 +323,8 @@ impl Parts {
         }
     }
 
-    /// What a complete login is called: the names that it is made of.
-    pub(super) fn called(&self, method: Method) -> String {
+    /// The names that make a complete login.
+    pub fn called(&self, method: Method) -> String {
         let mut given = self.given(method);
         if let (Method::Password, Some(_), Some(name)) = (method, &self.user_id, &self.user_name) {
             given.retain(|given| *given != name.name);
@@ -378,9 +332,8 @@ impl Parts {
         and(&given)
     }
 
-    /// Makes the login. `place` is where the parts come from, for the message.
-    /// Fails if a part is missing.
-    pub(super) fn into_credentials(
+    /// `place` is where the parts come from, for messages.
+    pub fn into_credentials(
         self,
         method: Method,
         place: &str,
@@ -439,9 +392,7 @@ fn user(
     })
 }
 
-/// The domain that the first of these pairs gives, with the name that gave it.
-/// Fails as `look` does.
-pub(super) fn domain(
+pub fn domain(
     names: &'static [DomainNames],
     look: Look<'_>,
 ) -> Result<Option<(&'static str, Domain)>, LoginError> {
@@ -459,14 +410,12 @@ pub(super) fn domain(
     Ok(None)
 }
 
-/// Whether the name of something that is not there may be a secret, put there by mistake.
-pub(super) fn may_be_secret(name: &str) -> bool {
+/// Whether a name that was not found may be a secret.
+pub fn may_be_secret(name: &str) -> bool {
     is_key_like(name) || is_too_long_for_a_path(name)
 }
 
-/// What is wrong with the name or id of something, and what to do; nothing if it
-/// can be one.
-pub(super) fn name_flaw(text: &str) -> Option<Flaw> {
+pub fn name_flaw(text: &str) -> Option<Flaw> {
     if text.trim().is_empty() {
         return Some(("is blank".into(), "Give a value, or leave it out."));
     }
@@ -476,8 +425,7 @@ pub(super) fn name_flaw(text: &str) -> Option<Flaw> {
     ))
 }
 
-/// Several names in words.
-pub(super) fn and(names: &[impl AsRef<str>]) -> String {
+pub fn and(names: &[impl AsRef<str>]) -> String {
     match names {
         [] => String::new(),
         [one] => one.as_ref().to_owned(),

@@ -1,7 +1,4 @@
-//! The project of a login: it must be the sealed one, whoever names it.
-//!
-//! It owns the order in which a variable, an entry of
-//! clouds.yaml and drspass.yaml are asked. It refuses to choose another project.
+//! The project of a login, which must be the sealed one.
 
 use super::Place;
 use super::entry::Entry;
@@ -12,8 +9,7 @@ use crate::api::auth::ProjectName;
 use crate::cli::env::Env;
 use crate::core::config::is_project_id;
 
-/// Fails unless `found` is the sealed project's id; `place` is where it comes from.
-pub(super) fn same_project(place: String, found: &str, wanted: &str) -> Result<(), LoginError> {
+pub fn same_project(place: String, found: &str, wanted: &str) -> Result<(), LoginError> {
     if found == wanted {
         return Ok(());
     }
@@ -24,9 +20,9 @@ pub(super) fn same_project(place: String, found: &str, wanted: &str) -> Result<(
     })
 }
 
-/// The project of a login from variables, and the variable that names it; the
-/// sealed one if there is none. An id comes before a name.
-pub(super) fn of_variables(
+/// The project of a login from variables, and the variable that names it: an id before a
+/// name.
+pub fn of_variables(
     parts: &mut Parts,
     env: &Env,
     place: &Place<'_>,
@@ -45,10 +41,8 @@ pub(super) fn of_variables(
     }
 }
 
-/// The project of a login from clouds.yaml, and what names it: a variable comes
-/// before an entry that no user named, and an id before a name.
-/// Fails if it is an id other than the sealed one.
-pub(super) fn of_entry(
+/// The same for clouds.yaml. Variables count before an entry that no user named.
+pub fn of_entry(
     entry: &Entry,
     parts: &mut Parts,
     env: Option<&Env>,
@@ -84,7 +78,6 @@ pub(super) fn of_entry(
     }))
 }
 
-/// The sealed project, by its id.
-pub(super) fn sealed(place: &Place<'_>) -> ProjectName {
+pub fn sealed(place: &Place<'_>) -> ProjectName {
     ProjectName::Id(place.project_id.to_owned())
 }

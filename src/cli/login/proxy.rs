@@ -1,21 +1,17 @@
 //! The proxy that variables name.
 //!
-//! The connection passes over a proxy that it cannot read and talks to the service
-//! directly, so what is not surely understood is refused here. It refuses to show
-//! more of one than its host: the rest may hold a password.
+//! The connection ignores one that it cannot read and goes out directly, so whatever is not
+//! surely understood is refused. Only its host is shown: the rest may hold a password.
 
 use url::Url;
 
 use super::error::LoginError;
 use crate::cli::env::Env;
 
-/// The variables that name a proxy for https, in the order of the connection: a pair
-/// of spellings counts as one, and the second pair is for whatever the first leaves.
+/// In the order of the connection: both spellings count as one variable.
 const VARIABLES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 
-/// Host and port of the proxy that https is to go through, if one is named.
-/// Fails if what is named is no http or https proxy.
-pub(super) fn of_variables(env: &Env) -> Result<Option<String>, LoginError> {
+pub fn of_variables(env: &Env) -> Result<Option<String>, LoginError> {
     for spellings in VARIABLES {
         let set = spellings
             .into_iter()
@@ -36,7 +32,6 @@ pub(super) fn of_variables(env: &Env) -> Result<Option<String>, LoginError> {
     Ok(None)
 }
 
-/// Host and port of a proxy that the connection is sure to understand.
 fn host(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let is_known = matches!(scheme, "http" | "https");

@@ -1,7 +1,4 @@
-//! What a source of a login says about the service beside the login: certificates,
-//! which are taken, and addresses, which are not.
-//!
-//! It refuses to let a login choose whom drspass talks to.
+//! What a login says about the service: certificates are used, addresses are not.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,12 +15,9 @@ use crate::core::target::auth_address;
 use crate::core::yaml::{plain_text, wrong_encoding};
 use crate::sys::files;
 
-/// A bundle of certificate authorities is a few hundred kilobytes.
 const MAX_CA_BYTES: u64 = 8 << 20;
 
-/// The certificates in a file.
-/// Fails if it cannot be read, or is longer than such files are.
-pub(in crate::cli) fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
     let bytes = files::read_limited(path, MAX_CA_BYTES)?;
     match wrong_encoding(&bytes) {
         Some(what) => Err(io::Error::other(what)),
@@ -31,15 +25,10 @@ pub(in crate::cli) fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Certificates, and what names them.
+/// What names them, and their PEM text.
 type Certificates = (String, Vec<u8>);
 
-/// The certificates that a variable gives.
-/// Fails if they are neither PEM text nor the path of a file that can be read.
-pub(super) fn ca_of_variables(
-    env: &Env,
-    place: &Place<'_>,
-) -> Result<Option<Certificates>, LoginError> {
+pub fn ca_of_variables(env: &Env, place: &Place<'_>) -> Result<Option<Certificates>, LoginError> {
     for name in vars::CA {
         if let Some(text) = vars::text(env, name)? {
             return certificates(name, text, |path| Some(place.folder.join(path))).map(Some);
@@ -48,9 +37,7 @@ pub(super) fn ca_of_variables(
     Ok(None)
 }
 
-/// The certificates that an entry gives.
-/// Fails as [`ca_of_variables`], or if their path is not given in full.
-pub(super) fn ca_of_entry(entry: &Entry, env: &Env) -> Result<Option<Certificates>, LoginError> {
+pub fn ca_of_entry(entry: &Entry, env: &Env) -> Result<Option<Certificates>, LoginError> {
     let Some(part) = entry.ca()? else {
         return Ok(None);
     };
@@ -64,8 +51,6 @@ pub(super) fn ca_of_entry(entry: &Entry, env: &Env) -> Result<Option<Certificate
     certificates(&place, &part.into_text(), resolve).map(Some)
 }
 
-/// The certificates that `text` is, or is the path of.
-/// Fails if it is neither.
 fn certificates(
     place: &str,
     text: &str,
@@ -99,8 +84,7 @@ fn certificates(
     }
 }
 
-/// What variables say about the target, which counts for nothing.
-pub(super) fn unused_variables(env: &Env, place: &Place<'_>) -> Vec<String> {
+pub fn unused_variables(env: &Env, place: &Place<'_>) -> Vec<String> {
     let urls = vars::AUTH_URLS.iter().filter(|name| {
         env.var(name)
             .is_some_and(|url| !is_same_url(&url, place.auth_url))
@@ -112,8 +96,7 @@ pub(super) fn unused_variables(env: &Env, place: &Place<'_>) -> Vec<String> {
     urls.chain(regions).map(|name| unused(name)).collect()
 }
 
-/// What an entry says about the target, which counts for nothing.
-pub(super) fn unused_keys(entry: &Entry, place: &Place<'_>) -> Vec<String> {
+pub fn unused_keys(entry: &Entry, place: &Place<'_>) -> Vec<String> {
     let url = entry
         .target("auth_url")
         .filter(|url| !is_same_url(url, place.auth_url))
@@ -132,9 +115,9 @@ fn unused(what: &str) -> String {
     format!("{what} differs and is not used: the target of drspass.yaml counts")
 }
 
-/// Refuses an entry of another cloud that drspass.yaml names: its login would be sent to
+/// Refuses an entry of another cloud that drspass.yaml names, since its login would go to
 /// the sealed identity service.
-pub(super) fn check_cloud(entry: &Entry, place: &Place<'_>) -> Result<(), LoginError> {
+pub fn check_cloud(entry: &Entry, place: &Place<'_>) -> Result<(), LoginError> {
     let refused = |key| {
         Err(LoginError::OtherCloud {
             key,
@@ -164,13 +147,11 @@ pub(super) fn check_cloud(entry: &Entry, place: &Place<'_>) -> Result<(), LoginE
     Ok(())
 }
 
-/// Whether two addresses of the identity service are the same, in whatever spelling.
 fn is_same_url(url: &str, sealed: &str) -> bool {
     auth_address(url).is_ok_and(|url| url == sealed)
 }
 
-/// Whether a region occurs in the host of an address. A host without names, as in a
-/// rehearsal, is of any region.
+/// Whether the host of an address names a region, or is without names as in a rehearsal.
 fn is_region_of(region: &str, url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| {
         url.domain()

@@ -1,8 +1,4 @@
-//! The variables of a login, under the names that users of OpenStack clients and of
-//! the two Terraform providers have already.
-//!
-//! It owns the tables of names, the order of the two families, and the variables
-//! that are refused whatever the login is. It refuses to read a file.
+//! The variables of a login, named as by OpenStack clients and both Terraform providers.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +8,9 @@ use super::parts::{Kind, Method, Names, OTHER_LOGIN, Part, Parts, and, domain};
 use crate::api::auth::Domain;
 use crate::cli::env::Env;
 
-/// The `OS_` family (environment variables of the Terraform provider for Open
-/// Telekom Cloud and of OpenStack clients, with the aliases of gophercloud).
-pub(super) static OS: Names = Names {
+/// The `OS_` family (Terraform provider for Open Telekom Cloud, OpenStack clients,
+/// gophercloud).
+pub static OS: Names = Names {
     token: &["OS_TOKEN", "OS_AUTH_TOKEN", "OS_TOKEN_ID"],
     access: &["OS_ACCESS_KEY", "OS_ACCESS_KEY_ID", "OS_AK"],
     secret: &["OS_SECRET_KEY", "OS_ACCESS_KEY_SECRET", "OS_SK"],
@@ -47,9 +43,8 @@ pub(super) static OS: Names = Names {
     project_name: &["OS_PROJECT_NAME", "OS_TENANT_NAME"],
 };
 
-/// The `HW_` family, where each name falls back to one of the other family
-/// (environment variables of the Terraform provider for Huawei Cloud).
-pub(super) static HW: Names = Names {
+/// The `HW_` family with its fallbacks (Terraform provider for Huawei Cloud).
+pub static HW: Names = Names {
     token: &["HW_AUTH_TOKEN", "OS_AUTH_TOKEN"],
     access: &["HW_ACCESS_KEY", "OS_ACCESS_KEY"],
     secret: &["HW_SECRET_KEY", "OS_SECRET_KEY"],
@@ -75,21 +70,16 @@ pub(super) static HW: Names = Names {
     project_name: &["HW_PROJECT_NAME", "OS_PROJECT_NAME"],
 };
 
-/// Every variable that names the project by id.
-pub(super) const PROJECT_IDS: &[&str] = &["OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"];
-/// Every variable that names the identity service.
-pub(super) const AUTH_URLS: &[&str] = &["OS_AUTH_URL", "HW_AUTH_URL"];
-/// Every variable that names a region.
-pub(super) const REGIONS: &[&str] = &[
+pub const PROJECT_IDS: &[&str] = &["OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"];
+pub const AUTH_URLS: &[&str] = &["OS_AUTH_URL", "HW_AUTH_URL"];
+pub const REGIONS: &[&str] = &[
     "OS_REGION_NAME",
     "OS_REGION",
     "OS_REGION_ID",
     "HW_REGION_NAME",
 ];
-/// Certificates to trust, a path or the text itself.
-pub(super) const CA: &[&str] = &["OS_CACERT", "OS_CA_CERT"];
+pub const CA: &[&str] = &["OS_CACERT", "OS_CA_CERT"];
 
-/// Every variable that gives an application credential.
 const APPLICATION: &[&str] = &[
     "OS_APPLICATION_CREDENTIAL_ID",
     "OS_APPLICATION_CREDENTIAL_NAME",
@@ -97,7 +87,6 @@ const APPLICATION: &[&str] = &[
 ];
 const AUTH_TYPE: &str = "OS_AUTH_TYPE";
 
-/// Every variable of a login, each once.
 fn of_login() -> BTreeSet<&'static str> {
     let families = OS.all().chain(HW.all());
     families
@@ -106,8 +95,8 @@ fn of_login() -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// What is said of variables that are set and empty, in the order of their names.
-pub(super) fn empty(env: &Env) -> Option<String> {
+/// The note about variables that are set and empty.
+pub fn empty(env: &Env) -> Option<String> {
     let others = [AUTH_URLS, REGIONS, CA, &["OS_CLOUD"]].concat();
     let mut names = of_login();
     names.extend(others.iter().filter(|name| !PROJECT_IDS.contains(name)));
@@ -121,9 +110,8 @@ pub(super) fn empty(env: &Env) -> Option<String> {
     (!names.is_empty()).then(|| format!("{} {are} empty and {count} as not set", and(&names)))
 }
 
-/// What is said of variables of a login that are set although `wanted` gives it;
-/// `used` are those of them that fill it in.
-pub(super) fn ignored(env: &Env, used: &[&str], wanted: &Wanted<'_>) -> Option<String> {
+/// The note about variables that do not count beside the entry; `used` fill it in.
+pub fn ignored(env: &Env, used: &[&str], wanted: &Wanted<'_>) -> Option<String> {
     let mut names = of_login();
     names.retain(|name| !used.contains(name) && env.exact(name).is_some_and(|text| text != Ok("")));
     let names = Vec::from_iter(names);
@@ -137,12 +125,9 @@ pub(super) fn ignored(env: &Env, used: &[&str], wanted: &Wanted<'_>) -> Option<S
     })
 }
 
-/// What the place of a login is called that is made of variables.
-pub(super) const PLACE: &str = "the environment";
+pub const PLACE: &str = "the environment";
 
-/// A variable that is not empty.
-/// Fails if it is no UTF-8, with its name.
-pub(super) fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, LoginError> {
+pub fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, LoginError> {
     match env.exact(name) {
         None | Some(Ok("")) => Ok(None),
         Some(Ok(text)) => Ok(Some(text)),
@@ -154,13 +139,11 @@ pub(super) fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e st
     }
 }
 
-/// The parts that one family gives.
-/// Fails if a variable that belongs to it cannot be what it stands for.
 fn parts(env: &Env, names: &'static Names) -> Result<Parts, LoginError> {
     Parts::read(names, &|names, kind| look(env, names, kind))
 }
 
-pub(super) fn look(
+pub fn look(
     env: &Env,
     names: &'static [&'static str],
     kind: Kind,
@@ -177,18 +160,15 @@ pub(super) fn look(
     Ok(None)
 }
 
-/// The variable that names the project by id, where one is set.
-pub(super) fn project_id(env: &Env) -> Option<&'static str> {
+pub fn project_id(env: &Env) -> Option<&'static str> {
     PROJECT_IDS
         .iter()
         .copied()
         .find(|name| env.exact(name).is_some())
 }
 
-/// The project that a variable gives by name, with the domain that variables give
-/// for it: what a login from elsewhere is asked for instead of its own.
-/// Fails if one of them cannot be a name.
-pub(super) fn project_name(env: &Env) -> Result<Option<(Part, Option<Domain>)>, LoginError> {
+/// The project by name and its domain, for a login from elsewhere.
+pub fn project_name(env: &Env) -> Result<Option<(Part, Option<Domain>)>, LoginError> {
     for names in [&OS, &HW] {
         if let Some(name) = look(env, names.project_name, Kind::Name)? {
             let domain = domain(names.project_domain, &|names, kind| look(env, names, kind))?;
@@ -198,11 +178,9 @@ pub(super) fn project_name(env: &Env) -> Result<Option<(Part, Option<Domain>)>, 
     Ok(None)
 }
 
-/// The login that the variables make, if they make one: by method first, then by
-/// family.
-/// Fails if they give a part of one. Passing over it would use a login that nobody
-/// had in mind.
-pub(super) fn choose(env: &Env) -> Result<Option<(Parts, Method)>, LoginError> {
+/// The login of the variables: by method first, then by family. A part of one is refused,
+/// since another login than the intended one would be used.
+pub fn choose(env: &Env) -> Result<Option<(Parts, Method)>, LoginError> {
     let mut os = parts(env, &OS)?;
     let mut hw = parts(env, &HW)?;
     if let Some(part) = look(env, APPLICATION, Kind::Name)? {
@@ -244,10 +222,8 @@ pub(super) fn choose(env: &Env) -> Result<Option<(Parts, Method)>, LoginError> {
     Ok(None)
 }
 
-/// Refuses variables that weaken or change how the service is talked to, whatever
-/// the login is.
-/// Fails with the first of them.
-pub(super) fn refuse_unsafe(env: &Env) -> Result<(), LoginError> {
+/// Refuses variables that weaken the connection.
+pub fn refuse_unsafe(env: &Env) -> Result<(), LoginError> {
     for name in ["OS_INSECURE", "HW_INSECURE"] {
         let is_off = |text: &str| {
             ["0", "false", "no"]
