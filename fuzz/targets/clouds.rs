@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let env = Env::empty().with_var("HOME", home.to_str().expect("text"));
     let folder = home.join("root");
-    let place = login::Place {
+    let place = login::LoginContext {
         folder: &folder,
         project_id: "054ba152d480d55b2f5dc0069e7ddef0",
         auth_url: "https://iam.eu-de.otc.t-systems.com/v3",

@@ -6,6 +6,7 @@ use std::collections::hash_map;
 use std::fmt;
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use zeroize::Zeroizing;
@@ -17,10 +18,11 @@ use crate::core::problem::{Position, Problem};
 use crate::core::report::Effect;
 use crate::core::secret::Secret;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Lines of fields with commas between; the first line names them.
+    /// Lines of fields with commas between
     Csv,
+    /// An object of addresses
     Json,
 }
 

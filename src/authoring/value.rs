@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::core::fingerprint::Field;
@@ -105,9 +106,11 @@ const DIGITS: &[u8] = b"0123456789";
 /// the rules of RDS know as special characters.
 const SIGNS: &[u8] = b"_-+=";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Alphabet {
+    /// Letters and digits, at least one upper-case, lower-case and digit each
     Alnum,
+    /// The same and at least one of _-+=
     Symbols,
 }
 

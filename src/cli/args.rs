@@ -11,7 +11,7 @@ use crate::core::fingerprint::{ChangeId, is_digest};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
-pub struct Global {
+pub struct GlobalOptions {
     /// Work as if started in this folder
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
@@ -37,11 +37,11 @@ pub struct Global {
     pub verbose: u8,
     /// When to colour
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
-    pub color: When,
+    pub color: ColorWhen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum When {
+pub enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set
     Auto,
     /// In any case

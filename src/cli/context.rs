@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::args::Global;
+use super::args::GlobalOptions;
 use super::env::Env;
 use super::exit;
 use super::prompt;
@@ -14,7 +14,7 @@ use crate::core::fingerprint::KeyId;
 use crate::core::problem::Problem;
 use crate::editor::private;
 use crate::ops::OpError;
-use crate::ops::root::{Guards, IdentitySource, Root, Unlock};
+use crate::ops::root::{CONFIG_FILE, Guards, IdentitySource, Root, Unlock};
 use crate::sys::children::ChildEnv;
 use crate::sys::wiped;
 use crate::view::terminal;
@@ -42,7 +42,7 @@ const SETTINGS: [&str; 4] = [
 ];
 
 impl<'a> Context<'a> {
-    pub fn new(global: &Global, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
+    pub fn new(global: &GlobalOptions, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
         // A pipeline whose setting was lost would run without a guard, or with another
         // state or key, and nobody would see it.
         if let Some(name) = SETTINGS.iter().find(|name| env.exact(name) == Some(Ok(""))) {
@@ -51,28 +51,29 @@ impl<'a> Context<'a> {
                 help: "Nothing was sent. Give it a value, or unset it.",
             });
         }
-        let set = env.exact("DRSPASS_EXPECT_KEY_ID");
         let expected = match &global.expect_key_id {
             Some(text) => Some(("--expect-key-id", text.as_str())),
-            None => set.map(|text| ("DRSPASS_EXPECT_KEY_ID", text.unwrap_or_default())),
+            None => env
+                .exact("DRSPASS_EXPECT_KEY_ID")
+                .map(|text| ("DRSPASS_EXPECT_KEY_ID", text.unwrap_or_default())),
         };
-        let expect_key_id = match expected {
-            Some((name, text)) => Some(KeyId::parse(text).ok_or_else(|| OpError::Unfit {
+        let key_id = |(name, text)| {
+            KeyId::parse(text).ok_or_else(|| OpError::Unfit {
                 what: match text {
                     "" => format!("{name} is empty"),
                     _ => format!("{name} is not 32 lower-case hexadecimal digits"),
                 },
                 help: "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
-            })?),
-            None => None,
+            })
         };
-        let max_changes = match env.var("DRSPASS_MAX_CHANGES") {
-            Some(text) => Some(text.parse().map_err(|_| OpError::Unfit {
+        let number = |text: String| {
+            text.parse().map_err(|_| OpError::Unfit {
                 what: "DRSPASS_MAX_CHANGES is not a whole number".to_owned(),
                 help: "Give the most entries that one apply may change.",
-            })?),
-            None => None,
+            })
         };
+        let expect_key_id = expected.map(key_id).transpose()?;
+        let max_changes = env.var("DRSPASS_MAX_CHANGES").map(number).transpose()?;
         let mut trusted_hosts = global.trust_host.clone();
         if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
             trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
@@ -96,6 +97,13 @@ impl<'a> Context<'a> {
     pub fn root(&self) -> Result<Root, OpError> {
         let root = self.root_for_hooks()?;
         self.sweep();
+        Ok(root)
+    }
+
+    /// The same, with the warnings about drspass.yaml.
+    pub fn root_with_warnings(&self) -> Result<Root, OpError> {
+        let root = self.root()?;
+        self.warn(Path::new(CONFIG_FILE), &root.warnings);
         Ok(root)
     }
 
@@ -150,32 +158,46 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Shows the result as it was asked for, and returns the exit code.
+    pub fn show(
+        &self,
+        json: bool,
+        document: impl FnOnce() -> String,
+        text: impl FnOnce() -> String,
+    ) -> u8 {
+        let arrived = if json {
+            self.shell.document(document())
+        } else {
+            self.shell.result(&text())
+        };
+        exit::written(arrived, exit::DONE)
+    }
+
     pub fn next_step(&self) {
-        let told = "Next: 'drspass plan' shows what an apply would send.\n";
-        self.shell.message(told);
+        self.shell
+            .message("Next: 'drspass plan' shows what an apply would send.\n");
     }
 
     /// The code after a change, which must not be taken for undone if its result was lost.
     pub fn stands(&self, arrived: bool, code: u8) -> u8 {
         if !arrived {
-            let told = "Only the output is lost: what was done stands.\n";
-            self.shell.message(told);
+            self.shell
+                .message("Only the output is lost: what was done stands.\n");
         }
         exit::written(arrived, code)
     }
 
     /// Refuses options whose conflict the parser cannot see.
     pub fn conflict(&self, what: &str) -> u8 {
-        let text = format!("error: options do not go together: {what}\n");
-        self.shell.message(&text);
+        self.shell
+            .message(&format!("error: options do not go together: {what}\n"));
         exit::USAGE
     }
 }
 
-const STANDARD_INPUT: &str = "-";
-
-pub fn is_standard_input(path: &Path) -> bool {
-    path == Path::new(STANDARD_INPUT)
+/// Whether a path stands for standard input or output.
+pub fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// The content of a file as seen from the root folder, or of standard input, with the
@@ -185,7 +207,7 @@ pub fn read_named(
     path: &Path,
     limit: usize,
 ) -> Result<(PathBuf, Zeroizing<Vec<u8>>), OpError> {
-    if !is_standard_input(path) {
+    if !is_stream(path) {
         return Ok((path.to_owned(), root.read_named(path, limit)?));
     }
     let name = PathBuf::from("standard input");

@@ -1,8 +1,6 @@
 //! Exit codes: a public promise. The table is the only place that says what they mean;
 //! help, man page and README show its words.
 
-use std::fmt::Write as _;
-
 use tokio::runtime::Builder;
 
 use super::env;
@@ -12,6 +10,7 @@ use crate::ops::OpError;
 use crate::ops::error::{EditError, ValueError};
 use crate::store::StoreError;
 use crate::sys::signals::Signals;
+use crate::view::wrap::push_wrapped;
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {
@@ -40,21 +39,11 @@ codes! {
 /// Which code wins where several would fit.
 pub const ORDER: &str = "8 wins over all others, then 4, then 130 and 143, then 3.";
 
-const HELP_WIDTH: usize = 80;
-
 pub fn help() -> String {
     let mut text = "Exit codes:\n".to_owned();
     for (code, meaning) in TABLE {
-        let mut line = format!("  {code:>3} ");
-        for word in meaning.replace('`', "").split(' ') {
-            if line.len() + 1 + word.len() > HELP_WIDTH {
-                let _ = writeln!(text, "{line}");
-                line = " ".repeat(6);
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        let _ = writeln!(text, "{line}");
+        let start = format!("  {code:>3}  ");
+        push_wrapped(&mut text, &start, &meaning.replace('`', ""));
     }
     text.push_str(ORDER);
     text

@@ -20,8 +20,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::args::When;
-use self::cmd::manifest::Show;
+use self::args::ColorWhen;
+use self::cmd::manifest::ShowArgs;
 use self::cmd::{Cli, Command};
 use self::context::Context;
 pub use self::env::Env;
@@ -59,7 +59,7 @@ where
             crate::sys::testpoint::arm_failures(&places);
         }
     }
-    if let Command::Show(Show {
+    if let Command::Show(ShowArgs {
         textconv: Some(file),
         ..
     }) = &cli.command
@@ -76,12 +76,12 @@ where
 }
 
 fn failed(error: &OpError, shell: Shell) -> u8 {
-    shell.message(&shell::error_text(error, shell.messages));
+    shell.error(error);
     exit::for_error(error)
 }
 
 fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
-    let shell = Shell::new(When::Auto, env);
+    let shell = Shell::new(ColorWhen::Auto, env);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             if shell.document(error.to_string()) {

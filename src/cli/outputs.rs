@@ -22,7 +22,7 @@ use crate::view::{ci, markdown};
 const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct OutputOptions<'a> {
     pub command: &'static str,
     /// `-` is standard output.
     pub markdown: Option<&'a Path>,
@@ -59,7 +59,7 @@ impl Outputs {
     pub fn open(
         context: &Context<'_>,
         root: Option<&Root>,
-        wanted: Wanted<'_>,
+        wanted: OutputOptions<'_>,
     ) -> Result<Self, OpError> {
         Self::try_open(context, root, wanted).inspect_err(|error| {
             if wanted.github {
@@ -73,7 +73,7 @@ impl Outputs {
     fn try_open(
         context: &Context<'_>,
         root: Option<&Root>,
-        wanted: Wanted<'_>,
+        wanted: OutputOptions<'_>,
     ) -> Result<Self, OpError> {
         let prints_markdown = wanted.markdown == Some(Path::new("-"));
         let markdown = wanted.markdown.filter(|_| !prints_markdown);
@@ -155,8 +155,7 @@ impl Outputs {
             self.shell.document(&annotation);
         }
         if let Err(error) = written {
-            let text = shell::error_text(&error, self.shell.messages);
-            self.shell.message(&text);
+            self.shell.error(&error);
         }
     }
 

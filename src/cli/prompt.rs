@@ -69,11 +69,11 @@ fn shown(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
     told(ask_shown(question, is_ignored))
 }
 
-fn told(answer: Result<Typed, Stop>) -> Typed {
+fn told(answer: Result<Typed, NoLine>) -> Typed {
     let ended_by = match answer {
         Ok(typed) => return typed,
-        Err(Stop::Signal(signal)) => signal,
-        Err(Stop::NoTerminal) => return Typed::Nothing,
+        Err(NoLine::Signal(signal)) => signal,
+        Err(NoLine::NoTerminal) => return Typed::Nothing,
     };
     if ended_by == Signal::SIGINT {
         return Typed::Interrupted;
@@ -84,24 +84,24 @@ fn told(answer: Result<Typed, Stop>) -> Typed {
     Typed::Interrupted
 }
 
-enum Stop {
+enum NoLine {
     Signal(Signal),
     NoTerminal,
 }
 
-impl From<std::io::Error> for Stop {
+impl From<std::io::Error> for NoLine {
     fn from(_: std::io::Error) -> Self {
         Self::NoTerminal
     }
 }
 
-impl From<Errno> for Stop {
+impl From<Errno> for NoLine {
     fn from(_: Errno) -> Self {
         Self::NoTerminal
     }
 }
 
-impl From<nix::errno::Errno> for Stop {
+impl From<nix::errno::Errno> for NoLine {
     fn from(_: nix::errno::Errno) -> Self {
         Self::NoTerminal
     }
@@ -119,15 +119,15 @@ fn open() -> std::io::Result<File> {
 }
 
 /// Asks, after throwing away what was typed before.
-fn put(question: &str, terminal: &mut File) -> Result<(), Stop> {
+fn put(question: &str, terminal: &mut File) -> Result<(), NoLine> {
     rustix::termios::tcflush(&*terminal, QueueSelector::IFlush)?;
     Ok(terminal.write_all(question.as_bytes())?)
 }
 
 /// Lets the terminal edit the line.
-fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
+fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, NoLine> {
     let mut terminal = open()?;
-    let held = Held::new(is_ignored)?;
+    let held = HeldSignals::new(is_ignored)?;
     put(question, &mut terminal)?;
     let mut line = Zeroizing::new(Vec::new());
     loop {
@@ -145,11 +145,11 @@ fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, St
     }
 }
 
-fn ask_hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, Stop> {
+fn ask_hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, NoLine> {
     let file = open()?;
-    // Held before the terminal is changed, and let go after it is as it was.
-    let held = Held::new(is_ignored)?;
-    let mut terminal = Hidden::new(file)?;
+    // HeldSignals before the terminal is changed, and let go after it is as it was.
+    let held = HeldSignals::new(is_ignored)?;
+    let mut terminal = HiddenTerminal::new(file)?;
     put(question, &mut terminal.file)?;
     let typed = keys(&mut terminal.file, &held);
     let _ = terminal.file.write_all(b"\n");
@@ -159,12 +159,12 @@ fn ask_hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, S
 }
 
 /// Blocks the signals that would end this process, until they are asked for.
-struct Held {
+struct HeldSignals {
     arrived: SignalFd,
     before: SigSet,
 }
 
-impl Held {
+impl HeldSignals {
     fn new(is_ignored: fn(Signal) -> bool) -> Result<Self, nix::errno::Errno> {
         let held: SigSet = ENDING
             .into_iter()
@@ -183,19 +183,19 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldSignals {
     fn drop(&mut self) {
         let _ = self.before.thread_set_mask();
     }
 }
 
 /// A terminal that echoes nothing and sends no signals for keys.
-struct Hidden {
+struct HiddenTerminal {
     file: File,
     shown: Termios,
 }
 
-impl Hidden {
+impl HiddenTerminal {
     fn new(file: File) -> Result<Self, Errno> {
         let shown = rustix::termios::tcgetattr(&file)?;
         let mut hidden = shown.clone();
@@ -210,7 +210,7 @@ impl Hidden {
     }
 }
 
-impl Drop for Hidden {
+impl Drop for HiddenTerminal {
     fn drop(&mut self) {
         // A terminal that is gone needs nothing.
         let _ = rustix::termios::tcsetattr(&self.file, OptionalActions::Now, &self.shown);
@@ -218,7 +218,7 @@ impl Drop for Hidden {
 }
 
 /// The next byte, none at the end. Reads no further, since another question may follow.
-fn next_key(terminal: &mut File, held: &Held) -> Result<Option<u8>, Stop> {
+fn next_key(terminal: &mut File, held: &HeldSignals) -> Result<Option<u8>, NoLine> {
     loop {
         let mut ready = [
             PollFd::new(&held.arrived, PollFlags::IN),
@@ -229,7 +229,7 @@ fn next_key(terminal: &mut File, held: &Held) -> Result<Option<u8>, Stop> {
             polled => polled?,
         };
         if let Some(signal) = held.next() {
-            return Err(Stop::Signal(signal));
+            return Err(NoLine::Signal(signal));
         }
         if ready[1].revents().is_empty() {
             continue;
@@ -246,7 +246,7 @@ fn next_key(terminal: &mut File, held: &Held) -> Result<Option<u8>, Stop> {
     }
 }
 
-fn keys(terminal: &mut File, held: &Held) -> Result<Typed, Stop> {
+fn keys(terminal: &mut File, held: &HeldSignals) -> Result<Typed, NoLine> {
     // Enough room, so that no copy is left where a growing buffer was.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
     loop {

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use miette::{Diagnostic, Severity};
 use rustix::termios::Winsize;
 
-use super::args::When;
+use super::args::ColorWhen;
 use super::env::Env;
 use crate::age_file::AgeError;
 use crate::core::redact::for_log;
@@ -39,12 +39,12 @@ pub struct Shell {
 }
 
 impl Shell {
-    pub fn new(when: When, env: &Env) -> Self {
+    pub fn new(when: ColorWhen, env: &Env) -> Self {
         let colour = |is_terminal: bool| match when {
-            When::Always => Colour::On,
-            When::Never => Colour::Off,
-            When::Auto if is_terminal && !env.no_color() && !env.is_dumb() => Colour::On,
-            When::Auto => Colour::Off,
+            ColorWhen::Always => Colour::On,
+            ColorWhen::Never => Colour::Off,
+            ColorWhen::Auto if is_terminal && !env.no_color() && !env.is_dumb() => Colour::On,
+            ColorWhen::Auto => Colour::Off,
         };
         let out = rustix::termios::tcgetwinsize(io::stdout()).ok();
         let err = rustix::termios::tcgetwinsize(io::stderr()).ok();
@@ -87,6 +87,10 @@ impl Shell {
 
     pub fn message(self, text: &str) {
         write_message(&fitted(text, self.messages, self.columns));
+    }
+
+    pub fn error(self, error: &dyn Diagnostic) {
+        self.message(&error_text(error, self.messages));
     }
 
     pub fn progress(self, event: &Event) {
@@ -137,7 +141,7 @@ impl io::Write for Log {
 }
 
 /// An error as people read it. Every line can be searched for alone.
-pub fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
+fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
     // At a passphrase as at any other question.
     if let Some(cause @ AgeError::Interrupted) = error.source().and_then(|e| e.downcast_ref()) {
         return format!("{cause}\n");

@@ -80,10 +80,7 @@ pub fn explain(error: &Error, args: &[OsString]) -> String {
         (ContextKind::ValidValue, "possible values"),
         (ContextKind::ValidSubcommand, "commands"),
     ] {
-        // Options are suggested by what they mean.
-        let is_told =
-            kind == ContextKind::SuggestedArg && error.kind() == ErrorKind::UnknownArgument;
-        if let Some(names) = known_words(error, kind).filter(|_| !is_told) {
+        if let Some(names) = known_words(error, kind) {
             text.push_str(&format!("  {label}: {names}\n"));
         }
     }

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::terminal::counted;
+use super::wrap::push_wrapped;
 use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport, identified, shortened};
 use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
 
@@ -27,7 +28,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
             "drspass.yaml against the sealed list (+ not sealed yet, - no longer listed):\n",
         ),
         Some(why) => {
-            wrapped(&mut text, "", &format!("It was not opened: {why}."));
+            push_wrapped(&mut text, "", &format!("It was not opened: {why}."));
             text.push_str("drspass.yaml lists:\n");
         }
     }
@@ -43,7 +44,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
     }
     text.push('\n');
     for note in &report.notes {
-        wrapped(&mut text, "note: ", note);
+        push_wrapped(&mut text, "note: ", note);
     }
     text
 }
@@ -116,7 +117,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
             NewKeyReason::OtherScope => "since nothing of the former project shall fit",
             NewKeyReason::Asked => "as asked",
         };
-        wrapped(
+        push_wrapped(
             &mut text,
             "",
             &format!("There will be a new fingerprint key, {why}."),
@@ -124,7 +125,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
     }
     match &plan.state {
         StateFate::Untouched => {}
-        StateFate::Absent { path } => wrapped(
+        StateFate::Absent { path } => push_wrapped(
             &mut text,
             "note: ",
             &format!(
@@ -133,7 +134,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
                  its next apply needs --accept-new-key OLDKEYID and sends every entry"
             ),
         ),
-        StateFate::CarriedOver { entries } => wrapped(
+        StateFate::CarriedOver { entries } => push_wrapped(
             &mut text,
             "",
             &format!(
@@ -141,7 +142,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
                 counted(*entries, "entry", "entries")
             ),
         ),
-        StateFate::LeftBehind { entries } => wrapped(
+        StateFate::LeftBehind { entries } => push_wrapped(
             &mut text,
             "",
             &format!(
@@ -152,7 +153,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
         ),
     }
     if plan.is_lockout {
-        wrapped(
+        push_wrapped(
             &mut text,
             "warning: ",
             "none of the identities at hand opens the new file: you will not be able to read it",
@@ -186,7 +187,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
         for recipient in removed {
             decided(&mut text, '-', recipient);
         }
-        wrapped(
+        push_wrapped(
             &mut text,
             "",
             &format!(
@@ -197,7 +198,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
         );
     }
     if let Some(kept) = &done.former_state {
-        wrapped(
+        push_wrapped(
             &mut text,
             "",
             &format!(
@@ -206,7 +207,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
         );
     }
     if done.key_id.is_some() {
-        wrapped(
+        push_wrapped(
             &mut text,
             "",
             "Plans that were saved before do not fit any more. In CI, change the protected \
@@ -217,25 +218,4 @@ pub fn after_rekey(done: &Rekeyed) -> String {
         text.push_str("The file is another one although nobody was added or removed.\n");
     }
     text
-}
-
-/// The columns of a line.
-const WIDTH: usize = 80;
-
-/// Adds `words` in lines that fit, the first one after `start`.
-fn wrapped(text: &mut String, start: &str, words: &str) {
-    let mut line = start.trim_end().to_owned();
-    for word in words.split(' ') {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            let _ = writeln!(text, "{line}");
-            line = " ".repeat(start.len());
-            line.push_str(word);
-            continue;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    let _ = writeln!(text, "{line}");
 }

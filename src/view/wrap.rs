@@ -56,6 +56,14 @@ fn push_line(out: &mut String, line: &str, columns: usize) {
     push_words(out, words, indent, hang, columns);
 }
 
+/// Adds `words` behind `start` in lines of 80 columns; further ones begin below the words.
+pub fn push_wrapped(out: &mut String, start: &str, words: &str) {
+    let column = width(start);
+    out.push_str(start);
+    push_words(out, words, column, column, 80);
+    out.push('\n');
+}
+
 /// Adds words from `column` on; further lines begin at `hang`.
 fn push_words(out: &mut String, words: &str, mut column: usize, hang: usize, columns: usize) {
     for (place, word) in words.split(' ').enumerate() {

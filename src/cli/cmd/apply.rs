@@ -5,30 +5,29 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::plan::{Scope, States};
+use super::plan::{EntryOptions, JobStateOptions};
 use super::service;
 use crate::cli::args::{change_id, key_id, plan_id};
-use crate::cli::context::Context;
+use crate::cli::context::{Context, is_stream};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
-use crate::cli::outputs::{Outputs, Wanted, random_word};
+use crate::cli::outputs::{OutputOptions, Outputs, random_word};
 use crate::cli::prompt;
 use crate::cli::shell::{self, Shell};
 use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::KeyId;
 use crate::core::problem::Problem;
-use crate::core::report::{ApplyReport, Event, PlanReport};
+use crate::core::report::{ApplyReport, PlanName, PlanReport};
 use crate::ops::OpError;
 use crate::ops::apply::{self as ops_apply, ApplyContext, ApplyOptions, RetryJobsOptions};
-use crate::ops::plan::Addresses;
 use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
 use crate::ops::saved::ToApply;
 use crate::view::json::v1;
 use crate::view::{ci, markdown, terminal};
 
 #[derive(Debug, Args)]
-pub struct Apply {
+pub struct ApplyArgs {
     /// Apply exactly this saved plan; nobody is asked then
     #[arg(
         value_name = "PLAN",
@@ -43,7 +42,7 @@ pub struct Apply {
     #[arg(long, value_name = "ID", value_parser = change_id)]
     pub expect_change: Option<ChangeId>,
     #[command(flatten)]
-    pub scope: Scope,
+    pub scope: EntryOptions,
     /// Do not ask
     #[arg(long, alias = "yes")]
     pub auto_approve: bool,
@@ -72,7 +71,7 @@ pub struct Apply {
     #[arg(long)]
     pub stop_if_blocked: bool,
     #[command(flatten)]
-    pub states: States,
+    pub states: JobStateOptions,
     /// Afterwards retry jobs that failed, if all their listed entries are in sync and
     /// drspass sent one of them; watch them for at most apply.retry.max_elapsed
     #[arg(long)]
@@ -84,10 +83,8 @@ pub struct Apply {
     pub login: LoginFlags,
 }
 
-pub fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
-    let json = args.json;
-    let printed = args.markdown.as_deref() == Some(Path::new("-"));
-    if printed && (json || args.github) {
+pub fn run(context: &Context<'_>, args: ApplyArgs) -> Result<u8, OpError> {
+    if args.markdown.as_deref().is_some_and(is_stream) && (args.json || args.github) {
         return Ok(context.conflict("--markdown - with --json or --github"));
     }
     let code = if args.plan.is_some() {
@@ -95,7 +92,7 @@ pub fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     } else {
         exit::for_error
     };
-    let wanted = Wanted {
+    let wanted = OutputOptions {
         command: "apply",
         markdown: args.markdown.as_deref(),
         github: args.github,
@@ -106,7 +103,7 @@ pub fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
     let opened = Outputs::open(context, root.as_ref().ok(), wanted);
     let (ended, outputs) = match opened {
         Ok(outputs) => {
-            let ended = root.and_then(|root| apply(context, args, &root, &outputs));
+            let ended = root.and_then(|root| apply(context, &args, &root, &outputs));
             (ended, Some(outputs))
         }
         Err(error) => (Err(error), None),
@@ -115,28 +112,25 @@ pub fn run(context: &Context<'_>, args: Apply) -> Result<u8, OpError> {
         if let Some(outputs) = outputs {
             outputs.failed(&error, code(&error));
         }
-        if json {
+        if args.json {
             let line = v1::apply_error(&shell::error_out(&error), code(&error));
             context.shell.document(line);
         }
-        context
-            .shell
-            .message(&shell::error_text(&error, context.shell.messages));
+        context.shell.error(&error);
         Ok(code(&error))
     })
 }
 
 fn apply(
     context: &Context<'_>,
-    args: Apply,
+    args: &ApplyArgs,
     root: &Root,
     outputs: &Outputs,
 ) -> Result<u8, OpError> {
     context.warn(Path::new(CONFIG_FILE), &root.warnings);
-    let has_plan = args.plan.is_some();
     let guards = Guards {
         allow_rollback: args.scope.allow_rollback,
-        accept_new_key: args.accept_new_key,
+        accept_new_key: args.accept_new_key.clone(),
         override_limits: args.override_limits,
         ..context.guards()
     };
@@ -147,11 +141,8 @@ fn apply(
         saved: saved
             .map(|path| ToApply::read(root, path, expected))
             .transpose()?,
-        expect_change: args.expect_change,
-        addresses: Addresses {
-            only: args.scope.only,
-            resend: args.scope.resend,
-        },
+        expect_change: args.expect_change.clone(),
+        addresses: args.scope.addresses(),
         preflight: (!args.no_preflight).then(|| args.states.unknown()),
         stop_if_blocked: args.stop_if_blocked,
         retry_jobs: args.retry_jobs.then_some(RetryJobsOptions {
@@ -159,17 +150,15 @@ fn apply(
             at_most: root.config.apply.retry_max_elapsed,
         }),
     };
-    let shell = context.shell;
     let connect = |opened: &Opened| {
         let connected = service::connect(context, root, opened, &args.login)?;
         tracing::info!(source = connected.source, "login");
         Ok(connected.client)
     };
-    let mut progress = |event: Event| shell.progress(&event);
     let name = RefCell::new(None);
     let show = |report: &PlanReport| {
         name.replace(Some(report.name()));
-        show_plan(shell, args.json, outputs, report);
+        show_plan(context.shell, args.json, outputs, report);
     };
     let mut surroundings = ApplyContext {
         show: &show,
@@ -180,47 +169,63 @@ fn apply(
         hang_up: env::hang_up(),
         lock: env::lock_info("apply"),
         connect: &connect,
-        progress: &mut progress,
+        progress: &mut |event| context.shell.progress(&event),
     };
     let mut approve = |report: &PlanReport, warnings: &[Problem]| {
         context.warn(root.manifest_name(), warnings);
         show(report);
         // Whoever made and kept the plan decided; a plan is not asked about twice.
-        if (report.requests == 0 && !args.retry_jobs) || args.auto_approve || has_plan {
+        let has_work = report.requests > 0 || args.retry_jobs;
+        if !has_work || args.auto_approve || args.plan.is_some() {
             return Ok(());
         }
-        let passwords = terminal::counted(report.counts.sent(), "password", "passwords");
-        let place = terminal::place(&report.scope);
-        let question = match (report.requests, args.retry_jobs) {
-            (0, _) => format!("Retry the failed jobs of {place} that are in sync?"),
-            (_, false) => format!("Send {passwords} to {place}?"),
-            (_, true) => format!("Send {passwords} to {place}, and retry its failed jobs?"),
-        };
-        prompt::ask(&question, "Nothing was sent.")
+        prompt::ask(&question(report, args.retry_jobs), "Nothing was sent.")
     };
-    let done = ops_apply::apply(
+    let report = ops_apply::apply(
         root,
         &context.unlock(),
         &guards,
         &options,
         &mut surroundings,
         &mut approve,
-    );
-    let name = name.take();
-    let (report, has_run, code) = match done? {
-        None => (ApplyReport::nothing(), false, exit::DONE),
-        Some(report) => {
-            let code = exit::for_apply(&report);
-            (report, true, code)
-        }
-    };
+    )?;
+    Ok(show_report(
+        context.shell,
+        args.json,
+        outputs,
+        name.take(),
+        report,
+    ))
+}
+
+fn question(report: &PlanReport, retry_jobs: bool) -> String {
+    let passwords = terminal::counted(report.counts.sent(), "password", "passwords");
+    let place = terminal::place(&report.scope);
+    match (report.requests, retry_jobs) {
+        (0, _) => format!("Retry the failed jobs of {place} that are in sync?"),
+        (_, false) => format!("Send {passwords} to {place}?"),
+        (_, true) => format!("Send {passwords} to {place}, and retry its failed jobs?"),
+    }
+}
+
+/// Shows what came of it, which is nothing where nothing had to be done.
+fn show_report(
+    shell: Shell,
+    json: bool,
+    outputs: &Outputs,
+    name: Option<PlanName>,
+    report: Option<ApplyReport>,
+) -> u8 {
+    let has_run = report.is_some();
+    let code = report.as_ref().map_or(exit::DONE, exit::for_apply);
+    let report = report.unwrap_or_else(ApplyReport::nothing);
     let told = outputs.applied(name.as_ref(), &report, code);
     exit::end_on_signal(code);
     if let Err(error) = &told {
-        shell.message(&shell::error_text(error, shell.messages));
+        shell.error(error);
     }
     let text = terminal::apply(&report, shell.result);
-    let arrived = if args.json {
+    let arrived = if json {
         shell.document(v1::apply(&report, code))
     } else if outputs.prints_markdown {
         shell.document(markdown::apply(&outputs.place, name.as_ref(), &report))
@@ -232,14 +237,14 @@ fn apply(
         shell.result(&text)
     };
     if !has_run {
-        return Ok(exit::written(arrived && told.is_ok(), code));
+        return exit::written(arrived && told.is_ok(), code);
     }
     // What happened at the service outranks what became of this text, but the last
     // line is the truth, so it is told somewhere.
     if !arrived {
         shell.message(&text);
     }
-    Ok(code)
+    code
 }
 
 /// Shows what is about to be sent; beside the result if that is Markdown.

@@ -4,10 +4,8 @@ use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt::{self, Typed};
-use crate::cli::shell;
 use crate::ops::OpError;
 use crate::ops::edit::{self, Dialogue, EditChoice, EditContext, EditNote, EditOutcome};
-use crate::ops::root::CONFIG_FILE;
 use crate::view::terminal;
 
 const EDITED: &str = "the edited text";
@@ -19,8 +17,7 @@ const LAST_QUESTION: &str = "Press Ctrl-C once more to lose your text, \
 or Enter to edit it again: ";
 
 pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
-    let root = context.root()?;
-    context.warn(CONFIG_FILE.as_ref(), &root.warnings);
+    let root = context.root_with_warnings()?;
     let env = context.env.for_children();
     let places = context.env.private_places();
     let surroundings = EditContext {
@@ -89,7 +86,7 @@ fn tell(context: &Context<'_>, note: EditNote<'_>) {
             "note: backups and histories of {name} cannot be switched off from here; what it writes beside the text is removed\n"
         )),
         EditNote::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
-        EditNote::Unsealed(error) => shell.message(&shell::error_text(error, shell.messages)),
-        EditNote::Left(error) => shell.message(&shell::error_text(error, shell.messages)),
+        EditNote::Unsealed(error) => shell.error(error),
+        EditNote::Left(error) => shell.error(error),
     }
 }

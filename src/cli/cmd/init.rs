@@ -17,7 +17,7 @@ use crate::ops::init::git::{self, DiffDriver};
 use crate::ops::init::{self, Wanted};
 
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// The region, from which the addresses follow (such as eu-de)
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
@@ -47,7 +47,7 @@ pub struct Init {
     pub login: LoginFlags,
 }
 
-pub fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
+pub fn run(context: &Context<'_>, args: InitArgs) -> Result<u8, OpError> {
     context.sweep();
     // What git refuses, it refuses before anything is written.
     let driver = if args.git {
@@ -56,29 +56,7 @@ pub fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
     } else {
         None
     };
-    let names_target = args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some();
-    let target = match args.project_id {
-        Some(project_id) => {
-            let has_addresses = args.endpoint.is_some() && args.auth_url.is_some();
-            let region = match args.region {
-                None if !has_addresses => login::region(context.env)?,
-                region => region,
-            };
-            Some(TargetConfig {
-                region,
-                endpoint: args.endpoint.map(|url| bare(context, url, &project_id)),
-                auth_url: args.auth_url,
-                project_id,
-            })
-        }
-        None if names_target => {
-            return Err(OpError::Unfit {
-                what: "the project is not named".to_owned(),
-                help: "Give --project-id.",
-            });
-        }
-        None => None,
-    };
+    let target = target(context, &args)?;
     let is_told = target.is_some() || !args.recipient.is_empty() || args.from_jobs;
     let driver = match driver {
         Some(driver) if !is_told => {
@@ -133,16 +111,40 @@ pub fn run(context: &Context<'_>, args: Init) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
+fn target(context: &Context<'_>, args: &InitArgs) -> Result<Option<TargetConfig>, OpError> {
+    let Some(project_id) = &args.project_id else {
+        if args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some() {
+            return Err(OpError::Unfit {
+                what: "the project is not named".to_owned(),
+                help: "Give --project-id.",
+            });
+        }
+        return Ok(None);
+    };
+    let has_addresses = args.endpoint.is_some() && args.auth_url.is_some();
+    let region = match &args.region {
+        None if !has_addresses => login::region(context.env)?,
+        region => region.clone(),
+    };
+    let endpoint = args.endpoint.as_ref();
+    Ok(Some(TargetConfig {
+        region,
+        endpoint: endpoint.map(|url| bare(context, url, project_id)),
+        auth_url: args.auth_url.clone(),
+        project_id: project_id.clone(),
+    }))
+}
+
 /// The address without version and project, which `openstack catalog list` shows.
-fn bare(context: &Context<'_>, url: String, project_id: &str) -> String {
-    match bare_endpoint(&url, project_id) {
+fn bare(context: &Context<'_>, url: &str, project_id: &str) -> String {
+    match bare_endpoint(url, project_id) {
         Some(bare) if bare != url.trim_end_matches('/') => {
             context.shell.message(
                 "note: --endpoint ends in the version or the project, which is not used\n",
             );
             bare.to_owned()
         }
-        _ => url,
+        _ => url.to_owned(),
     }
 }
 

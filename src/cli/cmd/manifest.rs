@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::args::Global;
-use crate::cli::context::{Context, read_named};
+use crate::cli::args::GlobalOptions;
+use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env::Env;
 use crate::cli::exit;
 use crate::cli::login;
@@ -24,7 +24,7 @@ use crate::view::json::v1;
 use crate::view::{listing, recipients, terminal};
 
 #[derive(Debug, Args)]
-pub struct Encrypt {
+pub struct EncryptArgs {
     /// The plaintext manifest; - reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -34,7 +34,7 @@ pub struct Encrypt {
 }
 
 #[derive(Debug, Args)]
-pub struct Decrypt {
+pub struct DecryptArgs {
     /// An encrypted file in place of the manifest, such as an edit that was kept; -
     /// reads standard input
     #[arg(value_name = "FILE")]
@@ -45,7 +45,7 @@ pub struct Decrypt {
 }
 
 #[derive(Debug, Args)]
-pub struct Validate {
+pub struct ValidateArgs {
     /// Only check that the manifest is encrypted; needs no key
     #[arg(long)]
     pub require_encrypted: bool,
@@ -55,7 +55,7 @@ pub struct Validate {
 }
 
 #[derive(Debug, Args)]
-pub struct Show {
+pub struct ShowArgs {
     /// A saved plan; needs no key, so nothing is proved
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
@@ -69,10 +69,8 @@ pub struct Show {
     pub textconv: Option<PathBuf>,
 }
 
-pub fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
-    let root = context.root()?;
-    context.warn(Path::new(CONFIG_FILE), &root.warnings);
-    let is_stream = args.file == Path::new("-");
+pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> {
+    let root = context.root_with_warnings()?;
     let plain = read_named(&root, &args.file, yaml::MAX_BYTES)?;
     let done = encrypt::encrypt(
         &root,
@@ -90,7 +88,7 @@ pub fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     );
     let arrived = context.shell.result(&text);
     // A plaintext manifest that was sealed in its own place is no more.
-    if !is_stream && done.source != done.path {
+    if !is_stream(&args.file) && done.source != done.path {
         let name = done.source.display();
         let told = format!("Remove {name} now: it holds the passwords in plain text.\n");
         context.shell.message(&told);
@@ -98,7 +96,7 @@ pub fn encrypt(context: &Context<'_>, args: Encrypt) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-pub fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
+pub fn decrypt(context: &Context<'_>, args: &DecryptArgs) -> Result<u8, OpError> {
     let root = context.root()?;
     let unlock = context.unlock();
     let decrypt = || match &args.file {
@@ -108,7 +106,7 @@ pub fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
             root.decrypt_named(&name, &bytes, &unlock)
         }
     };
-    let out = args.output.as_deref().filter(|out| *out != Path::new("-"));
+    let out = args.output.as_deref().filter(|out| !is_stream(out));
     let arrived = match out {
         Some(out) => {
             encrypt::decrypt_to(&root, out, decrypt)?;
@@ -123,7 +121,7 @@ pub fn decrypt(context: &Context<'_>, args: &Decrypt) -> Result<u8, OpError> {
     Ok(exit::written(arrived, exit::DONE))
 }
 
-pub fn validate(context: &Context<'_>, args: &Validate) -> Result<u8, OpError> {
+pub fn validate(context: &Context<'_>, args: &ValidateArgs) -> Result<u8, OpError> {
     let checked = check(context, args);
     if args.json {
         return validate_json(context, checked);
@@ -137,7 +135,7 @@ pub fn validate(context: &Context<'_>, args: &Validate) -> Result<u8, OpError> {
     Ok(exit::written(context.shell.result(&text), exit::DONE))
 }
 
-fn check(context: &Context<'_>, args: &Validate) -> Result<(Root, Valid), OpError> {
+fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Valid), OpError> {
     let root = if args.require_encrypted {
         context.root_for_hooks()?
     } else {
@@ -185,29 +183,24 @@ fn validate_json(
     Ok(exit::written(arrived, code))
 }
 
-pub fn show(context: &Context<'_>, args: &Show) -> Result<u8, OpError> {
+pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
     let shell = context.shell;
     if let Some(path) = &args.plan {
         let report = saved::show(&context.folder.join(path), path)?;
-        let arrived = if args.json {
-            shell.document(v1::plan(&report))
-        } else {
-            shell.result(&terminal::plan(&report, shell.result, shell.rows))
-        };
-        return Ok(exit::written(arrived, exit::DONE));
+        let text = || terminal::plan(&report, shell.result, shell.rows);
+        return Ok(context.show(args.json, || v1::plan(&report), text));
     }
     let root = context.root()?;
     let shown = show::show(&root, &context.unlock())?;
-    let arrived = if args.json {
-        shell.document(v1::manifest(&shown))
-    } else {
-        shell.result(&listing::manifest(&shown))
-    };
-    Ok(exit::written(arrived, exit::DONE))
+    Ok(context.show(
+        args.json,
+        || v1::manifest(&shown),
+        || listing::manifest(&shown),
+    ))
 }
 
 /// Takes the options as they were given: git shows nothing of what other commands refuse.
-pub fn textconv(global: &Global, env: &Env, shell: Shell, file: &Path) -> u8 {
+pub fn textconv(global: &GlobalOptions, env: &Env, shell: Shell, file: &Path) -> u8 {
     let folder = global.directory.clone().unwrap_or_default();
     let identities = env.identities(&global.identity);
     let outlined = textconv::outline(&folder.join(file), &folder, &identities);

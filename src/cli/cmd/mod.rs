@@ -18,18 +18,18 @@ use std::fmt::Write as _;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use self::apply::Apply;
-use self::init::Init;
-use self::manifest::{Decrypt, Encrypt, Show, Validate};
-use self::plan::Plan;
-use self::recipients::{Recipients, Rekey};
-use self::service::{Jobs, Whoami};
-use self::shipped::{Completions, Help, Man, Schema};
+use self::apply::ApplyArgs;
+use self::init::InitArgs;
+use self::manifest::{DecryptArgs, EncryptArgs, ShowArgs, ValidateArgs};
+use self::plan::PlanArgs;
+use self::recipients::{RecipientsArgs, RekeyArgs};
+use self::service::{JobsArgs, WhoamiArgs};
+use self::shipped::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
 #[cfg(feature = "sim")]
-use self::sim::Sim;
+use self::sim::SimArgs;
 use self::state::{LockCommand, StateCommand};
-use self::values::{Import, Set, Unset};
-use super::args::Global;
+use self::values::{ImportArgs, SetArgs, UnsetArgs};
+use super::args::GlobalOptions;
 use super::context::Context;
 use super::exit;
 use crate::ops::OpError;
@@ -47,7 +47,7 @@ use crate::ops::OpError;
 )]
 pub struct Cli {
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalOptions,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -55,35 +55,35 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a root folder: drspass.yaml and an encrypted manifest to fill in
-    Init(Init),
+    Init(InitArgs),
     /// Seal a plaintext manifest
-    Encrypt(Encrypt),
+    Encrypt(EncryptArgs),
     /// Change the manifest with your editor ($VISUAL, $EDITOR, vi or nano)
     Edit,
     /// Write the plain text of the manifest to standard output, or to a new file
-    Decrypt(Decrypt),
+    Decrypt(DecryptArgs),
     /// Set one value of the manifest, and leave everything else in it as it is
-    Set(Set),
+    Set(SetArgs),
     /// Remove an endpoint, a kerberos field or a credential from the manifest
-    Unset(Unset),
+    Unset(UnsetArgs),
     /// Set the values that a CSV or JSON file lists; shows what would change first
-    Import(Import),
+    Import(ImportArgs),
     /// Check drspass.yaml and the manifest
-    Validate(Validate),
+    Validate(ValidateArgs),
     /// List what the manifest sets, without any value; or show a saved plan
-    Show(Show),
+    Show(ShowArgs),
     /// Show who can read the manifest, as far as it can be known
-    Recipients(Recipients),
+    Recipients(RecipientsArgs),
     /// Encrypt the manifest to the recipients of drspass.yaml, sealed for its target
-    Rekey(Rekey),
+    Rekey(RekeyArgs),
     /// Show what an apply would send
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Send what differs, and record what became of it
-    Apply(Apply),
+    Apply(ApplyArgs),
     /// Show which login is used, and what it is for
-    Whoami(Whoami),
+    Whoami(WhoamiArgs),
     /// List the jobs of the project, and whether the manifest sets their passwords
-    Jobs(Jobs),
+    Jobs(JobsArgs),
     /// Look into the state
     #[command(subcommand)]
     State(StateCommand),
@@ -91,18 +91,18 @@ pub enum Command {
     #[command(subcommand)]
     Lock(LockCommand),
     /// Write the completions of a shell to standard output
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Write the man page to standard output, or a page of each command to a folder
-    Man(Man),
+    Man(ManArgs),
     /// Write the JSON Schema of a format to standard output, or list their names
-    Schema(Schema),
+    Schema(SchemaArgs),
     /// Show the help of a command, or the options of every command: help global
-    Help(Help),
+    Help(HelpArgs),
     /// Show the version
     Version,
     /// Run a DRS service to rehearse against, on this machine only
     #[cfg(feature = "sim")]
-    Sim(Sim),
+    Sim(SimArgs),
 }
 
 pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {

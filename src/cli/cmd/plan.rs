@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::service;
 use crate::cli::args::life;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, is_stream};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
-use crate::cli::outputs::{Outputs, Wanted, random_word};
+use crate::cli::outputs::{OutputOptions, Outputs, random_word};
 use crate::cli::shell::Shell;
 use crate::core::report::PlanReport;
 use crate::core::status::UnknownStates;
@@ -23,13 +23,13 @@ use crate::view::json::v1;
 use crate::view::{ci, diff, markdown, terminal};
 
 #[derive(Debug, Args)]
-pub struct States {
+pub struct JobStateOptions {
     /// Send also to jobs in a state that drspass does not know
     #[arg(long)]
     pub try_unknown_state: bool,
 }
 
-impl States {
+impl JobStateOptions {
     pub const fn unknown(&self) -> UnknownStates {
         if self.try_unknown_state {
             UnknownStates::Try
@@ -40,7 +40,7 @@ impl States {
 }
 
 #[derive(Debug, Args)]
-pub struct Scope {
+pub struct EntryOptions {
     /// Only these entries: a job's id or name, with /source or /destination if
     /// only one is meant, or @CREDENTIAL; * and ? are wildcards
     #[arg(long, value_name = "ADDR", num_args = 1..)]
@@ -53,15 +53,24 @@ pub struct Scope {
     pub allow_rollback: bool,
 }
 
+impl EntryOptions {
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            only: self.only.clone(),
+            resend: self.resend.clone(),
+        }
+    }
+}
+
 /// What only a question to the service uses is refused without one, so that an offline plan
 /// is not taken for the answer.
 #[derive(Debug, Args)]
 #[command(mut_arg("cloud", |arg| arg.requires("preflight")))]
 #[command(mut_arg("token_file", |arg| arg.requires("preflight")))]
 #[command(mut_arg("try_unknown_state", |arg| arg.requires("preflight")))]
-pub struct Plan {
+pub struct PlanArgs {
     #[command(flatten)]
-    pub scope: Scope,
+    pub scope: EntryOptions,
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -96,14 +105,14 @@ pub struct Plan {
     #[arg(long)]
     pub preflight: bool,
     #[command(flatten)]
-    pub states: States,
+    pub states: JobStateOptions,
     #[command(flatten)]
     pub login: LoginFlags,
 }
 
-pub fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
-    let printed = args.markdown.as_deref() == Some(Path::new("-"));
-    if printed && (args.json || args.github || args.diff || args.terraform_summary) {
+pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
+    let prints_markdown = args.markdown.as_deref().is_some_and(is_stream);
+    if prints_markdown && (args.json || args.github || args.diff || args.terraform_summary) {
         return Ok(
             context.conflict("--markdown - with --json, --github, --diff or --terraform-summary")
         );
@@ -112,7 +121,7 @@ pub fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
     let outputs = Outputs::open(
         context,
         root.as_ref().ok(),
-        Wanted {
+        OutputOptions {
             command: "plan",
             markdown: args.markdown.as_deref(),
             github: args.github,
@@ -120,27 +129,18 @@ pub fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
             out: args.out.as_deref(),
         },
     )?;
-    let shown = Shown {
-        json: args.json,
-        diff: args.diff,
-        terraform_summary: args.terraform_summary,
-    };
-    let detailed = args.detailed_exitcode;
-    let out = args.out.clone();
-    let has_asked = args.preflight;
     let report = root
-        .and_then(|root| make(context, args, &root))
+        .and_then(|root| make(context, &args, &root))
         .and_then(|report| outputs.planned(&report).map(|()| report))
         .inspect_err(|error| outputs.failed(error, exit::for_error(error)))?;
-    if has_asked {
+    if args.preflight {
         exit::end_on_signal(exit::DONE);
     }
-    let arrived = shown.write(context.shell, &outputs, &report);
-    if let Some(path) = &out {
-        let saved = saved(context, path);
-        context.shell.message(&saved);
+    let arrived = show(context.shell, &args, &outputs, &report);
+    if let Some(path) = &args.out {
+        context.shell.message(&saved(context, path));
     }
-    let code = if detailed && report.has_changes() {
+    let code = if args.detailed_exitcode && report.has_changes() {
         exit::CHANGES
     } else {
         exit::DONE
@@ -148,34 +148,26 @@ pub fn run(context: &Context<'_>, args: Plan) -> Result<u8, OpError> {
     Ok(exit::written(arrived, code))
 }
 
-struct Shown {
-    json: bool,
-    diff: bool,
-    terraform_summary: bool,
-}
-
-impl Shown {
-    fn write(&self, shell: Shell, outputs: &Outputs, report: &PlanReport) -> bool {
-        if self.json {
-            return shell.document(v1::plan(report));
-        }
-        if outputs.prints_markdown {
-            return shell.document(markdown::plan(&outputs.place, report));
-        }
-        let mut text = terminal::plan(report, shell.result, shell.rows);
-        if self.diff {
-            text.push_str(&diff::plan(report));
-        }
-        let mut last = String::new();
-        if self.terraform_summary {
-            last = ci::terraform_line(report);
-        }
-        if outputs.has_github() {
-            let text = ci::github_plan(report, &text, &random_word());
-            return shell.document(text + &last);
-        }
-        shell.result(&(text + &last))
+fn show(shell: Shell, args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
+    if args.json {
+        return shell.document(v1::plan(report));
     }
+    if outputs.prints_markdown {
+        return shell.document(markdown::plan(&outputs.place, report));
+    }
+    let mut text = terminal::plan(report, shell.result, shell.rows);
+    if args.diff {
+        text.push_str(&diff::plan(report));
+    }
+    let mut last = String::new();
+    if args.terraform_summary {
+        last = ci::terraform_line(report);
+    }
+    if outputs.has_github() {
+        let text = ci::github_plan(report, &text, &random_word());
+        return shell.document(text + &last);
+    }
+    shell.result(&(text + &last))
 }
 
 /// How a plan that was saved is applied.
@@ -197,21 +189,18 @@ fn saved(context: &Context<'_>, path: &Path) -> String {
     format!("Saved the plan in {path}. To send exactly this: drspass {folder}apply {path}\n")
 }
 
-fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, OpError> {
+fn make(context: &Context<'_>, args: &PlanArgs, root: &Root) -> Result<PlanReport, OpError> {
     context.warn(Path::new(CONFIG_FILE), &root.warnings);
     let guards = Guards {
         allow_rollback: args.scope.allow_rollback,
         ..context.guards()
     };
     login::check_project(context.env, &root.config.target.project_id)?;
-    let addresses = Addresses {
-        only: args.scope.only,
-        resend: args.scope.resend,
-    };
     let connect = |opened: &Opened| {
         let connected = service::connect(context, root, opened, &args.login)?;
-        let source = connected.source;
-        context.shell.message(&format!("login: {source}\n"));
+        context
+            .shell
+            .message(&format!("login: {}\n", connected.source));
         Ok(connected.client)
     };
     let ask = args.preflight.then_some(AskStates {
@@ -230,7 +219,7 @@ fn make(context: &Context<'_>, args: Plan, root: &Root) -> Result<PlanReport, Op
         root,
         &context.unlock(),
         &guards,
-        &addresses,
+        &args.scope.addresses(),
         ask,
         save.as_ref(),
     )?;

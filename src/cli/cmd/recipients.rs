@@ -1,7 +1,5 @@
 //! `recipients` and `rekey`.
 
-use std::path::Path;
-
 use clap::Args;
 
 use crate::cli::context::Context;
@@ -11,12 +9,11 @@ use crate::cli::prompt;
 use crate::ops::OpError;
 use crate::ops::recipients;
 use crate::ops::rekey::{self, Done, RekeyContext, Wishes};
-use crate::ops::root::CONFIG_FILE;
 use crate::view::json::v1;
 use crate::view::recipients as view;
 
 #[derive(Debug, Args)]
-pub struct Recipients {
+pub struct RecipientsArgs {
     /// Tell only what needs no key, and look for no identity
     #[arg(long, conflicts_with = "identity")]
     pub no_identity: bool,
@@ -26,7 +23,7 @@ pub struct Recipients {
 }
 
 #[derive(Debug, Args)]
-pub struct Rekey {
+pub struct RekeyArgs {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -38,23 +35,20 @@ pub struct Rekey {
     pub allow_lockout: bool,
 }
 
-pub fn recipients(context: &Context<'_>, args: &Recipients) -> Result<u8, OpError> {
-    let root = context.root()?;
-    context.warn(Path::new(CONFIG_FILE), &root.warnings);
+pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, OpError> {
+    let root = context.root_with_warnings()?;
     let unlock = context.unlock();
     let unlock = Some(&unlock).filter(|_| !args.no_identity);
     let report = recipients::recipients(&root, unlock, &context.guards())?;
-    let arrived = if args.json {
-        context.shell.document(v1::recipients(&report))
-    } else {
-        context.shell.result(&view::recipients(&report))
-    };
-    Ok(exit::written(arrived, exit::DONE))
+    Ok(context.show(
+        args.json,
+        || v1::recipients(&report),
+        || view::recipients(&report),
+    ))
 }
 
-pub fn rekey(context: &Context<'_>, args: &Rekey) -> Result<u8, OpError> {
-    let root = context.root()?;
-    context.warn(Path::new(CONFIG_FILE), &root.warnings);
+pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
+    let root = context.root_with_warnings()?;
     let unlock = context.unlock();
     let rekey_context = RekeyContext {
         root: &root,

@@ -1,7 +1,6 @@
 //! `whoami` and `jobs`, and the client that all commands use.
 
 use std::fmt::Display;
-use std::path::Path;
 
 use clap::Args;
 
@@ -12,19 +11,19 @@ use crate::api::http::ClientOptions;
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::login::{self, LoginFlags, Place};
+use crate::cli::login::{self, LoginContext, LoginFlags};
 use crate::core::config::{Config, TargetConfig};
 use crate::core::inventory::ListedJob;
 use crate::core::target::{self, Target};
 use crate::ops::OpError;
 use crate::ops::online::Online;
-use crate::ops::root::{CONFIG_FILE, Opened, Root};
+use crate::ops::root::{Opened, Root};
 use crate::ops::{jobs as ops_jobs, whoami as ops_whoami};
 use crate::view::inventory;
 use crate::view::json::v1;
 
 #[derive(Debug, Args)]
-pub struct Whoami {
+pub struct WhoamiArgs {
     /// Write one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -33,7 +32,7 @@ pub struct Whoami {
 }
 
 #[derive(Debug, Args)]
-pub struct Jobs {
+pub struct JobsArgs {
     /// Write one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -95,7 +94,7 @@ fn connect_with(
     credentials_from: Option<&str>,
     flags: &LoginFlags,
 ) -> Result<Connected, OpError> {
-    let place = Place {
+    let place = LoginContext {
         folder: &context.folder,
         project_id: &options.project_id,
         auth_url: &options.auth_url,
@@ -169,13 +168,12 @@ fn note(context: &Context<'_>, notes: impl IntoIterator<Item = impl Display>) {
 }
 
 fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
-    let root = context.root()?;
-    context.warn(Path::new(CONFIG_FILE), &root.warnings);
+    let root = context.root_with_warnings()?;
     let opened = root.open(&context.unlock(), &context.guards())?;
     Ok((root, opened))
 }
 
-pub fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, OpError> {
+pub fn whoami(context: &Context<'_>, args: WhoamiArgs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
     let region = root.config.target.region.clone();
@@ -183,25 +181,19 @@ pub fn whoami(context: &Context<'_>, args: Whoami) -> Result<u8, OpError> {
     let login = ops_whoami::whoami(&mut online, &opened, connected.source, region)?;
     note(context, online.notes());
     exit::end_on_signal(exit::DONE);
-    let arrived = if args.json {
-        context.shell.document(v1::whoami(&login))
-    } else {
-        context.shell.result(&inventory::whoami(&login))
-    };
-    Ok(exit::written(arrived, exit::DONE))
+    Ok(context.show(
+        args.json,
+        || v1::whoami(&login),
+        || inventory::whoami(&login),
+    ))
 }
 
-pub fn jobs(context: &Context<'_>, args: Jobs) -> Result<u8, OpError> {
+pub fn jobs(context: &Context<'_>, args: JobsArgs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
     let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;
     exit::end_on_signal(exit::DONE);
-    let arrived = if args.json {
-        context.shell.document(v1::jobs(&report))
-    } else {
-        context.shell.result(&inventory::jobs(&report))
-    };
-    Ok(exit::written(arrived, exit::DONE))
+    Ok(context.show(args.json, || v1::jobs(&report), || inventory::jobs(&report)))
 }
 
 /// The endpoint that the catalogue names, for a target that has none.

@@ -14,28 +14,28 @@ use crate::ops::OpError;
 use crate::sys::files;
 
 #[derive(Debug, Args)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
-pub struct Man {
+pub struct ManArgs {
     /// Write drspass.1 and a page of each command to this folder, which must exist
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub struct Schema {
+pub struct SchemaArgs {
     /// The format, such as plan-output; without it, all names are listed
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(SCHEMAS.map(|(name, _)| name)), hide_possible_values = true)]
     pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]
-pub struct Help {
+pub struct HelpArgs {
     /// The command, with the one below it; or global, for the options of every command
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -116,13 +116,13 @@ const FILES: &[(&str, &str)] = &[
     ("~/.config/openstack/clouds.yaml", "Logins by name."),
 ];
 
-pub fn completions(context: &Context<'_>, args: &Completions) -> Result<u8, OpError> {
+pub fn completions(context: &Context<'_>, args: &CompletionsArgs) -> Result<u8, OpError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "drspass", &mut script);
     Ok(exit::written(context.shell.document(&script), exit::DONE))
 }
 
-pub fn schema(context: &Context<'_>, args: &Schema) -> Result<u8, OpError> {
+pub fn schema(context: &Context<'_>, args: &SchemaArgs) -> Result<u8, OpError> {
     let Some(name) = &args.name else {
         let names: String = SCHEMAS
             .iter()
@@ -142,7 +142,7 @@ pub fn version(context: &Context<'_>) -> Result<u8, OpError> {
     Ok(exit::written(context.shell.document(text), exit::DONE))
 }
 
-pub fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpError> {
+pub fn help(context: &Context<'_>, args: &HelpArgs) -> Result<u8, OpError> {
     let mut program = super::command();
     program.build();
     if args.command.len() == 1 && args.command[0] == super::GLOBAL {
@@ -176,7 +176,7 @@ pub fn help(context: &Context<'_>, args: &Help) -> Result<u8, OpError> {
     Ok(exit::written(context.shell.document(text), exit::DONE))
 }
 
-pub fn man(context: &Context<'_>, args: &Man) -> Result<u8, OpError> {
+pub fn man(context: &Context<'_>, args: &ManArgs) -> Result<u8, OpError> {
     let mut program = super::command();
     program.build();
     let Some(folder) = &args.dir else {

@@ -10,7 +10,7 @@ use crate::sim::{SimConfig, Simulator, scenario};
 use crate::sys::files;
 
 #[derive(Debug, Args)]
-pub struct Sim {
+pub struct SimArgs {
     /// Listen on this port of the loopback address; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
@@ -21,7 +21,7 @@ pub struct Sim {
 
 const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 
-pub fn run(context: &Context<'_>, args: &Sim) -> Result<u8, OpError> {
+pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
     let unfit = |what: String, help| OpError::Unfit { what, help };
     let mut config = match &args.scenario {
         None => SimConfig {

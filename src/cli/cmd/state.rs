@@ -22,19 +22,19 @@ pub enum StateCommand {
     /// List the entries of the state; needs no key, so nothing is proved
     List,
     /// Show everything known about entries, authenticated
-    Show(StateShow),
+    Show(StateShowArgs),
     /// Forget entries; the service is not told
-    Rm(StateRm),
+    Rm(StateRmArgs),
     /// Declare that the service holds what the manifest wants
-    Adopt(StateAdopt),
+    Adopt(StateAdoptArgs),
     /// Mark every entry to be sent again, whatever the state says
-    Distrust(StateDistrust),
+    Distrust(StateDistrustArgs),
     /// Fold the recovery file of an apply into the state
-    Recover(StateRecover),
+    Recover(StateRecoverArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct StateShow {
+pub struct StateShowArgs {
     /// Only these entries; all when none is named
     #[arg(value_name = "ADDR")]
     pub addresses: Vec<String>,
@@ -45,7 +45,7 @@ pub struct StateShow {
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["addresses", "unlisted"]))]
-pub struct StateRm {
+pub struct StateRmArgs {
     /// The entries to forget
     #[arg(value_name = "ADDR")]
     pub addresses: Vec<String>,
@@ -55,7 +55,7 @@ pub struct StateRm {
 }
 
 #[derive(Debug, Args)]
-pub struct StateAdopt {
+pub struct StateAdoptArgs {
     /// The entries
     #[arg(value_name = "ADDR", required = true)]
     pub addresses: Vec<String>,
@@ -65,14 +65,14 @@ pub struct StateAdopt {
 }
 
 #[derive(Debug, Args)]
-pub struct StateDistrust {
+pub struct StateDistrustArgs {
     /// Accept a manifest that is older than the state says was applied
     #[arg(long)]
     pub allow_rollback: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct StateRecover {
+pub struct StateRecoverArgs {
     /// The recovery file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -81,11 +81,11 @@ pub struct StateRecover {
 #[derive(Debug, Subcommand)]
 pub enum LockCommand {
     /// Show who holds the lock
-    Show(LockShow),
+    Show(LockShowArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct LockShow {
+pub struct LockShowArgs {
     /// Write one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -93,48 +93,63 @@ pub struct LockShow {
 
 pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
-    match command {
-        StateCommand::List => list(context, &root),
-        StateCommand::Show(args) => show(context, &root, &args),
-        StateCommand::Rm(args) => change(
-            context,
-            &root,
-            "state rm",
-            context.guards(),
-            |ledger_context| forget(ledger_context, args),
-        ),
-        StateCommand::Adopt(args) => change(
-            context,
-            &root,
-            "state adopt",
-            context.guards(),
-            |ledger_context| adopt(context, ledger_context, &args),
-        ),
-        StateCommand::Distrust(args) => {
-            let guards = Guards {
-                allow_rollback: args.allow_rollback,
-                ..context.guards()
-            };
-            change(context, &root, "state distrust", guards, |ledger_context| {
-                Ok(("marked to be sent again", ledger::distrust(ledger_context)?))
+    let guards = Guards {
+        allow_rollback: matches!(
+            &command,
+            StateCommand::Distrust(StateDistrustArgs {
+                allow_rollback: true
             })
-        }
-        StateCommand::Recover(args) => change(
-            context,
-            &root,
-            "state recover",
-            context.guards(),
-            |ledger_context| {
-                Ok(match ledger::recover(ledger_context, &args.file)? {
-                    Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
-                    Recovered::AsDoubts(changed) => (
-                        "marked to be sent again, since the state is not the one that the file continues",
-                        changed,
-                    ),
-                })
-            },
         ),
-    }
+        ..context.guards()
+    };
+    let unlock = context.unlock();
+    let ledger_context = |command: &str| LedgerContext {
+        root: &root,
+        unlock: &unlock,
+        guards: &guards,
+        lock: env::lock_info(command),
+        now: env::now(),
+        salt: env::salt,
+        unique: env::unique,
+    };
+    let (words, changed) = match command {
+        StateCommand::List => return list(context, &root),
+        StateCommand::Show(args) => {
+            let report = ledger::show(&root, &unlock, &guards, &args.addresses)?;
+            let text = || listing::state_show(&report);
+            return Ok(context.show(args.json, || v1::state(&report), text));
+        }
+        StateCommand::Rm(args) => {
+            let what = if args.unlisted {
+                Forget::Unlisted
+            } else {
+                Forget::Named(args.addresses)
+            };
+            let changed = ledger::forget(&ledger_context("state rm"), what)?;
+            ("forgotten", changed)
+        }
+        StateCommand::Adopt(args) => {
+            let mut approve = |labels: &[String]| approve_adopt(context, &args, labels);
+            let ledger_context = ledger_context("state adopt");
+            let changed = ledger::adopt(&ledger_context, &args.addresses, &mut approve)?;
+            ("adopted", changed)
+        }
+        StateCommand::Distrust(_) => {
+            let changed = ledger::distrust(&ledger_context("state distrust"))?;
+            ("marked to be sent again", changed)
+        }
+        StateCommand::Recover(args) => {
+            match ledger::recover(&ledger_context("state recover"), &args.file)? {
+                Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
+                Recovered::AsDoubts(changed) => (
+                    "marked to be sent again, since the state is not the one that the file continues",
+                    changed,
+                ),
+            }
+        }
+    };
+    let text = changed_text(words, &changed);
+    Ok(context.stands(context.shell.result(&text), exit::DONE))
 }
 
 fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
@@ -144,34 +159,7 @@ fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
     Ok(exit::written(context.shell.result(&text), exit::DONE))
 }
 
-fn show(context: &Context<'_>, root: &Root, args: &StateShow) -> Result<u8, OpError> {
-    let guards = context.guards();
-    let report = ledger::show(root, &context.unlock(), &guards, &args.addresses)?;
-    let arrived = if args.json {
-        context.shell.document(v1::state(&report))
-    } else {
-        context.shell.result(&listing::state_show(&report))
-    };
-    Ok(exit::written(arrived, exit::DONE))
-}
-
-fn change(
-    context: &Context<'_>,
-    root: &Root,
-    command: &str,
-    guards: Guards,
-    run: impl FnOnce(&LedgerContext<'_>) -> Result<(&'static str, Changed), OpError>,
-) -> Result<u8, OpError> {
-    let unlock = context.unlock();
-    let (words, changed) = run(&LedgerContext {
-        root,
-        unlock: &unlock,
-        guards: &guards,
-        lock: env::lock_info(command),
-        now: env::now(),
-        salt: env::salt,
-        unique: env::unique,
-    })?;
+fn changed_text(words: &str, changed: &Changed) -> String {
     let mut text = named(&changed.entries);
     let _ = writeln!(
         text,
@@ -186,7 +174,7 @@ fn change(
              {revision}, the manifest's own."
         );
     }
-    Ok(context.stands(context.shell.result(&text), exit::DONE))
+    text
 }
 
 fn named(labels: &[String]) -> String {
@@ -194,38 +182,21 @@ fn named(labels: &[String]) -> String {
     lines.collect()
 }
 
-fn forget(
-    ledger_context: &LedgerContext<'_>,
-    args: StateRm,
-) -> Result<(&'static str, Changed), OpError> {
-    let what = if args.unlisted {
-        Forget::Unlisted
-    } else {
-        Forget::Named(args.addresses)
-    };
-    Ok(("forgotten", ledger::forget(ledger_context, what)?))
-}
-
-fn adopt(
+fn approve_adopt(
     context: &Context<'_>,
-    ledger_context: &LedgerContext<'_>,
-    args: &StateAdopt,
-) -> Result<(&'static str, Changed), OpError> {
-    let mut approve = |labels: &[String]| {
-        if args.yes {
-            return Ok(());
-        }
-        context.shell.message(&named(labels));
-        let entries = terminal::counted(labels.len(), "entry", "entries");
-        let question =
-            format!("Declare that the service holds the manifest's values of {entries}?");
-        prompt::ask(&question, "Nothing was changed.")
-    };
-    let changed = ledger::adopt(ledger_context, &args.addresses, &mut approve)?;
-    Ok(("adopted", changed))
+    args: &StateAdoptArgs,
+    labels: &[String],
+) -> Result<(), OpError> {
+    if args.yes {
+        return Ok(());
+    }
+    context.shell.message(&named(labels));
+    let entries = terminal::counted(labels.len(), "entry", "entries");
+    let question = format!("Declare that the service holds the manifest's values of {entries}?");
+    prompt::ask(&question, "Nothing was changed.")
 }
 
-pub fn lock(context: &Context<'_>, args: &LockShow) -> Result<u8, OpError> {
+pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
     let root = context.root()?;
     let status = ledger::lock(&root)?;
     if args.json {
@@ -234,8 +205,7 @@ pub fn lock(context: &Context<'_>, args: &LockShow) -> Result<u8, OpError> {
             LockStatus::Held(holder) => (true, holder),
         };
         let clean = |text: &str| {
-            let cleaned = ForeignText::clean(text);
-            cleaned.map_or_else(String::new, |text| text.as_str().to_owned())
+            ForeignText::clean(text).map_or_else(String::new, |text| text.as_str().to_owned())
         };
         let holder = holder.map(|holder| v1::HolderOut {
             pid: holder.pid,

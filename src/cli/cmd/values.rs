@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::authoring::Taken;
 use crate::authoring::table::Format;
 use crate::authoring::value::{self, Alphabet, NoValue};
 use crate::cli::args::length;
-use crate::cli::context::{Context, is_standard_input, read_named};
+use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt::{self, Typed};
@@ -22,7 +23,7 @@ use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::error::ValueError;
 use crate::ops::import::{self, Terms};
-use crate::ops::root::{CONFIG_FILE, Root};
+use crate::ops::root::Root;
 use crate::ops::set;
 use crate::view::listing;
 
@@ -31,7 +32,7 @@ use crate::view::listing;
 #[command(after_help = "\
 Without --from-file and --generate the value is typed twice on the terminal.
 It is read from the terminal itself, never from standard input.")]
-pub struct Set {
+pub struct SetArgs {
     /// A job's id or name with /source or /destination, or @CREDENTIAL
     #[arg(value_name = "ADDR")]
     pub address: String,
@@ -40,7 +41,7 @@ pub struct Set {
     pub add: bool,
     /// What to set
     #[arg(long, value_name = "FIELD", default_value = "password")]
-    pub field: FieldName,
+    pub field: Field,
     /// Take the value from this file, or from standard input for -. All of it counts
     /// but one line end at its end (a krb5_conf_file keeps that); a keytab is encoded
     /// as base64
@@ -65,18 +66,18 @@ pub struct Set {
         default_value = "alnum",
         requires = "generate"
     )]
-    pub alphabet: AlphabetName,
+    pub alphabet: Alphabet,
 }
 
 #[derive(Debug, Args)]
-pub struct Unset {
+pub struct UnsetArgs {
     /// A job's id or name with /source or /destination, or a @CREDENTIAL that no
     /// endpoint uses
     #[arg(value_name = "ADDR")]
     pub address: String,
     /// What to remove; for password the whole endpoint
     #[arg(long, value_name = "FIELD", default_value = "password")]
-    pub field: FieldName,
+    pub field: Field,
 }
 
 #[derive(Debug, Args)]
@@ -86,7 +87,7 @@ kerberos fields, whose values stand in the column password. JSON is an object
 of addresses, each with a password or with an object of fields:
   {\"orders/source\": \"…\", \"@orders-db\": {\"password\": \"…\"}}
 Values are taken exactly as they stand there.")]
-pub struct Import {
+pub struct ImportArgs {
     /// The file, in plain text; - reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -98,77 +99,36 @@ pub struct Import {
     pub add: bool,
     /// How the file is written, where neither its name nor its beginning tells
     #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatName>,
+    pub format: Option<Format>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FieldName {
-    /// The database password
-    Password,
-    /// The kerberos configuration file
-    #[value(name = "kerberos.krb5_conf_file")]
-    Krb5ConfFile,
-    /// The keytab
-    #[value(name = "kerberos.key_tab_file")]
-    KeyTabFile,
-    /// The kerberos domain
-    #[value(name = "kerberos.domain_name")]
-    DomainName,
-    /// The kerberos user
-    #[value(name = "kerberos.user_principal")]
-    UserPrincipal,
-}
-
-impl From<FieldName> for Field {
-    fn from(name: FieldName) -> Self {
-        match name {
-            FieldName::Password => Self::Password,
-            FieldName::Krb5ConfFile => Self::Krb5ConfFile,
-            FieldName::KeyTabFile => Self::KeyTabFile,
-            FieldName::DomainName => Self::DomainName,
-            FieldName::UserPrincipal => Self::UserPrincipal,
-        }
+impl ValueEnum for Field {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Password,
+            Self::Krb5ConfFile,
+            Self::KeyTabFile,
+            Self::DomainName,
+            Self::UserPrincipal,
+        ]
     }
-}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AlphabetName {
-    /// Letters and digits, at least one upper-case, lower-case and digit each
-    Alnum,
-    /// The same and at least one of _-+=
-    Symbols,
-}
-
-impl From<AlphabetName> for Alphabet {
-    fn from(name: AlphabetName) -> Self {
-        match name {
-            AlphabetName::Alnum => Self::Alnum,
-            AlphabetName::Symbols => Self::Symbols,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    /// Lines of fields with commas between
-    Csv,
-    /// An object of addresses
-    Json,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Csv => Self::Csv,
-            FormatName::Json => Self::Json,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Password => "The database password",
+            Self::Krb5ConfFile => "The kerberos configuration file",
+            Self::KeyTabFile => "The keytab",
+            Self::DomainName => "The kerberos domain",
+            Self::UserPrincipal => "The kerberos user",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
     }
 }
 
 const UNTOUCHED: &str = "Nothing was written.";
 
-pub fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
-    let field = Field::from(args.field);
+pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
+    let field = args.field;
     if args.generate && field != Field::Password {
         return Ok(context.conflict("--generate makes up passwords only"));
     }
@@ -180,12 +140,12 @@ pub fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
     if is_typed && !prompt::has_terminal() {
         return Err(ValueError::NoTerminal.into());
     }
-    let root = opened_root(context)?;
+    let root = context.root_with_warnings()?;
     let value = |label: &str| match &args.from_file {
         Some(path) => from_file(&root, field, path),
         None if args.generate => Ok(value::generate(
             args.length,
-            args.alphabet.into(),
+            args.alphabet,
             &mut env::random::<64>,
         )),
         None => typed(label, field),
@@ -225,9 +185,9 @@ pub fn set(context: &Context<'_>, args: &Set) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-pub fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
-    let field = Field::from(args.field);
-    let root = opened_root(context)?;
+pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
+    let field = args.field;
+    let root = context.root_with_warnings()?;
     let done = set::unset(
         &root,
         &context.unlock(),
@@ -248,11 +208,11 @@ pub fn unset(context: &Context<'_>, args: &Unset) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-pub fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
-    let root = opened_root(context)?;
+pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
+    let root = context.root_with_warnings()?;
     let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
     let terms = Terms {
-        format: args.format.map(Into::into),
+        format: args.format,
         taken: taken(args.add),
         writes: args.write,
     };
@@ -279,7 +239,7 @@ pub fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
         let told = "Nothing was written: run it again with --write.\n";
         context.shell.message(told);
     }
-    if args.write && !is_standard_input(&args.file) {
+    if args.write && !is_stream(&args.file) {
         let name = name.display();
         let told = format!("Remove {name} now: it holds the values in plain text.\n");
         context.shell.message(&told);
@@ -293,12 +253,6 @@ pub fn import(context: &Context<'_>, args: &Import) -> Result<u8, OpError> {
 
 const fn taken(add: bool) -> Taken {
     if add { Taken::New } else { Taken::Listed }
-}
-
-fn opened_root(context: &Context<'_>) -> Result<Root, OpError> {
-    let root = context.root()?;
-    context.warn(Path::new(CONFIG_FILE), &root.warnings);
-    Ok(root)
 }
 
 fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> {

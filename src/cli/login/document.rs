@@ -27,20 +27,20 @@ const MAX_TEXT: usize = 8 << 20;
 
 /// The file that a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum CloudsFile {
     Clouds,
     Secure,
 }
 
 /// What a value means as a boolean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum BooleanWord {
     Yes,
     No,
     Other,
 }
 
-impl Word {
+impl BooleanWord {
     /// Boolean words of YAML 1.1 and of OpenStack clients.
     pub fn of(text: &str) -> Self {
         let is_one = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
@@ -54,46 +54,46 @@ impl Word {
     }
 }
 
-pub struct Node {
-    pub origin: Origin,
+pub struct CloudsNode {
+    pub origin: CloudsFile,
     pub at: Position,
-    pub value: Value,
+    pub value: CloudsValue,
 }
 
 /// Without `Debug`, since it may be a password.
-pub enum Value {
+pub enum CloudsValue {
     Null,
     Text(Zeroizing<String>),
     /// Not quoted, and a number, a boolean or a date to some readers.
-    NotText(Word),
+    NotText(BooleanWord),
     List,
-    Map(BTreeMap<String, Node>),
+    Map(BTreeMap<String, CloudsNode>),
 }
 
-impl Node {
-    pub const fn empty(origin: Origin) -> Self {
+impl CloudsNode {
+    pub const fn empty(origin: CloudsFile) -> Self {
         Self {
             origin,
             at: Position { line: 1, column: 1 },
-            value: Value::Map(BTreeMap::new()),
+            value: CloudsValue::Map(BTreeMap::new()),
         }
     }
 
     /// The value of a key that is not null.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
-            Value::Map(map) => map
+            CloudsValue::Map(map) => map
                 .get(key)
-                .filter(|node| !matches!(node.value, Value::Null)),
+                .filter(|node| !matches!(node.value, CloudsValue::Null)),
             _ => None,
         }
     }
 
     pub fn take(self, key: &str) -> Option<Self> {
         match self.value {
-            Value::Map(mut map) => map
+            CloudsValue::Map(mut map) => map
                 .remove(key)
-                .filter(|node| !matches!(node.value, Value::Null)),
+                .filter(|node| !matches!(node.value, CloudsValue::Null)),
             _ => None,
         }
     }
@@ -102,9 +102,9 @@ impl Node {
     pub fn merge(mut self, over: Self) -> Self {
         match (&mut self.value, over) {
             (
-                Value::Map(base),
+                CloudsValue::Map(base),
                 Self {
-                    value: Value::Map(over),
+                    value: CloudsValue::Map(over),
                     ..
                 },
             ) => {
@@ -119,9 +119,10 @@ impl Node {
             }
             // An empty section says nothing; it does not take a whole section away.
             (
-                Value::Map(_),
+                CloudsValue::Map(_),
                 Self {
-                    value: Value::Null, ..
+                    value: CloudsValue::Null,
+                    ..
                 },
             ) => self,
             (_, over) => over,
@@ -130,8 +131,8 @@ impl Node {
 
     pub fn holds(&self, keys: &[&str]) -> bool {
         match &self.value {
-            Value::Map(map) => map.iter().any(|(key, node)| {
-                let is_set = !matches!(node.value, Value::Null);
+            CloudsValue::Map(map) => map.iter().any(|(key, node)| {
+                let is_set = !matches!(node.value, CloudsValue::Null);
                 (is_set && keys.contains(&key.as_str())) || node.holds(keys)
             }),
             _ => false,
@@ -139,7 +140,7 @@ impl Node {
     }
 }
 
-pub fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, LoginError> {
+pub fn parse(origin: CloudsFile, path: &Path, bytes: &[u8]) -> Result<CloudsNode, LoginError> {
     let text = yaml::decode(bytes).map_err(|problem| LoginError::Document {
         path: path.to_owned(),
         at: problem.at,
@@ -165,7 +166,10 @@ pub fn parse(origin: Origin, path: &Path, bytes: &[u8]) -> Result<Node, LoginErr
     }
     let raw = serde_yaml::from_str_with_options::<Option<Spanned<Raw>>>(text, options())
         .map_err(|error| refusal(path, &error))?;
-    Ok(raw.map_or_else(|| Node::empty(origin), |raw| convert(origin, raw, text)))
+    Ok(raw.map_or_else(
+        || CloudsNode::empty(origin),
+        |raw| convert(origin, raw, text),
+    ))
 }
 
 /// The first tag, which the reader below would drop.
@@ -265,30 +269,30 @@ fn place_after(text: &str) -> Position {
 enum Raw {
     Null,
     Text(Zeroizing<String>),
-    NotText(Word),
+    NotText(BooleanWord),
     List,
     Map(BTreeMap<String, Spanned<Self>>),
 }
 
-fn convert(origin: Origin, raw: Spanned<Raw>, text: &str) -> Node {
+fn convert(origin: CloudsFile, raw: Spanned<Raw>, text: &str) -> CloudsNode {
     let at = position(raw.referenced)
         .or_else(|| position(raw.defined))
         .unwrap_or(Position { line: 1, column: 1 });
     let value = match raw.value {
-        Raw::Null => Value::Null,
+        Raw::Null => CloudsValue::Null,
         Raw::Text(value) if is_unquoted(text, raw.defined) && yaml::reads_as_other_type(&value) => {
-            Value::NotText(Word::of(&value))
+            CloudsValue::NotText(BooleanWord::of(&value))
         }
-        Raw::Text(value) => Value::Text(value),
-        Raw::NotText(word) => Value::NotText(word),
-        Raw::List => Value::List,
-        Raw::Map(map) => Value::Map(
+        Raw::Text(value) => CloudsValue::Text(value),
+        Raw::NotText(word) => CloudsValue::NotText(word),
+        Raw::List => CloudsValue::List,
+        Raw::Map(map) => CloudsValue::Map(
             map.into_iter()
                 .map(|(key, raw)| (key, convert(origin, raw, text)))
                 .collect(),
         ),
     };
-    Node { origin, at, value }
+    CloudsNode { origin, at, value }
 }
 
 fn is_unquoted(text: &str, location: serde_yaml::Location) -> bool {
@@ -347,23 +351,27 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::NotText(if value { Word::Yes } else { Word::No }))
+        Ok(Raw::NotText(if value {
+            BooleanWord::Yes
+        } else {
+            BooleanWord::No
+        }))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw::NotText(Word::Other))
+        Ok(Raw::NotText(BooleanWord::Other))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
         Ok(Raw::NotText(match value {
-            0 => Word::No,
-            1 => Word::Yes,
-            _ => Word::Other,
+            0 => BooleanWord::No,
+            1 => BooleanWord::Yes,
+            _ => BooleanWord::Other,
         }))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
-        Ok(Raw::NotText(Word::Other))
+        Ok(Raw::NotText(BooleanWord::Other))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Raw, E> {

@@ -5,7 +5,6 @@
 
 mod clouds;
 mod document;
-mod entry;
 mod error;
 mod outside;
 mod parts;
@@ -21,10 +20,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use self::clouds::Wanted;
+use self::clouds::NamedEntry;
 pub use self::error::LoginError;
 use self::outside::WorkTree;
-use self::parts::{Kind, Method, and};
+use self::parts::{LoginMethod, PartKind, and};
 pub use self::trust::read_ca;
 use super::env::Env;
 use crate::api::auth::Credentials;
@@ -49,7 +48,7 @@ pub struct LoginFlags {
 
 /// What is known before the login.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct LoginContext<'a> {
     /// The root folder, whose work tree holds no login.
     pub folder: &'a Path,
     pub project_id: &'a str,
@@ -59,7 +58,7 @@ pub struct Place<'a> {
 }
 
 #[derive(Debug)]
-pub struct Login {
+pub struct FoundLogin {
     pub credentials: Credentials,
     /// In words, without a value.
     pub source: String,
@@ -72,7 +71,11 @@ pub struct Login {
 
 /// Finds the login of the first source that gives one; nothing is sent. Variables may fill
 /// in password and passcode of an entry that the user named.
-pub fn find(flags: &LoginFlags, env: &Env, place: &Place<'_>) -> Result<Login, LoginError> {
+pub fn find(
+    flags: &LoginFlags,
+    env: &Env,
+    place: &LoginContext<'_>,
+) -> Result<FoundLogin, LoginError> {
     find_below(Path::new(SYSTEM), flags, env, place)
 }
 
@@ -80,12 +83,12 @@ fn find_below(
     system: &Path,
     flags: &LoginFlags,
     env: &Env,
-    place: &Place<'_>,
-) -> Result<Login, LoginError> {
+    place: &LoginContext<'_>,
+) -> Result<FoundLogin, LoginError> {
     vars::refuse_unsafe(env)?;
     check_project(env, place.project_id)?;
     let tree = WorkTree::around(place.folder, env)?;
-    let named = |named_by, name, by_user| Wanted {
+    let named = |named_by, name, by_user| NamedEntry {
         name,
         named_by,
         by_user,
@@ -170,7 +173,11 @@ pub fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
     proxy::of_variables(env)
 }
 
-fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Login, LoginError> {
+fn from_token_file(
+    path: &Path,
+    tree: &WorkTree,
+    place: &LoginContext<'_>,
+) -> Result<FoundLogin, LoginError> {
     const WHAT: &str = "the token file";
     const FROM_STDIN: &str = "the token from standard input";
     let is_stdin = path == Path::new("-");
@@ -193,7 +200,7 @@ fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Lo
         what,
         help: "Store the token alone, as plain text.",
     })?;
-    if let Some((what, help)) = Kind::Token.flaw(text) {
+    if let Some((what, help)) = PartKind::Token.flaw(text) {
         let place = if is_stdin {
             FROM_STDIN.to_owned()
         } else {
@@ -201,7 +208,7 @@ fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Lo
         };
         return Err(LoginError::value(place, what, help));
     }
-    Ok(Login {
+    Ok(FoundLogin {
         credentials: Credentials::Token(Secret::new(text.to_owned())),
         source: if is_stdin {
             FROM_STDIN.to_owned()
@@ -214,16 +221,16 @@ fn from_token_file(path: &Path, tree: &WorkTree, place: &Place<'_>) -> Result<Lo
     })
 }
 
-fn from_variables(env: &Env, place: &Place<'_>) -> Result<Option<Login>, LoginError> {
+fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLogin>, LoginError> {
     let Some((mut parts, method)) = vars::choose(env)? else {
         return Ok(None);
     };
     let (project, project_source) = project::of_variables(&mut parts, env, place);
-    Ok(Some(Login {
+    Ok(Some(FoundLogin {
         source: parts.called(method),
         credentials: parts.into_credentials(method, vars::PLACE, project)?,
         // A token has its project, whatever else is named.
-        project_source: project_source.filter(|_| method != Method::Token),
+        project_source: project_source.filter(|_| method != LoginMethod::Token),
         ca: None,
         notes: Vec::new(),
     }))
@@ -231,11 +238,11 @@ fn from_variables(env: &Env, place: &Place<'_>) -> Result<Option<Login>, LoginEr
 
 fn from_clouds(
     system: &Path,
-    wanted: Option<Wanted<'_>>,
+    wanted: Option<NamedEntry<'_>>,
     env: &Env,
     tree: &WorkTree,
-    place: &Place<'_>,
-) -> Result<Login, LoginError> {
+    place: &LoginContext<'_>,
+) -> Result<FoundLogin, LoginError> {
     let entry =
         clouds::find(env, tree, place.folder, system, wanted)?.ok_or(LoginError::Missing)?;
     entry.refuse_unsafe()?;
@@ -261,10 +268,10 @@ fn from_clouds(
     let ca = trust::ca_of_entry(&entry, env)?;
     notes.extend(trust::unused_keys(&entry, place));
     let source = [&[entry.label.as_str()], filled.as_slice()].concat();
-    Ok(Login {
+    Ok(FoundLogin {
         credentials: parts.into_credentials(method, &entry.label, project)?,
         source: and(&source),
-        project_source: project_source.filter(|_| method != Method::Token),
+        project_source: project_source.filter(|_| method != LoginMethod::Token),
         ca,
         notes,
     })

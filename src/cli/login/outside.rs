@@ -75,7 +75,7 @@ impl WorkTree {
         what: &'static str,
         path: &Path,
         limit: usize,
-    ) -> Result<Outside, LoginError> {
+    ) -> Result<OutsideFile, LoginError> {
         let real = self.resolve(what, path)?;
         let bytes = File::open(&real)
             .and_then(|file| read_wiped(file, limit))
@@ -92,11 +92,11 @@ impl WorkTree {
                 path.display()
             )
         });
-        Ok(Outside { bytes, note })
+        Ok(OutsideFile { bytes, note })
     }
 }
 
-pub struct Outside {
+pub struct OutsideFile {
     pub bytes: Zeroizing<Vec<u8>>,
     /// To be said if it holds a secret.
     pub note: Option<String>,

@@ -18,7 +18,7 @@ pub type DomainNames = &'static [&'static str];
 pub type Flaw = (Cow<'static, str>, &'static str);
 
 /// The names of one source, first choice first.
-pub struct Names {
+pub struct LoginNames {
     pub token: &'static [&'static str],
     pub access: &'static [&'static str],
     pub secret: &'static [&'static str],
@@ -34,12 +34,12 @@ pub struct Names {
 }
 
 /// A value and the name that gave it. Without `Debug`, since it may be a secret.
-pub struct Part {
+pub struct LoginPart {
     pub name: &'static str,
     text: Zeroizing<String>,
 }
 
-impl Names {
+impl LoginNames {
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
         let lists = [
             self.token,
@@ -58,7 +58,7 @@ impl Names {
     }
 }
 
-impl Part {
+impl LoginPart {
     pub fn new(name: &'static str, text: &str) -> Self {
         Self {
             name,
@@ -81,7 +81,7 @@ impl Part {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PartKind {
     Password,
     /// May end in a line break.
     Token,
@@ -91,7 +91,7 @@ pub enum Kind {
     Certificates,
 }
 
-impl Kind {
+impl PartKind {
     pub fn flaw(self, text: &str) -> Option<Flaw> {
         match self {
             Self::Password => password_flaw(text),
@@ -151,13 +151,13 @@ fn key_flaw(text: &str) -> Option<Flaw> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum LoginMethod {
     Token,
     AccessKey,
     Password,
 }
 
-impl Method {
+impl LoginMethod {
     /// The order of the Terraform provider of Open Telekom Cloud.
     pub const ORDER: [Self; 3] = [Self::Token, Self::AccessKey, Self::Password];
 
@@ -183,50 +183,51 @@ impl Method {
 pub const OTHER_LOGIN: &str = "Log in with a token, a user and a password, or an access key.";
 
 /// Gives the first value of these names.
-pub type Look<'a> = &'a dyn Fn(&'static [&'static str], Kind) -> Result<Option<Part>, LoginError>;
+pub type Look<'a> =
+    &'a dyn Fn(&'static [&'static str], PartKind) -> Result<Option<LoginPart>, LoginError>;
 
 /// What one source gives.
-pub struct Parts {
-    names: &'static Names,
+pub struct LoginParts {
+    names: &'static LoginNames,
     pub needs_passcode: bool,
-    token: Option<Part>,
-    access: Option<Part>,
-    secret: Option<Part>,
-    security_token: Option<Part>,
-    user_id: Option<Part>,
-    user_name: Option<Part>,
-    password: Option<Part>,
-    passcode: Option<Part>,
+    token: Option<LoginPart>,
+    access: Option<LoginPart>,
+    secret: Option<LoginPart>,
+    security_token: Option<LoginPart>,
+    user_id: Option<LoginPart>,
+    user_name: Option<LoginPart>,
+    password: Option<LoginPart>,
+    passcode: Option<LoginPart>,
     user_domain: Option<(&'static str, Domain)>,
     project_domain: Option<(&'static str, Domain)>,
-    pub project_id: Option<Part>,
-    pub project_name: Option<Part>,
+    pub project_id: Option<LoginPart>,
+    pub project_name: Option<LoginPart>,
 }
 
-impl Parts {
-    pub fn read(names: &'static Names, look: Look<'_>) -> Result<Self, LoginError> {
+impl LoginParts {
+    pub fn read(names: &'static LoginNames, look: Look<'_>) -> Result<Self, LoginError> {
         Ok(Self {
             names,
             needs_passcode: false,
-            token: look(names.token, Kind::Token)?,
-            access: look(names.access, Kind::Key)?,
-            secret: look(names.secret, Kind::Key)?,
-            security_token: look(names.security_token, Kind::Key)?,
-            user_id: look(names.user_id, Kind::Name)?,
-            user_name: look(names.user_name, Kind::Name)?,
-            password: look(names.password, Kind::Password)?,
-            passcode: look(names.passcode, Kind::Key)?,
+            token: look(names.token, PartKind::Token)?,
+            access: look(names.access, PartKind::Key)?,
+            secret: look(names.secret, PartKind::Key)?,
+            security_token: look(names.security_token, PartKind::Key)?,
+            user_id: look(names.user_id, PartKind::Name)?,
+            user_name: look(names.user_name, PartKind::Name)?,
+            password: look(names.password, PartKind::Password)?,
+            passcode: look(names.passcode, PartKind::Key)?,
             user_domain: domain(names.user_domain, look)?,
             project_domain: domain(names.project_domain, look)?,
-            project_id: look(names.project_id, Kind::Name)?,
-            project_name: look(names.project_name, Kind::Name)?,
+            project_id: look(names.project_id, PartKind::Name)?,
+            project_name: look(names.project_name, PartKind::Name)?,
         })
     }
 
     /// Adds password and passcode, and returns the names that gave them.
     pub fn fill(
         &mut self,
-        names: &'static Names,
+        names: &'static LoginNames,
         look: Look<'_>,
     ) -> Result<Vec<&'static str>, LoginError> {
         let mut filled = Vec::new();
@@ -234,8 +235,8 @@ impl Parts {
             return Ok(filled);
         }
         for (part, names, kind) in [
-            (&mut self.password, names.password, Kind::Password),
-            (&mut self.passcode, names.passcode, Kind::Key),
+            (&mut self.password, names.password, PartKind::Password),
+            (&mut self.passcode, names.passcode, PartKind::Key),
         ] {
             if part.is_none() {
                 *part = look(names, kind)?;
@@ -247,11 +248,11 @@ impl Parts {
 
     /// The names of the parts of a method. A domain alone is not one: many machines set it for
     /// other programs.
-    pub fn given(&self, method: Method) -> Vec<&'static str> {
-        let parts: &[&Option<Part>] = match method {
-            Method::Token => &[&self.token],
-            Method::AccessKey => &[&self.access, &self.secret, &self.security_token],
-            Method::Password => &[
+    pub fn given(&self, method: LoginMethod) -> Vec<&'static str> {
+        let parts: &[&Option<LoginPart>] = match method {
+            LoginMethod::Token => &[&self.token],
+            LoginMethod::AccessKey => &[&self.access, &self.secret, &self.security_token],
+            LoginMethod::Password => &[
                 &self.user_id,
                 &self.user_name,
                 &self.password,
@@ -277,21 +278,21 @@ impl Parts {
     }
 
     /// What a method still needs, by the first name that would give it.
-    pub fn missing(&self, method: Method) -> Vec<String> {
+    pub fn missing(&self, method: LoginMethod) -> Vec<String> {
         let names = self.names;
         let mut missing = Vec::new();
-        let mut need = |part: &Option<Part>, names: &[&str]| {
+        let mut need = |part: &Option<LoginPart>, names: &[&str]| {
             if part.is_none() {
                 missing.extend(names.first().map(|name| (*name).to_owned()));
             }
         };
         match method {
-            Method::Token => need(&self.token, names.token),
-            Method::AccessKey => {
+            LoginMethod::Token => need(&self.token, names.token),
+            LoginMethod::AccessKey => {
                 need(&self.access, names.access);
                 need(&self.secret, names.secret);
             }
-            Method::Password => {
+            LoginMethod::Password => {
                 // A one-time code is only taken with a user's id (OTC IAM api-ref,
                 // Obtaining a User Token Through Password and Virtual MFA).
                 if self.passcode.is_some() {
@@ -315,7 +316,7 @@ impl Parts {
         missing
     }
 
-    pub fn incomplete(&self, method: Method, place: &str) -> LoginError {
+    pub fn incomplete(&self, method: LoginMethod, place: &str) -> LoginError {
         LoginError::Incomplete {
             given: and(&self.given(method)),
             place: place.to_owned(),
@@ -324,9 +325,11 @@ impl Parts {
     }
 
     /// The names that make a complete login.
-    pub fn called(&self, method: Method) -> String {
+    pub fn called(&self, method: LoginMethod) -> String {
         let mut given = self.given(method);
-        if let (Method::Password, Some(_), Some(name)) = (method, &self.user_id, &self.user_name) {
+        if let (LoginMethod::Password, Some(_), Some(name)) =
+            (method, &self.user_id, &self.user_name)
+        {
             given.retain(|given| *given != name.name);
         }
         and(&given)
@@ -335,7 +338,7 @@ impl Parts {
     /// `place` is where the parts come from, for messages.
     pub fn into_credentials(
         self,
-        method: Method,
+        method: LoginMethod,
         place: &str,
         project: ProjectName,
     ) -> Result<Credentials, LoginError> {
@@ -344,10 +347,10 @@ impl Parts {
         if !self.missing(method).is_empty() {
             return Err(incomplete);
         }
-        let secret_of = |part: Option<Part>| part.map(Part::into_secret);
+        let secret_of = |part: Option<LoginPart>| part.map(LoginPart::into_secret);
         let made = match method {
-            Method::Token => secret_of(self.token).map(Credentials::Token),
-            Method::AccessKey => {
+            LoginMethod::Token => secret_of(self.token).map(Credentials::Token),
+            LoginMethod::AccessKey => {
                 secret_of(self.access)
                     .zip(secret_of(self.secret))
                     .map(|(access, secret)| {
@@ -362,7 +365,7 @@ impl Parts {
                         })
                     })
             }
-            Method::Password => user(self.user_id, self.user_name, self.user_domain)
+            LoginMethod::Password => user(self.user_id, self.user_name, self.user_domain)
                 .zip(secret_of(self.password))
                 .map(|(user, password)| {
                     Credentials::Password(PasswordLogin {
@@ -378,8 +381,8 @@ impl Parts {
 }
 
 fn user(
-    id: Option<Part>,
-    name: Option<Part>,
+    id: Option<LoginPart>,
+    name: Option<LoginPart>,
     domain: Option<(&'static str, Domain)>,
 ) -> Option<IamUser> {
     if let Some(id) = id {
@@ -397,7 +400,7 @@ pub fn domain(
     look: Look<'_>,
 ) -> Result<Option<(&'static str, Domain)>, LoginError> {
     for both in names.iter().copied() {
-        if let Some(part) = look(both, Kind::Name)? {
+        if let Some(part) = look(both, PartKind::Name)? {
             let name = part.name;
             let make = if name.to_ascii_lowercase().ends_with("_name") {
                 Domain::Name

@@ -1,9 +1,9 @@
 //! The project of a login, which must be the sealed one.
 
-use super::Place;
-use super::entry::Entry;
+use super::LoginContext;
+use super::clouds::CloudsEntry;
 use super::error::LoginError;
-use super::parts::{Part, Parts};
+use super::parts::{LoginPart, LoginParts};
 use super::vars;
 use crate::api::auth::ProjectName;
 use crate::cli::env::Env;
@@ -23,9 +23,9 @@ pub fn same_project(place: String, found: &str, wanted: &str) -> Result<(), Logi
 /// The project of a login from variables, and the variable that names it: an id before a
 /// name.
 pub fn of_variables(
-    parts: &mut Parts,
+    parts: &mut LoginParts,
     env: &Env,
-    place: &Place<'_>,
+    place: &LoginContext<'_>,
 ) -> (ProjectName, Option<String>) {
     match (vars::project_id(env), parts.project_name.take()) {
         (Some(name), _) => (sealed(place), Some(name.to_owned())),
@@ -43,10 +43,10 @@ pub fn of_variables(
 
 /// The same for clouds.yaml. Variables count before an entry that no user named.
 pub fn of_entry(
-    entry: &Entry,
-    parts: &mut Parts,
+    entry: &CloudsEntry,
+    parts: &mut LoginParts,
     env: Option<&Env>,
-    place: &Place<'_>,
+    place: &LoginContext<'_>,
 ) -> Result<Option<(ProjectName, String)>, LoginError> {
     if let Some(name) = env.and_then(vars::project_id) {
         return Ok(Some((sealed(place), name.to_owned())));
@@ -58,7 +58,7 @@ pub fn of_entry(
         };
         return Ok(Some((project, part.name.to_owned())));
     }
-    let source = |part: &Part| format!("{} of {}", part.name, entry.label);
+    let source = |part: &LoginPart| format!("{} of {}", part.name, entry.label);
     if let Some(part) = parts.project_id.take() {
         let source = source(&part);
         let found = part.into_text();
@@ -78,6 +78,6 @@ pub fn of_entry(
     }))
 }
 
-pub fn sealed(place: &Place<'_>) -> ProjectName {
+pub fn sealed(place: &LoginContext<'_>) -> ProjectName {
     ProjectName::Id(place.project_id.to_owned())
 }

@@ -101,8 +101,8 @@ impl Machine {
         self.folder.path().join(path)
     }
 
-    fn find(&self) -> Result<Login, LoginError> {
-        let place = Place {
+    fn find(&self) -> Result<FoundLogin, LoginError> {
+        let place = LoginContext {
             folder: &self.path(self.root),
             project_id: A,
             auth_url: AUTH_URL,
@@ -112,7 +112,7 @@ impl Machine {
     }
 
     #[track_caller]
-    fn login(&self) -> Login {
+    fn login(&self) -> FoundLogin {
         self.find()
             .unwrap_or_else(|error| panic!("{}", told(&error)))
     }
@@ -166,7 +166,7 @@ fn text_of(value: &crate::core::secret::Secret) -> &str {
 }
 
 #[track_caller]
-fn token(login: &Login) -> &str {
+fn token(login: &FoundLogin) -> &str {
     match &login.credentials {
         Credentials::Token(token) => text_of(token),
         other => panic!("{other:?} is no token"),
@@ -175,7 +175,7 @@ fn token(login: &Login) -> &str {
 
 /// A password login in one line: user, password, passcode, project.
 #[track_caller]
-fn password(login: &Login) -> String {
+fn password(login: &FoundLogin) -> String {
     let Credentials::Password(login) = &login.credentials else {
         panic!("{:?} is no password", login.credentials);
     };
@@ -213,7 +213,7 @@ fn project(project: &ProjectName) -> String {
 
 /// An access key in one line: id, secret, security token, project.
 #[track_caller]
-fn access_key(login: &Login) -> String {
+fn access_key(login: &FoundLogin) -> String {
     let Credentials::AccessKey(key) = &login.credentials else {
         panic!("{:?} is no access key", login.credentials);
     };
@@ -242,7 +242,7 @@ fn without_any_source_the_error_lists_the_ways() {
 #[test]
 fn a_login_of_variables_needs_no_file() {
     let machine = Machine::with_vars(&["OS_TOKEN=canary-t"]);
-    let place = Place {
+    let place = LoginContext {
         folder: &machine.path("repo"),
         project_id: A,
         auth_url: AUTH_URL,

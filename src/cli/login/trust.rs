@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::Place;
-use super::entry::Entry;
+use super::LoginContext;
+use super::clouds::CloudsEntry;
 use super::error::LoginError;
 use super::parts;
 use super::vars;
@@ -28,7 +28,10 @@ pub fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
 /// What names them, and their PEM text.
 type Certificates = (String, Vec<u8>);
 
-pub fn ca_of_variables(env: &Env, place: &Place<'_>) -> Result<Option<Certificates>, LoginError> {
+pub fn ca_of_variables(
+    env: &Env,
+    place: &LoginContext<'_>,
+) -> Result<Option<Certificates>, LoginError> {
     for name in vars::CA {
         if let Some(text) = vars::text(env, name)? {
             return certificates(name, text, |path| Some(place.folder.join(path))).map(Some);
@@ -37,7 +40,7 @@ pub fn ca_of_variables(env: &Env, place: &Place<'_>) -> Result<Option<Certificat
     Ok(None)
 }
 
-pub fn ca_of_entry(entry: &Entry, env: &Env) -> Result<Option<Certificates>, LoginError> {
+pub fn ca_of_entry(entry: &CloudsEntry, env: &Env) -> Result<Option<Certificates>, LoginError> {
     let Some(part) = entry.ca()? else {
         return Ok(None);
     };
@@ -84,7 +87,7 @@ fn certificates(
     }
 }
 
-pub fn unused_variables(env: &Env, place: &Place<'_>) -> Vec<String> {
+pub fn unused_variables(env: &Env, place: &LoginContext<'_>) -> Vec<String> {
     let urls = vars::AUTH_URLS.iter().filter(|name| {
         env.var(name)
             .is_some_and(|url| !is_same_url(&url, place.auth_url))
@@ -96,7 +99,7 @@ pub fn unused_variables(env: &Env, place: &Place<'_>) -> Vec<String> {
     urls.chain(regions).map(|name| unused(name)).collect()
 }
 
-pub fn unused_keys(entry: &Entry, place: &Place<'_>) -> Vec<String> {
+pub fn unused_keys(entry: &CloudsEntry, place: &LoginContext<'_>) -> Vec<String> {
     let url = entry
         .target("auth_url")
         .filter(|url| !is_same_url(url, place.auth_url))
@@ -117,7 +120,7 @@ fn unused(what: &str) -> String {
 
 /// Refuses an entry of another cloud that drspass.yaml names, since its login would go to
 /// the sealed identity service.
-pub fn check_cloud(entry: &Entry, place: &Place<'_>) -> Result<(), LoginError> {
+pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), LoginError> {
     let refused = |key| {
         Err(LoginError::OtherCloud {
             key,

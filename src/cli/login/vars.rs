@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::clouds::Wanted;
+use super::clouds::NamedEntry;
 use super::error::LoginError;
-use super::parts::{Kind, Method, Names, OTHER_LOGIN, Part, Parts, and, domain};
+use super::parts::{
+    LoginMethod, LoginNames, LoginPart, LoginParts, OTHER_LOGIN, PartKind, and, domain,
+};
 use crate::api::auth::Domain;
 use crate::cli::env::Env;
 
 /// The `OS_` family (Terraform provider for Open Telekom Cloud, OpenStack clients,
 /// gophercloud).
-pub static OS: Names = Names {
+pub static OS: LoginNames = LoginNames {
     token: &["OS_TOKEN", "OS_AUTH_TOKEN", "OS_TOKEN_ID"],
     access: &["OS_ACCESS_KEY", "OS_ACCESS_KEY_ID", "OS_AK"],
     secret: &["OS_SECRET_KEY", "OS_ACCESS_KEY_SECRET", "OS_SK"],
@@ -44,7 +46,7 @@ pub static OS: Names = Names {
 };
 
 /// The `HW_` family with its fallbacks (Terraform provider for Huawei Cloud).
-pub static HW: Names = Names {
+pub static HW: LoginNames = LoginNames {
     token: &["HW_AUTH_TOKEN", "OS_AUTH_TOKEN"],
     access: &["HW_ACCESS_KEY", "OS_ACCESS_KEY"],
     secret: &["HW_SECRET_KEY", "OS_SECRET_KEY"],
@@ -111,7 +113,7 @@ pub fn empty(env: &Env) -> Option<String> {
 }
 
 /// The note about variables that do not count beside the entry; `used` fill it in.
-pub fn ignored(env: &Env, used: &[&str], wanted: &Wanted<'_>) -> Option<String> {
+pub fn ignored(env: &Env, used: &[&str], wanted: &NamedEntry<'_>) -> Option<String> {
     let mut names = of_login();
     names.retain(|name| !used.contains(name) && env.exact(name).is_some_and(|text| text != Ok("")));
     let names = Vec::from_iter(names);
@@ -139,15 +141,15 @@ pub fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, Log
     }
 }
 
-fn parts(env: &Env, names: &'static Names) -> Result<Parts, LoginError> {
-    Parts::read(names, &|names, kind| look(env, names, kind))
+fn parts(env: &Env, names: &'static LoginNames) -> Result<LoginParts, LoginError> {
+    LoginParts::read(names, &|names, kind| look(env, names, kind))
 }
 
 pub fn look(
     env: &Env,
     names: &'static [&'static str],
-    kind: Kind,
-) -> Result<Option<Part>, LoginError> {
+    kind: PartKind,
+) -> Result<Option<LoginPart>, LoginError> {
     for name in names {
         let Some(text) = text(env, name)? else {
             continue;
@@ -155,7 +157,7 @@ pub fn look(
         if let Some((what, help)) = kind.flaw(text) {
             return Err(LoginError::value(*name, what, help));
         }
-        return Ok(Some(Part::new(name, text)));
+        return Ok(Some(LoginPart::new(name, text)));
     }
     Ok(None)
 }
@@ -168,9 +170,9 @@ pub fn project_id(env: &Env) -> Option<&'static str> {
 }
 
 /// The project by name and its domain, for a login from elsewhere.
-pub fn project_name(env: &Env) -> Result<Option<(Part, Option<Domain>)>, LoginError> {
+pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<Domain>)>, LoginError> {
     for names in [&OS, &HW] {
-        if let Some(name) = look(env, names.project_name, Kind::Name)? {
+        if let Some(name) = look(env, names.project_name, PartKind::Name)? {
             let domain = domain(names.project_domain, &|names, kind| look(env, names, kind))?;
             return Ok(Some((name, domain.map(|(_, domain)| domain))));
         }
@@ -180,16 +182,16 @@ pub fn project_name(env: &Env) -> Result<Option<(Part, Option<Domain>)>, LoginEr
 
 /// The login of the variables: by method first, then by family. A part of one is refused,
 /// since another login than the intended one would be used.
-pub fn choose(env: &Env) -> Result<Option<(Parts, Method)>, LoginError> {
+pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, LoginError> {
     let mut os = parts(env, &OS)?;
     let mut hw = parts(env, &HW)?;
-    if let Some(part) = look(env, APPLICATION, Kind::Name)? {
+    if let Some(part) = look(env, APPLICATION, PartKind::Name)? {
         let what = "gives an application credential, which is not supported";
         return Err(LoginError::value(part.name, what, OTHER_LOGIN));
     }
-    let mut methods = Method::ORDER.to_vec();
+    let mut methods = LoginMethod::ORDER.to_vec();
     if let Some(auth_type) = text(env, AUTH_TYPE)? {
-        let (method, needs_passcode) = Method::of_type(auth_type)
+        let (method, needs_passcode) = LoginMethod::of_type(auth_type)
             .map_err(|(what, help)| LoginError::value(AUTH_TYPE, what, help))?;
         methods = vec![method];
         os.needs_passcode = needs_passcode;
@@ -205,7 +207,7 @@ pub fn choose(env: &Env) -> Result<Option<(Parts, Method)>, LoginError> {
         }
         let is_own = |name: &&str| name.starts_with("HW_");
         let has_own = hw_given.iter().any(is_own)
-            || (method == Method::Password
+            || (method == LoginMethod::Password
                 && hw.user_domain_name().is_some_and(|name| is_own(&name)));
         if !has_own {
             return Err(os.incomplete(method, PLACE));
