@@ -13,7 +13,6 @@ pub mod ledger;
 pub mod online;
 pub mod own;
 pub mod plan;
-pub mod preflight;
 pub mod recipients;
 pub mod rekey;
 pub mod rewrite;
@@ -23,6 +22,5 @@ pub mod set;
 pub mod show;
 pub mod textconv;
 pub mod validate;
-pub mod whoami;
 
 pub use error::OpError;

@@ -1,6 +1,7 @@
-//! A client with what drives it: one runtime for everything that a run asks and
-//! sends, and the signals that end it.
+//! A client with what drives it: one runtime for everything that a run asks and sends, and
+//! the signals that end it; and the question for the states of jobs before anything is sent.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
@@ -8,19 +9,20 @@ use tokio::runtime::{Builder, Runtime};
 use super::OpError;
 use crate::api::client::Client;
 use crate::api::http::CLOCK_OFF;
+use crate::core::job::{EntryKey, JobId, some_of};
+use crate::core::status::{Blocked, JobStatus, Readiness, ReportedJob, UnknownStates, judge};
 pub use crate::sys::signals::HangUp;
-pub(super) use crate::sys::signals::Signals;
+use crate::sys::signals::Signals;
 
 /// A client, its runtime and its signals.
 pub struct Online {
-    pub(super) runtime: Runtime,
+    pub runtime: Runtime,
     pub(super) signals: Signals,
-    pub(super) client: Arc<Client>,
+    pub client: Arc<Client>,
 }
 
 impl Online {
     /// Prepares everything that asking and sending need.
-    /// Fails if the machine refuses what a runtime or signals need.
     pub fn new(client: Client, hang_up: HangUp) -> Result<Self, OpError> {
         // One thread is enough: it waits for the network nearly all the time.
         let runtime = Builder::new_current_thread()
@@ -39,7 +41,6 @@ impl Online {
     }
 
     /// Logs in, and checks what only the identity service can confirm.
-    /// Fails if the login is refused or is for another project, or a signal comes first.
     pub fn log_in(&mut self) -> Result<(), OpError> {
         let client = Arc::clone(&self.client);
         self.ask(async move { client.log_in().await })??;
@@ -47,7 +48,6 @@ impl Online {
     }
 
     /// Waits for an answer to something that changes nothing.
-    /// Fails if a signal comes first.
     pub fn ask<T>(&mut self, question: impl Future<Output = T>) -> Result<T, OpError> {
         let signals = &mut self.signals;
         self.runtime.block_on(async {
@@ -77,5 +77,73 @@ impl Online {
     /// look-up of a name.
     pub fn leave(self) {
         self.runtime.shutdown_background();
+    }
+}
+
+/// What came of asking for the states of the jobs that are about to be told passwords.
+#[derive(Debug, Default)]
+pub struct Preflight {
+    /// The jobs that cannot be told a password now.
+    pub blocked: BTreeMap<JobId, Blocked>,
+    /// What a person should know about how it went.
+    pub warnings: Vec<String>,
+    /// How many of the jobs have failed, so that the right password alone does not
+    /// bring them back.
+    pub failed: usize,
+}
+
+impl Preflight {
+    /// Asks for the jobs of these entries. A question that fails is a warning: the
+    /// service judges each entry anyway.
+    pub fn ask<'a>(
+        online: &mut Online,
+        entries: impl Iterator<Item = &'a EntryKey>,
+        unknown: UnknownStates,
+    ) -> Result<Self, OpError> {
+        let jobs: BTreeSet<&JobId> = entries.map(|key| &key.job).collect();
+        let jobs: Vec<JobId> = jobs.into_iter().cloned().collect();
+        if jobs.is_empty() {
+            return Ok(Self::default());
+        }
+        let client = Arc::clone(&online.client);
+        let survey = online.ask(async move { client.survey(&jobs).await })?;
+        let mut preflight = Self::default();
+        let mut unread = Vec::new();
+        for (job, told) in survey.told {
+            if let ReportedJob::Job(facts) = &told {
+                let status = facts.status.known();
+                preflight.failed += usize::from(status.is_some_and(JobStatus::may_be_retried));
+            }
+            match judge(&told, unknown) {
+                Readiness::Ready => {}
+                Readiness::Blocked(why) => {
+                    preflight.blocked.insert(job, why);
+                }
+                Readiness::Unread => unread.push(job),
+            }
+        }
+        match survey.failed {
+            Some(error) if error.refuses_caller() => return Err(error.into()),
+            Some(error) => preflight.warnings.push(format!(
+                "could not read the state of {}, so it was not checked: {error}",
+                some_of(&unread)
+            )),
+            None if !unread.is_empty() => preflight.warnings.push(format!(
+                "the service returned no state of {}, so it was not checked",
+                some_of(&unread)
+            )),
+            None => {}
+        }
+        for (jobs, error) in survey.maybe_parents {
+            let why = error.map_or_else(
+                || "the answer does not contain its details".to_owned(),
+                |error| error.to_string(),
+            );
+            preflight.warnings.push(format!(
+                "could not check whether a dual-active parent is among {}: {why}",
+                some_of(&jobs)
+            ));
+        }
+        Ok(preflight)
     }
 }

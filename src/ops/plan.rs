@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::OpError;
 use super::error::{self, OtherKey, OtherScope};
-use super::online::{HangUp, Online};
-use super::preflight::Preflight;
+use super::online::{HangUp, Online, Preflight};
 use super::root::{Guards, Opened, Root, Unlock};
 use super::saved::{self, SaveAs};
 use crate::api::client::Client;

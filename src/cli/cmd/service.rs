@@ -16,9 +16,9 @@ use crate::core::config::{Config, TargetConfig};
 use crate::core::inventory::ListedJob;
 use crate::core::target::{self, Target};
 use crate::ops::OpError;
+use crate::ops::jobs as ops_jobs;
 use crate::ops::online::Online;
 use crate::ops::root::{Opened, Root};
-use crate::ops::{jobs as ops_jobs, whoami as ops_whoami};
 use crate::view::inventory;
 use crate::view::json::v1;
 
@@ -178,7 +178,7 @@ pub fn whoami(context: &Context<'_>, args: WhoamiArgs) -> Result<u8, OpError> {
     let connected = connect(context, &root, &opened, &args.login)?;
     let region = root.config.target.region.clone();
     let mut online = Online::new(connected.client, env::hang_up())?;
-    let login = ops_whoami::whoami(&mut online, &opened, connected.source, region)?;
+    let login = ops_jobs::whoami(&mut online, &opened, connected.source, region)?;
     note(context, online.notes());
     exit::end_on_signal(exit::DONE);
     Ok(context.show(
@@ -210,7 +210,7 @@ pub fn catalogued(
     let connected = connect_with(context, options_of(&target, None), None, flags)?;
     let mut online = Online::new(connected.client, env::hang_up())?;
     let region = config.region.as_deref();
-    let found = ops_whoami::catalogued(&mut online, region);
+    let found = ops_jobs::catalogued(&mut online, region);
     note(context, online.notes());
     let found = found?;
     target::check_catalogued(&found, &auth_url, &context.guards().trusted_hosts)?;

@@ -6,7 +6,6 @@
 //! into the state in one step at the end. A crash anywhere leaves entries in
 //! doubt, never wrongly applied.
 
-mod ready;
 mod record;
 mod retry_jobs;
 mod run;
@@ -14,27 +13,29 @@ mod send;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::OpError;
-use super::online::{HangUp, Online};
+use super::online::{HangUp, Online, Preflight};
 use super::plan::{self, Addresses, Comparable};
 use super::root::{Guards, Opened, Root, Unlock};
 use super::saved::ToApply;
 use crate::api::client::Client;
+use crate::api::secrets::RunSecrets;
 use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::Salt;
-use crate::core::job::EntryKey;
-use crate::core::plan::Plan;
+use crate::core::job::{EntryKey, JobId};
+use crate::core::plan::{Action, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, Event, PlanNote, PlanReport};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
-use crate::core::status::UnknownStates;
+use crate::core::status::{Blocked, UnknownStates};
 use crate::store::{LockInfo, StoreKeys};
 
-use ready::{guarded, prepare};
 pub use retry_jobs::RetryJobsOptions;
+use retry_jobs::retry_jobs;
 use run::Run;
 
 /// So many digits of a plan's id begin the names of its runs: enough that a reader of
@@ -54,15 +55,12 @@ pub struct ApplyOptions {
     pub preflight: Option<UnknownStates>,
     /// Whether one blocked entry keeps all others back.
     pub stop_if_blocked: bool,
-    /// What is done to jobs once their passwords are right.
     pub retry_jobs: Option<RetryJobsOptions>,
 }
 
 /// What an apply needs from outside.
 pub struct ApplyContext<'a> {
-    /// The time, in UTC.
     pub now: fn() -> Timestamp,
-    /// A fresh random salt.
     pub salt: fn() -> Salt,
     /// A fresh unique text, for the lineage of a first state and the run's id.
     pub unique: fn() -> String,
@@ -77,15 +75,13 @@ pub struct ApplyContext<'a> {
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
     /// Shown the plan when it is refused before anybody is asked.
     pub show: &'a dyn Fn(&PlanReport),
-    /// Told what happens.
     pub progress: &'a mut dyn FnMut(Event),
 }
 
-/// Is shown the plan and the warnings of the manifest, and decides whether to go
-/// on. Fails if nobody approved.
+/// Is shown the plan and the warnings of the manifest, and decides whether to go on.
 pub type ApproveApply<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result<(), OpError>;
 
-/// Applies a root folder.
+/// Applies a root folder; nothing is returned where there was nothing to do.
 /// Fails only when nothing was sent; whatever happens later is in the report.
 pub fn apply(
     root: &Root,
@@ -106,16 +102,7 @@ pub fn apply(
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let mut version = snapshot.version.clone();
     let comparable = plan::comparable(&opened, snapshot)?;
-    comparable.check_rollback(match &options.saved {
-        // What was reviewed is this very way back, and no other.
-        Some(saved) => saved.rollback() == comparable.rollback,
-        None => guards.allow_rollback,
-    })?;
-    if let Some(error) = plan::new_key_error(&comparable, &keys.id)
-        && guards.accept_new_key != comparable.state.as_ref().map(|state| state.key_id.clone())
-    {
-        return Err(error);
-    }
+    check_known(&comparable, &keys, guards, options)?;
     let (plan, mut prints) = decide(root, &opened, &comparable, options, &mut notes)?;
     let exceeded = plan::check_limits(root, &opened, &comparable, &plan, guards)
         .err()
@@ -128,8 +115,8 @@ pub fn apply(
             limits: exceeded.limits,
         });
     }
-    let is_idle = !plan.has_changes() && options.retry_jobs.is_none();
     // What needs nobody's word needs no login either.
+    let is_idle = !plan.has_changes() && options.retry_jobs.is_none();
     let client = match is_idle {
         true => None,
         false => Some((context.connect)(&opened)?),
@@ -138,8 +125,7 @@ pub fn apply(
     approve(&report, &opened.warnings)?;
     let key_changed = comparable.key_changed;
     let is_rollback = comparable.rollback.is_some();
-    let first = options.saved.as_ref().and_then(ToApply::first_lineage);
-    let mut state = starting_state(comparable, &opened, &keys, first, context);
+    let mut state = starting_state(comparable, &opened, &keys, options, context);
     if is_rollback && !plan.has_changes() {
         // Nothing is sent, but from now on this manifest is the one applied last.
         root.store.back_up(&guard)?;
@@ -150,61 +136,108 @@ pub fn apply(
     let Some(client) = client else {
         return Ok(None);
     };
-    let client = guarded(client, &opened);
-    let mut online = Online::new(client, context.hang_up)?;
-    let ready = prepare(&mut online, &plan, options)?;
+    let mut online = Online::new(guarded(client, &opened), context.hang_up)?;
+    let preflighted = prepare(&mut online, &plan, options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
     }
-    // What is marked must be told from what another copy of this plan marks
-    // elsewhere, so a run has a name of its own.
-    let unique = (context.unique)();
-    let run_id = PlanId::new(match &options.saved {
-        Some(saved) => format!("{}.{unique}", &saved.file.id[..NAMED_DIGITS]),
-        None => unique,
-    });
     let run = Run {
         root,
-        guard: &guard,
         keys: &keys,
         opened: &opened,
         plan: &plan,
-        id: run_id,
-        ready: &ready,
-        elsewhere: &context.elsewhere.clone(),
+        id: run_id(options, context),
+        preflighted: &preflighted,
     };
-    let (mut report, mut online, state) =
-        run.execute(online, state, version, &mut prints, context)?;
-    if let Some(retry_options) = options.retry_jobs {
-        let why_not = match &report {
-            report if report.interrupted.is_some() => Some("the run was interrupted"),
-            _ if ready.held_back => Some("other entries are blocked (--stop-if-blocked)"),
-            _ => None,
-        };
-        match (state, why_not) {
-            (Some((state, version)), None) => {
-                let jobs = retry_jobs::RetryJobsRun {
-                    root,
-                    opened: &opened,
-                    keys: &keys,
-                    state,
-                    version,
-                    plan: &plan,
-                    addresses: &options.addresses,
-                    planned: options.saved.as_ref().map(ToApply::jobs),
-                    is_backed_up: report.requests > 0,
-                };
-                jobs.execute(guard, &mut online, retry_options, &mut report, context)?;
-            }
-            (_, why) => {
-                let why = why.unwrap_or("the state could not be saved");
-                report.retry_jobs = retry_jobs::not(why);
-            }
-        }
-    }
+    let (mut report, saved) =
+        run.execute(&guard, &mut online, state, version, &mut prints, context)?;
+    retry_jobs(
+        &run,
+        options,
+        saved,
+        guard,
+        &mut online,
+        &mut report,
+        context,
+    )?;
     // A name that is still being looked up is not worth waiting for.
     online.leave();
     Ok(Some(report))
+}
+
+/// Refuses a state that is newer than the manifest, or was made with another key, unless
+/// the user said that it is meant.
+fn check_known(
+    comparable: &Comparable,
+    keys: &StoreKeys,
+    guards: &Guards,
+    options: &ApplyOptions,
+) -> Result<(), OpError> {
+    comparable.check_rollback(match &options.saved {
+        // What was reviewed is this very way back, and no other.
+        Some(saved) => saved.rollback() == comparable.rollback,
+        None => guards.allow_rollback,
+    })?;
+    let known = comparable.state.as_ref().map(|state| state.key_id.clone());
+    match plan::new_key_error(comparable, &keys.id) {
+        Some(error) if guards.accept_new_key != known => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The name of a run. What is marked must be told from what another copy of this plan
+/// marks elsewhere, so a run has a name of its own.
+fn run_id(options: &ApplyOptions, context: &ApplyContext<'_>) -> PlanId {
+    let unique = (context.unique)();
+    PlanId::new(match &options.saved {
+        Some(saved) => format!("{}.{unique}", &saved.file.id[..NAMED_DIGITS]),
+        None => unique,
+    })
+}
+
+/// The client, on the look-out for everything that the manifest holds: the service may
+/// repeat what this run sends, and what earlier ones sent.
+fn guarded(client: Client, opened: &Opened) -> Client {
+    client.guarding(RunSecrets::all(Arc::clone(&opened.manifest)))
+}
+
+/// What is known when everything but sending is done.
+#[derive(Default)]
+pub struct Preflighted {
+    /// Jobs that cannot be told a password now.
+    pub blocked: BTreeMap<JobId, Blocked>,
+    pub warnings: Vec<String>,
+    /// Whether nothing is sent since something is blocked.
+    pub held_back: bool,
+}
+
+/// Logs in and asks for the states of the jobs, before anything is marked.
+/// Fails if the login is refused or a signal comes: nothing was sent then.
+fn prepare(
+    online: &mut Online,
+    plan: &Plan,
+    options: &ApplyOptions,
+) -> Result<Preflighted, OpError> {
+    online.log_in()?;
+    let Some(unknown) = options.preflight else {
+        return Ok(Preflighted::default());
+    };
+    let preflight = Preflight::ask(online, plan.sent().map(|entry| &entry.key), unknown)?;
+    let mut entries = plan.entries.iter();
+    let is_held = entries.any(|entry| entry.action == Action::Hold);
+    let mut warnings = preflight.warnings;
+    if preflight.failed > 0 && options.retry_jobs.is_none() {
+        warnings.push(format!(
+            "jobs that have failed: {}; 'apply --retry-jobs' retries them once their passwords \
+             are right",
+            preflight.failed
+        ));
+    }
+    Ok(Preflighted {
+        held_back: options.stop_if_blocked && (is_held || !preflight.blocked.is_empty()),
+        blocked: preflight.blocked,
+        warnings,
+    })
 }
 
 /// The plan as it is shown; a saved one under its own name, however much of it is left.
@@ -256,9 +289,10 @@ fn starting_state(
     comparable: Comparable,
     opened: &Opened,
     keys: &StoreKeys,
-    first: Option<&Lineage>,
+    options: &ApplyOptions,
     context: &ApplyContext<'_>,
 ) -> State {
+    let first = options.saved.as_ref().and_then(ToApply::first_lineage);
     let known = comparable.state.filter(|_| !comparable.key_changed);
     let mut state = known.unwrap_or_else(|| {
         State::new(

@@ -11,12 +11,12 @@ use crate::store::journal::{JournalAnswer, JournalWriter};
 use crate::sys::testpoint;
 
 /// The thread that owns the journal.
-pub(super) struct Recorder {
+pub struct Recorder {
     thread: JoinHandle<io::Result<()>>,
 }
 
 /// The way into the journal.
-pub(super) struct JournalHandle {
+pub struct JournalHandle {
     answers: Sender<JournalAnswer>,
     handed_over: usize,
     /// How many answers are durable. It closes when the thread ends, by an error or a
@@ -25,8 +25,7 @@ pub(super) struct JournalHandle {
 }
 
 impl JournalHandle {
-    /// Hands over an answer to be recorded.
-    pub(super) fn record(&mut self, answer: JournalAnswer) {
+    pub fn record(&mut self, answer: JournalAnswer) {
         self.handed_over += 1;
         // A thread that is gone shows as a broken journal.
         let _ = self.answers.send(answer);
@@ -34,19 +33,19 @@ impl JournalHandle {
 
     /// Whether the journal can still be written. When it cannot, nothing new
     /// may be sent.
-    pub(super) fn is_broken(&self) -> bool {
+    pub fn is_broken(&self) -> bool {
         self.durable.has_changed().is_err()
     }
 
     /// How many answers were handed over and are not durable yet: as many as a crash
     /// would leave in doubt although the service answered.
-    pub(super) fn behind(&self) -> usize {
+    pub fn behind(&self) -> usize {
         self.handed_over - *self.durable.borrow()
     }
 
     /// Waits until more answers are durable or the journal is broken. Loses nothing
     /// when it is dropped.
-    pub(super) async fn moved(&mut self) {
+    pub async fn moved(&mut self) {
         let _ = self.durable.changed().await;
     }
 }
@@ -55,8 +54,7 @@ impl Recorder {
     /// Starts the thread, before there is a journal: so that a machine that refuses
     /// a thread is found out before anything is marked. Returns where to hand the
     /// journal over.
-    /// Fails if the machine refuses.
-    pub(super) fn start() -> io::Result<(Self, Sender<JournalWriter>, JournalHandle)> {
+    pub fn start() -> io::Result<(Self, Sender<JournalWriter>, JournalHandle)> {
         let (answers, waiting) = mpsc::channel();
         let (hand_over, journal) = mpsc::channel::<JournalWriter>();
         let (written, durable) = watch::channel(0);
@@ -76,8 +74,7 @@ impl Recorder {
     }
 
     /// Waits until everything handed over is durable. The handle must be gone.
-    /// Fails with the first error of the disk.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub fn finish(self) -> io::Result<()> {
         self.thread
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the writer of the journal ended early")))

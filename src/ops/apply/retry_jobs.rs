@@ -9,13 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::ApplyContext;
+use super::run::{Run, SavedState};
 use super::send::GRACE;
+use super::{ApplyContext, ApplyOptions};
 use crate::api::client::Client;
 use crate::api::jobs::{GoOn, RetryAnswer};
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
-use crate::core::plan::{Action, Plan, failed_retries};
+use crate::core::plan::{Action, failed_retries};
 use crate::core::report::{
     ApplyReport, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult,
     Signal,
@@ -26,8 +27,8 @@ use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
 use crate::ops::plan::{self, Addresses, Comparable};
-use crate::ops::root::{Opened, Root};
-use crate::store::{LockGuard, StateVersion, StoreKeys, StoredState};
+use crate::ops::saved::ToApply;
+use crate::store::{LockGuard, StateVersion, StoredState};
 use crate::sys::testpoint;
 
 /// The first wait between two looks at a job; it doubles up to the second. The first
@@ -44,20 +45,22 @@ pub struct RetryJobsOptions {
     pub at_most: Duration,
 }
 
-/// An apply that is recorded, with jobs to look after.
-pub(super) struct RetryJobsRun<'a> {
-    pub(super) root: &'a Root,
-    pub(super) opened: &'a Opened,
-    pub(super) keys: &'a StoreKeys,
-    pub(super) state: State,
-    pub(super) version: StateVersion,
-    /// What the run was about: whatever it was told to send again may be retried.
-    pub(super) plan: &'a Plan,
-    pub(super) addresses: &'a Addresses,
+/// An apply that is recorded, with jobs to retry, and what came of that so far.
+struct RetryJobsRun<'a> {
+    run: &'a Run<'a>,
+    options: RetryJobsOptions,
+    state: State,
+    version: StateVersion,
+    addresses: &'a Addresses,
     /// The jobs of a saved plan, which are the only ones then.
-    pub(super) planned: Option<BTreeSet<&'a JobId>>,
+    planned: Option<BTreeSet<&'a JobId>>,
     /// Whether the state as it was before the run is kept.
-    pub(super) is_backed_up: bool,
+    is_backed_up: bool,
+    /// The jobs that needed something.
+    results: BTreeMap<JobId, RetryJobsResult>,
+    /// How many jobs there are whose state was not told.
+    untold: usize,
+    interrupted: Option<Signal>,
 }
 
 /// A job that may have failed.
@@ -77,19 +80,56 @@ enum Fitness {
     Unfit(NotRetried),
 }
 
+/// Retries the failed ones among the jobs whose every listed entry is in sync, with at
+/// least one that drspass sent, in this run or before: a run that was cut off before this
+/// step is made good by the next. A retry is recorded as failed before it is sent, and that
+/// is taken back once the job is seen to work. The lock is free while jobs are watched.
+/// Fails if an address names nothing, which the plan showed before; or, in a run
+/// that had nothing else to do, if the states cannot be asked for or recorded.
+pub fn retry_jobs(
+    run: &Run<'_>,
+    options: &ApplyOptions,
+    saved: SavedState,
+    guard: LockGuard,
+    online: &mut Online,
+    report: &mut ApplyReport,
+    context: &mut ApplyContext<'_>,
+) -> Result<(), OpError> {
+    let Some(wanted) = options.retry_jobs else {
+        return Ok(());
+    };
+    let why_not = match report.interrupted {
+        Some(_) => Some("the run was interrupted"),
+        None if run.preflighted.held_back => Some("other entries are blocked (--stop-if-blocked)"),
+        None => None,
+    };
+    let (state, version) = match (saved, why_not) {
+        (Some(saved), None) => saved,
+        (_, why) => {
+            report.retry_jobs = not(why.unwrap_or("the state could not be saved"));
+            return Ok(());
+        }
+    };
+    let jobs = RetryJobsRun {
+        run,
+        options: wanted,
+        state,
+        version,
+        addresses: &options.addresses,
+        planned: options.saved.as_ref().map(ToApply::jobs),
+        is_backed_up: report.requests > 0,
+        results: BTreeMap::new(),
+        untold: 0,
+        interrupted: None,
+    };
+    jobs.execute(guard, online, report, context)
+}
+
 impl RetryJobsRun<'_> {
-    /// Retries the failed ones among the jobs whose every listed entry is in sync,
-    /// with at least one that drspass sent, in this run or before: a run that was cut
-    /// off before this step is made good by the next. A retry is recorded as failed
-    /// before it is sent, and that is taken back once the job is seen to work. The lock
-    /// is free while jobs are watched.
-    /// Fails if an address names nothing, which the plan showed before; or, in a run
-    /// that had nothing else to do, if the states cannot be asked for or recorded.
-    pub(super) fn execute(
+    fn execute(
         mut self,
         guard: LockGuard,
         online: &mut Online,
-        options: RetryJobsOptions,
         report: &mut ApplyReport,
         context: &mut ApplyContext<'_>,
     ) -> Result<(), OpError> {
@@ -108,12 +148,11 @@ impl RetryJobsRun<'_> {
             report.retry_jobs = not("the login was refused");
             return Ok(());
         }
-        let mut looked = RetryJobsProgress::default();
-        let retried = self.retry_failed(&guard, online, &jobs, options, &mut looked, context);
+        let retried = self.retry_failed(&guard, online, &jobs, context);
         drop(guard);
         let ended = retried.map(|watched| {
-            watch(online, watched, options, &mut looked, context.progress);
-            if let Err(error) = self.forget_recovered(&looked, context) {
+            self.watch(online, watched, context.progress);
+            if let Err(error) = self.forget_recovered(context) {
                 report.findings.push(format!(
                     "cannot record that retried jobs recovered: {}. If they fail again, name \
                      them with --resend",
@@ -121,21 +160,19 @@ impl RetryJobsRun<'_> {
                 ));
             }
         });
-        report.interrupted = looked.interrupted;
-        if looked.untold > 0 {
-            let number = looked.untold;
+        report.interrupted = self.interrupted;
+        if self.untold > 0 {
+            let number = self.untold;
             report.retry_jobs = not(format!("the service tells no state for {number}"));
         }
         let label = |job: &JobId| jobs.get(job).map(|job| job.label.clone());
-        report.jobs.extend(
-            looked
-                .cared
-                .into_iter()
-                .map(|(job, result)| RetryJobsEntry {
-                    label: label(&job).unwrap_or_default(),
-                    result,
-                }),
-        );
+        let results = self.results.into_iter();
+        report
+            .jobs
+            .extend(results.map(|(job, result)| RetryJobsEntry {
+                label: label(&job).unwrap_or_default(),
+                result,
+            }));
         match ended {
             Ok(()) => {}
             // The entries are recorded, so the report is worth more than the error.
@@ -154,21 +191,27 @@ impl RetryJobsRun<'_> {
             key_changed: false,
             rollback: None,
         };
-        let after = plan::make(self.root, self.opened, &comparable, &everything)?;
+        let after = plan::make(self.run.root, self.run.opened, &comparable, &everything)?;
         let only = Addresses {
             only: self.addresses.only.clone(),
             resend: Vec::new(),
         };
-        let selected = plan::selection(self.opened, &only)?;
+        let selected = plan::selection(self.run.opened, &only)?;
         let differing = after.entries.iter();
         let open: BTreeSet<&JobId> = differing
             .filter(|entry| entry.action != Action::NoOp)
             .map(|entry| &entry.key.job)
             .collect();
-        let sealed = &self.opened.sealed;
+        let sealed = &self.run.opened.sealed;
         let prints = sealed.fingerprint_key.fingerprinter(&sealed.scope);
-        let mut failed = failed_retries(&self.opened.manifest, &self.state, &prints);
-        for entry in self.plan.entries.iter().filter(|entry| entry.is_resent()) {
+        let mut failed = failed_retries(&self.run.opened.manifest, &self.state, &prints);
+        for entry in self
+            .run
+            .plan
+            .entries
+            .iter()
+            .filter(|entry| entry.is_resent())
+        {
             failed.remove(&entry.key.job);
         }
         let was_sent = |key: &EntryKey| {
@@ -177,7 +220,7 @@ impl RetryJobsRun<'_> {
             applied.is_some_and(|applied| applied.origin == ValueOrigin::Sent)
         };
         let mut jobs: BTreeMap<JobId, Candidate> = BTreeMap::new();
-        for (at, assignment) in self.opened.manifest.assignments().iter().enumerate() {
+        for (at, assignment) in self.run.opened.manifest.assignments().iter().enumerate() {
             let job = &assignment.key.job;
             let planned = self.planned.as_ref();
             if !selected.is_selected(at) || !planned.is_none_or(|planned| planned.contains(job)) {
@@ -200,15 +243,11 @@ impl RetryJobsRun<'_> {
 
     /// Retries what failed, and returns what is to be watched. Jobs in any other state
     /// are not touched, nor are those whose state is not told.
-    /// Fails if the states cannot be asked for, a signal comes before that, or the state
-    /// cannot be saved.
     fn retry_failed(
         &mut self,
         guard: &LockGuard,
         online: &mut Online,
         jobs: &BTreeMap<JobId, Candidate>,
-        options: RetryJobsOptions,
-        looked: &mut RetryJobsProgress,
         context: &ApplyContext<'_>,
     ) -> Result<BTreeSet<JobId>, OpError> {
         let ids: Vec<JobId> = jobs.keys().cloned().collect();
@@ -217,17 +256,60 @@ impl RetryJobsRun<'_> {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        let mut to_retry = Vec::new();
-        let mut watched = BTreeSet::new();
         let recorded = self.state.retries.len();
+        let (to_retry, mut watched) = self.choose(told, jobs);
+        let former = self.state.retries.clone();
+        if !to_retry.is_empty() || former.len() < recorded {
+            let at = (context.now)();
+            for job in &to_retry {
+                self.state.retry(job, at);
+            }
+            self.save(guard)?;
+        }
+        testpoint::reach("aftercare.before_retry");
+        let mut is_taken_back = false;
+        for (job, answer) in retry_all(online, &to_retry, &mut self.interrupted) {
+            let result = match answer {
+                RetryAnswer::Refused(refusal) => RetryJobsResult::Refused(refusal),
+                RetryAnswer::NotAsked(why) => RetryJobsResult::NotAsked(why),
+                RetryAnswer::Taken | RetryAnswer::Unanswered => {
+                    watched.insert(job);
+                    continue;
+                }
+            };
+            // Nothing logged in to its databases, so what was known before still holds.
+            match former.get(&job) {
+                Some(failed) => self.state.retries.insert(job.clone(), failed.clone()),
+                None => self.state.retries.remove(&job),
+            };
+            is_taken_back = true;
+            self.results.insert(job, result);
+        }
+        if is_taken_back && let Err(error) = self.save(guard) {
+            // They were asked for, and nobody looks at them any more.
+            let unseen = watched.into_iter();
+            let unseen = unseen.map(|job| (job, RetryJobsResult::Unseen(None)));
+            self.results.extend(unseen);
+            return Err(error);
+        }
+        Ok(watched)
+    }
+
+    /// Which jobs are retried, and which are watched since an earlier run retried them.
+    fn choose(
+        &mut self,
+        told: Vec<(JobId, ReportedJob)>,
+        jobs: &BTreeMap<JobId, Candidate>,
+    ) -> (Vec<JobId>, BTreeSet<JobId>) {
+        let (mut to_retry, mut watched) = (Vec::new(), BTreeSet::new());
         for (job, told) in told {
-            looked.untold += usize::from(told == ReportedJob::Nothing);
+            self.untold += usize::from(told == ReportedJob::Nothing);
             let (Some(status), Some(candidate)) = (known(&told), jobs.get(&job)) else {
                 continue;
             };
             let is_paused = status == JobStatus::Pausing;
-            let is_due = status.may_be_retried() || is_paused && options.resume_paused;
-            let cared = match (candidate.fitness, status.kind()) {
+            let is_due = status.may_be_retried() || is_paused && self.options.resume_paused;
+            let result = match (candidate.fitness, status.kind()) {
                 (_, StatusKind::Running) => {
                     self.state.retries.remove(&job);
                     continue;
@@ -253,64 +335,24 @@ impl RetryJobsRun<'_> {
                 }
                 _ => continue,
             };
-            looked.cared.insert(job, cared);
+            self.results.insert(job, result);
         }
-        let former = self.state.retries.clone();
-        if !to_retry.is_empty() || former.len() < recorded {
-            let at = (context.now)();
-            for job in &to_retry {
-                self.state.retry(job, at);
-            }
-            self.save(guard)?;
-        }
-        testpoint::reach("aftercare.before_retry");
-        let mut is_taken_back = false;
-        for (job, answer) in retry_all(online, &to_retry, &mut looked.interrupted) {
-            let cared = match answer {
-                RetryAnswer::Refused(refusal) => RetryJobsResult::Refused(refusal),
-                RetryAnswer::NotAsked(why) => RetryJobsResult::NotAsked(why),
-                RetryAnswer::Taken | RetryAnswer::Unanswered => {
-                    watched.insert(job);
-                    continue;
-                }
-            };
-            // Nothing logged in to its databases, so what was known before still holds.
-            match former.get(&job) {
-                Some(failed) => self.state.retries.insert(job.clone(), failed.clone()),
-                None => self.state.retries.remove(&job),
-            };
-            is_taken_back = true;
-            looked.cared.insert(job, cared);
-        }
-        if is_taken_back && let Err(error) = self.save(guard) {
-            // They were asked for, and nobody looks at them any more.
-            let unseen = watched
-                .into_iter()
-                .map(|job| (job, RetryJobsResult::Unseen(None)));
-            looked.cared.extend(unseen);
-            return Err(error);
-        }
-        Ok(watched)
+        (to_retry, watched)
     }
 
     fn save(&mut self, guard: &LockGuard) -> Result<(), OpError> {
-        let store = &self.root.store;
+        let store = &self.run.root.store;
         if !std::mem::replace(&mut self.is_backed_up, true) {
             store.back_up(guard)?;
         }
-        self.version = store.commit(guard, self.keys, &mut self.state, &self.version)?;
+        self.version = store.commit(guard, self.run.keys, &mut self.state, &self.version)?;
         Ok(())
     }
 
     /// Takes back that the retries of jobs failed which run again. The state may have
     /// gone on since.
-    /// Fails if the state cannot be locked, read or saved.
-    fn forget_recovered(
-        &self,
-        looked: &RetryJobsProgress,
-        context: &ApplyContext<'_>,
-    ) -> Result<(), OpError> {
-        let runs = |job: &JobId| matches!(looked.cared.get(job), Some(RetryJobsResult::Runs(_)));
+    fn forget_recovered(&self, context: &ApplyContext<'_>) -> Result<(), OpError> {
+        let runs = |job: &JobId| matches!(self.results.get(job), Some(RetryJobsResult::Runs(_)));
         let ours: Vec<_> = self
             .state
             .retries
@@ -320,10 +362,10 @@ impl RetryJobsRun<'_> {
         if ours.is_empty() {
             return Ok(());
         }
-        let store = &self.root.store;
+        let store = &self.run.root.store;
         let guard = store.lock(&context.lock)?;
-        let snapshot = store.read(self.keys)?;
-        let snapshot = store.absorb_journal(&guard, self.keys, snapshot)?;
+        let snapshot = store.read(self.run.keys)?;
+        let snapshot = store.absorb_journal(&guard, self.run.keys, snapshot)?;
         let StoredState::Ours(mut state) = snapshot.known else {
             return Ok(());
         };
@@ -332,24 +374,48 @@ impl RetryJobsRun<'_> {
                 state.retries.remove(job);
             }
         }
-        store.commit(&guard, self.keys, &mut state, &snapshot.version)?;
+        store.commit(&guard, self.run.keys, &mut state, &snapshot.version)?;
         Ok(())
+    }
+
+    /// Watches jobs until they work or the time for it is over. A signal ends the watching,
+    /// not the report.
+    fn watch(
+        &mut self,
+        online: &mut Online,
+        jobs: BTreeSet<JobId>,
+        progress: &mut dyn FnMut(Event),
+    ) {
+        if jobs.is_empty() {
+            return;
+        }
+        let at_most = self.options.at_most;
+        progress(Event::Watching {
+            jobs: jobs.len(),
+            at_most,
+        });
+        let mut watch = JobWatch {
+            client: Arc::clone(&online.client),
+            seen_starting: BTreeSet::new(),
+            last: BTreeMap::new(),
+        };
+        if self.interrupted.is_none() {
+            let watching = watch.until_settled(jobs.clone(), at_most, &mut self.results);
+            if let Err(OpError::Interrupted { signal }) = online.ask(watching) {
+                self.interrupted = Some(signal);
+            }
+        }
+        for job in jobs {
+            let last = watch.last.remove(&job);
+            self.results
+                .entry(job)
+                .or_insert(RetryJobsResult::Unseen(last));
+        }
     }
 }
 
-pub(super) fn not(why: impl Into<String>) -> RetryJobsEnd {
+fn not(why: impl Into<String>) -> RetryJobsEnd {
     RetryJobsEnd::Not { why: why.into() }
-}
-
-/// What came of looking after jobs.
-#[derive(Default)]
-struct RetryJobsProgress {
-    /// Those that needed something.
-    cared: BTreeMap<JobId, RetryJobsResult>,
-    /// How many there are whose state was not told.
-    untold: usize,
-    /// The signal that ended it.
-    interrupted: Option<Signal>,
 }
 
 /// Asks for the retry of jobs, group by group, until a signal comes or nothing more may
@@ -367,7 +433,7 @@ fn retry_all(
             answers.extend(asked.iter().map(not_asked));
             continue;
         }
-        let ((answered, go_on), signal) = retry(online, asked);
+        let (answered, go_on, signal) = retry(online, asked);
         answers.extend(answered);
         if signal.is_some() {
             *interrupted = signal;
@@ -379,62 +445,23 @@ fn retry_all(
     answers
 }
 
-/// Watches jobs until they work or the time for it is over. A signal ends the watching,
-/// not the report.
-fn watch(
-    online: &mut Online,
-    jobs: BTreeSet<JobId>,
-    options: RetryJobsOptions,
-    looked: &mut RetryJobsProgress,
-    progress: &mut dyn FnMut(Event),
-) {
-    if jobs.is_empty() {
-        return;
-    }
-    progress(Event::Watching {
-        jobs: jobs.len(),
-        at_most: options.at_most,
-    });
-    let mut watch = Watch {
-        client: Arc::clone(&online.client),
-        seen_starting: BTreeSet::new(),
-        last: BTreeMap::new(),
-    };
-    if looked.interrupted.is_none() {
-        let watching = watch.until_settled(jobs.clone(), options.at_most, &mut looked.cared);
-        if let Err(OpError::Interrupted { signal }) = online.ask(watching) {
-            looked.interrupted = Some(signal);
-        }
-    }
-    for job in jobs {
-        let last = watch.last.remove(&job);
-        looked
-            .cared
-            .entry(job)
-            .or_insert(RetryJobsResult::Unseen(last));
-    }
-}
-
-/// What came of asking for the retry of jobs, and whether more may be asked.
-type Answers = (Vec<(JobId, RetryAnswer)>, GoOn);
-
 /// Asks for the retry of jobs. A signal ends it, but an answer on its way is waited
 /// for a while.
-fn retry(online: &mut Online, jobs: &[JobId]) -> (Answers, Option<Signal>) {
+fn retry(online: &mut Online, jobs: &[JobId]) -> (Vec<(JobId, RetryAnswer)>, GoOn, Option<Signal>) {
     let client = Arc::clone(&online.client);
     let signals = &mut online.signals;
     online.runtime.block_on(async {
         let mut asking = std::pin::pin!(client.retry(jobs));
         let signal = tokio::select! {
             biased;
-            answers = &mut asking => return (answers, None),
+            (answers, go_on) = &mut asking => return (answers, go_on, None),
             signal = signals.next() => signal,
         };
-        let answers = timeout(GRACE, asking).await.unwrap_or_else(|_| {
+        let (answers, go_on) = timeout(GRACE, asking).await.unwrap_or_else(|_| {
             let unanswered = |job: &JobId| (job.clone(), RetryAnswer::Unanswered);
             (jobs.iter().map(unanswered).collect(), GoOn::No)
         });
-        (answers, Some(signal))
+        (answers, go_on, Some(signal))
     })
 }
 
@@ -446,19 +473,19 @@ fn known(told: &ReportedJob) -> Option<JobStatus> {
 }
 
 /// A look at jobs every now and then.
-struct Watch {
+struct JobWatch {
     client: Arc<Client>,
     /// Jobs that were seen to start: a failed state after that is a new one.
     seen_starting: BTreeSet<JobId>,
     last: BTreeMap<JobId, ReportedStatus>,
 }
 
-impl Watch {
+impl JobWatch {
     async fn until_settled(
         &mut self,
         mut open: BTreeSet<JobId>,
         at_most: Duration,
-        cared: &mut BTreeMap<JobId, RetryJobsResult>,
+        results: &mut BTreeMap<JobId, RetryJobsResult>,
     ) {
         let end = Instant::now() + at_most;
         let mut wait = FIRST_WAIT;
@@ -474,7 +501,7 @@ impl Watch {
             for (job, told) in told {
                 if let Some(result) = self.judge(&job, &told) {
                     open.remove(&job);
-                    cared.insert(job, result);
+                    results.insert(job, result);
                 }
             }
             let left = end.saturating_duration_since(Instant::now());

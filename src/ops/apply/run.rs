@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use super::ready::Preflighted;
 use super::record::Recorder;
-use super::send::{Sender, Sent};
-use super::{ApplyContext, Prints};
+use super::send::{SendReport, send};
+use super::{ApplyContext, Preflighted, Prints};
 use crate::core::job::EntryKey;
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
@@ -22,64 +20,55 @@ use crate::store::{LockGuard, StateVersion, StoreKeys};
 use crate::sys::testpoint;
 
 /// The state as it was saved, if it could be.
-pub(super) type SavedState = Option<(State, StateVersion)>;
+pub type SavedState = Option<(State, StateVersion)>;
 
 /// An apply that was approved.
-pub(super) struct Run<'a> {
-    pub(super) root: &'a Root,
-    pub(super) guard: &'a LockGuard,
-    pub(super) keys: &'a StoreKeys,
-    pub(super) opened: &'a Opened,
-    pub(super) plan: &'a Plan,
+pub struct Run<'a> {
+    pub root: &'a Root,
+    pub keys: &'a StoreKeys,
+    pub opened: &'a Opened,
+    pub plan: &'a Plan,
     /// The name of this run.
-    pub(super) id: PlanId,
-    pub(super) ready: &'a Preflighted,
-    /// Where a state goes that its own folder does not take.
-    pub(super) elsewhere: &'a Path,
+    pub id: PlanId,
+    pub preflighted: &'a Preflighted,
 }
 
 impl Run<'_> {
     /// Sends what is to be sent, and gives back the state that it came to with its
     /// version, unless that could not be saved.
-    pub(super) fn execute(
+    pub fn execute(
         &self,
-        online: Online,
+        guard: &LockGuard,
+        online: &mut Online,
         mut state: State,
         version: StateVersion,
         prints: &mut Prints,
         context: &mut ApplyContext<'_>,
-    ) -> Result<(ApplyReport, Online, SavedState), OpError> {
+    ) -> Result<(ApplyReport, SavedState), OpError> {
         let batch_size = self.root.config.apply.batch_size;
         let requests = Requests::of(self.sent(), &self.opened.manifest, batch_size);
         if requests.is_empty() {
-            let sent = Sent {
+            let sent = SendReport {
                 stopped: Some(NotSent::OthersBlocked),
-                ..Sent::default()
+                ..SendReport::default()
             };
             let mut report = self.report(BTreeMap::new(), sent, StateSaved::InState);
             online.add_notes(&mut report.findings);
-            return Ok((report, online, Some((state, version))));
+            return Ok((report, Some((state, version))));
         }
-        let sender = Sender::new(
-            online,
-            Arc::clone(&self.opened.manifest),
-            requests,
-            self.root.config.apply.parallelism,
-            context.now,
-        );
         let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::Runtime)?;
         let store = &self.root.store;
-        store.back_up(self.guard)?;
+        store.back_up(guard)?;
         // The journal comes first: where the disk has no room for it, nothing is marked.
         let marked = state.serial + 1;
         let lineage = &state.lineage;
-        let writer = store.begin_journal(self.guard, self.keys, lineage, marked, &self.id)?;
+        let writer = store.begin_journal(guard, self.keys, lineage, marked, &self.id)?;
         let mut replaced = self.begin(&mut state, prints, context);
-        let version = match store.commit(self.guard, self.keys, &mut state, &version) {
+        let version = match store.commit(guard, self.keys, &mut state, &version) {
             Ok(version) => version,
             Err(error) => {
                 // One that stays behind says nothing.
-                let _ = store.end_journal(self.guard);
+                let _ = store.end_journal(guard);
                 return Err(error.into());
             }
         };
@@ -87,7 +76,15 @@ impl Run<'_> {
 
         // A thread that is gone shows as a broken journal, which stops the run.
         let _ = hand_over.send(writer);
-        let (sent, online) = sender.run(&mut journal, context.progress);
+        let sent = send(
+            online,
+            &self.opened.manifest,
+            requests,
+            self.root.config.apply.parallelism,
+            context.now,
+            &mut journal,
+            context.progress,
+        );
         drop(journal);
         // Whatever the journal took or not, the outcomes are in memory: they
         // reach the state now, or a recovery file.
@@ -105,7 +102,7 @@ impl Run<'_> {
         self.withdraw_unsent(&mut state, &mut replaced, &outcomes);
         testpoint::reach("apply.before_fold");
         let sent_keys = outcomes.keys().cloned().collect();
-        let (saved, state) = self.save(state, &version, sent_keys);
+        let (saved, state) = self.save(guard, state, &version, sent_keys, &context.elsewhere);
         let mut report = self.report(outcomes, sent, saved);
         online.add_notes(&mut report.findings);
         if let Some(error) = journal_error {
@@ -113,14 +110,14 @@ impl Run<'_> {
                 .findings
                 .push(format!("the journal could not be written: {error}"));
         }
-        Ok((report, online, state))
+        Ok((report, state))
     }
 
     /// What is sent: what the plan wants, without what is blocked.
     fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
-        let ready = self.ready;
+        let preflighted = self.preflighted;
         let is_free = move |entry: &&PlanEntry| {
-            !ready.held_back && !ready.blocked.contains_key(&entry.key.job)
+            !preflighted.held_back && !preflighted.blocked.contains_key(&entry.key.job)
         };
         self.plan.sent().filter(is_free)
     }
@@ -163,21 +160,23 @@ impl Run<'_> {
     /// Folds the outcomes into the state; where that fails, into a recovery file.
     fn save(
         &self,
+        guard: &LockGuard,
         mut state: State,
         version: &StateVersion,
         sent: Vec<EntryKey>,
+        elsewhere: &Path,
     ) -> (StateSaved, SavedState) {
         let store = &self.root.store;
-        let error = match store.commit(self.guard, self.keys, &mut state, version) {
+        let error = match store.commit(guard, self.keys, &mut state, version) {
             // A journal that stays behind is recognised as folded later on.
             Ok(version) => {
-                let _ = store.end_journal(self.guard);
+                let _ = store.end_journal(guard);
                 return (StateSaved::InState, Some((state, version)));
             }
             Err(error) => error,
         };
         let recovery = Recovery::new(version, sent, state);
-        let saved = match store.rescue(self.keys, &recovery, self.elsewhere) {
+        let saved = match store.rescue(self.keys, &recovery, elsewhere) {
             Ok(path) => StateSaved::Recovery {
                 path: self.root.relative(&path).display().to_string(),
                 why: with_causes(&error),
@@ -192,7 +191,7 @@ impl Run<'_> {
     fn report(
         &self,
         mut outcomes: BTreeMap<EntryKey, Outcome>,
-        mut sent: Sent,
+        mut sent: SendReport,
         saved: StateSaved,
     ) -> ApplyReport {
         let unsent = sent.stopped.take().unwrap_or(NotSent::Interrupted);
@@ -207,9 +206,9 @@ impl Run<'_> {
                         credential: credential.clone(),
                     })
                 }
-                _ if self.ready.blocked.contains_key(&entry.key.job) => {
-                    Fate::Blocked(BlockReason::Job(self.ready.blocked[&entry.key.job].clone()))
-                }
+                _ if self.preflighted.blocked.contains_key(&entry.key.job) => Fate::Blocked(
+                    BlockReason::Job(self.preflighted.blocked[&entry.key.job].clone()),
+                ),
                 _ => match sent.skipped.remove(&entry.index) {
                     Some(block) => Fate::Blocked(block),
                     None => Fate::Tried(
@@ -224,7 +223,7 @@ impl Run<'_> {
         ApplyReport {
             entries,
             requests: sent.requests,
-            findings: [self.ready.warnings.clone(), sent.findings].concat(),
+            findings: [self.preflighted.warnings.clone(), sent.findings].concat(),
             jobs: Vec::new(),
             retry_jobs: RetryJobsEnd::All,
             saved,

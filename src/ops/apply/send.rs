@@ -32,104 +32,73 @@ use crate::core::plan::Requests;
 use crate::core::redact::Token;
 use crate::core::report::{BlockReason, Event, Signal};
 use crate::core::state::Settlement;
-use crate::ops::online::{Online, Signals};
+use crate::ops::online::Online;
 use crate::store::journal::{JournalAnswer, JournalRecord};
+use crate::sys::signals::Signals;
 
 /// So many answers lost one after the other mean that something is wrong with
 /// the way to the service, not with one request (design section 7).
 const MAX_LOST_IN_A_ROW: usize = 3;
 
 /// How long answers in flight are waited for after a signal (design section 4).
-pub(super) const GRACE: Duration = Duration::from_secs(5);
-
-/// Sends the batches of one apply.
-pub(super) struct Sender {
-    online: Online,
-    manifest: Arc<Manifest>,
-    requests: Requests,
-    parallelism: usize,
-    now: fn() -> Timestamp,
-}
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// What came of sending.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub struct SendReport {
     /// Every entry that was handed over, with when its outcome was known.
-    pub(super) outcomes: Vec<(EntryKey, Outcome, Timestamp)>,
+    pub outcomes: Vec<(EntryKey, Outcome, Timestamp)>,
     /// What was not sent since it logs in as an entry that was refused as wrong.
-    pub(super) skipped: BTreeMap<usize, BlockReason>,
+    pub skipped: BTreeMap<usize, BlockReason>,
     /// How many requests were answered or given up on, repetitions not counted.
-    pub(super) requests: usize,
+    pub requests: usize,
     /// What else the answers showed.
-    pub(super) findings: Vec<String>,
+    pub findings: Vec<String>,
     /// Why the remaining batches were not sent.
-    pub(super) stopped: Option<NotSent>,
+    pub stopped: Option<NotSent>,
     /// The signal that stopped the run.
-    pub(super) interrupted: Option<Signal>,
+    pub interrupted: Option<Signal>,
 }
 
-impl Sender {
-    /// Takes over what is to be sent; nothing is sent yet.
-    pub(super) const fn new(
-        online: Online,
-        manifest: Arc<Manifest>,
-        requests: Requests,
-        parallelism: usize,
-        now: fn() -> Timestamp,
-    ) -> Self {
-        Self {
-            online,
-            manifest,
-            requests,
-            parallelism,
-            now,
-        }
+/// Sends until everything is answered or something says stop.
+pub fn send(
+    online: &mut Online,
+    manifest: &Arc<Manifest>,
+    requests: Requests,
+    parallelism: usize,
+    now: fn() -> Timestamp,
+    journal: &mut JournalHandle,
+    progress: &mut dyn FnMut(Event),
+) -> SendReport {
+    let Requests { alone, batches } = requests;
+    let mut waiting: Vec<Search> = batches.into_iter().rev().map(Search::new).collect();
+    if !alone.is_empty() {
+        waiting.push(Search::one_by_one(&alone));
     }
-
-    /// Sends until everything is answered or something says stop. Gives back what
-    /// drives the client, for what comes after.
-    pub(super) fn run(
-        mut self,
-        journal: &mut JournalHandle,
-        progress: &mut dyn FnMut(Event),
-    ) -> (Sent, Online) {
-        let Requests { alone, batches } = std::mem::take(&mut self.requests);
-        let mut waiting: Vec<Search> = batches.into_iter().rev().map(Search::new).collect();
-        if !alone.is_empty() {
-            waiting.push(Search::one_by_one(&alone));
-        }
-        let credential_at = |place: &usize| {
-            let assignment = &self.manifest.assignments()[*place];
-            assignment.credential.as_ref()
-        };
-        let flight = Flight {
-            client: &self.online.client,
-            manifest: &self.manifest,
-            entries: waiting.iter().map(Search::entries).sum(),
-            waiting,
-            awaited: alone.iter().filter_map(credential_at).cloned().collect(),
-            alone: alone.into_iter().collect(),
-            wrong_alone: None,
-            refusals: 0,
-            unproven: HashSet::new(),
-            proven: HashSet::new(),
-            parallelism: self.parallelism,
-            now: self.now,
-            journal,
-            gate: Arc::new(Gate::new(self.parallelism)),
-            in_air: JoinSet::new(),
-            lanes: BTreeMap::new(),
-            lost_in_a_row: 0,
-            capacity: Capacity::default(),
-            sent: Sent::default(),
-        };
-        let signals = &mut self.online.signals;
-        let sent = self
-            .online
-            .runtime
-            .block_on(flight.complete(signals, progress));
-        (sent, self.online)
-    }
+    let credential_at = |place: &usize| manifest.assignments()[*place].credential.as_ref();
+    let flight = Flight {
+        client: &online.client,
+        manifest,
+        entries: waiting.iter().map(Search::entries).sum(),
+        waiting,
+        awaited: alone.iter().filter_map(credential_at).cloned().collect(),
+        alone: alone.into_iter().collect(),
+        wrong_alone: None,
+        refusals: 0,
+        unproven: HashSet::new(),
+        proven: HashSet::new(),
+        parallelism,
+        now,
+        journal,
+        gate: Arc::new(Gate::new(parallelism)),
+        in_air: JoinSet::new(),
+        lanes: BTreeMap::new(),
+        lost_in_a_row: 0,
+        capacity: Capacity::default(),
+        sent: SendReport::default(),
+    };
+    let flown = flight.complete(&mut online.signals, progress);
+    online.runtime.block_on(flown)
 }
 
 /// One request that is out. What is left of its batch after a split goes out after it
@@ -170,11 +139,15 @@ struct Flight<'a> {
     lanes: BTreeMap<Id, Lane>,
     lost_in_a_row: usize,
     capacity: Capacity,
-    sent: Sent,
+    sent: SendReport,
 }
 
 impl Flight<'_> {
-    async fn complete(mut self, signals: &mut Signals, progress: &mut dyn FnMut(Event)) -> Sent {
+    async fn complete(
+        mut self,
+        signals: &mut Signals,
+        progress: &mut dyn FnMut(Event),
+    ) -> SendReport {
         let mut deadline: Option<Instant> = None;
         loop {
             while self.may_launch()
@@ -406,7 +379,7 @@ impl Flight<'_> {
     /// Whether this reply means that nothing new may be sent.
     fn consider_stopping(&mut self, reply: &BatchReply, outcomes: &[Outcome]) {
         if let Some(refusal) = reply.login_refusal() {
-            // Told once for all entries, since it is about none of them.
+            // ReportedJob once for all entries, since it is about none of them.
             if self.sent.stopped.is_none() {
                 self.sent.findings.push(caller_refused(refusal));
             }
