@@ -8,7 +8,6 @@ use thiserror::Error;
 
 use crate::core::redact::ForeignText;
 
-/// An envelope that cannot be opened or made.
 #[derive(Debug, Error, Diagnostic)]
 pub enum AgeError {
     #[error("the manifest is not encrypted")]
@@ -197,7 +196,6 @@ impl AgeError {
     }
 }
 
-/// A recipient that cannot be encrypted to.
 #[derive(Debug)]
 pub struct RefusedRecipient {
     pub number: usize,
@@ -215,7 +213,6 @@ fn listed(refused: &[RefusedRecipient]) -> String {
     each.join("; ")
 }
 
-/// What a plugin did instead of its work.
 #[derive(Debug, Error)]
 pub enum PluginFault {
     #[error("cannot be started")]

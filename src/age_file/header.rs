@@ -21,7 +21,6 @@ use crate::sys::files;
 
 /// The first bytes of a binary age file, of any version.
 pub const BINARY_START: &[u8] = b"age-encryption.org/";
-/// The first line of an armored one.
 pub const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const ARMOR_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
 
@@ -127,7 +126,6 @@ pub fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
     Ok(probe.seen.into_inner())
 }
 
-/// A file that is ready to be opened with keys.
 pub fn for_keys(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
     let decryptor = read(file)?;
     if decryptor.is_scrypt() {
@@ -182,7 +180,6 @@ fn replaced(file: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Whether the header of a file that was just made will be read.
 pub fn has_bounded_header(file: &[u8]) -> bool {
     HeaderFirst::new(file).is_ok()
 }

@@ -26,7 +26,6 @@ const MAX_ROUNDS: u32 = 10_000;
 const BROKEN: &str = "it is no whole OpenSSH private key";
 const NUMBERS: &str = "the numbers of its rsa key are not valid";
 
-/// Why a passphrase was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPassphrase {
     Nobody,
@@ -38,7 +37,6 @@ pub enum NoPassphrase {
     Interrupted,
 }
 
-/// Asks for the passphrase of an identity, which is named.
 pub type AskPassphrase<'a> = &'a dyn Fn(&str) -> Result<SecretString, NoPassphrase>;
 
 /// Passphrases that were typed, for a run that opens more than one file.
@@ -48,7 +46,6 @@ pub struct Passphrases {
 }
 
 impl Passphrases {
-    /// The passphrase of an identity, asked for the first time only.
     pub fn ask_once(
         &self,
         origin: &str,
@@ -72,9 +69,7 @@ pub struct Identities {
     pub closed: Vec<Closed>,
 }
 
-/// An identity that cannot be used as it is.
 pub enum Closed {
-    /// An ssh key behind a passphrase.
     Ssh {
         origin: String,
         key: Box<ssh::EncryptedKey>,
@@ -110,7 +105,6 @@ impl Identities {
         }
     }
 
-    /// Adds the lines of an identity file.
     pub fn add_lines(&mut self, text: &str, origin: &str) -> Result<(), AgeError> {
         let mut count = 0;
         for line in lines(text) {
@@ -188,7 +182,6 @@ pub fn refused(origin: &str, why: &'static str) -> AgeError {
     }
 }
 
-/// The lines of an identity file that hold something.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .map(str::trim)

@@ -28,7 +28,6 @@ const NOT_A_PASSPHRASE: &str = "it is encrypted to recipients; only a passphrase
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
     pub ask: AskPassphrase<'a>,
-    /// Whether and how plugins are started.
     pub plugins: Plugins<'a>,
 }
 

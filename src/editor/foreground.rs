@@ -27,12 +27,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often a program may stop for want of a terminal that it cannot get.
 const MAX_STOPS: usize = 20;
 
-/// How a program ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// By itself, with this exit status.
     Code(i32),
-    /// By a signal, with this number.
     Signal(i32),
     /// It was ended, since drspass was told to end.
     Told(Signal),
@@ -171,7 +168,6 @@ impl Running {
         self.has_terminal
     }
 
-    /// Takes the terminal back as it was, also from a program that was killed.
     fn take_back(&mut self) {
         if let Some(terminal) = &self.terminal
             && self.has_terminal
@@ -188,7 +184,6 @@ fn ended(status: WaitStatus) -> Option<Ended> {
     code.or_else(|| status.terminating_signal().map(Ended::Signal))
 }
 
-/// The terminal that controls this process.
 struct Terminal {
     file: File,
     own: Pid,

@@ -29,10 +29,8 @@ use crate::sys::signals::Signals;
 
 use foreground::Ended;
 
-/// Editors that are looked for where nothing is set.
 const USUAL: [&str; 2] = ["vi", "nano"];
 
-/// The variables that name an editor, the first choice first.
 const VARIABLES: [&str; 2] = ["VISUAL", "EDITOR"];
 
 /// Variables by which programs find the place for their temporary files.
@@ -48,23 +46,20 @@ const VIM_FIRST: [&str; 5] = [
     "set nobackup nowritebackup noswapfile",
 ];
 
-/// Settings of vim after the user's, which may switch on what was off. Each stands
-/// alone, since some builds lack some of them; whatever is written in spite of all
-/// goes beside the text.
+/// Settings of vim after the user's. Each stands alone, since some builds lack some of
+/// them; what is written in spite of all goes beside the text.
 const VIM_LAST: &str = "silent! set eventignore= | \
     silent! set updatecount=0 | silent! set noswapfile | \
     silent! set nobackup | silent! set nowritebackup | silent! set patchmode= | \
     silent! set noundofile | silent! set viminfo= | silent! set viminfofile=NONE | \
     silent! set directory=. | silent! set backupdir=. | silent! set undodir=.";
 
-/// When vim is about to write something.
 const VIM_WRITES: &str = "BufWritePre,FileWritePre,FileAppendPre,VimLeavePre";
 
-/// What happens before that, while somebody edits.
 const VIM_EDITS: &str = "CmdlineEnter,InsertEnter,TextChanged,CursorMoved";
 
-/// Functions of emacs and of packages that keep a copy of a text, of what was deleted
-/// from it, or of what was undone: each does nothing, whatever switches it on.
+/// Functions of emacs and of packages that keep a copy of a text: each does nothing,
+/// whatever switches it on.
 const EMACS: &str = "(progn (setq make-backup-files nil backup-directory-alist nil \
     auto-save-default nil auto-save-file-name-transforms nil create-lockfiles nil \
     undo-tree-auto-save-history nil) \
@@ -130,7 +125,6 @@ enum EditorKind {
     Other,
 }
 
-/// An editor as it will be run.
 #[derive(Debug)]
 pub struct Editor {
     program: PathBuf,
@@ -140,7 +134,6 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// The editor that the user set, or else one of the usual ones.
     pub fn find(env: &ChildEnv) -> Result<Self, EditorError> {
         let set = VARIABLES.into_iter().find_map(|variable| {
             let value = env.get(variable)?;
@@ -174,10 +167,8 @@ impl Editor {
         self.kind != EditorKind::Other
     }
 
-    /// Lets the user edit `text`, and waits for the end. Temporary files of the
-    /// editor go to `folder`.
-    /// Where drspass is told to end meanwhile, the editor is ended, and the signal is
-    /// returned.
+    /// Lets the user edit `text`, with temporary files of the editor in `folder`. Where drspass
+    /// is told to end meanwhile, the editor is ended, and the signal is returned.
     pub(crate) async fn run(
         &self,
         text: &Path,
@@ -216,7 +207,6 @@ impl Editor {
         command
     }
 
-    /// The words of the user, and ours before the one that ends options.
     fn arguments(&self) -> Vec<OsString> {
         let end = self.words.iter().position(|word| word == "--");
         let (options, rest) = self.words.split_at(end.unwrap_or(self.words.len()));
@@ -229,7 +219,6 @@ impl Editor {
     }
 }
 
-/// The program and the words that a variable sets.
 fn of_setting(
     variable: &'static str,
     value: &OsStr,
@@ -254,7 +243,6 @@ fn is_path(name: &OsStr) -> bool {
     name.as_encoded_bytes().contains(&b'/')
 }
 
-/// A program by its path, or by its name in the folders of PATH.
 fn find_program(name: &OsStr, env: &ChildEnv) -> Option<PathBuf> {
     if is_path(name) {
         return Some(PathBuf::from(name)).filter(|path| is_program(path));
@@ -305,7 +293,6 @@ fn kind_of_name(name: &str) -> Option<EditorKind> {
     is("emacs").then_some(EditorKind::Emacs)
 }
 
-/// Whether a program says that it is vim.
 fn is_vim(program: &Path, env: &ChildEnv) -> bool {
     let mut command = Command::new(program);
     env.give(&mut command);
@@ -319,7 +306,6 @@ fn is_vim(program: &Path, env: &ChildEnv) -> bool {
     })
 }
 
-/// The words that an editor gets beside those of the user.
 fn words_for(kind: EditorKind) -> Vec<String> {
     let mut words = Vec::new();
     match kind {

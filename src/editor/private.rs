@@ -20,7 +20,6 @@ use crate::sys::{files, testpoint};
 #[cfg(test)]
 mod tests;
 
-/// How the names of private folders begin.
 const PREFIX: &str = "drspass-edit-";
 
 /// The file whose lock tells the folder of a living run from a leftover.
@@ -36,14 +35,12 @@ const TRIES: usize = 5;
 /// How often a folder is emptied: an editor that is told to end may still write.
 const ROUNDS: usize = 5;
 
-/// The place for shared memory, which everybody may use.
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// File systems that keep their files in memory (statfs(2)).
 const TMPFS: FsWord = 0x0102_1994;
 const RAMFS: FsWord = 0x8584_58f6;
 
-/// A private folder that cannot be made, used or removed.
 #[derive(Debug, Error, Diagnostic)]
 pub enum PrivateError {
     #[error("cannot make a private folder for the editor in {place}")]
@@ -63,11 +60,9 @@ pub enum PrivateError {
     Remove { path: PathBuf, source: io::Error },
 }
 
-/// A folder of this run, with the plain text in it.
 pub struct Private {
     folder: PathBuf,
     text: PathBuf,
-    /// Where it lies.
     pub medium: Medium,
     /// Held open for the lock.
     lock: File,
@@ -75,9 +70,7 @@ pub struct Private {
 }
 
 impl Private {
-    /// Makes a folder with `text` in a file called `name`, in memory where that is
-    /// possible.
-    /// Fails if no place takes it; nothing is left then.
+    /// Makes a folder with `text` in a file called `name`, in memory where that is possible.
     pub fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, PrivateError> {
         let mut refused = None;
         for (place, medium) in candidates(places) {
@@ -126,16 +119,12 @@ impl Private {
         &self.text
     }
 
-    /// The text as it is now.
-    /// Fails if it is gone, longer than `limit`, or no regular file any more.
     pub fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, PrivateError> {
         files::read_unlinked_limited(&self.text, limit)
             .map(Zeroizing::new)
             .map_err(|source| PrivateError::Read { source })
     }
 
-    /// Removes the folder with everything in it.
-    /// Fails if something of it stays, and says where.
     pub fn remove(&mut self) -> Result<(), PrivateError> {
         self.is_there = false;
         match remove(&self.folder) {
@@ -164,7 +153,6 @@ impl Drop for Private {
     }
 }
 
-/// A new empty folder with its lock, held.
 fn locked_folder(place: &Path) -> io::Result<(PathBuf, File)> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for _ in 0..TRIES {
@@ -187,8 +175,6 @@ fn locked_folder(place: &Path) -> io::Result<(PathBuf, File)> {
     Err(last)
 }
 
-/// Makes the lock and takes it.
-/// Fails if a sweeping run was faster.
 fn locked(folder: &Path) -> io::Result<File> {
     let path = folder.join(LOCK);
     let mut lock = files::create_private(&path)?;
@@ -229,7 +215,6 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// What is in a private folder beside its lock.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     let is_lock = |path: &PathBuf| path.file_name().is_some_and(|name| name == LOCK);
@@ -252,7 +237,6 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
     removed
 }
 
-/// Removes a file or a folder with all that is in it; links are removed, not followed.
 fn remove_entry(path: &Path) -> io::Result<()> {
     let found = path.symlink_metadata()?;
     if !found.is_dir() {
@@ -274,7 +258,6 @@ fn remove_entry(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// Gives this user every right to a folder of an editor, which may have taken some.
 fn make_writable(folder: &Path) -> io::Result<()> {
     let found = folder.symlink_metadata()?;
     if found.is_dir() && found.mode() & 0o700 != 0o700 {
@@ -303,15 +286,13 @@ fn overwrite(path: &Path, length: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-/// What was found of a killed run.
 #[derive(Debug)]
 pub struct SweptFolder {
     pub path: PathBuf,
     pub removed: io::Result<()>,
 }
 
-/// Removes the folders that killed runs left. Those of living runs, and whatever
-/// is not surely ours, stay.
+/// Removes the folders that killed runs left.
 pub fn sweep(places: &Places) -> Vec<SweptFolder> {
     let own = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
     let mut folders: Vec<PathBuf> = places.runtime.iter().cloned().collect();
@@ -347,7 +328,6 @@ fn is_our_name(name: &[u8]) -> bool {
     rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Removes a folder if it is a leftover; nothing if it is none.
 fn sweep_one(path: &Path) -> Option<SweptFolder> {
     let done = |removed| {
         Some(SweptFolder {
@@ -382,25 +362,20 @@ fn sweep_one(path: &Path) -> Option<SweptFolder> {
     }
 }
 
-/// Where private folders may be made.
 #[derive(Clone, Debug)]
 pub struct Places {
     /// The folder of this user's running programs (`XDG_RUNTIME_DIR`), if one is named.
     pub runtime: Option<PathBuf>,
-    /// The folder for temporary files.
     pub temporary: PathBuf,
 }
 
-/// What a file system keeps its files on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// Nowhere but in memory, as far as the system does not swap.
     InMemory,
-    /// A disk, which may hold the bytes of a file after it was removed.
     OnDisk,
 }
 
-/// Where a folder may be made, best place first.
 fn candidates(places: &Places) -> Vec<(PathBuf, Medium)> {
     let runtime = places.runtime.iter().filter(|path| is_private_folder(path));
     let mut found: Vec<(PathBuf, Medium)> = runtime

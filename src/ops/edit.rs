@@ -31,26 +31,21 @@ const MAX_TEXT_BYTES: u64 = 2 * yaml::MAX_BYTES as u64;
 /// How many texts that could not be saved may lie beside a manifest.
 const MAX_KEPT: usize = 100;
 
-/// What an edit needs of the context.
 pub struct EditContext<'a> {
-    /// The environment of the editor, which also names it.
     pub env: &'a ChildEnv,
     pub places: &'a Places,
     pub hang_up: HangUp,
 }
 
-/// What there is to say while an edit is under way.
 pub enum EditNote<'a> {
     /// The plain text is on a disk, below this folder, for the time of the edit.
     OnDisk(&'a Path),
-    /// Whether this editor keeps copies elsewhere is not known.
     UnknownEditor(&'a str),
     Invalid(&'a [Problem]),
     Unsealed(&'a OpError),
     Left(&'a PrivateError),
 }
 
-/// How an edit talks with the user.
 pub struct Dialogue<'a> {
     pub tell: &'a dyn Fn(EditNote<'_>),
     /// Asks what becomes of a text that cannot be saved; told whether Ctrl-C would lose it
@@ -67,7 +62,6 @@ pub enum EditChoice {
     Unclear,
 }
 
-/// What an edit led to.
 pub enum EditOutcome {
     Unchanged {
         /// Whether the editor is of a kind that may return before it is done.
@@ -75,15 +69,12 @@ pub enum EditOutcome {
     },
     Saved {
         revision: u64,
-        /// What somebody should look at in it.
         warnings: Vec<Problem>,
     },
 }
 
-/// An edit that ended well.
 pub struct Edited {
     pub outcome: EditOutcome,
-    /// Whether the private folder is gone.
     pub is_clean: bool,
 }
 
@@ -120,7 +111,6 @@ pub fn edit(
     Ok(Edited { outcome, is_clean })
 }
 
-/// One edit, round after round.
 struct EditRounds<'a> {
     root: &'a Root,
     editor: &'a Editor,
@@ -129,8 +119,7 @@ struct EditRounds<'a> {
 }
 
 impl<'a> EditRounds<'a> {
-    /// Holds the private folder while the user edits. Returns the text, sealed, and
-    /// whether the folder is gone.
+    /// Holds the private folder while the user edits. Returns whether it is gone as well.
     async fn hold(
         &self,
         context: &EditContext<'_>,
@@ -156,7 +145,6 @@ impl<'a> EditRounds<'a> {
         Ok((sealed, removed.is_ok()))
     }
 
-    /// Lets the user edit until the text is as it was or can be sealed.
     async fn rounds(
         &self,
         private: &Private,
@@ -194,9 +182,8 @@ impl<'a> EditRounds<'a> {
         }
     }
 
-    /// Seals a text that the user left.
-    /// Fails if a signal came meanwhile: sealing may take as long as a plugin does, and
-    /// a plugin's question is given up for a signal.
+    /// Sealing may take as long as a plugin does, and a plugin's question is given up for a
+    /// signal.
     async fn attempt(&self, text: &[u8], signals: &mut Signals) -> Result<Attempt<'a>, EditError> {
         if let Err(problems) = self.rewrite.check(text) {
             return Ok(Attempt::Invalid(problems));
@@ -222,7 +209,6 @@ impl<'a> EditRounds<'a> {
 
 /// Asks until the user wants to edit the text again. Ctrl-C loses it only when it is
 /// pressed twice.
-/// Fails if the user gives it up, or another signal comes.
 async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result<(), EditError> {
     let mut is_last = false;
     loop {
@@ -242,7 +228,6 @@ async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result
     }
 }
 
-/// What came of a text that the user left.
 enum Attempt<'a> {
     Sealed(Ready<'a>),
     Invalid(Vec<Problem>),
@@ -261,7 +246,6 @@ fn text_name(manifest: &Path) -> String {
     }
 }
 
-/// Puts the sealed text in the place of the manifest.
 fn save(root: &Root, ready: Ready<'_>, places: &Places) -> Result<EditOutcome, OpError> {
     match ready.put(root) {
         Ok(()) => Ok(EditOutcome::Saved {

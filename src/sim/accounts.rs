@@ -12,9 +12,9 @@ use super::http::ServiceReply;
 use super::signature::{Authorization, DATE, SignedRequest};
 use super::spec::{AccessKeySpec, UserSpec};
 
-/// LoginRefusal logins in a row after which a user is locked (IAM.0061; the number is
-/// a setting of the account, five being the usual one), and refused signatures in a row
-/// that lock a key, and for how long (OTC API Gateway manual, Error Codes, 0301).
+/// Refused logins that lock a user (IAM.0061; a setting of the account, five being the usual
+/// one); and refused signatures in a row that lock a key, and for how long (OTC API Gateway
+/// manual, Error Codes, 0301).
 const LOCK_AFTER: u32 = 5;
 const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
@@ -22,10 +22,8 @@ const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// Guide: 15 minutes).
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
-/// The header with the token of a temporary key.
 const SECURITY_TOKEN: &str = "x-security-token";
 
-/// One user, as far as answers tell about them.
 #[derive(Clone)]
 pub struct Person {
     pub name: String,
@@ -34,7 +32,6 @@ pub struct Person {
     pub domain_id: String,
 }
 
-/// What a login call says about who it is.
 #[derive(Default)]
 pub struct LoginClaim<'a> {
     pub id: Option<&'a str>,
@@ -49,8 +46,6 @@ pub struct LoginClaim<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginRefusal {
-    /// The user is unknown, or the password or the passcode is wrong; which of
-    /// these is not told.
     Wrong,
     /// Too many refusals in a row.
     Locked,
@@ -111,7 +106,6 @@ impl Users {
         Ok(user.person.clone())
     }
 
-    /// The user of that name, whatever the domain.
     pub fn named(&self, name: &str) -> Option<&Person> {
         let people = self.users.iter().map(|user| &user.person);
         people.into_iter().find(|person| person.name == name)
@@ -156,7 +150,6 @@ pub struct SimToken {
     pub person: Person,
     /// `None` is a token for a domain or for nothing, which DRS does not take.
     pub project: Option<String>,
-    /// The words of the login, such as `password`.
     pub methods: Vec<&'static str>,
     pub issued: Timestamp,
     /// `None` never ends.
@@ -209,19 +202,19 @@ impl SimTokens {
     }
 }
 
-struct AccessKey {
+struct SigningKey {
     spec: AccessKeySpec,
     refused: u32,
     locked_until: Option<Timestamp>,
 }
 
-pub struct AccessKeys {
-    keys: Vec<AccessKey>,
+pub struct SigningKeys {
+    keys: Vec<SigningKey>,
 }
 
-impl AccessKeys {
+impl SigningKeys {
     pub fn new(specs: Vec<AccessKeySpec>) -> Self {
-        let keys = specs.into_iter().map(|spec| AccessKey {
+        let keys = specs.into_iter().map(|spec| SigningKey {
             spec,
             refused: 0,
             locked_until: None,
@@ -231,8 +224,7 @@ impl AccessKeys {
         }
     }
 
-    /// The name of the user who signed the request, if the key has one; or the
-    /// gateway's refusal.
+    /// The name of the user whose key signed the request, if it has one.
     pub fn check(
         &mut self,
         authorization: &str,
@@ -265,7 +257,7 @@ impl AccessKeys {
     }
 }
 
-impl AccessKey {
+impl SigningKey {
     fn verify(
         &self,
         authorization: &Authorization<'_>,
@@ -309,7 +301,6 @@ impl AccessKey {
     }
 }
 
-/// The time of signing, as `YYYYMMDDTHHMMSSZ` in UTC.
 fn read_date(text: &str) -> Option<Timestamp> {
     let digits = text.len() == 16
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -322,7 +313,6 @@ fn read_date(text: &str) -> Option<Timestamp> {
     zoned.ok()
 }
 
-/// What the gateway says to who cannot be identified.
 pub fn unauthenticated(why: &str) -> ServiceReply {
     let message = format!("Incorrect IAM authentication information: {why}");
     ServiceReply::error(401, "APIGW.0301", &message)

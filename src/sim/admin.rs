@@ -115,7 +115,6 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
     }
 }
 
-/// What is shown of a request: everything but headers and body.
 fn outline(recorded: &Recorded) -> Value {
     let answered = match recorded.completion {
         Completion::Pending => json!("pending"),

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-/// The service's clock, a fixed number of seconds ahead of the machine's.
 pub struct Clock {
     ahead: SignedDuration,
 }
@@ -75,7 +74,6 @@ impl Nonces {
             .into()
     }
 
-    /// A token of 64 hexadecimal digits.
     pub fn token(&self) -> String {
         hex(&self.salt())
     }
@@ -86,7 +84,6 @@ impl Nonces {
     }
 }
 
-/// A secret as it is kept.
 pub type SaltedDigest = [u8; 32];
 
 pub fn salted_digest(salt: &[u8; 32], secret: &str) -> SaltedDigest {
@@ -97,7 +94,6 @@ pub fn salted_digest(salt: &[u8; 32], secret: &str) -> SaltedDigest {
         .into()
 }
 
-/// Lower-case hexadecimal text of the bytes.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,37 +8,30 @@ use serde::Deserialize;
 use super::http;
 use super::spec::EndPointType;
 
-/// The requests that a fault may wait for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FaultQueue {
     Changes,
     Logins,
-    /// Queries and retries.
     Queries,
 }
 
-/// One fault and when it strikes. Several faults may strike the same request;
-/// they act in the order in which they were injected.
-///
-/// There are three queues: for password changes, for logins, and for queries and
-/// retries. What is said of password changes below goes for the requests of each.
+/// One fault and when it strikes. Several may strike the same request, in the order in
+/// which they were injected. What is said of password changes below goes for logins, and for
+/// queries and retries, which have queues of their own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     #[serde(default)]
     pub on: FaultTrigger,
     pub kind: FaultKind,
-    /// How many password changes are hit before the fault is used up. `None`
-    /// means one for [`FaultTrigger::Next`] and no limit for the others.
+    /// `None` means one for [`FaultTrigger::Next`] and no limit for the others.
     #[serde(default)]
     pub times: Option<u32>,
-    /// Which query is hit, and counted; all of them if left out. For the queue of
-    /// queries and retries alone.
+    /// For the queue of queries and retries: which of them is hit, and counted.
     #[serde(default)]
     pub call: Option<QueryCall>,
 }
 
-/// A call that changes no password and is no login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QueryCall {
@@ -69,7 +62,6 @@ impl Fault {
         Self::on(FaultTrigger::Always, kind)
     }
 
-    /// A fault for the password change with this number, counted from 1.
     pub fn nth(number: u64, kind: FaultKind) -> Self {
         Self::on(FaultTrigger::Nth(number), kind)
     }
@@ -83,14 +75,12 @@ impl Fault {
         }
     }
 
-    /// The same fault with a limit on how many password changes it hits.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Whether the fault can strike a request of this queue, and its answer be sent.
     pub fn check(&self, queue: FaultQueue) -> Result<(), &'static str> {
         if self.call.is_some() && queue != FaultQueue::Queries {
             return Err("a call can be named for queries alone");
@@ -131,12 +121,9 @@ pub enum FaultTrigger {
     /// The next one. Several such faults queue up: one of them per request.
     #[default]
     Next,
-    /// The one with this number.
     Nth(u64),
-    /// Each one whose number can be divided by this.
     Every(u64),
     Always,
-    /// Each one that holds this entry.
     Entry {
         job: String,
         endpoint: EndPointType,
@@ -149,8 +136,7 @@ pub enum FaultTrigger {
 pub enum FaultKind {
     /// One entry fails inside an answer with HTTP 200; only that entry is not acted on.
     RejectEntry(Rejection),
-    /// The whole request is refused with HTTP 400 because of one entry; not acted
-    /// on. It strikes only requests that hold the entry.
+    /// HTTP 400 because of one entry; not acted on. It strikes only requests that hold it.
     PoisonEntry {
         job: String,
         endpoint: EndPointType,
@@ -160,36 +146,31 @@ pub enum FaultKind {
         #[serde(default)]
         message: String,
     },
-    /// The whole request is refused with HTTP 400 because of the number of its
-    /// entries; not acted on. It strikes only requests with more entries.
+    /// HTTP 400 because of the number of entries; not acted on. It strikes only larger ones.
     TooMany {
         most: usize,
         /// `DRS.M00202` if left out.
         #[serde(default = "invalid_parameter")]
         code: String,
     },
-    /// The whole request is answered like this and not acted on.
     Status(CannedAnswer),
     /// HTTP 429 from the gateway; not acted on.
     Throttled {
-        /// Seconds for the `Retry-After` header; `None` leaves it out.
         #[serde(default)]
         retry_after: Option<u32>,
     },
-    /// HTTP 202 with `DRS.M01504`; not acted on.
+    /// `DRS.M01504`; not acted on.
     Busy,
     /// The token is no longer good; not acted on.
     TokenExpired {
         /// 401 (the gateway's answer) or 403 (the service's).
         #[serde(default = "unauthorized")]
         http: u16,
-        /// By default the one that goes with the status.
         #[serde(default)]
         code: Option<String>,
     },
-    /// The answer takes this long.
+    /// On top of the usual latency.
     Slow {
-        /// Milliseconds on top of the usual latency.
         millis: u64,
     },
     /// The request is read and never answered; not acted on.
@@ -203,33 +184,29 @@ pub enum FaultKind {
     },
     /// The connection is closed once the request was read; not acted on.
     CloseBefore,
-    /// The connection is closed instead of an answer.
     CloseAfter,
-    /// The connection is closed in the middle of the answer's body.
     Truncated,
-    /// The results come in another order than the entries.
     Shuffled,
     /// Results are left out; the count still includes them.
     DropResults(Which),
-    /// Results come twice.
     DoubleResults {
-        /// Whether the second one says the opposite of the first.
         #[serde(default)]
         conflicting: bool,
         #[serde(default)]
         which: Which,
     },
-    /// All results carry this job id instead of their own.
-    ForeignResults { id: String },
-    /// A further result, for an id that was not asked for.
-    AddForeign { id: String },
+    ForeignResults {
+        id: String,
+    },
+    AddForeign {
+        id: String,
+    },
     /// A result's status is neither `success` nor `failed`.
     OddStatus {
         status: String,
         #[serde(default)]
         which: Which,
     },
-    /// The count is one higher than the number of results.
     WrongCount,
     /// All entries fail inside an answer with HTTP 400; not acted on.
     #[serde(rename = "results_in_400")]
@@ -245,15 +222,14 @@ pub enum FaultKind {
         #[serde(default)]
         code: Option<String>,
     },
-    /// The answer is compressed though nobody asked.
     Gzip,
     /// The answer's JSON is padded to at least this many bytes.
-    Huge { bytes: usize },
+    Huge {
+        bytes: usize,
+    },
     /// HTTP 200 with a JSON content type and a body that is no JSON.
     NotJson,
-    /// A gateway's HTML page instead of an answer.
     Html {
-        /// The status, such as 502 or 524.
         http: u16,
         /// Whether the request got through to the service before.
         #[serde(default)]
@@ -283,8 +259,7 @@ fn unauthorized() -> u16 {
     401
 }
 
-/// Which entries or results of a request are meant. Without either field, the
-/// first; otherwise all that agree with the fields given.
+/// Which entries or results are meant: the first, or all that agree with the fields given.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Which {
@@ -325,10 +300,10 @@ pub struct Rejection {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKey {
-    /// `error_msg`, as documented for the password call.
+    /// As documented for the password call.
     #[default]
     ErrorMsg,
-    /// `error_message`, as documented for the queries.
+    /// As documented for the queries.
     ErrorMessage,
 }
 
@@ -341,18 +316,14 @@ pub struct CannedAnswer {
     pub code: String,
     #[serde(default)]
     pub message: String,
-    /// Further headers, such as `Retry-After` or `Location`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The raw body; `None` makes JSON of `code` and `message`.
     #[serde(default)]
     pub body: Option<String>,
-    /// The content type; `None` is JSON.
     #[serde(default)]
     pub content_type: Option<String>,
 }
 
-/// How an echoed password is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EchoForm {
@@ -360,26 +331,17 @@ pub enum EchoForm {
     Plain,
     /// With the escapes of a JSON string, seen after the answer was decoded.
     Json,
-    /// Percent-encoded, all but letters, digits and `-._~`.
     Percent,
     Hex,
     Base64,
 }
 
-/// A request as far as faults choose by it.
-pub struct Hit<'a> {
-    /// Its number among the requests of its kind, counted from 1.
-    pub number: u64,
-    /// Which query it is, with its number among those.
-    pub call: Option<(QueryCall, u64)>,
-    /// The entries of a password change.
-    pub entries: &'a [(&'a str, EndPointType)],
-}
-
-/// The faults that still wait for a request.
 #[derive(Default)]
 pub struct ArmedFaults {
     armed: Vec<(Fault, Option<u32>)>,
+    /// The requests so far, which are counted from 1.
+    pub met: u64,
+    met_by_call: BTreeMap<QueryCall, u64>,
 }
 
 impl ArmedFaults {
@@ -389,27 +351,33 @@ impl ArmedFaults {
         self.armed.push((fault, left));
     }
 
-    /// The faults that strike a request. A fault that names an entry waits for a
+    /// The faults that strike the next request. A fault that names an entry waits for a
     /// request that holds it, and one that names a call for that call.
-    pub fn strike(&mut self, hit: &Hit<'_>) -> Vec<FaultKind> {
+    pub fn strike(
+        &mut self,
+        call: Option<QueryCall>,
+        entries: &[(&str, EndPointType)],
+    ) -> Vec<FaultKind> {
+        self.met += 1;
+        if let Some(call) = call {
+            *self.met_by_call.entry(call).or_default() += 1;
+        }
         let mut kinds = Vec::new();
         let mut next_taken = false;
         for (fault, left) in &mut self.armed {
-            let number = match (fault.call, hit.call) {
-                (None, _) => hit.number,
-                (Some(wanted), Some((call, number))) if wanted == call => number,
-                (Some(_), _) => continue,
+            let number = match fault.call {
+                None => self.met,
+                Some(wanted) if call == Some(wanted) => self.met_by_call[&wanted],
+                Some(_) => continue,
             };
             let due = match &fault.on {
                 FaultTrigger::Next => !next_taken,
                 FaultTrigger::Nth(wanted) => *wanted == number,
                 FaultTrigger::Every(step) => *step != 0 && number.is_multiple_of(*step),
                 FaultTrigger::Always => true,
-                FaultTrigger::Entry { job, endpoint } => {
-                    hit.entries.contains(&(job.as_str(), *endpoint))
-                }
+                FaultTrigger::Entry { job, endpoint } => entries.contains(&(job, *endpoint)),
             };
-            if !due || !fault.kind.can_strike(hit.entries) {
+            if !due || !fault.kind.can_strike(entries) {
                 continue;
             }
             next_taken |= matches!(fault.on, FaultTrigger::Next);

@@ -19,19 +19,16 @@ use tokio::time::Sleep;
 /// the first half has left the write buffer.
 const HALF_BODY_PAUSE: Duration = Duration::from_millis(20);
 
-/// A request that was read to its end.
 pub struct ServiceRequest {
     pub head: Parts,
     /// The project id in the path; empty for calls that have none.
     pub project: String,
     /// `None` if the body was over the limit.
     pub body: Option<Bytes>,
-    /// The body, if it is JSON.
     pub document: Option<Value>,
 }
 
 impl ServiceRequest {
-    /// The first header of this name, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }
@@ -48,7 +45,6 @@ impl ServiceRequest {
     }
 }
 
-/// How a recorded request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// No answer yet: the request is held, slow or met with silence.
@@ -100,7 +96,6 @@ impl Recorded {
         &self.path
     }
 
-    /// The names of all headers in the order sent, in lower case.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.headers.iter().map(|(name, _)| name.as_str())
     }
@@ -113,15 +108,13 @@ impl Recorded {
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// The raw body; `None` unless [`SimConfig::record_bodies`](super::SimConfig) is
-    /// set, and for bodies over the size limit of the gateway.
+    /// `None` unless `record_bodies` is set, and for bodies over the limit of the gateway.
     pub fn body(&self) -> Option<&[u8]> {
         self.body.as_deref()
     }
 
-    /// The pairs (job id, `source` or `destination`) of a password change in the
-    /// order sent, as far as the body could be read. An `end_point_type` the
-    /// service does not know is given as `invalid`.
+    /// The pairs (job id, `source` or `destination`) of a password change in the order sent. An
+    /// `end_point_type` the service does not know is given as `invalid`.
     pub fn entries(&self) -> &[(String, String)] {
         &self.entries
     }
@@ -143,7 +136,6 @@ impl fmt::Debug for Recorded {
     }
 }
 
-/// An answer before it is put on the wire.
 pub struct ServiceReply {
     pub status: u16,
     pub content_type: String,
@@ -176,7 +168,6 @@ impl ServiceReply {
         Self::json(status, &json!({"error_code": code, "error_msg": message}))
     }
 
-    /// The refusal of a request whose field is empty (OTC api-ref, Error Code).
     pub fn empty(field: &str) -> Self {
         let message = format!("The parameter {field} cannot be empty.");
         Self::error(400, "DRS.M00201", &message)
@@ -231,7 +222,6 @@ impl ServiceReply {
     }
 }
 
-/// Whether a status and headers can stand in an answer to a request.
 pub fn check_head<'a>(
     status: u16,
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,

@@ -8,17 +8,14 @@ use serde_json::{Value, json};
 
 use super::accounts::{LoginClaim, LoginRefusal, Person, SimToken, TokenLookup, unauthenticated};
 use super::ambient::{self, token_time};
-use super::http::{ServiceReply, ServiceRequest};
-use super::shared::{Shared, SimState};
+use super::http::ServiceReply;
+use super::shared::{Exchange, Shared, SimState};
 use super::signature::{ALGORITHM, SignedRequest, decode};
 
-/// The header that carries a token out, and one to be looked at in.
 const SUBJECT: &str = "X-Subject-Token";
 
-/// The word in a scenario that stands for the simulator's own address.
 const OWN: &str = "self";
 
-/// Who calls, and what they may address.
 struct Identified {
     /// `None` for a key that belongs to no user known here.
     person: Option<Person>,
@@ -28,7 +25,6 @@ struct Identified {
 enum Reach {
     /// The project of the token, or none at all.
     Scope(Option<String>),
-    /// All of the account: a signature names none.
     Account,
 }
 
@@ -37,12 +33,9 @@ enum Reach {
 /// A missing token is turned away by the gateway (OTC API Gateway manual, Error
 /// Codes: 0301 with 401), a wrong one by the service (OTC api-ref, Error Code:
 /// DRS.M00100 with 403).
-fn identify(
-    shared: &Shared,
-    state: &mut SimState,
-    request: &ServiceRequest,
-) -> Result<Identified, ServiceReply> {
-    let now = shared.clock.now();
+fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
+    let Exchange { state, request, .. } = exchange;
+    let now = exchange.shared.clock.now();
     let headers = &request.head.headers;
     let token = headers.get("x-auth-token");
     let signed = request
@@ -78,18 +71,16 @@ fn identify(
 
 /// Lets a caller through who may address the project in the path: a token must be for
 /// that very project, and a signature must not name another one.
-pub fn admit(
-    shared: &Shared,
-    state: &mut SimState,
-    request: &ServiceRequest,
-) -> Result<(), ServiceReply> {
-    let project = request.project.as_str();
-    let reaches = match identify(shared, state, request)?.reach {
+pub fn admit(exchange: &mut Exchange<'_>) -> Result<(), ServiceReply> {
+    let reach = identify(exchange)?.reach;
+    let project = exchange.request.project.as_str();
+    let reaches = match reach {
         Reach::Scope(scope) => scope.as_deref() == Some(project),
         Reach::Account => {
-            let named = request.head.headers.get("x-project-id");
+            let named = exchange.request.head.headers.get("x-project-id");
+            let mut known = exchange.shared.projects.iter();
             named.is_none_or(|named| named.as_bytes() == project.as_bytes())
-                && shared.projects.iter().any(|known| known.id == project)
+                && known.any(|known| known.id == project)
         }
     };
     match reaches {
@@ -103,41 +94,42 @@ pub fn admit(
 }
 
 /// `POST /v3/auth/tokens` (OTC IAM api-ref, Obtaining a User Token).
-pub fn log_in(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
-    let token = match issue(shared, state, request) {
-        Ok(token) => token,
-        Err(reply) => return reply,
-    };
-    state.logins += 1;
-    state.tokens.add(token.clone());
-    let mut pairs = request.query().split('&');
+pub fn log_in(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let token = issue(exchange)?;
+    exchange.state.logins += 1;
+    exchange.state.tokens.add(token.clone());
+    let mut pairs = exchange.request.query().split('&');
     let no_catalog = pairs.any(|pair| pair.split('=').next() == Some("nocatalog"));
-    let outline = token_outline(shared, &token, !no_catalog);
-    ServiceReply::json(201, &outline).header(SUBJECT, token.token)
+    let outline = token_outline(exchange.shared, &token, !no_catalog);
+    Ok(ServiceReply::json(201, &outline).header(SUBJECT, token.token))
 }
 
 /// `GET /v3/auth/tokens` (OTC IAM api-ref, Verifying a Token).
-pub fn show_token(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
-    if let Err(reply) = identify(shared, state, request) {
-        return reply;
-    }
-    let Some(subject) = request.head.headers.get(SUBJECT) else {
-        return bad_request("X-Subject-Token is missing");
+pub fn show_token(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    identify(exchange)?;
+    let Some(subject) = exchange.request.head.headers.get(SUBJECT) else {
+        return Err(bad_request("X-Subject-Token is missing"));
     };
-    match state.tokens.find(subject.as_bytes(), shared.clock.now()) {
+    let shared = exchange.shared;
+    match exchange
+        .state
+        .tokens
+        .find(subject.as_bytes(), shared.clock.now())
+    {
         TokenLookup::Unknown | TokenLookup::Expired => {
-            error(404, "IAM.0004", "Could not find the token.", "Not Found")
+            let message = "Could not find the token.";
+            Err(error(404, "IAM.0004", message, "Not Found"))
         }
-        TokenLookup::Good(token) => ServiceReply::json(200, &token_outline(shared, token, true))
-            .header(SUBJECT, token.token.clone()),
+        TokenLookup::Good(token) => {
+            let outline = token_outline(shared, token, true);
+            Ok(ServiceReply::json(200, &outline).header(SUBJECT, token.token.clone()))
+        }
     }
 }
 
-fn issue(
-    shared: &Shared,
-    state: &mut SimState,
-    request: &ServiceRequest,
-) -> Result<SimToken, ServiceReply> {
+fn issue(exchange: &mut Exchange<'_>) -> Result<SimToken, ServiceReply> {
+    let Exchange { state, request, .. } = exchange;
+    let shared = exchange.shared;
     if !request.is_json() {
         return Err(bad_request("The Content-Type must be application/json."));
     }
@@ -189,11 +181,10 @@ fn by_token(
 }
 
 fn end_of_life(shared: &Shared, from: Timestamp) -> Timestamp {
-    let life = SignedDuration::try_from(shared.token_life).unwrap_or(SignedDuration::MAX);
+    let life = SignedDuration::try_from(shared.config.token_life).unwrap_or(SignedDuration::MAX);
     ambient::later(from, life)
 }
 
-/// Who the caller claims to be, and by which methods.
 fn claim(identity: &Value) -> Result<(LoginClaim<'_>, Vec<&'static str>), ServiceReply> {
     let methods = if identity["methods"] == json!(["password"]) {
         vec!["password"]
@@ -301,41 +292,41 @@ fn unauthorized(code: &str, message: &str) -> ServiceReply {
     error(401, code, message, "Unauthorized")
 }
 
-/// An error in the shape of IAM, which is not that of DRS.
 fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
     let error = json!({"code": code, "message": message, "title": title});
     ServiceReply::json(status, &json!({"error": error}))
 }
 
 /// `GET /v3/auth/catalog`.
-pub fn catalog(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
-    let project = match identify(shared, state, request) {
-        Err(reply) => return reply,
-        Ok(caller) => match caller.reach {
-            Reach::Scope(project) => project,
-            // A signature may name its project in a header (Huawei Cloud API Request
-            // Signing Guide, X-Project-Id).
-            Reach::Account => request.header("x-project-id").map(ToOwned::to_owned),
-        },
+pub fn catalog(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let project = match identify(exchange)?.reach {
+        Reach::Scope(project) => project,
+        // A signature may name its project in a header (Huawei Cloud API Request
+        // Signing Guide, X-Project-Id).
+        Reach::Account => {
+            let named = exchange.request.header("x-project-id");
+            named.map(ToOwned::to_owned)
+        }
     };
-    let entries = catalog_entries(shared, project.as_deref());
-    ServiceReply::json(200, &json!({"catalog": entries, "links": {}}))
+    let entries = catalog_entries(exchange.shared, project.as_deref());
+    let answer = json!({"catalog": entries, "links": {}});
+    Ok(ServiceReply::json(200, &answer))
 }
 
 /// The entries for a token of this project, with no more of the other services than it
 /// takes to be mistaken for one of them.
 fn catalog_entries(shared: &Shared, project: Option<&str>) -> Value {
     let own = &shared.url;
-    let region = shared.catalog.region.as_str();
+    let region = shared.config.catalog.region.as_str();
     let project = project.unwrap_or_default();
     let evs = format!("https://evs.{region}.example.invalid/v2/{project}");
     let mut entries = vec![
         catalog_entry("iam", "identity", "*", &format!("{own}/v3")),
         catalog_entry("evs", "volumev2", region, &evs),
     ];
-    if let Some(endpoint) = &shared.catalog.drs_endpoint {
+    if let Some(endpoint) = &shared.config.catalog.drs_endpoint {
         let endpoint = if endpoint == OWN { own } else { endpoint };
-        let url = match shared.catalog.project_suffix {
+        let url = match shared.config.catalog.project_suffix {
             true => format!("{endpoint}/v3/{project}"),
             false => endpoint.clone(),
         };
@@ -360,11 +351,11 @@ fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
 }
 
 /// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
-pub fn projects(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
-    let domain = match identify(shared, state, request) {
-        Ok(caller) => caller.person.map(|person| person.domain_id),
-        Err(reply) => return reply,
-    };
+pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let domain = identify(exchange)?.person.map(|person| person.domain_id);
+    let Exchange {
+        shared, request, ..
+    } = exchange;
     let mut pairs = request.query().split('&');
     let name = pairs
         .find_map(|pair| pair.strip_prefix("name="))
@@ -390,18 +381,21 @@ pub fn projects(shared: &Shared, state: &mut SimState, request: &ServiceRequest)
         }));
     }
     let links = json!({"self": format!("{url}/v3/projects"), "next": null, "previous": null});
-    ServiceReply::json(200, &json!({"projects": projects, "links": links}))
+    let answer = json!({"projects": projects, "links": links});
+    Ok(ServiceReply::json(200, &answer))
 }
 
 /// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
 /// warn where nobody answers (OpenStack Identity API, "List versions").
-pub fn versions(shared: &Shared, _: &mut SimState, _: &ServiceRequest) -> ServiceReply {
-    ServiceReply::json(300, &json!({"versions": {"values": [the_version(shared)]}}))
+pub fn versions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let answer = json!({"versions": {"values": [the_version(exchange.shared)]}});
+    Ok(ServiceReply::json(300, &answer))
 }
 
 /// `GET /v3`.
-pub fn version(shared: &Shared, _: &mut SimState, _: &ServiceRequest) -> ServiceReply {
-    ServiceReply::json(200, &json!({"version": the_version(shared)}))
+pub fn version(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let answer = json!({"version": the_version(exchange.shared)});
+    Ok(ServiceReply::json(200, &answer))
 }
 
 fn the_version(shared: &Shared) -> Value {

@@ -142,7 +142,6 @@ impl DatabaseLogin {
         self.held == Some(salted_digest(&self.salt, password))
     }
 
-    /// Whether DRS was told anything since the job was made.
     pub fn is_told(&self) -> bool {
         self.held.is_some()
     }
@@ -206,7 +205,6 @@ impl SimJob {
         }
     }
 
-    /// Takes a password over, if the job's kind and state allow it.
     pub fn change_password(
         &mut self,
         endpoint: EndPointType,
@@ -264,7 +262,6 @@ impl SimJob {
         self.source.is_refused() || self.destination.is_refused()
     }
 
-    /// Why the job has failed, in words; empty for one that has not.
     pub fn failure(&self) -> &'static str {
         match self.status.ends_with("_FAILED") {
             true if self.logins_refused() => "Access denied: the user name or password is wrong.",
@@ -273,7 +270,6 @@ impl SimJob {
         }
     }
 
-    /// Brings the state up to `now`.
     fn advance(&mut self, now: Instant, delay: Duration) {
         if let Some((began, failed)) = &self.retry {
             if now.duration_since(*began) < delay {
@@ -307,7 +303,6 @@ impl SimJob {
     }
 }
 
-/// The jobs of a project, by id.
 pub struct JobStore {
     jobs: BTreeMap<String, SimJob>,
     nonces: Arc<Nonces>,

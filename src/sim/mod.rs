@@ -28,13 +28,14 @@ mod tests;
 
 use std::fmt;
 use std::io;
+use std::mem::take;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use self::accounts::{AccessKeys, Person, SimToken, SimTokens, Users};
+use self::accounts::{Person, SigningKeys, SimToken, SimTokens, Users};
 use self::ambient::{Clock, Nonces};
 use self::fault::{ArmedFaults, FaultQueue};
 pub use self::fault::{
@@ -81,13 +82,13 @@ pub struct Simulator {
 
 impl Simulator {
     /// Starts a simulator on a thread of its own; it is reachable at once.
-    pub fn start(config: SimConfig) -> Result<Self, StartError> {
+    pub fn start(mut config: SimConfig) -> Result<Self, StartError> {
         if !config.address.is_loopback() {
             return Err(StartError::NotLoopback(config.address));
         }
         let nonces = Arc::new(Nonces::new().map_err(StartError::Random)?);
         let jobs = JobStore::new(
-            config.jobs,
+            take(&mut config.jobs),
             Arc::clone(&nonces),
             config.accept_any_job,
             config.failure_delay,
@@ -95,7 +96,7 @@ impl Simulator {
         .map_err(StartError::DuplicateJob)?;
         let clock = Clock::ahead_by(config.clock_offset_seconds);
         let started = clock.now();
-        let token = config.token.unwrap_or_else(|| nonces.token());
+        let token = config.token.take().unwrap_or_else(|| nonces.token());
         let tokens = SimTokens::new(SimToken {
             token: token.clone(),
             person: Person::unnamed(),
@@ -104,40 +105,37 @@ impl Simulator {
             issued: started,
             expires: None,
         });
-        let users = Users::new(config.users, || nonces.salt());
-        let mut state = SimState::new(jobs, users, AccessKeys::new(config.access_keys), tokens);
-        arm(&mut state.faults, config.faults, FaultQueue::Changes)?;
-        arm(
-            &mut state.login_faults,
-            config.login_faults,
-            FaultQueue::Logins,
-        )?;
-        arm(
-            &mut state.query_faults,
-            config.query_faults,
-            FaultQueue::Queries,
-        )?;
+        let state = SimState {
+            elsewhere: jobs.emptied(),
+            jobs,
+            users: Users::new(take(&mut config.users), || nonces.salt()),
+            keys: SigningKeys::new(take(&mut config.access_keys)),
+            tokens,
+            faults: armed(take(&mut config.faults), FaultQueue::Changes)?,
+            login_faults: armed(take(&mut config.login_faults), FaultQueue::Logins)?,
+            query_faults: armed(take(&mut config.query_faults), FaultQueue::Queries)?,
+            log: Vec::new(),
+            connections: 0,
+            logins: 0,
+            in_flight: 0,
+            max_in_flight: 0,
+        };
         let mut projects = vec![ProjectSpec {
             id: config.project_id.clone(),
-            name: config.project_name,
+            name: config.project_name.clone(),
         }];
-        projects.extend(config.other_projects);
+        projects.append(&mut config.other_projects);
         let address = SocketAddr::new(config.address, config.port);
         let failed = |source| StartError::Listen { address, source };
         let (listener, bound) = Server::bind(address).map_err(failed)?;
         let shared = Arc::new(Shared {
+            config,
             url: format!("http://{bound}"),
-            project_id: config.project_id,
             projects,
             token,
-            token_life: config.token_life,
-            catalog: config.catalog,
-            job_actions: config.job_actions,
+            admin_token: nonces.token(),
             clock,
             started,
-            admin_token: nonces.token(),
-            latency: config.latency,
-            record_bodies: config.record_bodies,
             nonces,
             release: watch::Sender::new(0),
             put_received: Condvar::new(),
@@ -153,10 +151,9 @@ impl Simulator {
     }
 
     pub fn project_id(&self) -> &str {
-        &self.shared.project_id
+        &self.shared.config.project_id
     }
 
-    /// The token for `X-Auth-Token`.
     pub fn token(&self) -> &str {
         &self.shared.token
     }
@@ -188,15 +185,13 @@ impl Simulator {
         found.is_some_and(|(endpoint, job)| is(job.login(endpoint)))
     }
 
-    /// The state of the job now; `None` if there is no such job.
     pub fn status(&self, job: &str) -> Option<String> {
         let mut state = self.shared.lock();
         let job = state.jobs.job(job, Instant::now());
         job.map(|job| job.status.clone())
     }
 
-    /// All requests so far in the order in which they came in whole, without
-    /// admin calls.
+    /// In the order in which they came in whole, without admin calls.
     pub fn requests(&self) -> Vec<Recorded> {
         self.shared.lock().log.clone()
     }
@@ -211,28 +206,24 @@ impl Simulator {
         self.shared.lock().max_in_flight
     }
 
-    /// How many logins were given a token.
     pub fn logins(&self) -> usize {
         self.shared.lock().logins
     }
 
     /// How many login calls came in whole, whatever became of them.
     pub fn login_attempts(&self) -> usize {
-        usize::try_from(self.shared.lock().login_attempts).unwrap_or(usize::MAX)
+        usize::try_from(self.shared.lock().login_faults.met).unwrap_or(usize::MAX)
     }
 
-    /// The tokens that logins were given, oldest first.
     pub fn issued_tokens(&self) -> Vec<String> {
         self.shared.lock().tokens.issued()
     }
 
-    /// Ends all tokens that logins were given. The fixed one stays.
     pub fn expire_tokens(&self) {
         let now = self.shared.clock.now();
         self.shared.lock().tokens.expire(now);
     }
 
-    /// Lets a fault wait for its password change.
     pub fn inject(&self, fault: Fault) {
         self.shared.lock().faults.inject(fault);
     }
@@ -241,9 +232,8 @@ impl Simulator {
         self.shared.lock().login_faults.inject(fault);
     }
 
-    /// Lets a fault wait for a query or a retry: for the call of that name
-    /// (`status`, `detail`, `list` or `retry`), or for any of them. False, and
-    /// nothing waits, if there is no call of that name.
+    /// Lets a fault wait for the query or the retry of that name, or for any of them. False,
+    /// and nothing waits, if there is no call of that name.
     pub fn inject_query(&self, call: Option<&str>, mut fault: Fault) -> bool {
         fault.call = call.and_then(QueryCall::from_name);
         if fault.call.is_none() && call.is_some() {
@@ -253,7 +243,7 @@ impl Simulator {
         true
     }
 
-    /// Puts a job into a state; false if there is no such job.
+    /// False if there is no such job.
     pub fn set_status(&self, job: &str, status: &str) -> bool {
         let mut state = self.shared.lock();
         let changed = state
@@ -288,9 +278,8 @@ impl Simulator {
         self.shared.let_go();
     }
 
-    /// Blocks until this many password changes have come in whole since the
-    /// start, and says whether they have. Those that are acted on at once have
-    /// been acted on by then.
+    /// Blocks until this many password changes have come in whole, and says whether they
+    /// have. Those that are acted on at once have been acted on by then.
     pub fn wait_for_put(&self, count: usize, timeout: Duration) -> bool {
         self.shared.wait_for_puts(count as u64, timeout)
     }
@@ -305,12 +294,12 @@ impl fmt::Debug for Simulator {
 }
 
 /// Lets faults wait from the start; fails with the first that makes no sense.
-fn arm(armed: &mut ArmedFaults, faults: Vec<Fault>, queue: FaultQueue) -> Result<(), StartError> {
+fn armed(faults: Vec<Fault>, queue: FaultQueue) -> Result<ArmedFaults, StartError> {
+    let mut armed = ArmedFaults::default();
     for (fault, number) in faults.into_iter().zip(1..) {
-        fault
-            .check(queue)
-            .map_err(|why| StartError::BadFault { number, why })?;
+        let checked = fault.check(queue);
+        checked.map_err(|why| StartError::BadFault { number, why })?;
         armed.inject(fault);
     }
-    Ok(())
+    Ok(armed)
 }

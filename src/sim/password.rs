@@ -13,7 +13,7 @@ use super::fault::{EchoForm, FaultKind, MessageKey, Which};
 use super::http::{ServiceReply, ServiceRequest};
 use super::job::{Denied, is_missing};
 use super::queries;
-use super::shared::{Shared, SimState};
+use super::shared::Exchange;
 use super::spec::EndPointType;
 
 /// One entry of the body. It lives no longer than the request.
@@ -94,7 +94,6 @@ fn pairs(request: &ServiceRequest) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The entries as a record of the request keeps them.
 pub fn names(request: &ServiceRequest) -> Vec<(String, String)> {
     let names = pairs(request).map(|(job, wire)| {
         let name = EndPointType::from_wire(wire).map_or("invalid", EndPointType::name);
@@ -110,20 +109,13 @@ pub fn known_entries(request: &ServiceRequest) -> Vec<(&str, EndPointType)> {
         .collect()
 }
 
-/// Answers the call, entry by entry.
 pub fn change(
-    shared: &Shared,
-    state: &mut SimState,
-    request: &ServiceRequest,
+    exchange: &mut Exchange<'_>,
     faults: &[FaultKind],
-) -> ServiceReply {
-    let changes = queries::document(shared, state, request).and_then(read);
-    let changes = match changes {
-        Ok(changes) => changes,
-        Err(reply) => return reply,
-    };
+) -> Result<ServiceReply, ServiceReply> {
+    let changes = read(queries::document(exchange)?)?;
     let now = Instant::now();
-    let jobs = state.jobs_of(shared, &request.project);
+    let jobs = exchange.jobs();
     let results = changes.iter().enumerate().map(|(index, change)| {
         if let Some(refused) = refusal(faults, index, change) {
             return refused;
@@ -137,7 +129,7 @@ pub fn change(
         }
     });
     let results = results.collect();
-    answer(faults, &changes, results)
+    Ok(answer(faults, &changes, results))
 }
 
 /// The entries of the body, or the refusal of the whole request.
@@ -192,7 +184,6 @@ fn read_entry(entry: &Value) -> Result<PasswordChange, ServiceReply> {
     })
 }
 
-/// The failure that a fault gives to one entry in the place of acting on it.
 fn refusal(kinds: &[FaultKind], index: usize, change: &PasswordChange) -> Option<ChangeResult> {
     let covers = |which: &Which| which.covers(index, &change.job, change.endpoint);
     kinds.iter().find_map(|kind| match kind {
@@ -236,7 +227,6 @@ fn refusal(kinds: &[FaultKind], index: usize, change: &PasswordChange) -> Option
     })
 }
 
-/// The answer about all entries, bent as the faults want it.
 fn answer(
     kinds: &[FaultKind],
     changes: &[PasswordChange],

@@ -7,10 +7,10 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::ambient::{list_time, millis};
-use super::http::{ServiceReply, ServiceRequest};
+use super::http::ServiceReply;
 use super::iam;
 use super::job::{ACTIONS, Denied, SimJob, allows, is_missing};
-use super::shared::{Shared, SimState};
+use super::shared::{Exchange, Shared};
 use super::spec::EndpointSpec;
 
 /// Results on a page of ids unless the request says otherwise (OTC api-ref, Querying
@@ -18,22 +18,16 @@ use super::spec::EndpointSpec;
 const DEFAULT_PER_PAGE: u64 = 5;
 const DEFAULT_ROWS: usize = 10;
 
-/// The most that a page may be asked for (same pages).
 const MAX_PER_PAGE: u64 = 100;
 
-/// The kinds of jobs, one of which a query for the list has to name.
 const USE_TYPES: [&str; 3] = ["migration", "sync", "cloudDataGuard"];
 
 /// The most ids that the filter by name takes (vendor's SDK, QueryJobsReq).
 const MAX_IDS: usize = 100;
 
-/// The document that a call carries, after the checks that all of them share.
-pub fn document<'a>(
-    shared: &Shared,
-    state: &mut SimState,
-    request: &'a ServiceRequest,
-) -> Result<&'a Value, ServiceReply> {
-    iam::admit(shared, state, request)?;
+pub fn document<'a>(exchange: &mut Exchange<'a>) -> Result<&'a Value, ServiceReply> {
+    iam::admit(exchange)?;
+    let request = exchange.request;
     if !request.is_json() {
         let message = "The media type of the request is not supported.";
         return Err(ServiceReply::error(415, "DRS.M00200", message));
@@ -42,43 +36,39 @@ pub fn document<'a>(
     document.ok_or_else(|| ServiceReply::error(400, "DRS.M00200", "Invalid request."))
 }
 
-/// What the gateway says to a call it does not know.
-pub fn unknown(_: &Shared, _: &mut SimState, _: &ServiceRequest) -> ServiceReply {
+pub fn unknown(_: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let message = "The API does not exist or has not been published in the environment";
-    ServiceReply::error(404, "APIGW.0101", message)
+    Err(ServiceReply::error(404, "APIGW.0101", message))
 }
 
 /// `POST /v3/{project_id}/jobs/batch-status` (OTC api-ref, Querying Task Statuses).
-pub fn statuses(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+pub fn statuses(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let absent = Map::from_iter([("status".to_owned(), json!(""))]);
     let describe = |id: &str, job: &SimJob| json!({"id": id, "status": job.status});
-    let reply = of_jobs(shared, state, request, describe, &absent);
-    reply.unwrap_or_else(|refusal| refusal)
+    of_jobs(exchange, describe, &absent)
 }
 
 /// `POST /v3/{project_id}/jobs/batch-detail` (OTC api-ref, Querying Task Details), as far
 /// as a client of this tool's kind may look at it. A password stands in an answer only
 /// where a test put it.
-pub fn details(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
+pub fn details(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let shared = exchange.shared;
     let describe = |id: &str, job: &SimJob| details_of(shared, id, job);
-    let reply = of_jobs(shared, state, request, describe, &Map::new());
-    reply.unwrap_or_else(|refusal| refusal)
+    of_jobs(exchange, describe, &Map::new())
 }
 
 /// Answers a query about the jobs of a page. Of a job that is not there, `absent` and the
 /// error are said, and the whole call fails if none is there.
 fn of_jobs(
-    shared: &Shared,
-    state: &mut SimState,
-    request: &ServiceRequest,
+    exchange: &mut Exchange<'_>,
     describe: impl Fn(&str, &SimJob) -> Value,
     absent: &Map<String, Value>,
 ) -> Result<ServiceReply, ServiceReply> {
-    let document = document(shared, state, request)?;
+    let document = document(exchange)?;
     let ids = asked_ids(document)?;
     let (from, length) = page(document, ids.len())?;
     let now = Instant::now();
-    let jobs = state.jobs_of(shared, &request.project);
+    let jobs = exchange.jobs();
     let mut missing = 0;
     let mut results = Vec::new();
     for id in ids.iter().skip(from).take(length) {
@@ -100,7 +90,6 @@ fn of_jobs(
     Ok(ServiceReply::json(status, &answer))
 }
 
-/// The ids asked for: present, not empty and each only once.
 fn asked_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
     let ids = document["jobs"].as_array();
     let ids: Option<Vec<&str>> = ids.and_then(|ids| ids.iter().map(Value::as_str).collect());
@@ -148,7 +137,7 @@ fn page(document: &Value, total: usize) -> Result<(usize, usize), ServiceReply> 
 
 fn details_of(shared: &Shared, id: &str, job: &SimJob) -> Value {
     let facts = &job.facts;
-    let region = shared.catalog.region.as_str();
+    let region = shared.config.catalog.region.as_str();
     let side = |spec: &Option<EndpointSpec>, name: &str| {
         let spec = spec.clone().unwrap_or_default();
         let usual = facts.engine_type.split('-').next().unwrap_or_default();
@@ -157,7 +146,7 @@ fn details_of(shared: &Shared, id: &str, job: &SimJob) -> Value {
             "inst_id": spec.inst_id,
             "inst_name": spec.inst_id.as_ref().map(|_| format!("{name}-instance")),
             "region": spec.inst_id.as_ref().map(|_| region),
-            "project_id": spec.inst_id.as_ref().map(|_| &shared.project_id),
+            "project_id": spec.inst_id.as_ref().map(|_| &shared.config.project_id),
             "ip": spec.ip,
             "db_port": spec.port,
             "db_user": spec.user,
@@ -200,13 +189,10 @@ fn details_of(shared: &Shared, id: &str, job: &SimJob) -> Value {
 
 /// `POST /v3/{project_id}/jobs/batch-retry-task` (OTC api-ref, Resuming or Retrying a
 /// Task).
-pub fn retry(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
-    let ids = match document(shared, state, request).and_then(retried_ids) {
-        Ok(ids) => ids,
-        Err(refusal) => return refusal,
-    };
+pub fn retry(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let ids = retried_ids(document(exchange)?)?;
     let now = Instant::now();
-    let jobs = state.jobs_of(shared, &request.project);
+    let jobs = exchange.jobs();
     let mut missing = 0;
     let mut results = Vec::new();
     for id in &ids {
@@ -220,7 +206,8 @@ pub fn retry(shared: &Shared, state: &mut SimState, request: &ServiceRequest) ->
         });
     }
     let status = if missing == results.len() { 400 } else { 200 };
-    ServiceReply::json(status, &json!({"results": results, "count": ids.len()}))
+    let answer = json!({"results": results, "count": ids.len()});
+    Ok(ServiceReply::json(status, &answer))
 }
 
 /// The ids of the jobs. `is_sync_re_edit` may be left out, as the example on the
@@ -247,7 +234,6 @@ fn retried_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
     Ok(ids)
 }
 
-/// What a query for the list asks for.
 struct JobFilter<'a> {
     use_type: &'a str,
     engine_type: &'a str,
@@ -319,15 +305,12 @@ impl<'a> JobFilter<'a> {
 
 /// `POST /v3/{project_id}/jobs` (OTC api-ref, Querying the Task List). A subtask has no
 /// row of its own: it stands in that of its parent.
-pub fn list(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
-    let filter = match document(shared, state, request).and_then(JobFilter::read) {
-        Ok(filter) => filter,
-        Err(refusal) => return refusal,
-    };
+pub fn list(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let filter = JobFilter::read(document(exchange)?)?;
+    let shared = exchange.shared;
     let mut children: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     let mut parents = Vec::new();
-    let jobs = state.jobs_of(shared, &request.project);
-    for (id, job) in jobs.jobs(Instant::now()) {
+    for (id, job) in exchange.jobs().jobs(Instant::now()) {
         match &job.facts.parent {
             Some(parent) => children
                 .entry(parent)
@@ -348,7 +331,8 @@ pub fn list(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> 
         row["children"] = json!(children.remove(id.as_str()).unwrap_or_default());
         rows.push(row);
     }
-    ServiceReply::json(200, &json!({"total_record": total, "jobs": rows}))
+    let answer = json!({"total_record": total, "jobs": rows});
+    Ok(ServiceReply::json(200, &answer))
 }
 
 fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
@@ -368,7 +352,7 @@ fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
         "error_msg": job.failure(),
         "node_newFramework": false,
     });
-    if shared.job_actions {
+    if shared.config.job_actions {
         row["job_action"] = actions_of(job);
     }
     row
@@ -377,19 +361,22 @@ fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
 /// `GET /v5/{project_id}/jobs/{job_id}/actions`. No OTC page describes it, so services
 /// without it are the rule (the vendor's SDK has it in JobActionResp and
 /// ShowActionsResponse).
-pub fn actions(shared: &Shared, state: &mut SimState, request: &ServiceRequest) -> ServiceReply {
-    if !shared.job_actions {
-        return unknown(shared, state, request);
+pub fn actions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    if !exchange.shared.config.job_actions {
+        return unknown(exchange);
     }
-    if let Err(reply) = iam::admit(shared, state, request) {
-        return reply;
-    }
-    let mut parts = request.head.uri.path().split('/');
+    iam::admit(exchange)?;
+    let mut parts = exchange.request.head.uri.path().split('/');
     let id = parts.nth(4).unwrap_or_default();
-    let jobs = state.jobs_of(shared, &request.project);
-    match jobs.job(id, Instant::now()) {
-        Some(job) => ServiceReply::json(200, &json!({"job_action": actions_of(job)})),
-        None => ServiceReply::error(404, "DRS.10000010", "The task does not exist."),
+    match exchange.jobs().job(id, Instant::now()) {
+        Some(job) => {
+            let answer = json!({"job_action": actions_of(job)});
+            Ok(ServiceReply::json(200, &answer))
+        }
+        None => {
+            let message = "The task does not exist.";
+            Err(ServiceReply::error(404, "DRS.10000010", message))
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use serde::{Deserialize, Deserializer};
 use super::fault::{Fault, FaultQueue};
 use super::spec::{AccessKeySpec, CatalogSpec, JobSpec, ProjectSpec, UserSpec};
 
-/// How a simulator is set up. A file can say all of it but the first three fields.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimConfig {
@@ -40,9 +39,7 @@ pub struct SimConfig {
     pub users: Vec<UserSpec>,
     pub access_keys: Vec<AccessKeySpec>,
     pub catalog: CatalogSpec,
-    /// How far the service's clock is ahead of this machine's (behind if
-    /// negative). It shows in the `Date` of every answer and decides about signatures
-    /// and tokens.
+    /// How far the service's clock is ahead of this machine's (behind if negative).
     pub clock_offset_seconds: i64,
     /// Whether every well-formed job id that is asked for is a running job.
     pub accept_any_job: bool,
@@ -57,10 +54,8 @@ pub struct SimConfig {
     #[serde(rename = "failure_delay_millis", deserialize_with = "millis")]
     pub failure_delay: Duration,
     pub jobs: Vec<JobSpec>,
-    /// Those that wait for password changes.
     pub faults: Vec<Fault>,
     pub login_faults: Vec<Fault>,
-    /// Those that wait for queries and retries.
     pub query_faults: Vec<Fault>,
 }
 
@@ -98,8 +93,6 @@ impl fmt::Debug for SimConfig {
             .field("port", &self.port)
             .field("project_id", &self.project_id)
             .field("other_projects", &self.other_projects)
-            .field("users", &self.users)
-            .field("jobs", &self.jobs)
             .field("faults", &self.faults)
             .finish_non_exhaustive()
     }
@@ -109,7 +102,6 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
-/// Why a scenario file cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ScenarioError {
     /// Line in the file, counted from 1; `None` if no line can be told.
@@ -130,7 +122,6 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-/// Reads a scenario for a simulator on any free port.
 pub fn parse(text: &str) -> Result<SimConfig, ScenarioError> {
     let config: SimConfig = serde_yaml::from_str(text).map_err(|error| {
         let location = error.location();

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::fault::{FaultKind, QueryCall};
 use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest};
-use super::shared::{Shared, SimState, Visit};
+use super::shared::{Exchange, Shared, SimState, Visit};
 use super::{admin, ambient, iam, password, queries};
 
 /// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
@@ -30,7 +30,6 @@ const MAX_BODY_BYTES: usize = 12 << 20;
 /// the answer instead of a broken connection.
 const MAX_DISCARDED_BYTES: usize = 64 << 20;
 
-/// A running server; it stops when dropped.
 pub struct Server {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -77,7 +76,6 @@ impl Drop for Server {
     }
 }
 
-/// Serves until told to stop; open connections end with the runtime.
 fn run(
     runtime: &Runtime,
     listener: StdListener,
@@ -120,8 +118,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         .await;
 }
 
-/// What answers a call that needs no more than this.
-type Handler = fn(&Shared, &mut SimState, &ServiceRequest) -> ServiceReply;
+type Handler = fn(&mut Exchange<'_>) -> Result<ServiceReply, ServiceReply>;
 
 enum Route {
     ModifyPasswords,
@@ -131,7 +128,6 @@ enum Route {
     Plain(Handler),
 }
 
-/// Finds the call, and the project id its path names.
 fn route(method: &str, path: &str) -> (Route, String) {
     use QueryCall::{Detail, List, Retry, Status};
     use Route::{Plain, Query};
@@ -177,7 +173,7 @@ async fn handle(
     };
     let reply = match request.head.uri.path().split('/').nth(1) {
         Some("sim") => admin::answer(&shared, &request),
-        _ => exchange(&shared, &mut visit, &request, &route).await?,
+        _ => respond(&shared, &mut visit, &request, &route).await?,
     };
     let date = ambient::http_date(shared.clock.now());
     Ok(reply.into_response(&shared.nonces.request_id(), &date))
@@ -206,7 +202,7 @@ async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, ConnectionCut> {
 }
 
 /// Counts and records a request, then answers it, or not, as the faults want.
-async fn exchange(
+async fn respond(
     shared: &Arc<Shared>,
     visit: &mut Visit,
     request: &ServiceRequest,
@@ -224,7 +220,18 @@ async fn exchange(
         // Subscribed under the lock: a release by whoever sees this request is not missed.
         let held = hold.map(|_| shared.release.subscribe());
         let acts_now = hold != Some(false);
-        let reply = acts_now.then(|| act(shared, &mut state, request, route, &faults));
+        let reply = acts_now.then(|| {
+            let state = &mut state;
+            act(
+                Exchange {
+                    shared,
+                    state,
+                    request,
+                },
+                route,
+                &faults,
+            )
+        });
         (faults, reply, held)
     };
     shared.put_received.notify_all();
@@ -234,11 +241,22 @@ async fn exchange(
     }
     let reply = match reply {
         Some(reply) => reply,
-        None => act(shared, &mut shared.lock(), request, route, &faults),
+        None => {
+            let state = &mut shared.lock();
+            act(
+                Exchange {
+                    shared,
+                    state,
+                    request,
+                },
+                route,
+                &faults,
+            )
+        }
     };
     let mut due = arrived;
     if matches!(route, Route::ModifyPasswords) {
-        due += shared.latency;
+        due += shared.config.latency;
     }
     for kind in &faults {
         if let FaultKind::Slow { millis } = kind {
@@ -260,7 +278,6 @@ async fn exchange(
     Ok(reply)
 }
 
-/// Records a request, counts it among its kind, and chooses its faults.
 fn take_in(
     state: &mut SimState,
     visit: &mut Visit,
@@ -273,21 +290,15 @@ fn take_in(
     };
     visit.record(state, request, names);
     match route {
-        Route::ModifyPasswords => state.strike_change(&password::known_entries(request)),
-        Route::Login => state.strike_login(),
-        Route::Query(call, _) => state.strike_query(*call),
+        Route::ModifyPasswords => state.faults.strike(None, &password::known_entries(request)),
+        Route::Login => state.login_faults.strike(None, &[]),
+        Route::Query(call, _) => state.query_faults.strike(Some(*call), &[]),
         Route::Plain(_) => Vec::new(),
     }
 }
 
-/// Acts on the request as far as the faults let it through, and says how it went.
-fn act(
-    shared: &Shared,
-    state: &mut SimState,
-    request: &ServiceRequest,
-    route: &Route,
-    faults: &[FaultKind],
-) -> ServiceReply {
+/// Acts on the request as far as the faults let it through.
+fn act(mut exchange: Exchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
     if faults.iter().any(is_unheard) {
         // The caller never sees it; the request only has to end up unacted.
@@ -296,14 +307,15 @@ fn act(
     if let Some(reply) = faults.iter().find_map(instead) {
         return reply;
     }
-    if request.body.is_none() {
+    if exchange.request.body.is_none() {
         return ServiceReply::error(413, "APIGW.0201", "The request body is too large.");
     }
     let reply = match route {
-        Route::ModifyPasswords => password::change(shared, state, request, faults),
-        Route::Login => iam::log_in(shared, state, request),
-        Route::Query(_, answer) | Route::Plain(answer) => answer(shared, state, request),
+        Route::ModifyPasswords => password::change(&mut exchange, faults),
+        Route::Login => iam::log_in(&mut exchange),
+        Route::Query(_, answer) | Route::Plain(answer) => answer(&mut exchange),
     };
+    let reply = reply.unwrap_or_else(|refusal| refusal);
     faults.iter().fold(reply, dress)
 }
 
@@ -358,7 +370,6 @@ fn instead(kind: &FaultKind) -> Option<ServiceReply> {
     Some(reply)
 }
 
-/// Changes the bytes of an answer.
 fn dress(mut reply: ServiceReply, kind: &FaultKind) -> ServiceReply {
     match kind {
         FaultKind::Gzip => return reply.gzipped(),
@@ -381,7 +392,6 @@ fn dress(mut reply: ServiceReply, kind: &FaultKind) -> ServiceReply {
     reply
 }
 
-/// The page of a gateway, of the size such pages have.
 fn html(status: u16) -> ServiceReply {
     let filler = "<div class=\"cf-row\">The origin did not answer in time.</div>\n".repeat(600);
     let body = format!(

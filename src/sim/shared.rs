@@ -1,130 +1,55 @@
 //! What the server's thread and the owner of a simulator have in common, with the one
 //! lock, which is never held across anything that waits.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::accounts::{AccessKeys, SimTokens, Users};
+use super::accounts::{SigningKeys, SimTokens, Users};
 use super::ambient::{Clock, Nonces};
-use super::fault::{ArmedFaults, FaultKind, Hit, QueryCall};
+use super::fault::ArmedFaults;
 use super::http::{Completion, Recorded, ServiceRequest};
 use super::job::JobStore;
-use super::spec::{CatalogSpec, EndPointType, ProjectSpec};
+use super::scenario::SimConfig;
+use super::spec::ProjectSpec;
 
-/// Settings, which never change, and everything that does.
 pub struct Shared {
-    /// The address as a URL without a path.
+    /// Without what became part of the state.
+    pub config: SimConfig,
     pub url: String,
-    pub project_id: String,
-    /// All projects of the account, that one first.
+    /// All projects of the account, the one with the jobs first.
     pub projects: Vec<ProjectSpec>,
     pub token: String,
-    pub token_life: Duration,
-    pub catalog: CatalogSpec,
-    pub job_actions: bool,
+    pub admin_token: String,
     pub clock: Clock,
     /// When the simulator started by that clock; all jobs were made then.
     pub started: Timestamp,
-    pub admin_token: String,
-    pub latency: Duration,
-    pub record_bodies: bool,
     pub nonces: Arc<Nonces>,
     /// Counts releases; a held request waits for the next one.
     pub release: watch::Sender<u64>,
-    /// Signalled whenever `SimState::received` grows.
+    /// Signalled whenever a password change came in whole.
     pub put_received: Condvar,
     pub state: Mutex<SimState>,
 }
 
 /// What changes while the simulator runs.
 pub struct SimState {
-    /// The jobs that were configured.
     pub jobs: JobStore,
-    /// The jobs of all other projects: none.
-    elsewhere: JobStore,
+    pub elsewhere: JobStore,
     pub users: Users,
-    pub keys: AccessKeys,
+    pub keys: SigningKeys,
     pub tokens: SimTokens,
     pub faults: ArmedFaults,
     pub login_faults: ArmedFaults,
     pub query_faults: ArmedFaults,
     pub log: Vec<Recorded>,
     pub connections: usize,
-    /// Password changes that came in whole.
-    pub received: u64,
-    /// Login calls that came in whole.
-    pub login_attempts: u64,
     /// Login calls that were given a token.
     pub logins: usize,
-    /// Queries and retries that came in whole.
-    queries: BTreeMap<QueryCall, u64>,
-    in_flight: usize,
+    pub in_flight: usize,
     pub max_in_flight: usize,
-}
-
-impl SimState {
-    pub fn new(jobs: JobStore, users: Users, keys: AccessKeys, tokens: SimTokens) -> Self {
-        Self {
-            elsewhere: jobs.emptied(),
-            jobs,
-            users,
-            keys,
-            tokens,
-            faults: ArmedFaults::default(),
-            login_faults: ArmedFaults::default(),
-            query_faults: ArmedFaults::default(),
-            log: Vec::new(),
-            connections: 0,
-            received: 0,
-            login_attempts: 0,
-            logins: 0,
-            queries: BTreeMap::new(),
-            in_flight: 0,
-            max_in_flight: 0,
-        }
-    }
-
-    /// The jobs of a project; all that were configured are in the first one.
-    pub fn jobs_of(&mut self, shared: &Shared, project: &str) -> &mut JobStore {
-        match project == shared.project_id {
-            true => &mut self.jobs,
-            false => &mut self.elsewhere,
-        }
-    }
-
-    /// Counts a password change with these entries, and chooses its faults.
-    pub fn strike_change(&mut self, entries: &[(&str, EndPointType)]) -> Vec<FaultKind> {
-        self.received += 1;
-        self.faults.strike(&Hit {
-            number: self.received,
-            call: None,
-            entries,
-        })
-    }
-
-    pub fn strike_login(&mut self) -> Vec<FaultKind> {
-        self.login_attempts += 1;
-        self.login_faults.strike(&Hit {
-            number: self.login_attempts,
-            call: None,
-            entries: &[],
-        })
-    }
-
-    pub fn strike_query(&mut self, call: QueryCall) -> Vec<FaultKind> {
-        let own = self.queries.entry(call).or_default();
-        *own += 1;
-        let call = Some((call, *own));
-        self.query_faults.strike(&Hit {
-            number: self.queries.values().sum(),
-            call,
-            entries: &[],
-        })
-    }
 }
 
 impl Shared {
@@ -137,13 +62,29 @@ impl Shared {
     pub fn wait_for_puts(&self, wanted: u64, timeout: Duration) -> bool {
         let (_guard, waited) = self
             .put_received
-            .wait_timeout_while(self.lock(), timeout, |state| state.received < wanted)
+            .wait_timeout_while(self.lock(), timeout, |state| state.faults.met < wanted)
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }
 
     pub fn let_go(&self) {
         self.release.send_modify(|count| *count += 1);
+    }
+}
+
+pub struct Exchange<'a> {
+    pub shared: &'a Shared,
+    pub state: &'a mut SimState,
+    pub request: &'a ServiceRequest,
+}
+
+impl Exchange<'_> {
+    /// The jobs of the project in the path; all that were configured are in the first one.
+    pub fn jobs(&mut self) -> &mut JobStore {
+        match self.request.project == self.shared.config.project_id {
+            true => &mut self.state.jobs,
+            false => &mut self.state.elsewhere,
+        }
     }
 }
 
@@ -176,7 +117,8 @@ impl Visit {
         request: &ServiceRequest,
         entries: Vec<(String, String)>,
     ) {
-        let body = request.body.clone().filter(|_| self.shared.record_bodies);
+        let keeps_body = self.shared.config.record_bodies;
+        let body = request.body.clone().filter(|_| keeps_body);
         self.record = Some(state.log.len());
         state.log.push(Recorded::new(&request.head, body, entries));
     }

@@ -8,16 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::ambient::{hex, percent_encoded, same};
 
-/// The word before the fields of the header `Authorization`.
 pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
-/// The header with the time of signing.
 pub const DATE: &str = "x-sdk-date";
 
 /// The header that may stand for the digest of the body.
 const CONTENT_DIGEST: &str = "x-sdk-content-sha256";
 
-/// What stands in its place if the body is not signed.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +48,6 @@ impl<'a> Authorization<'a> {
         self.signed.contains(&header)
     }
 
-    /// Whether the key made this signature of that canonical request.
     pub fn is_by(&self, secret: &str, date: &str, canonical: &str) -> bool {
         let wanted = sign(secret, &to_sign(date, canonical));
         same(wanted.as_bytes(), self.signature.as_bytes())
@@ -74,7 +70,6 @@ pub fn sign(secret: &str, text: &str) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
-/// A request as far as it is signed.
 pub struct SignedRequest<'a> {
     pub method: &'a str,
     pub path: &'a str,
@@ -138,7 +133,6 @@ fn canonical_path(path: &str) -> String {
     path
 }
 
-/// The pairs in the order of their plain names and values, each encoded.
 fn canonical_query(query: &str) -> String {
     let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = query
         .split('&')

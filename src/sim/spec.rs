@@ -1,7 +1,5 @@
-//! The things a simulator starts with, as tests and scenario files write them. No
-//! `Debug` form shows a secret.
-
-use std::fmt;
+//! The things a simulator starts with, as tests and scenario files write them. What holds a
+//! secret has no `Debug` form.
 
 use serde::Deserialize;
 
@@ -16,8 +14,6 @@ pub enum EndPointType {
 }
 
 impl EndPointType {
-    /// The value of the field (OTC api-ref, Changing the Passwords of the Sources and
-    /// Destinations).
     pub fn wire(self) -> &'static str {
         match self {
             Self::Source => "so",
@@ -49,7 +45,7 @@ impl EndPointType {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
     /// The job id. It is taken as it is, well-formed or not.
@@ -64,7 +60,6 @@ pub struct JobSpec {
     pub source: Option<EndpointSpec>,
     #[serde(default)]
     pub destination: Option<EndpointSpec>,
-    /// The id of the parent, for a subtask.
     #[serde(default)]
     pub parent: Option<String>,
     /// Whether this is the parent of a dual-active pair, which may not be told
@@ -91,7 +86,6 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// A running synchronization whose databases accept any password.
     pub fn new(id: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -134,7 +128,6 @@ pub struct EndpointSpec {
     pub real_password: Option<String>,
     /// `None` is the first word of the job's engine type.
     pub db_type: Option<String>,
-    /// The address, or several as `host:port,host:port`.
     pub ip: Option<String>,
     pub port: Option<u16>,
     pub user: Option<String>,
@@ -145,18 +138,6 @@ pub struct EndpointSpec {
     pub detail_password: Option<String>,
 }
 
-impl fmt::Debug for EndpointSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndpointSpec")
-            .field("db_type", &self.db_type)
-            .field("ip", &self.ip)
-            .field("port", &self.port)
-            .field("inst_id", &self.inst_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A user who may log in with a password.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserSpec {
@@ -172,18 +153,6 @@ pub struct UserSpec {
     pub passcode: Option<String>,
 }
 
-impl fmt::Debug for UserSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserSpec")
-            .field("name", &self.name)
-            .field("id", &self.id)
-            .field("domain", &self.domain)
-            .field("domain_id", &self.domain_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A key that may sign requests with `SDK-HMAC-SHA256`.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessKeySpec {
@@ -197,15 +166,6 @@ pub struct AccessKeySpec {
     pub user: Option<String>,
 }
 
-impl fmt::Debug for AccessKeySpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessKeySpec")
-            .field("access", &self.access)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSpec {
@@ -214,7 +174,6 @@ pub struct ProjectSpec {
     pub name: String,
 }
 
-/// What the service catalogue says about DRS.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CatalogSpec {

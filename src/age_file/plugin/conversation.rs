@@ -20,13 +20,10 @@ const COLUMNS: usize = 64;
 /// to touch a device gives as long for the touch.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The most that a plugin may say in one conversation.
 const MAX_TOTAL_BYTES: usize = 1 << 20;
 
-/// The most of its reasons that are kept.
 const MAX_REASONS: usize = 8;
 
-/// What a command of the plugin is answered with.
 pub enum PluginAnswer {
     Ok,
     Fail,
@@ -129,8 +126,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Ends the conversation with what came of it.
-    /// Fails if nothing did and the plugin said why, or could not ask.
+    /// Ends the conversation with what came of it, or with what the plugin said if nothing did.
     pub fn close<T>(self, result: Option<T>) -> Result<Option<T>, AgeError> {
         self.process.finish();
         if result.is_some() {
@@ -189,7 +185,6 @@ impl<'a> Conversation<'a> {
     }
 
     /// Tells the plugin that there is no answer, and keeps why.
-    /// Fails if the person wants no more of it.
     fn unanswered(&mut self, why: NoPassphrase) -> Result<(), AgeError> {
         let fault = match why {
             NoPassphrase::Interrupted => return Err(AgeError::Interrupted),
@@ -238,7 +233,6 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// The next line, without its end.
     fn line(&mut self) -> Result<SecretLine, AgeError> {
         let mut line = self.process.next_line(self.patience).map_err(|why| {
             self.fault(match why {

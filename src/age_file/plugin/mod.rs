@@ -32,7 +32,6 @@ pub enum Plugins<'a> {
     /// None is. For what runs without a person and without having been asked for, such
     /// as a diff: a plugin may prompt, wait for a device, or use the network.
     Never,
-    /// Those that an identity or a recipient names.
     Allowed {
         env: &'a ChildEnv,
         talk: &'a Talk<'a>,
@@ -50,14 +49,12 @@ pub struct Talk<'a> {
     pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Result<SecretString, NoPassphrase>,
 }
 
-/// What a plugin lets a person choose between.
 pub struct Choice<'a> {
     pub question: &'a ForeignText,
     pub first: &'a ForeignText,
     pub second: Option<&'a ForeignText>,
 }
 
-/// What a plugin is called with.
 #[derive(Clone, Copy)]
 enum PluginRole {
     Identity,
@@ -73,7 +70,6 @@ impl PluginRole {
     }
 }
 
-/// Starts a plugin for one conversation.
 fn start<'a>(
     name: &str,
     machine: PluginRole,
@@ -95,7 +91,6 @@ fn start<'a>(
     }
 }
 
-/// Identities of one plugin.
 pub struct Identity<'a> {
     name: &'a str,
     lines: &'a [Zeroizing<String>],

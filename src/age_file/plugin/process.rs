@@ -18,7 +18,6 @@ use crate::sys::signals;
 /// that are known, at some 2 KiB.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// Lines that may wait to be looked at.
 const WAITING_LINES: usize = 16;
 
 /// How long a plugin that is done may take to end by itself, for instance to let go
@@ -93,7 +92,6 @@ impl Process {
         }
     }
 
-    /// Lets a plugin that is done end by itself, for a moment.
     pub fn finish(mut self) {
         self.input = None;
         let start = Instant::now();
@@ -114,7 +112,6 @@ impl Drop for Process {
     }
 }
 
-/// Writes what is handed over until nobody does any more.
 fn write(mut stream: impl io::Write, waiting: &Receiver<SecretLine>) {
     for bytes in waiting {
         // A plugin that has gone shows in what it does not answer.

@@ -440,7 +440,7 @@ fn five_refusals_in_a_row_lock_a_key_for_five_minutes() {
         security_token: None,
         user: None,
     };
-    let mut keys = super::super::accounts::AccessKeys::new(vec![key]);
+    let mut keys = super::super::accounts::SigningKeys::new(vec![key]);
     let [vector, ..] = VECTORS;
     let headers = header_map(vector.headers);
     let request = SignedRequest {
