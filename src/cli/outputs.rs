@@ -13,8 +13,7 @@ use super::exit;
 use super::shell::{self, Shell};
 use crate::core::report::{ApplyReport, PlanName, PlanReport};
 use crate::ops::OpError;
-use crate::ops::own::OwnPaths;
-use crate::ops::root::{self, Root};
+use crate::ops::root::{self, OwnPaths, Root};
 use crate::sys::files;
 use crate::view::{ci, markdown};
 

@@ -186,7 +186,7 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
 
 /// Writes a new private file.
 /// Fails if anything of that name exists.
-pub(super) fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
+pub fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
     files::write_new(full, content).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
             OpError::Exists {

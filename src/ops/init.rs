@@ -1,16 +1,14 @@
 //! `init`: makes a root folder. What exists already is kept as it is; a manifest
 //! that exists already means that there is nothing to make.
 
-pub mod git;
-
 use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use self::git::git_files;
 use super::OpError;
 use super::encrypt::create;
+use super::git::git_files;
 use super::rewrite;
 use super::root::{CONFIG_FILE, Guards, MAX_IDENTITY_BYTES, Root};
 use crate::age_file::{self, Identities, Plugins};

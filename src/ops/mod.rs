@@ -3,24 +3,19 @@
 //! say comes back as a report or through an event callback.
 
 pub mod apply;
+pub mod compare;
 pub mod edit;
 pub mod encrypt;
 pub mod error;
-pub mod import;
+pub mod git;
 pub mod init;
+pub mod inspect;
 pub mod jobs;
 pub mod ledger;
 pub mod online;
-pub mod own;
 pub mod plan;
-pub mod recipients;
 pub mod rekey;
 pub mod rewrite;
 pub mod root;
-pub mod saved;
-pub mod set;
-pub mod show;
-pub mod textconv;
-pub mod validate;
 
 pub use error::OpError;

@@ -1,66 +1,37 @@
 //! `plan`: compares the manifest with the state, without the lock; without the
 //! network, too, unless the states of jobs are to be asked for.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::OpError;
-use super::error::{self, OtherKey, OtherScope};
+use super::compare::{
+    Addresses, Comparable, change_id, check_limits, comparable, make, new_key_error, notes_of,
+    report, say_lock,
+};
 use super::online::{HangUp, Online, Preflight};
-use super::root::{Guards, Opened, Root, Unlock};
-use super::saved::{self, SaveAs};
+use super::root::{Guards, Opened, OwnPaths, Root, Unlock};
 use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
-use crate::core::address::Selection;
-use crate::core::fingerprint::KeyId;
-use crate::core::job::EntryKey;
-use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
+use crate::core::fingerprint::{ChangeId, Salt};
+use crate::core::job::{EntryKey, JobId};
+use crate::core::plan::{Action, Plan, prints_of};
 use crate::core::problem::Problem;
-use crate::core::report::{PlanNote, PlanReport, Rollback};
-use crate::core::state::State;
+use crate::core::redact::ForeignText;
+use crate::core::report::{PlanNote, PlanReport, Rollback, SavedFacts};
+use crate::core::saved::{
+    self, PlanBase, PriorPrints, SavedEntry, SavedFlags, SavedLimits, SavedPlan, SavedProgress,
+    Stale,
+};
+use crate::core::state::{FieldPrints, Lineage};
 use crate::core::status::{Blocked, UnknownStates};
-use crate::store::RekeyLeft;
-use crate::store::{JournalLeft, LockStatus, StateSnapshot, StoreKeys, StoredState};
+use crate::store::StoreKeys;
+use crate::store::plan_file::{PlanFile, PlanFileError};
 use crate::sys::signals;
-
-/// Which entries a run is about.
-#[derive(Debug, Default)]
-pub struct Addresses {
-    /// Only these; all when empty.
-    pub only: Vec<String>,
-    /// These in any case.
-    pub resend: Vec<String>,
-}
-
-/// A state that may be compared with the manifest.
-pub struct Comparable {
-    /// What is known; nothing before the first apply.
-    pub state: Option<State>,
-    /// Whether it was made with another key, so that nothing in it counts.
-    pub key_changed: bool,
-    /// Whether the manifest's revision was used before.
-    pub rollback: Option<Rollback>,
-}
-
-impl Comparable {
-    /// The state, where what it says counts.
-    pub fn trusted(&self) -> Option<&State> {
-        self.state.as_ref().filter(|_| !self.key_changed)
-    }
-
-    /// Fails if the manifest's revision was used before, unless that is `allowed`.
-    pub fn check_rollback(&self, allowed: bool) -> Result<(), OpError> {
-        match (self.rollback, &self.state) {
-            (Some(rollback), Some(state)) if !allowed => Err(OpError::from(error::Rollback {
-                manifest: rollback.to,
-                applied: state.revision,
-                highest: rollback.applied,
-            })),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// How the service is asked for the states of jobs.
 pub struct AskStates<'a> {
@@ -114,7 +85,7 @@ pub fn plan(
         Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, &mut notes)?,
         _ => BTreeMap::new(),
     };
-    let made = saved::Made {
+    let made = Made {
         root,
         opened: &opened,
         comparable: &comparable,
@@ -122,7 +93,7 @@ pub fn plan(
         addresses,
         guards,
     };
-    let saved = save.map(|how| saved::save(&made, how)).transpose()?;
+    let saved = save.map(|how| save_plan(&made, how)).transpose()?;
     let mut report = PlanReport {
         saved,
         ..report(root, &opened, &comparable, &plan, notes)
@@ -164,146 +135,282 @@ fn blocked(
     Ok(keys.into_iter().filter_map(why).collect())
 }
 
-/// What a snapshot tells beside its entries.
-pub fn notes_of(root: &Root, opened: &Opened, snapshot: &StateSnapshot) -> Vec<PlanNote> {
-    let mut notes = Vec::new();
-    match &snapshot.known {
-        StoredState::Absent => notes.push(no_state(root)),
-        StoredState::OtherKey { claimed } => notes.push(PlanNote::KeyChanged {
-            key: claimed.key_id.clone(),
-            revision: opened.sealed.revision,
-        }),
-        StoredState::Ours(_) => {}
-    }
-    if snapshot.journal == JournalLeft::Unfolded {
-        notes.push(PlanNote::Unfinished);
-    }
-    if snapshot.rekey == RekeyLeft::Unfinished {
-        notes.push(PlanNote::UnfinishedRekey);
-    }
-    notes
+/// How a plan is saved.
+pub struct SaveAs<'a> {
+    /// Where, as the user named it.
+    pub path: &'a Path,
+    /// How long it may be applied.
+    pub expires_in: Duration,
+    /// The time, in UTC.
+    pub now: fn() -> Timestamp,
+    /// A fresh random salt.
+    pub salt: fn() -> Salt,
+    /// A fresh unique text, for the state that it may begin.
+    pub unique: fn() -> String,
 }
 
-/// That there is no state where it is looked for.
-pub fn no_state(root: &Root) -> PlanNote {
-    let shown = |path: &Path| path.display().to_string();
-    PlanNote::NoState {
-        path: shown(root.store.path()),
-        backup: root.store.backup().map(|path| shown(&path)),
-    }
+/// A plan with what it was made of.
+pub struct Made<'a> {
+    /// The root folder.
+    pub root: &'a Root,
+    /// Its manifest.
+    pub opened: &'a Opened,
+    /// Its state.
+    pub comparable: &'a Comparable,
+    /// What the comparison led to.
+    pub plan: &'a Plan,
+    /// The entries that were asked for.
+    pub addresses: &'a Addresses,
+    /// What the user accepts.
+    pub guards: &'a Guards,
 }
 
-/// Says who holds the lock, for a run that does not take it.
-/// Fails if the lock cannot be asked.
-pub fn say_lock(root: &Root, notes: &mut Vec<PlanNote>) -> Result<(), OpError> {
-    if let LockStatus::Held(holder) = root.store.lock_status()? {
-        // What looks cut off is at work.
-        notes.retain(|note| !matches!(note, PlanNote::Unfinished | PlanNote::UnfinishedRekey));
-        notes.push(PlanNote::LockHeld(holder.map_or_else(
-            || "somebody unknown".to_owned(),
-            |holder| holder.to_string(),
-        )));
-    }
-    Ok(())
+/// Saves a plan. An older plan at that place is replaced.
+/// Fails if something else is there, or the file cannot be written.
+pub fn save_plan(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
+    OwnPaths::of(made.root).check(how.path)?;
+    let key = made.opened.sealed.fingerprint_key.plan_mac();
+    let file = PlanFile::new(content(made, how)?, &key);
+    let path = made.root.resolve(how.path);
+    file.write(&path).map_err(|source| OpError::Write {
+        path: how.path.to_owned(),
+        source,
+    })?;
+    Ok(facts_of(&file))
 }
 
-/// Compares what a state is about with the manifest.
-/// Fails if it belongs to another scope.
-pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<Comparable, OpError> {
-    let (state, key_changed) = match snapshot.known {
-        StoredState::Absent => {
-            return Ok(Comparable {
-                state: None,
-                key_changed: false,
-                rollback: None,
-            });
-        }
-        StoredState::Ours(state) => (state, false),
-        StoredState::OtherKey { claimed } => (claimed, true),
-    };
+/// What is saved of a plan.
+/// Fails if it would never expire.
+fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
+    let created = (how.now)();
+    let expires = created
+        .checked_add(how.expires_in)
+        .map_err(|_| OpError::Unfit {
+            what: "the plan would never expire".to_owned(),
+            help: "Give a shorter time with --expires-in.",
+        })?;
+    let Made {
+        root,
+        opened,
+        comparable,
+        plan,
+        addresses,
+        guards,
+    } = made;
     let sealed = &opened.sealed;
-    if state.scope != sealed.scope {
-        return Err(OpError::from(OtherScope {
-            state: state.scope,
-            manifest: sealed.scope.clone(),
-        }));
-    }
-    let back = state.rollback_from(sealed.revision, &opened.digest);
-    Ok(Comparable {
-        rollback: back.filter(|_| !key_changed).map(|applied| Rollback {
-            to: sealed.revision,
-            applied,
-        }),
-        state: Some(state),
-        key_changed,
+    let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+    let assignments = opened.manifest.assignments();
+    let known = comparable.trusted();
+    let differing = plan
+        .entries
+        .iter()
+        .filter(|entry| entry.action != Action::NoOp);
+    let entries = differing.map(|entry| {
+        let assignment = &assignments[entry.index];
+        SavedEntry {
+            address: assignment.label.clone(),
+            key: entry.key.clone(),
+            action: entry.action,
+            reason: entry.reason.clone(),
+            fields: entry.fields.clone(),
+            last_set: entry.last_set,
+            kerberos_left: entry.kerberos_left,
+            credential: entry.credential.as_deref().map(str::to_owned),
+            prior: PriorPrints::of(known.and_then(|state| state.entries.get(&entry.key))),
+            wanted: prints_of(&fingerprinter, assignment, how.salt),
+        }
+    });
+    let limits = root.limits(guards);
+    Ok(SavedPlan {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        created,
+        expires,
+        scope: sealed.scope.clone(),
+        environment: root.environment().map(|name| name.as_str().to_owned()),
+        key_id: sealed.fingerprint_key.id(),
+        revision: sealed.revision,
+        rollback: comparable.rollback,
+        state: match known {
+            Some(state) => PlanBase::Known {
+                lineage: state.lineage.clone(),
+                serial: state.serial,
+            },
+            None => PlanBase::Absent {
+                lineage: Lineage::new((how.unique)()),
+            },
+        },
+        recipients: saved::recipients_of(sealed),
+        limits: SavedLimits {
+            max_changes: limits.max_changes,
+            max_changed_percent: limits.max_changed_share.map(|share| share.get()),
+        },
+        flags: SavedFlags {
+            only: !addresses.only.is_empty(),
+            resend: !addresses.resend.is_empty(),
+            allow_rollback: guards.allow_rollback,
+        },
+        counts: plan.counts(),
+        in_sync: plan.in_sync,
+        not_selected: plan.not_selected,
+        unlisted: plan.unlisted.clone(),
+        requests: plan.requests,
+        change_id: change_id(opened, plan),
+        entries: entries.collect(),
     })
 }
 
-/// A state made with another key is only replaced when the user says so.
-pub fn new_key_error(comparable: &Comparable, manifest: &KeyId) -> Option<OpError> {
-    let state = comparable
-        .state
-        .as_ref()
-        .filter(|_| comparable.key_changed)?;
-    Some(OpError::NewKey(OtherKey {
-        state: state.key_id.clone(),
-        manifest: manifest.clone(),
-    }))
+/// A saved plan that is to be applied, as the user named it.
+pub struct ToApply {
+    /// Its path, for messages.
+    pub path: PathBuf,
+    /// Its content.
+    pub file: PlanFile,
 }
 
-/// The entries that are meant.
-/// Fails if an address names nothing.
-pub fn selection(opened: &Opened, addresses: &Addresses) -> Result<Selection, OpError> {
-    Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
-        .map_err(OpError::Unmatched)
+impl ToApply {
+    /// Reads a plan file. `expected` is the only id that is taken, if one is named.
+    /// Fails if it is no plan, was altered, or is another one.
+    pub fn read(root: &Root, path: &Path, expected: Option<&str>) -> Result<Self, OpError> {
+        let file = read_saved(&root.resolve(path), path)?;
+        let plan = Self {
+            path: path.to_owned(),
+            file,
+        };
+        if expected.is_some_and(|expected| expected != plan.file.id) {
+            return Err(plan.stale(Stale::OtherPlan));
+        }
+        Ok(plan)
+    }
+
+    /// Whether it was made by a reader of this manifest, and for it.
+    /// Fails with the first thing that differs.
+    pub fn check(
+        &self,
+        opened: &Opened,
+        now: Timestamp,
+        change: Option<&ChangeId>,
+    ) -> Result<(), OpError> {
+        let key = &opened.sealed.fingerprint_key;
+        if !self.file.is_authentic(&key.plan_mac()) {
+            return Err(OpError::PlanNotAuthentic {
+                path: self.path.clone(),
+            });
+        }
+        let plan = &self.file.plan;
+        let fits = plan.fits(&opened.sealed, now);
+        fits.map_err(|why| self.stale(why))?;
+        match change {
+            Some(change) if *change != plan.change_id => {
+                Err(self.stale(Stale::OtherChange(plan.change_id.clone())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The plan as it is still to be done, with the records to be made.
+    /// Fails if the state or the manifest moved under it.
+    pub fn decide(
+        &self,
+        opened: &Opened,
+        comparable: &Comparable,
+        batch_size: usize,
+        notes: &mut Vec<PlanNote>,
+    ) -> Result<(Plan, BTreeMap<EntryKey, FieldPrints>), OpError> {
+        let saved = &self.file.plan;
+        let standing = saved
+            .standing(comparable.state.as_ref())
+            .map_err(|why| self.stale(why))?;
+        let sealed = &opened.sealed;
+        let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+        let mut plan = saved
+            .plan(
+                &opened.manifest,
+                comparable.state.as_ref(),
+                &fingerprinter,
+                &standing,
+            )
+            .map_err(|why| self.stale(why))?;
+        plan.count_requests(&opened.manifest, batch_size);
+        let done = standing
+            .iter()
+            .filter(|standing| **standing == SavedProgress::Done);
+        let done = done.count();
+        if done > 0 {
+            let left = plan.entries.len();
+            notes.push(PlanNote::AppliedBefore { done, left });
+        }
+        if sealed.revision > saved.revision {
+            notes.push(PlanNote::ManifestRewritten {
+                plan: saved.revision,
+                manifest: sealed.revision,
+            });
+        }
+        if let (PlanBase::Known { serial, .. }, Some(state)) = (&saved.state, &comparable.state)
+            && *serial != state.serial
+        {
+            notes.push(PlanNote::StateMoved {
+                then: *serial,
+                now: state.serial,
+            });
+        }
+        let wanted = saved.entries.iter();
+        let wanted = wanted.map(|entry| (entry.key.clone(), entry.wanted.clone()));
+        Ok((plan, wanted.collect()))
+    }
+
+    /// The jobs that it says something of.
+    pub fn jobs(&self) -> BTreeSet<&JobId> {
+        let entries = self.file.plan.entries.iter();
+        entries.map(|entry| &entry.key.job).collect()
+    }
+
+    /// The way back that was reviewed with it.
+    pub const fn rollback(&self) -> Option<Rollback> {
+        self.file.plan.rollback
+    }
+
+    /// The identity of the state that an apply of this plan begins.
+    pub fn first_lineage(&self) -> Option<&Lineage> {
+        match &self.file.plan.state {
+            PlanBase::Absent { lineage } => Some(lineage),
+            PlanBase::Known { .. } => None,
+        }
+    }
+
+    /// What is left of it, under the name of the whole.
+    pub fn named(&self, report: PlanReport) -> PlanReport {
+        PlanReport {
+            change_id: self.file.plan.change_id.clone(),
+            saved: Some(facts_of(&self.file)),
+            ..report
+        }
+    }
+
+    fn stale(&self, why: Stale) -> OpError {
+        OpError::Stale {
+            path: self.path.clone(),
+            why,
+        }
+    }
 }
 
-/// Compares, once everything that could forbid it was asked.
-/// Fails if an address names nothing.
-pub fn make(
-    root: &Root,
-    opened: &Opened,
-    comparable: &Comparable,
-    addresses: &Addresses,
-) -> Result<Plan, OpError> {
-    let selection = selection(opened, addresses)?;
-    let sealed = &opened.sealed;
-    Ok(plan::make(&PlanInputs {
-        manifest: &opened.manifest,
-        state: comparable.state.as_ref(),
-        key_changed: comparable.key_changed,
-        fingerprinter: &sealed.fingerprint_key.fingerprinter(&sealed.scope),
-        selection: &selection,
-        batch_size: root.config.apply.batch_size,
-    }))
+fn facts_of(file: &PlanFile) -> SavedFacts {
+    SavedFacts {
+        id: file.id.clone(),
+        created: file.plan.created,
+        expires: file.plan.expires,
+    }
 }
 
-/// Whether the plan stays within the limits in force.
-/// Fails with what is exceeded.
-pub fn check_limits(
-    root: &Root,
-    opened: &Opened,
-    comparable: &Comparable,
-    plan: &Plan,
-    guards: &Guards,
-) -> Result<(), Exceeded> {
-    let entries = opened.manifest.assignments().len();
-    let knows_state = comparable.trusted().is_some();
-    plan::check_limits(plan, &root.limits(guards), entries, knows_state)
-}
-
-/// A plan with the labels of its entries.
-pub fn report(
-    root: &Root,
-    opened: &Opened,
-    comparable: &Comparable,
-    plan: &Plan,
-    notes: Vec<PlanNote>,
-) -> PlanReport {
-    let assignments = opened.manifest.assignments();
-    PlanReport {
-        rollback: comparable.rollback,
-        counts: plan.counts(),
+/// A saved plan to look at. Nothing of it is proved: that takes the key, and is done
+/// when it is applied.
+/// Fails if it is no plan, or was altered.
+pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
+    let file = read_saved(path, name)?;
+    let plan = &file.plan;
+    Ok(PlanReport {
+        rollback: plan.rollback,
+        counts: plan.counts,
         in_sync: plan.in_sync,
         not_selected: plan.not_selected,
         unlisted: plan.unlisted.clone(),
@@ -311,13 +418,28 @@ pub fn report(
         entries: plan
             .entries
             .iter()
-            .map(|entry| (assignments[entry.index].label.clone(), entry.clone()))
+            .map(|entry| (entry.address.clone(), entry.shown()))
             .collect(),
         blocked: BTreeMap::new(),
-        scope: opened.sealed.scope.clone(),
-        environment: root.environment(),
-        change_id: saved::change_id(opened, plan),
-        saved: None,
-        notes,
-    }
+        scope: plan.scope.clone(),
+        environment: plan.environment.as_deref().and_then(ForeignText::clean),
+        change_id: plan.change_id.clone(),
+        saved: Some(facts_of(&file)),
+        notes: vec![PlanNote::NotAuthenticated],
+    })
+}
+
+/// Reads a plan file; `name` is how the user named it.
+fn read_saved(path: &Path, name: &Path) -> Result<PlanFile, OpError> {
+    let path_named = name.to_owned();
+    PlanFile::read(path).map_err(|source| match source {
+        PlanFileError::Read(source) => OpError::Read {
+            path: path_named,
+            source,
+        },
+        source => OpError::PlanFile {
+            path: path_named,
+            source,
+        },
+    })
 }

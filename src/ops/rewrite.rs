@@ -3,20 +3,25 @@
 //! as it was, and a file that somebody else wrote meanwhile is never overwritten.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::{fs, io};
 
 use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
+use super::error::ValueError;
 use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
-use crate::core::manifest::{self, Sealed, Sealing};
+use crate::authoring::table::{self, Format, Placed};
+use crate::authoring::{Change, ManifestText, NoPlace, Taken, ValuePlace};
+use crate::core::fingerprint::Field;
+use crate::core::manifest::{self, Sealed, Sealing, check_value};
 use crate::core::problem::Problem;
 use crate::core::recipients::is_of_plugin;
+use crate::core::report::{Effect, ImportReport, ImportRow};
+use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::sys::{files, testpoint};
 
@@ -78,14 +83,14 @@ impl<'a> Rewrite<'a> {
     }
 
     /// The plain text as it was decrypted, byte for byte.
-    pub(super) fn plain(&self) -> &[u8] {
+    pub fn plain(&self) -> &[u8] {
         &self.plain
     }
 
     /// Whether a text that somebody edited can be sealed in place of this one.
     /// Fails with everything that is wrong with it; a change of its `sealed` part is,
     /// since it would be dropped in silence.
-    pub(super) fn check(&self, text: &[u8]) -> Result<(), Vec<Problem>> {
+    pub fn check(&self, text: &[u8]) -> Result<(), Vec<Problem>> {
         yaml::decode(text).map_err(|problem| vec![problem])?;
         let text = std::str::from_utf8(text).unwrap_or_default();
         let checked = manifest::parse(yaml::split_mark(text).1, Sealing::Optional);
@@ -136,7 +141,7 @@ impl<'a> Rewrite<'a> {
     /// somebody takes pains with it.
     /// Fails if one of them cannot be encrypted to, for instance without a plugin, or the
     /// manifest cannot be replaced.
-    pub(super) fn try_change(&self, root: &Root) -> Result<(), OpError> {
+    pub fn try_change(&self, root: &Root) -> Result<(), OpError> {
         check_replaceable(root)?;
         encrypted(b"", &self.opened.sealed, root.manifest_name(), self.plugins).map(|_| ())
     }
@@ -205,7 +210,7 @@ impl Ready<'_> {
     /// manifest was opened, somebody may have been removed.
     /// Where a plugin fails, its readers are left out as well.
     /// Fails if nobody is left who can be encrypted to.
-    pub(super) fn for_present_readers(&self, root: &Root) -> Result<Vec<u8>, AgeError> {
+    pub fn for_present_readers(&self, root: &Root) -> Result<Vec<u8>, AgeError> {
         let mut left = root.still_listed(&self.recipients);
         if left.len() == self.recipients.len() {
             return Ok(self.file.clone());
@@ -220,7 +225,7 @@ impl Ready<'_> {
 
 /// Whether the manifest could be replaced by a new one.
 /// Fails if it is read-only, or its folder takes no file.
-pub(super) fn check_replaceable(root: &Root) -> Result<(), OpError> {
+pub fn check_replaceable(root: &Root) -> Result<(), OpError> {
     let path = root.manifest_path();
     let path = fs::canonicalize(&path).unwrap_or(path);
     let found = rustix::fs::access(files::folder_of(&path), Access::WRITE_OK | Access::EXEC_OK);
@@ -237,7 +242,7 @@ pub(super) fn check_replaceable(root: &Root) -> Result<(), OpError> {
 }
 
 /// What is said of a manifest that is replaced under one of its names only.
-pub(super) fn second_name(root: &Root) -> Option<Problem> {
+pub fn second_name(root: &Root) -> Option<Problem> {
     let found = fs::metadata(root.manifest_path()).ok()?;
     (found.nlink() > 1).then(|| {
         Problem::warning(
@@ -252,7 +257,7 @@ pub(super) fn second_name(root: &Root) -> Option<Problem> {
 /// The revision after `revision`, which is the higher one of the manifest's and the
 /// highest that was applied.
 /// Fails if there is none.
-pub(super) fn next_revision(revision: u64) -> Result<u64, OpError> {
+pub fn next_revision(revision: u64) -> Result<u64, OpError> {
     revision.checked_add(1).ok_or_else(|| OpError::Unfit {
         what: "the revision of the plain text cannot grow any more".to_owned(),
         help: "Nothing was written. Decrypt the present manifest; its revision is not for editing.",
@@ -261,7 +266,7 @@ pub(super) fn next_revision(revision: u64) -> Result<u64, OpError> {
 
 /// Encrypts the plain text of a manifest to everybody who is sealed with it.
 /// Fails if one of them cannot be encrypted to.
-pub(super) fn encrypted(
+pub fn encrypted(
     plain: &[u8],
     sealed: &Sealed,
     name: &Path,
@@ -275,7 +280,7 @@ pub(super) fn encrypted(
 
 /// Puts an encrypted manifest in the place of the one that was read as `before`.
 /// Fails, without having touched what is there, if that is another one by now.
-pub(super) fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), OpError> {
+pub fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), OpError> {
     root.check_manifest_link()?;
     let path = root.manifest_path();
     let write = |source| OpError::Write {
@@ -329,5 +334,187 @@ fn overtaken() -> OpError {
     OpError::Unfit {
         what: "the manifest was changed by somebody else meanwhile".to_owned(),
         help: "Nothing was written. Look at the present manifest and make the change there.",
+    }
+}
+
+/// A value that was set, or stood there already.
+pub struct Set {
+    /// How the place is shown.
+    pub label: String,
+    /// What became of it.
+    pub effect: Effect,
+    /// How many endpoints use it, if it is a credential.
+    pub users: Option<usize>,
+    /// The revision of the manifest; absent when nothing was written.
+    pub revision: Option<u64>,
+    /// What somebody should look at in the manifest.
+    pub warnings: Vec<Problem>,
+}
+
+/// Something that was removed.
+pub struct Removed {
+    /// How its place is shown.
+    pub label: String,
+    /// Whether DRS keeps a copy of it: not of a credential, which no endpoint uses.
+    pub is_known_to_drs: bool,
+    /// The revision of the manifest.
+    pub revision: u64,
+    /// What somebody should look at.
+    pub warnings: Vec<Problem>,
+}
+
+/// Sets one value. `value` is asked for it, with the label of its place, when nothing
+/// else can stop the command; `confirm` is shown what somebody should look at in it before
+/// anything is written.
+/// Fails if the address names not exactly one place, the value is refused or not confirmed,
+/// or as [`Rewrite::open`] and [`Rewrite::save`].
+pub fn set(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    (address, field, taken): (&str, Field, Taken),
+    value: impl FnOnce(&str) -> Result<Secret, OpError>,
+    confirm: impl FnOnce(&[Problem]) -> Result<(), OpError>,
+) -> Result<Set, OpError> {
+    let rewrite = Rewrite::open(root, unlock, guards)?;
+    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let place = document
+        .find(address, field, taken)
+        .map_err(ValueError::from)?;
+    if let ValuePlace::Endpoint { job, endpoint, .. } = &place
+        && field != Field::Password
+        && !document.has_endpoint(job, *endpoint)
+    {
+        let label = document.label(&place);
+        return Err(ValueError::from(NoPlace::NoPassword { label }).into());
+    }
+    let label = document.label(&place);
+    let users = document.users(&place);
+    rewrite.try_change(root)?;
+    let value = value(&label)?;
+    let remarks = check_value(field, &value).map_err(ValueError::Refused)?;
+    let mut warnings: Vec<Problem> = remarks
+        .into_iter()
+        .map(|remark| Problem::warning(format!("{label} {field}"), None, remark.what, remark.help))
+        .collect();
+    confirm(&warnings)?;
+    let said = warnings.len();
+    let change = Change { place, value };
+    let effect = document.effect(&change);
+    let mut revision = None;
+    if effect != Effect::Same {
+        let text = document.rewrite(&[change]).map_err(ValueError::from)?;
+        revision = Some(rewrite.save(root, &text, &mut warnings)?);
+    }
+    Ok(Set {
+        label,
+        effect,
+        users,
+        revision,
+        warnings: warnings.split_off(said),
+    })
+}
+
+/// Removes what stands at an address: an endpoint, one of its kerberos fields, or a
+/// credential that no endpoint uses.
+/// Fails if there is no such thing, or as [`Rewrite::open`] and [`Rewrite::save`].
+pub fn unset(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    (address, field): (&str, Field),
+) -> Result<Removed, OpError> {
+    let rewrite = Rewrite::open(root, unlock, guards)?;
+    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let place = document
+        .find_removable(address, field)
+        .map_err(ValueError::from)?;
+    let label = document.label(&place);
+    let text = document.without(&place).map_err(ValueError::from)?;
+    let mut warnings = Vec::new();
+    let revision = rewrite.save(root, &text, &mut warnings)?;
+    Ok(Removed {
+        label,
+        is_known_to_drs: matches!(place, ValuePlace::Endpoint { .. }),
+        revision,
+        warnings,
+    })
+}
+
+/// What an import is allowed to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How the file is written; by its name or its beginning if it is not said.
+    pub format: Option<Format>,
+    /// Whether jobs and credentials may be listed that were not.
+    pub taken: Taken,
+    /// Whether anything is written.
+    pub writes: bool,
+}
+
+/// A finished import.
+pub struct Imported {
+    /// What it does, or did.
+    pub report: ImportReport,
+    /// What somebody should look at in the file.
+    pub file_warnings: Vec<Problem>,
+    /// What somebody should look at in the manifest.
+    pub warnings: Vec<Problem>,
+}
+
+/// Compares the values of a file with the manifest, and writes them if it shall.
+/// Fails with everything that is wrong with the file, or as [`Rewrite::open`] and
+/// [`Rewrite::save`].
+pub fn import(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    (name, bytes): (&Path, &[u8]),
+    terms: Terms,
+) -> Result<Imported, OpError> {
+    let refused = |problems| OpError::document(name, problems);
+    let text = yaml::decode(bytes).map_err(|problem| refused(vec![problem]))?;
+    let format = terms.format.unwrap_or_else(|| Format::of(name, text));
+    let rows = table::rows(text, format).map_err(refused)?;
+    let rewrite = Rewrite::open(root, unlock, guards)?;
+    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let resolved = table::resolve(&document, rows, terms.taken).map_err(refused)?;
+    let mut report = ImportReport {
+        rows: resolved
+            .placed
+            .iter()
+            .map(|placed| row(&document, placed))
+            .collect(),
+        revision: None,
+    };
+    let file_warnings = resolved.warnings;
+    let mut warnings = file_warnings.clone();
+    if terms.writes && report.changes() > 0 {
+        let changes: Vec<_> = resolved
+            .placed
+            .into_iter()
+            .map(|placed| placed.change)
+            .collect();
+        let text = document.rewrite(&changes).map_err(ValueError::from)?;
+        report.revision = Some(rewrite.save(root, &text, &mut warnings)?);
+    }
+    Ok(Imported {
+        report,
+        warnings: warnings.split_off(file_warnings.len()),
+        file_warnings,
+    })
+}
+
+fn row(document: &ManifestText<'_>, placed: &Placed) -> ImportRow {
+    let place = &placed.change.place;
+    let field = match place {
+        ValuePlace::Credential(_) => Field::Password,
+        ValuePlace::Endpoint { field, .. } => *field,
+    };
+    ImportRow {
+        label: document.label(place),
+        field,
+        effect: placed.effect,
+        users: document.users(place),
     }
 }

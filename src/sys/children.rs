@@ -49,14 +49,14 @@ impl ChildEnv {
     }
 
     /// Gives a program this environment and nothing else.
-    pub(crate) fn give(&self, command: &mut Command) {
+    pub fn give(&self, command: &mut Command) {
         command
             .env_clear()
             .envs(self.vars.iter().map(|(name, value)| (name, value)));
     }
 
     /// A variable, if started programs may see it.
-    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
         let found = self.vars.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_os_str())
     }
@@ -64,7 +64,7 @@ impl ChildEnv {
     /// The first program of this name in the folders of PATH that are given in full. An
     /// empty or relative entry would run a file of the folder that somebody happens to
     /// stand in, which may be a repository of others.
-    pub(crate) fn program(&self, name: &OsStr) -> Option<PathBuf> {
+    pub fn program(&self, name: &OsStr) -> Option<PathBuf> {
         // Anything but one plain name would lead out of the folders of PATH.
         if Path::new(name).file_name() != Some(name) {
             return None;
@@ -77,7 +77,7 @@ impl ChildEnv {
 }
 
 /// Whether there is a file that can be executed.
-pub(crate) fn is_program(path: &Path) -> bool {
+pub fn is_program(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }

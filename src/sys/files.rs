@@ -22,7 +22,7 @@ const PUBLIC: u32 = 0o644;
 
 /// Creates a file that nobody else can read.
 /// Fails if anything of that name exists already, a link included.
-pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -32,7 +32,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 
 /// Opens a private file for reading and writing; makes it where there is none.
 /// Fails if it is a link: what it leads to is not ours to write.
-pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+pub fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -59,19 +59,19 @@ const MAX_OWN_BYTES: u64 = 1 << 30;
 /// Reads a file of ours.
 /// Fails if it is a link (a file that is replaced in one step would not stay
 /// one), no regular file, or longer than any file of ours.
-pub(crate) fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, MAX_OWN_BYTES)
 }
 
 /// Reads at most `limit` bytes of a file that may not be a link.
 /// Fails as [`read_unlinked`].
-pub(crate) fn read_unlinked_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read_unlinked_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, limit)
 }
 
 /// Opens a file of ours for reading.
 /// Fails if it is a link or no regular file.
-pub(crate) fn open_unlinked(path: &Path) -> io::Result<File> {
+pub fn open_unlinked(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .custom_flags(no_follow())
@@ -89,7 +89,7 @@ fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {
 
 /// The length of a file of ours, and its last bytes, at most `count`.
 /// Fails if it is a link.
-pub(crate) fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
+pub fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
     let mut file = open_unlinked(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(count)))?;
@@ -116,7 +116,7 @@ fn name_link(error: io::Error) -> io::Error {
 /// Writes a new private file and makes it durable.
 /// Fails if anything of that name exists already; leaves no file behind when
 /// the writing fails.
-pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = create_private(path)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     if written.is_err() {
@@ -132,7 +132,7 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 /// killed run may leave and the next one overwrites; so the caller holds a lock
 /// on `path` or is its only writer.
 /// Fails with `path` as it was, unless only making the new name durable failed.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temp = with_suffix(path, ".tmp");
     match fs::remove_file(&temp) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -154,7 +154,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Replaces the file that `path` names or links to; a link stays a link, and the
 /// file keeps its mode.
 /// Fails if `path` is a link to nothing, or as [`replace`].
-pub(crate) fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => fs::canonicalize(path)?,
         _ => path.to_owned(),
@@ -175,7 +175,7 @@ pub(crate) fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// The right to replace a file, held for as short as it takes: no two writers that
 /// take it can both find the file as they had read it.
-pub(crate) struct Turn {
+pub struct Turn {
     _file: File,
 }
 
@@ -183,7 +183,7 @@ pub(crate) struct Turn {
 /// no locks, everybody has it.
 /// Fails with [`io::ErrorKind::ResourceBusy`] if another program has locked the file, or
 /// with [`io::ErrorKind::WouldBlock`] if somebody has replaced it just now.
-pub(crate) fn take_turn(path: &Path) -> io::Result<Turn> {
+pub fn take_turn(path: &Path) -> io::Result<Turn> {
     // On some network file systems only what may be written can be locked.
     let writable = OpenOptions::new().read(true).write(true).open(path);
     let file = writable.or_else(|_| File::open(path))?;
@@ -202,7 +202,7 @@ pub(crate) fn take_turn(path: &Path) -> io::Result<Turn> {
 
 /// How the names of files begin that only pass through. A killed run may leave one, so
 /// `init` tells git to pass over them.
-pub(crate) const PASSING: &str = ".drspass-";
+pub const PASSING: &str = ".drspass-";
 
 /// A private file in this folder, of a name that nobody can foresee, which goes unless
 /// it is renamed.
@@ -214,7 +214,7 @@ fn passing(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// kind, which begins with `start`.
 /// Fails if anything else is there, a link and a device included, or if the folder
 /// takes no file.
-pub(crate) fn remove_public(path: &Path, start: &str) -> io::Result<()> {
+pub fn remove_public(path: &Path, start: &str) -> io::Result<()> {
     rustix::fs::access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?;
     if check_public(path, start)? {
         fs::remove_file(path)?;
@@ -243,13 +243,13 @@ fn check_public(path: &Path, start: &str) -> io::Result<bool> {
 /// Writes a file that anybody may read, in one step. It replaces an empty file or one
 /// of its own kind, which begins with `start`, and nothing else.
 /// Fails as [`remove_public`], or if the disk refuses.
-pub(crate) fn replace_public(path: &Path, content: &str, start: &str) -> io::Result<()> {
+pub fn replace_public(path: &Path, content: &str, start: &str) -> io::Result<()> {
     let is_there = check_public(path, start)?;
     put(path, content.as_bytes(), PUBLIC, is_there)
 }
 
 /// Puts a private file in its place as [`put`] does.
-pub(crate) fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Result<()> {
+pub fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Result<()> {
     put(path, content, PRIVATE, is_there)
 }
 
@@ -275,7 +275,7 @@ fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()>
 
 /// Writes a file of documentation, in place of an older one.
 /// Fails if it is a link, or anything but a file.
-pub(crate) fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -288,7 +288,7 @@ pub(crate) fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Opens a file that git reads, to add to its end; makes it where there is none.
 /// Fails if it is a link, or anything but a file.
-pub(crate) fn append_unlinked(path: &Path) -> io::Result<File> {
+pub fn append_unlinked(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -299,19 +299,19 @@ pub(crate) fn append_unlinked(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file of somebody else to add to its end; makes it where there is none.
-pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+pub fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
 /// Reads at most `limit` bytes.
 /// Fails if the file is longer, with [`io::ErrorKind::FileTooLarge`].
-pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(File::open(path)?, limit)
 }
 
 /// As [`read_limited`], for a file that nobody may wait for; a link is followed.
 /// Fails also if it is no regular file: a pipe would be waited for without end.
-pub(crate) fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
@@ -324,7 +324,7 @@ pub(crate) fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8
 }
 
 /// Makes a folder that nobody else can enter, and those above it that are missing.
-pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -332,30 +332,30 @@ pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Whether the mode of a file lets anybody but its owner at it.
-pub(crate) fn is_open_to_others(path: &Path) -> bool {
+pub fn is_open_to_others(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0)
 }
 
 /// Whether a text holds the marks of an unfinished merge.
-pub(crate) fn has_conflict_marks(text: &[u8]) -> bool {
+pub fn has_conflict_marks(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'\n')
         .any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "))
 }
 
 /// `path` with `suffix` appended to its file name.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
 /// Makes a rename or a new name in the folder of `path` durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
 /// The folder that holds `path`; the current one for a bare name.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

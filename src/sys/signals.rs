@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use crate::core::report::Signal;
 
 /// The signals that end a process which does not care.
-pub(crate) const ENDING: [Number; 4] = [
+pub const ENDING: [Number; 4] = [
     Number::SIGINT,
     Number::SIGTERM,
     Number::SIGHUP,
@@ -21,7 +21,7 @@ pub(crate) const ENDING: [Number; 4] = [
 /// holds such a signal back, as a hidden prompt does until the terminal is as it was, can
 /// only do so if no other thread lets it through. What they start themselves would be
 /// deaf as well, so it must be nothing.
-pub(crate) fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let ending: SigSet = ENDING.into_iter().collect();
     let before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let started = start();
@@ -41,7 +41,7 @@ pub enum HangUp {
 }
 
 /// The signals that ask a run to end.
-pub(crate) struct Signals {
+pub struct Signals {
     interrupt: SignalStream,
     terminate: SignalStream,
     hang_up: Option<SignalStream>,
@@ -50,7 +50,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Fails if the system refuses the handlers. Must be called inside a runtime.
-    pub(crate) fn listen(hang_up: HangUp) -> io::Result<Self> {
+    pub fn listen(hang_up: HangUp) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -64,13 +64,13 @@ impl Signals {
 
     /// Listens for SIGQUIT as well, which else ends the process where it stands.
     /// Fails as [`Signals::listen`].
-    pub(crate) fn with_quit(mut self) -> io::Result<Self> {
+    pub fn with_quit(mut self) -> io::Result<Self> {
         self.quit = Some(signal(SignalKind::quit())?);
         Ok(self)
     }
 
     /// A signal that has come already; nothing is waited for.
-    pub(crate) async fn arrived(&mut self) -> Option<Signal> {
+    pub async fn arrived(&mut self) -> Option<Signal> {
         // The runtime hands on what came while something else kept it busy.
         tokio::task::yield_now().await;
         tokio::select! {
@@ -90,7 +90,7 @@ impl Signals {
     }
 
     /// The next signal.
-    pub(crate) async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,

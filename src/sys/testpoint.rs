@@ -27,7 +27,7 @@ mod armed {
     static FAILING: OnceLock<Vec<(String, AtomicUsize)>> = OnceLock::new();
 
     /// Lets places fail. `text` is a list of `<place>:<pass>`, comma-separated.
-    pub(crate) fn arm_failures(text: &str) {
+    pub fn arm_failures(text: &str) {
         let places = text
             .split(',')
             .filter_map(|item| item.split_once(':'))
@@ -40,7 +40,7 @@ mod armed {
     }
 
     /// Fails here if a test wants it, as on a full disk.
-    pub(crate) fn may_fail(place: &str) -> io::Result<()> {
+    pub fn may_fail(place: &str) -> io::Result<()> {
         let here = FAILING.get().into_iter().flatten();
         let fails = here
             .filter(|(failing, _)| failing == place)
@@ -55,7 +55,7 @@ mod armed {
     /// Arms one place. `text` is `<place>:<pass>:<file>`: the program stops when
     /// it reaches the place for the pass-th time, counted from 1. Anything else
     /// arms nothing. In place of a file, the word `panic` makes it panic there.
-    pub(crate) fn arm(text: &str) {
+    pub fn arm(text: &str) {
         let mut parts = text.splitn(3, ':');
         if let (Some(place), Some(Ok(pass)), Some(file)) = (
             parts.next(),
@@ -71,7 +71,7 @@ mod armed {
     }
 
     /// Stops here for good if a test armed this place.
-    pub(crate) fn reach(place: &str) {
+    pub fn reach(place: &str) {
         let Some(armed) = ARMED.get().filter(|armed| armed.place == place) else {
             return;
         };
@@ -88,14 +88,14 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub(crate) use armed::{arm, arm_failures, may_fail, reach};
+pub use armed::{arm, arm_failures, may_fail, reach};
 
 /// Does nothing in a release build.
 #[cfg(not(debug_assertions))]
-pub(crate) const fn reach(_place: &str) {}
+pub const fn reach(_place: &str) {}
 
 /// Never fails in a release build.
 #[cfg(not(debug_assertions))]
-pub(crate) const fn may_fail(_place: &str) -> std::io::Result<()> {
+pub const fn may_fail(_place: &str) -> std::io::Result<()> {
     Ok(())
 }

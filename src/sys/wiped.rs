@@ -9,13 +9,13 @@ const FIRST_BYTES: usize = 16 << 10;
 
 /// Reads to the end, at most `limit` bytes.
 /// Fails if the reader does, or with [`io::ErrorKind::FileTooLarge`] if there is more.
-pub(crate) fn read(reader: impl Read, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+pub fn read(reader: impl Read, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     read_about(reader, FIRST_BYTES, limit)
 }
 
 /// The same, of a reader that has about `expected` bytes.
 /// Fails as [`read`].
-pub(crate) fn read_about(
+pub fn read_about(
     mut reader: impl Read,
     expected: usize,
     limit: u64,

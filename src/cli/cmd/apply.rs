@@ -21,8 +21,8 @@ use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, PlanName, PlanReport};
 use crate::ops::OpError;
 use crate::ops::apply::{self as ops_apply, ApplyContext, ApplyOptions, RetryJobsOptions};
+use crate::ops::plan::ToApply;
 use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
-use crate::ops::saved::ToApply;
 use crate::view::json::v1;
 use crate::view::{ci, markdown, terminal};
 

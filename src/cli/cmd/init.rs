@@ -13,7 +13,7 @@ use crate::cli::login::{self, LoginFlags};
 use crate::core::config::{Config, TargetConfig, bare_endpoint};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
-use crate::ops::init::git::{self, DiffDriver};
+use crate::ops::git::{self, DiffDriver};
 use crate::ops::init::{self, Wanted};
 
 #[derive(Debug, Args)]

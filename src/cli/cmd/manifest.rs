@@ -14,11 +14,9 @@ use crate::core::report::Valid;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt;
+use crate::ops::inspect;
+use crate::ops::plan;
 use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Root};
-use crate::ops::saved;
-use crate::ops::show;
-use crate::ops::textconv;
-use crate::ops::validate;
 use crate::view;
 use crate::view::json::v1;
 use crate::view::{listing, recipients, terminal};
@@ -143,9 +141,9 @@ fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Valid), Op
     };
     login::check_project_form(context.env)?;
     let valid = if args.require_encrypted {
-        validate::validate_encrypted(&root, &context.guards())?
+        inspect::validate_encrypted(&root, &context.guards())?
     } else {
-        validate::validate(&root, &context.unlock(), &context.guards())?
+        inspect::validate(&root, &context.unlock(), &context.guards())?
     };
     Ok((root, valid))
 }
@@ -186,12 +184,12 @@ fn validate_json(
 pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
     let shell = context.shell;
     if let Some(path) = &args.plan {
-        let report = saved::show(&context.folder.join(path), path)?;
+        let report = plan::show_saved(&context.folder.join(path), path)?;
         let text = || terminal::plan(&report, shell.result, shell.rows);
         return Ok(context.show(args.json, || v1::plan(&report), text));
     }
     let root = context.root()?;
-    let shown = show::show(&root, &context.unlock())?;
+    let shown = inspect::show(&root, &context.unlock())?;
     Ok(context.show(
         args.json,
         || v1::manifest(&shown),
@@ -203,7 +201,7 @@ pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
 pub fn textconv(global: &GlobalOptions, env: &Env, shell: Shell, file: &Path) -> u8 {
     let folder = global.directory.clone().unwrap_or_default();
     let identities = env.identities(&global.identity);
-    let outlined = textconv::outline(&folder.join(file), &folder, &identities);
+    let outlined = inspect::outline(&folder.join(file), &folder, &identities);
     let arrived = match &outlined {
         Ok(outline) => shell.document(view::textconv::outline(outline)),
         Err(why) => shell.document(view::textconv::veiled(*why)),

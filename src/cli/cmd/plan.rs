@@ -16,9 +16,9 @@ use crate::cli::shell::Shell;
 use crate::core::report::PlanReport;
 use crate::core::status::UnknownStates;
 use crate::ops::OpError;
-use crate::ops::plan::{self, Addresses, AskStates};
+use crate::ops::compare::Addresses;
+use crate::ops::plan::{self, AskStates, SaveAs};
 use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
-use crate::ops::saved::SaveAs;
 use crate::view::json::v1;
 use crate::view::{ci, diff, markdown, terminal};
 

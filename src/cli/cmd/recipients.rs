@@ -7,7 +7,7 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
 use crate::ops::OpError;
-use crate::ops::recipients;
+use crate::ops::inspect;
 use crate::ops::rekey::{self, Done, RekeyContext, Wishes};
 use crate::view::json::v1;
 use crate::view::recipients as view;
@@ -39,7 +39,7 @@ pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, Op
     let root = context.root_with_warnings()?;
     let unlock = context.unlock();
     let unlock = Some(&unlock).filter(|_| !args.no_identity);
-    let report = recipients::recipients(&root, unlock, &context.guards())?;
+    let report = inspect::recipients(&root, unlock, &context.guards())?;
     Ok(context.show(
         args.json,
         || v1::recipients(&report),

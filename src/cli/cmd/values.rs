@@ -22,9 +22,8 @@ use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::error::ValueError;
-use crate::ops::import::{self, Terms};
+use crate::ops::rewrite::{self, Terms};
 use crate::ops::root::Root;
-use crate::ops::set;
 use crate::view::listing;
 
 #[derive(Debug, Args)]
@@ -157,7 +156,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         }
         prompt::confirm("Set it as it was typed?", UNTOUCHED)
     };
-    let done = set::set(
+    let done = rewrite::set(
         &root,
         &context.unlock(),
         &context.guards(),
@@ -188,7 +187,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
 pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     let field = args.field;
     let root = context.root_with_warnings()?;
-    let done = set::unset(
+    let done = rewrite::unset(
         &root,
         &context.unlock(),
         &context.guards(),
@@ -216,7 +215,7 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
         taken: taken(args.add),
         writes: args.write,
     };
-    let done = import::import(
+    let done = rewrite::import(
         &root,
         &context.unlock(),
         &context.guards(),

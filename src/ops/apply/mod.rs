@@ -18,10 +18,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::OpError;
+use super::compare::{self, Addresses, Comparable};
 use super::online::{HangUp, Online, Preflight};
-use super::plan::{self, Addresses, Comparable};
+use super::plan::ToApply;
 use super::root::{Guards, Opened, Root, Unlock};
-use super::saved::ToApply;
 use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
 use crate::core::fingerprint::ChangeId;
@@ -98,13 +98,13 @@ pub fn apply(
     let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let guard = root.lock(&opened.digest, &context.lock)?;
     let snapshot = root.store.read(&keys)?;
-    let mut notes = plan::notes_of(root, &opened, &snapshot);
+    let mut notes = compare::notes_of(root, &opened, &snapshot);
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let mut version = snapshot.version.clone();
-    let comparable = plan::comparable(&opened, snapshot)?;
+    let comparable = compare::comparable(&opened, snapshot)?;
     check_known(&comparable, &keys, guards, options)?;
     let (plan, mut prints) = decide(root, &opened, &comparable, options, &mut notes)?;
-    let exceeded = plan::check_limits(root, &opened, &comparable, &plan, guards)
+    let exceeded = compare::check_limits(root, &opened, &comparable, &plan, guards)
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
@@ -179,7 +179,7 @@ fn check_known(
         None => guards.allow_rollback,
     })?;
     let known = comparable.state.as_ref().map(|state| state.key_id.clone());
-    match plan::new_key_error(comparable, &keys.id) {
+    match compare::new_key_error(comparable, &keys.id) {
         Some(error) if guards.accept_new_key != known => Err(error),
         _ => Ok(()),
     }
@@ -249,7 +249,7 @@ fn shown(
     notes: Vec<PlanNote>,
     options: &ApplyOptions,
 ) -> PlanReport {
-    let report = plan::report(root, opened, comparable, plan, notes);
+    let report = compare::report(root, opened, comparable, plan, notes);
     match &options.saved {
         Some(saved) => saved.named(report),
         None => report,
@@ -272,9 +272,9 @@ fn decide(
     if let Some(saved) = &options.saved {
         return saved.decide(opened, comparable, root.config.apply.batch_size, notes);
     }
-    let plan = plan::make(root, opened, comparable, &options.addresses)?;
+    let plan = compare::make(root, opened, comparable, &options.addresses)?;
     if let Some(expected) = &options.expect_change {
-        let found = super::saved::change_id(opened, &plan);
+        let found = compare::change_id(opened, &plan);
         if found != *expected {
             let expected = expected.clone();
             return Err(OpError::OtherChange { found, expected });

@@ -24,10 +24,10 @@ use crate::core::report::{
 use crate::core::state::{State, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
 use crate::ops::OpError;
+use crate::ops::compare::{self, Addresses, Comparable};
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
-use crate::ops::plan::{self, Addresses, Comparable};
-use crate::ops::saved::ToApply;
+use crate::ops::plan::ToApply;
 use crate::store::{LockGuard, StateVersion, StoredState};
 use crate::sys::testpoint;
 
@@ -191,12 +191,12 @@ impl RetryJobsRun<'_> {
             key_changed: false,
             rollback: None,
         };
-        let after = plan::make(self.run.root, self.run.opened, &comparable, &everything)?;
+        let after = compare::make(self.run.root, self.run.opened, &comparable, &everything)?;
         let only = Addresses {
             only: self.addresses.only.clone(),
             resend: Vec::new(),
         };
-        let selected = plan::selection(self.run.opened, &only)?;
+        let selected = compare::selection(self.run.opened, &only)?;
         let differing = after.entries.iter();
         let open: BTreeSet<&JobId> = differing
             .filter(|entry| entry.action != Action::NoOp)

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::problem::counted;
-use super::{OpError, ProblemReport};
+use super::{OpError, ProblemReport, counted};
 use crate::core::report::Signal;
 
 /// Why an edit did not change the manifest.

@@ -1,13 +1,8 @@
 //! Everything that can stop a use case, with a code and what to do about it.
 //! No variant carries text of a manifest, a secret, or an address with a query.
 
-mod apart;
 mod edit;
-mod problem;
-mod rekey;
-mod stale;
-mod value;
-mod words;
+mod manifest;
 
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +14,7 @@ use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::ChangeId;
+use crate::core::problem::{Problem, Severity};
 use crate::core::report::{Signal, TargetChange};
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
@@ -29,15 +25,9 @@ use crate::store::format::FormatError;
 use crate::store::plan_file::PlanFileError;
 use crate::sys::git::GitError;
 
-pub use apart::{OtherKey, OtherScope, Rollback, UnexpectedKey};
 pub use edit::EditError;
-pub use problem::ProblemReport;
-use problem::counted;
-pub use rekey::RekeyError;
-use stale::way_out;
-pub use value::ValueError;
-use words::unmatched;
-pub use words::with_causes;
+use manifest::way_out;
+pub use manifest::{OtherKey, OtherScope, RekeyError, Rollback, UnexpectedKey, ValueError};
 
 /// Why a use case stopped. Unless a variant says otherwise, nothing was sent
 /// and nothing was changed.
@@ -426,4 +416,88 @@ pub enum OpError {
         /// What to do.
         help: &'static str,
     },
+}
+
+/// One problem of a document as a diagnostic of its own.
+#[derive(Debug)]
+pub struct ProblemReport(pub Problem);
+
+impl std::fmt::Display for ProblemReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::error::Error for ProblemReport {}
+
+impl Diagnostic for ProblemReport {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.0.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new(&self.0.help))
+    }
+}
+
+impl OpError {
+    /// The error for a document with these problems.
+    pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
+        Self::Document {
+            path: path.into(),
+            problems: problems.into_iter().map(ProblemReport).collect(),
+        }
+    }
+}
+
+impl OpError {
+    /// One error for several that stop an init, so that none hides the next.
+    pub fn several(errors: &[Self]) -> Self {
+        let problem = |error: &Self| {
+            let help = error
+                .help()
+                .map(|help| help.to_string())
+                .unwrap_or_default();
+            ProblemReport(Problem::error("", None, with_causes(error), help))
+        };
+        Self::NotSetUp {
+            problems: errors.iter().map(problem).collect(),
+        }
+    }
+}
+
+/// How many errors these are, in words.
+pub fn counted(problems: &[ProblemReport]) -> String {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.0.severity == Severity::Error)
+        .count();
+    match errors {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    }
+}
+
+/// The addresses that name nothing, by their place on the command line.
+pub fn unmatched(addresses: &[Unmatched]) -> String {
+    let named: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("address {} of {}", address.number, address.option))
+        .collect();
+    format!("{} names no entry", named.join(", "))
+}
+
+/// An error with everything that led to it, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -10,7 +10,7 @@ use crate::ops::OpError;
 use crate::sys::files;
 
 /// An identity file holds a few keys.
-pub(in crate::ops) const MAX_IDENTITY_BYTES: u64 = 1 << 20;
+pub const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
 /// Where identities come from. The first source that is given is the only one
 /// that is opened.
@@ -37,7 +37,7 @@ pub struct Unlock<'a> {
 
 /// Opens the source of identities; its files are seen from `folder`.
 /// Fails if there is none, or one of them holds no identity that can be used.
-pub(super) fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
+pub fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
     let mut identities = Identities::default();
     walk(folder, source, files::read_limited, &mut identities).collect::<Result<(), _>>()?;
     Ok(identities)
@@ -45,7 +45,7 @@ pub(super) fn opened(folder: &Path, source: &IdentitySource) -> Result<Identitie
 
 /// What can be used of a source at once: nothing but regular files is opened, so that no
 /// pipe or device is waited for.
-pub(in crate::ops) fn usable(folder: &Path, source: &IdentitySource) -> Identities {
+pub fn usable(folder: &Path, source: &IdentitySource) -> Identities {
     let mut identities = Identities::default();
     let each = walk(folder, source, files::read_regular_limited, &mut identities);
     // Where one of them goes wrong, the others are still of use.

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Guards, Root, Unlock, check_target, identities};
+use super::{Guards, Root, Unlock, identities};
 use crate::age_file::{self, AgeError, Identities, Means, header};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
+use crate::core::recipients::Difference;
+use crate::core::report::TargetChange;
 use crate::core::state::ManifestDigest;
 use crate::core::target::{EndpointFrom, Target};
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::store::{LockGuard, LockInfo};
+use crate::ops::error::OtherKey;
+use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
 
 /// An opened manifest that passed every check.
 pub struct Opened {
@@ -41,7 +44,7 @@ impl Root {
 
     /// The plain text of the manifest file that was read as `file`.
     /// Fails if it cannot be opened.
-    pub(in crate::ops) fn decrypt_file(
+    pub fn decrypt_file(
         &self,
         file: &[u8],
         unlock: &Unlock<'_>,
@@ -90,11 +93,7 @@ impl Root {
     /// Takes the lock for a run that has opened the manifest `digest`.
     /// Fails if someone else has the lock, or if the manifest is another one by now: what
     /// `rekey` replaced while this run waited for a passphrase must not be used.
-    pub(in crate::ops) fn lock(
-        &self,
-        digest: &ManifestDigest,
-        info: &LockInfo,
-    ) -> Result<LockGuard, OpError> {
+    pub fn lock(&self, digest: &ManifestDigest, info: &LockInfo) -> Result<LockGuard, OpError> {
         let guard = self.store.lock(info)?;
         if digest_of(&self.manifest_bytes()?) == *digest {
             Ok(guard)
@@ -127,7 +126,7 @@ impl Root {
     /// As [`Root::open`], for a file that was read already and whose plain text is handed
     /// back beside what it says.
     /// Fails as [`Root::open`].
-    pub(in crate::ops) fn open_file(
+    pub fn open_file(
         &self,
         file: impl AsRef<[u8]>,
         unlock: &Unlock<'_>,
@@ -162,7 +161,7 @@ impl Root {
 }
 
 /// Which manifest a file is.
-pub(in crate::ops) fn digest_of(file: &[u8]) -> ManifestDigest {
+pub fn digest_of(file: &[u8]) -> ManifestDigest {
     ManifestDigest::new(&age_file::digest(file))
 }
 
@@ -183,7 +182,7 @@ pub fn parse_manifest(
 
 /// Parses the plain text of a manifest, and takes out what is sealed with it.
 /// Fails as [`parse_manifest`], or if nothing is sealed with it.
-pub(in crate::ops) fn parse_sealed(
+pub fn parse_sealed(
     plain: &[u8],
     name: &Path,
 ) -> Result<(Manifest, Sealed, Vec<Problem>), OpError> {
@@ -195,4 +194,85 @@ pub(in crate::ops) fn parse_sealed(
             help: "Decrypt it and seal it with 'drspass encrypt'.",
         }),
     }
+}
+
+impl Root {
+    /// Whether a state that is here was made with the manifest's key. Anybody can make a
+    /// manifest, and name in it to whom the next one is encrypted; but not one that
+    /// carries the key of a state that was there before.
+    /// Returns the highest revision that the state knows to have been applied: a number
+    /// that was used must not be used again. A state that is not proved counts for nothing,
+    /// or whoever forges one could use up all numbers.
+    /// Fails if the state was made with another key, unless this one is expected.
+    pub fn check_key_beside(&self, sealed: &Sealed, guards: &Guards) -> Result<u64, OpError> {
+        let manifest = sealed.fingerprint_key.id();
+        let keys = StoreKeys::from(&sealed.fingerprint_key);
+        let mut known = match self.store.read_alone(&keys) {
+            Ok(snapshot) => snapshot.known,
+            Err(_) => return Ok(0),
+        };
+        let is_expected = guards.expect_key_id.as_ref() == Some(&manifest);
+        if !is_expected && matches!(known, StoredState::OtherKey { .. }) {
+            // Where a rekey was cut off, the state of this key is in the file beside.
+            known = self.store.read(&keys)?.known;
+        }
+        match known {
+            StoredState::Ours(state) => Ok(state.highest),
+            StoredState::OtherKey { claimed } if !is_expected => {
+                Err(OpError::OtherKeyBeside(OtherKey {
+                    state: claimed.key_id,
+                    manifest,
+                }))
+            }
+            StoredState::Absent | StoredState::OtherKey { .. } => Ok(0),
+        }
+    }
+
+    /// Whether drspass.yaml lists exactly the recipients that were sealed.
+    /// Fails with the difference, keys shortened.
+    pub fn check_recipients(&self, sealed: &Sealed) -> Result<(), OpError> {
+        let difference = Difference::between(&sealed.recipients, &self.config.recipients);
+        if difference.is_none() {
+            Ok(())
+        } else {
+            Err(OpError::RecipientsChanged {
+                difference: difference.in_line(),
+            })
+        }
+    }
+}
+
+/// Whether the target that was resolved is the one that was sealed.
+/// Fails with the first part that differs.
+pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
+    match moved_parts(target, sealed).into_iter().next() {
+        None => Ok(()),
+        Some(moved) => Err(OpError::TargetMoved(moved)),
+    }
+}
+
+/// The parts of the target that are not as they were sealed.
+pub fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
+    let parts = [
+        (
+            "target.endpoint",
+            &target.scope.endpoint,
+            &sealed.scope.endpoint,
+        ),
+        (
+            "target.project_id",
+            &target.scope.project_id,
+            &sealed.scope.project_id,
+        ),
+        ("target.auth_url", &target.auth_url, &sealed.auth_url),
+    ];
+    parts
+        .into_iter()
+        .filter(|(_, configured, sealed)| configured != sealed)
+        .map(|(field, configured, sealed)| TargetChange {
+            field,
+            from: sealed.clone(),
+            to: configured.clone(),
+        })
+        .collect()
 }

@@ -1,17 +1,19 @@
 //! A root folder: its configuration, its manifest, its state, and the checks
 //! that stand between a manifest and its use (design section 2.2).
 
-mod guards;
 mod identities;
 mod manifest;
-mod sealed;
 
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::OpError;
-use crate::core::config::{self, Config, Limits};
+use super::error::UnexpectedKey;
+use crate::core::config::{self, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits};
+use crate::core::fingerprint::KeyId;
 use crate::core::manifest::Sealed;
 use crate::core::problem::Problem;
 use crate::core::recipients::{Difference, recipient_key};
@@ -21,13 +23,8 @@ use crate::core::yaml;
 use crate::store::Store;
 use crate::sys::files;
 
-pub use guards::Guards;
-pub use identities::{IdentitySource, Unlock};
-pub(super) use identities::{MAX_IDENTITY_BYTES, usable};
-pub use manifest::{Opened, parse_manifest};
-pub(super) use manifest::{digest_of, parse_sealed};
-pub use sealed::check_target;
-pub(super) use sealed::moved_parts;
+pub use identities::{IdentitySource, MAX_IDENTITY_BYTES, Unlock, usable};
+pub use manifest::{Opened, check_target, digest_of, moved_parts, parse_manifest, parse_sealed};
 
 /// The name of the configuration file of a root folder.
 pub const CONFIG_FILE: &str = "drspass.yaml";
@@ -88,7 +85,7 @@ impl Root {
     /// Those of `recipients` whom drspass.yaml lists by now. In one that is not usable, as
     /// in the middle of a merge, they are looked for as text; one that is gone has removed
     /// nobody.
-    pub(in crate::ops) fn still_listed(&self, recipients: &[String]) -> Vec<String> {
+    pub fn still_listed(&self, recipients: &[String]) -> Vec<String> {
         let path = self.folder.join(CONFIG_FILE);
         let mut listed = recipients.to_vec();
         if let Ok(bytes) = files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
@@ -196,7 +193,7 @@ impl Root {
     /// As [`Root::target`]; nothing where only the catalogue of the identity service
     /// tells the endpoint.
     /// Fails as [`Root::target`].
-    pub(super) fn named_target(&self, guards: &Guards) -> Result<Option<Target>, OpError> {
+    pub fn named_target(&self, guards: &Guards) -> Result<Option<Target>, OpError> {
         match self.target(guards) {
             Err(OpError::Target(TargetError::NoEndpoint)) => Ok(None),
             named => named.map(Some),
@@ -205,7 +202,7 @@ impl Root {
 
     /// The target that was named, or else the one with the endpoint that was sealed.
     /// Fails as [`Root::target`].
-    pub(super) fn target_beside(
+    pub fn target_beside(
         &self,
         named: Option<Target>,
         sealed: &Sealed,
@@ -245,5 +242,133 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
         Ok(parent) if !parent.starts_with(&root) => Err(outside()),
         // A folder that does not exist yet is found out when it is used.
         _ => Ok(full),
+    }
+}
+
+/// What the user, not a file, says about what is acceptable.
+#[derive(Clone)]
+pub struct Guards {
+    /// Hosts that may be talked to beside those of the known clouds.
+    pub trusted_hosts: Vec<String>,
+    /// The only key that is taken, if one is named.
+    pub expect_key_id: Option<KeyId>,
+    /// Whether a manifest may be taken whose revision is not above all that were applied.
+    pub allow_rollback: bool,
+    /// The key of a state that may be replaced, if the manifest carries another one.
+    pub accept_new_key: Option<KeyId>,
+    /// The most changes that the environment allows, whatever drspass.yaml says.
+    pub max_changes: Option<u64>,
+    /// The exact number of changes that is accepted beyond the limits.
+    pub override_limits: Option<u64>,
+}
+
+impl Guards {
+    /// Whether this key is the expected one, if one is expected.
+    /// Fails if it is another.
+    pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
+        match &self.expect_key_id {
+            Some(expected) if expected != found => Err(OpError::from(UnexpectedKey {
+                found: found.clone(),
+                expected: expected.clone(),
+            })),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The paths of one root folder.
+pub struct OwnPaths {
+    folder: PathBuf,
+    state: PathBuf,
+    /// Those beside the state and its siblings.
+    others: Vec<PathBuf>,
+}
+
+impl OwnPaths {
+    /// Those of a root folder.
+    pub fn of(root: &Root) -> Self {
+        let folder = root.resolve(Path::new(""));
+        Self::new(folder, root.store.path(), &root.manifest_path())
+    }
+
+    /// Those of a folder whose drspass.yaml is not usable, as far as they are known:
+    /// the state where the user named one, and the usual names.
+    pub fn usual(folder: &Path, state: Option<&Path>) -> Self {
+        let state = folder.join(state.unwrap_or_else(|| Path::new(DEFAULT_STATE)));
+        Self::new(folder.to_owned(), &state, &folder.join(DEFAULT_MANIFEST))
+    }
+
+    fn new(folder: PathBuf, state: &Path, manifest: &Path) -> Self {
+        let mut others = vec![
+            folder.join(CONFIG_FILE),
+            manifest.to_owned(),
+            files::with_suffix(manifest, ".tmp"),
+        ];
+        // The manifest may be a link, and then what it leads to is the manifest.
+        others.extend(std::fs::canonicalize(manifest));
+        Self {
+            state: comparable_path(state),
+            others: others.iter().map(|path| comparable_path(path)).collect(),
+            folder,
+        }
+    }
+
+    /// Whether an output may go to `path`, which is seen from the root folder.
+    /// Fails if it is one of these paths, under whatever name.
+    pub fn check(&self, path: &Path) -> Result<(), OpError> {
+        let wanted = comparable_path(&self.folder.join(path));
+        if self.others.contains(&wanted) || self.belongs_to_state(&wanted) {
+            let source = io::Error::other("drspass keeps files of its own under this name");
+            return Err(OpError::Write {
+                path: path.to_owned(),
+                source,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether outputs may go to these paths.
+    /// Fails as [`OwnPaths::check`], or if two of them are one place, under whatever
+    /// names: one would take away what the other wrote.
+    pub fn check_outputs(&self, paths: &[&Path]) -> Result<(), OpError> {
+        let mut taken = Vec::with_capacity(paths.len());
+        for path in paths {
+            self.check(path)?;
+            let wanted = comparable_path(&self.folder.join(path));
+            if taken.contains(&wanted) {
+                let source = io::Error::other("another output goes there already");
+                return Err(OpError::Write {
+                    path: path.to_path_buf(),
+                    source,
+                });
+            }
+            taken.push(wanted);
+        }
+        Ok(())
+    }
+
+    /// Whether this is the state or one of its siblings, which have its name and
+    /// something after a dot.
+    fn belongs_to_state(&self, wanted: &Path) -> bool {
+        if *wanted == self.state {
+            return true;
+        }
+        let (Some(name), Some(wanted_name)) = (self.state.file_name(), wanted.file_name()) else {
+            return false;
+        };
+        let mut start = OsString::from(name);
+        start.push(".");
+        let start = start.as_encoded_bytes();
+        wanted.parent() == self.state.parent() && wanted_name.as_encoded_bytes().starts_with(start)
+    }
+}
+
+/// A path by which files in one place are compared: its folder without links. Where
+/// there is no such folder, nothing can be written.
+fn comparable_path(path: &Path) -> PathBuf {
+    let folder = std::fs::canonicalize(files::folder_of(path));
+    match (folder, path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
     }
 }

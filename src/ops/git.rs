@@ -4,8 +4,8 @@
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use super::super::OpError;
-use super::super::root::{CONFIG_FILE, Root};
+use super::OpError;
+use super::root::{CONFIG_FILE, Root};
 use crate::core::config::Config;
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
@@ -79,7 +79,7 @@ pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<Path
 /// names the driver that compares manifests: a clone that does not know that driver
 /// compares the encrypted text. Tells which files it wrote.
 /// Fails if a file cannot be read or written.
-pub(super) fn git_files(
+pub fn git_files(
     folder: &Path,
     config: &Config,
     identities: &[PathBuf],
@@ -146,7 +146,7 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
 
 /// Adds to .gitignore what an earlier version did not know of.
 /// Fails if the file cannot be written.
-pub(in crate::ops) fn ignore_siblings(root: &Root) -> Result<(), OpError> {
+pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
     let name = Path::new(".gitignore");
     append_missing(&root.resolve(name), &ignored_siblings(&root.config))
         .map(|_| ())
