@@ -45,7 +45,7 @@ impl<'a> Context<'a> {
     pub fn new(global: &GlobalOptions, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
         // A pipeline whose setting was lost would run without a guard, or with another
         // state or key, and nobody would see it.
-        if let Some(name) = SETTINGS.iter().find(|name| env.exact(name) == Some(Ok(""))) {
+        if let Some(name) = SETTINGS.iter().find(|name| env.is_empty(name)) {
             return Err(OpError::Unfit {
                 what: format!("{name} is empty"),
                 help: "Nothing was sent. Give it a value, or unset it.",
@@ -82,7 +82,10 @@ impl<'a> Context<'a> {
             env,
             shell,
             folder: global.directory.clone().unwrap_or_default(),
-            state: global.state.clone().or_else(|| env.state()),
+            state: global
+                .state
+                .clone()
+                .or_else(|| env.path_var("DRSPASS_STATE")),
             identity_files: env.identity_files(&global.identity),
             identities: env.identities(&global.identity),
             ca_file: global.ca_file.clone(),

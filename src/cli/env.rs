@@ -59,14 +59,15 @@ impl Env {
             .map(|value| value.to_string_lossy().into_owned())
     }
 
-    pub fn secret_var(&self, name: &str) -> Option<Zeroizing<String>> {
-        self.var(name).map(Zeroizing::new)
-    }
-
     /// A variable exactly as it was set; an error if it is not UTF-8.
     pub fn exact(&self, name: &str) -> Option<Result<&str, NotText>> {
         let value = self.vars.get(&OsString::from(name))?;
         Some(value.to_str().ok_or(NotText))
+    }
+
+    /// Whether a variable is set without a value.
+    pub fn is_empty(&self, name: &str) -> bool {
+        self.exact(name) == Some(Ok(""))
     }
 
     /// A variable that names a file or a folder and is not empty.
@@ -77,10 +78,6 @@ impl Env {
             .map(PathBuf::from)
     }
 
-    pub fn state(&self) -> Option<PathBuf> {
-        self.path_var("DRSPASS_STATE")
-    }
-
     /// The first of: files of the command line, `DRSPASS_IDENTITY`, `DRSPASS_IDENTITY_KEY`,
     /// the default file.
     pub fn identities(&self, named: &[PathBuf]) -> IdentitySource {
@@ -88,14 +85,11 @@ impl Env {
         if !files.is_empty() {
             return IdentitySource::Files(files);
         }
-        if let Some(text) = self.secret_var("DRSPASS_IDENTITY_KEY") {
-            return IdentitySource::Text(text);
+        if let Some(text) = self.var("DRSPASS_IDENTITY_KEY") {
+            return IdentitySource::Text(Zeroizing::new(text));
         }
-        let is_empty = |name: &&str| self.exact(name) == Some(Ok(""));
-        if let Some(name) = ["DRSPASS_IDENTITY", "DRSPASS_IDENTITY_KEY"]
-            .into_iter()
-            .find(is_empty)
-        {
+        let names = ["DRSPASS_IDENTITY", "DRSPASS_IDENTITY_KEY"];
+        if let Some(name) = names.into_iter().find(|name| self.is_empty(name)) {
             return IdentitySource::Empty(name);
         }
         IdentitySource::Default(self.default_identity())
@@ -188,17 +182,11 @@ pub fn unique() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
-}
-
 pub fn lock_info(command: &str) -> LockInfo {
+    let machine = rustix::system::uname();
     LockInfo {
         pid: std::process::id(),
-        host: host(),
+        host: machine.nodename().to_string_lossy().into_owned(),
         command: command.to_owned(),
         since: now(),
     }

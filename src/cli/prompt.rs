@@ -5,7 +5,7 @@
 //! would change a secret.
 
 use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 
 use age::secrecy::SecretString;
@@ -31,86 +31,49 @@ const ERASE_LINE: u8 = 0x15;
 const ERASE_WORD: u8 = 0x17;
 const DELETE: u8 = 0x7f;
 
-pub enum Typed {
-    /// May be empty.
-    Text(Zeroizing<String>),
-    /// Not text, or with a key that is not a character.
-    Unclear,
-    /// Ctrl-C, or a signal.
-    Interrupted,
-    /// Ctrl-D instead of a line.
-    Declined,
-    /// There is no terminal, or it was closed.
-    Nothing,
+/// A line, which may be empty, or why there is none.
+pub type TypedLine = Result<Zeroizing<String>, NoPassphrase>;
+
+/// Asks for a line that the terminal shows.
+pub fn type_shown(question: &str) -> TypedLine {
+    finish(ask_shown(question))
 }
 
-impl Typed {
-    pub fn passphrase(self) -> Result<SecretString, NoPassphrase> {
-        self.line()
-            .map(|mut text| SecretString::from(std::mem::take(&mut *text)))
-    }
+/// Asks without showing what is typed.
+pub fn type_hidden(question: &str) -> TypedLine {
+    finish(ask_hidden(question))
+}
 
-    pub fn line(self) -> Result<Zeroizing<String>, NoPassphrase> {
-        match self {
-            Self::Text(text) => Ok(text),
-            Self::Interrupted => Err(NoPassphrase::Interrupted),
-            Self::Unclear => Err(NoPassphrase::Unclear),
-            Self::Declined => Err(NoPassphrase::Declined),
-            Self::Nothing => Err(NoPassphrase::Nobody),
+fn finish(asked: Result<TypedLine, Unanswered>) -> TypedLine {
+    match asked {
+        Ok(line) => line,
+        Err(Unanswered::NoTerminal) => Err(NoPassphrase::Nobody),
+        Err(Unanswered::Signal(signal)) => {
+            if signal != Signal::SIGINT {
+                // The terminal is restored, and the signal is not blocked any more. If it
+                // does not end this process, a listener wants no answer either.
+                let _ = nix::sys::signal::raise(signal);
+            }
+            Err(NoPassphrase::Interrupted)
         }
     }
 }
 
-fn hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
-    told(ask_hidden(question, is_ignored))
-}
-
-fn shown(question: &str, is_ignored: fn(Signal) -> bool) -> Typed {
-    told(ask_shown(question, is_ignored))
-}
-
-fn told(answer: Result<Typed, NoLine>) -> Typed {
-    let ended_by = match answer {
-        Ok(typed) => return typed,
-        Err(NoLine::Signal(signal)) => signal,
-        Err(NoLine::NoTerminal) => return Typed::Nothing,
-    };
-    if ended_by == Signal::SIGINT {
-        return Typed::Interrupted;
-    }
-    // The terminal is as it was, and the signal is not held back any more. If it does not
-    // end this process, somebody listens for it, and wants no answer either.
-    let _ = nix::sys::signal::raise(ended_by);
-    Typed::Interrupted
-}
-
-enum NoLine {
+enum Unanswered {
     Signal(Signal),
     NoTerminal,
 }
 
-impl From<std::io::Error> for NoLine {
-    fn from(_: std::io::Error) -> Self {
+impl From<io::Error> for Unanswered {
+    fn from(_: io::Error) -> Self {
         Self::NoTerminal
     }
 }
 
-impl From<Errno> for NoLine {
-    fn from(_: Errno) -> Self {
-        Self::NoTerminal
-    }
-}
-
-impl From<nix::errno::Errno> for NoLine {
-    fn from(_: nix::errno::Errno) -> Self {
-        Self::NoTerminal
-    }
-}
-
-fn open() -> std::io::Result<File> {
+fn open() -> io::Result<File> {
     let controlling = OpenOptions::new().read(true).write(true).open("/dev/tty");
     controlling.or_else(|error| {
-        let stdin = std::io::stdin();
+        let stdin = io::stdin();
         match stdin.is_terminal() {
             true => Ok(stdin.as_fd().try_clone_to_owned()?.into()),
             false => Err(error),
@@ -119,20 +82,20 @@ fn open() -> std::io::Result<File> {
 }
 
 /// Asks, after throwing away what was typed before.
-fn put(question: &str, terminal: &mut File) -> Result<(), NoLine> {
+fn put(question: &str, terminal: &mut File) -> io::Result<()> {
     rustix::termios::tcflush(&*terminal, QueueSelector::IFlush)?;
-    Ok(terminal.write_all(question.as_bytes())?)
+    terminal.write_all(question.as_bytes())
 }
 
 /// Lets the terminal edit the line.
-fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, NoLine> {
+fn ask_shown(question: &str) -> Result<TypedLine, Unanswered> {
     let mut terminal = open()?;
-    let held = HeldSignals::new(is_ignored)?;
+    let held = HeldSignals::new()?;
     put(question, &mut terminal)?;
     let mut line = Zeroizing::new(Vec::new());
     loop {
         match next_key(&mut terminal, &held) {
-            Ok(None) if line.is_empty() => return Ok(Typed::Declined),
+            Ok(None) if line.is_empty() => return Ok(Err(NoPassphrase::Declined)),
             Ok(None | Some(b'\n')) => return Ok(text(line)),
             Ok(Some(key)) if line.len() < MAX_BYTES => line.push(key),
             Ok(Some(_)) => {}
@@ -145,10 +108,10 @@ fn ask_shown(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, No
     }
 }
 
-fn ask_hidden(question: &str, is_ignored: fn(Signal) -> bool) -> Result<Typed, NoLine> {
+fn ask_hidden(question: &str) -> Result<TypedLine, Unanswered> {
     let file = open()?;
-    // HeldSignals before the terminal is changed, and let go after it is as it was.
-    let held = HeldSignals::new(is_ignored)?;
+    // Blocked before the terminal is changed, and released after it is restored.
+    let held = HeldSignals::new()?;
     let mut terminal = HiddenTerminal::new(file)?;
     put(question, &mut terminal.file)?;
     let typed = keys(&mut terminal.file, &held);
@@ -165,7 +128,7 @@ struct HeldSignals {
 }
 
 impl HeldSignals {
-    fn new(is_ignored: fn(Signal) -> bool) -> Result<Self, nix::errno::Errno> {
+    fn new() -> io::Result<Self> {
         let held: SigSet = ENDING
             .into_iter()
             .filter(|signal| !is_ignored(*signal))
@@ -196,7 +159,7 @@ struct HiddenTerminal {
 }
 
 impl HiddenTerminal {
-    fn new(file: File) -> Result<Self, Errno> {
+    fn new(file: File) -> io::Result<Self> {
         let shown = rustix::termios::tcgetattr(&file)?;
         let mut hidden = shown.clone();
         hidden
@@ -218,7 +181,7 @@ impl Drop for HiddenTerminal {
 }
 
 /// The next byte, none at the end. Reads no further, since another question may follow.
-fn next_key(terminal: &mut File, held: &HeldSignals) -> Result<Option<u8>, NoLine> {
+fn next_key(terminal: &mut File, held: &HeldSignals) -> Result<Option<u8>, Unanswered> {
     loop {
         let mut ready = [
             PollFd::new(&held.arrived, PollFlags::IN),
@@ -226,17 +189,17 @@ fn next_key(terminal: &mut File, held: &HeldSignals) -> Result<Option<u8>, NoLin
         ];
         match rustix::event::poll(&mut ready, None) {
             Err(Errno::INTR) => continue,
-            polled => polled?,
+            polled => polled.map_err(io::Error::from)?,
         };
         if let Some(signal) = held.next() {
-            return Err(NoLine::Signal(signal));
+            return Err(Unanswered::Signal(signal));
         }
         if ready[1].revents().is_empty() {
             continue;
         }
         let mut key = Zeroizing::new([0]);
         match terminal.read(&mut *key) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Ok(0) => return Ok(None),
             read => {
                 read?;
@@ -246,18 +209,18 @@ fn next_key(terminal: &mut File, held: &HeldSignals) -> Result<Option<u8>, NoLin
     }
 }
 
-fn keys(terminal: &mut File, held: &HeldSignals) -> Result<Typed, NoLine> {
+fn keys(terminal: &mut File, held: &HeldSignals) -> Result<TypedLine, Unanswered> {
     // Enough room, so that no copy is left where a growing buffer was.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
     loop {
         // What was typed so far was not ended.
         let Some(key) = next_key(terminal, held)? else {
-            return Ok(Typed::Nothing);
+            return Ok(Err(NoPassphrase::Nobody));
         };
         match key {
             b'\n' | b'\r' => return Ok(text(line)),
-            INTERRUPT => return Ok(Typed::Interrupted),
-            END if line.is_empty() => return Ok(Typed::Declined),
+            INTERRUPT => return Ok(Err(NoPassphrase::Interrupted)),
+            END if line.is_empty() => return Ok(Err(NoPassphrase::Declined)),
             END => {}
             BACKSPACE | DELETE => erase(&mut line),
             ERASE_LINE => line.clear(),
@@ -281,45 +244,36 @@ const fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
 
-fn text(mut line: Zeroizing<Vec<u8>>) -> Typed {
+fn text(mut line: Zeroizing<Vec<u8>>) -> TypedLine {
     let is_whole = line.len() < MAX_BYTES;
     match String::from_utf8(std::mem::take(&mut *line)) {
-        Ok(text) if is_whole && !text.contains(char::is_control) => {
-            Typed::Text(Zeroizing::new(text))
-        }
+        Ok(text) if is_whole && !text.contains(char::is_control) => Ok(Zeroizing::new(text)),
         Ok(text) => {
             drop(Zeroizing::new(text));
-            Typed::Unclear
+            Err(NoPassphrase::Unclear)
         }
         Err(error) => {
             drop(Zeroizing::new(error.into_bytes()));
-            Typed::Unclear
+            Err(NoPassphrase::Unclear)
         }
     }
 }
 
 pub fn can_ask() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 pub fn has_terminal() -> bool {
     open().is_ok()
 }
 
-pub fn type_shown(question: &str) -> Typed {
-    shown(question, is_ignored)
-}
-
-/// Asks without showing what is typed.
-pub fn type_hidden(question: &str) -> Typed {
-    hidden(question, is_ignored)
-}
-
 pub fn ask_passphrase(origin: &str) -> Result<SecretString, NoPassphrase> {
-    type_hidden(&format!("Passphrase for {origin}: ")).passphrase()
+    type_hidden(&format!("Passphrase for {origin}: ")).map(secret)
 }
 
-const YES: &str = "yes";
+fn secret(mut line: Zeroizing<String>) -> SecretString {
+    SecretString::from(std::mem::take(&mut *line))
+}
 
 /// Asks for `yes` in full; `untouched` answers Ctrl-C.
 pub fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
@@ -336,8 +290,8 @@ pub fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
 /// As [`ask`], also where the standard streams are not a terminal.
 pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
     match type_shown(&format!("{question} Type 'yes' to continue: ")) {
-        Typed::Text(answer) if *answer == YES => Ok(()),
-        Typed::Interrupted => Err(OpError::Cancelled(untouched)),
+        Ok(answer) if *answer == "yes" => Ok(()),
+        Err(NoPassphrase::Interrupted) => Err(OpError::Cancelled(untouched)),
         _ => Err(OpError::NotApproved {
             why: "it was declined",
             help: "Nothing was sent or changed.",
@@ -356,7 +310,7 @@ pub const TALK: Talk<'static> = Talk {
 
 fn plugin_tells(program: &str, text: &ForeignText) {
     // Nobody listening is no reason to stop.
-    let _ = std::io::stderr()
+    let _ = io::stderr()
         .lock()
         .write_all(format!("{program}: {text}\n").as_bytes());
 }
@@ -369,11 +323,11 @@ fn plugin_chooses(program: &str, choice: &Choice<'_>) -> Result<bool, NoPassphra
     } = choice;
     let Some(second) = second else {
         let asked = format!("{program}: {question}\nPress Enter for {first}: ");
-        return type_shown(&asked).line().map(|_| true);
+        return type_shown(&asked).map(|_| true);
     };
     let asked = format!("{program}: {question}\n  1: {first}\n  2: {second}\n1 or 2: ");
     for _ in 0..3 {
-        match type_shown(&asked).line()?.as_str() {
+        match type_shown(&asked)?.as_str() {
             "1" => return Ok(true),
             "2" => return Ok(false),
             _ => {}
@@ -383,12 +337,11 @@ fn plugin_chooses(program: &str, choice: &Choice<'_>) -> Result<bool, NoPassphra
 }
 
 fn plugin_asks(program: &str, question: &ForeignText) -> Result<String, NoPassphrase> {
-    let line = type_shown(&format!("{program}: {question}: ")).line();
-    line.map(|text| text.to_string())
+    type_shown(&format!("{program}: {question}: ")).map(|line| line.to_string())
 }
 
 fn plugin_asks_secret(program: &str, question: &ForeignText) -> Result<SecretString, NoPassphrase> {
-    type_hidden(&format!("{program}: {question}: ")).passphrase()
+    type_hidden(&format!("{program}: {question}: ")).map(secret)
 }
 
 #[cfg(test)]
@@ -396,10 +349,8 @@ mod tests {
     use super::*;
 
     fn typed(bytes: &[u8]) -> Option<String> {
-        match text(Zeroizing::new(bytes.to_vec())) {
-            Typed::Text(text) => Some(text.to_string()),
-            _ => None,
-        }
+        let line = text(Zeroizing::new(bytes.to_vec()));
+        line.ok().map(|text| text.to_string())
     }
 
     #[test]

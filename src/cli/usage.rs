@@ -17,53 +17,33 @@ use crate::ops::OpError;
 use crate::sys::files;
 
 /// What others call an option, and what may be meant here.
-const SAME: &[(&[&str], &[&str])] = &[
-    (&["target", "targets", "filter", "include"], &["only"]),
-    (&["replace", "taint", "force-resend"], &["resend"]),
+const SAME: &[(&str, &str)] = &[
+    ("target targets filter include", "only"),
+    ("replace taint force-resend", "resend"),
     (
-        &[
-            "y",
-            "yes",
-            "auto-approve",
-            "approve",
-            "assume-yes",
-            "auto",
-            "no-confirm",
-        ],
-        &["auto-approve", "yes"],
+        "y yes auto-approve approve assume-yes auto no-confirm",
+        "auto-approve yes",
     ),
+    ("o out output output-file save", "out output"),
+    ("j format output-format", "json"),
+    ("chdir cwd dir cd", "directory"),
     (
-        &["o", "out", "output", "output-file", "save"],
-        &["out", "output"],
+        "key key-file identity-file age-key age-key-file",
+        "identity",
     ),
-    (&["j", "format", "output-format"], &["json"]),
-    (&["chdir", "cwd", "dir", "cd"], &["directory"]),
-    (
-        &[
-            "key",
-            "key-file",
-            "identity-file",
-            "age-key",
-            "age-key-file",
-        ],
-        &["identity"],
-    ),
-    (&["state-file", "statefile"], &["state"]),
-    (
-        &["cacert", "ca-cert", "cafile", "ca-bundle", "os-cacert"],
-        &["ca-file"],
-    ),
-    (&["os-cloud"], &["cloud"]),
-    (&["token", "os-token"], &["token-file"]),
-    (&["os-region-name"], &["region"]),
-    (&["os-project-id", "project"], &["project-id"]),
-    (&["os-auth-url"], &["auth-url"]),
-    (&["exit-code", "detailed-exit-code"], &["detailed-exitcode"]),
-    (&["no-color", "no-colour", "colour"], &["color"]),
-    (&["debug", "trace"], &["verbose"]),
-    (&["r", "recipients"], &["recipient"]),
-    (&["random", "gen"], &["generate"]),
-    (&["f", "file", "stdin"], &["from-file"]),
+    ("state-file statefile", "state"),
+    ("cacert ca-cert cafile ca-bundle os-cacert", "ca-file"),
+    ("os-cloud", "cloud"),
+    ("token os-token", "token-file"),
+    ("os-region-name", "region"),
+    ("os-project-id project", "project-id"),
+    ("os-auth-url", "auth-url"),
+    ("exit-code detailed-exit-code", "detailed-exitcode"),
+    ("no-color no-colour colour", "color"),
+    ("debug trace", "verbose"),
+    ("r recipients", "recipient"),
+    ("random gen", "generate"),
+    ("f file stdin", "from-file"),
 ];
 
 const MAX_OPTION: usize = 32;
@@ -136,7 +116,9 @@ fn unknown(error: &Error, args: &[OsString]) -> Option<String> {
         None => *name == told && name.starts_with('-'),
     })?;
     let bare = name.trim_start_matches('-');
-    let same = SAME.iter().find(|(others, _)| others.contains(&bare));
+    let same = SAME
+        .iter()
+        .find(|(others, _)| others.split(' ').any(|other| other == bare));
     let shown = match short {
         // Letters may be a value that was written without a blank.
         Some(_) if same.is_none() => told.as_str(),
@@ -145,10 +127,7 @@ fn unknown(error: &Error, args: &[OsString]) -> Option<String> {
     };
     let known = options(args);
     let meant = match same {
-        Some((_, ours)) => ours
-            .iter()
-            .copied()
-            .find(|our| known.iter().any(|k| k == our)),
+        Some((_, ours)) => ours.split(' ').find(|our| known.iter().any(|k| k == our)),
         None if short.is_none() => nearest(known.iter().map(String::as_str), bare),
         None => None,
     };

@@ -1,9 +1,10 @@
 //! `edit`.
 
+use crate::age_file::NoPassphrase;
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::prompt::{self, Typed};
+use crate::cli::prompt;
 use crate::ops::OpError;
 use crate::ops::edit::{self, Dialogue, EditChoice, EditContext, EditNote, EditOutcome};
 use crate::view::terminal;
@@ -64,14 +65,14 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
 fn ask(is_last: bool) -> EditChoice {
     let question = if is_last { LAST_QUESTION } else { QUESTION };
     match prompt::type_shown(question) {
-        Typed::Text(answer) => match answer.trim() {
+        Ok(answer) => match answer.trim() {
             "" | "edit" => EditChoice::Edit,
             "discard" => EditChoice::Discard,
             _ => EditChoice::Unclear,
         },
-        Typed::Interrupted => EditChoice::Interrupted,
-        Typed::Unclear => EditChoice::Unclear,
-        Typed::Declined | Typed::Nothing => EditChoice::Discard,
+        Err(NoPassphrase::Interrupted) => EditChoice::Interrupted,
+        Err(NoPassphrase::Unclear) => EditChoice::Unclear,
+        Err(NoPassphrase::Declined | NoPassphrase::Nobody) => EditChoice::Discard,
     }
 }
 

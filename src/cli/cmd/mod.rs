@@ -138,92 +138,53 @@ pub const GLOBAL: &str = "global";
 
 const POINTER: &str = "Options of every command: drspass help global";
 
-/// Examples by command.
-const EXAMPLES: &[(&str, &[&str])] = &[
-    (
-        "init",
-        &[
-            "drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
-            "drspass init -i key.txt --from-jobs --region eu-de --project-id ID",
-        ],
-    ),
-    ("encrypt", &["drspass encrypt passwords.yaml"]),
-    ("edit", &["drspass edit", "EDITOR=nano drspass edit"]),
-    (
-        "decrypt",
-        &["drspass decrypt", "drspass decrypt -o passwords.yaml"],
-    ),
-    (
-        "set",
-        &[
-            "drspass set orders-cdc/source",
-            "drspass set @orders-db --generate",
-        ],
-    ),
-    ("unset", &["drspass unset billing/source"]),
-    (
-        "import",
-        &[
-            "drspass import rotated.csv",
-            "drspass import rotated.csv --write",
-        ],
-    ),
-    (
-        "validate",
-        &["drspass validate", "drspass validate --require-encrypted"],
-    ),
-    ("show", &["drspass show", "drspass show plan.json"]),
-    ("recipients", &["drspass recipients"]),
-    ("rekey", &["drspass rekey", "drspass rekey --new-key"]),
-    (
-        "plan",
-        &[
-            "drspass plan",
-            "drspass plan --only orders-cdc '@orders-db'",
-            "drspass -C envs/production plan --out plan.json",
-        ],
-    ),
-    (
-        "apply",
-        &[
-            "drspass apply",
-            "drspass apply plan.json",
-            "drspass apply --only billing/source --auto-approve",
-        ],
-    ),
-    (
-        "whoami",
-        &["drspass whoami", "drspass whoami --cloud rotation"],
-    ),
-    ("jobs", &["drspass jobs", "drspass jobs --json"]),
-    ("state list", &["drspass state list"]),
-    ("state show", &["drspass state show 'orders-*'"]),
-    ("state rm", &["drspass state rm --unlisted"]),
-    ("state adopt", &["drspass state adopt billing/source"]),
-    ("state distrust", &["drspass state distrust"]),
-    (
-        "state recover",
-        &["drspass state recover drspass.state.json.recovery-20261129"],
-    ),
-    ("lock show", &["drspass lock show"]),
-    (
-        "completions",
-        &["drspass completions bash > ~/.local/share/bash-completion/completions/drspass"],
-    ),
-    (
-        "man",
-        &[
-            "drspass man | man -l -",
-            "drspass man --dir ~/.local/share/man/man1",
-        ],
-    ),
-    ("schema", &["drspass schema", "drspass schema plan-output"]),
-    ("help", &["drspass help plan", "drspass help global"]),
-    (
-        "sim",
-        &["drspass sim --port 18080 --scenario examples/scenarios/one-refused.yaml"],
-    ),
-];
+/// Examples, each behind its command.
+const EXAMPLES: &str = "\
+init: drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0
+init: drspass init -i key.txt --from-jobs --region eu-de --project-id ID
+encrypt: drspass encrypt passwords.yaml
+edit: drspass edit
+edit: EDITOR=nano drspass edit
+decrypt: drspass decrypt
+decrypt: drspass decrypt -o passwords.yaml
+set: drspass set orders-cdc/source
+set: drspass set @orders-db --generate
+unset: drspass unset billing/source
+import: drspass import rotated.csv
+import: drspass import rotated.csv --write
+validate: drspass validate
+validate: drspass validate --require-encrypted
+show: drspass show
+show: drspass show plan.json
+recipients: drspass recipients
+rekey: drspass rekey
+rekey: drspass rekey --new-key
+plan: drspass plan
+plan: drspass plan --only orders-cdc '@orders-db'
+plan: drspass -C envs/production plan --out plan.json
+apply: drspass apply
+apply: drspass apply plan.json
+apply: drspass apply --only billing/source --auto-approve
+whoami: drspass whoami
+whoami: drspass whoami --cloud rotation
+jobs: drspass jobs
+jobs: drspass jobs --json
+state list: drspass state list
+state show: drspass state show 'orders-*'
+state rm: drspass state rm --unlisted
+state adopt: drspass state adopt billing/source
+state distrust: drspass state distrust
+state recover: drspass state recover drspass.state.json.recovery-20261129
+lock show: drspass lock show
+completions: drspass completions bash > ~/.local/share/bash-completion/completions/drspass
+man: drspass man | man -l -
+man: drspass man --dir ~/.local/share/man/man1
+schema: drspass schema
+schema: drspass schema plan-output
+help: drspass help plan
+help: drspass help global
+sim: drspass sim --port 18080 --scenario examples/scenarios/one-refused.yaml
+";
 
 /// The examples of the program.
 pub const OVERVIEW: &[&str] = &[
@@ -233,9 +194,10 @@ pub const OVERVIEW: &[&str] = &[
     "drspass apply",
 ];
 
-pub fn examples(name: &str) -> &'static [&'static str] {
-    let found = EXAMPLES.iter().find(|(known, _)| *known == name);
-    found.map_or(&[], |(_, examples)| examples)
+pub fn examples(name: &str) -> Vec<&'static str> {
+    let all = EXAMPLES.lines().filter_map(|line| line.split_once(": "));
+    all.filter_map(|(command, example)| (command == name).then_some(example))
+        .collect()
 }
 
 pub fn command() -> clap::Command {
@@ -262,13 +224,7 @@ fn with_help(command: clap::Command, name: &str) -> clap::Command {
         .map_or_else(String::new, |text| format!("{text}\n\n"));
     let examples = examples(name);
     if !examples.is_empty() {
-        help.push_str("Examples:\n");
-    }
-    for example in examples {
-        let _ = writeln!(help, "  {example}");
-    }
-    if !examples.is_empty() {
-        help.push('\n');
+        let _ = writeln!(help, "Examples:\n  {}\n", examples.join("\n  "));
     }
     help.push_str(POINTER);
     let below = names(&command);

@@ -234,15 +234,16 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     }
     let mut more = Roff::new();
     let words = name.split('-').skip(1).collect::<Vec<_>>().join(" ");
-    let examples = match super::examples(&words) {
-        [] if words.is_empty() => super::OVERVIEW,
-        examples => examples,
+    let examples = if words.is_empty() {
+        super::OVERVIEW.to_vec()
+    } else {
+        super::examples(&words)
     };
     if !examples.is_empty() {
         more.control("SH", ["EXAMPLES"]);
         more.control("nf", []);
         for example in examples {
-            more.text([roman(*example)]);
+            more.text([roman(example)]);
         }
         more.control("fi", []);
     }

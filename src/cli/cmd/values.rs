@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+use crate::age_file::NoPassphrase;
 use crate::authoring::Taken;
 use crate::authoring::table::Format;
 use crate::authoring::value::{self, Alphabet, NoValue};
@@ -13,7 +14,7 @@ use crate::cli::args::length;
 use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
-use crate::cli::prompt::{self, Typed};
+use crate::cli::prompt;
 use crate::core::fingerprint::Field;
 use crate::core::manifest::MAX_VALUE_BYTES;
 use crate::core::problem::Problem;
@@ -263,17 +264,18 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
 }
 
 fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
-    let ask = |question: String| match prompt::type_hidden(&question) {
-        Typed::Text(text) => Ok(text),
-        Typed::Interrupted => Err(OpError::Cancelled(UNTOUCHED)),
-        Typed::Unclear => Err(ValueError::Unclear.into()),
-        Typed::Declined | Typed::Nothing => Err(ValueError::NotTyped.into()),
+    let ask = |question: &str| {
+        prompt::type_hidden(question).map_err(|error| match error {
+            NoPassphrase::Interrupted => OpError::Cancelled(UNTOUCHED),
+            NoPassphrase::Unclear => ValueError::Unclear.into(),
+            NoPassphrase::Declined | NoPassphrase::Nobody => ValueError::NotTyped.into(),
+        })
     };
-    let mut first = ask(format!("New {field} of {label}: "))?;
+    let mut first = ask(&format!("New {field} of {label}: "))?;
     if first.is_empty() {
         return Err(ValueError::NotTyped.into());
     }
-    let second = ask("The same again: ".to_owned())?;
+    let second = ask("The same again: ")?;
     if *first != *second {
         return Err(ValueError::Mismatch.into());
     }

@@ -8,8 +8,6 @@ mod document;
 mod error;
 mod outside;
 mod parts;
-mod project;
-mod proxy;
 mod trust;
 mod vars;
 
@@ -20,16 +18,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use self::clouds::NamedEntry;
+use self::clouds::{CloudsEntry, NamedEntry};
 pub use self::error::LoginError;
 use self::outside::WorkTree;
-use self::parts::{LoginMethod, PartKind, and};
-pub use self::trust::read_ca;
+use self::parts::{LoginMethod, LoginPart, LoginParts, PartKind, and};
+pub use self::trust::{proxy, read_ca};
 use super::env::Env;
-use crate::api::auth::Credentials;
+use crate::api::auth::{Credentials, ProjectName};
 use crate::core::config::is_project_id;
 use crate::core::secret::Secret;
 use crate::core::yaml::plain_text;
+use crate::sys::wiped;
 
 /// The machine's own clouds (OpenStack SDK).
 const SYSTEM: &str = "/etc/openstack";
@@ -141,7 +140,7 @@ pub fn check_project(env: &Env, project_id: &str) -> Result<(), LoginError> {
     check_project_form(env)?;
     for name in vars::PROJECT_IDS {
         if let Some(Ok(found)) = env.exact(name) {
-            project::same_project((*name).to_owned(), found, project_id)?;
+            same_project((*name).to_owned(), found, project_id)?;
         }
     }
     Ok(())
@@ -169,10 +168,6 @@ pub fn region(env: &Env) -> Result<Option<String>, LoginError> {
     Ok(None)
 }
 
-pub fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
-    proxy::of_variables(env)
-}
-
 fn from_token_file(
     path: &Path,
     tree: &WorkTree,
@@ -182,7 +177,7 @@ fn from_token_file(
     const FROM_STDIN: &str = "the token from standard input";
     let is_stdin = path == Path::new("-");
     let (bytes, note) = if is_stdin {
-        let bytes = outside::read_wiped(std::io::stdin(), MAX_TOKEN_BYTES).map_err(|source| {
+        let bytes = wiped::read(std::io::stdin(), MAX_TOKEN_BYTES as u64).map_err(|source| {
             LoginError::Read {
                 what: WHAT,
                 path: path.to_owned(),
@@ -225,7 +220,7 @@ fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLog
     let Some((mut parts, method)) = vars::choose(env)? else {
         return Ok(None);
     };
-    let (project, project_source) = project::of_variables(&mut parts, env, place);
+    let (project, project_source) = project_of_variables(&mut parts, env, place);
     Ok(Some(FoundLogin {
         source: parts.called(method),
         credentials: parts.into_credentials(method, vars::PLACE, project)?,
@@ -260,9 +255,9 @@ fn from_clouds(
         None => {}
     }
     let method = entry.method(&mut parts)?;
-    let (project, project_source) = project::of_entry(&entry, &mut parts, others, place)?
+    let (project, project_source) = project_of_entry(&entry, &mut parts, others, place)?
         .map_or_else(
-            || (project::sealed(place), None),
+            || (sealed_project(place), None),
             |(project, source)| (project, Some(source)),
         );
     let ca = trust::ca_of_entry(&entry, env)?;
@@ -275,4 +270,77 @@ fn from_clouds(
         ca,
         notes,
     })
+}
+
+fn same_project(place: String, found: &str, wanted: &str) -> Result<(), LoginError> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(LoginError::OtherProject {
+        place,
+        found: found.to_owned(),
+        wanted: wanted.to_owned(),
+    })
+}
+
+/// The project of a login from variables, and the variable that names it: an id before a
+/// name.
+fn project_of_variables(
+    parts: &mut LoginParts,
+    env: &Env,
+    place: &LoginContext<'_>,
+) -> (ProjectName, Option<String>) {
+    match (vars::project_id(env), parts.project_name.take()) {
+        (Some(name), _) => (sealed_project(place), Some(name.to_owned())),
+        (None, Some(part)) => {
+            let source = part.name.to_owned();
+            let project = ProjectName::Named {
+                name: part.into_text(),
+                domain: parts.project_domain(),
+            };
+            (project, Some(source))
+        }
+        (None, None) => (sealed_project(place), None),
+    }
+}
+
+/// The same for clouds.yaml. Variables count before an entry that no user named.
+fn project_of_entry(
+    entry: &CloudsEntry,
+    parts: &mut LoginParts,
+    env: Option<&Env>,
+    place: &LoginContext<'_>,
+) -> Result<Option<(ProjectName, String)>, LoginError> {
+    if let Some(name) = env.and_then(vars::project_id) {
+        return Ok(Some((sealed_project(place), name.to_owned())));
+    }
+    if let Some((part, domain)) = env.map_or(Ok(None), vars::project_name)? {
+        let project = ProjectName::Named {
+            name: part.text_of(),
+            domain: domain.or_else(|| parts.project_domain()),
+        };
+        return Ok(Some((project, part.name.to_owned())));
+    }
+    let source = |part: &LoginPart| format!("{} of {}", part.name, entry.label);
+    if let Some(part) = parts.project_id.take() {
+        let source = source(&part);
+        let found = part.into_text();
+        if !is_project_id(&found) {
+            return Err(LoginError::ProjectForm { place: source });
+        }
+        same_project(source.clone(), &found, place.project_id)?;
+        return Ok(Some((sealed_project(place), source)));
+    }
+    Ok(parts.project_name.take().map(|part| {
+        let source = source(&part);
+        let project = ProjectName::Named {
+            name: part.into_text(),
+            domain: parts.project_domain(),
+        };
+        (project, source)
+    }))
+}
+
+fn sealed_project(place: &LoginContext<'_>) -> ProjectName {
+    ProjectName::Id(place.project_id.to_owned())
 }

@@ -1,14 +1,13 @@
 //! Files with a login, none of which may be in the work tree.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::error::LoginError;
 use crate::cli::env::Env;
-use crate::sys::files;
+use crate::sys::{files, wiped};
 
 /// The git work tree around a root folder, links resolved.
 pub struct WorkTree {
@@ -78,7 +77,7 @@ impl WorkTree {
     ) -> Result<OutsideFile, LoginError> {
         let real = self.resolve(what, path)?;
         let bytes = File::open(&real)
-            .and_then(|file| read_wiped(file, limit))
+            .and_then(|file| wiped::read(file, limit as u64))
             .map_err(|source| LoginError::Read {
                 what,
                 path: path.to_owned(),
@@ -105,15 +104,6 @@ pub struct OutsideFile {
 fn is_pipe(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
     fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
-}
-
-pub fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
-    from.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(bytes)
 }
 
 /// The first that exists, also as a broken link, which is then reported.
