@@ -26,7 +26,6 @@ use crate::core::redact::{Needles, Token};
 use crate::core::report::LoginIdentity;
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
 
-/// A client of one service, project and login.
 #[derive(Debug)]
 pub struct Client {
     pub transport: Transport,
@@ -38,16 +37,13 @@ pub struct Client {
     login_from: String,
     pub patience: Patience,
     pub parallelism: usize,
-    /// How many ids a query of states takes, once that is known.
     pub ids_per_query: OnceLock<usize>,
     /// What must not come back, beyond the request at hand.
     pub run: Option<RunSecrets>,
 }
 
-/// What came of a batch.
 #[derive(Debug)]
 pub struct BatchAnswer {
-    /// The meaning.
     pub reply: BatchReply,
     /// What a person should know about how it came to be.
     pub notes: Vec<String>,
@@ -57,7 +53,6 @@ pub struct BatchAnswer {
 }
 
 impl Client {
-    /// Prepares a client; nothing is sent.
     pub fn new(
         options: ClientOptions,
         credentials: Credentials,
@@ -142,7 +137,6 @@ impl Client {
         }
     }
 
-    /// A call as a request that proves who calls.
     pub fn authorized(&self, call: &ApiCall, pass: &LoginPass) -> Request {
         let mut request = call.request();
         let now = (self.patience.ambient.now)();
@@ -156,17 +150,14 @@ impl Client {
         self.session.at_once(wanted)
     }
 
-    /// What a person should know of the run so far, beside its single answers.
     pub fn notes(&self) -> Vec<String> {
         self.patience.tally.notes()
     }
 
-    /// The project whose jobs are looked at and changed.
     pub fn project_id(&self) -> &str {
         &self.project_id
     }
 
-    /// The failure of something that was asked, with the login that it was asked with.
     pub fn error(&self, what: &'static str, failure: CallFailure) -> ServiceError {
         let used = format!(" (login from {}{})", self.login_from, self.session.used());
         failure
@@ -174,12 +165,10 @@ impl Client {
             .into_error(what, used)
     }
 
-    /// The search for secrets in whatever comes back.
     pub fn needles(&self) -> Arc<Needles> {
         needles(&self.session.secrets(), self.run.as_ref(), &[])
     }
 
-    /// Who calls, for which project and until when.
     pub async fn caller(&self) -> Result<LoginIdentity, ServiceError> {
         let facts = async {
             let pass = self.session.pass().await?;
@@ -447,8 +436,6 @@ impl Client {
         }
     }
 
-    /// Another pass in the place of a refused one.
-    /// Fails with the refusal that stands.
     async fn renewed(
         &self,
         refused: &LoginPass,

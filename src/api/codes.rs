@@ -49,10 +49,8 @@ impl Class {
     }
 }
 
-/// What is known about a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeMeaning {
-    /// What it means for the request.
     pub class: Class,
     /// What to do about it, as a sentence, unless the service's own words are all
     /// there is to say.
@@ -98,7 +96,6 @@ pub fn says_missing(code: &str) -> bool {
     )
 }
 
-/// Whether a code says that the caller is one of another project.
 pub fn says_other_project(code: &str) -> bool {
     code == "DRS.M00261"
 }
@@ -133,7 +130,6 @@ pub fn says_one_job_only(code: &str) -> bool {
     code == ONE_JOB_ONLY
 }
 
-/// Only one job id is allowed.
 const ONE_JOB_ONLY: &str = "DRS.M00299";
 
 /// What to do where the password of a login is right and not enough.
@@ -141,7 +137,6 @@ pub const SECOND_FACTOR: &str = "The user needs a second factor: give its id and
 
 type CodeRow = (&'static [&'static str], Class, &'static str);
 
-/// Codes of the service and of the login service.
 const NAMED: &[CodeRow] = &[
     (
         &["DRS.M00304"],

@@ -8,7 +8,6 @@ use reqwest::Certificate;
 
 use crate::core::redact::ForeignText;
 
-/// How many names of a certificate are shown.
 const MAX_NAMES: usize = 5;
 
 /// Why no connection could be made: in words, and what else a note has to name then.
@@ -92,7 +91,6 @@ pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     (words.into(), CauseAbout::Other)
 }
 
-/// The text of all errors below this one, in small letters.
 pub fn texts(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut source = error.source();
@@ -140,7 +138,6 @@ fn names_offered(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 /// have one that this program cannot read, which is no reason to trust none of them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CertificateBundle {
-    /// The text of those that can be used.
     pub usable: Vec<u8>,
     /// The numbers of the others, counted from 1.
     pub broken: Vec<usize>,

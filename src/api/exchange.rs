@@ -27,10 +27,8 @@ pub struct Ambient {
     pub random: fn() -> u64,
 }
 
-/// How long what was put off may take.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// Longest time for the repetitions of one throttled request.
     pub max_elapsed: Duration,
     /// The first wait between two attempts; it doubles from there.
     pub first_wait: Duration,
@@ -38,10 +36,8 @@ pub struct Patience {
     pub tally: Arc<Tally>,
 }
 
-/// The attempts of one call so far.
 pub struct Attempts {
     started: Instant,
-    /// Waits for a service that was busy.
     waits: u32,
     /// Whether the answer to an attempt was lost, so that it may have been acted on.
     pub lost: bool,
@@ -98,7 +94,6 @@ impl Patience {
     }
 }
 
-/// What to say when a throttled call is given up.
 pub fn gave_up(status: u16, code: &ReportedName, asked: Option<Duration>) -> String {
     let why = match asked {
         None => "the time to retry was over".to_owned(),
@@ -117,10 +112,8 @@ pub struct Tally(Mutex<RunCounts>);
 #[derive(Debug, Default)]
 struct RunCounts {
     clock_off: Option<String>,
-    /// Waits for a service that was busy.
     waits: u32,
     waited: Duration,
-    /// Tokens that were fetched because one was refused.
     renewals: u32,
 }
 
@@ -157,7 +150,6 @@ impl Tally {
     }
 }
 
-/// What is done where an answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfLost {
     /// The call is sent once more: it changes nothing.

@@ -9,7 +9,6 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use crate::core::manifest::Assignment;
 use crate::core::redact::Token;
 
-/// Good answers in a row that let one more sender through.
 const GOOD_RUN: usize = 5;
 
 /// Lets at most so many senders through at a time.
@@ -69,7 +68,6 @@ impl Gate {
         })
     }
 
-    /// Senders that are let through at a time.
     pub fn limit(&self) -> usize {
         self.locked().now
     }
@@ -105,7 +103,6 @@ impl Gate {
         wrong.as_ref()?.get(entry.credential.as_ref()?).cloned()
     }
 
-    /// Takes note of an answer that was no call for less.
     pub fn answered(&self) {
         let mut limit = self.locked();
         limit.good += 1;
@@ -127,7 +124,6 @@ impl Gate {
         self.closed.send_replace(true);
     }
 
-    /// Returns when the gate is closed.
     pub async fn closed(&self) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;

@@ -43,10 +43,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// (OpenStack Identity API, "Multi-Factor Authentication").
 const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
 
-/// Where to send and how long to wait.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Address of the service, such as `https://drs.eu-de.otc.t-systems.com`.
     pub endpoint: String,
     /// Address of the identity service, ending in `/v3`.
     pub auth_url: String,
@@ -63,7 +61,6 @@ pub struct ClientOptions {
     /// Longest time to connect, at most half of the former: a time limit that ends while
     /// connecting must be known to have sent nothing.
     pub connect_timeout: Duration,
-    /// Longest time for the repetitions of one throttled request.
     pub retry_max_elapsed: Duration,
     /// The first wait between two attempts; it doubles from there.
     pub retry_first_wait: Duration,
@@ -145,7 +142,6 @@ pub enum Transmission {
     NoConnection(String),
 }
 
-/// Connections to one host.
 #[derive(Debug)]
 pub struct Transport {
     http: reqwest::Client,
@@ -252,7 +248,6 @@ impl Transport {
     }
 }
 
-/// What to tell of an answer that did not come.
 fn answer_lost(host: &str, cause: &str) -> String {
     format!("answer from {host} lost: {cause}")
 }
@@ -262,7 +257,6 @@ pub fn answer_cut(url: &Url) -> String {
     answer_lost(&authority(url), "the connection broke in the middle of it")
 }
 
-/// What came back from one sending, before anybody judges it.
 #[derive(Debug)]
 pub struct Received {
     pub status: u16,
@@ -348,7 +342,6 @@ impl Headers {
     }
 }
 
-/// A date as HTTP writes it.
 fn parse_date(text: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     PARSER.parse_timestamp(text).ok()

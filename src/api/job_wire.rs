@@ -36,7 +36,6 @@ fn use_type_of(word: &LooseText) -> Option<UseType> {
     kinds.find(|kind| use_type_name(*kind) == word)
 }
 
-/// What a query by ids sends.
 pub fn by_ids(ids: &[JobId]) -> Bytes {
     let ids: Vec<&str> = ids.iter().map(JobId::as_str).collect();
     let body = json!({"jobs": ids, "page_req": {"cur_page": 1, "per_page": PER_PAGE}});
@@ -67,7 +66,6 @@ pub fn retry(ids: &[JobId]) -> Bytes {
     json!({"jobs": jobs}).to_string().into()
 }
 
-/// A row of the list, in the service's words.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ListRow {
@@ -111,7 +109,6 @@ impl ListRow {
     }
 }
 
-/// A page of the list.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ListPage {
@@ -152,7 +149,6 @@ struct InstanceRow {
     engine_type: LooseText,
 }
 
-/// One database of a job, in the service's words.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DatabaseRow {
@@ -191,12 +187,10 @@ impl DatabaseRow {
     }
 }
 
-/// Reads a page of the list; `None` if the body has another shape.
 pub fn read_list(body: &[u8]) -> Option<ListPage> {
     object(body)
 }
 
-/// Reads details; `None` if the body has another shape.
 pub fn read_details(body: &[u8]) -> Option<Vec<DetailRow>> {
     object(body).map(|page: DetailPage| page.results)
 }

@@ -39,10 +39,8 @@ const IDS_AT_MOST: usize = PER_PAGE;
 /// Pages of one kind that are asked for at most: a hundred thousand jobs.
 const MAX_PAGES: usize = 1_000;
 
-/// What to say of an answer about jobs whose shape is unknown.
 const ODD_ANSWER: &str = "the answer is in an unknown format";
 
-/// What came of asking for the retry of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryAnswer {
     Taken,
@@ -59,14 +57,11 @@ pub enum GoOn {
     No,
 }
 
-/// What a project holds.
 #[derive(Debug)]
 pub struct Inventory {
     /// Its jobs in the order of the service, subtasks after their parents.
     pub jobs: Vec<ListedJob>,
-    /// Rows that name no usable job.
     pub unusable: usize,
-    /// Why details are missing, where they are.
     pub details_failed: Option<ServiceError>,
     pub notes: Vec<String>,
 }
@@ -298,7 +293,6 @@ impl Client {
         }
     }
 
-    /// Lists all jobs of the project with their databases.
     pub async fn inventory(self: &Arc<Self>) -> Result<Inventory, ServiceError> {
         let mut rows = Vec::new();
         let mut seen = BTreeSet::new();
@@ -416,7 +410,6 @@ impl Client {
         Ok(all)
     }
 
-    /// An answer that does not say what was asked.
     fn unusable(&self, note: String) -> CallFailure {
         CallFailure {
             kind: FailureKind::Unanswered,
@@ -448,7 +441,6 @@ fn listed(
     })
 }
 
-/// Adds to the jobs what their details tell.
 fn complete(jobs: &mut [ListedJob], details: &[DetailRow], needles: &Needles) {
     let by_id: BTreeMap<&str, &DetailRow> = details
         .iter()
@@ -501,7 +493,6 @@ fn only_row<'r>(rows: &'r [ResultRow], id: &JobId) -> Option<&'r ResultRow> {
     named.next().filter(|_| named.next().is_none())
 }
 
-/// What one row of a status answer says.
 fn told_by<N: Deref<Target = Needles>>(
     row: &ResultRow,
     needles: impl FnOnce() -> N,

@@ -21,10 +21,8 @@ use crate::core::manifest::Assignment;
 use crate::core::outcome::{BatchReply, Doubt, EntryResult, Refusal, RefusalKind, ResultVerdict};
 use crate::core::redact::{ForeignText, Needles, ReportedName, Token};
 
-/// Most of a foreign page in which a line worth showing is looked for.
 const MAX_PAGE_HEAD: usize = 4096;
 
-/// What is to be done about an answer.
 #[derive(Debug)]
 pub enum BatchStep {
     /// It settles the request.
@@ -53,17 +51,11 @@ pub enum QueryStep {
     Again(Refusal),
 }
 
-/// What an answer is judged by.
 pub struct Judge<'a> {
-    /// What was sent.
     pub entries: &'a [&'a Assignment],
-    /// Secrets of the login.
     pub login: &'a LoginSecrets,
-    /// Address of the request.
     pub url: &'a Url,
-    /// The clock here.
     pub now: Timestamp,
-    /// The secrets of the whole run, where they are known.
     run: Option<&'a RunSecrets>,
     needles: OnceCell<Arc<Needles>>,
     /// The places of the entries that the answer calls wrong, each with the code, whether
@@ -521,7 +513,6 @@ fn refused_caller(class: Class, refusal: Refusal) -> BatchStep {
     }
 }
 
-/// A success that carries no word of an error.
 fn is_clean_success(row: &ResultRow) -> bool {
     says(row, "success") && row.code.is_none() && row.text.is_none()
 }

@@ -8,7 +8,6 @@ use crate::core::manifest::{Assignment, Manifest};
 use crate::core::redact::Needles;
 use crate::core::secret::Secret;
 
-/// The secrets of a login as they are now.
 #[derive(Clone, Debug, Default)]
 pub struct LoginSecrets {
     /// Grows with every new token.
@@ -22,13 +21,11 @@ pub struct LoginSecrets {
 /// turns up, which in a good run is never.
 pub struct RunSecrets {
     manifest: Arc<Manifest>,
-    /// Places in the manifest of everything that the run may send.
     places: Vec<usize>,
     prepared: Mutex<Option<(u64, Arc<Needles>)>>,
 }
 
 impl RunSecrets {
-    /// The secrets of these places of the manifest.
     pub fn new(manifest: Arc<Manifest>, places: Vec<usize>) -> Self {
         Self {
             manifest,
@@ -37,7 +34,6 @@ impl RunSecrets {
         }
     }
 
-    /// The secrets of a whole manifest.
     pub fn all(manifest: Arc<Manifest>) -> Self {
         let places = (0..manifest.assignments().len()).collect();
         Self::new(manifest, places)

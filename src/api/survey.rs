@@ -20,16 +20,12 @@ use crate::core::status::{JobDetails, ReportedJob};
 #[derive(PartialEq, Eq)]
 enum ListById {
     Works,
-    /// It cannot be had here, or not now.
     Fails,
 }
 
-/// What the service says about jobs.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Every job that was asked for.
     pub told: BTreeMap<JobId, ReportedJob>,
-    /// Why the service did not say something about some of them.
     pub failed: Option<ServiceError>,
     /// Jobs that may be the parent of a dual-active pair, and the error that kept
     /// that from being known; none where the answer left them out.

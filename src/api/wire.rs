@@ -122,29 +122,22 @@ pub fn write_secret(body: &mut Vec<u8>, value: &Secret) {
     body.push(b'"');
 }
 
-/// The body of an answer.
 #[derive(Debug)]
 pub enum Decoded {
-    /// One of the shapes that are known.
     Answer(AnswerBody),
     /// JSON of another shape, or one that says a thing twice.
     Strange,
-    /// No JSON.
     NotJson,
 }
 
 /// What an answer says, in the service's words: nothing here is cleaned.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AnswerBody {
-    /// The results, if it lists any.
     pub results: Option<Vec<ResultRow>>,
     /// How many there are by its own account.
     pub count: Option<u64>,
-    /// The error code of the whole request.
     pub code: Option<String>,
-    /// The text that goes with it.
     pub text: Option<String>,
-    /// The id of the request.
     pub request_id: Option<String>,
 }
 
@@ -189,7 +182,6 @@ struct RowWire {
     gateway_text: LooseText,
 }
 
-/// The names that an answer is read by.
 const TOP_NAMES: [&str; 6] = [
     "results",
     "count",
@@ -199,7 +191,6 @@ const TOP_NAMES: [&str; 6] = [
     "error",
 ];
 
-/// The names that a result is read by.
 const ROW_NAMES: [&str; 10] = [
     "error",
     "id",
@@ -218,13 +209,11 @@ const ROW_NAMES: [&str; 10] = [
 /// take in the answer.
 const MAX_NODES: usize = 100_000;
 
-/// Whether an answer has more objects and lists than any real one.
 pub fn is_excessive(body: &[u8]) -> bool {
     let nodes = body.iter().filter(|byte| matches!(byte, b'{' | b'['));
     nodes.count() > MAX_NODES
 }
 
-/// Reads a body, however it is dressed, without judging it.
 pub fn decode(body: &[u8]) -> Decoded {
     if is_excessive(body) {
         return Decoded::Strange;
@@ -334,7 +323,6 @@ fn find_error(value: &Value, depth: usize) -> Option<(Option<String>, Option<Str
 pub struct LooseText(Option<String>);
 
 impl LooseText {
-    /// The text, unless it is blank.
     pub fn text(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.trim().is_empty())
     }

@@ -56,7 +56,6 @@ pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsRepo
     })
 }
 
-/// All jobs of the project.
 pub fn inventory(client: Client, hang_up: HangUp) -> Result<Inventory, OpError> {
     let mut online = Online::new(client, hang_up)?;
     online.log_in()?;

@@ -14,7 +14,6 @@ use crate::core::status::{Blocked, JobStatus, Readiness, ReportedJob, UnknownSta
 pub use crate::sys::signals::HangUp;
 use crate::sys::signals::Signals;
 
-/// A client, its runtime and its signals.
 pub struct Online {
     pub runtime: Runtime,
     pub(super) signals: Signals,
@@ -22,7 +21,6 @@ pub struct Online {
 }
 
 impl Online {
-    /// Prepares everything that asking and sending need.
     pub fn new(client: Client, hang_up: HangUp) -> Result<Self, OpError> {
         // One thread is enough: it waits for the network nearly all the time.
         let runtime = Builder::new_current_thread()
@@ -59,7 +57,6 @@ impl Online {
         })
     }
 
-    /// What a person should know of the run so far.
     pub fn notes(&self) -> Vec<String> {
         self.client.notes()
     }

@@ -21,10 +21,8 @@ use crate::core::config::bare_endpoint;
 use crate::core::secret::Secret;
 use crate::core::target::service_url;
 
-/// The longest address that is taken from a catalogue, in bytes.
 const MAX_URL_BYTES: usize = 255;
 
-/// The identity service of one login.
 #[derive(Debug)]
 pub struct Iam {
     transport: Transport,
@@ -33,7 +31,6 @@ pub struct Iam {
 }
 
 impl Iam {
-    /// Prepares the connection; nothing is sent.
     pub fn new(options: &ClientOptions, patience: Patience) -> Result<Self, ApiError> {
         let url = service_url(&options.auth_url).map_err(|_| ApiError::AuthUrl)?;
         Ok(Self {
@@ -100,7 +97,6 @@ impl Iam {
         Ok(received.into_body())
     }
 
-    /// What the service knows about a token that was given.
     pub async fn facts_of(
         &self,
         pass: &LoginPass,
@@ -126,8 +122,6 @@ impl Iam {
         Ok(projects(&self.ask_as(&call, pass, login, None).await?))
     }
 
-    /// The endpoints of the replication service, as the catalogue of the identity
-    /// service has them; often none.
     pub async fn catalogue(
         &self,
         pass: &LoginPass,
@@ -151,12 +145,10 @@ impl Iam {
     }
 }
 
-/// What is known about a token.
 #[derive(Clone, Debug, Default)]
 pub struct TokenFacts {
     pub issued_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
-    /// The project that it is for, if it is for one.
     pub project: Option<IamProject>,
     pub user: Option<String>,
     pub domain: Option<String>,
@@ -232,7 +224,6 @@ pub fn login_body(
     Bytes::from_owner(body)
 }
 
-/// What the answer to a login, or to a question about a token, tells.
 pub fn facts(body: &[u8]) -> TokenFacts {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let token = &answer["token"];
@@ -247,7 +238,6 @@ pub fn facts(body: &[u8]) -> TokenFacts {
     }
 }
 
-/// The projects of an answer.
 pub fn projects(body: &[u8]) -> Vec<IamProject> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let listed = answer["projects"].as_array();
@@ -261,12 +251,10 @@ fn project(value: &Value) -> Option<IamProject> {
     })
 }
 
-/// A public endpoint of the replication service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CataloguedEndpoint {
     /// The region that it serves; every one if none is named.
     pub region: Option<String>,
-    /// Its address.
     pub url: String,
 }
 

@@ -27,19 +27,16 @@ const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// A token that ends as it is made would bring a login for each request.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
-/// What to say where a token must be replaced and cannot be.
 const PASSCODE_USED: &str =
     "a second login needs a new code of the second factor: run the command again";
 
 /// The life of a token that does not tell it; a refusal renews it anyway.
 const UNTOLD_LIFE: Duration = Duration::from_secs(60 * 60);
 
-/// A login with a password, and the tokens that it yields.
 #[derive(Debug)]
 pub struct IamSession {
     iam: Arc<Iam>,
     login: PasswordLogin,
-    /// The project that the manifest is sealed for.
     sealed: String,
     /// Held while logging in, so that one login serves all who wait.
     current: Mutex<CurrentToken>,
@@ -61,14 +58,12 @@ impl CurrentToken {
     }
 }
 
-/// A token of this run.
 #[derive(Debug)]
 struct IssuedToken {
     token: Arc<TokenHeader>,
     generation: u64,
     /// From here on it is replaced before it is used.
     renew_at: Instant,
-    /// From here on it is of no use.
     ends_at: Instant,
     facts: TokenFacts,
 }
@@ -144,7 +139,6 @@ impl IamSession {
         answer
     }
 
-    /// Logs in, unless that was refused before.
     async fn replace(
         &self,
         current: &mut CurrentToken,
@@ -176,7 +170,6 @@ impl IamSession {
         }
     }
 
-    /// What the last login told about itself.
     pub async fn facts(&self) -> Option<TokenFacts> {
         let current = self.current.lock().await;
         current.issued.as_ref().map(|issued| issued.facts.clone())
@@ -189,7 +182,6 @@ impl IamSession {
             .clone()
     }
 
-    /// What a refusal was about, in words without a secret.
     pub fn used(&self) -> String {
         let domain = |domain: &Domain| match domain {
             Domain::Id(id) => format!("domain id {id}"),

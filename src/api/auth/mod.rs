@@ -30,17 +30,13 @@ use signature::Signer;
 
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// One less than lock a key.
 const MOST_SIGNED_AT_ONCE: usize = 4;
 
-/// What the user gave to log in with.
 #[derive(Debug)]
 pub enum Credentials {
     /// A token that was fetched elsewhere. It cannot be renewed.
     Token(Secret),
-    /// A user of the identity service and a password.
     Password(PasswordLogin),
-    /// An access key, which signs each request.
     AccessKey(AccessKey),
 }
 
@@ -51,7 +47,6 @@ pub struct PasswordLogin {
     pub password: Arc<Secret>,
     /// The one-time code of a second factor; it needs a user that is named by id.
     pub passcode: Option<Arc<Secret>>,
-    /// The project that the token is asked for.
     pub project: ProjectName,
 }
 
@@ -85,7 +80,6 @@ pub enum ProjectName {
 pub struct AccessKey {
     /// The key's id. It is no secret by itself, and shown nowhere all the same.
     pub access: Secret,
-    /// What requests are signed with.
     pub secret: Secret,
     /// What goes with a temporary key.
     pub security_token: Option<Secret>,
@@ -97,11 +91,8 @@ pub struct AccessKey {
 /// A login that requests can be sent with.
 #[derive(Debug)]
 pub enum LoginSession {
-    /// A token that was fetched elsewhere.
     Token(Arc<TokenHeader>),
-    /// A user and a password, with which tokens are fetched.
     Password(Box<IamSession>),
-    /// A key that signs.
     Key {
         signer: Arc<Signer>,
         status: KeyStatus,
@@ -114,7 +105,6 @@ pub enum LoginSession {
 #[derive(Debug, Default)]
 pub struct KeyStatus {
     accepted: AtomicBool,
-    /// The refusal and who refused.
     refused: OnceLock<(Refusal, String)>,
 }
 
@@ -141,7 +131,6 @@ impl LoginPass {
 }
 
 impl LoginSession {
-    /// Makes a session of `credentials`; nothing is sent.
     pub fn open(
         credentials: Credentials,
         iam: &Arc<Iam>,
@@ -193,7 +182,6 @@ impl LoginSession {
         }
     }
 
-    /// Notes whether the caller was accepted, or by which host it was refused.
     pub fn note(&self, refused: Option<(&Refusal, String)>) {
         let Self::Key { status, .. } = self else {
             return;
@@ -206,7 +194,6 @@ impl LoginSession {
         }
     }
 
-    /// How many requests may be under way at once, at most `wanted`.
     pub fn at_once(&self, wanted: usize) -> usize {
         match self {
             Self::Key { status, .. } if status.accepted.load(Ordering::SeqCst) => {
@@ -255,7 +242,6 @@ impl LoginSession {
     }
 }
 
-/// A checked token and the header made of it.
 pub struct TokenHeader {
     secret: Arc<Secret>,
     header: HeaderValue,

@@ -18,14 +18,12 @@ use crate::api::http::{X_LANGUAGE, authority};
 use crate::core::mac::hex;
 use crate::core::secret::Secret;
 
-/// The name of the scheme, which begins the string to sign and the header.
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
 const X_SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
 const X_PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
 const X_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
 
-/// A checked access key.
 pub struct Signer {
     access: Arc<Secret>,
     secret: Arc<Secret>,
@@ -121,7 +119,6 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The query of a call that is signed, spelt as it is signed.
 pub fn query_of(pairs: &[(&str, &str)]) -> String {
     let pairs: Vec<_> = pairs
         .iter()
@@ -130,17 +127,12 @@ pub fn query_of(pairs: &[(&str, &str)]) -> String {
     canonical_query(&pairs)
 }
 
-/// What is signed of a request.
 pub struct SignedParts<'a> {
-    /// In capitals.
     pub method: &'a str,
-    /// The path as it is sent, percent-encoded or not.
     pub path: &'a str,
-    /// Pairs of the query, decoded.
     pub query: &'a [(Cow<'a, str>, Cow<'a, str>)],
     /// Names in lower case with their values; all of them are signed.
     pub headers: &'a [(&'a str, &'a str)],
-    /// The body; empty if there is none.
     pub body: &'a [u8],
 }
 
@@ -208,7 +200,6 @@ pub fn canonical_query(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
     pairs.join("&")
 }
 
-/// Percent-encodes everything but letters, digits and `-_.~`.
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {

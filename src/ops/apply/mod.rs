@@ -42,13 +42,11 @@ use run::Run;
 /// the state finds the plan, and the rest of the name is unique anyway.
 const NAMED_DIGITS: usize = 16;
 
-/// What the user wants of an apply.
 pub struct ApplyOptions {
     /// Which entries; all of a saved plan.
     pub addresses: Addresses,
     /// A saved plan to apply, instead of planning.
     pub saved: Option<ToApply>,
-    /// The only change that is applied, if one is named.
     pub expect_change: Option<ChangeId>,
     /// Whether the states of jobs are asked for before anything is sent, and what
     /// unknown ones mean.
@@ -58,7 +56,6 @@ pub struct ApplyOptions {
     pub retry_jobs: Option<RetryJobsOptions>,
 }
 
-/// What an apply needs from outside.
 pub struct ApplyContext<'a> {
     pub now: fn() -> Timestamp,
     pub salt: fn() -> Salt,
@@ -68,7 +65,6 @@ pub struct ApplyContext<'a> {
     pub elsewhere: PathBuf,
     /// What the end of the terminal means for this run.
     pub hang_up: HangUp,
-    /// Who takes the lock.
     pub lock: LockInfo,
     /// Finds the login and prepares the client; nothing is sent. Called after every
     /// check that needs no network, and only where the service is needed.
@@ -256,7 +252,6 @@ fn shown(
     }
 }
 
-/// Fingerprints that were made when a plan was saved.
 type Prints = BTreeMap<EntryKey, FieldPrints>;
 
 /// What is to be done: what a saved plan says, if it still fits, or what differs now.

@@ -10,12 +10,10 @@ use tokio::sync::watch;
 use crate::store::journal::{JournalAnswer, JournalWriter};
 use crate::sys::testpoint;
 
-/// The thread that owns the journal.
 pub struct Recorder {
     thread: JoinHandle<io::Result<()>>,
 }
 
-/// The way into the journal.
 pub struct JournalHandle {
     answers: Sender<JournalAnswer>,
     handed_over: usize,

@@ -36,12 +36,10 @@ use crate::sys::testpoint;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// What may be done to jobs once their passwords are right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryJobsOptions {
     /// Whether jobs that their owner paused are resumed as well.
     pub resume_paused: bool,
-    /// How long retried jobs are watched.
     pub at_most: Duration,
 }
 
@@ -63,14 +61,11 @@ struct RetryJobsRun<'a> {
     interrupted: Option<Signal>,
 }
 
-/// A job that may have failed.
 struct Candidate {
-    /// What to call it.
     label: String,
     fitness: Fitness,
 }
 
-/// Whether a failed job is retried.
 #[derive(Clone, Copy)]
 enum Fitness {
     /// Every listed entry of it is in sync, and drspass sent one of them.
@@ -183,7 +178,6 @@ impl RetryJobsRun<'_> {
         Ok(())
     }
 
-    /// The selected jobs.
     fn candidates(&self) -> Result<BTreeMap<JobId, Candidate>, OpError> {
         let everything = Addresses::default();
         let comparable = Comparable {
@@ -472,7 +466,6 @@ fn known(told: &ReportedJob) -> Option<JobStatus> {
     }
 }
 
-/// A look at jobs every now and then.
 struct JobWatch {
     client: Arc<Client>,
     /// Jobs that were seen to start: a failed state after that is a new one.
@@ -513,7 +506,6 @@ impl JobWatch {
         }
     }
 
-    /// What a look at a job settles, if anything.
     fn judge(&mut self, job: &JobId, told: &ReportedJob) -> Option<RetryJobsResult> {
         let ReportedJob::Job(facts) = told else {
             return None;

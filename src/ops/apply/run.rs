@@ -19,16 +19,13 @@ use crate::store::Recovery;
 use crate::store::{LockGuard, StateVersion, StoreKeys};
 use crate::sys::testpoint;
 
-/// The state as it was saved, if it could be.
 pub type SavedState = Option<(State, StateVersion)>;
 
-/// An apply that was approved.
 pub struct Run<'a> {
     pub root: &'a Root,
     pub keys: &'a StoreKeys,
     pub opened: &'a Opened,
     pub plan: &'a Plan,
-    /// The name of this run.
     pub id: PlanId,
     pub preflighted: &'a Preflighted,
 }
@@ -122,7 +119,6 @@ impl Run<'_> {
         self.plan.sent().filter(is_free)
     }
 
-    /// Marks everything that is about to be sent.
     fn begin(
         &self,
         state: &mut State,
@@ -143,7 +139,6 @@ impl Run<'_> {
         state.begin(wanted, (context.now)(), &self.id)
     }
 
-    /// Puts back every entry whose turn did not come.
     fn withdraw_unsent(
         &self,
         state: &mut State,

@@ -43,7 +43,6 @@ const MAX_LOST_IN_A_ROW: usize = 3;
 /// How long answers in flight are waited for after a signal (design section 4).
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// What came of sending.
 #[derive(Debug, Default)]
 pub struct SendReport {
     /// Every entry that was handed over, with when its outcome was known.
@@ -52,11 +51,8 @@ pub struct SendReport {
     pub skipped: BTreeMap<usize, BlockReason>,
     /// How many requests were answered or given up on, repetitions not counted.
     pub requests: usize,
-    /// What else the answers showed.
     pub findings: Vec<String>,
-    /// Why the remaining batches were not sent.
     pub stopped: Option<NotSent>,
-    /// The signal that stopped the run.
     pub interrupted: Option<Signal>,
 }
 
@@ -104,9 +100,7 @@ pub fn send(
 /// One request that is out. What is left of its batch after a split goes out after it
 /// and not beside it, so that no two requests touch one job at a time.
 struct Lane {
-    /// By places in the manifest.
     search: Search,
-    /// Whether the request left the gate.
     is_out: Arc<AtomicBool>,
     /// How many refusals were known when it was launched.
     refusals: usize,
@@ -346,7 +340,6 @@ impl Flight<'_> {
         }
     }
 
-    /// Why an entry must not be sent any more.
     fn block_of(&self, place: usize) -> Option<BlockReason> {
         let entry = &self.manifest.assignments()[place];
         if let Some(code) = self.gate.code_of(entry) {
@@ -376,7 +369,6 @@ impl Flight<'_> {
         }
     }
 
-    /// Whether this reply means that nothing new may be sent.
     fn consider_stopping(&mut self, reply: &BatchReply, outcomes: &[Outcome]) {
         if let Some(refusal) = reply.login_refusal() {
             // ReportedJob once for all entries, since it is about none of them.
