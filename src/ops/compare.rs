@@ -38,7 +38,6 @@ impl Comparable {
         self.state.as_ref().filter(|_| !self.key_changed)
     }
 
-    /// Fails if the manifest's revision was used before, unless that is `allowed`.
     pub fn check_rollback(&self, allowed: bool) -> Result<(), OpError> {
         match (self.rollback, &self.state) {
             (Some(rollback), Some(state)) if !allowed => Err(OpError::from(error::Rollback {
@@ -81,7 +80,6 @@ pub fn no_state(root: &Root) -> PlanNote {
 }
 
 /// Says who holds the lock, for a run that does not take it.
-/// Fails if the lock cannot be asked.
 pub fn say_lock(root: &Root, notes: &mut Vec<PlanNote>) -> Result<(), OpError> {
     if let LockStatus::Held(holder) = root.store.lock_status()? {
         // What looks cut off is at work.
@@ -95,7 +93,6 @@ pub fn say_lock(root: &Root, notes: &mut Vec<PlanNote>) -> Result<(), OpError> {
 }
 
 /// Compares what a state is about with the manifest.
-/// Fails if it belongs to another scope.
 pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<Comparable, OpError> {
     let (state, key_changed) = match snapshot.known {
         StoredState::Absent => {
@@ -139,14 +136,12 @@ pub fn new_key_error(comparable: &Comparable, manifest: &KeyId) -> Option<OpErro
 }
 
 /// The entries that are meant.
-/// Fails if an address names nothing.
 pub fn selection(opened: &Opened, addresses: &Addresses) -> Result<Selection, OpError> {
     Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
         .map_err(OpError::Unmatched)
 }
 
 /// Compares, once everything that could forbid it was asked.
-/// Fails if an address names nothing.
 pub fn make(
     root: &Root,
     opened: &Opened,
@@ -166,7 +161,6 @@ pub fn make(
 }
 
 /// Whether the plan stays within the limits in force.
-/// Fails with what is exceeded.
 pub fn check_limits(
     root: &Root,
     opened: &Opened,

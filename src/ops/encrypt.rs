@@ -16,11 +16,9 @@ use crate::sys::files;
 
 /// A manifest that was written.
 pub struct Written {
-    /// Where.
     pub path: PathBuf,
     /// From what: the file that the warnings are about.
     pub source: PathBuf,
-    /// Its revision.
     pub revision: u64,
     /// How many can read it.
     pub recipients: usize,
@@ -31,9 +29,6 @@ pub struct Written {
 /// Seals a plaintext manifest, which messages call `name`, into `out`, which must not
 /// exist, or into the configured manifest, which it replaces. The fingerprint key is that
 /// of the plain text or of the manifest: only `init` and `rekey` make one.
-/// Fails if the plain text has an error, is encrypted already, is older than the
-/// manifest, was sealed for another target, to other recipients or with another
-/// key than the manifest or the state; or if there is no key to carry over.
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -121,7 +116,6 @@ fn no_key(name: &Path) -> OpError {
 }
 
 /// The file that would be replaced, if there is one.
-/// Fails if it cannot be read.
 fn present(root: &Root) -> Result<Option<Vec<u8>>, OpError> {
     match root.manifest_path().symlink_metadata() {
         Ok(_) => root.manifest_bytes().map(Some),
@@ -134,7 +128,6 @@ fn present(root: &Root) -> Result<Option<Vec<u8>>, OpError> {
 }
 
 /// The manifest that would be replaced, if there is one.
-/// Fails if it cannot be opened.
 fn existing(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -185,7 +178,6 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
 }
 
 /// Writes a new private file.
-/// Fails if anything of that name exists.
 pub fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
     files::write_new(full, content).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
@@ -202,7 +194,6 @@ pub fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
 }
 
 /// Writes what `decrypt` gives into a new private file at `out`.
-/// Fails as that does, or if anything of that name exists.
 pub fn decrypt_to(
     root: &Root,
     out: &Path,

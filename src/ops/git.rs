@@ -30,7 +30,6 @@ pub struct DiffDriver {
 
 impl DiffDriver {
     /// Looks at the repository of a folder; nothing is written.
-    /// Fails if there is none, or if it compares manifests by something else.
     pub fn look(folder: &Path, env: ChildEnv) -> Result<Self, OpError> {
         let repository = Repository::of(folder, env)?;
         let mut wanted = Vec::new();
@@ -49,7 +48,6 @@ impl DiffDriver {
     }
 
     /// Sets what is not yet set, and names it.
-    /// Fails if git cannot write its configuration.
     pub fn set(self) -> Result<Vec<&'static str>, OpError> {
         let mut names = Vec::with_capacity(self.wanted.len());
         for (name, value) in self.wanted {
@@ -62,7 +60,6 @@ impl DiffDriver {
 
 /// Completes .gitignore and .gitattributes of a folder that has a manifest already.
 /// Nothing comes of a folder without one.
-/// Fails if the folder's drspass.yaml has an error or a file cannot be written.
 pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<PathBuf>>, OpError> {
     if folder.join(CONFIG_FILE).symlink_metadata().is_err() {
         return Ok(None);
@@ -78,7 +75,6 @@ pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<Path
 /// ends of all other files of drspass, since codes and digests cover their bytes, and
 /// names the driver that compares manifests: a clone that does not know that driver
 /// compares the encrypted text. Tells which files it wrote.
-/// Fails if a file cannot be read or written.
 pub fn git_files(
     folder: &Path,
     config: &Config,
@@ -145,7 +141,6 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
 }
 
 /// Adds to .gitignore what an earlier version did not know of.
-/// Fails if the file cannot be written.
 pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
     let name = Path::new(".gitignore");
     append_missing(&root.resolve(name), &ignored_siblings(&root.config))

@@ -59,7 +59,6 @@ struct Start {
 }
 
 /// Makes what is missing of a root folder.
-/// Fails as [`check`].
 pub fn init(
     folder: &Path,
     wanted: Wanted<'_>,
@@ -148,8 +147,6 @@ fn no_target() -> OpError {
 }
 
 /// Looks for everything that would stop [`init`].
-/// Fails with all of it: if the folder is set up or what is there does not fit, or no
-/// recipient or target is known, or one of them is not usable.
 pub fn check(folder: &Path, wanted: &Wanted<'_>, guards: &Guards) -> Result<(), OpError> {
     begin(folder, wanted, guards).map(|_| ())
 }
@@ -192,7 +189,6 @@ fn begin(folder: &Path, wanted: &Wanted<'_>, guards: &Guards) -> Result<Start, O
 }
 
 /// What of a root folder is there and stops an init.
-/// Fails if the drspass.yaml that is there is not usable.
 fn already_there(
     folder: &Path,
     has_config: bool,

@@ -16,7 +16,6 @@ use crate::core::report::{
 use crate::sys::files;
 
 /// Checks the configuration and that the manifest is encrypted, with no key.
-/// Fails if the manifest is missing, plain text, or no age file.
 pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<Valid, OpError> {
     let file = root.manifest_bytes()?;
     let age = |source| OpError::Age {
@@ -32,8 +31,6 @@ pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<Valid, OpError
 }
 
 /// Checks the configuration and the opened manifest.
-/// Fails with every problem of either, or if the manifest is sealed for another
-/// target or to other recipients than drspass.yaml names.
 pub fn validate(root: &Root, unlock: &Unlock<'_>, guards: &Guards) -> Result<Valid, OpError> {
     let opened = root.open(unlock, guards)?;
     root.check_recipients(&opened.sealed)?;
@@ -50,7 +47,6 @@ pub fn validate(root: &Root, unlock: &Unlock<'_>, guards: &Guards) -> Result<Val
 }
 
 /// What the manifest lists.
-/// Fails if it cannot be opened or has an error.
 pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<ManifestReport, OpError> {
     let (manifest, _) = root.read(unlock, Sealing::Optional)?;
     Ok(ManifestReport {
@@ -77,8 +73,6 @@ pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<ManifestReport, OpError>
 /// Compares what drspass.yaml lists, what was sealed and what the header of the file
 /// tells. `unlock` is nothing where no identity shall be looked for; where none opens
 /// the file, what can be known without one is told.
-/// Fails if the file is no age file, is damaged, holds no manifest, or carries another
-/// key than expected; or if an identity that was named is not there or is damaged.
 pub fn recipients(
     root: &Root,
     unlock: Option<&Unlock<'_>>,
@@ -113,7 +107,6 @@ pub fn recipients(
 }
 
 /// Why the file stays closed, where that is no fault of the file.
-/// Fails with any other error.
 fn unopened(error: OpError) -> Result<&'static str, OpError> {
     match error {
         OpError::NoIdentity { .. } => Ok("there is no identity"),

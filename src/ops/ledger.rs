@@ -33,7 +33,6 @@ pub struct Claimed {
 }
 
 /// Reads the state without a key.
-/// Fails if it is unreadable or damaged.
 pub fn list(root: &Root) -> Result<Claimed, OpError> {
     let (state, journal) = root.store.read_claimed()?;
     let mut notes = Vec::new();
@@ -55,13 +54,11 @@ pub fn list(root: &Root) -> Result<Claimed, OpError> {
 }
 
 /// Who holds the lock.
-/// Fails if the lock file cannot be opened or asked.
 pub fn lock(root: &Root) -> Result<LockStatus, OpError> {
     Ok(root.store.lock_status()?)
 }
 
 /// The authenticated state, whole or the entries that `addresses` name.
-/// Fails if the state cannot be trusted, or an address names nothing in it.
 pub fn show(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -152,7 +149,6 @@ fn named_in(
 
 /// Who changes the state, and with what.
 pub struct LedgerContext<'a> {
-    /// The root folder.
     pub root: &'a Root,
     /// How to open its manifest.
     pub unlock: &'a Unlock<'a>,
@@ -287,7 +283,6 @@ impl<'a> LockedLedger<'a> {
 }
 
 /// Forgets entries: nothing is told to the service.
-/// Fails, with the state as it was, if an address names nothing in it.
 pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpError> {
     let ledger = LockedLedger::open(context)?;
     let (state, version) = ledger.state()?;
@@ -312,7 +307,6 @@ pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpEr
 
 /// Declares that the service holds what the manifest wants for these entries.
 /// `approve` is told which they are.
-/// Fails if an address names nothing, or nobody approved.
 pub fn adopt(
     context: &LedgerContext<'_>,
     addresses: &[String],
@@ -347,9 +341,8 @@ pub fn adopt(
 
 /// Starts the state anew with every entry of the manifest in doubt, so that all
 /// are sent again, but for passwords that it knows as wrong. This is the way out for a state or journal that was changed
-/// outside drspass or is damaged; what was there is kept beside it.
-/// Fails if a newer version wrote it, another key made it, or it knows a newer
-/// manifest: distrust opens none of the gates that the state guards.
+/// outside drspass or is damaged; what was there is kept beside it. It opens none of the
+/// gates that the state guards: a newer format, another key, or a newer manifest.
 pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
     let ledger = LockedLedger::open(context)?;
     let store = &ledger.root.store;
@@ -427,7 +420,6 @@ pub enum Recovered {
 
 /// Folds a recovery file back. Beside the very state that it continues it becomes
 /// the state; beside any other, or none, its entries are marked to be sent again.
-/// Fails if the file is not authentic, or the state is of another history.
 pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Recovered, OpError> {
     let ledger = LockedLedger::open(context)?;
     let store = &ledger.root.store;

@@ -45,8 +45,6 @@ pub struct AskStates<'a> {
 }
 
 /// Makes the plan of a root folder. Warnings about its documents come beside it.
-/// Fails if the manifest cannot be used, the state cannot be trusted, or an
-/// address names nothing.
 pub fn plan(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -112,7 +110,6 @@ pub fn plan(
 }
 
 /// The entries that an apply would leave out now.
-/// Fails if the login is refused, or a signal comes first.
 fn blocked(
     opened: &Opened,
     plan: &Plan,
@@ -151,11 +148,8 @@ pub struct SaveAs<'a> {
 
 /// A plan with what it was made of.
 pub struct Made<'a> {
-    /// The root folder.
     pub root: &'a Root,
-    /// Its manifest.
     pub opened: &'a Opened,
-    /// Its state.
     pub comparable: &'a Comparable,
     /// What the comparison led to.
     pub plan: &'a Plan,
@@ -166,7 +160,6 @@ pub struct Made<'a> {
 }
 
 /// Saves a plan. An older plan at that place is replaced.
-/// Fails if something else is there, or the file cannot be written.
 pub fn save_plan(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
     OwnPaths::of(made.root).check(how.path)?;
     let key = made.opened.sealed.fingerprint_key.plan_mac();
@@ -180,7 +173,6 @@ pub fn save_plan(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpErro
 }
 
 /// What is saved of a plan.
-/// Fails if it would never expire.
 fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
     let created = (how.now)();
     let expires = created
@@ -263,13 +255,11 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
 pub struct ToApply {
     /// Its path, for messages.
     pub path: PathBuf,
-    /// Its content.
     pub file: PlanFile,
 }
 
 impl ToApply {
     /// Reads a plan file. `expected` is the only id that is taken, if one is named.
-    /// Fails if it is no plan, was altered, or is another one.
     pub fn read(root: &Root, path: &Path, expected: Option<&str>) -> Result<Self, OpError> {
         let file = read_saved(&root.resolve(path), path)?;
         let plan = Self {
@@ -283,7 +273,6 @@ impl ToApply {
     }
 
     /// Whether it was made by a reader of this manifest, and for it.
-    /// Fails with the first thing that differs.
     pub fn check(
         &self,
         opened: &Opened,
@@ -308,7 +297,6 @@ impl ToApply {
     }
 
     /// The plan as it is still to be done, with the records to be made.
-    /// Fails if the state or the manifest moved under it.
     pub fn decide(
         &self,
         opened: &Opened,
@@ -404,7 +392,6 @@ fn facts_of(file: &PlanFile) -> SavedFacts {
 
 /// A saved plan to look at. Nothing of it is proved: that takes the key, and is done
 /// when it is applied.
-/// Fails if it is no plan, or was altered.
 pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     let file = read_saved(path, name)?;
     let plan = &file.plan;

@@ -26,7 +26,6 @@ use crate::sys::testpoint;
 
 /// Who rekeys, and with what.
 pub struct RekeyContext<'a> {
-    /// The root folder.
     pub root: &'a Root,
     /// How to open its manifest.
     pub unlock: &'a Unlock<'a>,
@@ -52,7 +51,6 @@ pub struct Wishes {
 }
 
 /// Is shown what will be done and the warnings of the manifest, and decides.
-/// Fails if nobody approved.
 pub type Approve<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
 /// What became of it.
@@ -81,9 +79,6 @@ impl NewFile {
 }
 
 /// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target.
-/// Fails, with all files as they were, if the manifest or the state cannot be used,
-/// a recipient cannot be encrypted to, nobody at hand could read the new file, or
-/// nobody approved.
 pub fn rekey(
     context: &RekeyContext<'_>,
     wishes: Wishes,
@@ -200,10 +195,8 @@ fn reason(change: &Difference, is_other_scope: bool, wishes: Wishes) -> Option<N
     }
 }
 
-/// Whether the identities at hand open the new file.
-/// Fails if it holds anything but `text`, or whoever is asked stops it; and, unless the
-/// user does not mind, if an identity cannot be used, for instance since nobody is there
-/// to type its passphrase.
+/// Whether the identities at hand open the new file. One that cannot be used, for instance
+/// since nobody is there to type its passphrase, is an error unless a lockout is allowed.
 fn can_open(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -241,7 +234,6 @@ struct Former {
 
 /// Takes the lock and reads the state; a rekey that was cut off is finished, which is
 /// told.
-/// Fails if the state cannot be trusted.
 fn open_ledger(
     context: &RekeyContext<'_>,
     sealed: &Sealed,
@@ -264,8 +256,6 @@ fn unfinished(root: &Root, source: StoreError) -> OpError {
 }
 
 /// What will become of the state, and the highest revision that it knows.
-/// Fails if it was made with another key, for another service or project, or knows a
-/// newer manifest.
 fn state_fate(
     root: &Root,
     ledger: &Ledger,
@@ -340,11 +330,9 @@ fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
     Ok(())
 }
 
-/// Puts manifest and state in their places as one step. Tells where the former state
+/// Puts manifest and state in their places as one step: wherever it fails, every reader
+/// finds the state of the manifest. Tells where the former state
 /// is kept.
-/// Fails with both as they were, or with the new manifest in its place and the new
-/// state beside the old one, where every reader finds it unless somebody replaced the
-/// old one meanwhile.
 fn put_with_state(
     context: &RekeyContext<'_>,
     ledger: Ledger,

@@ -40,7 +40,6 @@ pub struct Rewrite<'a> {
 
 /// A changed manifest, sealed and ready to be put in its place.
 pub struct Ready<'a> {
-    /// The file that it replaces.
     before: &'a [u8],
     /// What the new file holds, and for whom.
     text: Zeroizing<String>,
@@ -48,17 +47,14 @@ pub struct Ready<'a> {
     plugins: Plugins<'a>,
     /// The new file, encrypted.
     pub file: Vec<u8>,
-    /// The revision that it has.
     pub revision: u64,
     /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
 }
 
 impl<'a> Rewrite<'a> {
-    /// Opens the manifest for a change.
-    /// Fails as [`Root::open`], or if drspass.yaml lists other recipients than were
-    /// sealed, or the state was made with another key: who would get the new text is
-    /// then not settled.
+    /// Opens the manifest for a change. With other recipients in drspass.yaml, or a state
+    /// of another key, who would get the new text is not settled.
     pub fn open(root: &Root, unlock: &Unlock<'a>, guards: &Guards) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
         let (opened, plain) = root.open_file(&file, unlock, guards)?;
@@ -74,7 +70,6 @@ impl<'a> Rewrite<'a> {
     }
 
     /// The plain text, with its byte order mark if it has one.
-    /// Fails if it is no text, which an opened manifest never is.
     pub fn text(&self, root: &Root) -> Result<&str, OpError> {
         let refused = |problem| OpError::document(root.manifest_name(), vec![problem]);
         let text = yaml::decode(&self.plain).map_err(refused)?;
@@ -88,8 +83,6 @@ impl<'a> Rewrite<'a> {
     }
 
     /// Whether a text that somebody edited can be sealed in place of this one.
-    /// Fails with everything that is wrong with it; a change of its `sealed` part is,
-    /// since it would be dropped in silence.
     pub fn check(&self, text: &[u8]) -> Result<(), Vec<Problem>> {
         yaml::decode(text).map_err(|problem| vec![problem])?;
         let text = std::str::from_utf8(text).unwrap_or_default();
@@ -139,8 +132,6 @@ impl<'a> Rewrite<'a> {
 
     /// Encrypts nothing, to everybody whom the change will be encrypted to: before
     /// somebody takes pains with it.
-    /// Fails if one of them cannot be encrypted to, for instance without a plugin, or the
-    /// manifest cannot be replaced.
     pub fn try_change(&self, root: &Root) -> Result<(), OpError> {
         check_replaceable(root)?;
         encrypted(b"", &self.opened.sealed, root.manifest_name(), self.plugins).map(|_| ())
@@ -148,7 +139,6 @@ impl<'a> Rewrite<'a> {
 
     /// Seals `text` with the next revision. What stands in its `sealed` part does not
     /// count: that is the tool's.
-    /// Fails if the text is no manifest, or cannot be encrypted.
     pub fn seal(&self, root: &Root, text: &str) -> Result<Ready<'_>, OpError> {
         let name = root.manifest_name();
         let (_, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
@@ -174,7 +164,6 @@ impl<'a> Rewrite<'a> {
     /// Seals a text that nobody has seen and puts it in the place of the manifest. Of what
     /// somebody should look at in it, only what was not there before is added to
     /// `warnings`, and nothing that they say already. Returns the new revision.
-    /// Fails as [`Rewrite::seal`] and [`Ready::put`].
     pub fn save(
         &self,
         root: &Root,
@@ -201,7 +190,6 @@ impl<'a> Rewrite<'a> {
 
 impl Ready<'_> {
     /// Puts the new file in the place of the manifest.
-    /// Fails, with the file as it was, if somebody else changed it meanwhile.
     pub fn put(&self, root: &Root) -> Result<(), OpError> {
         replace(root, Some(self.before), &self.file)
     }
@@ -209,7 +197,6 @@ impl Ready<'_> {
     /// The new file for those of its readers whom drspass.yaml lists by now: since the
     /// manifest was opened, somebody may have been removed.
     /// Where a plugin fails, its readers are left out as well.
-    /// Fails if nobody is left who can be encrypted to.
     pub fn for_present_readers(&self, root: &Root) -> Result<Vec<u8>, AgeError> {
         let mut left = root.still_listed(&self.recipients);
         if left.len() == self.recipients.len() {
@@ -224,7 +211,6 @@ impl Ready<'_> {
 }
 
 /// Whether the manifest could be replaced by a new one.
-/// Fails if it is read-only, or its folder takes no file.
 pub fn check_replaceable(root: &Root) -> Result<(), OpError> {
     let path = root.manifest_path();
     let path = fs::canonicalize(&path).unwrap_or(path);
@@ -256,7 +242,6 @@ pub fn second_name(root: &Root) -> Option<Problem> {
 
 /// The revision after `revision`, which is the higher one of the manifest's and the
 /// highest that was applied.
-/// Fails if there is none.
 pub fn next_revision(revision: u64) -> Result<u64, OpError> {
     revision.checked_add(1).ok_or_else(|| OpError::Unfit {
         what: "the revision of the plain text cannot grow any more".to_owned(),
@@ -265,7 +250,6 @@ pub fn next_revision(revision: u64) -> Result<u64, OpError> {
 }
 
 /// Encrypts the plain text of a manifest to everybody who is sealed with it.
-/// Fails if one of them cannot be encrypted to.
 pub fn encrypted(
     plain: &[u8],
     sealed: &Sealed,
@@ -279,7 +263,6 @@ pub fn encrypted(
 }
 
 /// Puts an encrypted manifest in the place of the one that was read as `before`.
-/// Fails, without having touched what is there, if that is another one by now.
 pub fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), OpError> {
     root.check_manifest_link()?;
     let path = root.manifest_path();
@@ -341,7 +324,6 @@ fn overtaken() -> OpError {
 pub struct Set {
     /// How the place is shown.
     pub label: String,
-    /// What became of it.
     pub effect: Effect,
     /// How many endpoints use it, if it is a credential.
     pub users: Option<usize>,
@@ -357,7 +339,6 @@ pub struct Removed {
     pub label: String,
     /// Whether DRS keeps a copy of it: not of a credential, which no endpoint uses.
     pub is_known_to_drs: bool,
-    /// The revision of the manifest.
     pub revision: u64,
     /// What somebody should look at.
     pub warnings: Vec<Problem>,
@@ -366,8 +347,6 @@ pub struct Removed {
 /// Sets one value. `value` is asked for it, with the label of its place, when nothing
 /// else can stop the command; `confirm` is shown what somebody should look at in it before
 /// anything is written.
-/// Fails if the address names not exactly one place, the value is refused or not confirmed,
-/// or as [`Rewrite::open`] and [`Rewrite::save`].
 pub fn set(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -417,7 +396,6 @@ pub fn set(
 
 /// Removes what stands at an address: an endpoint, one of its kerberos fields, or a
 /// credential that no endpoint uses.
-/// Fails if there is no such thing, or as [`Rewrite::open`] and [`Rewrite::save`].
 pub fn unset(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -463,8 +441,6 @@ pub struct Imported {
 }
 
 /// Compares the values of a file with the manifest, and writes them if it shall.
-/// Fails with everything that is wrong with the file, or as [`Rewrite::open`] and
-/// [`Rewrite::save`].
 pub fn import(
     root: &Root,
     unlock: &Unlock<'_>,

@@ -13,16 +13,9 @@ use super::journal::JournalError;
 /// A store that could not do what was asked.
 #[derive(Debug, Error, Diagnostic)]
 pub enum StoreError {
-    /// The state file cannot be read.
     #[error("cannot read {path}")]
     #[diagnostic(code(drspass::state::read))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The state file is not usable.
+    Read { path: PathBuf, source: io::Error },
     #[error("{path} is not usable: {why}")]
     #[diagnostic(
         code(drspass::state::invalid),
@@ -30,13 +23,7 @@ pub enum StoreError {
             "Nothing was changed. 'drspass state distrust' starts it anew and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
         )
     )]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: FormatError,
-    },
-    /// The state file was written by somebody without the key.
+    Invalid { path: PathBuf, why: FormatError },
     #[error("{path}: state was changed outside drspass")]
     #[diagnostic(
         code(drspass::state::tampered),
@@ -44,11 +31,7 @@ pub enum StoreError {
             "Nothing was sent or changed. See who changed it; 'drspass state distrust' marks every entry to be sent again."
         )
     )]
-    Tampered {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Something, such as git, changed nothing of the state file but its line ends.
+    Tampered { path: PathBuf },
     #[error("{path}: only the line ends differ from what drspass wrote")]
     #[diagnostic(
         code(drspass::state::line_ends),
@@ -57,11 +40,7 @@ pub enum StoreError {
             path.file_name().unwrap_or_default().display()
         )
     )]
-    LineEnds {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no directory that the state could be in.
+    LineEnds { path: PathBuf },
     #[error("directory {path} does not exist")]
     #[diagnostic(
         code(drspass::state::no_directory),
@@ -69,23 +48,17 @@ pub enum StoreError {
             "Nothing was sent or changed. Check the path of the state (drspass.yaml, --state or DRSPASS_STATE), or create the directory."
         )
     )]
-    NoFolder {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The state file was written by a newer version.
+    NoFolder { path: PathBuf },
     #[error("{path} has a format that this version does not know (it knows {known})")]
     #[diagnostic(
         code(drspass::state::newer),
         help("Use the version of drspass that wrote it. The file was not touched.")
     )]
     OtherFormat {
-        /// The file.
         path: PathBuf,
         /// The format that this version knows.
         known: &'static str,
     },
-    /// The journal is not usable.
     #[error("{path}: {why}")]
     #[diagnostic(
         code(drspass::journal::invalid),
@@ -93,13 +66,7 @@ pub enum StoreError {
             "Nothing was sent or changed. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again."
         )
     )]
-    Journal {
-        /// The journal.
-        path: PathBuf,
-        /// Why.
-        why: JournalError,
-    },
-    /// The journal continues another state.
+    Journal { path: PathBuf, why: JournalError },
     #[error("{path} does not belong to the state beside it")]
     #[diagnostic(
         code(drspass::journal::foreign),
@@ -107,11 +74,7 @@ pub enum StoreError {
             "Nothing was sent or changed. Bring back the state that the unfinished apply worked on, or let 'drspass state distrust' set the journal aside and mark every entry to be sent again."
         )
     )]
-    ForeignJournal {
-        /// The journal.
-        path: PathBuf,
-    },
-    /// Somebody else holds the lock.
+    ForeignJournal { path: PathBuf },
     #[error("the lock {path} is held by {holder}")]
     #[diagnostic(
         code(drspass::lock::held),
@@ -120,12 +83,10 @@ pub enum StoreError {
         )
     )]
     Locked {
-        /// The lock file.
         path: PathBuf,
         /// Who, in words.
         holder: String,
     },
-    /// The file system does not lock.
     #[error("cannot lock {path}")]
     #[diagnostic(
         code(drspass::lock::unavailable),
@@ -133,13 +94,7 @@ pub enum StoreError {
             "Nothing was sent or changed. Keep the state on a local file system that supports file locks, or fix the permissions of its folder."
         )
     )]
-    CannotLock {
-        /// The lock file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The state changed although the lock was held.
+    CannotLock { path: PathBuf, source: io::Error },
     #[error("{path} was changed by somebody else while this run held the lock")]
     #[diagnostic(
         code(drspass::state::changed),
@@ -147,11 +102,7 @@ pub enum StoreError {
             "Nothing was sent. Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done."
         )
     )]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file cannot be written.
+    Changed { path: PathBuf },
     #[error("cannot write {path}")]
     #[diagnostic(
         code(drspass::state::write),
@@ -159,10 +110,5 @@ pub enum StoreError {
             "Nothing was sent. Make room or fix the permissions; where the file itself is mounted, mount its folder instead."
         )
     )]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }

@@ -23,29 +23,18 @@ pub const STATE_FORMAT: &str = "drspass.state/1";
 /// A state file that cannot be used.
 #[derive(Debug, Error)]
 pub enum FormatError {
-    /// It has no content, as after a crash of the machine or a failed copy.
     #[error("it is empty")]
     Empty,
-    /// A merge was left unfinished.
     #[error("it holds conflict marks of an unfinished merge")]
     ConflictMarks,
-    /// It is no whole JSON document of this format.
     #[error("it is not a whole {} (damage at line {line}, column {column})", kind(.format))]
     Damaged {
-        /// The format that was expected.
         format: &'static str,
-        /// Line, from 1.
         line: usize,
-        /// Column, from 1.
         column: usize,
     },
-    /// It was written by another version, or is another kind of file.
     #[error("its format is not {format}, the only one that this version knows")]
-    OtherFormat {
-        /// The format that was expected.
-        format: &'static str,
-    },
-    /// It was not written by a holder of the key.
+    OtherFormat { format: &'static str },
     #[error("its authentication code does not fit its content")]
     NotAuthentic,
 }
@@ -101,7 +90,6 @@ pub struct UnverifiedState {
 
 impl UnverifiedState {
     /// Takes a state file apart.
-    /// Fails if it is empty, cut, of another format, or holds conflict marks.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(FormatError::Empty);
@@ -157,7 +145,6 @@ pub fn seal_envelope(format: &str, body: &str, key: &MacKey) -> Vec<u8> {
 }
 
 /// The body of a file that [`seal_envelope`] made.
-/// Fails if it is of another format, is damaged, or not authentic.
 pub fn open_envelope<'a>(
     format: &'static str,
     bytes: &'a [u8],

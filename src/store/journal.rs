@@ -68,7 +68,6 @@ struct JournalLine<'a> {
 pub enum JournalError {
     #[error("line {line} is damaged")]
     Damaged { line: usize },
-    /// A line was not written by a holder of the key, in this place.
     #[error("the authentication code of line {line} does not fit")]
     NotAuthentic { line: usize },
     #[error("its format is not {JOURNAL_FORMAT}, the only one that this version knows")]
@@ -176,9 +175,8 @@ impl JournalWriter {
         Ok(writer)
     }
 
-    /// Appends answers and makes them durable with one flush.
-    /// Fails if the disk refuses; the answers then count as not recorded, and
-    /// nothing may be appended any more.
+    /// Appends answers and makes them durable with one flush. Where that fails they count
+    /// as not recorded, and nothing may be appended any more.
     pub fn append(&mut self, answers: &[JournalAnswer]) -> io::Result<()> {
         let lines: String = answers
             .iter()

@@ -27,27 +27,16 @@ const MAX_PLAN_BYTES: u64 = 512 << 20;
 /// A plan file that cannot be used.
 #[derive(Debug, Error)]
 pub enum PlanFileError {
-    /// It cannot be read.
     #[error("it cannot be read")]
     Read(#[source] io::Error),
-    /// It has no content.
     #[error("it is empty")]
     Empty,
-    /// It is an age file, most likely the manifest.
     #[error("it is an encrypted file and no plan")]
     Encrypted,
-    /// It is no whole JSON document of this format.
     #[error("it is not a whole plan file (damage at line {line}, column {column})")]
-    Damaged {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-    },
-    /// It is another kind of document, or of another version.
+    Damaged { line: usize, column: usize },
     #[error("its format is not {PLAN_FORMAT}, the only one that this version knows")]
     OtherFormat,
-    /// Its id does not fit its content.
     #[error("its id does not fit its content: it was altered")]
     OtherId,
 }
@@ -57,7 +46,6 @@ pub enum PlanFileError {
 pub struct PlanFile {
     /// Its id: 64 lower-case hexadecimal digits.
     pub id: String,
-    /// What it says.
     pub plan: SavedPlan,
     body: String,
     hmac: String,
@@ -84,7 +72,6 @@ struct AnyFormat<'a> {
 
 impl PlanFile {
     /// Reads a plan file.
-    /// Fails if it is no plan of this format, or if its id does not fit its content.
     pub fn read(path: &Path) -> Result<Self, PlanFileError> {
         let bytes =
             files::read_unlinked_limited(path, MAX_PLAN_BYTES).map_err(PlanFileError::Read)?;
@@ -92,7 +79,6 @@ impl PlanFile {
     }
 
     /// Reads the bytes of one.
-    /// Fails as [`PlanFile::read`].
     pub fn parse(bytes: &[u8]) -> Result<Self, PlanFileError> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(PlanFileError::Empty);
@@ -141,7 +127,6 @@ impl PlanFile {
 
     /// Writes the file, readable by its owner alone. An older plan at that place is
     /// replaced.
-    /// Fails if something else is there, or the disk refuses.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let is_there = match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,

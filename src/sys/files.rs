@@ -20,8 +20,7 @@ const PRIVATE: u32 = 0o600;
 /// Mode of a file that other steps of a pipeline read.
 const PUBLIC: u32 = 0o644;
 
-/// Creates a file that nobody else can read.
-/// Fails if anything of that name exists already, a link included.
+/// Creates a file that nobody else can read, and never opens one that is there.
 pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -30,8 +29,8 @@ pub fn create_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens a private file for reading and writing; makes it where there is none.
-/// Fails if it is a link: what it leads to is not ours to write.
+/// Opens a private file for reading and writing; makes it where there is none. What a
+/// link leads to is not ours to write.
 pub fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -56,21 +55,18 @@ fn regular(file: File) -> io::Result<File> {
 /// The largest file of ours: a state of a million entries has 300 MB.
 const MAX_OWN_BYTES: u64 = 1 << 30;
 
-/// Reads a file of ours.
-/// Fails if it is a link (a file that is replaced in one step would not stay
-/// one), no regular file, or longer than any file of ours.
+/// Reads a file of ours: a regular one, and no link, which a replacement in one step
+/// would not leave.
 pub fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, MAX_OWN_BYTES)
 }
 
 /// Reads at most `limit` bytes of a file that may not be a link.
-/// Fails as [`read_unlinked`].
 pub fn read_unlinked_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, limit)
 }
 
 /// Opens a file of ours for reading.
-/// Fails if it is a link or no regular file.
 pub fn open_unlinked(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -88,7 +84,6 @@ fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The length of a file of ours, and its last bytes, at most `count`.
-/// Fails if it is a link.
 pub fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
     let mut file = open_unlinked(path)?;
     let length = file.metadata()?.len();
@@ -113,9 +108,7 @@ fn name_link(error: io::Error) -> io::Error {
     }
 }
 
-/// Writes a new private file and makes it durable.
-/// Fails if anything of that name exists already; leaves no file behind when
-/// the writing fails.
+/// Writes a new private file and makes it durable; leaves none behind when that fails.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = create_private(path)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
@@ -130,8 +123,8 @@ pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Replaces `path` with a file of the given content in one step and makes it
 /// durable. The content goes through a file beside it (`<name>.tmp`), which a
 /// killed run may leave and the next one overwrites; so the caller holds a lock
-/// on `path` or is its only writer.
-/// Fails with `path` as it was, unless only making the new name durable failed.
+/// on `path` or is its only writer. Where it fails, `path` is as it was, unless only
+/// making the new name durable failed.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temp = with_suffix(path, ".tmp");
     match fs::remove_file(&temp) {
@@ -153,7 +146,6 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Replaces the file that `path` names or links to; a link stays a link, and the
 /// file keeps its mode.
-/// Fails if `path` is a link to nothing, or as [`replace`].
 pub fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => fs::canonicalize(path)?,
@@ -181,8 +173,10 @@ pub struct Turn {
 
 /// Takes the turn at the file that `path` names or links to. Where the file system has
 /// no locks, everybody has it.
-/// Fails with [`io::ErrorKind::ResourceBusy`] if another program has locked the file, or
-/// with [`io::ErrorKind::WouldBlock`] if somebody has replaced it just now.
+///
+/// # Errors
+/// [`io::ErrorKind::ResourceBusy`] if another program has locked the file,
+/// [`io::ErrorKind::WouldBlock`] if somebody has replaced it just now.
 pub fn take_turn(path: &Path) -> io::Result<Turn> {
     // On some network file systems only what may be written can be locked.
     let writable = OpenOptions::new().read(true).write(true).open(path);
@@ -212,8 +206,6 @@ fn passing(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 
 /// Makes place for [`replace_public`]: takes away an empty file or one of the same
 /// kind, which begins with `start`.
-/// Fails if anything else is there, a link and a device included, or if the folder
-/// takes no file.
 pub fn remove_public(path: &Path, start: &str) -> io::Result<()> {
     rustix::fs::access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?;
     if check_public(path, start)? {
@@ -222,7 +214,8 @@ pub fn remove_public(path: &Path, start: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there is a file that may be replaced.
+/// Whether there is a file that may be replaced; another one is an error, a link and a
+/// device included.
 fn check_public(path: &Path, start: &str) -> io::Result<bool> {
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -242,7 +235,6 @@ fn check_public(path: &Path, start: &str) -> io::Result<bool> {
 
 /// Writes a file that anybody may read, in one step. It replaces an empty file or one
 /// of its own kind, which begins with `start`, and nothing else.
-/// Fails as [`remove_public`], or if the disk refuses.
 pub fn replace_public(path: &Path, content: &str, start: &str) -> io::Result<()> {
     let is_there = check_public(path, start)?;
     put(path, content.as_bytes(), PUBLIC, is_there)
@@ -255,8 +247,7 @@ pub fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Result<()
 
 /// Puts a file in its place in one step and makes it durable. The user chose the
 /// folder, so the name in between is random: one that follows from `path` may be
-/// somebody's file.
-/// Fails if nothing was there, as `is_there` says, and something is now.
+/// somebody's file. What appeared meanwhile where `is_there` says nothing is, is kept.
 fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()> {
     let mut temp = passing(folder_of(path))?;
     temp.write_all(content)?;
@@ -274,7 +265,6 @@ fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()>
 }
 
 /// Writes a file of documentation, in place of an older one.
-/// Fails if it is a link, or anything but a file.
 pub fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
@@ -287,7 +277,6 @@ pub fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Opens a file that git reads, to add to its end; makes it where there is none.
-/// Fails if it is a link, or anything but a file.
 pub fn append_unlinked(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
@@ -303,14 +292,13 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Reads at most `limit` bytes.
-/// Fails if the file is longer, with [`io::ErrorKind::FileTooLarge`].
+/// Reads a file, or fails with [`io::ErrorKind::FileTooLarge`] beyond `limit` bytes.
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(File::open(path)?, limit)
 }
 
-/// As [`read_limited`], for a file that nobody may wait for; a link is followed.
-/// Fails also if it is no regular file: a pipe would be waited for without end.
+/// As [`read_limited`], of a regular file, a link to one included: a pipe would be waited
+/// for without end.
 pub fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)

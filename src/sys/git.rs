@@ -32,14 +32,12 @@ const MISLEADING: [&str; 7] = [
 /// git cannot be used as it was to be.
 #[derive(Debug, Error, Diagnostic)]
 pub enum GitError {
-    /// There is no git.
     #[error("there is no program git in the folders of PATH")]
     #[diagnostic(
         code(drspass::git::missing),
         help("Nothing was written. Install git, or run the command without --git.")
     )]
     Missing,
-    /// The folder belongs to no work tree.
     #[error("the folder is in no work tree of git that can be used")]
     #[diagnostic(
         code(drspass::git::no_work_tree),
@@ -48,7 +46,6 @@ pub enum GitError {
         )
     )]
     NoWorkTree,
-    /// A setting has another value, which somebody chose.
     #[error("{name} has another value in this repository")]
     #[diagnostic(
         code(drspass::git::other_setting),
@@ -56,11 +53,7 @@ pub enum GitError {
             "Nothing was written. 'git config --local --get-all {name}' shows it; if nobody needs it, remove it with '--unset-all' and run the command again."
         )
     )]
-    OtherSetting {
-        /// The setting.
-        name: &'static str,
-    },
-    /// A setting cannot be read.
+    OtherSetting { name: &'static str },
     #[error("git cannot read {name}")]
     #[diagnostic(
         code(drspass::git::setting),
@@ -68,11 +61,7 @@ pub enum GitError {
             "Nothing was written. See whether the configuration of the repository is valid and may be read."
         )
     )]
-    Setting {
-        /// The setting.
-        name: &'static str,
-    },
-    /// A setting cannot be written, when all files are.
+    Setting { name: &'static str },
     #[error("git cannot set {name}")]
     #[diagnostic(
         code(drspass::git::setting),
@@ -81,23 +70,16 @@ pub enum GitError {
         )
     )]
     NotSet {
-        /// The setting.
         name: &'static str,
         /// Why git could not be started, if it was not.
         source: Option<io::Error>,
     },
-    /// git cannot be started.
     #[error("cannot run {program}")]
     #[diagnostic(
         code(drspass::git::run),
         help("Nothing was written. See whether the folder is there.")
     )]
-    Run {
-        /// The program.
-        program: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Run { program: PathBuf, source: io::Error },
 }
 
 /// The repository that a folder is in.
@@ -110,7 +92,6 @@ pub struct Repository {
 
 impl Repository {
     /// The repository whose work tree `folder` is in.
-    /// Fails if there is no git, or no such repository that git would use.
     pub fn of(folder: &Path, env: ChildEnv) -> Result<Self, GitError> {
         let repository = Self {
             program: env.program("git".as_ref()).ok_or(GitError::Missing)?,
@@ -130,7 +111,6 @@ impl Repository {
 
     /// Every value that a setting has in this repository, whatever the user and the
     /// machine have set.
-    /// Fails if the configuration cannot be read.
     pub fn setting(&self, name: &'static str) -> Result<Vec<String>, GitError> {
         let args = ["config", "--local", "--null", "--get-all", name];
         let output = self.run(&args).map_err(|source| self.not_run(source))?;
@@ -145,7 +125,6 @@ impl Repository {
     }
 
     /// Gives a setting of this repository one value, in place of all that it has.
-    /// Fails if the configuration cannot be written.
     pub fn set(&self, name: &'static str, value: &str) -> Result<(), GitError> {
         let source = match self.run(&["config", "--local", "--replace-all", name, value]) {
             Ok(output) if output.status.success() => return Ok(()),

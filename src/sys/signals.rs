@@ -49,7 +49,6 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Fails if the system refuses the handlers. Must be called inside a runtime.
     pub fn listen(hang_up: HangUp) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -63,7 +62,6 @@ impl Signals {
     }
 
     /// Listens for SIGQUIT as well, which else ends the process where it stands.
-    /// Fails as [`Signals::listen`].
     pub fn with_quit(mut self) -> io::Result<Self> {
         self.quit = Some(signal(SignalKind::quit())?);
         Ok(self)

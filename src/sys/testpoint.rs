@@ -39,7 +39,6 @@ mod armed {
         let _ = FAILING.set(places);
     }
 
-    /// Fails here if a test wants it, as on a full disk.
     pub fn may_fail(place: &str) -> io::Result<()> {
         let here = FAILING.get().into_iter().flatten();
         let fails = here

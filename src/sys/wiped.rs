@@ -7,14 +7,12 @@ use zeroize::Zeroizing;
 /// What a reader of unknown length is first given room for.
 const FIRST_BYTES: usize = 16 << 10;
 
-/// Reads to the end, at most `limit` bytes.
-/// Fails if the reader does, or with [`io::ErrorKind::FileTooLarge`] if there is more.
+/// Reads to the end, or fails with [`io::ErrorKind::FileTooLarge`] beyond `limit` bytes.
 pub fn read(reader: impl Read, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     read_about(reader, FIRST_BYTES, limit)
 }
 
-/// The same, of a reader that has about `expected` bytes.
-/// Fails as [`read`].
+/// As [`read`], of a reader that has about `expected` bytes.
 pub fn read_about(
     mut reader: impl Read,
     expected: usize,

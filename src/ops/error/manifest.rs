@@ -17,9 +17,7 @@ use crate::store::StoreError;
 #[derive(Debug, Error)]
 #[error("the manifest carries the key {found}, but {expected} is expected")]
 pub struct UnexpectedKey {
-    /// The manifest's.
     pub found: KeyId,
-    /// The one that was named.
     pub expected: KeyId,
 }
 
@@ -27,9 +25,7 @@ pub struct UnexpectedKey {
 #[derive(Debug, Error)]
 #[error("the state was made with the key {state}, the manifest carries {manifest}")]
 pub struct OtherKey {
-    /// The state's.
     pub state: KeyId,
-    /// The manifest's.
     pub manifest: KeyId,
 }
 
@@ -40,9 +36,7 @@ pub struct OtherKey {
     state.project_id, state.endpoint, manifest.project_id, manifest.endpoint
 )]
 pub struct OtherScope {
-    /// The state's.
     pub state: Scope,
-    /// The manifest's.
     pub manifest: Scope,
 }
 
@@ -57,7 +51,6 @@ pub struct OtherScope {
     }
 )]
 pub struct Rollback {
-    /// The manifest's.
     pub manifest: u64,
     /// That of what was applied last.
     pub applied: u64,
@@ -119,7 +112,6 @@ pub const fn way_out(why: &Stale) -> &'static str {
 /// Why a rekey stopped.
 #[derive(Debug, Error, Diagnostic)]
 pub enum RekeyError {
-    /// Nobody at this machine could open the new file.
     #[error(
         "none of the identities at hand is among the recipients of drspass.yaml: you would no longer be able to read the manifest"
     )]
@@ -130,7 +122,6 @@ pub enum RekeyError {
         )
     )]
     LockedOut,
-    /// The state was made with another key than the manifest carries.
     #[error(transparent)]
     #[diagnostic(
         code(drspass::rekey::other_key),
@@ -140,14 +131,12 @@ pub enum RekeyError {
         )
     )]
     OtherKey(OtherKey),
-    /// The new file does not hold what was encrypted.
     #[error("the new file decrypts to something else than was encrypted")]
     #[diagnostic(
         code(drspass::rekey::unlike),
         help("Nothing was written. If a plugin was at work, see whether it is the right one.")
     )]
     Unlike,
-    /// The manifest is older than the state.
     #[error("the manifest has revision {manifest}, but the state knows revision {applied}")]
     #[diagnostic(
         code(drspass::rekey::rollback),
@@ -155,24 +144,13 @@ pub enum RekeyError {
             "Nothing was written. Check out the newest manifest, and rekey that one; if this one is meant, apply it first, with --allow-rollback."
         )
     )]
-    Outdated {
-        /// The manifest's.
-        manifest: u64,
-        /// The state's.
-        applied: u64,
-    },
-    /// What an apply could not save would be lost.
+    Outdated { manifest: u64, applied: u64 },
     #[error("{path} holds what an apply could not save, under the key that would be replaced")]
     #[diagnostic(
         code(drspass::rekey::unrecovered),
         help("Nothing was written. Fold it in first: 'drspass state recover FILE'.")
     )]
-    Unrecovered {
-        /// The recovery file.
-        path: PathBuf,
-    },
-    /// The manifest carries the new key, and the state is another than the one that was
-    /// rekeyed.
+    Unrecovered { path: PathBuf },
     #[error("the manifest is rekeyed, but somebody replaced {state} meanwhile")]
     #[diagnostic(
         code(drspass::rekey::replaced),
@@ -180,11 +158,7 @@ pub enum RekeyError {
             "The new state is next to it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key OLDKEYID' starts the state anew and sends every entry."
         )
     )]
-    Replaced {
-        /// The state.
-        state: PathBuf,
-    },
-    /// The manifest carries the new key, but the disk did not confirm that it lasts.
+    Replaced { state: PathBuf },
     #[error("{path} is rekeyed with the key id {key_id}, but the disk did not confirm it")]
     #[diagnostic(
         code(drspass::rekey::unconfirmed),
@@ -193,14 +167,10 @@ pub enum RekeyError {
         )
     )]
     Unconfirmed {
-        /// The manifest.
         path: PathBuf,
-        /// The new key.
         key_id: KeyId,
-        /// Why.
         source: io::Error,
     },
-    /// The manifest carries the new key, but the state is not in its place yet.
     #[error("{path} is rekeyed, but the state could not be put in its place")]
     #[diagnostic(
         code(drspass::rekey::unfinished),
@@ -208,53 +178,42 @@ pub enum RekeyError {
             "Nothing is lost: make room or fix the permissions, and run 'drspass rekey' once more to finish it. Until then plans read the new state from the file beside the old one."
         )
     )]
-    Unfinished {
-        /// The manifest.
-        path: PathBuf,
-        /// Why.
-        source: StoreError,
-    },
+    Unfinished { path: PathBuf, source: StoreError },
 }
 
 /// Why a change of values did not come about.
 #[derive(Debug, Error, Diagnostic)]
 pub enum ValueError {
-    /// The address names no place for a value.
     #[error("{}", .0.what())]
     #[diagnostic(
         code(drspass::value::address),
         help("Nothing was written. {}", .0.help())
     )]
     Address(NoPlace),
-    /// The manifest does not take such a value.
     #[error("the new value {}", .0.what)]
     #[diagnostic(
         code(drspass::value::refused),
         help("Nothing was written. {}", .0.help)
     )]
     Refused(Remark),
-    /// What was typed twice differs.
     #[error("the two values differ")]
     #[diagnostic(
         code(drspass::value::mismatch),
         help("Nothing was written. Type the same value twice.")
     )]
     Mismatch,
-    /// Nothing, or not all of it, was typed.
     #[error("no value was typed")]
     #[diagnostic(
         code(drspass::value::not_typed),
         help("Nothing was written. Type the value, or name a file with --from-file.")
     )]
     NotTyped,
-    /// A key was pressed that is no character, such as an arrow or the tabulator.
     #[error("what was typed holds a key that is no character, or no UTF-8 text")]
     #[diagnostic(
         code(drspass::value::unclear),
         help("Nothing was written. Type it again, or name a file that holds it with --from-file.")
     )]
     Unclear,
-    /// There is nobody who could type the value.
     #[error("there is no terminal to type the value on")]
     #[diagnostic(
         code(drspass::value::no_terminal),
@@ -263,7 +222,6 @@ pub enum ValueError {
         )
     )]
     NoTerminal,
-    /// A file is not what the field takes.
     #[error("{path} {what}")]
     #[diagnostic(code(drspass::value::file), help("Nothing was written. {help}"))]
     File {
@@ -274,7 +232,6 @@ pub enum ValueError {
         /// What to do.
         help: &'static str,
     },
-    /// The change cannot be written without touching something else.
     #[error("the value cannot be changed in the layout of this manifest")]
     #[diagnostic(
         code(drspass::value::layout),

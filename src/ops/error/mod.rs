@@ -33,7 +33,6 @@ pub use manifest::{OtherKey, OtherScope, RekeyError, Rollback, UnexpectedKey, Va
 /// and nothing was changed.
 #[derive(Debug, Error, Diagnostic)]
 pub enum OpError {
-    /// A document is not usable.
     #[error("{path} is not usable: {}", counted(problems))]
     #[diagnostic(code(drspass::document::invalid))]
     Document {
@@ -43,7 +42,6 @@ pub enum OpError {
         #[related]
         problems: Vec<ProblemReport>,
     },
-    /// There is no drspass.yaml where one was looked for.
     #[error("there is no {path}")]
     #[diagnostic(
         code(drspass::root::missing),
@@ -53,7 +51,6 @@ pub enum OpError {
         /// The file that was looked for.
         path: PathBuf,
     },
-    /// A path leads out of the root folder.
     #[error("{path} leads out of the folder of drspass.yaml")]
     #[diagnostic(
         code(drspass::root::outside),
@@ -65,19 +62,12 @@ pub enum OpError {
         /// The path, as configured.
         path: PathBuf,
     },
-    /// A file cannot be read.
     #[error("cannot read {path}")]
     #[diagnostic(
         code(drspass::file::read),
         help("See whether the path is right and may be read.")
     )]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file cannot be written.
+    Read { path: PathBuf, source: io::Error },
     #[error("cannot write {path}")]
     #[diagnostic(
         code(drspass::file::write),
@@ -85,35 +75,19 @@ pub enum OpError {
             "Nothing was overwritten. See whether its folder is there, has room and may be written to, or choose another name."
         )
     )]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file was replaced, but whether that outlives a crash of the machine is not known.
+    Write { path: PathBuf, source: io::Error },
     #[error("{path} is written, but the disk did not confirm it")]
     #[diagnostic(
         code(drspass::file::unsynced),
         help("See what is wrong with the disk, and whether the file is as it should be.")
     )]
-    Unsynced {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file that would be made is there already.
+    Unsynced { path: PathBuf, source: io::Error },
     #[error("{path} exists already")]
     #[diagnostic(
         code(drspass::file::exists),
         help("Nothing was written. Move it away, or name another file.")
     )]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Several things stop an init.
+    Exists { path: PathBuf },
     #[error("cannot set up this directory: {}", counted(problems))]
     #[diagnostic(code(drspass::init), help("Nothing was written."))]
     NotSetUp {
@@ -121,7 +95,6 @@ pub enum OpError {
         #[related]
         problems: Vec<ProblemReport>,
     },
-    /// Something about the command does not fit what is there.
     #[error("{what}")]
     #[diagnostic(code(drspass::request), help("{help}"))]
     Unfit {
@@ -130,16 +103,9 @@ pub enum OpError {
         /// What to do.
         help: &'static str,
     },
-    /// An encrypted file cannot be opened or made.
     #[error("cannot use {path}")]
     #[diagnostic(forward(source))]
-    Age {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: AgeError,
-    },
-    /// None of the identities at hand opens the manifest.
+    Age { path: PathBuf, source: AgeError },
     #[error(
         "no identity matches: {path} is encrypted to {}, and none of the identities at hand opens it", match recipients { 1 => "1 recipient".to_owned(), many => format!("{many} recipients") }
     )]
@@ -148,24 +114,19 @@ pub enum OpError {
         help("Name the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
     )]
     NoMatch {
-        /// The manifest.
         path: PathBuf,
         /// How many recipients its header has.
         recipients: usize,
     },
-    /// What stops a rekey.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Rekey(#[from] RekeyError),
-    /// The identities at hand are not usable.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Identity(AgeError),
-    /// A change of values.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Value(#[from] ValueError),
-    /// There is no identity at all.
     #[error("there is no identity to decrypt with")]
     #[diagnostic(
         code(drspass::age::no_identity),
@@ -173,19 +134,13 @@ pub enum OpError {
             "Name one with -i FILE, DRSPASS_IDENTITY (a path) or DRSPASS_IDENTITY_KEY (the key itself), or keep it at {default}."
         )
     )]
-    NoIdentity {
-        /// The default place.
-        default: String,
-    },
-    /// The state, the journal or the lock.
+    NoIdentity { default: String },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Store(#[from] StoreError),
-    /// The service cannot be talked to as configured.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Api(#[from] ApiError),
-    /// The target of drspass.yaml is not usable.
     #[error(transparent)]
     #[diagnostic(
         code(drspass::target::invalid),
@@ -194,7 +149,6 @@ pub enum OpError {
         )
     )]
     Target(#[from] TargetError),
-    /// A host may not be talked to.
     #[error(transparent)]
     #[diagnostic(
         code(drspass::target::untrusted),
@@ -203,7 +157,6 @@ pub enum OpError {
         )
     )]
     UntrustedHost(#[from] UntrustedHost),
-    /// drspass.yaml points elsewhere than the manifest was sealed for.
     #[error("{} of drspass.yaml is {}, but the manifest is sealed for {}", .0.field, .0.to, .0.from)]
     #[diagnostic(
         code(drspass::sealed::target),
@@ -212,7 +165,6 @@ pub enum OpError {
         )
     )]
     TargetMoved(TargetChange),
-    /// The manifest was made with another key than the one that was named.
     #[error(transparent)]
     #[diagnostic(
         code(drspass::sealed::key_id),
@@ -221,7 +173,6 @@ pub enum OpError {
         )
     )]
     UnexpectedKey(#[from] UnexpectedKey),
-    /// The state was made with another key than the manifest's.
     #[error(transparent)]
     #[diagnostic(
         code(drspass::sealed::new_key),
@@ -231,7 +182,6 @@ pub enum OpError {
         )
     )]
     NewKey(OtherKey),
-    /// The state was made with another key than the manifest that is to be written anew.
     #[error(transparent)]
     #[diagnostic(
         code(drspass::sealed::other_key_beside),
@@ -240,21 +190,15 @@ pub enum OpError {
         )
     )]
     OtherKeyBeside(OtherKey),
-    /// The revision of the manifest was used before.
     #[error(transparent)]
     #[diagnostic(code(drspass::sealed::rollback), help("{}", .0.way_out()))]
     Rollback(#[from] Rollback),
-    /// The manifest was replaced before this run had the lock.
     #[error("{path} was changed by another process while this command was starting")]
     #[diagnostic(
         code(drspass::manifest::changed),
         help("Nothing was sent or changed. Run the same command again.")
     )]
-    ManifestMoved {
-        /// The manifest.
-        path: PathBuf,
-    },
-    /// The state speaks about another service or project.
+    ManifestMoved { path: PathBuf },
     #[error(transparent)]
     #[diagnostic(
         code(drspass::state::scope),
@@ -263,7 +207,6 @@ pub enum OpError {
         )
     )]
     OtherScope(#[from] OtherScope),
-    /// A recovery file is not usable.
     #[error("{path} is no recovery file of this state: {why}")]
     #[diagnostic(
         code(drspass::state::recovery),
@@ -271,13 +214,7 @@ pub enum OpError {
             "Nothing was changed. Name the file that the apply printed; it is made for this manifest's key."
         )
     )]
-    Recovery {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        why: FormatError,
-    },
-    /// drspass.yaml lists other recipients than the manifest was sealed to.
+    Recovery { path: PathBuf, why: FormatError },
     #[error("recipients changed: {difference}; run drspass rekey")]
     #[diagnostic(
         code(drspass::sealed::recipients),
@@ -289,23 +226,18 @@ pub enum OpError {
         /// Added with `+`, removed with `-`, shortened.
         difference: String,
     },
-    /// The service did not do what was asked before anything was sent.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Service(#[from] ServiceError),
-    /// An edit did not change the manifest.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Edit(#[from] EditError),
-    /// The editor cannot be run, or did not end well.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Editor(#[from] EditorError),
-    /// The plain text cannot be kept from others while an editor has it.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Private(#[from] PrivateError),
-    /// A file is no plan that can be used.
     #[error("{path} is no plan that can be applied")]
     #[diagnostic(
         code(drspass::plan::file),
@@ -316,10 +248,8 @@ pub enum OpError {
     PlanFile {
         /// The file, as the user named it.
         path: PathBuf,
-        /// Why not.
         source: PlanFileError,
     },
-    /// A plan was not made by a reader of this manifest, or was altered.
     #[error("{path} was altered, or made with another key than the manifest's")]
     #[diagnostic(
         code(drspass::plan::authentic),
@@ -329,7 +259,6 @@ pub enum OpError {
         /// The file, as the user named it.
         path: PathBuf,
     },
-    /// A plan does not fit what is there now.
     #[error("{path} is stale: {why}")]
     #[diagnostic(
         code(drspass::plan::stale),
@@ -341,46 +270,31 @@ pub enum OpError {
         /// What does not fit.
         why: Stale,
     },
-    /// What is about to be sent is not the change that was expected.
     #[error("this is the change {found}, not {expected}")]
     #[diagnostic(
         code(drspass::plan::other_change),
         help("Nothing was sent or changed. See what changed since that change was reviewed.")
     )]
-    OtherChange {
-        /// What it is.
-        found: ChangeId,
-        /// What was expected.
-        expected: ChangeId,
-    },
-    /// There is no login that can be used. What logins are is known to whoever calls.
+    OtherChange { found: ChangeId, expected: ChangeId },
     #[error("{what}")]
     #[diagnostic(code(drspass::login), help("{help}"))]
     Login {
-        /// What is wrong.
         what: String,
         /// What to do.
         help: String,
     },
-    /// The user pressed Ctrl-C at a question.
     #[error("Cancelled. {0}")]
     #[diagnostic(code(drspass::interrupted), severity(Advice))]
     Cancelled(&'static str),
-    /// A signal came before anything was sent.
     #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
     #[diagnostic(
         code(drspass::interrupted),
         help("Nothing was sent, and the manifest is as it was.")
     )]
-    Interrupted {
-        /// Which signal.
-        signal: Signal,
-    },
-    /// The machine refuses what sending needs.
+    Interrupted { signal: Signal },
     #[error("cannot prepare to talk to the service")]
     #[diagnostic(code(drspass::runtime), help("Nothing was sent or changed."))]
     Runtime(#[source] io::Error),
-    /// Addresses on the command line name nothing.
     #[error("{}", unmatched(.0))]
     #[diagnostic(
         code(drspass::address::unmatched),
@@ -389,7 +303,6 @@ pub enum OpError {
         )
     )]
     Unmatched(Vec<Unmatched>),
-    /// More would change than the limits allow.
     #[error("{} the limits: {limits}", match changes { 1 => "1 change exceeds".to_owned(), many => format!("{many} changes exceed") })]
     #[diagnostic(
         code(drspass::apply::limit),
@@ -403,15 +316,12 @@ pub enum OpError {
         /// The limits that they exceed.
         limits: String,
     },
-    /// git is not there, or not as it is needed.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Git(#[from] GitError),
-    /// Nobody approved.
     #[error("not approved: {why}")]
     #[diagnostic(code(drspass::not_approved), help("{help}"))]
     NotApproved {
-        /// Why not.
         why: &'static str,
         /// What to do.
         help: &'static str,

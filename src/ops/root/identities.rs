@@ -27,7 +27,6 @@ pub enum IdentitySource {
 
 /// How to open a manifest.
 pub struct Unlock<'a> {
-    /// The identities.
     pub source: &'a IdentitySource,
     /// How to ask for the passphrase of one.
     pub ask: AskPassphrase<'a>,
@@ -36,7 +35,6 @@ pub struct Unlock<'a> {
 }
 
 /// Opens the source of identities; its files are seen from `folder`.
-/// Fails if there is none, or one of them holds no identity that can be used.
 pub fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
     let mut identities = Identities::default();
     walk(folder, source, files::read_limited, &mut identities).collect::<Result<(), _>>()?;

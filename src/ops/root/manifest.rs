@@ -21,13 +21,10 @@ use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
 
 /// An opened manifest that passed every check.
 pub struct Opened {
-    /// What is wanted.
     pub manifest: Arc<Manifest>,
     /// What was sealed with it.
     pub sealed: Sealed,
-    /// Which file it is.
     pub digest: ManifestDigest,
-    /// Where it goes.
     pub target: Target,
     /// Whether only the catalogue of the identity service can confirm the endpoint.
     pub endpoint_from: EndpointFrom,
@@ -37,13 +34,11 @@ pub struct Opened {
 
 impl Root {
     /// The manifest's plain text.
-    /// Fails if it cannot be read or opened.
     pub fn decrypt(&self, unlock: &Unlock<'_>) -> Result<Zeroizing<Vec<u8>>, OpError> {
         self.decrypt_file(&self.manifest_bytes()?, unlock)
     }
 
     /// The plain text of the manifest file that was read as `file`.
-    /// Fails if it cannot be opened.
     pub fn decrypt_file(
         &self,
         file: &[u8],
@@ -54,7 +49,6 @@ impl Root {
 
     /// The plain text of a file that was encrypted as manifests are, which messages call
     /// `name`.
-    /// Fails if it cannot be opened.
     pub fn decrypt_named(
         &self,
         name: &Path,
@@ -90,9 +84,9 @@ impl Root {
         })
     }
 
-    /// Takes the lock for a run that has opened the manifest `digest`.
-    /// Fails if someone else has the lock, or if the manifest is another one by now: what
-    /// `rekey` replaced while this run waited for a passphrase must not be used.
+    /// Takes the lock for a run that has opened the manifest `digest`, unless it is another
+    /// one by now: what `rekey` replaced while this run waited for a passphrase must not be
+    /// used.
     pub fn lock(&self, digest: &ManifestDigest, info: &LockInfo) -> Result<LockGuard, OpError> {
         let guard = self.store.lock(info)?;
         if digest_of(&self.manifest_bytes()?) == *digest {
@@ -105,7 +99,6 @@ impl Root {
     }
 
     /// The manifest, parsed.
-    /// Fails if it cannot be opened or has an error.
     pub fn read(
         &self,
         unlock: &Unlock<'_>,
@@ -117,7 +110,6 @@ impl Root {
 
     /// Opens the manifest for use: everything that can be checked without the
     /// state and without the network.
-    /// Fails if the target is not the sealed one, or the key is not the named one.
     pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
         self.open_file(self.manifest_bytes()?, unlock, guards)
             .map(|(opened, _)| opened)
@@ -125,7 +117,6 @@ impl Root {
 
     /// As [`Root::open`], for a file that was read already and whose plain text is handed
     /// back beside what it says.
-    /// Fails as [`Root::open`].
     pub fn open_file(
         &self,
         file: impl AsRef<[u8]>,
@@ -166,7 +157,6 @@ pub fn digest_of(file: &[u8]) -> ManifestDigest {
 }
 
 /// Parses the plain text of a manifest.
-/// Fails with every problem if one of them is an error.
 pub fn parse_manifest(
     plain: &[u8],
     sealing: Sealing,
@@ -181,7 +171,6 @@ pub fn parse_manifest(
 }
 
 /// Parses the plain text of a manifest, and takes out what is sealed with it.
-/// Fails as [`parse_manifest`], or if nothing is sealed with it.
 pub fn parse_sealed(
     plain: &[u8],
     name: &Path,
@@ -203,7 +192,6 @@ impl Root {
     /// Returns the highest revision that the state knows to have been applied: a number
     /// that was used must not be used again. A state that is not proved counts for nothing,
     /// or whoever forges one could use up all numbers.
-    /// Fails if the state was made with another key, unless this one is expected.
     pub fn check_key_beside(&self, sealed: &Sealed, guards: &Guards) -> Result<u64, OpError> {
         let manifest = sealed.fingerprint_key.id();
         let keys = StoreKeys::from(&sealed.fingerprint_key);
@@ -229,7 +217,6 @@ impl Root {
     }
 
     /// Whether drspass.yaml lists exactly the recipients that were sealed.
-    /// Fails with the difference, keys shortened.
     pub fn check_recipients(&self, sealed: &Sealed) -> Result<(), OpError> {
         let difference = Difference::between(&sealed.recipients, &self.config.recipients);
         if difference.is_none() {
@@ -243,7 +230,6 @@ impl Root {
 }
 
 /// Whether the target that was resolved is the one that was sealed.
-/// Fails with the first part that differs.
 pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
     match moved_parts(target, sealed).into_iter().next() {
         None => Ok(()),

@@ -38,7 +38,6 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// A root folder with a valid configuration.
 pub struct Root {
     folder: PathBuf,
-    /// The configuration.
     pub config: Config,
     /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
@@ -48,7 +47,6 @@ pub struct Root {
 
 impl Root {
     /// Reads the configuration in `folder`. `state` overrides where the state is kept.
-    /// Fails if there is none, it has an error, or its paths lead out of the folder.
     pub fn locate(folder: &Path, state: Option<&Path>) -> Result<Self, OpError> {
         let path = folder.join(CONFIG_FILE);
         let bytes = match files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
@@ -138,7 +136,6 @@ impl Root {
     }
 
     /// The content of a file that the user named, which may be a pipe.
-    /// Fails if it is longer than `limit`, or cannot be read.
     pub fn read_named(&self, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
         files::read_limited(&self.resolve(path), limit as u64)
             .map(Zeroizing::new)
@@ -149,7 +146,6 @@ impl Root {
     }
 
     /// The manifest file as it is, encrypted.
-    /// Fails if it cannot be read, is too long, or a link leads it elsewhere.
     pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {
         self.check_manifest_link()?;
         files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES as u64).map_err(|source| {
@@ -162,7 +158,6 @@ impl Root {
 
     /// The manifest may be a link, but only to a file below the folder: somebody
     /// who can only commit a link must not choose which file is written.
-    /// Fails if it leads elsewhere.
     pub fn check_manifest_link(&self) -> Result<(), OpError> {
         let path = self.manifest_path();
         if path
@@ -183,7 +178,6 @@ impl Root {
     }
 
     /// The target of the configuration, on hosts that may be talked to.
-    /// Fails if it cannot be resolved or a host is not trusted.
     pub fn target(&self, guards: &Guards) -> Result<Target, OpError> {
         let target = Target::resolve(&self.config.target)?;
         target.check_hosts(&guards.trusted_hosts)?;
@@ -192,7 +186,6 @@ impl Root {
 
     /// As [`Root::target`]; nothing where only the catalogue of the identity service
     /// tells the endpoint.
-    /// Fails as [`Root::target`].
     pub fn named_target(&self, guards: &Guards) -> Result<Option<Target>, OpError> {
         match self.target(guards) {
             Err(OpError::Target(TargetError::NoEndpoint)) => Ok(None),
@@ -201,7 +194,6 @@ impl Root {
     }
 
     /// The target that was named, or else the one with the endpoint that was sealed.
-    /// Fails as [`Root::target`].
     pub fn target_beside(
         &self,
         named: Option<Target>,
@@ -264,7 +256,6 @@ pub struct Guards {
 
 impl Guards {
     /// Whether this key is the expected one, if one is expected.
-    /// Fails if it is another.
     pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
         match &self.expect_key_id {
             Some(expected) if expected != found => Err(OpError::from(UnexpectedKey {
@@ -314,7 +305,6 @@ impl OwnPaths {
     }
 
     /// Whether an output may go to `path`, which is seen from the root folder.
-    /// Fails if it is one of these paths, under whatever name.
     pub fn check(&self, path: &Path) -> Result<(), OpError> {
         let wanted = comparable_path(&self.folder.join(path));
         if self.others.contains(&wanted) || self.belongs_to_state(&wanted) {
@@ -328,8 +318,6 @@ impl OwnPaths {
     }
 
     /// Whether outputs may go to these paths.
-    /// Fails as [`OwnPaths::check`], or if two of them are one place, under whatever
-    /// names: one would take away what the other wrote.
     pub fn check_outputs(&self, paths: &[&Path]) -> Result<(), OpError> {
         let mut taken = Vec::with_capacity(paths.len());
         for path in paths {
