@@ -41,6 +41,29 @@ impl fmt::Debug for Secret {
 mod tests {
     use super::*;
 
+    /// Which of the impls is meant is only clear where the second one does not hold.
+    macro_rules! assert_lacks {
+        ($($banned:path),*) => {$({
+            trait Ambiguous<T> {
+                fn check() {}
+            }
+            impl<T> Ambiguous<()> for T {}
+            impl<T: $banned> Ambiguous<u8> for T {}
+            <Secret as Ambiguous<_>>::check();
+        })*};
+    }
+
+    #[test]
+    fn nobody_can_copy_compare_print_or_serialize_one() {
+        assert_lacks!(
+            Clone,
+            PartialEq,
+            std::ops::Deref,
+            fmt::Display,
+            serde::Serialize
+        );
+    }
+
     #[test]
     fn debug_shows_nothing_of_the_value() {
         let secret = Secret::new("canary-debug".to_owned());

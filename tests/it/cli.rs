@@ -7,6 +7,7 @@ mod streams;
 use drspass::sim::{EndPointType, Fault, FaultKind};
 
 use crate::looped::refuse;
+use crate::support::terminal::Terminal;
 use crate::support::{J1, J2, Lab};
 pub(crate) use approval::approval;
 
@@ -94,6 +95,72 @@ fn some_refused_is_3_and_all_refused_is_1() {
     lab.sim
         .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[]).exits(1);
+}
+
+#[test]
+fn the_state_is_that_of_the_option_then_of_the_variable_then_of_the_settings() {
+    let mut lab = Lab::new();
+    let settings = lab.read("drspass.yaml");
+    let state = settings.lines().find(|line| line.starts_with("state:"));
+    lab.write(
+        "drspass.yaml",
+        settings.replace(state.unwrap(), "state: settings.json"),
+    );
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let apply = |option: bool, variable: bool| {
+        let option: &[&str] = if option {
+            &["--state", "option.json"]
+        } else {
+            &[]
+        };
+        let mut command = lab.command(&[&["apply", "--auto-approve"], option].concat());
+        if variable {
+            command.env("DRSPASS_STATE", "variable.json");
+        }
+        lab.run_command(command).exits(0).says("1 applied");
+        ["option.json", "variable.json", "settings.json"].map(|name| lab.exists(name))
+    };
+    assert_eq!(apply(true, true), [true, false, false]);
+    assert_eq!(apply(false, true), [true, true, false]);
+    assert_eq!(apply(false, false), [true, true, true]);
+    assert!(!lab.exists("drspass.state.json"));
+}
+
+#[test]
+fn colour_is_for_terminals_and_can_be_switched_off() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let plan = |args: &[&str], no_color: bool| {
+        let mut command = lab.command(&[&["plan"], args].concat());
+        command.env("TERM", "xterm");
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        let shown = lab.ended(Terminal::start(command)).exits(0).all();
+        shown.contains("\u{1b}[3")
+    };
+    assert!(plan(&[], false));
+    assert!(!plan(&[], true));
+    assert!(!plan(&["--color", "never"], false));
+    assert!(plan(&["--color", "always"], true));
+    assert!(!lab.run(&["plan"]).exits(0).all().contains('\u{1b}'));
+}
+
+#[test]
+fn a_state_that_could_not_be_written_wins_over_refusals_and_doubt() {
+    for fault in [
+        refuse(J1, EndPointType::Source, "DRS.M00304"),
+        Fault::next(FaultKind::NotJson),
+    ] {
+        let mut lab = Lab::new();
+        lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+        lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+        lab.sim.inject(fault);
+        let mut command = lab.command(&["apply", "--auto-approve"]);
+        // There is no state to back up yet: the first replacement is that of the marks.
+        command.env("DRSPASS_TEST_FAIL_AT", "replace:2");
+        lab.run_command(command).exits(8).says("1 applied");
+    }
 }
 
 #[test]

@@ -24,6 +24,14 @@ fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
         assert!(!run.all().contains("cut off"), "{}", run.all());
     }
 
+    let without_key = |args: &[&str]| {
+        let mut command = lab.command(args);
+        command.env_remove("DRSPASS_IDENTITY");
+        lab.run_command(command).exits(0).says("not authenticated")
+    };
+    without_key(&["state", "list"]).says("outcome unknown");
+    without_key(&["lock", "show"]).says("is held by process");
+
     lab.sim.release();
     lab.wait(first).exits(0);
     assert_eq!(lab.sent().concat().len(), 2, "each entry once");

@@ -218,6 +218,17 @@ fn going_back_to_the_old_password_after_a_refusal_sends_it_again() {
 }
 
 #[test]
+fn without_a_state_everything_counts_as_changed() {
+    let mut lab = Lab::new();
+    lab.configure("limits: { max_changed_share: 50% }");
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.apply(&[]).exits(7).says("2 changes exceed the limits");
+    lab.apply(&["--override-limits", "2"]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+}
+
+#[test]
 fn more_changes_than_the_limits_allow_need_their_exact_number() {
     let mut lab = Lab::new();
     lab.configure("limits: { max_changes: 2, max_changed_share: 50% }");

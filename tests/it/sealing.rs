@@ -89,6 +89,16 @@ fn an_untrusted_host_is_refused_and_can_only_be_named_by_the_user() {
         1,
         "the manifest is sealed for",
     );
+    let said = |hosts: &str, text: &str| {
+        let mut command = lab.command(&["apply", "--auto-approve"]);
+        command.env("DRSPASS_TRUSTED_HOSTS", hosts);
+        lab.run_command(command).exits(1).says(text);
+    };
+    said(
+        "iam.example.com,drs.example.com",
+        "the manifest is sealed for",
+    );
+    said("iam.example.com", "is not a host of a known cloud");
 }
 
 #[test]
@@ -126,6 +136,12 @@ fn a_manifest_forged_with_another_key_is_refused() {
         1,
         "is expected",
     );
+    for args in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let mut command = lab.command(args);
+        command.env("DRSPASS_EXPECT_KEY_ID", &key_id);
+        lab.run_command(command).exits(1).says("is expected");
+    }
+    assert_eq!(lab.sent().len(), 1, "what was sent before");
     lab.run(&["plan", "--expect-key-id", "not-an-id"]).exits(1);
     // Whoever only changes or checks files asks what became of these.
     let other = "0".repeat(32);

@@ -1,5 +1,7 @@
 //! Which keys are looked at, and what is said of those that cannot be used.
 
+use std::path::Path;
+
 use super::{detached, detached_command, fixture, public, sealed_to};
 use crate::support::Lab;
 
@@ -23,6 +25,48 @@ fn a_named_identity_is_the_only_one_that_is_looked_at() {
     detached(&lab, &["show"])
         .exits(1)
         .says("identity.txt holds no identity that can be used");
+}
+
+#[test]
+fn the_first_place_that_names_an_identity_is_the_only_one() {
+    let lab = sealed_to(&[&public("ed25519")]);
+    let [fits, other] = ["ed25519", "rsa"].map(fixture);
+    let show = |option: Option<&Path>, variable: Option<&Path>, key: Option<&Path>| {
+        let mut args = vec!["show"];
+        if let Some(path) = option {
+            args.extend(["-i", path.to_str().unwrap()]);
+        }
+        let run = detached_command(&lab, &args, |command| {
+            if let Some(path) = variable {
+                command.env("DRSPASS_IDENTITY", path);
+            }
+            if let Some(path) = key {
+                command.env(
+                    "DRSPASS_IDENTITY_KEY",
+                    std::fs::read(path).map(text).unwrap(),
+                );
+            }
+        });
+        run.code == Some(0)
+    };
+    let (fits, other) = (Some(fits.as_path()), Some(other.as_path()));
+    for (option, variable, key, opens) in [
+        (fits, other, other, true),
+        (other, fits, fits, false),
+        (None, fits, other, true),
+        (None, other, fits, false),
+        (None, None, fits, true),
+    ] {
+        assert_eq!(
+            show(option, variable, key),
+            opens,
+            "{option:?} {variable:?} {key:?}"
+        );
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
+use crate::support::around::through;
 use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, Lab, PASSPHRASE, Run};
 
@@ -68,6 +69,27 @@ fn text_on_standard_input_is_sealed_and_never_taken_for_a_passphrase() {
         encrypt(&lab, &locked, &text).exits(1);
     }
     assert_eq!(lab.read("sub/passwords.yaml.age"), before);
+}
+
+#[test]
+fn a_run_that_holds_passwords_leaves_no_core_dump() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    for args in [&["apply"][..], &["rekey"], &["state", "adopt", J1]] {
+        let script = "echo \"id $$.\"; exec \"$0\" \"$@\"";
+        let command = through("/bin/sh", &["-c", script], &lab.command(args));
+        let mut terminal = Terminal::start(command);
+        terminal.sees("id ");
+        let id = terminal.sees(".");
+        terminal.sees(APPROVAL);
+        let limits = format!("/proc/{id}/limits");
+        let limits = std::fs::read_to_string(limits).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core"));
+        let words: Vec<&str> = core.unwrap().split_whitespace().collect();
+        assert_eq!(words[4..6], ["0", "0"], "{words:?}");
+        terminal.types("no\n");
+        lab.ended(terminal).exits(7);
+    }
 }
 
 /// Runs a command on a terminal of its own, and answers its question.

@@ -27,6 +27,21 @@ fn changed_recipients_stop_every_writer_of_the_manifest() {
         before
     );
     lab.run(&["validate"]).exits(7);
+    lab.write(
+        "new.csv",
+        format!("address,password\n{J1}/source,imported-3\n"),
+    );
+    for args in [
+        &["set", J1, "--generate"][..],
+        &["unset", J1],
+        &["import", "new.csv", "--write"],
+    ] {
+        lab.run(args).exits(7).says("recipients changed: + ");
+        assert_eq!(
+            std::fs::read(lab.path("passwords.yaml.age")).unwrap(),
+            before
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which manifest was applied last, and which numbers were used: one revision never
 //! belongs to two manifests, and a way back is taken on purpose.
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::{lab_with_an_older_manifest, listener, refused};
@@ -127,14 +128,16 @@ fn one_revision_never_belongs_to_two_manifests() {
 
 #[test]
 fn every_writer_of_the_manifest_takes_a_number_that_no_apply_knows() {
-    let writers: [(&str, &[&str]); 4] = [
+    let writers: [(&str, &[&str]); 5] = [
         ("set", &["set", "billing/source", "--generate"]),
         ("unset", &["unset", "billing/destination"]),
+        ("import", &["import", "new.csv", "--write"]),
         ("rekey", &["rekey", "--yes"]),
         ("rekey --new-key", &["rekey", "--yes", "--new-key"]),
     ];
     let mut lab = Lab::new();
     lab.plant(&["canary-1", "canary-2"]);
+    lab.write("new.csv", "address,password\nbilling/source,imported-3\n");
     let wanted = |password: &str| {
         format!(
             "  {J1}:\n    name: billing\n    source: {{ password: '{password}' }}\n    \
@@ -161,6 +164,10 @@ fn armor_and_line_ends_make_no_other_manifest() {
     lab.apply(&[]).exits(0);
     let armored = String::from_utf8(manifest(&lab)).unwrap();
     lab.write(MANIFEST, armored.replace('\n', "\r\n"));
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    let content: String = armored.lines().filter(|l| !l.starts_with('-')).collect();
+    let binary = base64::engine::general_purpose::STANDARD.decode(content);
+    lab.write(MANIFEST, binary.unwrap());
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
