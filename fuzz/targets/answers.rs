@@ -8,9 +8,9 @@ use drspass::api::foreign;
 use drspass::core::job::Endpoint;
 use drspass::core::manifest::{Assignment, Manifest};
 use drspass::core::outcome::{Outcome, match_results};
-use drspass::core::report::{ApplyReport, Fate};
-use drspass::view::terminal::Colour;
-use drspass::view::{ci, markdown, terminal};
+use drspass::core::report::ApplyReport;
+use drspass::view::text::Colour;
+use drspass::view::{ci, markdown, text};
 use drspass_fuzz::{CANARY, assert_harmless, assert_quiet, in_time, part, parts};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -48,13 +48,13 @@ fuzz_target!(|data: &[u8]| {
             }
             report
                 .entries
-                .push((entry.label.clone(), Fate::Tried(outcome)));
+                .push((entry.label.clone(), outcome));
         }
         report.findings = matched.findings.iter().map(ToString::to_string).collect();
         report
             .findings
             .extend(notes.iter().map(ToString::to_string));
-        let text = terminal::apply(&report, Colour::Off);
+        let text = text::apply(&report, Colour::Off);
         assert_quiet(&text);
         let page = markdown::apply("root", None, &report);
         assert!(!page.contains(CANARY));

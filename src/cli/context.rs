@@ -17,7 +17,7 @@ use crate::ops::OpError;
 use crate::ops::root::{CONFIG_FILE, Guards, IdentitySource, Root, Unlock};
 use crate::sys::children::ChildEnv;
 use crate::sys::wiped;
-use crate::view::terminal;
+use crate::view::text;
 
 pub struct Context<'a> {
     pub env: &'a Env,
@@ -157,7 +157,7 @@ impl<'a> Context<'a> {
     pub fn warn(&self, document: &Path, problems: &[Problem]) {
         if !problems.is_empty() {
             let document = document.display().to_string();
-            self.shell.message(&terminal::problems(&document, problems));
+            self.shell.message(&text::problems(&document, problems));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::ops::OpError;
 use crate::ops::error::{EditError, ValueError};
 use crate::store::StoreError;
 use crate::sys::signals::Signals;
-use crate::view::wrap::push_wrapped;
+use crate::view::text::push_wrapped;
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {

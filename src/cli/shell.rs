@@ -14,12 +14,12 @@ use super::args::ColorWhen;
 use super::env::Env;
 use crate::age_file::AgeError;
 use crate::core::redact::for_log;
-use crate::core::report::Event;
 use crate::ops::OpError;
+use crate::ops::apply::ApplyEvent;
 use crate::ops::error::with_causes;
-use crate::view::json::v1::ErrorOut;
-use crate::view::terminal::Colour;
-use crate::view::wrap;
+use crate::view::json_v1::ErrorOut;
+use crate::view::text;
+use crate::view::text::Colour;
 
 /// Longer lines are hard to read.
 const MAX_COLUMNS: usize = 100;
@@ -93,20 +93,20 @@ impl Shell {
         self.message(&error_text(error, self.messages));
     }
 
-    pub fn progress(self, event: &Event) {
+    pub fn progress(self, event: &ApplyEvent) {
         match event {
-            Event::WentBack { revision } => self.message(&format!(
+            ApplyEvent::WentBack { revision } => self.message(&format!(
                 "note: recorded revision {revision} as the one applied last; nothing had to be sent for it\n"
             )),
-            Event::Stopping(_) => self.message(
+            ApplyEvent::Stopping(_) => self.message(
                 "\nStopping: nothing new is sent; waiting up to 5 s for answers in flight.\n",
             ),
-            Event::Answered { settled, entries } if self.progress => {
+            ApplyEvent::Answered { settled, entries } if self.progress => {
                 let end = if settled == entries { "\n" } else { "" };
                 write_message(&format!("\r{settled} of {entries} entries answered{end}"));
             }
-            Event::Answered { .. } => {}
-            Event::Watching { jobs, at_most } => self.message(&format!(
+            ApplyEvent::Answered { .. } => {}
+            ApplyEvent::Watching { jobs, at_most } => self.message(&format!(
                 "Retried jobs: {jobs}; watching them for at most {} s.\n",
                 at_most.as_secs()
             )),
@@ -117,7 +117,7 @@ impl Shell {
 fn fitted(text: &str, colour: Colour, columns: Option<usize>) -> Cow<'_, str> {
     let clean = for_log(text, colour == Colour::On);
     match columns {
-        Some(columns) => Cow::Owned(wrap::wrapped(&clean, columns)),
+        Some(columns) => Cow::Owned(text::wrapped(&clean, columns)),
         None => clean,
     }
 }

@@ -9,7 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Endpoint, EntryKey};
-use super::redact::{ForeignText, ReportedName};
+use super::redact::{ForeignText, ReportedName, Token};
+use super::status::Blocked;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,10 +121,43 @@ pub enum NotSent {
     OthersBlocked,
 }
 
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LoginRefused(code) => {
+                return write!(f, "the login was refused, or lacks a right: {code}");
+            }
+            Self::NoConnection => "no connection to the service",
+            Self::Interrupted => "the run was stopped",
+            Self::TooManyLost => "too many answers were lost in a row",
+            Self::Busy => "the service kept asking to come again later",
+            Self::JournalFailed => "the journal could not be written",
+            Self::OthersBlocked => "other entries are blocked (--stop-if-blocked)",
+        })
+    }
+}
+
+/// Why an entry was not sent: sending it does harm or is of no use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockReason {
+    /// The same value was refused as wrong: repeating it locks the account. `credential` where
+    /// it was refused for another of its entries.
+    WrongPassword {
+        code: Token,
+        credential: Option<String>,
+    },
+    /// Another one was refused as wrong in this run, and whatever was to go one by one ended
+    /// with that.
+    AfterWrongPassword(Token),
+    Job(Blocked),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Applied,
     Refused(Refusal),
+    /// Sending it does harm or is of no use.
+    Blocked(BlockReason),
     /// Nothing was asked of the service, or it answered without judging.
     NotSent(NotSent),
     InDoubt(Doubt),
@@ -238,7 +272,7 @@ fn after_loss(sent: &[EntryKey], mut matched: Matched) -> Matched {
             Outcome::Refused(refusal) if refusal.kind == RefusalKind::WrongPassword => continue,
             Outcome::Refused(refusal) => Some(refusal.code.clone()),
             Outcome::NotSent(NotSent::LoginRefused(code)) => Some(code.clone()),
-            Outcome::NotSent(_) => None,
+            Outcome::NotSent(_) | Outcome::Blocked(_) => None,
         };
         refused.extend(code.map(|code| Finding::RepetitionRefused {
             key: key.clone(),

@@ -74,6 +74,29 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NeverSet => "never_set",
+            Self::Changed { .. } => "changed",
+            Self::KeyChanged => "key_changed",
+            Self::InDoubt => "in_doubt",
+            Self::Distrusted { .. } => "distrusted",
+            Self::LastRefused { .. } => "last_refused",
+            Self::WrongPassword { .. } => "wrong_password",
+            Self::Resend { .. } => "resend",
+            Self::Unchanged => "unchanged",
+        }
+    }
+
+    /// The code of the service that it is about.
+    pub const fn code(&self) -> Option<&Token> {
+        match self {
+            Self::LastRefused { code, .. } | Self::WrongPassword { code, .. } => Some(code),
+            Self::Resend { wrong } => wrong.as_ref(),
+            _ => None,
+        }
+    }
+
     pub const fn of_mark(pending: &Pending) -> Self {
         if pending.distrusted {
             Self::Distrusted { at: pending.since }

@@ -1,27 +1,20 @@
 //! What a use case has to say: all that a view may see. Nothing here can hold a
 //! secret or borrow a manifest.
 
-mod applied;
-
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{ChangeId, Field, KeyId, Scope, Tag};
 use super::inventory::ListedJob;
 use super::job::{Endpoint, EntryKey};
-use super::plan::{Counts, Exceeded, PlanEntry};
+use super::outcome::{Outcome, Refusal};
+use super::plan::{Action, Counts, Exceeded, Plan, PlanEntry};
 use super::problem::Problem;
 use super::recipients::Difference;
 use super::redact::ForeignText;
-use super::state::StateEntry;
-use super::status::Blocked;
-
-pub use applied::{
-    ApplyReport, BlockReason, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry,
-    RetryJobsResult, Signal, StateSaved, Totals,
-};
+use super::state::{Rollback, StateEntry};
+use super::status::{Blocked, JobStatus, ReportedStatus};
 
 /// Something a reader of a plan should know next to its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,27 +48,15 @@ pub enum PlanNote {
     },
 }
 
-/// A manifest whose revision was used before, which is applied on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rollback {
-    pub to: u64,
-    /// The highest that was applied.
-    pub applied: u64,
-}
-
 #[derive(Clone, Debug)]
 pub struct PlanReport {
     pub rollback: Option<Rollback>,
     /// Without what is blocked.
     pub counts: Counts,
-    pub in_sync: usize,
-    pub not_selected: usize,
-    pub unlisted: Vec<EntryKey>,
-    /// Without what is blocked.
-    pub requests: usize,
-    /// With their labels, in manifest order.
-    pub entries: Vec<(String, PlanEntry)>,
+    /// Its requests are counted without what is blocked.
+    pub plan: Plan,
+    /// Of the plan's entries.
+    pub labels: Vec<String>,
     /// Where the service was asked: an apply would skip them.
     pub blocked: BTreeMap<EntryKey, Blocked>,
     pub scope: Scope,
@@ -94,6 +75,17 @@ pub struct SavedFacts {
 }
 
 impl PlanReport {
+    /// The entries with their labels, in manifest order.
+    pub fn entries(&self) -> impl Iterator<Item = (&String, &PlanEntry)> {
+        self.labels.iter().zip(&self.plan.entries)
+    }
+
+    /// Those that are not in sync.
+    pub fn changes(&self) -> impl Iterator<Item = (&String, &PlanEntry)> {
+        self.entries()
+            .filter(|(_, entry)| entry.action != Action::NoOp)
+    }
+
     pub fn has_changes(&self) -> bool {
         self.counts != Counts::default() || !self.blocked.is_empty()
     }
@@ -332,4 +324,132 @@ pub enum Veiled {
     /// An identity would have to be asked for or run: a passphrase or a plugin.
     Locked,
     Invalid,
+}
+
+#[derive(Clone, Debug)]
+pub struct RetryJobsEntry {
+    pub label: String,
+    pub result: RetryJobsResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryJobsResult {
+    Runs(JobStatus),
+    Failed(JobStatus),
+    /// What it came to was not seen in time; the last state that was seen.
+    Unseen(Option<ReportedStatus>),
+    Refused(Refusal),
+    NotAsked(NotAsked),
+    /// An earlier retry with the same passwords failed, or was not seen to work.
+    RetriedBefore(JobStatus, Timestamp),
+    LeftAlone(JobStatus, NotRetried),
+    LeftPaused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRetried {
+    OutOfSync,
+    Adopted,
+    OtherFailure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAsked {
+    NoConnection,
+    OtherProject,
+    /// The service refused the caller, or said nothing, when it was asked for others.
+    Stopped,
+    Interrupted,
+}
+
+impl RetryJobsResult {
+    /// Whether the job is as it should be, or as its owner wants it.
+    pub const fn is_well(&self) -> bool {
+        matches!(self, Self::Runs(_) | Self::LeftPaused | Self::LeftAlone(..))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryJobsEnd {
+    All,
+    Not { why: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateSaved {
+    InState,
+    Recovery {
+        path: String,
+        why: String,
+    },
+    /// Neither the state nor a recovery file could be written.
+    Lost {
+        why: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Interrupt,
+    Terminate,
+}
+
+#[derive(Clone, Debug)]
+pub struct ApplyReport {
+    /// Every entry that was planned, in manifest order.
+    pub entries: Vec<(String, Outcome)>,
+    /// Repetitions not counted.
+    pub requests: usize,
+    pub findings: Vec<String>,
+    pub jobs: Vec<RetryJobsEntry>,
+    pub retry_jobs: RetryJobsEnd,
+    pub saved: StateSaved,
+    pub interrupted: Option<Signal>,
+}
+
+impl ApplyReport {
+    pub const fn nothing() -> Self {
+        Self {
+            entries: Vec::new(),
+            requests: 0,
+            findings: Vec::new(),
+            jobs: Vec::new(),
+            retry_jobs: RetryJobsEnd::All,
+            saved: StateSaved::InState,
+            interrupted: None,
+        }
+    }
+}
+
+/// They add up to the number of entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub applied: usize,
+    pub refused: usize,
+    pub blocked: usize,
+    pub not_sent: usize,
+    pub in_doubt: usize,
+}
+
+impl Totals {
+    pub const fn total(self) -> usize {
+        self.applied + self.refused + self.blocked + self.not_sent + self.in_doubt
+    }
+}
+
+impl ApplyReport {
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (_, outcome) in &self.entries {
+            let count = match outcome {
+                Outcome::Applied => &mut totals.applied,
+                Outcome::Refused(_) => &mut totals.refused,
+                Outcome::Blocked(_) => &mut totals.blocked,
+                Outcome::NotSent(_) => &mut totals.not_sent,
+                Outcome::InDoubt(_) => &mut totals.in_doubt,
+            };
+            *count += 1;
+        }
+        totals
+    }
 }

@@ -17,8 +17,7 @@ use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest, Sealed};
 use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
 use super::redact::Token;
-use super::report::Rollback;
-use super::state::{FailureClass, FieldPrints, Lineage, State, StateEntry, ValueOrigin};
+use super::state::{FailureClass, FieldPrints, Lineage, Rollback, State, StateEntry, ValueOrigin};
 
 /// How far the clocks of two machines may be apart.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -121,6 +120,17 @@ pub struct PriorPrints {
 }
 
 impl SavedPlan {
+    /// The plan as it was saved. Its entries have no place in a manifest.
+    pub fn shown(&self) -> Plan {
+        Plan {
+            entries: self.entries.iter().map(|entry| entry.to_plan(0)).collect(),
+            in_sync: self.in_sync,
+            not_selected: self.not_selected,
+            unlisted: self.unlisted.clone(),
+            requests: self.requests,
+        }
+    }
+
     /// Whether the plan may be applied to a manifest with this seal.
     ///
     /// # Errors
@@ -420,11 +430,6 @@ impl SavedEntry {
             kerberos_left: self.kerberos_left,
             credential: self.credential.as_deref().map(Arc::from),
         }
-    }
-
-    /// The entry as a plan shows it, without a place in a manifest.
-    pub fn shown(&self) -> PlanEntry {
-        self.to_plan(0)
     }
 }
 

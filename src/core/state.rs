@@ -240,6 +240,15 @@ pub struct State {
     pub entries: BTreeMap<EntryKey, StateEntry>,
 }
 
+/// A manifest whose revision was used before, which is applied on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    pub to: u64,
+    /// The highest that was applied.
+    pub applied: u64,
+}
+
 impl State {
     pub fn new(scope: Scope, lineage: Lineage, key_id: KeyId) -> Self {
         Self {
@@ -299,7 +308,7 @@ impl Settlement {
                     .and_then(ReportedName::kept)
                     .cloned(),
             }),
-            Outcome::NotSent(_) => None,
+            Outcome::NotSent(_) | Outcome::Blocked(_) => None,
             Outcome::InDoubt(why) => Some(Self::InDoubt { why: *why }),
         }
     }

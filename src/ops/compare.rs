@@ -9,8 +9,8 @@ use super::root::{Guards, Opened, Root};
 use crate::core::address::Selection;
 use crate::core::fingerprint::{ChangeId, ChangedEntry, KeyId};
 use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
-use crate::core::report::{PlanNote, PlanReport, Rollback};
-use crate::core::state::State;
+use crate::core::report::{PlanNote, PlanReport};
+use crate::core::state::{Rollback, State};
 use crate::store::{JournalLeft, LockStatus, RekeyLeft, StateSnapshot, StoredState};
 
 /// Which entries a run is about.
@@ -178,26 +178,23 @@ pub fn report(
     root: &Root,
     opened: &Opened,
     comparable: &Comparable,
-    plan: &Plan,
+    plan: Plan,
     notes: Vec<PlanNote>,
 ) -> PlanReport {
     let assignments = opened.manifest.assignments();
     PlanReport {
         rollback: comparable.rollback,
         counts: plan.counts(),
-        in_sync: plan.in_sync,
-        not_selected: plan.not_selected,
-        unlisted: plan.unlisted.clone(),
-        requests: plan.requests,
-        entries: plan
+        change_id: change_id(opened, &plan),
+        labels: plan
             .entries
             .iter()
-            .map(|entry| (assignments[entry.index].label.clone(), entry.clone()))
+            .map(|entry| assignments[entry.index].label.clone())
             .collect(),
+        plan,
         blocked: BTreeMap::new(),
         scope: opened.sealed.scope.clone(),
         environment: root.environment(),
-        change_id: change_id(opened, plan),
         saved: None,
         notes,
     }

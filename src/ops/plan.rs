@@ -22,12 +22,12 @@ use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan, prints_of};
 use crate::core::problem::Problem;
 use crate::core::redact::ForeignText;
-use crate::core::report::{PlanNote, PlanReport, Rollback, SavedFacts};
+use crate::core::report::{PlanNote, PlanReport, SavedFacts};
 use crate::core::saved::{
     self, PlanBase, PriorPrints, SavedEntry, SavedFlags, SavedLimits, SavedPlan, SavedProgress,
     Stale,
 };
-use crate::core::state::{FieldPrints, Lineage};
+use crate::core::state::{FieldPrints, Lineage, Rollback};
 use crate::core::status::{Blocked, UnknownStates};
 use crate::store::StoreKeys;
 use crate::store::plan_file::{PlanFile, PlanFileError};
@@ -94,16 +94,16 @@ pub fn plan(
     let saved = save.map(|how| save_plan(&made, how)).transpose()?;
     let mut report = PlanReport {
         saved,
-        ..report(root, &opened, &comparable, &plan, notes)
+        ..report(root, &opened, &comparable, plan, notes)
     };
     if !blocked.is_empty() {
         // An apply would skip it, so it is not counted as what that would do.
-        let mut left = plan;
+        let mut left = report.plan.clone();
         left.entries
             .retain(|entry| !blocked.contains_key(&entry.key));
         left.count_requests(&opened.manifest, root.config.apply.batch_size);
         report.counts = left.counts();
-        report.requests = left.requests;
+        report.plan.requests = left.requests;
         report.blocked = blocked;
     }
     Ok((report, opened.warnings))
@@ -398,14 +398,11 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     Ok(PlanReport {
         rollback: plan.rollback,
         counts: plan.counts,
-        in_sync: plan.in_sync,
-        not_selected: plan.not_selected,
-        unlisted: plan.unlisted.clone(),
-        requests: plan.requests,
-        entries: plan
+        plan: plan.shown(),
+        labels: plan
             .entries
             .iter()
-            .map(|entry| (entry.address.clone(), entry.shown()))
+            .map(|entry| entry.address.clone())
             .collect(),
         blocked: BTreeMap::new(),
         scope: plan.scope.clone(),

@@ -7,12 +7,13 @@
 
 use std::fmt::Write as _;
 
-use super::json::v1::ErrorOut;
-use super::terminal;
-use crate::core::outcome::Outcome;
-use crate::core::plan::{Action, Reason};
+use super::entry::{
+    JobLine, OutcomeLine, PlanLine, Rank, note_words, plan_counts, rollback_words, saved_notes,
+    totals_words,
+};
+use super::json_v1::ErrorOut;
 use crate::core::redact::for_log;
-use crate::core::report::{ApplyReport, Fate, PlanName, PlanNote, PlanReport, StateSaved};
+use crate::core::report::{ApplyReport, PlanName, PlanNote, PlanReport, StateSaved};
 
 /// GitHub shows at most this many annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -176,14 +177,10 @@ pub fn github_group(title: &str, text: &str, token: &str) -> String {
 /// A plan: its text in a group, then what needs a look.
 pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
     let mut annotations = Annotations::default();
-    for (label, entry) in &report.entries {
-        let is_wrong = matches!(
-            entry.reason,
-            Reason::InDoubt | Reason::LastRefused { .. } | Reason::WrongPassword { .. }
-        );
-        if is_wrong && entry.action != Action::NoOp {
-            let (_, title) = terminal::describe(entry);
-            annotations.about(Level::Warning, &title, label, &[]);
+    for (label, entry) in report.changes() {
+        let line = PlanLine::of(entry);
+        if line.rank != Rank::Well {
+            annotations.about(Level::Warning, &line.words, label, &[]);
         }
         if let Some(why) = report.blocked.get(&entry.key) {
             let title = format!("blocked now: {why}");
@@ -199,9 +196,10 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
             PlanNote::Preflight(_) => "preflight",
             _ => continue,
         };
-        annotations.say(Level::Warning, title, vec![terminal::note_words(note)]);
+        annotations.say(Level::Warning, title, vec![note_words(note)]);
     }
-    let title = format!("Plan: {}", terminal::plan_heading(report));
+    let back = rollback_words(report).map_or_else(String::new, |words| words + ". ");
+    let title = format!("Plan: {back}{}", plan_counts(report));
     let group = github_group(&title, text, token);
     group + &annotations.render()
 }
@@ -212,25 +210,24 @@ pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     let title = "state not saved";
     match &report.saved {
         StateSaved::InState => {}
-        unsaved => annotations.say(Level::Error, title, terminal::saved_notes(unsaved)),
+        unsaved => annotations.say(Level::Error, title, saved_notes(unsaved)),
     }
-    for (label, fate) in &report.entries {
-        let level = match fate {
-            Fate::Tried(Outcome::Applied) => continue,
-            Fate::Tried(Outcome::Refused(_) | Outcome::InDoubt(_)) => Level::Error,
-            Fate::Tried(Outcome::NotSent(_)) | Fate::Blocked(_) => Level::Warning,
+    for (label, outcome) in &report.entries {
+        let line = OutcomeLine::of(outcome);
+        let level = match line.rank {
+            Rank::Well => continue,
+            Rank::Wrong => Level::Error,
+            Rank::LeftOut => Level::Warning,
         };
-        let (_, lines) = terminal::fate_lines(fate);
-        annotations.tell(level, label, &lines);
+        annotations.tell(level, label, &line.lines());
     }
     for job in report.jobs.iter().filter(|job| !job.result.is_well()) {
-        let (_, lines) = terminal::retry_lines(&job.result);
         let label = format!("job {}", job.label);
-        annotations.tell(Level::Warning, &label, &lines);
+        annotations.tell(Level::Warning, &label, &JobLine::of(&job.result).lines);
     }
     let findings = report.findings.iter().take(MAX_NAMES).cloned().collect();
     annotations.say(Level::Warning, "about the answers", findings);
-    let totals = terminal::totals_words(report.totals());
+    let totals = totals_words(report.totals());
     let group = github_group(&format!("Apply: {totals}"), text, token);
     format!("{group}{}Result: {totals}.\n", annotations.render())
 }

@@ -1,12 +1,16 @@
-//! Lists for people: what a manifest and a state hold, without any value or
-//! fingerprint. The rules of [`super::terminal`] hold here as well.
+//! Lists for people: manifests, states, the login and the jobs of a project, without any
+//! value or fingerprint. The rules of [`super::text`] apply here as well.
 
 use std::fmt::Write as _;
 
-use super::terminal::{counted, distrusted_words, field_list, note_words, width};
+use super::entry::{counted, distrusted_words, field_list, note_words};
+use super::text::width;
 use crate::core::fingerprint::Field;
+use crate::core::inventory::JobDatabase;
+use crate::core::job::Endpoint;
 use crate::core::report::{
-    Effect, ImportReport, LedgerReport, ManifestEntry, ManifestReport, PlanNote, Valid,
+    Effect, ImportReport, JobsReport, LedgerReport, LoginReport, ManagedJob, ManifestEntry,
+    ManifestReport, Outline, Outlined, PlanNote, Valid, Veiled,
 };
 use crate::core::state::{FailureClass, State, StateEntry, ValueOrigin};
 
@@ -252,5 +256,173 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
             ('=', format!("{word} {}", applied.at.strftime("%Y-%m-%d")))
         }
         None => (' ', "nothing known".to_owned()),
+    }
+}
+
+/// What stands where the service says nothing.
+const NOT_TOLD: &str = "not told";
+
+/// Who calls, a fact a line.
+pub fn whoami(login: &LoginReport) -> String {
+    let caller = &login.caller;
+    let user = match (&caller.user, &caller.domain) {
+        (Some(user), Some(domain)) => format!("{user} of {domain}"),
+        (Some(user), None) => user.to_string(),
+        (None, _) if caller.is_key => "whoever the access key belongs to".to_owned(),
+        (None, _) => NOT_TOLD.to_owned(),
+    };
+    let project = match &caller.project_name {
+        Some(name) => format!("{} ({name})", login.scope.project_id),
+        None => login.scope.project_id.clone(),
+    };
+    let end = match (caller.token_end, caller.is_key) {
+        (Some(end), _) => format!("{end:.0}"),
+        (None, true) => "none: each request is signed".to_owned(),
+        (None, false) => NOT_TOLD.to_owned(),
+    };
+    let region = login.region.as_deref().unwrap_or("not named");
+    format!(
+        "login:      {}\n\
+         user:       {user}\n\
+         project:    {project}\n\
+         region:     {region}\n\
+         endpoint:   {}\n\
+         identity:   {}\n\
+         token ends: {end}\n",
+        login.source, login.scope.endpoint, login.auth_url
+    )
+}
+
+/// The jobs of a project: counts, then each with its databases.
+pub fn jobs(report: &JobsReport) -> String {
+    let mut text = String::new();
+    let managed = report
+        .jobs
+        .iter()
+        .filter(|job| job.source || job.destination);
+    let _ = writeln!(
+        text,
+        "Jobs: {}, {} in the manifest; project {}.",
+        report.jobs.len(),
+        managed.count(),
+        report.project_id
+    );
+    for managed in &report.jobs {
+        text.push_str(&job(managed));
+    }
+    for key in &report.absent {
+        let _ = writeln!(text, "note: {key}: no such job here");
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    if !report.absent.is_empty() {
+        let absent = counted(report.absent.len(), "entry has", "entries have");
+        let _ = writeln!(text, "note: {absent} no job that the project lists");
+    }
+    text
+}
+
+fn job(managed: &ManagedJob) -> String {
+    let job = &managed.job;
+    let mut text = String::new();
+    let status = job.status.as_ref();
+    let status = status.map_or_else(|| NOT_TOLD.to_owned(), ToString::to_string);
+    let _ = writeln!(text, "  {}   {status}", job.id);
+    let mut facts = Vec::new();
+    facts.extend(job.name.as_ref().map(ToString::to_string));
+    facts.push(job.use_type.as_str().to_owned());
+    facts.extend(job.engine.as_ref().map(ToString::to_string));
+    let _ = writeln!(text, "      {}", facts.join(", "));
+    if let Some(parent) = &job.parent {
+        let _ = writeln!(text, "      subtask of {parent}");
+    }
+    if job.is_dual_active_parent {
+        text.push_str("      dual-active parent: takes no password, its subtasks do\n");
+    }
+    for endpoint in Endpoint::ALL {
+        let word = if managed.is_managed(endpoint) {
+            "managed"
+        } else {
+            "unmanaged"
+        };
+        let database = job.database(endpoint);
+        let _ = writeln!(
+            text,
+            "      {:11}  {word:9}{}",
+            endpoint.as_str(),
+            described(database)
+        );
+    }
+    text
+}
+
+/// Kind, address and user of a database, as far as they are told.
+fn described(database: &JobDatabase) -> String {
+    let mut text = String::new();
+    let parts = [
+        ("", &database.db_type),
+        ("at ", &database.address),
+        ("port ", &database.port),
+        ("user ", &database.user),
+    ];
+    for (word, part) in parts {
+        if let Some(part) = part {
+            let gap = if text.is_empty() { "  " } else { " " };
+            let _ = write!(text, "{gap}{word}{part}");
+        }
+    }
+    text
+}
+
+/// The manifest, without its values.
+pub fn outline(outline: &Outline) -> String {
+    let mut text =
+        "drspass manifest; a tag of 8 digits shows only that a value changed\n".to_owned();
+    let [endpoint, project, auth_url] = &outline.target;
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
+        "revision: {}\nkey id: {}\nendpoint: {}\nproject: {}\nidentity service: {}\n",
+        outline.revision,
+        outline.key_id,
+        endpoint.as_str(),
+        project.as_str(),
+        auth_url.as_str(),
+    );
+    for recipient in &outline.recipients {
+        let _ = writeln!(text, "recipient: {}", recipient.as_str());
+    }
+    for (name, tag) in &outline.credentials {
+        let _ = write!(text, "credential @{name}\n  @{name} password: {tag}\n");
+    }
+    for job in &outline.jobs {
+        let _ = match &job.name {
+            Some(name) => writeln!(text, "job {name} ({})", job.id),
+            None => writeln!(text, "job {}", job.id),
+        };
+        for value in &job.values {
+            let label = &value.label;
+            let _ = match &value.value {
+                Outlined::Own(field, tag) => writeln!(text, "  {label} {field}: {tag}"),
+                Outlined::Shared(name) => writeln!(text, "  {label} credential: {name}"),
+            };
+        }
+    }
+    text
+}
+
+/// The line that stands for a file of which nothing is shown.
+pub const fn veiled(why: Veiled) -> &'static str {
+    match why {
+        Veiled::Unreadable => "drspass: nothing is shown: no file that can be read\n",
+        Veiled::Plain => "drspass: nothing is shown: not encrypted\n",
+        Veiled::Conflict => "drspass: nothing is shown: conflict marks of an unresolved merge\n",
+        Veiled::Damaged => "drspass: nothing is shown: no whole age file for recipients\n",
+        Veiled::NoIdentity => "drspass: nothing is shown: no identity at hand opens it\n",
+        Veiled::Locked => {
+            "drspass: nothing is shown: the identity needs a passphrase or a plugin\n"
+        }
+        Veiled::Invalid => "drspass: nothing is shown: not a valid sealed manifest\n",
     }
 }

@@ -4,22 +4,29 @@
 //! comment again, and never one about another root directory; then the target and the
 //! counts; then, before anything else, what was left out for
 //! want of space. Everything that is no literal of this module goes through
-//! [`text::code`]. What says nothing new is folded.
-
-mod text;
+//! [`code`]. What says nothing new is folded.
+//!
+//! Somebody else may have written what is shown, and it will be read by a renderer that
+//! makes tables, links and mentions, and that obeys lines which start with a slash. So it
+//! stands on one line, behind a tag of ours, in a `<code>` element, where renderers look
+//! neither for mentions nor for references; and every character that could mean something
+//! is a numeric reference, which a renderer shows and never obeys.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::json::v1::ErrorOut;
-use super::terminal;
+use super::entry::{
+    JobLine, OutcomeLine, PlanLine, Rank, apply_notes, counted, plan_counts, plan_notes,
+    rollback_words, totals_words,
+};
+use super::json_v1::ErrorOut;
 use crate::core::fingerprint::Scope;
 use crate::core::outcome::Outcome;
-use crate::core::plan::{Action, PlanEntry, Reason};
-use crate::core::report::{ApplyReport, Fate, PlanName, PlanReport};
+use crate::core::plan::PlanEntry;
+use crate::core::redact::is_unfit;
+use crate::core::report::{ApplyReport, PlanName, PlanReport};
 use crate::core::status::Blocked;
-use text::{code, lines};
 
 /// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a
 /// bot may have something to add.
@@ -46,21 +53,20 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
             at(saved.expires)
         ));
     }
-    let shown = report.entries.iter();
-    let rows = shown
-        .filter(|(_, entry)| entry.action != Action::NoOp)
+    let rows = report
+        .changes()
         .map(|(label, entry)| plan_row(label, entry, report.blocked.get(&entry.key)));
     let page = MarkdownPage {
         command: "plan",
         place,
-        title: match terminal::rollback_words(report) {
+        title: match rollback_words(report) {
             Some(words) => format!("{words}. Plan for {}", target(&report.scope)),
             None => format!("Plan for {}", target(&report.scope)),
         },
-        counts: terminal::plan_counts(report),
+        counts: plan_counts(report),
         facts,
         rows: rows.collect(),
-        notes: terminal::plan_notes(report),
+        notes: plan_notes(report),
     };
     page.render()
 }
@@ -68,10 +74,10 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
 /// An apply. What names its plan is known from the moment the plan was made.
 pub fn apply(place: &str, plan: Option<&PlanName>, report: &ApplyReport) -> String {
     let mut facts = plan.map_or_else(Vec::new, name);
-    facts.push(terminal::counted(report.requests, "request", "requests"));
+    facts.push(counted(report.requests, "request", "requests"));
     let jobs = report.jobs.iter().map(|job| {
-        let (_, lines) = terminal::retry_lines(&job.result);
-        format!("job {}: {}", job.label, lines.join(". "))
+        let line = JobLine::of(&job.result);
+        format!("job {}: {}", job.label, line.lines.join(". "))
     });
     let page = MarkdownPage {
         command: "apply",
@@ -80,14 +86,14 @@ pub fn apply(place: &str, plan: Option<&PlanName>, report: &ApplyReport) -> Stri
             || "Apply".to_owned(),
             |plan| format!("Apply to {}", target(&plan.scope)),
         ),
-        counts: format!("{}.", terminal::totals_words(report.totals())),
+        counts: format!("{}.", totals_words(report.totals())),
         facts,
         rows: report
             .entries
             .iter()
-            .map(|(label, fate)| apply_row(label, fate))
+            .map(|(label, outcome)| apply_row(label, outcome))
             .collect(),
-        notes: jobs.chain(terminal::apply_notes(report)).collect(),
+        notes: jobs.chain(apply_notes(report)).collect(),
     };
     page.render()
 }
@@ -124,17 +130,6 @@ fn target(scope: &Scope) -> String {
     )
 }
 
-/// What is shown first where there is no space for all.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// It went wrong, or may have.
-    Wrong,
-    /// It is left out.
-    LeftOut,
-    /// All is well with it.
-    Well,
-}
-
 struct MarkdownRow {
     rank: Rank,
     text: String,
@@ -156,13 +151,9 @@ impl MarkdownRow {
 }
 
 fn plan_row(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> MarkdownRow {
-    let (mark, words) = terminal::describe(entry);
+    let PlanLine { mark, rank, words } = PlanLine::of(entry);
     let mut words = vec![words];
-    let mut rank = match &entry.reason {
-        Reason::InDoubt | Reason::LastRefused { .. } => Rank::Wrong,
-        Reason::WrongPassword { .. } => Rank::LeftOut,
-        _ => Rank::Well,
-    };
+    let mut rank = rank;
     if let Some(why) = blocked {
         rank = rank.min(Rank::LeftOut);
         words.push(format!("blocked now: {why}"));
@@ -171,14 +162,9 @@ fn plan_row(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> Markdo
     MarkdownRow::new(rank, mark, label, words)
 }
 
-fn apply_row(label: &str, fate: &Fate) -> MarkdownRow {
-    let rank = match fate {
-        Fate::Tried(Outcome::Refused(_) | Outcome::InDoubt(_)) => Rank::Wrong,
-        Fate::Tried(Outcome::NotSent(_)) | Fate::Blocked(_) => Rank::LeftOut,
-        Fate::Tried(Outcome::Applied) => Rank::Well,
-    };
-    let (mark, words) = terminal::fate_lines(fate);
-    MarkdownRow::new(rank, mark, label, words)
+fn apply_row(label: &str, outcome: &Outcome) -> MarkdownRow {
+    let line = OutcomeLine::of(outcome);
+    MarkdownRow::new(line.rank, line.mark, label, line.lines())
 }
 
 /// A document before it is cut to size. Title and facts are Markdown already; the
@@ -222,7 +208,7 @@ impl MarkdownPage<'_> {
         }
         page.push_str(&facts);
         if shown > 0 {
-            let count = terminal::counted(shown, "entry", "entries");
+            let count = counted(shown, "entry", "entries");
             let _ = write!(
                 page,
                 "\n<details><summary>{count}</summary>\n\n\
@@ -281,13 +267,62 @@ fn render_notes(notes: &[String]) -> String {
         let _ = writeln!(
             text,
             "- {} left out",
-            terminal::counted(left_out, "more note", "more notes")
+            counted(left_out, "more note", "more notes")
         );
     }
     if text.is_empty() {
         return text;
     }
     format!("\nNotes:\n\n{text}")
+}
+
+/// Characters that are kept of one text.
+const MAX_CHARS: usize = 400;
+
+/// A text as one harmless piece of a line or of a cell.
+pub fn code(text: &str) -> String {
+    let mut piece = "<code>".to_owned();
+    let mut last = ' ';
+    for (count, c) in text.chars().enumerate() {
+        if count == MAX_CHARS {
+            piece.push('…');
+            break;
+        }
+        if is_unfit(c) {
+            let name = c.escape_default();
+            name.for_each(|c| push(&mut piece, c, ' '));
+        } else {
+            push(&mut piece, c, last);
+        }
+        last = c;
+    }
+    piece.push_str("</code>");
+    piece
+}
+
+/// Several lines as one piece.
+pub fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> String {
+    let pieces: Vec<String> = lines
+        .into_iter()
+        .flat_map(|text| {
+            let lines = text.as_ref().lines();
+            lines.map(|line| code(line.trim())).collect::<Vec<_>>()
+        })
+        .collect();
+    pieces.join("<br>")
+}
+
+fn push(piece: &mut String, c: char, last: char) {
+    match c {
+        // Some renderers look for addresses of mail once references are resolved, but
+        // not across an element.
+        '@' => piece.push_str("<span>&#64;</span>"),
+        // `www.` begins a link.
+        '.' if last.eq_ignore_ascii_case(&'w') => piece.push_str("&#46;"),
+        ' ' | '-' | '/' | ',' | '.' | '(' | ')' | ';' | '\'' => piece.push(c),
+        c if c.is_ascii_alphanumeric() || !c.is_ascii() => piece.push(c),
+        c => piece.push_str(&format!("&#{};", u32::from(c))),
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,9 @@
 //! reach a secret, a file or the service.
 
 pub mod ci;
-pub mod diff;
-pub mod inventory;
-pub mod json;
+pub mod entry;
+pub mod json_v1;
 pub mod listing;
 pub mod markdown;
 pub mod recipients;
-pub mod terminal;
-pub mod textconv;
-pub mod wrap;
+pub mod text;

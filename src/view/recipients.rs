@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::terminal::counted;
-use super::wrap::push_wrapped;
+use super::entry::counted;
+use super::text::push_wrapped;
 use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport, identified, shortened};
 use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
 

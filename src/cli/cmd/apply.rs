@@ -23,8 +23,8 @@ use crate::ops::OpError;
 use crate::ops::apply::{self as ops_apply, ApplyContext, ApplyOptions, RetryJobsOptions};
 use crate::ops::plan::ToApply;
 use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
-use crate::view::json::v1;
-use crate::view::{ci, markdown, terminal};
+use crate::view::json_v1;
+use crate::view::{ci, markdown, text};
 
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
@@ -113,7 +113,7 @@ pub fn run(context: &Context<'_>, args: ApplyArgs) -> Result<u8, OpError> {
             outputs.failed(&error, code(&error));
         }
         if args.json {
-            let line = v1::apply_error(&shell::error_out(&error), code(&error));
+            let line = json_v1::apply_error(&shell::error_out(&error), code(&error));
             context.shell.document(line);
         }
         context.shell.error(&error);
@@ -175,7 +175,7 @@ fn apply(
         context.warn(root.manifest_name(), warnings);
         show(report);
         // Whoever made and kept the plan decided; a plan is not asked about twice.
-        let has_work = report.requests > 0 || args.retry_jobs;
+        let has_work = report.plan.requests > 0 || args.retry_jobs;
         if !has_work || args.auto_approve || args.plan.is_some() {
             return Ok(());
         }
@@ -199,9 +199,9 @@ fn apply(
 }
 
 fn question(report: &PlanReport, retry_jobs: bool) -> String {
-    let passwords = terminal::counted(report.counts.sent(), "password", "passwords");
-    let place = terminal::place(&report.scope);
-    match (report.requests, retry_jobs) {
+    let passwords = text::counted(report.counts.sent(), "password", "passwords");
+    let place = text::place(&report.scope);
+    match (report.plan.requests, retry_jobs) {
         (0, _) => format!("Retry the failed jobs of {place} that are in sync?"),
         (_, false) => format!("Send {passwords} to {place}?"),
         (_, true) => format!("Send {passwords} to {place}, and retry its failed jobs?"),
@@ -224,9 +224,9 @@ fn show_report(
     if let Err(error) = &told {
         shell.error(error);
     }
-    let text = terminal::apply(&report, shell.result);
+    let text = text::apply(&report, shell.result);
     let arrived = if json {
-        shell.document(v1::apply(&report, code))
+        shell.document(json_v1::apply(&report, code))
     } else if outputs.prints_markdown {
         shell.document(markdown::apply(&outputs.place, name.as_ref(), &report))
     } else if !has_run {
@@ -250,13 +250,13 @@ fn show_report(
 /// Shows what is about to be sent; beside the result if that is Markdown.
 fn show_plan(shell: Shell, json: bool, outputs: &Outputs, report: &PlanReport) {
     if json {
-        shell.document(v1::apply_head(report));
+        shell.document(json_v1::apply_head(report));
     } else if outputs.prints_markdown {
-        shell.message(&terminal::plan(report, shell.messages, shell.rows));
+        shell.message(&text::plan(report, shell.messages, shell.rows));
     } else if outputs.has_github() {
-        let text = terminal::plan(report, shell.result, shell.rows);
+        let text = text::plan(report, shell.result, shell.rows);
         shell.document(ci::github_group("drspass plan", &text, &random_word()));
     } else {
-        shell.result(&terminal::plan(report, shell.result, shell.rows));
+        shell.result(&text::plan(report, shell.result, shell.rows));
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::exit;
 use crate::cli::prompt;
 use crate::ops::OpError;
 use crate::ops::edit::{self, Dialogue, EditChoice, EditContext, EditNote, EditOutcome};
-use crate::view::terminal;
+use crate::view::text;
 
 const EDITED: &str = "the edited text";
 
@@ -86,7 +86,7 @@ fn tell(context: &Context<'_>, note: EditNote<'_>) {
         EditNote::UnknownEditor(name) => shell.message(&format!(
             "note: backups and histories of {name} cannot be switched off from here; what it writes beside the text is removed\n"
         )),
-        EditNote::Invalid(problems) => shell.message(&terminal::problems(EDITED, problems)),
+        EditNote::Invalid(problems) => shell.message(&text::problems(EDITED, problems)),
         EditNote::Unsealed(error) => shell.error(error),
         EditNote::Left(error) => shell.error(error),
     }

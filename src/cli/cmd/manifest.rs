@@ -18,8 +18,8 @@ use crate::ops::inspect;
 use crate::ops::plan;
 use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Root};
 use crate::view;
-use crate::view::json::v1;
-use crate::view::{listing, recipients, terminal};
+use crate::view::json_v1;
+use crate::view::{listing, recipients, text};
 
 #[derive(Debug, Args)]
 pub struct EncryptArgs {
@@ -177,7 +177,7 @@ fn validate_json(
             (Vec::new(), Some(shell::error_out(&error)), code)
         }
     };
-    let arrived = context.shell.document(v1::validate(&problems, error));
+    let arrived = context.shell.document(json_v1::validate(&problems, error));
     Ok(exit::written(arrived, code))
 }
 
@@ -185,14 +185,14 @@ pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
     let shell = context.shell;
     if let Some(path) = &args.plan {
         let report = plan::show_saved(&context.folder.join(path), path)?;
-        let text = || terminal::plan(&report, shell.result, shell.rows);
-        return Ok(context.show(args.json, || v1::plan(&report), text));
+        let text = || text::plan(&report, shell.result, shell.rows);
+        return Ok(context.show(args.json, || json_v1::plan(&report), text));
     }
     let root = context.root()?;
     let shown = inspect::show(&root, &context.unlock())?;
     Ok(context.show(
         args.json,
-        || v1::manifest(&shown),
+        || json_v1::manifest(&shown),
         || listing::manifest(&shown),
     ))
 }
@@ -203,8 +203,8 @@ pub fn textconv(global: &GlobalOptions, env: &Env, shell: Shell, file: &Path) ->
     let identities = env.identities(&global.identity);
     let outlined = inspect::outline(&folder.join(file), &folder, &identities);
     let arrived = match &outlined {
-        Ok(outline) => shell.document(view::textconv::outline(outline)),
-        Err(why) => shell.document(view::textconv::veiled(*why)),
+        Ok(outline) => shell.document(view::listing::outline(outline)),
+        Err(why) => shell.document(view::listing::veiled(*why)),
     };
     exit::written(arrived, exit::DONE)
 }

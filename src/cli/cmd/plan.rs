@@ -19,8 +19,8 @@ use crate::ops::OpError;
 use crate::ops::compare::Addresses;
 use crate::ops::plan::{self, AskStates, SaveAs};
 use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
-use crate::view::json::v1;
-use crate::view::{ci, diff, markdown, terminal};
+use crate::view::json_v1;
+use crate::view::{ci, markdown, text};
 
 #[derive(Debug, Args)]
 pub struct JobStateOptions {
@@ -150,14 +150,14 @@ pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
 
 fn show(shell: Shell, args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
     if args.json {
-        return shell.document(v1::plan(report));
+        return shell.document(json_v1::plan(report));
     }
     if outputs.prints_markdown {
         return shell.document(markdown::plan(&outputs.place, report));
     }
-    let mut text = terminal::plan(report, shell.result, shell.rows);
+    let mut text = text::plan(report, shell.result, shell.rows);
     if args.diff {
-        text.push_str(&diff::plan(report));
+        text.push_str(&text::diff(report));
     }
     let mut last = String::new();
     if args.terraform_summary {

@@ -9,7 +9,7 @@ use crate::cli::prompt;
 use crate::ops::OpError;
 use crate::ops::inspect;
 use crate::ops::rekey::{self, Done, RekeyContext, Wishes};
-use crate::view::json::v1;
+use crate::view::json_v1;
 use crate::view::recipients as view;
 
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, Op
     let report = inspect::recipients(&root, unlock, &context.guards())?;
     Ok(context.show(
         args.json,
-        || v1::recipients(&report),
+        || json_v1::recipients(&report),
         || view::recipients(&report),
     ))
 }

@@ -19,8 +19,8 @@ use crate::ops::OpError;
 use crate::ops::jobs as ops_jobs;
 use crate::ops::online::Online;
 use crate::ops::root::{Opened, Root};
-use crate::view::inventory;
-use crate::view::json::v1;
+use crate::view::json_v1;
+use crate::view::listing;
 
 #[derive(Debug, Args)]
 pub struct WhoamiArgs {
@@ -183,8 +183,8 @@ pub fn whoami(context: &Context<'_>, args: WhoamiArgs) -> Result<u8, OpError> {
     exit::end_on_signal(exit::DONE);
     Ok(context.show(
         args.json,
-        || v1::whoami(&login),
-        || inventory::whoami(&login),
+        || json_v1::whoami(&login),
+        || listing::whoami(&login),
     ))
 }
 
@@ -193,7 +193,11 @@ pub fn jobs(context: &Context<'_>, args: JobsArgs) -> Result<u8, OpError> {
     let connected = connect(context, &root, &opened, &args.login)?;
     let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;
     exit::end_on_signal(exit::DONE);
-    Ok(context.show(args.json, || v1::jobs(&report), || inventory::jobs(&report)))
+    Ok(context.show(
+        args.json,
+        || json_v1::jobs(&report),
+        || listing::jobs(&report),
+    ))
 }
 
 /// The endpoint that the catalogue names, for a target that has none.

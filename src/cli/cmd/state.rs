@@ -14,8 +14,8 @@ use crate::ops::OpError;
 use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};
 use crate::ops::root::{Guards, Root};
 use crate::store::LockStatus;
-use crate::view::json::v1;
-use crate::view::{listing, terminal};
+use crate::view::json_v1;
+use crate::view::{listing, text};
 
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
@@ -117,7 +117,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
         StateCommand::Show(args) => {
             let report = ledger::show(&root, &unlock, &guards, &args.addresses)?;
             let text = || listing::state_show(&report);
-            return Ok(context.show(args.json, || v1::state(&report), text));
+            return Ok(context.show(args.json, || json_v1::state(&report), text));
         }
         StateCommand::Rm(args) => {
             let what = if args.unlisted {
@@ -164,7 +164,7 @@ fn changed_text(words: &str, changed: &Changed) -> String {
     let _ = writeln!(
         text,
         "{} {words}; the state has serial {}.",
-        terminal::counted(changed.entries.len(), "entry", "entries"),
+        text::counted(changed.entries.len(), "entry", "entries"),
         changed.serial
     );
     if let Some(revision) = changed.begins_with {
@@ -191,7 +191,7 @@ fn approve_adopt(
         return Ok(());
     }
     context.shell.message(&named(labels));
-    let entries = terminal::counted(labels.len(), "entry", "entries");
+    let entries = text::counted(labels.len(), "entry", "entries");
     let question = format!("Declare that the service holds the manifest's values of {entries}?");
     prompt::ask(&question, "Nothing was changed.")
 }
@@ -207,13 +207,13 @@ pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
         let clean = |text: &str| {
             ForeignText::clean(text).map_or_else(String::new, |text| text.as_str().to_owned())
         };
-        let holder = holder.map(|holder| v1::HolderOut {
+        let holder = holder.map(|holder| json_v1::HolderOut {
             pid: holder.pid,
             host: clean(&holder.host),
             command: clean(&holder.command),
             since: holder.since,
         });
-        let arrived = context.shell.document(v1::lock(is_held, holder));
+        let arrived = context.shell.document(json_v1::lock(is_held, holder));
         return Ok(exit::written(arrived, exit::DONE));
     }
     let text = match status {

@@ -14,6 +14,7 @@ mod send;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -29,7 +30,7 @@ use crate::core::fingerprint::Salt;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan};
 use crate::core::problem::Problem;
-use crate::core::report::{ApplyReport, Event, PlanNote, PlanReport};
+use crate::core::report::{ApplyReport, PlanNote, PlanReport, Signal};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
 use crate::core::status::{Blocked, UnknownStates};
 use crate::store::{LockInfo, StoreKeys};
@@ -71,7 +72,25 @@ pub struct ApplyContext<'a> {
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
     /// Shown the plan when it is refused before anybody is asked.
     pub show: &'a dyn Fn(&PlanReport),
-    pub progress: &'a mut dyn FnMut(Event),
+    pub progress: &'a mut dyn FnMut(ApplyEvent),
+}
+
+/// Something that happened during a run, for a progress display.
+#[derive(Clone, Debug)]
+pub enum ApplyEvent {
+    /// A manifest of before, which differs in nothing, is recorded as the one applied last.
+    WentBack {
+        revision: u64,
+    },
+    Answered {
+        settled: usize,
+        entries: usize,
+    },
+    Stopping(Signal),
+    Watching {
+        jobs: usize,
+        at_most: Duration,
+    },
 }
 
 /// Is shown the plan and the warnings of the manifest, and decides whether to go on.
@@ -104,7 +123,7 @@ pub fn apply(
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
-        let report = shown(root, &opened, &comparable, &plan, notes, options);
+        let report = shown(root, &opened, &comparable, plan, notes, options);
         (context.show)(&report);
         return Err(OpError::LimitExceeded {
             changes: exceeded.changes,
@@ -117,8 +136,9 @@ pub fn apply(
         true => None,
         false => Some((context.connect)(&opened)?),
     };
-    let report = shown(root, &opened, &comparable, &plan, notes, options);
+    let report = shown(root, &opened, &comparable, plan, notes, options);
     approve(&report, &opened.warnings)?;
+    let plan = report.plan;
     let key_changed = comparable.key_changed;
     let is_rollback = comparable.rollback.is_some();
     let mut state = starting_state(comparable, &opened, &keys, options, context);
@@ -127,7 +147,7 @@ pub fn apply(
         root.store.back_up(&guard)?;
         version = root.store.commit(&guard, &keys, &mut state, &version)?;
         let revision = state.revision;
-        (context.progress)(Event::WentBack { revision });
+        (context.progress)(ApplyEvent::WentBack { revision });
     }
     let Some(client) = client else {
         return Ok(None);
@@ -241,7 +261,7 @@ fn shown(
     root: &Root,
     opened: &Opened,
     comparable: &Comparable,
-    plan: &Plan,
+    plan: Plan,
     notes: Vec<PlanNote>,
     options: &ApplyOptions,
 ) -> PlanReport {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::ApplyEvent;
 use super::run::{Run, SavedState};
 use super::send::GRACE;
 use super::{ApplyContext, ApplyOptions};
@@ -18,8 +19,7 @@ use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, failed_retries};
 use crate::core::report::{
-    ApplyReport, Event, Fate, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult,
-    Signal,
+    ApplyReport, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult, Signal,
 };
 use crate::core::state::{State, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
@@ -132,11 +132,8 @@ impl RetryJobsRun<'_> {
         if jobs.is_empty() {
             return Ok(());
         }
-        let is_refused_login = |(_, fate): &(String, Fate)| {
-            matches!(
-                fate,
-                Fate::Tried(Outcome::NotSent(NotSent::LoginRefused(_)))
-            )
+        let is_refused_login = |(_, outcome): &(String, Outcome)| {
+            matches!(outcome, Outcome::NotSent(NotSent::LoginRefused(_)))
         };
         // A login that was refused is not tried again: that locks keys and accounts.
         if report.entries.iter().any(is_refused_login) {
@@ -378,13 +375,13 @@ impl RetryJobsRun<'_> {
         &mut self,
         online: &mut Online,
         jobs: BTreeSet<JobId>,
-        progress: &mut dyn FnMut(Event),
+        progress: &mut dyn FnMut(ApplyEvent),
     ) {
         if jobs.is_empty() {
             return;
         }
         let at_most = self.options.at_most;
-        progress(Event::Watching {
+        progress(ApplyEvent::Watching {
             jobs: jobs.len(),
             at_most,
         });

@@ -7,9 +7,9 @@ use super::record::Recorder;
 use super::send::{SendReport, send};
 use super::{ApplyContext, Preflighted, Prints};
 use crate::core::job::EntryKey;
-use crate::core::outcome::{NotSent, Outcome};
+use crate::core::outcome::{BlockReason, NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
-use crate::core::report::{ApplyReport, BlockReason, Fate, RetryJobsEnd, StateSaved};
+use crate::core::report::{ApplyReport, RetryJobsEnd, StateSaved};
 use crate::core::state::{PlanId, Replaced, Settlement, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
@@ -193,27 +193,25 @@ impl Run<'_> {
         let assignments = self.opened.manifest.assignments();
         let mut entries = Vec::new();
         for entry in &self.plan.entries {
-            let fate = match (entry.action, &entry.reason) {
+            let outcome = match (entry.action, &entry.reason) {
                 (Action::NoOp, _) => continue,
                 (Action::Hold, Reason::WrongPassword { code, credential }) => {
-                    Fate::Blocked(BlockReason::WrongPassword {
+                    Outcome::Blocked(BlockReason::WrongPassword {
                         code: code.clone(),
                         credential: credential.clone(),
                     })
                 }
-                _ if self.preflighted.blocked.contains_key(&entry.key.job) => Fate::Blocked(
+                _ if self.preflighted.blocked.contains_key(&entry.key.job) => Outcome::Blocked(
                     BlockReason::Job(self.preflighted.blocked[&entry.key.job].clone()),
                 ),
                 _ => match sent.skipped.remove(&entry.index) {
-                    Some(block) => Fate::Blocked(block),
-                    None => Fate::Tried(
-                        outcomes
-                            .remove(&entry.key)
-                            .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
-                    ),
+                    Some(block) => Outcome::Blocked(block),
+                    None => outcomes
+                        .remove(&entry.key)
+                        .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
                 },
             };
-            entries.push((assignments[entry.index].label.clone(), fate));
+            entries.push((assignments[entry.index].label.clone(), outcome));
         }
         ApplyReport {
             entries,

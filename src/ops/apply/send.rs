@@ -21,16 +21,19 @@ use jiff::Timestamp;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::ApplyEvent;
 use super::record::JournalHandle;
 use crate::api::client::{BatchAnswer, Client};
 use crate::api::gate::Gate;
 use crate::core::batch::{BatchVerdict, Capacity, NextRequest, Search};
 use crate::core::job::EntryKey;
 use crate::core::manifest::{Assignment, Manifest};
-use crate::core::outcome::{self, BatchReply, Doubt, NotSent, Outcome, Refusal, RefusalKind};
+use crate::core::outcome::{
+    self, BatchReply, BlockReason, Doubt, NotSent, Outcome, Refusal, RefusalKind,
+};
 use crate::core::plan::Requests;
 use crate::core::redact::Token;
-use crate::core::report::{BlockReason, Event, Signal};
+use crate::core::report::Signal;
 use crate::core::state::Settlement;
 use crate::ops::online::Online;
 use crate::store::journal::{JournalAnswer, JournalRecord};
@@ -64,7 +67,7 @@ pub fn send(
     parallelism: usize,
     now: fn() -> Timestamp,
     journal: &mut JournalHandle,
-    progress: &mut dyn FnMut(Event),
+    progress: &mut dyn FnMut(ApplyEvent),
 ) -> SendReport {
     let Requests { alone, batches } = requests;
     let mut waiting: Vec<Search> = batches.into_iter().rev().map(Search::new).collect();
@@ -140,7 +143,7 @@ impl Flight<'_> {
     async fn complete(
         mut self,
         signals: &mut Signals,
-        progress: &mut dyn FnMut(Event),
+        progress: &mut dyn FnMut(ApplyEvent),
     ) -> SendReport {
         let mut deadline: Option<Instant> = None;
         loop {
@@ -157,7 +160,7 @@ impl Flight<'_> {
                 biased;
                 Some(landed) = self.in_air.join_next_with_id() => {
                     self.land(landed);
-                    progress(Event::Answered {
+                    progress(ApplyEvent::Answered {
                         settled: self.sent.outcomes.len() + self.sent.skipped.len(),
                         entries: self.entries,
                     });
@@ -169,7 +172,7 @@ impl Flight<'_> {
                     deadline = Some(Instant::now() + grace);
                     self.stop(NotSent::Interrupted);
                     self.sent.interrupted.get_or_insert(signal);
-                    progress(Event::Stopping(signal));
+                    progress(ApplyEvent::Stopping(signal));
                 }
                 () = until(deadline) => {
                     self.abandon();

@@ -1,13 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::outcome::{Doubt, NotSent, Refusal, RefusalKind};
+use crate::core::outcome::{Doubt, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::redact::{ForeignText, ReportedName, Token};
 
 const TOKEN: &str = "drspass_0123456789abcdef";
 
-fn refused(code: &str, text: &str) -> Fate {
-    Fate::Tried(Outcome::Refused(Refusal {
+fn refused(code: &str, text: &str) -> Outcome {
+    Outcome::Refused(Refusal {
         is_one_job_only: false,
         kind: RefusalKind::Rejected,
         code: Token::parse(code).map(ReportedName::Kept).unwrap(),
@@ -15,14 +15,14 @@ fn refused(code: &str, text: &str) -> Fate {
         text: ForeignText::clean(text),
         advice: None,
         entries: 1,
-    }))
+    })
 }
 
-fn report(entries: Vec<(&str, Fate)>) -> ApplyReport {
+fn report(entries: Vec<(&str, Outcome)>) -> ApplyReport {
     ApplyReport {
         entries: entries
             .into_iter()
-            .map(|(label, fate)| (label.to_owned(), fate))
+            .map(|(label, outcome)| (label.to_owned(), outcome))
             .collect(),
         ..ApplyReport::nothing()
     }
@@ -60,15 +60,9 @@ fn the_same_trouble_of_many_entries_is_one_annotation() {
         .iter()
         .map(|label| (label.as_str(), refused("DRS.M00304", "not now")))
         .collect();
-    entries.push(("ok/source", Fate::Tried(Outcome::Applied)));
-    entries.insert(
-        0,
-        ("late/source", Fate::Tried(Outcome::NotSent(NotSent::Busy))),
-    );
-    entries.push((
-        "lost/source",
-        Fate::Tried(Outcome::InDoubt(Doubt::AnswerLost)),
-    ));
+    entries.push(("ok/source", Outcome::Applied));
+    entries.insert(0, ("late/source", Outcome::NotSent(NotSent::Busy)));
+    entries.push(("lost/source", Outcome::InDoubt(Doubt::AnswerLost)));
     let stdout = github_apply(&report(entries), "the text\n", TOKEN);
     insta::assert_snapshot!(stdout, @r#"
     ::group::Apply: 1 applied, 15 refused, 0 blocked, 1 not sent, 1 in doubt; 18 in all

@@ -6,7 +6,7 @@ use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::{Field, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{NotSent, Refusal, RefusalKind};
-use crate::core::plan::Counts;
+use crate::core::plan::{Action, Counts, Plan, Reason};
 use crate::core::redact::{ForeignText, ReportedName, Token};
 use crate::core::report::{PlanNote, SavedFacts, StateSaved};
 
@@ -61,11 +61,14 @@ fn plan_of(entries: Vec<(String, PlanEntry)>, notes: Vec<PlanNote>) -> PlanRepor
             to_set: entries.len(),
             ..Counts::default()
         },
-        in_sync: 2,
-        not_selected: 0,
-        unlisted: vec![key(77)],
-        requests: 1,
-        entries,
+        labels: entries.iter().map(|(label, _)| label.clone()).collect(),
+        plan: Plan {
+            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+            in_sync: 2,
+            not_selected: 0,
+            unlisted: vec![key(77)],
+            requests: 1,
+        },
         blocked: std::collections::BTreeMap::new(),
         scope: Scope {
             endpoint: "https://drs.example.com".to_owned(),
@@ -82,8 +85,8 @@ fn plan_of(entries: Vec<(String, PlanEntry)>, notes: Vec<PlanNote>) -> PlanRepor
     }
 }
 
-fn refused(text: &str) -> Fate {
-    Fate::Tried(Outcome::Refused(Refusal {
+fn refused(text: &str) -> Outcome {
+    Outcome::Refused(Refusal {
         is_one_job_only: false,
         kind: RefusalKind::Rejected,
         code: ReportedName::from_static("DRS.M00304"),
@@ -91,10 +94,10 @@ fn refused(text: &str) -> Fate {
         text: ForeignText::clean(text),
         advice: Some("Try again."),
         entries: 1,
-    }))
+    })
 }
 
-fn apply_of(entries: Vec<(String, Fate)>, findings: Vec<String>) -> ApplyReport {
+fn apply_of(entries: Vec<(String, Outcome)>, findings: Vec<String>) -> ApplyReport {
     ApplyReport {
         entries,
         requests: 3,
@@ -183,11 +186,11 @@ fn assert_harmless(page: &str) {
 #[test]
 fn hostile_texts_stand_in_their_cells_and_mean_nothing() {
     for text in HOSTILE {
-        let fates = vec![
+        let outcomes = vec![
             ((*text).to_owned(), refused(text)),
-            ("b/source".to_owned(), Fate::Tried(Outcome::Applied)),
+            ("b/source".to_owned(), Outcome::Applied),
         ];
-        let page = apply(PLACE, None, &apply_of(fates, vec![(*text).to_owned()]));
+        let page = apply(PLACE, None, &apply_of(outcomes, vec![(*text).to_owned()]));
         assert_harmless(&page);
         let rows = cells(&page);
         assert_eq!(rows.len(), 2, "{page}");
@@ -287,12 +290,16 @@ fn five_thousand_entries_fit_and_the_cut_is_said_first() {
     assert_eq!(rows[1][1], "job-4995/source");
     assert_eq!(rows[2][1], "job-0/source");
 
-    let mut fates: Vec<_> = (0..5000)
-        .map(|n| (format!("job-{n}/source"), Fate::Tried(Outcome::Applied)))
+    let mut outcomes: Vec<_> = (0..5000)
+        .map(|n| (format!("job-{n}/source"), Outcome::Applied))
         .collect();
-    fates[4000].1 = Fate::Tried(Outcome::NotSent(NotSent::Busy));
-    fates[4999].1 = refused(&"@".repeat(10_000));
-    let page = apply(PLACE, None, &apply_of(fates, vec!["|".repeat(10_000); 900]));
+    outcomes[4000].1 = Outcome::NotSent(NotSent::Busy);
+    outcomes[4999].1 = refused(&"@".repeat(10_000));
+    let page = apply(
+        PLACE,
+        None,
+        &apply_of(outcomes, vec!["|".repeat(10_000); 900]),
+    );
     assert_harmless(&page);
     let rows = cells(&page);
     assert_eq!(rows[0][1], "job-4999/source");
@@ -302,11 +309,11 @@ fn five_thousand_entries_fit_and_the_cut_is_said_first() {
 
 #[test]
 fn what_fits_keeps_its_order_and_nothing_is_said_of_a_cut() {
-    let fates = vec![
-        ("a/source".to_owned(), Fate::Tried(Outcome::Applied)),
+    let outcomes = vec![
+        ("a/source".to_owned(), Outcome::Applied),
         ("b/source".to_owned(), refused("not now")),
     ];
-    let page = apply(PLACE, None, &apply_of(fates, Vec::new()));
+    let page = apply(PLACE, None, &apply_of(outcomes, Vec::new()));
     assert!(!page.contains("Showing"));
     let rows = cells(&page);
     assert_eq!(rows[0][1], "a/source");

@@ -1,9 +1,33 @@
-//! The document of `validate --json`, and an error as a document tells it.
+//! Version 1 of the JSON outputs: frozen structures, apart from the types of the domain, so
+//! that a change inside never changes what a pipeline reads. The schemas are in `schemas/`.
+//!
+//! They tell the same facts as the text for people. No value, fingerprint or
+//! salt is in them: a field that has a value says `"sensitive": true` instead.
+
+mod lists;
+mod run;
 
 use serde::Serialize;
 
-use super::to_line;
 use crate::core::problem::{Problem, Severity};
+use crate::core::redact::in_json;
+use crate::core::state::ValueOrigin;
+
+pub use lists::{HolderOut, STATE, jobs, lock, manifest, recipients, state, whoami};
+pub use run::{APPLY, PLAN, apply, apply_error, apply_head, plan};
+
+const fn origin_word(origin: ValueOrigin) -> &'static str {
+    match origin {
+        ValueOrigin::Sent => "sent",
+        ValueOrigin::Adopted => "adopted",
+    }
+}
+
+fn to_line<T: Serialize>(value: &T) -> String {
+    let text =
+        serde_json::to_string(value).expect("strings, numbers and lists of them always serialize");
+    in_json(&text).into_owned() + "\n"
+}
 
 /// The name and version of the format of `validate --json`.
 pub const VALIDATE: &str = "drspass.validate-output/1";

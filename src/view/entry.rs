@@ -1,0 +1,495 @@
+//! What there is to say of an entry, a job, a plan and an apply: the words that text,
+//! Markdown and pipelines print, and the names that JSON has for the same.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::core::fingerprint::{Field, Scope};
+use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
+use crate::core::plan::{PlanEntry, Reason};
+use crate::core::redact::Token;
+use crate::core::report::{
+    ApplyReport, NotAsked, NotRetried, PlanNote, PlanReport, RetryJobsEnd, RetryJobsResult, Signal,
+    StateSaved, Totals,
+};
+use crate::core::state::{Rollback, ValueOrigin};
+use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
+
+/// Entries that are no longer listed are named up to this number.
+const MAX_UNLISTED_LINES: usize = 10;
+
+/// What is shown first where there is no space for all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// It went wrong, or may have.
+    Wrong,
+    LeftOut,
+    Well,
+}
+
+/// An entry of a plan.
+pub struct PlanLine {
+    pub mark: char,
+    pub rank: Rank,
+    pub words: String,
+}
+
+impl PlanLine {
+    pub fn of(entry: &PlanEntry) -> Self {
+        let (mark, rank, words) = match &entry.reason {
+            Reason::NeverSet => ('+', Rank::Well, "never set".to_owned()),
+            Reason::KeyChanged => ('+', Rank::Well, "never set with this key".to_owned()),
+            Reason::Changed { fields } => {
+                ('~', Rank::Well, format!("{} changed", field_list(fields)))
+            }
+            Reason::Distrusted { at } => ('?', Rank::Well, distrusted_words(*at)),
+            Reason::InDoubt => {
+                let words = "outcome of the last attempt unknown";
+                ('?', Rank::Wrong, words.to_owned())
+            }
+            Reason::LastRefused { code, .. } => {
+                ('!', Rank::Wrong, format!("last attempt refused: {code}"))
+            }
+            Reason::WrongPassword { code, credential } => {
+                let words = wrong_password_words(code, credential.as_deref());
+                ('!', Rank::LeftOut, format!("held: {words}"))
+            }
+            Reason::Resend { wrong: None } => {
+                ('~', Rank::Well, "to be sent again as asked".to_owned())
+            }
+            Reason::Resend { wrong: Some(code) } => {
+                let words = "to be sent again as asked, by itself";
+                ('~', Rank::Well, format!("{words}: {code} (wrong password)"))
+            }
+            Reason::Unchanged => ('=', Rank::Well, "in sync".to_owned()),
+        };
+        Self {
+            mark,
+            rank,
+            words: words + &via(entry) + &since(entry),
+        }
+    }
+}
+
+/// The credential that an entry's password comes from, where that explains its reason.
+fn via(entry: &PlanEntry) -> String {
+    let comma = match &entry.reason {
+        Reason::Unchanged => return String::new(),
+        // It is named already.
+        Reason::WrongPassword {
+            credential: Some(_),
+            ..
+        } => return String::new(),
+        Reason::Changed { fields } if !fields.contains(&Field::Password) => return String::new(),
+        Reason::Changed { .. } => "",
+        _ => ",",
+    };
+    let credential = entry.credential.as_ref();
+    credential.map_or_else(String::new, |name| format!("{comma} via @{name}"))
+}
+
+fn since(entry: &PlanEntry) -> String {
+    let is_said = matches!(
+        entry.reason,
+        Reason::Changed { .. } | Reason::Resend { wrong: None } | Reason::Unchanged
+    );
+    let Some((at, origin)) = entry.last_set.filter(|_| is_said) else {
+        return String::new();
+    };
+    let word = match origin {
+        ValueOrigin::Sent => "last set",
+        ValueOrigin::Adopted => "adopted",
+    };
+    format!(" ({word} {})", at.strftime("%Y-%m-%d"))
+}
+
+/// What became of an entry.
+pub struct OutcomeLine<'a> {
+    pub mark: char,
+    pub rank: Rank,
+    /// The name of the outcome.
+    pub outcome: &'static str,
+    pub code: Option<&'a str>,
+    pub why: Option<String>,
+    pub advice: Option<Cow<'static, str>>,
+    pub refusal: Option<&'a Refusal>,
+}
+
+impl<'a> OutcomeLine<'a> {
+    pub fn of(outcome: &'a Outcome) -> Self {
+        let line = |mark, rank, outcome, code, why| Self {
+            mark,
+            rank,
+            outcome,
+            code,
+            why,
+            advice: None,
+            refusal: None,
+        };
+        let blocked = |code, why| line('!', Rank::LeftOut, "blocked", Some(code), Some(why));
+        match outcome {
+            Outcome::Applied => line('=', Rank::Well, "applied", None, None),
+            Outcome::Refused(refusal) => Self {
+                advice: refusal.advice.map(Cow::Borrowed),
+                refusal: Some(refusal),
+                ..line(
+                    '!',
+                    Rank::Wrong,
+                    "refused",
+                    Some(refusal.code.as_str()),
+                    refusal.doubt_among(),
+                )
+            },
+            Outcome::NotSent(why) => {
+                let code = match why {
+                    NotSent::LoginRefused(code) => Some(code.as_str()),
+                    _ => None,
+                };
+                line('-', Rank::LeftOut, "not_sent", code, Some(why.to_string()))
+            }
+            Outcome::InDoubt(why) => line(
+                '?',
+                Rank::Wrong,
+                "in_doubt",
+                Some(why.as_str()),
+                Some(why.to_string()),
+            ),
+            Outcome::Blocked(BlockReason::WrongPassword { code, credential }) => blocked(
+                code.as_str(),
+                wrong_password_words(code, credential.as_deref()),
+            ),
+            Outcome::Blocked(BlockReason::AfterWrongPassword(code)) => {
+                let why = format!("skipped after {code} (wrong password) in this run");
+                blocked(code.as_str(), why)
+            }
+            Outcome::Blocked(BlockReason::Job(why)) => Self {
+                mark: 'x',
+                advice: Some(Cow::Owned(why.advice())),
+                ..blocked(why.as_str(), why.to_string())
+            },
+        }
+    }
+
+    /// What to say, line by line.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let word = self.outcome.replace('_', " ");
+        if let Some(refusal) = self.refusal {
+            let kind = match refusal.kind {
+                RefusalKind::WrongPassword => " (user or password wrong)",
+                RefusalKind::JobState => " (wrong job state)",
+                RefusalKind::Busy => " (busy until the time was over)",
+                RefusalKind::Rejected => "",
+            };
+            lines.push(format!("{word}: {}{kind}", refusal.code));
+            lines.extend(self.why.clone());
+            lines.extend(refusal.request_id.iter().map(|id| format!("request {id}")));
+            let text = refusal.text.iter();
+            lines.extend(text.map(|words| format!("the service says: {words}")));
+        } else {
+            let why = self.why.as_ref();
+            lines.push(why.map_or_else(|| word.clone(), |why| format!("{word}: {why}")));
+        }
+        lines.extend(self.advice.iter().map(ToString::to_string));
+        lines
+    }
+}
+
+/// What came of retrying a job.
+pub struct JobLine<'a> {
+    pub mark: char,
+    /// The name of the result.
+    pub outcome: &'static str,
+    pub status: Option<&'a str>,
+    pub code: Option<&'a str>,
+    /// What to say, line by line.
+    pub lines: Vec<String>,
+}
+
+impl<'a> JobLine<'a> {
+    pub fn of(result: &'a RetryJobsResult) -> Self {
+        let line = |mark, outcome, status, words| Self {
+            mark,
+            outcome,
+            status,
+            code: None,
+            lines: vec![words],
+        };
+        let known = |status: &JobStatus| Some(status.as_str());
+        let mut advice = None;
+        let mut said = match result {
+            RetryJobsResult::Runs(status) => {
+                let words = format!("retried, runs again: {status}");
+                line('=', "runs", known(status), words)
+            }
+            RetryJobsResult::Failed(status) => {
+                advice = Some(
+                    "Its password may be wrong. Do not retry before that is settled: it can \
+                     lock the account.",
+                );
+                let words = format!("retried, failed again: {status}");
+                line('!', "failed", known(status), words)
+            }
+            RetryJobsResult::Unseen(None) => {
+                let words = "retry asked for; its state could not be read";
+                line('?', "unseen", None, words.to_owned())
+            }
+            RetryJobsResult::Unseen(Some(status)) => {
+                let kind = status.known().map(JobStatus::kind);
+                advice = (kind == Some(StatusKind::Failed))
+                    .then_some("It failed again at once, or has not started yet.");
+                let words = format!("retry asked for; last seen {status}; look at it later");
+                line('?', "unseen", Some(ReportedStatus::as_str(status)), words)
+            }
+            RetryJobsResult::Refused(refusal) => {
+                let text = refusal.text.as_ref();
+                let says =
+                    text.map_or_else(String::new, |text| format!(", the service says: {text}"));
+                let words = format!("not retried: {}{says}", refusal.code);
+                Self {
+                    code: Some(refusal.code.as_str()),
+                    ..line('!', "retry_refused", None, words)
+                }
+            }
+            RetryJobsResult::NotAsked(why) => {
+                let why = match why {
+                    NotAsked::NoConnection => "no connection to the service",
+                    NotAsked::OtherProject => "the login is for another project",
+                    NotAsked::Stopped => "asking for others failed",
+                    NotAsked::Interrupted => "the run was interrupted",
+                };
+                let words = format!("not retried: nothing was sent ({why})");
+                line('!', "not_asked", None, words)
+            }
+            RetryJobsResult::RetriedBefore(status, at) => {
+                advice = Some("Correct a password of the job, or name the job with --resend.");
+                let at = at.strftime("%Y-%m-%d %H:%M UTC");
+                let words = format!(
+                    "not retried: {status}; the retry of {at} with the same passwords failed or \
+                     was not seen to work"
+                );
+                line('!', "retried_before", known(status), words)
+            }
+            RetryJobsResult::LeftAlone(status, why) => {
+                let why = match why {
+                    NotRetried::OutOfSync => "its passwords are not all in sync",
+                    NotRetried::Adopted => "drspass sent none of its passwords",
+                    NotRetried::OtherFailure => "a retry does not help in this state",
+                };
+                let words = format!("not retried: {status}; {why}");
+                line('-', "left_alone", known(status), words)
+            }
+            RetryJobsResult::LeftPaused => {
+                let words = "is paused and stays so; --resume-paused resumes it";
+                let status = known(&JobStatus::Pausing);
+                line('-', "left_paused", status, words.to_owned())
+            }
+        };
+        said.lines.extend(advice.map(str::to_owned));
+        said
+    }
+}
+
+/// Why an entry is not sent after a wrong password: its own, or that of another entry of
+/// its credential.
+fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {
+    match credential {
+        None => format!("{code} (wrong password), value unchanged; --resend sends it"),
+        Some(name) => {
+            format!("{code} (wrong password) for another entry of @{name}; --resend sends it")
+        }
+    }
+}
+
+/// Why an entry that `state distrust` marked is sent again.
+pub fn distrusted_words(at: Timestamp) -> String {
+    let date = at.strftime("%Y-%m-%d");
+    format!("to be sent again (state distrust, {date})")
+}
+
+pub fn field_list(fields: &[Field]) -> String {
+    let names: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+    names.join(", ")
+}
+
+/// A service and project, in words.
+pub fn place(scope: &Scope) -> String {
+    format!("project {} at {}", scope.project_id, scope.host())
+}
+
+/// A number with its noun.
+pub fn counted(number: usize, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{number} {word}")
+}
+
+/// That a plan goes back to a manifest of before: the first thing to see of it.
+pub fn rollback_words(report: &PlanReport) -> Option<String> {
+    let Rollback { to, applied } = report.rollback?;
+    Some(format!("ROLLBACK to revision {to} ({applied} was applied)"))
+}
+
+/// The counts of a plan, on one line.
+pub fn plan_counts(report: &PlanReport) -> String {
+    let counts = report.counts;
+    let plan = &report.plan;
+    let mut text = format!(
+        "{} to set, {} to change, {} to send again",
+        counts.to_set, counts.to_change, counts.to_send_again
+    );
+    if !report.blocked.is_empty() {
+        let _ = write!(text, ", {} skipped", report.blocked.len());
+    }
+    if counts.held > 0 {
+        let _ = write!(text, ", {} held", counts.held);
+    }
+    let _ = write!(text, "; {} in sync", plan.in_sync);
+    if !plan.unlisted.is_empty() {
+        let _ = write!(text, ", {} no longer listed", plan.unlisted.len());
+    }
+    if plan.not_selected > 0 {
+        let _ = write!(text, ", {} not selected", plan.not_selected);
+    }
+    text.push_str(&match plan.requests {
+        0 => ". Nothing to send.".to_owned(),
+        1 => ". 1 request.".to_owned(),
+        many => format!(". {many} requests."),
+    });
+    text
+}
+
+/// Everything that a plan says next to its entries.
+pub fn plan_notes(report: &PlanReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !report.blocked.is_empty() {
+        notes.push(counted(
+            report.blocked.len(),
+            "entry is blocked now; an apply skips it",
+            "entries are blocked now; an apply skips them",
+        ));
+    }
+    let left = report.entries().filter(|(_, entry)| entry.kerberos_left);
+    notes.extend(left.map(|(label, _)| {
+        format!("{label}: kerberos left the manifest; DRS is not told and keeps it")
+    }));
+    let unlisted = &report.plan.unlisted;
+    let named = unlisted.iter().take(MAX_UNLISTED_LINES);
+    notes.extend(named.map(|key| format!("{key} is no longer listed; the state keeps it")));
+    if unlisted.len() > MAX_UNLISTED_LINES {
+        let more = unlisted.len() - MAX_UNLISTED_LINES;
+        notes.push(format!("{more} more are no longer listed"));
+    }
+    notes.extend(report.notes.iter().map(note_words));
+    notes
+}
+
+pub fn note_words(note: &PlanNote) -> String {
+    match note {
+        PlanNote::KeyChanged { key, revision } => format!(
+            "the state was made with another key, so every entry counts as never set; an apply \
+             needs --accept-new-key {key} for that, and its state begins with revision \
+             {revision}, the manifest's own"
+        ),
+        PlanNote::NoState { path, backup: None } => {
+            format!("no state at {path} yet: every entry counts as never set")
+        }
+        PlanNote::NoState {
+            path,
+            backup: Some(backup),
+        } => format!(
+            "no state at {path}, so every entry counts as never set; but {backup} is there: if \
+             the state was lost, put it back and run 'drspass state distrust'"
+        ),
+        PlanNote::Unfinished => {
+            "an apply was cut off; the answers it recorded are counted in".to_owned()
+        }
+        PlanNote::UnfinishedRekey => "a rekey was cut off; its state counts, and the next apply \
+            or 'drspass rekey' puts it in its place"
+            .to_owned(),
+        PlanNote::LockHeld(holder) => format!("the lock is held by {holder}"),
+        PlanNote::Preflight(text) => text.clone(),
+        PlanNote::NotAuthenticated => {
+            "not authenticated: only an apply proves with the key who made this plan".to_owned()
+        }
+        PlanNote::AppliedBefore { done, left } => format!(
+            "{} of this plan {} already applied; {left} {}",
+            counted(*done, "entry", "entries"),
+            if *done == 1 { "is" } else { "are" },
+            if *left == 1 { "remains" } else { "remain" }
+        ),
+        PlanNote::ManifestRewritten { plan, manifest } => format!(
+            "the manifest was written since (revision {plan} then, {manifest} now); \
+             it wants the same of these entries"
+        ),
+        PlanNote::StateMoved { then, now } => format!(
+            "the state was written since (serial {then} then, {now} now); \
+             these entries did not move"
+        ),
+        PlanNote::LimitExceeded(exceeded) => format!(
+            "{} to be changed, but {}; apply needs --override-limits {}",
+            exceeded.changes, exceeded.limits, exceeded.changes
+        ),
+    }
+}
+
+/// The numbers of an apply, on one line, which add up.
+pub fn totals_words(totals: Totals) -> String {
+    format!(
+        "{} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all",
+        totals.applied,
+        totals.refused,
+        totals.blocked,
+        totals.not_sent,
+        totals.in_doubt,
+        totals.total()
+    )
+}
+
+/// Everything that an apply says next to its entries and jobs.
+pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
+    let mut notes = report.findings.clone();
+    notes.extend(not_retried_words(report));
+    notes.extend(saved_notes(&report.saved));
+    if let Some(signal) = report.interrupted {
+        let word = match signal {
+            Signal::Interrupt => "interrupted",
+            Signal::Terminate => "told to end",
+        };
+        notes.push(format!(
+            "the run was {word} and sent nothing new from then on"
+        ));
+    }
+    if report.totals().in_doubt > 0 {
+        notes.push(
+            "entries in doubt may be set or not; 'drspass apply' sends them again".to_owned(),
+        );
+    }
+    notes
+}
+
+/// What to say where jobs were not looked after as they were to be.
+pub fn not_retried_words(report: &ApplyReport) -> Option<String> {
+    match &report.retry_jobs {
+        RetryJobsEnd::All => None,
+        RetryJobsEnd::Not { why } => Some(format!("jobs were not looked after: {why}")),
+    }
+}
+
+/// What there is to say, line by line, where the state does not hold what happened.
+pub fn saved_notes(saved: &StateSaved) -> Vec<String> {
+    match saved {
+        StateSaved::InState => Vec::new(),
+        StateSaved::Recovery { path, why } => vec![
+            format!("the state could not be saved: {why}"),
+            format!("what was sent is recorded in '{path}'"),
+            format!("run, in this root folder: drspass state recover '{path}'"),
+        ],
+        StateSaved::Lost { why } => vec![
+            format!("neither the state nor a recovery file could be written: {why}"),
+            "the entries marked applied ARE set, even where the next plan shows them as unknown"
+                .to_owned(),
+        ],
+    }
+}

@@ -1,0 +1,332 @@
+//! Text for people, on a terminal or in a log.
+//!
+//! Rules of this output: the target comes first and the counts last, and first as well
+//! where they would have scrolled away; a line says one thing and starts with a mark or a
+//! word, never with foreign text; nothing depends on colour; no stars and no length are
+//! in place of a value; eighty columns are enough for the usual case.
+
+use std::fmt::Write as _;
+
+use similar::TextDiff;
+
+use super::entry::{
+    JobLine, OutcomeLine, PlanLine, apply_notes, plan_counts, plan_notes, rollback_words,
+    totals_words,
+};
+use crate::core::outcome::Outcome;
+use crate::core::plan::{PlanEntry, Reason};
+use crate::core::problem::{Problem, Severity};
+use crate::core::report::{ApplyReport, PlanReport};
+use crate::core::state::ValueOrigin;
+
+pub use super::entry::{counted, place};
+
+/// Applied entries are listed one by one up to this number, counted beyond it: what went
+/// wrong must not scroll away.
+const MAX_APPLIED_LINES: usize = 20;
+
+/// How text may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// Marks are coloured.
+    On,
+    /// Plain text.
+    Off,
+}
+
+impl Colour {
+    fn paint(self, mark: char) -> String {
+        let code = match mark {
+            '+' | '=' => 32,
+            '~' => 33,
+            '!' | 'x' => 31,
+            '?' => 35,
+            _ => return mark.to_string(),
+        };
+        match self {
+            Self::On => format!("\u{1b}[{code}m{mark}\u{1b}[0m"),
+            Self::Off => mark.to_string(),
+        }
+    }
+}
+
+/// A plan: its target, what an apply would do, what else there is to know, and the
+/// counts, which come before that as well if it is longer than `rows`.
+pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
+    let mut text = String::new();
+    let width = width(report.changes().map(|(label, _)| label));
+    for (label, entry) in report.changes() {
+        let PlanLine { mark, words, .. } = PlanLine::of(entry);
+        let mark = colour.paint(mark);
+        let _ = writeln!(text, "  {mark} {label:width$}   {words}");
+        if let Some(why) = report.blocked.get(&entry.key) {
+            let mark = colour.paint('x');
+            let _ = writeln!(text, "      {mark} blocked now: {why}");
+            let _ = writeln!(text, "        {}", why.advice());
+        }
+    }
+    push_notes(&mut text, &plan_notes(report));
+    if let Some(saved) = &report.saved {
+        let _ = writeln!(
+            text,
+            "plan id: {}\nchange id: {}\nmade {:.0}, expires {:.0}",
+            saved.id, report.change_id, saved.created, saved.expires
+        );
+    }
+    let counts = plan_counts(report);
+    let environment = report.environment.as_ref();
+    let environment = environment.map_or_else(String::new, |name| format!(" ({})", name.as_str()));
+    let mut head = rollback_words(report).map_or_else(String::new, |words| words + "\n");
+    let _ = writeln!(head, "Plan for {}{environment}", place(&report.scope));
+    if text.lines().count() + 2 > rows {
+        let _ = writeln!(head, "{counts}");
+    }
+    format!("{head}{text}{counts}\n")
+}
+
+/// An apply: every entry that did not end well, the others by line or number, and the
+/// totals, which add up, as the last line.
+pub fn apply(report: &ApplyReport, colour: Colour) -> String {
+    let mut text = String::new();
+    let totals = report.totals();
+    let entries = counted(totals.total(), "entry", "entries");
+    let requests = counted(report.requests, "request", "requests");
+    let _ = writeln!(text, "Apply: {entries}, {requests}.");
+    let width = width(report.entries.iter().map(|(label, _)| label));
+    let list_applied = totals.applied <= MAX_APPLIED_LINES;
+    if !list_applied {
+        let mark = colour.paint('=');
+        let _ = writeln!(text, "  {mark} {} entries applied", totals.applied);
+    }
+    for (label, outcome) in &report.entries {
+        if *outcome == Outcome::Applied && !list_applied {
+            continue;
+        }
+        let line = OutcomeLine::of(outcome);
+        let mark = colour.paint(line.mark);
+        let words = line.lines().join("\n      ");
+        let _ = writeln!(text, "  {mark} {label:width$}   {words}");
+    }
+    for job in &report.jobs {
+        let line = JobLine::of(&job.result);
+        let mark = colour.paint(line.mark);
+        let words = line.lines.join("\n      ");
+        let _ = writeln!(text, "  {mark} job {}   {words}", job.label);
+    }
+    push_notes(&mut text, &apply_notes(report));
+    let _ = writeln!(text, "Result: {}.", totals_words(totals));
+    text
+}
+
+fn push_notes(text: &mut String, notes: &[String]) {
+    for note in notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+}
+
+/// A label that is longer pushes only its own line aside: a job's id with its endpoint
+/// has this length.
+const MAX_LABEL_WIDTH: usize = 48;
+
+/// How wide the column of labels is.
+pub fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
+    let widths = labels.map(String::len);
+    widths.max().unwrap_or(0).min(MAX_LABEL_WIDTH)
+}
+
+/// Problems of a document, a line each with what to do below it.
+pub fn problems(document: &str, problems: &[Problem]) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        let word = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let _ = writeln!(text, "{word}: {document}: {problem}");
+        let _ = writeln!(text, "    {}", problem.help);
+    }
+    text
+}
+
+/// `plan --diff`: what was last set against what is wanted, both masked, as a unified
+/// diff. Nothing in either text depends on a value. It is empty when nothing would be sent.
+pub fn diff(report: &PlanReport) -> String {
+    let (mut before, mut after) = (String::new(), String::new());
+    for (label, entry) in report.changes() {
+        push_entry(&mut before, &mut after, label, entry);
+    }
+    TextDiff::from_lines(&before, &after)
+        .unified_diff()
+        .context_radius(3)
+        .header("last set", "wanted")
+        .to_string()
+}
+
+fn push_entry(before: &mut String, after: &mut String, label: &str, entry: &PlanEntry) {
+    let known = entry.last_set.map(|(at, origin)| {
+        let word = match origin {
+            ValueOrigin::Sent => "set",
+            ValueOrigin::Adopted => "adopted",
+        };
+        format!("{word} {}", at.strftime("%Y-%m-%d"))
+    });
+    if known.is_some() {
+        let _ = writeln!(before, "{label}:");
+    }
+    let _ = writeln!(after, "{label}:");
+    let again = match &entry.reason {
+        Reason::Distrusted { .. } => Some("sent again, after state distrust"),
+        Reason::InDoubt => Some("sent again, outcome unknown"),
+        Reason::LastRefused { .. } => Some("sent again, last attempt refused"),
+        Reason::Resend { .. } => Some("sent again as asked"),
+        _ => None,
+    };
+    for (field, is_changed) in &entry.fields {
+        if let Some(known) = &known {
+            let _ = writeln!(before, "  {field}: (sensitive, {known})");
+        }
+        let _ = match (&known, is_changed, again) {
+            (Some(known), false, None) => writeln!(after, "  {field}: (sensitive, {known})"),
+            (Some(_), false, Some(again)) => writeln!(after, "  {field}: (sensitive, {again})"),
+            _ => writeln!(after, "  {field}: (sensitive, new value)"),
+        };
+    }
+}
+
+/// A terminal that is narrower shows lines as they are.
+const MIN_COLUMNS: usize = 30;
+
+/// So many blanks stand before what follows in the next line, at least. So nothing that
+/// others wrote comes to stand at the start of a line.
+const HANG: usize = 2;
+
+/// A column of words that would be narrower goes below what is before it.
+const MIN_WORDS: usize = 24;
+
+/// Blanks that part the columns of a list, at least.
+const GAP: &str = "   ";
+
+/// Breaks the lines of `text` that are longer than `columns` at blanks. What follows is
+/// below the last column of a list, or below the words after a first one such as `help:`.
+/// A word that is too long, such as a path or a key, stays whole.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 16);
+    for line in text.split_inclusive('\n') {
+        if columns < MIN_COLUMNS || columns_of(line.trim_end()) <= columns {
+            out.push_str(line);
+        } else {
+            push_line(&mut out, line, columns);
+        }
+    }
+    out
+}
+
+fn push_line(out: &mut String, line: &str, columns: usize) {
+    let words = line.trim_start_matches(' ');
+    let indent = line.len() - words.len();
+    if let Some((head, rest)) = words.split_once(GAP) {
+        let rest = rest.trim_start_matches(' ');
+        let start = &line[..line.len() - rest.len()];
+        let column = columns_of(start);
+        if column + MIN_WORDS <= columns {
+            out.push_str(start);
+            return push_words(out, rest, column, column, columns);
+        }
+        let below = indent + 2 * HANG;
+        out.push_str(&line[..indent]);
+        out.push_str(head);
+        out.push('\n');
+        out.push_str(&" ".repeat(below));
+        return push_words(out, rest, below, below, columns);
+    }
+    let first = words.split(' ').next().unwrap_or_default();
+    let hang = match columns_of(first) {
+        label if first.ends_with(':') && indent + label < columns / 3 => indent + label + 1,
+        _ => indent + HANG,
+    };
+    out.push_str(&line[..indent]);
+    push_words(out, words, indent, hang, columns);
+}
+
+/// Adds `words` behind `start` in lines of 80 columns; further ones begin below the words.
+pub fn push_wrapped(out: &mut String, start: &str, words: &str) {
+    let column = columns_of(start);
+    out.push_str(start);
+    push_words(out, words, column, column, 80);
+    out.push('\n');
+}
+
+/// Adds words from `column` on; further lines begin at `hang`.
+fn push_words(out: &mut String, words: &str, mut column: usize, hang: usize, columns: usize) {
+    for (place, word) in words.split(' ').enumerate() {
+        let needed = columns_of(word.trim_end());
+        if place > 0 && needed > 0 && column + 1 + needed > columns && column > hang {
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push('\n');
+            out.push_str(&" ".repeat(hang));
+            column = hang + needed;
+        } else {
+            let blank = usize::from(place > 0);
+            out.push_str(&" "[..blank]);
+            column += blank + needed;
+        }
+        out.push_str(word);
+    }
+}
+
+/// The columns of a text; what switches colours takes none.
+fn columns_of(text: &str) -> usize {
+    let mut is_escape = false;
+    let seen = text.chars().filter(|c| {
+        let was_escape = is_escape;
+        is_escape = *c == '\u{1b}' || (is_escape && *c != 'm');
+        !is_escape && !was_escape
+    });
+    seen.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_break_at_blanks_and_hang_below_their_words() {
+        for (text, expected) in [
+            ("short\n", "short\n"),
+            (
+                "error: one two three four five six seven\n  help: one two three four five six\n",
+                "error: one two three four five\n       six seven\n  help: one two three four\n        five six\n",
+            ),
+            (
+                "\u{1b}[31merror\u{1b}[0m: one two three four five\nnext\n",
+                "\u{1b}[31merror\u{1b}[0m: one two three four five\nnext\n",
+            ),
+            (
+                "    one two three four five six seven",
+                "    one two three four five\n      six seven",
+            ),
+            (
+                "Send it to?  Type 'yes' in full to continue: ",
+                "Send it to?  Type 'yes' in\n  full to continue: ",
+            ),
+            (
+                "wrote /a/path/that/is/longer/than/all/of/it now",
+                "wrote\n  /a/path/that/is/longer/than/all/of/it\n  now",
+            ),
+            (
+                "  \u{1b}[32m+\u{1b}[0m a   one two three four five six\n",
+                "  \u{1b}[32m+\u{1b}[0m a\n      one two three four five\n      six\n",
+            ),
+        ] {
+            assert_eq!(wrapped(text, 30), expected);
+            let line = text.replace('\n', " ");
+            assert_eq!(wrapped(&line, 500), line);
+        }
+        let text = "error: one two three four five six seven";
+        assert_eq!(wrapped(text, 10), text);
+        let text =
+            "  + a-long-label   one two three four five six seven   x\n  + a              ok\n";
+        let aligned = "  + a-long-label   one two three four five\n                   six seven   x\n  + a              ok\n";
+        assert_eq!(wrapped(text, 43), aligned);
+    }
+}
