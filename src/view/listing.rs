@@ -90,7 +90,7 @@ pub fn import(report: &ImportReport) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "ImportReport: {} to add, {} to change, {} the same.",
+        "Import: {} to add, {} to change, {} the same.",
         report.count(Effect::Added),
         report.count(Effect::Changed),
         report.count(Effect::Same)
