@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::core::fingerprint::Salt;
 use crate::editor::private::Places;
+use crate::ops::Runtime;
 use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
@@ -189,6 +190,17 @@ pub fn lock_info(command: &str) -> LockInfo {
         host: machine.nodename().to_string_lossy().into_owned(),
         command: command.to_owned(),
         since: now(),
+    }
+}
+
+pub fn runtime() -> Runtime {
+    Runtime {
+        now,
+        salt,
+        unique,
+        random,
+        lock_info,
+        hang_up: hang_up(),
     }
 }
 

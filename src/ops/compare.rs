@@ -23,7 +23,7 @@ pub struct Addresses {
 }
 
 /// A state that may be compared with the manifest.
-pub struct Comparable {
+pub struct KnownState {
     /// What is known; nothing before the first apply.
     pub state: Option<State>,
     /// Whether it was made with another key, so that nothing in it counts.
@@ -32,7 +32,7 @@ pub struct Comparable {
     pub rollback: Option<Rollback>,
 }
 
-impl Comparable {
+impl KnownState {
     /// The state, where what it says counts.
     pub fn trusted(&self) -> Option<&State> {
         self.state.as_ref().filter(|_| !self.key_changed)
@@ -40,7 +40,7 @@ impl Comparable {
 
     pub fn check_rollback(&self, allowed: bool) -> Result<(), OpError> {
         match (self.rollback, &self.state) {
-            (Some(rollback), Some(state)) if !allowed => Err(OpError::from(error::Rollback {
+            (Some(rollback), Some(state)) if !allowed => Err(OpError::from(error::RollbackError {
                 manifest: rollback.to,
                 applied: state.revision,
                 highest: rollback.applied,
@@ -93,10 +93,10 @@ pub fn say_lock(root: &Root, notes: &mut Vec<PlanNote>) -> Result<(), OpError> {
 }
 
 /// Compares what a state is about with the manifest.
-pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<Comparable, OpError> {
+pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<KnownState, OpError> {
     let (state, key_changed) = match snapshot.known {
         StoredState::Absent => {
-            return Ok(Comparable {
+            return Ok(KnownState {
                 state: None,
                 key_changed: false,
                 rollback: None,
@@ -113,7 +113,7 @@ pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<Comparable
         }));
     }
     let back = state.rollback_from(sealed.revision, &opened.digest);
-    Ok(Comparable {
+    Ok(KnownState {
         rollback: back.filter(|_| !key_changed).map(|applied| Rollback {
             to: sealed.revision,
             applied,
@@ -124,7 +124,7 @@ pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<Comparable
 }
 
 /// A state made with another key is only replaced when the user says so.
-pub fn new_key_error(comparable: &Comparable, manifest: &KeyId) -> Option<OpError> {
+pub fn new_key_error(comparable: &KnownState, manifest: &KeyId) -> Option<OpError> {
     let state = comparable
         .state
         .as_ref()
@@ -145,7 +145,7 @@ pub fn selection(opened: &Opened, addresses: &Addresses) -> Result<Selection, Op
 pub fn make(
     root: &Root,
     opened: &Opened,
-    comparable: &Comparable,
+    comparable: &KnownState,
     addresses: &Addresses,
 ) -> Result<Plan, OpError> {
     let selection = selection(opened, addresses)?;
@@ -164,7 +164,7 @@ pub fn make(
 pub fn check_limits(
     root: &Root,
     opened: &Opened,
-    comparable: &Comparable,
+    comparable: &KnownState,
     plan: &Plan,
     guards: &Guards,
 ) -> Result<(), Exceeded> {
@@ -177,7 +177,7 @@ pub fn check_limits(
 pub fn report(
     root: &Root,
     opened: &Opened,
-    comparable: &Comparable,
+    comparable: &KnownState,
     plan: Plan,
     notes: Vec<PlanNote>,
 ) -> PlanReport {

@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 
 use super::OpError;
 use super::error::{EditError, ProblemReport};
-use super::rewrite::{Ready, Rewrite};
+use super::rewrite::{Rewrite, SealedRewrite};
 use super::root::{Guards, Root, Unlock};
 use crate::age_file::AgeError;
 use crate::core::problem::Problem;
@@ -123,7 +123,7 @@ impl<'a> EditRounds<'a> {
     async fn hold(
         &self,
         context: &EditContext<'_>,
-    ) -> Result<(Result<Option<Ready<'a>>, OpError>, bool), OpError> {
+    ) -> Result<(Result<Option<SealedRewrite<'a>>, OpError>, bool), OpError> {
         // From before there is a folder until it is gone, no signal ends this process.
         let mut signals = Signals::listen(context.hang_up)
             .and_then(Signals::with_quit)
@@ -149,7 +149,7 @@ impl<'a> EditRounds<'a> {
         &self,
         private: &Private,
         signals: &mut Signals,
-    ) -> Result<Option<Ready<'a>>, OpError> {
+    ) -> Result<Option<SealedRewrite<'a>>, OpError> {
         loop {
             let run = self
                 .editor
@@ -229,7 +229,7 @@ async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result
 }
 
 enum Attempt<'a> {
-    Sealed(Ready<'a>),
+    Sealed(SealedRewrite<'a>),
     Invalid(Vec<Problem>),
     Unsealed(Box<OpError>),
 }
@@ -246,7 +246,7 @@ fn text_name(manifest: &Path) -> String {
     }
 }
 
-fn save(root: &Root, ready: Ready<'_>, places: &Places) -> Result<EditOutcome, OpError> {
+fn save(root: &Root, ready: SealedRewrite<'_>, places: &Places) -> Result<EditOutcome, OpError> {
     match ready.put(root) {
         Ok(()) => Ok(EditOutcome::Saved {
             revision: ready.revision,
@@ -260,7 +260,7 @@ fn save(root: &Root, ready: Ready<'_>, places: &Places) -> Result<EditOutcome, O
 
 /// Keeps the text, encrypted, beside the manifest, or else in the folder for temporary
 /// files.
-fn keep(root: &Root, ready: &Ready<'_>, places: &Places, error: OpError) -> EditError {
+fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError) -> EditError {
     let source = Box::new(error);
     let file = match ready.for_present_readers(root) {
         Ok(file) => file,

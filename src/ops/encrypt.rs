@@ -15,7 +15,7 @@ use crate::core::yaml;
 use crate::sys::files;
 
 /// A manifest that was written.
-pub struct Written {
+pub struct WrittenManifest {
     pub path: PathBuf,
     /// From what: the file that the warnings are about.
     pub source: PathBuf,
@@ -35,7 +35,7 @@ pub fn encrypt(
     guards: &Guards,
     (name, plain): (PathBuf, Zeroizing<Vec<u8>>),
     out: Option<PathBuf>,
-) -> Result<Written, OpError> {
+) -> Result<WrittenManifest, OpError> {
     let target = root.target(guards)?;
     if age_file::is_age_file(&plain) {
         return Err(OpError::Unfit {
@@ -77,7 +77,7 @@ pub fn encrypt(
             root.manifest_name().to_owned()
         }
     };
-    Ok(Written {
+    Ok(WrittenManifest {
         path,
         source: name,
         revision: sealed.revision,

@@ -21,7 +21,7 @@ use crate::core::target::{Target, TargetError};
 use crate::sys::files;
 
 /// What a new root folder is about.
-pub struct Wanted<'a> {
+pub struct InitRequest<'a> {
     /// The target; absent where a drspass.yaml is there already.
     pub target: Option<TargetConfig>,
     /// Public recipients beside those of the identities.
@@ -41,7 +41,7 @@ pub struct Wanted<'a> {
 pub type ListJobs<'a> = &'a dyn Fn(&Target, Option<&Config>) -> Result<Vec<ListedJob>, OpError>;
 
 /// What was made.
-pub struct Made {
+pub struct InitResult {
     /// What the manifest is sealed for.
     pub target: Target,
     /// Every file that was written, in order.
@@ -51,7 +51,7 @@ pub struct Made {
 }
 
 /// What an init begins with.
-struct Start {
+struct InitStart {
     has_config: bool,
     recipients: Vec<String>,
     /// The identities to be made, with their text.
@@ -61,11 +61,11 @@ struct Start {
 /// Makes what is missing of a root folder.
 pub fn init(
     folder: &Path,
-    wanted: Wanted<'_>,
+    wanted: InitRequest<'_>,
     guards: &Guards,
     new_key: impl FnOnce() -> [u8; 32],
     list: Option<ListJobs<'_>>,
-) -> Result<Made, OpError> {
+) -> Result<InitResult, OpError> {
     // Everything that can be refused is refused before the first file.
     let start = begin(folder, &wanted, guards)?;
     let list = |target: &Target, config: Option<&Config>| {
@@ -132,7 +132,7 @@ pub fn init(
     let file = rewrite::encrypted(skeleton.as_bytes(), &sealed, name, wanted.plugins)?;
     create(&root.manifest_path(), name, &file)?;
     made.push(root.manifest_name().to_owned());
-    Ok(Made {
+    Ok(InitResult {
         target,
         files: made,
         key_id: sealed.fingerprint_key.id(),
@@ -147,7 +147,7 @@ fn no_target() -> OpError {
 }
 
 /// Looks for everything that would stop [`init`].
-pub fn check(folder: &Path, wanted: &Wanted<'_>, guards: &Guards) -> Result<(), OpError> {
+pub fn check(folder: &Path, wanted: &InitRequest<'_>, guards: &Guards) -> Result<(), OpError> {
     begin(folder, wanted, guards).map(|_| ())
 }
 
@@ -164,11 +164,11 @@ fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
     })
 }
 
-fn begin(folder: &Path, wanted: &Wanted<'_>, guards: &Guards) -> Result<Start, OpError> {
+fn begin(folder: &Path, wanted: &InitRequest<'_>, guards: &Guards) -> Result<InitStart, OpError> {
     let has_config = folder.join(CONFIG_FILE).symlink_metadata().is_ok();
     let names_any = wanted.target.is_some() || !wanted.recipients.is_empty();
     let mut refused = already_there(folder, has_config, names_any, guards)?;
-    let mut start = Start {
+    let mut start = InitStart {
         has_config,
         recipients: Vec::new(),
         identities: Vec::new(),
@@ -253,10 +253,10 @@ fn refuse_target(target: &TargetConfig, guards: &Guards) -> Option<OpError> {
     }
 }
 
-impl Start {
+impl InitStart {
     /// Adds those that the user named and those of the identities, each once.
     /// Returns why some cannot be.
-    fn add_recipients(&mut self, folder: &Path, wanted: &Wanted<'_>) -> Vec<OpError> {
+    fn add_recipients(&mut self, folder: &Path, wanted: &InitRequest<'_>) -> Vec<OpError> {
         let mut refused = Vec::new();
         for (text, number) in wanted.recipients.iter().zip(1..) {
             refused.extend(refuse_recipient(text).map(|(what, help)| OpError::Unfit {
@@ -303,7 +303,7 @@ impl Start {
 fn identity(
     folder: &Path,
     path: &Path,
-    wanted: &Wanted<'_>,
+    wanted: &InitRequest<'_>,
 ) -> Result<(Vec<String>, Option<Zeroizing<String>>), OpError> {
     match files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES) {
         Ok(text) => {

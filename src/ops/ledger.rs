@@ -6,24 +6,23 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::OpError;
 use super::compare::{comparable, new_key_error, no_state, notes_of, say_lock};
-use super::error::{OtherKey, OtherScope, Rollback};
+use super::error::{OtherKey, OtherScope, RollbackError};
 use super::root::{Guards, Opened, Root, Unlock};
+use super::{OpError, Runtime};
 use crate::core::address::{self, Subject};
-use crate::core::fingerprint::{Fingerprinter, Salt};
+use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
 use crate::core::plan::{self, prints_of};
 use crate::core::report::{LedgerEntry, LedgerReport, PlanNote};
 use crate::core::state::{Lineage, PlanId, State};
 use crate::store::{
-    JournalLeft, LockGuard, LockInfo, LockStatus, Recovery, StateVersion, StoreError, StoreKeys,
-    StoredState,
+    JournalLeft, LockGuard, LockStatus, Recovery, StateVersion, StoreError, StoreKeys, StoredState,
 };
 use crate::sys::files;
 
 /// What the state file claims. It was read without a key, so nothing is proved.
-pub struct Claimed {
+pub struct ClaimedState {
     /// The state; nothing before the first apply.
     pub state: Option<State>,
     /// Whether answers lie beside it that are not counted in.
@@ -33,7 +32,7 @@ pub struct Claimed {
 }
 
 /// Reads the state without a key.
-pub fn list(root: &Root) -> Result<Claimed, OpError> {
+pub fn list(root: &Root) -> Result<ClaimedState, OpError> {
     let (state, journal) = root.store.read_claimed()?;
     let mut notes = Vec::new();
     if state.is_none() && root.store.backup().is_some() {
@@ -46,7 +45,7 @@ pub fn list(root: &Root) -> Result<Claimed, OpError> {
     let is_held = notes
         .iter()
         .any(|note| matches!(note, PlanNote::LockHeld(_)));
-    Ok(Claimed {
+    Ok(ClaimedState {
         state,
         has_more: journal == JournalLeft::Foreign && !is_held,
         notes,
@@ -147,23 +146,6 @@ fn named_in(
         .collect())
 }
 
-/// Who changes the state, and with what.
-pub struct LedgerContext<'a> {
-    pub root: &'a Root,
-    /// How to open its manifest.
-    pub unlock: &'a Unlock<'a>,
-    /// What the user accepts.
-    pub guards: &'a Guards,
-    /// Who takes the lock.
-    pub lock: LockInfo,
-    /// The time, in UTC.
-    pub now: Timestamp,
-    /// A fresh random salt.
-    pub salt: fn() -> Salt,
-    /// A fresh unique text.
-    pub unique: fn() -> String,
-}
-
 /// Which entries to forget.
 pub enum Forget {
     /// Those that the addresses name.
@@ -174,7 +156,7 @@ pub enum Forget {
 
 /// What was changed.
 #[derive(Debug)]
-pub struct Changed {
+pub struct LedgerChange {
     /// The labels of the entries, in the order of the state.
     pub entries: Vec<String>,
     /// The serial of the state as it is now.
@@ -185,7 +167,7 @@ pub struct Changed {
 
 /// What to do with a journal once the state is saved.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Journal {
+enum JournalFate {
     /// It is in the state.
     Remove,
     /// Nobody trusts it, but it may tell somebody what happened.
@@ -195,18 +177,30 @@ enum Journal {
 /// A state that is open for one change.
 struct LockedLedger<'a> {
     root: &'a Root,
+    runtime: &'a Runtime,
+    /// When the command began.
+    now: Timestamp,
     opened: Opened,
     keys: StoreKeys,
     guard: LockGuard,
 }
 
 impl<'a> LockedLedger<'a> {
-    fn open(context: &'a LedgerContext<'_>) -> Result<Self, OpError> {
-        let opened = context.root.open(context.unlock, context.guards)?;
+    fn open(
+        root: &'a Root,
+        unlock: &Unlock<'_>,
+        guards: &Guards,
+        runtime: &'a Runtime,
+        command: &str,
+    ) -> Result<Self, OpError> {
+        let info = (runtime.lock_info)(command);
+        let opened = root.open(unlock, guards)?;
         let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
-        let guard = context.root.lock(&opened.digest, &context.lock)?;
+        let guard = root.lock(&opened.digest, &info)?;
         Ok(Self {
-            root: context.root,
+            root,
+            runtime,
+            now: info.since,
             opened,
             keys,
             guard,
@@ -231,10 +225,10 @@ impl<'a> LockedLedger<'a> {
         sealed.fingerprint_key.fingerprinter(&sealed.scope)
     }
 
-    fn new_state(&self, lineage: Lineage) -> State {
+    fn new_state(&self) -> State {
         State::new(
             self.opened.sealed.scope.clone(),
-            lineage,
+            Lineage::new((self.runtime.unique)()),
             self.keys.id.clone(),
         )
     }
@@ -244,8 +238,8 @@ impl<'a> LockedLedger<'a> {
         state: State,
         version: &StateVersion,
         entries: Vec<EntryKey>,
-    ) -> Result<Changed, OpError> {
-        self.save_as(state, version, entries, Journal::Remove)
+    ) -> Result<LedgerChange, OpError> {
+        self.save_as(state, version, entries, JournalFate::Remove)
     }
 
     fn save_as(
@@ -253,28 +247,28 @@ impl<'a> LockedLedger<'a> {
         mut state: State,
         version: &StateVersion,
         entries: Vec<EntryKey>,
-        journal: Journal,
-    ) -> Result<Changed, OpError> {
+        journal: JournalFate,
+    ) -> Result<LedgerChange, OpError> {
         let store = &self.root.store;
         store.back_up(&self.guard)?;
         store.commit(&self.guard, &self.keys, &mut state, version)?;
         // The journal goes last: until the new state is there, it still counts.
         if store.has_journal() {
             match journal {
-                Journal::Remove => store.end_journal(&self.guard)?,
-                Journal::SetAside => store.set_aside_journal(&self.guard)?,
+                JournalFate::Remove => store.end_journal(&self.guard)?,
+                JournalFate::SetAside => store.set_aside_journal(&self.guard)?,
             }
         }
         Ok(self.changed(&entries, state.serial))
     }
 
-    fn changed(&self, entries: &[EntryKey], serial: u64) -> Changed {
+    fn changed(&self, entries: &[EntryKey], serial: u64) -> LedgerChange {
         let labels = labels(&self.opened);
         let label = |key: &EntryKey| {
             let listed = labels.get(key);
             listed.map_or_else(|| key.to_string(), |label| (*label).to_owned())
         };
-        Changed {
+        LedgerChange {
             entries: entries.iter().map(label).collect(),
             serial,
             begins_with: None,
@@ -283,8 +277,14 @@ impl<'a> LockedLedger<'a> {
 }
 
 /// Forgets entries: nothing is told to the service.
-pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpError> {
-    let ledger = LockedLedger::open(context)?;
+pub fn forget(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    runtime: &Runtime,
+    what: Forget,
+) -> Result<LedgerChange, OpError> {
+    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state rm")?;
     let (state, version) = ledger.state()?;
     let Some(mut state) = state else {
         return Err(OpError::Unfit {
@@ -308,11 +308,14 @@ pub fn forget(context: &LedgerContext<'_>, what: Forget) -> Result<Changed, OpEr
 /// Declares that the service holds what the manifest wants for these entries.
 /// `approve` is told which they are.
 pub fn adopt(
-    context: &LedgerContext<'_>,
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    runtime: &Runtime,
     addresses: &[String],
     approve: &mut dyn FnMut(&[String]) -> Result<(), OpError>,
-) -> Result<Changed, OpError> {
-    let ledger = LockedLedger::open(context)?;
+) -> Result<LedgerChange, OpError> {
+    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state adopt")?;
     let assignments = ledger.opened.manifest.assignments();
     let subjects: Vec<Subject<'_>> = assignments.iter().map(Subject::from).collect();
     let marks = address::find("state adopt", addresses, &subjects).map_err(OpError::Unmatched)?;
@@ -325,12 +328,12 @@ pub fn adopt(
     let (state, version) = ledger.state()?;
     let named: Vec<String> = chosen.iter().map(|chosen| chosen.label.clone()).collect();
     approve(&named)?;
-    let mut state = state.unwrap_or_else(|| ledger.new_state(Lineage::new((context.unique)())));
+    let mut state = state.unwrap_or_else(|| ledger.new_state());
     let prints = ledger.fingerprinter();
-    let run_id = PlanId::new((context.unique)());
+    let run_id = PlanId::new((ledger.runtime.unique)());
     for assignment in &chosen {
-        let prints = prints_of(&prints, assignment, context.salt);
-        state.adopt(&assignment.key, prints, context.now, &run_id);
+        let prints = prints_of(&prints, assignment, ledger.runtime.salt);
+        state.adopt(&assignment.key, prints, ledger.now, &run_id);
     }
     let entries = chosen
         .iter()
@@ -343,8 +346,13 @@ pub fn adopt(
 /// are sent again, but for passwords that it knows as wrong. This is the way out for a state or journal that was changed
 /// outside drspass or is damaged; what was there is kept beside it. It opens none of the
 /// gates that the state guards: a newer format, another key, or a newer manifest.
-pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
-    let ledger = LockedLedger::open(context)?;
+pub fn distrust(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    runtime: &Runtime,
+) -> Result<LedgerChange, OpError> {
+    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state distrust")?;
     let store = &ledger.root.store;
     // A rekey that was cut off is finished first, or the state would seem to be another
     // key's.
@@ -367,8 +375,8 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
             }));
         }
         let back = state.rollback_from(sealed.revision, &ledger.opened.digest);
-        if let (Some(highest), false) = (back, context.guards.allow_rollback) {
-            return Err(OpError::from(Rollback {
+        if let (Some(highest), false) = (back, guards.allow_rollback) {
+            return Err(OpError::from(RollbackError {
                 manifest: sealed.revision,
                 applied: state.revision,
                 highest,
@@ -384,7 +392,7 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
         _ => None,
     };
     // A new lineage, so that no saved plan and no journal of the old one fits.
-    let mut state = ledger.new_state(Lineage::new((context.unique)()));
+    let mut state = ledger.new_state();
     state.highest = proved.as_ref().map_or(0, |old| old.highest);
     state.take_manifest(sealed.revision, ledger.opened.digest.clone());
     let prints = ledger.fingerprinter();
@@ -392,18 +400,18 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
     let wanted = assignments.iter().map(|assignment| {
         (
             assignment.key.clone(),
-            prints_of(&prints, assignment, context.salt),
+            prints_of(&prints, assignment, ledger.runtime.salt),
         )
     });
-    state.begin(wanted, context.now, &PlanId::new((context.unique)()));
+    state.begin(wanted, ledger.now, &PlanId::new((ledger.runtime.unique)()));
     state.distrust();
     let begins_with = proved.is_none().then_some(sealed.revision);
     if let Some(old) = proved {
         state.keep_warnings(old);
     }
     let entries = state.entries.keys().cloned().collect();
-    let changed = ledger.save_as(state, &version, entries, Journal::SetAside)?;
-    Ok(Changed {
+    let changed = ledger.save_as(state, &version, entries, JournalFate::SetAside)?;
+    Ok(LedgerChange {
         begins_with,
         ..changed
     })
@@ -412,16 +420,22 @@ pub fn distrust(context: &LedgerContext<'_>) -> Result<Changed, OpError> {
 /// What became of a recovery file.
 pub enum Recovered {
     /// It is the state now.
-    Whole(Changed),
+    Whole(LedgerChange),
     /// The state is not the one that it continues, so what it says was sent is in
     /// doubt.
-    AsDoubts(Changed),
+    AsDoubts(LedgerChange),
 }
 
 /// Folds a recovery file back. Beside the very state that it continues it becomes
 /// the state; beside any other, or none, its entries are marked to be sent again.
-pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Recovered, OpError> {
-    let ledger = LockedLedger::open(context)?;
+pub fn recover(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    runtime: &Runtime,
+    file: &Path,
+) -> Result<Recovered, OpError> {
+    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state recover")?;
     let store = &ledger.root.store;
     let path = ledger.root.resolve(file);
     let bytes = files::read_unlinked(&path).map_err(|source| OpError::Read {
@@ -449,17 +463,16 @@ pub fn recover(context: &LedgerContext<'_>, file: &Path) -> Result<Recovered, Op
         let serial = recovery.state.serial.saturating_add(1);
         return Ok(Recovered::Whole(ledger.changed(&recovery.sent, serial)));
     }
-    as_doubts(context, &ledger, recovery, file).map(Recovered::AsDoubts)
+    as_doubts(&ledger, recovery, file).map(Recovered::AsDoubts)
 }
 
 /// Marks what a recovery file knows of as to be sent again, beside a state that is
 /// not the one that it continues.
 fn as_doubts(
-    context: &LedgerContext<'_>,
     ledger: &LockedLedger<'_>,
     recovery: Recovery,
     file: &Path,
-) -> Result<Changed, OpError> {
+) -> Result<LedgerChange, OpError> {
     let store = &ledger.root.store;
     // A journal of this state is folded in; one of another run is no proof here,
     // and is set aside once the doubts are saved.
@@ -486,7 +499,7 @@ fn as_doubts(
         && current
             .as_ref()
             .is_some_and(|state| state.serial > recovery.state.serial);
-    let mut state = current.unwrap_or_else(|| ledger.new_state(Lineage::new((context.unique)())));
+    let mut state = current.unwrap_or_else(|| ledger.new_state());
     if recovery.state.highest > state.highest {
         // The run did apply that manifest, and its number is not free again.
         state.revision = recovery.state.revision;
@@ -499,7 +512,7 @@ fn as_doubts(
         let known = state.entries.keys().chain(recovery.state.entries.keys());
         known.cloned().collect()
     };
-    let run = PlanId::new((context.unique)());
+    let run = PlanId::new((ledger.runtime.unique)());
     for key in &doubted {
         let tried = recovery
             .state
@@ -508,13 +521,13 @@ fn as_doubts(
             .or_else(|| state.entries.get(key))
             .cloned();
         if let Some(tried) = tried {
-            state.doubt(key, &tried, context.now, &run);
+            state.doubt(key, &tried, ledger.now, &run);
         }
     }
     let journal = if is_foreign {
-        Journal::SetAside
+        JournalFate::SetAside
     } else {
-        Journal::Remove
+        JournalFate::Remove
     };
     ledger.save_as(state, &version, doubted.into_iter().collect(), journal)
 }

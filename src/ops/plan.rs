@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::OpError;
 use super::compare::{
-    Addresses, Comparable, change_id, check_limits, comparable, make, new_key_error, notes_of,
+    Addresses, KnownState, change_id, check_limits, comparable, make, new_key_error, notes_of,
     report, say_lock,
 };
-use super::online::{HangUp, Online, Preflight};
+use super::online::{Online, Preflight};
 use super::root::{Guards, Opened, OwnPaths, Root, Unlock};
+use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
-use crate::core::fingerprint::{ChangeId, Salt};
+use crate::core::fingerprint::ChangeId;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan, prints_of};
 use crate::core::problem::Problem;
@@ -38,8 +38,6 @@ pub struct AskStates<'a> {
     /// Finds the login and prepares the client, once everything that needs no network
     /// was checked.
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
-    /// What the end of the terminal means.
-    pub hang_up: HangUp,
     /// What states that are not known mean.
     pub unknown: UnknownStates,
 }
@@ -49,6 +47,7 @@ pub fn plan(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
+    runtime: &Runtime,
     addresses: &Addresses,
     ask: Option<AskStates<'_>>,
     save: Option<&SaveAs<'_>>,
@@ -80,11 +79,12 @@ pub fn plan(
         notes.push(PlanNote::LimitExceeded(exceeded));
     }
     let blocked = match ask {
-        Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, &mut notes)?,
+        Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, runtime, &mut notes)?,
         _ => BTreeMap::new(),
     };
-    let made = Made {
+    let made = MadePlan {
         root,
+        runtime,
         opened: &opened,
         comparable: &comparable,
         plan: &plan,
@@ -114,13 +114,14 @@ fn blocked(
     opened: &Opened,
     plan: &Plan,
     ask: &AskStates<'_>,
+    runtime: &Runtime,
     notes: &mut Vec<PlanNote>,
 ) -> Result<BTreeMap<EntryKey, Blocked>, OpError> {
     let client = (ask.connect)(opened)?;
     // What the service says must not repeat what it was told.
     let places = plan.sent().map(|entry| entry.index).collect();
     let client = client.guarding(RunSecrets::new(Arc::clone(&opened.manifest), places));
-    let mut online = Online::new(client, ask.hang_up)?;
+    let mut online = Online::new(client, runtime.hang_up)?;
     online.log_in()?;
     let keys: Vec<&EntryKey> = plan.sent().map(|entry| &entry.key).collect();
     let preflight = Preflight::ask(&mut online, keys.iter().copied(), ask.unknown)?;
@@ -138,29 +139,21 @@ pub struct SaveAs<'a> {
     pub path: &'a Path,
     /// How long it may be applied.
     pub expires_in: Duration,
-    /// The time, in UTC.
-    pub now: fn() -> Timestamp,
-    /// A fresh random salt.
-    pub salt: fn() -> Salt,
-    /// A fresh unique text, for the state that it may begin.
-    pub unique: fn() -> String,
 }
 
 /// A plan with what it was made of.
-pub struct Made<'a> {
-    pub root: &'a Root,
-    pub opened: &'a Opened,
-    pub comparable: &'a Comparable,
-    /// What the comparison led to.
-    pub plan: &'a Plan,
-    /// The entries that were asked for.
-    pub addresses: &'a Addresses,
-    /// What the user accepts.
-    pub guards: &'a Guards,
+struct MadePlan<'a> {
+    root: &'a Root,
+    runtime: &'a Runtime,
+    opened: &'a Opened,
+    comparable: &'a KnownState,
+    plan: &'a Plan,
+    addresses: &'a Addresses,
+    guards: &'a Guards,
 }
 
 /// Saves a plan. An older plan at that place is replaced.
-pub fn save_plan(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
+fn save_plan(made: &MadePlan<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
     OwnPaths::of(made.root).check(how.path)?;
     let key = made.opened.sealed.fingerprint_key.plan_mac();
     let file = PlanFile::new(content(made, how)?, &key);
@@ -173,16 +166,17 @@ pub fn save_plan(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpErro
 }
 
 /// What is saved of a plan.
-fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
-    let created = (how.now)();
+fn content(made: &MadePlan<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
+    let created = (made.runtime.now)();
     let expires = created
         .checked_add(how.expires_in)
         .map_err(|_| OpError::Unfit {
             what: "the plan would never expire".to_owned(),
             help: "Give a shorter time with --expires-in.",
         })?;
-    let Made {
+    let MadePlan {
         root,
+        runtime,
         opened,
         comparable,
         plan,
@@ -209,7 +203,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
             kerberos_left: entry.kerberos_left,
             credential: entry.credential.as_deref().map(str::to_owned),
             prior: PriorPrints::of(known.and_then(|state| state.entries.get(&entry.key))),
-            wanted: prints_of(&fingerprinter, assignment, how.salt),
+            wanted: prints_of(&fingerprinter, assignment, runtime.salt),
         }
     });
     let limits = root.limits(guards);
@@ -228,7 +222,7 @@ fn content(made: &Made<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
                 serial: state.serial,
             },
             None => PlanBase::Absent {
-                lineage: Lineage::new((how.unique)()),
+                lineage: Lineage::new((runtime.unique)()),
             },
         },
         recipients: saved::recipients_of(sealed),
@@ -300,7 +294,7 @@ impl ToApply {
     pub fn decide(
         &self,
         opened: &Opened,
-        comparable: &Comparable,
+        comparable: &KnownState,
         batch_size: usize,
         notes: &mut Vec<PlanNote>,
     ) -> Result<(Plan, BTreeMap<EntryKey, FieldPrints>), OpError> {

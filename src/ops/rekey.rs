@@ -9,41 +9,25 @@ use zeroize::Zeroizing;
 
 use super::error::{OtherKey, OtherScope, RekeyError};
 use super::root::{Guards, Root, Unlock, digest_of, moved_parts, parse_sealed};
-use super::{OpError, git, rewrite};
+use super::{OpError, Runtime, git, rewrite};
 use crate::age_file::{AgeError, Passphrases};
-use crate::core::fingerprint::{FingerprintKey, Salt, Scope};
+use crate::core::fingerprint::{FingerprintKey, Scope};
 use crate::core::manifest::{self, Manifest, Sealed};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
 use crate::core::rekey::{NewKey, rekeyed};
 use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
 use crate::core::state::{Lineage, State};
+use crate::core::target::Target;
 use crate::core::yaml;
 use crate::store::{
     LockGuard, LockInfo, RekeyLeft, StateSnapshot, StoreError, StoreKeys, StoredState,
 };
 use crate::sys::testpoint;
 
-/// Who rekeys, and with what.
-pub struct RekeyContext<'a> {
-    pub root: &'a Root,
-    /// How to open its manifest.
-    pub unlock: &'a Unlock<'a>,
-    /// What the user accepts; the expected key is the one that the manifest has now.
-    pub guards: &'a Guards,
-    /// Who takes the lock.
-    pub lock: LockInfo,
-    /// A fresh random salt.
-    pub salt: fn() -> Salt,
-    /// A fresh unique text.
-    pub unique: fn() -> String,
-    /// Fresh random bytes for a key.
-    pub new_key: fn() -> [u8; 32],
-}
-
 /// What the user wants.
 #[derive(Clone, Copy)]
-pub struct Wishes {
+pub struct RekeyOptions {
     /// A new fingerprint key, whoever reads.
     pub new_key: bool,
     /// To go on although no identity at hand opens the new file.
@@ -51,10 +35,10 @@ pub struct Wishes {
 }
 
 /// Is shown what will be done and the warnings of the manifest, and decides.
-pub type Approve<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
+pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
 /// What became of it.
-pub enum Done {
+pub enum RekeyResult {
     /// A rekey that was cut off is finished, and nothing else was to be done.
     Finished,
     /// The manifest was encrypted anew.
@@ -62,12 +46,12 @@ pub enum Done {
 }
 
 /// The manifest file, and the one whose place it takes.
-struct NewFile {
+struct NewManifest {
     before: Vec<u8>,
     file: Vec<u8>,
 }
 
-impl NewFile {
+impl NewManifest {
     fn put(&self, root: &Root) -> Result<(), OpError> {
         rewrite::replace(root, Some(&self.before), &self.file)
     }
@@ -78,76 +62,64 @@ impl NewFile {
     }
 }
 
-/// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target.
+/// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target. The key
+/// that `guards` expect is the one that the manifest has now.
 pub fn rekey(
-    context: &RekeyContext<'_>,
-    wishes: Wishes,
-    approve: Approve<'_>,
-) -> Result<Done, OpError> {
-    let root = context.root;
+    root: &Root,
+    unlock: &Unlock<'_>,
+    guards: &Guards,
+    runtime: &Runtime,
+    options: RekeyOptions,
+    approve: ApproveRekey<'_>,
+) -> Result<RekeyResult, OpError> {
+    let lock = (runtime.lock_info)("rekey");
     let name = root.manifest_name();
     // The old file and the new one are both opened.
     let known = Passphrases::default();
-    let ask = |origin: &str| known.ask_once(origin, context.unlock.ask);
+    let ask = |origin: &str| known.ask_once(origin, unlock.ask);
     let unlock = Unlock {
-        source: context.unlock.source,
         ask: &ask,
-        plugins: context.unlock.plugins,
+        ..*unlock
     };
     rewrite::check_replaceable(root)?;
-    let named = root.named_target(context.guards)?;
+    let named = root.named_target(guards)?;
     let before = root.manifest_bytes()?;
     let plain = root.decrypt_file(&before, &unlock)?;
     let (manifest, sealed, mut warnings) = parse_sealed(&plain, name)?;
     warnings.extend(rewrite::second_name(root));
-    context.guards.check_key(&sealed.fingerprint_key.id())?;
-    let target = root.target_beside(named, &sealed, context.guards)?;
+    guards.check_key(&sealed.fingerprint_key.id())?;
+    let target = root.target_beside(named, &sealed, guards)?;
     let change = Difference::between(&sealed.recipients, &root.config.recipients);
     let moved = moved_parts(&target, &sealed);
-    let reason = reason(&change, sealed.scope != target.scope, wishes);
+    let reason = reason(&change, sealed.scope != target.scope, options);
 
     let mut ledger = None;
     let mut finished = false;
     if reason.is_some() || root.store.has_rekey() {
         let opened;
-        (opened, finished) = open_ledger(context, &sealed, &before)?;
+        (opened, finished) = open_ledger(root, &lock, &sealed, &before)?;
         if finished && reason.is_none() && change.is_none() && moved.is_empty() {
-            return Ok(Done::Finished);
+            return Ok(RekeyResult::Finished);
         }
         ledger = Some(opened);
     }
     let (fate, highest) = match &ledger {
         Some(ledger) if reason.is_some() => state_fate(root, ledger, &sealed, &target.scope)?,
         _ => {
-            let highest = root.check_key_beside(&sealed, context.guards)?;
+            let highest = root.check_key_beside(&sealed, guards)?;
             refuse_outdated(root, &sealed)?;
             (StateFate::Untouched, highest)
         }
     };
 
     let revision = rewrite::next_revision(sealed.revision.max(highest))?;
-    let (fingerprint_key, former) = match reason {
-        Some(_) => {
-            let former = Former {
-                key: sealed.fingerprint_key,
-                scope: sealed.scope,
-            };
-            (FingerprintKey::new((context.new_key)()), Some(former))
-        }
-        None => (sealed.fingerprint_key, None),
-    };
-    let new = Sealed {
-        fingerprint_key,
-        scope: target.scope,
-        auth_url: target.auth_url,
-        recipients: root.config.recipients.clone(),
-        revision,
-    };
+    let new_key = reason.map(|_| FingerprintKey::new((runtime.random)()));
+    let (new, former) = next_seal(root, sealed, target, revision, new_key);
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(name, vec![problem]))?;
     let text = manifest::seal(text, &new).map_err(|problems| OpError::document(name, problems))?;
     let file = rewrite::encrypted(text.as_bytes(), &new, name, unlock.plugins)?;
-    let is_lockout = !can_open(root, &unlock, &file, &text, wishes)?;
-    if is_lockout && !wishes.allow_lockout {
+    let is_lockout = !can_open(root, &unlock, &file, &text, options)?;
+    if is_lockout && !options.allow_lockout {
         return Err(RekeyError::LockedOut.into());
     }
 
@@ -162,21 +134,10 @@ pub fn rekey(
         finished,
     };
     approve(&plan, &warnings)?;
-    let file = NewFile { before, file };
+    let file = NewManifest { before, file };
     let key_id = former.is_some().then(|| new.fingerprint_key.id());
-    if let Some(ledger) = &ledger {
-        clear_up(root, &ledger.guard)?;
-    }
-    let former_state = match (ledger, former) {
-        (Some(ledger), Some(former)) => {
-            put_with_state(context, ledger, &manifest, &former, &new, &file)?
-        }
-        _ => {
-            file.put(root)?;
-            None
-        }
-    };
-    Ok(Done::Rekeyed(Box::new(Rekeyed {
+    let former_state = put(root, runtime, ledger, former, &manifest, &new, &file)?;
+    Ok(RekeyResult::Rekeyed(Box::new(Rekeyed {
         plan,
         revision,
         key_id,
@@ -184,14 +145,46 @@ pub fn rekey(
     })))
 }
 
+/// What is sealed from now on; where that is a new key, also what the state was made with.
+fn next_seal(
+    root: &Root,
+    sealed: Sealed,
+    target: Target,
+    revision: u64,
+    new_key: Option<FingerprintKey>,
+) -> (Sealed, Option<FormerKey>) {
+    let (fingerprint_key, former) = match new_key {
+        Some(key) => {
+            let former = FormerKey {
+                key: sealed.fingerprint_key,
+                scope: sealed.scope,
+            };
+            (key, Some(former))
+        }
+        None => (sealed.fingerprint_key, None),
+    };
+    let new = Sealed {
+        fingerprint_key,
+        scope: target.scope,
+        auth_url: target.auth_url,
+        recipients: root.config.recipients.clone(),
+        revision,
+    };
+    (new, former)
+}
+
 /// Whether there must be a new fingerprint key, and why.
-fn reason(change: &Difference, is_other_scope: bool, wishes: Wishes) -> Option<NewKeyReason> {
+fn reason(
+    change: &Difference,
+    is_other_scope: bool,
+    options: RekeyOptions,
+) -> Option<NewKeyReason> {
     if !change.removed.is_empty() {
         Some(NewKeyReason::Removed)
     } else if is_other_scope {
         Some(NewKeyReason::OtherScope)
     } else {
-        wishes.new_key.then_some(NewKeyReason::Asked)
+        options.new_key.then_some(NewKeyReason::Asked)
     }
 }
 
@@ -202,7 +195,7 @@ fn can_open(
     unlock: &Unlock<'_>,
     file: &[u8],
     text: &Zeroizing<String>,
-    wishes: Wishes,
+    options: RekeyOptions,
 ) -> Result<bool, OpError> {
     match root.decrypt_file(file, unlock) {
         Ok(plain) if plain.as_slice() == text.as_bytes() => Ok(true),
@@ -215,19 +208,19 @@ fn can_open(
                 source: AgeError::WrongPassphrase { .. },
                 ..
             },
-        ) if wishes.allow_lockout => Ok(false),
+        ) if options.allow_lockout => Ok(false),
         Err(error) => Err(error),
     }
 }
 
 /// The state, under the lock.
-struct Ledger {
+struct RekeyLedger {
     guard: LockGuard,
     snapshot: StateSnapshot,
 }
 
 /// What the state was made with.
-struct Former {
+struct FormerKey {
     key: FingerprintKey,
     scope: Scope,
 }
@@ -235,19 +228,20 @@ struct Former {
 /// Takes the lock and reads the state; a rekey that was cut off is finished, which is
 /// told.
 fn open_ledger(
-    context: &RekeyContext<'_>,
+    root: &Root,
+    lock: &LockInfo,
     sealed: &Sealed,
     file: &[u8],
-) -> Result<(Ledger, bool), OpError> {
-    let store = &context.root.store;
+) -> Result<(RekeyLedger, bool), OpError> {
+    let store = &root.store;
     let keys = StoreKeys::from(&sealed.fingerprint_key);
-    let guard = context.root.lock(&digest_of(file), &context.lock)?;
+    let guard = root.lock(&digest_of(file), lock)?;
     let snapshot = store.read(&keys)?;
     let was_unfinished = snapshot.rekey == RekeyLeft::Unfinished;
     let snapshot = store
         .finish_rekey(&guard, &keys, snapshot)
-        .map_err(|source| unfinished(context.root, source))?;
-    Ok((Ledger { guard, snapshot }, was_unfinished))
+        .map_err(|source| unfinished(root, source))?;
+    Ok((RekeyLedger { guard, snapshot }, was_unfinished))
 }
 
 fn unfinished(root: &Root, source: StoreError) -> OpError {
@@ -258,7 +252,7 @@ fn unfinished(root: &Root, source: StoreError) -> OpError {
 /// What will become of the state, and the highest revision that it knows.
 fn state_fate(
     root: &Root,
-    ledger: &Ledger,
+    ledger: &RekeyLedger,
     sealed: &Sealed,
     scope: &Scope,
 ) -> Result<(StateFate, u64), OpError> {
@@ -330,26 +324,35 @@ fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
     Ok(())
 }
 
-/// Puts manifest and state in their places as one step: wherever it fails, every reader
-/// finds the state of the manifest. Tells where the former state
-/// is kept.
-fn put_with_state(
-    context: &RekeyContext<'_>,
-    ledger: Ledger,
+/// Puts the manifest in its place; where the key is new, manifest and state as one step:
+/// wherever that fails, every reader finds the state of the manifest. Returns where the
+/// former state is kept.
+fn put(
+    root: &Root,
+    runtime: &Runtime,
+    ledger: Option<RekeyLedger>,
+    former: Option<FormerKey>,
     manifest: &Manifest,
-    former: &Former,
     new: &Sealed,
-    file: &NewFile,
+    file: &NewManifest,
 ) -> Result<Option<String>, OpError> {
-    let (root, store) = (context.root, &context.root.store);
-    let guard = &ledger.guard;
+    let Some(ledger) = ledger else {
+        file.put(root)?;
+        return Ok(None);
+    };
+    let (store, guard) = (&root.store, &ledger.guard);
+    clear_up(root, guard)?;
+    let Some(former) = former else {
+        file.put(root)?;
+        return Ok(None);
+    };
     let keys = StoreKeys::from(&new.fingerprint_key);
     let snapshot = store.absorb_journal(guard, &StoreKeys::from(&former.key), ledger.snapshot)?;
     let StoredState::Ours(state) = snapshot.known else {
         file.put(root)?;
         return Ok(None);
     };
-    let state = next_state(context, state, manifest, former, new);
+    let state = next_state(runtime, state, manifest, &former, new);
     testpoint::reach("rekey.before_state");
     store.prepare_rekey(guard, &keys, state, &snapshot.version)?;
     testpoint::reach("rekey.before_manifest");
@@ -385,15 +388,15 @@ fn put_with_state(
 /// over to another service or project. What was applied last stays known, so that no
 /// older manifest passes.
 fn next_state(
-    context: &RekeyContext<'_>,
+    runtime: &Runtime,
     state: State,
     manifest: &Manifest,
-    former: &Former,
+    former: &FormerKey,
     new: &Sealed,
 ) -> State {
     let id = new.fingerprint_key.id();
     if former.scope != new.scope {
-        let lineage = Lineage::new((context.unique)());
+        let lineage = Lineage::new((runtime.unique)());
         return State {
             revision: state.revision,
             manifest: state.manifest,
@@ -403,5 +406,5 @@ fn next_state(
     }
     let old = former.key.fingerprinter(&former.scope);
     let prints = &new.fingerprint_key.fingerprinter(&new.scope);
-    rekeyed(state, manifest, &old, &NewKey { id, prints }, context.salt)
+    rekeyed(state, manifest, &old, &NewKey { id, prints }, runtime.salt)
 }

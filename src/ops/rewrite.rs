@@ -39,7 +39,7 @@ pub struct Rewrite<'a> {
 }
 
 /// A changed manifest, sealed and ready to be put in its place.
-pub struct Ready<'a> {
+pub struct SealedRewrite<'a> {
     before: &'a [u8],
     /// What the new file holds, and for whom.
     text: Zeroizing<String>,
@@ -139,7 +139,7 @@ impl<'a> Rewrite<'a> {
 
     /// Seals `text` with the next revision. What stands in its `sealed` part does not
     /// count: that is the tool's.
-    pub fn seal(&self, root: &Root, text: &str) -> Result<Ready<'_>, OpError> {
+    pub fn seal(&self, root: &Root, text: &str) -> Result<SealedRewrite<'_>, OpError> {
         let name = root.manifest_name();
         let (_, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
         warnings.extend(second_name(root));
@@ -150,7 +150,7 @@ impl<'a> Rewrite<'a> {
         };
         let text =
             manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
-        Ok(Ready {
+        Ok(SealedRewrite {
             before: &self.file,
             file: encrypted(text.as_bytes(), &sealed, name, self.plugins)?,
             text,
@@ -188,7 +188,7 @@ impl<'a> Rewrite<'a> {
     }
 }
 
-impl Ready<'_> {
+impl SealedRewrite<'_> {
     /// Puts the new file in the place of the manifest.
     pub fn put(&self, root: &Root) -> Result<(), OpError> {
         replace(root, Some(self.before), &self.file)
@@ -321,7 +321,7 @@ fn overtaken() -> OpError {
 }
 
 /// A value that was set, or stood there already.
-pub struct Set {
+pub struct SetResult {
     /// How the place is shown.
     pub label: String,
     pub effect: Effect,
@@ -334,7 +334,7 @@ pub struct Set {
 }
 
 /// Something that was removed.
-pub struct Removed {
+pub struct RemovedValue {
     /// How its place is shown.
     pub label: String,
     /// Whether DRS keeps a copy of it: not of a credential, which no endpoint uses.
@@ -354,7 +354,7 @@ pub fn set(
     (address, field, taken): (&str, Field, Taken),
     value: impl FnOnce(&str) -> Result<Secret, OpError>,
     confirm: impl FnOnce(&[Problem]) -> Result<(), OpError>,
-) -> Result<Set, OpError> {
+) -> Result<SetResult, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
     let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let place = document
@@ -385,7 +385,7 @@ pub fn set(
         let text = document.rewrite(&[change]).map_err(ValueError::from)?;
         revision = Some(rewrite.save(root, &text, &mut warnings)?);
     }
-    Ok(Set {
+    Ok(SetResult {
         label,
         effect,
         users,
@@ -401,7 +401,7 @@ pub fn unset(
     unlock: &Unlock<'_>,
     guards: &Guards,
     (address, field): (&str, Field),
-) -> Result<Removed, OpError> {
+) -> Result<RemovedValue, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
     let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let place = document
@@ -411,7 +411,7 @@ pub fn unset(
     let text = document.without(&place).map_err(ValueError::from)?;
     let mut warnings = Vec::new();
     let revision = rewrite.save(root, &text, &mut warnings)?;
-    Ok(Removed {
+    Ok(RemovedValue {
         label,
         is_known_to_drs: matches!(place, ValuePlace::Endpoint { .. }),
         revision,
@@ -421,7 +421,7 @@ pub fn unset(
 
 /// What an import is allowed to do.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct ImportTerms {
     /// How the file is written; by its name or its beginning if it is not said.
     pub format: Option<Format>,
     /// Whether jobs and credentials may be listed that were not.
@@ -431,7 +431,7 @@ pub struct Terms {
 }
 
 /// A finished import.
-pub struct Imported {
+pub struct ImportedValues {
     /// What it does, or did.
     pub report: ImportReport,
     /// What somebody should look at in the file.
@@ -446,8 +446,8 @@ pub fn import(
     unlock: &Unlock<'_>,
     guards: &Guards,
     (name, bytes): (&Path, &[u8]),
-    terms: Terms,
-) -> Result<Imported, OpError> {
+    terms: ImportTerms,
+) -> Result<ImportedValues, OpError> {
     let refused = |problems| OpError::document(name, problems);
     let text = yaml::decode(bytes).map_err(|problem| refused(vec![problem]))?;
     let format = terms.format.unwrap_or_else(|| Format::of(name, text));
@@ -474,7 +474,7 @@ pub fn import(
         let text = document.rewrite(&changes).map_err(ValueError::from)?;
         report.revision = Some(rewrite.save(root, &text, &mut warnings)?);
     }
-    Ok(Imported {
+    Ok(ImportedValues {
         report,
         warnings: warnings.split_off(file_warnings.len()),
         file_warnings,

@@ -74,9 +74,9 @@ struct Envelope<'a> {
 
 /// What every version of the format has.
 #[derive(Deserialize)]
-struct AnyFormat<'a> {
+pub struct AnyFormat<'a> {
     #[serde(borrow)]
-    format: Cow<'a, str>,
+    pub format: Cow<'a, str>,
 }
 
 /// A state file that was taken apart and whose code was not checked yet.

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::format::AnyFormat;
 use super::to_json;
 use crate::core::mac::{MacKey, hex};
 use crate::core::saved::SavedPlan;
@@ -53,7 +54,7 @@ pub struct PlanFile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+struct PlanEnvelope<'a> {
     #[serde(borrow)]
     format: Cow<'a, str>,
     #[serde(borrow)]
@@ -62,12 +63,6 @@ struct Envelope<'a> {
     body: &'a RawValue,
     #[serde(borrow)]
     hmac: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct AnyFormat<'a> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
 }
 
 impl PlanFile {
@@ -86,7 +81,7 @@ impl PlanFile {
         if crate::age_file::is_age_file(bytes) {
             return Err(PlanFileError::Encrypted);
         }
-        let envelope = match serde_json::from_slice::<Envelope<'_>>(bytes) {
+        let envelope = match serde_json::from_slice::<PlanEnvelope<'_>>(bytes) {
             Ok(envelope) if envelope.format == PLAN_FORMAT => envelope,
             Ok(_) => return Err(PlanFileError::OtherFormat),
             Err(error) => return Err(explain(bytes, &error)),

@@ -167,7 +167,7 @@ pub fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// The right to replace a file, held for as short as it takes: no two writers that
 /// take it can both find the file as they had read it.
-pub struct Turn {
+pub struct FileTurn {
     _file: File,
 }
 
@@ -177,7 +177,7 @@ pub struct Turn {
 /// # Errors
 /// [`io::ErrorKind::ResourceBusy`] if another program has locked the file,
 /// [`io::ErrorKind::WouldBlock`] if somebody has replaced it just now.
-pub fn take_turn(path: &Path) -> io::Result<Turn> {
+pub fn take_turn(path: &Path) -> io::Result<FileTurn> {
     // On some network file systems only what may be written can be locked.
     let writable = OpenOptions::new().read(true).write(true).open(path);
     let file = writable.or_else(|_| File::open(path))?;
@@ -191,7 +191,7 @@ pub fn take_turn(path: &Path) -> io::Result<Turn> {
     if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    Ok(Turn { _file: file })
+    Ok(FileTurn { _file: file })
 }
 
 /// How the names of files begin that only pass through. A killed run may leave one, so

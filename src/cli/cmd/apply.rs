@@ -162,11 +162,8 @@ fn apply(
     };
     let mut surroundings = ApplyContext {
         show: &show,
-        now: env::now,
-        salt: env::salt,
-        unique: env::unique,
+        runtime: env::runtime(),
         elsewhere: std::env::temp_dir(),
-        hang_up: env::hang_up(),
         lock: env::lock_info("apply"),
         connect: &connect,
         progress: &mut |event| context.shell.progress(&event),

@@ -14,7 +14,7 @@ use crate::core::config::{Config, TargetConfig, bare_endpoint};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::git::{self, DiffDriver};
-use crate::ops::init::{self, Wanted};
+use crate::ops::init::{self, InitRequest};
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
@@ -70,7 +70,7 @@ pub fn run(context: &Context<'_>, args: InitArgs) -> Result<u8, OpError> {
     let list = |target: &Target, config: Option<&Config>| {
         service::listed(context, target, config, &args.login)
     };
-    let mut wanted = Wanted {
+    let mut wanted = InitRequest {
         target,
         recipients: args.recipient,
         identities: context.identity_files.clone(),

@@ -205,20 +205,17 @@ fn make(context: &Context<'_>, args: &PlanArgs, root: &Root) -> Result<PlanRepor
     };
     let ask = args.preflight.then_some(AskStates {
         connect: &connect,
-        hang_up: env::hang_up(),
         unknown: args.states.unknown(),
     });
     let save = args.out.as_deref().map(|path| SaveAs {
         path,
         expires_in: args.expires_in,
-        now: env::now,
-        salt: env::salt,
-        unique: env::unique,
     });
     let (report, warnings) = plan::plan(
         root,
         &context.unlock(),
         &guards,
+        &env::runtime(),
         &args.scope.addresses(),
         ask,
         save.as_ref(),

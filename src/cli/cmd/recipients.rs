@@ -6,9 +6,11 @@ use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
+use crate::core::problem::Problem;
+use crate::core::report::RekeyPlan;
 use crate::ops::OpError;
 use crate::ops::inspect;
-use crate::ops::rekey::{self, Done, RekeyContext, Wishes};
+use crate::ops::rekey::{self, RekeyOptions, RekeyResult};
 use crate::view::json_v1;
 use crate::view::recipients as view;
 
@@ -50,32 +52,31 @@ pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, Op
 pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
     let unlock = context.unlock();
-    let rekey_context = RekeyContext {
-        root: &root,
-        unlock: &unlock,
-        guards: &context.guards(),
-        lock: env::lock_info("rekey"),
-        salt: env::salt,
-        unique: env::unique,
-        new_key: env::random::<32>,
-    };
-    let wishes = Wishes {
+    let options = RekeyOptions {
         new_key: args.new_key,
         allow_lockout: args.allow_lockout,
     };
-    let done = rekey::rekey(&rekey_context, wishes, &mut |plan, warnings| {
+    let mut approve = |plan: &RekeyPlan, warnings: &[Problem]| {
         context.warn(root.manifest_name(), warnings);
         context.shell.message(&view::rekey_plan(plan));
         if args.yes {
             return Ok(());
         }
         prompt::ask("Do this?", "Nothing was changed.")
-    })?;
+    };
+    let done = rekey::rekey(
+        &root,
+        &unlock,
+        &context.guards(),
+        &env::runtime(),
+        options,
+        &mut approve,
+    )?;
     let arrived = match done {
-        Done::Finished => context
+        RekeyResult::Finished => context
             .shell
             .result("finished the rekey that was cut off; nothing else is to be done\n"),
-        Done::Rekeyed(done) => {
+        RekeyResult::Rekeyed(done) => {
             let arrived = context.shell.result(&view::rekeyed(&done));
             context.shell.message(&view::after_rekey(&done));
             arrived

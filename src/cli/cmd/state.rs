@@ -11,7 +11,7 @@ use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::redact::ForeignText;
 use crate::ops::OpError;
-use crate::ops::ledger::{self, Changed, Forget, LedgerContext, Recovered};
+use crate::ops::ledger::{self, Forget, LedgerChange, Recovered};
 use crate::ops::root::{Guards, Root};
 use crate::store::LockStatus;
 use crate::view::json_v1;
@@ -103,15 +103,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
         ..context.guards()
     };
     let unlock = context.unlock();
-    let ledger_context = |command: &str| LedgerContext {
-        root: &root,
-        unlock: &unlock,
-        guards: &guards,
-        lock: env::lock_info(command),
-        now: env::now(),
-        salt: env::salt,
-        unique: env::unique,
-    };
+    let runtime = env::runtime();
     let (words, changed) = match command {
         StateCommand::List => return list(context, &root),
         StateCommand::Show(args) => {
@@ -125,21 +117,27 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             } else {
                 Forget::Named(args.addresses)
             };
-            let changed = ledger::forget(&ledger_context("state rm"), what)?;
+            let changed = ledger::forget(&root, &unlock, &guards, &runtime, what)?;
             ("forgotten", changed)
         }
         StateCommand::Adopt(args) => {
             let mut approve = |labels: &[String]| approve_adopt(context, &args, labels);
-            let ledger_context = ledger_context("state adopt");
-            let changed = ledger::adopt(&ledger_context, &args.addresses, &mut approve)?;
+            let changed = ledger::adopt(
+                &root,
+                &unlock,
+                &guards,
+                &runtime,
+                &args.addresses,
+                &mut approve,
+            )?;
             ("adopted", changed)
         }
         StateCommand::Distrust(_) => {
-            let changed = ledger::distrust(&ledger_context("state distrust"))?;
+            let changed = ledger::distrust(&root, &unlock, &guards, &runtime)?;
             ("marked to be sent again", changed)
         }
         StateCommand::Recover(args) => {
-            match ledger::recover(&ledger_context("state recover"), &args.file)? {
+            match ledger::recover(&root, &unlock, &guards, &runtime, &args.file)? {
                 Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
                 Recovered::AsDoubts(changed) => (
                     "marked to be sent again, since the state is not the one that the file continues",
@@ -159,7 +157,7 @@ fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
     Ok(exit::written(context.shell.result(&text), exit::DONE))
 }
 
-fn changed_text(words: &str, changed: &Changed) -> String {
+fn changed_text(words: &str, changed: &LedgerChange) -> String {
     let mut text = named(&changed.entries);
     let _ = writeln!(
         text,

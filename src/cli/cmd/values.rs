@@ -23,7 +23,7 @@ use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::error::ValueError;
-use crate::ops::rewrite::{self, Terms};
+use crate::ops::rewrite::{self, ImportTerms};
 use crate::ops::root::Root;
 use crate::view::listing;
 
@@ -211,7 +211,7 @@ pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
 pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
     let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
-    let terms = Terms {
+    let terms = ImportTerms {
         format: args.format,
         taken: taken(args.add),
         writes: args.write,

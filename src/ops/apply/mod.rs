@@ -16,17 +16,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::OpError;
-use super::compare::{self, Addresses, Comparable};
-use super::online::{HangUp, Online, Preflight};
+use super::compare::{self, Addresses, KnownState};
+use super::online::{Online, Preflight};
 use super::plan::ToApply;
 use super::root::{Guards, Opened, Root, Unlock};
+use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
 use crate::core::fingerprint::ChangeId;
-use crate::core::fingerprint::Salt;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan};
 use crate::core::problem::Problem;
@@ -58,14 +55,9 @@ pub struct ApplyOptions {
 }
 
 pub struct ApplyContext<'a> {
-    pub now: fn() -> Timestamp,
-    pub salt: fn() -> Salt,
-    /// A fresh unique text, for the lineage of a first state and the run's id.
-    pub unique: fn() -> String,
+    pub runtime: Runtime,
     /// Where a state goes that its own folder does not take.
     pub elsewhere: PathBuf,
-    /// What the end of the terminal means for this run.
-    pub hang_up: HangUp,
     pub lock: LockInfo,
     /// Finds the login and prepares the client; nothing is sent. Called after every
     /// check that needs no network, and only where the service is needed.
@@ -108,7 +100,11 @@ pub fn apply(
 ) -> Result<Option<ApplyReport>, OpError> {
     let opened = root.open(unlock, guards)?;
     if let Some(saved) = &options.saved {
-        saved.check(&opened, (context.now)(), options.expect_change.as_ref())?;
+        saved.check(
+            &opened,
+            (context.runtime.now)(),
+            options.expect_change.as_ref(),
+        )?;
     }
     let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let guard = root.lock(&opened.digest, &context.lock)?;
@@ -152,7 +148,7 @@ pub fn apply(
     let Some(client) = client else {
         return Ok(None);
     };
-    let mut online = Online::new(guarded(client, &opened), context.hang_up)?;
+    let mut online = Online::new(guarded(client, &opened), context.runtime.hang_up)?;
     let preflighted = prepare(&mut online, &plan, options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
@@ -184,7 +180,7 @@ pub fn apply(
 /// Refuses a state that is newer than the manifest, or was made with another key, unless
 /// the user said that it is meant.
 fn check_known(
-    comparable: &Comparable,
+    comparable: &KnownState,
     keys: &StoreKeys,
     guards: &Guards,
     options: &ApplyOptions,
@@ -204,7 +200,7 @@ fn check_known(
 /// The name of a run. What is marked must be told from what another copy of this plan
 /// marks elsewhere, so a run has a name of its own.
 fn run_id(options: &ApplyOptions, context: &ApplyContext<'_>) -> PlanId {
-    let unique = (context.unique)();
+    let unique = (context.runtime.unique)();
     PlanId::new(match &options.saved {
         Some(saved) => format!("{}.{unique}", &saved.file.id[..NAMED_DIGITS]),
         None => unique,
@@ -260,7 +256,7 @@ fn prepare(
 fn shown(
     root: &Root,
     opened: &Opened,
-    comparable: &Comparable,
+    comparable: &KnownState,
     plan: Plan,
     notes: Vec<PlanNote>,
     options: &ApplyOptions,
@@ -280,7 +276,7 @@ type Prints = BTreeMap<EntryKey, FieldPrints>;
 fn decide(
     root: &Root,
     opened: &Opened,
-    comparable: &Comparable,
+    comparable: &KnownState,
     options: &ApplyOptions,
     notes: &mut Vec<PlanNote>,
 ) -> Result<(Plan, Prints), OpError> {
@@ -301,7 +297,7 @@ fn decide(
 /// The state to go on from: the known one, or a new one. A state made with
 /// another key is followed by one of a new lineage, which shares nothing with it.
 fn starting_state(
-    comparable: Comparable,
+    comparable: KnownState,
     opened: &Opened,
     keys: &StoreKeys,
     options: &ApplyOptions,
@@ -314,7 +310,7 @@ fn starting_state(
             opened.sealed.scope.clone(),
             first
                 .cloned()
-                .unwrap_or_else(|| Lineage::new((context.unique)())),
+                .unwrap_or_else(|| Lineage::new((context.runtime.unique)())),
             keys.id.clone(),
         )
     });

@@ -24,7 +24,7 @@ use crate::core::report::{
 use crate::core::state::{State, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
 use crate::ops::OpError;
-use crate::ops::compare::{self, Addresses, Comparable};
+use crate::ops::compare::{self, Addresses, KnownState};
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
 use crate::ops::plan::ToApply;
@@ -177,7 +177,7 @@ impl RetryJobsRun<'_> {
 
     fn candidates(&self) -> Result<BTreeMap<JobId, Candidate>, OpError> {
         let everything = Addresses::default();
-        let comparable = Comparable {
+        let comparable = KnownState {
             state: Some(self.state.clone()),
             key_changed: false,
             rollback: None,
@@ -251,7 +251,7 @@ impl RetryJobsRun<'_> {
         let (to_retry, mut watched) = self.choose(told, jobs);
         let former = self.state.retries.clone();
         if !to_retry.is_empty() || former.len() < recorded {
-            let at = (context.now)();
+            let at = (context.runtime.now)();
             for job in &to_retry {
                 self.state.retry(job, at);
             }

@@ -78,7 +78,7 @@ impl Run<'_> {
             &self.opened.manifest,
             requests,
             self.root.config.apply.parallelism,
-            context.now,
+            context.runtime.now,
             &mut journal,
             context.progress,
         );
@@ -132,11 +132,15 @@ impl Run<'_> {
             // Those of a saved plan are recorded as they are, so that the record tells
             // which plan made it.
             let prints = prints.remove(&entry.key).unwrap_or_else(|| {
-                prints_of(&fingerprinter, &assignments[entry.index], context.salt)
+                prints_of(
+                    &fingerprinter,
+                    &assignments[entry.index],
+                    context.runtime.salt,
+                )
             });
             (entry.key.clone(), prints)
         });
-        state.begin(wanted, (context.now)(), &self.id)
+        state.begin(wanted, (context.runtime.now)(), &self.id)
     }
 
     fn withdraw_unsent(

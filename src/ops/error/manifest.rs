@@ -50,7 +50,7 @@ pub struct OtherScope {
         format!("but revision {highest} was applied already")
     }
 )]
-pub struct Rollback {
+pub struct RollbackError {
     pub manifest: u64,
     /// That of what was applied last.
     pub applied: u64,
@@ -58,7 +58,7 @@ pub struct Rollback {
     pub highest: u64,
 }
 
-impl Rollback {
+impl RollbackError {
     /// What to do about it.
     pub fn way_out(&self) -> String {
         let next = self.highest.saturating_add(1);

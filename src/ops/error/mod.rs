@@ -27,7 +27,7 @@ use crate::sys::git::GitError;
 
 pub use edit::EditError;
 use manifest::way_out;
-pub use manifest::{OtherKey, OtherScope, RekeyError, Rollback, UnexpectedKey, ValueError};
+pub use manifest::{OtherKey, OtherScope, RekeyError, RollbackError, UnexpectedKey, ValueError};
 
 /// Why a use case stopped. Unless a variant says otherwise, nothing was sent
 /// and nothing was changed.
@@ -192,7 +192,7 @@ pub enum OpError {
     OtherKeyBeside(OtherKey),
     #[error(transparent)]
     #[diagnostic(code(drspass::sealed::rollback), help("{}", .0.way_out()))]
-    Rollback(#[from] Rollback),
+    Rollback(#[from] RollbackError),
     #[error("{path} was changed by another process while this command was starting")]
     #[diagnostic(
         code(drspass::manifest::changed),

@@ -59,7 +59,7 @@ fn walk(
     identities: &mut Identities,
 ) -> impl Iterator<Item = Result<(), OpError>> {
     given(source).into_iter().map(move |given| match given? {
-        Given::File(path) => {
+        GivenIdentity::File(path) => {
             let text =
                 read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(|source| OpError::Read {
                     path: path.to_owned(),
@@ -69,28 +69,31 @@ fn walk(
                 .add(&Zeroizing::new(text), &path.display().to_string())
                 .map_err(OpError::Identity)
         }
-        Given::Text(text) => identities
+        GivenIdentity::Text(text) => identities
             .add(text.as_bytes(), "DRSPASS_IDENTITY_KEY")
             .map_err(OpError::Identity),
     })
 }
 
 /// One place that holds identities.
-enum Given<'a> {
+enum GivenIdentity<'a> {
     File(&'a Path),
     Text(&'a str),
 }
 
 /// The places that a source names, or why it names none.
-fn given(source: &IdentitySource) -> Vec<Result<Given<'_>, OpError>> {
+fn given(source: &IdentitySource) -> Vec<Result<GivenIdentity<'_>, OpError>> {
     match source {
-        IdentitySource::Files(paths) => paths.iter().map(|path| Ok(Given::File(path))).collect(),
-        IdentitySource::Text(text) => vec![Ok(Given::Text(text))],
+        IdentitySource::Files(paths) => paths
+            .iter()
+            .map(|path| Ok(GivenIdentity::File(path)))
+            .collect(),
+        IdentitySource::Text(text) => vec![Ok(GivenIdentity::Text(text))],
         IdentitySource::Empty(name) => vec![Err(OpError::Unfit {
             what: format!("{name} is empty"),
             help: "Nothing was sent. Give it a value, or unset it.",
         })],
-        IdentitySource::Default(Some(path)) if path.exists() => vec![Ok(Given::File(path))],
+        IdentitySource::Default(Some(path)) if path.exists() => vec![Ok(GivenIdentity::File(path))],
         IdentitySource::Default(path) => vec![Err(OpError::NoIdentity {
             default: path.as_ref().map_or_else(
                 || "the default place, which needs HOME".to_owned(),
