@@ -1,6 +1,5 @@
-//! Addresses: how a user names entries on the command line (design section 3).
-//! `<job id or name>/source`, `/destination`, the job alone for both, and
-//! `@CREDENTIAL` for every endpoint that uses it; `*` and `?` are wildcards.
+//! How a user names entries on the command line (design section 3): `<job id or name>/source`,
+//! the job alone for both endpoints, `@CREDENTIAL`; `*` and `?` are wildcards.
 
 use std::collections::HashMap;
 

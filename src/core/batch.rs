@@ -1,9 +1,5 @@
-//! Which entries travel together: pure arithmetic over names and sizes.
-//!
-//! It owns the rule that the two endpoints of a job are never in two requests
-//! at once, so that no two requests in flight touch the same job, and the search
-//! for what spoils a request. It refuses to send, wait or retry, and to know what
-//! an entry holds beyond its size.
+//! Which entries travel together, and the search for what spoils a request. The endpoints of a
+//! job are never in two requests at once.
 
 use std::collections::{HashMap, HashSet};
 

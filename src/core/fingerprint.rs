@@ -1,9 +1,5 @@
-//! Keyed fingerprints and message authentication codes: what stands in the
-//! state instead of a password, and what proves that the state, the journal
-//! and a plan were written by somebody who can read the manifest.
-//!
-//! All rules are those of design section 2.3. Nothing here may be used for
-//! anything but equality: a fingerprint has no order and no distance.
+//! Keyed fingerprints: what is in the state instead of a password (design section 2.3). They
+//! serve for equality alone: a fingerprint has no order and no distance.
 
 mod change;
 
@@ -19,7 +15,7 @@ use super::job::EntryKey;
 use super::mac::{DIGEST_BYTES, HmacSha256, MacKey, hex, hmac, is_hex, keyed, update_lp};
 use super::secret::Secret;
 
-pub use change::{ChangeId, ChangedEntry, Tag, Tagger, is_digest};
+pub use change::{ChangeId, ChangedEntry, Tag, Tagger, digest, is_digest};
 
 /// The service and project that a manifest and a state belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

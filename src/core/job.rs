@@ -1,5 +1,4 @@
-//! Names of the things that hold a password: a job, one of its two endpoints,
-//! and the pair of both, which is the unit of everything drspass does.
+//! A job, one of its two endpoints, and the pair of both: the unit of everything drspass does.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,4 @@
-//! Message authentication codes: HMAC-SHA-256, parts that keep their bounds, and
-//! the hexadecimal form in which codes are written.
+//! Message authentication codes, and the hexadecimal form in which they are written.
 
 use std::fmt::Write as _;
 

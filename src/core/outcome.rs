@@ -1,7 +1,5 @@
-//! What the service's answer means for each entry that was sent.
-//!
-//! Results are matched by entry, never by position, and a result that is
-//! missing, doubled, foreign or odd is never taken for success.
+//! What the service's answer means for each entry that was sent. Results are matched by entry,
+//! never by position; one that is missing, doubled, foreign or odd is never taken for success.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -227,7 +225,8 @@ pub enum ResultVerdict {
 pub struct Matched {
     /// One for each entry, in the order in which they were sent.
     pub outcomes: Vec<Outcome>,
-    pub findings: Vec<Finding>,
+    /// What was odd about the reply, as sentences, entries first.
+    pub findings: Vec<String>,
 }
 
 /// Foreign results that are listed one by one.
@@ -274,9 +273,8 @@ fn after_loss(sent: &[EntryKey], mut matched: Matched) -> Matched {
             Outcome::NotSent(NotSent::LoginRefused(code)) => Some(code.clone()),
             Outcome::NotSent(_) | Outcome::Blocked(_) => None,
         };
-        refused.extend(code.map(|code| Finding::RepetitionRefused {
-            key: key.clone(),
-            code,
+        refused.extend(code.map(|code| {
+            format!("the answer for {key} was lost and its repetition refused: {code}")
         }));
         *outcome = Outcome::InDoubt(Doubt::AnswerLost);
     }
@@ -311,20 +309,27 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
         let is_ours =
             job.is_some_and(|job| sent.iter().any(|key| key.job.as_str() == job.as_str()));
         strange.push(match (&result.job, result.endpoint) {
-            (Some(job), None) if is_ours => Finding::NoEndpoint(job.clone()),
-            (job, endpoint) => Finding::Foreign(job.clone(), endpoint),
+            (Some(job), None) if is_ours => format!("a result for job {job} names no endpoint"),
+            (job, endpoint) => {
+                let job = job.as_ref().map_or("no id".to_owned(), ToString::to_string);
+                let endpoint = endpoint.map_or_else(String::new, |endpoint| format!("/{endpoint}"));
+                format!("a result came for an entry that was not sent: {job}{endpoint}")
+            }
         });
     }
     if foreign > MAX_FOREIGN {
-        strange.push(Finding::MoreForeign(foreign - MAX_FOREIGN));
+        let more = foreign - MAX_FOREIGN;
+        strange.push(format!(
+            "{more} more results came for entries that were not sent"
+        ));
     }
     if let Some(announced) = announced
         && u64::try_from(results.len()) != Ok(announced)
     {
-        strange.push(Finding::CountDiffers {
-            announced,
-            listed: results.len(),
-        });
+        strange.push(format!(
+            "the answer announces {announced} results and holds {}",
+            results.len()
+        ));
     }
 
     let mut findings = Vec::new();
@@ -343,32 +348,31 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
     Matched { outcomes, findings }
 }
 
-fn settle(key: &EntryKey, verdicts: &[&ResultVerdict]) -> (Outcome, Option<Finding>) {
+fn settle(key: &EntryKey, verdicts: &[&ResultVerdict]) -> (Outcome, Option<String>) {
     match verdicts {
         [] => (
             Outcome::InDoubt(Doubt::NoResult),
-            Some(Finding::NoResult(key.clone())),
+            Some(format!("no result was returned for {key}")),
         ),
         [ResultVerdict::Success] => (Outcome::Applied, None),
         [ResultVerdict::Failed(refusal)] => (Outcome::Refused(refusal.clone()), None),
-        [ResultVerdict::Odd(said)] => (
-            Outcome::InDoubt(Doubt::OddResult),
-            Some(Finding::OddResult(key.clone(), said.clone())),
-        ),
+        [ResultVerdict::Odd(said)] => {
+            let said = said.as_ref();
+            let said = said.map_or("no status was read".to_owned(), |said| {
+                format!("it says {said}")
+            });
+            let odd = format!("the result for {key} is neither a success nor a failure: {said}");
+            (Outcome::InDoubt(Doubt::OddResult), Some(odd))
+        }
         [first, rest @ ..] => {
             let agreement = if rest.iter().all(|other| say_the_same(first, other)) {
-                Agreement::Agree
+                "agree"
             } else {
-                Agreement::Disagree
+                "disagree"
             };
-            (
-                Outcome::InDoubt(Doubt::DoubledResult),
-                Some(Finding::Doubled {
-                    key: key.clone(),
-                    results: verdicts.len(),
-                    agreement,
-                }),
-            )
+            let results = verdicts.len();
+            let doubled = format!("{results} results were returned for {key}, which {agreement}");
+            (Outcome::InDoubt(Doubt::DoubledResult), Some(doubled))
         }
     }
 }
@@ -378,90 +382,6 @@ fn say_the_same(a: &ResultVerdict, b: &ResultVerdict) -> bool {
         (ResultVerdict::Success, ResultVerdict::Success) => true,
         (ResultVerdict::Failed(a), ResultVerdict::Failed(b)) => a.code == b.code,
         _ => false,
-    }
-}
-
-/// Something in a per-entry answer that a person should know of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    NoResult(EntryKey),
-    Doubled {
-        key: EntryKey,
-        results: usize,
-        agreement: Agreement,
-    },
-    OddResult(EntryKey, Option<ForeignText>),
-    RepetitionRefused {
-        key: EntryKey,
-        code: ReportedName,
-    },
-    NoEndpoint(ReportedName),
-    /// A result is about an entry that was not sent.
-    Foreign(Option<ReportedName>, Option<Endpoint>),
-    MoreForeign(usize),
-    CountDiffers {
-        announced: u64,
-        listed: usize,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Agreement {
-    Agree,
-    Disagree,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoResult(key) => write!(f, "no result was returned for {key}"),
-            Self::Doubled {
-                key,
-                results,
-                agreement,
-            } => {
-                let agreement = match agreement {
-                    Agreement::Agree => "which agree",
-                    Agreement::Disagree => "which disagree",
-                };
-                write!(f, "{results} results were returned for {key}, {agreement}")
-            }
-            Self::OddResult(key, said) => {
-                write!(
-                    f,
-                    "the result for {key} is neither a success nor a failure: "
-                )?;
-                match said {
-                    Some(said) => write!(f, "it says {said}"),
-                    None => f.write_str("no status was read"),
-                }
-            }
-            Self::RepetitionRefused { key, code } => write!(
-                f,
-                "the answer for {key} was lost and its repetition refused: {code}"
-            ),
-            Self::NoEndpoint(job) => write!(f, "a result for job {job} names no endpoint"),
-            Self::Foreign(job, endpoint) => {
-                f.write_str("a result came for an entry that was not sent: ")?;
-                match job {
-                    Some(job) => write!(f, "{job}")?,
-                    None => f.write_str("no id")?,
-                }
-                match endpoint {
-                    Some(endpoint) => write!(f, "/{endpoint}"),
-                    None => Ok(()),
-                }
-            }
-            Self::MoreForeign(more) => {
-                write!(f, "{more} more results came for entries that were not sent")
-            }
-            Self::CountDiffers { announced, listed } => {
-                write!(
-                    f,
-                    "the answer announces {announced} results and holds {listed}"
-                )
-            }
-        }
     }
 }
 

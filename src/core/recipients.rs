@@ -1,8 +1,5 @@
-//! To whom a manifest is encrypted: what drspass.yaml lists, what was sealed, and
-//! what the header of the file tells. Public keys alone; a header proves nothing to
-//! somebody who cannot open the file.
-//!
-//! `judge` refuses keys, and `report` puts together what is known of everybody.
+//! To whom a manifest is encrypted: what drspass.yaml lists, what was sealed, and what the
+//! header of the file tells, which proves nothing to those who cannot open the file.
 
 mod judge;
 mod report;

@@ -1,9 +1,5 @@
-//! Text that somebody else wrote: cleaned before a person sees it, cut to size,
-//! and withheld as soon as it repeats a secret.
-//!
-//! It owns [`ForeignText`], [`Token`] and [`ReportedName`], the only forms in which words
-//! of the service leave the client, and [`Needles`], the search for secrets in them.
-//! It refuses to cut before it has searched: half a password is still a leak.
+//! Text that someone else wrote: searched for secrets, cleaned and cut to size, in this order,
+//! since half a password is still a leak.
 
 mod commands;
 mod needles;

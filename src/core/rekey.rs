@@ -1,11 +1,8 @@
 //! A state that goes over to another fingerprint key.
 //!
-//! Nothing but a value itself can be fingerprinted anew, and the only values at hand
-//! are those that the manifest wants. So a record of such a value is made again with
-//! the new key, and every other record stays as it is: under the new key it fits no
-//! value at all, which is to say that its field differs from whatever is wanted.
-//! What is in sync, changed, in doubt, refused or held is so afterwards as well; only
-//! a manifest that goes back to an earlier value is not recognised any more.
+//! Only values that the manifest wants can be fingerprinted anew. Every other record stays: under
+//! the new key it fits no value, so its field differs from whatever is wanted. Only a manifest that
+//! goes back to an earlier value is not recognised any more.
 
 use std::collections::BTreeMap;
 

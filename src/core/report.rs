@@ -1,5 +1,4 @@
-//! What a use case has to say: all that a view may see. Nothing here can hold a
-//! secret or borrow a manifest.
+//! What a use case has to say: all that a view may see. Nothing here can contain a secret.
 
 use std::collections::BTreeMap;
 

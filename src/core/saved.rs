@@ -1,18 +1,13 @@
-//! A plan that was saved: what one run decided, for another run to apply exactly
-//! that (design section 5).
-//!
-//! It owns what must still be true when it is applied. It holds no secret and
-//! nothing that could act: an apply opens the manifest again and proves that it
-//! still wants what the plan says. Bytes, files and codes are not its business.
+//! A saved plan: what one run decided, for another run to apply exactly that (design section
+//! 5). An apply opens the manifest again and proves that it still wants what the plan says.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{ChangeId, Field, Fingerprinter, KeyId, Scope, is_digest, printable};
+use super::fingerprint::{ChangeId, Field, Fingerprinter, KeyId, Scope, digest, printable};
 use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest, Sealed};
 use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
@@ -137,28 +132,50 @@ impl SavedPlan {
     /// The first thing that differs, in the order of design section 5.
     pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
         if now >= self.expires {
-            return Err(Stale::Expired {
-                at: self.expires,
-                now,
-            });
+            return Err(Stale::new(
+                format!(
+                    "it expired at {:.0}, and the clock of this machine says {now:.0}",
+                    self.expires
+                ),
+                "If that is the time, make a new plan, and have it approved; if not, correct the clock of this machine, or of the one that made the plan.",
+            ));
         }
         if self.created.duration_since(now) > MAX_CLOCK_SKEW {
-            return Err(Stale::FromTheFuture(self.created));
+            return Err(Stale::new(
+                format!(
+                    "it was made at {:.0}, which is still to come: look at the clocks of both \
+                     machines",
+                    self.created
+                ),
+                "Look at the clocks of both machines, then make a new plan.",
+            ));
         }
         if self.scope != sealed.scope {
-            return Err(Stale::OtherScope);
+            return Err(Stale::new(
+                "it is for another service or project",
+                "Name the plan of this root folder.",
+            ));
         }
         if self.key_id != sealed.fingerprint_key.id() {
-            return Err(Stale::OtherKey);
+            return Err(Stale::new(
+                "it was made with another key than the manifest's",
+                Stale::NEW_PLAN,
+            ));
         }
         if sealed.revision < self.revision {
-            return Err(Stale::OlderManifest {
-                plan: self.revision,
-                manifest: sealed.revision,
-            });
+            return Err(Stale::new(
+                format!(
+                    "it was made of revision {} of the manifest, and this is revision {}",
+                    self.revision, sealed.revision
+                ),
+                "Check out the newest manifest; if this is it, make a new plan, and have it approved.",
+            ));
         }
         if self.recipients != recipients_of(sealed) {
-            return Err(Stale::OtherRecipients);
+            return Err(Stale::new(
+                "the recipients of the manifest changed since it was made",
+                Stale::NEW_PLAN,
+            ));
         }
         Ok(())
     }
@@ -173,19 +190,32 @@ impl SavedPlan {
             (PlanBase::Absent { .. }, None) => 0,
             (PlanBase::Absent { lineage }, Some(state)) if *lineage == state.lineage => 0,
             (PlanBase::Absent { .. }, Some(state)) => {
-                return Err(Stale::StateAppeared {
-                    serial: state.serial,
-                });
+                let serial = state.serial;
+                return Err(Stale::new(
+                    format!(
+                        "it was made without a state, and now there is one, of serial {serial}"
+                    ),
+                    Stale::NEW_PLAN,
+                ));
             }
-            (PlanBase::Known { .. }, None) => return Err(Stale::StateGone),
+            (PlanBase::Known { .. }, None) => {
+                return Err(Stale::new(
+                    "the state that it was compared with is gone",
+                    "Find the state first: fetch it, or restore it; a plan made without it would send every entry again.",
+                ));
+            }
             (PlanBase::Known { lineage, .. }, Some(state)) if *lineage != state.lineage => {
-                return Err(Stale::OtherLineage);
+                return Err(Stale::new(
+                    "the state is another one than it was compared with",
+                    "See which state is the right one; if it is this, make a new plan, and have it approved.",
+                ));
             }
-            (PlanBase::Known { serial, .. }, Some(state)) if state.serial < *serial => {
-                return Err(Stale::OlderState {
-                    then: *serial,
-                    now: state.serial,
-                });
+            (PlanBase::Known { serial: then, .. }, Some(state)) if state.serial < *then => {
+                let now = state.serial;
+                return Err(Stale::new(
+                    format!("an older state was put back (serial {then} then, {now} now)"),
+                    "Bring the newest state back, and apply the plan again; an older one knows less than what was sent.",
+                ));
             }
             (PlanBase::Known { serial, .. }, Some(_)) => *serial,
         };
@@ -200,16 +230,19 @@ impl SavedPlan {
             }
         }
         if !moved.is_empty() {
-            return Err(Stale::EntriesMoved {
-                addresses: moved,
-                then,
-                now,
-            });
+            let moved = named(&moved);
+            return Err(Stale::new(
+                format!("the state of {moved} moved since (serial {then} then, {now} now)"),
+                Stale::NEW_PLAN,
+            ));
         }
         let sent = self.entries.iter().zip(&standing);
         let mut sent = sent.filter(|(entry, _)| entry.is_sent()).peekable();
         if sent.peek().is_some() && sent.all(|(_, standing)| *standing == SavedProgress::Done) {
-            return Err(Stale::Finished { then, now });
+            return Err(Stale::new(
+                format!("all of it was applied already (state serial {then} then, {now} now)"),
+                "Nothing of this plan is left to do; if in doubt, make a new one and see what differs.",
+            ));
         }
         Ok(standing)
     }
@@ -262,7 +295,11 @@ impl SavedPlan {
             }
         }
         if !moved.is_empty() {
-            return Err(Stale::WantedMoved(moved));
+            let moved = named(&moved);
+            return Err(Stale::new(
+                format!("the manifest changed since: it wants something else for {moved}"),
+                Stale::NEW_PLAN,
+            ));
         }
         Ok(Plan {
             entries,
@@ -286,15 +323,6 @@ pub fn recipients_of(sealed: &Sealed) -> String {
         .collect();
     let key = &sealed.fingerprint_key;
     key.recipients_digest(keys.iter().map(String::as_str))
-}
-
-fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if is_digest(&text) {
-        Ok(text)
-    } else {
-        Err(serde::de::Error::custom("not a digest"))
-    }
 }
 
 /// A label may be shown before anybody proved who wrote it. Runners of pipelines obey
@@ -455,98 +483,31 @@ fn is_same(a: Option<&FieldPrints>, b: Option<&FieldPrints>) -> bool {
     }
 }
 
+/// Why a saved plan is not applied, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stale {
-    Expired {
-        at: Timestamp,
-        now: Timestamp,
-    },
-    /// One of two clocks is wrong, so whether it has expired cannot be known.
-    FromTheFuture(Timestamp),
-    OtherScope,
-    OtherKey,
-    OlderManifest {
-        plan: u64,
-        manifest: u64,
-    },
-    OtherRecipients,
-    StateAppeared {
-        serial: u64,
-    },
-    StateGone,
-    OtherLineage,
-    OlderState {
-        then: u64,
-        now: u64,
-    },
-    Finished {
-        then: u64,
-        now: u64,
-    },
-    EntriesMoved {
-        addresses: Vec<String>,
-        then: u64,
-        now: u64,
-    },
-    WantedMoved(Vec<String>),
-    OtherPlan,
-    OtherChange(ChangeId),
+pub struct Stale {
+    pub why: String,
+    pub help: &'static str,
 }
 
-impl fmt::Display for Stale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Expired { at, now } => write!(
-                f,
-                "it expired at {at:.0}, and the clock of this machine says {now:.0}"
-            ),
-            Self::FromTheFuture(at) => write!(
-                f,
-                "it was made at {at:.0}, which is still to come: look at the clocks of \
-                 both machines"
-            ),
-            Self::OtherScope => f.write_str("it is for another service or project"),
-            Self::OtherKey => f.write_str("it was made with another key than the manifest's"),
-            Self::OlderManifest { plan, manifest } => write!(
-                f,
-                "it was made of revision {plan} of the manifest, and this is revision {manifest}"
-            ),
-            Self::OtherRecipients => {
-                f.write_str("the recipients of the manifest changed since it was made")
-            }
-            Self::StateAppeared { serial } => write!(
-                f,
-                "it was made without a state, and now there is one, of serial {serial}"
-            ),
-            Self::StateGone => f.write_str("the state that it was compared with is gone"),
-            Self::OtherLineage => f.write_str("the state is another one than it was compared with"),
-            Self::OlderState { then, now } => write!(
-                f,
-                "an older state was put back (serial {then} then, {now} now)"
-            ),
-            Self::Finished { then, now } => write!(
-                f,
-                "all of it was applied already (state serial {then} then, {now} now)"
-            ),
-            Self::EntriesMoved {
-                addresses,
-                then,
-                now,
-            } => write!(
-                f,
-                "the state of {} moved since (serial {then} then, {now} now)",
-                named(addresses)
-            ),
-            Self::WantedMoved(addresses) => write!(
-                f,
-                "the manifest changed since: it wants something else for {}",
-                named(addresses)
-            ),
-            Self::OtherPlan => f.write_str("it is not the plan that was expected"),
-            Self::OtherChange(found) => {
-                write!(f, "it is the change {found}, not the one that was expected")
-            }
+impl Stale {
+    const NEW_PLAN: &str = "Make a new plan, and have it approved.";
+    const FETCH: &str = "Fetch the plan file that was reviewed, and see where this one came from.";
+
+    fn new(why: impl Into<String>, help: &'static str) -> Self {
+        Self {
+            why: why.into(),
+            help,
         }
+    }
+
+    pub fn other_plan() -> Self {
+        Self::new("it is not the plan that was expected", Self::FETCH)
+    }
+
+    pub fn other_change(found: &ChangeId) -> Self {
+        let why = format!("it is the change {found}, not the one that was expected");
+        Self::new(why, Self::FETCH)
     }
 }
 

@@ -1,9 +1,5 @@
-//! The one type that carries a secret value.
-//!
-//! It owns the rule that a secret cannot be printed, compared, cloned or
-//! serialized by accident: none of those traits is implemented, `Debug` writes
-//! a constant, and the memory is wiped when the value is dropped.
-//! It refuses to know what the secret is for.
+//! The one type that carries a secret value. It cannot be printed, compared, cloned or
+//! serialized by accident, and its memory is wiped.
 
 use std::fmt;
 

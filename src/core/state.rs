@@ -15,7 +15,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Field, Fingerprint, KeyId, Scope, is_digest, printable};
+use super::fingerprint::{Field, Fingerprint, KeyId, Scope, digest, printable};
 use super::job::{Endpoint, EntryKey, JobId};
 use super::mac::hex;
 use super::outcome::{Doubt, Outcome, RefusalKind};
@@ -39,30 +39,12 @@ impl Lineage {
 /// The SHA-256 of a manifest's age file in binary form, which armor and line ends do not
 /// change: it tells two manifests of one revision apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ManifestDigest(String);
+#[serde(transparent)]
+pub struct ManifestDigest(#[serde(deserialize_with = "digest")] String);
 
 impl ManifestDigest {
     pub fn new(digest: &[u8; 32]) -> Self {
         Self(hex(digest))
-    }
-}
-
-impl TryFrom<String> for ManifestDigest {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        if is_digest(&text) {
-            Ok(Self(text))
-        } else {
-            Err("not a digest")
-        }
-    }
-}
-
-impl From<ManifestDigest> for String {
-    fn from(digest: ManifestDigest) -> Self {
-        digest.0
     }
 }
 

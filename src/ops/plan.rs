@@ -261,7 +261,7 @@ impl ToApply {
             file,
         };
         if expected.is_some_and(|expected| expected != plan.file.id) {
-            return Err(plan.stale(Stale::OtherPlan));
+            return Err(plan.stale(Stale::other_plan()));
         }
         Ok(plan)
     }
@@ -284,7 +284,7 @@ impl ToApply {
         fits.map_err(|why| self.stale(why))?;
         match change {
             Some(change) if *change != plan.change_id => {
-                Err(self.stale(Stale::OtherChange(plan.change_id.clone())))
+                Err(self.stale(Stale::other_change(&plan.change_id)))
             }
             _ => Ok(()),
         }

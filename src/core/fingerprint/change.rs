@@ -57,6 +57,15 @@ pub fn is_digest(text: &str) -> bool {
     is_hex(text, DIGEST_BYTES)
 }
 
+pub fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if is_digest(&text) {
+        Ok(text)
+    } else {
+        Err(serde::de::Error::custom("not a digest"))
+    }
+}
+
 pub struct ChangedEntry<'a> {
     pub key: &'a EntryKey,
     pub action: &'static str,

@@ -296,8 +296,7 @@ impl Flight<'_> {
             NextRequest::Parted(next) => Some(next),
             NextRequest::Settled(next) => {
                 let matched = outcome::match_results(&keys, &answered.reply);
-                let findings = matched.findings.iter().map(ToString::to_string);
-                self.sent.findings.extend(findings);
+                self.sent.findings.extend(matched.findings);
                 self.consider_stopping(&answered.reply, &matched.outcomes);
                 let applied = due.iter().zip(&matched.outcomes);
                 let applied = applied.filter(|(_, outcome)| **outcome == Outcome::Applied);

@@ -26,7 +26,6 @@ use crate::store::plan_file::PlanFileError;
 use crate::sys::git::GitError;
 
 pub use edit::EditError;
-use manifest::way_out;
 pub use manifest::{OtherKey, OtherScope, RekeyError, RollbackError, UnexpectedKey, ValueError};
 
 /// Why a use case stopped. Unless a variant says otherwise, nothing was sent
@@ -259,10 +258,10 @@ pub enum OpError {
         /// The file, as the user named it.
         path: PathBuf,
     },
-    #[error("{path} is stale: {why}")]
+    #[error("{path} is stale: {}", why.why)]
     #[diagnostic(
         code(drspass::plan::stale),
-        help("Nothing was sent or changed. {}", way_out(why))
+        help("Nothing was sent or changed. {}", why.help)
     )]
     Stale {
         /// The file, as the user named it.
