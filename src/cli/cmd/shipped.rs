@@ -69,52 +69,25 @@ pub const SCHEMAS: [(&str, &str); 15] = [
 ];
 
 /// The variables of every command; those of the login are in the README.
-const VARIABLES: &[(&str, &str)] = &[
-    (
-        "DRSPASS_IDENTITY",
-        "The path of an age or ssh identity; -i wins.",
-    ),
-    (
-        "DRSPASS_IDENTITY_KEY",
-        "The identity itself, for CI; a path wins.",
-    ),
-    ("DRSPASS_STATE", "Where the state is kept; --state wins."),
-    (
-        "DRSPASS_TRUSTED_HOSTS",
-        "Hosts that are trusted although they belong to no known cloud, separated by commas.",
-    ),
-    (
-        "DRSPASS_EXPECT_KEY_ID",
-        "The only key that the manifest may have; --expect-key-id wins.",
-    ),
-    (
-        "DRSPASS_MAX_CHANGES",
-        "The most entries that one apply may change, next to the limits of drspass.yaml.",
-    ),
-    (
-        "OS_*, HW_*",
-        "The login: OS_TOKEN, OS_ACCESS_KEY with OS_SECRET_KEY, OS_USERNAME with OS_PASSWORD, OS_CLOUD; 'drspass whoami' shows which one is used.",
-    ),
-    ("VISUAL, EDITOR", "The editor of 'drspass edit'."),
-    (
-        "NO_COLOR, TERM",
-        "No colour if NO_COLOR is set, or TERM is dumb.",
-    ),
-];
+const VARIABLES: &str = "\
+DRSPASS_IDENTITY: The path of an age or ssh identity; -i wins.
+DRSPASS_IDENTITY_KEY: The identity itself, for CI; a path wins.
+DRSPASS_STATE: Where the state is kept; --state wins.
+DRSPASS_TRUSTED_HOSTS: Hosts that are trusted although they belong to no known cloud, separated by commas.
+DRSPASS_EXPECT_KEY_ID: The only key that the manifest may have; --expect-key-id wins.
+DRSPASS_MAX_CHANGES: The most entries that one apply may change, next to the limits of drspass.yaml.
+OS_*, HW_*: The login: OS_TOKEN, OS_ACCESS_KEY with OS_SECRET_KEY, OS_USERNAME with OS_PASSWORD, OS_CLOUD; 'drspass whoami' shows which one is used.
+VISUAL, EDITOR: The editor of 'drspass edit'.
+NO_COLOR, TERM: No colour if NO_COLOR is set, or TERM is dumb.
+";
 
-const FILES: &[(&str, &str)] = &[
-    ("drspass.yaml", "The configuration."),
-    ("passwords.yaml.age", "The encrypted manifest."),
-    (
-        "drspass.state.json",
-        "The state: what was set, without any password. Next to it .journal, .lock and .backup.",
-    ),
-    (
-        "~/.config/drspass/identity.txt",
-        "The identity that is used where none is named.",
-    ),
-    ("~/.config/openstack/clouds.yaml", "Logins by name."),
-];
+const FILES: &str = "\
+drspass.yaml: The configuration.
+passwords.yaml.age: The encrypted manifest.
+drspass.state.json: The state: what was set, without any password. Next to it .journal, .lock and .backup.
+~/.config/drspass/identity.txt: The identity that is used where none is named.
+~/.config/openstack/clouds.yaml: Logins by name.
+";
 
 pub fn completions(context: &Context<'_>, args: &CompletionsArgs) -> Result<u8, OpError> {
     let mut script = Vec::new();
@@ -247,17 +220,12 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
         }
         more.control("fi", []);
     }
-    section(&mut more, "ENVIRONMENT", VARIABLES);
-    section(&mut more, "FILES", FILES);
-    let codes: Vec<(String, String)> = exit::TABLE
-        .iter()
-        .map(|(code, meaning)| (code.to_string(), meaning.replace('`', "")))
-        .collect();
-    let codes: Vec<(&str, &str)> = codes
-        .iter()
-        .map(|(c, m)| (c.as_str(), m.as_str()))
-        .collect();
-    section(&mut more, "EXIT STATUS", &codes);
+    let terms = |text: &'static str| text.lines().filter_map(|line| line.split_once(": "));
+    section(&mut more, "ENVIRONMENT", terms(VARIABLES));
+    section(&mut more, "FILES", terms(FILES));
+    let codes = exit::TABLE.iter();
+    let codes = codes.map(|(code, meaning)| (code.to_string(), meaning.replace('`', "")));
+    section(&mut more, "EXIT STATUS", codes);
     more.control("PP", []);
     more.text([roman(exit::ORDER)]);
     more.control("SH", ["SEE ALSO"]);
@@ -274,11 +242,11 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn section(page: &mut Roff, title: &str, terms: &[(&str, &str)]) {
+fn section<T: Into<String>>(page: &mut Roff, title: &str, terms: impl Iterator<Item = (T, T)>) {
     page.control("SH", [title]);
     for (term, meaning) in terms {
         page.control("TP", []);
-        page.text([bold(*term)]);
-        page.text([roman(*meaning)]);
+        page.text([bold(term)]);
+        page.text([roman(meaning)]);
     }
 }
