@@ -46,7 +46,6 @@ pub fn split(entries: &[(EntryKey, usize)], batch_size: usize) -> Vec<Vec<usize>
 #[derive(Debug, PartialEq, Eq)]
 pub struct Search {
     due: Vec<usize>,
-    /// The next one last.
     then: Vec<Vec<usize>>,
     /// Whether the request that is due and the next one are the halves of a request
     /// that was refused, so that one of them is bad.
@@ -54,14 +53,12 @@ pub struct Search {
     /// Whether the one entry that is due must be bad, as none of the others was that
     /// were refused with it.
     is_suspect: bool,
-    /// Entries of the request that was refused last.
     refused: usize,
 }
 
 /// How much the service takes in one request, as far as a run has shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capacity {
-    /// The most entries that it took.
     taken: usize,
     /// The fewest that it refused although it took each of them.
     refused: Option<usize>,

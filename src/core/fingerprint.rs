@@ -63,7 +63,6 @@ pub enum Field {
 }
 
 impl Field {
-    /// In the order in which they are sent.
     pub const KERBEROS: [Self; 4] = [
         Self::Krb5ConfFile,
         Self::KeyTabFile,

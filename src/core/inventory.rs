@@ -16,7 +16,6 @@ pub enum UseType {
 }
 
 impl UseType {
-    /// In the order in which they are asked for.
     pub const ALL: [Self; 3] = [Self::Migration, Self::Sync, Self::DisasterRecovery];
 
     pub const fn as_str(self) -> &'static str {

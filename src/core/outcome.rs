@@ -17,7 +17,6 @@ pub enum RefusalKind {
     /// accounts, so it is only repeated when asked for.
     WrongPassword,
     JobState,
-    /// The service asked to come again later until the time for it was over.
     Busy,
     Rejected,
 }
@@ -51,7 +50,6 @@ impl Refusal {
         }
     }
 
-    /// Said of each entry of a request that was refused as a whole for one wrong password.
     pub fn doubt_among(&self) -> Option<String> {
         let is_one_of_many = self.kind == RefusalKind::WrongPassword && self.entries > 1;
         is_one_of_many.then(|| {
@@ -64,7 +62,6 @@ impl Refusal {
     }
 }
 
-/// Why it is not known what became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
@@ -105,13 +102,11 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// Why an entry was left as it was before the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSent {
     LoginRefused(ReportedName),
     NoConnection,
     Interrupted,
-    /// Too many answers in a row were lost.
     TooManyLost,
     Busy,
     JournalFailed,
@@ -154,7 +149,6 @@ pub enum BlockReason {
 pub enum Outcome {
     Applied,
     Refused(Refusal),
-    /// Sending it does harm or is of no use.
     Blocked(BlockReason),
     /// Nothing was asked of the service, or it answered without judging.
     NotSent(NotSent),
@@ -166,7 +160,6 @@ pub enum Outcome {
 pub enum BatchReply {
     PerEntry {
         results: Vec<EntryResult>,
-        /// How many results it says there are.
         announced: Option<u64>,
         request_id: Option<ReportedName>,
     },
@@ -181,7 +174,6 @@ pub enum BatchReply {
     LoginRefused(Refusal),
     /// No answer that can be relied on: everything in the batch is in doubt.
     Lost(Doubt),
-    /// Nothing left this machine.
     NoConnection,
     /// The answer to a repetition, after the answer to the first sending was lost. The first may
     /// have been acted on, so only a success settles an entry. Never another `AfterLoss`.
@@ -223,13 +215,11 @@ pub enum ResultVerdict {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
-    /// One for each entry, in the order in which they were sent.
     pub outcomes: Vec<Outcome>,
     /// What was odd about the reply, as sentences, entries first.
     pub findings: Vec<String>,
 }
 
-/// Foreign results that are listed one by one.
 const MAX_FOREIGN: usize = 10;
 
 /// Gives each entry of `sent` the one outcome that `reply` proves, and never

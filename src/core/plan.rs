@@ -88,7 +88,6 @@ impl Reason {
         }
     }
 
-    /// The code of the service that it is about.
     pub const fn code(&self) -> Option<&Token> {
         match self {
             Self::LastRefused { code, .. } | Self::WrongPassword { code, .. } => Some(code),
@@ -109,7 +108,6 @@ impl Reason {
 #[derive(Clone, Debug)]
 pub struct PlanEntry {
     pub key: EntryKey,
-    /// Its place in [`Manifest::assignments`].
     pub index: usize,
     pub action: Action,
     pub reason: Reason,
@@ -131,7 +129,6 @@ impl PlanEntry {
         matches!(self.reason, Reason::Resend { .. })
     }
 
-    /// The entry, held since its credential is wrong elsewhere.
     pub fn held_for(self, credential: &str, code: &Token) -> Self {
         Self {
             action: Action::Hold,
@@ -151,7 +148,6 @@ pub struct Plan {
     pub entries: Vec<PlanEntry>,
     pub in_sync: usize,
     pub not_selected: usize,
-    /// Entries of the state that the manifest does not list.
     pub unlisted: Vec<EntryKey>,
     pub requests: usize,
 }
@@ -161,7 +157,6 @@ pub struct Plan {
 pub struct Counts {
     pub to_set: usize,
     pub to_change: usize,
-    /// The same again: outcome unknown, refused, or asked for.
     pub to_send_again: usize,
     pub held: usize,
 }
@@ -208,7 +203,6 @@ impl Plan {
     }
 }
 
-/// The requests of an apply, by places in the manifest.
 #[derive(Debug, Default)]
 pub struct Requests {
     /// What was refused as a wrong password before, and whatever else goes to the same jobs: an
@@ -275,7 +269,6 @@ impl Requests {
 pub struct PlanInputs<'a> {
     pub manifest: &'a Manifest,
     pub state: Option<&'a State>,
-    /// Whether the state was made with another key than the manifest's.
     pub key_changed: bool,
     pub fingerprinter: &'a Fingerprinter,
     pub selection: &'a Selection,
@@ -433,7 +426,6 @@ fn held(prints: &Fingerprinter, assignment: &Assignment, entry: &StateEntry) -> 
     is_held.then(|| last.code.clone())
 }
 
-/// The credentials of which an entry is held, each with the code of its refusal.
 pub fn wrong_credentials<'m>(
     manifest: &'m Manifest,
     state: &State,
@@ -456,7 +448,6 @@ pub fn wrong_credentials<'m>(
     held.collect()
 }
 
-/// The jobs whose retry failed, and whose passwords are still the same.
 pub fn failed_retries<'s>(
     manifest: &Manifest,
     state: &'s State,

@@ -63,7 +63,6 @@ fn missing(list: &[String], other: &[String]) -> Vec<String> {
 /// "ssh-rsa and ssh-ed25519 recipient stanzas" of the reference implementation).
 const TAG_BYTES: usize = 4;
 
-/// The part of an age header that is for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stanza {
     pub kind: String,
@@ -119,8 +118,6 @@ pub fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
     }
 }
 
-/// A key that is not longer is shown whole; only post-quantum keys and those of some
-/// plugins are.
 const MAX_WHOLE_CHARS: usize = 128;
 const MAX_COMMENT_CHARS: usize = 24;
 

@@ -113,7 +113,6 @@ impl Token {
 pub enum ReportedName {
     /// It has the shape of such names, and may be stored.
     Kept(Token),
-    /// It may be anything, and is only shown.
     Shown(ForeignText),
 }
 
@@ -177,7 +176,6 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// Whether a text contains a private key, whatever it was given as.
 pub fn is_key_like(text: &str) -> bool {
     let identity = b"AGE-SECRET-KEY-";
     let mut parts = text.as_bytes().windows(identity.len());

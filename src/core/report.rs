@@ -12,7 +12,7 @@ use super::plan::{Action, Counts, Exceeded, Plan, PlanEntry};
 use super::problem::Problem;
 use super::recipients::Difference;
 use super::redact::ForeignText;
-use super::state::{Rollback, StateEntry};
+use super::state::{Rollback, State};
 use super::status::{Blocked, JobStatus, ReportedStatus};
 
 /// Something a reader of a plan should know next to its entries.
@@ -24,7 +24,6 @@ pub enum PlanNote {
     },
     NoState {
         path: String,
-        /// A copy of a former state that is there.
         backup: Option<String>,
     },
     Unfinished,
@@ -54,7 +53,6 @@ pub struct PlanReport {
     pub counts: Counts,
     /// Its requests are counted without what is blocked.
     pub plan: Plan,
-    /// Of the plan's entries.
     pub labels: Vec<String>,
     /// Where the service was asked: an apply would skip them.
     pub blocked: BTreeMap<EntryKey, Blocked>,
@@ -65,7 +63,6 @@ pub struct PlanReport {
     pub notes: Vec<PlanNote>,
 }
 
-/// The file of a saved plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedFacts {
     pub id: String,
@@ -110,20 +107,11 @@ pub struct PlanName {
 /// It contains fingerprints, which a view never writes.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerReport {
-    pub serial: u64,
-    pub revision: u64,
-    pub highest: u64,
-    /// Empty before the first write.
-    pub lineage: String,
+    /// `None` before the first write.
+    pub state: Option<State>,
+    /// Of the entries that the manifest lists.
+    pub labels: BTreeMap<EntryKey, String>,
     pub notes: Vec<PlanNote>,
-    pub entries: Vec<LedgerEntry>,
-}
-
-#[derive(Clone, Debug)]
-pub struct LedgerEntry {
-    pub key: EntryKey,
-    pub label: Option<String>,
-    pub entry: StateEntry,
 }
 
 pub struct ManifestReport {
@@ -159,7 +147,6 @@ pub struct ValidManifest {
     pub warnings: Vec<Problem>,
 }
 
-/// Who calls, as the identity service tells it.
 #[derive(Clone, Debug)]
 pub struct LoginIdentity {
     pub user: Option<ForeignText>,
@@ -191,7 +178,6 @@ pub struct JobsReport {
 #[derive(Clone, Debug)]
 pub struct ManagedJob {
     pub job: ListedJob,
-    /// Whether the manifest sets the password of its source.
     pub source: bool,
     pub destination: bool,
 }
@@ -212,7 +198,6 @@ pub enum Effect {
     Same,
 }
 
-/// Everything that an import does, without any secret.
 #[derive(Debug)]
 pub struct ImportReport {
     pub rows: Vec<ImportRow>,
@@ -238,7 +223,6 @@ impl ImportReport {
     }
 }
 
-/// A part of the target that is sealed anew, as drspass.yaml names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetChange {
     pub field: &'static str,
@@ -269,9 +253,7 @@ pub struct RekeyPlan {
     pub moved: Vec<TargetChange>,
     pub new_key: Option<NewKeyReason>,
     pub state: StateFate,
-    /// None of the available identities will open the manifest.
     pub is_lockout: bool,
-    /// An earlier rekey that was cut off has just been finished.
     pub finished: bool,
 }
 
@@ -288,7 +270,6 @@ pub struct Rekeyed {
 pub struct Outline {
     pub revision: u64,
     pub key_id: KeyId,
-    /// Service, project and identity service.
     pub target: [ForeignText; 3],
     pub recipients: Vec<ForeignText>,
     pub credentials: Vec<(String, Tag)>,
@@ -320,7 +301,6 @@ pub enum Veiled {
     Conflict,
     Damaged,
     NoIdentity,
-    /// An identity would have to be asked for or run: a passphrase or a plugin.
     Locked,
     Invalid,
 }
@@ -335,7 +315,6 @@ pub struct RetryJobsEntry {
 pub enum RetryJobsResult {
     Runs(JobStatus),
     Failed(JobStatus),
-    /// What it came to was not seen in time; the last state that was seen.
     Unseen(Option<ReportedStatus>),
     Refused(Refusal),
     NotAsked(NotAsked),
@@ -362,7 +341,6 @@ pub enum NotAsked {
 }
 
 impl RetryJobsResult {
-    /// Whether the job is as it should be, or as its owner wants it.
     pub const fn is_well(&self) -> bool {
         matches!(self, Self::Runs(_) | Self::LeftPaused | Self::LeftAlone(..))
     }
@@ -377,14 +355,8 @@ pub enum RetryJobsEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateSaved {
     InState,
-    Recovery {
-        path: String,
-        why: String,
-    },
-    /// Neither the state nor a recovery file could be written.
-    Lost {
-        why: String,
-    },
+    Recovery { path: String, why: String },
+    Lost { why: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -395,9 +367,7 @@ pub enum Signal {
 
 #[derive(Clone, Debug)]
 pub struct ApplyReport {
-    /// Every entry that was planned, in manifest order.
     pub entries: Vec<(String, Outcome)>,
-    /// Repetitions not counted.
     pub requests: usize,
     pub findings: Vec<String>,
     pub jobs: Vec<RetryJobsEntry>,

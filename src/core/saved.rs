@@ -14,7 +14,6 @@ use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
 use super::redact::Token;
 use super::state::{FailureClass, FieldPrints, Lineage, Rollback, State, StateEntry, ValueOrigin};
 
-/// How far the clocks of two machines may be apart.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// The body of format `drspass.plan/1`; a fixed sample in the tests pins it.
@@ -33,7 +32,6 @@ pub struct SavedPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
     pub state: PlanBase,
-    /// A keyed digest of who can read the manifest.
     #[serde(deserialize_with = "digest")]
     pub recipients: String,
     pub limits: SavedLimits,
@@ -44,7 +42,6 @@ pub struct SavedPlan {
     pub unlisted: Vec<EntryKey>,
     pub requests: usize,
     pub change_id: ChangeId,
-    /// Every entry that was not in sync, in manifest order.
     pub entries: Vec<SavedEntry>,
 }
 
@@ -102,7 +99,6 @@ pub struct SavedEntry {
     pub wanted: FieldPrints,
 }
 
-/// What the state said of an entry.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriorPrints {
@@ -349,7 +345,6 @@ fn credential<'de, D: serde::Deserializer<'de>>(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavedProgress {
     Open,
-    /// An attempt of this plan ended without success.
     Tried(Reason),
     /// An attempt of this plan was refused because user or password are wrong: repeating it
     /// locks the database account, so the plan does not.
@@ -416,7 +411,6 @@ impl SavedEntry {
         changed.map(|(field, _)| *field).collect()
     }
 
-    /// What is left to do of it.
     pub fn left(&self, index: usize, standing: &SavedProgress) -> Option<PlanEntry> {
         let entry = self.to_plan(index);
         match standing {
@@ -483,7 +477,6 @@ fn is_same(a: Option<&FieldPrints>, b: Option<&FieldPrints>) -> bool {
     }
 }
 
-/// Why a saved plan is not applied, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stale {
     pub why: String,
@@ -511,7 +504,6 @@ impl Stale {
     }
 }
 
-/// Up to ten names, and the number of the others.
 fn named(addresses: &[String]) -> String {
     const MOST: usize = 10;
     let first = addresses[..addresses.len().min(MOST)].join(", ");

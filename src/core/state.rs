@@ -48,7 +48,6 @@ impl ManifestDigest {
     }
 }
 
-/// The plan or run that touched an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlanId(#[serde(deserialize_with = "printable")] String);
@@ -79,7 +78,6 @@ pub struct FieldPrints {
 }
 
 impl FieldPrints {
-    /// Whether these are the same records, salts included: made once and copied.
     pub fn is_same_record(&self, other: &Self) -> bool {
         self.password.is_same_record(&other.password)
             && self.kerberos.len() == other.kerberos.len()
@@ -113,7 +111,6 @@ pub enum ValueOrigin {
     Adopted,
 }
 
-/// What the service is known to have.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Applied {
@@ -123,7 +120,6 @@ pub struct Applied {
     pub plan_id: PlanId,
 }
 
-/// Values that were about to be sent and of which nothing certain is known.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pending {
@@ -174,7 +170,6 @@ impl From<RefusalKind> for FailureClass {
 #[serde(deny_unknown_fields)]
 pub struct LastOutcome {
     pub class: FailureClass,
-    /// The service's code, or the reason for the doubt.
     pub code: Token,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Token>,
@@ -196,7 +191,6 @@ pub struct StateEntry {
     pub last_outcome: Option<Box<LastOutcome>>,
 }
 
-/// A retry of a job that failed, or is not known to have worked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailedRetry {
@@ -214,7 +208,6 @@ pub struct State {
     pub revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestDigest>,
-    /// The highest revision that was ever applied.
     pub highest: u64,
     /// Jobs that are not retried again as long as their passwords stay the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -227,7 +220,6 @@ pub struct State {
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     pub to: u64,
-    /// The highest that was applied.
     pub applied: u64,
 }
 
@@ -246,6 +238,11 @@ impl State {
         }
     }
 
+    /// Its serial, the revision applied last, and the highest that was ever applied.
+    pub const fn numbers(&self) -> [u64; 3] {
+        [self.serial, self.revision, self.highest]
+    }
+
     /// The highest revision that was applied, if a manifest would be a way back from it: it is
     /// not the very one applied last, and its revision is not a new one.
     pub fn rollback_from(&self, revision: u64, manifest: &ManifestDigest) -> Option<u64> {
@@ -260,7 +257,6 @@ impl State {
     }
 }
 
-/// The part of an [`Outcome`] that outlives the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Settlement {
@@ -420,7 +416,6 @@ impl State {
         }
     }
 
-    /// Every entry that has a mark is sent again on the user's word.
     pub fn distrust(&mut self) {
         for pending in self.entries.values_mut().filter_map(|e| e.pending.as_mut()) {
             pending.distrusted = true;
@@ -468,7 +463,6 @@ impl State {
         self.retries.insert(job.clone(), failed);
     }
 
-    /// Forgets an entry, and the retry of its job if it was the last one.
     pub fn forget(&mut self, key: &EntryKey) {
         self.entries.remove(key);
         let is_known = |endpoint| {

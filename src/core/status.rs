@@ -12,14 +12,11 @@ use super::redact::{ForeignText, Token};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusKind {
-    /// On its way to another state by itself.
     Transient,
     /// Stays until someone acts.
     Stable,
     Running,
-    /// Stopped by a fault; a retry may help.
     Failed,
-    /// Stopped by its owner.
     Paused,
     Ended,
 }
@@ -140,7 +137,6 @@ impl fmt::Display for JobStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportedStatus {
     Known(JobStatus),
-    /// In the service's spelling.
     Unknown(ForeignText),
 }
 
@@ -175,14 +171,12 @@ pub struct JobDetails {
     /// Whether the service offers to tell it a password, where it says. Its own word
     /// beats the table of states (official Huawei Cloud SDK, `job_action`).
     pub offered: Option<bool>,
-    /// The subtasks, of the parent of a dual-active pair.
     pub parent_of: Vec<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportedJob {
     Job(JobDetails),
-    /// There is no such job in this project, or it was deleted.
     Missing(Token),
     Nothing,
 }
@@ -190,7 +184,6 @@ pub enum ReportedJob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     Ready,
-    /// Sending would be refused.
     Blocked(Blocked),
     /// Not known; sending does no harm.
     Unread,

@@ -21,11 +21,12 @@ pub struct Target {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointFrom {
-    /// It is written, or follows from the region.
     Settings,
     /// Neither says it, so what is sealed must be what the catalogue of the identity service
     /// says of this region (of any where none is named).
-    Catalogue { region: Option<String> },
+    Catalogue {
+        region: Option<String>,
+    },
 }
 
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -138,7 +139,6 @@ const HUAWEI_REGIONS: [&str; 34] = [
     "tr-west-1",
 ];
 
-/// Host labels of the services that a password or a cloud login is sent to.
 const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
 
 /// Service and identity service of a region. Source: OTC "Regions and Endpoints"; SDK
@@ -157,7 +157,6 @@ pub fn addresses(region: &str) -> Option<[String; 2]> {
     ])
 }
 
-/// Whether `host` is `<service>.<region>.<domain>` of a known cloud.
 pub fn is_cloud_host(host: &str) -> bool {
     let Some((service, rest)) = host.split_once('.') else {
         return false;

@@ -14,7 +14,7 @@ use crate::core::address::{self, Subject};
 use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
 use crate::core::plan::{self, prints_of};
-use crate::core::report::{LedgerEntry, LedgerReport, PlanNote};
+use crate::core::report::{LedgerReport, PlanNote};
 use crate::core::state::{Lineage, PlanId, State};
 use crate::store::{
     JournalLeft, LockGuard, LockStatus, Recovery, StateVersion, StoreError, StoreKeys, StoredState,
@@ -73,33 +73,19 @@ pub fn show(
     if let Some(error) = new_key_error(&comparable, &keys.id) {
         return Err(error);
     }
-    let Some(mut state) = comparable.state else {
-        return Ok(LedgerReport {
-            notes,
-            ..LedgerReport::default()
-        });
-    };
-    let labels = labels(&opened);
-    if !addresses.is_empty() {
-        let named = named_in(&state, &opened, "state show", addresses)?;
+    let mut state = comparable.state;
+    if let Some(state) = state.as_mut().filter(|_| !addresses.is_empty()) {
+        let named = named_in(state, &opened, "state show", addresses)?;
         let named: BTreeSet<EntryKey> = named.into_iter().collect();
         state.entries.retain(|key, _| named.contains(key));
     }
+    let listed = labels(&opened).into_iter();
     Ok(LedgerReport {
-        serial: state.serial,
-        revision: state.revision,
-        highest: state.highest,
-        lineage: state.lineage.as_str().to_owned(),
-        notes,
-        entries: state
-            .entries
-            .into_iter()
-            .map(|(key, entry)| LedgerEntry {
-                label: labels.get(&key).map(|label| (*label).to_owned()),
-                key,
-                entry,
-            })
+        state,
+        labels: listed
+            .map(|(key, label)| (key.clone(), label.to_owned()))
             .collect(),
+        notes,
     })
 }
 

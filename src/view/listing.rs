@@ -1,6 +1,7 @@
 //! Lists for people: manifests, states, the login and the jobs of a project, without any
 //! value or fingerprint. The rules of [`super::text`] apply here as well.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::entry::{counted, distrusted_words, field_list, note_words};
@@ -162,30 +163,29 @@ fn with_notes(mut text: String, notes: &[PlanNote]) -> String {
 
 /// Everything known about entries, authenticated, without any fingerprint.
 pub fn state_show(report: &LedgerReport) -> String {
-    let mut text = String::new();
-    let highest = if report.highest > report.revision {
-        format!(" (the highest applied is {})", report.highest)
+    let known = report.state.as_ref();
+    let entries = known.map(|state| &state.entries);
+    let [serial, revision, highest] = known.map_or([0; 3], State::numbers);
+    let more = if highest > revision {
+        format!(" (the highest applied is {highest})")
     } else {
         String::new()
     };
-    let _ = writeln!(
-        text,
-        "State of serial {}, revision {}{highest}: {}, authenticated.",
-        report.serial,
-        report.revision,
-        counted(report.entries.len(), "entry", "entries"),
+    let mut text = format!(
+        "State of serial {serial}, revision {revision}{more}: {}, authenticated.\n",
+        counted(entries.map_or(0, BTreeMap::len), "entry", "entries"),
     );
-    for line in &report.entries {
-        let (mark, _) = entry_words(&line.entry);
-        let _ = writeln!(text, "{mark} {}", line.key);
-        match &line.label {
-            Some(label) if *label != line.key.to_string() => {
+    for (key, entry) in entries.into_iter().flatten() {
+        let (mark, _) = entry_words(entry);
+        let _ = writeln!(text, "{mark} {key}");
+        match report.labels.get(key) {
+            Some(label) if *label != key.to_string() => {
                 let _ = writeln!(text, "    listed as     {label}");
             }
             Some(_) => {}
             None => text.push_str("    listed as     (no longer listed)\n"),
         }
-        push_known(&mut text, &line.entry);
+        push_known(&mut text, entry);
     }
     with_notes(text, &report.notes)
 }

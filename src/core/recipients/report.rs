@@ -21,7 +21,6 @@ pub struct RecipientsReport {
     pub stanzas: Vec<(String, usize)>,
     /// Stanzas for ssh keys that are neither listed nor sealed.
     pub strangers: usize,
-    /// Why the file was not opened, if it was not.
     pub unopened: Option<&'static str>,
     pub notes: Vec<String>,
 }

@@ -10,9 +10,9 @@ use crate::core::job::{Endpoint, EntryKey};
 use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport};
 use crate::core::redact::ForeignText;
 use crate::core::report::{
-    JobsReport, LedgerEntry, LedgerReport, LoginReport, ManagedJob, ManifestReport, PlanNote,
+    JobsReport, LedgerReport, LoginReport, ManagedJob, ManifestReport, PlanNote,
 };
-use crate::core::state::FieldPrints;
+use crate::core::state::{FieldPrints, State, StateEntry};
 use crate::core::status::ReportedStatus;
 use crate::view::entry::note_words;
 
@@ -371,38 +371,46 @@ struct SensitiveField {
 
 /// The document of `state show --json`.
 pub fn state(report: &LedgerReport) -> String {
+    let known = report.state.as_ref();
+    let [serial, revision, highest] = known.map_or([0; 3], State::numbers);
+    let entries = known.into_iter().flat_map(|state| &state.entries);
     to_line(&StateDocument {
         format: STATE,
         tool_version: env!("CARGO_PKG_VERSION"),
         authenticated: true,
-        serial: report.serial,
-        revision: report.revision,
-        highest: report.highest,
+        serial,
+        revision,
+        highest,
         unfinished_apply: report.notes.contains(&PlanNote::Unfinished),
         notes: report.notes.iter().map(note_words).collect(),
-        entries: report.entries.iter().map(state_line).collect(),
+        entries: entries
+            .map(|(key, entry)| state_line(key, report.labels.get(key), entry))
+            .collect(),
     })
 }
 
-fn state_line(line: &LedgerEntry) -> StateLine<'_> {
-    let EntryKey { job, endpoint } = &line.key;
+fn state_line<'a>(
+    key: &'a EntryKey,
+    label: Option<&'a String>,
+    entry: &'a StateEntry,
+) -> StateLine<'a> {
     StateLine {
-        job_id: job.as_str(),
-        endpoint: endpoint.as_str(),
-        address: line.label.as_deref(),
-        applied: line.entry.applied.as_ref().map(|applied| AppliedOut {
+        job_id: key.job.as_str(),
+        endpoint: key.endpoint.as_str(),
+        address: label.map(String::as_str),
+        applied: entry.applied.as_ref().map(|applied| AppliedOut {
             at: applied.at,
             origin: origin_word(applied.origin),
             plan_id: applied.plan_id.as_str(),
             fields: sensitive(&applied.prints),
         }),
-        pending: line.entry.pending.as_ref().map(|pending| PendingOut {
+        pending: entry.pending.as_ref().map(|pending| PendingOut {
             since: pending.since,
             distrusted: pending.distrusted,
             plan_id: pending.plan_id.as_str(),
             fields: sensitive(&pending.wanted),
         }),
-        last_outcome: line.entry.last_outcome.as_ref().map(|last| LastOut {
+        last_outcome: entry.last_outcome.as_ref().map(|last| LastOut {
             class: last.class.as_str(),
             code: last.code.as_str(),
             request_id: last.request_id.as_ref().map(|id| id.as_str()),
