@@ -38,7 +38,7 @@ fn set(document: &str, address: &str, field: Field, value: &str) {
     let old = ManifestText::new(document).expect("a valid manifest");
     let place = match old.find(address, field, Taken::New) {
         Ok(place) => place,
-        Err(no_place) => return assert_quiet(no_place.what()),
+        Err(no_place) => return assert_quiet(&no_place.what),
     };
     let change = Change {
         place,

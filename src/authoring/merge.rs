@@ -1,4 +1,5 @@
-//! From what is wanted to the smallest replacements of text that make it so.
+//! From what is wanted to the smallest replacements of text that make it so, and the
+//! proof that the new text says that and nothing else.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,15 +7,16 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::NewContent;
-use super::outline::{
-    Map, MapEntry, Spot, after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of,
+use super::layout::{
+    self, Layout, after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of,
     line_start, next_line, next_sign, starts_line, without_line_end,
 };
-use super::write::{self, Layout};
+use crate::core::yaml::{Node, Pair};
 
 /// A step of indentation where the document shows none.
 const USUAL_STEP: usize = 2;
 
+/// The changes of one document.
 pub struct Merge<'t> {
     text: &'t str,
     line_end: &'static str,
@@ -24,19 +26,23 @@ pub struct Merge<'t> {
     pub splices: Splices<'t>,
 }
 
+/// A list counts as a map in braces: only an empty one is changed.
+fn is_flow(map: Node<'_>) -> bool {
+    map.is_flow() || map.is_list()
+}
+
 impl<'t> Merge<'t> {
-    pub fn new(text: &'t str, root: &Map<'_>) -> Self {
+    pub fn new(text: &'t str, root: Node<'_>) -> Self {
         let line_end = line_end_of(text);
-        let inner = ["jobs", "credentials"].iter().find_map(|name| {
-            let map = root.map(name).filter(|map| !map.is_flow)?;
-            let entry = root.get(name)?;
-            step_between(text, entry, map)
+        let step = ["jobs", "credentials"].iter().find_map(|name| {
+            let pair = root.get(name)?;
+            step_below(text, pair)
         });
         Self {
             text,
             line_end,
-            step: inner.unwrap_or(USUAL_STEP),
-            spreads: write::spreads(root).unwrap_or(false),
+            step: step.unwrap_or(USUAL_STEP),
+            spreads: layout::spreads(root).unwrap_or(false),
             splices: Splices::new(text, line_end),
         }
     }
@@ -44,93 +50,81 @@ impl<'t> Merge<'t> {
     /// Makes `map`, the value of `holder`, say what is wanted of its keys.
     pub fn map(
         &mut self,
-        holder: Option<&MapEntry<'_>>,
-        map: &Map<'_>,
+        holder: Option<Pair<'_>>,
+        map: Node<'_>,
         wanted: &[(&str, NewContent<'_>)],
     ) -> Option<()> {
-        let index = Index::of(map, wanted.len());
+        let is_empty_list = map.is_list() && map.children().next().is_none();
+        if !map.is_map() && !is_empty_list {
+            return None;
+        }
+        let entries: Vec<Pair<'_>> = map.pairs().collect();
+        let keys = entries.iter().map(|entry| entry.key.scalar());
+        let places: HashMap<_, _> = keys.zip(0..).collect();
         let mut added = Vec::new();
         let mut gone = Vec::new();
         for (key, wanted) in wanted {
-            let place = index.find(map, key);
-            let entry = place.and_then(|place| map.entries.get(place));
+            let place = places.get(&Some(*key)).copied();
+            let entry = place.and_then(|place: usize| entries.get(place));
             match (entry, wanted) {
                 (None, NewContent::Gone) => {}
                 (None, wanted) => added.push((*key, wanted)),
                 (Some(_), NewContent::Gone) => gone.extend(place),
-                (Some(entry), NewContent::Text(text)) => self.scalar(entry, text)?,
-                (Some(entry), NewContent::Map(wanted)) => match &entry.value {
-                    Spot::Map(below) => self.map(Some(entry), below, wanted)?,
-                    // An empty list is taken for an empty map.
-                    Spot::List(bytes) => {
-                        let empty = Map {
-                            is_flow: true,
-                            bytes: bytes.clone(),
-                            entries: Vec::new(),
-                        };
-                        self.map(Some(entry), &empty, wanted)?;
-                    }
-                    Spot::Scalar(_) => return None,
-                },
+                (Some(entry), NewContent::Text(text)) => self.scalar(*entry, text)?,
+                (Some(entry), NewContent::Map(wanted)) => {
+                    self.map(Some(*entry), entry.value, wanted)?;
+                }
             }
         }
-        self.remove(holder, map, &gone)?;
-        self.add(holder, map, &added)
+        self.remove(holder, map, &entries, &gone)?;
+        self.add(holder, map, &entries, &added)
     }
 
-    fn scalar(&mut self, entry: &MapEntry<'_>, text: &str) -> Option<()> {
-        let Spot::Scalar(scalar) = &entry.value else {
-            return None;
-        };
-        if scalar.text.as_str() == text {
-            return Some(());
+    fn scalar(&mut self, entry: Pair<'_>, text: &str) -> Option<()> {
+        if entry.value.scalar()? != text {
+            let (key_end, line_end) = (entry.key.end(), self.line_end);
+            let (bytes, by) = layout::in_place_of(self.text, key_end, entry.value, text, line_end)?;
+            self.splices.replace(bytes, by);
         }
-        let (bytes, by) =
-            write::in_place_of(self.text, entry.key_bytes.end, scalar, text, self.line_end)?;
-        self.splices.replace(bytes, by);
         Some(())
     }
 
     fn add(
         &mut self,
-        holder: Option<&MapEntry<'_>>,
-        map: &Map<'_>,
+        holder: Option<Pair<'_>>,
+        map: Node<'_>,
+        entries: &[Pair<'_>],
         added: &[(&str, &NewContent<'_>)],
     ) -> Option<()> {
         if added.is_empty() {
             return Some(());
         }
-        let last = map.entries.last();
-        if map.is_flow {
-            return match last {
-                Some(last) => {
-                    let text = write::in_braces(added, self.layout(holder, map));
-                    let end = last.value.bytes().end;
-                    self.splices.insert(end, ", ");
-                    self.splices.replace(end..end, text);
-                    Some(())
-                }
-                None => self.fill(holder?, map, added),
-            };
+        let Some(last) = entries.last() else {
+            return self.fill(holder?, map, added);
+        };
+        let layout = self.layout(holder, map, entries);
+        if is_flow(map) {
+            let end = last.value.end();
+            self.splices.insert(end, ", ");
+            self.splices
+                .replace(end..end, layout::in_braces(added, layout));
+            return Some(());
         }
-        let last = last?;
         let at = match holder {
-            Some(_) => after(self.text, &last.value),
+            Some(_) => after(self.text, last.value),
             // New parts of the document stand before the jobs.
             None => {
-                let jobs = map
-                    .entries
-                    .iter()
-                    .position(|entry| entry.key.as_str() == "jobs");
-                let before = jobs.and_then(|jobs| map.entries.get(jobs.checked_sub(1)?));
-                let at = after(self.text, &before.unwrap_or(last).value);
+                let is_jobs = |entry: &Pair<'_>| entry.key.scalar() == Some("jobs");
+                let jobs = entries.iter().position(is_jobs);
+                let before = jobs.and_then(|jobs| entries.get(jobs.checked_sub(1)?));
+                let at = after(self.text, before.unwrap_or(last).value);
                 self.splices
                     .insert_lines(at, Zeroizing::new(self.line_end.to_owned()));
                 at
             }
         };
-        let lines = write::as_lines(added, self.layout(holder, map));
-        self.splices.insert_lines(at, lines);
+        self.splices
+            .insert_lines(at, layout::as_lines(added, layout));
         Some(())
     }
 
@@ -138,79 +132,76 @@ impl<'t> Merge<'t> {
     /// inside other braces.
     fn fill(
         &mut self,
-        holder: &MapEntry<'_>,
-        map: &Map<'_>,
+        holder: Pair<'_>,
+        map: Node<'_>,
         added: &[(&str, &NewContent<'_>)],
     ) -> Option<()> {
-        let bytes = map.bytes.clone();
-        let inside = self.text.get(bytes.start + 1..bytes.end - 1)?;
-        let colon = after_colon(self.text, holder.key_bytes.end)?;
-        let gap = self.text.get(colon..bytes.start)?;
-        let has_line =
-            starts_line(self.text, holder.key_bytes.start) && ends_line(self.text, bytes.end);
+        let (start, end) = (map.start(), map.end());
+        let inside = self.text.get(start + 1..end - 1)?;
+        let colon = after_colon(self.text, holder.key.end())?;
+        let gap = self.text.get(colon..start)?;
+        let has_line = starts_line(self.text, holder.key.start()) && ends_line(self.text, end);
         if is_blank(inside) && is_blank(gap) && has_line {
-            self.splices.remove(colon..bytes.end);
-            let at = next_line(self.text, bytes.end);
-            let layout = self.layout(Some(holder), map);
+            self.splices.remove(colon..end);
+            let at = next_line(self.text, end);
+            let layout = self.layout(Some(holder), map, &[]);
             self.splices
-                .insert_lines(at, write::as_lines(added, layout));
+                .insert_lines(at, layout::as_lines(added, layout));
             return Some(());
         }
-        let layout = self.layout(None, map);
-        self.splices.replace(
-            bytes.start..bytes.start + 1,
-            Zeroizing::new("{ ".to_owned()),
-        );
-        let at = bytes.start + 1;
+        let layout = self.layout(None, map, &[]);
         self.splices
-            .replace(at..at, write::in_braces(added, layout));
+            .replace(start..start + 1, Zeroizing::new("{ ".to_owned()));
+        let at = start + 1;
+        self.splices
+            .replace(at..at, layout::in_braces(added, layout));
         if inside.is_empty() {
             self.splices.insert(at, " ");
         }
-        if self.text.get(bytes.start..)?.starts_with('[') {
-            let end = bytes.end - 1..bytes.end;
-            self.splices.replace(end, Zeroizing::new("}".to_owned()));
+        if map.is_list() {
+            self.splices
+                .replace(end - 1..end, Zeroizing::new("}".to_owned()));
         }
         Some(())
     }
 
     fn remove(
         &mut self,
-        holder: Option<&MapEntry<'_>>,
-        map: &Map<'_>,
+        holder: Option<Pair<'_>>,
+        map: Node<'_>,
+        entries: &[Pair<'_>],
         gone: &[usize],
     ) -> Option<()> {
         if gone.is_empty() {
             return Some(());
         }
-        let start_of = |entry: &MapEntry<'_>| entry_start(self.text, entry.key_bytes.start);
-        if gone.len() == map.entries.len() {
-            let (first, last) = (start_of(map.entries.first()?), map.entries.last()?);
-            let end = without_line_end(self.text, after(self.text, &last.value));
-            let bytes = match map.is_flow {
-                true => Some(map.bytes.clone()),
+        let start_of = |entry: &Pair<'_>| entry_start(self.text, entry.key.start());
+        if gone.len() == entries.len() {
+            let (first, last) = (start_of(entries.first()?), entries.last()?);
+            let end = without_line_end(self.text, after(self.text, last.value));
+            let bytes = match is_flow(map) {
+                true => Some(map.start()..map.end()),
                 // It begins behind the colon of a key with a `?`.
                 false => (!starts_line(self.text, first)).then_some(first..end),
             };
             if let Some(bytes) = bytes {
-                let by = Zeroizing::new("{}".to_owned());
-                self.splices.replace(bytes, by);
+                self.splices.replace(bytes, Zeroizing::new("{}".to_owned()));
                 return Some(());
             }
-            let colon = after_colon(self.text, holder?.key_bytes.end)?;
+            let colon = after_colon(self.text, holder?.key.end())?;
             self.splices.insert(colon, " {}");
         }
         for &place in gone {
-            let entry = map.entries.get(place)?;
+            let entry = entries.get(place)?;
             let start = start_of(entry);
-            if map.is_flow {
-                self.remove_in_braces(map, place)?;
+            if is_flow(map) {
+                self.remove_in_braces(entries, place)?;
             } else if starts_line(self.text, start) {
                 let line = line_start(self.text, start);
-                self.splices.remove(line..after(self.text, &entry.value));
+                self.splices.remove(line..after(self.text, entry.value));
             } else {
-                let next = map.entries.get(place + 1)?;
-                self.splices.remove(start..start_of(next));
+                self.splices
+                    .remove(start..start_of(entries.get(place + 1)?));
             }
         }
         Some(())
@@ -218,21 +209,18 @@ impl<'t> Merge<'t> {
 
     /// Takes one of several entries out of braces, with one comma. A comment between
     /// entries stays.
-    fn remove_in_braces(&mut self, map: &Map<'_>, place: usize) -> Option<()> {
-        let entry = map.entries.get(place)?;
-        let (start, end) = (entry.key_bytes.start, entry.value.bytes().end);
-        if let Some(next) = map.entries.get(place + 1) {
-            let gap = self.text.get(end..next.key_bytes.start)?;
+    fn remove_in_braces(&mut self, entries: &[Pair<'_>], place: usize) -> Option<()> {
+        let entry = entries.get(place)?;
+        let (start, end) = (entry.key.start(), entry.value.end());
+        if let Some(next) = entries.get(place + 1) {
+            let next = next.key.start();
             let comma = next_sign(self.text, end, ' ')?;
-            let end = if gap.contains(['\n', '\r']) {
-                comma + 1
-            } else {
-                next.key_bytes.start
-            };
+            let has_line_end = self.text.get(end..next)?.contains(['\n', '\r']);
+            let end = if has_line_end { comma + 1 } else { next };
             self.splices.remove(start..end);
             return Some(());
         }
-        let before = map.entries.get(place.checked_sub(1)?)?.value.bytes().end;
+        let before = entries.get(place.checked_sub(1)?)?.value.end();
         let gap = self.text.get(before..start)?;
         if !gap.contains('#') {
             self.splices.remove(before..end);
@@ -243,71 +231,38 @@ impl<'t> Merge<'t> {
         self.splices.remove(comma..comma + 1);
         let sign = next_sign(self.text, end, ' ')?;
         let is_comma = self.text.get(sign..)?.starts_with(',');
-        let end = if is_comma { sign + 1 } else { end };
-        self.splices.remove(start..end);
+        self.splices
+            .remove(start..if is_comma { sign + 1 } else { end });
         Some(())
     }
 
-    fn layout(&self, holder: Option<&MapEntry<'_>>, map: &Map<'_>) -> Layout {
-        let last = map.entries.last();
+    fn layout(&self, holder: Option<Pair<'_>>, map: Node<'_>, entries: &[Pair<'_>]) -> Layout {
+        let last = entries.last();
         let own = match (last, holder) {
-            (Some(_), _) if map.is_flow => 0,
-            (Some(last), _) => indent(self.text, last.key_bytes.start),
-            (None, Some(holder)) => indent(self.text, holder.key_bytes.start) + self.step,
+            (Some(_), _) if is_flow(map) => 0,
+            (Some(last), _) => indent(self.text, last.key.start()),
+            (None, Some(holder)) => indent(self.text, holder.key.start()) + self.step,
             (None, None) => 0,
         };
-        let below = map
-            .entries
-            .iter()
-            .rev()
-            .find_map(|entry| match &entry.value {
-                Spot::Map(below) if !below.is_flow => step_between(self.text, entry, below),
-                _ => None,
-            });
-        let quotes_keys = last.is_some_and(|last| {
-            let key = self.text.get(last.key_bytes.clone()).unwrap_or_default();
-            key.starts_with(['"', '\''])
-        });
+        let mut below = entries.iter().rev();
+        let below = below.find_map(|entry| step_below(self.text, *entry));
         Layout {
             indent: own,
             step: below.unwrap_or(self.step),
-            spreads: write::spreads(map).unwrap_or(self.spreads),
-            quotes_keys,
+            spreads: layout::spreads(map).unwrap_or(self.spreads),
+            quotes_keys: last.is_some_and(|last| last.key.source().starts_with(['"', '\''])),
             line_end: self.line_end,
         }
     }
 }
 
-/// How much further the keys of a map are indented than the key that it belongs to.
-fn step_between(text: &str, holder: &MapEntry<'_>, map: &Map<'_>) -> Option<usize> {
-    let inner = indent(text, map.entries.first()?.key_bytes.start);
-    inner
-        .checked_sub(indent(text, holder.key_bytes.start))
+/// How much further the keys of a map without braces are indented than its own key.
+fn step_below(text: &str, pair: Pair<'_>) -> Option<usize> {
+    let first = pair.value.pairs().next();
+    let first = first.filter(|_| pair.value.is_map() && !pair.value.is_flow())?;
+    indent(text, first.key.start())
+        .checked_sub(indent(text, pair.key.start()))
         .filter(|step| *step > 0)
-}
-
-/// Where each key stands, for maps of which many keys are asked.
-struct Index<'a>(Option<HashMap<&'a str, usize>>);
-
-impl<'a> Index<'a> {
-    fn of(map: &'a Map<'_>, asked: usize) -> Self {
-        let is_worth_it = asked > 4 && map.entries.len() > 4;
-        Self(is_worth_it.then(|| {
-            let keys = map.entries.iter().enumerate();
-            keys.map(|(place, entry)| (entry.key.as_str(), place))
-                .collect()
-        }))
-    }
-
-    fn find(&self, map: &Map<'_>, key: &str) -> Option<usize> {
-        match &self.0 {
-            Some(index) => index.get(key).copied(),
-            None => map
-                .entries
-                .iter()
-                .position(|entry| entry.key.as_str() == key),
-        }
-    }
 }
 
 /// The replacements. Those at one place keep the order in which they came.
@@ -350,12 +305,13 @@ impl<'t> Splices<'t> {
         self.replace(at..at, lines);
     }
 
-    /// The text after all replacements, or nothing if two of them overlap.
-    pub fn apply(mut self) -> Option<Zeroizing<String>> {
+    /// `mark` and the text after all replacements, or nothing if two of them overlap.
+    pub fn apply(mut self, mark: &str) -> Option<Zeroizing<String>> {
         self.list.sort_by_key(|(bytes, _)| bytes.start);
         let more: usize = self.list.iter().map(|(_, by)| by.len()).sum();
         // Enough room, so that no copy is left where a growing buffer was.
-        let mut out = Zeroizing::new(String::with_capacity(self.text.len() + more));
+        let mut out = Zeroizing::new(String::with_capacity(mark.len() + self.text.len() + more));
+        out.push_str(mark);
         let mut at = 0;
         for (bytes, by) in &self.list {
             out.push_str(self.text.get(at..bytes.start)?);
@@ -367,84 +323,60 @@ impl<'t> Splices<'t> {
     }
 }
 
-pub fn is_made_so(
-    (old_text, old): (&str, &Map<'_>),
-    (new_text, new): (&str, &Map<'_>),
-    wanted: &[(&str, NewContent<'_>)],
-) -> bool {
-    let texts = Texts {
-        old: old_text,
-        new: new_text,
-    };
-    texts.map(Some(old), new, wanted)
+/// Whether `new` is `old` but for what is wanted. It gets the new text's own tree, so no
+/// fault in making it can pass.
+pub fn is_made_so(old: Option<Node<'_>>, new: Node<'_>, wanted: &[(&str, NewContent<'_>)]) -> bool {
+    let wanted: HashMap<&str, &NewContent<'_>> = wanted
+        .iter()
+        .map(|(key, content)| (*key, content))
+        .collect();
+    let content_of = |pair: &Pair<'_>| pair.key.scalar().and_then(|key| wanted.get(key));
+    let is_gone = |pair: &Pair<'_>| matches!(content_of(pair), Some(NewContent::Gone));
+    let mut kept = old.into_iter().flat_map(Node::pairs).peekable();
+    let mut made = 0;
+    for entry in new.pairs() {
+        // What is gone may stand before the next one that is not.
+        while kept.next_if(is_gone).is_some() {}
+        let before = kept.next_if(|old| old.key.scalar() == entry.key.scalar());
+        let is_right = match (content_of(&entry), before) {
+            (None, Some(before)) => is_same(before.value, entry.value),
+            (None, None) | (Some(NewContent::Gone), _) => false,
+            (Some(content), before) => {
+                made += 1;
+                is_made(before.map(|before| before.value), entry.value, content)
+            }
+        };
+        if !is_right {
+            return false;
+        }
+    }
+    let is_to_make = |content: &&&NewContent<'_>| !matches!(content, NewContent::Gone);
+    kept.all(|old| is_gone(&old)) && made == wanted.values().filter(is_to_make).count()
 }
 
-struct Texts<'a> {
-    old: &'a str,
-    new: &'a str,
+fn is_made(old: Option<Node<'_>>, new: Node<'_>, content: &NewContent<'_>) -> bool {
+    match content {
+        NewContent::Text(text) => {
+            old.is_none_or(|old| old.scalar().is_some()) && new.scalar() == Some(*text)
+        }
+        NewContent::Map(wanted) => {
+            old.is_none_or(|old| old.scalar().is_none())
+                && new.is_map()
+                && is_made_so(old.filter(|old| old.is_map()), new, wanted)
+        }
+        NewContent::Gone => false,
+    }
 }
 
-impl Texts<'_> {
-    fn map(&self, old: Option<&Map<'_>>, new: &Map<'_>, wanted: &[(&str, NewContent<'_>)]) -> bool {
-        let wanted: HashMap<&str, &NewContent<'_>> =
-            wanted.iter().map(|(key, wanted)| (*key, wanted)).collect();
-        let mut kept = old.map_or(&[][..], |old| &old.entries).iter().peekable();
-        let mut made = 0;
-        for entry in &new.entries {
-            let key = entry.key.as_str();
-            // What is gone may stand before the next one that is not.
-            while kept
-                .next_if(|old| matches!(wanted.get(old.key.as_str()), Some(NewContent::Gone)))
-                .is_some()
-            {}
-            let before = kept.next_if(|old| old.key.as_str() == key);
-            let is_right = match (wanted.get(key), before) {
-                (None, Some(before)) => self.is_same(&before.value, &entry.value),
-                (None, None) | (Some(NewContent::Gone), _) => false,
-                (Some(wanted), before) => {
-                    made += 1;
-                    self.value(before.map(|before| &before.value), &entry.value, wanted)
-                }
-            };
-            if !is_right {
-                return false;
-            }
-        }
-        let rest = kept.all(|old| matches!(wanted.get(old.key.as_str()), Some(NewContent::Gone)));
-        let to_make = wanted
-            .values()
-            .filter(|wanted| !matches!(wanted, NewContent::Gone));
-        rest && made == to_make.count()
+fn is_same(old: Node<'_>, new: Node<'_>) -> bool {
+    if old.is_map() && new.is_map() {
+        return old.pairs().count() == new.pairs().count()
+            && old.pairs().zip(new.pairs()).all(|(old, new)| {
+                old.key.scalar() == new.key.scalar() && is_same(old.value, new.value)
+            });
     }
-
-    fn value(&self, old: Option<&Spot<'_>>, new: &Spot<'_>, wanted: &NewContent<'_>) -> bool {
-        match (wanted, old, new) {
-            (NewContent::Text(text), None | Some(Spot::Scalar(_)), Spot::Scalar(new)) => {
-                new.text.as_str() == *text
-            }
-            (NewContent::Map(wanted), None | Some(Spot::List(_)), Spot::Map(new)) => {
-                self.map(None, new, wanted)
-            }
-            (NewContent::Map(wanted), Some(Spot::Map(old)), Spot::Map(new)) => {
-                self.map(Some(old), new, wanted)
-            }
-            _ => false,
-        }
+    if old.is_list() && new.is_list() {
+        return old.source() == new.source();
     }
-
-    fn is_same(&self, old: &Spot<'_>, new: &Spot<'_>) -> bool {
-        match (old, new) {
-            (Spot::Scalar(old), Spot::Scalar(new)) => old.text.as_str() == new.text.as_str(),
-            (Spot::List(old), Spot::List(new)) => {
-                self.old.get(old.clone()) == self.new.get(new.clone())
-            }
-            (Spot::Map(old), Spot::Map(new)) => {
-                old.entries.len() == new.entries.len()
-                    && old.entries.iter().zip(&new.entries).all(|(old, new)| {
-                        old.key.as_str() == new.key.as_str() && self.is_same(&old.value, &new.value)
-                    })
-            }
-            _ => false,
-        }
-    }
+    old.scalar().is_some() && old.scalar() == new.scalar()
 }

@@ -2,27 +2,26 @@
 //! order, quotes and line ends of whatever is not changed stay byte for byte.
 
 mod find;
+mod layout;
 mod merge;
-mod outline;
 pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod value;
-mod write;
 
 use std::collections::HashMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-pub use find::{NoPlace, Taken};
+pub use find::{Taken, no_password};
 
 use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
+use crate::core::manifest::kerberos_name;
 use crate::core::report::Effect;
 use crate::core::secret::Secret;
-use crate::core::yaml::split_mark;
-use outline::Map;
+use crate::core::yaml::{Node, Pair, Tree, split_mark};
 
 /// What a part of the document shall be.
 enum NewContent<'v> {
@@ -53,16 +52,13 @@ pub struct Change {
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotRewritten;
 
-/// The text of a manifest and where everything stands in it.
+/// The text of a manifest and where everything stands in it. Jobs and credentials are
+/// numbers of the tree.
 pub struct ManifestText<'t> {
     mark: &'t str,
-    text: &'t str,
-    root: Map<'t>,
-    /// Where each job stands, by its id.
+    tree: Tree<'t>,
     ids: HashMap<Box<str>, usize>,
-    /// Where each job stands that has a name, by that.
     names: HashMap<Box<str>, usize>,
-    /// Where each credential stands, by its name.
     credentials: HashMap<Box<str>, usize>,
     /// How many endpoints use each credential that is used.
     users: HashMap<Box<str>, usize>,
@@ -72,37 +68,32 @@ impl<'t> ManifestText<'t> {
     /// Takes the text of a valid manifest, with its byte order mark if it has one.
     pub fn new(text: &'t str) -> Result<Self, NotRewritten> {
         let (mark, text) = split_mark(text);
-        let root = outline::outline(text).ok_or(NotRewritten)?;
+        let tree = Tree::new(text);
+        let root = clean_root(&tree)?;
         let mut ids = HashMap::new();
         let mut names = HashMap::new();
         let mut users = HashMap::new();
-        let jobs = root.map("jobs").map_or(&[][..], |jobs| &jobs.entries);
-        for (number, job) in jobs.iter().enumerate() {
-            ids.insert(job.key.as_str().into(), number);
-            let outline::Spot::Map(fields) = &job.value else {
-                continue;
-            };
-            if let Some(name) = fields.text("name") {
-                names.insert(name.into(), number);
+        for job in entries(root, "jobs") {
+            ids.insert(key_of(job), job.number());
+            if let Some(name) = text_of(job.value, "name") {
+                names.insert(name.into(), job.number());
             }
             for endpoint in Endpoint::ALL {
-                let endpoint = fields.map(endpoint.as_str());
-                if let Some(name) = endpoint.and_then(|fields| fields.text("credential")) {
+                let endpoint = job.value.get(endpoint.as_str());
+                if let Some(name) = endpoint.and_then(|part| text_of(part.value, "credential")) {
                     *users.entry(Box::from(name)).or_default() += 1;
                 }
             }
         }
-        let credentials = root.map("credentials").map_or(&[][..], |map| &map.entries);
-        let credentials = credentials.iter().zip(0..);
-        let credentials = credentials.map(|(entry, number)| (entry.key.as_str().into(), number));
+        let credentials = entries(root, "credentials").map(|entry| (key_of(entry), entry.number()));
+        let credentials = credentials.collect();
         Ok(Self {
             mark,
-            text,
             ids,
             names,
-            credentials: credentials.collect(),
+            credentials,
             users,
-            root,
+            tree,
         })
     }
 
@@ -121,7 +112,7 @@ impl<'t> ManifestText<'t> {
             ValuePlace::Credential(name) => format!("@{name}"),
             ValuePlace::Endpoint { job, endpoint, .. } => {
                 let fields = self.job(job.as_str());
-                let name = fields.and_then(|fields| fields.text("name"));
+                let name = fields.and_then(|fields| text_of(fields.value, "name"));
                 format!("{}/{endpoint}", name.unwrap_or(job.as_str()))
             }
         }
@@ -194,10 +185,9 @@ impl<'t> ManifestText<'t> {
                 endpoint,
                 field,
             } => {
-                let fields = self.job(job.as_str());
-                let fields = fields.and_then(|job| job.map(endpoint.as_str()));
-                let kerberos = fields.and_then(|fields| fields.map("kerberos"));
-                let is_last = kerberos.is_none_or(|kerberos| kerberos.entries.len() == 1);
+                let fields = self.endpoint(job, *endpoint);
+                let kerberos = fields.and_then(|fields| fields.get("kerberos"));
+                let is_last = kerberos.is_none_or(|part| part.value.pairs().count() == 1);
                 let wanted = match kerberos_name(*field) {
                     None => NewContent::Gone,
                     Some(_) if is_last => nest("kerberos", NewContent::Gone),
@@ -213,44 +203,32 @@ impl<'t> ManifestText<'t> {
         &self,
         wanted: &[(&str, NewContent<'_>)],
     ) -> Result<Zeroizing<String>, NotRewritten> {
-        let mut merge = merge::Merge::new(self.text, &self.root);
-        merge.map(None, &self.root, wanted).ok_or(NotRewritten)?;
-        let text = merge.splices.apply().ok_or(NotRewritten)?;
-        let new = outline::outline(&text).ok_or(NotRewritten)?;
-        if !merge::is_made_so((self.text, &self.root), (&text, &new), wanted) {
+        let root = clean_root(&self.tree)?;
+        let mut merge = merge::Merge::new(self.tree.text(), root);
+        merge.map(None, root, wanted).ok_or(NotRewritten)?;
+        let text = merge.splices.apply(self.mark).ok_or(NotRewritten)?;
+        let new = Tree::new(&text[self.mark.len()..]);
+        if !merge::is_made_so(Some(root), clean_root(&new)?, wanted) {
             return Err(NotRewritten);
         }
-        if self.mark.is_empty() {
-            drop(new);
-            return Ok(text);
-        }
-        let room = self.mark.len() + text.len();
-        let mut marked = Zeroizing::new(String::with_capacity(room));
-        marked.push_str(self.mark);
-        marked.push_str(&text);
-        Ok(marked)
+        drop(new);
+        Ok(text)
     }
 
-    fn job(&self, id: &str) -> Option<&Map<'t>> {
-        let jobs = self.root.map("jobs")?;
-        match &jobs.entries.get(*self.ids.get(id)?)?.value {
-            outline::Spot::Map(fields) => Some(fields),
-            _ => None,
-        }
+    fn job(&self, id: &str) -> Option<Pair<'_>> {
+        Some(self.tree.pair(*self.ids.get(id)?))
     }
 
-    fn endpoint(&self, job: &JobId, endpoint: Endpoint) -> Option<&Map<'t>> {
-        self.job(job.as_str())?.map(endpoint.as_str())
+    fn endpoint(&self, job: &JobId, endpoint: Endpoint) -> Option<Node<'_>> {
+        let endpoint = self.job(job.as_str())?.value.get(endpoint.as_str())?.value;
+        endpoint.is_map().then_some(endpoint)
     }
 
     fn value(&self, place: &ValuePlace) -> Option<&str> {
         match place {
             ValuePlace::Credential(name) => {
-                let number = *self.credentials.get(name)?;
-                match &self.root.map("credentials")?.entries.get(number)?.value {
-                    outline::Spot::Map(fields) => fields.text("password"),
-                    _ => None,
-                }
+                let credential = self.tree.pair(*self.credentials.get(name)?);
+                text_of(credential.value, "password")
             }
             ValuePlace::Endpoint {
                 job,
@@ -259,12 +237,31 @@ impl<'t> ManifestText<'t> {
             } => {
                 let fields = self.endpoint(job, *endpoint)?;
                 match kerberos_name(*field) {
-                    None => fields.text("password"),
-                    Some(name) => fields.map("kerberos")?.text(name),
+                    None => text_of(fields, "password"),
+                    Some(name) => text_of(fields.get("kerberos")?.value, name),
                 }
             }
         }
     }
+}
+
+/// The outermost map of a document in which nothing is that a manifest cannot have.
+fn clean_root<'a>(tree: &'a Tree<'a>) -> Result<Node<'a>, NotRewritten> {
+    let root = tree.root().filter(|root| root.is_map() && tree.is_clean());
+    root.ok_or(NotRewritten)
+}
+
+fn entries<'a>(root: Node<'a>, part: &str) -> impl Iterator<Item = Pair<'a>> {
+    let part = root.get(part).filter(|part| part.value.is_map());
+    part.into_iter().flat_map(|part| part.value.pairs())
+}
+
+fn key_of(entry: Pair<'_>) -> Box<str> {
+    entry.key.scalar().unwrap_or_default().into()
+}
+
+fn text_of<'a>(map: Node<'a>, key: &str) -> Option<&'a str> {
+    map.get(key)?.value.scalar()
 }
 
 impl fmt::Debug for ManifestText<'_> {
@@ -288,10 +285,6 @@ fn endpoint_of<'v>(fields: Vec<(Field, &'v str)>) -> NewContent<'v> {
         map.push(("kerberos", NewContent::Map(kerberos)));
     }
     NewContent::Map(map)
-}
-
-fn kerberos_name(field: Field) -> Option<&'static str> {
-    field.as_str().strip_prefix("kerberos.")
 }
 
 /// Whether a value is the one that stands in the document already. Both belong to

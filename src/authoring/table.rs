@@ -7,14 +7,14 @@ use std::fmt;
 use std::path::Path;
 
 use clap::ValueEnum;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use zeroize::Zeroizing;
 
-use super::{Change, ManifestText, Taken, ValuePlace};
+use super::{Change, ManifestText, Taken, ValuePlace, no_password};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{Remark, check_value};
-use crate::core::problem::{Position, Problem};
+use crate::core::problem::{MAX_PROBLEMS, Position, Problem};
 use crate::core::report::Effect;
 use crate::core::secret::Secret;
 
@@ -68,9 +68,6 @@ pub struct Resolved {
     pub warnings: Vec<Problem>,
 }
 
-/// So many problems are listed; nobody reads more.
-const MAX_PROBLEMS: usize = 1000;
-
 pub fn rows(text: &str, format: Format) -> Result<Vec<TableRow>, Vec<Problem>> {
     let rows = match format {
         Format::Csv => csv_rows(text)?,
@@ -88,12 +85,7 @@ const PASSWORD: &str = "password";
 const FIELD: &str = "field";
 
 fn csv_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
-    let refuse = |line: usize, what: &'static str, help: &'static str| {
-        let at = Some(Position { line, column: 1 });
-        Problem::error("", at, what, help)
-    };
-    let records =
-        csv_records(text).map_err(|no_csv| vec![refuse(no_csv.line, no_csv.what, no_csv.help)])?;
+    let records = csv_records(text).map_err(|problem| vec![problem])?;
     let mut records = records.into_iter();
     const HEAD: &str =
         "Begin with the line `address,password`; a third column `field` may name kerberos fields.";
@@ -103,12 +95,12 @@ fn csv_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
     let column = |name: &str| head.fields.iter().position(|field| ***field == *name);
     let (Some(address), Some(password)) = (column(ADDRESS), column(PASSWORD)) else {
         let what = "the first line does not name the columns address and password";
-        return Err(vec![refuse(head.line, what, HEAD)]);
+        return Err(vec![csv_problem(head.line, what, HEAD)]);
     };
     let field = column(FIELD);
     if head.fields.len() != 2 + usize::from(field.is_some()) {
         let what = "the first line names a column that is not known, or one twice";
-        return Err(vec![refuse(head.line, what, HEAD)]);
+        return Err(vec![csv_problem(head.line, what, HEAD)]);
     }
     let mut problems = Vec::new();
     let mut rows = Vec::new();
@@ -136,11 +128,7 @@ fn csv_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
             value: Secret::new(std::mem::take(&mut *take(password))),
         });
     }
-    if problems.is_empty() {
-        Ok(rows)
-    } else {
-        Err(capped(problems))
-    }
+    unless_any(problems, rows)
 }
 
 /// The field of this name; no name means the password.
@@ -190,8 +178,8 @@ pub fn resolve(
         }
         let place = match document.find(&address, field, taken) {
             Ok(place) => place,
-            Err(no_place) => {
-                problems.push(Problem::error(at, None, no_place.what(), no_place.help()));
+            Err(Remark { what, help }) => {
+                problems.push(Problem::error(at, None, what, help));
                 continue;
             }
         };
@@ -211,16 +199,12 @@ pub fn resolve(
     for Placed { change, .. } in &placed {
         if let Some(label) = lacks_password(document, &change.place, &places) {
             let at = places.get(&change.place).cloned().unwrap_or_default();
-            let what = format!("{label} has no password yet");
+            let what = no_password(&label).what;
             let help = "Give the endpoint a password in the same file.";
             problems.push(Problem::error(at, None, what, help));
         }
     }
-    if problems.is_empty() {
-        Ok(Resolved { placed, warnings })
-    } else {
-        Err(capped(problems))
-    }
+    unless_any(problems, Resolved { placed, warnings })
 }
 
 /// The label of an endpoint that would have kerberos fields and no password.
@@ -248,19 +232,17 @@ fn lacks_password(
     (!has_one).then(|| document.label(place))
 }
 
-fn capped(mut problems: Vec<Problem>) -> Vec<Problem> {
-    if problems.len() > MAX_PROBLEMS {
-        let more = problems.len() - MAX_PROBLEMS;
-        problems.truncate(MAX_PROBLEMS);
-        let what = format!("{more} more problems");
-        problems.push(Problem::error(
-            "",
-            None,
-            what,
-            "Solve the ones above first.",
-        ));
+fn unless_any<T>(mut problems: Vec<Problem>, value: T) -> Result<T, Vec<Problem>> {
+    if problems.is_empty() {
+        return Ok(value);
     }
-    problems
+    if problems.len() > MAX_PROBLEMS {
+        let what = format!("{} more problems", problems.len() - MAX_PROBLEMS);
+        problems.truncate(MAX_PROBLEMS);
+        let help = "Solve the ones above first.";
+        problems.push(Problem::error("", None, what, help));
+    }
+    Err(problems)
 }
 
 /// One record: where it starts, and its fields.
@@ -271,17 +253,14 @@ pub struct CsvRecord {
 }
 
 /// What is wrong with a file, by the line where it shows.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NoCsv {
-    pub line: usize,
-    pub what: &'static str,
-    pub help: &'static str,
+fn csv_problem(line: usize, what: &'static str, help: &'static str) -> Problem {
+    Problem::error("", Some(Position { line, column: 1 }), what, help)
 }
 
 const QUOTE_HELP: &str = "Put the whole field in quotes, and write every quote inside it twice.";
 
 /// The records of a text, empty lines left out.
-pub fn csv_records(text: &str) -> Result<Vec<CsvRecord>, NoCsv> {
+pub fn csv_records(text: &str) -> Result<Vec<CsvRecord>, Problem> {
     let mut records = Vec::new();
     let mut rest = text;
     let mut line = 1;
@@ -319,7 +298,7 @@ pub fn csv_records(text: &str) -> Result<Vec<CsvRecord>, NoCsv> {
     Ok(records)
 }
 
-fn plain_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), NoCsv> {
+fn plain_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Problem> {
     let end = rest.find([',', '\n']).unwrap_or(rest.len());
     let end = if rest[end..].starts_with('\n') && rest[..end].ends_with('\r') {
         end - 1
@@ -328,25 +307,25 @@ fn plain_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), NoC
     };
     let (field, after) = rest.split_at(end);
     if field.contains('"') {
-        return Err(NoCsv {
+        return Err(csv_problem(
             line,
-            what: "a quote stands in a field that is not in quotes",
-            help: QUOTE_HELP,
-        });
+            "a quote stands in a field that is not in quotes",
+            QUOTE_HELP,
+        ));
     }
     Ok((Zeroizing::new(field.to_owned()), after))
 }
 
 /// `rest` follows the opening quote.
-fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), NoCsv> {
+fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Problem> {
     let mut from = 0;
     let end = loop {
         let Some(at) = rest[from..].find('"') else {
-            return Err(NoCsv {
+            return Err(csv_problem(
                 line,
-                what: "a field in quotes is not closed",
-                help: QUOTE_HELP,
-            });
+                "a field in quotes is not closed",
+                QUOTE_HELP,
+            ));
         };
         let at = from + at;
         if rest[at + 1..].starts_with('"') {
@@ -358,11 +337,11 @@ fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), No
     let after = &rest[end + 1..];
     let is_end = after.is_empty() || after.starts_with([',', '\n']) || after.starts_with("\r\n");
     if !is_end {
-        return Err(NoCsv {
+        return Err(csv_problem(
             line,
-            what: "something follows the closing quote of a field",
-            help: QUOTE_HELP,
-        });
+            "something follows the closing quote of a field",
+            QUOTE_HELP,
+        ));
     }
     let mut field = Zeroizing::new(String::with_capacity(end));
     let mut parts = rest[..end].split("\"\"");
@@ -374,48 +353,85 @@ fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), No
     Ok((field, after))
 }
 
-struct Pairs<T>(Vec<(Zeroizing<String>, T)>);
-
+/// A text, or the pairs of an object in their order: keys that stand twice are kept
+/// apart, so that they can be refused.
 enum Cell {
-    Password(Secret),
-    Fields(Pairs<JsonText>),
+    Text(Secret),
+    Object(Vec<(Zeroizing<String>, Self)>),
 }
 
-struct JsonText(Secret);
+/// How deep a cell is: outermost an object of texts or of objects of texts.
+#[derive(Clone, Copy)]
+struct CellDepth(u8);
 
-pub fn json_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
-    let pairs: Pairs<Cell> = serde_json::from_str(text).map_err(|error| vec![refused(&error)])?;
+impl<'de> DeserializeSeed<'de> for CellDepth {
+    type Value = Cell;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cell, D::Error> {
+        match self.0 {
+            0 => deserializer.deserialize_map(self),
+            1 => deserializer.deserialize_any(self),
+            _ => deserializer.deserialize_string(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for CellDepth {
+    type Value = Cell;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or an object")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+        Ok(Cell::Text(Secret::new(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Cell, E> {
+        Ok(Cell::Text(Secret::new(text)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let value = map.next_value_seed(Self(self.0 + 1))?;
+            pairs.push((Zeroizing::new(key), value));
+        }
+        Ok(Cell::Object(pairs))
+    }
+}
+
+fn json_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let cell = CellDepth(0).deserialize(&mut deserializer);
+    let cell = cell.and_then(|cell| deserializer.end().map(|()| cell));
     let mut problems = Vec::new();
     let mut rows = Vec::new();
-    for ((address, cell), number) in pairs.0.into_iter().zip(1..) {
+    for (pair, number) in pairs_of(cell.map_err(|error| vec![refused(&error)])?).zip(1..) {
+        let (address, cell) = pair;
         let at = format!("entry {number}");
-        match cell {
-            Cell::Password(value) => rows.push(TableRow {
-                at,
-                address,
-                field: Field::Password,
-                value,
-            }),
-            Cell::Fields(fields) => {
-                for (name, JsonText(value)) in fields.0 {
-                    match field_of(&name) {
-                        Some(field) => rows.push(TableRow {
-                            at: at.clone(),
-                            address: address.clone(),
-                            field,
-                            value,
-                        }),
-                        None => problems.push(unknown_field(at.clone())),
-                    }
-                }
+        for (name, cell) in pairs_of(cell) {
+            match (field_of(&name), cell) {
+                (Some(field), Cell::Text(value)) => rows.push(TableRow {
+                    at: at.clone(),
+                    address: address.clone(),
+                    field,
+                    value,
+                }),
+                _ => problems.push(unknown_field(at.clone())),
             }
         }
     }
-    if problems.is_empty() {
-        Ok(rows)
-    } else {
-        Err(capped(problems))
-    }
+    unless_any(problems, rows)
+}
+
+/// The pairs of an object; a text alone is a password, whose field needs no name.
+fn pairs_of(cell: Cell) -> impl Iterator<Item = (Zeroizing<String>, Cell)> {
+    let pairs = match cell {
+        Cell::Object(pairs) => pairs,
+        text => vec![(Zeroizing::default(), text)],
+    };
+    pairs.into_iter()
 }
 
 /// The parser's own words may hold a value.
@@ -428,64 +444,6 @@ fn refused(error: &serde_json::Error) -> Problem {
     let at = format!("line {}", error.line());
     let help = "Write {\"ADDRESS\": \"password\"}, or {\"ADDRESS\": {\"password\": \"…\", \"kerberos.domain_name\": \"…\"}}.";
     Problem::error(at, None, what, help)
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Of<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Of<T> {
-            type Value = Pairs<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                pairs(map)
-            }
-        }
-        deserializer.deserialize_map(Of(std::marker::PhantomData))
-    }
-}
-
-fn pairs<'de, T: Deserialize<'de>, A: MapAccess<'de>>(mut map: A) -> Result<Pairs<T>, A::Error> {
-    let mut pairs = Vec::new();
-    while let Some((key, value)) = map.next_entry::<String, T>()? {
-        pairs.push((Zeroizing::new(key), value));
-    }
-    Ok(Pairs(pairs))
-}
-
-impl<'de> Deserialize<'de> for Cell {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Cell;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or an object")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
-                Ok(Cell::Password(Secret::new(text.to_owned())))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Cell, E> {
-                Ok(Cell::Password(Secret::new(text)))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cell, A::Error> {
-                pairs(map).map(Cell::Fields)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl<'de> Deserialize<'de> for JsonText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
-    }
 }
 
 #[cfg(test)]
@@ -535,7 +493,7 @@ mod tests {
             ("a,\"b\" \n", 1),
         ] {
             assert_eq!(
-                csv_records(text).map(|_| ()).unwrap_err().line,
+                csv_records(text).map(|_| ()).unwrap_err().at.unwrap().line,
                 line,
                 "{text}"
             );

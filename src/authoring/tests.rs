@@ -301,35 +301,51 @@ fn addresses_name_exactly_one_place() {
     let document = ManifestText::new(&text).unwrap();
     let find = |address: &str| document.find(&long(address), Field::Password, Taken::New);
     for (address, why) in [
-        ("one/*", NoPlace::Wildcard),
-        ("one", NoPlace::Both { job: "one".into() }),
-        ("two", NoPlace::NotAnId),
-        ("J2", NoPlace::Neither),
-        ("canary-1/source", NoPlace::NotAnId),
-        ("one/target", NoPlace::UnknownEndpoint),
-        ("@", NoPlace::NoCredentialName),
-        ("@a b", NoPlace::NoCredentialName),
+        ("one/*", "the address has a wildcard"),
+        ("one", "one has a source and a destination"),
+        (
+            "two",
+            "the address names no job of the manifest, and is no id of a new one",
+        ),
+        (
+            "J2",
+            "the address names a job that lists neither source nor destination",
+        ),
+        (
+            "canary-1/source",
+            "the address names no job of the manifest, and is no id of a new one",
+        ),
+        (
+            "one/target",
+            "what follows the slash of the address is no endpoint",
+        ),
+        ("@", "the address is no name of a credential"),
+        ("@a b", "the address is no name of a credential"),
     ] {
-        assert_eq!(find(address), Err(why), "{address}");
+        assert_eq!(find(address).unwrap_err().what, why, "{address}");
     }
     assert_eq!(
-        find("one/source"),
-        Err(NoPlace::UsesCredential {
-            label: "one/source".into(),
-            credential: "a".into()
-        })
+        find("one/source").unwrap_err().what,
+        "one/source uses the credential a"
     );
     assert_eq!(find("J1/destination"), find("one/destination"));
     for address in ["72904e81x", "J2/source", "@b", "@a"] {
         assert!(find(address).is_ok(), "{address}");
     }
     let listed = |address: &str| document.find(&long(address), Field::Password, Taken::Listed);
-    assert_eq!(listed("J2/source"), Err(NoPlace::UnknownJob));
-    assert_eq!(listed("two"), Err(NoPlace::UnknownJob));
-    assert_eq!(listed("@b"), Err(NoPlace::UnknownCredential));
+    let unknown = "the address names no job of the manifest";
+    assert_eq!(listed("J2/source").unwrap_err().what, unknown);
+    assert_eq!(listed("two").unwrap_err().what, unknown);
     assert_eq!(
-        document.find_removable("@a", Field::Password),
-        Err(NoPlace::Used { endpoints: 1 })
+        listed("@b").unwrap_err().what,
+        "the address names no credential"
+    );
+    assert_eq!(
+        document
+            .find_removable("@a", Field::Password)
+            .unwrap_err()
+            .what,
+        "1 endpoint uses the credential"
     );
     assert!(
         document

@@ -84,37 +84,71 @@ impl fmt::Display for Problem {
     }
 }
 
+/// How many problems of one severity are kept: nobody reads more, and a large
+/// document could otherwise turn into a far larger list.
+pub const MAX_PROBLEMS: usize = 1000;
+
 /// The problems of one document, in the order in which they were found.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    /// Each with whether it is about a key: an empty value before a key is at its place.
+    list: Vec<(bool, Problem)>,
+    errors: usize,
+    warnings: usize,
+}
 
 impl Problems {
-    pub fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+    /// Keeps an error; past the limit nothing is kept any more.
+    pub fn error(&mut self, is_of_key: bool, problem: impl FnOnce() -> Problem) {
+        if self.errors == MAX_PROBLEMS {
+            return;
+        }
+        self.errors += 1;
+        self.list.push((is_of_key, problem()));
+        if self.errors == MAX_PROBLEMS {
+            let what = "too many problems; reading stopped here";
+            let problem = Problem::error("", None, what, "Solve these first.");
+            self.list.push((false, problem));
+        }
     }
 
-    pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|p| p.severity == Severity::Error)
-    }
-
-    pub fn into_sorted(mut self) -> Vec<Problem> {
-        self.0.sort_by_key(|p| (p.at.is_none(), p.at, p.severity));
-        self.0
+    /// Keeps a warning; past the limit it is only counted.
+    pub fn warning(&mut self, is_of_key: bool, problem: impl FnOnce() -> Problem) {
+        if self.errors == MAX_PROBLEMS {
+            return;
+        }
+        self.warnings += 1;
+        if self.warnings <= MAX_PROBLEMS {
+            self.list.push((is_of_key, problem()));
+        }
     }
 }
 
 #[derive(Debug)]
 pub struct Checked<T> {
     pub value: Option<T>,
+    /// In the order of the text, those without a place last.
     pub problems: Vec<Problem>,
 }
 
 impl<T> Checked<T> {
-    /// Sorts `problems` and keeps `value` only if none of them is an error.
+    /// Keeps `value` only if no problem is an error.
     pub fn new(value: Option<T>, problems: Problems) -> Self {
+        let Problems {
+            mut list,
+            errors,
+            warnings,
+        } = problems;
+        if warnings > MAX_PROBLEMS {
+            let what = format!("{} more warnings", warnings - MAX_PROBLEMS);
+            let help = "Look at the ones above first.";
+            list.push((false, Problem::warning("", None, what, help)));
+        }
+        debug_assert!(value.is_some() || errors > 0);
+        list.sort_by_key(|(is_of_key, p)| (p.at.is_none(), p.at, p.severity, *is_of_key));
         Self {
-            value: value.filter(|_| !problems.has_errors()),
-            problems: problems.into_sorted(),
+            value: value.filter(|_| errors == 0),
+            problems: list.into_iter().map(|(_, problem)| problem).collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::error::ValueError;
 use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
 use crate::authoring::table::{self, Format, Placed};
-use crate::authoring::{Change, ManifestText, NoPlace, Taken, ValuePlace};
+use crate::authoring::{Change, ManifestText, Taken, ValuePlace, no_password};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{self, Sealed, Sealing, check_value};
 use crate::core::problem::Problem;
@@ -359,13 +359,13 @@ pub fn set(
     let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let place = document
         .find(address, field, taken)
-        .map_err(ValueError::from)?;
+        .map_err(ValueError::Address)?;
     if let ValuePlace::Endpoint { job, endpoint, .. } = &place
         && field != Field::Password
         && !document.has_endpoint(job, *endpoint)
     {
         let label = document.label(&place);
-        return Err(ValueError::from(NoPlace::NoPassword { label }).into());
+        return Err(ValueError::Address(no_password(&label)).into());
     }
     let label = document.label(&place);
     let users = document.users(&place);
@@ -406,7 +406,7 @@ pub fn unset(
     let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
     let place = document
         .find_removable(address, field)
-        .map_err(ValueError::from)?;
+        .map_err(ValueError::Address)?;
     let label = document.label(&place);
     let text = document.without(&place).map_err(ValueError::from)?;
     let mut warnings = Vec::new();

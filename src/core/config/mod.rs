@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::problem::Checked;
 use super::redact::is_unfit;
-use super::yaml::{Reader, quote};
+use super::yaml::{self, quote};
 
 pub const DEFAULT_MANIFEST: &str = "passwords.yaml.age";
 pub const DEFAULT_STATE: &str = "drspass.state.json";
@@ -105,9 +105,7 @@ impl Percent {
 /// Reads the text of drspass.yaml and finds all its problems at once, in the
 /// order of the text.
 pub fn parse(text: &str) -> Checked<Config> {
-    let mut yaml = Reader::new(text);
-    let config = read::config(&mut yaml);
-    yaml.finish(config)
+    yaml::read(text, read::config)
 }
 
 /// The project's id stands in the path of every request, so nothing that could
@@ -144,10 +142,6 @@ pub fn bare_endpoint<'t>(text: &'t str, project_id: &str) -> Option<&'t str> {
 /// Whether a value looks as if its writer expected it to be filled in.
 pub fn is_to_be_expanded(text: &str) -> bool {
     text.contains('$') || text.contains("{{")
-}
-
-pub fn is_region(text: &str) -> bool {
-    is_project_id(text)
 }
 
 pub fn relative_path(text: &str) -> Result<PathText, &'static str> {

@@ -4,38 +4,26 @@ use std::time::Duration;
 
 use super::{
     ApplyConfig, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, PathText, Percent, TargetConfig,
-    bare_endpoint, duration, is_address, is_project_id, is_region, is_to_be_expanded, percent,
-    relative_path, state_path,
+    bare_endpoint, duration, is_address, is_project_id, is_to_be_expanded, percent, relative_path,
+    state_path,
 };
-use crate::core::problem::{FieldPath, Position};
 use crate::core::recipients::{recipient_key, refuse_recipient};
-use crate::core::yaml::{Fields, Node, Outermost, Read, Reader, Scalar};
+use crate::core::yaml::{Cursor, Node};
 
 const MAX_BATCH_SIZE: u64 = 100;
 const MAX_PARALLELISM: u64 = 32;
-const LITERAL: (&str, &str) = (
-    "is not a literal value",
-    "Values are literal: write what it shall be, not where it comes from.",
-);
-const ENDPOINT_HELP: &str = "Write scheme, host and port alone, like https://HOST.";
 
-/// Reads the whole document. Nothing is returned if it is no map or lacks
-/// something that has no default.
-pub fn config(yaml: &mut Reader<'_>) -> Read<Option<Config>> {
-    let Outermost::Map { .. } = yaml.open()? else {
-        yaml.close()?;
-        return Ok(None);
-    };
-    let root = FieldPath::ROOT;
-    let mut manifest = Some(PathText(DEFAULT_MANIFEST.to_owned()));
-    let mut state = Some(PathText(DEFAULT_STATE.to_owned()));
-    let mut state_at = None;
-    let mut list = None;
-    let mut place = None;
-    let mut credentials_from = None;
-    let mut sending = ApplyConfig::default();
-    let mut bounds = Limits::default();
-    let mut fields = Fields::new(&[
+pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
+    let [
+        version,
+        manifest,
+        state,
+        recipients,
+        target,
+        credentials_from,
+        apply,
+        limits,
+    ] = root.fields([
         "version",
         "manifest",
         "state",
@@ -45,304 +33,219 @@ pub fn config(yaml: &mut Reader<'_>) -> Read<Option<Config>> {
         "apply",
         "limits",
     ]);
-    while let Some(field) = fields.next(yaml, &root)? {
-        let path = root.field(field.name);
-        match field.name {
-            "version" => yaml.version(field.value, &path)?,
-            "manifest" => {
-                const HELP: &str =
-                    "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
-                manifest = file(yaml, field.value, &path, relative_path, HELP)?;
-            }
-            "state" => {
-                state_at = Some(field.at);
-                const HELP: &str = "Write a path below the folder of this file that ends in .json, like drspass.state.json.";
-                state = file(yaml, field.value, &path, state_path, HELP)?;
-            }
-            "recipients" => list = recipients(yaml, field.value, &path)?,
-            "target" => place = target(yaml, field.value, field.at, &path)?,
-            "credentials_from" => {
-                credentials_from = yaml.text(field.value, &path)?.map(owned);
-            }
-            "apply" => sending = apply(yaml, field.value, &path)?,
-            _ => bounds = limits(yaml, field.value, &path)?,
-        }
+    match version {
+        Some(version) => version.version(),
+        None => root.missing("version", None, "Begin with `version: 1`."),
     }
-    yaml.close()?;
-    for (name, help) in [
-        ("version", "Begin with `version: 1`."),
-        ("recipients", "List to whom the manifest is encrypted."),
-        ("target", "Name the region and the project_id below it."),
-    ] {
-        if !fields.has(name) {
-            yaml.error(&root.field(name), None, "is missing", help)?;
-        }
+    if recipients.is_none() {
+        let help = "List to whom the manifest is encrypted.";
+        root.missing("recipients", None, help);
     }
-    let (Some(manifest), Some(state)) = (manifest, state) else {
-        return Ok(None);
+    if target.is_none() {
+        let help = "Name the region and the project_id below it.";
+        root.missing("target", None, help);
+    }
+    let manifest = match manifest {
+        Some(value) => {
+            let help =
+                "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
+            file(&value, relative_path, help)
+        }
+        None => Some(PathText(DEFAULT_MANIFEST.to_owned())),
     };
-    if manifest == state {
+    let state_at = state.map(|value| value.key);
+    let state = match state {
+        Some(value) => {
+            let help = "Write a path below the folder of this file that ends in .json, like drspass.state.json.";
+            file(&value, state_path, help)
+        }
+        None => Some(PathText(DEFAULT_STATE.to_owned())),
+    };
+    if manifest.is_some() && manifest == state && root.is_whole() {
         let help = "Give the state a file of its own.";
-        yaml.error(
-            &root.field("state"),
-            state_at,
-            "is the manifest's file",
-            help,
-        )?;
+        root.with_path(root.path.field("state"))
+            .error_at(state_at, "is the manifest's file", help);
     }
-    let (Some(recipients), Some(target)) = (list, place) else {
-        return Ok(None);
-    };
-    Ok(Some(Config {
-        manifest,
-        state,
-        recipients,
-        target,
+    let recipients = recipients.and_then(|value| read_recipients(&value));
+    let target = target.and_then(|value| read_target(&value));
+    let credentials_from = credentials_from.and_then(|value| Some(value.text()?.to_owned()));
+    let apply = apply.map_or_else(ApplyConfig::default, |value| read_apply(&value));
+    let limits = limits.map_or_else(Limits::default, |value| read_limits(&value));
+    Some(Config {
+        manifest: manifest?,
+        state: state?,
+        recipients: recipients?,
+        target: target?,
         credentials_from,
-        apply: sending,
-        limits: bounds,
-    }))
-}
-
-fn owned(scalar: Scalar<'_>) -> String {
-    scalar.text.into_owned()
+        apply,
+        limits,
+    })
 }
 
 /// Goes into a map. Anything else is reported, also nothing.
-fn is_map<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<bool> {
-    if matches!(node, Node::Map { .. }) {
-        return Ok(true);
+fn is_map(value: &Cursor<'_, '_>) -> bool {
+    if !value.node.is_map() {
+        let help = "Write its fields below it, indented, or remove the key.";
+        value.wrong_kind("is not a map of keys", help);
     }
-    let help = "Write its fields below it, indented, or remove the key.";
-    yaml.wrong_kind(node, path, "is not a map of keys", help)?;
-    Ok(false)
+    value.node.is_map()
 }
 
-fn file<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    path: &FieldPath<'_>,
+fn file(
+    value: &Cursor<'_, '_>,
     check: fn(&str) -> Result<PathText, &'static str>,
     help: &'static str,
-) -> Read<Option<PathText>> {
-    let Some(scalar) = yaml.text(node, path)? else {
-        return Ok(None);
-    };
-    match check(&scalar.text) {
-        Ok(text) => Ok(Some(text)),
-        Err(what) => {
-            yaml.error(path, Some(scalar.at), what, help)?;
-            Ok(None)
-        }
-    }
+) -> Option<PathText> {
+    check(value.text()?)
+        .map_err(|what| value.error(what, help))
+        .ok()
 }
 
-fn recipients<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    path: &FieldPath<'_>,
-) -> Read<Option<Vec<String>>> {
-    let Some(list) = yaml.texts(node, path)? else {
-        return Ok(None);
-    };
-    let mut keys: Vec<(String, Position)> = Vec::with_capacity(list.len());
-    for (index, (text, at)) in list.iter().enumerate() {
-        let path = path.number(index + 1);
+fn read_recipients(list: &Cursor<'_, '_>) -> Option<Vec<String>> {
+    let list = list.texts()?;
+    let mut keys: Vec<(String, Node<'_>)> = Vec::with_capacity(list.len());
+    for item in &list {
+        let text = item.node.scalar()?;
         if let Some((what, help)) = refuse_recipient(text) {
-            yaml.error(&path, Some(*at), what, help)?;
+            item.error(what, help);
         }
         let key = recipient_key(text);
         if let Some((_, first)) = keys.iter().find(|(other, _)| *other == key) {
-            let what = format!("stands twice: line {} and line {}", first.line, at.line);
-            yaml.error(&path, Some(*at), what, "Remove one of the two.")?;
+            let (first, second) = (first.at().line, item.node.at().line);
+            let what = format!("stands twice: line {first} and line {second}");
+            item.error(what, "Remove one of the two.");
         }
-        keys.push((key, *at));
+        keys.push((key, item.node));
     }
-    Ok(Some(list.into_iter().map(|(text, _)| text).collect()))
+    Some(list.iter().map(Cursor::owned).collect())
 }
 
-fn target<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    at: Position,
-    path: &FieldPath<'_>,
-) -> Read<Option<TargetConfig>> {
-    if !is_map(yaml, node, path)? {
-        return Ok(None);
+fn read_target(target: &Cursor<'_, '_>) -> Option<TargetConfig> {
+    if !is_map(target) {
+        return None;
     }
-    let mut values: [Option<String>; 4] = [None, None, None, None];
-    let mut endpoint_at = None;
-    let mut fields = Fields::new(&["region", "project_id", "endpoint", "auth_url"]);
-    while let Some(field) = fields.next(yaml, path)? {
-        let path = path.field(field.name);
-        let (index, is_good, what, help): (usize, fn(&str) -> bool, _, _) = match field.name {
-            "region" => (0, is_region, "is not a region", "Write one like eu-de."),
-            "project_id" => (
-                1,
-                is_project_id,
-                "is not the id of a project",
-                "Ids have letters, digits, dashes and underscores; the console shows it.",
-            ),
-            name => (
-                if name == "endpoint" { 2 } else { 3 },
-                is_address,
-                "is not the address of a service",
-                "Write one that begins with https:// and the host.",
-            ),
-        };
-        let Some(scalar) = yaml.text(field.value, &path)? else {
-            continue;
-        };
-        if is_to_be_expanded(&scalar.text) {
-            yaml.error(&path, Some(scalar.at), LITERAL.0, LITERAL.1)?;
-        } else if !is_good(&scalar.text) {
-            yaml.error(&path, Some(scalar.at), what, help)?;
-        } else if let Some(slot) = values.get_mut(index) {
-            if field.name == "endpoint" {
-                endpoint_at = Some(scalar.at);
-            }
-            *slot = Some(owned(scalar));
-        }
-    }
-    if !fields.has("project_id") {
+    let fields = target.fields(["region", "project_id", "endpoint", "auth_url"]);
+    let at = Some(target.key);
+    if fields[1].is_none() {
         let help = "Name the project; the console shows its id.";
-        yaml.error(&path.field("project_id"), Some(at), "is missing", help)?;
+        target.missing("project_id", at, help);
     }
-    let has_addresses = fields.has("endpoint") && fields.has("auth_url");
-    if !fields.has("region") && !has_addresses {
+    if fields[0].is_none() && (fields[2].is_none() || fields[3].is_none()) {
         let help = "Name the region, or else both endpoint and auth_url.";
-        yaml.error(&path.field("region"), Some(at), "is missing", help)?;
+        target.missing("region", at, help);
     }
-    let [region, project_id, mut endpoint, auth_url] = values;
-    if let (Some(written), Some(project_id)) = (&mut endpoint, &project_id) {
-        let path = path.field("endpoint");
+    let [region, project_id, endpoint, auth_url] = fields;
+    const ADDRESS: (&str, &str) = (
+        "is not the address of a service",
+        "Write one that begins with https:// and the host.",
+    );
+    let region_help = ("is not a region", "Write one like eu-de.");
+    let region = region.and_then(|value| literal(&value, is_project_id, region_help));
+    let project_help = (
+        "is not the id of a project",
+        "Ids have letters, digits, dashes and underscores; the console shows it.",
+    );
+    let project_id = project_id.and_then(|value| literal(&value, is_project_id, project_help));
+    let auth_url = auth_url.and_then(|value| literal(&value, is_address, ADDRESS));
+    let mut address = endpoint.and_then(|value| literal(&value, is_address, ADDRESS));
+    if let (Some(value), Some(written), Some(project_id)) = (endpoint, &mut address, &project_id)
+        && target.is_whole()
+    {
+        const HELP: &str = "Write scheme, host and port alone, like https://HOST.";
         match bare_endpoint(written, project_id).map(str::to_owned) {
-            None => yaml.error(&path, endpoint_at, "has a path", ENDPOINT_HELP)?,
+            None => value.error("has a path", HELP),
             Some(bare) => {
                 if bare != written.trim_end_matches('/') {
                     let what = "ends in the version or the project, which is not used";
-                    yaml.warning(&path, endpoint_at, what, ENDPOINT_HELP);
+                    value.warning(Some(value.node), what, HELP);
                 }
                 *written = bare;
             }
         }
     }
-    Ok(project_id.map(|project_id| TargetConfig {
+    Some(TargetConfig {
         region,
-        project_id,
-        endpoint,
+        project_id: project_id?,
+        endpoint: address,
         auth_url,
-    }))
+    })
 }
 
-fn apply<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<ApplyConfig> {
+/// A text that is not to be expanded, and is good.
+fn literal(
+    value: &Cursor<'_, '_>,
+    is_good: fn(&str) -> bool,
+    (what, help): (&'static str, &'static str),
+) -> Option<String> {
+    let text = value.text()?;
+    if is_to_be_expanded(text) {
+        let help = "Values are literal: write what it shall be, not where it comes from.";
+        value.error("is not a literal value", help);
+        return None;
+    }
+    if !is_good(text) {
+        value.error(what, help);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_apply(apply: &Cursor<'_, '_>) -> ApplyConfig {
     let mut config = ApplyConfig::default();
-    if !is_map(yaml, node, path)? {
-        return Ok(config);
+    if !is_map(apply) {
+        return config;
     }
-    let mut fields = Fields::new(&["batch_size", "parallelism", "request_timeout", "retry"]);
-    while let Some(field) = fields.next(yaml, path)? {
-        let path = path.field(field.name);
-        match field.name {
-            "batch_size" => count(
-                yaml,
-                field.value,
-                &path,
-                MAX_BATCH_SIZE,
-                &mut config.batch_size,
-            )?,
-            "parallelism" => {
-                count(
-                    yaml,
-                    field.value,
-                    &path,
-                    MAX_PARALLELISM,
-                    &mut config.parallelism,
-                )?;
-            }
-            "request_timeout" => time(yaml, field.value, &path, &mut config.request_timeout)?,
-            _ => {
-                if !is_map(yaml, field.value, &path)? {
-                    continue;
-                }
-                let mut fields = Fields::new(&["max_elapsed"]);
-                while let Some(field) = fields.next(yaml, &path)? {
-                    let path = path.field(field.name);
-                    time(yaml, field.value, &path, &mut config.retry_max_elapsed)?;
-                }
-            }
-        }
+    let [batch_size, parallelism, request_timeout, retry] =
+        apply.fields(["batch_size", "parallelism", "request_timeout", "retry"]);
+    count(batch_size, MAX_BATCH_SIZE, &mut config.batch_size);
+    count(parallelism, MAX_PARALLELISM, &mut config.parallelism);
+    time(request_timeout, &mut config.request_timeout);
+    if let Some(retry) = retry.filter(is_map) {
+        let [max_elapsed] = retry.fields(["max_elapsed"]);
+        time(max_elapsed, &mut config.retry_max_elapsed);
     }
-    Ok(config)
+    config
 }
 
-fn count<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    path: &FieldPath<'_>,
-    most: u64,
-    slot: &mut usize,
-) -> Read<()> {
-    let Some((number, at)) = yaml.number(node, path)? else {
-        return Ok(());
-    };
+fn count(value: Option<Cursor<'_, '_>>, most: u64, slot: &mut usize) {
+    let Some(value) = value else { return };
+    let Some(number) = value.number() else { return };
     match usize::try_from(number) {
         Ok(fitting) if (1..=most).contains(&number) => *slot = fitting,
         _ => {
             let what = format!("is not between 1 and {most}");
-            yaml.error(path, Some(at), what, "Choose a number between them.")?;
+            value.error(what, "Choose a number between them.");
         }
     }
-    Ok(())
 }
 
-fn time<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    path: &FieldPath<'_>,
-    slot: &mut Duration,
-) -> Read<()> {
-    let help = "Write a number and a unit, like 500ms, 60s, 5m or 1h, at most 24h.";
-    match node {
-        Node::Scalar(scalar) => match duration(&scalar.text) {
-            Some(duration) => *slot = duration,
-            None => yaml.error(path, Some(scalar.at), "is not a length of time", help)?,
-        },
-        node => yaml.wrong_kind(node, path, "is not a length of time", help)?,
+fn time(value: Option<Cursor<'_, '_>>, slot: &mut Duration) {
+    let Some(value) = value else { return };
+    match value.node.scalar().and_then(duration) {
+        Some(duration) => *slot = duration,
+        None => value.wrong_kind(
+            "is not a length of time",
+            "Write a number and a unit, like 500ms, 60s, 5m or 1h, at most 24h.",
+        ),
     }
-    Ok(())
 }
 
-fn limits<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<Limits> {
-    let mut limits = Limits::default();
-    if !is_map(yaml, node, path)? {
-        return Ok(limits);
+fn read_limits(limits: &Cursor<'_, '_>) -> Limits {
+    if !is_map(limits) {
+        return Limits::default();
     }
-    let mut fields = Fields::new(&["max_changes", "max_changed_share"]);
-    while let Some(field) = fields.next(yaml, path)? {
-        let path = path.field(field.name);
-        if field.name == "max_changes" {
-            limits.max_changes = yaml.number(field.value, &path)?.map(|(number, _)| number);
-        } else {
-            limits.max_changed_share = share(yaml, field.value, &path)?;
-        }
+    let [max_changes, max_changed_share] = limits.fields(["max_changes", "max_changed_share"]);
+    Limits {
+        max_changes: max_changes.and_then(|value| value.number()),
+        max_changed_share: max_changed_share.and_then(|value| share(&value)),
     }
-    Ok(limits)
 }
 
-fn share<'t>(yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<Option<Percent>> {
-    let help = "Write whole percent with the sign, like 20%.";
-    match node {
-        Node::Scalar(scalar) => {
-            let percent = percent(&scalar.text);
-            if percent.is_none() {
-                yaml.error(path, Some(scalar.at), "is not a share", help)?;
-            }
-            Ok(percent)
-        }
-        node => {
-            yaml.wrong_kind(node, path, "is not a share", help)?;
-            Ok(None)
-        }
+fn share(value: &Cursor<'_, '_>) -> Option<Percent> {
+    let percent = value.node.scalar().and_then(percent);
+    if percent.is_none() {
+        let help = "Write whole percent with the sign, like 20%.";
+        value.wrong_kind("is not a share", help);
     }
+    percent
 }

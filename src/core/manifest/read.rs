@@ -1,339 +1,413 @@
-//! From the document to the manifest, in one pass without a tree.
+//! From the document to the manifest.
 
-use std::collections::hash_map;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use super::value::{SecretKind, secret};
-use super::{Draft, DraftEndpoint, DraftEntry, Job, Manifest, Sealed, Sealing};
+use super::{Assignment, Credential, Job, Manifest, Sealed, Sealing};
 use crate::core::config::{is_address, is_project_id};
 use crate::core::fingerprint::{Field, FingerprintKey, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
-use crate::core::problem::{FieldPath, Position};
 use crate::core::secret::Secret;
-use crate::core::yaml::{ChosenEntry, Entries, Fields, Node, Outermost, Read, Reader};
+use crate::core::yaml::{Cursor, Node};
 
-pub fn manifest(yaml: &mut Reader<'_>, sealing: Sealing) -> Read<Option<Manifest>> {
-    let Outermost::Map { .. } = yaml.open()? else {
-        yaml.close()?;
-        return Ok(None);
-    };
-    let root = FieldPath::ROOT;
-    let mut draft = Draft::default();
-    let mut seal = None;
-    let mut fields = Fields::new(&["version", "sealed", "credentials", "jobs"]);
-    while let Some(field) = fields.next(yaml, &root)? {
-        let path = root.field(field.name);
-        match field.name {
-            "version" => yaml.version(field.value, &path)?,
-            "sealed" => seal = sealed(yaml, field.value, field.at, &path)?,
-            "credentials" => draft.credentials(yaml, field.value, &path)?,
-            _ => draft.jobs(yaml, field.value, &path)?,
-        }
+const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscores, \
+    and begin with a letter or digit.";
+
+pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
+    let [version, sealed, credentials, jobs] =
+        root.fields(["version", "sealed", "credentials", "jobs"]);
+    match version {
+        Some(version) => version.version(),
+        None => root.missing("version", None, "Begin with `version: 1`."),
     }
-    yaml.close()?;
-    if !fields.has("version") {
-        let path = root.field("version");
-        yaml.error(&path, None, "is missing", "Begin with `version: 1`.")?;
-    }
-    if !fields.has("jobs") {
-        let path = root.field("jobs");
-        yaml.error(
-            &path,
-            None,
-            "is missing",
-            "List the jobs, or write `jobs: {}`.",
-        )?;
-    }
-    if sealing == Sealing::Required && !fields.has("sealed") {
+    if sealed.is_none() && sealing == Sealing::Required {
         let help = "The manifest is not sealed; run `drspass encrypt` on its text.";
-        yaml.error(&root.field("sealed"), None, "is missing", help)?;
+        root.missing("sealed", None, help);
     }
-    draft.finish(yaml, seal).map(Some)
-}
-
-/// Goes into a map whose keys the format defines. Anything else is reported.
-pub fn is_map<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    path: &FieldPath<'_>,
-    if_null: &'static str,
-) -> Read<bool> {
-    if matches!(node, Node::Map { .. }) {
-        return Ok(true);
+    let mut reading = Reading::default();
+    if let Some(credentials) = &credentials {
+        reading.credentials(credentials);
     }
-    if node.is_null() {
-        yaml.wrong_kind(node, path, "has no value", if_null)?;
-    } else {
-        let help = "Write `key: value` pairs on lines of their own, indented.";
-        yaml.wrong_kind(node, path, "is not a map of keys", help)?;
+    match &jobs {
+        Some(jobs) => reading.jobs(jobs),
+        None => root.missing("jobs", None, "List the jobs, or write `jobs: {}`."),
     }
-    Ok(false)
-}
-
-impl<'t> Draft<'t> {
-    fn credentials(
-        &mut self,
-        yaml: &mut Reader<'t>,
-        node: Node<'t>,
-        path: &FieldPath<'_>,
-    ) -> Read<()> {
-        if !is_map(
-            yaml,
-            node,
-            path,
-            "Remove the key, or list credentials below it.",
-        )? {
-            return Ok(());
+    if root.is_whole() {
+        for account in reading.accounts.iter().filter(|account| !account.is_used) {
+            let at = Some(account.entry.key);
+            let help = "Use it by `credential`, or remove it.";
+            let what = "no endpoint uses this credential";
+            account.entry.warning(at, what, help);
         }
-        let mut entries = Entries::new(|_| false);
-        while let Some(entry) = entries.next(yaml, path)? {
-            let path = entries.path(path, &entry.key, entry.number);
-            if !is_name(&entry.key) {
-                yaml.error(
-                    &path,
-                    Some(entry.at),
-                    "not a name of a credential",
-                    NAME_HELP,
-                )?;
+    }
+    let credentials = reading.accounts.into_iter().filter_map(|account| {
+        Some(Credential {
+            name: account.name,
+            password: account.password?,
+        })
+    });
+    Some(Manifest {
+        sealed: sealed.and_then(|sealed| read_sealed(&sealed)),
+        credentials: credentials.collect(),
+        jobs: reading.jobs,
+        assignments: reading.assignments,
+    })
+}
+
+/// Goes into a map. Anything else is reported.
+fn is_map(value: &Cursor<'_, '_>, if_null: &'static str) -> bool {
+    if value.node.is_null() {
+        value.error("has no value", if_null);
+    } else if !value.node.is_map() {
+        let help = "Write `key: value` pairs on lines of their own, indented.";
+        value.wrong_kind("is not a map of keys", help);
+    }
+    value.node.is_map()
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading<'t, 'p> {
+    accounts: Vec<Account<'t, 'p>>,
+    /// Which of the accounts each credential is.
+    account_numbers: HashMap<&'t str, usize>,
+    jobs: Vec<Job>,
+    assignments: Vec<Assignment>,
+}
+
+/// A credential with what is known of it.
+struct Account<'t, 'p> {
+    entry: Cursor<'t, 'p>,
+    name: Arc<str>,
+    /// Absent if it was refused.
+    password: Option<Arc<Secret>>,
+    is_used: bool,
+}
+
+/// A job's name, its place, and which job it is.
+type JobNames<'t> = HashMap<&'t str, (Node<'t>, usize)>;
+
+impl<'t, 'p> Reading<'t, 'p> {
+    fn credentials(&mut self, list: &'p Cursor<'t, '_>) {
+        if !is_map(list, "Remove the key, or list credentials below it.") {
+            return;
+        }
+        for (_, entry) in list.entries(|_| false) {
+            const HELP: &str = "Give it a `password`, or remove it.";
+            let at = Some(entry.key);
+            if !is_name(entry.name()) {
+                entry.error_at(at, "not a name of a credential", NAME_HELP);
             }
             let mut password = None;
-            if is_map(
-                yaml,
-                entry.value,
-                &path,
-                "Give it a `password`, or remove it.",
-            )? {
-                let mut fields = Fields::new(&["password"]);
-                while let Some(field) = fields.next(yaml, &path)? {
-                    let path = path.field(field.name);
-                    password = secret(yaml, field.value, &path, SecretKind::Line)?.map(Arc::new);
-                }
-                if !fields.has("password") {
-                    let help = "Give it a `password`, or remove it.";
-                    yaml.error(&path.field("password"), Some(entry.at), "is missing", help)?;
+            if is_map(&entry, HELP) {
+                match entry.fields(["password"]) {
+                    [Some(value)] => password = secret(&value, SecretKind::Line),
+                    [None] => entry.missing("password", at, HELP),
                 }
             }
-            let slot = self.credentials.entry(entry.key.into()).or_default();
-            slot.defined = Some((entry.at, entry.number));
-            slot.password = password;
+            self.account_numbers
+                .insert(entry.name(), self.accounts.len());
+            self.accounts.push(Account {
+                entry,
+                name: entry.name().into(),
+                password: password.map(Arc::new),
+                is_used: false,
+            });
         }
-        Ok(())
     }
 
-    fn jobs(&mut self, yaml: &mut Reader<'t>, node: Node<'t>, path: &FieldPath<'_>) -> Read<()> {
-        if let Node::List { at, start } = node {
-            if let Some(item) = yaml.item(path)? {
-                yaml.skip(item)?;
-                yaml.skip(Node::List { at, start })?;
+    fn jobs(&mut self, list: &Cursor<'t, '_>) {
+        if list.node.is_list() {
+            if list.node.children().next().is_some() {
                 let help = "Write a map: each job's id as a key, its fields indented below.";
-                yaml.error(path, Some(at), "is a list", help)?;
-            } else {
+                list.wrong_kind("is a list", help);
+            } else if list.is_whole() {
                 let help = "It is taken for an empty map; write `jobs: {}`.";
-                yaml.warning(path, Some(at), "is an empty list", help);
+                list.warning(Some(list.node), "is an empty list", help);
             }
-            return Ok(());
+            return;
         }
-        if !is_map(yaml, node, path, "List the jobs, or write `jobs: {}`.")? {
-            return Ok(());
+        if !is_map(list, "List the jobs, or write `jobs: {}`.") {
+            return;
         }
-        let mut entries = Entries::new(may_show_id);
-        while let Some(entry) = entries.next(yaml, path)? {
-            let key = entry.key.clone();
-            let path = entries.path(path, &key, entry.number);
-            self.job(yaml, entry, &path)?;
+        let mut names = JobNames::new();
+        for (number, entry) in list.entries(may_show_id) {
+            self.job(&entry, number, &mut names);
         }
-        self.ids = entries.keys;
-        Ok(())
+        if list.is_in_whole_document() {
+            compare_ids_and_names(list, names);
+        }
     }
 
-    fn job(
-        &mut self,
-        yaml: &mut Reader<'t>,
-        entry: ChosenEntry<'t>,
-        path: &FieldPath<'_>,
-    ) -> Read<()> {
-        let id = JobId::parse(&entry.key).ok();
+    fn job(&mut self, job: &Cursor<'t, '_>, number: usize, names: &mut JobNames<'t>) {
+        let at = Some(job.key);
+        let id = JobId::parse(job.name()).ok();
         match &id {
-            None if JobId::parse(entry.key.trim()).is_ok() => {
+            None if JobId::parse(job.name().trim()).is_ok() => {
                 let what = "a job's id has a blank at its start or end";
-                yaml.error(path, Some(entry.at), what, "Remove the blank.")?;
+                job.error_at(at, what, "Remove the blank.");
             }
             None => {
                 let help = "Ids have letters, digits and dashes, at most 64.";
-                yaml.error(path, Some(entry.at), "not the id of a job", help)?;
+                job.error_at(at, "not the id of a job", help);
             }
             Some(id) if !id.has_usual_shape() => {
                 let what = "the id of the job has an unusual shape";
-                let help = "Compare it with the id that the console shows.";
-                yaml.warning(path, Some(entry.at), what, help);
+                job.warning(at, what, "Compare it with the id that the console shows.");
             }
             Some(_) => {}
         }
-        if !is_map(
-            yaml,
-            entry.value,
-            path,
-            "Give the job an endpoint, or remove it.",
-        )? {
-            return Ok(());
+        if !is_map(job, "Give the job an endpoint, or remove it.") {
+            return;
         }
-        let mut name = None;
-        let mut wanted = [None, None];
-        let mut fields = Fields::new(&["name", "source", "destination"]);
-        while let Some(field) = fields.next(yaml, path)? {
-            let path = path.field(field.name);
-            let [source, destination] = &mut wanted;
-            match field.name {
-                "name" => name = self.name(yaml, field.value, entry.number, &path)?,
-                "source" => *source = self.endpoint(yaml, field.value, field.at, &path)?,
-                _ => *destination = self.endpoint(yaml, field.value, field.at, &path)?,
-            }
-        }
-        if !fields.has("source") && !fields.has("destination") {
+        let [name, source, destination] = job.fields(["name", "source", "destination"]);
+        let name = name.and_then(|name| job_name(&name, number, names));
+        let endpoints = [source, destination].map(|endpoint| endpoint.map(|e| self.endpoint(&e)));
+        if endpoints.iter().all(Option::is_none) && job.is_whole() {
             let help = "It manages nothing; give the job a source or a destination, or remove it.";
-            yaml.warning(path, Some(entry.at), "the job has no endpoint", help);
+            job.warning(at, "the job has no endpoint", help);
         }
-        let Some(id) = id else { return Ok(()) };
+        let Some(id) = id else { return };
         let shown = name.as_deref().unwrap_or(id.as_str());
-        for (endpoint, wanted) in Endpoint::ALL.into_iter().zip(wanted) {
-            let Some(wanted) = wanted else { continue };
+        for (endpoint, wanted) in Endpoint::ALL.into_iter().zip(endpoints) {
+            let Some((Some(password), credential, kerberos)) = wanted.flatten() else {
+                continue;
+            };
             let mut label = String::with_capacity(shown.len() + 1 + endpoint.as_str().len());
             label.push_str(shown);
             label.push('/');
             label.push_str(endpoint.as_str());
             let job = id.clone();
-            self.entries.push(DraftEntry {
+            self.assignments.push(Assignment {
                 key: EntryKey { job, endpoint },
                 label,
-                wanted,
+                password,
+                credential,
+                kerberos,
             });
         }
         self.jobs.push(Job { id, name });
-        Ok(())
     }
 
-    fn name(
-        &mut self,
-        yaml: &mut Reader<'t>,
-        node: Node<'t>,
-        number: usize,
-        path: &FieldPath<'_>,
-    ) -> Read<Option<Box<str>>> {
-        let Some(scalar) = yaml.text(node, path)? else {
-            return Ok(None);
-        };
-        let at = Some(scalar.at);
-        if !is_name(&scalar.text) {
-            yaml.error(path, at, "not a name of a job", NAME_HELP)?;
-            return Ok(None);
+    /// The password, the credential that it comes from, and kerberos.
+    fn endpoint(&mut self, endpoint: &Cursor<'t, '_>) -> Option<Wanted> {
+        let help = "Remove the key: an absent endpoint is unmanaged.";
+        if !is_map(endpoint, help) {
+            return None;
         }
-        if may_show_id(&scalar.text) {
-            let help = "Choose a name that nobody can take for an id.";
-            yaml.error(path, at, "the name looks like the id of a job", help)?;
-            return Ok(None);
-        }
-        let name = Box::from(&*scalar.text);
-        match self.names.entry(scalar.text) {
-            hash_map::Entry::Occupied(first) => {
-                let lines = (first.get().0.line, scalar.at.line);
-                let what = format!(
-                    "two jobs have this name: line {} and line {}",
-                    lines.0, lines.1
-                );
-                yaml.error(path, at, what, "Rename one of the two.")?;
+        let [password, credential, kerberos] =
+            endpoint.fields(["password", "credential", "kerberos"]);
+        let at = Some(endpoint.key);
+        match (&password, &credential) {
+            (Some(_), Some(_)) if endpoint.is_whole() => {
+                let what = "has both a password and a credential";
+                endpoint.error_at(at, what, "Keep one of the two.");
             }
-            hash_map::Entry::Vacant(place) => {
-                place.insert((scalar.at, number));
-            }
-        }
-        Ok(Some(name))
-    }
-
-    fn endpoint(
-        &mut self,
-        yaml: &mut Reader<'t>,
-        node: Node<'t>,
-        at: Position,
-        path: &FieldPath<'_>,
-    ) -> Read<Option<DraftEndpoint>> {
-        if !is_map(
-            yaml,
-            node,
-            path,
-            "Remove the key: an absent endpoint is unmanaged.",
-        )? {
-            return Ok(None);
-        }
-        let mut wanted = DraftEndpoint {
-            password: None,
-            credential: None,
-            kerberos: Vec::new(),
-        };
-        let mut fields = Fields::new(&["password", "credential", "kerberos"]);
-        while let Some(field) = fields.next(yaml, path)? {
-            let path = path.field(field.name);
-            match field.name {
-                "password" => {
-                    let password = secret(yaml, field.value, &path, SecretKind::Line)?;
-                    wanted.password = password.map(Arc::new);
-                }
-                "credential" => wanted.credential = self.credential(yaml, field.value, &path)?,
-                _ => wanted.kerberos = kerberos(yaml, field.value, &path)?,
-            }
-        }
-        match (fields.has("password"), fields.has("credential")) {
-            (true, true) => {
-                let help = "Keep one of the two.";
-                yaml.error(path, Some(at), "has both a password and a credential", help)?;
-            }
-            (false, false) => {
+            (None, None) if endpoint.is_whole() => {
                 let help = "Give it a `password`, or a `credential` that is defined once.";
-                yaml.error(
-                    path,
-                    Some(at),
-                    "has neither a password nor a credential",
-                    help,
-                )?;
+                endpoint.error_at(at, "has neither a password nor a credential", help);
             }
             _ => {}
         }
-        Ok(Some(wanted))
+        let mut own = password.and_then(|value| secret(&value, SecretKind::Line).map(Arc::new));
+        let account = credential.and_then(|name| self.account(&name));
+        if own.is_none() {
+            own = account.and_then(|account| account.password.clone());
+        }
+        let credential = account.map(|account| Arc::clone(&account.name));
+        Some((
+            own,
+            credential,
+            kerberos.map_or_else(Vec::new, |part| read_kerberos(&part)),
+        ))
     }
 
-    /// The name in the one buffer that all its users share.
-    fn credential(
-        &mut self,
-        yaml: &mut Reader<'t>,
-        node: Node<'t>,
-        path: &FieldPath<'_>,
-    ) -> Read<Option<Arc<str>>> {
-        let Some(scalar) = yaml.text(node, path)? else {
-            return Ok(None);
-        };
-        if !is_name(&scalar.text) {
-            yaml.error(
-                path,
-                Some(scalar.at),
-                "not a name of a credential",
-                NAME_HELP,
-            )?;
-            return Ok(None);
+    /// The account that a credential's name means.
+    fn account(&mut self, credential: &Cursor<'t, '_>) -> Option<&Account<'t, 'p>> {
+        let name = credential.text()?;
+        if !is_name(name) {
+            credential.error("not a name of a credential", NAME_HELP);
+            return None;
         }
-        let known = self.credentials.get_key_value(&*scalar.text);
-        let name = known.map_or_else(|| Arc::from(&*scalar.text), |(name, _)| Arc::clone(name));
-        let slot = self.credentials.entry(Arc::clone(&name)).or_default();
-        slot.is_used = true;
-        if slot.defined.is_none() {
-            self.open
-                .push((path.to_string(), scalar.at, Arc::clone(&name)));
+        let number = self.account_numbers.get(name);
+        let account = number.and_then(|number| self.accounts.get_mut(*number));
+        match account {
+            Some(account) => {
+                account.is_used = true;
+                return Some(account);
+            }
+            // It may be defined where the reading did not get to.
+            None if credential.is_in_whole_document() => {
+                let help = "Define it below `credentials`, or write the name of one that is.";
+                credential.error("no such credential is defined", help);
+            }
+            None => {}
         }
-        Ok(Some(name))
+        None
     }
 }
 
-const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscores, \
-    and begin with a letter or digit.";
+/// What an endpoint asks for: a password, where it comes from, and kerberos fields.
+type Wanted = (Option<Arc<Secret>>, Option<Arc<str>>, Vec<(Field, Secret)>);
 
+fn job_name<'t>(
+    value: &Cursor<'t, '_>,
+    number: usize,
+    names: &mut JobNames<'t>,
+) -> Option<Box<str>> {
+    let name = value.text()?;
+    if !is_name(name) {
+        value.error("not a name of a job", NAME_HELP);
+        return None;
+    }
+    if may_show_id(name) {
+        let help = "Choose a name that nobody can take for an id.";
+        value.error("the name looks like the id of a job", help);
+        return None;
+    }
+    match names.entry(name) {
+        hash_map::Entry::Occupied(first) => {
+            let (first, second) = (first.get().0.at().line, value.node.at().line);
+            let what = format!("two jobs have this name: line {first} and line {second}");
+            value.error(what, "Rename one of the two.");
+        }
+        hash_map::Entry::Vacant(free) => {
+            free.insert((value.node, number));
+        }
+    }
+    Some(name.into())
+}
+
+/// What only the whole list of jobs shows.
+fn compare_ids_and_names(list: &Cursor<'_, '_>, mut names: JobNames<'_>) {
+    let ids = || list.node.pairs().map(|pair| pair.key);
+    for (at, number) in ids().filter_map(|id| names.remove(id.scalar()?)) {
+        let job = list.path.number(number);
+        let what = "the name is the id of another job, or of this one";
+        let help = "Choose a name that is not an id.";
+        list.with_path(job.field("name"))
+            .error_at(Some(at), what, help);
+    }
+    // Ids are lower case as a rule, so only the others are compared.
+    let has_upper = |text: &str| text.bytes().any(|b| b.is_ascii_uppercase());
+    if !ids().any(|id| id.scalar().is_some_and(has_upper)) {
+        return;
+    }
+    let mut all = HashMap::new();
+    for id in ids() {
+        all.entry(id.scalar().unwrap_or_default()).or_insert(id);
+    }
+    let upper = all.iter().filter(|(text, _)| has_upper(text));
+    let mut upper: Vec<_> = upper.map(|(text, id)| (id.start(), text, *id)).collect();
+    upper.sort_unstable_by_key(|(start, ..)| *start);
+    let mut seen: HashMap<String, Node<'_>> = HashMap::new();
+    for (_, text, id) in upper {
+        let lower = text.to_ascii_lowercase();
+        let other = all.get(lower.as_str()).or_else(|| seen.get(&lower));
+        if let Some(other) = other {
+            let (first, second) = match id.start() < other.start() {
+                true => (id, *other),
+                false => (*other, id),
+            };
+            let what = format!(
+                "two ids of jobs differ only in upper and lower case: line {} and line {}",
+                first.at().line,
+                second.at().line
+            );
+            let help = "Keep only the one that the console shows, if both mean one job.";
+            list.warning(Some(second), what, help);
+        }
+        seen.entry(lower).or_insert(id);
+    }
+}
+
+/// The fields that are given, in the order of [`Field::KERBEROS`].
+fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
+    const HELP: &str = "Remove it, or give it at least one field.";
+    if !is_map(part, HELP) {
+        return Vec::new();
+    }
+    let names = Field::KERBEROS.map(|field| kerberos_name(field).unwrap_or_default());
+    let fields = part.fields(names);
+    if part.is_whole() && fields.iter().all(Option::is_none) {
+        part.error("has no field", HELP);
+    }
+    let given = fields.iter().flatten().count();
+    let mut list = Vec::with_capacity(given);
+    for (field, value) in Field::KERBEROS.into_iter().zip(fields) {
+        let value = value.and_then(|value| secret(&value, SecretKind::of(field)));
+        list.extend(value.map(|value| (field, value)));
+    }
+    list
+}
+
+/// Reads the `sealed` part, which only the tool writes.
+fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
+    const NAMES: [&str; 6] = [
+        "fingerprint_key",
+        "endpoint",
+        "project_id",
+        "auth_url",
+        "recipients",
+        "revision",
+    ];
+    const HELP: &str = "Only the tool writes this part; restore it from the encrypted manifest.";
+    if !is_map(part, HELP) {
+        return None;
+    }
+    let fields = part.fields(NAMES);
+    for (name, field) in NAMES.into_iter().zip(&fields) {
+        if field.is_none() {
+            part.missing(name, Some(part.key), HELP);
+        }
+    }
+    let [key, endpoint, project_id, auth_url, recipients, revision] = fields;
+    let key = key.and_then(|value| {
+        let text = secret(&value, SecretKind::Line)?;
+        let key = FingerprintKey::from_base64(&text);
+        if key.is_none() {
+            value.error("is not the base64 text of 32 bytes", HELP);
+        }
+        key
+    });
+    let text = |value: Option<Cursor<'_, '_>>, is_good: fn(&str) -> bool| {
+        let value = value?;
+        let text = value.text()?;
+        if !is_good(text) {
+            value.error("is not what the tool writes", HELP);
+        }
+        Some(text.to_owned())
+    };
+    let endpoint = text(endpoint, |text| is_address(text) && !text.ends_with('/'));
+    let project_id = text(project_id, is_project_id);
+    let auth_url = text(auth_url, is_address);
+    let recipients = recipients.as_ref().and_then(Cursor::texts);
+    let revision = revision.and_then(|value| {
+        let revision = value.number()?;
+        if revision == 0 {
+            value.error("must be 1 or more", HELP);
+        }
+        Some(revision)
+    });
+    Some(Sealed {
+        fingerprint_key: key?,
+        scope: Scope {
+            endpoint: endpoint?,
+            project_id: project_id?,
+        },
+        auth_url: auth_url?,
+        recipients: recipients?.iter().map(Cursor::owned).collect(),
+        revision: revision?,
+    })
+}
+
+/// The name of a field below `kerberos`, if it stands there.
+pub fn kerberos_name(field: Field) -> Option<&'static str> {
+    field.as_str().strip_prefix("kerberos.")
+}
+
+/// Whether a text can be the name of a job or a credential (design section 2.2).
 pub fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 64
@@ -348,140 +422,4 @@ fn may_show_id(text: &str) -> bool {
     } else {
         JobId::is_usual_shape(text)
     }
-}
-
-/// The fields that are given, in the order of [`Field::KERBEROS`].
-pub fn kerberos<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    path: &FieldPath<'_>,
-) -> Read<Vec<(Field, Secret)>> {
-    const HELP: &str = "Remove it, or give it at least one field.";
-    let at = match &node {
-        Node::Map { at, .. } => Some(*at),
-        _ => None,
-    };
-    if !is_map(yaml, node, path, HELP)? {
-        return Ok(Vec::new());
-    }
-    let mut values = Field::KERBEROS.map(|_| None);
-    let mut is_empty = true;
-    let mut fields = Fields::new(&[
-        "krb5_conf_file",
-        "key_tab_file",
-        "domain_name",
-        "user_principal",
-    ]);
-    while let Some(field) = fields.next(yaml, path)? {
-        is_empty = false;
-        let wanted = match field.name {
-            "krb5_conf_file" => Field::Krb5ConfFile,
-            "key_tab_file" => Field::KeyTabFile,
-            "domain_name" => Field::DomainName,
-            _ => Field::UserPrincipal,
-        };
-        let path = path.field(field.name);
-        let value = secret(yaml, field.value, &path, SecretKind::of(wanted))?;
-        let place = Field::KERBEROS.iter().position(|field| *field == wanted);
-        if let Some(slot) = place.and_then(|place| values.get_mut(place)) {
-            *slot = value;
-        }
-    }
-    if is_empty {
-        yaml.error(path, at, "has no field", HELP)?;
-    }
-    let given = values.iter().filter(|value| value.is_some()).count();
-    let mut list = Vec::with_capacity(given);
-    list.extend(
-        Field::KERBEROS
-            .into_iter()
-            .zip(values)
-            .filter_map(|(field, value)| value.map(|value| (field, value))),
-    );
-    Ok(list)
-}
-
-pub fn sealed<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    at: Position,
-    path: &FieldPath<'_>,
-) -> Read<Option<Sealed>> {
-    const NAMES: &[&str] = &[
-        "fingerprint_key",
-        "endpoint",
-        "project_id",
-        "auth_url",
-        "recipients",
-        "revision",
-    ];
-    const HELP: &str = "Only the tool writes this part; restore it from the encrypted manifest.";
-    if !is_map(yaml, node, path, HELP)? {
-        return Ok(None);
-    }
-    let mut key = None;
-    let mut texts: [Option<String>; 3] = [None, None, None];
-    let mut recipients = None;
-    let mut revision = None;
-    let mut fields = Fields::new(NAMES);
-    while let Some(field) = fields.next(yaml, path)? {
-        let path = path.field(field.name);
-        let (index, is_good): (usize, fn(&str) -> bool) = match field.name {
-            "fingerprint_key" => {
-                let place = match &field.value {
-                    Node::Scalar(scalar) => scalar.at,
-                    _ => field.at,
-                };
-                let Some(text) = secret(yaml, field.value, &path, SecretKind::Line)? else {
-                    continue;
-                };
-                key = FingerprintKey::from_base64(&text);
-                if key.is_none() {
-                    let what = "is not the base64 text of 32 bytes";
-                    yaml.error(&path, Some(place), what, HELP)?;
-                }
-                continue;
-            }
-            "recipients" => {
-                recipients = yaml.texts(field.value, &path)?;
-                continue;
-            }
-            "revision" => {
-                revision = yaml.number(field.value, &path)?;
-                if let Some((0, at)) = revision {
-                    yaml.error(&path, Some(at), "must be 1 or more", HELP)?;
-                }
-                continue;
-            }
-            "endpoint" => (0, |text| is_address(text) && !text.ends_with('/')),
-            "project_id" => (1, is_project_id),
-            _ => (2, is_address),
-        };
-        if let Some(text) = yaml.text(field.value, &path)? {
-            if !is_good(&text.text) {
-                yaml.error(&path, Some(text.at), "is not what the tool writes", HELP)?;
-            }
-            if let Some(slot) = texts.get_mut(index) {
-                *slot = Some(text.text.into_owned());
-            }
-        }
-    }
-    for name in NAMES {
-        if !fields.has(name) {
-            yaml.error(&path.field(name), Some(at), "is missing", HELP)?;
-        }
-    }
-    let [endpoint, project_id, auth_url] = texts;
-    Ok((|| {
-        Some(Sealed {
-            fingerprint_key: key?,
-            scope: Scope {
-                endpoint: endpoint?,
-                project_id: project_id?,
-            },
-            auth_url: auth_url?,
-            recipients: recipients?.into_iter().map(|(text, _)| text).collect(),
-            revision: revision?.0,
-        })
-    })())
 }

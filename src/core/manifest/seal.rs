@@ -10,8 +10,8 @@ use super::read::is_name;
 use super::{Manifest, Sealed, Sealing, parse};
 use crate::core::inventory::{JobDatabase, ListedJob, TakenNames, name_stem, propose_credentials};
 use crate::core::job::{Endpoint, JobId};
-use crate::core::problem::{Checked, FieldPath, Problem, Severity};
-use crate::core::yaml::{Fields, Outermost, Read, Reader, quote, split_mark};
+use crate::core::problem::{Checked, Problem, Severity};
+use crate::core::yaml::{self, Cursor, quote, split_mark};
 
 /// The text with its `sealed` part replaced, or put in after `version`; every
 /// other byte stays as it is, line ends included.
@@ -20,9 +20,7 @@ use crate::core::yaml::{Fields, Outermost, Read, Reader, quote, split_mark};
 /// none, or because it is written in braces instead of on lines.
 pub fn seal(text: &str, sealed: &Sealed) -> Result<Zeroizing<String>, Vec<Problem>> {
     let (mark, document) = split_mark(text);
-    let mut yaml = Reader::new(document);
-    let place = place(&mut yaml);
-    let Checked { value, problems } = yaml.finish(place);
+    let Checked { value, problems } = yaml::read(document, place);
     let Some(place) = value else {
         return Err(problems);
     };
@@ -97,40 +95,25 @@ struct SealedLines {
     indent: usize,
 }
 
-fn place(yaml: &mut Reader<'_>) -> Read<Option<SealedLines>> {
-    let Outermost::Map { is_flow } = yaml.open()? else {
-        return Ok(None);
-    };
-    let root = FieldPath::ROOT;
-    if is_flow {
+fn place(root: &Cursor<'_, '_>) -> Option<SealedLines> {
+    if root.node.is_flow() {
         let help = "Write `version: 1` on the first line, and each other key on its own.";
-        yaml.error(&root, None, "the document is written in braces", help)?;
-        return Ok(None);
+        root.error_at(None, "the document is written in braces", help);
+        return None;
     }
-    let mut version = None;
-    let mut sealed = None;
-    let mut fields = Fields::new(&["version", "sealed", "credentials", "jobs"]);
-    while let Some(field) = fields.next(yaml, &root)? {
-        let indent = field.at.column - 1;
-        yaml.skip(field.value)?;
-        let lines = lines(yaml.document(), field.start, yaml.end());
-        match field.name {
-            "version" => version = Some((lines.end..lines.end, indent)),
-            "sealed" => sealed = Some((lines, indent)),
-            _ => {}
-        }
+    let [version, sealed, _, _] = root.fields(["version", "sealed", "credentials", "jobs"]);
+    if version.is_none() && sealed.is_none() {
+        root.missing("version", None, "Begin with `version: 1`.");
     }
-    yaml.close()?;
-    let Some((bytes, indent)) = sealed.or(version) else {
-        yaml.error(
-            &root.field("version"),
-            None,
-            "is missing",
-            "Begin with `version: 1`.",
-        )?;
-        return Ok(None);
-    };
-    Ok(Some(SealedLines { bytes, indent }))
+    let field = sealed.or(version)?;
+    let lines = lines(root.document(), field.key.start(), field.node.end());
+    Some(SealedLines {
+        bytes: match sealed {
+            Some(_) => lines,
+            None => lines.end..lines.end,
+        },
+        indent: field.key.at().column - 1,
+    })
 }
 
 /// The whole lines from the one that holds `start` to the one that holds the

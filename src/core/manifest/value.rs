@@ -12,9 +12,8 @@ use zeroize::Zeroizing;
 
 use super::MAX_VALUE_BYTES;
 use crate::core::fingerprint::Field;
-use crate::core::problem::FieldPath;
 use crate::core::secret::Secret;
-use crate::core::yaml::{Node, Read, Reader, Scalar, is_hard_to_see, reads_as_other_type};
+use crate::core::yaml::{Cursor, is_hard_to_see, reads_as_other_type};
 
 /// How many characters that cannot be seen are listed for one value.
 const MAX_LISTED: usize = 8;
@@ -108,56 +107,47 @@ fn is_in_quotes(text: &str) -> bool {
     ['\'', '"'].into_iter().any(|quote| inner(quote).is_some())
 }
 
-pub fn secret<'t>(
-    yaml: &mut Reader<'t>,
-    node: Node<'t>,
-    path: &FieldPath<'_>,
-    kind: SecretKind,
-) -> Read<Option<Secret>> {
-    let scalar = match node {
-        Node::Scalar(scalar) => scalar,
-        node => {
-            yaml.wrong_kind(node, path, "is not a text", "Write one text, in quotes.")?;
-            return Ok(None);
-        }
+pub fn secret(value: &Cursor<'_, '_>, kind: SecretKind) -> Option<Secret> {
+    let Some(text) = value.node.scalar() else {
+        value.wrong_kind("is not a text", "Write one text, in quotes.");
+        return None;
     };
-    let at = scalar.at;
-    if scalar.is_plain {
-        let (what, help) = plain(yaml.document(), &scalar);
-        yaml.error(path, Some(at), what, help)?;
-        return Ok(None);
+    if value.node.is_plain() {
+        let (what, help) = plain(value, text);
+        value.error(what, help);
+        return None;
     }
-    let mut text = as_sent(Zeroizing::new(scalar.text.into_owned()), kind);
+    let mut text = as_sent(Zeroizing::new(text.to_owned()), kind);
     if let Some((what, help)) = refusal(&text, kind, ValueSource::Manifest) {
-        yaml.error(path, Some(at), what, help)?;
-        return Ok(None);
+        value.error(what, help);
+        return None;
     }
     for Remark { what, help } in remarks(&text, kind) {
-        yaml.warning(path, Some(at), what, help);
+        value.warning(Some(value.node), what, help);
     }
-    Ok(Some(Secret::new(mem::take(&mut *text))))
+    Some(Secret::new(mem::take(&mut *text)))
 }
 
 /// Why a value without quotes is refused: other readers see something else.
-fn plain(document: &str, scalar: &Scalar<'_>) -> (&'static str, &'static str) {
+fn plain(value: &Cursor<'_, '_>, text: &str) -> (&'static str, &'static str) {
     const HELP: &str = "Quote it, so that every reader takes exactly what is written.";
-    let after = document.get(scalar.bytes.end..).unwrap_or_default();
+    let after = value.document().get(value.node.end()..).unwrap_or_default();
     // The place of an absent value is that of the colon before it.
     let is_followed_by_comment = after.trim_start_matches([':', ' ', '\t']).starts_with('#');
-    let digits = scalar.text.bytes().all(|b| b.is_ascii_digit());
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
     let what = if is_followed_by_comment {
         return (
             "an unquoted value is followed by a comment",
             "Quote the whole value if the `#` belongs to it.",
         );
-    } else if scalar.is_null() {
+    } else if value.node.is_null() {
         return (
             "has no value",
             "Write the value in quotes; remove the key if there is none.",
         );
-    } else if digits && scalar.text.starts_with('0') && scalar.text.len() > 1 {
+    } else if digits && text.starts_with('0') && text.len() > 1 {
         "an unquoted number loses its leading zero"
-    } else if reads_as_other_type(&scalar.text) {
+    } else if reads_as_other_type(text) {
         "an unquoted value that can be read as a number, a date or a switch"
     } else {
         "an unquoted value"

@@ -1,160 +1,129 @@
-//! The strict YAML reader under the manifest and the configuration: one document, no
-//! anchors, aliases, tags or merge keys, no key twice, and errors in our own words, which
-//! hold no text of the document (design section 2.2). It builds no tree, so that the
-//! largest manifest costs little more than what is kept of it.
+//! The strict YAML reader: one document as a tree over its text, no anchors, aliases, tags
+//! or merge keys, and errors in our own words, which hold no text of the document (design
+//! section 2.2).
+//!
+//! The tree is a flat list of nodes in the order of the text, each with its place and no
+//! text of its own, so that the largest manifest costs little more than what is kept of
+//! it. Only what is escaped or folded is copied, and wiped.
 
+mod cursor;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod text;
-mod values;
 
-use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
+use zeroize::Zeroizing;
 
+pub use cursor::{Cursor, nearest, read};
 pub use text::{
-    MAX_BYTES, decode, is_hard_to_see, is_null, plain_text, quote, reads_as_other_type, split_mark,
+    MAX_BYTES, decode, is_hard_to_see, plain_text, quote, reads_as_other_type, split_mark,
     wrong_encoding,
 };
-pub use values::{ChosenEntry, Entries, Fields, nearest};
 
-use super::problem::{Checked, FieldPath, Position, Problem, Problems};
+use super::problem::{Position, Problem};
 
 /// How many collections may stand inside each other. The formats need six.
 const MAX_NESTING: usize = 16;
 
-/// How many problems of one severity are kept: nobody reads more, and a large
-/// document could otherwise turn into a far larger list.
-pub const MAX_PROBLEMS: usize = 1000;
+/// The most values and keys of a document. A manifest of 64 MiB has half as many.
+const MAX_NODES: usize = 10_000_000;
 
-#[derive(Default)]
-pub struct Reported {
-    problems: Problems,
-    errors: usize,
-    warnings: usize,
-}
-
-impl Reported {
-    pub fn error(&mut self, problem: Problem) -> Read<()> {
-        self.errors += 1;
-        self.problems.push(problem);
-        if self.errors < MAX_PROBLEMS {
-            return Ok(());
-        }
-        self.problems.push(Problem::error(
-            "",
-            None,
-            "too many problems; reading stopped here",
-            "Solve these first.",
-        ));
-        Err(Stopped)
-    }
-
-    /// Keeps a warning; past the limit it is only counted, and never made.
-    pub fn warning(&mut self, problem: impl FnOnce() -> Problem) {
-        self.warnings += 1;
-        if self.warnings <= MAX_PROBLEMS {
-            self.problems.push(problem());
-        }
-    }
-
-    /// Ends the list: `value` counts only if there was no error.
-    pub fn finish<T>(mut self, value: Option<T>) -> Checked<T> {
-        if self.warnings > MAX_PROBLEMS {
-            let more = self.warnings - MAX_PROBLEMS;
-            self.problems.push(Problem::warning(
-                "",
-                None,
-                format!("{more} more warnings"),
-                "Look at the ones above first.",
-            ));
-        }
-        debug_assert!(value.is_some() || self.problems.has_errors());
-        Checked::new(value, self.problems)
-    }
-}
-
-/// A scalar as it stands in the document.
-pub struct Scalar<'t> {
-    /// The value after escapes and folding.
-    pub text: Cow<'t, str>,
-    /// Whether it has neither quotes nor a block indicator.
-    pub is_plain: bool,
-    /// Whether it stands in lines of its own below a block indicator.
-    pub is_block: bool,
-    pub at: Position,
-    /// The bytes of the document that it covers, quotes included. Those of a block
-    /// start at its first character and may end in the line after it.
-    pub bytes: Range<usize>,
-}
-
-impl Scalar<'_> {
-    /// Whether every reader would take it for null: absent, `~` or `null`.
-    pub fn is_null(&self) -> bool {
-        self.is_plain && (self.bytes.is_empty() || is_null(&self.text))
-    }
-}
-
-/// One value, or the start of one: what is inside a collection is read next.
-pub enum Node<'t> {
-    Scalar(Scalar<'t>),
-    Map {
-        at: Position,
-        start: usize,
-        is_flow: bool,
-    },
-    List {
-        at: Position,
-        start: usize,
-    },
-    /// Something that is not allowed anywhere, reported and read over.
-    Refused,
-}
-
-impl Node<'_> {
-    /// Where it starts, unless that was reported already.
-    pub fn at(&self) -> Option<Position> {
-        match self {
-            Self::Scalar(scalar) => Some(scalar.at),
-            Self::Map { at, .. } | Self::List { at, .. } => Some(*at),
-            Self::Refused => None,
-        }
-    }
-
-    /// Whether the value is null or absent.
-    pub fn is_null(&self) -> bool {
-        matches!(self, Self::Scalar(scalar) if scalar.is_null())
-    }
-}
-
-/// What a document starts with.
-pub enum Outermost {
-    Map { is_flow: bool },
-    Refused,
-}
-
-/// Nothing more can be read; the reason is among the problems already.
-#[derive(Debug)]
-pub struct Stopped;
-
-pub type Read<T> = Result<T, Stopped>;
-
-/// Reads one document from start to end and collects its problems.
-pub struct Reader<'t> {
+/// A document, or as much of it as could be read.
+pub struct Tree<'t> {
     text: &'t str,
-    parser: Parser<'t, StrInput<'t>>,
-    reported: Reported,
-    /// The line of the last tab that was reported.
-    tab_line: usize,
-    /// The end of what was read last, for whoever edits the text.
-    end: usize,
+    items: Vec<Item>,
+    /// The items that have something rarely seen, in their order.
+    flaws: Vec<Flaw>,
+    /// The texts of items that are not in the document letter by letter, in their order.
+    copies: Vec<(usize, Zeroizing<String>)>,
+    /// Where each line starts, once somebody asks.
+    line_starts: OnceCell<Vec<usize>>,
+    /// Why nothing was read after the last item.
+    stopped: Option<Problem>,
 }
 
-impl<'t> Reader<'t> {
-    /// Starts at the beginning of `text`, which carries no byte order mark.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NodeKind {
+    Plain,
+    Quoted,
+    Block,
+    Map,
+    FlowMap,
+    List,
+    FlowList,
+    Alias,
+    /// What the reading did not get to.
+    Absent,
+}
+
+impl NodeKind {
+    const fn is_collection(self) -> bool {
+        matches!(
+            self,
+            Self::Map | Self::FlowMap | Self::List | Self::FlowList
+        )
+    }
+}
+
+/// A node of the tree in twelve bytes: a manifest of 100,000 entries has 500,000 of them.
+struct Item {
+    /// The byte where it starts. A text has 64 MiB at most.
+    start: u32,
+    /// Of a collection the first item that is not inside it, of all else the byte after it.
+    extent: u32,
+    kind: NodeKind,
+    /// Whether all of it was read.
+    is_whole: bool,
+    has_flaw: bool,
+    has_copy: bool,
+}
+
+/// What a node has that is refused.
+struct Flaw {
+    item: usize,
+    /// The number of its anchor, or 0.
+    anchor: usize,
+    has_tag: bool,
+    /// Whether a tab indents it, the first of its line.
+    has_tab: bool,
+}
+
+/// A collection whose end was not read yet.
+struct Open {
+    item: usize,
+    children: usize,
+}
+
+impl<'t> Tree<'t> {
+    /// Reads `text`, which carries no byte order mark.
     pub fn new(text: &'t str) -> Self {
+        let mut tree = Self {
+            text,
+            items: Vec::new(),
+            flaws: Vec::new(),
+            copies: Vec::new(),
+            line_starts: OnceCell::new(),
+            stopped: text::refuse_text(text),
+        };
+        if tree.stopped.is_none() {
+            let mut open = Vec::new();
+            tree.stopped = tree.build(&mut open).err();
+            while let Some(Open { item, children }) = open.pop() {
+                let is_map = matches!(tree.items[item].kind, NodeKind::Map | NodeKind::FlowMap);
+                if is_map && children % 2 == 1 {
+                    tree.push(NodeKind::Absent, text.len()..text.len());
+                }
+                tree.items[item].extent = number(tree.items.len());
+            }
+        }
+        tree
+    }
+
+    fn build(&mut self, open: &mut Vec<Open>) -> Result<(), Problem> {
         let options = granit_parser::options! {
             strict_indentation: true,
             emit_unresolved_aliases: true,
@@ -162,192 +131,97 @@ impl<'t> Reader<'t> {
             flow_nesting_limit: MAX_NESTING,
             block_nesting_limit: MAX_NESTING,
         };
-        Self {
-            text,
-            parser: Parser::new_from_str_with_options(text, options),
-            reported: Reported::default(),
-            tab_line: 0,
-            end: 0,
-        }
-    }
-
-    pub fn document(&self) -> &'t str {
-        self.text
-    }
-
-    /// The byte after what was read last, ends of collections left out.
-    pub fn end(&self) -> usize {
-        self.end
-    }
-
-    /// Reports an error at a place of the document.
-    pub fn error(
-        &mut self,
-        path: &FieldPath<'_>,
-        at: Option<Position>,
-        what: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
-    ) -> Read<()> {
-        self.report(Problem::error(path.to_string(), at, what, help))
-    }
-
-    /// Reports an error at a path that was written down earlier.
-    pub fn error_at(
-        &mut self,
-        path: &str,
-        at: Position,
-        what: &'static str,
-        help: &'static str,
-    ) -> Read<()> {
-        self.report(Problem::error(path, Some(at), what, help))
-    }
-
-    /// Reports a warning; past the limit it is only counted.
-    pub fn warning(
-        &mut self,
-        path: &FieldPath<'_>,
-        at: Option<Position>,
-        what: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
-    ) {
-        self.reported
-            .warning(|| Problem::warning(path.to_string(), at, what, help));
-    }
-
-    fn report(&mut self, problem: Problem) -> Read<()> {
-        self.reported.error(problem)
-    }
-
-    /// Ends the reading: the value counts only if there was no error.
-    pub fn finish<T>(self, value: Read<Option<T>>) -> Checked<T> {
-        self.reported.finish(value.unwrap_or(None))
-    }
-
-    /// Reads up to the inside of the document's outermost map.
-    /// Fails if the text cannot be one document of YAML.
-    pub fn open(&mut self) -> Read<Outermost> {
-        if let Some(problem) = text::refuse_text(self.text) {
-            return self.report(problem).and(Err(Stopped));
-        }
-        self.event()?; // The start of the stream.
-        let (event, _) = self.event()?;
-        if !matches!(event, Event::DocumentStart(..)) {
-            self.empty()?;
-            return Err(Stopped);
-        }
-        let root = self.node(&FieldPath::ROOT)?;
-        match root {
-            Node::Map { is_flow, .. } => return Ok(Outermost::Map { is_flow }),
-            Node::Refused => {}
-            node if node.is_null() => self.empty()?,
-            node => {
-                let at = node.at();
-                self.skip(node)?;
-                self.error(
-                    &FieldPath::ROOT,
-                    at,
-                    "the document is not a map of keys",
-                    "Write one `key: value` pair a line, beginning with `version: 1`.",
-                )?;
-            }
-        }
-        Ok(Outermost::Refused)
-    }
-
-    fn empty(&mut self) -> Read<()> {
-        self.error(
-            &FieldPath::ROOT,
-            None,
-            "the file is empty",
-            "An empty file is never taken for an empty list of jobs; begin with `version: 1`.",
-        )
-    }
-
-    /// Reads the end of the document and makes sure that nothing follows.
-    pub fn close(&mut self) -> Read<()> {
-        loop {
-            let (event, span) = self.event()?;
-            match event {
-                Event::StreamEnd => return Ok(()),
-                Event::DocumentStart(..) => {
+        let mut parser = Parser::new_from_str_with_options(self.text, options);
+        let mut tab_line = 0;
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| syntax::problem(self.text, &error))?;
+            let (kind, anchor, has_tag) = match &event {
+                Event::Scalar(_, style, anchor, tag) => {
+                    let kind = match style {
+                        ScalarStyle::Plain => NodeKind::Plain,
+                        ScalarStyle::Literal | ScalarStyle::Folded => NodeKind::Block,
+                        _ => NodeKind::Quoted,
+                    };
+                    (kind, *anchor, tag.is_some())
+                }
+                Event::MappingStart(style, anchor, tag) => match style {
+                    StructureStyle::Block => (NodeKind::Map, *anchor, tag.is_some()),
+                    StructureStyle::Flow => (NodeKind::FlowMap, *anchor, tag.is_some()),
+                },
+                Event::SequenceStart(style, anchor, tag) => match style {
+                    StructureStyle::Block => (NodeKind::List, *anchor, tag.is_some()),
+                    StructureStyle::Flow => (NodeKind::FlowList, *anchor, tag.is_some()),
+                },
+                Event::Alias(_) | Event::UnresolvedAlias(_) => (NodeKind::Alias, 0, false),
+                Event::MappingEnd | Event::SequenceEnd => {
+                    if let Some(Open { item, .. }) = open.pop() {
+                        let next = number(self.items.len());
+                        let item = &mut self.items[item];
+                        (item.extent, item.is_whole) = (next, true);
+                    }
+                    continue;
+                }
+                Event::DocumentStart(..) if !self.items.is_empty() => {
                     let at = position(span.start);
-                    self.error(
-                        &FieldPath::ROOT,
+                    return Err(Problem::error(
+                        "",
                         Some(at),
                         format!("line {} starts a second document", at.line),
                         "Keep one document in the file; remove the `---` or `...` line before it.",
-                    )?;
-                    return Err(Stopped);
+                    ));
                 }
-                _ => {}
+                _ => continue,
+            };
+            if self.items.len() == MAX_NODES {
+                return Err(Problem::error(
+                    "",
+                    Some(position(span.start)),
+                    "too many values",
+                    "Split it: one root folder for each environment or project.",
+                ));
+            }
+            if let Some(outer) = open.last_mut() {
+                outer.children += 1;
+            }
+            let item = self.items.len();
+            if kind.is_collection() {
+                open.push(Open { item, children: 0 });
+            }
+            let bytes = span.byte_range().unwrap_or_default();
+            self.push(kind, bytes.clone());
+            let line = span.start.line();
+            let has_tab = tab_line != line && self.tab_before(bytes.start).is_some();
+            if has_tab {
+                tab_line = line;
+            }
+            if anchor != 0 || has_tag || has_tab {
+                self.items[item].has_flaw = true;
+                self.flaws.push(Flaw {
+                    item,
+                    anchor,
+                    has_tag,
+                    has_tab,
+                });
+            }
+            if let Event::Scalar(text, ..) = event
+                && self.text.get(inside(kind, bytes)) != Some(&*text)
+            {
+                self.items[item].has_copy = true;
+                self.copies.push((item, Zeroizing::new(text.into_owned())));
             }
         }
+        Ok(())
     }
 
-    /// The next value. A collection's content is not read yet.
-    /// Fails if the document ends or is not YAML.
-    pub fn node(&mut self, path: &FieldPath<'_>) -> Read<Node<'t>> {
-        let (event, span) = self.event()?;
-        self.node_of(event, span, path)
-    }
-
-    fn node_of(&mut self, event: Event<'t>, span: Span, path: &FieldPath<'_>) -> Read<Node<'t>> {
-        let at = position(span.start);
-        let tab = span.start.byte_offset().and_then(|at| self.tab_before(at));
-        if let Some(column) = tab.filter(|_| self.tab_line != at.line) {
-            self.tab_line = at.line;
-            let tab = Position { column, ..at };
-            let help = "Indent with blanks only.";
-            self.error(path, Some(tab), "tab used for indentation", help)?;
-        }
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                if self.has_properties(path, at, anchor, tag.is_some())? {
-                    return Ok(Node::Refused);
-                }
-                let bytes = span.byte_range().unwrap_or_default();
-                Ok(Node::Scalar(Scalar {
-                    text,
-                    is_plain: style == ScalarStyle::Plain,
-                    is_block: matches!(style, ScalarStyle::Literal | ScalarStyle::Folded),
-                    at,
-                    bytes,
-                }))
-            }
-            Event::MappingStart(style, anchor, tag) => {
-                self.has_properties(path, at, anchor, tag.is_some())?;
-                Ok(Node::Map {
-                    at,
-                    start: span.start.byte_offset().unwrap_or_default(),
-                    is_flow: style == granit_parser::StructureStyle::Flow,
-                })
-            }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.has_properties(path, at, anchor, tag.is_some())?;
-                Ok(Node::List {
-                    at,
-                    start: span.start.byte_offset().unwrap_or_default(),
-                })
-            }
-            Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.error(
-                    path,
-                    Some(at),
-                    "aliases are not supported",
-                    "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `*`.",
-                )?;
-                Ok(Node::Refused)
-            }
-            _ => {
-                self.error(
-                    path,
-                    Some(at),
-                    "a value is missing here",
-                    "Check the indentation and the brackets.",
-                )?;
-                Err(Stopped)
-            }
-        }
+    fn push(&mut self, kind: NodeKind, bytes: Range<usize>) {
+        self.items.push(Item {
+            start: number(bytes.start),
+            extent: number(bytes.end),
+            kind,
+            is_whole: !kind.is_collection(),
+            has_flaw: false,
+            has_copy: false,
+        });
     }
 
     /// The column of the first tab of a line of which nothing but blanks stands
@@ -361,73 +235,222 @@ impl<'t> Reader<'t> {
         is_indentation.then_some(tab + 1)
     }
 
-    /// Reports an anchor or a tag of a node, and says whether there was one.
-    fn has_properties(
-        &mut self,
-        path: &FieldPath<'_>,
-        at: Position,
-        anchor: usize,
-        has_tag: bool,
-    ) -> Read<bool> {
-        if anchor != 0 {
-            self.error(
-                path,
-                Some(at),
-                "anchors are not supported",
-                "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `&`.",
-            )?;
-        }
-        if has_tag {
-            self.error(
-                path,
-                Some(at),
-                "tags are not supported",
-                "Remove the tag; quote a value that starts with `!`.",
-            )?;
-        }
-        Ok(anchor != 0 || has_tag)
+    pub fn text(&self) -> &'t str {
+        self.text
     }
 
-    /// Reads over a value, without recursion.
-    pub fn skip(&mut self, node: Node<'t>) -> Read<()> {
-        let mut depth = match node {
-            Node::Scalar(_) | Node::Refused => 0_usize,
-            Node::Map { .. } | Node::List { .. } => 1,
-        };
-        while depth > 0 {
-            match self.event()?.0 {
-                Event::MappingStart(..) | Event::SequenceStart(..) => depth += 1,
-                Event::MappingEnd | Event::SequenceEnd => depth -= 1,
-                _ => {}
-            }
-        }
-        Ok(())
+    /// The outermost value, if there is any.
+    pub fn root(&self) -> Option<Node<'_>> {
+        (!self.items.is_empty()).then_some(Node {
+            tree: self,
+            index: 0,
+        })
     }
 
-    /// The next value of a list, or key of a map, or nothing at its end.
-    pub fn item(&mut self, path: &FieldPath<'_>) -> Read<Option<Node<'t>>> {
-        match self.event()? {
-            (Event::MappingEnd | Event::SequenceEnd, _) => Ok(None),
-            (event, span) => self.node_of(event, span, path).map(Some),
+    /// The entry of this [number](Pair::number).
+    pub fn pair(&self, number: usize) -> Pair<'_> {
+        let node = |index| Node { tree: self, index };
+        let key = node(number);
+        Pair {
+            key,
+            value: node(key.next()),
         }
     }
 
-    fn event(&mut self) -> Read<(Event<'t>, Span)> {
-        match self.parser.next_event() {
-            Some(Ok((event, span))) => {
-                // The ends of collections without brackets cover nothing and
-                // stand where the next thing starts.
-                if !span.is_empty() {
-                    self.end = span.end.byte_offset().unwrap_or(self.end);
-                }
-                Ok((event, span))
-            }
-            Some(Err(error)) => {
-                let problem = syntax::problem(self.text, &error);
-                self.report(problem).and(Err(Stopped))
-            }
-            None => Err(Stopped),
+    /// Whether it was read to its end, and has nothing that is refused everywhere.
+    pub fn is_clean(&self) -> bool {
+        let is_alias = |item: &Item| item.kind == NodeKind::Alias;
+        self.stopped.is_none() && self.flaws.is_empty() && !self.items.iter().any(is_alias)
+    }
+
+    fn position(&self, byte: usize) -> Position {
+        let starts = self.line_starts.get_or_init(|| {
+            let bytes = self.text.as_bytes();
+            let ends_line = |at: &usize| match bytes[*at] {
+                b'\n' => true,
+                b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+                _ => false,
+            };
+            let starts = (0..bytes.len()).filter(ends_line).map(|at| at + 1);
+            std::iter::once(0).chain(starts).collect()
+        });
+        let line = starts.partition_point(|start| *start <= byte);
+        let before = self.text.get(starts[line - 1]..byte).unwrap_or_default();
+        Position {
+            line,
+            column: before.chars().count() + 1,
         }
+    }
+}
+
+/// One value or key.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    tree: &'a Tree<'a>,
+    index: usize,
+}
+
+/// An entry of a map.
+#[derive(Clone, Copy)]
+pub struct Pair<'a> {
+    pub key: Node<'a>,
+    pub value: Node<'a>,
+}
+
+impl Pair<'_> {
+    /// What finds it in its tree again.
+    pub fn number(self) -> usize {
+        self.key.index
+    }
+}
+
+impl<'a> Node<'a> {
+    fn item(self) -> &'a Item {
+        &self.tree.items[self.index]
+    }
+
+    fn flaw(self) -> Option<&'a Flaw> {
+        let flaws = &self.tree.flaws;
+        let place = flaws.binary_search_by_key(&self.index, |flaw| flaw.item);
+        flaws.get(place.ok().filter(|_| self.item().has_flaw)?)
+    }
+
+    pub fn at(self) -> Position {
+        self.tree.position(self.start())
+    }
+
+    pub fn start(self) -> usize {
+        self.item().start as usize
+    }
+
+    /// The byte after it. A block may end in the line after its last one, a collection
+    /// without brackets ends with its last value.
+    pub fn end(self) -> usize {
+        let item = self.item();
+        if !item.kind.is_collection() {
+            return item.extent as usize;
+        }
+        let last = self.children().last();
+        let end = last.map_or(self.start() + 1, Self::end);
+        if matches!(item.kind, NodeKind::Map | NodeKind::List) {
+            return end;
+        }
+        // Nothing but blanks, commas and comments stands before the bracket.
+        let mut is_comment = false;
+        let rest = self.tree.text.get(end..).unwrap_or_default();
+        let bracket = rest.bytes().position(|byte| {
+            is_comment = byte == b'#' || is_comment && byte != b'\n' && byte != b'\r';
+            !is_comment && matches!(byte, b']' | b'}')
+        });
+        end + bracket.map_or(rest.len(), |at| at + 1)
+    }
+
+    /// As it is written.
+    pub fn source(self) -> &'a str {
+        let bytes = self.start()..self.end();
+        self.tree.text.get(bytes).unwrap_or_default()
+    }
+
+    pub fn is_map(self) -> bool {
+        matches!(self.item().kind, NodeKind::Map | NodeKind::FlowMap)
+    }
+
+    /// Whether it is a map in braces.
+    pub fn is_flow(self) -> bool {
+        self.item().kind == NodeKind::FlowMap
+    }
+
+    pub fn is_list(self) -> bool {
+        matches!(self.item().kind, NodeKind::List | NodeKind::FlowList)
+    }
+
+    /// Whether it has neither quotes nor a block indicator.
+    pub fn is_plain(self) -> bool {
+        self.item().kind == NodeKind::Plain
+    }
+
+    /// Whether it is text in lines of its own below a block indicator.
+    pub fn is_block(self) -> bool {
+        self.item().kind == NodeKind::Block
+    }
+
+    /// Whether every reader would take it for null: absent, `~` or `null`.
+    pub fn is_null(self) -> bool {
+        self.is_plain()
+            && !self.is_refused()
+            && self
+                .scalar()
+                .is_some_and(|text| matches!(text, "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// Whether something about it is not allowed anywhere, so that it has no meaning.
+    fn is_refused(self) -> bool {
+        match self.item().kind {
+            NodeKind::Alias | NodeKind::Absent => true,
+            kind if kind.is_collection() => false,
+            _ => self
+                .flaw()
+                .is_some_and(|flaw| flaw.anchor != 0 || flaw.has_tag),
+        }
+    }
+
+    /// The text of a scalar after escapes and folding.
+    pub fn scalar(self) -> Option<&'a str> {
+        let item = self.item();
+        if self.is_refused() || item.kind.is_collection() {
+            return None;
+        }
+        if item.has_copy {
+            let copies = &self.tree.copies;
+            let place = copies.binary_search_by_key(&self.index, |(item, _)| *item);
+            return copies.get(place.ok()?).map(|(_, copy)| copy.as_str());
+        }
+        let bytes = self.start()..item.extent as usize;
+        self.tree.text.get(inside(item.kind, bytes))
+    }
+
+    fn next(self) -> usize {
+        match self.item().kind.is_collection() {
+            true => self.item().extent as usize,
+            false => self.index + 1,
+        }
+    }
+
+    /// The items of a list; the keys and values of a map in turn.
+    pub fn children(self) -> impl Iterator<Item = Self> {
+        let tree = self.tree;
+        let end = self.next();
+        let mut index = self.index + 1;
+        std::iter::from_fn(move || {
+            let node = Self { tree, index };
+            (index < end).then(|| {
+                index = node.next();
+                node
+            })
+        })
+    }
+
+    pub fn pairs(self) -> impl Iterator<Item = Pair<'a>> {
+        let mut children = self.children();
+        std::iter::from_fn(move || {
+            Some(Pair {
+                key: children.next()?,
+                value: children.next()?,
+            })
+        })
+    }
+
+    /// The entry of this key.
+    pub fn get(self, key: &str) -> Option<Pair<'a>> {
+        self.pairs().find(|pair| pair.key.scalar() == Some(key))
+    }
+}
+
+/// Where the text of a scalar is that stands in the document letter by letter.
+fn inside(kind: NodeKind, bytes: Range<usize>) -> Range<usize> {
+    match kind {
+        NodeKind::Quoted => bytes.start + 1..bytes.end.saturating_sub(1),
+        _ => bytes,
     }
 }
 
@@ -437,4 +460,8 @@ fn position(marker: Marker) -> Position {
         line: marker.line(),
         column: marker.col() + 1,
     }
+}
+
+fn number(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }

@@ -1,12 +1,17 @@
 use super::*;
-use crate::core::problem::Severity;
+use crate::core::problem::{MAX_PROBLEMS, Severity};
 
 /// Reads a map of lists and maps of texts, as deep as it goes, like a format
 /// that knows every key.
 fn read(text: &str) -> Vec<String> {
-    let mut yaml = Reader::new(text);
-    let outcome = walk(&mut yaml);
-    let checked = yaml.finish(outcome.map(|()| Some(())));
+    let checked = super::read(text, |root| {
+        for (_, entry) in root.entries(|_| true) {
+            if entry.node.is_map() {
+                entry.entries(|_| false).for_each(drop);
+            }
+        }
+        Some(())
+    });
     checked
         .problems
         .into_iter()
@@ -15,25 +20,6 @@ fn read(text: &str) -> Vec<String> {
             None => p.what.into_owned(),
         })
         .collect()
-}
-
-fn walk(yaml: &mut Reader<'_>) -> Read<()> {
-    if let Outermost::Map { .. } = yaml.open()? {
-        let mut entries = Entries::new(|_| true);
-        while let Some(entry) = entries.next(yaml, &FieldPath::ROOT)? {
-            match entry.value {
-                Node::Map { .. } => {
-                    let mut inner = Entries::new(|_| false);
-                    let path = entries.path(&FieldPath::ROOT, &entry.key, entry.number);
-                    while let Some(entry) = inner.next(yaml, &path)? {
-                        yaml.skip(entry.value)?;
-                    }
-                }
-                node => yaml.skip(node)?,
-            }
-        }
-    }
-    yaml.close()
 }
 
 #[test]
@@ -314,17 +300,11 @@ fn quoted_texts_read_back_exactly() {
     ] {
         let mut out = "a: ".to_owned();
         quote(text, &mut out);
-        let mut yaml = Reader::new(&out);
-        let read = (|| {
-            yaml.open()?;
-            let mut fields = Fields::new(&["a"]);
-            let field = fields.next(&mut yaml, &FieldPath::ROOT)?;
-            Ok::<_, Stopped>(field.map(|field| field.value))
-        })();
-        match read {
-            Ok(Some(Node::Scalar(scalar))) => assert_eq!(scalar.text, text),
-            _ => panic!("{out:?} is not read as one text"),
-        }
+        let checked = super::read(&out, |root| {
+            let [value] = root.fields(["a"]);
+            value.map(|value| value.owned())
+        });
+        assert_eq!(checked.value.as_deref(), Some(text), "{out:?}");
     }
 }
 
@@ -344,14 +324,10 @@ fn an_unknown_key_is_not_repeated_but_a_near_known_one_is_named() {
         ),
     ] {
         let text = format!("{key}: b\n");
-        let mut yaml = Reader::new(&text);
-        let outcome = (|| {
-            yaml.open()?;
-            let mut fields = Fields::new(&["name", "source", "destination"]);
-            while fields.next(&mut yaml, &FieldPath::ROOT)?.is_some() {}
-            Ok(Some(()))
-        })();
-        let checked = yaml.finish(outcome);
+        let checked = super::read(&text, |root| {
+            root.fields(["name", "source", "destination"]);
+            Some(())
+        });
         let problem = checked.problems.first().expect("a problem");
         assert_eq!(problem.severity, Severity::Error);
         assert_eq!(problem.what, "an unknown key");

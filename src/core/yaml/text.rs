@@ -146,11 +146,6 @@ const WORDS: &[&str] = &[
     "inf", ".inf", "+.inf", "-.inf", "+inf", "-inf",
 ];
 
-/// Whether the text of a plain scalar is null in every YAML version.
-pub fn is_null(text: &str) -> bool {
-    matches!(text, "" | "~" | "null" | "Null" | "NULL")
-}
-
 /// Whether the text of a plain scalar is a number, a boolean, null, a date or a
 /// number to the base 60 for any reader of YAML 1.1 or 1.2. `72904e81` and
 /// `1e400` are numbers; `25df459d-a37c-41b9-bc2b-8c00ba32jb52` is a text.

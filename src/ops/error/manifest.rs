@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::authoring::{NoPlace, NotRewritten};
+use crate::authoring::NotRewritten;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::manifest::Remark;
 use crate::store::StoreError;
@@ -149,12 +149,12 @@ pub enum RekeyError {
 /// Why a change of values did not come about.
 #[derive(Debug, Error, Diagnostic)]
 pub enum ValueError {
-    #[error("{}", .0.what())]
+    #[error("{}", .0.what)]
     #[diagnostic(
         code(drspass::value::address),
-        help("Nothing was written. {}", .0.help())
+        help("Nothing was written. {}", .0.help)
     )]
-    Address(NoPlace),
+    Address(Remark),
     #[error("the new value {}", .0.what)]
     #[diagnostic(
         code(drspass::value::refused),
@@ -210,11 +210,5 @@ pub enum ValueError {
 impl From<NotRewritten> for ValueError {
     fn from(NotRewritten: NotRewritten) -> Self {
         Self::Layout
-    }
-}
-
-impl From<NoPlace> for ValueError {
-    fn from(no_place: NoPlace) -> Self {
-        Self::Address(no_place)
     }
 }

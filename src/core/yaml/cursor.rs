@@ -1,0 +1,409 @@
+//! A walk through the tree that knows where it is and collects problems: maps with keys
+//! that the format defines or the user chooses, texts, numbers, lists.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{HashMap, hash_map};
+
+use super::{Node, NodeKind, Pair, Tree, reads_as_other_type};
+use crate::core::problem::{Checked, FieldPath, Position, Problem, Problems};
+
+/// Reads the text of a document and finds all its problems at once. `value` gets the
+/// outermost map.
+pub fn read<T>(text: &str, value: impl FnOnce(&Cursor<'_, '_>) -> Option<T>) -> Checked<T> {
+    let tree = Tree::new(text);
+    let problems = RefCell::default();
+    let value = root(&tree, &problems).and_then(|root| value(&root));
+    let mut problems: Problems = problems.into_inner();
+    if let Some(problem) = &tree.stopped {
+        problems.error(true, || problem.clone());
+    }
+    Checked::new(value, problems)
+}
+
+fn root<'t>(tree: &'t Tree<'t>, problems: &'t RefCell<Problems>) -> Option<Cursor<'t, 'static>> {
+    let root = tree.root().map(|node| Cursor {
+        node,
+        key: node,
+        path: FieldPath::ROOT,
+        problems,
+    });
+    match root {
+        Some(root) => {
+            root.visit();
+            if root.node.is_map() {
+                return Some(root);
+            }
+            if !root.node.is_null() {
+                let help = "Write one `key: value` pair a line, beginning with `version: 1`.";
+                root.wrong_kind("the document is not a map of keys", help);
+                return None;
+            }
+        }
+        None if tree.stopped.is_some() => return None,
+        None => {}
+    }
+    problems.borrow_mut().error(false, || {
+        let help =
+            "An empty file is never taken for an empty list of jobs; begin with `version: 1`.";
+        Problem::error("", None, "the file is empty", help)
+    });
+    None
+}
+
+/// A value of the document with the way to it.
+#[derive(Clone, Copy)]
+pub struct Cursor<'t, 'p> {
+    pub node: Node<'t>,
+    /// The key that it belongs to; in a list and outermost the value itself.
+    pub key: Node<'t>,
+    pub path: FieldPath<'p>,
+    problems: &'t RefCell<Problems>,
+}
+
+impl<'t> Cursor<'t, '_> {
+    /// Reports an error at this value.
+    pub fn error(&self, what: impl Into<Cow<'static, str>>, help: impl Into<Cow<'static, str>>) {
+        self.error_at(Some(self.node), what, help);
+    }
+
+    pub fn error_at(
+        &self,
+        at: Option<Node<'_>>,
+        what: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+    ) {
+        let problem = || {
+            let at = at.map(Node::at);
+            Problem::error(self.path.to_string(), at, what, help)
+        };
+        self.problems.borrow_mut().error(self.is_other(at), problem);
+    }
+
+    pub fn warning(
+        &self,
+        at: Option<Node<'_>>,
+        what: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+    ) {
+        let problem = || {
+            let at = at.map(Node::at);
+            Problem::warning(self.path.to_string(), at, what, help)
+        };
+        self.problems
+            .borrow_mut()
+            .warning(self.is_other(at), problem);
+    }
+
+    fn is_other(&self, at: Option<Node<'_>>) -> bool {
+        at.is_some_and(|at| at.index != self.node.index)
+    }
+
+    /// Reports a field of this map that is not there, if the map was read to its end.
+    pub fn missing(&self, name: &'static str, at: Option<Node<'_>>, help: &'static str) {
+        if self.is_whole() {
+            self.with_path(self.path.field(name))
+                .error_at(at, "is missing", help);
+        }
+    }
+
+    pub fn with_path<'q>(&self, path: FieldPath<'q>) -> Cursor<'t, 'q> {
+        Cursor { path, ..*self }
+    }
+
+    /// Reports a value of a kind that does not fit.
+    pub fn wrong_kind(&self, what: &'static str, help: &'static str) {
+        if !self.node.is_refused() && self.node.item().is_whole {
+            self.error(what, help);
+        }
+    }
+
+    /// Whether the value was read to its end; of the outermost one, whether it is the
+    /// only document.
+    pub fn is_whole(&self) -> bool {
+        self.node.item().is_whole && (self.node.index > 0 || self.is_in_whole_document())
+    }
+
+    /// Whether nothing stopped the reading, so that what was not found is not there.
+    pub fn is_in_whole_document(&self) -> bool {
+        self.node.tree.stopped.is_none()
+    }
+
+    /// The document around it.
+    pub fn document(&self) -> &'t str {
+        self.node.tree.text
+    }
+
+    /// Reports what is allowed nowhere.
+    fn visit(&self) {
+        let node = self.node;
+        let flaw = node.flaw();
+        if flaw.is_some_and(|flaw| flaw.has_tab) {
+            let column = node.tree.tab_before(node.start()).unwrap_or(1);
+            self.problems.borrow_mut().error(false, || {
+                let at = Position {
+                    column,
+                    ..node.at()
+                };
+                let help = "Indent with blanks only.";
+                Problem::error(
+                    self.path.to_string(),
+                    Some(at),
+                    "tab used for indentation",
+                    help,
+                )
+            });
+        }
+        if node.item().kind == NodeKind::Alias {
+            self.error(
+                "aliases are not supported",
+                "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `*`.",
+            );
+        }
+        if flaw.is_some_and(|flaw| flaw.anchor != 0) {
+            self.error(
+                "anchors are not supported",
+                "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `&`.",
+            );
+        }
+        if flaw.is_some_and(|flaw| flaw.has_tag) {
+            self.error(
+                "tags are not supported",
+                "Remove the tag; quote a value that starts with `!`.",
+            );
+        }
+    }
+
+    fn to<'p>(&self, path: FieldPath<'p>, Pair { key, value }: Pair<'t>) -> Cursor<'t, 'p> {
+        Cursor {
+            node: value,
+            key,
+            path,
+            problems: self.problems,
+        }
+    }
+
+    /// The entries of a map. Keys that cannot be one are reported.
+    fn named_pairs(&self) -> impl Iterator<Item = (&'t str, Pair<'t>)> {
+        self.node.pairs().filter_map(|pair| {
+            let key = self.to(
+                self.path,
+                Pair {
+                    value: pair.key,
+                    ..pair
+                },
+            );
+            key.visit();
+            match pair.key.scalar() {
+                Some("<<") if pair.key.is_plain() => key.error(
+                    "merge keys are not supported",
+                    "Write the fields out (a manifest shares passwords by `credentials`).",
+                ),
+                Some(text) => return Some((text, pair)),
+                None => key.wrong_kind("a key is not a text", "Write `key: value`."),
+            }
+            self.to(self.path, pair).visit();
+            None
+        })
+    }
+
+    fn twice(&self, first: Node<'_>) {
+        let (first, second) = (first.at().line, self.key.at().line);
+        self.error_at(
+            Some(self.key),
+            format!("the same key stands twice: line {first} and line {second}"),
+            "Remove one of the two; neither is taken.",
+        );
+        self.visit();
+    }
+
+    /// The values of a map whose keys the format defines, in the order of `known`. All
+    /// other keys are reported; an unknown one is not repeated, since a bad indent can
+    /// make one of a password.
+    pub fn fields<'p, const N: usize>(
+        &'p self,
+        known: [&'static str; N],
+    ) -> [Option<Cursor<'t, 'p>>; N] {
+        let mut fields: [Option<Cursor<'t, 'p>>; N] = [None; N];
+        for (text, pair) in self.named_pairs() {
+            let field = known
+                .iter()
+                .zip(&mut fields)
+                .find(|(known, _)| **known == text);
+            let Some((name, field)) = field else {
+                let value = self.to(self.path, pair);
+                value.error_at(Some(pair.key), "an unknown key", unknown_help(&known, text));
+                value.visit();
+                continue;
+            };
+            let value = self.to(self.path.field(name), pair);
+            match field {
+                Some(first) => value.twice(first.key),
+                None if value.is_absent() => {}
+                None => {
+                    value.visit();
+                    *field = Some(value);
+                }
+            }
+        }
+        fields
+    }
+
+    /// The values of a map whose keys the user chooses, with their numbers from 1. A key
+    /// is shown in a path if `may_show` allows it; the others are named by their number.
+    pub fn entries<'p>(
+        &'p self,
+        may_show: fn(&str) -> bool,
+    ) -> impl Iterator<Item = (usize, Cursor<'t, 'p>)> {
+        let mut firsts = HashMap::new();
+        let mut number = 0;
+        self.named_pairs().filter_map(move |(text, pair)| {
+            number += 1;
+            let entry = self.to(self.path.chosen(text, number, may_show), pair);
+            if pair.key.is_plain() && reads_as_other_type(text) {
+                entry.error_at(
+                    Some(pair.key),
+                    "the key can be read as a number, a date or a switch",
+                    "Quote it, so that every reader takes it for a text.",
+                );
+            }
+            match firsts.entry(text) {
+                hash_map::Entry::Occupied(first) => {
+                    entry.twice(*first.get());
+                    return None;
+                }
+                hash_map::Entry::Vacant(free) => free.insert(pair.key),
+            };
+            if entry.is_absent() {
+                return None;
+            }
+            entry.visit();
+            Some((number, entry))
+        })
+    }
+
+    fn is_absent(&self) -> bool {
+        self.node.item().kind == NodeKind::Absent
+    }
+
+    pub fn owned(&self) -> String {
+        self.node.scalar().unwrap_or_default().to_owned()
+    }
+
+    /// The text of the key.
+    pub fn name(&self) -> &'t str {
+        self.key.scalar().unwrap_or_default()
+    }
+
+    /// A text that is not a secret. What another reader could take for a number, a
+    /// switch, a date or nothing must be quoted.
+    pub fn text(&self) -> Option<&'t str> {
+        let Some(text) = self.node.scalar() else {
+            self.wrong_kind("is not a text", "Write one text, in quotes.");
+            return None;
+        };
+        let (what, help) = if self.node.is_null() {
+            ("has no value", "Give it a value or remove the key.")
+        } else if self.node.is_plain() && reads_as_other_type(text) {
+            (
+                "can be read as a number, a date or a switch",
+                "Quote it, so that every reader takes it for a text.",
+            )
+        } else if text.is_empty() {
+            ("is empty", "Give it a value or remove the key.")
+        } else {
+            return Some(text);
+        };
+        self.error(what, help);
+        None
+    }
+
+    /// A whole number written plainly, like `10`.
+    pub fn number(&self) -> Option<u64> {
+        let number = self.node.scalar().and_then(|text| {
+            let is_decimal = self.node.is_plain()
+                && text.bytes().all(|b| b.is_ascii_digit())
+                && (text.len() == 1 || !text.starts_with('0'));
+            text.parse().ok().filter(|_| is_decimal)
+        });
+        if number.is_none() {
+            let help = "Write a whole number without quotes, like 10.";
+            self.wrong_kind("is not a number", help);
+        }
+        number
+    }
+
+    /// The version of a format, of which there is only the first so far.
+    pub fn version(&self) {
+        if self.number().is_some_and(|version| version != 1) {
+            let help = "This program reads version 1; a newer one may read this file.";
+            self.error("an unknown version of the format", help);
+        }
+    }
+
+    /// A list of texts with their places, at least one.
+    pub fn texts(&self) -> Option<Vec<Cursor<'t, '_>>> {
+        if !self.node.is_list() {
+            let help = "Write each text on a line of its own, after a dash.";
+            self.wrong_kind("is not a list", help);
+            return None;
+        }
+        let items = self.node.children().zip(1..).map(|(node, number)| {
+            let pair = Pair {
+                key: node,
+                value: node,
+            };
+            let item = self.to(self.path.number(number), pair);
+            item.visit();
+            item
+        });
+        let items: Vec<_> = items.collect();
+        let are_texts = items.iter().filter(|item| item.text().is_some()).count() == items.len();
+        if !self.is_whole() {
+            return None;
+        }
+        if items.is_empty() {
+            self.error("is an empty list", "Name at least one.");
+            return None;
+        }
+        are_texts.then_some(items)
+    }
+}
+
+/// Names the nearest known key, or else all of them.
+fn unknown_help(known: &[&str], unknown: &str) -> String {
+    match nearest(known.iter().copied(), unknown) {
+        Some(known) => format!("Did you mean `{known}`?"),
+        None => format!("Known here: {}. Check the indentation.", known.join(", ")),
+    }
+}
+
+/// The known word that was probably meant by one with a typing error.
+pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, unknown: &str) -> Option<&'a str> {
+    let distances = known.map(|known| (distance(known, unknown), known));
+    let (distance, known) = distances.min()?;
+    (distance <= 2 && distance * 2 < known.len()).then_some(known)
+}
+
+/// How many letters must be changed, added or removed to get from one word to
+/// the other; more than two are not told apart.
+fn distance(known: &str, other: &str) -> usize {
+    if known.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in known.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(other.bytes()) {
+            let changed = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
+            diagonal = *cell;
+            left = changed.min(left + 1).min(diagonal + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
