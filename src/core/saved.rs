@@ -127,7 +127,7 @@ impl SavedPlan {
     /// # Errors
     /// The first thing that differs, in the order of design section 5.
     pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
-        if now >= self.expires {
+        if now.duration_since(self.expires) > MAX_CLOCK_SKEW {
             return Err(Stale::new(
                 format!(
                     "it expired at {:.0}, and the clock of this machine says {now:.0}",

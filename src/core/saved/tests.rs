@@ -136,13 +136,15 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
         fits(&|sealed| sealed.recipients.push("age1other".to_owned())),
         Err("the recipients of the manifest changed since it was made".to_owned())
     );
-    let late = plan.fits(&sealed(), plan.expires);
-    let end = plan.expires;
-    assert_eq!(
-        late.unwrap_err().why,
-        format!("it expired at {end:.0}, and the clock of this machine says {end:.0}")
-    );
     let minutes = |count| SignedDuration::from_mins(count);
+    let end = plan.expires;
+    let late = |count| plan.fits(&sealed(), end + minutes(count));
+    assert_eq!(late(5), Ok(()));
+    let now = end + minutes(6);
+    assert_eq!(
+        late(6).unwrap_err().why,
+        format!("it expired at {end:.0}, and the clock of this machine says {now:.0}")
+    );
     let earlier = |count| plan.fits(&sealed(), plan.created - minutes(count));
     assert_eq!(earlier(5), Ok(()));
     let future = format!(
