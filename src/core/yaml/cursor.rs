@@ -113,7 +113,7 @@ impl<'t> Cursor<'t, '_> {
 
     /// Reports a value of a kind that does not fit.
     pub fn wrong_kind(&self, what: &'static str, help: &'static str) {
-        if !self.node.is_refused() && self.node.item().is_whole {
+        if !self.node.is_refused() && self.node.is_whole() {
             self.error(what, help);
         }
     }
@@ -121,7 +121,7 @@ impl<'t> Cursor<'t, '_> {
     /// Whether the value was read to its end; of the outermost one, whether it is the
     /// only document.
     pub fn is_whole(&self) -> bool {
-        self.node.item().is_whole && (self.node.index > 0 || self.is_in_whole_document())
+        self.node.is_whole() && (self.node.index > 0 || self.is_in_whole_document())
     }
 
     /// Whether nothing stopped the reading, so that what was not found is not there.
@@ -154,7 +154,7 @@ impl<'t> Cursor<'t, '_> {
                 )
             });
         }
-        if node.item().kind == NodeKind::Alias {
+        if node.item().kind() == NodeKind::Alias {
             self.error(
                 "aliases are not supported",
                 "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `*`.",
@@ -283,7 +283,7 @@ impl<'t> Cursor<'t, '_> {
     }
 
     fn is_absent(&self) -> bool {
-        self.node.item().kind == NodeKind::Absent
+        self.node.item().kind() == NodeKind::Absent
     }
 
     pub fn owned(&self) -> String {

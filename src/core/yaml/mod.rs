@@ -12,7 +12,7 @@ mod syntax;
 mod tests;
 mod text;
 
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::ops::Range;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
@@ -40,8 +40,11 @@ pub struct Tree<'t> {
     flaws: Vec<Flaw>,
     /// The texts of items that are not in the document letter by letter, in their order.
     copies: Vec<(usize, Zeroizing<String>)>,
-    /// Where each line starts, once somebody asks.
-    line_starts: OnceCell<Vec<usize>>,
+    /// A byte and its line, from which the lines of others are counted: problems are
+    /// found one after the other.
+    counted: Cell<(usize, usize)>,
+    /// The collections of which not all was read: one inside the other, so few.
+    cut: Vec<usize>,
     /// Why nothing was read after the last item.
     stopped: Option<Problem>,
 }
@@ -54,32 +57,57 @@ enum NodeKind {
     Map,
     FlowMap,
     List,
-    FlowList,
     Alias,
     /// What the reading did not get to.
     Absent,
 }
 
 impl NodeKind {
+    const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Quoted,
+        Self::Block,
+        Self::Map,
+        Self::FlowMap,
+        Self::List,
+        Self::Alias,
+        Self::Absent,
+    ];
+
     const fn is_collection(self) -> bool {
-        matches!(
-            self,
-            Self::Map | Self::FlowMap | Self::List | Self::FlowList
-        )
+        matches!(self, Self::Map | Self::FlowMap | Self::List)
     }
 }
 
-/// A node of the tree in twelve bytes: a manifest of 100,000 entries has 500,000 of them.
+/// A node of the tree in eight bytes: a manifest of 100,000 entries has 500,000 of them.
 struct Item {
-    /// The byte where it starts. A text has 64 MiB at most.
-    start: u32,
+    /// The byte where it starts, its kind, and whether it has a flaw or a copy.
+    head: u32,
     /// Of a collection the first item that is not inside it, of all else the byte after it.
     extent: u32,
-    kind: NodeKind,
-    /// Whether all of it was read.
-    is_whole: bool,
-    has_flaw: bool,
-    has_copy: bool,
+}
+
+/// The bits of a byte's number: a text has 64 MiB at most.
+const START_BITS: u32 = 27;
+const FLAW_BIT: u32 = 1 << 30;
+const COPY_BIT: u32 = 1 << 31;
+
+impl Item {
+    fn new(kind: NodeKind, bytes: Range<usize>) -> Self {
+        Self {
+            head: number(bytes.start) | (kind as u32) << START_BITS,
+            extent: number(bytes.end),
+        }
+    }
+
+    const fn start(&self) -> usize {
+        (self.head & ((1 << START_BITS) - 1)) as usize
+    }
+
+    fn kind(&self) -> NodeKind {
+        let kind = (self.head & !(FLAW_BIT | COPY_BIT)) >> START_BITS;
+        NodeKind::ALL[kind as usize]
+    }
 }
 
 /// What a node has that is refused.
@@ -106,18 +134,21 @@ impl<'t> Tree<'t> {
             items: Vec::new(),
             flaws: Vec::new(),
             copies: Vec::new(),
-            line_starts: OnceCell::new(),
+            counted: Cell::new((0, 1)),
+            cut: Vec::new(),
             stopped: text::refuse_text(text),
         };
         if tree.stopped.is_none() {
             let mut open = Vec::new();
             tree.stopped = tree.build(&mut open).err();
             while let Some(Open { item, children }) = open.pop() {
-                let is_map = matches!(tree.items[item].kind, NodeKind::Map | NodeKind::FlowMap);
+                let is_map = tree.items[item].kind() != NodeKind::List;
                 if is_map && children % 2 == 1 {
-                    tree.push(NodeKind::Absent, text.len()..text.len());
+                    let end = text.len()..text.len();
+                    tree.items.push(Item::new(NodeKind::Absent, end));
                 }
                 tree.items[item].extent = number(tree.items.len());
+                tree.cut.push(item);
             }
         }
         tree
@@ -144,20 +175,15 @@ impl<'t> Tree<'t> {
                     };
                     (kind, *anchor, tag.is_some())
                 }
-                Event::MappingStart(style, anchor, tag) => match style {
-                    StructureStyle::Block => (NodeKind::Map, *anchor, tag.is_some()),
-                    StructureStyle::Flow => (NodeKind::FlowMap, *anchor, tag.is_some()),
-                },
-                Event::SequenceStart(style, anchor, tag) => match style {
-                    StructureStyle::Block => (NodeKind::List, *anchor, tag.is_some()),
-                    StructureStyle::Flow => (NodeKind::FlowList, *anchor, tag.is_some()),
-                },
+                Event::MappingStart(StructureStyle::Flow, anchor, tag) => {
+                    (NodeKind::FlowMap, *anchor, tag.is_some())
+                }
+                Event::MappingStart(_, anchor, tag) => (NodeKind::Map, *anchor, tag.is_some()),
+                Event::SequenceStart(_, anchor, tag) => (NodeKind::List, *anchor, tag.is_some()),
                 Event::Alias(_) | Event::UnresolvedAlias(_) => (NodeKind::Alias, 0, false),
                 Event::MappingEnd | Event::SequenceEnd => {
                     if let Some(Open { item, .. }) = open.pop() {
-                        let next = number(self.items.len());
-                        let item = &mut self.items[item];
-                        (item.extent, item.is_whole) = (next, true);
+                        self.items[item].extent = number(self.items.len());
                     }
                     continue;
                 }
@@ -188,14 +214,14 @@ impl<'t> Tree<'t> {
                 open.push(Open { item, children: 0 });
             }
             let bytes = span.byte_range().unwrap_or_default();
-            self.push(kind, bytes.clone());
+            self.items.push(Item::new(kind, bytes.clone()));
             let line = span.start.line();
             let has_tab = tab_line != line && self.tab_before(bytes.start).is_some();
             if has_tab {
                 tab_line = line;
             }
             if anchor != 0 || has_tag || has_tab {
-                self.items[item].has_flaw = true;
+                self.items[item].head |= FLAW_BIT;
                 self.flaws.push(Flaw {
                     item,
                     anchor,
@@ -206,22 +232,11 @@ impl<'t> Tree<'t> {
             if let Event::Scalar(text, ..) = event
                 && self.text.get(inside(kind, bytes)) != Some(&*text)
             {
-                self.items[item].has_copy = true;
+                self.items[item].head |= COPY_BIT;
                 self.copies.push((item, Zeroizing::new(text.into_owned())));
             }
         }
         Ok(())
-    }
-
-    fn push(&mut self, kind: NodeKind, bytes: Range<usize>) {
-        self.items.push(Item {
-            start: number(bytes.start),
-            extent: number(bytes.end),
-            kind,
-            is_whole: !kind.is_collection(),
-            has_flaw: false,
-            has_copy: false,
-        });
     }
 
     /// The column of the first tab of a line of which nothing but blanks stands
@@ -259,26 +274,23 @@ impl<'t> Tree<'t> {
 
     /// Whether it was read to its end, and has nothing that is refused everywhere.
     pub fn is_clean(&self) -> bool {
-        let is_alias = |item: &Item| item.kind == NodeKind::Alias;
+        let is_alias = |item: &Item| item.kind() == NodeKind::Alias;
         self.stopped.is_none() && self.flaws.is_empty() && !self.items.iter().any(is_alias)
     }
 
     fn position(&self, byte: usize) -> Position {
-        let starts = self.line_starts.get_or_init(|| {
-            let bytes = self.text.as_bytes();
-            let ends_line = |at: &usize| match bytes[*at] {
-                b'\n' => true,
-                b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-                _ => false,
-            };
-            let starts = (0..bytes.len()).filter(ends_line).map(|at| at + 1);
-            std::iter::once(0).chain(starts).collect()
-        });
-        let line = starts.partition_point(|start| *start <= byte);
-        let before = self.text.get(starts[line - 1]..byte).unwrap_or_default();
+        let (counted, line) = self.counted.get();
+        let line = if counted <= byte {
+            line + text::count_breaks(self.text, counted..byte)
+        } else {
+            line - text::count_breaks(self.text, byte..counted)
+        };
+        self.counted.set((byte, line));
+        let before = self.text.get(..byte).unwrap_or_default();
+        let start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
         Position {
             line,
-            column: before.chars().count() + 1,
+            column: before[start..].chars().count() + 1,
         }
     }
 }
@@ -310,9 +322,12 @@ impl<'a> Node<'a> {
     }
 
     fn flaw(self) -> Option<&'a Flaw> {
+        if self.item().head & FLAW_BIT == 0 {
+            return None;
+        }
         let flaws = &self.tree.flaws;
         let place = flaws.binary_search_by_key(&self.index, |flaw| flaw.item);
-        flaws.get(place.ok().filter(|_| self.item().has_flaw)?)
+        flaws.get(place.ok()?)
     }
 
     pub fn at(self) -> Position {
@@ -320,19 +335,21 @@ impl<'a> Node<'a> {
     }
 
     pub fn start(self) -> usize {
-        self.item().start as usize
+        self.item().start()
     }
 
     /// The byte after it. A block may end in the line after its last one, a collection
     /// without brackets ends with its last value.
     pub fn end(self) -> usize {
         let item = self.item();
-        if !item.kind.is_collection() {
+        if !item.kind().is_collection() {
             return item.extent as usize;
         }
         let last = self.children().last();
         let end = last.map_or(self.start() + 1, Self::end);
-        if matches!(item.kind, NodeKind::Map | NodeKind::List) {
+        let first = self.tree.text.as_bytes().get(self.start());
+        let is_block_list = self.is_list() && first != Some(&b'[');
+        if item.kind() == NodeKind::Map || is_block_list {
             return end;
         }
         // Nothing but blanks, commas and comments stands before the bracket.
@@ -352,26 +369,26 @@ impl<'a> Node<'a> {
     }
 
     pub fn is_map(self) -> bool {
-        matches!(self.item().kind, NodeKind::Map | NodeKind::FlowMap)
+        matches!(self.item().kind(), NodeKind::Map | NodeKind::FlowMap)
     }
 
     /// Whether it is a map in braces.
     pub fn is_flow(self) -> bool {
-        self.item().kind == NodeKind::FlowMap
+        self.item().kind() == NodeKind::FlowMap
     }
 
     pub fn is_list(self) -> bool {
-        matches!(self.item().kind, NodeKind::List | NodeKind::FlowList)
+        self.item().kind() == NodeKind::List
     }
 
     /// Whether it has neither quotes nor a block indicator.
     pub fn is_plain(self) -> bool {
-        self.item().kind == NodeKind::Plain
+        self.item().kind() == NodeKind::Plain
     }
 
     /// Whether it is text in lines of its own below a block indicator.
     pub fn is_block(self) -> bool {
-        self.item().kind == NodeKind::Block
+        self.item().kind() == NodeKind::Block
     }
 
     /// Whether every reader would take it for null: absent, `~` or `null`.
@@ -385,7 +402,7 @@ impl<'a> Node<'a> {
 
     /// Whether something about it is not allowed anywhere, so that it has no meaning.
     fn is_refused(self) -> bool {
-        match self.item().kind {
+        match self.item().kind() {
             NodeKind::Alias | NodeKind::Absent => true,
             kind if kind.is_collection() => false,
             _ => self
@@ -397,20 +414,25 @@ impl<'a> Node<'a> {
     /// The text of a scalar after escapes and folding.
     pub fn scalar(self) -> Option<&'a str> {
         let item = self.item();
-        if self.is_refused() || item.kind.is_collection() {
+        if self.is_refused() || item.kind().is_collection() {
             return None;
         }
-        if item.has_copy {
+        if item.head & COPY_BIT != 0 {
             let copies = &self.tree.copies;
             let place = copies.binary_search_by_key(&self.index, |(item, _)| *item);
             return copies.get(place.ok()?).map(|(_, copy)| copy.as_str());
         }
         let bytes = self.start()..item.extent as usize;
-        self.tree.text.get(inside(item.kind, bytes))
+        self.tree.text.get(inside(item.kind(), bytes))
+    }
+
+    /// Whether all of it was read.
+    fn is_whole(self) -> bool {
+        !self.tree.cut.contains(&self.index)
     }
 
     fn next(self) -> usize {
-        match self.item().kind.is_collection() {
+        match self.item().kind().is_collection() {
             true => self.item().extent as usize,
             false => self.index + 1,
         }

@@ -1,6 +1,7 @@
 //! Text around YAML: encodings and marks, what plain scalars mean to other readers, quoting.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use crate::core::problem::{Position, Problem};
 use crate::core::redact::is_unfit;
@@ -115,22 +116,20 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
 pub fn position_after(text: &str) -> Position {
     let line_start = text.rfind(['\n', '\r']).map_or(0, |at| at + 1);
     Position {
-        line: 1 + count_breaks(text),
+        line: 1 + count_breaks(text, 0..text.len()),
         column: 1 + text[line_start..].chars().count(),
     }
 }
 
-fn count_breaks(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let is_break = |(at, byte): (usize, &u8)| match byte {
-        b'\n' => true,
-        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-        _ => false,
-    };
+/// How many line ends of `text` end in these bytes or right after them.
+pub fn count_breaks(text: &str, bytes: Range<usize>) -> usize {
+    let text = text.as_bytes();
     bytes
-        .iter()
-        .enumerate()
-        .filter(|&pair| is_break(pair))
+        .filter(|at| match text.get(*at) {
+            Some(b'\n') => true,
+            Some(b'\r') => text.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        })
         .count()
 }
 
