@@ -176,12 +176,12 @@ impl SavedPlan {
         Ok(())
     }
 
-    /// Where each entry stands in `state`.
+    /// How far each entry is in `state`.
     ///
     /// # Errors
     /// The state is not the one that it was made for, it moved under the plan's own entries, or
     /// all of it was applied already.
-    pub fn standing(&self, state: Option<&State>) -> Result<Vec<SavedProgress>, Stale> {
+    pub fn progress(&self, state: Option<&State>) -> Result<Vec<SavedProgress>, Stale> {
         let then = match (&self.state, state) {
             (PlanBase::Absent { .. }, None) => 0,
             (PlanBase::Absent { lineage }, Some(state)) if *lineage == state.lineage => 0,
@@ -217,11 +217,11 @@ impl SavedPlan {
         };
         let now = state.map_or(0, |state| state.serial);
         let mut moved = Vec::new();
-        let mut standing = Vec::with_capacity(self.entries.len());
+        let mut progress = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {
             let known = state.and_then(|state| state.entries.get(&entry.key));
-            match entry.standing(known) {
-                Some(stands) => standing.push(stands),
+            match entry.progress(known) {
+                Some(reached) => progress.push(reached),
                 None => moved.push(entry.address.clone()),
             }
         }
@@ -232,15 +232,15 @@ impl SavedPlan {
                 Stale::NEW_PLAN,
             ));
         }
-        let sent = self.entries.iter().zip(&standing);
+        let sent = self.entries.iter().zip(&progress);
         let mut sent = sent.filter(|(entry, _)| entry.is_sent()).peekable();
-        if sent.peek().is_some() && sent.all(|(_, standing)| *standing == SavedProgress::Done) {
+        if sent.peek().is_some() && sent.all(|(_, progress)| *progress == SavedProgress::Done) {
             return Err(Stale::new(
                 format!("all of it was applied already (state serial {then} then, {now} now)"),
                 "Nothing of this plan is left to do; if in doubt, make a new one and see what differs.",
             ));
         }
-        Ok(standing)
+        Ok(progress)
     }
 
     /// Every entry that is not done. What was refused as a wrong password is held, and with it
@@ -253,7 +253,7 @@ impl SavedPlan {
         manifest: &Manifest,
         state: Option<&State>,
         fingerprinter: &Fingerprinter,
-        standing: &[SavedProgress],
+        progress: &[SavedProgress],
     ) -> Result<Plan, Stale> {
         let assignments = manifest.assignments();
         let places: HashMap<&EntryKey, usize> = assignments
@@ -265,19 +265,19 @@ impl SavedPlan {
         let mut entries = Vec::new();
         // What this very plan tried is known of what it was told to send again as well.
         let mut tried: HashMap<&str, &Token> = HashMap::new();
-        for (entry, standing) in self.entries.iter().zip(standing) {
+        for (entry, progress) in self.entries.iter().zip(progress) {
             let place = places.get(&entry.key).copied();
             let wants = |place: usize| entry.is_wanted(fingerprinter, &assignments[place]);
             let Some(index) = place.filter(|place| wants(*place)) else {
                 moved.push(entry.address.clone());
                 continue;
             };
-            if let SavedProgress::WrongPassword { code } = standing
+            if let SavedProgress::WrongPassword { code } = progress
                 && let Some(credential) = assignments[index].credential.as_deref()
             {
                 tried.insert(credential, code);
             }
-            entries.extend(entry.left(index, standing));
+            entries.extend(entry.left(index, progress));
         }
         let known = state.map(|state| wrong_credentials(manifest, state, fingerprinter));
         let known = known.unwrap_or_default();
@@ -300,7 +300,7 @@ impl SavedPlan {
         Ok(Plan {
             entries,
             in_sync: self.in_sync
-                + standing
+                + progress
                     .iter()
                     .filter(|s| **s == SavedProgress::Done)
                     .count(),
@@ -360,7 +360,7 @@ impl SavedEntry {
     }
 
     /// `None` if someone else moved it.
-    pub fn standing(&self, known: Option<&StateEntry>) -> Option<SavedProgress> {
+    pub fn progress(&self, known: Option<&StateEntry>) -> Option<SavedProgress> {
         let none = StateEntry::default();
         let known = known.unwrap_or(&none);
         let applied = known.applied.as_ref().map(|applied| &applied.prints);
@@ -411,9 +411,9 @@ impl SavedEntry {
         changed.map(|(field, _)| *field).collect()
     }
 
-    pub fn left(&self, index: usize, standing: &SavedProgress) -> Option<PlanEntry> {
+    pub fn left(&self, index: usize, progress: &SavedProgress) -> Option<PlanEntry> {
         let entry = self.to_plan(index);
-        match standing {
+        match progress {
             SavedProgress::Done => None,
             SavedProgress::Open => Some(entry),
             SavedProgress::Tried(reason) => Some(PlanEntry {

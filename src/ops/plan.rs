@@ -299,8 +299,8 @@ impl ToApply {
         notes: &mut Vec<PlanNote>,
     ) -> Result<(Plan, BTreeMap<EntryKey, FieldPrints>), OpError> {
         let saved = &self.file.plan;
-        let standing = saved
-            .standing(comparable.state.as_ref())
+        let progress = saved
+            .progress(comparable.state.as_ref())
             .map_err(|why| self.stale(why))?;
         let sealed = &opened.sealed;
         let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
@@ -309,13 +309,13 @@ impl ToApply {
                 &opened.manifest,
                 comparable.state.as_ref(),
                 &fingerprinter,
-                &standing,
+                &progress,
             )
             .map_err(|why| self.stale(why))?;
         plan.count_requests(&opened.manifest, batch_size);
-        let done = standing
+        let done = progress
             .iter()
-            .filter(|standing| **standing == SavedProgress::Done);
+            .filter(|progress| **progress == SavedProgress::Done);
         let done = done.count();
         if done > 0 {
             let left = plan.entries.len();

@@ -45,15 +45,8 @@ const fn created_and_updated(report: &PlanReport) -> (usize, usize) {
     (counts.to_set, counts.to_change + counts.to_send_again)
 }
 
-/// How much an annotation asks for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Error,
-    Warning,
-}
-
 struct Annotation {
-    level: Level,
+    rank: Rank,
     title: String,
     /// The entries that it is about.
     names: Vec<String>,
@@ -68,44 +61,36 @@ struct Annotation {
 struct Annotations(Vec<Annotation>);
 
 impl Annotations {
-    fn about(&mut self, level: Level, title: &str, label: &str, lines: &[String]) {
+    fn about(&mut self, rank: Rank, title: &str, label: &str, lines: &[String]) {
         let known = self.0.iter_mut().rev();
         let mut known = known.filter(|a| !a.names.is_empty());
-        let known = known.find(|a| a.level == level && a.title == title && a.lines == lines);
+        let known = known.find(|a| a.rank == rank && a.title == title && a.lines == lines);
         match known {
             Some(known) if known.names.len() == MAX_NAMES => known.more_names += 1,
             Some(known) => known.names.push(label.to_owned()),
-            None => self.0.push(Annotation {
-                level,
-                title: title.to_owned(),
-                names: vec![label.to_owned()],
-                more_names: 0,
-                lines: lines.to_vec(),
-            }),
+            None => {
+                let mut annotation = Annotation::new(rank, title, lines.to_vec());
+                annotation.names.push(label.to_owned());
+                self.0.push(annotation);
+            }
         }
     }
 
     /// As [`Self::about`], with the first line as the title.
-    fn tell(&mut self, level: Level, label: &str, lines: &[String]) {
+    fn tell(&mut self, rank: Rank, label: &str, lines: &[String]) {
         if let Some((title, more)) = lines.split_first() {
-            self.about(level, title, label, more);
+            self.about(rank, title, label, more);
         }
     }
 
-    fn say(&mut self, level: Level, title: &str, lines: Vec<String>) {
+    fn say(&mut self, rank: Rank, title: &str, lines: Vec<String>) {
         if !lines.is_empty() {
-            self.0.push(Annotation {
-                level,
-                title: title.to_owned(),
-                names: Vec::new(),
-                more_names: 0,
-                lines,
-            });
+            self.0.push(Annotation::new(rank, title, lines));
         }
     }
 
     fn render(mut self) -> String {
-        self.0.sort_by_key(|annotation| annotation.level);
+        self.0.sort_by_key(|annotation| annotation.rank);
         let left_out = match self.0.len() {
             all if all > MAX_ANNOTATIONS => all - (MAX_ANNOTATIONS - 1),
             _ => 0,
@@ -113,15 +98,10 @@ impl Annotations {
         let shown = self.0.len() - left_out;
         let mut text: String = self.0[..shown].iter().map(Annotation::render).collect();
         if left_out > 0 {
-            let more = Annotation {
-                level: self.0[shown].level,
-                title: "more of this".to_owned(),
-                names: Vec::new(),
-                more_names: 0,
-                lines: vec![format!(
-                    "what {left_out} more annotations would say stands in the summary and the log"
-                )],
-            };
+            let more = format!(
+                "what {left_out} more annotations would say stands in the summary and the log"
+            );
+            let more = Annotation::new(self.0[shown].rank, "more of this", vec![more]);
             text.push_str(&more.render());
         }
         text
@@ -129,6 +109,16 @@ impl Annotations {
 }
 
 impl Annotation {
+    fn new(rank: Rank, title: &str, lines: Vec<String>) -> Self {
+        Self {
+            rank,
+            title: title.to_owned(),
+            names: Vec::new(),
+            more_names: 0,
+            lines,
+        }
+    }
+
     fn render(&self) -> String {
         let mut lines = Vec::new();
         if !self.names.is_empty() {
@@ -139,9 +129,9 @@ impl Annotation {
             lines.push(names);
         }
         lines.extend(self.lines.iter().cloned());
-        let level = match self.level {
-            Level::Error => "error",
-            Level::Warning => "warning",
+        let level = match self.rank {
+            Rank::Wrong => "error",
+            Rank::LeftOut | Rank::Well => "warning",
         };
         command(level, &self.title, &lines.join("\n"))
     }
@@ -180,11 +170,11 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
     for (label, entry) in report.changes() {
         let line = PlanLine::of(entry);
         if line.rank != Rank::Well {
-            annotations.about(Level::Warning, &line.words, label, &[]);
+            annotations.about(Rank::LeftOut, &line.words, label, &[]);
         }
         if let Some(why) = report.blocked.get(&entry.key) {
             let title = format!("blocked now: {why}");
-            annotations.about(Level::Warning, &title, label, &[why.advice()]);
+            annotations.about(Rank::LeftOut, &title, label, &[why.advice()]);
         }
     }
     for note in &report.notes {
@@ -196,7 +186,7 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
             PlanNote::Preflight(_) => "preflight",
             _ => continue,
         };
-        annotations.say(Level::Warning, title, vec![note_words(note)]);
+        annotations.say(Rank::LeftOut, title, vec![note_words(note)]);
     }
     let back = rollback_words(report).map_or_else(String::new, |words| words + ". ");
     let title = format!("Plan: {back}{}", plan_counts(report));
@@ -210,23 +200,20 @@ pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     let title = "state not saved";
     match &report.saved {
         StateSaved::InState => {}
-        unsaved => annotations.say(Level::Error, title, saved_notes(unsaved)),
+        unsaved => annotations.say(Rank::Wrong, title, saved_notes(unsaved)),
     }
     for (label, outcome) in &report.entries {
         let line = OutcomeLine::of(outcome);
-        let level = match line.rank {
-            Rank::Well => continue,
-            Rank::Wrong => Level::Error,
-            Rank::LeftOut => Level::Warning,
-        };
-        annotations.tell(level, label, &line.lines());
+        if line.rank != Rank::Well {
+            annotations.tell(line.rank, label, &line.lines());
+        }
     }
     for job in report.jobs.iter().filter(|job| !job.result.is_well()) {
         let label = format!("job {}", job.label);
-        annotations.tell(Level::Warning, &label, &JobLine::of(&job.result).lines);
+        annotations.tell(Rank::LeftOut, &label, &JobLine::of(&job.result).lines);
     }
     let findings = report.findings.iter().take(MAX_NAMES).cloned().collect();
-    annotations.say(Level::Warning, "about the answers", findings);
+    annotations.say(Rank::LeftOut, "about the answers", findings);
     let totals = totals_words(report.totals());
     let group = github_group(&format!("Apply: {totals}"), text, token);
     format!("{group}{}Result: {totals}.\n", annotations.render())

@@ -38,37 +38,42 @@ pub struct PlanLine {
 
 impl PlanLine {
     pub fn of(entry: &PlanEntry) -> Self {
-        let (mark, rank, words) = match &entry.reason {
-            Reason::NeverSet => ('+', Rank::Well, "never set".to_owned()),
-            Reason::KeyChanged => ('+', Rank::Well, "never set with this key".to_owned()),
+        let (mark, rank, words): (_, _, Cow<'_, str>) = match &entry.reason {
+            Reason::NeverSet => ('+', Rank::Well, "never set".into()),
+            Reason::KeyChanged => ('+', Rank::Well, "never set with this key".into()),
             Reason::Changed { fields } => {
-                ('~', Rank::Well, format!("{} changed", field_list(fields)))
+                let words = format!("{} changed", field_list(fields));
+                ('~', Rank::Well, words.into())
             }
-            Reason::Distrusted { at } => ('?', Rank::Well, distrusted_words(*at)),
-            Reason::InDoubt => {
-                let words = "outcome of the last attempt unknown";
-                ('?', Rank::Wrong, words.to_owned())
-            }
+            Reason::Distrusted { at } => ('?', Rank::Well, distrusted_words(*at).into()),
+            Reason::InDoubt => (
+                '?',
+                Rank::Wrong,
+                "outcome of the last attempt unknown".into(),
+            ),
             Reason::LastRefused { code, .. } => {
-                ('!', Rank::Wrong, format!("last attempt refused: {code}"))
+                let words = format!("last attempt refused: {code}");
+                ('!', Rank::Wrong, words.into())
             }
             Reason::WrongPassword { code, credential } => {
                 let words = wrong_password_words(code, credential.as_deref());
-                ('!', Rank::LeftOut, format!("held: {words}"))
+                ('!', Rank::LeftOut, format!("held: {words}").into())
             }
-            Reason::Resend { wrong: None } => {
-                ('~', Rank::Well, "to be sent again as asked".to_owned())
-            }
+            Reason::Resend { wrong: None } => ('~', Rank::Well, "to be sent again as asked".into()),
             Reason::Resend { wrong: Some(code) } => {
                 let words = "to be sent again as asked, by itself";
-                ('~', Rank::Well, format!("{words}: {code} (wrong password)"))
+                (
+                    '~',
+                    Rank::Well,
+                    format!("{words}: {code} (wrong password)").into(),
+                )
             }
-            Reason::Unchanged => ('=', Rank::Well, "in sync".to_owned()),
+            Reason::Unchanged => ('=', Rank::Well, "in sync".into()),
         };
         Self {
             mark,
             rank,
-            words: words + &via(entry) + &since(entry),
+            words: words.into_owned() + &via(entry) + &since(entry),
         }
     }
 }

@@ -162,7 +162,7 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
         SavedProgress::Open,
         SavedProgress::Open,
     ];
-    assert_eq!(plan.standing(Some(&state())).unwrap(), open);
+    assert_eq!(plan.progress(Some(&state())).unwrap(), open);
     let doubt = Settlement::InDoubt {
         why: Doubt::AnswerLost,
     };
@@ -180,18 +180,18 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
             SavedProgress::Open,
         ];
         let once = after(state(), 1, settlement);
-        assert_eq!(plan.standing(Some(&once)).unwrap(), tried, "{settlement:?}");
+        assert_eq!(plan.progress(Some(&once)).unwrap(), tried, "{settlement:?}");
         let twice = after(once, 1, settlement);
         assert_eq!(
-            plan.standing(Some(&twice)).unwrap(),
+            plan.progress(Some(&twice)).unwrap(),
             tried,
             "{settlement:?}"
         );
     }
     let half = after(state(), 1, Some(&Settlement::Applied));
-    let standing = plan.standing(Some(&half)).unwrap();
+    let progress = plan.progress(Some(&half)).unwrap();
     assert_eq!(
-        standing,
+        progress,
         [
             SavedProgress::Open,
             SavedProgress::Done,
@@ -200,7 +200,7 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
     );
     let whole = after(half, 0, Some(&Settlement::Applied));
     assert_eq!(
-        plan.standing(Some(&whole)).unwrap_err().why,
+        plan.progress(Some(&whole)).unwrap_err().why,
         "all of it was applied already (state serial 7 then, 11 now)"
     );
 }
@@ -213,7 +213,7 @@ fn a_wrong_password_that_the_plan_itself_met_is_held() {
     };
     // What somebody else met before, and what the plan was made to change, is open.
     assert_eq!(
-        plan.standing(Some(&state())).unwrap(),
+        plan.progress(Some(&state())).unwrap(),
         [
             SavedProgress::Open,
             SavedProgress::Open,
@@ -221,17 +221,17 @@ fn a_wrong_password_that_the_plan_itself_met_is_held() {
         ]
     );
     let met = after(state(), 1, Some(&wrong_password()));
-    let standing = plan.standing(Some(&met)).unwrap();
+    let progress = plan.progress(Some(&met)).unwrap();
     assert_eq!(
-        standing,
+        progress,
         [SavedProgress::Open, wrong.clone(), SavedProgress::Open]
     );
     // A later doubt does not make it right.
     let doubt = Settlement::InDoubt {
         why: Doubt::AnswerLost,
     };
-    let standing = plan.standing(Some(&after(met, 1, Some(&doubt)))).unwrap();
-    assert_eq!(standing[1], wrong);
+    let progress = plan.progress(Some(&after(met, 1, Some(&doubt)))).unwrap();
+    assert_eq!(progress[1], wrong);
     let left = plan.entries[1].left(7, &wrong).unwrap();
     assert_eq!((left.index, left.action), (7, Action::Hold));
     assert!(plan.entries[1].left(7, &SavedProgress::Done).is_none());
@@ -243,7 +243,7 @@ fn whatever_somebody_else_did_to_its_entries_makes_it_stale_by_name() {
     let entry = &plan.entries[1];
     let other = plan.entries[0].wanted.clone();
     let is_moved = |state: &State| {
-        let why = plan.standing(Some(state)).unwrap_err().why;
+        let why = plan.progress(Some(state)).unwrap_err().why;
         why.starts_with("the state of orders-cdc/destination moved since (serial ")
     };
     let run = PlanId::new("other".to_owned());
@@ -271,20 +271,20 @@ fn whatever_somebody_else_did_to_its_entries_makes_it_stale_by_name() {
         .parse()
         .unwrap();
     state.adopt(&key, other, during(), &run);
-    assert!(plan.standing(Some(&state)).is_ok());
+    assert!(plan.progress(Some(&state)).is_ok());
 }
 
 #[test]
 fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
     let plan = sample();
     assert_eq!(
-        plan.standing(None).unwrap_err().why,
+        plan.progress(None).unwrap_err().why,
         "the state that it was compared with is gone"
     );
     let mut other = state();
     other.lineage = Lineage::new("other".to_owned());
     assert_eq!(
-        plan.standing(Some(&other)).unwrap_err().why,
+        plan.progress(Some(&other)).unwrap_err().why,
         "the state is another one than it was compared with"
     );
 
@@ -293,9 +293,9 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
     first.state = PlanBase::Absent {
         lineage: Lineage::new("first".to_owned()),
     };
-    assert_eq!(first.standing(None).unwrap(), [SavedProgress::Open]);
+    assert_eq!(first.progress(None).unwrap(), [SavedProgress::Open]);
     assert_eq!(
-        first.standing(Some(&other)).unwrap_err().why,
+        first.progress(Some(&other)).unwrap_err().why,
         "it was made without a state, and now there is one, of serial 7"
     );
     let mut begun = State::new(
@@ -303,12 +303,12 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
         Lineage::new("first".to_owned()),
         first.key_id.clone(),
     );
-    assert_eq!(first.standing(Some(&begun)).unwrap(), [SavedProgress::Open]);
+    assert_eq!(first.progress(Some(&begun)).unwrap(), [SavedProgress::Open]);
     let entry = &first.entries[0];
     let run = PlanId::new("run".to_owned());
     begun.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
     begun.settle(&entry.key, &Settlement::Applied, during());
-    let finished = first.standing(Some(&begun)).unwrap_err().why;
+    let finished = first.progress(Some(&begun)).unwrap_err().why;
     assert!(finished.starts_with("all of it was applied already (state serial "));
 }
 
