@@ -13,6 +13,7 @@ use drspass::core::redact::for_log;
 use miette::Diagnostic;
 use rustix::time::{ClockId, clock_gettime};
 
+pub mod answers;
 mod keys;
 mod stdio;
 mod tokens;

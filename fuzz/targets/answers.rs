@@ -4,14 +4,13 @@
 
 use std::sync::LazyLock;
 
-use drspass::api::foreign;
 use drspass::core::job::Endpoint;
 use drspass::core::manifest::{Assignment, Manifest};
 use drspass::core::outcome::{Outcome, match_results};
 use drspass::core::report::ApplyReport;
 use drspass::view::text::Colour;
 use drspass::view::{ci, markdown, text};
-use drspass_fuzz::{CANARY, assert_harmless, assert_quiet, in_time, part, parts};
+use drspass_fuzz::{CANARY, answers, assert_harmless, assert_quiet, in_time, part, parts};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -34,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     let status = statuses[usize::from(chosen) % statuses.len()];
     let entries: Vec<&Assignment> = MANIFEST.assignments().iter().collect();
     in_time(|| {
-        let (reply, notes) = foreign::reply(&entries, status, body.to_vec());
+        let (reply, notes) = answers::reply(&entries, status, body.to_vec());
         notes.iter().for_each(assert_quiet);
         let Some(reply) = reply else { return };
         assert!(!format!("{reply:?}").contains(CANARY), "{reply:?}");
@@ -51,9 +50,7 @@ fuzz_target!(|data: &[u8]| {
                 .push((entry.label.clone(), outcome));
         }
         report.findings = matched.findings.iter().map(ToString::to_string).collect();
-        report
-            .findings
-            .extend(notes.iter().map(ToString::to_string));
+        report.findings.extend(notes);
         let text = text::apply(&report, Colour::Off);
         assert_quiet(&text);
         let page = markdown::apply("root", None, &report);

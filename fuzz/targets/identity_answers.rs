@@ -2,8 +2,7 @@
 //! what is said of them repeats no secret.
 #![no_main]
 
-use drspass::api::foreign;
-use drspass_fuzz::{assert_quiet, in_time, part, parts};
+use drspass_fuzz::{answers, assert_quiet, in_time, part, parts};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -14,9 +13,9 @@ fuzz_target!(|data: &[u8]| {
     let status = statuses[usize::from(chosen) % statuses.len()];
     let login = drspass::core::secret::Secret::new(drspass_fuzz::CANARY.to_owned());
     in_time(|| {
-        foreign::answer(login, status, body.to_vec())
+        answers::question(login, status, body.to_vec())
             .iter()
             .for_each(assert_quiet);
-        foreign::read_all(body);
+        answers::read_all(body);
     });
 });

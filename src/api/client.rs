@@ -1,11 +1,9 @@
 //! A client of one service, project and login: who calls, and the change of passwords.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Method, Request};
-use tokio::time::sleep;
 use url::Url;
 
 use super::auth::{
@@ -13,15 +11,14 @@ use super::auth::{
 };
 use super::codes;
 use super::error::{ApiError, CallFailure, FailureKind, ServiceError};
-use super::exchange::{Ambient, Attempts, Patience, gave_up};
+use super::exchange::{Ambient, Attempt, Exchange, Patience, Policy};
 use super::gate::Gate;
-use super::http::{ApiCall, ClientOptions, Transmission, Transport, authority};
-use super::judge::{BatchStep, Judge};
+use super::http::{ApiCall, ClientOptions, Transport, authority};
 use super::secrets::{RunSecrets, needles};
 use super::wire;
 use crate::core::config::is_project_id;
 use crate::core::manifest::Assignment;
-use crate::core::outcome::{BatchReply, Doubt, Refusal};
+use crate::core::outcome::{BatchReply, Refusal};
 use crate::core::redact::{Needles, Token};
 use crate::core::report::LoginIdentity;
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
@@ -174,7 +171,7 @@ impl Client {
             let pass = self.session.pass().await?;
             match &self.session {
                 LoginSession::Password(session) => Ok(session.facts().await.unwrap_or_default()),
-                LoginSession::Token(_) => self.facts_of_token(&pass).await,
+                LoginSession::Token(_) => self.facts_of_token().await,
                 // Not every key may list projects, and the id goes with each request.
                 LoginSession::Key { .. } => match self.facts_of_key(&pass).await {
                     Err(failure) if matches!(failure.kind, FailureKind::Refused(_)) => {
@@ -246,7 +243,7 @@ impl Client {
 
     /// The failure of a question, or what it comes from: a given token that is for
     /// another project.
-    pub async fn or_other_project(&self, failure: CallFailure, pass: &LoginPass) -> CallFailure {
+    pub async fn or_other_project(&self, failure: CallFailure) -> CallFailure {
         let is_about_project = matches!(
             &failure.kind,
             FailureKind::Refused(refusal) if codes::says_other_project(refusal.code.as_str())
@@ -254,16 +251,19 @@ impl Client {
         if !is_about_project || !matches!(self.session, LoginSession::Token(_)) {
             return failure;
         }
-        match self.facts_of_token(pass).await {
+        match self.facts_of_token().await {
             Err(found) if matches!(found.kind, FailureKind::OtherProject { .. }) => found,
             _ => failure,
         }
     }
 
     /// Fails if the token is for another project than the sealed one.
-    async fn facts_of_token(&self, pass: &LoginPass) -> Result<TokenFacts, CallFailure> {
+    async fn facts_of_token(&self) -> Result<TokenFacts, CallFailure> {
         let login = self.session.secrets();
-        let facts = self.iam.facts_of(pass, &login).await?;
+        let facts = self
+            .iam
+            .facts_of(&self.session.pass().await?, &login)
+            .await?;
         match &facts.project {
             Some(project) if project.id == self.project_id() => Ok(facts),
             other => Err(self.other_project(other.as_ref().map(|project| project.id.clone()))),
@@ -307,150 +307,96 @@ impl Client {
 impl Client {
     /// Sends the passwords of `entries` in one request and says what came of it.
     ///
-    /// The caller holds a pass of `gate`, which is halved whenever the service
-    /// throttles, and keeps two requests from touching one job at the same time.
-    /// Throttled requests are repeated until the time for it is over or `gate` is
-    /// closed; a lost answer is repeated once. Never fails: whatever happens is a reply.
-    /// Nothing is returned if `gate` let none of it out, or called it back while it
-    /// changed nothing: what is left of it is to be sent anew.
+    /// The caller holds a pass of `gate` and keeps two requests from touching one job at the
+    /// same time. Never fails: whatever happens is a reply. Nothing is returned if `gate` let
+    /// none of it out, or called it back while it changed nothing: what is left of it is to
+    /// be sent anew.
     pub async fn modify_passwords(
         &self,
         entries: &[&Assignment],
         gate: &Gate,
     ) -> Option<BatchAnswer> {
-        let mut answer = BatchAnswer {
-            reply: BatchReply::NoConnection,
-            notes: Vec::new(),
-            wrong: Vec::new(),
-        };
-        let mut attempts = Attempts::begin();
-        let reply = self
-            .pursue(entries, gate, &mut attempts, &mut answer)
-            .await?;
-        answer.reply = match reply {
-            // A doubt stays one; all else is only what the repetition proves.
-            BatchReply::Lost(_) => reply,
-            _ if attempts.lost => BatchReply::AfterLoss(Box::new(reply)),
-            _ => reply,
-        };
-        Some(answer)
-    }
-
-    async fn pursue(
-        &self,
-        entries: &[&Assignment],
-        gate: &Gate,
-        attempts: &mut Attempts,
-        answer: &mut BatchAnswer,
-    ) -> Option<BatchReply> {
         let call = self.call(Method::PUT, "jobs/batch-modify-pwd", wire::encode(entries));
-        let mut attempt = 0_u32;
-        let mut is_renewed = false;
-        let mut pass = match self.session.pass().await {
-            Ok(pass) => pass,
-            Err(failure) => return Some(without_login(failure, &mut answer.notes)),
+        let mut exchange = self.exchange(&call, Policy::Change { entries, gate });
+        let reply = match self.pursue(&mut exchange).await {
+            Ok(Attempt::Settled(reply) | Attempt::GivenUp(reply)) => reply,
+            Ok(_) => return None,
+            Err(failure) => without_login(failure, &mut exchange.notes),
         };
-        loop {
-            // Each wrong login brings an account closer to its lock.
-            if attempts.lost && !gate.may_repeat() {
-                return Some(BatchReply::Lost(Doubt::AnswerLost));
-            }
-            if !attempts.lost && entries.iter().any(|entry| gate.code_of(entry).is_some()) {
-                return None;
-            }
-            attempt += 1;
-            let request = self.authorized(&call, &pass);
-            let (doubt, asked) = match self.transport.send(request, entries.len(), attempt).await {
-                Transmission::NoConnection(note) => {
-                    answer.notes.push(note);
-                    return Some(BatchReply::NoConnection);
-                }
-                Transmission::Lost(note) => {
-                    answer.notes.push(note);
-                    (Doubt::AnswerLost, None)
-                }
-                Transmission::Answer(received) => {
-                    let login = self.session.secrets();
-                    let now = self.patience.answered(&received);
-                    let judge = Judge::new(entries, &login, &call.url, now, self.run.as_ref());
-                    let step = judge.judge(&received, &mut answer.notes);
-                    answer.wrong = judge.wrong.take();
-                    match step {
-                        BatchStep::Done(reply) => {
-                            if !matches!(reply, BatchReply::Lost(_)) {
-                                gate.answered();
-                            }
-                            let refusal = reply.login_refusal();
-                            self.session
-                                .note(refusal.map(|refusal| (refusal, call.host())));
-                            return Some(reply);
-                        }
-                        BatchStep::Lost(doubt) => (doubt, received.headers.wait_asked(now)),
-                        BatchStep::LoginRefused(mut refusal) => {
-                            refusal.advice.get_or_insert(self.session.advice());
-                            self.session.note(Some((&refusal, call.host())));
-                            if std::mem::replace(&mut is_renewed, true) {
-                                return Some(BatchReply::LoginRefused(refusal));
-                            }
-                            pass = match self.renewed(&pass, refusal, &mut answer.notes).await {
-                                Ok(pass) => pass,
-                                Err(reply) => return Some(reply),
-                            };
-                            continue;
-                        }
-                        BatchStep::Again(refusal) => {
-                            gate.halve();
-                            let asked = received.headers.wait_asked(now);
-                            let Some(wait) = self.patience.wait_after(attempts, asked) else {
-                                let note = gave_up(received.status, &refusal.code, asked);
-                                answer.notes.push(note);
-                                return Some(BatchReply::TurnedAway(refusal));
-                            };
-                            if !pause(wait, gate, attempt).await {
-                                let note = "stopped while the service asked to wait";
-                                answer.notes.push(note.to_owned());
-                                return Some(BatchReply::TurnedAway(refusal));
-                            }
-                            self.patience.waited(attempts, wait);
-                            // A token may have come to its end meanwhile.
-                            pass = match self.session.pass().await {
-                                Ok(pass) => pass,
-                                Err(failure) => {
-                                    return Some(without_login(failure, &mut answer.notes));
-                                }
-                            };
-                            continue;
-                        }
-                    }
-                }
-            };
-            let may_repeat = !std::mem::replace(&mut attempts.lost, true);
-            let wait = match asked {
-                None => Some(self.patience.jittered(self.patience.first_wait)),
-                asked => self.patience.wait_after(attempts, asked),
-            };
-            match wait {
-                Some(wait) if may_repeat && pause(wait, gate, attempt).await => {}
-                _ => return Some(BatchReply::Lost(doubt)),
-            }
-        }
+        Some(BatchAnswer {
+            reply: match reply {
+                // A doubt stays one; all else is only what the repetition proves.
+                BatchReply::Lost(_) => reply,
+                _ if exchange.lost => BatchReply::AfterLoss(Box::new(reply)),
+                _ => reply,
+            },
+            notes: exchange.notes,
+            wrong: exchange.wrong,
+        })
     }
 
-    async fn renewed(
-        &self,
-        refused: &LoginPass,
-        refusal: Refusal,
-        notes: &mut Vec<String>,
-    ) -> Result<LoginPass, BatchReply> {
-        match self.session.renewed(refused).await {
-            None => Err(BatchReply::LoginRefused(refusal)),
-            Some(Ok(pass)) => Ok(pass),
-            // Without a new token, the refusal of the old one stands.
-            Some(Err(failure)) if failure.is_silence() => {
-                notes.extend(failure.notes);
-                Err(BatchReply::LoginRefused(refusal))
+    pub fn exchange<'a>(&'a self, call: &'a ApiCall, policy: Policy<'a>) -> Exchange<'a> {
+        Exchange::new(
+            &self.transport,
+            &self.patience,
+            self.run.as_ref(),
+            call,
+            policy,
+        )
+    }
+
+    /// Sends a call until something settles it. A token that is refused is replaced once,
+    /// where that can be. Fails only if the caller is refused, or cannot log in.
+    pub async fn pursue(&self, exchange: &mut Exchange<'_>) -> Result<Attempt, CallFailure> {
+        let is_change = matches!(exchange.policy, Policy::Change { .. });
+        let mut is_renewed = false;
+        let mut pass = self.session.pass().await?;
+        loop {
+            let request = self.authorized(exchange.call, &pass);
+            let attempt = exchange.attempt(request, || self.session.secrets()).await;
+            let host = exchange.call.host();
+            let mut refusal = match attempt {
+                Attempt::Again => continue,
+                Attempt::AgainLater => {
+                    pass = self.session.pass().await?;
+                    continue;
+                }
+                Attempt::Failed(FailureKind::Login(refusal)) => refusal,
+                Attempt::Settled(reply) => {
+                    let refusal = reply.login_refusal();
+                    self.session.note(refusal.map(|refusal| (refusal, host)));
+                    return Ok(Attempt::Settled(reply));
+                }
+                Attempt::Answered(received) => {
+                    self.session.note(None);
+                    return Ok(Attempt::Answered(received));
+                }
+                ended => return Ok(ended),
+            };
+            let advice = self.session.advice();
+            if is_change {
+                refusal.advice.get_or_insert(advice);
             }
-            Some(Err(failure)) => Err(without_login(failure.advised(self.session.advice()), notes)),
+            self.session.note(Some((&refusal, host)));
+            let renewed = match std::mem::replace(&mut is_renewed, true) {
+                true => None,
+                false => self.session.renewed(&pass).await,
+            };
+            match renewed {
+                Some(Ok(renewed)) => pass = renewed,
+                // Without a new token, the refusal of the old one stands.
+                Some(Err(failure)) if failure.is_silence() => {
+                    exchange.notes.extend(failure.notes);
+                    return Err(exchange.failed(FailureKind::Login(refusal)));
+                }
+                Some(Err(failure)) if is_change => return Err(failure.advised(advice)),
+                Some(Err(failure)) => return Err(failure),
+                None => return Err(exchange.failed(FailureKind::Login(refusal))),
+            }
+            if !is_change {
+                // They are about the token that was replaced.
+                exchange.notes.clear();
+            }
         }
     }
 }
@@ -475,16 +421,6 @@ fn without_login(failure: CallFailure, notes: &mut Vec<String>) -> BatchReply {
             notes.push("a new token is for another project than the sealed one".to_owned());
             BatchReply::LoginRefused(Refusal::of_ours("OTHER-PROJECT"))
         }
-    }
-}
-
-/// Waits, or returns false as soon as the gate is closed.
-async fn pause(wait: Duration, gate: &Gate, attempt: u32) -> bool {
-    tracing::debug!(attempt, wait_ms = wait.as_millis(), "waiting to send again");
-    tokio::select! {
-        biased;
-        () = gate.closed() => false,
-        () = sleep(wait) => true,
     }
 }
 

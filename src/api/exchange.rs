@@ -11,10 +11,13 @@ use reqwest::Request;
 use tokio::time::{Instant, sleep};
 
 use super::error::{CallFailure, FailureKind};
-use super::http::{ApiCall, Received, Transmission, Transport, answer_cut};
-use super::judge::{Judge, QueryStep};
+use super::gate::Gate;
+use super::http::{ApiCall, Received, Transmission, Transport};
+use super::judge::{Judge, Judgement};
 use super::secrets::{LoginSecrets, RunSecrets};
-use crate::core::redact::ReportedName;
+use crate::core::manifest::Assignment;
+use crate::core::outcome::{BatchReply, Doubt, Refusal};
+use crate::core::redact::{ReportedName, Token};
 
 /// The longest wait between two attempts that was not asked for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -36,26 +39,9 @@ pub struct Patience {
     pub tally: Arc<Tally>,
 }
 
-pub struct Attempts {
-    started: Instant,
-    waits: u32,
-    /// Whether the answer to an attempt was lost, so that it may have been acted on.
-    pub lost: bool,
-}
-
-impl Attempts {
-    pub fn begin() -> Self {
-        Self {
-            started: Instant::now(),
-            waits: 0,
-            lost: false,
-        }
-    }
-}
-
 impl Patience {
     /// Takes note of an answer, and says what time it is.
-    pub fn answered(&self, received: &Received) -> Timestamp {
+    fn answered(&self, received: &Received) -> Timestamp {
         let now = (self.ambient.now)();
         let mut counts = self.tally.locked();
         if counts.clock_off.is_none() {
@@ -64,45 +50,12 @@ impl Patience {
         now
     }
 
-    pub fn waited(&self, attempts: &mut Attempts, wait: Duration) {
-        attempts.waits += 1;
-        let mut counts = self.tally.locked();
-        counts.waits += 1;
-        counts.waited += wait;
-    }
-
-    /// How long to wait before a throttled request is sent again; nothing if the time left
-    /// is too short. At least what the service asked for, spread a little so that parallel
-    /// senders do not all come back at once.
-    pub fn wait_after(&self, attempts: &Attempts, asked: Option<Duration>) -> Option<Duration> {
-        let left = self.max_elapsed.checked_sub(attempts.started.elapsed())?;
-        if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {
-            let spread = self.first_wait - self.jittered(self.first_wait);
-            return (asked <= left).then(|| asked.saturating_add(spread).min(left));
-        }
-        let doubled = 2_u32.saturating_pow(attempts.waits);
-        let wait = self.first_wait.saturating_mul(doubled).min(LONGEST_WAIT);
-        let wait = self.jittered(wait);
-        (wait <= left).then_some(wait)
-    }
-
     /// Between half of `wait` and all of it.
-    pub fn jittered(&self, wait: Duration) -> Duration {
+    fn jittered(&self, wait: Duration) -> Duration {
         const STEPS: u32 = 1024;
         let drawn = u32::try_from((self.ambient.random)() % u64::from(STEPS)).unwrap_or(0);
         wait / 2 + (wait / 2) * drawn / STEPS
     }
-}
-
-pub fn gave_up(status: u16, code: &ReportedName, asked: Option<Duration>) -> String {
-    let why = match asked {
-        None => "the time to retry was over".to_owned(),
-        Some(asked) => format!(
-            "the service asked to wait {} s, more than is left",
-            asked.as_secs()
-        ),
-    };
-    format!("throttled: gave up after answer {status} {code}, {why}")
 }
 
 /// What happened so far in one run: told once, with a number, and not for each request.
@@ -120,6 +73,12 @@ struct RunCounts {
 impl Tally {
     pub fn renewed(&self) {
         self.locked().renewals += 1;
+    }
+
+    fn waited(&self, wait: Duration) {
+        let mut counts = self.locked();
+        counts.waits += 1;
+        counts.waited += wait;
     }
 
     pub fn notes(&self) -> Vec<String> {
@@ -150,89 +109,236 @@ impl Tally {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfLost {
-    /// The call is sent once more: it changes nothing.
-    AskAgain,
-    /// It is not, since it may have been acted on.
-    GiveUp,
+/// What may be done about a call that nothing has settled.
+#[derive(Clone, Copy)]
+pub enum Policy<'a> {
+    /// It changes nothing: it is sent once more where its answer was lost.
+    Query,
+    /// It may have been acted on: it is not sent again where its answer was lost.
+    Once,
+    /// It sets these passwords. `gate` is halved whenever the service throttles; once it is
+    /// closed, nothing is repeated.
+    Change {
+        entries: &'a [&'a Assignment],
+        gate: &'a Gate,
+    },
 }
 
-/// One way to ask for what carries no password.
+/// What came of one attempt.
+pub enum Attempt {
+    /// An answer settles a change of passwords.
+    Settled(BatchReply),
+    /// A change of passwords is given up, which leaves this behind.
+    GivenUp(BatchReply),
+    /// A question is answered.
+    Answered(Received),
+    Failed(FailureKind),
+    /// Another one is due, and the wait for it is over.
+    Again,
+    /// The same, after the service was busy: a token may have come to its end since.
+    AgainLater,
+    /// The gate called a change back while it changed nothing: what is left of it is to be
+    /// sent anew.
+    CalledBack,
+}
+
+/// One call on its way to what settles it.
 pub struct Exchange<'a> {
-    pub transport: &'a Transport,
-    pub patience: &'a Patience,
-    pub login: &'a LoginSecrets,
-    pub run: Option<&'a RunSecrets>,
+    transport: &'a Transport,
+    patience: &'a Patience,
+    run: Option<&'a RunSecrets>,
+    pub call: &'a ApiCall,
+    pub policy: Policy<'a>,
+    started: Instant,
+    attempt: u32,
+    waits: u32,
+    /// Whether the answer to an attempt was lost, so that it may have been acted on.
+    pub lost: bool,
+    /// What a person should know about how it went.
+    pub notes: Vec<String>,
+    /// The places of the entries that the last answer calls wrong, each with the code.
+    pub wrong: Vec<(usize, Token)>,
 }
 
-impl Exchange<'_> {
-    /// Sends `call` until an answer settles it; `authorize` makes a request of it,
-    /// anew for each attempt.
-    pub async fn ask(
-        &self,
-        call: &ApiCall,
-        if_lost: IfLost,
-        authorize: &(dyn Fn(&ApiCall) -> Request + Sync),
-    ) -> Result<Received, CallFailure> {
-        let mut notes = Vec::new();
-        match self.pursue(call, if_lost, authorize, &mut notes).await {
-            Ok(received) => Ok(received),
-            Err(kind) => Err(CallFailure {
-                kind,
-                host: call.host(),
-                notes,
-            }),
+impl<'a> Exchange<'a> {
+    pub fn new(
+        transport: &'a Transport,
+        patience: &'a Patience,
+        run: Option<&'a RunSecrets>,
+        call: &'a ApiCall,
+        policy: Policy<'a>,
+    ) -> Self {
+        Self {
+            transport,
+            patience,
+            run,
+            call,
+            policy,
+            started: Instant::now(),
+            attempt: 0,
+            waits: 0,
+            lost: false,
+            notes: Vec::new(),
+            wrong: Vec::new(),
         }
     }
 
-    async fn pursue(
-        &self,
-        call: &ApiCall,
-        if_lost: IfLost,
-        authorize: &(dyn Fn(&ApiCall) -> Request + Sync),
-        notes: &mut Vec<String>,
-    ) -> Result<Received, FailureKind> {
-        let mut attempts = Attempts::begin();
-        let mut attempt = 0_u32;
-        loop {
-            attempt += 1;
-            let lost = match self.transport.send(authorize(call), 0, attempt).await {
-                Transmission::NoConnection(note) => {
-                    notes.push(note);
-                    return Err(FailureKind::NoConnection);
+    /// Sends the call once more, as `request`, and waits where it is to be sent again.
+    pub async fn attempt(
+        &mut self,
+        request: Request,
+        login: impl FnOnce() -> LoginSecrets,
+    ) -> Attempt {
+        let entries = match self.policy {
+            Policy::Change { entries, gate } => {
+                // Each wrong login brings an account closer to its lock.
+                if self.lost && !gate.may_repeat() {
+                    return Attempt::GivenUp(BatchReply::Lost(Doubt::AnswerLost));
                 }
-                Transmission::Lost(note) => note,
-                Transmission::Answer(received) => {
-                    let now = self.patience.answered(&received);
-                    let judge = Judge::new(&[], self.login, &call.url, now, self.run);
-                    match judge.judge_query(&received, notes) {
-                        QueryStep::Answered => return Ok(received),
-                        QueryStep::Failed(kind) => return Err(kind),
-                        QueryStep::Lost => answer_cut(&call.url),
-                        QueryStep::Again(refusal) => {
-                            let asked = received.headers.wait_asked(now);
-                            let Some(wait) = self.patience.wait_after(&attempts, asked) else {
-                                notes.push(gave_up(received.status, &refusal.code, asked));
-                                return Err(FailureKind::Busy(refusal));
-                            };
-                            wait_for(wait, attempt).await;
-                            self.patience.waited(&mut attempts, wait);
-                            continue;
-                        }
-                    }
+                if !self.lost && entries.iter().any(|entry| gate.code_of(entry).is_some()) {
+                    return Attempt::CalledBack;
                 }
-            };
-            notes.push(lost);
-            if std::mem::replace(&mut attempts.lost, true) || if_lost == IfLost::GiveUp {
-                return Err(FailureKind::Unanswered);
+                Some(entries)
             }
-            wait_for(self.patience.jittered(self.patience.first_wait), attempt).await;
+            Policy::Query | Policy::Once => None,
+        };
+        self.attempt += 1;
+        let count = entries.map_or(0, <[_]>::len);
+        let received = match self.transport.send(request, count, self.attempt).await {
+            Transmission::NoConnection(note) => {
+                self.notes.push(note);
+                return match entries {
+                    Some(_) => Attempt::GivenUp(BatchReply::NoConnection),
+                    None => Attempt::Failed(FailureKind::NoConnection),
+                };
+            }
+            Transmission::Lost(note) => {
+                self.notes.push(note);
+                return self.after_loss(Doubt::AnswerLost, None).await;
+            }
+            Transmission::Answer(received) => received,
+        };
+        let now = self.patience.answered(&received);
+        let login = login();
+        let judge = Judge::new(entries, &login, &self.call.url, now, self.run);
+        let judgement = judge.judge(&received, &mut self.notes);
+        self.wrong = judge.wrong.take();
+        match judgement {
+            Judgement::Settled(reply) => {
+                if let Policy::Change { gate, .. } = self.policy
+                    && !matches!(reply, BatchReply::Lost(_))
+                {
+                    gate.answered();
+                }
+                Attempt::Settled(reply)
+            }
+            Judgement::Answered => Attempt::Answered(received),
+            Judgement::Failed(kind) => Attempt::Failed(kind),
+            Judgement::Lost(doubt) => {
+                let asked = received.headers.wait_asked(now);
+                self.after_loss(doubt, asked).await
+            }
+            Judgement::Again(refusal) => {
+                let asked = received.headers.wait_asked(now);
+                self.after_throttling(received.status, refusal, asked).await
+            }
+        }
+    }
+
+    /// Waits to repeat a call whose answer was lost, where that may be.
+    async fn after_loss(&mut self, doubt: Doubt, asked: Option<Duration>) -> Attempt {
+        let is_first = !std::mem::replace(&mut self.lost, true);
+        let may_repeat = is_first && !matches!(self.policy, Policy::Once);
+        let wait = match asked {
+            None => Some(self.patience.jittered(self.patience.first_wait)),
+            asked => self.wait_after(asked),
+        };
+        match (wait, self.policy) {
+            (Some(wait), _) if may_repeat && self.pause(wait).await => Attempt::Again,
+            (_, Policy::Change { .. }) => Attempt::GivenUp(BatchReply::Lost(doubt)),
+            _ => Attempt::Failed(FailureKind::Unanswered),
+        }
+    }
+
+    /// Waits as the service asks, if there is time for that.
+    async fn after_throttling(
+        &mut self,
+        status: u16,
+        refusal: Refusal,
+        asked: Option<Duration>,
+    ) -> Attempt {
+        if let Policy::Change { gate, .. } = self.policy {
+            gate.halve();
+        }
+        match self.wait_after(asked) {
+            None => self.notes.push(gave_up(status, &refusal.code, asked)),
+            Some(wait) if self.pause(wait).await => {
+                self.waits += 1;
+                self.patience.tally.waited(wait);
+                return Attempt::AgainLater;
+            }
+            Some(_) => {
+                let note = "stopped while the service asked to wait";
+                self.notes.push(note.to_owned());
+            }
+        }
+        match self.policy {
+            Policy::Change { .. } => Attempt::GivenUp(BatchReply::TurnedAway(refusal)),
+            Policy::Query | Policy::Once => Attempt::Failed(FailureKind::Busy(refusal)),
+        }
+    }
+
+    /// How long to wait before a throttled request is sent again; nothing if the time left
+    /// is too short. At least what the service asked for, spread a little so that parallel
+    /// senders do not all come back at once.
+    fn wait_after(&self, asked: Option<Duration>) -> Option<Duration> {
+        let Patience {
+            max_elapsed,
+            first_wait,
+            ..
+        } = *self.patience;
+        let left = max_elapsed.checked_sub(self.started.elapsed())?;
+        if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {
+            let spread = first_wait - self.patience.jittered(first_wait);
+            return (asked <= left).then(|| asked.saturating_add(spread).min(left));
+        }
+        let doubled = 2_u32.saturating_pow(self.waits);
+        let wait = first_wait.saturating_mul(doubled).min(LONGEST_WAIT);
+        let wait = self.patience.jittered(wait);
+        (wait <= left).then_some(wait)
+    }
+
+    /// Waits, or returns false as soon as the gate of a change is closed.
+    async fn pause(&self, wait: Duration) -> bool {
+        let (attempt, wait_ms) = (self.attempt, wait.as_millis());
+        tracing::debug!(attempt, wait_ms, "waiting to send again");
+        let Policy::Change { gate, .. } = self.policy else {
+            sleep(wait).await;
+            return true;
+        };
+        tokio::select! {
+            biased;
+            () = gate.closed() => false,
+            () = sleep(wait) => true,
+        }
+    }
+
+    pub fn failed(&mut self, kind: FailureKind) -> CallFailure {
+        CallFailure {
+            kind,
+            host: self.call.host(),
+            notes: std::mem::take(&mut self.notes),
         }
     }
 }
 
-async fn wait_for(wait: Duration, attempt: u32) {
-    tracing::debug!(attempt, wait_ms = wait.as_millis(), "waiting to ask again");
-    sleep(wait).await;
+fn gave_up(status: u16, code: &ReportedName, asked: Option<Duration>) -> String {
+    let why = match asked {
+        None => "the time to retry was over".to_owned(),
+        Some(asked) => format!(
+            "the service asked to wait {} s, more than is left",
+            asked.as_secs()
+        ),
+    };
+    format!("throttled: gave up after answer {status} {code}, {why}")
 }

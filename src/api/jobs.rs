@@ -12,12 +12,11 @@ use std::sync::Arc;
 use reqwest::Method;
 use zeroize::Zeroizing;
 
-use super::auth::LoginPass;
 use super::client::Client;
 use super::codes;
 use super::error::{CallFailure, FailureKind, ServiceError};
-use super::exchange::{Exchange, IfLost};
-use super::http::{ApiCall, Received};
+use super::exchange::{Attempt, Policy};
+use super::http::ApiCall;
 use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
 use super::judge::refused;
 use super::wire::{self, Decoded, ResultRow};
@@ -67,67 +66,26 @@ pub struct Inventory {
 }
 
 impl Client {
-    /// Asks the service. A token that is refused is replaced once, where that can be.
-    pub async fn ask(&self, call: &ApiCall) -> Result<Zeroizing<Vec<u8>>, CallFailure> {
-        self.ask_with(call, IfLost::AskAgain).await
-    }
-
-    async fn ask_with(
+    pub async fn ask(
         &self,
         call: &ApiCall,
-        if_lost: IfLost,
+        policy: Policy<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, CallFailure> {
-        let pass = self.session.pass().await?;
-        let answer = match self.ask_as(call, if_lost, &pass).await {
-            Err(failure) if matches!(failure.kind, FailureKind::Login(_)) => {
-                match self.session.renewed(&pass).await {
-                    Some(Ok(renewed)) => self.ask_as(call, if_lost, &renewed).await,
-                    // Without a new token, the refusal of the old one stands.
-                    Some(Err(silent)) if silent.is_silence() => Err(CallFailure {
-                        notes: [failure.notes, silent.notes].concat(),
-                        ..failure
-                    }),
-                    Some(Err(renewal)) => Err(renewal),
-                    None => Err(failure),
-                }
-            }
-            Err(failure) => Err(self.or_other_project(failure, &pass).await),
-            answered => answered,
+        let mut exchange = self.exchange(call, policy);
+        let failure = match self.pursue(&mut exchange).await {
+            Ok(Attempt::Answered(received)) => return Ok(Zeroizing::new(received.into_body())),
+            Ok(Attempt::Failed(kind)) => exchange.failed(kind),
+            // Only a change of passwords ends in another way.
+            Ok(_) => exchange.failed(FailureKind::Unanswered),
+            Err(failure) => failure,
         };
-        Ok(Zeroizing::new(answer?.into_body()))
-    }
-
-    async fn ask_as(
-        &self,
-        call: &ApiCall,
-        if_lost: IfLost,
-        pass: &LoginPass,
-    ) -> Result<Received, CallFailure> {
-        let login = self.session.secrets();
-        let exchange = Exchange {
-            transport: &self.transport,
-            patience: &self.patience,
-            login: &login,
-            run: self.run.as_ref(),
-        };
-        let answer = exchange
-            .ask(call, if_lost, &|call| self.authorized(call, pass))
-            .await;
-        match &answer {
-            Ok(_) => self.session.note(None),
-            Err(failure) => {
-                if let FailureKind::Login(refusal) = &failure.kind {
-                    self.session.note(Some((refusal, failure.host.clone())));
-                }
-            }
-        }
-        answer
+        Err(self.or_other_project(failure).await)
     }
 
     /// The states of jobs, at most ten of them, in the order asked for.
     async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, ReportedJob)>, CallFailure> {
         let call = self.call(Method::POST, "jobs/batch-status", job_wire::by_ids(ids));
-        let body = self.ask(&call).await?;
+        let body = self.ask(&call, Policy::Query).await?;
         let rows = rows_of(&body);
         let told = |id: &JobId| match only_row(&rows, id) {
             Some(row) => told_by(row, || self.needles()),
@@ -212,7 +170,7 @@ impl Client {
     /// anything else may be asked: not once the caller is refused or nothing is said.
     pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryAnswer)>, GoOn) {
         let call = self.call(Method::POST, "jobs/batch-retry-task", job_wire::retry(ids));
-        let body = match self.ask_with(&call, IfLost::GiveUp).await {
+        let body = match self.ask(&call, Policy::Once).await {
             Ok(body) => body,
             Err(failure) => {
                 let go_on = match failure.ends_asking() {
@@ -387,7 +345,7 @@ impl Client {
     ) -> Result<ListPage, CallFailure> {
         let body = job_wire::list(kind, page, names);
         let call = self.call(Method::POST, "jobs", body);
-        let answer = self.ask(&call).await?;
+        let answer = self.ask(&call, Policy::Query).await?;
         job_wire::read_list(&answer).ok_or_else(|| self.unusable(ODD_ANSWER.to_owned()))
     }
 
@@ -398,7 +356,7 @@ impl Client {
             let body = job_wire::by_ids(ids);
             async move {
                 let call = client.call(Method::POST, "jobs/batch-detail", body);
-                let body = client.ask(&call).await?;
+                let body = client.ask(&call, Policy::Query).await?;
                 let details = job_wire::read_details(&body);
                 details.ok_or_else(|| client.unusable(ODD_ANSWER.to_owned()))
             }

@@ -23,36 +23,27 @@ use crate::core::redact::{ForeignText, Needles, ReportedName, Token};
 
 const MAX_PAGE_HEAD: usize = 4096;
 
+/// What an answer means for its call.
 #[derive(Debug)]
-pub enum BatchStep {
-    /// It settles the request.
-    Done(BatchReply),
-    /// It does not say what became of the request, which may be sent once more.
-    Lost(Doubt),
-    /// The caller is not known (any longer): nothing was changed. Another token may
-    /// help, where one can be had.
-    LoginRefused(Refusal),
-    /// The same request may be sent again after a while; the refusal stands if
-    /// there is no time for it.
-    Again(Refusal),
-}
-
-/// What is to be done about the answer to a call that carries no password: a query, a
-/// login, or the retry of jobs. Whether a lost or failed one may have been acted on is for
-/// whoever asked; all but the retry change nothing.
-#[derive(Debug)]
-pub enum QueryStep {
-    /// Its body answers the question.
+pub enum Judgement {
+    /// It settles a change of passwords.
+    Settled(BatchReply),
+    /// Its body answers a question.
     Answered,
+    /// The call came to nothing. Where the login was refused, nothing was changed, and
+    /// another token may help.
     Failed(FailureKind),
-    /// It was lost half-way.
-    Lost,
-    /// The same question may be asked again after a while.
+    /// It does not say what became of the call, which may be sent once more.
+    Lost(Doubt),
+    /// The same call may be sent again after a while; the refusal stands if there is no
+    /// time for it.
     Again(Refusal),
 }
 
 pub struct Judge<'a> {
-    pub entries: &'a [&'a Assignment],
+    /// The passwords that were sent; none where the call is a question, a login, or the
+    /// retry of jobs.
+    pub entries: Option<&'a [&'a Assignment]>,
     pub login: &'a LoginSecrets,
     pub url: &'a Url,
     pub now: Timestamp,
@@ -63,9 +54,19 @@ pub struct Judge<'a> {
     pub wrong: Cell<Vec<(usize, Token)>>,
 }
 
+/// What can be read of an answer.
+struct Reading<'r> {
+    received: &'r Received,
+    answer: Option<AnswerBody>,
+    /// What there is to say about a body that is no answer.
+    strange: Option<String>,
+    is_known: bool,
+    class: Class,
+}
+
 impl<'a> Judge<'a> {
     pub const fn new(
-        entries: &'a [&'a Assignment],
+        entries: Option<&'a [&'a Assignment]>,
         login: &'a LoginSecrets,
         url: &'a Url,
         now: Timestamp,
@@ -82,51 +83,71 @@ impl<'a> Judge<'a> {
         }
     }
 
+    fn sent(&self) -> &[&Assignment] {
+        self.entries.unwrap_or_default()
+    }
+
     /// The search for secrets, prepared when the first foreign text turns up.
     fn needles(&self) -> &Needles {
         self.needles
-            .get_or_init(|| secrets::needles(self.login, self.run, self.entries))
+            .get_or_init(|| secrets::needles(self.login, self.run, self.sent()))
     }
 
     /// Judges one answer; what a person should know goes to `notes`.
-    pub fn judge(&self, received: &Received, notes: &mut Vec<String>) -> BatchStep {
-        let status = received.status;
-        if (300..400).contains(&status) {
+    pub fn judge(&self, received: &Received, notes: &mut Vec<String>) -> Judgement {
+        if (300..400).contains(&received.status) {
             notes.push(self.redirected(received));
-            return BatchStep::Done(BatchReply::TurnedAway(self.refusal(received, None)));
+            let refusal = self.refusal(received, None);
+            return match self.entries {
+                Some(_) => Judgement::Settled(BatchReply::TurnedAway(refusal)),
+                None => Judgement::Failed(FailureKind::Refused(refusal)),
+            };
         }
         let (answer, strange) = match self.answer_in(received) {
             Ok(answer) => (Some(answer), None),
             Err(strange) => (None, strange),
         };
         let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
-        let code = code.map(codes::normalize);
-        let known = code.as_deref().and_then(codes::look_up);
-        let listed = answer.as_ref().and_then(|answer| answer.results.as_ref());
+        let known = code.map(codes::normalize);
+        let known = known.as_deref().and_then(codes::look_up);
+        let class = known.map_or_else(|| codes::by_status(received.status), |known| known.class);
+        let reading = Reading {
+            received,
+            answer,
+            strange,
+            is_known: known.is_some(),
+            class: codes::beside(class, received.status),
+        };
+        match self.entries {
+            Some(_) => self.judge_change(reading, notes),
+            None => self.judge_question(reading, notes),
+        }
+    }
+
+    fn judge_change(&self, reading: Reading<'_>, notes: &mut Vec<String>) -> Judgement {
+        let (received, class) = (reading.received, reading.class);
+        let status = received.status;
+        let answer = reading.answer.as_ref();
+        let listed = answer.and_then(|answer| answer.results.as_ref());
         // Only these statuses answer entry by entry; a refused caller or a wrong
         // address applied nothing, whatever its body lists.
         let may_list = matches!(status, 200..=202 | 400 | 422);
         let has_results = may_list && listed.is_some_and(|rows| !rows.is_empty());
-        let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
-        let class = codes::beside(class, status);
-        let wrong = answer.as_ref().map(|answer| self.wrong_in(answer, class));
+        let wrong = answer.map(|answer| self.wrong_in(answer, class));
         self.wrong.set(wrong.unwrap_or_default());
 
         if status == 429 && listed.is_some_and(|rows| !rows.is_empty()) {
-            notes.push(self.unexpected(received, answer.as_ref()));
-            return BatchStep::Done(BatchReply::Lost(Doubt::Unreadable));
+            notes.push(self.unexpected(received, answer));
+            return Judgement::Settled(BatchReply::Lost(Doubt::Unreadable));
         }
         let is_refused = matches!(class, Class::Login | Class::Permission);
         let later = status == 429 || matches!(class, Class::Throttled | Class::Busy);
         if later && !is_refused && (!has_results || status == 429) {
-            let refusal = self.refusal(received, answer.as_ref());
-            return BatchStep::Again(Refusal {
-                kind: RefusalKind::Busy,
-                ..refusal
-            });
+            return Judgement::Again(busy(self.refusal(received, answer)));
         }
         if status >= 500 || status == 408 {
-            notes.push(strange.unwrap_or_else(|| self.unexpected(received, answer.as_ref())));
+            let strange = reading.strange;
+            notes.push(strange.unwrap_or_else(|| self.unexpected(received, answer)));
             let doubt = match status {
                 408 => Doubt::AnswerLost,
                 _ => Doubt::ServerError,
@@ -137,23 +158,24 @@ impl<'a> Judge<'a> {
                 && class == Class::Internal
                 && !listed.is_some_and(|rows| rows.iter().any(says_wrong_password));
             return match is_lost {
-                true => BatchStep::Lost(doubt),
-                false => BatchStep::Done(BatchReply::Lost(doubt)),
+                true => Judgement::Lost(doubt),
+                false => Judgement::Settled(BatchReply::Lost(doubt)),
             };
         }
-        let Some(answer) = &answer else {
-            return self.without_answer(received, class, strange, notes);
+        let Some(answer) = answer else {
+            notes.extend(reading.strange);
+            return self.without_answer(received, class, notes);
         };
-        let is_empty_list = status < 300 && may_list && listed.is_some() && code.is_none();
+        let is_empty_list = status < 300 && may_list && listed.is_some() && answer.code.is_none();
         if has_results || is_empty_list {
-            return BatchStep::Done(self.per_entry(received, answer));
+            return Judgement::Settled(self.per_entry(received, answer));
         }
-        if status < 300 && known.is_none() {
+        if status < 300 && !reading.is_known {
             notes.push(self.unexpected(received, Some(answer)));
-            return BatchStep::Done(BatchReply::Lost(Doubt::Unreadable));
+            return Judgement::Settled(BatchReply::Lost(Doubt::Unreadable));
         }
         let refusal = self.refusal(received, Some(answer));
-        BatchStep::Done(match class {
+        Judgement::Settled(match class {
             Class::Login | Class::Permission => return refused_caller(class, refusal),
             Class::WrongPassword | Class::Route | Class::Throttled | Class::Busy => {
                 BatchReply::TurnedAway(refusal)
@@ -163,6 +185,47 @@ impl<'a> Judge<'a> {
                 notes.push(self.unexpected(received, Some(answer)));
                 BatchReply::Lost(Doubt::ServerError)
             }
+        })
+    }
+
+    /// Whether a lost or failed call may have been acted on is for whoever asked; of those
+    /// that carry no password, all but the retry of jobs change nothing.
+    fn judge_question(&self, reading: Reading<'_>, notes: &mut Vec<String>) -> Judgement {
+        let received = reading.received;
+        let status = received.status;
+        let answer = reading.answer.as_ref();
+        let has_code = answer.is_some_and(|answer| answer.code.is_some());
+        // Jobs that are not there are told in a list, with 400 (OTC api-ref).
+        let listed = answer.and_then(|answer| answer.results.as_ref());
+        let is_list =
+            listed.is_some_and(|rows| !rows.is_empty()) && matches!(status, 200..=202 | 400);
+        if is_list || (status < 300 && answer.is_some() && !has_code) {
+            return Judgement::Answered;
+        }
+        notes.extend(reading.strange);
+        if matches!(received.body, Body::Cut) && status < 400 {
+            notes.push(answer_cut(self.url));
+            return Judgement::Lost(Doubt::AnswerLost);
+        }
+        let mut refusal = self.refusal(received, answer);
+        let is_again = status == 429 || matches!(reading.class, Class::Throttled | Class::Busy);
+        Judgement::Failed(match reading.class {
+            Class::Login => {
+                if received.headers.asks_second_factor {
+                    refusal.advice = Some(codes::SECOND_FACTOR);
+                }
+                notes.extend(received.headers.clock_off(self.now));
+                FailureKind::Login(refusal)
+            }
+            Class::Permission => {
+                notes.extend(received.headers.clock_off(self.now));
+                FailureKind::Refused(refusal)
+            }
+            _ if is_again => return Judgement::Again(busy(refusal)),
+            _ if status < 300 && !has_code => FailureKind::Unanswered,
+            Class::Internal => FailureKind::Failed(refusal),
+            _ if status >= 500 => FailureKind::Failed(refusal),
+            _ => FailureKind::Refused(refusal),
         })
     }
 
@@ -180,7 +243,7 @@ impl<'a> Judge<'a> {
             });
             row?.code.as_deref()
         };
-        let entries = self.entries.iter().enumerate();
+        let entries = self.sent().iter().enumerate();
         let wrong = entries.filter_map(|(at, entry)| {
             let code = codes::normalize(code_of(&entry.key)?);
             Some((at, Token::parse(&code)?))
@@ -195,9 +258,8 @@ impl<'a> Judge<'a> {
         &self,
         received: &Received,
         class: Class,
-        strange: Option<String>,
         notes: &mut Vec<String>,
-    ) -> BatchStep {
+    ) -> Judgement {
         // A page, not an answer of the service that was damaged: only the latter
         // could have listed results where results are listed.
         let is_page = |body: &[u8]| !matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -206,20 +268,19 @@ impl<'a> Judge<'a> {
             _ => false,
         };
         let cut = matches!(received.body, Body::Cut);
-        notes.extend(strange);
         let refusal = self.refusal(received, None);
         match class {
             Class::Login | Class::Permission => refused_caller(class, refusal),
             _ if cut => {
                 notes.push(answer_cut(self.url));
-                BatchStep::Lost(Doubt::AnswerLost)
+                Judgement::Lost(Doubt::AnswerLost)
             }
-            Class::Route => BatchStep::Done(BatchReply::TurnedAway(refusal)),
+            Class::Route => Judgement::Settled(BatchReply::TurnedAway(refusal)),
             // A page of something that stands before the service.
             _ if received.status >= 400 && readable => {
-                BatchStep::Done(BatchReply::Refused(refusal))
+                Judgement::Settled(BatchReply::Refused(refusal))
             }
-            _ => BatchStep::Done(BatchReply::Lost(Doubt::Unreadable)),
+            _ => Judgement::Settled(BatchReply::Lost(Doubt::Unreadable)),
         }
     }
 
@@ -227,14 +288,17 @@ impl<'a> Judge<'a> {
         let rows = answer.results.as_deref().unwrap_or_default();
         // A success inside a failure is neither.
         let contradicted = answer.code.is_some();
-        let clean = !contradicted && rows.iter().all(|row| self.is_plain_success(row));
+        let clean = !contradicted
+            && rows
+                .iter()
+                .all(|row| is_clean_success(row) && self.was_sent(row));
         let request_id = if clean {
             None
         } else {
             self.request_id(received, Some(answer))
         };
         // Far more rows than entries are noise; their texts are not worth a search.
-        let worth_reading = 4 * self.entries.len();
+        let worth_reading = 4 * self.sent().len();
         let results = rows
             .iter()
             .enumerate()
@@ -254,13 +318,9 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn is_plain_success(&self, row: &ResultRow) -> bool {
-        is_clean_success(row) && self.was_sent(row)
-    }
-
     fn was_sent(&self, row: &ResultRow) -> bool {
         let job = row.job.as_deref();
-        let mut sent = self.entries.iter();
+        let mut sent = self.sent().iter();
         sent.any(|entry| job == Some(entry.key.job.as_str()))
     }
 
@@ -386,55 +446,6 @@ impl<'a> Judge<'a> {
         note
     }
 
-    /// Judges the answer to a query; what a person should know goes to `notes`.
-    pub fn judge_query(&self, received: &Received, notes: &mut Vec<String>) -> QueryStep {
-        let status = received.status;
-        if (300..400).contains(&status) {
-            notes.push(self.redirected(received));
-            return QueryStep::Failed(FailureKind::Refused(self.refusal(received, None)));
-        }
-        let (answer, strange) = match self.answer_in(received) {
-            Ok(answer) => (Some(answer), None),
-            Err(strange) => (None, strange),
-        };
-        let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
-        let known = code.map(codes::normalize);
-        let known = known.as_deref().and_then(codes::look_up);
-        let class = known.map_or_else(|| codes::by_status(status), |known| known.class);
-        let class = codes::beside(class, status);
-        // Jobs that are not there are told in a list, with 400 (OTC api-ref).
-        let lists =
-            |answer: &AnswerBody| answer.results.as_ref().is_some_and(|rows| !rows.is_empty());
-        let is_list = answer.as_ref().is_some_and(lists) && matches!(status, 200..=202 | 400);
-        if is_list || (status < 300 && answer.is_some() && code.is_none()) {
-            return QueryStep::Answered;
-        }
-        notes.extend(strange);
-        if matches!(received.body, Body::Cut) && status < 400 {
-            return QueryStep::Lost;
-        }
-        let mut refusal = self.refusal(received, answer.as_ref());
-        match class {
-            Class::Login => {
-                if received.headers.asks_second_factor {
-                    refusal.advice = Some(codes::SECOND_FACTOR);
-                }
-                notes.extend(received.headers.clock_off(self.now));
-                QueryStep::Failed(FailureKind::Login(refusal))
-            }
-            Class::Permission => {
-                notes.extend(received.headers.clock_off(self.now));
-                QueryStep::Failed(FailureKind::Refused(refusal))
-            }
-            _ if status == 429 => QueryStep::Again(busy(refusal)),
-            Class::Throttled | Class::Busy => QueryStep::Again(busy(refusal)),
-            _ if status < 300 && code.is_none() => QueryStep::Failed(FailureKind::Unanswered),
-            Class::Internal => QueryStep::Failed(FailureKind::Failed(refusal)),
-            _ if status >= 500 => QueryStep::Failed(FailureKind::Failed(refusal)),
-            _ => QueryStep::Failed(FailureKind::Refused(refusal)),
-        }
-    }
-
     pub fn refusal(&self, received: &Received, answer: Option<&AnswerBody>) -> Refusal {
         self.refusal_of(
             answer.and_then(|answer| answer.code.as_deref()),
@@ -506,10 +517,10 @@ fn busy(refusal: Refusal) -> Refusal {
 
 /// A caller who is not known may become so with another token; one who lacks a
 /// right does not (OTC api-ref, Error Code: DRS.M00103 comes with 401).
-fn refused_caller(class: Class, refusal: Refusal) -> BatchStep {
+fn refused_caller(class: Class, refusal: Refusal) -> Judgement {
     match class {
-        Class::Login => BatchStep::LoginRefused(refusal),
-        _ => BatchStep::Done(BatchReply::LoginRefused(refusal)),
+        Class::Login => Judgement::Failed(FailureKind::Login(refusal)),
+        _ => Judgement::Settled(BatchReply::LoginRefused(refusal)),
     }
 }
 

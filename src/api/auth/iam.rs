@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::signature::query_of;
 use super::{Domain, IamUser, LoginPass, ProjectName, TokenHeader};
-use crate::api::error::{ApiError, CallFailure};
-use crate::api::exchange::{Exchange, IfLost, Patience};
+use crate::api::error::{ApiError, CallFailure, FailureKind};
+use crate::api::exchange::{Attempt, Exchange, Patience, Policy};
 use crate::api::http::{ApiCall, ClientOptions, Received, Transport, X_SUBJECT_TOKEN};
 use crate::api::secrets::{LoginSecrets, needles};
 use crate::api::wire::write_secret;
@@ -57,20 +57,27 @@ impl Iam {
         }
     }
 
+    /// Sends a call until something settles it; `authorize` makes a request of it, anew for
+    /// each attempt.
     pub async fn ask(
         &self,
         call: &ApiCall,
-        if_lost: IfLost,
+        policy: Policy<'_>,
         login: &LoginSecrets,
         authorize: &(dyn Fn(&ApiCall) -> Request + Sync),
     ) -> Result<Received, CallFailure> {
-        let exchange = Exchange {
-            transport: &self.transport,
-            patience: &self.patience,
-            login,
-            run: None,
-        };
-        exchange.ask(call, if_lost, authorize).await
+        let mut exchange = Exchange::new(&self.transport, &self.patience, None, call, policy);
+        loop {
+            match exchange.attempt(authorize(call), || login.clone()).await {
+                Attempt::Answered(received) => return Ok(received),
+                Attempt::Failed(kind) => return Err(exchange.failed(kind)),
+                Attempt::Again | Attempt::AgainLater => {}
+                // Only a change of passwords ends like this.
+                Attempt::Settled(_) | Attempt::GivenUp(_) | Attempt::CalledBack => {
+                    return Err(exchange.failed(FailureKind::Unanswered));
+                }
+            }
+        }
     }
 
     /// Asks with a pass, about a token where one is given; calls of the identity service
@@ -84,7 +91,7 @@ impl Iam {
     ) -> Result<Vec<u8>, CallFailure> {
         let now = self.patience.ambient.now;
         let received = self
-            .ask(call, IfLost::AskAgain, login, &|call| {
+            .ask(call, Policy::Query, login, &|call| {
                 let mut request = call.request();
                 pass.authorize(&mut request, None, now());
                 if let Some(token) = about {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::iam::{Iam, TokenFacts, facts, login_body};
 use super::{Domain, IamUser, LoginPass, PasswordLogin, ProjectName, TokenHeader};
 use crate::api::error::{CallFailure, FailureKind};
-use crate::api::exchange::IfLost;
+use crate::api::exchange::Policy;
 use crate::api::http::{ApiCall, authority};
 use crate::api::secrets::{LoginSecrets, needles};
 use crate::core::config::is_project_id;
@@ -228,7 +228,7 @@ impl IamSession {
         // second factor shown again.
         let mut received = self
             .iam
-            .ask(&call, IfLost::GiveUp, &self.secrets(), &ApiCall::request)
+            .ask(&call, Policy::Once, &self.secrets(), &ApiCall::request)
             .await?;
         let token = received
             .headers

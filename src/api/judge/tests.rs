@@ -33,7 +33,7 @@ fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-fn judge(received: &Received) -> (BatchStep, Vec<String>) {
+fn judge(received: &Received) -> (Judgement, Vec<String>) {
     let entries = [
         entry("j1", Endpoint::Source),
         entry("j1", Endpoint::Destination),
@@ -46,14 +46,14 @@ fn judge(received: &Received) -> (BatchStep, Vec<String>) {
         secrets: vec![Arc::new(token)],
     };
     let mut notes = Vec::new();
-    let step = Judge::new(&sent, &login, &url, now(), None).judge(received, &mut notes);
+    let step = Judge::new(Some(&sent), &login, &url, now(), None).judge(received, &mut notes);
     (step, notes)
 }
 
 fn reply(received: &Received) -> BatchReply {
     match judge(received).0 {
-        BatchStep::Done(reply) => reply,
-        BatchStep::LoginRefused(refusal) => BatchReply::LoginRefused(refusal),
+        Judgement::Settled(reply) => reply,
+        Judgement::Failed(FailureKind::Login(refusal)) => BatchReply::LoginRefused(refusal),
         other => panic!("{other:?}"),
     }
 }
@@ -150,7 +150,7 @@ fn throttled_and_busy_requests_may_be_sent_again() {
         json(400, &error("IAM.0012")),
     ] {
         let (step, _) = judge(&received);
-        let BatchStep::Again(refusal) = step else {
+        let Judgement::Again(refusal) = step else {
             panic!("{received:?}: {step:?}");
         };
         assert_eq!(refusal.kind, RefusalKind::Busy);
@@ -251,7 +251,7 @@ fn what_cannot_be_read_is_in_doubt() {
     ] {
         let (step, notes) = judge(&json(status, body));
         assert!(
-            matches!(step, BatchStep::Done(BatchReply::Lost(d)) | BatchStep::Lost(d) if d == doubt),
+            matches!(step, Judgement::Settled(BatchReply::Lost(d)) | Judgement::Lost(d) if d == doubt),
             "{status} {body}"
         );
         assert_eq!(notes.len(), 1, "{status} {body}");
@@ -281,7 +281,7 @@ fn a_body_that_was_not_read_is_judged_by_status_where_that_is_enough() {
         assert!(reply(&at(401)).login_refusal().is_some());
         assert_eq!(reply(&at(500)), BatchReply::Lost(Doubt::ServerError));
         assert!(matches!(reply(&at(307)), BatchReply::TurnedAway(_)));
-        assert!(matches!(judge(&at(429)).0, BatchStep::Again(_)));
+        assert!(matches!(judge(&at(429)).0, Judgement::Again(_)));
     }
     for (status, lost) in [(200, true), (400, true), (429, false), (500, false)] {
         let cut = Received {
@@ -289,7 +289,7 @@ fn a_body_that_was_not_read_is_judged_by_status_where_that_is_enough() {
             ..json(status, "")
         };
         assert_eq!(
-            matches!(judge(&cut).0, BatchStep::Lost(_)),
+            matches!(judge(&cut).0, Judgement::Lost(_)),
             lost,
             "{status}"
         );
@@ -318,7 +318,7 @@ fn a_redirect_is_a_refusal_that_names_the_host_only() {
         let mut received = json(307, "moved");
         received.headers.location = location.map(str::to_owned);
         let (step, notes) = judge(&received);
-        let BatchStep::Done(BatchReply::TurnedAway(refusal)) = step else {
+        let Judgement::Settled(BatchReply::TurnedAway(refusal)) = step else {
             panic!("{step:?}");
         };
         assert_eq!(refusal.code.as_str(), "HTTP-307");

@@ -10,7 +10,7 @@ use crate::core::job::EntryKey;
 use crate::core::outcome::{BlockReason, NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
 use crate::core::report::{ApplyReport, RetryJobsEnd, StateSaved};
-use crate::core::state::{PlanId, Replaced, Settlement, State};
+use crate::core::state::{PlanId, Replaced, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
@@ -73,7 +73,7 @@ impl Run<'_> {
 
         // A thread that is gone shows as a broken journal, which stops the run.
         let _ = hand_over.send(writer);
-        let sent = send(
+        let mut sent = send(
             online,
             &self.opened.manifest,
             requests,
@@ -87,14 +87,14 @@ impl Run<'_> {
         // reach the state now, or a recovery file.
         let journal_error = recorder.finish().err();
         let mut outcomes = BTreeMap::new();
-        for (key, outcome, at) in &sent.outcomes {
-            match Settlement::of(outcome) {
+        for sent in std::mem::take(&mut sent.outcomes) {
+            match &sent.settlement {
                 Some(settlement) => {
-                    state.settle(key, &settlement, *at);
+                    state.settle(&sent.key, settlement, sent.at);
                 }
-                None => state.withdraw(key, &mut replaced),
+                None => state.withdraw(&sent.key, &mut replaced),
             }
-            outcomes.insert(key.clone(), outcome.clone());
+            outcomes.insert(sent.key, sent.outcome);
         }
         self.withdraw_unsent(&mut state, &mut replaced, &outcomes);
         testpoint::reach("apply.before_fold");

@@ -46,10 +46,20 @@ const MAX_LOST_IN_A_ROW: usize = 3;
 /// How long answers in flight are waited for after a signal (design section 4).
 pub const GRACE: Duration = Duration::from_secs(5);
 
+/// What became of one entry.
+#[derive(Debug)]
+pub struct SentEntry {
+    pub key: EntryKey,
+    pub outcome: Outcome,
+    /// What is recorded of it; nothing where it was not sent.
+    pub settlement: Option<Settlement>,
+    pub at: Timestamp,
+}
+
 #[derive(Debug, Default)]
 pub struct SendReport {
-    /// Every entry that was handed over, with when its outcome was known.
-    pub outcomes: Vec<(EntryKey, Outcome, Timestamp)>,
+    /// Every entry that was handed over.
+    pub outcomes: Vec<SentEntry>,
     /// What was not sent since it logs in as an entry that was refused as wrong.
     pub skipped: BTreeMap<usize, BlockReason>,
     /// How many requests were answered or given up on, repetitions not counted.
@@ -428,13 +438,17 @@ impl Flight<'_> {
         let at = (self.now)();
         let mut records = Vec::new();
         for (key, outcome) in outcomes {
-            if let Some(settled) = Settlement::of(&outcome) {
-                records.push(JournalRecord {
-                    entry: key.clone(),
-                    settled,
-                });
-            }
-            self.sent.outcomes.push((key, outcome, at));
+            let settlement = Settlement::of(&outcome);
+            records.extend(settlement.clone().map(|settled| JournalRecord {
+                entry: key.clone(),
+                settled,
+            }));
+            self.sent.outcomes.push(SentEntry {
+                key,
+                outcome,
+                settlement,
+                at,
+            });
         }
         if !records.is_empty() {
             self.journal.record(JournalAnswer { at, records });
