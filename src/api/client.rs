@@ -18,7 +18,7 @@ use super::secrets::{RunSecrets, needles};
 use super::wire;
 use crate::core::config::is_project_id;
 use crate::core::manifest::Assignment;
-use crate::core::outcome::{BatchReply, Refusal};
+use crate::core::outcome::{BatchReply, Doubt, Refusal};
 use crate::core::redact::{Needles, Token};
 use crate::core::report::LoginIdentity;
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
@@ -42,7 +42,6 @@ pub struct Client {
 #[derive(Debug)]
 pub struct BatchAnswer {
     pub reply: BatchReply,
-    /// What a person should know about how it came to be.
     pub notes: Vec<String>,
     /// The places of the entries that it calls wrong, each with the code, also where it
     /// leaves them in doubt.
@@ -123,7 +122,6 @@ impl Client {
         authority(&self.endpoint)
     }
 
-    /// A call of this project; `path` is what follows the project's id.
     pub fn call(&self, method: Method, path: &str, body: Bytes) -> ApiCall {
         let mut url = self.endpoint.clone();
         url.set_path(&format!("/v3/{}/{path}", self.project_id));
@@ -149,10 +147,6 @@ impl Client {
 
     pub fn notes(&self) -> Vec<String> {
         self.patience.tally.notes()
-    }
-
-    pub fn project_id(&self) -> &str {
-        &self.project_id
     }
 
     pub fn error(&self, what: &'static str, failure: CallFailure) -> ServiceError {
@@ -212,7 +206,7 @@ impl Client {
         region: Option<&str>,
     ) -> Result<Vec<CataloguedEndpoint>, CallFailure> {
         let login = self.session.secrets();
-        let mut found = self.iam.catalogue(pass, &login, self.project_id()).await?;
+        let mut found = self.iam.catalogue(pass, &login, &self.project_id).await?;
         found.retain(|found| match (region, &found.region) {
             (Some(wanted), Some(region)) => region == wanted,
             _ => true,
@@ -265,7 +259,7 @@ impl Client {
             .facts_of(&self.session.pass().await?, &login)
             .await?;
         match &facts.project {
-            Some(project) if project.id == self.project_id() => Ok(facts),
+            Some(project) if project.id == self.project_id => Ok(facts),
             other => Err(self.other_project(other.as_ref().map(|project| project.id.clone()))),
         }
     }
@@ -302,9 +296,7 @@ impl Client {
             sealed: self.project_id.clone(),
         })
     }
-}
 
-impl Client {
     /// Sends the passwords of `entries` in one request and says what came of it.
     ///
     /// The caller holds a pass of `gate` and keeps two requests from touching one job at the
@@ -320,7 +312,9 @@ impl Client {
         let mut exchange = self.exchange(&call, Policy::Change { entries, gate });
         let reply = match self.pursue(&mut exchange).await {
             Ok(Attempt::Settled(reply) | Attempt::GivenUp(reply)) => reply,
-            Ok(_) => return None,
+            Ok(Attempt::CalledBack) => return None,
+            // Only a question ends in another way.
+            Ok(_) => BatchReply::Lost(Doubt::Unreadable),
             Err(failure) => without_login(failure, &mut exchange.notes),
         };
         Some(BatchAnswer {

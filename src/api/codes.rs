@@ -7,24 +7,20 @@
 
 use crate::core::outcome::RefusalKind;
 
-/// What a refusal means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Too many requests: the same request may be sent again later.
     Throttled,
     /// Another operation runs on a job: the same request may be sent again later.
     Busy,
-    /// Something is wrong with an entry.
     Entry,
     /// The user or password is wrong; repeating it locks accounts.
     WrongPassword,
-    /// The job's state does not allow the change.
     JobState,
     /// The caller is not known (any longer).
     Login,
     /// The caller is known and may not do this.
     Permission,
-    /// Something is wrong with the request as a whole.
     Request,
     /// The request did not reach the service it is meant for.
     Route,
@@ -33,7 +29,6 @@ pub enum Class {
 }
 
 impl Class {
-    /// What the next plan needs to know about a refusal of this class.
     pub const fn kind(self) -> RefusalKind {
         match self {
             Self::Throttled | Self::Busy => RefusalKind::Busy,

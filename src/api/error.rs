@@ -231,7 +231,7 @@ impl fmt::Display for ServiceError {
             }
             FailureKind::OtherProject { found, sealed } => {
                 let found = match found {
-                    Some(project) => format!("project {project}"),
+                    Some(id) => format!("project {id}"),
                     None => "no project".to_owned(),
                 };
                 write!(
@@ -286,12 +286,18 @@ impl Diagnostic for ServiceError {
 }
 
 fn words_of(refusal: &Refusal) -> String {
-    let mut text = refusal.code.to_string();
-    if let Some(id) = &refusal.request_id {
-        text.push_str(&format!(", request {id}"));
-    }
-    if let Some(words) = &refusal.text {
-        text.push_str(&format!(", it says {words}"));
-    }
-    text
+    let Refusal {
+        code,
+        request_id,
+        text,
+        ..
+    } = refusal;
+    let id = labelled(", request ", request_id.as_ref());
+    let text = labelled(", it says ", text.as_ref());
+    format!("{code}{id}{text}")
+}
+
+/// A text with its label before it; nothing where there is no text.
+pub fn labelled(label: &str, text: Option<impl fmt::Display>) -> String {
+    text.map_or_else(String::new, |text| format!("{label}{text}"))
 }

@@ -154,7 +154,6 @@ pub struct Exchange<'a> {
     waits: u32,
     /// Whether the answer to an attempt was lost, so that it may have been acted on.
     pub lost: bool,
-    /// What a person should know about how it went.
     pub notes: Vec<String>,
     /// The places of the entries that the last answer calls wrong, each with the code.
     pub wrong: Vec<(usize, Token)>,

@@ -26,7 +26,6 @@ pub struct Gate {
 struct GateLimit {
     /// Senders let through at a time, at least 1.
     now: usize,
-    /// The most that ever were.
     most: usize,
     /// Good answers since it changed.
     good: usize,
@@ -91,13 +90,11 @@ impl Gate {
         credential.is_some_and(|name| wrong.insert(Arc::clone(name), code).is_none())
     }
 
-    /// Whether a request whose answer was lost may be sent again.
     pub fn may_repeat(&self) -> bool {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.is_none()
     }
 
-    /// The code that the credential of an entry was refused with.
     pub fn code_of(&self, entry: &Assignment) -> Option<Token> {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.as_ref()?.get(entry.credential.as_ref()?).cloned()

@@ -33,7 +33,6 @@ const MAX_IDLE: Duration = Duration::from_secs(20);
 /// 15 minutes ("API Request Signing Guide").
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
-/// How the note about a clock that is off begins.
 pub const CLOCK_OFF: &str = "the clock of this machine says";
 
 pub const X_LANGUAGE: HeaderName = HeaderName::from_static("x-language");
@@ -54,7 +53,6 @@ pub struct ClientOptions {
     /// The setting that names the identity service, for messages.
     pub auth_url_named_by: &'static str,
     pub project_id: String,
-    /// Where the login comes from, in words.
     pub login_from: String,
     /// Longest time from the start of a request to the end of its answer.
     pub request_timeout: Duration,
@@ -64,7 +62,6 @@ pub struct ClientOptions {
     pub retry_max_elapsed: Duration,
     /// The first wait between two attempts; it doubles from there.
     pub retry_first_wait: Duration,
-    /// Questions under way at once.
     pub parallelism: usize,
     /// Certificates in PEM form that are trusted beside those of the system.
     pub ca_file: Option<Vec<u8>>,
@@ -145,7 +142,6 @@ pub enum Transmission {
 #[derive(Debug)]
 pub struct Transport {
     http: reqwest::Client,
-    /// Which certificates are trusted, in words.
     trusted: &'static str,
     proxy: Option<String>,
     setting: &'static str,
@@ -252,7 +248,6 @@ fn answer_lost(host: &str, cause: &str) -> String {
     format!("answer from {host} lost: {cause}")
 }
 
-/// What to tell of an answer whose end did not come.
 pub fn answer_cut(url: &Url) -> String {
     answer_lost(&authority(url), "the connection broke in the middle of it")
 }
@@ -264,7 +259,6 @@ pub struct Received {
     pub body: Body,
 }
 
-/// The headers that are looked at, as text.
 #[derive(Debug, Default)]
 pub struct Headers {
     pub content_type: Option<String>,
@@ -274,11 +268,9 @@ pub struct Headers {
     pub retry_after: Option<String>,
     /// Whether the password of a login was right and a second factor is asked for.
     pub asks_second_factor: bool,
-    /// The token that a login yields.
     pub subject_token: Option<Secret>,
 }
 
-/// What became of reading the body.
 pub enum Body {
     Read(Vec<u8>),
     /// It is packed, as this header says.
@@ -323,7 +315,6 @@ impl Headers {
         Duration::try_from(until.duration_since(from)).ok()
     }
 
-    /// What to say of the service's clock, if it differs from the one here.
     pub fn clock_off(&self, local: Timestamp) -> Option<String> {
         let server = parse_date(self.date.as_deref()?)?;
         let apart = local.duration_since(server).unsigned_abs();

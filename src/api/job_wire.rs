@@ -130,7 +130,6 @@ struct DetailPage {
     results: Vec<DetailRow>,
 }
 
-/// What the details tell of a job, in the service's words.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DetailRow {

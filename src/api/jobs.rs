@@ -18,13 +18,12 @@ use super::error::{CallFailure, FailureKind, ServiceError};
 use super::exchange::{Attempt, Policy};
 use super::http::ApiCall;
 use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
-use super::judge::refused;
+use super::judge::{NO_CODE, refused};
 use super::wire::{self, Decoded, ResultRow};
 use crate::core::inventory::{JobDatabase, ListedJob, UseType};
 use crate::core::job::{Endpoint, JobId};
-use crate::core::outcome::Refusal;
-use crate::core::redact::{Needles, ReportedName, Token};
-use crate::core::report::NotAsked;
+use crate::core::redact::{Needles, Token};
+use crate::core::report::{NotAsked, RetryJobsResult};
 use crate::core::status::{JobDetails, JobStatus, ReportedJob, ReportedStatus};
 
 /// Ids in one query (Huawei Cloud api-ref, "Querying Details About Tasks in
@@ -40,21 +39,8 @@ const MAX_PAGES: usize = 1_000;
 
 const ODD_ANSWER: &str = "the answer is in an unknown format";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RetryAnswer {
-    Taken,
-    Refused(Refusal),
-    NotAsked(NotAsked),
-    /// The answer was lost, so it may begin or not.
-    Unanswered,
-}
-
-/// Whether anything else may be asked, and is of any use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GoOn {
-    Yes,
-    No,
-}
+/// Why the retry of a job does not begin; nothing if it may.
+pub type RetryEnd = Option<RetryJobsResult>;
 
 #[derive(Debug)]
 pub struct Inventory {
@@ -82,7 +68,6 @@ impl Client {
         Err(self.or_other_project(failure).await)
     }
 
-    /// The states of jobs, at most ten of them, in the order asked for.
     async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, ReportedJob)>, CallFailure> {
         let call = self.call(Method::POST, "jobs/batch-status", job_wire::by_ids(ids));
         let body = self.ask(&call, Policy::Query).await?;
@@ -165,54 +150,45 @@ impl Client {
     }
 
     /// Retries failed jobs, or resumes paused ones: one [group](Self::groups) of them.
-    /// It is never sent twice unless it was turned away: each retry with a wrong
-    /// password brings a database account closer to its lock. Tells beside whether
-    /// anything else may be asked: not once the caller is refused or nothing is said.
-    pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryAnswer)>, GoOn) {
+    /// It is never sent twice unless it was turned away: each retry with a wrong password
+    /// brings a database account closer to its lock. Returns for each why it does not begin,
+    /// or nothing if it may; and why no other may be asked for, if so.
+    pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryEnd)>, Option<NotAsked>) {
         let call = self.call(Method::POST, "jobs/batch-retry-task", job_wire::retry(ids));
         let body = match self.ask(&call, Policy::Once).await {
             Ok(body) => body,
             Err(failure) => {
-                let go_on = match failure.ends_asking() {
-                    true => GoOn::No,
-                    false => GoOn::Yes,
-                };
-                let verdict = match failure.kind {
+                let stop = failure.ends_asking().then_some(NotAsked::Stopped);
+                let end = match failure.kind {
                     FailureKind::Login(refusal)
                     | FailureKind::Refused(refusal)
-                    | FailureKind::Busy(refusal) => RetryAnswer::Refused(refusal),
-                    FailureKind::NoConnection => RetryAnswer::NotAsked(NotAsked::NoConnection),
-                    FailureKind::OtherProject { .. } | FailureKind::OtherEndpoint { .. } => {
-                        RetryAnswer::NotAsked(NotAsked::OtherProject)
+                    | FailureKind::Busy(refusal) => Some(RetryJobsResult::Refused(refusal)),
+                    FailureKind::NoConnection => {
+                        Some(RetryJobsResult::NotAsked(NotAsked::NoConnection))
                     }
-                    FailureKind::Unanswered | FailureKind::Failed(_) => RetryAnswer::Unanswered,
+                    FailureKind::OtherProject { .. } | FailureKind::OtherEndpoint { .. } => {
+                        Some(RetryJobsResult::NotAsked(NotAsked::OtherProject))
+                    }
+                    FailureKind::Unanswered | FailureKind::Failed(_) => None,
                 };
-                let all = ids.iter().map(|id| (id.clone(), verdict.clone()));
-                return (all.collect(), go_on);
+                let all = ids.iter().map(|id| (id.clone(), end.clone()));
+                return (all.collect(), stop);
             }
         };
         let rows = rows_of(&body);
         let needles = self.needles();
         let judged = |id: &JobId| {
-            let says = |row: &ResultRow, word: &str| {
+            let refused_row = only_row(&rows, id).filter(|row| {
                 let status = row.status.as_deref();
-                status.is_some_and(|status| status.eq_ignore_ascii_case(word))
-            };
-            let verdict = match only_row(&rows, id) {
-                Some(row) if row.code.is_some() || says(row, "failed") => {
-                    RetryAnswer::Refused(refused(
-                        (row.code.as_deref(), row.text.as_deref()),
-                        None,
-                        ReportedName::from_static("NO-CODE"),
-                        || &needles,
-                    ))
-                }
-                Some(row) if says(row, "success") => RetryAnswer::Taken,
-                _ => RetryAnswer::Unanswered,
-            };
-            (id.clone(), verdict)
+                row.code.is_some() || status.is_some_and(|said| said.eq_ignore_ascii_case("failed"))
+            });
+            let end = refused_row.map(|row| {
+                let said = (row.code.as_deref(), row.text.as_deref());
+                RetryJobsResult::Refused(refused(said, None, NO_CODE, || &needles))
+            });
+            (id.clone(), end)
         };
-        (ids.iter().map(judged).collect(), GoOn::Yes)
+        (ids.iter().map(judged).collect(), None)
     }
 
     /// Asks several questions, so many at a time as the client may; one goes ahead as long

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::codes::{self, Class};
-use super::error::FailureKind;
+use super::error::{FailureKind, labelled};
 use super::http::{Body, Received, answer_cut, authority};
 use super::secrets::{self, LoginSecrets, RunSecrets};
 use super::wire::{self, AnswerBody, Decoded, ResultRow};
@@ -22,6 +22,9 @@ use crate::core::outcome::{BatchReply, Doubt, EntryResult, Refusal, RefusalKind,
 use crate::core::redact::{ForeignText, Needles, ReportedName, Token};
 
 const MAX_PAGE_HEAD: usize = 4096;
+
+/// What stands in for the code of a failure without one.
+pub const NO_CODE: ReportedName = ReportedName::from_static("NO-CODE");
 
 /// What an answer means for its call.
 #[derive(Debug)]
@@ -336,12 +339,10 @@ impl<'a> Judge<'a> {
         let verdict = if says(row, "failed") {
             // Text about an entry that was not sent is of no use to anybody.
             let text = row.text.as_deref().filter(|_| sent && has_text);
-            ResultVerdict::Failed(self.refusal_of(
-                row.code.as_deref(),
-                text,
-                request_id.cloned(),
-                ReportedName::from_static("NO-CODE"),
-            ))
+            let said = (row.code.as_deref(), text);
+            ResultVerdict::Failed(refused(said, request_id.cloned(), NO_CODE, || {
+                self.needles()
+            }))
         } else if is_clean_success(row) && !contradicted {
             ResultVerdict::Success
         } else {
@@ -401,34 +402,17 @@ impl<'a> Judge<'a> {
 
     fn unexpected(&self, received: &Received, answer: Option<&AnswerBody>) -> String {
         let refusal = self.refusal(received, answer);
-        let (status, host) = (received.status, authority(self.url));
-        let mut note = format!("answer {status} from {host} says nothing that can be used");
         // Without a code in the answer there is only the status, said already.
-        if answer.is_some_and(|answer| answer.code.is_some()) {
-            note.push_str(&format!(", code {}", refusal.code));
-        }
-        if let Some(id) = &refusal.request_id {
-            note.push_str(&format!(", request {id}"));
-        }
-        if let Some(text) = &refusal.text {
-            note.push_str(&format!(": {text}"));
-        }
-        if let Some(advice) = refusal.advice {
-            note.push_str(&format!(". {advice}"));
-        }
-        note
+        let code = answer.and_then(|answer| answer.code.as_ref());
+        let code = labelled(", code ", code.map(|_| &refusal.code));
+        let id = labelled(", request ", refusal.request_id.as_ref());
+        let text = labelled(": ", refusal.text.as_ref());
+        let advice = labelled(". ", refusal.advice);
+        let (status, host) = (received.status, authority(self.url));
+        format!("answer {status} from {host} says nothing that can be used{code}{id}{text}{advice}")
     }
 
     fn not_json(&self, received: &Received, body: &[u8]) -> String {
-        let (status, host) = (received.status, authority(self.url));
-        let mut note = format!("answer {status} from {host} is not in the service's format");
-        let content_type = received.headers.content_type.as_deref();
-        if let Some(content_type) = content_type.and_then(|text| self.needles().text(text)) {
-            note.push_str(&format!(", content type {content_type}"));
-        }
-        if let Some(id) = self.request_id(received, None) {
-            note.push_str(&format!(", request {id}"));
-        }
         let page = String::from_utf8_lossy(body);
         // The whole page is searched before a line of it is cut out.
         let line = if page.trim().is_empty() {
@@ -440,36 +424,30 @@ impl<'a> Judge<'a> {
             // what stood apart.
             self.needles().text(&first_line(&page))
         };
-        if let Some(line) = line {
-            note.push_str(&format!(": {line}"));
-        }
-        note
-    }
-
-    pub fn refusal(&self, received: &Received, answer: Option<&AnswerBody>) -> Refusal {
-        self.refusal_of(
-            answer.and_then(|answer| answer.code.as_deref()),
-            answer.and_then(|answer| answer.text.as_deref()),
-            self.request_id(received, answer),
-            status_name(received.status),
+        let line = labelled(": ", line);
+        let content_type = received.headers.content_type.as_deref();
+        let content_type = content_type.and_then(|text| self.needles().text(text));
+        let content_type = labelled(", content type ", content_type);
+        let id = labelled(", request ", self.request_id(received, None));
+        let (status, host) = (received.status, authority(self.url));
+        format!(
+            "answer {status} from {host} is not in the service's format{content_type}{id}{line}"
         )
     }
 
-    pub fn refusal_of(
-        &self,
-        code: Option<&str>,
-        text: Option<&str>,
-        request_id: Option<ReportedName>,
-        without_code: ReportedName,
-    ) -> Refusal {
-        refused((code, text), request_id, without_code, || self.needles())
+    fn refusal(&self, received: &Received, answer: Option<&AnswerBody>) -> Refusal {
+        let said = (
+            answer.and_then(|answer| answer.code.as_deref()),
+            answer.and_then(|answer| answer.text.as_deref()),
+        );
+        let name = Token::parse(&format!("HTTP-{}", received.status));
+        let name = name.map_or(ReportedName::from_static("HTTP"), ReportedName::Kept);
+        refused(said, self.request_id(received, answer), name, || {
+            self.needles()
+        })
     }
 
-    pub fn request_id(
-        &self,
-        received: &Received,
-        answer: Option<&AnswerBody>,
-    ) -> Option<ReportedName> {
+    fn request_id(&self, received: &Received, answer: Option<&AnswerBody>) -> Option<ReportedName> {
         let header = received.headers.request_id.as_deref();
         let raw = header.or_else(|| answer?.request_id.as_deref())?;
         self.needles().request_id(raw)
@@ -501,11 +479,6 @@ pub fn refused<'n>(
         advice: known.and_then(|known| known.advice),
         entries: 1,
     }
-}
-
-fn status_name(status: u16) -> ReportedName {
-    let name = Token::parse(&format!("HTTP-{status}"));
-    name.map_or(ReportedName::from_static("HTTP"), ReportedName::Kept)
 }
 
 fn busy(refusal: Refusal) -> Refusal {
@@ -541,7 +514,7 @@ fn says(row: &ResultRow, status: &str) -> bool {
 
 /// One line of a page that is not for machines: its title if it is HTML, else
 /// its first line with text; tags are dropped.
-pub fn first_line(page: &str) -> String {
+fn first_line(page: &str) -> String {
     let head: String = page.chars().take(MAX_PAGE_HEAD).collect();
     let lowered = head.to_ascii_lowercase();
     let title = lowered.find("<title").and_then(|at| {

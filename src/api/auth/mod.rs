@@ -204,7 +204,6 @@ impl LoginSession {
         }
     }
 
-    /// What must never come back out: searched for in every answer.
     pub fn secrets(&self) -> LoginSecrets {
         match self {
             Self::Token(token) => LoginSecrets {

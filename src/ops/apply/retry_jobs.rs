@@ -14,7 +14,7 @@ use super::run::{Run, SavedState};
 use super::send::GRACE;
 use super::{ApplyContext, ApplyOptions};
 use crate::api::client::Client;
-use crate::api::jobs::{GoOn, RetryAnswer};
+use crate::api::jobs::RetryEnd;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{Action, failed_retries};
@@ -259,14 +259,10 @@ impl RetryJobsRun<'_> {
         }
         testpoint::reach("aftercare.before_retry");
         let mut is_taken_back = false;
-        for (job, answer) in retry_all(online, &to_retry, &mut self.interrupted) {
-            let result = match answer {
-                RetryAnswer::Refused(refusal) => RetryJobsResult::Refused(refusal),
-                RetryAnswer::NotAsked(why) => RetryJobsResult::NotAsked(why),
-                RetryAnswer::Taken | RetryAnswer::Unanswered => {
-                    watched.insert(job);
-                    continue;
-                }
+        for (job, end) in retry_all(online, &to_retry, &mut self.interrupted) {
+            let Some(result) = end else {
+                watched.insert(job);
+                continue;
             };
             // Nothing logged in to its databases, so what was known before still holds.
             match former.get(&job) {
@@ -415,44 +411,45 @@ fn retry_all(
     online: &mut Online,
     jobs: &[JobId],
     interrupted: &mut Option<Signal>,
-) -> Vec<(JobId, RetryAnswer)> {
-    let mut answers = Vec::with_capacity(jobs.len());
+) -> Vec<(JobId, RetryEnd)> {
+    let mut ends = Vec::with_capacity(jobs.len());
     let mut stopped = None;
     for asked in Client::groups(jobs) {
         if let Some(why) = stopped {
-            let not_asked = |job: &JobId| (job.clone(), RetryAnswer::NotAsked(why));
-            answers.extend(asked.iter().map(not_asked));
+            let not_asked = |job: &JobId| (job.clone(), Some(RetryJobsResult::NotAsked(why)));
+            ends.extend(asked.iter().map(not_asked));
             continue;
         }
-        let (answered, go_on, signal) = retry(online, asked);
-        answers.extend(answered);
+        let (retried, stop, signal) = retry(online, asked);
+        ends.extend(retried);
         if signal.is_some() {
             *interrupted = signal;
-            stopped = Some(NotAsked::Interrupted);
-        } else if go_on == GoOn::No {
-            stopped = Some(NotAsked::Stopped);
         }
+        stopped = signal.map(|_| NotAsked::Interrupted).or(stop);
     }
-    answers
+    ends
 }
 
 /// Asks for the retry of jobs. A signal ends it, but an answer on its way is waited
 /// for a while.
-fn retry(online: &mut Online, jobs: &[JobId]) -> (Vec<(JobId, RetryAnswer)>, GoOn, Option<Signal>) {
+fn retry(
+    online: &mut Online,
+    jobs: &[JobId],
+) -> (Vec<(JobId, RetryEnd)>, Option<NotAsked>, Option<Signal>) {
     let client = Arc::clone(&online.client);
     let signals = &mut online.signals;
     online.runtime.block_on(async {
         let mut asking = std::pin::pin!(client.retry(jobs));
         let signal = tokio::select! {
             biased;
-            (answers, go_on) = &mut asking => return (answers, go_on, None),
+            (ends, stop) = &mut asking => return (ends, stop, None),
             signal = signals.next() => signal,
         };
-        let (answers, go_on) = timeout(GRACE, asking).await.unwrap_or_else(|_| {
-            let unanswered = |job: &JobId| (job.clone(), RetryAnswer::Unanswered);
-            (jobs.iter().map(unanswered).collect(), GoOn::No)
+        let (ends, stop) = timeout(GRACE, asking).await.unwrap_or_else(|_| {
+            // It may have begun.
+            (jobs.iter().map(|job| (job.clone(), None)).collect(), None)
         });
-        (answers, go_on, Some(signal))
+        (ends, stop, Some(signal))
     })
 }
 

@@ -12,7 +12,6 @@
 //! login brings the database account closer to its lock.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,6 +23,7 @@ use tokio::time::Instant;
 use super::ApplyEvent;
 use super::record::JournalHandle;
 use crate::api::client::{BatchAnswer, Client};
+use crate::api::error::labelled;
 use crate::api::gate::Gate;
 use crate::core::batch::{BatchVerdict, Capacity, NextRequest, Search};
 use crate::core::job::EntryKey;
@@ -46,7 +46,6 @@ const MAX_LOST_IN_A_ROW: usize = 3;
 /// How long answers in flight are waited for after a signal (design section 4).
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// What became of one entry.
 #[derive(Debug)]
 pub struct SentEntry {
     pub key: EntryKey,
@@ -58,7 +57,6 @@ pub struct SentEntry {
 
 #[derive(Debug, Default)]
 pub struct SendReport {
-    /// Every entry that was handed over.
     pub outcomes: Vec<SentEntry>,
     /// What was not sent since it logs in as an entry that was refused as wrong.
     pub skipped: BTreeMap<usize, BlockReason>,
@@ -475,17 +473,13 @@ fn verdict_of(reply: &BatchReply) -> BatchVerdict {
 
 /// What the service said to a caller that it refused, and what to do about it.
 fn caller_refused(refusal: &Refusal) -> String {
-    let mut words = format!("the service refused the caller: {}", refusal.code);
-    if let Some(id) = &refusal.request_id {
-        let _ = write!(words, ", request {id}");
-    }
-    if let Some(text) = &refusal.text {
-        let _ = write!(words, ", saying {text}");
-    }
-    if let Some(advice) = refusal.advice {
-        let _ = write!(words, ". {advice}");
-    }
-    words
+    let id = labelled(", request ", refusal.request_id.as_ref());
+    let text = labelled(", saying ", refusal.text.as_ref());
+    let advice = labelled(". ", refusal.advice);
+    format!(
+        "the service refused the caller: {}{id}{text}{advice}",
+        refusal.code
+    )
 }
 
 async fn until(deadline: Option<Instant>) {
