@@ -87,6 +87,8 @@ pub struct Preflight {
     /// How many of the jobs have failed, so that the right password alone does not
     /// bring them back.
     pub failed: usize,
+    /// Whether nothing is sent since something is blocked.
+    pub held_back: bool,
 }
 
 impl Preflight {

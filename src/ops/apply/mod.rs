@@ -24,12 +24,12 @@ use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
 use crate::core::fingerprint::ChangeId;
-use crate::core::job::{EntryKey, JobId};
+use crate::core::job::EntryKey;
 use crate::core::plan::{Action, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, PlanNote, PlanReport, Signal};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
-use crate::core::status::{Blocked, UnknownStates};
+use crate::core::status::UnknownStates;
 use crate::store::{LockInfo, StoreKeys};
 
 pub use retry_jobs::RetryJobsOptions;
@@ -100,11 +100,8 @@ pub fn apply(
 ) -> Result<Option<ApplyReport>, OpError> {
     let opened = root.open(unlock, guards)?;
     if let Some(saved) = &options.saved {
-        saved.check(
-            &opened,
-            (context.runtime.now)(),
-            options.expect_change.as_ref(),
-        )?;
+        let now = (context.runtime.now)();
+        saved.check(&opened, now, options.expect_change.as_ref())?;
     }
     let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let guard = root.lock(&opened.digest, &context.lock)?;
@@ -127,11 +124,10 @@ pub fn apply(
         });
     }
     // What needs nobody's word needs no login either.
-    let is_idle = !plan.has_changes() && options.retry_jobs.is_none();
-    let client = match is_idle {
-        true => None,
-        false => Some((context.connect)(&opened)?),
-    };
+    let needs_login = plan.has_changes() || options.retry_jobs.is_some();
+    let client = needs_login
+        .then(|| (context.connect)(&opened))
+        .transpose()?;
     let report = shown(root, &opened, &comparable, plan, notes, options);
     approve(&report, &opened.warnings)?;
     let plan = report.plan;
@@ -149,7 +145,7 @@ pub fn apply(
         return Ok(None);
     };
     let mut online = Online::new(guarded(client, &opened), context.runtime.hang_up)?;
-    let preflighted = prepare(&mut online, &plan, options)?;
+    let preflight = prepare(&mut online, &plan, options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
     }
@@ -159,7 +155,7 @@ pub fn apply(
         opened: &opened,
         plan: &plan,
         id: run_id(options, context),
-        preflighted: &preflighted,
+        preflight: &preflight,
     };
     let (mut report, saved) =
         run.execute(&guard, &mut online, state, version, &mut prints, context)?;
@@ -213,43 +209,25 @@ fn guarded(client: Client, opened: &Opened) -> Client {
     client.guarding(RunSecrets::all(Arc::clone(&opened.manifest)))
 }
 
-/// What is known when everything but sending is done.
-#[derive(Default)]
-pub struct Preflighted {
-    /// Jobs that cannot be told a password now.
-    pub blocked: BTreeMap<JobId, Blocked>,
-    pub warnings: Vec<String>,
-    /// Whether nothing is sent since something is blocked.
-    pub held_back: bool,
-}
-
 /// Logs in and asks for the states of the jobs, before anything is marked.
 /// Fails if the login is refused or a signal comes: nothing was sent then.
-fn prepare(
-    online: &mut Online,
-    plan: &Plan,
-    options: &ApplyOptions,
-) -> Result<Preflighted, OpError> {
+fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<Preflight, OpError> {
     online.log_in()?;
     let Some(unknown) = options.preflight else {
-        return Ok(Preflighted::default());
+        return Ok(Preflight::default());
     };
-    let preflight = Preflight::ask(online, plan.sent().map(|entry| &entry.key), unknown)?;
+    let mut preflight = Preflight::ask(online, plan.sent().map(|entry| &entry.key), unknown)?;
     let mut entries = plan.entries.iter();
     let is_held = entries.any(|entry| entry.action == Action::Hold);
-    let mut warnings = preflight.warnings;
+    preflight.held_back = options.stop_if_blocked && (is_held || !preflight.blocked.is_empty());
     if preflight.failed > 0 && options.retry_jobs.is_none() {
-        warnings.push(format!(
+        preflight.warnings.push(format!(
             "jobs that have failed: {}; 'apply --retry-jobs' retries them once their passwords \
              are right",
             preflight.failed
         ));
     }
-    Ok(Preflighted {
-        held_back: options.stop_if_blocked && (is_held || !preflight.blocked.is_empty()),
-        blocked: preflight.blocked,
-        warnings,
-    })
+    Ok(preflight)
 }
 
 /// The plan as it is shown; a saved one under its own name, however much of it is left.

@@ -95,7 +95,7 @@ pub fn retry_jobs(
     };
     let why_not = match report.interrupted {
         Some(_) => Some("the run was interrupted"),
-        None if run.preflighted.held_back => Some("other entries are blocked (--stop-if-blocked)"),
+        None if run.preflight.held_back => Some("other entries are blocked (--stop-if-blocked)"),
         None => None,
     };
     let (state, version) = match (saved, why_not) {

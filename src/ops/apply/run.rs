@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::record::Recorder;
 use super::send::{SendReport, send};
-use super::{ApplyContext, Preflighted, Prints};
+use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
 use crate::core::outcome::{BlockReason, NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
@@ -13,7 +13,7 @@ use crate::core::report::{ApplyReport, RetryJobsEnd, StateSaved};
 use crate::core::state::{PlanId, Replaced, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
-use crate::ops::online::Online;
+use crate::ops::online::{Online, Preflight};
 use crate::ops::root::{Opened, Root};
 use crate::store::Recovery;
 use crate::store::{LockGuard, StateVersion, StoreKeys};
@@ -27,7 +27,7 @@ pub struct Run<'a> {
     pub opened: &'a Opened,
     pub plan: &'a Plan,
     pub id: PlanId,
-    pub preflighted: &'a Preflighted,
+    pub preflight: &'a Preflight,
 }
 
 impl Run<'_> {
@@ -112,9 +112,9 @@ impl Run<'_> {
 
     /// What is sent: what the plan wants, without what is blocked.
     fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
-        let preflighted = self.preflighted;
+        let preflight = self.preflight;
         let is_free = move |entry: &&PlanEntry| {
-            !preflighted.held_back && !preflighted.blocked.contains_key(&entry.key.job)
+            !preflight.held_back && !preflight.blocked.contains_key(&entry.key.job)
         };
         self.plan.sent().filter(is_free)
     }
@@ -205,8 +205,8 @@ impl Run<'_> {
                         credential: credential.clone(),
                     })
                 }
-                _ if self.preflighted.blocked.contains_key(&entry.key.job) => Outcome::Blocked(
-                    BlockReason::Job(self.preflighted.blocked[&entry.key.job].clone()),
+                _ if self.preflight.blocked.contains_key(&entry.key.job) => Outcome::Blocked(
+                    BlockReason::Job(self.preflight.blocked[&entry.key.job].clone()),
                 ),
                 _ => match sent.skipped.remove(&entry.index) {
                     Some(block) => Outcome::Blocked(block),
@@ -220,7 +220,7 @@ impl Run<'_> {
         ApplyReport {
             entries,
             requests: sent.requests,
-            findings: [self.preflighted.warnings.clone(), sent.findings].concat(),
+            findings: [self.preflight.warnings.clone(), sent.findings].concat(),
             jobs: Vec::new(),
             retry_jobs: RetryJobsEnd::All,
             saved,
