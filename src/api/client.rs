@@ -214,7 +214,6 @@ impl Client {
         Ok(found)
     }
 
-    /// The project that an access key was given for, where only its name was.
     fn named_project(&self) -> Option<&ProjectName> {
         match &self.session {
             LoginSession::Key { signer, .. } => signer.project.as_ref(),
@@ -251,7 +250,6 @@ impl Client {
         }
     }
 
-    /// Fails if the token is for another project than the sealed one.
     async fn facts_of_token(&self) -> Result<TokenFacts, CallFailure> {
         let login = self.session.secrets();
         let facts = self

@@ -29,7 +29,6 @@ const TIMED_OUT: &str = "timed out";
 const ISSUER_NOT_TRUSTED: &str = "certificate issuer not trusted";
 const OUT_OF_DATE: &str = "certificate expired or not valid yet";
 
-/// What the text of an error of the libraries below means, in our words.
 const CAUSES: [(&str, &str, CauseAbout); 11] = [
     (
         "proxy authorization required",

@@ -19,7 +19,6 @@ use crate::core::manifest::Assignment;
 use crate::core::outcome::{BatchReply, Doubt, Refusal};
 use crate::core::redact::{ReportedName, Token};
 
-/// The longest wait between two attempts that was not asked for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The clock and the dice, handed in so that nothing here reads them by itself.
@@ -40,7 +39,6 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Takes note of an answer, and says what time it is.
     fn answered(&self, received: &Received) -> Timestamp {
         let now = (self.ambient.now)();
         let mut counts = self.tally.locked();
@@ -50,7 +48,6 @@ impl Patience {
         now
     }
 
-    /// Between half of `wait` and all of it.
     fn jittered(&self, wait: Duration) -> Duration {
         const STEPS: u32 = 1024;
         let drawn = u32::try_from((self.ambient.random)() % u64::from(STEPS)).unwrap_or(0);
@@ -124,13 +121,11 @@ pub enum Policy<'a> {
     },
 }
 
-/// What came of one attempt.
 pub enum Attempt {
     /// An answer settles a change of passwords.
     Settled(BatchReply),
     /// A change of passwords is given up, which leaves this behind.
     GivenUp(BatchReply),
-    /// A question is answered.
     Answered(Received),
     Failed(FailureKind),
     /// Another one is due, and the wait for it is over.
@@ -142,7 +137,6 @@ pub enum Attempt {
     CalledBack,
 }
 
-/// One call on its way to what settles it.
 pub struct Exchange<'a> {
     transport: &'a Transport,
     patience: &'a Patience,

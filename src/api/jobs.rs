@@ -144,7 +144,6 @@ impl Client {
         (all, failed)
     }
 
-    /// Jobs in groups of as many as go into one call that retries them.
     pub fn groups(jobs: &[JobId]) -> impl Iterator<Item = &[JobId]> {
         jobs.chunks(IDS_PER_QUERY)
     }
@@ -312,7 +311,6 @@ impl Client {
         }
     }
 
-    /// One page of the list, of the jobs with these names or ids where there are any.
     pub async fn list_page(
         &self,
         kind: UseType,

@@ -26,12 +26,10 @@ const MAX_PAGE_HEAD: usize = 4096;
 /// What stands in for the code of a failure without one.
 pub const NO_CODE: ReportedName = ReportedName::from_static("NO-CODE");
 
-/// What an answer means for its call.
 #[derive(Debug)]
 pub enum Judgement {
     /// It settles a change of passwords.
     Settled(BatchReply),
-    /// Its body answers a question.
     Answered,
     /// The call came to nothing. Where the login was refused, nothing was changed, and
     /// another token may help.
@@ -57,7 +55,6 @@ pub struct Judge<'a> {
     pub wrong: Cell<Vec<(usize, Token)>>,
 }
 
-/// What can be read of an answer.
 struct Reading<'r> {
     received: &'r Received,
     answer: Option<AnswerBody>,

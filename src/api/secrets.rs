@@ -10,7 +10,6 @@ use crate::core::secret::Secret;
 
 #[derive(Clone, Debug, Default)]
 pub struct LoginSecrets {
-    /// Grows with every new token.
     pub generation: u64,
     /// All that this run logged in with, tokens that were replaced included: they
     /// are valid until their end.

@@ -134,7 +134,6 @@ pub enum Decoded {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AnswerBody {
     pub results: Option<Vec<ResultRow>>,
-    /// How many there are by its own account.
     pub count: Option<u64>,
     pub code: Option<String>,
     pub text: Option<String>,

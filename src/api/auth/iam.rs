@@ -40,7 +40,6 @@ impl Iam {
         })
     }
 
-    /// A call of this service: its path below the address, and its query.
     pub fn call(&self, method: Method, path: &str, query: &[(&str, &str)]) -> ApiCall {
         let mut url = self.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
@@ -117,7 +116,6 @@ impl Iam {
         Ok(facts(&body))
     }
 
-    /// The projects that the caller may use, or the one with this name.
     pub async fn projects(
         &self,
         pass: &LoginPass,

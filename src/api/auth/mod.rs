@@ -81,14 +81,12 @@ pub struct AccessKey {
     /// The key's id. It is no secret by itself, and shown nowhere all the same.
     pub access: Secret,
     pub secret: Secret,
-    /// What goes with a temporary key.
     pub security_token: Option<Secret>,
     /// The name of the project, where only that was given: its id must turn out
     /// to be the sealed one.
     pub project: Option<ProjectName>,
 }
 
-/// A login that requests can be sent with.
 #[derive(Debug)]
 pub enum LoginSession {
     Token(Arc<TokenHeader>),
@@ -218,7 +216,6 @@ impl LoginSession {
         }
     }
 
-    /// Whom the login is of, as far as it says so.
     pub fn used(&self) -> String {
         match self {
             Self::Password(session) => session.used(),

@@ -156,7 +156,6 @@ fn sign(date: &str, hash: &str, secret: &[u8]) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
-/// The canonical request, and the names of the signed headers.
 fn canonical(request: &SignedParts<'_>) -> (String, String) {
     let mut headers: Vec<_> = request.headers.to_vec();
     headers.sort_unstable();
