@@ -30,7 +30,8 @@ use crate::core::saved::{
 use crate::core::state::{FieldPrints, Lineage, Rollback};
 use crate::core::status::{Blocked, UnknownStates};
 use crate::store::StoreKeys;
-use crate::store::plan_file::{PlanFile, PlanFileError};
+use crate::store::format::FormatError;
+use crate::store::plan_file::PlanFile;
 use crate::sys::signals;
 
 /// How the service is asked for the states of jobs.
@@ -411,7 +412,7 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
 fn read_saved(path: &Path, name: &Path) -> Result<PlanFile, OpError> {
     let path_named = name.to_owned();
     PlanFile::read(path).map_err(|source| match source {
-        PlanFileError::Read(source) => OpError::Read {
+        FormatError::Read(source) => OpError::Read {
             path: path_named,
             source,
         },

@@ -1,15 +1,19 @@
-//! The bytes of a state file: format `drspass.state/1` (design section 2.3).
+//! What the files of drspass look like: a format, a body, and a code over the raw body;
+//! and the body of a state, format `drspass.state/1` (design section 2.3).
 //! A newer format is told from damage, and neither is ever written over.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 use std::ops::Range;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::plan_file::PLAN_FORMAT;
 use super::to_json;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::job::JobId;
@@ -20,9 +24,13 @@ use crate::sys::files;
 /// The only format that this version reads and writes.
 pub const STATE_FORMAT: &str = "drspass.state/1";
 
-/// A state file that cannot be used.
+/// A file that cannot be used.
 #[derive(Debug, Error)]
 pub enum FormatError {
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
+    #[error("it is an encrypted file and no plan")]
+    Encrypted,
     #[error("it is empty")]
     Empty,
     #[error("it holds conflict marks of an unfinished merge")]
@@ -35,6 +43,8 @@ pub enum FormatError {
     },
     #[error("its format is not {format}, the only one that this version knows")]
     OtherFormat { format: &'static str },
+    #[error("its id does not fit its content: it was altered")]
+    OtherId,
     #[error("its authentication code does not fit its content")]
     NotAuthentic,
 }
@@ -53,10 +63,10 @@ impl FormatError {
 
 /// What a file of a format is called.
 fn kind(format: &str) -> &'static str {
-    if format == STATE_FORMAT {
-        "state file"
-    } else {
-        "recovery file"
+    match format {
+        STATE_FORMAT => "state file",
+        PLAN_FORMAT => "plan file",
+        _ => "recovery file",
     }
 }
 
@@ -91,18 +101,13 @@ pub struct UnverifiedState {
 impl UnverifiedState {
     /// Takes a state file apart.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(FormatError::Empty);
-        }
-        let envelope = match serde_json::from_slice::<Envelope<'_>>(bytes) {
-            Ok(envelope) if envelope.format == STATE_FORMAT => envelope,
-            Ok(_) => {
-                return Err(FormatError::OtherFormat {
-                    format: STATE_FORMAT,
-                });
+        let named = |envelope: &Envelope<'_>| envelope.format == STATE_FORMAT;
+        let envelope = opened(STATE_FORMAT, bytes, named).map_err(|error| match error {
+            FormatError::Damaged { .. } if files::has_conflict_marks(bytes) => {
+                FormatError::ConflictMarks
             }
-            Err(error) => return Err(explain(bytes, error)),
-        };
+            error => error,
+        })?;
         let body = envelope.body.get();
         let start = body.as_ptr().addr() - bytes.as_ptr().addr();
         Ok(Self {
@@ -133,25 +138,42 @@ impl UnverifiedState {
     }
 }
 
-/// The bytes of an authenticated file that is no state. The code covers the format as
-/// well, so that no file passes for one of another format.
-pub fn seal_envelope(format: &str, body: &str, key: &MacKey) -> Vec<u8> {
-    let mac = key.of(covered(format, body).as_bytes());
-    format!(
-        "{{\"format\":\"{format}\",\"body\":{body},\"mac\":\"{}\"}}\n",
-        mac.as_str()
-    )
-    .into_bytes()
-}
-
-/// The body of a file that [`seal_envelope`] made.
-pub fn open_envelope<'a>(
+/// What a file of `format` consists of, told from one of another format.
+pub fn opened<'a, T: Deserialize<'a>>(
     format: &'static str,
     bytes: &'a [u8],
+    is_of_format: impl FnOnce(&T) -> bool,
+) -> Result<T, FormatError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(FormatError::Empty);
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(opened) if is_of_format(&opened) => Ok(opened),
+        Ok(_) => Err(FormatError::OtherFormat { format }),
+        Err(error) => match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
+            Ok(other) if other.format != format => Err(FormatError::OtherFormat { format }),
+            _ => Err(FormatError::damaged(format)(error)),
+        },
+    }
+}
+
+/// The bytes of an authenticated file that is no state. The code covers the format as
+/// well, so that no file passes for one of another format.
+pub fn seal(format: &str, content: &impl Serialize, key: &MacKey) -> Vec<u8> {
+    let body = to_json(content);
+    let mac = key.of(covered(format, &body).as_bytes());
+    let mac = mac.as_str();
+    format!("{{\"format\":\"{format}\",\"body\":{body},\"mac\":\"{mac}\"}}\n").into_bytes()
+}
+
+/// What a file holds that [`seal`] made.
+pub fn unseal<T: DeserializeOwned>(
+    format: &'static str,
+    bytes: &[u8],
     key: &MacKey,
-) -> Result<&'a str, FormatError> {
+) -> Result<T, FormatError> {
     let damaged = FormatError::damaged(format);
-    let envelope: Envelope<'a> = serde_json::from_slice(bytes).map_err(damaged)?;
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(&damaged)?;
     if envelope.format != format {
         return Err(FormatError::OtherFormat { format });
     }
@@ -159,24 +181,11 @@ pub fn open_envelope<'a>(
     if !key.verifies(covered(format, body).as_bytes(), &envelope.mac) {
         return Err(FormatError::NotAuthentic);
     }
-    Ok(body)
+    serde_json::from_str(body).map_err(damaged)
 }
 
 fn covered(format: &str, body: &str) -> String {
     format!("{format}\n{body}")
-}
-
-/// Why `bytes` are no state file.
-fn explain(bytes: &[u8], error: serde_json::Error) -> FormatError {
-    if files::has_conflict_marks(bytes) {
-        return FormatError::ConflictMarks;
-    }
-    match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
-        Ok(other) if other.format != STATE_FORMAT => FormatError::OtherFormat {
-            format: STATE_FORMAT,
-        },
-        _ => FormatError::damaged(STATE_FORMAT)(error),
-    }
 }
 
 /// The head of a body, in the order in which it is written.

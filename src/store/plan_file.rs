@@ -1,8 +1,6 @@
 //! The file of a saved plan: format `drspass.plan/1` (design section 5).
 //!
-//! It owns the envelope: the id is the SHA-256 of the raw body bytes, the code is
-//! over the same bytes. It refuses to read a newer format, to follow a link, and to
-//! replace a file that is no plan.
+//! The id is the SHA-256 of the raw body bytes, and the code is over the same bytes.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,9 +9,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
 
-use super::format::AnyFormat;
+use super::format::{AnyFormat, FormatError, opened};
 use super::to_json;
 use crate::core::mac::{MacKey, hex};
 use crate::core::saved::SavedPlan;
@@ -24,23 +21,6 @@ pub const PLAN_FORMAT: &str = "drspass.plan/1";
 
 /// A plan of 100,000 entries takes some 80 MB.
 const MAX_PLAN_BYTES: u64 = 512 << 20;
-
-/// A plan file that cannot be used.
-#[derive(Debug, Error)]
-pub enum PlanFileError {
-    #[error("it cannot be read")]
-    Read(#[source] io::Error),
-    #[error("it is empty")]
-    Empty,
-    #[error("it is an encrypted file and no plan")]
-    Encrypted,
-    #[error("it is not a whole plan file (damage at line {line}, column {column})")]
-    Damaged { line: usize, column: usize },
-    #[error("its format is not {PLAN_FORMAT}, the only one that this version knows")]
-    OtherFormat,
-    #[error("its id does not fit its content: it was altered")]
-    OtherId,
-}
 
 /// A plan file that was read. Who wrote it is not proved yet.
 #[derive(Debug)]
@@ -67,35 +47,27 @@ struct PlanEnvelope<'a> {
 
 impl PlanFile {
     /// Reads a plan file.
-    pub fn read(path: &Path) -> Result<Self, PlanFileError> {
+    pub fn read(path: &Path) -> Result<Self, FormatError> {
         let bytes =
-            files::read_unlinked_limited(path, MAX_PLAN_BYTES).map_err(PlanFileError::Read)?;
+            files::read_unlinked_limited(path, MAX_PLAN_BYTES).map_err(FormatError::Read)?;
         Self::parse(&bytes)
     }
 
     /// Reads the bytes of one.
-    pub fn parse(bytes: &[u8]) -> Result<Self, PlanFileError> {
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(PlanFileError::Empty);
-        }
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         if crate::age_file::is_age_file(bytes) {
-            return Err(PlanFileError::Encrypted);
+            return Err(FormatError::Encrypted);
         }
-        let envelope = match serde_json::from_slice::<PlanEnvelope<'_>>(bytes) {
-            Ok(envelope) if envelope.format == PLAN_FORMAT => envelope,
-            Ok(_) => return Err(PlanFileError::OtherFormat),
-            Err(error) => return Err(explain(bytes, &error)),
-        };
+        let named = |envelope: &PlanEnvelope<'_>| envelope.format == PLAN_FORMAT;
+        let envelope = opened(PLAN_FORMAT, bytes, named)?;
         // A list would be read into the struct as well, by position; and a file that
         // says the same in other bytes is another file.
         let body = envelope.body.get();
-        if written(body, &envelope.id, &envelope.hmac).as_bytes() != bytes {
-            return Err(PlanFileError::OtherId);
+        let is_written_so = written(body, &envelope.id, &envelope.hmac).as_bytes() == bytes;
+        if !is_written_so || id_of(body) != envelope.id {
+            return Err(FormatError::OtherId);
         }
-        if id_of(body) != envelope.id {
-            return Err(PlanFileError::OtherId);
-        }
-        let plan = serde_json::from_str(body).map_err(|error| damaged(&error))?;
+        let plan = serde_json::from_str(body).map_err(FormatError::damaged(PLAN_FORMAT))?;
         Ok(Self {
             id: envelope.id.into_owned(),
             plan,
@@ -150,21 +122,6 @@ fn written(body: &str, id: &str, hmac: &str) -> String {
 
 fn id_of(body: &str) -> String {
     hex(&Sha256::digest(body.as_bytes()))
-}
-
-fn explain(bytes: &[u8], error: &serde_json::Error) -> PlanFileError {
-    match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
-        Ok(other) if other.format != PLAN_FORMAT => PlanFileError::OtherFormat,
-        _ => damaged(error),
-    }
-}
-
-/// The parser's own words may repeat content, so only the place is kept.
-fn damaged(error: &serde_json::Error) -> PlanFileError {
-    PlanFileError::Damaged {
-        line: error.line(),
-        column: error.column(),
-    }
 }
 
 #[cfg(test)]

@@ -19,10 +19,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{FormatError, open_envelope, seal_envelope};
+use super::format::{FormatError, seal, unseal};
 use super::{
     LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState, replace,
-    to_json,
 };
 use crate::core::job::EntryKey;
 use crate::core::mac::MacKey;
@@ -58,13 +57,8 @@ impl Recovery {
         }
     }
 
-    pub fn encode(&self, key: &MacKey) -> Vec<u8> {
-        seal_envelope(RECOVERY_FORMAT, &to_json(self), key)
-    }
-
     pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
-        let body = open_envelope(RECOVERY_FORMAT, bytes, key)?;
-        serde_json::from_str(body).map_err(FormatError::damaged(RECOVERY_FORMAT))
+        unseal(RECOVERY_FORMAT, bytes, key)
     }
 
     pub fn continues(&self, version: &StateVersion) -> bool {
@@ -84,8 +78,7 @@ pub struct RekeyFile {
 
 impl RekeyFile {
     pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
-        let body = open_envelope(REKEY_FORMAT, bytes, key)?;
-        serde_json::from_str(body).map_err(FormatError::damaged(REKEY_FORMAT))
+        unseal(REKEY_FORMAT, bytes, key)
     }
 
     pub fn follows(&self, version: &StateVersion) -> bool {
@@ -113,7 +106,7 @@ impl Store {
         recovery: &Recovery,
         elsewhere: &Path,
     ) -> Result<PathBuf, StoreError> {
-        let bytes = recovery.encode(&keys.state);
+        let bytes = seal(RECOVERY_FORMAT, recovery, &keys.state);
         let name = self
             .path
             .file_name()
@@ -182,7 +175,7 @@ impl Store {
             follows: follows.name(),
             state,
         };
-        let bytes = seal_envelope(REKEY_FORMAT, &to_json(&file), &keys.state);
+        let bytes = seal(REKEY_FORMAT, &file, &keys.state);
         replace(&self.sibling(REKEY), &bytes)
     }
 

@@ -22,7 +22,6 @@ use crate::editor::EditorError;
 use crate::editor::private::PrivateError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
-use crate::store::plan_file::PlanFileError;
 use crate::sys::git::GitError;
 
 pub use edit::EditError;
@@ -247,7 +246,7 @@ pub enum OpError {
     PlanFile {
         /// The file, as the user named it.
         path: PathBuf,
-        source: PlanFileError,
+        source: FormatError,
     },
     #[error("{path} was altered, or made with another key than the manifest's")]
     #[diagnostic(
