@@ -8,28 +8,17 @@ use std::path::{Path, PathBuf};
 
 use super::document::{self, BooleanWord, CloudsFile, CloudsNode, CloudsValue};
 use super::error::LoginError;
-use super::outside::{self, WorkTree};
-use super::parts::{
-    Flaw, LoginMethod, LoginNames, LoginPart, LoginParts, OTHER_LOGIN, PartKind, and,
-    may_be_secret, name_flaw,
+use super::fields::{
+    FieldKind, Flaw, LoginMethod, LoginPart, LoginParts, LoginSource, OTHER_LOGIN, and,
+    may_be_secret, name_flaw, secret_keys,
 };
+use super::outside::{self, WorkTree};
 use crate::cli::env::Env;
 
 /// Names of the files, first choice first (OpenStack SDK).
 const CLOUDS: &[&str] = &["clouds.yaml", "clouds.yml", "clouds.json"];
 const SECURE: &[&str] = &["secure.yaml", "secure.yml", "secure.json"];
 const MAX_BYTES: usize = 1 << 20;
-
-/// Keys whose values must not be readable for others.
-const SECRETS: &[&str] = &[
-    "token",
-    "auth_token",
-    "secret_key",
-    "sk",
-    "security_token",
-    "password",
-    "passcode",
-];
 
 /// An entry that was named.
 #[derive(Clone, Copy)]
@@ -39,6 +28,12 @@ pub struct NamedEntry<'a> {
     pub named_by: &'static str,
     /// Not the case for a file of the work tree, which a writer may have changed.
     pub by_user: bool,
+}
+
+impl NamedEntry<'_> {
+    fn place(&self) -> String {
+        format!("the name of an entry from {}", self.named_by)
+    }
 }
 
 pub struct CloudsFiles {
@@ -110,24 +105,22 @@ impl LoadedFile {
         };
         let file = tree.read("the file", path, MAX_BYTES)?;
         let root = document::parse(origin, path, &file.bytes)?;
-        let not_a_map = |at, what| LoginError::Document {
-            path: path.to_owned(),
-            at: Some(at),
-            what,
-            help: "Write the entries below `clouds:`, each with its keys indented below its name.",
+        let not_a_map = |at, what| {
+            let help =
+                "Write the entries below `clouds:`, each with its keys indented below its name.";
+            LoginError::document(path, Some(at), what, help)
         };
         if !matches!(root.value, CloudsValue::Map(_) | CloudsValue::Null) {
             return Err(not_a_map(root.at, "the document is not a map of keys"));
         }
         let entries = match root.get("clouds") {
             None => BTreeSet::new(),
-            Some(CloudsNode {
-                value: CloudsValue::Map(map),
-                ..
-            }) => map.keys().cloned().collect(),
-            Some(node) => return Err(not_a_map(node.at, "`clouds` is not a map of entries")),
+            Some(node) => match &node.value {
+                CloudsValue::Map(map) => map.keys().cloned().collect(),
+                _ => return Err(not_a_map(node.at, "`clouds` is not a map of entries")),
+            },
         };
-        let note = file.note.filter(|_| root.holds(SECRETS));
+        let note = file.note.filter(|_| root.holds(&secret_keys()));
         Ok(Self {
             root,
             entries,
@@ -145,18 +138,14 @@ pub fn find(
     system: &Path,
     wanted: Option<NamedEntry<'_>>,
 ) -> Result<Option<CloudsEntry>, LoginError> {
-    if let Some(NamedEntry { name, named_by, .. }) = wanted
-        && let Some((what, help)) = name_flaw(name)
+    if let Some(wanted) = wanted
+        && let Some((what, help)) = name_flaw(wanted.name)
     {
-        let place = format!("the name of an entry from {named_by}");
-        return Err(LoginError::value(place, what, help));
+        return Err(LoginError::value(wanted.place(), what, help));
     }
     let files = CloudsFiles::find(env, folder, system);
     let Some(main) = files.main() else {
-        return match wanted {
-            Some(NamedEntry { named_by, .. }) => Err(LoginError::NoClouds { named_by }),
-            None => Ok(None),
-        };
+        return wanted.map_or(Ok(None), |wanted| Err(no_file(wanted)));
     };
     let clouds = LoadedFile::read(CloudsFile::Clouds, files.clouds.as_deref(), tree)?;
     let secure = LoadedFile::read(CloudsFile::Secure, files.secure.as_deref(), tree)?;
@@ -167,11 +156,7 @@ pub fn find(
             match (names.next(), names.next()) {
                 (None, _) => return Ok(None),
                 (Some(only), None) => only.clone(),
-                (Some(_), Some(_)) => {
-                    return Err(LoginError::SeveralEntries {
-                        path: main.to_owned(),
-                    });
-                }
+                (Some(_), Some(_)) => return Err(several_entries(main)),
             }
         }
     };
@@ -179,34 +164,14 @@ pub fn find(
         clouds.entries.contains(&name),
         secure.entries.contains(&name),
     );
-    let node = clouds
-        .root
-        .merge(secure.root)
-        .take("clouds")
-        .and_then(|all| all.take(&name));
-    let Some(node) = node else {
-        return match wanted {
-            Some(NamedEntry { name, named_by, .. }) if may_be_secret(name) => {
-                Err(LoginError::value(
-                    format!("the name of an entry from {named_by}"),
-                    "is not in clouds.yaml; the name is not repeated, as it may be a secret",
-                    "The names of the entries stand below `clouds:` in that file.",
-                ))
-            }
-            Some(NamedEntry { name, named_by, .. }) => Err(LoginError::NoEntry {
-                named_by,
-                name: name.to_owned(),
-                path: main.to_owned(),
-            }),
-            // The only entry has no keys.
-            None => Ok(None),
-        };
+    let all = clouds.root.merge(secure.root).take("clouds");
+    let Some(node) = all.and_then(|all| all.take(&name)) else {
+        // The only entry may be without keys.
+        return wanted.map_or(Ok(None), |wanted| Err(no_entry(wanted, main)));
     };
-    let not_a_map = |what, node: &CloudsNode| LoginError::Document {
-        path: files.of(node.origin).to_owned(),
-        at: Some(node.at),
-        what,
-        help: "Indent the keys below it.",
+    let not_a_map = |what, node: &CloudsNode| {
+        let path = files.of(node.origin);
+        LoginError::document(path, Some(node.at), what, "Indent the keys below it.")
     };
     if !matches!(node.value, CloudsValue::Map(_)) {
         return Err(not_a_map("the entry is not a map of keys", &node));
@@ -217,53 +182,56 @@ pub fn find(
         return Err(not_a_map("`auth` is not a map of keys", auth));
     }
     // What the file says may not break the line of a message.
-    let shown = if name_flaw(&name).is_none() {
-        format!("entry {name}")
-    } else {
-        "the only entry".to_owned()
+    let shown = match name_flaw(&name) {
+        None => format!("entry {name}"),
+        Some(_) => "the only entry".to_owned(),
     };
-    let notes = [clouds.note, secure.note].into_iter().flatten().collect();
     Ok(Some(CloudsEntry {
         label: format!("{shown} of {called}"),
-        notes,
+        notes: [clouds.note, secure.note].into_iter().flatten().collect(),
         name: shown,
         node,
         files,
     }))
 }
 
-/// The keys of an entry (OpenStack SDK, gophercloud, and extensions for Open Telekom
-/// Cloud).
-static KEYS: LoginNames = LoginNames {
-    token: &["token", "auth_token"],
-    access: &["access_key", "ak"],
-    secret: &["secret_key", "sk"],
-    security_token: &["security_token"],
-    user_id: &["user_id"],
-    user_name: &["username", "user_name"],
-    password: &["password"],
-    passcode: &["passcode"],
-    user_domain: &[
-        &["user_domain_id", "user_domain_name"],
-        &["project_domain_id", "project_domain_name"],
-        &["domain_id", "domain_name"],
-        &["default_domain_id", "default_domain", "default_domain_name"],
-    ],
-    project_domain: &[
-        &["project_domain_id", "project_domain_name"],
-        &["user_domain_id", "user_domain_name"],
-        &["domain_id", "domain_name"],
-        &["default_domain_id", "default_domain", "default_domain_name"],
-    ],
-    project_id: &["project_id", "tenant_id"],
-    project_name: &["project_name", "tenant_name"],
-};
+fn no_file(wanted: NamedEntry<'_>) -> LoginError {
+    let named_by = wanted.named_by;
+    LoginError::new(
+        "drspass::login::no_clouds",
+        format!("{named_by} names an entry of clouds.yaml, but there is no such file"),
+        ". Put clouds.yaml into ~/.config/openstack or /etc/openstack, or name the file with OS_CLIENT_CONFIG_FILE. One in the current folder is not read.",
+    )
+}
 
-const APPLICATION: &[&str] = &[
-    "application_credential_id",
-    "application_credential_name",
-    "application_credential_secret",
-];
+fn several_entries(path: &Path) -> LoginError {
+    let path = path.display();
+    LoginError::new(
+        "drspass::login::several_entries",
+        format!("there is no login: {path} holds several entries and none is named"),
+        ". Name one with --cloud, OS_CLOUD or credentials_from in drspass.yaml.",
+    )
+}
+
+fn no_entry(wanted: NamedEntry<'_>, path: &Path) -> LoginError {
+    let NamedEntry { name, named_by, .. } = wanted;
+    if may_be_secret(name) {
+        return LoginError::value(
+            wanted.place(),
+            "is not in clouds.yaml; the name is not repeated, as it may be a secret",
+            "The names of the entries stand below `clouds:` in that file.",
+        );
+    }
+    let path = path.display();
+    LoginError::new(
+        "drspass::login::no_entry",
+        format!("{named_by} names the entry {name}, which {path} does not hold"),
+        ". The names of the entries stand below `clouds:` in that file.",
+    )
+}
+
+const APPLICATION: &str = "application_credential_id application_credential_name \
+     application_credential_secret";
 
 /// An entry, both files merged.
 pub struct CloudsEntry {
@@ -290,56 +258,44 @@ impl CloudsEntry {
         format!("{key} of {} ({path}, {})", self.name, node.at)
     }
 
-    fn look(
-        &self,
-        names: &'static [&'static str],
-        kind: PartKind,
-    ) -> Result<Option<LoginPart>, LoginError> {
+    fn look(&self, names: &'static str, kind: FieldKind) -> Result<Option<LoginPart>, LoginError> {
         for level in self.levels() {
-            for name in names {
+            for name in names.split(' ') {
                 let Some(node) = level.get(name) else {
                     continue;
                 };
-                let refused =
-                    |(what, help): Flaw| Err(LoginError::value(self.place(name, node), what, help));
-                match &node.value {
-                    CloudsValue::Text(text) if text.is_empty() => {}
-                    CloudsValue::Text(text) => {
-                        return match kind.flaw(text) {
-                            Some(flaw) => refused(flaw),
-                            None => Ok(Some(LoginPart::new(name, text))),
-                        };
-                    }
-                    CloudsValue::NotText(_) => {
-                        return refused((
-                            "is no text, since readers of YAML take it for a number, a date or a boolean".into(),
-                            "Quote it.",
-                        ));
-                    }
+                let (what, help): Flaw = match &node.value {
+                    CloudsValue::Text(text) if text.is_empty() => continue,
+                    CloudsValue::Text(text) => match kind.flaw(text) {
+                        Some(flaw) => flaw,
+                        None => return Ok(Some(LoginPart::new(name, text))),
+                    },
+                    CloudsValue::NotText(_) => (
+                        "is no text, since readers of YAML take it for a number, a date or a boolean".into(),
+                        "Quote it.",
+                    ),
                     CloudsValue::Null | CloudsValue::List | CloudsValue::Map(_) => {
-                        return refused(("is no text".into(), "Write one text after the colon."));
+                        ("is no text".into(), "Write one text after the colon.")
                     }
-                }
+                };
+                return Err(LoginError::value(self.place(name, node), what, help));
             }
         }
         Ok(None)
     }
 
     pub fn parts(&self) -> Result<LoginParts, LoginError> {
-        LoginParts::read(&KEYS, &|names, kind| self.look(names, kind))
+        LoginParts::read(LoginSource::Clouds, &|names, kind| self.look(names, kind))
     }
 
     pub fn ca(&self) -> Result<Option<LoginPart>, LoginError> {
-        self.look(&["cacert"], PartKind::Certificates)
+        self.look("cacert", FieldKind::Certificates)
     }
 
     /// What the entry says about the target.
     pub fn target(&self, key: &'static str) -> Option<&str> {
-        self.levels()
-            .find_map(|level| match &level.get(key)?.value {
-                CloudsValue::Text(text) if !text.is_empty() => Some(text.as_str()),
-                _ => None,
-            })
+        let texts = self.values(key).into_iter().flatten();
+        texts.into_iter().find(|text| !text.is_empty())
     }
 
     /// The texts of a key at each of its places; `None` for what is not a text.
@@ -367,18 +323,14 @@ impl CloudsEntry {
                 };
                 // OpenStack clients take any other word for "do not verify".
                 if word != harmless {
-                    return Err(LoginError::Insecure {
-                        place: self.place(key, node),
-                    });
+                    return Err(LoginError::insecure(&self.place(key, node)));
                 }
             }
             for key in ["cert", "key"] {
                 if let Some(node) = level.get(key)
                     && !matches!(&node.value, CloudsValue::Text(text) if text.is_empty())
                 {
-                    return Err(LoginError::ClientCertificate {
-                        place: self.place(key, node),
-                    });
+                    return Err(LoginError::client_certificate(&self.place(key, node)));
                 }
             }
         }
@@ -387,11 +339,10 @@ impl CloudsEntry {
 
     /// The method of `auth_type`, or else the one that the keys make.
     pub fn method(&self, parts: &mut LoginParts) -> Result<LoginMethod, LoginError> {
-        let Some(part) = self.look(&["auth_type"], PartKind::Name)? else {
-            let given = LoginMethod::ORDER
-                .into_iter()
-                .find(|method| !parts.given(*method).is_empty());
-            return match (given, self.look(APPLICATION, PartKind::Name)?) {
+        let Some(part) = self.look("auth_type", FieldKind::Name)? else {
+            let mut methods = LoginMethod::ORDER.into_iter();
+            let given = methods.find(|method| !parts.given(*method).is_empty());
+            return match (given, self.look(APPLICATION, FieldKind::Name)?) {
                 (Some(method), _) => Ok(method),
                 (None, Some(part)) => Err(LoginError::value(
                     format!("{} of {}", part.name, self.label),
@@ -412,13 +363,13 @@ impl CloudsEntry {
         parts.needs_passcode = needs_passcode;
         let missing = parts.missing(method);
         if missing.is_empty() {
-            Ok(method)
-        } else {
-            Err(LoginError::Incomplete {
-                given: and(&[&["auth_type"], parts.given(method).as_slice()].concat()),
-                place: self.label.clone(),
-                missing: and(&missing),
-            })
+            return Ok(method);
         }
+        let given = [&["auth_type"], parts.given(method).as_slice()].concat();
+        Err(LoginError::incomplete(
+            &and(&given),
+            &self.label,
+            &and(&missing),
+        ))
     }
 }

@@ -141,28 +141,23 @@ impl CloudsNode {
 }
 
 pub fn parse(origin: CloudsFile, path: &Path, bytes: &[u8]) -> Result<CloudsNode, LoginError> {
-    let text = yaml::decode(bytes).map_err(|problem| LoginError::Document {
-        path: path.to_owned(),
-        at: problem.at,
-        what: yaml::wrong_encoding(bytes).unwrap_or("it is not UTF-8 text"),
-        help: "Save the file as UTF-8 without a byte order mark.",
+    let text = yaml::decode(bytes).map_err(|problem| {
+        let what = yaml::wrong_encoding(bytes).unwrap_or("it is not UTF-8 text");
+        let help = "Save the file as UTF-8 without a byte order mark.";
+        LoginError::document(path, problem.at, what, help)
     })?;
     // The parser would take it for the end of the file.
     if let Some(before) = text.split_once('\0').map(|(before, _)| before) {
-        return Err(LoginError::Document {
-            path: path.to_owned(),
-            at: Some(place_after(before)),
-            what: "a NUL character stands in it",
-            help: "Remove it.",
-        });
+        let (at, what) = (place_after(before), "a NUL character stands in it");
+        return Err(LoginError::document(path, Some(at), what, "Remove it."));
     }
     if let Some(at) = first_tag(text) {
-        return Err(LoginError::Document {
-            path: path.to_owned(),
-            at: Some(at),
-            what: "tags are not supported",
-            help: "Write the value itself: drspass runs nothing that a tag stands for. Quote a value that starts with `!`.",
-        });
+        return Err(LoginError::document(
+            path,
+            Some(at),
+            "tags are not supported",
+            "Write the value itself: drspass runs nothing that a tag stands for. Quote a value that starts with `!`.",
+        ));
     }
     let raw = serde_yaml::from_str_with_options::<Option<Spanned<Raw>>>(text, options())
         .map_err(|error| refusal(path, &error))?;
@@ -244,12 +239,7 @@ fn refusal(path: &Path, error: &serde_yaml::Error) -> LoginError {
             "Look at that line and the one before: indentation, quotes and colons. Its text is not shown, since it may hold a password.",
         ),
     };
-    LoginError::Document {
-        path: path.to_owned(),
-        at: error.location().and_then(position),
-        what,
-        help,
-    }
+    LoginError::document(path, error.location().and_then(position), what, help)
 }
 
 fn position(location: serde_yaml::Location) -> Option<Position> {

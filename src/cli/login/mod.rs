@@ -6,8 +6,8 @@
 mod clouds;
 mod document;
 mod error;
+mod fields;
 mod outside;
-mod parts;
 mod trust;
 mod vars;
 
@@ -18,13 +18,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use self::clouds::{CloudsEntry, NamedEntry};
+use self::clouds::NamedEntry;
 pub use self::error::LoginError;
+use self::fields::{FieldKind, LoginField, LoginMethod, LoginPart, LoginParts, LoginSource, and};
 use self::outside::WorkTree;
-use self::parts::{LoginMethod, LoginPart, LoginParts, PartKind, and};
 pub use self::trust::{proxy, read_ca};
+pub use self::vars::empty;
 use super::env::Env;
-use crate::api::auth::{Credentials, ProjectName};
+use crate::api::auth::{Credentials, Domain, ProjectName};
 use crate::core::config::is_project_id;
 use crate::core::secret::Secret;
 use crate::core::yaml::plain_text;
@@ -120,16 +121,15 @@ fn find_below(
 /// address.
 pub fn check_project_form(env: &Env) -> Result<(), LoginError> {
     for name in vars::PROJECT_IDS {
-        if env
-            .exact(name)
-            .is_some_and(|text| !text.is_ok_and(is_project_id))
-        {
-            return Err(match env.exact(name) {
-                Some(Ok("")) => LoginError::empty(name),
-                _ => LoginError::ProjectForm {
-                    place: (*name).to_owned(),
-                },
-            });
+        match env.exact(name) {
+            Some(Ok("")) => {
+                let help = "Give it a value, or unset it.";
+                return Err(LoginError::value(name, "is empty", help));
+            }
+            Some(text) if !text.is_ok_and(is_project_id) => {
+                return Err(LoginError::project_form(name));
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -140,14 +140,10 @@ pub fn check_project(env: &Env, project_id: &str) -> Result<(), LoginError> {
     check_project_form(env)?;
     for name in vars::PROJECT_IDS {
         if let Some(Ok(found)) = env.exact(name) {
-            same_project((*name).to_owned(), found, project_id)?;
+            same_project(name, found, project_id)?;
         }
     }
     Ok(())
-}
-
-pub fn empty(env: &Env) -> Option<String> {
-    vars::empty(env)
 }
 
 /// The region that a variable names, for `init`.
@@ -177,25 +173,17 @@ fn from_token_file(
     const FROM_STDIN: &str = "the token from standard input";
     let is_stdin = path == Path::new("-");
     let (bytes, note) = if is_stdin {
-        let bytes = wiped::read(std::io::stdin(), MAX_TOKEN_BYTES as u64).map_err(|source| {
-            LoginError::Read {
-                what: WHAT,
-                path: path.to_owned(),
-                source,
-            }
-        })?;
+        let bytes = wiped::read(std::io::stdin(), MAX_TOKEN_BYTES as u64)
+            .map_err(|source| LoginError::read(WHAT, path, source))?;
         (bytes, None)
     } else {
         let file = tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?;
         (file.bytes, file.note)
     };
-    let text = plain_text(&bytes).map_err(|what| LoginError::Document {
-        path: path.to_owned(),
-        at: None,
-        what,
-        help: "Store the token alone, as plain text.",
+    let text = plain_text(&bytes).map_err(|what| {
+        LoginError::document(path, None, what, "Store the token alone, as plain text.")
     })?;
-    if let Some((what, help)) = PartKind::Token.flaw(text) {
+    if let Some((what, help)) = FieldKind::Token.flaw(text) {
         let place = if is_stdin {
             FROM_STDIN.to_owned()
         } else {
@@ -220,7 +208,10 @@ fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLog
     let Some((mut parts, method)) = vars::choose(env)? else {
         return Ok(None);
     };
-    let (project, project_source) = project_of_variables(&mut parts, env, place);
+    let (project, project_source) = match vars::project_id(env) {
+        Some(name) => (sealed_project(place), Some(name.to_owned())),
+        None => project(&mut parts, str::to_owned, place)?,
+    };
     Ok(Some(FoundLogin {
         source: parts.called(method),
         credentials: parts.into_credentials(method, vars::PLACE, project)?,
@@ -238,8 +229,7 @@ fn from_clouds(
     tree: &WorkTree,
     place: &LoginContext<'_>,
 ) -> Result<FoundLogin, LoginError> {
-    let entry =
-        clouds::find(env, tree, place.folder, system, wanted)?.ok_or(LoginError::Missing)?;
+    let entry = clouds::find(env, tree, place.folder, system, wanted)?.ok_or_else(no_login)?;
     entry.refuse_unsafe()?;
     let mut parts = entry.parts()?;
     let mut notes = entry.notes.clone();
@@ -247,7 +237,7 @@ fn from_clouds(
     let mut others = Some(env);
     match wanted {
         Some(wanted) if wanted.by_user => {
-            filled = parts.fill(&vars::OS, &|names, kind| vars::look(env, names, kind))?;
+            filled = parts.fill(LoginSource::Os, &|names, kind| vars::look(env, names, kind))?;
             notes.extend(vars::ignored(env, &filled, &wanted));
             others = None;
         }
@@ -255,11 +245,15 @@ fn from_clouds(
         None => {}
     }
     let method = entry.method(&mut parts)?;
-    let (project, project_source) = project_of_entry(&entry, &mut parts, others, place)?
-        .map_or_else(
-            || (sealed_project(place), None),
-            |(project, source)| (project, Some(source)),
-        );
+    let named = match others {
+        Some(env) => project_of_variables(&mut parts, env, place)?,
+        None => None,
+    };
+    let called = |name: &str| format!("{name} of {}", entry.label);
+    let (project, project_source) = match named {
+        Some(named) => named,
+        None => project(&mut parts, called, place)?,
+    };
     let ca = trust::ca_of_entry(&entry, env)?;
     notes.extend(trust::unused_keys(&entry, place));
     let source = [&[entry.label.as_str()], filled.as_slice()].concat();
@@ -272,73 +266,72 @@ fn from_clouds(
     })
 }
 
-fn same_project(place: String, found: &str, wanted: &str) -> Result<(), LoginError> {
+fn no_login() -> LoginError {
+    LoginError::new(
+        "drspass::login::missing",
+        "there is no login",
+        ". Set OS_TOKEN; or OS_USERNAME, OS_PASSWORD and OS_USER_DOMAIN_NAME; or OS_ACCESS_KEY and OS_SECRET_KEY; or name an entry of clouds.yaml with --cloud, OS_CLOUD or credentials_from in drspass.yaml; or give --token-file FILE.",
+    )
+}
+
+fn same_project(place: &str, found: &str, wanted: &str) -> Result<(), LoginError> {
     if found == wanted {
         return Ok(());
     }
-    Err(LoginError::OtherProject {
-        place,
-        found: found.to_owned(),
-        wanted: wanted.to_owned(),
+    Err(LoginError::new(
+        "drspass::login::other_project",
+        format!("{place} is {found}, but the project of drspass.yaml is {wanted}"),
+        ". Use the login of that project, or the root folder of the other one.",
+    ))
+}
+
+/// The project of a login and what names it, if not drspass.yaml alone: an id before a name.
+/// `called` tells a name of the parts with its place.
+fn project(
+    parts: &mut LoginParts,
+    called: impl Fn(&str) -> String,
+    place: &LoginContext<'_>,
+) -> Result<(ProjectName, Option<String>), LoginError> {
+    if let Some(part) = parts.take(LoginField::ProjectId) {
+        let source = called(part.name);
+        let found = part.into_text();
+        if !is_project_id(&found) {
+            return Err(LoginError::project_form(&source));
+        }
+        same_project(&source, &found, place.project_id)?;
+        return Ok((sealed_project(place), Some(source)));
+    }
+    Ok(match parts.take(LoginField::ProjectName) {
+        Some(part) => {
+            let source = called(part.name);
+            (named_project(part, None, parts), Some(source))
+        }
+        None => (sealed_project(place), None),
     })
 }
 
-/// The project of a login from variables, and the variable that names it: an id before a
-/// name.
+/// The project that variables name for a login from elsewhere.
 fn project_of_variables(
     parts: &mut LoginParts,
     env: &Env,
     place: &LoginContext<'_>,
-) -> (ProjectName, Option<String>) {
-    match (vars::project_id(env), parts.project_name.take()) {
-        (Some(name), _) => (sealed_project(place), Some(name.to_owned())),
-        (None, Some(part)) => {
-            let source = part.name.to_owned();
-            let project = ProjectName::Named {
-                name: part.into_text(),
-                domain: parts.project_domain(),
-            };
-            (project, Some(source))
-        }
-        (None, None) => (sealed_project(place), None),
+) -> Result<Option<(ProjectName, Option<String>)>, LoginError> {
+    if let Some(name) = vars::project_id(env) {
+        return Ok(Some((sealed_project(place), Some(name.to_owned()))));
     }
+    Ok(vars::project_name(env)?.map(|(part, domain)| {
+        let source = part.name.to_owned();
+        (named_project(part, domain, parts), Some(source))
+    }))
 }
 
-/// The same for clouds.yaml. Variables count before an entry that no user named.
-fn project_of_entry(
-    entry: &CloudsEntry,
-    parts: &mut LoginParts,
-    env: Option<&Env>,
-    place: &LoginContext<'_>,
-) -> Result<Option<(ProjectName, String)>, LoginError> {
-    if let Some(name) = env.and_then(vars::project_id) {
-        return Ok(Some((sealed_project(place), name.to_owned())));
+/// A project by name, in the domain that is given with it or else by `parts`.
+fn named_project(name: LoginPart, domain: Option<Domain>, parts: &mut LoginParts) -> ProjectName {
+    let other = parts.take(LoginField::ProjectDomain);
+    ProjectName::Named {
+        name: name.into_text(),
+        domain: domain.or_else(|| other.map(LoginPart::into_domain)),
     }
-    if let Some((part, domain)) = env.map_or(Ok(None), vars::project_name)? {
-        let project = ProjectName::Named {
-            name: part.text_of(),
-            domain: domain.or_else(|| parts.project_domain()),
-        };
-        return Ok(Some((project, part.name.to_owned())));
-    }
-    let source = |part: &LoginPart| format!("{} of {}", part.name, entry.label);
-    if let Some(part) = parts.project_id.take() {
-        let source = source(&part);
-        let found = part.into_text();
-        if !is_project_id(&found) {
-            return Err(LoginError::ProjectForm { place: source });
-        }
-        same_project(source.clone(), &found, place.project_id)?;
-        return Ok(Some((sealed_project(place), source)));
-    }
-    Ok(parts.project_name.take().map(|part| {
-        let source = source(&part);
-        let project = ProjectName::Named {
-            name: part.into_text(),
-            domain: parts.project_domain(),
-        };
-        (project, source)
-    }))
 }
 
 fn sealed_project(place: &LoginContext<'_>) -> ProjectName {

@@ -25,11 +25,8 @@ impl WorkTree {
         } else {
             folder
         };
-        let real = fs::canonicalize(folder).map_err(|source| LoginError::Read {
-            what: "the folder",
-            path: folder.to_owned(),
-            source,
-        })?;
+        let real = fs::canonicalize(folder)
+            .map_err(|source| LoginError::read("the folder", folder, source))?;
         let top = real
             .ancestors()
             .find(|folder| folder.join(".git").symlink_metadata().is_ok())
@@ -44,11 +41,7 @@ impl WorkTree {
 
     /// Where `path` leads. A link inside is refused too: it chooses the file.
     fn resolve(&self, what: &'static str, path: &Path) -> Result<PathBuf, LoginError> {
-        let unreadable = |source| LoginError::Read {
-            what,
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| LoginError::read(what, path, source);
         let folder = fs::canonicalize(files::folder_of(path)).map_err(unreadable)?;
         let real = match fs::canonicalize(path) {
             Ok(real) => real,
@@ -60,11 +53,12 @@ impl WorkTree {
             path.starts_with(&self.top) && !self.own.iter().any(|own| path.starts_with(own))
         };
         if is_inside(&folder) || is_inside(&real) {
-            return Err(LoginError::InWorkTree {
-                what,
-                path: path.to_owned(),
-                tree: self.top.clone(),
-            });
+            let (path, tree) = (path.display(), self.top.display());
+            return Err(LoginError::new(
+                "drspass::login::work_tree",
+                format!("{what} {path} lies in the work tree {tree}"),
+                ". Whoever can commit to the work tree could choose the login, and a login could be committed by mistake: keep the file elsewhere, such as ~/.config/openstack/clouds.yaml.",
+            ));
         }
         Ok(real)
     }
@@ -78,11 +72,7 @@ impl WorkTree {
         let real = self.resolve(what, path)?;
         let bytes = File::open(&real)
             .and_then(|file| wiped::read(file, limit as u64))
-            .map_err(|source| LoginError::Read {
-                what,
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| LoginError::read(what, path, source))?;
         let note = (fs::metadata(&real).is_ok_and(|found| found.is_file())
             && files::is_open_to_others(&real))
         .then(|| {

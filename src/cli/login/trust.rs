@@ -12,7 +12,7 @@ use url::Url;
 use super::LoginContext;
 use super::clouds::CloudsEntry;
 use super::error::LoginError;
-use super::parts;
+use super::fields::{may_be_secret, name_flaw};
 use super::vars;
 use crate::cli::env::Env;
 use crate::core::target::auth_address;
@@ -66,7 +66,7 @@ fn certificates(
     if text.contains("-----BEGIN") {
         return Ok((place.to_owned(), text.as_bytes().to_owned()));
     }
-    if let Some((what, help)) = parts::name_flaw(text) {
+    if let Some((what, help)) = name_flaw(text) {
         return Err(LoginError::value(place, what, help));
     }
     let path = resolve(Path::new(text)).ok_or_else(|| {
@@ -78,44 +78,35 @@ fn certificates(
     })?;
     match read_ca(&path) {
         Ok(bytes) => Ok((format!("{place}, {}", path.display()), bytes)),
-        Err(_) if parts::may_be_secret(text) => Err(LoginError::value(
+        Err(_) if may_be_secret(text) => Err(LoginError::value(
             place,
             "names a file that cannot be read; the name is not repeated, as it may be a secret",
             "Give the path of a file with certificates, or their PEM text.",
         )),
-        Err(source) => Err(LoginError::Read {
-            what: "the certificates",
-            path,
-            source,
-        }),
+        Err(source) => Err(LoginError::read("the certificates", &path, source)),
     }
 }
 
 pub fn unused_variables(env: &Env, place: &LoginContext<'_>) -> Vec<String> {
-    let urls = vars::AUTH_URLS.iter().filter(|name| {
+    let differs = |name: &str, is_same: fn(&str, &str) -> bool| {
         env.var(name)
-            .is_some_and(|url| !is_same_url(&url, place.auth_url))
-    });
-    let regions = vars::REGIONS.iter().filter(|name| {
-        env.var(name)
-            .is_some_and(|region| !is_region_of(&region, place.auth_url))
-    });
+            .is_some_and(|text| !is_same(&text, place.auth_url))
+    };
+    let urls = vars::AUTH_URLS.iter();
+    let urls = urls.filter(|name| differs(name, is_same_url));
+    let regions = vars::REGIONS.iter();
+    let regions = regions.filter(|name| differs(name, is_region_of));
     urls.chain(regions).map(|name| unused(name)).collect()
 }
 
 pub fn unused_keys(entry: &CloudsEntry, place: &LoginContext<'_>) -> Vec<String> {
-    let url = entry
-        .target("auth_url")
-        .filter(|url| !is_same_url(url, place.auth_url))
-        .map(|_| "auth_url");
-    let region = entry
-        .target("region_name")
-        .filter(|region| !is_region_of(region, place.auth_url))
-        .map(|_| "region_name");
-    url.into_iter()
-        .chain(region)
-        .map(|key| unused(&format!("{key} of {}", entry.label)))
-        .collect()
+    let differing = |key, is_same: fn(&str, &str) -> bool| {
+        let text = entry.target(key)?;
+        (!is_same(text, place.auth_url)).then(|| unused(&format!("{key} of {}", entry.label)))
+    };
+    let url = differing("auth_url", is_same_url);
+    let region = differing("region_name", is_region_of);
+    [url, region].into_iter().flatten().collect()
 }
 
 fn unused(what: &str) -> String {
@@ -126,10 +117,14 @@ fn unused(what: &str) -> String {
 /// the sealed identity service.
 pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), LoginError> {
     let refused = |key| {
-        Err(LoginError::OtherCloud {
-            key,
-            entry: entry.label.clone(),
-        })
+        Err(LoginError::new(
+            "drspass::login::other_cloud",
+            format!(
+                "{key} of {} is not the sealed identity service",
+                entry.label
+            ),
+            ". credentials_from of drspass.yaml can only name an entry with the auth_url that is sealed, or without one; to log in with this entry all the same, name it with --cloud or OS_CLOUD.",
+        ))
     };
     let urls = entry.values("auth_url");
     if urls

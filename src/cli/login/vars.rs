@@ -4,73 +4,12 @@ use std::collections::BTreeSet;
 
 use super::clouds::NamedEntry;
 use super::error::LoginError;
-use super::parts::{
-    LoginMethod, LoginNames, LoginPart, LoginParts, OTHER_LOGIN, PartKind, and, domain,
+use super::fields::{
+    FieldKind, LoginField, LoginMethod, LoginPart, LoginParts, LoginSource, Look, OTHER_LOGIN, and,
+    names,
 };
 use crate::api::auth::Domain;
 use crate::cli::env::Env;
-
-/// The `OS_` family (Terraform provider for Open Telekom Cloud, OpenStack clients,
-/// gophercloud).
-pub static OS: LoginNames = LoginNames {
-    token: &["OS_TOKEN", "OS_AUTH_TOKEN", "OS_TOKEN_ID"],
-    access: &["OS_ACCESS_KEY", "OS_ACCESS_KEY_ID", "OS_AK"],
-    secret: &["OS_SECRET_KEY", "OS_ACCESS_KEY_SECRET", "OS_SK"],
-    security_token: &["OS_SECURITY_TOKEN", "OS_AKSK_SECURITY_TOKEN", "OS_ST"],
-    user_id: &["OS_USER_ID", "OS_USERID"],
-    user_name: &["OS_USERNAME"],
-    password: &["OS_PASSWORD"],
-    passcode: &["OS_PASSCODE"],
-    user_domain: &[
-        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
-        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
-        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        &[
-            "OS_DEFAULT_DOMAIN_ID",
-            "OS_DEFAULT_DOMAIN",
-            "OS_DEFAULT_DOMAIN_NAME",
-        ],
-    ],
-    project_domain: &[
-        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
-        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
-        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        &[
-            "OS_DEFAULT_DOMAIN_ID",
-            "OS_DEFAULT_DOMAIN",
-            "OS_DEFAULT_DOMAIN_NAME",
-        ],
-    ],
-    project_id: &["OS_PROJECT_ID", "OS_TENANT_ID"],
-    project_name: &["OS_PROJECT_NAME", "OS_TENANT_NAME"],
-};
-
-/// The `HW_` family with its fallbacks (Terraform provider for Huawei Cloud).
-pub static HW: LoginNames = LoginNames {
-    token: &["HW_AUTH_TOKEN", "OS_AUTH_TOKEN"],
-    access: &["HW_ACCESS_KEY", "OS_ACCESS_KEY"],
-    secret: &["HW_SECRET_KEY", "OS_SECRET_KEY"],
-    // No fallback there: a temporary key's token fits one key only.
-    security_token: &["HW_SECURITY_TOKEN"],
-    user_id: &["HW_USER_ID", "OS_USER_ID"],
-    user_name: &["HW_USER_NAME", "OS_USERNAME"],
-    password: &["HW_USER_PASSWORD", "OS_PASSWORD"],
-    passcode: &["OS_PASSCODE"],
-    user_domain: &[
-        &["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
-        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
-        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
-    ],
-    project_domain: &[
-        &["HW_DOMAIN_ID", "HW_DOMAIN_NAME"],
-        &["OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME"],
-        &["OS_DOMAIN_ID", "OS_DOMAIN_NAME"],
-        &["OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME"],
-    ],
-    project_id: &["HW_PROJECT_ID", "OS_PROJECT_ID"],
-    project_name: &["HW_PROJECT_NAME", "OS_PROJECT_NAME"],
-};
 
 pub const PROJECT_IDS: &[&str] = &["OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"];
 pub const AUTH_URLS: &[&str] = &["OS_AUTH_URL", "HW_AUTH_URL"];
@@ -82,19 +21,15 @@ pub const REGIONS: &[&str] = &[
 ];
 pub const CA: &[&str] = &["OS_CACERT", "OS_CA_CERT"];
 
-const APPLICATION: &[&str] = &[
-    "OS_APPLICATION_CREDENTIAL_ID",
-    "OS_APPLICATION_CREDENTIAL_NAME",
-    "OS_APPLICATION_CREDENTIAL_SECRET",
-];
+const APPLICATION: &str = "OS_APPLICATION_CREDENTIAL_ID OS_APPLICATION_CREDENTIAL_NAME \
+     OS_APPLICATION_CREDENTIAL_SECRET";
 const AUTH_TYPE: &str = "OS_AUTH_TYPE";
 
+/// Every variable of a login, each once.
 fn of_login() -> BTreeSet<&'static str> {
-    let families = OS.all().chain(HW.all());
-    families
-        .chain(APPLICATION.iter().copied())
-        .chain([AUTH_TYPE])
-        .collect()
+    let fields = names(LoginSource::Os).chain(names(LoginSource::Hw));
+    let others = APPLICATION.split(' ').chain([AUTH_TYPE]);
+    fields.chain(others).collect()
 }
 
 /// The note about variables that are set and empty.
@@ -102,12 +37,11 @@ pub fn empty(env: &Env) -> Option<String> {
     let others = [AUTH_URLS, REGIONS, CA, &["OS_CLOUD"]].concat();
     let mut names = of_login();
     names.extend(others.iter().filter(|name| !PROJECT_IDS.contains(name)));
-    names.retain(|name| env.exact(name) == Some(Ok("")));
+    names.retain(|name| env.is_empty(name));
     let names = Vec::from_iter(names);
-    let (are, count) = if names.len() == 1 {
-        ("is", "counts")
-    } else {
-        ("are", "count")
+    let (are, count) = match names.len() {
+        1 => ("is", "counts"),
+        _ => ("are", "count"),
     };
     (!names.is_empty()).then(|| format!("{} {are} empty and {count} as not set", and(&names)))
 }
@@ -141,23 +75,19 @@ pub fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, Log
     }
 }
 
-fn parts(env: &Env, names: &'static LoginNames) -> Result<LoginParts, LoginError> {
-    LoginParts::read(names, &|names, kind| look(env, names, kind))
-}
-
 pub fn look(
     env: &Env,
-    names: &'static [&'static str],
-    kind: PartKind,
+    names: &'static str,
+    kind: FieldKind,
 ) -> Result<Option<LoginPart>, LoginError> {
-    for name in names {
+    for name in names.split(' ') {
         let Some(text) = text(env, name)? else {
             continue;
         };
-        if let Some((what, help)) = kind.flaw(text) {
-            return Err(LoginError::value(*name, what, help));
-        }
-        return Ok(Some(LoginPart::new(name, text)));
+        return match kind.flaw(text) {
+            Some((what, help)) => Err(LoginError::value(name, what, help)),
+            None => Ok(Some(LoginPart::new(name, text))),
+        };
     }
     Ok(None)
 }
@@ -171,10 +101,11 @@ pub fn project_id(env: &Env) -> Option<&'static str> {
 
 /// The project by name and its domain, for a login from elsewhere.
 pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<Domain>)>, LoginError> {
-    for names in [&OS, &HW] {
-        if let Some(name) = look(env, names.project_name, PartKind::Name)? {
-            let domain = domain(names.project_domain, &|names, kind| look(env, names, kind))?;
-            return Ok(Some((name, domain.map(|(_, domain)| domain))));
+    let look: Look<'_> = &|names, kind| look(env, names, kind);
+    for source in [LoginSource::Os, LoginSource::Hw] {
+        if let Some(name) = LoginField::ProjectName.read(source, look)? {
+            let domain = LoginField::ProjectDomain.read(source, look)?;
+            return Ok(Some((name, domain.map(LoginPart::into_domain))));
         }
     }
     Ok(None)
@@ -183,9 +114,10 @@ pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<Domain>)>, Lo
 /// The login of the variables: by method first, then by family. A part of one is refused,
 /// since another login than the intended one would be used.
 pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, LoginError> {
-    let mut os = parts(env, &OS)?;
-    let mut hw = parts(env, &HW)?;
-    if let Some(part) = look(env, APPLICATION, PartKind::Name)? {
+    let look: Look<'_> = &|names, kind| look(env, names, kind);
+    let mut os = LoginParts::read(LoginSource::Os, look)?;
+    let mut hw = LoginParts::read(LoginSource::Hw, look)?;
+    if let Some(part) = look(APPLICATION, FieldKind::Name)? {
         let what = "gives an application credential, which is not supported";
         return Err(LoginError::value(part.name, what, OTHER_LOGIN));
     }
@@ -205,17 +137,16 @@ pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, LoginError
         if os.missing(method).is_empty() {
             return Ok(Some((os, method)));
         }
-        let is_own = |name: &&str| name.starts_with("HW_");
-        let has_own = hw_given.iter().any(is_own)
-            || (method == LoginMethod::Password
-                && hw.user_domain_name().is_some_and(|name| is_own(&name)));
-        if !has_own {
+        let domain = hw.name(LoginField::UserDomain);
+        let domain = domain.filter(|_| method == LoginMethod::Password);
+        let mut names = hw_given.iter().copied().chain(domain);
+        if !names.any(|name| name.starts_with("HW_")) {
             return Err(os.incomplete(method, PLACE));
         }
         if !hw.missing(method).is_empty() {
             return Err(hw.incomplete(method, PLACE));
         }
-        // Half of another login stands beside this one: which of them is meant?
+        // With half of another login, which of them is meant?
         if os_given.iter().any(|name| !hw_given.contains(name)) {
             return Err(os.incomplete(method, PLACE));
         }
@@ -233,16 +164,12 @@ pub fn refuse_unsafe(env: &Env) -> Result<(), LoginError> {
                 .any(|off| off.eq_ignore_ascii_case(text))
         };
         if text(env, name)?.is_some_and(|text| !is_off(text)) {
-            return Err(LoginError::Insecure {
-                place: name.to_owned(),
-            });
+            return Err(LoginError::insecure(name));
         }
     }
     for name in ["OS_CERT", "OS_KEY"] {
         if text(env, name)?.is_some() {
-            return Err(LoginError::ClientCertificate {
-                place: name.to_owned(),
-            });
+            return Err(LoginError::client_certificate(name));
         }
     }
     Ok(())

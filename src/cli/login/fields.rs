@@ -1,0 +1,552 @@
+//! What a login is made of: the fields, their names in each source, which of them belong
+//! together, and what is missing.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::error::LoginError;
+use crate::api::auth::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, ProjectName};
+use crate::core::redact::{is_key_like, is_too_long_for_a_path};
+use crate::core::secret::Secret;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LoginField {
+    Token,
+    AccessKey,
+    SecretKey,
+    SecurityToken,
+    UserId,
+    UserName,
+    Password,
+    Passcode,
+    UserDomain,
+    ProjectDomain,
+    ProjectId,
+    ProjectName,
+}
+
+/// What gives the fields of one login.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LoginSource {
+    /// `OS_` variables.
+    Os,
+    /// `HW_` variables, where each falls back to one of the other family.
+    Hw,
+    /// Keys of clouds.yaml.
+    Clouds,
+}
+
+/// Each field with its kind and its names in each source, first choice first. Names of a
+/// group count before those of the next one, wherever they are in the source. A domain is
+/// given by its name where that ends in `_name`, else by its id.
+///
+/// The names are those of the Terraform providers for Open Telekom Cloud and Huawei Cloud,
+/// of the OpenStack SDK and gophercloud, and of clouds.yaml extensions for access keys. A
+/// security token has no fallback, since it fits one key only.
+const FIELDS: [(LoginField, FieldKind, &str, &str, &str); 12] = [
+    (
+        LoginField::Token,
+        FieldKind::Token,
+        "OS_TOKEN OS_AUTH_TOKEN OS_TOKEN_ID",
+        "HW_AUTH_TOKEN OS_AUTH_TOKEN",
+        "token auth_token",
+    ),
+    (
+        LoginField::AccessKey,
+        FieldKind::Key,
+        "OS_ACCESS_KEY OS_ACCESS_KEY_ID OS_AK",
+        "HW_ACCESS_KEY OS_ACCESS_KEY",
+        "access_key ak",
+    ),
+    (
+        LoginField::SecretKey,
+        FieldKind::Key,
+        "OS_SECRET_KEY OS_ACCESS_KEY_SECRET OS_SK",
+        "HW_SECRET_KEY OS_SECRET_KEY",
+        "secret_key sk",
+    ),
+    (
+        LoginField::SecurityToken,
+        FieldKind::Key,
+        "OS_SECURITY_TOKEN OS_AKSK_SECURITY_TOKEN OS_ST",
+        "HW_SECURITY_TOKEN",
+        "security_token",
+    ),
+    (
+        LoginField::UserId,
+        FieldKind::Name,
+        "OS_USER_ID OS_USERID",
+        "HW_USER_ID OS_USER_ID",
+        "user_id",
+    ),
+    (
+        LoginField::UserName,
+        FieldKind::Name,
+        "OS_USERNAME",
+        "HW_USER_NAME OS_USERNAME",
+        "username user_name",
+    ),
+    (
+        LoginField::Password,
+        FieldKind::Password,
+        "OS_PASSWORD",
+        "HW_USER_PASSWORD OS_PASSWORD",
+        "password",
+    ),
+    (
+        LoginField::Passcode,
+        FieldKind::Key,
+        "OS_PASSCODE",
+        "OS_PASSCODE",
+        "passcode",
+    ),
+    (
+        LoginField::UserDomain,
+        FieldKind::Name,
+        "OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|\
+             OS_DOMAIN_ID OS_DOMAIN_NAME|\
+             OS_DEFAULT_DOMAIN_ID OS_DEFAULT_DOMAIN OS_DEFAULT_DOMAIN_NAME",
+        "HW_DOMAIN_ID HW_DOMAIN_NAME|OS_DOMAIN_ID OS_DOMAIN_NAME|\
+             OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME",
+        "user_domain_id user_domain_name|project_domain_id project_domain_name|\
+             domain_id domain_name|default_domain_id default_domain default_domain_name",
+    ),
+    (
+        LoginField::ProjectDomain,
+        FieldKind::Name,
+        "OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|\
+             OS_DOMAIN_ID OS_DOMAIN_NAME|\
+             OS_DEFAULT_DOMAIN_ID OS_DEFAULT_DOMAIN OS_DEFAULT_DOMAIN_NAME",
+        "HW_DOMAIN_ID HW_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|\
+             OS_DOMAIN_ID OS_DOMAIN_NAME|OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME",
+        "project_domain_id project_domain_name|user_domain_id user_domain_name|\
+             domain_id domain_name|default_domain_id default_domain default_domain_name",
+    ),
+    (
+        LoginField::ProjectId,
+        FieldKind::Name,
+        "OS_PROJECT_ID OS_TENANT_ID",
+        "HW_PROJECT_ID OS_PROJECT_ID",
+        "project_id tenant_id",
+    ),
+    (
+        LoginField::ProjectName,
+        FieldKind::Name,
+        "OS_PROJECT_NAME OS_TENANT_NAME",
+        "HW_PROJECT_NAME OS_PROJECT_NAME",
+        "project_name tenant_name",
+    ),
+];
+
+/// Fields whose values must not be readable for others.
+const SECRETS: [LoginField; 5] = [
+    LoginField::Token,
+    LoginField::SecretKey,
+    LoginField::SecurityToken,
+    LoginField::Password,
+    LoginField::Passcode,
+];
+
+impl LoginField {
+    /// The groups of names in a source.
+    fn groups(self, source: LoginSource) -> impl Iterator<Item = &'static str> {
+        let (_, _, os, hw, clouds) = FIELDS[self as usize];
+        let names = match source {
+            LoginSource::Os => os,
+            LoginSource::Hw => hw,
+            LoginSource::Clouds => clouds,
+        };
+        names.split('|')
+    }
+
+    /// The value of the first group that has one.
+    pub fn read(
+        self,
+        source: LoginSource,
+        look: Look<'_>,
+    ) -> Result<Option<LoginPart>, LoginError> {
+        for names in self.groups(source) {
+            if let Some(part) = look(names, FIELDS[self as usize].1)? {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Every name in a source.
+pub fn names(source: LoginSource) -> impl Iterator<Item = &'static str> {
+    let groups = FIELDS.iter().flat_map(move |row| row.0.groups(source));
+    groups.flat_map(|names| names.split(' '))
+}
+
+pub fn secret_keys() -> Vec<&'static str> {
+    let groups = SECRETS
+        .iter()
+        .flat_map(|field| field.groups(LoginSource::Clouds));
+    groups.flat_map(|names| names.split(' ')).collect()
+}
+
+/// What is wrong with a value, without the value, and what to do.
+pub type Flaw = (Cow<'static, str>, &'static str);
+
+#[derive(Clone, Copy)]
+pub enum FieldKind {
+    Password,
+    /// May end in a line break.
+    Token,
+    /// A part of an access key, or a one-time code.
+    Key,
+    Name,
+    Certificates,
+}
+
+impl FieldKind {
+    pub fn flaw(self, text: &str) -> Option<Flaw> {
+        match self {
+            Self::Password => password_flaw(text),
+            Self::Token => {
+                let end = text
+                    .strip_suffix("\r\n")
+                    .or_else(|| text.strip_suffix('\n'));
+                key_flaw(end.unwrap_or(text))
+            }
+            Self::Key => key_flaw(text),
+            Self::Name => name_flaw(text),
+            Self::Certificates => None,
+        }
+    }
+}
+
+fn password_flaw(text: &str) -> Option<Flaw> {
+    let what = if text.ends_with(['\n', '\r']) {
+        "ends in a line break"
+    } else if text.starts_with('\u{feff}') {
+        "begins with a byte order mark"
+    } else {
+        return None;
+    };
+    Some((
+        what.into(),
+        "Remove it: it would be sent as a part of the password.",
+    ))
+}
+
+/// What comes of copying too much: a few refused keys or tokens lock the account.
+fn key_flaw(text: &str) -> Option<Flaw> {
+    const HELP: &str =
+        "Store it alone and on one line, without quotation marks or a name before it.";
+    let found = text
+        .char_indices()
+        .zip(1..)
+        .find_map(|((at, c), position)| {
+            let is_padding = || text[at..].bytes().all(|byte| byte == b'=');
+            let what = match c {
+                '\u{feff}' => "a byte order mark",
+                c if c.is_control() => "a control character",
+                c if !c.is_ascii_graphic() => "a blank or a character outside ASCII",
+                '"' | '\'' | '`' => "a quotation mark",
+                ':' => "a colon, as after the name of a header,",
+                '=' if !is_padding() => "an equals sign, as after the name of a variable,",
+                '$' | '{' | '}' | '<' | '>' | '\\' | ',' | ';' => "a character of no token or key",
+                _ => return None,
+            };
+            Some(format!("contains {what} at position {position}"))
+        });
+    let what = match found {
+        None if text.is_empty() => "is empty".into(),
+        found => found?.into(),
+    };
+    Some((what, HELP))
+}
+
+pub fn name_flaw(text: &str) -> Option<Flaw> {
+    if text.trim().is_empty() {
+        return Some(("is blank".into(), "Give a value, or leave it out."));
+    }
+    text.chars().any(char::is_control).then_some((
+        "contains a control character, such as a line break".into(),
+        "Write it on one line.",
+    ))
+}
+
+/// Whether a name that was not found may be a secret.
+pub fn may_be_secret(name: &str) -> bool {
+    is_key_like(name) || is_too_long_for_a_path(name)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LoginMethod {
+    Token,
+    AccessKey,
+    Password,
+}
+
+/// What to do about an application credential.
+pub const OTHER_LOGIN: &str = "Log in with a token, a user and a password, or an access key.";
+
+impl LoginMethod {
+    /// The order of the Terraform provider of Open Telekom Cloud.
+    pub const ORDER: [Self; 3] = [Self::Token, Self::AccessKey, Self::Password];
+
+    /// The method that an `auth_type` names, and whether it needs a second factor.
+    pub fn of_type(auth_type: &str) -> Result<(Self, bool), Flaw> {
+        match auth_type {
+            "token" | "v3token" => Ok((Self::Token, false)),
+            "aksk" | "v3aksk" => Ok((Self::AccessKey, false)),
+            "password" | "v3password" => Ok((Self::Password, false)),
+            "v3totp" | "v3multifactor" => Ok((Self::Password, true)),
+            "v3applicationcredential" => Err((
+                "is v3applicationcredential, and application credentials are not supported".into(),
+                OTHER_LOGIN,
+            )),
+            _ => Err((
+                "is not a kind of login that drspass knows, or supports".into(),
+                "Write token, password, v3totp or aksk, or leave it out.",
+            )),
+        }
+    }
+
+    /// The fields that only this method has. A domain is not one: many machines set it for
+    /// other programs.
+    const fn fields(self) -> &'static [LoginField] {
+        match self {
+            Self::Token => &[LoginField::Token],
+            Self::AccessKey => &[
+                LoginField::AccessKey,
+                LoginField::SecretKey,
+                LoginField::SecurityToken,
+            ],
+            Self::Password => &[
+                LoginField::UserId,
+                LoginField::UserName,
+                LoginField::Password,
+                LoginField::Passcode,
+            ],
+        }
+    }
+}
+
+/// A value and the name that gave it. Without `Debug`, since it may be a secret.
+pub struct LoginPart {
+    pub name: &'static str,
+    text: Zeroizing<String>,
+}
+
+impl LoginPart {
+    pub fn new(name: &'static str, text: &str) -> Self {
+        Self {
+            name,
+            text: Zeroizing::new(text.to_owned()),
+        }
+    }
+
+    pub fn into_text(mut self) -> String {
+        std::mem::take(&mut *self.text)
+    }
+
+    fn into_secret(self) -> Secret {
+        // Moved, not copied: the secret wipes the same buffer.
+        Secret::new(self.into_text())
+    }
+
+    pub fn into_domain(self) -> Domain {
+        if self.name.to_ascii_lowercase().ends_with("_name") {
+            Domain::Name(self.into_text())
+        } else {
+            Domain::Id(self.into_text())
+        }
+    }
+}
+
+/// Gives the first value of these names, which stand in one text.
+pub type Look<'a> = &'a dyn Fn(&'static str, FieldKind) -> Result<Option<LoginPart>, LoginError>;
+
+/// What one source gives.
+pub struct LoginParts {
+    source: LoginSource,
+    pub needs_passcode: bool,
+    parts: [Option<LoginPart>; FIELDS.len()],
+}
+
+impl LoginParts {
+    pub fn read(source: LoginSource, look: Look<'_>) -> Result<Self, LoginError> {
+        let mut parts = [const { None }; FIELDS.len()];
+        for (field, ..) in FIELDS {
+            parts[field as usize] = field.read(source, look)?;
+        }
+        Ok(Self {
+            source,
+            needs_passcode: false,
+            parts,
+        })
+    }
+
+    /// Adds password and passcode, and returns the names that gave them.
+    pub fn fill(
+        &mut self,
+        source: LoginSource,
+        look: Look<'_>,
+    ) -> Result<Vec<&'static str>, LoginError> {
+        let mut filled = Vec::new();
+        if !self.has(LoginField::UserId) && !self.has(LoginField::UserName) {
+            return Ok(filled);
+        }
+        for field in [LoginField::Password, LoginField::Passcode] {
+            if !self.has(field) {
+                self.parts[field as usize] = field.read(source, look)?;
+                filled.extend(self.name(field));
+            }
+        }
+        Ok(filled)
+    }
+
+    pub const fn has(&self, field: LoginField) -> bool {
+        self.parts[field as usize].is_some()
+    }
+
+    /// The name that gave a field.
+    pub fn name(&self, field: LoginField) -> Option<&'static str> {
+        self.parts[field as usize].as_ref().map(|part| part.name)
+    }
+
+    pub const fn take(&mut self, field: LoginField) -> Option<LoginPart> {
+        self.parts[field as usize].take()
+    }
+
+    /// The names that gave what only a method has, whether or not it is needed.
+    pub fn given(&self, method: LoginMethod) -> Vec<&'static str> {
+        let fields = method.fields().iter();
+        fields.filter_map(|field| self.name(*field)).collect()
+    }
+
+    /// What a method still needs, by the first name that would give it.
+    pub fn missing(&self, method: LoginMethod) -> Vec<String> {
+        let needed = match method {
+            LoginMethod::Token => vec![LoginField::Token],
+            LoginMethod::AccessKey => vec![LoginField::AccessKey, LoginField::SecretKey],
+            LoginMethod::Password => {
+                // A one-time code is only taken with a user's id (OTC IAM api-ref,
+                // Obtaining a User Token Through Password and Virtual MFA).
+                let user = match self.has(LoginField::UserId) || self.has(LoginField::Passcode) {
+                    true => LoginField::UserId,
+                    false => LoginField::UserName,
+                };
+                let mut needed = vec![user, LoginField::Password];
+                needed.extend(self.needs_passcode.then_some(LoginField::Passcode));
+                if user == LoginField::UserName {
+                    needed.push(LoginField::UserDomain);
+                }
+                needed
+            }
+        };
+        let missing = needed.into_iter().filter(|field| !self.has(*field));
+        let first = missing.filter_map(|field| Some((field, field.groups(self.source).next()?)));
+        first
+            .map(|(field, names)| match names.split_once(' ') {
+                Some((id, name)) if field == LoginField::UserDomain => format!("{name} or {id}"),
+                Some((name, _)) => name.to_owned(),
+                None => names.to_owned(),
+            })
+            .collect()
+    }
+
+    pub fn incomplete(&self, method: LoginMethod, place: &str) -> LoginError {
+        LoginError::incomplete(
+            &and(&self.given(method)),
+            place,
+            &and(&self.missing(method)),
+        )
+    }
+
+    /// The names that make a complete login.
+    pub fn called(&self, method: LoginMethod) -> String {
+        let mut given = self.given(method);
+        if method == LoginMethod::Password && self.has(LoginField::UserId) {
+            given.retain(|given| self.name(LoginField::UserName) != Some(given));
+        }
+        and(&given)
+    }
+
+    /// `place` is where the parts come from, for messages.
+    pub fn into_credentials(
+        mut self,
+        method: LoginMethod,
+        place: &str,
+        project: ProjectName,
+    ) -> Result<Credentials, LoginError> {
+        // Made beforehand, since the parts are taken apart below.
+        let incomplete = self.incomplete(method, place);
+        if !self.missing(method).is_empty() {
+            return Err(incomplete);
+        }
+        let user = self.user();
+        let mut secret = |field| self.take(field).map(LoginPart::into_secret);
+        let made = match method {
+            LoginMethod::Token => secret(LoginField::Token).map(Credentials::Token),
+            LoginMethod::AccessKey => secret(LoginField::AccessKey)
+                .zip(secret(LoginField::SecretKey))
+                .map(|(access, secret_key)| {
+                    Credentials::AccessKey(AccessKey {
+                        access,
+                        secret: secret_key,
+                        security_token: secret(LoginField::SecurityToken),
+                        project: match project {
+                            ProjectName::Id(_) => None,
+                            ProjectName::Named { .. } => Some(project),
+                        },
+                    })
+                }),
+            LoginMethod::Password => {
+                user.zip(secret(LoginField::Password))
+                    .map(|(user, password)| {
+                        Credentials::Password(PasswordLogin {
+                            user,
+                            password: Arc::new(password),
+                            passcode: secret(LoginField::Passcode).map(Arc::new),
+                            project,
+                        })
+                    })
+            }
+        };
+        made.ok_or(incomplete)
+    }
+
+    fn user(&mut self) -> Option<IamUser> {
+        if let Some(id) = self.take(LoginField::UserId) {
+            return Some(IamUser::Id(id.into_text()));
+        }
+        let name = self.take(LoginField::UserName)?;
+        let domain = self.take(LoginField::UserDomain)?;
+        Some(IamUser::Named {
+            name: name.into_text(),
+            domain: domain.into_domain(),
+        })
+    }
+}
+
+/// Several names in words.
+pub fn and(names: &[impl AsRef<str>]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [first @ .., last] => {
+            let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", first.join(", "), last.as_ref())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_stands_at_its_own_place_of_the_table() {
+        for (at, (field, ..)) in FIELDS.iter().enumerate() {
+            assert_eq!(*field as usize, at);
+        }
+    }
+}
