@@ -1,36 +1,23 @@
 //! Who may call: users with passwords, the tokens that there are, and access keys.
-//!
-//! Passwords and passcodes are kept as digests; secret keys stay in plain text, since no
-//! signature can be checked without them.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::ambient::{self, SaltedDigest, salted_digest, same};
+use super::ambient::same;
 use super::http::ServiceReply;
 use super::signature::{Authorization, DATE, SignedRequest};
 use super::spec::{AccessKeySpec, UserSpec};
 
-/// Refused logins that lock a user (IAM.0061; a setting of the account, five being the usual
-/// one); and refused signatures in a row that lock a key, and for how long (OTC API Gateway
-/// manual, Error Codes, 0301).
+/// Refused logins in a row that lock a user (IAM.0061; a setting of the account, five being
+/// the usual one).
 const LOCK_AFTER: u32 = 5;
-const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// How far the time of signing may be off (Huawei Cloud API Request Signing
 /// Guide: 15 minutes).
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
 const SECURITY_TOKEN: &str = "x-security-token";
-
-#[derive(Clone)]
-pub struct Person {
-    pub name: String,
-    pub id: String,
-    pub domain: String,
-    pub domain_id: String,
-}
 
 #[derive(Default)]
 pub struct LoginClaim<'a> {
@@ -52,10 +39,7 @@ pub enum LoginRefusal {
 }
 
 struct SimUser {
-    person: Person,
-    salt: SaltedDigest,
-    password: SaltedDigest,
-    passcode: Option<SaltedDigest>,
+    spec: UserSpec,
     refused: u32,
 }
 
@@ -64,70 +48,58 @@ pub struct Users {
 }
 
 impl Users {
-    /// `salt` is called once for each user.
-    pub fn new(specs: Vec<UserSpec>, salt: impl Fn() -> SaltedDigest) -> Self {
-        let users = specs
-            .into_iter()
-            .map(|spec| {
-                let salt = salt();
-                SimUser {
-                    password: salted_digest(&salt, &spec.password),
-                    passcode: spec.passcode.map(|code| salted_digest(&salt, &code)),
-                    salt,
-                    person: Person {
-                        name: spec.name,
-                        id: spec.id,
-                        domain: spec.domain,
-                        domain_id: spec.domain_id,
-                    },
-                    refused: 0,
-                }
-            })
-            .collect();
-        Self { users }
+    pub fn new(specs: Vec<UserSpec>) -> Self {
+        let users = specs.into_iter().map(|spec| SimUser { spec, refused: 0 });
+        Self {
+            users: users.collect(),
+        }
     }
 
     /// Who logged in. A user is named by the id alone or by name and domain.
-    pub fn log_in(&mut self, claim: &LoginClaim<'_>) -> Result<Person, LoginRefusal> {
+    pub fn log_in(&mut self, claim: &LoginClaim<'_>) -> Result<UserSpec, LoginRefusal> {
         let user = self.users.iter_mut().find(|user| user.is_meant(claim));
         let user = user.ok_or(LoginRefusal::Wrong)?;
         if user.refused >= LOCK_AFTER {
             return Err(LoginRefusal::Locked);
         }
-        let passcode = claim.passcode.map(|code| salted_digest(&user.salt, code));
-        let right = salted_digest(&user.salt, claim.password) == user.password
-            && user.passcode.is_none_or(|wanted| passcode == Some(wanted))
-            && claim.passcode_id.is_none_or(|id| id == user.person.id);
+        let spec = &user.spec;
+        let is_passcode = |wanted: &String| {
+            let given = claim.passcode.unwrap_or_default();
+            same(given.as_bytes(), wanted.as_bytes())
+        };
+        let right = same(claim.password.as_bytes(), spec.password.as_bytes())
+            && spec.passcode.as_ref().is_none_or(is_passcode)
+            && claim.passcode_id.is_none_or(|id| id == spec.id);
         if !right {
             user.refused += 1;
             return Err(LoginRefusal::Wrong);
         }
         user.refused = 0;
-        Ok(user.person.clone())
+        Ok(user.spec.clone())
     }
 
-    pub fn named(&self, name: &str) -> Option<&Person> {
-        let people = self.users.iter().map(|user| &user.person);
-        people.into_iter().find(|person| person.name == name)
+    pub fn named(&self, name: &str) -> Option<&UserSpec> {
+        let mut users = self.users.iter().map(|user| &user.spec);
+        users.find(|user| user.name == name)
     }
 }
 
 impl SimUser {
     fn is_meant(&self, claim: &LoginClaim<'_>) -> bool {
-        let person = &self.person;
+        let user = &self.spec;
         match (claim.id, claim.name) {
-            (Some(id), _) => person.id == id,
+            (Some(id), _) => user.id == id,
             (None, Some(name)) => {
-                person.name == name
+                user.name == name
                     && (claim.domain.is_some() || claim.domain_id.is_some())
-                    && person.is_of_domain(claim.domain, claim.domain_id)
+                    && user.is_of_domain(claim.domain, claim.domain_id)
             }
             (None, None) => false,
         }
     }
 }
 
-impl Person {
+impl UserSpec {
     /// Whom the fixed token belongs to.
     pub fn unnamed() -> Self {
         Self {
@@ -135,6 +107,8 @@ impl Person {
             id: "0000000000000000000000000000user".to_owned(),
             domain: "simulated-domain".to_owned(),
             domain_id: "00000000000000000000000000domain".to_owned(),
+            password: String::new(),
+            passcode: None,
         }
     }
 
@@ -147,7 +121,7 @@ impl Person {
 #[derive(Clone)]
 pub struct SimToken {
     pub token: String,
-    pub person: Person,
+    pub user: UserSpec,
     /// `None` is a token for a domain or for nothing, which DRS does not take.
     pub project: Option<String>,
     pub methods: Vec<&'static str>,
@@ -202,31 +176,16 @@ impl SimTokens {
     }
 }
 
-struct SigningKey {
-    spec: AccessKeySpec,
-    refused: u32,
-    locked_until: Option<Timestamp>,
-}
-
 pub struct SigningKeys {
-    keys: Vec<SigningKey>,
+    pub keys: Vec<AccessKeySpec>,
 }
 
 impl SigningKeys {
-    pub fn new(specs: Vec<AccessKeySpec>) -> Self {
-        let keys = specs.into_iter().map(|spec| SigningKey {
-            spec,
-            refused: 0,
-            locked_until: None,
-        });
-        Self {
-            keys: keys.collect(),
-        }
-    }
-
-    /// The name of the user whose key signed the request, if it has one.
+    /// The name of the user whose key signed the request, if it has one; or the gateway's
+    /// refusal (OTC API Gateway manual, Error Codes: 0301 with 401; the texts are those of
+    /// live answers).
     pub fn check(
-        &mut self,
+        &self,
         authorization: &str,
         request: &SignedRequest<'_>,
         now: Timestamp,
@@ -234,36 +193,10 @@ impl SigningKeys {
         let Some(authorization) = Authorization::parse(authorization) else {
             return Err(unauthenticated("decrypt token fail"));
         };
-        let key = self
-            .keys
-            .iter_mut()
-            .find(|key| key.spec.access == authorization.access);
-        let Some(key) = key else {
+        let mut keys = self.keys.iter();
+        let Some(key) = keys.find(|key| key.access == authorization.access) else {
             return Err(unauthenticated("Get secretKey failed"));
         };
-        if key.locked_until.is_some_and(|end| now < end) {
-            return Err(unauthenticated("AK access failed to reach the limit"));
-        }
-        if let Err(reply) = key.verify(&authorization, request, now) {
-            key.refused += 1;
-            if key.refused >= LOCK_AFTER {
-                key.refused = 0;
-                key.locked_until = Some(ambient::later(now, LOCKED_FOR));
-            }
-            return Err(reply);
-        }
-        key.refused = 0;
-        Ok(key.spec.user.clone())
-    }
-}
-
-impl SigningKey {
-    fn verify(
-        &self,
-        authorization: &Authorization<'_>,
-        request: &SignedRequest<'_>,
-        now: Timestamp,
-    ) -> Result<(), ServiceReply> {
         let fails = |text: &str| unauthenticated(&format!("verify aksk signature fail, {text}"));
         let date = request.only(DATE).unwrap_or_default();
         let Some(signed_at) = read_date(date) else {
@@ -281,13 +214,13 @@ impl SigningKey {
         let Some(canonical) = request.canonical(&authorization.signed) else {
             return Err(fails("a signed header is missing or stands twice"));
         };
-        if !authorization.is_by(&self.spec.secret, date, &canonical) {
+        if !authorization.is_by(&key.secret, date, &canonical) {
             // Echoing it is what the real gateway does, in one line.
             let echo = canonical.replace('\n', "|");
             return Err(fails(&format!("canonicalRequest:{echo}")));
         }
         let given = request.only(SECURITY_TOKEN);
-        let right = match (given, &self.spec.security_token) {
+        let right = match (given, &key.security_token) {
             (None, None) => !request.headers.contains_key(SECURITY_TOKEN),
             (Some(given), Some(wanted)) => {
                 authorization.signs(SECURITY_TOKEN) && same(given.as_bytes(), wanted.as_bytes())
@@ -295,7 +228,7 @@ impl SigningKey {
             _ => false,
         };
         match right {
-            true => Ok(()),
+            true => Ok(key.user.clone()),
             false => Err(fails("the security token does not go with the key")),
         }
     }
@@ -331,7 +264,7 @@ mod tests {
             domain_id: "d1".to_owned(),
             passcode: passcode.map(ToOwned::to_owned),
         };
-        Users::new(vec![spec], || [7; 32])
+        Users::new(vec![spec])
     }
 
     fn by_name<'a>(name: &'a str, domain: &'a str, password: &'a str) -> LoginClaim<'a> {

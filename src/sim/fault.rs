@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::http;
 use super::spec::EndPointType;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,19 +89,6 @@ impl Fault {
         }
         if self.times == Some(0) {
             return Err("a fault must strike at least once");
-        }
-        match &self.kind {
-            FaultKind::Status(answer) => {
-                let content_type = answer.content_type.iter();
-                let content_type = content_type.map(|value| ("content-type", value.as_str()));
-                let headers = answer.headers.iter();
-                let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
-                http::check_head(answer.http, headers.chain(content_type))?;
-            }
-            FaultKind::TokenExpired { http, .. } | FaultKind::Html { http, .. } => {
-                http::check_head(*http, [])?;
-            }
-            _ => {}
         }
         match self.on {
             _ if queue == FaultQueue::Changes => Ok(()),
@@ -275,12 +261,12 @@ impl Which {
         }
     }
 
-    pub fn covers(&self, index: usize, job: &str, endpoint: EndPointType) -> bool {
+    pub fn covers(&self, index: usize, job: &str, endpoint: Option<EndPointType>) -> bool {
         if self.job.is_none() && self.endpoint.is_none() {
             return index == 0;
         }
         self.job.as_deref().is_none_or(|wanted| wanted == job)
-            && self.endpoint.is_none_or(|wanted| wanted == endpoint)
+            && self.endpoint.is_none_or(|wanted| endpoint == Some(wanted))
     }
 }
 
@@ -356,7 +342,7 @@ impl ArmedFaults {
     pub fn strike(
         &mut self,
         call: Option<QueryCall>,
-        entries: &[(&str, EndPointType)],
+        entries: &[(&str, Option<EndPointType>)],
     ) -> Vec<FaultKind> {
         self.met += 1;
         if let Some(call) = call {
@@ -375,7 +361,7 @@ impl ArmedFaults {
                 FaultTrigger::Nth(wanted) => *wanted == number,
                 FaultTrigger::Every(step) => *step != 0 && number.is_multiple_of(*step),
                 FaultTrigger::Always => true,
-                FaultTrigger::Entry { job, endpoint } => entries.contains(&(job, *endpoint)),
+                FaultTrigger::Entry { job, endpoint } => entries.contains(&(job, Some(*endpoint))),
             };
             if !due || !fault.kind.can_strike(entries) {
                 continue;
@@ -409,13 +395,13 @@ impl FaultKind {
         )
     }
 
-    fn can_strike(&self, entries: &[(&str, EndPointType)]) -> bool {
+    fn can_strike(&self, entries: &[(&str, Option<EndPointType>)]) -> bool {
         match self {
             Self::RejectEntry(rejection) => {
-                entries.contains(&(rejection.job.as_str(), rejection.endpoint))
+                entries.contains(&(&rejection.job, Some(rejection.endpoint)))
             }
             Self::TooMany { most, .. } => entries.len() > *most,
-            Self::PoisonEntry { job, endpoint, .. } => entries.contains(&(job, *endpoint)),
+            Self::PoisonEntry { job, endpoint, .. } => entries.contains(&(job, Some(*endpoint))),
             Self::DropResults(which)
             | Self::SuccessWithCode(which)
             | Self::ErrorCodeIsPassword(which)

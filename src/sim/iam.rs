@@ -6,11 +6,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::accounts::{LoginClaim, LoginRefusal, Person, SimToken, TokenLookup, unauthenticated};
+use super::accounts::{LoginClaim, LoginRefusal, SimToken, TokenLookup, unauthenticated};
 use super::ambient::{self, token_time};
 use super::http::ServiceReply;
 use super::shared::{Exchange, Shared, SimState};
 use super::signature::{ALGORITHM, SignedRequest, decode};
+use super::spec::UserSpec;
 
 const SUBJECT: &str = "X-Subject-Token";
 
@@ -18,7 +19,7 @@ const OWN: &str = "self";
 
 struct Identified {
     /// `None` for a key that belongs to no user known here.
-    person: Option<Person>,
+    user: Option<UserSpec>,
     reach: Reach,
 }
 
@@ -48,7 +49,7 @@ fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
             TokenLookup::Unknown => Err(ServiceReply::error(403, "DRS.M00100", "Invalid token.")),
             TokenLookup::Expired => Err(unauthenticated("token expires")),
             TokenLookup::Good(token) => Ok(Identified {
-                person: Some(token.person.clone()),
+                user: Some(token.user.clone()),
                 reach: Reach::Scope(token.project.clone()),
             }),
         },
@@ -60,9 +61,9 @@ fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
                 headers,
                 body: request.body.as_deref().unwrap_or_default(),
             };
-            let user = state.keys.check(authorization, &signed, now)?;
+            let name = state.keys.check(authorization, &signed, now)?;
             Ok(Identified {
-                person: user.and_then(|name| state.users.named(&name).cloned()),
+                user: name.and_then(|name| state.users.named(&name).cloned()),
                 reach: Reach::Account,
             })
         }
@@ -101,7 +102,7 @@ pub fn log_in(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply>
     let mut pairs = exchange.request.query().split('&');
     let no_catalog = pairs.any(|pair| pair.split('=').next() == Some("nocatalog"));
     let outline = token_outline(exchange.shared, &token, !no_catalog);
-    Ok(ServiceReply::json(201, &outline).header(SUBJECT, token.token))
+    Ok(ServiceReply::json(201, outline).header(SUBJECT, token.token))
 }
 
 /// `GET /v3/auth/tokens` (OTC IAM api-ref, Verifying a Token).
@@ -122,7 +123,7 @@ pub fn show_token(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceRe
         }
         TokenLookup::Good(token) => {
             let outline = token_outline(shared, token, true);
-            Ok(ServiceReply::json(200, &outline).header(SUBJECT, token.token.clone()))
+            Ok(ServiceReply::json(200, outline).header(SUBJECT, token.token.clone()))
         }
     }
 }
@@ -139,20 +140,20 @@ fn issue(exchange: &mut Exchange<'_>) -> Result<SimToken, ServiceReply> {
     let auth = &document["auth"];
     let identity = &auth["identity"];
     let now = shared.clock.now();
-    let (person, methods, expires) = if identity["methods"] == json!(["token"]) {
+    let (user, methods, expires) = if identity["methods"] == json!(["token"]) {
         by_token(state, &identity["token"], now)?
     } else {
         let (claim, methods) = claim(identity)?;
-        let person = state.users.log_in(&claim).map_err(|why| match why {
+        let user = state.users.log_in(&claim).map_err(|why| match why {
             LoginRefusal::Wrong => unauthorized("IAM.0062", "The username or password is wrong."),
             LoginRefusal::Locked => unauthorized("IAM.0061", "The account is locked."),
         })?;
-        (person, methods, None)
+        (user, methods, None)
     };
-    let project = project(shared, &auth["scope"], &person)?;
+    let project = project(shared, &auth["scope"], &user)?;
     Ok(SimToken {
         token: shared.nonces.token(),
-        person,
+        user,
         project,
         methods,
         issued: now,
@@ -166,7 +167,7 @@ fn by_token(
     state: &SimState,
     given: &Value,
     now: Timestamp,
-) -> Result<(Person, Vec<&'static str>, Option<Timestamp>), ServiceReply> {
+) -> Result<(UserSpec, Vec<&'static str>, Option<Timestamp>), ServiceReply> {
     let id = text(given, "id")?.ok_or_else(|| bad_request("identity.token.id is missing"))?;
     match state.tokens.find(id.as_bytes(), now) {
         TokenLookup::Unknown => Err(unauthorized("IAM.0067", "The token is not valid.")),
@@ -175,7 +176,7 @@ fn by_token(
             let mut methods = token.methods.clone();
             methods.retain(|method| *method != "token");
             methods.push("token");
-            Ok((token.person.clone(), methods, token.expires))
+            Ok((token.user.clone(), methods, token.expires))
         }
     }
 }
@@ -220,10 +221,10 @@ fn claim(identity: &Value) -> Result<(LoginClaim<'_>, Vec<&'static str>), Servic
 fn project(
     shared: &Shared,
     scope: &Value,
-    person: &Person,
+    user: &UserSpec,
 ) -> Result<Option<String>, ServiceReply> {
     let own = |domain: &Value| -> Result<bool, ServiceReply> {
-        Ok(person.is_of_domain(text(domain, "name")?, text(domain, "id")?))
+        Ok(user.is_of_domain(text(domain, "name")?, text(domain, "id")?))
     };
     let project = &scope["project"];
     if project.is_null() {
@@ -255,8 +256,8 @@ fn text<'a>(object: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceRe
 }
 
 fn token_outline(shared: &Shared, token: &SimToken, with_catalog: bool) -> Value {
-    let person = &token.person;
-    let domain = json!({"id": person.domain_id, "name": person.domain});
+    let user = &token.user;
+    let domain = json!({"id": user.domain_id, "name": user.domain});
     let expires = token
         .expires
         .unwrap_or_else(|| end_of_life(shared, shared.clock.now()));
@@ -264,7 +265,7 @@ fn token_outline(shared: &Shared, token: &SimToken, with_catalog: bool) -> Value
         "methods": token.methods,
         "issued_at": token_time(token.issued),
         "expires_at": token_time(expires),
-        "user": {"id": person.id, "name": person.name, "domain": domain},
+        "user": {"id": user.id, "name": user.name, "domain": domain},
         "roles": [],
     });
     let project = token.project.as_ref();
@@ -294,7 +295,7 @@ fn unauthorized(code: &str, message: &str) -> ServiceReply {
 
 fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
     let error = json!({"code": code, "message": message, "title": title});
-    ServiceReply::json(status, &json!({"error": error}))
+    ServiceReply::json(status, json!({"error": error}))
 }
 
 /// `GET /v3/auth/catalog`.
@@ -310,7 +311,7 @@ pub fn catalog(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply
     };
     let entries = catalog_entries(exchange.shared, project.as_deref());
     let answer = json!({"catalog": entries, "links": {}});
-    Ok(ServiceReply::json(200, &answer))
+    Ok(ServiceReply::json(200, answer))
 }
 
 /// The entries for a token of this project, with no more of the other services than it
@@ -352,7 +353,7 @@ fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
 
 /// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
 pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
-    let domain = identify(exchange)?.person.map(|person| person.domain_id);
+    let domain = identify(exchange)?.user.map(|user| user.domain_id);
     let Exchange {
         shared, request, ..
     } = exchange;
@@ -382,20 +383,20 @@ pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceRepl
     }
     let links = json!({"self": format!("{url}/v3/projects"), "next": null, "previous": null});
     let answer = json!({"projects": projects, "links": links});
-    Ok(ServiceReply::json(200, &answer))
+    Ok(ServiceReply::json(200, answer))
 }
 
 /// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
 /// warn where nobody answers (OpenStack Identity API, "List versions").
 pub fn versions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"versions": {"values": [the_version(exchange.shared)]}});
-    Ok(ServiceReply::json(300, &answer))
+    Ok(ServiceReply::json(300, answer))
 }
 
 /// `GET /v3`.
 pub fn version(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"version": the_version(exchange.shared)});
-    Ok(ServiceReply::json(200, &answer))
+    Ok(ServiceReply::json(200, answer))
 }
 
 fn the_version(shared: &Shared) -> Value {

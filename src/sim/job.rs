@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ambient::{Nonces, SaltedDigest, salted_digest};
+use super::scenario::SimConfig;
 use super::spec::{EndPointType, EndpointSpec, JobSpec};
 
 /// Refused logins after which a database locks the account. The real number is
@@ -303,57 +304,42 @@ impl SimJob {
     }
 }
 
+/// The jobs of a project, by id.
+#[derive(Default)]
 pub struct JobStore {
     jobs: BTreeMap<String, SimJob>,
-    nonces: Arc<Nonces>,
-    accept_any_job: bool,
+    /// Makes the salts of jobs that are made up when they are asked for.
+    any_job: Option<Arc<Nonces>>,
     failure_delay: Duration,
 }
 
 impl JobStore {
     /// Fails with the id if two jobs have the same one.
-    pub fn new(
-        specs: Vec<JobSpec>,
-        nonces: Arc<Nonces>,
-        accept_any_job: bool,
-        failure_delay: Duration,
-    ) -> Result<Self, String> {
-        let mut store = Self {
-            jobs: BTreeMap::new(),
-            nonces,
-            accept_any_job,
-            failure_delay,
-        };
-        for spec in specs {
-            if store.jobs.contains_key(&spec.id) {
-                return Err(spec.id);
+    pub fn new(config: &mut SimConfig, nonces: &Arc<Nonces>) -> Result<Self, String> {
+        let mut jobs = BTreeMap::new();
+        for spec in std::mem::take(&mut config.jobs) {
+            let id = spec.id.clone();
+            let job = SimJob::new(spec, || nonces.salt());
+            if jobs.insert(id.clone(), job).is_some() {
+                return Err(id);
             }
-            store.add(spec);
         }
-        Ok(store)
-    }
-
-    /// The same store without any job, and without making any up.
-    pub fn emptied(&self) -> Self {
-        Self {
-            jobs: BTreeMap::new(),
-            nonces: Arc::clone(&self.nonces),
-            accept_any_job: false,
-            failure_delay: self.failure_delay,
-        }
-    }
-
-    fn add(&mut self, spec: JobSpec) {
-        let id = spec.id.clone();
-        let job = SimJob::new(spec, || self.nonces.salt());
-        self.jobs.insert(id, job);
+        Ok(Self {
+            jobs,
+            any_job: config.accept_any_job.then(|| Arc::clone(nonces)),
+            failure_delay: config.failure_delay,
+        })
     }
 
     /// The job as it is at `now`. With `accept_any_job`, a well-formed id that
     /// was never seen becomes a running job.
     pub fn job(&mut self, id: &str, now: Instant) -> Option<&mut SimJob> {
-        if self.accept_any_job && !self.jobs.contains_key(id) && is_well_formed(id) {
-            self.add(JobSpec::new(id));
+        if let Some(nonces) = &self.any_job
+            && !self.jobs.contains_key(id)
+            && is_well_formed(id)
+        {
+            let job = SimJob::new(JobSpec::new(id), || nonces.salt());
+            self.jobs.insert(id.to_owned(), job);
         }
         let job = self.jobs.get_mut(id)?;
         job.advance(now, self.failure_delay);

@@ -5,9 +5,9 @@
 //! if it shared the client's notion of a field name, a misspelling would be wrong on both
 //! sides and pass.
 //!
-//! It accepts its own credentials alone, keeps no password in plain text beyond the
-//! request that brought it (unless a test asks for bodies to be recorded), and shows none
-//! (unless a test puts a made-up one into a job's details).
+//! It accepts its own credentials alone, keeps no password of a database in plain text
+//! beyond the request that brought it (unless a test asks for bodies to be recorded), and
+//! shows none (unless a test puts a made-up one into a job's details).
 
 mod accounts;
 mod admin;
@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use self::accounts::{Person, SigningKeys, SimToken, SimTokens, Users};
+use self::accounts::{SigningKeys, SimToken, SimTokens, Users};
 use self::ambient::{Clock, Nonces};
 use self::fault::{ArmedFaults, FaultQueue};
 pub use self::fault::{
@@ -87,29 +87,25 @@ impl Simulator {
             return Err(StartError::NotLoopback(config.address));
         }
         let nonces = Arc::new(Nonces::new().map_err(StartError::Random)?);
-        let jobs = JobStore::new(
-            take(&mut config.jobs),
-            Arc::clone(&nonces),
-            config.accept_any_job,
-            config.failure_delay,
-        )
-        .map_err(StartError::DuplicateJob)?;
+        let jobs = JobStore::new(&mut config, &nonces).map_err(StartError::DuplicateJob)?;
         let clock = Clock::ahead_by(config.clock_offset_seconds);
         let started = clock.now();
         let token = config.token.take().unwrap_or_else(|| nonces.token());
         let tokens = SimTokens::new(SimToken {
             token: token.clone(),
-            person: Person::unnamed(),
+            user: UserSpec::unnamed(),
             project: Some(config.project_id.clone()),
             methods: vec!["password"],
             issued: started,
             expires: None,
         });
         let state = SimState {
-            elsewhere: jobs.emptied(),
+            elsewhere: JobStore::default(),
             jobs,
-            users: Users::new(take(&mut config.users), || nonces.salt()),
-            keys: SigningKeys::new(take(&mut config.access_keys)),
+            users: Users::new(take(&mut config.users)),
+            keys: SigningKeys {
+                keys: take(&mut config.access_keys),
+            },
             tokens,
             faults: armed(take(&mut config.faults), FaultQueue::Changes)?,
             login_faults: armed(take(&mut config.login_faults), FaultQueue::Logins)?,
@@ -141,7 +137,7 @@ impl Simulator {
             put_received: Condvar::new(),
             state: Mutex::new(state),
         });
-        let server = Server::start(listener, bound, Arc::clone(&shared)).map_err(failed)?;
+        let server = Server::start(listener, Arc::clone(&shared)).map_err(failed)?;
         Ok(Self { shared, server })
     }
 

@@ -87,7 +87,7 @@ fn of_jobs(
     }
     let status = if missing == results.len() { 400 } else { 200 };
     let answer = json!({"count": ids.len(), "results": results});
-    Ok(ServiceReply::json(status, &answer))
+    Ok(ServiceReply::json(status, answer))
 }
 
 fn asked_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
@@ -207,7 +207,7 @@ pub fn retry(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> 
     }
     let status = if missing == results.len() { 400 } else { 200 };
     let answer = json!({"results": results, "count": ids.len()});
-    Ok(ServiceReply::json(status, &answer))
+    Ok(ServiceReply::json(status, answer))
 }
 
 /// The ids of the jobs. `is_sync_re_edit` may be left out, as the example on the
@@ -332,7 +332,7 @@ pub fn list(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
         rows.push(row);
     }
     let answer = json!({"total_record": total, "jobs": rows});
-    Ok(ServiceReply::json(200, &answer))
+    Ok(ServiceReply::json(200, answer))
 }
 
 fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
@@ -371,7 +371,7 @@ pub fn actions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply
     match exchange.jobs().job(id, Instant::now()) {
         Some(job) => {
             let answer = json!({"job_action": actions_of(job)});
-            Ok(ServiceReply::json(200, &answer))
+            Ok(ServiceReply::json(200, answer))
         }
         None => {
             let message = "The task does not exist.";

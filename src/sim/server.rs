@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use super::fault::{FaultKind, QueryCall};
@@ -45,16 +45,22 @@ impl Server {
         Ok((listener, address))
     }
 
-    pub fn start(
-        listener: StdListener,
-        address: SocketAddr,
-        shared: Arc<Shared>,
-    ) -> io::Result<Self> {
+    pub fn start(listener: StdListener, shared: Arc<Shared>) -> io::Result<Self> {
+        let address = listener.local_addr()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
+        // Open connections end with the runtime.
+        let serve = async move {
+            if let Ok(listener) = TcpListener::from_std(listener) {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = accept(listener, &shared) => {}
+                }
+            }
+        };
         let thread = thread::Builder::new()
             .name("drs-simulator".to_owned())
-            .spawn(move || run(&runtime, listener, &shared, stopped))?;
+            .spawn(move || runtime.block_on(serve))?;
         Ok(Self {
             address,
             stop: Some(stop),
@@ -74,23 +80,6 @@ impl Drop for Server {
             let _ = thread.join();
         }
     }
-}
-
-fn run(
-    runtime: &Runtime,
-    listener: StdListener,
-    shared: &Arc<Shared>,
-    stopped: oneshot::Receiver<()>,
-) {
-    runtime.block_on(async {
-        let Ok(listener) = TcpListener::from_std(listener) else {
-            return;
-        };
-        tokio::select! {
-            _ = stopped => {}
-            () = accept(listener, shared) => {}
-        }
-    });
 }
 
 async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
@@ -209,6 +198,14 @@ async fn respond(
     route: &Route,
 ) -> Result<ServiceReply, ConnectionCut> {
     let arrived = Instant::now();
+    let acts = |state: &mut SimState, faults: &[FaultKind]| {
+        let mut exchange = Exchange {
+            shared,
+            state,
+            request,
+        };
+        act(&mut exchange, route, faults)
+    };
     // All of it under one lock, so that whoever waited for the request finds its effect.
     let (faults, reply, held) = {
         let mut state = shared.lock();
@@ -219,19 +216,7 @@ async fn respond(
         });
         // Subscribed under the lock: a release by whoever sees this request is not missed.
         let held = hold.map(|_| shared.release.subscribe());
-        let acts_now = hold != Some(false);
-        let reply = acts_now.then(|| {
-            let state = &mut state;
-            act(
-                Exchange {
-                    shared,
-                    state,
-                    request,
-                },
-                route,
-                &faults,
-            )
-        });
+        let reply = (hold != Some(false)).then(|| acts(&mut state, &faults));
         (faults, reply, held)
     };
     shared.put_received.notify_all();
@@ -239,21 +224,7 @@ async fn respond(
         // The sender lives in `shared`, so waiting ends by release alone.
         let _ = held.changed().await;
     }
-    let reply = match reply {
-        Some(reply) => reply,
-        None => {
-            let state = &mut shared.lock();
-            act(
-                Exchange {
-                    shared,
-                    state,
-                    request,
-                },
-                route,
-                &faults,
-            )
-        }
-    };
+    let reply = reply.unwrap_or_else(|| acts(&mut shared.lock(), &faults));
     let mut due = arrived;
     if matches!(route, Route::ModifyPasswords) {
         due += shared.config.latency;
@@ -284,13 +255,13 @@ fn take_in(
     request: &ServiceRequest,
     route: &Route,
 ) -> Vec<FaultKind> {
-    let names = match route {
-        Route::ModifyPasswords => password::names(request),
+    let entries = match route {
+        Route::ModifyPasswords => password::entries(request),
         _ => Vec::new(),
     };
-    visit.record(state, request, names);
+    visit.record(state, request, &entries);
     match route {
-        Route::ModifyPasswords => state.faults.strike(None, &password::known_entries(request)),
+        Route::ModifyPasswords => state.faults.strike(None, &entries),
         Route::Login => state.login_faults.strike(None, &[]),
         Route::Query(call, _) => state.query_faults.strike(Some(*call), &[]),
         Route::Plain(_) => Vec::new(),
@@ -298,7 +269,7 @@ fn take_in(
 }
 
 /// Acts on the request as far as the faults let it through.
-fn act(mut exchange: Exchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
+fn act(exchange: &mut Exchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
     if faults.iter().any(is_unheard) {
         // The caller never sees it; the request only has to end up unacted.
@@ -311,9 +282,9 @@ fn act(mut exchange: Exchange<'_>, route: &Route, faults: &[FaultKind]) -> Servi
         return ServiceReply::error(413, "APIGW.0201", "The request body is too large.");
     }
     let reply = match route {
-        Route::ModifyPasswords => password::change(&mut exchange, faults),
-        Route::Login => iam::log_in(&mut exchange),
-        Route::Query(_, answer) | Route::Plain(answer) => answer(&mut exchange),
+        Route::ModifyPasswords => password::change(exchange, faults),
+        Route::Login => iam::log_in(exchange),
+        Route::Query(_, answer) | Route::Plain(answer) => answer(exchange),
     };
     let reply = reply.unwrap_or_else(|refusal| refusal);
     faults.iter().fold(reply, dress)

@@ -13,7 +13,7 @@ use super::fault::ArmedFaults;
 use super::http::{Completion, Recorded, ServiceRequest};
 use super::job::JobStore;
 use super::scenario::SimConfig;
-use super::spec::ProjectSpec;
+use super::spec::{EndPointType, ProjectSpec};
 
 pub struct Shared {
     /// Without what became part of the state.
@@ -115,12 +115,20 @@ impl Visit {
         &mut self,
         state: &mut SimState,
         request: &ServiceRequest,
-        entries: Vec<(String, String)>,
+        entries: &[(&str, Option<EndPointType>)],
     ) {
+        let named = |endpoint: Option<EndPointType>| endpoint.map_or("invalid", EndPointType::name);
+        let entries = entries.iter();
         let keeps_body = self.shared.config.record_bodies;
-        let body = request.body.clone().filter(|_| keeps_body);
         self.record = Some(state.log.len());
-        state.log.push(Recorded::new(&request.head, body, entries));
+        state.log.push(Recorded {
+            head: request.head.clone(),
+            body: request.body.clone().filter(|_| keeps_body),
+            entries: entries
+                .map(|(job, endpoint)| ((*job).to_owned(), named(*endpoint).to_owned()))
+                .collect(),
+            completion: Completion::Pending,
+        });
     }
 
     pub fn completed(&self, how: Completion) {
