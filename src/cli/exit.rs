@@ -99,8 +99,6 @@ pub const fn for_error(error: &OpError) -> u8 {
         | OpError::Service(_)
         | OpError::Login { .. }
         | OpError::Edit(_)
-        | OpError::Editor(_)
-        | OpError::Private(_)
         | OpError::Runtime(_)
         | OpError::Git(_)
         | OpError::Unmatched(_) => FAILED,

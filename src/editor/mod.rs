@@ -13,7 +13,9 @@ pub mod private;
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
@@ -69,49 +71,40 @@ const EMACS: &str = "(progn (setq make-backup-files nil backup-directory-alist n
     undo-tree-save-history undo-fu-session-save undohist-save-1)) \
     (advice-add keeps :override #'ignore))))";
 
-/// An editor that cannot be found, started, or did not end well.
-#[derive(Debug, Error, Diagnostic)]
-pub enum EditorError {
-    #[error("there is no editor '{name}', which {variable} names")]
-    #[diagnostic(
-        code(drspass::edit::no_editor),
-        help(
-            "Nothing was written. Install it in a folder of PATH that is absolute, or set {variable} to another command; a path with blanks stands in quotes."
-        )
-    )]
-    Missing {
-        name: String,
-        variable: &'static str,
-    },
-    #[error("{variable} holds a quote that is not closed")]
-    #[diagnostic(
-        code(drspass::edit::editor_words),
-        help("Nothing was written. Write it as on a command line.")
-    )]
-    Words { variable: &'static str },
-    #[error(
-        "there is no editor: neither VISUAL nor EDITOR is set, and neither vi nor nano is there"
-    )]
-    #[diagnostic(
-        code(drspass::edit::no_editor),
-        help("Nothing was written. Set EDITOR to the command of one.")
-    )]
-    None,
-    #[error("cannot run the editor {name}")]
-    #[diagnostic(code(drspass::edit::editor), help("Nothing was saved."))]
-    Run { name: String, source: io::Error },
-    #[error("the editor ended with {code}; nothing was saved")]
-    #[diagnostic(
-        code(drspass::edit::editor_failed),
-        help("The manifest is as it was. Run 'drspass edit' again.")
-    )]
-    Failed { code: i32 },
-    #[error("the editor was ended by signal {signal}; nothing was saved")]
-    #[diagnostic(
-        code(drspass::edit::editor_failed),
-        help("The manifest is as it was. Run 'drspass edit' again.")
-    )]
-    Killed { signal: i32 },
+/// Why an edit came to nothing, in words that are made where it goes wrong.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct EditFailure {
+    code: &'static str,
+    message: String,
+    help: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl EditFailure {
+    pub fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            help: help.into(),
+            source: None,
+        }
+    }
+
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl Diagnostic for EditFailure {
+    fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        Some(Box::new(&self.help))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +127,7 @@ pub struct Editor {
 }
 
 impl Editor {
-    pub fn find(env: &ChildEnv) -> Result<Self, EditorError> {
+    pub fn find(env: &ChildEnv) -> Result<Self, EditFailure> {
         let set = VARIABLES.into_iter().find_map(|variable| {
             let value = env.get(variable)?;
             let is_blank = value.as_encoded_bytes().iter().all(u8::is_ascii_whitespace);
@@ -146,7 +139,12 @@ impl Editor {
                 let found = USUAL
                     .into_iter()
                     .find_map(|name| find_program(name.as_ref(), env));
-                (found.ok_or(EditorError::None)?, Vec::new())
+                let missing = || {
+                    let message = "there is no editor: neither VISUAL nor EDITOR is set, and neither vi nor nano is there";
+                    let help = "Nothing was written. Set EDITOR to the command of one.";
+                    EditFailure::new("drspass::edit::no_editor", message, help)
+                };
+                (found.ok_or_else(missing)?, Vec::new())
             }
         };
         let kind = kind(&program, env);
@@ -174,10 +172,11 @@ impl Editor {
         text: &Path,
         folder: &Path,
         signals: &mut Signals,
-    ) -> Result<Option<crate::core::report::Signal>, EditorError> {
-        let failed = |source| EditorError::Run {
-            name: self.name(),
-            source,
+    ) -> Result<Option<crate::core::report::Signal>, EditFailure> {
+        let failed = |source: io::Error| {
+            let message = format!("cannot run the editor {}", self.name());
+            EditFailure::new("drspass::edit::editor", message, "Nothing was saved.")
+                .caused_by(source)
         };
         let mut command = self.command(text, folder);
         if !io::stdout().is_terminal() {
@@ -189,12 +188,17 @@ impl Editor {
         let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let ended = foreground::run(command, signals).await;
         rustix::process::umask(mask);
-        match ended.map_err(failed)? {
-            Ended::Code(0) => Ok(None),
-            Ended::Code(code) => Err(EditorError::Failed { code }),
-            Ended::Signal(signal) => Err(EditorError::Killed { signal }),
-            Ended::Told(signal) => Ok(Some(signal)),
-        }
+        let why = match ended.map_err(failed)? {
+            Ended::Code(0) => return Ok(None),
+            Ended::Told(signal) => return Ok(Some(signal)),
+            Ended::Code(code) => format!("ended with {code}"),
+            Ended::Signal(signal) => format!("was ended by signal {signal}"),
+        };
+        Err(EditFailure::new(
+            "drspass::edit::editor_failed",
+            format!("the editor {why}; nothing was saved"),
+            "The manifest is as it was. Run 'drspass edit' again.",
+        ))
     }
 
     fn command(&self, text: &Path, folder: &Path) -> Command {
@@ -223,16 +227,27 @@ fn of_setting(
     variable: &'static str,
     value: &OsStr,
     env: &ChildEnv,
-) -> Result<(PathBuf, Vec<OsString>), EditorError> {
-    let missing = |name: &OsStr| EditorError::Missing {
-        name: name.to_string_lossy().escape_debug().to_string(),
-        variable,
+) -> Result<(PathBuf, Vec<OsString>), EditFailure> {
+    let missing = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        let message = format!(
+            "there is no editor '{}', which {variable} names",
+            name.escape_debug()
+        );
+        let help = format!(
+            "Nothing was written. Install it in a folder of PATH that is absolute, or set {variable} to another command; a path with blanks stands in quotes."
+        );
+        EditFailure::new("drspass::edit::no_editor", message, help)
     };
     if is_path(value) && is_program(Path::new(value)) {
         return Ok((value.into(), Vec::new()));
     }
     let text = value.to_str().ok_or_else(|| missing(value))?;
-    let words = shell_words::split(text).map_err(|_| EditorError::Words { variable })?;
+    let words = shell_words::split(text).map_err(|_| {
+        let message = format!("{variable} holds a quote that is not closed");
+        let help = "Nothing was written. Write it as on a command line.";
+        EditFailure::new("drspass::edit::editor_words", message, help)
+    })?;
     let mut words = words.into_iter().map(OsString::from);
     let name = words.next().unwrap_or_default();
     let program = find_program(&name, env).ok_or_else(|| missing(&name))?;

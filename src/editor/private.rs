@@ -10,11 +10,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use miette::Diagnostic;
-use rustix::fs::{CWD, FsWord, Mode, OFlags, SeekFrom};
-use thiserror::Error;
+use rustix::fs::{CWD, FsWord, Mode, OFlags};
 use zeroize::Zeroizing;
 
+use super::EditFailure;
 use crate::sys::{files, testpoint};
 
 #[cfg(test)]
@@ -32,6 +31,9 @@ const LOCK_TEXT: &[u8] = b"drspass edit\n";
 /// How often a folder is made anew when a sweeping run removed it, still empty.
 const TRIES: usize = 5;
 
+/// No text is longer. What is may be full of holes, and filled it could take a whole disk.
+const MAX_OVERWRITTEN: u64 = 256 << 20;
+
 /// How often a folder is emptied: an editor that is told to end may still write.
 const ROUNDS: usize = 5;
 
@@ -40,25 +42,6 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// File systems that keep their files in memory (statfs(2)).
 const TMPFS: FsWord = 0x0102_1994;
 const RAMFS: FsWord = 0x8584_58f6;
-
-#[derive(Debug, Error, Diagnostic)]
-pub enum PrivateError {
-    #[error("cannot make a private folder for the editor in {place}")]
-    #[diagnostic(
-        code(drspass::edit::folder),
-        help("Nothing was written. Name a folder that can be written with TMPDIR.")
-    )]
-    Make { place: PathBuf, source: io::Error },
-    #[error("cannot read the text that the editor left")]
-    #[diagnostic(code(drspass::edit::text), help("Nothing was saved."))]
-    Read { source: io::Error },
-    #[error("{path} could not be removed, and may hold the plain text")]
-    #[diagnostic(
-        code(drspass::edit::left),
-        help("Remove that folder with everything in it.")
-    )]
-    Remove { path: PathBuf, source: io::Error },
-}
 
 pub struct Private {
     folder: PathBuf,
@@ -71,18 +54,19 @@ pub struct Private {
 
 impl Private {
     /// Makes a folder with `text` in a file called `name`, in memory where that is possible.
-    pub fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, PrivateError> {
-        let mut refused = None;
+    pub fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, EditFailure> {
+        // The last place that is tried is the folder for temporary files.
+        let mut why = io::Error::from(io::ErrorKind::NotFound);
         for (place, medium) in candidates(places) {
             match Self::create_in(&place, medium, name, text) {
                 Ok(private) => return Ok(private),
-                Err(source) => refused = Some(PrivateError::Make { place, source }),
+                Err(error) => why = error,
             }
         }
-        Err(refused.unwrap_or_else(|| PrivateError::Make {
-            place: places.temporary.clone(),
-            source: io::ErrorKind::NotFound.into(),
-        }))
+        let place = places.temporary.display();
+        let message = format!("cannot make a private folder for the editor in {place}");
+        let help = "Nothing was written. Name a folder that can be written with TMPDIR.";
+        Err(EditFailure::new("drspass::edit::folder", message, help).caused_by(why))
     }
 
     fn create_in(place: &Path, medium: Medium, name: &str, text: &[u8]) -> io::Result<Self> {
@@ -119,21 +103,27 @@ impl Private {
         &self.text
     }
 
-    pub fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, PrivateError> {
+    pub fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, EditFailure> {
         files::read_unlinked_limited(&self.text, limit)
             .map(Zeroizing::new)
-            .map_err(|source| PrivateError::Read { source })
+            .map_err(|why| {
+                let message = "cannot read the text that the editor left";
+                EditFailure::new("drspass::edit::text", message, "Nothing was saved.")
+                    .caused_by(why)
+            })
     }
 
-    pub fn remove(&mut self) -> Result<(), PrivateError> {
+    pub fn remove(&mut self) -> Result<(), EditFailure> {
         self.is_there = false;
         match remove(&self.folder) {
             // An editor was faster. Had it only moved the folder, the lock would still
             // have a name.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_no_lock() => Ok(()),
-            removed => removed.map_err(|source| PrivateError::Remove {
-                path: self.folder.clone(),
-                source,
+            removed => removed.map_err(|why| {
+                let path = self.folder.display();
+                let message = format!("{path} could not be removed, and may hold the plain text");
+                let help = "Remove that folder with everything in it.";
+                EditFailure::new("drspass::edit::left", message, help).caused_by(why)
             }),
         }
     }
@@ -240,7 +230,7 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
 fn remove_entry(path: &Path) -> io::Result<()> {
     let found = path.symlink_metadata()?;
     if !found.is_dir() {
-        if found.is_file() && found.nlink() == 1 {
+        if found.is_file() && found.nlink() == 1 && found.len() <= MAX_OVERWRITTEN {
             // What was there may be read from a disk or from swap afterwards; where
             // it cannot be overwritten it is removed all the same.
             let _ = overwrite(path, found.len());
@@ -266,21 +256,10 @@ fn make_writable(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Overwrites what a file holds. Holes hold nothing and stay: filled, they could take
-/// a whole disk.
 fn overwrite(path: &Path, length: u64) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
-    let mut at = 0;
-    while at < length {
-        // There is no data up to the end.
-        let Ok(start) = rustix::fs::seek(&file, SeekFrom::Data(at)) else {
-            break;
-        };
-        at = rustix::fs::seek(&file, SeekFrom::Hole(start))?;
-        rustix::fs::seek(&file, SeekFrom::Start(start))?;
-        io::copy(&mut io::repeat(0).take(at - start), &mut file)?;
-    }
+    io::copy(&mut io::repeat(0).take(length), &mut file)?;
     // What is written to a file that is removed at once may never reach the disk, where
     // the text may be already.
     file.sync_data()

@@ -18,8 +18,8 @@ use crate::age_file::AgeError;
 use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::yaml;
-use crate::editor::Editor;
-use crate::editor::private::{Medium, Places, Private, PrivateError};
+use crate::editor::private::{Medium, Places, Private};
+use crate::editor::{EditFailure, Editor};
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
 use crate::sys::signals::{HangUp, Signals};
@@ -43,7 +43,7 @@ pub enum EditNote<'a> {
     UnknownEditor(&'a str),
     Invalid(&'a [Problem]),
     Unsealed(&'a OpError),
-    Left(&'a PrivateError),
+    Left(&'a EditFailure),
 }
 
 pub struct Dialogue<'a> {
@@ -94,7 +94,7 @@ pub fn edit(
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(EditError::Prepare)?;
+        .map_err(cannot_prepare)?;
     let session = EditRounds {
         root,
         editor: &editor,
@@ -127,7 +127,7 @@ impl<'a> EditRounds<'a> {
         // From before there is a folder until it is gone, no signal ends this process.
         let mut signals = Signals::listen(context.hang_up)
             .and_then(Signals::with_quit)
-            .map_err(EditError::Prepare)?;
+            .map_err(cannot_prepare)?;
         let name = text_name(self.root.manifest_name());
         let plain = self.rewrite.plain();
         let mut private = Private::create(context.places, &name, plain)?;
@@ -175,8 +175,11 @@ impl<'a> EditRounds<'a> {
                     let problems = problems.into_iter().map(ProblemReport).collect();
                     return Err(EditError::Invalid { problems }.into());
                 }
-                (Attempt::Unsealed(source), None) => {
-                    return Err(EditError::Unsealed { source }.into());
+                (Attempt::Unsealed(error), None) => {
+                    let message = "the edited text cannot be encrypted; nothing was saved";
+                    let help = "The manifest is as it was, and the edited text is gone. Mend what is named as the cause, then edit it again.";
+                    let failure = EditFailure::new("drspass::edit::unsealed", message, help);
+                    return Err(failure.caused_by(*error).into());
                 }
             }
         }
@@ -218,7 +221,11 @@ async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result
         }
         match answer {
             EditChoice::Edit => return Ok(()),
-            EditChoice::Discard => return Err(EditError::Discarded),
+            EditChoice::Discard => {
+                let message = "the edited text was discarded; nothing was saved";
+                let help = "The manifest is as it was.";
+                return Err(EditFailure::new("drspass::edit::discarded", message, help).into());
+            }
             EditChoice::Interrupted if is_last => {
                 let signal = Signal::Interrupt;
                 return Err(EditError::Interrupted { signal });
@@ -260,26 +267,42 @@ fn save(root: &Root, ready: SealedRewrite<'_>, places: &Places) -> Result<EditOu
 
 /// Keeps the text, encrypted, beside the manifest, or else in the folder for temporary
 /// files.
-fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError) -> EditError {
-    let source = Box::new(error);
-    let file = match ready.for_present_readers(root) {
-        Ok(file) => file,
-        Err(error) => {
-            let why = io::Error::other(error);
-            return EditError::Lost { why, source };
-        }
-    };
+fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError) -> EditFailure {
     let name = root.manifest_name();
     let base = name.file_name().unwrap_or(name.as_os_str());
-    let shown = [name.to_owned(), places.temporary.join(base)];
-    let mut why = io::Error::from(io::ErrorKind::AlreadyExists);
-    for shown in shown {
-        match keep_at(root, &shown, &file) {
-            Ok(path) => return EditError::Kept { path, source },
-            Err(error) => why = error,
+    let why = match ready.for_present_readers(root) {
+        Err(error) => error.to_string(),
+        Ok(file) => {
+            let kept = keep_at(root, name, &file)
+                .or_else(|_| keep_at(root, &places.temporary.join(base), &file));
+            match kept {
+                Ok(path) => return kept_in(&path).caused_by(error),
+                Err(why) => why.to_string(),
+            }
         }
-    }
-    EditError::Lost { why, source }
+    };
+    EditFailure::new(
+        "drspass::edit::lost",
+        format!("the edited text could not be saved, and could not be kept: {why}"),
+        "The edited text is gone, and the manifest has nothing of it.",
+    )
+    .caused_by(error)
+}
+
+fn kept_in(path: &Path) -> EditFailure {
+    let path = path.display();
+    EditFailure::new(
+        "drspass::edit::kept",
+        "the edited text could not be saved as the manifest",
+        format!(
+            "The edited text is in {path}, encrypted. See it with 'drspass decrypt {path}', bring its changes into the manifest with 'drspass edit', and remove it."
+        ),
+    )
+}
+
+fn cannot_prepare(why: io::Error) -> EditFailure {
+    let message = "cannot prepare to run an editor";
+    EditFailure::new("drspass::edit::runtime", message, "Nothing was written.").caused_by(why)
 }
 
 fn keep_at(root: &Root, base: &Path, file: &[u8]) -> io::Result<PathBuf> {

@@ -1,5 +1,3 @@
-use std::io::Read as _;
-
 use super::*;
 
 fn places() -> (tempfile::TempDir, Places) {
@@ -131,26 +129,24 @@ fn a_folder_that_an_editor_removed_is_gone_and_one_that_it_moved_is_not() {
     let moved = places.temporary.join("moved");
     fs::rename(private.folder(), &moved).unwrap();
     let error = private.remove().unwrap_err();
-    assert!(matches!(error, PrivateError::Remove { .. }), "{error:?}");
+    let error = error.to_string();
+    assert!(error.contains("could not be removed"), "{error}");
 }
 
 #[test]
 fn holes_of_a_file_are_not_filled_and_its_bytes_are_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("swap");
-    let mut file = files::create_private(&path).unwrap();
-    file.write_all(b"canary-start").unwrap();
+    fs::write(&path, "canary-start").unwrap();
+    let other = folder.path().join("swap-as-it-is-removed");
+    fs::hard_link(&path, &other).unwrap();
+    overwrite(&path, 12).unwrap();
+    assert_eq!(fs::read(&other).unwrap(), [0; 12]);
     // More than any disk has.
-    let length = 1 << 42;
-    file.set_len(length).unwrap();
-    overwrite(&path, length).unwrap();
-    assert!(fs::metadata(&path).unwrap().blocks() < 1000);
-    let mut start = [1; 12];
-    fs::File::open(&path)
-        .unwrap()
-        .read_exact(&mut start)
-        .unwrap();
-    assert_eq!(start, [0; 12]);
+    let file = files::create_private(&folder.path().join("holes")).unwrap();
+    file.set_len(1 << 42).unwrap();
+    remove_entry(&folder.path().join("holes")).unwrap();
+    assert!(file.metadata().unwrap().blocks() < 1000);
 }
 
 #[test]

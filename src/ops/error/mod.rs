@@ -18,8 +18,6 @@ use crate::core::problem::{Problem, Severity};
 use crate::core::report::{Signal, TargetChange};
 use crate::core::saved::Stale;
 use crate::core::target::{TargetError, UntrustedHost};
-use crate::editor::EditorError;
-use crate::editor::private::PrivateError;
 use crate::store::StoreError;
 use crate::store::format::FormatError;
 use crate::sys::git::GitError;
@@ -230,12 +228,6 @@ pub enum OpError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Edit(#[from] EditError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Editor(#[from] EditorError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Private(#[from] PrivateError),
     #[error("{path} is no plan that can be applied")]
     #[diagnostic(
         code(drspass::plan::file),
