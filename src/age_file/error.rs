@@ -138,7 +138,10 @@ pub enum AgeError {
         code(drspass::age::recipient),
         help("Use age1…, ssh-ed25519 or ssh-rsa public keys instead. Nothing was written.")
     )]
-    Recipients { refused: Vec<RefusedRecipient> },
+    Recipients {
+        /// Their numbers, from 1, and what follows their names.
+        refused: Vec<(usize, &'static str)>,
+    },
     #[error("the list of recipients is empty")]
     #[diagnostic(
         code(drspass::age::no_recipient),
@@ -184,31 +187,12 @@ impl AgeError {
                 | Self::Plugin { .. }
         )
     }
-
-    /// This error as the library passes errors of identities and recipients on.
-    pub fn into_io(self) -> io::Error {
-        io::Error::other(self)
-    }
-
-    /// The error that [`AgeError::into_io`] packed, or the error itself if it is another.
-    pub fn carried_by(error: io::Error) -> Result<Self, io::Error> {
-        error.downcast()
-    }
 }
 
-#[derive(Debug)]
-pub struct RefusedRecipient {
-    pub number: usize,
-    pub what: &'static str,
-}
-
-fn listed(refused: &[RefusedRecipient]) -> String {
+fn listed(refused: &[(usize, &'static str)]) -> String {
     let each: Vec<String> = refused
         .iter()
-        .map(|refused| {
-            let RefusedRecipient { number, what } = refused;
-            format!("recipient {number} {what}")
-        })
+        .map(|(number, what)| format!("recipient {number} {what}"))
         .collect();
     each.join("; ")
 }

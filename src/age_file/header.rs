@@ -319,7 +319,7 @@ pub fn misshapen(file: &[u8]) -> Option<AgeError> {
 pub fn explain(error: age::DecryptError, file: &[u8]) -> AgeError {
     let error = match error {
         // What a plugin failed at travels through the library in this form.
-        age::DecryptError::Io(error) => match AgeError::carried_by(error) {
+        age::DecryptError::Io(error) => match error.downcast::<AgeError>() {
             Ok(carried) => return carried,
             Err(error) => age::DecryptError::Io(error),
         },

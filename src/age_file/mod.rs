@@ -17,7 +17,7 @@ use std::io::{self, Write as _};
 use age::armor::{ArmoredWriter, Format};
 use age::{Encryptor, ssh, tag, tagpq, x25519};
 
-pub use error::{AgeError, PluginFault, RefusedRecipient};
+pub use error::{AgeError, PluginFault};
 pub use header::digest;
 pub use identities::{
     AskPassphrase, Identities, NoPassphrase, Passphrases, generate_identity, recipients_of,
@@ -49,13 +49,13 @@ pub fn encrypt(
         match recipient(text) {
             Ok(ParsedRecipient::Direct(recipient)) => parsed.push(recipient),
             Ok(ParsedRecipient::Plugin(name)) => {
-                parsed.push(Box::new(plugin::Recipient::new(
+                parsed.push(Box::new(plugin::Recipient {
                     name,
-                    text.clone(),
+                    text: text.clone(),
                     plugins,
-                )));
+                }));
             }
-            Err(what) => refused.push(RefusedRecipient { number, what }),
+            Err(what) => refused.push((number, what)),
         }
     }
     if !refused.is_empty() {
@@ -63,9 +63,7 @@ pub fn encrypt(
     }
     let encryptor = Encryptor::with_recipients(parsed.iter().map(|r| &**r as &dyn age::Recipient))
         .map_err(|error| match error {
-            age::EncryptError::Io(error) => {
-                AgeError::carried_by(error).unwrap_or_else(AgeError::Encrypt)
-            }
+            age::EncryptError::Io(error) => error.downcast().unwrap_or_else(AgeError::Encrypt),
             _ => AgeError::Uncombinable,
         })?;
     let seal = || -> io::Result<Vec<u8>> {

@@ -108,7 +108,12 @@ fn decrypt_closed(
             decrypt(file, &inner, means)
         }
         Closed::Plugin { name, lines } => {
-            let identity = plugin::Identity::new(name, lines, means.plugins);
+            let plugins = means.plugins;
+            let identity = plugin::Identity {
+                name,
+                lines,
+                plugins,
+            };
             decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity))
         }
     }

@@ -35,6 +35,10 @@ pub struct EditContext<'a> {
     pub env: &'a ChildEnv,
     pub places: &'a Places,
     pub hang_up: HangUp,
+    pub tell: &'a dyn Fn(EditNote<'_>),
+    /// Asks what becomes of a text that cannot be saved; told whether Ctrl-C would lose it
+    /// now. There is none where nobody can be asked.
+    pub ask: Option<fn(bool) -> EditChoice>,
 }
 
 pub enum EditNote<'a> {
@@ -44,13 +48,6 @@ pub enum EditNote<'a> {
     Invalid(&'a [Problem]),
     Unsealed(&'a OpError),
     Left(&'a EditFailure),
-}
-
-pub struct Dialogue<'a> {
-    pub tell: &'a dyn Fn(EditNote<'_>),
-    /// Asks what becomes of a text that cannot be saved; told whether Ctrl-C would lose it
-    /// now. There is none where nobody can be asked.
-    pub ask: Option<fn(bool) -> EditChoice>,
 }
 
 /// What becomes of a text that cannot be saved.
@@ -86,7 +83,6 @@ pub fn edit(
     unlock: &Unlock<'_>,
     guards: &Guards,
     context: &EditContext<'_>,
-    dialogue: &Dialogue<'_>,
 ) -> Result<Edited, OpError> {
     let editor = Editor::find(context.env)?;
     let rewrite = Rewrite::open(root, unlock, guards)?;
@@ -95,13 +91,13 @@ pub fn edit(
         .enable_all()
         .build()
         .map_err(cannot_prepare)?;
-    let session = EditRounds {
+    let rounds = EditRounds {
         root,
         editor: &editor,
         rewrite: &rewrite,
-        dialogue,
+        context,
     };
-    let (sealed, is_clean) = runtime.block_on(session.hold(context))?;
+    let (sealed, is_clean) = runtime.block_on(rounds.hold())?;
     let outcome = match sealed? {
         None => EditOutcome::Unchanged {
             may_return_early: !editor.is_known(),
@@ -115,15 +111,13 @@ struct EditRounds<'a> {
     root: &'a Root,
     editor: &'a Editor,
     rewrite: &'a Rewrite<'a>,
-    dialogue: &'a Dialogue<'a>,
+    context: &'a EditContext<'a>,
 }
 
 impl<'a> EditRounds<'a> {
     /// Holds the private folder while the user edits. Returns whether it is gone as well.
-    async fn hold(
-        &self,
-        context: &EditContext<'_>,
-    ) -> Result<(Result<Option<SealedRewrite<'a>>, OpError>, bool), OpError> {
+    async fn hold(&self) -> Result<(Result<Option<SealedRewrite<'a>>, OpError>, bool), OpError> {
+        let context = self.context;
         // From before there is a folder until it is gone, no signal ends this process.
         let mut signals = Signals::listen(context.hang_up)
             .and_then(Signals::with_quit)
@@ -132,15 +126,15 @@ impl<'a> EditRounds<'a> {
         let plain = self.rewrite.plain();
         let mut private = Private::create(context.places, &name, plain)?;
         if private.medium == Medium::OnDisk {
-            (self.dialogue.tell)(EditNote::OnDisk(private.folder()));
+            (context.tell)(EditNote::OnDisk(private.folder()));
         }
         if !self.editor.is_known() {
-            (self.dialogue.tell)(EditNote::UnknownEditor(&self.editor.name()));
+            (context.tell)(EditNote::UnknownEditor(&self.editor.name()));
         }
         let sealed = self.rounds(&private, &mut signals).await;
         let removed = private.remove();
         if let Err(error) = &removed {
-            (self.dialogue.tell)(EditNote::Left(error));
+            (context.tell)(EditNote::Left(error));
         }
         Ok((sealed, removed.is_ok()))
     }
@@ -161,14 +155,14 @@ impl<'a> EditRounds<'a> {
             if text.as_slice() == self.rewrite.plain() {
                 return Ok(None);
             }
-            match (self.attempt(&text, signals).await?, self.dialogue.ask) {
+            match (self.attempt(&text, signals).await?, self.context.ask) {
                 (Attempt::Sealed(ready), _) => return Ok(Some(ready)),
                 (Attempt::Invalid(problems), Some(ask)) => {
-                    (self.dialogue.tell)(EditNote::Invalid(&problems));
+                    (self.context.tell)(EditNote::Invalid(&problems));
                     ask_again(ask, signals).await?;
                 }
                 (Attempt::Unsealed(error), Some(ask)) => {
-                    (self.dialogue.tell)(EditNote::Unsealed(&error));
+                    (self.context.tell)(EditNote::Unsealed(&error));
                     ask_again(ask, signals).await?;
                 }
                 (Attempt::Invalid(problems), None) => {

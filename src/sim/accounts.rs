@@ -27,14 +27,12 @@ pub struct LoginClaim<'a> {
     pub domain_id: Option<&'a str>,
     pub password: &'a str,
     pub passcode: Option<&'a str>,
-    /// Whom the passcode is said to be of.
     pub passcode_id: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginRefusal {
     Wrong,
-    /// Too many refusals in a row.
     Locked,
 }
 
@@ -112,7 +110,6 @@ impl UserSpec {
         }
     }
 
-    /// Whether the domain has this name and id, as far as they are given.
     pub fn is_of_domain(&self, name: Option<&str>, id: Option<&str>) -> bool {
         name.is_none_or(|name| name == self.domain) && id.is_none_or(|id| id == self.domain_id)
     }
@@ -130,10 +127,8 @@ pub struct SimToken {
     pub expires: Option<Timestamp>,
 }
 
-pub struct SimTokens {
-    fixed: SimToken,
-    issued: Vec<SimToken>,
-}
+/// The fixed token, and then those that logins were given.
+pub struct SimTokens(pub Vec<SimToken>);
 
 pub enum TokenLookup<'a> {
     Unknown,
@@ -142,95 +137,76 @@ pub enum TokenLookup<'a> {
 }
 
 impl SimTokens {
-    pub fn new(fixed: SimToken) -> Self {
-        Self {
-            fixed,
-            issued: Vec::new(),
-        }
-    }
-
-    pub fn add(&mut self, token: SimToken) {
-        self.issued.push(token);
-    }
-
     pub fn find(&self, token: &[u8], now: Timestamp) -> TokenLookup<'_> {
-        let mut all = self.issued.iter().chain([&self.fixed]);
-        let found = all.find(|known| same(known.token.as_bytes(), token));
-        match found {
+        let mut all = self.0.iter();
+        match all.find(|known| same(known.token.as_bytes(), token)) {
             None => TokenLookup::Unknown,
             Some(known) if known.expires.is_some_and(|end| end <= now) => TokenLookup::Expired,
             Some(known) => TokenLookup::Good(known),
         }
     }
 
-    pub fn issued(&self) -> Vec<String> {
-        let tokens = self.issued.iter().map(|token| token.token.clone());
-        tokens.collect()
+    pub fn issued(&self) -> impl Iterator<Item = &SimToken> {
+        self.0.iter().skip(1)
     }
 
     pub fn expire(&mut self, now: Timestamp) {
-        for token in &mut self.issued {
+        for token in self.0.iter_mut().skip(1) {
             let end = token.expires.unwrap_or(now);
             token.expires = Some(end.min(now));
         }
     }
 }
 
-pub struct SigningKeys {
-    pub keys: Vec<AccessKeySpec>,
-}
-
-impl SigningKeys {
-    /// The name of the user whose key signed the request, if it has one; or the gateway's
-    /// refusal (OTC API Gateway manual, Error Codes: 0301 with 401; the texts are those of
-    /// live answers).
-    pub fn check(
-        &self,
-        authorization: &str,
-        request: &SignedRequest<'_>,
-        now: Timestamp,
-    ) -> Result<Option<String>, ServiceReply> {
-        let Some(authorization) = Authorization::parse(authorization) else {
-            return Err(unauthenticated("decrypt token fail"));
-        };
-        let mut keys = self.keys.iter();
-        let Some(key) = keys.find(|key| key.access == authorization.access) else {
-            return Err(unauthenticated("Get secretKey failed"));
-        };
-        let fails = |text: &str| unauthenticated(&format!("verify aksk signature fail, {text}"));
-        let date = request.only(DATE).unwrap_or_default();
-        let Some(signed_at) = read_date(date) else {
-            return Err(fails("X-Sdk-Date is missing or not in its form"));
-        };
-        for header in ["host", DATE] {
-            if !authorization.signs(header) {
-                return Err(fails(&format!("{header} must be signed")));
-            }
+/// The name of the user whose key signed the request, if it has one; or the gateway's
+/// refusal (OTC API Gateway manual, Error Codes: 0301 with 401; the texts are those of
+/// live answers).
+pub fn signer(
+    keys: &[AccessKeySpec],
+    authorization: &str,
+    request: &SignedRequest<'_>,
+    now: Timestamp,
+) -> Result<Option<String>, ServiceReply> {
+    let Some(authorization) = Authorization::parse(authorization) else {
+        return Err(unauthenticated("decrypt token fail"));
+    };
+    let mut keys = keys.iter();
+    let Some(key) = keys.find(|key| key.access == authorization.access) else {
+        return Err(unauthenticated("Get secretKey failed"));
+    };
+    let fails = |text: &str| unauthenticated(&format!("verify aksk signature fail, {text}"));
+    let date = request.only(DATE).unwrap_or_default();
+    let Some(signed_at) = read_date(date) else {
+        return Err(fails("X-Sdk-Date is missing or not in its form"));
+    };
+    for header in ["host", DATE] {
+        if !authorization.signs(header) {
+            return Err(fails(&format!("{header} must be signed")));
         }
-        let age = now.duration_since(signed_at);
-        if age > MAX_SKEW || age < -MAX_SKEW {
-            return Err(unauthenticated("signature expired"));
+    }
+    let age = now.duration_since(signed_at);
+    if age > MAX_SKEW || age < -MAX_SKEW {
+        return Err(unauthenticated("signature expired"));
+    }
+    let Some(canonical) = request.canonical(&authorization.signed) else {
+        return Err(fails("a signed header is missing or stands twice"));
+    };
+    if !authorization.is_by(&key.secret, date, &canonical) {
+        // Echoing it is what the real gateway does, in one line.
+        let echo = canonical.replace('\n', "|");
+        return Err(fails(&format!("canonicalRequest:{echo}")));
+    }
+    let given = request.only(SECURITY_TOKEN);
+    let right = match (given, &key.security_token) {
+        (None, None) => !request.headers.contains_key(SECURITY_TOKEN),
+        (Some(given), Some(wanted)) => {
+            authorization.signs(SECURITY_TOKEN) && same(given.as_bytes(), wanted.as_bytes())
         }
-        let Some(canonical) = request.canonical(&authorization.signed) else {
-            return Err(fails("a signed header is missing or stands twice"));
-        };
-        if !authorization.is_by(&key.secret, date, &canonical) {
-            // Echoing it is what the real gateway does, in one line.
-            let echo = canonical.replace('\n', "|");
-            return Err(fails(&format!("canonicalRequest:{echo}")));
-        }
-        let given = request.only(SECURITY_TOKEN);
-        let right = match (given, &key.security_token) {
-            (None, None) => !request.headers.contains_key(SECURITY_TOKEN),
-            (Some(given), Some(wanted)) => {
-                authorization.signs(SECURITY_TOKEN) && same(given.as_bytes(), wanted.as_bytes())
-            }
-            _ => false,
-        };
-        match right {
-            true => Ok(key.user.clone()),
-            false => Err(fails("the security token does not go with the key")),
-        }
+        _ => false,
+    };
+    match right {
+        true => Ok(key.user.clone()),
+        false => Err(fails("the security token does not go with the key")),
     }
 }
 

@@ -99,8 +99,7 @@ impl Fault {
     }
 }
 
-/// Which password changes a fault hits. They are counted from 1 as they come in
-/// whole, whether they are acted on or not.
+/// They are counted from 1 as they come in whole, whether they are acted on or not.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultTrigger {
@@ -168,7 +167,7 @@ pub enum FaultKind {
         #[serde(default)]
         act_first: bool,
     },
-    /// The connection is closed once the request was read; not acted on.
+    /// Not acted on.
     CloseBefore,
     CloseAfter,
     Truncated,
@@ -187,7 +186,6 @@ pub enum FaultKind {
     AddForeign {
         id: String,
     },
-    /// A result's status is neither `success` nor `failed`.
     OddStatus {
         status: String,
         #[serde(default)]
@@ -282,7 +280,6 @@ pub struct Rejection {
     pub message_key: MessageKey,
 }
 
-/// The name of the field with an entry's error text; the service uses both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKey {
@@ -293,7 +290,6 @@ pub enum MessageKey {
     ErrorMessage,
 }
 
-/// An answer to a whole request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CannedAnswer {
@@ -337,8 +333,6 @@ impl ArmedFaults {
         self.armed.push((fault, left));
     }
 
-    /// The faults that strike the next request. A fault that names an entry waits for a
-    /// request that holds it, and one that names a call for that call.
     pub fn strike(
         &mut self,
         call: Option<QueryCall>,

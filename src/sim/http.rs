@@ -47,7 +47,6 @@ impl ServiceRequest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// No answer yet: the request is held, slow or met with silence.
     Pending,
     /// An answer with this HTTP status was handed to the connection in full.
     Status(u16),
@@ -70,19 +69,16 @@ impl Recorded {
         self.head.method.as_str()
     }
 
-    /// Path and query as they stood in the request line.
     pub fn path(&self) -> &str {
         let uri = &self.head.uri;
         uri.path_and_query()
             .map_or(uri.path(), |path| path.as_str())
     }
 
-    /// In the order sent, in lower case.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.head.headers.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The value of the first header of this name, whatever its case, if it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         let value = self.head.headers.get(name)?;
         std::str::from_utf8(value.as_bytes()).ok()
@@ -177,8 +173,8 @@ impl ServiceReply {
         self.header(CONTENT_ENCODING.as_str(), "gzip")
     }
 
-    /// The response for hyper. An answer that no HTTP message can carry (a fault
-    /// with an impossible status or header) becomes a 500 that says so.
+    /// An answer that no HTTP message can carry (a fault with an impossible status or header)
+    /// becomes a 500 that says so.
     pub fn into_response(self, request_id: &str, date: &str) -> Response<Payload> {
         let request_id = self.request_id.unwrap_or_else(|| request_id.into());
         let mut builder = Response::builder()
@@ -202,7 +198,6 @@ impl ServiceReply {
     }
 }
 
-/// The connection is closed without (the rest of) an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("connection cut on purpose")]
 pub struct ConnectionCut;

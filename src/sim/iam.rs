@@ -6,10 +6,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::accounts::{LoginClaim, LoginRefusal, SimToken, TokenLookup, unauthenticated};
+use super::accounts::{LoginClaim, LoginRefusal, SimToken, TokenLookup, signer, unauthenticated};
 use super::ambient::{self, token_time};
 use super::http::ServiceReply;
-use super::shared::{Exchange, Shared, SimState};
+use super::shared::{Shared, SimExchange, SimState};
 use super::signature::{ALGORITHM, SignedRequest, decode};
 use super::spec::UserSpec;
 
@@ -24,18 +24,14 @@ struct Identified {
 }
 
 enum Reach {
-    /// The project of the token, or none at all.
     Scope(Option<String>),
     Account,
 }
 
-/// Says who calls, or refuses.
-///
-/// A missing token is turned away by the gateway (OTC API Gateway manual, Error
-/// Codes: 0301 with 401), a wrong one by the service (OTC api-ref, Error Code:
-/// DRS.M00100 with 403).
-fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
-    let Exchange { state, request, .. } = exchange;
+/// A missing token is turned away by the gateway (OTC API Gateway manual, Error Codes: 0301
+/// with 401), a wrong one by the service (OTC api-ref, Error Code: DRS.M00100 with 403).
+fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> {
+    let SimExchange { state, request, .. } = exchange;
     let now = exchange.shared.clock.now();
     let headers = &request.head.headers;
     let token = headers.get("x-auth-token");
@@ -61,7 +57,7 @@ fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
                 headers,
                 body: request.body.as_deref().unwrap_or_default(),
             };
-            let name = state.keys.check(authorization, &signed, now)?;
+            let name = signer(&state.keys, authorization, &signed, now)?;
             Ok(Identified {
                 user: name.and_then(|name| state.users.named(&name).cloned()),
                 reach: Reach::Account,
@@ -72,7 +68,7 @@ fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
 
 /// Lets a caller through who may address the project in the path: a token must be for
 /// that very project, and a signature must not name another one.
-pub fn admit(exchange: &mut Exchange<'_>) -> Result<(), ServiceReply> {
+pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
     let reach = identify(exchange)?.reach;
     let project = exchange.request.project.as_str();
     let reaches = match reach {
@@ -95,10 +91,10 @@ pub fn admit(exchange: &mut Exchange<'_>) -> Result<(), ServiceReply> {
 }
 
 /// `POST /v3/auth/tokens` (OTC IAM api-ref, Obtaining a User Token).
-pub fn log_in(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn log_in(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let token = issue(exchange)?;
     exchange.state.logins += 1;
-    exchange.state.tokens.add(token.clone());
+    exchange.state.tokens.0.push(token.clone());
     let mut pairs = exchange.request.query().split('&');
     let no_catalog = pairs.any(|pair| pair.split('=').next() == Some("nocatalog"));
     let outline = token_outline(exchange.shared, &token, !no_catalog);
@@ -106,7 +102,7 @@ pub fn log_in(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply>
 }
 
 /// `GET /v3/auth/tokens` (OTC IAM api-ref, Verifying a Token).
-pub fn show_token(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn show_token(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     identify(exchange)?;
     let Some(subject) = exchange.request.head.headers.get(SUBJECT) else {
         return Err(bad_request("X-Subject-Token is missing"));
@@ -128,8 +124,8 @@ pub fn show_token(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceRe
     }
 }
 
-fn issue(exchange: &mut Exchange<'_>) -> Result<SimToken, ServiceReply> {
-    let Exchange { state, request, .. } = exchange;
+fn issue(exchange: &mut SimExchange<'_>) -> Result<SimToken, ServiceReply> {
+    let SimExchange { state, request, .. } = exchange;
     let shared = exchange.shared;
     if !request.is_json() {
         return Err(bad_request("The Content-Type must be application/json."));
@@ -246,7 +242,6 @@ fn project(
     }
 }
 
-/// A text that may be left out, and nothing but a text.
 fn text<'a>(object: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceReply> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -298,8 +293,7 @@ fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
     ServiceReply::json(status, json!({"error": error}))
 }
 
-/// `GET /v3/auth/catalog`.
-pub fn catalog(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn catalog(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let project = match identify(exchange)?.reach {
         Reach::Scope(project) => project,
         // A signature may name its project in a header (Huawei Cloud API Request
@@ -352,9 +346,9 @@ fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
 }
 
 /// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
-pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn projects(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let domain = identify(exchange)?.user.map(|user| user.domain_id);
-    let Exchange {
+    let SimExchange {
         shared, request, ..
     } = exchange;
     let mut pairs = request.query().split('&');
@@ -388,13 +382,12 @@ pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceRepl
 
 /// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
 /// warn where nobody answers (OpenStack Identity API, "List versions").
-pub fn versions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn versions(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"versions": {"values": [the_version(exchange.shared)]}});
     Ok(ServiceReply::json(300, answer))
 }
 
-/// `GET /v3`.
-pub fn version(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn version(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"version": the_version(exchange.shared)});
     Ok(ServiceReply::json(200, answer))
 }

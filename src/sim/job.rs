@@ -34,13 +34,12 @@ impl Denied {
     );
 }
 
-/// Whether the code says that there is no such job.
 pub fn is_missing(code: &str) -> bool {
     matches!(code, "DRS.M00289" | "DRS.M05003" | "DRS.M05004")
 }
 
-/// Whether a job in this state may be told a password (OTC api-ref, Changing the
-/// Passwords…, Constraints; the misspelt forms stand on the status pages).
+/// OTC api-ref, Changing the Passwords…, Constraints; the misspelt forms stand on the
+/// status pages.
 fn may_change_password(status: &str) -> bool {
     matches!(
         status,
@@ -78,14 +77,12 @@ fn running_form(status: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a job in this state is at rest because someone paused it. `PAUSING` is
-/// no passage to another state (OTC api-ref, Task Statuses; the misspelt form
+/// `PAUSING` is no passage to another state (OTC api-ref, Task Statuses; the misspelt form
 /// stands in Querying Task Statuses).
 fn is_paused(status: &str) -> bool {
     matches!(status, "PAUSING" | "PAUSEING")
 }
 
-/// Whether a job in this state moves data.
 fn is_running(status: &str) -> bool {
     matches!(
         status,
@@ -109,7 +106,6 @@ pub fn allows(status: &str, action: &str) -> bool {
 
 pub const ACTIONS: [&str; 5] = ["RESET_DB_PWD", "RETRY", "START", "PAUSE", "DELETE"];
 
-/// The passwords around one database, as digests.
 pub struct DatabaseLogin {
     salt: SaltedDigest,
     /// What DRS was last told; `None` is what was typed in when the job was made.
@@ -163,8 +159,8 @@ impl DatabaseLogin {
 }
 
 pub struct SimJob {
-    /// What never changes. The state in there is that of the start, and the
-    /// passwords that the databases accept were taken out.
+    /// The state in there is that of the start, and the passwords that the databases accept
+    /// were taken out.
     pub facts: JobSpec,
     pub status: String,
     source: DatabaseLogin,
@@ -176,7 +172,6 @@ pub struct SimJob {
 }
 
 impl SimJob {
-    /// A job without history; `salt` is called once for each endpoint.
     fn new(mut spec: JobSpec, salt: impl Fn() -> [u8; 32]) -> Self {
         let login = |endpoint: &mut Option<EndpointSpec>| {
             let password = endpoint.as_mut().and_then(|spec| spec.real_password.take());
@@ -308,7 +303,6 @@ impl SimJob {
 #[derive(Default)]
 pub struct JobStore {
     jobs: BTreeMap<String, SimJob>,
-    /// Makes the salts of jobs that are made up when they are asked for.
     any_job: Option<Arc<Nonces>>,
     failure_delay: Duration,
 }

@@ -35,14 +35,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use self::accounts::{SigningKeys, SimToken, SimTokens, Users};
+use self::accounts::{SimToken, SimTokens, Users};
 use self::ambient::{Clock, Nonces};
 use self::fault::{ArmedFaults, FaultQueue};
 pub use self::fault::{
     CannedAnswer, EchoForm, Fault, FaultKind, FaultTrigger, MessageKey, QueryCall, Rejection, Which,
 };
 pub use self::http::{Completion, Recorded};
-use self::job::{DatabaseLogin, JobStore};
+use self::job::{DatabaseLogin, JobStore, SimJob};
 pub use self::scenario::SimConfig;
 use self::server::Server;
 use self::shared::{Shared, SimState};
@@ -50,7 +50,6 @@ pub use self::spec::{
     AccessKeySpec, CatalogSpec, EndPointType, EndpointSpec, JobSpec, ProjectSpec, UserSpec,
 };
 
-/// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("{0} is no loopback address, and the simulator serves no other")]
@@ -65,11 +64,7 @@ pub enum StartError {
     #[error("job {0} is configured twice")]
     DuplicateJob(String),
     #[error("fault {number}: {why}")]
-    BadFault {
-        /// Its place in the list of its queue, counted from 1.
-        number: usize,
-        why: &'static str,
-    },
+    BadFault { number: usize, why: &'static str },
 }
 
 /// A running simulator. It stops, and cuts all connections, when dropped.
@@ -81,7 +76,6 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts a simulator on a thread of its own; it is reachable at once.
     pub fn start(mut config: SimConfig) -> Result<Self, StartError> {
         if !config.address.is_loopback() {
             return Err(StartError::NotLoopback(config.address));
@@ -91,21 +85,19 @@ impl Simulator {
         let clock = Clock::ahead_by(config.clock_offset_seconds);
         let started = clock.now();
         let token = config.token.take().unwrap_or_else(|| nonces.token());
-        let tokens = SimTokens::new(SimToken {
+        let tokens = SimTokens(vec![SimToken {
             token: token.clone(),
             user: UserSpec::unnamed(),
             project: Some(config.project_id.clone()),
             methods: vec!["password"],
             issued: started,
             expires: None,
-        });
+        }]);
         let state = SimState {
             elsewhere: JobStore::default(),
             jobs,
             users: Users::new(take(&mut config.users)),
-            keys: SigningKeys {
-                keys: take(&mut config.access_keys),
-            },
+            keys: take(&mut config.access_keys),
             tokens,
             faults: armed(take(&mut config.faults), FaultQueue::Changes)?,
             login_faults: armed(take(&mut config.login_faults), FaultQueue::Logins)?,
@@ -212,7 +204,9 @@ impl Simulator {
     }
 
     pub fn issued_tokens(&self) -> Vec<String> {
-        self.shared.lock().tokens.issued()
+        let state = self.shared.lock();
+        let tokens = state.tokens.issued();
+        tokens.map(|token| token.token.clone()).collect()
     }
 
     pub fn expire_tokens(&self) {
@@ -241,35 +235,30 @@ impl Simulator {
 
     /// False if there is no such job.
     pub fn set_status(&self, job: &str, status: &str) -> bool {
-        let mut state = self.shared.lock();
-        let changed = state
-            .jobs
-            .change(job, Instant::now(), |job| job.set_status(status));
+        let changed = self.change(job, |job, _| job.set_status(status));
         changed.is_some()
     }
 
-    /// Changes the password at the database, as an operator would before telling
-    /// DRS, and unlocks the account. False if there is no such job or endpoint.
+    /// Changes the password at the database, as an operator would before telling DRS.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
         let Some(endpoint) = EndPointType::from_name(endpoint) else {
             return false;
         };
-        let mut state = self.shared.lock();
-        let changed = state.jobs.change(job, Instant::now(), |job| {
-            job.login_mut(endpoint).change(password);
-        });
+        let changed = self.change(job, |job, _| job.login_mut(endpoint).change(password));
         changed.is_some()
     }
 
-    /// Retries a failed job, as an operator would in the console. False if there
-    /// is no such job or it has not failed.
+    /// Retries a failed job, as an operator would in the console.
     pub fn retry(&self, job: &str) -> bool {
-        let now = Instant::now();
-        let mut state = self.shared.lock();
-        state.jobs.change(job, now, |job| job.retry(now)) == Some(true)
+        self.change(job, SimJob::retry) == Some(true)
     }
 
-    /// Lets all held requests go on. Requests held later wait for the next call.
+    fn change<T>(&self, job: &str, act: impl FnOnce(&mut SimJob, Instant) -> T) -> Option<T> {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        state.jobs.change(job, now, |job| act(job, now))
+    }
+
     pub fn release(&self) {
         self.shared.let_go();
     }
@@ -289,7 +278,7 @@ impl fmt::Debug for Simulator {
     }
 }
 
-/// Lets faults wait from the start; fails with the first that makes no sense.
+/// Fails with the first fault that makes no sense.
 fn armed(faults: Vec<Fault>, queue: FaultQueue) -> Result<ArmedFaults, StartError> {
     let mut armed = ArmedFaults::default();
     for (fault, number) in faults.into_iter().zip(1..) {

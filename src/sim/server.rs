@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::fault::{FaultKind, QueryCall};
 use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest};
-use super::shared::{Exchange, Shared, SimState, Visit};
+use super::shared::{Shared, SimExchange, SimState, Visit};
 use super::{admin, ambient, iam, password, queries};
 
 /// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
@@ -37,7 +37,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address, so that it is known before anything is served from it.
     pub fn bind(address: SocketAddr) -> io::Result<(StdListener, SocketAddr)> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -107,7 +106,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         .await;
 }
 
-type Handler = fn(&mut Exchange<'_>) -> Result<ServiceReply, ServiceReply>;
+type Handler = fn(&mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply>;
 
 enum Route {
     ModifyPasswords,
@@ -190,7 +189,6 @@ async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, ConnectionCut> {
     Ok((length <= MAX_BODY_BYTES).then(|| whole.into()))
 }
 
-/// Counts and records a request, then answers it, or not, as the faults want.
 async fn respond(
     shared: &Arc<Shared>,
     visit: &mut Visit,
@@ -199,7 +197,7 @@ async fn respond(
 ) -> Result<ServiceReply, ConnectionCut> {
     let arrived = Instant::now();
     let acts = |state: &mut SimState, faults: &[FaultKind]| {
-        let mut exchange = Exchange {
+        let mut exchange = SimExchange {
             shared,
             state,
             request,
@@ -269,7 +267,7 @@ fn take_in(
 }
 
 /// Acts on the request as far as the faults let it through.
-fn act(exchange: &mut Exchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
+fn act(exchange: &mut SimExchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
     if faults.iter().any(is_unheard) {
         // The caller never sees it; the request only has to end up unacted.

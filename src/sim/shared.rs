@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::accounts::{SigningKeys, SimTokens, Users};
+use super::accounts::{SimTokens, Users};
 use super::ambient::{Clock, Nonces};
 use super::fault::ArmedFaults;
 use super::http::{Completion, Recorded, ServiceRequest};
 use super::job::JobStore;
 use super::scenario::SimConfig;
-use super::spec::{EndPointType, ProjectSpec};
+use super::spec::{AccessKeySpec, EndPointType, ProjectSpec};
 
 pub struct Shared {
     /// Without what became part of the state.
@@ -34,19 +34,17 @@ pub struct Shared {
     pub state: Mutex<SimState>,
 }
 
-/// What changes while the simulator runs.
 pub struct SimState {
     pub jobs: JobStore,
     pub elsewhere: JobStore,
     pub users: Users,
-    pub keys: SigningKeys,
+    pub keys: Vec<AccessKeySpec>,
     pub tokens: SimTokens,
     pub faults: ArmedFaults,
     pub login_faults: ArmedFaults,
     pub query_faults: ArmedFaults,
     pub log: Vec<Recorded>,
     pub connections: usize,
-    /// Login calls that were given a token.
     pub logins: usize,
     pub in_flight: usize,
     pub max_in_flight: usize,
@@ -72,14 +70,13 @@ impl Shared {
     }
 }
 
-pub struct Exchange<'a> {
+pub struct SimExchange<'a> {
     pub shared: &'a Shared,
     pub state: &'a mut SimState,
     pub request: &'a ServiceRequest,
 }
 
-impl Exchange<'_> {
-    /// The jobs of the project in the path; all that were configured are in the first one.
+impl SimExchange<'_> {
     pub fn jobs(&mut self) -> &mut JobStore {
         match self.request.project == self.shared.config.project_id {
             true => &mut self.state.jobs,

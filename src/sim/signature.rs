@@ -54,8 +54,7 @@ pub fn to_sign(date: &str, canonical: &str) -> String {
     format!("{ALGORITHM}\n{date}\n{digest}")
 }
 
-/// The signature of a string to sign. The secret is the key as it is, without
-/// any derivation.
+/// The secret is the key as it is, without any derivation.
 pub fn sign(secret: &str, text: &str) -> String {
     // A key of any length is taken, so the other case never comes up.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
@@ -91,7 +90,6 @@ impl SignedRequest<'_> {
         ))
     }
 
-    /// The value of a header that must stand there once.
     pub fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = std::str::from_utf8(values.next()?.as_bytes()).ok()?;

@@ -8,17 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::process::{NoLine, Process, SecretLine};
+use super::process::{Process, SecretLine};
 use super::{AgeError, Choice, ForeignText, NoPassphrase, PluginFault, Talk};
 use crate::core::redact::Needles;
 use crate::core::secret::Secret;
 
 /// Characters of a line of a stanza's body; a shorter one ends it.
 const COLUMNS: usize = 64;
-
-/// How long a plugin may say nothing. Each line starts it anew, so a message that asks
-/// to touch a device gives as long for the touch.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const MAX_TOTAL_BYTES: usize = 1 << 20;
 
@@ -32,53 +28,19 @@ pub enum PluginAnswer {
 
 /// A conversation with one plugin. It is over when this is dropped.
 pub struct Conversation<'a> {
-    program: String,
-    process: Process,
-    talk: &'a Talk<'a>,
-    patience: Duration,
-    said_bytes: usize,
+    pub program: String,
+    pub process: Process,
+    pub talk: &'a Talk<'a>,
+    pub patience: Duration,
+    pub said_bytes: usize,
     /// What must not come back in a text.
-    secrets: Vec<Secret>,
-    reasons: Vec<ForeignText>,
+    pub secrets: Vec<Secret>,
+    pub reasons: Vec<ForeignText>,
     /// Why something that it asked got no answer.
-    unanswered: Option<PluginFault>,
+    pub unanswered: Option<PluginFault>,
 }
 
-impl<'a> Conversation<'a> {
-    pub const fn new(program: String, process: Process, talk: &'a Talk<'a>) -> Self {
-        Self {
-            program,
-            process,
-            talk,
-            patience: PATIENCE,
-            said_bytes: 0,
-            secrets: Vec::new(),
-            reasons: Vec::new(),
-            unanswered: None,
-        }
-    }
-
-    /// The same conversation with less patience, for tests.
-    #[cfg(test)]
-    pub const fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// The id of the process, for tests.
-    #[cfg(test)]
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
-    }
-
-    pub fn program(&self) -> &str {
-        &self.program
-    }
-
-    pub const fn gave_reasons(&self) -> bool {
-        !self.reasons.is_empty()
-    }
-
+impl Conversation<'_> {
     /// Shows no text that repeats this one.
     pub fn keep_secret(&mut self, secret: &str) {
         self.secrets.push(Secret::new(secret.to_owned()));
@@ -234,15 +196,8 @@ impl<'a> Conversation<'a> {
     }
 
     fn line(&mut self) -> Result<SecretLine, AgeError> {
-        let mut line = self.process.next_line(self.patience).map_err(|why| {
-            self.fault(match why {
-                NoLine::Ended => PluginFault::Ended,
-                NoLine::TooLong => PluginFault::Endless,
-                NoLine::Silent => PluginFault::Silent {
-                    seconds: self.patience.as_secs(),
-                },
-            })
-        })?;
+        let line = self.process.next_line(self.patience);
+        let mut line = line.map_err(|fault| self.fault(fault))?;
         self.said_bytes += line.len();
         if self.said_bytes > MAX_TOTAL_BYTES {
             return Err(self.fault(PluginFault::Endless));

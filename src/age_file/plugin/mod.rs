@@ -11,6 +11,8 @@ mod process;
 mod tests;
 
 use std::collections::HashSet;
+use std::io;
+use std::time::Duration;
 
 use age::secrecy::{ExposeSecret as _, SecretString};
 use age_core::format::{FileKey, Stanza};
@@ -55,24 +57,17 @@ pub struct Choice<'a> {
     pub second: Option<&'a ForeignText>,
 }
 
-#[derive(Clone, Copy)]
-enum PluginRole {
-    Identity,
-    Recipient,
-}
+/// What a plugin is called with.
+const IDENTITY_MACHINE: &str = "--age-plugin=identity-v1";
+const RECIPIENT_MACHINE: &str = "--age-plugin=recipient-v1";
 
-impl PluginRole {
-    const fn argument(self) -> &'static str {
-        match self {
-            Self::Identity => "--age-plugin=identity-v1",
-            Self::Recipient => "--age-plugin=recipient-v1",
-        }
-    }
-}
+/// How long a plugin may say nothing. Each line starts it anew, so a message that asks
+/// to touch a device gives as long for the touch.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start<'a>(
     name: &str,
-    machine: PluginRole,
+    machine: &str,
     plugins: Plugins<'a>,
 ) -> Result<Conversation<'a>, AgeError> {
     let program = format!("age-plugin-{name}");
@@ -82,8 +77,17 @@ fn start<'a>(
     let Some(path) = env.program(program.as_ref()) else {
         return Err(AgeError::NoPlugin { program });
     };
-    match Process::start(&path, machine.argument(), env) {
-        Ok(process) => Ok(Conversation::new(program, process, talk)),
+    match Process::start(&path, machine, env) {
+        Ok(process) => Ok(Conversation {
+            program,
+            process,
+            talk,
+            patience: PATIENCE,
+            said_bytes: 0,
+            secrets: Vec::new(),
+            reasons: Vec::new(),
+            unanswered: None,
+        }),
         Err(source) => Err(AgeError::Plugin {
             program,
             fault: PluginFault::Start(source),
@@ -92,23 +96,15 @@ fn start<'a>(
 }
 
 pub struct Identity<'a> {
-    name: &'a str,
-    lines: &'a [Zeroizing<String>],
-    plugins: Plugins<'a>,
+    pub name: &'a str,
+    pub lines: &'a [Zeroizing<String>],
+    pub plugins: Plugins<'a>,
 }
 
-impl<'a> Identity<'a> {
-    pub const fn new(name: &'a str, lines: &'a [Zeroizing<String>], plugins: Plugins<'a>) -> Self {
-        Self {
-            name,
-            lines,
-            plugins,
-        }
-    }
-
+impl Identity<'_> {
     /// The key of the file with these stanzas; nothing if no identity fits.
     fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, AgeError> {
-        let mut talk = start(self.name, PluginRole::Identity, self.plugins)?;
+        let mut talk = start(self.name, IDENTITY_MACHINE, self.plugins)?;
         for line in self.lines {
             talk.keep_secret(line);
             talk.send("add-identity", &[line], b"");
@@ -152,7 +148,7 @@ impl age::Identity for Identity<'_> {
 
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, age::DecryptError>> {
         self.unwrap(stanzas)
-            .map_err(|error| age::DecryptError::Io(error.into_io()))
+            .map_err(|error| age::DecryptError::Io(io::Error::other(error)))
             .transpose()
     }
 }
@@ -166,23 +162,15 @@ fn texts_of(key: &FileKey) -> [Zeroizing<String>; 2] {
 /// A recipient of a plugin. Each one gets a conversation of its own: of several
 /// recipients together nobody could tell whether all of them got a stanza.
 pub struct Recipient<'a> {
-    name: String,
-    text: String,
-    plugins: Plugins<'a>,
+    pub name: String,
+    pub text: String,
+    pub plugins: Plugins<'a>,
 }
 
-impl<'a> Recipient<'a> {
-    pub const fn new(name: String, text: String, plugins: Plugins<'a>) -> Self {
-        Self {
-            name,
-            text,
-            plugins,
-        }
-    }
-
+impl Recipient<'_> {
     /// The stanzas for a file key, at least one, and beside which others they may stand.
     fn wrap(&self, key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), AgeError> {
-        let mut talk = start(&self.name, PluginRole::Recipient, self.plugins)?;
+        let mut talk = start(&self.name, RECIPIENT_MACHINE, self.plugins)?;
         talk.send("add-recipient", &[&self.text], b"");
         talk.send("extension-labels", &[], b"");
         for text in texts_of(key) {
@@ -214,9 +202,9 @@ impl<'a> Recipient<'a> {
             "labels" => PluginAnswer::Fail,
             _ => PluginAnswer::Unsupported,
         })?;
-        let is_whole = !stanzas.is_empty() && !talk.gave_reasons();
+        let is_whole = !stanzas.is_empty() && talk.reasons.is_empty();
         let whole = is_whole.then(|| (stanzas, labels.unwrap_or_default()));
-        let program = talk.program().to_owned();
+        let program = talk.program.clone();
         talk.close(whole)?.ok_or(AgeError::Plugin {
             program,
             fault: PluginFault::Mute,
@@ -230,6 +218,6 @@ impl age::Recipient for Recipient<'_> {
         key: &FileKey,
     ) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
         self.wrap(key)
-            .map_err(|error| age::EncryptError::Io(error.into_io()))
+            .map_err(|error| age::EncryptError::Io(io::Error::other(error)))
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::PluginFault;
 use crate::sys::children::ChildEnv;
 use crate::sys::signals;
 
@@ -27,18 +28,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A line of the plugin, with its end.
 pub type SecretLine = Zeroizing<Vec<u8>>;
 
-#[derive(Debug, PartialEq, Eq)]
-pub enum NoLine {
-    Ended,
-    Silent,
-    TooLong,
-}
-
 pub struct Process {
-    child: Child,
+    pub child: Child,
     /// Nothing once its input was closed.
     input: Option<Sender<SecretLine>>,
-    output: Receiver<Result<SecretLine, NoLine>>,
+    output: Receiver<Result<SecretLine, PluginFault>>,
 }
 
 impl Process {
@@ -70,12 +64,6 @@ impl Process {
         })
     }
 
-    /// Its id, for tests.
-    #[cfg(test)]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn send(&self, bytes: SecretLine) {
         if let Some(input) = &self.input {
             // As above: a failure shows in the answer.
@@ -84,11 +72,13 @@ impl Process {
     }
 
     /// The next line, waited for at most `patience`.
-    pub fn next_line(&self, patience: Duration) -> Result<SecretLine, NoLine> {
+    pub fn next_line(&self, patience: Duration) -> Result<SecretLine, PluginFault> {
         match self.output.recv_timeout(patience) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => Err(NoLine::Silent),
-            Err(RecvTimeoutError::Disconnected) => Err(NoLine::Ended),
+            Err(RecvTimeoutError::Timeout) => Err(PluginFault::Silent {
+                seconds: patience.as_secs(),
+            }),
+            Err(RecvTimeoutError::Disconnected) => Err(PluginFault::Ended),
         }
     }
 
@@ -127,7 +117,7 @@ fn write(mut stream: impl io::Write, waiting: &Receiver<SecretLine>) {
 
 /// Reads lines until the stream ends or nobody wants them any more. What is left of a
 /// stream that ends in the middle of a line is no line.
-fn read(mut stream: impl io::Read, lines: &SyncSender<Result<SecretLine, NoLine>>) {
+fn read(mut stream: impl io::Read, lines: &SyncSender<Result<SecretLine, PluginFault>>) {
     // It never moves and is wiped: a line may hold the key of a file.
     let mut buffer = Zeroizing::new(vec![0; MAX_LINE_BYTES]);
     let mut filled = 0;
@@ -141,7 +131,7 @@ fn read(mut stream: impl io::Read, lines: &SyncSender<Result<SecretLine, NoLine>
             }
         }
         if filled == buffer.len() {
-            let _ = lines.send(Err(NoLine::TooLong));
+            let _ = lines.send(Err(PluginFault::Endless));
             return;
         }
         match stream.read(&mut buffer[filled..]) {

@@ -49,12 +49,32 @@ fn stanza() -> Stanza {
     }
 }
 
+fn identity<'a>(
+    name: &'a str,
+    lines: &'a [Zeroizing<String>],
+    plugins: Plugins<'a>,
+) -> Identity<'a> {
+    Identity {
+        name,
+        lines,
+        plugins,
+    }
+}
+
+fn recipient<'a>(name: &str, plugins: Plugins<'a>) -> Recipient<'a> {
+    Recipient {
+        name: name.to_owned(),
+        text: RECIPIENT.to_owned(),
+        plugins,
+    }
+}
+
 /// What comes of asking the stub for the key of that stanza.
 fn unwrap(name: &str, talk: &Talk<'_>) -> Result<Option<FileKey>, AgeError> {
     let (_folder, env) = installed(name);
     let plugins = Plugins::Allowed { env: &env, talk };
     let lines = [identity_line(name)];
-    Identity::new(name, &lines, plugins).unwrap(&[grease_the_joint(), stanza()])
+    identity(name, &lines, plugins).unwrap(&[grease_the_joint(), stanza()])
 }
 
 #[track_caller]
@@ -88,7 +108,7 @@ fn a_plugin_that_lingers_after_its_work_is_ended() {
         talk: &SILENT,
     };
     let lines = [identity_line("stub-lingers")];
-    let key = Identity::new("stub-lingers", &lines, plugins).unwrap(&[stanza()]);
+    let key = identity("stub-lingers", &lines, plugins).unwrap(&[stanza()]);
     assert!(key.expect("no fault").is_some());
 }
 
@@ -105,8 +125,16 @@ fn a_plugin_that_breaks_off_or_says_too_much_is_stopped() {
 fn started<'a>(folder: &Path, name: &str, env: &ChildEnv, talk: &'a Talk<'a>) -> Conversation<'a> {
     let path = folder.join(format!("age-plugin-{name}"));
     let process = Process::start(&path, "--age-plugin=identity-v1", env).expect("it starts");
-    Conversation::new(format!("age-plugin-{name}"), process, talk)
-        .with_patience(Duration::from_secs(1))
+    Conversation {
+        program: format!("age-plugin-{name}"),
+        process,
+        talk,
+        patience: Duration::from_secs(1),
+        said_bytes: 0,
+        secrets: Vec::new(),
+        reasons: Vec::new(),
+        unanswered: None,
+    }
 }
 
 #[test]
@@ -130,7 +158,7 @@ fn a_plugin_that_says_or_reads_nothing_does_not_hold_up_the_run() {
             ),
             "{name}"
         );
-        let pid = talk.process_id();
+        let pid = talk.process.child.id();
         drop(talk);
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{name} runs");
     }
@@ -231,7 +259,7 @@ fn a_reason_that_repeats_the_key_of_the_file_is_withheld() {
         env: &env,
         talk: &SILENT,
     };
-    let recipient = Recipient::new("stub-tell".to_owned(), RECIPIENT.to_owned(), plugins);
+    let recipient = recipient("stub-tell", plugins);
     let key = FileKey::new(Box::new(*b"canary-file-key!"));
     let error = recipient.wrap(&key).expect_err("it fails");
     assert!(error.to_string().contains("withheld"), "{error}");
@@ -240,7 +268,7 @@ fn a_reason_that_repeats_the_key_of_the_file_is_withheld() {
 #[test]
 fn no_plugin_is_started_where_none_may_be_or_none_is_found() {
     let lines = [identity_line("stub")];
-    let never = Identity::new("stub", &lines, Plugins::Never).unwrap(&[stanza()]);
+    let never = identity("stub", &lines, Plugins::Never).unwrap(&[stanza()]);
     assert!(matches!(never, Err(AgeError::PluginNotStarted { .. })));
 
     let env = ChildEnv::default();
@@ -248,11 +276,11 @@ fn no_plugin_is_started_where_none_may_be_or_none_is_found() {
         env: &env,
         talk: &SILENT,
     };
-    let missing = Identity::new("stub", &lines, plugins).unwrap_stanzas(&[stanza()]);
+    let missing = identity("stub", &lines, plugins).unwrap_stanzas(&[stanza()]);
     let Some(Err(age::DecryptError::Io(error))) = missing else {
         panic!("it is not there");
     };
-    let error = AgeError::carried_by(error).expect("our own error");
+    let error = error.downcast::<AgeError>().expect("our own error");
     assert!(matches!(error, AgeError::NoPlugin { program } if program == "age-plugin-stub"));
 }
 
@@ -265,7 +293,7 @@ fn a_recipient_gets_a_stanza_or_nothing_is_sealed() {
             env: &env,
             talk: &SILENT,
         };
-        Recipient::new(name.to_owned(), RECIPIENT.to_owned(), plugins).wrap(&key)
+        recipient(name, plugins).wrap(&key)
     };
     let (stanzas, labels) = wrap("stub").expect("a stanza");
     assert_eq!(stanzas, [stanza()]);

@@ -6,7 +6,7 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
 use crate::ops::OpError;
-use crate::ops::edit::{self, Dialogue, EditChoice, EditContext, EditNote, EditOutcome};
+use crate::ops::edit::{self, EditChoice, EditContext, EditNote, EditOutcome};
 use crate::view::text;
 
 const EDITED: &str = "the edited text";
@@ -25,13 +25,11 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
         env: &env,
         places: &places,
         hang_up: env::hang_up(),
-    };
-    let dialogue = Dialogue {
         tell: &|note| tell(context, note),
         ask: prompt::can_ask().then_some(ask as fn(bool) -> EditChoice),
     };
     let unlock = context.unlock();
-    let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings, &dialogue)?;
+    let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings)?;
     let name = root.manifest_name().display();
     let is_saved = matches!(edited.outcome, EditOutcome::Saved { .. });
     let text = match edited.outcome {
