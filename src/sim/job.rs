@@ -83,13 +83,6 @@ fn is_paused(status: &str) -> bool {
     matches!(status, "PAUSING" | "PAUSEING")
 }
 
-fn is_running(status: &str) -> bool {
-    matches!(
-        status,
-        "FULL_TRANSFER_STARTED" | "FULL_TRANSFER_COMPLETE" | "INCRE_TRANSFER_STARTED"
-    )
-}
-
 /// Whether an action is available in this state. The names are those of the
 /// vendor's SDK, JobActionResp; which state allows what is documented for the
 /// password call alone, and what the other calls do otherwise.
@@ -98,7 +91,7 @@ pub fn allows(status: &str, action: &str) -> bool {
         "RESET_DB_PWD" => may_change_password(status),
         "RETRY" => running_form(status).is_some(),
         "START" => is_paused(status),
-        "PAUSE" => is_running(status),
+        "PAUSE" => status != "STARTJOBING" && failed_form(status).is_some(),
         "DELETE" => status != "DELETED",
         _ => false,
     }

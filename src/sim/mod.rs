@@ -33,6 +33,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use self::accounts::{SimToken, SimTokens, Users};
@@ -169,7 +170,7 @@ impl Simulator {
 
     fn login_is(&self, job: &str, endpoint: &str, is: impl FnOnce(&DatabaseLogin) -> bool) -> bool {
         let state = self.shared.lock();
-        let found = EndPointType::from_name(endpoint).zip(state.jobs.get(job));
+        let found = named(endpoint).zip(state.jobs.get(job));
         found.is_some_and(|(endpoint, job)| is(job.login(endpoint)))
     }
 
@@ -225,7 +226,7 @@ impl Simulator {
     /// Lets a fault wait for the query or the retry of that name, or for any of them. False,
     /// and nothing waits, if there is no call of that name.
     pub fn inject_query(&self, call: Option<&str>, mut fault: Fault) -> bool {
-        fault.call = call.and_then(QueryCall::from_name);
+        fault.call = call.and_then(named);
         if fault.call.is_none() && call.is_some() {
             return false;
         }
@@ -241,7 +242,7 @@ impl Simulator {
 
     /// Changes the password at the database, as an operator would before telling DRS.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
-        let Some(endpoint) = EndPointType::from_name(endpoint) else {
+        let Some(endpoint) = named(endpoint) else {
             return false;
         };
         let changed = self.change(job, |job, _| job.login_mut(endpoint).change(password));
@@ -276,6 +277,11 @@ impl fmt::Debug for Simulator {
             .field("address", &self.server.address)
             .finish_non_exhaustive()
     }
+}
+
+/// The value that scenario files call by this name.
+fn named<T: DeserializeOwned>(name: &str) -> Option<T> {
+    serde_json::from_value(name.into()).ok()
 }
 
 /// Fails with the first fault that makes no sense.

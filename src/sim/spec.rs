@@ -35,14 +35,6 @@ impl EndPointType {
             Self::Destination => "destination",
         }
     }
-
-    pub fn from_name(text: &str) -> Option<Self> {
-        match text {
-            "source" => Some(Self::Source),
-            "destination" => Some(Self::Destination),
-            _ => None,
-        }
-    }
 }
 
 #[derive(Clone, Deserialize)]
