@@ -1,7 +1,9 @@
 //! Keyed fingerprints: what is in the state instead of a password (design section 2.3). They
 //! serve for equality alone: a fingerprint has no order and no distance.
-
-mod change;
+//!
+//! A [`Tag`] shows in a diff that a value at one place changed, and nothing else (design
+//! section 6, git): equal values at two places have different tags, and without the key of
+//! the manifest no password can be tried against it. 32 bits serve no other comparison.
 
 use std::fmt;
 
@@ -14,8 +16,6 @@ use zeroize::Zeroizing;
 use super::job::EntryKey;
 use super::mac::{DIGEST_BYTES, HmacSha256, MacKey, hex, hmac, is_hex, keyed, update_lp};
 use super::secret::Secret;
-
-pub use change::{ChangeId, ChangedEntry, Tag, Tagger, digest, is_digest};
 
 /// The service and project that a manifest and a state belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,6 +286,135 @@ impl Fingerprinter {
         update_lp(&mut mac, salt);
         update_lp(&mut mac, value.expose().as_bytes());
         mac
+    }
+}
+
+/// The name of a change: 64 lower-case hexadecimal digits, equal for equal changes, whoever
+/// planned them and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChangeId(String);
+
+impl ChangeId {
+    pub fn parse(text: &str) -> Option<Self> {
+        is_digest(text).then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ChangeId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text).ok_or("not the name of a change")
+    }
+}
+
+impl From<ChangeId> for String {
+    fn from(id: ChangeId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub fn is_digest(text: &str) -> bool {
+    is_hex(text, DIGEST_BYTES)
+}
+
+pub fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if is_digest(&text) {
+        Ok(text)
+    } else {
+        Err(serde::de::Error::custom("not a digest"))
+    }
+}
+
+pub struct ChangedEntry<'a> {
+    pub key: &'a EntryKey,
+    pub action: &'static str,
+    pub values: Vec<(Field, &'a Secret)>,
+}
+
+impl FingerprintKey {
+    pub fn change_id<'a>(
+        &self,
+        scope: &Scope,
+        entries: impl Iterator<Item = ChangedEntry<'a>>,
+    ) -> ChangeId {
+        let mut entries: Vec<ChangedEntry<'a>> = entries.collect();
+        entries.sort_by(|a, b| a.key.cmp(b.key));
+        let mut mac = self.subkey("change");
+        update_lp(&mut mac, b"drspass.change/1");
+        update_lp(&mut mac, scope.endpoint.as_bytes());
+        update_lp(&mut mac, scope.project_id.as_bytes());
+        for entry in &entries {
+            update_lp(&mut mac, entry.key.to_string().as_bytes());
+            update_lp(&mut mac, entry.action.as_bytes());
+            // The number of values keeps two entries from being read as one.
+            let values = u32::try_from(entry.values.len()).unwrap_or(u32::MAX);
+            update_lp(&mut mac, &values.to_be_bytes());
+            for (field, value) in &entry.values {
+                update_lp(&mut mac, field.as_str().as_bytes());
+                update_lp(&mut mac, value.expose().as_bytes());
+            }
+        }
+        ChangeId(hex(&mac.finalize().into_bytes()))
+    }
+
+    pub fn recipients_digest<'a>(&self, recipients: impl Iterator<Item = &'a str>) -> String {
+        let mut recipients: Vec<&str> = recipients.collect();
+        recipients.sort_unstable();
+        recipients.dedup();
+        let mut mac = self.subkey("plan");
+        update_lp(&mut mac, b"drspass.recipients/1");
+        for recipient in recipients {
+            update_lp(&mut mac, recipient.as_bytes());
+        }
+        hex(&mac.finalize().into_bytes())
+    }
+}
+
+const TAG_BYTES: usize = 4;
+
+/// 8 lower-case hexadecimal digits.
+#[derive(Clone, Debug)]
+pub struct Tag(String);
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Clone)]
+pub struct Tagger(HmacSha256);
+
+impl FingerprintKey {
+    pub fn tagger(&self) -> Tagger {
+        let mut mac = self.subkey("tag");
+        update_lp(&mut mac, b"drspass.tag/1");
+        Tagger(mac)
+    }
+}
+
+impl Tagger {
+    /// `place` is an entry (`<job id>/source`) or a credential (`@name`). The target is no part
+    /// of it, so a new one does not look like a change of every value.
+    pub fn of(&self, place: &str, field: Field, value: &Secret) -> Tag {
+        let mut mac = self.0.clone();
+        update_lp(&mut mac, place.as_bytes());
+        update_lp(&mut mac, field.as_str().as_bytes());
+        update_lp(&mut mac, value.expose().as_bytes());
+        Tag(hex(&mac.finalize().into_bytes()[..TAG_BYTES]))
     }
 }
 

@@ -190,3 +190,93 @@ fn malformed_fingerprints_and_codes_are_refused() {
     assert!(!mac.verifies(b"y", right.as_str()));
     assert!(!mac.verifies(b"x", ""));
 }
+
+fn key() -> FingerprintKey {
+    FingerprintKey::new(std::array::from_fn(|i| u8::try_from(i).unwrap()))
+}
+
+fn scope(project_id: &str) -> Scope {
+    Scope {
+        endpoint: "https://drs.example".to_owned(),
+        project_id: project_id.to_owned(),
+    }
+}
+
+#[test]
+fn equal_changes_have_equal_names_in_any_order_and_others_differ() {
+    let entry = |text: &str| text.parse::<EntryKey>().unwrap();
+    let (a, b) = (entry("j1/source"), entry("j2/source"));
+    let (one, two) = (
+        Secret::new("canary-1".to_owned()),
+        Secret::new("canary-2".to_owned()),
+    );
+    let id = |project, entries: &[(&EntryKey, &'static str, &Secret)]| {
+        let entries = entries.iter().map(|(key, action, value)| ChangedEntry {
+            key,
+            action,
+            values: vec![(Field::Password, value)],
+        });
+        key().change_id(&scope(project), entries)
+    };
+    let name = id("p", &[(&a, "create", &one), (&b, "update", &two)]);
+    assert_eq!(name, id("p", &[(&b, "update", &two), (&a, "create", &one)]));
+    for other in [
+        id("q", &[(&a, "create", &one), (&b, "update", &two)]),
+        id("p", &[(&a, "update", &one), (&b, "update", &two)]),
+        id("p", &[(&a, "create", &two), (&b, "update", &one)]),
+        id("p", &[(&a, "create", &one)]),
+        id("p", &[]),
+    ] {
+        assert_ne!(name, other);
+    }
+    assert_eq!(ChangeId::parse(name.as_str()), Some(name));
+    assert_eq!(ChangeId::parse("x"), None);
+}
+
+#[test]
+fn the_order_of_recipients_does_not_matter() {
+    let digest = |list: &[&str]| key().recipients_digest(list.iter().copied());
+    assert_eq!(digest(&["a", "b"]), digest(&["b", "a", "a"]));
+    assert_ne!(digest(&["a", "b"]), digest(&["ab"]));
+    assert!(is_digest(&digest(&[])));
+}
+
+fn tag(key: &FingerprintKey, place: &str, field: Field, value: &str) -> String {
+    let value = Secret::new(value.to_owned());
+    key.tagger().of(place, field, &value).to_string()
+}
+
+#[test]
+fn tags_match_the_fixed_vectors() {
+    // Computed with the hmac module of Python from the formula above.
+    let entry = "25df459d-a37c-41b9-bc2b-8c00ba32jb52/source";
+    assert_eq!(
+        tag(&key(), entry, Field::Password, "canary-one"),
+        "3d458541"
+    );
+    let other = FingerprintKey::new([0xff; 32]);
+    assert_eq!(
+        tag(&other, "@orders-db", Field::Password, "canary-\u{e9}"),
+        "dccc9103"
+    );
+    assert_eq!(
+        tag(&other, entry, Field::KeyTabFile, "BQIAAAA="),
+        "252df8da"
+    );
+}
+
+#[test]
+fn a_tag_belongs_to_one_value_of_one_field_at_one_place_under_one_key() {
+    let one = tag(&key(), "j/source", Field::Password, "canary");
+    assert_eq!(one, tag(&key(), "j/source", Field::Password, "canary"));
+    let other = FingerprintKey::new([7; 32]);
+    for another in [
+        tag(&key(), "j/source", Field::Password, "canary2"),
+        tag(&key(), "j/source", Field::DomainName, "canary"),
+        tag(&key(), "j/destination", Field::Password, "canary"),
+        tag(&key(), "@j", Field::Password, "canary"),
+        tag(&other, "j/source", Field::Password, "canary"),
+    ] {
+        assert_ne!(one, another);
+    }
+}
