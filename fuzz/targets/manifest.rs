@@ -2,7 +2,7 @@
 //! back as the same, and has a layout that edits understand.
 #![no_main]
 
-use drspass::authoring::Document;
+use drspass::authoring::ManifestText;
 use drspass::core::fingerprint::Scope;
 use drspass::core::manifest::{Sealed, Sealing, parse, seal};
 use drspass::core::yaml;
