@@ -156,20 +156,20 @@ impl<'a> EditRounds<'a> {
                 return Ok(None);
             }
             match (self.attempt(&text, signals).await?, self.context.ask) {
-                (Attempt::Sealed(ready), _) => return Ok(Some(ready)),
-                (Attempt::Invalid(problems), Some(ask)) => {
+                (SealAttempt::Sealed(ready), _) => return Ok(Some(ready)),
+                (SealAttempt::Invalid(problems), Some(ask)) => {
                     (self.context.tell)(EditNote::Invalid(&problems));
                     ask_again(ask, signals).await?;
                 }
-                (Attempt::Unsealed(error), Some(ask)) => {
+                (SealAttempt::Unsealed(error), Some(ask)) => {
                     (self.context.tell)(EditNote::Unsealed(&error));
                     ask_again(ask, signals).await?;
                 }
-                (Attempt::Invalid(problems), None) => {
+                (SealAttempt::Invalid(problems), None) => {
                     let problems = problems.into_iter().map(ProblemReport).collect();
                     return Err(EditError::Invalid { problems }.into());
                 }
-                (Attempt::Unsealed(error), None) => {
+                (SealAttempt::Unsealed(error), None) => {
                     let message = "the edited text cannot be encrypted; nothing was saved";
                     let help = "The manifest is as it was, and the edited text is gone. Mend what is named as the cause, then edit it again.";
                     let failure = EditFailure::new("drspass::edit::unsealed", message, help);
@@ -181,16 +181,20 @@ impl<'a> EditRounds<'a> {
 
     /// Sealing may take as long as a plugin does, and a plugin's question is given up for a
     /// signal.
-    async fn attempt(&self, text: &[u8], signals: &mut Signals) -> Result<Attempt<'a>, EditError> {
+    async fn attempt(
+        &self,
+        text: &[u8],
+        signals: &mut Signals,
+    ) -> Result<SealAttempt<'a>, EditError> {
         if let Err(problems) = self.rewrite.check(text) {
-            return Ok(Attempt::Invalid(problems));
+            return Ok(SealAttempt::Invalid(problems));
         }
         let text = std::str::from_utf8(text).unwrap_or_default();
         let sealed = self.rewrite.seal(self.root, text);
         match signals.arrived().await {
             Some(signal) => Err(EditError::Interrupted { signal }),
             None => match sealed {
-                Ok(ready) => Ok(Attempt::Sealed(ready)),
+                Ok(ready) => Ok(SealAttempt::Sealed(ready)),
                 // Ctrl-C at a question of a plugin is no signal any more.
                 Err(OpError::Age {
                     source: AgeError::Interrupted,
@@ -198,7 +202,7 @@ impl<'a> EditRounds<'a> {
                 }) => Err(EditError::Interrupted {
                     signal: Signal::Interrupt,
                 }),
-                Err(error) => Ok(Attempt::Unsealed(Box::new(error))),
+                Err(error) => Ok(SealAttempt::Unsealed(Box::new(error))),
             },
         }
     }
@@ -229,7 +233,7 @@ async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result
     }
 }
 
-enum Attempt<'a> {
+enum SealAttempt<'a> {
     Sealed(SealedRewrite<'a>),
     Invalid(Vec<Problem>),
     Unsealed(Box<OpError>),
