@@ -37,7 +37,7 @@ pub struct Tree<'t> {
     text: &'t str,
     items: Vec<Item>,
     /// The items that have something rarely seen, in their order.
-    flaws: Vec<Flaw>,
+    flaws: Vec<NodeFlaw>,
     /// The texts of items that are not in the document letter by letter, in their order.
     copies: Vec<(usize, Zeroizing<String>)>,
     /// A byte and its line, from which the lines of others are counted: problems are
@@ -111,7 +111,7 @@ impl Item {
 }
 
 /// What a node has that is refused.
-struct Flaw {
+struct NodeFlaw {
     item: usize,
     /// The number of its anchor, or 0.
     anchor: usize,
@@ -222,7 +222,7 @@ impl<'t> Tree<'t> {
             }
             if anchor != 0 || has_tag || has_tab {
                 self.items[item].head |= FLAW_BIT;
-                self.flaws.push(Flaw {
+                self.flaws.push(NodeFlaw {
                     item,
                     anchor,
                     has_tag,
@@ -321,7 +321,7 @@ impl<'a> Node<'a> {
         &self.tree.items[self.index]
     }
 
-    fn flaw(self) -> Option<&'a Flaw> {
+    fn flaw(self) -> Option<&'a NodeFlaw> {
         if self.item().head & FLAW_BIT == 0 {
             return None;
         }
