@@ -46,10 +46,10 @@ impl<'a> Context<'a> {
         // A pipeline whose setting was lost would run without a guard, or with another
         // state or key, and nobody would see it.
         if let Some(name) = SETTINGS.iter().find(|name| env.is_empty(name)) {
-            return Err(OpError::Unfit {
-                what: format!("{name} is empty"),
-                help: "Nothing was sent. Give it a value, or unset it.",
-            });
+            return Err(OpError::unfit(
+                format!("{name} is empty"),
+                "Nothing was sent. Give it a value, or unset it.",
+            ));
         }
         let expected = match &global.expect_key_id {
             Some(text) => Some(("--expect-key-id", text.as_str())),
@@ -58,18 +58,22 @@ impl<'a> Context<'a> {
                 .map(|text| ("DRSPASS_EXPECT_KEY_ID", text.unwrap_or_default())),
         };
         let key_id = |(name, text)| {
-            KeyId::parse(text).ok_or_else(|| OpError::Unfit {
-                what: match text {
-                    "" => format!("{name} is empty"),
-                    _ => format!("{name} is not 32 lower-case hexadecimal digits"),
-                },
-                help: "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
+            KeyId::parse(text).ok_or_else(|| {
+                OpError::unfit(
+                    match text {
+                        "" => format!("{name} is empty"),
+                        _ => format!("{name} is not 32 lower-case hexadecimal digits"),
+                    },
+                    "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
+                )
             })
         };
         let number = |text: String| {
-            text.parse().map_err(|_| OpError::Unfit {
-                what: "DRSPASS_MAX_CHANGES is not a whole number".to_owned(),
-                help: "Give the most entries that one apply may change.",
+            text.parse().map_err(|_| {
+                OpError::unfit(
+                    "DRSPASS_MAX_CHANGES is not a whole number",
+                    "Give the most entries that one apply may change.",
+                )
             })
         };
         let expect_key_id = expected.map(key_id).transpose()?;
@@ -216,6 +220,6 @@ pub fn read_named(
     let name = PathBuf::from("standard input");
     match wiped::read(std::io::stdin().lock(), limit as u64) {
         Ok(bytes) => Ok((name, bytes)),
-        Err(source) => Err(OpError::Read { path: name, source }),
+        Err(source) => Err(OpError::read(name)(source)),
     }
 }

@@ -4,11 +4,9 @@
 use tokio::runtime::Builder;
 
 use super::env;
-use crate::age_file::AgeError;
 use crate::core::report::{ApplyReport, RetryJobsEnd, Signal, StateSaved};
 use crate::ops::OpError;
-use crate::ops::error::{EditError, ValueError};
-use crate::store::StoreError;
+use crate::ops::error::ErrorClass;
 use crate::sys::signals::Signals;
 use crate::view::text::push_wrapped;
 
@@ -50,72 +48,20 @@ pub fn help() -> String {
 }
 
 pub const fn for_error(error: &OpError) -> u8 {
-    match error {
-        OpError::Store(StoreError::Locked { .. } | StoreError::Changed { .. })
-        | OpError::ManifestMoved { .. } => LOCKED,
-        OpError::Cancelled(_) => INTERRUPTED,
-        OpError::Interrupted { signal } | OpError::Edit(EditError::Interrupted { signal }) => {
-            for_signal(*signal)
-        }
-        OpError::Age {
-            source: AgeError::Interrupted,
-            ..
-        }
-        | OpError::Identity(AgeError::Interrupted) => INTERRUPTED,
-        OpError::PlanFile { .. }
-        | OpError::PlanNotAuthentic { .. }
-        | OpError::Stale { .. }
-        | OpError::OtherChange { .. } => STALE_PLAN,
-        OpError::RecipientsChanged { .. }
-        | OpError::LimitExceeded { .. }
-        | OpError::NotApproved { .. }
-        | OpError::Value(ValueError::NoTerminal) => NOT_APPROVED,
-        OpError::Document { .. }
-        | OpError::NoRoot { .. }
-        | OpError::Outside { .. }
-        | OpError::Read { .. }
-        | OpError::Write { .. }
-        | OpError::Unsynced { .. }
-        | OpError::Exists { .. }
-        | OpError::NotSetUp { .. }
-        | OpError::Unfit { .. }
-        | OpError::Age { .. }
-        | OpError::NoMatch { .. }
-        | OpError::Rekey(_)
-        | OpError::Identity(_)
-        | OpError::NoIdentity { .. }
-        | OpError::Value(_)
-        | OpError::Store(_)
-        | OpError::Api(_)
-        | OpError::Target(_)
-        | OpError::UntrustedHost(_)
-        | OpError::TargetMoved { .. }
-        | OpError::UnexpectedKey { .. }
-        | OpError::NewKey { .. }
-        | OpError::OtherKeyBeside { .. }
-        | OpError::Rollback { .. }
-        | OpError::OtherScope { .. }
-        | OpError::Recovery { .. }
-        | OpError::Service(_)
-        | OpError::Login { .. }
-        | OpError::Edit(_)
-        | OpError::Runtime(_)
-        | OpError::Git(_)
-        | OpError::Unmatched(_) => FAILED,
+    match error.class() {
+        ErrorClass::Failed | ErrorClass::Sealed => FAILED,
+        ErrorClass::StalePlan => STALE_PLAN,
+        ErrorClass::Locked => LOCKED,
+        ErrorClass::NotApproved => NOT_APPROVED,
+        ErrorClass::Ended(signal) => for_signal(signal),
     }
 }
 
 /// For an apply of a saved plan, what sealing refuses means that the plan does not fit.
 pub const fn for_saved_plan(error: &OpError) -> u8 {
-    match error {
-        OpError::Target(_)
-        | OpError::UntrustedHost(_)
-        | OpError::TargetMoved { .. }
-        | OpError::UnexpectedKey { .. }
-        | OpError::NewKey { .. }
-        | OpError::Rollback { .. }
-        | OpError::OtherScope { .. } => STALE_PLAN,
-        other => for_error(other),
+    match error.class() {
+        ErrorClass::Sealed => STALE_PLAN,
+        _ => for_error(error),
     }
 }
 

@@ -88,7 +88,7 @@ impl Outputs {
             let path = context.folder.join(path);
             match files::remove_public(&path, start) {
                 Ok(()) => Ok(path),
-                Err(source) => Err(OpError::Write { path, source }),
+                Err(source) => Err(OpError::write(path)(source)),
             }
         };
         Ok(Self {
@@ -180,13 +180,13 @@ impl Outputs {
 impl GitHub {
     fn open(context: &Context<'_>) -> Result<Self, OpError> {
         let open = |name: &str| {
-            let path = context.env.path_var(name).ok_or_else(|| OpError::Unfit {
-                what: format!("--github is given, but {name} is not set"),
-                help: "Nothing was sent. --github is for a step of GitHub Actions, whose runner sets GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.",
-            })?;
+            let path = context.env.path_var(name).ok_or_else(|| OpError::unfit(
+                format!("--github is given, but {name} is not set"),
+                "Nothing was sent. --github is for a step of GitHub Actions, whose runner sets GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.",
+            ))?;
             match files::open_to_append(&path) {
                 Ok(file) => Ok(Sink { path, file }),
-                Err(source) => Err(OpError::Write { path, source }),
+                Err(source) => Err(OpError::write(path)(source)),
             }
         };
         Ok(Self {
@@ -207,18 +207,12 @@ impl Sink {
         let start = if self.len() > 0 { "\n" } else { "" };
         let text = format!("{start}{text}");
         let written = (&self.file).write_all(text.as_bytes());
-        written.map_err(|source| OpError::Write {
-            path: self.path.clone(),
-            source,
-        })
+        written.map_err(OpError::write(&self.path))
     }
 }
 
 fn replace(path: &Path, content: &str, start: &str) -> Result<(), OpError> {
-    files::replace_public(path, content, start).map_err(|source| OpError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    files::replace_public(path, content, start).map_err(OpError::write(path))
 }
 
 /// A delimiter that nobody can know beforehand.

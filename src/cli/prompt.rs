@@ -278,11 +278,11 @@ fn secret(mut line: Zeroizing<String>) -> SecretString {
 /// Asks for `yes` in full; `untouched` answers Ctrl-C.
 pub fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
     if !can_ask() {
-        return Err(OpError::NotApproved {
-            why: "there is no terminal to ask on",
-            help: "Nothing was sent or changed. Approval that was given elsewhere is passed on with \
+        return Err(OpError::not_approved(
+            "there is no terminal to ask on",
+            "Nothing was sent or changed. Approval that was given elsewhere is passed on with \
                    --auto-approve (apply) or --yes.",
-        });
+        ));
     }
     confirm(question, untouched)
 }
@@ -292,10 +292,10 @@ pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
     match type_shown(&format!("{question} Type 'yes' to continue: ")) {
         Ok(answer) if *answer == "yes" => Ok(()),
         Err(NoPassphrase::Interrupted) => Err(OpError::Cancelled(untouched)),
-        _ => Err(OpError::NotApproved {
-            why: "it was declined",
-            help: "Nothing was sent or changed.",
-        }),
+        _ => Err(OpError::not_approved(
+            "it was declined",
+            "Nothing was sent or changed.",
+        )),
     }
 }
 

@@ -282,10 +282,7 @@ fn is_plain_name(text: &str) -> bool {
 }
 
 fn refused(name: &str, what: &str) -> OpError {
-    OpError::Unfit {
-        what: format!("{name} {what}"),
-        help: help(name),
-    }
+    OpError::unfit(format!("{name} {what}"), help(name))
 }
 
 fn help(name: &str) -> &'static str {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::OpError;
-use super::error::{self, OtherKey, OtherScope};
 use super::root::{Guards, Opened, Root};
 use crate::core::address::Selection;
 use crate::core::fingerprint::{ChangeId, ChangedEntry, KeyId};
@@ -40,11 +39,11 @@ impl KnownState {
 
     pub fn check_rollback(&self, allowed: bool) -> Result<(), OpError> {
         match (self.rollback, &self.state) {
-            (Some(rollback), Some(state)) if !allowed => Err(OpError::from(error::RollbackError {
-                manifest: rollback.to,
-                applied: state.revision,
-                highest: rollback.applied,
-            })),
+            (Some(rollback), Some(state)) if !allowed => Err(OpError::rollback(
+                rollback.to,
+                state.revision,
+                rollback.applied,
+            )),
             _ => Ok(()),
         }
     }
@@ -107,10 +106,7 @@ pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<KnownState
     };
     let sealed = &opened.sealed;
     if state.scope != sealed.scope {
-        return Err(OpError::from(OtherScope {
-            state: state.scope,
-            manifest: sealed.scope.clone(),
-        }));
+        return Err(OpError::other_scope(&state.scope, &sealed.scope));
     }
     let back = state.rollback_from(sealed.revision, &opened.digest);
     Ok(KnownState {
@@ -129,16 +125,13 @@ pub fn new_key_error(comparable: &KnownState, manifest: &KeyId) -> Option<OpErro
         .state
         .as_ref()
         .filter(|_| comparable.key_changed)?;
-    Some(OpError::NewKey(OtherKey {
-        state: state.key_id.clone(),
-        manifest: manifest.clone(),
-    }))
+    Some(OpError::new_key(&state.key_id, manifest))
 }
 
 /// The entries that are meant.
 pub fn selection(opened: &Opened, addresses: &Addresses) -> Result<Selection, OpError> {
     Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
-        .map_err(OpError::Unmatched)
+        .map_err(OpError::unmatched)
 }
 
 /// Compares, once everything that could forbid it was asked.

@@ -38,10 +38,10 @@ pub fn encrypt(
 ) -> Result<WrittenManifest, OpError> {
     let target = root.target(guards)?;
     if age_file::is_age_file(&plain) {
-        return Err(OpError::Unfit {
-            what: format!("{} is encrypted already", name.display()),
-            help: "Nothing was written. Name a plaintext manifest; 'drspass decrypt' makes one.",
-        });
+        return Err(OpError::unfit(
+            format!("{} is encrypted already", name.display()),
+            "Nothing was written. Name a plaintext manifest; 'drspass decrypt' makes one.",
+        ));
     }
     let (given, mut warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
     let before = present(root)?;
@@ -99,20 +99,20 @@ fn refuse_older_than_state(root: &Root, given: &Sealed) -> Result<(), OpError> {
 }
 
 fn stale(given: u64, what: &str, present: u64) -> OpError {
-    OpError::Unfit {
-        what: format!("the plain text is of revision {given}, the {what} of revision {present}"),
-        help: "Nothing was written, or what was changed since would be lost. Decrypt the present manifest and make the change there.",
-    }
+    OpError::unfit(
+        format!("the plain text is of revision {given}, the {what} of revision {present}"),
+        "Nothing was written, or what was changed since would be lost. Decrypt the present manifest and make the change there.",
+    )
 }
 
 fn no_key(name: &Path) -> OpError {
-    OpError::Unfit {
-        what: format!(
+    OpError::unfit(
+        format!(
             "{} has no 'sealed' part, and there is no manifest to take it from",
             name.display()
         ),
-        help: "Nothing was written. Bring the manifest back from git; in a new directory run 'drspass init' first, which makes the key.",
-    }
+        "Nothing was written. Bring the manifest back from git; in a new directory run 'drspass init' first, which makes the key.",
+    )
 }
 
 /// The file that would be replaced, if there is one.
@@ -120,10 +120,7 @@ fn present(root: &Root) -> Result<Option<Vec<u8>>, OpError> {
     match root.manifest_path().symlink_metadata() {
         Ok(_) => root.manifest_bytes().map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(OpError::Read {
-            path: root.manifest_name().to_owned(),
-            source,
-        }),
+        Err(source) => Err(OpError::read(root.manifest_name())(source)),
     }
 }
 
@@ -155,21 +152,19 @@ fn existing(
     if source == root.manifest_name() {
         return Ok(None);
     }
-    Err(OpError::Unfit {
-        what: format!("{} is not encrypted", root.manifest_name().display()),
-        help: "Nothing was written. Move it away, or seal that very file.",
-    })
+    Err(OpError::unfit(
+        format!("{} is not encrypted", root.manifest_name().display()),
+        "Nothing was written. Move it away, or seal that very file.",
+    ))
 }
 
 /// What was sealed with the plain text, if it may follow the present manifest.
 fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
     if given.fingerprint_key.id() != existing.fingerprint_key.id() {
-        return Err(OpError::Unfit {
-            what:
-                "the plain text carries another fingerprint key than the manifest it would replace"
-                    .to_owned(),
-            help: "Nothing was written. Decrypt the present manifest and edit that text.",
-        });
+        return Err(OpError::unfit(
+            "the plain text carries another fingerprint key than the manifest it would replace",
+            "Nothing was written. Decrypt the present manifest and edit that text.",
+        ));
     }
     if given.revision < existing.revision {
         return Err(stale(given.revision, "manifest", existing.revision));
@@ -181,14 +176,9 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
 pub fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
     files::write_new(full, content).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
-            OpError::Exists {
-                path: name.to_owned(),
-            }
+            OpError::exists(name)
         } else {
-            OpError::Write {
-                path: name.to_owned(),
-                source,
-            }
+            OpError::write(name)(source)
         }
     })
 }
@@ -202,9 +192,7 @@ pub fn decrypt_to(
     let path = root.resolve(out);
     // Asked before the work, and once more by the creation itself.
     if path.symlink_metadata().is_ok() {
-        return Err(OpError::Exists {
-            path: out.to_owned(),
-        });
+        return Err(OpError::exists(out));
     }
     let plain = decrypt()?;
     create(&path, out, &plain)

@@ -101,11 +101,7 @@ pub fn git_files(
         (".gitignore", &ignored[..]),
         (".gitattributes", &attributes[..]),
     ] {
-        let appended =
-            append_missing(&folder.join(name), lines).map_err(|source| OpError::Write {
-                path: name.into(),
-                source,
-            })?;
+        let appended = append_missing(&folder.join(name), lines).map_err(OpError::write(name))?;
         if appended {
             written.push(name.into());
         }
@@ -145,10 +141,7 @@ pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
     let name = Path::new(".gitignore");
     append_missing(&root.resolve(name), &ignored_siblings(&root.config))
         .map(|_| ())
-        .map_err(|source| OpError::Write {
-            path: name.to_owned(),
-            source,
-        })
+        .map_err(OpError::write(name))
 }
 
 /// How .gitignore names an identity file below the folder; nothing for one that

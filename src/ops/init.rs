@@ -97,12 +97,8 @@ pub fn init(
         for (path, text) in start.identities {
             let full = folder.join(&path);
             if wanted.default_identity.as_deref() == Some(&path) {
-                files::make_private_folder(files::folder_of(&full)).map_err(|source| {
-                    OpError::Write {
-                        path: path.clone(),
-                        source,
-                    }
-                })?;
+                files::make_private_folder(files::folder_of(&full))
+                    .map_err(OpError::write(&path))?;
             }
             create(&full, &path, text.as_bytes())?;
             made.push(path);
@@ -140,10 +136,10 @@ pub fn init(
 }
 
 fn no_target() -> OpError {
-    OpError::Unfit {
-        what: "the target is not named".to_owned(),
-        help: "Give --project-id with --region, or with --endpoint and --auth-url.",
-    }
+    OpError::unfit(
+        "the target is not named",
+        "Give --project-id with --region, or with --endpoint and --auth-url.",
+    )
 }
 
 /// Looks for everything that would stop [`init`].
@@ -158,10 +154,10 @@ fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
     if guards.expect_key_id.is_none() && !has_state {
         return Ok(());
     }
-    Err(OpError::Unfit {
-        what: "the manifest is gone, and a new one would carry a new key".to_owned(),
-        help: "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
-    })
+    Err(OpError::unfit(
+        "the manifest is gone, and a new one would carry a new key",
+        "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
+    ))
 }
 
 fn begin(folder: &Path, wanted: &InitRequest<'_>, guards: &Guards) -> Result<InitStart, OpError> {
@@ -218,24 +214,20 @@ fn already_there(
         let there: Vec<String> = there
             .map(|path| format!("{} exists already", path.display()))
             .collect();
-        return Ok(vec![OpError::Unfit {
-            what: format!("this directory is already set up: {}", there.join(", ")),
-            help: "Nothing was written. 'drspass edit' opens its manifest. To set up a copy for another environment, remove these files from it first.",
-        }]);
+        return Ok(vec![OpError::unfit(
+            format!("this directory is already set up: {}", there.join(", ")),
+            "Nothing was written. 'drspass edit' opens its manifest. To set up a copy for another environment, remove these files from it first.",
+        )]);
     }
     if has_manifest {
-        return Ok(there
-            .map(|path| OpError::Exists {
-                path: path.to_owned(),
-            })
-            .collect());
+        return Ok(there.map(OpError::exists).collect());
     }
     let mut refused = Vec::new();
     if has_config && names_any {
-        refused.push(OpError::Unfit {
-            what: format!("{CONFIG_FILE} exists already and says where and to whom"),
-            help: "Nothing was written. Run 'drspass init' without naming a target or recipients.",
-        });
+        refused.push(OpError::unfit(
+            format!("{CONFIG_FILE} exists already and says where and to whom"),
+            "Nothing was written. Run 'drspass init' without naming a target or recipients.",
+        ));
     }
     refused.extend(refuse_new_key(&state, guards).err());
     Ok(refused)
@@ -259,9 +251,8 @@ impl InitStart {
     fn add_recipients(&mut self, folder: &Path, wanted: &InitRequest<'_>) -> Vec<OpError> {
         let mut refused = Vec::new();
         for (text, number) in wanted.recipients.iter().zip(1..) {
-            refused.extend(refuse_recipient(text).map(|(what, help)| OpError::Unfit {
-                what: format!("--recipient number {number}: {what}"),
-                help,
+            refused.extend(refuse_recipient(text).map(|(what, help)| {
+                OpError::unfit(format!("--recipient number {number}: {what}"), help)
             }));
             self.add(text.clone());
         }
@@ -278,10 +269,10 @@ impl InitStart {
             }
         }
         if self.recipients.is_empty() && refused.is_empty() {
-            refused.push(OpError::Unfit {
-                what: "no recipients given".to_owned(),
-                help: "Name a public key with --recipient, or an identity file with -i FILE, which is made if it does not exist.",
-            });
+            refused.push(OpError::unfit(
+                "no recipients given",
+                "Name a public key with --recipient, or an identity file with -i FILE, which is made if it does not exist.",
+            ));
         }
         refused
     }
@@ -327,10 +318,7 @@ fn identity(
             let (text, recipient) = age_file::generate_identity(&wanted.now);
             Ok((vec![recipient], Some(text)))
         }
-        Err(source) => Err(OpError::Read {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(OpError::read(path)(source)),
     }
 }
 
@@ -338,10 +326,10 @@ fn identity(
 fn refuse_missing_folder(folder: &Path, path: &Path) -> Result<(), OpError> {
     let full = folder.join(path);
     match full.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(OpError::Unfit {
-            what: format!("there is no folder for the new identity {}", path.display()),
-            help: "Nothing was written. Make its folder first, or name another file.",
-        }),
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(OpError::unfit(
+            format!("there is no folder for the new identity {}", path.display()),
+            "Nothing was written. Make its folder first, or name another file.",
+        )),
         _ => Ok(()),
     }
 }

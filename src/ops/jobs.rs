@@ -88,11 +88,10 @@ pub fn catalogued(online: &mut Online, region: Option<&str>) -> Result<String, O
     let client = Arc::clone(&online.client);
     let found = online.ask(client.catalogued(region))??;
     let Some((first, others)) = found.split_first() else {
-        return Err(OpError::Unfit {
-            what: "the catalogue of the identity service names no endpoint of DRS for this region"
-                .to_owned(),
-            help: "Nothing was written. Give the address of the service with --endpoint.",
-        });
+        return Err(OpError::unfit(
+            "the catalogue of the identity service names no endpoint of DRS for this region",
+            "Nothing was written. Give the address of the service with --endpoint.",
+        ));
     };
     if others.iter().all(|other| other.url == first.url) {
         return Ok(first.url.clone());
@@ -109,11 +108,11 @@ pub fn catalogued(online: &mut Online, region: Option<&str>) -> Result<String, O
             format!("region {region} at {}", shown(&found.url))
         })
         .collect();
-    Err(OpError::Unfit {
-        what: format!(
+    Err(OpError::unfit(
+        format!(
             "the catalogue of the identity service names several endpoints of DRS: {}",
             listed.join(", ")
         ),
-        help: "Nothing was written. Name the region with --region or OS_REGION_NAME, or the address with --endpoint.",
-    })
+        "Nothing was written. Name the region with --region or OS_REGION_NAME, or the address with --endpoint.",
+    ))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::compare::{comparable, new_key_error, no_state, notes_of, say_lock};
-use super::error::{OtherKey, OtherScope, RollbackError};
+use super::error::Failure;
 use super::root::{Guards, Opened, Root, Unlock};
 use super::{OpError, Runtime};
 use crate::core::address::{self, Subject};
@@ -122,7 +122,7 @@ fn named_in(
             })
         })
         .collect();
-    let marks = address::find(option, addresses, &subjects).map_err(OpError::Unmatched)?;
+    let marks = address::find(option, addresses, &subjects).map_err(OpError::unmatched)?;
     Ok(state
         .entries
         .keys()
@@ -273,10 +273,10 @@ pub fn forget(
     let ledger = LockedLedger::open(root, unlock, guards, runtime, "state rm")?;
     let (state, version) = ledger.state()?;
     let Some(mut state) = state else {
-        return Err(OpError::Unfit {
-            what: "there is no state yet, so there is nothing to forget".to_owned(),
-            help: "Nothing was changed.",
-        });
+        return Err(OpError::unfit(
+            "there is no state yet, so there is nothing to forget",
+            "Nothing was changed.",
+        ));
     };
     let entries = match what {
         Forget::Named(addresses) => named_in(&state, &ledger.opened, "state rm", &addresses)?,
@@ -304,7 +304,7 @@ pub fn adopt(
     let ledger = LockedLedger::open(root, unlock, guards, runtime, "state adopt")?;
     let assignments = ledger.opened.manifest.assignments();
     let subjects: Vec<Subject<'_>> = assignments.iter().map(Subject::from).collect();
-    let marks = address::find("state adopt", addresses, &subjects).map_err(OpError::Unmatched)?;
+    let marks = address::find("state adopt", addresses, &subjects).map_err(OpError::unmatched)?;
     let chosen: Vec<_> = assignments
         .iter()
         .zip(marks)
@@ -355,18 +355,11 @@ pub fn distrust(
     };
     if let Some(state) = claimed {
         if state.key_id != ledger.keys.id {
-            return Err(OpError::NewKey(OtherKey {
-                state: state.key_id,
-                manifest: ledger.keys.id.clone(),
-            }));
+            return Err(OpError::new_key(&state.key_id, &ledger.keys.id));
         }
         let back = state.rollback_from(sealed.revision, &ledger.opened.digest);
         if let (Some(highest), false) = (back, guards.allow_rollback) {
-            return Err(OpError::from(RollbackError {
-                manifest: sealed.revision,
-                applied: state.revision,
-                highest,
-            }));
+            return Err(OpError::rollback(sealed.revision, state.revision, highest));
         }
     }
     let version = store.version()?;
@@ -424,20 +417,17 @@ pub fn recover(
     let ledger = LockedLedger::open(root, unlock, guards, runtime, "state recover")?;
     let store = &ledger.root.store;
     let path = ledger.root.resolve(file);
-    let bytes = files::read_unlinked(&path).map_err(|source| OpError::Read {
-        path: file.to_owned(),
-        source,
+    let bytes = files::read_unlinked(&path).map_err(OpError::read(file))?;
+    let recovery = Recovery::parse(&bytes, &ledger.keys.state).map_err(|why| {
+        Failure::new(
+            "drspass::state::recovery",
+            format!("{} is no recovery file of this state: {why}", file.display()),
+            "Nothing was changed. Name the file that the apply printed; it is made for this manifest's key.",
+        )
     })?;
-    let recovery =
-        Recovery::parse(&bytes, &ledger.keys.state).map_err(|why| OpError::Recovery {
-            path: file.to_owned(),
-            why,
-        })?;
     if recovery.state.scope != ledger.opened.sealed.scope {
-        return Err(OpError::from(OtherScope {
-            state: recovery.state.scope,
-            manifest: ledger.opened.sealed.scope.clone(),
-        }));
+        let scope = &ledger.opened.sealed.scope;
+        return Err(OpError::other_scope(&recovery.state.scope, scope));
     }
     let version = store.version()?;
     if recovery.continues(&version) {
@@ -475,10 +465,10 @@ fn as_doubts(
     if let Some(state) = &current
         && state.lineage != recovery.state.lineage
     {
-        return Err(OpError::Unfit {
-            what: format!("{} is not of the history of this state", file.display()),
-            help: "Nothing was changed. Name the file that the apply on this state printed.",
-        });
+        return Err(OpError::unfit(
+            format!("{} is not of the history of this state", file.display()),
+            "Nothing was changed. Name the file that the apply on this state printed.",
+        ));
     }
     // Only a state that went on past the run knows all that came before it.
     let knows_before = !is_foreign

@@ -26,10 +26,10 @@ impl Online {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(OpError::Runtime)?;
+            .map_err(OpError::runtime)?;
         let signals = {
             let _inside = runtime.enter();
-            Signals::listen(hang_up).map_err(OpError::Runtime)?
+            Signals::listen(hang_up).map_err(OpError::runtime)?
         };
         Ok(Self {
             runtime,

@@ -12,6 +12,7 @@ use super::compare::{
     Addresses, KnownState, change_id, check_limits, comparable, make, new_key_error, notes_of,
     report, say_lock,
 };
+use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
 use super::root::{Guards, Opened, OwnPaths, Root, Unlock};
 use super::{OpError, Runtime};
@@ -159,22 +160,19 @@ fn save_plan(made: &MadePlan<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpErro
     let key = made.opened.sealed.fingerprint_key.plan_mac();
     let file = PlanFile::new(content(made, how)?, &key);
     let path = made.root.resolve(how.path);
-    file.write(&path).map_err(|source| OpError::Write {
-        path: how.path.to_owned(),
-        source,
-    })?;
+    file.write(&path).map_err(OpError::write(how.path))?;
     Ok(facts_of(&file))
 }
 
 /// What is saved of a plan.
 fn content(made: &MadePlan<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
     let created = (made.runtime.now)();
-    let expires = created
-        .checked_add(how.expires_in)
-        .map_err(|_| OpError::Unfit {
-            what: "the plan would never expire".to_owned(),
-            help: "Give a shorter time with --expires-in.",
-        })?;
+    let expires = created.checked_add(how.expires_in).map_err(|_| {
+        OpError::unfit(
+            "the plan would never expire",
+            "Give a shorter time with --expires-in.",
+        )
+    })?;
     let MadePlan {
         root,
         runtime,
@@ -276,9 +274,14 @@ impl ToApply {
     ) -> Result<(), OpError> {
         let key = &opened.sealed.fingerprint_key;
         if !self.file.is_authentic(&key.plan_mac()) {
-            return Err(OpError::PlanNotAuthentic {
-                path: self.path.clone(),
-            });
+            let path = self.path.display();
+            return Err(Failure::new(
+                "drspass::plan::authentic",
+                format!("{path} was altered, or made with another key than the manifest's"),
+                "Nothing was sent or changed. See where the file came from, and make a new plan.",
+            )
+            .class(ErrorClass::StalePlan)
+            .into());
         }
         let plan = &self.file.plan;
         let fits = plan.fits(&opened.sealed, now);
@@ -370,10 +373,13 @@ impl ToApply {
     }
 
     fn stale(&self, why: Stale) -> OpError {
-        OpError::Stale {
-            path: self.path.clone(),
-            why,
-        }
+        Failure::new(
+            "drspass::plan::stale",
+            format!("{} is stale: {}", self.path.display(), why.why),
+            format!("Nothing was sent or changed. {}", why.help),
+        )
+        .class(ErrorClass::StalePlan)
+        .into()
     }
 }
 
@@ -410,15 +416,15 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
 
 /// Reads a plan file; `name` is how the user named it.
 fn read_saved(path: &Path, name: &Path) -> Result<PlanFile, OpError> {
-    let path_named = name.to_owned();
     PlanFile::read(path).map_err(|source| match source {
-        FormatError::Read(source) => OpError::Read {
-            path: path_named,
-            source,
-        },
-        source => OpError::PlanFile {
-            path: path_named,
-            source,
-        },
+        FormatError::Read(source) => OpError::read(name)(source),
+        source => Failure::new(
+            "drspass::plan::file",
+            format!("{} is no plan that can be applied", name.display()),
+            "Nothing was sent or changed. Name the file that 'drspass plan --out' wrote, or make a new plan.",
+        )
+        .class(ErrorClass::StalePlan)
+        .because(source)
+        .into(),
     })
 }

@@ -7,7 +7,7 @@
 
 use zeroize::Zeroizing;
 
-use super::error::{OtherKey, OtherScope, RekeyError};
+use super::error::{Failure, other_key};
 use super::root::{Guards, Root, Unlock, digest_of, moved_parts, parse_sealed};
 use super::{OpError, Runtime, git, rewrite};
 use crate::age_file::{AgeError, Passphrases};
@@ -120,7 +120,12 @@ pub fn rekey(
     let file = rewrite::encrypted(text.as_bytes(), &new, name, unlock.plugins)?;
     let is_lockout = !can_open(root, &unlock, &file, &text, options)?;
     if is_lockout && !options.allow_lockout {
-        return Err(RekeyError::LockedOut.into());
+        return Err(Failure::new(
+            "drspass::rekey::lockout",
+            "none of the identities at hand is among the recipients of drspass.yaml: you would no longer be able to read the manifest",
+            "Nothing was written. List your own public key in drspass.yaml, or name the identity that shall stay with -i; --allow-lockout does it all the same.",
+        )
+        .into());
     }
 
     let plan = RekeyPlan {
@@ -199,7 +204,12 @@ fn can_open(
 ) -> Result<bool, OpError> {
     match root.decrypt_file(file, unlock) {
         Ok(plain) if plain.as_slice() == text.as_bytes() => Ok(true),
-        Ok(_) => Err(RekeyError::Unlike.into()),
+        Ok(_) => Err(Failure::new(
+            "drspass::rekey::unlike",
+            "the new file decrypts to something else than was encrypted",
+            "Nothing was written. If a plugin was at work, see whether it is the right one.",
+        )
+        .into()),
         Err(OpError::NoMatch { .. }) => Ok(false),
         // What is wrong is one identity, or its passphrase, and not the file.
         Err(
@@ -245,8 +255,14 @@ fn open_ledger(
 }
 
 fn unfinished(root: &Root, source: StoreError) -> OpError {
-    let path = root.manifest_name().to_owned();
-    RekeyError::Unfinished { path, source }.into()
+    let path = root.manifest_name().display();
+    Failure::new(
+        "drspass::rekey::unfinished",
+        format!("{path} is rekeyed, but the state could not be put in its place"),
+        "Nothing is lost: make room or fix the permissions, and run 'drspass rekey' once more to finish it. Until then plans read the new state from the file beside the old one.",
+    )
+    .because(source)
+    .into()
 }
 
 /// What will become of the state, and the highest revision that it knows.
@@ -262,26 +278,34 @@ fn state_fate(
             return Ok((StateFate::Absent { path }, 0));
         }
         StoredState::OtherKey { claimed } => {
-            return Err(RekeyError::OtherKey(OtherKey {
-                state: claimed.key_id.clone(),
-                manifest: sealed.fingerprint_key.id(),
-            })
+            let key = &claimed.key_id;
+            return Err(Failure::new(
+                "drspass::rekey::other_key",
+                other_key(key, &sealed.fingerprint_key.id()),
+                format!(
+                    "Nothing was written. If that key was replaced on purpose, 'drspass apply --accept-new-key {key}' first, which sends every entry; if the state belongs to another manifest, name the right one with --state."
+                ),
+            )
             .into());
         }
         StoredState::Ours(state) => state,
     };
     if state.scope != sealed.scope {
-        return Err(OpError::from(OtherScope {
-            state: state.scope.clone(),
-            manifest: sealed.scope.clone(),
-        }));
+        return Err(OpError::other_scope(&state.scope, &sealed.scope));
     }
     check_revision(sealed.revision, state.revision)?;
     let keys = StoreKeys::from(&sealed.fingerprint_key);
     let version = &ledger.snapshot.version;
     if let Some(path) = root.store.unfolded_recovery(&keys, version) {
-        let path = root.relative(&path).to_owned();
-        return Err(RekeyError::Unrecovered { path }.into());
+        let path = root.relative(&path).display();
+        return Err(Failure::new(
+            "drspass::rekey::unrecovered",
+            format!(
+                "{path} holds what an apply could not save, under the key that would be replaced"
+            ),
+            "Nothing was written. Fold it in first: 'drspass state recover FILE'.",
+        )
+        .into());
     }
     let entries = state.entries.len();
     let fate = if state.scope == *scope {
@@ -304,7 +328,12 @@ fn refuse_outdated(root: &Root, sealed: &Sealed) -> Result<(), OpError> {
 
 fn check_revision(manifest: u64, applied: u64) -> Result<(), OpError> {
     if manifest < applied {
-        return Err(RekeyError::Outdated { manifest, applied }.into());
+        return Err(Failure::new(
+            "drspass::rekey::rollback",
+            format!("the manifest has revision {manifest}, but the state knows revision {applied}"),
+            "Nothing was written. Check out the newest manifest, and rekey that one; if this one is meant, apply it first, with --allow-rollback.",
+        )
+        .into());
     }
     Ok(())
 }
@@ -362,11 +391,16 @@ fn put(
             let _ = store.abandon_rekey(guard);
         }
         return Err(match error {
-            OpError::Unsynced { path, source } => RekeyError::Unconfirmed {
-                path,
-                key_id: new.fingerprint_key.id(),
-                source,
-            }
+            OpError::Unsynced { path, source } => Failure::new(
+                "drspass::rekey::unconfirmed",
+                format!(
+                    "{} is rekeyed with the key id {}, but the disk did not confirm it",
+                    path.display(),
+                    new.fingerprint_key.id()
+                ),
+                "The state is not in its place yet. See what is wrong with the disk, and whether the manifest opens; then 'drspass rekey' once more finishes it.",
+            )
+            .because(source)
             .into(),
             error => error,
         });
@@ -376,8 +410,13 @@ fn put(
     let finished = finish().map_err(|source| unfinished(root, source))?;
     let StoredState::Ours(_) = finished.known else {
         // The new state does not follow what is there now.
-        let state = root.relative(store.path()).to_owned();
-        return Err(RekeyError::Replaced { state }.into());
+        let state = root.relative(store.path()).display();
+        return Err(Failure::new(
+            "drspass::rekey::replaced",
+            format!("the manifest is rekeyed, but somebody replaced {state} meanwhile"),
+            "The new state is next to it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key OLDKEYID' starts the state anew and sends every entry.",
+        )
+        .into());
     };
     testpoint::reach("rekey.finished");
     let kept = store.before_rekey_path();

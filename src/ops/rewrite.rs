@@ -11,13 +11,13 @@ use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
-use super::error::ValueError;
+use super::error::Failure;
 use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
 use crate::authoring::table::{self, Format, Placed};
 use crate::authoring::{Change, ManifestText, Taken, ValuePlace, no_password};
 use crate::core::fingerprint::Field;
-use crate::core::manifest::{self, Sealed, Sealing, check_value};
+use crate::core::manifest::{self, Remark, Sealed, Sealing, check_value};
 use crate::core::problem::Problem;
 use crate::core::recipients::is_of_plugin;
 use crate::core::report::{Effect, ImportReport, ImportRow};
@@ -221,10 +221,7 @@ pub fn check_replaceable(root: &Root) -> Result<(), OpError> {
         (_, Ok(found)) if found.permissions().readonly() => io::Error::other("it is read-only"),
         _ => return Ok(()),
     };
-    Err(OpError::Write {
-        path: root.manifest_name().to_owned(),
-        source,
-    })
+    Err(OpError::write(root.manifest_name())(source))
 }
 
 /// What is said of a manifest that is replaced under one of its names only.
@@ -243,9 +240,11 @@ pub fn second_name(root: &Root) -> Option<Problem> {
 /// The revision after `revision`, which is the higher one of the manifest's and the
 /// highest that was applied.
 pub fn next_revision(revision: u64) -> Result<u64, OpError> {
-    revision.checked_add(1).ok_or_else(|| OpError::Unfit {
-        what: "the revision of the plain text cannot grow any more".to_owned(),
-        help: "Nothing was written. Decrypt the present manifest; its revision is not for editing.",
+    revision.checked_add(1).ok_or_else(|| {
+        OpError::unfit(
+            "the revision of the plain text cannot grow any more",
+            "Nothing was written. Decrypt the present manifest; its revision is not for editing.",
+        )
     })
 }
 
@@ -266,10 +265,7 @@ pub fn encrypted(
 pub fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), OpError> {
     root.check_manifest_link()?;
     let path = root.manifest_path();
-    let write = |source| OpError::Write {
-        path: root.manifest_name().to_owned(),
-        source,
-    };
+    let write = OpError::write(root.manifest_name());
     testpoint::reach("manifest.before_replace");
     check_replaceable(root)?;
     let _turn = match files::take_turn(&path) {
@@ -307,17 +303,17 @@ pub fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), Op
 }
 
 fn locked() -> OpError {
-    OpError::Unfit {
-        what: "another program has locked the manifest".to_owned(),
-        help: "Nothing was written. Run the command again when that one has ended.",
-    }
+    OpError::unfit(
+        "another program has locked the manifest",
+        "Nothing was written. Run the command again when that one has ended.",
+    )
 }
 
 fn overtaken() -> OpError {
-    OpError::Unfit {
-        what: "the manifest was changed by somebody else meanwhile".to_owned(),
-        help: "Nothing was written. Look at the present manifest and make the change there.",
-    }
+    OpError::unfit(
+        "the manifest was changed by somebody else meanwhile",
+        "Nothing was written. Look at the present manifest and make the change there.",
+    )
 }
 
 /// A value that was set, or stood there already.
@@ -356,22 +352,26 @@ pub fn set(
     confirm: impl FnOnce(&[Problem]) -> Result<(), OpError>,
 ) -> Result<SetResult, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
-    let place = document
-        .find(address, field, taken)
-        .map_err(ValueError::Address)?;
+    let document = ManifestText::new(rewrite.text(root)?)?;
+    let place = document.find(address, field, taken).map_err(no_place)?;
     if let ValuePlace::Endpoint { job, endpoint, .. } = &place
         && field != Field::Password
         && !document.has_endpoint(job, *endpoint)
     {
         let label = document.label(&place);
-        return Err(ValueError::Address(no_password(&label)).into());
+        return Err(no_place(no_password(&label)));
     }
     let label = document.label(&place);
     let users = document.users(&place);
     rewrite.try_change(root)?;
     let value = value(&label)?;
-    let remarks = check_value(field, &value).map_err(ValueError::Refused)?;
+    let remarks = check_value(field, &value).map_err(|remark| {
+        Failure::new(
+            "drspass::value::refused",
+            format!("the new value {}", remark.what),
+            format!("Nothing was written. {}", remark.help),
+        )
+    })?;
     let mut warnings: Vec<Problem> = remarks
         .into_iter()
         .map(|remark| Problem::warning(format!("{label} {field}"), None, remark.what, remark.help))
@@ -382,7 +382,7 @@ pub fn set(
     let effect = document.effect(&change);
     let mut revision = None;
     if effect != Effect::Same {
-        let text = document.rewrite(&[change]).map_err(ValueError::from)?;
+        let text = document.rewrite(&[change])?;
         revision = Some(rewrite.save(root, &text, &mut warnings)?);
     }
     Ok(SetResult {
@@ -394,6 +394,11 @@ pub fn set(
     })
 }
 
+fn no_place(Remark { what, help }: Remark) -> OpError {
+    let help = format!("Nothing was written. {help}");
+    Failure::new("drspass::value::address", what, help).into()
+}
+
 /// Removes what stands at an address: an endpoint, one of its kerberos fields, or a
 /// credential that no endpoint uses.
 pub fn unset(
@@ -403,12 +408,10 @@ pub fn unset(
     (address, field): (&str, Field),
 ) -> Result<RemovedValue, OpError> {
     let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
-    let place = document
-        .find_removable(address, field)
-        .map_err(ValueError::Address)?;
+    let document = ManifestText::new(rewrite.text(root)?)?;
+    let place = document.find_removable(address, field).map_err(no_place)?;
     let label = document.label(&place);
-    let text = document.without(&place).map_err(ValueError::from)?;
+    let text = document.without(&place)?;
     let mut warnings = Vec::new();
     let revision = rewrite.save(root, &text, &mut warnings)?;
     Ok(RemovedValue {
@@ -453,7 +456,7 @@ pub fn import(
     let format = terms.format.unwrap_or_else(|| Format::of(name, text));
     let rows = table::rows(text, format).map_err(refused)?;
     let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = ManifestText::new(rewrite.text(root)?).map_err(ValueError::from)?;
+    let document = ManifestText::new(rewrite.text(root)?)?;
     let resolved = table::resolve(&document, rows, terms.taken).map_err(refused)?;
     let mut report = ImportReport {
         rows: resolved
@@ -471,7 +474,7 @@ pub fn import(
             .into_iter()
             .map(|placed| placed.change)
             .collect();
-        let text = document.rewrite(&changes).map_err(ValueError::from)?;
+        let text = document.rewrite(&changes)?;
         report.revision = Some(rewrite.save(root, &text, &mut warnings)?);
     }
     Ok(ImportedValues {

@@ -22,6 +22,8 @@ mod documents;
 mod edit;
 /// What editors, shells and other programs do to files that drspass reads.
 mod encodings;
+/// Every error keeps its code.
+mod error_codes;
 /// What stands on disk: fixed samples and round trips.
 mod formats;
 /// Repositories: diffs, hooks, merges.

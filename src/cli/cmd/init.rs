@@ -114,10 +114,10 @@ pub fn run(context: &Context<'_>, args: InitArgs) -> Result<u8, OpError> {
 fn target(context: &Context<'_>, args: &InitArgs) -> Result<Option<TargetConfig>, OpError> {
     let Some(project_id) = &args.project_id else {
         if args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some() {
-            return Err(OpError::Unfit {
-                what: "the project is not named".to_owned(),
-                help: "Give --project-id.",
-            });
+            return Err(OpError::unfit(
+                "the project is not named",
+                "Give --project-id.",
+            ));
         }
         return Ok(None);
     };

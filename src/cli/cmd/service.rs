@@ -109,10 +109,7 @@ fn connect_with(
     let ca = match &context.ca_file {
         Some(path) => {
             let pem = login::read_ca(&context.folder.join(path));
-            let pem = pem.map_err(|source| OpError::Read {
-                path: path.clone(),
-                source,
-            })?;
+            let pem = pem.map_err(OpError::read(&path))?;
             Some((format!("--ca-file {}", path.display()), pem))
         }
         None => found.ca,
@@ -149,10 +146,10 @@ fn usable(context: &Context<'_>, place: &str, pem: &[u8]) -> Result<Vec<u8>, OpE
     };
     if usable.is_empty() {
         let why = unreadable.unwrap_or_else(|| "there is no certificate in PEM form".to_owned());
-        return Err(OpError::Unfit {
-            what: format!("{place} is not usable: {why}"),
-            help: "Nothing was sent. Name a PEM file with BEGIN CERTIFICATE blocks.",
-        });
+        return Err(OpError::unfit(
+            format!("{place} is not usable: {why}"),
+            "Nothing was sent. Name a PEM file with BEGIN CERTIFICATE blocks.",
+        ));
     }
     if let Some(why) = unreadable {
         let note = format!("note: {place}: {why} and is not used; the others are\n");

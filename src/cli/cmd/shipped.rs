@@ -181,10 +181,7 @@ fn write_pages(command: &clap::Command, folder: &Path) -> Result<usize, OpError>
 }
 
 fn not_written(path: &Path, source: io::Error) -> OpError {
-    OpError::Write {
-        path: path.to_owned(),
-        source,
-    }
+    OpError::write(path)(source)
 }
 
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {

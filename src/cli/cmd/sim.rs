@@ -22,7 +22,7 @@ pub struct SimArgs {
 const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 
 pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
-    let unfit = |what: String, help| OpError::Unfit { what, help };
+    let unfit = |what: String, help| OpError::unfit(what, help);
     let mut config = match &args.scenario {
         None => SimConfig {
             accept_any_job: true,
@@ -31,10 +31,7 @@ pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
         Some(path) => {
             let full = context.folder.join(path);
             let bytes =
-                files::read_limited(&full, MAX_SCENARIO_BYTES).map_err(|source| OpError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
+                files::read_limited(&full, MAX_SCENARIO_BYTES).map_err(OpError::read(&path))?;
             scenario::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
                 unfit(
                     format!("{}: {error}", path.display()),

@@ -22,7 +22,7 @@ use crate::core::report::Effect;
 use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::ops::error::ValueError;
+use crate::ops::error::{ErrorClass, Failure};
 use crate::ops::rewrite::{self, ImportTerms};
 use crate::ops::root::Root;
 use crate::view::listing;
@@ -138,7 +138,13 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         return Ok(context.conflict(what));
     }
     if is_typed && !prompt::has_terminal() {
-        return Err(ValueError::NoTerminal.into());
+        return Err(Failure::new(
+            "drspass::value::no_terminal",
+            "there is no terminal to type the value on",
+            "Nothing was written. Give the value with --from-file FILE (- reads standard input), or make one up with --generate.",
+        )
+        .class(ErrorClass::NotApproved)
+        .into());
     }
     let root = context.root_with_warnings()?;
     let value = |label: &str| match &args.from_file {
@@ -260,24 +266,50 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
     // lines of any length.
     let (path, bytes) = read_named(root, path, 2 * MAX_VALUE_BYTES)?;
     let value = value::from_file(field, &bytes);
-    value.map_err(|NoValue { what, help }| ValueError::File { path, what, help }.into())
+    value.map_err(|NoValue { what, help }| {
+        Failure::new(
+            "drspass::value::file",
+            format!("{} {what}", path.display()),
+            format!("Nothing was written. {help}"),
+        )
+        .into()
+    })
+}
+
+fn not_typed() -> OpError {
+    Failure::new(
+        "drspass::value::not_typed",
+        "no value was typed",
+        "Nothing was written. Type the value, or name a file with --from-file.",
+    )
+    .into()
 }
 
 fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
     let ask = |question: &str| {
         prompt::type_hidden(question).map_err(|error| match error {
             NoPassphrase::Interrupted => OpError::Cancelled(UNTOUCHED),
-            NoPassphrase::Unclear => ValueError::Unclear.into(),
-            NoPassphrase::Declined | NoPassphrase::Nobody => ValueError::NotTyped.into(),
+            NoPassphrase::Unclear => Failure::new(
+                "drspass::value::unclear",
+                "what was typed holds a key that is no character, or no UTF-8 text",
+                "Nothing was written. Type it again, or name a file that holds it with --from-file.",
+            )
+            .into(),
+            NoPassphrase::Declined | NoPassphrase::Nobody => not_typed(),
         })
     };
     let mut first = ask(&format!("New {field} of {label}: "))?;
     if first.is_empty() {
-        return Err(ValueError::NotTyped.into());
+        return Err(not_typed());
     }
     let second = ask("The same again: ")?;
     if *first != *second {
-        return Err(ValueError::Mismatch.into());
+        return Err(Failure::new(
+            "drspass::value::mismatch",
+            "the two values differ",
+            "Nothing was written. Type the same value twice.",
+        )
+        .into());
     }
     Ok(Secret::new(std::mem::take(&mut *first)))
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::core::problem::Position;
 use crate::ops::OpError;
-use crate::ops::error::with_causes;
+use crate::ops::error::{Failure, with_causes};
 
 /// Why there is no usable login. Nothing was sent.
 #[derive(Debug, Error)]
@@ -34,10 +34,8 @@ impl Diagnostic for LoginError {
 
 impl From<LoginError> for OpError {
     fn from(error: LoginError) -> Self {
-        Self::Login {
-            what: with_causes(&error),
-            help: error.help,
-        }
+        let message = with_causes(&error);
+        Failure::new(error.code, message, error.help).into()
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compare::{self, Addresses, KnownState};
+use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
 use super::plan::ToApply;
 use super::root::{Guards, Opened, Root, Unlock};
@@ -25,7 +26,7 @@ use crate::api::client::Client;
 use crate::api::secrets::RunSecrets;
 use crate::core::fingerprint::ChangeId;
 use crate::core::job::EntryKey;
-use crate::core::plan::{Action, Plan};
+use crate::core::plan::{Action, Exceeded, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, PlanNote, PlanReport, Signal};
 use crate::core::state::{FieldPrints, Lineage, PlanId, State};
@@ -118,10 +119,7 @@ pub fn apply(
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
         let report = shown(root, &opened, &comparable, plan, notes, options);
         (context.show)(&report);
-        return Err(OpError::LimitExceeded {
-            changes: exceeded.changes,
-            limits: exceeded.limits,
-        });
+        return Err(limit_error(&exceeded));
     }
     // What needs nobody's word needs no login either.
     let needs_login = plan.has_changes() || options.retry_jobs.is_some();
@@ -209,6 +207,22 @@ fn guarded(client: Client, opened: &Opened) -> Client {
     client.guarding(RunSecrets::all(Arc::clone(&opened.manifest)))
 }
 
+fn limit_error(Exceeded { changes, limits }: &Exceeded) -> OpError {
+    let exceed = match changes {
+        1 => "1 change exceeds".to_owned(),
+        many => format!("{many} changes exceed"),
+    };
+    Failure::new(
+        "drspass::apply::limit",
+        format!("{exceed} the limits: {limits}"),
+        format!(
+            "Nothing was sent or changed. See whether so much shall change; --override-limits {changes} accepts exactly this many."
+        ),
+    )
+    .class(ErrorClass::NotApproved)
+    .into()
+}
+
 /// Logs in and asks for the states of the jobs, before anything is marked.
 /// Fails if the login is refused or a signal comes: nothing was sent then.
 fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<Preflight, OpError> {
@@ -265,8 +279,13 @@ fn decide(
     if let Some(expected) = &options.expect_change {
         let found = compare::change_id(opened, &plan);
         if found != *expected {
-            let expected = expected.clone();
-            return Err(OpError::OtherChange { found, expected });
+            return Err(Failure::new(
+                "drspass::plan::other_change",
+                format!("this is the change {found}, not {expected}"),
+                "Nothing was sent or changed. See what changed since that change was reviewed.",
+            )
+            .class(ErrorClass::StalePlan)
+            .into());
         }
     }
     Ok((plan, Prints::new()))

@@ -53,7 +53,7 @@ impl Run<'_> {
             online.add_notes(&mut report.findings);
             return Ok((report, Some((state, version))));
         }
-        let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::Runtime)?;
+        let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::runtime)?;
         let store = &self.root.store;
         store.back_up(guard)?;
         // The journal comes first: where the disk has no room for it, nothing is marked.

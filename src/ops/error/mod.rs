@@ -1,107 +1,133 @@
 //! Everything that can stop a use case, with a code and what to do about it.
-//! No variant carries text of a manifest, a secret, or an address with a query.
+//! No error carries text of a manifest, a secret, or an address with a query.
 
 mod edit;
-mod manifest;
 
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::age_file::AgeError;
 use crate::api::error::{ApiError, ServiceError};
+use crate::authoring::NotRewritten;
 use crate::core::address::Unmatched;
-use crate::core::fingerprint::ChangeId;
+use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, Severity};
-use crate::core::report::{Signal, TargetChange};
-use crate::core::saved::Stale;
+use crate::core::report::Signal;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::store::StoreError;
-use crate::store::format::FormatError;
 use crate::sys::git::GitError;
 
 pub use edit::EditError;
-pub use manifest::{OtherKey, OtherScope, RekeyError, RollbackError, UnexpectedKey, ValueError};
 
-/// Why a use case stopped. Unless a variant says otherwise, nothing was sent
-/// and nothing was changed.
+/// Which exit code an error leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    Failed,
+    /// What sealing refuses: to a saved plan, it means that the plan does not fit.
+    Sealed,
+    StalePlan,
+    /// The same command can be run again.
+    Locked,
+    NotApproved,
+    Ended(Signal),
+}
+
+/// An error that nobody looks into, made where it is born.
+#[derive(Debug)]
+pub struct Failure {
+    code: &'static str,
+    class: ErrorClass,
+    message: String,
+    help: Cow<'static, str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    pub fn new(
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            code,
+            class: ErrorClass::Failed,
+            message: message.into(),
+            help: help.into(),
+            source: None,
+        }
+    }
+
+    pub fn class(self, class: ErrorClass) -> Self {
+        Self { class, ..self }
+    }
+
+    pub fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        let source = Some(Box::from(source));
+        Self { source, ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl Diagnostic for Failure {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.help))
+    }
+}
+
+/// Why a use case stopped. Unless it says otherwise, nothing was sent and nothing was
+/// changed.
 #[derive(Debug, Error, Diagnostic)]
 pub enum OpError {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Failure(#[from] Failure),
     #[error("{path} is not usable: {}", counted(problems))]
     #[diagnostic(code(drspass::document::invalid))]
     Document {
         /// The document, as the user named it.
         path: PathBuf,
-        /// Everything that is wrong with it, errors and warnings.
         #[related]
         problems: Vec<ProblemReport>,
     },
-    #[error("there is no {path}")]
-    #[diagnostic(
-        code(drspass::root::missing),
-        help("Run 'drspass init' to make one, or name another folder with -C DIR.")
-    )]
-    NoRoot {
-        /// The file that was looked for.
-        path: PathBuf,
+    #[error("cannot set up this directory: {}", counted(problems))]
+    #[diagnostic(code(drspass::init), help("Nothing was written."))]
+    NotSetUp {
+        #[related]
+        problems: Vec<ProblemReport>,
     },
-    #[error("{path} leads out of the folder of drspass.yaml")]
-    #[diagnostic(
-        code(drspass::root::outside),
-        help(
-            "Keep the manifest and the state below that folder, without links that lead elsewhere; a state elsewhere is named with --state or DRSPASS_STATE."
-        )
-    )]
-    Outside {
-        /// The path, as configured.
-        path: PathBuf,
-    },
-    #[error("cannot read {path}")]
-    #[diagnostic(
-        code(drspass::file::read),
-        help("See whether the path is right and may be read.")
-    )]
-    Read { path: PathBuf, source: io::Error },
-    #[error("cannot write {path}")]
-    #[diagnostic(
-        code(drspass::file::write),
-        help(
-            "Nothing was overwritten. See whether its folder is there, has room and may be written to, or choose another name."
-        )
-    )]
-    Write { path: PathBuf, source: io::Error },
     #[error("{path} is written, but the disk did not confirm it")]
     #[diagnostic(
         code(drspass::file::unsynced),
         help("See what is wrong with the disk, and whether the file is as it should be.")
     )]
     Unsynced { path: PathBuf, source: io::Error },
-    #[error("{path} exists already")]
-    #[diagnostic(
-        code(drspass::file::exists),
-        help("Nothing was written. Move it away, or name another file.")
-    )]
-    Exists { path: PathBuf },
-    #[error("cannot set up this directory: {}", counted(problems))]
-    #[diagnostic(code(drspass::init), help("Nothing was written."))]
-    NotSetUp {
-        /// Each of them.
-        #[related]
-        problems: Vec<ProblemReport>,
-    },
-    #[error("{what}")]
-    #[diagnostic(code(drspass::request), help("{help}"))]
-    Unfit {
-        /// What does not fit.
-        what: String,
-        /// What to do.
-        help: &'static str,
-    },
     #[error("cannot use {path}")]
     #[diagnostic(forward(source))]
     Age { path: PathBuf, source: AgeError },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Identity(AgeError),
     #[error(
         "no identity matches: {path} is encrypted to {}, and none of the identities at hand opens it", match recipients { 1 => "1 recipient".to_owned(), many => format!("{many} recipients") }
     )]
@@ -109,20 +135,7 @@ pub enum OpError {
         code(drspass::age::no_match),
         help("Name the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
     )]
-    NoMatch {
-        path: PathBuf,
-        /// How many recipients its header has.
-        recipients: usize,
-    },
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Rekey(#[from] RekeyError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Identity(AgeError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Value(#[from] ValueError),
+    NoMatch { path: PathBuf, recipients: usize },
     #[error("there is no identity to decrypt with")]
     #[diagnostic(
         code(drspass::age::no_identity),
@@ -132,12 +145,6 @@ pub enum OpError {
     )]
     NoIdentity { default: String },
     #[error(transparent)]
-    #[diagnostic(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Api(#[from] ApiError),
-    #[error(transparent)]
     #[diagnostic(
         code(drspass::target::invalid),
         help(
@@ -145,134 +152,6 @@ pub enum OpError {
         )
     )]
     Target(#[from] TargetError),
-    #[error(transparent)]
-    #[diagnostic(
-        code(drspass::target::untrusted),
-        help(
-            "Nothing was sent or changed. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot."
-        )
-    )]
-    UntrustedHost(#[from] UntrustedHost),
-    #[error("{} of drspass.yaml is {}, but the manifest is sealed for {}", .0.field, .0.to, .0.from)]
-    #[diagnostic(
-        code(drspass::sealed::target),
-        help(
-            "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target."
-        )
-    )]
-    TargetMoved(TargetChange),
-    #[error(transparent)]
-    #[diagnostic(
-        code(drspass::sealed::key_id),
-        help(
-            "Nothing was sent or changed. Somebody without the key may have made this manifest; see who changed it, and change the expected id only if the key was replaced on purpose."
-        )
-    )]
-    UnexpectedKey(#[from] UnexpectedKey),
-    #[error(transparent)]
-    #[diagnostic(
-        code(drspass::sealed::new_key),
-        help(
-            "Nothing was sent or changed. See who changed the manifest; if its key was replaced on purpose, 'drspass apply --accept-new-key {}', without a saved plan, starts the state anew and sends every entry.",
-            .0.state
-        )
-    )]
-    NewKey(OtherKey),
-    #[error(transparent)]
-    #[diagnostic(
-        code(drspass::sealed::other_key_beside),
-        help(
-            "Nothing was written: whoever made this manifest may have chosen who reads the next one. See who changed it; if its key was replaced on purpose, say so with --expect-key-id and the manifest's key."
-        )
-    )]
-    OtherKeyBeside(OtherKey),
-    #[error(transparent)]
-    #[diagnostic(code(drspass::sealed::rollback), help("{}", .0.way_out()))]
-    Rollback(#[from] RollbackError),
-    #[error("{path} was changed by another process while this command was starting")]
-    #[diagnostic(
-        code(drspass::manifest::changed),
-        help("Nothing was sent or changed. Run the same command again.")
-    )]
-    ManifestMoved { path: PathBuf },
-    #[error(transparent)]
-    #[diagnostic(
-        code(drspass::state::scope),
-        help(
-            "Nothing was sent or changed. Use one root folder and one state for each project; 'drspass rekey' moves both to another project."
-        )
-    )]
-    OtherScope(#[from] OtherScope),
-    #[error("{path} is no recovery file of this state: {why}")]
-    #[diagnostic(
-        code(drspass::state::recovery),
-        help(
-            "Nothing was changed. Name the file that the apply printed; it is made for this manifest's key."
-        )
-    )]
-    Recovery { path: PathBuf, why: FormatError },
-    #[error("recipients changed: {difference}; run drspass rekey")]
-    #[diagnostic(
-        code(drspass::sealed::recipients),
-        help(
-            "Nothing was written. Undo the change of drspass.yaml, or run 'drspass rekey', which lists who is added and removed, asks, and encrypts to them."
-        )
-    )]
-    RecipientsChanged {
-        /// Added with `+`, removed with `-`, shortened.
-        difference: String,
-    },
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Service(#[from] ServiceError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Edit(#[from] EditError),
-    #[error("{path} is no plan that can be applied")]
-    #[diagnostic(
-        code(drspass::plan::file),
-        help(
-            "Nothing was sent or changed. Name the file that 'drspass plan --out' wrote, or make a new plan."
-        )
-    )]
-    PlanFile {
-        /// The file, as the user named it.
-        path: PathBuf,
-        source: FormatError,
-    },
-    #[error("{path} was altered, or made with another key than the manifest's")]
-    #[diagnostic(
-        code(drspass::plan::authentic),
-        help("Nothing was sent or changed. See where the file came from, and make a new plan.")
-    )]
-    PlanNotAuthentic {
-        /// The file, as the user named it.
-        path: PathBuf,
-    },
-    #[error("{path} is stale: {}", why.why)]
-    #[diagnostic(
-        code(drspass::plan::stale),
-        help("Nothing was sent or changed. {}", why.help)
-    )]
-    Stale {
-        /// The file, as the user named it.
-        path: PathBuf,
-        /// What does not fit.
-        why: Stale,
-    },
-    #[error("this is the change {found}, not {expected}")]
-    #[diagnostic(
-        code(drspass::plan::other_change),
-        help("Nothing was sent or changed. See what changed since that change was reviewed.")
-    )]
-    OtherChange { found: ChangeId, expected: ChangeId },
-    #[error("{what}")]
-    #[diagnostic(code(drspass::login), help("{help}"))]
-    Login {
-        what: String,
-        /// What to do.
-        help: String,
-    },
     #[error("Cancelled. {0}")]
     #[diagnostic(code(drspass::interrupted), severity(Advice))]
     Cancelled(&'static str),
@@ -282,68 +161,44 @@ pub enum OpError {
         help("Nothing was sent, and the manifest is as it was.")
     )]
     Interrupted { signal: Signal },
-    #[error("cannot prepare to talk to the service")]
-    #[diagnostic(code(drspass::runtime), help("Nothing was sent or changed."))]
-    Runtime(#[source] io::Error),
-    #[error("{}", unmatched(.0))]
-    #[diagnostic(
-        code(drspass::address::unmatched),
-        help(
-            "Nothing was sent or changed. An address is a job's id or name, with /source or /destination if only one is meant, or @CREDENTIAL; 'drspass show' lists them."
-        )
-    )]
-    Unmatched(Vec<Unmatched>),
-    #[error("{} the limits: {limits}", match changes { 1 => "1 change exceeds".to_owned(), many => format!("{many} changes exceed") })]
-    #[diagnostic(
-        code(drspass::apply::limit),
-        help(
-            "Nothing was sent or changed. See whether so much shall change; --override-limits {changes} accepts exactly this many."
-        )
-    )]
-    LimitExceeded {
-        /// How many entries would change.
-        changes: u64,
-        /// The limits that they exceed.
-        limits: String,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Service(#[from] ServiceError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Edit(#[from] EditError),
     #[error(transparent)]
     #[diagnostic(transparent)]
     Git(#[from] GitError),
-    #[error("not approved: {why}")]
-    #[diagnostic(code(drspass::not_approved), help("{help}"))]
-    NotApproved {
-        why: &'static str,
-        /// What to do.
-        help: &'static str,
-    },
-}
-
-/// One problem of a document as a diagnostic of its own.
-#[derive(Debug)]
-pub struct ProblemReport(pub Problem);
-
-impl std::fmt::Display for ProblemReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl std::error::Error for ProblemReport {}
-
-impl Diagnostic for ProblemReport {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.0.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new(&self.0.help))
-    }
 }
 
 impl OpError {
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Failure(failure) => failure.class,
+            Self::Target(_) => ErrorClass::Sealed,
+            Self::Store(StoreError::Locked { .. } | StoreError::Changed { .. }) => {
+                ErrorClass::Locked
+            }
+            Self::Cancelled(_)
+            | Self::Age {
+                source: AgeError::Interrupted,
+                ..
+            }
+            | Self::Identity(AgeError::Interrupted) => ErrorClass::Ended(Signal::Interrupt),
+            Self::Interrupted { signal } | Self::Edit(EditError::Interrupted { signal }) => {
+                ErrorClass::Ended(*signal)
+            }
+            _ => ErrorClass::Failed,
+        }
+    }
+
     /// The error for a document with these problems.
     pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
         Self::Document {
@@ -351,9 +206,7 @@ impl OpError {
             problems: problems.into_iter().map(ProblemReport).collect(),
         }
     }
-}
 
-impl OpError {
     /// One error for several that stop an init, so that none hides the next.
     pub fn several(errors: &[Self]) -> Self {
         let problem = |error: &Self| {
@@ -366,6 +219,178 @@ impl OpError {
         Self::NotSetUp {
             problems: errors.iter().map(problem).collect(),
         }
+    }
+
+    /// Something about the command does not fit what is there.
+    pub fn unfit(what: impl Into<String>, help: impl Into<Cow<'static, str>>) -> Self {
+        Failure::new("drspass::request", what, help).into()
+    }
+
+    pub fn read(path: impl AsRef<Path>) -> impl Fn(io::Error) -> Self {
+        move |source| {
+            Failure::new(
+                "drspass::file::read",
+                format!("cannot read {}", path.as_ref().display()),
+                "See whether the path is right and may be read.",
+            )
+            .because(source)
+            .into()
+        }
+    }
+
+    pub fn write(path: impl AsRef<Path>) -> impl Fn(io::Error) -> Self {
+        move |source| {
+            Failure::new(
+                "drspass::file::write",
+                format!("cannot write {}", path.as_ref().display()),
+                "Nothing was overwritten. See whether its folder is there, has room and may be written to, or choose another name.",
+            )
+            .because(source)
+            .into()
+        }
+    }
+
+    pub fn exists(path: &Path) -> Self {
+        Failure::new(
+            "drspass::file::exists",
+            format!("{} exists already", path.display()),
+            "Nothing was written. Move it away, or name another file.",
+        )
+        .into()
+    }
+
+    pub fn runtime(source: io::Error) -> Self {
+        Failure::new(
+            "drspass::runtime",
+            "cannot prepare to talk to the service",
+            "Nothing was sent or changed.",
+        )
+        .because(source)
+        .into()
+    }
+
+    pub fn not_approved(why: &str, help: &'static str) -> Self {
+        Failure::new(
+            "drspass::not_approved",
+            format!("not approved: {why}"),
+            help,
+        )
+        .class(ErrorClass::NotApproved)
+        .into()
+    }
+
+    /// The addresses that name nothing, by their place on the command line.
+    pub fn unmatched(addresses: Vec<Unmatched>) -> Self {
+        let named: Vec<String> = addresses
+            .iter()
+            .map(|address| format!("address {} of {}", address.number, address.option))
+            .collect();
+        Failure::new(
+            "drspass::address::unmatched",
+            format!("{} names no entry", named.join(", ")),
+            "Nothing was sent or changed. An address is a job's id or name, with /source or /destination if only one is meant, or @CREDENTIAL; 'drspass show' lists them.",
+        )
+        .into()
+    }
+
+    /// A state that was made with another key than the manifest's.
+    pub fn new_key(state: &KeyId, manifest: &KeyId) -> Self {
+        Failure::new(
+            "drspass::sealed::new_key",
+            other_key(state, manifest),
+            format!(
+                "Nothing was sent or changed. See who changed the manifest; if its key was replaced on purpose, 'drspass apply --accept-new-key {state}', without a saved plan, starts the state anew and sends every entry."
+            ),
+        )
+        .class(ErrorClass::Sealed)
+        .into()
+    }
+
+    /// A state that speaks about another service or project than the manifest.
+    pub fn other_scope(state: &Scope, manifest: &Scope) -> Self {
+        Failure::new(
+            "drspass::state::scope",
+            format!(
+                "the state belongs to project {} at {}, the manifest to project {} at {}",
+                state.project_id, state.endpoint, manifest.project_id, manifest.endpoint
+            ),
+            "Nothing was sent or changed. Use one root folder and one state for each project; 'drspass rekey' moves both to another project.",
+        )
+        .class(ErrorClass::Sealed)
+        .into()
+    }
+
+    /// A manifest whose revision was used before. `applied` is that of what was applied
+    /// last, `highest` the highest that ever was.
+    pub fn rollback(manifest: u64, applied: u64, highest: u64) -> Self {
+        let what = if manifest == highest {
+            "which was used before".to_owned()
+        } else {
+            format!("but revision {highest} was applied already")
+        };
+        let next = highest.saturating_add(1);
+        let anew = if manifest < applied {
+            "Check out the newest manifest"
+        } else {
+            "To give it a revision of its own, run 'drspass rekey' next to this state"
+        };
+        Failure::new(
+            "drspass::sealed::rollback",
+            format!("the manifest has revision {manifest}, {what}"),
+            format!(
+                "Nothing was sent or changed. {anew}; or, if this one is meant, as after 'git \
+                 revert', plan and apply it once with --allow-rollback. Every change made with \
+                 drspass next to this state, such as 'drspass set', gives it revision {next}."
+            ),
+        )
+        .class(ErrorClass::Sealed)
+        .into()
+    }
+}
+
+impl From<UntrustedHost> for OpError {
+    fn from(error: UntrustedHost) -> Self {
+        Failure::new(
+            "drspass::target::untrusted",
+            error.to_string(),
+            "Nothing was sent or changed. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot.",
+        )
+        .class(ErrorClass::Sealed)
+        .into()
+    }
+}
+
+impl From<NotRewritten> for OpError {
+    fn from(NotRewritten: NotRewritten) -> Self {
+        Failure::new(
+            "drspass::value::layout",
+            "the value cannot be changed in the layout of this manifest",
+            "Nothing was written. Make the change with 'drspass edit'; please report the layout, without its values.",
+        )
+        .into()
+    }
+}
+
+/// That a state was made with another key than the manifest's, in words.
+pub fn other_key(state: &KeyId, manifest: &KeyId) -> String {
+    format!("the state was made with the key {state}, the manifest carries {manifest}")
+}
+
+/// One problem of a document as a diagnostic of its own.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct ProblemReport(pub Problem);
+
+impl Diagnostic for ProblemReport {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.0.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.0.help))
     }
 }
 
@@ -381,17 +406,8 @@ pub fn counted(problems: &[ProblemReport]) -> String {
     }
 }
 
-/// The addresses that name nothing, by their place on the command line.
-pub fn unmatched(addresses: &[Unmatched]) -> String {
-    let named: Vec<String> = addresses
-        .iter()
-        .map(|address| format!("address {} of {}", address.number, address.option))
-        .collect();
-    format!("{} names no entry", named.join(", "))
-}
-
 /// An error with everything that led to it, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

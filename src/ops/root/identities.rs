@@ -60,11 +60,7 @@ fn walk(
 ) -> impl Iterator<Item = Result<(), OpError>> {
     given(source).into_iter().map(move |given| match given? {
         GivenIdentity::File(path) => {
-            let text =
-                read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(|source| OpError::Read {
-                    path: path.to_owned(),
-                    source,
-                })?;
+            let text = read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(OpError::read(path))?;
             identities
                 .add(&Zeroizing::new(text), &path.display().to_string())
                 .map_err(OpError::Identity)
@@ -89,10 +85,10 @@ fn given(source: &IdentitySource) -> Vec<Result<GivenIdentity<'_>, OpError>> {
             .map(|path| Ok(GivenIdentity::File(path)))
             .collect(),
         IdentitySource::Text(text) => vec![Ok(GivenIdentity::Text(text))],
-        IdentitySource::Empty(name) => vec![Err(OpError::Unfit {
-            what: format!("{name} is empty"),
-            help: "Nothing was sent. Give it a value, or unset it.",
-        })],
+        IdentitySource::Empty(name) => vec![Err(OpError::unfit(
+            format!("{name} is empty"),
+            "Nothing was sent. Give it a value, or unset it.",
+        ))],
         IdentitySource::Default(Some(path)) if path.exists() => vec![Ok(GivenIdentity::File(path))],
         IdentitySource::Default(path) => vec![Err(OpError::NoIdentity {
             default: path.as_ref().map_or_else(

@@ -16,7 +16,7 @@ use crate::core::state::ManifestDigest;
 use crate::core::target::{EndpointFrom, Target};
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::ops::error::OtherKey;
+use crate::ops::error::{ErrorClass, Failure, other_key};
 use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
 
 /// An opened manifest that passed every check.
@@ -92,9 +92,14 @@ impl Root {
         if digest_of(&self.manifest_bytes()?) == *digest {
             Ok(guard)
         } else {
-            Err(OpError::ManifestMoved {
-                path: self.manifest_name().to_owned(),
-            })
+            let path = self.manifest_name().display();
+            Err(Failure::new(
+                "drspass::manifest::changed",
+                format!("{path} was changed by another process while this command was starting"),
+                "Nothing was sent or changed. Run the same command again.",
+            )
+            .class(ErrorClass::Locked)
+            .into())
         }
     }
 
@@ -178,10 +183,10 @@ pub fn parse_sealed(
     let (mut manifest, warnings) = parse_manifest(plain, Sealing::Required, name)?;
     match manifest.sealed.take() {
         Some(sealed) => Ok((manifest, sealed, warnings)),
-        None => Err(OpError::Unfit {
-            what: "the manifest is not sealed".to_owned(),
-            help: "Decrypt it and seal it with 'drspass encrypt'.",
-        }),
+        None => Err(OpError::unfit(
+            "the manifest is not sealed",
+            "Decrypt it and seal it with 'drspass encrypt'.",
+        )),
     }
 }
 
@@ -207,10 +212,12 @@ impl Root {
         match known {
             StoredState::Ours(state) => Ok(state.highest),
             StoredState::OtherKey { claimed } if !is_expected => {
-                Err(OpError::OtherKeyBeside(OtherKey {
-                    state: claimed.key_id,
-                    manifest,
-                }))
+                Err(Failure::new(
+                    "drspass::sealed::other_key_beside",
+                    other_key(&claimed.key_id, &manifest),
+                    "Nothing was written: whoever made this manifest may have chosen who reads the next one. See who changed it; if its key was replaced on purpose, say so with --expect-key-id and the manifest's key.",
+                )
+                .into())
             }
             StoredState::Absent | StoredState::OtherKey { .. } => Ok(0),
         }
@@ -222,9 +229,14 @@ impl Root {
         if difference.is_none() {
             Ok(())
         } else {
-            Err(OpError::RecipientsChanged {
-                difference: difference.in_line(),
-            })
+            let difference = difference.in_line();
+            Err(Failure::new(
+                "drspass::sealed::recipients",
+                format!("recipients changed: {difference}; run drspass rekey"),
+                "Nothing was written. Undo the change of drspass.yaml, or run 'drspass rekey', which lists who is added and removed, asks, and encrypts to them.",
+            )
+            .class(ErrorClass::NotApproved)
+            .into())
         }
     }
 }
@@ -233,7 +245,13 @@ impl Root {
 pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
     match moved_parts(target, sealed).into_iter().next() {
         None => Ok(()),
-        Some(moved) => Err(OpError::TargetMoved(moved)),
+        Some(TargetChange { field, from, to }) => Err(Failure::new(
+            "drspass::sealed::target",
+            format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
+            "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
+        )
+        .class(ErrorClass::Sealed)
+        .into()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::OpError;
-use super::error::UnexpectedKey;
+use super::error::{ErrorClass, Failure};
 use crate::core::config::{self, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::Sealed;
@@ -52,13 +52,15 @@ impl Root {
         let bytes = match files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(OpError::NoRoot { path });
+                return Err(Failure::new(
+                    "drspass::root::missing",
+                    format!("there is no {}", path.display()),
+                    "Run 'drspass init' to make one, or name another folder with -C DIR.",
+                )
+                .into());
             }
             Err(source) => {
-                return Err(OpError::Read {
-                    path: CONFIG_FILE.into(),
-                    source,
-                });
+                return Err(OpError::read(CONFIG_FILE)(source));
             }
         };
         let text = yaml::decode(&bytes)
@@ -139,21 +141,14 @@ impl Root {
     pub fn read_named(&self, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
         files::read_limited(&self.resolve(path), limit as u64)
             .map(Zeroizing::new)
-            .map_err(|source| OpError::Read {
-                path: path.to_owned(),
-                source,
-            })
+            .map_err(OpError::read(path))
     }
 
     /// The manifest file as it is, encrypted.
     pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {
         self.check_manifest_link()?;
-        files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES as u64).map_err(|source| {
-            OpError::Read {
-                path: self.manifest_name().to_owned(),
-                source,
-            }
-        })
+        files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES as u64)
+            .map_err(OpError::read(self.manifest_name()))
     }
 
     /// The manifest may be a link, but only to a file below the folder: somebody
@@ -169,10 +164,9 @@ impl Root {
         }
         // Anything but a file, such as a pipe, could be waited for without end.
         match path.metadata() {
-            Ok(found) if !found.is_file() => Err(OpError::Read {
-                path: self.manifest_name().to_owned(),
-                source: std::io::Error::other("it is no regular file"),
-            }),
+            Ok(found) if !found.is_file() => Err(OpError::read(self.manifest_name())(
+                std::io::Error::other("it is no regular file"),
+            )),
             _ => Ok(()),
         }
     }
@@ -225,8 +219,12 @@ pub fn place(folder: &Path) -> PathBuf {
 /// `path` below `folder`, unless links lead it out of there.
 fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
     let full = folder.join(path);
-    let outside = || OpError::Outside {
-        path: path.to_owned(),
+    let outside = || {
+        OpError::from(Failure::new(
+            "drspass::root::outside",
+            format!("{} leads out of the folder of drspass.yaml", path.display()),
+            "Keep the manifest and the state below that folder, without links that lead elsewhere; a state elsewhere is named with --state or DRSPASS_STATE.",
+        ))
     };
     let root = std::fs::canonicalize(files::folder_of(&folder.join(CONFIG_FILE)))
         .map_err(|_| outside())?;
@@ -258,10 +256,13 @@ impl Guards {
     /// Whether this key is the expected one, if one is expected.
     pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
         match &self.expect_key_id {
-            Some(expected) if expected != found => Err(OpError::from(UnexpectedKey {
-                found: found.clone(),
-                expected: expected.clone(),
-            })),
+            Some(expected) if expected != found => Err(Failure::new(
+                "drspass::sealed::key_id",
+                format!("the manifest carries the key {found}, but {expected} is expected"),
+                "Nothing was sent or changed. Somebody without the key may have made this manifest; see who changed it, and change the expected id only if the key was replaced on purpose.",
+            )
+            .class(ErrorClass::Sealed)
+            .into()),
             _ => Ok(()),
         }
     }
@@ -309,10 +310,7 @@ impl OwnPaths {
         let wanted = comparable_path(&self.folder.join(path));
         if self.others.contains(&wanted) || self.belongs_to_state(&wanted) {
             let source = io::Error::other("drspass keeps files of its own under this name");
-            return Err(OpError::Write {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(OpError::write(path)(source));
         }
         Ok(())
     }
@@ -325,10 +323,7 @@ impl OwnPaths {
             let wanted = comparable_path(&self.folder.join(path));
             if taken.contains(&wanted) {
                 let source = io::Error::other("another output goes there already");
-                return Err(OpError::Write {
-                    path: path.to_path_buf(),
-                    source,
-                });
+                return Err(OpError::write(path)(source));
             }
             taken.push(wanted);
         }
