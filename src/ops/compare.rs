@@ -21,7 +21,6 @@ pub struct Addresses {
     pub resend: Vec<String>,
 }
 
-/// A state that may be compared with the manifest.
 pub struct KnownState {
     /// What is known; nothing before the first apply.
     pub state: Option<State>,
@@ -49,7 +48,6 @@ impl KnownState {
     }
 }
 
-/// What a snapshot tells beside its entries.
 pub fn notes_of(root: &Root, opened: &Opened, snapshot: &StateSnapshot) -> Vec<PlanNote> {
     let mut notes = Vec::new();
     match &snapshot.known {
@@ -128,7 +126,6 @@ pub fn new_key_error(comparable: &KnownState, manifest: &KeyId) -> Option<OpErro
     Some(OpError::new_key(&state.key_id, manifest))
 }
 
-/// The entries that are meant.
 pub fn selection(opened: &Opened, addresses: &Addresses) -> Result<Selection, OpError> {
     Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
         .map_err(OpError::unmatched)
@@ -153,7 +150,6 @@ pub fn make(
     }))
 }
 
-/// Whether the plan stays within the limits in force.
 pub fn check_limits(
     root: &Root,
     opened: &Opened,
@@ -166,7 +162,6 @@ pub fn check_limits(
     plan::check_limits(plan, &root.limits(guards), entries, knows_state)
 }
 
-/// A plan with the labels of its entries.
 pub fn report(
     root: &Root,
     opened: &Opened,
@@ -193,7 +188,6 @@ pub fn report(
     }
 }
 
-/// The name of the change that a plan makes.
 pub fn change_id(opened: &Opened, plan: &Plan) -> ChangeId {
     let sealed = &opened.sealed;
     let assignments = opened.manifest.assignments();

@@ -14,13 +14,11 @@ use crate::core::problem::Problem;
 use crate::core::yaml;
 use crate::sys::files;
 
-/// A manifest that was written.
 pub struct WrittenManifest {
     pub path: PathBuf,
     /// From what: the file that the warnings are about.
     pub source: PathBuf,
     pub revision: u64,
-    /// How many can read it.
     pub recipients: usize,
     /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
@@ -124,7 +122,6 @@ fn present(root: &Root) -> Result<Option<Vec<u8>>, OpError> {
     }
 }
 
-/// The manifest that would be replaced, if there is one.
 fn existing(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -172,7 +169,6 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
     Ok(given)
 }
 
-/// Writes a new private file.
 pub fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
     files::write_new(full, content).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {

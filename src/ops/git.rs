@@ -11,20 +11,16 @@ use crate::sys::children::ChildEnv;
 use crate::sys::files;
 use crate::sys::git::{GitError, Repository};
 
-/// A list of patterns is a few pages of text.
 const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 
-/// The setting that says what shows a manifest.
 const TEXTCONV: &str = "diff.drspass.textconv";
 /// What shows it: drspass as found on the path of whoever runs git.
 const SHOW: &str = "drspass show --textconv";
 /// The setting by which git would keep what was shown, as notes in the repository.
 const CACHE: &str = "diff.drspass.cachetextconv";
 
-/// The diff driver of a repository, about to be set.
 pub struct DiffDriver {
     repository: Repository,
-    /// The settings that are not yet as wanted.
     wanted: Vec<(&'static str, &'static str)>,
 }
 
@@ -47,7 +43,6 @@ impl DiffDriver {
         Ok(Self { repository, wanted })
     }
 
-    /// Sets what is not yet set, and names it.
     pub fn set(self) -> Result<Vec<&'static str>, OpError> {
         let mut names = Vec::with_capacity(self.wanted.len());
         for (name, value) in self.wanted {

@@ -20,7 +20,6 @@ use crate::core::recipients::{recipient_key, refuse_recipient};
 use crate::core::target::{Target, TargetError};
 use crate::sys::files;
 
-/// What a new root folder is about.
 pub struct InitRequest<'a> {
     /// The target; absent where a drspass.yaml is there already.
     pub target: Option<TargetConfig>,
@@ -32,7 +31,6 @@ pub struct InitRequest<'a> {
     pub default_identity: Option<PathBuf>,
     /// The time, for the comment in an identity file.
     pub now: String,
-    /// How the plugins of recipients are started.
     pub plugins: Plugins<'a>,
 }
 
@@ -40,17 +38,14 @@ pub struct InitRequest<'a> {
 /// called when nothing else can stop the command.
 pub type ListJobs<'a> = &'a dyn Fn(&Target, Option<&Config>) -> Result<Vec<ListedJob>, OpError>;
 
-/// What was made.
 pub struct InitResult {
     /// What the manifest is sealed for.
     pub target: Target,
     /// Every file that was written, in order.
     pub files: Vec<PathBuf>,
-    /// The name of the new key.
     pub key_id: KeyId,
 }
 
-/// What an init begins with.
 struct InitStart {
     has_config: bool,
     recipients: Vec<String>,
@@ -58,7 +53,6 @@ struct InitStart {
     identities: Vec<(PathBuf, Zeroizing<String>)>,
 }
 
-/// Makes what is missing of a root folder.
 pub fn init(
     folder: &Path,
     wanted: InitRequest<'_>,
@@ -322,7 +316,6 @@ fn identity(
     }
 }
 
-/// Stops where a new identity file would have no folder to be in.
 fn refuse_missing_folder(folder: &Path, path: &Path) -> Result<(), OpError> {
     let full = folder.join(path);
     match full.parent() {

@@ -46,7 +46,6 @@ pub fn validate(root: &Root, unlock: &Unlock<'_>, guards: &Guards) -> Result<Val
     })
 }
 
-/// What the manifest lists.
 pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<ManifestReport, OpError> {
     let (manifest, _) = root.read(unlock, Sealing::Optional)?;
     Ok(ManifestReport {
@@ -153,7 +152,6 @@ pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Ou
     }
 }
 
-/// Nothing for a manifest that is not sealed.
 fn outlined(manifest: &Manifest) -> Option<Outline> {
     let sealed = manifest.sealed.as_ref()?;
     let tagger = sealed.fingerprint_key.tagger();

@@ -31,7 +31,6 @@ pub struct ClaimedState {
     pub notes: Vec<PlanNote>,
 }
 
-/// Reads the state without a key.
 pub fn list(root: &Root) -> Result<ClaimedState, OpError> {
     let (state, journal) = root.store.read_claimed()?;
     let mut notes = Vec::new();
@@ -52,7 +51,6 @@ pub fn list(root: &Root) -> Result<ClaimedState, OpError> {
     })
 }
 
-/// Who holds the lock.
 pub fn lock(root: &Root) -> Result<LockStatus, OpError> {
     Ok(root.store.lock_status()?)
 }
@@ -132,15 +130,12 @@ fn named_in(
         .collect())
 }
 
-/// Which entries to forget.
 pub enum Forget {
-    /// Those that the addresses name.
     Named(Vec<String>),
     /// Those that the manifest does not list any more.
     Unlisted,
 }
 
-/// What was changed.
 #[derive(Debug)]
 pub struct LedgerChange {
     /// The labels of the entries, in the order of the state.
@@ -160,7 +155,6 @@ enum JournalFate {
     SetAside,
 }
 
-/// A state that is open for one change.
 struct LockedLedger<'a> {
     root: &'a Root,
     runtime: &'a Runtime,
@@ -328,10 +322,11 @@ pub fn adopt(
     ledger.save(state, &version, entries)
 }
 
-/// Starts the state anew with every entry of the manifest in doubt, so that all
-/// are sent again, but for passwords that it knows as wrong. This is the way out for a state or journal that was changed
-/// outside drspass or is damaged; what was there is kept beside it. It opens none of the
-/// gates that the state guards: a newer format, another key, or a newer manifest.
+/// Starts the state anew with every entry of the manifest in doubt, so that all are sent
+/// again, but for passwords that it knows as wrong: the way out for a state or journal
+/// that is damaged or was changed outside drspass. What was there is kept beside it. None
+/// of the gates that the state guards is opened: a newer format, another key, or a newer
+/// manifest.
 pub fn distrust(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -396,9 +391,7 @@ pub fn distrust(
     })
 }
 
-/// What became of a recovery file.
 pub enum Recovered {
-    /// It is the state now.
     Whole(LedgerChange),
     /// The state is not the one that it continues, so what it says was sent is in
     /// doubt.

@@ -111,7 +111,6 @@ pub fn plan(
     Ok((report, opened.warnings))
 }
 
-/// The entries that an apply would leave out now.
 fn blocked(
     opened: &Opened,
     plan: &Plan,
@@ -135,11 +134,8 @@ fn blocked(
     Ok(keys.into_iter().filter_map(why).collect())
 }
 
-/// How a plan is saved.
 pub struct SaveAs<'a> {
-    /// Where, as the user named it.
     pub path: &'a Path,
-    /// How long it may be applied.
     pub expires_in: Duration,
 }
 
@@ -344,13 +340,11 @@ impl ToApply {
         Ok((plan, wanted.collect()))
     }
 
-    /// The jobs that it says something of.
     pub fn jobs(&self) -> BTreeSet<&JobId> {
         let entries = self.file.plan.entries.iter();
         entries.map(|entry| &entry.key.job).collect()
     }
 
-    /// The way back that was reviewed with it.
     pub const fn rollback(&self) -> Option<Rollback> {
         self.file.plan.rollback
     }

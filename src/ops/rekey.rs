@@ -25,7 +25,6 @@ use crate::store::{
 };
 use crate::sys::testpoint;
 
-/// What the user wants.
 #[derive(Clone, Copy)]
 pub struct RekeyOptions {
     /// A new fingerprint key, whoever reads.
@@ -37,11 +36,9 @@ pub struct RekeyOptions {
 /// Is shown what will be done and the warnings of the manifest, and decides.
 pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
-/// What became of it.
 pub enum RekeyResult {
     /// A rekey that was cut off is finished, and nothing else was to be done.
     Finished,
-    /// The manifest was encrypted anew.
     Rekeyed(Box<Rekeyed>),
 }
 
@@ -223,13 +220,11 @@ fn can_open(
     }
 }
 
-/// The state, under the lock.
 struct RekeyLedger {
     guard: LockGuard,
     snapshot: StateSnapshot,
 }
 
-/// What the state was made with.
 struct FormerKey {
     key: FingerprintKey,
     scope: Scope,

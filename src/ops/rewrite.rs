@@ -25,30 +25,23 @@ use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::sys::{files, testpoint};
 
-/// A manifest that is open for a change.
 pub struct Rewrite<'a> {
-    /// The file as it was read.
     file: Vec<u8>,
     plain: Zeroizing<Vec<u8>>,
     /// The highest revision that the state knows to have been applied.
     highest: u64,
-    /// How plugins are started to seal it again.
     plugins: Plugins<'a>,
-    /// What it says as it is.
     pub opened: Opened,
 }
 
 /// A changed manifest, sealed and ready to be put in its place.
 pub struct SealedRewrite<'a> {
     before: &'a [u8],
-    /// What the new file holds, and for whom.
     text: Zeroizing<String>,
     recipients: Vec<String>,
     plugins: Plugins<'a>,
-    /// The new file, encrypted.
     pub file: Vec<u8>,
     pub revision: u64,
-    /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
 }
 
@@ -77,7 +70,6 @@ impl<'a> Rewrite<'a> {
         Ok(std::str::from_utf8(&self.plain).unwrap_or(text))
     }
 
-    /// The plain text as it was decrypted, byte for byte.
     pub fn plain(&self) -> &[u8] {
         &self.plain
     }
@@ -97,7 +89,6 @@ impl<'a> Rewrite<'a> {
         manifest::seal(text, &self.opened.sealed).map(|_| ())
     }
 
-    /// What differs from what was sealed.
     fn changed_seal(&self, edited: Option<&Sealed>) -> Vec<Problem> {
         let changed = |path: &str, what: &'static str| {
             let help = "Put it back as it was: only the tool writes this part.";
@@ -316,27 +307,20 @@ fn overtaken() -> OpError {
     )
 }
 
-/// A value that was set, or stood there already.
 pub struct SetResult {
-    /// How the place is shown.
     pub label: String,
     pub effect: Effect,
     /// How many endpoints use it, if it is a credential.
     pub users: Option<usize>,
-    /// The revision of the manifest; absent when nothing was written.
     pub revision: Option<u64>,
-    /// What somebody should look at in the manifest.
     pub warnings: Vec<Problem>,
 }
 
-/// Something that was removed.
 pub struct RemovedValue {
-    /// How its place is shown.
     pub label: String,
     /// Whether DRS keeps a copy of it: not of a credential, which no endpoint uses.
     pub is_known_to_drs: bool,
     pub revision: u64,
-    /// What somebody should look at.
     pub warnings: Vec<Problem>,
 }
 
@@ -422,24 +406,18 @@ pub fn unset(
     })
 }
 
-/// What an import is allowed to do.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportTerms {
     /// How the file is written; by its name or its beginning if it is not said.
     pub format: Option<Format>,
     /// Whether jobs and credentials may be listed that were not.
     pub taken: Taken,
-    /// Whether anything is written.
     pub writes: bool,
 }
 
-/// A finished import.
 pub struct ImportedValues {
-    /// What it does, or did.
     pub report: ImportReport,
-    /// What somebody should look at in the file.
     pub file_warnings: Vec<Problem>,
-    /// What somebody should look at in the manifest.
     pub warnings: Vec<Problem>,
 }
 

@@ -10,7 +10,6 @@ use thiserror::Error;
 use super::format::FormatError;
 use super::journal::JournalError;
 
-/// A store that could not do what was asked.
 #[derive(Debug, Error, Diagnostic)]
 pub enum StoreError {
     #[error("cannot read {path}")]
@@ -54,11 +53,7 @@ pub enum StoreError {
         code(drspass::state::newer),
         help("Use the version of drspass that wrote it. The file was not touched.")
     )]
-    OtherFormat {
-        path: PathBuf,
-        /// The format that this version knows.
-        known: &'static str,
-    },
+    OtherFormat { path: PathBuf, known: &'static str },
     #[error("{path}: {why}")]
     #[diagnostic(
         code(drspass::journal::invalid),
@@ -82,11 +77,7 @@ pub enum StoreError {
             "Nothing was sent or changed. Wait for it to end; a lock ends with its process, so there is nothing to remove."
         )
     )]
-    Locked {
-        path: PathBuf,
-        /// Who, in words.
-        holder: String,
-    },
+    Locked { path: PathBuf, holder: String },
     #[error("cannot lock {path}")]
     #[diagnostic(
         code(drspass::lock::unavailable),

@@ -24,7 +24,6 @@ use crate::sys::files;
 /// The only format that this version reads and writes.
 pub const STATE_FORMAT: &str = "drspass.state/1";
 
-/// A file that cannot be used.
 #[derive(Debug, Error)]
 pub enum FormatError {
     #[error("it cannot be read")]
@@ -61,7 +60,6 @@ impl FormatError {
     }
 }
 
-/// What a file of a format is called.
 fn kind(format: &str) -> &'static str {
     match format {
         STATE_FORMAT => "state file",
@@ -93,13 +91,11 @@ pub struct AnyFormat<'a> {
 #[derive(Debug)]
 pub struct UnverifiedState {
     state: State,
-    /// Where the body stands in the file.
     body: Range<usize>,
     mac: String,
 }
 
 impl UnverifiedState {
-    /// Takes a state file apart.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let named = |envelope: &Envelope<'_>| envelope.format == STATE_FORMAT;
         let envelope = opened(STATE_FORMAT, bytes, named).map_err(|error| match error {
@@ -124,7 +120,6 @@ impl UnverifiedState {
         Self::parse(unix.as_bytes()).is_ok_and(|state| state.is_authentic(unix.as_bytes(), key))
     }
 
-    /// The content, whoever wrote it.
     pub fn claimed(self) -> State {
         self.state
     }

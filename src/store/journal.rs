@@ -27,7 +27,6 @@ use crate::sys::{files, testpoint};
 
 const JOURNAL_FORMAT: &str = "drspass.journal/1";
 
-/// The recorded end of one entry's attempt.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalRecord {
@@ -35,7 +34,6 @@ pub struct JournalRecord {
     pub settled: Settlement,
 }
 
-/// One answer: all its entries at once.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalAnswer {
@@ -63,7 +61,6 @@ struct JournalLine<'a> {
     mac: Cow<'a, str>,
 }
 
-/// A journal that cannot be used.
 #[derive(Debug, Error)]
 pub enum JournalError {
     #[error("line {line} is damaged")]
@@ -143,7 +140,6 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Starts the journal of the state of this lineage and serial.
     pub fn create(
         path: &Path,
         lineage: &Lineage,
@@ -257,7 +253,6 @@ impl Journal {
             .flat_map(|answer| answer.records.iter().map(|record| (record, answer.at)))
     }
 
-    /// Settles everything it says in `state`.
     pub fn fold_into(&self, state: &mut State) {
         for (record, at) in self.records() {
             state.settle(&record.entry, &record.settled, at);
@@ -285,7 +280,6 @@ impl Store {
         self.journal_path().exists()
     }
 
-    /// The state with the answers of the journal settled.
     pub fn settle(
         &self,
         mut state: State,

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::{PAUSE, Store, StoreError};
 use crate::sys::{files, testpoint};
 
-/// Beside the state: the file that is locked.
 const LOCK: &str = ".lock";
 /// How often the lock is asked for: somebody who only looks at it holds it for
 /// an instant.
@@ -31,7 +30,6 @@ pub struct LockInfo {
     pub since: jiff::Timestamp,
 }
 
-/// Whether somebody holds the lock.
 #[derive(Debug)]
 pub enum LockStatus {
     Free,
@@ -133,7 +131,6 @@ fn try_often(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Who wrote into the lock file; nothing if that cannot be read.
 fn holder(file: &mut File) -> Option<LockInfo> {
     let mut text = String::new();
     file.rewind().ok()?;

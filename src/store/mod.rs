@@ -38,7 +38,6 @@ const VERSION_BYTES: usize = 128;
 /// So long a file is left to whoever is at work on it.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The keys that a state is read and written with.
 pub struct StoreKeys {
     /// The public name of the key that the others derive from.
     pub id: KeyId,
@@ -56,7 +55,6 @@ impl From<&FingerprintKey> for StoreKeys {
     }
 }
 
-/// What is at the place of the state.
 #[derive(Debug)]
 pub enum StoredState {
     /// Nothing was ever applied from here.
@@ -79,7 +77,6 @@ impl StateVersion {
         Self(Some((bytes.len() as u64, bytes[end..].to_vec())))
     }
 
-    /// A text that stands for this version.
     fn name(&self) -> String {
         self.0.as_ref().map_or_else(
             || "absent".to_owned(),
@@ -110,7 +107,6 @@ pub enum JournalLeft {
     Foreign,
 }
 
-/// A state and the version that it was read as.
 #[derive(Debug)]
 pub struct StateSnapshot {
     pub known: StoredState,
@@ -119,7 +115,6 @@ pub struct StateSnapshot {
     pub rekey: RekeyLeft,
 }
 
-/// The place of a state: a file and its siblings.
 pub struct Store {
     path: PathBuf,
 }
@@ -129,7 +124,6 @@ impl Store {
         Self { path }
     }
 
-    /// The file that the state is kept in.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -138,7 +132,6 @@ impl Store {
         files::with_suffix(&self.path, suffix)
     }
 
-    /// Reads and verifies, without the lock.
     pub fn read(&self, keys: &StoreKeys) -> Result<StateSnapshot, StoreError> {
         let once = || self.verified(self.fetch()?, keys);
         let mut last = once();
@@ -304,7 +297,6 @@ impl Store {
         path.exists().then_some(path)
     }
 
-    /// Which version is there now, whatever it holds.
     pub fn version(&self) -> Result<StateVersion, StoreError> {
         match files::read_end(&self.path, VERSION_BYTES as u64) {
             Ok(end) => Ok(StateVersion(Some(end))),
@@ -368,7 +360,6 @@ impl Store {
         Ok(StateVersion::of(&bytes))
     }
 
-    /// Keeps a copy of the state as it is now.
     pub fn back_up(&self, _guard: &LockGuard) -> Result<(), StoreError> {
         match self.bytes(&self.path)? {
             Some(bytes) => replace(&self.sibling(BACKUP), &bytes),

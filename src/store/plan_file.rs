@@ -16,7 +16,6 @@ use crate::core::mac::{MacKey, hex};
 use crate::core::saved::SavedPlan;
 use crate::sys::files;
 
-/// The only format that this version reads and writes.
 pub const PLAN_FORMAT: &str = "drspass.plan/1";
 
 /// A plan of 100,000 entries takes some 80 MB.
@@ -46,14 +45,12 @@ struct PlanEnvelope<'a> {
 }
 
 impl PlanFile {
-    /// Reads a plan file.
     pub fn read(path: &Path) -> Result<Self, FormatError> {
         let bytes =
             files::read_unlinked_limited(path, MAX_PLAN_BYTES).map_err(FormatError::Read)?;
         Self::parse(&bytes)
     }
 
-    /// Reads the bytes of one.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         if crate::age_file::is_age_file(bytes) {
             return Err(FormatError::Encrypted);
@@ -76,7 +73,6 @@ impl PlanFile {
         })
     }
 
-    /// Puts a plan into the form of a file.
     pub fn new(plan: SavedPlan, key: &MacKey) -> Self {
         let body = to_json(&plan);
         Self {
@@ -87,7 +83,6 @@ impl PlanFile {
         }
     }
 
-    /// Whether a holder of the key made it.
     pub fn is_authentic(&self, key: &MacKey) -> bool {
         key.verifies(self.body.as_bytes(), &self.hmac)
     }

@@ -36,11 +36,9 @@ const REKEY: &str = ".rekey";
 /// Beside the state: the state as it was under the former key.
 const BEFORE_REKEY: &str = ".before-rekey";
 
-/// What a recovery file holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recovery {
-    /// The name of the version that it continues.
     follows: String,
     /// The entries that the run sent.
     pub sent: Vec<EntryKey>,
@@ -66,11 +64,9 @@ impl Recovery {
     }
 }
 
-/// What a rekey file holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RekeyFile {
-    /// The name of the version that it follows.
     follows: String,
     /// The state under the new key, of the serial of the one that it follows.
     pub state: State,

@@ -31,10 +31,8 @@ const WORDS: [&str; 17] = [
     "SSHPASS",
 ];
 
-/// Names that look like a secret and are none.
 const HARMLESS: [&str; 3] = ["PWD", "OLDPWD", "SSH_AUTH_SOCK"];
 
-/// The environment that started programs get.
 #[derive(Clone, Debug, Default)]
 pub struct ChildEnv {
     vars: Vec<(OsString, OsString)>,
@@ -55,7 +53,6 @@ impl ChildEnv {
             .envs(self.vars.iter().map(|(name, value)| (name, value)));
     }
 
-    /// A variable, if started programs may see it.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         let found = self.vars.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_os_str())
@@ -76,7 +73,6 @@ impl ChildEnv {
     }
 }
 
-/// Whether there is a file that can be executed.
 pub fn is_program(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)

@@ -14,7 +14,6 @@ use rustix::io::Errno;
 
 use crate::sys::{testpoint, wiped};
 
-/// Mode of every file that drspass makes for itself.
 const PRIVATE: u32 = 0o600;
 
 /// Mode of a file that other steps of a pipeline read.
@@ -61,12 +60,10 @@ pub fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, MAX_OWN_BYTES)
 }
 
-/// Reads at most `limit` bytes of a file that may not be a link.
 pub fn read_unlinked_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, limit)
 }
 
-/// Opens a file of ours for reading.
 pub fn open_unlinked(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -240,7 +237,6 @@ pub fn replace_public(path: &Path, content: &str, start: &str) -> io::Result<()>
     put(path, content.as_bytes(), PUBLIC, is_there)
 }
 
-/// Puts a private file in its place as [`put`] does.
 pub fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Result<()> {
     put(path, content, PRIVATE, is_there)
 }
@@ -264,7 +260,6 @@ fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()>
     sync_folder(path)
 }
 
-/// Writes a file of documentation, in place of an older one.
 pub fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
@@ -276,7 +271,6 @@ pub fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
     file.and_then(regular)?.write_all(content)
 }
 
-/// Opens a file that git reads, to add to its end; makes it where there is none.
 pub fn append_unlinked(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
@@ -287,7 +281,6 @@ pub fn append_unlinked(path: &Path) -> io::Result<File> {
         .and_then(regular)
 }
 
-/// Opens a file of somebody else to add to its end; makes it where there is none.
 pub fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
@@ -311,7 +304,6 @@ pub fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(file, limit)
 }
 
-/// Makes a folder that nobody else can enter, and those above it that are missing.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -319,25 +311,21 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
-/// Whether the mode of a file lets anybody but its owner at it.
 pub fn is_open_to_others(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0)
 }
 
-/// Whether a text holds the marks of an unfinished merge.
 pub fn has_conflict_marks(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'\n')
         .any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "))
 }
 
-/// `path` with `suffix` appended to its file name.
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Makes a rename or a new name in the folder of `path` durable.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }

@@ -1,5 +1,4 @@
-//! The git program: which repository a folder is in, and the settings of that
-//! repository. It knows nothing of what the settings are for.
+//! The git program: which repository a folder is in, and the settings of that repository.
 //!
 //! git is found, and gets its environment, as all programs that are started
 //! ([`crate::sys::children`]), so that no file of a work tree is run in its place.
@@ -13,7 +12,6 @@ use thiserror::Error;
 
 use crate::sys::children::ChildEnv;
 
-/// What git ends with when a setting is not there.
 const NOT_SET: i32 = 1;
 
 /// Variables that would lead git to another repository than that of the folder, or put
@@ -29,7 +27,6 @@ const MISLEADING: [&str; 7] = [
     "GIT_CONFIG_PARAMETERS",
 ];
 
-/// git cannot be used as it was to be.
 #[derive(Debug, Error, Diagnostic)]
 pub enum GitError {
     #[error("there is no program git in the folders of PATH")]
@@ -82,7 +79,6 @@ pub enum GitError {
     Run { program: PathBuf, source: io::Error },
 }
 
-/// The repository that a folder is in.
 #[derive(Debug)]
 pub struct Repository {
     program: PathBuf,
@@ -124,7 +120,6 @@ impl Repository {
         }
     }
 
-    /// Gives a setting of this repository one value, in place of all that it has.
     pub fn set(&self, name: &'static str, value: &str) -> Result<(), GitError> {
         let source = match self.run(&["config", "--local", "--replace-all", name, value]) {
             Ok(output) if output.status.success() => return Ok(()),

@@ -1,6 +1,5 @@
 //! The signals that ask a run to end, and what the end of the terminal means.
-//! It refuses to decide what a run does about them. Once listened to, a signal has
-//! lost its usual effect for the rest of the process.
+//! Once listened to, a signal has lost its usual effect for the rest of the process.
 
 use std::io;
 
@@ -34,13 +33,11 @@ pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
 /// What the end of the terminal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HangUp {
-    /// It ends the run, like any request to end.
     Ends,
     /// The run was started so as to outlive it (`nohup`).
     Ignored,
 }
 
-/// The signals that ask a run to end.
 pub struct Signals {
     interrupt: SignalStream,
     terminate: SignalStream,
@@ -87,7 +84,6 @@ impl Signals {
         }
     }
 
-    /// The next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,

@@ -69,7 +69,6 @@ mod armed {
         }
     }
 
-    /// Stops here for good if a test armed this place.
     pub fn reach(place: &str) {
         let Some(armed) = ARMED.get().filter(|armed| armed.place == place) else {
             return;
@@ -89,11 +88,9 @@ mod armed {
 #[cfg(debug_assertions)]
 pub use armed::{arm, arm_failures, may_fail, reach};
 
-/// Does nothing in a release build.
 #[cfg(not(debug_assertions))]
 pub const fn reach(_place: &str) {}
 
-/// Never fails in a release build.
 #[cfg(not(debug_assertions))]
 pub const fn may_fail(_place: &str) -> std::io::Result<()> {
     Ok(())

@@ -105,7 +105,6 @@ pub enum OpError {
     #[error("{path} is not usable: {}", counted(problems))]
     #[diagnostic(code(drspass::document::invalid))]
     Document {
-        /// The document, as the user named it.
         path: PathBuf,
         #[related]
         problems: Vec<ProblemReport>,
@@ -199,7 +198,6 @@ impl OpError {
         }
     }
 
-    /// The error for a document with these problems.
     pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
         Self::Document {
             path: path.into(),

@@ -9,13 +9,11 @@ use crate::age_file::{AskPassphrase, Identities, Plugins};
 use crate::ops::OpError;
 use crate::sys::files;
 
-/// An identity file holds a few keys.
 pub const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
 /// Where identities come from. The first source that is given is the only one
 /// that is opened.
 pub enum IdentitySource {
-    /// Files named by the user.
     Files(Vec<PathBuf>),
     /// The text of a key itself, from the environment.
     Text(Zeroizing<String>),
@@ -25,10 +23,8 @@ pub enum IdentitySource {
     Default(Option<PathBuf>),
 }
 
-/// How to open a manifest.
 pub struct Unlock<'a> {
     pub source: &'a IdentitySource,
-    /// How to ask for the passphrase of one.
     pub ask: AskPassphrase<'a>,
     /// Whether and how plugins are started, to open it and to seal it again.
     pub plugins: Plugins<'a>,
@@ -71,7 +67,6 @@ fn walk(
     })
 }
 
-/// One place that holds identities.
 enum GivenIdentity<'a> {
     File(&'a Path),
     Text(&'a str),

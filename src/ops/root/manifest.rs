@@ -22,23 +22,19 @@ use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
 /// An opened manifest that passed every check.
 pub struct Opened {
     pub manifest: Arc<Manifest>,
-    /// What was sealed with it.
     pub sealed: Sealed,
     pub digest: ManifestDigest,
     pub target: Target,
     /// Whether only the catalogue of the identity service can confirm the endpoint.
     pub endpoint_from: EndpointFrom,
-    /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
 }
 
 impl Root {
-    /// The manifest's plain text.
     pub fn decrypt(&self, unlock: &Unlock<'_>) -> Result<Zeroizing<Vec<u8>>, OpError> {
         self.decrypt_file(&self.manifest_bytes()?, unlock)
     }
 
-    /// The plain text of the manifest file that was read as `file`.
     pub fn decrypt_file(
         &self,
         file: &[u8],
@@ -103,7 +99,6 @@ impl Root {
         }
     }
 
-    /// The manifest, parsed.
     pub fn read(
         &self,
         unlock: &Unlock<'_>,
@@ -156,12 +151,10 @@ impl Root {
     }
 }
 
-/// Which manifest a file is.
 pub fn digest_of(file: &[u8]) -> ManifestDigest {
     ManifestDigest::new(&age_file::digest(file))
 }
 
-/// Parses the plain text of a manifest.
 pub fn parse_manifest(
     plain: &[u8],
     sealing: Sealing,

@@ -26,22 +26,17 @@ use crate::sys::files;
 pub use identities::{IdentitySource, MAX_IDENTITY_BYTES, Unlock, usable};
 pub use manifest::{Opened, check_target, digest_of, moved_parts, parse_manifest, parse_sealed};
 
-/// The name of the configuration file of a root folder.
 pub const CONFIG_FILE: &str = "drspass.yaml";
 
 /// The longest plain text of a manifest is 64 MiB (design section 2.2); armor
 /// adds a third and a line end for every 64 characters.
 pub const MAX_ENCRYPTED_BYTES: usize = 96 << 20;
-/// A configuration is a page of text.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// A root folder with a valid configuration.
 pub struct Root {
     folder: PathBuf,
     pub config: Config,
-    /// What somebody should look at in it.
     pub warnings: Vec<Problem>,
-    /// Where the state is kept.
     pub store: Store,
 }
 
@@ -122,7 +117,6 @@ impl Root {
         self.config.manifest.as_path()
     }
 
-    /// The manifest's path, as it is opened.
     pub fn manifest_path(&self) -> PathBuf {
         self.folder.join(self.manifest_name())
     }
@@ -132,7 +126,6 @@ impl Root {
         path.strip_prefix(&self.folder).unwrap_or(path)
     }
 
-    /// A path that the user named, as seen from the root folder.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }
@@ -144,7 +137,6 @@ impl Root {
             .map_err(OpError::read(path))
     }
 
-    /// The manifest file as it is, encrypted.
     pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {
         self.check_manifest_link()?;
         files::read_limited(&self.manifest_path(), MAX_ENCRYPTED_BYTES as u64)
@@ -171,7 +163,6 @@ impl Root {
         }
     }
 
-    /// The target of the configuration, on hosts that may be talked to.
     pub fn target(&self, guards: &Guards) -> Result<Target, OpError> {
         let target = Target::resolve(&self.config.target)?;
         target.check_hosts(&guards.trusted_hosts)?;
@@ -253,7 +244,6 @@ pub struct Guards {
 }
 
 impl Guards {
-    /// Whether this key is the expected one, if one is expected.
     pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
         match &self.expect_key_id {
             Some(expected) if expected != found => Err(Failure::new(
@@ -268,7 +258,6 @@ impl Guards {
     }
 }
 
-/// The paths of one root folder.
 pub struct OwnPaths {
     folder: PathBuf,
     state: PathBuf,
@@ -277,7 +266,6 @@ pub struct OwnPaths {
 }
 
 impl OwnPaths {
-    /// Those of a root folder.
     pub fn of(root: &Root) -> Self {
         let folder = root.resolve(Path::new(""));
         Self::new(folder, root.store.path(), &root.manifest_path())
