@@ -155,17 +155,8 @@ pub fn apply(
         id: run_id(options, context),
         preflight: &preflight,
     };
-    let (mut report, saved) =
-        run.execute(&guard, &mut online, state, version, &mut prints, context)?;
-    retry_jobs(
-        &run,
-        options,
-        saved,
-        guard,
-        &mut online,
-        &mut report,
-        context,
-    )?;
+    let ended = run.execute(&guard, &mut online, state, version, &mut prints, context)?;
+    let report = retry_jobs(&run, options, ended, guard, &mut online, context)?;
     // A name that is still being looked up is not worth waiting for.
     online.leave();
     Ok(Some(report))

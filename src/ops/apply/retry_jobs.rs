@@ -84,14 +84,13 @@ enum Fitness {
 pub fn retry_jobs(
     run: &Run<'_>,
     options: &ApplyOptions,
-    saved: SavedState,
+    (mut report, saved): (ApplyReport, SavedState),
     guard: LockGuard,
     online: &mut Online,
-    report: &mut ApplyReport,
     context: &mut ApplyContext<'_>,
-) -> Result<(), OpError> {
+) -> Result<ApplyReport, OpError> {
     let Some(wanted) = options.retry_jobs else {
-        return Ok(());
+        return Ok(report);
     };
     let why_not = match report.interrupted {
         Some(_) => Some("the run was interrupted"),
@@ -102,7 +101,7 @@ pub fn retry_jobs(
         (Some(saved), None) => saved,
         (_, why) => {
             report.retry_jobs = not(why.unwrap_or("the state could not be saved"));
-            return Ok(());
+            return Ok(report);
         }
     };
     let jobs = RetryJobsRun {
@@ -117,7 +116,8 @@ pub fn retry_jobs(
         untold: 0,
         interrupted: None,
     };
-    jobs.execute(guard, online, report, context)
+    jobs.execute(guard, online, &mut report, context)?;
+    Ok(report)
 }
 
 impl RetryJobsRun<'_> {
