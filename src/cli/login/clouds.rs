@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::document::{self, BooleanWord, CloudsFile, CloudsNode, CloudsValue};
-use super::error::LoginError;
+use super::error;
 use super::fields::{
     FieldKind, Flaw, LoginMethod, LoginPart, LoginParts, LoginSource, OTHER_LOGIN, and,
     may_be_secret, name_flaw, secret_keys,
 };
 use super::outside::{self, WorkTree};
 use crate::cli::env::Env;
+use crate::ops::error::Failure;
 
 /// Names of the files, first choice first (OpenStack SDK).
 const CLOUDS: &[&str] = &["clouds.yaml", "clouds.yml", "clouds.json"];
@@ -95,7 +96,7 @@ struct LoadedFile {
 }
 
 impl LoadedFile {
-    fn read(origin: CloudsFile, path: Option<&Path>, tree: &WorkTree) -> Result<Self, LoginError> {
+    fn read(origin: CloudsFile, path: Option<&Path>, tree: &WorkTree) -> Result<Self, Failure> {
         let Some(path) = path else {
             return Ok(Self {
                 root: CloudsNode::empty(origin),
@@ -108,7 +109,7 @@ impl LoadedFile {
         let not_a_map = |at, what| {
             let help =
                 "Write the entries below `clouds:`, each with its keys indented below its name.";
-            LoginError::document(path, Some(at), what, help)
+            error::document(path, Some(at), what, help)
         };
         if !matches!(root.value, CloudsValue::Map(_) | CloudsValue::Null) {
             return Err(not_a_map(root.at, "the document is not a map of keys"));
@@ -137,11 +138,11 @@ pub fn find(
     folder: &Path,
     system: &Path,
     wanted: Option<NamedEntry<'_>>,
-) -> Result<Option<CloudsEntry>, LoginError> {
+) -> Result<Option<CloudsEntry>, Failure> {
     if let Some(wanted) = wanted
         && let Some((what, help)) = name_flaw(wanted.name)
     {
-        return Err(LoginError::value(wanted.place(), what, help));
+        return Err(error::value(wanted.place(), what, help));
     }
     let files = CloudsFiles::find(env, folder, system);
     let Some(main) = files.main() else {
@@ -171,7 +172,7 @@ pub fn find(
     };
     let not_a_map = |what, node: &CloudsNode| {
         let path = files.of(node.origin);
-        LoginError::document(path, Some(node.at), what, "Indent the keys below it.")
+        error::document(path, Some(node.at), what, "Indent the keys below it.")
     };
     if !matches!(node.value, CloudsValue::Map(_)) {
         return Err(not_a_map("the entry is not a map of keys", &node));
@@ -195,38 +196,38 @@ pub fn find(
     }))
 }
 
-fn no_file(wanted: NamedEntry<'_>) -> LoginError {
+fn no_file(wanted: NamedEntry<'_>) -> Failure {
     let named_by = wanted.named_by;
-    LoginError::new(
+    Failure::new(
         "drspass::login::no_clouds",
         format!("{named_by} names an entry of clouds.yaml, but there is no such file"),
-        ". Put clouds.yaml into ~/.config/openstack or /etc/openstack, or name the file with OS_CLIENT_CONFIG_FILE. One in the current folder is not read.",
+        "Nothing was sent. Put clouds.yaml into ~/.config/openstack or /etc/openstack, or name the file with OS_CLIENT_CONFIG_FILE. One in the current folder is not read.",
     )
 }
 
-fn several_entries(path: &Path) -> LoginError {
+fn several_entries(path: &Path) -> Failure {
     let path = path.display();
-    LoginError::new(
+    Failure::new(
         "drspass::login::several_entries",
         format!("there is no login: {path} holds several entries and none is named"),
-        ". Name one with --cloud, OS_CLOUD or credentials_from in drspass.yaml.",
+        "Nothing was sent. Name one with --cloud, OS_CLOUD or credentials_from in drspass.yaml.",
     )
 }
 
-fn no_entry(wanted: NamedEntry<'_>, path: &Path) -> LoginError {
+fn no_entry(wanted: NamedEntry<'_>, path: &Path) -> Failure {
     let NamedEntry { name, named_by, .. } = wanted;
     if may_be_secret(name) {
-        return LoginError::value(
+        return error::value(
             wanted.place(),
             "is not in clouds.yaml; the name is not repeated, as it may be a secret",
             "The names of the entries stand below `clouds:` in that file.",
         );
     }
     let path = path.display();
-    LoginError::new(
+    Failure::new(
         "drspass::login::no_entry",
         format!("{named_by} names the entry {name}, which {path} does not hold"),
-        ". The names of the entries stand below `clouds:` in that file.",
+        "Nothing was sent. The names of the entries stand below `clouds:` in that file.",
     )
 }
 
@@ -258,7 +259,7 @@ impl CloudsEntry {
         format!("{key} of {} ({path}, {})", self.name, node.at)
     }
 
-    fn look(&self, names: &'static str, kind: FieldKind) -> Result<Option<LoginPart>, LoginError> {
+    fn look(&self, names: &'static str, kind: FieldKind) -> Result<Option<LoginPart>, Failure> {
         for level in self.levels() {
             for name in names.split(' ') {
                 let Some(node) = level.get(name) else {
@@ -278,17 +279,17 @@ impl CloudsEntry {
                         ("is no text".into(), "Write one text after the colon.")
                     }
                 };
-                return Err(LoginError::value(self.place(name, node), what, help));
+                return Err(error::value(self.place(name, node), what, help));
             }
         }
         Ok(None)
     }
 
-    pub fn parts(&self) -> Result<LoginParts, LoginError> {
+    pub fn parts(&self) -> Result<LoginParts, Failure> {
         LoginParts::read(LoginSource::Clouds, &|names, kind| self.look(names, kind))
     }
 
-    pub fn ca(&self) -> Result<Option<LoginPart>, LoginError> {
+    pub fn ca(&self) -> Result<Option<LoginPart>, Failure> {
         self.look("cacert", FieldKind::Certificates)
     }
 
@@ -309,7 +310,7 @@ impl CloudsEntry {
             .collect()
     }
 
-    pub fn refuse_unsafe(&self) -> Result<(), LoginError> {
+    pub fn refuse_unsafe(&self) -> Result<(), Failure> {
         for level in self.levels() {
             for (key, harmless) in [("verify", BooleanWord::Yes), ("insecure", BooleanWord::No)] {
                 let Some(node) = level.get(key) else {
@@ -323,14 +324,14 @@ impl CloudsEntry {
                 };
                 // OpenStack clients take any other word for "do not verify".
                 if word != harmless {
-                    return Err(LoginError::insecure(&self.place(key, node)));
+                    return Err(error::insecure(&self.place(key, node)));
                 }
             }
             for key in ["cert", "key"] {
                 if let Some(node) = level.get(key)
                     && !matches!(&node.value, CloudsValue::Text(text) if text.is_empty())
                 {
-                    return Err(LoginError::client_certificate(&self.place(key, node)));
+                    return Err(error::client_certificate(&self.place(key, node)));
                 }
             }
         }
@@ -338,18 +339,18 @@ impl CloudsEntry {
     }
 
     /// The method of `auth_type`, or else the one that the keys make.
-    pub fn method(&self, parts: &mut LoginParts) -> Result<LoginMethod, LoginError> {
+    pub fn method(&self, parts: &mut LoginParts) -> Result<LoginMethod, Failure> {
         let Some(part) = self.look("auth_type", FieldKind::Name)? else {
             let mut methods = LoginMethod::ORDER.into_iter();
             let given = methods.find(|method| !parts.given(*method).is_empty());
             return match (given, self.look(APPLICATION, FieldKind::Name)?) {
                 (Some(method), _) => Ok(method),
-                (None, Some(part)) => Err(LoginError::value(
+                (None, Some(part)) => Err(error::value(
                     format!("{} of {}", part.name, self.label),
                     "gives an application credential, which is not supported",
                     OTHER_LOGIN,
                 )),
-                (None, None) => Err(LoginError::value(
+                (None, None) => Err(error::value(
                     &self.label,
                     "holds no login",
                     "Add username, password and user_domain_name, or access_key and secret_key, or token.",
@@ -358,7 +359,7 @@ impl CloudsEntry {
         };
         let (method, needs_passcode) =
             LoginMethod::of_type(&part.into_text()).map_err(|(what, help)| {
-                LoginError::value(format!("auth_type of {}", self.label), what, help)
+                error::value(format!("auth_type of {}", self.label), what, help)
             })?;
         parts.needs_passcode = needs_passcode;
         let missing = parts.missing(method);
@@ -366,10 +367,6 @@ impl CloudsEntry {
             return Ok(method);
         }
         let given = [&["auth_type"], parts.given(method).as_slice()].concat();
-        Err(LoginError::incomplete(
-            &and(&given),
-            &self.label,
-            &and(&missing),
-        ))
+        Err(error::incomplete(&and(&given), &self.label, &and(&missing)))
     }
 }

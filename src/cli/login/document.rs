@@ -15,9 +15,10 @@ use serde_yaml::Spanned;
 use serde_yaml::options::NonFiniteFloatPolicy;
 use zeroize::Zeroizing;
 
-use super::error::LoginError;
+use super::error;
 use crate::core::problem::Position;
 use crate::core::yaml;
+use crate::ops::error::Failure;
 
 /// Far above any file of 1 MiB, aliases followed.
 const MAX_NODES: usize = 100_000;
@@ -140,19 +141,19 @@ impl CloudsNode {
     }
 }
 
-pub fn parse(origin: CloudsFile, path: &Path, bytes: &[u8]) -> Result<CloudsNode, LoginError> {
+pub fn parse(origin: CloudsFile, path: &Path, bytes: &[u8]) -> Result<CloudsNode, Failure> {
     let text = yaml::decode(bytes).map_err(|problem| {
         let what = yaml::wrong_encoding(bytes).unwrap_or("it is not UTF-8 text");
         let help = "Save the file as UTF-8 without a byte order mark.";
-        LoginError::document(path, problem.at, what, help)
+        error::document(path, problem.at, what, help)
     })?;
     // The parser would take it for the end of the file.
     if let Some(before) = text.split_once('\0').map(|(before, _)| before) {
         let (at, what) = (place_after(before), "a NUL character stands in it");
-        return Err(LoginError::document(path, Some(at), what, "Remove it."));
+        return Err(error::document(path, Some(at), what, "Remove it."));
     }
     if let Some(at) = first_tag(text) {
-        return Err(LoginError::document(
+        return Err(error::document(
             path,
             Some(at),
             "tags are not supported",
@@ -210,7 +211,7 @@ fn options() -> serde_yaml::Options {
 }
 
 /// An error of the parser in words of ours: its own may quote the file.
-fn refusal(path: &Path, error: &serde_yaml::Error) -> LoginError {
+fn refusal(path: &Path, error: &serde_yaml::Error) -> Failure {
     use serde_yaml::Error;
     let mut cause = error.without_snippet();
     while let Error::AliasError { error, .. } = cause {
@@ -239,7 +240,7 @@ fn refusal(path: &Path, error: &serde_yaml::Error) -> LoginError {
             "Look at that line and the one before: indentation, quotes and colons. Its text is not shown, since it may hold a password.",
         ),
     };
-    LoginError::document(path, error.location().and_then(position), what, help)
+    error::document(path, error.location().and_then(position), what, help)
 }
 
 fn position(location: serde_yaml::Location) -> Option<Position> {

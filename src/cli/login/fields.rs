@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::error::LoginError;
+use super::error;
 use crate::api::auth::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, ProjectName};
 use crate::core::redact::{is_key_like, is_too_long_for_a_path};
 use crate::core::secret::Secret;
+use crate::ops::error::Failure;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LoginField {
@@ -162,11 +163,7 @@ impl LoginField {
     }
 
     /// The value of the first group that has one.
-    pub fn read(
-        self,
-        source: LoginSource,
-        look: Look<'_>,
-    ) -> Result<Option<LoginPart>, LoginError> {
+    pub fn read(self, source: LoginSource, look: Look<'_>) -> Result<Option<LoginPart>, Failure> {
         for names in self.groups(source) {
             if let Some(part) = look(names, FIELDS[self as usize].1)? {
                 return Ok(Some(part));
@@ -362,7 +359,7 @@ impl LoginPart {
 }
 
 /// Gives the first value of these names, which stand in one text.
-pub type Look<'a> = &'a dyn Fn(&'static str, FieldKind) -> Result<Option<LoginPart>, LoginError>;
+pub type Look<'a> = &'a dyn Fn(&'static str, FieldKind) -> Result<Option<LoginPart>, Failure>;
 
 /// What one source gives.
 pub struct LoginParts {
@@ -372,7 +369,7 @@ pub struct LoginParts {
 }
 
 impl LoginParts {
-    pub fn read(source: LoginSource, look: Look<'_>) -> Result<Self, LoginError> {
+    pub fn read(source: LoginSource, look: Look<'_>) -> Result<Self, Failure> {
         let mut parts = [const { None }; FIELDS.len()];
         for (field, ..) in FIELDS {
             parts[field as usize] = field.read(source, look)?;
@@ -389,7 +386,7 @@ impl LoginParts {
         &mut self,
         source: LoginSource,
         look: Look<'_>,
-    ) -> Result<Vec<&'static str>, LoginError> {
+    ) -> Result<Vec<&'static str>, Failure> {
         let mut filled = Vec::new();
         if !self.has(LoginField::UserId) && !self.has(LoginField::UserName) {
             return Ok(filled);
@@ -453,8 +450,8 @@ impl LoginParts {
             .collect()
     }
 
-    pub fn incomplete(&self, method: LoginMethod, place: &str) -> LoginError {
-        LoginError::incomplete(
+    pub fn incomplete(&self, method: LoginMethod, place: &str) -> Failure {
+        error::incomplete(
             &and(&self.given(method)),
             place,
             &and(&self.missing(method)),
@@ -476,7 +473,7 @@ impl LoginParts {
         method: LoginMethod,
         place: &str,
         project: ProjectName,
-    ) -> Result<Credentials, LoginError> {
+    ) -> Result<Credentials, Failure> {
         // Made beforehand, since the parts are taken apart below.
         let incomplete = self.incomplete(method, place);
         if !self.missing(method).is_empty() {

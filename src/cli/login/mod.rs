@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use self::clouds::NamedEntry;
-pub use self::error::LoginError;
 use self::fields::{FieldKind, LoginField, LoginMethod, LoginPart, LoginParts, LoginSource, and};
 use self::outside::WorkTree;
 pub use self::trust::{proxy, read_ca};
@@ -29,6 +28,7 @@ use crate::api::auth::{Credentials, Domain, ProjectName};
 use crate::core::config::is_project_id;
 use crate::core::secret::Secret;
 use crate::core::yaml::plain_text;
+use crate::ops::error::Failure;
 use crate::sys::wiped;
 
 /// The machine's own clouds (OpenStack SDK).
@@ -75,7 +75,7 @@ pub fn find(
     flags: &LoginFlags,
     env: &Env,
     place: &LoginContext<'_>,
-) -> Result<FoundLogin, LoginError> {
+) -> Result<FoundLogin, Failure> {
     find_below(Path::new(SYSTEM), flags, env, place)
 }
 
@@ -84,7 +84,7 @@ fn find_below(
     flags: &LoginFlags,
     env: &Env,
     place: &LoginContext<'_>,
-) -> Result<FoundLogin, LoginError> {
+) -> Result<FoundLogin, Failure> {
     vars::refuse_unsafe(env)?;
     check_project(env, place.project_id)?;
     let tree = WorkTree::around(place.folder, env)?;
@@ -119,15 +119,15 @@ fn find_below(
 
 /// Refuses a variable that cannot hold the id of a project: `/` or `?` would change an
 /// address.
-pub fn check_project_form(env: &Env) -> Result<(), LoginError> {
+pub fn check_project_form(env: &Env) -> Result<(), Failure> {
     for name in vars::PROJECT_IDS {
         match env.exact(name) {
             Some(Ok("")) => {
                 let help = "Give it a value, or unset it.";
-                return Err(LoginError::value(name, "is empty", help));
+                return Err(error::value(name, "is empty", help));
             }
             Some(text) if !text.is_ok_and(is_project_id) => {
-                return Err(LoginError::project_form(name));
+                return Err(error::project_form(name));
             }
             _ => {}
         }
@@ -136,7 +136,7 @@ pub fn check_project_form(env: &Env) -> Result<(), LoginError> {
 }
 
 /// Refuses a variable that names another project.
-pub fn check_project(env: &Env, project_id: &str) -> Result<(), LoginError> {
+pub fn check_project(env: &Env, project_id: &str) -> Result<(), Failure> {
     check_project_form(env)?;
     for name in vars::PROJECT_IDS {
         if let Some(Ok(found)) = env.exact(name) {
@@ -147,14 +147,14 @@ pub fn check_project(env: &Env, project_id: &str) -> Result<(), LoginError> {
 }
 
 /// The region that a variable names, for `init`.
-pub fn region(env: &Env) -> Result<Option<String>, LoginError> {
+pub fn region(env: &Env) -> Result<Option<String>, Failure> {
     for name in vars::REGIONS {
         if let Some(region) = vars::text(env, name)? {
             // Regions have the letters that ids of projects have.
             if is_project_id(region) {
                 return Ok(Some(region.to_owned()));
             }
-            return Err(LoginError::value(
+            return Err(error::value(
                 *name,
                 "is not a region",
                 "Write one like eu-de.",
@@ -168,20 +168,20 @@ fn from_token_file(
     path: &Path,
     tree: &WorkTree,
     place: &LoginContext<'_>,
-) -> Result<FoundLogin, LoginError> {
+) -> Result<FoundLogin, Failure> {
     const WHAT: &str = "the token file";
     const FROM_STDIN: &str = "the token from standard input";
     let is_stdin = path == Path::new("-");
     let (bytes, note) = if is_stdin {
         let bytes = wiped::read(std::io::stdin(), MAX_TOKEN_BYTES as u64)
-            .map_err(|source| LoginError::read(WHAT, path, source))?;
+            .map_err(|source| error::unreadable(WHAT, path, &source))?;
         (bytes, None)
     } else {
         let file = tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?;
         (file.bytes, file.note)
     };
     let text = plain_text(&bytes).map_err(|what| {
-        LoginError::document(path, None, what, "Store the token alone, as plain text.")
+        error::document(path, None, what, "Store the token alone, as plain text.")
     })?;
     if let Some((what, help)) = FieldKind::Token.flaw(text) {
         let place = if is_stdin {
@@ -189,7 +189,7 @@ fn from_token_file(
         } else {
             format!("{WHAT} {}", path.display())
         };
-        return Err(LoginError::value(place, what, help));
+        return Err(error::value(place, what, help));
     }
     Ok(FoundLogin {
         credentials: Credentials::Token(Secret::new(text.to_owned())),
@@ -204,7 +204,7 @@ fn from_token_file(
     })
 }
 
-fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLogin>, LoginError> {
+fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLogin>, Failure> {
     let Some((mut parts, method)) = vars::choose(env)? else {
         return Ok(None);
     };
@@ -228,7 +228,7 @@ fn from_clouds(
     env: &Env,
     tree: &WorkTree,
     place: &LoginContext<'_>,
-) -> Result<FoundLogin, LoginError> {
+) -> Result<FoundLogin, Failure> {
     let entry = clouds::find(env, tree, place.folder, system, wanted)?.ok_or_else(no_login)?;
     entry.refuse_unsafe()?;
     let mut parts = entry.parts()?;
@@ -266,22 +266,22 @@ fn from_clouds(
     })
 }
 
-fn no_login() -> LoginError {
-    LoginError::new(
+fn no_login() -> Failure {
+    Failure::new(
         "drspass::login::missing",
         "there is no login",
-        ". Set OS_TOKEN; or OS_USERNAME, OS_PASSWORD and OS_USER_DOMAIN_NAME; or OS_ACCESS_KEY and OS_SECRET_KEY; or name an entry of clouds.yaml with --cloud, OS_CLOUD or credentials_from in drspass.yaml; or give --token-file FILE.",
+        "Nothing was sent. Set OS_TOKEN; or OS_USERNAME, OS_PASSWORD and OS_USER_DOMAIN_NAME; or OS_ACCESS_KEY and OS_SECRET_KEY; or name an entry of clouds.yaml with --cloud, OS_CLOUD or credentials_from in drspass.yaml; or give --token-file FILE.",
     )
 }
 
-fn same_project(place: &str, found: &str, wanted: &str) -> Result<(), LoginError> {
+fn same_project(place: &str, found: &str, wanted: &str) -> Result<(), Failure> {
     if found == wanted {
         return Ok(());
     }
-    Err(LoginError::new(
+    Err(Failure::new(
         "drspass::login::other_project",
         format!("{place} is {found}, but the project of drspass.yaml is {wanted}"),
-        ". Use the login of that project, or the root folder of the other one.",
+        "Nothing was sent. Use the login of that project, or the root folder of the other one.",
     ))
 }
 
@@ -291,12 +291,12 @@ fn project(
     parts: &mut LoginParts,
     called: impl Fn(&str) -> String,
     place: &LoginContext<'_>,
-) -> Result<(ProjectName, Option<String>), LoginError> {
+) -> Result<(ProjectName, Option<String>), Failure> {
     if let Some(part) = parts.take(LoginField::ProjectId) {
         let source = called(part.name);
         let found = part.into_text();
         if !is_project_id(&found) {
-            return Err(LoginError::project_form(&source));
+            return Err(error::project_form(&source));
         }
         same_project(&source, &found, place.project_id)?;
         return Ok((sealed_project(place), Some(source)));
@@ -315,7 +315,7 @@ fn project_of_variables(
     parts: &mut LoginParts,
     env: &Env,
     place: &LoginContext<'_>,
-) -> Result<Option<(ProjectName, Option<String>)>, LoginError> {
+) -> Result<Option<(ProjectName, Option<String>)>, Failure> {
     if let Some(name) = vars::project_id(env) {
         return Ok(Some((sealed_project(place), Some(name.to_owned()))));
     }

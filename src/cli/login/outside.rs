@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::error::LoginError;
+use super::error;
 use crate::cli::env::Env;
+use crate::ops::error::Failure;
 use crate::sys::{files, wiped};
 
 /// The git work tree around a root folder, links resolved.
@@ -19,14 +20,14 @@ pub struct WorkTree {
 impl WorkTree {
     /// The nearest folder above that holds `.git` (a file in a linked work tree), or else
     /// `folder` itself.
-    pub fn around(folder: &Path, env: &Env) -> Result<Self, LoginError> {
+    pub fn around(folder: &Path, env: &Env) -> Result<Self, Failure> {
         let folder = if folder.as_os_str().is_empty() {
             Path::new(".")
         } else {
             folder
         };
         let real = fs::canonicalize(folder)
-            .map_err(|source| LoginError::read("the folder", folder, source))?;
+            .map_err(|source| error::unreadable("the folder", folder, &source))?;
         let top = real
             .ancestors()
             .find(|folder| folder.join(".git").symlink_metadata().is_ok())
@@ -40,8 +41,8 @@ impl WorkTree {
     }
 
     /// Where `path` leads. A link inside is refused too: it chooses the file.
-    fn resolve(&self, what: &'static str, path: &Path) -> Result<PathBuf, LoginError> {
-        let unreadable = |source| LoginError::read(what, path, source);
+    fn resolve(&self, what: &'static str, path: &Path) -> Result<PathBuf, Failure> {
+        let unreadable = |source| error::unreadable(what, path, &source);
         let folder = fs::canonicalize(files::folder_of(path)).map_err(unreadable)?;
         let real = match fs::canonicalize(path) {
             Ok(real) => real,
@@ -54,10 +55,10 @@ impl WorkTree {
         };
         if is_inside(&folder) || is_inside(&real) {
             let (path, tree) = (path.display(), self.top.display());
-            return Err(LoginError::new(
+            return Err(Failure::new(
                 "drspass::login::work_tree",
                 format!("{what} {path} lies in the work tree {tree}"),
-                ". Whoever can commit to the work tree could choose the login, and a login could be committed by mistake: keep the file elsewhere, such as ~/.config/openstack/clouds.yaml.",
+                "Nothing was sent. Whoever can commit to the work tree could choose the login, and a login could be committed by mistake: keep the file elsewhere, such as ~/.config/openstack/clouds.yaml.",
             ));
         }
         Ok(real)
@@ -68,11 +69,11 @@ impl WorkTree {
         what: &'static str,
         path: &Path,
         limit: usize,
-    ) -> Result<OutsideFile, LoginError> {
+    ) -> Result<OutsideFile, Failure> {
         let real = self.resolve(what, path)?;
         let bytes = File::open(&real)
             .and_then(|file| wiped::read(file, limit as u64))
-            .map_err(|source| LoginError::read(what, path, source))?;
+            .map_err(|source| error::unreadable(what, path, &source))?;
         let note = (fs::metadata(&real).is_ok_and(|found| found.is_file())
             && files::is_open_to_others(&real))
         .then(|| {

@@ -101,7 +101,7 @@ impl Machine {
         self.folder.path().join(path)
     }
 
-    fn find(&self) -> Result<FoundLogin, LoginError> {
+    fn find(&self) -> Result<FoundLogin, Failure> {
         let place = LoginContext {
             folder: &self.path(self.root),
             project_id: A,
@@ -150,7 +150,7 @@ impl Machine {
 }
 
 /// Everything that a person can see of an error.
-fn told(error: &LoginError) -> String {
+fn told(error: &Failure) -> String {
     let code = error.code().map(|code| code.to_string());
     let help = error.help().map(|help| help.to_string());
     format!(

@@ -11,12 +11,13 @@ use url::Url;
 
 use super::LoginContext;
 use super::clouds::CloudsEntry;
-use super::error::LoginError;
+use super::error;
 use super::fields::{may_be_secret, name_flaw};
 use super::vars;
 use crate::cli::env::Env;
 use crate::core::target::auth_address;
 use crate::core::yaml::{plain_text, wrong_encoding};
+use crate::ops::error::Failure;
 use crate::sys::files;
 
 const MAX_CA_BYTES: u64 = 8 << 20;
@@ -35,7 +36,7 @@ type Certificates = (String, Vec<u8>);
 pub fn ca_of_variables(
     env: &Env,
     place: &LoginContext<'_>,
-) -> Result<Option<Certificates>, LoginError> {
+) -> Result<Option<Certificates>, Failure> {
     for name in vars::CA {
         if let Some(text) = vars::text(env, name)? {
             return certificates(name, text, |path| Some(place.folder.join(path))).map(Some);
@@ -44,7 +45,7 @@ pub fn ca_of_variables(
     Ok(None)
 }
 
-pub fn ca_of_entry(entry: &CloudsEntry, env: &Env) -> Result<Option<Certificates>, LoginError> {
+pub fn ca_of_entry(entry: &CloudsEntry, env: &Env) -> Result<Option<Certificates>, Failure> {
     let Some(part) = entry.ca()? else {
         return Ok(None);
     };
@@ -62,15 +63,15 @@ fn certificates(
     place: &str,
     text: &str,
     resolve: impl Fn(&Path) -> Option<PathBuf>,
-) -> Result<Certificates, LoginError> {
+) -> Result<Certificates, Failure> {
     if text.contains("-----BEGIN") {
         return Ok((place.to_owned(), text.as_bytes().to_owned()));
     }
     if let Some((what, help)) = name_flaw(text) {
-        return Err(LoginError::value(place, what, help));
+        return Err(error::value(place, what, help));
     }
     let path = resolve(Path::new(text)).ok_or_else(|| {
-        LoginError::value(
+        error::value(
             place,
             "is a path that is not given in full",
             "Begin it with / or ~/, since what it leads to would depend on where drspass is started.",
@@ -78,12 +79,12 @@ fn certificates(
     })?;
     match read_ca(&path) {
         Ok(bytes) => Ok((format!("{place}, {}", path.display()), bytes)),
-        Err(_) if may_be_secret(text) => Err(LoginError::value(
+        Err(_) if may_be_secret(text) => Err(error::value(
             place,
             "names a file that cannot be read; the name is not repeated, as it may be a secret",
             "Give the path of a file with certificates, or their PEM text.",
         )),
-        Err(source) => Err(LoginError::read("the certificates", &path, source)),
+        Err(source) => Err(error::unreadable("the certificates", &path, &source)),
     }
 }
 
@@ -115,15 +116,15 @@ fn unused(what: &str) -> String {
 
 /// Refuses an entry of another cloud that drspass.yaml names, since its login would go to
 /// the sealed identity service.
-pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), LoginError> {
+pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), Failure> {
     let refused = |key| {
-        Err(LoginError::new(
+        Err(Failure::new(
             "drspass::login::other_cloud",
             format!(
                 "{key} of {} is not the sealed identity service",
                 entry.label
             ),
-            ". credentials_from of drspass.yaml can only name an entry with the auth_url that is sealed, or without one; to log in with this entry all the same, name it with --cloud or OS_CLOUD.",
+            "Nothing was sent. credentials_from of drspass.yaml can only name an entry with the auth_url that is sealed, or without one; to log in with this entry all the same, name it with --cloud or OS_CLOUD.",
         ))
     };
     let urls = entry.values("auth_url");
@@ -165,7 +166,7 @@ fn is_region_of(region: &str, url: &str) -> bool {
 const PROXY_VARIABLES: [[&str; 2]; 2] =
     [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 
-pub fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
+pub fn proxy(env: &Env) -> Result<Option<String>, Failure> {
     for spellings in PROXY_VARIABLES {
         let set = spellings
             .into_iter()
@@ -174,7 +175,7 @@ pub fn proxy(env: &Env) -> Result<Option<String>, LoginError> {
             None | Some((_, Ok(""))) => {}
             Some((name, given)) => {
                 let host = given.ok().and_then(proxy_host);
-                let host = host.ok_or_else(|| LoginError::value(
+                let host = host.ok_or_else(|| error::value(
                     name,
                     "names no proxy that can be used",
                     "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of user and password percent-encoded; or take it out of the environment.",

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::clouds::NamedEntry;
-use super::error::LoginError;
+use super::error;
 use super::fields::{
     FieldKind, LoginField, LoginMethod, LoginPart, LoginParts, LoginSource, Look, OTHER_LOGIN, and,
     names,
 };
 use crate::api::auth::Domain;
 use crate::cli::env::Env;
+use crate::ops::error::Failure;
 
 pub const PROJECT_IDS: &[&str] = &["OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"];
 pub const AUTH_URLS: &[&str] = &["OS_AUTH_URL", "HW_AUTH_URL"];
@@ -63,11 +64,11 @@ pub fn ignored(env: &Env, used: &[&str], wanted: &NamedEntry<'_>) -> Option<Stri
 
 pub const PLACE: &str = "the environment";
 
-pub fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, LoginError> {
+pub fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, Failure> {
     match env.exact(name) {
         None | Some(Ok("")) => Ok(None),
         Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(LoginError::value(
+        Some(Err(_)) => Err(error::value(
             name,
             "is not UTF-8 text",
             "Set it in a UTF-8 locale, or take it out of the environment.",
@@ -75,17 +76,13 @@ pub fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, Log
     }
 }
 
-pub fn look(
-    env: &Env,
-    names: &'static str,
-    kind: FieldKind,
-) -> Result<Option<LoginPart>, LoginError> {
+pub fn look(env: &Env, names: &'static str, kind: FieldKind) -> Result<Option<LoginPart>, Failure> {
     for name in names.split(' ') {
         let Some(text) = text(env, name)? else {
             continue;
         };
         return match kind.flaw(text) {
-            Some((what, help)) => Err(LoginError::value(name, what, help)),
+            Some((what, help)) => Err(error::value(name, what, help)),
             None => Ok(Some(LoginPart::new(name, text))),
         };
     }
@@ -100,7 +97,7 @@ pub fn project_id(env: &Env) -> Option<&'static str> {
 }
 
 /// The project by name and its domain, for a login from elsewhere.
-pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<Domain>)>, LoginError> {
+pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<Domain>)>, Failure> {
     let look: Look<'_> = &|names, kind| look(env, names, kind);
     for source in [LoginSource::Os, LoginSource::Hw] {
         if let Some(name) = LoginField::ProjectName.read(source, look)? {
@@ -113,18 +110,18 @@ pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<Domain>)>, Lo
 
 /// The login of the variables: by method first, then by family. A part of one is refused,
 /// since another login than the intended one would be used.
-pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, LoginError> {
+pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, Failure> {
     let look: Look<'_> = &|names, kind| look(env, names, kind);
     let mut os = LoginParts::read(LoginSource::Os, look)?;
     let mut hw = LoginParts::read(LoginSource::Hw, look)?;
     if let Some(part) = look(APPLICATION, FieldKind::Name)? {
         let what = "gives an application credential, which is not supported";
-        return Err(LoginError::value(part.name, what, OTHER_LOGIN));
+        return Err(error::value(part.name, what, OTHER_LOGIN));
     }
     let mut methods = LoginMethod::ORDER.to_vec();
     if let Some(auth_type) = text(env, AUTH_TYPE)? {
         let (method, needs_passcode) = LoginMethod::of_type(auth_type)
-            .map_err(|(what, help)| LoginError::value(AUTH_TYPE, what, help))?;
+            .map_err(|(what, help)| error::value(AUTH_TYPE, what, help))?;
         methods = vec![method];
         os.needs_passcode = needs_passcode;
         hw.needs_passcode = needs_passcode;
@@ -156,7 +153,7 @@ pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, LoginError
 }
 
 /// Refuses variables that weaken the connection.
-pub fn refuse_unsafe(env: &Env) -> Result<(), LoginError> {
+pub fn refuse_unsafe(env: &Env) -> Result<(), Failure> {
     for name in ["OS_INSECURE", "HW_INSECURE"] {
         let is_off = |text: &str| {
             ["0", "false", "no"]
@@ -164,12 +161,12 @@ pub fn refuse_unsafe(env: &Env) -> Result<(), LoginError> {
                 .any(|off| off.eq_ignore_ascii_case(text))
         };
         if text(env, name)?.is_some_and(|text| !is_off(text)) {
-            return Err(LoginError::insecure(name));
+            return Err(error::insecure(name));
         }
     }
     for name in ["OS_CERT", "OS_KEY"] {
         if text(env, name)?.is_some() {
-            return Err(LoginError::client_certificate(name));
+            return Err(error::client_certificate(name));
         }
     }
     Ok(())
