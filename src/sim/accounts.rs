@@ -1,23 +1,36 @@
 //! Who may call: users with passwords, the tokens that there are, and access keys.
+//!
+//! Passwords and passcodes are kept as digests; secret keys stay in plain text, since no
+//! signature can be checked without them.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::ambient::same;
+use super::ambient::{self, SaltedDigest, salted_digest, same};
 use super::http::ServiceReply;
 use super::signature::{Authorization, DATE, SignedRequest};
 use super::spec::{AccessKeySpec, UserSpec};
 
-/// Refused logins in a row that lock a user (IAM.0061; a setting of the account, five being
-/// the usual one).
+/// Refused logins that lock a user (IAM.0061; a setting of the account, five being the usual
+/// one); and refused signatures in a row that lock a key, and for how long (OTC API Gateway
+/// manual, Error Codes, 0301).
 const LOCK_AFTER: u32 = 5;
+const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// How far the time of signing may be off (Huawei Cloud API Request Signing
 /// Guide: 15 minutes).
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
 const SECURITY_TOKEN: &str = "x-security-token";
+
+#[derive(Clone)]
+pub struct Person {
+    pub name: String,
+    pub id: String,
+    pub domain: String,
+    pub domain_id: String,
+}
 
 #[derive(Default)]
 pub struct LoginClaim<'a> {
@@ -27,17 +40,22 @@ pub struct LoginClaim<'a> {
     pub domain_id: Option<&'a str>,
     pub password: &'a str,
     pub passcode: Option<&'a str>,
+    /// Whom the passcode is said to be of.
     pub passcode_id: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginRefusal {
     Wrong,
+    /// Too many refusals in a row.
     Locked,
 }
 
 struct SimUser {
-    spec: UserSpec,
+    person: Person,
+    salt: SaltedDigest,
+    password: SaltedDigest,
+    passcode: Option<SaltedDigest>,
     refused: u32,
 }
 
@@ -46,58 +64,70 @@ pub struct Users {
 }
 
 impl Users {
-    pub fn new(specs: Vec<UserSpec>) -> Self {
-        let users = specs.into_iter().map(|spec| SimUser { spec, refused: 0 });
-        Self {
-            users: users.collect(),
-        }
+    /// `salt` is called once for each user.
+    pub fn new(specs: Vec<UserSpec>, salt: impl Fn() -> SaltedDigest) -> Self {
+        let users = specs
+            .into_iter()
+            .map(|spec| {
+                let salt = salt();
+                SimUser {
+                    password: salted_digest(&salt, &spec.password),
+                    passcode: spec.passcode.map(|code| salted_digest(&salt, &code)),
+                    salt,
+                    person: Person {
+                        name: spec.name,
+                        id: spec.id,
+                        domain: spec.domain,
+                        domain_id: spec.domain_id,
+                    },
+                    refused: 0,
+                }
+            })
+            .collect();
+        Self { users }
     }
 
     /// Who logged in. A user is named by the id alone or by name and domain.
-    pub fn log_in(&mut self, claim: &LoginClaim<'_>) -> Result<UserSpec, LoginRefusal> {
+    pub fn log_in(&mut self, claim: &LoginClaim<'_>) -> Result<Person, LoginRefusal> {
         let user = self.users.iter_mut().find(|user| user.is_meant(claim));
         let user = user.ok_or(LoginRefusal::Wrong)?;
         if user.refused >= LOCK_AFTER {
             return Err(LoginRefusal::Locked);
         }
-        let spec = &user.spec;
-        let is_passcode = |wanted: &String| {
-            let given = claim.passcode.unwrap_or_default();
-            same(given.as_bytes(), wanted.as_bytes())
-        };
-        let right = same(claim.password.as_bytes(), spec.password.as_bytes())
-            && spec.passcode.as_ref().is_none_or(is_passcode)
-            && claim.passcode_id.is_none_or(|id| id == spec.id);
+        let passcode = claim.passcode.map(|code| salted_digest(&user.salt, code));
+        let right = salted_digest(&user.salt, claim.password) == user.password
+            && user.passcode.is_none_or(|wanted| passcode == Some(wanted))
+            && claim.passcode_id.is_none_or(|id| id == user.person.id);
         if !right {
             user.refused += 1;
             return Err(LoginRefusal::Wrong);
         }
         user.refused = 0;
-        Ok(user.spec.clone())
+        Ok(user.person.clone())
     }
 
-    pub fn named(&self, name: &str) -> Option<&UserSpec> {
-        let mut users = self.users.iter().map(|user| &user.spec);
-        users.find(|user| user.name == name)
+    pub fn named(&self, name: &str) -> Option<&Person> {
+        let people = self.users.iter().map(|user| &user.person);
+        people.into_iter().find(|person| person.name == name)
     }
 }
 
 impl SimUser {
     fn is_meant(&self, claim: &LoginClaim<'_>) -> bool {
-        let user = &self.spec;
+        let person = &self.person;
         match (claim.id, claim.name) {
-            (Some(id), _) => user.id == id,
+            (Some(id), _) => person.id == id,
             (None, Some(name)) => {
-                user.name == name
+                person.name == name
                     && (claim.domain.is_some() || claim.domain_id.is_some())
-                    && user.is_of_domain(claim.domain, claim.domain_id)
+                    && person.is_of_domain(claim.domain, claim.domain_id)
             }
             (None, None) => false,
         }
     }
 }
 
-impl UserSpec {
+impl Person {
     /// Whom the fixed token belongs to.
     pub fn unnamed() -> Self {
         Self {
@@ -105,11 +135,10 @@ impl UserSpec {
             id: "0000000000000000000000000000user".to_owned(),
             domain: "simulated-domain".to_owned(),
             domain_id: "00000000000000000000000000domain".to_owned(),
-            password: String::new(),
-            passcode: None,
         }
     }
 
+    /// Whether the domain has this name and id, as far as they are given.
     pub fn is_of_domain(&self, name: Option<&str>, id: Option<&str>) -> bool {
         name.is_none_or(|name| name == self.domain) && id.is_none_or(|id| id == self.domain_id)
     }
@@ -118,7 +147,7 @@ impl UserSpec {
 #[derive(Clone)]
 pub struct SimToken {
     pub token: String,
-    pub user: UserSpec,
+    pub person: Person,
     /// `None` is a token for a domain or for nothing, which DRS does not take.
     pub project: Option<String>,
     pub methods: Vec<&'static str>,
@@ -127,8 +156,10 @@ pub struct SimToken {
     pub expires: Option<Timestamp>,
 }
 
-/// The fixed token, and then those that logins were given.
-pub struct SimTokens(pub Vec<SimToken>);
+pub struct SimTokens {
+    fixed: SimToken,
+    issued: Vec<SimToken>,
+}
 
 pub enum TokenLookup<'a> {
     Unknown,
@@ -137,76 +168,136 @@ pub enum TokenLookup<'a> {
 }
 
 impl SimTokens {
+    pub fn new(fixed: SimToken) -> Self {
+        Self {
+            fixed,
+            issued: Vec::new(),
+        }
+    }
+
+    pub fn add(&mut self, token: SimToken) {
+        self.issued.push(token);
+    }
+
     pub fn find(&self, token: &[u8], now: Timestamp) -> TokenLookup<'_> {
-        let mut all = self.0.iter();
-        match all.find(|known| same(known.token.as_bytes(), token)) {
+        let mut all = self.issued.iter().chain([&self.fixed]);
+        let found = all.find(|known| same(known.token.as_bytes(), token));
+        match found {
             None => TokenLookup::Unknown,
             Some(known) if known.expires.is_some_and(|end| end <= now) => TokenLookup::Expired,
             Some(known) => TokenLookup::Good(known),
         }
     }
 
-    pub fn issued(&self) -> impl Iterator<Item = &SimToken> {
-        self.0.iter().skip(1)
+    pub fn issued(&self) -> Vec<String> {
+        let tokens = self.issued.iter().map(|token| token.token.clone());
+        tokens.collect()
     }
 
     pub fn expire(&mut self, now: Timestamp) {
-        for token in self.0.iter_mut().skip(1) {
+        for token in &mut self.issued {
             let end = token.expires.unwrap_or(now);
             token.expires = Some(end.min(now));
         }
     }
 }
 
-/// The name of the user whose key signed the request, if it has one; or the gateway's
-/// refusal (OTC API Gateway manual, Error Codes: 0301 with 401; the texts are those of
-/// live answers).
-pub fn signer(
-    keys: &[AccessKeySpec],
-    authorization: &str,
-    request: &SignedRequest<'_>,
-    now: Timestamp,
-) -> Result<Option<String>, ServiceReply> {
-    let Some(authorization) = Authorization::parse(authorization) else {
-        return Err(unauthenticated("decrypt token fail"));
-    };
-    let mut keys = keys.iter();
-    let Some(key) = keys.find(|key| key.access == authorization.access) else {
-        return Err(unauthenticated("Get secretKey failed"));
-    };
-    let fails = |text: &str| unauthenticated(&format!("verify aksk signature fail, {text}"));
-    let date = request.only(DATE).unwrap_or_default();
-    let Some(signed_at) = read_date(date) else {
-        return Err(fails("X-Sdk-Date is missing or not in its form"));
-    };
-    for header in ["host", DATE] {
-        if !authorization.signs(header) {
-            return Err(fails(&format!("{header} must be signed")));
+struct SigningKey {
+    spec: AccessKeySpec,
+    refused: u32,
+    locked_until: Option<Timestamp>,
+}
+
+pub struct SigningKeys {
+    keys: Vec<SigningKey>,
+}
+
+impl SigningKeys {
+    pub fn new(specs: Vec<AccessKeySpec>) -> Self {
+        let keys = specs.into_iter().map(|spec| SigningKey {
+            spec,
+            refused: 0,
+            locked_until: None,
+        });
+        Self {
+            keys: keys.collect(),
         }
     }
-    let age = now.duration_since(signed_at);
-    if age > MAX_SKEW || age < -MAX_SKEW {
-        return Err(unauthenticated("signature expired"));
-    }
-    let Some(canonical) = request.canonical(&authorization.signed) else {
-        return Err(fails("a signed header is missing or stands twice"));
-    };
-    if !authorization.is_by(&key.secret, date, &canonical) {
-        // Echoing it is what the real gateway does, in one line.
-        let echo = canonical.replace('\n', "|");
-        return Err(fails(&format!("canonicalRequest:{echo}")));
-    }
-    let given = request.only(SECURITY_TOKEN);
-    let right = match (given, &key.security_token) {
-        (None, None) => !request.headers.contains_key(SECURITY_TOKEN),
-        (Some(given), Some(wanted)) => {
-            authorization.signs(SECURITY_TOKEN) && same(given.as_bytes(), wanted.as_bytes())
+
+    /// The name of the user whose key signed the request, if it has one.
+    pub fn check(
+        &mut self,
+        authorization: &str,
+        request: &SignedRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Option<String>, ServiceReply> {
+        let Some(authorization) = Authorization::parse(authorization) else {
+            return Err(unauthenticated("decrypt token fail"));
+        };
+        let key = self
+            .keys
+            .iter_mut()
+            .find(|key| key.spec.access == authorization.access);
+        let Some(key) = key else {
+            return Err(unauthenticated("Get secretKey failed"));
+        };
+        if key.locked_until.is_some_and(|end| now < end) {
+            return Err(unauthenticated("AK access failed to reach the limit"));
         }
-        _ => false,
-    };
-    match right {
-        true => Ok(key.user.clone()),
-        false => Err(fails("the security token does not go with the key")),
+        if let Err(reply) = key.verify(&authorization, request, now) {
+            key.refused += 1;
+            if key.refused >= LOCK_AFTER {
+                key.refused = 0;
+                key.locked_until = Some(ambient::later(now, LOCKED_FOR));
+            }
+            return Err(reply);
+        }
+        key.refused = 0;
+        Ok(key.spec.user.clone())
+    }
+}
+
+impl SigningKey {
+    fn verify(
+        &self,
+        authorization: &Authorization<'_>,
+        request: &SignedRequest<'_>,
+        now: Timestamp,
+    ) -> Result<(), ServiceReply> {
+        let fails = |text: &str| unauthenticated(&format!("verify aksk signature fail, {text}"));
+        let date = request.only(DATE).unwrap_or_default();
+        let Some(signed_at) = read_date(date) else {
+            return Err(fails("X-Sdk-Date is missing or not in its form"));
+        };
+        for header in ["host", DATE] {
+            if !authorization.signs(header) {
+                return Err(fails(&format!("{header} must be signed")));
+            }
+        }
+        let age = now.duration_since(signed_at);
+        if age > MAX_SKEW || age < -MAX_SKEW {
+            return Err(unauthenticated("signature expired"));
+        }
+        let Some(canonical) = request.canonical(&authorization.signed) else {
+            return Err(fails("a signed header is missing or stands twice"));
+        };
+        if !authorization.is_by(&self.spec.secret, date, &canonical) {
+            // Echoing it is what the real gateway does, in one line.
+            let echo = canonical.replace('\n', "|");
+            return Err(fails(&format!("canonicalRequest:{echo}")));
+        }
+        let given = request.only(SECURITY_TOKEN);
+        let right = match (given, &self.spec.security_token) {
+            (None, None) => !request.headers.contains_key(SECURITY_TOKEN),
+            (Some(given), Some(wanted)) => {
+                authorization.signs(SECURITY_TOKEN) && same(given.as_bytes(), wanted.as_bytes())
+            }
+            _ => false,
+        };
+        match right {
+            true => Ok(()),
+            false => Err(fails("the security token does not go with the key")),
+        }
     }
 }
 
@@ -240,7 +331,7 @@ mod tests {
             domain_id: "d1".to_owned(),
             passcode: passcode.map(ToOwned::to_owned),
         };
-        Users::new(vec![spec])
+        Users::new(vec![spec], || [7; 32])
     }
 
     fn by_name<'a>(name: &'a str, domain: &'a str, password: &'a str) -> LoginClaim<'a> {

@@ -27,6 +27,13 @@ struct NewStatus {
     status: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPassword {
+    endpoint: EndPointType,
+    password: String,
+}
+
 pub fn answer(shared: &Shared, request: &ServiceRequest) -> ServiceReply {
     let token = request.head.headers.get("x-sim-admin");
     let allowed = token.is_some_and(|given| same(given.as_bytes(), shared.admin_token.as_bytes()));
@@ -53,7 +60,7 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
             let state = shared.lock();
             let job = state.jobs.get(&asked.job);
             let holds = job.is_some_and(|job| job.login(asked.endpoint).holds(&asked.password));
-            Ok(ServiceReply::json(200, json!({"holds": holds})))
+            Ok(ServiceReply::json(200, &json!({"holds": holds})))
         }
         ("POST", ["release"]) => {
             shared.let_go();
@@ -62,7 +69,24 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
         ("GET", ["requests"]) => {
             let requests: Vec<Value> = shared.lock().log.iter().map(outline).collect();
             let body = json!({"count": requests.len(), "requests": requests});
-            Ok(ServiceReply::json(200, body))
+            Ok(ServiceReply::json(200, &body))
+        }
+        ("GET", ["jobs"]) => {
+            let mut state = shared.lock();
+            let jobs: Vec<Value> = state
+                .jobs
+                .jobs(now)
+                .map(|(id, job)| {
+                    json!({
+                        "id": id,
+                        "name": job.facts.name,
+                        "status": job.status,
+                        "db_use_type": job.facts.db_use_type,
+                        "parent": job.facts.parent,
+                    })
+                })
+                .collect();
+            Ok(ServiceReply::json(200, &json!({"jobs": jobs})))
         }
         ("POST", ["jobs", id, "status"]) => {
             let new: NewStatus = read(request)?;
@@ -70,8 +94,22 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
             let changed = state
                 .jobs
                 .change(id, now, |job| job.set_status(&new.status));
-            let changed = changed.ok_or_else(|| problem(404, "no such job"));
-            changed.map(|()| done())
+            changed.map(|()| done()).ok_or_else(no_such_job)
+        }
+        ("POST", ["jobs", id, "real-password"]) => {
+            let new: NewPassword = read(request)?;
+            let mut state = shared.lock();
+            let changed = state.jobs.change(id, now, |job| {
+                job.login_mut(new.endpoint).change(&new.password);
+            });
+            changed.map(|()| done()).ok_or_else(no_such_job)
+        }
+        ("POST", ["jobs", id, "retry"]) => {
+            let mut state = shared.lock();
+            match state.jobs.change(id, now, |job| job.retry(now)) {
+                Some(true) => Ok(done()),
+                _ => Err(problem(409, "no such job, or it is not in a failed state")),
+            }
         }
         _ => Err(problem(404, "no such admin call")),
     }
@@ -107,10 +145,14 @@ fn read<T: DeserializeOwned>(request: &ServiceRequest) -> Result<T, ServiceReply
     })
 }
 
+fn no_such_job() -> ServiceReply {
+    problem(404, "no such job")
+}
+
 fn done() -> ServiceReply {
-    ServiceReply::json(200, json!({}))
+    ServiceReply::json(200, &json!({}))
 }
 
 fn problem(status: u16, message: &str) -> ServiceReply {
-    ServiceReply::json(status, json!({"error": message}))
+    ServiceReply::json(status, &json!({"error": message}))
 }

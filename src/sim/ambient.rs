@@ -25,6 +25,7 @@ impl Clock {
     }
 }
 
+/// That much later, or the end of time.
 pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
@@ -97,6 +98,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Escapes all but letters, digits and `-_.~`.
 pub fn percent_encoded(bytes: &[u8]) -> String {
     bytes
         .iter()

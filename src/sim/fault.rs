@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::http;
 use super::spec::EndPointType;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,18 @@ pub enum QueryCall {
     Detail,
     List,
     Retry,
+}
+
+impl QueryCall {
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "status" => Some(Self::Status),
+            "detail" => Some(Self::Detail),
+            "list" => Some(Self::List),
+            "retry" => Some(Self::Retry),
+            _ => None,
+        }
+    }
 }
 
 impl Fault {
@@ -78,6 +91,19 @@ impl Fault {
         if self.times == Some(0) {
             return Err("a fault must strike at least once");
         }
+        match &self.kind {
+            FaultKind::Status(answer) => {
+                let content_type = answer.content_type.iter();
+                let content_type = content_type.map(|value| ("content-type", value.as_str()));
+                let headers = answer.headers.iter();
+                let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+                http::check_head(answer.http, headers.chain(content_type))?;
+            }
+            FaultKind::TokenExpired { http, .. } | FaultKind::Html { http, .. } => {
+                http::check_head(*http, [])?;
+            }
+            _ => {}
+        }
         match self.on {
             _ if queue == FaultQueue::Changes => Ok(()),
             FaultTrigger::Entry { .. } => Err("only password changes hold entries"),
@@ -87,7 +113,8 @@ impl Fault {
     }
 }
 
-/// They are counted from 1 as they come in whole, whether they are acted on or not.
+/// Which password changes a fault hits. They are counted from 1 as they come in
+/// whole, whether they are acted on or not.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultTrigger {
@@ -155,7 +182,7 @@ pub enum FaultKind {
         #[serde(default)]
         act_first: bool,
     },
-    /// Not acted on.
+    /// The connection is closed once the request was read; not acted on.
     CloseBefore,
     CloseAfter,
     Truncated,
@@ -174,6 +201,7 @@ pub enum FaultKind {
     AddForeign {
         id: String,
     },
+    /// A result's status is neither `success` nor `failed`.
     OddStatus {
         status: String,
         #[serde(default)]
@@ -247,12 +275,12 @@ impl Which {
         }
     }
 
-    pub fn covers(&self, index: usize, job: &str, endpoint: Option<EndPointType>) -> bool {
+    pub fn covers(&self, index: usize, job: &str, endpoint: EndPointType) -> bool {
         if self.job.is_none() && self.endpoint.is_none() {
             return index == 0;
         }
         self.job.as_deref().is_none_or(|wanted| wanted == job)
-            && self.endpoint.is_none_or(|wanted| endpoint == Some(wanted))
+            && self.endpoint.is_none_or(|wanted| wanted == endpoint)
     }
 }
 
@@ -268,6 +296,7 @@ pub struct Rejection {
     pub message_key: MessageKey,
 }
 
+/// The name of the field with an entry's error text; the service uses both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKey {
@@ -278,6 +307,7 @@ pub enum MessageKey {
     ErrorMessage,
 }
 
+/// An answer to a whole request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CannedAnswer {
@@ -321,10 +351,12 @@ impl ArmedFaults {
         self.armed.push((fault, left));
     }
 
+    /// The faults that strike the next request. A fault that names an entry waits for a
+    /// request that holds it, and one that names a call for that call.
     pub fn strike(
         &mut self,
         call: Option<QueryCall>,
-        entries: &[(&str, Option<EndPointType>)],
+        entries: &[(&str, EndPointType)],
     ) -> Vec<FaultKind> {
         self.met += 1;
         if let Some(call) = call {
@@ -343,7 +375,7 @@ impl ArmedFaults {
                 FaultTrigger::Nth(wanted) => *wanted == number,
                 FaultTrigger::Every(step) => *step != 0 && number.is_multiple_of(*step),
                 FaultTrigger::Always => true,
-                FaultTrigger::Entry { job, endpoint } => entries.contains(&(job, Some(*endpoint))),
+                FaultTrigger::Entry { job, endpoint } => entries.contains(&(job, *endpoint)),
             };
             if !due || !fault.kind.can_strike(entries) {
                 continue;
@@ -377,13 +409,13 @@ impl FaultKind {
         )
     }
 
-    fn can_strike(&self, entries: &[(&str, Option<EndPointType>)]) -> bool {
+    fn can_strike(&self, entries: &[(&str, EndPointType)]) -> bool {
         match self {
             Self::RejectEntry(rejection) => {
-                entries.contains(&(&rejection.job, Some(rejection.endpoint)))
+                entries.contains(&(rejection.job.as_str(), rejection.endpoint))
             }
             Self::TooMany { most, .. } => entries.len() > *most,
-            Self::PoisonEntry { job, endpoint, .. } => entries.contains(&(job, Some(*endpoint))),
+            Self::PoisonEntry { job, endpoint, .. } => entries.contains(&(job, *endpoint)),
             Self::DropResults(which)
             | Self::SuccessWithCode(which)
             | Self::ErrorCodeIsPassword(which)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::Response;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use serde_json::{Value, json};
 use tokio::time::Sleep;
@@ -47,6 +47,7 @@ impl ServiceRequest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
+    /// No answer yet: the request is held, slow or met with silence.
     Pending,
     /// An answer with this HTTP status was handed to the connection in full.
     Status(u16),
@@ -58,30 +59,53 @@ pub enum Completion {
 /// because both carry secrets.
 #[derive(Clone)]
 pub struct Recorded {
-    pub head: Parts,
-    pub body: Option<Bytes>,
-    pub entries: Vec<(String, String)>,
+    method: String,
+    path: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Option<Bytes>,
+    entries: Vec<(String, String)>,
     pub completion: Completion,
 }
 
 impl Recorded {
-    pub fn method(&self) -> &str {
-        self.head.method.as_str()
+    pub fn new(head: &Parts, body: Option<Bytes>, entries: Vec<(String, String)>) -> Self {
+        let headers = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        Self {
+            method: head.method.to_string(),
+            path: head
+                .uri
+                .path_and_query()
+                .map_or_else(|| head.uri.path().to_owned(), ToString::to_string),
+            headers,
+            body,
+            entries,
+            completion: Completion::Pending,
+        }
     }
 
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Path and query as they stood in the request line.
     pub fn path(&self) -> &str {
-        let uri = &self.head.uri;
-        uri.path_and_query()
-            .map_or(uri.path(), |path| path.as_str())
+        &self.path
     }
 
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
-        self.head.headers.iter().map(|(name, _)| name.as_str())
+        self.headers.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The value of the first header of this name, whatever its case, if it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let value = self.head.headers.get(name)?;
-        std::str::from_utf8(value.as_bytes()).ok()
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
     /// `None` unless `record_bodies` is set, and for bodies over the limit of the gateway.
@@ -103,8 +127,8 @@ impl Recorded {
 impl fmt::Debug for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorded")
-            .field("method", &self.method())
-            .field("path", &self.path())
+            .field("method", &self.method)
+            .field("path", &self.path)
             .field("headers", &self.header_names().collect::<Vec<_>>())
             .field("entries", &self.entries)
             .field("answered", &self.completion)
@@ -124,7 +148,7 @@ pub struct ServiceReply {
 }
 
 impl ServiceReply {
-    pub fn json(status: u16, body: Value) -> Self {
+    pub fn json(status: u16, body: &Value) -> Self {
         Self::text(status, "application/json", body.to_string())
     }
 
@@ -141,7 +165,7 @@ impl ServiceReply {
 
     /// An error about the whole request, in the shape the service and its gateway share.
     pub fn error(status: u16, code: &str, message: &str) -> Self {
-        Self::json(status, json!({"error_code": code, "error_msg": message}))
+        Self::json(status, &json!({"error_code": code, "error_msg": message}))
     }
 
     pub fn empty(field: &str) -> Self {
@@ -173,8 +197,8 @@ impl ServiceReply {
         self.header(CONTENT_ENCODING.as_str(), "gzip")
     }
 
-    /// An answer that no HTTP message can carry (a fault with an impossible status or header)
-    /// becomes a 500 that says so.
+    /// The response for hyper. An answer that no HTTP message can carry (a fault
+    /// with an impossible status or header) becomes a 500 that says so.
     pub fn into_response(self, request_id: &str, date: &str) -> Response<Payload> {
         let request_id = self.request_id.unwrap_or_else(|| request_id.into());
         let mut builder = Response::builder()
@@ -198,6 +222,23 @@ impl ServiceReply {
     }
 }
 
+pub fn check_head<'a>(
+    status: u16,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), &'static str> {
+    if !(200..=599).contains(&status) {
+        return Err("an HTTP status must lie between 200 and 599");
+    }
+    for (name, value) in headers {
+        if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err()
+        {
+            return Err("a header has a name or a value that HTTP cannot carry");
+        }
+    }
+    Ok(())
+}
+
+/// The connection is closed without (the rest of) an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("connection cut on purpose")]
 pub struct ConnectionCut;

@@ -6,12 +6,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::accounts::{LoginClaim, LoginRefusal, SimToken, TokenLookup, signer, unauthenticated};
+use super::accounts::{LoginClaim, LoginRefusal, Person, SimToken, TokenLookup, unauthenticated};
 use super::ambient::{self, token_time};
 use super::http::ServiceReply;
-use super::shared::{Shared, SimExchange, SimState};
+use super::shared::{Exchange, Shared, SimState};
 use super::signature::{ALGORITHM, SignedRequest, decode};
-use super::spec::UserSpec;
 
 const SUBJECT: &str = "X-Subject-Token";
 
@@ -19,19 +18,23 @@ const OWN: &str = "self";
 
 struct Identified {
     /// `None` for a key that belongs to no user known here.
-    user: Option<UserSpec>,
+    person: Option<Person>,
     reach: Reach,
 }
 
 enum Reach {
+    /// The project of the token, or none at all.
     Scope(Option<String>),
     Account,
 }
 
-/// A missing token is turned away by the gateway (OTC API Gateway manual, Error Codes: 0301
-/// with 401), a wrong one by the service (OTC api-ref, Error Code: DRS.M00100 with 403).
-fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> {
-    let SimExchange { state, request, .. } = exchange;
+/// Says who calls, or refuses.
+///
+/// A missing token is turned away by the gateway (OTC API Gateway manual, Error
+/// Codes: 0301 with 401), a wrong one by the service (OTC api-ref, Error Code:
+/// DRS.M00100 with 403).
+fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
+    let Exchange { state, request, .. } = exchange;
     let now = exchange.shared.clock.now();
     let headers = &request.head.headers;
     let token = headers.get("x-auth-token");
@@ -45,7 +48,7 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> 
             TokenLookup::Unknown => Err(ServiceReply::error(403, "DRS.M00100", "Invalid token.")),
             TokenLookup::Expired => Err(unauthenticated("token expires")),
             TokenLookup::Good(token) => Ok(Identified {
-                user: Some(token.user.clone()),
+                person: Some(token.person.clone()),
                 reach: Reach::Scope(token.project.clone()),
             }),
         },
@@ -57,9 +60,9 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> 
                 headers,
                 body: request.body.as_deref().unwrap_or_default(),
             };
-            let name = signer(&state.keys, authorization, &signed, now)?;
+            let user = state.keys.check(authorization, &signed, now)?;
             Ok(Identified {
-                user: name.and_then(|name| state.users.named(&name).cloned()),
+                person: user.and_then(|name| state.users.named(&name).cloned()),
                 reach: Reach::Account,
             })
         }
@@ -68,7 +71,7 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> 
 
 /// Lets a caller through who may address the project in the path: a token must be for
 /// that very project, and a signature must not name another one.
-pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
+pub fn admit(exchange: &mut Exchange<'_>) -> Result<(), ServiceReply> {
     let reach = identify(exchange)?.reach;
     let project = exchange.request.project.as_str();
     let reaches = match reach {
@@ -91,18 +94,18 @@ pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
 }
 
 /// `POST /v3/auth/tokens` (OTC IAM api-ref, Obtaining a User Token).
-pub fn log_in(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn log_in(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let token = issue(exchange)?;
     exchange.state.logins += 1;
-    exchange.state.tokens.0.push(token.clone());
+    exchange.state.tokens.add(token.clone());
     let mut pairs = exchange.request.query().split('&');
     let no_catalog = pairs.any(|pair| pair.split('=').next() == Some("nocatalog"));
     let outline = token_outline(exchange.shared, &token, !no_catalog);
-    Ok(ServiceReply::json(201, outline).header(SUBJECT, token.token))
+    Ok(ServiceReply::json(201, &outline).header(SUBJECT, token.token))
 }
 
 /// `GET /v3/auth/tokens` (OTC IAM api-ref, Verifying a Token).
-pub fn show_token(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn show_token(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     identify(exchange)?;
     let Some(subject) = exchange.request.head.headers.get(SUBJECT) else {
         return Err(bad_request("X-Subject-Token is missing"));
@@ -119,13 +122,13 @@ pub fn show_token(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, Servic
         }
         TokenLookup::Good(token) => {
             let outline = token_outline(shared, token, true);
-            Ok(ServiceReply::json(200, outline).header(SUBJECT, token.token.clone()))
+            Ok(ServiceReply::json(200, &outline).header(SUBJECT, token.token.clone()))
         }
     }
 }
 
-fn issue(exchange: &mut SimExchange<'_>) -> Result<SimToken, ServiceReply> {
-    let SimExchange { state, request, .. } = exchange;
+fn issue(exchange: &mut Exchange<'_>) -> Result<SimToken, ServiceReply> {
+    let Exchange { state, request, .. } = exchange;
     let shared = exchange.shared;
     if !request.is_json() {
         return Err(bad_request("The Content-Type must be application/json."));
@@ -136,20 +139,20 @@ fn issue(exchange: &mut SimExchange<'_>) -> Result<SimToken, ServiceReply> {
     let auth = &document["auth"];
     let identity = &auth["identity"];
     let now = shared.clock.now();
-    let (user, methods, expires) = if identity["methods"] == json!(["token"]) {
+    let (person, methods, expires) = if identity["methods"] == json!(["token"]) {
         by_token(state, &identity["token"], now)?
     } else {
         let (claim, methods) = claim(identity)?;
-        let user = state.users.log_in(&claim).map_err(|why| match why {
+        let person = state.users.log_in(&claim).map_err(|why| match why {
             LoginRefusal::Wrong => unauthorized("IAM.0062", "The username or password is wrong."),
             LoginRefusal::Locked => unauthorized("IAM.0061", "The account is locked."),
         })?;
-        (user, methods, None)
+        (person, methods, None)
     };
-    let project = project(shared, &auth["scope"], &user)?;
+    let project = project(shared, &auth["scope"], &person)?;
     Ok(SimToken {
         token: shared.nonces.token(),
-        user,
+        person,
         project,
         methods,
         issued: now,
@@ -163,7 +166,7 @@ fn by_token(
     state: &SimState,
     given: &Value,
     now: Timestamp,
-) -> Result<(UserSpec, Vec<&'static str>, Option<Timestamp>), ServiceReply> {
+) -> Result<(Person, Vec<&'static str>, Option<Timestamp>), ServiceReply> {
     let id = text(given, "id")?.ok_or_else(|| bad_request("identity.token.id is missing"))?;
     match state.tokens.find(id.as_bytes(), now) {
         TokenLookup::Unknown => Err(unauthorized("IAM.0067", "The token is not valid.")),
@@ -172,7 +175,7 @@ fn by_token(
             let mut methods = token.methods.clone();
             methods.retain(|method| *method != "token");
             methods.push("token");
-            Ok((token.user.clone(), methods, token.expires))
+            Ok((token.person.clone(), methods, token.expires))
         }
     }
 }
@@ -217,10 +220,10 @@ fn claim(identity: &Value) -> Result<(LoginClaim<'_>, Vec<&'static str>), Servic
 fn project(
     shared: &Shared,
     scope: &Value,
-    user: &UserSpec,
+    person: &Person,
 ) -> Result<Option<String>, ServiceReply> {
     let own = |domain: &Value| -> Result<bool, ServiceReply> {
-        Ok(user.is_of_domain(text(domain, "name")?, text(domain, "id")?))
+        Ok(person.is_of_domain(text(domain, "name")?, text(domain, "id")?))
     };
     let project = &scope["project"];
     if project.is_null() {
@@ -242,6 +245,7 @@ fn project(
     }
 }
 
+/// A text that may be left out, and nothing but a text.
 fn text<'a>(object: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceReply> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -251,8 +255,8 @@ fn text<'a>(object: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceRe
 }
 
 fn token_outline(shared: &Shared, token: &SimToken, with_catalog: bool) -> Value {
-    let user = &token.user;
-    let domain = json!({"id": user.domain_id, "name": user.domain});
+    let person = &token.person;
+    let domain = json!({"id": person.domain_id, "name": person.domain});
     let expires = token
         .expires
         .unwrap_or_else(|| end_of_life(shared, shared.clock.now()));
@@ -260,7 +264,7 @@ fn token_outline(shared: &Shared, token: &SimToken, with_catalog: bool) -> Value
         "methods": token.methods,
         "issued_at": token_time(token.issued),
         "expires_at": token_time(expires),
-        "user": {"id": user.id, "name": user.name, "domain": domain},
+        "user": {"id": person.id, "name": person.name, "domain": domain},
         "roles": [],
     });
     let project = token.project.as_ref();
@@ -290,10 +294,11 @@ fn unauthorized(code: &str, message: &str) -> ServiceReply {
 
 fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
     let error = json!({"code": code, "message": message, "title": title});
-    ServiceReply::json(status, json!({"error": error}))
+    ServiceReply::json(status, &json!({"error": error}))
 }
 
-pub fn catalog(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+/// `GET /v3/auth/catalog`.
+pub fn catalog(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let project = match identify(exchange)?.reach {
         Reach::Scope(project) => project,
         // A signature may name its project in a header (Huawei Cloud API Request
@@ -305,7 +310,7 @@ pub fn catalog(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceRe
     };
     let entries = catalog_entries(exchange.shared, project.as_deref());
     let answer = json!({"catalog": entries, "links": {}});
-    Ok(ServiceReply::json(200, answer))
+    Ok(ServiceReply::json(200, &answer))
 }
 
 /// The entries for a token of this project, with no more of the other services than it
@@ -346,9 +351,9 @@ fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
 }
 
 /// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
-pub fn projects(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
-    let domain = identify(exchange)?.user.map(|user| user.domain_id);
-    let SimExchange {
+pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+    let domain = identify(exchange)?.person.map(|person| person.domain_id);
+    let Exchange {
         shared, request, ..
     } = exchange;
     let mut pairs = request.query().split('&');
@@ -377,19 +382,20 @@ pub fn projects(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceR
     }
     let links = json!({"self": format!("{url}/v3/projects"), "next": null, "previous": null});
     let answer = json!({"projects": projects, "links": links});
-    Ok(ServiceReply::json(200, answer))
+    Ok(ServiceReply::json(200, &answer))
 }
 
 /// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
 /// warn where nobody answers (OpenStack Identity API, "List versions").
-pub fn versions(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn versions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"versions": {"values": [the_version(exchange.shared)]}});
-    Ok(ServiceReply::json(300, answer))
+    Ok(ServiceReply::json(300, &answer))
 }
 
-pub fn version(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+/// `GET /v3`.
+pub fn version(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"version": the_version(exchange.shared)});
-    Ok(ServiceReply::json(200, answer))
+    Ok(ServiceReply::json(200, &answer))
 }
 
 fn the_version(shared: &Shared) -> Value {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ambient::{Nonces, SaltedDigest, salted_digest};
-use super::scenario::SimConfig;
 use super::spec::{EndPointType, EndpointSpec, JobSpec};
 
 /// Refused logins after which a database locks the account. The real number is
@@ -34,12 +33,13 @@ impl Denied {
     );
 }
 
+/// Whether the code says that there is no such job.
 pub fn is_missing(code: &str) -> bool {
     matches!(code, "DRS.M00289" | "DRS.M05003" | "DRS.M05004")
 }
 
-/// OTC api-ref, Changing the Passwords…, Constraints; the misspelt forms stand on the
-/// status pages.
+/// Whether a job in this state may be told a password (OTC api-ref, Changing the
+/// Passwords…, Constraints; the misspelt forms stand on the status pages).
 fn may_change_password(status: &str) -> bool {
     matches!(
         status,
@@ -77,10 +77,19 @@ fn running_form(status: &str) -> Option<&'static str> {
     }
 }
 
-/// `PAUSING` is no passage to another state (OTC api-ref, Task Statuses; the misspelt form
+/// Whether a job in this state is at rest because someone paused it. `PAUSING` is
+/// no passage to another state (OTC api-ref, Task Statuses; the misspelt form
 /// stands in Querying Task Statuses).
 fn is_paused(status: &str) -> bool {
     matches!(status, "PAUSING" | "PAUSEING")
+}
+
+/// Whether a job in this state moves data.
+fn is_running(status: &str) -> bool {
+    matches!(
+        status,
+        "FULL_TRANSFER_STARTED" | "FULL_TRANSFER_COMPLETE" | "INCRE_TRANSFER_STARTED"
+    )
 }
 
 /// Whether an action is available in this state. The names are those of the
@@ -91,7 +100,7 @@ pub fn allows(status: &str, action: &str) -> bool {
         "RESET_DB_PWD" => may_change_password(status),
         "RETRY" => running_form(status).is_some(),
         "START" => is_paused(status),
-        "PAUSE" => status != "STARTJOBING" && failed_form(status).is_some(),
+        "PAUSE" => is_running(status),
         "DELETE" => status != "DELETED",
         _ => false,
     }
@@ -99,6 +108,7 @@ pub fn allows(status: &str, action: &str) -> bool {
 
 pub const ACTIONS: [&str; 5] = ["RESET_DB_PWD", "RETRY", "START", "PAUSE", "DELETE"];
 
+/// The passwords around one database, as digests.
 pub struct DatabaseLogin {
     salt: SaltedDigest,
     /// What DRS was last told; `None` is what was typed in when the job was made.
@@ -152,8 +162,8 @@ impl DatabaseLogin {
 }
 
 pub struct SimJob {
-    /// The state in there is that of the start, and the passwords that the databases accept
-    /// were taken out.
+    /// What never changes. The state in there is that of the start, and the
+    /// passwords that the databases accept were taken out.
     pub facts: JobSpec,
     pub status: String,
     source: DatabaseLogin,
@@ -165,6 +175,7 @@ pub struct SimJob {
 }
 
 impl SimJob {
+    /// A job without history; `salt` is called once for each endpoint.
     fn new(mut spec: JobSpec, salt: impl Fn() -> [u8; 32]) -> Self {
         let login = |endpoint: &mut Option<EndpointSpec>| {
             let password = endpoint.as_mut().and_then(|spec| spec.real_password.take());
@@ -292,41 +303,57 @@ impl SimJob {
     }
 }
 
-/// The jobs of a project, by id.
-#[derive(Default)]
 pub struct JobStore {
     jobs: BTreeMap<String, SimJob>,
-    any_job: Option<Arc<Nonces>>,
+    nonces: Arc<Nonces>,
+    accept_any_job: bool,
     failure_delay: Duration,
 }
 
 impl JobStore {
     /// Fails with the id if two jobs have the same one.
-    pub fn new(config: &mut SimConfig, nonces: &Arc<Nonces>) -> Result<Self, String> {
-        let mut jobs = BTreeMap::new();
-        for spec in std::mem::take(&mut config.jobs) {
-            let id = spec.id.clone();
-            let job = SimJob::new(spec, || nonces.salt());
-            if jobs.insert(id.clone(), job).is_some() {
-                return Err(id);
+    pub fn new(
+        specs: Vec<JobSpec>,
+        nonces: Arc<Nonces>,
+        accept_any_job: bool,
+        failure_delay: Duration,
+    ) -> Result<Self, String> {
+        let mut store = Self {
+            jobs: BTreeMap::new(),
+            nonces,
+            accept_any_job,
+            failure_delay,
+        };
+        for spec in specs {
+            if store.jobs.contains_key(&spec.id) {
+                return Err(spec.id);
             }
+            store.add(spec);
         }
-        Ok(Self {
-            jobs,
-            any_job: config.accept_any_job.then(|| Arc::clone(nonces)),
-            failure_delay: config.failure_delay,
-        })
+        Ok(store)
+    }
+
+    /// The same store without any job, and without making any up.
+    pub fn emptied(&self) -> Self {
+        Self {
+            jobs: BTreeMap::new(),
+            nonces: Arc::clone(&self.nonces),
+            accept_any_job: false,
+            failure_delay: self.failure_delay,
+        }
+    }
+
+    fn add(&mut self, spec: JobSpec) {
+        let id = spec.id.clone();
+        let job = SimJob::new(spec, || self.nonces.salt());
+        self.jobs.insert(id, job);
     }
 
     /// The job as it is at `now`. With `accept_any_job`, a well-formed id that
     /// was never seen becomes a running job.
     pub fn job(&mut self, id: &str, now: Instant) -> Option<&mut SimJob> {
-        if let Some(nonces) = &self.any_job
-            && !self.jobs.contains_key(id)
-            && is_well_formed(id)
-        {
-            let job = SimJob::new(JobSpec::new(id), || nonces.salt());
-            self.jobs.insert(id.to_owned(), job);
+        if self.accept_any_job && !self.jobs.contains_key(id) && is_well_formed(id) {
+            self.add(JobSpec::new(id));
         }
         let job = self.jobs.get_mut(id)?;
         job.advance(now, self.failure_delay);

@@ -5,9 +5,9 @@
 //! if it shared the client's notion of a field name, a misspelling would be wrong on both
 //! sides and pass.
 //!
-//! It accepts its own credentials alone, keeps no password of a database in plain text
-//! beyond the request that brought it (unless a test asks for bodies to be recorded), and
-//! shows none (unless a test puts a made-up one into a job's details).
+//! It accepts its own credentials alone, keeps no password in plain text beyond the
+//! request that brought it (unless a test asks for bodies to be recorded), and shows none
+//! (unless a test puts a made-up one into a job's details).
 
 mod accounts;
 mod admin;
@@ -33,17 +33,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use self::accounts::{SimToken, SimTokens, Users};
+use self::accounts::{Person, SigningKeys, SimToken, SimTokens, Users};
 use self::ambient::{Clock, Nonces};
 use self::fault::{ArmedFaults, FaultQueue};
 pub use self::fault::{
     CannedAnswer, EchoForm, Fault, FaultKind, FaultTrigger, MessageKey, QueryCall, Rejection, Which,
 };
 pub use self::http::{Completion, Recorded};
-use self::job::{DatabaseLogin, JobStore, SimJob};
+use self::job::{DatabaseLogin, JobStore};
 pub use self::scenario::SimConfig;
 use self::server::Server;
 use self::shared::{Shared, SimState};
@@ -51,6 +50,7 @@ pub use self::spec::{
     AccessKeySpec, CatalogSpec, EndPointType, EndpointSpec, JobSpec, ProjectSpec, UserSpec,
 };
 
+/// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("{0} is no loopback address, and the simulator serves no other")]
@@ -65,7 +65,11 @@ pub enum StartError {
     #[error("job {0} is configured twice")]
     DuplicateJob(String),
     #[error("fault {number}: {why}")]
-    BadFault { number: usize, why: &'static str },
+    BadFault {
+        /// Its place in the list of its queue, counted from 1.
+        number: usize,
+        why: &'static str,
+    },
 }
 
 /// A running simulator. It stops, and cuts all connections, when dropped.
@@ -77,28 +81,35 @@ pub struct Simulator {
 }
 
 impl Simulator {
+    /// Starts a simulator on a thread of its own; it is reachable at once.
     pub fn start(mut config: SimConfig) -> Result<Self, StartError> {
         if !config.address.is_loopback() {
             return Err(StartError::NotLoopback(config.address));
         }
         let nonces = Arc::new(Nonces::new().map_err(StartError::Random)?);
-        let jobs = JobStore::new(&mut config, &nonces).map_err(StartError::DuplicateJob)?;
+        let jobs = JobStore::new(
+            take(&mut config.jobs),
+            Arc::clone(&nonces),
+            config.accept_any_job,
+            config.failure_delay,
+        )
+        .map_err(StartError::DuplicateJob)?;
         let clock = Clock::ahead_by(config.clock_offset_seconds);
         let started = clock.now();
         let token = config.token.take().unwrap_or_else(|| nonces.token());
-        let tokens = SimTokens(vec![SimToken {
+        let tokens = SimTokens::new(SimToken {
             token: token.clone(),
-            user: UserSpec::unnamed(),
+            person: Person::unnamed(),
             project: Some(config.project_id.clone()),
             methods: vec!["password"],
             issued: started,
             expires: None,
-        }]);
+        });
         let state = SimState {
-            elsewhere: JobStore::default(),
+            elsewhere: jobs.emptied(),
             jobs,
-            users: Users::new(take(&mut config.users)),
-            keys: take(&mut config.access_keys),
+            users: Users::new(take(&mut config.users), || nonces.salt()),
+            keys: SigningKeys::new(take(&mut config.access_keys)),
             tokens,
             faults: armed(take(&mut config.faults), FaultQueue::Changes)?,
             login_faults: armed(take(&mut config.login_faults), FaultQueue::Logins)?,
@@ -130,7 +141,7 @@ impl Simulator {
             put_received: Condvar::new(),
             state: Mutex::new(state),
         });
-        let server = Server::start(listener, Arc::clone(&shared)).map_err(failed)?;
+        let server = Server::start(listener, bound, Arc::clone(&shared)).map_err(failed)?;
         Ok(Self { shared, server })
     }
 
@@ -170,7 +181,7 @@ impl Simulator {
 
     fn login_is(&self, job: &str, endpoint: &str, is: impl FnOnce(&DatabaseLogin) -> bool) -> bool {
         let state = self.shared.lock();
-        let found = named(endpoint).zip(state.jobs.get(job));
+        let found = EndPointType::from_name(endpoint).zip(state.jobs.get(job));
         found.is_some_and(|(endpoint, job)| is(job.login(endpoint)))
     }
 
@@ -205,9 +216,7 @@ impl Simulator {
     }
 
     pub fn issued_tokens(&self) -> Vec<String> {
-        let state = self.shared.lock();
-        let tokens = state.tokens.issued();
-        tokens.map(|token| token.token.clone()).collect()
+        self.shared.lock().tokens.issued()
     }
 
     pub fn expire_tokens(&self) {
@@ -226,7 +235,7 @@ impl Simulator {
     /// Lets a fault wait for the query or the retry of that name, or for any of them. False,
     /// and nothing waits, if there is no call of that name.
     pub fn inject_query(&self, call: Option<&str>, mut fault: Fault) -> bool {
-        fault.call = call.and_then(named);
+        fault.call = call.and_then(QueryCall::from_name);
         if fault.call.is_none() && call.is_some() {
             return false;
         }
@@ -236,30 +245,35 @@ impl Simulator {
 
     /// False if there is no such job.
     pub fn set_status(&self, job: &str, status: &str) -> bool {
-        let changed = self.change(job, |job, _| job.set_status(status));
+        let mut state = self.shared.lock();
+        let changed = state
+            .jobs
+            .change(job, Instant::now(), |job| job.set_status(status));
         changed.is_some()
     }
 
-    /// Changes the password at the database, as an operator would before telling DRS.
+    /// Changes the password at the database, as an operator would before telling
+    /// DRS, and unlocks the account. False if there is no such job or endpoint.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
-        let Some(endpoint) = named(endpoint) else {
+        let Some(endpoint) = EndPointType::from_name(endpoint) else {
             return false;
         };
-        let changed = self.change(job, |job, _| job.login_mut(endpoint).change(password));
+        let mut state = self.shared.lock();
+        let changed = state.jobs.change(job, Instant::now(), |job| {
+            job.login_mut(endpoint).change(password);
+        });
         changed.is_some()
     }
 
-    /// Retries a failed job, as an operator would in the console.
+    /// Retries a failed job, as an operator would in the console. False if there
+    /// is no such job or it has not failed.
     pub fn retry(&self, job: &str) -> bool {
-        self.change(job, SimJob::retry) == Some(true)
-    }
-
-    fn change<T>(&self, job: &str, act: impl FnOnce(&mut SimJob, Instant) -> T) -> Option<T> {
         let now = Instant::now();
         let mut state = self.shared.lock();
-        state.jobs.change(job, now, |job| act(job, now))
+        state.jobs.change(job, now, |job| job.retry(now)) == Some(true)
     }
 
+    /// Lets all held requests go on. Requests held later wait for the next call.
     pub fn release(&self) {
         self.shared.let_go();
     }
@@ -279,12 +293,7 @@ impl fmt::Debug for Simulator {
     }
 }
 
-/// The value that scenario files call by this name.
-fn named<T: DeserializeOwned>(name: &str) -> Option<T> {
-    serde_json::from_value(name.into()).ok()
-}
-
-/// Fails with the first fault that makes no sense.
+/// Lets faults wait from the start; fails with the first that makes no sense.
 fn armed(faults: Vec<Fault>, queue: FaultQueue) -> Result<ArmedFaults, StartError> {
     let mut armed = ArmedFaults::default();
     for (fault, number) in faults.into_iter().zip(1..) {

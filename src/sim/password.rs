@@ -13,7 +13,7 @@ use super::fault::{EchoForm, FaultKind, MessageKey, Which};
 use super::http::{ServiceReply, ServiceRequest};
 use super::job::{Denied, is_missing};
 use super::queries;
-use super::shared::SimExchange;
+use super::shared::Exchange;
 use super::spec::EndPointType;
 
 /// One entry of the body. It lives no longer than the request.
@@ -23,36 +23,109 @@ struct PasswordChange {
     password: String,
 }
 
+/// One of an answer's `results`.
+#[derive(Clone)]
+struct ChangeResult {
+    id: String,
+    endpoint: EndPointType,
+    status: String,
+    code: Option<String>,
+    message: String,
+    message_key: MessageKey,
+}
+
+impl ChangeResult {
+    fn success(change: &PasswordChange) -> Self {
+        Self {
+            id: change.job.clone(),
+            endpoint: change.endpoint,
+            status: "success".to_owned(),
+            code: None,
+            message: String::new(),
+            message_key: MessageKey::ErrorMsg,
+        }
+    }
+
+    fn failed(change: &PasswordChange, code: &str, message: &str) -> Self {
+        Self {
+            status: "failed".to_owned(),
+            code: Some(code.to_owned()),
+            message: message.to_owned(),
+            ..Self::success(change)
+        }
+    }
+
+    fn contradiction(&self) -> Self {
+        let (status, code) = if self.status == "success" {
+            ("failed", Some("DRS.M00304".to_owned()))
+        } else {
+            ("success", None)
+        };
+        Self {
+            status: status.to_owned(),
+            code,
+            message: String::new(),
+            ..self.clone()
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let endpoint = self.endpoint.wire();
+        let mut object = json!({"id": self.id, "status": self.status, "end_point_type": endpoint});
+        if let Some(code) = &self.code {
+            let key = match self.message_key {
+                MessageKey::ErrorMsg => "error_msg",
+                MessageKey::ErrorMessage => "error_message",
+            };
+            object["error_code"] = json!(code);
+            object[key] = json!(self.message);
+        }
+        object
+    }
+}
+
 /// The pairs of job id and `end_point_type`, as far as they can be read.
-pub fn entries(request: &ServiceRequest) -> Vec<(&str, Option<EndPointType>)> {
+fn pairs(request: &ServiceRequest) -> impl Iterator<Item = (&str, &str)> {
     let document = request.document.as_ref();
     let jobs = document.and_then(|document| document["jobs"].as_array());
-    let entries = jobs.into_iter().flatten().map(|entry| {
+    jobs.into_iter().flatten().map(|entry| {
         let text = |field| entry[field].as_str().unwrap_or_default();
-        let endpoint = EndPointType::from_wire(text("end_point_type"));
-        (text("job_id"), endpoint)
+        (text("job_id"), text("end_point_type"))
+    })
+}
+
+pub fn names(request: &ServiceRequest) -> Vec<(String, String)> {
+    let names = pairs(request).map(|(job, wire)| {
+        let name = EndPointType::from_wire(wire).map_or("invalid", EndPointType::name);
+        (job.to_owned(), name.to_owned())
     });
-    entries.collect()
+    names.collect()
+}
+
+/// The entries as faults choose by them.
+pub fn known_entries(request: &ServiceRequest) -> Vec<(&str, EndPointType)> {
+    pairs(request)
+        .filter_map(|(job, wire)| Some((job, EndPointType::from_wire(wire)?)))
+        .collect()
 }
 
 pub fn change(
-    exchange: &mut SimExchange<'_>,
+    exchange: &mut Exchange<'_>,
     faults: &[FaultKind],
 ) -> Result<ServiceReply, ServiceReply> {
     let changes = read(queries::document(exchange)?)?;
     let now = Instant::now();
     let jobs = exchange.jobs();
     let results = changes.iter().enumerate().map(|(index, change)| {
-        let refused = faults.iter().find_map(|kind| refusal(kind, index, change));
-        if let Some(refused) = refused {
+        if let Some(refused) = refusal(faults, index, change) {
             return refused;
         }
         let changed = jobs.change(&change.job, now, |job| {
             job.change_password(change.endpoint, &change.password)
         });
         match changed.unwrap_or(Err(Denied::NOT_FOUND)) {
-            Ok(()) => success(change),
-            Err(Denied(code, message)) => failed(change, code, message),
+            Ok(()) => ChangeResult::success(change),
+            Err(Denied(code, message)) => ChangeResult::failed(change, code, message),
         }
     });
     let results = results.collect();
@@ -111,67 +184,59 @@ fn read_entry(entry: &Value) -> Result<PasswordChange, ServiceReply> {
     })
 }
 
-fn success(change: &PasswordChange) -> Value {
-    let endpoint = change.endpoint.wire();
-    json!({"id": change.job, "status": "success", "end_point_type": endpoint})
-}
-
-fn failed(change: &PasswordChange, code: &str, message: &str) -> Value {
-    let mut result = success(change);
-    result["status"] = json!("failed");
-    result["error_code"] = json!(code);
-    result["error_msg"] = json!(message);
-    result
-}
-
-/// The failure that a fault gives to one entry in the place of acting on it.
-fn refusal(kind: &FaultKind, index: usize, change: &PasswordChange) -> Option<Value> {
-    let covers = |which: &Which| which.covers(index, &change.job, Some(change.endpoint));
-    let refused = match kind {
+fn refusal(kinds: &[FaultKind], index: usize, change: &PasswordChange) -> Option<ChangeResult> {
+    let covers = |which: &Which| which.covers(index, &change.job, change.endpoint);
+    kinds.iter().find_map(|kind| match kind {
         FaultKind::RejectEntry(rejection)
             if rejection.job == change.job && rejection.endpoint == change.endpoint =>
         {
-            let mut refused = failed(change, &rejection.code, &rejection.message);
-            if rejection.message_key == MessageKey::ErrorMessage {
-                refused["error_message"] = refused["error_msg"].take();
-                refused.as_object_mut()?.remove("error_msg");
-            }
-            refused
+            Some(ChangeResult {
+                message_key: rejection.message_key,
+                ..ChangeResult::failed(change, &rejection.code, &rejection.message)
+            })
         }
         FaultKind::EchoPassword { form, which } if covers(which) => {
             let echo = written(&change.password, *form);
             let message = format!("access denied for password {echo} of this endpoint");
-            failed(change, "DRS.KE0002", &message)
+            Some(ChangeResult::failed(change, "DRS.KE0002", &message))
         }
         FaultKind::ErrorCodeIsPassword(which) if covers(which) => {
-            failed(change, &change.password, "failed")
+            Some(ChangeResult::failed(change, &change.password, "failed"))
         }
         FaultKind::RequestIdIsPassword(which) if covers(which) => {
-            failed(change, "DRS.KE0002", "user or password incorrect")
+            let message = "user or password incorrect";
+            Some(ChangeResult::failed(change, "DRS.KE0002", message))
         }
         FaultKind::ResultsIn400 { code } => {
             let code = code.as_deref().unwrap_or("DRS.M00304");
-            failed(change, code, "the entry was not changed")
+            Some(ChangeResult::failed(
+                change,
+                code,
+                "the entry was not changed",
+            ))
         }
         FaultKind::ResultsIn202 { code } => {
             let code = code.as_deref().unwrap_or("DRS.M01504");
-            failed(change, code, "the entry was not changed")
+            Some(ChangeResult::failed(
+                change,
+                code,
+                "the entry was not changed",
+            ))
         }
-        _ => return None,
-    };
-    Some(refused)
+        _ => None,
+    })
 }
 
-/// The answer about all entries, bent as the faults want it.
 fn answer(
     kinds: &[FaultKind],
     changes: &[PasswordChange],
-    mut results: Vec<Value>,
+    mut results: Vec<ChangeResult>,
 ) -> ServiceReply {
-    let missing = |result: &Value| result["error_code"].as_str().is_some_and(is_missing);
-    let mut status = match results.iter().all(missing) {
-        true => 400,
-        false => 200,
+    let missing = |result: &ChangeResult| result.code.as_deref().is_some_and(is_missing);
+    let mut status = if results.iter().all(missing) {
+        400
+    } else {
+        200
     };
     let mut count = results.len();
     let mut request_id = None;
@@ -182,82 +247,71 @@ fn answer(
             FaultKind::WrongCount => count += 1,
             FaultKind::RequestIdIsPassword(which) => {
                 let mut numbered = changes.iter().enumerate();
-                let chosen = numbered.find(|(index, change)| {
-                    which.covers(*index, &change.job, Some(change.endpoint))
-                });
+                let chosen = numbered
+                    .find(|(index, change)| which.covers(*index, &change.job, change.endpoint));
                 request_id = chosen.map(|(_, change)| header_form(&change.password));
             }
             _ => count = bend(kind, &mut results, count),
         }
     }
-    let mut reply = ServiceReply::json(status, json!({"count": count, "results": results}));
+    let results: Vec<Value> = results.iter().map(ChangeResult::to_json).collect();
+    let mut reply = ServiceReply::json(status, &json!({"count": count, "results": results}));
     reply.request_id = request_id;
     reply
 }
 
 /// Changes the results; the count given back is what the answer will claim.
-fn bend(kind: &FaultKind, results: &mut Vec<Value>, count: usize) -> usize {
+fn bend(kind: &FaultKind, results: &mut Vec<ChangeResult>, count: usize) -> usize {
     let mut index = 0;
-    let mut covered = |which: &Which, result: &Value| {
-        let text = |field| result[field].as_str().unwrap_or_default();
+    let mut covered = |which: &Which, result: &ChangeResult| {
         index += 1;
-        let endpoint = EndPointType::from_wire(text("end_point_type"));
-        which.covers(index - 1, text("id"), endpoint)
+        which.covers(index - 1, &result.id, result.endpoint)
     };
     match kind {
         FaultKind::Shuffled => results.reverse(),
         FaultKind::DropResults(which) => results.retain(|result| !covered(which, result)),
         FaultKind::DoubleResults { conflicting, which } => {
             let doubled = results.iter().filter(|result| covered(which, result));
-            let mut doubles: Vec<Value> = doubled.cloned().collect();
-            if *conflicting {
-                doubles.iter_mut().for_each(contradict);
-            }
-            results.append(&mut doubles);
+            let doubles: Vec<ChangeResult> = doubled
+                .map(|result| match conflicting {
+                    true => result.contradiction(),
+                    false => result.clone(),
+                })
+                .collect();
+            results.extend(doubles);
             return results.len();
         }
         FaultKind::ForeignResults { id } => {
             for result in results.iter_mut() {
-                result["id"] = json!(id);
+                result.id.clone_from(id);
             }
         }
         FaultKind::AddForeign { id } => {
             if let Some(first) = results.first() {
-                let endpoint = &first["end_point_type"];
-                let stranger = json!({"id": id, "status": "success", "end_point_type": endpoint});
+                let stranger = ChangeResult {
+                    id: id.clone(),
+                    status: "success".to_owned(),
+                    code: None,
+                    ..first.clone()
+                };
                 results.push(stranger);
             }
             return results.len();
         }
         FaultKind::OddStatus { status, which } => {
             for result in results.iter_mut().filter(|result| covered(which, result)) {
-                result["status"] = json!(status);
+                result.status.clone_from(status);
             }
         }
         FaultKind::SuccessWithCode(which) => {
             for result in results.iter_mut().filter(|result| covered(which, result)) {
-                result["error_code"] = json!("DRS.M01504");
-                result["error_msg"] = json!("another operation runs");
+                result.code = Some("DRS.M01504".to_owned());
+                "another operation runs".clone_into(&mut result.message);
             }
         }
         _ => {}
     }
     count
-}
-
-/// Makes a success of a failure, and the other way round.
-fn contradict(result: &mut Value) {
-    let (id, endpoint) = (&result["id"], &result["end_point_type"]);
-    *result = match result["status"] == "success" {
-        true => json!({
-            "id": id,
-            "status": "failed",
-            "end_point_type": endpoint,
-            "error_code": "DRS.M00304",
-            "error_msg": "",
-        }),
-        false => json!({"id": id, "status": "success", "end_point_type": endpoint}),
-    };
 }
 
 fn header_form(password: &str) -> Vec<u8> {

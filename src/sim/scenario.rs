@@ -14,6 +14,7 @@ use super::spec::{AccessKeySpec, CatalogSpec, JobSpec, ProjectSpec, UserSpec};
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimConfig {
+    /// It must be a loopback address.
     #[serde(skip)]
     pub address: IpAddr,
     /// 0 takes any free one.
@@ -22,6 +23,7 @@ pub struct SimConfig {
     /// Whether recorded requests keep their raw bodies, passwords and all.
     #[serde(skip)]
     pub record_bodies: bool,
+    /// The project that paths must name.
     pub project_id: String,
     /// In real life that of its region, perhaps with an underscore and a suffix.
     pub project_name: String,
@@ -41,8 +43,10 @@ pub struct SimConfig {
     pub clock_offset_seconds: i64,
     /// Whether every well-formed job id that is asked for is a running job.
     pub accept_any_job: bool,
-    /// Whether the service tells which actions a job's state allows.
+    /// Whether the service tells which actions a job's state allows: in each row
+    /// of the list and by `GET /v5/{project_id}/jobs/{id}/actions`.
     pub job_actions: bool,
+    /// Added to the answer of every password change.
     #[serde(rename = "latency_millis", deserialize_with = "millis")]
     pub latency: Duration,
     /// How long a job that is turned away by a database goes on before it fails,
@@ -100,8 +104,9 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct ScenarioError {
-    /// Counted from 1; `None` if no line can be told.
+    /// Line in the file, counted from 1; `None` if no line can be told.
     pub line: Option<u64>,
+    /// Column in that line, counted from 1 in characters.
     pub column: Option<u64>,
     what: String,
 }

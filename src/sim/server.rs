@@ -14,12 +14,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::fault::{FaultKind, QueryCall};
 use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest};
-use super::shared::{Shared, SimExchange, SimState, Visit};
+use super::shared::{Exchange, Shared, SimState, Visit};
 use super::{admin, ambient, iam, password, queries};
 
 /// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
@@ -37,6 +37,7 @@ pub struct Server {
 }
 
 impl Server {
+    /// Takes the address, so that it is known before anything is served from it.
     pub fn bind(address: SocketAddr) -> io::Result<(StdListener, SocketAddr)> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -44,22 +45,16 @@ impl Server {
         Ok((listener, address))
     }
 
-    pub fn start(listener: StdListener, shared: Arc<Shared>) -> io::Result<Self> {
-        let address = listener.local_addr()?;
+    pub fn start(
+        listener: StdListener,
+        address: SocketAddr,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        // Open connections end with the runtime.
-        let serve = async move {
-            if let Ok(listener) = TcpListener::from_std(listener) {
-                tokio::select! {
-                    _ = stopped => {}
-                    () = accept(listener, &shared) => {}
-                }
-            }
-        };
         let thread = thread::Builder::new()
             .name("drs-simulator".to_owned())
-            .spawn(move || runtime.block_on(serve))?;
+            .spawn(move || run(&runtime, listener, &shared, stopped))?;
         Ok(Self {
             address,
             stop: Some(stop),
@@ -79,6 +74,23 @@ impl Drop for Server {
             let _ = thread.join();
         }
     }
+}
+
+fn run(
+    runtime: &Runtime,
+    listener: StdListener,
+    shared: &Arc<Shared>,
+    stopped: oneshot::Receiver<()>,
+) {
+    runtime.block_on(async {
+        let Ok(listener) = TcpListener::from_std(listener) else {
+            return;
+        };
+        tokio::select! {
+            _ = stopped => {}
+            () = accept(listener, shared) => {}
+        }
+    });
 }
 
 async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
@@ -106,7 +118,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         .await;
 }
 
-type Handler = fn(&mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply>;
+type Handler = fn(&mut Exchange<'_>) -> Result<ServiceReply, ServiceReply>;
 
 enum Route {
     ModifyPasswords,
@@ -189,6 +201,7 @@ async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, ConnectionCut> {
     Ok((length <= MAX_BODY_BYTES).then(|| whole.into()))
 }
 
+/// Counts and records a request, then answers it, or not, as the faults want.
 async fn respond(
     shared: &Arc<Shared>,
     visit: &mut Visit,
@@ -196,14 +209,6 @@ async fn respond(
     route: &Route,
 ) -> Result<ServiceReply, ConnectionCut> {
     let arrived = Instant::now();
-    let acts = |state: &mut SimState, faults: &[FaultKind]| {
-        let mut exchange = SimExchange {
-            shared,
-            state,
-            request,
-        };
-        act(&mut exchange, route, faults)
-    };
     // All of it under one lock, so that whoever waited for the request finds its effect.
     let (faults, reply, held) = {
         let mut state = shared.lock();
@@ -214,7 +219,19 @@ async fn respond(
         });
         // Subscribed under the lock: a release by whoever sees this request is not missed.
         let held = hold.map(|_| shared.release.subscribe());
-        let reply = (hold != Some(false)).then(|| acts(&mut state, &faults));
+        let acts_now = hold != Some(false);
+        let reply = acts_now.then(|| {
+            let state = &mut state;
+            act(
+                Exchange {
+                    shared,
+                    state,
+                    request,
+                },
+                route,
+                &faults,
+            )
+        });
         (faults, reply, held)
     };
     shared.put_received.notify_all();
@@ -222,7 +239,21 @@ async fn respond(
         // The sender lives in `shared`, so waiting ends by release alone.
         let _ = held.changed().await;
     }
-    let reply = reply.unwrap_or_else(|| acts(&mut shared.lock(), &faults));
+    let reply = match reply {
+        Some(reply) => reply,
+        None => {
+            let state = &mut shared.lock();
+            act(
+                Exchange {
+                    shared,
+                    state,
+                    request,
+                },
+                route,
+                &faults,
+            )
+        }
+    };
     let mut due = arrived;
     if matches!(route, Route::ModifyPasswords) {
         due += shared.config.latency;
@@ -253,13 +284,13 @@ fn take_in(
     request: &ServiceRequest,
     route: &Route,
 ) -> Vec<FaultKind> {
-    let entries = match route {
-        Route::ModifyPasswords => password::entries(request),
+    let names = match route {
+        Route::ModifyPasswords => password::names(request),
         _ => Vec::new(),
     };
-    visit.record(state, request, &entries);
+    visit.record(state, request, names);
     match route {
-        Route::ModifyPasswords => state.faults.strike(None, &entries),
+        Route::ModifyPasswords => state.faults.strike(None, &password::known_entries(request)),
         Route::Login => state.login_faults.strike(None, &[]),
         Route::Query(call, _) => state.query_faults.strike(Some(*call), &[]),
         Route::Plain(_) => Vec::new(),
@@ -267,7 +298,7 @@ fn take_in(
 }
 
 /// Acts on the request as far as the faults let it through.
-fn act(exchange: &mut SimExchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
+fn act(mut exchange: Exchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
     if faults.iter().any(is_unheard) {
         // The caller never sees it; the request only has to end up unacted.
@@ -280,9 +311,9 @@ fn act(exchange: &mut SimExchange<'_>, route: &Route, faults: &[FaultKind]) -> S
         return ServiceReply::error(413, "APIGW.0201", "The request body is too large.");
     }
     let reply = match route {
-        Route::ModifyPasswords => password::change(exchange, faults),
-        Route::Login => iam::log_in(exchange),
-        Route::Query(_, answer) | Route::Plain(answer) => answer(exchange),
+        Route::ModifyPasswords => password::change(&mut exchange, faults),
+        Route::Login => iam::log_in(&mut exchange),
+        Route::Query(_, answer) | Route::Plain(answer) => answer(&mut exchange),
     };
     let reply = reply.unwrap_or_else(|refusal| refusal);
     faults.iter().fold(reply, dress)

@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::accounts::{SimTokens, Users};
+use super::accounts::{SigningKeys, SimTokens, Users};
 use super::ambient::{Clock, Nonces};
 use super::fault::ArmedFaults;
 use super::http::{Completion, Recorded, ServiceRequest};
 use super::job::JobStore;
 use super::scenario::SimConfig;
-use super::spec::{AccessKeySpec, EndPointType, ProjectSpec};
+use super::spec::ProjectSpec;
 
 pub struct Shared {
     /// Without what became part of the state.
@@ -34,17 +34,19 @@ pub struct Shared {
     pub state: Mutex<SimState>,
 }
 
+/// What changes while the simulator runs.
 pub struct SimState {
     pub jobs: JobStore,
     pub elsewhere: JobStore,
     pub users: Users,
-    pub keys: Vec<AccessKeySpec>,
+    pub keys: SigningKeys,
     pub tokens: SimTokens,
     pub faults: ArmedFaults,
     pub login_faults: ArmedFaults,
     pub query_faults: ArmedFaults,
     pub log: Vec<Recorded>,
     pub connections: usize,
+    /// Login calls that were given a token.
     pub logins: usize,
     pub in_flight: usize,
     pub max_in_flight: usize,
@@ -70,13 +72,14 @@ impl Shared {
     }
 }
 
-pub struct SimExchange<'a> {
+pub struct Exchange<'a> {
     pub shared: &'a Shared,
     pub state: &'a mut SimState,
     pub request: &'a ServiceRequest,
 }
 
-impl SimExchange<'_> {
+impl Exchange<'_> {
+    /// The jobs of the project in the path; all that were configured are in the first one.
     pub fn jobs(&mut self) -> &mut JobStore {
         match self.request.project == self.shared.config.project_id {
             true => &mut self.state.jobs,
@@ -112,20 +115,12 @@ impl Visit {
         &mut self,
         state: &mut SimState,
         request: &ServiceRequest,
-        entries: &[(&str, Option<EndPointType>)],
+        entries: Vec<(String, String)>,
     ) {
-        let named = |endpoint: Option<EndPointType>| endpoint.map_or("invalid", EndPointType::name);
-        let entries = entries.iter();
         let keeps_body = self.shared.config.record_bodies;
+        let body = request.body.clone().filter(|_| keeps_body);
         self.record = Some(state.log.len());
-        state.log.push(Recorded {
-            head: request.head.clone(),
-            body: request.body.clone().filter(|_| keeps_body),
-            entries: entries
-                .map(|(job, endpoint)| ((*job).to_owned(), named(*endpoint).to_owned()))
-                .collect(),
-            completion: Completion::Pending,
-        });
+        state.log.push(Recorded::new(&request.head, body, entries));
     }
 
     pub fn completed(&self, how: Completion) {

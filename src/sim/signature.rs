@@ -12,6 +12,11 @@ pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
 pub const DATE: &str = "x-sdk-date";
 
+/// The header that may stand for the digest of the body.
+const CONTENT_DIGEST: &str = "x-sdk-content-sha256";
+
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct Authorization<'a> {
     pub access: &'a str,
@@ -54,7 +59,8 @@ pub fn to_sign(date: &str, canonical: &str) -> String {
     format!("{ALGORITHM}\n{date}\n{digest}")
 }
 
-/// The secret is the key as it is, without any derivation.
+/// The signature of a string to sign. The secret is the key as it is, without
+/// any derivation.
 pub fn sign(secret: &str, text: &str) -> String {
     // A key of any length is taken, so the other case never comes up.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
@@ -86,14 +92,31 @@ impl SignedRequest<'_> {
             canonical_path(self.path),
             canonical_query(self.query),
             signed.join(";"),
-            hex(&Sha256::digest(self.body)),
+            self.digest(signed),
         ))
     }
 
+    /// The value of a header that must stand there once.
     pub fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = std::str::from_utf8(values.next()?.as_bytes()).ok()?;
         values.next().is_none().then_some(value)
+    }
+
+    /// The digest of the body, or what a caller may put in its place: nothing at
+    /// all, if the body is JSON.
+    fn digest(&self, signed: &[&str]) -> String {
+        let json = self
+            .only("content-type")
+            .is_some_and(|value| value.trim_start().starts_with("application/json"));
+        let unsigned = !json
+            && signed.contains(&CONTENT_DIGEST)
+            && !self.body.is_empty()
+            && self.only(CONTENT_DIGEST) == Some(UNSIGNED);
+        match unsigned {
+            true => UNSIGNED.to_owned(),
+            false => hex(&Sha256::digest(self.body)),
+        }
     }
 }
 

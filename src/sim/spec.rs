@@ -35,15 +35,25 @@ impl EndPointType {
             Self::Destination => "destination",
         }
     }
+
+    pub fn from_name(text: &str) -> Option<Self> {
+        match text {
+            "source" => Some(Self::Source),
+            "destination" => Some(Self::Destination),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
-    /// Taken as it is, well-formed or not.
+    /// The job id. It is taken as it is, well-formed or not.
     pub id: String,
     #[serde(default)]
     pub name: String,
+    /// The state (OTC api-ref, Task Statuses), by default a running one. Any word
+    /// is taken, so that states nobody has heard of can be played.
     #[serde(default = "running")]
     pub status: String,
     #[serde(default)]
@@ -56,7 +66,8 @@ pub struct JobSpec {
     /// passwords (OTC api-ref, Changing the Passwords…, Constraints).
     #[serde(default)]
     pub dual_active_parent: bool,
-    /// Whether the details say so too; they also do for each `dual_active_parent`.
+    /// Whether the details say `multi_write`, the mark of a dual-active job. They
+    /// also do for each `dual_active_parent`.
     #[serde(default)]
     pub multi_write: bool,
     /// `migration`, `sync` or `cloudDataGuard`.
@@ -68,8 +79,8 @@ pub struct JobSpec {
     /// `vpn`, `vpc` or `eip`.
     #[serde(default = "eip")]
     pub net_type: String,
-    /// Actions that the service calls unavailable whatever the state. What the calls themselves
-    /// allow stays as it is.
+    /// Actions, such as `RESET_DB_PWD`, that the service calls unavailable
+    /// whatever the state. What the calls themselves allow stays as it is.
     #[serde(default)]
     pub unavailable_actions: Vec<String>,
 }
@@ -115,25 +126,29 @@ pub struct EndpointSpec {
     /// The password the database accepts, and the one DRS was given when the job
     /// was made. `None` accepts any password until another is set.
     pub real_password: Option<String>,
+    /// `None` is the first word of the job's engine type.
     pub db_type: Option<String>,
     pub ip: Option<String>,
     pub port: Option<u16>,
     pub user: Option<String>,
     pub inst_id: Option<String>,
-    /// What stands in `db_password` of the job's details: the documented schema has the field
-    /// (OTC api-ref, Querying Task Details, Endpoint), no example shows it.
+    /// What stands in `db_password` of the job's details. The documented schema
+    /// has the field (OTC api-ref, Querying Task Details, Endpoint), no example
+    /// shows it; `None` leaves it out.
     pub detail_password: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserSpec {
+    /// The name, unique in its domain.
     pub name: String,
     pub id: String,
     pub password: String,
     /// The account.
     pub domain: String,
     pub domain_id: String,
+    /// The code of the second factor; `None` asks for none.
     #[serde(default)]
     pub passcode: Option<String>,
 }
@@ -146,6 +161,7 @@ pub struct AccessKeySpec {
     /// The token of a temporary key, which must be sent and signed with it.
     #[serde(default)]
     pub security_token: Option<String>,
+    /// The name of the user that it belongs to.
     #[serde(default)]
     pub user: Option<String>,
 }
@@ -154,6 +170,7 @@ pub struct AccessKeySpec {
 #[serde(deny_unknown_fields)]
 pub struct ProjectSpec {
     pub id: String,
+    /// The name, such as `eu-de` or `eu-de_orders`.
     pub name: String,
 }
 
@@ -163,6 +180,7 @@ pub struct CatalogSpec {
     /// The address of DRS without a path; `self` stands for the simulator's own.
     /// `None` leaves DRS out, as catalogues in real life do.
     pub drs_endpoint: Option<String>,
+    /// The region of each endpoint; `*` is a region too.
     pub region: String,
     /// Whether the address ends in `/v3/{project_id}`, as those of other services do.
     pub project_suffix: bool,

@@ -433,6 +433,46 @@ fn temporary_keys_come_with_their_token() {
 }
 
 #[test]
+fn five_refusals_in_a_row_lock_a_key_for_five_minutes() {
+    let key = AccessKeySpec {
+        access: ACCESS.to_owned(),
+        secret: SECRET.to_owned(),
+        security_token: None,
+        user: None,
+    };
+    let mut keys = super::super::accounts::SigningKeys::new(vec![key]);
+    let [vector, ..] = VECTORS;
+    let headers = header_map(vector.headers);
+    let request = SignedRequest {
+        method: vector.method,
+        path: vector.path,
+        query: vector.query,
+        headers: &headers,
+        body: vector.body.as_bytes(),
+    };
+    let header = |signature: &str| {
+        let signed = vector.signed;
+        format!("SDK-HMAC-SHA256 Access={ACCESS}, SignedHeaders={signed}, Signature={signature}")
+    };
+    let (right, wrong) = (header(vector.signature), header("00"));
+    let start: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let mut fails = |authorization: &str, seconds: i64| {
+        let now = start + SignedDuration::from_secs(seconds);
+        let reply = keys.check(authorization, &request, now).err()?;
+        Some(String::from_utf8(reply.body).unwrap())
+    };
+    for _ in 0..4 {
+        assert!(fails(&wrong, 0).unwrap().contains("signature fail"));
+    }
+    assert_eq!(fails(&right, 0), None);
+    for _ in 0..5 {
+        assert!(fails(&wrong, 0).unwrap().contains("signature fail"));
+    }
+    assert!(fails(&right, 299).unwrap().contains("reach the limit"));
+    assert_eq!(fails(&right, 300), None);
+}
+
+#[test]
 fn headers_that_stand_twice_cannot_be_signed() {
     let headers = header_map(&[("host", "a"), ("host", "b"), DATE]);
     let request = SignedRequest {
@@ -444,4 +484,27 @@ fn headers_that_stand_twice_cannot_be_signed() {
     };
     assert_eq!(request.canonical(&["host", "x-sdk-date"]), None);
     assert!(request.canonical(&["x-sdk-date"]).is_some());
+}
+
+#[test]
+fn bodies_may_go_unsigned_unless_they_are_json() {
+    let digest_of = |content_type: &str, value: &str| {
+        let headers = header_map(&[
+            ("content-type", content_type),
+            ("x-sdk-content-sha256", value),
+        ]);
+        let request = SignedRequest {
+            method: "PUT",
+            path: "/",
+            query: "",
+            headers: &headers,
+            body: b"body",
+        };
+        let canonical = request.canonical(&["x-sdk-content-sha256"]).unwrap();
+        canonical.lines().last().unwrap().to_owned()
+    };
+    let unsigned = "UNSIGNED-PAYLOAD";
+    assert_eq!(digest_of("application/octet-stream", unsigned), unsigned);
+    assert_ne!(digest_of("application/json", unsigned), unsigned);
+    assert_ne!(digest_of("application/octet-stream", "00"), "00");
 }
