@@ -55,7 +55,7 @@ pub struct Judge<'a> {
     pub wrong: Cell<Vec<(usize, Token)>>,
 }
 
-struct Reading<'r> {
+struct AnswerReading<'r> {
     received: &'r Received,
     answer: Option<AnswerBody>,
     /// What there is to say about a body that is no answer.
@@ -111,7 +111,7 @@ impl<'a> Judge<'a> {
         let known = code.map(codes::normalize);
         let known = known.as_deref().and_then(codes::look_up);
         let class = known.map_or_else(|| codes::by_status(received.status), |known| known.class);
-        let reading = Reading {
+        let reading = AnswerReading {
             received,
             answer,
             strange,
@@ -124,7 +124,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn judge_change(&self, reading: Reading<'_>, notes: &mut Vec<String>) -> Judgement {
+    fn judge_change(&self, reading: AnswerReading<'_>, notes: &mut Vec<String>) -> Judgement {
         let (received, class) = (reading.received, reading.class);
         let status = received.status;
         let answer = reading.answer.as_ref();
@@ -190,7 +190,7 @@ impl<'a> Judge<'a> {
 
     /// Whether a lost or failed call may have been acted on is for whoever asked; of those
     /// that carry no password, all but the retry of jobs change nothing.
-    fn judge_question(&self, reading: Reading<'_>, notes: &mut Vec<String>) -> Judgement {
+    fn judge_question(&self, reading: AnswerReading<'_>, notes: &mut Vec<String>) -> Judgement {
         let received = reading.received;
         let status = received.status;
         let answer = reading.answer.as_ref();

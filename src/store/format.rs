@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::plan_file::PLAN_FORMAT;
 use super::to_json;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::job::JobId;
@@ -23,6 +22,7 @@ use crate::sys::files;
 
 /// The only format that this version reads and writes.
 pub const STATE_FORMAT: &str = "drspass.state/1";
+pub const PLAN_FORMAT: &str = "drspass.plan/1";
 
 #[derive(Debug, Error)]
 pub enum FormatError {

@@ -10,13 +10,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::format::{AnyFormat, FormatError, opened};
+use super::format::{AnyFormat, FormatError, PLAN_FORMAT, opened};
 use super::to_json;
 use crate::core::mac::{MacKey, hex};
 use crate::core::saved::SavedPlan;
 use crate::sys::files;
-
-pub const PLAN_FORMAT: &str = "drspass.plan/1";
 
 /// A plan of 100,000 entries takes some 80 MB.
 const MAX_PLAN_BYTES: u64 = 512 << 20;
