@@ -1,23 +1,15 @@
-//! drspass tells Data Replication Service jobs the rotated passwords of their
-//! databases: wanted passwords stand in an age-encrypted manifest, `plan`
-//! compares it with a local state of keyed fingerprints, `apply` sends what
-//! differs and records what became of each entry.
+//! drspass updates the database passwords that Data Replication Service jobs keep: an
+//! age-encrypted manifest says which are wanted, `plan` compares it with a local state of
+//! keyed fingerprints, `apply` sends what differs and records what became of each entry.
 //!
-//! This library exists for the program, its tests and its benchmark; its API
-//! promises nothing. The map of the modules, in reading order:
+//! - [`core`]: the domain, pure: `manifest`, `state`, `plan`, `outcome`.
+//! - [`ops`]: one module for each use case, over [`store`], [`api`], [`age_file`],
+//!   [`editor`] and [`authoring`] (changes of the manifest's text).
+//! - [`view`]: reports as text. [`cli`]: arguments, environment, exit codes.
+//! - `sys`: files, programs, signals. `sim`: the simulated service.
 //!
-//! - [`core`]: the domain, pure. Start with `core::manifest`, `core::state`,
-//!   `core::plan` and `core::outcome`.
-//! - [`ops`]: one module for each thing that drspass does.
-//! - [`authoring`]: changes of the manifest's text that keep its comments.
-//! - [`store`], [`age_file`], [`api`], [`editor`]: state and plans, the envelope, the
-//!   service, the user's editor.
-//! - `sys`: files, programs and signals of the operating system.
-//! - [`view`]: reports as text.
-//! - [`cli`]: arguments, environment, exit codes.
-//! - `sim`: the simulated service, for tests and rehearsals.
-//!
-//! The invariants are listed in ARCHITECTURE.md, and each is a test.
+//! ARCHITECTURE.md has the map, the invariants and the flows. The library exists for the
+//! program, its tests and its benchmark; its API promises nothing.
 
 pub mod core;
 
