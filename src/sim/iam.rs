@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::accounts::{LoginClaim, LoginRefusal, Person, SimToken, TokenLookup, unauthenticated};
 use super::ambient::{self, token_time};
 use super::http::ServiceReply;
-use super::shared::{Exchange, Shared, SimState};
+use super::shared::{Shared, SimExchange, SimState};
 use super::signature::{ALGORITHM, SignedRequest, decode};
 
 const SUBJECT: &str = "X-Subject-Token";
@@ -33,8 +33,8 @@ enum Reach {
 /// A missing token is turned away by the gateway (OTC API Gateway manual, Error
 /// Codes: 0301 with 401), a wrong one by the service (OTC api-ref, Error Code:
 /// DRS.M00100 with 403).
-fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
-    let Exchange { state, request, .. } = exchange;
+fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> {
+    let SimExchange { state, request, .. } = exchange;
     let now = exchange.shared.clock.now();
     let headers = &request.head.headers;
     let token = headers.get("x-auth-token");
@@ -71,7 +71,7 @@ fn identify(exchange: &mut Exchange<'_>) -> Result<Identified, ServiceReply> {
 
 /// Lets a caller through who may address the project in the path: a token must be for
 /// that very project, and a signature must not name another one.
-pub fn admit(exchange: &mut Exchange<'_>) -> Result<(), ServiceReply> {
+pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
     let reach = identify(exchange)?.reach;
     let project = exchange.request.project.as_str();
     let reaches = match reach {
@@ -94,7 +94,7 @@ pub fn admit(exchange: &mut Exchange<'_>) -> Result<(), ServiceReply> {
 }
 
 /// `POST /v3/auth/tokens` (OTC IAM api-ref, Obtaining a User Token).
-pub fn log_in(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn log_in(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let token = issue(exchange)?;
     exchange.state.logins += 1;
     exchange.state.tokens.add(token.clone());
@@ -105,7 +105,7 @@ pub fn log_in(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply>
 }
 
 /// `GET /v3/auth/tokens` (OTC IAM api-ref, Verifying a Token).
-pub fn show_token(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn show_token(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     identify(exchange)?;
     let Some(subject) = exchange.request.head.headers.get(SUBJECT) else {
         return Err(bad_request("X-Subject-Token is missing"));
@@ -127,8 +127,8 @@ pub fn show_token(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceRe
     }
 }
 
-fn issue(exchange: &mut Exchange<'_>) -> Result<SimToken, ServiceReply> {
-    let Exchange { state, request, .. } = exchange;
+fn issue(exchange: &mut SimExchange<'_>) -> Result<SimToken, ServiceReply> {
+    let SimExchange { state, request, .. } = exchange;
     let shared = exchange.shared;
     if !request.is_json() {
         return Err(bad_request("The Content-Type must be application/json."));
@@ -298,7 +298,7 @@ fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
 }
 
 /// `GET /v3/auth/catalog`.
-pub fn catalog(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn catalog(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let project = match identify(exchange)?.reach {
         Reach::Scope(project) => project,
         // A signature may name its project in a header (Huawei Cloud API Request
@@ -351,9 +351,9 @@ fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
 }
 
 /// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
-pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn projects(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let domain = identify(exchange)?.person.map(|person| person.domain_id);
-    let Exchange {
+    let SimExchange {
         shared, request, ..
     } = exchange;
     let mut pairs = request.query().split('&');
@@ -387,13 +387,13 @@ pub fn projects(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceRepl
 
 /// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
 /// warn where nobody answers (OpenStack Identity API, "List versions").
-pub fn versions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn versions(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"versions": {"values": [the_version(exchange.shared)]}});
     Ok(ServiceReply::json(300, &answer))
 }
 
 /// `GET /v3`.
-pub fn version(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn version(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let answer = json!({"version": the_version(exchange.shared)});
     Ok(ServiceReply::json(200, &answer))
 }

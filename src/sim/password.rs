@@ -13,7 +13,7 @@ use super::fault::{EchoForm, FaultKind, MessageKey, Which};
 use super::http::{ServiceReply, ServiceRequest};
 use super::job::{Denied, is_missing};
 use super::queries;
-use super::shared::Exchange;
+use super::shared::SimExchange;
 use super::spec::EndPointType;
 
 /// One entry of the body. It lives no longer than the request.
@@ -110,7 +110,7 @@ pub fn known_entries(request: &ServiceRequest) -> Vec<(&str, EndPointType)> {
 }
 
 pub fn change(
-    exchange: &mut Exchange<'_>,
+    exchange: &mut SimExchange<'_>,
     faults: &[FaultKind],
 ) -> Result<ServiceReply, ServiceReply> {
     let changes = read(queries::document(exchange)?)?;

@@ -10,7 +10,7 @@ use super::ambient::{list_time, millis};
 use super::http::ServiceReply;
 use super::iam;
 use super::job::{ACTIONS, Denied, SimJob, allows, is_missing};
-use super::shared::{Exchange, Shared};
+use super::shared::{Shared, SimExchange};
 use super::spec::EndpointSpec;
 
 /// Results on a page of ids unless the request says otherwise (OTC api-ref, Querying
@@ -25,7 +25,7 @@ const USE_TYPES: [&str; 3] = ["migration", "sync", "cloudDataGuard"];
 /// The most ids that the filter by name takes (vendor's SDK, QueryJobsReq).
 const MAX_IDS: usize = 100;
 
-pub fn document<'a>(exchange: &mut Exchange<'a>) -> Result<&'a Value, ServiceReply> {
+pub fn document<'a>(exchange: &mut SimExchange<'a>) -> Result<&'a Value, ServiceReply> {
     iam::admit(exchange)?;
     let request = exchange.request;
     if !request.is_json() {
@@ -36,13 +36,13 @@ pub fn document<'a>(exchange: &mut Exchange<'a>) -> Result<&'a Value, ServiceRep
     document.ok_or_else(|| ServiceReply::error(400, "DRS.M00200", "Invalid request."))
 }
 
-pub fn unknown(_: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn unknown(_: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let message = "The API does not exist or has not been published in the environment";
     Err(ServiceReply::error(404, "APIGW.0101", message))
 }
 
 /// `POST /v3/{project_id}/jobs/batch-status` (OTC api-ref, Querying Task Statuses).
-pub fn statuses(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn statuses(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let absent = Map::from_iter([("status".to_owned(), json!(""))]);
     let describe = |id: &str, job: &SimJob| json!({"id": id, "status": job.status});
     of_jobs(exchange, describe, &absent)
@@ -51,7 +51,7 @@ pub fn statuses(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceRepl
 /// `POST /v3/{project_id}/jobs/batch-detail` (OTC api-ref, Querying Task Details), as far
 /// as a client of this tool's kind may look at it. A password stands in an answer only
 /// where a test put it.
-pub fn details(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn details(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let shared = exchange.shared;
     let describe = |id: &str, job: &SimJob| details_of(shared, id, job);
     of_jobs(exchange, describe, &Map::new())
@@ -60,7 +60,7 @@ pub fn details(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply
 /// Answers a query about the jobs of a page. Of a job that is not there, `absent` and the
 /// error are said, and the whole call fails if none is there.
 fn of_jobs(
-    exchange: &mut Exchange<'_>,
+    exchange: &mut SimExchange<'_>,
     describe: impl Fn(&str, &SimJob) -> Value,
     absent: &Map<String, Value>,
 ) -> Result<ServiceReply, ServiceReply> {
@@ -189,7 +189,7 @@ fn details_of(shared: &Shared, id: &str, job: &SimJob) -> Value {
 
 /// `POST /v3/{project_id}/jobs/batch-retry-task` (OTC api-ref, Resuming or Retrying a
 /// Task).
-pub fn retry(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn retry(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let ids = retried_ids(document(exchange)?)?;
     let now = Instant::now();
     let jobs = exchange.jobs();
@@ -305,7 +305,7 @@ impl<'a> JobFilter<'a> {
 
 /// `POST /v3/{project_id}/jobs` (OTC api-ref, Querying the Task List). A subtask has no
 /// row of its own: it stands in that of its parent.
-pub fn list(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn list(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     let filter = JobFilter::read(document(exchange)?)?;
     let shared = exchange.shared;
     let mut children: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
@@ -361,7 +361,7 @@ fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
 /// `GET /v5/{project_id}/jobs/{job_id}/actions`. No OTC page describes it, so services
 /// without it are the rule (the vendor's SDK has it in JobActionResp and
 /// ShowActionsResponse).
-pub fn actions(exchange: &mut Exchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn actions(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
     if !exchange.shared.config.job_actions {
         return unknown(exchange);
     }

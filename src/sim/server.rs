@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::fault::{FaultKind, QueryCall};
 use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest};
-use super::shared::{Exchange, Shared, SimState, Visit};
+use super::shared::{Shared, SimExchange, SimState, Visit};
 use super::{admin, ambient, iam, password, queries};
 
 /// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
@@ -118,7 +118,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         .await;
 }
 
-type Handler = fn(&mut Exchange<'_>) -> Result<ServiceReply, ServiceReply>;
+type Handler = fn(&mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply>;
 
 enum Route {
     ModifyPasswords,
@@ -223,7 +223,7 @@ async fn respond(
         let reply = acts_now.then(|| {
             let state = &mut state;
             act(
-                Exchange {
+                SimExchange {
                     shared,
                     state,
                     request,
@@ -244,7 +244,7 @@ async fn respond(
         None => {
             let state = &mut shared.lock();
             act(
-                Exchange {
+                SimExchange {
                     shared,
                     state,
                     request,
@@ -298,7 +298,7 @@ fn take_in(
 }
 
 /// Acts on the request as far as the faults let it through.
-fn act(mut exchange: Exchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
+fn act(mut exchange: SimExchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
     if faults.iter().any(is_unheard) {
         // The caller never sees it; the request only has to end up unacted.

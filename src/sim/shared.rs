@@ -72,13 +72,13 @@ impl Shared {
     }
 }
 
-pub struct Exchange<'a> {
+pub struct SimExchange<'a> {
     pub shared: &'a Shared,
     pub state: &'a mut SimState,
     pub request: &'a ServiceRequest,
 }
 
-impl Exchange<'_> {
+impl SimExchange<'_> {
     /// The jobs of the project in the path; all that were configured are in the first one.
     pub fn jobs(&mut self) -> &mut JobStore {
         match self.request.project == self.shared.config.project_id {

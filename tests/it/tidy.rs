@@ -157,7 +157,8 @@ fn path_at<'a>(text: &'a str, base: &[String], found: &mut Vec<Vec<String>>) -> 
 /// Which rooms the code of a room may name, beside itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("core", &[]),
-    ("sys", &[]),
+    // Which signal ended a run is in its report.
+    ("sys", &["core"]),
     ("sim", &[]),
     ("view", &["core"]),
     ("authoring", &["core"]),
