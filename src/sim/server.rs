@@ -220,18 +220,7 @@ async fn respond(
         // Subscribed under the lock: a release by whoever sees this request is not missed.
         let held = hold.map(|_| shared.release.subscribe());
         let acts_now = hold != Some(false);
-        let reply = acts_now.then(|| {
-            let state = &mut state;
-            act(
-                SimExchange {
-                    shared,
-                    state,
-                    request,
-                },
-                route,
-                &faults,
-            )
-        });
+        let reply = acts_now.then(|| act(shared, &mut state, request, route, &faults));
         (faults, reply, held)
     };
     shared.put_received.notify_all();
@@ -241,18 +230,7 @@ async fn respond(
     }
     let reply = match reply {
         Some(reply) => reply,
-        None => {
-            let state = &mut shared.lock();
-            act(
-                SimExchange {
-                    shared,
-                    state,
-                    request,
-                },
-                route,
-                &faults,
-            )
-        }
+        None => act(shared, &mut shared.lock(), request, route, &faults),
     };
     let mut due = arrived;
     if matches!(route, Route::ModifyPasswords) {
@@ -298,7 +276,18 @@ fn take_in(
 }
 
 /// Acts on the request as far as the faults let it through.
-fn act(mut exchange: SimExchange<'_>, route: &Route, faults: &[FaultKind]) -> ServiceReply {
+fn act(
+    shared: &Shared,
+    state: &mut SimState,
+    request: &ServiceRequest,
+    route: &Route,
+    faults: &[FaultKind],
+) -> ServiceReply {
+    let mut exchange = SimExchange {
+        shared,
+        state,
+        request,
+    };
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
     if faults.iter().any(is_unheard) {
         // The caller never sees it; the request only has to end up unacted.
