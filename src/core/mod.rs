@@ -5,6 +5,7 @@
 pub mod address;
 pub mod batch;
 pub mod config;
+pub mod failure;
 pub mod fingerprint;
 pub mod inventory;
 pub mod job;

@@ -13,19 +13,17 @@ pub mod private;
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
 use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use miette::Diagnostic;
 use rustix::fs::Mode;
-use thiserror::Error;
 
+use crate::core::failure::Failure;
+use crate::core::report::Signal;
 use crate::sys::children::{ChildEnv, is_program};
 use crate::sys::signals::Signals;
 
@@ -71,42 +69,6 @@ const EMACS: &str = "(progn (setq make-backup-files nil backup-directory-alist n
     undo-tree-save-history undo-fu-session-save undohist-save-1)) \
     (advice-add keeps :override #'ignore))))";
 
-/// Why an edit came to nothing, in words that are made where it goes wrong.
-#[derive(Debug, Error)]
-#[error("{message}")]
-pub struct EditFailure {
-    code: &'static str,
-    message: String,
-    help: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl EditFailure {
-    pub fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            help: help.into(),
-            source: None,
-        }
-    }
-
-    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-}
-
-impl Diagnostic for EditFailure {
-    fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        Some(Box::new(self.code))
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        Some(Box::new(&self.help))
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EditorKind {
     Vim,
@@ -127,7 +89,7 @@ pub struct Editor {
 }
 
 impl Editor {
-    pub fn find(env: &ChildEnv) -> Result<Self, EditFailure> {
+    pub fn find(env: &ChildEnv) -> Result<Self, Failure> {
         let set = VARIABLES.into_iter().find_map(|variable| {
             let value = env.get(variable)?;
             let is_blank = value.as_encoded_bytes().iter().all(u8::is_ascii_whitespace);
@@ -142,7 +104,7 @@ impl Editor {
                 let missing = || {
                     let message = "there is no editor: neither VISUAL nor EDITOR is set, and neither vi nor nano is there";
                     let help = "Nothing was written. Set EDITOR to the command of one.";
-                    EditFailure::new("drspass::edit::no_editor", message, help)
+                    Failure::new("drspass::edit::no_editor", message, help)
                 };
                 (found.ok_or_else(missing)?, Vec::new())
             }
@@ -172,11 +134,10 @@ impl Editor {
         text: &Path,
         folder: &Path,
         signals: &mut Signals,
-    ) -> Result<Option<crate::core::report::Signal>, EditFailure> {
+    ) -> Result<Option<Signal>, Failure> {
         let failed = |source: io::Error| {
             let message = format!("cannot run the editor {}", self.name());
-            EditFailure::new("drspass::edit::editor", message, "Nothing was saved.")
-                .caused_by(source)
+            Failure::new("drspass::edit::editor", message, "Nothing was saved.").because(source)
         };
         let mut command = self.command(text, folder);
         if !io::stdout().is_terminal() {
@@ -194,7 +155,7 @@ impl Editor {
             Ended::Code(code) => format!("ended with {code}"),
             Ended::Signal(signal) => format!("was ended by signal {signal}"),
         };
-        Err(EditFailure::new(
+        Err(Failure::new(
             "drspass::edit::editor_failed",
             format!("the editor {why}; nothing was saved"),
             "The manifest is as it was. Run 'drspass edit' again.",
@@ -227,7 +188,7 @@ fn of_setting(
     variable: &'static str,
     value: &OsStr,
     env: &ChildEnv,
-) -> Result<(PathBuf, Vec<OsString>), EditFailure> {
+) -> Result<(PathBuf, Vec<OsString>), Failure> {
     let missing = |name: &OsStr| {
         let name = name.to_string_lossy();
         let message = format!(
@@ -237,7 +198,7 @@ fn of_setting(
         let help = format!(
             "Nothing was written. Install it in a folder of PATH that is absolute, or set {variable} to another command; a path with blanks stands in quotes."
         );
-        EditFailure::new("drspass::edit::no_editor", message, help)
+        Failure::new("drspass::edit::no_editor", message, help)
     };
     if is_path(value) && is_program(Path::new(value)) {
         return Ok((value.into(), Vec::new()));
@@ -246,7 +207,7 @@ fn of_setting(
     let words = shell_words::split(text).map_err(|_| {
         let message = format!("{variable} holds a quote that is not closed");
         let help = "Nothing was written. Write it as on a command line.";
-        EditFailure::new("drspass::edit::editor_words", message, help)
+        Failure::new("drspass::edit::editor_words", message, help)
     })?;
     let mut words = words.into_iter().map(OsString::from);
     let name = words.next().unwrap_or_default();

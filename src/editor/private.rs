@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FsWord, Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::EditFailure;
+use crate::core::failure::Failure;
 use crate::sys::{files, testpoint};
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ pub struct Private {
 
 impl Private {
     /// Makes a folder with `text` in a file called `name`, in memory where that is possible.
-    pub fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, EditFailure> {
+    pub fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, Failure> {
         // The last place that is tried is the folder for temporary files.
         let mut why = io::Error::from(io::ErrorKind::NotFound);
         for (place, medium) in candidates(places) {
@@ -66,7 +66,7 @@ impl Private {
         let place = places.temporary.display();
         let message = format!("cannot make a private folder for the editor in {place}");
         let help = "Nothing was written. Name a folder that can be written with TMPDIR.";
-        Err(EditFailure::new("drspass::edit::folder", message, help).caused_by(why))
+        Err(Failure::new("drspass::edit::folder", message, help).because(why))
     }
 
     fn create_in(place: &Path, medium: Medium, name: &str, text: &[u8]) -> io::Result<Self> {
@@ -103,17 +103,16 @@ impl Private {
         &self.text
     }
 
-    pub fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, EditFailure> {
+    pub fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
         files::read_unlinked_limited(&self.text, limit)
             .map(Zeroizing::new)
             .map_err(|why| {
                 let message = "cannot read the text that the editor left";
-                EditFailure::new("drspass::edit::text", message, "Nothing was saved.")
-                    .caused_by(why)
+                Failure::new("drspass::edit::text", message, "Nothing was saved.").because(why)
             })
     }
 
-    pub fn remove(&mut self) -> Result<(), EditFailure> {
+    pub fn remove(&mut self) -> Result<(), Failure> {
         self.is_there = false;
         match remove(&self.folder) {
             // An editor was faster. Had it only moved the folder, the lock would still
@@ -123,7 +122,7 @@ impl Private {
                 let path = self.folder.display();
                 let message = format!("{path} could not be removed, and may hold the plain text");
                 let help = "Remove that folder with everything in it.";
-                EditFailure::new("drspass::edit::left", message, help).caused_by(why)
+                Failure::new("drspass::edit::left", message, help).because(why)
             }),
         }
     }

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 
 use super::OpError;
-use super::error::{EditError, ProblemReport};
+use super::error::{ErrorClass, Failure, ProblemReport, counted};
 use super::rewrite::{Rewrite, SealedRewrite};
 use super::root::{Guards, Root, Unlock};
 use crate::age_file::AgeError;
 use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::yaml;
+use crate::editor::Editor;
 use crate::editor::private::{Medium, Places, Private};
-use crate::editor::{EditFailure, Editor};
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
 use crate::sys::signals::{HangUp, Signals};
@@ -47,7 +47,7 @@ pub enum EditNote<'a> {
     UnknownEditor(&'a str),
     Invalid(&'a [Problem]),
     Unsealed(&'a OpError),
-    Left(&'a EditFailure),
+    Left(&'a Failure),
 }
 
 /// What becomes of a text that cannot be saved.
@@ -149,7 +149,7 @@ impl<'a> EditRounds<'a> {
                 .editor
                 .run(private.text_path(), private.folder(), signals);
             if let Some(signal) = run.await? {
-                return Err(EditError::Interrupted { signal }.into());
+                return Err(interrupted(signal).into());
             }
             let text = private.read(MAX_TEXT_BYTES)?;
             if text.as_slice() == self.rewrite.plain() {
@@ -166,14 +166,19 @@ impl<'a> EditRounds<'a> {
                     ask_again(ask, signals).await?;
                 }
                 (SealAttempt::Invalid(problems), None) => {
-                    let problems = problems.into_iter().map(ProblemReport).collect();
-                    return Err(EditError::Invalid { problems }.into());
+                    let problems: Vec<_> = problems.into_iter().map(ProblemReport).collect();
+                    let count = counted(&problems);
+                    let message =
+                        format!("the edited text is not usable: {count}; nothing was saved");
+                    let help = "The manifest is as it was, and the edited text is gone. On a terminal, 'drspass edit' lets you edit your text again.";
+                    let failure = Failure::new("drspass::edit::invalid", message, help);
+                    return Err(failure.listing(problems).into());
                 }
                 (SealAttempt::Unsealed(error), None) => {
                     let message = "the edited text cannot be encrypted; nothing was saved";
                     let help = "The manifest is as it was, and the edited text is gone. Mend what is named as the cause, then edit it again.";
-                    let failure = EditFailure::new("drspass::edit::unsealed", message, help);
-                    return Err(failure.caused_by(*error).into());
+                    let failure = Failure::new("drspass::edit::unsealed", message, help);
+                    return Err(failure.because(*error).into());
                 }
             }
         }
@@ -185,23 +190,21 @@ impl<'a> EditRounds<'a> {
         &self,
         text: &[u8],
         signals: &mut Signals,
-    ) -> Result<SealAttempt<'a>, EditError> {
+    ) -> Result<SealAttempt<'a>, Failure> {
         if let Err(problems) = self.rewrite.check(text) {
             return Ok(SealAttempt::Invalid(problems));
         }
         let text = std::str::from_utf8(text).unwrap_or_default();
         let sealed = self.rewrite.seal(self.root, text);
         match signals.arrived().await {
-            Some(signal) => Err(EditError::Interrupted { signal }),
+            Some(signal) => Err(interrupted(signal)),
             None => match sealed {
                 Ok(ready) => Ok(SealAttempt::Sealed(ready)),
                 // Ctrl-C at a question of a plugin is no signal any more.
                 Err(OpError::Age {
                     source: AgeError::Interrupted,
                     ..
-                }) => Err(EditError::Interrupted {
-                    signal: Signal::Interrupt,
-                }),
+                }) => Err(interrupted(Signal::Interrupt)),
                 Err(error) => Ok(SealAttempt::Unsealed(Box::new(error))),
             },
         }
@@ -210,23 +213,22 @@ impl<'a> EditRounds<'a> {
 
 /// Asks until the user wants to edit the text again. Ctrl-C loses it only when it is
 /// pressed twice.
-async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result<(), EditError> {
+async fn ask_again(ask: fn(bool) -> EditChoice, signals: &mut Signals) -> Result<(), Failure> {
     let mut is_last = false;
     loop {
         let answer = ask(is_last);
         if let Some(signal) = signals.arrived().await {
-            return Err(EditError::Interrupted { signal });
+            return Err(interrupted(signal));
         }
         match answer {
             EditChoice::Edit => return Ok(()),
             EditChoice::Discard => {
                 let message = "the edited text was discarded; nothing was saved";
                 let help = "The manifest is as it was.";
-                return Err(EditFailure::new("drspass::edit::discarded", message, help).into());
+                return Err(Failure::new("drspass::edit::discarded", message, help));
             }
             EditChoice::Interrupted if is_last => {
-                let signal = Signal::Interrupt;
-                return Err(EditError::Interrupted { signal });
+                return Err(interrupted(Signal::Interrupt));
             }
             answer => is_last = answer == EditChoice::Interrupted,
         }
@@ -265,7 +267,7 @@ fn save(root: &Root, ready: SealedRewrite<'_>, places: &Places) -> Result<EditOu
 
 /// Keeps the text, encrypted, beside the manifest, or else in the folder for temporary
 /// files.
-fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError) -> EditFailure {
+fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError) -> Failure {
     let name = root.manifest_name();
     let base = name.file_name().unwrap_or(name.as_os_str());
     let why = match ready.for_present_readers(root) {
@@ -274,22 +276,22 @@ fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError)
             let kept = keep_at(root, name, &file)
                 .or_else(|_| keep_at(root, &places.temporary.join(base), &file));
             match kept {
-                Ok(path) => return kept_in(&path).caused_by(error),
+                Ok(path) => return kept_in(&path).because(error),
                 Err(why) => why.to_string(),
             }
         }
     };
-    EditFailure::new(
+    Failure::new(
         "drspass::edit::lost",
         format!("the edited text could not be saved, and could not be kept: {why}"),
         "The edited text is gone, and the manifest has nothing of it.",
     )
-    .caused_by(error)
+    .because(error)
 }
 
-fn kept_in(path: &Path) -> EditFailure {
+fn kept_in(path: &Path) -> Failure {
     let path = path.display();
-    EditFailure::new(
+    Failure::new(
         "drspass::edit::kept",
         "the edited text could not be saved as the manifest",
         format!(
@@ -298,9 +300,22 @@ fn kept_in(path: &Path) -> EditFailure {
     )
 }
 
-fn cannot_prepare(why: io::Error) -> EditFailure {
+fn interrupted(signal: Signal) -> Failure {
+    let how = match signal {
+        Signal::Interrupt => "interrupted",
+        Signal::Terminate => "told to end",
+    };
+    Failure::new(
+        "drspass::edit::interrupted",
+        format!("the edit was {how}; nothing was saved"),
+        "The manifest is as it was, and the edited text is gone.",
+    )
+    .class(ErrorClass::Ended(signal))
+}
+
+fn cannot_prepare(why: io::Error) -> Failure {
     let message = "cannot prepare to run an editor";
-    EditFailure::new("drspass::edit::runtime", message, "Nothing was written.").caused_by(why)
+    Failure::new("drspass::edit::runtime", message, "Nothing was written.").because(why)
 }
 
 fn keep_at(root: &Root, base: &Path, file: &[u8]) -> io::Result<PathBuf> {

@@ -3,13 +3,14 @@
 
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use super::OpError;
+use super::error::Failure;
 use super::root::{CONFIG_FILE, Root};
 use crate::core::config::Config;
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
-use crate::sys::git::{GitError, Repository};
 
 const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 
@@ -19,37 +20,139 @@ const SHOW: &str = "drspass show --textconv";
 /// The setting by which git would keep what was shown, as notes in the repository.
 const CACHE: &str = "diff.drspass.cachetextconv";
 
+/// Variables that would lead git to another repository than that of the folder, or put
+/// settings of one command beside those of the repository. Of the latter, some are not
+/// passed on for their names, and git refuses the rest alone.
+const MISLEADING: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+];
+
+/// The driver that compares manifests, in the repository whose work tree a folder is in.
+///
+/// git is found, and gets its environment, as all programs that are started, so that no
+/// file of a work tree is run in its place.
 pub struct DiffDriver {
-    repository: Repository,
+    program: PathBuf,
+    folder: PathBuf,
+    env: ChildEnv,
     wanted: Vec<(&'static str, &'static str)>,
 }
 
 impl DiffDriver {
     /// Looks at the repository of a folder; nothing is written.
     pub fn look(folder: &Path, env: ChildEnv) -> Result<Self, OpError> {
-        let repository = Repository::of(folder, env)?;
-        let mut wanted = Vec::new();
-        let present = repository.setting(TEXTCONV)?;
+        let missing = || {
+            Failure::new(
+                "drspass::git::missing",
+                "there is no program git in the folders of PATH",
+                "Nothing was written. Install git, or run the command without --git.",
+            )
+        };
+        let mut driver = Self {
+            program: env.program("git".as_ref()).ok_or_else(missing)?,
+            folder: Path::new(".").join(folder),
+            env,
+            wanted: Vec::new(),
+        };
+        let output = driver.asked(&["rev-parse", "--is-inside-work-tree"])?;
+        // Inside the repository's own folder it succeeds, and says no.
+        if !output.status.success() || output.stdout.trim_ascii() != b"true" {
+            return Err(Failure::new(
+                "drspass::git::no_work_tree",
+                "the folder is in no work tree of git that can be used",
+                "Nothing was written. Run 'git init' first, or name a folder of a clone with -C DIR; 'git status' there says what is wrong.",
+            )
+            .into());
+        }
+        let present = driver.setting(TEXTCONV)?;
         if present.iter().any(|value| value != SHOW) {
-            return Err(GitError::OtherSetting { name: TEXTCONV }.into());
+            return Err(Failure::new(
+                "drspass::git::other_setting",
+                format!("{TEXTCONV} has another value in this repository"),
+                format!(
+                    "Nothing was written. 'git config --local --get-all {TEXTCONV}' shows it; if nobody needs it, remove it with '--unset-all' and run the command again."
+                ),
+            )
+            .into());
         }
         if present.len() != 1 {
-            wanted.push((TEXTCONV, SHOW));
+            driver.wanted.push((TEXTCONV, SHOW));
         }
         // Nobody needs a cache of what takes milliseconds, so another value goes.
-        if repository.setting(CACHE)? != ["false"] {
-            wanted.push((CACHE, "false"));
+        if driver.setting(CACHE)? != ["false"] {
+            driver.wanted.push((CACHE, "false"));
         }
-        Ok(Self { repository, wanted })
+        Ok(driver)
     }
 
-    pub fn set(self) -> Result<Vec<&'static str>, OpError> {
-        let mut names = Vec::with_capacity(self.wanted.len());
-        for (name, value) in self.wanted {
-            self.repository.set(name, value)?;
-            names.push(name);
+    /// Every value that a setting has in this repository, whatever the user and the
+    /// machine have set.
+    fn setting(&self, name: &str) -> Result<Vec<String>, OpError> {
+        let output = self.asked(&["config", "--local", "--null", "--get-all", name])?;
+        match output.status.code() {
+            Some(0) => Ok(String::from_utf8_lossy(&output.stdout)
+                .split_terminator('\0')
+                .map(str::to_owned)
+                .collect()),
+            // It is not set.
+            Some(1) => Ok(Vec::new()),
+            _ => Err(Failure::new(
+                "drspass::git::setting",
+                format!("git cannot read {name}"),
+                "Nothing was written. See whether the configuration of the repository is valid and may be read.",
+            )
+            .into()),
         }
-        Ok(names)
+    }
+
+    /// Makes the settings, and tells which.
+    pub fn set(self) -> Result<Vec<&'static str>, OpError> {
+        for (name, value) in &self.wanted {
+            let failed = || {
+                Failure::new(
+                    "drspass::git::setting",
+                    format!("git cannot set {name}"),
+                    "drspass.yaml, the manifest, .gitignore and .gitattributes are in their places; only the configuration of git is not complete. See whether it may be written and is not locked, then complete it with 'drspass init --git' and nothing else.",
+                )
+            };
+            match self.run(&["config", "--local", "--replace-all", name, value]) {
+                Ok(output) if output.status.success() => {}
+                Ok(_) => return Err(failed().into()),
+                Err(source) => return Err(failed().because(source).into()),
+            }
+        }
+        Ok(self.wanted.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn asked(&self, args: &[&str]) -> Result<Output, OpError> {
+        self.run(args).map_err(|source| {
+            Failure::new(
+                "drspass::git::run",
+                format!("cannot run {}", self.program.display()),
+                "Nothing was written. See whether the folder is there.",
+            )
+            .because(source)
+            .into()
+        })
+    }
+
+    fn run(&self, args: &[&str]) -> io::Result<Output> {
+        let mut command = Command::new(&self.program);
+        self.env.give(&mut command);
+        for name in MISLEADING {
+            command.env_remove(name);
+        }
+        command
+            .args(args)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .output()
     }
 }
 

@@ -2,7 +2,6 @@
 
 pub mod children;
 pub mod files;
-pub mod git;
 pub mod signals;
 pub mod testpoint;
 pub mod wiped;

@@ -1,11 +1,7 @@
 //! Everything that can stop a use case, with a code and what to do about it.
 //! No error carries text of a manifest, a secret, or an address with a query.
 
-mod edit;
-
 use std::borrow::Cow;
-use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,83 +13,12 @@ use crate::api::error::{ApiError, ServiceError};
 use crate::authoring::NotRewritten;
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::{KeyId, Scope};
-use crate::core::problem::{Problem, Severity};
+use crate::core::problem::Problem;
 use crate::core::report::Signal;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::store::StoreError;
-use crate::sys::git::GitError;
 
-pub use edit::EditError;
-
-/// Which exit code an error leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorClass {
-    Failed,
-    /// What sealing refuses: to a saved plan, it means that the plan does not fit.
-    Sealed,
-    StalePlan,
-    /// The same command can be run again.
-    Locked,
-    NotApproved,
-    Ended(Signal),
-}
-
-/// An error that nobody looks into, made where it is born.
-#[derive(Debug)]
-pub struct Failure {
-    code: &'static str,
-    class: ErrorClass,
-    message: String,
-    help: Cow<'static, str>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-impl Failure {
-    pub fn new(
-        code: &'static str,
-        message: impl Into<String>,
-        help: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            code,
-            class: ErrorClass::Failed,
-            message: message.into(),
-            help: help.into(),
-            source: None,
-        }
-    }
-
-    pub fn class(self, class: ErrorClass) -> Self {
-        Self { class, ..self }
-    }
-
-    pub fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
-        let source = Some(Box::from(source));
-        Self { source, ..self }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl StdError for Failure {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
-
-impl Diagnostic for Failure {
-    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.code))
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.help))
-    }
-}
+pub use crate::core::failure::{ErrorClass, Failure, ProblemReport, counted, with_causes};
 
 /// Why a use case stopped. Unless it says otherwise, nothing was sent and nothing was
 /// changed.
@@ -106,12 +31,6 @@ pub enum OpError {
     #[diagnostic(code(drspass::document::invalid))]
     Document {
         path: PathBuf,
-        #[related]
-        problems: Vec<ProblemReport>,
-    },
-    #[error("cannot set up this directory: {}", counted(problems))]
-    #[diagnostic(code(drspass::init), help("Nothing was written."))]
-    NotSetUp {
         #[related]
         problems: Vec<ProblemReport>,
     },
@@ -169,12 +88,6 @@ pub enum OpError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Service(#[from] ServiceError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Edit(#[from] EditError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Git(#[from] GitError),
 }
 
 impl OpError {
@@ -191,9 +104,7 @@ impl OpError {
                 ..
             }
             | Self::Identity(AgeError::Interrupted) => ErrorClass::Ended(Signal::Interrupt),
-            Self::Interrupted { signal } | Self::Edit(EditError::Interrupted { signal }) => {
-                ErrorClass::Ended(*signal)
-            }
+            Self::Interrupted { signal } => ErrorClass::Ended(*signal),
             _ => ErrorClass::Failed,
         }
     }
@@ -214,9 +125,11 @@ impl OpError {
                 .unwrap_or_default();
             ProblemReport(Problem::error("", None, with_causes(error), help))
         };
-        Self::NotSetUp {
-            problems: errors.iter().map(problem).collect(),
-        }
+        let problems: Vec<_> = errors.iter().map(problem).collect();
+        let message = format!("cannot set up this directory: {}", counted(&problems));
+        Failure::new("drspass::init", message, "Nothing was written.")
+            .listing(problems)
+            .into()
     }
 
     /// Something about the command does not fit what is there.
@@ -372,46 +285,4 @@ impl From<NotRewritten> for OpError {
 /// That a state was made with another key than the manifest's, in words.
 pub fn other_key(state: &KeyId, manifest: &KeyId) -> String {
     format!("the state was made with the key {state}, the manifest carries {manifest}")
-}
-
-/// One problem of a document as a diagnostic of its own.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct ProblemReport(pub Problem);
-
-impl Diagnostic for ProblemReport {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.0.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.0.help))
-    }
-}
-
-/// How many errors these are, in words.
-pub fn counted(problems: &[ProblemReport]) -> String {
-    let errors = problems
-        .iter()
-        .filter(|problem| problem.0.severity == Severity::Error)
-        .count();
-    match errors {
-        1 => "1 problem".to_owned(),
-        many => format!("{many} problems"),
-    }
-}
-
-/// An error with everything that led to it, in one line.
-pub fn with_causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,0 +1,134 @@
+//! Errors as values: a code, what failed, what to do about it, and the exit code it leads to.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use super::problem::{Problem, Severity};
+use super::report::Signal;
+
+/// Which exit code an error leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    Failed,
+    /// What sealing refuses: to a saved plan, it means that the plan does not fit.
+    Sealed,
+    StalePlan,
+    /// The same command can be run again.
+    Locked,
+    NotApproved,
+    Ended(Signal),
+}
+
+/// An error that nobody looks into, made where it is born. It holds no secret, and no text
+/// of a manifest.
+#[derive(Debug)]
+pub struct Failure {
+    code: &'static str,
+    pub class: ErrorClass,
+    message: String,
+    help: Cow<'static, str>,
+    problems: Vec<ProblemReport>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    pub fn new(
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            code,
+            class: ErrorClass::Failed,
+            message: message.into(),
+            help: help.into(),
+            problems: Vec::new(),
+            source: None,
+        }
+    }
+
+    pub fn class(self, class: ErrorClass) -> Self {
+        Self { class, ..self }
+    }
+
+    pub fn listing(self, problems: Vec<ProblemReport>) -> Self {
+        Self { problems, ..self }
+    }
+
+    pub fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        let source = Some(Box::from(source));
+        Self { source, ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl Diagnostic for Failure {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.help))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(self.problems.iter().map(|problem| problem as _)))
+    }
+}
+
+/// One problem of a document as a diagnostic of its own.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct ProblemReport(pub Problem);
+
+impl Diagnostic for ProblemReport {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.0.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.0.help))
+    }
+}
+
+/// How many errors these are, in words.
+pub fn counted(problems: &[ProblemReport]) -> String {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.0.severity == Severity::Error)
+        .count();
+    match errors {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    }
+}
+
+/// An error with everything that led to it, in one line.
+pub fn with_causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
