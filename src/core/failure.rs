@@ -5,9 +5,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use miette::Diagnostic;
-use thiserror::Error;
 
-use super::problem::{Problem, Severity};
+use super::problem::Problem;
 use super::report::Signal;
 
 /// Which exit code an error leads to.
@@ -31,7 +30,7 @@ pub struct Failure {
     pub class: ErrorClass,
     message: String,
     help: Cow<'static, str>,
-    problems: Vec<ProblemReport>,
+    problems: Vec<Problem>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -55,7 +54,7 @@ impl Failure {
         Self { class, ..self }
     }
 
-    pub fn listing(self, problems: Vec<ProblemReport>) -> Self {
+    pub fn listing(self, problems: Vec<Problem>) -> Self {
         Self { problems, ..self }
     }
 
@@ -88,36 +87,6 @@ impl Diagnostic for Failure {
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         Some(Box::new(self.problems.iter().map(|problem| problem as _)))
-    }
-}
-
-/// One problem of a document as a diagnostic of its own.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct ProblemReport(pub Problem);
-
-impl Diagnostic for ProblemReport {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.0.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.0.help))
-    }
-}
-
-/// How many errors these are, in words.
-pub fn counted(problems: &[ProblemReport]) -> String {
-    let errors = problems
-        .iter()
-        .filter(|problem| problem.0.severity == Severity::Error)
-        .count();
-    match errors {
-        1 => "1 problem".to_owned(),
-        many => format!("{many} problems"),
     }
 }
 

@@ -6,7 +6,10 @@
 //! positions in the document, since a bad indent can turn a password into a key.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
+
+use miette::Diagnostic;
 
 /// A place in a text: both numbers start at 1, columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +84,30 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.what)
+    }
+}
+
+impl Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.help))
+    }
+}
+
+/// How many errors these are, in words.
+pub fn counted(problems: &[Problem]) -> String {
+    let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+    match problems.iter().filter(is_error).count() {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
     }
 }
 

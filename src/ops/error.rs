@@ -13,12 +13,12 @@ use crate::api::error::{ApiError, ServiceError};
 use crate::authoring::NotRewritten;
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::{KeyId, Scope};
-use crate::core::problem::Problem;
+use crate::core::problem::{Problem, counted};
 use crate::core::report::Signal;
 use crate::core::target::{TargetError, UntrustedHost};
 use crate::store::StoreError;
 
-pub use crate::core::failure::{ErrorClass, Failure, ProblemReport, counted, with_causes};
+pub use crate::core::failure::{ErrorClass, Failure, with_causes};
 
 /// Why a use case stopped. Unless it says otherwise, nothing was sent and nothing was
 /// changed.
@@ -32,7 +32,7 @@ pub enum OpError {
     Document {
         path: PathBuf,
         #[related]
-        problems: Vec<ProblemReport>,
+        problems: Vec<Problem>,
     },
     #[error("{path} is written, but the disk did not confirm it")]
     #[diagnostic(
@@ -112,7 +112,7 @@ impl OpError {
     pub fn document(path: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
         Self::Document {
             path: path.into(),
-            problems: problems.into_iter().map(ProblemReport).collect(),
+            problems,
         }
     }
 
@@ -123,7 +123,7 @@ impl OpError {
                 .help()
                 .map(|help| help.to_string())
                 .unwrap_or_default();
-            ProblemReport(Problem::error("", None, with_causes(error), help))
+            Problem::error("", None, with_causes(error), help)
         };
         let problems: Vec<_> = errors.iter().map(problem).collect();
         let message = format!("cannot set up this directory: {}", counted(&problems));

@@ -4,7 +4,6 @@
 
 pub mod apply;
 pub mod compare;
-pub mod edit;
 pub mod encrypt;
 pub mod error;
 pub mod git;

@@ -1,15 +1,39 @@
-//! `edit`.
+//! `edit`: the plain text in a private folder, the user's editor on it, and the
+//! outcome sealed in place of the manifest.
+//!
+//! The text is sealed while the user can still mend it; then the folder goes, and only
+//! after that the manifest is replaced: it is the old one or the new one, whole. Nothing
+//! that was not changed is written.
 
-use crate::age_file::NoPassphrase;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::runtime::Builder;
+
+use crate::age_file::{AgeError, NoPassphrase};
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
+use crate::core::failure::{ErrorClass, Failure};
+use crate::core::problem::counted;
+use crate::core::report::Signal;
+use crate::core::yaml;
+use crate::editor::Editor;
+use crate::editor::private::{Medium, Places, Private};
 use crate::ops::OpError;
-use crate::ops::edit::{self, EditChoice, EditContext, EditNote, EditOutcome};
+use crate::ops::rewrite::{Rewrite, SealedRewrite};
+use crate::ops::root::Root;
+use crate::sys::files;
+use crate::sys::signals::Signals;
 use crate::view::text;
 
-const EDITED: &str = "the edited text";
+/// The most text that is read back. More than a manifest may have, so that too long a
+/// text is a mistake like others, and can be edited again.
+const MAX_TEXT_BYTES: u64 = 2 * yaml::MAX_BYTES as u64;
+
+/// How many texts that could not be saved may lie beside a manifest.
+const MAX_KEPT: usize = 100;
 
 const QUESTION: &str = "Press Enter to edit your text again, \
 or type 'discard' to lose it and keep the manifest as it is: ";
@@ -19,73 +43,266 @@ or Enter to edit it again: ";
 
 pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
-    let env = context.env.for_children();
     let places = context.env.private_places();
-    let surroundings = EditContext {
-        env: &env,
+    let can_ask = prompt::can_ask();
+    let editor = Editor::find(&context.children)?;
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
+    rewrite.try_change(&root)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(cannot_prepare)?;
+    let edit = Edit {
+        context,
+        root: &root,
         places: &places,
-        hang_up: env::hang_up(),
-        tell: &|note| tell(context, note),
-        ask: prompt::can_ask().then_some(ask as fn(bool) -> EditChoice),
+        editor: &editor,
+        rewrite: &rewrite,
+        can_ask,
     };
-    let unlock = context.unlock();
-    let edited = edit::edit(&root, &unlock, &context.guards(), &surroundings)?;
+    let (sealed, is_clean) = runtime.block_on(edit.hold())?;
+    let code = if is_clean { exit::DONE } else { exit::FAILED };
     let name = root.manifest_name().display();
-    let is_saved = matches!(edited.outcome, EditOutcome::Saved { .. });
-    let text = match edited.outcome {
-        EditOutcome::Unchanged { may_return_early } => {
-            let hint = if may_return_early {
-                "If your editor returns at once, add its waiting option, such as --wait.\n"
-            } else {
-                ""
-            };
-            context.shell.message(hint);
-            format!("no changes: {name} is as it was\n")
+    let Some(ready) = sealed? else {
+        if !editor.is_known() {
+            context.shell.message(
+                "If your editor returns at once, add its waiting option, such as --wait.\n",
+            );
         }
-        EditOutcome::Saved { revision, warnings } => {
-            context.warn(root.manifest_name(), &warnings);
-            format!("edited {name}, revision {revision}\n")
-        }
+        let text = format!("no changes: {name} is as it was\n");
+        return Ok(exit::written(context.shell.result(&text), code));
     };
-    let code = if edited.is_clean {
-        exit::DONE
-    } else {
-        exit::FAILED
-    };
+    ready.put(&root).map_err(|error| match error {
+        // It is in its place.
+        OpError::Unsynced { .. } => error,
+        error => keep(&root, &ready, &places, error).into(),
+    })?;
+    context.warn(root.manifest_name(), &ready.warnings);
+    let text = format!("edited {name}, revision {}\n", ready.revision);
     let arrived = context.shell.result(&text);
-    if !is_saved {
-        return Ok(exit::written(arrived, code));
-    }
     context.next_step();
     Ok(context.stands(arrived, code))
 }
 
-fn ask(is_last: bool) -> EditChoice {
-    let question = if is_last { LAST_QUESTION } else { QUESTION };
-    match prompt::type_shown(question) {
-        Ok(answer) => match answer.trim() {
-            "" | "edit" => EditChoice::Edit,
-            "discard" => EditChoice::Discard,
-            _ => EditChoice::Unclear,
-        },
-        Err(NoPassphrase::Interrupted) => EditChoice::Interrupted,
-        Err(NoPassphrase::Unclear) => EditChoice::Unclear,
-        Err(NoPassphrase::Declined | NoPassphrase::Nobody) => EditChoice::Discard,
+struct Edit<'a> {
+    context: &'a Context<'a>,
+    root: &'a Root,
+    places: &'a Places,
+    editor: &'a Editor,
+    rewrite: &'a Rewrite<'a>,
+    can_ask: bool,
+}
+
+impl<'a> Edit<'a> {
+    /// Holds the private folder while the user edits. Returns whether it is gone as well.
+    async fn hold(&self) -> Result<(Result<Option<SealedRewrite<'a>>, OpError>, bool), OpError> {
+        let shell = self.context.shell;
+        // From before there is a folder until it is gone, no signal ends this process.
+        let mut signals = Signals::listen(env::hang_up())
+            .and_then(Signals::with_quit)
+            .map_err(cannot_prepare)?;
+        let name = text_name(self.root.manifest_name());
+        let mut private = Private::create(self.places, &name, self.rewrite.plain())?;
+        if private.medium == Medium::OnDisk {
+            shell.message(&format!(
+                "note: no place in memory can be used; for the time of the edit the plain text is on disk, in {}\n",
+                private.folder().display()
+            ));
+        }
+        if !self.editor.is_known() {
+            shell.message(&format!(
+                "note: backups and histories of {} cannot be switched off from here; what it writes beside the text is removed\n",
+                self.editor.name()
+            ));
+        }
+        let sealed = self.rounds(&private, &mut signals).await;
+        let removed = private.remove();
+        if let Err(error) = &removed {
+            shell.error(error);
+        }
+        Ok((sealed, removed.is_ok()))
+    }
+
+    async fn rounds(
+        &self,
+        private: &Private,
+        signals: &mut Signals,
+    ) -> Result<Option<SealedRewrite<'a>>, OpError> {
+        let shell = self.context.shell;
+        loop {
+            let run = self
+                .editor
+                .run(private.text_path(), private.folder(), signals);
+            if let Some(signal) = run.await? {
+                return Err(interrupted(signal));
+            }
+            let text = private.read(MAX_TEXT_BYTES)?;
+            if text.as_slice() == self.rewrite.plain() {
+                return Ok(None);
+            }
+            match self.rewrite.check(&text) {
+                Err(problems) if self.can_ask => {
+                    shell.message(&text::problems("the edited text", &problems));
+                }
+                Err(problems) => {
+                    let what = counted(&problems);
+                    let failure = Failure::new(
+                        "drspass::edit::invalid",
+                        format!("the edited text is not usable: {what}; nothing was saved"),
+                        "The manifest is as it was, and the edited text is gone. On a terminal, 'drspass edit' lets you edit your text again.",
+                    );
+                    return Err(failure.listing(problems).into());
+                }
+                Ok(()) => {
+                    let text = std::str::from_utf8(&text).unwrap_or_default();
+                    // It may take as long as a plugin does, and a plugin's question is
+                    // given up for a signal.
+                    let sealed = self.rewrite.seal(self.root, text);
+                    if let Some(signal) = signals.arrived().await {
+                        return Err(interrupted(signal));
+                    }
+                    match sealed {
+                        Ok(ready) => return Ok(Some(ready)),
+                        // Ctrl-C at a question of a plugin is no signal any more.
+                        Err(OpError::Age {
+                            source: AgeError::Interrupted,
+                            ..
+                        }) => return Err(interrupted(Signal::Interrupt)),
+                        Err(error) if self.can_ask => shell.error(&error),
+                        Err(error) => {
+                            let failure = Failure::new(
+                                "drspass::edit::unsealed",
+                                "the edited text cannot be encrypted; nothing was saved",
+                                "The manifest is as it was, and the edited text is gone. Mend what is named as the cause, then edit it again.",
+                            );
+                            return Err(failure.because(error).into());
+                        }
+                    }
+                }
+            }
+            ask_again(signals).await?;
+        }
     }
 }
 
-fn tell(context: &Context<'_>, note: EditNote<'_>) {
-    let shell = context.shell;
-    match note {
-        EditNote::OnDisk(folder) => shell.message(&format!(
-            "note: no place in memory can be used; for the time of the edit the plain text is on disk, in {}\n",
-            folder.display()
-        )),
-        EditNote::UnknownEditor(name) => shell.message(&format!(
-            "note: backups and histories of {name} cannot be switched off from here; what it writes beside the text is removed\n"
-        )),
-        EditNote::Invalid(problems) => shell.message(&text::problems(EDITED, problems)),
-        EditNote::Unsealed(error) => shell.error(error),
-        EditNote::Left(error) => shell.error(error),
+/// Asks until the user wants to edit the text again. Ctrl-C loses it only when it is
+/// pressed twice.
+async fn ask_again(signals: &mut Signals) -> Result<(), OpError> {
+    let mut is_last = false;
+    loop {
+        let answer = prompt::type_shown(if is_last { LAST_QUESTION } else { QUESTION });
+        if let Some(signal) = signals.arrived().await {
+            return Err(interrupted(signal));
+        }
+        match answer.as_ref().map(|answer| answer.trim()) {
+            Ok("" | "edit") => return Ok(()),
+            Ok("discard") | Err(NoPassphrase::Declined | NoPassphrase::Nobody) => {
+                return Err(Failure::new(
+                    "drspass::edit::discarded",
+                    "the edited text was discarded; nothing was saved",
+                    "The manifest is as it was.",
+                )
+                .into());
+            }
+            Err(NoPassphrase::Interrupted) if is_last => {
+                return Err(interrupted(Signal::Interrupt));
+            }
+            answer => is_last = matches!(answer, Err(NoPassphrase::Interrupted)),
+        }
+    }
+}
+
+fn interrupted(signal: Signal) -> OpError {
+    let how = match signal {
+        Signal::Interrupt => "interrupted",
+        Signal::Terminate => "told to end",
+    };
+    Failure::new(
+        "drspass::edit::interrupted",
+        format!("the edit was {how}; nothing was saved"),
+        "The manifest is as it was, and the edited text is gone.",
+    )
+    .class(ErrorClass::Ended(signal))
+    .into()
+}
+
+fn cannot_prepare(why: io::Error) -> OpError {
+    let message = "cannot prepare to run an editor";
+    Failure::new("drspass::edit::runtime", message, "Nothing was written.")
+        .because(why)
+        .into()
+}
+
+/// The name that the text has for the editor: the manifest's, as YAML.
+fn text_name(manifest: &Path) -> String {
+    let name = manifest.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".age").unwrap_or(&name);
+    let name = name.trim_start_matches('.');
+    if name.ends_with(".yaml") || name.ends_with(".yml") {
+        name.to_owned()
+    } else {
+        format!("{name}.yaml")
+    }
+}
+
+/// Keeps the text, encrypted, beside the manifest, or else in the folder for temporary
+/// files.
+fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError) -> Failure {
+    let name = root.manifest_name();
+    let base = name.file_name().unwrap_or(name.as_os_str());
+    let kept = match ready.for_present_readers(root) {
+        Err(error) => Err(error.to_string()),
+        Ok(file) => keep_at(root, name, &file)
+            .or_else(|_| keep_at(root, &places.temporary.join(base), &file))
+            .map_err(|why| why.to_string()),
+    };
+    let failure = match kept {
+        Ok(path) => {
+            let path = path.display();
+            Failure::new(
+                "drspass::edit::kept",
+                "the edited text could not be saved as the manifest",
+                format!(
+                    "The edited text is in {path}, encrypted. See it with 'drspass decrypt {path}', bring its changes into the manifest with 'drspass edit', and remove it."
+                ),
+            )
+        }
+        Err(why) => Failure::new(
+            "drspass::edit::lost",
+            format!("the edited text could not be saved, and could not be kept: {why}"),
+            "The edited text is gone, and the manifest has nothing of it.",
+        ),
+    };
+    failure.because(error)
+}
+
+fn keep_at(root: &Root, base: &Path, file: &[u8]) -> io::Result<PathBuf> {
+    for number in 1..=MAX_KEPT {
+        let path = files::with_suffix(base, &format!(".edited-{number}"));
+        match files::write_new(&root.resolve(&path), file) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(path),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_editor_sees_the_name_of_a_yaml_file() {
+        for (manifest, name) in [
+            ("passwords.yaml.age", "passwords.yaml"),
+            ("sub/passwords.yml.age", "passwords.yml"),
+            ("passwords.age", "passwords.yaml"),
+            ("passwords", "passwords.yaml"),
+            (".lock", "lock.yaml"),
+            (".age", ".yaml"),
+        ] {
+            assert_eq!(text_name(Path::new(manifest)), name, "{manifest}");
+        }
     }
 }

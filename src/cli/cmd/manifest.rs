@@ -165,12 +165,8 @@ fn validate_json(
             (problems, None, exit::DONE)
         }
         Err(OpError::Document { path, problems }) => {
-            let problems = problems.into_iter().map(|report| report.0).collect();
-            (
-                vec![(path.display().to_string(), problems)],
-                None,
-                exit::FAILED,
-            )
+            let name = path.display().to_string();
+            (vec![(name, problems)], None, exit::FAILED)
         }
         Err(error) => {
             let code = exit::for_error(&error);
