@@ -19,7 +19,6 @@ pub use find::{Taken, no_password};
 use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
 use crate::core::manifest::kerberos_name;
-use crate::core::report::Effect;
 use crate::core::secret::Secret;
 use crate::core::yaml::{Node, Pair, Tree, split_mark};
 
@@ -39,6 +38,13 @@ pub enum ValuePlace {
         endpoint: Endpoint,
         field: Field,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Added,
+    Changed,
+    Same,
 }
 
 #[derive(Debug)]

@@ -11,11 +11,10 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use zeroize::Zeroizing;
 
-use super::{Change, ManifestText, Taken, ValuePlace, no_password};
+use super::{Change, Effect, ManifestText, Taken, ValuePlace, no_password};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{Remark, check_value};
 use crate::core::problem::{MAX_PROBLEMS, Position, Problem};
-use crate::core::report::Effect;
 use crate::core::secret::Secret;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

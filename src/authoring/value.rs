@@ -6,16 +6,9 @@ use clap::ValueEnum;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::core::fingerprint::Field;
+use crate::core::manifest::Remark;
 use crate::core::secret::Secret;
 use crate::core::yaml::{plain_text, wrong_encoding};
-
-/// Why a file holds no value for a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoValue {
-    /// A fragment that follows the file's name.
-    pub what: &'static str,
-    pub help: &'static str,
-}
 
 /// The first byte of every keytab, whatever its version.
 const KEYTAB: u8 = 5;
@@ -35,16 +28,14 @@ const AGE_FILES: [&str; 4] = [
 /// a kerberos configuration is taken with it. A keytab is encoded as base64, unless
 /// the file holds base64 already, on one line or on several. A UTF-8 byte order mark is
 /// not part of any.
-/// Fails if the bytes are no text, an encrypted file or a private key, or neither a
-/// keytab nor base64 of one.
-pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
+pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, Remark> {
     if field == Field::KeyTabFile {
         return keytab(bytes);
     }
     let text = plain_text(bytes).map_err(not_text)?;
     if AGE_FILES.iter().any(|mark| text.contains(mark)) {
-        return Err(NoValue {
-            what: "is an encrypted file or an identity",
+        return Err(Remark {
+            what: "is an encrypted file or an identity".into(),
             help: "Name the file that holds the value itself.",
         });
     }
@@ -58,14 +49,14 @@ pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, NoValue> {
     Ok(Secret::new(text.to_owned()))
 }
 
-fn not_text(what: &'static str) -> NoValue {
-    NoValue {
-        what: what.trim_start_matches("it "),
+fn not_text(what: &'static str) -> Remark {
+    Remark {
+        what: what.trim_start_matches("it ").into(),
         help: "Save it as UTF-8.",
     }
 }
 
-fn keytab(bytes: &[u8]) -> Result<Secret, NoValue> {
+fn keytab(bytes: &[u8]) -> Result<Secret, Remark> {
     let room = bytes.len() / 3 * 4 + 4;
     let mut text = Zeroizing::new(String::with_capacity(room.max(bytes.len())));
     if bytes.first() == Some(&KEYTAB) {
@@ -79,8 +70,8 @@ fn keytab(bytes: &[u8]) -> Result<Secret, NoValue> {
         text.extend(signs.map(|byte| char::from(*byte)));
         let decoded = STANDARD.decode(&*text).map(Zeroizing::new);
         if !decoded.is_ok_and(|bytes| bytes.first() == Some(&KEYTAB)) {
-            return Err(NoValue {
-                what: "is neither a keytab nor the base64 text of one",
+            return Err(Remark {
+                what: "is neither a keytab nor the base64 text of one".into(),
                 help: "Name the keytab itself, which is encoded on the way.",
             });
         }
@@ -164,8 +155,8 @@ fn is_good(text: &str, alphabet: Alphabet) -> bool {
 mod tests {
     use super::*;
 
-    fn text(field: Field, bytes: &[u8]) -> Result<String, &'static str> {
-        let value = from_file(field, bytes).map_err(|no_value| no_value.what)?;
+    fn text(field: Field, bytes: &[u8]) -> Result<String, String> {
+        let value = from_file(field, bytes).map_err(|remark| remark.what.into_owned())?;
         Ok(value.expose().to_owned())
     }
 
@@ -188,7 +179,7 @@ mod tests {
             (b"p\0w\0", "is UTF-16 LE, save as UTF-8"),
             (b"pw\xff", "is not UTF-8 text"),
         ] {
-            assert_eq!(text(Field::Password, bytes), Err(what));
+            assert_eq!(text(Field::Password, bytes), Err(what.to_owned()));
         }
     }
 

@@ -191,38 +191,6 @@ impl ManagedJob {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    Added,
-    Changed,
-    Same,
-}
-
-#[derive(Debug)]
-pub struct ImportReport {
-    pub rows: Vec<ImportRow>,
-    pub revision: Option<u64>,
-}
-
-#[derive(Debug)]
-pub struct ImportRow {
-    pub label: String,
-    pub field: Field,
-    pub effect: Effect,
-    /// How many endpoints use it, if it is a credential.
-    pub users: Option<usize>,
-}
-
-impl ImportReport {
-    pub fn count(&self, effect: Effect) -> usize {
-        self.rows.iter().filter(|row| row.effect == effect).count()
-    }
-
-    pub fn changes(&self) -> usize {
-        self.rows.len() - self.count(Effect::Same)
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetChange {
     pub field: &'static str,

@@ -11,17 +11,11 @@ use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
-use super::error::Failure;
 use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
-use crate::authoring::table::{self, Format, Placed};
-use crate::authoring::{Change, ManifestText, Taken, ValuePlace, no_password};
-use crate::core::fingerprint::Field;
-use crate::core::manifest::{self, Remark, Sealed, Sealing, check_value};
+use crate::core::manifest::{self, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::recipients::is_of_plugin;
-use crate::core::report::{Effect, ImportReport, ImportRow};
-use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::sys::{files, testpoint};
 
@@ -152,30 +146,23 @@ impl<'a> Rewrite<'a> {
         })
     }
 
-    /// Seals a text that nobody has seen and puts it in the place of the manifest. Of what
-    /// somebody should look at in it, only what was not there before is added to
-    /// `warnings`, and nothing that they say already. Returns the new revision.
+    /// Seals a text that nobody has seen and puts it in the place of the manifest. Returns
+    /// the new revision and what somebody should look at: only what was not there before,
+    /// and nothing that was `said` of a value, with its label, already.
     pub fn save(
         &self,
         root: &Root,
         text: &str,
-        warnings: &mut Vec<Problem>,
-    ) -> Result<u64, OpError> {
-        let key = |problem: &Problem| (problem.path.clone(), problem.what.clone());
-        let before: HashSet<_> = self.opened.warnings.iter().map(key).collect();
+        said: &[Problem],
+    ) -> Result<(u64, Vec<Problem>), OpError> {
         let ready = self.seal(root, text)?;
         ready.put(root)?;
-        // A value's own remarks come with its label.
-        let said: Vec<_> = warnings
-            .iter()
-            .map(|problem| problem.what.clone())
-            .collect();
-        let fresh = ready
-            .warnings
-            .into_iter()
-            .filter(|problem| !before.contains(&key(problem)) && !said.contains(&problem.what));
-        warnings.extend(fresh);
-        Ok(ready.revision)
+        let key = |problem: &Problem| (problem.path.clone(), problem.what.clone());
+        let before: HashSet<_> = self.opened.warnings.iter().map(key).collect();
+        let said: HashSet<_> = said.iter().map(|problem| &problem.what).collect();
+        let mut fresh = ready.warnings;
+        fresh.retain(|problem| !before.contains(&key(problem)) && !said.contains(&problem.what));
+        Ok((ready.revision, fresh))
     }
 }
 
@@ -305,173 +292,4 @@ fn overtaken() -> OpError {
         "the manifest was changed by somebody else meanwhile",
         "Nothing was written. Look at the present manifest and make the change there.",
     )
-}
-
-pub struct SetResult {
-    pub label: String,
-    pub effect: Effect,
-    /// How many endpoints use it, if it is a credential.
-    pub users: Option<usize>,
-    pub revision: Option<u64>,
-    pub warnings: Vec<Problem>,
-}
-
-pub struct RemovedValue {
-    pub label: String,
-    /// Whether DRS keeps a copy of it: not of a credential, which no endpoint uses.
-    pub is_known_to_drs: bool,
-    pub revision: u64,
-    pub warnings: Vec<Problem>,
-}
-
-/// Sets one value. `value` is asked for it, with the label of its place, when nothing
-/// else can stop the command; `confirm` is shown what somebody should look at in it before
-/// anything is written.
-pub fn set(
-    root: &Root,
-    unlock: &Unlock<'_>,
-    guards: &Guards,
-    (address, field, taken): (&str, Field, Taken),
-    value: impl FnOnce(&str) -> Result<Secret, OpError>,
-    confirm: impl FnOnce(&[Problem]) -> Result<(), OpError>,
-) -> Result<SetResult, OpError> {
-    let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = ManifestText::new(rewrite.text(root)?)?;
-    let place = document.find(address, field, taken).map_err(no_place)?;
-    if let ValuePlace::Endpoint { job, endpoint, .. } = &place
-        && field != Field::Password
-        && !document.has_endpoint(job, *endpoint)
-    {
-        let label = document.label(&place);
-        return Err(no_place(no_password(&label)));
-    }
-    let label = document.label(&place);
-    let users = document.users(&place);
-    rewrite.try_change(root)?;
-    let value = value(&label)?;
-    let remarks = check_value(field, &value).map_err(|remark| {
-        Failure::new(
-            "drspass::value::refused",
-            format!("the new value {}", remark.what),
-            format!("Nothing was written. {}", remark.help),
-        )
-    })?;
-    let mut warnings: Vec<Problem> = remarks
-        .into_iter()
-        .map(|remark| Problem::warning(format!("{label} {field}"), None, remark.what, remark.help))
-        .collect();
-    confirm(&warnings)?;
-    let said = warnings.len();
-    let change = Change { place, value };
-    let effect = document.effect(&change);
-    let mut revision = None;
-    if effect != Effect::Same {
-        let text = document.rewrite(&[change])?;
-        revision = Some(rewrite.save(root, &text, &mut warnings)?);
-    }
-    Ok(SetResult {
-        label,
-        effect,
-        users,
-        revision,
-        warnings: warnings.split_off(said),
-    })
-}
-
-fn no_place(Remark { what, help }: Remark) -> OpError {
-    let help = format!("Nothing was written. {help}");
-    Failure::new("drspass::value::address", what, help).into()
-}
-
-/// Removes what stands at an address: an endpoint, one of its kerberos fields, or a
-/// credential that no endpoint uses.
-pub fn unset(
-    root: &Root,
-    unlock: &Unlock<'_>,
-    guards: &Guards,
-    (address, field): (&str, Field),
-) -> Result<RemovedValue, OpError> {
-    let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = ManifestText::new(rewrite.text(root)?)?;
-    let place = document.find_removable(address, field).map_err(no_place)?;
-    let label = document.label(&place);
-    let text = document.without(&place)?;
-    let mut warnings = Vec::new();
-    let revision = rewrite.save(root, &text, &mut warnings)?;
-    Ok(RemovedValue {
-        label,
-        is_known_to_drs: matches!(place, ValuePlace::Endpoint { .. }),
-        revision,
-        warnings,
-    })
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct ImportTerms {
-    /// How the file is written; by its name or its beginning if it is not said.
-    pub format: Option<Format>,
-    /// Whether jobs and credentials may be listed that were not.
-    pub taken: Taken,
-    pub writes: bool,
-}
-
-pub struct ImportedValues {
-    pub report: ImportReport,
-    pub file_warnings: Vec<Problem>,
-    pub warnings: Vec<Problem>,
-}
-
-/// Compares the values of a file with the manifest, and writes them if it shall.
-pub fn import(
-    root: &Root,
-    unlock: &Unlock<'_>,
-    guards: &Guards,
-    (name, bytes): (&Path, &[u8]),
-    terms: ImportTerms,
-) -> Result<ImportedValues, OpError> {
-    let refused = |problems| OpError::document(name, problems);
-    let text = yaml::decode(bytes).map_err(|problem| refused(vec![problem]))?;
-    let format = terms.format.unwrap_or_else(|| Format::of(name, text));
-    let rows = table::rows(text, format).map_err(refused)?;
-    let rewrite = Rewrite::open(root, unlock, guards)?;
-    let document = ManifestText::new(rewrite.text(root)?)?;
-    let resolved = table::resolve(&document, rows, terms.taken).map_err(refused)?;
-    let mut report = ImportReport {
-        rows: resolved
-            .placed
-            .iter()
-            .map(|placed| row(&document, placed))
-            .collect(),
-        revision: None,
-    };
-    let file_warnings = resolved.warnings;
-    let mut warnings = file_warnings.clone();
-    if terms.writes && report.changes() > 0 {
-        let changes: Vec<_> = resolved
-            .placed
-            .into_iter()
-            .map(|placed| placed.change)
-            .collect();
-        let text = document.rewrite(&changes)?;
-        report.revision = Some(rewrite.save(root, &text, &mut warnings)?);
-    }
-    Ok(ImportedValues {
-        report,
-        warnings: warnings.split_off(file_warnings.len()),
-        file_warnings,
-    })
-}
-
-fn row(document: &ManifestText<'_>, placed: &Placed) -> ImportRow {
-    let place = &placed.change.place;
-    let field = match place {
-        ValuePlace::Credential(_) => Field::Password,
-        ValuePlace::Endpoint { field, .. } => *field,
-    };
-    ImportRow {
-        label: document.label(place),
-        field,
-        effect: placed.effect,
-        users: document.users(place),
-    }
 }

@@ -10,8 +10,8 @@ use crate::core::fingerprint::Field;
 use crate::core::inventory::JobDatabase;
 use crate::core::job::Endpoint;
 use crate::core::report::{
-    Effect, ImportReport, JobsReport, LedgerReport, LoginReport, ManagedJob, ManifestEntry,
-    ManifestReport, Outline, Outlined, PlanNote, Valid, Veiled,
+    JobsReport, LedgerReport, LoginReport, ManagedJob, ManifestEntry, ManifestReport, Outline,
+    Outlined, PlanNote, Valid, Veiled,
 };
 use crate::core::state::{FailureClass, State, StateEntry, ValueOrigin};
 
@@ -84,38 +84,6 @@ pub fn valid(valid: &Valid, name: &str) -> String {
         ),
     };
     text
-}
-
-/// What an import does, or did.
-pub fn import(report: &ImportReport) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "Import: {} to add, {} to change, {} the same.",
-        report.count(Effect::Added),
-        report.count(Effect::Changed),
-        report.count(Effect::Same)
-    );
-    let width = width(report.rows.iter().map(|row| &row.label));
-    for row in &report.rows {
-        let sign = match row.effect {
-            Effect::Added => '+',
-            Effect::Changed => '~',
-            Effect::Same => '=',
-        };
-        let users = row.users.map(used_by).unwrap_or_default();
-        let _ = writeln!(text, "  {sign} {:width$}   {}{users}", row.label, row.field);
-    }
-    text
-}
-
-/// Who uses a credential, as the end of a line.
-pub fn used_by(endpoints: usize) -> String {
-    match endpoints {
-        0 => ", used by no endpoint".to_owned(),
-        1 => ", used by 1 endpoint".to_owned(),
-        many => format!(", used by {many} endpoints"),
-    }
 }
 
 /// The entries of a state that nobody has proved. `has_more` tells of answers that are not

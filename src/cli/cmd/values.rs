@@ -7,25 +7,24 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::age_file::NoPassphrase;
-use crate::authoring::Taken;
-use crate::authoring::table::Format;
-use crate::authoring::value::{self, Alphabet, NoValue};
+use crate::authoring::table::{self, Format, Placed};
+use crate::authoring::value::{self, Alphabet};
+use crate::authoring::{Change, Effect, ManifestText, Taken, ValuePlace, no_password};
 use crate::cli::args::length;
 use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::fingerprint::Field;
-use crate::core::manifest::MAX_VALUE_BYTES;
+use crate::core::manifest::{MAX_VALUE_BYTES, Remark, check_value};
 use crate::core::problem::Problem;
-use crate::core::report::Effect;
 use crate::core::secret::Secret;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::error::{ErrorClass, Failure};
-use crate::ops::rewrite::{self, ImportTerms};
+use crate::ops::rewrite::Rewrite;
 use crate::ops::root::Root;
-use crate::view::listing;
+use crate::view::text;
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").args(["from_file", "generate"]))]
@@ -147,101 +146,137 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         .into());
     }
     let root = context.root_with_warnings()?;
-    let value = |label: &str| match &args.from_file {
-        Some(path) => from_file(&root, field, path),
-        None if args.generate => Ok(value::generate(
-            args.length,
-            args.alphabet,
-            &mut env::random::<64>,
-        )),
-        None => typed(label, field),
-    };
-    let confirm = |remarks: &[Problem]| {
-        context.warn(root.manifest_name(), remarks);
-        if !is_typed || remarks.is_empty() {
-            return Ok(());
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
+    let document = ManifestText::new(rewrite.text(&root)?)?;
+    let place = document
+        .find(&args.address, field, taken(args.add))
+        .map_err(no_place)?;
+    let label = document.label(&place);
+    if let ValuePlace::Endpoint { job, endpoint, .. } = &place
+        && field != Field::Password
+        && !document.has_endpoint(job, *endpoint)
+    {
+        return Err(no_place(no_password(&label)));
+    }
+    let users = document.users(&place);
+    // Only when nothing else can stop the command is the value asked for.
+    rewrite.try_change(&root)?;
+    let value = match &args.from_file {
+        Some(path) => from_file(&root, field, path)?,
+        None if args.generate => {
+            value::generate(args.length, args.alphabet, &mut env::random::<64>)
         }
-        prompt::confirm("Set it as it was typed?", UNTOUCHED)
+        None => typed(&label, field)?,
     };
-    let done = rewrite::set(
-        &root,
-        &context.unlock(),
-        &context.guards(),
-        (&args.address, field, taken(args.add)),
-        value,
-        confirm,
-    )?;
-    context.warn(root.manifest_name(), &done.warnings);
-    let place = format!("{} {field}", done.label);
-    let users = done.users.map(listing::used_by).unwrap_or_default();
-    let text = match (done.effect, done.revision) {
-        (Effect::Added, Some(revision)) => format!("added {place}{users}; revision {revision}\n"),
-        (_, Some(revision)) => format!("set {place}{users}; revision {revision}\n"),
-        (_, None) => format!("unchanged: {place}{users}\n"),
+    let remarks = check_value(field, &value).map_err(|Remark { what, help }| {
+        let what = format!("the new value {what}");
+        refused("drspass::value::refused", what, help)
+    })?;
+    let place_name = format!("{label} {field}");
+    let remarks = remarks
+        .into_iter()
+        .map(|Remark { what, help }| Problem::warning(&place_name, None, what, help));
+    let remarks: Vec<Problem> = remarks.collect();
+    context.warn(root.manifest_name(), &remarks);
+    if is_typed && !remarks.is_empty() {
+        prompt::confirm("Set it as it was typed?", UNTOUCHED)?;
+    }
+    let change = Change { place, value };
+    let effect = document.effect(&change);
+    let used_by = users.map(used_by).unwrap_or_default();
+    let text = if effect == Effect::Same {
+        format!("unchanged: {place_name}{used_by}\n")
+    } else {
+        let text = document.rewrite(&[change])?;
+        let revision = save(context, &rewrite, &root, &text, &remarks)?;
+        let done = if effect == Effect::Added {
+            "added"
+        } else {
+            "set"
+        };
+        format!("{done} {place_name}{used_by}; revision {revision}\n")
     };
     let arrived = context.shell.result(&text);
     if args.generate {
         let told = "The password was made up and is shown nowhere; 'drspass decrypt' shows it.\n";
         context.shell.message(told);
     }
-    if done.revision.is_none() {
+    if effect == Effect::Same {
         return Ok(exit::written(arrived, exit::DONE));
     }
     context.next_step();
     Ok(context.stands(arrived, exit::DONE))
 }
 
+/// Puts the new text in the place of the manifest, and shows the warnings that are new.
+fn save(
+    context: &Context<'_>,
+    rewrite: &Rewrite<'_>,
+    root: &Root,
+    text: &str,
+    said: &[Problem],
+) -> Result<u64, OpError> {
+    let (revision, warnings) = rewrite.save(root, text, said)?;
+    context.warn(root.manifest_name(), &warnings);
+    Ok(revision)
+}
+
 pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     let field = args.field;
     let root = context.root_with_warnings()?;
-    let done = rewrite::unset(
-        &root,
-        &context.unlock(),
-        &context.guards(),
-        (&args.address, field),
-    )?;
-    context.warn(root.manifest_name(), &done.warnings);
-    let mut text = format!("removed {}", done.label);
-    if field != Field::Password {
-        let _ = write!(text, " {field}");
-    }
-    let _ = writeln!(text, "; revision {}", done.revision);
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
+    let document = ManifestText::new(rewrite.text(&root)?)?;
+    let place = document
+        .find_removable(&args.address, field)
+        .map_err(no_place)?;
+    let text = document.without(&place)?;
+    let revision = save(context, &rewrite, &root, &text, &[])?;
+    let field = match field {
+        Field::Password => String::new(),
+        field => format!(" {field}"),
+    };
+    let label = document.label(&place);
+    let text = format!("removed {label}{field}; revision {revision}\n");
     let arrived = context.shell.result(&text);
-    if done.is_known_to_drs {
+    // No endpoint uses a credential that was removed.
+    if matches!(place, ValuePlace::Endpoint { .. }) {
         let told = "DRS is not told: it keeps what it has, and drspass manages that no more.\n";
         context.shell.message(told);
     }
     Ok(context.stands(arrived, exit::DONE))
 }
 
+/// Compares the values of a file with the manifest, and writes them if it shall.
 pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
     let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
-    let terms = ImportTerms {
-        format: args.format,
-        taken: taken(args.add),
-        writes: args.write,
-    };
-    let done = rewrite::import(
-        &root,
-        &context.unlock(),
-        &context.guards(),
-        (&name, &bytes),
-        terms,
-    )?;
-    context.warn(&name, &done.file_warnings);
-    context.warn(root.manifest_name(), &done.warnings);
-    let mut text = listing::import(&done.report);
-    let manifest = root.manifest_name().display();
-    match done.report.revision {
-        Some(revision) => {
-            let _ = writeln!(text, "wrote {manifest}, revision {revision}");
+    let refused = |problems| OpError::document(&name, problems);
+    let text = yaml::decode(&bytes).map_err(|problem| refused(vec![problem]))?;
+    let format = args.format.unwrap_or_else(|| Format::of(&name, text));
+    let rows = table::rows(text, format).map_err(refused)?;
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
+    let document = ManifestText::new(rewrite.text(&root)?)?;
+    let resolved = table::resolve(&document, rows, taken(args.add)).map_err(refused)?;
+    let mut text = import_list(&document, &resolved.placed);
+    let mut changes = resolved.placed.iter();
+    let has_changes = changes.any(|placed| placed.effect != Effect::Same);
+    let is_written = args.write && has_changes;
+    if is_written {
+        let changes = resolved.placed.into_iter().map(|placed| placed.change);
+        let changed = document.rewrite(&changes.collect::<Vec<_>>())?;
+        let (revision, warnings) = rewrite.save(&root, &changed, &resolved.warnings)?;
+        context.warn(&name, &resolved.warnings);
+        context.warn(root.manifest_name(), &warnings);
+        let manifest = root.manifest_name().display();
+        let _ = writeln!(text, "wrote {manifest}, revision {revision}");
+    } else {
+        context.warn(&name, &resolved.warnings);
+        if !has_changes {
+            text.push_str("nothing to write\n");
         }
-        None if done.report.changes() == 0 => text.push_str("nothing to write\n"),
-        None => {}
     }
     let arrived = context.shell.result(&text);
-    if !args.write && done.report.changes() > 0 {
+    if !args.write && has_changes {
         let told = "Nothing was written: run it again with --write.\n";
         context.shell.message(told);
     }
@@ -250,51 +285,87 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
         let told = format!("Remove {name} now: it holds the values in plain text.\n");
         context.shell.message(&told);
     }
-    if done.report.revision.is_none() {
+    if !is_written {
         return Ok(exit::written(arrived, exit::DONE));
     }
     context.next_step();
     Ok(context.stands(arrived, exit::DONE))
 }
 
+/// What an import does, or did.
+fn import_list(document: &ManifestText<'_>, placed: &[Placed]) -> String {
+    let count = |effect| placed.iter().filter(|row| row.effect == effect).count();
+    let mut text = format!(
+        "Import: {} to add, {} to change, {} the same.\n",
+        count(Effect::Added),
+        count(Effect::Changed),
+        count(Effect::Same)
+    );
+    let labels = placed.iter().map(|row| document.label(&row.change.place));
+    let labels: Vec<String> = labels.collect();
+    let width = text::width(labels.iter());
+    for (Placed { change, effect }, label) in placed.iter().zip(&labels) {
+        let sign = match effect {
+            Effect::Added => '+',
+            Effect::Changed => '~',
+            Effect::Same => '=',
+        };
+        let field = match change.place {
+            ValuePlace::Credential(_) => Field::Password,
+            ValuePlace::Endpoint { field, .. } => field,
+        };
+        let users = document.users(&change.place);
+        let users = users.map(used_by).unwrap_or_default();
+        let _ = writeln!(text, "  {sign} {label:width$}   {field}{users}");
+    }
+    text
+}
+
+/// Who uses a credential, as the end of a line.
+fn used_by(endpoints: usize) -> String {
+    match endpoints {
+        0 => ", used by no endpoint".to_owned(),
+        1 => ", used by 1 endpoint".to_owned(),
+        many => format!(", used by {many} endpoints"),
+    }
+}
+
 const fn taken(add: bool) -> Taken {
     if add { Taken::New } else { Taken::Listed }
+}
+
+fn no_place(Remark { what, help }: Remark) -> OpError {
+    refused("drspass::value::address", what, help)
+}
+
+fn refused(code: &'static str, what: impl Into<String>, help: &str) -> OpError {
+    Failure::new(code, what, format!("Nothing was written. {help}")).into()
 }
 
 fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> {
     // One more for a line end, which is no part of the value; base64 may stand on
     // lines of any length.
     let (path, bytes) = read_named(root, path, 2 * MAX_VALUE_BYTES)?;
-    let value = value::from_file(field, &bytes);
-    value.map_err(|NoValue { what, help }| {
-        Failure::new(
-            "drspass::value::file",
-            format!("{} {what}", path.display()),
-            format!("Nothing was written. {help}"),
-        )
-        .into()
+    value::from_file(field, &bytes).map_err(|Remark { what, help }| {
+        let what = format!("{} {what}", path.display());
+        refused("drspass::value::file", what, help)
     })
 }
 
 fn not_typed() -> OpError {
-    Failure::new(
-        "drspass::value::not_typed",
-        "no value was typed",
-        "Nothing was written. Type the value, or name a file with --from-file.",
-    )
-    .into()
+    let help = "Type the value, or name a file with --from-file.";
+    refused("drspass::value::not_typed", "no value was typed", help)
 }
 
 fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
     let ask = |question: &str| {
         prompt::type_hidden(question).map_err(|error| match error {
             NoPassphrase::Interrupted => OpError::Cancelled(UNTOUCHED),
-            NoPassphrase::Unclear => Failure::new(
+            NoPassphrase::Unclear => refused(
                 "drspass::value::unclear",
                 "what was typed holds a key that is no character, or no UTF-8 text",
-                "Nothing was written. Type it again, or name a file that holds it with --from-file.",
-            )
-            .into(),
+                "Type it again, or name a file that holds it with --from-file.",
+            ),
             NoPassphrase::Declined | NoPassphrase::Nobody => not_typed(),
         })
     };
@@ -304,12 +375,11 @@ fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
     }
     let second = ask("The same again: ")?;
     if *first != *second {
-        return Err(Failure::new(
+        return Err(refused(
             "drspass::value::mismatch",
             "the two values differ",
-            "Nothing was written. Type the same value twice.",
-        )
-        .into());
+            "Type the same value twice.",
+        ));
     }
     Ok(Secret::new(std::mem::take(&mut *first)))
 }

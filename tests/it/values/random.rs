@@ -305,7 +305,7 @@ fn what_is_added_is_one_new_value_and_one_new_region() {
                 .is_ok_and(|place| {
                     let value = Secret::new(String::new());
                     let effect = document.effect(&Change { place, value });
-                    effect == drspass::core::report::Effect::Added
+                    effect == drspass::authoring::Effect::Added
                 });
             if is_there {
                 continue;
