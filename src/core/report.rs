@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::fingerprint::{ChangeId, Field, KeyId, Scope, Tag};
+use super::fingerprint::{ChangeId, Field, KeyId, Scope};
 use super::inventory::ListedJob;
 use super::job::{Endpoint, EntryKey};
 use super::outcome::{Outcome, Refusal};
 use super::plan::{Action, Counts, Exceeded, Plan, PlanEntry};
-use super::problem::Problem;
 use super::recipients::Difference;
 use super::redact::ForeignText;
 use super::state::{Rollback, State};
@@ -134,19 +133,6 @@ pub struct ManifestEntry {
     pub fields: Vec<Field>,
 }
 
-pub struct Valid {
-    pub config_warnings: Vec<Problem>,
-    pub manifest: Option<ValidManifest>,
-}
-
-pub struct ValidManifest {
-    pub entries: usize,
-    pub jobs: usize,
-    pub revision: u64,
-    pub key_id: KeyId,
-    pub warnings: Vec<Problem>,
-}
-
 #[derive(Clone, Debug)]
 pub struct LoginIdentity {
     pub user: Option<ForeignText>,
@@ -231,46 +217,6 @@ pub struct Rekeyed {
     pub revision: u64,
     pub key_id: Option<KeyId>,
     pub former_state: Option<String>,
-}
-
-/// A manifest with tags in place of its values and without comments. Other recipients may
-/// have written it, so every free text was cleaned.
-pub struct Outline {
-    pub revision: u64,
-    pub key_id: KeyId,
-    pub target: [ForeignText; 3],
-    pub recipients: Vec<ForeignText>,
-    pub credentials: Vec<(String, Tag)>,
-    pub jobs: Vec<OutlinedJob>,
-}
-
-pub struct OutlinedJob {
-    pub id: String,
-    pub name: Option<String>,
-    pub values: Vec<OutlinedValue>,
-}
-
-pub struct OutlinedValue {
-    pub label: String,
-    pub value: Outlined,
-}
-
-pub enum Outlined {
-    Own(Field, Tag),
-    /// The password of this credential, whose tag is shown there.
-    Shared(String),
-}
-
-/// Why nothing of a file is shown. Nothing of the file is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Veiled {
-    Unreadable,
-    Plain,
-    Conflict,
-    Damaged,
-    NoIdentity,
-    Locked,
-    Invalid,
 }
 
 #[derive(Clone, Debug)]

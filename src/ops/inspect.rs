@@ -1,49 +1,27 @@
 //! `validate`, `show`, `recipients`: what a manifest holds, and nothing is changed.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::OpError;
 use super::root::{self, Guards, IdentitySource, Root, Unlock, parse_sealed};
 use crate::age_file::{self, AgeError, Means, NoPassphrase, Plugins, header};
-use crate::core::fingerprint::{Field, Tagger};
-use crate::core::manifest::{Assignment, Manifest, Sealing};
+use crate::core::fingerprint::Field;
+use crate::core::manifest::{Manifest, Sealing};
 use crate::core::recipients::{RecipientsReport, compare, identified};
 use crate::core::redact::ForeignText;
-use crate::core::report::{
-    ManifestEntry, ManifestReport, ManifestSeal, Outline, Outlined, OutlinedJob, OutlinedValue,
-    Valid, ValidManifest, Veiled,
-};
+use crate::core::report::{ManifestEntry, ManifestReport, ManifestSeal};
 use crate::sys::files;
 
 /// Checks the configuration and that the manifest is encrypted, with no key.
-pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<Valid, OpError> {
+pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<(), OpError> {
     let file = root.manifest_bytes()?;
-    let age = |source| OpError::Age {
+    header::check(&file).map_err(|source| OpError::Age {
         path: root.manifest_name().to_owned(),
         source,
-    };
-    age_file::header::check(&file).map_err(age)?;
+    })?;
     root.target(guards)?;
-    Ok(Valid {
-        config_warnings: root.warnings.clone(),
-        manifest: None,
-    })
-}
-
-/// Checks the configuration and the opened manifest.
-pub fn validate(root: &Root, unlock: &Unlock<'_>, guards: &Guards) -> Result<Valid, OpError> {
-    let opened = root.open(unlock, guards)?;
-    root.check_recipients(&opened.sealed)?;
-    Ok(Valid {
-        config_warnings: root.warnings.clone(),
-        manifest: Some(ValidManifest {
-            entries: opened.manifest.assignments().len(),
-            jobs: opened.manifest.jobs().len(),
-            revision: opened.sealed.revision,
-            key_id: opened.sealed.fingerprint_key.id(),
-            warnings: opened.warnings,
-        }),
-    })
+    Ok(())
 }
 
 pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<ManifestReport, OpError> {
@@ -124,15 +102,26 @@ fn unopened(error: OpError) -> Result<&'static str, OpError> {
     }
 }
 
-/// The outline of the manifest in `file`, as a diff of git shows it; identities are seen
-/// from `folder`.
+/// The manifest in `file` with tags in place of its values and without comments, as a diff
+/// of git shows it, or the line that stands for a file of which nothing is shown; identities
+/// are seen from `folder`.
 ///
 /// git runs this for both sides of every change, in `git log -p` for all of history,
 /// and ends if it fails. So nothing is asked, no plugin is run, nothing but regular
 /// files is opened, and drspass.yaml is not needed.
-pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Outline, Veiled> {
+pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> String {
+    outline_of_file(file, folder, source)
+        .unwrap_or_else(|why| format!("drspass: nothing is shown: {why}\n"))
+}
+
+/// The reasons for showing nothing name nothing of the file.
+fn outline_of_file(
+    file: &Path,
+    folder: &Path,
+    source: &IdentitySource,
+) -> Result<String, &'static str> {
     let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES as u64)
-        .map_err(|_| Veiled::Unreadable)?;
+        .map_err(|_| "no file that can be read")?;
     let means = Means {
         ask: &|_| Err(NoPassphrase::Nobody),
         plugins: Plugins::Never,
@@ -140,69 +129,61 @@ pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> Result<Ou
     // With no identity at all, it is said that none opens the file.
     let identities = root::usable(folder, source);
     let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
-        AgeError::NotEncrypted | AgeError::Replaced { .. } => Veiled::Plain,
-        AgeError::ConflictMarks => Veiled::Conflict,
-        AgeError::NoMatch => Veiled::NoIdentity,
-        error if error.is_about_one_identity() => Veiled::Locked,
-        _ => Veiled::Damaged,
+        AgeError::NotEncrypted | AgeError::Replaced { .. } => "not encrypted",
+        AgeError::ConflictMarks => "conflict marks of an unresolved merge",
+        AgeError::NoMatch => "no identity at hand opens it",
+        error if error.is_about_one_identity() => "the identity needs a passphrase or a plugin",
+        _ => "no whole age file for recipients",
     })?;
-    match root::parse_manifest(&plain, Sealing::Required, file) {
-        Ok((manifest, _)) => outlined(&manifest).ok_or(Veiled::Invalid),
-        Err(_) => Err(Veiled::Invalid),
-    }
+    let parsed = root::parse_manifest(&plain, Sealing::Required, file).ok();
+    let outlined = parsed.and_then(|(manifest, _)| outlined(&manifest));
+    outlined.ok_or("not a valid sealed manifest")
 }
 
-fn outlined(manifest: &Manifest) -> Option<Outline> {
+/// Other recipients may have written it, so every free text is cleaned.
+fn outlined(manifest: &Manifest) -> Option<String> {
     let sealed = manifest.sealed.as_ref()?;
     let tagger = sealed.fingerprint_key.tagger();
     let cleaned = |text: &str| ForeignText::clean(text).unwrap_or_else(ForeignText::withheld);
-    let credentials = manifest.credentials().iter().map(|credential| {
-        let name = credential.name.to_string();
+    let mut text = format!(
+        "drspass manifest; a tag of 8 digits shows only that a value changed\n\
+         revision: {}\nkey id: {}\nendpoint: {}\nproject: {}\nidentity service: {}\n",
+        sealed.revision,
+        sealed.fingerprint_key.id(),
+        cleaned(&sealed.scope.endpoint).as_str(),
+        cleaned(&sealed.scope.project_id).as_str(),
+        cleaned(&sealed.auth_url).as_str(),
+    );
+    for recipient in &sealed.recipients {
+        let recipient = cleaned(&identified(recipient).0);
+        let _ = writeln!(text, "recipient: {}", recipient.as_str());
+    }
+    for credential in manifest.credentials() {
+        let name = &credential.name;
         let tag = tagger.of(&format!("@{name}"), Field::Password, &credential.password);
-        (name, tag)
-    });
+        let _ = write!(text, "credential @{name}\n  @{name} password: {tag}\n");
+    }
     // Entries come in the order of the jobs, so one pass goes through both.
     let mut entries = manifest.assignments().iter().peekable();
-    let jobs = manifest.jobs().iter().map(|job| {
-        let mut values = Vec::new();
-        while let Some(entry) = entries.next_if(|entry| entry.key.job == job.id) {
-            push_values(&mut values, entry, &tagger);
-        }
-        OutlinedJob {
-            id: job.id.to_string(),
-            name: job.name.as_deref().map(str::to_owned),
-            values,
-        }
-    });
-    Some(Outline {
-        revision: sealed.revision,
-        key_id: sealed.fingerprint_key.id(),
-        target: [
-            &sealed.scope.endpoint,
-            &sealed.scope.project_id,
-            &sealed.auth_url,
-        ]
-        .map(|text| cleaned(text)),
-        recipients: sealed
-            .recipients
-            .iter()
-            .map(|recipient| cleaned(&identified(recipient).0))
-            .collect(),
-        credentials: credentials.collect(),
-        jobs: jobs.collect(),
-    })
-}
-
-fn push_values(values: &mut Vec<OutlinedValue>, entry: &Assignment, tagger: &Tagger) {
-    let place = entry.key.to_string();
-    for (field, value) in entry.values() {
-        let value = match &entry.credential {
-            Some(name) if field == Field::Password => Outlined::Shared(name.to_string()),
-            _ => Outlined::Own(field, tagger.of(&place, field, value)),
+    for job in manifest.jobs() {
+        let _ = match &job.name {
+            Some(name) => writeln!(text, "job {name} ({})", job.id),
+            None => writeln!(text, "job {}", job.id),
         };
-        values.push(OutlinedValue {
-            label: entry.label.clone(),
-            value,
-        });
+        while let Some(entry) = entries.next_if(|entry| entry.key.job == job.id) {
+            let label = &entry.label;
+            for (field, value) in entry.values() {
+                let _ = match &entry.credential {
+                    Some(name) if field == Field::Password => {
+                        writeln!(text, "  {label} credential: {name}")
+                    }
+                    _ => {
+                        let tag = tagger.of(&entry.key.to_string(), field, value);
+                        writeln!(text, "  {label} {field}: {tag}")
+                    }
+                };
+            }
+        }
     }
+    Some(text)
 }

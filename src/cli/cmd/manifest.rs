@@ -10,14 +10,12 @@ use crate::cli::env::Env;
 use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::shell::{self, Shell};
-use crate::core::report::Valid;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt;
 use crate::ops::inspect;
 use crate::ops::plan;
-use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Root};
-use crate::view;
+use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Opened, Root};
 use crate::view::json_v1;
 use crate::view::{listing, recipients, text};
 
@@ -124,44 +122,59 @@ pub fn validate(context: &Context<'_>, args: &ValidateArgs) -> Result<u8, OpErro
     if args.json {
         return validate_json(context, checked);
     }
-    let (root, valid) = checked?;
-    context.warn(Path::new(CONFIG_FILE), &valid.config_warnings);
-    if let Some(manifest) = &valid.manifest {
-        context.warn(root.manifest_name(), &manifest.warnings);
-    }
-    let text = listing::valid(&valid, &root.manifest_name().display().to_string());
-    Ok(exit::written(context.shell.result(&text), exit::DONE))
+    let (root, opened) = checked?;
+    context.warn(Path::new(CONFIG_FILE), &root.warnings);
+    let name = root.manifest_name();
+    let text = match &opened {
+        None => format!(
+            "{}: encrypted; its content was not checked\n",
+            name.display()
+        ),
+        Some(opened) => {
+            context.warn(name, &opened.warnings);
+            format!(
+                "{}: valid, {} of {}, revision {}\nkey id: {}\n",
+                name.display(),
+                text::counted(opened.manifest.assignments().len(), "entry", "entries"),
+                text::counted(opened.manifest.jobs().len(), "job", "jobs"),
+                opened.sealed.revision,
+                opened.sealed.fingerprint_key.id()
+            )
+        }
+    };
+    let arrived = context
+        .shell
+        .result(&format!("drspass.yaml: valid\n{text}"));
+    Ok(exit::written(arrived, exit::DONE))
 }
 
-fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Valid), OpError> {
+/// Opens the manifest, unless it is only to be encrypted.
+fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Option<Opened>), OpError> {
     let root = if args.require_encrypted {
         context.root_for_hooks()?
     } else {
         context.root()?
     };
     login::check_project_form(context.env)?;
-    let valid = if args.require_encrypted {
-        inspect::validate_encrypted(&root, &context.guards())?
-    } else {
-        inspect::validate(&root, &context.unlock(), &context.guards())?
-    };
-    Ok((root, valid))
+    if args.require_encrypted {
+        inspect::validate_encrypted(&root, &context.guards())?;
+        return Ok((root, None));
+    }
+    let opened = root.open(&context.unlock(), &context.guards())?;
+    root.check_recipients(&opened.sealed)?;
+    Ok((root, Some(opened)))
 }
 
 /// In JSON an invalid document is a result, with the exit code of its error.
 fn validate_json(
     context: &Context<'_>,
-    checked: Result<(Root, Valid), OpError>,
+    checked: Result<(Root, Option<Opened>), OpError>,
 ) -> Result<u8, OpError> {
     let (problems, error, code) = match checked {
-        Ok((root, valid)) => {
-            let mut problems = vec![(CONFIG_FILE.to_owned(), valid.config_warnings)];
-            if let Some(manifest) = valid.manifest {
-                problems.push((
-                    root.manifest_name().display().to_string(),
-                    manifest.warnings,
-                ));
-            }
+        Ok((root, opened)) => {
+            let name = root.manifest_name().display().to_string();
+            let mut problems = vec![(CONFIG_FILE.to_owned(), root.warnings)];
+            problems.extend(opened.map(|opened| (name, opened.warnings)));
             (problems, None, exit::DONE)
         }
         Err(OpError::Document { path, problems }) => {
@@ -197,10 +210,6 @@ pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
 pub fn textconv(global: &GlobalOptions, env: &Env, shell: Shell, file: &Path) -> u8 {
     let folder = global.directory.clone().unwrap_or_default();
     let identities = env.identities(&global.identity);
-    let outlined = inspect::outline(&folder.join(file), &folder, &identities);
-    let arrived = match &outlined {
-        Ok(outline) => shell.document(view::listing::outline(outline)),
-        Err(why) => shell.document(view::listing::veiled(*why)),
-    };
-    exit::written(arrived, exit::DONE)
+    let outline = inspect::outline(&folder.join(file), &folder, &identities);
+    exit::written(shell.document(outline), exit::DONE)
 }
