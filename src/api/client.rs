@@ -3,21 +3,21 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use reqwest::{Method, Request};
+use reqwest::Method;
 use url::Url;
 
 use super::auth::{
     CataloguedEndpoint, Credentials, Iam, LoginPass, LoginSession, ProjectName, TokenFacts,
 };
 use super::codes;
-use super::error::{ApiError, CallFailure, FailureKind, ServiceError};
+use super::error::{CallFailure, FailureKind, ServiceError};
 use super::exchange::{Ambient, Attempt, Exchange, Patience, Policy};
 use super::gate::Gate;
 use super::http::{ApiCall, ClientOptions, Transport, authority};
 use super::secrets::{RunSecrets, needles};
 use super::wire;
 use crate::core::config::is_project_id;
-use crate::core::manifest::Assignment;
+use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{BatchReply, Doubt, Refusal};
 use crate::core::redact::{Needles, Token};
 use crate::core::report::LoginIdentity;
@@ -31,7 +31,9 @@ pub struct Client {
     endpoint: Url,
     endpoint_from: EndpointFrom,
     project_id: String,
-    login_from: String,
+    /// Which login it is, in words without a secret.
+    used: String,
+    advice: &'static str,
     pub patience: Patience,
     pub parallelism: usize,
     pub ids_per_query: OnceLock<usize>,
@@ -53,16 +55,30 @@ impl Client {
         options: ClientOptions,
         credentials: Credentials,
         ambient: Ambient,
-    ) -> Result<Self, ApiError> {
-        let endpoint = service_url(&options.endpoint).map_err(|why| match why {
-            BadUrl::Insecure => ApiError::InsecureEndpoint,
-            _ => ApiError::Endpoint,
-        })?;
-        if endpoint.path() != "/" {
-            return Err(ApiError::Endpoint);
-        }
+    ) -> Result<Self, ServiceError> {
+        let endpoint = match service_url(&options.endpoint) {
+            Ok(endpoint) if endpoint.path() == "/" => endpoint,
+            Err(BadUrl::Insecure) => {
+                return Err(ServiceError::new(
+                    "drspass::api::insecure_endpoint",
+                    "the endpoint is not https",
+                    "Use https; http is only taken for a literal loopback address such as http://127.0.0.1:8080.",
+                ));
+            }
+            _ => {
+                return Err(ServiceError::new(
+                    "drspass::api::endpoint",
+                    "the endpoint is not an address of a service",
+                    "Write the endpoint as https://HOST, with a port where needed, and nothing behind it.",
+                ));
+            }
+        };
         if !is_project_id(&options.project_id) {
-            return Err(ApiError::ProjectId);
+            return Err(ServiceError::new(
+                "drspass::api::project_id",
+                "the project id is not 1 to 64 letters, digits, dashes or underscores",
+                "Copy the project id from the console, My Credentials, Projects.",
+            ));
         }
         let patience = Patience {
             max_elapsed: options.retry_max_elapsed,
@@ -71,14 +87,16 @@ impl Client {
             tally: Arc::default(),
         };
         let iam = Arc::new(Iam::new(&options, patience.clone())?);
+        let used = credentials.used(&authority(&iam.url));
         Ok(Self {
+            used: format!(" (login from {}{used})", options.login_from),
+            advice: credentials.advice(),
             transport: Transport::new(&endpoint, options.endpoint_named_by, &options)?,
             session: LoginSession::open(credentials, &iam, &options.project_id)?,
             iam,
             endpoint,
             endpoint_from: options.endpoint_from,
             project_id: options.project_id,
-            login_from: options.login_from,
             patience,
             parallelism: options.parallelism,
             ids_per_query: OnceLock::new(),
@@ -86,11 +104,12 @@ impl Client {
         })
     }
 
-    /// The same client, which looks for all secrets of a run in every answer.
+    /// The same client, which looks for all secrets of a manifest in every answer: the service
+    /// may repeat what this run sends, and what earlier ones sent.
     #[must_use]
-    pub fn guarding(mut self, secrets: RunSecrets) -> Self {
-        self.run = Some(secrets);
-        self
+    pub fn guarding(self, manifest: &Arc<Manifest>) -> Self {
+        let run = Some(RunSecrets::new(Arc::clone(manifest)));
+        Self { run, ..self }
     }
 
     /// Logs in, where that takes a request; nothing is sent for a given token or a
@@ -99,7 +118,15 @@ impl Client {
     pub async fn log_in(&self) -> Result<(), ServiceError> {
         let logged_in = async {
             let pass = self.session.pass().await?;
-            self.check_named_project(&pass).await?;
+            // Not every key may look names up: the id goes with each request, so a key that
+            // may not is let through.
+            if let LoginSession::Key { signer, .. } = &self.session
+                && let Some(project) = &signer.project
+                && let Err(failure) = self.facts_of_key(&pass, Some(project)).await
+                && !matches!(failure.kind, FailureKind::Refused(_))
+            {
+                return Err(failure);
+            }
             let EndpointFrom::Catalogue { region } = &self.endpoint_from else {
                 return Ok(());
             };
@@ -132,13 +159,6 @@ impl Client {
         }
     }
 
-    pub fn authorized(&self, call: &ApiCall, pass: &LoginPass) -> Request {
-        let mut request = call.request();
-        let now = (self.patience.ambient.now)();
-        pass.authorize(&mut request, Some(&self.project_id), now);
-        request
-    }
-
     /// How many requests may be under way at once, at most `wanted`: the signatures of
     /// all of them could be refused, and five in a row lock a key.
     pub fn at_once(&self, wanted: usize) -> usize {
@@ -149,11 +169,8 @@ impl Client {
         self.patience.tally.notes()
     }
 
-    pub fn error(&self, what: &'static str, failure: CallFailure) -> ServiceError {
-        let used = format!(" (login from {}{})", self.login_from, self.session.used());
-        failure
-            .advised(self.session.advice())
-            .into_error(what, used)
+    pub fn error(&self, what: &str, failure: CallFailure) -> ServiceError {
+        failure.advised(self.advice).into_error(what, &self.used)
     }
 
     pub fn needles(&self) -> Arc<Needles> {
@@ -167,12 +184,15 @@ impl Client {
                 LoginSession::Password(session) => Ok(session.facts().await.unwrap_or_default()),
                 LoginSession::Token(_) => self.facts_of_token().await,
                 // Not every key may list projects, and the id goes with each request.
-                LoginSession::Key { .. } => match self.facts_of_key(&pass).await {
-                    Err(failure) if matches!(failure.kind, FailureKind::Refused(_)) => {
-                        Ok(TokenFacts::default())
+                LoginSession::Key { signer, .. } => {
+                    match self.facts_of_key(&pass, signer.project.as_ref()).await {
+                        Err(CallFailure {
+                            kind: FailureKind::Refused(_),
+                            ..
+                        }) => Ok(TokenFacts::default()),
+                        facts => facts,
                     }
-                    facts => facts,
-                },
+                }
             }
         };
         let facts = facts.await;
@@ -214,26 +234,6 @@ impl Client {
         Ok(found)
     }
 
-    fn named_project(&self) -> Option<&ProjectName> {
-        match &self.session {
-            LoginSession::Key { signer, .. } => signer.project.as_ref(),
-            LoginSession::Token(_) | LoginSession::Password(_) => None,
-        }
-    }
-
-    /// Checks that the name which an access key's project was given by is that of the
-    /// sealed one. Not every key may look names up: the id goes with each request, so
-    /// a key that may not is let through.
-    async fn check_named_project(&self, pass: &LoginPass) -> Result<(), CallFailure> {
-        if self.named_project().is_none() {
-            return Ok(());
-        }
-        match self.facts_of_key(pass).await {
-            Err(failure) if !matches!(failure.kind, FailureKind::Refused(_)) => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
     /// The failure of a question, or what it comes from: a given token that is for
     /// another project.
     pub async fn or_other_project(&self, failure: CallFailure) -> CallFailure {
@@ -262,8 +262,12 @@ impl Client {
         }
     }
 
-    async fn facts_of_key(&self, pass: &LoginPass) -> Result<TokenFacts, CallFailure> {
-        let name = match self.named_project() {
+    async fn facts_of_key(
+        &self,
+        pass: &LoginPass,
+        project: Option<&ProjectName>,
+    ) -> Result<TokenFacts, CallFailure> {
+        let name = match project {
             Some(ProjectName::Named { name, .. }) => Some(name.as_str()),
             _ => None,
         };
@@ -344,7 +348,8 @@ impl Client {
         let mut is_renewed = false;
         let mut pass = self.session.pass().await?;
         loop {
-            let request = self.authorized(exchange.call, &pass);
+            let now = (self.patience.ambient.now)();
+            let request = pass.request(exchange.call, Some(&self.project_id), now);
             let attempt = exchange.attempt(request, || self.session.secrets()).await;
             let host = exchange.call.host();
             let mut refusal = match attempt {
@@ -354,6 +359,7 @@ impl Client {
                     continue;
                 }
                 Attempt::Failed(FailureKind::Login(refusal)) => refusal,
+                Attempt::Failed(kind) => return Err(exchange.failed(kind)),
                 Attempt::Settled(reply) => {
                     let refusal = reply.login_refusal();
                     self.session.note(refusal.map(|refusal| (refusal, host)));
@@ -365,9 +371,8 @@ impl Client {
                 }
                 ended => return Ok(ended),
             };
-            let advice = self.session.advice();
             if is_change {
-                refusal.advice.get_or_insert(advice);
+                refusal.advice.get_or_insert(self.advice);
             }
             self.session.note(Some((&refusal, host)));
             let renewed = match std::mem::replace(&mut is_renewed, true) {
@@ -381,7 +386,7 @@ impl Client {
                     exchange.notes.extend(failure.notes);
                     return Err(exchange.failed(FailureKind::Login(refusal)));
                 }
-                Some(Err(failure)) if is_change => return Err(failure.advised(advice)),
+                Some(Err(failure)) if is_change => return Err(failure.advised(self.advice)),
                 Some(Err(failure)) => return Err(failure),
                 None => return Err(exchange.failed(FailureKind::Login(refusal))),
             }

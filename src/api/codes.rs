@@ -70,17 +70,17 @@ pub fn look_up(code: &str) -> Option<CodeMeaning> {
         Some(number) => (GATEWAY, number),
         None => (NAMED, code),
     };
-    let row = table.iter().find(|(codes, ..)| codes.contains(&name));
-    match row {
-        Some(&(_, class, advice)) => Some(CodeMeaning {
-            class,
-            advice: Some(advice),
-        }),
-        None => SHOWN_AS_IS.contains(&code).then_some(CodeMeaning {
-            class: Class::Entry,
-            advice: None,
-        }),
+    let mut rows = table.iter();
+    let row = rows.find(|(codes, ..)| codes.split(' ').any(|listed| listed == name));
+    if let Some(&(_, class, advice)) = row {
+        let advice = Some(advice);
+        return Some(CodeMeaning { class, advice });
     }
+    let number = code.strip_prefix("DRS.M")?;
+    SHOWN_AS_IS.contains(&number).then_some(CodeMeaning {
+        class: Class::Entry,
+        advice: None,
+    })
 }
 
 /// Whether a code says that there is no such job (any longer).
@@ -130,198 +130,162 @@ const ONE_JOB_ONLY: &str = "DRS.M00299";
 /// What to do where the password of a login is right and not enough.
 pub const SECOND_FACTOR: &str = "The user needs a second factor: give its id and a code, as OS_USER_ID and OS_PASSCODE, or as user_id and passcode of the entry of clouds.yaml.";
 
-type CodeRow = (&'static [&'static str], Class, &'static str);
+/// The codes, apart by blanks.
+type CodeRow = (&'static str, Class, &'static str);
 
 const NAMED: &[CodeRow] = &[
     (
-        &["DRS.M00304"],
+        "DRS.M00304",
         Class::JobState,
         "Wait until the job is in a state that takes a password, or resume it, then apply again.",
     ),
     (
-        &["DRS.M01504"],
+        "DRS.M01504",
         Class::Busy,
         "Another operation runs on the job, or the job is abnormal: apply again later, or look at the job in the console.",
     ),
     (
-        &["DRS.M01503"],
+        "DRS.M01503",
         Class::Throttled,
         "Apply again later, or lower `apply.parallelism`.",
     ),
     (
-        &["DRS.M00307"],
+        "DRS.M00307",
         Class::JobState,
         "Only subtasks take a password: list the ids of the job's subtasks instead.",
     ),
     (
-        &["DRS.M00308"],
+        "DRS.M00308",
         Class::JobState,
         "Only the parent job takes this call: list the id of the parent instead.",
     ),
     (
-        &["DRS.M05003", "DRS.M00289", "DRS.10000010"],
+        "DRS.M05003 DRS.M00289 DRS.10000010",
         Class::Entry,
         "Check the job's id, the project and the region.",
     ),
     (
-        &["DRS.M05004"],
+        "DRS.M05004",
         Class::Entry,
         "The job is deleted: take the entry out of the manifest.",
     ),
     (
-        &["DRS.KE0002"],
+        "DRS.KE0002",
         Class::WrongPassword,
         "Correct the password in the manifest; the same value is not sent again unless `--resend` asks for it.",
     ),
     (
-        &["DRS.M00301"],
+        "DRS.M00301",
         Class::Request,
         "The request held an entry twice, which is a fault of drspass: please report it.",
     ),
     (
-        &[
-            "DRS.M00007",
-            "DRS.M00200",
-            "DRS.M00201",
-            "DRS.M00202",
-            "DRS.M00273",
-            "DRS.M00300",
-            "DRS.M00305",
-        ],
+        "DRS.M00007 DRS.M00200 DRS.M00201 DRS.M00202 DRS.M00273 DRS.M00300 DRS.M00305",
         Class::Request,
         "Read the service's message, which names the parameter it does not accept.",
     ),
     (
-        &[ONE_JOB_ONLY],
+        ONE_JOB_ONLY,
         Class::Request,
         "The service takes one job per request here: set `apply.batch_size` to 1.",
     ),
     (
-        &["DRS.M00210", "DRS.M00211"],
+        "DRS.M00210 DRS.M00211",
         Class::Request,
         "The page asked for does not exist, which is a fault of drspass: please report it.",
     ),
     (
-        &["DRS.M00105"],
+        "DRS.M00105",
         Class::Permission,
         "The account is restricted: check its state and its bills.",
     ),
     (
-        &["DRS.M00100"],
+        "DRS.M00100",
         Class::Login,
         "The token is not valid or has expired: get a new one.",
     ),
     // The page counts it to the failed logins, but a new token of the same scope
     // would be refused as well.
     (
-        &["DRS.M00261"],
+        "DRS.M00261",
         Class::Permission,
         "The login is for another project than the one in the configuration.",
     ),
     (
-        &["DRS.M00102", "DRS.M00103"],
+        "DRS.M00102 DRS.M00103",
         Class::Permission,
         "The right to change jobs is missing: ask for the role DRS FullAccess or DRS Administrator in this project.",
     ),
     (
-        &["DRS.M00101"],
+        "DRS.M00101",
         Class::Permission,
         "The user has no role in this project: ask for DRS FullAccess or DRS Administrator.",
     ),
     (
-        &["DRS.M00002"],
+        "DRS.M00002",
         Class::Entry,
         "The service found nothing: check the job's id.",
     ),
     (
-        &["DRS.M00004", "DRS.M01501"],
+        "DRS.M00004 DRS.M01501",
         Class::Internal,
         "The service failed: apply again later, and ask its support if it goes on.",
     ),
     // It says no more than that it failed, so whether anything was changed is left
     // to the status: a 400 changed nothing.
     (
-        &["DRS.10000001"],
+        "DRS.10000001",
         Class::Entry,
         "The service does not say why it failed: apply again later, and ask its support if it goes on.",
     ),
     (
-        &["DRS.M05006", "DRS.M06007", "DRS.M06011"],
+        "DRS.M05006 DRS.M06007 DRS.M06011",
         Class::Entry,
         "Check the database instance of the job and the role RDS ReadOnlyAccess.",
     ),
     (
-        &["DRS.10010069"],
+        "DRS.10010069",
         Class::Entry,
         "There is no such connection: check the job in the console.",
     ),
     (
-        &["IAM.0001", "IAM.0066", "IAM.0067"],
+        "IAM.0001 IAM.0066 IAM.0067",
         Class::Login,
         "The token is not valid or has expired: get a new one.",
     ),
     (
-        &["IAM.0061"],
+        "IAM.0061",
         Class::Login,
         "The account is locked after failed logins: wait, and check the login before the next try.",
     ),
     (
-        &["IAM.0062"],
+        "IAM.0062",
         Class::Login,
         "The user name or password of the login is wrong: correct it before the next try, since failed logins lock the account.",
     ),
     (
-        &[
-            "IAM.0002", "IAM.0003", "IAM.0080", "IAM.0081", "IAM.0082", "IAM.0083", "IAM.0084",
-            "IAM.0085", "IAM.0086", "IAM.0087", "IAM.0088", "IAM.0089",
-        ],
+        "IAM.0002 IAM.0003 IAM.0080 IAM.0081 IAM.0082 IAM.0083 IAM.0084 IAM.0085 IAM.0086 IAM.0087 IAM.0088 IAM.0089",
         Class::Permission,
         "The user or key is disabled or not allowed: check it, the region and the address of the login service.",
     ),
     (
-        &["IAM.0011", "IAM.0072", "IAM.0073"],
+        "IAM.0011 IAM.0072 IAM.0073",
         Class::Route,
         "The login service does not take the request: check its address.",
     ),
     (
-        &["IAM.0012"],
+        "IAM.0012",
         Class::Throttled,
         "Apply again later, or lower `apply.parallelism`.",
     ),
 ];
 
-/// Codes of calls that are not made here, on tags, names, creation and flow control:
+/// Codes that begin with `DRS.M`, of calls that are not made here, on tags, names, creation and flow control:
 /// should one come back, it is about an entry, and its own words say the most.
 const SHOWN_AS_IS: &[&str] = &[
-    "DRS.M00269",
-    "DRS.M00270",
-    "DRS.M00271",
-    "DRS.M00277",
-    "DRS.M00302",
-    "DRS.M00303",
-    "DRS.M00306",
-    "DRS.M00400",
-    "DRS.M00401",
-    "DRS.M00402",
-    "DRS.M00403",
-    "DRS.M00404",
-    "DRS.M00405",
-    "DRS.M00406",
-    "DRS.M00407",
-    "DRS.M00408",
-    "DRS.M00409",
-    "DRS.M05066",
-    "DRS.M06020",
-    "DRS.M06021",
-    "DRS.M06022",
-    "DRS.M06023",
-    "DRS.M06024",
-    "DRS.M06025",
-    "DRS.M06026",
-    "DRS.M06027",
-    "DRS.M06028",
-    "DRS.M06029",
-    "DRS.M07000",
+    "00269", "00270", "00271", "00277", "00302", "00303", "00306", "00400", "00401", "00402",
+    "00403", "00404", "00405", "00406", "00407", "00408", "00409", "05066", "06020", "06021",
+    "06022", "06023", "06024", "06025", "06026", "06027", "06028", "06029", "07000",
 ];
 
 /// Codes of the gateway, by number. Number 0201 is absent: it stands for
@@ -329,32 +293,32 @@ const SHOWN_AS_IS: &[&str] = &[
 /// status decides.
 const GATEWAY: &[CodeRow] = &[
     (
-        &["0101", "0102", "0103", "0106"],
+        "0101 0102 0103 0106",
         Class::Route,
         "There is no such call at this address: check the region and the endpoint.",
     ),
     (
-        &["0202", "0203", "0601", "0613"],
+        "0202 0203 0601 0613",
         Class::Internal,
         "The gateway or what is behind it failed: apply again later.",
     ),
     (
-        &["0301"],
+        "0301",
         Class::Login,
         "The login was not accepted: renew the token, or check the access key, its secret and the clock.",
     ),
     (
-        &["0307"],
+        "0307",
         Class::Login,
         "The token must be renewed: get a new one.",
     ),
     (
-        &["0302", "0306", "0310", "0802"],
+        "0302 0306 0310 0802",
         Class::Permission,
         "The login is not allowed here: check its rights, the project and the region.",
     ),
     (
-        &["0308"],
+        "0308",
         Class::Throttled,
         "Apply again later, or lower `apply.parallelism`.",
     ),

@@ -18,7 +18,7 @@ use reqwest::{Certificate, Method, Request, Response, redirect};
 use url::Url;
 
 use super::connection::{CauseAbout, connect_cause, texts};
-use super::error::ApiError;
+use super::error::ServiceError;
 use crate::core::secret::Secret;
 use crate::core::target::{EndpointFrom, is_loopback};
 
@@ -153,7 +153,7 @@ impl Transport {
         url: &Url,
         setting: &'static str,
         options: &ClientOptions,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, ServiceError> {
         let is_loopback = is_loopback(url);
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("drspass/", env!("CARGO_PKG_VERSION")))
@@ -175,14 +175,29 @@ impl Transport {
             let certificates = Certificate::from_pem_bundle(pem)
                 .ok()
                 .filter(|certificates| !certificates.is_empty())
-                .ok_or(ApiError::CaFile)?;
+                .ok_or_else(|| {
+                    ServiceError::new(
+                        "drspass::api::ca_file",
+                        "the CA file holds no certificate in PEM form",
+                        "Name a file with one or more BEGIN CERTIFICATE blocks.",
+                    )
+                })?;
             builder = builder.tls_certs_merge(certificates);
             trusted = "the certificates of the system and of the CA file";
         }
         let http = builder.build().map_err(|error| {
             match texts(&error).contains("no ca certificates") {
-                true => ApiError::NoAuthorities,
-                false => ApiError::Setup(error.without_url()),
+                true => ServiceError::new(
+                    "drspass::api::no_authorities",
+                    "cannot check certificates: the system has no certificate authorities",
+                    "Nothing was sent. Install those of the system (Debian: ca-certificates), or name a PEM file with --ca-file or OS_CACERT.",
+                ),
+                false => ServiceError::new(
+                    "drspass::api::setup",
+                    "the connection to the service could not be set up",
+                    "Check the certificate store of the system and the proxy variables.",
+                )
+                .because(error.without_url()),
             }
         })?;
         Ok(Self {
@@ -217,16 +232,12 @@ impl Transport {
     /// What a failed sending proves. Only a connection that was never made proves
     /// that nothing left.
     fn failed(&self, host: &str, error: &reqwest::Error) -> Transmission {
-        if error.is_connect() {
-            Transmission::NoConnection(self.no_connection(host, error))
-        } else if error.is_timeout() {
-            Transmission::Lost(answer_lost(host, "it did not come in time"))
-        } else {
-            Transmission::Lost(answer_lost(host, "the connection broke"))
+        if !error.is_connect() {
+            return Transmission::Lost(match error.is_timeout() {
+                true => answer_lost(host, "it did not come in time"),
+                false => answer_lost(host, "the connection broke"),
+            });
         }
-    }
-
-    fn no_connection(&self, host: &str, error: &reqwest::Error) -> String {
         let (words, about) = connect_cause(error);
         let mut note = format!("no connection to {host}: {words}");
         if about == CauseAbout::Proxy
@@ -240,7 +251,7 @@ impl Transport {
         if matches!(about, CauseAbout::Host | CauseAbout::Issuer) {
             note.push_str(&format!("; the host is that of {}", self.setting));
         }
-        note + "; nothing was sent"
+        Transmission::NoConnection(note + "; nothing was sent")
     }
 }
 

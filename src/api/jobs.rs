@@ -58,14 +58,12 @@ impl Client {
         policy: Policy<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, CallFailure> {
         let mut exchange = self.exchange(call, policy);
-        let failure = match self.pursue(&mut exchange).await {
-            Ok(Attempt::Answered(received)) => return Ok(Zeroizing::new(received.into_body())),
-            Ok(Attempt::Failed(kind)) => exchange.failed(kind),
+        match self.pursue(&mut exchange).await {
+            Ok(Attempt::Answered(received)) => Ok(Zeroizing::new(received.into_body())),
             // Only a change of passwords ends in another way.
-            Ok(_) => exchange.failed(FailureKind::Unanswered),
-            Err(failure) => failure,
-        };
-        Err(self.or_other_project(failure).await)
+            Ok(_) => Err(exchange.failed(FailureKind::Unanswered)),
+            Err(failure) => Err(self.or_other_project(failure).await),
+        }
     }
 
     async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, ReportedJob)>, CallFailure> {

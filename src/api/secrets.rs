@@ -20,39 +20,15 @@ pub struct LoginSecrets {
 /// turns up, which in a good run is never.
 pub struct RunSecrets {
     manifest: Arc<Manifest>,
-    places: Vec<usize>,
     prepared: Mutex<Option<(u64, Arc<Needles>)>>,
 }
 
 impl RunSecrets {
-    pub fn new(manifest: Arc<Manifest>, places: Vec<usize>) -> Self {
+    pub const fn new(manifest: Arc<Manifest>) -> Self {
         Self {
             manifest,
-            places,
             prepared: Mutex::new(None),
         }
-    }
-
-    pub fn all(manifest: Arc<Manifest>) -> Self {
-        let places = (0..manifest.assignments().len()).collect();
-        Self::new(manifest, places)
-    }
-
-    fn needles(&self, login: &LoginSecrets) -> Arc<Needles> {
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((generation, needles)) = &*prepared
-            && *generation == login.generation
-        {
-            return Arc::clone(needles);
-        }
-        let assignments = self.manifest.assignments();
-        let sent = self.places.iter().flat_map(|&at| assignments[at].values());
-        let needles = Arc::new(Needles::new(
-            sent.map(|(_, value)| value)
-                .chain(login.secrets.iter().map(|secret| &**secret)),
-        ));
-        *prepared = Some((login.generation, Arc::clone(&needles)));
-        needles
     }
 }
 
@@ -69,12 +45,23 @@ pub fn needles(
     run: Option<&RunSecrets>,
     entries: &[&Assignment],
 ) -> Arc<Needles> {
-    if let Some(run) = run {
-        return run.needles(login);
+    let of_login = login.secrets.iter().map(|secret| &**secret);
+    let Some(run) = run else {
+        let sent = entries.iter().flat_map(|entry| entry.values());
+        return Arc::new(Needles::new(sent.map(|(_, value)| value).chain(of_login)));
+    };
+    let mut prepared = run.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((generation, needles)) = &*prepared
+        && *generation == login.generation
+    {
+        return Arc::clone(needles);
     }
-    let sent = entries.iter().flat_map(|entry| entry.values());
-    Arc::new(Needles::new(
-        sent.map(|(_, value)| value)
-            .chain(login.secrets.iter().map(|secret| &**secret)),
-    ))
+    let sent = run
+        .manifest
+        .assignments()
+        .iter()
+        .flat_map(Assignment::values);
+    let needles = Arc::new(Needles::new(sent.map(|(_, value)| value).chain(of_login)));
+    *prepared = Some((login.generation, Arc::clone(&needles)));
+    needles
 }

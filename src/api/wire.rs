@@ -5,10 +5,9 @@
 //! judged elsewhere.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -181,27 +180,9 @@ struct RowWire {
     gateway_text: LooseText,
 }
 
-const TOP_NAMES: [&str; 6] = [
-    "results",
-    "count",
-    "error_code",
-    "errorCode",
-    "request_id",
-    "error",
-];
-
-const ROW_NAMES: [&str; 10] = [
-    "error",
-    "id",
-    "end_point_type",
-    "status",
-    "error_code",
-    "errorCode",
-    "code",
-    "error_msg",
-    "error_message",
-    "errorMsg",
-];
+const TOP_NAMES: &str = "results count error_code errorCode request_id error";
+const ROW_NAMES: &str = "error id end_point_type status error_code errorCode code error_msg \
+                         error_message errorMsg";
 
 /// Objects and lists in one answer, at most: a page of a hundred jobs with all their
 /// details has a few thousand. What small ones take in memory is many times what they
@@ -225,7 +206,7 @@ pub fn decode(body: &[u8]) -> Decoded {
     let top = serde_json::from_slice::<TopWire<'_>>(body);
     let is_plain = value
         .as_object()
-        .is_some_and(|object| has_plain_names(object.keys(), &TOP_NAMES));
+        .is_some_and(|object| has_plain_names(object.keys(), TOP_NAMES));
     let Some(top) = top.ok().filter(|_| is_plain) else {
         return Decoded::Strange;
     };
@@ -258,7 +239,7 @@ pub fn decode(body: &[u8]) -> Decoded {
 
 fn read_row(raw: &RawValue) -> ResultRow {
     let names: BTreeMap<String, IgnoredAny> = serde_json::from_str(raw.get()).unwrap_or_default();
-    let is_plain = has_plain_names(names.keys(), &ROW_NAMES);
+    let is_plain = has_plain_names(names.keys(), ROW_NAMES);
     let object = Some(raw.get()).filter(|text| text.starts_with('{') && is_plain);
     let row: RowWire = object
         .and_then(|text| serde_json::from_str(text).ok())
@@ -283,12 +264,9 @@ fn read_row(raw: &RawValue) -> ResultRow {
 
 /// Whether no name differs from a known one in letter case alone: which of
 /// `status` and `Status` counts is not ours to guess.
-fn has_plain_names<'a>(mut names: impl Iterator<Item = &'a String>, known: &[&str]) -> bool {
-    names.all(|name| {
-        known
-            .iter()
-            .all(|known| name == known || !name.eq_ignore_ascii_case(known))
-    })
+fn has_plain_names<'a>(mut names: impl Iterator<Item = &'a String>, known: &str) -> bool {
+    let is_plain = |name: &str, known| name == known || !name.eq_ignore_ascii_case(known);
+    names.all(|name| known.split(' ').all(|known| is_plain(name, known)))
 }
 
 /// The code and the text of the first error object, this one or nested in one
@@ -315,6 +293,9 @@ fn find_error(value: &Value, depth: usize) -> Option<(Option<String>, Option<Str
         .find_map(|inner| find_error(inner, depth + 1))
 }
 
+/// What stands for a list or an object where text is expected.
+const NO_TEXT: &str = "not-a-text";
+
 /// Text, or something that can be read as text: numbers come as strings and
 /// strings as numbers in this service. A list or an object is there, and is no
 /// text: it must not pass for absent, or a success could carry an error unseen.
@@ -333,54 +314,16 @@ impl LooseText {
 
 impl<'de> Deserialize<'de> for LooseText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LooseTextVisitor).map(Self)
-    }
-}
-
-/// What stands for a list or an object where text is expected.
-const NO_TEXT: &str = "not-a-text";
-
-struct LooseTextVisitor;
-
-impl<'de> Visitor<'de> for LooseTextVisitor {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned()))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Some(NO_TEXT.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Some(NO_TEXT.to_owned()))
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::Null => None,
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Number(number) => Some(match number.as_f64().filter(|_| number.is_f64()) {
+                Some(value) => value.to_string(),
+                None => number.to_string(),
+            }),
+            Value::String(text) => Some(text),
+            Value::Array(_) | Value::Object(_) => Some(NO_TEXT.to_owned()),
+        }))
     }
 }
 

@@ -102,42 +102,13 @@ const CLOUD_DOMAINS: [&str; 4] = [
 /// The regions whose addresses follow from their name, beside those of Open
 /// Telekom Cloud (region list of the official Huawei Cloud SDK). A name that is
 /// not here is refused: a typing error would be sealed into the manifest.
-const HUAWEI_REGIONS: [&str; 34] = [
-    "ae-ad-1",
-    "af-north-1",
-    "af-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "cn-east-2",
-    "cn-east-3",
-    "cn-east-4",
-    "cn-east-5",
-    "cn-north-1",
-    "cn-north-2",
-    "cn-north-4",
-    "cn-north-9",
-    "cn-north-11",
-    "cn-north-12",
-    "cn-south-1",
-    "cn-south-2",
-    "cn-south-4",
-    "cn-southwest-2",
-    "cn-southwest-3",
-    "eu-west-0",
-    "eu-west-101",
-    "la-north-2",
-    "la-south-2",
-    "me-east-1",
-    "my-kualalumpur-1",
-    "na-mexico-1",
-    "ru-moscow-1",
-    "ru-northwest-2",
-    "sa-brazil-1",
-    "tr-west-1",
-];
+const HUAWEI_REGIONS: &str = "\
+    ae-ad-1 af-north-1 af-south-1 ap-southeast-1 ap-southeast-2 ap-southeast-3 \
+    ap-southeast-4 ap-southeast-5 cn-east-2 cn-east-3 cn-east-4 cn-east-5 cn-north-1 \
+    cn-north-2 cn-north-4 cn-north-9 cn-north-11 cn-north-12 cn-south-1 cn-south-2 \
+    cn-south-4 cn-southwest-2 cn-southwest-3 eu-west-0 eu-west-101 la-north-2 \
+    la-south-2 me-east-1 my-kualalumpur-1 na-mexico-1 ru-moscow-1 ru-northwest-2 \
+    sa-brazil-1 tr-west-1";
 
 const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
 
@@ -148,7 +119,9 @@ pub fn addresses(region: &str) -> Option<[String; 2]> {
         "eu-de" | "eu-nl" => ("otc.t-systems.com", "iam"),
         "eu-ch2" => ("sc.otc.t-systems.com", "iam-pub"),
         "eu-west-101" => ("myhuaweicloud.eu", "iam"),
-        known if HUAWEI_REGIONS.contains(&known) => ("myhuaweicloud.com", "iam"),
+        known if HUAWEI_REGIONS.split(' ').any(|region| region == known) => {
+            ("myhuaweicloud.com", "iam")
+        }
         _ => return None,
     };
     Some([

@@ -9,7 +9,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::age_file::AgeError;
-use crate::api::error::{ApiError, ServiceError};
+use crate::api::error::ServiceError;
 use crate::authoring::NotRewritten;
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::{KeyId, Scope};
@@ -82,9 +82,6 @@ pub enum OpError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Api(#[from] ApiError),
     #[error(transparent)]
     #[diagnostic(transparent)]
     Service(#[from] ServiceError),

@@ -9,14 +9,13 @@ use super::online::{HangUp, Online};
 use super::root::Opened;
 use crate::api::client::Client;
 use crate::api::jobs::Inventory;
-use crate::api::secrets::RunSecrets;
 use crate::core::job::{Endpoint, EntryKey};
 use crate::core::redact::ForeignText;
 use crate::core::report::{JobsReport, LoginReport, ManagedJob};
 
 /// All jobs of the project, each with which of its endpoints the manifest sets.
 pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsReport, OpError> {
-    let client = client.guarding(RunSecrets::all(Arc::clone(&opened.manifest)));
+    let client = client.guarding(&opened.manifest);
     let inventory = inventory(client, hang_up)?;
     let assignments = opened.manifest.assignments();
     let listed: BTreeSet<&EntryKey> = assignments.iter().map(|entry| &entry.key).collect();

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,7 +16,6 @@ use super::online::{Online, Preflight};
 use super::root::{Guards, Opened, OwnPaths, Root, Unlock};
 use super::{OpError, Runtime};
 use crate::api::client::Client;
-use crate::api::secrets::RunSecrets;
 use crate::core::fingerprint::ChangeId;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Action, Plan, prints_of};
@@ -120,8 +118,7 @@ fn blocked(
 ) -> Result<BTreeMap<EntryKey, Blocked>, OpError> {
     let client = (ask.connect)(opened)?;
     // What the service says must not repeat what it was told.
-    let places = plan.sent().map(|entry| entry.index).collect();
-    let client = client.guarding(RunSecrets::new(Arc::clone(&opened.manifest), places));
+    let client = client.guarding(&opened.manifest);
     let mut online = Online::new(client, runtime.hang_up)?;
     online.log_in()?;
     let keys: Vec<&EntryKey> = plan.sent().map(|entry| &entry.key).collect();

@@ -3,6 +3,8 @@
 //!
 //! It is read leniently: only what is used is looked at, and what cannot be read is absent.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Method, Request};
@@ -10,9 +12,9 @@ use serde_json::{Value, json};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::signature::query_of;
+use super::signature::canonical_query;
 use super::{Domain, IamUser, LoginPass, ProjectName, TokenHeader};
-use crate::api::error::{ApiError, CallFailure, FailureKind};
+use crate::api::error::{CallFailure, FailureKind, ServiceError};
 use crate::api::exchange::{Attempt, Exchange, Patience, Policy};
 use crate::api::http::{ApiCall, ClientOptions, Received, Transport, X_SUBJECT_TOKEN};
 use crate::api::secrets::{LoginSecrets, needles};
@@ -31,8 +33,14 @@ pub struct Iam {
 }
 
 impl Iam {
-    pub fn new(options: &ClientOptions, patience: Patience) -> Result<Self, ApiError> {
-        let url = service_url(&options.auth_url).map_err(|_| ApiError::AuthUrl)?;
+    pub fn new(options: &ClientOptions, patience: Patience) -> Result<Self, ServiceError> {
+        let url = service_url(&options.auth_url).map_err(|_| {
+            ServiceError::new(
+                "drspass::api::auth_url",
+                "the address of the identity service cannot be used",
+                "Write target.auth_url as https://HOST/v3.",
+            )
+        })?;
         Ok(Self {
             transport: Transport::new(&url, options.auth_url_named_by, options)?,
             url,
@@ -44,11 +52,13 @@ impl Iam {
         let mut url = self.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/{path}"));
-        url.set_query(
-            Some(query_of(query))
-                .as_deref()
-                .filter(|text| !text.is_empty()),
-        );
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)))
+            .collect();
+        if !query.is_empty() {
+            url.set_query(Some(&canonical_query(&query)));
+        }
         ApiCall {
             method,
             url,
@@ -68,13 +78,11 @@ impl Iam {
         let mut exchange = Exchange::new(&self.transport, &self.patience, None, call, policy);
         loop {
             match exchange.attempt(authorize(call), || login.clone()).await {
+                Attempt::Again | Attempt::AgainLater => {}
                 Attempt::Answered(received) => return Ok(received),
                 Attempt::Failed(kind) => return Err(exchange.failed(kind)),
-                Attempt::Again | Attempt::AgainLater => {}
-                // Only a change of passwords ends like this.
-                Attempt::Settled(_) | Attempt::GivenUp(_) | Attempt::CalledBack => {
-                    return Err(exchange.failed(FailureKind::Unanswered));
-                }
+                // Only a change of passwords ends in another way.
+                _ => return Err(exchange.failed(FailureKind::Unanswered)),
             }
         }
     }
@@ -83,23 +91,21 @@ impl Iam {
     /// name no project.
     async fn ask_as(
         &self,
-        call: &ApiCall,
+        (path, query): (&str, &[(&str, &str)]),
         pass: &LoginPass,
         login: &LoginSecrets,
         about: Option<&TokenHeader>,
     ) -> Result<Vec<u8>, CallFailure> {
-        let now = self.patience.ambient.now;
-        let received = self
-            .ask(call, Policy::Query, login, &|call| {
-                let mut request = call.request();
-                pass.authorize(&mut request, None, now());
-                if let Some(token) = about {
-                    let headers = request.headers_mut();
-                    headers.insert(X_SUBJECT_TOKEN, token.header.clone());
-                }
-                request
-            })
-            .await?;
+        let authorize = |call: &ApiCall| {
+            let mut request = pass.request(call, None, (self.patience.ambient.now)());
+            if let Some(token) = about {
+                let headers = request.headers_mut();
+                headers.insert(X_SUBJECT_TOKEN, token.header.clone());
+            }
+            request
+        };
+        let call = self.call(Method::GET, path, query);
+        let received = self.ask(&call, Policy::Query, login, &authorize).await?;
         Ok(received.into_body())
     }
 
@@ -108,12 +114,11 @@ impl Iam {
         pass: &LoginPass,
         login: &LoginSecrets,
     ) -> Result<TokenFacts, CallFailure> {
-        let call = self.call(Method::GET, "auth/tokens", &[("nocatalog", "true")]);
         let LoginPass::Token { header, .. } = pass else {
             return Ok(TokenFacts::default());
         };
-        let body = self.ask_as(&call, pass, login, Some(header)).await?;
-        Ok(facts(&body))
+        let call: (&str, &[_]) = ("auth/tokens", &[("nocatalog", "true")]);
+        Ok(facts(&self.ask_as(call, pass, login, Some(header)).await?))
     }
 
     pub async fn projects(
@@ -122,9 +127,9 @@ impl Iam {
         login: &LoginSecrets,
         name: Option<&str>,
     ) -> Result<Vec<IamProject>, CallFailure> {
-        let query: Vec<(&str, &str)> = name.map(|name| ("name", name)).into_iter().collect();
-        let call = self.call(Method::GET, "projects", &query);
-        Ok(projects(&self.ask_as(&call, pass, login, None).await?))
+        let query = name.map(|name| ("name", name));
+        let call = ("projects", query.as_slice());
+        Ok(projects(&self.ask_as(call, pass, login, None).await?))
     }
 
     pub async fn catalogue(
@@ -133,18 +138,16 @@ impl Iam {
         login: &LoginSecrets,
         project_id: &str,
     ) -> Result<Vec<CataloguedEndpoint>, CallFailure> {
-        let call = self.call(Method::GET, "auth/catalog", &[]);
-        let body = self.ask_as(&call, pass, login, None).await?;
+        let call: (&str, &[_]) = ("auth/catalog", &[]);
+        let body = self.ask_as(call, pass, login, None).await?;
         let mut found = endpoints(&body, project_id);
         // They are shown, and may be anything that the service knows.
         let needles = needles(login, None, &[]);
         found.retain(|found| {
+            let region = found.region.as_deref();
             found.url.len() <= MAX_URL_BYTES
                 && !needles.occur_in(&found.url)
-                && found
-                    .region
-                    .as_deref()
-                    .is_none_or(|region| !needles.occur_in(region))
+                && !region.is_some_and(|region| needles.occur_in(region))
         });
         Ok(found)
     }
@@ -177,12 +180,14 @@ pub fn login_body(
         Domain::Id(id) => json!({"id": id}),
         Domain::Name(name) => json!({"name": name}),
     };
-    let (who, of) = match user {
-        IamUser::Id(id) => (json!({"id": id}), None),
-        IamUser::Named { name, domain: of } => (json!({"name": name}), Some(domain(of))),
+    // Without its end, since a secret follows.
+    let (user, of) = match user {
+        IamUser::Id(id) => (format!(r#"{{"id":{}"#, json!(id)), String::new()),
+        IamUser::Named { name, domain: of } => (
+            format!(r#"{{"name":{}"#, json!(name)),
+            format!(r#","domain":{}"#, domain(of)),
+        ),
     };
-    let who = who.to_string();
-    let of = of.map(|of| of.to_string());
     let scope = match project {
         ProjectName::Id(id) => json!({"id": id}),
         ProjectName::Named { name, domain: None } => json!({"name": name}),
@@ -191,41 +196,29 @@ pub fn login_body(
             domain: Some(of),
         } => json!({"name": name, "domain": domain(of)}),
     };
-    let scope = scope.to_string();
-    let secrets = [Some(password), passcode].into_iter().flatten();
-    let needed = 512
-        + 2 * who.len()
-        + of.as_ref().map_or(0, String::len)
-        + scope.len()
-        + secrets.map(Secret::max_json_bytes).sum::<usize>();
-    let mut body = Zeroizing::new(Vec::with_capacity(needed));
-    let methods = if passcode.is_some() {
-        r#""password","totp""#
-    } else {
-        r#""password""#
+    let methods = match passcode {
+        Some(_) => r#""password","totp""#,
+        None => r#""password""#,
     };
-    let push = |body: &mut Zeroizing<Vec<u8>>, text: &str| body.extend_from_slice(text.as_bytes());
-    push(&mut body, r#"{"auth":{"identity":{"methods":["#);
-    push(&mut body, methods);
-    push(&mut body, r#"],"password":{"user":"#);
-    push(&mut body, who.strip_suffix('}').unwrap_or(&who));
-    if let Some(of) = &of {
-        push(&mut body, r#","domain":"#);
-        push(&mut body, of);
+    let password_of = format!(
+        r#"{{"auth":{{"identity":{{"methods":[{methods}],"password":{{"user":{user}{of},"password":"#
+    );
+    let passcode_of = format!(r#"}}}},"totp":{{"user":{user},"passcode":"#);
+    let parts = [
+        Some((password_of, password)),
+        passcode.map(|passcode| (passcode_of, passcode)),
+    ];
+    let parts = parts.iter().flatten();
+    let end = format!(r#"}}}}}},"scope":{{"project":{scope}}}}}}}"#);
+    let needed = parts
+        .clone()
+        .map(|(text, secret)| text.len() + secret.max_json_bytes());
+    let mut body = Zeroizing::new(Vec::with_capacity(needed.sum::<usize>() + end.len()));
+    for (text, secret) in parts {
+        body.extend_from_slice(text.as_bytes());
+        write_secret(&mut body, secret);
     }
-    push(&mut body, r#","password":"#);
-    write_secret(&mut body, password);
-    push(&mut body, "}}");
-    if let Some(passcode) = passcode {
-        push(&mut body, r#","totp":{"user":"#);
-        push(&mut body, who.strip_suffix('}').unwrap_or(&who));
-        push(&mut body, r#","passcode":"#);
-        write_secret(&mut body, passcode);
-        push(&mut body, "}}");
-    }
-    push(&mut body, r#"},"scope":{"project":"#);
-    push(&mut body, &scope);
-    push(&mut body, "}}}");
+    body.extend_from_slice(end.as_bytes());
     Bytes::from_owner(body)
 }
 

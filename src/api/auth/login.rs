@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::iam::{Iam, TokenFacts, facts, login_body};
-use super::{Domain, IamUser, LoginPass, PasswordLogin, ProjectName, TokenHeader};
+use super::{LoginPass, PasswordLogin, TokenHeader};
 use crate::api::error::{CallFailure, FailureKind};
 use crate::api::exchange::Policy;
 use crate::api::http::{ApiCall, authority};
@@ -60,21 +60,12 @@ impl CurrentToken {
 
 #[derive(Debug)]
 struct IssuedToken {
-    token: Arc<TokenHeader>,
+    pass: LoginPass,
     generation: u64,
     /// From here on it is replaced before it is used.
     renew_at: Instant,
     ends_at: Instant,
     facts: TokenFacts,
-}
-
-impl IssuedToken {
-    fn pass(&self) -> LoginPass {
-        LoginPass::Token {
-            header: Arc::clone(&self.token),
-            generation: self.generation,
-        }
-    }
 }
 
 impl IamSession {
@@ -102,7 +93,7 @@ impl IamSession {
         let now = Instant::now();
         let at_hand = current.issued.as_ref();
         if let Some(issued) = at_hand.filter(|issued| now < issued.renew_at) {
-            return Ok(issued.pass());
+            return Ok(issued.pass.clone());
         }
         let generation = at_hand.map_or(0, |issued| issued.generation);
         let answer = self.replace(&mut current, generation).await;
@@ -111,7 +102,7 @@ impl IamSession {
             // passes before the next try, so that not every request waits for one.
             (Err(failure), Some(issued)) if failure.is_silence() && now < issued.ends_at => {
                 issued.renew_at = Instant::now() + issued.ends_at.duration_since(now) / 2;
-                Ok(issued.pass())
+                Ok(issued.pass.clone())
             }
             (answer, _) => {
                 if answer.is_err() {
@@ -129,7 +120,7 @@ impl IamSession {
         if let Some(issued) = &current.issued
             && issued.generation != refused
         {
-            return Ok(issued.pass());
+            return Ok(issued.pass.clone());
         }
         let answer = self.replace(&mut current, refused).await;
         match &answer {
@@ -152,7 +143,7 @@ impl IamSession {
             return Err(self.failure(FailureKind::Unanswered, vec![PASSCODE_USED.to_owned()]));
         }
         match self.fetch(generation + 1).await {
-            Ok(fresh) => Ok(current.issued.insert(fresh).pass()),
+            Ok(fresh) => Ok(current.issued.insert(fresh).pass.clone()),
             Err(failure) => {
                 if let FailureKind::Login(refusal) | FailureKind::Refused(refusal) = &failure.kind {
                     current.refused = Some(refusal.clone());
@@ -180,37 +171,6 @@ impl IamSession {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    pub fn used(&self) -> String {
-        let domain = |domain: &Domain| match domain {
-            Domain::Id(id) => format!("domain id {id}"),
-            Domain::Name(name) => format!("domain {name}"),
-        };
-        let user = match &self.login.user {
-            IamUser::Id(id) => format!("user id {id}"),
-            IamUser::Named { name, domain: of } => format!("user {name} of {}", domain(of)),
-        };
-        let project = match &self.login.project {
-            ProjectName::Id(id) => format!("project {id}"),
-            ProjectName::Named { name, domain: None } => format!("project named {name}"),
-            ProjectName::Named {
-                name,
-                domain: Some(of),
-            } => format!("project named {name} of {}", domain(of)),
-        };
-        format!(" as {user} for {project} at {}", authority(&self.iam.url))
-    }
-
-    pub const fn advice(&self) -> &'static str {
-        match self.login.passcode {
-            Some(_) => {
-                "Check the user, the password, that the user has a role in the project, and the code of the second factor, which is good for one login. Failed logins lock the account."
-            }
-            None => {
-                "Check the user, its domain, the password, and that the user has a role in the project; a user with a second factor also needs user_id and passcode, or OS_USER_ID and OS_PASSCODE. Failed logins lock the account."
-            }
-        }
     }
 
     async fn fetch(&self, generation: u64) -> Result<IssuedToken, CallFailure> {
@@ -258,7 +218,10 @@ impl IamSession {
         }
         let life = facts.life((self.iam.patience.ambient.now)());
         Ok(IssuedToken {
-            token: Arc::new(token),
+            pass: LoginPass::Token {
+                header: Arc::new(token),
+                generation,
+            },
             generation,
             renew_at: sent_at + (life - MARGIN.min(life / 10)),
             ends_at: sent_at + life,

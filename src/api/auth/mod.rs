@@ -19,7 +19,8 @@ use reqwest::Request;
 use reqwest::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::error::{ApiError, CallFailure, FailureKind};
+use super::error::{CallFailure, FailureKind, ServiceError};
+use super::http::ApiCall;
 use super::secrets::LoginSecrets;
 use crate::core::outcome::Refusal;
 use crate::core::secret::Secret;
@@ -38,6 +39,53 @@ pub enum Credentials {
     Token(Secret),
     Password(PasswordLogin),
     AccessKey(AccessKey),
+}
+
+impl Credentials {
+    /// Which login this is at an identity service, in words without a secret.
+    pub fn used(&self, host: &str) -> String {
+        let Self::Password(login) = self else {
+            return String::new();
+        };
+        let domain = |domain: &Domain| match domain {
+            Domain::Id(id) => format!("domain id {id}"),
+            Domain::Name(name) => format!("domain {name}"),
+        };
+        let user = match &login.user {
+            IamUser::Id(id) => format!("user id {id}"),
+            IamUser::Named { name, domain: of } => format!("user {name} of {}", domain(of)),
+        };
+        let project = match &login.project {
+            ProjectName::Id(id) => format!("project {id}"),
+            ProjectName::Named { name, domain: None } => format!("project named {name}"),
+            ProjectName::Named {
+                name,
+                domain: Some(of),
+            } => format!("project named {name} of {}", domain(of)),
+        };
+        format!(" as {user} for {project} at {host}")
+    }
+
+    /// What to check where it is refused and nobody says why: Keystone answers any
+    /// refusal of a login with the same bare 401.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Token(_) => {
+                "Nothing was sent with it: the token has expired, or is of another identity service. Get a new one."
+            }
+            Self::Password(PasswordLogin {
+                passcode: Some(_), ..
+            }) => {
+                "Check the user, the password, that the user has a role in the project, and the code of the second factor, which is good for one login. Failed logins lock the account."
+            }
+            Self::Password(_) => {
+                "Check the user, its domain, the password, and that the user has a role in the project; a user with a second factor also needs user_id and passcode, or OS_USER_ID and OS_PASSCODE. Failed logins lock the account."
+            }
+            Self::AccessKey(_) => {
+                "Check that key and secret belong together and are active, and the clock here. It is not tried again, since refused signatures lock the key."
+            }
+        }
+    }
 }
 
 /// A login with a password (OTC IAM api-ref, Obtaining a User Token).
@@ -118,13 +166,15 @@ pub enum LoginPass {
 }
 
 impl LoginPass {
-    /// Adds what proves who calls. Every attempt is authorized anew, since a
-    /// signature holds the time. `project_id` goes with calls of a project.
-    pub fn authorize(&self, request: &mut Request, project_id: Option<&str>, now: Timestamp) {
+    /// A request with what proves who calls: a new one for each attempt, since a signature
+    /// holds the time. `project_id` goes with calls of a project.
+    pub fn request(&self, call: &ApiCall, project_id: Option<&str>, now: Timestamp) -> Request {
+        let mut request = call.request();
         match self {
-            Self::Token { header, .. } => header.authorize(request),
-            Self::Key(signer) => signer.authorize(request, project_id, now),
+            Self::Token { header, .. } => header.authorize(&mut request),
+            Self::Key(signer) => signer.authorize(&mut request, project_id, now),
         }
+        request
     }
 }
 
@@ -133,7 +183,7 @@ impl LoginSession {
         credentials: Credentials,
         iam: &Arc<Iam>,
         project_id: &str,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, ServiceError> {
         Ok(match credentials {
             Credentials::Token(token) => Self::Token(Arc::new(TokenHeader::given(&token)?)),
             Credentials::Password(login) => Self::Password(Box::new(IamSession::new(
@@ -215,27 +265,6 @@ impl LoginSession {
             },
         }
     }
-
-    pub fn used(&self) -> String {
-        match self {
-            Self::Password(session) => session.used(),
-            Self::Token(_) | Self::Key { .. } => String::new(),
-        }
-    }
-
-    /// What to check where it is refused and nobody says why: Keystone answers any
-    /// refusal of a login with the same bare 401.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Self::Token(_) => {
-                "Nothing was sent with it: the token has expired, or is of another identity service. Get a new one."
-            }
-            Self::Password(session) => session.advice(),
-            Self::Key { .. } => {
-                "Check that key and secret belong together and are active, and the clock here. It is not tried again, since refused signatures lock the key."
-            }
-        }
-    }
 }
 
 pub struct TokenHeader {
@@ -246,28 +275,41 @@ pub struct TokenHeader {
 impl TokenHeader {
     /// Takes a token with at most one line end after it, which is dropped: files
     /// and variables often end in one.
-    pub fn given(given: &Secret) -> Result<Self, ApiError> {
+    pub fn given(given: &Secret) -> Result<Self, ServiceError> {
         let text = given.expose();
         let text = text
             .strip_suffix("\r\n")
             .or_else(|| text.strip_suffix('\n'))
             .unwrap_or(text);
+        let refused = |what: String, help| ServiceError::new("drspass::api::token", what, help);
+        let foreign = |position| {
+            refused(
+                format!(
+                    "the token holds a blank or a character outside ASCII at position {position}"
+                ),
+                "Store the token alone, without quotation marks or other text around it.",
+            )
+        };
         if text.is_empty() {
-            return Err(ApiError::TokenEmpty);
+            return Err(refused(
+                "the token is empty".to_owned(),
+                "Check where the token comes from; get a new one if it has expired.",
+            ));
         }
-        for (i, c) in text.chars().enumerate() {
-            let position = i + 1;
+        for (c, position) in text.chars().zip(1..) {
             if c.is_control() {
-                return Err(ApiError::TokenControl { position });
+                return Err(refused(
+                    format!("the token holds a control character at position {position}"),
+                    "Store the token on one line; a single line end after it does no harm.",
+                ));
             }
             if !c.is_ascii_graphic() {
-                return Err(ApiError::TokenForeign { position });
+                return Err(foreign(position));
             }
         }
         // The header shares one wiped buffer; each request clones the handle.
         let bytes = Bytes::from_owner(Zeroizing::new(text.as_bytes().to_vec()));
-        let mut header = HeaderValue::from_maybe_shared(bytes)
-            .map_err(|_| ApiError::TokenForeign { position: 1 })?;
+        let mut header = HeaderValue::from_maybe_shared(bytes).map_err(|_| foreign(1))?;
         header.set_sensitive(true);
         Ok(Self {
             secret: Arc::new(Secret::new(text.to_owned())),
@@ -294,7 +336,7 @@ mod tests {
 
     use super::*;
 
-    fn session(token: &str) -> Result<TokenHeader, ApiError> {
+    fn session(token: &str) -> Result<TokenHeader, ServiceError> {
         TokenHeader::given(&Secret::new(token.to_owned()))
     }
 

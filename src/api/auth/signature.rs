@@ -6,16 +6,16 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use hmac::{Hmac, Mac as _};
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use reqwest::Request;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::{AccessKey, ProjectName};
-use crate::api::error::ApiError;
+use crate::api::error::ServiceError;
 use crate::api::http::{X_LANGUAGE, authority};
-use crate::core::mac::hex;
+use crate::core::mac::{hex, keyed};
 use crate::core::secret::Secret;
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
@@ -33,15 +33,21 @@ pub struct Signer {
 }
 
 impl Signer {
-    pub fn new(key: AccessKey) -> Result<Self, ApiError> {
+    pub fn new(key: AccessKey) -> Result<Self, ServiceError> {
         let check = |part: &'static str, secret: Secret| {
             let is_plain =
                 |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
             if is_plain(secret.expose()) {
-                Ok(Arc::new(secret))
-            } else {
-                Err(ApiError::AccessKey { part })
+                return Ok(Arc::new(secret));
             }
+            Err(ServiceError::new(
+                "drspass::api::access_key",
+                format!(
+                    "the access key cannot be used: {part} is empty or holds a blank, a line end \
+                     or a foreign character"
+                ),
+                "Store each part of the key alone on one line, without quotation marks.",
+            ))
         };
         Ok(Self {
             access: check("its id", key.access)?,
@@ -119,14 +125,6 @@ impl fmt::Debug for Signer {
     }
 }
 
-pub fn query_of(pairs: &[(&str, &str)]) -> String {
-    let pairs: Vec<_> = pairs
-        .iter()
-        .map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)))
-        .collect();
-    canonical_query(&pairs)
-}
-
 pub struct SignedParts<'a> {
     pub method: &'a str,
     pub path: &'a str,
@@ -148,12 +146,8 @@ pub fn authorization(request: &SignedParts<'_>, date: &str, access: &str, secret
 /// Signs the hash of a canonical request. The secret is used as it is: this
 /// scheme derives no key from it.
 fn sign(date: &str, hash: &str, secret: &[u8]) -> String {
-    // A key of any length is taken.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
-        return String::new();
-    };
-    mac.update(format!("{ALGORITHM}\n{date}\n{hash}").as_bytes());
-    hex(&mac.finalize().into_bytes())
+    let text = format!("{ALGORITHM}\n{date}\n{hash}");
+    hex(&keyed(secret, text.as_bytes()))
 }
 
 fn canonical(request: &SignedParts<'_>) -> (String, String) {
@@ -178,7 +172,7 @@ fn canonical(request: &SignedParts<'_>) -> (String, String) {
 fn canonical_path(path: &str) -> String {
     let segments: Vec<String> = path
         .split('/')
-        .map(|segment| encode(&decode(segment)))
+        .map(|segment| encode(&percent_decode_str(segment).collect::<Vec<u8>>()))
         .collect();
     let mut path = segments.join("/");
     if !path.ends_with('/') {
@@ -200,19 +194,12 @@ pub fn canonical_query(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
 }
 
 fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
-fn decode(segment: &str) -> Vec<u8> {
-    percent_encoding::percent_decode_str(segment).collect()
+    const ENCODED: AsciiSet = NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    percent_encode(bytes, &ENCODED).to_string()
 }
 
 #[cfg(test)]

@@ -509,10 +509,8 @@ fn a_ca_file_without_certificate_is_refused() {
             ..options("https://drs.example.test".to_owned())
         };
         let error = Client::new(options, login(), AMBIENT).unwrap_err();
-        assert!(
-            matches!(error, ApiError::CaFile | ApiError::Setup(_)),
-            "{pem}"
-        );
+        let codes = ["drspass::api::ca_file", "drspass::api::setup"];
+        assert!(codes.contains(&error.code), "{pem}");
     }
 }
 
@@ -572,9 +570,7 @@ async fn a_list_that_does_not_end_is_no_list() {
     let fixture = Fixture::start(pages()).await;
     let failure = client(&fixture).list(UseType::Sync, 2).await.unwrap_err();
     assert_eq!(fixture.requests().len(), 2);
-    let error = failure
-        .into_error("the list of jobs", String::new())
-        .to_string();
+    let error = failure.into_error("the list of jobs", "").to_string();
     assert!(
         error.ends_with("; the list does not end: 2 pages were read"),
         "{error}"

@@ -13,7 +13,6 @@ mod send;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::compare::{self, Addresses, KnownState};
@@ -23,7 +22,6 @@ use super::plan::ToApply;
 use super::root::{Guards, Opened, Root, Unlock};
 use super::{OpError, Runtime};
 use crate::api::client::Client;
-use crate::api::secrets::RunSecrets;
 use crate::core::fingerprint::ChangeId;
 use crate::core::job::EntryKey;
 use crate::core::plan::{Action, Exceeded, Plan};
@@ -142,7 +140,7 @@ pub fn apply(
     let Some(client) = client else {
         return Ok(None);
     };
-    let mut online = Online::new(guarded(client, &opened), context.runtime.hang_up)?;
+    let mut online = Online::new(client.guarding(&opened.manifest), context.runtime.hang_up)?;
     let preflight = prepare(&mut online, &plan, options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
@@ -190,12 +188,6 @@ fn run_id(options: &ApplyOptions, context: &ApplyContext<'_>) -> PlanId {
         Some(saved) => format!("{}.{unique}", &saved.file.id[..NAMED_DIGITS]),
         None => unique,
     })
-}
-
-/// The client, on the look-out for everything that the manifest holds: the service may
-/// repeat what this run sends, and what earlier ones sent.
-fn guarded(client: Client, opened: &Opened) -> Client {
-    client.guarding(RunSecrets::all(Arc::clone(&opened.manifest)))
 }
 
 fn limit_error(Exceeded { changes, limits }: &Exceeded) -> OpError {
