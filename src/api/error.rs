@@ -17,7 +17,10 @@ pub struct ServiceError {
     pub code: &'static str,
     message: String,
     help: &'static str,
-    refuses_caller: bool,
+    /// Whether the caller was refused: trying again would lock keys and accounts.
+    pub refuses_caller: bool,
+    /// Whether nothing else may be asked, or is of any use.
+    pub ends_asking: bool,
     source: Option<reqwest::Error>,
 }
 
@@ -28,6 +31,7 @@ impl ServiceError {
             message: message.into(),
             help,
             refuses_caller: false,
+            ends_asking: false,
             source: None,
         }
     }
@@ -35,11 +39,6 @@ impl ServiceError {
     pub fn because(self, source: reqwest::Error) -> Self {
         let source = Some(source);
         Self { source, ..self }
-    }
-
-    /// Whether the caller was refused: trying again would lock keys and accounts.
-    pub const fn refuses_caller(&self) -> bool {
-        self.refuses_caller
     }
 }
 
@@ -133,7 +132,7 @@ impl CallFailure {
 
     /// The failure as an error of whatever was attempted; `used` names the login.
     pub fn into_error(self, what: &str, used: &str) -> ServiceError {
-        let refuses_caller = self.refuses_caller();
+        let (refuses_caller, ends_asking) = (self.refuses_caller(), self.ends_asking());
         let Self { kind, host, notes } = self;
         let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
         let error = match kind {
@@ -172,6 +171,7 @@ impl CallFailure {
         };
         ServiceError {
             refuses_caller,
+            ends_asking,
             ..error
         }
     }

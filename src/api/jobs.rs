@@ -6,9 +6,9 @@
 //! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use reqwest::Method;
 use zeroize::Zeroizing;
 
@@ -16,10 +16,9 @@ use super::client::Client;
 use super::codes;
 use super::error::{CallFailure, FailureKind, ServiceError};
 use super::exchange::{Attempt, Policy};
-use super::http::ApiCall;
 use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
-use super::judge::{NO_CODE, refused};
-use super::wire::{self, Decoded, ResultRow};
+use super::judge::{NO_CODE, refused, says};
+use super::wire::{self, Decoded, LooseText, ResultRow};
 use crate::core::inventory::{JobDatabase, ListedJob, UseType};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::redact::{Needles, Token};
@@ -37,8 +36,6 @@ const IDS_AT_MOST: usize = PER_PAGE;
 /// Pages of one kind that are asked for at most: a hundred thousand jobs.
 const MAX_PAGES: usize = 1_000;
 
-const ODD_ANSWER: &str = "the answer is in an unknown format";
-
 /// Why the retry of a job does not begin; nothing if it may.
 pub type RetryEnd = Option<RetryJobsResult>;
 
@@ -52,12 +49,14 @@ pub struct Inventory {
 }
 
 impl Client {
-    pub async fn ask(
+    async fn ask(
         &self,
-        call: &ApiCall,
+        path: &str,
+        body: Bytes,
         policy: Policy<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, CallFailure> {
-        let mut exchange = self.exchange(call, policy);
+        let call = self.call(Method::POST, path, body);
+        let mut exchange = self.exchange(&call, policy);
         match self.pursue(&mut exchange).await {
             Ok(Attempt::Answered(received)) => Ok(Zeroizing::new(received.into_body())),
             // Only a change of passwords ends in another way.
@@ -66,55 +65,52 @@ impl Client {
         }
     }
 
+    async fn query<T>(
+        &self,
+        path: &str,
+        body: Bytes,
+        read: fn(&[u8]) -> Option<T>,
+    ) -> Result<T, CallFailure> {
+        let answer = self.ask(path, body, Policy::Query).await?;
+        read(&answer).ok_or_else(|| self.unusable("the answer is in an unknown format".to_owned()))
+    }
+
     async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, ReportedJob)>, CallFailure> {
-        let call = self.call(Method::POST, "jobs/batch-status", job_wire::by_ids(ids));
-        let body = self.ask(&call, Policy::Query).await?;
-        let rows = rows_of(&body);
-        let told = |id: &JobId| match only_row(&rows, id) {
-            Some(row) => told_by(row, || self.needles()),
-            None => ReportedJob::Nothing,
-        };
-        Ok(ids.iter().map(|id| (id.clone(), told(id))).collect())
+        let body = job_wire::by_ids(ids);
+        let rows = self.ask("jobs/batch-status", body, Policy::Query).await?;
+        let rows = rows_of(&rows);
+        let told = |id: &JobId| only_row(&rows, id).map(|row| self.told_by(row));
+        let told = |id: &JobId| (id.clone(), told(id).unwrap_or(ReportedJob::Nothing));
+        Ok(ids.iter().map(told).collect())
     }
 
     /// The states of jobs; what a query that fails was about is not told. Nothing more is
     /// asked once the caller is refused or the service is silent.
-    pub async fn statuses(
-        self: &Arc<Self>,
-        ids: &[JobId],
-    ) -> (Vec<(JobId, ReportedJob)>, Option<ServiceError>) {
-        let (told, failed) = self.states_of(ids).await;
-        let failed = failed.map(|failure| self.error("the query of job states", failure));
-        (told, failed)
-    }
-
     pub async fn states_of(
         self: &Arc<Self>,
         ids: &[JobId],
-    ) -> (Vec<(JobId, ReportedJob)>, Option<CallFailure>) {
+    ) -> (Vec<(JobId, ReportedJob)>, Option<ServiceError>) {
         let untold = |ids: &[JobId]| {
-            ids.iter()
-                .map(|id| (id.clone(), ReportedJob::Nothing))
-                .collect()
+            let untold = ids.iter().map(|id| (id.clone(), ReportedJob::Nothing));
+            untold.collect()
         };
+        let error = |failure| Some(self.error("the query of job states", failure));
         let mut all: Vec<(JobId, ReportedJob)> = Vec::with_capacity(ids.len());
         let mut left = ids.to_vec();
         if ids.len() > IDS_PER_QUERY && self.ids_per_query.get().is_none() {
             let rest = left.split_off(left.len().min(IDS_AT_MOST));
             let first = match self.states(&left).await {
                 Ok(told) => told,
-                Err(failure) if failure.ends_asking() => return (untold(ids), Some(failure)),
+                Err(failure) if failure.ends_asking() => return (untold(ids), error(failure)),
                 Err(_) => untold(&left),
             };
             let (open, told): (Vec<_>, Vec<_>) = first
                 .into_iter()
                 .partition(|(_, told)| *told == ReportedJob::Nothing);
-            let size = if open.is_empty() {
-                IDS_AT_MOST
-            } else {
-                IDS_PER_QUERY
-            };
-            let _ = self.ids_per_query.set(size);
+            let _ = self.ids_per_query.set(match open.is_empty() {
+                true => IDS_AT_MOST,
+                false => IDS_PER_QUERY,
+            });
             all.extend(told);
             left = open.into_iter().map(|(id, _)| id).chain(rest).collect();
         }
@@ -139,7 +135,7 @@ impl Client {
                 }
             }
         }
-        (all, failed)
+        (all, failed.and_then(error))
     }
 
     pub fn groups(jobs: &[JobId]) -> impl Iterator<Item = &[JobId]> {
@@ -151,20 +147,19 @@ impl Client {
     /// brings a database account closer to its lock. Returns for each why it does not begin,
     /// or nothing if it may; and why no other may be asked for, if so.
     pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryEnd)>, Option<NotAsked>) {
-        let call = self.call(Method::POST, "jobs/batch-retry-task", job_wire::retry(ids));
-        let body = match self.ask(&call, Policy::Once).await {
+        let body = job_wire::retry(ids);
+        let body = match self.ask("jobs/batch-retry-task", body, Policy::Once).await {
             Ok(body) => body,
             Err(failure) => {
                 let stop = failure.ends_asking().then_some(NotAsked::Stopped);
+                let not_asked = |why| Some(RetryJobsResult::NotAsked(why));
                 let end = match failure.kind {
                     FailureKind::Login(refusal)
                     | FailureKind::Refused(refusal)
                     | FailureKind::Busy(refusal) => Some(RetryJobsResult::Refused(refusal)),
-                    FailureKind::NoConnection => {
-                        Some(RetryJobsResult::NotAsked(NotAsked::NoConnection))
-                    }
+                    FailureKind::NoConnection => not_asked(NotAsked::NoConnection),
                     FailureKind::OtherProject { .. } | FailureKind::OtherEndpoint { .. } => {
-                        Some(RetryJobsResult::NotAsked(NotAsked::OtherProject))
+                        not_asked(NotAsked::OtherProject)
                     }
                     FailureKind::Unanswered | FailureKind::Failed(_) => None,
                 };
@@ -175,11 +170,8 @@ impl Client {
         let rows = rows_of(&body);
         let needles = self.needles();
         let judged = |id: &JobId| {
-            let refused_row = only_row(&rows, id).filter(|row| {
-                let status = row.status.as_deref();
-                row.code.is_some() || status.is_some_and(|said| said.eq_ignore_ascii_case("failed"))
-            });
-            let end = refused_row.map(|row| {
+            let row = only_row(&rows, id).filter(|row| row.code.is_some() || says(row, "failed"));
+            let end = row.map(|row| {
                 let said = (row.code.as_deref(), row.text.as_deref());
                 RetryJobsResult::Refused(refused(said, None, NO_CODE, || &needles))
             });
@@ -257,14 +249,14 @@ impl Client {
             }
         };
         for (kind, row) in &rows {
-            let Some(job) = listed(row, *kind, None, &needles) else {
+            let Some(job) = self.listed(row, *kind, None, &needles) else {
                 inventory.unusable += 1;
                 continue;
             };
             let parent = job.id.clone();
             add(job);
             for child in row.children() {
-                match listed(child, *kind, Some(&parent), &needles) {
+                match self.listed(child, *kind, Some(&parent), &needles) {
                     Some(child) if child.id == parent => {}
                     Some(child) => add(child),
                     None => inventory.unusable += 1,
@@ -316,22 +308,15 @@ impl Client {
         names: &str,
     ) -> Result<ListPage, CallFailure> {
         let body = job_wire::list(kind, page, names);
-        let call = self.call(Method::POST, "jobs", body);
-        let answer = self.ask(&call, Policy::Query).await?;
-        job_wire::read_list(&answer).ok_or_else(|| self.unusable(ODD_ANSWER.to_owned()))
+        self.query("jobs", body, job_wire::read_list).await
     }
 
     /// The details of jobs; those that the service does not know are left out.
     pub async fn details(self: &Arc<Self>, ids: &[JobId]) -> Result<Vec<DetailRow>, CallFailure> {
         let questions = ids.chunks(IDS_PER_QUERY).map(|ids| {
-            let client = Arc::clone(self);
-            let body = job_wire::by_ids(ids);
-            async move {
-                let call = client.call(Method::POST, "jobs/batch-detail", body);
-                let body = client.ask(&call, Policy::Query).await?;
-                let details = job_wire::read_details(&body);
-                details.ok_or_else(|| client.unusable(ODD_ANSWER.to_owned()))
-            }
+            let (client, body) = (Arc::clone(self), job_wire::by_ids(ids));
+            let read = job_wire::read_details;
+            async move { client.query("jobs/batch-detail", body, read).await }
         });
         let mut all = Vec::with_capacity(ids.len());
         for answer in self.ask_all(questions).await {
@@ -347,28 +332,55 @@ impl Client {
             notes: vec![note],
         }
     }
-}
 
-fn listed(
-    row: &ListRow,
-    kind: UseType,
-    parent: Option<&JobId>,
-    needles: &Needles,
-) -> Option<ListedJob> {
-    Some(ListedJob {
-        id: shown_id(row.id.text()?, needles)?,
-        name: row.name.text().and_then(|name| needles.text(name)),
-        status: row
-            .status
-            .text()
-            .and_then(|status| status_of(status, || needles)),
-        use_type: kind,
-        engine: row.engine_type.text().and_then(|name| needles.text(name)),
-        parent: parent.cloned(),
-        is_dual_active_parent: false,
-        source: JobDatabase::default(),
-        destination: JobDatabase::default(),
-    })
+    fn listed(
+        &self,
+        row: &ListRow,
+        kind: UseType,
+        parent: Option<&JobId>,
+        needles: &Needles,
+    ) -> Option<ListedJob> {
+        let text = |text: &LooseText| text.text().and_then(|text| needles.text(text));
+        Some(ListedJob {
+            id: shown_id(row.id.text()?, needles)?,
+            name: text(&row.name),
+            status: row.status.text().and_then(|text| self.status_of(text)),
+            use_type: kind,
+            engine: text(&row.engine_type),
+            parent: parent.cloned(),
+            is_dual_active_parent: false,
+            source: JobDatabase::default(),
+            destination: JobDatabase::default(),
+        })
+    }
+
+    fn told_by(&self, row: &ResultRow) -> ReportedJob {
+        if let Some(code) = row.code.as_deref() {
+            let code = Some(codes::normalize(code)).filter(|code| codes::says_missing(code));
+            let code = code.and_then(|code| Token::parse(&code));
+            return code.map_or(ReportedJob::Nothing, ReportedJob::Missing);
+        }
+        let status = row.status.as_deref();
+        match status.and_then(|text| self.status_of(text)) {
+            Some(ReportedStatus::Known(JobStatus::Deleted)) => {
+                ReportedJob::Missing(Token::from_static("DELETED"))
+            }
+            Some(status) => ReportedJob::Job(JobDetails {
+                status,
+                offered: None,
+                parent_of: Vec::new(),
+            }),
+            None => ReportedJob::Nothing,
+        }
+    }
+
+    /// A state in the service's word. Secrets are searched for in an unknown one alone.
+    pub fn status_of(&self, text: &str) -> Option<ReportedStatus> {
+        match JobStatus::parse(text) {
+            Some(status) => Some(ReportedStatus::Known(status)),
+            None => self.needles().text(text).map(ReportedStatus::Unknown),
+        }
+    }
 }
 
 fn complete(jobs: &mut [ListedJob], details: &[DetailRow], needles: &Needles) {
@@ -421,41 +433,4 @@ fn only_row<'r>(rows: &'r [ResultRow], id: &JobId) -> Option<&'r ResultRow> {
         .iter()
         .filter(|row| row.job.as_deref() == Some(id.as_str()));
     named.next().filter(|_| named.next().is_none())
-}
-
-fn told_by<N: Deref<Target = Needles>>(
-    row: &ResultRow,
-    needles: impl FnOnce() -> N,
-) -> ReportedJob {
-    if let Some(code) = row.code.as_deref() {
-        let code = Some(codes::normalize(code)).filter(|code| codes::says_missing(code));
-        let code = code.and_then(|code| Token::parse(&code));
-        return code.map_or(ReportedJob::Nothing, ReportedJob::Missing);
-    }
-    match row
-        .status
-        .as_deref()
-        .and_then(|text| status_of(text, needles))
-    {
-        Some(ReportedStatus::Known(JobStatus::Deleted)) => {
-            ReportedJob::Missing(Token::from_static("DELETED"))
-        }
-        Some(status) => ReportedJob::Job(JobDetails {
-            status,
-            offered: None,
-            parent_of: Vec::new(),
-        }),
-        None => ReportedJob::Nothing,
-    }
-}
-
-/// A state in the service's word. Secrets are searched for in an unknown one alone.
-pub fn status_of<N: Deref<Target = Needles>>(
-    text: &str,
-    needles: impl FnOnce() -> N,
-) -> Option<ReportedStatus> {
-    match JobStatus::parse(text) {
-        Some(status) => Some(ReportedStatus::Known(status)),
-        None => needles().text(text).map(ReportedStatus::Unknown),
-    }
 }

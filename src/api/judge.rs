@@ -504,7 +504,7 @@ fn says_wrong_password(row: &ResultRow) -> bool {
     known.is_some_and(|known| known.class == Class::WrongPassword)
 }
 
-fn says(row: &ResultRow, status: &str) -> bool {
+pub fn says(row: &ResultRow, status: &str) -> bool {
     let said = row.status.as_deref();
     said.is_some_and(|said| said.eq_ignore_ascii_case(status))
 }

@@ -6,37 +6,39 @@
 //! does not tell is asked of the status query.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::client::Client;
 use super::error::{CallFailure, ServiceError};
 use super::job_wire::{ListRow, PER_PAGE};
-use super::jobs::{shown_id, status_of};
+use super::jobs::shown_id;
 use crate::core::inventory::UseType;
-use crate::core::job::JobId;
+use crate::core::job::{JobId, some_of};
 use crate::core::status::{JobDetails, ReportedJob};
-
-/// Whether the list of jobs can be had by ids, whatever is in it.
-#[derive(PartialEq, Eq)]
-enum ListById {
-    Works,
-    Fails,
-}
 
 #[derive(Debug, Default)]
 pub struct Survey {
     pub told: BTreeMap<JobId, ReportedJob>,
     pub failed: Option<ServiceError>,
-    /// Jobs that may be the parent of a dual-active pair, and the error that kept
-    /// that from being known; none where the answer left them out.
-    pub maybe_parents: Vec<(Vec<JobId>, Option<ServiceError>)>,
+    /// Which jobs may be the parent of a dual-active pair, and why that is not known.
+    pub warnings: Vec<String>,
+}
+
+impl Survey {
+    fn warn_of_parents(&mut self, among: &[JobId], why: impl fmt::Display) {
+        self.warnings.push(format!(
+            "could not check whether a dual-active parent is among {}: {why}",
+            some_of(among)
+        ));
+    }
 }
 
 impl Client {
     /// Asks the service about these jobs. Never fails: what it does not say is not told.
     pub async fn survey(self: &Arc<Self>, ids: &[JobId]) -> Survey {
         let mut survey = Survey::default();
-        let (mut unlisted, mut unread) = (None, None);
+        let mut unlisted = None;
         let mut unfound = Vec::new();
         let mut list_finds = true;
         // What the first ones teach is used for the others.
@@ -44,7 +46,7 @@ impl Client {
         for asked in [first, others] {
             if list_finds {
                 match self.look_up(asked, &mut survey, &mut unlisted).await {
-                    Ok(list) => list_finds = list == ListById::Works,
+                    Ok(is_listed) => list_finds = is_listed,
                     Err(failure) => {
                         survey.failed = Some(self.error("the query of job states", failure));
                         return survey;
@@ -60,33 +62,33 @@ impl Client {
             list_finds &= left.len() < asked.len() || !states.iter().any(is_there);
             survey.told.extend(states);
             unfound.extend(left);
-            let is_over = failed.as_ref().is_some_and(CallFailure::ends_asking);
-            unread = unread.or(failed);
+            let is_over = failed.as_ref().is_some_and(|error| error.ends_asking);
+            survey.failed = survey.failed.or(failed);
             if is_over {
-                let untold = others.iter().map(|id| (id.clone(), ReportedJob::Nothing));
-                untold.for_each(|(id, told)| {
-                    survey.told.entry(id).or_insert(told);
-                });
+                for id in others {
+                    survey
+                        .told
+                        .entry(id.clone())
+                        .or_insert(ReportedJob::Nothing);
+                }
                 break;
             }
         }
-        survey.failed = unread.map(|failure| self.error("the query of job states", failure));
         // Only the list tells which jobs have subtasks.
         if let Some(failure) = unlisted.filter(|_| !unfound.is_empty()) {
-            let error = self.error("the list of jobs", failure);
-            survey.maybe_parents.push((unfound, Some(error)));
+            survey.warn_of_parents(&unfound, self.error("the list of jobs", failure));
         }
         survey
     }
 
-    /// Asks the list call for these jobs, in all three kinds. The first failure of a
-    /// kind goes to `unlisted`.
+    /// Asks the list call for these jobs, in all three kinds; returns whether it can be
+    /// had by ids, whatever is in it. The first failure of a kind goes to `unlisted`.
     async fn look_up(
         self: &Arc<Self>,
         asked: &[JobId],
         survey: &mut Survey,
         unlisted: &mut Option<CallFailure>,
-    ) -> Result<ListById, CallFailure> {
+    ) -> Result<bool, CallFailure> {
         let mut questions = asked.chunks(PER_PAGE).flat_map(|ids| {
             let names: Vec<&str> = ids.iter().map(JobId::as_str).collect();
             let names = names.join(",");
@@ -98,13 +100,13 @@ impl Client {
         // One goes ahead: the time that the next failure takes is better spent on the
         // other query.
         let Some(first) = questions.next() else {
-            return Ok(ListById::Works);
+            return Ok(true);
         };
         let mut pages = vec![match first.await {
             Err(failure) if failure.refuses_caller() => return Err(failure),
             Err(failure) => {
                 unlisted.get_or_insert(failure);
-                return Ok(ListById::Fails);
+                return Ok(false);
             }
             page => page,
         }];
@@ -134,7 +136,7 @@ impl Client {
         if !parents.is_empty() {
             self.mark_parents(parents, survey).await?;
         }
-        Ok(ListById::Works)
+        Ok(true)
     }
 
     /// Takes a row over if it is about a job that was asked for; returns the job and
@@ -147,7 +149,7 @@ impl Client {
     ) -> Option<(JobId, Vec<JobId>)> {
         let id = row.id.text().filter(|id| wanted.contains(id))?;
         let id = JobId::parse(id).ok()?;
-        let status = status_of(row.status.text()?, || self.needles())?;
+        let status = self.status_of(row.status.text()?)?;
         let children = row.children().iter();
         let children: Vec<JobId> = children
             .filter_map(|child| shown_id(child.id.text()?, &self.needles()))
@@ -179,8 +181,7 @@ impl Client {
             Ok(details) => details,
             Err(failure) if failure.refuses_caller() => return Err(failure),
             Err(failure) => {
-                let error = self.error("the query of job details", failure);
-                survey.maybe_parents.push((ids, Some(error)));
+                survey.warn_of_parents(&ids, self.error("the query of job details", failure));
                 return Ok(());
             }
         };
@@ -198,7 +199,7 @@ impl Client {
             }
         }
         if !untold.is_empty() {
-            survey.maybe_parents.push((untold, None));
+            survey.warn_of_parents(&untold, "the answer does not contain its details");
         }
         Ok(())
     }

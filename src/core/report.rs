@@ -1,6 +1,6 @@
 //! What a use case has to say: all that a view may see. Nothing here can contain a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -155,25 +155,18 @@ pub struct LoginReport {
 #[derive(Clone, Debug)]
 pub struct JobsReport {
     pub project_id: String,
-    pub jobs: Vec<ManagedJob>,
-    /// Entries of the manifest whose job the project does not list.
+    pub jobs: Vec<ListedJob>,
+    /// The entries of the manifest.
+    pub managed: BTreeSet<EntryKey>,
+    /// Those whose job the project does not list.
     pub absent: Vec<EntryKey>,
     pub notes: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
-pub struct ManagedJob {
-    pub job: ListedJob,
-    pub source: bool,
-    pub destination: bool,
-}
-
-impl ManagedJob {
-    pub const fn is_managed(&self, endpoint: Endpoint) -> bool {
-        match endpoint {
-            Endpoint::Source => self.source,
-            Endpoint::Destination => self.destination,
-        }
+impl JobsReport {
+    pub fn is_managed(&self, job: &ListedJob, endpoint: Endpoint) -> bool {
+        let job = job.id.clone();
+        self.managed.contains(&EntryKey { job, endpoint })
     }
 }
 

@@ -181,12 +181,13 @@ pub enum ReportedJob {
     Nothing,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    Ready,
-    Blocked(Blocked),
-    /// Not known; sending does no harm.
-    Unread,
+impl ReportedJob {
+    pub const fn known(&self) -> Option<JobStatus> {
+        match self {
+            Self::Job(facts) => facts.status.known(),
+            Self::Missing(_) | Self::Nothing => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,30 +207,26 @@ pub enum UnknownStates {
     Try,
 }
 
-pub fn judge(told: &ReportedJob, unknown: UnknownStates) -> Readiness {
+/// Why a job cannot be told a password now. Where its state was not told, sending does no
+/// harm.
+pub fn blocked(told: &ReportedJob, unknown: UnknownStates) -> Option<Blocked> {
     let facts = match told {
         ReportedJob::Job(facts) => facts,
-        ReportedJob::Missing(code) => return Readiness::Blocked(Blocked::Missing(code.clone())),
-        ReportedJob::Nothing => return Readiness::Unread,
+        ReportedJob::Missing(code) => return Some(Blocked::Missing(code.clone())),
+        ReportedJob::Nothing => return None,
     };
     if !facts.parent_of.is_empty() {
-        return Readiness::Blocked(Blocked::Parent(facts.parent_of.clone()));
+        return Some(Blocked::Parent(facts.parent_of.clone()));
     }
-    if let Some(offered) = facts.offered {
-        return match (offered, &facts.status) {
-            (true, _) => Readiness::Ready,
-            (false, ReportedStatus::Known(status)) if !status.takes_passwords() => {
-                Readiness::Blocked(Blocked::State(*status))
-            }
-            (false, status) => Readiness::Blocked(Blocked::NotOffered(status.clone())),
-        };
-    }
-    match (&facts.status, unknown) {
-        (ReportedStatus::Known(status), _) if status.takes_passwords() => Readiness::Ready,
-        (ReportedStatus::Known(status), _) => Readiness::Blocked(Blocked::State(*status)),
-        (ReportedStatus::Unknown(_), UnknownStates::Try) => Readiness::Ready,
-        (ReportedStatus::Unknown(_), UnknownStates::Block) => {
-            Readiness::Blocked(Blocked::UnknownState(facts.status.clone()))
+    match (facts.offered, &facts.status) {
+        (Some(true), _) => None,
+        (_, ReportedStatus::Known(status)) if !status.takes_passwords() => {
+            Some(Blocked::State(*status))
+        }
+        (Some(false), status) => Some(Blocked::NotOffered(status.clone())),
+        (None, ReportedStatus::Known(_)) => None,
+        (None, status) => {
+            (unknown == UnknownStates::Block).then(|| Blocked::UnknownState(status.clone()))
         }
     }
 }
@@ -343,8 +340,8 @@ mod tests {
         }
     }
 
-    fn verdict(facts: JobDetails, unknown: UnknownStates) -> Readiness {
-        judge(&ReportedJob::Job(facts), unknown)
+    fn verdict(facts: JobDetails, unknown: UnknownStates) -> Option<Blocked> {
+        blocked(&ReportedJob::Job(facts), unknown)
     }
 
     #[test]
@@ -357,24 +354,18 @@ mod tests {
             ("DELETED", false),
         ] {
             let verdict = verdict(facts(status), UnknownStates::Block);
-            assert_eq!(verdict == Readiness::Ready, ready, "{status}: {verdict:?}");
+            assert_eq!(verdict.is_none(), ready, "{status}: {verdict:?}");
         }
     }
 
     #[test]
     fn an_unknown_state_blocks_unless_it_is_to_be_tried() {
         let blocked = verdict(facts("RESHARDING"), UnknownStates::Block);
-        let Readiness::Blocked(why) = blocked else {
-            panic!("{blocked:?}");
-        };
         assert_eq!(
-            why.to_string(),
+            blocked.expect("it is blocked").to_string(),
             "the job's state \"RESHARDING\" is not known"
         );
-        assert_eq!(
-            verdict(facts("RESHARDING"), UnknownStates::Try),
-            Readiness::Ready
-        );
+        assert_eq!(verdict(facts("RESHARDING"), UnknownStates::Try), None);
     }
 
     #[test]
@@ -384,15 +375,15 @@ mod tests {
             ..facts(status)
         };
         let judge = |facts| verdict(facts, UnknownStates::Block);
-        assert_eq!(judge(with("WAITING_FOR_START", true)), Readiness::Ready);
-        assert_eq!(judge(with("RESHARDING", true)), Readiness::Ready);
+        assert_eq!(judge(with("WAITING_FOR_START", true)), None);
+        assert_eq!(judge(with("RESHARDING", true)), None);
         assert!(matches!(
             judge(with("INCRE_TRANSFER_STARTED", false)),
-            Readiness::Blocked(Blocked::NotOffered(_))
+            Some(Blocked::NotOffered(_))
         ));
         assert!(matches!(
             judge(with("CREATING", false)),
-            Readiness::Blocked(Blocked::State(JobStatus::Creating))
+            Some(Blocked::State(JobStatus::Creating))
         ));
     }
 
@@ -404,9 +395,7 @@ mod tests {
             offered: Some(true),
             ..facts("INCRE_TRANSFER_STARTED")
         };
-        let Readiness::Blocked(why) = verdict(facts, UnknownStates::Try) else {
-            panic!("a parent takes no password");
-        };
+        let why = verdict(facts, UnknownStates::Try).expect("a parent takes no password");
         assert!(why.advice().contains("child-1"));
     }
 
@@ -414,12 +403,9 @@ mod tests {
     fn what_is_missing_blocks_and_what_was_not_told_does_not() {
         let missing = ReportedJob::Missing(Token::from_static("DRS.M00289"));
         assert!(matches!(
-            judge(&missing, UnknownStates::Try),
-            Readiness::Blocked(Blocked::Missing(_))
+            blocked(&missing, UnknownStates::Try),
+            Some(Blocked::Missing(_))
         ));
-        assert_eq!(
-            judge(&ReportedJob::Nothing, UnknownStates::Block),
-            Readiness::Unread
-        );
+        assert_eq!(blocked(&ReportedJob::Nothing, UnknownStates::Block), None);
     }
 }

@@ -1,5 +1,5 @@
-//! What only asks the service: the jobs of the project, compared with the manifest, and who
-//! calls.
+//! What only asks the service: the jobs of the project, compared with the manifest, and the
+//! endpoint that the catalogue names.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,22 +9,17 @@ use super::online::{HangUp, Online};
 use super::root::Opened;
 use crate::api::client::Client;
 use crate::api::jobs::Inventory;
-use crate::core::job::{Endpoint, EntryKey};
+use crate::core::job::{EntryKey, JobId};
 use crate::core::redact::ForeignText;
-use crate::core::report::{JobsReport, LoginReport, ManagedJob};
+use crate::core::report::JobsReport;
 
-/// All jobs of the project, each with which of its endpoints the manifest sets.
+/// All jobs of the project, and which of their endpoints the manifest sets.
 pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsReport, OpError> {
-    let client = client.guarding(&opened.manifest);
-    let inventory = inventory(client, hang_up)?;
-    let assignments = opened.manifest.assignments();
-    let listed: BTreeSet<&EntryKey> = assignments.iter().map(|entry| &entry.key).collect();
-    let found: BTreeSet<&str> = inventory.jobs.iter().map(|job| job.id.as_str()).collect();
-    let absent = listed
-        .iter()
-        .filter(|key| !found.contains(key.job.as_str()))
-        .map(|key| (*key).clone())
-        .collect();
+    let inventory = inventory(client.guarding(&opened.manifest), hang_up)?;
+    let assignments = opened.manifest.assignments().iter();
+    let managed: BTreeSet<EntryKey> = assignments.map(|entry| entry.key.clone()).collect();
+    let found: BTreeSet<&JobId> = inventory.jobs.iter().map(|job| &job.id).collect();
+    let absent = managed.iter().filter(|key| !found.contains(&key.job));
     let mut notes = Vec::new();
     if inventory.unusable > 0 {
         let number = inventory.unusable;
@@ -36,21 +31,11 @@ pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsRepo
         notes.push(format!("the databases of the jobs are not told: {error}"));
     }
     notes.extend(inventory.notes);
-    let jobs = inventory.jobs.into_iter().map(|job| {
-        let is_listed = |endpoint| {
-            let job = job.id.clone();
-            listed.contains(&EntryKey { job, endpoint })
-        };
-        ManagedJob {
-            source: is_listed(Endpoint::Source),
-            destination: is_listed(Endpoint::Destination),
-            job,
-        }
-    });
     Ok(JobsReport {
         project_id: opened.sealed.scope.project_id.clone(),
-        jobs: jobs.collect(),
-        absent,
+        absent: absent.cloned().collect(),
+        jobs: inventory.jobs,
+        managed,
         notes,
     })
 }
@@ -61,25 +46,6 @@ pub fn inventory(client: Client, hang_up: HangUp) -> Result<Inventory, OpError> 
     let client = Arc::clone(&online.client);
     let inventory = online.ask(async move { client.inventory().await })??;
     Ok(inventory)
-}
-
-/// What is to be told about a login. No secret is in it.
-pub fn whoami(
-    online: &mut Online,
-    opened: &Opened,
-    source: String,
-    region: Option<String>,
-) -> Result<LoginReport, OpError> {
-    online.log_in()?;
-    let client = Arc::clone(&online.client);
-    let caller = online.ask(client.caller())??;
-    Ok(LoginReport {
-        source,
-        caller,
-        scope: opened.sealed.scope.clone(),
-        auth_url: opened.sealed.auth_url.clone(),
-        region,
-    })
 }
 
 /// The endpoint that the catalogue of the identity service names for a region.

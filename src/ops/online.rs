@@ -10,7 +10,7 @@ use super::OpError;
 use crate::api::client::Client;
 use crate::api::http::CLOCK_OFF;
 use crate::core::job::{EntryKey, JobId, some_of};
-use crate::core::status::{Blocked, JobStatus, Readiness, ReportedJob, UnknownStates, judge};
+use crate::core::status::{Blocked, JobStatus, ReportedJob, UnknownStates, blocked};
 pub use crate::sys::signals::HangUp;
 use crate::sys::signals::Signals;
 
@@ -109,20 +109,15 @@ impl Preflight {
         let mut preflight = Self::default();
         let mut unread = Vec::new();
         for (job, told) in survey.told {
-            if let ReportedJob::Job(facts) = &told {
-                let status = facts.status.known();
-                preflight.failed += usize::from(status.is_some_and(JobStatus::may_be_retried));
-            }
-            match judge(&told, unknown) {
-                Readiness::Ready => {}
-                Readiness::Blocked(why) => {
-                    preflight.blocked.insert(job, why);
-                }
-                Readiness::Unread => unread.push(job),
+            preflight.failed += usize::from(told.known().is_some_and(JobStatus::may_be_retried));
+            if let Some(why) = blocked(&told, unknown) {
+                preflight.blocked.insert(job, why);
+            } else if told == ReportedJob::Nothing {
+                unread.push(job);
             }
         }
         match survey.failed {
-            Some(error) if error.refuses_caller() => return Err(error.into()),
+            Some(error) if error.refuses_caller => return Err(error.into()),
             Some(error) => preflight.warnings.push(format!(
                 "could not read the state of {}, so it was not checked: {error}",
                 some_of(&unread)
@@ -133,16 +128,7 @@ impl Preflight {
             )),
             None => {}
         }
-        for (jobs, error) in survey.maybe_parents {
-            let why = error.map_or_else(
-                || "the answer does not contain its details".to_owned(),
-                |error| error.to_string(),
-            );
-            preflight.warnings.push(format!(
-                "could not check whether a dual-active parent is among {}: {why}",
-                some_of(&jobs)
-            ));
-        }
+        preflight.warnings.extend(survey.warnings);
         Ok(preflight)
     }
 }

@@ -10,15 +10,15 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::entry::{JobLine, OutcomeLine, not_retried_words, note_words};
 use crate::core::fingerprint::Field;
-use crate::core::inventory::JobDatabase;
+use crate::core::inventory::ListedJob;
 use crate::core::job::{Endpoint, EntryKey};
 use crate::core::plan::PlanEntry;
 use crate::core::problem::{Problem, Severity};
 use crate::core::recipients::{InFile, RecipientsReport};
 use crate::core::redact::{ForeignText, Token, in_json};
 use crate::core::report::{
-    ApplyReport, JobsReport, LedgerReport, LoginReport, ManagedJob, ManifestReport, PlanNote,
-    PlanReport, Signal, StateSaved,
+    ApplyReport, JobsReport, LedgerReport, LoginReport, ManifestReport, PlanNote, PlanReport,
+    Signal, StateSaved,
 };
 use crate::core::state::{FieldPrints, State, StateEntry, ValueOrigin};
 use crate::core::status::{Blocked, ReportedStatus};
@@ -321,17 +321,17 @@ pub fn manifest(shown: &ManifestReport) -> String {
 pub fn jobs(report: &JobsReport) -> String {
     JsonObject::document(JOBS)
         .with("project_id", &report.project_id)
-        .with("jobs", all(&report.jobs, job))
+        .with("jobs", all(&report.jobs, |listed| job(report, listed)))
         .with("absent", texts(&report.absent))
         .with("notes", &report.notes)
         .line()
 }
 
-fn job(managed: &ManagedJob) -> JsonObject {
-    let job = &managed.job;
-    let endpoint = |database: &JobDatabase, endpoint| {
+fn job(report: &JobsReport, job: &ListedJob) -> JsonObject {
+    let endpoint = |endpoint| {
+        let database = job.database(endpoint);
         JsonObject::default()
-            .with("managed", managed.is_managed(endpoint))
+            .with("managed", report.is_managed(job, endpoint))
             .given("db_type", text(&database.db_type))
             .given("address", text(&database.address))
             .given("port", text(&database.port))
@@ -345,11 +345,8 @@ fn job(managed: &ManagedJob) -> JsonObject {
         .given("engine", text(&job.engine))
         .given("parent", job.parent.as_ref().map(|parent| parent.as_str()))
         .with("dual_active_parent", job.is_dual_active_parent)
-        .with("source", endpoint(&job.source, Endpoint::Source))
-        .with(
-            "destination",
-            endpoint(&job.destination, Endpoint::Destination),
-        )
+        .with("source", endpoint(Endpoint::Source))
+        .with("destination", endpoint(Endpoint::Destination))
 }
 
 /// The document of `whoami --json`.

@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 use super::entry::{counted, distrusted_words, field_list, note_words};
 use super::text::width;
 use crate::core::fingerprint::Field;
-use crate::core::inventory::JobDatabase;
+use crate::core::inventory::{JobDatabase, ListedJob};
 use crate::core::job::Endpoint;
 use crate::core::report::{
-    JobsReport, LedgerReport, LoginReport, ManagedJob, ManifestEntry, ManifestReport, PlanNote,
+    JobsReport, LedgerReport, LoginReport, ManifestEntry, ManifestReport, PlanNote,
 };
 use crate::core::state::{FailureClass, State, StateEntry, ValueOrigin};
 
@@ -246,10 +246,11 @@ pub fn whoami(login: &LoginReport) -> String {
 /// The jobs of a project: counts, then each with its databases.
 pub fn jobs(report: &JobsReport) -> String {
     let mut text = String::new();
-    let managed = report
-        .jobs
-        .iter()
-        .filter(|job| job.source || job.destination);
+    let is_managed = |job: &&ListedJob| {
+        let mut endpoints = Endpoint::ALL.into_iter();
+        endpoints.any(|endpoint| report.is_managed(job, endpoint))
+    };
+    let managed = report.jobs.iter().filter(is_managed);
     let _ = writeln!(
         text,
         "Jobs: {}, {} in the manifest; project {}.",
@@ -257,8 +258,8 @@ pub fn jobs(report: &JobsReport) -> String {
         managed.count(),
         report.project_id
     );
-    for managed in &report.jobs {
-        text.push_str(&job(managed));
+    for listed in &report.jobs {
+        text.push_str(&job(report, listed));
     }
     for key in &report.absent {
         let _ = writeln!(text, "note: {key}: no such job here");
@@ -273,8 +274,7 @@ pub fn jobs(report: &JobsReport) -> String {
     text
 }
 
-fn job(managed: &ManagedJob) -> String {
-    let job = &managed.job;
+fn job(report: &JobsReport, job: &ListedJob) -> String {
     let mut text = String::new();
     let status = job.status.as_ref();
     let status = status.map_or_else(|| NOT_TOLD.to_owned(), ToString::to_string);
@@ -291,7 +291,7 @@ fn job(managed: &ManagedJob) -> String {
         text.push_str("      dual-active parent: takes no password, its subtasks do\n");
     }
     for endpoint in Endpoint::ALL {
-        let word = if managed.is_managed(endpoint) {
+        let word = if report.is_managed(job, endpoint) {
             "managed"
         } else {
             "unmanaged"

@@ -1,6 +1,7 @@
 //! `whoami` and `jobs`, and the client that all commands use.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -14,6 +15,7 @@ use crate::cli::exit;
 use crate::cli::login::{self, LoginContext, LoginFlags};
 use crate::core::config::{Config, TargetConfig};
 use crate::core::inventory::ListedJob;
+use crate::core::report::LoginReport;
 use crate::core::target::{self, Target};
 use crate::ops::OpError;
 use crate::ops::jobs as ops_jobs;
@@ -173,9 +175,16 @@ fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
 pub fn whoami(context: &Context<'_>, args: WhoamiArgs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
-    let region = root.config.target.region.clone();
     let mut online = Online::new(connected.client, env::hang_up())?;
-    let login = ops_jobs::whoami(&mut online, &opened, connected.source, region)?;
+    online.log_in()?;
+    let client = Arc::clone(&online.client);
+    let login = LoginReport {
+        source: connected.source,
+        caller: online.ask(client.caller())??,
+        scope: opened.sealed.scope,
+        auth_url: opened.sealed.auth_url,
+        region: root.config.target.region,
+    };
     note(context, online.notes());
     exit::end_on_signal(exit::DONE);
     Ok(context.show(

@@ -243,7 +243,7 @@ impl RetryJobsRun<'_> {
     ) -> Result<BTreeSet<JobId>, OpError> {
         let ids: Vec<JobId> = jobs.keys().cloned().collect();
         let client = Arc::clone(&online.client);
-        let (told, failed) = online.ask(async move { client.statuses(&ids).await })?;
+        let (told, failed) = online.ask(async move { client.states_of(&ids).await })?;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -291,7 +291,7 @@ impl RetryJobsRun<'_> {
         let (mut to_retry, mut watched) = (Vec::new(), BTreeSet::new());
         for (job, told) in told {
             self.untold += usize::from(told == ReportedJob::Nothing);
-            let (Some(status), Some(candidate)) = (known(&told), jobs.get(&job)) else {
+            let (Some(status), Some(candidate)) = (told.known(), jobs.get(&job)) else {
                 continue;
             };
             let is_paused = status == JobStatus::Pausing;
@@ -453,13 +453,6 @@ fn retry(
     })
 }
 
-fn known(told: &ReportedJob) -> Option<JobStatus> {
-    match told {
-        ReportedJob::Job(facts) => facts.status.known(),
-        ReportedJob::Missing(_) | ReportedJob::Nothing => None,
-    }
-}
-
 struct JobWatch {
     client: Arc<Client>,
     /// Jobs that were seen to start: a failed state after that is a new one.
@@ -478,11 +471,11 @@ impl JobWatch {
         let mut wait = FIRST_WAIT;
         loop {
             let ids: Vec<JobId> = open.iter().cloned().collect();
-            let look = timeout_at(end + GRACE, self.client.statuses(&ids));
+            let look = timeout_at(end + GRACE, self.client.states_of(&ids));
             let Ok((told, failed)) = look.await else {
                 return;
             };
-            if failed.is_some_and(|error| error.refuses_caller()) {
+            if failed.is_some_and(|error| error.refuses_caller) {
                 return;
             }
             for (job, told) in told {
