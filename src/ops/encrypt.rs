@@ -3,8 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use super::OpError;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, check_target, parse_manifest};
@@ -14,39 +12,30 @@ use crate::core::problem::Problem;
 use crate::core::yaml;
 use crate::sys::files;
 
-pub struct WrittenManifest {
-    pub path: PathBuf,
-    /// From what: the file that the warnings are about.
-    pub source: PathBuf,
-    pub revision: u64,
-    pub recipients: usize,
-    /// What somebody should look at in it.
-    pub warnings: Vec<Problem>,
-}
-
 /// Seals a plaintext manifest, which messages call `name`, into `out`, which must not
 /// exist, or into the configured manifest, which it replaces. The fingerprint key is that
-/// of the plain text or of the manifest: only `init` and `rekey` make one.
+/// of the plain text or of the manifest: only `init` and `rekey` make one. Returns the file
+/// that was written, its revision, and what somebody should look at in it.
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
     guards: &Guards,
-    (name, plain): (PathBuf, Zeroizing<Vec<u8>>),
+    (name, plain): (&Path, &[u8]),
     out: Option<PathBuf>,
-) -> Result<WrittenManifest, OpError> {
+) -> Result<(PathBuf, u64, Vec<Problem>), OpError> {
     let target = root.target(guards)?;
-    if age_file::is_age_file(&plain) {
+    if age_file::is_age_file(plain) {
         return Err(OpError::unfit(
             format!("{} is encrypted already", name.display()),
             "Nothing was written. Name a plaintext manifest; 'drspass decrypt' makes one.",
         ));
     }
-    let (given, mut warnings) = parse_manifest(&plain, Sealing::Optional, &name)?;
+    let (given, mut warnings) = parse_manifest(plain, Sealing::Optional, name)?;
     let before = present(root)?;
-    let existing = existing(root, unlock, before.as_deref(), &name)?;
+    let existing = existing(root, unlock, before.as_deref(), name)?;
     let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
         (Some(given), Some(existing)) => successor(given, &existing)?,
-        (given, existing) => given.or(existing).ok_or_else(|| no_key(&name))?,
+        (given, existing) => given.or(existing).ok_or_else(|| no_key(name))?,
     };
     check_target(&target, &previous)?;
     root.check_recipients(&previous)?;
@@ -60,10 +49,10 @@ pub fn encrypt(
         recipients: root.config.recipients.clone(),
         revision: rewrite::next_revision(previous.revision.max(highest))?,
     };
-    let text = yaml::decode(&plain).map_err(|problem| OpError::document(&name, vec![problem]))?;
+    let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
     let text =
-        manifest::seal(text, &sealed).map_err(|problems| OpError::document(&name, problems))?;
-    let file = rewrite::encrypted(text.as_bytes(), &sealed, &name, unlock.plugins)?;
+        manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
+    let file = rewrite::encrypted(text.as_bytes(), &sealed.recipients, name, unlock.plugins)?;
     let path = match out {
         Some(out) if out != root.manifest_name() => {
             create(&root.resolve(&out), &out, &file)?;
@@ -75,13 +64,7 @@ pub fn encrypt(
             root.manifest_name().to_owned()
         }
     };
-    Ok(WrittenManifest {
-        path,
-        source: name,
-        revision: sealed.revision,
-        recipients: sealed.recipients.len(),
-        warnings,
-    })
+    Ok((path, sealed.revision, warnings))
 }
 
 /// Without the manifest, the state tells how far it had come: plain text from
@@ -177,19 +160,4 @@ pub fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
             OpError::write(name)(source)
         }
     })
-}
-
-/// Writes what `decrypt` gives into a new private file at `out`.
-pub fn decrypt_to(
-    root: &Root,
-    out: &Path,
-    decrypt: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, OpError>,
-) -> Result<(), OpError> {
-    let path = root.resolve(out);
-    // Asked before the work, and once more by the creation itself.
-    if path.symlink_metadata().is_ok() {
-        return Err(OpError::exists(out));
-    }
-    let plain = decrypt()?;
-    create(&path, out, &plain)
 }

@@ -113,22 +113,6 @@ impl OpError {
         }
     }
 
-    /// One error for several that stop an init, so that none hides the next.
-    pub fn several(errors: &[Self]) -> Self {
-        let problem = |error: &Self| {
-            let help = error
-                .help()
-                .map(|help| help.to_string())
-                .unwrap_or_default();
-            Problem::error("", None, with_causes(error), help)
-        };
-        let problems: Vec<_> = errors.iter().map(problem).collect();
-        let message = format!("cannot set up this directory: {}", counted(&problems));
-        Failure::new("drspass::init", message, "Nothing was written.")
-            .listing(problems)
-            .into()
-    }
-
     /// Something about the command does not fit what is there.
     pub fn unfit(what: impl Into<String>, help: impl Into<Cow<'static, str>>) -> Self {
         Failure::new("drspass::request", what, help).into()

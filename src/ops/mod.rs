@@ -7,7 +7,6 @@ pub mod compare;
 pub mod encrypt;
 pub mod error;
 pub mod git;
-pub mod init;
 pub mod inspect;
 pub mod jobs;
 pub mod ledger;

@@ -114,7 +114,7 @@ pub fn rekey(
     let (new, former) = next_seal(root, sealed, target, revision, new_key);
     let text = yaml::decode(&plain).map_err(|problem| OpError::document(name, vec![problem]))?;
     let text = manifest::seal(text, &new).map_err(|problems| OpError::document(name, problems))?;
-    let file = rewrite::encrypted(text.as_bytes(), &new, name, unlock.plugins)?;
+    let file = rewrite::encrypted(text.as_bytes(), &new.recipients, name, unlock.plugins)?;
     let is_lockout = !can_open(root, &unlock, &file, &text, options)?;
     if is_lockout && !options.allow_lockout {
         return Err(Failure::new(

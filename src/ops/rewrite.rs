@@ -119,7 +119,8 @@ impl<'a> Rewrite<'a> {
     /// somebody takes pains with it.
     pub fn try_change(&self, root: &Root) -> Result<(), OpError> {
         check_replaceable(root)?;
-        encrypted(b"", &self.opened.sealed, root.manifest_name(), self.plugins).map(|_| ())
+        let recipients = &self.opened.sealed.recipients;
+        encrypted(b"", recipients, root.manifest_name(), self.plugins).map(|_| ())
     }
 
     /// Seals `text` with the next revision. What stands in its `sealed` part does not
@@ -137,7 +138,7 @@ impl<'a> Rewrite<'a> {
             manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
         Ok(SealedRewrite {
             before: &self.file,
-            file: encrypted(text.as_bytes(), &sealed, name, self.plugins)?,
+            file: encrypted(text.as_bytes(), &sealed.recipients, name, self.plugins)?,
             text,
             recipients: sealed.recipients,
             plugins: self.plugins,
@@ -226,14 +227,14 @@ pub fn next_revision(revision: u64) -> Result<u64, OpError> {
     })
 }
 
-/// Encrypts the plain text of a manifest to everybody who is sealed with it.
+/// Encrypts the plain text of the manifest `name`.
 pub fn encrypted(
     plain: &[u8],
-    sealed: &Sealed,
+    recipients: &[String],
     name: &Path,
     plugins: Plugins<'_>,
 ) -> Result<Vec<u8>, OpError> {
-    age_file::encrypt(plain, &sealed.recipients, plugins).map_err(|source| OpError::Age {
+    age_file::encrypt(plain, recipients, plugins).map_err(|source| OpError::Age {
         path: name.to_owned(),
         source,
     })

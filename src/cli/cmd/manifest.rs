@@ -67,25 +67,24 @@ pub struct ShowArgs {
 
 pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
-    let plain = read_named(&root, &args.file, yaml::MAX_BYTES)?;
-    let done = encrypt::encrypt(
+    let (name, plain) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
+    let (path, revision, warnings) = encrypt::encrypt(
         &root,
         &context.unlock(),
         &context.guards(),
-        plain,
+        (&name, &plain),
         args.output,
     )?;
-    context.warn(&done.source, &done.warnings);
+    context.warn(&name, &warnings);
     let text = format!(
-        "wrote {}, revision {}\n{}",
-        done.path.display(),
-        done.revision,
-        recipients::encrypted_to(done.recipients)
+        "wrote {}, revision {revision}\n{}",
+        path.display(),
+        recipients::encrypted_to(root.config.recipients.len())
     );
     let arrived = context.shell.result(&text);
     // A plaintext manifest that was sealed in its own place is no more.
-    if !is_stream(&args.file) && done.source != done.path {
-        let name = done.source.display();
+    if !is_stream(&args.file) && name != path {
+        let name = name.display();
         let told = format!("Remove {name} now: it holds the passwords in plain text.\n");
         context.shell.message(&told);
     }
@@ -105,7 +104,12 @@ pub fn decrypt(context: &Context<'_>, args: &DecryptArgs) -> Result<u8, OpError>
     let out = args.output.as_deref().filter(|out| !is_stream(out));
     let arrived = match out {
         Some(out) => {
-            encrypt::decrypt_to(&root, out, decrypt)?;
+            let path = root.resolve(out);
+            // Asked before the work, and once more by the creation itself.
+            if path.symlink_metadata().is_ok() {
+                return Err(OpError::exists(out));
+            }
+            encrypt::create(&path, out, &decrypt()?)?;
             let out = out.display();
             context.shell.message(&format!(
                 "wrote {out}\nRemove it when you are done: it holds the passwords in plain text.\n"

@@ -107,7 +107,7 @@ pub enum Command {
 
 pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
     match command {
-        Command::Init(args) => init::run(context, args),
+        Command::Init(args) => init::run(context, &args),
         Command::Encrypt(args) => manifest::encrypt(context, args),
         Command::Edit => edit::run(context),
         Command::Decrypt(args) => manifest::decrypt(context, &args),
