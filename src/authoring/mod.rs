@@ -11,6 +11,7 @@ pub mod value;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::vec::IntoIter;
 
 use zeroize::Zeroizing;
 
@@ -18,7 +19,6 @@ pub use find::{Taken, no_password};
 
 use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
-use crate::core::manifest::kerberos_name;
 use crate::core::secret::Secret;
 use crate::core::yaml::{Node, Pair, Tree, split_mark};
 
@@ -38,6 +38,31 @@ pub enum ValuePlace {
         endpoint: Endpoint,
         field: Field,
     },
+}
+
+impl ValuePlace {
+    pub const fn field(&self) -> Field {
+        match self {
+            Self::Credential(_) => Field::Password,
+            Self::Endpoint { field, .. } => *field,
+        }
+    }
+
+    /// The keys that lead to it.
+    fn keys(&self) -> Vec<&str> {
+        match self {
+            Self::Credential(name) => vec!["credentials", name, "password"],
+            Self::Endpoint {
+                job,
+                endpoint,
+                field,
+            } => {
+                let mut keys = vec!["jobs", job.as_str(), endpoint.as_str()];
+                keys.extend(field.as_str().split('.'));
+                keys
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +142,8 @@ impl<'t> ManifestText<'t> {
         match place {
             ValuePlace::Credential(name) => format!("@{name}"),
             ValuePlace::Endpoint { job, endpoint, .. } => {
-                let fields = self.job(job.as_str());
-                let name = fields.and_then(|fields| text_of(fields.value, "name"));
+                let fields = self.node(&["jobs", job.as_str()]);
+                let name = fields.and_then(|fields| text_of(fields, "name"));
                 format!("{}/{endpoint}", name.unwrap_or(job.as_str()))
             }
         }
@@ -134,75 +159,31 @@ impl<'t> ManifestText<'t> {
 
     /// The text with these changes, each place at most once.
     pub fn rewrite(&self, changes: &[Change]) -> Result<Zeroizing<String>, NotRewritten> {
-        let mut credentials = Vec::new();
-        let mut jobs: Vec<(&str, Endpoints<'_>)> = Vec::new();
-        let mut job_numbers: HashMap<&str, usize> = HashMap::new();
-        for change in changes {
-            let value = change.value.expose();
-            match &change.place {
-                ValuePlace::Credential(name) => {
-                    let fields = NewContent::Map(vec![("password", NewContent::Text(value))]);
-                    credentials.push((&**name, fields));
-                }
-                ValuePlace::Endpoint {
-                    job,
-                    endpoint,
-                    field,
-                } => {
-                    let job = job.as_str();
-                    let number = *job_numbers.entry(job).or_insert(jobs.len());
-                    if number == jobs.len() {
-                        jobs.push((job, Vec::new()));
-                    }
-                    let Some((_, endpoints)) = jobs.get_mut(number) else {
-                        return Err(NotRewritten);
-                    };
-                    let endpoint = endpoint.as_str();
-                    match endpoints.iter_mut().find(|(name, _)| *name == endpoint) {
-                        Some((_, fields)) => fields.push((*field, value)),
-                        None => endpoints.push((endpoint, vec![(*field, value)])),
-                    }
-                }
-            }
-        }
-        let jobs = jobs.into_iter().map(|(job, endpoints)| {
-            let endpoints = endpoints
-                .into_iter()
-                .map(|(endpoint, fields)| (endpoint, endpoint_of(fields)));
-            (job, NewContent::Map(endpoints.collect()))
+        let changes = changes.iter().map(|change| {
+            let keys = change.place.keys().into_iter();
+            (keys, change.value.expose())
         });
-        // A part of which nothing is wanted stays as it is, whatever it is.
-        let parts = [("credentials", credentials), ("jobs", jobs.collect())];
-        let parts = parts.into_iter().filter(|(_, part)| !part.is_empty());
-        let wanted: Vec<_> = parts
-            .map(|(key, part)| (key, NewContent::Map(part)))
-            .collect();
-        self.made_so(&wanted)
+        self.made_so(&tree(changes.collect()))
     }
 
     /// The text without what stands at this place: a credential, a kerberos field, or
     /// for a password the endpoint that cannot be without one.
     pub fn without(&self, place: &ValuePlace) -> Result<Zeroizing<String>, NotRewritten> {
-        let nest = |key, inner| NewContent::Map(vec![(key, inner)]);
-        let wanted = match place {
-            ValuePlace::Credential(name) => ("credentials", nest(&**name, NewContent::Gone)),
-            ValuePlace::Endpoint {
-                job,
-                endpoint,
-                field,
-            } => {
-                let fields = self.endpoint(job, *endpoint);
-                let kerberos = fields.and_then(|fields| fields.get("kerberos"));
-                let is_last = kerberos.is_none_or(|part| part.value.pairs().count() == 1);
-                let wanted = match kerberos_name(*field) {
-                    None => NewContent::Gone,
-                    Some(_) if is_last => nest("kerberos", NewContent::Gone),
-                    Some(name) => nest("kerberos", nest(name, NewContent::Gone)),
-                };
-                ("jobs", nest(job.as_str(), nest(endpoint.as_str(), wanted)))
-            }
-        };
-        self.made_so(&[wanted])
+        let mut keys = place.keys();
+        let last = keys.pop();
+        // A part that has nothing else goes as a whole.
+        let part = self
+            .node(&keys)
+            .filter(|_| place.field() != Field::Password);
+        if part.is_some_and(|part| part.pairs().count() > 1) {
+            keys.extend(last);
+        }
+        let (first, below) = keys.split_first().ok_or(NotRewritten)?;
+        let below = below.iter().rev();
+        let wanted = below.fold(NewContent::Gone, |inner, &key| {
+            NewContent::Map(vec![(key, inner)])
+        });
+        self.made_so(&[(*first, wanted)])
     }
 
     fn made_so(
@@ -221,34 +202,51 @@ impl<'t> ManifestText<'t> {
         Ok(text)
     }
 
-    fn job(&self, id: &str) -> Option<Pair<'_>> {
-        Some(self.tree.pair(*self.ids.get(id)?))
+    /// What stands at the end of these keys.
+    fn node(&self, keys: &[&str]) -> Option<Node<'_>> {
+        let [part, name, below @ ..] = keys else {
+            return None;
+        };
+        let entries = match *part {
+            "jobs" => &self.ids,
+            _ => &self.credentials,
+        };
+        let entry = self.tree.pair(*entries.get(*name)?).value;
+        let mut below = below.iter();
+        below.try_fold(entry, |node, key| Some(node.get(key)?.value))
     }
 
     fn endpoint(&self, job: &JobId, endpoint: Endpoint) -> Option<Node<'_>> {
-        let endpoint = self.job(job.as_str())?.value.get(endpoint.as_str())?.value;
-        endpoint.is_map().then_some(endpoint)
+        let endpoint = self.node(&["jobs", job.as_str(), endpoint.as_str()]);
+        endpoint.filter(|endpoint| endpoint.is_map())
     }
 
     fn value(&self, place: &ValuePlace) -> Option<&str> {
-        match place {
-            ValuePlace::Credential(name) => {
-                let credential = self.tree.pair(*self.credentials.get(name)?);
-                text_of(credential.value, "password")
-            }
-            ValuePlace::Endpoint {
-                job,
-                endpoint,
-                field,
-            } => {
-                let fields = self.endpoint(job, *endpoint)?;
-                match kerberos_name(*field) {
-                    None => text_of(fields, "password"),
-                    Some(name) => text_of(fields.get("kerberos")?.value, name),
-                }
-            }
-        }
+        self.node(&place.keys())?.scalar()
     }
+}
+
+/// Changes by the keys that lead to each, as a tree: keys in the order in which they are
+/// first named, but a text before a map.
+fn tree<'v>(changes: Vec<(IntoIter<&'v str>, &'v str)>) -> Vec<(&'v str, NewContent<'v>)> {
+    let mut numbers = HashMap::new();
+    let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
+    for (mut keys, text) in changes {
+        let Some(key) = keys.next() else { continue };
+        let number = *numbers.entry(key).or_insert(groups.len());
+        if number == groups.len() {
+            groups.push((key, Vec::new()));
+        }
+        groups[number].1.push((keys, text));
+    }
+    let content = |group: Vec<(IntoIter<&'v str>, &'v str)>| match group.as_slice() {
+        [(keys, text)] if keys.len() == 0 => NewContent::Text(text),
+        _ => NewContent::Map(tree(group)),
+    };
+    let tree = groups.into_iter().map(|(key, group)| (key, content(group)));
+    let mut tree: Vec<_> = tree.collect();
+    tree.sort_by_key(|(_, content)| matches!(content, NewContent::Map(_)));
+    tree
 }
 
 /// The outermost map of a document in which nothing is that a manifest cannot have.
@@ -274,23 +272,6 @@ impl fmt::Debug for ManifestText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ManifestText(..)")
     }
-}
-
-type Endpoints<'v> = Vec<(&'static str, Vec<(Field, &'v str)>)>;
-
-fn endpoint_of<'v>(fields: Vec<(Field, &'v str)>) -> NewContent<'v> {
-    let mut map = Vec::new();
-    let mut kerberos = Vec::new();
-    for (field, value) in fields {
-        match kerberos_name(field) {
-            None => map.push(("password", NewContent::Text(value))),
-            Some(name) => kerberos.push((name, NewContent::Text(value))),
-        }
-    }
-    if !kerberos.is_empty() {
-        map.push(("kerberos", NewContent::Map(kerberos)));
-    }
-    NewContent::Map(map)
 }
 
 /// Whether a value is the one that stands in the document already. Both belong to

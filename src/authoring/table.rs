@@ -159,12 +159,7 @@ pub fn resolve(
     let mut placed: Vec<Placed> = Vec::with_capacity(rows.len());
     let mut places: HashMap<ValuePlace, String> = HashMap::with_capacity(rows.len());
     for row in rows {
-        let TableRow {
-            at,
-            address,
-            field,
-            value,
-        } = row;
+        let (at, field, value) = (row.at, row.field, row.value);
         match check_value(field, &value) {
             Ok(remarks) => warnings.extend(
                 remarks
@@ -175,7 +170,7 @@ pub fn resolve(
                 problems.push(Problem::error(at.clone(), None, what, help));
             }
         }
-        let place = match document.find(&address, field, taken) {
+        let place = match document.find(&row.address, field, taken) {
             Ok(place) => place,
             Err(Remark { what, help }) => {
                 problems.push(Problem::error(at, None, what, help));

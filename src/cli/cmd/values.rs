@@ -310,10 +310,7 @@ fn import_list(document: &ManifestText<'_>, placed: &[Placed]) -> String {
             Effect::Changed => '~',
             Effect::Same => '=',
         };
-        let field = match change.place {
-            ValuePlace::Credential(_) => Field::Password,
-            ValuePlace::Endpoint { field, .. } => field,
-        };
+        let field = change.place.field();
         let users = document.users(&change.place);
         let users = users.map(used_by).unwrap_or_default();
         let _ = writeln!(text, "  {sign} {label:width$}   {field}{users}");

@@ -14,7 +14,7 @@ use super::problem::Checked;
 use super::secret::Secret;
 use super::yaml;
 
-pub use read::{is_name, kerberos_name};
+pub use read::is_name;
 pub use seal::{seal, skeleton};
 pub use value::{Remark, check_value};
 

@@ -328,7 +328,7 @@ fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
     if !is_map(part, HELP) {
         return Vec::new();
     }
-    let names = Field::KERBEROS.map(|field| kerberos_name(field).unwrap_or_default());
+    let names = Field::KERBEROS.map(|field| field.as_str().trim_start_matches("kerberos."));
     let fields = part.fields(names);
     if part.is_whole() && fields.iter().all(Option::is_none) {
         part.error("has no field", HELP);
@@ -400,11 +400,6 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         recipients: recipients?.iter().map(Cursor::owned).collect(),
         revision: revision?,
     })
-}
-
-/// The name of a field below `kerberos`, if it stands there.
-pub fn kerberos_name(field: Field) -> Option<&'static str> {
-    field.as_str().strip_prefix("kerberos.")
 }
 
 /// Whether a text can be the name of a job or a credential (design section 2.2).
