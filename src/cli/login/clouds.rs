@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::document::{self, BooleanWord, CloudsFile, CloudsNode, CloudsValue};
+use super::document::{self, CloudsNode, CloudsValue};
 use super::error;
 use super::fields::{
-    FieldKind, Flaw, LoginMethod, LoginPart, LoginParts, LoginSource, OTHER_LOGIN, and,
-    may_be_secret, name_flaw, secret_keys,
+    FieldKind, Flaw, LoginMethod, LoginPart, LoginParts, LoginSource, OTHER_LOGIN, may_be_secret,
+    name_flaw, secret_keys,
 };
 use super::outside::{self, WorkTree};
 use crate::cli::env::Env;
@@ -20,6 +20,12 @@ use crate::ops::error::Failure;
 const CLOUDS: &[&str] = &["clouds.yaml", "clouds.yml", "clouds.json"];
 const SECURE: &[&str] = &["secure.yaml", "secure.yml", "secure.json"];
 const MAX_BYTES: usize = 1 << 20;
+
+/// Boolean words of YAML 1.1 and of OpenStack clients.
+const YES: &[&str] = &["true", "yes", "on", "y", "t", "1"];
+const NO: &[&str] = &["false", "no", "off", "n", "f", "0"];
+
+const NAMES_OF_ENTRIES: &str = "The names of the entries stand below `clouds:` in that file.";
 
 /// An entry that was named.
 #[derive(Clone, Copy)]
@@ -37,91 +43,44 @@ impl NamedEntry<'_> {
     }
 }
 
-pub struct CloudsFiles {
-    clouds: Option<PathBuf>,
-    secure: Option<PathBuf>,
+/// clouds.yaml and secure.yaml, as far as they are there.
+fn find_files(env: &Env, folder: &Path, system: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
+    let folders = env.config_folders().into_iter();
+    let mut folders: Vec<PathBuf> = folders.map(|folder| folder.join("openstack")).collect();
+    folders.push(system.to_owned());
+    let named = |variable| env.path_var(variable).map(|path| folder.join(path));
+    let clouds = named("OS_CLIENT_CONFIG_FILE").or_else(|| outside::first_of(&folders, CLOUDS));
+    if let Some(beside) = clouds.as_deref().and_then(Path::parent) {
+        folders.insert(0, beside.to_owned());
+    }
+    let secure = named("OS_CLIENT_SECURE_FILE").or_else(|| outside::first_of(&folders, SECURE));
+    (clouds, secure)
 }
 
-impl CloudsFiles {
-    fn find(env: &Env, folder: &Path, system: &Path) -> Self {
-        let mut folders: Vec<PathBuf> = env
-            .config_folders()
-            .into_iter()
-            .map(|folder| folder.join("openstack"))
-            .collect();
-        folders.push(system.to_owned());
-        let named = |variable| env.path_var(variable).map(|path| folder.join(path));
-        let clouds = named("OS_CLIENT_CONFIG_FILE").or_else(|| outside::first_of(&folders, CLOUDS));
-        if let Some(beside) = clouds.as_deref().and_then(Path::parent) {
-            folders.insert(0, beside.to_owned());
-        }
-        let secure = named("OS_CLIENT_SECURE_FILE").or_else(|| outside::first_of(&folders, SECURE));
-        Self { clouds, secure }
-    }
-
-    fn main(&self) -> Option<&Path> {
-        self.clouds.as_deref().or(self.secure.as_deref())
-    }
-
-    pub fn of(&self, origin: CloudsFile) -> &Path {
-        let file = match origin {
-            CloudsFile::Clouds => self.clouds.as_deref(),
-            CloudsFile::Secure => self.secure.as_deref(),
-        };
-        file.unwrap_or_else(|| Path::new("clouds.yaml"))
-    }
-
-    /// The files that hold an entry, for messages.
-    fn called(&self, in_clouds: bool, in_secure: bool) -> String {
-        let secure = self.of(CloudsFile::Secure);
-        match (in_clouds, in_secure) {
-            (_, false) => self.of(CloudsFile::Clouds).display().to_string(),
-            (false, true) => secure.display().to_string(),
-            (true, true) => {
-                let clouds = self.of(CloudsFile::Clouds);
-                let short = secure
-                    .file_name()
-                    .filter(|_| secure.parent() == clouds.parent());
-                let secure = short.map_or(secure, Path::new);
-                format!("{} and {}", clouds.display(), secure.display())
-            }
-        }
-    }
-}
-
+#[derive(Default)]
 struct LoadedFile {
-    root: CloudsNode,
+    root: Option<CloudsNode>,
     entries: BTreeSet<String>,
     note: Option<String>,
 }
 
 impl LoadedFile {
-    fn read(origin: CloudsFile, path: Option<&Path>, tree: &WorkTree) -> Result<Self, Failure> {
-        let Some(path) = path else {
-            return Ok(Self {
-                root: CloudsNode::empty(origin),
-                entries: BTreeSet::new(),
-                note: None,
-            });
+    fn read(path: &Path, tree: &WorkTree) -> Result<Self, Failure> {
+        let (bytes, note) = tree.read("the file", path, MAX_BYTES)?;
+        let Some(root) = document::parse(path, &bytes)? else {
+            return Ok(Self::default());
         };
-        let file = tree.read("the file", path, MAX_BYTES)?;
-        let root = document::parse(origin, path, &file.bytes)?;
-        let not_a_map = |at, what| {
-            let help =
-                "Write the entries below `clouds:`, each with its keys indented below its name.";
-            error::document(path, Some(at), what, help)
-        };
-        if !matches!(root.value, CloudsValue::Map(_) | CloudsValue::Null) {
-            return Err(not_a_map(root.at, "the document is not a map of keys"));
-        }
+        let help = "Write the entries below `clouds:`, each with its keys indented below its name.";
+        root.map("the document is not a map of keys", help)?;
         let entries = match root.get("clouds") {
             None => BTreeSet::new(),
-            Some(node) => match &node.value {
-                CloudsValue::Map(map) => map.keys().cloned().collect(),
-                _ => return Err(not_a_map(node.at, "`clouds` is not a map of entries")),
-            },
+            Some(node) => {
+                let map = node.map("`clouds` is not a map of entries", help)?;
+                map.keys().cloned().collect()
+            }
         };
-        let note = file.note.filter(|_| root.holds(&secret_keys()));
+        let note = note.filter(|_| root.holds(&secret_keys()));
+        let root = Some(root);
         Ok(Self {
             root,
             entries,
@@ -144,12 +103,15 @@ pub fn find(
     {
         return Err(error::value(wanted.place(), what, help));
     }
-    let files = CloudsFiles::find(env, folder, system);
-    let Some(main) = files.main() else {
+    let (clouds_path, secure_path) = find_files(env, folder, system);
+    let Some(main) = clouds_path.as_deref().or(secure_path.as_deref()) else {
         return wanted.map_or(Ok(None), |wanted| Err(no_file(wanted)));
     };
-    let clouds = LoadedFile::read(CloudsFile::Clouds, files.clouds.as_deref(), tree)?;
-    let secure = LoadedFile::read(CloudsFile::Secure, files.secure.as_deref(), tree)?;
+    let load = |path: &Option<PathBuf>| match path {
+        Some(path) => LoadedFile::read(path, tree),
+        None => Ok(LoadedFile::default()),
+    };
+    let (clouds, secure) = (load(&clouds_path)?, load(&secure_path)?);
     let name = match wanted {
         Some(wanted) => wanted.name.to_owned(),
         None => {
@@ -161,26 +123,25 @@ pub fn find(
             }
         }
     };
-    let called = files.called(
-        clouds.entries.contains(&name),
-        secure.entries.contains(&name),
-    );
-    let all = clouds.root.merge(secure.root).take("clouds");
+    let in_files = [(&clouds, &clouds_path), (&secure, &secure_path)];
+    let in_files =
+        in_files.map(|(file, path)| path.as_deref().filter(|_| file.entries.contains(&name)));
+    let root = match (clouds.root, secure.root) {
+        (Some(mut root), Some(over)) => {
+            root.merge(over);
+            Some(root)
+        }
+        (root, over) => root.or(over),
+    };
+    let all = root.and_then(|root| root.take("clouds"));
     let Some(node) = all.and_then(|all| all.take(&name)) else {
         // The only entry may be without keys.
         return wanted.map_or(Ok(None), |wanted| Err(no_entry(wanted, main)));
     };
-    let not_a_map = |what, node: &CloudsNode| {
-        let path = files.of(node.origin);
-        error::document(path, Some(node.at), what, "Indent the keys below it.")
-    };
-    if !matches!(node.value, CloudsValue::Map(_)) {
-        return Err(not_a_map("the entry is not a map of keys", &node));
-    }
-    if let Some(auth) = node.get("auth")
-        && !matches!(auth.value, CloudsValue::Map(_))
-    {
-        return Err(not_a_map("`auth` is not a map of keys", auth));
+    let help = "Indent the keys below it.";
+    node.map("the entry is not a map of keys", help)?;
+    if let Some(auth) = node.get("auth") {
+        auth.map("`auth` is not a map of keys", help)?;
     }
     // What the file says may not break the line of a message.
     let shown = match name_flaw(&name) {
@@ -188,12 +149,27 @@ pub fn find(
         Some(_) => "the only entry".to_owned(),
     };
     Ok(Some(CloudsEntry {
-        label: format!("{shown} of {called}"),
+        label: format!("{shown} of {}", in_words(in_files)),
         notes: [clouds.note, secure.note].into_iter().flatten().collect(),
         name: shown,
         node,
-        files,
     }))
+}
+
+/// The files that hold an entry.
+fn in_words([clouds, secure]: [Option<&Path>; 2]) -> String {
+    match (clouds, secure) {
+        (Some(clouds), Some(secure)) => {
+            let short = secure.file_name();
+            let short = short.filter(|_| secure.parent() == clouds.parent());
+            let secure = short.map_or(secure, Path::new);
+            format!("{} and {}", clouds.display(), secure.display())
+        }
+        (one, other) => {
+            let path = one.or(other).unwrap_or(Path::new("clouds.yaml"));
+            path.display().to_string()
+        }
+    }
 }
 
 fn no_file(wanted: NamedEntry<'_>) -> Failure {
@@ -217,17 +193,14 @@ fn several_entries(path: &Path) -> Failure {
 fn no_entry(wanted: NamedEntry<'_>, path: &Path) -> Failure {
     let NamedEntry { name, named_by, .. } = wanted;
     if may_be_secret(name) {
-        return error::value(
-            wanted.place(),
-            "is not in clouds.yaml; the name is not repeated, as it may be a secret",
-            "The names of the entries stand below `clouds:` in that file.",
-        );
+        let what = "is not in clouds.yaml; the name is not repeated, as it may be a secret";
+        return error::value(wanted.place(), what, NAMES_OF_ENTRIES);
     }
     let path = path.display();
     Failure::new(
         "drspass::login::no_entry",
         format!("{named_by} names the entry {name}, which {path} does not hold"),
-        "Nothing was sent. The names of the entries stand below `clouds:` in that file.",
+        format!("Nothing was sent. {NAMES_OF_ENTRIES}"),
     )
 }
 
@@ -241,22 +214,24 @@ pub struct CloudsEntry {
     /// That others may read a file with a secret.
     pub notes: Vec<String>,
     /// Without its files.
-    pub name: String,
-    pub node: CloudsNode,
-    pub files: CloudsFiles,
+    name: String,
+    node: CloudsNode,
 }
 
 impl CloudsEntry {
     /// Where keys may be: outside of `auth` first.
     fn levels(&self) -> impl Iterator<Item = &CloudsNode> {
-        [Some(&self.node), self.node.get("auth")]
-            .into_iter()
-            .flatten()
+        let levels = [Some(&self.node), self.node.get("auth")];
+        levels.into_iter().flatten()
     }
 
     fn place(&self, key: &str, node: &CloudsNode) -> String {
-        let path = self.files.of(node.origin).display();
-        format!("{key} of {} ({path}, {})", self.name, node.at)
+        format!(
+            "{key} of {} ({}, {})",
+            self.name,
+            node.path.display(),
+            node.at
+        )
     }
 
     fn look(&self, names: &'static str, kind: FieldKind) -> Result<Option<LoginPart>, Failure> {
@@ -275,9 +250,7 @@ impl CloudsEntry {
                         "is no text, since readers of YAML take it for a number, a date or a boolean".into(),
                         "Quote it.",
                     ),
-                    CloudsValue::Null | CloudsValue::List | CloudsValue::Map(_) => {
-                        ("is no text".into(), "Write one text after the colon.")
-                    }
+                    _ => ("is no text".into(), "Write one text after the colon."),
                 };
                 return Err(error::value(self.place(name, node), what, help));
             }
@@ -293,43 +266,37 @@ impl CloudsEntry {
         self.look("cacert", FieldKind::Certificates)
     }
 
-    /// What the entry says about the target.
-    pub fn target(&self, key: &'static str) -> Option<&str> {
-        let texts = self.values(key).into_iter().flatten();
-        texts.into_iter().find(|text| !text.is_empty())
-    }
-
     /// The texts of a key at each of its places; `None` for what is not a text.
-    pub fn values(&self, key: &str) -> Vec<Option<&str>> {
-        let nodes = self.levels().filter_map(|level| level.get(key));
-        nodes
-            .map(|node| match &node.value {
-                CloudsValue::Text(text) => Some(text.as_str()),
-                _ => None,
-            })
-            .collect()
+    pub fn values(&self, key: &str) -> impl Iterator<Item = Option<&str>> {
+        let nodes = self.levels().filter_map(move |level| level.get(key));
+        nodes.map(|node| match &node.value {
+            CloudsValue::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
     }
 
     pub fn refuse_unsafe(&self) -> Result<(), Failure> {
+        let is_empty =
+            |node: &CloudsNode| matches!(&node.value, CloudsValue::Text(text) if text.is_empty());
         for level in self.levels() {
-            for (key, harmless) in [("verify", BooleanWord::Yes), ("insecure", BooleanWord::No)] {
-                let Some(node) = level.get(key) else {
-                    continue;
-                };
-                let word = match &node.value {
-                    CloudsValue::Text(text) if text.is_empty() => continue,
-                    CloudsValue::Text(text) => BooleanWord::of(text),
-                    CloudsValue::NotText(word) => *word,
-                    _ => BooleanWord::Other,
+            for (key, harmless) in [("verify", YES), ("insecure", NO)] {
+                let is_harmless = |node: &&CloudsNode| match &node.value {
+                    CloudsValue::Text(text) | CloudsValue::NotText(text) => {
+                        harmless.iter().any(|word| word.eq_ignore_ascii_case(text))
+                    }
+                    _ => false,
                 };
                 // OpenStack clients take any other word for "do not verify".
-                if word != harmless {
+                if let Some(node) = level.get(key)
+                    && !is_empty(node)
+                    && !is_harmless(&node)
+                {
                     return Err(error::insecure(&self.place(key, node)));
                 }
             }
             for key in ["cert", "key"] {
                 if let Some(node) = level.get(key)
-                    && !matches!(&node.value, CloudsValue::Text(text) if text.is_empty())
+                    && !is_empty(node)
                 {
                     return Err(error::client_certificate(&self.place(key, node)));
                 }
@@ -362,11 +329,9 @@ impl CloudsEntry {
                 error::value(format!("auth_type of {}", self.label), what, help)
             })?;
         parts.needs_passcode = needs_passcode;
-        let missing = parts.missing(method);
-        if missing.is_empty() {
-            return Ok(method);
+        match parts.missing(method).is_empty() {
+            true => Ok(method),
+            false => Err(parts.incomplete(method, &["auth_type"], &self.label)),
         }
-        let given = [&["auth_type"], parts.given(method).as_slice()].concat();
-        Err(error::incomplete(&and(&given), &self.label, &and(&missing)))
     }
 }

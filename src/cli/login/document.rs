@@ -1,394 +1,344 @@
 //! The YAML of clouds.yaml and secure.yaml as a tree of our own.
 //!
-//! It owns what is read leniently and what is not: these are other people's files,
-//! so merge keys, anchors and unknown keys are taken; a second document, a key that
-//! stands twice and anything that grows without bounds are not. It refuses to show
-//! any text of a file or of the parser, since both may hold a password.
+//! These are other people's files: merge keys, anchors and unknown keys are taken; tags, a
+//! second document, a key that stands twice and anything that grows without bounds are not.
+//! No text of a file or of the parser is shown, since both may hold a password.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
+use std::rc::Rc;
 
-use granit_parser::{Event, Parser};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_yaml::Spanned;
-use serde_yaml::options::NonFiniteFloatPolicy;
+use granit_parser::{Event, Parser, ScalarStyle, StrInput};
 use zeroize::Zeroizing;
 
 use super::error;
 use crate::core::problem::Position;
-use crate::core::yaml;
+use crate::core::yaml::{self, position, position_after};
 use crate::ops::error::Failure;
 
-/// Far above any file of 1 MiB, aliases followed.
-const MAX_NODES: usize = 100_000;
+/// Bytes of text with aliases followed, far above any file of 1 MiB. A node counts as some,
+/// so that there are at most 100,000.
+const MAX_SIZE: usize = 8 << 20;
+const NODE_SIZE: usize = MAX_SIZE / 100_000;
 const MAX_DEPTH: usize = 32;
 const MAX_ALIASES: usize = 10_000;
-const MAX_TEXT: usize = 8 << 20;
 
-/// The file that a value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloudsFile {
-    Clouds,
-    Secure,
-}
+/// So many aliases are taken only if there are anchors enough.
+const MANY_ALIASES: usize = 100;
+const ALIASES_OF_ANCHOR: usize = 10;
 
-/// What a value means as a boolean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BooleanWord {
-    Yes,
-    No,
-    Other,
-}
-
-impl BooleanWord {
-    /// Boolean words of YAML 1.1 and of OpenStack clients.
-    pub fn of(text: &str) -> Self {
-        let is_one = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-        if is_one(&["true", "yes", "on", "y", "t", "1"]) {
-            Self::Yes
-        } else if is_one(&["false", "no", "off", "n", "f", "0"]) {
-            Self::No
-        } else {
-            Self::Other
-        }
-    }
-}
-
+#[derive(Clone)]
 pub struct CloudsNode {
-    pub origin: CloudsFile,
+    /// The file that it comes from.
+    pub path: Rc<Path>,
     pub at: Position,
     pub value: CloudsValue,
 }
 
 /// Without `Debug`, since it may be a password.
+#[derive(Clone)]
 pub enum CloudsValue {
     Null,
     Text(Zeroizing<String>),
     /// Not quoted, and a number, a boolean or a date to some readers.
-    NotText(BooleanWord),
-    List,
-    Map(BTreeMap<String, CloudsNode>),
+    NotText(Zeroizing<String>),
+    List(Vec<CloudsNode>),
+    Map(CloudsMap),
 }
 
-impl CloudsNode {
-    pub const fn empty(origin: CloudsFile) -> Self {
-        Self {
-            origin,
-            at: Position { line: 1, column: 1 },
-            value: CloudsValue::Map(BTreeMap::new()),
-        }
-    }
+pub type CloudsMap = BTreeMap<String, CloudsNode>;
 
+impl CloudsNode {
     /// The value of a key that is not null.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
-            CloudsValue::Map(map) => map
-                .get(key)
-                .filter(|node| !matches!(node.value, CloudsValue::Null)),
+            CloudsValue::Map(map) => map.get(key).filter(|node| !node.is_null()),
             _ => None,
         }
     }
 
     pub fn take(self, key: &str) -> Option<Self> {
         match self.value {
-            CloudsValue::Map(mut map) => map
-                .remove(key)
-                .filter(|node| !matches!(node.value, CloudsValue::Null)),
+            CloudsValue::Map(mut map) => map.remove(key).filter(|node| !node.is_null()),
             _ => None,
         }
     }
 
+    pub fn map(&self, what: &str, help: &str) -> Result<&CloudsMap, Failure> {
+        match &self.value {
+            CloudsValue::Map(map) => Ok(map),
+            _ => Err(error::document(&self.path, Some(self.at), what, help)),
+        }
+    }
+
+    const fn is_null(&self) -> bool {
+        matches!(self.value, CloudsValue::Null)
+    }
+
     /// Merges maps key by key and replaces anything else.
-    pub fn merge(mut self, over: Self) -> Self {
-        match (&mut self.value, over) {
-            (
-                CloudsValue::Map(base),
-                Self {
-                    value: CloudsValue::Map(over),
-                    ..
-                },
-            ) => {
+    pub fn merge(&mut self, over: Self) {
+        match (&mut self.value, over.value) {
+            (CloudsValue::Map(base), CloudsValue::Map(over)) => {
                 for (key, node) in over {
-                    let merged = match base.remove(&key) {
+                    match base.get_mut(&key) {
                         Some(below) => below.merge(node),
-                        None => node,
-                    };
-                    base.insert(key, merged);
+                        None => _ = base.insert(key, node),
+                    }
                 }
-                self
             }
             // An empty section says nothing; it does not take a whole section away.
-            (
-                CloudsValue::Map(_),
-                Self {
-                    value: CloudsValue::Null,
-                    ..
-                },
-            ) => self,
-            (_, over) => over,
+            (CloudsValue::Map(_), CloudsValue::Null) => {}
+            (_, value) => *self = Self { value, ..over },
         }
     }
 
     pub fn holds(&self, keys: &[&str]) -> bool {
         match &self.value {
             CloudsValue::Map(map) => map.iter().any(|(key, node)| {
-                let is_set = !matches!(node.value, CloudsValue::Null);
-                (is_set && keys.contains(&key.as_str())) || node.holds(keys)
+                (!node.is_null() && keys.contains(&key.as_str())) || node.holds(keys)
             }),
             _ => false,
         }
     }
+
+    /// Puts all of it where an alias or a merge key repeats it, and tells how many
+    /// collections stand inside each other.
+    fn repeated_at(&mut self, at: Position) -> usize {
+        self.at = at;
+        let place = |node: &mut Self| node.repeated_at(at);
+        let deepest = match &mut self.value {
+            CloudsValue::Map(map) => map.values_mut().map(place).max(),
+            CloudsValue::List(list) => list.iter_mut().map(place).max(),
+            _ => return 0,
+        };
+        1 + deepest.unwrap_or_default()
+    }
 }
 
-pub fn parse(origin: CloudsFile, path: &Path, bytes: &[u8]) -> Result<CloudsNode, Failure> {
+/// The outermost value; none if it is null or there is none.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Option<CloudsNode>, Failure> {
     let text = yaml::decode(bytes).map_err(|problem| {
         let what = yaml::wrong_encoding(bytes).unwrap_or("it is not UTF-8 text");
         let help = "Save the file as UTF-8 without a byte order mark.";
         error::document(path, problem.at, what, help)
     })?;
+    let read = || {
+        check_text(text)?;
+        let mut reader = CloudsReader {
+            path: path.into(),
+            parser: parser(text),
+            anchors: BTreeMap::new(),
+            aliases: 0,
+            lists: 0,
+            size: 0,
+        };
+        reader.document()
+    };
+    let root = read().map_err(|(at, what, help)| error::document(path, Some(at), what, help))?;
+    Ok(root.filter(|root| !root.is_null()))
+}
+
+/// Where something is refused, what it is, and what to do.
+type Refused = (Position, &'static str, &'static str);
+
+const fn unreadable(at: Position) -> Refused {
+    let help = "Look at that line and the one before: indentation, quotes and colons. Its text is not shown, since it may hold a password.";
+    (at, "it is not readable as YAML", help)
+}
+
+const fn too_large(at: Position) -> Refused {
+    let what = "it is too deep, or too large once its aliases are followed";
+    (at, what, "Keep only the entries of clouds in it.")
+}
+
+fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
+    Parser::new_from_str_with_options(text, granit_parser::options! { emit_comments: false })
+}
+
+/// Refuses what is refused before anything else, wherever it stands.
+fn check_text(text: &str) -> Result<(), Refused> {
     // The parser would take it for the end of the file.
-    if let Some(before) = text.split_once('\0').map(|(before, _)| before) {
-        let (at, what) = (place_after(before), "a NUL character stands in it");
-        return Err(error::document(path, Some(at), what, "Remove it."));
-    }
-    if let Some(at) = first_tag(text) {
-        return Err(error::document(
-            path,
-            Some(at),
-            "tags are not supported",
-            "Write the value itself: drspass runs nothing that a tag stands for. Quote a value that starts with `!`.",
+    if let Some((before, _)) = text.split_once('\0') {
+        return Err((
+            position_after(before),
+            "a NUL character stands in it",
+            "Remove it.",
         ));
     }
-    let raw = serde_yaml::from_str_with_options::<Option<Spanned<Raw>>>(text, options())
-        .map_err(|error| refusal(path, &error))?;
-    Ok(raw.map_or_else(
-        || CloudsNode::empty(origin),
-        |raw| convert(origin, raw, text),
-    ))
-}
-
-/// The first tag, which the reader below would drop.
-fn first_tag(text: &str) -> Option<Position> {
-    let mut parser = Parser::new_from_str(text);
-    while let Some(Ok((event, span))) = parser.next() {
-        let has_tag = match event {
-            Event::StreamEnd => return None,
-            Event::Scalar(.., tag)
-            | Event::SequenceStart(.., tag)
-            | Event::MappingStart(.., tag) => tag.is_some(),
-            _ => false,
+    for parsed in parser(text).map_while(Result::ok) {
+        let (Event::Scalar(.., tag) | Event::SequenceStart(.., tag) | Event::MappingStart(.., tag)) =
+            parsed.0
+        else {
+            continue;
         };
-        if has_tag {
+        if tag.is_some() {
             // A node begins after its tag.
-            let start = span.start.byte_offset().unwrap_or_default();
+            let start = parsed.1.start.byte_offset().unwrap_or_default();
             let before = text.get(..start).unwrap_or(text);
             let tag = before.rfind('!').map_or(before, |at| &before[..at]);
-            return Some(place_after(tag));
+            let help = "Write the value itself: drspass runs nothing that a tag stands for. Quote a value that starts with `!`.";
+            return Err((position_after(tag), "tags are not supported", help));
         }
     }
-    None
+    Ok(())
 }
 
-fn options() -> serde_yaml::Options {
-    serde_yaml::options! {
-        with_snippet: false,
-        // Not an error of the whole file: whoever asks for the value says what is
-        // wrong with it.
-        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-        budget: serde_yaml::budget! {
-            max_nodes: MAX_NODES,
-            max_events: 4 * MAX_NODES,
-            max_depth: MAX_DEPTH,
-            max_aliases: MAX_ALIASES,
-            max_total_scalar_bytes: MAX_TEXT,
-            max_recorded_anchor_bytes: MAX_TEXT,
-        },
-        alias_limits: serde_yaml::alias_limits! {
-            max_total_replayed_events: MAX_NODES,
-        },
-    }
+struct CloudsReader<'t> {
+    path: Rc<Path>,
+    parser: Parser<'t, StrInput<'t>>,
+    /// What anchors stand for, and its size.
+    anchors: BTreeMap<usize, (CloudsNode, usize)>,
+    aliases: usize,
+    /// How many lists it is inside of.
+    lists: usize,
+    size: usize,
 }
 
-/// An error of the parser in words of ours: its own may quote the file.
-fn refusal(path: &Path, error: &serde_yaml::Error) -> Failure {
-    use serde_yaml::Error;
-    let mut cause = error.without_snippet();
-    while let Error::AliasError { error, .. } = cause {
-        cause = error.without_snippet();
-    }
-    let (what, help) = match cause {
-        Error::DuplicateMappingKey { .. } => (
-            "a key stands there for the second time",
-            "Remove one of the two: readers differ in which one they take.",
-        ),
-        Error::MultipleDocuments { .. } => (
-            "a second document begins there",
-            "Keep one document in the file.",
-        ),
-        Error::Budget { .. }
-        | Error::AliasReplayCounterOverflow { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::RecursiveReferencesRequireWeakTypes { .. } => (
-            "it is too deep, or too large once its aliases are followed",
-            "Keep only the entries of clouds in it.",
-        ),
-        _ => (
-            "it is not readable as YAML",
-            "Look at that line and the one before: indentation, quotes and colons. Its text is not shown, since it may hold a password.",
-        ),
-    };
-    error::document(path, error.location().and_then(position), what, help)
-}
-
-fn position(location: serde_yaml::Location) -> Option<Position> {
-    let line = usize::try_from(location.line()).ok()?;
-    let column = usize::try_from(location.column()).ok()?;
-    (line > 0).then_some(Position { line, column })
-}
-
-fn place_after(text: &str) -> Position {
-    let start = text.rfind('\n').map_or(0, |at| at + 1);
-    Position {
-        line: 1 + text.matches('\n').count(),
-        column: 1 + text[start..].chars().count(),
-    }
-}
-
-enum Raw {
-    Null,
-    Text(Zeroizing<String>),
-    NotText(BooleanWord),
-    List,
-    Map(BTreeMap<String, Spanned<Self>>),
-}
-
-fn convert(origin: CloudsFile, raw: Spanned<Raw>, text: &str) -> CloudsNode {
-    let at = position(raw.referenced)
-        .or_else(|| position(raw.defined))
-        .unwrap_or(Position { line: 1, column: 1 });
-    let value = match raw.value {
-        Raw::Null => CloudsValue::Null,
-        Raw::Text(value) if is_unquoted(text, raw.defined) && yaml::reads_as_other_type(&value) => {
-            CloudsValue::NotText(BooleanWord::of(&value))
-        }
-        Raw::Text(value) => CloudsValue::Text(value),
-        Raw::NotText(word) => CloudsValue::NotText(word),
-        Raw::List => CloudsValue::List,
-        Raw::Map(map) => CloudsValue::Map(
-            map.into_iter()
-                .map(|(key, raw)| (key, convert(origin, raw, text)))
-                .collect(),
-        ),
-    };
-    CloudsNode { origin, at, value }
-}
-
-fn is_unquoted(text: &str, location: serde_yaml::Location) -> bool {
-    location
-        .span()
-        .byte_offset()
-        .and_then(|offset| usize::try_from(offset).ok())
-        .and_then(|offset| text.split_at_checked(offset))
-        .is_some_and(|(before, value)| {
-            !value.starts_with(['"', '\'', '|', '>']) && !is_after_block_indicator(before)
-        })
-}
-
-fn is_after_block_indicator(before: &str) -> bool {
-    let Some((lines, indent)) = before.rsplit_once('\n') else {
-        return false;
-    };
-    if !indent.trim().is_empty() {
-        return false;
-    }
-    lines
-        .lines()
-        .rev()
-        .map(|line| match line.split_once(" #") {
-            Some((line, _comment)) => line.trim(),
-            None => line.trim(),
-        })
-        .find(|line| !line.is_empty() && !line.starts_with('#'))
-        .is_some_and(|line| {
-            line.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'))
-                .ends_with(['|', '>'])
-        })
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::NotText(if value {
-            BooleanWord::Yes
-        } else {
-            BooleanWord::No
-        }))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw::NotText(BooleanWord::Other))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::NotText(match value {
-            0 => BooleanWord::No,
-            1 => BooleanWord::Yes,
-            _ => BooleanWord::Other,
-        }))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
-        Ok(Raw::NotText(BooleanWord::Other))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(Zeroizing::new(value.to_owned())))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
-        Ok(Raw::Text(Zeroizing::new(value)))
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<Raw, E> {
-        Err(E::custom("a binary value"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Raw, A::Error> {
-        while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-        Ok(Raw::List)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
-        let mut map = BTreeMap::new();
-        while let Some((key, value)) = access.next_entry::<String, Spanned<Raw>>()? {
-            if map.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key twice"));
+impl<'t> CloudsReader<'t> {
+    fn document(&mut self) -> Result<Option<CloudsNode>, Refused> {
+        let mut root = None;
+        loop {
+            match self.next()? {
+                (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
+                (Event::StreamEnd, at) => {
+                    let are_many = self.aliases >= MANY_ALIASES
+                        && self.aliases > ALIASES_OF_ANCHOR * self.anchors.len();
+                    return if are_many {
+                        Err(too_large(at))
+                    } else {
+                        Ok(root)
+                    };
+                }
+                (_, at) if root.is_some() => {
+                    let what = "a second document begins there";
+                    return Err((at, what, "Keep one document in the file."));
+                }
+                event => root = Some(self.node(event, 0)?),
             }
         }
-        Ok(Raw::Map(map))
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Position), Refused> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, position(span.start))),
+            Some(Err(error)) => Err(unreadable(position(*error.marker()))),
+            None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
+        }
+    }
+
+    /// The value that begins with this event, inside of `depth` collections.
+    fn node(
+        &mut self,
+        (event, at): (Event<'t>, Position),
+        depth: usize,
+    ) -> Result<CloudsNode, Refused> {
+        let before = self.size;
+        let (value, anchor) = match event {
+            Event::Alias(anchor) => {
+                self.aliases += 1;
+                // One inside of what it stands for is not known yet.
+                let (node, size) = self.anchors.get(&anchor).ok_or(too_large(at))?;
+                let (mut node, size) = (node.clone(), *size);
+                self.grow(size, at)?;
+                let is_deep = depth + node.repeated_at(at) > MAX_DEPTH;
+                return match is_deep || self.aliases > MAX_ALIASES {
+                    true => Err(too_large(at)),
+                    false => Ok(node),
+                };
+            }
+            Event::Scalar(text, style, anchor, _) => {
+                self.grow(NODE_SIZE + text.len(), at)?;
+                let is_plain = style == ScalarStyle::Plain;
+                let text = Zeroizing::new(text.into_owned());
+                let value = match text.as_str() {
+                    "" | "~" | "null" | "Null" | "NULL" if is_plain => CloudsValue::Null,
+                    other if is_plain && yaml::reads_as_other_type(other) => {
+                        CloudsValue::NotText(text)
+                    }
+                    _ => CloudsValue::Text(text),
+                };
+                (value, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) if depth < MAX_DEPTH => {
+                self.grow(NODE_SIZE, at)?;
+                let mut list = Vec::new();
+                self.lists += 1;
+                loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, _) => break,
+                        event => list.push(self.node(event, depth + 1)?),
+                    }
+                }
+                self.lists -= 1;
+                (CloudsValue::List(list), anchor)
+            }
+            Event::MappingStart(_, anchor, _) if depth < MAX_DEPTH => {
+                self.grow(NODE_SIZE, at)?;
+                (CloudsValue::Map(self.map(depth + 1)?), anchor)
+            }
+            _ => return Err(too_large(at)),
+        };
+        let path = Rc::clone(&self.path);
+        let node = CloudsNode { path, at, value };
+        if anchor != 0 {
+            let size = self.size - before;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        Ok(node)
+    }
+
+    fn grow(&mut self, size: usize, at: Position) -> Result<(), Refused> {
+        self.size += size;
+        match self.size > MAX_SIZE {
+            true => Err(too_large(at)),
+            false => Ok(()),
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<CloudsMap, Refused> {
+        let mut map = BTreeMap::new();
+        let mut merged = Vec::new();
+        loop {
+            let (event, at) = self.next()?;
+            if event == Event::MappingEnd {
+                break;
+            }
+            let key = self.node((event, at), depth)?.value;
+            let is_merge = matches!(&key, CloudsValue::NotText(key) if **key == "<<");
+            let key = match key {
+                CloudsValue::Text(key) | CloudsValue::NotText(key) => key,
+                // Nobody looks into a list.
+                _ if self.lists > 0 => {
+                    let value = self.next()?;
+                    self.node(value, depth)?;
+                    continue;
+                }
+                _ => return Err(unreadable(at)),
+            };
+            if !is_merge && map.contains_key(&*key) {
+                let what = "a key stands there for the second time";
+                let help = "Remove one of the two: readers differ in which one they take.";
+                return Err((at, what, help));
+            }
+            let value = self.next()?;
+            let value = self.node(value, depth)?;
+            match value.value {
+                _ if !is_merge => _ = map.insert(key.to_string(), value),
+                CloudsValue::List(list) => merged.extend(list),
+                _ => merged.push(value),
+            }
+        }
+        // The keys of the map itself count, then those of the first merged one.
+        for mut node in merged {
+            node.repeated_at(node.at);
+            match node.value {
+                CloudsValue::Map(below) => below.into_iter().for_each(|(key, value)| {
+                    map.entry(key).or_insert(value);
+                }),
+                CloudsValue::Null => {}
+                _ => return Err(unreadable(node.at)),
+            }
+        }
+        Ok(map)
     }
 }

@@ -18,15 +18,6 @@ pub fn value(place: impl Display, what: impl Display, help: &str) -> Failure {
     )
 }
 
-/// A login of which only a part is given.
-pub fn incomplete(given: &str, place: &str, missing: &str) -> Failure {
-    Failure::new(
-        "drspass::login::incomplete",
-        format!("the login is incomplete: {given} in {place}, but not {missing}"),
-        "Nothing was sent, and no other login was tried instead. Add what is missing, or remove what is there.",
-    )
-}
-
 /// A project id that could change the address of a request.
 pub fn project_form(place: &str) -> Failure {
     Failure::new(

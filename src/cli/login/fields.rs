@@ -2,17 +2,17 @@
 //! together, and what is missing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::error;
 use crate::api::auth::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, ProjectName};
 use crate::core::redact::{is_key_like, is_too_long_for_a_path};
 use crate::core::secret::Secret;
 use crate::ops::error::Failure;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LoginField {
     Token,
     AccessKey,
@@ -39,133 +39,64 @@ pub enum LoginSource {
     Clouds,
 }
 
-/// Each field with its kind and its names in each source, first choice first. Names of a
-/// group count before those of the next one, wherever they are in the source. A domain is
-/// given by its name where that ends in `_name`, else by its id.
+/// The names of each field in each source, in the order of both. First choice first; names
+/// of a group, which ends at `|`, count before those of the next one, wherever they are in
+/// the source. A domain is given by its name where that ends in `_name`, else by its id.
 ///
 /// The names are those of the Terraform providers for Open Telekom Cloud and Huawei Cloud,
 /// of the OpenStack SDK and gophercloud, and of clouds.yaml extensions for access keys. A
 /// security token has no fallback, since it fits one key only.
-const FIELDS: [(LoginField, FieldKind, &str, &str, &str); 12] = [
-    (
-        LoginField::Token,
-        FieldKind::Token,
-        "OS_TOKEN OS_AUTH_TOKEN OS_TOKEN_ID",
-        "HW_AUTH_TOKEN OS_AUTH_TOKEN",
-        "token auth_token",
-    ),
-    (
-        LoginField::AccessKey,
-        FieldKind::Key,
-        "OS_ACCESS_KEY OS_ACCESS_KEY_ID OS_AK",
-        "HW_ACCESS_KEY OS_ACCESS_KEY",
-        "access_key ak",
-    ),
-    (
-        LoginField::SecretKey,
-        FieldKind::Key,
-        "OS_SECRET_KEY OS_ACCESS_KEY_SECRET OS_SK",
-        "HW_SECRET_KEY OS_SECRET_KEY",
-        "secret_key sk",
-    ),
-    (
-        LoginField::SecurityToken,
-        FieldKind::Key,
-        "OS_SECURITY_TOKEN OS_AKSK_SECURITY_TOKEN OS_ST",
-        "HW_SECURITY_TOKEN",
-        "security_token",
-    ),
-    (
-        LoginField::UserId,
-        FieldKind::Name,
-        "OS_USER_ID OS_USERID",
-        "HW_USER_ID OS_USER_ID",
-        "user_id",
-    ),
-    (
-        LoginField::UserName,
-        FieldKind::Name,
-        "OS_USERNAME",
-        "HW_USER_NAME OS_USERNAME",
-        "username user_name",
-    ),
-    (
-        LoginField::Password,
-        FieldKind::Password,
-        "OS_PASSWORD",
-        "HW_USER_PASSWORD OS_PASSWORD",
-        "password",
-    ),
-    (
-        LoginField::Passcode,
-        FieldKind::Key,
-        "OS_PASSCODE",
-        "OS_PASSCODE",
-        "passcode",
-    ),
-    (
-        LoginField::UserDomain,
-        FieldKind::Name,
-        "OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|\
-             OS_DOMAIN_ID OS_DOMAIN_NAME|\
-             OS_DEFAULT_DOMAIN_ID OS_DEFAULT_DOMAIN OS_DEFAULT_DOMAIN_NAME",
-        "HW_DOMAIN_ID HW_DOMAIN_NAME|OS_DOMAIN_ID OS_DOMAIN_NAME|\
-             OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME",
-        "user_domain_id user_domain_name|project_domain_id project_domain_name|\
-             domain_id domain_name|default_domain_id default_domain default_domain_name",
-    ),
-    (
-        LoginField::ProjectDomain,
-        FieldKind::Name,
-        "OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|\
-             OS_DOMAIN_ID OS_DOMAIN_NAME|\
-             OS_DEFAULT_DOMAIN_ID OS_DEFAULT_DOMAIN OS_DEFAULT_DOMAIN_NAME",
-        "HW_DOMAIN_ID HW_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|\
-             OS_DOMAIN_ID OS_DOMAIN_NAME|OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME",
-        "project_domain_id project_domain_name|user_domain_id user_domain_name|\
-             domain_id domain_name|default_domain_id default_domain default_domain_name",
-    ),
-    (
-        LoginField::ProjectId,
-        FieldKind::Name,
-        "OS_PROJECT_ID OS_TENANT_ID",
-        "HW_PROJECT_ID OS_PROJECT_ID",
-        "project_id tenant_id",
-    ),
-    (
-        LoginField::ProjectName,
-        FieldKind::Name,
-        "OS_PROJECT_NAME OS_TENANT_NAME",
-        "HW_PROJECT_NAME OS_PROJECT_NAME",
-        "project_name tenant_name",
-    ),
+const NAMES: [&str; 12] = [
+    "OS_TOKEN OS_AUTH_TOKEN OS_TOKEN_ID / HW_AUTH_TOKEN OS_AUTH_TOKEN / token auth_token",
+    "OS_ACCESS_KEY OS_ACCESS_KEY_ID OS_AK / HW_ACCESS_KEY OS_ACCESS_KEY / access_key ak",
+    "OS_SECRET_KEY OS_ACCESS_KEY_SECRET OS_SK / HW_SECRET_KEY OS_SECRET_KEY / secret_key sk",
+    "OS_SECURITY_TOKEN OS_AKSK_SECURITY_TOKEN OS_ST / HW_SECURITY_TOKEN / security_token",
+    "OS_USER_ID OS_USERID / HW_USER_ID OS_USER_ID / user_id",
+    "OS_USERNAME / HW_USER_NAME OS_USERNAME / username user_name",
+    "OS_PASSWORD / HW_USER_PASSWORD OS_PASSWORD / password",
+    "OS_PASSCODE / OS_PASSCODE / passcode",
+    "OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|\
+     OS_DOMAIN_ID OS_DOMAIN_NAME|OS_DEFAULT_DOMAIN_ID OS_DEFAULT_DOMAIN OS_DEFAULT_DOMAIN_NAME / \
+     HW_DOMAIN_ID HW_DOMAIN_NAME|OS_DOMAIN_ID OS_DOMAIN_NAME|\
+     OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME / \
+     user_domain_id user_domain_name|project_domain_id project_domain_name|\
+     domain_id domain_name|default_domain_id default_domain default_domain_name",
+    "OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME|\
+     OS_DOMAIN_ID OS_DOMAIN_NAME|OS_DEFAULT_DOMAIN_ID OS_DEFAULT_DOMAIN OS_DEFAULT_DOMAIN_NAME / \
+     HW_DOMAIN_ID HW_DOMAIN_NAME|OS_PROJECT_DOMAIN_ID OS_PROJECT_DOMAIN_NAME|\
+     OS_DOMAIN_ID OS_DOMAIN_NAME|OS_USER_DOMAIN_ID OS_USER_DOMAIN_NAME / \
+     project_domain_id project_domain_name|user_domain_id user_domain_name|\
+     domain_id domain_name|default_domain_id default_domain default_domain_name",
+    "OS_PROJECT_ID OS_TENANT_ID / HW_PROJECT_ID OS_PROJECT_ID / project_id tenant_id",
+    "OS_PROJECT_NAME OS_TENANT_NAME / HW_PROJECT_NAME OS_PROJECT_NAME / project_name tenant_name",
 ];
 
-/// Fields whose values must not be readable for others.
-const SECRETS: [LoginField; 5] = [
-    LoginField::Token,
-    LoginField::SecretKey,
-    LoginField::SecurityToken,
-    LoginField::Password,
-    LoginField::Passcode,
-];
+/// The names of a row of the table in a source, in groups.
+fn groups(row: &'static str, source: LoginSource) -> impl Iterator<Item = &'static str> {
+    let names = row.split(" / ").nth(source as usize);
+    names.unwrap_or_default().split('|')
+}
 
 impl LoginField {
-    /// The groups of names in a source.
+    const fn kind(self) -> FieldKind {
+        match self {
+            Self::Token => FieldKind::Token,
+            Self::AccessKey | Self::SecretKey | Self::SecurityToken | Self::Passcode => {
+                FieldKind::Key
+            }
+            Self::Password => FieldKind::Password,
+            _ => FieldKind::Name,
+        }
+    }
+
     fn groups(self, source: LoginSource) -> impl Iterator<Item = &'static str> {
-        let (_, _, os, hw, clouds) = FIELDS[self as usize];
-        let names = match source {
-            LoginSource::Os => os,
-            LoginSource::Hw => hw,
-            LoginSource::Clouds => clouds,
-        };
-        names.split('|')
+        groups(NAMES[self as usize], source)
     }
 
     /// The value of the first group that has one.
     pub fn read(self, source: LoginSource, look: Look<'_>) -> Result<Option<LoginPart>, Failure> {
         for names in self.groups(source) {
-            if let Some(part) = look(names, FIELDS[self as usize].1)? {
+            if let Some(part) = look(names, self.kind())? {
                 return Ok(Some(part));
             }
         }
@@ -175,12 +106,20 @@ impl LoginField {
 
 /// Every name in a source.
 pub fn names(source: LoginSource) -> impl Iterator<Item = &'static str> {
-    let groups = FIELDS.iter().flat_map(move |row| row.0.groups(source));
+    let groups = NAMES.iter().flat_map(move |row| groups(row, source));
     groups.flat_map(|names| names.split(' '))
 }
 
+/// The keys whose values must not be readable for others.
 pub fn secret_keys() -> Vec<&'static str> {
-    let groups = SECRETS
+    let fields = [
+        LoginField::Token,
+        LoginField::SecretKey,
+        LoginField::SecurityToken,
+        LoginField::Password,
+        LoginField::Passcode,
+    ];
+    let groups = fields
         .iter()
         .flat_map(|field| field.groups(LoginSource::Clouds));
     groups.flat_map(|names| names.split(' ')).collect()
@@ -326,6 +265,13 @@ impl LoginMethod {
     }
 }
 
+const OF_PROJECT_AND_DOMAIN: [LoginField; 4] = [
+    LoginField::UserDomain,
+    LoginField::ProjectDomain,
+    LoginField::ProjectId,
+    LoginField::ProjectName,
+];
+
 /// A value and the name that gave it. Without `Debug`, since it may be a secret.
 pub struct LoginPart {
     pub name: &'static str,
@@ -365,52 +311,65 @@ pub type Look<'a> = &'a dyn Fn(&'static str, FieldKind) -> Result<Option<LoginPa
 pub struct LoginParts {
     source: LoginSource,
     pub needs_passcode: bool,
-    parts: [Option<LoginPart>; FIELDS.len()],
+    parts: BTreeMap<LoginField, LoginPart>,
 }
 
 impl LoginParts {
     pub fn read(source: LoginSource, look: Look<'_>) -> Result<Self, Failure> {
-        let mut parts = [const { None }; FIELDS.len()];
-        for (field, ..) in FIELDS {
-            parts[field as usize] = field.read(source, look)?;
-        }
-        Ok(Self {
+        let mut read = Self {
             source,
             needs_passcode: false,
-            parts,
-        })
+            parts: BTreeMap::new(),
+        };
+        for method in LoginMethod::ORDER {
+            read.add(method.fields(), source, look)?;
+        }
+        read.add(&OF_PROJECT_AND_DOMAIN, source, look)?;
+        Ok(read)
     }
 
-    /// Adds password and passcode, and returns the names that gave them.
+    /// Adds password and passcode for a user, and returns the names that gave them.
     pub fn fill(
         &mut self,
         source: LoginSource,
         look: Look<'_>,
     ) -> Result<Vec<&'static str>, Failure> {
-        let mut filled = Vec::new();
         if !self.has(LoginField::UserId) && !self.has(LoginField::UserName) {
-            return Ok(filled);
+            return Ok(Vec::new());
         }
-        for field in [LoginField::Password, LoginField::Passcode] {
-            if !self.has(field) {
-                self.parts[field as usize] = field.read(source, look)?;
-                filled.extend(self.name(field));
-            }
-        }
-        Ok(filled)
+        self.add(&[LoginField::Password, LoginField::Passcode], source, look)
     }
 
-    pub const fn has(&self, field: LoginField) -> bool {
-        self.parts[field as usize].is_some()
+    /// Adds the fields that are missing, and returns the names that gave them.
+    fn add(
+        &mut self,
+        fields: &[LoginField],
+        source: LoginSource,
+        look: Look<'_>,
+    ) -> Result<Vec<&'static str>, Failure> {
+        let mut added = Vec::new();
+        for field in fields {
+            if !self.has(*field)
+                && let Some(part) = field.read(source, look)?
+            {
+                added.push(part.name);
+                self.parts.insert(*field, part);
+            }
+        }
+        Ok(added)
+    }
+
+    fn has(&self, field: LoginField) -> bool {
+        self.parts.contains_key(&field)
     }
 
     /// The name that gave a field.
     pub fn name(&self, field: LoginField) -> Option<&'static str> {
-        self.parts[field as usize].as_ref().map(|part| part.name)
+        self.parts.get(&field).map(|part| part.name)
     }
 
-    pub const fn take(&mut self, field: LoginField) -> Option<LoginPart> {
-        self.parts[field as usize].take()
+    pub fn take(&mut self, field: LoginField) -> Option<LoginPart> {
+        self.parts.remove(&field)
     }
 
     /// The names that gave what only a method has, whether or not it is needed.
@@ -421,40 +380,41 @@ impl LoginParts {
 
     /// What a method still needs, by the first name that would give it.
     pub fn missing(&self, method: LoginMethod) -> Vec<String> {
-        let needed = match method {
-            LoginMethod::Token => vec![LoginField::Token],
-            LoginMethod::AccessKey => vec![LoginField::AccessKey, LoginField::SecretKey],
-            LoginMethod::Password => {
-                // A one-time code is only taken with a user's id (OTC IAM api-ref,
-                // Obtaining a User Token Through Password and Virtual MFA).
-                let user = match self.has(LoginField::UserId) || self.has(LoginField::Passcode) {
-                    true => LoginField::UserId,
-                    false => LoginField::UserName,
-                };
-                let mut needed = vec![user, LoginField::Password];
-                needed.extend(self.needs_passcode.then_some(LoginField::Passcode));
-                if user == LoginField::UserName {
-                    needed.push(LoginField::UserDomain);
-                }
-                needed
-            }
+        use LoginField::{
+            AccessKey, Passcode, Password, SecretKey, Token, UserDomain, UserId, UserName,
         };
-        let missing = needed.into_iter().filter(|field| !self.has(*field));
-        let first = missing.filter_map(|field| Some((field, field.groups(self.source).next()?)));
-        first
-            .map(|(field, names)| match names.split_once(' ') {
-                Some((id, name)) if field == LoginField::UserDomain => format!("{name} or {id}"),
+        // A one-time code is only taken with a user's id (OTC IAM api-ref, Obtaining a
+        // User Token Through Password and Virtual MFA).
+        let by_id = self.has(UserId) || self.has(Passcode);
+        let needed: &[LoginField] = match (method, by_id, self.needs_passcode) {
+            (LoginMethod::Token, ..) => &[Token],
+            (LoginMethod::AccessKey, ..) => &[AccessKey, SecretKey],
+            (LoginMethod::Password, true, false) => &[UserId, Password],
+            (LoginMethod::Password, true, true) => &[UserId, Password, Passcode],
+            (LoginMethod::Password, false, false) => &[UserName, Password, UserDomain],
+            (LoginMethod::Password, false, true) => &[UserName, Password, Passcode, UserDomain],
+        };
+        let missing = needed.iter().filter(|field| !self.has(**field));
+        let called = missing.filter_map(|field| {
+            let names = field.groups(self.source).next()?;
+            Some(match names.split_once(' ') {
+                Some((id, name)) if *field == UserDomain => format!("{name} or {id}"),
                 Some((name, _)) => name.to_owned(),
                 None => names.to_owned(),
             })
-            .collect()
+        });
+        called.collect()
     }
 
-    pub fn incomplete(&self, method: LoginMethod, place: &str) -> Failure {
-        error::incomplete(
-            &and(&self.given(method)),
-            place,
-            &and(&self.missing(method)),
+    /// What is given and what is missing; `named` choose the method. `place` is where the
+    /// parts come from.
+    pub fn incomplete(&self, method: LoginMethod, named: &[&str], place: &str) -> Failure {
+        let given = and(&[named, &self.given(method)].concat());
+        let missing = and(&self.missing(method));
+        Failure::new(
+            "drspass::login::incomplete",
+            format!("the login is incomplete: {given} in {place}, but not {missing}"),
+            "Nothing was sent, and no other login was tried instead. Add what is missing, or remove what is there.",
         )
     }
 
@@ -467,7 +427,6 @@ impl LoginParts {
         and(&given)
     }
 
-    /// `place` is where the parts come from, for messages.
     pub fn into_credentials(
         mut self,
         method: LoginMethod,
@@ -475,52 +434,39 @@ impl LoginParts {
         project: ProjectName,
     ) -> Result<Credentials, Failure> {
         // Made beforehand, since the parts are taken apart below.
-        let incomplete = self.incomplete(method, place);
-        if !self.missing(method).is_empty() {
-            return Err(incomplete);
-        }
+        let incomplete = self.incomplete(method, &[], place);
+        let is_complete = self.missing(method).is_empty();
+        let made = self.credentials(method, project);
+        made.filter(|_| is_complete).ok_or(incomplete)
+    }
+
+    fn credentials(&mut self, method: LoginMethod, project: ProjectName) -> Option<Credentials> {
         let user = self.user();
         let mut secret = |field| self.take(field).map(LoginPart::into_secret);
-        let made = match method {
-            LoginMethod::Token => secret(LoginField::Token).map(Credentials::Token),
-            LoginMethod::AccessKey => secret(LoginField::AccessKey)
-                .zip(secret(LoginField::SecretKey))
-                .map(|(access, secret_key)| {
-                    Credentials::AccessKey(AccessKey {
-                        access,
-                        secret: secret_key,
-                        security_token: secret(LoginField::SecurityToken),
-                        project: match project {
-                            ProjectName::Id(_) => None,
-                            ProjectName::Named { .. } => Some(project),
-                        },
-                    })
-                }),
-            LoginMethod::Password => {
-                user.zip(secret(LoginField::Password))
-                    .map(|(user, password)| {
-                        Credentials::Password(PasswordLogin {
-                            user,
-                            password: Arc::new(password),
-                            passcode: secret(LoginField::Passcode).map(Arc::new),
-                            project,
-                        })
-                    })
-            }
-        };
-        made.ok_or(incomplete)
+        Some(match method {
+            LoginMethod::Token => Credentials::Token(secret(LoginField::Token)?),
+            LoginMethod::AccessKey => Credentials::AccessKey(AccessKey {
+                access: secret(LoginField::AccessKey)?,
+                secret: secret(LoginField::SecretKey)?,
+                security_token: secret(LoginField::SecurityToken),
+                project: Some(project).filter(|name| matches!(name, ProjectName::Named { .. })),
+            }),
+            LoginMethod::Password => Credentials::Password(PasswordLogin {
+                user: user?,
+                password: Arc::new(secret(LoginField::Password)?),
+                passcode: secret(LoginField::Passcode).map(Arc::new),
+                project,
+            }),
+        })
     }
 
     fn user(&mut self) -> Option<IamUser> {
         if let Some(id) = self.take(LoginField::UserId) {
             return Some(IamUser::Id(id.into_text()));
         }
-        let name = self.take(LoginField::UserName)?;
-        let domain = self.take(LoginField::UserDomain)?;
-        Some(IamUser::Named {
-            name: name.into_text(),
-            domain: domain.into_domain(),
-        })
+        let name = self.take(LoginField::UserName)?.into_text();
+        let domain = self.take(LoginField::UserDomain)?.into_domain();
+        Some(IamUser::Named { name, domain })
     }
 }
 
@@ -542,8 +488,12 @@ mod tests {
 
     #[test]
     fn each_field_stands_at_its_own_place_of_the_table() {
-        for (at, (field, ..)) in FIELDS.iter().enumerate() {
+        let fields = LoginMethod::ORDER.iter().flat_map(|method| method.fields());
+        let fields: Vec<LoginField> = fields.chain(&OF_PROJECT_AND_DOMAIN).copied().collect();
+        for (at, (field, row)) in fields.iter().zip(NAMES).enumerate() {
             assert_eq!(*field as usize, at);
+            assert_eq!(row.split(" / ").count(), 3, "{row}");
         }
+        assert_eq!(fields.len(), NAMES.len());
     }
 }

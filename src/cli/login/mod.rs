@@ -24,7 +24,7 @@ use self::outside::WorkTree;
 pub use self::trust::{proxy, read_ca};
 pub use self::vars::empty;
 use super::env::Env;
-use crate::api::auth::{Credentials, Domain, ProjectName};
+use crate::api::auth::{Credentials, ProjectName};
 use crate::core::config::is_project_id;
 use crate::core::secret::Secret;
 use crate::core::yaml::plain_text;
@@ -88,27 +88,27 @@ fn find_below(
     vars::refuse_unsafe(env)?;
     check_project(env, place.project_id)?;
     let tree = WorkTree::around(place.folder, env)?;
-    let named = |named_by, name, by_user| NamedEntry {
-        name,
-        named_by,
-        by_user,
-    };
-    let by_user = match (&flags.cloud, vars::text(env, "OS_CLOUD")?) {
-        (Some(name), _) => Some(named("--cloud", name, true)),
-        (None, Some(name)) => Some(named("OS_CLOUD", name, true)),
-        (None, None) => None,
-    };
+    let by_variable = vars::text(env, "OS_CLOUD")?.map(|name| ("OS_CLOUD", name));
+    let by_flag = flags.cloud.as_deref().map(|name| ("--cloud", name));
+    let by_user = by_flag.or(by_variable);
     let mut login = if let Some(path) = &flags.token_file {
         from_token_file(path, &tree, place)?
-    } else if by_user.is_some() {
-        from_clouds(system, by_user, env, &tree, place)?
+    } else if let Some((named_by, name)) = by_user {
+        let named = NamedEntry {
+            name,
+            named_by,
+            by_user: true,
+        };
+        from_clouds(system, Some(named), env, &tree, place)?
     } else if let Some(login) = from_variables(env, place)? {
         login
     } else {
-        let by_file = place
-            .credentials_from
-            .map(|name| named("credentials_from of drspass.yaml", name, false));
-        from_clouds(system, by_file, env, &tree, place)?
+        let named = place.credentials_from.map(|name| NamedEntry {
+            name,
+            named_by: "credentials_from of drspass.yaml",
+            by_user: false,
+        });
+        from_clouds(system, named, env, &tree, place)?
     };
     if let Some(ca) = trust::ca_of_variables(env, place)? {
         login.ca = Some(ca);
@@ -154,11 +154,8 @@ pub fn region(env: &Env) -> Result<Option<String>, Failure> {
             if is_project_id(region) {
                 return Ok(Some(region.to_owned()));
             }
-            return Err(error::value(
-                *name,
-                "is not a region",
-                "Write one like eu-de.",
-            ));
+            let help = "Write one like eu-de.";
+            return Err(error::value(*name, "is not a region", help));
         }
     }
     Ok(None)
@@ -177,8 +174,7 @@ fn from_token_file(
             .map_err(|source| error::unreadable(WHAT, path, &source))?;
         (bytes, None)
     } else {
-        let file = tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?;
-        (file.bytes, file.note)
+        tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?
     };
     let text = plain_text(&bytes).map_err(|what| {
         error::document(path, None, what, "Store the token alone, as plain text.")
@@ -208,10 +204,7 @@ fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLog
     let Some((mut parts, method)) = vars::choose(env)? else {
         return Ok(None);
     };
-    let (project, project_source) = match vars::project_id(env) {
-        Some(name) => (sealed_project(place), Some(name.to_owned())),
-        None => project(&mut parts, str::to_owned, place)?,
-    };
+    let (project, project_source) = project(&mut parts, Some(env), None, place)?;
     Ok(Some(FoundLogin {
         source: parts.called(method),
         credentials: parts.into_credentials(method, vars::PLACE, project)?,
@@ -245,15 +238,7 @@ fn from_clouds(
         None => {}
     }
     let method = entry.method(&mut parts)?;
-    let named = match others {
-        Some(env) => project_of_variables(&mut parts, env, place)?,
-        None => None,
-    };
-    let called = |name: &str| format!("{name} of {}", entry.label);
-    let (project, project_source) = match named {
-        Some(named) => named,
-        None => project(&mut parts, called, place)?,
-    };
+    let (project, project_source) = project(&mut parts, others, Some(&entry.label), place)?;
     let ca = trust::ca_of_entry(&entry, env)?;
     notes.extend(trust::unused_keys(&entry, place));
     let source = [&[entry.label.as_str()], filled.as_slice()].concat();
@@ -285,55 +270,50 @@ fn same_project(place: &str, found: &str, wanted: &str) -> Result<(), Failure> {
     ))
 }
 
-/// The project of a login and what names it, if not drspass.yaml alone: an id before a name.
-/// `called` tells a name of the parts with its place.
+/// The project of a login and what names it, if not drspass.yaml alone: an id of variables,
+/// then their name beside parts from elsewhere, then the id and the name of the parts.
+/// `label` is the entry that those are of.
 fn project(
     parts: &mut LoginParts,
-    called: impl Fn(&str) -> String,
+    env: Option<&Env>,
+    label: Option<&str>,
     place: &LoginContext<'_>,
 ) -> Result<(ProjectName, Option<String>), Failure> {
-    if let Some(part) = parts.take(LoginField::ProjectId) {
-        let source = called(part.name);
-        let found = part.into_text();
-        if !is_project_id(&found) {
-            return Err(error::project_form(&source));
+    let sealed = || ProjectName::Id(place.project_id.to_owned());
+    if let Some(name) = env.and_then(vars::project_id) {
+        return Ok((sealed(), Some(name.to_owned())));
+    }
+    let of_label = |part: &LoginPart| match label {
+        Some(label) => format!("{} of {label}", part.name),
+        None => part.name.to_owned(),
+    };
+    let (part, source, domain) = match env.filter(|_| label.is_some()).map(vars::project_name) {
+        Some(Ok(Some((part, domain)))) => {
+            let source = part.name.to_owned();
+            (part, source, domain)
         }
-        same_project(&source, &found, place.project_id)?;
-        return Ok((sealed_project(place), Some(source)));
-    }
-    Ok(match parts.take(LoginField::ProjectName) {
-        Some(part) => {
-            let source = called(part.name);
-            (named_project(part, None, parts), Some(source))
+        Some(Err(refused)) => return Err(refused),
+        Some(Ok(None)) | None => {
+            if let Some(part) = parts.take(LoginField::ProjectId) {
+                let source = of_label(&part);
+                let found = part.into_text();
+                if !is_project_id(&found) {
+                    return Err(error::project_form(&source));
+                }
+                same_project(&source, &found, place.project_id)?;
+                return Ok((sealed(), Some(source)));
+            }
+            let Some(part) = parts.take(LoginField::ProjectName) else {
+                return Ok((sealed(), None));
+            };
+            let source = of_label(&part);
+            (part, source, None)
         }
-        None => (sealed_project(place), None),
-    })
-}
-
-/// The project that variables name for a login from elsewhere.
-fn project_of_variables(
-    parts: &mut LoginParts,
-    env: &Env,
-    place: &LoginContext<'_>,
-) -> Result<Option<(ProjectName, Option<String>)>, Failure> {
-    if let Some(name) = vars::project_id(env) {
-        return Ok(Some((sealed_project(place), Some(name.to_owned()))));
-    }
-    Ok(vars::project_name(env)?.map(|(part, domain)| {
-        let source = part.name.to_owned();
-        (named_project(part, domain, parts), Some(source))
-    }))
-}
-
-/// A project by name, in the domain that is given with it or else by `parts`.
-fn named_project(name: LoginPart, domain: Option<Domain>, parts: &mut LoginParts) -> ProjectName {
-    let other = parts.take(LoginField::ProjectDomain);
-    ProjectName::Named {
-        name: name.into_text(),
-        domain: domain.or_else(|| other.map(LoginPart::into_domain)),
-    }
-}
-
-fn sealed_project(place: &LoginContext<'_>) -> ProjectName {
-    ProjectName::Id(place.project_id.to_owned())
+    };
+    let domain = domain.or_else(|| parts.take(LoginField::ProjectDomain));
+    let project = ProjectName::Named {
+        name: part.into_text(),
+        domain: domain.map(LoginPart::into_domain),
+    };
+    Ok((project, Some(source)))
 }

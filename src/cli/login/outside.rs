@@ -64,12 +64,13 @@ impl WorkTree {
         Ok(real)
     }
 
+    /// The bytes of a file, and what is to be said if it holds a secret.
     pub fn read(
         &self,
         what: &'static str,
         path: &Path,
         limit: usize,
-    ) -> Result<OutsideFile, Failure> {
+    ) -> Result<(Zeroizing<Vec<u8>>, Option<String>), Failure> {
         let real = self.resolve(what, path)?;
         let bytes = File::open(&real)
             .and_then(|file| wiped::read(file, limit as u64))
@@ -82,14 +83,8 @@ impl WorkTree {
                 path.display()
             )
         });
-        Ok(OutsideFile { bytes, note })
+        Ok((bytes, note))
     }
-}
-
-pub struct OutsideFile {
-    pub bytes: Zeroizing<Vec<u8>>,
-    /// To be said if it holds a secret.
-    pub note: Option<String>,
 }
 
 fn is_pipe(path: &Path) -> bool {

@@ -102,7 +102,7 @@ pub fn unused_variables(env: &Env, place: &LoginContext<'_>) -> Vec<String> {
 
 pub fn unused_keys(entry: &CloudsEntry, place: &LoginContext<'_>) -> Vec<String> {
     let differing = |key, is_same: fn(&str, &str) -> bool| {
-        let text = entry.target(key)?;
+        let text = entry.values(key).flatten().find(|text| !text.is_empty())?;
         (!is_same(text, place.auth_url)).then(|| unused(&format!("{key} of {}", entry.label)))
     };
     let url = differing("auth_url", is_same_url);
@@ -127,15 +127,12 @@ pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), 
             "Nothing was sent. credentials_from of drspass.yaml can only name an entry with the auth_url that is sealed, or without one; to log in with this entry all the same, name it with --cloud or OS_CLOUD.",
         ))
     };
-    let urls = entry.values("auth_url");
-    if urls
-        .iter()
-        .any(|url| !url.is_some_and(|url| is_same_url(url, place.auth_url)))
-    {
+    let is_sealed = |url: Option<&str>| url.is_some_and(|url| is_same_url(url, place.auth_url));
+    if !entry.values("auth_url").all(is_sealed) {
         return refused("auth_url");
     }
     // The addresses of these profiles (OpenStack SDK, vendor data) are known.
-    let is_sealed = |profile: &Option<&str>| {
+    let is_sealed = |profile: Option<&str>| {
         let domain = match profile {
             Some("otc") => ".otc.t-systems.com",
             Some("otc-swiss") => ".sc.otc.t-systems.com",
@@ -144,7 +141,8 @@ pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), 
         Url::parse(place.auth_url)
             .is_ok_and(|url| url.domain().is_some_and(|host| host.ends_with(domain)))
     };
-    if urls.is_empty() && !entry.values("profile").iter().all(is_sealed) {
+    let has_no_url = entry.values("auth_url").next().is_none();
+    if has_no_url && !entry.values("profile").all(is_sealed) {
         return refused("profile");
     }
     Ok(())

@@ -8,7 +8,6 @@ use super::fields::{
     FieldKind, LoginField, LoginMethod, LoginPart, LoginParts, LoginSource, Look, OTHER_LOGIN, and,
     names,
 };
-use crate::api::auth::Domain;
 use crate::cli::env::Env;
 use crate::ops::error::Failure;
 
@@ -36,30 +35,31 @@ fn of_login() -> BTreeSet<&'static str> {
 /// The note about variables that are set and empty.
 pub fn empty(env: &Env) -> Option<String> {
     let others = [AUTH_URLS, REGIONS, CA, &["OS_CLOUD"]].concat();
-    let mut names = of_login();
-    names.extend(others.iter().filter(|name| !PROJECT_IDS.contains(name)));
-    names.retain(|name| env.is_empty(name));
-    let names = Vec::from_iter(names);
+    let all = of_login().into_iter().chain(others);
+    let names: BTreeSet<&str> = all.filter(|name| env.is_empty(name)).collect();
     let (are, count) = match names.len() {
+        0 => return None,
         1 => ("is", "counts"),
         _ => ("are", "count"),
     };
-    (!names.is_empty()).then(|| format!("{} {are} empty and {count} as not set", and(&names)))
+    let names = and(&Vec::from_iter(names));
+    Some(format!("{names} {are} empty and {count} as not set"))
 }
 
 /// The note about variables that do not count beside the entry; `used` fill it in.
 pub fn ignored(env: &Env, used: &[&str], wanted: &NamedEntry<'_>) -> Option<String> {
-    let mut names = of_login();
+    let mut names = Vec::from_iter(of_login());
     names.retain(|name| !used.contains(name) && env.exact(name).is_some_and(|text| text != Ok("")));
-    let names = Vec::from_iter(names);
-    let are = if names.len() == 1 { "is" } else { "are" };
-    (!names.is_empty()).then(|| {
-        format!(
-            "{} {are} set but not used: {} names the entry of clouds.yaml that is the login",
-            and(&names),
-            wanted.named_by
-        )
-    })
+    let are = match names.len() {
+        0 => return None,
+        1 => "is",
+        _ => "are",
+    };
+    Some(format!(
+        "{} {are} set but not used: {} names the entry of clouds.yaml that is the login",
+        and(&names),
+        wanted.named_by
+    ))
 }
 
 pub const PLACE: &str = "the environment";
@@ -97,12 +97,11 @@ pub fn project_id(env: &Env) -> Option<&'static str> {
 }
 
 /// The project by name and its domain, for a login from elsewhere.
-pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<Domain>)>, Failure> {
+pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<LoginPart>)>, Failure> {
     let look: Look<'_> = &|names, kind| look(env, names, kind);
     for source in [LoginSource::Os, LoginSource::Hw] {
         if let Some(name) = LoginField::ProjectName.read(source, look)? {
-            let domain = LoginField::ProjectDomain.read(source, look)?;
-            return Ok(Some((name, domain.map(LoginPart::into_domain))));
+            return Ok(Some((name, LoginField::ProjectDomain.read(source, look)?)));
         }
     }
     Ok(None)
@@ -138,14 +137,14 @@ pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, Failure> {
         let domain = domain.filter(|_| method == LoginMethod::Password);
         let mut names = hw_given.iter().copied().chain(domain);
         if !names.any(|name| name.starts_with("HW_")) {
-            return Err(os.incomplete(method, PLACE));
+            return Err(os.incomplete(method, &[], PLACE));
         }
         if !hw.missing(method).is_empty() {
-            return Err(hw.incomplete(method, PLACE));
+            return Err(hw.incomplete(method, &[], PLACE));
         }
         // With half of another login, which of them is meant?
         if os_given.iter().any(|name| !hw_given.contains(name)) {
-            return Err(os.incomplete(method, PLACE));
+            return Err(os.incomplete(method, &[], PLACE));
         }
         return Ok(Some((hw, method)));
     }

@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 
 pub use cursor::{Cursor, nearest, read};
 pub use text::{
-    MAX_BYTES, decode, is_hard_to_see, plain_text, quote, reads_as_other_type, split_mark,
-    wrong_encoding,
+    MAX_BYTES, decode, is_hard_to_see, plain_text, position_after, quote, reads_as_other_type,
+    split_mark, wrong_encoding,
 };
 
 use super::problem::{Position, Problem};
@@ -477,7 +477,7 @@ fn inside(kind: NodeKind, bytes: Range<usize>) -> Range<usize> {
 }
 
 /// Our numbers start at 1, the parser's columns at 0.
-fn position(marker: Marker) -> Position {
+pub fn position(marker: Marker) -> Position {
     Position {
         line: marker.line(),
         column: marker.col() + 1,
