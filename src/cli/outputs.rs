@@ -11,7 +11,7 @@ use super::context::Context;
 use super::env;
 use super::exit;
 use super::shell::{self, Shell};
-use crate::core::report::{ApplyReport, PlanName, PlanReport};
+use crate::core::report::{ApplyReport, PlanReport};
 use crate::ops::OpError;
 use crate::ops::root::{self, OwnPaths, Root};
 use crate::sys::files;
@@ -116,7 +116,7 @@ impl Outputs {
             replace(path, &ci::gitlab_report(report), ci::GITLAB_START)?;
         }
         if self.markdown.is_some() || self.github.is_some() {
-            let outputs = ci::plan_outputs(&report.name());
+            let outputs = ci::plan_outputs(report);
             self.write(&markdown::plan(&self.place, report), &outputs)?;
         }
         Ok(())
@@ -124,13 +124,13 @@ impl Outputs {
 
     pub fn applied(
         &self,
-        plan: Option<&PlanName>,
+        plan: &PlanReport,
         report: &ApplyReport,
         code: u8,
     ) -> Result<(), OpError> {
         if self.markdown.is_some() || self.github.is_some() {
             let outputs = ci::apply_outputs(plan, report, code);
-            self.write(&markdown::apply(&self.place, plan, report), &outputs)?;
+            self.write(&markdown::apply(&self.place, Some(plan), report), &outputs)?;
         }
         Ok(())
     }

@@ -107,7 +107,9 @@ impl Reason {
 
 #[derive(Clone, Debug)]
 pub struct PlanEntry {
+    pub label: String,
     pub key: EntryKey,
+    /// Its place in the manifest.
     pub index: usize,
     pub action: Action,
     pub reason: Reason,
@@ -177,10 +179,14 @@ impl Plan {
         self.requests = requests.alone.len() + requests.batches.len();
     }
 
+    /// Those that are not in sync.
+    pub fn changes(&self) -> impl Iterator<Item = &PlanEntry> {
+        let entries = self.entries.iter();
+        entries.filter(|entry| entry.action != Action::NoOp)
+    }
+
     pub fn has_changes(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.action != Action::NoOp)
+        self.changes().next().is_some()
     }
 
     pub fn counts(&self) -> Counts {
@@ -348,6 +354,7 @@ fn judge(
         fields.map(|field| (field, differs(field))).collect()
     };
     PlanEntry {
+        label: assignment.label.clone(),
         key: assignment.key.clone(),
         index,
         action,

@@ -8,7 +8,7 @@ use super::fingerprint::{ChangeId, Field, KeyId, Scope};
 use super::inventory::ListedJob;
 use super::job::{Endpoint, EntryKey};
 use super::outcome::{Outcome, Refusal};
-use super::plan::{Action, Counts, Exceeded, Plan, PlanEntry};
+use super::plan::{Counts, Exceeded, Plan};
 use super::recipients::Difference;
 use super::redact::ForeignText;
 use super::state::{Rollback, State};
@@ -52,7 +52,6 @@ pub struct PlanReport {
     pub counts: Counts,
     /// Its requests are counted without what is blocked.
     pub plan: Plan,
-    pub labels: Vec<String>,
     /// Where the service was asked: an apply would skip them.
     pub blocked: BTreeMap<EntryKey, Blocked>,
     pub scope: Scope,
@@ -70,37 +69,9 @@ pub struct SavedFacts {
 }
 
 impl PlanReport {
-    /// The entries with their labels, in manifest order.
-    pub fn entries(&self) -> impl Iterator<Item = (&String, &PlanEntry)> {
-        self.labels.iter().zip(&self.plan.entries)
-    }
-
-    /// Those that are not in sync.
-    pub fn changes(&self) -> impl Iterator<Item = (&String, &PlanEntry)> {
-        self.entries()
-            .filter(|(_, entry)| entry.action != Action::NoOp)
-    }
-
     pub fn has_changes(&self) -> bool {
         self.counts != Counts::default() || !self.blocked.is_empty()
     }
-
-    pub fn name(&self) -> PlanName {
-        PlanName {
-            scope: self.scope.clone(),
-            change_id: self.change_id.clone(),
-            saved: self.saved.clone(),
-            has_changes: self.has_changes(),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct PlanName {
-    pub scope: Scope,
-    pub change_id: ChangeId,
-    pub saved: Option<SavedFacts>,
-    pub has_changes: bool,
 }
 
 /// It contains fingerprints, which a view never writes.

@@ -111,14 +111,11 @@ pub struct PriorPrints {
 }
 
 impl SavedPlan {
-    /// The plan as it was saved. Its entries have no place in a manifest.
-    pub fn shown(&self) -> Plan {
-        Plan {
-            entries: self.entries.iter().map(|entry| entry.to_plan(0)).collect(),
-            in_sync: self.in_sync,
-            not_selected: self.not_selected,
-            unlisted: self.unlisted.clone(),
-            requests: self.requests,
+    /// The identity of the state that an apply of this plan begins.
+    pub fn first_lineage(&self) -> Option<&Lineage> {
+        match &self.state {
+            PlanBase::Absent { lineage } => Some(lineage),
+            PlanBase::Known { .. } => None,
         }
     }
 
@@ -355,6 +352,21 @@ pub enum SavedProgress {
 }
 
 impl SavedEntry {
+    pub fn new(entry: &PlanEntry, known: Option<&StateEntry>, wanted: FieldPrints) -> Self {
+        Self {
+            address: entry.label.clone(),
+            key: entry.key.clone(),
+            action: entry.action,
+            reason: entry.reason.clone(),
+            fields: entry.fields.clone(),
+            last_set: entry.last_set,
+            kerberos_left: entry.kerberos_left,
+            credential: entry.credential.as_deref().map(str::to_owned),
+            prior: PriorPrints::of(known),
+            wanted,
+        }
+    }
+
     pub const fn is_sent(&self) -> bool {
         matches!(self.action, Action::Create | Action::Update)
     }
@@ -441,8 +453,10 @@ impl SavedEntry {
             })
     }
 
-    fn to_plan(&self, index: usize) -> PlanEntry {
+    /// The entry as it was planned, at another place of a manifest, or none.
+    pub fn to_plan(&self, index: usize) -> PlanEntry {
         PlanEntry {
+            label: self.address.clone(),
             key: self.key.clone(),
             index,
             action: self.action,

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::OpError;
 use super::root::{Guards, Opened, Root};
 use crate::core::address::Selection;
-use crate::core::fingerprint::{ChangeId, ChangedEntry, KeyId};
+use crate::core::fingerprint::{ChangeId, ChangedEntry};
 use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
 use crate::core::report::{PlanNote, PlanReport};
 use crate::core::state::{Rollback, State};
@@ -21,16 +21,46 @@ pub struct Addresses {
     pub resend: Vec<String>,
 }
 
-pub struct KnownState {
-    /// What is known; nothing before the first apply.
+/// What is known of a root folder's entries, beside the manifest.
+pub struct Comparison<'a> {
+    pub root: &'a Root,
+    pub opened: &'a Opened,
+    /// Nothing before the first apply.
     pub state: Option<State>,
-    /// Whether it was made with another key, so that nothing in it counts.
+    /// Whether the state was made with another key, so that nothing in it counts.
     pub key_changed: bool,
     /// Whether the manifest's revision was used before.
     pub rollback: Option<Rollback>,
 }
 
-impl KnownState {
+impl<'a> Comparison<'a> {
+    /// Compares what a state is about with the manifest.
+    pub fn of(
+        root: &'a Root,
+        opened: &'a Opened,
+        snapshot: StateSnapshot,
+    ) -> Result<Self, OpError> {
+        let (state, key_changed) = match snapshot.known {
+            StoredState::Absent => (None, false),
+            StoredState::Ours(state) => (Some(state), false),
+            StoredState::OtherKey { claimed } => (Some(claimed), true),
+        };
+        let sealed = &opened.sealed;
+        if let Some(state) = state.as_ref().filter(|state| state.scope != sealed.scope) {
+            return Err(OpError::other_scope(&state.scope, &sealed.scope));
+        }
+        let known = state.as_ref().filter(|_| !key_changed);
+        let applied = known.and_then(|state| state.rollback_from(sealed.revision, &opened.digest));
+        let to = sealed.revision;
+        Ok(Self {
+            root,
+            opened,
+            rollback: applied.map(|applied| Rollback { to, applied }),
+            state,
+            key_changed,
+        })
+    }
+
     /// The state, where what it says counts.
     pub fn trusted(&self) -> Option<&State> {
         self.state.as_ref().filter(|_| !self.key_changed)
@@ -44,6 +74,63 @@ impl KnownState {
                 rollback.applied,
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// A state made with another key is only replaced when the user says so.
+    pub fn check_key(&self) -> Result<(), OpError> {
+        match self.state.as_ref().filter(|_| self.key_changed) {
+            Some(state) => {
+                let manifest = self.opened.sealed.fingerprint_key.id();
+                Err(OpError::new_key(&state.key_id, &manifest))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Plans, once everything that could forbid it was asked.
+    pub fn plan(&self, addresses: &Addresses) -> Result<Plan, OpError> {
+        let manifest = &self.opened.manifest;
+        let selection = Selection::resolve(manifest, &addresses.only, &addresses.resend);
+        let sealed = &self.opened.sealed;
+        Ok(plan::make(&PlanInputs {
+            manifest,
+            state: self.state.as_ref(),
+            key_changed: self.key_changed,
+            fingerprinter: &sealed.fingerprint_key.fingerprinter(&sealed.scope),
+            selection: &selection.map_err(OpError::unmatched)?,
+            batch_size: self.root.config.apply.batch_size,
+        }))
+    }
+
+    pub fn check_limits(&self, plan: &Plan, guards: &Guards) -> Result<(), Exceeded> {
+        let entries = self.opened.manifest.assignments().len();
+        let knows_state = self.trusted().is_some();
+        plan::check_limits(plan, &self.root.limits(guards), entries, knows_state)
+    }
+
+    pub fn change_id(&self, plan: &Plan) -> ChangeId {
+        let sealed = &self.opened.sealed;
+        let assignments = self.opened.manifest.assignments();
+        let entries = plan.sent().map(|entry| ChangedEntry {
+            key: &entry.key,
+            action: entry.action.as_str(),
+            values: assignments[entry.index].values().collect(),
+        });
+        sealed.fingerprint_key.change_id(&sealed.scope, entries)
+    }
+
+    pub fn report(&self, plan: Plan, notes: Vec<PlanNote>) -> PlanReport {
+        PlanReport {
+            rollback: self.rollback,
+            counts: plan.counts(),
+            change_id: self.change_id(&plan),
+            plan,
+            blocked: BTreeMap::new(),
+            scope: self.opened.sealed.scope.clone(),
+            environment: self.root.environment(),
+            saved: None,
+            notes,
         }
     }
 }
@@ -87,114 +174,4 @@ pub fn say_lock(root: &Root, notes: &mut Vec<PlanNote>) -> Result<(), OpError> {
         )));
     }
     Ok(())
-}
-
-/// Compares what a state is about with the manifest.
-pub fn comparable(opened: &Opened, snapshot: StateSnapshot) -> Result<KnownState, OpError> {
-    let (state, key_changed) = match snapshot.known {
-        StoredState::Absent => {
-            return Ok(KnownState {
-                state: None,
-                key_changed: false,
-                rollback: None,
-            });
-        }
-        StoredState::Ours(state) => (state, false),
-        StoredState::OtherKey { claimed } => (claimed, true),
-    };
-    let sealed = &opened.sealed;
-    if state.scope != sealed.scope {
-        return Err(OpError::other_scope(&state.scope, &sealed.scope));
-    }
-    let back = state.rollback_from(sealed.revision, &opened.digest);
-    Ok(KnownState {
-        rollback: back.filter(|_| !key_changed).map(|applied| Rollback {
-            to: sealed.revision,
-            applied,
-        }),
-        state: Some(state),
-        key_changed,
-    })
-}
-
-/// A state made with another key is only replaced when the user says so.
-pub fn new_key_error(comparable: &KnownState, manifest: &KeyId) -> Option<OpError> {
-    let state = comparable
-        .state
-        .as_ref()
-        .filter(|_| comparable.key_changed)?;
-    Some(OpError::new_key(&state.key_id, manifest))
-}
-
-pub fn selection(opened: &Opened, addresses: &Addresses) -> Result<Selection, OpError> {
-    Selection::resolve(&opened.manifest, &addresses.only, &addresses.resend)
-        .map_err(OpError::unmatched)
-}
-
-/// Compares, once everything that could forbid it was asked.
-pub fn make(
-    root: &Root,
-    opened: &Opened,
-    comparable: &KnownState,
-    addresses: &Addresses,
-) -> Result<Plan, OpError> {
-    let selection = selection(opened, addresses)?;
-    let sealed = &opened.sealed;
-    Ok(plan::make(&PlanInputs {
-        manifest: &opened.manifest,
-        state: comparable.state.as_ref(),
-        key_changed: comparable.key_changed,
-        fingerprinter: &sealed.fingerprint_key.fingerprinter(&sealed.scope),
-        selection: &selection,
-        batch_size: root.config.apply.batch_size,
-    }))
-}
-
-pub fn check_limits(
-    root: &Root,
-    opened: &Opened,
-    comparable: &KnownState,
-    plan: &Plan,
-    guards: &Guards,
-) -> Result<(), Exceeded> {
-    let entries = opened.manifest.assignments().len();
-    let knows_state = comparable.trusted().is_some();
-    plan::check_limits(plan, &root.limits(guards), entries, knows_state)
-}
-
-pub fn report(
-    root: &Root,
-    opened: &Opened,
-    comparable: &KnownState,
-    plan: Plan,
-    notes: Vec<PlanNote>,
-) -> PlanReport {
-    let assignments = opened.manifest.assignments();
-    PlanReport {
-        rollback: comparable.rollback,
-        counts: plan.counts(),
-        change_id: change_id(opened, &plan),
-        labels: plan
-            .entries
-            .iter()
-            .map(|entry| assignments[entry.index].label.clone())
-            .collect(),
-        plan,
-        blocked: BTreeMap::new(),
-        scope: opened.sealed.scope.clone(),
-        environment: root.environment(),
-        saved: None,
-        notes,
-    }
-}
-
-pub fn change_id(opened: &Opened, plan: &Plan) -> ChangeId {
-    let sealed = &opened.sealed;
-    let assignments = opened.manifest.assignments();
-    let entries = plan.sent().map(|entry| ChangedEntry {
-        key: &entry.key,
-        action: entry.action.as_str(),
-        values: assignments[entry.index].values().collect(),
-    });
-    sealed.fingerprint_key.change_id(&sealed.scope, entries)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::compare::{comparable, new_key_error, no_state, notes_of, say_lock};
+use super::compare::{Comparison, no_state, notes_of, say_lock};
 use super::error::Failure;
 use super::root::{Guards, Opened, Root, Unlock};
 use super::{OpError, Runtime};
@@ -67,11 +67,9 @@ pub fn show(
     let snapshot = root.store.read(&keys)?;
     let mut notes = notes_of(root, &opened, &snapshot);
     say_lock(root, &mut notes)?;
-    let comparable = comparable(&opened, snapshot)?;
-    if let Some(error) = new_key_error(&comparable, &keys.id) {
-        return Err(error);
-    }
-    let mut state = comparable.state;
+    let known = Comparison::of(root, &opened, snapshot)?;
+    known.check_key()?;
+    let mut state = known.state;
     if let Some(state) = state.as_mut().filter(|_| !addresses.is_empty()) {
         let named = named_in(state, &opened, "state show", addresses)?;
         let named: BTreeSet<EntryKey> = named.into_iter().collect();
@@ -193,11 +191,9 @@ impl<'a> LockedLedger<'a> {
         let snapshot = store.read(&self.keys)?;
         let snapshot = store.absorb_journal(&self.guard, &self.keys, snapshot)?;
         let version = snapshot.version.clone();
-        let comparable = comparable(&self.opened, snapshot)?;
-        match new_key_error(&comparable, &self.keys.id) {
-            Some(error) => Err(error),
-            None => Ok((comparable.state, version)),
-        }
+        let known = Comparison::of(self.root, &self.opened, snapshot)?;
+        known.check_key()?;
+        Ok((known.state, version))
     }
 
     fn fingerprinter(&self) -> Fingerprinter {
@@ -450,11 +446,9 @@ fn as_doubts(
         read => (read?, false),
     };
     let version = snapshot.version.clone();
-    let comparable = comparable(&ledger.opened, snapshot)?;
-    if let Some(error) = new_key_error(&comparable, &ledger.keys.id) {
-        return Err(error);
-    }
-    let current = comparable.state;
+    let known = Comparison::of(ledger.root, &ledger.opened, snapshot)?;
+    known.check_key()?;
+    let current = known.state;
     if let Some(state) = &current
         && state.lineage != recovery.state.lineage
     {

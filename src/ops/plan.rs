@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::compare::{
-    Addresses, KnownState, change_id, check_limits, comparable, make, new_key_error, notes_of,
-    report, say_lock,
-};
+use super::compare::{Addresses, Comparison, notes_of, say_lock};
 use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
 use super::root::{Guards, Opened, OwnPaths, Root, Unlock};
@@ -18,15 +15,12 @@ use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::core::fingerprint::ChangeId;
 use crate::core::job::{EntryKey, JobId};
-use crate::core::plan::{Action, Plan, prints_of};
+use crate::core::plan::{Plan, prints_of};
 use crate::core::problem::Problem;
 use crate::core::redact::ForeignText;
 use crate::core::report::{PlanNote, PlanReport, SavedFacts};
-use crate::core::saved::{
-    self, PlanBase, PriorPrints, SavedEntry, SavedFlags, SavedLimits, SavedPlan, SavedProgress,
-    Stale,
-};
-use crate::core::state::{FieldPrints, Lineage, Rollback};
+use crate::core::saved::{self, PlanBase, SavedEntry, SavedFlags, SavedLimits, SavedPlan, Stale};
+use crate::core::state::{FieldPrints, Lineage};
 use crate::core::status::{Blocked, UnknownStates};
 use crate::store::StoreKeys;
 use crate::store::format::FormatError;
@@ -67,35 +61,24 @@ pub fn plan(
     };
     let mut notes = notes_of(root, &opened, &snapshot);
     say_lock(root, &mut notes)?;
-    let comparable = comparable(&opened, snapshot)?;
-    comparable.check_rollback(guards.allow_rollback)?;
+    let known = Comparison::of(root, &opened, snapshot)?;
+    known.check_rollback(guards.allow_rollback)?;
     if save.is_some() {
         // A state of another key tells nothing that an apply could compare.
-        let key = opened.sealed.fingerprint_key.id();
-        new_key_error(&comparable, &key).map_or(Ok(()), Err)?;
+        known.check_key()?;
     }
-    let plan = make(root, &opened, &comparable, addresses)?;
-    if let Err(exceeded) = check_limits(root, &opened, &comparable, &plan, guards) {
+    let plan = known.plan(addresses)?;
+    if let Err(exceeded) = known.check_limits(&plan, guards) {
         notes.push(PlanNote::LimitExceeded(exceeded));
     }
     let blocked = match ask {
         Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, runtime, &mut notes)?,
         _ => BTreeMap::new(),
     };
-    let made = MadePlan {
-        root,
-        runtime,
-        opened: &opened,
-        comparable: &comparable,
-        plan: &plan,
-        addresses,
-        guards,
-    };
-    let saved = save.map(|how| save_plan(&made, how)).transpose()?;
-    let mut report = PlanReport {
-        saved,
-        ..report(root, &opened, &comparable, plan, notes)
-    };
+    let mut report = known.report(plan, notes);
+    if let Some(how) = save {
+        report.saved = Some(save_plan(&known, &report, addresses, guards, runtime, how)?);
+    }
     if !blocked.is_empty() {
         // An apply would skip it, so it is not counted as what that would do.
         let mut left = report.plan.clone();
@@ -136,79 +119,45 @@ pub struct SaveAs<'a> {
     pub expires_in: Duration,
 }
 
-/// A plan with what it was made of.
-struct MadePlan<'a> {
-    root: &'a Root,
-    runtime: &'a Runtime,
-    opened: &'a Opened,
-    comparable: &'a KnownState,
-    plan: &'a Plan,
-    addresses: &'a Addresses,
-    guards: &'a Guards,
-}
-
 /// Saves a plan. An older plan at that place is replaced.
-fn save_plan(made: &MadePlan<'_>, how: &SaveAs<'_>) -> Result<SavedFacts, OpError> {
-    OwnPaths::of(made.root).check(how.path)?;
-    let key = made.opened.sealed.fingerprint_key.plan_mac();
-    let file = PlanFile::new(content(made, how)?, &key);
-    let path = made.root.resolve(how.path);
-    file.write(&path).map_err(OpError::write(how.path))?;
-    Ok(facts_of(&file))
-}
-
-/// What is saved of a plan.
-fn content(made: &MadePlan<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> {
-    let created = (made.runtime.now)();
+fn save_plan(
+    known: &Comparison<'_>,
+    report: &PlanReport,
+    addresses: &Addresses,
+    guards: &Guards,
+    runtime: &Runtime,
+    how: &SaveAs<'_>,
+) -> Result<SavedFacts, OpError> {
+    OwnPaths::of(known.root).check(how.path)?;
+    let created = (runtime.now)();
     let expires = created.checked_add(how.expires_in).map_err(|_| {
         OpError::unfit(
             "the plan would never expire",
             "Give a shorter time with --expires-in.",
         )
     })?;
-    let MadePlan {
-        root,
-        runtime,
-        opened,
-        comparable,
-        plan,
-        addresses,
-        guards,
-    } = made;
-    let sealed = &opened.sealed;
+    let sealed = &known.opened.sealed;
     let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
-    let assignments = opened.manifest.assignments();
-    let known = comparable.trusted();
-    let differing = plan
-        .entries
-        .iter()
-        .filter(|entry| entry.action != Action::NoOp);
-    let entries = differing.map(|entry| {
-        let assignment = &assignments[entry.index];
-        SavedEntry {
-            address: assignment.label.clone(),
-            key: entry.key.clone(),
-            action: entry.action,
-            reason: entry.reason.clone(),
-            fields: entry.fields.clone(),
-            last_set: entry.last_set,
-            kerberos_left: entry.kerberos_left,
-            credential: entry.credential.as_deref().map(str::to_owned),
-            prior: PriorPrints::of(known.and_then(|state| state.entries.get(&entry.key))),
-            wanted: prints_of(&fingerprinter, assignment, runtime.salt),
-        }
+    let assignments = known.opened.manifest.assignments();
+    let plan = &report.plan;
+    let trusted = known.trusted();
+    let entries = plan.changes().map(|entry| {
+        let before = trusted.and_then(|state| state.entries.get(&entry.key));
+        let wanted = prints_of(&fingerprinter, &assignments[entry.index], runtime.salt);
+        SavedEntry::new(entry, before, wanted)
     });
-    let limits = root.limits(guards);
-    Ok(SavedPlan {
+    let limits = known.root.limits(guards);
+    let environment = report.environment.as_ref();
+    let saved = SavedPlan {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created,
         expires,
-        scope: sealed.scope.clone(),
-        environment: root.environment().map(|name| name.as_str().to_owned()),
+        scope: report.scope.clone(),
+        environment: environment.map(|name| name.as_str().to_owned()),
         key_id: sealed.fingerprint_key.id(),
         revision: sealed.revision,
-        rollback: comparable.rollback,
-        state: match known {
+        rollback: report.rollback,
+        state: match trusted {
             Some(state) => PlanBase::Known {
                 lineage: state.lineage.clone(),
                 serial: state.serial,
@@ -227,14 +176,18 @@ fn content(made: &MadePlan<'_>, how: &SaveAs<'_>) -> Result<SavedPlan, OpError> 
             resend: !addresses.resend.is_empty(),
             allow_rollback: guards.allow_rollback,
         },
-        counts: plan.counts(),
+        counts: report.counts,
         in_sync: plan.in_sync,
         not_selected: plan.not_selected,
         unlisted: plan.unlisted.clone(),
         requests: plan.requests,
-        change_id: change_id(opened, plan),
+        change_id: report.change_id.clone(),
         entries: entries.collect(),
-    })
+    };
+    let file = PlanFile::new(saved, &sealed.fingerprint_key.plan_mac());
+    let path = known.root.resolve(how.path);
+    file.write(&path).map_err(OpError::write(how.path))?;
+    Ok(facts_of(&file))
 }
 
 /// A saved plan that is to be applied, as the user named it.
@@ -290,30 +243,20 @@ impl ToApply {
     /// The plan as it is still to be done, with the records to be made.
     pub fn decide(
         &self,
-        opened: &Opened,
-        comparable: &KnownState,
-        batch_size: usize,
+        known: &Comparison<'_>,
         notes: &mut Vec<PlanNote>,
     ) -> Result<(Plan, BTreeMap<EntryKey, FieldPrints>), OpError> {
         let saved = &self.file.plan;
-        let progress = saved
-            .progress(comparable.state.as_ref())
-            .map_err(|why| self.stale(why))?;
-        let sealed = &opened.sealed;
+        let Opened {
+            manifest, sealed, ..
+        } = known.opened;
+        let state = known.state.as_ref();
+        let progress = saved.progress(state).map_err(|why| self.stale(why))?;
         let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
-        let mut plan = saved
-            .plan(
-                &opened.manifest,
-                comparable.state.as_ref(),
-                &fingerprinter,
-                &progress,
-            )
-            .map_err(|why| self.stale(why))?;
-        plan.count_requests(&opened.manifest, batch_size);
-        let done = progress
-            .iter()
-            .filter(|progress| **progress == SavedProgress::Done);
-        let done = done.count();
+        let plan = saved.plan(manifest, state, &fingerprinter, &progress);
+        let mut plan = plan.map_err(|why| self.stale(why))?;
+        plan.count_requests(manifest, known.root.config.apply.batch_size);
+        let done = plan.in_sync - saved.in_sync;
         if done > 0 {
             let left = plan.entries.len();
             notes.push(PlanNote::AppliedBefore { done, left });
@@ -324,11 +267,11 @@ impl ToApply {
                 manifest: sealed.revision,
             });
         }
-        if let (PlanBase::Known { serial, .. }, Some(state)) = (&saved.state, &comparable.state)
-            && *serial != state.serial
+        if let (PlanBase::Known { serial: then, .. }, Some(state)) = (&saved.state, state)
+            && *then != state.serial
         {
             notes.push(PlanNote::StateMoved {
-                then: *serial,
+                then: *then,
                 now: state.serial,
             });
         }
@@ -340,18 +283,6 @@ impl ToApply {
     pub fn jobs(&self) -> BTreeSet<&JobId> {
         let entries = self.file.plan.entries.iter();
         entries.map(|entry| &entry.key.job).collect()
-    }
-
-    pub const fn rollback(&self) -> Option<Rollback> {
-        self.file.plan.rollback
-    }
-
-    /// The identity of the state that an apply of this plan begins.
-    pub fn first_lineage(&self) -> Option<&Lineage> {
-        match &self.file.plan.state {
-            PlanBase::Absent { lineage } => Some(lineage),
-            PlanBase::Known { .. } => None,
-        }
     }
 
     /// What is left of it, under the name of the whole.
@@ -390,12 +321,14 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     Ok(PlanReport {
         rollback: plan.rollback,
         counts: plan.counts,
-        plan: plan.shown(),
-        labels: plan
-            .entries
-            .iter()
-            .map(|entry| entry.address.clone())
-            .collect(),
+        plan: Plan {
+            // Its entries have no place in a manifest.
+            entries: plan.entries.iter().map(|entry| entry.to_plan(0)).collect(),
+            in_sync: plan.in_sync,
+            not_selected: plan.not_selected,
+            unlisted: plan.unlisted.clone(),
+            requests: plan.requests,
+        },
         blocked: BTreeMap::new(),
         scope: plan.scope.clone(),
         environment: plan.environment.as_deref().and_then(ForeignText::clean),

@@ -13,7 +13,7 @@ use super::entry::{
 };
 use super::json_v1::ErrorOut;
 use crate::core::redact::for_log;
-use crate::core::report::{ApplyReport, PlanName, PlanNote, PlanReport, StateSaved};
+use crate::core::report::{ApplyReport, PlanNote, PlanReport, StateSaved};
 
 /// GitHub shows at most this many annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -167,7 +167,8 @@ pub fn github_group(title: &str, text: &str, token: &str) -> String {
 /// A plan: its text in a group, then what needs a look.
 pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
     let mut annotations = Annotations::default();
-    for (label, entry) in report.changes() {
+    for entry in report.plan.changes() {
+        let label = &entry.label;
         let line = PlanLine::of(entry);
         if line.rank != Rank::Well {
             annotations.about(Rank::LeftOut, &line.words, label, &[]);
@@ -230,10 +231,10 @@ pub fn github_error(command_name: &str, error: &ErrorOut, details: &[String]) ->
 }
 
 /// What later steps may ask of a plan.
-pub fn plan_outputs(plan: &PlanName) -> Vec<(&'static str, String)> {
+pub fn plan_outputs(plan: &PlanReport) -> Vec<(&'static str, String)> {
     let id = plan.saved.as_ref().map(|saved| saved.id.clone());
     vec![
-        ("has_changes", plan.has_changes.to_string()),
+        ("has_changes", plan.has_changes().to_string()),
         ("plan_id", id.unwrap_or_default()),
         ("change_id", plan.change_id.as_str().to_owned()),
     ]
@@ -241,12 +242,12 @@ pub fn plan_outputs(plan: &PlanName) -> Vec<(&'static str, String)> {
 
 /// What later steps may ask of an apply.
 pub fn apply_outputs(
-    plan: Option<&PlanName>,
+    plan: &PlanReport,
     report: &ApplyReport,
     exit_code: u8,
 ) -> Vec<(&'static str, String)> {
     let totals = report.totals();
-    let mut outputs = plan.map_or_else(Vec::new, plan_outputs);
+    let mut outputs = plan_outputs(plan);
     outputs.extend([
         ("applied", totals.applied.to_string()),
         ("refused", totals.refused.to_string()),

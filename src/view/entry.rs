@@ -375,8 +375,9 @@ pub fn plan_notes(report: &PlanReport) -> Vec<String> {
             "entries are blocked now; an apply skips them",
         ));
     }
-    let left = report.entries().filter(|(_, entry)| entry.kerberos_left);
-    notes.extend(left.map(|(label, _)| {
+    let left = report.plan.entries.iter();
+    let left = left.filter(|entry| entry.kerberos_left);
+    notes.extend(left.map(|PlanEntry { label, .. }| {
         format!("{label}: kerberos left the manifest; DRS is not told and keeps it")
     }));
     let unlisted = &report.plan.unlisted;

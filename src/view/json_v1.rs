@@ -106,9 +106,9 @@ pub fn plan(report: &PlanReport) -> String {
             .with("created", saved.created)
             .with("expires", saved.expires)
     });
-    let entries = report
-        .entries()
-        .map(|(label, entry)| plan_entry(label, entry, report.blocked.get(&entry.key)));
+    let entries = all(&report.plan.entries, |entry| {
+        plan_entry(entry, report.blocked.get(&entry.key))
+    });
     JsonObject::document(PLAN)
         .with("project_id", &report.scope.project_id)
         .with("endpoint", &report.scope.endpoint)
@@ -119,7 +119,7 @@ pub fn plan(report: &PlanReport) -> String {
         .with("requests", report.plan.requests)
         .with("change_id", report.change_id.as_str())
         .given("saved", saved)
-        .with("entries", entries.collect::<Vec<_>>())
+        .with("entries", entries)
         .with("unlisted", texts(&report.plan.unlisted))
         .with("notes", notes(&report.notes))
         .line()
@@ -141,7 +141,7 @@ fn notes(notes: &[PlanNote]) -> Vec<String> {
     notes.iter().map(note_words).collect()
 }
 
-fn plan_entry(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> JsonObject {
+fn plan_entry(entry: &PlanEntry, blocked: Option<&Blocked>) -> JsonObject {
     let field = |(field, is_changed): &(Field, bool)| {
         JsonObject::default()
             .with("name", field.as_str())
@@ -156,7 +156,7 @@ fn plan_entry(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> Json
     });
     let (at, origin) = entry.last_set.unzip();
     JsonObject::default()
-        .with("address", label)
+        .with("address", &entry.label)
         .with("job_id", entry.key.job.as_str())
         .with("endpoint", entry.key.endpoint.as_str())
         .given("credential", entry.credential.as_deref())

@@ -25,7 +25,7 @@ use crate::core::fingerprint::Scope;
 use crate::core::outcome::Outcome;
 use crate::core::plan::PlanEntry;
 use crate::core::redact::is_unfit;
-use crate::core::report::{ApplyReport, PlanName, PlanReport};
+use crate::core::report::{ApplyReport, PlanReport};
 use crate::core::status::Blocked;
 
 /// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a
@@ -44,7 +44,7 @@ const FRAME_BYTES: usize = 1_000;
 
 /// A plan. `place` is the root directory as it is named in its work tree.
 pub fn plan(place: &str, report: &PlanReport) -> String {
-    let mut facts = name(&report.name());
+    let mut facts = name(report);
     if let Some(saved) = &report.saved {
         let at = |time: Timestamp| code(&format!("{time:.0}"));
         facts.push(format!(
@@ -54,8 +54,9 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
         ));
     }
     let rows = report
+        .plan
         .changes()
-        .map(|(label, entry)| plan_row(label, entry, report.blocked.get(&entry.key)));
+        .map(|entry| plan_row(entry, report.blocked.get(&entry.key)));
     let page = MarkdownPage {
         command: "plan",
         place,
@@ -72,7 +73,7 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
 }
 
 /// An apply. What names its plan is known from the moment the plan was made.
-pub fn apply(place: &str, plan: Option<&PlanName>, report: &ApplyReport) -> String {
+pub fn apply(place: &str, plan: Option<&PlanReport>, report: &ApplyReport) -> String {
     let mut facts = plan.map_or_else(Vec::new, name);
     facts.push(counted(report.requests, "request", "requests"));
     let jobs = report.jobs.iter().map(|job| {
@@ -114,7 +115,7 @@ pub fn failed(command: &'static str, place: &str, error: &ErrorOut, details: &[S
     page.render()
 }
 
-fn name(plan: &PlanName) -> Vec<String> {
+fn name(plan: &PlanReport) -> Vec<String> {
     let mut facts = vec![format!("change id {}", code(plan.change_id.as_str()))];
     if let Some(saved) = &plan.saved {
         facts.push(format!("plan id {}", code(&saved.id)));
@@ -150,7 +151,7 @@ impl MarkdownRow {
     }
 }
 
-fn plan_row(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> MarkdownRow {
+fn plan_row(entry: &PlanEntry, blocked: Option<&Blocked>) -> MarkdownRow {
     let PlanLine { mark, rank, words } = PlanLine::of(entry);
     let mut words = vec![words];
     let mut rank = rank;
@@ -159,7 +160,7 @@ fn plan_row(label: &str, entry: &PlanEntry, blocked: Option<&Blocked>) -> Markdo
         words.push(format!("blocked now: {why}"));
         words.push(why.advice());
     }
-    MarkdownRow::new(rank, mark, label, words)
+    MarkdownRow::new(rank, mark, &entry.label, words)
 }
 
 fn apply_row(label: &str, outcome: &Outcome) -> MarkdownRow {

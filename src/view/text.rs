@@ -54,8 +54,9 @@ impl Colour {
 /// counts, which come before that as well if it is longer than `rows`.
 pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
     let mut text = String::new();
-    let width = width(report.changes().map(|(label, _)| label));
-    for (label, entry) in report.changes() {
+    let width = width(report.plan.changes().map(|entry| &entry.label));
+    for entry in report.plan.changes() {
+        let label = &entry.label;
         let PlanLine { mark, words, .. } = PlanLine::of(entry);
         let mark = colour.paint(mark);
         let _ = writeln!(text, "  {mark} {label:width$}   {words}");
@@ -152,8 +153,8 @@ pub fn problems(document: &str, problems: &[Problem]) -> String {
 /// diff. Nothing in either text depends on a value. It is empty when nothing would be sent.
 pub fn diff(report: &PlanReport) -> String {
     let (mut before, mut after) = (String::new(), String::new());
-    for (label, entry) in report.changes() {
-        push_entry(&mut before, &mut after, label, entry);
+    for entry in report.plan.changes() {
+        push_entry(&mut before, &mut after, entry);
     }
     TextDiff::from_lines(&before, &after)
         .unified_diff()
@@ -162,7 +163,8 @@ pub fn diff(report: &PlanReport) -> String {
         .to_string()
 }
 
-fn push_entry(before: &mut String, after: &mut String, label: &str, entry: &PlanEntry) {
+fn push_entry(before: &mut String, after: &mut String, entry: &PlanEntry) {
+    let label = &entry.label;
     let known = entry.last_set.map(|(at, origin)| {
         let word = match origin {
             ValueOrigin::Sent => "set",

@@ -1,6 +1,5 @@
 //! `apply`.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -18,7 +17,7 @@ use crate::cli::shell::{self, Shell};
 use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::KeyId;
 use crate::core::problem::Problem;
-use crate::core::report::{ApplyReport, PlanName, PlanReport};
+use crate::core::report::{ApplyReport, PlanReport};
 use crate::ops::OpError;
 use crate::ops::apply::{self as ops_apply, ApplyContext, ApplyOptions, RetryJobsOptions};
 use crate::ops::plan::ToApply;
@@ -155,11 +154,7 @@ fn apply(
         tracing::info!(source = connected.source, "login");
         Ok(connected.client)
     };
-    let name = RefCell::new(None);
-    let show = |report: &PlanReport| {
-        name.replace(Some(report.name()));
-        show_plan(context.shell, args.json, outputs, report);
-    };
+    let show = |report: &PlanReport| show_plan(context.shell, args.json, outputs, report);
     let mut surroundings = ApplyContext {
         show: &show,
         runtime: env::runtime(),
@@ -178,7 +173,7 @@ fn apply(
         }
         prompt::ask(&question(report, args.retry_jobs), "Nothing was sent.")
     };
-    let report = ops_apply::apply(
+    let (plan, report) = ops_apply::apply(
         root,
         &context.unlock(),
         &guards,
@@ -190,7 +185,7 @@ fn apply(
         context.shell,
         args.json,
         outputs,
-        name.take(),
+        &plan,
         report,
     ))
 }
@@ -210,13 +205,13 @@ fn show_report(
     shell: Shell,
     json: bool,
     outputs: &Outputs,
-    name: Option<PlanName>,
+    plan: &PlanReport,
     report: Option<ApplyReport>,
 ) -> u8 {
     let has_run = report.is_some();
     let code = report.as_ref().map_or(exit::DONE, exit::for_apply);
     let report = report.unwrap_or_else(ApplyReport::nothing);
-    let told = outputs.applied(name.as_ref(), &report, code);
+    let told = outputs.applied(plan, &report, code);
     exit::end_on_signal(code);
     if let Err(error) = &told {
         shell.error(error);
@@ -225,7 +220,7 @@ fn show_report(
     let arrived = if json {
         shell.document(json_v1::apply(&report, code))
     } else if outputs.prints_markdown {
-        shell.document(markdown::apply(&outputs.place, name.as_ref(), &report))
+        shell.document(markdown::apply(&outputs.place, Some(plan), &report))
     } else if !has_run {
         true
     } else if outputs.has_github() {

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::compare::{self, Addresses, KnownState};
+use super::compare::{self, Addresses, Comparison};
 use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
 use super::plan::ToApply;
@@ -87,7 +87,7 @@ pub enum ApplyEvent {
 /// Is shown the plan and the warnings of the manifest, and decides whether to go on.
 pub type ApproveApply<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result<(), OpError>;
 
-/// Applies a root folder; nothing is returned where there was nothing to do.
+/// Applies a root folder; beside the plan nothing is returned where there was nothing to do.
 /// Fails only when nothing was sent; whatever happens later is in the report.
 pub fn apply(
     root: &Root,
@@ -96,7 +96,7 @@ pub fn apply(
     options: &ApplyOptions,
     context: &mut ApplyContext<'_>,
     approve: ApproveApply<'_>,
-) -> Result<Option<ApplyReport>, OpError> {
+) -> Result<(PlanReport, Option<ApplyReport>), OpError> {
     let opened = root.open(unlock, guards)?;
     if let Some(saved) = &options.saved {
         let now = (context.runtime.now)();
@@ -108,14 +108,15 @@ pub fn apply(
     let mut notes = compare::notes_of(root, &opened, &snapshot);
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let mut version = snapshot.version.clone();
-    let comparable = compare::comparable(&opened, snapshot)?;
-    check_known(&comparable, &keys, guards, options)?;
-    let (plan, mut prints) = decide(root, &opened, &comparable, options, &mut notes)?;
-    let exceeded = compare::check_limits(root, &opened, &comparable, &plan, guards)
+    let known = Comparison::of(root, &opened, snapshot)?;
+    check_known(&known, guards, options)?;
+    let (plan, mut prints) = decide(&known, options, &mut notes)?;
+    let exceeded = known
+        .check_limits(&plan, guards)
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
-        let report = shown(root, &opened, &comparable, plan, notes, options);
+        let report = shown(&known, plan, notes, options);
         (context.show)(&report);
         return Err(limit_error(&exceeded));
     }
@@ -124,12 +125,12 @@ pub fn apply(
     let client = needs_login
         .then(|| (context.connect)(&opened))
         .transpose()?;
-    let report = shown(root, &opened, &comparable, plan, notes, options);
-    approve(&report, &opened.warnings)?;
-    let plan = report.plan;
-    let key_changed = comparable.key_changed;
-    let is_rollback = comparable.rollback.is_some();
-    let mut state = starting_state(comparable, &opened, &keys, options, context);
+    let planned = shown(&known, plan, notes, options);
+    approve(&planned, &opened.warnings)?;
+    let plan = &planned.plan;
+    let key_changed = known.key_changed;
+    let is_rollback = known.rollback.is_some();
+    let mut state = starting_state(known, options, context);
     if is_rollback && !plan.has_changes() {
         // Nothing is sent, but from now on this manifest is the one applied last.
         root.store.back_up(&guard)?;
@@ -138,10 +139,10 @@ pub fn apply(
         (context.progress)(ApplyEvent::WentBack { revision });
     }
     let Some(client) = client else {
-        return Ok(None);
+        return Ok((planned, None));
     };
     let mut online = Online::new(client.guarding(&opened.manifest), context.runtime.hang_up)?;
-    let preflight = prepare(&mut online, &plan, options)?;
+    let preflight = prepare(&mut online, plan, options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
     }
@@ -149,7 +150,7 @@ pub fn apply(
         root,
         keys: &keys,
         opened: &opened,
-        plan: &plan,
+        plan,
         id: run_id(options, context),
         preflight: &preflight,
     };
@@ -157,27 +158,26 @@ pub fn apply(
     let report = retry_jobs(&run, options, ended, guard, &mut online, context)?;
     // A name that is still being looked up is not worth waiting for.
     online.leave();
-    Ok(Some(report))
+    Ok((planned, Some(report)))
 }
 
 /// Refuses a state that is newer than the manifest, or was made with another key, unless
 /// the user said that it is meant.
 fn check_known(
-    comparable: &KnownState,
-    keys: &StoreKeys,
+    known: &Comparison<'_>,
     guards: &Guards,
     options: &ApplyOptions,
 ) -> Result<(), OpError> {
-    comparable.check_rollback(match &options.saved {
+    known.check_rollback(match &options.saved {
         // What was reviewed is this very way back, and no other.
-        Some(saved) => saved.rollback() == comparable.rollback,
+        Some(saved) => saved.file.plan.rollback == known.rollback,
         None => guards.allow_rollback,
     })?;
-    let known = comparable.state.as_ref().map(|state| state.key_id.clone());
-    match compare::new_key_error(comparable, &keys.id) {
-        Some(error) if guards.accept_new_key != known => Err(error),
-        _ => Ok(()),
+    let key = known.state.as_ref().map(|state| &state.key_id);
+    if guards.accept_new_key.as_ref() == key {
+        return Ok(());
     }
+    known.check_key()
 }
 
 /// The name of a run. What is marked must be told from what another copy of this plan
@@ -229,14 +229,12 @@ fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<P
 
 /// The plan as it is shown; a saved one under its own name, however much of it is left.
 fn shown(
-    root: &Root,
-    opened: &Opened,
-    comparable: &KnownState,
+    known: &Comparison<'_>,
     plan: Plan,
     notes: Vec<PlanNote>,
     options: &ApplyOptions,
 ) -> PlanReport {
-    let report = compare::report(root, opened, comparable, plan, notes);
+    let report = known.report(plan, notes);
     match &options.saved {
         Some(saved) => saved.named(report),
         None => report,
@@ -249,18 +247,16 @@ type Prints = BTreeMap<EntryKey, FieldPrints>;
 /// Fails if the saved plan is stale, if this is not the expected change, or if an
 /// address names nothing.
 fn decide(
-    root: &Root,
-    opened: &Opened,
-    comparable: &KnownState,
+    known: &Comparison<'_>,
     options: &ApplyOptions,
     notes: &mut Vec<PlanNote>,
 ) -> Result<(Plan, Prints), OpError> {
     if let Some(saved) = &options.saved {
-        return saved.decide(opened, comparable, root.config.apply.batch_size, notes);
+        return saved.decide(known, notes);
     }
-    let plan = compare::make(root, opened, comparable, &options.addresses)?;
+    let plan = known.plan(&options.addresses)?;
     if let Some(expected) = &options.expect_change {
-        let found = compare::change_id(opened, &plan);
+        let found = known.change_id(&plan);
         if found != *expected {
             return Err(Failure::new(
                 "drspass::plan::other_change",
@@ -277,23 +273,19 @@ fn decide(
 /// The state to go on from: the known one, or a new one. A state made with
 /// another key is followed by one of a new lineage, which shares nothing with it.
 fn starting_state(
-    comparable: KnownState,
-    opened: &Opened,
-    keys: &StoreKeys,
+    known: Comparison<'_>,
     options: &ApplyOptions,
     context: &ApplyContext<'_>,
 ) -> State {
-    let first = options.saved.as_ref().and_then(ToApply::first_lineage);
-    let known = comparable.state.filter(|_| !comparable.key_changed);
-    let mut state = known.unwrap_or_else(|| {
-        State::new(
-            opened.sealed.scope.clone(),
-            first
-                .cloned()
-                .unwrap_or_else(|| Lineage::new((context.runtime.unique)())),
-            keys.id.clone(),
-        )
+    let Opened { sealed, digest, .. } = known.opened;
+    let saved = options.saved.as_ref();
+    let first = saved.and_then(|saved| saved.file.plan.first_lineage());
+    let trusted = known.state.filter(|_| !known.key_changed);
+    let mut state = trusted.unwrap_or_else(|| {
+        let fresh = || Lineage::new((context.runtime.unique)());
+        let lineage = first.cloned().unwrap_or_else(fresh);
+        State::new(sealed.scope.clone(), lineage, sealed.fingerprint_key.id())
     });
-    state.take_manifest(opened.sealed.revision, opened.digest.clone());
+    state.take_manifest(sealed.revision, digest.clone());
     state
 }

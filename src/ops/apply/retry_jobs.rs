@@ -15,16 +15,17 @@ use super::send::GRACE;
 use super::{ApplyContext, ApplyOptions};
 use crate::api::client::Client;
 use crate::api::jobs::RetryEnd;
+use crate::core::address::Selection;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
-use crate::core::plan::{Action, failed_retries};
+use crate::core::plan::{self, PlanInputs, failed_retries};
 use crate::core::report::{
     ApplyReport, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult, Signal,
 };
 use crate::core::state::{State, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
 use crate::ops::OpError;
-use crate::ops::compare::{self, Addresses, KnownState};
+use crate::ops::compare::Addresses;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
 use crate::ops::plan::ToApply;
@@ -176,26 +177,21 @@ impl RetryJobsRun<'_> {
     }
 
     fn candidates(&self) -> Result<BTreeMap<JobId, Candidate>, OpError> {
-        let everything = Addresses::default();
-        let comparable = KnownState {
-            state: Some(self.state.clone()),
-            key_changed: false,
-            rollback: None,
-        };
-        let after = compare::make(self.run.root, self.run.opened, &comparable, &everything)?;
-        let only = Addresses {
-            only: self.addresses.only.clone(),
-            resend: Vec::new(),
-        };
-        let selected = compare::selection(self.run.opened, &only)?;
-        let differing = after.entries.iter();
-        let open: BTreeSet<&JobId> = differing
-            .filter(|entry| entry.action != Action::NoOp)
-            .map(|entry| &entry.key.job)
-            .collect();
+        let manifest = &self.run.opened.manifest;
         let sealed = &self.run.opened.sealed;
         let prints = sealed.fingerprint_key.fingerprinter(&sealed.scope);
-        let mut failed = failed_retries(&self.run.opened.manifest, &self.state, &prints);
+        let after = plan::make(&PlanInputs {
+            manifest,
+            state: Some(&self.state),
+            key_changed: false,
+            fingerprinter: &prints,
+            selection: &Selection::default(),
+            batch_size: self.run.root.config.apply.batch_size,
+        });
+        let selected = Selection::resolve(manifest, &self.addresses.only, &[]);
+        let selected = selected.map_err(OpError::unmatched)?;
+        let open: BTreeSet<&JobId> = after.changes().map(|entry| &entry.key.job).collect();
+        let mut failed = failed_retries(manifest, &self.state, &prints);
         for entry in self
             .run
             .plan

@@ -194,7 +194,6 @@ impl Run<'_> {
         saved: StateSaved,
     ) -> ApplyReport {
         let unsent = sent.stopped.take().unwrap_or(NotSent::Interrupted);
-        let assignments = self.opened.manifest.assignments();
         let mut entries = Vec::new();
         for entry in &self.plan.entries {
             let outcome = match (entry.action, &entry.reason) {
@@ -215,7 +214,7 @@ impl Run<'_> {
                         .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
                 },
             };
-            entries.push((assignments[entry.index].label.clone(), outcome));
+            entries.push((entry.label.clone(), outcome));
         }
         ApplyReport {
             entries,

@@ -43,6 +43,7 @@ fn entry(number: usize, reason: Reason) -> PlanEntry {
         _ => Action::Update,
     };
     PlanEntry {
+        label: String::new(),
         key: key(number),
         index: number,
         action,
@@ -61,9 +62,11 @@ fn plan_of(entries: Vec<(String, PlanEntry)>, notes: Vec<PlanNote>) -> PlanRepor
             to_set: entries.len(),
             ..Counts::default()
         },
-        labels: entries.iter().map(|(label, _)| label.clone()).collect(),
         plan: Plan {
-            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+            entries: entries
+                .into_iter()
+                .map(|(label, entry)| PlanEntry { label, ..entry })
+                .collect(),
             in_sync: 2,
             not_selected: 0,
             unlisted: vec![key(77)],
@@ -327,11 +330,7 @@ fn a_state_that_was_not_saved_is_said() {
         path: "/tmp/a|b".to_owned(),
         why: "no space".to_owned(),
     };
-    let page = apply(
-        PLACE,
-        Some(&plan_of(Vec::new(), Vec::new()).name()),
-        &report,
-    );
+    let page = apply(PLACE, Some(&plan_of(Vec::new(), Vec::new())), &report);
     assert_harmless(&page);
     assert!(page.contains("state recover"), "{page}");
     assert!(page.contains(&format!("plan id <code>{}", "cd".repeat(32))));
