@@ -17,21 +17,15 @@ use crate::core::plan::{self, prints_of};
 use crate::core::report::{LedgerReport, PlanNote};
 use crate::core::state::{Lineage, PlanId, State};
 use crate::store::{
-    JournalLeft, LockGuard, LockStatus, Recovery, StateVersion, StoreError, StoreKeys, StoredState,
+    JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
+    StoredState,
 };
 use crate::sys::files;
 
-/// What the state file claims. It was read without a key, so nothing is proved.
-pub struct ClaimedState {
-    /// The state; nothing before the first apply.
-    pub state: Option<State>,
-    /// Whether answers lie beside it that are not counted in.
-    pub has_more: bool,
-    /// What else there is to know, as a plan says it.
-    pub notes: Vec<PlanNote>,
-}
-
-pub fn list(root: &Root) -> Result<ClaimedState, OpError> {
+/// What the state file claims: it is read without a key, so nothing is proved. Returns what
+/// a plan would note as well, and whether answers lie beside the state that are not counted
+/// in.
+pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError> {
     let (state, journal) = root.store.read_claimed()?;
     let mut notes = Vec::new();
     if state.is_none() && root.store.backup().is_some() {
@@ -44,15 +38,7 @@ pub fn list(root: &Root) -> Result<ClaimedState, OpError> {
     let is_held = notes
         .iter()
         .any(|note| matches!(note, PlanNote::LockHeld(_)));
-    Ok(ClaimedState {
-        state,
-        has_more: journal == JournalLeft::Foreign && !is_held,
-        notes,
-    })
-}
-
-pub fn lock(root: &Root) -> Result<LockStatus, OpError> {
-    Ok(root.store.lock_status()?)
+    Ok((state, notes, journal == JournalLeft::Foreign && !is_held))
 }
 
 /// The authenticated state, whole or the entries that `addresses` name.
@@ -67,30 +53,31 @@ pub fn show(
     let snapshot = root.store.read(&keys)?;
     let mut notes = notes_of(root, &opened, &snapshot);
     say_lock(root, &mut notes)?;
-    let known = Comparison::of(root, &opened, snapshot)?;
-    known.check_key()?;
-    let mut state = known.state;
+    let mut state = trusted(root, &opened, snapshot)?;
     if let Some(state) = state.as_mut().filter(|_| !addresses.is_empty()) {
         let named = named_in(state, &opened, "state show", addresses)?;
         let named: BTreeSet<EntryKey> = named.into_iter().collect();
         state.entries.retain(|key, _| named.contains(key));
     }
-    let listed = labels(&opened).into_iter();
+    let assignments = opened.manifest.assignments().iter();
     Ok(LedgerReport {
         state,
-        labels: listed
-            .map(|(key, label)| (key.clone(), label.to_owned()))
+        labels: assignments
+            .map(|assignment| (assignment.key.clone(), assignment.label.clone()))
             .collect(),
         notes,
     })
 }
 
-fn labels(opened: &Opened) -> BTreeMap<&EntryKey, &str> {
-    let assignments = opened.manifest.assignments();
-    assignments
-        .iter()
-        .map(|assignment| (&assignment.key, assignment.label.as_str()))
-        .collect()
+/// The state, which must be of the manifest's project and made with its key.
+fn trusted(
+    root: &Root,
+    opened: &Opened,
+    snapshot: StateSnapshot,
+) -> Result<Option<State>, OpError> {
+    let known = Comparison::of(root, opened, snapshot)?;
+    known.check_key()?;
+    Ok(known.state)
 }
 
 /// The entries of the state that the addresses name. An entry that the manifest
@@ -101,41 +88,28 @@ fn named_in(
     option: &'static str,
     addresses: &[String],
 ) -> Result<Vec<EntryKey>, OpError> {
-    let listed: BTreeMap<&EntryKey, Subject<'_>> = opened
-        .manifest
-        .assignments()
-        .iter()
+    let assignments = opened.manifest.assignments().iter();
+    let listed: BTreeMap<&EntryKey, Subject<'_>> = assignments
         .map(|assignment| (&assignment.key, Subject::from(assignment)))
         .collect();
-    let subjects: Vec<Subject<'_>> = state
-        .entries
-        .keys()
-        .map(|key| {
-            listed.get(key).copied().unwrap_or(Subject {
-                key,
-                name: None,
-                credential: None,
-            })
-        })
+    let unlisted = |key| Subject {
+        key,
+        name: None,
+        credential: None,
+    };
+    let keys = state.entries.keys();
+    let subjects: Vec<Subject<'_>> = keys
+        .map(|key| listed.get(key).copied().unwrap_or_else(|| unlisted(key)))
         .collect();
     let marks = address::find(option, addresses, &subjects).map_err(OpError::unmatched)?;
-    Ok(state
-        .entries
-        .keys()
-        .zip(marks)
-        .filter(|(_, is_named)| *is_named)
-        .map(|(key, _)| key.clone())
-        .collect())
-}
-
-pub enum Forget {
-    Named(Vec<String>),
-    /// Those that the manifest does not list any more.
-    Unlisted,
+    let named = state.entries.keys().zip(marks).filter(|(_, named)| *named);
+    Ok(named.map(|(key, _)| key.clone()).collect())
 }
 
 #[derive(Debug)]
 pub struct LedgerChange {
+    /// What became of the entries.
+    pub what: &'static str,
     /// The labels of the entries, in the order of the state.
     pub entries: Vec<String>,
     /// The serial of the state as it is now.
@@ -144,16 +118,12 @@ pub struct LedgerChange {
     pub begins_with: Option<u64>,
 }
 
-/// What to do with a journal once the state is saved.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum JournalFate {
-    /// It is in the state.
-    Remove,
-    /// Nobody trusts it, but it may tell somebody what happened.
-    SetAside,
-}
+/// What becomes of a journal once the state is saved: [`Store::end_journal`] where it is in
+/// the state, [`Store::set_aside_journal`] where nobody trusts it.
+type JournalEnd = fn(&Store, &LockGuard) -> Result<(), StoreError>;
 
-struct LockedLedger<'a> {
+/// The state, locked for a command that changes it.
+pub struct LockedLedger<'a> {
     root: &'a Root,
     runtime: &'a Runtime,
     /// When the command began.
@@ -164,7 +134,7 @@ struct LockedLedger<'a> {
 }
 
 impl<'a> LockedLedger<'a> {
-    fn open(
+    pub fn open(
         root: &'a Root,
         unlock: &Unlock<'_>,
         guards: &Guards,
@@ -185,15 +155,216 @@ impl<'a> LockedLedger<'a> {
         })
     }
 
+    /// Forgets the entries that the addresses name, or else those that the manifest does not
+    /// list any more.
+    pub fn forget(&self, addresses: Option<&[String]>) -> Result<LedgerChange, OpError> {
+        let (state, version) = self.state()?;
+        let Some(mut state) = state else {
+            return Err(OpError::unfit(
+                "there is no state yet, so there is nothing to forget",
+                "Nothing was changed.",
+            ));
+        };
+        let entries = match addresses {
+            Some(addresses) => named_in(&state, &self.opened, "state rm", addresses)?,
+            None => plan::unlisted(&self.opened.manifest, &state),
+        };
+        let what = "forgotten";
+        if entries.is_empty() {
+            return Ok(self.changed(what, &entries, state.serial));
+        }
+        for key in &entries {
+            state.forget(key);
+        }
+        self.save(what, state, &version, &entries, Store::end_journal)
+    }
+
+    /// Declares that the service holds what the manifest wants for these entries.
+    /// `approve` is told which they are.
+    pub fn adopt(
+        &self,
+        addresses: &[String],
+        approve: impl FnOnce(&[String]) -> Result<(), OpError>,
+    ) -> Result<LedgerChange, OpError> {
+        let assignments = self.opened.manifest.assignments();
+        let subjects: Vec<Subject<'_>> = assignments.iter().map(Subject::from).collect();
+        let marks =
+            address::find("state adopt", addresses, &subjects).map_err(OpError::unmatched)?;
+        let chosen = assignments.iter().zip(marks).filter(|(_, named)| *named);
+        let chosen: Vec<_> = chosen.map(|(assignment, _)| assignment).collect();
+        let (state, version) = self.state()?;
+        let named: Vec<String> = chosen.iter().map(|chosen| chosen.label.clone()).collect();
+        approve(&named)?;
+        let mut state = state.unwrap_or_else(|| self.new_state());
+        let prints = self.fingerprinter();
+        let run_id = PlanId::new((self.runtime.unique)());
+        for assignment in &chosen {
+            let prints = prints_of(&prints, assignment, self.runtime.salt);
+            state.adopt(&assignment.key, prints, self.now, &run_id);
+        }
+        let entries: Vec<EntryKey> = chosen.iter().map(|chosen| chosen.key.clone()).collect();
+        self.save("adopted", state, &version, &entries, Store::end_journal)
+    }
+
+    /// Starts the state anew with every entry of the manifest in doubt, so that all are sent
+    /// again, but for passwords that it knows as wrong: the way out for a state or journal
+    /// that is damaged or was changed outside drspass. What was there is kept beside it. None
+    /// of the gates that the state guards is opened: a newer format, another key, or a newer
+    /// manifest.
+    pub fn distrust(&self, allow_rollback: bool) -> Result<LedgerChange, OpError> {
+        let store = &self.root.store;
+        // A rekey that was cut off is finished first, or the state would seem to be another
+        // key's.
+        if store.has_rekey()
+            && let Ok(snapshot) = store.read(&self.keys)
+        {
+            store.finish_rekey(&self.guard, &self.keys, snapshot)?;
+        }
+        let sealed = &self.opened.sealed;
+        let claimed = match store.read_unverified() {
+            Ok(claimed) => claimed,
+            Err(StoreError::Invalid { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(state) = claimed {
+            if state.key_id != self.keys.id {
+                return Err(OpError::new_key(&state.key_id, &self.keys.id));
+            }
+            let back = state.rollback_from(sealed.revision, &self.opened.digest);
+            if let (Some(highest), false) = (back, allow_rollback) {
+                return Err(OpError::rollback(sealed.revision, state.revision, highest));
+            }
+        }
+        let version = store.version()?;
+        let proved = match store.read_alone(&self.keys).map(|snapshot| snapshot.known) {
+            Ok(StoredState::Ours(state)) => Some(state),
+            _ => None,
+        };
+        // A new lineage, so that no saved plan and no journal of the old one fits.
+        let mut state = self.new_state();
+        state.highest = proved.as_ref().map_or(0, |old| old.highest);
+        state.take_manifest(sealed.revision, self.opened.digest.clone());
+        let prints = self.fingerprinter();
+        let assignments = self.opened.manifest.assignments();
+        let wanted = assignments.iter().map(|assignment| {
+            (
+                assignment.key.clone(),
+                prints_of(&prints, assignment, self.runtime.salt),
+            )
+        });
+        state.begin(wanted, self.now, &PlanId::new((self.runtime.unique)()));
+        state.distrust();
+        let begins_with = proved.is_none().then_some(sealed.revision);
+        if let Some(old) = proved {
+            state.keep_warnings(old);
+        }
+        let entries: Vec<EntryKey> = state.entries.keys().cloned().collect();
+        let what = "marked to be sent again";
+        let changed = self.save(what, state, &version, &entries, Store::set_aside_journal)?;
+        Ok(LedgerChange {
+            begins_with,
+            ..changed
+        })
+    }
+
+    /// Folds a recovery file back. Beside the very state that it continues it becomes
+    /// the state; beside any other, or none, its entries are marked to be sent again.
+    pub fn recover(&self, file: &Path) -> Result<LedgerChange, OpError> {
+        let store = &self.root.store;
+        let path = self.root.resolve(file);
+        let bytes = files::read_unlinked(&path).map_err(OpError::read(file))?;
+        let recovery = Recovery::parse(&bytes, &self.keys.state).map_err(|why| {
+            Failure::new(
+                "drspass::state::recovery",
+                format!("{} is no recovery file of this state: {why}", file.display()),
+                "Nothing was changed. Name the file that the apply printed; it is made for this manifest's key.",
+            )
+        })?;
+        if recovery.state.scope != self.opened.sealed.scope {
+            let scope = &self.opened.sealed.scope;
+            return Err(OpError::other_scope(&recovery.state.scope, scope));
+        }
+        let version = store.version()?;
+        let what = "recovered; the file can be removed";
+        if recovery.continues(&version) {
+            let Recovery { sent, state, .. } = recovery;
+            return self.save(what, state, &version, &sent, Store::end_journal);
+        }
+        if store.holds(&self.keys, &recovery.state)? {
+            // The commit had come through after all, and only its report had not.
+            let serial = recovery.state.serial.saturating_add(1);
+            return Ok(self.changed(what, &recovery.sent, serial));
+        }
+        self.doubt(recovery, file)
+    }
+
+    /// Marks what a recovery file knows of as to be sent again, beside a state that is
+    /// not the one that it continues.
+    fn doubt(&self, recovery: Recovery, file: &Path) -> Result<LedgerChange, OpError> {
+        let store = &self.root.store;
+        // A journal of this state is folded in; one of another run is no proof here,
+        // and is set aside once the doubts are saved.
+        let (snapshot, is_foreign) = match store.read(&self.keys) {
+            Err(StoreError::ForeignJournal { .. }) => (store.read_alone(&self.keys)?, true),
+            read => (read?, false),
+        };
+        let version = snapshot.version.clone();
+        let current = trusted(self.root, &self.opened, snapshot)?;
+        if let Some(state) = &current
+            && state.lineage != recovery.state.lineage
+        {
+            return Err(OpError::unfit(
+                format!("{} is not of the history of this state", file.display()),
+                "Nothing was changed. Name the file that the apply on this state printed.",
+            ));
+        }
+        // Only a state that went on past the run knows all that came before it.
+        let knows_before = !is_foreign
+            && current
+                .as_ref()
+                .is_some_and(|state| state.serial > recovery.state.serial);
+        let mut state = current.unwrap_or_else(|| self.new_state());
+        if recovery.state.highest > state.highest {
+            // The run did apply that manifest, and its number is not free again.
+            state.revision = recovery.state.revision;
+            state.manifest.clone_from(&recovery.state.manifest);
+            state.highest = recovery.state.highest;
+        }
+        let doubted: BTreeSet<EntryKey> = if knows_before {
+            recovery.sent.into_iter().collect()
+        } else {
+            let known = state.entries.keys().chain(recovery.state.entries.keys());
+            known.cloned().collect()
+        };
+        let run = PlanId::new((self.runtime.unique)());
+        for key in &doubted {
+            let tried = recovery
+                .state
+                .entries
+                .get(key)
+                .or_else(|| state.entries.get(key))
+                .cloned();
+            if let Some(tried) = tried {
+                state.doubt(key, &tried, self.now, &run);
+            }
+        }
+        let end_journal: JournalEnd = match is_foreign {
+            true => Store::set_aside_journal,
+            false => Store::end_journal,
+        };
+        let what =
+            "marked to be sent again, since the state is not the one that the file continues";
+        let entries: Vec<EntryKey> = doubted.into_iter().collect();
+        self.save(what, state, &version, &entries, end_journal)
+    }
+
     /// The trusted state and its version; a cut-off apply's answers are saved first.
     fn state(&self) -> Result<(Option<State>, StateVersion), OpError> {
         let store = &self.root.store;
         let snapshot = store.read(&self.keys)?;
         let snapshot = store.absorb_journal(&self.guard, &self.keys, snapshot)?;
         let version = snapshot.version.clone();
-        let known = Comparison::of(self.root, &self.opened, snapshot)?;
-        known.check_key()?;
-        Ok((known.state, version))
+        Ok((trusted(self.root, &self.opened, snapshot)?, version))
     }
 
     fn fingerprinter(&self) -> Fingerprinter {
@@ -211,286 +382,36 @@ impl<'a> LockedLedger<'a> {
 
     fn save(
         &self,
-        state: State,
-        version: &StateVersion,
-        entries: Vec<EntryKey>,
-    ) -> Result<LedgerChange, OpError> {
-        self.save_as(state, version, entries, JournalFate::Remove)
-    }
-
-    fn save_as(
-        &self,
+        what: &'static str,
         mut state: State,
         version: &StateVersion,
-        entries: Vec<EntryKey>,
-        journal: JournalFate,
+        entries: &[EntryKey],
+        end_journal: JournalEnd,
     ) -> Result<LedgerChange, OpError> {
         let store = &self.root.store;
         store.back_up(&self.guard)?;
         store.commit(&self.guard, &self.keys, &mut state, version)?;
         // The journal goes last: until the new state is there, it still counts.
         if store.has_journal() {
-            match journal {
-                JournalFate::Remove => store.end_journal(&self.guard)?,
-                JournalFate::SetAside => store.set_aside_journal(&self.guard)?,
-            }
+            end_journal(store, &self.guard)?;
         }
-        Ok(self.changed(&entries, state.serial))
+        Ok(self.changed(what, entries, state.serial))
     }
 
-    fn changed(&self, entries: &[EntryKey], serial: u64) -> LedgerChange {
-        let labels = labels(&self.opened);
+    fn changed(&self, what: &'static str, entries: &[EntryKey], serial: u64) -> LedgerChange {
+        let assignments = self.opened.manifest.assignments().iter();
+        let labels: BTreeMap<&EntryKey, &String> = assignments
+            .map(|assignment| (&assignment.key, &assignment.label))
+            .collect();
         let label = |key: &EntryKey| {
             let listed = labels.get(key);
-            listed.map_or_else(|| key.to_string(), |label| (*label).to_owned())
+            listed.map_or_else(|| key.to_string(), |label| (*label).clone())
         };
         LedgerChange {
+            what,
             entries: entries.iter().map(label).collect(),
             serial,
             begins_with: None,
         }
     }
-}
-
-/// Forgets entries: nothing is told to the service.
-pub fn forget(
-    root: &Root,
-    unlock: &Unlock<'_>,
-    guards: &Guards,
-    runtime: &Runtime,
-    what: Forget,
-) -> Result<LedgerChange, OpError> {
-    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state rm")?;
-    let (state, version) = ledger.state()?;
-    let Some(mut state) = state else {
-        return Err(OpError::unfit(
-            "there is no state yet, so there is nothing to forget",
-            "Nothing was changed.",
-        ));
-    };
-    let entries = match what {
-        Forget::Named(addresses) => named_in(&state, &ledger.opened, "state rm", &addresses)?,
-        Forget::Unlisted => plan::unlisted(&ledger.opened.manifest, &state),
-    };
-    if entries.is_empty() {
-        return Ok(ledger.changed(&entries, state.serial));
-    }
-    for key in &entries {
-        state.forget(key);
-    }
-    ledger.save(state, &version, entries)
-}
-
-/// Declares that the service holds what the manifest wants for these entries.
-/// `approve` is told which they are.
-pub fn adopt(
-    root: &Root,
-    unlock: &Unlock<'_>,
-    guards: &Guards,
-    runtime: &Runtime,
-    addresses: &[String],
-    approve: &mut dyn FnMut(&[String]) -> Result<(), OpError>,
-) -> Result<LedgerChange, OpError> {
-    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state adopt")?;
-    let assignments = ledger.opened.manifest.assignments();
-    let subjects: Vec<Subject<'_>> = assignments.iter().map(Subject::from).collect();
-    let marks = address::find("state adopt", addresses, &subjects).map_err(OpError::unmatched)?;
-    let chosen: Vec<_> = assignments
-        .iter()
-        .zip(marks)
-        .filter(|(_, is_named)| *is_named)
-        .map(|(assignment, _)| assignment)
-        .collect();
-    let (state, version) = ledger.state()?;
-    let named: Vec<String> = chosen.iter().map(|chosen| chosen.label.clone()).collect();
-    approve(&named)?;
-    let mut state = state.unwrap_or_else(|| ledger.new_state());
-    let prints = ledger.fingerprinter();
-    let run_id = PlanId::new((ledger.runtime.unique)());
-    for assignment in &chosen {
-        let prints = prints_of(&prints, assignment, ledger.runtime.salt);
-        state.adopt(&assignment.key, prints, ledger.now, &run_id);
-    }
-    let entries = chosen
-        .iter()
-        .map(|assignment| assignment.key.clone())
-        .collect();
-    ledger.save(state, &version, entries)
-}
-
-/// Starts the state anew with every entry of the manifest in doubt, so that all are sent
-/// again, but for passwords that it knows as wrong: the way out for a state or journal
-/// that is damaged or was changed outside drspass. What was there is kept beside it. None
-/// of the gates that the state guards is opened: a newer format, another key, or a newer
-/// manifest.
-pub fn distrust(
-    root: &Root,
-    unlock: &Unlock<'_>,
-    guards: &Guards,
-    runtime: &Runtime,
-) -> Result<LedgerChange, OpError> {
-    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state distrust")?;
-    let store = &ledger.root.store;
-    // A rekey that was cut off is finished first, or the state would seem to be another
-    // key's.
-    if store.has_rekey()
-        && let Ok(snapshot) = store.read(&ledger.keys)
-    {
-        store.finish_rekey(&ledger.guard, &ledger.keys, snapshot)?;
-    }
-    let sealed = &ledger.opened.sealed;
-    let claimed = match store.read_unverified() {
-        Ok(claimed) => claimed,
-        Err(StoreError::Invalid { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(state) = claimed {
-        if state.key_id != ledger.keys.id {
-            return Err(OpError::new_key(&state.key_id, &ledger.keys.id));
-        }
-        let back = state.rollback_from(sealed.revision, &ledger.opened.digest);
-        if let (Some(highest), false) = (back, guards.allow_rollback) {
-            return Err(OpError::rollback(sealed.revision, state.revision, highest));
-        }
-    }
-    let version = store.version()?;
-    let proved = match store
-        .read_alone(&ledger.keys)
-        .map(|snapshot| snapshot.known)
-    {
-        Ok(StoredState::Ours(state)) => Some(state),
-        _ => None,
-    };
-    // A new lineage, so that no saved plan and no journal of the old one fits.
-    let mut state = ledger.new_state();
-    state.highest = proved.as_ref().map_or(0, |old| old.highest);
-    state.take_manifest(sealed.revision, ledger.opened.digest.clone());
-    let prints = ledger.fingerprinter();
-    let assignments = ledger.opened.manifest.assignments();
-    let wanted = assignments.iter().map(|assignment| {
-        (
-            assignment.key.clone(),
-            prints_of(&prints, assignment, ledger.runtime.salt),
-        )
-    });
-    state.begin(wanted, ledger.now, &PlanId::new((ledger.runtime.unique)()));
-    state.distrust();
-    let begins_with = proved.is_none().then_some(sealed.revision);
-    if let Some(old) = proved {
-        state.keep_warnings(old);
-    }
-    let entries = state.entries.keys().cloned().collect();
-    let changed = ledger.save_as(state, &version, entries, JournalFate::SetAside)?;
-    Ok(LedgerChange {
-        begins_with,
-        ..changed
-    })
-}
-
-pub enum Recovered {
-    Whole(LedgerChange),
-    /// The state is not the one that it continues, so what it says was sent is in
-    /// doubt.
-    AsDoubts(LedgerChange),
-}
-
-/// Folds a recovery file back. Beside the very state that it continues it becomes
-/// the state; beside any other, or none, its entries are marked to be sent again.
-pub fn recover(
-    root: &Root,
-    unlock: &Unlock<'_>,
-    guards: &Guards,
-    runtime: &Runtime,
-    file: &Path,
-) -> Result<Recovered, OpError> {
-    let ledger = LockedLedger::open(root, unlock, guards, runtime, "state recover")?;
-    let store = &ledger.root.store;
-    let path = ledger.root.resolve(file);
-    let bytes = files::read_unlinked(&path).map_err(OpError::read(file))?;
-    let recovery = Recovery::parse(&bytes, &ledger.keys.state).map_err(|why| {
-        Failure::new(
-            "drspass::state::recovery",
-            format!("{} is no recovery file of this state: {why}", file.display()),
-            "Nothing was changed. Name the file that the apply printed; it is made for this manifest's key.",
-        )
-    })?;
-    if recovery.state.scope != ledger.opened.sealed.scope {
-        let scope = &ledger.opened.sealed.scope;
-        return Err(OpError::other_scope(&recovery.state.scope, scope));
-    }
-    let version = store.version()?;
-    if recovery.continues(&version) {
-        let changed = ledger.save(recovery.state, &version, recovery.sent)?;
-        return Ok(Recovered::Whole(changed));
-    }
-    if store.holds(&ledger.keys, &recovery.state)? {
-        // The commit had come through after all, and only its report had not.
-        let serial = recovery.state.serial.saturating_add(1);
-        return Ok(Recovered::Whole(ledger.changed(&recovery.sent, serial)));
-    }
-    as_doubts(&ledger, recovery, file).map(Recovered::AsDoubts)
-}
-
-/// Marks what a recovery file knows of as to be sent again, beside a state that is
-/// not the one that it continues.
-fn as_doubts(
-    ledger: &LockedLedger<'_>,
-    recovery: Recovery,
-    file: &Path,
-) -> Result<LedgerChange, OpError> {
-    let store = &ledger.root.store;
-    // A journal of this state is folded in; one of another run is no proof here,
-    // and is set aside once the doubts are saved.
-    let (snapshot, is_foreign) = match store.read(&ledger.keys) {
-        Err(StoreError::ForeignJournal { .. }) => (store.read_alone(&ledger.keys)?, true),
-        read => (read?, false),
-    };
-    let version = snapshot.version.clone();
-    let known = Comparison::of(ledger.root, &ledger.opened, snapshot)?;
-    known.check_key()?;
-    let current = known.state;
-    if let Some(state) = &current
-        && state.lineage != recovery.state.lineage
-    {
-        return Err(OpError::unfit(
-            format!("{} is not of the history of this state", file.display()),
-            "Nothing was changed. Name the file that the apply on this state printed.",
-        ));
-    }
-    // Only a state that went on past the run knows all that came before it.
-    let knows_before = !is_foreign
-        && current
-            .as_ref()
-            .is_some_and(|state| state.serial > recovery.state.serial);
-    let mut state = current.unwrap_or_else(|| ledger.new_state());
-    if recovery.state.highest > state.highest {
-        // The run did apply that manifest, and its number is not free again.
-        state.revision = recovery.state.revision;
-        state.manifest.clone_from(&recovery.state.manifest);
-        state.highest = recovery.state.highest;
-    }
-    let doubted: BTreeSet<EntryKey> = if knows_before {
-        recovery.sent.into_iter().collect()
-    } else {
-        let known = state.entries.keys().chain(recovery.state.entries.keys());
-        known.cloned().collect()
-    };
-    let run = PlanId::new((ledger.runtime.unique)());
-    for key in &doubted {
-        let tried = recovery
-            .state
-            .entries
-            .get(key)
-            .or_else(|| state.entries.get(key))
-            .cloned();
-        if let Some(tried) = tried {
-            state.doubt(key, &tried, ledger.now, &run);
-        }
-    }
-    let journal = if is_foreign {
-        JournalFate::SetAside
-    } else {
-        JournalFate::Remove
-    };
-    ledger.save_as(state, &version, doubted.into_iter().collect(), journal)
 }

@@ -11,8 +11,7 @@ use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::redact::ForeignText;
 use crate::ops::OpError;
-use crate::ops::ledger::{self, Forget, LedgerChange, Recovered};
-use crate::ops::root::{Guards, Root};
+use crate::ops::ledger::{self, LockedLedger};
 use crate::store::LockStatus;
 use crate::view::json_v1;
 use crate::view::{listing, text};
@@ -93,76 +92,42 @@ pub struct LockShowArgs {
 
 pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
-    let guards = Guards {
-        allow_rollback: matches!(
-            &command,
-            StateCommand::Distrust(StateDistrustArgs {
-                allow_rollback: true
-            })
-        ),
-        ..context.guards()
-    };
-    let unlock = context.unlock();
-    let runtime = env::runtime();
-    let (words, changed) = match command {
-        StateCommand::List => return list(context, &root),
+    let (unlock, guards, runtime) = (context.unlock(), context.guards(), env::runtime());
+    let ledger = |command| LockedLedger::open(&root, &unlock, &guards, &runtime, command);
+    let changed = match command {
+        StateCommand::List => {
+            let (state, notes, has_more) = ledger::list(&root)?;
+            let text = listing::state_list(state.as_ref(), &notes, has_more);
+            return Ok(exit::written(context.shell.result(&text), exit::DONE));
+        }
         StateCommand::Show(args) => {
             let report = ledger::show(&root, &unlock, &guards, &args.addresses)?;
             let text = || listing::state_show(&report);
             return Ok(context.show(args.json, || json_v1::state(&report), text));
         }
         StateCommand::Rm(args) => {
-            let what = if args.unlisted {
-                Forget::Unlisted
-            } else {
-                Forget::Named(args.addresses)
-            };
-            let changed = ledger::forget(&root, &unlock, &guards, &runtime, what)?;
-            ("forgotten", changed)
+            let named = (!args.unlisted).then_some(args.addresses.as_slice());
+            ledger("state rm")?.forget(named)?
         }
-        StateCommand::Adopt(args) => {
-            let mut approve = |labels: &[String]| approve_adopt(context, &args, labels);
-            let changed = ledger::adopt(
-                &root,
-                &unlock,
-                &guards,
-                &runtime,
-                &args.addresses,
-                &mut approve,
-            )?;
-            ("adopted", changed)
-        }
-        StateCommand::Distrust(_) => {
-            let changed = ledger::distrust(&root, &unlock, &guards, &runtime)?;
-            ("marked to be sent again", changed)
-        }
-        StateCommand::Recover(args) => {
-            match ledger::recover(&root, &unlock, &guards, &runtime, &args.file)? {
-                Recovered::Whole(changed) => ("recovered; the file can be removed", changed),
-                Recovered::AsDoubts(changed) => (
-                    "marked to be sent again, since the state is not the one that the file continues",
-                    changed,
-                ),
+        StateCommand::Adopt(args) => ledger("state adopt")?.adopt(&args.addresses, |labels| {
+            if args.yes {
+                return Ok(());
             }
-        }
+            context.shell.message(&named(labels));
+            let entries = text::counted(labels.len(), "entry", "entries");
+            let question =
+                format!("Declare that the service holds the manifest's values of {entries}?");
+            prompt::ask(&question, "Nothing was changed.")
+        })?,
+        StateCommand::Distrust(args) => ledger("state distrust")?.distrust(args.allow_rollback)?,
+        StateCommand::Recover(args) => ledger("state recover")?.recover(&args.file)?,
     };
-    let text = changed_text(words, &changed);
-    Ok(context.stands(context.shell.result(&text), exit::DONE))
-}
-
-fn list(context: &Context<'_>, root: &Root) -> Result<u8, OpError> {
-    let claimed = ledger::list(root)?;
-    let state = claimed.state.as_ref();
-    let text = listing::state_list(state, &claimed.notes, claimed.has_more);
-    Ok(exit::written(context.shell.result(&text), exit::DONE))
-}
-
-fn changed_text(words: &str, changed: &LedgerChange) -> String {
     let mut text = named(&changed.entries);
     let _ = writeln!(
         text,
-        "{} {words}; the state has serial {}.",
+        "{} {}; the state has serial {}.",
         text::counted(changed.entries.len(), "entry", "entries"),
+        changed.what,
         changed.serial
     );
     if let Some(revision) = changed.begins_with {
@@ -172,7 +137,7 @@ fn changed_text(words: &str, changed: &LedgerChange) -> String {
              {revision}, the manifest's own."
         );
     }
-    text
+    Ok(context.stands(context.shell.result(&text), exit::DONE))
 }
 
 fn named(labels: &[String]) -> String {
@@ -180,23 +145,9 @@ fn named(labels: &[String]) -> String {
     lines.collect()
 }
 
-fn approve_adopt(
-    context: &Context<'_>,
-    args: &StateAdoptArgs,
-    labels: &[String],
-) -> Result<(), OpError> {
-    if args.yes {
-        return Ok(());
-    }
-    context.shell.message(&named(labels));
-    let entries = text::counted(labels.len(), "entry", "entries");
-    let question = format!("Declare that the service holds the manifest's values of {entries}?");
-    prompt::ask(&question, "Nothing was changed.")
-}
-
 pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
     let root = context.root()?;
-    let status = ledger::lock(&root)?;
+    let status = root.store.lock_status()?;
     if args.json {
         let (is_held, holder) = match status {
             LockStatus::Free => (false, None),
