@@ -148,13 +148,6 @@ pub struct TargetChange {
     pub to: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NewKeyReason {
-    Removed,
-    OtherScope,
-    Asked,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateFate {
     Untouched,
@@ -169,7 +162,8 @@ pub struct RekeyPlan {
     pub recipients: usize,
     pub change: Difference,
     pub moved: Vec<TargetChange>,
-    pub new_key: Option<NewKeyReason>,
+    /// Why there will be a new fingerprint key, if there will.
+    pub new_key: Option<&'static str>,
     pub state: StateFate,
     pub is_lockout: bool,
     pub finished: bool,

@@ -5,8 +5,6 @@
 //! new file is proved to be readable, and manifest and state go over to a new key as
 //! one step (see [`crate::store::recovery`]).
 
-use zeroize::Zeroizing;
-
 use super::error::{Failure, other_key};
 use super::root::{Guards, Root, Unlock, digest_of, moved_parts, parse_sealed};
 use super::{OpError, Runtime, git, rewrite};
@@ -16,9 +14,8 @@ use crate::core::manifest::{self, Manifest, Sealed};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
 use crate::core::rekey::{NewKey, rekeyed};
-use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
+use crate::core::report::{RekeyPlan, Rekeyed, StateFate};
 use crate::core::state::{Lineage, State};
-use crate::core::target::Target;
 use crate::core::yaml;
 use crate::store::{
     LockGuard, LockInfo, RekeyLeft, StateSnapshot, StoreError, StoreKeys, StoredState,
@@ -36,31 +33,9 @@ pub struct RekeyOptions {
 /// Is shown what will be done and the warnings of the manifest, and decides.
 pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
-pub enum RekeyResult {
-    /// A rekey that was cut off is finished, and nothing else was to be done.
-    Finished,
-    Rekeyed(Box<Rekeyed>),
-}
-
-/// The manifest file, and the one whose place it takes.
-struct NewManifest {
-    before: Vec<u8>,
-    file: Vec<u8>,
-}
-
-impl NewManifest {
-    fn put(&self, root: &Root) -> Result<(), OpError> {
-        rewrite::replace(root, Some(&self.before), &self.file)
-    }
-
-    /// Whether it is surely not in its place.
-    fn is_elsewhere(&self, root: &Root) -> bool {
-        root.manifest_bytes().is_ok_and(|there| there != self.file)
-    }
-}
-
 /// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target. The key
-/// that `guards` expect is the one that the manifest has now.
+/// that `guards` expect is the one that the manifest has now. Nothing is returned where
+/// only a rekey that was cut off was to be finished.
 pub fn rekey(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -68,7 +43,7 @@ pub fn rekey(
     runtime: &Runtime,
     options: RekeyOptions,
     approve: ApproveRekey<'_>,
-) -> Result<RekeyResult, OpError> {
+) -> Result<Option<Rekeyed>, OpError> {
     let lock = (runtime.lock_info)("rekey");
     let name = root.manifest_name();
     // The old file and the new one are both opened.
@@ -96,7 +71,7 @@ pub fn rekey(
         let opened;
         (opened, finished) = open_ledger(root, &lock, &sealed, &before)?;
         if finished && reason.is_none() && change.is_none() && moved.is_empty() {
-            return Ok(RekeyResult::Finished);
+            return Ok(None);
         }
         ledger = Some(opened);
     }
@@ -110,20 +85,17 @@ pub fn rekey(
     };
 
     let revision = rewrite::next_revision(sealed.revision.max(highest))?;
-    let new_key = reason.map(|_| FingerprintKey::new((runtime.random)()));
-    let (new, former) = next_seal(root, sealed, target, revision, new_key);
-    let text = yaml::decode(&plain).map_err(|problem| OpError::document(name, vec![problem]))?;
-    let text = manifest::seal(text, &new).map_err(|problems| OpError::document(name, problems))?;
-    let file = rewrite::encrypted(text.as_bytes(), &new.recipients, name, unlock.plugins)?;
-    let is_lockout = !can_open(root, &unlock, &file, &text, options)?;
-    if is_lockout && !options.allow_lockout {
-        return Err(Failure::new(
-            "drspass::rekey::lockout",
-            "none of the identities at hand is among the recipients of drspass.yaml: you would no longer be able to read the manifest",
-            "Nothing was written. List your own public key in drspass.yaml, or name the identity that shall stay with -i; --allow-lockout does it all the same.",
-        )
-        .into());
-    }
+    let new = Sealed {
+        fingerprint_key: match reason {
+            Some(_) => FingerprintKey::new((runtime.random)()),
+            None => sealed.fingerprint_key.clone(),
+        },
+        scope: target.scope,
+        auth_url: target.auth_url,
+        recipients: root.config.recipients.clone(),
+        revision,
+    };
+    let (file, is_lockout) = sealed_anew(root, &unlock, &plain, &new, options.allow_lockout)?;
 
     let plan = RekeyPlan {
         manifest: name.display().to_string(),
@@ -136,78 +108,62 @@ pub fn rekey(
         finished,
     };
     approve(&plan, &warnings)?;
-    let file = NewManifest { before, file };
-    let key_id = former.is_some().then(|| new.fingerprint_key.id());
-    let former_state = put(root, runtime, ledger, former, &manifest, &new, &file)?;
-    Ok(RekeyResult::Rekeyed(Box::new(Rekeyed {
+    if let Some(ledger) = &ledger {
+        clear_up(root, &ledger.guard)?;
+    }
+    let change = (&sealed, &new, &manifest);
+    let former_state = match (ledger, reason) {
+        (Some(ledger), Some(_)) => put(root, runtime, ledger, change, (&before, &file))?,
+        (_lock, _) => rewrite::replace(root, Some(&before), &file).map(|()| None)?,
+    };
+    Ok(Some(Rekeyed {
         plan,
         revision,
-        key_id,
+        key_id: reason.map(|_| new.fingerprint_key.id()),
         former_state,
-    })))
+    }))
 }
 
-/// What is sealed from now on; where that is a new key, also what the state was made with.
-fn next_seal(
-    root: &Root,
-    sealed: Sealed,
-    target: Target,
-    revision: u64,
-    new_key: Option<FingerprintKey>,
-) -> (Sealed, Option<FormerKey>) {
-    let (fingerprint_key, former) = match new_key {
-        Some(key) => {
-            let former = FormerKey {
-                key: sealed.fingerprint_key,
-                scope: sealed.scope,
-            };
-            (key, Some(former))
-        }
-        None => (sealed.fingerprint_key, None),
-    };
-    let new = Sealed {
-        fingerprint_key,
-        scope: target.scope,
-        auth_url: target.auth_url,
-        recipients: root.config.recipients.clone(),
-        revision,
-    };
-    (new, former)
-}
-
-/// Whether there must be a new fingerprint key, and why.
+/// Why there must be a new fingerprint key.
 fn reason(
     change: &Difference,
     is_other_scope: bool,
     options: RekeyOptions,
-) -> Option<NewKeyReason> {
+) -> Option<&'static str> {
     if !change.removed.is_empty() {
-        Some(NewKeyReason::Removed)
+        Some("since somebody who has the old one is removed")
     } else if is_other_scope {
-        Some(NewKeyReason::OtherScope)
+        Some("since nothing of the former project shall fit")
     } else {
-        options.new_key.then_some(NewKeyReason::Asked)
+        options.new_key.then_some("as asked")
     }
 }
 
-/// Whether the identities at hand open the new file. One that cannot be used, for instance
-/// since nobody is there to type its passphrase, is an error unless a lockout is allowed.
-fn can_open(
+/// The new file, which is proved to be readable, and whether no identity at hand opens it.
+/// One that cannot be used, for instance since nobody is there to type its passphrase, is an
+/// error unless a lockout is allowed.
+fn sealed_anew(
     root: &Root,
     unlock: &Unlock<'_>,
-    file: &[u8],
-    text: &Zeroizing<String>,
-    options: RekeyOptions,
-) -> Result<bool, OpError> {
-    match root.decrypt_file(file, unlock) {
-        Ok(plain) if plain.as_slice() == text.as_bytes() => Ok(true),
-        Ok(_) => Err(Failure::new(
-            "drspass::rekey::unlike",
-            "the new file decrypts to something else than was encrypted",
-            "Nothing was written. If a plugin was at work, see whether it is the right one.",
-        )
-        .into()),
-        Err(OpError::NoMatch { .. }) => Ok(false),
+    plain: &[u8],
+    new: &Sealed,
+    allow_lockout: bool,
+) -> Result<(Vec<u8>, bool), OpError> {
+    let name = root.manifest_name();
+    let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
+    let text = manifest::seal(text, new).map_err(|problems| OpError::document(name, problems))?;
+    let file = rewrite::encrypted(text.as_bytes(), &new.recipients, name, unlock.plugins)?;
+    match root.decrypt_file(&file, unlock) {
+        Ok(plain) if plain.as_slice() == text.as_bytes() => return Ok((file, false)),
+        Ok(_) => {
+            return Err(Failure::new(
+                "drspass::rekey::unlike",
+                "the new file decrypts to something else than was encrypted",
+                "Nothing was written. If a plugin was at work, see whether it is the right one.",
+            )
+            .into());
+        }
+        Err(OpError::NoMatch { .. }) => {}
         // What is wrong is one identity, or its passphrase, and not the file.
         Err(
             OpError::Identity(_)
@@ -215,19 +171,23 @@ fn can_open(
                 source: AgeError::WrongPassphrase { .. },
                 ..
             },
-        ) if options.allow_lockout => Ok(false),
-        Err(error) => Err(error),
+        ) if allow_lockout => {}
+        Err(error) => return Err(error),
     }
+    if allow_lockout {
+        return Ok((file, true));
+    }
+    Err(Failure::new(
+        "drspass::rekey::lockout",
+        "none of the identities at hand is among the recipients of drspass.yaml: you would no longer be able to read the manifest",
+        "Nothing was written. List your own public key in drspass.yaml, or name the identity that shall stay with -i; --allow-lockout does it all the same.",
+    )
+    .into())
 }
 
 struct RekeyLedger {
     guard: LockGuard,
     snapshot: StateSnapshot,
-}
-
-struct FormerKey {
-    key: FingerprintKey,
-    scope: Scope,
 }
 
 /// Takes the lock and reads the state; a rekey that was cut off is finished, which is
@@ -348,40 +308,29 @@ fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
     Ok(())
 }
 
-/// Puts the manifest in its place; where the key is new, manifest and state as one step:
-/// wherever that fails, every reader finds the state of the manifest. Returns where the
-/// former state is kept.
+/// Puts the manifest in its place, and the state under the new key, as one step: wherever
+/// that fails, every reader finds the state of the manifest. Returns where the former state
+/// is kept.
 fn put(
     root: &Root,
     runtime: &Runtime,
-    ledger: Option<RekeyLedger>,
-    former: Option<FormerKey>,
-    manifest: &Manifest,
-    new: &Sealed,
-    file: &NewManifest,
+    ledger: RekeyLedger,
+    (former, new, manifest): (&Sealed, &Sealed, &Manifest),
+    (before, file): (&[u8], &[u8]),
 ) -> Result<Option<String>, OpError> {
-    let Some(ledger) = ledger else {
-        file.put(root)?;
-        return Ok(None);
-    };
     let (store, guard) = (&root.store, &ledger.guard);
-    clear_up(root, guard)?;
-    let Some(former) = former else {
-        file.put(root)?;
-        return Ok(None);
-    };
     let keys = StoreKeys::from(&new.fingerprint_key);
-    let snapshot = store.absorb_journal(guard, &StoreKeys::from(&former.key), ledger.snapshot)?;
+    let former_keys = StoreKeys::from(&former.fingerprint_key);
+    let snapshot = store.absorb_journal(guard, &former_keys, ledger.snapshot)?;
     let StoredState::Ours(state) = snapshot.known else {
-        file.put(root)?;
-        return Ok(None);
+        return rewrite::replace(root, Some(before), file).map(|()| None);
     };
-    let state = next_state(runtime, state, manifest, &former, new);
+    let state = next_state(runtime, state, manifest, former, new);
     testpoint::reach("rekey.before_state");
     store.prepare_rekey(guard, &keys, state, &snapshot.version)?;
     testpoint::reach("rekey.before_manifest");
-    if let Err(error) = file.put(root) {
-        if file.is_elsewhere(root) {
+    if let Err(error) = rewrite::replace(root, Some(before), file) {
+        if root.manifest_bytes().is_ok_and(|there| there != file) {
             // The error that matters is the first one.
             let _ = store.abandon_rekey(guard);
         }
@@ -425,7 +374,7 @@ fn next_state(
     runtime: &Runtime,
     state: State,
     manifest: &Manifest,
-    former: &FormerKey,
+    former: &Sealed,
     new: &Sealed,
 ) -> State {
     let id = new.fingerprint_key.id();
@@ -438,7 +387,7 @@ fn next_state(
             ..State::new(new.scope.clone(), lineage, id)
         };
     }
-    let old = former.key.fingerprinter(&former.scope);
+    let old = former.fingerprint_key.fingerprinter(&former.scope);
     let prints = &new.fingerprint_key.fingerprinter(&new.scope);
     rekeyed(state, manifest, &old, &NewKey { id, prints }, runtime.salt)
 }

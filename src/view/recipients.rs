@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::entry::counted;
 use super::text::push_wrapped;
 use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport, identified, shortened};
-use crate::core::report::{NewKeyReason, RekeyPlan, Rekeyed, StateFate};
+use crate::core::report::{RekeyPlan, Rekeyed, StateFate, TargetChange};
 
 /// The lines of `recipients`.
 pub fn recipients(report: &RecipientsReport) -> String {
@@ -101,63 +101,50 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
     for removed in &plan.change.removed {
         decided(&mut text, '-', removed);
     }
-    for moved in &plan.moved {
-        let _ = writeln!(
-            text,
-            "  {}: {}\n    -> {}",
-            moved.field, moved.from, moved.to
-        );
+    for TargetChange { field, from, to } in &plan.moved {
+        let _ = writeln!(text, "  {field}: {from}\n    -> {to}");
     }
     if plan.change.is_none() && plan.moved.is_empty() {
         text.push_str("  recipients and target stay as they were sealed\n");
     }
-    if let Some(reason) = plan.new_key {
-        let why = match reason {
-            NewKeyReason::Removed => "since somebody who has the old one is removed",
-            NewKeyReason::OtherScope => "since nothing of the former project shall fit",
-            NewKeyReason::Asked => "as asked",
-        };
-        push_wrapped(
-            &mut text,
-            "",
-            &format!("There will be a new fingerprint key, {why}."),
-        );
-    }
-    match &plan.state {
-        StateFate::Untouched => {}
-        StateFate::Absent { path } => push_wrapped(
-            &mut text,
-            "note: ",
-            &format!(
+    let new_key = plan.new_key.map(|why| {
+        let words = format!("There will be a new fingerprint key, {why}.");
+        ("", words)
+    });
+    let entries = |count: &usize| counted(*count, "entry", "entries");
+    let state = match &plan.state {
+        StateFate::Untouched => None,
+        StateFate::Absent { path } => {
+            let words = format!(
                 "there is no state at {path}. One that is kept elsewhere, as for pipelines, \
                  will not fit the new key: fetch it before, and put it back after; or else \
                  its next apply needs --accept-new-key OLDKEYID and sends every entry"
-            ),
-        ),
-        StateFate::CarriedOver { entries } => push_wrapped(
-            &mut text,
-            "",
-            &format!(
+            );
+            Some(("note: ", words))
+        }
+        StateFate::CarriedOver { entries: count } => {
+            let words = format!(
                 "The state ({}) will be rewritten with it; what is in sync stays in sync.",
-                counted(*entries, "entry", "entries")
-            ),
-        ),
-        StateFate::LeftBehind { entries } => push_wrapped(
-            &mut text,
-            "",
-            &format!(
+                entries(count)
+            );
+            Some(("", words))
+        }
+        StateFate::LeftBehind { entries: count } => {
+            let words = format!(
                 "The state ({}) is of the former project: it will be kept aside, and every \
                  entry will count as never set.",
-                counted(*entries, "entry", "entries")
-            ),
-        ),
-    }
-    if plan.is_lockout {
-        push_wrapped(
-            &mut text,
-            "warning: ",
-            "none of the identities at hand opens the new file: you will not be able to read it",
-        );
+                entries(count)
+            );
+            Some(("", words))
+        }
+    };
+    let lockout = plan.is_lockout.then(|| {
+        let words =
+            "none of the identities at hand opens the new file: you will not be able to read it";
+        ("warning: ", words.to_owned())
+    });
+    for (start, words) in [new_key, state, lockout].into_iter().flatten() {
+        push_wrapped(&mut text, start, &words);
     }
     text
 }

@@ -10,7 +10,7 @@ use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
 use crate::ops::OpError;
 use crate::ops::inspect;
-use crate::ops::rekey::{self, RekeyOptions, RekeyResult};
+use crate::ops::rekey::{self, RekeyOptions};
 use crate::view::json_v1;
 use crate::view::recipients as view;
 
@@ -73,10 +73,10 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
         &mut approve,
     )?;
     let arrived = match done {
-        RekeyResult::Finished => context
+        None => context
             .shell
             .result("finished the rekey that was cut off; nothing else is to be done\n"),
-        RekeyResult::Rekeyed(done) => {
+        Some(done) => {
             let arrived = context.shell.result(&view::rekeyed(&done));
             context.shell.message(&view::after_rekey(&done));
             arrived
