@@ -280,42 +280,30 @@ impl Store {
         self.journal_path().exists()
     }
 
+    /// Settles in a state what the journal beside it says; without a key, nothing of that is
+    /// proved.
     pub fn settle(
         &self,
-        mut state: State,
+        state: &mut Option<State>,
         journal: Option<&[u8]>,
-        keys: &StoreKeys,
-    ) -> Result<(StoredState, JournalLeft), StoreError> {
+        key: Option<&MacKey>,
+    ) -> Result<JournalLeft, StoreError> {
         let Some(journal) = journal else {
-            return Ok((StoredState::Ours(state), JournalLeft::None));
+            return Ok(JournalLeft::None);
         };
-        let left = match self.parsed_journal(journal, keys)? {
+        let path = self.journal_path();
+        match (state, parse(journal, key)) {
+            (_, Err(why)) => Err(StoreError::Journal { path, why }),
             // It says nothing, so it can belong to any state.
-            None => JournalLeft::Folded,
-            Some(journal) if journal.continues(&state) => {
-                journal.fold_into(&mut state);
-                JournalLeft::Unfolded
+            (_, Ok(None)) => Ok(JournalLeft::Folded),
+            (Some(state), Ok(Some(journal))) if journal.continues(state) => {
+                journal.fold_into(state);
+                Ok(JournalLeft::Unfolded)
             }
-            Some(journal) if journal.is_folded_in(&state) => JournalLeft::Folded,
-            Some(_) => return Err(self.foreign_journal()),
-        };
-        Ok((StoredState::Ours(state), left))
-    }
-
-    pub fn parsed_journal(
-        &self,
-        journal: &[u8],
-        keys: &StoreKeys,
-    ) -> Result<Option<Journal>, StoreError> {
-        parse(journal, Some(&keys.journal)).map_err(|why| StoreError::Journal {
-            path: self.journal_path(),
-            why,
-        })
-    }
-
-    pub fn foreign_journal(&self) -> StoreError {
-        StoreError::ForeignJournal {
-            path: self.journal_path(),
+            (Some(state), Ok(Some(journal))) if journal.is_folded_in(state) => {
+                Ok(JournalLeft::Folded)
+            }
+            (_, Ok(Some(_))) => Err(StoreError::ForeignJournal { path }),
         }
     }
 

@@ -23,9 +23,9 @@ use crate::core::state::State;
 use crate::sys::files;
 
 pub use error::StoreError;
-use format::{FormatError, UnverifiedState};
+use format::{FormatError, UnverifiedState, unseal};
 pub use lock::{LockGuard, LockInfo, LockStatus};
-use recovery::RekeyFile;
+use recovery::{REKEY_FORMAT, RekeyFile};
 pub use recovery::{Recovery, RekeyLeft};
 
 /// Beside the state: the state as it was when the last run began.
@@ -154,13 +154,7 @@ impl Store {
     /// Reads without the lock and without verifying, for a caller who has no key yet:
     /// [`Store::verify`] takes it from there.
     pub fn fetch(&self) -> Result<FetchedState, StoreError> {
-        let file = match self.bytes(&self.path)? {
-            None => None,
-            Some(bytes) => {
-                let unverified = UnverifiedState::parse(&bytes).map_err(|why| self.invalid(why))?;
-                Some((bytes, unverified))
-            }
-        };
+        let file = self.file()?;
         let version = file.as_ref().map(|(bytes, _)| StateVersion::of(bytes));
         Ok(FetchedState {
             version: version.unwrap_or(StateVersion(None)),
@@ -177,9 +171,9 @@ impl Store {
         keys: &StoreKeys,
     ) -> Result<StateSnapshot, StoreError> {
         match self.verified(fetched, keys) {
-            Err(StoreError::ForeignJournal { .. }) => self.read(keys),
             // A rekey may have been between its last steps.
-            Ok(StateSnapshot {
+            Err(StoreError::ForeignJournal { .. })
+            | Ok(StateSnapshot {
                 known: StoredState::OtherKey { .. },
                 ..
             }) => self.read(keys),
@@ -213,27 +207,11 @@ impl Store {
         // One that was made with another key is that key's business.
         let rekey = fetched
             .rekey
-            .and_then(|bytes| RekeyFile::parse(&bytes, &keys.state).ok());
-        let has_rekey = rekey.is_some();
-        let next = rekey.filter(|rekey| rekey.follows(&fetched.version));
-        let mut left = RekeyLeft::None;
-        let (known, journal) = match fetched.file {
-            None => match &fetched.journal {
-                None => (StoredState::Absent, JournalLeft::None),
-                Some(journal) if self.parsed_journal(journal, keys)?.is_none() => {
-                    (StoredState::Absent, JournalLeft::Folded)
-                }
-                Some(_) => return Err(self.foreign_journal()),
-            },
-            Some((bytes, unverified)) => {
-                let is_authentic = unverified.is_authentic(&bytes, &keys.state);
+            .and_then(|bytes| unseal::<RekeyFile>(REKEY_FORMAT, &bytes, &keys.state).ok());
+        let (known, journal, rekey) = match fetched.file {
+            Some((bytes, unverified)) if !unverified.is_authentic(&bytes, &keys.state) => {
                 let claimed = unverified.claimed();
-                if is_authentic {
-                    if has_rekey {
-                        left = RekeyLeft::Finished;
-                    }
-                    self.settle(claimed, fetched.journal.as_deref(), keys)?
-                } else if claimed.key_id == keys.id {
+                if claimed.key_id == keys.id {
                     let path = self.path.clone();
                     return Err(
                         if UnverifiedState::has_other_line_ends(&bytes, &keys.state) {
@@ -242,33 +220,54 @@ impl Store {
                             StoreError::Tampered { path }
                         },
                     );
-                } else if let Some(next) = next {
-                    left = RekeyLeft::Unfinished;
-                    (StoredState::Ours(next.state), JournalLeft::None)
-                } else {
-                    // Another key cannot have made a code that fits, so the name
-                    // of the key is all that tells another key from a forgery.
-                    // Its journal is its own business.
-                    (StoredState::OtherKey { claimed }, JournalLeft::None)
                 }
+                // Another key cannot have made a code that fits, so the name of the key is
+                // all that tells another key from a forgery. Its journal is its own business.
+                let version = fetched.version.name();
+                let (known, rekey) = match rekey.filter(|next| next.follows == version) {
+                    Some(next) => (StoredState::Ours(next.state), RekeyLeft::Unfinished),
+                    None => (StoredState::OtherKey { claimed }, RekeyLeft::None),
+                };
+                (known, JournalLeft::None, rekey)
+            }
+            file => {
+                let left = match (&file, rekey) {
+                    (Some(_), Some(_)) => RekeyLeft::Finished,
+                    _ => RekeyLeft::None,
+                };
+                let mut state = file.map(|(_, unverified)| unverified.claimed());
+                let journal = fetched.journal.as_deref();
+                let journal = self.settle(&mut state, journal, Some(&keys.journal))?;
+                let known = state.map_or(StoredState::Absent, StoredState::Ours);
+                (known, journal, left)
             }
         };
         Ok(StateSnapshot {
             known,
             version: fetched.version,
             journal,
-            rekey: left,
+            rekey,
         })
+    }
+
+    /// The state file, if there is one.
+    fn file(&self) -> Result<Option<(Vec<u8>, UnverifiedState)>, StoreError> {
+        let Some(bytes) = self.bytes(&self.path)? else {
+            return Ok(None);
+        };
+        let path = self.path.clone();
+        match UnverifiedState::parse(&bytes) {
+            Ok(unverified) => Ok(Some((bytes, unverified))),
+            Err(FormatError::OtherFormat { format: known }) => {
+                Err(StoreError::OtherFormat { path, known })
+            }
+            Err(why) => Err(StoreError::Invalid { path, why }),
+        }
     }
 
     /// Reads the state without a key, so nothing of it is proved.
     pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {
-        let Some(bytes) = self.bytes(&self.path)? else {
-            return Ok(None);
-        };
-        UnverifiedState::parse(&bytes)
-            .map(|unverified| Some(unverified.claimed()))
-            .map_err(|why| self.invalid(why))
+        Ok(self.file()?.map(|(_, unverified)| unverified.claimed()))
     }
 
     /// As [`Store::read_unverified`], with the answers of a journal that continues it
@@ -276,19 +275,8 @@ impl Store {
     pub fn read_claimed(&self) -> Result<(Option<State>, JournalLeft), StoreError> {
         let mut claimed = self.read_unverified()?;
         let journal = self.bytes(&self.journal_path())?;
-        let journal = journal.map(|bytes| journal::parse(&bytes, None));
-        let left = match (&mut claimed, journal) {
-            (_, None | Some(Ok(None))) => JournalLeft::None,
-            (Some(state), Some(Ok(Some(journal)))) if journal.continues(state) => {
-                journal.fold_into(state);
-                JournalLeft::Unfolded
-            }
-            (Some(state), Some(Ok(Some(journal)))) if journal.is_folded_in(state) => {
-                JournalLeft::Folded
-            }
-            (_, Some(_)) => JournalLeft::Foreign,
-        };
-        Ok((claimed, left))
+        let left = self.settle(&mut claimed, journal.as_deref(), None);
+        Ok((claimed, left.unwrap_or(JournalLeft::Foreign)))
     }
 
     /// The copy of the state as it was when the last run began, if there is one.
@@ -298,22 +286,17 @@ impl Store {
     }
 
     pub fn version(&self) -> Result<StateVersion, StoreError> {
-        match files::read_end(&self.path, VERSION_BYTES as u64) {
-            Ok(end) => Ok(StateVersion(Some(end))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.check_folder()?;
-                Ok(StateVersion(None))
-            }
-            Err(source) => Err(StoreError::Read {
-                path: self.path.clone(),
-                source,
-            }),
-        }
+        let end = files::read_end(&self.path, VERSION_BYTES as u64);
+        self.found(&self.path, end).map(StateVersion)
     }
 
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-        match files::read_unlinked(path) {
-            Ok(bytes) => Ok(Some(bytes)),
+        self.found(path, files::read_unlinked(path))
+    }
+
+    fn found<T>(&self, path: &Path, read: io::Result<T>) -> Result<Option<T>, StoreError> {
+        match read {
+            Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.check_folder()?;
                 Ok(None)
@@ -364,17 +347,6 @@ impl Store {
         match self.bytes(&self.path)? {
             Some(bytes) => replace(&self.sibling(BACKUP), &bytes),
             None => Ok(()),
-        }
-    }
-
-    fn invalid(&self, why: FormatError) -> StoreError {
-        let path = self.path.clone();
-        match why {
-            FormatError::OtherFormat { format } => StoreError::OtherFormat {
-                path,
-                known: format,
-            },
-            why => StoreError::Invalid { path, why },
         }
     }
 }

@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{FormatError, seal, unseal};
 use super::{
-    LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState, replace,
+    LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState,
+    cannot_write, replace,
 };
 use crate::core::job::EntryKey;
 use crate::core::mac::MacKey;
@@ -29,7 +30,7 @@ use crate::core::state::State;
 use crate::sys::{files, testpoint};
 
 const RECOVERY_FORMAT: &str = "drspass.recovery/1";
-const REKEY_FORMAT: &str = "drspass.rekey/1";
+pub const REKEY_FORMAT: &str = "drspass.rekey/1";
 
 /// Beside the state: the state under a new key, before it is the state.
 const REKEY: &str = ".rekey";
@@ -67,19 +68,9 @@ impl Recovery {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RekeyFile {
-    follows: String,
+    pub follows: String,
     /// The state under the new key, of the serial of the one that it follows.
     pub state: State,
-}
-
-impl RekeyFile {
-    pub fn parse(bytes: &[u8], key: &MacKey) -> Result<Self, FormatError> {
-        unseal(REKEY_FORMAT, bytes, key)
-    }
-
-    pub fn follows(&self, version: &StateVersion) -> bool {
-        self.follows == version.name()
-    }
 }
 
 /// What a rekey file means to a holder of the key.
@@ -114,15 +105,16 @@ impl Store {
         );
         // Beside the state first; where that is full or read-only, the folders
         // for temporary files are the places that are most likely to take it.
-        let mut result = Ok(PathBuf::new());
         let folders = [files::folder_of(&self.path), elsewhere, Path::new("/tmp")];
+        let mut result = Ok(PathBuf::new());
         for folder in folders {
             let path = files::with_suffix(&folder.join(&name), &suffix);
-            let written =
-                testpoint::may_fail("rescue").and_then(|()| files::write_new(&path, &bytes));
-            match written {
-                Ok(()) => return Ok(path),
-                Err(source) => result = Err(StoreError::Write { path, source }),
+            result = testpoint::may_fail("rescue")
+                .and_then(|()| files::write_new(&path, &bytes))
+                .map_err(|source| cannot_write(&path, source))
+                .map(|()| path);
+            if result.is_ok() {
+                break;
             }
         }
         result
@@ -180,8 +172,8 @@ impl Store {
     pub fn abandon_rekey(&self, _guard: &LockGuard) -> Result<(), StoreError> {
         let path = self.sibling(REKEY);
         match fs::remove_file(&path).and_then(|()| files::sync_folder(&path)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::Write { path, source })
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(cannot_write(&path, error))
             }
             _ => Ok(()),
         }
