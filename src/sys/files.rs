@@ -28,19 +28,20 @@ pub fn create_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens a private file for reading and writing; makes it where there is none. What a
-/// link leads to is not ours to write.
+/// Opens a private file for reading and writing; makes it where there is none.
 pub fn open_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(PRIVATE)
-        .custom_flags(no_follow())
-        .open(path)
-        .map_err(name_link)
-        .and_then(regular)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    open(path, options.mode(PRIVATE))
+}
+
+/// Opens a file of ours: a regular one, and no link, since what that leads to is not ours.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // The flags fit: they are bits of those that open(2) takes as an int. Without
+    // the second one, opening a pipe would wait for a writer.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
+    opened.map_err(name_link).and_then(regular)
 }
 
 fn regular(file: File) -> io::Result<File> {
@@ -65,12 +66,7 @@ pub fn read_unlinked_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 pub fn open_unlinked(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(no_follow())
-        .open(path)
-        .map_err(name_link)
-        .and_then(regular)
+    open(path, OpenOptions::new().read(true))
 }
 
 fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {
@@ -88,12 +84,6 @@ pub fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
     let mut end = Vec::new();
     file.read_to_end(&mut end)?;
     Ok((length, end))
-}
-
-fn no_follow() -> i32 {
-    // The flags fit: they are bits of those that open(2) takes as an int. Without
-    // the second one, opening a pipe would wait for a writer.
-    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
 /// What the system calls "too many levels of symbolic links" is one link here.
@@ -149,32 +139,17 @@ pub fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
         _ => path.to_owned(),
     };
     let mode = fs::metadata(&file).map(|found| found.mode() & 0o777).ok();
-    // Another writer may be at the same file, so the name in between is random.
-    let mut temp = passing(folder_of(&file))?;
-    temp.write_all(content)?;
-    if let Some(mode) = mode {
-        temp.as_file()
-            .set_permissions(fs::Permissions::from_mode(mode))?;
-    }
-    temp.as_file().sync_all()?;
-    testpoint::reach("files.before_rename");
-    temp.persist(&file).map_err(|error| error.error)?;
-    sync_folder(&file)
+    put(&file, content, mode, true)
 }
 
-/// The right to replace a file, held for as short as it takes: no two writers that
-/// take it can both find the file as they had read it.
-pub struct FileTurn {
-    _file: File,
-}
-
-/// Takes the turn at the file that `path` names or links to. Where the file system has
-/// no locks, everybody has it.
+/// Locks the file that `path` names or links to, until it is dropped: no two writers that
+/// do so can both find the file as they had read it. Where the file system has no locks,
+/// everybody has the turn.
 ///
 /// # Errors
 /// [`io::ErrorKind::ResourceBusy`] if another program has locked the file,
 /// [`io::ErrorKind::WouldBlock`] if somebody has replaced it just now.
-pub fn take_turn(path: &Path) -> io::Result<FileTurn> {
+pub fn take_turn(path: &Path) -> io::Result<File> {
     // On some network file systems only what may be written can be locked.
     let writable = OpenOptions::new().read(true).write(true).open(path);
     let file = writable.or_else(|_| File::open(path))?;
@@ -188,18 +163,12 @@ pub fn take_turn(path: &Path) -> io::Result<FileTurn> {
     if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    Ok(FileTurn { _file: file })
+    Ok(file)
 }
 
 /// How the names of files begin that only pass through. A killed run may leave one, so
 /// `init` tells git to pass over them.
 pub const PASSING: &str = ".drspass-";
-
-/// A private file in this folder, of a name that nobody can foresee, which goes unless
-/// it is renamed.
-fn passing(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new().prefix(PASSING).tempfile_in(folder)
-}
 
 /// Makes place for [`replace_public`]: takes away an empty file or one of the same
 /// kind, which begins with `start`.
@@ -234,21 +203,26 @@ fn check_public(path: &Path, start: &str) -> io::Result<bool> {
 /// of its own kind, which begins with `start`, and nothing else.
 pub fn replace_public(path: &Path, content: &str, start: &str) -> io::Result<()> {
     let is_there = check_public(path, start)?;
-    put(path, content.as_bytes(), PUBLIC, is_there)
+    put(path, content.as_bytes(), Some(PUBLIC), is_there)
 }
 
 pub fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Result<()> {
-    put(path, content, PRIVATE, is_there)
+    put(path, content, Some(PRIVATE), is_there)
 }
 
-/// Puts a file in its place in one step and makes it durable. The user chose the
-/// folder, so the name in between is random: one that follows from `path` may be
-/// somebody's file. What appeared meanwhile where `is_there` says nothing is, is kept.
-fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()> {
-    let mut temp = passing(folder_of(path))?;
+/// Puts a file in its place in one step and makes it durable. The name in between is random:
+/// another writer may be at the same file, and a name that follows from `path` may be
+/// somebody's. What appeared meanwhile where `is_there` says nothing is, is kept.
+fn put(path: &Path, content: &[u8], mode: Option<u32>, is_there: bool) -> io::Result<()> {
+    // It is private, and goes unless it is renamed.
+    let mut temp = tempfile::Builder::new()
+        .prefix(PASSING)
+        .tempfile_in(folder_of(path))?;
     temp.write_all(content)?;
-    temp.as_file()
-        .set_permissions(fs::Permissions::from_mode(mode))?;
+    if let Some(mode) = mode {
+        temp.as_file()
+            .set_permissions(fs::Permissions::from_mode(mode))?;
+    }
     temp.as_file().sync_all()?;
     testpoint::reach("files.before_rename");
     let persisted = if is_there {
@@ -261,24 +235,12 @@ fn put(path: &Path, content: &[u8], mode: u32, is_there: bool) -> io::Result<()>
 }
 
 pub fn write_unlinked(path: &Path, content: &[u8]) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(no_follow())
-        .open(path)
-        .map_err(name_link);
-    file.and_then(regular)?.write_all(content)
+    let mut options = OpenOptions::new();
+    open(path, options.write(true).create(true).truncate(true))?.write_all(content)
 }
 
 pub fn append_unlinked(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .custom_flags(no_follow())
-        .open(path)
-        .map_err(name_link)
-        .and_then(regular)
+    open(path, OpenOptions::new().append(true).create(true))
 }
 
 pub fn open_to_append(path: &Path) -> io::Result<File> {
@@ -346,11 +308,11 @@ mod tests {
     fn a_file_that_appears_meanwhile_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        put(&path, b"first", PUBLIC, false).unwrap();
-        let error = put(&path, b"second", PUBLIC, false).unwrap_err();
+        put(&path, b"first", Some(PUBLIC), false).unwrap();
+        let error = put(&path, b"second", Some(PUBLIC), false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"first");
-        put(&path, b"third", PRIVATE, true).unwrap();
+        put(&path, b"third", Some(PRIVATE), true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"third");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, PRIVATE);
         let names = fs::read_dir(folder.path()).unwrap();

@@ -1,86 +1,75 @@
-//! Places at which a test can stop the real program to kill it there, or let the
-//! disk refuse.
-//!
-//! They exist in debug builds only; in a release build nothing is compiled in.
-//! A test names a place to stop at and a file: when the program reaches the place
-//! it creates the file and waits to be killed. Or it names places that fail as
-//! if there were no space left.
+//! Places at which a test can stop the real program to kill it there, or let the disk
+//! refuse. In a release build nothing of it is compiled in.
 
 #[cfg(debug_assertions)]
 mod armed {
     use std::io;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use rustix::io::Errno;
 
-    struct Armed {
+    struct ArmedPlace {
         place: String,
+        /// How many passes are left until it acts.
         passes: AtomicUsize,
         file: PathBuf,
     }
 
-    static ARMED: OnceLock<Armed> = OnceLock::new();
+    static STOPPING: OnceLock<ArmedPlace> = OnceLock::new();
 
-    /// Places that fail, each with how many passes are left until it does.
-    static FAILING: OnceLock<Vec<(String, AtomicUsize)>> = OnceLock::new();
+    static FAILING: OnceLock<Vec<ArmedPlace>> = OnceLock::new();
 
-    /// Lets places fail. `text` is a list of `<place>:<pass>`, comma-separated.
-    pub fn arm_failures(text: &str) {
-        let places = text
-            .split(',')
-            .filter_map(|item| item.split_once(':'))
-            .filter_map(|(place, pass)| {
-                let pass = pass.parse().ok()?;
-                Some((place.to_owned(), AtomicUsize::new(pass)))
+    impl ArmedPlace {
+        /// Reads `<place>:<pass>:<file>`. Passes are counted from 1.
+        fn parse(text: &str) -> Option<Self> {
+            let mut parts = text.splitn(3, ':');
+            Some(Self {
+                place: parts.next()?.to_owned(),
+                passes: AtomicUsize::new(parts.next()?.parse().ok()?),
+                file: parts.next().unwrap_or_default().into(),
             })
-            .collect();
+        }
+
+        fn acts_at(&self, place: &str) -> bool {
+            self.place == place && self.passes.fetch_sub(1, Ordering::SeqCst) == 1
+        }
+    }
+
+    /// Lets places fail as if there were no space left. `text` is a list of
+    /// `<place>:<pass>`, comma-separated.
+    pub fn arm_failures(text: &str) {
+        let places = text.split(',').filter_map(ArmedPlace::parse).collect();
         let _ = FAILING.set(places);
     }
 
     pub fn may_fail(place: &str) -> io::Result<()> {
         let here = FAILING.get().into_iter().flatten();
-        let fails = here
-            .filter(|(failing, _)| failing == place)
-            .filter(|(_, passes)| passes.fetch_sub(1, Ordering::SeqCst) == 1)
-            .count();
-        if fails > 0 {
-            return Err(Errno::NOSPC.into());
+        match here.filter(|armed| armed.acts_at(place)).count() {
+            0 => Ok(()),
+            _ => Err(Errno::NOSPC.into()),
         }
-        Ok(())
     }
 
-    /// Arms one place. `text` is `<place>:<pass>:<file>`: the program stops when
-    /// it reaches the place for the pass-th time, counted from 1. Anything else
-    /// arms nothing. In place of a file, the word `panic` makes it panic there.
+    /// Arms one place, at which the program creates the file and waits to be killed. Where
+    /// the file is called `panic`, it panics there.
     pub fn arm(text: &str) {
-        let mut parts = text.splitn(3, ':');
-        if let (Some(place), Some(Ok(pass)), Some(file)) = (
-            parts.next(),
-            parts.next().map(str::parse::<usize>),
-            parts.next(),
-        ) {
-            let _ = ARMED.set(Armed {
-                place: place.to_owned(),
-                passes: AtomicUsize::new(pass),
-                file: file.into(),
-            });
+        if let Some(armed) = ArmedPlace::parse(text).filter(|armed| armed.file != Path::new("")) {
+            let _ = STOPPING.set(armed);
         }
     }
 
     pub fn reach(place: &str) {
-        let Some(armed) = ARMED.get().filter(|armed| armed.place == place) else {
+        let Some(armed) = STOPPING.get().filter(|armed| armed.acts_at(place)) else {
             return;
         };
-        if armed.passes.fetch_sub(1, Ordering::SeqCst) == 1 {
-            if armed.file.as_os_str() == "panic" {
-                panic!("a panic that a test provoked, canary-panic");
-            }
-            let _ = std::fs::write(&armed.file, "reached");
-            loop {
-                std::thread::park();
-            }
+        if armed.file.as_os_str() == "panic" {
+            panic!("a panic that a test provoked, canary-panic");
+        }
+        let _ = std::fs::write(&armed.file, "reached");
+        loop {
+            std::thread::park();
         }
     }
 }
