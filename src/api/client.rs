@@ -10,13 +10,14 @@ use super::auth::{
     CataloguedEndpoint, Credentials, Iam, LoginPass, LoginSession, ProjectName, TokenFacts,
 };
 use super::codes;
-use super::error::{CallFailure, FailureKind, ServiceError};
+use super::error::{CallFailure, FailureKind};
 use super::exchange::{Ambient, Attempt, Exchange, Patience, Policy};
 use super::gate::Gate;
 use super::http::{ApiCall, ClientOptions, Transport, authority};
 use super::secrets::{RunSecrets, needles};
 use super::wire;
 use crate::core::config::is_project_id;
+use crate::core::failure::Failure;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{BatchReply, Doubt, Refusal};
 use crate::core::redact::{Needles, Token};
@@ -55,18 +56,18 @@ impl Client {
         options: ClientOptions,
         credentials: Credentials,
         ambient: Ambient,
-    ) -> Result<Self, ServiceError> {
+    ) -> Result<Self, Failure> {
         let endpoint = match service_url(&options.endpoint) {
             Ok(endpoint) if endpoint.path() == "/" => endpoint,
             Err(BadUrl::Insecure) => {
-                return Err(ServiceError::new(
+                return Err(Failure::new(
                     "drspass::api::insecure_endpoint",
                     "the endpoint is not https",
                     "Use https; http is only taken for a literal loopback address such as http://127.0.0.1:8080.",
                 ));
             }
             _ => {
-                return Err(ServiceError::new(
+                return Err(Failure::new(
                     "drspass::api::endpoint",
                     "the endpoint is not an address of a service",
                     "Write the endpoint as https://HOST, with a port where needed, and nothing behind it.",
@@ -74,7 +75,7 @@ impl Client {
             }
         };
         if !is_project_id(&options.project_id) {
-            return Err(ServiceError::new(
+            return Err(Failure::new(
                 "drspass::api::project_id",
                 "the project id is not 1 to 64 letters, digits, dashes or underscores",
                 "Copy the project id from the console, My Credentials, Projects.",
@@ -115,7 +116,7 @@ impl Client {
     /// Logs in, where that takes a request; nothing is sent for a given token or a
     /// key. Where only the name of a key's project is given, or where only the
     /// catalogue knows the endpoint, that is asked.
-    pub async fn log_in(&self) -> Result<(), ServiceError> {
+    pub async fn log_in(&self) -> Result<(), Failure> {
         let logged_in = async {
             let pass = self.session.pass().await?;
             // Not every key may look names up: the id goes with each request, so a key that
@@ -169,15 +170,19 @@ impl Client {
         self.patience.tally.notes()
     }
 
-    pub fn error(&self, what: &str, failure: CallFailure) -> ServiceError {
+    pub fn error(&self, what: &str, failure: CallFailure) -> Failure {
         failure.advised(self.advice).into_error(what, &self.used)
+    }
+
+    pub fn states_error(&self, failure: CallFailure) -> Failure {
+        self.error("the query of job states", failure)
     }
 
     pub fn needles(&self) -> Arc<Needles> {
         needles(&self.session.secrets(), self.run.as_ref(), &[])
     }
 
-    pub async fn caller(&self) -> Result<LoginIdentity, ServiceError> {
+    pub async fn caller(&self) -> Result<LoginIdentity, Failure> {
         let facts = async {
             let pass = self.session.pass().await?;
             match &self.session {
@@ -213,7 +218,7 @@ impl Client {
     pub async fn catalogued(
         &self,
         region: Option<&str>,
-    ) -> Result<Vec<CataloguedEndpoint>, ServiceError> {
+    ) -> Result<Vec<CataloguedEndpoint>, Failure> {
         let answer = async { self.endpoints(&self.session.pass().await?, region).await };
         answer
             .await

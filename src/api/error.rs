@@ -1,56 +1,11 @@
-//! What can be wrong before any password is sent: the settings of the client, the login,
-//! and questions that were refused. Nothing here holds a secret or the query of an address.
+//! Why a call came to nothing, and the same as an error. Nothing here holds a secret or the
+//! query of an address.
 
 use std::fmt;
 
-use miette::Diagnostic;
-use thiserror::Error;
-
+use crate::core::failure::Failure;
 use crate::core::outcome::Refusal;
 use crate::core::redact::ForeignText;
-
-/// Why no client could be made, or why the service, or the identity service, did not do
-/// what was asked. Nothing was changed.
-#[derive(Debug, Error)]
-#[error("{message}")]
-pub struct ServiceError {
-    pub code: &'static str,
-    message: String,
-    help: &'static str,
-    /// Whether the caller was refused: trying again would lock keys and accounts.
-    pub refuses_caller: bool,
-    /// Whether nothing else may be asked, or is of any use.
-    pub ends_asking: bool,
-    source: Option<reqwest::Error>,
-}
-
-impl ServiceError {
-    pub fn new(code: &'static str, message: impl Into<String>, help: &'static str) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            help,
-            refuses_caller: false,
-            ends_asking: false,
-            source: None,
-        }
-    }
-
-    pub fn because(self, source: reqwest::Error) -> Self {
-        let source = Some(source);
-        Self { source, ..self }
-    }
-}
-
-impl Diagnostic for ServiceError {
-    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.code))
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.help))
-    }
-}
 
 /// Why a call came to nothing.
 #[derive(Debug)]
@@ -131,29 +86,28 @@ impl CallFailure {
     }
 
     /// The failure as an error of whatever was attempted; `used` names the login.
-    pub fn into_error(self, what: &str, used: &str) -> ServiceError {
-        let (refuses_caller, ends_asking) = (self.refuses_caller(), self.ends_asking());
+    pub fn into_error(self, what: &str, used: &str) -> Failure {
         let Self { kind, host, notes } = self;
         let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
-        let error = match kind {
-            FailureKind::Login(refusal) | FailureKind::Refused(refusal) => ServiceError::new(
+        match kind {
+            FailureKind::Login(refusal) | FailureKind::Refused(refusal) => Failure::new(
                 "drspass::service::refused",
                 format!("{what} was refused by {host}: {}{used}{notes}", words_of(&refusal)),
                 refusal.advice.unwrap_or("Nothing was changed. Read what the service says, and check the target and the rights of the login."),
             ),
-            FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => ServiceError::new(
+            FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => Failure::new(
                 "drspass::service::failed",
                 format!("{host} could not answer {what}: {}{notes}", words_of(&refusal)),
                 "Nothing was changed. Run the command again later.",
             ),
-            FailureKind::NoConnection | FailureKind::Unanswered => ServiceError::new(
+            FailureKind::NoConnection | FailureKind::Unanswered => Failure::new(
                 "drspass::service::unanswered",
                 format!("{what} got no usable answer from {host}{notes}"),
                 "Nothing was changed. Check the network, the proxy and the certificates, then run the command again.",
             ),
             FailureKind::OtherProject { found, sealed } => {
                 let found = found.map_or("no project".to_owned(), |id| format!("project {id}"));
-                ServiceError::new(
+                Failure::new(
                     "drspass::sealed::project",
                     format!("the login is for {found}{used}, the manifest is sealed for project {sealed}"),
                     "Nothing was sent. Use a login for the project of the manifest, or the root directory of the other project.",
@@ -162,17 +116,12 @@ impl CallFailure {
             FailureKind::OtherEndpoint { found, sealed } => {
                 let found = found.as_ref().map(ToString::to_string);
                 let found = found.unwrap_or("no endpoint of this service".to_owned());
-                ServiceError::new(
+                Failure::new(
                     "drspass::sealed::endpoint",
                     format!("the catalogue of the identity service names {found}, the manifest is sealed for {sealed}"),
                     "Nothing was sent. Write the sealed address as target.endpoint if it is still right.",
                 )
             }
-        };
-        ServiceError {
-            refuses_caller,
-            ends_asking,
-            ..error
         }
     }
 }

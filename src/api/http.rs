@@ -18,7 +18,7 @@ use reqwest::{Certificate, Method, Request, Response, redirect};
 use url::Url;
 
 use super::connection::{CauseAbout, connect_cause, texts};
-use super::error::ServiceError;
+use crate::core::failure::Failure;
 use crate::core::secret::Secret;
 use crate::core::target::{EndpointFrom, is_loopback};
 
@@ -149,11 +149,7 @@ pub struct Transport {
 
 impl Transport {
     /// Prepares connections to the host of `url`, which `setting` names; nothing is sent.
-    pub fn new(
-        url: &Url,
-        setting: &'static str,
-        options: &ClientOptions,
-    ) -> Result<Self, ServiceError> {
+    pub fn new(url: &Url, setting: &'static str, options: &ClientOptions) -> Result<Self, Failure> {
         let is_loopback = is_loopback(url);
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("drspass/", env!("CARGO_PKG_VERSION")))
@@ -176,7 +172,7 @@ impl Transport {
                 .ok()
                 .filter(|certificates| !certificates.is_empty())
                 .ok_or_else(|| {
-                    ServiceError::new(
+                    Failure::new(
                         "drspass::api::ca_file",
                         "the CA file holds no certificate in PEM form",
                         "Name a file with one or more BEGIN CERTIFICATE blocks.",
@@ -187,12 +183,12 @@ impl Transport {
         }
         let http = builder.build().map_err(|error| {
             match texts(&error).contains("no ca certificates") {
-                true => ServiceError::new(
+                true => Failure::new(
                     "drspass::api::no_authorities",
                     "cannot check certificates: the system has no certificate authorities",
                     "Nothing was sent. Install those of the system (Debian: ca-certificates), or name a PEM file with --ca-file or OS_CACERT.",
                 ),
-                false => ServiceError::new(
+                false => Failure::new(
                     "drspass::api::setup",
                     "the connection to the service could not be set up",
                     "Check the certificate store of the system and the proxy variables.",

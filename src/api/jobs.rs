@@ -14,11 +14,12 @@ use zeroize::Zeroizing;
 
 use super::client::Client;
 use super::codes;
-use super::error::{CallFailure, FailureKind, ServiceError};
+use super::error::{CallFailure, FailureKind};
 use super::exchange::{Attempt, Policy};
 use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
 use super::judge::{NO_CODE, refused, says};
 use super::wire::{self, Decoded, LooseText, ResultRow};
+use crate::core::failure::Failure;
 use crate::core::inventory::{JobDatabase, ListedJob, UseType};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::redact::{Needles, Token};
@@ -44,7 +45,7 @@ pub struct Inventory {
     /// Its jobs in the order of the service, subtasks after their parents.
     pub jobs: Vec<ListedJob>,
     pub unusable: usize,
-    pub details_failed: Option<ServiceError>,
+    pub details_failed: Option<Failure>,
     pub notes: Vec<String>,
 }
 
@@ -89,19 +90,18 @@ impl Client {
     pub async fn states_of(
         self: &Arc<Self>,
         ids: &[JobId],
-    ) -> (Vec<(JobId, ReportedJob)>, Option<ServiceError>) {
+    ) -> (Vec<(JobId, ReportedJob)>, Option<CallFailure>) {
         let untold = |ids: &[JobId]| {
             let untold = ids.iter().map(|id| (id.clone(), ReportedJob::Nothing));
             untold.collect()
         };
-        let error = |failure| Some(self.error("the query of job states", failure));
         let mut all: Vec<(JobId, ReportedJob)> = Vec::with_capacity(ids.len());
         let mut left = ids.to_vec();
         if ids.len() > IDS_PER_QUERY && self.ids_per_query.get().is_none() {
             let rest = left.split_off(left.len().min(IDS_AT_MOST));
             let first = match self.states(&left).await {
                 Ok(told) => told,
-                Err(failure) if failure.ends_asking() => return (untold(ids), error(failure)),
+                Err(failure) if failure.ends_asking() => return (untold(ids), Some(failure)),
                 Err(_) => untold(&left),
             };
             let (open, told): (Vec<_>, Vec<_>) = first
@@ -135,7 +135,7 @@ impl Client {
                 }
             }
         }
-        (all, failed.and_then(error))
+        (all, failed)
     }
 
     pub fn groups(jobs: &[JobId]) -> impl Iterator<Item = &[JobId]> {
@@ -216,7 +216,7 @@ impl Client {
         }
     }
 
-    pub async fn inventory(self: &Arc<Self>) -> Result<Inventory, ServiceError> {
+    pub async fn inventory(self: &Arc<Self>) -> Result<Inventory, Failure> {
         let mut rows = Vec::new();
         let mut seen = BTreeSet::new();
         for kind in UseType::ALL {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::client::Client;
-use super::error::{CallFailure, ServiceError};
+use super::error::CallFailure;
 use super::job_wire::{ListRow, PER_PAGE};
 use super::jobs::shown_id;
 use crate::core::inventory::UseType;
@@ -20,7 +20,7 @@ use crate::core::status::{JobDetails, ReportedJob};
 #[derive(Debug, Default)]
 pub struct Survey {
     pub told: BTreeMap<JobId, ReportedJob>,
-    pub failed: Option<ServiceError>,
+    pub failed: Option<CallFailure>,
     /// Which jobs may be the parent of a dual-active pair, and why that is not known.
     pub warnings: Vec<String>,
 }
@@ -48,7 +48,7 @@ impl Client {
                 match self.look_up(asked, &mut survey, &mut unlisted).await {
                     Ok(is_listed) => list_finds = is_listed,
                     Err(failure) => {
-                        survey.failed = Some(self.error("the query of job states", failure));
+                        survey.failed = Some(failure);
                         return survey;
                     }
                 }
@@ -62,7 +62,7 @@ impl Client {
             list_finds &= left.len() < asked.len() || !states.iter().any(is_there);
             survey.told.extend(states);
             unfound.extend(left);
-            let is_over = failed.as_ref().is_some_and(|error| error.ends_asking);
+            let is_over = failed.as_ref().is_some_and(CallFailure::ends_asking);
             survey.failed = survey.failed.or(failed);
             if is_over {
                 for id in others {

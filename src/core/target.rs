@@ -10,6 +10,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use super::config::{TargetConfig, bare_endpoint};
+use super::failure::{ErrorClass, Failure};
 use super::fingerprint::Scope;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,19 +64,21 @@ impl Target {
             .ok_or(TargetError::NoEndpoint)?;
         let address = |field| move |why| TargetError::Address { field, why };
         let endpoint = service_url(&endpoint).map_err(address("endpoint"))?;
-        let endpoint = bare_endpoint(endpoint.as_str(), &config.project_id)
-            .ok_or(BadUrl::Path)
-            .map_err(address("endpoint"))?;
+        let project_id = config.project_id.clone();
+        let endpoint = bare_endpoint(endpoint.as_str(), &project_id);
+        let endpoint = endpoint
+            .ok_or(address("endpoint")(BadUrl::Path))?
+            .to_owned();
         Ok(Self {
             scope: Scope {
-                endpoint: endpoint.to_owned(),
-                project_id: config.project_id.clone(),
+                endpoint,
+                project_id,
             },
             auth_url: auth_address(&auth_url).map_err(address("auth_url"))?,
         })
     }
 
-    pub fn check_hosts(&self, trusted: &[String]) -> Result<(), UntrustedHost> {
+    pub fn check_hosts(&self, trusted: &[String]) -> Result<(), Failure> {
         check_host(&self.scope.endpoint, trusted)?;
         check_host(&self.auth_url, trusted)
     }
@@ -131,13 +134,11 @@ pub fn addresses(region: &str) -> Option<[String; 2]> {
 }
 
 pub fn is_cloud_host(host: &str) -> bool {
-    let Some((service, rest)) = host.split_once('.') else {
-        return false;
-    };
-    let Some((region, domain)) = rest.split_once('.') else {
-        return false;
-    };
-    SERVICES.contains(&service) && !region.is_empty() && CLOUD_DOMAINS.contains(&domain)
+    let mut parts = host.splitn(3, '.');
+    let (service, region, domain) = (parts.next(), parts.next(), parts.next());
+    service.is_some_and(|service| SERVICES.contains(&service))
+        && region.is_some_and(|region| !region.is_empty())
+        && domain.is_some_and(|domain| CLOUD_DOMAINS.contains(&domain))
 }
 
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -186,41 +187,34 @@ pub fn is_here(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| is_loopback(&url))
 }
 
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("{host} is not a host of a known cloud")]
-pub struct UntrustedHost {
-    pub host: String,
+fn untrusted(host: &str) -> Failure {
+    Failure::new(
+        "drspass::target::untrusted",
+        format!("{host} is not a host of a known cloud"),
+        "Nothing was sent or changed. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot.",
+    )
+    .class(ErrorClass::Sealed)
 }
 
 /// # Errors
 /// `url` leads to no known cloud, no literal loopback address, and no host in `trusted`.
-pub fn check_host(url: &str, trusted: &[String]) -> Result<(), UntrustedHost> {
-    let untrusted = |host: &str| UntrustedHost {
-        host: host.to_owned(),
-    };
+pub fn check_host(url: &str, trusted: &[String]) -> Result<(), Failure> {
     let url = Url::parse(url).map_err(|_| untrusted("an unreadable address"))?;
     let host = url.host_str().unwrap_or_default();
     // A known name with another port is another program, so it must be named.
     let is_known = is_cloud_host(host) && url.port().is_none();
     let is_named = trusted.iter().any(|name| name.eq_ignore_ascii_case(host));
-    if is_known || is_named || is_loopback(&url) {
-        Ok(())
-    } else {
-        Err(untrusted(host))
+    match is_known || is_named || is_loopback(&url) {
+        true => Ok(()),
+        false => Err(untrusted(host)),
     }
 }
 
 /// Checks an endpoint that the catalogue of the identity service names. One on this machine
 /// is only taken from an identity service on this machine: no other may choose a port here.
-pub fn check_catalogued(
-    endpoint: &str,
-    auth_url: &str,
-    trusted: &[String],
-) -> Result<(), UntrustedHost> {
+pub fn check_catalogued(endpoint: &str, auth_url: &str, trusted: &[String]) -> Result<(), Failure> {
     if is_here(endpoint) && !is_here(auth_url) {
-        return Err(UntrustedHost {
-            host: "a loopback address named by the catalogue".to_owned(),
-        });
+        return Err(untrusted("a loopback address named by the catalogue"));
     }
     check_host(endpoint, trusted)
 }
@@ -269,7 +263,7 @@ mod tests {
             let target = Target::resolve(&config(Some(region), None, None)).expect(region);
             assert_eq!(target.scope.endpoint, endpoint);
             assert_eq!(target.auth_url, auth_url);
-            assert_eq!(target.check_hosts(&[]), Ok(()));
+            assert!(target.check_hosts(&[]).is_ok());
         }
     }
 
@@ -283,7 +277,7 @@ mod tests {
         .expect("a target");
         assert_eq!(target.scope.endpoint, "https://drs.example.com");
         assert!(target.check_hosts(&[]).is_err());
-        assert_eq!(target.check_hosts(&["DRS.example.com".to_owned()]), Ok(()));
+        assert!(target.check_hosts(&["DRS.example.com".to_owned()]).is_ok());
     }
 
     #[test]

@@ -9,13 +9,12 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::age_file::AgeError;
-use crate::api::error::ServiceError;
 use crate::authoring::NotRewritten;
 use crate::core::address::Unmatched;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, counted};
 use crate::core::report::Signal;
-use crate::core::target::{TargetError, UntrustedHost};
+use crate::core::target::TargetError;
 use crate::store::StoreError;
 
 pub use crate::core::failure::{ErrorClass, Failure, with_causes};
@@ -82,9 +81,6 @@ pub enum OpError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Service(#[from] ServiceError),
 }
 
 impl OpError {
@@ -234,18 +230,6 @@ impl OpError {
                  revert', plan and apply it once with --allow-rollback. Every change made with \
                  drspass next to this state, such as 'drspass set', gives it revision {next}."
             ),
-        )
-        .class(ErrorClass::Sealed)
-        .into()
-    }
-}
-
-impl From<UntrustedHost> for OpError {
-    fn from(error: UntrustedHost) -> Self {
-        Failure::new(
-            "drspass::target::untrusted",
-            error.to_string(),
-            "Nothing was sent or changed. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot.",
         )
         .class(ErrorClass::Sealed)
         .into()

@@ -117,10 +117,13 @@ impl Preflight {
             }
         }
         match survey.failed {
-            Some(error) if error.refuses_caller => return Err(error.into()),
-            Some(error) => preflight.warnings.push(format!(
-                "could not read the state of {}, so it was not checked: {error}",
-                some_of(&unread)
+            Some(failure) if failure.refuses_caller() => {
+                return Err(online.client.states_error(failure).into());
+            }
+            Some(failure) => preflight.warnings.push(format!(
+                "could not read the state of {}, so it was not checked: {}",
+                some_of(&unread),
+                online.client.states_error(failure)
             )),
             None if !unread.is_empty() => preflight.warnings.push(format!(
                 "the service returned no state of {}, so it was not checked",

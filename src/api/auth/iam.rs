@@ -14,12 +14,13 @@ use zeroize::Zeroizing;
 
 use super::signature::canonical_query;
 use super::{Domain, IamUser, LoginPass, ProjectName, TokenHeader};
-use crate::api::error::{CallFailure, FailureKind, ServiceError};
+use crate::api::error::{CallFailure, FailureKind};
 use crate::api::exchange::{Attempt, Exchange, Patience, Policy};
 use crate::api::http::{ApiCall, ClientOptions, Received, Transport, X_SUBJECT_TOKEN};
 use crate::api::secrets::{LoginSecrets, needles};
 use crate::api::wire::write_secret;
 use crate::core::config::bare_endpoint;
+use crate::core::failure::Failure;
 use crate::core::secret::Secret;
 use crate::core::target::service_url;
 
@@ -33,9 +34,9 @@ pub struct Iam {
 }
 
 impl Iam {
-    pub fn new(options: &ClientOptions, patience: Patience) -> Result<Self, ServiceError> {
+    pub fn new(options: &ClientOptions, patience: Patience) -> Result<Self, Failure> {
         let url = service_url(&options.auth_url).map_err(|_| {
-            ServiceError::new(
+            Failure::new(
                 "drspass::api::auth_url",
                 "the address of the identity service cannot be used",
                 "Write target.auth_url as https://HOST/v3.",

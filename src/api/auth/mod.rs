@@ -19,9 +19,10 @@ use reqwest::Request;
 use reqwest::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::error::{CallFailure, FailureKind, ServiceError};
+use super::error::{CallFailure, FailureKind};
 use super::http::ApiCall;
 use super::secrets::LoginSecrets;
+use crate::core::failure::Failure;
 use crate::core::outcome::Refusal;
 use crate::core::secret::Secret;
 
@@ -183,7 +184,7 @@ impl LoginSession {
         credentials: Credentials,
         iam: &Arc<Iam>,
         project_id: &str,
-    ) -> Result<Self, ServiceError> {
+    ) -> Result<Self, Failure> {
         Ok(match credentials {
             Credentials::Token(token) => Self::Token(Arc::new(TokenHeader::given(&token)?)),
             Credentials::Password(login) => Self::Password(Box::new(IamSession::new(
@@ -275,13 +276,13 @@ pub struct TokenHeader {
 impl TokenHeader {
     /// Takes a token with at most one line end after it, which is dropped: files
     /// and variables often end in one.
-    pub fn given(given: &Secret) -> Result<Self, ServiceError> {
+    pub fn given(given: &Secret) -> Result<Self, Failure> {
         let text = given.expose();
         let text = text
             .strip_suffix("\r\n")
             .or_else(|| text.strip_suffix('\n'))
             .unwrap_or(text);
-        let refused = |what: String, help| ServiceError::new("drspass::api::token", what, help);
+        let refused = |what: String, help| Failure::new("drspass::api::token", what, help);
         let foreign = |position| {
             refused(
                 format!(
@@ -336,7 +337,7 @@ mod tests {
 
     use super::*;
 
-    fn session(token: &str) -> Result<TokenHeader, ServiceError> {
+    fn session(token: &str) -> Result<TokenHeader, Failure> {
         TokenHeader::given(&Secret::new(token.to_owned()))
     }
 

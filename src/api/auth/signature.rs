@@ -13,8 +13,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::{AccessKey, ProjectName};
-use crate::api::error::ServiceError;
 use crate::api::http::{X_LANGUAGE, authority};
+use crate::core::failure::Failure;
 use crate::core::mac::{hex, keyed};
 use crate::core::secret::Secret;
 
@@ -33,14 +33,14 @@ pub struct Signer {
 }
 
 impl Signer {
-    pub fn new(key: AccessKey) -> Result<Self, ServiceError> {
+    pub fn new(key: AccessKey) -> Result<Self, Failure> {
         let check = |part: &'static str, secret: Secret| {
             let is_plain =
                 |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
             if is_plain(secret.expose()) {
                 return Ok(Arc::new(secret));
             }
-            Err(ServiceError::new(
+            Err(Failure::new(
                 "drspass::api::access_key",
                 format!(
                     "the access key cannot be used: {part} is empty or holds a blank, a line end \

@@ -240,8 +240,8 @@ impl RetryJobsRun<'_> {
         let ids: Vec<JobId> = jobs.keys().cloned().collect();
         let client = Arc::clone(&online.client);
         let (told, failed) = online.ask(async move { client.states_of(&ids).await })?;
-        if let Some(error) = failed {
-            return Err(error.into());
+        if let Some(failure) = failed {
+            return Err(online.client.states_error(failure).into());
         }
         let recorded = self.state.retries.len();
         let (to_retry, mut watched) = self.choose(told, jobs);
@@ -471,7 +471,7 @@ impl JobWatch {
             let Ok((told, failed)) = look.await else {
                 return;
             };
-            if failed.is_some_and(|error| error.refuses_caller) {
+            if failed.is_some_and(|failure| failure.refuses_caller()) {
                 return;
             }
             for (job, told) in told {
