@@ -93,17 +93,15 @@ pub fn retry_jobs(
     let Some(wanted) = options.retry_jobs else {
         return Ok(report);
     };
-    let why_not = match report.interrupted {
-        Some(_) => Some("the run was interrupted"),
-        None if run.preflight.held_back => Some("other entries are blocked (--stop-if-blocked)"),
-        None => None,
+    let why_not = match (&saved, report.interrupted) {
+        (_, Some(_)) => Some("the run was interrupted"),
+        _ if run.preflight.held_back => Some("other entries are blocked (--stop-if-blocked)"),
+        (None, _) => Some("the state could not be saved"),
+        _ => None,
     };
-    let (state, version) = match (saved, why_not) {
-        (Some(saved), None) => saved,
-        (_, why) => {
-            report.retry_jobs = not(why.unwrap_or("the state could not be saved"));
-            return Ok(report);
-        }
+    let (Some((state, version)), None) = (saved, why_not) else {
+        report.retry_jobs = not(why_not.unwrap_or_default());
+        return Ok(report);
     };
     let jobs = RetryJobsRun {
         run,
@@ -158,14 +156,15 @@ impl RetryJobsRun<'_> {
             let number = self.untold;
             report.retry_jobs = not(format!("the service tells no state for {number}"));
         }
-        let label = |job: &JobId| jobs.get(job).map(|job| job.label.clone());
         let results = self.results.into_iter();
-        report
-            .jobs
-            .extend(results.map(|(job, result)| RetryJobsEntry {
-                label: label(&job).unwrap_or_default(),
-                result,
-            }));
+        let results = results.map(|(job, result)| RetryJobsEntry {
+            label: jobs
+                .get(&job)
+                .map(|job| job.label.clone())
+                .unwrap_or_default(),
+            result,
+        });
+        report.jobs.extend(results);
         match ended {
             Ok(()) => {}
             // The entries are recorded, so the report is worth more than the error.
@@ -192,13 +191,8 @@ impl RetryJobsRun<'_> {
         let selected = selected.map_err(OpError::unmatched)?;
         let open: BTreeSet<&JobId> = after.changes().map(|entry| &entry.key.job).collect();
         let mut failed = failed_retries(manifest, &self.state, &prints);
-        for entry in self
-            .run
-            .plan
-            .entries
-            .iter()
-            .filter(|entry| entry.is_resent())
-        {
+        let planned = self.run.plan.entries.iter();
+        for entry in planned.filter(|entry| entry.is_resent()) {
             failed.remove(&entry.key.job);
         }
         let was_sent = |key: &EntryKey| {
@@ -255,7 +249,7 @@ impl RetryJobsRun<'_> {
         }
         testpoint::reach("aftercare.before_retry");
         let mut is_taken_back = false;
-        for (job, end) in retry_all(online, &to_retry, &mut self.interrupted) {
+        for (job, end) in self.retry_all(online, &to_retry) {
             let Some(result) = end else {
                 watched.insert(job);
                 continue;
@@ -270,9 +264,8 @@ impl RetryJobsRun<'_> {
         }
         if is_taken_back && let Err(error) = self.save(guard) {
             // They were asked for, and nobody looks at them any more.
-            let unseen = watched.into_iter();
-            let unseen = unseen.map(|job| (job, RetryJobsResult::Unseen(None)));
-            self.results.extend(unseen);
+            let unseen = |job| (job, RetryJobsResult::Unseen(None));
+            self.results.extend(watched.into_iter().map(unseen));
             return Err(error);
         }
         Ok(watched)
@@ -323,6 +316,37 @@ impl RetryJobsRun<'_> {
         (to_retry, watched)
     }
 
+    /// Asks for the retry of jobs, group by group, until a signal comes or nothing more may
+    /// be asked. An answer on its way is waited for a while.
+    fn retry_all(&mut self, online: &mut Online, jobs: &[JobId]) -> Vec<(JobId, RetryEnd)> {
+        let mut ends = Vec::with_capacity(jobs.len());
+        let mut stopped = None;
+        for asked in Client::groups(jobs) {
+            let all = |end: RetryEnd| asked.iter().map(move |job| (job.clone(), end.clone()));
+            if let Some(why) = stopped {
+                ends.extend(all(Some(RetryJobsResult::NotAsked(why))));
+                continue;
+            }
+            let (client, signals) = (Arc::clone(&online.client), &mut online.signals);
+            let (retried, stop) = online.runtime.block_on(async {
+                let mut asking = std::pin::pin!(client.retry(asked));
+                let signal = tokio::select! {
+                    biased;
+                    retried = &mut asking => return retried,
+                    signal = signals.next() => signal,
+                };
+                self.interrupted = Some(signal);
+                let retried = timeout(GRACE, asking).await.map(|(ends, _)| ends);
+                // One that was not answered may have begun.
+                let retried = retried.unwrap_or_else(|_| all(None).collect());
+                (retried, Some(NotAsked::Interrupted))
+            });
+            ends.extend(retried);
+            stopped = stop;
+        }
+        ends
+    }
+
     fn save(&mut self, guard: &LockGuard) -> Result<(), OpError> {
         let store = &self.run.root.store;
         if !std::mem::replace(&mut self.is_backed_up, true) {
@@ -336,12 +360,8 @@ impl RetryJobsRun<'_> {
     /// gone on since.
     fn forget_recovered(&self, context: &ApplyContext<'_>) -> Result<(), OpError> {
         let runs = |job: &JobId| matches!(self.results.get(job), Some(RetryJobsResult::Runs(_)));
-        let ours: Vec<_> = self
-            .state
-            .retries
-            .iter()
-            .filter(|(job, _)| runs(job))
-            .collect();
+        let ours = self.state.retries.iter().filter(|(job, _)| runs(job));
+        let ours: Vec<_> = ours.collect();
         if ours.is_empty() {
             return Ok(());
         }
@@ -399,54 +419,6 @@ impl RetryJobsRun<'_> {
 
 fn not(why: impl Into<String>) -> RetryJobsEnd {
     RetryJobsEnd::Not { why: why.into() }
-}
-
-/// Asks for the retry of jobs, group by group, until a signal comes or nothing more may
-/// be asked.
-fn retry_all(
-    online: &mut Online,
-    jobs: &[JobId],
-    interrupted: &mut Option<Signal>,
-) -> Vec<(JobId, RetryEnd)> {
-    let mut ends = Vec::with_capacity(jobs.len());
-    let mut stopped = None;
-    for asked in Client::groups(jobs) {
-        if let Some(why) = stopped {
-            let not_asked = |job: &JobId| (job.clone(), Some(RetryJobsResult::NotAsked(why)));
-            ends.extend(asked.iter().map(not_asked));
-            continue;
-        }
-        let (retried, stop, signal) = retry(online, asked);
-        ends.extend(retried);
-        if signal.is_some() {
-            *interrupted = signal;
-        }
-        stopped = signal.map(|_| NotAsked::Interrupted).or(stop);
-    }
-    ends
-}
-
-/// Asks for the retry of jobs. A signal ends it, but an answer on its way is waited
-/// for a while.
-fn retry(
-    online: &mut Online,
-    jobs: &[JobId],
-) -> (Vec<(JobId, RetryEnd)>, Option<NotAsked>, Option<Signal>) {
-    let client = Arc::clone(&online.client);
-    let signals = &mut online.signals;
-    online.runtime.block_on(async {
-        let mut asking = std::pin::pin!(client.retry(jobs));
-        let signal = tokio::select! {
-            biased;
-            (ends, stop) = &mut asking => return (ends, stop, None),
-            signal = signals.next() => signal,
-        };
-        let (ends, stop) = timeout(GRACE, asking).await.unwrap_or_else(|_| {
-            // It may have begun.
-            (jobs.iter().map(|job| (job.clone(), None)).collect(), None)
-        });
-        (ends, stop, Some(signal))
-    })
 }
 
 struct JobWatch {
