@@ -57,7 +57,8 @@ impl Client {
         credentials: Credentials,
         ambient: Ambient,
     ) -> Result<Self, Failure> {
-        let endpoint = match service_url(&options.endpoint) {
+        let scope = &options.target.scope;
+        let endpoint = match service_url(&scope.endpoint) {
             Ok(endpoint) if endpoint.path() == "/" => endpoint,
             Err(BadUrl::Insecure) => {
                 return Err(Failure::new(
@@ -74,7 +75,7 @@ impl Client {
                 ));
             }
         };
-        if !is_project_id(&options.project_id) {
+        if !is_project_id(&scope.project_id) {
             return Err(Failure::new(
                 "drspass::api::project_id",
                 "the project id is not 1 to 64 letters, digits, dashes or underscores",
@@ -82,7 +83,7 @@ impl Client {
             ));
         }
         let patience = Patience {
-            max_elapsed: options.retry_max_elapsed,
+            max_elapsed: options.sending.retry_max_elapsed,
             first_wait: options.retry_first_wait,
             ambient,
             tally: Arc::default(),
@@ -92,14 +93,14 @@ impl Client {
         Ok(Self {
             used: format!(" (login from {}{used})", options.login_from),
             advice: credentials.advice(),
-            transport: Transport::new(&endpoint, options.endpoint_named_by, &options)?,
-            session: LoginSession::open(credentials, &iam, &options.project_id)?,
+            transport: Transport::new(&endpoint, options.named_by[0], &options)?,
+            session: LoginSession::open(credentials, &iam, &scope.project_id)?,
             iam,
             endpoint,
             endpoint_from: options.endpoint_from,
-            project_id: options.project_id,
+            project_id: options.target.scope.project_id,
             patience,
-            parallelism: options.parallelism,
+            parallelism: options.sending.parallelism,
             ids_per_query: OnceLock::new(),
             run: None,
         })

@@ -133,44 +133,29 @@ fn names_offered(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
 }
 
-/// The certificates of a PEM text, each looked at by itself: a bundle of hundreds may
-/// have one that this program cannot read, which is no reason to trust none of them.
-#[derive(Debug, PartialEq, Eq)]
-pub struct CertificateBundle {
-    pub usable: Vec<u8>,
-    /// The numbers of the others, counted from 1.
-    pub broken: Vec<usize>,
-}
-
-impl CertificateBundle {
-    /// Reads all certificates of a text; anything else in it is passed over.
-    pub fn of(pem: &[u8]) -> Self {
-        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-        const END: &str = "-----END CERTIFICATE-----";
-        let text = String::from_utf8_lossy(pem);
-        if is_usable(&text) {
-            return Self {
-                usable: pem.to_vec(),
-                broken: Vec::new(),
-            };
-        }
-        let blocks = text.split(BEGIN).skip(1).map(|rest| {
-            let inside = rest.split(END).next().unwrap_or_default();
-            format!("{BEGIN}{inside}{END}\n")
-        });
-        let mut bundle = Self {
-            usable: Vec::new(),
-            broken: Vec::new(),
-        };
-        for (block, number) in blocks.zip(1..) {
-            if is_usable(&block) {
-                bundle.usable.extend_from_slice(block.as_bytes());
-            } else {
-                bundle.broken.push(number);
-            }
-        }
-        bundle
+/// The usable certificates of a PEM text, and the numbers of the others, counted from 1. Each
+/// is looked at by itself: a bundle of hundreds may have one that this program cannot read,
+/// which is no reason to trust none of them.
+pub fn usable_certificates(pem: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = String::from_utf8_lossy(pem);
+    if is_usable(&text) {
+        return (pem.to_vec(), Vec::new());
     }
+    let blocks = text.split(BEGIN).skip(1).map(|rest| {
+        let inside = rest.split(END).next().unwrap_or_default();
+        format!("{BEGIN}{inside}{END}\n")
+    });
+    let (mut usable, mut broken) = (Vec::new(), Vec::new());
+    for (block, number) in blocks.zip(1..) {
+        if is_usable(&block) {
+            usable.extend_from_slice(block.as_bytes());
+        } else {
+            broken.push(number);
+        }
+    }
+    (usable, broken)
 }
 
 /// Whether there are certificates in a text and all can be used, which only their user

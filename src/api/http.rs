@@ -18,9 +18,10 @@ use reqwest::{Certificate, Method, Request, Response, redirect};
 use url::Url;
 
 use super::connection::{CauseAbout, connect_cause, texts};
+use crate::core::config::ApplyConfig;
 use crate::core::failure::Failure;
 use crate::core::secret::Secret;
-use crate::core::target::{EndpointFrom, is_loopback};
+use crate::core::target::{EndpointFrom, Target, is_loopback};
 
 /// Largest answer that is read, in bytes. A real one takes some 200 per entry.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -28,6 +29,10 @@ pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Connections that were idle for longer are not used again: a gateway may have
 /// forgotten them, and the answer would be lost.
 const MAX_IDLE: Duration = Duration::from_secs(20);
+
+/// Longest time to connect, at most half of that of a request: a time limit that ends
+/// while connecting must be known to have sent nothing.
+const MAX_CONNECTING: Duration = Duration::from_secs(10);
 
 /// Clocks that differ by less than this are no news: a signed login allows for
 /// 15 minutes ("API Request Signing Guide").
@@ -44,25 +49,14 @@ const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-au
 
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    pub endpoint: String,
-    /// Address of the identity service, ending in `/v3`.
-    pub auth_url: String,
+    pub target: Target,
     pub endpoint_from: EndpointFrom,
-    /// The setting that names the endpoint, for messages.
-    pub endpoint_named_by: &'static str,
-    /// The setting that names the identity service, for messages.
-    pub auth_url_named_by: &'static str,
-    pub project_id: String,
+    /// The settings that name the endpoint and the identity service, for messages.
+    pub named_by: [&'static str; 2],
     pub login_from: String,
-    /// Longest time from the start of a request to the end of its answer.
-    pub request_timeout: Duration,
-    /// Longest time to connect, at most half of the former: a time limit that ends while
-    /// connecting must be known to have sent nothing.
-    pub connect_timeout: Duration,
-    pub retry_max_elapsed: Duration,
+    pub sending: ApplyConfig,
     /// The first wait between two attempts; it doubles from there.
     pub retry_first_wait: Duration,
-    pub parallelism: usize,
     /// Certificates in PEM form that are trusted beside those of the system.
     pub ca_file: Option<Vec<u8>>,
     /// Host and port of the proxy that the surroundings name, for messages: the
@@ -71,21 +65,14 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
-    /// The defaults of design section 2.1 for one service and project.
-    pub const fn new(endpoint: String, auth_url: String, project_id: String) -> Self {
+    pub fn new(target: Target) -> Self {
         Self {
-            endpoint,
-            auth_url,
+            target,
             endpoint_from: EndpointFrom::Settings,
-            endpoint_named_by: "target.endpoint",
-            auth_url_named_by: "target.auth_url",
-            project_id,
+            named_by: ["target.endpoint", "target.auth_url"],
             login_from: String::new(),
-            request_timeout: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(10),
-            retry_max_elapsed: Duration::from_secs(5 * 60),
+            sending: ApplyConfig::default(),
             retry_first_wait: Duration::from_secs(1),
-            parallelism: 4,
             ca_file: None,
             proxy: None,
         }
@@ -151,14 +138,15 @@ impl Transport {
     /// Prepares connections to the host of `url`, which `setting` names; nothing is sent.
     pub fn new(url: &Url, setting: &'static str, options: &ClientOptions) -> Result<Self, Failure> {
         let is_loopback = is_loopback(url);
+        let request_timeout = options.sending.request_timeout;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("drspass/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .https_only(!is_loopback)
-            .connect_timeout(options.connect_timeout.min(options.request_timeout / 2))
-            .timeout(options.request_timeout)
+            .connect_timeout(MAX_CONNECTING.min(request_timeout / 2))
+            .timeout(request_timeout)
             .pool_idle_timeout(MAX_IDLE);
         if is_loopback {
             builder = builder.no_proxy();

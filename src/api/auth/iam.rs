@@ -35,7 +35,7 @@ pub struct Iam {
 
 impl Iam {
     pub fn new(options: &ClientOptions, patience: Patience) -> Result<Self, Failure> {
-        let url = service_url(&options.auth_url).map_err(|_| {
+        let url = service_url(&options.target.auth_url).map_err(|_| {
             Failure::new(
                 "drspass::api::auth_url",
                 "the address of the identity service cannot be used",
@@ -43,7 +43,7 @@ impl Iam {
             )
         })?;
         Ok(Self {
-            transport: Transport::new(&url, options.auth_url_named_by, options)?,
+            transport: Transport::new(&url, options.named_by[1], options)?,
             url,
             patience,
         })

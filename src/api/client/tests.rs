@@ -7,11 +7,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::core::fingerprint::Scope;
 use crate::core::inventory::UseType;
 use crate::core::job::{self, EntryKey, JobId};
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{Doubt, RefusalKind, ResultVerdict};
 use crate::core::secret::Secret;
+use crate::core::target::Target;
 
 const PROJECT: &str = "054ba152d480d55b2f5dc0069e7ddef0";
 const SUCCESS: &str =
@@ -116,17 +118,22 @@ const AMBIENT: Ambient = Ambient {
     random: || 0,
 };
 
-fn options(endpoint: String) -> ClientOptions {
-    ClientOptions {
-        request_timeout: Duration::from_millis(400),
-        retry_max_elapsed: Duration::from_secs(20),
-        retry_first_wait: Duration::from_millis(4),
-        ..ClientOptions::new(
+fn target(endpoint: String, project_id: &str) -> Target {
+    Target {
+        scope: Scope {
             endpoint,
-            "http://127.0.0.1:9/v3".to_owned(),
-            PROJECT.to_owned(),
-        )
+            project_id: project_id.to_owned(),
+        },
+        auth_url: "http://127.0.0.1:9/v3".to_owned(),
     }
+}
+
+fn options(endpoint: String) -> ClientOptions {
+    let mut options = ClientOptions::new(target(endpoint, PROJECT));
+    options.sending.request_timeout = Duration::from_millis(400);
+    options.sending.retry_max_elapsed = Duration::from_secs(20);
+    options.retry_first_wait = Duration::from_millis(4);
+    options
 }
 
 fn client(fixture: &Fixture) -> Client {
@@ -246,10 +253,8 @@ async fn a_throttled_request_is_repeated_as_it_was() {
 async fn throttling_ends_with_the_time_for_it() {
     let script = (0..100).map(|_| error(429, "APIG.0308")).collect();
     let fixture = Fixture::start(script).await;
-    let options = ClientOptions {
-        retry_max_elapsed: Duration::from_millis(60),
-        ..options(format!("http://{}", fixture.address))
-    };
+    let mut options = options(format!("http://{}", fixture.address));
+    options.sending.retry_max_elapsed = Duration::from_millis(60);
     let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
     let BatchReply::TurnedAway(refusal) = &answered.reply else {
@@ -405,10 +410,8 @@ async fn an_answer_over_the_cap_is_given_up() {
         " ".repeat(crate::api::http::MAX_ANSWER_BYTES)
     );
     let fixture = Fixture::start(vec![answer(200, "", &padded)]).await;
-    let options = ClientOptions {
-        request_timeout: Duration::from_secs(20),
-        ..options(format!("http://{}", fixture.address))
-    };
+    let mut options = options(format!("http://{}", fixture.address));
+    options.sending.request_timeout = Duration::from_secs(20);
     let client = Client::new(options, login(), AMBIENT).unwrap();
     let answered = send(&client).await;
     assert_eq!(answered.reply, BatchReply::Lost(Doubt::Unreadable));
@@ -462,11 +465,7 @@ async fn a_server_without_tls_gets_no_request() {
 #[test]
 fn odd_addresses_are_refused_before_anything_is_sent() {
     let refused = |endpoint: &str, project: &str| {
-        let options = ClientOptions::new(
-            endpoint.to_owned(),
-            "http://127.0.0.1:9/v3".to_owned(),
-            project.to_owned(),
-        );
+        let options = ClientOptions::new(target(endpoint.to_owned(), project));
         Client::new(options, login(), AMBIENT)
             .unwrap_err()
             .to_string()
@@ -532,10 +531,7 @@ fn an_address_may_have_a_slash_at_its_end() {
             "http://[::1]:81/v3/p/jobs/batch-modify-pwd",
         ),
     ] {
-        let options = ClientOptions {
-            project_id: "p".to_owned(),
-            ..options(endpoint.to_owned())
-        };
+        let options = ClientOptions::new(target(endpoint.to_owned(), "p"));
         let client = Client::new(options, login(), AMBIENT).unwrap();
         let call = client.call(Method::PUT, "jobs/batch-modify-pwd", Bytes::new());
         assert_eq!(call.url.as_str(), url);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::api::client::Client;
-use crate::api::connection::CertificateBundle;
+use crate::api::connection::usable_certificates;
 use crate::api::exchange::Ambient;
 use crate::api::http::ClientOptions;
 use crate::cli::context::Context;
@@ -53,10 +53,8 @@ pub fn connect(
     opened: &Opened,
     flags: &LoginFlags,
 ) -> Result<Connected, OpError> {
-    let options = ClientOptions {
-        endpoint_from: opened.endpoint_from.clone(),
-        ..options_of(&opened.target, Some(&root.config))
-    };
+    let mut options = options_of(&opened.target, Some(&root.config));
+    options.endpoint_from = opened.endpoint_from.clone();
     let name = root.config.credentials_from.as_deref();
     connect_with(context, options, name, flags)
 }
@@ -69,24 +67,20 @@ fn named_by(address: &Option<String>, name: &'static str) -> &'static str {
 }
 
 fn options_of(target: &Target, config: Option<&Config>) -> ClientOptions {
-    let mut options = ClientOptions::new(
-        target.scope.endpoint.clone(),
-        target.auth_url.clone(),
-        target.scope.project_id.clone(),
-    );
-    (options.endpoint_named_by, options.auth_url_named_by) = match config {
-        None => ("--endpoint or --region", "--auth-url or --region"),
-        Some(Config { target, .. }) => (
+    let named_by = match config {
+        None => ["--endpoint or --region", "--auth-url or --region"],
+        Some(Config { target, .. }) => [
             named_by(&target.endpoint, "target.endpoint of drspass.yaml"),
             named_by(&target.auth_url, "target.auth_url of drspass.yaml"),
-        ),
+        ],
     };
-    if let Some(config) = config {
-        options.request_timeout = config.apply.request_timeout;
-        options.retry_max_elapsed = config.apply.retry_max_elapsed;
-        options.parallelism = config.apply.parallelism;
+    ClientOptions {
+        named_by,
+        sending: config
+            .map(|config| config.apply.clone())
+            .unwrap_or_default(),
+        ..ClientOptions::new(target.clone())
     }
-    options
 }
 
 /// Prepares a client; nothing is sent.
@@ -98,8 +92,8 @@ fn connect_with(
 ) -> Result<Connected, OpError> {
     let place = LoginContext {
         folder: &context.folder,
-        project_id: &options.project_id,
-        auth_url: &options.auth_url,
+        project_id: &options.target.scope.project_id,
+        auth_url: &options.target.auth_url,
         credentials_from,
     };
     // Said first, since it may be why there is no login.
@@ -119,7 +113,9 @@ fn connect_with(
     options.ca_file = ca
         .map(|(place, pem)| usable(context, &place, &pem))
         .transpose()?;
-    if !(target::is_here(&options.endpoint) && target::is_here(&options.auth_url)) {
+    if !(target::is_here(&options.target.scope.endpoint)
+        && target::is_here(&options.target.auth_url))
+    {
         options.proxy = login::proxy(context.env)?;
     }
     let source = match found.project_source {
@@ -139,7 +135,7 @@ fn connect_with(
 
 /// The usable certificates of a bundle; says which are not.
 fn usable(context: &Context<'_>, place: &str, pem: &[u8]) -> Result<Vec<u8>, OpError> {
-    let CertificateBundle { usable, broken } = CertificateBundle::of(pem);
+    let (usable, broken) = usable_certificates(pem);
     let numbers: Vec<String> = broken.iter().map(ToString::to_string).collect();
     let unreadable = match numbers.as_slice() {
         [] => None,

@@ -115,9 +115,15 @@ pub fn apply(
         .check_limits(&plan, guards)
         .err()
         .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
+    let planned = known.report(plan, notes);
+    // A saved plan is shown under its own name, however much of it is left.
+    let planned = match &options.saved {
+        Some(saved) => saved.named(planned),
+        None => planned,
+    };
+    let plan = &planned.plan;
     if let Some(exceeded) = exceeded.filter(|_| plan.has_changes()) {
-        let report = shown(&known, plan, notes, options);
-        (context.show)(&report);
+        (context.show)(&planned);
         return Err(limit_error(&exceeded));
     }
     // What needs nobody's word needs no login either.
@@ -125,9 +131,7 @@ pub fn apply(
     let client = needs_login
         .then(|| (context.connect)(&opened))
         .transpose()?;
-    let planned = shown(&known, plan, notes, options);
     approve(&planned, &opened.warnings)?;
-    let plan = &planned.plan;
     let key_changed = known.key_changed;
     let is_rollback = known.rollback.is_some();
     let mut state = starting_state(known, options, context);
@@ -225,20 +229,6 @@ fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<P
         ));
     }
     Ok(preflight)
-}
-
-/// The plan as it is shown; a saved one under its own name, however much of it is left.
-fn shown(
-    known: &Comparison<'_>,
-    plan: Plan,
-    notes: Vec<PlanNote>,
-    options: &ApplyOptions,
-) -> PlanReport {
-    let report = known.report(plan, notes);
-    match &options.saved {
-        Some(saved) => saved.named(report),
-        None => report,
-    }
 }
 
 type Prints = BTreeMap<EntryKey, FieldPrints>;
