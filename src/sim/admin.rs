@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::ambient::same;
 use super::fault::{Fault, FaultQueue};
-use super::http::{Completion, Recorded, ServiceReply, ServiceRequest};
+use super::http::{Completion, Recorded, ServiceReply, ServiceRequest, SimAnswer};
 use super::shared::Shared;
 use super::spec::EndPointType;
 
@@ -43,7 +43,7 @@ pub fn answer(shared: &Shared, request: &ServiceRequest) -> ServiceReply {
     route(shared, request).unwrap_or_else(|reply| reply)
 }
 
-fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, ServiceReply> {
+fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
     let now = Instant::now();
     let path: Vec<&str> = request.head.uri.path().split('/').skip(2).collect();
     match (request.head.method.as_str(), path.as_slice()) {
@@ -52,7 +52,7 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
             fault
                 .check(FaultQueue::Changes)
                 .map_err(|why| problem(400, why))?;
-            shared.lock().faults.inject(fault);
+            shared.inject(FaultQueue::Changes, fault);
             Ok(done())
         }
         ("POST", ["holds"]) => {
@@ -60,7 +60,7 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
             let state = shared.lock();
             let job = state.jobs.get(&asked.job);
             let holds = job.is_some_and(|job| job.login(asked.endpoint).holds(&asked.password));
-            Ok(ServiceReply::json(200, &json!({"holds": holds})))
+            ServiceReply::ok(&json!({"holds": holds}))
         }
         ("POST", ["release"]) => {
             shared.let_go();
@@ -68,8 +68,7 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
         }
         ("GET", ["requests"]) => {
             let requests: Vec<Value> = shared.lock().log.iter().map(outline).collect();
-            let body = json!({"count": requests.len(), "requests": requests});
-            Ok(ServiceReply::json(200, &body))
+            ServiceReply::ok(&json!({"count": requests.len(), "requests": requests}))
         }
         ("GET", ["jobs"]) => {
             let mut state = shared.lock();
@@ -86,7 +85,7 @@ fn route(shared: &Shared, request: &ServiceRequest) -> Result<ServiceReply, Serv
                     })
                 })
                 .collect();
-            Ok(ServiceReply::json(200, &json!({"jobs": jobs})))
+            ServiceReply::ok(&json!({"jobs": jobs}))
         }
         ("POST", ["jobs", id, "status"]) => {
             let new: NewStatus = read(request)?;

@@ -41,18 +41,6 @@ pub enum QueryCall {
     Retry,
 }
 
-impl QueryCall {
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "status" => Some(Self::Status),
-            "detail" => Some(Self::Detail),
-            "list" => Some(Self::List),
-            "retry" => Some(Self::Retry),
-            _ => None,
-        }
-    }
-}
-
 impl Fault {
     pub fn next(kind: FaultKind) -> Self {
         Self::on(FaultTrigger::Next, kind)

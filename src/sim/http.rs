@@ -12,6 +12,7 @@ use hyper::Response;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
@@ -59,53 +60,31 @@ pub enum Completion {
 /// because both carry secrets.
 #[derive(Clone)]
 pub struct Recorded {
-    method: String,
-    path: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Option<Bytes>,
-    entries: Vec<(String, String)>,
+    pub head: Parts,
+    pub body: Option<Bytes>,
+    pub entries: Vec<(String, String)>,
     pub completion: Completion,
 }
 
 impl Recorded {
-    pub fn new(head: &Parts, body: Option<Bytes>, entries: Vec<(String, String)>) -> Self {
-        let headers = head
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-            .collect();
-        Self {
-            method: head.method.to_string(),
-            path: head
-                .uri
-                .path_and_query()
-                .map_or_else(|| head.uri.path().to_owned(), ToString::to_string),
-            headers,
-            body,
-            entries,
-            completion: Completion::Pending,
-        }
-    }
-
     pub fn method(&self) -> &str {
-        &self.method
+        self.head.method.as_str()
     }
 
     /// Path and query as they stood in the request line.
     pub fn path(&self) -> &str {
-        &self.path
+        let uri = &self.head.uri;
+        uri.path_and_query()
+            .map_or(uri.path(), PathAndQuery::as_str)
     }
 
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
-        self.headers.iter().map(|(name, _)| name.as_str())
+        self.head.headers.iter().map(|(name, _)| name.as_str())
     }
 
     /// The value of the first header of this name, whatever its case, if it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+        std::str::from_utf8(self.head.headers.get(name)?.as_bytes()).ok()
     }
 
     /// `None` unless `record_bodies` is set, and for bodies over the limit of the gateway.
@@ -127,14 +106,17 @@ impl Recorded {
 impl fmt::Debug for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorded")
-            .field("method", &self.method)
-            .field("path", &self.path)
+            .field("method", &self.method())
+            .field("path", &self.path())
             .field("headers", &self.header_names().collect::<Vec<_>>())
             .field("entries", &self.entries)
             .field("answered", &self.completion)
             .finish_non_exhaustive()
     }
 }
+
+/// An answer, or the refusal in its place.
+pub type SimAnswer = Result<ServiceReply, ServiceReply>;
 
 pub struct ServiceReply {
     pub status: u16,
@@ -150,6 +132,10 @@ pub struct ServiceReply {
 impl ServiceReply {
     pub fn json(status: u16, body: &Value) -> Self {
         Self::text(status, "application/json", body.to_string())
+    }
+
+    pub fn ok(body: &Value) -> SimAnswer {
+        Ok(Self::json(200, body))
     }
 
     pub fn text(status: u16, content_type: &str, body: String) -> Self {

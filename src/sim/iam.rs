@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::accounts::{LoginClaim, LoginRefusal, Person, SimToken, TokenLookup, unauthenticated};
 use super::ambient::{self, token_time};
-use super::http::ServiceReply;
+use super::http::{ServiceReply, SimAnswer};
 use super::shared::{Shared, SimExchange, SimState};
 use super::signature::{ALGORITHM, SignedRequest, decode};
+use super::spec::ProjectSpec;
 
 const SUBJECT: &str = "X-Subject-Token";
 
@@ -94,7 +95,7 @@ pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
 }
 
 /// `POST /v3/auth/tokens` (OTC IAM api-ref, Obtaining a User Token).
-pub fn log_in(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn log_in(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let token = issue(exchange)?;
     exchange.state.logins += 1;
     exchange.state.tokens.add(token.clone());
@@ -105,7 +106,7 @@ pub fn log_in(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceRep
 }
 
 /// `GET /v3/auth/tokens` (OTC IAM api-ref, Verifying a Token).
-pub fn show_token(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn show_token(exchange: &mut SimExchange<'_>) -> SimAnswer {
     identify(exchange)?;
     let Some(subject) = exchange.request.head.headers.get(SUBJECT) else {
         return Err(bad_request("X-Subject-Token is missing"));
@@ -298,7 +299,7 @@ fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
 }
 
 /// `GET /v3/auth/catalog`.
-pub fn catalog(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn catalog(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let project = match identify(exchange)?.reach {
         Reach::Scope(project) => project,
         // A signature may name its project in a header (Huawei Cloud API Request
@@ -309,8 +310,7 @@ pub fn catalog(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceRe
         }
     };
     let entries = catalog_entries(exchange.shared, project.as_deref());
-    let answer = json!({"catalog": entries, "links": {}});
-    Ok(ServiceReply::json(200, &answer))
+    ServiceReply::ok(&json!({"catalog": entries, "links": {}}))
 }
 
 /// The entries for a token of this project, with no more of the other services than it
@@ -351,25 +351,18 @@ fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
 }
 
 /// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
-pub fn projects(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn projects(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let domain = identify(exchange)?.person.map(|person| person.domain_id);
     let SimExchange {
         shared, request, ..
     } = exchange;
     let mut pairs = request.query().split('&');
-    let name = pairs
-        .find_map(|pair| pair.strip_prefix("name="))
-        .map(decode);
+    let name = pairs.find_map(|pair| pair.strip_prefix("name="));
+    let is_asked =
+        |project: &&ProjectSpec| name.is_none_or(|name| decode(name) == project.name.as_bytes());
     let url = &shared.url;
-    let mut projects = Vec::new();
-    for project in &shared.projects {
-        if name
-            .as_ref()
-            .is_some_and(|name| name != project.name.as_bytes())
-        {
-            continue;
-        }
-        projects.push(json!({
+    let projects = shared.projects.iter().filter(is_asked).map(|project| {
+        json!({
             "id": project.id,
             "name": project.name,
             "description": "",
@@ -378,24 +371,23 @@ pub fn projects(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceR
             "enabled": true,
             "is_domain": false,
             "links": {"self": format!("{url}/v3/projects/{}", project.id)},
-        }));
-    }
+        })
+    });
+    let projects: Vec<Value> = projects.collect();
     let links = json!({"self": format!("{url}/v3/projects"), "next": null, "previous": null});
-    let answer = json!({"projects": projects, "links": links});
-    Ok(ServiceReply::json(200, &answer))
+    ServiceReply::ok(&json!({"projects": projects, "links": links}))
 }
 
 /// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
 /// warn where nobody answers (OpenStack Identity API, "List versions").
-pub fn versions(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn versions(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let answer = json!({"versions": {"values": [the_version(exchange.shared)]}});
     Ok(ServiceReply::json(300, &answer))
 }
 
 /// `GET /v3`.
-pub fn version(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
-    let answer = json!({"version": the_version(exchange.shared)});
-    Ok(ServiceReply::json(200, &answer))
+pub fn version(exchange: &mut SimExchange<'_>) -> SimAnswer {
+    ServiceReply::ok(&json!({"version": the_version(exchange.shared)}))
 }
 
 fn the_version(shared: &Shared) -> Value {

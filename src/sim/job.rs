@@ -38,58 +38,53 @@ pub fn is_missing(code: &str) -> bool {
     matches!(code, "DRS.M00289" | "DRS.M05003" | "DRS.M05004")
 }
 
-/// Whether a job in this state may be told a password (OTC api-ref, Changing the
-/// Passwords…, Constraints; the misspelt forms stand on the status pages).
+/// The states in which a job may be told a password (OTC api-ref, Changing the
+/// Passwords…, Constraints; the misspelt forms stand on the status pages), with what each
+/// falls into when a login fails, and what a failed one returns to once a retry succeeds.
+/// A job that does not log in has neither.
+const STATES: [(&str, &str, &str); 10] = [
+    ("STARTJOBING", "START_JOB_FAILED", ""),
+    ("START_JOB_FAILED", "", "FULL_TRANSFER_STARTED"),
+    ("STARTJOB_FAILED", "", "FULL_TRANSFER_STARTED"),
+    ("FULL_TRANSFER_STARTED", "FULL_TRANSFER_FAILED", ""),
+    ("FULL_TRANSFER_FAILED", "", "FULL_TRANSFER_STARTED"),
+    ("FULL_TRANSFER_COMPLETE", "FULL_TRANSFER_FAILED", ""),
+    ("INCRE_TRANSFER_STARTED", "INCRE_TRANSFER_FAILED", ""),
+    ("INCRE_TRANSFER_FAILED", "", "INCRE_TRANSFER_STARTED"),
+    ("PAUSING", "", ""),
+    ("PAUSEING", "", ""),
+];
+
+fn forms(status: &str) -> Option<(&'static str, &'static str)> {
+    let mut states = STATES.into_iter();
+    states.find_map(|(name, failed, running)| (name == status).then_some((failed, running)))
+}
+
 fn may_change_password(status: &str) -> bool {
-    matches!(
-        status,
-        "STARTJOBING"
-            | "START_JOB_FAILED"
-            | "STARTJOB_FAILED"
-            | "FULL_TRANSFER_STARTED"
-            | "FULL_TRANSFER_FAILED"
-            | "FULL_TRANSFER_COMPLETE"
-            | "INCRE_TRANSFER_STARTED"
-            | "INCRE_TRANSFER_FAILED"
-            | "PAUSING"
-            | "PAUSEING"
-    )
+    forms(status).is_some()
 }
 
-/// The state a job falls into when a login fails; `None` for a job that does not log in.
 fn failed_form(status: &str) -> Option<&'static str> {
-    match status {
-        "STARTJOBING" => Some("START_JOB_FAILED"),
-        "FULL_TRANSFER_STARTED" | "FULL_TRANSFER_COMPLETE" => Some("FULL_TRANSFER_FAILED"),
-        "INCRE_TRANSFER_STARTED" => Some("INCRE_TRANSFER_FAILED"),
-        _ => None,
-    }
+    forms(status)
+        .map(|(failed, _)| failed)
+        .filter(|failed| !failed.is_empty())
 }
 
-/// The state a failed job returns to once a retry succeeds.
 fn running_form(status: &str) -> Option<&'static str> {
-    match status {
-        "START_JOB_FAILED" | "STARTJOB_FAILED" | "FULL_TRANSFER_FAILED" => {
-            Some("FULL_TRANSFER_STARTED")
-        }
-        "INCRE_TRANSFER_FAILED" => Some("INCRE_TRANSFER_STARTED"),
-        _ => None,
-    }
+    forms(status)
+        .map(|(_, running)| running)
+        .filter(|running| !running.is_empty())
 }
 
 /// Whether a job in this state is at rest because someone paused it. `PAUSING` is
-/// no passage to another state (OTC api-ref, Task Statuses; the misspelt form
-/// stands in Querying Task Statuses).
+/// no passage to another state (OTC api-ref, Task Statuses).
 fn is_paused(status: &str) -> bool {
-    matches!(status, "PAUSING" | "PAUSEING")
+    forms(status) == Some(("", ""))
 }
 
 /// Whether a job in this state moves data.
 fn is_running(status: &str) -> bool {
-    matches!(
-        status,
-        "FULL_TRANSFER_STARTED" | "FULL_TRANSFER_COMPLETE" | "INCRE_TRANSFER_STARTED"
-    )
+    failed_form(status).is_some() && status != "STARTJOBING"
 }
 
 /// Whether an action is available in this state. The names are those of the

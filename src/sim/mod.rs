@@ -33,6 +33,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use self::accounts::{Person, SigningKeys, SimToken, SimTokens, Users};
@@ -111,9 +112,11 @@ impl Simulator {
             users: Users::new(take(&mut config.users), || nonces.salt()),
             keys: SigningKeys::new(take(&mut config.access_keys)),
             tokens,
-            faults: armed(take(&mut config.faults), FaultQueue::Changes)?,
-            login_faults: armed(take(&mut config.login_faults), FaultQueue::Logins)?,
-            query_faults: armed(take(&mut config.query_faults), FaultQueue::Queries)?,
+            faults: [
+                armed(take(&mut config.faults), FaultQueue::Changes)?,
+                armed(take(&mut config.login_faults), FaultQueue::Logins)?,
+                armed(take(&mut config.query_faults), FaultQueue::Queries)?,
+            ],
             log: Vec::new(),
             connections: 0,
             logins: 0,
@@ -181,7 +184,7 @@ impl Simulator {
 
     fn login_is(&self, job: &str, endpoint: &str, is: impl FnOnce(&DatabaseLogin) -> bool) -> bool {
         let state = self.shared.lock();
-        let found = EndPointType::from_name(endpoint).zip(state.jobs.get(job));
+        let found = named(endpoint).zip(state.jobs.get(job));
         found.is_some_and(|(endpoint, job)| is(job.login(endpoint)))
     }
 
@@ -212,7 +215,8 @@ impl Simulator {
 
     /// How many login calls came in whole, whatever became of them.
     pub fn login_attempts(&self) -> usize {
-        usize::try_from(self.shared.lock().login_faults.met).unwrap_or(usize::MAX)
+        let met = self.shared.lock().faults[FaultQueue::Logins as usize].met;
+        usize::try_from(met).unwrap_or(usize::MAX)
     }
 
     pub fn issued_tokens(&self) -> Vec<String> {
@@ -225,22 +229,22 @@ impl Simulator {
     }
 
     pub fn inject(&self, fault: Fault) {
-        self.shared.lock().faults.inject(fault);
+        self.shared.inject(FaultQueue::Changes, fault);
     }
 
     pub fn inject_login(&self, fault: Fault) {
-        self.shared.lock().login_faults.inject(fault);
+        self.shared.inject(FaultQueue::Logins, fault);
     }
 
     /// Lets a fault wait for the query or the retry of that name, or for any of them. False,
     /// and nothing waits, if there is no call of that name.
     pub fn inject_query(&self, call: Option<&str>, mut fault: Fault) -> bool {
-        fault.call = call.and_then(QueryCall::from_name);
-        if fault.call.is_none() && call.is_some() {
-            return false;
+        fault.call = call.and_then(named);
+        let is_known = fault.call.is_some() || call.is_none();
+        if is_known {
+            self.shared.inject(FaultQueue::Queries, fault);
         }
-        self.shared.lock().query_faults.inject(fault);
-        true
+        is_known
     }
 
     /// False if there is no such job.
@@ -255,12 +259,11 @@ impl Simulator {
     /// Changes the password at the database, as an operator would before telling
     /// DRS, and unlocks the account. False if there is no such job or endpoint.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
-        let Some(endpoint) = EndPointType::from_name(endpoint) else {
-            return false;
-        };
         let mut state = self.shared.lock();
-        let changed = state.jobs.change(job, Instant::now(), |job| {
-            job.login_mut(endpoint).change(password);
+        let changed = named(endpoint).and_then(|endpoint| {
+            state.jobs.change(job, Instant::now(), |job| {
+                job.login_mut(endpoint).change(password);
+            })
         });
         changed.is_some()
     }
@@ -291,6 +294,11 @@ impl fmt::Debug for Simulator {
             .field("address", &self.server.address)
             .finish_non_exhaustive()
     }
+}
+
+/// What a scenario file means by this word.
+fn named<T: DeserializeOwned>(word: &str) -> Option<T> {
+    serde_json::from_value(word.into()).ok()
 }
 
 /// Lets faults wait from the start; fails with the first that makes no sense.

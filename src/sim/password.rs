@@ -10,78 +10,50 @@ use serde_json::{Value, json};
 
 use super::ambient::{hex, percent_encoded};
 use super::fault::{EchoForm, FaultKind, MessageKey, Which};
-use super::http::{ServiceReply, ServiceRequest};
+use super::http::{ServiceReply, ServiceRequest, SimAnswer};
 use super::job::{Denied, is_missing};
 use super::queries;
 use super::shared::SimExchange;
 use super::spec::EndPointType;
 
 /// One entry of the body. It lives no longer than the request.
-struct PasswordChange {
-    job: String,
+struct PasswordChange<'a> {
+    job: &'a str,
     endpoint: EndPointType,
-    password: String,
+    password: &'a str,
 }
 
-/// One of an answer's `results`.
-#[derive(Clone)]
-struct ChangeResult {
-    id: String,
-    endpoint: EndPointType,
-    status: String,
-    code: Option<String>,
-    message: String,
-    message_key: MessageKey,
+/// One of an answer's `results`, as the service writes it.
+fn succeeded(change: &PasswordChange<'_>) -> Value {
+    let endpoint = change.endpoint.wire();
+    json!({"id": change.job, "status": "success", "end_point_type": endpoint})
 }
 
-impl ChangeResult {
-    fn success(change: &PasswordChange) -> Self {
-        Self {
-            id: change.job.clone(),
-            endpoint: change.endpoint,
-            status: "success".to_owned(),
-            code: None,
-            message: String::new(),
-            message_key: MessageKey::ErrorMsg,
-        }
-    }
+fn failed(change: &PasswordChange<'_>, code: &str, message: &str) -> Value {
+    let mut result = succeeded(change);
+    result["status"] = "failed".into();
+    result["error_code"] = code.into();
+    result["error_msg"] = message.into();
+    result
+}
 
-    fn failed(change: &PasswordChange, code: &str, message: &str) -> Self {
-        Self {
-            status: "failed".to_owned(),
-            code: Some(code.to_owned()),
-            message: message.to_owned(),
-            ..Self::success(change)
-        }
+fn without(result: &mut Value, start: &str) {
+    if let Some(fields) = result.as_object_mut() {
+        fields.retain(|field, _| !field.starts_with(start));
     }
+}
 
-    fn contradiction(&self) -> Self {
-        let (status, code) = if self.status == "success" {
-            ("failed", Some("DRS.M00304".to_owned()))
-        } else {
-            ("success", None)
-        };
-        Self {
-            status: status.to_owned(),
-            code,
-            message: String::new(),
-            ..self.clone()
-        }
+fn contradiction(result: &Value) -> Value {
+    let mut other = result.clone();
+    without(&mut other, "error_");
+    if result["status"] == "success" {
+        other["status"] = "failed".into();
+        other["error_code"] = "DRS.M00304".into();
+        other["error_msg"] = "".into();
+    } else {
+        other["status"] = "success".into();
     }
-
-    fn to_json(&self) -> Value {
-        let endpoint = self.endpoint.wire();
-        let mut object = json!({"id": self.id, "status": self.status, "end_point_type": endpoint});
-        if let Some(code) = &self.code {
-            let key = match self.message_key {
-                MessageKey::ErrorMsg => "error_msg",
-                MessageKey::ErrorMessage => "error_message",
-            };
-            object["error_code"] = json!(code);
-            object[key] = json!(self.message);
-        }
-        object
-    }
+    other
 }
 
 /// The pairs of job id and `end_point_type`, as far as they can be read.
@@ -109,23 +81,21 @@ pub fn known_entries(request: &ServiceRequest) -> Vec<(&str, EndPointType)> {
         .collect()
 }
 
-pub fn change(
-    exchange: &mut SimExchange<'_>,
-    faults: &[FaultKind],
-) -> Result<ServiceReply, ServiceReply> {
+pub fn change(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let changes = read(queries::document(exchange)?)?;
+    let faults = exchange.faults;
     let now = Instant::now();
     let jobs = exchange.jobs();
     let results = changes.iter().enumerate().map(|(index, change)| {
         if let Some(refused) = refusal(faults, index, change) {
             return refused;
         }
-        let changed = jobs.change(&change.job, now, |job| {
-            job.change_password(change.endpoint, &change.password)
+        let changed = jobs.change(change.job, now, |job| {
+            job.change_password(change.endpoint, change.password)
         });
         match changed.unwrap_or(Err(Denied::NOT_FOUND)) {
-            Ok(()) => ChangeResult::success(change),
-            Err(Denied(code, message)) => ChangeResult::failed(change, code, message),
+            Ok(()) => succeeded(change),
+            Err(Denied(code, message)) => failed(change, code, message),
         }
     });
     let results = results.collect();
@@ -137,7 +107,7 @@ pub fn change(
 /// Mandatory fields are those of OTC api-ref, Changing the Passwords…, Table
 /// ModifyPwdEndPoint; the codes are those of its Error Code page. Which of them
 /// the service uses where is not documented. Unknown fields are ignored.
-fn read(document: &Value) -> Result<Vec<PasswordChange>, ServiceReply> {
+fn read(document: &Value) -> Result<Vec<PasswordChange<'_>>, ServiceReply> {
     let jobs = match &document["jobs"] {
         Value::Array(jobs) if !jobs.is_empty() => jobs,
         Value::Null | Value::Array(_) => return Err(ServiceReply::empty("jobs")),
@@ -146,21 +116,21 @@ fn read(document: &Value) -> Result<Vec<PasswordChange>, ServiceReply> {
     let changes = jobs.iter().map(read_entry).collect::<Result<Vec<_>, _>>()?;
     let mut seen = HashSet::with_capacity(changes.len());
     for change in &changes {
-        if !seen.insert((change.job.as_str(), change.endpoint.wire())) {
+        if !seen.insert((change.job, change.endpoint.wire())) {
             return Err(ServiceReply::duplicate());
         }
     }
     Ok(changes)
 }
 
-fn read_entry(entry: &Value) -> Result<PasswordChange, ServiceReply> {
+fn read_entry(entry: &Value) -> Result<PasswordChange<'_>, ServiceReply> {
     let text = |field: &'static str| match &entry[field] {
-        Value::String(text) if !text.is_empty() => Ok(text.clone()),
+        Value::String(text) if !text.is_empty() => Ok(text.as_str()),
         Value::Null | Value::String(_) => Err(ServiceReply::empty(field)),
         _ => Err(ServiceReply::invalid(field)),
     };
     let job = text("job_id")?;
-    let endpoint = EndPointType::from_wire(&text("end_point_type")?)
+    let endpoint = EndPointType::from_wire(text("end_point_type")?)
         .ok_or_else(|| ServiceReply::invalid("end_point_type"))?;
     let password = text("db_password")?;
     // Clients in the field send null or {} for "no kerberos", so both are nothing.
@@ -184,55 +154,50 @@ fn read_entry(entry: &Value) -> Result<PasswordChange, ServiceReply> {
     })
 }
 
-fn refusal(kinds: &[FaultKind], index: usize, change: &PasswordChange) -> Option<ChangeResult> {
-    let covers = |which: &Which| which.covers(index, &change.job, change.endpoint);
-    kinds.iter().find_map(|kind| match kind {
-        FaultKind::RejectEntry(rejection)
-            if rejection.job == change.job && rejection.endpoint == change.endpoint =>
-        {
-            Some(ChangeResult {
-                message_key: rejection.message_key,
-                ..ChangeResult::failed(change, &rejection.code, &rejection.message)
-            })
-        }
-        FaultKind::EchoPassword { form, which } if covers(which) => {
-            let echo = written(&change.password, *form);
-            let message = format!("access denied for password {echo} of this endpoint");
-            Some(ChangeResult::failed(change, "DRS.KE0002", &message))
-        }
-        FaultKind::ErrorCodeIsPassword(which) if covers(which) => {
-            Some(ChangeResult::failed(change, &change.password, "failed"))
-        }
-        FaultKind::RequestIdIsPassword(which) if covers(which) => {
-            let message = "user or password incorrect";
-            Some(ChangeResult::failed(change, "DRS.KE0002", message))
-        }
-        FaultKind::ResultsIn400 { code } => {
-            let code = code.as_deref().unwrap_or("DRS.M00304");
-            Some(ChangeResult::failed(
-                change,
-                code,
-                "the entry was not changed",
-            ))
-        }
-        FaultKind::ResultsIn202 { code } => {
-            let code = code.as_deref().unwrap_or("DRS.M01504");
-            Some(ChangeResult::failed(
-                change,
-                code,
-                "the entry was not changed",
-            ))
-        }
-        _ => None,
+fn refusal(kinds: &[FaultKind], index: usize, change: &PasswordChange<'_>) -> Option<Value> {
+    let covers = |which: &Which| which.covers(index, change.job, change.endpoint);
+    kinds.iter().find_map(|kind| {
+        Some(match kind {
+            FaultKind::RejectEntry(rejection)
+                if rejection.job == change.job && rejection.endpoint == change.endpoint =>
+            {
+                let mut result = failed(change, &rejection.code, &rejection.message);
+                if rejection.message_key == MessageKey::ErrorMessage {
+                    result["error_message"] = result["error_msg"].take();
+                    without(&mut result, "error_msg");
+                }
+                result
+            }
+            FaultKind::EchoPassword { form, which } if covers(which) => {
+                let echo = written(change.password, *form);
+                let message = format!("access denied for password {echo} of this endpoint");
+                failed(change, "DRS.KE0002", &message)
+            }
+            FaultKind::ErrorCodeIsPassword(which) if covers(which) => {
+                failed(change, change.password, "failed")
+            }
+            FaultKind::RequestIdIsPassword(which) if covers(which) => {
+                failed(change, "DRS.KE0002", "user or password incorrect")
+            }
+            FaultKind::ResultsIn400 { code } => {
+                let code = code.as_deref().unwrap_or("DRS.M00304");
+                failed(change, code, "the entry was not changed")
+            }
+            FaultKind::ResultsIn202 { code } => {
+                let code = code.as_deref().unwrap_or("DRS.M01504");
+                failed(change, code, "the entry was not changed")
+            }
+            _ => return None,
+        })
     })
 }
 
 fn answer(
     kinds: &[FaultKind],
-    changes: &[PasswordChange],
-    mut results: Vec<ChangeResult>,
+    changes: &[PasswordChange<'_>],
+    mut results: Vec<Value>,
 ) -> ServiceReply {
-    let missing = |result: &ChangeResult| result.code.as_deref().is_some_and(is_missing);
+    let missing = |result: &Value| result["error_code"].as_str().is_some_and(is_missing);
     let mut status = if results.iter().all(missing) {
         400
     } else {
@@ -248,33 +213,34 @@ fn answer(
             FaultKind::RequestIdIsPassword(which) => {
                 let mut numbered = changes.iter().enumerate();
                 let chosen = numbered
-                    .find(|(index, change)| which.covers(*index, &change.job, change.endpoint));
-                request_id = chosen.map(|(_, change)| header_form(&change.password));
+                    .find(|(index, change)| which.covers(*index, change.job, change.endpoint));
+                request_id = chosen.map(|(_, change)| header_form(change.password));
             }
             _ => count = bend(kind, &mut results, count),
         }
     }
-    let results: Vec<Value> = results.iter().map(ChangeResult::to_json).collect();
     let mut reply = ServiceReply::json(status, &json!({"count": count, "results": results}));
     reply.request_id = request_id;
     reply
 }
 
 /// Changes the results; the count given back is what the answer will claim.
-fn bend(kind: &FaultKind, results: &mut Vec<ChangeResult>, count: usize) -> usize {
+fn bend(kind: &FaultKind, results: &mut Vec<Value>, count: usize) -> usize {
     let mut index = 0;
-    let mut covered = |which: &Which, result: &ChangeResult| {
+    let mut covered = |which: &Which, result: &Value| {
         index += 1;
-        which.covers(index - 1, &result.id, result.endpoint)
+        let text = |field: &str| result[field].as_str().unwrap_or_default();
+        EndPointType::from_wire(text("end_point_type"))
+            .is_some_and(|endpoint| which.covers(index - 1, text("id"), endpoint))
     };
     match kind {
         FaultKind::Shuffled => results.reverse(),
         FaultKind::DropResults(which) => results.retain(|result| !covered(which, result)),
         FaultKind::DoubleResults { conflicting, which } => {
             let doubled = results.iter().filter(|result| covered(which, result));
-            let doubles: Vec<ChangeResult> = doubled
+            let doubles: Vec<Value> = doubled
                 .map(|result| match conflicting {
-                    true => result.contradiction(),
+                    true => contradiction(result),
                     false => result.clone(),
                 })
                 .collect();
@@ -283,30 +249,32 @@ fn bend(kind: &FaultKind, results: &mut Vec<ChangeResult>, count: usize) -> usiz
         }
         FaultKind::ForeignResults { id } => {
             for result in results.iter_mut() {
-                result.id.clone_from(id);
+                result["id"] = id.as_str().into();
             }
         }
         FaultKind::AddForeign { id } => {
             if let Some(first) = results.first() {
-                let stranger = ChangeResult {
-                    id: id.clone(),
-                    status: "success".to_owned(),
-                    code: None,
-                    ..first.clone()
-                };
+                let mut stranger = first.clone();
+                without(&mut stranger, "error_");
+                stranger["status"] = "success".into();
+                stranger["id"] = id.as_str().into();
                 results.push(stranger);
             }
             return results.len();
         }
         FaultKind::OddStatus { status, which } => {
             for result in results.iter_mut().filter(|result| covered(which, result)) {
-                result.status.clone_from(status);
+                result["status"] = status.as_str().into();
             }
         }
         FaultKind::SuccessWithCode(which) => {
             for result in results.iter_mut().filter(|result| covered(which, result)) {
-                result.code = Some("DRS.M01504".to_owned());
-                "another operation runs".clone_into(&mut result.message);
+                let key = match result.get("error_message") {
+                    Some(_) => "error_message",
+                    None => "error_msg",
+                };
+                result["error_code"] = "DRS.M01504".into();
+                result[key] = "another operation runs".into();
             }
         }
         _ => {}

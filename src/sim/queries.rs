@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::ambient::{list_time, millis};
-use super::http::ServiceReply;
+use super::http::{ServiceReply, SimAnswer};
 use super::iam;
 use super::job::{ACTIONS, Denied, SimJob, allows, is_missing};
 use super::shared::{Shared, SimExchange};
@@ -36,13 +36,13 @@ pub fn document<'a>(exchange: &mut SimExchange<'a>) -> Result<&'a Value, Service
     document.ok_or_else(|| ServiceReply::error(400, "DRS.M00200", "Invalid request."))
 }
 
-pub fn unknown(_: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn unknown(_: &mut SimExchange<'_>) -> SimAnswer {
     let message = "The API does not exist or has not been published in the environment";
     Err(ServiceReply::error(404, "APIGW.0101", message))
 }
 
 /// `POST /v3/{project_id}/jobs/batch-status` (OTC api-ref, Querying Task Statuses).
-pub fn statuses(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn statuses(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let absent = Map::from_iter([("status".to_owned(), json!(""))]);
     let describe = |id: &str, job: &SimJob| json!({"id": id, "status": job.status});
     of_jobs(exchange, describe, &absent)
@@ -51,7 +51,7 @@ pub fn statuses(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceR
 /// `POST /v3/{project_id}/jobs/batch-detail` (OTC api-ref, Querying Task Details), as far
 /// as a client of this tool's kind may look at it. A password stands in an answer only
 /// where a test put it.
-pub fn details(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn details(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let shared = exchange.shared;
     let describe = |id: &str, job: &SimJob| details_of(shared, id, job);
     of_jobs(exchange, describe, &Map::new())
@@ -63,7 +63,7 @@ fn of_jobs(
     exchange: &mut SimExchange<'_>,
     describe: impl Fn(&str, &SimJob) -> Value,
     absent: &Map<String, Value>,
-) -> Result<ServiceReply, ServiceReply> {
+) -> SimAnswer {
     let document = document(exchange)?;
     let ids = asked_ids(document)?;
     let (from, length) = page(document, ids.len())?;
@@ -189,7 +189,7 @@ fn details_of(shared: &Shared, id: &str, job: &SimJob) -> Value {
 
 /// `POST /v3/{project_id}/jobs/batch-retry-task` (OTC api-ref, Resuming or Retrying a
 /// Task).
-pub fn retry(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn retry(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let ids = retried_ids(document(exchange)?)?;
     let now = Instant::now();
     let jobs = exchange.jobs();
@@ -305,7 +305,7 @@ impl<'a> JobFilter<'a> {
 
 /// `POST /v3/{project_id}/jobs` (OTC api-ref, Querying the Task List). A subtask has no
 /// row of its own: it stands in that of its parent.
-pub fn list(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn list(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let filter = JobFilter::read(document(exchange)?)?;
     let shared = exchange.shared;
     let mut children: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
@@ -331,8 +331,7 @@ pub fn list(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply
         row["children"] = json!(children.remove(id.as_str()).unwrap_or_default());
         rows.push(row);
     }
-    let answer = json!({"total_record": total, "jobs": rows});
-    Ok(ServiceReply::json(200, &answer))
+    ServiceReply::ok(&json!({"total_record": total, "jobs": rows}))
 }
 
 fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
@@ -361,7 +360,7 @@ fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
 /// `GET /v5/{project_id}/jobs/{job_id}/actions`. No OTC page describes it, so services
 /// without it are the rule (the vendor's SDK has it in JobActionResp and
 /// ShowActionsResponse).
-pub fn actions(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply> {
+pub fn actions(exchange: &mut SimExchange<'_>) -> SimAnswer {
     if !exchange.shared.config.job_actions {
         return unknown(exchange);
     }
@@ -369,10 +368,7 @@ pub fn actions(exchange: &mut SimExchange<'_>) -> Result<ServiceReply, ServiceRe
     let mut parts = exchange.request.head.uri.path().split('/');
     let id = parts.nth(4).unwrap_or_default();
     match exchange.jobs().job(id, Instant::now()) {
-        Some(job) => {
-            let answer = json!({"job_action": actions_of(job)});
-            Ok(ServiceReply::json(200, &answer))
-        }
+        Some(job) => ServiceReply::ok(&json!({"job_action": actions_of(job)})),
         None => {
             let message = "The task does not exist.";
             Err(ServiceReply::error(404, "DRS.10000010", message))

@@ -14,11 +14,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-use super::fault::{FaultKind, QueryCall};
-use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest};
+use super::fault::{FaultKind, FaultQueue, QueryCall};
+use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest, SimAnswer};
 use super::shared::{Shared, SimExchange, SimState, Visit};
 use super::{admin, ambient, iam, password, queries};
 
@@ -32,8 +32,8 @@ const MAX_DISCARDED_BYTES: usize = 64 << 20;
 
 pub struct Server {
     pub address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// What stops it, and its thread.
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -52,45 +52,31 @@ impl Server {
     ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
+        let serve = async move {
+            if let Ok(listener) = TcpListener::from_std(listener) {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = accept(listener, &shared) => {}
+                }
+            }
+        };
         let thread = thread::Builder::new()
             .name("drs-simulator".to_owned())
-            .spawn(move || run(&runtime, listener, &shared, stopped))?;
-        Ok(Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+            .spawn(move || runtime.block_on(serve))?;
+        let running = Some((stop, thread));
+        Ok(Self { address, running })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
+        if let Some((stop, thread)) = self.running.take() {
             // An error means that the loop has ended by itself.
             let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
             // A panic there has been reported by its own thread.
             let _ = thread.join();
         }
     }
-}
-
-fn run(
-    runtime: &Runtime,
-    listener: StdListener,
-    shared: &Arc<Shared>,
-    stopped: oneshot::Receiver<()>,
-) {
-    runtime.block_on(async {
-        let Ok(listener) = TcpListener::from_std(listener) else {
-            return;
-        };
-        tokio::select! {
-            _ = stopped => {}
-            () = accept(listener, shared) => {}
-        }
-    });
 }
 
 async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
@@ -118,39 +104,51 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         .await;
 }
 
-type Handler = fn(&mut SimExchange<'_>) -> Result<ServiceReply, ServiceReply>;
+type Handler = fn(&mut SimExchange<'_>) -> SimAnswer;
 
-enum Route {
-    ModifyPasswords,
-    Login,
-    Query(QueryCall, Handler),
-    /// A call that meets no faults.
-    Plain(Handler),
+/// What answers a call, and which faults it meets.
+struct Route {
+    answer: Handler,
+    faults: Option<(FaultQueue, Option<QueryCall>)>,
+    project: String,
 }
 
-fn route(method: &str, path: &str) -> (Route, String) {
+impl Route {
+    fn is_change(&self) -> bool {
+        matches!(self.faults, Some((FaultQueue::Changes, _)))
+    }
+}
+
+fn route(method: &str, path: &str) -> Route {
+    use FaultQueue::{Changes, Logins, Queries};
     use QueryCall::{Detail, List, Retry, Status};
-    use Route::{Plain, Query};
+    let query = |call| Some((Queries, Some(call)));
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let (route, project) = match (method, parts.as_slice()) {
-        ("PUT", ["v3", project, "jobs", "batch-modify-pwd"]) => (Route::ModifyPasswords, *project),
-        ("GET", [""]) => (Plain(iam::versions), ""),
-        ("GET", ["v3"] | ["v3", ""]) => (Plain(iam::version), ""),
-        ("POST", ["v3", "auth", "tokens"]) => (Route::Login, ""),
-        ("GET", ["v3", "auth", "tokens"]) => (Plain(iam::show_token), ""),
-        ("GET", ["v3", "auth", "catalog"]) => (Plain(iam::catalog), ""),
-        ("GET", ["v3", "projects"]) => (Plain(iam::projects), ""),
-        ("POST", ["v3", project, "jobs"]) => (Query(List, queries::list), *project),
+    let (answer, faults, project): (Handler, _, _) = match (method, parts.as_slice()) {
+        ("PUT", ["v3", project, "jobs", "batch-modify-pwd"]) => {
+            (password::change, Some((Changes, None)), *project)
+        }
+        ("GET", [""]) => (iam::versions, None, ""),
+        ("GET", ["v3"] | ["v3", ""]) => (iam::version, None, ""),
+        ("POST", ["v3", "auth", "tokens"]) => (iam::log_in, Some((Logins, None)), ""),
+        ("GET", ["v3", "auth", "tokens"]) => (iam::show_token, None, ""),
+        ("GET", ["v3", "auth", "catalog"]) => (iam::catalog, None, ""),
+        ("GET", ["v3", "projects"]) => (iam::projects, None, ""),
+        ("POST", ["v3", project, "jobs"]) => (queries::list, query(List), *project),
         ("POST", ["v3", project, "jobs", call]) => match *call {
-            "batch-status" => (Query(Status, queries::statuses), *project),
-            "batch-detail" => (Query(Detail, queries::details), *project),
-            "batch-retry-task" => (Query(Retry, queries::retry), *project),
-            _ => (Plain(queries::unknown), *project),
+            "batch-status" => (queries::statuses, query(Status), *project),
+            "batch-detail" => (queries::details, query(Detail), *project),
+            "batch-retry-task" => (queries::retry, query(Retry), *project),
+            _ => (queries::unknown, None, *project),
         },
-        ("GET", ["v5", project, "jobs", _, "actions"]) => (Plain(queries::actions), *project),
-        _ => (Plain(queries::unknown), ""),
+        ("GET", ["v5", project, "jobs", _, "actions"]) => (queries::actions, None, *project),
+        _ => (queries::unknown, None, ""),
     };
-    (route, project.to_owned())
+    Route {
+        answer,
+        faults,
+        project: project.to_owned(),
+    }
 }
 
 /// Answers one request. Fails if the connection is to be closed without an answer, or broke.
@@ -159,15 +157,15 @@ async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Payload>, ConnectionCut> {
     let (head, body) = request.into_parts();
-    let (route, project) = route(head.method.as_str(), head.uri.path());
-    let mut visit = Visit::enter(&shared, matches!(route, Route::ModifyPasswords));
+    let route = route(head.method.as_str(), head.uri.path());
+    let mut visit = Visit::enter(&shared, route.is_change());
     let body = read_body(body).await?;
     let document = body
         .as_deref()
         .and_then(|body| serde_json::from_slice(body).ok());
     let request = ServiceRequest {
         head,
-        project,
+        project: route.project.clone(),
         body,
         document,
     };
@@ -233,7 +231,7 @@ async fn respond(
         None => act(shared, &mut shared.lock(), request, route, &faults),
     };
     let mut due = arrived;
-    if matches!(route, Route::ModifyPasswords) {
+    if route.is_change() {
         due += shared.config.latency;
     }
     for kind in &faults {
@@ -262,16 +260,14 @@ fn take_in(
     request: &ServiceRequest,
     route: &Route,
 ) -> Vec<FaultKind> {
-    let names = match route {
-        Route::ModifyPasswords => password::names(request),
-        _ => Vec::new(),
+    let (names, entries) = match route.is_change() {
+        true => (password::names(request), password::known_entries(request)),
+        false => (Vec::new(), Vec::new()),
     };
     visit.record(state, request, names);
-    match route {
-        Route::ModifyPasswords => state.faults.strike(None, &password::known_entries(request)),
-        Route::Login => state.login_faults.strike(None, &[]),
-        Route::Query(call, _) => state.query_faults.strike(Some(*call), &[]),
-        Route::Plain(_) => Vec::new(),
+    match route.faults {
+        Some((queue, call)) => state.faults[queue as usize].strike(call, &entries),
+        None => Vec::new(),
     }
 }
 
@@ -283,11 +279,6 @@ fn act(
     route: &Route,
     faults: &[FaultKind],
 ) -> ServiceReply {
-    let mut exchange = SimExchange {
-        shared,
-        state,
-        request,
-    };
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
     if faults.iter().any(is_unheard) {
         // The caller never sees it; the request only has to end up unacted.
@@ -296,15 +287,16 @@ fn act(
     if let Some(reply) = faults.iter().find_map(instead) {
         return reply;
     }
-    if exchange.request.body.is_none() {
+    if request.body.is_none() {
         return ServiceReply::error(413, "APIGW.0201", "The request body is too large.");
     }
-    let reply = match route {
-        Route::ModifyPasswords => password::change(&mut exchange, faults),
-        Route::Login => iam::log_in(&mut exchange),
-        Route::Query(_, answer) | Route::Plain(answer) => answer(&mut exchange),
+    let mut exchange = SimExchange {
+        shared,
+        state,
+        request,
+        faults,
     };
-    let reply = reply.unwrap_or_else(|refusal| refusal);
+    let reply = (route.answer)(&mut exchange).unwrap_or_else(|refusal| refusal);
     faults.iter().fold(reply, dress)
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::accounts::{SigningKeys, SimTokens, Users};
 use super::ambient::{Clock, Nonces};
-use super::fault::ArmedFaults;
+use super::fault::{ArmedFaults, Fault, FaultKind, FaultQueue};
 use super::http::{Completion, Recorded, ServiceRequest};
 use super::job::JobStore;
 use super::scenario::SimConfig;
@@ -41,9 +41,8 @@ pub struct SimState {
     pub users: Users,
     pub keys: SigningKeys,
     pub tokens: SimTokens,
-    pub faults: ArmedFaults,
-    pub login_faults: ArmedFaults,
-    pub query_faults: ArmedFaults,
+    /// Those of each [`FaultQueue`].
+    pub faults: [ArmedFaults; 3],
     pub log: Vec<Recorded>,
     pub connections: usize,
     /// Login calls that were given a token.
@@ -62,9 +61,15 @@ impl Shared {
     pub fn wait_for_puts(&self, wanted: u64, timeout: Duration) -> bool {
         let (_guard, waited) = self
             .put_received
-            .wait_timeout_while(self.lock(), timeout, |state| state.faults.met < wanted)
+            .wait_timeout_while(self.lock(), timeout, |state| {
+                state.faults[FaultQueue::Changes as usize].met < wanted
+            })
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
+    }
+
+    pub fn inject(&self, queue: FaultQueue, fault: Fault) {
+        self.lock().faults[queue as usize].inject(fault);
     }
 
     pub fn let_go(&self) {
@@ -76,6 +81,7 @@ pub struct SimExchange<'a> {
     pub shared: &'a Shared,
     pub state: &'a mut SimState,
     pub request: &'a ServiceRequest,
+    pub faults: &'a [FaultKind],
 }
 
 impl SimExchange<'_> {
@@ -120,7 +126,12 @@ impl Visit {
         let keeps_body = self.shared.config.record_bodies;
         let body = request.body.clone().filter(|_| keeps_body);
         self.record = Some(state.log.len());
-        state.log.push(Recorded::new(&request.head, body, entries));
+        state.log.push(Recorded {
+            head: request.head.clone(),
+            body,
+            entries,
+            completion: Completion::Pending,
+        });
     }
 
     pub fn completed(&self, how: Completion) {

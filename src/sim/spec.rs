@@ -22,25 +22,14 @@ impl EndPointType {
     }
 
     pub fn from_wire(text: &str) -> Option<Self> {
-        match text {
-            "so" => Some(Self::Source),
-            "ta" => Some(Self::Destination),
-            _ => None,
-        }
+        let mut both = [Self::Source, Self::Destination].into_iter();
+        both.find(|endpoint| endpoint.wire() == text)
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
             Self::Destination => "destination",
-        }
-    }
-
-    pub fn from_name(text: &str) -> Option<Self> {
-        match text {
-            "source" => Some(Self::Source),
-            "destination" => Some(Self::Destination),
-            _ => None,
         }
     }
 }

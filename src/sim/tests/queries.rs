@@ -336,7 +336,7 @@ fn faults_stand_in_the_queue_they_fit() {
         code: None,
     };
     let mut for_lists = Fault::next(expired());
-    for_lists.call = super::super::QueryCall::from_name("list");
+    for_lists.call = Some(super::super::QueryCall::List);
     let shuffled = Fault::next(FaultKind::Shuffled);
     let start = |change: &dyn Fn(&mut SimConfig)| {
         let mut config = config();
