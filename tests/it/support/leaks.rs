@@ -35,9 +35,7 @@ impl Planted {
 }
 
 fn holds(content: &[u8], form: &str) -> bool {
-    content
-        .windows(form.len())
-        .any(|window| window == form.as_bytes())
+    memchr::memmem::find(content, form.as_bytes()).is_some()
 }
 
 /// Every form of a secret text: plain, JSON-escaped, percent-encoded, and the
