@@ -108,12 +108,18 @@ fn a_retry_that_cannot_be_asked_for_is_not_said_to_be_refused() {
         Simulator::start(SimConfig::default()).unwrap(),
     ));
     for json in [false, true] {
-        let listener = TcpListener::bind(&address).unwrap();
+        // A process that is just being started may hold the simulator's socket a while.
+        let mut bound = None;
+        wait_until("the address to be free", || {
+            bound = TcpListener::bind(&address).ok();
+            bound.is_some()
+        });
+        let listener = bound.unwrap();
         let own = address.clone();
         let answering = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             drop(listener);
-            // A process that was being started meanwhile may hold the socket a while.
+            // A process that is just being started may hold the socket a while.
             wait_until("nobody to listen", || TcpStream::connect(&own).is_err());
             let nobody = unanswered(&own);
             let mut request = Vec::new();
