@@ -6,27 +6,9 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::NewContent;
-use crate::core::yaml::{Node, is_hard_to_see, quote, reads_as_other_type};
-
-/// The first byte of the line that holds this byte.
-pub fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind(['\n', '\r']).map_or(0, |at| at + 1)
-}
-
-/// The byte where the line that holds this byte ends, its line end left out.
-pub fn line_end(text: &str, at: usize) -> usize {
-    text[at..].find(['\n', '\r']).map_or(text.len(), |n| at + n)
-}
-
-/// The first byte of the next line; the end of the text where there is none.
-pub fn next_line(text: &str, at: usize) -> usize {
-    let end = line_end(text, at);
-    if text[end..].starts_with("\r\n") {
-        end + 2
-    } else {
-        (end + 1).min(text.len())
-    }
-}
+use crate::core::yaml::{
+    Node, is_hard_to_see, line_end, line_start, next_line, quote, reads_as_other_type,
+};
 
 /// Where the entry of a key starts: at the key, or at the `?` before it.
 pub fn entry_start(text: &str, key: usize) -> usize {
@@ -94,13 +76,7 @@ pub fn after_block(text: &str, block: Node<'_>) -> usize {
         true => next_line(text, block.end()),
         false => begun,
     };
-    if block.scalar().is_some_and(|text| {
-        text.ends_with(
-            "
-
-",
-        )
-    }) {
+    if block.scalar().is_some_and(|text| text.ends_with("\n\n")) {
         return end;
     }
     loop {

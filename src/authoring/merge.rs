@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 use super::NewContent;
 use super::layout::{
     self, Layout, after, after_colon, ends_line, entry_start, indent, is_blank, line_end_of,
-    line_start, next_line, next_sign, starts_line, without_line_end,
+    next_sign, starts_line, without_line_end,
 };
-use crate::core::yaml::{Node, Pair};
+use crate::core::yaml::{Node, Pair, line_start, next_line};
 
 /// A step of indentation where the document shows none.
 const USUAL_STEP: usize = 2;

@@ -46,10 +46,7 @@ impl<'a> Context<'a> {
         // A pipeline whose setting was lost would run without a guard, or with another
         // state or key, and nobody would see it.
         if let Some(name) = SETTINGS.iter().find(|name| env.is_empty(name)) {
-            return Err(OpError::unfit(
-                format!("{name} is empty"),
-                "Nothing was sent. Give it a value, or unset it.",
-            ));
+            return Err(OpError::empty(name));
         }
         let expected = match &global.expect_key_id {
             Some(text) => Some(("--expect-key-id", text.as_str())),

@@ -33,6 +33,9 @@ pub enum Severity {
     Warning,
 }
 
+/// What is said of something, which holds nothing of a document.
+pub type Words = Cow<'static, str>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub severity: Severity,
@@ -41,17 +44,17 @@ pub struct Problem {
     /// Where in the text; absent when the problem has no single place.
     pub at: Option<Position>,
     /// What is wrong: a fragment without full stop.
-    pub what: Cow<'static, str>,
+    pub what: Words,
     /// What to do about it: a sentence.
-    pub help: Cow<'static, str>,
+    pub help: Words,
 }
 
 impl Problem {
     pub fn error(
         path: impl Into<String>,
         at: Option<Position>,
-        what: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
+        what: impl Into<Words>,
+        help: impl Into<Words>,
     ) -> Self {
         Self {
             severity: Severity::Error,
@@ -65,8 +68,8 @@ impl Problem {
     pub fn warning(
         path: impl Into<String>,
         at: Option<Position>,
-        what: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
+        what: impl Into<Words>,
+        help: impl Into<Words>,
     ) -> Self {
         Self {
             severity: Severity::Warning,
@@ -125,28 +128,24 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Keeps an error; past the limit nothing is kept any more.
-    pub fn error(&mut self, is_of_key: bool, problem: impl FnOnce() -> Problem) {
+    /// Keeps a problem: past the limit of errors none any more, past that of warnings only
+    /// their count.
+    pub fn add(&mut self, severity: Severity, is_of_key: bool, problem: impl FnOnce() -> Problem) {
         if self.errors == MAX_PROBLEMS {
             return;
         }
-        self.errors += 1;
-        self.list.push((is_of_key, problem()));
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= MAX_PROBLEMS {
+            self.list.push((is_of_key, problem()));
+        }
         if self.errors == MAX_PROBLEMS {
             let what = "too many problems; reading stopped here";
             let problem = Problem::error("", None, what, "Solve these first.");
             self.list.push((false, problem));
-        }
-    }
-
-    /// Keeps a warning; past the limit it is only counted.
-    pub fn warning(&mut self, is_of_key: bool, problem: impl FnOnce() -> Problem) {
-        if self.errors == MAX_PROBLEMS {
-            return;
-        }
-        self.warnings += 1;
-        if self.warnings <= MAX_PROBLEMS {
-            self.list.push((is_of_key, problem()));
         }
     }
 }
@@ -184,13 +183,8 @@ impl<T> Checked<T> {
 #[derive(Clone, Copy)]
 enum PathStep<'a> {
     Root,
-    Field(&'static str),
+    Name(&'a str),
     Number(usize),
-    Chosen {
-        key: &'a str,
-        number: usize,
-        may_show: fn(&str) -> bool,
-    },
 }
 
 /// The way to a value. It costs nothing until it is shown.
@@ -207,7 +201,7 @@ impl<'a> FieldPath<'a> {
     };
 
     pub fn field(&'a self, name: &'static str) -> Self {
-        self.step(PathStep::Field(name))
+        self.step(PathStep::Name(name))
     }
 
     /// The nth item of a list or pair of a map, from 1.
@@ -218,18 +212,15 @@ impl<'a> FieldPath<'a> {
     /// A key that the user chose: shown if `may_show` allows it, or else named by
     /// its position in the map.
     pub fn chosen(&'a self, key: &'a str, number: usize, may_show: fn(&str) -> bool) -> Self {
-        self.step(PathStep::Chosen {
-            key,
-            number,
-            may_show,
+        self.step(match may_show(key) {
+            true => PathStep::Name(key),
+            false => PathStep::Number(number),
         })
     }
 
     fn step(&'a self, step: PathStep<'a>) -> Self {
-        FieldPath {
-            parent: Some(self),
-            step,
-        }
+        let parent = Some(self);
+        FieldPath { parent, step }
     }
 }
 
@@ -243,9 +234,8 @@ impl fmt::Display for FieldPath<'_> {
         }
         match self.step {
             PathStep::Root => Ok(()),
-            PathStep::Field(name) => f.write_str(name),
-            PathStep::Chosen { key, may_show, .. } if may_show(key) => f.write_str(key),
-            PathStep::Number(number) | PathStep::Chosen { number, .. } => write!(f, "#{number}"),
+            PathStep::Name(name) => f.write_str(name),
+            PathStep::Number(number) => write!(f, "#{number}"),
         }
     }
 }

@@ -114,6 +114,12 @@ impl OpError {
         Failure::new("drspass::request", what, help).into()
     }
 
+    /// A variable that means something else when it is empty than when it is not set.
+    pub fn empty(variable: &str) -> Self {
+        let help = "Nothing was sent. Give it a value, or unset it.";
+        Self::unfit(format!("{variable} is empty"), help)
+    }
+
     pub fn read(path: impl AsRef<Path>) -> impl Fn(io::Error) -> Self {
         move |source| {
             Failure::new(

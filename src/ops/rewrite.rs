@@ -88,30 +88,24 @@ impl<'a> Rewrite<'a> {
             let help = "Put it back as it was: only the tool writes this part.";
             Problem::error(path, None, what, help)
         };
-        let sealed = &self.opened.sealed;
-        let Some(edited) = edited else {
+        let old = &self.opened.sealed;
+        let Some(new) = edited else {
             return vec![changed("sealed", "is kept by the tool and was removed")];
         };
-        let parts = [
-            (
-                "sealed.fingerprint_key",
-                edited.fingerprint_key.id() == sealed.fingerprint_key.id(),
-            ),
-            (
-                "sealed.endpoint",
-                edited.scope.endpoint == sealed.scope.endpoint,
-            ),
-            (
-                "sealed.project_id",
-                edited.scope.project_id == sealed.scope.project_id,
-            ),
-            ("sealed.auth_url", edited.auth_url == sealed.auth_url),
-            ("sealed.recipients", edited.recipients == sealed.recipients),
-            ("sealed.revision", edited.revision == sealed.revision),
+        let key = |sealed: &Sealed| sealed.fingerprint_key.id();
+        let (old_scope, new_scope) = (&old.scope, &new.scope);
+        let is_same = [
+            ("fingerprint_key", key(new) == key(old)),
+            ("endpoint", new_scope.endpoint == old_scope.endpoint),
+            ("project_id", new_scope.project_id == old_scope.project_id),
+            ("auth_url", new.auth_url == old.auth_url),
+            ("recipients", new.recipients == old.recipients),
+            ("revision", new.revision == old.revision),
         ];
-        let differing = parts.into_iter().filter(|(_, is_same)| !is_same);
+        let differing = is_same.into_iter().filter(|(_, is_same)| !is_same);
+        let what = "is kept by the tool and was changed";
         differing
-            .map(|(path, _)| changed(path, "is kept by the tool and was changed"))
+            .map(|(field, _)| changed(&format!("sealed.{field}"), what))
             .collect()
     }
 

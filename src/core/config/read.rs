@@ -33,10 +33,7 @@ pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
         "apply",
         "limits",
     ]);
-    match version {
-        Some(version) => version.version(),
-        None => root.missing("version", None, "Begin with `version: 1`."),
-    }
+    root.version(version);
     if recipients.is_none() {
         let help = "List to whom the manifest is encrypted.";
         root.missing("recipients", None, help);
@@ -157,7 +154,7 @@ fn read_target(target: &Cursor<'_, '_>) -> Option<TargetConfig> {
             Some(bare) => {
                 if bare != written.trim_end_matches('/') {
                     let what = "ends in the version or the project, which is not used";
-                    value.warning(Some(value.node), what, HELP);
+                    value.warning(value.node, what, HELP);
                 }
                 *written = bare;
             }

@@ -17,10 +17,7 @@ const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscor
 pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     let [version, sealed, credentials, jobs] =
         root.fields(["version", "sealed", "credentials", "jobs"]);
-    match version {
-        Some(version) => version.version(),
-        None => root.missing("version", None, "Begin with `version: 1`."),
-    }
+    root.version(version);
     if sealed.is_none() && sealing == Sealing::Required {
         let help = "The manifest is not sealed; run `drspass encrypt` on its text.";
         root.missing("sealed", None, help);
@@ -35,10 +32,9 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     }
     if root.is_whole() {
         for account in reading.accounts.iter().filter(|account| !account.is_used) {
-            let at = Some(account.entry.key);
-            let help = "Use it by `credential`, or remove it.";
             let what = "no endpoint uses this credential";
-            account.entry.warning(at, what, help);
+            let help = "Use it by `credential`, or remove it.";
+            account.entry.warning(account.entry.key, what, help);
         }
     }
     let credentials = reading.accounts.into_iter().filter_map(|account| {
@@ -124,7 +120,7 @@ impl<'t, 'p> Reading<'t, 'p> {
                 list.wrong_kind("is a list", help);
             } else if list.is_whole() {
                 let help = "It is taken for an empty map; write `jobs: {}`.";
-                list.warning(Some(list.node), "is an empty list", help);
+                list.warning(list.node, "is an empty list", help);
             }
             return;
         }
@@ -154,7 +150,11 @@ impl<'t, 'p> Reading<'t, 'p> {
             }
             Some(id) if !id.has_usual_shape() => {
                 let what = "the id of the job has an unusual shape";
-                job.warning(at, what, "Compare it with the id that the console shows.");
+                job.warning(
+                    job.key,
+                    what,
+                    "Compare it with the id that the console shows.",
+                );
             }
             Some(_) => {}
         }
@@ -166,7 +166,7 @@ impl<'t, 'p> Reading<'t, 'p> {
         let endpoints = [source, destination].map(|endpoint| endpoint.map(|e| self.endpoint(&e)));
         if endpoints.iter().all(Option::is_none) && job.is_whole() {
             let help = "It manages nothing; give the job a source or a destination, or remove it.";
-            job.warning(at, "the job has no endpoint", help);
+            job.warning(job.key, "the job has no endpoint", help);
         }
         let Some(id) = id else { return };
         let shown = name.as_deref().unwrap_or(id.as_str());
@@ -316,7 +316,7 @@ fn compare_ids_and_names(list: &Cursor<'_, '_>, mut names: JobNames<'_>) {
                 second.at().line
             );
             let help = "Keep only the one that the console shows, if both mean one job.";
-            list.warning(Some(second), what, help);
+            list.warning(second, what, help);
         }
         seen.entry(lower).or_insert(id);
     }

@@ -119,15 +119,8 @@ fn place(root: &Cursor<'_, '_>) -> Option<SealedLines> {
 /// The whole lines from the one that holds `start` to the one that holds the
 /// last character before `end` that is not blank.
 fn lines(document: &str, start: usize, end: usize) -> Range<usize> {
-    let first = document[..start].rfind(['\n', '\r']).map_or(0, |at| at + 1);
     let last = start + document[start..end.max(start)].trim_end().len();
-    let rest = &document[last..];
-    let after = match rest.find(['\n', '\r']) {
-        None => document.len(),
-        Some(at) if rest[at..].starts_with("\r\n") => last + at + 2,
-        Some(at) => last + at + 1,
-    };
-    first..after
+    yaml::line_start(document, start)..yaml::next_line(document, last)
 }
 
 /// The line end that the document uses where the part stands.

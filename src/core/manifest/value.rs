@@ -123,7 +123,7 @@ pub fn secret(value: &Cursor<'_, '_>, kind: SecretKind) -> Option<Secret> {
         return None;
     }
     for Remark { what, help } in remarks(&text, kind) {
-        value.warning(Some(value.node), what, help);
+        value.warning(value.node, what, help);
     }
     Some(Secret::new(mem::take(&mut *text)))
 }

@@ -1,54 +1,45 @@
 //! A walk through the tree that knows where it is and collects problems: maps with keys
 //! that the format defines or the user chooses, texts, numbers, lists.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, hash_map};
 
 use super::{Node, NodeKind, Pair, Tree, reads_as_other_type};
-use crate::core::problem::{Checked, FieldPath, Position, Problem, Problems};
+use crate::core::problem::{Checked, FieldPath, Position, Problem, Problems, Severity, Words};
 
 /// Reads the text of a document and finds all its problems at once. `value` gets the
 /// outermost map.
 pub fn read<T>(text: &str, value: impl FnOnce(&Cursor<'_, '_>) -> Option<T>) -> Checked<T> {
     let tree = Tree::new(text);
-    let problems = RefCell::default();
-    let value = root(&tree, &problems).and_then(|root| value(&root));
-    let mut problems: Problems = problems.into_inner();
-    if let Some(problem) = &tree.stopped {
-        problems.error(true, || problem.clone());
-    }
-    Checked::new(value, problems)
-}
-
-fn root<'t>(tree: &'t Tree<'t>, problems: &'t RefCell<Problems>) -> Option<Cursor<'t, 'static>> {
+    let problems = RefCell::<Problems>::default();
     let root = tree.root().map(|node| Cursor {
         node,
         key: node,
         path: FieldPath::ROOT,
-        problems,
+        problems: &problems,
     });
-    match root {
-        Some(root) => {
-            root.visit();
-            if root.node.is_map() {
-                return Some(root);
-            }
-            if !root.node.is_null() {
-                let help = "Write one `key: value` pair a line, beginning with `version: 1`.";
-                root.wrong_kind("the document is not a map of keys", help);
-                return None;
-            }
+    root.iter().for_each(Cursor::visit);
+    let value = match &root {
+        Some(root) if root.node.is_map() => value(root),
+        Some(root) if !root.node.is_null() => {
+            let help = "Write one `key: value` pair a line, beginning with `version: 1`.";
+            root.wrong_kind("the document is not a map of keys", help);
+            None
         }
-        None if tree.stopped.is_some() => return None,
-        None => {}
+        None if tree.stopped.is_some() => None,
+        _ => {
+            problems.borrow_mut().add(Severity::Error, false, || {
+                let help = "An empty file is never taken for an empty list of jobs; begin with `version: 1`.";
+                Problem::error("", None, "the file is empty", help)
+            });
+            None
+        }
+    };
+    let mut problems = problems.into_inner();
+    if let Some(problem) = &tree.stopped {
+        problems.add(Severity::Error, true, || problem.clone());
     }
-    problems.borrow_mut().error(false, || {
-        let help =
-            "An empty file is never taken for an empty list of jobs; begin with `version: 1`.";
-        Problem::error("", None, "the file is empty", help)
-    });
-    None
+    Checked::new(value, problems)
 }
 
 /// A value of the document with the way to it.
@@ -63,40 +54,34 @@ pub struct Cursor<'t, 'p> {
 
 impl<'t> Cursor<'t, '_> {
     /// Reports an error at this value.
-    pub fn error(&self, what: impl Into<Cow<'static, str>>, help: impl Into<Cow<'static, str>>) {
-        self.error_at(Some(self.node), what, help);
+    pub fn error(&self, what: impl Into<Words>, help: impl Into<Words>) {
+        self.report(Severity::Error, Some(self.node), what, help);
     }
 
-    pub fn error_at(
+    pub fn error_at(&self, at: Option<Node<'_>>, what: impl Into<Words>, help: impl Into<Words>) {
+        self.report(Severity::Error, at, what, help);
+    }
+
+    pub fn warning(&self, at: Node<'_>, what: impl Into<Words>, help: impl Into<Words>) {
+        self.report(Severity::Warning, Some(at), what, help);
+    }
+
+    fn report(
         &self,
+        severity: Severity,
         at: Option<Node<'_>>,
-        what: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
+        what: impl Into<Words>,
+        help: impl Into<Words>,
     ) {
-        let problem = || {
-            let at = at.map(Node::at);
-            Problem::error(self.path.to_string(), at, what, help)
-        };
-        self.problems.borrow_mut().error(self.is_other(at), problem);
-    }
-
-    pub fn warning(
-        &self,
-        at: Option<Node<'_>>,
-        what: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
-    ) {
-        let problem = || {
-            let at = at.map(Node::at);
-            Problem::warning(self.path.to_string(), at, what, help)
-        };
-        self.problems
-            .borrow_mut()
-            .warning(self.is_other(at), problem);
-    }
-
-    fn is_other(&self, at: Option<Node<'_>>) -> bool {
-        at.is_some_and(|at| at.index != self.node.index)
+        let is_other = at.is_some_and(|at| at.index != self.node.index);
+        let mut problems = self.problems.borrow_mut();
+        problems.add(severity, is_other, || Problem {
+            severity,
+            path: self.path.to_string(),
+            at: at.map(Node::at),
+            what: what.into(),
+            help: help.into(),
+        });
     }
 
     /// Reports a field of this map that is not there, if the map was read to its end.
@@ -140,18 +125,11 @@ impl<'t> Cursor<'t, '_> {
         let flaw = node.flaw();
         if flaw.is_some_and(|flaw| flaw.has_tab) {
             let column = node.tree.tab_before(node.start()).unwrap_or(1);
-            self.problems.borrow_mut().error(false, || {
-                let at = Position {
-                    column,
-                    ..node.at()
-                };
-                let help = "Indent with blanks only.";
-                Problem::error(
-                    self.path.to_string(),
-                    Some(at),
-                    "tab used for indentation",
-                    help,
-                )
+            let (what, help) = ("tab used for indentation", "Indent with blanks only.");
+            self.problems.borrow_mut().add(Severity::Error, false, || {
+                let line = node.at().line;
+                let at = Some(Position { line, column });
+                Problem::error(self.path.to_string(), at, what, help)
             });
         }
         if node.item().kind() == NodeKind::Alias {
@@ -186,13 +164,8 @@ impl<'t> Cursor<'t, '_> {
     /// The entries of a map. Keys that cannot be one are reported.
     fn named_pairs(&self) -> impl Iterator<Item = (&'t str, Pair<'t>)> {
         self.node.pairs().filter_map(|pair| {
-            let key = self.to(
-                self.path,
-                Pair {
-                    value: pair.key,
-                    ..pair
-                },
-            );
+            let (key, value) = (pair.key, pair.key);
+            let key = self.to(self.path, Pair { key, value });
             key.visit();
             match pair.key.scalar() {
                 Some("<<") if pair.key.is_plain() => key.error(
@@ -333,11 +306,14 @@ impl<'t> Cursor<'t, '_> {
         number
     }
 
-    /// The version of a format, of which there is only the first so far.
-    pub fn version(&self) {
-        if self.number().is_some_and(|version| version != 1) {
+    /// Checks the version of the format, of which there is only the first so far.
+    pub fn version(&self, version: Option<Cursor<'_, '_>>) {
+        let Some(version) = version else {
+            return self.missing("version", None, "Begin with `version: 1`.");
+        };
+        if version.number().is_some_and(|number| number != 1) {
             let help = "This program reads version 1; a newer one may read this file.";
-            self.error("an unknown version of the format", help);
+            version.error("an unknown version of the format", help);
         }
     }
 
@@ -349,11 +325,8 @@ impl<'t> Cursor<'t, '_> {
             return None;
         }
         let items = self.node.children().zip(1..).map(|(node, number)| {
-            let pair = Pair {
-                key: node,
-                value: node,
-            };
-            let item = self.to(self.path.number(number), pair);
+            let (key, value) = (node, node);
+            let item = self.to(self.path.number(number), Pair { key, value });
             item.visit();
             item
         });

@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 
 pub use cursor::{Cursor, nearest, read};
 pub use text::{
-    MAX_BYTES, decode, is_hard_to_see, plain_text, position_after, quote, reads_as_other_type,
-    split_mark, wrong_encoding,
+    MAX_BYTES, decode, is_hard_to_see, line_end, line_start, next_line, plain_text,
+    position_after, quote, reads_as_other_type, split_mark, wrong_encoding,
 };
 
 use super::problem::{Position, Problem};
@@ -286,12 +286,8 @@ impl<'t> Tree<'t> {
             line - text::count_breaks(self.text, byte..counted)
         };
         self.counted.set((byte, line));
-        let before = self.text.get(..byte).unwrap_or_default();
-        let start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
-        Position {
-            line,
-            column: before[start..].chars().count() + 1,
-        }
+        let column = text::column(self.text, byte);
+        Position { line, column }
     }
 }
 

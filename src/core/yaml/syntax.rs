@@ -4,6 +4,7 @@
 use granit_parser::{ErrorKind, ScanError};
 
 use super::position;
+use super::text::line_start;
 use crate::core::problem::{Position, Problem};
 
 /// What a syntax error means, where it stands, and what to do about it.
@@ -14,12 +15,7 @@ pub fn problem(text: &str, error: &ScanError) -> Problem {
     // indent the line after it.
     let runs_on = matches!(error.kind(), ErrorKind::TabInPlainScalar);
     if let Some(tab) = tab_in_indentation(text, marker.byte_offset(), at, runs_on) {
-        return Problem::error(
-            "",
-            Some(tab),
-            "tab used for indentation",
-            "Indent with blanks only.",
-        );
+        return Problem::error("", Some(tab), TAB_INDENT.0, TAB_INDENT.1);
     }
     let (what, help) = describe(error.kind());
     Problem::error("", Some(at), what, help)
@@ -35,7 +31,7 @@ fn tab_in_indentation(
     runs_on: bool,
 ) -> Option<Position> {
     let (before, after) = text.split_at_checked(offset?)?;
-    let start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+    let start = line_start(before, before.len());
     let next = after.find('\n').filter(|_| runs_on);
     let lines = [
         (text.get(start..), at.line),
@@ -52,91 +48,91 @@ fn tab_in_indentation(
 }
 
 /// What is wrong, and what to do about it.
-type Words = (&'static str, &'static str);
+type SyntaxWords = (&'static str, &'static str);
 
-const TOO_DEEP: Words = (
+const TOO_DEEP: SyntaxWords = (
     "nested too deep",
     "Check the brackets; the format needs no more than six levels.",
 );
-const TAB_INDENT: Words = ("tab used for indentation", "Indent with blanks only.");
-const TAB_IN_VALUE: Words = (
+const TAB_INDENT: SyntaxWords = ("tab used for indentation", "Indent with blanks only.");
+const TAB_IN_VALUE: SyntaxWords = (
     "a tab stands in an unquoted value",
     "Quote the value, or use a blank.",
 );
-const MARK_INSIDE: Words = (
+const MARK_INSIDE: SyntaxWords = (
     "a byte order mark stands inside the document",
     "Remove it, or write it as \\uFEFF inside double quotes.",
 );
-const UNCLOSED_QUOTE: Words = (
+const UNCLOSED_QUOTE: SyntaxWords = (
     "a quoted text is not closed",
     "Close the quotes. Inside double quotes write \\\" for a quote, inside single quotes ''.",
 );
-const AFTER_QUOTE: Words = (
+const AFTER_QUOTE: SyntaxWords = (
     "something follows the closing quote",
     "Inside double quotes write \\\" for a quote, inside single quotes ''.",
 );
-const ESCAPE: Words = (
+const ESCAPE: SyntaxWords = (
     "an escape inside double quotes is not valid",
     "Write \\\\ for a backslash, or use single quotes.",
 );
-const QUOTE_INDENT: Words = (
+const QUOTE_INDENT: SyntaxWords = (
     "a quoted text is not closed, or goes on without indentation",
     "Close the quotes on the line where the value starts.",
 );
-const FLOW_INDENT: Words = (
+const FLOW_INDENT: SyntaxWords = (
     "a value goes on without indentation",
     "Indent the line, or close the brackets before it.",
 );
-const BRACKETS: Words = (
+const BRACKETS: SyntaxWords = (
     "brackets or braces do not match, or a comma is missing",
     "Quote values that hold brackets, braces or commas.",
 );
-const COLON: Words = (
+const COLON: SyntaxWords = (
     "a colon stands where no key can be",
     "Quote values that hold a colon, and check the indentation.",
 );
-const MISFIT: Words = (
+const MISFIT: SyntaxWords = (
     "the line does not fit the ones before it",
     "Check the indentation, and that each key is followed by a colon and a blank.",
 );
-const CHARACTER: Words = (
+const CHARACTER: SyntaxWords = (
     "a value cannot start with this character, or may not hold it",
     "Quote the value; write control characters as escapes inside double quotes.",
 );
-const ANCHORS: Words = (
+const ANCHORS: SyntaxWords = (
     "anchors and aliases are not supported",
     "Quote a value that starts with `&` or `*`.",
 );
-const TAGS: Words = (
+const TAGS: SyntaxWords = (
     "tags are not supported",
     "Quote a value that starts with `!`.",
 );
-const COMMENT: Words = (
+const COMMENT: SyntaxWords = (
     "a comment stands where none can be",
     "Quote values that hold `#`; put a blank before a comment.",
 );
-const BLOCK: Words = (
+const BLOCK: SyntaxWords = (
     "a block text is not written correctly",
     "Write `|-`, then the text on lines of its own, all indented alike.",
 );
-const DIRECTIVE: Words = (
+const DIRECTIVE: SyntaxWords = (
     "a line that starts with `%` is not a valid directive",
     "Remove it; none is needed.",
 );
-const AFTER_END: Words = (
+const AFTER_END: SyntaxWords = (
     "something follows the end of the document",
     "Keep one document in the file.",
 );
-const TOO_EARLY: Words = (
+const TOO_EARLY: SyntaxWords = (
     "the file ends too early",
     "Check that it was written completely.",
 );
-const OTHER: Words = (
+const OTHER: SyntaxWords = (
     "not valid YAML",
     "Check the indentation, the quotes and the brackets.",
 );
 
-fn describe(kind: &ErrorKind) -> Words {
+fn describe(kind: &ErrorKind) -> SyntaxWords {
     use ErrorKind as E;
     match kind {
         E::RecursionLimitExceeded => TOO_DEEP,

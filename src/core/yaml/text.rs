@@ -114,10 +114,35 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
 }
 
 pub fn position_after(text: &str) -> Position {
-    let line_start = text.rfind(['\n', '\r']).map_or(0, |at| at + 1);
     Position {
         line: 1 + count_breaks(text, 0..text.len()),
-        column: 1 + text[line_start..].chars().count(),
+        column: column(text, text.len()),
+    }
+}
+
+/// The column of this byte, from 1.
+pub fn column(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or_default();
+    1 + before[line_start(before, before.len())..].chars().count()
+}
+
+/// The first byte of the line that holds this byte.
+pub fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind(['\n', '\r']).map_or(0, |at| at + 1)
+}
+
+/// The byte where the line that holds this byte ends, its line end left out.
+pub fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find(['\n', '\r']).map_or(text.len(), |n| at + n)
+}
+
+/// The first byte of the next line; the end of the text where there is none.
+pub fn next_line(text: &str, at: usize) -> usize {
+    let end = line_end(text, at);
+    if text[end..].starts_with("\r\n") {
+        end + 2
+    } else {
+        (end + 1).min(text.len())
     }
 }
 

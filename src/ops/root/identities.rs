@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use zeroize::Zeroizing;
 
@@ -33,7 +34,9 @@ pub struct Unlock<'a> {
 /// Opens the source of identities; its files are seen from `folder`.
 pub fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
     let mut identities = Identities::default();
-    walk(folder, source, files::read_limited, &mut identities).collect::<Result<(), _>>()?;
+    for path in given(source, &mut identities)? {
+        add(folder, path, files::read_limited, &mut identities)?;
+    }
     Ok(identities)
 }
 
@@ -41,55 +44,42 @@ pub fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpEr
 /// pipe or device is waited for.
 pub fn usable(folder: &Path, source: &IdentitySource) -> Identities {
     let mut identities = Identities::default();
-    let each = walk(folder, source, files::read_regular_limited, &mut identities);
-    // Where one of them goes wrong, the others are still of use.
-    each.for_each(|_| ());
+    for path in given(source, &mut identities).unwrap_or_default() {
+        // Where one of them goes wrong, the others are still of use.
+        let _ = add(folder, path, files::read_regular_limited, &mut identities);
+    }
     identities
 }
 
-/// Adds one after the other what a source holds, and tells of each whether that went well.
-fn walk(
+fn add(
     folder: &Path,
-    source: &IdentitySource,
+    path: &Path,
     read: fn(&Path, u64) -> io::Result<Vec<u8>>,
     identities: &mut Identities,
-) -> impl Iterator<Item = Result<(), OpError>> {
-    given(source).into_iter().map(move |given| match given? {
-        GivenIdentity::File(path) => {
-            let text = read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(OpError::read(path))?;
-            identities
-                .add(&Zeroizing::new(text), &path.display().to_string())
-                .map_err(OpError::Identity)
-        }
-        GivenIdentity::Text(text) => identities
-            .add(text.as_bytes(), "DRSPASS_IDENTITY_KEY")
-            .map_err(OpError::Identity),
-    })
+) -> Result<(), OpError> {
+    let text = read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(OpError::read(path))?;
+    let added = identities.add(&Zeroizing::new(text), &path.display().to_string());
+    added.map_err(OpError::Identity)
 }
 
-enum GivenIdentity<'a> {
-    File(&'a Path),
-    Text(&'a str),
-}
-
-/// The places that a source names, or why it names none.
-fn given(source: &IdentitySource) -> Vec<Result<GivenIdentity<'_>, OpError>> {
+/// The files that a source names, or why it names none. A key that it is itself is added.
+fn given<'a>(
+    source: &'a IdentitySource,
+    identities: &mut Identities,
+) -> Result<&'a [PathBuf], OpError> {
     match source {
-        IdentitySource::Files(paths) => paths
-            .iter()
-            .map(|path| Ok(GivenIdentity::File(path)))
-            .collect(),
-        IdentitySource::Text(text) => vec![Ok(GivenIdentity::Text(text))],
-        IdentitySource::Empty(name) => vec![Err(OpError::unfit(
-            format!("{name} is empty"),
-            "Nothing was sent. Give it a value, or unset it.",
-        ))],
-        IdentitySource::Default(Some(path)) if path.exists() => vec![Ok(GivenIdentity::File(path))],
-        IdentitySource::Default(path) => vec![Err(OpError::NoIdentity {
+        IdentitySource::Files(paths) => Ok(paths),
+        IdentitySource::Text(text) => {
+            let added = identities.add(text.as_bytes(), "DRSPASS_IDENTITY_KEY");
+            added.map(|()| &[][..]).map_err(OpError::Identity)
+        }
+        IdentitySource::Empty(name) => Err(OpError::empty(name)),
+        IdentitySource::Default(Some(path)) if path.exists() => Ok(slice::from_ref(path)),
+        IdentitySource::Default(path) => Err(OpError::NoIdentity {
             default: path.as_ref().map_or_else(
                 || "the default place, which needs HOME".to_owned(),
                 |path| path.display().to_string(),
             ),
-        })],
+        }),
     }
 }

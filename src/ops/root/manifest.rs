@@ -250,26 +250,18 @@ pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
 
 /// The parts of the target that are not as they were sealed.
 pub fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
+    let (new, old) = (&target.scope, &sealed.scope);
     let parts = [
-        (
-            "target.endpoint",
-            &target.scope.endpoint,
-            &sealed.scope.endpoint,
-        ),
-        (
-            "target.project_id",
-            &target.scope.project_id,
-            &sealed.scope.project_id,
-        ),
-        ("target.auth_url", &target.auth_url, &sealed.auth_url),
+        ("target.endpoint", &old.endpoint, &new.endpoint),
+        ("target.project_id", &old.project_id, &new.project_id),
+        ("target.auth_url", &sealed.auth_url, &target.auth_url),
     ];
-    parts
-        .into_iter()
-        .filter(|(_, configured, sealed)| configured != sealed)
-        .map(|(field, configured, sealed)| TargetChange {
+    let moved = parts.into_iter().filter(|(_, from, to)| from != to);
+    moved
+        .map(|(field, from, to)| TargetChange {
             field,
-            from: sealed.clone(),
-            to: configured.clone(),
+            from: from.clone(),
+            to: to.clone(),
         })
         .collect()
 }
