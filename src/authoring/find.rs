@@ -1,12 +1,11 @@
 //! Addresses of single values: exactly one place, or a reason. What was typed is not
 //! repeated, since it may be a misplaced secret.
 
-use std::borrow::Cow;
-
 use super::{ManifestText, ValuePlace, text_of};
 use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
-use crate::core::manifest::{Remark, is_name};
+use crate::core::manifest::is_name;
+use crate::core::problem::{Problem, Words};
 use crate::core::yaml::Node;
 
 /// Which places a run may address beside those that are there.
@@ -19,12 +18,11 @@ pub enum Taken {
 
 /// Why an address names no place for a value. What it shows are names of a valid
 /// manifest, never what was typed.
-fn no_place(what: impl Into<Cow<'static, str>>, help: &'static str) -> Remark {
-    let what = what.into();
-    Remark { what, help }
+fn no_place(what: impl Into<Words>, help: &'static str) -> Problem {
+    Problem::error("", None, what, help)
 }
 
-fn unknown_job() -> Remark {
+fn unknown_job() -> Problem {
     no_place(
         "the address names no job of the manifest",
         "Give a job's id or name as 'drspass show' lists it. To list a new job, give its id, and --add with set or import.",
@@ -32,14 +30,14 @@ fn unknown_job() -> Remark {
 }
 
 /// An endpoint without a password cannot have anything else.
-pub fn no_password(label: &str) -> Remark {
+pub fn no_password(label: &str) -> Problem {
     let what = format!("{label} has no password yet");
     no_place(what, "Set its password first.")
 }
 
 impl ManifestText<'_> {
     /// The place that an address and a field name, if it is exactly one.
-    pub fn find(&self, address: &str, field: Field, taken: Taken) -> Result<ValuePlace, Remark> {
+    pub fn find(&self, address: &str, field: Field, taken: Taken) -> Result<ValuePlace, Problem> {
         let place = self.locate(address, field, taken)?;
         let ValuePlace::Endpoint { job, endpoint, .. } = &place else {
             return Ok(place);
@@ -64,7 +62,7 @@ impl ManifestText<'_> {
     }
 
     /// As [`Self::find`], of something that may be removed.
-    pub fn find_removable(&self, address: &str, field: Field) -> Result<ValuePlace, Remark> {
+    pub fn find_removable(&self, address: &str, field: Field) -> Result<ValuePlace, Problem> {
         let place = self.locate(address, field, Taken::Listed)?;
         match &place {
             ValuePlace::Credential(_) => {
@@ -95,7 +93,7 @@ impl ManifestText<'_> {
         self.endpoint(job, endpoint).is_some()
     }
 
-    fn locate(&self, address: &str, field: Field, taken: Taken) -> Result<ValuePlace, Remark> {
+    fn locate(&self, address: &str, field: Field, taken: Taken) -> Result<ValuePlace, Problem> {
         if address.contains(['*', '?']) {
             let help = "Name exactly one endpoint, or one @CREDENTIAL.";
             return Err(no_place("the address has a wildcard", help));
@@ -143,7 +141,7 @@ impl ManifestText<'_> {
         })
     }
 
-    fn credential(&self, name: &str, field: Field, taken: Taken) -> Result<ValuePlace, Remark> {
+    fn credential(&self, name: &str, field: Field, taken: Taken) -> Result<ValuePlace, Problem> {
         if field != Field::Password {
             let help = "Set kerberos fields at the endpoints themselves.";
             let what = "a credential has a password and no other field";
@@ -164,7 +162,7 @@ impl ManifestText<'_> {
     }
 }
 
-fn only_endpoint(job: Option<Node<'_>>, id: &JobId) -> Result<Endpoint, Remark> {
+fn only_endpoint(job: Option<Node<'_>>, id: &JobId) -> Result<Endpoint, Problem> {
     let has = |endpoint: Endpoint| job.is_some_and(|job| job.get(endpoint.as_str()).is_some());
     let what = match Endpoint::ALL.map(has) {
         [true, false] => return Ok(Endpoint::Source),

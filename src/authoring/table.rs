@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{Change, Effect, ManifestText, Taken, ValuePlace, no_password};
 use crate::core::fingerprint::Field;
-use crate::core::manifest::{Remark, check_value};
+use crate::core::manifest::check_value;
 use crate::core::problem::{MAX_PROBLEMS, Position, Problem};
 use crate::core::secret::Secret;
 
@@ -28,18 +28,12 @@ pub enum Format {
 impl Format {
     /// The format of a file by what its name ends with, or else by how it begins.
     pub fn of(path: &Path, text: &str) -> Self {
-        let ends_with = |wanted: &str| {
-            path.extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
-        };
-        if ends_with("json") {
-            Self::Json
-        } else if ends_with("csv") {
-            Self::Csv
-        } else if text.trim_start().starts_with(['{', '[']) {
-            Self::Json
-        } else {
-            Self::Csv
+        let extension = path.extension().unwrap_or_default();
+        match extension.to_ascii_lowercase().as_encoded_bytes() {
+            b"json" => Self::Json,
+            b"csv" => Self::Csv,
+            _ if text.trim_start().starts_with(['{', '[']) => Self::Json,
+            _ => Self::Csv,
         }
     }
 }
@@ -161,19 +155,13 @@ pub fn resolve(
     for row in rows {
         let (at, field, value) = (row.at, row.field, row.value);
         match check_value(field, &value) {
-            Ok(remarks) => warnings.extend(
-                remarks
-                    .into_iter()
-                    .map(|Remark { what, help }| Problem::warning(at.clone(), None, what, help)),
-            ),
-            Err(Remark { what, help }) => {
-                problems.push(Problem::error(at.clone(), None, what, help));
-            }
+            Ok(remarks) => warnings.extend(remarks.into_iter().map(|remark| remark.of(&at))),
+            Err(problem) => problems.push(problem.of(&at)),
         }
         let place = match document.find(&row.address, field, taken) {
             Ok(place) => place,
-            Err(Remark { what, help }) => {
-                problems.push(Problem::error(at, None, what, help));
+            Err(problem) => {
+                problems.push(problem.of(at));
                 continue;
             }
         };
@@ -191,39 +179,22 @@ pub fn resolve(
         placed.push(Placed { change, effect });
     }
     for Placed { change, .. } in &placed {
-        if let Some(label) = lacks_password(document, &change.place, &places) {
+        let ValuePlace::Endpoint { job, endpoint, .. } = &change.place else {
+            continue;
+        };
+        let password = ValuePlace::Endpoint {
+            job: job.clone(),
+            endpoint: *endpoint,
+            field: Field::Password,
+        };
+        if !places.contains_key(&password) && !document.has_endpoint(job, *endpoint) {
             let at = places.get(&change.place).cloned().unwrap_or_default();
-            let what = no_password(&label).what;
+            let what = no_password(&document.label(&password)).what;
             let help = "Give the endpoint a password in the same file.";
             problems.push(Problem::error(at, None, what, help));
         }
     }
     unless_any(problems, Resolved { placed, warnings })
-}
-
-/// The label of an endpoint that would have kerberos fields and no password.
-fn lacks_password(
-    document: &ManifestText<'_>,
-    place: &ValuePlace,
-    places: &HashMap<ValuePlace, String>,
-) -> Option<String> {
-    let ValuePlace::Endpoint {
-        job,
-        endpoint,
-        field,
-    } = place
-    else {
-        return None;
-    };
-    let password = ValuePlace::Endpoint {
-        job: job.clone(),
-        endpoint: *endpoint,
-        field: Field::Password,
-    };
-    let has_one = *field == Field::Password
-        || places.contains_key(&password)
-        || document.has_endpoint(job, *endpoint);
-    (!has_one).then(|| document.label(place))
 }
 
 fn unless_any<T>(mut problems: Vec<Problem>, value: T) -> Result<T, Vec<Problem>> {

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::core::fingerprint::Field;
-use crate::core::manifest::Remark;
+use crate::core::problem::Problem;
 use crate::core::secret::Secret;
 use crate::core::yaml::{plain_text, wrong_encoding};
 
@@ -28,16 +28,15 @@ const AGE_FILES: [&str; 4] = [
 /// a kerberos configuration is taken with it. A keytab is encoded as base64, unless
 /// the file holds base64 already, on one line or on several. A UTF-8 byte order mark is
 /// not part of any.
-pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, Remark> {
+pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, Problem> {
     if field == Field::KeyTabFile {
         return keytab(bytes);
     }
     let text = plain_text(bytes).map_err(not_text)?;
     if AGE_FILES.iter().any(|mark| text.contains(mark)) {
-        return Err(Remark {
-            what: "is an encrypted file or an identity".into(),
-            help: "Name the file that holds the value itself.",
-        });
+        let what = "is an encrypted file or an identity";
+        let help = "Name the file that holds the value itself.";
+        return Err(Problem::error("", None, what, help));
     }
     let text = if field == Field::Krb5ConfFile {
         text
@@ -49,14 +48,12 @@ pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, Remark> {
     Ok(Secret::new(text.to_owned()))
 }
 
-fn not_text(what: &'static str) -> Remark {
-    Remark {
-        what: what.trim_start_matches("it ").into(),
-        help: "Save it as UTF-8.",
-    }
+fn not_text(what: &'static str) -> Problem {
+    let what = what.trim_start_matches("it ");
+    Problem::error("", None, what, "Save it as UTF-8.")
 }
 
-fn keytab(bytes: &[u8]) -> Result<Secret, Remark> {
+fn keytab(bytes: &[u8]) -> Result<Secret, Problem> {
     let room = bytes.len() / 3 * 4 + 4;
     let mut text = Zeroizing::new(String::with_capacity(room.max(bytes.len())));
     if bytes.first() == Some(&KEYTAB) {
@@ -70,10 +67,9 @@ fn keytab(bytes: &[u8]) -> Result<Secret, Remark> {
         text.extend(signs.map(|byte| char::from(*byte)));
         let decoded = STANDARD.decode(&*text).map(Zeroizing::new);
         if !decoded.is_ok_and(|bytes| bytes.first() == Some(&KEYTAB)) {
-            return Err(Remark {
-                what: "is neither a keytab nor the base64 text of one".into(),
-                help: "Name the keytab itself, which is encoded on the way.",
-            });
+            let what = "is neither a keytab nor the base64 text of one";
+            let help = "Name the keytab itself, which is encoded on the way.";
+            return Err(Problem::error("", None, what, help));
         }
     }
     Ok(Secret::new(std::mem::take(&mut *text)))
@@ -156,7 +152,7 @@ mod tests {
     use super::*;
 
     fn text(field: Field, bytes: &[u8]) -> Result<String, String> {
-        let value = from_file(field, bytes).map_err(|remark| remark.what.into_owned())?;
+        let value = from_file(field, bytes).map_err(|problem| problem.what.into_owned())?;
         Ok(value.expose().to_owned())
     }
 

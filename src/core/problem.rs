@@ -76,6 +76,12 @@ impl Problem {
             ..Self::error(path, at, what, help)
         }
     }
+
+    /// The same problem of what is at this path.
+    pub fn of(self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        Self { path, ..self }
+    }
 }
 
 impl fmt::Display for Problem {

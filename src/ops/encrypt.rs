@@ -7,7 +7,7 @@ use super::OpError;
 use super::rewrite;
 use super::root::{Guards, Root, Unlock, check_target, parse_manifest};
 use crate::age_file::{self, AgeError};
-use crate::core::manifest::{self, Manifest, Sealed, Sealing};
+use crate::core::manifest::{Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::yaml;
 use crate::sys::files;
@@ -50,9 +50,7 @@ pub fn encrypt(
         revision: rewrite::next_revision(previous.revision.max(highest))?,
     };
     let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
-    let text =
-        manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
-    let file = rewrite::encrypted(text.as_bytes(), &sealed.recipients, name, unlock.plugins)?;
+    let (_, file) = rewrite::sealed_file(text, &sealed, name, unlock.plugins)?;
     let path = match out {
         Some(out) if out != root.manifest_name() => {
             create(&root.resolve(&out), &out, &file)?;

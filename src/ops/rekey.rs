@@ -10,7 +10,7 @@ use super::root::{Guards, Root, Unlock, digest_of, moved_parts, parse_sealed};
 use super::{OpError, Runtime, git, rewrite};
 use crate::age_file::{AgeError, Passphrases};
 use crate::core::fingerprint::{FingerprintKey, Scope};
-use crate::core::manifest::{self, Manifest, Sealed};
+use crate::core::manifest::{Manifest, Sealed};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
 use crate::core::rekey::{NewKey, rekeyed};
@@ -151,8 +151,7 @@ fn sealed_anew(
 ) -> Result<(Vec<u8>, bool), OpError> {
     let name = root.manifest_name();
     let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
-    let text = manifest::seal(text, new).map_err(|problems| OpError::document(name, problems))?;
-    let file = rewrite::encrypted(text.as_bytes(), &new.recipients, name, unlock.plugins)?;
+    let (text, file) = rewrite::sealed_file(text, new, name, unlock.plugins)?;
     match root.decrypt_file(&file, unlock) {
         Ok(plain) if plain.as_slice() == text.as_bytes() => return Ok((file, false)),
         Ok(_) => {

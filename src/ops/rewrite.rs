@@ -57,11 +57,9 @@ impl<'a> Rewrite<'a> {
     }
 
     /// The plain text, with its byte order mark if it has one.
-    pub fn text(&self, root: &Root) -> Result<&str, OpError> {
-        let refused = |problem| OpError::document(root.manifest_name(), vec![problem]);
-        let text = yaml::decode(&self.plain).map_err(refused)?;
-        // What was checked has lost its mark, which belongs to the text.
-        Ok(std::str::from_utf8(&self.plain).unwrap_or(text))
+    pub fn text(&self) -> &str {
+        // It is the text of a manifest that was read.
+        std::str::from_utf8(&self.plain).unwrap_or_default()
     }
 
     pub fn plain(&self) -> &[u8] {
@@ -128,11 +126,10 @@ impl<'a> Rewrite<'a> {
             revision,
             ..self.opened.sealed.clone()
         };
-        let text =
-            manifest::seal(text, &sealed).map_err(|problems| OpError::document(name, problems))?;
+        let (text, file) = sealed_file(text, &sealed, name, self.plugins)?;
         Ok(SealedRewrite {
             before: &self.file,
-            file: encrypted(text.as_bytes(), &sealed.recipients, name, self.plugins)?,
+            file,
             text,
             recipients: sealed.recipients,
             plugins: self.plugins,
@@ -232,6 +229,19 @@ pub fn encrypted(
         path: name.to_owned(),
         source,
     })
+}
+
+/// Seals the text of the manifest `name` and encrypts it to all who are sealed with it.
+pub fn sealed_file(
+    text: &str,
+    sealed: &Sealed,
+    name: &Path,
+    plugins: Plugins<'_>,
+) -> Result<(Zeroizing<String>, Vec<u8>), OpError> {
+    let text =
+        manifest::seal(text, sealed).map_err(|problems| OpError::document(name, problems))?;
+    let file = encrypted(text.as_bytes(), &sealed.recipients, name, plugins)?;
+    Ok((text, file))
 }
 
 /// Puts an encrypted manifest in the place of the one that was read as `before`.

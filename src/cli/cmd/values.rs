@@ -16,7 +16,7 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::fingerprint::Field;
-use crate::core::manifest::{MAX_VALUE_BYTES, Remark, check_value};
+use crate::core::manifest::{MAX_VALUE_BYTES, check_value};
 use crate::core::problem::Problem;
 use crate::core::secret::Secret;
 use crate::core::yaml;
@@ -147,7 +147,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     }
     let root = context.root_with_warnings()?;
     let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
-    let document = ManifestText::new(rewrite.text(&root)?)?;
+    let document = ManifestText::new(rewrite.text())?;
     let place = document
         .find(&args.address, field, taken(args.add))
         .map_err(no_place)?;
@@ -168,14 +168,12 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         }
         None => typed(&label, field)?,
     };
-    let remarks = check_value(field, &value).map_err(|Remark { what, help }| {
+    let remarks = check_value(field, &value).map_err(|Problem { what, help, .. }| {
         let what = format!("the new value {what}");
-        refused("drspass::value::refused", what, help)
+        refused("drspass::value::refused", what, &help)
     })?;
     let place_name = format!("{label} {field}");
-    let remarks = remarks
-        .into_iter()
-        .map(|Remark { what, help }| Problem::warning(&place_name, None, what, help));
+    let remarks = remarks.into_iter().map(|remark| remark.of(&place_name));
     let remarks: Vec<Problem> = remarks.collect();
     context.warn(root.manifest_name(), &remarks);
     if is_typed && !remarks.is_empty() {
@@ -225,7 +223,7 @@ pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     let field = args.field;
     let root = context.root_with_warnings()?;
     let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
-    let document = ManifestText::new(rewrite.text(&root)?)?;
+    let document = ManifestText::new(rewrite.text())?;
     let place = document
         .find_removable(&args.address, field)
         .map_err(no_place)?;
@@ -255,7 +253,7 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     let format = args.format.unwrap_or_else(|| Format::of(&name, text));
     let rows = table::rows(text, format).map_err(refused)?;
     let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
-    let document = ManifestText::new(rewrite.text(&root)?)?;
+    let document = ManifestText::new(rewrite.text())?;
     let resolved = table::resolve(&document, rows, taken(args.add)).map_err(refused)?;
     let mut text = import_list(&document, &resolved.placed);
     let mut changes = resolved.placed.iter();
@@ -331,8 +329,8 @@ const fn taken(add: bool) -> Taken {
     if add { Taken::New } else { Taken::Listed }
 }
 
-fn no_place(Remark { what, help }: Remark) -> OpError {
-    refused("drspass::value::address", what, help)
+fn no_place(Problem { what, help, .. }: Problem) -> OpError {
+    refused("drspass::value::address", what, &help)
 }
 
 fn refused(code: &'static str, what: impl Into<String>, help: &str) -> OpError {
@@ -343,9 +341,9 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
     // One more for a line end, which is no part of the value; base64 may stand on
     // lines of any length.
     let (path, bytes) = read_named(root, path, 2 * MAX_VALUE_BYTES)?;
-    value::from_file(field, &bytes).map_err(|Remark { what, help }| {
+    value::from_file(field, &bytes).map_err(|Problem { what, help, .. }| {
         let what = format!("{} {what}", path.display());
-        refused("drspass::value::file", what, help)
+        refused("drspass::value::file", what, &help)
     })
 }
 

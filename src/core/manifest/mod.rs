@@ -16,7 +16,7 @@ use super::yaml;
 
 pub use read::is_name;
 pub use seal::{seal, skeleton};
-pub use value::{Remark, check_value};
+pub use value::check_value;
 
 /// The largest single value, in bytes. Longer ones are refused, never cut.
 pub const MAX_VALUE_BYTES: usize = 128 * 1024;

@@ -2,7 +2,6 @@
 //! and what is taken but warned of. Nothing here trims or changes a value, and
 //! no problem tells its text or its length.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::mem;
 
@@ -12,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::MAX_VALUE_BYTES;
 use crate::core::fingerprint::Field;
+use crate::core::problem::{Problem, Words};
 use crate::core::secret::Secret;
 use crate::core::yaml::{Cursor, is_hard_to_see, reads_as_other_type};
 
@@ -66,29 +66,19 @@ enum ValueSource {
     Outside,
 }
 
-/// What is wrong with a value, or worth a look, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
-    /// A fragment without full stop, with nothing of the value.
-    pub what: Cow<'static, str>,
-    pub help: &'static str,
-}
-
 /// What somebody should look at in a value from outside that is to be written to the
-/// manifest.
-pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Remark>, Remark> {
+/// manifest; or why it is refused.
+pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Problem>, Problem> {
     let kind = SecretKind::of(field);
     let text = as_sent(Zeroizing::new(value.expose().to_owned()), kind);
-    if let Some((what, help)) = refusal(&text, kind, ValueSource::Outside) {
-        let what = what.into();
-        return Err(Remark { what, help });
+    if let Some(problem) = refusal(&text, kind, ValueSource::Outside) {
+        return Err(problem);
     }
     let mut remarks = remarks(&text, kind);
     if kind == SecretKind::Line && is_in_quotes(&text) {
-        remarks.push(Remark {
-            what: "starts and ends with the same quote".into(),
-            help: "The quotes are sent as part of it; leave them out if they are not meant.",
-        });
+        let what = "starts and ends with the same quote";
+        let help = "The quotes are sent as part of it; leave them out if they are not meant.";
+        remarks.push(Problem::warning("", None, what, help));
     }
     Ok(remarks)
 }
@@ -118,11 +108,11 @@ pub fn secret(value: &Cursor<'_, '_>, kind: SecretKind) -> Option<Secret> {
         return None;
     }
     let mut text = as_sent(Zeroizing::new(text.to_owned()), kind);
-    if let Some((what, help)) = refusal(&text, kind, ValueSource::Manifest) {
-        value.error(what, help);
+    if let Some(problem) = refusal(&text, kind, ValueSource::Manifest) {
+        value.error(problem.what, problem.help);
         return None;
     }
-    for Remark { what, help } in remarks(&text, kind) {
+    for Problem { what, help, .. } in remarks(&text, kind) {
         value.warning(value.node, what, help);
     }
     Some(Secret::new(mem::take(&mut *text)))
@@ -156,45 +146,37 @@ fn plain(value: &Cursor<'_, '_>, text: &str) -> (&'static str, &'static str) {
 }
 
 /// Why a value cannot be meant.
-fn refusal(text: &str, kind: SecretKind, origin: ValueSource) -> Option<(String, &'static str)> {
+fn refusal(text: &str, kind: SecretKind, origin: ValueSource) -> Option<Problem> {
     // Whoever is told of quotes puts them around a value that is taken as it is.
     let help = |manifest, outside| match origin {
         ValueSource::Manifest => manifest,
         ValueSource::Outside => outside,
     };
-    if text.is_empty() {
+    let (what, help): (Words, _) = if text.is_empty() {
         let help = help("Write the value in quotes.", "Give the value itself.");
-        return Some(("is empty".to_owned(), help));
-    }
-    if text.len() > MAX_VALUE_BYTES {
+        ("is empty".into(), help)
+    } else if text.len() > MAX_VALUE_BYTES {
         let what = format!("is longer than {} KiB", MAX_VALUE_BYTES / 1024);
-        return Some((what, "Values are sent whole or not at all; shorten it."));
-    }
-    if let Some(place) = text.chars().position(|c| c == '\0') {
-        return Some((
-            format!("has a NUL character at character {}", place + 1),
-            "Remove it: databases end a text there.",
-        ));
-    }
-    if is_placeholder(text.trim()) {
+        let help = "Values are sent whole or not at all; shorten it.";
+        (what.into(), help)
+    } else if let Some(place) = text.chars().position(|c| c == '\0') {
+        let what = format!("has a NUL character at character {}", place + 1);
+        (what.into(), "Remove it: databases end a text there.")
+    } else if is_placeholder(text.trim()) {
         let help = help("Write the real value in quotes.", "Give the real value.");
-        return Some(("is a placeholder".to_owned(), help));
-    }
-    if kind != SecretKind::File && text.ends_with(['\n', '\r']) {
-        let help = help(
-            "Use `|-` instead of `|`, or quotes.",
-            "Remove the line breaks at its end.",
-        );
-        return Some(("ends in a line break".to_owned(), help));
-    }
-    // The decoded bytes are a keytab, so they are wiped too.
-    if kind == SecretKind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {
-        return Some((
-            "is not base64".to_owned(),
-            "Write the file's base64 text, as `base64 FILE` prints it.",
-        ));
-    }
-    None
+        ("is a placeholder".into(), help)
+    } else if kind != SecretKind::File && text.ends_with(['\n', '\r']) {
+        let manifest = "Use `|-` instead of `|`, or quotes.";
+        let help = help(manifest, "Remove the line breaks at its end.");
+        ("ends in a line break".into(), help)
+    } else if kind == SecretKind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {
+        // The decoded bytes are a keytab, so they are wiped too.
+        let help = "Write the file's base64 text, as `base64 FILE` prints it.";
+        ("is not base64".into(), help)
+    } else {
+        return None;
+    };
+    Some(Problem::error("", None, what, help))
 }
 
 /// Whether a text holds the place of a secret, like all that templates show there.
@@ -226,10 +208,12 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// Points at what an editor or a copy may have put in unseen.
-fn remarks(text: &str, kind: SecretKind) -> Vec<Remark> {
+fn remarks(text: &str, kind: SecretKind) -> Vec<Problem> {
     let is_ordinary = |b: u8| b.is_ascii_graphic() || b == b' ';
     let mut remarks = Vec::new();
-    let mut remark = |what: Cow<'static, str>, help| remarks.push(Remark { what, help });
+    let mut remark = |what: Words, help: &'static str| {
+        remarks.push(Problem::warning("", None, what, help));
+    };
     let blank = |c: Option<char>| match c {
         Some(' ') => Some("a space"),
         Some('\t') => Some("a tab"),

@@ -132,7 +132,7 @@ impl<'t> Cursor<'t, '_> {
                 Problem::error(self.path.to_string(), at, what, help)
             });
         }
-        if node.item().kind() == NodeKind::Alias {
+        if node.kind() == NodeKind::Alias {
             self.error(
                 "aliases are not supported",
                 "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `*`.",
@@ -256,7 +256,7 @@ impl<'t> Cursor<'t, '_> {
     }
 
     fn is_absent(&self) -> bool {
-        self.node.item().kind() == NodeKind::Absent
+        self.node.kind() == NodeKind::Absent
     }
 
     pub fn owned(&self) -> String {

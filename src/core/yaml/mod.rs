@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 
 pub use cursor::{Cursor, nearest, read};
 pub use text::{
-    MAX_BYTES, decode, is_hard_to_see, line_end, line_start, next_line, plain_text,
-    position_after, quote, reads_as_other_type, split_mark, wrong_encoding,
+    MAX_BYTES, decode, is_hard_to_see, line_end, line_start, next_line, plain_text, position_after,
+    quote, reads_as_other_type, split_mark, wrong_encoding,
 };
 
 use super::problem::{Position, Problem};
@@ -36,6 +36,8 @@ const MAX_NODES: usize = 10_000_000;
 pub struct Tree<'t> {
     text: &'t str,
     items: Vec<Item>,
+    /// What each of the items is, apart from them for their size.
+    kinds: Vec<NodeKind>,
     /// The items that have something rarely seen, in their order.
     flaws: Vec<NodeFlaw>,
     /// The texts of items that are not in the document letter by letter, in their order.
@@ -63,51 +65,18 @@ enum NodeKind {
 }
 
 impl NodeKind {
-    const ALL: [Self; 8] = [
-        Self::Plain,
-        Self::Quoted,
-        Self::Block,
-        Self::Map,
-        Self::FlowMap,
-        Self::List,
-        Self::Alias,
-        Self::Absent,
-    ];
-
     const fn is_collection(self) -> bool {
         matches!(self, Self::Map | Self::FlowMap | Self::List)
     }
 }
 
-/// A node of the tree in eight bytes: a manifest of 100,000 entries has 500,000 of them.
+/// Where a node is: a text has 64 MiB at most, and a manifest of 100,000 entries has
+/// 500,000 of them.
 struct Item {
-    /// The byte where it starts, its kind, and whether it has a flaw or a copy.
-    head: u32,
+    /// The byte where it starts.
+    start: u32,
     /// Of a collection the first item that is not inside it, of all else the byte after it.
     extent: u32,
-}
-
-/// The bits of a byte's number: a text has 64 MiB at most.
-const START_BITS: u32 = 27;
-const FLAW_BIT: u32 = 1 << 30;
-const COPY_BIT: u32 = 1 << 31;
-
-impl Item {
-    fn new(kind: NodeKind, bytes: Range<usize>) -> Self {
-        Self {
-            head: number(bytes.start) | (kind as u32) << START_BITS,
-            extent: number(bytes.end),
-        }
-    }
-
-    const fn start(&self) -> usize {
-        (self.head & ((1 << START_BITS) - 1)) as usize
-    }
-
-    fn kind(&self) -> NodeKind {
-        let kind = (self.head & !(FLAW_BIT | COPY_BIT)) >> START_BITS;
-        NodeKind::ALL[kind as usize]
-    }
 }
 
 /// What a node has that is refused.
@@ -132,6 +101,7 @@ impl<'t> Tree<'t> {
         let mut tree = Self {
             text,
             items: Vec::new(),
+            kinds: Vec::new(),
             flaws: Vec::new(),
             copies: Vec::new(),
             counted: Cell::new((0, 1)),
@@ -142,10 +112,9 @@ impl<'t> Tree<'t> {
             let mut open = Vec::new();
             tree.stopped = tree.build(&mut open).err();
             while let Some(Open { item, children }) = open.pop() {
-                let is_map = tree.items[item].kind() != NodeKind::List;
+                let is_map = tree.kinds[item] != NodeKind::List;
                 if is_map && children % 2 == 1 {
-                    let end = text.len()..text.len();
-                    tree.items.push(Item::new(NodeKind::Absent, end));
+                    tree.push(NodeKind::Absent, text.len()..text.len());
                 }
                 tree.items[item].extent = number(tree.items.len());
                 tree.cut.push(item);
@@ -214,14 +183,13 @@ impl<'t> Tree<'t> {
                 open.push(Open { item, children: 0 });
             }
             let bytes = span.byte_range().unwrap_or_default();
-            self.items.push(Item::new(kind, bytes.clone()));
+            self.push(kind, bytes.clone());
             let line = span.start.line();
             let has_tab = tab_line != line && self.tab_before(bytes.start).is_some();
             if has_tab {
                 tab_line = line;
             }
             if anchor != 0 || has_tag || has_tab {
-                self.items[item].head |= FLAW_BIT;
                 self.flaws.push(NodeFlaw {
                     item,
                     anchor,
@@ -232,11 +200,18 @@ impl<'t> Tree<'t> {
             if let Event::Scalar(text, ..) = event
                 && self.text.get(inside(kind, bytes)) != Some(&*text)
             {
-                self.items[item].head |= COPY_BIT;
                 self.copies.push((item, Zeroizing::new(text.into_owned())));
             }
         }
         Ok(())
+    }
+
+    fn push(&mut self, kind: NodeKind, bytes: Range<usize>) {
+        self.kinds.push(kind);
+        self.items.push(Item {
+            start: number(bytes.start),
+            extent: number(bytes.end),
+        });
     }
 
     /// The column of the first tab of a line of which nothing but blanks stands
@@ -274,8 +249,7 @@ impl<'t> Tree<'t> {
 
     /// Whether it was read to its end, and has nothing that is refused everywhere.
     pub fn is_clean(&self) -> bool {
-        let is_alias = |item: &Item| item.kind() == NodeKind::Alias;
-        self.stopped.is_none() && self.flaws.is_empty() && !self.items.iter().any(is_alias)
+        self.stopped.is_none() && self.flaws.is_empty() && !self.kinds.contains(&NodeKind::Alias)
     }
 
     fn position(&self, byte: usize) -> Position {
@@ -313,14 +287,15 @@ impl Pair<'_> {
 }
 
 impl<'a> Node<'a> {
-    fn item(self) -> &'a Item {
-        &self.tree.items[self.index]
+    fn kind(self) -> NodeKind {
+        self.tree.kinds[self.index]
+    }
+
+    fn extent(self) -> usize {
+        self.tree.items[self.index].extent as usize
     }
 
     fn flaw(self) -> Option<&'a NodeFlaw> {
-        if self.item().head & FLAW_BIT == 0 {
-            return None;
-        }
         let flaws = &self.tree.flaws;
         let place = flaws.binary_search_by_key(&self.index, |flaw| flaw.item);
         flaws.get(place.ok()?)
@@ -331,21 +306,20 @@ impl<'a> Node<'a> {
     }
 
     pub fn start(self) -> usize {
-        self.item().start()
+        self.tree.items[self.index].start as usize
     }
 
     /// The byte after it. A block may end in the line after its last one, a collection
     /// without brackets ends with its last value.
     pub fn end(self) -> usize {
-        let item = self.item();
-        if !item.kind().is_collection() {
-            return item.extent as usize;
+        if !self.kind().is_collection() {
+            return self.extent();
         }
         let last = self.children().last();
         let end = last.map_or(self.start() + 1, Self::end);
         let first = self.tree.text.as_bytes().get(self.start());
         let is_block_list = self.is_list() && first != Some(&b'[');
-        if item.kind() == NodeKind::Map || is_block_list {
+        if self.kind() == NodeKind::Map || is_block_list {
             return end;
         }
         // Nothing but blanks, commas and comments stands before the bracket.
@@ -365,26 +339,26 @@ impl<'a> Node<'a> {
     }
 
     pub fn is_map(self) -> bool {
-        matches!(self.item().kind(), NodeKind::Map | NodeKind::FlowMap)
+        matches!(self.kind(), NodeKind::Map | NodeKind::FlowMap)
     }
 
     /// Whether it is a map in braces.
     pub fn is_flow(self) -> bool {
-        self.item().kind() == NodeKind::FlowMap
+        self.kind() == NodeKind::FlowMap
     }
 
     pub fn is_list(self) -> bool {
-        self.item().kind() == NodeKind::List
+        self.kind() == NodeKind::List
     }
 
     /// Whether it has neither quotes nor a block indicator.
     pub fn is_plain(self) -> bool {
-        self.item().kind() == NodeKind::Plain
+        self.kind() == NodeKind::Plain
     }
 
     /// Whether it is text in lines of its own below a block indicator.
     pub fn is_block(self) -> bool {
-        self.item().kind() == NodeKind::Block
+        self.kind() == NodeKind::Block
     }
 
     /// Whether every reader would take it for null: absent, `~` or `null`.
@@ -398,7 +372,7 @@ impl<'a> Node<'a> {
 
     /// Whether something about it is not allowed anywhere, so that it has no meaning.
     fn is_refused(self) -> bool {
-        match self.item().kind() {
+        match self.kind() {
             NodeKind::Alias | NodeKind::Absent => true,
             kind if kind.is_collection() => false,
             _ => self
@@ -409,17 +383,17 @@ impl<'a> Node<'a> {
 
     /// The text of a scalar after escapes and folding.
     pub fn scalar(self) -> Option<&'a str> {
-        let item = self.item();
-        if self.is_refused() || item.kind().is_collection() {
+        if self.is_refused() || self.kind().is_collection() {
             return None;
         }
-        if item.head & COPY_BIT != 0 {
-            let copies = &self.tree.copies;
-            let place = copies.binary_search_by_key(&self.index, |(item, _)| *item);
-            return copies.get(place.ok()?).map(|(_, copy)| copy.as_str());
+        let copies = &self.tree.copies;
+        match copies.binary_search_by_key(&self.index, |(item, _)| *item) {
+            Ok(place) => Some(&copies[place].1),
+            Err(_) => {
+                let bytes = self.start()..self.extent();
+                self.tree.text.get(inside(self.kind(), bytes))
+            }
         }
-        let bytes = self.start()..item.extent as usize;
-        self.tree.text.get(inside(item.kind(), bytes))
     }
 
     /// Whether all of it was read.
@@ -428,8 +402,8 @@ impl<'a> Node<'a> {
     }
 
     fn next(self) -> usize {
-        match self.item().kind().is_collection() {
-            true => self.item().extent as usize,
+        match self.kind().is_collection() {
+            true => self.extent(),
             false => self.index + 1,
         }
     }
