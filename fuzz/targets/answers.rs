@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(!format!("{reply:?}").contains(CANARY), "{reply:?}");
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
         let matched = match_results(&keys, &reply);
-        let mut report = ApplyReport::nothing();
+        let mut report = ApplyReport::default();
         for (entry, outcome) in entries.iter().zip(matched.outcomes) {
             if outcome == Outcome::Applied {
                 assert!(matches!(status, 200..=202 | 400 | 422), "{status}");

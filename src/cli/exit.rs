@@ -4,7 +4,7 @@
 use tokio::runtime::Builder;
 
 use super::env;
-use crate::core::report::{ApplyReport, RetryJobsEnd, Signal, StateSaved};
+use crate::core::report::{ApplyReport, Signal, StateSaved};
 use crate::ops::OpError;
 use crate::ops::error::ErrorClass;
 use crate::sys::signals::Signals;
@@ -91,8 +91,8 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
     if let Some(signal) = report.interrupted {
         return for_signal(signal);
     }
-    let is_well = report.retry_jobs == RetryJobsEnd::All
-        && report.jobs.iter().all(|job| job.result.is_well());
+    let is_well =
+        report.not_retried.is_none() && report.jobs.iter().all(|job| job.result.is_well());
     if totals.applied == totals.total() {
         if is_well { DONE } else { INCOMPLETE }
     } else if totals.applied == 0 {

@@ -42,7 +42,6 @@ pub struct Outputs {
     gitlab: Option<PathBuf>,
 }
 
-/// The files that GitHub's runner reads after a step.
 struct GitHub {
     outputs: Sink,
     summary: Sink,
@@ -115,11 +114,8 @@ impl Outputs {
         if let Some(path) = &self.gitlab {
             replace(path, &ci::gitlab_report(report), ci::GITLAB_START)?;
         }
-        if self.markdown.is_some() || self.github.is_some() {
-            let outputs = ci::plan_outputs(report);
-            self.write(&markdown::plan(&self.place, report), &outputs)?;
-        }
-        Ok(())
+        let page = || markdown::plan(&self.place, report);
+        self.write(page, &ci::plan_outputs(report))
     }
 
     pub fn applied(
@@ -128,11 +124,8 @@ impl Outputs {
         report: &ApplyReport,
         code: u8,
     ) -> Result<(), OpError> {
-        if self.markdown.is_some() || self.github.is_some() {
-            let outputs = ci::apply_outputs(plan, report, code);
-            self.write(&markdown::apply(&self.place, Some(plan), report), &outputs)?;
-        }
-        Ok(())
+        let page = || markdown::apply(&self.place, Some(plan), report);
+        self.write(page, &ci::apply_outputs(plan, report, code))
     }
 
     /// Reports a run that failed before it sent anything.
@@ -144,7 +137,7 @@ impl Outputs {
             .then(|| ("exit_code", code.to_string()))
             .into_iter()
             .collect();
-        let written = self.write(&page, &outputs);
+        let written = self.write(|| page.clone(), &outputs);
         exit::end_on_signal(code);
         if self.prints_markdown {
             self.shell.document(&page);
@@ -158,9 +151,17 @@ impl Outputs {
         }
     }
 
-    fn write(&self, page: &str, outputs: &[(&'static str, String)]) -> Result<(), OpError> {
+    fn write(
+        &self,
+        page: impl FnOnce() -> String,
+        outputs: &[(&'static str, String)],
+    ) -> Result<(), OpError> {
+        if self.markdown.is_none() && self.github.is_none() {
+            return Ok(());
+        }
+        let page = page();
         if let Some(path) = &self.markdown {
-            replace(path, page, markdown::MARKER)?;
+            replace(path, &page, markdown::MARKER)?;
         }
         let Some(github) = &self.github else {
             return Ok(());
@@ -173,7 +174,7 @@ impl Outputs {
                 .message("note: the summary of this step is full; drspass added nothing to it\n");
             return Ok(());
         }
-        github.summary.append(page)
+        github.summary.append(&page)
     }
 }
 

@@ -6,54 +6,49 @@ use std::collections::HashMap;
 use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest};
 
-#[derive(Clone, Debug)]
-enum Address {
-    Credential(String),
-    Job(String),
-    Endpoint { job: String, endpoint: String },
-}
-
-impl Address {
-    fn parse(text: &str) -> Self {
-        if let Some(name) = text.strip_prefix('@') {
-            return Self::Credential(name.to_owned());
-        }
-        match text.rsplit_once('/') {
-            Some((job, endpoint)) => Self::Endpoint {
-                job: job.to_owned(),
-                endpoint: endpoint.to_owned(),
-            },
-            None => Self::Job(text.to_owned()),
-        }
-    }
-
-    fn literal(&self) -> Option<(AddressKind, &str)> {
-        let (kind, name) = match self {
-            Self::Credential(name) => (AddressKind::Credential, name),
-            Self::Job(job) | Self::Endpoint { job, .. } => (AddressKind::Job, job),
-        };
-        (!name.contains(['*', '?'])).then_some((kind, name))
-    }
-
-    fn matches(&self, subject: &Subject<'_>) -> bool {
-        let is_job = |pattern: &str| {
-            glob(pattern, subject.key.job.as_str())
-                || subject.name.is_some_and(|name| glob(pattern, name))
-        };
-        match self {
-            Self::Credential(pattern) => subject.credential.is_some_and(|name| glob(pattern, name)),
-            Self::Job(job) => is_job(job),
-            Self::Endpoint { job, endpoint } => {
-                glob(endpoint, subject.key.endpoint.as_str()) && is_job(job)
-            }
-        }
-    }
+/// Patterns; without one for the endpoint, both are meant.
+struct Address<'t> {
+    kind: AddressKind,
+    name: &'t str,
+    endpoint: Option<&'t str>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum AddressKind {
     Credential,
     Job,
+}
+
+impl<'t> Address<'t> {
+    fn parse(text: &'t str) -> Self {
+        let (kind, name, endpoint) = match (text.strip_prefix('@'), text.rsplit_once('/')) {
+            (Some(name), _) => (AddressKind::Credential, name, None),
+            (None, Some((job, endpoint))) => (AddressKind::Job, job, Some(endpoint)),
+            (None, None) => (AddressKind::Job, text, None),
+        };
+        Self {
+            kind,
+            name,
+            endpoint,
+        }
+    }
+
+    fn is_literal(&self) -> bool {
+        !self.name.contains(['*', '?'])
+    }
+
+    fn matches(&self, subject: &Subject<'_>) -> bool {
+        let is_named = |name: &str| glob(self.name, name);
+        let Subject { key, .. } = subject;
+        match self.kind {
+            AddressKind::Credential => subject.credential.is_some_and(is_named),
+            AddressKind::Job => {
+                let endpoint = |pattern| glob(pattern, key.endpoint.as_str());
+                self.endpoint.is_none_or(endpoint)
+                    && (is_named(key.job.as_str()) || subject.name.is_some_and(is_named))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,20 +84,19 @@ pub fn find(
     let all: Vec<usize> = (0..subjects.len()).collect();
     for (text, number) in texts.iter().zip(1..) {
         let address = Address::parse(text);
-        let candidates = match address.literal() {
-            Some(literal) => by_name.get(&literal).map_or(&[][..], Vec::as_slice),
-            None => &all,
+        let candidates = match by_name.get(&(address.kind, address.name)) {
+            _ if !address.is_literal() => &all[..],
+            Some(named) => named,
+            None => &[],
         };
-        let mut any = false;
-        for &at in candidates {
-            if address.matches(&subjects[at]) {
-                marks[at] = true;
-                any = true;
-            }
-        }
-        if !any {
+        let candidates = candidates.iter();
+        let mut found = candidates
+            .filter(|at| address.matches(&subjects[**at]))
+            .peekable();
+        if found.peek().is_none() {
             unmatched.push(Unmatched { option, number });
         }
+        found.for_each(|at| marks[*at] = true);
     }
     if unmatched.is_empty() {
         Ok(marks)
@@ -116,12 +110,14 @@ fn index<'a>(subjects: &[Subject<'a>]) -> HashMap<(AddressKind, &'a str), Vec<us
     for (at, subject) in subjects.iter().enumerate() {
         let id = subject.key.job.as_str();
         let name = subject.name.filter(|name| *name != id);
-        let jobs = [Some(id), name].map(|job| job.map(|job| (AddressKind::Job, job)));
-        let credential = subject
-            .credential
-            .map(|name| (AddressKind::Credential, name));
-        for called in jobs.into_iter().chain([credential]).flatten() {
-            places.entry(called).or_default().push(at);
+        for (kind, name) in [
+            (AddressKind::Job, Some(id)),
+            (AddressKind::Job, name),
+            (AddressKind::Credential, subject.credential),
+        ] {
+            if let Some(name) = name {
+                places.entry((kind, name)).or_default().push(at);
+            }
         }
     }
     places

@@ -8,7 +8,7 @@ use super::fingerprint::{ChangeId, Field, KeyId, Scope};
 use super::inventory::ListedJob;
 use super::job::{Endpoint, EntryKey};
 use super::outcome::{Outcome, Refusal};
-use super::plan::{Counts, Exceeded, Plan};
+use super::plan::{Counts, Plan};
 use super::recipients::Difference;
 use super::redact::ForeignText;
 use super::state::{Rollback, State};
@@ -16,33 +16,26 @@ use super::status::{Blocked, JobStatus, ReportedStatus};
 
 /// Something a reader of a plan should know next to its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlanNote {
-    KeyChanged {
-        key: KeyId,
-        revision: u64,
-    },
-    NoState {
-        path: String,
-        backup: Option<String>,
-    },
-    Unfinished,
-    UnfinishedRekey,
-    LockHeld(String),
-    LimitExceeded(Exceeded),
-    Preflight(String),
-    NotAuthenticated,
-    AppliedBefore {
-        done: usize,
-        left: usize,
-    },
-    ManifestRewritten {
-        plan: u64,
-        manifest: u64,
-    },
-    StateMoved {
-        then: u64,
-        now: u64,
-    },
+pub struct PlanNote {
+    /// The heading in a pipeline's annotations; without one, it is none of them.
+    pub title: Option<&'static str>,
+    pub text: String,
+}
+
+impl PlanNote {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            title: None,
+            text: text.into(),
+        }
+    }
+
+    pub fn titled(title: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            title: Some(title),
+            text: text.into(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +74,7 @@ pub struct LedgerReport {
     pub state: Option<State>,
     /// Of the entries that the manifest lists.
     pub labels: BTreeMap<EntryKey, String>,
+    pub is_unfinished: bool,
     pub notes: Vec<PlanNote>,
 }
 
@@ -218,17 +212,17 @@ impl RetryJobsResult {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RetryJobsEnd {
-    All,
-    Not { why: String },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StateSaved {
+    #[default]
     InState,
-    Recovery { path: String, why: String },
-    Lost { why: String },
+    Recovery {
+        path: String,
+        why: String,
+    },
+    Lost {
+        why: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,29 +231,16 @@ pub enum Signal {
     Terminate,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ApplyReport {
     pub entries: Vec<(String, Outcome)>,
     pub requests: usize,
     pub findings: Vec<String>,
     pub jobs: Vec<RetryJobsEntry>,
-    pub retry_jobs: RetryJobsEnd,
+    /// Why jobs were not looked after as they were to be.
+    pub not_retried: Option<String>,
     pub saved: StateSaved,
     pub interrupted: Option<Signal>,
-}
-
-impl ApplyReport {
-    pub const fn nothing() -> Self {
-        Self {
-            entries: Vec::new(),
-            requests: 0,
-            findings: Vec::new(),
-            jobs: Vec::new(),
-            retry_jobs: RetryJobsEnd::All,
-            saved: StateSaved::InState,
-            interrupted: None,
-        }
-    }
 }
 
 /// They add up to the number of entries.

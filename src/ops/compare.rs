@@ -1,7 +1,6 @@
 //! The state of a root folder compared with its manifest: what every plan begins with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::OpError;
 use super::root::{Guards, Opened, Root};
@@ -34,7 +33,6 @@ pub struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// Compares what a state is about with the manifest.
     pub fn of(
         root: &'a Root,
         opened: &'a Opened,
@@ -135,43 +133,70 @@ impl<'a> Comparison<'a> {
     }
 }
 
-pub fn notes_of(root: &Root, opened: &Opened, snapshot: &StateSnapshot) -> Vec<PlanNote> {
+/// What is to be known of a state before its entries. `holder` has the lock, if it is not
+/// this run.
+pub fn notes_of(
+    root: &Root,
+    opened: &Opened,
+    snapshot: &StateSnapshot,
+    holder: Option<&str>,
+) -> Vec<PlanNote> {
     let mut notes = Vec::new();
     match &snapshot.known {
         StoredState::Absent => notes.push(no_state(root)),
-        StoredState::OtherKey { claimed } => notes.push(PlanNote::KeyChanged {
-            key: claimed.key_id.clone(),
-            revision: opened.sealed.revision,
-        }),
+        StoredState::OtherKey { claimed } => notes.push(PlanNote::titled(
+            "another key",
+            format!(
+                "the state was made with another key, so every entry counts as never set; an \
+                 apply needs --accept-new-key {} for that, and its state begins with revision \
+                 {}, the manifest's own",
+                claimed.key_id, opened.sealed.revision
+            ),
+        )),
         StoredState::Ours(_) => {}
     }
-    if snapshot.journal == JournalLeft::Unfolded {
-        notes.push(PlanNote::Unfinished);
-    }
-    if snapshot.rekey == RekeyLeft::Unfinished {
-        notes.push(PlanNote::UnfinishedRekey);
+    notes.extend(work_note(snapshot.journal, holder));
+    if snapshot.rekey == RekeyLeft::Unfinished && holder.is_none() {
+        notes.push(PlanNote::titled(
+            "unfinished rekey",
+            "a rekey was cut off; its state counts, and the next apply or 'drspass rekey' puts \
+             it in its place",
+        ));
     }
     notes
 }
 
-/// That there is no state where it is looked for.
-pub fn no_state(root: &Root) -> PlanNote {
-    let shown = |path: &Path| path.display().to_string();
-    PlanNote::NoState {
-        path: shown(root.store.path()),
-        backup: root.store.backup().map(|path| shown(&path)),
+/// Who is at work, or else whether an apply was cut off: with the lock held, what looks so
+/// is at work.
+pub fn work_note(journal: JournalLeft, holder: Option<&str>) -> Option<PlanNote> {
+    if let Some(holder) = holder {
+        return Some(PlanNote::new(format!("the lock is held by {holder}")));
     }
+    let unfinished = PlanNote::titled(
+        "unfinished apply",
+        "an apply was cut off; the answers it recorded are counted in",
+    );
+    (journal == JournalLeft::Unfolded).then_some(unfinished)
 }
 
-/// Says who holds the lock, for a run that does not take it.
-pub fn say_lock(root: &Root, notes: &mut Vec<PlanNote>) -> Result<(), OpError> {
-    if let LockStatus::Held(holder) = root.store.lock_status()? {
-        // What looks cut off is at work.
-        notes.retain(|note| !matches!(note, PlanNote::Unfinished | PlanNote::UnfinishedRekey));
-        notes.push(PlanNote::LockHeld(holder.map_or_else(
-            || "somebody unknown".to_owned(),
-            |holder| holder.to_string(),
-        )));
-    }
-    Ok(())
+/// That there is no state where it is looked for.
+pub fn no_state(root: &Root) -> PlanNote {
+    let path = root.store.path().display();
+    PlanNote::new(match root.store.backup() {
+        None => format!("no state at {path} yet: every entry counts as never set"),
+        Some(backup) => format!(
+            "no state at {path}, so every entry counts as never set; but {} is there: if the \
+             state was lost, put it back and run 'drspass state distrust'",
+            backup.display()
+        ),
+    })
+}
+
+/// Who holds the lock, for a run that does not take it.
+pub fn lock_holder(root: &Root) -> Result<Option<String>, OpError> {
+    Ok(match root.store.lock_status()? {
+        LockStatus::Free => None,
+        LockStatus::Held(None) => Some("somebody unknown".to_owned()),
+        LockStatus::Held(Some(holder)) => Some(holder.to_string()),
+    })
 }

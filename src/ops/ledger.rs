@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::compare::{Comparison, no_state, notes_of, say_lock};
+use super::compare::{Comparison, lock_holder, no_state, notes_of, work_note};
 use super::error::Failure;
 use super::root::{Guards, Opened, Root, Unlock};
 use super::{OpError, Runtime};
@@ -27,18 +27,12 @@ use crate::sys::files;
 /// in.
 pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError> {
     let (state, journal) = root.store.read_claimed()?;
-    let mut notes = Vec::new();
-    if state.is_none() && root.store.backup().is_some() {
-        notes.push(no_state(root));
-    }
-    if journal == JournalLeft::Unfolded {
-        notes.push(PlanNote::Unfinished);
-    }
-    say_lock(root, &mut notes)?;
-    let is_held = notes
-        .iter()
-        .any(|note| matches!(note, PlanNote::LockHeld(_)));
-    Ok((state, notes, journal == JournalLeft::Foreign && !is_held))
+    let is_lost = state.is_none() && root.store.backup().is_some();
+    let lost = is_lost.then(|| no_state(root));
+    let holder = lock_holder(root)?;
+    let work = work_note(journal, holder.as_deref());
+    let has_more = journal == JournalLeft::Foreign && holder.is_none();
+    Ok((state, lost.into_iter().chain(work).collect(), has_more))
 }
 
 /// The authenticated state, whole or the entries that `addresses` name.
@@ -51,8 +45,9 @@ pub fn show(
     let opened = root.open(unlock, guards)?;
     let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let snapshot = root.store.read(&keys)?;
-    let mut notes = notes_of(root, &opened, &snapshot);
-    say_lock(root, &mut notes)?;
+    let holder = lock_holder(root)?;
+    let notes = notes_of(root, &opened, &snapshot, holder.as_deref());
+    let is_unfinished = snapshot.journal == JournalLeft::Unfolded && holder.is_none();
     let mut state = trusted(root, &opened, snapshot)?;
     if let Some(state) = state.as_mut().filter(|_| !addresses.is_empty()) {
         let named = named_in(state, &opened, "state show", addresses)?;
@@ -65,6 +60,7 @@ pub fn show(
         labels: assignments
             .map(|assignment| (assignment.key.clone(), assignment.label.clone()))
             .collect(),
+        is_unfinished,
         notes,
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::compare::{Addresses, Comparison, notes_of, say_lock};
+use super::compare::{Addresses, Comparison, lock_holder, notes_of};
 use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
 use super::root::{Guards, Opened, OwnPaths, Root, Unlock};
@@ -15,7 +15,7 @@ use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::core::fingerprint::ChangeId;
 use crate::core::job::{EntryKey, JobId};
-use crate::core::plan::{Plan, prints_of};
+use crate::core::plan::{Exceeded, Plan, prints_of};
 use crate::core::problem::Problem;
 use crate::core::redact::ForeignText;
 use crate::core::report::{PlanNote, PlanReport, SavedFacts};
@@ -32,11 +32,9 @@ pub struct AskStates<'a> {
     /// Finds the login and prepares the client, once everything that needs no network
     /// was checked.
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
-    /// What states that are not known mean.
     pub unknown: UnknownStates,
 }
 
-/// Makes the plan of a root folder. Warnings about its documents come beside it.
 pub fn plan(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -59,8 +57,8 @@ pub fn plan(
         Ok(fetched) => root.store.verify(fetched?, &keys)?,
         Err(_) => root.store.read(&keys)?,
     };
-    let mut notes = notes_of(root, &opened, &snapshot);
-    say_lock(root, &mut notes)?;
+    let holder = lock_holder(root)?;
+    let mut notes = notes_of(root, &opened, &snapshot, holder.as_deref());
     let known = Comparison::of(root, &opened, snapshot)?;
     known.check_rollback(guards.allow_rollback)?;
     if save.is_some() {
@@ -69,7 +67,13 @@ pub fn plan(
     }
     let plan = known.plan(addresses)?;
     if let Err(exceeded) = known.check_limits(&plan, guards) {
-        notes.push(PlanNote::LimitExceeded(exceeded));
+        let Exceeded { changes, limits } = exceeded;
+        notes.push(PlanNote::titled(
+            "limit exceeded",
+            format!(
+                "{changes} to be changed, but {limits}; apply needs --override-limits {changes}"
+            ),
+        ));
     }
     let blocked = match ask {
         Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, runtime, &mut notes)?,
@@ -109,7 +113,8 @@ fn blocked(
     let mut said = preflight.warnings;
     online.add_notes(&mut said);
     online.leave();
-    notes.extend(said.into_iter().map(PlanNote::Preflight));
+    let said = said.into_iter();
+    notes.extend(said.map(|text| PlanNote::titled("preflight", text)));
     let why = |key: &EntryKey| Some((key.clone(), preflight.blocked.get(&key.job)?.clone()));
     Ok(keys.into_iter().filter_map(why).collect())
 }
@@ -119,7 +124,6 @@ pub struct SaveAs<'a> {
     pub expires_in: Duration,
 }
 
-/// Saves a plan. An older plan at that place is replaced.
 fn save_plan(
     known: &Comparison<'_>,
     report: &PlanReport,
@@ -192,7 +196,6 @@ fn save_plan(
 
 /// A saved plan that is to be applied, as the user named it.
 pub struct ToApply {
-    /// Its path, for messages.
     pub path: PathBuf,
     pub file: PlanFile,
 }
@@ -259,21 +262,31 @@ impl ToApply {
         let done = plan.in_sync - saved.in_sync;
         if done > 0 {
             let left = plan.entries.len();
-            notes.push(PlanNote::AppliedBefore { done, left });
+            let (entries, are) = if done == 1 {
+                ("entry", "is")
+            } else {
+                ("entries", "are")
+            };
+            let remain = if left == 1 { "remains" } else { "remain" };
+            notes.push(PlanNote::new(format!(
+                "{done} {entries} of this plan {are} already applied; {left} {remain}"
+            )));
         }
         if sealed.revision > saved.revision {
-            notes.push(PlanNote::ManifestRewritten {
-                plan: saved.revision,
-                manifest: sealed.revision,
-            });
+            notes.push(PlanNote::new(format!(
+                "the manifest was written since (revision {} then, {} now); it wants the same of \
+                 these entries",
+                saved.revision, sealed.revision
+            )));
         }
         if let (PlanBase::Known { serial: then, .. }, Some(state)) = (&saved.state, state)
             && *then != state.serial
         {
-            notes.push(PlanNote::StateMoved {
-                then: *then,
-                now: state.serial,
-            });
+            notes.push(PlanNote::new(format!(
+                "the state was written since (serial {then} then, {} now); these entries did not \
+                 move",
+                state.serial
+            )));
         }
         let wanted = saved.entries.iter();
         let wanted = wanted.map(|entry| (entry.key.clone(), entry.wanted.clone()));
@@ -334,7 +347,9 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
         environment: plan.environment.as_deref().and_then(ForeignText::clean),
         change_id: plan.change_id.clone(),
         saved: Some(facts_of(&file)),
-        notes: vec![PlanNote::NotAuthenticated],
+        notes: vec![PlanNote::new(
+            "not authenticated: only an apply proves with the key who made this plan",
+        )],
     })
 }
 

@@ -8,12 +8,11 @@
 use std::fmt::Write as _;
 
 use super::entry::{
-    JobLine, OutcomeLine, PlanLine, Rank, note_words, plan_counts, rollback_words, saved_notes,
-    totals_words,
+    JobLine, OutcomeLine, PlanLine, Rank, plan_counts, rollback_words, saved_notes, totals_words,
 };
 use super::json_v1::ErrorOut;
 use crate::core::redact::for_log;
-use crate::core::report::{ApplyReport, PlanNote, PlanReport, StateSaved};
+use crate::core::report::{ApplyReport, PlanReport, StateSaved};
 
 /// GitHub shows at most this many annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -31,7 +30,6 @@ pub fn terraform_line(report: &PlanReport) -> String {
     format!("Plan: {create} to add, {update} to change, 0 to destroy.\n")
 }
 
-/// GitLab's report of a plan (artifacts:reports:terraform): three numbers.
 pub fn gitlab_report(report: &PlanReport) -> String {
     let (create, update) = created_and_updated(report);
     format!("{GITLAB_START}{create},\"update\":{update},\"delete\":0}}\n")
@@ -48,10 +46,8 @@ const fn created_and_updated(report: &PlanReport) -> (usize, usize) {
 struct Annotation {
     rank: Rank,
     title: String,
-    /// The entries that it is about.
     names: Vec<String>,
     more_names: usize,
-    /// What else there is to say.
     lines: Vec<String>,
 }
 
@@ -164,7 +160,6 @@ pub fn github_group(title: &str, text: &str, token: &str) -> String {
     )
 }
 
-/// A plan: its text in a group, then what needs a look.
 pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
     let mut annotations = Annotations::default();
     for entry in report.plan.changes() {
@@ -179,15 +174,9 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
         }
     }
     for note in &report.notes {
-        let title = match note {
-            PlanNote::LimitExceeded(_) => "limit exceeded",
-            PlanNote::KeyChanged { .. } => "another key",
-            PlanNote::Unfinished => "unfinished apply",
-            PlanNote::UnfinishedRekey => "unfinished rekey",
-            PlanNote::Preflight(_) => "preflight",
-            _ => continue,
-        };
-        annotations.say(Rank::LeftOut, title, vec![note_words(note)]);
+        if let Some(title) = note.title {
+            annotations.say(Rank::LeftOut, title, vec![note.text.clone()]);
+        }
     }
     let back = rollback_words(report).map_or_else(String::new, |words| words + ". ");
     let title = format!("Plan: {back}{}", plan_counts(report));
@@ -195,7 +184,6 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
     group + &annotations.render()
 }
 
-/// An apply: its text in a group, what went wrong, and the numbers as the last line.
 pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     let mut annotations = Annotations::default();
     let title = "state not saved";
@@ -220,8 +208,6 @@ pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     format!("{group}{}Result: {totals}.\n", annotations.render())
 }
 
-/// A run that failed before it sent anything, with what belongs to its error: one
-/// annotation.
 pub fn github_error(command_name: &str, error: &ErrorOut, details: &[String]) -> String {
     let mut lines = vec![error.message.clone()];
     lines.extend(details.iter().take(MAX_NAMES).cloned());
@@ -230,7 +216,6 @@ pub fn github_error(command_name: &str, error: &ErrorOut, details: &[String]) ->
     command("error", &title, &lines.join("\n"))
 }
 
-/// What later steps may ask of a plan.
 pub fn plan_outputs(plan: &PlanReport) -> Vec<(&'static str, String)> {
     let id = plan.saved.as_ref().map(|saved| saved.id.clone());
     vec![
@@ -240,7 +225,6 @@ pub fn plan_outputs(plan: &PlanReport) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What later steps may ask of an apply.
 pub fn apply_outputs(
     plan: &PlanReport,
     report: &ApplyReport,

@@ -11,8 +11,7 @@ use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::redact::Token;
 use crate::core::report::{
-    ApplyReport, NotAsked, NotRetried, PlanNote, PlanReport, RetryJobsEnd, RetryJobsResult, Signal,
-    StateSaved, Totals,
+    ApplyReport, NotAsked, NotRetried, PlanReport, RetryJobsResult, Signal, StateSaved, Totals,
 };
 use crate::core::state::{Rollback, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
@@ -29,7 +28,6 @@ pub enum Rank {
     Well,
 }
 
-/// An entry of a plan.
 pub struct PlanLine {
     pub mark: char,
     pub rank: Rank,
@@ -78,7 +76,6 @@ impl PlanLine {
     }
 }
 
-/// The credential that an entry's password comes from, where that explains its reason.
 fn via(entry: &PlanEntry) -> String {
     let comma = match &entry.reason {
         Reason::Unchanged => return String::new(),
@@ -110,11 +107,9 @@ fn since(entry: &PlanEntry) -> String {
     format!(" ({word} {})", at.strftime("%Y-%m-%d"))
 }
 
-/// What became of an entry.
 pub struct OutcomeLine<'a> {
     pub mark: char,
     pub rank: Rank,
-    /// The name of the outcome.
     pub outcome: &'static str,
     pub code: Option<&'a str>,
     pub why: Option<String>,
@@ -202,10 +197,8 @@ impl<'a> OutcomeLine<'a> {
     }
 }
 
-/// What came of retrying a job.
 pub struct JobLine<'a> {
     pub mark: char,
-    /// The name of the result.
     pub outcome: &'static str,
     pub status: Option<&'a str>,
     pub code: Option<&'a str>,
@@ -319,12 +312,10 @@ pub fn field_list(fields: &[Field]) -> String {
     names.join(", ")
 }
 
-/// A service and project, in words.
 pub fn place(scope: &Scope) -> String {
     format!("project {} at {}", scope.project_id, scope.host())
 }
 
-/// A number with its noun.
 pub fn counted(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{number} {word}")
@@ -336,7 +327,6 @@ pub fn rollback_words(report: &PlanReport) -> Option<String> {
     Some(format!("ROLLBACK to revision {to} ({applied} was applied)"))
 }
 
-/// The counts of a plan, on one line.
 pub fn plan_counts(report: &PlanReport) -> String {
     let counts = report.counts;
     let plan = &report.plan;
@@ -365,7 +355,6 @@ pub fn plan_counts(report: &PlanReport) -> String {
     text
 }
 
-/// Everything that a plan says next to its entries.
 pub fn plan_notes(report: &PlanReport) -> Vec<String> {
     let mut notes = Vec::new();
     if !report.blocked.is_empty() {
@@ -387,57 +376,8 @@ pub fn plan_notes(report: &PlanReport) -> Vec<String> {
         let more = unlisted.len() - MAX_UNLISTED_LINES;
         notes.push(format!("{more} more are no longer listed"));
     }
-    notes.extend(report.notes.iter().map(note_words));
+    notes.extend(report.notes.iter().map(|note| note.text.clone()));
     notes
-}
-
-pub fn note_words(note: &PlanNote) -> String {
-    match note {
-        PlanNote::KeyChanged { key, revision } => format!(
-            "the state was made with another key, so every entry counts as never set; an apply \
-             needs --accept-new-key {key} for that, and its state begins with revision \
-             {revision}, the manifest's own"
-        ),
-        PlanNote::NoState { path, backup: None } => {
-            format!("no state at {path} yet: every entry counts as never set")
-        }
-        PlanNote::NoState {
-            path,
-            backup: Some(backup),
-        } => format!(
-            "no state at {path}, so every entry counts as never set; but {backup} is there: if \
-             the state was lost, put it back and run 'drspass state distrust'"
-        ),
-        PlanNote::Unfinished => {
-            "an apply was cut off; the answers it recorded are counted in".to_owned()
-        }
-        PlanNote::UnfinishedRekey => "a rekey was cut off; its state counts, and the next apply \
-            or 'drspass rekey' puts it in its place"
-            .to_owned(),
-        PlanNote::LockHeld(holder) => format!("the lock is held by {holder}"),
-        PlanNote::Preflight(text) => text.clone(),
-        PlanNote::NotAuthenticated => {
-            "not authenticated: only an apply proves with the key who made this plan".to_owned()
-        }
-        PlanNote::AppliedBefore { done, left } => format!(
-            "{} of this plan {} already applied; {left} {}",
-            counted(*done, "entry", "entries"),
-            if *done == 1 { "is" } else { "are" },
-            if *left == 1 { "remains" } else { "remain" }
-        ),
-        PlanNote::ManifestRewritten { plan, manifest } => format!(
-            "the manifest was written since (revision {plan} then, {manifest} now); \
-             it wants the same of these entries"
-        ),
-        PlanNote::StateMoved { then, now } => format!(
-            "the state was written since (serial {then} then, {now} now); \
-             these entries did not move"
-        ),
-        PlanNote::LimitExceeded(exceeded) => format!(
-            "{} to be changed, but {}; apply needs --override-limits {}",
-            exceeded.changes, exceeded.limits, exceeded.changes
-        ),
-    }
 }
 
 /// The numbers of an apply, on one line, which add up.
@@ -453,7 +393,6 @@ pub fn totals_words(totals: Totals) -> String {
     )
 }
 
-/// Everything that an apply says next to its entries and jobs.
 pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
     let mut notes = report.findings.clone();
     notes.extend(not_retried_words(report));
@@ -475,12 +414,9 @@ pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
     notes
 }
 
-/// What to say where jobs were not looked after as they were to be.
 pub fn not_retried_words(report: &ApplyReport) -> Option<String> {
-    match &report.retry_jobs {
-        RetryJobsEnd::All => None,
-        RetryJobsEnd::Not { why } => Some(format!("jobs were not looked after: {why}")),
-    }
+    let why = report.not_retried.as_ref()?;
+    Some(format!("jobs were not looked after: {why}"))
 }
 
 /// What there is to say, line by line, where the state does not hold what happened.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::entry::{JobLine, OutcomeLine, not_retried_words, note_words};
+use super::entry::{JobLine, OutcomeLine, not_retried_words};
 use crate::core::fingerprint::Field;
 use crate::core::inventory::ListedJob;
 use crate::core::job::{Endpoint, EntryKey};
@@ -97,7 +97,6 @@ fn texts<T: ToString>(items: &[T]) -> Vec<String> {
     items.iter().map(T::to_string).collect()
 }
 
-/// The document of `plan --json`.
 pub fn plan(report: &PlanReport) -> String {
     let counts = with_counts(JsonObject::default(), report, Some(report.blocked.len()));
     let saved = report.saved.as_ref().map(|saved| {
@@ -137,8 +136,8 @@ fn with_counts(object: JsonObject, report: &PlanReport, skipped: Option<usize>) 
         .with("not_selected", report.plan.not_selected)
 }
 
-fn notes(notes: &[PlanNote]) -> Vec<String> {
-    notes.iter().map(note_words).collect()
+fn notes(notes: &[PlanNote]) -> Vec<&str> {
+    notes.iter().map(|note| note.text.as_str()).collect()
 }
 
 fn plan_entry(entry: &PlanEntry, blocked: Option<&Blocked>) -> JsonObject {
@@ -258,13 +257,10 @@ pub fn apply_error(error: &ErrorOut, exit_code: u8) -> String {
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorOut {
     pub code: String,
-    /// What failed.
     pub message: String,
-    /// What to do.
     pub help: Option<String>,
 }
 
-/// The document of `validate --json`.
 pub fn validate(problems: &[(String, Vec<Problem>)], error: Option<ErrorOut>) -> String {
     let of_document = |(document, problems): &(String, Vec<Problem>)| {
         all(problems, |problem| {
@@ -292,7 +288,6 @@ pub fn validate(problems: &[(String, Vec<Problem>)], error: Option<ErrorOut>) ->
         .line()
 }
 
-/// The document of `show --json`.
 pub fn manifest(shown: &ManifestReport) -> String {
     let sealed = shown.seal.as_ref().map(|seal| {
         JsonObject::default()
@@ -317,7 +312,6 @@ pub fn manifest(shown: &ManifestReport) -> String {
         .line()
 }
 
-/// The document of `jobs --json`.
 pub fn jobs(report: &JobsReport) -> String {
     JsonObject::document(JOBS)
         .with("project_id", &report.project_id)
@@ -349,7 +343,6 @@ fn job(report: &JobsReport, job: &ListedJob) -> JsonObject {
         .with("destination", endpoint(Endpoint::Destination))
 }
 
-/// The document of `whoami --json`.
 pub fn whoami(login: &LoginReport) -> String {
     let caller = &login.caller;
     let method = if caller.is_key { "access_key" } else { "token" };
@@ -367,7 +360,6 @@ pub fn whoami(login: &LoginReport) -> String {
         .line()
 }
 
-/// The document of `recipients --json`.
 pub fn recipients(report: &RecipientsReport) -> String {
     let recipients = all(&report.recipients, |listed| {
         let in_file = match listed.in_file {
@@ -407,7 +399,6 @@ pub struct HolderOut {
     pub since: Timestamp,
 }
 
-/// The document of `lock show --json`.
 pub fn lock(is_held: bool, holder: Option<HolderOut>) -> String {
     JsonObject::document(LOCK)
         .with("held", is_held)
@@ -416,7 +407,6 @@ pub fn lock(is_held: bool, holder: Option<HolderOut>) -> String {
         .line()
 }
 
-/// The document of `state show --json`.
 pub fn state(report: &LedgerReport) -> String {
     let known = report.state.as_ref();
     let [serial, revision, highest] = known.map_or([0; 3], State::numbers);
@@ -427,10 +417,7 @@ pub fn state(report: &LedgerReport) -> String {
         .with("serial", serial)
         .with("revision", revision)
         .with("highest", highest)
-        .with(
-            "unfinished_apply",
-            report.notes.contains(&PlanNote::Unfinished),
-        )
+        .with("unfinished_apply", report.is_unfinished)
         .with("notes", notes(&report.notes))
         .with("entries", entries.collect::<Vec<_>>())
         .line()

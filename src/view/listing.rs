@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::entry::{counted, distrusted_words, field_list, note_words};
+use super::entry::{counted, distrusted_words, field_list};
 use super::text::width;
 use crate::core::fingerprint::Field;
 use crate::core::inventory::{JobDatabase, ListedJob};
@@ -14,7 +14,6 @@ use crate::core::report::{
 };
 use crate::core::state::{FailureClass, State, StateEntry, ValueOrigin};
 
-/// What a manifest lists, without any value.
 pub fn manifest(shown: &ManifestReport) -> String {
     let mut text = String::new();
     let environment = shown.environment.as_ref();
@@ -59,7 +58,6 @@ pub fn manifest(shown: &ManifestReport) -> String {
     text
 }
 
-/// The fields of an entry, with the credential that its password comes from.
 fn field_words(entry: &ManifestEntry) -> String {
     let words = entry.fields.iter().map(|field| match &entry.credential {
         Some(name) if *field == Field::Password => format!("password via @{name}"),
@@ -68,17 +66,19 @@ fn field_words(entry: &ManifestEntry) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// The entries of a state that nobody has proved. `has_more` tells of answers that are not
-/// counted in.
-pub fn state_list(state: Option<&State>, notes: &[PlanNote], has_more: bool) -> String {
+/// The entries of a state that nobody has proved. `is_lost` tells of a backup of one,
+/// `has_more` of answers that are not counted in.
+pub fn state_list(
+    state: Option<&State>,
+    is_lost: bool,
+    has_more: bool,
+    notes: &[PlanNote],
+) -> String {
     let Some(state) = state else {
-        let is_new = !notes
-            .iter()
-            .any(|note| matches!(note, PlanNote::NoState { .. }));
-        let why = if is_new {
-            " yet: nothing was applied from here"
-        } else {
+        let why = if is_lost {
             ""
+        } else {
+            " yet: nothing was applied from here"
         };
         return with_notes(format!("There is no state{why}.\n"), notes);
     };
@@ -106,12 +106,11 @@ pub fn state_list(state: Option<&State>, notes: &[PlanNote], has_more: bool) -> 
 
 fn with_notes(mut text: String, notes: &[PlanNote]) -> String {
     for note in notes {
-        let _ = writeln!(text, "note: {}", note_words(note));
+        let _ = writeln!(text, "note: {}", note.text);
     }
     text
 }
 
-/// Everything known about entries, authenticated, without any fingerprint.
 pub fn state_show(report: &LedgerReport) -> String {
     let known = report.state.as_ref();
     let entries = known.map(|state| &state.entries);
@@ -212,7 +211,6 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
 /// What stands where the service says nothing.
 const NOT_TOLD: &str = "not told";
 
-/// Who calls, a fact a line.
 pub fn whoami(login: &LoginReport) -> String {
     let caller = &login.caller;
     let user = match (&caller.user, &caller.domain) {
@@ -307,7 +305,6 @@ fn job(report: &JobsReport, job: &ListedJob) -> String {
     text
 }
 
-/// Kind, address and user of a database, as far as they are told.
 fn described(database: &JobDatabase) -> String {
     let mut text = String::new();
     let parts = [

@@ -99,8 +99,6 @@ pub fn apply(place: &str, plan: Option<&PlanReport>, report: &ApplyReport) -> St
     page.render()
 }
 
-/// A `plan` or an `apply` that was refused or failed before anything was sent, with
-/// what belongs to its error.
 pub fn failed(command: &'static str, place: &str, error: &ErrorOut, details: &[String]) -> String {
     let word = if command == "apply" { "Apply" } else { "Plan" };
     let page = MarkdownPage {

@@ -25,12 +25,9 @@ pub use super::entry::{counted, place};
 /// wrong must not scroll away.
 const MAX_APPLIED_LINES: usize = 20;
 
-/// How text may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
-    /// Marks are coloured.
     On,
-    /// Plain text.
     Off,
 }
 
@@ -129,13 +126,11 @@ fn push_notes(text: &mut String, notes: &[String]) {
 /// has this length.
 const MAX_LABEL_WIDTH: usize = 48;
 
-/// How wide the column of labels is.
 pub fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
     let widths = labels.map(String::len);
     widths.max().unwrap_or(0).min(MAX_LABEL_WIDTH)
 }
 
-/// Problems of a document, a line each with what to do below it.
 pub fn problems(document: &str, problems: &[Problem]) -> String {
     let mut text = String::new();
     for problem in problems {

@@ -210,7 +210,7 @@ fn show_report(
 ) -> u8 {
     let has_run = report.is_some();
     let code = report.as_ref().map_or(exit::DONE, exit::for_apply);
-    let report = report.unwrap_or_else(ApplyReport::nothing);
+    let report = report.unwrap_or_default();
     let told = outputs.applied(plan, &report, code);
     exit::end_on_signal(code);
     if let Err(error) = &told {

@@ -97,7 +97,8 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
     let changed = match command {
         StateCommand::List => {
             let (state, notes, has_more) = ledger::list(&root)?;
-            let text = listing::state_list(state.as_ref(), &notes, has_more);
+            let is_lost = root.store.backup().is_some();
+            let text = listing::state_list(state.as_ref(), is_lost, has_more, &notes);
             return Ok(exit::written(context.shell.result(&text), exit::DONE));
         }
         StateCommand::Show(args) => {

@@ -105,7 +105,7 @@ pub fn apply(
     let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let guard = root.lock(&opened.digest, &context.lock)?;
     let snapshot = root.store.read(&keys)?;
-    let mut notes = compare::notes_of(root, &opened, &snapshot);
+    let mut notes = compare::notes_of(root, &opened, &snapshot, None);
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let mut version = snapshot.version.clone();
     let known = Comparison::of(root, &opened, snapshot)?;

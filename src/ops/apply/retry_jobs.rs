@@ -20,7 +20,7 @@ use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{self, PlanInputs, failed_retries};
 use crate::core::report::{
-    ApplyReport, NotAsked, NotRetried, RetryJobsEnd, RetryJobsEntry, RetryJobsResult, Signal,
+    ApplyReport, NotAsked, NotRetried, RetryJobsEntry, RetryJobsResult, Signal,
 };
 use crate::core::state::{State, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
@@ -100,7 +100,7 @@ pub fn retry_jobs(
         _ => None,
     };
     let (Some((state, version)), None) = (saved, why_not) else {
-        report.retry_jobs = not(why_not.unwrap_or_default());
+        report.not_retried = why_not.map(str::to_owned);
         return Ok(report);
     };
     let jobs = RetryJobsRun {
@@ -136,7 +136,7 @@ impl RetryJobsRun<'_> {
         };
         // A login that was refused is not tried again: that locks keys and accounts.
         if report.entries.iter().any(is_refused_login) {
-            report.retry_jobs = not("the login was refused");
+            report.not_retried = Some("the login was refused".to_owned());
             return Ok(());
         }
         let retried = self.retry_failed(&guard, online, &jobs, context);
@@ -154,7 +154,7 @@ impl RetryJobsRun<'_> {
         report.interrupted = self.interrupted;
         if self.untold > 0 {
             let number = self.untold;
-            report.retry_jobs = not(format!("the service tells no state for {number}"));
+            report.not_retried = Some(format!("the service tells no state for {number}"));
         }
         let results = self.results.into_iter();
         let results = results.map(|(job, result)| RetryJobsEntry {
@@ -170,7 +170,7 @@ impl RetryJobsRun<'_> {
             // The entries are recorded, so the report is worth more than the error.
             Err(OpError::Interrupted { signal }) => report.interrupted = Some(signal),
             Err(error) if report.entries.is_empty() && report.jobs.is_empty() => return Err(error),
-            Err(error) => report.retry_jobs = not(with_causes(&error)),
+            Err(error) => report.not_retried = Some(with_causes(&error)),
         }
         Ok(())
     }
@@ -415,10 +415,6 @@ impl RetryJobsRun<'_> {
                 .or_insert(RetryJobsResult::Unseen(last));
         }
     }
-}
-
-fn not(why: impl Into<String>) -> RetryJobsEnd {
-    RetryJobsEnd::Not { why: why.into() }
 }
 
 struct JobWatch {

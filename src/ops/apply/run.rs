@@ -9,7 +9,7 @@ use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
 use crate::core::outcome::{BlockReason, NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
-use crate::core::report::{ApplyReport, RetryJobsEnd, StateSaved};
+use crate::core::report::{ApplyReport, StateSaved};
 use crate::core::state::{PlanId, Replaced, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
@@ -221,7 +221,7 @@ impl Run<'_> {
             requests: sent.requests,
             findings: [self.preflight.warnings.clone(), sent.findings].concat(),
             jobs: Vec::new(),
-            retry_jobs: RetryJobsEnd::All,
+            not_retried: None,
             saved,
             interrupted: sent.interrupted,
         }

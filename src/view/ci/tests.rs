@@ -24,7 +24,7 @@ fn report(entries: Vec<(&str, Outcome)>) -> ApplyReport {
             .into_iter()
             .map(|(label, outcome)| (label.to_owned(), outcome))
             .collect(),
-        ..ApplyReport::nothing()
+        ..ApplyReport::default()
     }
 }
 

@@ -105,7 +105,7 @@ fn apply_of(entries: Vec<(String, Outcome)>, findings: Vec<String>) -> ApplyRepo
         entries,
         requests: 3,
         findings,
-        ..ApplyReport::nothing()
+        ..ApplyReport::default()
     }
 }
 
@@ -201,7 +201,7 @@ fn hostile_texts_stand_in_their_cells_and_mean_nothing() {
         assert!(rows[0][2].contains(&says), "{says}\n{rows:?}");
 
         let entries = vec![((*text).to_owned(), entry(1, Reason::NeverSet))];
-        let notes = vec![PlanNote::LockHeld((*text).to_owned())];
+        let notes = vec![PlanNote::new(*text)];
         let page = plan(PLACE, &plan_of(entries, notes));
         assert_harmless(&page);
         assert_eq!(cells(&page).len(), 1);
