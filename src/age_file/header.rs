@@ -229,80 +229,61 @@ fn cleaned(word: &str) -> String {
 /// Whether a file is one armored block with nothing around it, checked line by line so
 /// that damage has a line number. The decoding itself is the library's, which is as strict.
 fn check_armor(file: &[u8]) -> Result<(), AgeError> {
-    let mut state = ArmorState::Start;
-    let mut number = 0;
-    for (line, at) in file.split_inclusive(|byte| *byte == b'\n').zip(1..) {
-        number = at;
+    let refused = |line, why| Err(AgeError::Armor { line, why });
+    let mut lines = file.split_inclusive(|byte| *byte == b'\n').map(|line| {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        state = state.then(line).map_err(|why| armor(number, why))?;
-    }
-    match state {
-        ArmorState::Behind => Ok(()),
-        ArmorState::Start => Err(armor(
-            number.max(1),
-            "the first line of the armor is missing",
-        )),
-        ArmorState::Inside | ArmorState::Ending => Err(armor(
-            number,
-            "the file ends here, before the last line of the armor",
-        )),
-    }
-}
-
-const fn armor(line: usize, why: &'static str) -> AgeError {
-    AgeError::Armor { line, why }
-}
-
-enum ArmorState {
-    Start,
-    Inside,
-    /// After a short line, which must be the last one of the content.
-    Ending,
-    Behind,
-}
-
-impl ArmorState {
-    fn then(self, line: &[u8]) -> Result<Self, &'static str> {
-        match self {
-            Self::Start if line == ARMOR_BEGIN => Ok(Self::Inside),
-            Self::Start if line.trim_ascii() == ARMOR_BEGIN => {
-                Err("blanks stand beside the first line of the armor")
-            }
-            Self::Start if line.trim_ascii().is_empty() => {
-                Err("an empty line stands before the armor")
-            }
-            Self::Start => Err("it is not the first line of an armor"),
-            Self::Behind if line.trim_ascii().is_empty() => Ok(Self::Behind),
-            Self::Behind => Err("something follows the armor"),
-            Self::Inside | Self::Ending if line == ARMOR_END => Ok(Self::Behind),
-            Self::Inside | Self::Ending if line.starts_with(b"--") || has(line, b"-----END") => {
-                Err("it is not the last line of an armor")
-            }
-            Self::Inside | Self::Ending if line.trim_ascii().is_empty() => {
-                Err("an empty line stands inside the armor")
-            }
-            Self::Inside | Self::Ending if line.iter().any(u8::is_ascii_whitespace) => {
-                Err("it holds a blank")
-            }
-            Self::Inside | Self::Ending if !line.iter().all(|byte| is_base64(*byte)) => {
-                Err("it holds a character that no armor holds")
-            }
-            Self::Ending => Err("the line before it is too short"),
-            Self::Inside if line.len() > COLUMNS => Err("it is longer than 64 characters"),
-            Self::Inside if !line.len().is_multiple_of(4) => Err("its end is missing"),
-            Self::Inside if line.len() < COLUMNS => Ok(Self::Ending),
-            Self::Inside => Ok(Self::Inside),
+        line.strip_suffix(b"\r").unwrap_or(line)
+    });
+    match lines.next() {
+        None => return refused(1, "the first line of the armor is missing"),
+        Some(ARMOR_BEGIN) => {}
+        Some(line) => {
+            let why = match line.trim_ascii() {
+                ARMOR_BEGIN => "blanks stand beside the first line of the armor",
+                b"" => "an empty line stands before the armor",
+                _ => "it is not the first line of an armor",
+            };
+            return refused(1, why);
         }
     }
-}
-
-fn has(line: &[u8], part: &[u8]) -> bool {
-    line.windows(part.len()).any(|window| window == part)
-}
-
-const fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+    let mut number = 1;
+    // A line before was a short one, which must be the last of the content.
+    let mut is_ending = false;
+    loop {
+        let Some(line) = lines.next() else {
+            let why = "the file ends here, before the last line of the armor";
+            return refused(number, why);
+        };
+        number += 1;
+        if line == ARMOR_END {
+            break;
+        }
+        let is_base64 =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+        let why = if line.starts_with(b"--") || line.windows(8).any(|part| part == b"-----END") {
+            "it is not the last line of an armor"
+        } else if line.trim_ascii().is_empty() {
+            "an empty line stands inside the armor"
+        } else if line.iter().any(u8::is_ascii_whitespace) {
+            "it holds a blank"
+        } else if !line.iter().all(is_base64) {
+            "it holds a character that no armor holds"
+        } else if is_ending {
+            "the line before it is too short"
+        } else if line.len() > COLUMNS {
+            "it is longer than 64 characters"
+        } else if !line.len().is_multiple_of(4) {
+            "its end is missing"
+        } else {
+            is_ending = line.len() < COLUMNS;
+            continue;
+        };
+        return refused(number, why);
+    }
+    match lines.position(|line| !line.trim_ascii().is_empty()) {
+        Some(behind) => refused(number + 1 + behind, "something follows the armor"),
+        None => Ok(()),
+    }
 }
 
 pub const fn damaged(why: &'static str) -> AgeError {
@@ -317,25 +298,19 @@ pub fn misshapen(file: &[u8]) -> Option<AgeError> {
 }
 
 pub fn explain(error: age::DecryptError, file: &[u8]) -> AgeError {
-    let error = match error {
+    let why = match error {
         // What a plugin failed at travels through the library in this form.
-        age::DecryptError::Io(error) => match error.downcast::<AgeError>() {
+        age::DecryptError::Io(error) => match error.downcast() {
             Ok(carried) => return carried,
-            Err(error) => age::DecryptError::Io(error),
+            Err(_) => "it is cut, or its armor is malformed",
         },
-        error => error,
+        age::DecryptError::NoMatchingKeys => return misshapen(file).unwrap_or(AgeError::NoMatch),
+        age::DecryptError::InvalidHeader => "its header is not one of age",
+        age::DecryptError::InvalidMac => "its header was changed",
+        age::DecryptError::UnknownFormat => "it is of an unknown age version",
+        _ => "it cannot be decrypted",
     };
-    if let Some(misshapen) = misshapen(file) {
-        return misshapen;
-    }
-    match error {
-        age::DecryptError::NoMatchingKeys => AgeError::NoMatch,
-        age::DecryptError::InvalidHeader => damaged("its header is not one of age"),
-        age::DecryptError::InvalidMac => damaged("its header was changed"),
-        age::DecryptError::UnknownFormat => damaged("it is of an unknown age version"),
-        age::DecryptError::Io(_) => damaged("it is cut, or its armor is malformed"),
-        _ => damaged("it cannot be decrypted"),
-    }
+    misshapen(file).unwrap_or(AgeError::Damaged { why })
 }
 
 /// The SHA-256 of a file in binary form, which armor and line ends do not change.

@@ -46,15 +46,8 @@ pub fn encrypt(
     let mut refused = Vec::new();
     let mut parsed: Vec<Box<dyn age::Recipient + '_>> = Vec::new();
     for (text, number) in recipients.iter().zip(1..) {
-        match recipient(text) {
-            Ok(ParsedRecipient::Direct(recipient)) => parsed.push(recipient),
-            Ok(ParsedRecipient::Plugin(name)) => {
-                parsed.push(Box::new(plugin::Recipient {
-                    name,
-                    text: text.clone(),
-                    plugins,
-                }));
-            }
+        match recipient(text, plugins) {
+            Ok(recipient) => parsed.push(recipient),
             Err(what) => refused.push((number, what)),
         }
     }
@@ -79,29 +72,30 @@ pub fn encrypt(
     Ok(file)
 }
 
-enum ParsedRecipient {
-    Direct(Box<dyn age::Recipient>),
-    /// By the plugin of this name.
-    Plugin(String),
-}
-
 /// The recipient that a text names, or why it cannot be encrypted to.
-fn recipient(text: &str) -> Result<ParsedRecipient, &'static str> {
+fn recipient<'a>(
+    text: &str,
+    plugins: Plugins<'a>,
+) -> Result<Box<dyn age::Recipient + 'a>, &'static str> {
     if let Some((what, _)) = refuse_recipient(text) {
         return Err(what);
     }
     // `tag` and `tagpq` are encrypted to without the plugin that decrypts.
     let key = recipient_key(text);
     if let Ok(recipient) = key.parse::<x25519::Recipient>() {
-        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+        Ok(Box::new(recipient))
     } else if let Ok(recipient) = key.parse::<tag::Recipient>() {
-        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+        Ok(Box::new(recipient))
     } else if let Ok(recipient) = key.parse::<tagpq::Recipient>() {
-        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+        Ok(Box::new(recipient))
     } else if let Ok(recipient) = key.parse::<age::plugin::Recipient>() {
-        Ok(ParsedRecipient::Plugin(recipient.plugin().to_owned()))
+        Ok(Box::new(plugin::Recipient {
+            name: recipient.plugin().to_owned(),
+            text: text.to_owned(),
+            plugins,
+        }))
     } else if let Ok(recipient) = key.parse::<ssh::Recipient>() {
-        Ok(ParsedRecipient::Direct(Box::new(recipient)))
+        Ok(Box::new(recipient))
     } else {
         Err("cannot be encrypted to")
     }

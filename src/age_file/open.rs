@@ -1,6 +1,5 @@
 //! Opening an envelope with the identities at hand, some of which are behind a passphrase
-//! themselves. The work that a file of identities demands is bounded before anything is
-//! asked.
+//! themselves.
 
 use std::io::Read as _;
 use std::panic;
@@ -16,13 +15,10 @@ use super::identities::{AskPassphrase, Closed, Identities, NoPassphrase, refused
 use super::plugin::{self, Plugins};
 use crate::core::yaml::plain_text;
 
-/// The greatest work factor that is taken, a power of two: scrypt with blocks of
-/// 1 KiB then needs 4 GiB of memory and some 10 seconds. Each step more doubles both,
-/// and the file, which says how much it is to be, may come from anybody. `age` itself
-/// writes 18 and takes no more than 22 either.
+/// The greatest work factor that is taken, a power of two: scrypt then needs 4 GiB of memory
+/// and some 10 seconds. The file, which says how much it is to be, may come from anybody.
+/// `age` itself writes 18 and takes no more than 22 either.
 const MAX_WORK_FACTOR: u8 = 22;
-
-const NOT_A_PASSPHRASE: &str = "it is encrypted to recipients; only a passphrase is supported here";
 
 /// What may be done beside looking at keys.
 #[derive(Clone, Copy)]
@@ -70,17 +66,14 @@ fn decrypt_closed(
     means: &Means<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, AgeError> {
     let passphrase = |origin: &str| {
-        (means.ask)(origin).map_err(|why| match why {
-            NoPassphrase::Nobody => AgeError::Locked {
-                origin: origin.to_owned(),
-            },
-            NoPassphrase::Unclear => AgeError::WrongPassphrase {
-                origin: origin.to_owned(),
-            },
-            NoPassphrase::Declined => AgeError::Declined {
-                origin: origin.to_owned(),
-            },
-            NoPassphrase::Interrupted => AgeError::Interrupted,
+        (means.ask)(origin).map_err(|why| {
+            let origin = origin.to_owned();
+            match why {
+                NoPassphrase::Nobody => AgeError::Locked { origin },
+                NoPassphrase::Unclear => AgeError::WrongPassphrase { origin },
+                NoPassphrase::Declined => AgeError::Declined { origin },
+                NoPassphrase::Interrupted => AgeError::Interrupted,
+            }
         })
     };
     match key {
@@ -91,10 +84,7 @@ fn decrypt_closed(
             let given = passphrase(origin)?;
             // Its numbers can only be looked through by the library, which panics on some.
             let unlocked = panic::catch_unwind(|| key.decrypt(given))
-                .map_err(|_| AgeError::Identity {
-                    origin: origin.clone(),
-                    why: "the key behind its passphrase is damaged",
-                })?
+                .map_err(|_| refused(origin, "the key behind its passphrase is damaged"))?
                 .map_err(|_| AgeError::WrongPassphrase {
                     origin: origin.clone(),
                 })?;
@@ -102,17 +92,15 @@ fn decrypt_closed(
             decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity))
         }
         Closed::File { origin, sealed } => {
-            check_work(sealed, origin)?;
-            let inner = unlock_file(sealed, passphrase(origin)?, origin)?;
+            let inner = unlock_file(sealed, origin, passphrase)?;
             // Such a file holds lines only, so this goes no deeper.
             decrypt(file, &inner, means)
         }
         Closed::Plugin { name, lines } => {
-            let plugins = means.plugins;
             let identity = plugin::Identity {
                 name,
                 lines,
-                plugins,
+                plugins: means.plugins,
             };
             decrypt_with(file, &mut std::iter::once(&identity as &dyn age::Identity))
         }
@@ -143,61 +131,52 @@ fn decrypt_with(
     Ok(plain)
 }
 
-/// Whether a file of identities asks for a passphrase and for work within bounds.
-fn check_work(sealed: &[u8], origin: &str) -> Result<(), AgeError> {
+/// Opens a file of identities. The work that it demands is bounded before anything is asked.
+fn unlock_file(
+    sealed: &[u8],
+    origin: &str,
+    passphrase: impl FnOnce(&str) -> Result<SecretString, AgeError>,
+) -> Result<Identities, AgeError> {
     let refused = |why| refused(origin, why);
-    let stanzas = match header::stanzas(sealed) {
-        Ok(stanzas) => stanzas,
-        Err(AgeError::Armor { line, why }) => {
-            return Err(AgeError::IdentityArmor {
-                origin: origin.to_owned(),
-                line,
-                why,
-            });
+    let owned = || origin.to_owned();
+    let stanzas = header::stanzas(sealed).map_err(|error| match error {
+        AgeError::Armor { line, why } => AgeError::IdentityArmor {
+            origin: owned(),
+            line,
+            why,
+        },
+        _ => refused("it is encrypted, and damaged"),
+    })?;
+    let args = match stanzas.as_slice() {
+        [stanza] if stanza.tag == "scrypt" => &stanza.args,
+        _ => {
+            let why = "it is encrypted to recipients; only a passphrase is supported here";
+            return Err(refused(why));
         }
-        Err(_) => return Err(refused("it is encrypted, and damaged")),
     };
-    let [stanza] = stanzas.as_slice() else {
-        return Err(refused(NOT_A_PASSPHRASE));
-    };
-    if stanza.tag != "scrypt" {
-        return Err(refused(NOT_A_PASSPHRASE));
-    }
-    let found = stanza
-        .args
+    let damaged = || refused("it is encrypted, and its header is damaged");
+    let found = args
         .get(1)
         .filter(|text| text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse::<u32>().ok())
-        .ok_or_else(|| refused("it is encrypted, and its header is damaged"))?;
+        .ok_or_else(damaged)?;
     if found > u32::from(MAX_WORK_FACTOR) {
         return Err(AgeError::WorkFactor {
-            origin: origin.to_owned(),
+            origin: owned(),
             found,
             allowed: MAX_WORK_FACTOR,
         });
     }
-    Ok(())
-}
-
-/// Opens a file of identities that [`check_work`] let through.
-fn unlock_file(
-    sealed: &[u8],
-    passphrase: SecretString,
-    origin: &str,
-) -> Result<Identities, AgeError> {
-    let refused = |why| refused(origin, why);
-    let mut key = scrypt::Identity::new(passphrase);
+    let mut key = scrypt::Identity::new(passphrase(origin)?);
     key.set_max_work_factor(MAX_WORK_FACTOR);
     let mut reader = header::read(sealed)
         .map_err(|_| refused("it is encrypted, and damaged"))?
         .decrypt(std::iter::once(&key as &dyn age::Identity))
         .map_err(|error| match error {
             age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed => {
-                AgeError::WrongPassphrase {
-                    origin: origin.to_owned(),
-                }
+                AgeError::WrongPassphrase { origin: owned() }
             }
-            _ => refused("it is encrypted, and its header is damaged"),
+            _ => damaged(),
         })?;
     // The text is shorter than the file, so the buffer never moves.
     let mut text = Zeroizing::new(Vec::with_capacity(sealed.len()));

@@ -16,15 +16,14 @@ use crate::core::secret::Secret;
 /// Characters of a line of a stanza's body; a shorter one ends it.
 const COLUMNS: usize = 64;
 
+/// The answers to a stanza.
+pub const OK: &str = "ok";
+pub const FAIL: &str = "fail";
+pub const UNSUPPORTED: &str = "unsupported";
+
 const MAX_TOTAL_BYTES: usize = 1 << 20;
 
 const MAX_REASONS: usize = 8;
-
-pub enum PluginAnswer {
-    Ok,
-    Fail,
-    Unsupported,
-}
 
 /// A conversation with one plugin. It is over when this is dropped.
 pub struct Conversation<'a> {
@@ -51,10 +50,10 @@ impl Conversation<'_> {
     }
 
     /// Does what the plugin asks until it is done. `result` gets what the two machines
-    /// do not share.
+    /// do not share, and answers it.
     pub fn listen(
         &mut self,
-        result: &mut dyn FnMut(&mut Stanza) -> PluginAnswer,
+        result: &mut dyn FnMut(&mut Stanza) -> &'static str,
     ) -> Result<(), AgeError> {
         loop {
             let mut stanza = self.receive()?;
@@ -64,14 +63,14 @@ impl Conversation<'_> {
                     if let Some(text) = self.text(&stanza.body) {
                         (self.talk.tell)(&self.program, &text);
                     }
-                    PluginAnswer::Ok
+                    OK
                 }
                 "error" => {
                     let text = self.text(&stanza.body);
                     if self.reasons.len() < MAX_REASONS {
                         self.reasons.extend(text);
                     }
-                    PluginAnswer::Ok
+                    OK
                 }
                 "confirm" | "request-public" | "request-secret" => {
                     self.ask(&stanza)?;
@@ -80,11 +79,7 @@ impl Conversation<'_> {
                 _ => result(&mut stanza),
             };
             stanza.body.zeroize();
-            match reply {
-                PluginAnswer::Ok => self.send("ok", &[], b""),
-                PluginAnswer::Fail => self.send("fail", &[], b""),
-                PluginAnswer::Unsupported => self.send("unsupported", &[], b""),
-            }
+            self.send(reply, &[], b"");
         }
     }
 
@@ -104,58 +99,46 @@ impl Conversation<'_> {
         })
     }
 
-    /// Asks the person what the plugin wants to know, and passes the answer on.
-    /// Fails if the person wants no more of it: a plugin could ask again without end.
+    /// Asks the person what the plugin wants to know, and passes the answer on, or keeps why
+    /// there is none. Fails if the person wants no more of it: a plugin could ask again
+    /// without end.
     fn ask(&mut self, stanza: &Stanza) -> Result<(), AgeError> {
         let question = self.text(&stanza.body).unwrap_or(ForeignText::withheld());
-        match stanza.tag.as_str() {
-            "request-secret" => match (self.talk.ask_secret)(&self.program, &question) {
-                Ok(answer) => {
-                    self.keep_secret(answer.expose_secret());
-                    self.send("ok", &[], answer.expose_secret().as_bytes());
-                }
-                Err(why) => self.unanswered(why)?,
-            },
-            "request-public" => match (self.talk.ask)(&self.program, &question) {
-                Ok(answer) => self.send("ok", &[], answer.as_bytes()),
-                Err(why) => self.unanswered(why)?,
-            },
+        let answered = match stanza.tag.as_str() {
+            "request-secret" => (self.talk.ask_secret)(&self.program, &question).map(|answer| {
+                self.keep_secret(answer.expose_secret());
+                self.send(OK, &[], answer.expose_secret().as_bytes());
+            }),
+            "request-public" => (self.talk.ask)(&self.program, &question)
+                .map(|answer| self.send(OK, &[], answer.as_bytes())),
             _ => {
                 let mut labels = stanza.args.iter().map(|label| {
                     let label = STANDARD_NO_PAD.decode(label).ok()?;
                     self.text(&label)
                 });
                 let Some(Some(yes)) = labels.next() else {
-                    self.send("fail", &[], b"");
+                    self.send(FAIL, &[], b"");
                     return Ok(());
                 };
                 let no = labels.next().flatten();
-                drop(labels);
                 let choice = Choice {
                     question: &question,
                     first: &yes,
                     second: no.as_ref(),
                 };
-                match (self.talk.choose)(&self.program, &choice) {
-                    Ok(true) => self.send("ok", &["yes"], b""),
-                    Ok(false) => self.send("ok", &["no"], b""),
-                    Err(why) => self.unanswered(why)?,
-                }
+                (self.talk.choose)(&self.program, &choice)
+                    .map(|is_first| self.send(OK, &[if is_first { "yes" } else { "no" }], b""))
             }
-        }
-        Ok(())
-    }
-
-    /// Tells the plugin that there is no answer, and keeps why.
-    fn unanswered(&mut self, why: NoPassphrase) -> Result<(), AgeError> {
-        let fault = match why {
-            NoPassphrase::Interrupted => return Err(AgeError::Interrupted),
-            NoPassphrase::Nobody => PluginFault::Unanswered,
-            NoPassphrase::Declined => PluginFault::Declined,
-            NoPassphrase::Unclear => PluginFault::Unclear,
+        };
+        let fault = match answered {
+            Ok(()) => return Ok(()),
+            Err(NoPassphrase::Interrupted) => return Err(AgeError::Interrupted),
+            Err(NoPassphrase::Nobody) => PluginFault::Unanswered,
+            Err(NoPassphrase::Declined) => PluginFault::Declined,
+            Err(NoPassphrase::Unclear) => PluginFault::Unclear,
         };
         self.unanswered.get_or_insert(fault);
-        self.send("fail", &[], b"");
+        self.send(FAIL, &[], b"");
         Ok(())
     }
 

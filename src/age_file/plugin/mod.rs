@@ -25,7 +25,7 @@ use super::identities::NoPassphrase;
 use crate::core::mac::hex;
 use crate::core::redact::ForeignText;
 use crate::sys::children::ChildEnv;
-use conversation::{Conversation, PluginAnswer};
+use conversation::{Conversation, FAIL, OK, UNSUPPORTED};
 use process::Process;
 
 /// Whether plugins may be started.
@@ -119,23 +119,17 @@ impl Identity<'_> {
         talk.listen(&mut |stanza| {
             let is_ours = stanza.tag == "file-key" && stanza.args == ["0"];
             if !is_ours {
-                return PluginAnswer::Unsupported;
+                return UNSUPPORTED;
             }
-            let key = <Box<[u8; 16]>>::try_from(std::mem::take(&mut stanza.body));
-            match key {
+            match <Box<[u8; 16]>>::try_from(std::mem::take(&mut stanza.body)) {
                 Ok(key) if found.is_none() => {
                     found = Some(FileKey::new(key));
-                    PluginAnswer::Ok
+                    return OK;
                 }
-                Ok(mut key) => {
-                    key.zeroize();
-                    PluginAnswer::Fail
-                }
-                Err(mut body) => {
-                    body.zeroize();
-                    PluginAnswer::Fail
-                }
+                Ok(mut key) => key.zeroize(),
+                Err(mut body) => body.zeroize(),
             }
+            FAIL
         })?;
         talk.close(found)
     }
@@ -190,17 +184,17 @@ impl Recipient<'_> {
                             args: args.collect(),
                             body: std::mem::take(&mut stanza.body),
                         });
-                        PluginAnswer::Ok
+                        OK
                     }
-                    _ => PluginAnswer::Fail,
+                    _ => FAIL,
                 }
             }
             "labels" if labels.is_none() => {
                 labels = Some(std::mem::take(&mut stanza.args).into_iter().collect());
-                PluginAnswer::Ok
+                OK
             }
-            "labels" => PluginAnswer::Fail,
-            _ => PluginAnswer::Unsupported,
+            "labels" => FAIL,
+            _ => UNSUPPORTED,
         })?;
         let is_whole = !stanzas.is_empty() && talk.reasons.is_empty();
         let whole = is_whole.then(|| (stanzas, labels.unwrap_or_default()));

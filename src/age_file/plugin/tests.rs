@@ -147,7 +147,7 @@ fn a_plugin_that_says_or_reads_nothing_does_not_hold_up_the_run() {
             talk.send("recipient-stanza", &["0", "x"], &[7; 4096]);
         }
         talk.send("done", &[], b"");
-        let ended = talk.listen(&mut |_| PluginAnswer::Unsupported);
+        let ended = talk.listen(&mut |_| UNSUPPORTED);
         assert!(
             matches!(
                 ended,
@@ -176,11 +176,7 @@ fn a_message_is_shown_before_the_wait_that_it_asks_for() {
     let (folder, env) = installed("stub-touch");
     let mut conversation = started(folder.path(), "stub-touch", &env, &talk);
     conversation.send("done", &[], b"");
-    assert!(
-        conversation
-            .listen(&mut |_| PluginAnswer::Unsupported)
-            .is_err()
-    );
+    assert!(conversation.listen(&mut |_| UNSUPPORTED).is_err());
     assert_eq!(
         *told.borrow(),
         ["age-plugin-stub-touch \"Please touch it.\""]
