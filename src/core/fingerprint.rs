@@ -40,11 +40,24 @@ impl Scope {
 
 /// Reads a text that may be shown before anyone proved who wrote it.
 pub fn printable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, |text| {
+        text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
+    })
+}
+
+pub fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, is_digest)
+}
+
+fn checked<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+    is_fit: fn(&str) -> bool,
+) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if is_fit(&text) {
         Ok(text)
     } else {
-        Err(serde::de::Error::custom("not a printable name"))
+        Err(serde::de::Error::custom("not a text of that form"))
     }
 }
 
@@ -169,21 +182,11 @@ impl fmt::Debug for FingerprintKey {
 
 /// The public name of a key: 32 lower-case hexadecimal digits. It reveals nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyId(String);
+#[serde(transparent)]
+pub struct KeyId(#[serde(deserialize_with = "key_id")] String);
 
-impl TryFrom<String> for KeyId {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        Self::parse(&text).ok_or("not the name of a key")
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> Self {
-        id.0
-    }
+fn key_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, |text| is_hex(text, KEY_ID_BYTES))
 }
 
 impl KeyId {
@@ -240,14 +243,10 @@ impl<'de> Deserialize<'de> for Fingerprint {
             .strip_prefix(FINGERPRINT_PREFIX)
             .ok_or_else(malformed)?;
         let mut bytes = [0_u8; SALT_BYTES + DIGEST_BYTES + 2];
-        match URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) {
-            Ok(n) if n == SALT_BYTES + DIGEST_BYTES => {
-                let mut exact = [0_u8; SALT_BYTES + DIGEST_BYTES];
-                exact.copy_from_slice(&bytes[..n]);
-                Ok(Self(exact))
-            }
-            _ => Err(malformed()),
-        }
+        let written = URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes);
+        let written = written.map_err(|_| malformed())?;
+        let exact = bytes[..written].try_into();
+        exact.map(Self).map_err(|_| malformed())
     }
 }
 
@@ -292,8 +291,8 @@ impl Fingerprinter {
 /// The name of a change: 64 lower-case hexadecimal digits, equal for equal changes, whoever
 /// planned them and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ChangeId(String);
+#[serde(transparent)]
+pub struct ChangeId(#[serde(deserialize_with = "digest")] String);
 
 impl ChangeId {
     pub fn parse(text: &str) -> Option<Self> {
@@ -305,20 +304,6 @@ impl ChangeId {
     }
 }
 
-impl TryFrom<String> for ChangeId {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        Self::parse(&text).ok_or("not the name of a change")
-    }
-}
-
-impl From<ChangeId> for String {
-    fn from(id: ChangeId) -> Self {
-        id.0
-    }
-}
-
 impl fmt::Display for ChangeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -327,15 +312,6 @@ impl fmt::Display for ChangeId {
 
 pub fn is_digest(text: &str) -> bool {
     is_hex(text, DIGEST_BYTES)
-}
-
-pub fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if is_digest(&text) {
-        Ok(text)
-    } else {
-        Err(serde::de::Error::custom("not a digest"))
-    }
 }
 
 pub struct ChangedEntry<'a> {

@@ -260,9 +260,8 @@ pub fn compare(
 
 fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Vec<String> {
     let mut notes = Vec::new();
-    let differs =
-        |listed: &&ListedRecipient| listed.is_sealed.is_some_and(|s| s != listed.is_configured);
-    if report.recipients.iter().any(|listed| differs(&listed)) {
+    let any = |is_such: fn(&ListedRecipient) -> bool| report.recipients.iter().any(is_such);
+    if any(|listed| listed.is_sealed == Some(!listed.is_configured)) {
         notes.push(
             "drspass.yaml lists other recipients than were sealed; 'drspass rekey' encrypts to \
              those that it lists"
@@ -285,10 +284,7 @@ fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Ve
                  somebody encrypted it without drspass"
             ));
         }
-        let is_missing = |listed: &&ListedRecipient| {
-            listed.is_sealed == Some(true) && listed.in_file == InFile::No
-        };
-        if report.recipients.iter().any(|listed| is_missing(&listed)) {
+        if any(|listed| listed.is_sealed == Some(true) && listed.in_file == InFile::No) {
             notes.push(
                 "a recipient was sealed, but the file is not encrypted to it: somebody encrypted \
                  it without drspass"
@@ -301,8 +297,7 @@ fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Ve
                 .to_owned(),
         );
     }
-    let untold = |listed: &&ListedRecipient| listed.in_file == InFile::Unknown;
-    if report.recipients.iter().any(|listed| untold(&listed)) {
+    if any(|listed| listed.in_file == InFile::Unknown) {
         notes.push(
             "an age header tells how many age1… keys there are, never which; only their owners \
              can try"

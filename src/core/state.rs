@@ -82,10 +82,8 @@ impl FieldPrints {
         self.password.is_same_record(&other.password)
             && self.kerberos.len() == other.kerberos.len()
             && self.kerberos.iter().all(|(field, print)| {
-                other
-                    .kerberos
-                    .get(field)
-                    .is_some_and(|other| print.is_same_record(other))
+                let other = other.kerberos.get(field);
+                other.is_some_and(|other| print.is_same_record(other))
             })
     }
 

@@ -141,10 +141,7 @@ pub fn state_show(report: &LedgerReport) -> String {
 
 fn push_known(text: &mut String, entry: &StateEntry) {
     if let Some(applied) = &entry.applied {
-        let word = match applied.origin {
-            ValueOrigin::Sent => "set",
-            ValueOrigin::Adopted => "adopted",
-        };
+        let word = origin_word(applied.origin);
         let fields: Vec<Field> = std::iter::once(Field::Password)
             .chain(applied.prints.kerberos.keys().copied())
             .collect();
@@ -180,6 +177,13 @@ fn push_known(text: &mut String, entry: &StateEntry) {
     }
 }
 
+const fn origin_word(origin: ValueOrigin) -> &'static str {
+    match origin {
+        ValueOrigin::Sent => "set",
+        ValueOrigin::Adopted => "adopted",
+    }
+}
+
 fn entry_words(entry: &StateEntry) -> (char, String) {
     if let Some(pending) = &entry.pending {
         if pending.distrusted {
@@ -198,10 +202,7 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
     }
     match &entry.applied {
         Some(applied) => {
-            let word = match applied.origin {
-                ValueOrigin::Sent => "set",
-                ValueOrigin::Adopted => "adopted",
-            };
+            let word = origin_word(applied.origin);
             ('=', format!("{word} {}", applied.at.strftime("%Y-%m-%d")))
         }
         None => (' ', "nothing known".to_owned()),

@@ -23,7 +23,7 @@ use self::init::InitArgs;
 use self::manifest::{DecryptArgs, EncryptArgs, ShowArgs, ValidateArgs};
 use self::plan::PlanArgs;
 use self::recipients::{RecipientsArgs, RekeyArgs};
-use self::service::{JobsArgs, WhoamiArgs};
+use self::service::ServiceArgs;
 use self::shipped::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
 #[cfg(feature = "sim")]
 use self::sim::SimArgs;
@@ -81,9 +81,9 @@ pub enum Command {
     /// Send what differs, and record what became of it
     Apply(ApplyArgs),
     /// Show which login is used, and what it is for
-    Whoami(WhoamiArgs),
+    Whoami(ServiceArgs),
     /// List the jobs of the project, and whether the manifest sets their passwords
-    Jobs(JobsArgs),
+    Jobs(ServiceArgs),
     /// Look into the state
     #[command(subcommand)]
     State(StateCommand),

@@ -25,16 +25,7 @@ use crate::view::json_v1;
 use crate::view::listing;
 
 #[derive(Debug, Args)]
-pub struct WhoamiArgs {
-    /// Write one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub login: LoginFlags,
-}
-
-#[derive(Debug, Args)]
-pub struct JobsArgs {
+pub struct ServiceArgs {
     /// Write one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -168,7 +159,7 @@ fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
     Ok((root, opened))
 }
 
-pub fn whoami(context: &Context<'_>, args: WhoamiArgs) -> Result<u8, OpError> {
+pub fn whoami(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
     let mut online = Online::new(connected.client, env::hang_up())?;
@@ -190,7 +181,7 @@ pub fn whoami(context: &Context<'_>, args: WhoamiArgs) -> Result<u8, OpError> {
     ))
 }
 
-pub fn jobs(context: &Context<'_>, args: JobsArgs) -> Result<u8, OpError> {
+pub fn jobs(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
     let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;

@@ -89,10 +89,14 @@ drspass.state.json: The state: what was set, without any password. Next to it .j
 ~/.config/openstack/clouds.yaml: Logins by name.
 ";
 
+fn shown(context: &Context<'_>, document: impl AsRef<[u8]>) -> Result<u8, OpError> {
+    Ok(exit::written(context.shell.document(document), exit::DONE))
+}
+
 pub fn completions(context: &Context<'_>, args: &CompletionsArgs) -> Result<u8, OpError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "drspass", &mut script);
-    Ok(exit::written(context.shell.document(&script), exit::DONE))
+    shown(context, script)
 }
 
 pub fn schema(context: &Context<'_>, args: &SchemaArgs) -> Result<u8, OpError> {
@@ -107,12 +111,11 @@ pub fn schema(context: &Context<'_>, args: &SchemaArgs) -> Result<u8, OpError> {
         .iter()
         .find(|(known, _)| known == name)
         .unwrap_or(&SCHEMAS[0]);
-    Ok(exit::written(context.shell.document(schema), exit::DONE))
+    shown(context, schema)
 }
 
 pub fn version(context: &Context<'_>) -> Result<u8, OpError> {
-    let text = super::command().render_version();
-    Ok(exit::written(context.shell.document(text), exit::DONE))
+    shown(context, super::command().render_version())
 }
 
 pub fn help(context: &Context<'_>, args: &HelpArgs) -> Result<u8, OpError> {
@@ -128,10 +131,7 @@ pub fn help(context: &Context<'_>, args: &HelpArgs) -> Result<u8, OpError> {
             .about(about)
             .after_help("")
             .help_template("{about}\n\n{options}");
-        return Ok(exit::written(
-            context.shell.document(page.render_long_help().to_string()),
-            exit::DONE,
-        ));
+        return shown(context, page.render_long_help().to_string());
     }
     let mut found = &mut program;
     for word in &args.command {
@@ -145,16 +145,15 @@ pub fn help(context: &Context<'_>, args: &HelpArgs) -> Result<u8, OpError> {
             }
         }
     }
-    let text = found.render_long_help().to_string();
-    Ok(exit::written(context.shell.document(text), exit::DONE))
+    shown(context, found.render_long_help().to_string())
 }
 
 pub fn man(context: &Context<'_>, args: &ManArgs) -> Result<u8, OpError> {
     let mut program = super::command();
     program.build();
     let Some(folder) = &args.dir else {
-        let page = page(&program).map_err(|source| not_written(Path::new("drspass.1"), source))?;
-        return Ok(exit::written(context.shell.document(&page), exit::DONE));
+        let page = page(&program).map_err(OpError::write("drspass.1"))?;
+        return shown(context, page);
     };
     let count = write_pages(&program, &context.folder.join(folder))?;
     let folder = folder.display();
@@ -169,7 +168,7 @@ fn write_pages(command: &clap::Command, folder: &Path) -> Result<usize, OpError>
         .unwrap_or_else(|| command.get_name());
     let path = folder.join(format!("{name}.1"));
     let write = || files::write_unlinked(&path, &page(command)?);
-    write().map_err(|source| not_written(&path, source))?;
+    write().map_err(OpError::write(&path))?;
     let mut count = 1;
     for command in command
         .get_subcommands()
@@ -178,10 +177,6 @@ fn write_pages(command: &clap::Command, folder: &Path) -> Result<usize, OpError>
         count += write_pages(command, folder)?;
     }
     Ok(count)
-}
-
-fn not_written(path: &Path, source: io::Error) -> OpError {
-    OpError::write(path)(source)
 }
 
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
