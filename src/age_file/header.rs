@@ -19,7 +19,6 @@ use super::is_age_file;
 use crate::core::recipients;
 use crate::sys::files;
 
-/// The first bytes of a binary age file, of any version.
 pub const BINARY_START: &[u8] = b"age-encryption.org/";
 pub const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const ARMOR_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
@@ -34,23 +33,19 @@ const CHUNK: usize = 64 << 10;
 const MAX_HEADER_BYTES: u64 = 128 << 10;
 /// One for each recipient, but for plugins that make more, and one for nobody.
 const MAX_STANZAS: usize = 128;
-/// Stanzas that only keep readers from relying on there being no unknown ones end like
-/// this; they are for nobody.
+/// Stanzas that end like this are for nobody: they keep readers tolerant.
 const GREASE: &str = "-grease";
-/// The longest name of a type that is told.
 const MAX_KIND_CHARS: usize = 32;
 
-/// A file as the library reads it. It parses the header again from its start after
-/// each piece that it is given, and asks for lines: many short ones, which anybody can
-/// write, would keep it busy without end. So it is given the header as one line.
+/// A file as the library reads it: with the header as one line, since it parses that again
+/// from its start after each line, and many short ones would keep it busy without end.
 pub struct HeaderFirst<'a> {
     header: Vec<u8>,
     file: ArmoredReader<BufReader<&'a [u8]>>,
 }
 
 impl<'a> HeaderFirst<'a> {
-    /// Reads the header, or what there is of it: what is malformed is found and named by
-    /// the library.
+    /// Reads the header, or what there is of it: the library names what is malformed.
     fn new(file: &'a [u8]) -> Result<Self, AgeError> {
         let (mut header, mut stanzas) = (Vec::new(), 0);
         let mut file = ArmoredReader::new(file);
@@ -97,8 +92,7 @@ impl BufRead for HeaderFirst<'_> {
     }
 }
 
-/// The stanzas of a file as they are told, one for each recipient: their types, and what
-/// ssh keys are recognised by.
+/// The types of the stanzas, one for each recipient, and what ssh keys are recognised by.
 pub fn recipients(file: &[u8]) -> Result<Vec<recipients::Stanza>, AgeError> {
     check(file)?;
     Ok(stanzas(file)?.iter().filter_map(told).collect())
@@ -117,8 +111,7 @@ pub fn check(file: &[u8]) -> Result<(), AgeError> {
     Ok(())
 }
 
-/// The stanzas of a file, in order: one or more for each recipient, and perhaps some
-/// that mean nothing, which keep readers tolerant.
+/// The stanzas of a file, in order, also those that are for nobody.
 pub fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
     let probe = Probe::default();
     // No identity matches: what counts is what it was shown.
@@ -157,8 +150,7 @@ fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     Ok(())
 }
 
-/// What a file is that another program put in the place of an encrypted one, and the
-/// way back.
+/// What another program put in the place of an encrypted file, and the way back.
 fn replaced(file: &[u8]) -> Option<(&'static str, &'static str)> {
     if file.is_empty() {
         Some((
@@ -184,8 +176,7 @@ pub fn has_bounded_header(file: &[u8]) -> bool {
     HeaderFirst::new(file).is_ok()
 }
 
-/// An identity that opens nothing and keeps what it is shown: the one way in which
-/// the library hands out a header that it has parsed.
+/// An identity that keeps what it is shown: the library hands out a header in no other way.
 #[derive(Default)]
 struct Probe {
     seen: RefCell<Vec<Stanza>>,
@@ -206,7 +197,6 @@ fn copy(stanza: &Stanza) -> Stanza {
     }
 }
 
-/// What is told of a stanza; nothing of one that is for nobody.
 fn told(stanza: &Stanza) -> Option<recipients::Stanza> {
     if stanza.tag.ends_with(GREASE) {
         return None;

@@ -1,6 +1,5 @@
-//! The identities at hand: keys that open a file at once, and keys that ask for
-//! something first. What cannot be used is refused, with words for what a person would
-//! mistake for a broken key.
+//! The identities: keys that open a file at once, and keys that ask for something first. What
+//! cannot be used is refused, with words for what a person would mistake for a broken key.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -31,9 +30,8 @@ pub enum NoPassphrase {
     Nobody,
     /// What was typed holds keys that are no characters, so it is none.
     Unclear,
-    /// Whoever was asked pressed Ctrl-D, and so gave no answer.
+    /// Ctrl-D at the question.
     Declined,
-    /// Whoever was asked pressed Ctrl-C.
     Interrupted,
 }
 
@@ -63,9 +61,7 @@ impl Passphrases {
 
 #[derive(Default)]
 pub struct Identities {
-    /// Those that need nothing.
     pub open: Vec<Box<dyn age::Identity>>,
-    /// The others, as they were named.
     pub closed: Vec<Closed>,
 }
 
@@ -188,10 +184,8 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// How post-quantum identities of age begin.
 const POST_QUANTUM: &str = "AGE-SECRET-KEY-PQ-";
 
-/// Why a line of an identity file is none, as far as that can be told.
 fn no_identity(line: &str) -> &'static str {
     if line.starts_with(POST_QUANTUM) {
         "post-quantum age keys are not supported"
@@ -206,8 +200,7 @@ fn no_identity(line: &str) -> &'static str {
     }
 }
 
-/// What is said of a private key that stands in another form than the two that are
-/// read: OpenSSH's own, and plain PKCS#1 for RSA.
+/// Two forms of private keys are read: OpenSSH's own, and plain PKCS#1 for RSA.
 fn foreign_pem(text: &str) -> Option<&'static str> {
     let has = |part: &str| text.contains(part);
     if has("Proc-Type: 4,ENCRYPTED") {

@@ -207,8 +207,8 @@ pub struct RecipientsReport {
     pub notes: Vec<String>,
 }
 
-/// Puts together what drspass.yaml lists, what was sealed (or why that is not known) and
-/// what the header tells.
+/// Compares the recipients of drspass.yaml, of the seal (or why it is not known) and of the
+/// header.
 pub fn compare(
     manifest: String,
     configured: &[String],

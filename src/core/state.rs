@@ -6,8 +6,7 @@
 //! exactly what drspass last set or the user declared. The state may know less
 //! than the truth, never claim more.
 //!
-//! The serde form of these types is the body of format `drspass.state/1`
-//! (design section 2.3); fixed samples in the tests pin it.
+//! The serde form of these types is the body of format `drspass.state/1`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -271,7 +270,6 @@ pub enum Settlement {
 }
 
 impl Settlement {
-    /// `None` for an entry that was not sent: [`State::withdraw`] puts it back.
     pub fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Applied => Some(Self::Applied),

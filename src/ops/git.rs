@@ -91,8 +91,7 @@ impl DiffDriver {
         Ok(driver)
     }
 
-    /// Every value that a setting has in this repository, whatever the user and the
-    /// machine have set.
+    /// Every value that a setting has in this repository alone.
     fn setting(&self, name: &str) -> Result<Vec<String>, OpError> {
         let output = self.asked(&["config", "--local", "--null", "--get-all", name])?;
         match output.status.code() {
@@ -156,8 +155,7 @@ impl DiffDriver {
     }
 }
 
-/// Completes .gitignore and .gitattributes of a folder that has a manifest already.
-/// Nothing comes of a folder without one.
+/// Completes .gitignore and .gitattributes of a folder, if it has a manifest.
 pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<PathBuf>>, OpError> {
     if folder.join(CONFIG_FILE).symlink_metadata().is_err() {
         return Ok(None);

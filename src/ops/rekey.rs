@@ -124,7 +124,6 @@ pub fn rekey(
     }))
 }
 
-/// Why there must be a new fingerprint key.
 fn reason(
     change: &Difference,
     is_other_scope: bool,
@@ -189,8 +188,7 @@ struct RekeyLedger {
     snapshot: StateSnapshot,
 }
 
-/// Takes the lock and reads the state; a rekey that was cut off is finished, which is
-/// told.
+/// Takes the lock and reads the state. Returns whether a rekey that was cut off was finished.
 fn open_ledger(
     root: &Root,
     lock: &LockInfo,

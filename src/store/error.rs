@@ -1,14 +1,13 @@
-//! Everything that can go wrong with a state and its siblings, with what to do about it.
-//! No variant holds anything of an entry.
+//! What can go wrong with a state and its siblings. Nothing here tells of an entry.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use thiserror::Error;
 
 use super::format::FormatError;
-use super::journal::JournalError;
+use crate::core::failure::Failure;
 
 #[derive(Debug, Error, Diagnostic)]
 pub enum StoreError {
@@ -31,37 +30,6 @@ pub enum StoreError {
         )
     )]
     Tampered { path: PathBuf },
-    #[error("{path}: only the line ends differ from what drspass wrote")]
-    #[diagnostic(
-        code(drspass::state::line_ends),
-        help(
-            "Nothing was sent or changed. git converted them: add '{} -text' to .gitattributes, remove the file and check it out again.",
-            path.file_name().unwrap_or_default().display()
-        )
-    )]
-    LineEnds { path: PathBuf },
-    #[error("directory {path} does not exist")]
-    #[diagnostic(
-        code(drspass::state::no_directory),
-        help(
-            "Nothing was sent or changed. Check the path of the state (drspass.yaml, --state or DRSPASS_STATE), or create the directory."
-        )
-    )]
-    NoFolder { path: PathBuf },
-    #[error("{path} has a format that this version does not know (it knows {known})")]
-    #[diagnostic(
-        code(drspass::state::newer),
-        help("Use the version of drspass that wrote it. The file was not touched.")
-    )]
-    OtherFormat { path: PathBuf, known: &'static str },
-    #[error("{path}: {why}")]
-    #[diagnostic(
-        code(drspass::journal::invalid),
-        help(
-            "Nothing was sent or changed. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again."
-        )
-    )]
-    Journal { path: PathBuf, why: JournalError },
     #[error("{path} does not belong to the state beside it")]
     #[diagnostic(
         code(drspass::journal::foreign),
@@ -78,14 +46,6 @@ pub enum StoreError {
         )
     )]
     Locked { path: PathBuf, holder: String },
-    #[error("cannot lock {path}")]
-    #[diagnostic(
-        code(drspass::lock::unavailable),
-        help(
-            "Nothing was sent or changed. Keep the state on a local file system that supports file locks, or fix the permissions of its folder."
-        )
-    )]
-    CannotLock { path: PathBuf, source: io::Error },
     #[error("{path} was changed by somebody else while this run held the lock")]
     #[diagnostic(
         code(drspass::state::changed),
@@ -94,12 +54,25 @@ pub enum StoreError {
         )
     )]
     Changed { path: PathBuf },
-    #[error("cannot write {path}")]
-    #[diagnostic(
-        code(drspass::state::write),
-        help(
-            "Nothing was sent. Make room or fix the permissions; where the file itself is mounted, mount its folder instead."
-        )
-    )]
-    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Failed(#[from] Failure),
+}
+
+pub fn cannot_write(path: &Path) -> impl Fn(io::Error) -> StoreError {
+    move |source| {
+        let message = format!("cannot write {}", path.display());
+        let help = "Nothing was sent. Make room or fix the permissions; where the file itself is mounted, mount its folder instead.";
+        let failure = Failure::new("drspass::state::write", message, help);
+        failure.because(source).into()
+    }
+}
+
+pub fn cannot_lock(path: &Path) -> impl Fn(io::Error) -> StoreError {
+    move |source| {
+        let message = format!("cannot lock {}", path.display());
+        let help = "Nothing was sent or changed. Keep the state on a local file system that supports file locks, or fix the permissions of its folder.";
+        let failure = Failure::new("drspass::lock::unavailable", message, help);
+        failure.because(source).into()
+    }
 }

@@ -1,6 +1,6 @@
-//! What the files of drspass look like: a format, a body, and a code over the raw body;
-//! and the body of a state, format `drspass.state/1` (design section 2.3).
-//! A newer format is told from damage, and neither is ever written over.
+//! The authenticated files: a format, a body, and a code over the raw body; and the body of a
+//! state, format `drspass.state/1`. A newer format is told from damage, and neither is ever
+//! written over.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +20,6 @@ use crate::core::mac::MacKey;
 use crate::core::state::{FailedRetry, Lineage, ManifestDigest, State};
 use crate::sys::files;
 
-/// The only format that this version reads and writes.
 pub const STATE_FORMAT: &str = "drspass.state/1";
 pub const PLAN_FORMAT: &str = "drspass.plan/1";
 
@@ -49,7 +48,6 @@ pub enum FormatError {
 }
 
 impl FormatError {
-    /// What is wrong with a file that should have been of `format`.
     /// The parser's own words may repeat content, so only the place is kept.
     pub fn damaged(format: &'static str) -> impl Fn(serde_json::Error) -> Self {
         move |error| Self::Damaged {
@@ -68,7 +66,6 @@ fn kind(format: &str) -> &'static str {
     }
 }
 
-/// What every authenticated file looks like: the code is over the raw body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope<'a> {
@@ -124,8 +121,7 @@ impl UnverifiedState {
         self.state
     }
 
-    /// Whether a holder of `key` wrote it. `bytes` is the file that this was
-    /// parsed from.
+    /// `bytes` is the file that this was parsed from.
     pub fn is_authentic(&self, bytes: &[u8], key: &MacKey) -> bool {
         bytes
             .get(self.body.clone())
@@ -152,8 +148,7 @@ pub fn opened<'a, T: Deserialize<'a>>(
     }
 }
 
-/// The bytes of an authenticated file that is no state. The code covers the format as
-/// well, so that no file passes for one of another format.
+/// The code covers the format as well, so that no file passes for one of another format.
 pub fn seal(format: &str, content: &impl Serialize, key: &MacKey) -> Vec<u8> {
     let body = to_json(content);
     let mac = key.of(covered(format, &body).as_bytes());
@@ -161,7 +156,6 @@ pub fn seal(format: &str, content: &impl Serialize, key: &MacKey) -> Vec<u8> {
     format!("{{\"format\":\"{format}\",\"body\":{body},\"mac\":\"{mac}\"}}\n").into_bytes()
 }
 
-/// What a file holds that [`seal`] made.
 pub fn unseal<T: DeserializeOwned>(
     format: &'static str,
     bytes: &[u8],
@@ -183,7 +177,6 @@ fn covered(format: &str, body: &str) -> String {
     format!("{format}\n{body}")
 }
 
-/// The head of a body, in the order in which it is written.
 #[derive(Serialize)]
 struct StateHead<'a> {
     scope: &'a Scope,
@@ -198,8 +191,7 @@ struct StateHead<'a> {
     retries: &'a BTreeMap<JobId, FailedRetry>,
 }
 
-/// The bytes of `state`. Each entry stands on a line of its own, so that a
-/// difference between two states can be read.
+/// Each entry is on a line of its own, so that a difference between two states can be read.
 pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
     let head = to_json(&StateHead {
         scope: &state.scope,

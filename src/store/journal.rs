@@ -1,10 +1,9 @@
-//! The append-only journal of a running apply (design section 2.4): each answer
-//! is one line, durable before its entries count as recorded.
+//! The append-only journal of a running apply: each answer is one line, durable before its
+//! entries count as recorded.
 //!
-//! Every line carries a code over the state it belongs to, its number, the code
-//! of the line before and its content; so lines can neither be changed, moved,
-//! dropped from the middle, nor brought in from another journal. A last line
-//! that a crash cut short has no line end and is dropped.
+//! Every line carries a code over the state it belongs to, its number, the code of the line
+//! before and its content; so lines can neither be changed, moved, dropped from the middle,
+//! nor brought in from another journal. A last line that a crash cut short is dropped.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -16,10 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::{
-    JournalLeft, LockGuard, StateSnapshot, Store, StoreError, StoreKeys, StoredState, cannot_write,
-    to_json,
-};
+use super::error::{StoreError, cannot_write};
+use super::{JournalLeft, LockGuard, StateSnapshot, Store, StoreKeys, StoredState, to_json};
+use crate::core::failure::Failure;
 use crate::core::job::EntryKey;
 use crate::core::mac::{MacKey, push_lp};
 use crate::core::state::{Lineage, PlanId, Settlement, State};
@@ -37,7 +35,6 @@ pub struct JournalRecord {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalAnswer {
-    /// When it came, in UTC.
     pub at: Timestamp,
     pub records: Vec<JournalRecord>,
 }
@@ -71,14 +68,12 @@ pub enum JournalError {
     OtherFormat,
 }
 
-/// What a journal says, once verified.
 #[derive(Debug)]
 pub struct Journal {
     /// Those of the state that it continues.
     pub lineage: Lineage,
     pub serial: u64,
-    /// The run that wrote it: the one whose marks the state holds. Two runs that
-    /// begin from copies of one state reach the same serial.
+    /// The run that wrote it: two that begin from copies of one state reach the same serial.
     pub run: PlanId,
     pub answers: Vec<JournalAnswer>,
 }
@@ -133,7 +128,6 @@ impl Chain {
     }
 }
 
-/// The journal of a running apply, open for writing by its single owner.
 pub struct JournalWriter {
     file: File,
     chain: Chain,
@@ -233,8 +227,7 @@ fn split_line(bytes: &[u8], line: usize) -> Result<JournalLine<'_>, JournalError
 }
 
 impl Journal {
-    /// Whether `state` is the one that it continues: every entry that it settles
-    /// was marked by the same run.
+    /// Whether every entry that it settles was marked by the same run.
     pub fn continues(&self, state: &State) -> bool {
         self.lineage == state.lineage
             && self.serial == state.serial
@@ -259,8 +252,7 @@ impl Journal {
         }
     }
 
-    /// Whether `state` is what folding it led to: of the next serial, and with
-    /// everything that it says.
+    /// Whether `state` is of the next serial, with everything that it says.
     pub fn is_folded_in(&self, state: &State) -> bool {
         self.lineage == state.lineage
             && state.serial.checked_sub(1) == Some(self.serial)
@@ -293,7 +285,12 @@ impl Store {
         };
         let path = self.journal_path();
         match (state, parse(journal, key)) {
-            (_, Err(why)) => Err(StoreError::Journal { path, why }),
+            (_, Err(why)) => Err(Failure::new(
+                "drspass::journal::invalid",
+                format!("{}: {why}", path.display()),
+                "Nothing was sent or changed. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again.",
+            )
+            .into()),
             // It says nothing, so it can belong to any state.
             (_, Ok(None)) => Ok(JournalLeft::Folded),
             (Some(state), Ok(Some(journal))) if journal.continues(state) => {
@@ -331,8 +328,7 @@ impl Store {
         Ok(snapshot)
     }
 
-    /// Begins the journal of the state that has, or gets with its next commit, this
-    /// lineage and serial, and whose marks `run` made.
+    /// Begins the journal of a state that has, or gets with its next commit, this serial.
     pub fn begin_journal(
         &self,
         _guard: &LockGuard,
@@ -343,16 +339,15 @@ impl Store {
     ) -> Result<JournalWriter, StoreError> {
         let path = self.journal_path();
         JournalWriter::create(&path, lineage, serial, run, keys.journal.clone())
-            .map_err(|source| cannot_write(&path, source))
+            .map_err(cannot_write(&path))
     }
 
-    /// Removes the journal, whose content is in the state by now.
     pub fn end_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
         testpoint::reach("journal.before_removal");
         let path = self.journal_path();
         fs::remove_file(&path)
             .and_then(|()| files::sync_folder(&path))
-            .map_err(|source| cannot_write(&path, source))
+            .map_err(cannot_write(&path))
     }
 
     /// Keeps a journal that nobody trusts under another name.
@@ -360,6 +355,6 @@ impl Store {
         let path = self.sibling(".journal.backup");
         fs::rename(self.journal_path(), &path)
             .and_then(|()| files::sync_folder(&path))
-            .map_err(|source| cannot_write(&path, source))
+            .map_err(cannot_write(&path))
     }
 }

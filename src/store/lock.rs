@@ -1,10 +1,6 @@
-//! The lock of a state file.
-//!
-//! It is an advisory lock of the operating system on a file that drspass never
-//! renames or removes, so a left-over file is no lock and a dead process holds
-//! none. Somebody else may remove the file (`git clean` does), so the folder is
-//! locked as well, where that is possible. Network file systems may not keep the
-//! promise.
+//! The lock of a state: an advisory one of the operating system, on a file that drspass never
+//! renames or removes, so a left-over file is no lock and a dead process has none. `git clean`
+//! may remove the file, so the folder is locked as well, where that is possible.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -12,12 +8,12 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-use super::{PAUSE, Store, StoreError};
+use super::error::{StoreError, cannot_lock};
+use super::{PAUSE, Store};
 use crate::sys::{files, testpoint};
 
 const LOCK: &str = ".lock";
-/// How often the lock is asked for: somebody who only looks at it holds it for
-/// an instant.
+/// How often the lock is asked for: who only looks at it has it for an instant.
 const ATTEMPTS: usize = 10;
 
 /// Who holds a lock: for a person to read, never to decide on.
@@ -26,7 +22,6 @@ pub struct LockInfo {
     pub pid: u32,
     pub host: String,
     pub command: String,
-    /// Since when, in UTC.
     pub since: jiff::Timestamp,
 }
 
@@ -41,7 +36,6 @@ pub enum LockStatus {
 #[derive(Debug)]
 pub struct LockGuard {
     file: File,
-    /// Held for its lock alone.
     _folder: Option<File>,
 }
 
@@ -53,24 +47,20 @@ impl Drop for LockGuard {
 }
 
 impl Store {
-    /// Takes the lock, which ends with the guard or with the process.
     pub fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
         self.check_folder()?;
         let path = self.sibling(LOCK);
-        let cannot = |source| StoreError::CannotLock {
-            path: path.clone(),
-            source,
-        };
-        let mut file = files::open_private(&path).map_err(cannot)?;
-        testpoint::may_fail("lock").map_err(cannot)?;
+        let cannot = cannot_lock(&path);
+        let mut file = files::open_private(&path).map_err(&cannot)?;
+        testpoint::may_fail("lock").map_err(&cannot)?;
         let locked = |holder: Option<LockInfo>| StoreError::Locked {
             path: path.clone(),
             holder: holder.map_or_else(|| "somebody unknown".to_owned(), |h| h.to_string()),
         };
-        if !try_often(&file).map_err(cannot)? {
+        if !try_often(&file).map_err(&cannot)? {
             return Err(locked(holder(&mut file)));
         }
-        let folder = File::open(files::folder_of(&self.path)).map_err(cannot)?;
+        let folder = File::open(files::folder_of(&self.path)).map_err(&cannot)?;
         // A file system that cannot lock a folder still locks the file.
         let folder = match try_often(&folder) {
             Ok(true) => Some(folder),
@@ -97,14 +87,14 @@ impl Store {
                 self.check_folder()?;
                 return Ok(self.folder_status());
             }
-            Err(source) => return Err(StoreError::CannotLock { path, source }),
+            Err(error) => return Err(cannot_lock(&path)(error)),
         };
         // A shared lock is refused only while somebody works, and two who look
         // do not take each other for one.
         match file.try_lock_shared() {
             Ok(()) => Ok(self.folder_status()),
             Err(TryLockError::WouldBlock) => Ok(LockStatus::Held(holder(&mut file))),
-            Err(TryLockError::Error(source)) => Err(StoreError::CannotLock { path, source }),
+            Err(TryLockError::Error(error)) => Err(cannot_lock(&path)(error)),
         }
     }
 
@@ -118,7 +108,6 @@ impl Store {
     }
 }
 
-/// Asks for a lock for a short while. Fails if it cannot be asked for.
 fn try_often(file: &File) -> io::Result<bool> {
     for attempt in 1..=ATTEMPTS {
         match file.try_lock() {

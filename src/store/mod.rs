@@ -17,29 +17,26 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::core::failure::Failure;
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::mac::MacKey;
 use crate::core::state::State;
 use crate::sys::files;
 
 pub use error::StoreError;
+use error::cannot_write;
 use format::{FormatError, UnverifiedState, unseal};
 pub use lock::{LockGuard, LockInfo, LockStatus};
 use recovery::{REKEY_FORMAT, RekeyFile};
 pub use recovery::{Recovery, RekeyLeft};
 
-/// Beside the state: the state as it was when the last run began.
 const BACKUP: &str = ".backup";
-/// How often a reader without the lock looks again when it found a state and a
-/// journal that do not fit, since a writer may have been between the two.
+/// How often a state and a journal are read that do not fit: a writer may be between them.
 const READ_ATTEMPTS: usize = 5;
-/// So many bytes at the end of a state hold its code.
 const VERSION_BYTES: usize = 128;
-/// So long a file is left to whoever is at work on it.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub struct StoreKeys {
-    /// The public name of the key that the others derive from.
     pub id: KeyId,
     pub state: MacKey,
     pub journal: MacKey,
@@ -57,21 +54,20 @@ impl From<&FingerprintKey> for StoreKeys {
 
 #[derive(Debug)]
 pub enum StoredState {
-    /// Nothing was ever applied from here.
     Absent,
     /// A state of ours, with the answers of an unfinished journal settled.
     Ours(State),
     /// A state made with another key: its content cannot be checked.
-    OtherKey { claimed: State },
+    OtherKey {
+        claimed: State,
+    },
 }
 
-/// Tells one content of the store from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateVersion(Option<(u64, Vec<u8>)>);
 
 impl StateVersion {
-    /// The end of a content is enough to tell two states apart: that is where the code
-    /// over all of it stands.
+    /// The end of a state has the code over all of it.
     fn of(bytes: &[u8]) -> Self {
         let end = bytes.len().saturating_sub(VERSION_BYTES);
         Self(Some((bytes.len() as u64, bytes[end..].to_vec())))
@@ -85,7 +81,6 @@ impl StateVersion {
     }
 }
 
-/// What was read of a store, taken apart and not verified yet.
 #[derive(Debug)]
 pub struct FetchedState {
     file: Option<(Vec<u8>, UnverifiedState)>,
@@ -151,8 +146,7 @@ impl Store {
         last
     }
 
-    /// Reads without the lock and without verifying, for a caller who has no key yet:
-    /// [`Store::verify`] takes it from there.
+    /// Reads without verifying, for a caller who has no key yet: [`Store::verify`] goes on.
     pub fn fetch(&self) -> Result<FetchedState, StoreError> {
         let file = self.file()?;
         let version = file.as_ref().map(|(bytes, _)| StateVersion::of(bytes));
@@ -213,13 +207,16 @@ impl Store {
                 let claimed = unverified.claimed();
                 if claimed.key_id == keys.id {
                     let path = self.path.clone();
-                    return Err(
-                        if UnverifiedState::has_other_line_ends(&bytes, &keys.state) {
-                            StoreError::LineEnds { path }
-                        } else {
-                            StoreError::Tampered { path }
-                        },
-                    );
+                    if !UnverifiedState::has_other_line_ends(&bytes, &keys.state) {
+                        return Err(StoreError::Tampered { path });
+                    }
+                    let name = path.file_name().unwrap_or_default().display();
+                    return Err(Failure::new(
+                        "drspass::state::line_ends",
+                        format!("{}: only the line ends differ from what drspass wrote", path.display()),
+                        format!("Nothing was sent or changed. git converted them: add '{name} -text' to .gitattributes, remove the file and check it out again."),
+                    )
+                    .into());
                 }
                 // Another key cannot have made a code that fits, so the name of the key is
                 // all that tells another key from a forgery. Its journal is its own business.
@@ -250,7 +247,6 @@ impl Store {
         })
     }
 
-    /// The state file, if there is one.
     fn file(&self) -> Result<Option<(Vec<u8>, UnverifiedState)>, StoreError> {
         let Some(bytes) = self.bytes(&self.path)? else {
             return Ok(None);
@@ -258,9 +254,15 @@ impl Store {
         let path = self.path.clone();
         match UnverifiedState::parse(&bytes) {
             Ok(unverified) => Ok(Some((bytes, unverified))),
-            Err(FormatError::OtherFormat { format: known }) => {
-                Err(StoreError::OtherFormat { path, known })
-            }
+            Err(FormatError::OtherFormat { format }) => Err(Failure::new(
+                "drspass::state::newer",
+                format!(
+                    "{} has a format that this version does not know (it knows {format})",
+                    path.display()
+                ),
+                "Use the version of drspass that wrote it. The file was not touched.",
+            )
+            .into()),
             Err(why) => Err(StoreError::Invalid { path, why }),
         }
     }
@@ -279,7 +281,7 @@ impl Store {
         Ok((claimed, left.unwrap_or(JournalLeft::Foreign)))
     }
 
-    /// The copy of the state as it was when the last run began, if there is one.
+    /// The state as it was when the last run began.
     pub fn backup(&self) -> Option<PathBuf> {
         let path = self.sibling(BACKUP);
         path.exists().then_some(path)
@@ -313,15 +315,17 @@ impl Store {
     fn check_folder(&self) -> Result<(), StoreError> {
         let path = files::folder_of(&self.path);
         match path.metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NoFolder {
-                path: path.to_owned(),
-            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(
+                "drspass::state::no_directory",
+                format!("directory {} does not exist", path.display()),
+                "Nothing was sent or changed. Check the path of the state (drspass.yaml, --state or DRSPASS_STATE), or create the directory.",
+            )
+            .into()),
             _ => Ok(()),
         }
     }
 
-    /// Replaces the version `expected` by `state`, whose serial grows by one, or stays as
-    /// it was where that fails.
+    /// Replaces the version `expected` by `state`, whose serial grows by one.
     pub fn commit(
         &self,
         _guard: &LockGuard,
@@ -352,18 +356,10 @@ impl Store {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    files::replace(path, bytes).map_err(|source| cannot_write(path, source))
+    files::replace(path, bytes).map_err(cannot_write(path))
 }
 
-fn cannot_write(path: &Path, source: io::Error) -> StoreError {
-    StoreError::Write {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-/// The JSON of what is stored: strings, numbers, and maps with text keys, all of
-/// which always serialize.
+/// The JSON of strings, numbers, and maps with text keys, which always serialize.
 fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("what is stored always serializes")
 }

@@ -5,13 +5,10 @@
 //! save. Beside any other state than the one that it continues it proves nothing about
 //! what came later, so its entries are only doubts there.
 //!
-//! A rekey file, format `drspass.rekey/1`, is the state under a new key, while the manifest
-//! that carries that key is put in its place. Manifest and state cannot be replaced in
-//! one step. So the new state is written beside first, then the manifest is replaced,
-//! then the state. The rule that makes this one step: the file counts only to somebody
-//! who has the new key, which is to say the new manifest, and only beside the very state
-//! that it follows. Whoever reads with the old manifest reads the old state, whoever
-//! reads with the new one the new state, wherever the run was cut off.
+//! A rekey file, format `drspass.rekey/1`, is the state under a new key. It is written first,
+//! then the manifest is replaced, then the state. What makes this one step: the file counts
+//! only for a holder of the new key, which is in the new manifest, and only beside the very
+//! state that it follows. So each manifest has its state, wherever the run was cut off.
 
 use std::fs;
 use std::io;
@@ -19,11 +16,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{StoreError, cannot_write};
 use super::format::{FormatError, seal, unseal};
-use super::{
-    LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState,
-    cannot_write, replace,
-};
+use super::{LockGuard, StateSnapshot, StateVersion, Store, StoreKeys, StoredState, replace};
 use crate::core::job::EntryKey;
 use crate::core::mac::MacKey;
 use crate::core::state::State;
@@ -32,16 +27,13 @@ use crate::sys::{files, testpoint};
 const RECOVERY_FORMAT: &str = "drspass.recovery/1";
 pub const REKEY_FORMAT: &str = "drspass.rekey/1";
 
-/// Beside the state: the state under a new key, before it is the state.
 const REKEY: &str = ".rekey";
-/// Beside the state: the state as it was under the former key.
 const BEFORE_REKEY: &str = ".before-rekey";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recovery {
     follows: String,
-    /// The entries that the run sent.
     pub sent: Vec<EntryKey>,
     /// The state as it should have become, of the serial that it continues.
     pub state: State,
@@ -76,7 +68,6 @@ pub struct RekeyFile {
 /// What a rekey file means to a holder of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RekeyLeft {
-    /// Nothing, or there is none.
     None,
     /// It is the state; only its last step was cut off.
     Unfinished,
@@ -111,7 +102,7 @@ impl Store {
             let path = files::with_suffix(&folder.join(&name), &suffix);
             result = testpoint::may_fail("rescue")
                 .and_then(|()| files::write_new(&path, &bytes))
-                .map_err(|source| cannot_write(&path, source))
+                .map_err(cannot_write(&path))
                 .map(|()| path);
             if result.is_ok() {
                 break;
@@ -136,12 +127,10 @@ impl Store {
         })
     }
 
-    /// Whether there is a rekey file beside the state, whatever it means.
     pub fn has_rekey(&self) -> bool {
         self.sibling(REKEY).symlink_metadata().is_ok()
     }
 
-    /// Where the state is kept that was there before the last rekey.
     pub fn before_rekey_path(&self) -> PathBuf {
         self.sibling(BEFORE_REKEY)
     }
@@ -167,20 +156,19 @@ impl Store {
         replace(&self.sibling(REKEY), &bytes)
     }
 
-    /// Takes back what [`Store::prepare_rekey`] wrote, since the new key did not come
-    /// into the manifest.
+    /// Takes back what [`Store::prepare_rekey`] wrote.
     pub fn abandon_rekey(&self, _guard: &LockGuard) -> Result<(), StoreError> {
         let path = self.sibling(REKEY);
         match fs::remove_file(&path).and_then(|()| files::sync_folder(&path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(cannot_write(&path, error))
+                Err(cannot_write(&path)(error))
             }
             _ => Ok(()),
         }
     }
 
-    /// Puts the state under the new key in its place, if a snapshot says that this is
-    /// left to do, and keeps the former one under a name of its own.
+    /// Puts the state under the new key in its place, if that is left to do, and keeps the
+    /// former one under a name of its own.
     pub fn finish_rekey(
         &self,
         guard: &LockGuard,

@@ -1,13 +1,11 @@
 //! The programs that drspass starts: where they are found, and what they may see of its
-//! environment. An editor and a plugin have no use for logins and keys (design section
-//! 6), and what they start or write down is out of our hands.
+//! environment. An editor and a plugin have no use for logins and keys.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Beginnings of names of variables that hold logins or keys.
 const PREFIXES: [&str; 6] = ["OS_", "HW_", "DRSPASS_", "AWS_", "SOPS_", "TF_VAR_"];
 
 /// Words of names, between underscores, that tell a secret.
@@ -46,7 +44,6 @@ impl ChildEnv {
         Self { vars }
     }
 
-    /// Gives a program this environment and nothing else.
     pub fn give(&self, command: &mut Command) {
         command
             .env_clear()
@@ -58,9 +55,8 @@ impl ChildEnv {
         found.map(|(_, value)| value.as_os_str())
     }
 
-    /// The first program of this name in the folders of PATH that are given in full. An
-    /// empty or relative entry would run a file of the folder that somebody happens to
-    /// stand in, which may be a repository of others.
+    /// The first program of this name in the absolute folders of PATH: any other one would run
+    /// a file of the current folder, which may be a repository of others.
     pub fn program(&self, name: &OsStr) -> Option<PathBuf> {
         // Anything but one plain name would lead out of the folders of PATH.
         if Path::new(name).file_name() != Some(name) {
@@ -78,8 +74,7 @@ pub fn is_program(path: &Path) -> bool {
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether a variable of this name is surely no secret. A name that is no text is not
-/// passed on, since nobody knows what it names.
+/// Whether a variable of this name is surely no secret.
 fn may_see(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else {
         return false;

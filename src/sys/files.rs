@@ -1,6 +1,5 @@
-//! Writing files so that nothing is lost and nothing is shown: new files are
-//! private from their first moment, and a file that is replaced is either the
-//! old one or the new one, whole, whatever happens in between.
+//! Private, atomic, durable files: a new one is private from its first moment, and one that is
+//! replaced is the old or the new one, whole, whatever happens in between.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -28,7 +27,6 @@ pub fn create_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens a private file for reading and writing; makes it where there is none.
 pub fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -55,8 +53,7 @@ fn regular(file: File) -> io::Result<File> {
 /// The largest file of ours: a state of a million entries has 300 MB.
 const MAX_OWN_BYTES: u64 = 1 << 30;
 
-/// Reads a file of ours: a regular one, and no link, which a replacement in one step
-/// would not leave.
+/// Reads a file of ours, which is no link: a replacement in one step would not leave one.
 pub fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, MAX_OWN_BYTES)
 }
@@ -76,7 +73,6 @@ fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(std::mem::take(&mut *content))
 }
 
-/// The length of a file of ours, and its last bytes, at most `count`.
 pub fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
     let mut file = open_unlinked(path)?;
     let length = file.metadata()?.len();
@@ -107,11 +103,10 @@ pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Replaces `path` with a file of the given content in one step and makes it
-/// durable. The content goes through a file beside it (`<name>.tmp`), which a
-/// killed run may leave and the next one overwrites; so the caller holds a lock
-/// on `path` or is its only writer. Where it fails, `path` is as it was, unless only
-/// making the new name durable failed.
+/// Replaces `path` in one step and makes it durable. The content goes through `<name>.tmp`,
+/// which a killed run may leave and the next one overwrites; so the caller has a lock on
+/// `path` or is its only writer. Where it fails, `path` is as it was, unless only making the
+/// new name durable failed.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temp = with_suffix(path, ".tmp");
     match fs::remove_file(&temp) {
@@ -170,8 +165,7 @@ pub fn take_turn(path: &Path) -> io::Result<File> {
 /// `init` tells git to pass over them.
 pub const PASSING: &str = ".drspass-";
 
-/// Makes place for [`replace_public`]: takes away an empty file or one of the same
-/// kind, which begins with `start`.
+/// Makes place for [`replace_public`].
 pub fn remove_public(path: &Path, start: &str) -> io::Result<()> {
     rustix::fs::access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?;
     if check_public(path, start)? {
@@ -180,8 +174,7 @@ pub fn remove_public(path: &Path, start: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there is a file that may be replaced; another one is an error, a link and a
-/// device included.
+/// Whether there is a file that may be replaced; another one is an error.
 fn check_public(path: &Path, start: &str) -> io::Result<bool> {
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -247,13 +240,11 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Reads a file, or fails with [`io::ErrorKind::FileTooLarge`] beyond `limit` bytes.
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(File::open(path)?, limit)
 }
 
-/// As [`read_limited`], of a regular file, a link to one included: a pipe would be waited
-/// for without end.
+/// As [`read_limited`], but of no pipe, which could be waited for without end.
 pub fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
@@ -292,7 +283,6 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-/// The folder that holds `path`; the current one for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,

@@ -8,7 +8,6 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::core::report::Signal;
 
-/// The signals that end a process which does not care.
 pub const ENDING: [Number; 4] = [
     Number::SIGINT,
     Number::SIGTERM,
@@ -16,10 +15,9 @@ pub const ENDING: [Number; 4] = [
     Number::SIGQUIT,
 ];
 
-/// Starts threads that take none of the [`ENDING`] signals. A thread of this process that
-/// holds such a signal back, as a hidden prompt does until the terminal is as it was, can
-/// only do so if no other thread lets it through. What they start themselves would be
-/// deaf as well, so it must be nothing.
+/// Starts threads that take none of the [`ENDING`] signals: a hidden prompt can only hold one
+/// back, until the terminal is as it was, if no other thread lets it through. What they start
+/// themselves would be deaf as well, so it must be nothing.
 pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let ending: SigSet = ENDING.into_iter().collect();
     let before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK);
@@ -30,7 +28,6 @@ pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// What the end of the terminal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HangUp {
     Ends,

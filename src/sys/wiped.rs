@@ -4,7 +4,6 @@ use std::io::{self, Read};
 
 use zeroize::Zeroizing;
 
-/// What a reader of unknown length is first given room for.
 const FIRST_BYTES: usize = 16 << 10;
 
 /// Reads to the end, or fails with [`io::ErrorKind::FileTooLarge`] beyond `limit` bytes.

@@ -16,7 +16,6 @@ use crate::core::secret::Secret;
 /// Characters of a line of a stanza's body; a shorter one ends it.
 const COLUMNS: usize = 64;
 
-/// The answers to a stanza.
 pub const OK: &str = "ok";
 pub const FAIL: &str = "fail";
 pub const UNSUPPORTED: &str = "unsupported";
@@ -142,7 +141,6 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// A text of the plugin as it may be shown.
     fn text(&self, raw: &[u8]) -> Option<ForeignText> {
         Needles::new(&self.secrets).text(&String::from_utf8_lossy(raw))
     }

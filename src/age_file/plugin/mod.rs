@@ -31,8 +31,8 @@ use process::Process;
 /// Whether plugins may be started.
 #[derive(Clone, Copy)]
 pub enum Plugins<'a> {
-    /// None is. For what runs without a person and without having been asked for, such
-    /// as a diff: a plugin may prompt, wait for a device, or use the network.
+    /// For what nobody asked for, such as a diff: a plugin may prompt, wait for a device, or use
+    /// the network.
     Never,
     Allowed {
         env: &'a ChildEnv,
@@ -47,7 +47,6 @@ pub struct Talk<'a> {
     /// Lets the person choose; whether it is the first.
     pub choose: &'a dyn Fn(&str, &Choice<'_>) -> Result<bool, NoPassphrase>,
     pub ask: &'a dyn Fn(&str, &ForeignText) -> Result<String, NoPassphrase>,
-    /// Asks for something that must not be seen.
     pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Result<SecretString, NoPassphrase>,
 }
 
@@ -57,7 +56,6 @@ pub struct Choice<'a> {
     pub second: Option<&'a ForeignText>,
 }
 
-/// What a plugin is called with.
 const IDENTITY_MACHINE: &str = "--age-plugin=identity-v1";
 const RECIPIENT_MACHINE: &str = "--age-plugin=recipient-v1";
 
@@ -147,7 +145,6 @@ impl age::Identity for Identity<'_> {
     }
 }
 
-/// A key of a file as a text may repeat it.
 fn texts_of(key: &FileKey) -> [Zeroizing<String>; 2] {
     let bytes = key.expose_secret();
     [STANDARD_NO_PAD.encode(bytes), hex(bytes)].map(Zeroizing::new)
@@ -162,7 +159,7 @@ pub struct Recipient<'a> {
 }
 
 impl Recipient<'_> {
-    /// The stanzas for a file key, at least one, and beside which others they may stand.
+    /// At least one stanza for a file key, and labels: others must have the same.
     fn wrap(&self, key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), AgeError> {
         let mut talk = start(&self.name, RECIPIENT_MACHINE, self.plugins)?;
         talk.send("add-recipient", &[&self.text], b"");

@@ -15,14 +15,12 @@ use super::PluginFault;
 use crate::sys::children::ChildEnv;
 use crate::sys::signals;
 
-/// The longest line: the arguments of a stanza with a post-quantum key are the longest
-/// that are known, at some 2 KiB.
+/// The longest lines that are known are those of post-quantum keys, at some 2 KiB.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
 const WAITING_LINES: usize = 16;
 
-/// How long a plugin that is done may take to end by itself, for instance to let go
-/// of its device.
+/// How long a plugin that is done may take to let go of its device.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A line of the plugin, with its end.
@@ -36,9 +34,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a plugin. It runs in the root folder, where no file of a repository can
-    /// be taken for one of its own, and its error stream is dropped: it is not of the
-    /// protocol, and could show anything.
+    /// Starts a plugin in `/`, where no file of a repository can be taken for one of its own.
+    /// Its error stream is dropped: it is not of the protocol, and could show anything.
     pub fn start(program: &Path, argument: &str, env: &ChildEnv) -> io::Result<Self> {
         let mut command = Command::new(program);
         env.give(&mut command);
