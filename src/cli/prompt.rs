@@ -245,18 +245,12 @@ const fn is_continuation(byte: u8) -> bool {
 }
 
 fn text(mut line: Zeroizing<Vec<u8>>) -> TypedLine {
-    let is_whole = line.len() < MAX_BYTES;
-    match String::from_utf8(std::mem::take(&mut *line)) {
-        Ok(text) if is_whole && !text.contains(char::is_control) => Ok(Zeroizing::new(text)),
-        Ok(text) => {
-            drop(Zeroizing::new(text));
-            Err(NoPassphrase::Unclear)
-        }
-        Err(error) => {
-            drop(Zeroizing::new(error.into_bytes()));
-            Err(NoPassphrase::Unclear)
-        }
+    let is_text = str::from_utf8(&line).is_ok_and(|text| !text.contains(char::is_control));
+    if !is_text || line.len() >= MAX_BYTES {
+        return Err(NoPassphrase::Unclear);
     }
+    let text = String::from_utf8(std::mem::take(&mut *line));
+    text.map(Zeroizing::new).map_err(|_| NoPassphrase::Unclear)
 }
 
 pub fn can_ask() -> bool {
@@ -304,8 +298,10 @@ pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
 pub const TALK: Talk<'static> = Talk {
     tell: &plugin_tells,
     choose: &plugin_chooses,
-    ask: &plugin_asks,
-    ask_secret: &plugin_asks_secret,
+    ask: &|program, question| {
+        type_shown(&format!("{program}: {question}: ")).map(|line| line.to_string())
+    },
+    ask_secret: &|program, question| type_hidden(&format!("{program}: {question}: ")).map(secret),
 };
 
 fn plugin_tells(program: &str, text: &ForeignText) {
@@ -334,14 +330,6 @@ fn plugin_chooses(program: &str, choice: &Choice<'_>) -> Result<bool, NoPassphra
         }
     }
     Err(NoPassphrase::Declined)
-}
-
-fn plugin_asks(program: &str, question: &ForeignText) -> Result<String, NoPassphrase> {
-    type_shown(&format!("{program}: {question}: ")).map(|line| line.to_string())
-}
-
-fn plugin_asks_secret(program: &str, question: &ForeignText) -> Result<SecretString, NoPassphrase> {
-    type_hidden(&format!("{program}: {question}: ")).map(secret)
 }
 
 #[cfg(test)]

@@ -84,14 +84,8 @@ pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
                 && known.any(|known| known.id == project)
         }
     };
-    match reaches {
-        true => Ok(()),
-        false => Err(ServiceReply::error(
-            403,
-            "DRS.M00261",
-            "Invalid project ID.",
-        )),
-    }
+    let refused = || ServiceReply::error(403, "DRS.M00261", "Invalid project ID.");
+    reaches.then_some(()).ok_or_else(refused)
 }
 
 /// `POST /v3/auth/tokens` (OTC IAM api-ref, Obtaining a User Token).

@@ -1,7 +1,6 @@
 //! The call that changes passwords, `PUT /v3/{project_id}/jobs/batch-modify-pwd`: the
 //! strict reading of its body, and what faults make of its results.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -114,12 +113,11 @@ fn read(document: &Value) -> Result<Vec<PasswordChange<'_>>, ServiceReply> {
         _ => return Err(ServiceReply::invalid("jobs")),
     };
     let changes = jobs.iter().map(read_entry).collect::<Result<Vec<_>, _>>()?;
-    let mut seen = HashSet::with_capacity(changes.len());
-    for change in &changes {
-        if !seen.insert((change.job, change.endpoint.wire())) {
-            return Err(ServiceReply::duplicate());
-        }
-    }
+    let names: Vec<_> = changes
+        .iter()
+        .map(|change| (change.job, change.endpoint.wire()))
+        .collect();
+    queries::refuse_doubles(&names)?;
     Ok(changes)
 }
 

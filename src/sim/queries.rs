@@ -2,6 +2,7 @@
 //! and which actions a job allows.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -97,9 +98,14 @@ fn asked_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
     if ids.is_empty() || ids.iter().any(|id| id.is_empty()) {
         return Err(ServiceReply::empty("jobs"));
     }
-    let mut seen = HashSet::with_capacity(ids.len());
-    match ids.iter().all(|id| seen.insert(*id)) {
-        true => Ok(ids),
+    refuse_doubles(&ids)?;
+    Ok(ids)
+}
+
+pub fn refuse_doubles<T: Eq + Hash>(items: &[T]) -> Result<(), ServiceReply> {
+    let mut seen = HashSet::with_capacity(items.len());
+    match items.iter().all(|item| seen.insert(item)) {
+        true => Ok(()),
         false => Err(ServiceReply::duplicate()),
     }
 }
@@ -234,79 +240,53 @@ fn retried_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
     Ok(ids)
 }
 
-struct JobFilter<'a> {
-    use_type: &'a str,
-    engine_type: &'a str,
-    name: &'a str,
-    net_type: &'a str,
-    status: &'a str,
-    /// Counted from 0; `None` is all pages.
-    page: Option<usize>,
-    per_page: usize,
-}
-
-impl<'a> JobFilter<'a> {
-    fn read(document: &'a Value) -> Result<Self, ServiceReply> {
-        let text = |field: &str| match &document[field] {
-            Value::Null => Ok(""),
-            Value::String(text) => Ok(text.as_str()),
-            _ => Err(ServiceReply::invalid(field)),
-        };
-        let number = |field: &str, usual: usize| match &document[field] {
-            Value::Null => Ok(usual),
-            value => value
-                .as_u64()
-                .and_then(|number| usize::try_from(number).ok())
-                .ok_or_else(|| ServiceReply::invalid(field)),
-        };
-        let use_type = text("db_use_type")?;
-        if use_type.is_empty() {
-            return Err(ServiceReply::empty("db_use_type"));
-        }
-        if !USE_TYPES.contains(&use_type) {
-            return Err(ServiceReply::invalid("db_use_type"));
-        }
-        let name = text("name")?;
-        if name.split(',').count() > MAX_IDS {
-            return Err(ServiceReply::invalid("name"));
-        }
-        // Left out, it is that of the documented default, which is not "any".
-        let engine_type = match document.get("engine_type") {
-            None => "mysql",
-            Some(_) => text("engine_type")?,
-        };
-        let per_page = number("per_page", DEFAULT_ROWS)?;
-        if per_page as u64 > MAX_PER_PAGE {
-            let message = "The value of per_page is invalid.";
-            return Err(ServiceReply::error(400, "DRS.M00210", message));
-        }
-        let page = number("cur_page", 1)?;
-        Ok(Self {
-            use_type,
-            engine_type,
-            name,
-            net_type: text("net_type")?,
-            status: text("status")?,
-            page: page.checked_sub(1).filter(|_| per_page > 0),
-            per_page,
-        })
-    }
-
-    fn fits(&self, id: &str, job: &SimJob) -> bool {
-        let any_or = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
-        let facts = &job.facts;
-        facts.db_use_type == self.use_type
-            && any_or(self.engine_type, &facts.engine_type)
-            && any_or(self.net_type, &facts.net_type)
-            && any_or(self.status, &job.status)
-            && (facts.name.contains(self.name) || self.name.split(',').any(|wanted| wanted == id))
-    }
-}
-
 /// `POST /v3/{project_id}/jobs` (OTC api-ref, Querying the Task List). A subtask has no
 /// row of its own: it stands in that of its parent.
 pub fn list(exchange: &mut SimExchange<'_>) -> SimAnswer {
-    let filter = JobFilter::read(document(exchange)?)?;
+    let document = document(exchange)?;
+    let text = |field: &str| match &document[field] {
+        Value::Null => Ok(""),
+        Value::String(text) => Ok(text.as_str()),
+        _ => Err(ServiceReply::invalid(field)),
+    };
+    let number = |field: &str, usual: usize| match &document[field] {
+        Value::Null => Ok(usual),
+        value => value
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok())
+            .ok_or_else(|| ServiceReply::invalid(field)),
+    };
+    let use_type = text("db_use_type")?;
+    if use_type.is_empty() {
+        return Err(ServiceReply::empty("db_use_type"));
+    }
+    if !USE_TYPES.contains(&use_type) {
+        return Err(ServiceReply::invalid("db_use_type"));
+    }
+    let name = text("name")?;
+    if name.split(',').count() > MAX_IDS {
+        return Err(ServiceReply::invalid("name"));
+    }
+    // Left out, it is that of the documented default, which is not "any".
+    let engine_type = match document.get("engine_type") {
+        None => "mysql",
+        Some(_) => text("engine_type")?,
+    };
+    let per_page = number("per_page", DEFAULT_ROWS)?;
+    if per_page as u64 > MAX_PER_PAGE {
+        let message = "The value of per_page is invalid.";
+        return Err(ServiceReply::error(400, "DRS.M00210", message));
+    }
+    let page = number("cur_page", 1)?;
+    let (net_type, status) = (text("net_type")?, text("status")?);
+    let any_or = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
+    let fits = |id: &str, job: &SimJob| {
+        job.facts.db_use_type == use_type
+            && any_or(engine_type, &job.facts.engine_type)
+            && any_or(net_type, &job.facts.net_type)
+            && any_or(status, &job.status)
+            && (job.facts.name.contains(name) || name.split(',').any(|wanted| wanted == id))
+    };
     let shared = exchange.shared;
     let mut children: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     let mut parents = Vec::new();
@@ -316,13 +296,14 @@ pub fn list(exchange: &mut SimExchange<'_>) -> SimAnswer {
                 .entry(parent)
                 .or_default()
                 .push(row(shared, id, job)),
-            None if filter.fits(id, job) => parents.push((id, job)),
+            None if fits(id, job) => parents.push((id, job)),
             None => {}
         }
     }
     let total = parents.len();
-    let (from, length) = match filter.page {
-        Some(page) => (page.saturating_mul(filter.per_page), filter.per_page),
+    // Page 0, like pages of no rows, is all of them.
+    let (from, length) = match page.checked_sub(1).filter(|_| per_page > 0) {
+        Some(page) => (page.saturating_mul(per_page), per_page),
         None => (0, total),
     };
     let mut rows = Vec::new();

@@ -78,6 +78,21 @@ fn groups(row: &'static str, source: LoginSource) -> impl Iterator<Item = &'stat
 }
 
 impl LoginField {
+    const ALL: [Self; 12] = [
+        Self::Token,
+        Self::AccessKey,
+        Self::SecretKey,
+        Self::SecurityToken,
+        Self::UserId,
+        Self::UserName,
+        Self::Password,
+        Self::Passcode,
+        Self::UserDomain,
+        Self::ProjectDomain,
+        Self::ProjectId,
+        Self::ProjectName,
+    ];
+
     const fn kind(self) -> FieldKind {
         match self {
             Self::Token => FieldKind::Token,
@@ -157,17 +172,12 @@ impl FieldKind {
 }
 
 fn password_flaw(text: &str) -> Option<Flaw> {
-    let what = if text.ends_with(['\n', '\r']) {
-        "ends in a line break"
-    } else if text.starts_with('\u{feff}') {
-        "begins with a byte order mark"
-    } else {
-        return None;
-    };
-    Some((
-        what.into(),
-        "Remove it: it would be sent as a part of the password.",
-    ))
+    const HELP: &str = "Remove it: it would be sent as a part of the password.";
+    if text.ends_with(['\n', '\r']) {
+        return Some(("ends in a line break".into(), HELP));
+    }
+    let has_mark = text.starts_with('\u{feff}');
+    has_mark.then_some(("begins with a byte order mark".into(), HELP))
 }
 
 /// What comes of copying too much: a few refused keys or tokens lock the account.
@@ -247,30 +257,14 @@ impl LoginMethod {
 
     /// The fields that only this method has. A domain is not one: many machines set it for
     /// other programs.
-    const fn fields(self) -> &'static [LoginField] {
+    fn fields(self) -> &'static [LoginField] {
         match self {
-            Self::Token => &[LoginField::Token],
-            Self::AccessKey => &[
-                LoginField::AccessKey,
-                LoginField::SecretKey,
-                LoginField::SecurityToken,
-            ],
-            Self::Password => &[
-                LoginField::UserId,
-                LoginField::UserName,
-                LoginField::Password,
-                LoginField::Passcode,
-            ],
+            Self::Token => &LoginField::ALL[..1],
+            Self::AccessKey => &LoginField::ALL[1..4],
+            Self::Password => &LoginField::ALL[4..8],
         }
     }
 }
-
-const OF_PROJECT_AND_DOMAIN: [LoginField; 4] = [
-    LoginField::UserDomain,
-    LoginField::ProjectDomain,
-    LoginField::ProjectId,
-    LoginField::ProjectName,
-];
 
 /// A value and the name that gave it. Without `Debug`, since it may be a secret.
 pub struct LoginPart {
@@ -321,10 +315,7 @@ impl LoginParts {
             needs_passcode: false,
             parts: BTreeMap::new(),
         };
-        for method in LoginMethod::ORDER {
-            read.add(method.fields(), source, look)?;
-        }
-        read.add(&OF_PROJECT_AND_DOMAIN, source, look)?;
+        read.add(&LoginField::ALL, source, look)?;
         Ok(read)
     }
 
@@ -488,12 +479,9 @@ mod tests {
 
     #[test]
     fn each_field_stands_at_its_own_place_of_the_table() {
-        let fields = LoginMethod::ORDER.iter().flat_map(|method| method.fields());
-        let fields: Vec<LoginField> = fields.chain(&OF_PROJECT_AND_DOMAIN).copied().collect();
-        for (at, (field, row)) in fields.iter().zip(NAMES).enumerate() {
+        for (at, (field, row)) in LoginField::ALL.iter().zip(NAMES).enumerate() {
             assert_eq!(*field as usize, at);
             assert_eq!(row.split(" / ").count(), 3, "{row}");
         }
-        assert_eq!(fields.len(), NAMES.len());
     }
 }

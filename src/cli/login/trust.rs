@@ -88,30 +88,35 @@ fn certificates(
     }
 }
 
+/// Whether a value fits the sealed address.
+type Fits = fn(&str, &str) -> bool;
+
 pub fn unused_variables(env: &Env, place: &LoginContext<'_>) -> Vec<String> {
-    let differs = |name: &str, is_same: fn(&str, &str) -> bool| {
-        env.var(name)
-            .is_some_and(|text| !is_same(&text, place.auth_url))
-    };
-    let urls = vars::AUTH_URLS.iter();
-    let urls = urls.filter(|name| differs(name, is_same_url));
-    let regions = vars::REGIONS.iter();
-    let regions = regions.filter(|name| differs(name, is_region_of));
-    urls.chain(regions).map(|name| unused(name)).collect()
+    let urls = vars::AUTH_URLS
+        .iter()
+        .map(|name| (name, is_same_url as Fits));
+    let regions = vars::REGIONS
+        .iter()
+        .map(|name| (name, is_region_of as Fits));
+    let unused = |(name, fits): (&&str, Fits)| unused(name, &env.var(name)?, fits, place);
+    urls.chain(regions).filter_map(unused).collect()
 }
 
 pub fn unused_keys(entry: &CloudsEntry, place: &LoginContext<'_>) -> Vec<String> {
-    let differing = |key, is_same: fn(&str, &str) -> bool| {
+    let keys = [
+        ("auth_url", is_same_url as Fits),
+        ("region_name", is_region_of),
+    ];
+    let unused = |(key, fits)| {
         let text = entry.values(key).flatten().find(|text| !text.is_empty())?;
-        (!is_same(text, place.auth_url)).then(|| unused(&format!("{key} of {}", entry.label)))
+        unused(&format!("{key} of {}", entry.label), text, fits, place)
     };
-    let url = differing("auth_url", is_same_url);
-    let region = differing("region_name", is_region_of);
-    [url, region].into_iter().flatten().collect()
+    keys.into_iter().filter_map(unused).collect()
 }
 
-fn unused(what: &str) -> String {
-    format!("{what} differs and is not used: the target of drspass.yaml counts")
+fn unused(what: &str, text: &str, fits: Fits, place: &LoginContext<'_>) -> Option<String> {
+    (!fits(text, place.auth_url))
+        .then(|| format!("{what} differs and is not used: the target of drspass.yaml counts"))
 }
 
 /// Refuses an entry of another cloud that drspass.yaml names, since its login would go to
@@ -166,21 +171,16 @@ const PROXY_VARIABLES: [[&str; 2]; 2] =
 
 pub fn proxy(env: &Env) -> Result<Option<String>, Failure> {
     for spellings in PROXY_VARIABLES {
-        let set = spellings
-            .into_iter()
-            .find_map(|name| Some((name, env.exact(name)?)));
-        match set {
-            None | Some((_, Ok(""))) => {}
-            Some((name, given)) => {
-                let host = given.ok().and_then(proxy_host);
-                let host = host.ok_or_else(|| error::value(
-                    name,
-                    "names no proxy that can be used",
-                    "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of user and password percent-encoded; or take it out of the environment.",
-                ))?;
-                return Ok(Some(host));
-            }
-        }
+        let mut names = spellings.into_iter();
+        let set = names.find_map(|name| Some((name, env.exact(name)?)));
+        let Some((name, given)) = set.filter(|(_, given)| *given != Ok("")) else {
+            continue;
+        };
+        let host = given.ok().and_then(proxy_host).ok_or_else(|| {
+            let help = "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of user and password percent-encoded; or take it out of the environment.";
+            error::value(name, "names no proxy that can be used", help)
+        });
+        return host.map(Some);
     }
     Ok(None)
 }
@@ -188,10 +188,9 @@ pub fn proxy(env: &Env) -> Result<Option<String>, Failure> {
 fn proxy_host(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let is_known = matches!(scheme, "http" | "https");
-    let rest = if text.contains("://") {
-        rest.strip_suffix('/').unwrap_or(rest)
-    } else {
-        rest
+    let rest = match rest.strip_suffix('/') {
+        Some(short) if text.contains("://") => short,
+        _ => rest,
     };
     let (login, host) = rest.split_once('@').unwrap_or(("", rest));
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%".contains(&byte);
