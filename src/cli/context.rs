@@ -28,9 +28,7 @@ pub struct Context<'a> {
     pub identities: IdentitySource,
     pub ca_file: Option<PathBuf>,
     pub children: ChildEnv,
-    trusted_hosts: Vec<String>,
-    expect_key_id: Option<KeyId>,
-    max_changes: Option<u64>,
+    guards: Guards,
 }
 
 /// Variables that mean something else when they are empty than when they are not set.
@@ -48,22 +46,20 @@ impl<'a> Context<'a> {
         if let Some(name) = SETTINGS.iter().find(|name| env.is_empty(name)) {
             return Err(OpError::empty(name));
         }
-        let expected = match &global.expect_key_id {
-            Some(text) => Some(("--expect-key-id", text.as_str())),
-            None => env
-                .exact("DRSPASS_EXPECT_KEY_ID")
-                .map(|text| ("DRSPASS_EXPECT_KEY_ID", text.unwrap_or_default())),
+        let by_flag = global.expect_key_id.as_deref();
+        let by_variable = || {
+            let text = env.exact("DRSPASS_EXPECT_KEY_ID")?;
+            Some(("DRSPASS_EXPECT_KEY_ID", text.unwrap_or_default()))
         };
+        let expected = by_flag.map(|text| ("--expect-key-id", text));
+        let expected = expected.or_else(by_variable);
         let key_id = |(name, text)| {
-            KeyId::parse(text).ok_or_else(|| {
-                OpError::unfit(
-                    match text {
-                        "" => format!("{name} is empty"),
-                        _ => format!("{name} is not 32 lower-case hexadecimal digits"),
-                    },
-                    "Give it as 'drspass init' printed it; 'drspass validate' shows it again.",
-                )
-            })
+            let what = match text {
+                "" => "is empty",
+                _ => "is not 32 lower-case hexadecimal digits",
+            };
+            let help = "Give it as 'drspass init' printed it; 'drspass validate' shows it again.";
+            KeyId::parse(text).ok_or_else(|| OpError::unfit(format!("{name} {what}"), help))
         };
         let number = |text: String| {
             text.parse().map_err(|_| {
@@ -91,9 +87,14 @@ impl<'a> Context<'a> {
             identities: env.identities(&global.identity),
             ca_file: global.ca_file.clone(),
             children: env.for_children(),
-            trusted_hosts,
-            expect_key_id,
-            max_changes,
+            guards: Guards {
+                trusted_hosts,
+                expect_key_id,
+                allow_rollback: false,
+                accept_new_key: None,
+                max_changes,
+                override_limits: None,
+            },
         })
     }
 
@@ -130,14 +131,7 @@ impl<'a> Context<'a> {
     }
 
     pub fn guards(&self) -> Guards {
-        Guards {
-            trusted_hosts: self.trusted_hosts.clone(),
-            expect_key_id: self.expect_key_id.clone(),
-            allow_rollback: false,
-            accept_new_key: None,
-            max_changes: self.max_changes,
-            override_limits: None,
-        }
+        self.guards.clone()
     }
 
     pub fn unlock(&self) -> Unlock<'_> {

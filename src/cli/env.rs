@@ -2,7 +2,7 @@
 //! terminals and the machine's name.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, TimestampRound, Unit};
@@ -54,15 +54,13 @@ impl Env {
     /// A variable that is not empty. Foreign bytes are replaced, not dropped, so that its
     /// reader refuses it.
     pub fn var(&self, name: &str) -> Option<String> {
-        self.vars
-            .get(&OsString::from(name))
-            .filter(|value| !value.is_empty())
-            .map(|value| value.to_string_lossy().into_owned())
+        let value = self.set(name)?;
+        Some(value.to_string_lossy().into_owned())
     }
 
     /// A variable exactly as it was set; an error if it is not UTF-8.
     pub fn exact(&self, name: &str) -> Option<Result<&str, NotText>> {
-        let value = self.vars.get(&OsString::from(name))?;
+        let value = self.vars.get(OsStr::new(name))?;
         Some(value.to_str().ok_or(NotText))
     }
 
@@ -73,10 +71,12 @@ impl Env {
 
     /// A variable that names a file or a folder and is not empty.
     pub fn path_var(&self, name: &str) -> Option<PathBuf> {
-        self.vars
-            .get(&OsString::from(name))
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
+        self.set(name).map(PathBuf::from)
+    }
+
+    fn set(&self, name: &str) -> Option<&OsString> {
+        let value = self.vars.get(OsStr::new(name))?;
+        (!value.is_empty()).then_some(value)
     }
 
     /// The first of: files of the command line, `DRSPASS_IDENTITY`, `DRSPASS_IDENTITY_KEY`,
@@ -89,11 +89,11 @@ impl Env {
         if let Some(text) = self.var("DRSPASS_IDENTITY_KEY") {
             return IdentitySource::Text(Zeroizing::new(text));
         }
-        let names = ["DRSPASS_IDENTITY", "DRSPASS_IDENTITY_KEY"];
-        if let Some(name) = names.into_iter().find(|name| self.is_empty(name)) {
-            return IdentitySource::Empty(name);
+        let mut names = ["DRSPASS_IDENTITY", "DRSPASS_IDENTITY_KEY"].into_iter();
+        match names.find(|name| self.is_empty(name)) {
+            Some(name) => IdentitySource::Empty(name),
+            None => IdentitySource::Default(self.default_identity()),
         }
-        IdentitySource::Default(self.default_identity())
     }
 
     pub fn default_identity(&self) -> Option<PathBuf> {

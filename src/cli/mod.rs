@@ -84,11 +84,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
     let shell = Shell::new(ColorWhen::Auto, env);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            if shell.document(error.to_string()) {
-                exit::DONE
-            } else {
-                exit::FAILED
-            }
+            exit::written(shell.document(error.to_string()), exit::DONE)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             shell.message(&error.to_string());

@@ -156,10 +156,8 @@ pub struct SimToken {
     pub expires: Option<Timestamp>,
 }
 
-pub struct SimTokens {
-    fixed: SimToken,
-    issued: Vec<SimToken>,
-}
+/// The fixed one, then those of the login call.
+pub struct SimTokens(Vec<SimToken>);
 
 pub enum TokenLookup<'a> {
     Unknown,
@@ -169,18 +167,15 @@ pub enum TokenLookup<'a> {
 
 impl SimTokens {
     pub fn new(fixed: SimToken) -> Self {
-        Self {
-            fixed,
-            issued: Vec::new(),
-        }
+        Self(vec![fixed])
     }
 
     pub fn add(&mut self, token: SimToken) {
-        self.issued.push(token);
+        self.0.push(token);
     }
 
     pub fn find(&self, token: &[u8], now: Timestamp) -> TokenLookup<'_> {
-        let mut all = self.issued.iter().chain([&self.fixed]);
+        let mut all = self.0.iter().rev();
         let found = all.find(|known| same(known.token.as_bytes(), token));
         match found {
             None => TokenLookup::Unknown,
@@ -190,12 +185,12 @@ impl SimTokens {
     }
 
     pub fn issued(&self) -> Vec<String> {
-        let tokens = self.issued.iter().map(|token| token.token.clone());
-        tokens.collect()
+        let issued = self.0.iter().skip(1);
+        issued.map(|token| token.token.clone()).collect()
     }
 
     pub fn expire(&mut self, now: Timestamp) {
-        for token in &mut self.issued {
+        for token in self.0.iter_mut().skip(1) {
             let end = token.expires.unwrap_or(now);
             token.expires = Some(end.min(now));
         }

@@ -50,8 +50,7 @@ pub fn millis(time: Timestamp) -> String {
     time.as_millisecond().to_string()
 }
 
-/// One random seed, from which every token, salt and request id is derived, so that
-/// only the start can fail for want of randomness.
+/// One random seed, from which all is derived: only the start can fail for want of it.
 pub struct Nonces {
     seed: [u8; 32],
     next: AtomicU64,

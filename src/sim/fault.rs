@@ -101,8 +101,7 @@ impl Fault {
     }
 }
 
-/// Which password changes a fault hits. They are counted from 1 as they come in
-/// whole, whether they are acted on or not.
+/// Which password changes a fault hits, counted from 1 as they come in whole.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultTrigger {
@@ -128,7 +127,6 @@ pub enum FaultKind {
     PoisonEntry {
         job: String,
         endpoint: EndPointType,
-        /// `DRS.M00202` if left out.
         #[serde(default = "invalid_parameter")]
         code: String,
         #[serde(default)]
@@ -137,7 +135,6 @@ pub enum FaultKind {
     /// HTTP 400 because of the number of entries; not acted on. It strikes only larger ones.
     TooMany {
         most: usize,
-        /// `DRS.M00202` if left out.
         #[serde(default = "invalid_parameter")]
         code: String,
     },
@@ -163,8 +160,8 @@ pub enum FaultKind {
     },
     /// The request is read and never answered; not acted on.
     Silent,
-    /// The request is kept until `release`, then answered. If the caller hangs
-    /// up while it is kept, what was not done before is not done at all.
+    /// The request is kept until `release`; if the caller hangs up meanwhile, what was not
+    /// done before is not done at all.
     Hold {
         /// Whether it is acted on before it is kept, not after.
         #[serde(default)]
@@ -327,7 +324,7 @@ pub enum EchoForm {
 #[derive(Default)]
 pub struct ArmedFaults {
     armed: Vec<(Fault, Option<u32>)>,
-    /// The requests so far, which are counted from 1.
+    /// The requests so far.
     pub met: u64,
     met_by_call: BTreeMap<QueryCall, u64>,
 }
@@ -339,8 +336,7 @@ impl ArmedFaults {
         self.armed.push((fault, left));
     }
 
-    /// The faults that strike the next request. A fault that names an entry waits for a
-    /// request that holds it, and one that names a call for that call.
+    /// The faults that strike the next request, which names this call and these entries.
     pub fn strike(
         &mut self,
         call: Option<QueryCall>,

@@ -16,8 +16,7 @@ use hyper::http::uri::PathAndQuery;
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
-/// How long a broken-off answer waits before the connection is closed, so that
-/// the first half has left the write buffer.
+/// Until a broken-off connection is closed: the first half has left the write buffer.
 const HALF_BODY_PAUSE: Duration = Duration::from_millis(20);
 
 pub struct ServiceRequest {
@@ -183,8 +182,7 @@ impl ServiceReply {
         self.header(CONTENT_ENCODING.as_str(), "gzip")
     }
 
-    /// The response for hyper. An answer that no HTTP message can carry (a fault
-    /// with an impossible status or header) becomes a 500 that says so.
+    /// What no HTTP message can carry (an impossible status or header) becomes a 500.
     pub fn into_response(self, request_id: &str, date: &str) -> Response<Payload> {
         let request_id = self.request_id.unwrap_or_else(|| request_id.into());
         let mut builder = Response::builder()
@@ -229,7 +227,7 @@ pub fn check_head<'a>(
 #[error("connection cut on purpose")]
 pub struct ConnectionCut;
 
-/// The body of an answer; it may promise more bytes than it delivers.
+/// A body that may promise more bytes than it delivers.
 pub struct Payload {
     rest: Option<Bytes>,
     promised: u64,

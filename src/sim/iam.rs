@@ -29,11 +29,8 @@ enum Reach {
     Account,
 }
 
-/// Says who calls, or refuses.
-///
-/// A missing token is turned away by the gateway (OTC API Gateway manual, Error
-/// Codes: 0301 with 401), a wrong one by the service (OTC api-ref, Error Code:
-/// DRS.M00100 with 403).
+/// A missing token is turned away by the gateway (OTC API Gateway manual, Error Codes: 0301
+/// with 401), a wrong one by the service (OTC api-ref, Error Code: DRS.M00100 with 403).
 fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> {
     let SimExchange { state, request, .. } = exchange;
     let now = exchange.shared.clock.now();
@@ -307,8 +304,7 @@ pub fn catalog(exchange: &mut SimExchange<'_>) -> SimAnswer {
     ServiceReply::ok(&json!({"catalog": entries, "links": {}}))
 }
 
-/// The entries for a token of this project, with no more of the other services than it
-/// takes to be mistaken for one of them.
+/// With no more of the other services than it takes to be mistaken for one of them.
 fn catalog_entries(shared: &Shared, project: Option<&str>) -> Value {
     let own = &shared.url;
     let region = shared.config.catalog.region.as_str();

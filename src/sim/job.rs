@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 use super::ambient::{Nonces, SaltedDigest, salted_digest};
 use super::spec::{EndPointType, EndpointSpec, JobSpec};
 
-/// Refused logins after which a database locks the account. The real number is
-/// the database's policy; what matters is that retrying has a price (OTC user
-/// manual, synchronization scenarios: DRS retries may lock the account).
+/// Refused logins after which a database locks the account, by a policy of its own (OTC
+/// user manual, synchronization scenarios: DRS retries may lock the account).
 const LOCK_AFTER: u32 = 5;
 
 /// Why the service does not change a job: code and text (OTC api-ref, Error Code;
@@ -33,7 +32,6 @@ impl Denied {
     );
 }
 
-/// Whether the code says that there is no such job.
 pub fn is_missing(code: &str) -> bool {
     matches!(code, "DRS.M00289" | "DRS.M05003" | "DRS.M05004")
 }
@@ -157,8 +155,7 @@ impl DatabaseLogin {
 }
 
 pub struct SimJob {
-    /// What never changes. The state in there is that of the start, and the
-    /// passwords that the databases accept were taken out.
+    /// What never changes: the state is that of the start, and passwords were taken out.
     pub facts: JobSpec,
     pub status: String,
     source: DatabaseLogin,
@@ -242,8 +239,8 @@ impl SimJob {
         }
     }
 
-    /// What the console's retry does: a failed job starts again, and is found
-    /// running or failed once the failure delay is over. False for any other job.
+    /// As the console's: a failed job starts again, and is found running or failed once the
+    /// failure delay is over. False for any other job.
     pub fn retry(&mut self, now: Instant) -> bool {
         if running_form(&self.status).is_none() {
             return false;
@@ -306,7 +303,7 @@ pub struct JobStore {
 }
 
 impl JobStore {
-    /// Fails with the id if two jobs have the same one.
+    /// Fails with an id that stands twice.
     pub fn new(
         specs: Vec<JobSpec>,
         nonces: Arc<Nonces>,
@@ -344,8 +341,7 @@ impl JobStore {
         self.jobs.insert(id, job);
     }
 
-    /// The job as it is at `now`. With `accept_any_job`, a well-formed id that
-    /// was never seen becomes a running job.
+    /// The job as it is at `now`; with `accept_any_job`, any well-formed id is one.
     pub fn job(&mut self, id: &str, now: Instant) -> Option<&mut SimJob> {
         if self.accept_any_job && !self.jobs.contains_key(id) && is_well_formed(id) {
             self.add(JobSpec::new(id));

@@ -73,9 +73,8 @@ pub enum StartError {
     },
 }
 
-/// A running simulator. It stops, and cuts all connections, when dropped.
-///
-/// All methods may be called from any thread, within or without a runtime.
+/// Stops, and cuts all connections, when dropped. All methods may be called from any
+/// thread, within or without a runtime.
 pub struct Simulator {
     shared: Arc<Shared>,
     server: Server,
@@ -166,8 +165,7 @@ impl Simulator {
         &self.shared.admin_token
     }
 
-    /// Whether this is the password DRS was last told for `source` or
-    /// `destination` of the job. False for a job or endpoint it does not know.
+    /// Whether DRS was last told this password for `source` or `destination` of the job.
     pub fn holds(&self, job: &str, endpoint: &str, password: &str) -> bool {
         self.login_is(job, endpoint, |login| login.holds(password))
     }
@@ -203,8 +201,7 @@ impl Simulator {
         self.shared.lock().connections
     }
 
-    /// The highest number of password changes that were under way at one time,
-    /// each from its first line to its answer.
+    /// The most password changes at one time, each from its first line to its answer.
     pub fn max_in_flight(&self) -> usize {
         self.shared.lock().max_in_flight
     }
@@ -236,8 +233,7 @@ impl Simulator {
         self.shared.inject(FaultQueue::Logins, fault);
     }
 
-    /// Lets a fault wait for the query or the retry of that name, or for any of them. False,
-    /// and nothing waits, if there is no call of that name.
+    /// For the query or the retry of that name, or any of them. False if there is none.
     pub fn inject_query(&self, call: Option<&str>, mut fault: Fault) -> bool {
         fault.call = call.and_then(named);
         let is_known = fault.call.is_some() || call.is_none();
@@ -256,8 +252,7 @@ impl Simulator {
         changed.is_some()
     }
 
-    /// Changes the password at the database, as an operator would before telling
-    /// DRS, and unlocks the account. False if there is no such job or endpoint.
+    /// At the database, which unlocks the account. False if there is no such endpoint.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
         let mut state = self.shared.lock();
         let changed = named(endpoint).and_then(|endpoint| {
@@ -268,8 +263,7 @@ impl Simulator {
         changed.is_some()
     }
 
-    /// Retries a failed job, as an operator would in the console. False if there
-    /// is no such job or it has not failed.
+    /// As an operator would in the console. False for any but a failed job.
     pub fn retry(&self, job: &str) -> bool {
         let now = Instant::now();
         let mut state = self.shared.lock();

@@ -101,8 +101,6 @@ pub fn change(exchange: &mut SimExchange<'_>) -> SimAnswer {
     Ok(answer(faults, &changes, results))
 }
 
-/// The entries of the body, or the refusal of the whole request.
-///
 /// Mandatory fields are those of OTC api-ref, Changing the Passwords…, Table
 /// ModifyPwdEndPoint; the codes are those of its Error Code page. Which of them
 /// the service uses where is not documented. Unknown fields are ignored.

@@ -110,9 +110,7 @@ pub fn refuse_doubles<T: Eq + Hash>(items: &[T]) -> Result<(), ServiceReply> {
     }
 }
 
-/// The first result of the page and how many there may be.
-///
-/// `per_page` 0 means all, and then `cur_page` may be 0 or 1; otherwise pages
+/// The first result of the page and how many there may be: `per_page` 0 means all, and then `cur_page` may be 0 or 1; otherwise pages
 /// count from 1 to the last one (OTC api-ref, Querying Task Statuses; the bound
 /// for 0 stands in the vendor's SDK).
 fn page(document: &Value, total: usize) -> Result<(usize, usize), ServiceReply> {

@@ -29,8 +29,7 @@ pub struct SimConfig {
     pub project_name: String,
     /// Further projects of the account. They hold no jobs.
     pub other_projects: Vec<ProjectSpec>,
-    /// A token for that project that never expires, unlike those of the login call;
-    /// `None` makes a random one.
+    /// One for that project that never expires; `None` makes a random one.
     pub token: Option<String>,
     /// How long a token of the login call lives; 24 hours in real life (OTC IAM
     /// api-ref, Obtaining a User Token).
@@ -43,14 +42,12 @@ pub struct SimConfig {
     pub clock_offset_seconds: i64,
     /// Whether every well-formed job id that is asked for is a running job.
     pub accept_any_job: bool,
-    /// Whether the service tells which actions a job's state allows: in each row
-    /// of the list and by `GET /v5/{project_id}/jobs/{id}/actions`.
+    /// Whether rows of the list, and a call of its own, tell what a job's state allows.
     pub job_actions: bool,
     /// Added to the answer of every password change.
     #[serde(rename = "latency_millis", deserialize_with = "millis")]
     pub latency: Duration,
-    /// How long a job that is turned away by a database goes on before it fails,
-    /// and how long a retry takes.
+    /// How long a job goes on that a database turns away, and how long a retry takes.
     #[serde(rename = "failure_delay_millis", deserialize_with = "millis")]
     pub failure_delay: Duration,
     pub jobs: Vec<JobSpec>,
@@ -104,9 +101,9 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct ScenarioError {
-    /// Line in the file, counted from 1; `None` if no line can be told.
+    /// Counted from 1; `None` if no line can be told.
     pub line: Option<u64>,
-    /// Column in that line, counted from 1 in characters.
+    /// Counted from 1, in characters.
     pub column: Option<u64>,
     what: String,
 }
@@ -147,8 +144,7 @@ pub fn parse(text: &str) -> Result<SimConfig, ScenarioError> {
     Ok(config)
 }
 
-/// Says what is wrong in words of our own; only names that this module knows
-/// anyway are taken from the parser.
+/// Takes only names from the parser that this module knows anyway.
 fn describe(error: &serde_yaml::Error) -> String {
     use serde_yaml::Error;
     match error {

@@ -26,8 +26,7 @@ use super::{admin, ambient, iam, password, queries};
 /// 413; OTC IAM api-ref, Request Body): 12 MB.
 const MAX_BODY_BYTES: usize = 12 << 20;
 
-/// How much of an over-large body is read away, so that the caller gets to see
-/// the answer instead of a broken connection.
+/// So much of a larger body is read away, so that the caller gets to see the answer.
 const MAX_DISCARDED_BYTES: usize = 64 << 20;
 
 pub struct Server {

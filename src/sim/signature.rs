@@ -59,8 +59,7 @@ pub fn to_sign(date: &str, canonical: &str) -> String {
     format!("{ALGORITHM}\n{date}\n{digest}")
 }
 
-/// The signature of a string to sign. The secret is the key as it is, without
-/// any derivation.
+/// The secret is the key as it is, without any derivation.
 pub fn sign(secret: &str, text: &str) -> String {
     // A key of any length is taken, so the other case never comes up.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
@@ -79,8 +78,7 @@ pub struct SignedRequest<'a> {
 }
 
 impl SignedRequest<'_> {
-    /// The canonical request. `None` if a header that is said to be signed is
-    /// missing, stands twice or is no text.
+    /// `None` if a header that is said to be signed is missing, stands twice or is no text.
     pub fn canonical(&self, signed: &[&str]) -> Option<String> {
         let mut headers = String::new();
         for name in signed {

@@ -41,8 +41,7 @@ pub struct JobSpec {
     pub id: String,
     #[serde(default)]
     pub name: String,
-    /// The state (OTC api-ref, Task Statuses), by default a running one. Any word
-    /// is taken, so that states nobody has heard of can be played.
+    /// One of OTC api-ref, Task Statuses, or any other word; by default a running one.
     #[serde(default = "running")]
     pub status: String,
     #[serde(default)]
@@ -55,8 +54,7 @@ pub struct JobSpec {
     /// passwords (OTC api-ref, Changing the Passwords…, Constraints).
     #[serde(default)]
     pub dual_active_parent: bool,
-    /// Whether the details say `multi_write`, the mark of a dual-active job. They
-    /// also do for each `dual_active_parent`.
+    /// Whether the details say so, as they also do for each `dual_active_parent`.
     #[serde(default)]
     pub multi_write: bool,
     /// `migration`, `sync` or `cloudDataGuard`.
@@ -68,8 +66,7 @@ pub struct JobSpec {
     /// `vpn`, `vpc` or `eip`.
     #[serde(default = "eip")]
     pub net_type: String,
-    /// Actions, such as `RESET_DB_PWD`, that the service calls unavailable
-    /// whatever the state. What the calls themselves allow stays as it is.
+    /// Called unavailable whatever the state, which changes nothing of the calls.
     #[serde(default)]
     pub unavailable_actions: Vec<String>,
 }
@@ -121,16 +118,14 @@ pub struct EndpointSpec {
     pub port: Option<u16>,
     pub user: Option<String>,
     pub inst_id: Option<String>,
-    /// What stands in `db_password` of the job's details. The documented schema
-    /// has the field (OTC api-ref, Querying Task Details, Endpoint), no example
-    /// shows it; `None` leaves it out.
+    /// `db_password` of the job's details, which the schema has (OTC api-ref, Querying Task
+    /// Details, Endpoint) and no example shows; `None` leaves it out.
     pub detail_password: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserSpec {
-    /// The name, unique in its domain.
     pub name: String,
     pub id: String,
     pub password: String,
@@ -166,8 +161,7 @@ pub struct ProjectSpec {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CatalogSpec {
-    /// The address of DRS without a path; `self` stands for the simulator's own.
-    /// `None` leaves DRS out, as catalogues in real life do.
+    /// Without a path; `self` is the simulator's own. `None` leaves DRS out, as in real life.
     pub drs_endpoint: Option<String>,
     /// The region of each endpoint; `*` is a region too.
     pub region: String,
