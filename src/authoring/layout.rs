@@ -143,7 +143,6 @@ pub fn is_blank(text: &str) -> bool {
 /// How new entries of a map are laid out.
 #[derive(Clone, Copy)]
 pub struct Layout {
-    /// How far its keys are indented.
     pub indent: usize,
     /// How much further the keys of a map in it are.
     pub step: usize,
@@ -153,7 +152,7 @@ pub struct Layout {
     pub line_end: &'static str,
 }
 
-pub fn as_lines(entries: &[(&str, &NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
+pub fn as_lines(entries: &[(&str, NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
     let mut out = room(entries, layout);
     for (key, wanted) in entries {
         lines(key, wanted, layout, &mut out);
@@ -161,10 +160,9 @@ pub fn as_lines(entries: &[(&str, &NewContent<'_>)], layout: Layout) -> Zeroizin
     out
 }
 
-/// Entries for the inside of braces, with commas between.
-pub fn in_braces(entries: &[(&str, &NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
+pub fn in_braces(entries: &[(&str, NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
     let mut out = room(entries, layout);
-    flow(entries.iter().copied(), layout, &mut out);
+    flow(entries, layout, &mut out);
     out
 }
 
@@ -183,24 +181,20 @@ const fn most_quoted(text: &str) -> usize {
 }
 
 /// A buffer with enough room, so that no copy is left where a growing one was.
-fn room(entries: &[(&str, &NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
-    fn most(wanted: &NewContent<'_>, indent: usize, step: usize) -> usize {
-        match wanted {
-            NewContent::Text(text) => most_quoted(text),
-            NewContent::Map(entries) => entries
-                .iter()
-                .map(|(key, wanted)| {
-                    indent + most_quoted(key) + 8 + most(wanted, indent + step, step)
-                })
-                .sum(),
-            NewContent::Gone => 0,
-        }
+fn room(entries: &[(&str, NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
+    fn most(entries: &[(&str, NewContent<'_>)], indent: usize, step: usize) -> usize {
+        let each = entries.iter().map(|(key, content)| {
+            let content = match content {
+                NewContent::Text(text) => most_quoted(text),
+                NewContent::Map(map) => most(map, indent + step, step),
+                NewContent::Gone => 0,
+            };
+            indent + most_quoted(key) + 16 + content
+        });
+        each.sum()
     }
-    let sum = entries.iter().map(|(key, wanted)| {
-        let inner = most(wanted, layout.indent + layout.step, layout.step);
-        layout.indent + most_quoted(key) + 16 + inner
-    });
-    Zeroizing::new(String::with_capacity(sum.sum()))
+    let most = most(entries, layout.indent, layout.step);
+    Zeroizing::new(String::with_capacity(most))
 }
 
 fn lines(name: &str, content: &NewContent<'_>, layout: Layout, out: &mut String) {
@@ -236,7 +230,6 @@ fn is_leaf(map: &[(&str, NewContent<'_>)]) -> bool {
         .all(|(_, content)| matches!(content, NewContent::Text(_)))
 }
 
-/// A value for the inside of braces, or for a line.
 fn value(content: &NewContent<'_>, layout: Layout, out: &mut String) {
     match content {
         NewContent::Text(text) => quote(text, out),
@@ -246,22 +239,14 @@ fn value(content: &NewContent<'_>, layout: Layout, out: &mut String) {
                 ..layout
             };
             out.push_str("{ ");
-            flow(
-                map.iter().map(|(key, content)| (*key, content)),
-                layout,
-                out,
-            );
+            flow(map, layout, out);
             out.push_str(" }");
         }
         NewContent::Gone => {}
     }
 }
 
-fn flow<'a, 'v: 'a>(
-    entries: impl Iterator<Item = (&'a str, &'a NewContent<'v>)>,
-    layout: Layout,
-    out: &mut String,
-) {
+fn flow(entries: &[(&str, NewContent<'_>)], layout: Layout, out: &mut String) {
     let mut comma = "";
     for (name, content) in entries {
         out.push_str(comma);

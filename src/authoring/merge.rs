@@ -16,7 +16,6 @@ use crate::core::yaml::{Node, Pair, line_start, next_line};
 /// A step of indentation where the document shows none.
 const USUAL_STEP: usize = 2;
 
-/// The changes of one document.
 pub struct Merge<'t> {
     text: &'t str,
     line_end: &'static str,
@@ -60,23 +59,22 @@ impl<'t> Merge<'t> {
         }
         let entries: Vec<Pair<'_>> = map.pairs().collect();
         let keys = entries.iter().map(|entry| entry.key.scalar());
-        let places: HashMap<_, _> = keys.zip(0..).collect();
+        let places: HashMap<_, usize> = keys.zip(0..).collect();
         let mut added = Vec::new();
-        let mut gone = Vec::new();
         for (key, wanted) in wanted {
-            let place = places.get(&Some(*key)).copied();
-            let entry = place.and_then(|place: usize| entries.get(place));
-            match (entry, wanted) {
+            match (places.get(&Some(*key)), wanted) {
                 (None, NewContent::Gone) => {}
-                (None, wanted) => added.push((*key, wanted)),
-                (Some(_), NewContent::Gone) => gone.extend(place),
-                (Some(entry), NewContent::Text(text)) => self.scalar(*entry, text)?,
-                (Some(entry), NewContent::Map(wanted)) => {
-                    self.map(Some(*entry), entry.value, wanted)?;
+                (None, wanted) => added.push((*key, wanted.clone())),
+                (Some(place), NewContent::Gone) => self.remove(holder, map, &entries, *place)?,
+                (Some(place), NewContent::Text(text)) => {
+                    self.scalar(*entries.get(*place)?, text)?
+                }
+                (Some(place), NewContent::Map(wanted)) => {
+                    let entry = *entries.get(*place)?;
+                    self.map(Some(entry), entry.value, wanted)?;
                 }
             }
         }
-        self.remove(holder, map, &entries, &gone)?;
         self.add(holder, map, &entries, &added)
     }
 
@@ -94,7 +92,7 @@ impl<'t> Merge<'t> {
         holder: Option<Pair<'_>>,
         map: Node<'_>,
         entries: &[Pair<'_>],
-        added: &[(&str, &NewContent<'_>)],
+        added: &[(&str, NewContent<'_>)],
     ) -> Option<()> {
         if added.is_empty() {
             return Some(());
@@ -134,7 +132,7 @@ impl<'t> Merge<'t> {
         &mut self,
         holder: Pair<'_>,
         map: Node<'_>,
-        added: &[(&str, &NewContent<'_>)],
+        added: &[(&str, NewContent<'_>)],
     ) -> Option<()> {
         let (start, end) = (map.start(), map.end());
         let inside = self.text.get(start + 1..end - 1)?;
@@ -165,24 +163,23 @@ impl<'t> Merge<'t> {
         Some(())
     }
 
+    /// Removes one entry, which is the only thing that is wanted of a map.
     fn remove(
         &mut self,
         holder: Option<Pair<'_>>,
         map: Node<'_>,
         entries: &[Pair<'_>],
-        gone: &[usize],
+        place: usize,
     ) -> Option<()> {
-        if gone.is_empty() {
-            return Some(());
-        }
         let start_of = |entry: &Pair<'_>| entry_start(self.text, entry.key.start());
-        if gone.len() == entries.len() {
-            let (first, last) = (start_of(entries.first()?), entries.last()?);
-            let end = without_line_end(self.text, after(self.text, last.value));
+        let entry = entries.get(place)?;
+        let (start, end) = (start_of(entry), after(self.text, entry.value));
+        if entries.len() == 1 {
             let bytes = match is_flow(map) {
                 true => Some(map.start()..map.end()),
                 // It begins behind the colon of a key with a `?`.
-                false => (!starts_line(self.text, first)).then_some(first..end),
+                false => (!starts_line(self.text, start))
+                    .then(|| start..without_line_end(self.text, end)),
             };
             if let Some(bytes) = bytes {
                 self.splices.replace(bytes, Zeroizing::new("{}".to_owned()));
@@ -191,18 +188,14 @@ impl<'t> Merge<'t> {
             let colon = after_colon(self.text, holder?.key.end())?;
             self.splices.insert(colon, " {}");
         }
-        for &place in gone {
-            let entry = entries.get(place)?;
-            let start = start_of(entry);
-            if is_flow(map) {
-                self.remove_in_braces(entries, place)?;
-            } else if starts_line(self.text, start) {
-                let line = line_start(self.text, start);
-                self.splices.remove(line..after(self.text, entry.value));
-            } else {
-                self.splices
-                    .remove(start..start_of(entries.get(place + 1)?));
-            }
+        if is_flow(map) {
+            return self.remove_in_braces(entries, place);
+        }
+        if starts_line(self.text, start) {
+            self.splices.remove(line_start(self.text, start)..end);
+        } else {
+            self.splices
+                .remove(start..start_of(entries.get(place + 1)?));
         }
         Some(())
     }

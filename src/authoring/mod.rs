@@ -23,13 +23,13 @@ use crate::core::secret::Secret;
 use crate::core::yaml::{Node, Pair, Tree, split_mark};
 
 /// What a part of the document shall be.
+#[derive(Clone)]
 enum NewContent<'v> {
     Text(&'v str),
     Map(Vec<(&'v str, Self)>),
     Gone,
 }
 
-/// The place of one value in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ValuePlace {
     Credential(Box<str>),
@@ -202,7 +202,6 @@ impl<'t> ManifestText<'t> {
         Ok(text)
     }
 
-    /// What stands at the end of these keys.
     fn node(&self, keys: &[&str]) -> Option<Node<'_>> {
         let [part, name, below @ ..] = keys else {
             return None;

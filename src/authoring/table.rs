@@ -57,7 +57,6 @@ pub struct Placed {
 #[derive(Debug)]
 pub struct Resolved {
     pub placed: Vec<Placed>,
-    /// What somebody should look at in the values.
     pub warnings: Vec<Problem>,
 }
 
@@ -140,9 +139,6 @@ fn unknown_field(at: String) -> Problem {
     Problem::error(at, None, "names a field that is not known", help)
 }
 
-/// Finds the place of every row, in one go.
-/// Fails with every row that has none, that names a place for the second time, or
-/// whose value the manifest would refuse.
 pub fn resolve(
     document: &ManifestText<'_>,
     rows: Vec<TableRow>,
@@ -210,7 +206,6 @@ fn unless_any<T>(mut problems: Vec<Problem>, value: T) -> Result<T, Vec<Problem>
     Err(problems)
 }
 
-/// One record: where it starts, and its fields.
 pub struct CsvRecord {
     /// The line of its first character, from 1.
     pub line: usize,

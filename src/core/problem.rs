@@ -111,7 +111,6 @@ impl Diagnostic for Problem {
     }
 }
 
-/// How many errors these are, in words.
 pub fn counted(problems: &[Problem]) -> String {
     let is_error = |problem: &&Problem| problem.severity == Severity::Error;
     match problems.iter().filter(is_error).count() {
@@ -124,7 +123,6 @@ pub fn counted(problems: &[Problem]) -> String {
 /// document could otherwise turn into a far larger list.
 pub const MAX_PROBLEMS: usize = 1000;
 
-/// The problems of one document, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct Problems {
     /// Each with whether it is about a key: an empty value before a key is at its place.
@@ -164,7 +162,6 @@ pub struct Checked<T> {
 }
 
 impl<T> Checked<T> {
-    /// Keeps `value` only if no problem is an error.
     pub fn new(value: Option<T>, problems: Problems) -> Self {
         let Problems {
             mut list,

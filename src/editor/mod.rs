@@ -122,7 +122,6 @@ impl Editor {
         file_name(&self.program).escape_debug().to_string()
     }
 
-    /// Whether it is known how to keep it from leaving copies elsewhere.
     pub fn is_known(&self) -> bool {
         self.kind != EditorKind::Other
     }

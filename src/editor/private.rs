@@ -270,7 +270,6 @@ pub struct SweptFolder {
     pub removed: io::Result<()>,
 }
 
-/// Removes the folders that killed runs left.
 pub fn sweep(places: &Places) -> Vec<SweptFolder> {
     let own = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
     let mut folders: Vec<PathBuf> = places.runtime.iter().cloned().collect();

@@ -94,7 +94,6 @@ fn no_key(name: &Path) -> OpError {
     )
 }
 
-/// The file that would be replaced, if there is one.
 fn present(root: &Root) -> Result<Option<Vec<u8>>, OpError> {
     match root.manifest_path().symlink_metadata() {
         Ok(_) => root.manifest_bytes().map(Some),
@@ -120,10 +119,7 @@ fn existing(
         }
         Err(AgeError::NotEncrypted) => {}
         Err(source) => {
-            return Err(OpError::Age {
-                path: root.manifest_name().to_owned(),
-                source,
-            });
+            return Err(OpError::age(root.manifest_name())(source));
         }
     }
     // Sealing a plaintext file in its own place loses nothing.

@@ -120,6 +120,13 @@ impl OpError {
         Self::unfit(format!("{variable} is empty"), help)
     }
 
+    pub fn age(path: &Path) -> impl Fn(AgeError) -> Self {
+        move |source| Self::Age {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     pub fn read(path: impl AsRef<Path>) -> impl Fn(io::Error) -> Self {
         move |source| {
             Failure::new(

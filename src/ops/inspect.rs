@@ -16,10 +16,7 @@ use crate::sys::files;
 /// Checks the configuration and that the manifest is encrypted, with no key.
 pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<(), OpError> {
     let file = root.manifest_bytes()?;
-    header::check(&file).map_err(|source| OpError::Age {
-        path: root.manifest_name().to_owned(),
-        source,
-    })?;
+    header::check(&file).map_err(OpError::age(root.manifest_name()))?;
     root.target(guards)?;
     Ok(())
 }
@@ -56,10 +53,7 @@ pub fn recipients(
     guards: &Guards,
 ) -> Result<RecipientsReport, OpError> {
     let file = root.manifest_bytes()?;
-    let stanzas = header::recipients(&file).map_err(|source| OpError::Age {
-        path: root.manifest_name().to_owned(),
-        source,
-    })?;
+    let stanzas = header::recipients(&file).map_err(OpError::age(root.manifest_name()))?;
     let opened = match unlock {
         None => Err("no identity was asked for"),
         Some(unlock) => match root.decrypt_file(&file, unlock) {

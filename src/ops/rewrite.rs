@@ -28,7 +28,6 @@ pub struct Rewrite<'a> {
     pub opened: Opened,
 }
 
-/// A changed manifest, sealed and ready to be put in its place.
 pub struct SealedRewrite<'a> {
     before: &'a [u8],
     text: Zeroizing<String>,
@@ -159,7 +158,6 @@ impl<'a> Rewrite<'a> {
 }
 
 impl SealedRewrite<'_> {
-    /// Puts the new file in the place of the manifest.
     pub fn put(&self, root: &Root) -> Result<(), OpError> {
         replace(root, Some(self.before), &self.file)
     }
@@ -180,7 +178,6 @@ impl SealedRewrite<'_> {
     }
 }
 
-/// Whether the manifest could be replaced by a new one.
 pub fn check_replaceable(root: &Root) -> Result<(), OpError> {
     let path = root.manifest_path();
     let path = fs::canonicalize(&path).unwrap_or(path);
@@ -218,17 +215,13 @@ pub fn next_revision(revision: u64) -> Result<u64, OpError> {
     })
 }
 
-/// Encrypts the plain text of the manifest `name`.
 pub fn encrypted(
     plain: &[u8],
     recipients: &[String],
     name: &Path,
     plugins: Plugins<'_>,
 ) -> Result<Vec<u8>, OpError> {
-    age_file::encrypt(plain, recipients, plugins).map_err(|source| OpError::Age {
-        path: name.to_owned(),
-        source,
-    })
+    age_file::encrypt(plain, recipients, plugins).map_err(OpError::age(name))
 }
 
 /// Seals the text of the manifest `name` and encrypts it to all who are sealed with it.

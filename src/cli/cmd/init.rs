@@ -176,7 +176,6 @@ fn set_up(
     Ok(jobs)
 }
 
-/// Who can read a new manifest.
 #[derive(Default)]
 struct Readers {
     recipients: Vec<String>,
@@ -184,7 +183,6 @@ struct Readers {
     identities: Vec<(PathBuf, Zeroizing<String>)>,
 }
 
-/// Refuses everything that can be refused before the first file.
 fn begin(
     context: &Context<'_>,
     target: Option<&TargetConfig>,
@@ -337,8 +335,6 @@ fn refuse_target(target: &TargetConfig, guards: &Guards) -> Option<OpError> {
     }
 }
 
-/// The recipients of an identity file; with the text of a new one, where there is
-/// none yet.
 fn identity(
     context: &Context<'_>,
     path: &Path,

@@ -152,7 +152,6 @@ pub fn validate(context: &Context<'_>, args: &ValidateArgs) -> Result<u8, OpErro
     Ok(exit::written(arrived, exit::DONE))
 }
 
-/// Opens the manifest, unless it is only to be encrypted.
 fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Option<Opened>), OpError> {
     let root = if args.require_encrypted {
         context.root_for_hooks()?

@@ -244,7 +244,6 @@ pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-/// Compares the values of a file with the manifest, and writes them if it shall.
 pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
     let (name, bytes) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
@@ -290,7 +289,6 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     Ok(context.stands(arrived, exit::DONE))
 }
 
-/// What an import does, or did.
 fn import_list(document: &ManifestText<'_>, placed: &[Placed]) -> String {
     let count = |effect| placed.iter().filter(|row| row.effect == effect).count();
     let mut text = format!(

@@ -15,7 +15,6 @@ use super::yaml::{self, quote};
 pub const DEFAULT_MANIFEST: &str = "passwords.yaml.age";
 pub const DEFAULT_STATE: &str = "drspass.state.json";
 
-/// What drspass.yaml says, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub manifest: PathText,
@@ -102,8 +101,7 @@ impl Percent {
     }
 }
 
-/// Reads the text of drspass.yaml and finds all its problems at once, in the
-/// order of the text.
+/// Finds all problems of drspass.yaml at once, in the order of the text.
 pub fn parse(text: &str) -> Checked<Config> {
     yaml::read(text, read::config)
 }

@@ -42,22 +42,13 @@ pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
         let help = "Name the region and the project_id below it.";
         root.missing("target", None, help);
     }
-    let manifest = match manifest {
-        Some(value) => {
-            let help =
-                "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
-            file(&value, relative_path, help)
-        }
-        None => Some(PathText(DEFAULT_MANIFEST.to_owned())),
-    };
+    let manifest_help =
+        "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
+    let state_help =
+        "Write a path below the folder of this file that ends in .json, like drspass.state.json.";
     let state_at = state.map(|value| value.key);
-    let state = match state {
-        Some(value) => {
-            let help = "Write a path below the folder of this file that ends in .json, like drspass.state.json.";
-            file(&value, state_path, help)
-        }
-        None => Some(PathText(DEFAULT_STATE.to_owned())),
-    };
+    let manifest = file(manifest, DEFAULT_MANIFEST, relative_path, manifest_help);
+    let state = file(state, DEFAULT_STATE, state_path, state_help);
     if manifest.is_some() && manifest == state && root.is_whole() {
         let help = "Give the state a file of its own.";
         root.with_path(root.path.field("state"))
@@ -89,13 +80,16 @@ fn is_map(value: &Cursor<'_, '_>) -> bool {
 }
 
 fn file(
-    value: &Cursor<'_, '_>,
+    value: Option<Cursor<'_, '_>>,
+    usual: &str,
     check: fn(&str) -> Result<PathText, &'static str>,
     help: &'static str,
 ) -> Option<PathText> {
-    check(value.text()?)
-        .map_err(|what| value.error(what, help))
-        .ok()
+    let Some(value) = value else {
+        return Some(PathText(usual.to_owned()));
+    };
+    let checked = check(value.text()?);
+    checked.map_err(|what| value.error(what, help)).ok()
 }
 
 fn read_recipients(list: &Cursor<'_, '_>) -> Option<Vec<String>> {

@@ -21,7 +21,6 @@ pub use value::check_value;
 /// The largest single value, in bytes. Longer ones are refused, never cut.
 pub const MAX_VALUE_BYTES: usize = 128 * 1024;
 
-/// Everything that the document says, in its order.
 #[derive(Debug)]
 pub struct Manifest {
     /// What binds the document to its readers, its service and its project.
@@ -43,7 +42,6 @@ pub struct Sealed {
     /// The only identity service that is asked for a login.
     pub auth_url: String,
     pub recipients: Vec<String>,
-    /// Counts the writes of the document.
     pub revision: u64,
 }
 
@@ -51,11 +49,9 @@ pub struct Sealed {
 #[derive(Debug)]
 pub struct Credential {
     pub name: Arc<str>,
-    /// Its password, shared with all endpoints that use it.
     pub password: Arc<Secret>,
 }
 
-/// A job as the document lists it.
 #[derive(Debug)]
 pub struct Job {
     pub id: JobId,
@@ -63,7 +59,6 @@ pub struct Job {
     pub name: Option<Box<str>>,
 }
 
-/// What one endpoint shall have.
 #[derive(Debug)]
 pub struct Assignment {
     pub key: EntryKey,
@@ -71,7 +66,6 @@ pub struct Assignment {
     pub label: String,
     /// The password, shared by all endpoints that use one credential.
     pub password: Arc<Secret>,
-    /// The credential that the password comes from.
     pub credential: Option<Arc<str>>,
     /// The kerberos fields that are given, in the order of [`Field::KERBEROS`].
     pub kerberos: Vec<(Field, Secret)>,
@@ -128,8 +122,7 @@ pub enum Sealing {
     Optional,
 }
 
-/// Reads the text of a manifest and finds all its problems at once, in the order
-/// of the text.
+/// Finds all problems of a manifest at once, in the order of the text.
 pub fn parse(text: &str, sealing: Sealing) -> Checked<Manifest> {
     yaml::read(text, |root| read::manifest(root, sealing))
 }

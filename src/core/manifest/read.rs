@@ -62,7 +62,6 @@ fn is_map(value: &Cursor<'_, '_>, if_null: &'static str) -> bool {
     value.node.is_map()
 }
 
-/// What was read so far.
 #[derive(Default)]
 struct Reading<'t, 'p> {
     accounts: Vec<Account<'t, 'p>>,
@@ -72,7 +71,6 @@ struct Reading<'t, 'p> {
     assignments: Vec<Assignment>,
 }
 
-/// A credential with what is known of it.
 struct Account<'t, 'p> {
     entry: Cursor<'t, 'p>,
     name: Arc<str>,
@@ -190,7 +188,6 @@ impl<'t, 'p> Reading<'t, 'p> {
         self.jobs.push(Job { id, name });
     }
 
-    /// The password, the credential that it comes from, and kerberos.
     fn endpoint(&mut self, endpoint: &Cursor<'t, '_>) -> Option<Wanted> {
         let help = "Remove the key: an absent endpoint is unmanaged.";
         if !is_map(endpoint, help) {
@@ -223,7 +220,6 @@ impl<'t, 'p> Reading<'t, 'p> {
         ))
     }
 
-    /// The account that a credential's name means.
     fn account(&mut self, credential: &Cursor<'t, '_>) -> Option<&Account<'t, 'p>> {
         let name = credential.text()?;
         if !is_name(name) {
@@ -342,7 +338,6 @@ fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
     list
 }
 
-/// Reads the `sealed` part, which only the tool writes.
 fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
     const NAMES: [&str; 6] = [
         "fingerprint_key",

@@ -15,9 +15,6 @@ use crate::core::yaml::{self, Cursor, quote, split_mark};
 
 /// The text with its `sealed` part replaced, or put in after `version`; every
 /// other byte stays as it is, line ends included.
-///
-/// Fails with all problems if the outcome is not a manifest: because `text` is
-/// none, or because it is written in braces instead of on lines.
 pub fn seal(text: &str, sealed: &Sealed) -> Result<Zeroizing<String>, Vec<Problem>> {
     let (mark, document) = split_mark(text);
     let Checked { value, problems } = yaml::read(document, place);
@@ -87,7 +84,6 @@ jobs: {}
     out
 }
 
-/// Where the `sealed` part stands or shall stand.
 struct SealedLines {
     /// Whole lines; empty if there is none yet.
     bytes: Range<usize>,
@@ -138,7 +134,6 @@ fn line_end_of(document: &str, place: &SealedLines) -> &'static str {
     }
 }
 
-/// The part as lines, all values quoted.
 fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     let key = sealed.fingerprint_key.to_base64();
     let names = [
@@ -195,12 +190,8 @@ pub fn listed(jobs: &[ListedJob]) -> String {
         );
     }
     for (name, database) in &proposals.credentials {
-        let _ = writeln!(
-            out,
-            "#   {}: {{ password: \"...\" }}{}",
-            quoted(name),
-            comment(database)
-        );
+        let (name, database) = (quoted(name), comment(database));
+        let _ = writeln!(out, "#   {name}: {{ password: \"...\" }}{database}");
     }
     out.push_str("\n# Every job of the project. An endpoint that is not listed is left alone.\n");
     for parent in parents {
@@ -223,12 +214,8 @@ pub fn listed(jobs: &[ListedJob]) -> String {
     for job in jobs {
         let called = job.name.as_ref().map_or("", |name| name.as_str());
         let name = names.fresh(&job_stem(called, &job.id));
-        let _ = write!(
-            out,
-            "  {}:\n    name: {}",
-            quoted(job.id.as_str()),
-            quoted(&name)
-        );
+        let (id, quoted_name) = (quoted(job.id.as_str()), quoted(&name));
+        let _ = write!(out, "  {id}:\n    name: {quoted_name}");
         if name != called && !called.is_empty() {
             let _ = write!(out, " # called {called}");
         }
@@ -237,17 +224,13 @@ pub fn listed(jobs: &[ListedJob]) -> String {
         let status = status.map_or_else(|| "state not told".to_owned(), ToString::to_string);
         let _ = writeln!(out, "    # {}, {status}", job.use_type.as_str());
         for endpoint in Endpoint::ALL {
-            let database = job.database(endpoint);
+            let database = comment(job.database(endpoint));
             let secret = match proposals.name_of(&job.id, endpoint) {
                 Some(name) => format!("credential: {}", quoted(name)),
                 None => "password: \"...\"".to_owned(),
             };
-            let _ = writeln!(
-                out,
-                "    # {}: {{ {secret} }}{}",
-                endpoint.as_str(),
-                comment(database)
-            );
+            let endpoint = endpoint.as_str();
+            let _ = writeln!(out, "    # {endpoint}: {{ {secret} }}{database}");
         }
     }
     out
@@ -268,17 +251,14 @@ fn comment(database: &JobDatabase) -> String {
     if database.is_unknown() {
         return String::new();
     }
-    let parts = [
-        &database.db_type,
-        &database.address,
-        &database.port,
-        &database.user,
-    ];
-    let told: Vec<&str> = parts
-        .into_iter()
-        .flatten()
-        .map(|part| part.as_str())
-        .collect();
+    let JobDatabase {
+        db_type,
+        address,
+        port,
+        user,
+    } = database;
+    let parts = [db_type, address, port, user].into_iter().flatten();
+    let told: Vec<&str> = parts.map(|part| part.as_str()).collect();
     format!(" # {}", told.join(", "))
 }
 

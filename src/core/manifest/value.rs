@@ -48,7 +48,6 @@ pub enum SecretKind {
 }
 
 impl SecretKind {
-    /// The kind of text that a field takes.
     pub const fn of(field: Field) -> Self {
         match field {
             Field::Krb5ConfFile => Self::File,
@@ -145,7 +144,6 @@ fn plain(value: &Cursor<'_, '_>, text: &str) -> (&'static str, &'static str) {
     (what, HELP)
 }
 
-/// Why a value cannot be meant.
 fn refusal(text: &str, kind: SecretKind, origin: ValueSource) -> Option<Problem> {
     // Whoever is told of quotes puts them around a value that is taken as it is.
     let help = |manifest, outside| match origin {

@@ -53,7 +53,6 @@ pub struct Cursor<'t, 'p> {
 }
 
 impl<'t> Cursor<'t, '_> {
-    /// Reports an error at this value.
     pub fn error(&self, what: impl Into<Words>, help: impl Into<Words>) {
         self.report(Severity::Error, Some(self.node), what, help);
     }
@@ -96,7 +95,6 @@ impl<'t> Cursor<'t, '_> {
         Cursor { path, ..*self }
     }
 
-    /// Reports a value of a kind that does not fit.
     pub fn wrong_kind(&self, what: &'static str, help: &'static str) {
         if !self.node.is_refused() && self.node.is_whole() {
             self.error(what, help);
@@ -114,7 +112,6 @@ impl<'t> Cursor<'t, '_> {
         self.node.tree.stopped.is_none()
     }
 
-    /// The document around it.
     pub fn document(&self) -> &'t str {
         self.node.tree.text
     }
@@ -263,7 +260,6 @@ impl<'t> Cursor<'t, '_> {
         self.node.scalar().unwrap_or_default().to_owned()
     }
 
-    /// The text of the key.
     pub fn name(&self) -> &'t str {
         self.key.scalar().unwrap_or_default()
     }
@@ -343,7 +339,6 @@ impl<'t> Cursor<'t, '_> {
     }
 }
 
-/// Names the nearest known key, or else all of them.
 fn unknown_help(known: &[&str], unknown: &str) -> String {
     match nearest(known.iter().copied(), unknown) {
         Some(known) => format!("Did you mean `{known}`?"),

@@ -79,7 +79,6 @@ struct Item {
     extent: u32,
 }
 
-/// What a node has that is refused.
 struct NodeFlaw {
     item: usize,
     /// The number of its anchor, or 0.
@@ -229,7 +228,6 @@ impl<'t> Tree<'t> {
         self.text
     }
 
-    /// The outermost value, if there is any.
     pub fn root(&self) -> Option<Node<'_>> {
         (!self.items.is_empty()).then_some(Node {
             tree: self,
@@ -265,14 +263,12 @@ impl<'t> Tree<'t> {
     }
 }
 
-/// One value or key.
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
     tree: &'a Tree<'a>,
     index: usize,
 }
 
-/// An entry of a map.
 #[derive(Clone, Copy)]
 pub struct Pair<'a> {
     pub key: Node<'a>,
@@ -332,7 +328,6 @@ impl<'a> Node<'a> {
         end + bracket.map_or(rest.len(), |at| at + 1)
     }
 
-    /// As it is written.
     pub fn source(self) -> &'a str {
         let bytes = self.start()..self.end();
         self.tree.text.get(bytes).unwrap_or_default()
@@ -396,7 +391,6 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether all of it was read.
     fn is_whole(self) -> bool {
         !self.tree.cut.contains(&self.index)
     }
@@ -432,7 +426,6 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The entry of this key.
     pub fn get(self, key: &str) -> Option<Pair<'a>> {
         self.pairs().find(|pair| pair.key.scalar() == Some(key))
     }

@@ -7,7 +7,6 @@ use super::position;
 use super::text::line_start;
 use crate::core::problem::{Position, Problem};
 
-/// What a syntax error means, where it stands, and what to do about it.
 pub fn problem(text: &str, error: &ScanError) -> Problem {
     let marker = error.marker();
     let at = position(*marker);
@@ -47,7 +46,6 @@ fn tab_in_indentation(
     })
 }
 
-/// What is wrong, and what to do about it.
 type SyntaxWords = (&'static str, &'static str);
 
 const TOO_DEEP: SyntaxWords = (

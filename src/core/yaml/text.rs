@@ -12,9 +12,6 @@ pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MARK: char = '\u{feff}';
 
 /// The text of a file. Exactly one UTF-8 byte order mark is read over.
-///
-/// Fails if the bytes are more than [`MAX_BYTES`], are another encoding than
-/// UTF-8, or start with two byte order marks.
 pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > MAX_BYTES {
         return Err(too_large());

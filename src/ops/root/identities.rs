@@ -16,7 +16,6 @@ pub const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 /// that is opened.
 pub enum IdentitySource {
     Files(Vec<PathBuf>),
-    /// The text of a key itself, from the environment.
     Text(Zeroizing<String>),
     /// A variable that is set and empty.
     Empty(&'static str),
@@ -27,7 +26,6 @@ pub enum IdentitySource {
 pub struct Unlock<'a> {
     pub source: &'a IdentitySource,
     pub ask: AskPassphrase<'a>,
-    /// Whether and how plugins are started, to open it and to seal it again.
     pub plugins: Plugins<'a>,
 }
 

@@ -19,7 +19,6 @@ use crate::ops::OpError;
 use crate::ops::error::{ErrorClass, Failure, other_key};
 use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
 
-/// An opened manifest that passed every check.
 pub struct Opened {
     pub manifest: Arc<Manifest>,
     pub sealed: Sealed,
@@ -51,14 +50,9 @@ impl Root {
         file: &[u8],
         unlock: &Unlock<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, OpError> {
-        let age = |source: AgeError| {
-            if source.is_about_one_identity() {
-                return OpError::Identity(source);
-            }
-            OpError::Age {
-                path: name.to_owned(),
-                source,
-            }
+        let age = |source: AgeError| match source.is_about_one_identity() {
+            true => OpError::Identity(source),
+            false => OpError::age(name)(source),
         };
         let means = Means {
             ask: unlock.ask,
@@ -168,7 +162,6 @@ pub fn parse_manifest(
     }
 }
 
-/// Parses the plain text of a manifest, and takes out what is sealed with it.
 pub fn parse_sealed(
     plain: &[u8],
     name: &Path,
@@ -216,7 +209,6 @@ impl Root {
         }
     }
 
-    /// Whether drspass.yaml lists exactly the recipients that were sealed.
     pub fn check_recipients(&self, sealed: &Sealed) -> Result<(), OpError> {
         let difference = Difference::between(&sealed.recipients, &self.config.recipients);
         if difference.is_none() {
@@ -234,7 +226,6 @@ impl Root {
     }
 }
 
-/// Whether the target that was resolved is the one that was sealed.
 pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
     match moved_parts(target, sealed).into_iter().next() {
         None => Ok(()),
@@ -248,7 +239,6 @@ pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
     }
 }
 
-/// The parts of the target that are not as they were sealed.
 pub fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
     let (new, old) = (&target.scope, &sealed.scope);
     let parts = [

@@ -41,7 +41,6 @@ pub struct Root {
 }
 
 impl Root {
-    /// Reads the configuration in `folder`. `state` overrides where the state is kept.
     pub fn locate(folder: &Path, state: Option<&Path>) -> Result<Self, OpError> {
         let path = folder.join(CONFIG_FILE);
         let bytes = match files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
@@ -105,14 +104,12 @@ impl Root {
         }
     }
 
-    /// The name of the folder, which is that of the environment.
     pub fn environment(&self) -> Option<ForeignText> {
         place(&self.folder)
             .file_name()
             .and_then(|name| ForeignText::clean(&name.to_string_lossy()))
     }
 
-    /// The manifest's path, as configured: the one to show.
     pub fn manifest_name(&self) -> &Path {
         self.config.manifest.as_path()
     }
@@ -293,7 +290,6 @@ impl OwnPaths {
         }
     }
 
-    /// Whether an output may go to `path`, which is seen from the root folder.
     pub fn check(&self, path: &Path) -> Result<(), OpError> {
         let wanted = comparable_path(&self.folder.join(path));
         if self.others.contains(&wanted) || self.belongs_to_state(&wanted) {
@@ -303,7 +299,6 @@ impl OwnPaths {
         Ok(())
     }
 
-    /// Whether outputs may go to these paths.
     pub fn check_outputs(&self, paths: &[&Path]) -> Result<(), OpError> {
         let mut taken = Vec::with_capacity(paths.len());
         for path in paths {
