@@ -30,8 +30,9 @@ fn accepted(config: &config::Config) {
     assert_eq!(again.target, config.target);
     assert_eq!(again.recipients, config.recipients);
     for path in [&config.manifest, &config.state] {
-        assert_eq!(path.as_str().trim_start(), path.as_str());
-        assert!(!path.as_str().contains(char::is_control));
+        let path = path.to_str().expect("a path of a text");
+        assert_eq!(path.trim_start(), path);
+        assert!(!path.contains(char::is_control));
     }
     for recipient in &config.recipients {
         if !is_of_plugin(&recipient_key(recipient)) {

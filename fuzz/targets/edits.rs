@@ -2,11 +2,10 @@
 //! the same but for the change, and every other token stands as it stood.
 #![no_main]
 
-use drspass::authoring::{Change, ManifestText, ValuePlace, Taken};
+use drspass::authoring::{Change, Effect, ManifestText, Taken, ValuePlace};
 use drspass::core::fingerprint::Field;
 use drspass::core::job::EntryKey;
 use drspass::core::manifest::{Sealing, check_value, parse};
-use drspass::core::report::Effect;
 use drspass::core::secret::Secret;
 use drspass::core::yaml;
 use drspass_fuzz::{Tokens, assert_quiet, in_time, meaning_of, part, parts, text};

@@ -80,7 +80,7 @@ pub fn after_block(text: &str, block: Node<'_>) -> usize {
         return end;
     }
     loop {
-        let start = previous_line(text, end);
+        let start = line_start(text, without_line_end(text, end));
         let line = text[start..end].trim_end_matches(['\n', '\r']);
         if start < block.start() || !is_blank(line) || line.len() > indent_of(block) {
             return end;
@@ -92,11 +92,6 @@ pub fn after_block(text: &str, block: Node<'_>) -> usize {
 /// How far the first line of a block is indented.
 fn indent_of(block: Node<'_>) -> usize {
     block.at().column - 1
-}
-
-/// The first byte of the line that ends right before this byte.
-fn previous_line(text: &str, at: usize) -> usize {
-    line_start(text, without_line_end(text, at))
 }
 
 /// The first byte from `at` that is neither blank, nor line end, nor in a comment,

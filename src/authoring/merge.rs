@@ -22,7 +22,10 @@ pub struct Merge<'t> {
     step: usize,
     /// Whether endpoints and credentials stand on lines of their own.
     spreads: bool,
-    pub splices: Splices<'t>,
+    /// The replacements. Those at one place keep the order in which they came.
+    splices: Vec<(Range<usize>, Zeroizing<String>)>,
+    /// Whether the last line, which had no line end, was given one.
+    ended: bool,
 }
 
 /// A list counts as a map in braces: only an empty one is changed.
@@ -42,7 +45,8 @@ impl<'t> Merge<'t> {
             line_end,
             step: step.unwrap_or(USUAL_STEP),
             spreads: layout::spreads(root).unwrap_or(false),
-            splices: Splices::new(text, line_end),
+            splices: Vec::new(),
+            ended: text.is_empty() || text.ends_with(['\n', '\r']),
         }
     }
 
@@ -82,7 +86,7 @@ impl<'t> Merge<'t> {
         if entry.value.scalar()? != text {
             let (key_end, line_end) = (entry.key.end(), self.line_end);
             let (bytes, by) = layout::in_place_of(self.text, key_end, entry.value, text, line_end)?;
-            self.splices.replace(bytes, by);
+            self.replace(bytes, by);
         }
         Some(())
     }
@@ -103,9 +107,8 @@ impl<'t> Merge<'t> {
         let layout = self.layout(holder, map, entries);
         if is_flow(map) {
             let end = last.value.end();
-            self.splices.insert(end, ", ");
-            self.splices
-                .replace(end..end, layout::in_braces(added, layout));
+            self.insert(end, ", ");
+            self.replace(end..end, layout::in_braces(added, layout));
             return Some(());
         }
         let at = match holder {
@@ -116,13 +119,11 @@ impl<'t> Merge<'t> {
                 let jobs = entries.iter().position(is_jobs);
                 let before = jobs.and_then(|jobs| entries.get(jobs.checked_sub(1)?));
                 let at = after(self.text, before.unwrap_or(last).value);
-                self.splices
-                    .insert_lines(at, Zeroizing::new(self.line_end.to_owned()));
+                self.insert_lines(at, Zeroizing::new(self.line_end.to_owned()));
                 at
             }
         };
-        self.splices
-            .insert_lines(at, layout::as_lines(added, layout));
+        self.insert_lines(at, layout::as_lines(added, layout));
         Some(())
     }
 
@@ -140,25 +141,21 @@ impl<'t> Merge<'t> {
         let gap = self.text.get(colon..start)?;
         let has_line = starts_line(self.text, holder.key.start()) && ends_line(self.text, end);
         if is_blank(inside) && is_blank(gap) && has_line {
-            self.splices.remove(colon..end);
+            self.cut(colon..end);
             let at = next_line(self.text, end);
             let layout = self.layout(Some(holder), map, &[]);
-            self.splices
-                .insert_lines(at, layout::as_lines(added, layout));
+            self.insert_lines(at, layout::as_lines(added, layout));
             return Some(());
         }
         let layout = self.layout(None, map, &[]);
-        self.splices
-            .replace(start..start + 1, Zeroizing::new("{ ".to_owned()));
+        self.replace(start..start + 1, Zeroizing::new("{ ".to_owned()));
         let at = start + 1;
-        self.splices
-            .replace(at..at, layout::in_braces(added, layout));
+        self.replace(at..at, layout::in_braces(added, layout));
         if inside.is_empty() {
-            self.splices.insert(at, " ");
+            self.insert(at, " ");
         }
         if map.is_list() {
-            self.splices
-                .replace(end - 1..end, Zeroizing::new("}".to_owned()));
+            self.replace(end - 1..end, Zeroizing::new("}".to_owned()));
         }
         Some(())
     }
@@ -182,20 +179,19 @@ impl<'t> Merge<'t> {
                     .then(|| start..without_line_end(self.text, end)),
             };
             if let Some(bytes) = bytes {
-                self.splices.replace(bytes, Zeroizing::new("{}".to_owned()));
+                self.replace(bytes, Zeroizing::new("{}".to_owned()));
                 return Some(());
             }
             let colon = after_colon(self.text, holder?.key.end())?;
-            self.splices.insert(colon, " {}");
+            self.insert(colon, " {}");
         }
         if is_flow(map) {
             return self.remove_in_braces(entries, place);
         }
         if starts_line(self.text, start) {
-            self.splices.remove(line_start(self.text, start)..end);
+            self.cut(line_start(self.text, start)..end);
         } else {
-            self.splices
-                .remove(start..start_of(entries.get(place + 1)?));
+            self.cut(start..start_of(entries.get(place + 1)?));
         }
         Some(())
     }
@@ -210,22 +206,21 @@ impl<'t> Merge<'t> {
             let comma = next_sign(self.text, end, ' ')?;
             let has_line_end = self.text.get(end..next)?.contains(['\n', '\r']);
             let end = if has_line_end { comma + 1 } else { next };
-            self.splices.remove(start..end);
+            self.cut(start..end);
             return Some(());
         }
         let before = entries.get(place.checked_sub(1)?)?.value.end();
         let gap = self.text.get(before..start)?;
         if !gap.contains('#') {
-            self.splices.remove(before..end);
+            self.cut(before..end);
             return Some(());
         }
         // The comment between stays, the commas around it go.
         let comma = next_sign(self.text, before, ' ')?;
-        self.splices.remove(comma..comma + 1);
+        self.cut(comma..comma + 1);
         let sign = next_sign(self.text, end, ' ')?;
         let is_comma = self.text.get(sign..)?.starts_with(',');
-        self.splices
-            .remove(start..if is_comma { sign + 1 } else { end });
+        self.cut(start..if is_comma { sign + 1 } else { end });
         Some(())
     }
 
@@ -247,50 +242,21 @@ impl<'t> Merge<'t> {
             line_end: self.line_end,
         }
     }
-}
 
-/// How much further the keys of a map without braces are indented than its own key.
-fn step_below(text: &str, pair: Pair<'_>) -> Option<usize> {
-    let first = pair.value.pairs().next();
-    let first = first.filter(|_| pair.value.is_map() && !pair.value.is_flow())?;
-    indent(text, first.key.start())
-        .checked_sub(indent(text, pair.key.start()))
-        .filter(|step| *step > 0)
-}
-
-/// The replacements. Those at one place keep the order in which they came.
-pub struct Splices<'t> {
-    text: &'t str,
-    line_end: &'static str,
-    list: Vec<(Range<usize>, Zeroizing<String>)>,
-    /// Whether the last line, which had no line end, was given one.
-    ended: bool,
-}
-
-impl<'t> Splices<'t> {
-    pub fn new(text: &'t str, line_end: &'static str) -> Self {
-        Self {
-            text,
-            line_end,
-            list: Vec::new(),
-            ended: text.is_empty() || text.ends_with(['\n', '\r']),
-        }
+    fn replace(&mut self, bytes: Range<usize>, by: Zeroizing<String>) {
+        self.splices.push((bytes, by));
     }
 
-    pub fn replace(&mut self, bytes: Range<usize>, by: Zeroizing<String>) {
-        self.list.push((bytes, by));
-    }
-
-    pub fn remove(&mut self, bytes: Range<usize>) {
+    fn cut(&mut self, bytes: Range<usize>) {
         self.replace(bytes, Zeroizing::default());
     }
 
-    pub fn insert(&mut self, at: usize, text: &str) {
+    fn insert(&mut self, at: usize, text: &str) {
         self.replace(at..at, Zeroizing::new(text.to_owned()));
     }
 
     /// Inserts whole lines before the line that starts here, or at the end.
-    pub fn insert_lines(&mut self, at: usize, lines: Zeroizing<String>) {
+    fn insert_lines(&mut self, at: usize, lines: Zeroizing<String>) {
         if at == self.text.len() && !self.ended {
             self.insert(at, self.line_end);
             self.ended = true;
@@ -300,13 +266,13 @@ impl<'t> Splices<'t> {
 
     /// `mark` and the text after all replacements, or nothing if two of them overlap.
     pub fn apply(mut self, mark: &str) -> Option<Zeroizing<String>> {
-        self.list.sort_by_key(|(bytes, _)| bytes.start);
-        let more: usize = self.list.iter().map(|(_, by)| by.len()).sum();
+        self.splices.sort_by_key(|(bytes, _)| bytes.start);
+        let more: usize = self.splices.iter().map(|(_, by)| by.len()).sum();
         // Enough room, so that no copy is left where a growing buffer was.
         let mut out = Zeroizing::new(String::with_capacity(mark.len() + self.text.len() + more));
         out.push_str(mark);
         let mut at = 0;
-        for (bytes, by) in &self.list {
+        for (bytes, by) in &self.splices {
             out.push_str(self.text.get(at..bytes.start)?);
             out.push_str(by);
             at = bytes.end;
@@ -314,6 +280,15 @@ impl<'t> Splices<'t> {
         out.push_str(self.text.get(at..)?);
         Some(out)
     }
+}
+
+/// How much further the keys of a map without braces are indented than its own key.
+fn step_below(text: &str, pair: Pair<'_>) -> Option<usize> {
+    let first = pair.value.pairs().next();
+    let first = first.filter(|_| pair.value.is_map() && !pair.value.is_flow())?;
+    indent(text, first.key.start())
+        .checked_sub(indent(text, pair.key.start()))
+        .filter(|step| *step > 0)
 }
 
 /// Whether `new` is `old` but for what is wanted. It gets the new text's own tree, so no

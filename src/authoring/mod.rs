@@ -131,7 +131,8 @@ impl<'t> ManifestText<'t> {
     pub fn effect(&self, change: &Change) -> Effect {
         match self.value(&change.place) {
             None => Effect::Added,
-            Some(value) if is_equal(value, &change.value) => Effect::Same,
+            // Both belong to whoever asks, so the time that it takes tells nobody anything.
+            Some(value) if value == change.value.expose() => Effect::Same,
             Some(_) => Effect::Changed,
         }
     }
@@ -193,7 +194,7 @@ impl<'t> ManifestText<'t> {
         let root = clean_root(&self.tree)?;
         let mut merge = merge::Merge::new(self.tree.text(), root);
         merge.map(None, root, wanted).ok_or(NotRewritten)?;
-        let text = merge.splices.apply(self.mark).ok_or(NotRewritten)?;
+        let text = merge.apply(self.mark).ok_or(NotRewritten)?;
         let new = Tree::new(&text[self.mark.len()..]);
         if !merge::is_made_so(Some(root), clean_root(&new)?, wanted) {
             return Err(NotRewritten);
@@ -271,10 +272,4 @@ impl fmt::Debug for ManifestText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ManifestText(..)")
     }
-}
-
-/// Whether a value is the one that stands in the document already. Both belong to
-/// whoever asks, so the time that it takes tells nobody anything.
-fn is_equal(there: &str, value: &Secret) -> bool {
-    there == value.expose()
 }

@@ -44,8 +44,9 @@ const TMPFS: FsWord = 0x0102_1994;
 const RAMFS: FsWord = 0x8584_58f6;
 
 pub struct Private {
-    folder: PathBuf,
-    text: PathBuf,
+    pub folder: PathBuf,
+    /// The file with the text.
+    pub text: PathBuf,
     pub medium: Medium,
     /// Held open for the lock.
     lock: File,
@@ -93,14 +94,6 @@ impl Private {
                 Err(error)
             }
         }
-    }
-
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub fn text_path(&self) -> &Path {
-        &self.text
     }
 
     pub fn read(&self, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -355,19 +348,14 @@ pub enum Medium {
 
 fn candidates(places: &Places) -> Vec<(PathBuf, Medium)> {
     let runtime = places.runtime.iter().filter(|path| is_private_folder(path));
-    let mut found: Vec<(PathBuf, Medium)> = runtime
-        .cloned()
-        .chain([PathBuf::from(SHARED_MEMORY)])
-        .filter(|path| is_in_memory(path))
-        .map(|path| (path, Medium::InMemory))
-        .collect();
-    let medium = if is_in_memory(&places.temporary) {
-        Medium::InMemory
-    } else {
-        Medium::OnDisk
-    };
-    found.push((places.temporary.clone(), medium));
-    found
+    let memory = runtime.cloned().chain([PathBuf::from(SHARED_MEMORY)]);
+    let memory = memory.filter(|path| is_in_memory(path));
+    let all = memory.chain([places.temporary.clone()]);
+    let with_medium = all.map(|path| match is_in_memory(&path) {
+        true => (path, Medium::InMemory),
+        false => (path, Medium::OnDisk),
+    });
+    with_medium.collect()
 }
 
 fn is_in_memory(path: &Path) -> bool {

@@ -106,7 +106,7 @@ impl<'a> Edit<'a> {
         if private.medium == Medium::OnDisk {
             shell.message(&format!(
                 "note: no place in memory can be used; for the time of the edit the plain text is on disk, in {}\n",
-                private.folder().display()
+                private.folder.display()
             ));
         }
         if !self.editor.is_known() {
@@ -130,9 +130,7 @@ impl<'a> Edit<'a> {
     ) -> Result<Option<SealedRewrite<'a>>, OpError> {
         let shell = self.context.shell;
         loop {
-            let run = self
-                .editor
-                .run(private.text_path(), private.folder(), signals);
+            let run = self.editor.run(&private.text, &private.folder, signals);
             if let Some(signal) = run.await? {
                 return Err(interrupted(signal));
             }

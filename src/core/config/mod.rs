@@ -5,7 +5,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::Checked;
@@ -17,8 +17,9 @@ pub const DEFAULT_STATE: &str = "drspass.state.json";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    pub manifest: PathText,
-    pub state: PathText,
+    /// Relative to the folder of drspass.yaml, which it cannot leave by name, as the state.
+    pub manifest: PathBuf,
+    pub state: PathBuf,
     /// To whom the manifest is encrypted, as written.
     pub recipients: Vec<String>,
     pub target: TargetConfig,
@@ -26,24 +27,6 @@ pub struct Config {
     pub credentials_from: Option<String>,
     pub apply: ApplyConfig,
     pub limits: Limits,
-}
-
-/// A path relative to the folder of drspass.yaml that cannot leave it by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathText(String);
-
-impl PathText {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn file_name(&self) -> &str {
-        self.0.rsplit(['/', '\\']).next().unwrap_or_default()
-    }
-
-    pub fn as_path(&self) -> &Path {
-        Path::new(&self.0)
-    }
 }
 
 /// The service and project that passwords are for: literal values, since the
@@ -142,7 +125,7 @@ pub fn is_to_be_expanded(text: &str) -> bool {
     text.contains('$') || text.contains("{{")
 }
 
-pub fn relative_path(text: &str) -> Result<PathText, &'static str> {
+pub fn relative_path(text: &str) -> Result<PathBuf, &'static str> {
     if text.chars().any(is_unfit) {
         return Err("contains a control or an invisible character");
     }
@@ -162,17 +145,17 @@ pub fn relative_path(text: &str) -> Result<PathText, &'static str> {
     }
     match parts().next_back() {
         None | Some("" | ".") => Err("does not name a file"),
-        Some(_) => Ok(PathText(text.to_owned())),
+        Some(_) => Ok(text.into()),
     }
 }
 
 /// As [`relative_path`], for the state. Its siblings (`.lock`, `.backup` and others) are
 /// written without asking, so it must not share a name with something else: with
 /// `poetry` as the state, `poetry.lock` would be overwritten.
-pub fn state_path(text: &str) -> Result<PathText, &'static str> {
+pub fn state_path(text: &str) -> Result<PathBuf, &'static str> {
     let path = relative_path(text)?;
-    let is_lock_owner = ["package.json", "composer.json"].contains(&path.file_name());
-    if path.file_name().ends_with(".json") && !is_lock_owner {
+    let name = text.rsplit(['/', '\\']).next().unwrap_or_default();
+    if name.ends_with(".json") && !["package.json", "composer.json"].contains(&name) {
         Ok(path)
     } else {
         Err("is not a name for a state")

@@ -1,9 +1,10 @@
 //! From the text to the configuration.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    ApplyConfig, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, PathText, Percent, TargetConfig,
+    ApplyConfig, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, Percent, TargetConfig,
     bare_endpoint, duration, is_address, is_project_id, is_to_be_expanded, percent, relative_path,
     state_path,
 };
@@ -49,7 +50,8 @@ pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
     let state_at = state.map(|value| value.key);
     let manifest = file(manifest, DEFAULT_MANIFEST, relative_path, manifest_help);
     let state = file(state, DEFAULT_STATE, state_path, state_help);
-    if manifest.is_some() && manifest == state && root.is_whole() {
+    let name = |path: &Option<PathBuf>| path.as_deref().map(Path::as_os_str).map(ToOwned::to_owned);
+    if manifest.is_some() && name(&manifest) == name(&state) && root.is_whole() {
         let help = "Give the state a file of its own.";
         root.with_path(root.path.field("state"))
             .error_at(state_at, "is the manifest's file", help);
@@ -82,11 +84,11 @@ fn is_map(value: &Cursor<'_, '_>) -> bool {
 fn file(
     value: Option<Cursor<'_, '_>>,
     usual: &str,
-    check: fn(&str) -> Result<PathText, &'static str>,
+    check: fn(&str) -> Result<PathBuf, &'static str>,
     help: &'static str,
-) -> Option<PathText> {
+) -> Option<PathBuf> {
     let Some(value) = value else {
-        return Some(PathText(usual.to_owned()));
+        return Some(usual.into());
     };
     let checked = check(value.text()?);
     checked.map_err(|what| value.error(what, help)).ok()

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::core::problem::{Problem, Severity};
 use crate::core::recipients::recipient_key;
@@ -36,7 +38,7 @@ fn read(text: &str) -> Config {
 #[test]
 fn the_smallest_configuration_has_the_documented_defaults() {
     let config = read(SMALLEST);
-    assert_eq!(config.manifest.as_str(), "passwords.yaml.age");
+    assert_eq!(config.manifest, Path::new("passwords.yaml.age"));
     assert_eq!(config.state.as_path(), Path::new("drspass.state.json"));
     assert_eq!(
         config.recipients,
@@ -76,7 +78,7 @@ limits:
   max_changed_share: 20%
 ",
     );
-    assert_eq!(config.manifest.as_str(), "secrets/passwords.yaml.age");
+    assert_eq!(config.manifest, Path::new("secrets/passwords.yaml.age"));
     assert_eq!(
         config.recipients[1],
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN me@host"

@@ -24,9 +24,9 @@ fn nobody_else_can_look_into_the_folder_and_it_goes_whole() {
     let (_guard, places) = places();
     let mut private = in_temporary(&places);
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-    assert_eq!(mode(private.folder()), 0o700);
-    assert_eq!(mode(private.text_path()), 0o600);
-    let folder = private.folder().to_owned();
+    assert_eq!(mode(&private.folder), 0o700);
+    assert_eq!(mode(&private.text), 0o600);
+    let folder = private.folder.to_owned();
     fs::create_dir_all(folder.join("a/b")).unwrap();
     fs::write(folder.join("a/b/text~"), "canary-text").unwrap();
     let outside = places.temporary.join("outside");
@@ -45,7 +45,7 @@ fn a_leftover_is_swept_and_a_living_folder_is_not() {
     let living = in_temporary(&places);
     let mut left = in_temporary(&places);
     left.is_there = false;
-    let path = left.folder().to_owned();
+    let path = left.folder.to_owned();
     drop(left);
     let empty = places.temporary.join(format!("{PREFIX}empty"));
     fs::create_dir(&empty).unwrap();
@@ -61,7 +61,7 @@ fn a_leftover_is_swept_and_a_living_folder_is_not() {
     let mut expected = [path, empty];
     expected.sort();
     assert_eq!(swept, expected);
-    assert!(living.text_path().exists());
+    assert!(living.text.exists());
     assert!(sweep_folder(&places.temporary).is_empty());
 }
 
@@ -105,29 +105,29 @@ fn what_is_not_surely_ours_is_not_swept() {
 fn a_folder_goes_whatever_rights_an_editor_took() {
     let (_guard, places) = places();
     let mut private = in_temporary(&places);
-    let inner = private.folder().join("a").join("b");
+    let inner = private.folder.join("a").join("b");
     fs::create_dir_all(&inner).unwrap();
     fs::write(inner.join("copy"), "text").unwrap();
     for (folder, mode) in [
         (inner.as_path(), 0o000),
         (inner.parent().unwrap(), 0o500),
-        (private.folder(), 0o500),
+        (&private.folder, 0o500),
     ] {
         fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
     }
     private.remove().unwrap();
-    assert!(!private.folder().exists());
+    assert!(!private.folder.exists());
 }
 
 #[test]
 fn a_folder_that_an_editor_removed_is_gone_and_one_that_it_moved_is_not() {
     let (_guard, places) = places();
     let mut private = in_temporary(&places);
-    fs::remove_dir_all(private.folder()).unwrap();
+    fs::remove_dir_all(&private.folder).unwrap();
     private.remove().unwrap();
     let mut private = in_temporary(&places);
     let moved = places.temporary.join("moved");
-    fs::rename(private.folder(), &moved).unwrap();
+    fs::rename(&private.folder, &moved).unwrap();
     let error = private.remove().unwrap_err();
     let error = error.to_string();
     assert!(error.contains("could not be removed"), "{error}");
