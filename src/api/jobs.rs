@@ -23,7 +23,7 @@ use crate::core::failure::Failure;
 use crate::core::inventory::{JobDatabase, ListedJob, UseType};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::redact::{Needles, Token};
-use crate::core::report::{NotAsked, RetryJobsResult};
+use crate::core::report::RetryJobsResult;
 use crate::core::status::{JobDetails, JobStatus, ReportedJob, ReportedStatus};
 
 /// Ids in one query (Huawei Cloud api-ref, "Querying Details About Tasks in
@@ -146,20 +146,20 @@ impl Client {
     /// It is never sent twice unless it was turned away: each retry with a wrong password
     /// brings a database account closer to its lock. Returns for each why it does not begin,
     /// or nothing if it may; and why no other may be asked for, if so.
-    pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryEnd)>, Option<NotAsked>) {
+    pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryEnd)>, Option<&'static str>) {
         let body = job_wire::retry(ids);
         let body = match self.ask("jobs/batch-retry-task", body, Policy::Once).await {
             Ok(body) => body,
             Err(failure) => {
-                let stop = failure.ends_asking().then_some(NotAsked::Stopped);
+                let stop = failure.ends_asking().then_some("asking for others failed");
                 let not_asked = |why| Some(RetryJobsResult::NotAsked(why));
                 let end = match failure.kind {
                     FailureKind::Login(refusal)
                     | FailureKind::Refused(refusal)
                     | FailureKind::Busy(refusal) => Some(RetryJobsResult::Refused(refusal)),
-                    FailureKind::NoConnection => not_asked(NotAsked::NoConnection),
+                    FailureKind::NoConnection => not_asked("no connection to the service"),
                     FailureKind::OtherProject { .. } | FailureKind::OtherEndpoint { .. } => {
-                        not_asked(NotAsked::OtherProject)
+                        not_asked("the login is for another project")
                     }
                     FailureKind::Unanswered | FailureKind::Failed(_) => None,
                 };

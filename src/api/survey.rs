@@ -29,7 +29,7 @@ impl Survey {
     fn warn_of_parents(&mut self, among: &[JobId], why: impl fmt::Display) {
         self.warnings.push(format!(
             "could not check whether a dual-active parent is among {}: {why}",
-            some_of(among)
+            some_of(among, 5)
         ));
     }
 }

@@ -83,25 +83,20 @@ impl Outputs {
         let all = [markdown, wanted.gitlab, wanted.out];
         let all: Vec<&Path> = all.into_iter().flatten().collect();
         own.check_outputs(&all)?;
-        let place = |path: &Path, start: &str| {
-            let path = context.folder.join(path);
-            match files::remove_public(&path, start) {
-                Ok(()) => Ok(path),
-                Err(source) => Err(OpError::write(path)(source)),
+        let place = |path: Option<&Path>, start: &str| {
+            let path = path.map(|path| context.folder.join(path));
+            if let Some(path) = &path {
+                files::remove_public(path, start).map_err(OpError::write(path))?;
             }
+            Ok::<_, OpError>(path)
         };
         Ok(Self {
             command: wanted.command,
             shell: context.shell,
             place: root::place(&context.folder).to_string_lossy().into_owned(),
             prints_markdown,
-            markdown: markdown
-                .map(|path| place(path, markdown::MARKER))
-                .transpose()?,
-            gitlab: wanted
-                .gitlab
-                .map(|path| place(path, ci::GITLAB_START))
-                .transpose()?,
+            markdown: place(markdown, markdown::MARKER)?,
+            gitlab: place(wanted.gitlab, ci::GITLAB_START)?,
             github: wanted.github.then(|| GitHub::open(context)).transpose()?,
         })
     }
@@ -133,11 +128,11 @@ impl Outputs {
         let details = shell::details(error);
         let error = shell::error_out(error);
         let page = markdown::failed(self.command, &self.place, &error, &details);
-        let outputs: Vec<_> = (self.command == "apply")
-            .then(|| ("exit_code", code.to_string()))
-            .into_iter()
-            .collect();
-        let written = self.write(|| page.clone(), &outputs);
+        let outputs: &[_] = match self.command {
+            "apply" => &[("exit_code", code.to_string())],
+            _ => &[],
+        };
+        let written = self.write(|| page.clone(), outputs);
         exit::end_on_signal(code);
         if self.prints_markdown {
             self.shell.document(&page);
@@ -185,10 +180,8 @@ impl GitHub {
                 format!("--github is given, but {name} is not set"),
                 "Nothing was sent. --github is for a step of GitHub Actions, whose runner sets GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.",
             ))?;
-            match files::open_to_append(&path) {
-                Ok(file) => Ok(Sink { path, file }),
-                Err(source) => Err(OpError::write(path)(source)),
-            }
+            let file = files::open_to_append(&path).map_err(OpError::write(&path))?;
+            Ok::<_, OpError>(Sink { path, file })
         };
         Ok(Self {
             outputs: open("GITHUB_OUTPUT")?,

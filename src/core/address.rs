@@ -68,10 +68,7 @@ impl<'a> From<&'a Assignment> for Subject<'a> {
     }
 }
 
-/// Marks the subjects that any of the addresses names.
-///
-/// # Errors
-/// Every address that names none of them.
+/// Marks the subjects that any of the addresses names; fails with every address that names none.
 pub fn find(
     option: &'static str,
     texts: &[String],

@@ -65,11 +65,10 @@ impl fmt::Display for JobId {
     }
 }
 
-/// Up to five ids, and how many more there are.
-pub fn some_of(ids: &[JobId]) -> String {
-    const MOST: usize = 5;
-    let first: Vec<&str> = ids.iter().take(MOST).map(JobId::as_str).collect();
-    match ids.len().saturating_sub(MOST) {
+/// The first items, and how many more there are.
+pub fn some_of<T: fmt::Display>(items: &[T], most: usize) -> String {
+    let first: Vec<String> = items.iter().take(most).map(T::to_string).collect();
+    match items.len().saturating_sub(most) {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
     }

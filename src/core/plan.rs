@@ -31,6 +31,10 @@ pub enum Action {
 }
 
 impl Action {
+    pub const fn is_sent(self) -> bool {
+        matches!(self, Self::Create | Self::Update)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -124,7 +128,7 @@ pub struct PlanEntry {
 
 impl PlanEntry {
     pub fn is_sent(&self) -> bool {
-        matches!(self.action, Action::Create | Action::Update)
+        self.action.is_sent()
     }
 
     pub fn is_resent(&self) -> bool {

@@ -183,27 +183,12 @@ pub enum RetryJobsResult {
     Failed(JobStatus),
     Unseen(Option<ReportedStatus>),
     Refused(Refusal),
-    NotAsked(NotAsked),
+    /// Nothing was sent, for this reason.
+    NotAsked(&'static str),
     /// An earlier retry with the same passwords failed, or was not seen to work.
     RetriedBefore(JobStatus, Timestamp),
-    LeftAlone(JobStatus, NotRetried),
+    LeftAlone(JobStatus, &'static str),
     LeftPaused,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotRetried {
-    OutOfSync,
-    Adopted,
-    OtherFailure,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotAsked {
-    NoConnection,
-    OtherProject,
-    /// The service refused the caller, or said nothing, when it was asked for others.
-    Stopped,
-    Interrupted,
 }
 
 impl RetryJobsResult {

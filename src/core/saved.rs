@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{ChangeId, Field, Fingerprinter, KeyId, Scope, digest, printable};
-use super::job::EntryKey;
+use super::job::{EntryKey, some_of};
 use super::manifest::{Assignment, Manifest, Sealed};
 use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
 use super::redact::Token;
@@ -119,10 +119,8 @@ impl SavedPlan {
         }
     }
 
-    /// Whether the plan may be applied to a manifest with this seal.
-    ///
-    /// # Errors
-    /// The first thing that differs, in the order of design section 5.
+    /// Whether the plan may be applied to a manifest with this seal; fails with the first thing
+    /// that differs, in the order of design section 5.
     pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
         if now.duration_since(self.expires) > MAX_CLOCK_SKEW {
             return Err(Stale::new(
@@ -173,11 +171,8 @@ impl SavedPlan {
         Ok(())
     }
 
-    /// How far each entry is in `state`.
-    ///
-    /// # Errors
-    /// The state is not the one that it was made for, it moved under the plan's own entries, or
-    /// all of it was applied already.
+    /// How far each entry is in `state`; fails if that is not the one that it was made for, if
+    /// it moved under the plan's own entries, or if all of it was applied already.
     pub fn progress(&self, state: Option<&State>) -> Result<Vec<SavedProgress>, Stale> {
         let then = match (&self.state, state) {
             (PlanBase::Absent { .. }, None) => 0,
@@ -223,14 +218,14 @@ impl SavedPlan {
             }
         }
         if !moved.is_empty() {
-            let moved = named(&moved);
+            let moved = some_of(&moved, 10);
             return Err(Stale::new(
                 format!("the state of {moved} moved since (serial {then} then, {now} now)"),
                 Stale::NEW_PLAN,
             ));
         }
         let sent = self.entries.iter().zip(&progress);
-        let mut sent = sent.filter(|(entry, _)| entry.is_sent()).peekable();
+        let mut sent = sent.filter(|(entry, _)| entry.action.is_sent()).peekable();
         if sent.peek().is_some() && sent.all(|(_, progress)| *progress == SavedProgress::Done) {
             return Err(Stale::new(
                 format!("all of it was applied already (state serial {then} then, {now} now)"),
@@ -241,10 +236,8 @@ impl SavedPlan {
     }
 
     /// Every entry that is not done. What was refused as a wrong password is held, and with it
-    /// all other entries of the same credential.
-    ///
-    /// # Errors
-    /// The entries of which the manifest wants something else.
+    /// all other entries of the same credential. Fails with those of which the manifest wants
+    /// something else.
     pub fn plan(
         &self,
         manifest: &Manifest,
@@ -269,7 +262,7 @@ impl SavedPlan {
                 moved.push(entry.address.clone());
                 continue;
             };
-            if let SavedProgress::WrongPassword { code } = progress
+            if let SavedProgress::Tried(Reason::WrongPassword { code, .. }) = progress
                 && let Some(credential) = assignments[index].credential.as_deref()
             {
                 tried.insert(credential, code);
@@ -288,7 +281,7 @@ impl SavedPlan {
             }
         }
         if !moved.is_empty() {
-            let moved = named(&moved);
+            let moved = some_of(&moved, 10);
             return Err(Stale::new(
                 format!("the manifest changed since: it wants something else for {moved}"),
                 Stale::NEW_PLAN,
@@ -342,12 +335,9 @@ fn credential<'de, D: serde::Deserializer<'de>>(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavedProgress {
     Open,
+    /// What an attempt of this plan came to. One that was refused because user or password are
+    /// wrong is not repeated: that locks the database account.
     Tried(Reason),
-    /// An attempt of this plan was refused because user or password are wrong: repeating it
-    /// locks the database account, so the plan does not.
-    WrongPassword {
-        code: Token,
-    },
     Done,
 }
 
@@ -365,10 +355,6 @@ impl SavedEntry {
             prior: PriorPrints::of(known),
             wanted,
         }
-    }
-
-    pub const fn is_sent(&self) -> bool {
-        matches!(self.action, Action::Create | Action::Update)
     }
 
     /// `None` if someone else moved it.
@@ -395,9 +381,10 @@ impl SavedEntry {
             return None;
         }
         if let Some(last) = wrong {
-            return Some(SavedProgress::WrongPassword {
+            return Some(SavedProgress::Tried(Reason::WrongPassword {
                 code: last.code.clone(),
-            });
+                credential: None,
+            }));
         }
         let pending = known.pending.as_ref().filter(|_| is_ours(pending));
         let refused = known.last_outcome.as_ref().filter(|_| is_ours(last));
@@ -424,23 +411,18 @@ impl SavedEntry {
     }
 
     pub fn left(&self, index: usize, progress: &SavedProgress) -> Option<PlanEntry> {
-        let entry = self.to_plan(index);
+        let mut entry = self.to_plan(index);
         match progress {
-            SavedProgress::Done => None,
-            SavedProgress::Open => Some(entry),
-            SavedProgress::Tried(reason) => Some(PlanEntry {
-                reason: reason.clone(),
-                ..entry
-            }),
-            SavedProgress::WrongPassword { code } => Some(PlanEntry {
-                action: Action::Hold,
-                reason: Reason::WrongPassword {
-                    code: code.clone(),
-                    credential: None,
-                },
-                ..entry
-            }),
+            SavedProgress::Done => return None,
+            SavedProgress::Open => {}
+            SavedProgress::Tried(reason) => {
+                if matches!(reason, Reason::WrongPassword { .. }) {
+                    entry.action = Action::Hold;
+                }
+                entry.reason = reason.clone();
+            }
         }
+        Some(entry)
     }
 
     pub fn is_wanted(&self, fingerprinter: &Fingerprinter, assignment: &Assignment) -> bool {
@@ -515,15 +497,6 @@ impl Stale {
     pub fn other_change(found: &ChangeId) -> Self {
         let why = format!("it is the change {found}, not the one that was expected");
         Self::new(why, Self::FETCH)
-    }
-}
-
-fn named(addresses: &[String]) -> String {
-    const MOST: usize = 10;
-    let first = addresses[..addresses.len().min(MOST)].join(", ");
-    match addresses.len().saturating_sub(MOST) {
-        0 => first,
-        more => format!("{first} and {more} more"),
     }
 }
 

@@ -259,7 +259,7 @@ impl Blocked {
             }
             Self::Missing(_) => "Check the job's id, the project and the region.".to_owned(),
             Self::Parent(children) => {
-                format!("List its subtasks instead: {}.", some_of(children))
+                format!("List its subtasks instead: {}.", some_of(children, 5))
             }
         }
     }

@@ -122,12 +122,12 @@ impl Preflight {
             }
             Some(failure) => preflight.warnings.push(format!(
                 "could not read the state of {}, so it was not checked: {}",
-                some_of(&unread),
+                some_of(&unread, 5),
                 online.client.states_error(failure)
             )),
             None if !unread.is_empty() => preflight.warnings.push(format!(
                 "the service returned no state of {}, so it was not checked",
-                some_of(&unread)
+                some_of(&unread, 5)
             )),
             None => {}
         }

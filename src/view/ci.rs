@@ -11,13 +11,14 @@ use super::entry::{
     JobLine, OutcomeLine, PlanLine, Rank, plan_counts, rollback_words, saved_notes, totals_words,
 };
 use super::json_v1::ErrorOut;
+use crate::core::job::some_of;
 use crate::core::redact::for_log;
 use crate::core::report::{ApplyReport, PlanReport, StateSaved};
 
 /// GitHub shows at most this many annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 10;
 
-/// Entries that one annotation names.
+/// Entries that one annotation names, or findings that it tells.
 const MAX_NAMES: usize = 10;
 
 /// The last line of a plan for scrapers of Terraform's output. Nothing is ever
@@ -47,7 +48,6 @@ struct Annotation {
     rank: Rank,
     title: String,
     names: Vec<String>,
-    more_names: usize,
     lines: Vec<String>,
 }
 
@@ -60,15 +60,12 @@ impl Annotations {
     fn about(&mut self, rank: Rank, title: &str, label: &str, lines: &[String]) {
         let known = self.0.iter_mut().rev();
         let mut known = known.filter(|a| !a.names.is_empty());
-        let known = known.find(|a| a.rank == rank && a.title == title && a.lines == lines);
-        match known {
-            Some(known) if known.names.len() == MAX_NAMES => known.more_names += 1,
+        match known.find(|a| a.rank == rank && a.title == title && a.lines == lines) {
             Some(known) => known.names.push(label.to_owned()),
-            None => {
-                let mut annotation = Annotation::new(rank, title, lines.to_vec());
-                annotation.names.push(label.to_owned());
-                self.0.push(annotation);
-            }
+            None => self.0.push(Annotation {
+                names: vec![label.to_owned()],
+                ..Annotation::new(rank, title, lines.to_vec())
+            }),
         }
     }
 
@@ -110,7 +107,6 @@ impl Annotation {
             rank,
             title: title.to_owned(),
             names: Vec::new(),
-            more_names: 0,
             lines,
         }
     }
@@ -118,11 +114,7 @@ impl Annotation {
     fn render(&self) -> String {
         let mut lines = Vec::new();
         if !self.names.is_empty() {
-            let mut names = self.names.join(", ");
-            if self.more_names > 0 {
-                let _ = write!(names, " and {} more", self.more_names);
-            }
-            lines.push(names);
+            lines.push(some_of(&self.names, MAX_NAMES));
         }
         lines.extend(self.lines.iter().cloned());
         let level = match self.rank {

@@ -10,9 +10,7 @@ use crate::core::fingerprint::{Field, Scope};
 use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::redact::Token;
-use crate::core::report::{
-    ApplyReport, NotAsked, NotRetried, PlanReport, RetryJobsResult, Signal, StateSaved, Totals,
-};
+use crate::core::report::{ApplyReport, PlanReport, RetryJobsResult, Signal, StateSaved, Totals};
 use crate::core::state::{Rollback, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
 
@@ -100,11 +98,11 @@ fn since(entry: &PlanEntry) -> String {
     let Some((at, origin)) = entry.last_set.filter(|_| is_said) else {
         return String::new();
     };
-    let word = match origin {
-        ValueOrigin::Sent => "last set",
-        ValueOrigin::Adopted => "adopted",
+    let last = match origin {
+        ValueOrigin::Sent => "last ",
+        ValueOrigin::Adopted => "",
     };
-    format!(" ({word} {})", at.strftime("%Y-%m-%d"))
+    format!(" ({last}{})", set_words(at, origin))
 }
 
 pub struct OutcomeLine<'a> {
@@ -252,12 +250,6 @@ impl<'a> JobLine<'a> {
                 }
             }
             RetryJobsResult::NotAsked(why) => {
-                let why = match why {
-                    NotAsked::NoConnection => "no connection to the service",
-                    NotAsked::OtherProject => "the login is for another project",
-                    NotAsked::Stopped => "asking for others failed",
-                    NotAsked::Interrupted => "the run was interrupted",
-                };
                 let words = format!("not retried: nothing was sent ({why})");
                 line('!', "not_asked", None, words)
             }
@@ -271,11 +263,6 @@ impl<'a> JobLine<'a> {
                 line('!', "retried_before", known(status), words)
             }
             RetryJobsResult::LeftAlone(status, why) => {
-                let why = match why {
-                    NotRetried::OutOfSync => "its passwords are not all in sync",
-                    NotRetried::Adopted => "drspass sent none of its passwords",
-                    NotRetried::OtherFailure => "a retry does not help in this state",
-                };
                 let words = format!("not retried: {status}; {why}");
                 line('-', "left_alone", known(status), words)
             }
@@ -305,6 +292,18 @@ fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {
 pub fn distrusted_words(at: Timestamp) -> String {
     let date = at.strftime("%Y-%m-%d");
     format!("to be sent again (state distrust, {date})")
+}
+
+pub const fn set_word(origin: ValueOrigin) -> &'static str {
+    match origin {
+        ValueOrigin::Sent => "set",
+        ValueOrigin::Adopted => "adopted",
+    }
+}
+
+/// When a value was set, or said to be.
+pub fn set_words(at: Timestamp, origin: ValueOrigin) -> String {
+    format!("{} {}", set_word(origin), at.strftime("%Y-%m-%d"))
 }
 
 pub fn field_list(fields: &[Field]) -> String {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::entry::{counted, distrusted_words, field_list};
+use super::entry::{counted, distrusted_words, field_list, set_word, set_words};
 use super::text::width;
 use crate::core::fingerprint::Field;
 use crate::core::inventory::{JobDatabase, ListedJob};
@@ -12,48 +12,39 @@ use crate::core::job::Endpoint;
 use crate::core::report::{
     JobsReport, LedgerReport, LoginReport, ManifestEntry, ManifestReport, PlanNote,
 };
-use crate::core::state::{FailureClass, State, StateEntry, ValueOrigin};
+use crate::core::state::{FailureClass, State, StateEntry};
 
 pub fn manifest(shown: &ManifestReport) -> String {
     let mut text = String::new();
     let environment = shown.environment.as_ref();
     let environment = environment.map_or_else(String::new, |name| format!(" ({})", name.as_str()));
-    match &shown.seal {
-        Some(seal) => {
-            let _ = writeln!(
-                text,
-                "Manifest: {}, revision {}, {}.\n\
-                 sealed for project {} at {}{environment}\nkey id: {}",
-                counted(shown.entries.len(), "entry", "entries"),
-                seal.revision,
-                counted(seal.recipients, "recipient", "recipients"),
-                seal.scope.project_id,
-                seal.scope.endpoint,
-                seal.key_id
-            );
-        }
-        None => {
-            let _ = writeln!(
-                text,
-                "Manifest{environment}: {}, not sealed.",
-                counted(shown.entries.len(), "entry", "entries")
-            );
-        }
-    }
+    let entries = counted(shown.entries.len(), "entry", "entries");
+    let _ = match &shown.seal {
+        Some(seal) => writeln!(
+            text,
+            "Manifest: {entries}, revision {}, {}.\n\
+             sealed for project {} at {}{environment}\nkey id: {}",
+            seal.revision,
+            counted(seal.recipients, "recipient", "recipients"),
+            seal.scope.project_id,
+            seal.scope.endpoint,
+            seal.key_id
+        ),
+        None => writeln!(text, "Manifest{environment}: {entries}, not sealed."),
+    };
     let fields: Vec<String> = shown.entries.iter().map(field_words).collect();
     let label_width = width(shown.entries.iter().map(|entry| &entry.label));
     let field_width = width(fields.iter());
     for (entry, fields) in shown.entries.iter().zip(&fields) {
         let job = entry.key.job.as_str();
-        let line = if entry.label.starts_with(job) {
-            format!("  {:label_width$}   {fields}", entry.label)
-        } else {
-            format!(
-                "  {:label_width$}   {fields:field_width$}   {job}",
-                entry.label
-            )
+        let label = &entry.label;
+        let _ = match label.starts_with(job) {
+            true => writeln!(text, "  {label:label_width$}   {fields}"),
+            false => writeln!(
+                text,
+                "  {label:label_width$}   {fields:field_width$}   {job}"
+            ),
         };
-        let _ = writeln!(text, "{line}");
     }
     text
 }
@@ -141,7 +132,7 @@ pub fn state_show(report: &LedgerReport) -> String {
 
 fn push_known(text: &mut String, entry: &StateEntry) {
     if let Some(applied) = &entry.applied {
-        let word = origin_word(applied.origin);
+        let word = set_word(applied.origin);
         let fields: Vec<Field> = std::iter::once(Field::Password)
             .chain(applied.prints.kerberos.keys().copied())
             .collect();
@@ -177,13 +168,6 @@ fn push_known(text: &mut String, entry: &StateEntry) {
     }
 }
 
-const fn origin_word(origin: ValueOrigin) -> &'static str {
-    match origin {
-        ValueOrigin::Sent => "set",
-        ValueOrigin::Adopted => "adopted",
-    }
-}
-
 fn entry_words(entry: &StateEntry) -> (char, String) {
     if let Some(pending) = &entry.pending {
         if pending.distrusted {
@@ -201,10 +185,7 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
         return ('!', format!("refused: {}{held}", last.code));
     }
     match &entry.applied {
-        Some(applied) => {
-            let word = origin_word(applied.origin);
-            ('=', format!("{word} {}", applied.at.strftime("%Y-%m-%d")))
-        }
+        Some(applied) => ('=', set_words(applied.at, applied.origin)),
         None => (' ', "nothing known".to_owned()),
     }
 }

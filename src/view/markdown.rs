@@ -22,11 +22,8 @@ use super::entry::{
 };
 use super::json_v1::ErrorOut;
 use crate::core::fingerprint::Scope;
-use crate::core::outcome::Outcome;
-use crate::core::plan::PlanEntry;
 use crate::core::redact::is_unfit;
 use crate::core::report::{ApplyReport, PlanReport};
-use crate::core::status::Blocked;
 
 /// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a
 /// bot may have something to add.
@@ -53,17 +50,20 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
             at(saved.expires)
         ));
     }
-    let rows = report
-        .plan
-        .changes()
-        .map(|entry| plan_row(entry, report.blocked.get(&entry.key)));
+    let rows = report.plan.changes().map(|entry| {
+        let line = PlanLine::of(entry);
+        let (mut rank, mut words) = (line.rank, vec![line.words]);
+        if let Some(why) = report.blocked.get(&entry.key) {
+            rank = rank.min(Rank::LeftOut);
+            words.extend([format!("blocked now: {why}"), why.advice()]);
+        }
+        row(rank, line.mark, &entry.label, &words)
+    });
+    let back = rollback_words(report).map_or_else(String::new, |words| words + ". ");
     let page = MarkdownPage {
         command: "plan",
         place,
-        title: match rollback_words(report) {
-            Some(words) => format!("{words}. Plan for {}", target(&report.scope)),
-            None => format!("Plan for {}", target(&report.scope)),
-        },
+        title: format!("{back}Plan for {}", target(&report.scope)),
         counts: plan_counts(report),
         facts,
         rows: rows.collect(),
@@ -76,6 +76,10 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
 pub fn apply(place: &str, plan: Option<&PlanReport>, report: &ApplyReport) -> String {
     let mut facts = plan.map_or_else(Vec::new, name);
     facts.push(counted(report.requests, "request", "requests"));
+    let rows = report.entries.iter().map(|(label, outcome)| {
+        let line = OutcomeLine::of(outcome);
+        row(line.rank, line.mark, label, &line.lines())
+    });
     let jobs = report.jobs.iter().map(|job| {
         let line = JobLine::of(&job.result);
         format!("job {}: {}", job.label, line.lines.join(". "))
@@ -89,11 +93,7 @@ pub fn apply(place: &str, plan: Option<&PlanReport>, report: &ApplyReport) -> St
         ),
         counts: format!("{}.", totals_words(report.totals())),
         facts,
-        rows: report
-            .entries
-            .iter()
-            .map(|(label, outcome)| apply_row(label, outcome))
-            .collect(),
+        rows: rows.collect(),
         notes: jobs.chain(apply_notes(report)).collect(),
     };
     page.render()
@@ -129,41 +129,13 @@ fn target(scope: &Scope) -> String {
     )
 }
 
-struct MarkdownRow {
-    rank: Rank,
-    text: String,
-}
+/// What is shown first, and a line of the table.
+type MarkdownRow = (Rank, String);
 
-impl MarkdownRow {
-    fn new<T: AsRef<str>>(
-        rank: Rank,
-        mark: char,
-        label: &str,
-        words: impl IntoIterator<Item = T>,
-    ) -> Self {
-        let mark = code(&mark.to_string());
-        Self {
-            rank,
-            text: format!("| {mark} | {} | {} |\n", code(label), lines(words)),
-        }
-    }
-}
-
-fn plan_row(entry: &PlanEntry, blocked: Option<&Blocked>) -> MarkdownRow {
-    let PlanLine { mark, rank, words } = PlanLine::of(entry);
-    let mut words = vec![words];
-    let mut rank = rank;
-    if let Some(why) = blocked {
-        rank = rank.min(Rank::LeftOut);
-        words.push(format!("blocked now: {why}"));
-        words.push(why.advice());
-    }
-    MarkdownRow::new(rank, mark, &entry.label, words)
-}
-
-fn apply_row(label: &str, outcome: &Outcome) -> MarkdownRow {
-    let line = OutcomeLine::of(outcome);
-    MarkdownRow::new(line.rank, line.mark, label, line.lines())
+fn row(rank: Rank, mark: char, label: &str, words: &[String]) -> MarkdownRow {
+    let mark = code(&mark.to_string());
+    let line = format!("| {mark} | {} | {} |\n", code(label), lines(words));
+    (rank, line)
 }
 
 /// A document before it is cut to size. Title and facts are Markdown already; the
@@ -180,11 +152,8 @@ struct MarkdownPage<'a> {
 
 impl MarkdownPage<'_> {
     fn render(self) -> String {
-        let facts: String = self
-            .facts
-            .iter()
-            .map(|fact| format!("- {fact}\n"))
-            .collect();
+        let facts = self.facts.iter().map(|fact| format!("- {fact}\n"));
+        let facts: String = facts.collect();
         let notes = render_notes(&self.notes);
         let marker = marker_name(self.place);
         let name = match self.place.rsplit('/').next() {
@@ -238,13 +207,13 @@ fn marker_name(place: &str) -> String {
 /// The rows that fit into `space` bytes, and how many they are: all of them in their
 /// order, or else those that matter most.
 fn fitting(mut rows: Vec<MarkdownRow>, space: usize) -> (usize, String) {
-    if rows.iter().map(|row| row.text.len()).sum::<usize>() > space {
-        rows.sort_by_key(|row| row.rank);
+    if rows.iter().map(|(_, line)| line.len()).sum::<usize>() > space {
+        rows.sort_by_key(|(rank, _)| *rank);
     }
     let (mut shown, mut text) = (0, String::new());
-    for row in rows {
-        if text.len() + row.text.len() <= space {
-            text.push_str(&row.text);
+    for (_, line) in rows {
+        if text.len() + line.len() <= space {
+            text.push_str(&line);
             shown += 1;
         }
     }
@@ -263,16 +232,13 @@ fn render_notes(notes: &[String]) -> String {
         }
     }
     if left_out > 0 {
-        let _ = writeln!(
-            text,
-            "- {} left out",
-            counted(left_out, "more note", "more notes")
-        );
+        let notes = counted(left_out, "more note", "more notes");
+        let _ = writeln!(text, "- {notes} left out");
     }
-    if text.is_empty() {
-        return text;
+    match text.is_empty() {
+        true => text,
+        false => format!("\nNotes:\n\n{text}"),
     }
-    format!("\nNotes:\n\n{text}")
 }
 
 /// Characters that are kept of one text.

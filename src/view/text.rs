@@ -11,13 +11,12 @@ use similar::TextDiff;
 
 use super::entry::{
     JobLine, OutcomeLine, PlanLine, apply_notes, plan_counts, plan_notes, rollback_words,
-    totals_words,
+    set_words, totals_words,
 };
 use crate::core::outcome::Outcome;
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::problem::{Problem, Severity};
 use crate::core::report::{ApplyReport, PlanReport};
-use crate::core::state::ValueOrigin;
 
 pub use super::entry::{counted, place};
 
@@ -160,13 +159,7 @@ pub fn diff(report: &PlanReport) -> String {
 
 fn push_entry(before: &mut String, after: &mut String, entry: &PlanEntry) {
     let label = &entry.label;
-    let known = entry.last_set.map(|(at, origin)| {
-        let word = match origin {
-            ValueOrigin::Sent => "set",
-            ValueOrigin::Adopted => "adopted",
-        };
-        format!("{word} {}", at.strftime("%Y-%m-%d"))
-    });
+    let known = entry.last_set.map(|(at, origin)| set_words(at, origin));
     if known.is_some() {
         let _ = writeln!(before, "{label}:");
     }

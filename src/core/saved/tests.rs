@@ -208,9 +208,10 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
 #[test]
 fn a_wrong_password_that_the_plan_itself_met_is_held() {
     let plan = sample();
-    let wrong = SavedProgress::WrongPassword {
+    let wrong = SavedProgress::Tried(Reason::WrongPassword {
         code: Token::from_static("DRS.KE0002"),
-    };
+        credential: None,
+    });
     // What somebody else met before, and what the plan was made to change, is open.
     assert_eq!(
         plan.progress(Some(&state())).unwrap(),

@@ -19,9 +19,7 @@ use crate::core::address::Selection;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{self, PlanInputs, failed_retries};
-use crate::core::report::{
-    ApplyReport, NotAsked, NotRetried, RetryJobsEntry, RetryJobsResult, Signal,
-};
+use crate::core::report::{ApplyReport, RetryJobsEntry, RetryJobsResult, Signal};
 use crate::core::state::{State, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
 use crate::ops::OpError;
@@ -73,7 +71,7 @@ enum Fitness {
     Fit,
     /// The same, but a retry with these passwords failed at that time.
     Failed(Timestamp),
-    Unfit(NotRetried),
+    Unfit(&'static str),
 }
 
 /// Retries the failed ones among the jobs whose every listed entry is in sync, with at
@@ -210,10 +208,10 @@ impl RetryJobsRun<'_> {
             let label = assignment.label.rsplit_once('/');
             let candidate = jobs.entry(job.clone()).or_insert_with(|| Candidate {
                 label: label.map_or(&*assignment.label, |(job, _)| job).to_owned(),
-                fitness: Fitness::Unfit(NotRetried::Adopted),
+                fitness: Fitness::Unfit("drspass sent none of its passwords"),
             });
             if open.contains(job) {
-                candidate.fitness = Fitness::Unfit(NotRetried::OutOfSync);
+                candidate.fitness = Fitness::Unfit("its passwords are not all in sync");
             } else if was_sent(&assignment.key) {
                 let failed = failed.get(job).map(|retry| Fitness::Failed(retry.at));
                 candidate.fitness = failed.unwrap_or(Fitness::Fit);
@@ -307,7 +305,7 @@ impl RetryJobsRun<'_> {
                     RetryJobsResult::LeftPaused
                 }
                 (_, StatusKind::Failed) => {
-                    RetryJobsResult::LeftAlone(status, NotRetried::OtherFailure)
+                    RetryJobsResult::LeftAlone(status, "a retry does not help in this state")
                 }
                 _ => continue,
             };
@@ -339,7 +337,7 @@ impl RetryJobsRun<'_> {
                 let retried = timeout(GRACE, asking).await.map(|(ends, _)| ends);
                 // One that was not answered may have begun.
                 let retried = retried.unwrap_or_else(|_| all(None).collect());
-                (retried, Some(NotAsked::Interrupted))
+                (retried, Some("the run was interrupted"))
             });
             ends.extend(retried);
             stopped = stop;

@@ -5,8 +5,8 @@ use super::*;
 use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::{Field, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
-use crate::core::outcome::{NotSent, Refusal, RefusalKind};
-use crate::core::plan::{Action, Counts, Plan, Reason};
+use crate::core::outcome::{NotSent, Outcome, Refusal, RefusalKind};
+use crate::core::plan::{Action, Counts, Plan, PlanEntry, Reason};
 use crate::core::redact::{ForeignText, ReportedName, Token};
 use crate::core::report::{PlanNote, SavedFacts, StateSaved};
 
