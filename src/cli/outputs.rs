@@ -23,6 +23,7 @@ const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 #[derive(Clone, Copy)]
 pub struct OutputOptions<'a> {
     pub command: &'static str,
+    pub json: bool,
     /// `-` is standard output.
     pub markdown: Option<&'a Path>,
     pub github: bool,
@@ -33,7 +34,8 @@ pub struct OutputOptions<'a> {
 
 pub struct Outputs {
     command: &'static str,
-    shell: Shell,
+    pub json: bool,
+    pub shell: Shell,
     /// The root folder, for the heading of Markdown.
     pub place: String,
     pub prints_markdown: bool,
@@ -92,6 +94,7 @@ impl Outputs {
         };
         Ok(Self {
             command: wanted.command,
+            json: wanted.json,
             shell: context.shell,
             place: root::place(&context.folder).to_string_lossy().into_owned(),
             prints_markdown,

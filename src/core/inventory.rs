@@ -1,7 +1,7 @@
 //! The jobs of a project as the service lists them, and the credentials that their
 //! databases suggest.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::job::{Endpoint, JobId};
 use super::redact::ForeignText;
@@ -51,7 +51,7 @@ impl ListedJob {
 }
 
 /// A database as a job names it, as far as the service tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobDatabase {
     pub db_type: Option<ForeignText>,
     /// Its address or addresses, or the id of an instance of the cloud.
@@ -64,34 +64,23 @@ impl JobDatabase {
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
-
-    fn account(&self) -> [Option<&str>; 4] {
-        [&self.db_type, &self.address, &self.port, &self.user]
-            .map(|part| part.as_ref().map(ForeignText::as_str))
-    }
 }
 
 /// Proposes a name for each distinct database account, in the order of first use; none for
 /// databases without a known account.
 pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Proposals {
     let mut proposals = Proposals::default();
-    let mut accounts: BTreeMap<[Option<String>; 4], usize> = BTreeMap::new();
     let mut names = TakenNames::default();
-    for job in jobs {
-        for endpoint in Endpoint::ALL {
-            let database = job.database(endpoint);
-            // Without knowing where it is, an account could be taken for another's.
-            if database.user.is_none() || database.address.is_none() {
-                continue;
-            }
-            let account = database.account().map(|part| part.map(str::to_owned));
+    for database in jobs.flat_map(|job| Endpoint::ALL.map(|endpoint| job.database(endpoint))) {
+        // Without knowing where it is, an account could be taken for another's.
+        let (Some(user), Some(address)) = (&database.user, &database.address) else {
+            continue;
+        };
+        if proposals.name_of(database).is_none() {
+            let name = names.fresh(&credential_stem(user.as_str(), address.as_str()));
             let next = proposals.credentials.len();
-            let at = *accounts.entry(account).or_insert(next);
-            if at == next {
-                let name = names.fresh(&credential_stem(database));
-                proposals.credentials.push((name, database.clone()));
-            }
-            proposals.of.insert((job.id.clone(), endpoint), at);
+            proposals.places.insert(database.clone(), next);
+            proposals.credentials.push((name, database.clone()));
         }
     }
     proposals
@@ -100,18 +89,17 @@ pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Pro
 #[derive(Debug, Default)]
 pub struct Proposals {
     pub credentials: Vec<(String, JobDatabase)>,
-    of: BTreeMap<(JobId, Endpoint), usize>,
+    places: HashMap<JobDatabase, usize>,
 }
 
 impl Proposals {
-    pub fn name_of(&self, job: &JobId, endpoint: Endpoint) -> Option<&str> {
-        let at = *self.of.get(&(job.clone(), endpoint))?;
+    pub fn name_of(&self, database: &JobDatabase) -> Option<&str> {
+        let at = *self.places.get(database)?;
         self.credentials.get(at).map(|(name, _)| name.as_str())
     }
 }
 
-fn credential_stem(database: &JobDatabase) -> String {
-    let [_, address, _, user] = database.account().map(Option::unwrap_or_default);
+fn credential_stem(user: &str, address: &str) -> String {
     let host = address.split([',', ':']).next().unwrap_or_default();
     let stem = name_stem(&format!("{user}-{host}"));
     match stem.trim_end_matches(SEPARATORS) {
@@ -205,7 +193,7 @@ mod tests {
             ),
         ];
         let proposals = propose_credentials(jobs.iter());
-        let name = |at: usize, endpoint| proposals.name_of(&jobs[at].id, endpoint);
+        let name = |at: usize, endpoint| proposals.name_of(jobs[at].database(endpoint));
         assert_eq!(name(0, Endpoint::Source), Some("repl-10.0.0.1"));
         assert_eq!(name(0, Endpoint::Destination), Some("repl-10.0.0.2"));
         assert_eq!(name(1, Endpoint::Source), Some("repl-10.0.0.1"));

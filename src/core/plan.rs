@@ -149,7 +149,7 @@ impl PlanEntry {
 
 /// Every selected entry that is not in sync or has something to say, in manifest order, and
 /// the number of the others.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub entries: Vec<PlanEntry>,
     pub in_sync: usize,
@@ -290,13 +290,7 @@ pub fn make(inputs: &PlanInputs<'_>) -> Plan {
     let known = inputs.state.filter(|_| !inputs.key_changed);
     let wrong = known.map(|state| wrong_credentials(inputs.manifest, state, inputs.fingerprinter));
     let wrong = wrong.unwrap_or_default();
-    let mut plan = Plan {
-        entries: Vec::new(),
-        in_sync: 0,
-        not_selected: 0,
-        unlisted: Vec::new(),
-        requests: 0,
-    };
+    let mut plan = Plan::default();
     let mut listed = 0;
     for (index, assignment) in assignments.iter().enumerate() {
         let entry = known.and_then(|state| state.entries.get(&assignment.key));

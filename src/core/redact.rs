@@ -18,7 +18,7 @@ pub use needles::Needles;
 /// It is shown in quotation marks and holds none itself, so it can neither
 /// begin a line nor pretend to have ended. Nor does it contain what a runner of
 /// pipelines obeys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ForeignText(Option<String>);
 
 impl ForeignText {

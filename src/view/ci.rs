@@ -46,8 +46,9 @@ const fn created_and_updated(report: &PlanReport) -> (usize, usize) {
 
 struct Annotation {
     rank: Rank,
-    title: String,
+    /// The entries that it is about.
     names: Vec<String>,
+    /// The title first.
     lines: Vec<String>,
 }
 
@@ -57,29 +58,26 @@ struct Annotation {
 struct Annotations(Vec<Annotation>);
 
 impl Annotations {
-    fn about(&mut self, rank: Rank, title: &str, label: &str, lines: &[String]) {
+    fn tell(&mut self, rank: Rank, label: &str, lines: Vec<String>) {
         let known = self.0.iter_mut().rev();
-        let mut known = known.filter(|a| !a.names.is_empty());
-        match known.find(|a| a.rank == rank && a.title == title && a.lines == lines) {
+        let mut known = known.filter(|known| !known.names.is_empty());
+        match known.find(|known| known.rank == rank && known.lines == lines) {
             Some(known) => known.names.push(label.to_owned()),
             None => self.0.push(Annotation {
+                rank,
                 names: vec![label.to_owned()],
-                ..Annotation::new(rank, title, lines.to_vec())
+                lines,
             }),
         }
     }
 
-    /// As [`Self::about`], with the first line as the title.
-    fn tell(&mut self, rank: Rank, label: &str, lines: &[String]) {
-        if let Some((title, more)) = lines.split_first() {
-            self.about(rank, title, label, more);
-        }
-    }
-
-    fn say(&mut self, rank: Rank, title: &str, lines: Vec<String>) {
-        if !lines.is_empty() {
-            self.0.push(Annotation::new(rank, title, lines));
-        }
+    fn say(&mut self, rank: Rank, title: &str, lines: impl IntoIterator<Item = String>) {
+        let title = std::iter::once(title.to_owned());
+        self.0.push(Annotation {
+            rank,
+            names: Vec::new(),
+            lines: title.chain(lines).collect(),
+        });
     }
 
     fn render(mut self) -> String {
@@ -89,39 +87,29 @@ impl Annotations {
             _ => 0,
         };
         let shown = self.0.len() - left_out;
-        let mut text: String = self.0[..shown].iter().map(Annotation::render).collect();
         if left_out > 0 {
             let more = format!(
                 "what {left_out} more annotations would say stands in the summary and the log"
             );
-            let more = Annotation::new(self.0[shown].rank, "more of this", vec![more]);
-            text.push_str(&more.render());
+            let rank = self.0[shown].rank;
+            self.0.truncate(shown);
+            self.say(rank, "more of this", [more]);
         }
-        text
+        self.0.iter().map(Annotation::render).collect()
     }
 }
 
 impl Annotation {
-    fn new(rank: Rank, title: &str, lines: Vec<String>) -> Self {
-        Self {
-            rank,
-            title: title.to_owned(),
-            names: Vec::new(),
-            lines,
-        }
-    }
-
     fn render(&self) -> String {
-        let mut lines = Vec::new();
-        if !self.names.is_empty() {
-            lines.push(some_of(&self.names, MAX_NAMES));
-        }
-        lines.extend(self.lines.iter().cloned());
+        let names = (!self.names.is_empty()).then(|| some_of(&self.names, MAX_NAMES));
+        let mut lines = self.lines.iter().cloned();
+        let title = lines.next().unwrap_or_default();
+        let lines: Vec<String> = names.into_iter().chain(lines).collect();
         let level = match self.rank {
             Rank::Wrong => "error",
             Rank::LeftOut | Rank::Well => "warning",
         };
-        command(level, &self.title, &lines.join("\n"))
+        command(level, &title, &lines.join("\n"))
     }
 }
 
@@ -158,16 +146,16 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
         let label = &entry.label;
         let line = PlanLine::of(entry);
         if line.rank != Rank::Well {
-            annotations.about(Rank::LeftOut, &line.words, label, &[]);
+            annotations.tell(Rank::LeftOut, label, vec![line.words]);
         }
         if let Some(why) = report.blocked.get(&entry.key) {
-            let title = format!("blocked now: {why}");
-            annotations.about(Rank::LeftOut, &title, label, &[why.advice()]);
+            let lines = vec![format!("blocked now: {why}"), why.advice()];
+            annotations.tell(Rank::LeftOut, label, lines);
         }
     }
     for note in &report.notes {
         if let Some(title) = note.title {
-            annotations.say(Rank::LeftOut, title, vec![note.text.clone()]);
+            annotations.say(Rank::LeftOut, title, [note.text.clone()]);
         }
     }
     let back = rollback_words(report).map_or_else(String::new, |words| words + ". ");
@@ -178,23 +166,23 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
 
 pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     let mut annotations = Annotations::default();
-    let title = "state not saved";
-    match &report.saved {
-        StateSaved::InState => {}
-        unsaved => annotations.say(Rank::Wrong, title, saved_notes(unsaved)),
+    if report.saved != StateSaved::InState {
+        annotations.say(Rank::Wrong, "state not saved", saved_notes(&report.saved));
     }
     for (label, outcome) in &report.entries {
         let line = OutcomeLine::of(outcome);
         if line.rank != Rank::Well {
-            annotations.tell(line.rank, label, &line.lines());
+            annotations.tell(line.rank, label, line.lines());
         }
     }
     for job in report.jobs.iter().filter(|job| !job.result.is_well()) {
         let label = format!("job {}", job.label);
-        annotations.tell(Rank::LeftOut, &label, &JobLine::of(&job.result).lines);
+        annotations.tell(Rank::LeftOut, &label, JobLine::of(&job.result).lines);
     }
-    let findings = report.findings.iter().take(MAX_NAMES).cloned().collect();
-    annotations.say(Rank::LeftOut, "about the answers", findings);
+    if !report.findings.is_empty() {
+        let findings = report.findings.iter().take(MAX_NAMES).cloned();
+        annotations.say(Rank::LeftOut, "about the answers", findings);
+    }
     let totals = totals_words(report.totals());
     let group = github_group(&format!("Apply: {totals}"), text, token);
     format!("{group}{}Result: {totals}.\n", annotations.render())

@@ -2,7 +2,6 @@
 //! Markdown and pipelines print, and the names that JSON has for the same.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
@@ -327,31 +326,30 @@ pub fn rollback_words(report: &PlanReport) -> Option<String> {
 }
 
 pub fn plan_counts(report: &PlanReport) -> String {
-    let counts = report.counts;
-    let plan = &report.plan;
-    let mut text = format!(
-        "{} to set, {} to change, {} to send again",
-        counts.to_set, counts.to_change, counts.to_send_again
-    );
-    if !report.blocked.is_empty() {
-        let _ = write!(text, ", {} skipped", report.blocked.len());
-    }
-    if counts.held > 0 {
-        let _ = write!(text, ", {} held", counts.held);
-    }
-    let _ = write!(text, "; {} in sync", plan.in_sync);
-    if !plan.unlisted.is_empty() {
-        let _ = write!(text, ", {} no longer listed", plan.unlisted.len());
-    }
-    if plan.not_selected > 0 {
-        let _ = write!(text, ", {} not selected", plan.not_selected);
-    }
-    text.push_str(&match plan.requests {
-        0 => ". Nothing to send.".to_owned(),
-        1 => ". 1 request.".to_owned(),
-        many => format!(". {many} requests."),
-    });
-    text
+    let (counts, plan) = (report.counts, &report.plan);
+    let rest = |parts: [(usize, &str); 2]| -> String {
+        let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+        parts
+            .map(|(number, word)| format!(", {number} {word}"))
+            .collect()
+    };
+    format!(
+        "{} to set, {} to change, {} to send again{}; {} in sync{}. {}",
+        counts.to_set,
+        counts.to_change,
+        counts.to_send_again,
+        rest([(report.blocked.len(), "skipped"), (counts.held, "held")]),
+        plan.in_sync,
+        rest([
+            (plan.unlisted.len(), "no longer listed"),
+            (plan.not_selected, "not selected")
+        ]),
+        match plan.requests {
+            0 => "Nothing to send.".to_owned(),
+            1 => "1 request.".to_owned(),
+            many => format!("{many} requests."),
+        }
+    )
 }
 
 pub fn plan_notes(report: &PlanReport) -> Vec<String> {

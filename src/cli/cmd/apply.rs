@@ -13,7 +13,7 @@ use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
 use crate::cli::outputs::{OutputOptions, Outputs, random_word};
 use crate::cli::prompt;
-use crate::cli::shell::{self, Shell};
+use crate::cli::shell;
 use crate::core::fingerprint::ChangeId;
 use crate::core::fingerprint::KeyId;
 use crate::core::problem::Problem;
@@ -93,6 +93,7 @@ pub fn run(context: &Context<'_>, args: ApplyArgs) -> Result<u8, OpError> {
     };
     let wanted = OutputOptions {
         command: "apply",
+        json: args.json,
         markdown: args.markdown.as_deref(),
         github: args.github,
         gitlab: None,
@@ -154,7 +155,7 @@ fn apply(
         tracing::info!(source = connected.source, "login");
         Ok(connected.client)
     };
-    let show = |report: &PlanReport| show_plan(context.shell, args.json, outputs, report);
+    let show = |report: &PlanReport| show_plan(outputs, report);
     let mut surroundings = ApplyContext {
         show: &show,
         runtime: env::runtime(),
@@ -181,13 +182,7 @@ fn apply(
         &mut surroundings,
         &mut approve,
     )?;
-    Ok(show_report(
-        context.shell,
-        args.json,
-        outputs,
-        &plan,
-        report,
-    ))
+    Ok(show_report(outputs, &plan, report))
 }
 
 fn question(report: &PlanReport, retry_jobs: bool) -> String {
@@ -201,13 +196,8 @@ fn question(report: &PlanReport, retry_jobs: bool) -> String {
 }
 
 /// Shows what came of it, which is nothing where nothing had to be done.
-fn show_report(
-    shell: Shell,
-    json: bool,
-    outputs: &Outputs,
-    plan: &PlanReport,
-    report: Option<ApplyReport>,
-) -> u8 {
+fn show_report(outputs: &Outputs, plan: &PlanReport, report: Option<ApplyReport>) -> u8 {
+    let shell = outputs.shell;
     let has_run = report.is_some();
     let code = report.as_ref().map_or(exit::DONE, exit::for_apply);
     let report = report.unwrap_or_default();
@@ -217,7 +207,7 @@ fn show_report(
         shell.error(error);
     }
     let text = text::apply(&report, shell.result);
-    let arrived = if json {
+    let arrived = if outputs.json {
         shell.document(json_v1::apply(&report, code))
     } else if outputs.prints_markdown {
         shell.document(markdown::apply(&outputs.place, Some(plan), &report))
@@ -240,8 +230,9 @@ fn show_report(
 }
 
 /// Shows what is about to be sent; beside the result if that is Markdown.
-fn show_plan(shell: Shell, json: bool, outputs: &Outputs, report: &PlanReport) {
-    if json {
+fn show_plan(outputs: &Outputs, report: &PlanReport) {
+    let shell = outputs.shell;
+    if outputs.json {
         shell.document(json_v1::apply_head(report));
     } else if outputs.prints_markdown {
         shell.message(&text::plan(report, shell.messages, shell.rows));

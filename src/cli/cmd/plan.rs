@@ -12,7 +12,6 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
 use crate::cli::outputs::{OutputOptions, Outputs, random_word};
-use crate::cli::shell::Shell;
 use crate::core::report::PlanReport;
 use crate::core::status::UnknownStates;
 use crate::ops::OpError;
@@ -123,6 +122,7 @@ pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
         root.as_ref().ok(),
         OutputOptions {
             command: "plan",
+            json: args.json,
             markdown: args.markdown.as_deref(),
             github: args.github,
             gitlab: args.gitlab_report.as_deref(),
@@ -136,7 +136,7 @@ pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
     if args.preflight {
         exit::end_on_signal(exit::DONE);
     }
-    let arrived = show(context.shell, &args, &outputs, &report);
+    let arrived = show(&args, &outputs, &report);
     if let Some(path) = &args.out {
         context.shell.message(&saved(context, path));
     }
@@ -148,8 +148,9 @@ pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
     Ok(exit::written(arrived, code))
 }
 
-fn show(shell: Shell, args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
-    if args.json {
+fn show(args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
+    let shell = outputs.shell;
+    if outputs.json {
         return shell.document(json_v1::plan(report));
     }
     if outputs.prints_markdown {
@@ -159,13 +160,12 @@ fn show(shell: Shell, args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -
     if args.diff {
         text.push_str(&text::diff(report));
     }
-    let mut last = String::new();
-    if args.terraform_summary {
-        last = ci::terraform_line(report);
-    }
+    let last = match args.terraform_summary {
+        true => ci::terraform_line(report),
+        false => String::new(),
+    };
     if outputs.has_github() {
-        let text = ci::github_plan(report, &text, &random_word());
-        return shell.document(text + &last);
+        return shell.document(ci::github_plan(report, &text, &random_word()) + &last);
     }
     shell.result(&(text + &last))
 }

@@ -224,13 +224,13 @@ pub fn listed(jobs: &[ListedJob]) -> String {
         let status = status.map_or_else(|| "state not told".to_owned(), ToString::to_string);
         let _ = writeln!(out, "    # {}, {status}", job.use_type.as_str());
         for endpoint in Endpoint::ALL {
-            let database = comment(job.database(endpoint));
-            let secret = match proposals.name_of(&job.id, endpoint) {
+            let database = job.database(endpoint);
+            let secret = match proposals.name_of(database) {
                 Some(name) => format!("credential: {}", quoted(name)),
                 None => "password: \"...\"".to_owned(),
             };
-            let endpoint = endpoint.as_str();
-            let _ = writeln!(out, "    # {endpoint}: {{ {secret} }}{database}");
+            let (endpoint, comment) = (endpoint.as_str(), comment(database));
+            let _ = writeln!(out, "    # {endpoint}: {{ {secret} }}{comment}");
         }
     }
     out
