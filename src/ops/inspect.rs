@@ -54,20 +54,14 @@ pub fn recipients(
 ) -> Result<RecipientsReport, OpError> {
     let file = root.manifest_bytes()?;
     let stanzas = header::recipients(&file).map_err(OpError::age(root.manifest_name()))?;
-    let opened = match unlock {
+    let sealed = match unlock.map(|unlock| root.decrypt_file(&file, unlock)) {
         None => Err("no identity was asked for"),
-        Some(unlock) => match root.decrypt_file(&file, unlock) {
-            Ok(plain) => Ok(plain),
-            Err(error) => Err(unopened(error)?),
-        },
-    };
-    let sealed = match opened {
-        Ok(plain) => {
+        Some(Err(error)) => Err(unopened(error)?),
+        Some(Ok(plain)) => {
             let (_, sealed, _) = parse_sealed(&plain, root.manifest_name())?;
             guards.check_key(&sealed.fingerprint_key.id())?;
             Ok(sealed.recipients)
         }
-        Err(why) => Err(why),
     };
     Ok(compare(
         root.manifest_name().display().to_string(),
@@ -79,21 +73,21 @@ pub fn recipients(
 
 /// Why the file stays closed, where that is no fault of the file.
 fn unopened(error: OpError) -> Result<&'static str, OpError> {
-    match error {
-        OpError::NoIdentity { .. } => Ok("there is no identity"),
-        OpError::NoMatch { .. } => Ok("no identity at hand is a recipient"),
+    Ok(match error {
+        OpError::NoIdentity { .. } => "there is no identity",
+        OpError::NoMatch { .. } => "no identity at hand is a recipient",
         OpError::Identity(AgeError::Locked { .. }) => {
-            Ok("the identity is locked, and there is no terminal to ask for its passphrase")
+            "the identity is locked, and there is no terminal to ask for its passphrase"
         }
         OpError::Identity(AgeError::Declined { .. }) => {
-            Ok("the identity is locked, and no passphrase was typed")
+            "the identity is locked, and no passphrase was typed"
         }
         OpError::Identity(AgeError::NoPlugin { .. }) => {
-            Ok("the identity needs a plugin that is not there")
+            "the identity needs a plugin that is not there"
         }
-        OpError::Identity(AgeError::Plugin { .. }) => Ok("the plugin of the identity failed"),
-        other => Err(other),
-    }
+        OpError::Identity(AgeError::Plugin { .. }) => "the plugin of the identity failed",
+        other => return Err(other),
+    })
 }
 
 /// The manifest in `file` with tags in place of its values and without comments, as a diff

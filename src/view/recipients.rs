@@ -168,38 +168,31 @@ pub fn encrypted_to(recipients: usize) -> String {
 /// What is left to do for people after a rekey.
 pub fn after_rekey(done: &Rekeyed) -> String {
     let mut text = String::new();
+    let mut left = Vec::new();
     let removed = &done.plan.change.removed;
     if !removed.is_empty() {
         text.push_str("Removed:\n");
         for recipient in removed {
             decided(&mut text, '-', recipient);
         }
-        push_wrapped(
-            &mut text,
-            "",
-            &format!(
-                "Older commits of {} stay readable to whoever was removed. So change the \
-                 passwords themselves.",
-                done.plan.manifest
-            ),
-        );
+        left.push(format!(
+            "Older commits of {} stay readable to whoever was removed. So change the passwords \
+             themselves.",
+            done.plan.manifest
+        ));
     }
     if let Some(kept) = &done.former_state {
-        push_wrapped(
-            &mut text,
-            "",
-            &format!(
-                "The former state is kept as {kept}. Commit or upload manifest and state together."
-            ),
-        );
+        left.push(format!(
+            "The former state is kept as {kept}. Commit or upload manifest and state together."
+        ));
     }
     if done.key_id.is_some() {
-        push_wrapped(
-            &mut text,
-            "",
-            "Plans that were saved before do not fit any more. In CI, change the protected \
-             variable DRSPASS_EXPECT_KEY_ID to the new key id.",
-        );
+        let words = "Plans that were saved before do not fit any more. In CI, change the protected \
+                     variable DRSPASS_EXPECT_KEY_ID to the new key id.";
+        left.push(words.to_owned());
+    }
+    for words in left {
+        push_wrapped(&mut text, "", &words);
     }
     if done.plan.change.is_none() && done.plan.moved.is_empty() {
         text.push_str("The file is another one although nobody was added or removed.\n");

@@ -6,7 +6,6 @@
 //! what it says is bounded, cleaned, and never shown if it repeats a secret.
 
 mod conversation;
-mod process;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +24,7 @@ use super::identities::NoPassphrase;
 use crate::core::mac::hex;
 use crate::core::redact::ForeignText;
 use crate::sys::children::ChildEnv;
-use conversation::{Conversation, FAIL, OK, UNSUPPORTED};
-use process::Process;
+use conversation::{Conversation, FAIL, OK, Process, UNSUPPORTED};
 
 /// Whether plugins may be started.
 #[derive(Clone, Copy)]
