@@ -126,11 +126,13 @@ impl Editor {
         self.kind != EditorKind::Other
     }
 
-    /// Lets the user edit `text`, with temporary files of the editor in `folder`. Where drspass
-    /// is told to end meanwhile, the editor is ended, and the signal is returned.
+    /// Lets the user edit `text`, from `line` on where the editor can do that, with temporary
+    /// files of the editor in `folder`. Where drspass is told to end meanwhile, the editor is
+    /// ended, and the signal is returned.
     pub(crate) async fn run(
         &self,
         text: &Path,
+        line: Option<usize>,
         folder: &Path,
         signals: &mut Signals,
     ) -> Result<Option<Signal>, Failure> {
@@ -138,7 +140,7 @@ impl Editor {
             let message = format!("cannot run the editor {}", self.name());
             Failure::new("drspass::edit::editor", message, "Nothing was saved.").because(source)
         };
-        let mut command = self.command(text, folder);
+        let mut command = self.command(text, line, folder);
         if !io::stdout().is_terminal() {
             // Standard output carries the result of drspass alone.
             let messages = io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
@@ -161,23 +163,25 @@ impl Editor {
         ))
     }
 
-    fn command(&self, text: &Path, folder: &Path) -> Command {
+    fn command(&self, text: &Path, line: Option<usize>, folder: &Path) -> Command {
         let mut command = Command::new(&self.program);
         self.env.give(&mut command);
         for name in TEMPORARY {
             command.env(name, folder);
         }
-        command.args(self.arguments()).arg(text);
+        command.args(self.arguments(line)).arg(text);
         command
     }
 
-    fn arguments(&self) -> Vec<OsString> {
+    fn arguments(&self, line: Option<usize>) -> Vec<OsString> {
         let end = self.words.iter().position(|word| word == "--");
         let (options, rest) = self.words.split_at(end.unwrap_or(self.words.len()));
+        let line = line.filter(|_| self.is_known());
         options
             .iter()
             .cloned()
             .chain(words_for(self.kind).into_iter().map(OsString::from))
+            .chain(line.map(|line| format!("+{line}").into()))
             .chain(rest.iter().cloned())
             .collect()
     }

@@ -99,7 +99,7 @@ fn what_an_editor_is_told_stands_before_the_end_of_options() {
     let path = folder.path().to_str().unwrap();
     let arguments = |value: &str| {
         let editor = Editor::find(&env(&[("PATH", path), ("EDITOR", value)])).unwrap();
-        let arguments = editor.arguments();
+        let arguments = editor.arguments(None);
         arguments
             .iter()
             .map(|word| word.to_string_lossy().into_owned())

@@ -16,7 +16,7 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::failure::{ErrorClass, Failure};
-use crate::core::problem::counted;
+use crate::core::problem::{Severity, counted};
 use crate::core::report::Signal;
 use crate::core::yaml;
 use crate::editor::Editor;
@@ -129,8 +129,10 @@ impl<'a> Edit<'a> {
         signals: &mut Signals,
     ) -> Result<Option<SealedRewrite<'a>>, OpError> {
         let shell = self.context.shell;
+        let mut line = None;
         loop {
-            let run = self.editor.run(&private.text, &private.folder, signals);
+            let (text, folder) = (&private.text, &private.folder);
+            let run = self.editor.run(text, line.take(), folder, signals);
             if let Some(signal) = run.await? {
                 return Err(interrupted(signal));
             }
@@ -140,6 +142,8 @@ impl<'a> Edit<'a> {
             }
             match self.rewrite.check(&text) {
                 Err(problems) if self.can_ask => {
+                    let errors = problems.iter().filter(|it| it.severity == Severity::Error);
+                    line = errors.filter_map(|error| error.at).map(|at| at.line).next();
                     shell.message(&text::problems("the edited text", &problems));
                 }
                 Err(problems) => {

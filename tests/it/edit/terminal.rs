@@ -341,3 +341,49 @@ fn a_passphrase_is_asked_for_before_the_editor_comes() {
     desk.assert_no_trace();
     assert_ne!(desk.lab.read("sub/passwords.yaml.age"), before);
 }
+
+#[test]
+fn an_editor_comes_back_at_the_line_of_the_first_mistake() {
+    let desk = Desk::new("line");
+    let plain = desk.text();
+    let line = 1 + plain
+        .lines()
+        .position(|line| line.contains(&desk.old))
+        .unwrap();
+    let told = format!("error: the edited text: line {line}, ");
+    // It takes the quotation marks away, and puts them back when it comes again.
+    let script = format!(
+        "printf '%s\\n' \"$*\" >> \"$here/args\"\n\
+         if [ -e \"$here/came\" ]; then sed -i \"s/{new}/'{new}'/\" \"$text\"; else\n\
+         touch \"$here/came\"; sed -i \"s/'{old}'/{new}/\" \"$text\"\nfi\n",
+        old = desk.old,
+        new = desk.new
+    );
+    for (name, knows_lines) in [
+        ("vim", true),
+        ("nano", true),
+        ("emacs", true),
+        ("ed", false),
+    ] {
+        desk.lab.manifest(&format!(
+            "  {J1}:\n    source: {{ password: '{}' }}\n",
+            desk.old
+        ));
+        for file in ["args", "came"] {
+            let _ = std::fs::remove_file(desk.stubs.path().join(file));
+        }
+        let mut pty = desk.on_terminal(&desk.stub(name, &script));
+        pty.sees(&told);
+        pty.sees(QUESTION);
+        pty.types("\n");
+        pty.sees("edited passwords.yaml.age");
+        pty.exits(0);
+        let args = std::fs::read_to_string(desk.stubs.path().join("args")).unwrap();
+        let at = format!("+{line}");
+        let comes_at: Vec<bool> = args
+            .lines()
+            .map(|args| args.split(' ').any(|word| word == at))
+            .collect();
+        assert_eq!(comes_at, [false, knows_lines], "{name}: {args}");
+    }
+}
