@@ -335,3 +335,28 @@ fn gave_up(status: u16, code: &ReportedName, asked: Option<Duration>) -> String 
     };
     format!("throttled: gave up after answer {status} {code}, {why}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_spread_over_its_second_half() {
+        let jittered = |random| {
+            let patience = Patience {
+                max_elapsed: Duration::ZERO,
+                first_wait: Duration::ZERO,
+                ambient: Ambient {
+                    now: || Timestamp::UNIX_EPOCH,
+                    random,
+                },
+                tally: Arc::default(),
+            };
+            patience.jittered(Duration::from_secs(2))
+        };
+        assert_eq!(jittered(|| 0), Duration::from_secs(1));
+        assert_eq!(jittered(|| 512), Duration::from_millis(1_500));
+        let longest = jittered(|| u64::MAX);
+        assert!(Duration::from_millis(1_990) < longest && longest < Duration::from_secs(2));
+    }
+}

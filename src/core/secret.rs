@@ -36,28 +36,38 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::fingerprint::{Fingerprint, FingerprintKey};
+    use crate::core::mac::MacKey;
 
     /// Which of the impls is meant is only clear where the second one does not hold.
     macro_rules! assert_lacks {
-        ($($banned:path),*) => {$({
+        ($type:ty: $($banned:path),*) => {$({
             trait Ambiguous<T> {
                 fn check() {}
             }
             impl<T> Ambiguous<()> for T {}
             impl<T: $banned> Ambiguous<u8> for T {}
-            <Secret as Ambiguous<_>>::check();
+            <$type as Ambiguous<_>>::check();
         })*};
     }
 
     #[test]
     fn nobody_can_copy_compare_print_or_serialize_one() {
         assert_lacks!(
-            Clone,
+            Secret: Clone,
             PartialEq,
             std::ops::Deref,
             fmt::Display,
             serde::Serialize
         );
+    }
+
+    /// An operator would not compare in constant time.
+    #[test]
+    fn keys_and_fingerprints_are_not_compared_by_an_operator() {
+        assert_lacks!(Fingerprint: PartialEq);
+        assert_lacks!(FingerprintKey: PartialEq);
+        assert_lacks!(MacKey: PartialEq);
     }
 
     #[test]

@@ -43,7 +43,11 @@ pub fn read_about(
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
+    use crate::core::secret::Secret;
 
     /// Gives one byte at a time.
     struct Slow<'a>(&'a [u8]);
@@ -66,5 +70,73 @@ mod tests {
         assert!(read(&b""[..], 0).expect("it fits").is_empty());
         let error = read(&text[..], 39_999).expect_err("it does not fit");
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    /// The letters of a text that is in memory only where something was made of it.
+    fn letter(at: usize) -> u8 {
+        let scattered = at.wrapping_mul(2_654_435_761) >> 15;
+        b"abcdefghijklmnopqrstuvwxyz"[scattered % 26]
+    }
+
+    /// Gives that text in short pieces, from a place on.
+    struct Spoken(usize);
+
+    impl Read for Spoken {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = buffer.len().min(48).min(40_000 - self.0);
+            for slot in &mut buffer[..count] {
+                *slot = letter(self.0);
+                self.0 += 1;
+            }
+            Ok(count)
+        }
+    }
+
+    /// Whether 64 letters of that text, from one of the places on, are in memory.
+    fn is_in_memory(places: &[usize]) -> bool {
+        const CHUNK: usize = 1 << 20;
+        let maps = fs::read_to_string("/proc/self/maps").expect("the memory is listed");
+        let memory = File::open("/proc/self/mem").expect("the memory can be read");
+        let mut chunk = Zeroizing::new(vec![0; CHUNK + 64]);
+        for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+            let range = line
+                .split(' ')
+                .next()
+                .and_then(|range| range.split_once('-'));
+            let (start, end) = range.expect("a range");
+            let [mut at, end] =
+                [start, end].map(|text| u64::from_str_radix(text, 16).expect("an address"));
+            while at < end {
+                // What went away meanwhile cannot be read, and has nothing.
+                let count = memory.read_at(&mut chunk, at).unwrap_or(0);
+                let bytes = &chunk[..count];
+                let is_there = |place: &usize| {
+                    let is_it =
+                        |found| (0..64).all(|i| bytes.get(found + i) == Some(&letter(place + i)));
+                    memchr::memchr_iter(letter(*place), bytes).any(is_it)
+                };
+                if places.iter().any(is_there) {
+                    return true;
+                }
+                at += CHUNK as u64;
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn what_was_secret_is_nowhere_in_memory_once_it_is_given_back() {
+        // In the part that had to move twice, and in the last one.
+        let places = [1_000, 20_000, 39_000];
+        let content = read(Spoken(0), 40_000).expect("it fits");
+        assert!(is_in_memory(&places), "the search finds it");
+        drop(content);
+        assert!(!is_in_memory(&places), "it was read");
+        let mut text = String::with_capacity(2_000);
+        text.extend((0..2_000).map(|at| char::from(letter(at))));
+        let secret = Secret::new(text);
+        assert!(is_in_memory(&places), "the search finds it");
+        drop(secret);
+        assert!(!is_in_memory(&places), "it was a secret");
     }
 }

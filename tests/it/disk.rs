@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use drspass::sim::{Fault, FaultKind};
+use drspass::sim::{Fault, FaultKind, SimConfig};
 use rustix::process::Signal;
 
+use crate::preflight::{id, sources};
 use crate::recover::recovery_file;
-use crate::support::around::{Watched, started_up_to, with_mask};
+use crate::support::around::{Watched, started_up_to, through, with_mask};
 use crate::support::{J1, J2, J3, Lab, Run, send_signal};
 
 fn lab() -> Lab {
@@ -93,6 +94,49 @@ fn a_journal_that_lags_behind_holds_back_what_is_not_sent_yet() {
     child.wait().unwrap();
     assert!(lab.plan().contains("  ? "), "what was marked is in doubt");
     lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn every_line_of_the_journal_is_flushed_before_the_next_one() {
+    let lab = lab();
+    let trace = lab.path("trace");
+    let options = ["-f", "-y", "-qq", "-s", "0", "-e"];
+    let which = ["trace=write,fsync,fdatasync", "-o", trace.to_str().unwrap()];
+    let apply = lab.command(&["apply", "--auto-approve"]);
+    lab.run_command(through("strace", &[&options[..], &which].concat(), &apply))
+        .exits(0);
+    let trace = lab.read("trace");
+    let of_journal = trace.lines().filter(|line| line.contains(".journal>"));
+    let calls: Vec<&str> = of_journal
+        .filter_map(|line| line.split_whitespace().nth(1)?.split('(').next())
+        .collect();
+    // The head, and at least one line of answers.
+    assert!(calls.len() >= 4, "{trace}");
+    for pair in calls.chunks(2) {
+        assert!(matches!(pair, ["write", "fsync" | "fdatasync"]), "{trace}");
+    }
+}
+
+#[test]
+fn what_an_apply_writes_grows_as_the_number_of_its_entries() {
+    let written = |entries: usize| {
+        let mut lab = Lab::with_config(SimConfig {
+            accept_any_job: true,
+            ..SimConfig::default()
+        });
+        let ids: Vec<String> = (0..entries).map(id).collect();
+        sources(&mut lab, &ids, "canary-1");
+        // The state is replaced for the marks and at the fold, and not once more.
+        apply_failing(&lab, "replace", 3).exits(0);
+        sources(&mut lab, &ids, "canary-2");
+        lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
+        ["drspass.state.json", "drspass.state.json.journal"]
+            .map(|name| std::fs::metadata(lab.path(name)).unwrap().len())
+    };
+    let (few, many) = (written(40), written(160));
+    for (few, many) in few.into_iter().zip(many) {
+        assert!(many < 5 * few, "{few} bytes became {many}");
+    }
 }
 
 #[test]
@@ -317,6 +361,7 @@ fn a_panic_tells_its_place_and_nothing_else_and_leaves_doubt() {
         let run = lab.run_command(command);
         assert!(run.stderr.contains("testpoint.rs"), "{}", run.all());
         assert!(!run.all().contains("canary"), "{}", run.all());
+        assert_ne!(run.code, Some(0), "{}", run.all());
         lab.run(&["plan", "--detailed-exitcode"]);
         lab.apply(&[]).exits(0);
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);

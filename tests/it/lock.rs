@@ -2,7 +2,7 @@
 
 use drspass::sim::{Fault, FaultKind};
 
-use crate::support::terminal::Terminal;
+use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, J2, LOCKED, LOCKED_PUBLIC, Lab, PASSPHRASE, wait_until};
 
 #[test]
@@ -192,4 +192,28 @@ fn a_manifest_that_was_replaced_before_the_lock_is_not_used() {
         lab.apply(&[]).exits(0);
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     }
+}
+
+#[test]
+fn a_state_that_was_replaced_before_the_marks_is_not_written_over() {
+    let lab = Lab::with_a_change();
+    let before = lab.read("drspass.state.json");
+    lab.run(&["state", "adopt", J1, "--yes"]).exits(0);
+    let later = lab.read("drspass.state.json");
+    assert_ne!(before, later);
+    lab.write("drspass.state.json", before);
+    let sent = lab.sent().len();
+    let mut terminal = Terminal::start(lab.command(&["apply"]));
+    terminal.sees(APPROVAL);
+    lab.write("drspass.state.json", &later);
+    terminal.types("yes\n");
+    lab.ended(terminal)
+        .exits(6)
+        .says("was changed by somebody else")
+        .says("Nothing was sent.");
+    assert_eq!(lab.sent().len(), sent);
+    assert_eq!(lab.read("drspass.state.json"), later);
+    assert!(!lab.exists("drspass.state.json.journal"));
+    lab.apply(&[]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }

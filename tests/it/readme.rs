@@ -229,3 +229,18 @@ fn every_command_that_the_readme_shows_is_one() {
         }
     }
 }
+
+#[test]
+fn the_readme_says_what_drspass_does_not_protect_against() {
+    let readme = readme();
+    let text = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    for sentence in [
+        "Whoever sets the environment of a run can choose a proxy and the certificates that are trusted",
+        "jobs of a change request have no key",
+        "whoever can edit a pipeline that holds the key can read every password",
+        "jobs with the key run only on the protected branch or in a reviewed environment",
+        "those inside the HTTP, TLS, YAML and age libraries are not",
+    ] {
+        assert!(text.contains(sentence), "{sentence}");
+    }
+}

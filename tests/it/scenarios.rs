@@ -9,6 +9,7 @@ use std::path::Path;
 use drspass::sim::{SimConfig, scenario};
 
 use crate::preflight::{id, sources};
+use crate::support::leaks::found;
 use rehearsal::Rehearsal;
 
 const FIRST: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";
@@ -63,6 +64,22 @@ fn a_bad_day_throttles_loses_an_answer_and_shuffles_and_everything_arrives() {
     );
     for (job, endpoint, password) in entries {
         assert!(rehearsal.holds(job, endpoint, password));
+    }
+}
+
+#[test]
+fn the_simulator_tells_nothing_of_what_a_request_carries() {
+    let mut rehearsal = Rehearsal::of("one-refused.yaml");
+    let entries = [
+        (FIRST, "source", "canary-1"),
+        (SECOND, "source", "canary-2"),
+    ];
+    rehearsal.lab.passwords(&entries);
+    rehearsal.apply(&[]).exits(3).says("1 applied");
+    assert!(rehearsal.count("PUT batch-modify-pwd") > 0);
+    let told = rehearsal.told();
+    for secret in ["canary-1", "canary-2"] {
+        assert_eq!(found(secret, told.as_bytes()), None, "{told}");
     }
 }
 

@@ -9,7 +9,9 @@ use rustix::process::Signal;
 
 use crate::preflight::{id, sources};
 use crate::support::around::{Watched, through};
-use crate::support::{J1, J2, Lab, ignored_and_caught, make_pipe, send_signal, wait_until};
+use crate::support::{
+    J1, J2, Lab, ignored_and_caught, make_pipe, process_is_there, send_signal, wait_until,
+};
 
 #[test]
 fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
@@ -41,6 +43,25 @@ fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
         .says("the run was stopped before the answer came");
     assert!(lab.plan().contains(&format!("? {J2}/source")));
     lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn after_a_signal_an_answer_that_does_not_come_is_not_waited_for() {
+    let mut lab = Lab::new();
+    // Nothing but the signal ends this wait before the test gives up.
+    lab.configure("apply: { batch_size: 1, parallelism: 1, request_timeout: 1h }");
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.sim.inject(Fault::always(FaultKind::Silent));
+    let run = Watched::start(lab.command(&["apply", "--auto-approve"]));
+    lab.await_puts(1);
+    send_signal(run.id(), Signal::INT);
+    wait_until("the end of the run", || !process_is_there(run.id()));
+    run.ended(&lab)
+        .exits(4)
+        .says("the run was stopped before the answer came")
+        .says("1 not sent");
+    assert_eq!(lab.sent().len(), 1, "nothing new was sent");
+    assert!(lab.plan().contains(&format!("? {J1}/source")));
 }
 
 #[test]

@@ -100,3 +100,40 @@ fn settings_of_nano_leave_nothing_of_the_text() {
         assert_eq!(fs::read_dir(home.join("backups")).unwrap().count(), 0);
     }
 }
+
+/// What editors are told that are not on every machine: that they heed it is theirs.
+#[test]
+fn neovim_and_emacs_are_told_to_leave_nothing_of_the_text() {
+    let functions = "backup-buffer auto-save-mode desktop-save savehist-save";
+    for (name, told) in [
+        (
+            "nvim",
+            &[
+                "-n -i NONE --cmd set nobackup nowritebackup noswapfile ",
+                "silent! set noundofile ",
+                "silent! set nobackup ",
+                "silent! set noswapfile ",
+            ][..],
+        ),
+        (
+            "emacs",
+            &[
+                "--eval (progn (setq make-backup-files nil ",
+                "auto-save-default nil ",
+                "create-lockfiles nil ",
+                "undo-tree-auto-save-history nil",
+                functions,
+            ],
+        ),
+    ] {
+        let desk = Desk::new(name);
+        let script = format!("printf '%s\\n' \"$*\" > \"$here/args\"\n{}", desk.change());
+        let run = desk.edit(&desk.stub(name, &script)).exits(0);
+        run.says_not("cannot be switched off from here");
+        let args = fs::read_to_string(desk.stubs.path().join("args")).unwrap();
+        for part in told {
+            assert!(args.contains(part), "{name} is not told {part:?}: {args}");
+        }
+        desk.assert_changed();
+    }
+}

@@ -1,8 +1,12 @@
 //! What a plan says of itself, and what the manifest proves of it.
 
 use drspass::core::fingerprint::FingerprintKey;
+use drspass::core::saved::{PlanBase, SavedPlan};
+use drspass::core::state::Lineage;
 
-use super::{PLAN, Untouched, apply, expire, key, planned, planned_first, refused, rewrite, save};
+use super::{
+    PLAN, STATE, Untouched, apply, expire, key, planned, planned_first, refused, rewrite, save,
+};
 use crate::support::{J1, mode};
 
 #[test]
@@ -106,6 +110,82 @@ fn checks_come_in_their_order_and_the_first_mismatch_is_told() {
     );
     drop(file);
     apply(&lab).exits(0);
+}
+
+/// A change of a plan, and what an apply says then, lock and state being as they may.
+type Spoiled = (fn(&mut SavedPlan), &'static str);
+
+#[test]
+fn of_two_later_mismatches_the_earlier_check_is_the_one_that_is_told() {
+    const FROM_NOW_ON: u64 = 99;
+    let spoiled: [Spoiled; 4] = [
+        (
+            |plan| {
+                plan.scope.project_id.push('0');
+                plan.key_id = FingerprintKey::new([7; 32]).id();
+            },
+            "another service or project",
+        ),
+        (
+            |plan| {
+                plan.key_id = FingerprintKey::new([7; 32]).id();
+                plan.revision = FROM_NOW_ON;
+            },
+            "made with another key",
+        ),
+        (
+            |plan| {
+                plan.revision = FROM_NOW_ON;
+                plan.recipients = "0".repeat(64);
+            },
+            "of the manifest, and this is revision",
+        ),
+        (
+            |plan| plan.recipients = "0".repeat(64),
+            "the recipients of the manifest changed",
+        ),
+    ];
+    let mut lab = planned();
+    let key = key(&lab);
+    let state = lab.read(STATE);
+    // All of that comes before the lock, and the lock before the state.
+    let file = std::fs::File::create(lab.path("drspass.state.json.lock")).unwrap();
+    file.lock().unwrap();
+    lab.write(STATE, state.replace("\"sent\"", "\"adopted\""));
+    let good = lab.read(PLAN);
+    for (change, words) in spoiled {
+        lab.write(PLAN, &good);
+        rewrite(&lab, &key, change);
+        refused(&lab, &["apply", PLAN], 5, words);
+    }
+    lab.write(PLAN, &good);
+    refused(&lab, &["apply", PLAN], 6, "is held by");
+    drop(file);
+    refused(&lab, &["apply", PLAN], 1, "changed outside drspass");
+    lab.write(STATE, state);
+    // Of the state: its history, how old it is, then what became of the entries.
+    apply(&lab).exits(0);
+    let old = "an older state was put back";
+    rewrite(&lab, &key, |plan| serial(plan, FROM_NOW_ON));
+    refused(&lab, &["apply", PLAN], 5, old);
+    rewrite(&lab, &key, |plan| {
+        plan.state = PlanBase::Known {
+            lineage: Lineage::new("another".to_owned()),
+            serial: FROM_NOW_ON,
+        };
+    });
+    refused(&lab, &["apply", PLAN], 5, "the state is another one");
+    lab.write(PLAN, good);
+    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    lab.run(&["state", "adopt", J1, "--yes"]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-4")]);
+    refused(&lab, &["apply", PLAN], 5, "moved since");
+}
+
+fn serial(plan: &mut SavedPlan, to: u64) {
+    if let PlanBase::Known { serial, .. } = &mut plan.state {
+        *serial = to;
+    }
 }
 
 #[test]

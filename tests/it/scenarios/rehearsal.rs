@@ -80,6 +80,11 @@ impl Rehearsal {
         requests.map(word).collect()
     }
 
+    /// Ends the simulator. Returns all that it told since its start.
+    pub(super) fn told(self) -> String {
+        self.sim.told()
+    }
+
     /// How many of those requests there were.
     pub(super) fn count(&self, request: &str) -> usize {
         let requests = self.requests();

@@ -128,7 +128,8 @@ fn one_revision_never_belongs_to_two_manifests() {
 
 #[test]
 fn every_writer_of_the_manifest_takes_a_number_that_no_apply_knows() {
-    let writers: [(&str, &[&str]); 5] = [
+    let writers: [(&str, &[&str]); 6] = [
+        ("edit", &["edit"]),
         ("set", &["set", "billing/source", "--generate"]),
         ("unset", &["unset", "billing/destination"]),
         ("import", &["import", "new.csv", "--write"]),
@@ -136,7 +137,7 @@ fn every_writer_of_the_manifest_takes_a_number_that_no_apply_knows() {
         ("rekey --new-key", &["rekey", "--yes", "--new-key"]),
     ];
     let mut lab = Lab::new();
-    lab.plant(&["canary-1", "canary-2"]);
+    lab.plant(&["canary-1", "canary-2", "canary-3"]);
     lab.write("new.csv", "address,password\nbilling/source,imported-3\n");
     let wanted = |password: &str| {
         format!(
@@ -152,7 +153,9 @@ fn every_writer_of_the_manifest_takes_a_number_that_no_apply_knows() {
         let highest = revision(&lab);
         lab.write(MANIFEST, old);
         lab.apply(&["--allow-rollback"]).exits(0);
-        lab.run(args).exits(0);
+        let mut command = lab.command(args);
+        command.env("EDITOR", "sed -i s/canary-1/canary-3/");
+        lab.run_command(command).exits(0);
         assert_eq!(revision(&lab), highest + 1, "{what}");
         lab.run(&["plan"]).exits(0);
     }

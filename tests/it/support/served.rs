@@ -1,9 +1,10 @@
 //! `drspass sim` as users start it, in a process of its own.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Seek as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -20,7 +21,10 @@ impl Drop for Running {
 
 /// A running simulator, ended with this value, and what it told its user.
 pub(crate) struct Served {
-    _running: Running,
+    running: Running,
+    /// What it has to tell after its start.
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: File,
     pub(crate) url: String,
     pub(crate) token: String,
     pub(crate) project: String,
@@ -30,18 +34,20 @@ pub(crate) struct Served {
 impl Served {
     /// Starts one with a scenario.
     pub(crate) fn start(scenario: &Path) -> Self {
+        let stderr = tempfile::tempfile().expect("a file");
         let child = Command::new(env!("CARGO_BIN_EXE_drspass"))
-            .args(["sim", "--port", "0", "--scenario"])
+            .args(["-vvv", "sim", "--port", "0", "--scenario"])
             .arg(scenario)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(stderr.try_clone().expect("a file"))
             .spawn();
         let mut running = Running(child.expect("the binary starts"));
         let stdout = running.0.stdout.take().expect("a pipe");
-        let mut told = BufReader::new(stdout).lines();
+        let mut stdout = BufReader::new(stdout).lines();
         let mut value = |start: &str| {
-            let mut lines = told.by_ref().map_while(Result::ok);
+            let mut lines = stdout.by_ref().map_while(Result::ok);
             let line = lines.find_map(|line| Some(line.trim().strip_prefix(start)?.to_owned()));
             line.unwrap_or_else(|| panic!("it says no {start:?}"))
         };
@@ -51,12 +57,24 @@ impl Served {
         let project = project.trim_end_matches(" \\").to_owned();
         let admin = value("admin token: ");
         Self {
-            _running: running,
+            running,
+            stdout,
+            stderr,
             url,
             token,
             project,
             admin,
         }
+    }
+
+    /// Ends it. Returns all that it told since its start.
+    pub(crate) fn told(mut self) -> String {
+        self.running.0.kill().expect("it runs");
+        let stdout = self.stdout.by_ref().map(|line| line.expect("text") + "\n");
+        let mut told: String = stdout.collect();
+        self.stderr.rewind().expect("a file");
+        self.stderr.read_to_string(&mut told).expect("text");
+        told
     }
 
     /// Whether it holds this password.
