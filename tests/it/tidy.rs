@@ -1,5 +1,7 @@
 //! Rules of the source tree, and files that must agree with the program.
 
+mod promises;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
