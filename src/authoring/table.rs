@@ -267,11 +267,8 @@ fn plain_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Pro
     };
     let (field, after) = rest.split_at(end);
     if field.contains('"') {
-        return Err(csv_problem(
-            line,
-            "a quote stands in a field that is not in quotes",
-            QUOTE_HELP,
-        ));
+        let what = "a quote stands in a field that is not in quotes";
+        return Err(csv_problem(line, what, QUOTE_HELP));
     }
     Ok((Zeroizing::new(field.to_owned()), after))
 }
@@ -281,11 +278,8 @@ fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Pr
     let mut from = 0;
     let end = loop {
         let Some(at) = rest[from..].find('"') else {
-            return Err(csv_problem(
-                line,
-                "a field in quotes is not closed",
-                QUOTE_HELP,
-            ));
+            let what = "a field in quotes is not closed";
+            return Err(csv_problem(line, what, QUOTE_HELP));
         };
         let at = from + at;
         if rest[at + 1..].starts_with('"') {
@@ -297,11 +291,8 @@ fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Pr
     let after = &rest[end + 1..];
     let is_end = after.is_empty() || after.starts_with([',', '\n']) || after.starts_with("\r\n");
     if !is_end {
-        return Err(csv_problem(
-            line,
-            "something follows the closing quote of a field",
-            QUOTE_HELP,
-        ));
+        let what = "something follows the closing quote of a field";
+        return Err(csv_problem(line, what, QUOTE_HELP));
     }
     let mut field = Zeroizing::new(String::with_capacity(end));
     let mut parts = rest[..end].split("\"\"");

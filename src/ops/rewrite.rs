@@ -110,8 +110,9 @@ impl<'a> Rewrite<'a> {
     /// somebody takes pains with it.
     pub fn try_change(&self, root: &Root) -> Result<(), OpError> {
         check_replaceable(root)?;
-        let recipients = &self.opened.sealed.recipients;
-        encrypted(b"", recipients, root.manifest_name(), self.plugins).map(|_| ())
+        let encrypted = age_file::encrypt(b"", &self.opened.sealed.recipients, self.plugins);
+        encrypted.map_err(OpError::age(root.manifest_name()))?;
+        Ok(())
     }
 
     /// Seals `text` with the next revision. What stands in its `sealed` part does not
@@ -194,34 +195,19 @@ pub fn check_replaceable(root: &Root) -> Result<(), OpError> {
 /// What is said of a manifest that is replaced under one of its names only.
 pub fn second_name(root: &Root) -> Option<Problem> {
     let found = fs::metadata(root.manifest_path()).ok()?;
-    (found.nlink() > 1).then(|| {
-        Problem::warning(
-            "",
-            None,
-            "the manifest has a second name (a hard link), which keeps the old text",
-            "Make the other name a symbolic link to the manifest, or remove it.",
-        )
-    })
+    let what = "the manifest has a second name (a hard link), which keeps the old text";
+    let help = "Make the other name a symbolic link to the manifest, or remove it.";
+    (found.nlink() > 1).then(|| Problem::warning("", None, what, help))
 }
 
 /// The revision after `revision`, which is the higher one of the manifest's and the
 /// highest that was applied.
 pub fn next_revision(revision: u64) -> Result<u64, OpError> {
-    revision.checked_add(1).ok_or_else(|| {
-        OpError::unfit(
-            "the revision of the plain text cannot grow any more",
-            "Nothing was written. Decrypt the present manifest; its revision is not for editing.",
-        )
-    })
-}
-
-pub fn encrypted(
-    plain: &[u8],
-    recipients: &[String],
-    name: &Path,
-    plugins: Plugins<'_>,
-) -> Result<Vec<u8>, OpError> {
-    age_file::encrypt(plain, recipients, plugins).map_err(OpError::age(name))
+    let what = "the revision of the plain text cannot grow any more";
+    let help =
+        "Nothing was written. Decrypt the present manifest; its revision is not for editing.";
+    let next = revision.checked_add(1);
+    next.ok_or_else(|| OpError::unfit(what, help))
 }
 
 /// Seals the text of the manifest `name` and encrypts it to all who are sealed with it.
@@ -233,8 +219,8 @@ pub fn sealed_file(
 ) -> Result<(Zeroizing<String>, Vec<u8>), OpError> {
     let text =
         manifest::seal(text, sealed).map_err(|problems| OpError::document(name, problems))?;
-    let file = encrypted(text.as_bytes(), &sealed.recipients, name, plugins)?;
-    Ok((text, file))
+    let file = age_file::encrypt(text.as_bytes(), &sealed.recipients, plugins);
+    Ok((text, file.map_err(OpError::age(name))?))
 }
 
 /// Puts an encrypted manifest in the place of the one that was read as `before`.

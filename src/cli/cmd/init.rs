@@ -26,7 +26,6 @@ use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::encrypt::create;
 use crate::ops::git::{self, DiffDriver, git_files};
-use crate::ops::rewrite;
 use crate::ops::root::{CONFIG_FILE, Guards, MAX_IDENTITY_BYTES, Root};
 use crate::sys::files;
 
@@ -107,8 +106,9 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     )?);
     let skeleton = manifest::skeleton(&sealed, jobs.as_deref());
     let name = root.manifest_name();
-    let (readers, plugins) = (&sealed.recipients, context.plugins());
-    let file = rewrite::encrypted(skeleton.as_bytes(), readers, name, plugins)?;
+    let plugins = context.plugins();
+    let file = age_file::encrypt(skeleton.as_bytes(), &sealed.recipients, plugins);
+    let file = file.map_err(OpError::age(name))?;
     create(&root.manifest_path(), name, &file)?;
     made.push(name.to_owned());
     let mut text = wrote(&made);
@@ -154,7 +154,7 @@ fn set_up(
         return Err(OpError::document(CONFIG_FILE, checked.problems));
     };
     let name = Path::new(config::DEFAULT_MANIFEST);
-    rewrite::encrypted(b"", &readers.recipients, name, context.plugins())?;
+    age_file::encrypt(b"", &readers.recipients, context.plugins()).map_err(OpError::age(name))?;
     let jobs = if args.from_jobs {
         Some(service::listed(context, &resolved, None, &args.login)?)
     } else {

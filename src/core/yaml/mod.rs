@@ -157,22 +157,16 @@ impl<'t> Tree<'t> {
                 }
                 Event::DocumentStart(..) if !self.items.is_empty() => {
                     let at = position(span.start);
-                    return Err(Problem::error(
-                        "",
-                        Some(at),
-                        format!("line {} starts a second document", at.line),
-                        "Keep one document in the file; remove the `---` or `...` line before it.",
-                    ));
+                    let what = format!("line {} starts a second document", at.line);
+                    let help =
+                        "Keep one document in the file; remove the `---` or `...` line before it.";
+                    return Err(Problem::error("", Some(at), what, help));
                 }
                 _ => continue,
             };
             if self.items.len() == MAX_NODES {
-                return Err(Problem::error(
-                    "",
-                    Some(position(span.start)),
-                    "too many values",
-                    "Split it: one root folder for each environment or project.",
-                ));
+                let at = Some(position(span.start));
+                return Err(Problem::error("", at, "too many values", text::SPLIT_HELP));
             }
             if let Some(outer) = open.last_mut() {
                 outer.children += 1;

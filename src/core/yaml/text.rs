@@ -9,6 +9,11 @@ use crate::core::redact::is_unfit;
 /// The largest document that is read (design section 2.2).
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
+/// What to do with a document that is too large in any way.
+pub const SPLIT_HELP: &str = "Split it: one root folder for each environment or project.";
+
+const NO_MARK_HELP: &str = "Save the file as UTF-8 without a byte order mark.";
+
 const MARK: char = '\u{feff}';
 
 /// The text of a file. Exactly one UTF-8 byte order mark is read over.
@@ -17,22 +22,15 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
         return Err(too_large());
     }
     if let Some(name) = other_encoding(bytes) {
-        return Err(Problem::error(
-            "",
-            None,
-            format!("file is {name}, save as UTF-8"),
-            "Save the file as UTF-8 without a byte order mark.",
-        ));
+        let what = format!("file is {name}, save as UTF-8");
+        return Err(Problem::error("", None, what, NO_MARK_HELP));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let valid = std::str::from_utf8(valid).unwrap_or_default();
-        Problem::error(
-            "",
-            Some(position_after(valid)),
-            "the file is not UTF-8 text",
-            "Save the file as UTF-8; a binary value must be written as base64.",
-        )
+        let help = "Save the file as UTF-8; a binary value must be written as base64.";
+        let at = Some(position_after(valid));
+        Problem::error("", at, "the file is not UTF-8 text", help)
     })?;
     let text = text.strip_prefix(MARK).unwrap_or(text);
     match refuse_mark(text) {
@@ -68,32 +66,23 @@ pub fn refuse_text(text: &str) -> Option<Problem> {
         return Some(problem);
     }
     let nul = text.bytes().position(|b| b == 0)?;
-    Some(Problem::error(
-        "",
-        Some(position_after(&text[..nul])),
+    let (what, at) = (
         "a NUL character stands in the file",
-        "Remove it; no password can hold one.",
-    ))
+        position_after(&text[..nul]),
+    );
+    let help = "Remove it; no password can hold one.";
+    Some(Problem::error("", Some(at), what, help))
 }
 
 fn refuse_mark(text: &str) -> Option<Problem> {
-    text.starts_with(MARK).then(|| {
-        Problem::error(
-            "",
-            Some(Position { line: 1, column: 1 }),
-            "the file starts with more than one byte order mark",
-            "Save the file as UTF-8 without a byte order mark.",
-        )
-    })
+    let at = Some(Position { line: 1, column: 1 });
+    let what = "the file starts with more than one byte order mark";
+    let refused = || Problem::error("", at, what, NO_MARK_HELP);
+    text.starts_with(MARK).then(refused)
 }
 
 fn too_large() -> Problem {
-    Problem::error(
-        "",
-        None,
-        "the file is larger than 64 MiB",
-        "Split it: one root folder for each environment or project.",
-    )
+    Problem::error("", None, "the file is larger than 64 MiB", SPLIT_HELP)
 }
 
 /// The name of an encoding that editors and shells write instead of UTF-8,

@@ -4,7 +4,6 @@
 mod identities;
 mod manifest;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -290,20 +289,20 @@ impl OwnPaths {
         }
     }
 
-    pub fn check(&self, path: &Path) -> Result<(), OpError> {
+    /// Refuses an output to a file of drspass, and returns how its path is compared.
+    pub fn check(&self, path: &Path) -> Result<PathBuf, OpError> {
         let wanted = comparable_path(&self.folder.join(path));
         if self.others.contains(&wanted) || self.belongs_to_state(&wanted) {
             let source = io::Error::other("drspass keeps files of its own under this name");
             return Err(OpError::write(path)(source));
         }
-        Ok(())
+        Ok(wanted)
     }
 
     pub fn check_outputs(&self, paths: &[&Path]) -> Result<(), OpError> {
         let mut taken = Vec::with_capacity(paths.len());
         for path in paths {
-            self.check(path)?;
-            let wanted = comparable_path(&self.folder.join(path));
+            let wanted = self.check(path)?;
             if taken.contains(&wanted) {
                 let source = io::Error::other("another output goes there already");
                 return Err(OpError::write(path)(source));
@@ -316,16 +315,13 @@ impl OwnPaths {
     /// Whether this is the state or one of its siblings, which have its name and
     /// something after a dot.
     fn belongs_to_state(&self, wanted: &Path) -> bool {
-        if *wanted == self.state {
-            return true;
-        }
-        let (Some(name), Some(wanted_name)) = (self.state.file_name(), wanted.file_name()) else {
-            return false;
-        };
-        let mut start = OsString::from(name);
-        start.push(".");
-        let start = start.as_encoded_bytes();
-        wanted.parent() == self.state.parent() && wanted_name.as_encoded_bytes().starts_with(start)
+        let start = files::with_suffix(&self.state, ".");
+        let names = wanted.file_name().zip(start.file_name());
+        let is_longer = names.is_some_and(|(name, start)| {
+            let name = name.as_encoded_bytes();
+            name.starts_with(start.as_encoded_bytes())
+        });
+        *wanted == self.state || (is_longer && wanted.parent() == self.state.parent())
     }
 }
 
