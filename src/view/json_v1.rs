@@ -51,9 +51,7 @@ impl JsonObject {
     }
 
     fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
-        let value = to_raw_value(&value);
-        let value = value.expect("strings, numbers and lists of them always serialize");
-        self.0.push((name, value));
+        self.0.push((name, raw(&value)));
         self
     }
 
@@ -66,9 +64,7 @@ impl JsonObject {
     }
 
     fn line(&self) -> String {
-        let text = serde_json::to_string(self);
-        let text = text.expect("what was serialized field by field is serialized as a whole");
-        in_json(&text).into_owned() + "\n"
+        in_json(raw(self).get()).into_owned() + "\n"
     }
 }
 
@@ -76,6 +72,10 @@ impl Serialize for JsonObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("strings, numbers and lists of them always serialize")
 }
 
 const fn origin_word(origin: ValueOrigin) -> &'static str {
@@ -89,8 +89,12 @@ fn text(text: &Option<ForeignText>) -> Option<&str> {
     text.as_ref().map(ForeignText::as_str)
 }
 
-fn all<T>(items: &[T], each: impl Fn(&T) -> JsonObject) -> Vec<JsonObject> {
-    items.iter().map(each).collect()
+/// A list. Each object is a text as soon as it is whole, which takes less than its fields.
+fn all<T>(
+    items: impl IntoIterator<Item = T>,
+    each: impl Fn(T) -> JsonObject,
+) -> Vec<Box<RawValue>> {
+    items.into_iter().map(|item| raw(&each(item))).collect()
 }
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -280,7 +284,7 @@ pub fn validate(problems: &[(String, Vec<Problem>)], error: Option<ErrorOut>) ->
     };
     let mut found = problems.iter().flat_map(|(_, problems)| problems);
     let is_valid = error.is_none() && found.all(|problem| problem.severity != Severity::Error);
-    let problems: Vec<JsonObject> = problems.iter().flat_map(of_document).collect();
+    let problems: Vec<Box<RawValue>> = problems.iter().flat_map(of_document).collect();
     JsonObject::document(VALIDATE)
         .with("valid", is_valid)
         .with("problems", problems)
@@ -374,7 +378,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
             .given("sealed", listed.is_sealed)
             .with("in_file", in_file)
     });
-    let stanzas = report.stanzas.iter().map(|(kind, count)| {
+    let stanzas = all(&report.stanzas, |(kind, count)| {
         JsonObject::default()
             .with("type", kind)
             .with("count", count)
@@ -384,7 +388,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
         .with("opened", report.unopened.is_none())
         .given("not_opened_because", report.unopened)
         .with("recipients", recipients)
-        .with("stanzas", stanzas.collect::<Vec<_>>())
+        .with("stanzas", stanzas)
         .with("unknown_ssh_stanzas", report.strangers)
         .with("notes", &report.notes)
         .line()
@@ -411,7 +415,9 @@ pub fn state(report: &LedgerReport) -> String {
     let known = report.state.as_ref();
     let [serial, revision, highest] = known.map_or([0; 3], State::numbers);
     let entries = known.into_iter().flat_map(|state| &state.entries);
-    let entries = entries.map(|(key, entry)| state_entry(key, report.labels.get(key), entry));
+    let entries = all(entries, |(key, entry)| {
+        state_entry(key, report.labels.get(key), entry)
+    });
     JsonObject::document(STATE)
         .with("authenticated", true)
         .with("serial", serial)
@@ -419,7 +425,7 @@ pub fn state(report: &LedgerReport) -> String {
         .with("highest", highest)
         .with("unfinished_apply", report.is_unfinished)
         .with("notes", notes(&report.notes))
-        .with("entries", entries.collect::<Vec<_>>())
+        .with("entries", entries)
         .line()
 }
 
@@ -455,12 +461,11 @@ fn state_entry(key: &EntryKey, label: Option<&String>, entry: &StateEntry) -> Js
         .given("last_outcome", last_outcome)
 }
 
-fn sensitive(prints: &FieldPrints) -> Vec<JsonObject> {
+fn sensitive(prints: &FieldPrints) -> Vec<Box<RawValue>> {
     let fields = std::iter::once(Field::Password).chain(prints.kerberos.keys().copied());
-    let field = |field: Field| {
+    all(fields, |field| {
         JsonObject::default()
             .with("name", field.as_str())
             .with("sensitive", true)
-    };
-    fields.map(field).collect()
+    })
 }
