@@ -17,21 +17,15 @@ const SUBJECT: &str = "X-Subject-Token";
 
 const OWN: &str = "self";
 
-struct Identified {
-    /// `None` for a key that belongs to no user known here.
-    person: Option<Person>,
-    reach: Reach,
-}
-
-enum Reach {
-    /// The project of the token, or none at all.
-    Scope(Option<String>),
-    Account,
+enum Caller {
+    Token(SimToken),
+    /// Whom the key belongs to, if that is a user known here.
+    Key(Option<Person>),
 }
 
 /// A missing token is turned away by the gateway (OTC API Gateway manual, Error Codes: 0301
 /// with 401), a wrong one by the service (OTC api-ref, Error Code: DRS.M00100 with 403).
-fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> {
+fn identify(exchange: &mut SimExchange<'_>) -> Result<Caller, ServiceReply> {
     let SimExchange { state, request, .. } = exchange;
     let now = exchange.shared.clock.now();
     let headers = &request.head.headers;
@@ -45,10 +39,7 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> 
         (Some(token), None) => match state.tokens.find(token.as_bytes(), now) {
             TokenLookup::Unknown => Err(ServiceReply::error(403, "DRS.M00100", "Invalid token.")),
             TokenLookup::Expired => Err(unauthenticated("token expires")),
-            TokenLookup::Good(token) => Ok(Identified {
-                person: Some(token.person.clone()),
-                reach: Reach::Scope(token.project.clone()),
-            }),
+            TokenLookup::Good(token) => Ok(Caller::Token(token.clone())),
         },
         (None, Some(authorization)) => {
             let signed = SignedRequest {
@@ -59,10 +50,8 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> 
                 body: request.body.as_deref().unwrap_or_default(),
             };
             let user = state.keys.check(authorization, &signed, now)?;
-            Ok(Identified {
-                person: user.and_then(|name| state.users.named(&name).cloned()),
-                reach: Reach::Account,
-            })
+            let person = user.and_then(|name| state.users.named(&name).cloned());
+            Ok(Caller::Key(person))
         }
     }
 }
@@ -70,11 +59,11 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Identified, ServiceReply> 
 /// Lets a caller through who may address the project in the path: a token must be for
 /// that very project, and a signature must not name another one.
 pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
-    let reach = identify(exchange)?.reach;
+    let caller = identify(exchange)?;
     let project = exchange.request.project.as_str();
-    let reaches = match reach {
-        Reach::Scope(scope) => scope.as_deref() == Some(project),
-        Reach::Account => {
+    let reaches = match caller {
+        Caller::Token(token) => token.project.as_deref() == Some(project),
+        Caller::Key(_) => {
             let named = exchange.request.head.headers.get("x-project-id");
             let mut known = exchange.shared.projects.iter();
             named.is_none_or(|named| named.as_bytes() == project.as_bytes())
@@ -291,11 +280,11 @@ fn error(status: u16, code: &str, message: &str, title: &str) -> ServiceReply {
 
 /// `GET /v3/auth/catalog`.
 pub fn catalog(exchange: &mut SimExchange<'_>) -> SimAnswer {
-    let project = match identify(exchange)?.reach {
-        Reach::Scope(project) => project,
+    let project = match identify(exchange)? {
+        Caller::Token(token) => token.project,
         // A signature may name its project in a header (Huawei Cloud API Request
         // Signing Guide, X-Project-Id).
-        Reach::Account => {
+        Caller::Key(_) => {
             let named = exchange.request.header("x-project-id");
             named.map(ToOwned::to_owned)
         }
@@ -342,7 +331,11 @@ fn catalog_entry(name: &str, kind: &str, region: &str, url: &str) -> Value {
 
 /// `GET /v3/projects`, with its one filter (OTC IAM api-ref, Querying Project Information).
 pub fn projects(exchange: &mut SimExchange<'_>) -> SimAnswer {
-    let domain = identify(exchange)?.person.map(|person| person.domain_id);
+    let person = match identify(exchange)? {
+        Caller::Token(token) => Some(token.person),
+        Caller::Key(person) => person,
+    };
+    let domain = person.map(|person| person.domain_id);
     let SimExchange {
         shared, request, ..
     } = exchange;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::ambient::{list_time, millis};
 use super::http::{ServiceReply, SimAnswer};
@@ -44,9 +44,8 @@ pub fn unknown(_: &mut SimExchange<'_>) -> SimAnswer {
 
 /// `POST /v3/{project_id}/jobs/batch-status` (OTC api-ref, Querying Task Statuses).
 pub fn statuses(exchange: &mut SimExchange<'_>) -> SimAnswer {
-    let absent = Map::from_iter([("status".to_owned(), json!(""))]);
     let describe = |id: &str, job: &SimJob| json!({"id": id, "status": job.status});
-    of_jobs(exchange, describe, &absent)
+    of_jobs(exchange, describe, &json!({"status": ""}))
 }
 
 /// `POST /v3/{project_id}/jobs/batch-detail` (OTC api-ref, Querying Task Details), as far
@@ -55,7 +54,7 @@ pub fn statuses(exchange: &mut SimExchange<'_>) -> SimAnswer {
 pub fn details(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let shared = exchange.shared;
     let describe = |id: &str, job: &SimJob| details_of(shared, id, job);
-    of_jobs(exchange, describe, &Map::new())
+    of_jobs(exchange, describe, &json!({}))
 }
 
 /// Answers a query about the jobs of a page. Of a job that is not there, `absent` and the
@@ -63,7 +62,7 @@ pub fn details(exchange: &mut SimExchange<'_>) -> SimAnswer {
 fn of_jobs(
     exchange: &mut SimExchange<'_>,
     describe: impl Fn(&str, &SimJob) -> Value,
-    absent: &Map<String, Value>,
+    absent: &Value,
 ) -> SimAnswer {
     let document = document(exchange)?;
     let ids = asked_ids(document)?;
@@ -79,10 +78,10 @@ fn of_jobs(
                 missing += 1;
                 let Denied(code, message) = Denied::NOT_FOUND;
                 let mut result = absent.clone();
-                result.insert("id".to_owned(), (*id).into());
-                result.insert("error_code".to_owned(), code.into());
-                result.insert("error_message".to_owned(), message.into());
-                result.into()
+                result["id"] = (*id).into();
+                result["error_code"] = code.into();
+                result["error_message"] = message.into();
+                result
             }
         });
     }

@@ -321,10 +321,10 @@ fn instead(kind: &FaultKind) -> Option<ServiceReply> {
                 "APIGW.0308",
                 "The throttling threshold has been reached: policy ip over ratelimit,limit:5,time:1 minute",
             );
-            match retry_after {
-                Some(seconds) => reply.header("Retry-After", seconds.to_string()),
-                None => reply,
-            }
+            let seconds = retry_after.iter();
+            seconds.fold(reply, |reply, seconds| {
+                reply.header("Retry-After", seconds.to_string())
+            })
         }
         FaultKind::Busy => ServiceReply::error(
             202,

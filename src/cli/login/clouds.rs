@@ -44,7 +44,7 @@ impl NamedEntry<'_> {
 }
 
 /// clouds.yaml and secure.yaml, as far as they are there.
-fn find_files(env: &Env, folder: &Path, system: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
+fn find_files(env: &Env, folder: &Path, system: &Path) -> Vec<PathBuf> {
     let folders = env.config_folders().into_iter();
     let mut folders: Vec<PathBuf> = folders.map(|folder| folder.join("openstack")).collect();
     folders.push(system.to_owned());
@@ -54,39 +54,17 @@ fn find_files(env: &Env, folder: &Path, system: &Path) -> (Option<PathBuf>, Opti
         folders.insert(0, beside.to_owned());
     }
     let secure = named("OS_CLIENT_SECURE_FILE").or_else(|| outside::first_of(&folders, SECURE));
-    (clouds, secure)
+    clouds.into_iter().chain(secure).collect()
 }
 
-#[derive(Default)]
-struct LoadedFile {
-    root: Option<CloudsNode>,
-    entries: BTreeSet<String>,
-    note: Option<String>,
-}
-
-impl LoadedFile {
-    fn read(path: &Path, tree: &WorkTree) -> Result<Self, Failure> {
-        let (bytes, note) = tree.read("the file", path, MAX_BYTES)?;
-        let Some(root) = document::parse(path, &bytes)? else {
-            return Ok(Self::default());
-        };
-        let help = "Write the entries below `clouds:`, each with its keys indented below its name.";
-        root.map("the document is not a map of keys", help)?;
-        let entries = match root.get("clouds") {
-            None => BTreeSet::new(),
-            Some(node) => {
-                let map = node.map("`clouds` is not a map of entries", help)?;
-                map.keys().cloned().collect()
-            }
-        };
-        let note = note.filter(|_| root.holds(&secret_keys()));
-        let root = Some(root);
-        Ok(Self {
-            root,
-            entries,
-            note,
-        })
-    }
+fn names_of_entries(root: &CloudsNode) -> Result<BTreeSet<String>, Failure> {
+    let help = "Write the entries below `clouds:`, each with its keys indented below its name.";
+    root.map("the document is not a map of keys", help)?;
+    let Some(clouds) = root.get("clouds") else {
+        return Ok(BTreeSet::new());
+    };
+    let map = clouds.map("`clouds` is not a map of entries", help)?;
+    Ok(map.keys().cloned().collect())
 }
 
 /// The named entry, or the only one; none if none is named and there is none. `system` is
@@ -103,38 +81,39 @@ pub fn find(
     {
         return Err(error::value(wanted.place(), what, help));
     }
-    let (clouds_path, secure_path) = find_files(env, folder, system);
-    let Some(main) = clouds_path.as_deref().or(secure_path.as_deref()) else {
+    let paths = find_files(env, folder, system);
+    let Some(main) = paths.first() else {
         return wanted.map_or(Ok(None), |wanted| Err(no_file(wanted)));
     };
-    let load = |path: &Option<PathBuf>| match path {
-        Some(path) => LoadedFile::read(path, tree),
-        None => Ok(LoadedFile::default()),
-    };
-    let (clouds, secure) = (load(&clouds_path)?, load(&secure_path)?);
+    let mut all: Option<CloudsNode> = None;
+    let mut entries = Vec::new();
+    let mut notes = Vec::new();
+    for path in &paths {
+        let (bytes, note) = tree.read("the file", path, MAX_BYTES)?;
+        let Some(root) = document::parse(path, &bytes)? else {
+            continue;
+        };
+        let names = names_of_entries(&root)?;
+        entries.extend(names.into_iter().map(|name| (name, path)));
+        notes.extend(note.filter(|_| root.holds(&secret_keys())));
+        match &mut all {
+            Some(all) => all.merge(root),
+            None => all = Some(root),
+        }
+    }
     let name = match wanted {
         Some(wanted) => wanted.name.to_owned(),
         None => {
-            let mut names = clouds.entries.union(&secure.entries);
-            match (names.next(), names.next()) {
+            let names: BTreeSet<&String> = entries.iter().map(|(name, _)| name).collect();
+            match (names.first(), names.len()) {
                 (None, _) => return Ok(None),
-                (Some(only), None) => only.clone(),
-                (Some(_), Some(_)) => return Err(several_entries(main)),
+                (Some(only), 1) => (*only).clone(),
+                _ => return Err(several_entries(main)),
             }
         }
     };
-    let in_files = [(&clouds, &clouds_path), (&secure, &secure_path)];
-    let in_files =
-        in_files.map(|(file, path)| path.as_deref().filter(|_| file.entries.contains(&name)));
-    let root = match (clouds.root, secure.root) {
-        (Some(mut root), Some(over)) => {
-            root.merge(over);
-            Some(root)
-        }
-        (root, over) => root.or(over),
-    };
-    let all = root.and_then(|root| root.take("clouds"));
-    let Some(node) = all.and_then(|all| all.take(&name)) else {
+    let node = all.and_then(|all| all.take("clouds")?.take(&name));
+    let Some(node) = node else {
         // The only entry may be without keys.
         return wanted.map_or(Ok(None), |wanted| Err(no_entry(wanted, main)));
     };
@@ -148,28 +127,25 @@ pub fn find(
         None => format!("entry {name}"),
         Some(_) => "the only entry".to_owned(),
     };
+    let holders = entries.iter().filter(|(held, _)| *held == name);
+    let holders: Vec<&Path> = holders.map(|(_, path)| path.as_path()).collect();
     Ok(Some(CloudsEntry {
-        label: format!("{shown} of {}", in_words(in_files)),
-        notes: [clouds.note, secure.note].into_iter().flatten().collect(),
+        label: format!("{shown} of {}", in_words(&holders)),
+        notes,
         name: shown,
         node,
     }))
 }
 
 /// The files that hold an entry.
-fn in_words([clouds, secure]: [Option<&Path>; 2]) -> String {
-    match (clouds, secure) {
-        (Some(clouds), Some(secure)) => {
-            let short = secure.file_name();
-            let short = short.filter(|_| secure.parent() == clouds.parent());
-            let secure = short.map_or(secure, Path::new);
-            format!("{} and {}", clouds.display(), secure.display())
-        }
-        (one, other) => {
-            let path = one.or(other).unwrap_or(Path::new("clouds.yaml"));
-            path.display().to_string()
-        }
-    }
+fn in_words(files: &[&Path]) -> String {
+    let first = files.first().unwrap_or(&Path::new("clouds.yaml")).display();
+    let Some(second) = files.get(1) else {
+        return first.to_string();
+    };
+    let short = second.file_name();
+    let short = short.filter(|_| second.parent() == files[0].parent());
+    format!("{first} and {}", short.map_or(*second, Path::new).display())
 }
 
 fn no_file(wanted: NamedEntry<'_>) -> Failure {

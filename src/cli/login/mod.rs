@@ -168,32 +168,24 @@ fn from_token_file(
 ) -> Result<FoundLogin, Failure> {
     const WHAT: &str = "the token file";
     const FROM_STDIN: &str = "the token from standard input";
-    let is_stdin = path == Path::new("-");
-    let (bytes, note) = if is_stdin {
+    let ((bytes, note), called, source) = if path == Path::new("-") {
         let bytes = wiped::read(std::io::stdin(), MAX_TOKEN_BYTES as u64)
             .map_err(|source| error::unreadable(WHAT, path, &source))?;
-        (bytes, None)
+        ((bytes, None), FROM_STDIN.to_owned(), FROM_STDIN.to_owned())
     } else {
-        tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?
+        let read = tree.read(WHAT, &place.folder.join(path), MAX_TOKEN_BYTES)?;
+        let called = format!("{WHAT} {}", path.display());
+        (read, called, format!("{WHAT} (--token-file)"))
     };
     let text = plain_text(&bytes).map_err(|what| {
         error::document(path, None, what, "Store the token alone, as plain text.")
     })?;
     if let Some((what, help)) = FieldKind::Token.flaw(text) {
-        let place = if is_stdin {
-            FROM_STDIN.to_owned()
-        } else {
-            format!("{WHAT} {}", path.display())
-        };
-        return Err(error::value(place, what, help));
+        return Err(error::value(called, what, help));
     }
     Ok(FoundLogin {
         credentials: Credentials::Token(Secret::new(text.to_owned())),
-        source: if is_stdin {
-            FROM_STDIN.to_owned()
-        } else {
-            format!("{WHAT} (--token-file)")
-        },
+        source,
         project_source: None,
         ca: None,
         notes: note.into_iter().collect(),
