@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::ambient::same;
 use super::fault::{Fault, FaultQueue};
 use super::http::{Completion, Recorded, ServiceReply, ServiceRequest, SimAnswer};
+use super::job::SimJob;
 use super::shared::Shared;
 use super::spec::EndPointType;
 
@@ -44,7 +45,6 @@ pub fn answer(shared: &Shared, request: &ServiceRequest) -> ServiceReply {
 }
 
 fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
-    let now = Instant::now();
     let path: Vec<&str> = request.head.uri.path().split('/').skip(2).collect();
     match (request.head.method.as_str(), path.as_slice()) {
         ("POST", ["faults"]) => {
@@ -74,7 +74,7 @@ fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
             let mut state = shared.lock();
             let jobs: Vec<Value> = state
                 .jobs
-                .jobs(now)
+                .jobs(Instant::now())
                 .map(|(id, job)| {
                     json!({
                         "id": id,
@@ -89,27 +89,19 @@ fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
         }
         ("POST", ["jobs", id, "status"]) => {
             let new: NewStatus = read(request)?;
-            let mut state = shared.lock();
-            let changed = state
-                .jobs
-                .change(id, now, |job| job.set_status(&new.status));
+            let changed = shared.change(id, |job, _| job.set_status(&new.status));
             changed.map(|()| done()).ok_or_else(no_such_job)
         }
         ("POST", ["jobs", id, "real-password"]) => {
             let new: NewPassword = read(request)?;
-            let mut state = shared.lock();
-            let changed = state.jobs.change(id, now, |job| {
-                job.login_mut(new.endpoint).change(&new.password);
-            });
+            let change = |job: &mut SimJob, _| job.login_mut(new.endpoint).change(&new.password);
+            let changed = shared.change(id, change);
             changed.map(|()| done()).ok_or_else(no_such_job)
         }
-        ("POST", ["jobs", id, "retry"]) => {
-            let mut state = shared.lock();
-            match state.jobs.change(id, now, |job| job.retry(now)) {
-                Some(true) => Ok(done()),
-                _ => Err(problem(409, "no such job, or it is not in a failed state")),
-            }
-        }
+        ("POST", ["jobs", id, "retry"]) => match shared.change(id, SimJob::retry) {
+            Some(true) => Ok(done()),
+            _ => Err(problem(409, "no such job, or it is not in a failed state")),
+        },
         _ => Err(problem(404, "no such admin call")),
     }
 }

@@ -158,8 +158,8 @@ pub struct SimJob {
     /// What never changes: the state is that of the start, and passwords were taken out.
     pub facts: JobSpec,
     pub status: String,
-    source: DatabaseLogin,
-    destination: DatabaseLogin,
+    /// By endpoint.
+    logins: [DatabaseLogin; 2],
     /// Since when a running job has been turned away.
     wrong_since: Option<Instant>,
     /// When a retry began, and the failed state it began in.
@@ -174,8 +174,7 @@ impl SimJob {
             DatabaseLogin::new(salt(), password.as_deref())
         };
         Self {
-            source: login(&mut spec.source),
-            destination: login(&mut spec.destination),
+            logins: [login(&mut spec.source), login(&mut spec.destination)],
             status: spec.status.clone(),
             facts: spec,
             wrong_since: None,
@@ -184,17 +183,11 @@ impl SimJob {
     }
 
     pub fn login(&self, endpoint: EndPointType) -> &DatabaseLogin {
-        match endpoint {
-            EndPointType::Source => &self.source,
-            EndPointType::Destination => &self.destination,
-        }
+        &self.logins[endpoint as usize]
     }
 
     pub fn login_mut(&mut self, endpoint: EndPointType) -> &mut DatabaseLogin {
-        match endpoint {
-            EndPointType::Source => &mut self.source,
-            EndPointType::Destination => &mut self.destination,
-        }
+        &mut self.logins[endpoint as usize]
     }
 
     pub fn change_password(
@@ -251,7 +244,7 @@ impl SimJob {
     }
 
     fn logins_refused(&self) -> bool {
-        self.source.is_refused() || self.destination.is_refused()
+        self.logins.iter().any(DatabaseLogin::is_refused)
     }
 
     pub fn failure(&self) -> &'static str {
@@ -289,7 +282,7 @@ impl SimJob {
     }
 
     fn count_refusals(&mut self) {
-        for login in [&mut self.source, &mut self.destination] {
+        for login in &mut self.logins {
             login.refused += u32::from(login.is_refused());
         }
     }

@@ -43,7 +43,7 @@ pub use self::fault::{
     CannedAnswer, EchoForm, Fault, FaultKind, FaultTrigger, MessageKey, QueryCall, Rejection, Which,
 };
 pub use self::http::{Completion, Recorded};
-use self::job::{DatabaseLogin, JobStore};
+use self::job::{DatabaseLogin, JobStore, SimJob};
 pub use self::scenario::SimConfig;
 use self::server::Server;
 use self::shared::{Shared, SimState};
@@ -245,29 +245,22 @@ impl Simulator {
 
     /// False if there is no such job.
     pub fn set_status(&self, job: &str, status: &str) -> bool {
-        let mut state = self.shared.lock();
-        let changed = state
-            .jobs
-            .change(job, Instant::now(), |job| job.set_status(status));
+        let changed = self.shared.change(job, |job, _| job.set_status(status));
         changed.is_some()
     }
 
     /// At the database, which unlocks the account. False if there is no such endpoint.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
-        let mut state = self.shared.lock();
         let changed = named(endpoint).and_then(|endpoint| {
-            state.jobs.change(job, Instant::now(), |job| {
-                job.login_mut(endpoint).change(password);
-            })
+            let change = |job: &mut SimJob, _| job.login_mut(endpoint).change(password);
+            self.shared.change(job, change)
         });
         changed.is_some()
     }
 
     /// As an operator would in the console. False for any but a failed job.
     pub fn retry(&self, job: &str) -> bool {
-        let now = Instant::now();
-        let mut state = self.shared.lock();
-        state.jobs.change(job, now, |job| job.retry(now)) == Some(true)
+        self.shared.change(job, SimJob::retry) == Some(true)
     }
 
     /// Lets all held requests go on. Requests held later wait for the next call.

@@ -2,7 +2,7 @@
 //! lock, which is never held across anything that waits.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use super::accounts::{SigningKeys, SimTokens, Users};
 use super::ambient::{Clock, Nonces};
 use super::fault::{ArmedFaults, Fault, FaultKind, FaultQueue};
 use super::http::{Completion, Recorded, ServiceRequest};
-use super::job::JobStore;
+use super::job::{JobStore, SimJob};
 use super::scenario::SimConfig;
 use super::spec::ProjectSpec;
 
@@ -70,6 +70,12 @@ impl Shared {
 
     pub fn inject(&self, queue: FaultQueue, fault: Fault) {
         self.lock().faults[queue as usize].inject(fault);
+    }
+
+    /// Does something to a job; none if there is no such job.
+    pub fn change<T>(&self, job: &str, act: impl FnOnce(&mut SimJob, Instant) -> T) -> Option<T> {
+        let now = Instant::now();
+        self.lock().jobs.change(job, now, |job| act(job, now))
     }
 
     pub fn let_go(&self) {
