@@ -231,8 +231,8 @@ impl Client {
         pass: &LoginPass,
         region: Option<&str>,
     ) -> Result<Vec<CataloguedEndpoint>, CallFailure> {
-        let login = self.session.secrets();
-        let mut found = self.iam.catalogue(pass, &login, &self.project_id).await?;
+        let caller = (&self.session, pass);
+        let mut found = self.iam.catalogue(caller, &self.project_id).await?;
         found.retain(|found| match (region, &found.region) {
             (Some(wanted), Some(region)) => region == wanted,
             _ => true,
@@ -257,11 +257,8 @@ impl Client {
     }
 
     async fn facts_of_token(&self) -> Result<TokenFacts, CallFailure> {
-        let login = self.session.secrets();
-        let facts = self
-            .iam
-            .facts_of(&self.session.pass().await?, &login)
-            .await?;
+        let pass = self.session.pass().await?;
+        let facts = self.iam.facts_of((&self.session, &pass)).await?;
         match &facts.project {
             Some(project) if project.id == self.project_id => Ok(facts),
             other => Err(self.other_project(other.as_ref().map(|project| project.id.clone()))),
@@ -277,8 +274,7 @@ impl Client {
             Some(ProjectName::Named { name, .. }) => Some(name.as_str()),
             _ => None,
         };
-        let login = self.session.secrets();
-        let listed = self.iam.projects(pass, &login, name).await;
+        let listed = self.iam.projects((&self.session, pass), name).await;
         if let Err(failure) = &listed
             && let FailureKind::Login(refusal) = &failure.kind
         {

@@ -60,15 +60,16 @@ pub fn normalize(code: &str) -> String {
     }
 }
 
-/// What is known about a normalized code. The gateway's codes are compared by
-/// number, since one gateway says `APIG.0301` and another `APIGW.0301`.
+/// What is known about a code. The gateway's codes are compared by number, since one
+/// gateway says `APIG.0301` and another `APIGW.0301`.
 pub fn look_up(code: &str) -> Option<CodeMeaning> {
+    let code = normalize(code);
     let gateway = code
         .strip_prefix("APIGW.")
         .or_else(|| code.strip_prefix("APIG."));
     let (table, name) = match gateway {
         Some(number) => (GATEWAY, number),
-        None => (NAMED, code),
+        None => (NAMED, code.as_str()),
     };
     let mut rows = table.iter();
     let row = rows.find(|(codes, ..)| codes.split(' ').any(|listed| listed == name));

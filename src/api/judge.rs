@@ -108,8 +108,7 @@ impl<'a> Judge<'a> {
             Err(strange) => (None, strange),
         };
         let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
-        let known = code.map(codes::normalize);
-        let known = known.as_deref().and_then(codes::look_up);
+        let known = code.and_then(codes::look_up);
         let class = known.map_or_else(|| codes::by_status(received.status), |known| known.class);
         let reading = AnswerReading {
             received,
@@ -499,8 +498,7 @@ fn is_clean_success(row: &ResultRow) -> bool {
 }
 
 fn says_wrong_password(row: &ResultRow) -> bool {
-    let code = row.code.as_deref().map(codes::normalize);
-    let known = code.as_deref().and_then(codes::look_up);
+    let known = row.code.as_deref().and_then(codes::look_up);
     known.is_some_and(|known| known.class == Class::WrongPassword)
 }
 

@@ -13,7 +13,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::signature::canonical_query;
-use super::{Domain, IamUser, LoginPass, ProjectName, TokenHeader};
+use super::{Domain, IamUser, LoginPass, LoginSession, ProjectName, TokenHeader};
 use crate::api::error::{CallFailure, FailureKind};
 use crate::api::exchange::{Attempt, Exchange, Patience, Policy};
 use crate::api::http::{ApiCall, ClientOptions, Received, Transport, X_SUBJECT_TOKEN};
@@ -88,13 +88,13 @@ impl Iam {
         }
     }
 
-    /// Asks with a pass, about a token where one is given; calls of the identity service
-    /// name no project.
+    /// Asks with a pass of a session, about a token where one is given; calls of the identity
+    /// service name no project.
     async fn ask_as(
         &self,
-        (path, query): (&str, &[(&str, &str)]),
-        pass: &LoginPass,
-        login: &LoginSecrets,
+        (session, pass): (&LoginSession, &LoginPass),
+        path: &str,
+        query: &[(&str, &str)],
         about: Option<&TokenHeader>,
     ) -> Result<Vec<u8>, CallFailure> {
         let authorize = |call: &ApiCall| {
@@ -106,44 +106,43 @@ impl Iam {
             request
         };
         let call = self.call(Method::GET, path, query);
-        let received = self.ask(&call, Policy::Query, login, &authorize).await?;
+        let received = self
+            .ask(&call, Policy::Query, &session.secrets(), &authorize)
+            .await?;
         Ok(received.into_body())
     }
 
     pub async fn facts_of(
         &self,
-        pass: &LoginPass,
-        login: &LoginSecrets,
+        caller: (&LoginSession, &LoginPass),
     ) -> Result<TokenFacts, CallFailure> {
-        let LoginPass::Token { header, .. } = pass else {
+        let LoginPass::Token { header, .. } = caller.1 else {
             return Ok(TokenFacts::default());
         };
-        let call: (&str, &[_]) = ("auth/tokens", &[("nocatalog", "true")]);
-        Ok(facts(&self.ask_as(call, pass, login, Some(header)).await?))
+        let query = [("nocatalog", "true")];
+        let body = self.ask_as(caller, "auth/tokens", &query, Some(header));
+        Ok(facts(&body.await?))
     }
 
     pub async fn projects(
         &self,
-        pass: &LoginPass,
-        login: &LoginSecrets,
+        caller: (&LoginSession, &LoginPass),
         name: Option<&str>,
     ) -> Result<Vec<IamProject>, CallFailure> {
         let query = name.map(|name| ("name", name));
-        let call = ("projects", query.as_slice());
-        Ok(projects(&self.ask_as(call, pass, login, None).await?))
+        let body = self.ask_as(caller, "projects", query.as_slice(), None);
+        Ok(projects(&body.await?))
     }
 
     pub async fn catalogue(
         &self,
-        pass: &LoginPass,
-        login: &LoginSecrets,
+        caller: (&LoginSession, &LoginPass),
         project_id: &str,
     ) -> Result<Vec<CataloguedEndpoint>, CallFailure> {
-        let call: (&str, &[_]) = ("auth/catalog", &[]);
-        let body = self.ask_as(call, pass, login, None).await?;
+        let body = self.ask_as(caller, "auth/catalog", &[], None).await?;
         let mut found = endpoints(&body, project_id);
         // They are shown, and may be anything that the service knows.
-        let needles = needles(login, None, &[]);
+        let needles = needles(&caller.0.secrets(), None, &[]);
         found.retain(|found| {
             let region = found.region.as_deref();
             found.url.len() <= MAX_URL_BYTES

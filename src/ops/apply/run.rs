@@ -96,7 +96,10 @@ impl Run<'_> {
             }
             outcomes.insert(sent.key, sent.outcome);
         }
-        self.withdraw_unsent(&mut state, &mut replaced, &outcomes);
+        let unsent = |entry: &&PlanEntry| !outcomes.contains_key(&entry.key);
+        for entry in self.sent().filter(unsent) {
+            state.withdraw(&entry.key, &mut replaced);
+        }
         testpoint::reach("apply.before_fold");
         let sent_keys = outcomes.keys().cloned().collect();
         let (saved, state) = self.save(guard, state, &version, sent_keys, &context.elsewhere);
@@ -141,19 +144,6 @@ impl Run<'_> {
             (entry.key.clone(), prints)
         });
         state.begin(wanted, (context.runtime.now)(), &self.id)
-    }
-
-    fn withdraw_unsent(
-        &self,
-        state: &mut State,
-        replaced: &mut Replaced,
-        outcomes: &BTreeMap<EntryKey, Outcome>,
-    ) {
-        for entry in self.sent() {
-            if !outcomes.contains_key(&entry.key) {
-                state.withdraw(&entry.key, replaced);
-            }
-        }
     }
 
     /// Folds the outcomes into the state; where that fails, into a recovery file.
