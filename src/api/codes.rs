@@ -120,8 +120,7 @@ pub const fn by_status(status: u16) -> Class {
     }
 }
 
-/// Whether a code is about the number of jobs in the request and not about any of
-/// them.
+/// Whether a code is about the number of jobs in the request and not about any of them.
 pub fn says_one_job_only(code: &str) -> bool {
     code == ONE_JOB_ONLY
 }
@@ -289,9 +288,8 @@ const SHOWN_AS_IS: &[&str] = &[
     "06022", "06023", "06024", "06025", "06026", "06027", "06028", "06029", "07000",
 ];
 
-/// Codes of the gateway, by number. Number 0201 is absent: it stands for
-/// everything from a request too large to a backend that is down, so the
-/// status decides.
+/// Codes of the gateway, by number. Number 0201 is absent: it stands for everything from a
+/// request too large to a backend that is down, so the status decides.
 const GATEWAY: &[CodeRow] = &[
     (
         "0101 0102 0103 0106",

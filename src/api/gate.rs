@@ -57,8 +57,7 @@ impl Gate {
         }
     }
 
-    /// Waits for leave to send, first come first served. Nothing comes once the
-    /// gate is closed.
+    /// Waits for leave to send, first come first served. Nothing comes once the gate is closed.
     pub async fn enter(&self) -> Option<GatePass<'_>> {
         let permit = self.permits.acquire().await.ok()?;
         Some(GatePass {
@@ -81,9 +80,8 @@ impl Gate {
         limit.owed += surplus - self.permits.forget_permits(surplus);
     }
 
-    /// A password was refused as wrong: no lost request is repeated from now on, and
-    /// nothing of its credential is sent. Says whether the credential was not known as
-    /// wrong before.
+    /// A password was refused as wrong: no lost request is repeated from now on, and nothing of
+    /// its credential is sent. Says whether the credential was not known as wrong before.
     pub fn refuse(&self, credential: Option<&Arc<str>>, code: Token) -> bool {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = wrong.get_or_insert_default();

@@ -192,8 +192,7 @@ impl Transport {
         })
     }
 
-    /// Sends one request and reads its answer. `entries` and `attempt` are for
-    /// the log alone.
+    /// Sends one request and reads its answer. `entries` and `attempt` are for the log alone.
     pub async fn send(&self, request: Request, entries: usize, attempt: u32) -> Transmission {
         let method = request.method().clone();
         let path = request.url().path().to_owned();

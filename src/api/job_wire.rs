@@ -94,9 +94,8 @@ impl ListRow {
         self.children.as_deref().unwrap_or_default()
     }
 
-    /// Whether the service offers to set a password; nothing where it names that neither
-    /// among what it offers nor among what it does not: then this action may be unknown
-    /// to that cloud.
+    /// Whether the service offers to set a password; nothing where it names that neither among
+    /// what it offers nor among what it does not: then this action may be unknown to that cloud.
     pub fn offers_password(&self) -> Option<bool> {
         let is_in = |list: &Option<Vec<LooseText>>| {
             let mut names = list.iter().flatten().filter_map(LooseText::text);

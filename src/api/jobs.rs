@@ -1,9 +1,8 @@
 //! Questions about jobs, the call that retries them, and the inventory of a project.
 //!
-//! A hundred ids go into one query of states or of the list, where the service takes so
-//! many, and ten into any other; a full page is asked for each time, since the defaults of
-//! five and ten would cut the answer. What an answer means for a password is judged
-//! elsewhere.
+//! A hundred ids go into one query of states or of the list, where the service takes so many,
+//! and ten into any other; a full page is asked for each time, since the defaults of five and
+//! ten would cut the answer. What an answer means for a password is judged elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -250,9 +250,8 @@ impl<'a> Judge<'a> {
         wrong.collect()
     }
 
-    /// An answer below 500 whose body says nothing that can be read. A refusal
-    /// needs no more than its status; what may be a success, or a list of
-    /// results, does.
+    /// An answer below 500 whose body says nothing that can be read. A refusal needs no more
+    /// than its status; what may be a success, or a list of results, does.
     fn without_answer(
         &self,
         received: &Received,
@@ -416,8 +415,7 @@ impl<'a> Judge<'a> {
         } else if self.needles().occur_in(&page) {
             Some(ForeignText::withheld())
         } else {
-            // The line is searched once more: taking tags out can put together
-            // what stood apart.
+            // The line is searched once more: taking tags out can put together what stood apart.
             self.needles().text(&first_line(&page))
         };
         let line = labelled(": ", line);

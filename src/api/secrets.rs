@@ -1,6 +1,5 @@
-//! Everything that must not come back out: the secrets of the login, and every
-//! secret that a run may send, since an answer to one request may repeat what
-//! another one carried.
+//! Everything that must not come back out: the secrets of the login, and every secret that a run
+//! may send, since an answer to one request may repeat what another one carried.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -184,9 +184,8 @@ const TOP_NAMES: &str = "results count error_code errorCode request_id error";
 const ROW_NAMES: &str = "error id end_point_type status error_code errorCode code error_msg \
                          error_message errorMsg";
 
-/// Objects and lists in one answer, at most: a page of a hundred jobs with all their
-/// details has a few thousand. What small ones take in memory is many times what they
-/// take in the answer.
+/// Objects and lists in one answer, at most: a page of a hundred jobs with all their details has
+/// a few thousand. What small ones take in memory is many times what they take in the answer.
 const MAX_NODES: usize = 100_000;
 
 pub fn is_excessive(body: &[u8]) -> bool {

@@ -13,8 +13,7 @@ pub const MAX_BODY_BYTES: usize = 10_000_000;
 /// Cuts `entries`, each with the most bytes it takes in a request, into lists of positions.
 ///
 /// A job's entries always share a batch, even where they are apart. A batch has at most
-/// `batch_size` entries (0 counts as 1) and [`MAX_BODY_BYTES`], unless one job alone needs
-/// more.
+/// `batch_size` entries (0 counts as 1) and [`MAX_BODY_BYTES`], unless one job alone needs more.
 pub fn split(entries: &[(EntryKey, usize)], batch_size: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut bytes = 0_usize;
@@ -39,10 +38,9 @@ pub fn split(entries: &[(EntryKey, usize)], batch_size: usize) -> Vec<Vec<usize>
     batches
 }
 
-/// A batch on its way: the request that is due, and what is left to be sent after
-/// it. Requests refused as a whole are cut in halves until what spoils them stands
-/// alone, with at most 2 log2(n) + 1 further requests for one bad entry among n
-/// (design section 7).
+/// A batch on its way: the request that is due, and what is left to be sent after it. Requests
+/// refused as a whole are cut in halves until what spoils them stands alone, with at most 2
+/// log2(n) + 1 further requests for one bad entry among n (design section 7).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Search {
     due: Vec<usize>,

@@ -102,8 +102,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What is planned, sent and recorded; written as `<job id>/source` or
-/// `<job id>/destination`.
+/// What is planned, sent and recorded; written as `<job id>/source` or `<job id>/destination`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryKey {
     pub job: JobId,

@@ -207,8 +207,7 @@ pub enum UnknownStates {
     Try,
 }
 
-/// Why a job cannot be told a password now. Where its state was not told, sending does no
-/// harm.
+/// Why a job cannot be told a password now. Where its state was not told, sending does no harm.
 pub fn blocked(told: &ReportedJob, unknown: UnknownStates) -> Option<Blocked> {
     let facts = match told {
         ReportedJob::Job(facts) => facts,

@@ -1,10 +1,9 @@
 //! Where passwords go: the address of the service and the project, the addresses of
 //! regions, and the rule which hosts may be talked to at all.
 //!
-//! A change of drspass.yaml must not be able to send passwords elsewhere, so
-//! the target is compared with the one sealed in the manifest, and hosts outside
-//! the known clouds are only reached when the user, not a file, names them
-//! (design section 2.2).
+//! A change of drspass.yaml must not be able to send passwords elsewhere, so the target is
+//! compared with the one sealed in the manifest, and hosts outside the known clouds are only
+//! reached when the user, not a file, names them (design section 2.2).
 
 use thiserror::Error;
 use url::{Host, Url};

@@ -1,10 +1,9 @@
 //! `apply`: plans under the lock, asks, marks what it is about to send, sends,
 //! records what became of it, and sums up (design sections 2.4 and 3).
 //!
-//! The order is the safety: the marks are durable before the first request, an
-//! outcome is durable in the journal before it counts, and the journal is folded
-//! into the state in one step at the end. A crash anywhere leaves entries in
-//! doubt, never wrongly applied.
+//! The order is the safety: the marks are durable before the first request, an outcome is
+//! durable in the journal before it counts, and the journal is folded into the state in one step
+//! at the end. A crash anywhere leaves entries in doubt, never wrongly applied.
 
 mod record;
 mod retry_jobs;
@@ -233,9 +232,8 @@ fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<P
 
 type Prints = BTreeMap<EntryKey, FieldPrints>;
 
-/// What is to be done: what a saved plan says, if it still fits, or what differs now.
-/// Fails if the saved plan is stale, if this is not the expected change, or if an
-/// address names nothing.
+/// What is to be done: what a saved plan says, if it still fits, or what differs now. Fails if
+/// the saved plan is stale, if this is not the expected change, or if an address names nothing.
 fn decide(
     known: &Comparison<'_>,
     options: &ApplyOptions,

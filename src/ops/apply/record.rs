@@ -29,8 +29,7 @@ impl JournalHandle {
         let _ = self.answers.send(answer);
     }
 
-    /// Whether the journal can still be written. When it cannot, nothing new
-    /// may be sent.
+    /// Whether the journal can still be written. When it cannot, nothing new may be sent.
     pub fn is_broken(&self) -> bool {
         self.durable.has_changed().is_err()
     }
@@ -49,9 +48,8 @@ impl JournalHandle {
 }
 
 impl Recorder {
-    /// Starts the thread, before there is a journal: so that a machine that refuses
-    /// a thread is found out before anything is marked. Returns where to hand the
-    /// journal over.
+    /// Starts the thread, before there is a journal: so that a machine that refuses a thread is
+    /// found out before anything is marked. Returns where to hand the journal over.
     pub fn start() -> io::Result<(Self, Sender<JournalWriter>, JournalHandle)> {
         let (answers, waiting) = mpsc::channel();
         let (hand_over, journal) = mpsc::channel::<JournalWriter>();

@@ -1,11 +1,10 @@
 //! Sending batches side by side and deciding when to stop.
 //!
-//! At most `parallelism` batches are in flight, and no two of them touch one
-//! job. Nothing new is sent while the journal is more than `parallelism` answers
-//! behind, so that a crash on a slow disk leaves few entries in doubt. Nothing new
-//! is sent at all after a refused login, after too many lost answers in a row, once
-//! the journal cannot be written, or after a signal; what is in flight then is
-//! waited for and recorded.
+//! At most `parallelism` batches are in flight, and no two of them touch one job. Nothing new is
+//! sent while the journal is more than `parallelism` answers behind, so that a crash on a slow
+//! disk leaves few entries in doubt. Nothing new is sent at all after a refused login, after too
+//! many lost answers in a row, once the journal cannot be written, or after a signal; what is in
+//! flight then is waited for and recorded.
 //!
 //! As long as no entry of a credential was applied, one request with one job of it is
 //! in flight at a time, and after a wrong password nothing more of it is sent: every wrong
@@ -335,8 +334,7 @@ impl Flight<'_> {
         Some((search, refusals))
     }
 
-    /// Puts a batch next, without what must not be sent any more since `refusals` were
-    /// known.
+    /// Puts a batch next, without what must not be sent any more since `refusals` were known.
     fn put_back(&mut self, mut search: Search, refusals: usize) {
         if refusals < self.refusals {
             for place in search.take_out(|place| self.block_of(place).is_some()) {
