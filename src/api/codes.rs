@@ -63,16 +63,9 @@ pub fn normalize(code: &str) -> String {
 /// What is known about a code. The gateway's codes are compared by number, since one
 /// gateway says `APIG.0301` and another `APIGW.0301`.
 pub fn look_up(code: &str) -> Option<CodeMeaning> {
-    let code = normalize(code);
-    let gateway = code
-        .strip_prefix("APIGW.")
-        .or_else(|| code.strip_prefix("APIG."));
-    let (table, name) = match gateway {
-        Some(number) => (GATEWAY, number),
-        None => (NAMED, code.as_str()),
-    };
-    let mut rows = table.iter();
-    let row = rows.find(|(codes, ..)| codes.split(' ').any(|listed| listed == name));
+    let code = normalize(code).replace("APIGW.", "APIG.");
+    let mut rows = NAMED.iter();
+    let row = rows.find(|(codes, ..)| codes.split(' ').any(|listed| listed == code));
     if let Some(&(_, class, advice)) = row {
         let advice = Some(advice);
         return Some(CodeMeaning { class, advice });
@@ -130,10 +123,8 @@ const ONE_JOB_ONLY: &str = "DRS.M00299";
 /// What to do where the password of a login is right and not enough.
 pub const SECOND_FACTOR: &str = "The user needs a second factor: give its id and a code, as OS_USER_ID and OS_PASSCODE, or as user_id and passcode of the entry of clouds.yaml.";
 
-/// The codes, apart by blanks.
-type CodeRow = (&'static str, Class, &'static str);
-
-const NAMED: &[CodeRow] = &[
+/// The codes, apart by blanks, what they mean, and what to do.
+const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.M00304",
         Class::JobState,
@@ -145,7 +136,7 @@ const NAMED: &[CodeRow] = &[
         "Another operation runs on the job, or the job is abnormal: apply again later, or look at the job in the console.",
     ),
     (
-        "DRS.M01503",
+        "DRS.M01503 IAM.0012 APIG.0308",
         Class::Throttled,
         "Apply again later, or lower `apply.parallelism`.",
     ),
@@ -199,11 +190,6 @@ const NAMED: &[CodeRow] = &[
         Class::Permission,
         "The account is restricted: check its state and its bills.",
     ),
-    (
-        "DRS.M00100",
-        Class::Login,
-        "The token is not valid or has expired: get a new one.",
-    ),
     // The page counts it to the failed logins, but a new token of the same scope
     // would be refused as well.
     (
@@ -249,7 +235,7 @@ const NAMED: &[CodeRow] = &[
         "There is no such connection: check the job in the console.",
     ),
     (
-        "IAM.0001 IAM.0066 IAM.0067",
+        "DRS.M00100 IAM.0001 IAM.0066 IAM.0067",
         Class::Login,
         "The token is not valid or has expired: get a new one.",
     ),
@@ -273,10 +259,32 @@ const NAMED: &[CodeRow] = &[
         Class::Route,
         "The login service does not take the request: check its address.",
     ),
+    // Number 0201 is absent: it stands for everything from a request too large to a
+    // backend that is down, so the status decides.
     (
-        "IAM.0012",
-        Class::Throttled,
-        "Apply again later, or lower `apply.parallelism`.",
+        "APIG.0101 APIG.0102 APIG.0103 APIG.0106",
+        Class::Route,
+        "There is no such call at this address: check the region and the endpoint.",
+    ),
+    (
+        "APIG.0202 APIG.0203 APIG.0601 APIG.0613",
+        Class::Internal,
+        "The gateway or what is behind it failed: apply again later.",
+    ),
+    (
+        "APIG.0301",
+        Class::Login,
+        "The login was not accepted: renew the token, or check the access key, its secret and the clock.",
+    ),
+    (
+        "APIG.0307",
+        Class::Login,
+        "The token must be renewed: get a new one.",
+    ),
+    (
+        "APIG.0302 APIG.0306 APIG.0310 APIG.0802",
+        Class::Permission,
+        "The login is not allowed here: check its rights, the project and the region.",
     ),
 ];
 
@@ -286,41 +294,6 @@ const SHOWN_AS_IS: &[&str] = &[
     "00269", "00270", "00271", "00277", "00302", "00303", "00306", "00400", "00401", "00402",
     "00403", "00404", "00405", "00406", "00407", "00408", "00409", "05066", "06020", "06021",
     "06022", "06023", "06024", "06025", "06026", "06027", "06028", "06029", "07000",
-];
-
-/// Codes of the gateway, by number. Number 0201 is absent: it stands for everything from a
-/// request too large to a backend that is down, so the status decides.
-const GATEWAY: &[CodeRow] = &[
-    (
-        "0101 0102 0103 0106",
-        Class::Route,
-        "There is no such call at this address: check the region and the endpoint.",
-    ),
-    (
-        "0202 0203 0601 0613",
-        Class::Internal,
-        "The gateway or what is behind it failed: apply again later.",
-    ),
-    (
-        "0301",
-        Class::Login,
-        "The login was not accepted: renew the token, or check the access key, its secret and the clock.",
-    ),
-    (
-        "0307",
-        Class::Login,
-        "The token must be renewed: get a new one.",
-    ),
-    (
-        "0302 0306 0310 0802",
-        Class::Permission,
-        "The login is not allowed here: check its rights, the project and the region.",
-    ),
-    (
-        "0308",
-        Class::Throttled,
-        "Apply again later, or lower `apply.parallelism`.",
-    ),
 ];
 
 #[cfg(test)]

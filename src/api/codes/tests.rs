@@ -24,13 +24,11 @@ fn a_missing_right_is_no_expired_login_whatever_the_status() {
 
 #[test]
 fn no_code_stands_twice_and_all_advice_is_a_sentence() {
-    for table in [NAMED, GATEWAY] {
-        let mut seen = BTreeSet::new();
-        for (codes, _, advice) in table {
-            assert!(codes.split(' ').all(|code| seen.insert(code)), "{codes:?}");
-            assert!(advice.ends_with('.'), "{advice}");
-            assert!(advice.starts_with(char::is_uppercase), "{advice}");
-        }
+    let mut seen = BTreeSet::new();
+    for (codes, _, advice) in NAMED {
+        assert!(codes.split(' ').all(|code| seen.insert(code)), "{codes:?}");
+        assert!(advice.ends_with('.'), "{advice}");
+        assert!(advice.starts_with(char::is_uppercase), "{advice}");
     }
 }
 
@@ -94,7 +92,8 @@ fn every_listed_code_stands_on_the_pages() {
         let older = code.replacen("DRS.", "DRS-", 1);
         assert_eq!(look_up(&normalize(&older)), look_up(&code), "{older}");
     }
-    for number in GATEWAY.iter().flat_map(|(codes, ..)| codes.split(' ')) {
+    let listed = NAMED.iter().flat_map(|(codes, ..)| codes.split(' '));
+    for number in listed.filter_map(|code| code.strip_prefix("APIG.")) {
         let [one, other] = ["APIG", "APIGW"].map(|gateway| format!("{gateway}.{number}"));
         assert!(look_up(&one).is_some());
         assert_eq!(look_up(&one), look_up(&other));
