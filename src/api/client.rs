@@ -245,7 +245,7 @@ impl Client {
     pub async fn or_other_project(&self, failure: CallFailure) -> CallFailure {
         let is_about_project = matches!(
             &failure.kind,
-            FailureKind::Refused(refusal) if codes::says_other_project(refusal.code.as_str())
+            FailureKind::Refused(refusal) if refusal.code.as_str() == codes::OTHER_PROJECT
         );
         if !is_about_project || !matches!(self.session, LoginSession::Token(_)) {
             return failure;

@@ -77,17 +77,13 @@ pub fn look_up(code: &str) -> Option<CodeMeaning> {
     })
 }
 
-/// Whether a code says that there is no such job (any longer).
-pub fn says_missing(code: &str) -> bool {
-    matches!(
-        code,
-        "DRS.M00289" | "DRS.M05003" | "DRS.M05004" | "DRS.10000010"
-    )
-}
+/// Codes that say that there is no such job (any longer).
+pub const MISSING: [&str; 4] = ["DRS.M00289", "DRS.M05003", "DRS.M05004", "DRS.10000010"];
 
-pub fn says_other_project(code: &str) -> bool {
-    code == "DRS.M00261"
-}
+pub const OTHER_PROJECT: &str = "DRS.M00261";
+
+/// About the number of jobs in the request and not about any of them.
+pub const ONE_JOB_ONLY: &str = "DRS.M00299";
 
 /// What a code means beside a status: a refused caller is refused, whatever else is
 /// said beside it, since repeating a refused login locks keys and accounts.
@@ -112,13 +108,6 @@ pub const fn by_status(status: u16) -> Class {
         _ => Class::Request,
     }
 }
-
-/// Whether a code is about the number of jobs in the request and not about any of them.
-pub fn says_one_job_only(code: &str) -> bool {
-    code == ONE_JOB_ONLY
-}
-
-const ONE_JOB_ONLY: &str = "DRS.M00299";
 
 /// What to do where the password of a login is right and not enough.
 pub const SECOND_FACTOR: &str = "The user needs a second factor: give its id and a code, as OS_USER_ID and OS_PASSCODE, or as user_id and passcode of the entry of clouds.yaml.";
@@ -193,7 +182,7 @@ const NAMED: &[(&str, Class, &str)] = &[
     // The page counts it to the failed logins, but a new token of the same scope
     // would be refused as well.
     (
-        "DRS.M00261",
+        OTHER_PROJECT,
         Class::Permission,
         "The login is for another project than the one in the configuration.",
     ),

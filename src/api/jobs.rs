@@ -355,7 +355,8 @@ impl Client {
 
     fn told_by(&self, row: &ResultRow) -> ReportedJob {
         if let Some(code) = row.code.as_deref() {
-            let code = Some(codes::normalize(code)).filter(|code| codes::says_missing(code));
+            let code =
+                Some(codes::normalize(code)).filter(|code| codes::MISSING.contains(&code.as_str()));
             let code = code.and_then(|code| Token::parse(&code));
             return code.map_or(ReportedJob::Nothing, ReportedJob::Missing);
         }

@@ -460,7 +460,7 @@ pub fn refused<'n>(
     let known = code.as_deref().and_then(codes::look_up);
     Refusal {
         kind: known.map_or(RefusalKind::Rejected, |known| known.class.kind()),
-        is_one_job_only: code.as_deref().is_some_and(codes::says_one_job_only),
+        is_one_job_only: code.as_deref() == Some(codes::ONE_JOB_ONLY),
         // A code of the table is shown and kept whatever the passwords are.
         code: code
             .and_then(|code| match (known, Token::parse(&code)) {

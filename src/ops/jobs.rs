@@ -2,7 +2,6 @@
 //! endpoint that the catalogue names.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::OpError;
 use super::online::{HangUp, Online};
@@ -43,15 +42,12 @@ pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsRepo
 pub fn inventory(client: Client, hang_up: HangUp) -> Result<Inventory, OpError> {
     let mut online = Online::new(client, hang_up)?;
     online.log_in()?;
-    let client = Arc::clone(&online.client);
-    let inventory = online.ask(async move { client.inventory().await })??;
-    Ok(inventory)
+    Ok(online.ask(|client| async move { client.inventory().await })??)
 }
 
 /// The endpoint that the catalogue of the identity service names for a region.
 pub fn catalogued(online: &mut Online, region: Option<&str>) -> Result<String, OpError> {
-    let client = Arc::clone(&online.client);
-    let found = online.ask(client.catalogued(region))??;
+    let found = online.ask(|client| async move { client.catalogued(region).await })??;
     let Some((first, others)) = found.split_first() else {
         return Err(OpError::unfit(
             "the catalogue of the identity service names no endpoint of DRS for this region",

@@ -40,13 +40,16 @@ impl Online {
 
     /// Logs in, and checks what only the identity service can confirm.
     pub fn log_in(&mut self) -> Result<(), OpError> {
-        let client = Arc::clone(&self.client);
-        self.ask(async move { client.log_in().await })??;
+        self.ask(|client| async move { client.log_in().await })??;
         Ok(())
     }
 
     /// Waits for an answer to something that changes nothing.
-    pub fn ask<T>(&mut self, question: impl Future<Output = T>) -> Result<T, OpError> {
+    pub fn ask<F: Future>(
+        &mut self,
+        question: impl FnOnce(Arc<Client>) -> F,
+    ) -> Result<F::Output, OpError> {
+        let question = question(Arc::clone(&self.client));
         let signals = &mut self.signals;
         self.runtime.block_on(async {
             tokio::select! {
@@ -57,15 +60,11 @@ impl Online {
         })
     }
 
-    pub fn notes(&self) -> Vec<String> {
-        self.client.notes()
-    }
-
     /// Adds what a person should know of the run so far to what is `said` already: that
     /// the clocks differ may stand beside an error.
     pub fn add_notes(&self, said: &mut Vec<String>) {
         let has_clock = said.iter().any(|said| said.contains(CLOCK_OFF));
-        let mut notes = self.notes();
+        let mut notes = self.client.notes();
         notes.retain(|note| !(has_clock && note.starts_with(CLOCK_OFF)));
         said.append(&mut notes);
     }
@@ -104,8 +103,7 @@ impl Preflight {
         if jobs.is_empty() {
             return Ok(Self::default());
         }
-        let client = Arc::clone(&online.client);
-        let survey = online.ask(async move { client.survey(&jobs).await })?;
+        let survey = online.ask(|client| async move { client.survey(&jobs).await })?;
         let mut preflight = Self::default();
         let mut unread = Vec::new();
         for (job, told) in survey.told {

@@ -282,8 +282,9 @@ impl TokenHeader {
             .strip_suffix("\r\n")
             .or_else(|| text.strip_suffix('\n'))
             .unwrap_or(text);
+        let odd = text.chars().zip(1..).find(|(c, _)| !c.is_ascii_graphic());
         let refused = |what: String, help| Failure::new("drspass::api::token", what, help);
-        let foreign = |position| {
+        let foreign = |position: usize| {
             refused(
                 format!(
                     "the token holds a blank or a character outside ASCII at position {position}"
@@ -291,22 +292,21 @@ impl TokenHeader {
                 "Store the token alone, without quotation marks or other text around it.",
             )
         };
-        if text.is_empty() {
-            return Err(refused(
-                "the token is empty".to_owned(),
-                "Check where the token comes from; get a new one if it has expired.",
-            ));
-        }
-        for (c, position) in text.chars().zip(1..) {
-            if c.is_control() {
+        match odd {
+            Some((c, position)) if c.is_control() => {
                 return Err(refused(
                     format!("the token holds a control character at position {position}"),
                     "Store the token on one line; a single line end after it does no harm.",
                 ));
             }
-            if !c.is_ascii_graphic() {
-                return Err(foreign(position));
+            Some((_, position)) => return Err(foreign(position)),
+            None if text.is_empty() => {
+                return Err(refused(
+                    "the token is empty".to_owned(),
+                    "Check where the token comes from; get a new one if it has expired.",
+                ));
             }
+            None => {}
         }
         // The header shares one wiped buffer; each request clones the handle.
         let bytes = Bytes::from_owner(Zeroizing::new(text.as_bytes().to_vec()));

@@ -86,6 +86,7 @@ fn the_classes_are_those_of_the_pages() {
 fn every_listed_code_stands_on_the_pages() {
     let on_pages: BTreeSet<String> = rows().map(|[_, code, ..]| normalize(code)).collect();
     let listed = NAMED.iter().flat_map(|(codes, ..)| codes.split(' '));
+    let listed = listed.filter(|code| !code.starts_with("APIG."));
     let shown = SHOWN_AS_IS.iter().map(|number| format!("DRS.M{number}"));
     for code in listed.map(str::to_owned).chain(shown) {
         assert!(on_pages.contains(&code), "{code}");

@@ -1,7 +1,6 @@
 //! `whoami` and `jobs`, and the client that all commands use.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use clap::Args;
 
@@ -164,15 +163,14 @@ pub fn whoami(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
     let connected = connect(context, &root, &opened, &args.login)?;
     let mut online = Online::new(connected.client, env::hang_up())?;
     online.log_in()?;
-    let client = Arc::clone(&online.client);
     let login = LoginReport {
         source: connected.source,
-        caller: online.ask(client.caller())??,
+        caller: online.ask(|client| async move { client.caller().await })??,
         scope: opened.sealed.scope,
         auth_url: opened.sealed.auth_url,
         region: root.config.target.region,
     };
-    note(context, online.notes());
+    note(context, online.client.notes());
     exit::end_on_signal(exit::DONE);
     Ok(context.show(
         args.json,
@@ -208,7 +206,7 @@ pub fn catalogued(
     let mut online = Online::new(connected.client, env::hang_up())?;
     let region = config.region.as_deref();
     let found = ops_jobs::catalogued(&mut online, region);
-    note(context, online.notes());
+    note(context, online.client.notes());
     let found = found?;
     target::check_catalogued(&found, &auth_url, &context.guards().trusted_hosts)?;
     Ok(found)

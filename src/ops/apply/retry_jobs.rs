@@ -230,8 +230,7 @@ impl RetryJobsRun<'_> {
         context: &ApplyContext<'_>,
     ) -> Result<BTreeSet<JobId>, OpError> {
         let ids: Vec<JobId> = jobs.keys().cloned().collect();
-        let client = Arc::clone(&online.client);
-        let (told, failed) = online.ask(async move { client.states_of(&ids).await })?;
+        let (told, failed) = online.ask(|client| async move { client.states_of(&ids).await })?;
         if let Some(failure) = failed {
             return Err(online.client.states_error(failure).into());
         }
@@ -395,85 +394,73 @@ impl RetryJobsRun<'_> {
             jobs: jobs.len(),
             at_most,
         });
-        let mut watch = JobWatch {
-            client: Arc::clone(&online.client),
-            seen_starting: BTreeSet::new(),
-            last: BTreeMap::new(),
-        };
+        let mut last = BTreeMap::new();
         if self.interrupted.is_none() {
-            let watching = watch.until_settled(jobs.clone(), at_most, &mut self.results);
-            if let Err(OpError::Interrupted { signal }) = online.ask(watching) {
+            let (open, results) = (jobs.clone(), &mut self.results);
+            let watched =
+                online.ask(|client| until_settled(client, open, at_most, results, &mut last));
+            if let Err(OpError::Interrupted { signal }) = watched {
                 self.interrupted = Some(signal);
             }
         }
         for job in jobs {
-            let last = watch.last.remove(&job);
-            self.results
-                .entry(job)
-                .or_insert(RetryJobsResult::Unseen(last));
+            let unseen = RetryJobsResult::Unseen(last.remove(&job));
+            self.results.entry(job).or_insert(unseen);
         }
     }
 }
 
-struct JobWatch {
+/// Looks at jobs until they work, and keeps the `last` state of each.
+async fn until_settled(
     client: Arc<Client>,
-    /// Jobs that were seen to start: a failed state after that is a new one.
-    seen_starting: BTreeSet<JobId>,
-    last: BTreeMap<JobId, ReportedStatus>,
-}
-
-impl JobWatch {
-    async fn until_settled(
-        &mut self,
-        mut open: BTreeSet<JobId>,
-        at_most: Duration,
-        results: &mut BTreeMap<JobId, RetryJobsResult>,
-    ) {
-        let end = Instant::now() + at_most;
-        let mut wait = FIRST_WAIT;
-        loop {
-            let ids: Vec<JobId> = open.iter().cloned().collect();
-            let look = timeout_at(end + GRACE, self.client.states_of(&ids));
-            let Ok((told, failed)) = look.await else {
-                return;
-            };
-            if failed.is_some_and(|failure| failure.refuses_caller()) {
-                return;
-            }
-            for (job, told) in told {
-                if let Some(result) = self.judge(&job, &told) {
-                    open.remove(&job);
-                    results.insert(job, result);
-                }
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if open.is_empty() || left.is_zero() {
-                return;
-            }
-            sleep(wait.min(left)).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-        }
-    }
-
-    fn judge(&mut self, job: &JobId, told: &ReportedJob) -> Option<RetryJobsResult> {
-        let ReportedJob::Job(facts) = told else {
-            return None;
+    mut open: BTreeSet<JobId>,
+    at_most: Duration,
+    results: &mut BTreeMap<JobId, RetryJobsResult>,
+    last: &mut BTreeMap<JobId, ReportedStatus>,
+) {
+    let end = Instant::now() + at_most;
+    let mut wait = FIRST_WAIT;
+    // A failed state after that is a new one.
+    let mut seen_starting = BTreeSet::new();
+    loop {
+        let ids: Vec<JobId> = open.iter().cloned().collect();
+        let look = timeout_at(end + GRACE, client.states_of(&ids));
+        let Ok((told, failed)) = look.await else {
+            return;
         };
-        self.last.insert(job.clone(), facts.status.clone());
-        let status = facts.status.known()?;
-        match status.kind() {
-            StatusKind::Running => Some(RetryJobsResult::Runs(status)),
-            StatusKind::Failed if self.seen_starting.contains(job) => {
-                Some(RetryJobsResult::Failed(status))
-            }
-            StatusKind::Failed | StatusKind::Paused => None,
-            StatusKind::Transient => {
-                self.seen_starting.insert(job.clone());
-                None
-            }
-            StatusKind::Stable | StatusKind::Ended => {
-                Some(RetryJobsResult::Unseen(Some(facts.status.clone())))
-            }
+        if failed.is_some_and(|failure| failure.refuses_caller()) {
+            return;
         }
+        for (job, told) in told {
+            let ReportedJob::Job(facts) = told else {
+                continue;
+            };
+            last.insert(job.clone(), facts.status.clone());
+            let Some(status) = facts.status.known() else {
+                continue;
+            };
+            let result = match status.kind() {
+                StatusKind::Running => RetryJobsResult::Runs(status),
+                StatusKind::Failed if seen_starting.contains(&job) => {
+                    RetryJobsResult::Failed(status)
+                }
+                StatusKind::Failed | StatusKind::Paused => continue,
+                StatusKind::Transient => {
+                    seen_starting.insert(job);
+                    continue;
+                }
+                StatusKind::Stable | StatusKind::Ended => {
+                    RetryJobsResult::Unseen(Some(facts.status))
+                }
+            };
+            open.remove(&job);
+            results.insert(job, result);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if open.is_empty() || left.is_zero() {
+            return;
+        }
+        sleep(wait.min(left)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
