@@ -86,7 +86,7 @@ impl Client {
             max_elapsed: options.sending.retry_max_elapsed,
             first_wait: options.retry_first_wait,
             ambient,
-            tally: Arc::default(),
+            counted: Arc::default(),
         };
         let iam = Arc::new(Iam::new(&options, patience.clone())?);
         let used = credentials.used(&authority(&iam.url));
@@ -168,7 +168,7 @@ impl Client {
     }
 
     pub fn notes(&self) -> Vec<String> {
-        self.patience.tally.notes()
+        self.patience.tally().notes()
     }
 
     pub fn error(&self, what: &str, failure: CallFailure) -> Failure {

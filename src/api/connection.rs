@@ -6,6 +6,7 @@ use std::io;
 
 use reqwest::Certificate;
 
+use self::CauseAbout::{Host, Issuer, Other, Proxy};
 use crate::core::redact::ForeignText;
 
 const MAX_NAMES: usize = 5;
@@ -33,37 +34,29 @@ const CAUSES: [(&str, &str, CauseAbout); 11] = [
     (
         "proxy authorization required",
         "the proxy asks for another login (HTTP 407)",
-        CauseAbout::Proxy,
+        Proxy,
     ),
-    (
-        "tunnel",
-        "the proxy did not make the connection",
-        CauseAbout::Proxy,
-    ),
-    ("unknownissuer", ISSUER_NOT_TRUSTED, CauseAbout::Issuer),
-    ("unknown issuer", ISSUER_NOT_TRUSTED, CauseAbout::Issuer),
-    ("expired", OUT_OF_DATE, CauseAbout::Host),
-    ("not valid yet", OUT_OF_DATE, CauseAbout::Host),
-    (
-        "certificate",
-        "certificate not acceptable",
-        CauseAbout::Host,
-    ),
-    ("tls", NO_TLS, CauseAbout::Other),
-    ("handshake", NO_TLS, CauseAbout::Other),
-    ("dns error", NAME_NOT_FOUND, CauseAbout::Host),
-    ("received corrupt message", NO_TLS, CauseAbout::Other),
+    ("tunnel", "the proxy did not make the connection", Proxy),
+    ("unknownissuer", ISSUER_NOT_TRUSTED, Issuer),
+    ("unknown issuer", ISSUER_NOT_TRUSTED, Issuer),
+    ("expired", OUT_OF_DATE, Host),
+    ("not valid yet", OUT_OF_DATE, Host),
+    ("certificate", "certificate not acceptable", Host),
+    ("tls", NO_TLS, Other),
+    ("handshake", NO_TLS, Other),
+    ("dns error", NAME_NOT_FOUND, Host),
+    ("received corrupt message", NO_TLS, Other),
 ];
 
 /// The cause in our words. The libraries below only tell some causes apart in
 /// the text of their errors, so that is read here and shown nowhere.
 pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     if error.is_dns() {
-        return (NAME_NOT_FOUND.into(), CauseAbout::Host);
+        return (NAME_NOT_FOUND.into(), Host);
     }
     if let Some(names) = names_offered(error) {
         let words = format!("certificate is for another host: it is for {names}");
-        return (words.into(), CauseAbout::Host);
+        return (words.into(), Host);
     }
     let text = texts(error);
     if let Some((_, words, about)) = CAUSES.iter().find(|(part, ..)| text.contains(part)) {
@@ -87,7 +80,7 @@ pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
         true => TIMED_OUT,
         false => "it could not be made",
     });
-    (words.into(), CauseAbout::Other)
+    (words.into(), Other)
 }
 
 pub fn texts(error: &reqwest::Error) -> String {

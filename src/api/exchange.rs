@@ -35,17 +35,21 @@ pub struct Patience {
     /// The first wait between two attempts; it doubles from there.
     pub first_wait: Duration,
     pub ambient: Ambient,
-    pub tally: Arc<Tally>,
+    pub counted: Arc<Mutex<RunTally>>,
 }
 
 impl Patience {
     fn answered(&self, received: &Received) -> Timestamp {
         let now = (self.ambient.now)();
-        let mut counts = self.tally.locked();
-        if counts.clock_off.is_none() {
-            counts.clock_off = received.headers.clock_off(now);
+        let mut tally = self.tally();
+        if tally.clock_off.is_none() {
+            tally.clock_off = received.headers.clock_off(now);
         }
         now
+    }
+
+    pub fn tally(&self) -> MutexGuard<'_, RunTally> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn jittered(&self, wait: Duration) -> Duration {
@@ -57,52 +61,34 @@ impl Patience {
 
 /// What happened so far in one run: told once, with a number, and not for each request.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<RunCounts>);
-
-#[derive(Debug, Default)]
-struct RunCounts {
+pub struct RunTally {
     clock_off: Option<String>,
     waits: u32,
     waited: Duration,
-    renewals: u32,
+    pub renewals: u32,
 }
 
-impl Tally {
-    pub fn renewed(&self) {
-        self.locked().renewals += 1;
-    }
-
-    fn waited(&self, wait: Duration) {
-        let mut counts = self.locked();
-        counts.waits += 1;
-        counts.waited += wait;
-    }
-
+impl RunTally {
     pub fn notes(&self) -> Vec<String> {
-        let counts = self.locked();
-        let throttled = (counts.waits > 0).then(|| {
+        let throttled = (self.waits > 0).then(|| {
             format!(
                 "the service asked to come again later; waits: {}, {:.1} s in all",
-                counts.waits,
-                counts.waited.as_secs_f64()
+                self.waits,
+                self.waited.as_secs_f64()
             )
         });
-        let renewed = match counts.renewals {
+        let renewed = match self.renewals {
             0 => None,
             1 => Some("the token was refused; a new one was fetched".to_owned()),
             times => Some(format!(
                 "the token was refused and a new one fetched {times} times"
             )),
         };
-        let clock_off = counts.clock_off.clone();
+        let clock_off = self.clock_off.clone();
         [clock_off, throttled, renewed]
             .into_iter()
             .flatten()
             .collect()
-    }
-
-    fn locked(&self) -> MutexGuard<'_, RunCounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -267,7 +253,9 @@ impl<'a> Exchange<'a> {
             None => self.notes.push(gave_up(status, &refusal.code, asked)),
             Some(wait) if self.pause(wait).await => {
                 self.waits += 1;
-                self.patience.tally.waited(wait);
+                let mut tally = self.patience.tally();
+                tally.waits += 1;
+                tally.waited += wait;
                 return Attempt::AgainLater;
             }
             Some(_) => {
@@ -350,7 +338,7 @@ mod tests {
                     now: || Timestamp::UNIX_EPOCH,
                     random,
                 },
-                tally: Arc::default(),
+                counted: Arc::default(),
             };
             patience.jittered(Duration::from_secs(2))
         };

@@ -124,7 +124,7 @@ impl IamSession {
         }
         let answer = self.replace(&mut current, refused).await;
         match &answer {
-            Ok(_) => self.iam.patience.tally.renewed(),
+            Ok(_) => self.iam.patience.tally().renewals += 1,
             Err(_) => current.give_up(),
         }
         answer
