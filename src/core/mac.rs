@@ -12,21 +12,12 @@ pub const DIGEST_BYTES: usize = 32;
 #[derive(Clone)]
 pub struct MacKey(pub HmacSha256);
 
-/// 64 lower-case hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MacText(String);
-
-impl MacText {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl MacKey {
-    pub fn of(&self, body: &[u8]) -> MacText {
+    /// 64 lower-case hexadecimal digits.
+    pub fn of(&self, body: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(body);
-        MacText(hex(&mac.finalize().into_bytes()))
+        hex(&mac.finalize().into_bytes())
     }
 
     /// Compares in constant time.

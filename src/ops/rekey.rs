@@ -30,12 +30,12 @@ pub struct RekeyOptions {
     pub allow_lockout: bool,
 }
 
-/// Is shown what will be done and the warnings of the manifest, and decides.
 pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
 /// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target. The key
-/// that `guards` expect is the one that the manifest has now. Nothing is returned where
-/// only a rekey that was cut off was to be finished.
+/// that `guards` expect is the one that the manifest has now. `approve` is shown what will be
+/// done, with the warnings of the manifest. Returns nothing where only a rekey that was cut
+/// off was to be finished.
 pub fn rekey(
     root: &Root,
     unlock: &Unlock<'_>,

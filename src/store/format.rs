@@ -152,7 +152,6 @@ pub fn opened<'a, T: Deserialize<'a>>(
 pub fn seal(format: &str, content: &impl Serialize, key: &MacKey) -> Vec<u8> {
     let body = to_json(content);
     let mac = key.of(covered(format, &body).as_bytes());
-    let mac = mac.as_str();
     format!("{{\"format\":\"{format}\",\"body\":{body},\"mac\":\"{mac}\"}}\n").into_bytes()
 }
 
@@ -219,8 +218,7 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
     let mut file = String::with_capacity(body.len() + 160);
     let _ = write!(
         file,
-        "{{\"format\":\"{STATE_FORMAT}\",\"body\":{body},\"mac\":\"{}\"}}",
-        mac.as_str()
+        "{{\"format\":\"{STATE_FORMAT}\",\"body\":{body},\"mac\":\"{mac}\"}}"
     );
     file.push('\n');
     file.into_bytes()

@@ -111,8 +111,8 @@ impl Chain {
 
     fn line(&mut self, body: &str) -> String {
         let mac = self.key.of(&self.message(body));
-        let line = format!("{{\"body\":{body},\"mac\":\"{}\"}}\n", mac.as_str());
-        self.advance(mac.as_str());
+        let line = format!("{{\"body\":{body},\"mac\":\"{mac}\"}}\n");
+        self.advance(&mac);
         line
     }
 

@@ -86,7 +86,6 @@ pub struct FetchedState {
     file: Option<(Vec<u8>, UnverifiedState)>,
     journal: Option<Vec<u8>>,
     rekey: Option<Vec<u8>>,
-    version: StateVersion,
 }
 
 /// What the journal beside a state means.
@@ -148,11 +147,8 @@ impl Store {
 
     /// Reads without verifying, for a caller who has no key yet: [`Store::verify`] goes on.
     pub fn fetch(&self) -> Result<FetchedState, StoreError> {
-        let file = self.file()?;
-        let version = file.as_ref().map(|(bytes, _)| StateVersion::of(bytes));
         Ok(FetchedState {
-            version: version.unwrap_or(StateVersion(None)),
-            file,
+            file: self.file()?,
             journal: self.bytes(&self.journal_path())?,
             rekey: self.rekey_bytes()?,
         })
@@ -202,6 +198,8 @@ impl Store {
         let rekey = fetched
             .rekey
             .and_then(|bytes| unseal::<RekeyFile>(REKEY_FORMAT, &bytes, &keys.state).ok());
+        let version = fetched.file.as_ref();
+        let version = version.map_or(StateVersion(None), |(bytes, _)| StateVersion::of(bytes));
         let (known, journal, rekey) = match fetched.file {
             Some((bytes, unverified)) if !unverified.is_authentic(&bytes, &keys.state) => {
                 let claimed = unverified.claimed();
@@ -220,8 +218,7 @@ impl Store {
                 }
                 // Another key cannot have made a code that fits, so the name of the key is
                 // all that tells another key from a forgery. Its journal is its own business.
-                let version = fetched.version.name();
-                let (known, rekey) = match rekey.filter(|next| next.follows == version) {
+                let (known, rekey) = match rekey.filter(|next| next.follows == version.name()) {
                     Some(next) => (StoredState::Ours(next.state), RekeyLeft::Unfinished),
                     None => (StoredState::OtherKey { claimed }, RekeyLeft::None),
                 };
@@ -241,7 +238,7 @@ impl Store {
         };
         Ok(StateSnapshot {
             known,
-            version: fetched.version,
+            version,
             journal,
             rekey,
         })

@@ -76,7 +76,7 @@ impl PlanFile {
         Self {
             id: id_of(&body),
             plan,
-            hmac: key.of(body.as_bytes()).as_str().to_owned(),
+            hmac: key.of(body.as_bytes()),
             body,
         }
     }

@@ -163,10 +163,7 @@ pub fn man(context: &Context<'_>, args: &ManArgs) -> Result<u8, OpError> {
 }
 
 fn write_pages(command: &clap::Command, folder: &Path) -> Result<usize, OpError> {
-    let name = command
-        .get_display_name()
-        .unwrap_or_else(|| command.get_name());
-    let path = folder.join(format!("{name}.1"));
+    let path = folder.join(format!("{}.1", full_name(command)));
     let write = || files::write_unlinked(&path, &page(command)?);
     write().map_err(OpError::write(&path))?;
     let mut count = 1;
@@ -179,11 +176,13 @@ fn write_pages(command: &clap::Command, folder: &Path) -> Result<usize, OpError>
     Ok(count)
 }
 
+fn full_name(command: &clap::Command) -> &str {
+    let name = command.get_display_name();
+    name.unwrap_or_else(|| command.get_name())
+}
+
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
-    let name = command
-        .get_display_name()
-        .unwrap_or_else(|| command.get_name());
-    let name = name.to_owned();
+    let name = full_name(command).to_owned();
     let page = Page::new(command.clone().display_name(&name).after_help(""))
         .title(name.to_uppercase())
         .source(concat!("drspass ", env!("CARGO_PKG_VERSION")))
