@@ -32,7 +32,7 @@ use crate::ops::OpError;
 /// Runs drspass with `args` (the program's name first) and returns its exit code.
 ///
 /// Results go to standard output, messages to standard error. Environment
-/// variables are those of `env`, so a test or an example can choose them.
+/// variables are those of `env`, so a test can choose them.
 pub fn run<I, T>(args: I, env: &Env) -> u8
 where
     I: IntoIterator<Item = T>,

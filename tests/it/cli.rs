@@ -288,6 +288,7 @@ fn the_help_of_each_command_is_as_reviewed() {
         "man",
         "schema",
         "sim",
+        "demo",
     ] {
         let mut args = vec![command, "--help"];
         args.retain(|arg| !arg.is_empty());

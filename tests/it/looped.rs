@@ -1,8 +1,5 @@
 //! The loop: plan, apply, and a rerun that sends only what is not confirmed.
 
-#[path = "../../examples/quickstart/steps.rs"]
-mod quickstart;
-
 use std::collections::BTreeSet;
 
 use drspass::sim::{EndPointType, Fault, FaultKind, MessageKey, Rejection};
@@ -19,11 +16,6 @@ pub(crate) fn refuse(job: &str, endpoint: EndPointType, code: &str) -> Fault {
         message: "not now".to_owned(),
         message_key: MessageKey::ErrorMsg,
     }))
-}
-
-#[test]
-fn the_quickstart_ends_well() {
-    quickstart::run().unwrap();
 }
 
 #[test]

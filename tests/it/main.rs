@@ -14,6 +14,8 @@ mod ci_outputs;
 mod cli;
 /// Every error code of the pages, and the shapes of errors.
 mod codes;
+/// The whole loop, as a command.
+mod demo;
 /// Broken disks and files.
 mod disk;
 /// Bytes and values of manifests, through the binary.

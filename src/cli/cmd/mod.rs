@@ -2,6 +2,8 @@
 //! each command. No option takes a secret.
 
 pub mod apply;
+#[cfg(feature = "sim")]
+pub mod demo;
 pub mod edit;
 pub mod init;
 pub mod manifest;
@@ -54,6 +56,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the whole loop against a simulated service, in a temporary directory
+    #[cfg(feature = "sim")]
+    Demo,
     /// Make a root folder: drspass.yaml and an encrypted manifest to fill in
     Init(InitArgs),
     /// Seal a plaintext manifest
@@ -107,6 +112,8 @@ pub enum Command {
 
 pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
     match command {
+        #[cfg(feature = "sim")]
+        Command::Demo => demo::run(context),
         Command::Init(args) => init::run(context, &args),
         Command::Encrypt(args) => manifest::encrypt(context, args),
         Command::Edit => edit::run(context),
@@ -140,6 +147,7 @@ const POINTER: &str = "Options of every command: drspass help global";
 
 /// Examples, each behind its command.
 const EXAMPLES: &str = "\
+demo: drspass demo
 init: drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0
 init: drspass init -i key.txt --from-jobs --region eu-de --project-id ID
 encrypt: drspass encrypt passwords.yaml
