@@ -361,7 +361,8 @@ impl Client {
                     continue;
                 }
                 Attempt::Failed(FailureKind::Login(refusal)) => refusal,
-                Attempt::Failed(kind) => return Err(exchange.failed(kind)),
+                // Of a change this would claim that nothing was sent.
+                Attempt::Failed(kind) if !is_change => return Err(exchange.failed(kind)),
                 Attempt::Settled(reply) => {
                     let refusal = reply.login_refusal();
                     self.session.note(refusal.map(|refusal| (refusal, host)));

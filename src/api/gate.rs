@@ -1,5 +1,6 @@
-//! How many requests may be under way at once: fewer when the service asks for that,
-//! and one more after a run of good answers.
+//! Leave to send: how many requests may be under way at once (fewer when the service asks
+//! for that, one more after a run of good answers), and which credentials have a wrong
+//! password, of which nothing more is sent.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

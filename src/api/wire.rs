@@ -190,7 +190,8 @@ const MAX_NODES: usize = 100_000;
 
 pub fn is_excessive(body: &[u8]) -> bool {
     let nodes = body.iter().filter(|byte| matches!(byte, b'{' | b'['));
-    nodes.count() > MAX_NODES
+    let items = body.iter().filter(|byte| **byte == b',');
+    nodes.count() > MAX_NODES || items.count() > 10 * MAX_NODES
 }
 
 pub fn decode(body: &[u8]) -> Decoded {

@@ -311,6 +311,7 @@ pub fn make(inputs: &PlanInputs<'_>) -> Plan {
             plan.in_sync += 1;
         }
         if judged.action != Action::NoOp || judged.kerberos_left {
+            judged.label.clone_from(&assignment.label);
             plan.entries.push(judged);
         }
     }
@@ -352,7 +353,7 @@ fn judge(
         fields.map(|field| (field, differs(field))).collect()
     };
     PlanEntry {
-        label: assignment.label.clone(),
+        label: String::new(),
         key: assignment.key.clone(),
         index,
         action,

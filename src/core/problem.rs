@@ -186,8 +186,13 @@ impl<T> Checked<T> {
 #[derive(Clone, Copy)]
 enum PathStep<'a> {
     Root,
-    Name(&'a str),
+    Name(&'static str),
     Number(usize),
+    Chosen {
+        key: &'a str,
+        number: usize,
+        may_show: fn(&str) -> bool,
+    },
 }
 
 /// The way to a value. It costs nothing until it is shown.
@@ -215,9 +220,10 @@ impl<'a> FieldPath<'a> {
     /// A key that the user chose: shown if `may_show` allows it, or else named by
     /// its position in the map.
     pub fn chosen(&'a self, key: &'a str, number: usize, may_show: fn(&str) -> bool) -> Self {
-        self.step(match may_show(key) {
-            true => PathStep::Name(key),
-            false => PathStep::Number(number),
+        self.step(PathStep::Chosen {
+            key,
+            number,
+            may_show,
         })
     }
 
@@ -238,7 +244,8 @@ impl fmt::Display for FieldPath<'_> {
         match self.step {
             PathStep::Root => Ok(()),
             PathStep::Name(name) => f.write_str(name),
-            PathStep::Number(number) => write!(f, "#{number}"),
+            PathStep::Chosen { key, may_show, .. } if may_show(key) => f.write_str(key),
+            PathStep::Number(number) | PathStep::Chosen { number, .. } => write!(f, "#{number}"),
         }
     }
 }

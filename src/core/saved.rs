@@ -267,7 +267,13 @@ impl SavedPlan {
             {
                 tried.insert(credential, code);
             }
-            entries.extend(entry.left(index, progress));
+            let left = entry.left(index, progress);
+            // A job may have another name by now.
+            let label = || assignments[index].label.clone();
+            entries.extend(left.map(|left| PlanEntry {
+                label: label(),
+                ..left
+            }));
         }
         let known = state.map(|state| wrong_credentials(manifest, state, fingerprinter));
         let known = known.unwrap_or_default();

@@ -86,7 +86,7 @@ pub enum OpError {
 impl OpError {
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Failure(failure) => failure.class,
+            Self::Failure(failure) | Self::Store(StoreError::Failed(failure)) => failure.class,
             Self::Target(_) => ErrorClass::Sealed,
             Self::Store(StoreError::Locked { .. } | StoreError::Changed { .. }) => {
                 ErrorClass::Locked

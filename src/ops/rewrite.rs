@@ -57,8 +57,7 @@ impl<'a> Rewrite<'a> {
 
     /// The plain text, with its byte order mark if it has one.
     pub fn text(&self) -> &str {
-        // It is the text of a manifest that was read.
-        std::str::from_utf8(&self.plain).unwrap_or_default()
+        std::str::from_utf8(&self.plain).expect("the text of a manifest that was read")
     }
 
     pub fn plain(&self) -> &[u8] {

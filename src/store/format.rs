@@ -192,21 +192,33 @@ struct StateHead<'a> {
 
 /// Each entry is on a line of its own, so that a difference between two states can be read.
 pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
+    // Named one by one, so that no new field is forgotten.
+    let State {
+        scope,
+        lineage,
+        serial,
+        key_id,
+        revision,
+        manifest,
+        highest,
+        retries,
+        entries,
+    } = state;
     let head = to_json(&StateHead {
-        scope: &state.scope,
-        lineage: &state.lineage,
-        serial: state.serial,
-        key_id: &state.key_id,
-        revision: state.revision,
-        manifest: state.manifest.as_ref(),
-        highest: state.highest,
-        retries: &state.retries,
+        scope,
+        lineage,
+        serial: *serial,
+        key_id,
+        revision: *revision,
+        manifest: manifest.as_ref(),
+        highest: *highest,
+        retries,
     });
-    let mut body = String::with_capacity(256 + state.entries.len() * 400);
+    let mut body = String::with_capacity(256 + entries.len() * 400);
     body.push_str(head.strip_suffix('}').unwrap_or(&head));
     body.push_str(",\"entries\":{");
     let mut separator = "\n";
-    for (key, entry) in &state.entries {
+    for (key, entry) in entries {
         body.push_str(separator);
         // A key is ASCII without quotes, so it needs no escaping.
         let _ = write!(body, "\"{key}\":");

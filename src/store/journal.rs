@@ -274,7 +274,7 @@ impl Store {
 
     /// Settles in a state what the journal beside it says; without a key, nothing of that is
     /// proved.
-    pub fn settle(
+    pub(super) fn settle(
         &self,
         state: &mut Option<State>,
         journal: Option<&[u8]>,

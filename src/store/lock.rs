@@ -1,6 +1,7 @@
 //! The lock of a state: an advisory one of the operating system, on a file that drspass never
 //! renames or removes, so a left-over file is no lock and a dead process has none. `git clean`
-//! may remove the file, so the folder is locked as well, where that is possible.
+//! may remove the file, so the folder is locked as well, where that is possible. Network file
+//! systems may not keep such a lock.
 
 use std::fmt;
 use std::fs::{File, TryLockError};

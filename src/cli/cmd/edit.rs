@@ -79,6 +79,8 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     })?;
     context.warn(root.manifest_name(), &ready.warnings);
     let text = format!("edited {name}, revision {}\n", ready.revision);
+    drop(ready);
+    drop(rewrite);
     let arrived = context.shell.result(&text);
     context.next_step();
     Ok(context.stands(arrived, code))

@@ -75,6 +75,7 @@ pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> 
         (&name, &plain),
         args.output,
     )?;
+    drop(plain);
     context.warn(&name, &warnings);
     let text = format!(
         "wrote {}, revision {revision}\n{}",
@@ -146,6 +147,7 @@ pub fn validate(context: &Context<'_>, args: &ValidateArgs) -> Result<u8, OpErro
             )
         }
     };
+    drop(opened);
     let arrived = context
         .shell
         .result(&format!("drspass.yaml: valid\n{text}"));

@@ -179,13 +179,13 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     if is_typed && !remarks.is_empty() {
         prompt::confirm("Set it as it was typed?", UNTOUCHED)?;
     }
-    let change = Change { place, value };
-    let effect = document.effect(&change);
+    let changes = [Change { place, value }];
+    let effect = document.effect(&changes[0]);
     let used_by = users.map(used_by).unwrap_or_default();
     let text = if effect == Effect::Same {
         format!("unchanged: {place_name}{used_by}\n")
     } else {
-        let text = document.rewrite(&[change])?;
+        let text = document.rewrite(&changes)?;
         let revision = save(context, &rewrite, &root, &text, &remarks)?;
         let done = if effect == Effect::Added {
             "added"
@@ -194,6 +194,9 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         };
         format!("{done} {place_name}{used_by}; revision {revision}\n")
     };
+    // Nobody may read the output, and passwords are kept no longer than they are needed.
+    drop((changes, document));
+    drop(rewrite);
     let arrived = context.shell.result(&text);
     if args.generate {
         let told = "The password was made up and is shown nowhere; 'drspass decrypt' shows it.\n";
@@ -227,14 +230,16 @@ pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     let place = document
         .find_removable(&args.address, field)
         .map_err(no_place)?;
-    let text = document.without(&place)?;
-    let revision = save(context, &rewrite, &root, &text, &[])?;
+    let changed = document.without(&place)?;
+    let revision = save(context, &rewrite, &root, &changed, &[])?;
     let field = match field {
         Field::Password => String::new(),
         field => format!(" {field}"),
     };
     let label = document.label(&place);
     let text = format!("removed {label}{field}; revision {revision}\n");
+    drop((changed, document));
+    drop(rewrite);
     let arrived = context.shell.result(&text);
     // No endpoint uses a credential that was removed.
     if matches!(place, ValuePlace::Endpoint { .. }) {
@@ -272,6 +277,8 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
             text.push_str("nothing to write\n");
         }
     }
+    drop(document);
+    drop((rewrite, bytes));
     let arrived = context.shell.result(&text);
     if !args.write && has_changes {
         let told = "Nothing was written: run it again with --write.\n";

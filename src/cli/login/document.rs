@@ -282,6 +282,7 @@ impl<'t> CloudsReader<'t> {
         let node = CloudsNode { path, at, value };
         if anchor != 0 {
             let size = self.size - before;
+            self.grow(size, at)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)

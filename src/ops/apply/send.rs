@@ -379,7 +379,7 @@ impl Flight<'_> {
 
     fn consider_stopping(&mut self, reply: &BatchReply, outcomes: &[Outcome]) {
         if let Some(refusal) = reply.login_refusal() {
-            // ReportedJob once for all entries, since it is about none of them.
+            // Said once for all entries, since it is about none of them.
             if self.sent.stopped.is_none() {
                 self.sent.findings.push(caller_refused(refusal));
             }
