@@ -27,6 +27,18 @@ fn a_value_that_was_changed_after_the_plan_is_never_sent_under_it() {
 }
 
 #[test]
+fn an_entry_has_the_name_that_the_manifest_gives_it_now() {
+    let lab = planned();
+    let text = format!(
+        "version: 1\njobs:\n  {J1}:\n    name: renamed\n    source: {{ password: 'canary-3' }}\n  \
+         {J2}:\n    source: {{ password: 'canary-2' }}\n"
+    );
+    lab.document(text).exits(0);
+    let run = apply(&lab).exits(0).says("= renamed/source applied");
+    run.says_not(J1);
+}
+
+#[test]
 fn a_comment_an_order_or_a_quote_that_changed_is_a_note() {
     let lab = planned();
     let text = format!(
