@@ -1,4 +1,4 @@
-//! Options of every command, and readers of values of options.
+//! Global options, headings of options, and parsers of option values.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,44 +9,57 @@ use crate::authoring::value::{MAX_LENGTH, MIN_LENGTH};
 use crate::core::fingerprint::KeyId;
 use crate::core::fingerprint::{ChangeId, is_digest};
 
+/// Headings of options in the help of commands.
+pub const ENTRIES: &str = "What to send";
+pub const APPROVAL: &str = "Approval and limits";
+pub const JOBS: &str = "Jobs";
+pub const OUTPUT: &str = "Output";
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
-    /// Work as if started in this folder
+    /// Work in this root directory instead of the current directory
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
-    /// Keep the state here instead of where drspass.yaml says [env: DRSPASS_STATE]
+    /// Use this state file instead of the one in drspass.yaml
+    /// [env: DRSPASS_STATE]
     #[arg(long, value_name = "PATH", global = true)]
     pub state: Option<PathBuf>,
-    /// Decrypt with this age or ssh identity file (repeatable) [env: DRSPASS_IDENTITY,
-    /// DRSPASS_IDENTITY_KEY]
+    /// Decrypt with this age or ssh identity file (repeatable)
+    /// [env: DRSPASS_IDENTITY, DRSPASS_IDENTITY_KEY]
     #[arg(short, long = "identity", value_name = "FILE", global = true)]
     pub identity: Vec<PathBuf>,
-    /// Trust the certificate authorities of this PEM file as well
+    /// Also trust the certificate authorities in this PEM file
     #[arg(long, value_name = "FILE", global = true)]
     pub ca_file: Option<PathBuf>,
-    /// Talk to this host although it is of no known cloud (repeatable)
+    /// Trust this host although it belongs to no known cloud (repeatable)
     /// [env: DRSPASS_TRUSTED_HOSTS]
     #[arg(long, value_name = "HOST", global = true)]
     pub trust_host: Vec<String>,
-    /// Take only a manifest that carries this key [env: DRSPASS_EXPECT_KEY_ID]
+    /// Accept only a manifest with this key id [env: DRSPASS_EXPECT_KEY_ID]
     #[arg(long, value_name = "ID", global = true)]
     pub expect_key_id: Option<String>,
-    /// Tell more of what happens; -vv and -vvv tell still more
+    /// Log more; -vv and -vvv log even more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
-    /// When to colour
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        global = true
+    )]
     pub color: ColorWhen,
+    /// Print help
+    #[arg(short, long, action = clap::ArgAction::Help, global = true)]
+    pub help: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set
     Auto,
-    /// In any case
     Always,
-    /// In no case
     Never,
 }
 
@@ -55,7 +68,7 @@ const KEY_ID: &str = "32 lower-case hexadecimal digits";
 const LIFE: &str = "a whole number with s, m, h or d, at most 30d";
 const LENGTH: &str = "a whole number from 8 to 128";
 
-/// Said of a value that is refused; holds nothing of it, so it may be repeated.
+/// Expected forms of values. They contain nothing of a refused value, so they may be shown.
 pub const REASONS: [&str; 4] = [ID, KEY_ID, LIFE, LENGTH];
 
 pub fn plan_id(text: &str) -> Result<String, &'static str> {

@@ -1,4 +1,4 @@
-//! What every command has at hand.
+//! What every command gets: options, environment, terminal and identities.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ pub struct Context<'a> {
     guards: Guards,
 }
 
-/// Variables that mean something else when they are empty than when they are not set.
+/// Variables that must not be empty.
 const SETTINGS: [&str; 4] = [
     "DRSPASS_EXPECT_KEY_ID",
     "DRSPASS_MAX_CHANGES",
@@ -41,8 +41,8 @@ const SETTINGS: [&str; 4] = [
 
 impl<'a> Context<'a> {
     pub fn new(global: &GlobalOptions, env: &'a Env, shell: Shell) -> Result<Self, OpError> {
-        // A pipeline whose setting was lost would run without a guard, or with another
-        // state or key, and nobody would see it.
+        // A pipeline that lost a setting would run without a guard, or with another state
+        // or key, unnoticed.
         if let Some(name) = SETTINGS.iter().find(|name| env.is_empty(name)) {
             return Err(OpError::empty(name));
         }
@@ -58,14 +58,15 @@ impl<'a> Context<'a> {
                 "" => "is empty",
                 _ => "is not 32 lower-case hexadecimal digits",
             };
-            let help = "Give it as 'drspass init' printed it; 'drspass validate' shows it again.";
+            let help =
+                "Copy the key id that 'drspass init' printed, or run 'drspass validate' to see it.";
             KeyId::parse(text).ok_or_else(|| OpError::unfit(format!("{name} {what}"), help))
         };
         let number = |text: String| {
             text.parse().map_err(|_| {
                 OpError::unfit(
                     "DRSPASS_MAX_CHANGES is not a whole number",
-                    "Give the most entries that one apply may change.",
+                    "Set it to the largest number of entries that one apply may change.",
                 )
             })
         };
@@ -98,33 +99,33 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The root folder; removes what a killed edit left.
+    /// Returns the root directory, and removes what killed edits left.
     pub fn root(&self) -> Result<Root, OpError> {
         let root = self.root_for_hooks()?;
         self.sweep();
         Ok(root)
     }
 
-    /// The same, with the warnings about drspass.yaml.
+    /// As [`Context::root`], and shows the warnings about drspass.yaml.
     pub fn root_with_warnings(&self) -> Result<Root, OpError> {
         let root = self.root()?;
         self.warn(Path::new(CONFIG_FILE), &root.warnings);
         Ok(root)
     }
 
-    /// The same for a run that a hook started, which must not say anything else.
+    /// As [`Context::root`], but silent and without cleaning up, for runs of git and hooks.
     pub fn root_for_hooks(&self) -> Result<Root, OpError> {
         Root::locate(&self.folder, self.state.as_deref())
     }
 
-    /// Removes what killed edits left.
+    /// Removes the plain text that killed edits left.
     pub fn sweep(&self) {
         for leftover in private::sweep(&self.env.private_places()) {
             let path = leftover.path.display();
             self.shell.message(&match &leftover.removed {
-                Ok(()) => format!("note: removed {path}, which a killed edit had left\n"),
+                Ok(()) => format!("note: removed {path}, left by an edit that was killed\n"),
                 Err(error) => format!(
-                    "warning: a killed edit left plain text in {path}, which cannot be removed: {error}\n"
+                    "warning: cannot remove {path}, plain text left by an edit that was killed: {error}\n"
                 ),
             });
         }
@@ -156,7 +157,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Shows the result as it was asked for, and returns the exit code.
+    /// Shows the result as JSON or as text, and returns the exit code.
     pub fn show(
         &self,
         json: bool,
@@ -173,33 +174,32 @@ impl<'a> Context<'a> {
 
     pub fn next_step(&self) {
         self.shell
-            .message("Next: 'drspass plan' shows what an apply would send.\n");
+            .message("Next: run 'drspass plan' to see what apply would send.\n");
     }
 
-    /// The code after a change, which must not be taken for undone if its result was lost.
-    pub fn stands(&self, arrived: bool, code: u8) -> u8 {
+    /// Returns the code after a change, and says that it was made if its result was lost.
+    pub fn changed(&self, arrived: bool, code: u8) -> u8 {
         if !arrived {
             self.shell
-                .message("Only the output is lost: what was done stands.\n");
+                .message("The change was made; only printing the result failed.\n");
         }
         exit::written(arrived, code)
     }
 
-    /// Refuses options whose conflict the parser cannot see.
+    /// Reports a conflict of options that the parser cannot see.
     pub fn conflict(&self, what: &str) -> u8 {
-        self.shell
-            .message(&format!("error: options do not go together: {what}\n"));
+        self.shell.message(&format!("error: {what}\n"));
         exit::USAGE
     }
 }
 
-/// Whether a path stands for standard input or output.
+/// Returns whether a path is `-`, which means standard input or output.
 pub fn is_stream(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// The content of a file as seen from the root folder, or of standard input, with the
-/// name that messages give it.
+/// Returns the content of a file, relative to the root directory, or of standard input,
+/// and its name for messages.
 pub fn read_named(
     root: &Root,
     path: &Path,

@@ -1,5 +1,4 @@
-//! The only reader of the surroundings: environment variables, clock, randomness,
-//! terminals and the machine's name.
+//! The only reader of environment variables, clock, randomness and host name.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -51,25 +50,23 @@ impl Env {
         self
     }
 
-    /// A variable that is not empty. Foreign bytes are replaced, not dropped, so that its
-    /// reader refuses it.
+    /// Returns a variable unless it is empty. Invalid UTF-8 is replaced, not dropped, so that
+    /// its reader refuses it.
     pub fn var(&self, name: &str) -> Option<String> {
         let value = self.set(name)?;
         Some(value.to_string_lossy().into_owned())
     }
 
-    /// A variable exactly as it was set; an error if it is not UTF-8.
+    /// Returns a variable as it was set; an error if it is not UTF-8.
     pub fn exact(&self, name: &str) -> Option<Result<&str, NotText>> {
         let value = self.vars.get(OsStr::new(name))?;
         Some(value.to_str().ok_or(NotText))
     }
 
-    /// Whether a variable is set without a value.
     pub fn is_empty(&self, name: &str) -> bool {
         self.exact(name) == Some(Ok(""))
     }
 
-    /// A variable that names a file or a folder and is not empty.
     pub fn path_var(&self, name: &str) -> Option<PathBuf> {
         self.set(name).map(PathBuf::from)
     }
@@ -79,8 +76,8 @@ impl Env {
         (!value.is_empty()).then_some(value)
     }
 
-    /// The first of: files of the command line, `DRSPASS_IDENTITY`, `DRSPASS_IDENTITY_KEY`,
-    /// the default file.
+    /// Returns the first of: files named on the command line, `DRSPASS_IDENTITY`,
+    /// `DRSPASS_IDENTITY_KEY`, the default file.
     pub fn identities(&self, named: &[PathBuf]) -> IdentitySource {
         let files = self.identity_files(named);
         if !files.is_empty() {
@@ -109,12 +106,12 @@ impl Env {
         }
     }
 
-    /// The home folder, unless it depends on where the run was started.
+    /// Returns the home directory, unless its path is relative.
     pub fn home(&self) -> Option<PathBuf> {
         self.path_var("HOME").filter(|path| path.is_absolute())
     }
 
-    /// Where programs keep their settings, first choice first (XDG Base Directory
+    /// Returns the directories of settings, first choice first (XDG Base Directory
     /// Specification, which ignores relative paths).
     pub fn config_folders(&self) -> Vec<PathBuf> {
         let named = self
@@ -128,7 +125,7 @@ impl Env {
         ChildEnv::of(self.vars.clone())
     }
 
-    /// Where plain text may be put for an editor; relative paths are ignored.
+    /// Returns where plain text may be put for an editor; relative paths are ignored.
     pub fn private_places(&self) -> Places {
         let full = |name| self.path_var(name).filter(|path| path.is_absolute());
         Places {
@@ -141,7 +138,7 @@ impl Env {
         self.var("NO_COLOR").is_some()
     }
 
-    /// Whether the terminal cannot move its cursor.
+    /// Returns whether the terminal cannot move its cursor.
     pub fn is_dumb(&self) -> bool {
         self.var("TERM").is_some_and(|term| term == "dumb")
     }
@@ -150,7 +147,6 @@ impl Env {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotText;
 
-/// The time in UTC, to the millisecond.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one place that reads the clock"
@@ -165,10 +161,8 @@ pub fn now() -> Timestamp {
     .unwrap_or(now)
 }
 
-/// Random bytes of the operating system.
-///
 /// # Panics
-/// If it gives none: without randomness no secret can be kept.
+/// If the operating system has none: without randomness no secret can be kept.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
@@ -204,7 +198,7 @@ pub fn runtime() -> Runtime {
     }
 }
 
-/// Whether the parent process had a signal ignored. Bit n-1 of the mask is signal n.
+/// Returns whether the parent process had a signal ignored. Bit n-1 of the mask is signal n.
 pub fn is_ignored(signal: Interrupt) -> bool {
     let bit = 1_u64 << (signal as i32 - 1);
     std::fs::read_to_string("/proc/self/status")
@@ -215,7 +209,7 @@ pub fn is_ignored(signal: Interrupt) -> bool {
         .is_some_and(|mask| mask & bit != 0)
 }
 
-/// Whether a closed terminal ends the run (not under `nohup`).
+/// Returns whether a closed terminal ends the run (not under `nohup`).
 pub fn hang_up() -> HangUp {
     if is_ignored(Interrupt::SIGHUP) {
         HangUp::Ignored
@@ -224,12 +218,11 @@ pub fn hang_up() -> HangUp {
     }
 }
 
-/// Keeps decrypted text out of core files, also of handlers that get one through a pipe.
+/// Keeps decrypted text out of core dumps, including those piped to a handler.
 pub fn forbid_core_dumps() {
     let none = rustix::process::Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
-    // Where the limit cannot be lowered there is nothing else to try.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }

@@ -1,5 +1,4 @@
-//! Exit codes: a public promise. The table is the only place that says what they mean;
-//! help, man page and README show its words.
+//! Exit codes, a public promise. Help, man pages and README repeat the table's words.
 
 use tokio::runtime::Builder;
 
@@ -21,21 +20,21 @@ macro_rules! codes {
 
 codes! {
     DONE = 0, "done, or nothing to do";
-    FAILED = 1, "failed, and no entry was changed at the service (also: every entry was refused, blocked or not sent)";
-    CHANGES = 2, "changes are pending; only `plan --detailed-exitcode`";
-    INCOMPLETE = 3, "incomplete: at least one entry applied, at least one refused, blocked or not sent, none in doubt; or a job that was to be looked after was not seen to run again";
-    IN_DOUBT = 4, "in doubt: the outcome of at least one entry is unknown; plan and apply again";
+    FAILED = 1, "failed; no entry was changed at the service (also if every entry was refused, skipped or not sent)";
+    CHANGES = 2, "changes are pending (only `plan --detailed-exitcode`)";
+    INCOMPLETE = 3, "incomplete: some entries were applied, others were refused, skipped or not sent, and no outcome is unknown; or a job that `--retry-jobs` retried did not recover in time";
+    IN_DOUBT = 4, "the outcome of at least one entry is unknown; plan and apply again";
     STALE_PLAN = 5, "the saved plan is stale, expired, altered or does not match";
-    LOCKED = 6, "the lock is held by someone else, or the state or the manifest changed before anything was sent: run the same command again";
-    NOT_APPROVED = 7, "not approved: declined, no terminal to ask, a limit exceeded, recipients changed";
-    UNSAVED = 8, "sent, but the state could not be saved; a recovery file was written and named, or why there is none";
-    USAGE = 64, "wrong command line";
+    LOCKED = 6, "locked by another process, or the state or the manifest changed before anything was sent; run the same command again";
+    NOT_APPROVED = 7, "not approved: declined, no terminal to ask on, a limit exceeded, or recipients changed";
+    UNSAVED = 8, "sent, but the state could not be saved; the message names the recovery file, or says why there is none";
+    USAGE = 64, "invalid command line";
     INTERRUPTED = 130, "interrupted with Ctrl-C";
-    TERMINATED = 143, "told to end by a signal";
+    TERMINATED = 143, "terminated by SIGTERM or SIGHUP";
 }
 
-/// Which code wins where several would fit.
-pub const ORDER: &str = "8 wins over all others, then 4, then 130 and 143, then 3.";
+/// Which code wins if several fit.
+pub const ORDER: &str = "If several fit, 8 wins, then 4, then 130 and 143, then 3.";
 
 pub fn help() -> String {
     let mut text = "Exit codes:\n".to_owned();
@@ -57,7 +56,7 @@ pub const fn for_error(error: &OpError) -> u8 {
     }
 }
 
-/// For an apply of a saved plan, what sealing refuses means that the plan does not fit.
+/// As [`for_error`], for a saved plan: one that its seal refuses does not match.
 pub const fn for_saved_plan(error: &OpError) -> u8 {
     match error.class() {
         ErrorClass::Sealed => STALE_PLAN,
@@ -72,7 +71,7 @@ const fn for_signal(signal: Signal) -> u8 {
     }
 }
 
-/// The code of a run that came to `code` and was ended before its output was read.
+/// Returns the code of a run that a signal ends before its output is read.
 pub const fn when_over(code: u8, signal: Signal) -> u8 {
     match code {
         UNSAVED | IN_DOUBT | STALE_PLAN | INCOMPLETE => code,
@@ -102,13 +101,13 @@ pub fn for_apply(report: &ApplyReport) -> u8 {
     }
 }
 
-/// The code of a run after its result was written, or not.
+/// Returns `code`, or 1 if the result could not be written.
 pub const fn written(arrived: bool, code: u8) -> u8 {
     if arrived { code } else { FAILED }
 }
 
-/// Lets a signal end the process from now on: a run that listened to signals took their
-/// effect away, and a reader that does not read would keep it for ever.
+/// Lets signals end the process again after a run that listened to them, so that a reader
+/// that stops reading cannot keep it forever.
 pub fn end_on_signal(code: u8) {
     let hang_up = env::hang_up();
     let wait = move || {
@@ -120,7 +119,7 @@ pub fn end_on_signal(code: u8) {
             #[expect(
                 clippy::exit,
                 clippy::disallowed_methods,
-                reason = "the main thread waits for somebody to read what it writes"
+                reason = "the main thread waits for a reader of its output"
             )]
             std::process::exit(when_over(code, signal).into());
         }

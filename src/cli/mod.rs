@@ -1,5 +1,5 @@
-//! The command line: arguments and surroundings in, one use case, its report and an
-//! exit code out.
+//! The command line: turns arguments and environment into one use case, and its report
+//! into output and an exit code.
 
 pub mod args;
 pub mod cmd;
@@ -98,7 +98,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
     }
 }
 
-/// Starts the log. Libraries are left out: their finest level may hold bytes of a request.
+/// Starts the log, without libraries: their traces may contain bytes of a request.
 fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,

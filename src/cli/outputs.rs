@@ -1,7 +1,7 @@
-//! Files that a run leaves for the pipeline that started it.
+//! Files that a run writes for its pipeline.
 //!
-//! All are tried before anything is sent, and what an earlier run wrote is removed then,
-//! so that it cannot pass for the result of this one.
+//! All are opened before anything is sent, and those of an earlier run are removed then, so
+//! that they cannot pass for the result of this one.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,14 +17,14 @@ use crate::ops::root::{self, OwnPaths, Root};
 use crate::sys::files;
 use crate::view::{ci, markdown};
 
-/// GitHub's limit for the summary of a step.
+/// GitHub's limit for a step summary.
 const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 
 #[derive(Clone, Copy)]
 pub struct OutputOptions<'a> {
     pub command: &'static str,
     pub json: bool,
-    /// `-` is standard output.
+    /// `-` means standard output.
     pub markdown: Option<&'a Path>,
     pub github: bool,
     pub gitlab: Option<&'a Path>,
@@ -36,7 +36,7 @@ pub struct Outputs {
     command: &'static str,
     pub json: bool,
     pub shell: Shell,
-    /// The root folder, for the heading of Markdown.
+    /// The root directory, for headings in Markdown.
     pub place: String,
     pub prints_markdown: bool,
     markdown: Option<PathBuf>,
@@ -55,7 +55,7 @@ struct Sink {
 }
 
 impl Outputs {
-    /// Tries all files. `root` is missing if its configuration is not usable.
+    /// Opens all files. `root` is `None` if its configuration is invalid.
     pub fn open(
         context: &Context<'_>,
         root: Option<&Root>,
@@ -63,8 +63,8 @@ impl Outputs {
     ) -> Result<Self, OpError> {
         Self::try_open(context, root, wanted).inspect_err(|error| {
             if wanted.github {
-                let told = shell::error_out(error);
-                let annotation = ci::github_error(wanted.command, &told, &[]);
+                let error = shell::error_out(error);
+                let annotation = ci::github_error(wanted.command, &error, &[]);
                 context.shell.document(&annotation);
             }
         })
@@ -81,7 +81,7 @@ impl Outputs {
             || OwnPaths::usual(&context.folder, context.state.as_deref()),
             OwnPaths::of,
         );
-        // All are looked at before the first is touched.
+        // All are checked before the first is touched.
         let all = [markdown, wanted.gitlab, wanted.out];
         let all: Vec<&Path> = all.into_iter().flatten().collect();
         own.check_outputs(&all)?;
@@ -169,7 +169,7 @@ impl Outputs {
             .append(&ci::github_outputs(outputs, &random_word()))?;
         if github.summary.len() + page.len() as u64 >= MAX_SUMMARY_BYTES {
             self.shell
-                .message("note: the summary of this step is full; drspass added nothing to it\n");
+                .message("note: the step summary is full; drspass did not add to it\n");
             return Ok(());
         }
         github.summary.append(&page)
@@ -180,8 +180,8 @@ impl GitHub {
     fn open(context: &Context<'_>) -> Result<Self, OpError> {
         let open = |name: &str| {
             let path = context.env.path_var(name).ok_or_else(|| OpError::unfit(
-                format!("--github is given, but {name} is not set"),
-                "Nothing was sent. --github is for a step of GitHub Actions, whose runner sets GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.",
+                format!("--github needs {name}, which is not set"),
+                "Nothing was sent. Use --github in a step of GitHub Actions, whose runner sets GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.",
             ))?;
             let file = files::open_to_append(&path).map_err(OpError::write(&path))?;
             Ok::<_, OpError>(Sink { path, file })
@@ -198,9 +198,9 @@ impl Sink {
         self.file.metadata().map_or(0, |found| found.len())
     }
 
-    /// Adds a text on a line of its own, in one write.
+    /// Appends a text on a line of its own, in one write.
     fn append(&self, text: &str) -> Result<(), OpError> {
-        // The step may have written there before, and without the end of a line.
+        // An earlier write may lack the line break at its end.
         let start = if self.len() > 0 { "\n" } else { "" };
         let text = format!("{start}{text}");
         let written = (&self.file).write_all(text.as_bytes());
@@ -212,7 +212,7 @@ fn replace(path: &Path, content: &str, start: &str) -> Result<(), OpError> {
     files::replace_public(path, content, start).map_err(OpError::write(path))
 }
 
-/// A delimiter that nobody can know beforehand.
+/// Returns an unpredictable delimiter.
 pub fn random_word() -> String {
     let number = u128::from_le_bytes(env::random());
     format!("drspass_{number:032x}")

@@ -1,8 +1,8 @@
 //! Questions on the terminal itself, whatever the standard streams are.
 //!
-//! Nothing typed before a question answers it, a signal ends the wait, and the terminal is
-//! restored on every way out. Keys that are not characters are refused: leaving them out
-//! would change a secret.
+//! Input typed before a question does not answer it, a signal ends the wait, and the
+//! terminal is always restored. Control keys are refused: dropping them would change a
+//! secret.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -31,15 +31,15 @@ const ERASE_LINE: u8 = 0x15;
 const ERASE_WORD: u8 = 0x17;
 const DELETE: u8 = 0x7f;
 
-/// A line, which may be empty, or why there is none.
+/// A line, possibly empty, or why none was typed.
 pub type TypedLine = Result<Zeroizing<String>, NoPassphrase>;
 
-/// Asks for a line that the terminal shows.
+/// Asks for a line, with echo.
 pub fn type_shown(question: &str) -> TypedLine {
     finish(ask_shown(question))
 }
 
-/// Asks without showing what is typed.
+/// Asks for a line, without echo.
 pub fn type_hidden(question: &str) -> TypedLine {
     finish(ask_hidden(question))
 }
@@ -50,8 +50,8 @@ fn finish(asked: Result<TypedLine, Unanswered>) -> TypedLine {
         Err(Unanswered::NoTerminal) => Err(NoPassphrase::Nobody),
         Err(Unanswered::Signal(signal)) => {
             if signal != Signal::SIGINT {
-                // The terminal is restored, and the signal is not blocked any more. If it
-                // does not end this process, a listener wants no answer either.
+                // The terminal is restored, and the signal is unblocked. If it does not end
+                // this process, a listener handles it.
                 let _ = nix::sys::signal::raise(signal);
             }
             Err(NoPassphrase::Interrupted)
@@ -81,13 +81,13 @@ fn open() -> io::Result<File> {
     })
 }
 
-/// Asks, after throwing away what was typed before.
+/// Asks, after discarding what was typed before.
 fn put(question: &str, terminal: &mut File) -> io::Result<()> {
     rustix::termios::tcflush(&*terminal, QueueSelector::IFlush)?;
     terminal.write_all(question.as_bytes())
 }
 
-/// Lets the terminal edit the line.
+/// Asks with the line editing of the terminal.
 fn ask_shown(question: &str) -> Result<TypedLine, Unanswered> {
     let mut terminal = open()?;
     let held = HeldSignals::new()?;
@@ -100,7 +100,7 @@ fn ask_shown(question: &str) -> Result<TypedLine, Unanswered> {
             Ok(Some(key)) if line.len() < MAX_BYTES => line.push(key),
             Ok(Some(_)) => {}
             Err(stop) => {
-                // What comes next does not stand behind the question and `^C`.
+                // Later output starts on a new line, after the question and `^C`.
                 let _ = terminal.write_all(b"\n");
                 return Err(stop);
             }
@@ -110,7 +110,7 @@ fn ask_shown(question: &str) -> Result<TypedLine, Unanswered> {
 
 fn ask_hidden(question: &str) -> Result<TypedLine, Unanswered> {
     let file = open()?;
-    // Blocked before the terminal is changed, and released after it is restored.
+    // Blocked before the terminal is changed, and unblocked after it is restored.
     let held = HeldSignals::new()?;
     let mut terminal = HiddenTerminal::new(file)?;
     put(question, &mut terminal.file)?;
@@ -121,7 +121,7 @@ fn ask_hidden(question: &str) -> Result<TypedLine, Unanswered> {
     typed
 }
 
-/// Blocks the signals that would end this process, until they are asked for.
+/// Blocks the signals that would end this process, and reads them instead.
 struct HeldSignals {
     arrived: SignalFd,
     before: SigSet,
@@ -152,7 +152,7 @@ impl Drop for HeldSignals {
     }
 }
 
-/// A terminal that echoes nothing and sends no signals for keys.
+/// A terminal without echo and without signals for keys.
 struct HiddenTerminal {
     file: File,
     shown: Termios,
@@ -180,7 +180,8 @@ impl Drop for HiddenTerminal {
     }
 }
 
-/// The next byte, none at the end. Reads no further, since another question may follow.
+/// Returns the next byte, or `None` at the end. Reads no further, since another question
+/// may follow.
 fn next_key(terminal: &mut File, held: &HeldSignals) -> Result<Option<u8>, Unanswered> {
     loop {
         let mut ready = [
@@ -213,7 +214,7 @@ fn keys(terminal: &mut File, held: &HeldSignals) -> Result<TypedLine, Unanswered
     // Enough room, so that no copy is left where a growing buffer was.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
     loop {
-        // What was typed so far was not ended.
+        // The line was not finished.
         let Some(key) = next_key(terminal, held)? else {
             return Ok(Err(NoPassphrase::Nobody));
         };
@@ -269,34 +270,34 @@ fn secret(mut line: Zeroizing<String>) -> SecretString {
     SecretString::from(std::mem::take(&mut *line))
 }
 
-/// Asks for `yes` in full; `untouched` answers Ctrl-C.
+/// Asks for `yes` in full; Ctrl-C shows `untouched`.
 pub fn ask(question: &str, untouched: &'static str) -> Result<(), OpError> {
     if !can_ask() {
         return Err(OpError::not_approved(
-            "there is no terminal to ask on",
-            "Nothing was sent or changed. Approval that was given elsewhere is passed on with \
-                   --auto-approve (apply) or --yes.",
+            "cannot ask for approval without a terminal",
+            "Nothing was sent or changed. If it is approved elsewhere, pass --auto-approve \
+                   (apply) or --yes (other commands).",
         ));
     }
     confirm(question, untouched)
 }
 
-/// As [`ask`], also where the standard streams are not a terminal.
+/// As [`ask`], even if the standard streams are not a terminal.
 pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
     match type_shown(&format!("{question} Type 'yes' to continue: ")) {
         Ok(answer) if *answer == "yes" => Ok(()),
         Err(NoPassphrase::Interrupted) => Err(OpError::Cancelled(untouched)),
         _ => Err(OpError::not_approved(
-            "it was declined",
+            "not approved: the answer was not 'yes'",
             "Nothing was sent or changed.",
         )),
     }
 }
 
-/// How plugins talk to the user: questions are answered on the terminal, so that piped
-/// input is never taken for an answer.
+/// Dialogue of plugins with the user, on the terminal, so that piped input is never taken
+/// for an answer.
 pub const TALK: Talk<'static> = Talk {
-    tell: &plugin_tells,
+    tell: &plugin_message,
     choose: &plugin_chooses,
     ask: &|program, question| {
         type_shown(&format!("{program}: {question}: ")).map(|line| line.to_string())
@@ -304,8 +305,8 @@ pub const TALK: Talk<'static> = Talk {
     ask_secret: &|program, question| type_hidden(&format!("{program}: {question}: ")).map(secret),
 };
 
-fn plugin_tells(program: &str, text: &ForeignText) {
-    // Nobody listening is no reason to stop.
+fn plugin_message(program: &str, text: &ForeignText) {
+    // A closed stream does not stop the run.
     let _ = io::stderr()
         .lock()
         .write_all(format!("{program}: {text}\n").as_bytes());
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_not_taken_for_one() {
+    fn control_keys_and_invalid_utf8_are_refused() {
         assert_eq!(
             typed("canary é \"".as_bytes()).as_deref(),
             Some("canary é \"")

@@ -1,7 +1,7 @@
-//! The two streams: standard output carries the result alone, standard error the rest.
+//! The two streams: the result goes to standard output, everything else to standard error.
 //!
-//! A closed stream never stops a run. Lines are wrapped for a terminal only, so that logs
-//! can be searched; texts are cleaned of what the runner of a pipeline would obey.
+//! A closed stream never stops a run. Lines are wrapped only on a terminal, so that logs can
+//! be searched; commands that a CI runner would obey are removed from texts.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -24,14 +24,14 @@ use crate::view::text::Colour;
 /// Longer lines are hard to read.
 const MAX_COLUMNS: usize = 100;
 
-/// For a terminal that does not tell its size.
+/// For a terminal of unknown size.
 const USUAL_ROWS: usize = 24;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Shell {
     pub result: Colour,
     pub messages: Colour,
-    /// Lines of the terminal of the result.
+    /// Height of the terminal, in lines.
     pub rows: usize,
     progress: bool,
     result_columns: Option<usize>,
@@ -65,13 +65,13 @@ impl Shell {
         }
     }
 
-    /// Writes a result for people; returns as [`Shell::document`] does.
+    /// Writes a result for people, and returns as [`Shell::document`].
     pub fn result(self, text: &str) -> bool {
         self.document(&*fitted(text, self.result, self.result_columns))
     }
 
-    /// Writes the result as it is. Returns whether all of it was written or the reader left;
-    /// a full disk is a failure, a closed pipe is not.
+    /// Writes the result as it is. Returns whether it was written or its reader left: a full
+    /// disk is a failure, a closed pipe is not.
     pub fn document(self, bytes: impl AsRef<[u8]>) -> bool {
         let mut out = io::stdout().lock();
         let written = out.write_all(bytes.as_ref()).and_then(|()| out.flush());
@@ -96,10 +96,10 @@ impl Shell {
     pub fn progress(self, event: &ApplyEvent) {
         match event {
             ApplyEvent::WentBack { revision } => self.message(&format!(
-                "note: recorded revision {revision} as the one applied last; nothing had to be sent for it\n"
+                "note: recorded revision {revision} as the last one applied; nothing had to be sent\n"
             )),
             ApplyEvent::Stopping(_) => self.message(
-                "\nStopping: nothing new is sent; waiting up to 5 s for answers in flight.\n",
+                "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n",
             ),
             ApplyEvent::Answered { settled, entries } if self.progress => {
                 let end = if settled == entries { "\n" } else { "" };
@@ -107,7 +107,8 @@ impl Shell {
             }
             ApplyEvent::Answered { .. } => {}
             ApplyEvent::Watching { jobs, at_most } => self.message(&format!(
-                "Retried jobs: {jobs}; watching them for at most {} s.\n",
+                "Retried {}; watching for at most {}s.\n",
+                text::counted(*jobs, "job", "jobs"),
                 at_most.as_secs()
             )),
         }
@@ -140,9 +141,9 @@ impl io::Write for Log {
     }
 }
 
-/// An error as people read it. Every line can be searched for alone.
+/// Returns an error as text, one fact a line.
 fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
-    // At a passphrase as at any other question.
+    // The same at a passphrase as at any other question.
     if let Some(cause @ AgeError::Interrupted) = error.source().and_then(|e| e.downcast_ref()) {
         return format!("{cause}\n");
     }
@@ -189,21 +190,21 @@ pub fn error_out(error: &OpError) -> ErrorOut {
     }
 }
 
-/// The problems that belong to an error, one a line.
+/// Returns the problems of an error, one line each.
 pub fn details(error: &OpError) -> Vec<String> {
     let related = error.related().into_iter().flatten();
     related.map(ToString::to_string).collect()
 }
 
-/// Shows only the place of a panic: its message may hold a secret.
+/// Shows only the location of a panic: its message may contain a secret.
 pub fn hide_panic_messages() {
     std::panic::set_hook(Box::new(|info| {
         let place = info
             .location()
-            .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+            .map_or_else(|| "an unknown location".to_owned(), ToString::to_string);
         let text = format!(
-            "error: drspass failed in a way that is a bug, at {place}\n  \
-             help: What was sent last may be unknown; 'drspass plan' tells. Report the place.\n"
+            "error: internal error at {place}; this is a bug in drspass\n  \
+             help: Some entries may have been sent. Run 'drspass plan' to see their state, and report the location.\n"
         );
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }));

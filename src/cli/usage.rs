@@ -1,5 +1,5 @@
-//! What is wrong with a command line, without repeating what was typed: a word, a path
-//! or a variable may be a secret that was put there by mistake.
+//! Messages about an invalid command line. They never repeat an argument or a variable,
+//! since it may be a secret that was put there by mistake.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::core::yaml::nearest;
 use crate::ops::OpError;
 use crate::sys::files;
 
-/// What others call an option, and what may be meant here.
+/// Names of options in other programs, and the options of drspass that mean the same.
 const SAME: &[(&str, &str)] = &[
     ("target targets filter include", "only"),
     ("replace taint force-resend", "resend"),
@@ -48,7 +48,7 @@ const SAME: &[(&str, &str)] = &[
 
 const MAX_OPTION: usize = 32;
 
-/// The message for an error of the parser; `args` begin with the name of the program.
+/// Returns the message for an error of the parser; `args` begin with the program's name.
 pub fn explain(error: &Error, args: &[OsString]) -> String {
     let unknown = match error.kind() {
         ErrorKind::UnknownArgument => unknown(error, args),
@@ -67,41 +67,61 @@ pub fn explain(error: &Error, args: &[OsString]) -> String {
     if let Some(why) = reason(error) {
         text.push_str(&format!("  expected: {why}\n"));
     }
-    text.push_str("  'drspass --help' or 'drspass COMMAND --help' shows what there is\n");
+    text.push_str("  help: run 'drspass --help' or 'drspass COMMAND --help'\n");
     text
 }
 
 fn what(error: &Error) -> String {
-    // Only the names of options that exist are ours to repeat.
+    // Only names of options that exist may be repeated.
     let option = known_words(error, ContextKind::InvalidArg)
         .filter(|_| error.kind() != ErrorKind::UnknownArgument);
     let named = |text: &str| match &option {
-        Some(option) => format!("{text}: {option}"),
-        None => text.to_owned(),
+        Some(option) => format!("{text} {option}"),
+        None => format!("{text} an option"),
     };
     match error.kind() {
         ErrorKind::UnknownArgument => {
-            "an argument is not expected here (it is not repeated: it may be a secret)".to_owned()
+            "unexpected argument (not repeated, as it may be a secret)".to_owned()
         }
-        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            named("the value of an option is not usable")
+        ErrorKind::InvalidSubcommand => "unknown command".to_owned(),
+        ErrorKind::InvalidValue if known_words(error, ContextKind::InvalidValue).is_none() => {
+            named("missing value for")
         }
-        ErrorKind::MissingRequiredArgument => named("something is missing"),
-        ErrorKind::ArgumentConflict => named("options do not go together"),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => named("invalid value for"),
+        ErrorKind::MissingRequiredArgument => named("missing"),
+        ErrorKind::ArgumentConflict => conflict(error),
         ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
-            named("an option lacks its value")
+            named("missing value for")
         }
-        ErrorKind::TooManyValues => named("an option has too many values"),
-        ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
-        _ => "the command line is not complete".to_owned(),
+        ErrorKind::TooManyValues => named("too many values for"),
+        ErrorKind::InvalidUtf8 => "an argument is not valid UTF-8".to_owned(),
+        _ => "incomplete command line".to_owned(),
     }
 }
 
-/// Names an unknown option by its place, without what follows `=`, and suggests one.
+fn conflict(error: &Error) -> String {
+    let names = |kind| {
+        let names = known_words(error, kind).unwrap_or_default();
+        let bare = names
+            .split(", ")
+            .map(|name| name.split(' ').next().unwrap_or(name));
+        bare.collect::<Vec<_>>().join(", ")
+    };
+    let (one, other) = (names(ContextKind::InvalidArg), names(ContextKind::PriorArg));
+    match [one.as_str(), other.as_str()] {
+        [one, other] if one == other => format!("{one} is given more than once"),
+        ["[PLAN]", option] | [option, "[PLAN]"] => {
+            format!("{option} cannot be used with a saved plan, which is applied as a whole")
+        }
+        [one, ""] => format!("{one} cannot be used with the other options"),
+        [one, other] => format!("{one} cannot be used with {other}"),
+    }
+}
+
+/// Names an unknown option by its position, without what follows `=`, and suggests one.
 fn unknown(error: &Error, args: &[OsString]) -> Option<String> {
-    let told = known_words(error, ContextKind::InvalidArg)?;
-    let short = told
+    let named = known_words(error, ContextKind::InvalidArg)?;
+    let short = named
         .strip_prefix('-')
         .filter(|rest| rest.chars().count() == 1);
     let mut names = args.iter().skip(1).enumerate().map_while(|(index, arg)| {
@@ -113,15 +133,15 @@ fn unknown(error: &Error, args: &[OsString]) -> Option<String> {
             let letters = name.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
             letters.is_some_and(|letters| letters.contains(short))
         }
-        None => *name == told && name.starts_with('-'),
+        None => *name == named && name.starts_with('-'),
     })?;
     let bare = name.trim_start_matches('-');
     let same = SAME
         .iter()
         .find(|(others, _)| others.split(' ').any(|other| other == bare));
     let shown = match short {
-        // Letters may be a value that was written without a blank.
-        Some(_) if same.is_none() => told.as_str(),
+        // Letters may be a value that was written without a space.
+        Some(_) if same.is_none() => named.as_str(),
         _ if is_option(name) => name,
         _ => return Some(format!("unknown option (argument {position})")),
     };
@@ -144,9 +164,9 @@ fn is_option(text: &str) -> bool {
     (1..=2).contains(&dashes) && bare.len() <= MAX_OPTION && bare.split('-').all(is_name)
 }
 
-/// The long options of the command that `args` name.
+/// Returns the long options of the command that `args` name.
 fn options(args: &[OsString]) -> Vec<String> {
-    let mut command = cmd::command();
+    let mut command = cmd::program();
     command.build();
     let mut command = &command;
     for arg in args.iter().skip(1) {
@@ -161,7 +181,7 @@ fn options(args: &[OsString]) -> Vec<String> {
         .collect()
 }
 
-/// Why a value was refused, if the words are ours.
+/// Returns why a value is invalid, if drspass itself says it.
 fn reason(error: &Error) -> Option<&'static str> {
     let said = std::error::Error::source(error)?.to_string();
     REASONS.into_iter().find(|reason| *reason == said)
@@ -186,9 +206,9 @@ const VARIABLES: [&str; 6] = [
 const IDENTITY_VARIABLE: &str = "DRSPASS_IDENTITY";
 const IDENTITY_OPTION: &str = "--identity";
 
-const KEY: &str = "contains what looks like a private key, which is not repeated";
+const KEY: &str = "seems to contain a private key, which is not repeated";
 
-/// Refuses arguments and variables that may hold a secret instead of what they are for.
+/// Refuses arguments and variables that may contain a secret by mistake.
 pub fn refuse_secrets(command: &Command, matches: &ArgMatches, env: &Env) -> Result<(), OpError> {
     let folder = matches.get_one::<PathBuf>("directory");
     let folder = folder.map_or(Path::new(""), PathBuf::as_path);
@@ -204,7 +224,7 @@ pub fn refuse_secrets(command: &Command, matches: &ArgMatches, env: &Env) -> Res
             if matches.value_source(id) != Some(ValueSource::CommandLine) {
                 continue;
             }
-            // Where the file holds a secret, the secret itself may have been typed.
+            // The secret itself may have been typed in place of the file that contains it.
             let is_secret = matches!(
                 (command.get_name(), arg.get_long()),
                 ("import", None) | (_, Some("from-file" | "token-file"))
@@ -232,7 +252,7 @@ pub fn refuse_secrets(command: &Command, matches: &ArgMatches, env: &Env) -> Res
     }
 }
 
-/// The message for a command line that is wrong and contains a private key.
+/// Returns the message for an invalid command line that contains a private key.
 pub fn key_among(args: &[OsString]) -> Option<String> {
     let mut args = args.iter().map(|arg| arg.to_string_lossy());
     let number = args.position(|arg| is_key_like(&arg))?;
@@ -263,7 +283,7 @@ fn refuse_path(name: &str, folder: &Path, path: &Path, is_secret: bool) -> Resul
     if full.exists() || !(is_odd || is_too_long_for_a_path(&text)) {
         return Ok(());
     }
-    // A new file in a directory that exists was meant as a path.
+    // A new file in an existing directory is meant as a path.
     let last = path.file_name().unwrap_or_default().to_string_lossy();
     if !is_odd && files::folder_of(&full).is_dir() && !is_too_long_for_a_path(&last) {
         return Ok(());
@@ -274,7 +294,7 @@ fn refuse_path(name: &str, folder: &Path, path: &Path, is_secret: bool) -> Resul
     ))
 }
 
-/// Whether a text looks like the name of a file, or a mere word.
+/// Returns whether a text looks like a file name or a plain word.
 fn is_plain_name(text: &str) -> bool {
     let is_usual = |c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '~' | ' ');
     let is_word = |c: char| c.is_lowercase() || matches!(c, '-' | '_');
@@ -287,8 +307,8 @@ fn refused(name: &str, what: &str) -> OpError {
 
 fn help(name: &str) -> &'static str {
     if [IDENTITY_VARIABLE, IDENTITY_OPTION].contains(&name) {
-        "Nothing was sent or written. DRSPASS_IDENTITY and -i take the path of an identity file; the key itself belongs in DRSPASS_IDENTITY_KEY."
+        "Nothing was sent or written. Pass the path of an identity file to -i or DRSPASS_IDENTITY; put the key itself into DRSPASS_IDENTITY_KEY."
     } else {
-        "Nothing was sent or written. Give the path of an existing file; a secret on the command line may stay in the shell's history."
+        "Nothing was sent or written. Pass the path of an existing file; a secret on the command line may stay in the shell's history."
     }
 }

@@ -94,7 +94,7 @@ fn failed_jobs_run_again_once_their_password_is_right() {
         .says(&format!(
             "= job {J3} retried, runs again: INCRE_TRANSFER_STARTED"
         ))
-        .says("Retried jobs: 4; watching them for at most 300 s.")
+        .says("Retried 4 jobs; watching for at most 300s.")
         .says("Result: 4 applied");
     let mut once = retried(&lab).concat();
     once.sort();

@@ -201,9 +201,9 @@ fn nothing_is_sent_whose_result_could_not_be_told() {
     let run = lab
         .apply(&["--github"])
         .exits(1)
-        .says("GITHUB_OUTPUT is not set");
+        .says("--github needs GITHUB_OUTPUT, which is not set");
     assert_eq!(run.stdout.lines().count(), 1);
-    let annotation = "::error title=drspass apply::--github is given, but GITHUB_OUTPUT";
+    let annotation = "::error title=drspass apply::--github needs GITHUB_OUTPUT, which is not set";
     assert!(run.stdout.starts_with(annotation), "{}", run.stdout);
     let mut command = lab.command(&["apply", "--auto-approve", "--github"]);
     command
@@ -312,7 +312,10 @@ fn a_run_that_fails_leaves_no_result_of_an_earlier_one() {
 
     let args = ["apply", "--markdown", "a.md", "--resend", "*"];
     let told = step(&lab, &args, 7);
-    assert!(lab.read("a.md").contains("no terminal to ask on"));
+    assert!(
+        lab.read("a.md")
+            .contains("cannot ask for approval without a terminal")
+    );
     assert_eq!(told.output("exit_code"), "7");
     let args = ["apply", "--markdown", "-", "--resend", "*"];
     let run = lab.run(&args).exits(7);
@@ -344,11 +347,7 @@ fn what_a_step_wrote_before_stays_and_a_full_summary_stays_as_it_is() {
     assert!(lab.read("s").starts_with("# mine\n<!-- drspass:plan:"));
     assert!(lab.read("o").starts_with("mine=1\nhas_changes<<"));
     let full = "x".repeat((1 << 20) - 100);
-    assert!(
-        run(&full)
-            .stderr
-            .contains("the summary of this step is full")
-    );
+    assert!(run(&full).stderr.contains("the step summary is full"));
     assert_eq!(lab.read("s"), full);
 }
 

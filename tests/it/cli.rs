@@ -186,7 +186,7 @@ fn init_makes_a_root_folder_once() {
     let target = ["--region", "eu-de", "--project-id", project];
     lab.run(&[&["-C", "eu", "init", "-i", "no/key.txt"], &target[..]].concat())
         .exits(1)
-        .says("there is no folder for the new identity no/key.txt");
+        .says("cannot create the identity no/key.txt: its directory does not exist");
     assert_eq!(std::fs::read_dir(lab.path("eu")).unwrap().count(), 0);
     let run = lab
         .run(&[&["-C", "eu", "init", "-i", "key.txt"], &target[..]].concat())

@@ -45,11 +45,11 @@ fn everything_that_stops_a_copy_is_told_at_once() {
     init(&lab, "copy", &more)
         .exits(1)
         .says("cannot set up this directory: 5 problems")
-        .says("drspass.yaml exists already and says where and to whom")
-        .says("the manifest is gone, and a new one would carry a new key")
+        .says("drspass.yaml exists already and names the target and the recipients")
+        .says("the manifest is missing, and a new one would have a new key")
         .says("--recipient number 1: is an ecdsa key")
         .says("--recipient number 2: has options before the key")
-        .says("there is no folder for the new identity no/key.txt")
+        .says("cannot create the identity no/key.txt: its directory does not exist")
         .says("Nothing was written.");
     assert_eq!(names(&lab.path("copy")), before);
     // A root folder that is set up is said to be one, with all of its files.

@@ -114,7 +114,9 @@ fn a_held_lock_without_readable_owner_is_told_as_such() {
         let file = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
         file.lock().unwrap();
         lab.apply(&[]).exits(6).says("somebody unknown");
-        lab.run(&["lock", "show"]).exits(0).says("somebody unknown");
+        lab.run(&["lock", "show"])
+            .exits(0)
+            .says("an unknown process");
         lab.run(&["plan"])
             .exits(0)
             .says("note: the lock is held by somebody unknown");
@@ -152,11 +154,11 @@ fn a_lock_file_that_vanishes_does_not_let_a_second_apply_in() {
     std::fs::remove_file(lab.path("drspass.state.json.lock")).unwrap();
     lab.run(&["lock", "show"])
         .exits(0)
-        .says("is held by somebody unknown");
+        .says("is held by an unknown process");
     lab.apply(&[]).exits(6);
     lab.run(&["lock", "show"])
         .exits(0)
-        .says("is held by somebody unknown");
+        .says("is held by an unknown process");
     lab.sim.release();
     lab.wait(first).exits(0);
     assert_eq!(lab.sent().len(), 1);

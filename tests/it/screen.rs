@@ -48,8 +48,9 @@ fn a_plan_a_saved_plan_and_the_question_say_where_it_goes() {
     assert_eq!(run.stdout.lines().next(), Some(title.as_str()));
     let last = "3 to set, 0 to change, 0 to send again; 0 in sync. 2 requests.";
     assert_eq!(run.stdout.lines().last(), Some(last));
-    let run = run
-        .says("Saved the plan in p.json. To send exactly this: drspass -C production apply p.json");
+    let run = run.says(
+        "Saved the plan to p.json. To apply exactly this plan: drspass -C production apply p.json",
+    );
     assert!(
         run.stdout.contains("never set, via @orders-db\n"),
         "{}",
@@ -289,17 +290,24 @@ fn an_unknown_option_is_named_and_the_one_that_means_the_same_is_offered() {
         ),
         (
             &["whoami", "--target", "x"],
-            "unknown option --target (argument 2) '",
+            "unknown option --target (argument 2) help:",
         ),
         (
             &["plan", "--frobnicate"],
-            "unknown option --frobnicate (argument 2) '",
+            "unknown option --frobnicate (argument 2) help:",
         ),
         (&["plan", "--Canary-value1"], "unknown option (argument 2)"),
+        (&["plan", "canary-value"], "unexpected argument"),
         (
-            &["plan", "canary-value"],
-            "an argument is not expected here",
+            &["plan", "--json", "--diff"],
+            "--json cannot be used with --diff",
         ),
+        (
+            &["plan", "--json", "--json"],
+            "--json is given more than once",
+        ),
+        (&["plan", "--only"], "missing value for --only <ADDR>..."),
+        (&["plan", "--cloud", "x"], "missing --preflight"),
     ] {
         lab.run(args).exits(64).says(said);
     }
@@ -317,6 +325,8 @@ fn help_of_a_command_the_version_and_the_names_of_schemas_are_where_they_are_loo
         help(&["state", "rm", "--help"])
     );
     assert_eq!(help(&["help"]), help(&["--help"]));
+    assert!(help(&["--help"]).contains("Exit codes:"));
+    assert!(!help(&["-h"]).contains("Exit codes:"));
     assert_eq!(help(&["version"]), help(&["--version"]));
     let global = help(&["help", "global"]);
     for option in ["-C, --directory", "--state", "-i, --identity", "--color"] {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::plan::{EntryOptions, JobStateOptions};
 use super::service;
-use crate::cli::args::{change_id, key_id, plan_id};
+use crate::cli::args::{APPROVAL, JOBS, OUTPUT, change_id, key_id, plan_id};
 use crate::cli::context::{Context, is_stream};
 use crate::cli::env;
 use crate::cli::exit;
@@ -27,64 +27,64 @@ use crate::view::{ci, markdown, text};
 
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// Apply exactly this saved plan; nobody is asked then
+    /// A saved plan, which is applied as it is, without asking
     #[arg(
         value_name = "PLAN",
         conflicts_with_all = ["only", "resend", "allow_rollback", "accept_new_key"]
     )]
     pub plan: Option<PathBuf>,
-    /// Only apply the plan with this id
-    #[arg(long, value_name = "ID", value_parser = plan_id, requires = "plan")]
-    pub expect_plan_id: Option<String>,
-    /// Only apply the change with this id, which 'drspass plan' shows with --out,
-    /// --json or --markdown
-    #[arg(long, value_name = "ID", value_parser = change_id)]
-    pub expect_change: Option<ChangeId>,
     #[command(flatten)]
     pub scope: EntryOptions,
-    /// Do not ask
-    #[arg(long, alias = "yes")]
+    /// Do not ask for approval
+    #[arg(long, alias = "yes", help_heading = APPROVAL)]
     pub auto_approve: bool,
-    /// Write JSON, one message a line, instead of text
-    #[arg(long)]
-    pub json: bool,
-    /// Write a summary in Markdown to this file, in place of the last one; - writes
-    /// it to standard output, and the text to standard error
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-    /// Tell GitHub Actions: a step summary, outputs (as plan, and applied, refused,
-    /// exit_code), and annotations on standard output
-    #[arg(long, conflicts_with = "json")]
-    pub github: bool,
-    /// Accept a manifest with another key than the state, whose key this is: every
-    /// entry is sent
-    #[arg(long, value_name = "OLDKEYID", value_parser = key_id)]
-    pub accept_new_key: Option<KeyId>,
-    /// Accept exactly this many changes although a limit is lower
-    #[arg(long, value_name = "N")]
+    /// Apply only the change with this id, shown by 'drspass plan' with --out,
+    /// --json or --markdown
+    #[arg(long, value_name = "ID", value_parser = change_id, help_heading = APPROVAL)]
+    pub expect_change: Option<ChangeId>,
+    /// Apply only the saved plan with this id
+    #[arg(long, value_name = "ID", value_parser = plan_id, requires = "plan", help_heading = APPROVAL)]
+    pub expect_plan_id: Option<String>,
+    /// Accept exactly this number of changes although a limit is lower
+    #[arg(long, value_name = "N", help_heading = APPROVAL)]
     pub override_limits: Option<u64>,
-    /// Do not ask for the states of jobs before sending
-    #[arg(long, conflicts_with_all = ["stop_if_blocked", "try_unknown_state"])]
+    /// Accept a manifest with a new key; OLDKEYID is the key id in the state. Every
+    /// entry is sent
+    #[arg(long, value_name = "OLDKEYID", value_parser = key_id, help_heading = APPROVAL)]
+    pub accept_new_key: Option<KeyId>,
+    /// Send without reading the states of the jobs first
+    #[arg(long, conflicts_with_all = ["stop_if_blocked", "try_unknown_state"], help_heading = JOBS)]
     pub no_preflight: bool,
-    /// Send nothing at all if a job cannot be told its password now
-    #[arg(long)]
+    /// Send nothing if the state of any job does not allow an update
+    #[arg(long, help_heading = JOBS)]
     pub stop_if_blocked: bool,
     #[command(flatten)]
     pub states: JobStateOptions,
-    /// Afterwards retry jobs that failed, if all their listed entries are in sync and
-    /// drspass sent one of them; watch them for at most apply.retry.max_elapsed
-    #[arg(long)]
+    /// Afterwards, retry failed jobs whose listed entries are all in sync and of which
+    /// drspass sent at least one; watch them for at most apply.retry.max_elapsed
+    #[arg(long, help_heading = JOBS)]
     pub retry_jobs: bool,
-    /// Resume jobs that somebody paused as well
-    #[arg(long, requires = "retry_jobs")]
+    /// Also resume jobs that were paused by hand
+    #[arg(long, requires = "retry_jobs", help_heading = JOBS)]
     pub resume_paused: bool,
+    /// Print JSON, one message per line, instead of text
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+    /// Write a Markdown summary to this file, replacing an earlier one; with -, to
+    /// standard output, and the text to standard error
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub markdown: Option<PathBuf>,
+    /// Write a step summary, outputs (those of plan; applied, refused, exit_code) and
+    /// annotations for GitHub Actions
+    #[arg(long, conflicts_with = "json", help_heading = OUTPUT)]
+    pub github: bool,
     #[command(flatten)]
     pub login: LoginFlags,
 }
 
 pub fn run(context: &Context<'_>, args: ApplyArgs) -> Result<u8, OpError> {
     if args.markdown.as_deref().is_some_and(is_stream) && (args.json || args.github) {
-        return Ok(context.conflict("--markdown - with --json or --github"));
+        return Ok(context.conflict("--markdown - cannot be used with --json or --github"));
     }
     let code = if args.plan.is_some() {
         exit::for_saved_plan
@@ -167,7 +167,7 @@ fn apply(
     let mut approve = |report: &PlanReport, warnings: &[Problem]| {
         context.warn(root.manifest_name(), warnings);
         show(report);
-        // Whoever made and kept the plan decided; a plan is not asked about twice.
+        // A saved plan was approved when it was made.
         let has_work = report.plan.requests > 0 || args.retry_jobs;
         if !has_work || args.auto_approve || args.plan.is_some() {
             return Ok(());
@@ -189,21 +189,21 @@ fn question(report: &PlanReport, retry_jobs: bool) -> String {
     let passwords = text::counted(report.counts.sent(), "password", "passwords");
     let place = text::place(&report.scope);
     match (report.plan.requests, retry_jobs) {
-        (0, _) => format!("Retry the failed jobs of {place} that are in sync?"),
+        (0, _) => format!("Retry the failed jobs of {place} whose entries are in sync?"),
         (_, false) => format!("Send {passwords} to {place}?"),
         (_, true) => format!("Send {passwords} to {place}, and retry its failed jobs?"),
     }
 }
 
-/// Shows what came of it, which is nothing where nothing had to be done.
+/// Shows the report, if there was anything to do.
 fn show_report(outputs: &Outputs, plan: &PlanReport, report: Option<ApplyReport>) -> u8 {
     let shell = outputs.shell;
     let has_run = report.is_some();
     let code = report.as_ref().map_or(exit::DONE, exit::for_apply);
     let report = report.unwrap_or_default();
-    let told = outputs.applied(plan, &report, code);
+    let written = outputs.applied(plan, &report, code);
     exit::end_on_signal(code);
-    if let Err(error) = &told {
+    if let Err(error) = &written {
         shell.error(error);
     }
     let text = text::apply(&report, shell.result);
@@ -219,17 +219,17 @@ fn show_report(outputs: &Outputs, plan: &PlanReport, report: Option<ApplyReport>
         shell.result(&text)
     };
     if !has_run {
-        return exit::written(arrived && told.is_ok(), code);
+        return exit::written(arrived && written.is_ok(), code);
     }
-    // What happened at the service outranks what became of this text, but the last
-    // line is the truth, so it is told somewhere.
+    // The outcome at the service decides the code, and its last line must be shown
+    // somewhere.
     if !arrived {
         shell.message(&text);
     }
     code
 }
 
-/// Shows what is about to be sent; beside the result if that is Markdown.
+/// Shows the plan; on standard error if the result is Markdown.
 fn show_plan(outputs: &Outputs, report: &PlanReport) {
     let shell = outputs.shell;
     if outputs.json {

@@ -1,9 +1,8 @@
-//! `edit`: the plain text in a private folder, the user's editor on it, and the
-//! outcome sealed in place of the manifest.
+//! `edit`: opens the plain text in the user's editor, in a private directory, and encrypts
+//! the result as the new manifest.
 //!
-//! The text is sealed while the user can still mend it; then the folder goes, and only
-//! after that the manifest is replaced: it is the old one or the new one, whole. Nothing
-//! that was not changed is written.
+//! The text is encrypted while the user can still fix it, then the directory is removed,
+//! then the manifest is replaced atomically. An unchanged text writes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,17 +27,17 @@ use crate::sys::files;
 use crate::sys::signals::Signals;
 use crate::view::text;
 
-/// The most text that is read back. More than a manifest may have, so that too long a
-/// text is a mistake like others, and can be edited again.
+/// More than a manifest may have, so that a text that is too long can be edited again like
+/// any other invalid text.
 const MAX_TEXT_BYTES: u64 = 2 * yaml::MAX_BYTES as u64;
 
-/// How many texts that could not be saved may lie beside a manifest.
+/// How many texts that could not be saved are kept next to a manifest.
 const MAX_KEPT: usize = 100;
 
 const QUESTION: &str = "Press Enter to edit your text again, \
-or type 'discard' to lose it and keep the manifest as it is: ";
+or type 'discard' to drop it: ";
 
-const LAST_QUESTION: &str = "Press Ctrl-C once more to lose your text, \
+const LAST_QUESTION: &str = "Press Ctrl-C again to drop your text, \
 or Enter to edit it again: ";
 
 pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
@@ -66,14 +65,14 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let Some(ready) = sealed? else {
         if !editor.is_known() {
             context.shell.message(
-                "If your editor returns at once, add its waiting option, such as --wait.\n",
+                "If your editor returns at once, add its option to wait, such as --wait.\n",
             );
         }
-        let text = format!("no changes: {name} is as it was\n");
+        let text = format!("no changes: {name} is unchanged\n");
         return Ok(exit::written(context.shell.result(&text), code));
     };
     ready.put(&root).map_err(|error| match error {
-        // It is in its place.
+        // The manifest is already replaced.
         OpError::Unsynced { .. } => error,
         error => keep(&root, &ready, &places, error).into(),
     })?;
@@ -83,7 +82,7 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     drop(rewrite);
     let arrived = context.shell.result(&text);
     context.next_step();
-    Ok(context.stands(arrived, code))
+    Ok(context.changed(arrived, code))
 }
 
 struct Edit<'a> {
@@ -96,10 +95,10 @@ struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// Holds the private folder while the user edits. Returns whether it is gone as well.
+    /// Keeps the private directory while the user edits. Also returns whether it was removed.
     async fn hold(&self) -> Result<(Result<Option<SealedRewrite<'a>>, OpError>, bool), OpError> {
         let shell = self.context.shell;
-        // From before there is a folder until it is gone, no signal ends this process.
+        // No signal ends this process while the directory exists.
         let mut signals = Signals::listen(env::hang_up())
             .and_then(Signals::with_quit)
             .map_err(cannot_prepare)?;
@@ -107,13 +106,13 @@ impl<'a> Edit<'a> {
         let mut private = Private::create(self.places, &name, self.rewrite.plain())?;
         if private.medium == Medium::OnDisk {
             shell.message(&format!(
-                "note: no place in memory can be used; for the time of the edit the plain text is on disk, in {}\n",
+                "note: no directory in memory is available; during the edit, the plain text is on disk, in {}\n",
                 private.folder.display()
             ));
         }
         if !self.editor.is_known() {
             shell.message(&format!(
-                "note: backups and histories of {} cannot be switched off from here; what it writes beside the text is removed\n",
+                "note: drspass cannot switch off backups and histories of {}; files that it writes next to the text are removed\n",
                 self.editor.name()
             ));
         }
@@ -152,22 +151,21 @@ impl<'a> Edit<'a> {
                     let what = counted(&problems);
                     let failure = Failure::new(
                         "drspass::edit::invalid",
-                        format!("the edited text is not usable: {what}; nothing was saved"),
-                        "The manifest is as it was, and the edited text is gone. On a terminal, 'drspass edit' lets you edit your text again.",
+                        format!("the edited text is invalid: {what}; nothing was saved"),
+                        "The manifest is unchanged, and the edited text is gone. On a terminal, 'drspass edit' lets you fix an invalid text.",
                     );
                     return Err(failure.listing(problems).into());
                 }
                 Ok(()) => {
                     let text = std::str::from_utf8(&text).unwrap_or_default();
-                    // It may take as long as a plugin does, and a plugin's question is
-                    // given up for a signal.
+                    // A plugin may take long, and its question ends at a signal.
                     let sealed = self.rewrite.seal(self.root, text);
                     if let Some(signal) = signals.arrived().await {
                         return Err(interrupted(signal));
                     }
                     match sealed {
                         Ok(ready) => return Ok(Some(ready)),
-                        // Ctrl-C at a question of a plugin is no signal any more.
+                        // Ctrl-C at a question of a plugin does not arrive as a signal.
                         Err(OpError::Age {
                             source: AgeError::Interrupted,
                             ..
@@ -177,7 +175,7 @@ impl<'a> Edit<'a> {
                             let failure = Failure::new(
                                 "drspass::edit::unsealed",
                                 "the edited text cannot be encrypted; nothing was saved",
-                                "The manifest is as it was, and the edited text is gone. Mend what is named as the cause, then edit it again.",
+                                "The manifest is unchanged, and the edited text is gone. Fix the errors above, then edit again.",
                             );
                             return Err(failure.because(error).into());
                         }
@@ -189,8 +187,7 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// Asks until the user wants to edit the text again. Ctrl-C loses it only when it is
-/// pressed twice.
+/// Asks whether to edit the text again. Ctrl-C drops it only when it is pressed twice.
 async fn ask_again(signals: &mut Signals) -> Result<(), OpError> {
     let mut is_last = false;
     loop {
@@ -204,7 +201,7 @@ async fn ask_again(signals: &mut Signals) -> Result<(), OpError> {
                 return Err(Failure::new(
                     "drspass::edit::discarded",
                     "the edited text was discarded; nothing was saved",
-                    "The manifest is as it was.",
+                    "The manifest is unchanged.",
                 )
                 .into());
             }
@@ -219,25 +216,25 @@ async fn ask_again(signals: &mut Signals) -> Result<(), OpError> {
 fn interrupted(signal: Signal) -> OpError {
     let how = match signal {
         Signal::Interrupt => "interrupted",
-        Signal::Terminate => "told to end",
+        Signal::Terminate => "terminated by a signal",
     };
     Failure::new(
         "drspass::edit::interrupted",
         format!("the edit was {how}; nothing was saved"),
-        "The manifest is as it was, and the edited text is gone.",
+        "The manifest is unchanged, and the edited text is gone.",
     )
     .class(ErrorClass::Ended(signal))
     .into()
 }
 
 fn cannot_prepare(why: io::Error) -> OpError {
-    let message = "cannot prepare to run an editor";
+    let message = "cannot prepare for an editor";
     Failure::new("drspass::edit::runtime", message, "Nothing was written.")
         .because(why)
         .into()
 }
 
-/// The name that the text has for the editor: the manifest's, as YAML.
+/// Returns the file name for the editor: the manifest's, as YAML.
 fn text_name(manifest: &Path) -> String {
     let name = manifest.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".age").unwrap_or(&name);
@@ -249,7 +246,7 @@ fn text_name(manifest: &Path) -> String {
     }
 }
 
-/// Keeps the text, encrypted, beside the manifest, or else in the folder for temporary
+/// Keeps the text, encrypted, next to the manifest, or else in the directory for temporary
 /// files.
 fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError) -> Failure {
     let name = root.manifest_name();
@@ -265,16 +262,16 @@ fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError)
             let path = path.display();
             Failure::new(
                 "drspass::edit::kept",
-                "the edited text could not be saved as the manifest",
+                "cannot save the edited text as the manifest",
                 format!(
-                    "The edited text is in {path}, encrypted. See it with 'drspass decrypt {path}', bring its changes into the manifest with 'drspass edit', and remove it."
+                    "The edited text is in {path}, encrypted. Run 'drspass decrypt {path}' to see it, repeat its changes with 'drspass edit', then remove it."
                 ),
             )
         }
         Err(why) => Failure::new(
             "drspass::edit::lost",
-            format!("the edited text could not be saved, and could not be kept: {why}"),
-            "The edited text is gone, and the manifest has nothing of it.",
+            format!("cannot save the edited text, nor keep it elsewhere: {why}"),
+            "The edited text is gone and is not in the manifest.",
         ),
     };
     failure.because(error)

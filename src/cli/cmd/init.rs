@@ -1,5 +1,5 @@
-//! `init`: makes a root folder. What exists already is kept as it is; a manifest
-//! that exists already means that there is nothing to make.
+//! `init`: creates the files of a root directory. Existing files are kept; an existing
+//! manifest is an error.
 
 use std::fmt::Write as _;
 use std::io;
@@ -29,32 +29,34 @@ use crate::ops::git::{self, DiffDriver, git_files};
 use crate::ops::root::{CONFIG_FILE, Guards, MAX_IDENTITY_BYTES, Root};
 use crate::sys::files;
 
+const TARGET: &str = "Target";
+const MANIFEST: &str = "Manifest";
+
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The region, from which the addresses follow (such as eu-de)
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
-    /// The project's id
-    #[arg(long, value_name = "ID")]
+    /// Project id
+    #[arg(long, value_name = "ID", help_heading = TARGET)]
     pub project_id: Option<String>,
-    /// The address of the DRS service, where no region gives it; else the catalogue
-    /// is asked
-    #[arg(long, value_name = "URL")]
+    /// Region, such as eu-de, which gives the addresses of both services
+    #[arg(long, value_name = "REGION", help_heading = TARGET)]
+    pub region: Option<String>,
+    /// Address of the DRS service, if the region does not give it; by default, the
+    /// service catalogue is asked
+    #[arg(long, value_name = "URL", help_heading = TARGET)]
     pub endpoint: Option<String>,
-    /// The address of the identity service, ending in /v3
-    #[arg(long, value_name = "URL")]
+    /// Address of the identity service, ending in /v3
+    #[arg(long, value_name = "URL", help_heading = TARGET)]
     pub auth_url: Option<String>,
-    /// Encrypt to this public key (repeatable); a file named with -i is made if
-    /// it does not exist, and its key is a recipient too
-    #[arg(long, value_name = "KEY")]
+    /// Encrypt to this public key (repeatable). The key of an identity file given
+    /// with -i is a recipient too; the file is created if it does not exist
+    #[arg(long, value_name = "KEY", help_heading = MANIFEST)]
     pub recipient: Vec<String>,
-    /// List every job of the project in the manifest, to be filled in; logs in and
-    /// asks the service
-    #[arg(long)]
+    /// Log in and list all jobs of the project in the manifest, without passwords
+    #[arg(long, help_heading = MANIFEST)]
     pub from_jobs: bool,
-    /// Have git show changes of the manifest value by value, in this clone; also
-    /// where there is a manifest already, and then nothing else is done
-    #[arg(long)]
+    /// Set up git in this clone to show which values of the manifest changed. With an
+    /// existing manifest, do only this
+    #[arg(long, help_heading = MANIFEST)]
     pub git: bool,
     #[command(flatten)]
     pub login: LoginFlags,
@@ -62,7 +64,7 @@ pub struct InitArgs {
 
 pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     context.sweep();
-    // What git refuses, it refuses before anything is written.
+    // Errors of git come before anything is written.
     let driver = if args.git {
         let env = context.env.for_children();
         Some(DiffDriver::look(&context.folder, env)?)
@@ -70,9 +72,9 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
         None
     };
     let config = target(context, args)?;
-    let is_told = config.is_some() || !args.recipient.is_empty() || args.from_jobs;
+    let is_given = config.is_some() || !args.recipient.is_empty() || args.from_jobs;
     let driver = match driver {
-        Some(driver) if !is_told => {
+        Some(driver) if !is_given => {
             match git::complete(&context.folder, &context.identity_files)? {
                 Some(files) => return git_only(context, driver, &files),
                 None => Some(driver),
@@ -117,19 +119,19 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let _ = writeln!(text, "identity: {}", sealed.auth_url);
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
     let mut arrived = context.shell.result(&text);
-    // After the key id was told: git may still be unable to write its settings.
+    // After the key id is printed, since git may still fail to write its settings.
     if let Some(driver) = driver {
         arrived &= context.shell.result(&set(driver)?);
     }
     context.shell.message(
-        "Next: 'drspass edit' opens the manifest in your editor, to be filled in.\n\
-         In CI, keep the key id in a protected variable DRSPASS_EXPECT_KEY_ID.\n",
+        "Next: run 'drspass edit' to fill in the manifest.\n\
+         In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n",
     );
-    Ok(context.stands(arrived, exit::DONE))
+    Ok(context.changed(arrived, exit::DONE))
 }
 
-/// Writes a new drspass.yaml, and before it the identities that are missing. Returns the
-/// jobs of the project if they are to be listed.
+/// Writes missing identities, then a new drspass.yaml. Returns the jobs of the project with
+/// `--from-jobs`.
 fn set_up(
     context: &Context<'_>,
     args: &InitArgs,
@@ -138,14 +140,14 @@ fn set_up(
     made: &mut Vec<PathBuf>,
 ) -> Result<Option<Vec<ListedJob>>, OpError> {
     let folder = &context.folder;
-    // Where neither an address nor the region of a known cloud gives the endpoint, the
-    // catalogue does, and what it says is written down.
+    // If neither an address nor the region of a known cloud gives the endpoint, the one of
+    // the catalogue is written.
     if is_only_catalogued(&target) {
         target.endpoint = Some(service::catalogued(context, &target, &args.login)?);
     }
     let resolved = Target::resolve(&target)?;
     resolved.check_hosts(&context.guards().trusted_hosts)?;
-    // What is written is what is sealed.
+    // The written addresses are the sealed ones.
     target.endpoint = target.endpoint.map(|_| resolved.scope.endpoint.clone());
     target.auth_url = target.auth_url.map(|_| resolved.auth_url.clone());
     let text = config::template(&target, &readers.recipients);
@@ -160,7 +162,7 @@ fn set_up(
     } else {
         None
     };
-    // What keeps a key out of git comes before the key.
+    // The file that keeps a key out of git comes before the key.
     made.extend(git_files(folder, &config, &context.identity_files)?);
     for (path, text) in readers.identities {
         let full = folder.join(&path);
@@ -179,7 +181,7 @@ fn set_up(
 #[derive(Default)]
 struct Readers {
     recipients: Vec<String>,
-    /// The identities to be made, with their text.
+    /// The identities to create, with their text.
     identities: Vec<(PathBuf, Zeroizing<String>)>,
 }
 
@@ -197,8 +199,8 @@ fn begin(
             Some(target) => refuse_target(target, &context.guards()),
             None if has_config => None,
             None => Some(OpError::unfit(
-                "the target is not named",
-                "Give --project-id with --region, or with --endpoint and --auth-url.",
+                "no target given",
+                "Pass --project-id with --region, or with --endpoint and --auth-url.",
             )),
         });
         refused.extend(readers.add_all(context, named));
@@ -206,7 +208,7 @@ fn begin(
     if refused.len() < 2 {
         return refused.pop().map_or(Ok(readers), Err);
     }
-    // One error for several, so that none hides the next.
+    // Several problems are one error, so that all are shown.
     let problem = |error: &OpError| {
         let help = error.help().map(|help| help.to_string());
         Problem::error("", None, with_causes(error), help.unwrap_or_default())
@@ -219,8 +221,8 @@ fn begin(
 }
 
 impl Readers {
-    /// Adds those that the user named and those of the identities, each once.
-    /// Returns why some cannot be.
+    /// Adds the recipients that the user named and those of the identities, each once.
+    /// Returns the errors.
     fn add_all(&mut self, context: &Context<'_>, named: &[String]) -> Vec<OpError> {
         let mut refused = Vec::new();
         for (text, number) in named.iter().zip(1..) {
@@ -244,7 +246,7 @@ impl Readers {
         if self.recipients.is_empty() && refused.is_empty() {
             refused.push(OpError::unfit(
                 "no recipients given",
-                "Name a public key with --recipient, or an identity file with -i FILE, which is made if it does not exist.",
+                "Pass a public key with --recipient, or an identity file with -i FILE, which is created if it does not exist.",
             ));
         }
         refused
@@ -263,7 +265,7 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// What of a root folder is there and stops an init.
+/// Returns errors about existing files that stop an init.
 fn already_there(
     context: &Context<'_>,
     has_config: bool,
@@ -294,7 +296,7 @@ fn already_there(
             .collect();
         return Ok(vec![OpError::unfit(
             format!("this directory is already set up: {}", there.join(", ")),
-            "Nothing was written. 'drspass edit' opens its manifest. To set up a copy for another environment, remove these files from it first.",
+            "Nothing was written. Run 'drspass edit' to change its manifest. To set up a copy for another environment, remove these files from the copy first.",
         )]);
     }
     if has_manifest {
@@ -303,29 +305,29 @@ fn already_there(
     let mut refused = Vec::new();
     if has_config && names_any {
         refused.push(OpError::unfit(
-            format!("{CONFIG_FILE} exists already and says where and to whom"),
-            "Nothing was written. Run 'drspass init' without naming a target or recipients.",
+            format!("{CONFIG_FILE} exists already and names the target and the recipients"),
+            "Nothing was written. Run 'drspass init' without a target and without --recipient.",
         ));
     }
     refused.extend(refuse_new_key(&state, &context.guards()).err());
     Ok(refused)
 }
 
-/// A new key makes a new manifest. Where a state or an expected key says that
-/// there was one, somebody may have removed it to be encrypted to instead.
+/// Refuses a new key if a state or an expected key id shows that there was a manifest: an
+/// attacker may have removed it.
 fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
     if guards.expect_key_id.is_none() && !exists(state) {
         return Ok(());
     }
     Err(OpError::unfit(
-        "the manifest is gone, and a new one would carry a new key",
-        "Nothing was written. Bring the manifest back from git; a new key is only made where there is neither a state nor an expected key id.",
+        "the manifest is missing, and a new one would have a new key",
+        "Nothing was written. Restore the manifest from git. A new key is created only if there is neither a state nor an expected key id.",
     ))
 }
 
 fn refuse_target(target: &TargetConfig, guards: &Guards) -> Option<OpError> {
     match Target::resolve(target) {
-        // The catalogue of the identity service may tell it.
+        // The catalogue of the identity service may give it.
         Err(TargetError::NoEndpoint) => None,
         Err(error) => Some(error.into()),
         Ok(target) => target
@@ -346,7 +348,7 @@ fn identity(
             let text = Zeroizing::new(text);
             match age_file::recipients_of(&text, &origin) {
                 Ok(recipients) => Ok((recipients, None)),
-                // A usable key that cannot tell its recipient: it was named beside.
+                // A valid key without a known recipient, which --recipient names.
                 Err(_) if !named.is_empty() => {
                     let read = Identities::default().add(&text, &origin);
                     read.map_err(OpError::Identity)?;
@@ -370,8 +372,11 @@ fn refuse_missing_folder(folder: &Path, path: &Path) -> Result<(), OpError> {
     let full = folder.join(path);
     match full.parent() {
         Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(OpError::unfit(
-            format!("there is no folder for the new identity {}", path.display()),
-            "Nothing was written. Make its folder first, or name another file.",
+            format!(
+                "cannot create the identity {}: its directory does not exist",
+                path.display()
+            ),
+            "Nothing was written. Create the directory first, or pass another file.",
         )),
         _ => Ok(()),
     }
@@ -380,10 +385,7 @@ fn refuse_missing_folder(folder: &Path, path: &Path) -> Result<(), OpError> {
 fn target(context: &Context<'_>, args: &InitArgs) -> Result<Option<TargetConfig>, OpError> {
     let Some(project_id) = &args.project_id else {
         if args.region.is_some() || args.endpoint.is_some() || args.auth_url.is_some() {
-            return Err(OpError::unfit(
-                "the project is not named",
-                "Give --project-id.",
-            ));
+            return Err(OpError::unfit("no project id given", "Pass --project-id."));
         }
         return Ok(None);
     };
@@ -401,20 +403,20 @@ fn target(context: &Context<'_>, args: &InitArgs) -> Result<Option<TargetConfig>
     }))
 }
 
-/// The address without version and project, which `openstack catalog list` shows.
+/// Returns an address of `openstack catalog list` without version and project.
 fn bare(context: &Context<'_>, url: &str, project_id: &str) -> String {
     match bare_endpoint(url, project_id) {
         Some(bare) if bare != url.trim_end_matches('/') => {
-            context.shell.message(
-                "note: --endpoint ends in the version or the project, which is not used\n",
-            );
+            context
+                .shell
+                .message("note: the version or project at the end of --endpoint is not used\n");
             bare.to_owned()
         }
         _ => url.to_owned(),
     }
 }
 
-/// Whether neither the region nor a known cloud gives the endpoint.
+/// Returns whether neither the region nor a known cloud gives the endpoint.
 fn is_only_catalogued(config: &TargetConfig) -> bool {
     let is_elsewhere = |url: &str| target::check_host(url, &[]).is_err() || target::is_here(url);
     match Target::resolve(config) {
@@ -427,14 +429,14 @@ fn git_only(context: &Context<'_>, driver: DiffDriver, files: &[PathBuf]) -> Res
     let mut text = wrote(files);
     text.push_str(&set(driver)?);
     if text.is_empty() {
-        text.push_str("nothing to do: git knows the manifest already\n");
+        text.push_str("nothing to do: git is already set up\n");
     }
     let arrived = context.shell.result(&text);
     context.shell.message(
-        "Only git was told; the manifest is as it was.\n\
-         Each clone needs 'drspass init --git' once, since settings of git are not cloned.\n",
+        "Only git was set up; the manifest is unchanged.\n\
+         Run 'drspass init --git' once in each clone: git does not clone its settings.\n",
     );
-    Ok(context.stands(arrived, exit::DONE))
+    Ok(context.changed(arrived, exit::DONE))
 }
 
 fn wrote(files: &[PathBuf]) -> String {
@@ -448,7 +450,7 @@ fn wrote(files: &[PathBuf]) -> String {
 fn set(driver: DiffDriver) -> Result<String, OpError> {
     let mut text = String::new();
     for name in driver.set()? {
-        let _ = writeln!(text, "set {name} in the configuration of git");
+        let _ = writeln!(text, "set {name} in the git configuration");
     }
     Ok(text)
 }

@@ -21,46 +21,45 @@ use crate::view::{listing, recipients, text};
 
 #[derive(Debug, Args)]
 pub struct EncryptArgs {
-    /// The plaintext manifest; - reads standard input
+    /// Plaintext manifest; - reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Write here instead of to the configured manifest
+    /// Write to this file instead of the manifest in drspass.yaml
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct DecryptArgs {
-    /// An encrypted file in place of the manifest, such as an edit that was kept; -
-    /// reads standard input
+    /// Encrypted file to decrypt instead of the manifest, such as a kept edit; - reads
+    /// standard input
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Write to this new file, readable by you alone; - is standard output
+    /// Write to this new file, readable only by you; - is standard output
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Only check that the manifest is encrypted; needs no key
+    /// Only check drspass.yaml and that the manifest is encrypted; needs no key
     #[arg(long)]
     pub require_encrypted: bool,
-    /// Write one JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A saved plan; needs no key, so nothing is proved
+    /// Saved plan to show instead; needs no key, so it is not authenticated
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
-    /// Write one JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
-    /// For git, which runs it to compare manifests ('drspass init --git' sets that
-    /// up): this file, encrypted, without any value. A tag for each value shows only
-    /// that it changed. It asks nothing, and what cannot be shown is one line
+    /// For git diff ('drspass init --git' sets it up): show this encrypted file with a
+    /// tag in place of each value, which shows only whether the value changed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "json"], allow_hyphen_values = true)]
     pub textconv: Option<PathBuf>,
 }
@@ -83,13 +82,13 @@ pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> 
         recipients::encrypted_to(root.config.recipients.len())
     );
     let arrived = context.shell.result(&text);
-    // A plaintext manifest that was sealed in its own place is no more.
+    // A plaintext manifest that was encrypted in place is gone.
     if !is_stream(&args.file) && name != path {
         let name = name.display();
-        let told = format!("Remove {name} now: it holds the passwords in plain text.\n");
-        context.shell.message(&told);
+        let note = format!("Remove {name} now: it contains the passwords in plain text.\n");
+        context.shell.message(&note);
     }
-    Ok(context.stands(arrived, exit::DONE))
+    Ok(context.changed(arrived, exit::DONE))
 }
 
 pub fn decrypt(context: &Context<'_>, args: &DecryptArgs) -> Result<u8, OpError> {
@@ -106,14 +105,14 @@ pub fn decrypt(context: &Context<'_>, args: &DecryptArgs) -> Result<u8, OpError>
     let arrived = match out {
         Some(out) => {
             let path = root.resolve(out);
-            // Asked before the work, and once more by the creation itself.
+            // Checked before the work, and again by the creation itself.
             if path.symlink_metadata().is_ok() {
                 return Err(OpError::exists(out));
             }
             encrypt::create(&path, out, &decrypt()?)?;
             let out = out.display();
             context.shell.message(&format!(
-                "wrote {out}\nRemove it when you are done: it holds the passwords in plain text.\n"
+                "wrote {out}\nRemove it when you are done: it contains the passwords in plain text.\n"
             ));
             true
         }
@@ -131,10 +130,7 @@ pub fn validate(context: &Context<'_>, args: &ValidateArgs) -> Result<u8, OpErro
     context.warn(Path::new(CONFIG_FILE), &root.warnings);
     let name = root.manifest_name();
     let text = match &opened {
-        None => format!(
-            "{}: encrypted; its content was not checked\n",
-            name.display()
-        ),
+        None => format!("{}: encrypted; content not checked\n", name.display()),
         Some(opened) => {
             context.warn(name, &opened.warnings);
             format!(
@@ -170,7 +166,7 @@ fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Option<Ope
     Ok((root, Some(opened)))
 }
 
-/// In JSON an invalid document is a result, with the exit code of its error.
+/// In JSON, an invalid document is a result, with the exit code of its error.
 fn validate_json(
     context: &Context<'_>,
     checked: Result<(Root, Option<Opened>), OpError>,
@@ -211,7 +207,7 @@ pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
     ))
 }
 
-/// Takes the options as they were given: git shows nothing of what other commands refuse.
+/// Takes options that other commands refuse, since git must get one line in any case.
 pub fn textconv(global: &GlobalOptions, env: &Env, shell: Shell, file: &Path) -> u8 {
     let folder = global.directory.clone().unwrap_or_default();
     let identities = env.identities(&global.identity);

@@ -1,5 +1,4 @@
-//! The command line: names, help texts, which words go together, and one function for
-//! each command. No option takes a secret.
+//! The commands: their arguments, help and execution. No option takes a secret.
 
 pub mod apply;
 #[cfg(feature = "sim")]
@@ -36,7 +35,7 @@ use super::context::Context;
 use super::exit;
 use crate::ops::OpError;
 
-/// Tell DRS jobs the rotated passwords of their databases, as a reviewed change.
+/// Update database passwords in DRS jobs from an encrypted manifest, as a reviewed change
 #[derive(Debug, Parser)]
 #[command(
     name = "drspass",
@@ -45,7 +44,9 @@ use crate::ops::OpError;
     max_term_width = 80,
     arg_required_else_help = true,
     subcommand_required = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    override_usage = "drspass [OPTIONS] <COMMAND>",
+    disable_help_flag = true
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -56,56 +57,56 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the whole loop against a simulated service, in a temporary directory
+    /// Run the whole loop against a simulated service
     #[cfg(feature = "sim")]
     Demo,
-    /// Make a root folder: drspass.yaml and an encrypted manifest to fill in
+    /// Create a root directory: drspass.yaml and an encrypted manifest
     Init(InitArgs),
-    /// Seal a plaintext manifest
+    /// Encrypt a plaintext manifest
     Encrypt(EncryptArgs),
-    /// Change the manifest with your editor ($VISUAL, $EDITOR, vi or nano)
+    /// Edit the manifest in $VISUAL, $EDITOR, vi or nano
     Edit,
-    /// Write the plain text of the manifest to standard output, or to a new file
+    /// Print the manifest in plain text, or write it to a new file
     Decrypt(DecryptArgs),
-    /// Set one value of the manifest, and leave everything else in it as it is
+    /// Set one password or Kerberos field in the manifest
     Set(SetArgs),
-    /// Remove an endpoint, a kerberos field or a credential from the manifest
+    /// Remove an endpoint, a Kerberos field or an unused credential
     Unset(UnsetArgs),
-    /// Set the values that a CSV or JSON file lists; shows what would change first
+    /// Set passwords from a CSV or JSON file; without --write, a dry run
     Import(ImportArgs),
     /// Check drspass.yaml and the manifest
     Validate(ValidateArgs),
-    /// List what the manifest sets, without any value; or show a saved plan
+    /// List the entries of the manifest, or show a saved plan
     Show(ShowArgs),
-    /// Show who can read the manifest, as far as it can be known
+    /// Show who can read the manifest
     Recipients(RecipientsArgs),
-    /// Encrypt the manifest to the recipients of drspass.yaml, sealed for its target
+    /// Encrypt the manifest to the recipients and seal the target
     Rekey(RekeyArgs),
-    /// Show what an apply would send
+    /// Show what apply would send
     Plan(PlanArgs),
-    /// Send what differs, and record what became of it
+    /// Send the passwords that differ and record each outcome
     Apply(ApplyArgs),
-    /// Show which login is used, and what it is for
+    /// Show which login is used, for which user and project
     Whoami(ServiceArgs),
-    /// List the jobs of the project, and whether the manifest sets their passwords
+    /// List the jobs of the project and the endpoints in the manifest
     Jobs(ServiceArgs),
-    /// Look into the state
+    /// Inspect and change the state
     #[command(subcommand)]
     State(StateCommand),
-    /// Look at the lock
+    /// Inspect the lock
     #[command(subcommand)]
     Lock(LockCommand),
-    /// Write the completions of a shell to standard output
+    /// Print shell completions
     Completions(CompletionsArgs),
-    /// Write the man page to standard output, or a page of each command to a folder
+    /// Print the man page, or write a page for each command
     Man(ManArgs),
-    /// Write the JSON Schema of a format to standard output, or list their names
+    /// Print the JSON Schema of a format, or list the formats
     Schema(SchemaArgs),
-    /// Show the help of a command, or the options of every command: help global
+    /// Show help for a command, or the global options (help global)
     Help(HelpArgs),
-    /// Show the version
+    /// Print the version
     Version,
-    /// Run a DRS service to rehearse against, on this machine only
+    /// Run a simulated DRS service on this machine, for rehearsals
     #[cfg(feature = "sim")]
     Sim(SimArgs),
 }
@@ -145,19 +146,44 @@ pub const GLOBAL: &str = "global";
 
 const POINTER: &str = "Options of every command: drspass help global";
 
-/// Examples, each behind its command.
+/// The headings in the help of the program, with their commands.
+const GROUPS: [(&str, &str); 6] = [
+    ("Set up", "demo init recipients rekey"),
+    (
+        "Passwords",
+        "edit set unset import show validate encrypt decrypt",
+    ),
+    ("Plan and apply", "plan apply"),
+    ("State", "state lock"),
+    ("Service", "whoami jobs sim"),
+    ("Shell", "completions man schema help version"),
+];
+
+/// Returns the other commands under the heading of a command.
+pub fn related(name: &str) -> impl Iterator<Item = &'static str> {
+    let groups = GROUPS.iter().map(|(_, names)| names.split(' '));
+    let groups = groups.filter(move |names| names.clone().any(|other| other == name));
+    groups.flatten().filter(move |other| *other != name)
+}
+
+/// Examples, each after its command.
 const EXAMPLES: &str = "\
 demo: drspass demo
-init: drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0
-init: drspass init -i key.txt --from-jobs --region eu-de --project-id ID
+init: drspass init -i key.txt --region eu-de --project-id ID
+init: drspass init -i key.txt --region eu-de --project-id ID --from-jobs
+init: drspass init --git
 encrypt: drspass encrypt passwords.yaml
+encrypt: drspass encrypt - < passwords.yaml
 edit: drspass edit
 edit: EDITOR=nano drspass edit
 decrypt: drspass decrypt
 decrypt: drspass decrypt -o passwords.yaml
+decrypt: drspass decrypt passwords.yaml.age.edited-1
 set: drspass set orders-cdc/source
 set: drspass set @orders-db --generate
+set: drspass set orders-cdc/source --from-file - < new-password.txt
 unset: drspass unset billing/source
+unset: drspass unset @orders-db
 import: drspass import rotated.csv
 import: drspass import rotated.csv --write
 validate: drspass validate
@@ -165,38 +191,48 @@ validate: drspass validate --require-encrypted
 show: drspass show
 show: drspass show plan.json
 recipients: drspass recipients
+recipients: drspass recipients --no-identity
 rekey: drspass rekey
 rekey: drspass rekey --new-key
 plan: drspass plan
 plan: drspass plan --only orders-cdc '@orders-db'
-plan: drspass -C envs/production plan --out plan.json
+plan: drspass plan --preflight --out plan.json
 apply: drspass apply
 apply: drspass apply plan.json
-apply: drspass apply --only billing/source --auto-approve
+apply: drspass apply --only billing/source --retry-jobs
 whoami: drspass whoami
 whoami: drspass whoami --cloud rotation
 jobs: drspass jobs
 jobs: drspass jobs --json
+state: drspass state list
+state: drspass state show 'orders-*'
 state list: drspass state list
-state show: drspass state show 'orders-*'
+state show: drspass state show
+state show: drspass state show 'orders-*' --json
+state rm: drspass state rm billing/source
 state rm: drspass state rm --unlisted
 state adopt: drspass state adopt billing/source
+state adopt: drspass state adopt 'orders-*' --yes
 state distrust: drspass state distrust
 state recover: drspass state recover drspass.state.json.recovery-20261129
+lock: drspass lock show
 lock show: drspass lock show
-completions: drspass completions bash > ~/.local/share/bash-completion/completions/drspass
+lock show: drspass lock show --json
+completions: drspass completions zsh > ~/.zfunc/_drspass
+completions: drspass completions bash > /etc/bash_completion.d/drspass
 man: drspass man | man -l -
 man: drspass man --dir ~/.local/share/man/man1
 schema: drspass schema
 schema: drspass schema plan-output
 help: drspass help plan
 help: drspass help global
+sim: drspass sim
 sim: drspass sim --port 18080 --scenario examples/scenarios/one-refused.yaml
 ";
 
-/// The examples of the program.
+/// Examples of the program.
 pub const OVERVIEW: &[&str] = &[
-    "drspass init -i key.txt --region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0",
+    "drspass init -i key.txt --region eu-de --project-id ID",
     "drspass edit",
     "drspass plan",
     "drspass apply",
@@ -208,16 +244,42 @@ pub fn examples(name: &str) -> Vec<&'static str> {
         .collect()
 }
 
+/// The command line as it is parsed: the help of commands does not repeat global options.
 pub fn command() -> clap::Command {
-    let program = Cli::command().mut_args(|arg| {
+    program().mut_args(|arg| {
         let is_global = arg.is_global_set();
-        arg.hide_short_help(is_global).hide_long_help(is_global)
-    });
-    let program = program.after_help(format!("{POINTER}\n\n{}", exit::help()));
+        arg.hide(is_global)
+    })
+}
+
+/// The command line with all options visible, for completions and man pages.
+pub fn program() -> clap::Command {
+    let program = Cli::command()
+        .next_line_help(true)
+        .after_help(POINTER)
+        .after_long_help(format!("{POINTER}\n\n{}", exit::help()));
+    let program = with_list(program, &GROUPS);
     let names = names(&program);
     names.iter().fold(program, |program, name| {
         program.mut_subcommand(name, |below| with_help(below, name))
     })
+}
+
+/// Lists the commands under headings, one line each.
+fn with_list(command: clap::Command, groups: &[(&str, &str)]) -> clap::Command {
+    let mut page = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    for (heading, names) in groups {
+        let _ = write!(page, "\n{heading}:\n");
+        for below in names
+            .split(' ')
+            .filter_map(|name| command.find_subcommand(name))
+        {
+            let about = below.get_about().map(ToString::to_string);
+            let (name, about) = (below.get_name(), about.unwrap_or_default());
+            let _ = writeln!(page, "  {name:12} {about}");
+        }
+    }
+    command.help_template(page.trim_end().to_owned() + "{after-help}")
 }
 
 fn names(command: &clap::Command) -> Vec<String> {
@@ -225,7 +287,7 @@ fn names(command: &clap::Command) -> Vec<String> {
     below.map(|below| below.get_name().to_owned()).collect()
 }
 
-/// Adds examples to the help of a command and of those below it.
+/// Adds examples to the help of a command and of its subcommands.
 fn with_help(command: clap::Command, name: &str) -> clap::Command {
     let mut help = command
         .get_after_help()
@@ -236,10 +298,45 @@ fn with_help(command: clap::Command, name: &str) -> clap::Command {
     }
     help.push_str(POINTER);
     let below = names(&command);
-    below
-        .iter()
-        .fold(command.after_help(help), |command, word| {
-            let name = format!("{name} {word}");
-            command.mut_subcommand(word, |below| with_help(below, &name))
-        })
+    let mut command = command.next_line_help(true).after_help(help);
+    if !below.is_empty() {
+        command = with_list(command, &[("Commands", &below.join(" "))]);
+    }
+    below.iter().fold(command, |command, word| {
+        let name = format!("{name} {word}");
+        command.mut_subcommand(word, |below| with_help(below, &name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_lists_every_command_once() {
+        let mut listed: Vec<&str> = GROUPS.iter().flat_map(|it| it.1.split(' ')).collect();
+        let mut names = names(&Cli::command());
+        listed.sort_unstable();
+        names.sort_unstable();
+        if cfg!(feature = "sim") {
+            assert_eq!(listed, names);
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_of_its_heading() {
+        for (name, example) in EXAMPLES.lines().filter_map(|line| line.split_once(": ")) {
+            let words = example.split([' ', '\'']).filter(|word| !word.is_empty());
+            let words = words.take_while(|word| !["|", "<", ">"].contains(word));
+            let words = words.skip_while(|word| word.contains('='));
+            let words: Vec<&str> = words.collect();
+            assert!(
+                words[1..].starts_with(&name.split(' ').collect::<Vec<_>>()),
+                "{example}"
+            );
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{example}: {error}");
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::service;
-use crate::cli::args::life;
+use crate::cli::args::{APPROVAL, ENTRIES, JOBS, OUTPUT, life};
 use crate::cli::context::{Context, is_stream};
 use crate::cli::env;
 use crate::cli::exit;
@@ -23,8 +23,8 @@ use crate::view::{ci, markdown, text};
 
 #[derive(Debug, Args)]
 pub struct JobStateOptions {
-    /// Send also to jobs in a state that drspass does not know
-    #[arg(long)]
+    /// Also send to jobs in a state that drspass does not know
+    #[arg(long, help_heading = JOBS)]
     pub try_unknown_state: bool,
 }
 
@@ -40,15 +40,15 @@ impl JobStateOptions {
 
 #[derive(Debug, Args)]
 pub struct EntryOptions {
-    /// Only these entries: a job's id or name, with /source or /destination if
-    /// only one is meant, or @CREDENTIAL; * and ? are wildcards
-    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    /// Only these entries: JOB, JOB/source, JOB/destination or @CREDENTIAL, where JOB
+    /// is an id or a name; * and ? are wildcards
+    #[arg(long, value_name = "ADDR", num_args = 1.., help_heading = ENTRIES)]
     pub only: Vec<String>,
-    /// Send these entries whatever is known about them
-    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    /// Send these entries even if they are in sync or held
+    #[arg(long, value_name = "ADDR", num_args = 1.., help_heading = ENTRIES)]
     pub resend: Vec<String>,
-    /// Accept a manifest that is older than one that was applied
-    #[arg(long)]
+    /// Accept a manifest that is older than the one applied last
+    #[arg(long, help_heading = APPROVAL)]
     pub allow_rollback: bool,
 }
 
@@ -61,8 +61,8 @@ impl EntryOptions {
     }
 }
 
-/// What only a question to the service uses is refused without one, so that an offline plan
-/// is not taken for the answer.
+/// Options that only `--preflight` uses require it, so that an offline plan is not mistaken
+/// for the service's answer.
 #[derive(Debug, Args)]
 #[command(mut_arg("cloud", |arg| arg.requires("preflight")))]
 #[command(mut_arg("token_file", |arg| arg.requires("preflight")))]
@@ -70,41 +70,47 @@ impl EntryOptions {
 pub struct PlanArgs {
     #[command(flatten)]
     pub scope: EntryOptions,
-    /// Exit with 2 when there are changes
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-    /// Show what was last set against what is wanted, both masked
-    #[arg(long)]
-    pub diff: bool,
-    /// Write one JSON document instead of text
-    #[arg(long, conflicts_with = "diff")]
-    pub json: bool,
-    /// Write a summary in Markdown to this file, in place of the last one; - writes
-    /// it to standard output instead of text
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-    /// Tell GitHub Actions: a step summary, outputs (has_changes, plan_id,
-    /// change_id), and annotations on standard output
-    #[arg(long, conflicts_with = "json")]
-    pub github: bool,
-    /// Write GitLab's report of a plan (artifacts:reports:terraform) to this file
-    #[arg(long, value_name = "FILE")]
-    pub gitlab_report: Option<PathBuf>,
-    /// End the text with the line that readers of Terraform's output look for
-    #[arg(long, conflicts_with = "json")]
-    pub terraform_summary: bool,
-    /// Save the plan in this file, for 'drspass apply FILE'
-    #[arg(long, value_name = "FILE")]
+    /// Save the plan to this file, for 'drspass apply FILE'
+    #[arg(long, value_name = "FILE", help_heading = "Saved plan")]
     pub out: Option<PathBuf>,
-    /// How long the saved plan may be applied: a number and s, m, h or d, at
-    /// most 30d
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = life, requires = "out")]
+    /// How long the saved plan can be applied, such as 90m or 7d; at most 30d
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "24h",
+        value_parser = life,
+        requires = "out",
+        help_heading = "Saved plan"
+    )]
     pub expires_in: Duration,
-    /// Ask the service which jobs can be told a password now
-    #[arg(long)]
+    /// Log in and read the states of the jobs, to see which entries apply would skip
+    #[arg(long, help_heading = JOBS)]
     pub preflight: bool,
     #[command(flatten)]
     pub states: JobStateOptions,
+    /// Exit with code 2 if there are changes
+    #[arg(long, help_heading = OUTPUT)]
+    pub detailed_exitcode: bool,
+    /// Also show each change of a field, with masked values
+    #[arg(long, help_heading = OUTPUT)]
+    pub diff: bool,
+    /// Print one JSON document instead of text
+    #[arg(long, conflicts_with = "diff", help_heading = OUTPUT)]
+    pub json: bool,
+    /// Write a Markdown summary to this file, replacing an earlier one; with -, to
+    /// standard output instead of text
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub markdown: Option<PathBuf>,
+    /// Write a step summary, outputs (has_changes, plan_id, change_id) and
+    /// annotations for GitHub Actions
+    #[arg(long, conflicts_with = "json", help_heading = OUTPUT)]
+    pub github: bool,
+    /// Write the GitLab report artifacts:reports:terraform to this file
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub gitlab_report: Option<PathBuf>,
+    /// End the text with a summary line in the format of Terraform
+    #[arg(long, conflicts_with = "json", help_heading = OUTPUT)]
+    pub terraform_summary: bool,
     #[command(flatten)]
     pub login: LoginFlags,
 }
@@ -112,9 +118,9 @@ pub struct PlanArgs {
 pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
     let prints_markdown = args.markdown.as_deref().is_some_and(is_stream);
     if prints_markdown && (args.json || args.github || args.diff || args.terraform_summary) {
-        return Ok(
-            context.conflict("--markdown - with --json, --github, --diff or --terraform-summary")
-        );
+        return Ok(context.conflict(
+            "--markdown - cannot be used with --json, --github, --diff or --terraform-summary",
+        ));
     }
     let root = context.root();
     let outputs = Outputs::open(
@@ -170,7 +176,7 @@ fn show(args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
     shell.result(&(text + &last))
 }
 
-/// How a plan that was saved is applied.
+/// Returns the message about a saved plan: how to apply it.
 fn saved(context: &Context<'_>, path: &Path) -> String {
     let quoted = |path: &Path| {
         let name = path.display().to_string();
@@ -186,7 +192,7 @@ fn saved(context: &Context<'_>, path: &Path) -> String {
         false => format!("-C {} ", quoted(&context.folder)),
     };
     let path = quoted(path);
-    format!("Saved the plan in {path}. To send exactly this: drspass {folder}apply {path}\n")
+    format!("Saved the plan to {path}. To apply exactly this plan: drspass {folder}apply {path}\n")
 }
 
 fn make(context: &Context<'_>, args: &PlanArgs, root: &Root) -> Result<PlanReport, OpError> {

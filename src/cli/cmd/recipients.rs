@@ -16,23 +16,23 @@ use crate::view::recipients as view;
 
 #[derive(Debug, Args)]
 pub struct RecipientsArgs {
-    /// Tell only what needs no key, and look for no identity
+    /// Show only what is known without a key, and use no identity
     #[arg(long, conflicts_with = "identity")]
     pub no_identity: bool,
-    /// Write one JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct RekeyArgs {
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long)]
     pub yes: bool,
-    /// Make a new fingerprint key although nobody is removed
+    /// Create a new fingerprint key even if no recipient is removed
     #[arg(long)]
     pub new_key: bool,
-    /// Go on although none of the identities at hand could read the new file
+    /// Continue even if none of your identities can read the new file
     #[arg(long)]
     pub allow_lockout: bool,
 }
@@ -62,7 +62,7 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
         if args.yes {
             return Ok(());
         }
-        prompt::ask("Do this?", "Nothing was changed.")
+        prompt::ask("Change the manifest like this?", "Nothing was changed.")
     };
     let done = rekey::rekey(
         &root,
@@ -75,12 +75,12 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     let arrived = match done {
         None => context
             .shell
-            .result("finished the rekey that was cut off; nothing else is to be done\n"),
+            .result("finished the interrupted rekey; nothing else to do\n"),
         Some(done) => {
             let arrived = context.shell.result(&view::rekeyed(&done));
             context.shell.message(&view::after_rekey(&done));
             arrived
         }
     };
-    Ok(context.stands(arrived, exit::DONE))
+    Ok(context.changed(arrived, exit::DONE))
 }

@@ -1,4 +1,4 @@
-//! `whoami` and `jobs`, and the client that all commands use.
+//! `whoami` and `jobs`, and the client of all commands.
 
 use std::fmt::Display;
 
@@ -8,6 +8,7 @@ use crate::api::client::Client;
 use crate::api::connection::usable_certificates;
 use crate::api::exchange::Ambient;
 use crate::api::http::ClientOptions;
+use crate::cli::args::OUTPUT;
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
@@ -25,8 +26,8 @@ use crate::view::listing;
 
 #[derive(Debug, Args)]
 pub struct ServiceArgs {
-    /// Write one JSON document instead of text
-    #[arg(long)]
+    /// Print one JSON document instead of text
+    #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
     #[command(flatten)]
     pub login: LoginFlags,
@@ -86,7 +87,7 @@ fn connect_with(
         auth_url: &options.target.auth_url,
         credentials_from,
     };
-    // Said first, since it may be why there is no login.
+    // Shown first, since it may explain a missing login.
     if let Some(note) = login::empty(context.env) {
         context.shell.message(&format!("note: {note}\n"));
     }
@@ -123,24 +124,24 @@ fn connect_with(
     })
 }
 
-/// The usable certificates of a bundle; says which are not.
+/// Returns the valid certificates of a bundle, with a note about the others.
 fn usable(context: &Context<'_>, place: &str, pem: &[u8]) -> Result<Vec<u8>, OpError> {
     let (usable, broken) = usable_certificates(pem);
     let numbers: Vec<String> = broken.iter().map(ToString::to_string).collect();
     let unreadable = match numbers.as_slice() {
         [] => None,
-        [one] => Some(format!("certificate {one} cannot be read")),
-        all => Some(format!("certificates {} cannot be read", all.join(", "))),
+        [one] => Some(format!("certificate {one} is unreadable")),
+        all => Some(format!("certificates {} are unreadable", all.join(", "))),
     };
     if usable.is_empty() {
-        let why = unreadable.unwrap_or_else(|| "there is no certificate in PEM form".to_owned());
+        let why = unreadable.unwrap_or_else(|| "it contains no PEM certificate".to_owned());
         return Err(OpError::unfit(
-            format!("{place} is not usable: {why}"),
-            "Nothing was sent. Name a PEM file with BEGIN CERTIFICATE blocks.",
+            format!("{place} is not a valid certificate file: {why}"),
+            "Nothing was sent. Pass a PEM file with BEGIN CERTIFICATE blocks.",
         ));
     }
     if let Some(why) = unreadable {
-        let note = format!("note: {place}: {why} and is not used; the others are\n");
+        let note = format!("note: {place}: {why}; the others are used\n");
         context.shell.message(&note);
     }
     Ok(usable)
@@ -191,14 +192,14 @@ pub fn jobs(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
     ))
 }
 
-/// The endpoint that the catalogue names, for a target that has none.
+/// Returns the endpoint in the service catalogue, for a target without one.
 pub fn catalogued(
     context: &Context<'_>,
     config: &TargetConfig,
     flags: &LoginFlags,
 ) -> Result<String, OpError> {
     let auth_url = config.auth_url.clone().unwrap_or_default();
-    // Nothing is sent to the service itself here, so any address will do.
+    // Nothing is sent to the service itself here, so any address works.
     let origin = target::service_url(&auth_url).map(|url| url.origin().ascii_serialization());
     let target = Target::resolve_or(config, origin.ok().as_deref())?;
     target.check_hosts(context.guards().trusted_hosts.as_slice())?;
@@ -212,7 +213,7 @@ pub fn catalogued(
     Ok(found)
 }
 
-/// The jobs of a project that has no manifest yet.
+/// Returns the jobs of a project without a manifest.
 pub fn listed(
     context: &Context<'_>,
     target: &Target,
@@ -224,7 +225,7 @@ pub fn listed(
     let inventory = ops_jobs::inventory(connected.client, env::hang_up())?;
     note(context, &inventory.notes);
     if let Some(error) = &inventory.details_failed {
-        let text = format!("warning: the databases of the jobs are not told: {error}\n");
+        let text = format!("warning: cannot read the databases of the jobs: {error}\n");
         context.shell.message(&text);
     }
     Ok(inventory.jobs)

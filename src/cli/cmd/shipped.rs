@@ -1,4 +1,4 @@
-//! `completions`, `man` and `schema`: what is shipped inside the program.
+//! `completions`, `man`, `schema`, `help` and `version`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,28 +15,28 @@ use crate::sys::files;
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Write drspass.1 and a page of each command to this folder, which must exist
+    /// Write drspass.1 and a page for each command to this existing directory
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// The format, such as plan-output; without it, all names are listed
+    /// Name of the format, such as plan-output; without it, list all names
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(SCHEMAS.map(|(name, _)| name)), hide_possible_values = true)]
     pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct HelpArgs {
-    /// The command, with the one below it; or global, for the options of every command
+    /// Command, such as apply or state rm; or global, for the options of every command
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -68,25 +68,39 @@ pub const SCHEMAS: [(&str, &str); 15] = [
     shipped!("whoami-output"),
 ];
 
-/// The variables of every command; those of the login are in the README.
 const VARIABLES: &str = "\
-DRSPASS_IDENTITY: The path of an age or ssh identity; -i wins.
-DRSPASS_IDENTITY_KEY: The identity itself, for CI; a path wins.
-DRSPASS_STATE: Where the state is kept; --state wins.
-DRSPASS_TRUSTED_HOSTS: Hosts that are trusted although they belong to no known cloud, separated by commas.
-DRSPASS_EXPECT_KEY_ID: The only key that the manifest may have; --expect-key-id wins.
-DRSPASS_MAX_CHANGES: The most entries that one apply may change, next to the limits of drspass.yaml.
-OS_*, HW_*: The login: OS_TOKEN, OS_ACCESS_KEY with OS_SECRET_KEY, OS_USERNAME with OS_PASSWORD, OS_CLOUD; 'drspass whoami' shows which one is used.
-VISUAL, EDITOR: The editor of 'drspass edit'.
-NO_COLOR, TERM: No colour if NO_COLOR is set, or TERM is dumb.
+DRSPASS_IDENTITY: Path of an age or ssh identity file. -i overrides it.
+DRSPASS_IDENTITY_KEY: The identity itself, for CI. -i and DRSPASS_IDENTITY override it.
+DRSPASS_STATE: Path of the state file. --state overrides it.
+DRSPASS_TRUSTED_HOSTS: Hosts to trust although they belong to no known cloud, separated by commas, in addition to --trust-host.
+DRSPASS_EXPECT_KEY_ID: The only key id that the manifest may have. --expect-key-id overrides it.
+DRSPASS_MAX_CHANGES: The largest number of entries that one apply may change, in addition to the limits in drspass.yaml.
+OS_TOKEN: Login with a token.
+OS_ACCESS_KEY, OS_SECRET_KEY, OS_SECURITY_TOKEN: Login with an access key; the security token belongs to a temporary key.
+OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME: Login with a user and a password. With a one-time code: OS_USER_ID and OS_PASSCODE.
+OS_CLOUD: Login with this entry of clouds.yaml. --cloud overrides it.
+OS_CLIENT_CONFIG_FILE, OS_CLIENT_SECURE_FILE: Paths of clouds.yaml and secure.yaml.
+OS_CACERT: PEM file of certificate authorities. --ca-file overrides it.
+HW_*: Login with the names of the Terraform provider for Huawei Cloud. Run 'drspass whoami' to see which login is used.
+HTTPS_PROXY, ALL_PROXY: Proxy for connections to the service.
+VISUAL, EDITOR: Editor for 'drspass edit'.
+GITHUB_OUTPUT, GITHUB_STEP_SUMMARY: Files that --github writes to.
+XDG_CONFIG_HOME: Directory of settings, instead of ~/.config.
+XDG_RUNTIME_DIR, TMPDIR: Directories for the plain text during 'drspass edit'.
+NO_COLOR, TERM: No colour if NO_COLOR is set or TERM is dumb.
 ";
 
 const FILES: &str = "\
-drspass.yaml: The configuration.
+drspass.yaml: Configuration of a root directory.
 passwords.yaml.age: The encrypted manifest.
-drspass.state.json: The state: what was set, without any password. Next to it .journal, .lock and .backup.
-~/.config/drspass/identity.txt: The identity that is used where none is named.
-~/.config/openstack/clouds.yaml: Logins by name.
+passwords.yaml.age.edited-1: An edit that could not be saved, encrypted.
+drspass.state.json: The state: what was set, without passwords.
+drspass.state.json.journal: Outcomes of a running or interrupted apply.
+drspass.state.json.lock: The lock.
+drspass.state.json.backup: The state before the last apply.
+drspass.state.json.recovery-*: Outcomes of an apply with exit code 8, for 'drspass state recover'.
+~/.config/drspass/identity.txt: The default identity.
+~/.config/openstack/clouds.yaml, /etc/openstack/clouds.yaml: Logins by name.
 ";
 
 fn shown(context: &Context<'_>, document: impl AsRef<[u8]>) -> Result<u8, OpError> {
@@ -95,7 +109,7 @@ fn shown(context: &Context<'_>, document: impl AsRef<[u8]>) -> Result<u8, OpErro
 
 pub fn completions(context: &Context<'_>, args: &CompletionsArgs) -> Result<u8, OpError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "drspass", &mut script);
+    clap_complete::generate(args.shell, &mut super::program(), "drspass", &mut script);
     shown(context, script)
 }
 
@@ -122,34 +136,36 @@ pub fn help(context: &Context<'_>, args: &HelpArgs) -> Result<u8, OpError> {
     let mut program = super::command();
     program.build();
     if args.command.len() == 1 && args.command[0] == super::GLOBAL {
-        let about = "Options of every command; they may be before it or after it.";
         let mut page = program
             .mut_args(|arg| {
                 let is_global = arg.is_global_set();
-                arg.hide(!is_global).hide_long_help(!is_global)
+                arg.hide(!is_global)
             })
-            .about(about)
-            .after_help("")
+            .about("Options of every command, before or after its name")
             .help_template("{about}\n\n{options}");
-        return shown(context, page.render_long_help().to_string());
+        return shown(context, page.render_help().to_string());
     }
     let mut found = &mut program;
     for word in &args.command {
         match found.find_subcommand_mut(word) {
             Some(below) => found = below,
             None => {
-                let told =
-                    "error: there is no such command\n  'drspass help' lists what there is\n";
-                context.shell.message(told);
+                let error =
+                    "error: unknown command\n  help: run 'drspass help' to list all commands\n";
+                context.shell.message(error);
                 return Ok(exit::USAGE);
             }
         }
     }
-    shown(context, found.render_long_help().to_string())
+    let page = match args.command.as_slice() {
+        [] => found.render_long_help(),
+        _ => found.render_help(),
+    };
+    shown(context, page.to_string())
 }
 
 pub fn man(context: &Context<'_>, args: &ManArgs) -> Result<u8, OpError> {
-    let mut program = super::command();
+    let mut program = super::program();
     program.build();
     let Some(folder) = &args.dir else {
         let page = page(&program).map_err(OpError::write("drspass.1"))?;
@@ -225,8 +241,9 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
         .get_subcommands()
         .filter(|below| !below.is_hide_set());
     let below = below.map(|below| format!("{name}-{}", below.get_name()));
+    let related = super::related(&words).map(|other| format!("drspass-{other}"));
     let others = ["age".to_owned(), "git".to_owned()];
-    let pages = above.into_iter().chain(below).chain(others);
+    let pages = above.into_iter().chain(below).chain(related).chain(others);
     let pages: Vec<String> = pages.map(|page| format!("{page}(1)")).collect();
     more.text([roman(pages.join(", "))]);
     more.to_writer(&mut text)?;

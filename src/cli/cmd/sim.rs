@@ -11,10 +11,10 @@ use crate::sys::files;
 
 #[derive(Debug, Args)]
 pub struct SimArgs {
-    /// Listen on this port of the loopback address; 0 takes a free one
+    /// Listen on this port of the loopback address; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
-    /// Jobs, passwords and faults to play
+    /// Jobs, passwords and faults to simulate
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
             scenario::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
                 unfit(
                     format!("{}: {error}", path.display()),
-                    "See examples/scenarios for what can be written there.",
+                    "See examples/scenarios for valid files.",
                 )
             })?
         }
@@ -43,8 +43,8 @@ pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
     config.port = args.port;
     let sim = Simulator::start(config).map_err(|error| {
         unfit(
-            format!("the simulator cannot start: {error}"),
-            "Choose another --port, or 0 for a free one.",
+            format!("cannot start the simulator: {error}"),
+            "Pass another --port, or 0 for a free one.",
         )
     })?;
     let text = format!(
@@ -56,7 +56,7 @@ pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
          \x20 --endpoint {url} --auth-url {url}/v3\n\
          \n\
          admin token: {admin}\n\
-         It ends with Ctrl-C and forgets everything then.\n",
+         Press Ctrl-C to stop it; it forgets everything.\n",
         url = sim.url(),
         token = sim.token(),
         project = sim.project_id(),

@@ -18,26 +18,26 @@ use crate::view::{listing, text};
 
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
-    /// List the entries of the state; needs no key, so nothing is proved
+    /// List the entries of the state; needs no key, not authenticated
     List,
-    /// Show everything known about entries, authenticated
+    /// Show everything known about entries; authenticated with the key
     Show(StateShowArgs),
-    /// Forget entries; the service is not told
+    /// Forget entries; nothing is sent to the service
     Rm(StateRmArgs),
-    /// Declare that the service holds what the manifest wants
+    /// Declare that DRS has the passwords of the manifest
     Adopt(StateAdoptArgs),
-    /// Mark every entry to be sent again, whatever the state says
+    /// Mark every entry to be sent again
     Distrust(StateDistrustArgs),
-    /// Fold the recovery file of an apply into the state
+    /// Add the outcomes in a recovery file to the state
     Recover(StateRecoverArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct StateShowArgs {
-    /// Only these entries; all when none is named
+    /// Only these entries; by default, all
     #[arg(value_name = "ADDR")]
     pub addresses: Vec<String>,
-    /// Write one JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }
@@ -45,34 +45,34 @@ pub struct StateShowArgs {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["addresses", "unlisted"]))]
 pub struct StateRmArgs {
-    /// The entries to forget
+    /// Entries to forget
     #[arg(value_name = "ADDR")]
     pub addresses: Vec<String>,
-    /// Forget every entry that the manifest does not list any more
+    /// Forget all entries that the manifest no longer lists
     #[arg(long)]
     pub unlisted: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct StateAdoptArgs {
-    /// The entries
+    /// Entries whose passwords DRS has
     #[arg(value_name = "ADDR", required = true)]
     pub addresses: Vec<String>,
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long)]
     pub yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct StateDistrustArgs {
-    /// Accept a manifest that is older than the state says was applied
+    /// Accept a manifest that is older than the one applied last
     #[arg(long)]
     pub allow_rollback: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct StateRecoverArgs {
-    /// The recovery file
+    /// Recovery file that an apply with exit code 8 wrote
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }
@@ -85,7 +85,7 @@ pub enum LockCommand {
 
 #[derive(Debug, Args)]
 pub struct LockShowArgs {
-    /// Write one JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }
@@ -116,8 +116,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             }
             context.shell.message(&named(labels));
             let entries = text::counted(labels.len(), "entry", "entries");
-            let question =
-                format!("Declare that the service holds the manifest's values of {entries}?");
+            let question = format!("Declare that DRS has the manifest's values of {entries}?");
             prompt::ask(&question, "Nothing was changed.")
         })?,
         StateCommand::Distrust(args) => ledger("state distrust")?.distrust(args.allow_rollback)?,
@@ -134,11 +133,11 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
     if let Some(revision) = changed.begins_with {
         let _ = writeln!(
             text,
-            "No trusted state says what was applied, so this one begins with revision \
-             {revision}, the manifest's own."
+            "Without a trusted former state, this one begins with revision {revision}, the \
+             manifest's own."
         );
     }
-    Ok(context.stands(context.shell.result(&text), exit::DONE))
+    Ok(context.changed(context.shell.result(&text), exit::DONE))
 }
 
 fn named(labels: &[String]) -> String {
@@ -171,7 +170,7 @@ pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
         LockStatus::Held(Some(holder)) => {
             format!("The lock is held by {holder} (not authenticated).\n")
         }
-        LockStatus::Held(None) => "The lock is held by somebody unknown.\n".to_owned(),
+        LockStatus::Held(None) => "The lock is held by an unknown process.\n".to_owned(),
     };
     Ok(exit::written(context.shell.result(&text), exit::DONE))
 }

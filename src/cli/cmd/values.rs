@@ -26,78 +26,99 @@ use crate::ops::rewrite::Rewrite;
 use crate::ops::root::Root;
 use crate::view::text;
 
+const FIELD: &str = "What to set";
+const VALUE: &str = "Value";
+
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").args(["from_file", "generate"]))]
 #[command(after_help = "\
-Without --from-file and --generate the value is typed twice on the terminal.
-It is read from the terminal itself, never from standard input.")]
+Without --from-file and --generate, drspass asks for the value twice, on the
+terminal itself, never on standard input.")]
 pub struct SetArgs {
-    /// A job's id or name with /source or /destination, or @CREDENTIAL
+    /// JOB/source, JOB/destination or @CREDENTIAL, where JOB is an id or a name
     #[arg(value_name = "ADDR")]
     pub address: String,
-    /// Also add a job, named by its id, an endpoint or a credential that is not listed yet
-    #[arg(long)]
+    /// Add the job (by its id), endpoint or credential if the manifest does not list it
+    #[arg(long, help_heading = FIELD)]
     pub add: bool,
-    /// What to set
-    #[arg(long, value_name = "FIELD", default_value = "password")]
+    /// Field to set: password, kerberos.krb5_conf_file, kerberos.key_tab_file,
+    /// kerberos.domain_name or kerberos.user_principal
+    #[arg(
+        long,
+        value_name = "FIELD",
+        default_value = "password",
+        hide_possible_values = true,
+        help_heading = FIELD
+    )]
     pub field: Field,
-    /// Take the value from this file, or from standard input for -. All of it counts
-    /// but one line end at its end (a krb5_conf_file keeps that); a keytab is encoded
-    /// as base64
-    #[arg(long, value_name = "FILE")]
+    /// Read the value from this file, or with - from standard input. One line break at
+    /// the end is dropped, except for krb5_conf_file; a keytab is encoded as base64
+    #[arg(long, value_name = "FILE", help_heading = VALUE)]
     pub from_file: Option<PathBuf>,
-    /// Make up a password and show it nowhere
-    #[arg(long)]
+    /// Generate a random password, which is not printed
+    #[arg(long, help_heading = VALUE)]
     pub generate: bool,
-    /// How many characters it has, 8 to 128; Oracle takes no more than 30
+    /// Length of the generated password, 8 to 128; Oracle allows at most 30
     #[arg(
         long,
         value_name = "N",
         default_value_t = value::USUAL_LENGTH,
         value_parser = length,
-        requires = "generate"
+        requires = "generate",
+        help_heading = VALUE
     )]
     pub length: usize,
-    /// Which characters it has
+    /// Characters of the generated password: alnum (letters and digits, with at least
+    /// one upper-case letter, one lower-case letter and one digit) or symbols (also at
+    /// least one of _-+=)
     #[arg(
         long,
         value_name = "NAME",
         default_value = "alnum",
-        requires = "generate"
+        hide_possible_values = true,
+        requires = "generate",
+        help_heading = VALUE
     )]
     pub alphabet: Alphabet,
 }
 
 #[derive(Debug, Args)]
 pub struct UnsetArgs {
-    /// A job's id or name with /source or /destination, or a @CREDENTIAL that no
-    /// endpoint uses
+    /// JOB/source, JOB/destination or an unused @CREDENTIAL, where JOB is an id or a
+    /// name
     #[arg(value_name = "ADDR")]
     pub address: String,
-    /// What to remove; for password the whole endpoint
-    #[arg(long, value_name = "FIELD", default_value = "password")]
+    /// Field to remove: kerberos.krb5_conf_file, kerberos.key_tab_file,
+    /// kerberos.domain_name, kerberos.user_principal or password, which removes the
+    /// whole endpoint
+    #[arg(
+        long,
+        value_name = "FIELD",
+        default_value = "password",
+        hide_possible_values = true
+    )]
     pub field: Field,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-CSV begins with the line `address,password`; a third column `field` may name
-kerberos fields, whose values stand in the column password. JSON is an object
-of addresses, each with a password or with an object of fields:
+CSV starts with the line address,password. A third column, field, can name a
+Kerberos field, whose value is then in the column password. JSON maps addresses
+to passwords or to objects of fields:
   {\"orders/source\": \"…\", \"@orders-db\": {\"password\": \"…\"}}
-Values are taken exactly as they stand there.")]
+Values are used exactly as they are in the file.")]
 pub struct ImportArgs {
-    /// The file, in plain text; - reads standard input
+    /// CSV or JSON file; - reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Write the manifest; without it only shows what would change
+    /// Write the manifest; without it, only show what would change
     #[arg(long)]
     pub write: bool,
-    /// Also add jobs (by their id), endpoints and credentials that the manifest does not list
+    /// Add jobs (by id), endpoints and credentials that the manifest does not list
     #[arg(long)]
     pub add: bool,
-    /// How the file is written, where neither its name nor its beginning tells
-    #[arg(long, value_name = "FORMAT")]
+    /// Format of the file, csv or json, if its name and content do not show it
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     pub format: Option<Format>,
 }
 
@@ -113,14 +134,7 @@ impl ValueEnum for Field {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self {
-            Self::Password => "The database password",
-            Self::Krb5ConfFile => "The kerberos configuration file",
-            Self::KeyTabFile => "The keytab",
-            Self::DomainName => "The kerberos domain",
-            Self::UserPrincipal => "The kerberos user",
-        };
-        Some(PossibleValue::new(self.as_str()).help(help))
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 
@@ -129,18 +143,17 @@ const UNTOUCHED: &str = "Nothing was written.";
 pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     let field = args.field;
     if args.generate && field != Field::Password {
-        return Ok(context.conflict("--generate makes up passwords only"));
+        return Ok(context.conflict("--generate cannot be used with --field, except for password"));
     }
     let is_typed = !args.generate && args.from_file.is_none();
     if is_typed && field.is_file() {
-        let what = "this field is a file, which --from-file names";
-        return Ok(context.conflict(what));
+        return Ok(context.conflict("this field is a file: pass it with --from-file"));
     }
     if is_typed && !prompt::has_terminal() {
         return Err(Failure::new(
             "drspass::value::no_terminal",
-            "there is no terminal to type the value on",
-            "Nothing was written. Give the value with --from-file FILE (- reads standard input), or make one up with --generate.",
+            "cannot ask for the value without a terminal",
+            "Nothing was written. Pass the value with --from-file FILE (- reads standard input), or generate one with --generate.",
         )
         .class(ErrorClass::NotApproved)
         .into());
@@ -159,7 +172,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         return Err(no_place(no_password(&label)));
     }
     let users = document.users(&place);
-    // Only when nothing else can stop the command is the value asked for.
+    // The value is asked for only if nothing else can stop the command.
     rewrite.try_change(&root)?;
     let value = match &args.from_file {
         Some(path) => from_file(&root, field, path)?,
@@ -177,7 +190,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     let remarks: Vec<Problem> = remarks.collect();
     context.warn(root.manifest_name(), &remarks);
     if is_typed && !remarks.is_empty() {
-        prompt::confirm("Set it as it was typed?", UNTOUCHED)?;
+        prompt::confirm("Set the value as you typed it?", UNTOUCHED)?;
     }
     let changes = [Change { place, value }];
     let effect = document.effect(&changes[0]);
@@ -199,17 +212,17 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     drop(rewrite);
     let arrived = context.shell.result(&text);
     if args.generate {
-        let told = "The password was made up and is shown nowhere; 'drspass decrypt' shows it.\n";
-        context.shell.message(told);
+        let note = "Generated a random password; it was not printed. To read it: drspass decrypt\n";
+        context.shell.message(note);
     }
     if effect == Effect::Same {
         return Ok(exit::written(arrived, exit::DONE));
     }
     context.next_step();
-    Ok(context.stands(arrived, exit::DONE))
+    Ok(context.changed(arrived, exit::DONE))
 }
 
-/// Puts the new text in the place of the manifest, and shows the warnings that are new.
+/// Replaces the manifest with the new text, and shows new warnings.
 fn save(
     context: &Context<'_>,
     rewrite: &Rewrite<'_>,
@@ -243,10 +256,10 @@ pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     let arrived = context.shell.result(&text);
     // No endpoint uses a credential that was removed.
     if matches!(place, ValuePlace::Endpoint { .. }) {
-        let told = "DRS is not told: it keeps what it has, and drspass manages that no more.\n";
-        context.shell.message(told);
+        let note = "drspass no longer manages this endpoint. DRS keeps its current password.\n";
+        context.shell.message(note);
     }
-    Ok(context.stands(arrived, exit::DONE))
+    Ok(context.changed(arrived, exit::DONE))
 }
 
 pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
@@ -281,25 +294,25 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     drop((rewrite, bytes));
     let arrived = context.shell.result(&text);
     if !args.write && has_changes {
-        let told = "Nothing was written: run it again with --write.\n";
-        context.shell.message(told);
+        let note = "Nothing was written. To write the manifest, add --write.\n";
+        context.shell.message(note);
     }
     if args.write && !is_stream(&args.file) {
         let name = name.display();
-        let told = format!("Remove {name} now: it holds the values in plain text.\n");
-        context.shell.message(&told);
+        let note = format!("Remove {name} now: it contains the values in plain text.\n");
+        context.shell.message(&note);
     }
     if !is_written {
         return Ok(exit::written(arrived, exit::DONE));
     }
     context.next_step();
-    Ok(context.stands(arrived, exit::DONE))
+    Ok(context.changed(arrived, exit::DONE))
 }
 
 fn import_list(document: &ManifestText<'_>, placed: &[Placed]) -> String {
     let count = |effect| placed.iter().filter(|row| row.effect == effect).count();
     let mut text = format!(
-        "Import: {} to add, {} to change, {} the same.\n",
+        "Import: {} to add, {} to change, {} unchanged.\n",
         count(Effect::Added),
         count(Effect::Changed),
         count(Effect::Same)
@@ -321,7 +334,7 @@ fn import_list(document: &ManifestText<'_>, placed: &[Placed]) -> String {
     text
 }
 
-/// Who uses a credential, as the end of a line.
+/// Returns how many endpoints use a credential, as the end of a line.
 fn used_by(endpoints: usize) -> String {
     match endpoints {
         0 => ", used by no endpoint".to_owned(),
@@ -343,8 +356,7 @@ fn refused(code: &'static str, what: impl Into<String>, help: &str) -> OpError {
 }
 
 fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> {
-    // One more for a line end, which is no part of the value; base64 may stand on
-    // lines of any length.
+    // More than a value, for a line break at the end and for base64 in lines of any length.
     let (path, bytes) = read_named(root, path, 2 * MAX_VALUE_BYTES)?;
     value::from_file(field, &bytes).map_err(|Problem { what, help, .. }| {
         let what = format!("{} {what}", path.display());
@@ -353,8 +365,8 @@ fn from_file(root: &Root, field: Field, path: &Path) -> Result<Secret, OpError> 
 }
 
 fn not_typed() -> OpError {
-    let help = "Type the value, or name a file with --from-file.";
-    refused("drspass::value::not_typed", "no value was typed", help)
+    let help = "Type the value, or pass a file with --from-file.";
+    refused("drspass::value::not_typed", "no value given", help)
 }
 
 fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
@@ -363,8 +375,8 @@ fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
             NoPassphrase::Interrupted => OpError::Cancelled(UNTOUCHED),
             NoPassphrase::Unclear => refused(
                 "drspass::value::unclear",
-                "what was typed holds a key that is no character, or no UTF-8 text",
-                "Type it again, or name a file that holds it with --from-file.",
+                "the input contains a control key or invalid UTF-8",
+                "Type the value again, or pass a file with --from-file.",
             ),
             NoPassphrase::Declined | NoPassphrase::Nobody => not_typed(),
         })
@@ -373,12 +385,12 @@ fn typed(label: &str, field: Field) -> Result<Secret, OpError> {
     if first.is_empty() {
         return Err(not_typed());
     }
-    let second = ask("The same again: ")?;
+    let second = ask("Repeat it: ")?;
     if *first != *second {
         return Err(refused(
             "drspass::value::mismatch",
             "the two values differ",
-            "Type the same value twice.",
+            "Run the command again, and type the same value twice.",
         ));
     }
     Ok(Secret::new(std::mem::take(&mut *first)))

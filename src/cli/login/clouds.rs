@@ -1,7 +1,7 @@
 //! One entry of clouds.yaml, with secure.yaml merged over it.
 //!
-//! Files of the work tree or the current folder are not read: a writer could choose the
-//! login. Nothing but the login is taken of an entry; the target is that of drspass.yaml.
+//! Files of the work tree or the current directory are not read, since a writer could choose
+//! the login there. Only the login is taken from an entry; the target is in drspass.yaml.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,41 +25,41 @@ const MAX_BYTES: usize = 1 << 20;
 const YES: &[&str] = &["true", "yes", "on", "y", "t", "1"];
 const NO: &[&str] = &["false", "no", "off", "n", "f", "0"];
 
-const NAMES_OF_ENTRIES: &str = "The names of the entries stand below `clouds:` in that file.";
+const NAMES_OF_ENTRIES: &str = "The entries are below `clouds:` in that file.";
 
-/// An entry that was named.
+/// The name of an entry.
 #[derive(Clone, Copy)]
 pub struct NamedEntry<'a> {
     pub name: &'a str,
-    /// The option, the variable or the file that names it.
+    /// The option, variable or file that names it.
     pub named_by: &'static str,
-    /// Not the case for a file of the work tree, which a writer may have changed.
+    /// `false` for a file of the work tree, which a writer may have changed.
     pub by_user: bool,
 }
 
 impl NamedEntry<'_> {
     fn place(&self) -> String {
-        format!("the name of an entry from {}", self.named_by)
+        format!("the entry name from {}", self.named_by)
     }
 }
 
-/// clouds.yaml and secure.yaml, as far as they are there.
+/// Returns the existing ones of clouds.yaml and secure.yaml.
 fn find_files(env: &Env, folder: &Path, system: &Path) -> Vec<PathBuf> {
     let folders = env.config_folders().into_iter();
     let mut folders: Vec<PathBuf> = folders.map(|folder| folder.join("openstack")).collect();
     folders.push(system.to_owned());
     let named = |variable| env.path_var(variable).map(|path| folder.join(path));
     let clouds = named("OS_CLIENT_CONFIG_FILE").or_else(|| outside::first_of(&folders, CLOUDS));
-    if let Some(beside) = clouds.as_deref().and_then(Path::parent) {
-        folders.insert(0, beside.to_owned());
+    if let Some(parent) = clouds.as_deref().and_then(Path::parent) {
+        folders.insert(0, parent.to_owned());
     }
     let secure = named("OS_CLIENT_SECURE_FILE").or_else(|| outside::first_of(&folders, SECURE));
     clouds.into_iter().chain(secure).collect()
 }
 
 fn names_of_entries(root: &CloudsNode) -> Result<BTreeSet<String>, Failure> {
-    let help = "Write the entries below `clouds:`, each with its keys indented below its name.";
-    root.map("the document is not a map of keys", help)?;
+    let help = "Put the entries below `clouds:`, each with its keys indented below its name.";
+    root.map("the document is not a map", help)?;
     let Some(clouds) = root.get("clouds") else {
         return Ok(BTreeSet::new());
     };
@@ -67,8 +67,8 @@ fn names_of_entries(root: &CloudsNode) -> Result<BTreeSet<String>, Failure> {
     Ok(map.keys().cloned().collect())
 }
 
-/// The named entry, or the only one; none if none is named and there is none. `system` is
-/// the last folder that is searched.
+/// Returns the named entry, or the only one; `None` if none is named and none exists.
+/// `system` is the last directory to search.
 pub fn find(
     env: &Env,
     tree: &WorkTree,
@@ -114,30 +114,30 @@ pub fn find(
     };
     let node = all.and_then(|all| all.take("clouds")?.take(&name));
     let Some(node) = node else {
-        // The only entry may be without keys.
+        // The only entry may have no keys.
         return wanted.map_or(Ok(None), |wanted| Err(no_entry(wanted, main)));
     };
-    let help = "Indent the keys below it.";
-    node.map("the entry is not a map of keys", help)?;
+    let help = "Indent the keys below its name.";
+    node.map("the entry is not a map", help)?;
     if let Some(auth) = node.get("auth") {
-        auth.map("`auth` is not a map of keys", help)?;
+        auth.map("`auth` is not a map", help)?;
     }
-    // What the file says may not break the line of a message.
+    // A name with a line break would split the message.
     let shown = match name_flaw(&name) {
         None => format!("entry {name}"),
         Some(_) => "the only entry".to_owned(),
     };
-    let holders = entries.iter().filter(|(held, _)| *held == name);
-    let holders: Vec<&Path> = holders.map(|(_, path)| path.as_path()).collect();
+    let files = entries.iter().filter(|(entry, _)| *entry == name);
+    let files: Vec<&Path> = files.map(|(_, path)| path.as_path()).collect();
     Ok(Some(CloudsEntry {
-        label: format!("{shown} of {}", in_words(&holders)),
+        label: format!("{shown} of {}", in_words(&files)),
         notes,
         name: shown,
         node,
     }))
 }
 
-/// The files that hold an entry.
+/// Names the files that contain an entry.
 fn in_words(files: &[&Path]) -> String {
     let first = files.first().unwrap_or(&Path::new("clouds.yaml")).display();
     let Some(second) = files.get(1) else {
@@ -152,8 +152,8 @@ fn no_file(wanted: NamedEntry<'_>) -> Failure {
     let named_by = wanted.named_by;
     Failure::new(
         "drspass::login::no_clouds",
-        format!("{named_by} names an entry of clouds.yaml, but there is no such file"),
-        "Nothing was sent. Put clouds.yaml into ~/.config/openstack or /etc/openstack, or name the file with OS_CLIENT_CONFIG_FILE. One in the current folder is not read.",
+        format!("{named_by} names an entry of clouds.yaml, but the file is missing"),
+        "Nothing was sent. Put clouds.yaml into ~/.config/openstack or /etc/openstack, or set OS_CLIENT_CONFIG_FILE to its path. A file in the current directory is not read.",
     )
 }
 
@@ -161,8 +161,8 @@ fn several_entries(path: &Path) -> Failure {
     let path = path.display();
     Failure::new(
         "drspass::login::several_entries",
-        format!("there is no login: {path} holds several entries and none is named"),
-        "Nothing was sent. Name one with --cloud, OS_CLOUD or credentials_from in drspass.yaml.",
+        format!("no login found: {path} has several entries and none is named"),
+        "Nothing was sent. Name an entry with --cloud, OS_CLOUD or credentials_from in drspass.yaml.",
     )
 }
 
@@ -175,7 +175,7 @@ fn no_entry(wanted: NamedEntry<'_>, path: &Path) -> Failure {
     let path = path.display();
     Failure::new(
         "drspass::login::no_entry",
-        format!("{named_by} names the entry {name}, which {path} does not hold"),
+        format!("{named_by} names the entry {name}, which {path} does not contain"),
         format!("Nothing was sent. {NAMES_OF_ENTRIES}"),
     )
 }
@@ -185,17 +185,17 @@ const APPLICATION: &str = "application_credential_id application_credential_name
 
 /// An entry, both files merged.
 pub struct CloudsEntry {
-    /// With its files, for messages.
+    /// With the names of its files, for messages.
     pub label: String,
-    /// That others may read a file with a secret.
+    /// About files with a secret that other users can read.
     pub notes: Vec<String>,
-    /// Without its files.
+    /// Without the names of its files.
     name: String,
     node: CloudsNode,
 }
 
 impl CloudsEntry {
-    /// Where keys may be: outside of `auth` first.
+    /// Returns the maps with keys, `auth` last.
     fn levels(&self) -> impl Iterator<Item = &CloudsNode> {
         let levels = [Some(&self.node), self.node.get("auth")];
         levels.into_iter().flatten()
@@ -223,10 +223,13 @@ impl CloudsEntry {
                         None => return Ok(Some(LoginPart::new(name, text))),
                     },
                     CloudsValue::NotText(_) => (
-                        "is no text, since readers of YAML take it for a number, a date or a boolean".into(),
+                        "is not a string: YAML reads it as a number, a date or a boolean".into(),
                         "Quote it.",
                     ),
-                    _ => ("is no text".into(), "Write one text after the colon."),
+                    _ => (
+                        "is not a string".into(),
+                        "Write one string after the colon.",
+                    ),
                 };
                 return Err(error::value(self.place(name, node), what, help));
             }
@@ -242,7 +245,7 @@ impl CloudsEntry {
         self.look("cacert", FieldKind::Certificates)
     }
 
-    /// The texts of a key at each of its places; `None` for what is not a text.
+    /// Returns each string of a key; `None` for a value that is not a string.
     pub fn values(&self, key: &str) -> impl Iterator<Item = Option<&str>> {
         let nodes = self.levels().filter_map(move |level| level.get(key));
         nodes.map(|node| match &node.value {
@@ -262,7 +265,7 @@ impl CloudsEntry {
                     }
                     _ => false,
                 };
-                // OpenStack clients take any other word for "do not verify".
+                // OpenStack clients take any other word as "do not verify".
                 if let Some(node) = level.get(key)
                     && !is_empty(node)
                     && !is_harmless(&node)
@@ -281,7 +284,7 @@ impl CloudsEntry {
         Ok(())
     }
 
-    /// The method of `auth_type`, or else the one that the keys make.
+    /// Returns the method of `auth_type`, or else of the keys.
     pub fn method(&self, parts: &mut LoginParts) -> Result<LoginMethod, Failure> {
         let Some(part) = self.look("auth_type", FieldKind::Name)? else {
             let mut methods = LoginMethod::ORDER.into_iter();
@@ -295,7 +298,7 @@ impl CloudsEntry {
                 )),
                 (None, None) => Err(error::value(
                     &self.label,
-                    "holds no login",
+                    "has no login",
                     "Add username, password and user_domain_name, or access_key and secret_key, or token.",
                 )),
             };

@@ -1,8 +1,8 @@
-//! The YAML of clouds.yaml and secure.yaml as a tree of our own.
+//! The YAML of clouds.yaml and secure.yaml, as a tree.
 //!
-//! These are other people's files: merge keys, anchors and unknown keys are taken; tags, a
-//! second document, a key that stands twice and anything that grows without bounds are not.
-//! No text of a file or of the parser is shown, since both may hold a password.
+//! Other programs read these files too, so merge keys, anchors and unknown keys are accepted;
+//! tags, a second document, duplicate keys and unbounded growth are refused. No text of a
+//! file or of the parser is shown, since both may contain a password.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,20 +16,20 @@ use crate::core::problem::Position;
 use crate::core::yaml::{self, position, position_after};
 use crate::ops::error::Failure;
 
-/// Bytes of text with aliases followed, far above any file of 1 MiB. A node counts as some,
-/// so that there are at most 100,000.
+/// Size in bytes with aliases expanded. A node counts as [`NODE_SIZE`], so that there are at
+/// most 100,000.
 const MAX_SIZE: usize = 8 << 20;
 const NODE_SIZE: usize = MAX_SIZE / 100_000;
 const MAX_DEPTH: usize = 32;
 const MAX_ALIASES: usize = 10_000;
 
-/// So many aliases are taken only if there are anchors enough.
+/// More aliases than this are accepted only with enough anchors.
 const MANY_ALIASES: usize = 100;
 const ALIASES_OF_ANCHOR: usize = 10;
 
 #[derive(Clone)]
 pub struct CloudsNode {
-    /// The file that it comes from.
+    /// The file it comes from.
     pub path: Rc<Path>,
     pub at: Position,
     pub value: CloudsValue,
@@ -40,7 +40,7 @@ pub struct CloudsNode {
 pub enum CloudsValue {
     Null,
     Text(Zeroizing<String>),
-    /// Not quoted, and a number, a boolean or a date to some readers.
+    /// Unquoted, and a number, a boolean or a date to some readers.
     NotText(Zeroizing<String>),
     List(Vec<CloudsNode>),
     Map(CloudsMap),
@@ -49,7 +49,7 @@ pub enum CloudsValue {
 pub type CloudsMap = BTreeMap<String, CloudsNode>;
 
 impl CloudsNode {
-    /// The value of a key that is not null.
+    /// Returns the value of a key unless it is null.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
             CloudsValue::Map(map) => map.get(key).filter(|node| !node.is_null()),
@@ -86,7 +86,7 @@ impl CloudsNode {
                     }
                 }
             }
-            // An empty section says nothing; it does not take a whole section away.
+            // An empty section does not remove a whole section.
             (CloudsValue::Map(_), CloudsValue::Null) => {}
             (_, value) => *self = Self { value, ..over },
         }
@@ -101,8 +101,8 @@ impl CloudsNode {
         }
     }
 
-    /// Puts all of it where an alias or a merge key repeats it, and tells how many
-    /// collections stand inside each other.
+    /// Moves the node to the position of an alias or a merge key, and returns the depth of
+    /// its nested collections.
     fn repeated_at(&mut self, at: Position) -> usize {
         self.at = at;
         let place = |node: &mut Self| node.repeated_at(at);
@@ -115,10 +115,10 @@ impl CloudsNode {
     }
 }
 
-/// The outermost value; none if it is null or there is none.
+/// Returns the root node; `None` if it is null or missing.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Option<CloudsNode>, Failure> {
     let text = yaml::decode(bytes).map_err(|problem| {
-        let what = yaml::wrong_encoding(bytes).unwrap_or("it is not UTF-8 text");
+        let what = yaml::wrong_encoding(bytes).unwrap_or("it is not valid UTF-8");
         let help = "Save the file as UTF-8 without a byte order mark.";
         error::document(path, problem.at, what, help)
     })?;
@@ -138,16 +138,16 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Option<CloudsNode>, Failure> {
     Ok(root.filter(|root| !root.is_null()))
 }
 
-/// Where something is refused, what it is, and what to do.
+/// Position of an error, what it is, and how to fix it.
 type Refused = (Position, &'static str, &'static str);
 
 const fn unreadable(at: Position) -> Refused {
-    let help = "Look at that line and the one before: indentation, quotes and colons. Its text is not shown, since it may hold a password.";
-    (at, "it is not readable as YAML", help)
+    let help = "Check indentation, quotes and colons in that line and the one before. Its text is not shown, since it may contain a password.";
+    (at, "it is not valid YAML", help)
 }
 
 const fn too_large(at: Position) -> Refused {
-    let what = "it is too deep, or too large once its aliases are followed";
+    let what = "it is nested too deeply, or too large with its aliases expanded";
     (at, what, "Keep only the entries of clouds in it.")
 }
 
@@ -155,13 +155,13 @@ fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
     Parser::new_from_str_with_options(text, granit_parser::options! { emit_comments: false })
 }
 
-/// Refuses what is refused before anything else, wherever it stands.
+/// Refuses NUL characters and tags, before any other error.
 fn check_text(text: &str) -> Result<(), Refused> {
     // The parser would take it for the end of the file.
     if let Some((before, _)) = text.split_once('\0') {
         return Err((
             position_after(before),
-            "a NUL character stands in it",
+            "it contains a NUL character",
             "Remove it.",
         ));
     }
@@ -176,7 +176,7 @@ fn check_text(text: &str) -> Result<(), Refused> {
             let start = parsed.1.start.byte_offset().unwrap_or_default();
             let before = text.get(..start).unwrap_or(text);
             let tag = before.rfind('!').map_or(before, |at| &before[..at]);
-            let help = "Write the value itself: drspass runs nothing that a tag stands for. Quote a value that starts with `!`.";
+            let help = "Write the value without the tag. Quote a value that starts with `!`.";
             return Err((position_after(tag), "tags are not supported", help));
         }
     }
@@ -186,10 +186,10 @@ fn check_text(text: &str) -> Result<(), Refused> {
 struct CloudsReader<'t> {
     path: Rc<Path>,
     parser: Parser<'t, StrInput<'t>>,
-    /// What anchors stand for, and its size.
+    /// The nodes of anchors, with their sizes.
     anchors: BTreeMap<usize, (CloudsNode, usize)>,
     aliases: usize,
-    /// How many lists it is inside of.
+    /// How many lists surround the present node.
     lists: usize,
     size: usize,
 }
@@ -210,7 +210,7 @@ impl<'t> CloudsReader<'t> {
                     };
                 }
                 (_, at) if root.is_some() => {
-                    let what = "a second document begins there";
+                    let what = "a second document starts here";
                     return Err((at, what, "Keep one document in the file."));
                 }
                 event => root = Some(self.node(event, 0)?),
@@ -226,7 +226,7 @@ impl<'t> CloudsReader<'t> {
         }
     }
 
-    /// The value that begins with this event, inside of `depth` collections.
+    /// Reads the node that starts with this event, inside `depth` collections.
     fn node(
         &mut self,
         (event, at): (Event<'t>, Position),
@@ -236,7 +236,7 @@ impl<'t> CloudsReader<'t> {
         let (value, anchor) = match event {
             Event::Alias(anchor) => {
                 self.aliases += 1;
-                // One inside of what it stands for is not known yet.
+                // An alias inside its own anchor is not known yet.
                 let (node, size) = self.anchors.get(&anchor).ok_or(too_large(at))?;
                 let (mut node, size) = (node.clone(), *size);
                 self.grow(size, at)?;
@@ -308,7 +308,7 @@ impl<'t> CloudsReader<'t> {
             let is_merge = matches!(&key, CloudsValue::NotText(key) if **key == "<<");
             let key = match key {
                 CloudsValue::Text(key) | CloudsValue::NotText(key) => key,
-                // Nobody looks into a list.
+                // The content of lists is not used.
                 _ if self.lists > 0 => {
                     let value = self.next()?;
                     self.node(value, depth)?;
@@ -317,8 +317,8 @@ impl<'t> CloudsReader<'t> {
                 _ => return Err(unreadable(at)),
             };
             if !is_merge && map.contains_key(&*key) {
-                let what = "a key stands there for the second time";
-                let help = "Remove one of the two: readers differ in which one they take.";
+                let what = "a duplicate key";
+                let help = "Remove one of the two: programs differ in which one they use.";
                 return Err((at, what, help));
             }
             let value = self.next()?;
@@ -329,7 +329,7 @@ impl<'t> CloudsReader<'t> {
                 _ => merged.push(value),
             }
         }
-        // The keys of the map itself count, then those of the first merged one.
+        // Keys of the map itself win, then those of the first merged one.
         for mut node in merged {
             node.repeated_at(node.at);
             match node.value {

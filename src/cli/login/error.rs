@@ -1,5 +1,4 @@
-//! Errors that several places of a login share. None carries a secret, or text of a file
-//! that may hold one.
+//! Errors of logins. None contains a secret, or text of a file that may contain one.
 
 use std::fmt::Display;
 use std::io;
@@ -8,8 +7,7 @@ use std::path::Path;
 use crate::core::problem::Position;
 use crate::ops::error::{Failure, with_causes};
 
-/// A value that cannot be what it stands for. `place` is its variable or key, `what` does
-/// not contain it.
+/// An invalid value. `place` is its variable or key; `what` does not contain the value.
 pub fn value(place: impl Display, what: impl Display, help: &str) -> Failure {
     Failure::new(
         "drspass::login::value",
@@ -25,15 +23,15 @@ pub fn project_form(place: &str) -> Failure {
         format!(
             "the project id from {place} is not 1 to 64 letters, digits, dashes or underscores"
         ),
-        "Nothing was sent. Copy the id from the console, My Credentials, Projects; or leave it out, since drspass.yaml names the project.",
+        "Nothing was sent. Copy the id from the console (My Credentials, Projects), or unset it, since drspass.yaml names the project.",
     )
 }
 
 pub fn insecure(place: &str) -> Failure {
     Failure::new(
         "drspass::login::insecure",
-        format!("{place} would switch off the check of certificates"),
-        "Nothing was sent: passwords would go to whoever answers. Remove it, and trust a private authority with --ca-file.",
+        format!("{place} would turn off certificate verification"),
+        "Nothing was sent. Without verification, any host could receive the passwords. Remove it, and trust a private authority with --ca-file.",
     )
 }
 
@@ -53,16 +51,16 @@ pub fn unreadable(what: &str, path: &Path, source: &io::Error) -> Failure {
             path.display(),
             with_causes(source)
         ),
-        "Nothing was sent. See whether the path is right and may be read.",
+        "Nothing was sent. Check that the file exists and is readable.",
     )
 }
 
-/// A file that is not usable, in words of our own.
+/// An invalid file. `what` does not contain its text.
 pub fn document(path: &Path, at: Option<Position>, what: &str, help: &str) -> Failure {
     let at = at.map_or_else(String::new, |at| format!("{at}: "));
     Failure::new(
         "drspass::login::document",
-        format!("{} is not usable: {at}{what}", path.display()),
+        format!("{} is invalid: {at}{what}", path.display()),
         format!("Nothing was sent. {help}"),
     )
 }

@@ -1,5 +1,5 @@
-//! What a login is made of: the fields, their names in each source, which of them belong
-//! together, and what is missing.
+//! The fields of a login: their names in each source, the methods they belong to, and which
+//! are missing.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,24 +28,25 @@ pub enum LoginField {
     ProjectName,
 }
 
-/// What gives the fields of one login.
+/// Where the fields of a login come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LoginSource {
     /// `OS_` variables.
     Os,
-    /// `HW_` variables, where each falls back to one of the other family.
+    /// `HW_` variables; each falls back to an `OS_` variable.
     Hw,
     /// Keys of clouds.yaml.
     Clouds,
 }
 
-/// The names of each field in each source, in the order of both. First choice first; names
-/// of a group, which ends at `|`, count before those of the next one, wherever they are in
-/// the source. A domain is given by its name where that ends in `_name`, else by its id.
+/// The names of each field (rows in the order of [`LoginField`]) in each source (separated
+/// by `/`, in the order of [`LoginSource`]), first choice first. `|` ends a group, which is
+/// searched everywhere in the source before the next one. A domain is given by name if the
+/// name of the field ends in `_name`, else by id.
 ///
 /// The names are those of the Terraform providers for Open Telekom Cloud and Huawei Cloud,
 /// of the OpenStack SDK and gophercloud, and of clouds.yaml extensions for access keys. A
-/// security token has no fallback, since it fits one key only.
+/// security token has no fallback, since it belongs to one access key.
 const NAMES: [&str; 12] = [
     "OS_TOKEN OS_AUTH_TOKEN OS_TOKEN_ID / HW_AUTH_TOKEN OS_AUTH_TOKEN / token auth_token",
     "OS_ACCESS_KEY OS_ACCESS_KEY_ID OS_AK / HW_ACCESS_KEY OS_ACCESS_KEY / access_key ak",
@@ -71,7 +72,7 @@ const NAMES: [&str; 12] = [
     "OS_PROJECT_NAME OS_TENANT_NAME / HW_PROJECT_NAME OS_PROJECT_NAME / project_name tenant_name",
 ];
 
-/// The names of a row of the table in a source, in groups.
+/// Returns the names in a row for a source, in groups.
 fn groups(row: &'static str, source: LoginSource) -> impl Iterator<Item = &'static str> {
     let names = row.split(" / ").nth(source as usize);
     names.unwrap_or_default().split('|')
@@ -108,7 +109,7 @@ impl LoginField {
         groups(NAMES[self as usize], source)
     }
 
-    /// The value of the first group that has one.
+    /// Returns the value of the first group that has one.
     pub fn read(self, source: LoginSource, look: Look<'_>) -> Result<Option<LoginPart>, Failure> {
         for names in self.groups(source) {
             if let Some(part) = look(names, self.kind())? {
@@ -119,13 +120,13 @@ impl LoginField {
     }
 }
 
-/// Every name in a source.
+/// Returns all names in a source.
 pub fn names(source: LoginSource) -> impl Iterator<Item = &'static str> {
     let groups = NAMES.iter().flat_map(move |row| groups(row, source));
     groups.flat_map(|names| names.split(' '))
 }
 
-/// The keys whose values must not be readable for others.
+/// Returns the keys whose values other users must not read.
 pub fn secret_keys() -> Vec<&'static str> {
     let fields = [
         LoginField::Token,
@@ -140,7 +141,7 @@ pub fn secret_keys() -> Vec<&'static str> {
     groups.flat_map(|names| names.split(' ')).collect()
 }
 
-/// What is wrong with a value, without the value, and what to do.
+/// What is invalid about a value, without the value, and how to fix it.
 pub type Flaw = (Cow<'static, str>, &'static str);
 
 #[derive(Clone, Copy)]
@@ -148,7 +149,7 @@ pub enum FieldKind {
     Password,
     /// May end in a line break.
     Token,
-    /// A part of an access key, or a one-time code.
+    /// Part of an access key, or a one-time code.
     Key,
     Name,
     Certificates,
@@ -172,18 +173,18 @@ impl FieldKind {
 }
 
 fn password_flaw(text: &str) -> Option<Flaw> {
-    const HELP: &str = "Remove it: it would be sent as a part of the password.";
+    const HELP: &str = "Remove it: it would be sent as part of the password.";
     if text.ends_with(['\n', '\r']) {
-        return Some(("ends in a line break".into(), HELP));
+        return Some(("ends with a line break".into(), HELP));
     }
     let has_mark = text.starts_with('\u{feff}');
-    has_mark.then_some(("begins with a byte order mark".into(), HELP))
+    has_mark.then_some(("starts with a byte order mark".into(), HELP))
 }
 
-/// What comes of copying too much: a few refused keys or tokens lock the account.
+/// Finds traces of copying too much: a few refused keys or tokens lock the account.
 fn key_flaw(text: &str) -> Option<Flaw> {
     const HELP: &str =
-        "Store it alone and on one line, without quotation marks or a name before it.";
+        "Store only the value, on one line, without quotation marks or a name before it.";
     let found = text
         .char_indices()
         .zip(1..)
@@ -192,11 +193,13 @@ fn key_flaw(text: &str) -> Option<Flaw> {
             let what = match c {
                 '\u{feff}' => "a byte order mark",
                 c if c.is_control() => "a control character",
-                c if !c.is_ascii_graphic() => "a blank or a character outside ASCII",
+                c if !c.is_ascii_graphic() => "a space or a non-ASCII character",
                 '"' | '\'' | '`' => "a quotation mark",
-                ':' => "a colon, as after the name of a header,",
-                '=' if !is_padding() => "an equals sign, as after the name of a variable,",
-                '$' | '{' | '}' | '<' | '>' | '\\' | ',' | ';' => "a character of no token or key",
+                ':' => "a colon, as after a header name,",
+                '=' if !is_padding() => "an equals sign, as after a variable name,",
+                '$' | '{' | '}' | '<' | '>' | '\\' | ',' | ';' => {
+                    "a character that tokens and keys never contain"
+                }
                 _ => return None,
             };
             Some(format!("contains {what} at position {position}"))
@@ -210,7 +213,7 @@ fn key_flaw(text: &str) -> Option<Flaw> {
 
 pub fn name_flaw(text: &str) -> Option<Flaw> {
     if text.trim().is_empty() {
-        return Some(("is blank".into(), "Give a value, or leave it out."));
+        return Some(("is blank".into(), "Set a value, or remove it."));
     }
     text.chars().any(char::is_control).then_some((
         "contains a control character, such as a line break".into(),
@@ -218,7 +221,7 @@ pub fn name_flaw(text: &str) -> Option<Flaw> {
     ))
 }
 
-/// Whether a name that was not found may be a secret.
+/// Returns whether an unknown name may be a secret.
 pub fn may_be_secret(name: &str) -> bool {
     is_key_like(name) || is_too_long_for_a_path(name)
 }
@@ -230,14 +233,14 @@ pub enum LoginMethod {
     Password,
 }
 
-/// What to do about an application credential.
+/// Help for an application credential.
 pub const OTHER_LOGIN: &str = "Log in with a token, a user and a password, or an access key.";
 
 impl LoginMethod {
     /// The order of the Terraform provider of Open Telekom Cloud.
     pub const ORDER: [Self; 3] = [Self::Token, Self::AccessKey, Self::Password];
 
-    /// The method that an `auth_type` names, and whether it needs a second factor.
+    /// Returns the method of an `auth_type`, and whether it needs a second factor.
     pub fn of_type(auth_type: &str) -> Result<(Self, bool), Flaw> {
         match auth_type {
             "token" | "v3token" => Ok((Self::Token, false)),
@@ -245,17 +248,17 @@ impl LoginMethod {
             "password" | "v3password" => Ok((Self::Password, false)),
             "v3totp" | "v3multifactor" => Ok((Self::Password, true)),
             "v3applicationcredential" => Err((
-                "is v3applicationcredential, and application credentials are not supported".into(),
+                "is v3applicationcredential, which is not supported".into(),
                 OTHER_LOGIN,
             )),
             _ => Err((
-                "is not a kind of login that drspass knows, or supports".into(),
-                "Write token, password, v3totp or aksk, or leave it out.",
+                "is not a supported kind of login".into(),
+                "Set it to token, password, v3totp or aksk, or remove it.",
             )),
         }
     }
 
-    /// The fields that only this method has. A domain is not one: many machines set it for
+    /// Returns the fields of this method alone. A domain is not one: many machines set it for
     /// other programs.
     fn fields(self) -> &'static [LoginField] {
         match self {
@@ -266,7 +269,7 @@ impl LoginMethod {
     }
 }
 
-/// A value and the name that gave it. Without `Debug`, since it may be a secret.
+/// A value and its name. Without `Debug`, since it may be a secret.
 pub struct LoginPart {
     pub name: &'static str,
     text: Zeroizing<String>,
@@ -298,10 +301,10 @@ impl LoginPart {
     }
 }
 
-/// Gives the first value of these names, which stand in one text.
+/// Returns the first value of these names, which are separated by spaces.
 pub type Look<'a> = &'a dyn Fn(&'static str, FieldKind) -> Result<Option<LoginPart>, Failure>;
 
-/// What one source gives.
+/// The fields from one source.
 pub struct LoginParts {
     source: LoginSource,
     pub needs_passcode: bool,
@@ -319,7 +322,7 @@ impl LoginParts {
         Ok(read)
     }
 
-    /// Adds password and passcode for a user, and returns the names that gave them.
+    /// Adds password and passcode for a user, and returns their names.
     pub fn fill(
         &mut self,
         source: LoginSource,
@@ -331,7 +334,7 @@ impl LoginParts {
         self.add(&[LoginField::Password, LoginField::Passcode], source, look)
     }
 
-    /// Adds the fields that are missing, and returns the names that gave them.
+    /// Adds missing fields, and returns their names.
     fn add(
         &mut self,
         fields: &[LoginField],
@@ -354,7 +357,7 @@ impl LoginParts {
         self.parts.contains_key(&field)
     }
 
-    /// The name that gave a field.
+    /// Returns the name of a field in its source.
     pub fn name(&self, field: LoginField) -> Option<&'static str> {
         self.parts.get(&field).map(|part| part.name)
     }
@@ -363,13 +366,13 @@ impl LoginParts {
         self.parts.remove(&field)
     }
 
-    /// The names that gave what only a method has, whether or not it is needed.
+    /// Returns the names of the fields that only this method has.
     pub fn given(&self, method: LoginMethod) -> Vec<&'static str> {
         let fields = method.fields().iter();
         fields.filter_map(|field| self.name(*field)).collect()
     }
 
-    /// What a method still needs, by the first name that would give it.
+    /// Returns the first name of each field that a method still needs.
     pub fn missing(&self, method: LoginMethod) -> Vec<String> {
         use LoginField::{
             AccessKey, Passcode, Password, SecretKey, Token, UserDomain, UserId, UserName,
@@ -397,19 +400,19 @@ impl LoginParts {
         called.collect()
     }
 
-    /// What is given and what is missing; `named` choose the method. `place` is where the
-    /// parts come from.
+    /// Returns the error about missing fields. `named` choose the method; `place` is where
+    /// the fields come from.
     pub fn incomplete(&self, method: LoginMethod, named: &[&str], place: &str) -> Failure {
         let given = and(&[named, &self.given(method)].concat());
         let missing = and(&self.missing(method));
         Failure::new(
             "drspass::login::incomplete",
             format!("the login is incomplete: {given} in {place}, but not {missing}"),
-            "Nothing was sent, and no other login was tried instead. Add what is missing, or remove what is there.",
+            "Nothing was sent. No other login is tried in place of an incomplete one: add the missing part, or remove the others.",
         )
     }
 
-    /// The names that make a complete login.
+    /// Returns the names of a complete login.
     pub fn called(&self, method: LoginMethod) -> String {
         let mut given = self.given(method);
         if method == LoginMethod::Password && self.has(LoginField::UserId) {
@@ -424,7 +427,7 @@ impl LoginParts {
         place: &str,
         project: ProjectName,
     ) -> Result<Credentials, Failure> {
-        // Made beforehand, since the parts are taken apart below.
+        // Created first, since the parts are moved below.
         let incomplete = self.incomplete(method, &[], place);
         let is_complete = self.missing(method).is_empty();
         let made = self.credentials(method, project);
@@ -461,7 +464,7 @@ impl LoginParts {
     }
 }
 
-/// Several names in words.
+/// Joins names with commas and `and`.
 pub fn and(names: &[impl AsRef<str>]) -> String {
     match names {
         [] => String::new(),
@@ -478,7 +481,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_field_stands_at_its_own_place_of_the_table() {
+    fn each_field_has_its_row_in_the_table() {
         for (at, (field, row)) in LoginField::ALL.iter().zip(NAMES).enumerate() {
             assert_eq!(*field as usize, at);
             assert_eq!(row.split(" / ").count(), 3, "{row}");

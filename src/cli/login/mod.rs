@@ -1,7 +1,7 @@
-//! The login of a run: flags, then variables, then clouds.yaml with secure.yaml.
+//! The login of a run: from options, then variables, then clouds.yaml with secure.yaml.
 //!
-//! A source that gives only a part ends the search. A login never chooses the target: its
-//! project must be the sealed one, and its addresses are not used.
+//! An incomplete source ends the search. A login never chooses the target: its project must
+//! be the sealed one, and its addresses are not used.
 
 mod clouds;
 mod document;
@@ -31,14 +31,15 @@ use crate::core::yaml::plain_text;
 use crate::ops::error::Failure;
 use crate::sys::wiped;
 
-/// The machine's own clouds (OpenStack SDK).
+/// Directory of the clouds of this machine (OpenStack SDK).
 const SYSTEM: &str = "/etc/openstack";
-/// The longest tokens have tens of kilobytes, since they list a catalogue.
+/// Tokens that contain a service catalogue have tens of kilobytes.
 const MAX_TOKEN_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Login")]
 pub struct LoginFlags {
-    /// Log in with this entry of clouds.yaml, whatever variables say
+    /// Log in with this entry of clouds.yaml, instead of variables
     #[arg(long, value_name = "NAME")]
     pub cloud: Option<String>,
     /// Log in with the token in this file; - reads standard input
@@ -49,28 +50,28 @@ pub struct LoginFlags {
 /// What is known before the login.
 #[derive(Debug)]
 pub struct LoginContext<'a> {
-    /// The root folder, whose work tree holds no login.
+    /// The root directory. Logins in its work tree are refused.
     pub folder: &'a Path,
     pub project_id: &'a str,
     pub auth_url: &'a str,
-    /// The entry that drspass.yaml names.
+    /// The entry named in drspass.yaml.
     pub credentials_from: Option<&'a str>,
 }
 
 #[derive(Debug)]
 pub struct FoundLogin {
     pub credentials: Credentials,
-    /// In words, without a value.
+    /// In words, without values.
     pub source: String,
-    /// If not drspass.yaml alone.
+    /// `None` if only drspass.yaml names the project.
     pub project_source: Option<String>,
-    /// What names the certificates, and their PEM text.
+    /// The setting that names the certificates, and their PEM text.
     pub ca: Option<(String, Vec<u8>)>,
     pub notes: Vec<String>,
 }
 
-/// Finds the login of the first source that gives one; nothing is sent. Variables may fill
-/// in password and passcode of an entry that the user named.
+/// Returns the login of the first source that has one; nothing is sent. Variables may add
+/// password and passcode to an entry that the user named.
 pub fn find(
     flags: &LoginFlags,
     env: &Env,
@@ -117,13 +118,12 @@ fn find_below(
     Ok(login)
 }
 
-/// Refuses a variable that cannot hold the id of a project: `/` or `?` would change an
-/// address.
+/// Refuses a variable that is not a project id: `/` or `?` would change an address.
 pub fn check_project_form(env: &Env) -> Result<(), Failure> {
     for name in vars::PROJECT_IDS {
         match env.exact(name) {
             Some(Ok("")) => {
-                let help = "Give it a value, or unset it.";
+                let help = "Set it, or unset it.";
                 return Err(error::value(name, "is empty", help));
             }
             Some(text) if !text.is_ok_and(is_project_id) => {
@@ -146,16 +146,16 @@ pub fn check_project(env: &Env, project_id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The region that a variable names, for `init`.
+/// Returns the region in a variable, for `init`.
 pub fn region(env: &Env) -> Result<Option<String>, Failure> {
     for name in vars::REGIONS {
         if let Some(region) = vars::text(env, name)? {
-            // Regions have the letters that ids of projects have.
+            // Regions and project ids have the same characters.
             if is_project_id(region) {
                 return Ok(Some(region.to_owned()));
             }
-            let help = "Write one like eu-de.";
-            return Err(error::value(*name, "is not a region", help));
+            let help = "Set it to a region such as eu-de.";
+            return Err(error::value(*name, "is not a valid region", help));
         }
     }
     Ok(None)
@@ -178,7 +178,12 @@ fn from_token_file(
         (read, called, format!("{WHAT} (--token-file)"))
     };
     let text = plain_text(&bytes).map_err(|what| {
-        error::document(path, None, what, "Store the token alone, as plain text.")
+        error::document(
+            path,
+            None,
+            what,
+            "Store only the token in it, as plain text.",
+        )
     })?;
     if let Some((what, help)) = FieldKind::Token.flaw(text) {
         return Err(error::value(called, what, help));
@@ -200,7 +205,7 @@ fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLog
     Ok(Some(FoundLogin {
         source: parts.called(method),
         credentials: parts.into_credentials(method, vars::PLACE, project)?,
-        // A token has its project, whatever else is named.
+        // A token has its own project.
         project_source: project_source.filter(|_| method != LoginMethod::Token),
         ca: None,
         notes: Vec::new(),
@@ -246,8 +251,8 @@ fn from_clouds(
 fn no_login() -> Failure {
     Failure::new(
         "drspass::login::missing",
-        "there is no login",
-        "Nothing was sent. Set OS_TOKEN; or OS_USERNAME, OS_PASSWORD and OS_USER_DOMAIN_NAME; or OS_ACCESS_KEY and OS_SECRET_KEY; or name an entry of clouds.yaml with --cloud, OS_CLOUD or credentials_from in drspass.yaml; or give --token-file FILE.",
+        "no login found",
+        "Nothing was sent. Set OS_TOKEN; or OS_USERNAME, OS_PASSWORD and OS_USER_DOMAIN_NAME; or OS_ACCESS_KEY and OS_SECRET_KEY; or name an entry of clouds.yaml with --cloud, OS_CLOUD or credentials_from in drspass.yaml; or pass --token-file FILE.",
     )
 }
 
@@ -258,13 +263,13 @@ fn same_project(place: &str, found: &str, wanted: &str) -> Result<(), Failure> {
     Err(Failure::new(
         "drspass::login::other_project",
         format!("{place} is {found}, but the project of drspass.yaml is {wanted}"),
-        "Nothing was sent. Use the login of that project, or the root folder of the other one.",
+        "Nothing was sent. Use a login for the project of drspass.yaml, or the root directory of the other project.",
     ))
 }
 
-/// The project of a login and what names it, if not drspass.yaml alone: an id of variables,
-/// then their name beside parts from elsewhere, then the id and the name of the parts.
-/// `label` is the entry that those are of.
+/// Returns the project of a login and its source, unless only drspass.yaml names it: an id
+/// in variables, then a name there next to parts from elsewhere, then id and name in the
+/// parts. `label` is the entry of the parts.
 fn project(
     parts: &mut LoginParts,
     env: Option<&Env>,

@@ -1,4 +1,4 @@
-//! Files with a login, none of which may be in the work tree.
+//! Files with a login, which must be outside the work tree.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use crate::cli::env::Env;
 use crate::ops::error::Failure;
 use crate::sys::{files, wiped};
 
-/// The git work tree around a root folder, links resolved.
+/// The git work tree of a root directory, links resolved.
 pub struct WorkTree {
     top: PathBuf,
-    /// Folders in it that are still trusted, if it is the home folder.
+    /// Trusted directories in it, if it is the home directory.
     own: Vec<PathBuf>,
 }
 
 impl WorkTree {
-    /// The nearest folder above that holds `.git` (a file in a linked work tree), or else
-    /// `folder` itself.
+    /// Returns the nearest directory above with `.git` (a file in a linked work tree), or
+    /// else `folder` itself.
     pub fn around(folder: &Path, env: &Env) -> Result<Self, Failure> {
         let folder = if folder.as_os_str().is_empty() {
             Path::new(".")
@@ -27,7 +27,7 @@ impl WorkTree {
             folder
         };
         let real = fs::canonicalize(folder)
-            .map_err(|source| error::unreadable("the folder", folder, &source))?;
+            .map_err(|source| error::unreadable("the directory", folder, &source))?;
         let top = real
             .ancestors()
             .find(|folder| folder.join(".git").symlink_metadata().is_ok())
@@ -40,13 +40,14 @@ impl WorkTree {
         Ok(Self { top, own })
     }
 
-    /// Where `path` leads. A link inside is refused too: it chooses the file.
+    /// Returns the target of `path`. A link in the work tree is refused too, since it chooses
+    /// the file.
     fn resolve(&self, what: &'static str, path: &Path) -> Result<PathBuf, Failure> {
         let unreadable = |source| error::unreadable(what, path, &source);
         let folder = fs::canonicalize(files::folder_of(path)).map_err(unreadable)?;
         let real = match fs::canonicalize(path) {
             Ok(real) => real,
-            // A pipe of the shell, such as <(command), has no name to resolve.
+            // A pipe of the shell, such as <(command), has no path to resolve.
             Err(_) if is_pipe(path) => path.to_owned(),
             Err(error) => return Err(unreadable(error)),
         };
@@ -57,14 +58,14 @@ impl WorkTree {
             let (path, tree) = (path.display(), self.top.display());
             return Err(Failure::new(
                 "drspass::login::work_tree",
-                format!("{what} {path} lies in the work tree {tree}"),
-                "Nothing was sent. Whoever can commit to the work tree could choose the login, and a login could be committed by mistake: keep the file elsewhere, such as ~/.config/openstack/clouds.yaml.",
+                format!("{what} {path} is inside the work tree {tree}"),
+                "Nothing was sent. Move the file elsewhere, such as to ~/.config/openstack/clouds.yaml: everyone who can commit to the work tree could choose the login, and a login could be committed by mistake.",
             ));
         }
         Ok(real)
     }
 
-    /// The bytes of a file, and what is to be said if it holds a secret.
+    /// Returns the bytes of a file, and the note to show if it contains a secret.
     pub fn read(
         &self,
         what: &'static str,
@@ -79,7 +80,7 @@ impl WorkTree {
             && files::is_open_to_others(&real))
         .then(|| {
             format!(
-                "{} holds a secret and is open to other users; chmod 600 closes it",
+                "{} contains a secret and other users can read it; run chmod 600 on it",
                 path.display()
             )
         });
@@ -92,7 +93,7 @@ fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
 }
 
-/// The first that exists, also as a broken link, which is then reported.
+/// Returns the first path that exists, if only as a broken link, which is then an error.
 pub fn first_of(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
     folders
         .iter()

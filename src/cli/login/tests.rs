@@ -229,7 +229,7 @@ fn access_key(login: &FoundLogin) -> String {
 #[test]
 fn without_any_source_the_error_lists_the_ways() {
     Machine::new().refuses(&[
-        "there is no login",
+        "no login found",
         "OS_TOKEN",
         "OS_USERNAME",
         "OS_ACCESS_KEY",
@@ -305,7 +305,7 @@ fn an_entry_is_named_by_flag_then_variable_then_drspass_yaml() {
     assert_eq!(token(&machine.login()), "canary-a");
     // That variable is the domain of another program's addresses.
     Machine::with_clouds(clouds).var("HW_CLOUD", "a").refuses(&[
-        "there is no login",
+        "no login found",
         "several entries",
         "clouds.yaml",
     ]);

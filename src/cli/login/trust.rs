@@ -1,8 +1,8 @@
-//! What surroundings and logins say about the connection: certificates and a proxy are used,
+//! Settings of the connection from variables and logins: certificates and a proxy are used,
 //! addresses are not.
 //!
-//! The connection ignores a proxy that it cannot read and goes out directly, so whatever is
-//! not surely understood is refused. Only its host is shown: the rest may hold a password.
+//! The HTTP library ignores a proxy that it cannot parse and connects directly, so every
+//! unclear one is refused. Only its host is shown: the rest may contain a password.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What names them, and their PEM text.
+/// The setting that names them, and their PEM text.
 type Certificates = (String, Vec<u8>);
 
 pub fn ca_of_variables(
@@ -50,8 +50,7 @@ pub fn ca_of_entry(entry: &CloudsEntry, env: &Env) -> Result<Option<Certificates
         return Ok(None);
     };
     let place = format!("{} of {}", part.name, entry.label);
-    // Relative to the folder that a run starts in, it would be a file of the work
-    // tree, or none.
+    // A relative path could lead into the work tree.
     let resolve = |path: &Path| match path.strip_prefix("~") {
         Ok(rest) => env.home().map(|home| home.join(rest)),
         Err(_) => path.is_absolute().then(|| path.to_owned()),
@@ -73,22 +72,22 @@ fn certificates(
     let path = resolve(Path::new(text)).ok_or_else(|| {
         error::value(
             place,
-            "is a path that is not given in full",
-            "Begin it with / or ~/, since what it leads to would depend on where drspass is started.",
+            "is not an absolute path",
+            "Begin it with / or ~/, so that it does not depend on the current directory.",
         )
     })?;
     match read_ca(&path) {
         Ok(bytes) => Ok((format!("{place}, {}", path.display()), bytes)),
         Err(_) if may_be_secret(text) => Err(error::value(
             place,
-            "names a file that cannot be read; the name is not repeated, as it may be a secret",
-            "Give the path of a file with certificates, or their PEM text.",
+            "names an unreadable file; the name is not repeated, as it may be a secret",
+            "Set it to the path of a certificate file, or to PEM text.",
         )),
         Err(source) => Err(error::unreadable("the certificates", &path, &source)),
     }
 }
 
-/// Whether a value fits the sealed address.
+/// Returns whether a value fits the sealed address.
 type Fits = fn(&str, &str) -> bool;
 
 pub fn unused_variables(env: &Env, place: &LoginContext<'_>) -> Vec<String> {
@@ -116,10 +115,10 @@ pub fn unused_keys(entry: &CloudsEntry, place: &LoginContext<'_>) -> Vec<String>
 
 fn unused(what: &str, text: &str, fits: Fits, place: &LoginContext<'_>) -> Option<String> {
     (!fits(text, place.auth_url))
-        .then(|| format!("{what} differs and is not used: the target of drspass.yaml counts"))
+        .then(|| format!("{what} differs from drspass.yaml and is not used"))
 }
 
-/// Refuses an entry of another cloud that drspass.yaml names, since its login would go to
+/// Refuses an entry of another cloud if drspass.yaml names it, since its login would go to
 /// the sealed identity service.
 pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), Failure> {
     let refused = |key| {
@@ -129,14 +128,14 @@ pub fn check_cloud(entry: &CloudsEntry, place: &LoginContext<'_>) -> Result<(), 
                 "{key} of {} is not the sealed identity service",
                 entry.label
             ),
-            "Nothing was sent. credentials_from of drspass.yaml can only name an entry with the auth_url that is sealed, or without one; to log in with this entry all the same, name it with --cloud or OS_CLOUD.",
+            "Nothing was sent. credentials_from in drspass.yaml can only name an entry with the sealed auth_url, or without one. To use this entry anyway, pass it with --cloud or OS_CLOUD.",
         ))
     };
     let is_sealed = |url: Option<&str>| url.is_some_and(|url| is_same_url(url, place.auth_url));
     if !entry.values("auth_url").all(is_sealed) {
         return refused("auth_url");
     }
-    // The addresses of these profiles (OpenStack SDK, vendor data) are known.
+    // Known profiles (OpenStack SDK, vendor data).
     let is_sealed = |profile: Option<&str>| {
         let domain = match profile {
             Some("otc") => ".otc.t-systems.com",
@@ -157,7 +156,8 @@ fn is_same_url(url: &str, sealed: &str) -> bool {
     auth_address(url).is_ok_and(|url| url == sealed)
 }
 
-/// Whether the host of an address names a region, or is without names as in a rehearsal.
+/// Returns whether the host of an address contains a region, or is an IP address as in a
+/// rehearsal.
 fn is_region_of(region: &str, url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| {
         url.domain()
@@ -165,7 +165,7 @@ fn is_region_of(region: &str, url: &str) -> bool {
     })
 }
 
-/// In the order of the connection: both spellings count as one variable.
+/// In the order of the HTTP library: both spellings are one variable.
 const PROXY_VARIABLES: [[&str; 2]; 2] =
     [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 
@@ -177,8 +177,8 @@ pub fn proxy(env: &Env) -> Result<Option<String>, Failure> {
             continue;
         };
         let host = given.ok().and_then(proxy_host).ok_or_else(|| {
-            let help = "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of user and password percent-encoded; or take it out of the environment.";
-            error::value(name, "names no proxy that can be used", help)
+            let help = "Set it to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters in user and password percent-encoded; or unset it.";
+            error::value(name, "is not a valid proxy", help)
         });
         return host.map(Some);
     }
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_host_of_a_proxy_is_told() {
+    fn only_the_host_of_a_proxy_is_shown() {
         for proxy in [
             "http://ops:p%40ss@proxy.example:3128",
             "http://ops:p%40ss@proxy.example:3128/",

@@ -1,4 +1,5 @@
-//! The variables of a login, named as by OpenStack clients and both Terraform providers.
+//! The variables of a login, with the names of OpenStack clients and both Terraform
+//! providers.
 
 use std::collections::BTreeSet;
 
@@ -25,28 +26,28 @@ const APPLICATION: &str = "OS_APPLICATION_CREDENTIAL_ID OS_APPLICATION_CREDENTIA
      OS_APPLICATION_CREDENTIAL_SECRET";
 const AUTH_TYPE: &str = "OS_AUTH_TYPE";
 
-/// Every variable of a login, each once.
+/// Returns all variables of a login, each once.
 fn of_login() -> BTreeSet<&'static str> {
     let fields = names(LoginSource::Os).chain(names(LoginSource::Hw));
     let others = APPLICATION.split(' ').chain([AUTH_TYPE]);
     fields.chain(others).collect()
 }
 
-/// The note about variables that are set and empty.
+/// Returns the note about variables that are set to the empty string.
 pub fn empty(env: &Env) -> Option<String> {
     let others = [AUTH_URLS, REGIONS, CA, &["OS_CLOUD"]].concat();
     let all = of_login().into_iter().chain(others);
     let names: BTreeSet<&str> = all.filter(|name| env.is_empty(name)).collect();
-    let (are, count) = match names.len() {
+    let are = match names.len() {
         0 => return None,
-        1 => ("is", "counts"),
-        _ => ("are", "count"),
+        1 => "is",
+        _ => "are",
     };
     let names = and(&Vec::from_iter(names));
-    Some(format!("{names} {are} empty and {count} as not set"))
+    Some(format!("{names} {are} empty and treated as not set"))
 }
 
-/// The note about variables that do not count beside the entry; `used` fill it in.
+/// Returns the note about variables that are ignored next to an entry; `used` complete it.
 pub fn ignored(env: &Env, used: &[&str], wanted: &NamedEntry<'_>) -> Option<String> {
     let mut names = Vec::from_iter(of_login());
     names.retain(|name| !used.contains(name) && env.exact(name).is_some_and(|text| text != Ok("")));
@@ -56,7 +57,7 @@ pub fn ignored(env: &Env, used: &[&str], wanted: &NamedEntry<'_>) -> Option<Stri
         _ => "are",
     };
     Some(format!(
-        "{} {are} set but not used: {} names the entry of clouds.yaml that is the login",
+        "{} {are} set but not used: {} names an entry of clouds.yaml as the login",
         and(&names),
         wanted.named_by
     ))
@@ -70,8 +71,8 @@ pub fn text<'e>(env: &'e Env, name: &'static str) -> Result<Option<&'e str>, Fai
         Some(Ok(text)) => Ok(Some(text)),
         Some(Err(_)) => Err(error::value(
             name,
-            "is not UTF-8 text",
-            "Set it in a UTF-8 locale, or take it out of the environment.",
+            "is not valid UTF-8",
+            "Set it in a UTF-8 locale, or unset it.",
         )),
     }
 }
@@ -96,7 +97,7 @@ pub fn project_id(env: &Env) -> Option<&'static str> {
         .find(|name| env.exact(name).is_some())
 }
 
-/// The project by name and its domain, for a login from elsewhere.
+/// Returns the name and the domain of the project, for a login from elsewhere.
 pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<LoginPart>)>, Failure> {
     let look: Look<'_> = &|names, kind| look(env, names, kind);
     for source in [LoginSource::Os, LoginSource::Hw] {
@@ -107,8 +108,8 @@ pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<LoginPart>)>,
     Ok(None)
 }
 
-/// The login of the variables: by method first, then by family. A part of one is refused,
-/// since another login than the intended one would be used.
+/// Returns the login of the variables: by method first, then by family. An incomplete one is
+/// refused, since another login than the intended one would be used.
 pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, Failure> {
     let look: Look<'_> = &|names, kind| look(env, names, kind);
     let mut os = LoginParts::read(LoginSource::Os, look)?;
@@ -142,7 +143,7 @@ pub fn choose(env: &Env) -> Result<Option<(LoginParts, LoginMethod)>, Failure> {
         if !hw.missing(method).is_empty() {
             return Err(hw.incomplete(method, &[], PLACE));
         }
-        // With half of another login, which of them is meant?
+        // Next to half of another login, it is unclear which one is meant.
         if os_given.iter().any(|name| !hw_given.contains(name)) {
             return Err(os.incomplete(method, &[], PLACE));
         }

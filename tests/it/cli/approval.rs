@@ -13,7 +13,7 @@ fn without_a_terminal_nothing_is_approved() {
     lab.passwords(&[(J1, "source", "canary-1")]);
     lab.run(&["apply"])
         .exits(7)
-        .says("there is no terminal to ask on");
+        .says("cannot ask for approval without a terminal");
     let mut command = lab.command(&["apply"]);
     command.stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -107,7 +107,11 @@ fn on_a_terminal_only_the_whole_word_approves() {
     lab.passwords(&[(J1, "source", "canary-1")]);
     for answer in ["y\n", "YES\n", "yes please\n", "no\n", "\n", "\u{4}"] {
         let run = approval(&lab, &["apply"], answer).exits(7);
-        assert!(run.all().contains("it was declined"), "{}", run.all());
+        assert!(
+            run.all().contains("not approved: the answer was not 'yes'"),
+            "{}",
+            run.all()
+        );
     }
     assert_eq!(lab.sim.connections(), 0);
     let run = approval(&lab, &["apply"], "yes\n").exits(0);
@@ -125,7 +129,11 @@ fn what_was_typed_before_the_question_answers_nothing() {
         terminal.sees(APPROVAL);
         terminal.types("no\n");
         let run = lab.ended(terminal).exits(7);
-        assert!(run.all().contains("it was declined"), "{}", run.all());
+        assert!(
+            run.all().contains("not approved: the answer was not 'yes'"),
+            "{}",
+            run.all()
+        );
     }
     assert_eq!(lab.sim.connections(), 0);
     let mut terminal = Terminal::with_typed_ahead(&lab.command(&["apply"]), "no");

@@ -78,7 +78,7 @@ fn what_a_killed_edit_leaves_is_removed_by_the_next() {
     // The editor is not drspass, and lives on.
     let run = desk.edit("true").exits(0);
     assert!(
-        run.stderr.contains("which a killed edit had left"),
+        run.stderr.contains("left by an edit that was killed"),
         "{}",
         run.stderr
     );
@@ -96,7 +96,7 @@ fn what_a_killed_edit_leaves_is_removed_by_the_next() {
         assert_eq!(desk.folders().len(), 1, "{place}");
         let run = desk.edit("true").exits(0);
         assert!(
-            run.stderr.contains("which a killed edit had left"),
+            run.stderr.contains("left by an edit that was killed"),
             "{}",
             run.stderr
         );
@@ -140,7 +140,7 @@ fn every_command_that_opens_a_root_folder_removes_what_a_killed_edit_left() {
         killed(&desk);
         let run = run(args);
         assert!(
-            run.stderr.contains("which a killed edit had left"),
+            run.stderr.contains("left by an edit that was killed"),
             "{args:?}\n{}",
             run.stderr
         );

@@ -61,7 +61,7 @@ fn a_text_that_was_not_changed_changes_no_byte_of_the_manifest() {
     for editor in ["true", &rewrite] {
         let run = desk.edit(editor).exits(0).says("no changes");
         assert!(
-            run.stderr.contains("add its waiting option"),
+            run.stderr.contains("add its option to wait"),
             "{}",
             run.stderr
         );

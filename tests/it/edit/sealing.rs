@@ -106,10 +106,10 @@ fn a_question_of_a_plugin_while_it_is_sealed_can_be_broken_off() {
     );
     let (shown, hidden) = ("\"Name of the token\": ", "\"PIN of the token\": ");
     for (question, signal, code, said) in [
-        (shown, Some(Signal::SIGTERM), 143, "told to end"),
+        (shown, Some(Signal::SIGTERM), 143, "terminated by a signal"),
         (shown, Some(Signal::SIGINT), 130, "interrupted"),
         (shown, None, 130, "interrupted"),
-        (hidden, Some(Signal::SIGTERM), 143, "told to end"),
+        (hidden, Some(Signal::SIGTERM), 143, "terminated by a signal"),
         (hidden, Some(Signal::SIGINT), 130, "interrupted"),
         (hidden, None, 130, "interrupted"),
     ] {
@@ -155,7 +155,7 @@ fn a_signal_while_it_is_sealed_saves_nothing() {
     wait_until("the sealing", || desk.stubs.path().join("sealing").exists());
     pty.signal(Signal::SIGTERM);
     fs::write(desk.stubs.path().join("go"), "").unwrap();
-    pty.sees("the edit was told to end; nothing was saved");
+    pty.sees("the edit was terminated by a signal; nothing was saved");
     pty.exits(143);
     assert_eq!(desk.manifest(), before);
     desk.assert_no_trace();

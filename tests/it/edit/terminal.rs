@@ -122,7 +122,11 @@ fn a_text_with_a_mistake_is_given_up_only_on_request() {
             1,
             "the edited text was discarded; nothing was saved",
         ),
-        ("\u{1c}", 143, "the edit was told to end; nothing was saved"),
+        (
+            "\u{1c}",
+            143,
+            "the edit was terminated by a signal; nothing was saved",
+        ),
     ] {
         let mut pty = desk.on_terminal(&editor);
         pty.sees(QUESTION);
@@ -144,7 +148,7 @@ fn ctrl_c_loses_a_text_only_when_it_is_pressed_twice() {
         desk.change()
     );
     let editor = desk.stub("mends", &mends);
-    let last = "\r\nPress Ctrl-C once more to lose your text, or Enter to edit it again: ";
+    let last = "\r\nPress Ctrl-C again to drop your text, or Enter to edit it again: ";
     let mut pty = desk.on_terminal(&editor);
     pty.sees(QUESTION);
     pty.control('c');

@@ -129,7 +129,7 @@ fn neovim_and_emacs_are_told_to_leave_nothing_of_the_text() {
         let desk = Desk::new(name);
         let script = format!("printf '%s\\n' \"$*\" > \"$here/args\"\n{}", desk.change());
         let run = desk.edit(&desk.stub(name, &script)).exits(0);
-        run.says_not("cannot be switched off from here");
+        run.says_not("drspass cannot switch off");
         let args = fs::read_to_string(desk.stubs.path().join("args")).unwrap();
         for part in told {
             assert!(args.contains(part), "{name} is not told {part:?}: {args}");

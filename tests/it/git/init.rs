@@ -102,7 +102,7 @@ fn a_clone_is_told_and_missing_lines_are_appended() {
     let run = lab.run(&["-C", "clone", "init", "--git"]).exits(0);
     let run = run.says("wrote .gitignore").says("wrote .gitattributes");
     run.says("set diff.drspass.textconv")
-        .says("Only git was told");
+        .says("Only git was set up");
     assert_eq!(
         lab.read("clone/.gitattributes"),
         format!("*.png binary\n/passwords.yaml.age -text\n{ATTRIBUTES}")

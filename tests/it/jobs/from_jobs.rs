@@ -188,7 +188,7 @@ fn details_that_cannot_be_had_leave_endpoints_to_be_filled_in() {
     fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
     lab.run(&["init", "--from-jobs"])
         .exits(0)
-        .says("warning: the databases of the jobs are not told");
+        .says("warning: cannot read the databases of the jobs");
     let text = lab.run(&["decrypt"]).exits(0).stdout;
     lab.plant(&["canary-filled-in"]);
     lab.document(filled(&text)).exits(0);

@@ -83,13 +83,13 @@ fn one_broken_certificate_of_a_bundle_does_not_spoil_the_others() {
     lab.write("far/none.pem", "no certificate\n");
     whoami_or(&lab, &["whoami", "--ca-file", "mixed.pem"], &[])
         .exits(1)
-        .says("note: --ca-file mixed.pem: certificate 1 cannot be read and is not used")
+        .says("note: --ca-file mixed.pem: certificate 1 is unreadable; the others are used")
         .says("certificate is for another host");
     for (file, why) in [
-        ("broken.pem", "certificates 1, 2 cannot be read"),
-        ("none.pem", "there is no certificate in PEM form"),
+        ("broken.pem", "certificates 1, 2 are unreadable"),
+        ("none.pem", "it contains no PEM certificate"),
     ] {
-        let told = format!("--ca-file {file} is not usable: {why}");
+        let told = format!("--ca-file {file} is not a valid certificate file: {why}");
         whoami_or(&lab, &["whoami", "--ca-file", file], &[])
             .exits(1)
             .says(&told);

@@ -56,7 +56,10 @@ fn a_malformed_token_is_refused_by_its_variable_or_file() {
             "contains a control character at position 8",
         ),
         (format!("{TOKEN}\n\n"), "a control character at position"),
-        (format!("{start} {rest}"), "outside ASCII at position 8"),
+        (
+            format!("{start} {rest}"),
+            "a non-ASCII character at position 8",
+        ),
         ("\n".to_owned(), "is empty"),
         (
             format!("\"{TOKEN}\""),
@@ -184,7 +187,12 @@ fn a_malformed_key_or_password_is_refused_by_its_variable_or_key() {
     );
     let line = format!("{PASSWORD}\n");
     let by_line = [by_name(), vars(&[("OS_PASSWORD", &line)])].concat();
-    refused(&lab, APPLY, &by_line, &["OS_PASSWORD ends in a line break"]);
+    refused(
+        &lab,
+        APPLY,
+        &by_line,
+        &["OS_PASSWORD ends with a line break"],
+    );
     let home = home(
         &format!(
             "clouds:\n  lab:\n    auth:\n      user_id: {USER_ID}\n      password: |\n        {PASSWORD}\n"
@@ -196,7 +204,7 @@ fn a_malformed_key_or_password_is_refused_by_its_variable_or_key() {
         &lab,
         APPLY,
         &entry,
-        &["password of entry lab", "line 6", "ends in a line break"],
+        &["password of entry lab", "line 6", "ends with a line break"],
     );
     assert_untouched(&lab, None);
 }
@@ -424,9 +432,9 @@ fn files_of_the_work_tree_give_no_login() {
     lab.write("clouds.yaml", &clouds);
     lab.write("token.txt", "committed-token");
     let cloud = vars(&[("OS_CLOUD", "lab")]);
-    refused(&lab, APPLY, &cloud, &["there is no such file"]);
+    refused(&lab, APPLY, &cloud, &["the file is missing"]);
     let named = [cloud, vars(&[("OS_CLIENT_CONFIG_FILE", "clouds.yaml")])].concat();
-    refused(&lab, APPLY, &named, &["lies in the work tree"]);
+    refused(&lab, APPLY, &named, &["is inside the work tree"]);
     let args = [APPLY, &["--token-file", "token.txt"]].concat();
-    refused(&lab, &args, &Vars::new(), &["lies in the work tree"]);
+    refused(&lab, &args, &Vars::new(), &["is inside the work tree"]);
 }

@@ -80,7 +80,7 @@ fn a_catalogue_of_several_regions_is_not_guessed_from() {
         .says("names no endpoint of DRS for this region");
     init(&lab, &args, &[("OS_REGION_NAME", "eu/de")])
         .exits(1)
-        .says("OS_REGION_NAME is not a region");
+        .says("OS_REGION_NAME is not a valid region");
     // One address in several regions is no question.
     let url = identity_service(&[("eu-nl", NL), ("eu-de", NL)]);
     init(&lab, &["--project-id", "p1", "--auth-url", &url], &[])
@@ -129,7 +129,7 @@ fn an_endpoint_is_sealed_without_version_and_project_and_an_identity_service_wit
             .says(&format!("endpoint: {url} identity: {url}/v3 key id:"));
         let is_noted = made
             .stderr
-            .contains("--endpoint ends in the version or the project");
+            .contains("the version or project at the end of --endpoint");
         assert_eq!(is_noted, tail.contains("v3"), "{tail}");
         let config = lab.read("new/drspass.yaml");
         assert!(

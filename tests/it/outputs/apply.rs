@@ -156,7 +156,7 @@ fn a_run_that_is_refused_ends_with_its_error() {
     lab.passwords(&[(J1, "source", "canary-1")]);
     let run = lab.run(&["apply", "--json"]).exits(7);
     assert_eq!(refusal(&run)["code"], "drspass::not_approved");
-    assert!(run.stderr.contains("no terminal"));
+    assert!(run.stderr.contains("without a terminal"));
     for args in [&["plan", "--json"][..], &["state", "show", "--json"]] {
         let mut command = lab.command(args);
         command.env_remove("DRSPASS_IDENTITY");

@@ -307,7 +307,7 @@ fn an_apply_without_a_login_marks_nothing_and_asks_nobody() {
     let lab = lab();
     let mut command = lab.command(&["apply", "--auto-approve"]);
     command.env_remove("OS_TOKEN");
-    lab.run_command(command).exits(1).says("there is no login");
+    lab.run_command(command).exits(1).says("no login found");
     assert!(!lab.exists("drspass.state.json"));
     assert_eq!(lab.sim.connections(), 0);
 }

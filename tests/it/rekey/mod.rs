@@ -261,12 +261,12 @@ fn only_the_whole_word_on_a_terminal_approves() {
     let before = told(&lab);
     lab.run(&["rekey"])
         .exits(7)
-        .says("there is no terminal to ask on");
+        .says("cannot ask for approval without a terminal");
     assert_eq!(told(&lab), before);
     for answer in ["y\n", "no\n", "\u{4}"] {
         approval(&lab, &["rekey"], answer)
             .exits(7)
-            .says("it was declined");
+            .says("not approved: the answer was not 'yes'");
         assert_eq!(told(&lab), before);
     }
     approval(&lab, &["rekey"], "yes\n").exits(0);

@@ -48,7 +48,7 @@ fn flags_that_change_the_action_are_a_wrong_command_line() {
             &lab,
             &[&["apply", PLAN], more].concat(),
             64,
-            "options do not go together",
+            "cannot be used with a saved plan, which is applied as a whole",
         );
     }
 }
@@ -57,7 +57,12 @@ fn flags_that_change_the_action_are_a_wrong_command_line() {
 fn nobody_is_asked_and_no_terminal_is_needed() {
     let lab = planned();
     // Without a plan, the same run is not approved.
-    refused(&lab, &["apply"], 7, "there is no terminal to ask on");
+    refused(
+        &lab,
+        &["apply"],
+        7,
+        "cannot ask for approval without a terminal",
+    );
     let run = apply(&lab).exits(0);
     assert!(!run.all().contains("Type 'yes'"), "{}", run.all());
     assert!(lab.sim.holds(J1, "source", "canary-3"));

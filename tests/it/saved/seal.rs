@@ -219,8 +219,8 @@ fn another_plan_or_change_than_the_named_one_is_refused() {
     // a variable gives that nobody set.
     let long = format!("{other}0");
     for wrong in ["", "x", &other[1..], &long, &"A".repeat(64)] {
-        named(wrong, change_id, 64, "not usable: --expect-plan-id");
-        named(plan_id, wrong, 64, "not usable: --expect-change");
+        named(wrong, change_id, 64, "invalid value for --expect-plan-id");
+        named(plan_id, wrong, 64, "invalid value for --expect-change");
         named(
             plan_id,
             wrong,

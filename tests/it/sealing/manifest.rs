@@ -80,7 +80,7 @@ fn only_init_and_rekey_make_a_key() {
     command.env("DRSPASS_EXPECT_KEY_ID", "0123456789abcdef0123456789abcdef");
     lab.run_command(command)
         .exits(1)
-        .says("the manifest is gone");
+        .says("the manifest is missing");
     lab.write("plain.yaml", &plain);
     // A sealed text carries its own key.
     lab.document(&sealed).exits(0);
@@ -112,12 +112,12 @@ fn init_never_replaces_a_manifest() {
 fn init_makes_no_new_key_where_there_was_one() {
     let lab = Lab::with_a_change();
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
-    lab.run(&["init"]).exits(1).says("the manifest is gone");
+    lab.run(&["init"]).exits(1).says("the manifest is missing");
     std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
     let expected = "0123456789abcdef0123456789abcdef";
     lab.run(&["init", "--expect-key-id", expected])
         .exits(1)
-        .says("the manifest is gone");
+        .says("the manifest is missing");
     assert!(!lab.exists("passwords.yaml.age"));
 }
 

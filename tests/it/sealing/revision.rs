@@ -86,7 +86,7 @@ fn a_way_back_that_sends_nothing_counts_as_applied() {
     lab.apply(&["--allow-rollback"])
         .exits(0)
         .says("ROLLBACK")
-        .says(&format!("note: recorded revision {number} as the one"));
+        .says(&format!("note: recorded revision {number} as the last one"));
     assert_eq!(lab.sent().len(), sent);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     // Nothing else was written: an apply with nothing to do leaves the state alone.

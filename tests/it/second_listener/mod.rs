@@ -244,7 +244,7 @@ fn an_entry_of_clouds_yaml_cannot_choose_whom_to_talk_to() {
         lab.run_command(command)
             .exits(0)
             .says("auth_url of entry lab")
-            .says("differs and is not used");
+            .says("differs from drspass.yaml and is not used");
         second.assert_alone("clouds.yaml");
     }
     assert!(lab.sim.holds(J1, "source", "canary-1"));
@@ -268,7 +268,7 @@ fn variables_cannot_choose_whom_to_talk_to() {
         command.env("HW_CLOUD", second.host());
         lab.run_command(command)
             .exits(0)
-            .says("OS_AUTH_URL differs and is not used");
+            .says("OS_AUTH_URL differs from drspass.yaml and is not used");
         second.assert_alone("variables");
     }
     assert!(lab.sim.holds(J1, "source", "canary-1"));

@@ -161,7 +161,7 @@ fn a_proxy_that_is_none_is_refused_without_showing_it() {
             for args in [&["whoami"][..], &["apply", "--auto-approve"]] {
                 far.run(args, Some((name, proxy)))
                     .exits(1)
-                    .says(&format!("{name} names no proxy that can be used"))
+                    .says(&format!("{name} is not a valid proxy"))
                     .says("Nothing was sent");
             }
         }

@@ -36,7 +36,7 @@ fn a_file_is_compared_first_and_written_when_asked() {
     let file = desk.file("list.csv", csv);
     let run = desk.run(&["import", "--add", &file]).exits(0);
     let want = format!(
-        "Import: 1 to add, 2 to change, 1 the same.\n  \
+        "Import: 1 to add, 2 to change, 1 unchanged.\n  \
          ~ orders/destination                                 password\n  \
          ~ @orders-db                                         password, used by 1 endpoint\n  \
          = {J2}/source        password\n  + {J2}/destination   password\n"
@@ -227,13 +227,13 @@ fn ten_thousand_values_are_one_write() {
     let file = desk.file("list.csv", csv);
     desk.run(&["import", "--write", "--add", &file])
         .exits(0)
-        .says("1000 to add, 9000 to change, 0 the same");
+        .says("1000 to add, 9000 to change, 0 unchanged");
     let text = desk.text();
     assert_eq!(text.matches("canary-a").count(), 0);
     assert_eq!(text.matches("canary-b").count(), 10_000);
     assert_eq!(text.matches("  # Job ").count(), 9_000);
     desk.run(&["import", "--write", &file])
         .exits(0)
-        .says("10000 the same");
+        .says("10000 unchanged");
     desk.lab.run(&["validate"]).exits(0).says("10000 entries");
 }

@@ -250,11 +250,10 @@ fn a_made_up_password_is_sent_and_shown_nowhere() {
     let desk = desk();
     let made = |more: &[&str]| {
         let args = [&["set", "orders/destination", "--generate"], more].concat();
-        let run = desk.run(&args).exits(0).says(
-            "made up and is shown nowhere: 'drspass decrypt' shows it"
-                .replace(": ", "; ")
-                .as_str(),
-        );
+        let run = desk
+            .run(&args)
+            .exits(0)
+            .says("not printed. To read it: drspass decrypt");
         let text = desk.text();
         let at = text.find("in May\n      password: \"").unwrap() + 24;
         let value = text[at..].split('"').next().unwrap().to_owned();
@@ -349,7 +348,7 @@ fn a_full_disk_behind_the_output_leaves_no_doubt_about_the_change() {
     let desk = desk();
     let list = desk.file("list", "address,password\n@orders-db,canary-new\n");
     let value = desk.file("pw", "canary-new");
-    let stands = "what was done stands";
+    let stands = "The change was made";
     let full = |args: &[&str]| {
         let mut command = desk.lab.command(args);
         command.stdout(

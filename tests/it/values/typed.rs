@@ -49,7 +49,7 @@ fn a_value_typed_twice_is_set_and_never_shown() {
     let mut terminal = on_terminal(&desk, &["set", J1]);
     let question = format!("New password of {J1}/source: ");
     answer(&mut terminal, &question, "canary-typed $HOME \"é");
-    answer(&mut terminal, "The same again: ", "canary-typed $HOME \"é");
+    answer(&mut terminal, "Repeat it: ", "canary-typed $HOME \"é");
     answer(&mut terminal, APPROVAL, "yes");
     ended(&desk, terminal).exits(0).says("password; revision 3");
     assert!(
@@ -64,13 +64,13 @@ fn two_values_that_differ_change_nothing() {
     let before = desk.sealed();
     let mut terminal = on_terminal(&desk, &["set", J1]);
     answer(&mut terminal, "New password", "canary-typed");
-    answer(&mut terminal, "The same again: ", "canary-other");
+    answer(&mut terminal, "Repeat it: ", "canary-other");
     ended(&desk, terminal)
         .exits(1)
         .says("the two values differ");
     let mut terminal = on_terminal(&desk, &["set", J1]);
     answer(&mut terminal, "New password", "");
-    ended(&desk, terminal).exits(1).says("no value was typed");
+    ended(&desk, terminal).exits(1).says("no value given");
     assert_eq!(desk.sealed(), before);
 }
 
@@ -80,7 +80,7 @@ fn ctrl_c_ends_it_and_gives_the_terminal_back() {
     let before = desk.sealed();
     let mut terminal = on_terminal(&desk, &["set", J1]);
     answer(&mut terminal, "New password", "canary-typed");
-    terminal.sees("The same again: ");
+    terminal.sees("Repeat it: ");
     terminal.control('c');
     ended(&desk, terminal).exits(130);
     assert_eq!(desk.sealed(), before);
@@ -115,7 +115,7 @@ fn a_signal_ends_it_and_gives_the_terminal_back() {
         let mut terminal = on_terminal(&desk, &["set", J1]);
         let shell = terminal.line("shell ");
         answer(&mut terminal, "New password", "canary-typed");
-        terminal.sees("The same again: ");
+        terminal.sees("Repeat it: ");
         let child = child_of(&shell);
         let (typed, read) = ("canary-ty", bytes_read(child));
         terminal.types(typed);
@@ -141,12 +141,12 @@ fn a_key_that_is_no_character_is_never_left_out_of_a_value() {
         answer(&mut terminal, "New password", odd);
         ended(&desk, terminal)
             .exits(1)
-            .says("a key that is no character");
+            .says("a control key or invalid UTF-8");
     }
     assert_eq!(desk.sealed(), before);
     // What was taken back is no part of it.
     let mut terminal = on_terminal(&desk, &["set", J1]);
-    for question in ["New password", "The same again: "] {
+    for question in ["New password", "Repeat it: "] {
         answer(
             &mut terminal,
             question,
@@ -162,7 +162,7 @@ fn a_manifest_that_somebody_else_wrote_meanwhile_is_not_overwritten() {
     let desk = desk();
     let mut terminal = on_terminal(&desk, &["set", J1]);
     answer(&mut terminal, "New password", "canary-typed");
-    terminal.sees("The same again: ");
+    terminal.sees("Repeat it: ");
     desk.set(&[J1], b"canary-other").exits(0);
     let theirs = desk.sealed();
     terminal.types("canary-typed\n");
@@ -181,7 +181,7 @@ fn without_a_terminal_nobody_is_asked_and_nothing_is_read() {
     command.stdin(fs::File::open(typed).unwrap());
     let run = desk.lab.run_command(command).exits(7);
     let run = run
-        .says("no terminal")
+        .says("cannot ask for the value without a terminal")
         .says("--from-file")
         .says("--generate");
     assert_eq!(run.stdout, "");
@@ -194,7 +194,7 @@ fn a_value_that_may_be_a_mistake_is_asked_about_before_it_is_written() {
     let before = desk.sealed();
     let typed_on = |mut terminal: Terminal, value: &str, remark: &str| {
         answer(&mut terminal, "New password", value);
-        answer(&mut terminal, "The same again: ", value);
+        answer(&mut terminal, "Repeat it: ", value);
         terminal.sees(remark);
         terminal.sees(APPROVAL);
         assert_eq!(desk.sealed(), before, "{value:?} was written");
@@ -216,7 +216,9 @@ fn a_value_that_may_be_a_mistake_is_asked_about_before_it_is_written() {
     ] {
         let mut terminal = typed(value, remark);
         terminal.types("no\n");
-        ended(&desk, terminal).exits(7).says("it was declined");
+        ended(&desk, terminal)
+            .exits(7)
+            .says("not approved: the answer was not 'yes'");
     }
     // The shell of the others would end with it.
     let mut command = desk.lab.command(&["set", J1]);
@@ -245,7 +247,7 @@ fn what_was_typed_before_the_question_is_no_value() {
     command.env("TMPDIR", desk.lab.path("tmp"));
     let mut terminal = Terminal::with_typed_ahead(&command, "typed-too-early");
     answer(&mut terminal, "New password", "canary-typed");
-    answer(&mut terminal, "The same again: ", "canary-typed");
+    answer(&mut terminal, "Repeat it: ", "canary-typed");
     desk.lab.ended(terminal).exits(0);
     assert!(desk.text().contains("password: \"canary-typed\""));
 }
@@ -256,7 +258,7 @@ fn a_placeholder_is_no_value() {
     let before = desk.sealed();
     let mut terminal = on_terminal(&desk, &["set", J1]);
     answer(&mut terminal, "New password", "TODO");
-    answer(&mut terminal, "The same again: ", "TODO");
+    answer(&mut terminal, "Repeat it: ", "TODO");
     ended(&desk, terminal).exits(1).says("is a placeholder");
     assert_eq!(desk.sealed(), before);
 }

@@ -26,7 +26,7 @@ fn an_endpoint_goes_with_its_lines_and_is_managed_no_more() {
     let run = desk.run(&["unset", "orders/source"]).exits(0);
     assert_eq!(run.stdout, "removed orders/source; revision 3\n");
     assert!(
-        run.stderr.contains("it keeps what it has"),
+        run.stderr.contains("DRS keeps its current password"),
         "{}",
         run.stderr
     );

@@ -182,7 +182,7 @@ fn an_incomplete_entry_is_refused_by_its_keys() {
     ] {
         entry(keys).refuses(&["incomplete", given, missing]);
     }
-    entry("profile: otc").refuses(&["entry x of", "holds no login"]);
+    entry("profile: otc").refuses(&["entry x of", "has no login"]);
     for key in ["application_credential_id", "application_credential_secret"] {
         entry(&format!("auth: {{{key}: canary}}")).refuses(&[
             &format!("{key} of entry x"),
@@ -313,7 +313,7 @@ fn what_yaml_would_change_must_be_quoted() {
         }
     }
     for value in ["[canary]", "{canary: canary}"] {
-        entry(&format!("token: {value}")).refuses(&["token of entry x", "is no text"]);
+        entry(&format!("token: {value}")).refuses(&["token of entry x", "is not a string"]);
     }
     for header in ["|-", ">-", "|2-", ">-  # canary", "&a |-", "|-\n"] {
         let keys = format!("    user_id: u\n    password: {header}\n      12:30\n");
@@ -463,9 +463,9 @@ fn a_tag_is_refused_with_file_and_line() {
         ),
     ] {
         let words = ["tags are not supported", &format!("line {line}, column")];
-        let clouds = "home/.config/openstack/clouds.yaml is not usable";
+        let clouds = "home/.config/openstack/clouds.yaml is invalid";
         Machine::with_clouds(text).refuses(&[&words[..], &[clouds]].concat());
-        let secure = "home/.config/openstack/secure.yaml is not usable";
+        let secure = "home/.config/openstack/secure.yaml is invalid";
         Machine::with_clouds("clouds: {x: {user_id: u}}")
             .file("home/.config/openstack/secure.yaml", text)
             .refuses(&[&words[..], &[secure]].concat());
@@ -556,7 +556,7 @@ fn the_named_entry_must_be_there_and_a_lone_one_is_taken() {
     }
     Machine::new()
         .cloud("x")
-        .refuses(&["--cloud names an entry", "no such file"]);
+        .refuses(&["--cloud names an entry", "the file is missing"]);
     Machine::new()
         .var("OS_CLOUD", "x")
         .refuses(&["OS_CLOUD names an entry"]);
@@ -566,7 +566,7 @@ fn the_named_entry_must_be_there_and_a_lone_one_is_taken() {
     );
 
     for none in ["", "clouds:", "clouds: {}", "other: 1", "clouds: {x: }"] {
-        Machine::with_clouds(none).refuses(&["there is no login"]);
+        Machine::with_clouds(none).refuses(&["no login found"]);
         Machine::with_clouds(none)
             .cloud("x")
             .refuses(&["does not hold"]);
@@ -580,7 +580,7 @@ fn the_named_entry_must_be_there_and_a_lone_one_is_taken() {
         "clouds: {x: {auth: canary}}",
         "clouds: {x: [canary]}",
     ] {
-        Machine::with_clouds(bad).refuses(&["clouds.yaml is not usable: line 1", "is not a map"]);
+        Machine::with_clouds(bad).refuses(&["clouds.yaml is invalid: line 1", "is not a map"]);
     }
     // A name that would break the line is not shown.
     let login = Machine::with_clouds("clouds: {\"a\\nb\": {token: t}}").login();

@@ -55,13 +55,13 @@ fn nothing_is_read_from_the_current_folder() {
         .file("repo/clouds.yaml", clouds("top"))
         .file("repo/prod/openstack/clouds.yaml", clouds("xdg"))
         .file("repo/prod/.config/openstack/clouds.yaml", clouds("home"));
-    machine.refuses(&["there is no login"]);
+    machine.refuses(&["no login found"]);
     // Folders that are not given in full would lead there.
     for name in ["XDG_CONFIG_HOME", "HOME"] {
         let machine = Machine::new()
             .file("repo/prod/openstack/clouds.yaml", clouds("xdg"))
             .var(name, ".");
-        machine.refuses(&["there is no login"]);
+        machine.refuses(&["no login found"]);
     }
 }
 
@@ -71,37 +71,37 @@ fn no_file_of_the_work_tree_gives_a_login() {
     for path in ["repo/prod/c.yaml", "repo/c.yaml", "repo/sub/c.yaml"] {
         inside(path)
             .path_var("OS_CLIENT_CONFIG_FILE", path)
-            .refuses(&["lies in the work tree repo", "commit"]);
+            .refuses(&["is inside the work tree repo", "commit"]);
         inside(path)
             .path_var("OS_CLIENT_SECURE_FILE", path)
-            .refuses(&["lies in the work tree repo"]);
+            .refuses(&["is inside the work tree repo"]);
         // A link from outside leads there as well.
         inside(path)
             .link("home/.config/openstack/clouds.yaml", path)
-            .refuses(&["lies in the work tree repo"]);
+            .refuses(&["is inside the work tree repo"]);
         let machine = inside(path);
         let named = machine.path(path);
         machine
             .token_file(named.to_str().expect("UTF-8"))
-            .refuses(&["the token file", "lies in the work tree repo"]);
+            .refuses(&["the token file", "is inside the work tree repo"]);
     }
     // As seen from the root folder, by a way around, or through a link to a folder.
     inside("repo/prod/c.yaml")
         .var("OS_CLIENT_CONFIG_FILE", "c.yaml")
-        .refuses(&["lies in the work tree"]);
+        .refuses(&["is inside the work tree"]);
     inside("repo/prod/c.yaml")
         .path_var("OS_CLIENT_CONFIG_FILE", "home/../repo/prod/c.yaml")
-        .refuses(&["lies in the work tree"]);
+        .refuses(&["is inside the work tree"]);
     inside("repo/prod/c.yaml")
         .link("around", "repo/prod")
         .path_var("OS_CLIENT_CONFIG_FILE", "around/c.yaml")
-        .refuses(&["lies in the work tree"]);
+        .refuses(&["is inside the work tree"]);
     // A link of the work tree chooses the file, so it is refused too.
     Machine::new()
         .file("home/c.yaml", clouds("home"))
         .link("repo/prod/c.yaml", "home/c.yaml")
         .path_var("OS_CLIENT_CONFIG_FILE", "repo/prod/c.yaml")
-        .refuses(&["lies in the work tree"]);
+        .refuses(&["is inside the work tree"]);
     // A folder whose name only begins like the work tree's is another one.
     let machine = inside("repo-2/c.yaml").path_var("OS_CLIENT_CONFIG_FILE", "repo-2/c.yaml");
     assert_eq!(token(&machine.login()), "canary-tree");
@@ -127,17 +127,17 @@ fn the_users_own_configuration_is_read_where_the_home_folder_is_a_work_tree() {
     machine()
         .file("home/c.yaml", clouds("tree"))
         .path_var("OS_CLIENT_CONFIG_FILE", "home/c.yaml")
-        .refuses(&["lies in the work tree home"]);
+        .refuses(&["is inside the work tree home"]);
     let linked = machine().file("home/infra/c.yaml", clouds("tree"));
     fs::remove_file(linked.path(path)).expect("removed");
     linked
         .link(path, "home/infra/c.yaml")
-        .refuses(&["lies in the work tree home"]);
+        .refuses(&["is inside the work tree home"]);
     // A home folder that lies in a work tree is not the user's own.
     Machine::new()
         .file("repo/home/openstack/clouds.yaml", clouds("tree"))
         .path_var("XDG_CONFIG_HOME", "repo/home")
-        .refuses(&["lies in the work tree repo"]);
+        .refuses(&["is inside the work tree repo"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn the_work_tree_begins_at_the_nearest_git() {
     machine()
         .file("repo/prod/c.yaml", clouds("inside"))
         .path_var("OS_CLIENT_CONFIG_FILE", "repo/prod/c.yaml")
-        .refuses(&["lies in the work tree"]);
+        .refuses(&["is inside the work tree"]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_token_file_is_seen_from_the_root_folder_and_has_a_limit() {
     };
     assert_eq!(token(&machine(&vec![b'x'; limit]).login()).len(), limit);
     machine(&vec![b'x'; limit + 1]).refuses(&["cannot read the token file", "too large"]);
-    machine(b"canary\xff").refuses(&["token is not usable", "UTF-8"]);
+    machine(b"canary\xff").refuses(&["token is invalid", "UTF-8"]);
     Machine::new()
         .token_file("../../nothing")
         .refuses(&["cannot read the token file"]);
@@ -228,7 +228,9 @@ fn a_secret_that_others_can_read_is_told() {
     let path = "home/.config/openstack/clouds.yaml";
     let notes = open(Machine::with_clouds(CLOUDS), path);
     assert!(
-        notes.contains(&format!("{path} holds a secret and is open")),
+        notes.contains(&format!(
+            "{path} contains a secret and other users can read it"
+        )),
         "{notes}"
     );
     let notes = open(

@@ -18,11 +18,11 @@ fn what_is_no_yaml_is_refused_with_its_place_only() {
     refused("clouds: {x: {token: canary}", &["YAML"]);
     refused(
         "clouds:\n  x: {token: canary-1}\n  x: {token: canary-2}\n",
-        &["line 3", "second time"],
+        &["line 3", "a duplicate key"],
     );
     refused(
         "clouds:\n  x:\n    token: canary-1\n    token: canary-2\n",
-        &["line 4", "second time"],
+        &["line 4", "a duplicate key"],
     );
     refused(
         "clouds: {x: {token: canary}}\n---\nclouds: {}\n",
