@@ -9,7 +9,6 @@ use crate::authoring::value::{MAX_LENGTH, MIN_LENGTH};
 use crate::core::fingerprint::KeyId;
 use crate::core::fingerprint::{ChangeId, is_digest};
 
-/// Headings of options in the help of commands.
 pub const ENTRIES: &str = "What to send";
 pub const APPROVAL: &str = "Approval and limits";
 pub const JOBS: &str = "Jobs";
@@ -21,8 +20,7 @@ pub struct GlobalOptions {
     /// Work in this root directory instead of the current directory
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
-    /// Use this state file instead of the one in drspass.yaml
-    /// [env: DRSPASS_STATE]
+    /// Use this state file instead of the one in drspass.yaml [env: DRSPASS_STATE]
     #[arg(long, value_name = "PATH", global = true)]
     pub state: Option<PathBuf>,
     /// Decrypt with this age or ssh identity file (repeatable)
@@ -43,13 +41,7 @@ pub struct GlobalOptions {
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
     /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, never
-    #[arg(
-        long,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_possible_values = true,
-        global = true
-    )]
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: ColorWhen,
     /// Print help
     #[arg(short, long, action = clap::ArgAction::Help, global = true)]

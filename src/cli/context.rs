@@ -118,7 +118,6 @@ impl<'a> Context<'a> {
         Root::locate(&self.folder, self.state.as_deref())
     }
 
-    /// Removes the plain text that killed edits left.
     pub fn sweep(&self) {
         for leftover in private::sweep(&self.env.private_places()) {
             let path = leftover.path.display();
@@ -157,7 +156,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Shows the result as JSON or as text, and returns the exit code.
     pub fn show(
         &self,
         json: bool,
@@ -193,7 +191,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Returns whether a path is `-`, which means standard input or output.
 pub fn is_stream(path: &Path) -> bool {
     path == Path::new("-")
 }

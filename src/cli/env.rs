@@ -106,7 +106,6 @@ impl Env {
         }
     }
 
-    /// Returns the home directory, unless its path is relative.
     pub fn home(&self) -> Option<PathBuf> {
         self.path_var("HOME").filter(|path| path.is_absolute())
     }
@@ -138,7 +137,6 @@ impl Env {
         self.var("NO_COLOR").is_some()
     }
 
-    /// Returns whether the terminal cannot move its cursor.
     pub fn is_dumb(&self) -> bool {
         self.var("TERM").is_some_and(|term| term == "dumb")
     }

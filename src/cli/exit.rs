@@ -13,7 +13,6 @@ macro_rules! codes {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {
         $(#[doc = $meaning] pub const $name: u8 = $code;)*
 
-        /// Every code with its meaning, in order.
         pub const TABLE: &[(u8, &str)] = &[$(($code, $meaning)),*];
     };
 }
@@ -33,7 +32,6 @@ codes! {
     TERMINATED = 143, "terminated by SIGTERM or SIGHUP";
 }
 
-/// Which code wins if several fit.
 pub const ORDER: &str = "If several fit, 8 wins, then 4, then 130 and 143, then 3.";
 
 pub fn help() -> String {

@@ -34,12 +34,10 @@ const DELETE: u8 = 0x7f;
 /// A line, possibly empty, or why none was typed.
 pub type TypedLine = Result<Zeroizing<String>, NoPassphrase>;
 
-/// Asks for a line, with echo.
 pub fn type_shown(question: &str) -> TypedLine {
     finish(ask_shown(question))
 }
 
-/// Asks for a line, without echo.
 pub fn type_hidden(question: &str) -> TypedLine {
     finish(ask_hidden(question))
 }
@@ -87,7 +85,6 @@ fn put(question: &str, terminal: &mut File) -> io::Result<()> {
     terminal.write_all(question.as_bytes())
 }
 
-/// Asks with the line editing of the terminal.
 fn ask_shown(question: &str) -> Result<TypedLine, Unanswered> {
     let mut terminal = open()?;
     let held = HeldSignals::new()?;
@@ -152,7 +149,6 @@ impl Drop for HeldSignals {
     }
 }
 
-/// A terminal without echo and without signals for keys.
 struct HiddenTerminal {
     file: File,
     shown: Termios,
@@ -235,7 +231,6 @@ fn keys(terminal: &mut File, held: &HeldSignals) -> Result<TypedLine, Unanswered
     }
 }
 
-/// Removes the last character of UTF-8.
 fn erase(line: &mut Vec<u8>) {
     while line.pop_if(|byte| is_continuation(*byte)).is_some() {}
     line.pop();

@@ -21,7 +21,6 @@ use crate::view::json_v1::ErrorOut;
 use crate::view::text;
 use crate::view::text::Colour;
 
-/// Longer lines are hard to read.
 const MAX_COLUMNS: usize = 100;
 
 /// For a terminal of unknown size.
@@ -31,7 +30,6 @@ const USUAL_ROWS: usize = 24;
 pub struct Shell {
     pub result: Colour,
     pub messages: Colour,
-    /// Height of the terminal, in lines.
     pub rows: usize,
     progress: bool,
     result_columns: Option<usize>,
@@ -141,7 +139,6 @@ impl io::Write for Log {
     }
 }
 
-/// Returns an error as text, one fact a line.
 fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
     // The same at a passphrase as at any other question.
     if let Some(cause @ AgeError::Interrupted) = error.source().and_then(|e| e.downcast_ref()) {
@@ -190,7 +187,6 @@ pub fn error_out(error: &OpError) -> ErrorOut {
     }
 }
 
-/// Returns the problems of an error, one line each.
 pub fn details(error: &OpError) -> Vec<String> {
     let related = error.related().into_iter().flatten();
     related.map(ToString::to_string).collect()

@@ -100,20 +100,19 @@ fn what(error: &Error) -> String {
 }
 
 fn conflict(error: &Error) -> String {
-    let names = |kind| {
+    let [one, other] = [ContextKind::InvalidArg, ContextKind::PriorArg].map(|kind| {
         let names = known_words(error, kind).unwrap_or_default();
-        let bare = names
-            .split(", ")
-            .map(|name| name.split(' ').next().unwrap_or(name));
-        bare.collect::<Vec<_>>().join(", ")
-    };
-    let (one, other) = (names(ContextKind::InvalidArg), names(ContextKind::PriorArg));
+        names
+            .split([' ', ','])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    });
     match [one.as_str(), other.as_str()] {
         [one, other] if one == other => format!("{one} is given more than once"),
         ["[PLAN]", option] | [option, "[PLAN]"] => {
             format!("{option} cannot be used with a saved plan, which is applied as a whole")
         }
-        [one, ""] => format!("{one} cannot be used with the other options"),
         [one, other] => format!("{one} cannot be used with {other}"),
     }
 }
@@ -164,7 +163,6 @@ fn is_option(text: &str) -> bool {
     (1..=2).contains(&dashes) && bare.len() <= MAX_OPTION && bare.split('-').all(is_name)
 }
 
-/// Returns the long options of the command that `args` name.
 fn options(args: &[OsString]) -> Vec<String> {
     let mut command = cmd::program();
     command.build();
@@ -294,7 +292,6 @@ fn refuse_path(name: &str, folder: &Path, path: &Path, is_secret: bool) -> Resul
     ))
 }
 
-/// Returns whether a text looks like a file name or a plain word.
 fn is_plain_name(text: &str) -> bool {
     let is_usual = |c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '~' | ' ');
     let is_word = |c: char| c.is_lowercase() || matches!(c, '-' | '_');

@@ -234,7 +234,6 @@ fn cannot_prepare(why: io::Error) -> OpError {
         .into()
 }
 
-/// Returns the file name for the editor: the manifest's, as YAML.
 fn text_name(manifest: &Path) -> String {
     let name = manifest.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".age").unwrap_or(&name);

@@ -181,7 +181,6 @@ fn set_up(
 #[derive(Default)]
 struct Readers {
     recipients: Vec<String>,
-    /// The identities to create, with their text.
     identities: Vec<(PathBuf, Zeroizing<String>)>,
 }
 

@@ -146,97 +146,26 @@ pub const GLOBAL: &str = "global";
 
 const POINTER: &str = "Options of every command: drspass help global";
 
-/// The headings in the help of the program, with their commands.
-const GROUPS: [(&str, &str); 6] = [
-    ("Set up", "demo init recipients rekey"),
-    (
-        "Passwords",
-        "edit set unset import show validate encrypt decrypt",
-    ),
-    ("Plan and apply", "plan apply"),
-    ("State", "state lock"),
-    ("Service", "whoami jobs sim"),
-    ("Shell", "completions man schema help version"),
-];
+/// The headings in the help of the program, each before its commands.
+const GROUPS: &str = "\
+Set up: demo init recipients rekey
+Passwords: edit set unset import show validate encrypt decrypt
+Plan and apply: plan apply
+State: state lock
+Service: whoami jobs sim
+Shell: completions man schema help version
+";
 
 /// Returns the other commands under the heading of a command.
 pub fn related(name: &str) -> impl Iterator<Item = &'static str> {
-    let groups = GROUPS.iter().map(|(_, names)| names.split(' '));
+    let groups = GROUPS.lines().filter_map(|line| line.split_once(": "));
+    let groups = groups.map(|(_, names)| names.split(' '));
     let groups = groups.filter(move |names| names.clone().any(|other| other == name));
     groups.flatten().filter(move |other| *other != name)
 }
 
 /// Examples, each after its command.
-const EXAMPLES: &str = "\
-demo: drspass demo
-init: drspass init -i key.txt --region eu-de --project-id ID
-init: drspass init -i key.txt --region eu-de --project-id ID --from-jobs
-init: drspass init --git
-encrypt: drspass encrypt passwords.yaml
-encrypt: drspass encrypt - < passwords.yaml
-edit: drspass edit
-edit: EDITOR=nano drspass edit
-decrypt: drspass decrypt
-decrypt: drspass decrypt -o passwords.yaml
-decrypt: drspass decrypt passwords.yaml.age.edited-1
-set: drspass set orders-cdc/source
-set: drspass set @orders-db --generate
-set: drspass set orders-cdc/source --from-file - < new-password.txt
-unset: drspass unset billing/source
-unset: drspass unset @orders-db
-import: drspass import rotated.csv
-import: drspass import rotated.csv --write
-validate: drspass validate
-validate: drspass validate --require-encrypted
-show: drspass show
-show: drspass show plan.json
-recipients: drspass recipients
-recipients: drspass recipients --no-identity
-rekey: drspass rekey
-rekey: drspass rekey --new-key
-plan: drspass plan
-plan: drspass plan --only orders-cdc '@orders-db'
-plan: drspass plan --preflight --out plan.json
-apply: drspass apply
-apply: drspass apply plan.json
-apply: drspass apply --only billing/source --retry-jobs
-whoami: drspass whoami
-whoami: drspass whoami --cloud rotation
-jobs: drspass jobs
-jobs: drspass jobs --json
-state: drspass state list
-state: drspass state show 'orders-*'
-state list: drspass state list
-state show: drspass state show
-state show: drspass state show 'orders-*' --json
-state rm: drspass state rm billing/source
-state rm: drspass state rm --unlisted
-state adopt: drspass state adopt billing/source
-state adopt: drspass state adopt 'orders-*' --yes
-state distrust: drspass state distrust
-state recover: drspass state recover drspass.state.json.recovery-20261129
-lock: drspass lock show
-lock show: drspass lock show
-lock show: drspass lock show --json
-completions: drspass completions zsh > ~/.zfunc/_drspass
-completions: drspass completions bash > /etc/bash_completion.d/drspass
-man: drspass man | man -l -
-man: drspass man --dir ~/.local/share/man/man1
-schema: drspass schema
-schema: drspass schema plan-output
-help: drspass help plan
-help: drspass help global
-sim: drspass sim
-sim: drspass sim --port 18080 --scenario examples/scenarios/one-refused.yaml
-";
-
-/// Examples of the program.
-pub const OVERVIEW: &[&str] = &[
-    "drspass init -i key.txt --region eu-de --project-id ID",
-    "drspass edit",
-    "drspass plan",
-    "drspass apply",
-];
+const EXAMPLES: &str = include_str!("examples.txt");
 
 pub fn examples(name: &str) -> Vec<&'static str> {
     let all = EXAMPLES.lines().filter_map(|line| line.split_once(": "));
@@ -254,29 +183,34 @@ pub fn command() -> clap::Command {
 
 /// The command line with all options visible, for completions and man pages.
 pub fn program() -> clap::Command {
-    let program = Cli::command()
-        .next_line_help(true)
+    let program = with_layout(Cli::command())
         .after_help(POINTER)
         .after_long_help(format!("{POINTER}\n\n{}", exit::help()));
-    let program = with_list(program, &GROUPS);
+    let program = with_list(program, GROUPS);
     let names = names(&program);
     names.iter().fold(program, |program, name| {
         program.mut_subcommand(name, |below| with_help(below, name))
     })
 }
 
+/// Puts help on its own line; the help of an option describes its values.
+fn with_layout(command: clap::Command) -> clap::Command {
+    let command = command.next_line_help(true);
+    command.mut_args(|arg| {
+        let takes_values = arg.get_action().takes_values();
+        arg.hide_possible_values(takes_values)
+    })
+}
+
 /// Lists the commands under headings, one line each.
-fn with_list(command: clap::Command, groups: &[(&str, &str)]) -> clap::Command {
+fn with_list(command: clap::Command, groups: &str) -> clap::Command {
     let mut page = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
-    for (heading, names) in groups {
+    for (heading, names) in groups.lines().filter_map(|line| line.split_once(": ")) {
         let _ = write!(page, "\n{heading}:\n");
-        for below in names
-            .split(' ')
-            .filter_map(|name| command.find_subcommand(name))
-        {
-            let about = below.get_about().map(ToString::to_string);
-            let (name, about) = (below.get_name(), about.unwrap_or_default());
-            let _ = writeln!(page, "  {name:12} {about}");
+        let names = names.split(' ');
+        for below in names.filter_map(|name| command.find_subcommand(name)) {
+            let about = below.get_about().cloned().unwrap_or_default();
+            let _ = writeln!(page, "  {:12} {about}", below.get_name());
         }
     }
     command.help_template(page.trim_end().to_owned() + "{after-help}")
@@ -298,9 +232,9 @@ fn with_help(command: clap::Command, name: &str) -> clap::Command {
     }
     help.push_str(POINTER);
     let below = names(&command);
-    let mut command = command.next_line_help(true).after_help(help);
+    let mut command = with_layout(command).after_help(help);
     if !below.is_empty() {
-        command = with_list(command, &[("Commands", &below.join(" "))]);
+        command = with_list(command, &format!("Commands: {}", below.join(" ")));
     }
     below.iter().fold(command, |command, word| {
         let name = format!("{name} {word}");
@@ -314,7 +248,8 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_command_once() {
-        let mut listed: Vec<&str> = GROUPS.iter().flat_map(|it| it.1.split(' ')).collect();
+        let groups = GROUPS.lines().filter_map(|line| line.split_once(": "));
+        let mut listed: Vec<&str> = groups.flat_map(|it| it.1.split(' ')).collect();
         let mut names = names(&Cli::command());
         listed.sort_unstable();
         names.sort_unstable();
@@ -331,7 +266,7 @@ mod tests {
             let words = words.skip_while(|word| word.contains('='));
             let words: Vec<&str> = words.collect();
             assert!(
-                words[1..].starts_with(&name.split(' ').collect::<Vec<_>>()),
+                words[1..].starts_with(&name.split_whitespace().collect::<Vec<_>>()),
                 "{example}"
             );
             if let Err(error) = Cli::try_parse_from(words) {

@@ -213,7 +213,6 @@ pub fn catalogued(
     Ok(found)
 }
 
-/// Returns the jobs of a project without a manifest.
 pub fn listed(
     context: &Context<'_>,
     target: &Target,

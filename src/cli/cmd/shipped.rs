@@ -15,7 +15,7 @@ use crate::sys::files;
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// Shell
+    /// bash, elvish, fish, powershell or zsh
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
@@ -30,7 +30,7 @@ pub struct ManArgs {
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// Name of the format, such as plan-output; without it, list all names
-    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(SCHEMAS.map(|(name, _)| name)), hide_possible_values = true)]
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(SCHEMAS.map(|(name, _)| name)))]
     pub name: Option<String>,
 }
 
@@ -68,40 +68,9 @@ pub const SCHEMAS: [(&str, &str); 15] = [
     shipped!("whoami-output"),
 ];
 
-const VARIABLES: &str = "\
-DRSPASS_IDENTITY: Path of an age or ssh identity file. -i overrides it.
-DRSPASS_IDENTITY_KEY: The identity itself, for CI. -i and DRSPASS_IDENTITY override it.
-DRSPASS_STATE: Path of the state file. --state overrides it.
-DRSPASS_TRUSTED_HOSTS: Hosts to trust although they belong to no known cloud, separated by commas, in addition to --trust-host.
-DRSPASS_EXPECT_KEY_ID: The only key id that the manifest may have. --expect-key-id overrides it.
-DRSPASS_MAX_CHANGES: The largest number of entries that one apply may change, in addition to the limits in drspass.yaml.
-OS_TOKEN: Login with a token.
-OS_ACCESS_KEY, OS_SECRET_KEY, OS_SECURITY_TOKEN: Login with an access key; the security token belongs to a temporary key.
-OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME: Login with a user and a password. With a one-time code: OS_USER_ID and OS_PASSCODE.
-OS_CLOUD: Login with this entry of clouds.yaml. --cloud overrides it.
-OS_CLIENT_CONFIG_FILE, OS_CLIENT_SECURE_FILE: Paths of clouds.yaml and secure.yaml.
-OS_CACERT: PEM file of certificate authorities. --ca-file overrides it.
-HW_*: Login with the names of the Terraform provider for Huawei Cloud. Run 'drspass whoami' to see which login is used.
-HTTPS_PROXY, ALL_PROXY: Proxy for connections to the service.
-VISUAL, EDITOR: Editor for 'drspass edit'.
-GITHUB_OUTPUT, GITHUB_STEP_SUMMARY: Files that --github writes to.
-XDG_CONFIG_HOME: Directory of settings, instead of ~/.config.
-XDG_RUNTIME_DIR, TMPDIR: Directories for the plain text during 'drspass edit'.
-NO_COLOR, TERM: No colour if NO_COLOR is set or TERM is dumb.
-";
+const VARIABLES: &str = include_str!("environment.txt");
 
-const FILES: &str = "\
-drspass.yaml: Configuration of a root directory.
-passwords.yaml.age: The encrypted manifest.
-passwords.yaml.age.edited-1: An edit that could not be saved, encrypted.
-drspass.state.json: The state: what was set, without passwords.
-drspass.state.json.journal: Outcomes of a running or interrupted apply.
-drspass.state.json.lock: The lock.
-drspass.state.json.backup: The state before the last apply.
-drspass.state.json.recovery-*: Outcomes of an apply with exit code 8, for 'drspass state recover'.
-~/.config/drspass/identity.txt: The default identity.
-~/.config/openstack/clouds.yaml, /etc/openstack/clouds.yaml: Logins by name.
-";
+const FILES: &str = include_str!("files.txt");
 
 fn shown(context: &Context<'_>, document: impl AsRef<[u8]>) -> Result<u8, OpError> {
     Ok(exit::written(context.shell.document(document), exit::DONE))
@@ -214,11 +183,7 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     }
     let mut more = Roff::new();
     let words = name.split('-').skip(1).collect::<Vec<_>>().join(" ");
-    let examples = if words.is_empty() {
-        super::OVERVIEW.to_vec()
-    } else {
-        super::examples(&words)
-    };
+    let examples = super::examples(&words);
     if !examples.is_empty() {
         more.control("SH", ["EXAMPLES"]);
         more.control("nf", []);

@@ -43,13 +43,7 @@ pub struct SetArgs {
     pub add: bool,
     /// Field to set: password, kerberos.krb5_conf_file, kerberos.key_tab_file,
     /// kerberos.domain_name or kerberos.user_principal
-    #[arg(
-        long,
-        value_name = "FIELD",
-        default_value = "password",
-        hide_possible_values = true,
-        help_heading = FIELD
-    )]
+    #[arg(long, value_name = "FIELD", default_value = "password", help_heading = FIELD)]
     pub field: Field,
     /// Read the value from this file, or with - from standard input. One line break at
     /// the end is dropped, except for krb5_conf_file; a keytab is encoded as base64
@@ -75,7 +69,6 @@ pub struct SetArgs {
         long,
         value_name = "NAME",
         default_value = "alnum",
-        hide_possible_values = true,
         requires = "generate",
         help_heading = VALUE
     )]
@@ -91,12 +84,7 @@ pub struct UnsetArgs {
     /// Field to remove: kerberos.krb5_conf_file, kerberos.key_tab_file,
     /// kerberos.domain_name, kerberos.user_principal or password, which removes the
     /// whole endpoint
-    #[arg(
-        long,
-        value_name = "FIELD",
-        default_value = "password",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "FIELD", default_value = "password")]
     pub field: Field,
 }
 
@@ -118,7 +106,7 @@ pub struct ImportArgs {
     #[arg(long)]
     pub add: bool,
     /// Format of the file, csv or json, if its name and content do not show it
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
 }
 
@@ -207,7 +195,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         };
         format!("{done} {place_name}{used_by}; revision {revision}\n")
     };
-    // Nobody may read the output, and passwords are kept no longer than they are needed.
+    // The output may block, and passwords are kept no longer than needed.
     drop((changes, document));
     drop(rewrite);
     let arrived = context.shell.result(&text);
@@ -222,7 +210,6 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     Ok(context.changed(arrived, exit::DONE))
 }
 
-/// Replaces the manifest with the new text, and shows new warnings.
 fn save(
     context: &Context<'_>,
     rewrite: &Rewrite<'_>,
@@ -334,7 +321,6 @@ fn import_list(document: &ManifestText<'_>, placed: &[Placed]) -> String {
     text
 }
 
-/// Returns how many endpoints use a credential, as the end of a line.
 fn used_by(endpoints: usize) -> String {
     match endpoints {
         0 => ", used by no endpoint".to_owned(),

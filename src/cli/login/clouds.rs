@@ -27,7 +27,6 @@ const NO: &[&str] = &["false", "no", "off", "n", "f", "0"];
 
 const NAMES_OF_ENTRIES: &str = "The entries are below `clouds:` in that file.";
 
-/// The name of an entry.
 #[derive(Clone, Copy)]
 pub struct NamedEntry<'a> {
     pub name: &'a str,
@@ -43,7 +42,6 @@ impl NamedEntry<'_> {
     }
 }
 
-/// Returns the existing ones of clouds.yaml and secure.yaml.
 fn find_files(env: &Env, folder: &Path, system: &Path) -> Vec<PathBuf> {
     let folders = env.config_folders().into_iter();
     let mut folders: Vec<PathBuf> = folders.map(|folder| folder.join("openstack")).collect();
@@ -137,7 +135,6 @@ pub fn find(
     }))
 }
 
-/// Names the files that contain an entry.
 fn in_words(files: &[&Path]) -> String {
     let first = files.first().unwrap_or(&Path::new("clouds.yaml")).display();
     let Some(second) = files.get(1) else {

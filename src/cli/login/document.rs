@@ -29,7 +29,6 @@ const ALIASES_OF_ANCHOR: usize = 10;
 
 #[derive(Clone)]
 pub struct CloudsNode {
-    /// The file it comes from.
     pub path: Rc<Path>,
     pub at: Position,
     pub value: CloudsValue,
@@ -49,7 +48,6 @@ pub enum CloudsValue {
 pub type CloudsMap = BTreeMap<String, CloudsNode>;
 
 impl CloudsNode {
-    /// Returns the value of a key unless it is null.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
             CloudsValue::Map(map) => map.get(key).filter(|node| !node.is_null()),
@@ -189,7 +187,6 @@ struct CloudsReader<'t> {
     /// The nodes of anchors, with their sizes.
     anchors: BTreeMap<usize, (CloudsNode, usize)>,
     aliases: usize,
-    /// How many lists surround the present node.
     lists: usize,
     size: usize,
 }

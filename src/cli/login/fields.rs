@@ -72,7 +72,6 @@ const NAMES: [&str; 12] = [
     "OS_PROJECT_NAME OS_TENANT_NAME / HW_PROJECT_NAME OS_PROJECT_NAME / project_name tenant_name",
 ];
 
-/// Returns the names in a row for a source, in groups.
 fn groups(row: &'static str, source: LoginSource) -> impl Iterator<Item = &'static str> {
     let names = row.split(" / ").nth(source as usize);
     names.unwrap_or_default().split('|')
@@ -109,7 +108,6 @@ impl LoginField {
         groups(NAMES[self as usize], source)
     }
 
-    /// Returns the value of the first group that has one.
     pub fn read(self, source: LoginSource, look: Look<'_>) -> Result<Option<LoginPart>, Failure> {
         for names in self.groups(source) {
             if let Some(part) = look(names, self.kind())? {
@@ -120,7 +118,6 @@ impl LoginField {
     }
 }
 
-/// Returns all names in a source.
 pub fn names(source: LoginSource) -> impl Iterator<Item = &'static str> {
     let groups = NAMES.iter().flat_map(move |row| groups(row, source));
     groups.flat_map(|names| names.split(' '))
@@ -233,7 +230,6 @@ pub enum LoginMethod {
     Password,
 }
 
-/// Help for an application credential.
 pub const OTHER_LOGIN: &str = "Log in with a token, a user and a password, or an access key.";
 
 impl LoginMethod {
@@ -304,7 +300,6 @@ impl LoginPart {
 /// Returns the first value of these names, which are separated by spaces.
 pub type Look<'a> = &'a dyn Fn(&'static str, FieldKind) -> Result<Option<LoginPart>, Failure>;
 
-/// The fields from one source.
 pub struct LoginParts {
     source: LoginSource,
     pub needs_passcode: bool,
@@ -334,7 +329,6 @@ impl LoginParts {
         self.add(&[LoginField::Password, LoginField::Passcode], source, look)
     }
 
-    /// Adds missing fields, and returns their names.
     fn add(
         &mut self,
         fields: &[LoginField],
@@ -357,7 +351,6 @@ impl LoginParts {
         self.parts.contains_key(&field)
     }
 
-    /// Returns the name of a field in its source.
     pub fn name(&self, field: LoginField) -> Option<&'static str> {
         self.parts.get(&field).map(|part| part.name)
     }
@@ -412,7 +405,6 @@ impl LoginParts {
         )
     }
 
-    /// Returns the names of a complete login.
     pub fn called(&self, method: LoginMethod) -> String {
         let mut given = self.given(method);
         if method == LoginMethod::Password && self.has(LoginField::UserId) {
@@ -464,7 +456,6 @@ impl LoginParts {
     }
 }
 
-/// Joins names with commas and `and`.
 pub fn and(names: &[impl AsRef<str>]) -> String {
     match names {
         [] => String::new(),

@@ -87,7 +87,6 @@ fn certificates(
     }
 }
 
-/// Returns whether a value fits the sealed address.
 type Fits = fn(&str, &str) -> bool;
 
 pub fn unused_variables(env: &Env, place: &LoginContext<'_>) -> Vec<String> {

@@ -26,7 +26,6 @@ const APPLICATION: &str = "OS_APPLICATION_CREDENTIAL_ID OS_APPLICATION_CREDENTIA
      OS_APPLICATION_CREDENTIAL_SECRET";
 const AUTH_TYPE: &str = "OS_AUTH_TYPE";
 
-/// Returns all variables of a login, each once.
 fn of_login() -> BTreeSet<&'static str> {
     let fields = names(LoginSource::Os).chain(names(LoginSource::Hw));
     let others = APPLICATION.split(' ').chain([AUTH_TYPE]);
@@ -97,7 +96,6 @@ pub fn project_id(env: &Env) -> Option<&'static str> {
         .find(|name| env.exact(name).is_some())
 }
 
-/// Returns the name and the domain of the project, for a login from elsewhere.
 pub fn project_name(env: &Env) -> Result<Option<(LoginPart, Option<LoginPart>)>, Failure> {
     let look: Look<'_> = &|names, kind| look(env, names, kind);
     for source in [LoginSource::Os, LoginSource::Hw] {
