@@ -61,10 +61,22 @@ fn a_man_page_is_written_for_each_command() {
             page.contains(&format!(".TH {} 1", name.to_uppercase())),
             "{page}"
         );
-        assert!(page.contains(".SH \"EXIT STATUS\""));
+        for part in [
+            "EXAMPLES",
+            "ENVIRONMENT",
+            "FILES",
+            "\"EXIT STATUS\"",
+            "\"SEE ALSO\"",
+        ] {
+            assert!(page.contains(&format!(".SH {part}\n")), "{name}: {part}");
+        }
     }
     let plan = fs::read_to_string(lab.path("man/drspass-plan.1")).unwrap();
     assert!(plan.contains("terraform"), "{plan}");
+    assert!(
+        plan.contains("drspass(1), drspass\\-apply(1), age(1), git(1)"),
+        "{plan}"
+    );
     // A link in that folder may lead to anything.
     lab.write("mine", "mine");
     fs::remove_file(lab.path("man/drspass-plan.1")).unwrap();

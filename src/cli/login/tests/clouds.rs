@@ -134,7 +134,8 @@ fn auth_type_picks_the_method() {
     for name in ["password", "v3password"] {
         assert_eq!(password(&all(name)), "#u p lab");
     }
-    entry("auth_type: canary, token: t").refuses(&["auth_type of entry x", "drspass knows"]);
+    entry("auth_type: canary, token: t")
+        .refuses(&["auth_type of entry x", "is not a supported kind"]);
     entry("auth_type: v3applicationcredential, token: t").refuses(&["auth_type"]);
     entry("auth_type: password, token: canary").refuses(&[
         "incomplete",
@@ -540,7 +541,7 @@ fn the_named_entry_must_be_there_and_a_lone_one_is_taken() {
     assert_eq!(token(&Machine::with_clouds(one).login()), "t");
     Machine::with_clouds(one).cloud("canari").refuses(&[
         "--cloud names the entry canari",
-        "clouds.yaml does not hold",
+        "clouds.yaml does not contain",
     ]);
     Machine::with_clouds(one)
         .var("OS_CLOUD", "y")
