@@ -570,7 +570,7 @@ fn the_named_entry_must_be_there_and_a_lone_one_is_taken() {
         Machine::with_clouds(none).refuses(&["no login found"]);
         Machine::with_clouds(none)
             .cloud("x")
-            .refuses(&["does not hold"]);
+            .refuses(&["does not contain"]);
     }
     for bad in [
         "clouds: [canary]",
