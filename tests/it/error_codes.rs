@@ -39,7 +39,7 @@ fn the_codes_of_errors_are_those_that_were_promised() {
     assert_eq!(found, promised);
 }
 
-const CODES: &[&str] = &[
+pub(crate) const CODES: &[&str] = &[
     "drspass::address::unmatched",
     "drspass::age::armor",
     "drspass::age::conflict",

@@ -2,6 +2,8 @@
 //! scenario that it names. Only the port, the folder and the answer at the
 //! terminal differ.
 
+mod docs;
+
 use std::path::Path;
 use std::process::Command;
 
