@@ -66,6 +66,12 @@ impl Repository {
             dir,
         };
         copy(example, &repository.work());
+        let pin = concat!(
+            "DRSPASS_VERSION=",
+            env!("CARGO_PKG_VERSION"),
+            "\nDRSPASS_ARCHIVE=https://downloads.invalid/\nDRSPASS_SHA256=0\n"
+        );
+        fs::write(repository.work().join("ci/drspass.pin"), pin).unwrap();
         fs::create_dir(repository.home()).unwrap();
         repository.git(&["init", "--quiet", "--initial-branch=main", "."]);
         repository.commit("The example");
