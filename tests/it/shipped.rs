@@ -1,5 +1,5 @@
-//! What is shipped inside the program: completions, man pages, schemas. And the
-//! saved plan against its schema.
+//! What is shipped inside the program: completions, man pages, schemas. The saved plan
+//! against its schema, and the script that runs the tests.
 
 use std::fs;
 use std::path::Path;
@@ -187,4 +187,111 @@ fn saved_plans_of_every_kind_of_entry_fit_their_schema() {
     lab.run(&["plan", "--out", "third.json"]).exits(0);
     let third = fits(&lab.read("third.json"));
     assert_eq!(third["body"]["unlisted"].as_array().unwrap().len(), 4);
+}
+
+/// A machine on which everything is there that `tests/run` looks for, and each program
+/// writes how it was called to `calls`.
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(uid: u32) -> Self {
+        let bench = Self {
+            dir: tempfile::TempDir::new().unwrap(),
+        };
+        for name in ["bash", "dirname", "cat"] {
+            let real = Path::new("/usr/bin").join(name);
+            std::os::unix::fs::symlink(real, bench.path(name)).unwrap();
+        }
+        bench.add("id", &format!("echo {uid}"));
+        for name in ["cc", "script", "setsid", "git", "ssh-keygen", "cargo"] {
+            bench.add(name, "");
+        }
+        for name in ["vim", "vim.tiny", "nano"] {
+            bench.add(name, "");
+        }
+        bench
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn add(&self, name: &str, does: &str) {
+        let calls = self.path("calls");
+        let log = format!("echo {name} \"$@\" >>{}", calls.display());
+        let log = if name == "id" { "" } else { &log };
+        fs::write(self.path(name), format!("#!/bin/sh\n{log}\n{does}\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(self.path(name), mode).unwrap();
+    }
+
+    /// Runs the script. Returns its code, its messages and the programs that it ran.
+    fn run(&self) -> (Option<i32>, String, Vec<String>) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run");
+        let output = std::process::Command::new(script)
+            .args(["--", "slow_"])
+            .env_clear()
+            .env("PATH", self.dir.path())
+            .output()
+            .unwrap();
+        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let calls = calls.lines().map(str::to_owned).collect();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), messages, calls)
+    }
+}
+
+#[test]
+fn tests_run_names_a_missing_package_and_stops_where_it_may_not_install() {
+    for (uid, apt_get, sudo) in [
+        (1000, true, None),
+        (1000, true, Some("exit 1")),
+        (0, false, None),
+        (1000, false, Some("")),
+    ] {
+        let bench = Bench::new(uid);
+        if apt_get {
+            bench.add("apt-get", "");
+        }
+        if let Some(does) = sudo {
+            bench.add("sudo", does);
+        }
+        let (code, messages, calls) = bench.run();
+        assert_eq!(code, Some(1), "{messages}");
+        assert!(messages.contains("age: "), "{messages}");
+        assert!(messages.contains("apt-get install age"), "{messages}");
+        assert!(!messages.contains("openssh-client"), "{messages}");
+        let ran = |name: &str| calls.iter().any(|call| call.starts_with(name));
+        assert!(!ran("cargo") && !ran("apt-get"), "{calls:?}");
+    }
+}
+
+#[test]
+fn tests_run_installs_what_is_missing_where_it_may_and_runs_the_tests() {
+    const TESTS: &str = "cargo test --locked -- slow_";
+    for (uid, sudo) in [(0, false), (1000, true)] {
+        let bench = Bench::new(uid);
+        let age = bench.path("age");
+        let does = format!("/bin/cp {} {}", bench.path("git").display(), age.display());
+        bench.add("apt-get", &does);
+        if sudo {
+            bench.add("sudo", "shift; [ \"$1\" = true ] || \"$@\"");
+        }
+        let (code, messages, calls) = bench.run();
+        assert_eq!(code, Some(0), "{messages}");
+        let wanted = "apt-get install -y -qq --no-install-recommends age";
+        assert!(calls.iter().any(|call| call == wanted), "{calls:?}");
+        assert_eq!(calls.last().map(String::as_str), Some(TESTS));
+        // With everything there, nothing else is run.
+        fs::remove_file(bench.path("calls")).unwrap();
+        assert_eq!(bench.run().2, [TESTS]);
+        // What an installation did not bring is missing still.
+        fs::remove_file(age).unwrap();
+        bench.add("apt-get", "");
+        let (code, messages, calls) = bench.run();
+        assert_eq!(code, Some(1), "{messages}");
+        assert_eq!(calls.iter().filter(|call| *call == TESTS).count(), 1);
+    }
 }
