@@ -2,6 +2,8 @@
 //! program takes, refuse what it refuses as far as a schema can say it, and have words
 //! for every field.
 
+mod scenario;
+
 use std::fs;
 use std::path::Path;
 
@@ -421,7 +423,7 @@ fn fields<'a>(schema: &'a Value, place: &str, visit: &mut dyn FnMut(&str, &'a Va
 fn an_editor_has_words_for_every_field() {
     let mut lab = Lab::new();
     lab.plant(&["canary"]);
-    for name in ["config", "manifest"] {
+    for name in ["config", "manifest", "scenario"] {
         // From the program, as a user puts it beside his files.
         let text = lab.run(&["schema", name]).exits(0).stdout;
         let schema: Value = serde_json::from_str(&text).unwrap();

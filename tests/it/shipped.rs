@@ -16,7 +16,13 @@ fn every_shell_gets_completions_that_know_the_commands() {
     let lab = Lab::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = lab.run(&["completions", shell]).exits(0).stdout;
-        for word in ["drspass", "apply", "auto-approve", "gitlab-report"] {
+        for word in [
+            "drspass",
+            "apply",
+            "auto-approve",
+            "gitlab-report",
+            "scenario",
+        ] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }

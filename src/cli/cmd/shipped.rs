@@ -50,7 +50,7 @@ macro_rules! shipped {
     };
 }
 
-pub const SCHEMAS: [(&str, &str); 15] = [
+pub const SCHEMAS: [(&str, &str); 16] = [
     shipped!("apply-output"),
     shipped!("config"),
     shipped!("gitlab-report"),
@@ -61,6 +61,7 @@ pub const SCHEMAS: [(&str, &str); 15] = [
     shipped!("plan"),
     shipped!("plan-output"),
     shipped!("recipients-output"),
+    shipped!("scenario"),
     shipped!("show-output"),
     shipped!("state"),
     shipped!("state-output"),
