@@ -3,7 +3,7 @@
 //! Content coding is written by hand in stored blocks, so that a decodable fault needs no
 //! compression library.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
@@ -99,6 +100,20 @@ impl Recorded {
 
     pub fn answered(&self) -> Completion {
         self.completion
+    }
+
+    /// When, what and how it ended: without the query, headers and body, which may be secret.
+    pub fn line(&self, at: Timestamp, changed: Option<(usize, usize)>) -> String {
+        let mut line = format!("{at:.0} {} {} ", self.method(), self.head.uri.path());
+        line += &match self.completion {
+            Completion::Status(status) => status.to_string(),
+            Completion::Pending | Completion::Cut => "cut off".to_owned(),
+        };
+        if let Some((applied, refused)) = changed {
+            let _ = write!(line, ": {applied} applied, {refused} refused");
+        }
+        line.push('\n');
+        line
     }
 }
 

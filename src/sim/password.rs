@@ -97,7 +97,12 @@ pub fn change(exchange: &mut SimExchange<'_>) -> SimAnswer {
             Err(Denied(code, message)) => failed(change, code, message),
         }
     });
-    let results = results.collect();
+    let results: Vec<Value> = results.collect();
+    let applied = results
+        .iter()
+        .filter(|it| it["status"] == "success")
+        .count();
+    exchange.changed = Some((applied, results.len() - applied));
     Ok(answer(faults, &changes, results))
 }
 

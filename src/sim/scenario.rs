@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -23,6 +24,9 @@ pub struct SimConfig {
     /// Whether recorded requests keep their raw bodies, passwords and all.
     #[serde(skip)]
     pub record_bodies: bool,
+    /// Gets a line about each request to the service that is over.
+    #[serde(skip)]
+    pub request_log: Option<Sender<String>>,
     /// The project that paths must name.
     pub project_id: String,
     /// In real life that of its region, perhaps with an underscore and a suffix.
@@ -62,6 +66,7 @@ impl Default for SimConfig {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             record_bodies: false,
+            request_log: None,
             project_id: "0123456789abcdef0123456789abcdef".to_owned(),
             project_name: "eu-de".to_owned(),
             other_projects: Vec::new(),

@@ -217,7 +217,7 @@ async fn respond(
         // Subscribed under the lock, so that a release after this request is not missed.
         let held = hold.map(|_| shared.release.subscribe());
         let acts_now = hold != Some(false);
-        let reply = acts_now.then(|| act(shared, &mut state, request, route, &faults));
+        let reply = acts_now.then(|| act(shared, &mut state, visit, request, route, &faults));
         (faults, reply, held)
     };
     shared.put_received.notify_all();
@@ -227,7 +227,7 @@ async fn respond(
     }
     let reply = match reply {
         Some(reply) => reply,
-        None => act(shared, &mut shared.lock(), request, route, &faults),
+        None => act(shared, &mut shared.lock(), visit, request, route, &faults),
     };
     let mut due = arrived;
     if route.is_change() {
@@ -274,6 +274,7 @@ fn take_in(
 fn act(
     shared: &Shared,
     state: &mut SimState,
+    visit: &mut Visit,
     request: &ServiceRequest,
     route: &Route,
     faults: &[FaultKind],
@@ -294,8 +295,10 @@ fn act(
         state,
         request,
         faults,
+        changed: None,
     };
     let reply = (route.answer)(&mut exchange).unwrap_or_else(|refusal| refusal);
+    visit.changed = exchange.changed;
     faults.iter().fold(reply, dress)
 }
 

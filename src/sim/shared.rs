@@ -88,6 +88,8 @@ pub struct SimExchange<'a> {
     pub state: &'a mut SimState,
     pub request: &'a ServiceRequest,
     pub faults: &'a [FaultKind],
+    /// How many entries of a password change were applied and refused.
+    pub changed: Option<(usize, usize)>,
 }
 
 impl SimExchange<'_> {
@@ -106,6 +108,7 @@ pub struct Visit {
     shared: Arc<Shared>,
     is_put: bool,
     record: Option<usize>,
+    pub changed: Option<(usize, usize)>,
 }
 
 impl Visit {
@@ -120,6 +123,7 @@ impl Visit {
             shared: Arc::clone(shared),
             is_put,
             record: None,
+            changed: None,
         }
     }
 
@@ -149,6 +153,11 @@ impl Visit {
             && recorded.completion == Completion::Pending
         {
             recorded.completion = how;
+            if let Some(log) = &self.shared.config.request_log {
+                let line = recorded.line(self.shared.clock.now(), self.changed);
+                // Whoever does not listen any more misses nothing.
+                let _ = log.send(line);
+            }
         }
     }
 }

@@ -77,9 +77,44 @@ fn the_simulator_tells_nothing_of_what_a_request_carries() {
     rehearsal.lab.passwords(&entries);
     rehearsal.apply(&[]).exits(3).says("1 applied");
     assert!(rehearsal.count("PUT batch-modify-pwd") > 0);
-    let told = rehearsal.told();
+    let told = rehearsal.told("1 applied, 1 refused\n");
     for secret in ["canary-1", "canary-2"] {
         assert_eq!(found(secret, told.as_bytes()), None, "{told}");
+    }
+}
+
+#[test]
+fn the_simulator_prints_one_line_a_request_without_what_it_carries() {
+    let mut rehearsal = Rehearsal::of("one-refused.yaml");
+    let entries = [
+        (FIRST, "source", "canary-1"),
+        (FIRST, "destination", "canary-1"),
+        (SECOND, "source", "canary-2"),
+    ];
+    rehearsal.lab.passwords(&entries);
+    rehearsal.apply(&["--no-preflight"]).exits(3);
+    rehearsal.apply(&["--no-preflight"]).exits(0);
+    rehearsal.ask_for_nothing();
+    let project = read("one-refused.yaml").project_id;
+    let told = rehearsal.told("nothing 404\n");
+    let lines: Vec<&str> = told.lines().filter(|line| line.contains(" /v3/")).collect();
+    let change = format!("PUT /v3/{project}/jobs/batch-modify-pwd 200");
+    let expected = [
+        format!("{change}: 2 applied, 1 refused"),
+        format!("{change}: 1 applied, 0 refused"),
+        "GET /v3/nothing 404".to_owned(),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{told}");
+    for (line, expected) in lines.iter().zip(expected) {
+        let (at, rest) = line.split_once(' ').unwrap();
+        assert!(
+            at.starts_with("20") && at.ends_with('Z') && at.len() == 20,
+            "{at}"
+        );
+        assert_eq!(rest, expected);
+    }
+    for secret in ["canary", "rehearsal-token", "X-Sim-Admin"] {
+        assert!(!told.contains(secret), "{told}");
     }
 }
 
@@ -246,6 +281,14 @@ fn lost_answers_leave_doubt_that_a_second_run_ends() {
         jobs.iter()
             .all(|job| rehearsal.holds(job, "source", "canary-1"))
     );
+    // What was done counts, and not what could be answered.
+    let told = rehearsal.told("200: 1 applied, 0 refused\n");
+    for end in [
+        "cut off: 1 applied, 0 refused\n",
+        "batch-modify-pwd cut off\n",
+    ] {
+        assert!(told.contains(end), "{told}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! `sim`.
 
 use std::path::PathBuf;
+use std::sync::mpsc;
 
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::exit;
 use crate::ops::OpError;
 use crate::sim::{SimConfig, Simulator, scenario};
 use crate::sys::files;
@@ -41,6 +43,8 @@ pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
         }
     };
     config.port = args.port;
+    let (log, requests) = mpsc::channel();
+    config.request_log = Some(log);
     let sim = Simulator::start(config).map_err(|error| {
         unfit(
             format!("cannot start the simulator: {error}"),
@@ -64,7 +68,8 @@ pub fn run(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
     );
     context.shell.document(&text);
     // The simulator works on its own thread, and a signal ends the process.
-    loop {
-        std::thread::park();
+    for line in requests {
+        context.shell.message(&line);
     }
+    Ok(exit::DONE)
 }

@@ -80,8 +80,15 @@ impl Rehearsal {
         requests.map(word).collect()
     }
 
-    /// Ends the simulator. Returns all that it told since its start.
-    pub(super) fn told(self) -> String {
+    /// Asks for something that is not there, with secrets wherever a request can have them.
+    pub(super) fn ask_for_nothing(&self) {
+        let body = serde_json::json!({"password": "canary-1"});
+        self.sim.ask("GET", "/v3/nothing?canary-2=canary-1", &body);
+    }
+
+    /// Ends the simulator once it has said `end`. Returns all that it told since its start.
+    pub(super) fn told(self, end: &str) -> String {
+        self.sim.wait_for(end);
         self.sim.told()
     }
 

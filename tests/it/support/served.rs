@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Lines, Read as _, Seek as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -65,6 +66,16 @@ impl Served {
             project,
             admin,
         }
+    }
+
+    /// Waits until its standard error contains this.
+    pub(crate) fn wait_for(&self, text: &str) {
+        super::wait_until(text, || {
+            // Where it writes next must not move.
+            let mut said = vec![0; 1 << 16];
+            let length = self.stderr.read_at(&mut said, 0).expect("a file");
+            String::from_utf8_lossy(&said[..length]).contains(text)
+        });
     }
 
     /// Ends it. Returns all that it told since its start.
