@@ -1,5 +1,5 @@
-//! Everything that can go wrong with an envelope or a key, with what to do about it.
-//! No variant holds a key, a passphrase or text of what was sealed.
+//! The errors of envelopes and keys, with their remedies. No variant contains a key, a passphrase
+//! or text that was sealed.
 
 use std::io;
 
@@ -13,9 +13,7 @@ pub enum AgeError {
     #[error("the manifest is not encrypted")]
     #[diagnostic(
         code(drspass::age::plaintext),
-        help(
-            "Run 'drspass encrypt FILE' with this very file to seal it, and see that the plain text never gets into git."
-        )
+        help("Run 'drspass encrypt FILE' on this file, and keep the plain text out of git.")
     )]
     NotEncrypted,
     #[error("the manifest is not encrypted with age: it is {what}")]
@@ -24,15 +22,15 @@ pub enum AgeError {
         what: &'static str,
         help: &'static str,
     },
-    #[error("the file holds conflict marks of an unresolved merge")]
+    #[error("the file contains conflict markers of an unresolved merge")]
     #[diagnostic(
         code(drspass::age::conflict),
         help(
-            "Get one side with 'git checkout --ours FILE' and the other with '--theirs', write out each with 'drspass decrypt -o', join them by hand, and seal the result with 'drspass encrypt' while one side is in place."
+            "Get each side with 'git checkout --ours FILE' and '--theirs', and decrypt it with 'drspass decrypt -o'. Merge the two by hand, then run 'drspass encrypt' on the result while one side is in place."
         )
     )]
     ConflictMarks,
-    #[error("the file looks changed by line-end conversion")]
+    #[error("the file appears to be changed by line-end conversion")]
     #[diagnostic(
         code(drspass::age::line_ends),
         help("Mark it '-text' in .gitattributes, as 'drspass init' does, and check it out again.")
@@ -56,10 +54,10 @@ pub enum AgeError {
         help("Decrypt it with 'age -d' and seal it with 'drspass encrypt'.")
     )]
     PassphraseFile,
-    #[error("no identity matches: the file is not encrypted to any of the identities at hand")]
+    #[error("no identity matches: the file is not encrypted to any of the given identities")]
     #[diagnostic(
         code(drspass::age::no_match),
-        help("Name the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
+        help("Pass the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
     )]
     NoMatch,
     #[error(
@@ -68,11 +66,11 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::locked_identity),
         help(
-            "Run it on a terminal, or use an identity without a passphrase from a protected place, such as DRSPASS_IDENTITY_KEY in a CI secret."
+            "Run it on a terminal, or use an identity without a passphrase, such as DRSPASS_IDENTITY_KEY from a CI secret."
         )
     )]
     Locked { origin: String },
-    #[error("no passphrase was typed for {origin}")]
+    #[error("no passphrase was entered for {origin}")]
     #[diagnostic(code(drspass::age::declined), help("Run the command again."))]
     Declined { origin: String },
     #[error("Cancelled. Nothing was sent or changed.")]
@@ -81,7 +79,7 @@ pub enum AgeError {
     #[error("the passphrase for {origin} is wrong")]
     #[diagnostic(code(drspass::age::wrong_passphrase), help("Run the command again."))]
     WrongPassphrase { origin: String },
-    #[error("{origin} holds no identity that can be used: {why}")]
+    #[error("{origin} has no usable identity: {why}")]
     #[diagnostic(
         code(drspass::age::identity),
         help(
@@ -89,10 +87,10 @@ pub enum AgeError {
         )
     )]
     Identity { origin: String, why: &'static str },
-    #[error("{origin} holds no identity that can be used: it is damaged in line {line}: {why}")]
+    #[error("{origin} has no usable identity: it is damaged in line {line}: {why}")]
     #[diagnostic(
         code(drspass::age::identity_armor),
-        help("Bring the file back from where it was made or copied.")
+        help("Restore the file from where it was made or copied.")
     )]
     IdentityArmor {
         origin: String,
@@ -100,12 +98,12 @@ pub enum AgeError {
         why: &'static str,
     },
     #[error(
-        "{origin} demands a work factor of {found} for its passphrase, and at most {allowed} is done"
+        "the passphrase of {origin} has a work factor of {found}, above the limit of {allowed}"
     )]
     #[diagnostic(
         code(drspass::age::work_factor),
         help(
-            "Each step doubles time and memory. Encrypt the identity again with 'age -p', which takes 18."
+            "Each step doubles time and memory. Encrypt the identity again with 'age -p', which uses 18."
         )
     )]
     WorkFactor {
@@ -113,18 +111,18 @@ pub enum AgeError {
         found: u32,
         allowed: u8,
     },
-    #[error("{program} is needed, and no absolute folder of PATH holds it")]
+    #[error("{program} is needed, and is in no absolute directory of PATH")]
     #[diagnostic(
         code(drspass::age::no_plugin),
         help(
-            "Install it, or name another identity with -i FILE. Folders of PATH that are not absolute are passed over."
+            "Install it, or pass another identity with -i FILE. Directories of PATH that are not absolute are skipped."
         )
     )]
     NoPlugin { program: String },
-    #[error("{program} is needed, and this command starts no plugin")]
+    #[error("{program} is needed, but this command does not start plugins")]
     #[diagnostic(
         code(drspass::age::plugin_not_started),
-        help("Name an identity that needs no plugin with -i FILE.")
+        help("Pass an identity that needs no plugin with -i FILE.")
     )]
     PluginNotStarted { program: String },
     #[error("{program} {fault}")]
@@ -136,23 +134,25 @@ pub enum AgeError {
     #[error("{}", listed(refused))]
     #[diagnostic(
         code(drspass::age::recipient),
-        help("Use age1…, ssh-ed25519 or ssh-rsa public keys instead. Nothing was written.")
+        help("Nothing was written. Use age1…, ssh-ed25519 or ssh-rsa public keys instead.")
     )]
     Recipients {
-        /// Their numbers, from 1, and what follows their names.
+        /// Their numbers, from 1, and their faults.
         refused: Vec<(usize, &'static str)>,
     },
     #[error("the list of recipients is empty")]
     #[diagnostic(
         code(drspass::age::no_recipient),
-        help("List who may read the manifest under 'recipients'. Nothing was written.")
+        help(
+            "Nothing was written. List the public keys that can decrypt the manifest under 'recipients'."
+        )
     )]
     NoRecipient,
-    #[error("the list of recipients is too long: nobody could open the file")]
+    #[error("the list of recipients is too long: the file could not be opened")]
     #[diagnostic(
         code(drspass::age::too_many_recipients),
         help(
-            "There is room for 127 keys, of post-quantum ones for some dozens. Nothing was written."
+            "Nothing was written. A file has room for 127 keys, or for some dozens of post-quantum ones."
         )
     )]
     TooManyRecipients,
@@ -160,20 +160,20 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::uncombinable),
         help(
-            "A post-quantum recipient, and one whose plugin says so, stand only beside their like. Nothing was written."
+            "Nothing was written. Post-quantum recipients, and those whose plugin says so, cannot be combined with others."
         )
     )]
     Uncombinable,
     #[error("cannot encrypt")]
     #[diagnostic(
         code(drspass::age::encrypt),
-        help("Nothing was written. Run the command again; the cause is named above.")
+        help("Nothing was written. Fix the cause above, then run the command again.")
     )]
     Encrypt(#[source] io::Error),
 }
 
 impl AgeError {
-    /// Whether another identity may still open the file.
+    /// Returns whether another identity may still open the file.
     pub const fn is_about_one_identity(&self) -> bool {
         matches!(
             self,
@@ -201,36 +201,36 @@ fn listed(refused: &[(usize, &'static str)]) -> String {
 pub enum PluginFault {
     #[error("cannot be started")]
     Start(#[source] io::Error),
-    #[error("ended before it was done")]
+    #[error("exited before it was done")]
     Ended,
-    #[error("said nothing for {seconds} s and was stopped")]
+    #[error("said nothing for {seconds}s and was stopped")]
     Silent { seconds: u64 },
-    #[error("said more than it may and was stopped")]
+    #[error("sent too much output and was stopped")]
     Endless,
     #[error("does not speak the protocol of age plugins")]
     Garbled,
-    #[error("asked for something, and there is no terminal to ask on")]
+    #[error("asked for input, and there is no terminal")]
     Unanswered,
-    #[error("asked for something that was not answered")]
+    #[error("asked for input and got none")]
     Declined,
-    #[error("asked for something, and what was typed holds keys that are no characters")]
+    #[error("asked for input, which contained a control key or invalid UTF-8")]
     Unclear,
     #[error("failed: {0}")]
     Said(ForeignText),
-    #[error("failed without a reason")]
+    #[error("failed without giving a reason")]
     Mute,
 }
 
 impl PluginFault {
     const fn way_out(&self) -> &'static str {
         match self {
-            Self::Unanswered => "Run it on a terminal, or use an identity that asks nothing.",
+            Self::Unanswered => "Run it on a terminal, or use an identity that needs no input.",
             Self::Declined | Self::Unclear => "Run the command again.",
             Self::Start(_) | Self::Garbled => {
-                "Nothing was written. See whether the program of that name on PATH is the right one."
+                "Nothing was written. Check that the program of that name on PATH is the right one."
             }
             _ => {
-                "Nothing was written. See that its device is there and ready, and run the command again."
+                "Nothing was written. Check that its device is connected and ready, then run the command again."
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The header of an age file: for whom it is, without opening it (age specification,
-//! "Header"); the lines of its text form; and what is wrong with a damaged one.
+//! The header of an age file: its recipients, read without opening it (age specification,
+//! "Header"); the lines of its text form; and the fault of a damaged one.
 //!
-//! Nothing of a header is proved to who cannot open the file, so it decides nothing but
-//! what to try and what to show.
+//! A header proves nothing to readers that cannot open the file, so it decides only what to try and
+//! what to show.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read};
@@ -26,26 +26,26 @@ const ARMOR_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
 /// All lines but the last have this many characters (age specification, ASCII armor).
 const COLUMNS: usize = 64;
 
-/// So many characters of armor are decoded at once, in whole groups of four.
+/// How many characters of armor are decoded at once, in whole groups of four.
 const CHUNK: usize = 64 << 10;
 
-/// A header has some hundred bytes for each recipient, of post-quantum ones two thousand.
+/// A header has some hundred bytes for each recipient, two thousand for a post-quantum one.
 const MAX_HEADER_BYTES: u64 = 128 << 10;
-/// One for each recipient, but for plugins that make more, and one for nobody.
+/// One for each recipient, more for some plugins, and one for grease.
 const MAX_STANZAS: usize = 128;
-/// Stanzas that end like this are for nobody: they keep readers tolerant.
+/// Stanza types with this ending have no recipient: they keep readers tolerant.
 const GREASE: &str = "-grease";
 const MAX_KIND_CHARS: usize = 32;
 
-/// A file as the library reads it: with the header as one line, since it parses that again
-/// from its start after each line, and many short ones would keep it busy without end.
+/// A file as the library reads it, with the header as one line: it parses the header from its start
+/// after each line, and many short ones would keep it busy without end.
 pub struct HeaderFirst<'a> {
     header: Vec<u8>,
     file: ArmoredReader<BufReader<&'a [u8]>>,
 }
 
 impl<'a> HeaderFirst<'a> {
-    /// Reads the header, or what there is of it: the library names what is malformed.
+    /// Reads as much of the header as there is: the library reports what is malformed.
     fn new(file: &'a [u8]) -> Result<Self, AgeError> {
         let (mut header, mut stanzas) = (Vec::new(), 0);
         let mut file = ArmoredReader::new(file);
@@ -92,29 +92,29 @@ impl BufRead for HeaderFirst<'_> {
     }
 }
 
-/// The types of the stanzas, one for each recipient, and what ssh keys are recognised by.
+/// Returns the types of the stanzas, one for each recipient, and the tags of ssh keys.
 pub fn recipients(file: &[u8]) -> Result<Vec<recipients::Stanza>, AgeError> {
     check(file)?;
-    Ok(stanzas(file)?.iter().filter_map(told).collect())
+    Ok(stanzas(file)?.iter().filter_map(summary).collect())
 }
 
-/// Refuses what no identity could open, without any key.
+/// Refuses files that no identity could open, without any key.
 pub fn check(file: &[u8]) -> Result<(), AgeError> {
     for_keys(file)?;
     if file.starts_with(BINARY_START) {
         return Ok(());
     }
-    // Armor tells its end, so a cut file and plain text behind it can be seen.
+    // Armor marks its end, so a truncated file and plain text after it are noticed.
     check_armor(file)?;
     io::copy(&mut ArmoredReader::new(file), &mut io::sink())
-        .map_err(|_| damaged("its armor is cut or malformed, or something follows it"))?;
+        .map_err(|_| damaged("its armor is truncated or malformed, or text follows it"))?;
     Ok(())
 }
 
-/// The stanzas of a file, in order, also those that are for nobody.
+/// Returns the stanzas of a file in order, grease included.
 pub fn stanzas(file: &[u8]) -> Result<Vec<Stanza>, AgeError> {
     let probe = Probe::default();
-    // No identity matches: what counts is what it was shown.
+    // No identity matches: the probe only records the stanzas.
     let _ = read(file)?.decrypt(std::iter::once(&probe as &dyn age::Identity));
     Ok(probe.seen.into_inner())
 }
@@ -132,7 +132,7 @@ pub fn read(file: &[u8]) -> Result<Decryptor<HeaderFirst<'_>>, AgeError> {
     Decryptor::new_buffered(HeaderFirst::new(file)?).map_err(|error| explain(error, file))
 }
 
-/// Refuses what has a better name than the one the library gives it.
+/// Refuses damage that has a better name than the one the library gives it.
 fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     if !file.starts_with(BINARY_START) && files::has_conflict_marks(file) {
         return Err(AgeError::ConflictMarks);
@@ -150,21 +150,21 @@ fn refuse_damage(file: &[u8]) -> Result<(), AgeError> {
     Ok(())
 }
 
-/// What another program put in the place of an encrypted file, and the way back.
+/// Returns what another program left in the place of an encrypted file, and the remedy.
 fn replaced(file: &[u8]) -> Option<(&'static str, &'static str)> {
     if file.is_empty() {
         Some((
             "an empty file",
-            "Restore it with 'git restore FILE'; a shell empties a file that a command's output is redirected to.",
+            "Restore it with 'git restore FILE'. A shell empties the file that a command's output is redirected to.",
         ))
     } else if file.starts_with(b"version https://git-lfs.github.com/spec/") {
         Some((
-            "a Git LFS pointer, not the file that it stands for",
+            "a Git LFS pointer, not the file itself",
             "Fetch the file with 'git lfs pull', then keep it out of LFS with '-filter' in .gitattributes, as 'drspass init' writes it.",
         ))
     } else if file.starts_with(b"\0GITCRYPT\0") {
         Some((
-            "a file that git-crypt encrypted",
+            "a file encrypted with git-crypt",
             "Run 'git-crypt unlock', then keep the file out of git-crypt with '-filter' in .gitattributes, as 'drspass init' writes it.",
         ))
     } else {
@@ -176,7 +176,7 @@ pub fn has_bounded_header(file: &[u8]) -> bool {
     HeaderFirst::new(file).is_ok()
 }
 
-/// An identity that keeps what it is shown: the library hands out a header in no other way.
+/// An identity that records the stanzas it gets: the library shows a header in no other way.
 #[derive(Default)]
 struct Probe {
     seen: RefCell<Vec<Stanza>>,
@@ -197,7 +197,7 @@ fn copy(stanza: &Stanza) -> Stanza {
     }
 }
 
-fn told(stanza: &Stanza) -> Option<recipients::Stanza> {
+fn summary(stanza: &Stanza) -> Option<recipients::Stanza> {
     if stanza.tag.ends_with(GREASE) {
         return None;
     }
@@ -210,14 +210,14 @@ fn told(stanza: &Stanza) -> Option<recipients::Stanza> {
     })
 }
 
-/// The header is foreign text: whoever wrote it must not steer a terminal.
+/// The header is foreign text: its writer must not steer a terminal.
 fn cleaned(word: &str) -> String {
     let visible = |c: &char| c.is_ascii_graphic();
     word.chars().filter(visible).take(MAX_KIND_CHARS).collect()
 }
 
-/// Whether a file is one armored block with nothing around it, checked line by line so
-/// that damage has a line number. The decoding itself is the library's, which is as strict.
+/// Checks that a file is one armored block with nothing around it, line by line so that damage has
+/// a line number. The library decodes it just as strictly.
 fn check_armor(file: &[u8]) -> Result<(), AgeError> {
     let refused = |line, why| Err(AgeError::Armor { line, why });
     let mut lines = file.split_inclusive(|byte| *byte == b'\n').map(|line| {
@@ -229,15 +229,15 @@ fn check_armor(file: &[u8]) -> Result<(), AgeError> {
         Some(ARMOR_BEGIN) => {}
         Some(line) => {
             let why = match line.trim_ascii() {
-                ARMOR_BEGIN => "blanks stand beside the first line of the armor",
-                b"" => "an empty line stands before the armor",
+                ARMOR_BEGIN => "whitespace surrounds the first line of the armor",
+                b"" => "an empty line precedes the armor",
                 _ => "it is not the first line of an armor",
             };
             return refused(1, why);
         }
     }
     let mut number = 1;
-    // A line before was a short one, which must be the last of the content.
+    // The line before was a short one, which must be the last of the content.
     let mut is_ending = false;
     loop {
         let Some(line) = lines.next() else {
@@ -253,11 +253,11 @@ fn check_armor(file: &[u8]) -> Result<(), AgeError> {
         let why = if line.starts_with(b"--") || line.windows(8).any(|part| part == b"-----END") {
             "it is not the last line of an armor"
         } else if line.trim_ascii().is_empty() {
-            "an empty line stands inside the armor"
+            "an empty line is inside the armor"
         } else if line.iter().any(u8::is_ascii_whitespace) {
-            "it holds a blank"
+            "it contains whitespace"
         } else if !line.iter().all(is_base64) {
-            "it holds a character that no armor holds"
+            "it contains an invalid character"
         } else if is_ending {
             "the line before it is too short"
         } else if line.len() > COLUMNS {
@@ -271,7 +271,7 @@ fn check_armor(file: &[u8]) -> Result<(), AgeError> {
         return refused(number, why);
     }
     match lines.position(|line| !line.trim_ascii().is_empty()) {
-        Some(behind) => refused(number + 1 + behind, "something follows the armor"),
+        Some(behind) => refused(number + 1 + behind, "text follows the armor"),
         None => Ok(()),
     }
 }
@@ -280,7 +280,7 @@ pub const fn damaged(why: &'static str) -> AgeError {
     AgeError::Damaged { why }
 }
 
-/// What is wrong with the armor of a file, which says more than what follows from it.
+/// Returns the fault of a file's armor, which says more than the errors that follow from it.
 pub fn misshapen(file: &[u8]) -> Option<AgeError> {
     (!file.starts_with(BINARY_START))
         .then(|| check_armor(file).err())
@@ -289,22 +289,22 @@ pub fn misshapen(file: &[u8]) -> Option<AgeError> {
 
 pub fn explain(error: age::DecryptError, file: &[u8]) -> AgeError {
     let why = match error {
-        // What a plugin failed at travels through the library in this form.
+        // A plugin's failure travels through the library in this form.
         age::DecryptError::Io(error) => match error.downcast() {
             Ok(carried) => return carried,
-            Err(_) => "it is cut, or its armor is malformed",
+            Err(_) => "it is truncated, or its armor is malformed",
         },
         age::DecryptError::NoMatchingKeys => return misshapen(file).unwrap_or(AgeError::NoMatch),
-        age::DecryptError::InvalidHeader => "its header is not one of age",
+        age::DecryptError::InvalidHeader => "its header is not an age header",
         age::DecryptError::InvalidMac => "its header was changed",
-        age::DecryptError::UnknownFormat => "it is of an unknown age version",
+        age::DecryptError::UnknownFormat => "its age version is unknown",
         _ => "it cannot be decrypted",
     };
     misshapen(file).unwrap_or(AgeError::Damaged { why })
 }
 
-/// The SHA-256 of a file in binary form, which armor and line ends do not change.
-/// Of a file that does not open, it only tells that it is another one.
+/// Returns the SHA-256 of a file in binary form, which armor and line ends do not change. For a
+/// file that cannot be opened it only shows that it is another one.
 pub fn digest(file: &[u8]) -> [u8; 32] {
     if file.starts_with(BINARY_START) {
         return Sha256::digest(file).into();

@@ -1,5 +1,5 @@
-//! The identities: keys that open a file at once, and keys that ask for something first. What
-//! cannot be used is refused, with words for what a person would mistake for a broken key.
+//! Identities: keys that open a file at once, and keys that ask for something first. Unusable ones
+//! are refused with a reason where a person would suspect a broken key.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,18 +19,18 @@ use crate::core::yaml::plain_text;
 const MAX_BYTES: usize = 16 << 10;
 /// The longest number of an rsa key of 4096 bits.
 const MAX_NUMBER_BYTES: usize = 512;
-/// What the passphrase of a key may cost: some minutes. `ssh-keygen` takes 16 or 24.
+/// What the passphrase of a key may cost: some minutes. `ssh-keygen` uses 16 or 24 rounds.
 const MAX_ROUNDS: u32 = 10_000;
 
-const BROKEN: &str = "it is no whole OpenSSH private key";
-const NUMBERS: &str = "the numbers of its rsa key are not valid";
+const BROKEN: &str = "it is not a complete OpenSSH private key";
+const NUMBERS: &str = "its rsa key has invalid numbers";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPassphrase {
     Nobody,
-    /// What was typed holds keys that are no characters, so it is none.
+    /// The input contains a control key or invalid UTF-8.
     Unclear,
-    /// Ctrl-D at the question.
+    /// Ctrl-D at the prompt.
     Declined,
     Interrupted,
 }
@@ -69,22 +69,22 @@ pub enum Closed {
     Ssh {
         origin: String,
         key: Box<ssh::EncryptedKey>,
-        /// How a file names it; nothing if its public half cannot be read.
+        /// Its tag in a file; `None` if its public half is unreadable.
         tag: Option<String>,
     },
     /// A file of age identities, encrypted with a passphrase.
     File { origin: String, sealed: Vec<u8> },
-    /// Keys that a plugin holds or reaches.
+    /// Keys that a plugin has or can reach.
     Plugin {
         /// The plugin's name, without `age-plugin-`.
         name: String,
-        /// The lines that it understands, each one a secret for all we know.
+        /// The lines for it, each of which may be a secret.
         lines: Vec<Zeroizing<String>>,
     },
 }
 
 impl Identities {
-    /// Adds what a file or variable holds; `origin` names it in messages.
+    /// Adds the identities of a file or variable; `origin` names it in messages.
     pub fn add(&mut self, text: &[u8], origin: &str) -> Result<(), AgeError> {
         if is_age_file(text) {
             self.closed.push(Closed::File {
@@ -114,7 +114,7 @@ impl Identities {
             count += 1;
         }
         if count == 0 {
-            return Err(refused(origin, "it holds no key"));
+            return Err(refused(origin, "it contains no key"));
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Identities {
         if let Some(why) = foreign_pem(text) {
             return Err(refused(origin, why));
         }
-        // The key may have been kept where line ends are rewritten.
+        // The key may have been stored where line ends are converted.
         let text = Zeroizing::new(text.trim().replace("\r\n", "\n"));
         if let Some(why) = refuse_private_key(&text) {
             return Err(refused(origin, why));
@@ -194,9 +194,9 @@ fn no_identity(line: &str) -> &'static str {
     } else if line.starts_with("ssh-") || line.starts_with("ecdsa-") || line.starts_with("sk-") {
         "it is a public ssh key; the private one is in the file without '.pub'"
     } else if line.starts_with("PuTTY-User-Key-File") {
-        "a key of PuTTY is not supported; export it as an OpenSSH key"
+        "PuTTY keys are not supported; export it as an OpenSSH key"
     } else {
-        "a line is no age identity"
+        "a line is not an age identity"
     }
 }
 
@@ -205,11 +205,11 @@ fn foreign_pem(text: &str) -> Option<&'static str> {
     let has = |part: &str| text.contains(part);
     if has("Proc-Type: 4,ENCRYPTED") {
         Some(
-            "a passphrase in the old PEM form is not supported; 'ssh-keygen -p -f FILE' rewrites the key in the form of OpenSSH",
+            "passphrases in the old PEM format are not supported; 'ssh-keygen -p -f FILE' converts the key to the OpenSSH format",
         )
     } else if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("-----BEGIN PRIVATE KEY-----") {
         Some(
-            "a PKCS#8 key is not supported; 'ssh-keygen -p -f FILE' rewrites it in the form of OpenSSH",
+            "PKCS#8 keys are not supported; 'ssh-keygen -p -f FILE' converts it to the OpenSSH format",
         )
     } else if has("-----BEGIN EC PRIVATE KEY-----") || has("-----BEGIN DSA PRIVATE KEY-----") {
         Some(KEY_TYPE)
@@ -223,7 +223,7 @@ const KEY_TYPE: &str =
 
 fn ssh_kind(kind: &str) -> &'static str {
     if kind.starts_with("sk-") {
-        "a security key cannot decrypt through ssh, so it is not supported; use the key with an age plugin"
+        "a security key cannot decrypt through ssh; use it with an age plugin"
     } else {
         KEY_TYPE
     }
@@ -232,7 +232,7 @@ fn ssh_kind(kind: &str) -> &'static str {
 fn unsupported(key: &ssh::UnsupportedKey) -> &'static str {
     match key {
         ssh::UnsupportedKey::EncryptedPem => {
-            "a passphrase in the old PEM form is not supported; 'ssh-keygen -p -f FILE' rewrites the key"
+            "passphrases in the old PEM format are not supported; 'ssh-keygen -p -f FILE' converts the key"
         }
         ssh::UnsupportedKey::EncryptedSsh(_) => {
             "the cipher of its passphrase is not supported; 'ssh-keygen -p -Z aes256-ctr -f FILE' changes it"
@@ -241,7 +241,7 @@ fn unsupported(key: &ssh::UnsupportedKey) -> &'static str {
     }
 }
 
-/// A new x25519 identity: the text of its file and its public recipient.
+/// Generates an x25519 identity. Returns the text of its file and its public recipient.
 pub fn generate_identity(created: &str) -> (Zeroizing<String>, String) {
     let identity = x25519::Identity::generate();
     let public = identity.to_public().to_string();
@@ -260,12 +260,12 @@ pub fn generate_identity(created: &str) -> (Zeroizing<String>, String) {
     (file, public)
 }
 
-/// The public recipients of the x25519 identities in a file that holds nothing else.
+/// Returns the public recipients of a file that contains only x25519 identities.
 pub fn recipients_of(text: &[u8], origin: &str) -> Result<Vec<String>, AgeError> {
     let refuse = |why| refused(origin, why);
-    const TELLS_NONE: &str = "only age identities tell their recipient; name that of others with --recipient 'ssh-ed25519 …'";
+    const NO_RECIPIENT: &str = "only age identities contain their recipient; pass that of others with --recipient 'ssh-ed25519 …'";
     if is_age_file(text) {
-        return Err(refuse(TELLS_NONE));
+        return Err(refuse(NO_RECIPIENT));
     }
     let text = plain_text(text).map_err(refuse)?;
     let recipients: Vec<String> = lines(text)
@@ -275,19 +275,19 @@ pub fn recipients_of(text: &[u8], origin: &str) -> Result<Vec<String>, AgeError>
                 .map_err(|_| {
                     refuse(match line.starts_with(POST_QUANTUM) {
                         true => no_identity(line),
-                        false => TELLS_NONE,
+                        false => NO_RECIPIENT,
                     })
                 })
         })
         .collect::<Result<_, _>>()?;
     if recipients.is_empty() {
-        return Err(refuse("it holds no key"));
+        return Err(refuse("it contains no key"));
     }
     Ok(recipients)
 }
 
-/// Why a private key is not handed to the library, which panics on numbers that are zero,
-/// and does whatever work a key asks for. Text that is none is left to it.
+/// Returns why a private key is not passed to the library, which panics on numbers that are zero
+/// and does whatever work a key asks for. Other text is left to it.
 fn refuse_private_key(pem: &str) -> Option<&'static str> {
     if pem.len() > MAX_BYTES {
         return Some(BROKEN);
@@ -304,8 +304,7 @@ fn refuse_private_key(pem: &str) -> Option<&'static str> {
     refuse_container(&decoded).unwrap_or(Some(BROKEN))
 }
 
-/// Reads the container (OpenSSH's PROTOCOL.key). Nothing is returned if it is cut or
-/// malformed.
+/// Reads the container (OpenSSH's PROTOCOL.key). Returns `None` if it is truncated or malformed.
 fn refuse_container(bytes: &[u8]) -> Option<Option<&'static str>> {
     let mut wire = SshWire(bytes.strip_prefix(b"openssh-key-v1\0")?);
     let is_open = wire.string()? == b"none";
@@ -313,7 +312,7 @@ fn refuse_container(bytes: &[u8]) -> Option<Option<&'static str>> {
     let mut passphrase = SshWire(wire.string()?);
     let _ = wire.number()?;
     if refuse_ssh_key(wire.string()?).is_some() {
-        return Some(Some("its public key is not valid"));
+        return Some(Some("its public key is invalid"));
     }
     if is_open {
         return refuse_open(wire.string()?);

@@ -1,8 +1,8 @@
-//! The age envelope: who can open a manifest, opening it, and sealing it.
-//! It knows nothing of what is inside.
+//! The age envelope: who can open a manifest, opening it, and sealing it. It knows nothing of its
+//! content.
 //!
-//! Decrypted text is only handed out whole, after the last byte was
-//! authenticated, in a buffer that is wiped; the library's own buffers are not.
+//! Decrypted text is only returned whole, after the last byte was authenticated, in a buffer that
+//! is wiped; the library's own buffers are not.
 
 mod error;
 pub mod header;
@@ -28,13 +28,12 @@ pub use plugin::{Choice, Plugins, Talk};
 use crate::core::recipients::{recipient_key, refuse_recipient};
 use header::{ARMOR_BEGIN, BINARY_START, has_bounded_header};
 
-/// Whether these bytes begin as an age file, armored or binary.
+/// Returns whether these bytes begin like an age file, armored or binary.
 pub fn is_age_file(bytes: &[u8]) -> bool {
     bytes.starts_with(BINARY_START) || bytes.trim_ascii_start().starts_with(ARMOR_BEGIN)
 }
 
-/// Seals `plain` to every recipient, as an armored file. No file is ever sealed to fewer
-/// people than listed.
+/// Seals `plain` to every recipient, never to fewer, as an armored file.
 pub fn encrypt(
     plain: &[u8],
     recipients: &[String],
@@ -72,7 +71,7 @@ pub fn encrypt(
     Ok(file)
 }
 
-/// The recipient that a text names, or why it cannot be encrypted to.
+/// Parses a recipient, or returns why it cannot be encrypted to.
 fn recipient<'a>(
     text: &str,
     plugins: Plugins<'a>,

@@ -1,5 +1,4 @@
-//! Opening an envelope with the identities at hand, some of which are behind a passphrase
-//! themselves.
+//! Opening an envelope with the given identities, some of which are protected by a passphrase.
 
 use std::io::Read as _;
 use std::panic;
@@ -15,23 +14,24 @@ use super::identities::{AskPassphrase, Closed, Identities, NoPassphrase, refused
 use super::plugin::{self, Plugins};
 use crate::core::yaml::plain_text;
 
-/// The greatest work factor that is taken, a power of two: scrypt then needs 4 GiB of memory
-/// and some 10 seconds. The file, which says how much it is to be, may come from anybody.
-/// `age` itself writes 18 and takes no more than 22 either.
+/// The greatest work factor that is accepted, a power of two: scrypt then needs 4 GiB of memory and
+/// some 10 seconds. The file that demands it may come from anyone. `age` itself writes 18 and
+/// accepts no more than 22 either.
 const MAX_WORK_FACTOR: u8 = 22;
 
-/// What may be done beside looking at keys.
+/// Help for opening a file besides its identities.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
     pub ask: AskPassphrase<'a>,
     pub plugins: Plugins<'a>,
 }
 
-/// Opens an envelope. Identities that need nothing are tried first, then locked ssh
-/// keys that the file names, so that nobody is asked in vain; then, as they were
-/// named, those that may or may not fit. Each is asked about once.
-/// Where an identity could not be tried, that is the error, unless another one fits; a
-/// wrong passphrase ends it, so that nobody is asked for one after the other.
+/// Opens an envelope.
+///
+/// Identities that need nothing are tried first, then locked ssh keys that the file names, so that
+/// no question is asked in vain; then, in the given order, those that may or may not match. Each
+/// asks once. If an identity could not be tried, that is the error, unless another one matches; a
+/// wrong passphrase ends it, so that one prompt does not follow the other.
 pub fn decrypt(
     file: &[u8],
     identities: &Identities,
@@ -82,9 +82,9 @@ fn decrypt_closed(
                 return Err(AgeError::NoMatch);
             }
             let given = passphrase(origin)?;
-            // Its numbers can only be looked through by the library, which panics on some.
+            // Only the library can check its numbers, and it panics on some.
             let unlocked = panic::catch_unwind(|| key.decrypt(given))
-                .map_err(|_| refused(origin, "the key behind its passphrase is damaged"))?
+                .map_err(|_| refused(origin, "the key protected by its passphrase is damaged"))?
                 .map_err(|_| AgeError::WrongPassphrase {
                     origin: origin.clone(),
                 })?;
@@ -93,7 +93,7 @@ fn decrypt_closed(
         }
         Closed::File { origin, sealed } => {
             let inner = unlock_file(sealed, origin, passphrase)?;
-            // Such a file holds lines only, so this goes no deeper.
+            // Such a file contains only lines, so this goes no deeper.
             decrypt(file, &inner, means)
         }
         Closed::Plugin { name, lines } => {
@@ -107,7 +107,7 @@ fn decrypt_closed(
     }
 }
 
-/// Whether a file names an ssh key; one whose public half is unknown may be any.
+/// Returns whether a file names an ssh key; one whose public half is unknown may be any.
 fn names(stanzas: &[Stanza], tag: Option<&str>) -> bool {
     stanzas.iter().any(|stanza| {
         let is_ssh = ["ssh-rsa", "ssh-ed25519"].contains(&stanza.tag.as_str());
@@ -125,13 +125,13 @@ fn decrypt_with(
     // The plain text is shorter than the file, so the buffer never moves and
     // leaves no copy behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(file.len()));
-    reader
-        .read_to_end(&mut plain)
-        .map_err(|_| misshapen(file).unwrap_or_else(|| damaged("its content is cut or changed")))?;
+    reader.read_to_end(&mut plain).map_err(|_| {
+        misshapen(file).unwrap_or_else(|| damaged("its content is truncated or changed"))
+    })?;
     Ok(plain)
 }
 
-/// Opens a file of identities. The work that it demands is bounded before anything is asked.
+/// Opens a file of identities. Limits the work that it demands before it asks for anything.
 fn unlock_file(
     sealed: &[u8],
     origin: &str,
@@ -145,7 +145,7 @@ fn unlock_file(
             line,
             why,
         },
-        _ => refused("it is encrypted, and damaged"),
+        _ => refused("it is encrypted and damaged"),
     })?;
     let args = match stanzas.as_slice() {
         [stanza] if stanza.tag == "scrypt" => &stanza.args,
@@ -170,7 +170,7 @@ fn unlock_file(
     let mut key = scrypt::Identity::new(passphrase(origin)?);
     key.set_max_work_factor(MAX_WORK_FACTOR);
     let mut reader = header::read(sealed)
-        .map_err(|_| refused("it is encrypted, and damaged"))?
+        .map_err(|_| refused("it is encrypted and damaged"))?
         .decrypt(std::iter::once(&key as &dyn age::Identity))
         .map_err(|error| match error {
             age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed => {
@@ -182,7 +182,7 @@ fn unlock_file(
     let mut text = Zeroizing::new(Vec::with_capacity(sealed.len()));
     reader
         .read_to_end(&mut text)
-        .map_err(|_| refused("it is encrypted, and cut or changed"))?;
+        .map_err(|_| refused("it is encrypted, and truncated or changed"))?;
     let text = plain_text(&text).map_err(refused)?;
     let mut identities = Identities::default();
     identities.add_lines(text, origin)?;

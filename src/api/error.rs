@@ -1,4 +1,5 @@
-//! Failures of calls, and their form as an error. None has a secret or the query of an address.
+//! Why a call came to nothing, and the same as an error. Nothing here holds a secret or the
+//! query of an address.
 
 use std::fmt;
 
@@ -6,35 +7,36 @@ use crate::core::failure::Failure;
 use crate::core::outcome::Refusal;
 use crate::core::redact::ForeignText;
 
-/// Why a call failed.
+/// Why a call came to nothing.
 #[derive(Debug)]
 pub struct CallFailure {
     pub kind: FailureKind,
+    /// The host that was asked.
     pub host: String,
-    /// What happened before, ready to be shown.
+    /// What happened on the way, ready to be shown.
     pub notes: Vec<String>,
 }
 
 #[derive(Debug)]
 pub enum FailureKind {
-    /// The caller is unknown or its login has expired.
+    /// The caller is not known (any longer).
     Login(Refusal),
-    /// Any other refusal of the service.
+    /// Everything else that the service said no to.
     Refused(Refusal),
-    /// The service cannot answer now.
+    /// It said that it cannot answer now, which is no word on the question.
     Failed(Refusal),
-    /// The service was busy until the time for retries was over.
+    /// It asked to come again later until the time for that was over.
     Busy(Refusal),
-    /// Nothing was sent.
+    /// Nothing left this machine.
     NoConnection,
-    /// There was no usable answer.
+    /// No answer that can be used.
     Unanswered,
     /// The login is for another project than the sealed one, or for none.
     OtherProject {
         found: Option<String>,
         sealed: String,
     },
-    /// The catalogue has another DRS endpoint than the sealed one, or none.
+    /// The service's catalogue names another endpoint than the sealed one, or none.
     OtherEndpoint {
         found: Option<ForeignText>,
         sealed: String,
@@ -42,7 +44,7 @@ pub enum FailureKind {
 }
 
 impl CallFailure {
-    /// A failure that drspass finds itself.
+    /// A failure that drspass finds by itself.
     pub const fn of_ours(kind: FailureKind) -> Self {
         Self {
             kind,
@@ -51,7 +53,7 @@ impl CallFailure {
         }
     }
 
-    /// Returns whether the service refuses the caller itself, so that no more may be sent.
+    /// Whether the caller may ask nothing more.
     pub const fn refuses_caller(&self) -> bool {
         matches!(
             self.kind,
@@ -59,12 +61,12 @@ impl CallFailure {
         )
     }
 
-    /// Returns whether more queries are forbidden or useless.
+    /// Whether nothing else may be asked, or is of any use.
     pub const fn ends_asking(&self) -> bool {
         self.is_silence() || self.refuses_caller()
     }
 
-    /// Returns whether the service gave no answer, neither yes nor no.
+    /// Whether nothing was said on the question, neither yes nor no.
     pub const fn is_silence(&self) -> bool {
         matches!(
             self.kind,
@@ -75,7 +77,7 @@ impl CallFailure {
         )
     }
 
-    /// Adds this advice if the caller was refused without a reason.
+    /// The same with this advice, where the caller was refused without a reason.
     pub fn advised(mut self, advice: &'static str) -> Self {
         if let FailureKind::Login(refusal) = &mut self.kind {
             refusal.advice.get_or_insert(advice);
@@ -83,7 +85,7 @@ impl CallFailure {
         self
     }
 
-    /// Turns the failure into an error of the given attempt; `used` names the login.
+    /// The failure as an error of whatever was attempted; `used` names the login.
     pub fn into_error(self, what: &str, used: &str) -> Failure {
         let Self { kind, host, notes } = self;
         let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
@@ -130,7 +132,7 @@ fn words_of(refusal: &Refusal) -> String {
     format!("{}{id}{text}", refusal.code)
 }
 
-/// Returns a text after its label, or nothing if there is no text.
+/// A text with its label before it; nothing where there is no text.
 pub fn labelled(label: &str, text: Option<impl fmt::Display>) -> String {
     text.map_or_else(String::new, |text| format!("{label}{text}"))
 }

@@ -1,5 +1,5 @@
-//! Addresses of single values: exactly one place, or a reason. What was typed is not
-//! repeated, since it may be a misplaced secret.
+//! Addresses of single values: exactly one place, or a reason. The input is not repeated, since it
+//! may be a misplaced secret.
 
 use super::{ManifestText, ValuePlace, text_of};
 use crate::core::fingerprint::Field;
@@ -8,7 +8,7 @@ use crate::core::manifest::is_name;
 use crate::core::problem::{Problem, Words};
 use crate::core::yaml::Node;
 
-/// Which places a run may address beside those that are there.
+/// Which places an address may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// Also jobs, endpoints and credentials that the document does not list yet.
@@ -16,27 +16,26 @@ pub enum Taken {
     Listed,
 }
 
-/// Why an address names no place for a value. What it shows are names of a valid
-/// manifest, never what was typed.
+/// Why an address is refused. It shows names of a valid manifest, never the input.
 fn no_place(what: impl Into<Words>, help: &'static str) -> Problem {
     Problem::error("", None, what, help)
 }
 
 fn unknown_job() -> Problem {
     no_place(
-        "the address names no job of the manifest",
-        "Give a job's id or name as 'drspass show' lists it. To list a new job, give its id, and --add with set or import.",
+        "the address matches no job in the manifest",
+        "Use a job's id or name as 'drspass show' lists it. To add a new job, use its id, and --add with set or import.",
     )
 }
 
-/// An endpoint without a password cannot have anything else.
+/// The problem of an endpoint without a password, which cannot have anything else.
 pub fn no_password(label: &str) -> Problem {
     let what = format!("{label} has no password yet");
     no_place(what, "Set its password first.")
 }
 
 impl ManifestText<'_> {
-    /// The place that an address and a field name, if it is exactly one.
+    /// Returns the place of an address and a field, if it is exactly one.
     pub fn find(&self, address: &str, field: Field, taken: Taken) -> Result<ValuePlace, Problem> {
         let place = self.locate(address, field, taken)?;
         let ValuePlace::Endpoint { job, endpoint, .. } = &place else {
@@ -49,19 +48,19 @@ impl ManifestText<'_> {
         if let Some(credential) = fields.and_then(|fields| text_of(fields, "credential")) {
             return Err(no_place(
                 format!("{} uses the credential {credential}", self.label(&place)),
-                "Address the credential, as @NAME: it changes every endpoint that uses it. For a password of its own, remove `credential` there with 'drspass edit'.",
+                "Use @NAME, which changes every endpoint of the credential. For a password of its own, remove `credential` at the endpoint with 'drspass edit'.",
             ));
         }
         if fields.is_none() && taken == Taken::Listed {
             return Err(no_place(
                 format!("{} is not listed in the manifest", self.label(&place)),
-                "Check the endpoint; set and import add one that is not listed with --add.",
+                "Check the address. To add the endpoint, use --add with set or import.",
             ));
         }
         Ok(place)
     }
 
-    /// As [`Self::find`], of something that may be removed.
+    /// Like [`Self::find`], for something that may be removed.
     pub fn find_removable(&self, address: &str, field: Field) -> Result<ValuePlace, Problem> {
         let place = self.locate(address, field, Taken::Listed)?;
         match &place {
@@ -81,14 +80,14 @@ impl ManifestText<'_> {
                     _ => self.value(&place).is_some(),
                 };
                 is_there.then_some(place).ok_or_else(|| {
-                    let help = "'drspass show' lists what the manifest sets.";
-                    no_place("there is nothing at that address", help)
+                    let help = "Run 'drspass show' to list what the manifest sets.";
+                    no_place("the manifest has no value at this address", help)
                 })
             }
         }
     }
 
-    /// Whether an endpoint is listed, so that it has a password or a credential.
+    /// Returns whether an endpoint is listed, so that it has a password or a credential.
     pub fn has_endpoint(&self, job: &JobId, endpoint: Endpoint) -> bool {
         self.endpoint(job, endpoint).is_some()
     }
@@ -107,8 +106,8 @@ impl ManifestText<'_> {
                 let known = known.find(|known| known.as_str() == endpoint);
                 if known.is_none() {
                     return Err(no_place(
-                        "what follows the slash of the address is no endpoint",
-                        "Write /source or /destination.",
+                        "an endpoint is 'source' or 'destination'",
+                        "Write the address as JOB/source or JOB/destination.",
                     ));
                 }
                 (job, known)
@@ -119,12 +118,12 @@ impl ManifestText<'_> {
         let listed = number.map(|number| self.tree.pair(*number));
         let id = match listed {
             Some(entry) => entry.key.scalar().unwrap_or_default(),
-            // An id of another shape may be a typing error of a name.
+            // An id of another shape may be a misspelt name.
             None if taken == Taken::New && JobId::is_usual_shape(job) => job,
             None if taken == Taken::New => {
                 return Err(no_place(
-                    "the address names no job of the manifest, and is no id of a new one",
-                    "See whether the name is right. A new job is added by its id, as 'drspass jobs' lists it; it gets its name with 'drspass edit'.",
+                    "the address matches no job in the manifest, and is not the id of a new one",
+                    "Check the name. To add a job, use its id as 'drspass jobs' lists it; 'drspass edit' gives it a name.",
                 ));
             }
             None => return Err(unknown_job()),
@@ -144,19 +143,19 @@ impl ManifestText<'_> {
     fn credential(&self, name: &str, field: Field, taken: Taken) -> Result<ValuePlace, Problem> {
         if field != Field::Password {
             let help = "Set kerberos fields at the endpoints themselves.";
-            let what = "a credential has a password and no other field";
+            let what = "a credential has only a password";
             return Err(no_place(what, help));
         }
         if !is_name(name) {
             return Err(no_place(
-                "the address is no name of a credential",
-                "Use 1 to 64 letters, digits, dots, dashes and underscores after the @, and begin with a letter or digit.",
+                "the address is not a valid credential name",
+                "Use 1 to 64 letters, digits, dots, dashes and underscores after the @, beginning with a letter or digit.",
             ));
         }
         let place = ValuePlace::Credential(name.into());
         if taken == Taken::Listed && self.value(&place).is_none() {
-            let help = "See whether the name is right; set and import add a new one with --add.";
-            return Err(no_place("the address names no credential", help));
+            let help = "Check the name. To add a credential, use --add with set or import.";
+            return Err(no_place("the address matches no credential", help));
         }
         Ok(place)
     }
@@ -167,15 +166,13 @@ fn only_endpoint(job: Option<Node<'_>>, id: &JobId) -> Result<Endpoint, Problem>
     let what = match Endpoint::ALL.map(has) {
         [true, false] => return Ok(Endpoint::Source),
         [false, true] => return Ok(Endpoint::Destination),
-        [false, false] => {
-            "the address names a job that lists neither source nor destination".to_owned()
-        }
+        [false, false] => "the job has neither a source nor a destination".to_owned(),
         [true, true] => {
             let name = job.and_then(|job| text_of(job, "name"));
             let shown = name.unwrap_or(id.as_str());
             format!("{shown} has a source and a destination")
         }
     };
-    let help = "Say which one is meant, with /source or /destination.";
+    let help = "Add /source or /destination to the address.";
     Err(no_place(what, help))
 }

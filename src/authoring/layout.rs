@@ -10,19 +10,19 @@ use crate::core::yaml::{
     Node, is_hard_to_see, line_end, line_start, next_line, quote, reads_as_other_type,
 };
 
-/// Where the entry of a key starts: at the key, or at the `?` before it.
+/// Returns where the entry of a key starts: at the key, or at the `?` before it.
 pub fn entry_start(text: &str, key: usize) -> usize {
     let before = text[..key].trim_end().strip_suffix('?');
     let before = before.filter(|before| is_in_front(&before[line_start(before, before.len())..]));
     before.map_or(key, str::len)
 }
 
-/// Whether nothing but blanks and what begins entries stands before one in its line.
+/// Returns whether a line has only spaces and indicators in front of an entry.
 fn is_in_front(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' ' | b'?' | b':'))
 }
 
-/// How far the entry of a key is indented; inside braces as far as the line.
+/// Returns the indentation of a key's entry; inside braces that of its line.
 pub fn indent(text: &str, key: usize) -> usize {
     let start = entry_start(text, key);
     let line = &text[line_start(text, start)..start];
@@ -41,15 +41,14 @@ pub fn line_end_of(text: &str) -> &'static str {
     }
 }
 
-/// Where a value ends and nothing of it follows, not even a line break that counts:
-/// the first byte of the line after it.
+/// Returns the first byte of the line after a value and after all line breaks that belong to it.
 pub fn after(text: &str, value: Node<'_>) -> usize {
     if value.is_block() {
         return after_block(text, value);
     }
     match value.pairs().last() {
         Some(last) if value.is_map() && !value.is_flow() => after(text, last.value),
-        // Right after the last character that is not blank.
+        // Right after the last visible character.
         _ => next_line(text, value.start() + value.source().trim_end().len()),
     }
 }
@@ -62,11 +61,11 @@ pub fn without_line_end(text: &str, at: usize) -> usize {
     line.unwrap_or(before).len()
 }
 
-/// Lines below a block that are empty or blank are no part of it, but where the
-/// indicator keeps them, or they are longer than the indentation.
+/// Empty lines and whitespace below a block do not belong to it, unless the indicator keeps them or
+/// they are longer than the indentation.
 pub fn after_block(text: &str, block: Node<'_>) -> usize {
     let begun = line_start(text, block.end());
-    // It ends where the next line begins, or within a last line that has no end.
+    // It ends where the next line begins, or within a last line without a line end.
     let last = &text[begun..line_end(text, block.end())];
     let is_part = match is_blank(last) {
         true => last.len() > indent_of(block),
@@ -89,13 +88,13 @@ pub fn after_block(text: &str, block: Node<'_>) -> usize {
     }
 }
 
-/// How far the first line of a block is indented.
+/// Returns the indentation of a block's first line.
 fn indent_of(block: Node<'_>) -> usize {
     block.at().column - 1
 }
 
-/// The first byte from `at` that is neither blank, nor line end, nor in a comment,
-/// nor `skipped`.
+/// Returns the first byte from `at` that is neither whitespace, nor line end, nor in a comment, nor
+/// `skipped`.
 pub fn next_sign(text: &str, at: usize, skipped: char) -> Option<usize> {
     let mut at = at;
     loop {
@@ -111,37 +110,37 @@ pub fn next_sign(text: &str, at: usize, skipped: char) -> Option<usize> {
     }
 }
 
-/// The byte after the colon that follows a key, on a later line if the key has a `?`.
+/// Returns the byte after the colon of a key, on a later line if the key has a `?`.
 pub fn after_colon(text: &str, key_end: usize) -> Option<usize> {
     let colon = next_sign(text, key_end, ' ')?;
     text[colon..].starts_with(':').then_some(colon + 1)
 }
 
-/// Whether nothing but blanks stands before this byte in its line. No further back is
-/// looked, since a line may be as long as the text.
+/// Returns whether only whitespace precedes this byte in its line. Looks no further back, since a
+/// line may be as long as the text.
 pub fn starts_line(text: &str, at: usize) -> bool {
     let before = text[..at].trim_end_matches([' ', '\t']);
     before.is_empty() || before.ends_with(['\n', '\r'])
 }
 
-/// Whether nothing but blanks or a comment follows this byte in its line.
+/// Returns whether only whitespace or a comment follows this byte in its line.
 pub fn ends_line(text: &str, at: usize) -> bool {
     let after = text[at..].trim_start_matches([' ', '\t']);
     after.is_empty() || after.starts_with(['\n', '\r', '#'])
 }
 
-/// Whether nothing but blanks stands here: no line end and no comment.
+/// Returns whether there is only whitespace: no line end and no comment.
 pub fn is_blank(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' ' | b'\t'))
 }
 
-/// How new entries of a map are laid out.
+/// The layout of new entries of a map.
 #[derive(Clone, Copy)]
 pub struct Layout {
     pub indent: usize,
-    /// How much further the keys of a map in it are.
+    /// How much further the keys of a map in it are indented.
     pub step: usize,
-    /// Whether an endpoint or a credential stands on lines of its own.
+    /// Whether an endpoint or a credential is on lines of its own.
     pub spreads: bool,
     pub quotes_keys: bool,
     pub line_end: &'static str,
@@ -169,13 +168,13 @@ fn quoted(text: &str, comment: &str) -> Zeroizing<String> {
     out
 }
 
-/// The longest that a text becomes in quotes.
+/// Returns the most bytes that a text takes in quotes.
 const fn most_quoted(text: &str) -> usize {
     // `\U0000000d` takes ten.
     text.len() * 10 + 2
 }
 
-/// A buffer with enough room, so that no copy is left where a growing one was.
+/// Returns a buffer with enough room: a growing one would leave copies behind.
 fn room(entries: &[(&str, NewContent<'_>)], layout: Layout) -> Zeroizing<String> {
     fn most(entries: &[(&str, NewContent<'_>)], indent: usize, step: usize) -> usize {
         let each = entries.iter().map(|(key, content)| {
@@ -199,7 +198,7 @@ fn lines(name: &str, content: &NewContent<'_>, layout: Layout, out: &mut String)
     out.extend(std::iter::repeat_n(' ', layout.indent));
     key(name, layout.quotes_keys, out);
     out.push(':');
-    // Names of fields are never quoted where the user chose the keys around them.
+    // Names of fields are never quoted below keys that the user chose.
     let inner = Layout {
         indent: layout.indent + layout.step,
         quotes_keys: false,
@@ -265,9 +264,8 @@ fn key(name: &str, quotes: bool, out: &mut String) {
     }
 }
 
-/// The text that takes the place of a scalar, and the bytes whose place it takes.
-/// A block stays one if it can hold the new value; a comment behind its indicator
-/// stays.
+/// Returns the text that replaces a scalar, and the bytes that it replaces. A block stays one if it
+/// can contain the new value, and a comment after its indicator stays.
 pub fn in_place_of(
     document: &str,
     key_end: usize,
@@ -284,7 +282,7 @@ pub fn in_place_of(
         return None;
     }
     let comment = header.find(" #").map_or("", |at| &header[at..]);
-    // Blanks at its end are part of the old value.
+    // Whitespace at its end is part of the old value.
     let bytes = start..without_line_end(document, after_block(document, scalar));
     let indent = indent_of(scalar);
     if !header.starts_with('|') || !fits_block(text) || indent == 0 {
@@ -324,8 +322,8 @@ fn fits_block(text: &str) -> bool {
             .all(|c| c == '\n' || !(c.is_control() || is_hard_to_see(c)))
 }
 
-/// Whether this endpoint or credential, or else the last of those below, stands on
-/// lines of its own.
+/// Returns whether this endpoint or credential, or else the last of those below, is on lines of its
+/// own.
 pub fn spreads(map: Node<'_>) -> Option<bool> {
     let pairs: Vec<_> = map.pairs().filter(|_| map.is_map()).collect();
     let holds_value = |key| matches!(key, Some("password" | "credential"));

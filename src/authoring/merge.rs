@@ -1,5 +1,5 @@
-//! From what is wanted to the smallest replacements of text that make it so, and the
-//! proof that the new text says that and nothing else.
+//! From the wanted content to the smallest replacements of text that produce it, and the proof that
+//! the new text says that and nothing else.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,18 +13,18 @@ use super::layout::{
 };
 use crate::core::yaml::{Node, Pair, line_start, next_line};
 
-/// A step of indentation where the document shows none.
+/// The step of indentation if the document shows none.
 const USUAL_STEP: usize = 2;
 
 pub struct Merge<'t> {
     text: &'t str,
     line_end: &'static str,
     step: usize,
-    /// Whether endpoints and credentials stand on lines of their own.
+    /// Whether endpoints and credentials are on lines of their own.
     spreads: bool,
-    /// The replacements. Those at one place keep the order in which they came.
+    /// The replacements. Those at one place keep their order.
     splices: Vec<(Range<usize>, Zeroizing<String>)>,
-    /// Whether the last line, which had no line end, was given one.
+    /// Whether the last line was given its missing line end.
     ended: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'t> Merge<'t> {
         }
     }
 
-    /// Makes `map`, the value of `holder`, say what is wanted of its keys.
+    /// Makes `map`, the value of `holder`, have the wanted keys.
     pub fn map(
         &mut self,
         holder: Option<Pair<'_>>,
@@ -113,7 +113,7 @@ impl<'t> Merge<'t> {
         }
         let at = match holder {
             Some(_) => after(self.text, last.value),
-            // New parts of the document stand before the jobs.
+            // New parts of the document go before the jobs.
             None => {
                 let is_jobs = |entry: &Pair<'_>| entry.key.scalar() == Some("jobs");
                 let jobs = entries.iter().position(is_jobs);
@@ -127,8 +127,8 @@ impl<'t> Merge<'t> {
         Some(())
     }
 
-    /// Puts entries into a map that is `{}`, on lines below its key where it is not
-    /// inside other braces.
+    /// Puts entries into an empty map `{}`, on lines below its key unless it is inside other
+    /// braces.
     fn fill(
         &mut self,
         holder: Pair<'_>,
@@ -160,7 +160,7 @@ impl<'t> Merge<'t> {
         Some(())
     }
 
-    /// Removes one entry, which is the only thing that is wanted of a map.
+    /// Removes one entry, the only change of a map.
     fn remove(
         &mut self,
         holder: Option<Pair<'_>>,
@@ -174,7 +174,7 @@ impl<'t> Merge<'t> {
         if entries.len() == 1 {
             let bytes = match is_flow(map) {
                 true => Some(map.start()..map.end()),
-                // It begins behind the colon of a key with a `?`.
+                // It begins after the colon of a key with a `?`.
                 false => (!starts_line(self.text, start))
                     .then(|| start..without_line_end(self.text, end)),
             };
@@ -196,8 +196,7 @@ impl<'t> Merge<'t> {
         Some(())
     }
 
-    /// Takes one of several entries out of braces, with one comma. A comment between
-    /// entries stays.
+    /// Removes one of several entries from braces, with one comma. A comment between entries stays.
     fn remove_in_braces(&mut self, entries: &[Pair<'_>], place: usize) -> Option<()> {
         let entry = entries.get(place)?;
         let (start, end) = (entry.key.start(), entry.value.end());
@@ -264,11 +263,11 @@ impl<'t> Merge<'t> {
         self.replace(at..at, lines);
     }
 
-    /// `mark` and the text after all replacements, or nothing if two of them overlap.
+    /// Returns `mark` and the text after all replacements; `None` if two of them overlap.
     pub fn apply(mut self, mark: &str) -> Option<Zeroizing<String>> {
         self.splices.sort_by_key(|(bytes, _)| bytes.start);
         let more: usize = self.splices.iter().map(|(_, by)| by.len()).sum();
-        // Enough room, so that no copy is left where a growing buffer was.
+        // Enough room: a growing buffer would leave copies behind.
         let mut out = Zeroizing::new(String::with_capacity(mark.len() + self.text.len() + more));
         out.push_str(mark);
         let mut at = 0;
@@ -282,7 +281,7 @@ impl<'t> Merge<'t> {
     }
 }
 
-/// How much further the keys of a map without braces are indented than its own key.
+/// Returns how much further the keys of a map without braces are indented than its own key.
 fn step_below(text: &str, pair: Pair<'_>) -> Option<usize> {
     let first = pair.value.pairs().next();
     let first = first.filter(|_| pair.value.is_map() && !pair.value.is_flow())?;
@@ -291,8 +290,8 @@ fn step_below(text: &str, pair: Pair<'_>) -> Option<usize> {
         .filter(|step| *step > 0)
 }
 
-/// Whether `new` is `old` but for what is wanted. It gets the new text's own tree, so no
-/// fault in making it can pass.
+/// Returns whether `new` is `old` except for the wanted changes. It gets the new text's own tree,
+/// so no fault in making it can pass.
 pub fn is_made_so(old: Option<Node<'_>>, new: Node<'_>, wanted: &[(&str, NewContent<'_>)]) -> bool {
     let wanted: HashMap<&str, &NewContent<'_>> = wanted
         .iter()
@@ -303,7 +302,7 @@ pub fn is_made_so(old: Option<Node<'_>>, new: Node<'_>, wanted: &[(&str, NewCont
     let mut kept = old.into_iter().flat_map(Node::pairs).peekable();
     let mut made = 0;
     for entry in new.pairs() {
-        // What is gone may stand before the next one that is not.
+        // Removed entries may precede the next one that is not.
         while kept.next_if(is_gone).is_some() {}
         let before = kept.next_if(|old| old.key.scalar() == entry.key.scalar());
         let is_right = match (content_of(&entry), before) {

@@ -1,5 +1,5 @@
-//! Changing the text of a manifest without losing anything else of it: comments,
-//! order, quotes and line ends of whatever is not changed stay byte for byte.
+//! Changes the text of a manifest and nothing else of it: comments, order, quotes and line ends of
+//! everything unchanged stay byte for byte.
 
 mod find;
 mod layout;
@@ -22,7 +22,7 @@ use crate::core::job::{Endpoint, JobId};
 use crate::core::secret::Secret;
 use crate::core::yaml::{Node, Pair, Tree, split_mark};
 
-/// What a part of the document shall be.
+/// The wanted content of a part of the document.
 #[derive(Clone)]
 enum NewContent<'v> {
     Text(&'v str),
@@ -48,7 +48,7 @@ impl ValuePlace {
         }
     }
 
-    /// The keys that lead to it.
+    /// Returns the keys that lead to it.
     fn keys(&self) -> Vec<&str> {
         match self {
             Self::Credential(name) => vec!["credentials", name, "password"],
@@ -78,13 +78,12 @@ pub struct Change {
     pub value: Secret,
 }
 
-/// A layout that the change cannot be written into, or a change that did more than
-/// was asked. Nothing came of it.
+/// The layout cannot take the change, or the change did more than asked. The text is unchanged.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotRewritten;
 
-/// The text of a manifest and where everything stands in it. Jobs and credentials are
-/// numbers of the tree.
+/// The text of a manifest and the place of everything in it. Jobs and credentials are numbers of
+/// the tree.
 pub struct ManifestText<'t> {
     mark: &'t str,
     tree: Tree<'t>,
@@ -96,7 +95,7 @@ pub struct ManifestText<'t> {
 }
 
 impl<'t> ManifestText<'t> {
-    /// Takes the text of a valid manifest, with its byte order mark if it has one.
+    /// Parses the text of a valid manifest, with its byte order mark if it has one.
     pub fn new(text: &'t str) -> Result<Self, NotRewritten> {
         let (mark, text) = split_mark(text);
         let tree = Tree::new(text);
@@ -131,14 +130,14 @@ impl<'t> ManifestText<'t> {
     pub fn effect(&self, change: &Change) -> Effect {
         match self.value(&change.place) {
             None => Effect::Added,
-            // Both belong to whoever asks, so the time that it takes tells nobody anything.
+            // Both belong to the caller, so the time it takes reveals nothing.
             Some(value) if value == change.value.expose() => Effect::Same,
             Some(_) => Effect::Changed,
         }
     }
 
-    /// How a place is shown: `orders-cdc/source` or `@orders-db`. It holds only ids
-    /// and names.
+    /// Returns how a place is shown: `orders-cdc/source` or `@orders-db`. It contains only ids and
+    /// names.
     pub fn label(&self, place: &ValuePlace) -> String {
         match place {
             ValuePlace::Credential(name) => format!("@{name}"),
@@ -150,7 +149,7 @@ impl<'t> ManifestText<'t> {
         }
     }
 
-    /// How many endpoints use a credential; nothing for another place.
+    /// Returns how many endpoints use a credential; `None` for another place.
     pub fn users(&self, place: &ValuePlace) -> Option<usize> {
         match place {
             ValuePlace::Credential(name) => Some(self.users.get(name).copied().unwrap_or_default()),
@@ -158,7 +157,7 @@ impl<'t> ManifestText<'t> {
         }
     }
 
-    /// The text with these changes, each place at most once.
+    /// Returns the text with these changes, each place at most once.
     pub fn rewrite(&self, changes: &[Change]) -> Result<Zeroizing<String>, NotRewritten> {
         let changes = changes.iter().map(|change| {
             let keys = change.place.keys().into_iter();
@@ -167,12 +166,12 @@ impl<'t> ManifestText<'t> {
         self.made_so(&tree(changes.collect()))
     }
 
-    /// The text without what stands at this place: a credential, a kerberos field, or
-    /// for a password the endpoint that cannot be without one.
+    /// Returns the text without a credential, a kerberos field, or for a password the endpoint,
+    /// which cannot be without one.
     pub fn without(&self, place: &ValuePlace) -> Result<Zeroizing<String>, NotRewritten> {
         let mut keys = place.keys();
         let last = keys.pop();
-        // A part that has nothing else goes as a whole.
+        // A part with nothing else in it goes as a whole.
         let part = self
             .node(&keys)
             .filter(|_| place.field() != Field::Password);
@@ -226,8 +225,8 @@ impl<'t> ManifestText<'t> {
     }
 }
 
-/// Changes by the keys that lead to each, as a tree: keys in the order in which they are
-/// first named, but a text before a map.
+/// Returns the changes by the keys that lead to each, as a tree: keys in the order of first use,
+/// but a text before a map.
 fn tree<'v>(changes: Vec<(IntoIter<&'v str>, &'v str)>) -> Vec<(&'v str, NewContent<'v>)> {
     let mut numbers = HashMap::new();
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
@@ -249,7 +248,7 @@ fn tree<'v>(changes: Vec<(IntoIter<&'v str>, &'v str)>) -> Vec<(&'v str, NewCont
     tree
 }
 
-/// The outermost map of a document in which nothing is that a manifest cannot have.
+/// Returns the outermost map of a document, if everything in it may be in a manifest.
 fn clean_root<'a>(tree: &'a Tree<'a>) -> Result<Node<'a>, NotRewritten> {
     let root = tree.root().filter(|root| root.is_map() && tree.is_clean());
     root.ok_or(NotRewritten)

@@ -1,5 +1,5 @@
-//! Files of many values: CSV or JSON of addresses and what shall stand there. All
-//! problems of a file are found at once, told by line or entry, never by text.
+//! Files of many values: CSV or JSON of addresses and their values. All problems of a file are
+//! reported at once, by line or entry, never by text.
 
 use std::collections::HashMap;
 use std::collections::hash_map;
@@ -19,14 +19,14 @@ use crate::core::secret::Secret;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Lines of fields with commas between
+    /// Comma-separated lines with a header
     Csv,
     /// An object of addresses
     Json,
 }
 
 impl Format {
-    /// The format of a file by what its name ends with, or else by how it begins.
+    /// Returns the format by the name's extension, or else by how the text begins.
     pub fn of(path: &Path, text: &str) -> Self {
         let extension = path.extension().unwrap_or_default();
         match extension.to_ascii_lowercase().as_encoded_bytes() {
@@ -40,9 +40,9 @@ impl Format {
 
 #[derive(Debug)]
 pub struct TableRow {
-    /// Where it stands: `line 5` or `entry 3`.
+    /// Where it is: `line 5` or `entry 3`.
     at: String,
-    /// As it was written; in a wrong column it may be a secret.
+    /// As written; in a wrong column it may be a secret.
     address: Zeroizing<String>,
     field: Field,
     value: Secret,
@@ -66,8 +66,8 @@ pub fn rows(text: &str, format: Format) -> Result<Vec<TableRow>, Vec<Problem>> {
         Format::Json => json_rows(text)?,
     };
     if rows.is_empty() {
-        let help = "Nothing was written. Give it at least one address with a value.";
-        return Err(vec![Problem::error("", None, "lists nothing", help)]);
+        let help = "Nothing was written. Add at least one address with a value.";
+        return Err(vec![Problem::error("", None, "lists no values", help)]);
     }
     Ok(rows)
 }
@@ -91,7 +91,7 @@ fn csv_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
     };
     let field = column(FIELD);
     if head.fields.len() != 2 + usize::from(field.is_some()) {
-        let what = "the first line names a column that is not known, or one twice";
+        let what = "the first line has an unknown or a repeated column";
         return Err(vec![csv_problem(head.line, what, HEAD)]);
     }
     let mut problems = Vec::new();
@@ -99,8 +99,8 @@ fn csv_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
     for mut record in records {
         let at = format!("line {}", record.line);
         if record.fields.len() != head.fields.len() {
-            let what = "has another number of fields than the first line";
-            let help = "Put a field that holds a comma in quotes.";
+            let what = "does not have as many fields as the first line";
+            let help = "Put a field that contains a comma in quotes.";
             problems.push(Problem::error(at, None, what, help));
             continue;
         }
@@ -123,7 +123,7 @@ fn csv_rows(text: &str) -> Result<Vec<TableRow>, Vec<Problem>> {
     unless_any(problems, rows)
 }
 
-/// The field of this name; no name means the password.
+/// Returns the field of this name; without a name the password.
 fn field_of(name: &str) -> Option<Field> {
     if name.is_empty() {
         return Some(Field::Password);
@@ -135,8 +135,8 @@ fn field_of(name: &str) -> Option<Field> {
 }
 
 fn unknown_field(at: String) -> Problem {
-    let help = "Known are password, kerberos.krb5_conf_file, kerberos.key_tab_file, kerberos.domain_name, kerberos.user_principal.";
-    Problem::error(at, None, "names a field that is not known", help)
+    let help = "Use password, kerberos.krb5_conf_file, kerberos.key_tab_file, kerberos.domain_name or kerberos.user_principal.";
+    Problem::error(at, None, "has an unknown field", help)
 }
 
 pub fn resolve(
@@ -163,8 +163,8 @@ pub fn resolve(
         };
         match places.entry(place.clone()) {
             hash_map::Entry::Occupied(first) => {
-                let what = format!("names the same place as {}", first.get());
-                let help = "Keep one of the two; neither is taken.";
+                let what = format!("is for the same place as {}", first.get());
+                let help = "Keep one of them; neither is used.";
                 problems.push(Problem::error(at, None, what, help));
                 continue;
             }
@@ -186,7 +186,7 @@ pub fn resolve(
         if !places.contains_key(&password) && !document.has_endpoint(job, *endpoint) {
             let at = places.get(&change.place).cloned().unwrap_or_default();
             let what = no_password(&document.label(&password)).what;
-            let help = "Give the endpoint a password in the same file.";
+            let help = "Add a password for the endpoint to the same file.";
             problems.push(Problem::error(at, None, what, help));
         }
     }
@@ -200,7 +200,7 @@ fn unless_any<T>(mut problems: Vec<Problem>, value: T) -> Result<T, Vec<Problem>
     if problems.len() > MAX_PROBLEMS {
         let what = format!("{} more problems", problems.len() - MAX_PROBLEMS);
         problems.truncate(MAX_PROBLEMS);
-        let help = "Solve the ones above first.";
+        let help = "Fix those above first.";
         problems.push(Problem::error("", None, what, help));
     }
     Err(problems)
@@ -212,14 +212,14 @@ pub struct CsvRecord {
     pub fields: Vec<Zeroizing<String>>,
 }
 
-/// What is wrong with a file, by the line where it shows.
+/// The fault of a file, by the line where it shows.
 fn csv_problem(line: usize, what: &'static str, help: &'static str) -> Problem {
     Problem::error("", Some(Position { line, column: 1 }), what, help)
 }
 
 const QUOTE_HELP: &str = "Put the whole field in quotes, and write every quote inside it twice.";
 
-/// The records of a text, empty lines left out.
+/// Returns the records of a text without empty lines.
 pub fn csv_records(text: &str) -> Result<Vec<CsvRecord>, Problem> {
     let mut records = Vec::new();
     let mut rest = text;
@@ -267,7 +267,7 @@ fn plain_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Pro
     };
     let (field, after) = rest.split_at(end);
     if field.contains('"') {
-        let what = "a quote stands in a field that is not in quotes";
+        let what = "a field without quotes contains a quote";
         return Err(csv_problem(line, what, QUOTE_HELP));
     }
     Ok((Zeroizing::new(field.to_owned()), after))
@@ -291,7 +291,7 @@ fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Pr
     let after = &rest[end + 1..];
     let is_end = after.is_empty() || after.starts_with([',', '\n']) || after.starts_with("\r\n");
     if !is_end {
-        let what = "something follows the closing quote of a field";
+        let what = "text follows the closing quote of a field";
         return Err(csv_problem(line, what, QUOTE_HELP));
     }
     let mut field = Zeroizing::new(String::with_capacity(end));
@@ -304,8 +304,8 @@ fn quoted_field(rest: &str, line: usize) -> Result<(Zeroizing<String>, &str), Pr
     Ok((field, after))
 }
 
-/// A text, or the pairs of an object in their order: keys that stand twice are kept
-/// apart, so that they can be refused.
+/// A text, or the pairs of an object in their order. Repeated keys are kept, so that they can be
+/// refused.
 enum Cell {
     Text(Secret),
     Object(Vec<(Zeroizing<String>, Self)>),
@@ -331,7 +331,7 @@ impl<'de> Visitor<'de> for CellDepth {
     type Value = Cell;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or an object")
+        f.write_str("a string or an object")
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
@@ -385,13 +385,13 @@ fn pairs_of(cell: Cell) -> impl Iterator<Item = (Zeroizing<String>, Cell)> {
     pairs.into_iter()
 }
 
-/// The parser's own words may hold a value.
+/// The parser's own words may contain a value.
 fn refused(error: &serde_json::Error) -> Problem {
     let what = match error.classify() {
-        Category::Data => "is not an object of addresses with texts",
+        Category::Data => "is not an object of addresses with strings",
         Category::Syntax | Category::Eof | Category::Io => "is not valid JSON",
     };
-    // Its column is where a value ends, which would tell how long that is.
+    // Its column is the end of a value, which would reveal its length.
     let at = format!("line {}", error.line());
     let help = "Write {\"ADDRESS\": \"password\"}, or {\"ADDRESS\": {\"password\": \"…\", \"kerberos.domain_name\": \"…\"}}.";
     Problem::error(at, None, what, help)

@@ -305,22 +305,16 @@ fn addresses_name_exactly_one_place() {
         ("one", "one has a source and a destination"),
         (
             "two",
-            "the address names no job of the manifest, and is no id of a new one",
+            "the address matches no job in the manifest, and is not the id of a new one",
         ),
-        (
-            "J2",
-            "the address names a job that lists neither source nor destination",
-        ),
+        ("J2", "the job has neither a source nor a destination"),
         (
             "canary-1/source",
-            "the address names no job of the manifest, and is no id of a new one",
+            "the address matches no job in the manifest, and is not the id of a new one",
         ),
-        (
-            "one/target",
-            "what follows the slash of the address is no endpoint",
-        ),
-        ("@", "the address is no name of a credential"),
-        ("@a b", "the address is no name of a credential"),
+        ("one/target", "an endpoint is 'source' or 'destination'"),
+        ("@", "the address is not a valid credential name"),
+        ("@a b", "the address is not a valid credential name"),
     ] {
         assert_eq!(find(address).unwrap_err().what, why, "{address}");
     }
@@ -333,12 +327,12 @@ fn addresses_name_exactly_one_place() {
         assert!(find(address).is_ok(), "{address}");
     }
     let listed = |address: &str| document.find(&long(address), Field::Password, Taken::Listed);
-    let unknown = "the address names no job of the manifest";
+    let unknown = "the address matches no job in the manifest";
     assert_eq!(listed("J2/source").unwrap_err().what, unknown);
     assert_eq!(listed("two").unwrap_err().what, unknown);
     assert_eq!(
         listed("@b").unwrap_err().what,
-        "the address names no credential"
+        "the address matches no credential"
     );
     assert_eq!(
         document

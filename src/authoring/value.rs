@@ -13,8 +13,8 @@ use crate::core::yaml::{plain_text, wrong_encoding};
 /// The first byte of every keytab, whatever its version.
 const KEYTAB: u8 = 5;
 
-/// What stands in encrypted files and in files of private keys. Whoever names one of
-/// them by mistake would have the key sent to the service.
+/// Marks of encrypted files and of files of private keys. Without them, naming such a file by
+/// mistake would send the key to the service.
 const AGE_FILES: [&str; 4] = [
     "-----BEGIN AGE ENCRYPTED FILE-----",
     "age-encryption.org/v1",
@@ -22,12 +22,11 @@ const AGE_FILES: [&str; 4] = [
     "PRIVATE KEY-----",
 ];
 
-/// The value that a file holds for a field.
+/// Reads the value of a field from a file.
 ///
-/// One line end at the end is not part of it, since editors and `echo` put one there;
-/// a kerberos configuration is taken with it. A keytab is encoded as base64, unless
-/// the file holds base64 already, on one line or on several. A UTF-8 byte order mark is
-/// not part of any.
+/// One line end at the end is dropped, since editors and `echo` add it, except from a kerberos
+/// configuration. A keytab is encoded as base64, unless the file contains base64 already, on one
+/// line or on several. A UTF-8 byte order mark is never part of a value.
 pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, Problem> {
     if field == Field::KeyTabFile {
         return keytab(bytes);
@@ -35,7 +34,7 @@ pub fn from_file(field: Field, bytes: &[u8]) -> Result<Secret, Problem> {
     let text = plain_text(bytes).map_err(not_text)?;
     if AGE_FILES.iter().any(|mark| text.contains(mark)) {
         let what = "is an encrypted file or an identity";
-        let help = "Name the file that holds the value itself.";
+        let help = "Pass the file that contains the value itself.";
         return Err(Problem::error("", None, what, help));
     }
     let text = if field == Field::Krb5ConfFile {
@@ -67,30 +66,30 @@ fn keytab(bytes: &[u8]) -> Result<Secret, Problem> {
         text.extend(signs.map(|byte| char::from(*byte)));
         let decoded = STANDARD.decode(&*text).map(Zeroizing::new);
         if !decoded.is_ok_and(|bytes| bytes.first() == Some(&KEYTAB)) {
-            let what = "is neither a keytab nor the base64 text of one";
-            let help = "Name the keytab itself, which is encoded on the way.";
+            let what = "is neither a keytab nor one in base64";
+            let help = "Pass the keytab itself; drspass encodes it.";
             return Err(Problem::error("", None, what, help));
         }
     }
     Ok(Secret::new(std::mem::take(&mut *text)))
 }
 
-/// The length that fits where databases are strictest and is far beyond guessing:
-/// MySQL takes no more than 32 characters for the account of a replica.
+/// Fits the strictest databases and is far beyond guessing: MySQL accepts no more than 32
+/// characters for the account of a replica.
 pub const USUAL_LENGTH: usize = 32;
 
 /// Shorter ones can be guessed, and databases refuse them.
 pub const MIN_LENGTH: usize = 8;
 
-/// The longest that any of the databases takes.
+/// The longest that any of the databases accepts.
 pub const MAX_LENGTH: usize = 128;
 
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &[u8] = b"0123456789";
 
-/// Signs that no shell, template, URL, configuration file or printf expands, and that
-/// the rules of RDS know as special characters.
+/// Characters that no shell, template, URL, configuration file or printf expands, and that the
+/// rules of RDS count as special.
 const SIGNS: &[u8] = b"_-+=";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,7 +101,7 @@ pub enum Alphabet {
 }
 
 impl Alphabet {
-    /// The kinds of which a password has at least one each.
+    /// Returns the kinds of which a password has at least one each.
     const fn kinds(self) -> &'static [&'static [u8]] {
         match self {
             Self::Alnum => &[UPPER, LOWER, DIGITS],
@@ -111,8 +110,8 @@ impl Alphabet {
     }
 }
 
-/// Makes a password of `length` characters that begins with a letter, as Oracle wants
-/// it, and has one of each kind. `random` gives fresh random bytes.
+/// Generates a password of `length` characters that begins with a letter, as Oracle requires, and
+/// has one of each kind. `random` returns fresh random bytes.
 pub fn generate(length: usize, alphabet: Alphabet, random: &mut dyn FnMut() -> [u8; 64]) -> Secret {
     let letters: Vec<u8> = alphabet.kinds().concat();
     let count = u8::try_from(letters.len()).unwrap_or(u8::MAX);
@@ -136,7 +135,7 @@ pub fn generate(length: usize, alphabet: Alphabet, random: &mut dyn FnMut() -> [
         if is_good(&text, alphabet) {
             return Secret::new(text);
         }
-        // Drawing all of it again keeps every good password equally likely.
+        // Drawing all of it again keeps every valid password equally likely.
         text.zeroize();
         text.reserve_exact(length);
     }
@@ -170,9 +169,9 @@ mod tests {
         }
         assert_eq!(text(Field::Krb5ConfFile, b"[a]\n").as_deref(), Ok("[a]\n"));
         for (bytes, what) in [
-            (&b"\xff\xfep\0w\0"[..], "is UTF-16 LE, save as UTF-8"),
-            (b"\xfe\xff\0p\0w", "is UTF-16 BE, save as UTF-8"),
-            (b"p\0w\0", "is UTF-16 LE, save as UTF-8"),
+            (&b"\xff\xfep\0w\0"[..], "is UTF-16 LE, not UTF-8"),
+            (b"\xfe\xff\0p\0w", "is UTF-16 BE, not UTF-8"),
+            (b"p\0w\0", "is UTF-16 LE, not UTF-8"),
             (b"pw\xff", "is not UTF-8 text"),
         ] {
             assert_eq!(text(Field::Password, bytes), Err(what.to_owned()));

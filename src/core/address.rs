@@ -1,12 +1,12 @@
-//! How a user names entries on the command line (design section 3): `<job id or name>/source`,
-//! the job alone for both endpoints, `@CREDENTIAL`; `*` and `?` are wildcards.
+//! Addresses of entries on the command line: `<job id or name>/source`, a job alone for both
+//! endpoints, or `@CREDENTIAL`. `*` and `?` are wildcards (design section 3).
 
 use std::collections::HashMap;
 
 use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest};
 
-/// Patterns; without one for the endpoint, both are meant.
+/// A parsed address; without an endpoint it means both.
 struct Address<'t> {
     kind: AddressKind,
     name: &'t str,
@@ -68,7 +68,7 @@ impl<'a> From<&'a Assignment> for Subject<'a> {
     }
 }
 
-/// Marks the subjects that any of the addresses names; fails with every address that names none.
+/// Marks the subjects that match any of the addresses. Fails with the addresses that match none.
 pub fn find(
     option: &'static str,
     texts: &[String],
@@ -120,15 +120,15 @@ fn index<'a>(subjects: &[Subject<'a>]) -> HashMap<(AddressKind, &'a str), Vec<us
     places
 }
 
-/// Which entries of a manifest a run is about, by their place in it.
+/// Which entries of a manifest a run includes and which it sends again, by index.
 #[derive(Debug, Default)]
 pub struct Selection {
     only: Option<Vec<bool>>,
     resend: Option<Vec<bool>>,
 }
 
-/// An address that names no entry, told by its number (from 1) on the command line, since
-/// what was typed may be a misplaced secret.
+/// An address that matches no entry, by its number (from 1) on the command line: its text may be a
+/// misplaced secret.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unmatched {
     pub option: &'static str,
@@ -175,11 +175,11 @@ impl Selection {
     }
 }
 
-/// `*` stands for any characters, `?` for exactly one. Both texts are ASCII.
+/// Matches ASCII text against a pattern: `*` is any run of characters, `?` exactly one.
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // Where to go on when what follows the last star does not fit.
+    // Where to continue if the text after the last star does not match.
     let mut retry: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {

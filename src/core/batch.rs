@@ -1,16 +1,15 @@
-//! Which entries travel together, and the search for what spoils a request. The endpoints of a
-//! job are never in two requests at once.
+//! Which entries share a request, and the search for the entry that spoils a refused one. Two
+//! requests never carry endpoints of one job at once.
 
 use std::collections::{HashMap, HashSet};
 
 use super::job::{EntryKey, JobId};
 
-/// Most bytes of one request, as estimated before it is written. The service's
-/// gateway takes 12 MB ("API Gateway" manual, error .0201); the rest is room for
-/// what the estimate does not count.
+/// The largest request in bytes, as estimated before it is written. The service's gateway accepts
+/// 12 MB ("API Gateway" manual, error .0201); the rest covers what the estimate leaves out.
 pub const MAX_BODY_BYTES: usize = 10_000_000;
 
-/// Cuts `entries`, each with the most bytes it takes in a request, into lists of positions.
+/// Splits `entries`, each with its largest size in a request, into lists of positions.
 ///
 /// A job's entries always share a batch, even where they are apart. A batch has at most
 /// `batch_size` entries (0 counts as 1) and [`MAX_BODY_BYTES`], unless one job alone needs more.
@@ -38,33 +37,32 @@ pub fn split(entries: &[(EntryKey, usize)], batch_size: usize) -> Vec<Vec<usize>
     batches
 }
 
-/// A batch on its way: the request that is due, and what is left to be sent after it. Requests
-/// refused as a whole are cut in halves until what spoils them stands alone, with at most 2
-/// log2(n) + 1 further requests for one bad entry among n (design section 7).
+/// A batch that is being sent: the next request and those that follow it. A request refused as a
+/// whole is halved until its bad entry is alone, with at most 2 log2(n) + 1 further requests for
+/// one bad entry among n (design section 7).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Search {
     due: Vec<usize>,
     then: Vec<Vec<usize>>,
-    /// Whether the request that is due and the next one are the halves of a request
-    /// that was refused, so that one of them is bad.
+    /// Whether the next two requests are the halves of a refused one, so that one of them is bad.
     has_twin: bool,
-    /// Whether the one entry that is due must be bad, as none of the others was that
-    /// were refused with it.
+    /// Whether the one entry of the next request must be bad, since the others of its refused
+    /// request were not.
     is_suspect: bool,
     refused: usize,
 }
 
-/// How much the service takes in one request, as far as a run has shown.
+/// How many entries the service accepts in one request, as far as this run has shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capacity {
     taken: usize,
-    /// The fewest that it refused although it took each of them.
+    /// The fewest that it refused although it accepted each of them.
     refused: Option<usize>,
     is_one_job_only: bool,
 }
 
 impl Capacity {
-    /// The next number of entries to try: between what was taken and what was not.
+    /// Returns the number of entries to try next, between the most accepted and the fewest refused.
     fn entries(&self) -> usize {
         let limit = self.refused.map(|refused| self.taken.midpoint(refused));
         limit.map_or(usize::MAX, |limit| limit.max(1))
@@ -72,7 +70,7 @@ impl Capacity {
 
     fn took(&mut self, entries: usize) {
         self.taken = self.taken.max(entries);
-        // Then it was no matter of their number.
+        // Then their number was not the reason.
         self.refused = self.refused.filter(|refused| *refused > self.taken);
     }
 
@@ -81,7 +79,7 @@ impl Capacity {
         self.refused = Some(fewest).filter(|fewest| *fewest > self.taken);
     }
 
-    /// Jobs are parted only where one alone is too much.
+    /// Splits a job only if it alone is too large.
     fn cut<'k>(&self, places: &[usize], key_of: impl Fn(usize) -> &'k EntryKey) -> Vec<Vec<usize>> {
         let most = self.entries();
         let mut parts: Vec<Vec<usize>> = Vec::new();
@@ -99,7 +97,7 @@ impl Capacity {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchVerdict {
-    /// Read entry by entry: nothing in it spoils a request.
+    /// Judged entry by entry: no entry spoils the request.
     Taken,
     /// Refused because of something that it contains; nothing was changed.
     Refused,
@@ -112,7 +110,7 @@ pub enum BatchVerdict {
 pub enum NextRequest {
     /// The entries are sent again in smaller requests.
     Parted(Search),
-    /// The answer is the last word on all entries of its request; then comes this.
+    /// The answer is final for all entries of its request; this follows.
     Settled(Option<Search>),
 }
 
@@ -127,7 +125,7 @@ impl Search {
         }
     }
 
-    /// No larger request is due than the service was seen to take.
+    /// Limits the next request to the size that the service was seen to accept.
     #[must_use]
     pub fn within<'k>(self, capacity: &Capacity, key_of: impl Fn(usize) -> &'k EntryKey) -> Self {
         let mut parts = capacity.cut(&self.due, key_of);
@@ -146,8 +144,8 @@ impl Search {
         }
     }
 
-    /// No more is due than the first job of each account that an entry may log in to with a
-    /// password that was never tried; the other jobs of it come later.
+    /// Limits the next request to the first job of each account that an entry may log in to with an
+    /// untried password; the account's other jobs follow later.
     #[must_use]
     pub fn one_of_each<'k>(
         mut self,
@@ -180,8 +178,8 @@ impl Search {
         self.due.len() + self.then.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// Takes out what must not be sent any more. What is due then may be nothing, if nothing is
-    /// left at all.
+    /// Removes and returns the entries that must not be sent any more. Afterwards the next request
+    /// is empty only if nothing is left.
     pub fn take_out(&mut self, is_out: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut requests = std::mem::take(&mut self.then);
         requests.push(std::mem::take(&mut self.due));
@@ -192,7 +190,7 @@ impl Search {
         requests.retain(|request| !request.is_empty());
         self.due = requests.pop().unwrap_or_default();
         self.then = requests;
-        // The bad one may be out.
+        // The bad entry may have been removed.
         self.has_twin &= out.is_empty();
         self.is_suspect &= out.is_empty();
         out
@@ -229,7 +227,7 @@ impl Search {
         }
         if jobs.len() > 1 {
             capacity.is_one_job_only = true;
-            // What waits would be refused for the same reason.
+            // The waiting entries would be refused for the same reason.
             for part in self.then.iter().rev() {
                 jobs.extend(jobs_of(part, &key_of));
             }
@@ -277,11 +275,11 @@ impl Search {
     }
 }
 
-/// Cuts into two smaller requests: between two jobs as long as there are several, then
-/// between the entries of the one job.
+/// Splits into two smaller requests: between two jobs if there are several, else between the
+/// entries of the one job.
 ///
-/// The first half is the smaller one and as near to one half as jobs allow: a bad entry in it
-/// costs a request more than one in the second.
+/// The first half is the smaller one and as near to one half as jobs allow: a bad entry in it costs
+/// a request more than one in the second.
 fn halve<'k>(
     places: &[usize],
     key_of: impl Fn(usize) -> &'k EntryKey,
@@ -309,7 +307,7 @@ fn jobs_of<'k>(places: &[usize], key_of: impl Fn(usize) -> &'k EntryKey) -> Vec<
     groups.into_iter().map(at_places).collect()
 }
 
-/// The positions of `keys`, one list per job, in the order of first appearance.
+/// Groups the positions of `keys` by job, in order of first appearance.
 fn by_job<'a>(keys: impl IntoIterator<Item = &'a EntryKey>) -> Vec<Vec<usize>> {
     let mut place: HashMap<&JobId, usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();

@@ -1,4 +1,4 @@
-//! Errors as values: a code, what failed, what to do about it, and the exit code it leads to.
+//! Errors as values: a code, a message, help, and the exit code they lead to.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -9,11 +9,11 @@ use miette::Diagnostic;
 use super::problem::Problem;
 use super::report::Signal;
 
-/// Which exit code an error leads to.
+/// The class of an error, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     Failed,
-    /// What sealing refuses: to a saved plan, it means that the plan does not fit.
+    /// Refused by sealing; for a saved plan: it does not match.
     Sealed,
     StalePlan,
     /// The same command can be run again.
@@ -22,8 +22,8 @@ pub enum ErrorClass {
     Ended(Signal),
 }
 
-/// An error that nobody looks into, made where it is born. It holds no secret, and no text
-/// of a manifest.
+/// An error to be reported, never inspected, made where it is born. It contains no secret and no
+/// text of a manifest.
 #[derive(Debug)]
 pub struct Failure {
     code: &'static str,
@@ -90,7 +90,7 @@ impl Diagnostic for Failure {
     }
 }
 
-/// An error with everything that led to it, in one line.
+/// Returns an error and all its causes in one line.
 pub fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

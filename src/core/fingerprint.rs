@@ -1,9 +1,9 @@
-//! Keyed fingerprints: what is in the state instead of a password (design section 2.3). They
-//! serve for equality alone: a fingerprint has no order and no distance.
+//! Keyed fingerprints, which the state contains in place of passwords (design section 2.3). They
+//! can only be compared for equality: a fingerprint has no order and no distance.
 //!
-//! A [`Tag`] shows in a diff that a value at one place changed, and nothing else (design
-//! section 6, git): equal values at two places have different tags, and without the key of
-//! the manifest no password can be tried against it. 32 bits serve no other comparison.
+//! A [`Tag`] shows in a diff that the value at one place changed, and nothing else (design section
+//! 6, git): equal values at two places have different tags, and without the manifest's key no
+//! password can be tried against it. Its 32 bits suit no other comparison.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The host, with its port where that is not the usual one.
+    /// Returns the host, with its port unless that is the default one.
     pub fn host(&self) -> &str {
         let endpoint = self.endpoint.as_str();
         endpoint
@@ -38,7 +38,7 @@ impl Scope {
     }
 }
 
-/// Reads a text that may be shown before anyone proved who wrote it.
+/// Deserializes a text that may be shown before its writer is authenticated.
 pub fn printable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     checked(deserializer, |text| {
         text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -57,7 +57,7 @@ fn checked<'de, D: serde::Deserializer<'de>>(
     if is_fit(&text) {
         Ok(text)
     } else {
-        Err(serde::de::Error::custom("not a text of that form"))
+        Err(serde::de::Error::custom("malformed text"))
     }
 }
 
@@ -111,8 +111,8 @@ const KEY_ID_BYTES: usize = 16;
 /// Fresh and random for each record.
 pub type Salt = [u8; SALT_BYTES];
 
-/// The key that only readers of the manifest have. Everything is computed with keys derived
-/// from it. Each copy wipes itself.
+/// The key that only readers of the manifest have. All codes use keys derived from it. Each copy
+/// wipes itself.
 #[derive(Clone)]
 pub struct FingerprintKey(Zeroizing<[u8; 32]>);
 
@@ -121,7 +121,7 @@ impl FingerprintKey {
         Self(Zeroizing::new(bytes))
     }
 
-    /// `None` if it is not the base64 form of exactly 32 bytes.
+    /// Returns `None` unless `text` is the base64 form of exactly 32 bytes.
     pub fn from_base64(text: &Secret) -> Option<Self> {
         let mut bytes = Zeroizing::new([0_u8; 33]);
         let written = STANDARD
@@ -140,7 +140,7 @@ impl FingerprintKey {
         KeyId(hex(&mac[..KEY_ID_BYTES]))
     }
 
-    /// The key for one purpose, so that a code made for one thing never fits another.
+    /// Returns the key for one purpose, so that a code made for one thing never fits another.
     fn subkey(&self, purpose: &str) -> HmacSha256 {
         let derived = Zeroizing::new(self.subkey_bytes(purpose));
         hmac(derived.as_slice())
@@ -180,7 +180,7 @@ impl fmt::Debug for FingerprintKey {
     }
 }
 
-/// The public name of a key: 32 lower-case hexadecimal digits. It reveals nothing of it.
+/// The public name of a key: 32 lower-case hexadecimal digits that reveal nothing about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyId(#[serde(deserialize_with = "key_id")] String);
@@ -201,16 +201,16 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// The salted, keyed digest of one value, written as `v1:` and the base64url form of salt
-/// and HMAC-SHA-256.
+/// The salted, keyed digest of one value, written as `v1:` and the base64url form of salt and
+/// HMAC-SHA-256.
 ///
-/// No `PartialEq`: two fingerprints of one value differ in their salt, so only
-/// [`Fingerprinter::matches`] can tell whether a value is the same.
+/// It has no `PartialEq`: fingerprints of one value differ in their salt, so only
+/// [`Fingerprinter::matches`] can compare them.
 #[derive(Clone)]
 pub struct Fingerprint([u8; SALT_BYTES + DIGEST_BYTES]);
 
 impl Fingerprint {
-    /// Whether this is the same record, salt included: made once and copied.
+    /// Returns whether both are copies of one record, salt included.
     pub fn is_same_record(&self, other: &Self) -> bool {
         self.0 == other.0
     }
@@ -250,7 +250,7 @@ impl<'de> Deserialize<'de> for Fingerprint {
     }
 }
 
-/// The part of the message that all entries share is hashed once.
+/// Makes and compares fingerprints; hashes the part that all entries share once.
 #[derive(Clone)]
 pub struct Fingerprinter(HmacSha256);
 
@@ -288,7 +288,7 @@ impl Fingerprinter {
     }
 }
 
-/// The name of a change: 64 lower-case hexadecimal digits, equal for equal changes, whoever
+/// The name of a change: 64 lower-case hexadecimal digits, equal for equal changes, no matter who
 /// planned them and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -383,8 +383,8 @@ impl FingerprintKey {
 }
 
 impl Tagger {
-    /// `place` is an entry (`<job id>/source`) or a credential (`@name`). The target is no part
-    /// of it, so a new one does not look like a change of every value.
+    /// `place` is an entry (`<job id>/source`) or a credential (`@name`). The target is not
+    /// included, so that a new one does not look like a change of every value.
     pub fn of(&self, place: &str, field: Field, value: &Secret) -> Tag {
         let mut mac = self.0.clone();
         update_lp(&mut mac, place.as_bytes());

@@ -1,5 +1,4 @@
-//! The jobs of a project as the service lists them, and the credentials that their
-//! databases suggest.
+//! The jobs of a project as the service lists them, and credentials proposed for their databases.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +6,7 @@ use super::job::{Endpoint, JobId};
 use super::redact::ForeignText;
 use super::status::ReportedStatus;
 
-/// What a job is for. The service lists each kind apart.
+/// The purpose of a job; the service lists each kind apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UseType {
     Migration,
@@ -35,7 +34,7 @@ pub struct ListedJob {
     pub use_type: UseType,
     pub engine: Option<ForeignText>,
     pub parent: Option<JobId>,
-    /// Such a job takes no password.
+    /// Such a job accepts no password.
     pub is_dual_active_parent: bool,
     pub source: JobDatabase,
     pub destination: JobDatabase,
@@ -50,11 +49,11 @@ impl ListedJob {
     }
 }
 
-/// A database as a job names it, as far as the service tells.
+/// A job's database, as far as the service describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobDatabase {
     pub db_type: Option<ForeignText>,
-    /// Its address or addresses, or the id of an instance of the cloud.
+    /// Its address or addresses, or the id of a cloud instance.
     pub address: Option<ForeignText>,
     pub port: Option<ForeignText>,
     pub user: Option<ForeignText>,
@@ -66,13 +65,13 @@ impl JobDatabase {
     }
 }
 
-/// Proposes a name for each distinct database account, in the order of first use; none for
-/// databases without a known account.
+/// Proposes a name for each distinct database account, in the order of first use; skips databases
+/// without a known account.
 pub fn propose_credentials<'a>(jobs: impl Iterator<Item = &'a ListedJob>) -> Proposals {
     let mut proposals = Proposals::default();
     let mut names = TakenNames::default();
     for database in jobs.flat_map(|job| Endpoint::ALL.map(|endpoint| job.database(endpoint))) {
-        // Without knowing where it is, an account could be taken for another's.
+        // Without its address, an account could be mistaken for another one.
         let (Some(user), Some(address)) = (&database.user, &database.address) else {
             continue;
         };
@@ -108,13 +107,13 @@ fn credential_stem(user: &str, address: &str) -> String {
     }
 }
 
-/// A name has at most 64 characters, and a number may follow.
+/// A name has at most 64 characters, and a number may be appended.
 const MAX_STEM: usize = 56;
 
-/// Allowed inside of a name, but not at its beginning.
+/// Allowed inside a name, but not at its beginning.
 const SEPARATORS: [char; 3] = ['.', '_', '-'];
 
-/// A text of the service in the spelling of names; empty where nothing of it fits.
+/// Converts a text of the service to the characters of names; empty if none fit.
 pub fn name_stem(text: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || SEPARATORS.contains(&c);
     let spelt = text.chars().map(|c| if fits(c) { c } else { '-' });
@@ -122,8 +121,8 @@ pub fn name_stem(text: &str) -> String {
     spelt.trim_start_matches(SEPARATORS).to_owned()
 }
 
-/// TakenNames that are taken, and for each stem the next number to try: so ten thousand names
-/// of one stem cost no more than others.
+/// Names that are taken, with the next number to try for each stem, so that ten thousand names of
+/// one stem cost no more than others.
 #[derive(Default)]
 pub struct TakenNames {
     taken: HashSet<String>,
@@ -135,7 +134,7 @@ impl TakenNames {
         self.taken.insert(name.to_owned());
     }
 
-    /// Takes the stem itself, or with the first number that makes it free.
+    /// Takes the stem, or the stem with the first number that makes it unique.
     pub fn fresh(&mut self, stem: &str) -> String {
         let mut name = stem.to_owned();
         if self.taken.contains(stem) {

@@ -1,4 +1,4 @@
-//! A job, one of its two endpoints, and the pair of both: the unit of everything drspass does.
+//! A job, one of its two endpoints, and the pair of both: an entry.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 /// The id of a DRS job.
 ///
-/// Ids look like UUIDs but are none: the vendor's own samples have letters past `f`
+/// Ids look like UUIDs, but the vendor's own samples have letters past `f`
 /// (`25df459d-a37c-41b9-bc2b-8c00ba32jb52`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(Box<str>);
 
 impl JobId {
-    /// Any 1 to 64 ASCII letters, digits and dashes: anything else could change the address of
+    /// Accepts 1 to 64 ASCII letters, digits and dashes: anything else could change the address of
     /// a request or the meaning of an entry's name.
     pub fn parse(text: &str) -> Result<Self, InvalidJobId> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -32,7 +32,7 @@ impl JobId {
         Self::is_usual_shape(&self.0)
     }
 
-    /// Whether `text` has the shape of every id seen so far: groups of 8, 4, 4, 4 and 12
+    /// Returns whether `text` has the shape of every id seen so far: groups of 8, 4, 4, 4 and 12
     /// lower-case letters or digits.
     pub fn is_usual_shape(text: &str) -> bool {
         let groups: Vec<&str> = text.split('-').collect();
@@ -65,7 +65,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// The first items, and how many more there are.
+/// Joins the first items and says how many more there are.
 pub fn some_of<T: fmt::Display>(items: &[T], most: usize) -> String {
     let first: Vec<String> = items.iter().take(most).map(T::to_string).collect();
     match items.len().saturating_sub(most) {
@@ -102,7 +102,8 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What is planned, sent and recorded; written as `<job id>/source` or `<job id>/destination`.
+/// The unit of planning, sending and recording; written as `<job id>/source` or `<job
+/// id>/destination`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryKey {
     pub job: JobId,

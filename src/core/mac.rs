@@ -13,7 +13,7 @@ pub const DIGEST_BYTES: usize = 32;
 pub struct MacKey(pub HmacSha256);
 
 impl MacKey {
-    /// 64 lower-case hexadecimal digits.
+    /// Returns 64 lower-case hexadecimal digits.
     pub fn of(&self, body: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(body);
@@ -67,7 +67,7 @@ fn unhex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
     Some(bytes)
 }
 
-/// The text never moves while it is made, so that no copy of a secret is left behind.
+/// Returns a text that never moves while it is made, so that no copy of a secret is left behind.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

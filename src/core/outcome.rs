@@ -1,5 +1,5 @@
 //! What the service's answer means for each entry that was sent. Results are matched by entry,
-//! never by position; one that is missing, doubled, foreign or odd is never taken for success.
+//! never by position; a missing, duplicate, foreign or malformed one is never taken for success.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,27 +13,27 @@ use super::status::Blocked;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
-    /// User or password are wrong (DRS.KE0002). Sending the same value again locks database
-    /// accounts, so it is only repeated when asked for.
+    /// The user or the password is wrong (DRS.KE0002). Sending the same value again locks database
+    /// accounts, so that happens only on request.
     WrongPassword,
     JobState,
     Busy,
     Rejected,
 }
 
-/// Known to have changed nothing.
+/// A refusal that is known to have changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub kind: RefusalKind,
-    /// It is about the number of jobs in the request: each alone may be accepted.
+    /// The request had too many jobs: each alone may be accepted.
     pub is_one_job_only: bool,
     /// The service's error code, or a code of drspass such as `HTTP-307`.
     pub code: ReportedName,
     pub request_id: Option<ReportedName>,
-    /// The service's words, cleaned, for this run's output only: never stored.
+    /// The service's message, cleaned, for this run's output only: never stored.
     pub text: Option<ForeignText>,
     pub advice: Option<&'static str>,
-    /// How many entries it is about: those of a request that was refused as a whole.
+    /// How many entries the request had, if it was refused as a whole.
     pub entries: usize,
 }
 
@@ -54,8 +54,7 @@ impl Refusal {
         let is_one_of_many = self.kind == RefusalKind::WrongPassword && self.entries > 1;
         is_one_of_many.then(|| {
             format!(
-                "refused as a whole: at least one of these {} is wrong; --resend sends them \
-                 one by one",
+                "refused as a whole: at least one of these {} entries is wrong; --resend sends them one by one",
                 self.entries
             )
         })
@@ -91,13 +90,13 @@ impl Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AnswerLost => "no answer came",
-            Self::ServerError => "the service failed while it had the request",
-            Self::Unreadable => "the answer cannot be read",
-            Self::NoResult => "the answer holds no result for it",
-            Self::DoubledResult => "the answer holds several results for it",
-            Self::OddResult => "its result is neither success nor failure",
-            Self::Interrupted => "the run was stopped before the answer came",
+            Self::AnswerLost => "no answer was received",
+            Self::ServerError => "the service failed while handling the request",
+            Self::Unreadable => "the answer is unreadable",
+            Self::NoResult => "the answer contains no result for it",
+            Self::DoubledResult => "the answer contains several results for it",
+            Self::OddResult => "its result is neither a success nor a failure",
+            Self::Interrupted => "the run was stopped before the answer arrived",
         })
     }
 }
@@ -110,7 +109,7 @@ pub enum NotSent {
     TooManyLost,
     Busy,
     JournalFailed,
-    /// Another entry is blocked, and nothing was to be sent then.
+    /// Another entry is blocked, and nothing was to be sent in that case.
     OthersBlocked,
 }
 
@@ -118,29 +117,28 @@ impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LoginRefused(code) => {
-                return write!(f, "the login was refused, or lacks a right: {code}");
+                return write!(f, "the login was refused or lacks a permission: {code}");
             }
-            Self::NoConnection => "no connection to the service",
+            Self::NoConnection => "could not connect to the service",
             Self::Interrupted => "the run was stopped",
             Self::TooManyLost => "too many answers were lost in a row",
-            Self::Busy => "the service kept asking to come again later",
+            Self::Busy => "the service remained busy",
             Self::JournalFailed => "the journal could not be written",
             Self::OthersBlocked => "other entries are blocked (--stop-if-blocked)",
         })
     }
 }
 
-/// Why an entry was not sent: sending it does harm or is of no use.
+/// Why an entry was not sent: sending it would do harm or be useless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlockReason {
-    /// The same value was refused as wrong: repeating it locks the account. `credential` where
-    /// it was refused for another of its entries.
+    /// The same value was rejected as wrong: repeating it locks the account. `credential` is set if
+    /// it was rejected for another entry of that credential.
     WrongPassword {
         code: Token,
         credential: Option<String>,
     },
-    /// Another one was refused as wrong in this run, and whatever was to go one by one ended
-    /// with that.
+    /// Another entry was rejected as wrong in this run, which ended the sending one by one.
     AfterWrongPassword(Token),
     Job(Blocked),
 }
@@ -150,12 +148,12 @@ pub enum Outcome {
     Applied,
     Refused(Refusal),
     Blocked(BlockReason),
-    /// Nothing was asked of the service, or it answered without judging.
+    /// No request was made for it, or the service answered without judging it.
     NotSent(NotSent),
     InDoubt(Doubt),
 }
 
-/// What the service said to one batch.
+/// The service's answer to one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchReply {
     PerEntry {
@@ -163,16 +161,15 @@ pub enum BatchReply {
         announced: Option<u64>,
         request_id: Option<ReportedName>,
     },
-    /// Turned away because of what the request contains: nothing was changed, and a part of it
-    /// may be acceptable.
+    /// Rejected because of what the request contains: nothing was changed, and a part of it may be
+    /// accepted.
     Refused(Refusal),
-    /// Turned away for a reason that sending the parts would not help (a wrong address, a
-    /// redirect, no time left while busy) or would make worse (a wrong password): nothing was
-    /// changed.
+    /// Rejected for a reason that sending the parts would not help (a wrong address, a redirect, no
+    /// time left while busy) or would make worse (a wrong password): nothing was changed.
     TurnedAway(Refusal),
-    /// The caller was refused: nothing was changed, and nothing will be.
+    /// The caller was rejected: nothing was changed, and nothing will be.
     LoginRefused(Refusal),
-    /// No answer that can be relied on: everything in the batch is in doubt.
+    /// No answer that can be relied on: the outcome of the whole batch is unknown.
     Lost(Doubt),
     NoConnection,
     /// The answer to a repetition, after the answer to the first sending was lost. The first may
@@ -181,8 +178,8 @@ pub enum BatchReply {
 }
 
 impl BatchReply {
-    /// After it nothing new may be sent: a login that is refused again and again locks accounts
-    /// and keys.
+    /// Returns the refusal after which nothing new may be sent: a login that is rejected again and
+    /// again locks accounts and keys.
     pub fn login_refusal(&self) -> Option<&Refusal> {
         match self {
             Self::LoginRefused(refusal) => Some(refusal),
@@ -191,8 +188,7 @@ impl BatchReply {
         }
     }
 
-    /// Whether the batch is worth cutting in halves to find the entry that spoils it (design
-    /// section 7).
+    /// Returns whether halving the batch may find the entry that spoils it (design section 7).
     pub const fn may_be_split(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
@@ -209,22 +205,21 @@ pub struct EntryResult {
 pub enum ResultVerdict {
     Success,
     Failed(Refusal),
-    /// Neither, or a success that carries an error code; what it says, if anything.
+    /// Neither, or a success with an error code; contains what it says, if anything.
     Odd(Option<ForeignText>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
     pub outcomes: Vec<Outcome>,
-    /// What was odd about the reply, as sentences, entries first.
+    /// The unexpected parts of the reply, as sentences, entries first.
     pub findings: Vec<String>,
 }
 
 const MAX_FOREIGN: usize = 10;
 
-/// Gives each entry of `sent` the one outcome that `reply` proves, and never
-/// more: an entry is applied only if exactly one result names it and that
-/// result is a success (design section 2.4).
+/// Gives each entry of `sent` the one outcome that `reply` proves: it is applied only if exactly
+/// one result names it and that result is a success (design section 2.4).
 pub fn match_results(sent: &[EntryKey], reply: &BatchReply) -> Matched {
     let every = |outcome: Outcome| Matched {
         outcomes: vec![outcome; sent.len()],
@@ -249,8 +244,8 @@ pub fn match_results(sent: &[EntryKey], reply: &BatchReply) -> Matched {
     }
 }
 
-/// Takes back what the repetition of a lost request cannot prove: that the
-/// first sending changed nothing.
+/// Withdraws what the repetition of a lost request cannot prove: that the first one changed
+/// nothing.
 fn after_loss(sent: &[EntryKey], mut matched: Matched) -> Matched {
     let mut refused = Vec::new();
     for (key, outcome) in sent.iter().zip(&mut matched.outcomes) {
@@ -264,7 +259,7 @@ fn after_loss(sent: &[EntryKey], mut matched: Matched) -> Matched {
             Outcome::NotSent(_) | Outcome::Blocked(_) => None,
         };
         refused.extend(code.map(|code| {
-            format!("the answer for {key} was lost and its repetition refused: {code}")
+            format!("the answer for {key} was lost, and sending it again was refused: {code}")
         }));
         *outcome = Outcome::InDoubt(Doubt::AnswerLost);
     }
@@ -283,7 +278,7 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
     let mut strange = Vec::new();
     let mut foreign = 0;
     for result in results {
-        // A name that was changed to be shown proves nothing.
+        // A name that was changed for display proves nothing.
         let job = result.job.as_ref().and_then(ReportedName::kept);
         let slot = job
             .zip(result.endpoint)
@@ -299,25 +294,25 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
         let is_ours =
             job.is_some_and(|job| sent.iter().any(|key| key.job.as_str() == job.as_str()));
         strange.push(match (&result.job, result.endpoint) {
-            (Some(job), None) if is_ours => format!("a result for job {job} names no endpoint"),
+            (Some(job), None) if is_ours => format!("a result for job {job} has no endpoint"),
             (job, endpoint) => {
                 let job = job.as_ref().map_or("no id".to_owned(), ToString::to_string);
                 let endpoint = endpoint.map_or_else(String::new, |endpoint| format!("/{endpoint}"));
-                format!("a result came for an entry that was not sent: {job}{endpoint}")
+                format!("the answer has a result for an entry that was not sent: {job}{endpoint}")
             }
         });
     }
     if foreign > MAX_FOREIGN {
         let more = foreign - MAX_FOREIGN;
         strange.push(format!(
-            "{more} more results came for entries that were not sent"
+            "the answer has {more} more results for entries that were not sent"
         ));
     }
     if let Some(announced) = announced
         && u64::try_from(results.len()) != Ok(announced)
     {
         strange.push(format!(
-            "the answer announces {announced} results and holds {}",
+            "the answer announces {announced} results and contains {}",
             results.len()
         ));
     }

@@ -1,5 +1,5 @@
-//! What differs between the manifest and the state, decided entry by entry.
-//! A plan is data: it holds no secret and nothing that could act.
+//! What differs between the manifest and the state, decided entry by entry. A plan is data: it
+//! contains no secret and nothing that could act.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -62,14 +62,14 @@ pub enum Reason {
         code: Token,
         fields: Vec<Field>,
     },
-    /// The service said that user or password are wrong, and the value is still the same:
-    /// repeating it locks the database account.
+    /// The service said that user or password is wrong, and the value is unchanged: repeating it
+    /// locks the database account.
     WrongPassword {
         code: Token,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credential: Option<String>,
     },
-    /// The user asked to send it. One that was refused as `wrong` travels alone.
+    /// The user asked to send it. One that was refused as `wrong` is sent alone.
     Resend {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wrong: Option<Token>,
@@ -113,12 +113,12 @@ impl Reason {
 pub struct PlanEntry {
     pub label: String,
     pub key: EntryKey,
-    /// Its place in the manifest.
+    /// Its index in the manifest.
     pub index: usize,
     pub action: Action,
     pub reason: Reason,
-    /// The wanted fields, each with whether it differs from what is known to be set. Empty for
-    /// what is in sync.
+    /// The wanted fields, each with whether it differs from the value known to be set. Empty if in
+    /// sync.
     pub fields: Vec<(Field, bool)>,
     pub last_set: Option<(Timestamp, ValueOrigin)>,
     /// Kerberos was set once and is no longer in the manifest: the service keeps it.
@@ -147,8 +147,8 @@ impl PlanEntry {
     }
 }
 
-/// Every selected entry that is not in sync or has something to say, in manifest order, and
-/// the number of the others.
+/// Every selected entry that is not in sync or needs a remark, in manifest order, and the number of
+/// the others.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub entries: Vec<PlanEntry>,
@@ -183,7 +183,7 @@ impl Plan {
         self.requests = requests.alone.len() + requests.batches.len();
     }
 
-    /// Those that are not in sync.
+    /// Returns the entries that are not in sync.
     pub fn changes(&self) -> impl Iterator<Item = &PlanEntry> {
         let entries = self.entries.iter();
         entries.filter(|entry| entry.action != Action::NoOp)
@@ -215,11 +215,11 @@ impl Plan {
 
 #[derive(Debug, Default)]
 pub struct Requests {
-    /// What was refused as a wrong password before, and whatever else goes to the same jobs: an
-    /// entry each, one after the other.
+    /// Entries refused as a wrong password before, and all others of the same jobs: one after the
+    /// other.
     pub alone: Vec<usize>,
-    /// The first job of each credential goes ahead of the rest, so that a wrong password is
-    /// tried once and not ten times.
+    /// The first job of each credential goes ahead of the rest, so that a wrong password is tried
+    /// once and not ten times.
     pub batches: Vec<Vec<usize>>,
 }
 
@@ -374,9 +374,8 @@ fn has_left_kerberos(applied: &Applied, assignment: &Assignment) -> bool {
     })
 }
 
-/// The order of the questions matters: a wrong password is held whatever else is
-/// known, what is in doubt is in doubt, and a refusal outlives a manifest that
-/// went back.
+/// The order of the checks matters: a wrong password is held whatever else is known, an unknown
+/// outcome stays unknown, and a refusal outlives a manifest that went back.
 fn decide(
     inputs: &PlanInputs<'_>,
     index: usize,
@@ -423,8 +422,8 @@ fn decide(
     }
 }
 
-/// The code of a wrong password that is still wanted. This outlives even a doubt:
-/// an attempt that was cut off does not make a wrong password right.
+/// Returns the code of a wrong password that is still wanted. It outlives an unknown outcome: an
+/// interrupted attempt does not make a wrong password right.
 fn held(prints: &Fingerprinter, assignment: &Assignment, entry: &StateEntry) -> Option<Token> {
     let last = entry.last_outcome.as_ref()?;
     let is_held = last.class == FailureClass::WrongPassword
@@ -441,7 +440,7 @@ pub fn wrong_credentials<'m>(
         let last = entry.last_outcome.as_ref();
         last.is_some_and(|last| last.class == FailureClass::WrongPassword)
     };
-    // Hardly any state has one, and then the manifest is not gone through.
+    // Hardly any state has one, so the manifest is rarely searched.
     if !state.entries.values().any(is_wrong) {
         return HashMap::new();
     }
@@ -474,8 +473,7 @@ pub fn failed_retries<'s>(
     failed
 }
 
-/// A recorded kerberos field that is no longer wanted is no change, since the service is not
-/// told.
+/// A recorded kerberos field that is no longer wanted is not a change, since it is not sent.
 fn changed_fields(
     prints: &Fingerprinter,
     recorded: &FieldPrints,
@@ -492,7 +490,7 @@ fn changed_fields(
         .collect()
 }
 
-/// Each with its own salt.
+/// Returns the fingerprints of all values, each with its own salt.
 pub fn prints_of(
     fingerprinter: &Fingerprinter,
     assignment: &Assignment,
@@ -516,8 +514,7 @@ pub struct Exceeded {
     pub limits: String,
 }
 
-/// Where no state is known, everything counts as changed: a state that got lost must not
-/// open the gate.
+/// Without a known state everything counts as changed: a lost state must not bypass the limits.
 pub fn check_limits(
     plan: &Plan,
     limits: &Limits,

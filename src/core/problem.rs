@@ -1,9 +1,8 @@
-//! What is wrong with a document, as values: one list holds every problem, so
-//! that no problem hides the next.
+//! Problems of a document as values. One list has all of them, so that none hides the next.
 //!
-//! A problem never carries text of the document it is about. Paths are made of
-//! the names that the format defines, of job ids of the usual shape and of
-//! positions in the document, since a bad indent can turn a password into a key.
+//! A problem never carries text of the document. Paths consist of the names that the format
+//! defines, of job ids of the usual shape and of positions in the document, since a bad indent can
+//! turn a password into a key.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -29,11 +28,11 @@ impl fmt::Display for Position {
 pub enum Severity {
     /// The document is refused.
     Error,
-    /// The document is used as it stands; somebody should look.
+    /// The document is used as it is; a person should look.
     Warning,
 }
 
-/// What is said of something, which holds nothing of a document.
+/// Words about a document that contain none of its text.
 pub type Words = Cow<'static, str>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +40,11 @@ pub struct Problem {
     pub severity: Severity,
     /// The field, as in `jobs.<id>.source.password`; empty for the whole document.
     pub path: String,
-    /// Where in the text; absent when the problem has no single place.
+    /// `None` if the problem has no single place.
     pub at: Option<Position>,
-    /// What is wrong: a fragment without full stop.
+    /// The fault, as a fragment without full stop.
     pub what: Words,
-    /// What to do about it: a sentence.
+    /// The remedy, as a sentence.
     pub help: Words,
 }
 
@@ -77,7 +76,7 @@ impl Problem {
         }
     }
 
-    /// The same problem of what is at this path.
+    /// Returns the same problem at this path.
     pub fn of(self, path: impl Into<String>) -> Self {
         let path = path.into();
         Self { path, ..self }
@@ -119,21 +118,20 @@ pub fn counted(problems: &[Problem]) -> String {
     }
 }
 
-/// How many problems of one severity are kept: nobody reads more, and a large
-/// document could otherwise turn into a far larger list.
+/// How many problems of one severity are kept: a large document could otherwise turn into a far
+/// larger list.
 pub const MAX_PROBLEMS: usize = 1000;
 
 #[derive(Debug, Default)]
 pub struct Problems {
-    /// Each with whether it is about a key: an empty value before a key is at its place.
+    /// Each with whether it is about a key: an empty value before a key is at the same place.
     list: Vec<(bool, Problem)>,
     errors: usize,
     warnings: usize,
 }
 
 impl Problems {
-    /// Keeps a problem: past the limit of errors none any more, past that of warnings only
-    /// their count.
+    /// Adds a problem; beyond the limit, errors are dropped and warnings only counted.
     pub fn add(&mut self, severity: Severity, is_of_key: bool, problem: impl FnOnce() -> Problem) {
         if self.errors == MAX_PROBLEMS {
             return;
@@ -148,7 +146,7 @@ impl Problems {
         }
         if self.errors == MAX_PROBLEMS {
             let what = "too many problems; reading stopped here";
-            let problem = Problem::error("", None, what, "Solve these first.");
+            let problem = Problem::error("", None, what, "Fix these first.");
             self.list.push((false, problem));
         }
     }
@@ -170,7 +168,7 @@ impl<T> Checked<T> {
         } = problems;
         if warnings > MAX_PROBLEMS {
             let what = format!("{} more warnings", warnings - MAX_PROBLEMS);
-            let help = "Look at the ones above first.";
+            let help = "Check those above first.";
             list.push((false, Problem::warning("", None, what, help)));
         }
         debug_assert!(value.is_some() || errors > 0);
@@ -195,7 +193,7 @@ enum PathStep<'a> {
     },
 }
 
-/// The way to a value. It costs nothing until it is shown.
+/// The path of a value, formatted only when it is shown.
 #[derive(Clone, Copy)]
 pub struct FieldPath<'a> {
     parent: Option<&'a Self>,
@@ -212,12 +210,12 @@ impl<'a> FieldPath<'a> {
         self.step(PathStep::Name(name))
     }
 
-    /// The nth item of a list or pair of a map, from 1.
+    /// Returns the path of the nth item of a list or pair of a map, from 1.
     pub fn number(&'a self, number: usize) -> Self {
         self.step(PathStep::Number(number))
     }
 
-    /// A key that the user chose: shown if `may_show` allows it, or else named by
+    /// Returns the path of a key that the user chose: shown if `may_show` allows it, else named by
     /// its position in the map.
     pub fn chosen(&'a self, key: &'a str, number: usize, may_show: fn(&str) -> bool) -> Self {
         self.step(PathStep::Chosen {

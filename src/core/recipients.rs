@@ -1,5 +1,5 @@
-//! To whom a manifest is encrypted: what drspass.yaml lists, what was sealed, and what the
-//! header of the file tells, which proves nothing to those who cannot open the file.
+//! Who can decrypt a manifest: the recipients that drspass.yaml lists, those that were sealed, and
+//! those in the file's header, which proves nothing to readers that cannot open the file.
 
 mod judge;
 
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use judge::{SshWire, refuse_recipient, refuse_ssh_key};
 
-/// Type and key, by which recipients are compared, without the comment of an ssh key.
+/// Returns type and key without an ssh key's comment, by which recipients are compared.
 pub fn recipient_key(recipient: &str) -> String {
     let words: Vec<&str> = recipient.split_ascii_whitespace().take(2).collect();
     match words.as_slice() {
@@ -18,7 +18,7 @@ pub fn recipient_key(recipient: &str) -> String {
     }
 }
 
-/// The recipients that are added and removed between two lists, each as written there.
+/// The recipients added and removed between two lists, as written there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     pub added: Vec<String>,
@@ -37,7 +37,7 @@ impl Difference {
         self.added.is_empty() && self.removed.is_empty()
     }
 
-    /// In one line: added ones with `+`, removed ones with `-`, shortened.
+    /// Formats them in one line: added ones with `+`, removed ones with `-`, shortened.
     pub fn in_line(&self) -> String {
         let added = self.added.iter().map(|text| ('+', text));
         let removed = self.removed.iter().map(|text| ('-', text));
@@ -57,14 +57,14 @@ fn missing(list: &[String], other: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The bytes of the digest of an ssh key that its stanza shows (age specification,
-/// "ssh-rsa and ssh-ed25519 recipient stanzas" of the reference implementation).
+/// The bytes of an ssh key's digest that its stanza shows (age specification, "ssh-rsa and
+/// ssh-ed25519 recipient stanzas" of the reference implementation).
 const TAG_BYTES: usize = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stanza {
     pub kind: String,
-    /// By which the owner of an ssh key knows it.
+    /// Identifies an ssh key to its owner.
     pub tag: Option<String>,
 }
 
@@ -72,11 +72,11 @@ pub struct Stanza {
 pub enum InFile {
     Yes,
     No,
-    /// Stanzas of its type do not tell for whom they are.
+    /// Stanzas of its type do not say whom they are for.
     Unknown,
 }
 
-/// In base64. `public_key` is the key as in a public key file, decoded.
+/// Returns the tag in base64. `public_key` is the decoded key of a public key file.
 pub fn ssh_tag(public_key: &[u8]) -> String {
     STANDARD_NO_PAD.encode(&Sha256::digest(public_key)[..TAG_BYTES])
 }
@@ -89,11 +89,11 @@ pub fn tag_of(key: &str) -> Option<String> {
     Some(ssh_tag(&STANDARD.decode(encoded).ok()?))
 }
 
-/// `None` for the key of a plugin, which chooses its own.
+/// Returns `None` for a plugin's key, since plugins choose their own.
 fn stanza_kind(key: &str) -> Option<&str> {
     match key.split_once(' ') {
         Some((kind, _)) => Some(kind),
-        // The part that holds the key never has a 1; a plugin's name ends with a second one.
+        // The part with the key never has a 1; a plugin's name ends with a second one.
         None if key.matches('1').count() == 1 => Some("X25519"),
         None => None,
     }
@@ -119,7 +119,7 @@ pub fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
 const MAX_WHOLE_CHARS: usize = 128;
 const MAX_COMMENT_CHARS: usize = 24;
 
-/// The beginning and end of a key, which are enough to recognise it, in characters that every
+/// Returns the beginning and end of a key, enough to recognise it, in characters that every
 /// terminal can show.
 pub fn shortened(key: &str) -> String {
     let key = visible(key);
@@ -134,8 +134,8 @@ pub fn shortened(key: &str) -> String {
     }
 }
 
-/// The configuration is foreign text to whoever checks it: what could steer a terminal is
-/// shown as a question mark.
+/// Replaces what could steer a terminal with question marks: to its checkers, the configuration is
+/// foreign text.
 fn visible(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -148,9 +148,9 @@ fn visible(text: &str) -> String {
         .collect()
 }
 
-/// A recipient for people who decide about it: its key so that no other key looks like
-/// it, since beginning and end of one can be chosen, and its comment, which anybody can
-/// write. An ssh key is shown as `ssh-keygen -l` does.
+/// Formats a recipient for people who decide about it: its key so that no other key looks like it,
+/// since beginning and end of one can be chosen, and its comment, which anyone can write. An ssh
+/// key is shown as `ssh-keygen -l` does.
 pub fn identified(text: &str) -> (String, Option<String>) {
     let key = recipient_key(text);
     let blob = key
@@ -199,7 +199,7 @@ pub struct RecipientsReport {
     pub manifest: String,
     /// Those of drspass.yaml in its order, then those that were only sealed.
     pub recipients: Vec<ListedRecipient>,
-    /// The types in the order in which they first come, counted.
+    /// The types in the order of first appearance, with their numbers.
     pub stanzas: Vec<(String, usize)>,
     /// Stanzas for ssh keys that are neither listed nor sealed.
     pub strangers: usize,
@@ -207,8 +207,7 @@ pub struct RecipientsReport {
     pub notes: Vec<String>,
 }
 
-/// Compares the recipients of drspass.yaml, of the seal (or why it is not known) and of the
-/// header.
+/// Compares the recipients of drspass.yaml, the seal (or why it is unknown) and the header.
 pub fn compare(
     manifest: String,
     configured: &[String],
@@ -263,8 +262,7 @@ fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Ve
     let any = |is_such: fn(&ListedRecipient) -> bool| report.recipients.iter().any(is_such);
     if any(|listed| listed.is_sealed == Some(!listed.is_configured)) {
         notes.push(
-            "drspass.yaml lists other recipients than were sealed; 'drspass rekey' encrypts to \
-             those that it lists"
+            "drspass.yaml lists other recipients than the seal; 'drspass rekey' encrypts to those in drspass.yaml"
                 .to_owned(),
         );
     }
@@ -280,31 +278,28 @@ fn notes(report: &RecipientsReport, sealed: &[String], stanzas: &[Stanza]) -> Ve
         let (found, expected) = (stanzas.len(), sealed.len());
         if found < expected || (found > expected && !may_be_more) {
             notes.push(format!(
-                "the file is encrypted to {found} recipients, but {expected} were sealed with it: \
-                 somebody encrypted it without drspass"
+                "recipients in the file: {found}, sealed: {expected}; someone encrypted it without drspass"
             ));
         }
         if any(|listed| listed.is_sealed == Some(true) && listed.in_file == InFile::No) {
             notes.push(
-                "a recipient was sealed, but the file is not encrypted to it: somebody encrypted \
-                 it without drspass"
+                "a recipient was sealed, but the file is not encrypted to it: someone encrypted it without drspass"
                     .to_owned(),
             );
         }
     } else {
         notes.push(
-            "without a key, the sealed list is not known, and nobody proves what the header says"
+            "without an identity, the sealed list is unknown and the header is not authenticated"
                 .to_owned(),
         );
     }
     if any(|listed| listed.in_file == InFile::Unknown) {
         notes.push(
-            "an age header tells how many age1… keys there are, never which; only their owners \
-             can try"
+            "the header of an age file does not name age1… keys, it only counts them; their owners can try to decrypt"
                 .to_owned(),
         );
     }
-    notes.push("who could read an earlier commit still can".to_owned());
+    notes.push("anyone who could decrypt an earlier commit still can".to_owned());
     notes
 }
 

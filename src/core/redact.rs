@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 pub use commands::{for_log, in_json};
 pub use needles::Needles;
 
-/// Server text for a person: without control, bidi, line-separating or
-/// invisible characters, and at most [`ForeignText::MAX_CHARS`] characters.
+/// Server text for people: without control, bidi, line-separating or invisible characters, and at
+/// most [`ForeignText::MAX_CHARS`] characters.
 ///
-/// It is shown in quotation marks and holds none itself, so it can neither
-/// begin a line nor pretend to have ended. Nor does it contain what a runner of
-/// pipelines obeys.
+/// It is shown in quotation marks and contains none, so it can neither begin a line nor appear to
+/// have ended. Nor does it contain commands that CI runners execute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ForeignText(Option<String>);
 
@@ -26,7 +25,8 @@ impl ForeignText {
 
     const WITHHELD: &str = "text withheld, it may repeat a secret that was sent";
 
-    /// `raw` must have been searched for secrets, as [`Needles::text`] does. `None` for blanks.
+    /// `raw` must have been searched for secrets, as [`Needles::text`] does. Returns `None` for
+    /// whitespace.
     pub fn clean(raw: &str) -> Option<Self> {
         let raw = raw.trim();
         if raw.is_empty() {
@@ -58,7 +58,8 @@ impl ForeignText {
         Self(None)
     }
 
-    /// Without quotation marks, for structured output only: on a terminal it could begin a line.
+    /// Returns it without quotation marks, for structured output only: on a terminal it could begin
+    /// a line.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or(Self::WITHHELD)
     }
@@ -73,7 +74,7 @@ impl fmt::Display for ForeignText {
     }
 }
 
-/// Whether a character can move, hide or reorder what is around it.
+/// Returns whether a character can move, hide or reorder those around it.
 pub fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -85,20 +86,21 @@ pub fn is_unfit(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A machine name that the service gave: 1 to 64 letters, digits, dots, underscores and
-/// dashes, so it needs no quotation marks.
+/// A machine name from the service: 1 to 64 letters, digits, dots, underscores and dashes, so it
+/// needs no quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Token(Cow<'static, str>);
 
 impl Token {
-    /// `text` was searched for secrets, or cannot contain any.
+    /// `text` must have been searched for secrets, or cannot contain any.
     pub fn parse(text: &str) -> Option<Self> {
         is_token(text.as_bytes()).then(|| Self(Cow::Owned(text.to_owned())))
     }
 
     /// # Panics
-    /// If it is not a token, which a test would show.
+    ///
+    /// If `text` is not a token.
     pub const fn from_static(text: &'static str) -> Self {
         assert!(is_token(text.as_bytes()), "not a token");
         Self(Cow::Borrowed(text))
@@ -111,7 +113,7 @@ impl Token {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportedName {
-    /// It has the shape of such names, and may be stored.
+    /// It has the shape of such names and may be stored.
     Kept(Token),
     Shown(ForeignText),
 }
@@ -128,7 +130,7 @@ impl ReportedName {
         }
     }
 
-    /// The name to store: this one, or that there was another.
+    /// Returns the name to store: this one, or a placeholder.
     pub fn to_token(&self) -> Token {
         const UNKNOWN: Token = Token::from_static("UNKNOWN-CODE");
         self.kept().cloned().unwrap_or(UNKNOWN)
@@ -180,12 +182,12 @@ pub fn is_key_like(text: &str) -> bool {
     let identity = b"AGE-SECRET-KEY-";
     let mut parts = text.as_bytes().windows(identity.len());
     parts.any(|part| part.eq_ignore_ascii_case(identity))
-        // In small letters it is the name of a program.
+        // In lower case it is the name of a program.
         || text.contains("AGE-PLUGIN-")
         || text.contains("-----BEGIN")
 }
 
-/// Whether a text is longer than the path of a file that someone would type.
+/// Returns whether a text is longer than the path of a file that someone would type.
 pub fn is_too_long_for_a_path(text: &str) -> bool {
     match text.chars().count() {
         ..=40 => false,

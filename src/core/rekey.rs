@@ -1,8 +1,8 @@
-//! A state that goes over to another fingerprint key.
+//! Moves a state to another fingerprint key.
 //!
-//! Only values that the manifest wants can be fingerprinted anew. Every other record stays: under
-//! the new key it fits no value, so its field differs from whatever is wanted. Only a manifest that
-//! goes back to an earlier value is not recognised any more.
+//! Only values that the manifest wants can get new fingerprints. Every other record stays: it
+//! matches no value under the new key, so its field differs from any wanted value. The only loss: a
+//! manifest that goes back to an earlier value is not recognised any more.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct NewKey<'a> {
     pub prints: &'a Fingerprinter,
 }
 
-/// The state as a reader with the new key sees it. `old` compares with the key that `state`
+/// Returns the state as a reader with the new key sees it. `old` compares with the key that `state`
 /// was made with.
 pub fn rekeyed(
     mut state: State,

@@ -1,4 +1,4 @@
-//! What a use case has to say: all that a view may see. Nothing here can contain a secret.
+//! Reports of the use cases: all that a view may see. Nothing here can contain a secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use super::redact::ForeignText;
 use super::state::{Rollback, State};
 use super::status::{Blocked, JobStatus, ReportedStatus};
 
-/// Something a reader of a plan should know next to its entries.
+/// A remark for readers of a plan, next to its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanNote {
-    /// The heading in a pipeline's annotations; without one, it is none of them.
+    /// Its heading in CI annotations; without one it is not annotated.
     pub title: Option<&'static str>,
     pub text: String,
 }
@@ -41,11 +41,11 @@ impl PlanNote {
 #[derive(Clone, Debug)]
 pub struct PlanReport {
     pub rollback: Option<Rollback>,
-    /// Without what is blocked.
+    /// Without blocked entries.
     pub counts: Counts,
-    /// Its requests are counted without what is blocked.
+    /// Its requests are counted without blocked entries.
     pub plan: Plan,
-    /// Where the service was asked: an apply would skip them.
+    /// Entries that an apply would skip, if the service was asked.
     pub blocked: BTreeMap<EntryKey, Blocked>,
     pub scope: Scope,
     pub environment: Option<ForeignText>,
@@ -72,7 +72,7 @@ impl PlanReport {
 pub struct LedgerReport {
     /// `None` before the first write.
     pub state: Option<State>,
-    /// Of the entries that the manifest lists.
+    /// Labels of the entries in the manifest.
     pub labels: BTreeMap<EntryKey, String>,
     pub is_unfinished: bool,
     pub notes: Vec<PlanNote>,
@@ -103,7 +103,7 @@ pub struct LoginIdentity {
     pub user: Option<ForeignText>,
     pub domain: Option<ForeignText>,
     pub project_name: Option<ForeignText>,
-    /// `None` for a key, which signs each request.
+    /// `None` for an access key, which signs each request.
     pub token_end: Option<Timestamp>,
     pub is_key: bool,
 }
@@ -121,7 +121,6 @@ pub struct LoginReport {
 pub struct JobsReport {
     pub project_id: String,
     pub jobs: Vec<ListedJob>,
-    /// The entries of the manifest.
     pub managed: BTreeSet<EntryKey>,
     /// Those whose job the project does not list.
     pub absent: Vec<EntryKey>,
@@ -156,7 +155,7 @@ pub struct RekeyPlan {
     pub recipients: usize,
     pub change: Difference,
     pub moved: Vec<TargetChange>,
-    /// Why there will be a new fingerprint key, if there will.
+    /// Why a new fingerprint key will be made, if one will.
     pub new_key: Option<&'static str>,
     pub state: StateFate,
     pub is_lockout: bool,
@@ -185,7 +184,7 @@ pub enum RetryJobsResult {
     Refused(Refusal),
     /// Nothing was sent, for this reason.
     NotAsked(&'static str),
-    /// An earlier retry with the same passwords failed, or was not seen to work.
+    /// An earlier retry with the same passwords failed or was not confirmed.
     RetriedBefore(JobStatus, Timestamp),
     LeftAlone(JobStatus, &'static str),
     LeftPaused,
@@ -222,7 +221,7 @@ pub struct ApplyReport {
     pub requests: usize,
     pub findings: Vec<String>,
     pub jobs: Vec<RetryJobsEntry>,
-    /// Why jobs were not looked after as they were to be.
+    /// Why jobs were not retried as requested.
     pub not_retried: Option<String>,
     pub saved: StateSaved,
     pub interrupted: Option<Signal>,

@@ -1,5 +1,5 @@
-//! A saved plan: what one run decided, for another run to apply exactly that (design section
-//! 5). An apply opens the manifest again and proves that it still wants what the plan says.
+//! A saved plan: what one run decided, for another run to apply exactly (design section 5). An
+//! apply decrypts the manifest again and proves that it still wants what the plan says.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use super::redact::Token;
 use super::state::{FailureClass, FieldPrints, Lineage, Rollback, State, StateEntry, ValueOrigin};
 
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+const MINUTE: &str = "%Y-%m-%d %H:%M UTC";
 
 /// The body of format `drspass.plan/1`; a fixed sample in the tests pins it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,8 +54,8 @@ pub enum PlanBase {
         /// A lower one is an older copy, which knows less than the plan.
         serial: u64,
     },
-    /// The state that an apply of this plan begins gets this lineage, so that the same plan can
-    /// go on with it and no other state is taken for it.
+    /// The state that an apply of this plan creates gets this lineage, so that the plan can be
+    /// resumed with it and no other state is taken for it.
     Absent { lineage: Lineage },
 }
 
@@ -94,8 +95,8 @@ pub struct SavedEntry {
     )]
     pub credential: Option<String>,
     pub prior: PriorPrints,
-    /// What is recorded when this entry is applied: the salts are its own, so a record tells
-    /// which plan made it.
+    /// The fingerprints recorded when this entry is applied. Their salts are unique, so a record
+    /// shows which plan made it.
     pub wanted: FieldPrints,
 }
 
@@ -111,7 +112,7 @@ pub struct PriorPrints {
 }
 
 impl SavedPlan {
-    /// The identity of the state that an apply of this plan begins.
+    /// Returns the identity of the state that an apply of this plan creates.
     pub fn first_lineage(&self) -> Option<&Lineage> {
         match &self.state {
             PlanBase::Absent { lineage } => Some(lineage),
@@ -119,47 +120,47 @@ impl SavedPlan {
         }
     }
 
-    /// Whether the plan may be applied to a manifest with this seal; fails with the first thing
-    /// that differs, in the order of design section 5.
+    /// Checks whether the plan may be applied to a manifest with this seal; fails with the first
+    /// difference, in the order of design section 5.
     pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
         if now.duration_since(self.expires) > MAX_CLOCK_SKEW {
             return Err(Stale::new(
                 format!(
-                    "it expired at {:.0}, and the clock of this machine says {now:.0}",
-                    self.expires
+                    "it expired at {}, and the clock of this machine says {}",
+                    self.expires.strftime(MINUTE),
+                    now.strftime(MINUTE)
                 ),
-                "If that is the time, make a new plan, and have it approved; if not, correct the clock of this machine, or of the one that made the plan.",
+                "If this clock is right, make a new plan and have it approved. Otherwise correct it, or the clock of the machine that made the plan.",
             ));
         }
         if self.created.duration_since(now) > MAX_CLOCK_SKEW {
             return Err(Stale::new(
                 format!(
-                    "it was made at {:.0}, which is still to come: look at the clocks of both \
-                     machines",
-                    self.created
+                    "it was made at {}, which is in the future by the clock of this machine",
+                    self.created.strftime(MINUTE)
                 ),
-                "Look at the clocks of both machines, then make a new plan.",
+                "Check the clocks of both machines, then make a new plan.",
             ));
         }
         if self.scope != sealed.scope {
             return Err(Stale::new(
                 "it is for another service or project",
-                "Name the plan of this root folder.",
+                "Use a plan that was made for this root directory.",
             ));
         }
         if self.key_id != sealed.fingerprint_key.id() {
             return Err(Stale::new(
-                "it was made with another key than the manifest's",
+                "the manifest has another fingerprint key than the plan",
                 Stale::NEW_PLAN,
             ));
         }
         if sealed.revision < self.revision {
             return Err(Stale::new(
                 format!(
-                    "it was made of revision {} of the manifest, and this is revision {}",
+                    "it was made from revision {} of the manifest, and this is revision {}",
                     self.revision, sealed.revision
                 ),
-                "Check out the newest manifest; if this is it, make a new plan, and have it approved.",
+                "Check out the newest manifest; if this is it, make a new plan and have it approved.",
             ));
         }
         if self.recipients != recipients_of(sealed) {
@@ -171,8 +172,8 @@ impl SavedPlan {
         Ok(())
     }
 
-    /// How far each entry is in `state`; fails if that is not the one that it was made for, if
-    /// it moved under the plan's own entries, or if all of it was applied already.
+    /// Returns how far each entry is in `state`. Fails if `state` is not the one that the plan was
+    /// made for, if someone else changed the plan's entries, or if all of it is already applied.
     pub fn progress(&self, state: Option<&State>) -> Result<Vec<SavedProgress>, Stale> {
         let then = match (&self.state, state) {
             (PlanBase::Absent { .. }, None) => 0,
@@ -181,28 +182,30 @@ impl SavedPlan {
                 let serial = state.serial;
                 return Err(Stale::new(
                     format!(
-                        "it was made without a state, and now there is one, of serial {serial}"
+                        "it was made without a state, and now there is one with serial {serial}"
                     ),
                     Stale::NEW_PLAN,
                 ));
             }
             (PlanBase::Known { .. }, None) => {
                 return Err(Stale::new(
-                    "the state that it was compared with is gone",
-                    "Find the state first: fetch it, or restore it; a plan made without it would send every entry again.",
+                    "the state that it was made with is missing",
+                    "Fetch or restore the state first; a plan made without it would send every entry again.",
                 ));
             }
             (PlanBase::Known { lineage, .. }, Some(state)) if *lineage != state.lineage => {
                 return Err(Stale::new(
-                    "the state is another one than it was compared with",
-                    "See which state is the right one; if it is this, make a new plan, and have it approved.",
+                    "it was made with another state",
+                    "Find out which state is right; if it is this one, make a new plan and have it approved.",
                 ));
             }
             (PlanBase::Known { serial: then, .. }, Some(state)) if state.serial < *then => {
                 let now = state.serial;
                 return Err(Stale::new(
-                    format!("an older state was put back (serial {then} then, {now} now)"),
-                    "Bring the newest state back, and apply the plan again; an older one knows less than what was sent.",
+                    format!(
+                        "the state was replaced by an older one (serial {then} then, {now} now)"
+                    ),
+                    "Restore the newest state, then apply the plan again; an older one does not know all that was sent.",
                 ));
             }
             (PlanBase::Known { serial, .. }, Some(_)) => *serial,
@@ -220,7 +223,7 @@ impl SavedPlan {
         if !moved.is_empty() {
             let moved = some_of(&moved, 10);
             return Err(Stale::new(
-                format!("the state of {moved} moved since (serial {then} then, {now} now)"),
+                format!("the state of {moved} changed since (serial {then} then, {now} now)"),
                 Stale::NEW_PLAN,
             ));
         }
@@ -228,16 +231,16 @@ impl SavedPlan {
         let mut sent = sent.filter(|(entry, _)| entry.action.is_sent()).peekable();
         if sent.peek().is_some() && sent.all(|(_, progress)| *progress == SavedProgress::Done) {
             return Err(Stale::new(
-                format!("all of it was applied already (state serial {then} then, {now} now)"),
-                "Nothing of this plan is left to do; if in doubt, make a new one and see what differs.",
+                format!("all of it is already applied (state serial {then} then, {now} now)"),
+                "Nothing of this plan is left to send. Run 'drspass plan' to see whether anything differs.",
             ));
         }
         Ok(progress)
     }
 
-    /// Every entry that is not done. What was refused as a wrong password is held, and with it
-    /// all other entries of the same credential. Fails with those of which the manifest wants
-    /// something else.
+    /// Plans every entry that is not done. An entry refused as a wrong password is held, and with
+    /// it all others of its credential. Fails with the entries for which the manifest wants another
+    /// value.
     pub fn plan(
         &self,
         manifest: &Manifest,
@@ -253,7 +256,7 @@ impl SavedPlan {
             .collect();
         let mut moved = Vec::new();
         let mut entries = Vec::new();
-        // What this very plan tried is known of what it was told to send again as well.
+        // Attempts of this plan also count for entries that it sends again on request.
         let mut tried: HashMap<&str, &Token> = HashMap::new();
         for (entry, progress) in self.entries.iter().zip(progress) {
             let place = places.get(&entry.key).copied();
@@ -268,7 +271,7 @@ impl SavedPlan {
                 tried.insert(credential, code);
             }
             let left = entry.left(index, progress);
-            // A job may have another name by now.
+            // The job may have been renamed since.
             let label = || assignments[index].label.clone();
             entries.extend(left.map(|left| PlanEntry {
                 label: label(),
@@ -289,7 +292,7 @@ impl SavedPlan {
         if !moved.is_empty() {
             let moved = some_of(&moved, 10);
             return Err(Stale::new(
-                format!("the manifest changed since: it wants something else for {moved}"),
+                format!("the manifest changed since: it has other values for {moved}"),
                 Stale::NEW_PLAN,
             ));
         }
@@ -317,8 +320,8 @@ pub fn recipients_of(sealed: &Sealed) -> String {
     key.recipients_digest(keys.iter().map(String::as_str))
 }
 
-/// A label may be shown before anybody proved who wrote it. Runners of pipelines obey
-/// `##[command]` and `::command` in a log, which no label of a manifest can hold.
+/// A label may be shown before its writer is authenticated. CI runners execute `##[command]` and
+/// `::command` in a log, which no label of a manifest can contain.
 fn label<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = printable(deserializer)?;
     if text.is_empty() || text.contains("##") || text.contains("::") {
@@ -341,8 +344,8 @@ fn credential<'de, D: serde::Deserializer<'de>>(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavedProgress {
     Open,
-    /// What an attempt of this plan came to. One that was refused because user or password are
-    /// wrong is not repeated: that locks the database account.
+    /// The result of an attempt of this plan. A wrong user or password is not repeated: that locks
+    /// the database account.
     Tried(Reason),
     Done,
 }
@@ -363,7 +366,7 @@ impl SavedEntry {
         }
     }
 
-    /// `None` if someone else moved it.
+    /// Returns `None` if someone else changed it.
     pub fn progress(&self, known: Option<&StateEntry>) -> Option<SavedProgress> {
         let none = StateEntry::default();
         let known = known.unwrap_or(&none);
@@ -402,7 +405,7 @@ impl SavedEntry {
             }),
             (None, None) => None,
         };
-        // What was asked for by name is sent as it was asked for.
+        // Entries that were requested by name are sent as requested.
         let tried = tried.filter(|_| !matches!(self.reason, Reason::Resend { .. }));
         Some(tried.map_or(SavedProgress::Open, SavedProgress::Tried))
     }
@@ -441,7 +444,7 @@ impl SavedEntry {
             })
     }
 
-    /// The entry as it was planned, at another place of a manifest, or none.
+    /// Returns the entry as it was planned, with its index in another manifest.
     pub fn to_plan(&self, index: usize) -> PlanEntry {
         PlanEntry {
             label: self.address.clone(),
@@ -470,7 +473,7 @@ impl PriorPrints {
     }
 }
 
-/// Whether two records are one and the same, salts included, or both absent.
+/// Returns whether two records are the same one, salts included, or both absent.
 fn is_same(a: Option<&FieldPrints>, b: Option<&FieldPrints>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => a.is_same_record(b),
@@ -486,8 +489,9 @@ pub struct Stale {
 }
 
 impl Stale {
-    const NEW_PLAN: &str = "Make a new plan, and have it approved.";
-    const FETCH: &str = "Fetch the plan file that was reviewed, and see where this one came from.";
+    const NEW_PLAN: &str = "Make a new plan and have it approved.";
+    const FETCH: &str =
+        "Fetch the plan file that was reviewed, and find out where this one came from.";
 
     fn new(why: impl Into<String>, help: &'static str) -> Self {
         Self {
@@ -497,11 +501,11 @@ impl Stale {
     }
 
     pub fn other_plan() -> Self {
-        Self::new("it is not the plan that was expected", Self::FETCH)
+        Self::new("it is not the expected plan", Self::FETCH)
     }
 
     pub fn other_change(found: &ChangeId) -> Self {
-        let why = format!("it is the change {found}, not the one that was expected");
+        let why = format!("it is the change {found}, not the expected one");
         Self::new(why, Self::FETCH)
     }
 }

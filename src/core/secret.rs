@@ -14,14 +14,14 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// Every call is a place where a secret can escape, so a test counts them and names the
-    /// files that may call.
+    /// Every call is a place where a secret can escape, so a test counts them and lists the files
+    /// that may call.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// An upper bound of the text as a JSON string (a control character takes six bytes), for
-    /// the size of requests. It tells the length, so it is never shown.
+    /// Returns an upper bound of the size as a JSON string (a control character takes six bytes),
+    /// for the size of requests. It reveals the length, so it is never shown.
     pub fn max_json_bytes(&self) -> usize {
         self.0.len() * 6 + 2
     }

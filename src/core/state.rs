@@ -35,8 +35,8 @@ impl Lineage {
     }
 }
 
-/// The SHA-256 of a manifest's age file in binary form, which armor and line ends do not
-/// change: it tells two manifests of one revision apart.
+/// The SHA-256 of a manifest's age file in binary form, which armor and line ends do not change: it
+/// distinguishes two manifests of one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ManifestDigest(#[serde(deserialize_with = "digest")] String);
@@ -161,8 +161,8 @@ impl From<RefusalKind> for FailureClass {
     }
 }
 
-/// The end of the last attempt, kept until one succeeds. Words of the service may repeat a
-/// secret, so it has none.
+/// The end of the last attempt, kept until one succeeds. It contains no text of the service, which
+/// may repeat a secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LastOutcome {
@@ -181,7 +181,7 @@ pub struct LastOutcome {
 pub struct StateEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
-    /// Boxed, like the next one: few entries have it, and there may be 100,000.
+    /// Boxed, like the next one: few entries have one, and there may be 100,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Box<Pending>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,13 +206,13 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestDigest>,
     pub highest: u64,
-    /// Jobs that are not retried again as long as their passwords stay the same.
+    /// Jobs that are not retried again while their passwords stay the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<JobId, FailedRetry>,
     pub entries: BTreeMap<EntryKey, StateEntry>,
 }
 
-/// A manifest whose revision was used before, which is applied on purpose.
+/// A manifest whose revision was used before, applied on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
@@ -235,13 +235,13 @@ impl State {
         }
     }
 
-    /// Its serial, the revision applied last, and the highest that was ever applied.
+    /// Returns its serial, the revision applied last, and the highest that was ever applied.
     pub const fn numbers(&self) -> [u64; 3] {
         [self.serial, self.revision, self.highest]
     }
 
-    /// The highest revision that was applied, if a manifest would be a way back from it: it is
-    /// not the very one applied last, and its revision is not a new one.
+    /// Returns the highest revision that was applied, if the manifest would be a way back from it:
+    /// it was not applied last, and its revision is not new.
     pub fn rollback_from(&self, revision: u64, manifest: &ManifestDigest) -> Option<u64> {
         let is_last = self.revision == revision && self.manifest.as_ref() == Some(manifest);
         (!is_last && revision <= self.highest).then_some(self.highest)
@@ -293,8 +293,8 @@ impl Settlement {
 pub struct Replaced(BTreeMap<EntryKey, Option<Box<Pending>>>);
 
 impl State {
-    /// Marks everything that is about to be sent. From the moment this is saved until an outcome
-    /// is settled these entries are in doubt, so a crash can never make one look settled.
+    /// Marks everything that is about to be sent. Once this is saved, the outcome of these entries
+    /// is unknown until it is settled, so a crash can never make one look settled.
     pub fn begin(
         &mut self,
         wanted: impl IntoIterator<Item = (EntryKey, FieldPrints)>,
@@ -315,8 +315,8 @@ impl State {
         replaced
     }
 
-    /// Records what became of an entry that [`State::begin`] marked (table of design section
-    /// 2.4). Returns whether it was marked; otherwise nothing changes.
+    /// Records the outcome of an entry that [`State::begin`] marked (table of design section 2.4).
+    /// Returns whether it was marked; otherwise nothing changes.
     pub fn settle(&mut self, key: &EntryKey, settlement: &Settlement, at: Timestamp) -> bool {
         let Some(entry) = self.entries.get_mut(key) else {
             return false;
@@ -369,7 +369,7 @@ impl State {
         true
     }
 
-    /// Puts an entry back as it was before [`State::begin`], because nothing was sent for it.
+    /// Restores an entry as it was before [`State::begin`], because nothing was sent for it.
     pub fn withdraw(&mut self, key: &EntryKey, replaced: &mut Replaced) {
         let (Some(before), Some(entry)) = (replaced.0.remove(key), self.entries.get_mut(key))
         else {
@@ -381,8 +381,8 @@ impl State {
         }
     }
 
-    /// Marks an entry as in doubt about what `tried` says was sent last. A wrong password stays
-    /// known as one.
+    /// Marks the outcome of an entry as unknown, with `tried` as the values sent last. A wrong
+    /// password stays known as one.
     pub fn doubt(
         &mut self,
         key: &EntryKey,
@@ -443,8 +443,8 @@ impl State {
         self.entries.insert(key.clone(), adopted);
     }
 
-    /// Records a retry as failed until the job is seen to recover: what was never looked at may
-    /// have failed, and one more wrong login may lock an account.
+    /// Records a retry as failed until the job is seen to recover: an unwatched one may have
+    /// failed, and one more wrong login may lock an account.
     pub fn retry(&mut self, job: &JobId, at: Timestamp) {
         let applied = |endpoint| {
             let key = EntryKey {
@@ -470,7 +470,7 @@ impl State {
         }
     }
 
-    /// Whether a journal line that says so adds nothing.
+    /// Returns whether a journal line with this settlement adds nothing.
     pub fn reflects(&self, key: &EntryKey, settlement: &Settlement, at: Timestamp) -> bool {
         let Some(entry) = self.entries.get(key) else {
             return false;
@@ -493,8 +493,8 @@ impl State {
 }
 
 impl StateEntry {
-    /// A wrong password is not forgotten for an end that says nothing about it: the same value
-    /// would be sent again and lock the account.
+    /// A wrong password outlives an end that does not mention it: the same value would be sent
+    /// again and lock the account.
     fn end_attempt(&mut self, ended: LastOutcome) {
         let says_nothing = matches!(ended.class, FailureClass::InDoubt | FailureClass::Busy);
         match &mut self.last_outcome {

@@ -1,9 +1,9 @@
-//! The states of a job, what each allows, and whether a job can be told a password
-//! now (design section 7, "Preflight").
+//! The states of a job, what each allows, and whether a job accepts a password now (design section
+//! 7, "Preflight").
 //!
-//! Source: OTC api-ref, "Task Statuses"; the status queries of the same; the
-//! official Huawei Cloud SDK for the states that only it lists. A state that is not in
-//! the one table is kept as the service wrote it.
+//! Source: OTC api-ref, "Task Statuses"; the status queries of the same; the official Huawei Cloud
+//! SDK for the states that only it lists. A state that is not in the table is kept as the service
+//! wrote it.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ struct StatusFacts {
     kind: StatusKind,
 }
 
-/// Makes the states of one table, so that none can be without its facts.
+/// Declares the states from one table, so that none lacks its facts.
 macro_rules! states {
     ($($state:ident: $names:expr, $passwords:ident, $kind:ident;)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +94,8 @@ states! {
     RebuildNodeFailed: ["REBUILD_NODE_FAILED"], Refused, Failed;
     NodeUpgradeStart: ["NODE_UPGRADE_START"], Refused, Transient;
     NodeUpgradeComplete: ["NODE_UPGRADE_COMPLETE"], Refused, Transient;
-    // Known by its name alone: taken for a step of the service's own upgrade, which is
-    // not for the owner of the job to retry.
+    // Known by its name alone: taken for a step of the service's own upgrade, which the owner of
+    // the job cannot retry.
     NodeUpgradeFailed: ["NODE_UPGRADE_FAILED"], Refused, Transient;
     Deleted: ["DELETED"], Refused, Ended;
 }
@@ -118,7 +118,7 @@ impl JobStatus {
         self.facts().kind
     }
 
-    /// Whether a retry brings a job in it back (OTC api-ref, "Resuming or Retrying
+    /// Returns whether a retry can restore a job in this state (OTC api-ref, "Resuming or Retrying
     /// Tasks in Batches"): the failed states of a transfer, and no others.
     pub const fn may_be_retried(self) -> bool {
         matches!(
@@ -168,8 +168,8 @@ impl fmt::Display for ReportedStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobDetails {
     pub status: ReportedStatus,
-    /// Whether the service offers to tell it a password, where it says. Its own word
-    /// beats the table of states (official Huawei Cloud SDK, `job_action`).
+    /// Whether the service offers the password call for it, if it says so. This overrides the table
+    /// of states (official Huawei Cloud SDK, `job_action`).
     pub offered: Option<bool>,
     pub parent_of: Vec<JobId>,
 }
@@ -193,7 +193,7 @@ impl ReportedJob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
     State(JobStatus),
-    /// The service does not offer it, in a state that should allow it.
+    /// The service does not offer the password call, in a state that should allow it.
     NotOffered(ReportedStatus),
     UnknownState(ReportedStatus),
     Missing(Token),
@@ -207,9 +207,10 @@ pub enum UnknownStates {
     Try,
 }
 
-/// Why a job cannot be told a password now. Where its state was not told, sending does no harm.
-pub fn blocked(told: &ReportedJob, unknown: UnknownStates) -> Option<Blocked> {
-    let facts = match told {
+/// Returns why a job does not accept a password now. If its state was not reported, sending is
+/// harmless.
+pub fn blocked(reported: &ReportedJob, unknown: UnknownStates) -> Option<Blocked> {
+    let facts = match reported {
         ReportedJob::Job(facts) => facts,
         ReportedJob::Missing(code) => return Some(Blocked::Missing(code.clone())),
         ReportedJob::Nothing => return None,
@@ -247,14 +248,14 @@ impl Blocked {
                 "Set this password in the console, or start the job and apply again.".to_owned()
             }
             Self::State(status) if status.kind() == StatusKind::Ended => {
-                "The job is over: take the entry out of the manifest.".to_owned()
+                "The job has ended: remove the entry from the manifest.".to_owned()
             }
             Self::State(_) | Self::NotOffered(_) => {
-                "Wait until the job is in a state that takes a password, then apply again."
+                "Wait until the job is in a state that accepts a password, then apply again."
                     .to_owned()
             }
             Self::UnknownState(_) => {
-                "If the console shows that the job runs, --try-unknown-state sends it.".to_owned()
+                "If the console shows the job as running, pass --try-unknown-state.".to_owned()
             }
             Self::Missing(_) => "Check the job's id, the project and the region.".to_owned(),
             Self::Parent(children) => {
@@ -267,15 +268,15 @@ impl Blocked {
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::State(status) => write!(f, "the job is {status}, which takes no password"),
+            Self::State(status) => write!(f, "the job is {status} and does not accept a password"),
             Self::NotOffered(status) => {
                 write!(
                     f,
-                    "the service does not offer it for this job, which is {status}"
+                    "the service does not accept a password for this job, which is {status}"
                 )
             }
-            Self::UnknownState(status) => write!(f, "the job's state {status} is not known"),
-            Self::Missing(code) => write!(f, "there is no such job ({code})"),
+            Self::UnknownState(status) => write!(f, "the job's state {status} is unknown"),
+            Self::Missing(code) => write!(f, "the job does not exist ({code})"),
             Self::Parent(_) => f.write_str("it is the parent of a dual-active pair"),
         }
     }
@@ -362,7 +363,7 @@ mod tests {
         let blocked = verdict(facts("RESHARDING"), UnknownStates::Block);
         assert_eq!(
             blocked.expect("it is blocked").to_string(),
-            "the job's state \"RESHARDING\" is not known"
+            "the job's state \"RESHARDING\" is unknown"
         );
         assert_eq!(verdict(facts("RESHARDING"), UnknownStates::Try), None);
     }

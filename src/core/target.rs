@@ -1,9 +1,9 @@
-//! Where passwords go: the address of the service and the project, the addresses of
-//! regions, and the rule which hosts may be talked to at all.
+//! Where passwords go: the address of the service and the project, the addresses of regions, and
+//! the rule for trusted hosts.
 //!
-//! A change of drspass.yaml must not be able to send passwords elsewhere, so the target is
-//! compared with the one sealed in the manifest, and hosts outside the known clouds are only
-//! reached when the user, not a file, names them (design section 2.2).
+//! A change of drspass.yaml must not redirect passwords, so the target is compared with the one
+//! sealed in the manifest, and hosts outside the known clouds are reached only when the user, not a
+//! file, names them (design section 2.2).
 
 use thiserror::Error;
 use url::{Host, Url};
@@ -22,8 +22,8 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointFrom {
     Settings,
-    /// Neither says it, so what is sealed must be what the catalogue of the identity service
-    /// says of this region (of any where none is named).
+    /// Neither gives it, so the sealed one must match the catalogue of the identity service for
+    /// this region (for any if none is given).
     Catalogue {
         region: Option<String>,
     },
@@ -31,21 +31,23 @@ pub enum EndpointFrom {
 
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
-    #[error("the target has no address: its region is not a known one, and an address is missing")]
+    #[error(
+        "the target has no address: its region is unknown, and endpoint or auth_url is missing"
+    )]
     Unresolved,
-    #[error("the target has no endpoint: its region is not a known one, and none is written")]
+    #[error("the target has no endpoint: its region is unknown, and endpoint is missing")]
     NoEndpoint,
-    #[error("target.{field} is not an address that can be used: {why}")]
+    #[error("target.{field} is not a valid address: {why}")]
     Address { field: &'static str, why: BadUrl },
 }
 
 impl Target {
-    /// Explicit addresses first, then those that follow from the region.
+    /// Resolves explicit addresses first, then those of the region.
     pub fn resolve(config: &TargetConfig) -> Result<Self, TargetError> {
         Self::resolve_or(config, None)
     }
 
-    /// `catalogued` is the endpoint where neither an address nor a known region gives one.
+    /// `catalogued` is the endpoint if neither an address nor a known region gives one.
     pub fn resolve_or(
         config: &TargetConfig,
         catalogued: Option<&str>,
@@ -83,8 +85,7 @@ impl Target {
     }
 }
 
-/// Gives an address of the identity service its one spelling: no slash at the end, and `/v3`
-/// where there is no path.
+/// Normalizes an address of the identity service: no slash at the end, and `/v3` if it has no path.
 pub fn auth_address(text: &str) -> Result<String, BadUrl> {
     let url = service_url(text)?;
     let version = if url.path() == "/" { "v3" } else { "" };
@@ -101,9 +102,9 @@ const CLOUD_DOMAINS: [&str; 4] = [
     "myhuaweicloud.eu",
 ];
 
-/// The regions whose addresses follow from their name, beside those of Open
-/// Telekom Cloud (region list of the official Huawei Cloud SDK). A name that is
-/// not here is refused: a typing error would be sealed into the manifest.
+/// The regions whose addresses follow from their name, next to those of Open Telekom Cloud (region
+/// list of the official Huawei Cloud SDK). Other names are refused: a typing error would be sealed
+/// into the manifest.
 const HUAWEI_REGIONS: &str = "\
     ae-ad-1 af-north-1 af-south-1 ap-southeast-1 ap-southeast-2 ap-southeast-3 \
     ap-southeast-4 ap-southeast-5 cn-east-2 cn-east-3 cn-east-4 cn-east-5 cn-north-1 \
@@ -114,8 +115,8 @@ const HUAWEI_REGIONS: &str = "\
 
 const SERVICES: [&str; 3] = ["drs", "iam", "iam-pub"];
 
-/// Service and identity service of a region. Source: OTC "Regions and Endpoints"; SDK
-/// region list.
+/// Returns the addresses of a region's DRS and identity service. Source: OTC "Regions and
+/// Endpoints"; SDK region list.
 pub fn addresses(region: &str) -> Option<[String; 2]> {
     let (domain, iam) = match region {
         "eu-de" | "eu-nl" => ("otc.t-systems.com", "iam"),
@@ -146,16 +147,16 @@ pub enum BadUrl {
     Malformed,
     #[error("it must start with https://")]
     Scheme,
-    #[error("http is only for a literal loopback address")]
+    #[error("http is allowed only for a literal loopback address")]
     Insecure,
-    #[error("it must not hold a user, a password, a query or a fragment")]
+    #[error("it must not contain a user, a password, a query or a fragment")]
     MoreThanAddress,
     #[error("its path must be empty, /v3, or /v3 and the id of its project")]
     Path,
 }
 
-/// The one rule for addresses of services: https (http only to a literal loopback address),
-/// without user, query and fragment.
+/// Parses the address of a service: https (http only to a literal loopback address), without user,
+/// query and fragment.
 pub fn service_url(text: &str) -> Result<Url, BadUrl> {
     let url = Url::parse(text).map_err(|_| BadUrl::Malformed)?;
     if url.host().is_none() {
@@ -190,17 +191,18 @@ fn untrusted(host: &str) -> Failure {
     Failure::new(
         "drspass::target::untrusted",
         format!("{host} is not a host of a known cloud"),
-        "Nothing was sent or changed. If the host is right, name it with --trust-host HOST or DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot.",
+        "Nothing was sent. If the host is right, pass --trust-host HOST or set DRSPASS_TRUSTED_HOSTS; drspass.yaml cannot.",
     )
     .class(ErrorClass::Sealed)
 }
 
 /// # Errors
-/// `url` leads to no known cloud, no literal loopback address, and no host in `trusted`.
+///
+/// If `url` is neither in a known cloud, nor a literal loopback address, nor a host in `trusted`.
 pub fn check_host(url: &str, trusted: &[String]) -> Result<(), Failure> {
     let url = Url::parse(url).map_err(|_| untrusted("an unreadable address"))?;
     let host = url.host_str().unwrap_or_default();
-    // A known name with another port is another program, so it must be named.
+    // A known name with another port is another program, so the user must name it.
     let is_known = is_cloud_host(host) && url.port().is_none();
     let is_named = trusted.iter().any(|name| name.eq_ignore_ascii_case(host));
     match is_known || is_named || is_loopback(&url) {
@@ -209,8 +211,8 @@ pub fn check_host(url: &str, trusted: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// Checks an endpoint that the catalogue of the identity service names. One on this machine
-/// is only taken from an identity service on this machine: no other may choose a port here.
+/// Checks an endpoint from the catalogue of the identity service. One on this machine is accepted
+/// only from an identity service on this machine: no other may choose a port here.
 pub fn check_catalogued(endpoint: &str, auth_url: &str, trusted: &[String]) -> Result<(), Failure> {
     if is_here(endpoint) && !is_here(auth_url) {
         return Err(untrusted("a loopback address named by the catalogue"));

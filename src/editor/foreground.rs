@@ -1,9 +1,9 @@
 //! A program that has the terminal while it runs, as a shell would give it to one.
 //!
-//! The program is in a process group of its own, which is the foreground group of
-//! the terminal until it ends. So what is typed there, Ctrl-C included, reaches the
-//! program alone, and a signal that reaches drspass was really meant for drspass:
-//! then the program is told to end, and its whole group is killed if it does not.
+//! The program is in a process group of its own, which is the foreground group of the terminal
+//! until it ends. So the user's keys, Ctrl-C included, reach the program alone, and a signal that
+//! reaches drspass was meant for drspass: then the program is asked to end, and its whole group is
+//! killed if it does not.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _};
@@ -21,27 +21,27 @@ use tokio::time::{Instant, timeout_at};
 use crate::core::report::Signal;
 use crate::sys::signals::Signals;
 
-/// How long a program that is told to end may take for it.
+/// How long a program may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How often a program may stop for want of a terminal that it cannot get.
+/// How often a program may stop because it cannot get a terminal.
 const MAX_STOPS: usize = 20;
 
 #[derive(Debug)]
 pub enum Ended {
     Code(i32),
     Signal(i32),
-    /// It was ended, since drspass was told to end.
-    Told(Signal),
+    /// It was ended because drspass received this signal.
+    Terminated(Signal),
 }
 
-/// Runs a program in the foreground and waits for its end. Must be called inside a
-/// runtime, and no signal that arrived before is forgotten.
+/// Runs a program in the foreground and waits for its end. Must be called inside a runtime; signals
+/// that arrived before are not lost.
 pub async fn run(mut command: Command, signals: &mut Signals) -> io::Result<Ended> {
     let mut changes = signal(SignalKind::child())?;
     tokio::select! {
         biased;
-        told = signals.next() => return Ok(Ended::Told(told)),
+        signal = signals.next() => return Ok(Ended::Terminated(signal)),
         () = std::future::ready(()) => {}
     }
     let terminal = Terminal::of_this_run();
@@ -63,16 +63,16 @@ pub async fn run(mut command: Command, signals: &mut Signals) -> io::Result<Ende
     let had_terminal = running.has_terminal;
     running.take_back();
     match ended? {
-        // Ctrl-C was typed, and the program did not mind being ended by it.
+        // The user pressed Ctrl-C, which ended the program.
         Ended::Signal(number) if had_terminal && number == Sent::INT.as_raw() => {
-            Ok(Ended::Told(Signal::Interrupt))
+            Ok(Ended::Terminated(Signal::Interrupt))
         }
         ended => Ok(ended),
     }
 }
 
 struct Running {
-    /// The process, and the group that it leads.
+    /// The process and the group that it leads.
     group: Pid,
     terminal: Option<Terminal>,
     has_terminal: bool,
@@ -98,24 +98,24 @@ impl Running {
             }
             tokio::select! {
                 biased;
-                told = signals.next() => {
+                signal = signals.next() => {
                     self.end(changes).await?;
-                    return Ok(Ended::Told(told));
+                    return Ok(Ended::Terminated(signal));
                 }
                 _ = changes.recv() => {}
             }
         }
     }
 
-    /// The program stopped: because it touched the terminal before it was lent, or
-    /// because the user wants the shell, to which drspass then hands over.
+    /// Handles a stop: the program touched the terminal before it was lent, or the user wants the
+    /// shell, to which drspass then hands over.
     async fn stopped(&mut self, stop: i32, changes: &mut SignalStream) -> io::Result<()> {
         let wants_terminal = [Sent::TTIN.as_raw(), Sent::TTOU.as_raw()].contains(&stop);
         if self.terminal.is_none() || !(self.has_terminal || wants_terminal) {
-            // Whoever stopped it lets it go on as well.
+            // The process that stopped it also continues it.
             return Ok(());
         }
-        // One that was lent the terminal had touched it a moment too early.
+        // A program that was lent the terminal had touched it a moment too early.
         if !(wants_terminal && self.lend()) {
             self.take_back();
             if wants_terminal {
@@ -125,8 +125,7 @@ impl Running {
                 self.end(changes).await?;
                 return Err(io::Error::other("it needs a terminal, and has none"));
             }
-            // This returns when the user brings drspass back; at once where there is no
-            // shell that could.
+            // Returns when the user brings drspass back; at once if there is no shell that could.
             rustix::process::kill_current_process_group(Sent::TSTP)?;
             self.lend();
         }
@@ -134,8 +133,8 @@ impl Running {
         Ok(())
     }
 
-    /// Tells the program and all of its group to end, and kills what is left of them.
-    /// It is waited for only then: until it is, nobody else can get its number.
+    /// Asks the program and all of its group to end, and kills what remains. It is waited for only
+    /// then: until it is, no other process can get its number.
     async fn end(&mut self, changes: &mut SignalStream) -> io::Result<()> {
         let deadline = Instant::now() + GRACE;
         self.send(Sent::TERM);
@@ -153,12 +152,12 @@ impl Running {
     }
 
     fn send(&self, signal: Sent) {
-        // Whoever is gone needs no signal any more.
+        // A process that is gone needs no signal.
         let _ = rustix::process::kill_process_group(self.group, signal);
     }
 
-    /// Makes the program's group the one of the foreground, if that is drspass' own
-    /// to lend. Returns whether the program has the terminal now.
+    /// Makes the program's group the foreground group, if drspass has the terminal to lend. Returns
+    /// whether the program has it now.
     fn lend(&mut self) -> bool {
         if let Some(terminal) = &self.terminal
             && terminal.is_ours()
@@ -221,8 +220,7 @@ impl Terminal {
     }
 }
 
-/// Does something to the terminal from the background, for which the system would
-/// stop this process if it did not block that signal.
+/// Acts on the terminal from the background, with the signal blocked that would stop this process.
 fn undisturbed<T>(act: impl FnOnce() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
     let mut stop = SigSet::empty();
     stop.add(Blocked::SIGTTOU);

@@ -1,12 +1,12 @@
-//! Which editor is used, and what it is told so that it leaves no copy of the text
-//! outside the private folder.
+//! Which editor is used, and its settings, so that it leaves no copy of the text outside the
+//! private directory.
 //!
-//! No shell is run: what the user set is split into words as a shell would, or is
-//! the path of a program as it stands.
+//! No shell is run: the user's command is split into words as a shell would, or is the path of a
+//! program as it is.
 //!
-//! What a user sets counts until it would keep a copy: ours is said after it, and for
-//! editors that run what was set later (autocommands, hooks) once more at that time.
-//! What a setting writes by a command of its own (`:wundo`, `:mksession`) is not undone.
+//! The user's settings count until they would keep a copy: those of drspass come after them, and
+//! for editors that run later settings (autocommands, hooks) once more at that time. A setting that
+//! writes by a command of its own (`:wundo`, `:mksession`) is not undone.
 
 mod foreground;
 pub mod private;
@@ -33,7 +33,7 @@ const USUAL: [&str; 2] = ["vi", "nano"];
 
 const VARIABLES: [&str; 2] = ["VISUAL", "EDITOR"];
 
-/// Variables by which programs find the place for their temporary files.
+/// Variables by which programs find the directory for their temporary files.
 const TEMPORARY: [&str; 3] = ["TMPDIR", "TEMP", "TMP"];
 
 /// Options of vim before the user's settings are read: no swap file, and neither
@@ -46,8 +46,8 @@ const VIM_FIRST: [&str; 5] = [
     "set nobackup nowritebackup noswapfile",
 ];
 
-/// Settings of vim after the user's. Each stands alone, since some builds lack some of
-/// them; what is written in spite of all goes beside the text.
+/// Settings of vim after the user's. Each is separate, since some builds lack some of them; files
+/// written in spite of all go next to the text.
 const VIM_LAST: &str = "silent! set eventignore= | \
     silent! set updatecount=0 | silent! set noswapfile | \
     silent! set nobackup | silent! set nowritebackup | silent! set patchmode= | \
@@ -58,7 +58,7 @@ const VIM_WRITES: &str = "BufWritePre,FileWritePre,FileAppendPre,VimLeavePre";
 
 const VIM_EDITS: &str = "CmdlineEnter,InsertEnter,TextChanged,CursorMoved";
 
-/// Functions of emacs and of packages that keep a copy of a text: each does nothing,
+/// Functions of emacs and of packages that keep a copy of a text: each is made to do nothing,
 /// whatever switches it on.
 const EMACS: &str = "(progn (setq make-backup-files nil backup-directory-alist nil \
     auto-save-default nil auto-save-file-name-transforms nil create-lockfiles nil \
@@ -76,7 +76,7 @@ enum EditorKind {
     Gvim,
     Nano,
     Emacs,
-    /// Its backups and histories are not known here.
+    /// Its backups and histories are unknown.
     Other,
 }
 
@@ -102,8 +102,8 @@ impl Editor {
                     .into_iter()
                     .find_map(|name| find_program(name.as_ref(), env));
                 let missing = || {
-                    let message = "there is no editor: neither VISUAL nor EDITOR is set, and neither vi nor nano is there";
-                    let help = "Nothing was written. Set EDITOR to the command of one.";
+                    let message = "cannot find an editor: VISUAL and EDITOR are not set, and vi and nano are not on PATH";
+                    let help = "Nothing was written. Set EDITOR to the command of an editor.";
                     Failure::new("drspass::edit::no_editor", message, help)
                 };
                 (found.ok_or_else(missing)?, Vec::new())
@@ -126,9 +126,9 @@ impl Editor {
         self.kind != EditorKind::Other
     }
 
-    /// Lets the user edit `text`, from `line` on where the editor can do that, with temporary
-    /// files of the editor in `folder`. Where drspass is told to end meanwhile, the editor is
-    /// ended, and the signal is returned.
+    /// Lets the user edit `text`, from `line` on if the editor can do that, with its temporary
+    /// files in `folder`. If drspass is signalled while it runs, ends the editor and returns the
+    /// signal.
     pub(crate) async fn run(
         &self,
         text: &Path,
@@ -142,24 +142,24 @@ impl Editor {
         };
         let mut command = self.command(text, line, folder);
         if !io::stdout().is_terminal() {
-            // Standard output carries the result of drspass alone.
+            // Standard output is for the result of drspass.
             let messages = io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
             command.stdout(Stdio::from(messages));
         }
-        // What an editor makes is for this user alone, whatever the user's mask.
+        // The editor's files are for this user alone, whatever the umask.
         let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let ended = foreground::run(command, signals).await;
         rustix::process::umask(mask);
         let why = match ended.map_err(failed)? {
             Ended::Code(0) => return Ok(None),
-            Ended::Told(signal) => return Ok(Some(signal)),
-            Ended::Code(code) => format!("ended with {code}"),
-            Ended::Signal(signal) => format!("was ended by signal {signal}"),
+            Ended::Terminated(signal) => return Ok(Some(signal)),
+            Ended::Code(code) => format!("exited with code {code}"),
+            Ended::Signal(signal) => format!("was terminated by signal {signal}"),
         };
         Err(Failure::new(
             "drspass::edit::editor_failed",
             format!("the editor {why}; nothing was saved"),
-            "The manifest is as it was. Run 'drspass edit' again.",
+            "The manifest is unchanged. Run 'drspass edit' again.",
         ))
     }
 
@@ -195,11 +195,11 @@ fn of_setting(
     let missing = |name: &OsStr| {
         let name = name.to_string_lossy();
         let message = format!(
-            "there is no editor '{}', which {variable} names",
+            "cannot find the editor '{}' from {variable}",
             name.escape_debug()
         );
         let help = format!(
-            "Nothing was written. Install it in a folder of PATH that is absolute, or set {variable} to another command; a path with blanks stands in quotes."
+            "Nothing was written. Install it in an absolute directory of PATH, or set {variable} to another command; quote a path with spaces."
         );
         Failure::new("drspass::edit::no_editor", message, help)
     };
@@ -208,8 +208,8 @@ fn of_setting(
     }
     let text = value.to_str().ok_or_else(|| missing(value))?;
     let words = shell_words::split(text).map_err(|_| {
-        let message = format!("{variable} holds a quote that is not closed");
-        let help = "Nothing was written. Write it as on a command line.";
+        let message = format!("{variable} has a quote that is not closed");
+        let help = "Nothing was written. Quote it as on a command line.";
         Failure::new("drspass::edit::editor_words", message, help)
     })?;
     let mut words = words.into_iter().map(OsString::from);
@@ -234,8 +234,8 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// What an editor is, by its name or that of the file its name leads to. Many
-/// editors are called vi, so one that only has that name is asked.
+/// Returns the kind of an editor, by its name or that of the file its name leads to. Many editors
+/// are called vi, so one that only has that name is asked.
 fn kind(program: &Path, env: &ChildEnv) -> EditorKind {
     let given = file_name(program);
     let real = fs::canonicalize(program).map(|path| file_name(&path));

@@ -1,9 +1,8 @@
-//! The private folder: where the plain text of a manifest lies while an editor has it.
+//! The private directory of a manifest's plain text while an editor has it.
 //!
-//! Nobody else can look into it at any moment; it is in memory where there is such a
-//! place; it goes whole, with all that an editor wrote beside the text; and what a killed
-//! run left is found and removed by the next one. Links are never followed, and what is
-//! not surely ours stays.
+//! No other user can look into it at any moment; it is in memory if possible; it is removed whole,
+//! with all that an editor wrote next to the text; and the next run finds and removes what a killed
+//! run left. Links are never followed, and files that may belong to others stay.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -21,20 +20,19 @@ mod tests;
 
 const PREFIX: &str = "drspass-edit-";
 
-/// The file whose lock tells the folder of a living run from a leftover.
+/// The file whose lock distinguishes the directory of a running drspass from a leftover.
 const LOCK: &str = ".lock";
 
-/// What the lock file says, so that the folder of another program is not taken for
-/// one of ours.
+/// The text of the lock file, by which a private directory is recognised.
 const LOCK_TEXT: &[u8] = b"drspass edit\n";
 
-/// How often a folder is made anew when a sweeping run removed it, still empty.
+/// How often a directory is made anew when a sweeping run removed it, still empty.
 const TRIES: usize = 5;
 
-/// No text is longer. What is may be full of holes, and filled it could take a whole disk.
+/// No text is longer. A longer file may be full of holes, and filled it could take a whole disk.
 const MAX_OVERWRITTEN: u64 = 256 << 20;
 
-/// How often a folder is emptied: an editor that is told to end may still write.
+/// How often a directory is emptied: an editor that was asked to end may still write.
 const ROUNDS: usize = 5;
 
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -54,9 +52,9 @@ pub struct Private {
 }
 
 impl Private {
-    /// Makes a folder with `text` in a file called `name`, in memory where that is possible.
+    /// Makes a directory with `text` in a file called `name`, in memory if possible.
     pub fn create(places: &Places, name: &str, text: &[u8]) -> Result<Self, Failure> {
-        // The last place that is tried is the folder for temporary files.
+        // The last place that is tried is the directory for temporary files.
         let mut why = io::Error::from(io::ErrorKind::NotFound);
         for (place, medium) in candidates(places) {
             match Self::create_in(&place, medium, name, text) {
@@ -65,8 +63,8 @@ impl Private {
             }
         }
         let place = places.temporary.display();
-        let message = format!("cannot make a private folder for the editor in {place}");
-        let help = "Nothing was written. Name a folder that can be written with TMPDIR.";
+        let message = format!("cannot create a private directory for the editor in {place}");
+        let help = "Nothing was written. Set TMPDIR to a writable directory.";
         Err(Failure::new("drspass::edit::folder", message, help).because(why))
     }
 
@@ -88,8 +86,8 @@ impl Private {
         match written {
             Ok(()) => Ok(private),
             Err(error) => {
-                // The error that matters is the first one; a full disk does not keep
-                // files from being removed.
+                // The first error is the one that matters; a full disk does not keep files from
+                // being removed.
                 let _ = private.remove();
                 Err(error)
             }
@@ -100,7 +98,7 @@ impl Private {
         files::read_unlinked_limited(&self.text, limit)
             .map(Zeroizing::new)
             .map_err(|why| {
-                let message = "cannot read the text that the editor left";
+                let message = "cannot read the edited text";
                 Failure::new("drspass::edit::text", message, "Nothing was saved.").because(why)
             })
     }
@@ -108,13 +106,13 @@ impl Private {
     pub fn remove(&mut self) -> Result<(), Failure> {
         self.is_there = false;
         match remove(&self.folder) {
-            // An editor was faster. Had it only moved the folder, the lock would still
-            // have a name.
+            // An editor was faster. Had it only moved the directory, the lock would still have a
+            // name.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_no_lock() => Ok(()),
             removed => removed.map_err(|why| {
                 let path = self.folder.display();
-                let message = format!("{path} could not be removed, and may hold the plain text");
-                let help = "Remove that folder with everything in it.";
+                let message = format!("cannot remove {path}, which may contain the plain text");
+                let help = "Remove this directory with everything in it.";
                 Failure::new("drspass::edit::left", message, help).because(why)
             }),
         }
@@ -128,7 +126,7 @@ impl Private {
 impl Drop for Private {
     fn drop(&mut self) {
         if self.is_there {
-            // Whoever can still say something has called `remove`.
+            // Callers that can report an error have called `remove`.
             let _ = self.remove();
         }
         let _ = self.lock.unlock();
@@ -169,10 +167,10 @@ fn locked(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Removes a private folder: what is in it, then the lock, then the folder, so that
-/// what a killed removal leaves is still known as a leftover.
+/// Removes a private directory: its content, then the lock, then the directory, so that the rest
+/// after a killed removal is still recognised as a leftover.
 fn remove(folder: &Path) -> io::Result<()> {
-    // Why something stayed in the last round: what went in a later one is gone.
+    // The last round's error counts: a later round may remove what an earlier one could not.
     let mut stayed = None;
     for _ in 0..ROUNDS {
         make_writable(folder)?;
@@ -203,8 +201,8 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries.filter(|path| !is_lock(path)).collect())
 }
 
-/// Removes the lock and the folder. If something came in between, the lock comes back,
-/// so that the folder is still known as a leftover.
+/// Removes the lock and the directory. If something came in between, restores the lock, so that the
+/// directory is still recognised as a leftover.
 fn remove_empty(folder: &Path) -> io::Result<()> {
     let lock = folder.join(LOCK);
     match fs::remove_file(&lock) {
@@ -213,7 +211,7 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
     }
     let removed = fs::remove_dir(folder);
     if removed.is_err() && folder.is_dir() {
-        // The error that matters is the first one.
+        // The first error is the one that matters.
         let _ = files::create_private(&lock).and_then(|mut file| file.write_all(LOCK_TEXT));
     }
     removed
@@ -223,8 +221,8 @@ fn remove_entry(path: &Path) -> io::Result<()> {
     let found = path.symlink_metadata()?;
     if !found.is_dir() {
         if found.is_file() && found.nlink() == 1 && found.len() <= MAX_OVERWRITTEN {
-            // What was there may be read from a disk or from swap afterwards; where
-            // it cannot be overwritten it is removed all the same.
+            // The old text may be read from a disk or from swap afterwards; if it cannot be
+            // overwritten, it is removed all the same.
             let _ = overwrite(path, found.len());
         }
         return fs::remove_file(path);
@@ -232,7 +230,7 @@ fn remove_entry(path: &Path) -> io::Result<()> {
     make_writable(path)?;
     let mut first = Ok(());
     for entry in fs::read_dir(path)? {
-        // What cannot be removed keeps nothing else.
+        // Go on: the other files are removed all the same.
         let removed = entry.and_then(|entry| remove_entry(&entry.path()));
         first = first.and(removed);
     }
@@ -252,8 +250,8 @@ fn overwrite(path: &Path, length: u64) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
     io::copy(&mut io::repeat(0).take(length), &mut file)?;
-    // What is written to a file that is removed at once may never reach the disk, where
-    // the text may be already.
+    // Text written to a file that is removed at once may never reach the disk, where the old text
+    // may be.
     file.sync_data()
 }
 
@@ -270,7 +268,7 @@ pub fn sweep(places: &Places) -> Vec<SweptFolder> {
     let mut seen = Vec::new();
     let mut found = Vec::new();
     for folder in folders {
-        // Names lead to one place in many ways; each place is swept once.
+        // Several names may lead to one place; each place is swept once.
         let Ok(folder) = fs::canonicalize(&folder) else {
             continue;
         };
@@ -292,7 +290,7 @@ fn sweep_folder(folder: &Path) -> Vec<SweptFolder> {
     ours.filter_map(|path| sweep_one(&path)).collect()
 }
 
-/// Whether a folder of ours can have this name, which is shown as it is.
+/// Returns whether a private directory can have this name, which is shown as it is.
 fn is_our_name(name: &[u8]) -> bool {
     let rest = name.strip_prefix(PREFIX.as_bytes());
     rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
@@ -307,8 +305,8 @@ fn sweep_one(path: &Path) -> Option<SweptFolder> {
     };
     let mut lock = match files::open_unlinked(&path.join(LOCK)) {
         Ok(lock) => lock,
-        // A run was killed before it made the lock, and nothing else is in there: or
-        // a living one is about to make it, which then makes another folder.
+        // A run was killed before it made the lock, and nothing else is in there; or a running one
+        // is about to make it, and then makes another directory.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return match fs::remove_dir(path) {
                 Ok(()) => done(Ok(())),
@@ -322,7 +320,7 @@ fn sweep_one(path: &Path) -> Option<SweptFolder> {
         .take(LOCK_TEXT.len() as u64 + 1)
         .read_to_end(&mut text)
         .is_ok_and(|_| LOCK_TEXT.starts_with(&text));
-    // The lock is held until the folder is gone, so that two sweeps do not meet.
+    // The lock is held until the directory is gone, so that two sweeps do not meet.
     if !is_ours || lock.try_lock().is_err() {
         return None;
     }
@@ -334,14 +332,14 @@ fn sweep_one(path: &Path) -> Option<SweptFolder> {
 
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// The folder of this user's running programs (`XDG_RUNTIME_DIR`), if one is named.
+    /// The directory of this user's running programs (`XDG_RUNTIME_DIR`), if it is set.
     pub runtime: Option<PathBuf>,
     pub temporary: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
-    /// Nowhere but in memory, as far as the system does not swap.
+    /// Only in memory, as far as the system does not swap.
     InMemory,
     OnDisk,
 }
@@ -362,7 +360,7 @@ fn is_in_memory(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| [TMPFS, RAMFS].contains(&found.f_type))
 }
 
-/// Whether this is a folder, not a link, of this user, that nobody else may enter.
+/// Returns whether this is a directory, not a link, of this user, that no other user may enter.
 fn is_private_folder(path: &Path) -> bool {
     path.is_absolute()
         && path.symlink_metadata().is_ok_and(|found| {

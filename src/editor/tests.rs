@@ -43,12 +43,12 @@ fn a_setting_is_split_as_a_shell_would_and_may_be_a_path_with_blanks() {
         (Path::new(&blanks), vec!["-w".to_owned()])
     );
     let error = find("stub 'a").unwrap_err();
-    assert_eq!(error.to_string(), "EDITOR holds a quote that is not closed");
+    assert_eq!(error.to_string(), "EDITOR has a quote that is not closed");
     for missing in ["missing", "missing -w", "/missing/editor", "''"] {
         let error = find(missing).unwrap_err();
         let error = error.to_string();
         assert!(
-            error.starts_with("there is no editor '"),
+            error.starts_with("cannot find the editor '"),
             "{missing}: {error}"
         );
     }
@@ -70,7 +70,10 @@ fn empty_settings_are_not_set_and_the_usual_editors_come_last() {
     assert_eq!(Editor::find(&env(&[("PATH", path)])).unwrap().name(), "vi");
     let none = Editor::find(&env(&[("PATH", "/missing")]));
     let error = none.unwrap_err().to_string();
-    assert!(error.starts_with("there is no editor: neither"), "{error}");
+    assert!(
+        error.starts_with("cannot find an editor: VISUAL and EDITOR"),
+        "{error}"
+    );
 }
 
 #[test]

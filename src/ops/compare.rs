@@ -1,4 +1,4 @@
-//! Compares the state of a root directory with its manifest, as every plan does first.
+//! The state of a root folder compared with its manifest: what every plan begins with.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::core::report::{PlanNote, PlanReport};
 use crate::core::state::{Rollback, State};
 use crate::store::{JournalLeft, LockStatus, RekeyLeft, StateSnapshot, StoredState};
 
-/// The entries that a run is limited to.
+/// Which entries a run is about.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    /// Only these; all if empty.
+    /// Only these; all when empty.
     pub only: Vec<String>,
-    /// Sends these even if they are in sync.
+    /// These in any case.
     pub resend: Vec<String>,
 }
 
-/// A manifest next to the state of its root directory.
+/// What is known of a root folder's entries, beside the manifest.
 pub struct Comparison<'a> {
     pub root: &'a Root,
     pub opened: &'a Opened,
-    /// `None` before the first apply.
+    /// Nothing before the first apply.
     pub state: Option<State>,
     /// Whether the state was made with another key, so that nothing in it counts.
     pub key_changed: bool,
@@ -59,7 +59,7 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// Returns the state unless it was made with another key.
+    /// The state, where what it says counts.
     pub fn trusted(&self) -> Option<&State> {
         self.state.as_ref().filter(|_| !self.key_changed)
     }
@@ -75,7 +75,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Refuses a state made with another key, unless the user allowed it.
+    /// A state made with another key is only replaced when the user says so.
     pub fn check_key(&self) -> Result<(), OpError> {
         match self.state.as_ref().filter(|_| self.key_changed) {
             Some(state) => {
@@ -86,7 +86,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Makes the plan, after every check that could forbid it.
+    /// Plans, once everything that could forbid it was asked.
     pub fn plan(&self, addresses: &Addresses) -> Result<Plan, OpError> {
         let manifest = &self.opened.manifest;
         let selection = Selection::resolve(manifest, &addresses.only, &addresses.resend);
@@ -133,7 +133,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the notes on a state as a whole. `holder` has the lock, unless this run has it.
+/// What is to be known of a state before its entries. `holder` has the lock, if it is not
+/// this run.
 pub fn notes_of(
     root: &Root,
     opened: &Opened,
@@ -165,8 +166,8 @@ pub fn notes_of(
     notes
 }
 
-/// Returns the note that a run is at work or, if the lock is free, that an apply was cut
-/// off.
+/// Who is at work, or else whether an apply was cut off: with the lock held, what looks so
+/// is at work.
 pub fn work_note(journal: JournalLeft, holder: Option<&str>) -> Option<PlanNote> {
     if let Some(holder) = holder {
         return Some(PlanNote::new(format!("the lock is held by {holder}")));
@@ -178,7 +179,7 @@ pub fn work_note(journal: JournalLeft, holder: Option<&str>) -> Option<PlanNote>
     (journal == JournalLeft::Unfolded).then_some(unfinished)
 }
 
-/// Returns the note that there is no state file.
+/// That there is no state where it is looked for.
 pub fn no_state(root: &Root) -> PlanNote {
     let path = root.store.path().display();
     PlanNote::new(match root.store.backup() {
@@ -191,7 +192,7 @@ pub fn no_state(root: &Root) -> PlanNote {
     })
 }
 
-/// Returns the holder of the lock, for a run that does not take it.
+/// Who holds the lock, for a run that does not take it.
 pub fn lock_holder(root: &Root) -> Result<Option<String>, OpError> {
     Ok(match root.store.lock_status()? {
         LockStatus::Free => None,

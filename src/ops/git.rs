@@ -1,5 +1,5 @@
-//! What `init` sets up in git: ignored files, files whose bytes git may not rewrite, and how
-//! it compares manifests.
+//! What `init` tells git: which files stay out, which bytes it may not rewrite, and
+//! how it compares manifests.
 
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::sys::files;
 const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 
 const TEXTCONV: &str = "diff.drspass.textconv";
-/// The command that shows a manifest: drspass as found on git's path.
+/// What shows it: drspass as found on the path of whoever runs git.
 const SHOW: &str = "drspass show --textconv";
-/// The setting that would keep decrypted outlines as notes in the repository.
+/// The setting by which git would keep what was shown, as notes in the repository.
 const CACHE: &str = "diff.drspass.cachetextconv";
 
-/// Variables that would lead git to another repository, or add settings of one command to
-/// those of the repository. Some of the latter are not passed on for their names, and git
-/// refuses the rest alone.
+/// Variables that would lead git to another repository than that of the folder, or put
+/// settings of one command beside those of the repository. Of the latter, some are not
+/// passed on for their names, and git refuses the rest alone.
 const MISLEADING: [&str; 7] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -33,10 +33,10 @@ const MISLEADING: [&str; 7] = [
     "GIT_CONFIG_PARAMETERS",
 ];
 
-/// The git diff driver for manifests in a repository.
+/// The driver that compares manifests, in the repository whose work tree a folder is in.
 ///
-/// git is found and gets its environment like every other child process, so that no file of a
-/// work tree runs in its place.
+/// git is found, and gets its environment, as all programs that are started, so that no
+/// file of a work tree is run in its place.
 pub struct DiffDriver {
     program: PathBuf,
     folder: PathBuf,
@@ -45,7 +45,7 @@ pub struct DiffDriver {
 }
 
 impl DiffDriver {
-    /// Reads the settings of a directory's repository without writing any.
+    /// Looks at the repository of a folder; nothing is written.
     pub fn look(folder: &Path, env: ChildEnv) -> Result<Self, OpError> {
         let missing = || {
             Failure::new(
@@ -61,7 +61,7 @@ impl DiffDriver {
             wanted: Vec::new(),
         };
         let output = driver.asked(&["rev-parse", "--is-inside-work-tree"])?;
-        // Inside the repository's own directory it succeeds, and prints "false".
+        // Inside the repository's own folder it succeeds, and says no.
         if !output.status.success() || output.stdout.trim_ascii() != b"true" {
             return Err(Failure::new(
                 "drspass::git::no_work_tree",
@@ -84,14 +84,14 @@ impl DiffDriver {
         if present.len() != 1 {
             driver.wanted.push((TEXTCONV, SHOW));
         }
-        // A cache of what takes milliseconds is useless, so another value goes.
+        // Nobody needs a cache of what takes milliseconds, so another value goes.
         if driver.setting(CACHE)? != ["false"] {
             driver.wanted.push((CACHE, "false"));
         }
         Ok(driver)
     }
 
-    /// Returns every value of a setting in this repository alone.
+    /// Every value that a setting has in this repository alone.
     fn setting(&self, name: &str) -> Result<Vec<String>, OpError> {
         let output = self.asked(&["config", "--local", "--null", "--get-all", name])?;
         match output.status.code() {
@@ -110,7 +110,7 @@ impl DiffDriver {
         }
     }
 
-    /// Writes the settings, and returns their names.
+    /// Makes the settings, and tells which.
     pub fn set(self) -> Result<Vec<&'static str>, OpError> {
         for (name, value) in &self.wanted {
             let failed = || {
@@ -155,7 +155,7 @@ impl DiffDriver {
     }
 }
 
-/// Completes .gitignore and .gitattributes of a directory that has a manifest.
+/// Completes .gitignore and .gitattributes of a folder, if it has a manifest.
 pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<PathBuf>>, OpError> {
     if folder.join(CONFIG_FILE).symlink_metadata().is_err() {
         return Ok(None);
@@ -167,9 +167,10 @@ pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<Path
     git_files(folder, &root.config, identities).map(Some)
 }
 
-/// Ignores files that must not be committed, keeps git from rewriting line ends of the
-/// others (codes and digests cover their bytes), and names the diff driver for manifests: a
-/// clone without that driver compares the encrypted text. Returns the files it wrote.
+/// Keeps what must not be committed out of git, keeps git from rewriting the line
+/// ends of all other files of drspass, since codes and digests cover their bytes, and
+/// names the driver that compares manifests: a clone that does not know that driver
+/// compares the encrypted text. Tells which files it wrote.
 pub fn git_files(
     folder: &Path,
     config: &Config,
@@ -188,7 +189,7 @@ pub fn git_files(
             "{} -text -filter diff=drspass",
             of(config.manifest.as_path(), "")
         ),
-        // The state's siblings begin with its name.
+        // What stands beside the state begins with its name.
         format!("{} -text -filter", of(config.state.as_path(), "*")),
     ];
     let mut written = Vec::new();
@@ -204,7 +205,7 @@ pub fn git_files(
     Ok(written)
 }
 
-/// Returns the .gitignore lines for the siblings of state and manifest.
+/// The lines of .gitignore for what drspass keeps beside the state and the manifest.
 fn ignored_siblings(config: &Config) -> Vec<String> {
     let state = pattern(config.state.as_path());
     let mut lines: Vec<String> = [
@@ -231,7 +232,7 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     lines
 }
 
-/// Adds lines to .gitignore that an earlier version did not write.
+/// Adds to .gitignore what an earlier version did not know of.
 pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
     let name = Path::new(".gitignore");
     append_missing(&root.resolve(name), &ignored_siblings(&root.config))
@@ -239,9 +240,10 @@ pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
         .map_err(OpError::write(name))
 }
 
-/// Returns the .gitignore line of an identity file below the directory, `None` elsewhere.
+/// How .gitignore names an identity file below the folder; nothing for one that
+/// is elsewhere.
 fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
-    // The file itself may be missing, but its directory exists.
+    // The file itself may not be there yet, but its folder is.
     let real = |path: &Path| files::folder_of(path).canonicalize().ok();
     let here = real(&folder.join(CONFIG_FILE))?;
     let full = real(&folder.join(identity))?.join(identity.file_name()?);
@@ -250,7 +252,7 @@ fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
     Some(pattern(below))
 }
 
-/// Returns the git pattern of a path below the directory, anchored and escaped.
+/// A path below the folder as git matches it: from the folder on, letter by letter.
 fn pattern(path: &Path) -> String {
     let mut line = String::new();
     for part in path.components() {
@@ -268,7 +270,7 @@ fn pattern(path: &Path) -> String {
     line
 }
 
-/// Quotes a pattern for .gitattributes if it contains a blank.
+/// A pattern for .gitattributes, where a blank ends one that is not in quotation marks.
 fn quoted(pattern: String) -> String {
     if pattern.contains([' ', '"']) {
         let escaped = pattern.replace('\\', "\\\\").replace('"', "\\\"");
@@ -278,7 +280,7 @@ fn quoted(pattern: String) -> String {
     }
 }
 
-/// Appends the missing lines to a file; returns whether there were any.
+/// Appends the lines that a file lacks. Returns whether there were any.
 fn append_missing(path: &Path, lines: &[String]) -> io::Result<bool> {
     let present = match files::read_unlinked_limited(path, MAX_GIT_FILE_BYTES) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

@@ -1,5 +1,6 @@
-//! Use cases, one module each: adapters in order, the domain in between. They print nothing
-//! and parse no arguments; results are reports and events.
+//! One module for each thing that drspass does: adapters in order, the domain
+//! in between. Use cases print nothing and parse no arguments; what there is to
+//! say comes back as a report or through an event callback.
 
 pub mod apply;
 pub mod compare;
@@ -25,14 +26,14 @@ pub use error::OpError;
 
 /// What a run takes from outside.
 pub struct Runtime {
-    /// Returns the time in UTC.
+    /// The time, in UTC.
     pub now: fn() -> Timestamp,
     pub salt: fn() -> Salt,
-    /// Returns a unique text.
+    /// A text that nothing else has.
     pub unique: fn() -> String,
-    /// Returns random bytes for a key.
+    /// Random bytes for a key.
     pub random: fn() -> [u8; 32],
-    /// Returns who takes the lock, for a command.
+    /// Who takes the lock, for a command.
     pub lock_info: fn(&str) -> LockInfo,
     /// What the end of the terminal means.
     pub hang_up: HangUp,

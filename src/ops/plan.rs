@@ -1,5 +1,5 @@
-//! `plan`: compares the manifest with the state without taking the lock, and without network
-//! unless job states are queried.
+//! `plan`: compares the manifest with the state, without the lock; without the
+//! network, too, unless the states of jobs are to be asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,9 +27,10 @@ use crate::store::format::FormatError;
 use crate::store::plan_file::PlanFile;
 use crate::sys::signals;
 
-/// How to query job states.
+/// How the service is asked for the states of jobs.
 pub struct AskStates<'a> {
-    /// Finds the login and prepares the client, after every check that needs no network.
+    /// Finds the login and prepares the client, once everything that needs no network
+    /// was checked.
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
     pub unknown: UnknownStates,
 }
@@ -61,7 +62,7 @@ pub fn plan(
     let known = Comparison::of(root, &opened, snapshot)?;
     known.check_rollback(guards.allow_rollback)?;
     if save.is_some() {
-        // A state of another key has nothing that an apply could compare.
+        // A state of another key tells nothing that an apply could compare.
         known.check_key()?;
     }
     let plan = known.plan(addresses)?;
@@ -83,7 +84,7 @@ pub fn plan(
         report.saved = Some(save_plan(&known, &report, addresses, guards, runtime, how)?);
     }
     if !blocked.is_empty() {
-        // An apply would skip it, so it is not counted as a change.
+        // An apply would skip it, so it is not counted as what that would do.
         let mut left = report.plan.clone();
         left.entries
             .retain(|entry| !blocked.contains_key(&entry.key));
@@ -103,7 +104,7 @@ fn blocked(
     notes: &mut Vec<PlanNote>,
 ) -> Result<BTreeMap<EntryKey, Blocked>, OpError> {
     let client = (ask.connect)(opened)?;
-    // The service's words must not repeat a password.
+    // What the service says must not repeat what it was told.
     let client = client.guarding(&opened.manifest);
     let mut online = Online::new(client, runtime.hang_up)?;
     online.log_in()?;
@@ -193,14 +194,14 @@ fn save_plan(
     Ok(facts_of(&file))
 }
 
-/// A saved plan to apply, as the user named it.
+/// A saved plan that is to be applied, as the user named it.
 pub struct ToApply {
     pub path: PathBuf,
     pub file: PlanFile,
 }
 
 impl ToApply {
-    /// Reads a plan file, which must have the id `expected` if that is given.
+    /// Reads a plan file. `expected` is the only id that is taken, if one is named.
     pub fn read(root: &Root, path: &Path, expected: Option<&str>) -> Result<Self, OpError> {
         let file = read_saved(&root.resolve(path), path)?;
         let plan = Self {
@@ -213,7 +214,7 @@ impl ToApply {
         Ok(plan)
     }
 
-    /// Checks that a reader of this manifest made it, and for this manifest.
+    /// Whether it was made by a reader of this manifest, and for it.
     pub fn check(
         &self,
         opened: &Opened,
@@ -242,7 +243,7 @@ impl ToApply {
         }
     }
 
-    /// Returns the remaining plan, with the records to write.
+    /// The plan as it is still to be done, with the records to be made.
     pub fn decide(
         &self,
         known: &Comparison<'_>,
@@ -297,7 +298,7 @@ impl ToApply {
         entries.map(|entry| &entry.key.job).collect()
     }
 
-    /// Gives the report of the rest the id of the whole plan.
+    /// What is left of it, under the name of the whole.
     pub fn named(&self, report: PlanReport) -> PlanReport {
         PlanReport {
             change_id: self.file.plan.change_id.clone(),
@@ -325,8 +326,8 @@ fn facts_of(file: &PlanFile) -> SavedFacts {
     }
 }
 
-/// Returns a saved plan for display. Without the key nothing of it is authenticated; that
-/// happens when it is applied.
+/// A saved plan to look at. Nothing of it is proved: that takes the key, and is done
+/// when it is applied.
 pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     let file = read_saved(path, name)?;
     let plan = &file.plan;
@@ -334,7 +335,7 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
         rollback: plan.rollback,
         counts: plan.counts,
         plan: Plan {
-            // Its entries have no position in a manifest.
+            // Its entries have no place in a manifest.
             entries: plan.entries.iter().map(|entry| entry.to_plan(0)).collect(),
             in_sync: plan.in_sync,
             not_selected: plan.not_selected,
@@ -352,7 +353,7 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     })
 }
 
-/// Reads a plan file; messages call it `name`.
+/// Reads a plan file; `name` is how the user named it.
 fn read_saved(path: &Path, name: &Path) -> Result<PlanFile, OpError> {
     PlanFile::read(path).map_err(|source| match source {
         FormatError::Read(source) => OpError::read(name)(source),

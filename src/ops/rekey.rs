@@ -1,8 +1,9 @@
-//! `rekey`: seals recipients and target of drspass.yaml, and replaces the fingerprint key if a
-//! removed recipient knows it.
+//! `rekey`: seals the recipients and the target of drspass.yaml, and replaces the
+//! fingerprint key where somebody who has it is to be kept out.
 //!
-//! Every refusal comes before the first write, the new file is checked to be readable, and
-//! manifest and state change to a new key as one step (see [`crate::store::recovery`]).
+//! Everything that can be refused is refused before the first byte is written, the
+//! new file is proved to be readable, and manifest and state go over to a new key as
+//! one step (see [`crate::store::recovery`]).
 
 use super::error::{Failure, other_key};
 use super::root::{Guards, Root, Unlock, digest_of, moved_parts, parse_sealed};
@@ -23,17 +24,18 @@ use crate::sys::testpoint;
 
 #[derive(Clone, Copy)]
 pub struct RekeyOptions {
-    /// Makes a new fingerprint key even if no recipient was removed.
+    /// A new fingerprint key, whoever reads.
     pub new_key: bool,
-    /// Continues even if none of the given identities opens the new file.
+    /// To go on although no identity at hand opens the new file.
     pub allow_lockout: bool,
 }
 
 pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
 /// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target. The key
-/// that `guards` expect is the present one. `approve` sees the change and the manifest's
-/// warnings. Returns `None` if it only finished a rekey that was cut off.
+/// that `guards` expect is the one that the manifest has now. `approve` is shown what will be
+/// done, with the warnings of the manifest. Returns nothing where only a rekey that was cut
+/// off was to be finished.
 pub fn rekey(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -136,9 +138,9 @@ fn reason(
     }
 }
 
-/// Returns the new file, and whether none of the given identities opens it. An unusable
-/// identity, such as one whose passphrase cannot be asked for, is an error unless a lockout
-/// is allowed.
+/// The new file, which is proved to be readable, and whether no identity at hand opens it.
+/// One that cannot be used, for instance since nobody is there to type its passphrase, is an
+/// error unless a lockout is allowed.
 fn sealed_anew(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -160,7 +162,7 @@ fn sealed_anew(
             .into());
         }
         Err(OpError::NoMatch { .. }) => {}
-        // The identity is at fault, or its passphrase, not the file.
+        // What is wrong is one identity, or its passphrase, and not the file.
         Err(
             OpError::Identity(_)
             | OpError::Age {
@@ -186,7 +188,7 @@ struct RekeyLedger {
     snapshot: StateSnapshot,
 }
 
-/// Takes the lock and reads the state; returns whether that finished a cut-off rekey.
+/// Takes the lock and reads the state. Returns whether a rekey that was cut off was finished.
 fn open_ledger(
     root: &Root,
     lock: &LockInfo,
@@ -215,7 +217,7 @@ fn unfinished(root: &Root, source: StoreError) -> OpError {
     .into()
 }
 
-/// Decides what becomes of the state, and returns the highest revision in it.
+/// What will become of the state, and the highest revision that it knows.
 fn state_fate(
     root: &Root,
     ledger: &RekeyLedger,
@@ -266,7 +268,8 @@ fn state_fate(
     Ok((fate, state.highest))
 }
 
-/// Refuses an outdated manifest if the state keeps its key: only its revision is read.
+/// Where the state stays as it is, it is not opened; but it tells how far the manifest
+/// had come.
 fn refuse_outdated(root: &Root, sealed: &Sealed) -> Result<(), OpError> {
     let known = root.store.read_unverified().ok().flatten();
     match known.filter(|state| state.key_id == sealed.fingerprint_key.id()) {
@@ -287,23 +290,24 @@ fn check_revision(manifest: u64, applied: u64) -> Result<(), OpError> {
     Ok(())
 }
 
-/// Removes the left-over state of a rekey whose manifest never came, and ignores in git the
-/// files that this one writes next to the state.
+/// Removes what a rekey left whose manifest never came, and keeps out of git what
+/// this one writes beside the state.
 fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
     if root.store.has_rekey() {
         root.store.abandon_rekey(guard)?;
     }
-    // The state is elsewhere, so these files do not belong to it.
+    // A state elsewhere is not the one whose files are named there.
     let is_usual = root.store.path() == root.resolve(root.config.state.as_path());
     if is_usual && root.resolve(".gitignore".as_ref()).exists() {
-        // These files have no secret, so one that git tracks does not stop the rekey.
+        // These files hold no secret, so one that git sees is no reason to stop.
         let _ = git::ignore_siblings(root);
     }
     Ok(())
 }
 
-/// Replaces the manifest, and the state by the one under the new key, as one step: wherever
-/// it fails, every reader finds the state of its manifest. Returns where the old state is.
+/// Puts the manifest in its place, and the state under the new key, as one step: wherever
+/// that fails, every reader finds the state of the manifest. Returns where the former state
+/// is kept.
 fn put(
     root: &Root,
     runtime: &Runtime,
@@ -324,7 +328,7 @@ fn put(
     testpoint::reach("rekey.before_manifest");
     if let Err(error) = rewrite::replace(root, Some(before), file) {
         if root.manifest_bytes().is_ok_and(|there| there != file) {
-            // The first error is the one to report.
+            // The error that matters is the first one.
             let _ = store.abandon_rekey(guard);
         }
         return Err(match error {
@@ -346,7 +350,7 @@ fn put(
     let finish = || store.finish_rekey(guard, &keys, store.read(&keys)?);
     let finished = finish().map_err(|source| unfinished(root, source))?;
     let StoredState::Ours(_) = finished.known else {
-        // The new state does not follow the present one.
+        // The new state does not follow what is there now.
         let state = root.relative(store.path()).display();
         return Err(Failure::new(
             "drspass::rekey::replaced",
@@ -360,8 +364,9 @@ fn put(
     Ok(Some(root.relative(&kept).display().to_string()))
 }
 
-/// Returns the state under the new key: the same knowledge, or none if service or project
-/// change. The last applied revision stays, so that no older manifest passes.
+/// The state under the new key: the same knowledge, or none where the manifest goes
+/// over to another service or project. What was applied last stays known, so that no
+/// older manifest passes.
 fn next_state(
     runtime: &Runtime,
     state: State,

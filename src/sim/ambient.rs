@@ -1,4 +1,4 @@
-//! The simulator's clock and randomness.
+//! What the simulator takes from outside: the time of day and randomness.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,32 +25,32 @@ impl Clock {
     }
 }
 
-/// Returns the later time, or the end of time.
+/// That much later, or the end of time.
 pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Formats a `Date` header (RFC 9110, section 5.6.7).
+/// The form of the `Date` header (RFC 9110, section 5.6.7).
 pub fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Formats token times (OTC IAM api-ref, Obtaining a User Token).
+/// The form of token times (OTC IAM api-ref, Obtaining a User Token).
 pub fn token_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-/// Formats `create_time` in the list of jobs (OTC api-ref, Querying the Task List).
+/// The form of `create_time` in the list of jobs (OTC api-ref, Querying the Task List).
 pub fn list_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Formats times in the details of a job (OTC api-ref, Querying Task Details).
+/// The form of times in the details of a job (OTC api-ref, Querying Task Details).
 pub fn millis(time: Timestamp) -> String {
     time.as_millisecond().to_string()
 }
 
-/// One random seed for everything: only the start can fail for lack of randomness.
+/// One random seed, from which all is derived: only the start can fail for want of it.
 pub struct Nonces {
     seed: [u8; 32],
     next: AtomicU64,
@@ -77,7 +77,7 @@ impl Nonces {
         hex(&self.salt())
     }
 
-    /// Returns a request id of 32 hexadecimal digits, as the service's.
+    /// A request id of 32 hexadecimal digits, the form the service uses.
     pub fn request_id(&self) -> String {
         hex(&self.salt()[..16])
     }
@@ -109,7 +109,7 @@ pub fn percent_encoded(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Compares two secrets in constant time.
+/// Whether two secrets are equal, without the time taken telling how far they agree.
 pub fn same(left: &[u8], right: &[u8]) -> bool {
     Sha256::digest(left) == Sha256::digest(right)
 }

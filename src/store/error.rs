@@ -1,4 +1,4 @@
-//! Errors of a state and its siblings. None names an entry.
+//! What can go wrong with a state and its siblings. Nothing here tells of an entry.
 
 use std::io;
 use std::path::{Path, PathBuf};

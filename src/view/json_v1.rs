@@ -1,8 +1,8 @@
-//! Version 1 of the JSON outputs: field by field, apart from the domain's types, so that a
-//! change inside never changes what a pipeline reads. The schemas are in `schemas/`.
+//! Version 1 of the JSON outputs: field by field, apart from the types of the domain, so that
+//! a change inside never changes what a pipeline reads. The schemas are in `schemas/`.
 //!
-//! It has the facts of the text output, but no password, fingerprint or salt: a field with a
-//! value has `"sensitive": true` instead.
+//! They tell the same facts as the text for people. No value, fingerprint or
+//! salt is in them: a field that has a value says `"sensitive": true` instead.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -55,7 +55,7 @@ impl JsonObject {
         self
     }
 
-    /// Adds the field if it has a value.
+    /// Adds nothing where there is nothing.
     fn given(self, name: &'static str, value: Option<impl Serialize>) -> Self {
         match value {
             Some(value) => self.with(name, value),
@@ -89,7 +89,7 @@ fn text(text: &Option<ForeignText>) -> Option<&str> {
     text.as_ref().map(ForeignText::as_str)
 }
 
-/// A list. Each object becomes text as soon as it is whole, which takes less memory.
+/// A list. Each object is a text as soon as it is whole, which takes less than its fields.
 fn all<T>(
     items: impl IntoIterator<Item = T>,
     each: impl Fn(T) -> JsonObject,
@@ -173,7 +173,7 @@ fn plan_entry(entry: &PlanEntry, blocked: Option<&Blocked>) -> JsonObject {
         .given("blocked", blocked)
 }
 
-/// Returns the first lines of `apply --json`: the version, then the entries to be sent.
+/// The first lines of `apply --json`: the version, then what is about to be sent.
 pub fn apply_head(report: &PlanReport) -> String {
     let version = JsonObject::message("version")
         .with("format", APPLY)
@@ -191,7 +191,7 @@ pub fn apply_head(report: &PlanReport) -> String {
     version.line() + &plan.line()
 }
 
-/// Returns the lines of `apply --json` about every entry, and the result as the last one.
+/// The lines of `apply --json` about every entry, and the result as the last one.
 pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     let mut lines = String::new();
     for (label, outcome) in &report.entries {
@@ -247,7 +247,7 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     lines + &result.line()
 }
 
-/// Returns the last line of an apply that stopped before it sent anything.
+/// The last line of an apply that stopped before it sent anything.
 pub fn apply_error(error: &ErrorOut, exit_code: u8) -> String {
     JsonObject::message("error")
         .with("code", &error.code)
@@ -257,7 +257,7 @@ pub fn apply_error(error: &ErrorOut, exit_code: u8) -> String {
         .line()
 }
 
-/// An error that is not about a document.
+/// An error that is no problem of a document.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorOut {
     pub code: String,
@@ -394,7 +394,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
         .line()
 }
 
-/// The holder of the lock, as its file says, which is not authenticated.
+/// Who holds the lock, as its file says, which nobody proves.
 #[derive(Serialize)]
 pub struct HolderOut {
     pub pid: u32,

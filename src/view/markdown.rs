@@ -1,13 +1,16 @@
-//! Markdown for comments on change requests and for job summaries.
+//! Markdown for comments on change requests and for summaries of jobs.
 //!
-//! A hidden marker comes first, by which a bot finds its own comment again and never one about
-//! another root directory; then the target and the counts; then what was cut for want of space.
-//! Repeated information is folded.
+//! Rules of this output: a hidden marker comes first, by which a bot finds its own
+//! comment again, and never one about another root directory; then the target and the
+//! counts; then, before anything else, what was left out for
+//! want of space. Everything that is no literal of this module goes through
+//! [`code`]. What says nothing new is folded.
 //!
-//! Other people may have written what is shown, and renderers make tables, links and mentions of
-//! it and obey lines that start with a slash. So [`code`] puts everything that is not a literal of
-//! this module on one line in a `<code>` element, which has no mentions or references, and writes
-//! every special character as a numeric reference, which is shown and never obeyed.
+//! Somebody else may have written what is shown, and it will be read by a renderer that
+//! makes tables, links and mentions, and that obeys lines which start with a slash. So it
+//! stands on one line, behind a tag of ours, in a `<code>` element, where renderers look
+//! neither for mentions nor for references; and every character that could mean something
+//! is a numeric reference, which a renderer shows and never obeys.
 
 use std::fmt::Write as _;
 
@@ -22,20 +25,21 @@ use crate::core::fingerprint::Scope;
 use crate::core::redact::is_unfit;
 use crate::core::report::{ApplyReport, PlanReport};
 
-/// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a bot may have
-/// something to add.
+/// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a
+/// bot may have something to add.
 pub const MAX_BYTES: usize = 60_000;
 
-/// The start of every document, before the names of the command and of the root directory.
+/// What every document begins with. The names of the command and of the root directory
+/// follow.
 pub const MARKER: &str = "<!-- drspass:";
 
 /// The most bytes of notes: they must not crowd out the entries.
 const MAX_NOTE_BYTES: usize = 12_000;
 
-/// The bytes reserved for everything but rows, facts and notes.
+/// What the parts of a document besides rows, facts and notes may take.
 const FRAME_BYTES: usize = 1_000;
 
-/// Renders a plan. `place` is the root directory as it is named in its work tree.
+/// A plan. `place` is the root directory as it is named in its work tree.
 pub fn plan(place: &str, report: &PlanReport) -> String {
     let mut facts = name(report);
     if let Some(saved) = &report.saved {
@@ -68,7 +72,7 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
     page.render()
 }
 
-/// Renders an apply. The name of its plan is known once the plan is made.
+/// An apply. What names its plan is known from the moment the plan was made.
 pub fn apply(place: &str, plan: Option<&PlanReport>, report: &ApplyReport) -> String {
     let mut facts = plan.map_or_else(Vec::new, name);
     facts.push(counted(report.requests, "request", "requests"));
@@ -125,7 +129,7 @@ fn target(scope: &Scope) -> String {
     )
 }
 
-/// Its rank, and a line of the table.
+/// What is shown first, and a line of the table.
 type MarkdownRow = (Rank, String);
 
 fn row(rank: Rank, mark: char, label: &str, words: &[String]) -> MarkdownRow {
@@ -134,8 +138,8 @@ fn row(rank: Rank, mark: char, label: &str, words: &[String]) -> MarkdownRow {
     (rank, line)
 }
 
-/// A document before it is cut to size. Title, facts and counts are Markdown already; place and
-/// notes are not.
+/// A document before it is cut to size. Title and facts are Markdown already; the
+/// counts have words of ours and numbers alone; place and notes are no Markdown.
 struct MarkdownPage<'a> {
     command: &'static str,
     place: &'a str,
@@ -184,7 +188,8 @@ impl MarkdownPage<'_> {
     }
 }
 
-/// Returns a place as written in a comment, which it cannot end: equal only for equal places.
+/// A place as it is written in a comment, which nothing in it ends: equal only for
+/// equal places.
 fn marker_name(place: &str) -> String {
     let mut name = String::new();
     for byte in place.bytes() {
@@ -199,8 +204,8 @@ fn marker_name(place: &str) -> String {
     name
 }
 
-/// Returns the number of rows that fit into `space` bytes, and the rows: all in order, or else the
-/// most important ones.
+/// The rows that fit into `space` bytes, and how many they are: all of them in their
+/// order, or else those that matter most.
 fn fitting(mut rows: Vec<MarkdownRow>, space: usize) -> (usize, String) {
     if rows.iter().map(|(_, line)| line.len()).sum::<usize>() > space {
         rows.sort_by_key(|(rank, _)| *rank);
@@ -236,10 +241,10 @@ fn render_notes(notes: &[String]) -> String {
     }
 }
 
-/// The most characters of one text.
+/// Characters that are kept of one text.
 const MAX_CHARS: usize = 400;
 
-/// Returns a text as one harmless piece of a line or of a cell.
+/// A text as one harmless piece of a line or of a cell.
 pub fn code(text: &str) -> String {
     let mut piece = "<code>".to_owned();
     let mut last = ' ';
@@ -260,7 +265,7 @@ pub fn code(text: &str) -> String {
     piece
 }
 
-/// Returns several lines as one piece.
+/// Several lines as one piece.
 pub fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> String {
     let pieces: Vec<String> = lines
         .into_iter()

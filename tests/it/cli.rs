@@ -257,7 +257,7 @@ fn identities_come_from_the_first_source_that_is_given() {
     lab.run_command(command).exits(0);
     lab.run_command(without(&lab))
         .exits(1)
-        .says("no identity that can be used");
+        .says("has no usable identity");
     lab.write(".config/drspass/identity.txt", key.replace('\n', "\r\n"));
     lab.run_command(without(&lab)).exits(0);
 }

@@ -134,7 +134,7 @@ fn a_demo_that_fails_says_where_and_leaves_nothing() {
     machine
         .ended(child)
         .exits(1)
-        .says("there is no editor 'sh'")
+        .says("cannot find the editor 'sh'")
         .says("cannot finish the demo: 'drspass edit' ended with 1")
         .says("Nothing was sent to a real service.")
         .says_not("$ drspass set");

@@ -206,8 +206,8 @@ fn yaml_that_means_more_than_it_shows_is_refused() {
     let second = format!("{}---\njobs:\n  {J2}: {{}}\n", with_value("'canary-x'"));
     refused(&lab, second, &["line 6", "second document"]);
     refused(&lab, "---\n---\n", &[]);
-    refused(&lab, "[".repeat(20_000), &["nested too deep"]);
-    refused(&lab, "{a: ".repeat(5_000), &["nested too deep"]);
+    refused(&lab, "[".repeat(20_000), &["nested too deeply"]);
+    refused(&lab, "{a: ".repeat(5_000), &["nested too deeply"]);
     refused(&lab, with_value("!!str 'canary-x'"), &["line 5"]);
     let marked = format!(
         "%YAML 1.2\n---\n{}...\n# the end\n",

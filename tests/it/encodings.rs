@@ -50,7 +50,7 @@ fn other_encodings_are_named_and_a_mark_is_read_over() {
             fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
             lab.run(args)
                 .exits(1)
-                .says(&format!("{encoding}, save as UTF-8"));
+                .says(&format!("{encoding}, not UTF-8"));
         }
     }
     for (text, args) in [
@@ -82,7 +82,7 @@ fn a_file_that_took_the_manifests_place_is_named_with_the_way_back() {
         ),
         (
             b"\0GITCRYPT\0\x01\x02",
-            "a file that git-crypt encrypted",
+            "a file encrypted with git-crypt",
             "git-crypt unlock",
         ),
     ] {

@@ -111,10 +111,7 @@ fn a_recipient_that_cannot_be_encrypted_to_is_told_by_its_option() {
     for (recipient, why) in [
         ("age1nonsense", "is not a valid age public key"),
         ("age1pq1abc", "post-quantum age keys are not supported"),
-        (
-            "sk-ssh-ed25519@openssh.com AAAA",
-            "is the key of a security key",
-        ),
+        ("sk-ssh-ed25519@openssh.com AAAA", "is a security key"),
     ] {
         let run = init(&lab, "new", &["--recipient", recipient])
             .exits(1)

@@ -176,7 +176,7 @@ fn a_state_that_is_not_told_is_no_word_of_the_service() {
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
     lab.run(&["init", "--from-jobs"]).exits(0);
     let text = lab.run(&["decrypt"]).exits(0).stdout;
-    assert!(text.contains("    # migration, state not told\n"), "{text}");
+    assert!(text.contains("    # migration, state unknown\n"), "{text}");
 }
 
 #[test]

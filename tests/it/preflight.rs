@@ -162,9 +162,11 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
             assert!(entry.is_null(), "{state}: {entry}");
             run = run.says(&match (*state, way) {
                 ("DELETED", 2) => {
-                    format!("x {job}/source blocked: there is no such job (DELETED)")
+                    format!("x {job}/source blocked: the job does not exist (DELETED)")
                 }
-                _ => format!("x {job}/source blocked: the job is {state}, which takes no password"),
+                _ => format!(
+                    "x {job}/source blocked: the job is {state} and does not accept a password"
+                ),
             });
         }
         let mut taken = lab.sent().concat();
@@ -205,7 +207,7 @@ fn a_job_that_is_not_there_is_blocked_and_the_others_are_applied() {
     lab.apply(&[])
         .exits(3)
         .says(&format!(
-            "x {J9}/source blocked: there is no such job (DRS.M00289)"
+            "x {J9}/source blocked: the job does not exist (DRS.M00289)"
         ))
         .says("Check the job's id, the project and the region.")
         .says("1 applied, 0 refused, 1 blocked");
@@ -222,7 +224,7 @@ fn a_job_that_is_not_there_is_blocked_and_the_others_are_applied() {
         let fault = Fault::next(FaultKind::Status(answer));
         assert!(lab.sim.inject_query(Some("status"), fault));
         lab.apply(&["--only", J9]).exits(1).says(&format!(
-            "there is no such job ({})",
+            "the job does not exist ({})",
             code.replace("DRS-", "DRS.")
         ));
     }
@@ -304,7 +306,7 @@ fn the_actions_that_the_service_offers_beat_the_table_both_ways() {
     });
     sources(&mut lab, &[J1, J2], "canary-1");
     lab.apply(&[]).exits(3).says(&format!(
-        "x {J1}/source blocked: the service does not offer it for this job, which is \
+        "x {J1}/source blocked: the service does not accept a password for this job, which is \
          INCRE_TRANSFER_STARTED"
     ));
     assert_eq!(lab.sent(), [[(J2.to_owned(), "source".to_owned())]]);

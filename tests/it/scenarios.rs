@@ -402,8 +402,8 @@ fn states_that_no_page_names_are_held_back_or_judged_by_the_service() {
     rehearsal
         .apply(&[])
         .exits(1)
-        .says("the job's state \"QUANTUM_TRANSFER_STARTED\" is not known")
-        .says("the job is WAITING_FOR_START, which takes no password")
+        .says("the job's state \"QUANTUM_TRANSFER_STARTED\" is unknown")
+        .says("the job is WAITING_FOR_START and does not accept a password")
         .says("the service returned no state of ")
         .says("0 applied, 1 refused, 2 blocked");
     rehearsal

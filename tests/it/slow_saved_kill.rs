@@ -107,7 +107,7 @@ fn goes_on(lab: &Lab) {
     assert_eq!(resent.len(), expected.len(), "each of them once");
     assert_eq!(resent.into_iter().collect::<Entries>(), expected);
     if expected.is_empty() {
-        run.exits(5).says("all of it was applied already");
+        run.exits(5).says("all of it is already applied");
     } else {
         run.exits(0);
     }
@@ -121,7 +121,7 @@ fn is_finished(lab: &Lab) {
     }
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     let sent = lab.sent().len();
-    apply(lab).exits(5).says("all of it was applied already");
+    apply(lab).exits(5).says("all of it is already applied");
     assert_eq!(lab.sent().len(), sent);
     for name in [JOURNAL, "drspass.state.json.tmp"] {
         assert!(!lab.exists(name), "{name} is left over");
@@ -192,10 +192,10 @@ fn the_marks_of_a_killed_plan_stop_every_other_plan_of_the_same_entries() {
     let sent = lab.sent().len();
     lab.run(&["apply", "other.json"])
         .exits(5)
-        .says("moved since");
+        .says("changed since");
     assert_eq!(lab.sent().len(), sent);
     goes_on(&lab);
     lab.run(&["apply", "other.json"])
         .exits(5)
-        .says("moved since");
+        .says("changed since");
 }

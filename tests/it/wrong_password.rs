@@ -183,7 +183,7 @@ fn a_request_refused_as_a_whole_says_so_and_its_entries_are_sent_one_by_one_when
     })));
     lab.apply(&[])
         .exits(1)
-        .says("refused as a whole: at least one of these 10 is wrong")
+        .says("refused as a whole: at least one of these 10 entries is wrong")
         .says("10 refused");
     lab.apply(&[]).exits(1).says("10 blocked");
     assert_eq!(lab.sent().len(), 1);

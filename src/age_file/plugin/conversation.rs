@@ -1,6 +1,6 @@
-//! A started plugin and the protocol: stanzas to and from it, and what it asks a person.
-//! Reading and writing happen beside the run, so that neither a plugin that says nothing nor
-//! one that reads nothing can hold it up; whatever happens, it is ended and waited for.
+//! A started plugin and the protocol: stanzas to and from it, and its questions to the user.
+//! Threads read and write, so that neither a plugin that says nothing nor one that reads nothing
+//! can hold drspass up; whatever happens, it is ended and waited for.
 
 use std::io;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::core::secret::Secret;
 use crate::sys::children::ChildEnv;
 use crate::sys::signals;
 
-/// Characters of a line of a stanza's body; a shorter one ends it.
+/// Characters in a line of a stanza's body; a shorter one ends it.
 const COLUMNS: usize = 64;
 
 pub const OK: &str = "ok";
@@ -32,17 +32,17 @@ const MAX_TOTAL_BYTES: usize = 1 << 20;
 
 const MAX_REASONS: usize = 8;
 
-/// A conversation with one plugin. It is over when this is dropped.
+/// A conversation with one plugin, which ends when this is dropped.
 pub struct Conversation<'a> {
     pub program: String,
     pub process: Process,
     pub talk: &'a Talk<'a>,
     pub patience: Duration,
     pub said_bytes: usize,
-    /// What must not come back in a text.
+    /// Texts that must not come back in a message.
     pub secrets: Vec<Secret>,
     pub reasons: Vec<ForeignText>,
-    /// Why something that it asked got no answer.
+    /// Why one of its questions got no answer.
     pub unanswered: Option<PluginFault>,
 }
 
@@ -56,8 +56,8 @@ impl Conversation<'_> {
         self.process.send(written(tag, args, body));
     }
 
-    /// Does what the plugin asks until it is done. `result` gets what the two machines
-    /// do not share, and answers it.
+    /// Does what the plugin asks until it is done. `result` gets the stanzas that the two state
+    /// machines do not share, and answers them.
     pub fn listen(
         &mut self,
         result: &mut dyn FnMut(&mut Stanza) -> &'static str,
@@ -90,7 +90,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Ends the conversation with what came of it, or with what the plugin said if nothing did.
+    /// Ends the conversation with its result, or with the plugin's error if there is none.
     pub fn close<T>(self, result: Option<T>) -> Result<Option<T>, AgeError> {
         self.process.finish();
         if result.is_some() {
@@ -106,9 +106,8 @@ impl Conversation<'_> {
         })
     }
 
-    /// Asks the person what the plugin wants to know, and passes the answer on, or keeps why
-    /// there is none. Fails if the person wants no more of it: a plugin could ask again
-    /// without end.
+    /// Asks the user what the plugin wants to know and passes the answer on, or keeps why there is
+    /// none. Fails if the user cancels: a plugin could ask again without end.
     fn ask(&mut self, stanza: &Stanza) -> Result<(), AgeError> {
         let question = self.text(&stanza.body).unwrap_or(ForeignText::withheld());
         let answered = match stanza.tag.as_str() {
@@ -169,7 +168,7 @@ impl Conversation<'_> {
         let mut body = Vec::new();
         loop {
             let line = self.line()?;
-            // Each line is decoded by itself: a full one holds whole bytes.
+            // Each line is decoded by itself: a full one contains whole bytes.
             let decoded = Zeroizing::new(
                 STANDARD_NO_PAD
                     .decode(line.as_slice())
@@ -232,7 +231,7 @@ const MAX_LINE_BYTES: usize = 64 << 10;
 
 const WAITING_LINES: usize = 16;
 
-/// How long a plugin that is done may take to let go of its device.
+/// How long a finished plugin may take to release its device.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A line of the plugin, with its end.
@@ -240,14 +239,14 @@ pub type SecretLine = Zeroizing<Vec<u8>>;
 
 pub struct Process {
     pub child: Child,
-    /// Nothing once its input was closed.
+    /// `None` once its input is closed.
     input: Option<Sender<SecretLine>>,
     output: Receiver<Result<SecretLine, PluginFault>>,
 }
 
 impl Process {
-    /// Starts a plugin in `/`, where no file of a repository can be taken for one of its own.
-    /// Its error stream is dropped: it is not of the protocol, and could show anything.
+    /// Starts a plugin in `/`, where no file of a repository can be taken for one of its own. Its
+    /// stderr is dropped: it is not part of the protocol, and could show anything.
     pub fn start(program: &Path, argument: &str, env: &ChildEnv) -> io::Result<Self> {
         let mut command = Command::new(program);
         env.give(&mut command);
@@ -280,7 +279,7 @@ impl Process {
         }
     }
 
-    /// The next line, waited for at most `patience`.
+    /// Returns the next line after at most `patience`.
     pub fn next_line(&self, patience: Duration) -> Result<SecretLine, PluginFault> {
         match self.output.recv_timeout(patience) {
             Ok(line) => line,
@@ -305,7 +304,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Neither fails but for a program that has ended and was waited for.
+        // Both fail only for a program that has ended and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -313,7 +312,7 @@ impl Drop for Process {
 
 fn write(mut stream: impl io::Write, waiting: &Receiver<SecretLine>) {
     for bytes in waiting {
-        // A plugin that has gone shows in what it does not answer.
+        // A plugin that is gone is noticed by its missing answers.
         if stream
             .write_all(&bytes)
             .and_then(|()| stream.flush())
@@ -324,10 +323,9 @@ fn write(mut stream: impl io::Write, waiting: &Receiver<SecretLine>) {
     }
 }
 
-/// Reads lines until the stream ends or nobody wants them any more. What is left of a
-/// stream that ends in the middle of a line is no line.
+/// Reads lines until the stream ends or the receiver is gone. An incomplete last line is dropped.
 fn read(mut stream: impl io::Read, lines: &SyncSender<Result<SecretLine, PluginFault>>) {
-    // It never moves and is wiped: a line may hold the key of a file.
+    // It never moves and is wiped: a line may contain the key of a file.
     let mut buffer = Zeroizing::new(vec![0; MAX_LINE_BYTES]);
     let mut filled = 0;
     loop {

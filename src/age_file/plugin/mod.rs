@@ -1,9 +1,9 @@
-//! Keys that are reached through a plugin: a program `age-plugin-NAME` that is spoken
-//! to over its streams (the specification age-plugin of C2SP).
+//! Keys that are reached through a plugin: a program `age-plugin-NAME` that talks over its streams
+//! (the specification age-plugin of C2SP).
 //!
-//! The library speaks to plugins as well, but hands them the whole environment of this
-//! process; here they get only what a started program may see. A plugin is foreign:
-//! what it says is bounded, cleaned, and never shown if it repeats a secret.
+//! The library supports plugins as well, but gives them the whole environment of this process; here
+//! they get only what a started program may see. A plugin is foreign: its messages are bounded,
+//! cleaned, and never shown if they repeat a secret.
 
 mod conversation;
 #[cfg(test)]
@@ -29,8 +29,8 @@ use conversation::{Conversation, FAIL, OK, Process, UNSUPPORTED};
 /// Whether plugins may be started.
 #[derive(Clone, Copy)]
 pub enum Plugins<'a> {
-    /// For what nobody asked for, such as a diff: a plugin may prompt, wait for a device, or use
-    /// the network.
+    /// For commands that must not prompt, such as a diff: a plugin may ask, wait for a device, or
+    /// use the network.
     Never,
     Allowed {
         env: &'a ChildEnv,
@@ -38,11 +38,11 @@ pub enum Plugins<'a> {
     },
 }
 
-/// How a plugin reaches the person in front of the terminal. The first argument is the
-/// name of its program. Where there is no answer, the error says why.
+/// How a plugin asks the user. The first argument is the name of its program. Without an answer,
+/// the error says why.
 pub struct Talk<'a> {
     pub tell: &'a dyn Fn(&str, &ForeignText),
-    /// Lets the person choose; whether it is the first.
+    /// Lets the user choose; returns whether it is the first.
     pub choose: &'a dyn Fn(&str, &Choice<'_>) -> Result<bool, NoPassphrase>,
     pub ask: &'a dyn Fn(&str, &ForeignText) -> Result<String, NoPassphrase>,
     pub ask_secret: &'a dyn Fn(&str, &ForeignText) -> Result<SecretString, NoPassphrase>,
@@ -57,8 +57,8 @@ pub struct Choice<'a> {
 const IDENTITY_MACHINE: &str = "--age-plugin=identity-v1";
 const RECIPIENT_MACHINE: &str = "--age-plugin=recipient-v1";
 
-/// How long a plugin may say nothing. Each line starts it anew, so a message that asks
-/// to touch a device gives as long for the touch.
+/// How long a plugin may be silent. Each line restarts the wait, so a message that asks to touch a
+/// device gives as long for the touch.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start<'a>(
@@ -98,7 +98,7 @@ pub struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// The key of the file with these stanzas; nothing if no identity fits.
+    /// Returns the file key of these stanzas; `None` if no identity matches.
     fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, AgeError> {
         let mut talk = start(self.name, IDENTITY_MACHINE, self.plugins)?;
         for line in self.lines {
@@ -148,8 +148,8 @@ fn texts_of(key: &FileKey) -> [Zeroizing<String>; 2] {
     [STANDARD_NO_PAD.encode(bytes), hex(bytes)].map(Zeroizing::new)
 }
 
-/// A recipient of a plugin. Each one gets a conversation of its own: of several
-/// recipients together nobody could tell whether all of them got a stanza.
+/// A recipient of a plugin. Each one gets a conversation of its own: with several at once, a
+/// missing stanza would go unnoticed.
 pub struct Recipient<'a> {
     pub name: String,
     pub text: String,
@@ -157,7 +157,7 @@ pub struct Recipient<'a> {
 }
 
 impl Recipient<'_> {
-    /// At least one stanza for a file key, and labels: others must have the same.
+    /// Returns at least one stanza for a file key, and labels: others must have the same.
     fn wrap(&self, key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), AgeError> {
         let mut talk = start(&self.name, RECIPIENT_MACHINE, self.plugins)?;
         talk.send("add-recipient", &[&self.text], b"");

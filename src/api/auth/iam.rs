@@ -1,7 +1,7 @@
-//! The identity service: what it says about a login (OTC IAM api-ref, "Verifying a Token",
-//! "Querying Project Information", "Querying the Service Catalog"), and its JSON.
+//! The identity service: what there is to learn about a login (OTC IAM api-ref, "Verifying
+//! a Token", "Querying Project Information", "Querying the Service Catalog"), and its JSON.
 //!
-//! Reading is lenient: only used fields are read, and an unreadable one counts as absent.
+//! It is read leniently: only what is used is looked at, and what cannot be read is absent.
 
 use std::borrow::Cow;
 
@@ -67,7 +67,8 @@ impl Iam {
         }
     }
 
-    /// Sends a call until it is settled; `authorize` makes a new request for each attempt.
+    /// Sends a call until something settles it; `authorize` makes a request of it, anew for
+    /// each attempt.
     pub async fn ask(
         &self,
         call: &ApiCall,
@@ -87,7 +88,7 @@ impl Iam {
         }
     }
 
-    /// Sends a call with a pass of a session, about a token if one is given; calls of the identity
+    /// Asks with a pass of a session, about a token where one is given; calls of the identity
     /// service name no project.
     async fn ask_as(
         &self,
@@ -167,8 +168,8 @@ pub struct IamProject {
     pub name: Option<String>,
 }
 
-/// Returns the body of a login. Its one plain copy of the secrets is in a buffer that is wiped
-/// and never grows.
+/// The body of a login. Its one plain copy of the secrets is in a buffer that is
+/// wiped, and that never grows.
 pub fn login_body(
     user: &IamUser,
     password: &Secret,
@@ -250,12 +251,13 @@ fn project(value: &Value) -> Option<IamProject> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CataloguedEndpoint {
-    /// The region that it serves; `None` for every one.
+    /// The region that it serves; every one if none is named.
     pub region: Option<String>,
     pub url: String,
 }
 
-/// Returns the public endpoints of DRS, each address once, without version and project.
+/// The public endpoints of the replication service, each address once, without the
+/// version and the project.
 pub fn endpoints(body: &[u8], project_id: &str) -> Vec<CataloguedEndpoint> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let catalogue = answer["catalog"]

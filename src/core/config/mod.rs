@@ -1,5 +1,5 @@
-//! drspass.yaml: which service and project, to whom the manifest is encrypted,
-//! and how it is sent (design section 2.1).
+//! drspass.yaml: the service and project, who can decrypt the manifest, and how passwords are sent
+//! (design section 2.1).
 
 mod read;
 #[cfg(test)]
@@ -17,23 +17,23 @@ pub const DEFAULT_STATE: &str = "drspass.state.json";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Relative to the folder of drspass.yaml, which it cannot leave by name, as the state.
+    /// Relative to the directory of drspass.yaml, which it cannot leave by name; so is the state.
     pub manifest: PathBuf,
     pub state: PathBuf,
-    /// To whom the manifest is encrypted, as written.
+    /// As written.
     pub recipients: Vec<String>,
     pub target: TargetConfig,
-    /// The entry of clouds.yaml that credentials come from, and nothing else.
+    /// The only entry of clouds.yaml that credentials may come from.
     pub credentials_from: Option<String>,
     pub apply: ApplyConfig,
     pub limits: Limits,
 }
 
-/// The service and project that passwords are for: literal values, since the
-/// environment of a run must not redirect them.
+/// The service and project that passwords are sent to: literal values, so that the environment of a
+/// run cannot redirect them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetConfig {
-    /// The region, from which the addresses follow where none is given.
+    /// Gives the addresses that are not set.
     pub region: Option<String>,
     pub project_id: String,
     pub endpoint: Option<String>,
@@ -47,7 +47,7 @@ pub struct ApplyConfig {
     /// The most requests at a time, 1 to 32.
     pub parallelism: usize,
     pub request_timeout: Duration,
-    /// How long throttled and busy answers are tried again.
+    /// How long throttled and busy requests are retried.
     pub retry_max_elapsed: Duration,
 }
 
@@ -78,26 +78,25 @@ impl Percent {
         self.0
     }
 
-    /// Whether `part` of `whole` is at most this share; of nothing, it is.
+    /// Returns whether `part` of `whole` is at most this share; a share of nothing is.
     pub fn covers(self, part: u64, whole: u64) -> bool {
         u128::from(part) * 100 <= u128::from(whole) * u128::from(self.0)
     }
 }
 
-/// Finds all problems of drspass.yaml at once, in the order of the text.
+/// Parses drspass.yaml and reports all its problems at once, in the order of the text.
 pub fn parse(text: &str) -> Checked<Config> {
     yaml::read(text, read::config)
 }
 
-/// The project's id stands in the path of every request, so nothing that could
-/// change the path is taken (design section 2.1).
+/// Returns whether a text can be a project id. It becomes part of every request's path, so nothing
+/// that could change the path is accepted (design section 2.1).
 pub fn is_project_id(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
 }
 
-/// A first look at the address of a service; which hosts are trusted is decided
-/// where it is used.
+/// A first check of a service's address; which hosts are trusted is decided where it is used.
 pub fn is_address(text: &str) -> bool {
     let host = text
         .strip_prefix("https://")
@@ -106,8 +105,8 @@ pub fn is_address(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && host.bytes().all(fits))
 }
 
-/// The address of the service without the version and the project that a catalogue
-/// puts behind it; nothing if another path is there (design section 2.1).
+/// Returns the service's address without the version and project that a catalogue appends; `None`
+/// if it has another path (design section 2.1).
 pub fn bare_endpoint<'t>(text: &'t str, project_id: &str) -> Option<&'t str> {
     let text = text.trim_end_matches('/');
     let bare = text
@@ -120,28 +119,28 @@ pub fn bare_endpoint<'t>(text: &'t str, project_id: &str) -> Option<&'t str> {
     (!host.contains('/')).then_some(bare)
 }
 
-/// Whether a value looks as if its writer expected it to be filled in.
+/// Returns whether a text looks like a variable that its writer expected to be expanded.
 pub fn is_to_be_expanded(text: &str) -> bool {
     text.contains('$') || text.contains("{{")
 }
 
 pub fn relative_path(text: &str) -> Result<PathBuf, &'static str> {
     if text.chars().any(is_unfit) {
-        return Err("contains a control or an invisible character");
+        return Err("contains a control character or an invisible one");
     }
     if text.trim() != text {
-        return Err("begins or ends with a blank");
+        return Err("starts or ends with whitespace");
     }
     let is_drive = text.as_bytes().get(1) == Some(&b':');
     if text.starts_with(['/', '\\', '~']) || is_drive {
-        return Err("is not relative to the folder of the configuration");
+        return Err("is not relative to the directory of drspass.yaml");
     }
     let parts = || text.split(['/', '\\']);
     if parts().any(|part| part == "..") {
-        return Err("leaves the folder of the configuration");
+        return Err("is outside the directory of drspass.yaml");
     }
     if parts().any(|part| part.eq_ignore_ascii_case(".git")) {
-        return Err("leads into the repository's own folder");
+        return Err("is inside the .git directory");
     }
     match parts().next_back() {
         None | Some("" | ".") => Err("does not name a file"),
@@ -149,21 +148,20 @@ pub fn relative_path(text: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
-/// As [`relative_path`], for the state. Its siblings (`.lock`, `.backup` and others) are
-/// written without asking, so it must not share a name with something else: with
-/// `poetry` as the state, `poetry.lock` would be overwritten.
+/// Like [`relative_path`], for the state. Files next to it (`.lock`, `.backup` and others) are
+/// overwritten without asking, so the name must not make one of them another program's: a state
+/// named `poetry` would overwrite `poetry.lock`.
 pub fn state_path(text: &str) -> Result<PathBuf, &'static str> {
     let path = relative_path(text)?;
     let name = text.rsplit(['/', '\\']).next().unwrap_or_default();
     if name.ends_with(".json") && !["package.json", "composer.json"].contains(&name) {
         Ok(path)
     } else {
-        Err("is not a name for a state")
+        Err("is not a valid name for the state file")
     }
 }
 
-/// A whole number and one of the units ms, s, m, h; more than nothing and at
-/// most a day.
+/// Parses a whole number with a unit (ms, s, m, h), above zero and at most a day.
 pub fn duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
@@ -186,24 +184,23 @@ pub fn percent(text: &str) -> Option<Percent> {
     (number <= 100).then_some(Percent(number))
 }
 
-/// A new drspass.yaml for `init`: what is given is quoted, what has a default
-/// stands in a comment.
+/// Returns a new drspass.yaml for `init`: given values are quoted, defaults are in comments.
 pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
     let mut out = String::from(
-        "# Where the passwords of DRS jobs go, and who may read them. No secret is here.\n\
+        "# Where drspass sends passwords, and who can decrypt them. This file has no secrets.\n\
          version: 1\n\n",
     );
     line(&mut out, "manifest: ", Some(DEFAULT_MANIFEST));
     line(&mut out, "state: ", Some(DEFAULT_STATE));
     out.push_str(
-        "\n# To whom the manifest is encrypted: age1..., ssh-ed25519 or ssh-rsa keys.\n\
-         # They are sealed in the manifest; changing this list alone is refused.\n\
+        "\n# Who can decrypt the manifest: age1..., ssh-ed25519 or ssh-rsa public keys.\n\
+         # The list is sealed in the manifest; after a change run 'drspass rekey'.\n\
          recipients:\n",
     );
     for recipient in recipients {
         line(&mut out, "  - ", Some(recipient));
     }
-    out.push_str("\n# Literal values; they must equal what is sealed in the manifest.\ntarget:\n");
+    out.push_str("\n# Literal values, which must match those sealed in the manifest.\ntarget:\n");
     line(&mut out, "  region: ", target.region.as_deref());
     line(&mut out, "  project_id: ", Some(&target.project_id));
     line(&mut out, "  endpoint: ", target.endpoint.as_deref());

@@ -1,4 +1,4 @@
-//! From the text to the configuration.
+//! Reads drspass.yaml.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,25 +36,27 @@ pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
     ]);
     root.version(version);
     if recipients.is_none() {
-        let help = "List to whom the manifest is encrypted.";
+        let help = "List the public keys that can decrypt the manifest.";
         root.missing("recipients", None, help);
     }
     if target.is_none() {
-        let help = "Name the region and the project_id below it.";
+        let help = "Write the region and the project_id below it.";
         root.missing("target", None, help);
     }
     let manifest_help =
-        "Write a path below the folder of this file, like secrets/passwords.yaml.age.";
-    let state_help =
-        "Write a path below the folder of this file that ends in .json, like drspass.state.json.";
+        "Write a path below the directory of this file, like secrets/passwords.yaml.age.";
+    let state_help = "Write a path below the directory of this file that ends in .json, like drspass.state.json.";
     let state_at = state.map(|value| value.key);
     let manifest = file(manifest, DEFAULT_MANIFEST, relative_path, manifest_help);
     let state = file(state, DEFAULT_STATE, state_path, state_help);
     let name = |path: &Option<PathBuf>| path.as_deref().map(Path::as_os_str).map(ToOwned::to_owned);
     if manifest.is_some() && name(&manifest) == name(&state) && root.is_whole() {
         let help = "Give the state a file of its own.";
-        root.with_path(root.path.field("state"))
-            .error_at(state_at, "is the manifest's file", help);
+        root.with_path(root.path.field("state")).error_at(
+            state_at,
+            "is the path of the manifest",
+            help,
+        );
     }
     let recipients = recipients.and_then(|value| read_recipients(&value));
     let target = target.and_then(|value| read_target(&value));
@@ -72,11 +74,11 @@ pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
     })
 }
 
-/// Goes into a map. Anything else is reported, also nothing.
+/// Returns whether it is a mapping; reports anything else, null included.
 fn is_map(value: &Cursor<'_, '_>) -> bool {
     if !value.node.is_map() {
         let help = "Write its fields below it, indented, or remove the key.";
-        value.wrong_kind("is not a map of keys", help);
+        value.wrong_kind("is not a mapping", help);
     }
     value.node.is_map()
 }
@@ -105,8 +107,8 @@ fn read_recipients(list: &Cursor<'_, '_>) -> Option<Vec<String>> {
         let key = recipient_key(text);
         if let Some((_, first)) = keys.iter().find(|(other, _)| *other == key) {
             let (first, second) = (first.at().line, item.node.at().line);
-            let what = format!("stands twice: line {first} and line {second}");
-            item.error(what, "Remove one of the two.");
+            let what = format!("is listed twice: line {first} and line {second}");
+            item.error(what, "Remove one of them.");
         }
         keys.push((key, item.node));
     }
@@ -120,23 +122,20 @@ fn read_target(target: &Cursor<'_, '_>) -> Option<TargetConfig> {
     let fields = target.fields(["region", "project_id", "endpoint", "auth_url"]);
     let at = Some(target.key);
     if fields[1].is_none() {
-        let help = "Name the project; the console shows its id.";
+        let help = "Write the project's id, which the console shows.";
         target.missing("project_id", at, help);
     }
     if fields[0].is_none() && (fields[2].is_none() || fields[3].is_none()) {
-        let help = "Name the region, or else both endpoint and auth_url.";
+        let help = "Write the region, or both endpoint and auth_url.";
         target.missing("region", at, help);
     }
     let [region, project_id, endpoint, auth_url] = fields;
-    const ADDRESS: (&str, &str) = (
-        "is not the address of a service",
-        "Write one that begins with https:// and the host.",
-    );
-    let region_help = ("is not a region", "Write one like eu-de.");
+    const ADDRESS: (&str, &str) = ("is not a service address", "Write one like https://HOST.");
+    let region_help = ("is not a valid region", "Write one like eu-de.");
     let region = region.and_then(|value| literal(&value, is_project_id, region_help));
     let project_help = (
-        "is not the id of a project",
-        "Ids have letters, digits, dashes and underscores; the console shows it.",
+        "is not a valid project id",
+        "Use letters, digits, dashes and underscores; the console shows the id.",
     );
     let project_id = project_id.and_then(|value| literal(&value, is_project_id, project_help));
     let auth_url = auth_url.and_then(|value| literal(&value, is_address, ADDRESS));
@@ -144,12 +143,12 @@ fn read_target(target: &Cursor<'_, '_>) -> Option<TargetConfig> {
     if let (Some(value), Some(written), Some(project_id)) = (endpoint, &mut address, &project_id)
         && target.is_whole()
     {
-        const HELP: &str = "Write scheme, host and port alone, like https://HOST.";
+        const HELP: &str = "Write only scheme, host and port, like https://HOST.";
         match bare_endpoint(written, project_id).map(str::to_owned) {
             None => value.error("has a path", HELP),
             Some(bare) => {
                 if bare != written.trim_end_matches('/') {
-                    let what = "ends in the version or the project, which is not used";
+                    let what = "ends with the version or the project, which is ignored";
                     value.warning(value.node, what, HELP);
                 }
                 *written = bare;
@@ -164,7 +163,7 @@ fn read_target(target: &Cursor<'_, '_>) -> Option<TargetConfig> {
     })
 }
 
-/// A text that is not to be expanded, and is good.
+/// Returns the text if it is literal and `is_good`; reports anything else.
 fn literal(
     value: &Cursor<'_, '_>,
     is_good: fn(&str) -> bool,
@@ -172,7 +171,7 @@ fn literal(
 ) -> Option<String> {
     let text = value.text()?;
     if is_to_be_expanded(text) {
-        let help = "Values are literal: write what it shall be, not where it comes from.";
+        let help = "Variables are not expanded here: write the value itself.";
         value.error("is not a literal value", help);
         return None;
     }
@@ -207,7 +206,7 @@ fn count(value: Option<Cursor<'_, '_>>, most: u64, slot: &mut usize) {
         Ok(fitting) if (1..=most).contains(&number) => *slot = fitting,
         _ => {
             let what = format!("is not between 1 and {most}");
-            value.error(what, "Choose a number between them.");
+            value.error(what, "Write a number in this range.");
         }
     }
 }
@@ -217,7 +216,7 @@ fn time(value: Option<Cursor<'_, '_>>, slot: &mut Duration) {
     match value.node.scalar().and_then(duration) {
         Some(duration) => *slot = duration,
         None => value.wrong_kind(
-            "is not a length of time",
+            "is not a duration",
             "Write a number and a unit, like 500ms, 60s, 5m or 1h, at most 24h.",
         ),
     }
@@ -237,8 +236,8 @@ fn read_limits(limits: &Cursor<'_, '_>) -> Limits {
 fn share(value: &Cursor<'_, '_>) -> Option<Percent> {
     let percent = value.node.scalar().and_then(percent);
     if percent.is_none() {
-        let help = "Write whole percent with the sign, like 20%.";
-        value.wrong_kind("is not a share", help);
+        let help = "Write a whole percentage, like 20%.";
+        value.wrong_kind("is not a percentage", help);
     }
     percent
 }

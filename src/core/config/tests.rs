@@ -102,48 +102,51 @@ fn wrong_values_are_refused_with_their_place() {
     for (line, expected) in [
         (
             "manifest: /etc/passwords",
-            "4:11 manifest: is not relative to the folder of the configuration",
+            "4:11 manifest: is not relative to the directory of drspass.yaml",
         ),
         (
             "manifest: ~/passwords",
-            "4:11 manifest: is not relative to the folder of the configuration",
+            "4:11 manifest: is not relative to the directory of drspass.yaml",
         ),
         (
             "manifest: 'C:\\p'",
-            "4:11 manifest: is not relative to the folder of the configuration",
+            "4:11 manifest: is not relative to the directory of drspass.yaml",
         ),
         (
             "manifest: ../passwords",
-            "4:11 manifest: leaves the folder of the configuration",
+            "4:11 manifest: is outside the directory of drspass.yaml",
         ),
         (
             "manifest: a/../../p",
-            "4:11 manifest: leaves the folder of the configuration",
+            "4:11 manifest: is outside the directory of drspass.yaml",
         ),
         ("manifest: a/", "4:11 manifest: does not name a file"),
         ("manifest: .", "4:11 manifest: does not name a file"),
         ("manifest: \"\"", "4:11 manifest: is empty"),
         (
             "manifest: \"a\\0b\"",
-            "4:11 manifest: contains a control or an invisible character",
+            "4:11 manifest: contains a control character or an invisible one",
         ),
         ("manifest:", "4:9 manifest: has no value"),
         (
             "manifest: both.json\nstate: both.json",
-            "5:1 state: is the manifest's file",
+            "5:1 state: is the path of the manifest",
         ),
-        ("state: poetry", "4:8 state: is not a name for a state"),
+        (
+            "state: poetry",
+            "4:8 state: is not a valid name for the state file",
+        ),
         (
             "state: package.json",
-            "4:8 state: is not a name for a state",
+            "4:8 state: is not a valid name for the state file",
         ),
         (
             "state: .git/x.json",
-            "4:8 state: leads into the repository's own folder",
+            "4:8 state: is inside the .git directory",
         ),
         (
             "credentials_from: [a]",
-            "4:19 credentials_from: is not a text",
+            "4:19 credentials_from: is not a string",
         ),
         (
             "apply: { batch_size: 0 }",
@@ -163,41 +166,38 @@ fn wrong_values_are_refused_with_their_place() {
         ),
         (
             "apply: { request_timeout: 60 }",
-            "4:27 apply.request_timeout: is not a length of time",
+            "4:27 apply.request_timeout: is not a duration",
         ),
         (
             "apply: { request_timeout: 0s }",
-            "4:27 apply.request_timeout: is not a length of time",
+            "4:27 apply.request_timeout: is not a duration",
         ),
         (
             "apply: { request_timeout: 25h }",
-            "4:27 apply.request_timeout: is not a length of time",
+            "4:27 apply.request_timeout: is not a duration",
         ),
         (
             "apply: { retry: { max_elapsed: -5m } }",
-            "4:32 apply.retry.max_elapsed: is not a length of time",
+            "4:32 apply.retry.max_elapsed: is not a duration",
         ),
-        (
-            "apply: { retry: 5m }",
-            "4:17 apply.retry: is not a map of keys",
-        ),
-        ("apply:", "4:6 apply: is not a map of keys"),
+        ("apply: { retry: 5m }", "4:17 apply.retry: is not a mapping"),
+        ("apply:", "4:6 apply: is not a mapping"),
         (
             "limits: { max_changes: many }",
             "4:24 limits.max_changes: is not a number",
         ),
         (
             "limits: { max_changed_share: 0.2 }",
-            "4:30 limits.max_changed_share: is not a share",
+            "4:30 limits.max_changed_share: is not a percentage",
         ),
         (
             "limits: { max_changed_share: 101% }",
-            "4:30 limits.max_changed_share: is not a share",
+            "4:30 limits.max_changed_share: is not a percentage",
         ),
-        ("aply: {}", "4:1 : an unknown key"),
+        ("aply: {}", "4:1 : unknown key"),
         (
             "version: 1",
-            "4:1 version: the same key stands twice: line 1 and line 4",
+            "4:1 version: the key is repeated: line 1 and line 4",
         ),
     ] {
         assert_eq!(
@@ -223,31 +223,31 @@ fn the_target_is_literal_and_complete() {
         ),
         (
             "{ region: eu-de, project_id: \" \" }",
-            "2:38 target.project_id: is not the id of a project",
+            "2:38 target.project_id: is not a valid project id",
         ),
         (
             "{ region: eu-de, project_id: a/b }",
-            "2:38 target.project_id: is not the id of a project",
+            "2:38 target.project_id: is not a valid project id",
         ),
         (
             "{ region: eu-de, project_id: .. }",
-            "2:38 target.project_id: is not the id of a project",
+            "2:38 target.project_id: is not a valid project id",
         ),
         (
             "{ region: eu-de, project_id: a?b }",
-            "2:38 target.project_id: is not the id of a project",
+            "2:38 target.project_id: is not a valid project id",
         ),
         (
             "{ region: eu-de, project_id: a#b }",
-            "2:38 target.project_id: is not the id of a project",
+            "2:38 target.project_id: is not a valid project id",
         ),
         (
             "{ region: eu-de, project_id: \"%41\" }",
-            "2:38 target.project_id: is not the id of a project",
+            "2:38 target.project_id: is not a valid project id",
         ),
         (
             "{ region: eu-de, project_id: 1e5 }",
-            "2:38 target.project_id: can be read as a number, a date or a switch",
+            "2:38 target.project_id: can be read as a number, a date or a boolean",
         ),
         (
             "{ region: eu-de, project_id: \"${P}\" }",
@@ -259,17 +259,17 @@ fn the_target_is_literal_and_complete() {
         ),
         (
             "{ region: eu de, project_id: p1 }",
-            "2:19 target.region: is not a region",
+            "2:19 target.region: is not a valid region",
         ),
         (
             "{ region: r, project_id: p1, endpoint: drs }",
-            "2:48 target.endpoint: is not the address of a service",
+            "2:48 target.endpoint: is not a service address",
         ),
         (
             "{ region: r, project_id: p1, auth_url: \"https://u@h\" }",
-            "2:48 target.auth_url: is not the address of a service",
+            "2:48 target.auth_url: is not a service address",
         ),
-        ("eu-de", "2:9 target: is not a map of keys"),
+        ("eu-de", "2:9 target: is not a mapping"),
     ] {
         let text = format!(
             "version: 1\ntarget: {target}\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n"
@@ -290,41 +290,41 @@ fn recipients_are_keys_that_can_be_encrypted_to_and_stand_once() {
         (" []", "3:13 recipients: is an empty list"),
         (
             "\n- ecdsa-sha2-nistp256 AAAA",
-            "4:3 recipients.#1: is an ecdsa key, which cannot be encrypted to",
+            "4:3 recipients.#1: is an ecdsa key, which age cannot encrypt to",
         ),
         (
             "\n- age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n- sk-ssh-ed25519@openssh.com AAAA",
-            "5:3 recipients.#2: is the key of a security key, which cannot be encrypted to",
+            "5:3 recipients.#2: is a security key, which age cannot encrypt to",
         ),
         (
             "\n- ssh-dss AAAA",
-            "4:3 recipients.#1: is a DSA key, which cannot be encrypted to",
+            "4:3 recipients.#1: is a DSA key, which age cannot encrypt to",
         ),
         (
             "\n- ssh-ed25519",
-            "4:3 recipients.#1: is an ssh key without its key",
+            "4:3 recipients.#1: is an ssh key type without a key",
         ),
         (
             "\n- AGE-SECRET-KEY-1ABC",
-            "4:3 recipients.#1: is a private key, which must not stand here",
+            "4:3 recipients.#1: is a private key, which must not be listed here",
         ),
         (
             "\n- someone",
-            "4:3 recipients.#1: is of a kind that cannot be encrypted to",
+            "4:3 recipients.#1: is of an unsupported type",
         ),
         (
             "\n- \"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p \"",
-            "4:3 recipients.#1: has a blank at its start or end",
+            "4:3 recipients.#1: starts or ends with whitespace",
         ),
         (
             "\n- age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n- age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
-            "5:3 recipients.#2: stands twice: line 4 and line 5",
+            "5:3 recipients.#2: is listed twice: line 4 and line 5",
         ),
         (
             "\n- ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN one\n- ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN two",
-            "5:3 recipients.#2: stands twice: line 4 and line 5",
+            "5:3 recipients.#2: is listed twice: line 4 and line 5",
         ),
-        ("\n- { a: b }", "4:3 recipients.#1: is not a text"),
+        ("\n- { a: b }", "4:3 recipients.#1: is not a string"),
     ] {
         assert_eq!(problems(&format!("{head}{list}\n")), [expected], "{list}");
     }
@@ -338,11 +338,11 @@ fn all_problems_come_at_once() {
     assert_eq!(
         found,
         [
-            "1:1 : an unknown key",
+            "1:1 : unknown key",
             "2:1 target.project_id: is missing",
             "2:1 target.region: is missing",
             "3:22 apply.batch_size: is not between 1 and 100",
-            "3:25 apply: an unknown key",
+            "3:25 apply: unknown key",
             "version: is missing",
             "recipients: is missing",
         ]

@@ -1,4 +1,4 @@
-//! The manifest: which password each endpoint of each job shall have.
+//! The manifest: the password of each endpoint of each job.
 
 mod read;
 mod seal;
@@ -23,29 +23,28 @@ pub const MAX_VALUE_BYTES: usize = 128 * 1024;
 
 #[derive(Debug)]
 pub struct Manifest {
-    /// What binds the document to its readers, its service and its project.
-    /// Absent only in a document that was not encrypted yet.
+    /// Binds the document to its readers, its service and its project. Absent only in a document
+    /// that was not encrypted yet.
     pub sealed: Option<Sealed>,
     credentials: Vec<Credential>,
     jobs: Vec<Job>,
     assignments: Vec<Assignment>,
 }
 
-/// The part of the document that only the tool writes (design section 2.2,
-/// "What sealing buys").
+/// The part of the document that only drspass writes (design section 2.2, "What sealing buys").
 #[derive(Clone, Debug)]
 pub struct Sealed {
-    /// The proof that a reader wrote this manifest.
+    /// Proves that a reader wrote this manifest.
     pub fingerprint_key: FingerprintKey,
     /// The only service and project that the passwords may be sent to.
     pub scope: Scope,
-    /// The only identity service that is asked for a login.
+    /// The only identity service for the login.
     pub auth_url: String,
     pub recipients: Vec<String>,
     pub revision: u64,
 }
 
-/// A database account that the document names, whether an endpoint uses it or not.
+/// A database account that the document defines, used or not.
 #[derive(Debug)]
 pub struct Credential {
     pub name: Arc<str>,
@@ -55,31 +54,31 @@ pub struct Credential {
 #[derive(Debug)]
 pub struct Job {
     pub id: JobId,
-    /// Its name in this manifest, unique and never of the shape of an id.
+    /// Unique in this manifest and never shaped like an id.
     pub name: Option<Box<str>>,
 }
 
 #[derive(Debug)]
 pub struct Assignment {
     pub key: EntryKey,
-    /// How it is shown: the job's name, or else its id, a slash, the endpoint.
+    /// As shown: the job's name, or else its id, a slash, the endpoint.
     pub label: String,
-    /// The password, shared by all endpoints that use one credential.
+    /// Shared by all endpoints of one credential.
     pub password: Arc<Secret>,
     pub credential: Option<Arc<str>>,
-    /// The kerberos fields that are given, in the order of [`Field::KERBEROS`].
+    /// Those that are set, in the order of [`Field::KERBEROS`].
     pub kerberos: Vec<(Field, Secret)>,
 }
 
 impl Assignment {
-    /// Every field with its value: the password, then kerberos.
+    /// Returns every field with its value: the password, then kerberos.
     pub fn values(&self) -> impl Iterator<Item = (Field, &Secret)> {
         std::iter::once((Field::Password, self.password.as_ref()))
             .chain(self.kerberos.iter().map(|(field, value)| (*field, value)))
     }
 
-    /// The most bytes that it can take in a request. They tell the length of
-    /// secrets, so they serve to cut batches and are never shown.
+    /// Returns the most bytes that it takes in a request. This reveals the length of secrets, so it
+    /// only sizes batches and is never shown.
     pub fn max_json_bytes(&self) -> usize {
         // Names, punctuation and the job's id together take less than this.
         const FRAME_BYTES: usize = 512;
@@ -90,15 +89,15 @@ impl Assignment {
                 .sum::<usize>()
     }
 
-    /// What [`super::batch::split`] needs to know of it.
+    /// Returns its key and size, as [`super::batch::split`] needs them.
     pub fn batch_item(&self) -> (EntryKey, usize) {
         (self.key.clone(), self.max_json_bytes())
     }
 }
 
 impl Manifest {
-    /// What every listed endpoint shall have: jobs in the order of the document,
-    /// a job's source before its destination.
+    /// Returns every listed endpoint with its values: jobs in the order of the document, a job's
+    /// source before its destination.
     pub fn assignments(&self) -> &[Assignment] {
         &self.assignments
     }
@@ -107,22 +106,22 @@ impl Manifest {
         &self.credentials
     }
 
-    /// All jobs in the order of the document, also those without an endpoint.
+    /// Returns all jobs in the order of the document, including those without an endpoint.
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
     }
 }
 
-/// Whether a document without its `sealed` part is good enough.
+/// Whether a document must have its `sealed` part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealing {
-    /// It was decrypted: only a sealed manifest counts.
+    /// It was decrypted: only a sealed manifest is valid.
     Required,
-    /// It is about to be encrypted: the tool will seal it.
+    /// It is about to be encrypted: drspass will seal it.
     Optional,
 }
 
-/// Finds all problems of a manifest at once, in the order of the text.
+/// Parses a manifest and reports all its problems at once, in the order of the text.
 pub fn parse(text: &str, sealing: Sealing) -> Checked<Manifest> {
     yaml::read(text, |root| read::manifest(root, sealing))
 }

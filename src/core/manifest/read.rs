@@ -1,4 +1,4 @@
-//! From the document to the manifest.
+//! Reads the manifest from its document.
 
 use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::core::secret::Secret;
 use crate::core::yaml::{Cursor, Node};
 
 const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscores, \
-    and begin with a letter or digit.";
+    beginning with a letter or digit.";
 
 pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     let [version, sealed, credentials, jobs] =
         root.fields(["version", "sealed", "credentials", "jobs"]);
     root.version(version);
     if sealed.is_none() && sealing == Sealing::Required {
-        let help = "The manifest is not sealed; run `drspass encrypt` on its text.";
+        let help = "The manifest is not sealed; run 'drspass encrypt' on its text.";
         root.missing("sealed", None, help);
     }
     let mut reading = Reading::default();
@@ -33,7 +33,7 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     if root.is_whole() {
         for account in reading.accounts.iter().filter(|account| !account.is_used) {
             let what = "no endpoint uses this credential";
-            let help = "Use it by `credential`, or remove it.";
+            let help = "Use it with `credential` at an endpoint, or remove it.";
             account.entry.warning(account.entry.key, what, help);
         }
     }
@@ -51,13 +51,13 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     })
 }
 
-/// Goes into a map. Anything else is reported.
+/// Returns whether it is a mapping; reports anything else.
 fn is_map(value: &Cursor<'_, '_>, if_null: &'static str) -> bool {
     if value.node.is_null() {
         value.error("has no value", if_null);
     } else if !value.node.is_map() {
         let help = "Write `key: value` pairs on lines of their own, indented.";
-        value.wrong_kind("is not a map of keys", help);
+        value.wrong_kind("is not a mapping", help);
     }
     value.node.is_map()
 }
@@ -65,7 +65,7 @@ fn is_map(value: &Cursor<'_, '_>, if_null: &'static str) -> bool {
 #[derive(Default)]
 struct Reading<'t, 'p> {
     accounts: Vec<Account<'t, 'p>>,
-    /// Which of the accounts each credential is.
+    /// The number of each credential's account.
     account_numbers: HashMap<&'t str, usize>,
     jobs: Vec<Job>,
     assignments: Vec<Assignment>,
@@ -79,7 +79,7 @@ struct Account<'t, 'p> {
     is_used: bool,
 }
 
-/// A job's name, its place, and which job it is.
+/// Each job name with its place and the number of its job.
 type JobNames<'t> = HashMap<&'t str, (Node<'t>, usize)>;
 
 impl<'t, 'p> Reading<'t, 'p> {
@@ -91,7 +91,7 @@ impl<'t, 'p> Reading<'t, 'p> {
             const HELP: &str = "Give it a `password`, or remove it.";
             let at = Some(entry.key);
             if !is_name(entry.name()) {
-                entry.error_at(at, "not a name of a credential", NAME_HELP);
+                entry.error_at(at, "invalid credential name", NAME_HELP);
             }
             let mut password = None;
             if is_map(&entry, HELP) {
@@ -114,10 +114,10 @@ impl<'t, 'p> Reading<'t, 'p> {
     fn jobs(&mut self, list: &Cursor<'t, '_>) {
         if list.node.is_list() {
             if list.node.children().next().is_some() {
-                let help = "Write a map: each job's id as a key, its fields indented below.";
+                let help = "Write each job's id as a key, with its fields indented below.";
                 list.wrong_kind("is a list", help);
             } else if list.is_whole() {
-                let help = "It is taken for an empty map; write `jobs: {}`.";
+                let help = "It is read as an empty mapping; write `jobs: {}`.";
                 list.warning(list.node, "is an empty list", help);
             }
             return;
@@ -139,20 +139,16 @@ impl<'t, 'p> Reading<'t, 'p> {
         let id = JobId::parse(job.name()).ok();
         match &id {
             None if JobId::parse(job.name().trim()).is_ok() => {
-                let what = "a job's id has a blank at its start or end";
-                job.error_at(at, what, "Remove the blank.");
+                let what = "a job id starts or ends with whitespace";
+                job.error_at(at, what, "Remove it.");
             }
             None => {
-                let help = "Ids have letters, digits and dashes, at most 64.";
-                job.error_at(at, "not the id of a job", help);
+                let help = "Use at most 64 letters, digits and dashes.";
+                job.error_at(at, "invalid job id", help);
             }
             Some(id) if !id.has_usual_shape() => {
-                let what = "the id of the job has an unusual shape";
-                job.warning(
-                    job.key,
-                    what,
-                    "Compare it with the id that the console shows.",
-                );
+                let what = "the job id has an unusual format";
+                job.warning(job.key, what, "Compare it with the id in the console.");
             }
             Some(_) => {}
         }
@@ -163,7 +159,7 @@ impl<'t, 'p> Reading<'t, 'p> {
         let name = name.and_then(|name| job_name(&name, number, names));
         let endpoints = [source, destination].map(|endpoint| endpoint.map(|e| self.endpoint(&e)));
         if endpoints.iter().all(Option::is_none) && job.is_whole() {
-            let help = "It manages nothing; give the job a source or a destination, or remove it.";
+            let help = "Add a source or a destination, or remove the job.";
             job.warning(job.key, "the job has no endpoint", help);
         }
         let Some(id) = id else { return };
@@ -202,7 +198,8 @@ impl<'t, 'p> Reading<'t, 'p> {
                 endpoint.error_at(at, what, "Keep one of the two.");
             }
             (None, None) if endpoint.is_whole() => {
-                let help = "Give it a `password`, or a `credential` that is defined once.";
+                let help =
+                    "Add a `password`, or a `credential` that is defined below `credentials`.";
                 endpoint.error_at(at, "has neither a password nor a credential", help);
             }
             _ => {}
@@ -223,7 +220,7 @@ impl<'t, 'p> Reading<'t, 'p> {
     fn account(&mut self, credential: &Cursor<'t, '_>) -> Option<&Account<'t, 'p>> {
         let name = credential.text()?;
         if !is_name(name) {
-            credential.error("not a name of a credential", NAME_HELP);
+            credential.error("invalid credential name", NAME_HELP);
             return None;
         }
         let number = self.account_numbers.get(name);
@@ -233,10 +230,10 @@ impl<'t, 'p> Reading<'t, 'p> {
                 account.is_used = true;
                 return Some(account);
             }
-            // It may be defined where the reading did not get to.
+            // It may be defined in a part that was not read.
             None if credential.is_in_whole_document() => {
-                let help = "Define it below `credentials`, or write the name of one that is.";
-                credential.error("no such credential is defined", help);
+                let help = "Define it below `credentials`, or use the name of one that is.";
+                credential.error("the credential is not defined", help);
             }
             None => {}
         }
@@ -244,7 +241,7 @@ impl<'t, 'p> Reading<'t, 'p> {
     }
 }
 
-/// What an endpoint asks for: a password, where it comes from, and kerberos fields.
+/// The values of an endpoint: its password, the credential it comes from, and kerberos fields.
 type Wanted = (Option<Arc<Secret>>, Option<Arc<str>>, Vec<(Field, Secret)>);
 
 fn job_name<'t>(
@@ -254,19 +251,19 @@ fn job_name<'t>(
 ) -> Option<Box<str>> {
     let name = value.text()?;
     if !is_name(name) {
-        value.error("not a name of a job", NAME_HELP);
+        value.error("invalid job name", NAME_HELP);
         return None;
     }
     if may_show_id(name) {
-        let help = "Choose a name that nobody can take for an id.";
-        value.error("the name looks like the id of a job", help);
+        let help = "Choose a name that cannot be mistaken for an id.";
+        value.error("the name looks like a job id", help);
         return None;
     }
     match names.entry(name) {
         hash_map::Entry::Occupied(first) => {
             let (first, second) = (first.get().0.at().line, value.node.at().line);
             let what = format!("two jobs have this name: line {first} and line {second}");
-            value.error(what, "Rename one of the two.");
+            value.error(what, "Rename one of them.");
         }
         hash_map::Entry::Vacant(free) => {
             free.insert((value.node, number));
@@ -275,12 +272,12 @@ fn job_name<'t>(
     Some(name.into())
 }
 
-/// What only the whole list of jobs shows.
+/// Compares the ids and names of all jobs.
 fn compare_ids_and_names(list: &Cursor<'_, '_>, mut names: JobNames<'_>) {
     let ids = || list.node.pairs().map(|pair| pair.key);
     for (at, number) in ids().filter_map(|id| names.remove(id.scalar()?)) {
         let job = list.path.number(number);
-        let what = "the name is the id of another job, or of this one";
+        let what = "the name is also a job id";
         let help = "Choose a name that is not an id.";
         list.with_path(job.field("name"))
             .error_at(Some(at), what, help);
@@ -307,18 +304,18 @@ fn compare_ids_and_names(list: &Cursor<'_, '_>, mut names: JobNames<'_>) {
                 false => (*other, id),
             };
             let what = format!(
-                "two ids of jobs differ only in upper and lower case: line {} and line {}",
+                "two job ids differ only in letter case: line {} and line {}",
                 first.at().line,
                 second.at().line
             );
-            let help = "Keep only the one that the console shows, if both mean one job.";
+            let help = "If both mean the same job, keep the id that the console shows.";
             list.warning(second, what, help);
         }
         seen.entry(lower).or_insert(id);
     }
 }
 
-/// The fields that are given, in the order of [`Field::KERBEROS`].
+/// Returns the fields that are set, in the order of [`Field::KERBEROS`].
 fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
     const HELP: &str = "Remove it, or give it at least one field.";
     if !is_map(part, HELP) {
@@ -327,7 +324,7 @@ fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
     let names = Field::KERBEROS.map(|field| field.as_str().trim_start_matches("kerberos."));
     let fields = part.fields(names);
     if part.is_whole() && fields.iter().all(Option::is_none) {
-        part.error("has no field", HELP);
+        part.error("has no fields", HELP);
     }
     let given = fields.iter().flatten().count();
     let mut list = Vec::with_capacity(given);
@@ -347,7 +344,7 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         "recipients",
         "revision",
     ];
-    const HELP: &str = "Only the tool writes this part; restore it from the encrypted manifest.";
+    const HELP: &str = "Only drspass writes this part; restore it from the encrypted manifest.";
     if !is_map(part, HELP) {
         return None;
     }
@@ -362,7 +359,7 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         let text = secret(&value, SecretKind::Line)?;
         let key = FingerprintKey::from_base64(&text);
         if key.is_none() {
-            value.error("is not the base64 text of 32 bytes", HELP);
+            value.error("is not 32 bytes in base64", HELP);
         }
         key
     });
@@ -370,7 +367,7 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         let value = value?;
         let text = value.text()?;
         if !is_good(text) {
-            value.error("is not what the tool writes", HELP);
+            value.error("was not written by drspass", HELP);
         }
         Some(text.to_owned())
     };
@@ -397,7 +394,7 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
     })
 }
 
-/// Whether a text can be the name of a job or a credential (design section 2.2).
+/// Returns whether a text is a valid name of a job or a credential (design section 2.2).
 pub fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 64
@@ -405,7 +402,7 @@ pub fn is_name(text: &str) -> bool {
         && text.bytes().all(inner)
 }
 
-/// Whether a key is surely an id and no misplaced password.
+/// Returns whether a key is surely an id and not a misplaced password.
 fn may_show_id(text: &str) -> bool {
     if text.bytes().any(|b| b.is_ascii_uppercase()) {
         JobId::is_usual_shape(&text.to_ascii_lowercase())

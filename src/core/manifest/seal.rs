@@ -1,5 +1,4 @@
-//! The `sealed` part as text: how it is put into a document whose other bytes
-//! stay as they are, and the document that a new root folder starts with.
+//! The `sealed` part as text: replacing it in a document, and the manifest of a new environment.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -13,8 +12,8 @@ use crate::core::job::{Endpoint, JobId};
 use crate::core::problem::{Checked, Problem, Severity};
 use crate::core::yaml::{self, Cursor, quote, split_mark};
 
-/// The text with its `sealed` part replaced, or put in after `version`; every
-/// other byte stays as it is, line ends included.
+/// Returns the text with its `sealed` part replaced, or inserted after `version`. All other bytes
+/// are unchanged, line ends included.
 pub fn seal(text: &str, sealed: &Sealed) -> Result<Zeroizing<String>, Vec<Problem>> {
     let (mark, document) = split_mark(text);
     let Checked { value, problems } = yaml::read(document, place);
@@ -49,23 +48,23 @@ pub fn seal(text: &str, sealed: &Sealed) -> Result<Zeroizing<String>, Vec<Proble
     }
 }
 
-/// The manifest of a new root folder: sealed, and with an example in comments; or
-/// with the jobs of a project, to be filled in.
+/// Returns the sealed manifest of a new root directory, with an example in comments or with the
+/// jobs of a project, ready to be filled in.
 pub fn skeleton(sealed: &Sealed, jobs: Option<&[ListedJob]>) -> Zeroizing<String> {
     const HEAD: &str = "\
-# Passwords that DRS jobs shall have. To change them: `drspass edit`, or one by
-# one with `drspass set`. Every password stands in quotes, or in a `|-` block.
+# Passwords of DRS jobs. To change them, run `drspass edit` or `drspass set`.
+# Write every password in quotes or as a `|-` block.
 version: 1
 
-# Written by the tool: do not change.
+# Written by drspass: do not change.
 ";
     const TAIL: &str = r#"
-# One database account that many endpoints use:
+# A database account that several endpoints share:
 #
 # credentials:
 #   orders-db: { password: "..." }
 
-# Every job by its id. An endpoint that is not listed is left alone.
+# Jobs by id. drspass does not touch endpoints that are not listed.
 #
 # jobs:
 #   25df459d-a37c-41b9-bc2b-8c00ba32jb52:
@@ -85,16 +84,16 @@ jobs: {}
 }
 
 struct SealedLines {
-    /// Whole lines; empty if there is none yet.
+    /// Whole lines; empty if the part is missing.
     bytes: Range<usize>,
-    /// How far the outermost keys are indented.
+    /// The indentation of the outermost keys.
     indent: usize,
 }
 
 fn place(root: &Cursor<'_, '_>) -> Option<SealedLines> {
     if root.node.is_flow() {
         let help = "Write `version: 1` on the first line, and each other key on its own.";
-        root.error_at(None, "the document is written in braces", help);
+        root.error_at(None, "the document is a mapping in braces", help);
         return None;
     }
     let [version, sealed, _, _] = root.fields(["version", "sealed", "credentials", "jobs"]);
@@ -112,14 +111,14 @@ fn place(root: &Cursor<'_, '_>) -> Option<SealedLines> {
     })
 }
 
-/// The whole lines from the one that holds `start` to the one that holds the
-/// last character before `end` that is not blank.
+/// Returns whole lines, from the one that contains `start` to the one with the last visible
+/// character before `end`.
 fn lines(document: &str, start: usize, end: usize) -> Range<usize> {
     let last = start + document[start..end.max(start)].trim_end().len();
     yaml::line_start(document, start)..yaml::next_line(document, last)
 }
 
-/// The line end that the document uses where the part stands.
+/// Returns the line end that the document uses there.
 fn line_end_of(document: &str, place: &SealedLines) -> &'static str {
     let before = &document[..place.bytes.end];
     let document = if before.contains(['\n', '\r']) {
@@ -146,8 +145,7 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     let longest_escape = 10;
     let lines = names.len() + sealed.recipients.len() + 3;
     let texts: usize = names.iter().map(|(_, text)| text.len()).sum();
-    // The room is enough for any text, so that no copy of the key is left where
-    // a growing buffer was.
+    // Enough room for any text: a growing buffer would leave copies of the key behind.
     let room = (texts + recipients) * longest_escape + lines * (indent + 40);
     let mut out = Zeroizing::new(String::with_capacity(room));
     let mut line = |depth: usize, name: &str, text: Option<&str>| {
@@ -172,11 +170,11 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     out
 }
 
-/// So much of a job's id stands in the name of one that has no name: its first group.
+/// The length of an id's first group, which names a job that has no name.
 const ID_CHARS: usize = 8;
 
-/// The keys `credentials` and `jobs` for these jobs. Jobs that take no password are
-/// left out and named in a comment.
+/// Returns the keys `credentials` and `jobs` for these jobs. Jobs that accept no password are only
+/// named in a comment.
 pub fn listed(jobs: &[ListedJob]) -> String {
     let (parents, jobs): (Vec<&ListedJob>, Vec<&ListedJob>) =
         jobs.iter().partition(|job| job.is_dual_active_parent);
@@ -184,8 +182,8 @@ pub fn listed(jobs: &[ListedJob]) -> String {
     let mut out = String::new();
     if !proposals.credentials.is_empty() {
         out.push_str(
-            "\n# One name for each database account that the jobs use. Take the comment signs\n\
-             # away where a password is filled in, here and at the endpoints that use it.\n#\n\
+            "\n# The database accounts of the jobs, one credential each. To set a password, uncomment\n\
+             # its credential here and the endpoints that use it.\n#\n\
              # credentials:\n",
         );
     }
@@ -193,11 +191,13 @@ pub fn listed(jobs: &[ListedJob]) -> String {
         let (name, database) = (quoted(name), comment(database));
         let _ = writeln!(out, "#   {name}: {{ password: \"...\" }}{database}");
     }
-    out.push_str("\n# Every job of the project. An endpoint that is not listed is left alone.\n");
+    out.push_str(
+        "\n# Every job of the project. drspass does not touch endpoints that are not listed.\n",
+    );
     for parent in parents {
         let _ = writeln!(
             out,
-            "# {} is the parent of a dual-active pair: its subtasks hold the passwords.",
+            "# {} is the parent of a dual-active pair: its subtasks have the passwords.",
             parent.id
         );
     }
@@ -206,7 +206,7 @@ pub fn listed(jobs: &[ListedJob]) -> String {
         return out;
     }
     out.push_str("jobs:\n");
-    // A name may not be the id of a job, nor stand twice.
+    // A name must be unique, and not the id of a job.
     let mut names = TakenNames::default();
     for job in &jobs {
         names.take(job.id.as_str());
@@ -221,7 +221,7 @@ pub fn listed(jobs: &[ListedJob]) -> String {
         }
         out.push('\n');
         let status = job.status.as_ref();
-        let status = status.map_or_else(|| "state not told".to_owned(), ToString::to_string);
+        let status = status.map_or_else(|| "state unknown".to_owned(), ToString::to_string);
         let _ = writeln!(out, "    # {}, {status}", job.use_type.as_str());
         for endpoint in Endpoint::ALL {
             let database = job.database(endpoint);
@@ -236,7 +236,7 @@ pub fn listed(jobs: &[ListedJob]) -> String {
     out
 }
 
-/// The name of a job in the spelling of names.
+/// Returns a job's name in the characters of names, or one made from its id.
 fn job_stem(called: &str, id: &JobId) -> String {
     let stem = name_stem(called);
     if is_name(&stem) && !JobId::is_usual_shape(&stem) {
@@ -246,7 +246,7 @@ fn job_stem(called: &str, id: &JobId) -> String {
     format!("job-{start}")
 }
 
-/// What is known of a database, as the end of a line that is a comment.
+/// Describes a database in a comment at the end of a line.
 fn comment(database: &JobDatabase) -> String {
     if database.is_unknown() {
         return String::new();
@@ -258,8 +258,8 @@ fn comment(database: &JobDatabase) -> String {
         user,
     } = database;
     let parts = [db_type, address, port, user].into_iter().flatten();
-    let told: Vec<&str> = parts.map(|part| part.as_str()).collect();
-    format!(" # {}", told.join(", "))
+    let known: Vec<&str> = parts.map(|part| part.as_str()).collect();
+    format!(" # {}", known.join(", "))
 }
 
 fn quoted(text: &str) -> String {

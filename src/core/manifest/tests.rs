@@ -176,7 +176,7 @@ fn whole_documents_are_refused_or_warned_of() {
         ("version: 1\n", "error jobs: is missing"),
         (
             "version: 2\njobs: {}\n",
-            "error 1:10 version: an unknown version of the format",
+            "error 1:10 version: unknown version of the format",
         ),
         (
             "version: \"1\"\njobs: {}\n",
@@ -201,15 +201,12 @@ fn whole_documents_are_refused_or_warned_of() {
         ),
         (
             "version: 1\njobs: \"a\"\n",
-            "error 2:7 jobs: is not a map of keys",
+            "error 2:7 jobs: is not a mapping",
         ),
-        (
-            "version: 1\njob: {}\njobs: {}\n",
-            "error 2:1 : an unknown key",
-        ),
+        ("version: 1\njob: {}\njobs: {}\n", "error 2:1 : unknown key"),
         (
             "version: 1\njobs: {}\njobs: {}\n",
-            "error 3:1 jobs: the same key stands twice: line 2 and line 3",
+            "error 3:1 jobs: the key is repeated: line 2 and line 3",
         ),
         (
             "version: 1\ncredentials:\njobs: {}\n",
@@ -249,22 +246,19 @@ fn whole_documents_are_refused_or_warned_of() {
 #[test]
 fn ids_of_jobs_are_texts_of_their_usual_shape_or_doubted() {
     let job = |id: &str| format!("version: 1\njobs:\n  {id}:\n    source: {{ password: \"a\" }}\n");
-    let number = "error 3:3 jobs.#1: the key can be read as a number, a date or a switch";
-    let unusual = "warning 3:3 jobs.#1: the id of the job has an unusual shape";
+    let number = "error 3:3 jobs.#1: the key can be read as a number, a date or a boolean";
+    let unusual = "warning 3:3 jobs.#1: the job id has an unusual format";
     for (id, expected) in [
         (J1, &[][..]),
         ("72904e81", &[number, unusual]),
-        (
-            "1e400",
-            &[number, "error 3:3 jobs.#1: not the id of a job"][..1],
-        ),
+        ("1e400", &[number, "error 3:3 jobs.#1: invalid job id"][..1]),
         ("\"72904e81\"", &[unusual]),
         (
             "'J1 '",
-            &["error 3:3 jobs.#1: a job's id has a blank at its start or end"],
+            &["error 3:3 jobs.#1: a job id starts or ends with whitespace"],
         ),
-        ("a/b", &["error 3:3 jobs.#1: not the id of a job"]),
-        ("\"\"", &["error 3:3 jobs.#1: not the id of a job"]),
+        ("a/b", &["error 3:3 jobs.#1: invalid job id"]),
+        ("\"\"", &["error 3:3 jobs.#1: invalid job id"]),
     ] {
         let found = problems(&job(id));
         for expected in expected {
@@ -283,13 +277,12 @@ fn a_job_listed_twice_is_refused_and_twice_in_other_letters_is_doubted() {
     assert_eq!(
         problems(&two(J1, J1)),
         [format!(
-            "error 5:3 jobs.{J1}: the same key stands twice: line 3 and line 5"
+            "error 5:3 jobs.{J1}: the key is repeated: line 3 and line 5"
         )]
     );
     let upper = J1.to_uppercase();
     let found = problems(&two(J1, &upper));
-    let expected = "warning 5:3 jobs: two ids of jobs differ only in upper and lower case: \
-                    line 3 and line 5";
+    let expected = "warning 5:3 jobs: two job ids differ only in letter case: line 3 and line 5";
     assert!(found.iter().any(|f| f == expected), "{found:?}");
     let mixed = J1.replacen("df", "Df", 1);
     let found = problems(&two(&mixed, &upper));
@@ -305,7 +298,7 @@ fn names_are_unique_and_cannot_be_taken_for_ids() {
         )
     };
     let long = "x".repeat(65);
-    let not_a_name = format!("error 4:11 jobs.{J1}.name: not a name of a job");
+    let not_a_name = format!("error 4:11 jobs.{J1}.name: invalid job name");
     for (first, second, expected) in [
         (
             "a",
@@ -315,17 +308,17 @@ fn names_are_unique_and_cannot_be_taken_for_ids() {
         (
             J2,
             "b",
-            format!("error 4:11 jobs.{J1}.name: the name looks like the id of a job"),
+            format!("error 4:11 jobs.{J1}.name: the name looks like a job id"),
         ),
         (
             &J2.to_uppercase(),
             "b",
-            format!("error 4:11 jobs.{J1}.name: the name looks like the id of a job"),
+            format!("error 4:11 jobs.{J1}.name: the name looks like a job id"),
         ),
         (
             "plain-id",
             "b",
-            "error 4:11 jobs.#1.name: the name is the id of another job, or of this one".to_owned(),
+            "error 4:11 jobs.#1.name: the name is also a job id".to_owned(),
         ),
         ("-a", "b", not_a_name.clone()),
         ("a/b", "b", not_a_name.clone()),
@@ -334,13 +327,13 @@ fn names_are_unique_and_cannot_be_taken_for_ids() {
         (
             "1e5",
             "b",
-            format!("error 4:11 jobs.{J1}.name: can be read as a number, a date or a switch"),
+            format!("error 4:11 jobs.{J1}.name: can be read as a number, a date or a boolean"),
         ),
         ("", "b", format!("error 4:9 jobs.{J1}.name: has no value")),
         (
             "[a]",
             "b",
-            format!("error 4:11 jobs.{J1}.name: is not a text"),
+            format!("error 4:11 jobs.{J1}.name: is not a string"),
         ),
     ] {
         let found = problems(&two(first, second));
@@ -367,11 +360,11 @@ fn an_endpoint_has_one_password_from_one_place() {
         ),
         (
             "credential: gone",
-            format!("error 5:19 {path}.credential: no such credential is defined"),
+            format!("error 5:19 {path}.credential: the credential is not defined"),
         ),
         (
             "credential: \"a b\"",
-            format!("error 5:19 {path}.credential: not a name of a credential"),
+            format!("error 5:19 {path}.credential: invalid credential name"),
         ),
         (
             "credential:",
@@ -379,23 +372,20 @@ fn an_endpoint_has_one_password_from_one_place() {
         ),
         (
             "credential: 1e5",
-            format!("error 5:19 {path}.credential: can be read as a number, a date or a switch"),
+            format!("error 5:19 {path}.credential: can be read as a number, a date or a boolean"),
         ),
         (
             "password: \"a\"\npassword: \"b\"",
-            format!("error 6:7 {path}.password: the same key stands twice: line 5 and line 6"),
+            format!("error 6:7 {path}.password: the key is repeated: line 5 and line 6"),
         ),
         (
             "<<: {password: \"a\"}",
             format!("error 5:7 {path}: merge keys are not supported"),
         ),
-        (
-            "passwort: \"a\"",
-            format!("error 5:7 {path}: an unknown key"),
-        ),
+        ("passwort: \"a\"", format!("error 5:7 {path}: unknown key")),
         (
             "password: \"a\"\nkerberos: {}",
-            format!("error 6:17 {path}.kerberos: has no field"),
+            format!("error 6:17 {path}.kerberos: has no fields"),
         ),
         (
             "password: \"a\"\nkerberos:",
@@ -403,9 +393,9 @@ fn an_endpoint_has_one_password_from_one_place() {
         ),
         (
             "password: \"a\"\nkerberos:\n  principal: \"b\"",
-            format!("error 7:9 {path}.kerberos: an unknown key"),
+            format!("error 7:9 {path}.kerberos: unknown key"),
         ),
-        ("- a", format!("error 5:7 {path}: is not a map of keys")),
+        ("- a", format!("error 5:7 {path}: is not a mapping")),
     ] {
         let found = problems(&source(lines));
         assert!(found.contains(&expected), "{lines}: {found:?}");
@@ -416,7 +406,7 @@ fn an_endpoint_has_one_password_from_one_place() {
     assert_eq!(
         problems(&twice),
         [format!(
-            "error 5:5 {path}: the same key stands twice: line 4 and line 5"
+            "error 5:5 {path}: the key is repeated: line 4 and line 5"
         )]
     );
 }
@@ -432,16 +422,16 @@ fn credentials_are_named_by_position_and_warned_of_when_unused() {
         ("a:", "error 3:4 credentials.#1: has no value"),
         (
             "\"a b\": { password: \"x\" }",
-            "error 3:3 credentials.#1: not a name of a credential",
+            "error 3:3 credentials.#1: invalid credential name",
         ),
         (
             "a: { password: x }",
-            "error 3:18 credentials.#1.password: an unquoted value",
+            "error 3:18 credentials.#1.password: is unquoted",
         ),
-        ("a: x", "error 3:6 credentials.#1: is not a map of keys"),
+        ("a: x", "error 3:6 credentials.#1: is not a mapping"),
         (
             "on: { password: \"x\" }",
-            "error 3:3 credentials.#1: the key can be read as a number, a date or a switch",
+            "error 3:3 credentials.#1: the key can be read as a number, a date or a boolean",
         ),
     ] {
         let found = problems(&format!(
@@ -461,12 +451,12 @@ fn all_problems_come_at_once_in_the_order_of_the_text() {
         problems(&text),
         [
             "warning 3:3 credentials.#1: no endpoint uses this credential".to_owned(),
-            "error 3:19 credentials.#1.password: an unquoted value".to_owned(),
+            "error 3:19 credentials.#1.password: is unquoted".to_owned(),
             format!(
-                "error 6:25 jobs.{J1}.source.password: an unquoted number loses its leading zero"
+                "error 6:25 jobs.{J1}.source.password: is an unquoted number, which loses its leading zero"
             ),
             format!("error 7:30 jobs.{J1}.destination.password: is empty"),
-            format!("error 7:34 jobs.{J1}.destination: an unknown key"),
+            format!("error 7:34 jobs.{J1}.destination: unknown key"),
         ]
     );
 }

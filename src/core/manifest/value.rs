@@ -1,6 +1,5 @@
-//! Values that must stay secret: how they have to be written, what is refused,
-//! and what is taken but warned of. Nothing here trims or changes a value, and
-//! no problem tells its text or its length.
+//! Secret values: how they must be written, what is refused, and what is accepted with a warning.
+//! Nothing here trims or changes a value, and no problem reveals its text or its length.
 
 use std::fmt::Write as _;
 use std::mem;
@@ -15,13 +14,13 @@ use crate::core::problem::{Problem, Words};
 use crate::core::secret::Secret;
 use crate::core::yaml::{Cursor, is_hard_to_see, reads_as_other_type};
 
-/// How many characters that cannot be seen are listed for one value.
+/// How many invisible characters are listed for one value.
 const MAX_LISTED: usize = 8;
 
-/// Signs that mask a secret or hold its place.
+/// Characters that mask a secret or take its place.
 const SIGNS: [char; 8] = ['*', '•', '●', '.', '…', '_', '-', '?'];
 
-/// Words that hold the place of a secret, in brackets or not; a blank is also a `_` or `-`.
+/// Words that take the place of a secret, in brackets or not; a space is also a `_` or `-`.
 const PLACEHOLDERS: &[&str] = &[
     "changeme",
     "change me",
@@ -43,7 +42,7 @@ pub enum SecretKind {
     Line,
     /// A text file, which has line breaks and may end in one.
     File,
-    /// A binary file as base64 text, sent without the line breaks and blanks in it.
+    /// A binary file as base64 text, sent without its line breaks and spaces.
     Base64,
 }
 
@@ -57,16 +56,16 @@ impl SecretKind {
     }
 }
 
-/// Where a value stands, which tells how it can be mended.
+/// Where a value is written, which decides how it can be fixed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ValueSource {
     Manifest,
-    /// By itself: typed, in a file of its own, or in a file of many values.
+    /// Typed, in a file of its own, or in a file of many values.
     Outside,
 }
 
-/// What somebody should look at in a value from outside that is to be written to the
-/// manifest; or why it is refused.
+/// Checks a value from outside before it is written to the manifest. Returns warnings, or why it is
+/// refused.
 pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Problem>, Problem> {
     let kind = SecretKind::of(field);
     let text = as_sent(Zeroizing::new(value.expose().to_owned()), kind);
@@ -76,13 +75,13 @@ pub fn check_value(field: Field, value: &Secret) -> Result<Vec<Problem>, Problem
     let mut remarks = remarks(&text, kind);
     if kind == SecretKind::Line && is_in_quotes(&text) {
         let what = "starts and ends with the same quote";
-        let help = "The quotes are sent as part of it; leave them out if they are not meant.";
+        let help = "The quotes are sent as part of it; remove them if they are not intended.";
         remarks.push(Problem::warning("", None, what, help));
     }
     Ok(remarks)
 }
 
-/// The value that a text stands for: base64 may be folded over lines.
+/// Returns a text as it is sent: base64 may be folded over lines.
 fn as_sent(mut text: Zeroizing<String>, kind: SecretKind) -> Zeroizing<String> {
     if kind == SecretKind::Base64 {
         text.retain(|c| !c.is_ascii_whitespace());
@@ -90,7 +89,7 @@ fn as_sent(mut text: Zeroizing<String>, kind: SecretKind) -> Zeroizing<String> {
     text
 }
 
-/// Whether quotes may have been meant for YAML or a shell, neither of which reads them.
+/// Returns whether quotes may have been meant for YAML or a shell, neither of which reads them.
 fn is_in_quotes(text: &str) -> bool {
     let inner = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
     ['\'', '"'].into_iter().any(|quote| inner(quote).is_some())
@@ -98,7 +97,7 @@ fn is_in_quotes(text: &str) -> bool {
 
 pub fn secret(value: &Cursor<'_, '_>, kind: SecretKind) -> Option<Secret> {
     let Some(text) = value.node.scalar() else {
-        value.wrong_kind("is not a text", "Write one text, in quotes.");
+        value.wrong_kind("is not a string", "Write one string, in quotes.");
         return None;
     };
     if value.node.is_plain() {
@@ -117,16 +116,16 @@ pub fn secret(value: &Cursor<'_, '_>, kind: SecretKind) -> Option<Secret> {
     Some(Secret::new(mem::take(&mut *text)))
 }
 
-/// Why a value without quotes is refused: other readers see something else.
+/// Returns why a value without quotes is refused: other readers see something else.
 fn plain(value: &Cursor<'_, '_>, text: &str) -> (&'static str, &'static str) {
-    const HELP: &str = "Quote it, so that every reader takes exactly what is written.";
+    const HELP: &str = "Quote it, so that every reader sees exactly what is written.";
     let after = value.document().get(value.node.end()..).unwrap_or_default();
-    // The place of an absent value is that of the colon before it.
+    // The position of an absent value is that of the colon before it.
     let is_followed_by_comment = after.trim_start_matches([':', ' ', '\t']).starts_with('#');
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let what = if is_followed_by_comment {
         return (
-            "an unquoted value is followed by a comment",
+            "is unquoted and followed by a comment",
             "Quote the whole value if the `#` belongs to it.",
         );
     } else if value.node.is_null() {
@@ -135,49 +134,49 @@ fn plain(value: &Cursor<'_, '_>, text: &str) -> (&'static str, &'static str) {
             "Write the value in quotes; remove the key if there is none.",
         );
     } else if digits && text.starts_with('0') && text.len() > 1 {
-        "an unquoted number loses its leading zero"
+        "is an unquoted number, which loses its leading zero"
     } else if reads_as_other_type(text) {
-        "an unquoted value that can be read as a number, a date or a switch"
+        "is unquoted and can be read as a number, a date or a boolean"
     } else {
-        "an unquoted value"
+        "is unquoted"
     };
     (what, HELP)
 }
 
 fn refusal(text: &str, kind: SecretKind, origin: ValueSource) -> Option<Problem> {
-    // Whoever is told of quotes puts them around a value that is taken as it is.
+    // Advice to quote would put quotes around a value that is sent as it is.
     let help = |manifest, outside| match origin {
         ValueSource::Manifest => manifest,
         ValueSource::Outside => outside,
     };
     let (what, help): (Words, _) = if text.is_empty() {
-        let help = help("Write the value in quotes.", "Give the value itself.");
+        let help = help("Write the value in quotes.", "Provide the value itself.");
         ("is empty".into(), help)
     } else if text.len() > MAX_VALUE_BYTES {
         let what = format!("is longer than {} KiB", MAX_VALUE_BYTES / 1024);
-        let help = "Values are sent whole or not at all; shorten it.";
+        let help = "Shorten it; values are never cut.";
         (what.into(), help)
     } else if let Some(place) = text.chars().position(|c| c == '\0') {
-        let what = format!("has a NUL character at character {}", place + 1);
-        (what.into(), "Remove it: databases end a text there.")
+        let what = format!("contains a NUL character at character {}", place + 1);
+        (what.into(), "Remove it: databases end a string there.")
     } else if is_placeholder(text.trim()) {
-        let help = help("Write the real value in quotes.", "Give the real value.");
+        let help = help("Write the real value in quotes.", "Provide the real value.");
         ("is a placeholder".into(), help)
     } else if kind != SecretKind::File && text.ends_with(['\n', '\r']) {
         let manifest = "Use `|-` instead of `|`, or quotes.";
         let help = help(manifest, "Remove the line breaks at its end.");
-        ("ends in a line break".into(), help)
+        ("ends with a line break".into(), help)
     } else if kind == SecretKind::Base64 && STANDARD.decode(text).map(Zeroizing::new).is_err() {
         // The decoded bytes are a keytab, so they are wiped too.
         let help = "Write the file's base64 text, as `base64 FILE` prints it.";
-        ("is not base64".into(), help)
+        ("is not valid base64".into(), help)
     } else {
         return None;
     };
     Some(Problem::error("", None, what, help))
 }
 
-/// Whether a text holds the place of a secret, like all that templates show there.
+/// Returns whether a text only takes the place of a secret, as in templates.
 fn is_placeholder(text: &str) -> bool {
     let text = text.trim_matches(['"', '\'']);
     let is_sign = |c: char| SIGNS.contains(&c);
@@ -199,13 +198,13 @@ fn is_placeholder(text: &str) -> bool {
         '_' | '-' => ' ',
         c => c.to_ascii_lowercase(),
     };
-    // Of 100,000 values nearly all are of another length.
+    // Nearly all of 100,000 values have another length.
     let is_word =
         |word: &&str| word.len() == bare.len() && word.chars().eq(bare.chars().map(spelt));
     is_run || is_masked || is_named || PLACEHOLDERS.iter().any(is_word)
 }
 
-/// Points at what an editor or a copy may have put in unseen.
+/// Warns of characters that an editor or a copy may have added unnoticed.
 fn remarks(text: &str, kind: SecretKind) -> Vec<Problem> {
     let is_ordinary = |b: u8| b.is_ascii_graphic() || b == b' ';
     let mut remarks = Vec::new();
@@ -230,13 +229,13 @@ fn remarks(text: &str, kind: SecretKind) -> Vec<Problem> {
         return remarks;
     }
     if let Some(list) = list_unseen(text, kind) {
-        let what = format!("has characters that cannot be seen: {list}");
-        let help = "It is sent with them; remove them if they are not meant.";
+        let what = format!("contains invisible characters: {list}");
+        let help = "They are sent as part of it; remove them if they are not intended.";
         remark(what.into(), help);
     }
     if text.chars().any(|c| !c.is_ascii() && !is_unseen(c, kind)) {
-        let what = "has characters outside ASCII";
-        let help = "It is sent as written: composed and decomposed letters differ.";
+        let what = "contains characters outside ASCII";
+        let help = "It is sent as written; composed and decomposed letters differ.";
         remark(what.into(), help);
     }
     remarks
@@ -249,8 +248,8 @@ fn is_unseen(c: char, kind: SecretKind) -> bool {
     }
 }
 
-/// Code points and positions of what cannot be seen. One at the end is said to
-/// be there, since its position would tell the length.
+/// Lists the code points and positions of invisible characters. One at the end is only said to be
+/// there, since its position would reveal the length.
 fn list_unseen(text: &str, kind: SecretKind) -> Option<String> {
     let visible_end = text.trim_end_matches(|c| is_unseen(c, kind)).len();
     let mut list = String::new();

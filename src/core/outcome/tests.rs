@@ -90,7 +90,7 @@ fn a_missing_result_leaves_its_entry_in_doubt() {
         matched.findings,
         [
             "no result was returned for j2/source",
-            "the answer announces 3 results and holds 2",
+            "the answer announces 3 results and contains 2",
         ]
     );
 }
@@ -116,9 +116,9 @@ fn foreign_and_unreadable_results_are_never_taken_by_position() {
         [
             "no result was returned for j1/source",
             "no result was returned for j1/destination",
-            "a result came for an entry that was not sent: j9/source",
-            "a result came for an entry that was not sent: no id/source",
-            "a result for job j1 names no endpoint",
+            "the answer has a result for an entry that was not sent: j9/source",
+            "the answer has a result for an entry that was not sent: no id/source",
+            "a result for job j1 has no endpoint",
         ]
     );
 }
@@ -212,7 +212,7 @@ fn after_a_lost_answer_only_a_success_counts() {
     );
     assert_eq!(
         matched.findings[0].to_string(),
-        "the answer for j1/destination was lost and its repetition refused: DRS.M00304"
+        "the answer for j1/destination was lost, and sending it again was refused: DRS.M00304"
     );
     for reply in [
         BatchReply::NoConnection,
@@ -237,7 +237,7 @@ fn a_flood_of_foreign_results_is_counted_and_not_listed() {
     assert_eq!(matched.findings.len(), 1 + MAX_FOREIGN + 1);
     assert_eq!(
         matched.findings.last().map(String::as_str),
-        Some("40 more results came for entries that were not sent")
+        Some("the answer has 40 more results for entries that were not sent")
     );
 }
 

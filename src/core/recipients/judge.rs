@@ -1,6 +1,5 @@
-//! Whether a recipient can be encrypted to, judged from its text alone and before a
-//! library sees it: they panic on some keys, and take others with which everybody could
-//! decrypt.
+//! Whether a recipient can be encrypted to, judged from its text before the library sees it: it
+//! panics on some keys, and accepts others with which anyone could decrypt.
 
 use age::{plugin, tag, tagpq};
 use age_core::primitives::bech32_decode;
@@ -16,32 +15,32 @@ type RecipientFault = (&'static str, &'static str);
 
 const KINDS: &str = "Use age1…, ssh-ed25519 or ssh-rsa.";
 const COPY: &str = "Copy the whole key again; a character is missing or wrong.";
-const REPLACE: &str = "Make a new key pair and list its public key.";
+const REPLACE: &str = "Create a new key pair and list its public key.";
 
 const PRIVATE: RecipientFault = (
-    "is a private key, which must not stand here",
-    "Replace the key pair: this file is not encrypted. Name the public key, age1….",
+    "is a private key, which must not be listed here",
+    "Replace the key pair, since this file is not encrypted, and list the public key, age1….",
 );
 const POST_QUANTUM: RecipientFault = ("post-quantum age keys are not supported", KINDS);
 const NOT_AGE: RecipientFault = ("is not a valid age public key", COPY);
 const AGE_LOW_ORDER: RecipientFault = (
-    "is an age key of low order, with which everybody could decrypt",
+    "is an age key of low order, with which anyone could decrypt",
     REPLACE,
 );
-const PUBLIC: RecipientFault = ("is a key whose private half everybody knows", REPLACE);
+const PUBLIC: RecipientFault = ("is a key whose private half is publicly known", REPLACE);
 const NOT_SSH: RecipientFault = ("is a damaged ssh key", COPY);
 const ED25519_LOW_ORDER: RecipientFault = (
-    "is an ed25519 key of low order, with which everybody could decrypt",
+    "is an ed25519 key of low order, with which anyone could decrypt",
     REPLACE,
 );
 const NOT_A_POINT: RecipientFault = ("is an ed25519 key that is not a valid point", COPY);
 const RSA_SMALL: RecipientFault = ("is an rsa key of fewer than 2048 bits", REPLACE);
 const RSA_LARGE: RecipientFault = ("is an rsa key of more than 4096 bits", REPLACE);
-const RSA_NUMBERS: RecipientFault = ("is an rsa key whose numbers are not valid", REPLACE);
+const RSA_NUMBERS: RecipientFault = ("is an rsa key with invalid numbers", REPLACE);
 
-/// What is wrong with a recipient, and what to do.
+/// Returns the fault of a recipient and its remedy.
 pub fn refuse_recipient(text: &str) -> Option<RecipientFault> {
-    // Which has line breaks of its own.
+    // A private key has line breaks of its own.
     if is_key_like(text) {
         return Some(PRIVATE);
     }
@@ -49,33 +48,32 @@ pub fn refuse_recipient(text: &str) -> Option<RecipientFault> {
         return Some(("contains a line break or another control character", KINDS));
     }
     if text.trim() != text {
-        return Some(("has a blank at its start or end", "Remove the blank."));
+        return Some(("starts or ends with whitespace", "Remove it."));
     }
     let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
     let is_ssh = |word: &str| matches!(word, "ssh-ed25519" | "ssh-rsa");
     match kind {
         _ if kind.starts_with("age1") && rest.is_empty() => refuse_age(kind),
         _ if kind.starts_with("age1") => Some((
-            "has something behind the age key",
+            "has text after the age key",
             "Remove everything after the key.",
         )),
         _ if is_ssh(kind) && rest.trim().is_empty() => {
-            Some(("is an ssh key without its key", "Copy the whole line."))
+            Some(("is an ssh key type without a key", "Copy the whole line."))
         }
         _ if is_ssh(kind) => refuse_ssh(text),
         _ if kind.starts_with("ecdsa-") => {
-            Some(("is an ecdsa key, which cannot be encrypted to", KINDS))
+            Some(("is an ecdsa key, which age cannot encrypt to", KINDS))
         }
-        _ if kind.starts_with("sk-") => Some((
-            "is the key of a security key, which cannot be encrypted to",
-            KINDS,
-        )),
-        "ssh-dss" => Some(("is a DSA key, which cannot be encrypted to", KINDS)),
+        _ if kind.starts_with("sk-") => {
+            Some(("is a security key, which age cannot encrypt to", KINDS))
+        }
+        "ssh-dss" => Some(("is a DSA key, which age cannot encrypt to", KINDS)),
         _ if rest.split(' ').any(is_ssh) => Some((
             "has options before the key",
             "Remove them: begin with ssh-ed25519 or ssh-rsa.",
         )),
-        _ => Some(("is of a kind that cannot be encrypted to", KINDS)),
+        _ => Some(("is of an unsupported type", KINDS)),
     }
 }
 
@@ -107,15 +105,15 @@ fn refuse_x25519(text: &str) -> Option<RecipientFault> {
     if is_public(MontgomeryPoint(key)) {
         return Some(PUBLIC);
     }
-    // A second spelling of another key: 2^255 - 19 and above.
+    // A second encoding of another key: 2^255 - 19 and above.
     let [first, middle @ .., last] = key;
     let is_spelled_otherwise =
         last > 0x7f || (last == 0x7f && middle == [0xff; 30] && first >= 0xed);
     is_spelled_otherwise.then_some(NOT_AGE)
 }
 
-/// Whether a key is the base point itself, whose shared secret is in the file's header,
-/// or that of a private key of bits that are all alike.
+/// Returns whether a key is the base point itself, whose shared secret is in the file's header, or
+/// has a private key whose bits are all alike.
 fn is_public(key: MontgomeryPoint) -> bool {
     let trivial = [[0; 32], [0xff; 32]].map(MontgomeryPoint::mul_base_clamped);
     key == X25519_BASEPOINT || trivial.contains(&key)
@@ -133,8 +131,8 @@ fn refuse_ssh(text: &str) -> Option<RecipientFault> {
     }
 }
 
-/// What is wrong with an ssh public key in its binary form (RFC 4253, section 6.6;
-/// RFC 8709, section 4). Keys of other types than ed25519 and rsa are not looked at.
+/// Returns the fault of an ssh public key in binary form (RFC 4253, section 6.6; RFC 8709, section
+/// 4). Only ed25519 and rsa keys are checked.
 pub fn refuse_ssh_key(blob: &[u8]) -> Option<RecipientFault> {
     let mut wire = SshWire(blob);
     let refusal = match wire.string() {
@@ -157,7 +155,7 @@ fn refuse_ed25519(key: Option<&[u8]>) -> Option<RecipientFault> {
         None => Some(NOT_A_POINT),
         Some(point) if point.is_small_order() => Some(ED25519_LOW_ORDER),
         Some(point) if is_public(point.to_montgomery()) => Some(PUBLIC),
-        // A second spelling of another key.
+        // A second encoding of another key.
         Some(point) => (point.compress() != key).then_some(NOT_A_POINT),
     }
 }
@@ -188,7 +186,7 @@ fn bits(number: &[u8]) -> usize {
     number.len() * 8 - unused as usize
 }
 
-/// What is left of an ssh key in its binary form (RFC 4251, section 5).
+/// The unread rest of an ssh key in binary form (RFC 4251, section 5).
 pub struct SshWire<'a>(pub &'a [u8]);
 
 impl<'a> SshWire<'a> {
@@ -208,7 +206,7 @@ impl<'a> SshWire<'a> {
         self.take(usize::try_from(length).ok()?)
     }
 
-    /// A number above zero without its sign, in the one spelling that it has.
+    /// Reads a positive number without its sign, in its only valid encoding.
     pub fn positive(&mut self) -> Option<&'a [u8]> {
         match self.string()? {
             [0, magnitude @ ..] if magnitude.first() >= Some(&128) => Some(magnitude),

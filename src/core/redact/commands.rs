@@ -1,16 +1,16 @@
-//! What runners of pipelines obey in a log, made harmless.
+//! Disarms the commands that CI runners execute from a log.
 //!
-//! GitHub obeys lines that begin with `::command` and, like Azure, `##[command]` and
-//! `##vso[command]` wherever they are; GitLab `section_start:` and `section_end:`. Any
-//! of them may be in a path, a comment or a name that somebody else wrote, so whole
-//! texts are cleaned where they are written, not word by word.
+//! GitHub executes lines that begin with `::command` and, like Azure, `##[command]` and
+//! `##vso[command]` anywhere; GitLab executes `section_start:` and `section_end:`. Any of them may
+//! be in a path, a comment or a name that someone else wrote, so whole texts are cleaned where they
+//! are written, not word by word.
 
 use std::borrow::Cow;
 
 use super::is_unfit;
 
-/// A text without commands, and without characters that move or hide what is around them but
-/// line breaks, tabs and, if `has_colours`, the colours of drspass.
+/// Returns the text without commands, and without characters that move or hide others except line
+/// breaks, tabs and, if `has_colours`, the colours of drspass.
 pub fn for_log(text: &str, has_colours: bool) -> Cow<'_, str> {
     let disarmed = disarmed(text, |c| c.escape_unicode().to_string());
     let is_plain = |b: u8| matches!(b, b'\n' | b'\t' | b' '..=b'~');
@@ -35,19 +35,19 @@ pub fn for_log(text: &str, has_colours: bool) -> Cow<'_, str> {
     Cow::Owned(cleaned)
 }
 
-/// A JSON document that means the same, without commands in its strings.
+/// Returns an equivalent JSON document without commands in its strings.
 pub fn in_json(document: &str) -> Cow<'_, str> {
     disarmed(document, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
-/// The escape sequence of a colour that `text` begins with.
+/// Returns the colour's escape sequence that `text` begins with.
 fn colour(text: &str) -> Option<&str> {
     let number = text.strip_prefix("\u{1b}[")?;
     let end = number.find(|c: char| !c.is_ascii_digit())?;
     (end <= 2 && number[end..].starts_with('m')).then(|| &text[..end + 3])
 }
 
-/// `text` with one character of every command written by `escape`.
+/// Returns `text` with one character of every command written by `escape`.
 pub fn disarmed(text: &str, escape: fn(char) -> String) -> Cow<'_, str> {
     if !["##", "::", "section_"]
         .iter()
@@ -83,7 +83,7 @@ pub fn disarmed(text: &str, escape: fn(char) -> String) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a word is a code of drspass, which has colons inside.
+/// Returns whether a word is a code of drspass, which contains colons.
 fn is_code(word: &str) -> bool {
     word.strip_prefix("drspass::").is_some_and(|rest| {
         rest.bytes()
@@ -91,7 +91,7 @@ fn is_code(word: &str) -> bool {
     })
 }
 
-/// Whether a word may be an IPv6 address: the name of no command is.
+/// Returns whether a word may be an IPv6 address; the name of a command never is.
 fn is_address(word: &str) -> bool {
     word.contains(|c: char| c.is_ascii_hexdigit())
         && word

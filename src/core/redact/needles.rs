@@ -1,4 +1,4 @@
-//! The search for secrets in what the service says.
+//! The search for secrets in text of the service.
 
 use std::fmt;
 
@@ -16,12 +16,12 @@ pub const MAX_SEARCHED_BYTES: usize = 64 * 1024;
 /// withheld unread, so that many long ones cannot keep the search busy.
 const MAX_TEXT_BYTES: usize = 4 * 1024;
 
-/// The shortest secret that is searched for, in characters: a shorter one is found in
-/// every other sentence, and withholding those tells that it is there.
+/// The shortest secret that is searched for, in characters: a shorter one is found in every other
+/// sentence, and withholding those would reveal it.
 const MIN_CHARS: usize = 4;
 
-/// Lines of a secret of several lines are looked for one by one from this
-/// length on: a parser likes to quote the line it stumbled over.
+/// From this length on, lines of a multi-line secret are searched for one by one: parsers like to
+/// quote the line they failed on.
 const MIN_LINE_BYTES: usize = 8;
 
 /// The secrets that were just sent. They are found in five forms: plain, JSON-escaped,
@@ -31,8 +31,8 @@ const MIN_LINE_BYTES: usize = 8;
 /// The foreign text is decoded and each reading of it searched, since encoders differ
 /// in what they encode.
 pub struct Needles {
-    /// Sorted, and none the beginning of another: so only the last one up to a piece
-    /// of text can be its beginning.
+    /// Sorted, and none the beginning of another, so that only the last one up to a piece of text
+    /// can be its beginning.
     secrets: Vec<Zeroizing<Vec<u8>>>,
 }
 
@@ -54,7 +54,7 @@ impl Needles {
         Self { secrets: needles }
     }
 
-    /// Whether `text` repeats any of the secrets in any form, or is too long to tell.
+    /// Returns whether `text` contains any of the secrets in any form, or is too long to search.
     pub fn occur_in(&self, text: &str) -> bool {
         if text.len() > MAX_SEARCHED_BYTES {
             return true;
@@ -75,7 +75,7 @@ impl Needles {
         })
     }
 
-    /// The text as it may be shown: cleaned, or withheld whole. `None` for blanks.
+    /// Returns the text cleaned, or withheld whole; `None` for whitespace.
     pub fn text(&self, raw: &str) -> Option<ForeignText> {
         if raw.len() > MAX_TEXT_BYTES || self.occur_in(raw) {
             return Some(ForeignText::withheld());
@@ -92,13 +92,13 @@ impl Needles {
         self.name_like(raw, |_| true)
     }
 
-    /// Only what has the shape of a code may be kept: anything else could be a piece of a secret
-    /// that no search finds.
+    /// Keeps only what has the shape of a code: anything else could be a piece of a secret that no
+    /// search finds.
     pub fn code(&self, raw: &str) -> Option<ReportedName> {
         self.name_like(raw, has_code_shape)
     }
 
-    /// A UUID, or as many hexadecimal digits, may be kept.
+    /// Keeps a UUID, or as many hexadecimal digits.
     pub fn request_id(&self, raw: &str) -> Option<ReportedName> {
         self.name_like(raw, |raw| {
             let digits = raw.bytes().filter(u8::is_ascii_hexdigit).count();
@@ -120,7 +120,7 @@ impl fmt::Debug for Needles {
     }
 }
 
-/// Capitals, a point or dash, at most two letters and a few digits: `DRS.M00304`,
+/// Matches capitals, a point or dash, at most two letters and a few digits: `DRS.M00304`,
 /// `DRS.KE0002`, `APIGW.0301` or `DRS.10000001`.
 fn has_code_shape(text: &str) -> bool {
     let Some((prefix, number)) = text.split_once(['.', '-']) else {
@@ -138,8 +138,8 @@ fn lower(text: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(text.to_ascii_lowercase())
 }
 
-/// The text as it stands and as each decoder reads it. What was encoded may have been
-/// JSON before that: a body, say.
+/// Returns the text as it is and as each decoder reads it. The encoded text may have been JSON,
+/// such as a body.
 fn readings(text: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut spaced = Zeroizing::new(text.to_vec());
     for byte in spaced.iter_mut().filter(|byte| **byte == b'+') {
@@ -165,8 +165,8 @@ fn readings(text: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     all
 }
 
-/// The bytes that the digits in a text make, from one of the first on. What is no digit is
-/// left out.
+/// Returns the bytes that the digits in a text make, from one of the first on; skips other
+/// characters.
 fn unpacked(
     text: &[u8],
     bits: u32,

@@ -122,7 +122,7 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
     assert_eq!(fits(&|sealed| sealed.revision = 4), Ok(()));
     assert_eq!(
         fits(&|sealed| sealed.revision = 2),
-        Err("it was made of revision 3 of the manifest, and this is revision 2".to_owned())
+        Err("it was made from revision 3 of the manifest, and this is revision 2".to_owned())
     );
     assert_eq!(
         fits(&|sealed| sealed.scope.project_id.push('x')),
@@ -130,7 +130,7 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
     );
     assert_eq!(
         fits(&|sealed| sealed.fingerprint_key = FingerprintKey::new([9; 32])),
-        Err("it was made with another key than the manifest's".to_owned())
+        Err("the manifest has another fingerprint key than the plan".to_owned())
     );
     assert_eq!(
         fits(&|sealed| sealed.recipients.push("age1other".to_owned())),
@@ -143,13 +143,17 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
     let now = end + minutes(6);
     assert_eq!(
         late(6).unwrap_err().why,
-        format!("it expired at {end:.0}, and the clock of this machine says {now:.0}")
+        format!(
+            "it expired at {}, and the clock of this machine says {}",
+            end.strftime("%Y-%m-%d %H:%M UTC"),
+            now.strftime("%Y-%m-%d %H:%M UTC")
+        )
     );
     let earlier = |count| plan.fits(&sealed(), plan.created - minutes(count));
     assert_eq!(earlier(5), Ok(()));
     let future = format!(
-        "it was made at {:.0}, which is still to come: look at the clocks of both machines",
-        plan.created
+        "it was made at {}, which is in the future by the clock of this machine",
+        plan.created.strftime("%Y-%m-%d %H:%M UTC")
     );
     assert_eq!(earlier(6).unwrap_err().why, future);
 }
@@ -201,7 +205,7 @@ fn attempts_of_the_plan_itself_leave_it_open_until_they_succeed() {
     let whole = after(half, 0, Some(&Settlement::Applied));
     assert_eq!(
         plan.progress(Some(&whole)).unwrap_err().why,
-        "all of it was applied already (state serial 7 then, 11 now)"
+        "all of it is already applied (state serial 7 then, 11 now)"
     );
 }
 
@@ -245,7 +249,7 @@ fn whatever_somebody_else_did_to_its_entries_makes_it_stale_by_name() {
     let other = plan.entries[0].wanted.clone();
     let is_moved = |state: &State| {
         let why = plan.progress(Some(state)).unwrap_err().why;
-        why.starts_with("the state of orders-cdc/destination moved since (serial ")
+        why.starts_with("the state of orders-cdc/destination changed since (serial ")
     };
     let run = PlanId::new("other".to_owned());
     let begun = |settlement: Option<Settlement>| {
@@ -280,13 +284,13 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
     let plan = sample();
     assert_eq!(
         plan.progress(None).unwrap_err().why,
-        "the state that it was compared with is gone"
+        "the state that it was made with is missing"
     );
     let mut other = state();
     other.lineage = Lineage::new("other".to_owned());
     assert_eq!(
         plan.progress(Some(&other)).unwrap_err().why,
-        "the state is another one than it was compared with"
+        "it was made with another state"
     );
 
     let mut first = sample();
@@ -297,7 +301,7 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
     assert_eq!(first.progress(None).unwrap(), [SavedProgress::Open]);
     assert_eq!(
         first.progress(Some(&other)).unwrap_err().why,
-        "it was made without a state, and now there is one, of serial 7"
+        "it was made without a state, and now there is one with serial 7"
     );
     let mut begun = State::new(
         first.scope.clone(),
@@ -310,7 +314,7 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
     begun.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
     begun.settle(&entry.key, &Settlement::Applied, during());
     let finished = first.progress(Some(&begun)).unwrap_err().why;
-    assert!(finished.starts_with("all of it was applied already (state serial "));
+    assert!(finished.starts_with("all of it is already applied (state serial "));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A walk through the tree that knows where it is and collects problems: maps with keys
-//! that the format defines or the user chooses, texts, numbers, lists.
+//! A walk through the tree that tracks paths and collects problems: maps with keys that the format
+//! defines or the user chooses, texts, numbers, lists.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, hash_map};
@@ -7,8 +7,7 @@ use std::collections::{HashMap, hash_map};
 use super::{Node, NodeKind, Pair, Tree, reads_as_other_type};
 use crate::core::problem::{Checked, FieldPath, Position, Problem, Problems, Severity, Words};
 
-/// Reads the text of a document and finds all its problems at once. `value` gets the
-/// outermost map.
+/// Reads a document and reports all its problems at once. `value` gets the outermost map.
 pub fn read<T>(text: &str, value: impl FnOnce(&Cursor<'_, '_>) -> Option<T>) -> Checked<T> {
     let tree = Tree::new(text);
     let problems = RefCell::<Problems>::default();
@@ -22,14 +21,15 @@ pub fn read<T>(text: &str, value: impl FnOnce(&Cursor<'_, '_>) -> Option<T>) -> 
     let value = match &root {
         Some(root) if root.node.is_map() => value(root),
         Some(root) if !root.node.is_null() => {
-            let help = "Write one `key: value` pair a line, beginning with `version: 1`.";
-            root.wrong_kind("the document is not a map of keys", help);
+            let help = "Write one `key: value` pair per line, beginning with `version: 1`.";
+            root.wrong_kind("the document is not a mapping", help);
             None
         }
         None if tree.stopped.is_some() => None,
         _ => {
             problems.borrow_mut().add(Severity::Error, false, || {
-                let help = "An empty file is never taken for an empty list of jobs; begin with `version: 1`.";
+                let help =
+                    "Begin with `version: 1`; an empty file never means an empty list of jobs.";
                 Problem::error("", None, "the file is empty", help)
             });
             None
@@ -42,11 +42,11 @@ pub fn read<T>(text: &str, value: impl FnOnce(&Cursor<'_, '_>) -> Option<T>) -> 
     Checked::new(value, problems)
 }
 
-/// A value of the document with the way to it.
+/// A value of the document and its path.
 #[derive(Clone, Copy)]
 pub struct Cursor<'t, 'p> {
     pub node: Node<'t>,
-    /// The key that it belongs to; in a list and outermost the value itself.
+    /// Its key; in a list and outermost the value itself.
     pub key: Node<'t>,
     pub path: FieldPath<'p>,
     problems: &'t RefCell<Problems>,
@@ -83,7 +83,7 @@ impl<'t> Cursor<'t, '_> {
         });
     }
 
-    /// Reports a field of this map that is not there, if the map was read to its end.
+    /// Reports a missing field of this map, if the map was read to its end.
     pub fn missing(&self, name: &'static str, at: Option<Node<'_>>, help: &'static str) {
         if self.is_whole() {
             self.with_path(self.path.field(name))
@@ -101,13 +101,13 @@ impl<'t> Cursor<'t, '_> {
         }
     }
 
-    /// Whether the value was read to its end; of the outermost one, whether it is the
-    /// only document.
+    /// Returns whether the value was read to its end; for the outermost one, whether it is the only
+    /// document.
     pub fn is_whole(&self) -> bool {
         self.node.is_whole() && (self.node.index > 0 || self.is_in_whole_document())
     }
 
-    /// Whether nothing stopped the reading, so that what was not found is not there.
+    /// Returns whether reading never stopped, so that a missing value is really absent.
     pub fn is_in_whole_document(&self) -> bool {
         self.node.tree.stopped.is_none()
     }
@@ -116,13 +116,13 @@ impl<'t> Cursor<'t, '_> {
         self.node.tree.text
     }
 
-    /// Reports what is allowed nowhere.
+    /// Reports syntax that is allowed nowhere.
     fn visit(&self) {
         let node = self.node;
         let flaw = node.flaw();
         if flaw.is_some_and(|flaw| flaw.has_tab) {
             let column = node.tree.tab_before(node.start()).unwrap_or(1);
-            let (what, help) = ("tab used for indentation", "Indent with blanks only.");
+            let (what, help) = ("tab used for indentation", "Indent with spaces only.");
             self.problems.borrow_mut().add(Severity::Error, false, || {
                 let line = node.at().line;
                 let at = Some(Position { line, column });
@@ -158,7 +158,7 @@ impl<'t> Cursor<'t, '_> {
         }
     }
 
-    /// The entries of a map. Keys that cannot be one are reported.
+    /// Returns the entries of a map. Reports keys that are not texts.
     fn named_pairs(&self) -> impl Iterator<Item = (&'t str, Pair<'t>)> {
         self.node.pairs().filter_map(|pair| {
             let (key, value) = (pair.key, pair.key);
@@ -170,7 +170,7 @@ impl<'t> Cursor<'t, '_> {
                     "Write the fields out (a manifest shares passwords by `credentials`).",
                 ),
                 Some(text) => return Some((text, pair)),
-                None => key.wrong_kind("a key is not a text", "Write `key: value`."),
+                None => key.wrong_kind("a key is not a string", "Write `key: value`."),
             }
             self.to(self.path, pair).visit();
             None
@@ -181,15 +181,14 @@ impl<'t> Cursor<'t, '_> {
         let (first, second) = (first.at().line, self.key.at().line);
         self.error_at(
             Some(self.key),
-            format!("the same key stands twice: line {first} and line {second}"),
-            "Remove one of the two; neither is taken.",
+            format!("the key is repeated: line {first} and line {second}"),
+            "Remove one of them; neither is used.",
         );
         self.visit();
     }
 
-    /// The values of a map whose keys the format defines, in the order of `known`. All
-    /// other keys are reported; an unknown one is not repeated, since a bad indent can
-    /// make one of a password.
+    /// Returns the values of a map whose keys the format defines, in the order of `known`. Reports
+    /// all other keys without repeating them, since a bad indent can turn a password into one.
     pub fn fields<'p, const N: usize>(
         &'p self,
         known: [&'static str; N],
@@ -202,7 +201,7 @@ impl<'t> Cursor<'t, '_> {
                 .find(|(known, _)| **known == text);
             let Some((name, field)) = field else {
                 let value = self.to(self.path, pair);
-                value.error_at(Some(pair.key), "an unknown key", unknown_help(&known, text));
+                value.error_at(Some(pair.key), "unknown key", unknown_help(&known, text));
                 value.visit();
                 continue;
             };
@@ -219,8 +218,8 @@ impl<'t> Cursor<'t, '_> {
         fields
     }
 
-    /// The values of a map whose keys the user chooses, with their numbers from 1. A key
-    /// is shown in a path if `may_show` allows it; the others are named by their number.
+    /// Returns the values of a map whose keys the user chooses, with their numbers from 1. A path
+    /// shows the key if `may_show` allows it, else its number.
     pub fn entries<'p>(
         &'p self,
         may_show: fn(&str) -> bool,
@@ -233,8 +232,8 @@ impl<'t> Cursor<'t, '_> {
             if pair.key.is_plain() && reads_as_other_type(text) {
                 entry.error_at(
                     Some(pair.key),
-                    "the key can be read as a number, a date or a switch",
-                    "Quote it, so that every reader takes it for a text.",
+                    "the key can be read as a number, a date or a boolean",
+                    "Quote it, so that every reader takes it for a string.",
                 );
             }
             match firsts.entry(text) {
@@ -264,19 +263,19 @@ impl<'t> Cursor<'t, '_> {
         self.key.scalar().unwrap_or_default()
     }
 
-    /// A text that is not a secret. What another reader could take for a number, a
-    /// switch, a date or nothing must be quoted.
+    /// Returns a text that is not a secret. It must be quoted if another reader could take it for a
+    /// number, a boolean, a date or null.
     pub fn text(&self) -> Option<&'t str> {
         let Some(text) = self.node.scalar() else {
-            self.wrong_kind("is not a text", "Write one text, in quotes.");
+            self.wrong_kind("is not a string", "Write one string, in quotes.");
             return None;
         };
         let (what, help) = if self.node.is_null() {
             ("has no value", "Give it a value or remove the key.")
         } else if self.node.is_plain() && reads_as_other_type(text) {
             (
-                "can be read as a number, a date or a switch",
-                "Quote it, so that every reader takes it for a text.",
+                "can be read as a number, a date or a boolean",
+                "Quote it, so that every reader takes it for a string.",
             )
         } else if text.is_empty() {
             ("is empty", "Give it a value or remove the key.")
@@ -287,7 +286,7 @@ impl<'t> Cursor<'t, '_> {
         None
     }
 
-    /// A whole number written plainly, like `10`.
+    /// Returns a whole number written plainly, like `10`.
     pub fn number(&self) -> Option<u64> {
         let number = self.node.scalar().and_then(|text| {
             let is_decimal = self.node.is_plain()
@@ -302,21 +301,21 @@ impl<'t> Cursor<'t, '_> {
         number
     }
 
-    /// Checks the version of the format, of which there is only the first so far.
+    /// Checks the version of the format; so far there is only version 1.
     pub fn version(&self, version: Option<Cursor<'_, '_>>) {
         let Some(version) = version else {
             return self.missing("version", None, "Begin with `version: 1`.");
         };
         if version.number().is_some_and(|number| number != 1) {
-            let help = "This program reads version 1; a newer one may read this file.";
-            version.error("an unknown version of the format", help);
+            let help = "This drspass reads version 1; a newer one may read this file.";
+            version.error("unknown version of the format", help);
         }
     }
 
-    /// A list of texts with their places, at least one.
+    /// Returns a list of at least one text, with their places.
     pub fn texts(&self) -> Option<Vec<Cursor<'t, '_>>> {
         if !self.node.is_list() {
-            let help = "Write each text on a line of its own, after a dash.";
+            let help = "Write each item on a line of its own, after a dash.";
             self.wrong_kind("is not a list", help);
             return None;
         }
@@ -332,7 +331,7 @@ impl<'t> Cursor<'t, '_> {
             return None;
         }
         if items.is_empty() {
-            self.error("is an empty list", "Name at least one.");
+            self.error("is an empty list", "List at least one.");
             return None;
         }
         are_texts.then_some(items)
@@ -342,19 +341,22 @@ impl<'t> Cursor<'t, '_> {
 fn unknown_help(known: &[&str], unknown: &str) -> String {
     match nearest(known.iter().copied(), unknown) {
         Some(known) => format!("Did you mean `{known}`?"),
-        None => format!("Known here: {}. Check the indentation.", known.join(", ")),
+        None => format!(
+            "Known keys are: {}. Check the indentation.",
+            known.join(", ")
+        ),
     }
 }
 
-/// The known word that was probably meant by one with a typing error.
+/// Returns the known word that was probably meant by a misspelt one.
 pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, unknown: &str) -> Option<&'a str> {
     let distances = known.map(|known| (distance(known, unknown), known));
     let (distance, known) = distances.min()?;
     (distance <= 2 && distance * 2 < known.len()).then_some(known)
 }
 
-/// How many letters must be changed, added or removed to get from one word to
-/// the other; more than two are not told apart.
+/// Counts the letters to change, add or remove to turn one word into the other; above two the count
+/// is not exact.
 fn distance(known: &str, other: &str) -> usize {
     if known.len().abs_diff(other.len()) > 2 {
         return usize::MAX;

@@ -1,10 +1,10 @@
-//! The strict YAML reader: one document as a tree over its text, no anchors, aliases, tags
-//! or merge keys, and errors in our own words, which hold no text of the document (design
+//! The strict YAML reader: one document as a tree over its text, without anchors, aliases, tags or
+//! merge keys, and errors in words of drspass, which contain no text of the document (design
 //! section 2.2).
 //!
-//! The tree is a flat list of nodes in the order of the text, each with its place and no
-//! text of its own, so that the largest manifest costs little more than what is kept of
-//! it. Only what is escaped or folded is copied, and wiped.
+//! The tree is a flat list of nodes in the order of the text, each with its place and without its
+//! text, so that the largest manifest costs little more than the values kept from it. Only escaped
+//! or folded text is copied, and wiped.
 
 mod cursor;
 mod syntax;
@@ -26,7 +26,7 @@ pub use text::{
 
 use super::problem::{Position, Problem};
 
-/// How many collections may stand inside each other. The formats need six.
+/// How deep collections may be nested. The formats need six levels.
 const MAX_NESTING: usize = 16;
 
 /// The most values and keys of a document. A manifest of 64 MiB has half as many.
@@ -36,18 +36,18 @@ const MAX_NODES: usize = 10_000_000;
 pub struct Tree<'t> {
     text: &'t str,
     items: Vec<Item>,
-    /// What each of the items is, apart from them for their size.
+    /// The kind of each item, apart from the items for their size.
     kinds: Vec<NodeKind>,
-    /// The items that have something rarely seen, in their order.
+    /// Rare properties of items, in their order.
     flaws: Vec<NodeFlaw>,
     /// The texts of items that are not in the document letter by letter, in their order.
     copies: Vec<(usize, Zeroizing<String>)>,
-    /// A byte and its line, from which the lines of others are counted: problems are
-    /// found one after the other.
+    /// A byte and its line, from which later lines are counted: problems are found one after the
+    /// other.
     counted: Cell<(usize, usize)>,
-    /// The collections of which not all was read: one inside the other, so few.
+    /// The collections that were not read completely: one inside the other, so few.
     cut: Vec<usize>,
-    /// Why nothing was read after the last item.
+    /// Why reading stopped after the last item.
     stopped: Option<Problem>,
 }
 
@@ -60,7 +60,7 @@ enum NodeKind {
     FlowMap,
     List,
     Alias,
-    /// What the reading did not get to.
+    /// Not reached by the reader.
     Absent,
 }
 
@@ -70,12 +70,12 @@ impl NodeKind {
     }
 }
 
-/// Where a node is: a text has 64 MiB at most, and a manifest of 100,000 entries has
-/// 500,000 of them.
+/// The place of a node: a text has 64 MiB at most, and a manifest of 100,000 entries has 500,000 of
+/// them.
 struct Item {
-    /// The byte where it starts.
+    /// Its first byte.
     start: u32,
-    /// Of a collection the first item that is not inside it, of all else the byte after it.
+    /// For a collection the first item that is not inside it, for all else the byte after it.
     extent: u32,
 }
 
@@ -84,7 +84,7 @@ struct NodeFlaw {
     /// The number of its anchor, or 0.
     anchor: usize,
     has_tag: bool,
-    /// Whether a tab indents it, the first of its line.
+    /// Whether it is the first of its line and indented with a tab.
     has_tab: bool,
 }
 
@@ -95,7 +95,7 @@ struct Open {
 }
 
 impl<'t> Tree<'t> {
-    /// Reads `text`, which carries no byte order mark.
+    /// Parses `text`, which must not have a byte order mark.
     pub fn new(text: &'t str) -> Self {
         let mut tree = Self {
             text,
@@ -207,11 +207,11 @@ impl<'t> Tree<'t> {
         });
     }
 
-    /// The column of the first tab of a line of which nothing but blanks stands
-    /// before this byte. The parser lets a tab pass after some blanks.
+    /// Returns the column of the first tab before this byte, if only whitespace precedes it in its
+    /// line. The parser accepts a tab after spaces.
     fn tab_before(&self, byte: usize) -> Option<usize> {
         let before = self.text.get(..byte)?;
-        // No further back than the blanks go: many tabs may stand on one long line.
+        // Searches no further back than the whitespace goes: a long line may have many tabs.
         let rest = before.trim_end_matches([' ', '\t']);
         let is_indentation = rest.is_empty() || rest.ends_with(['\n', '\r']);
         let tab = before.get(rest.len()..)?.find('\t')?;
@@ -229,7 +229,7 @@ impl<'t> Tree<'t> {
         })
     }
 
-    /// The entry of this [number](Pair::number).
+    /// Returns the entry with this [number](Pair::number).
     pub fn pair(&self, number: usize) -> Pair<'_> {
         let node = |index| Node { tree: self, index };
         let key = node(number);
@@ -239,7 +239,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    /// Whether it was read to its end, and has nothing that is refused everywhere.
+    /// Returns whether it was read to its end and has nothing that is refused everywhere.
     pub fn is_clean(&self) -> bool {
         self.stopped.is_none() && self.flaws.is_empty() && !self.kinds.contains(&NodeKind::Alias)
     }
@@ -270,7 +270,7 @@ pub struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// What finds it in its tree again.
+    /// Returns the number that finds it in its tree again.
     pub fn number(self) -> usize {
         self.key.index
     }
@@ -299,7 +299,7 @@ impl<'a> Node<'a> {
         self.tree.items[self.index].start as usize
     }
 
-    /// The byte after it. A block may end in the line after its last one, a collection
+    /// Returns the byte after it. A block may end in the line after its last one; a collection
     /// without brackets ends with its last value.
     pub fn end(self) -> usize {
         if !self.kind().is_collection() {
@@ -312,7 +312,7 @@ impl<'a> Node<'a> {
         if self.kind() == NodeKind::Map || is_block_list {
             return end;
         }
-        // Nothing but blanks, commas and comments stands before the bracket.
+        // Only whitespace, commas and comments precede the bracket.
         let mut is_comment = false;
         let rest = self.tree.text.get(end..).unwrap_or_default();
         let bracket = rest.bytes().position(|byte| {
@@ -331,7 +331,7 @@ impl<'a> Node<'a> {
         matches!(self.kind(), NodeKind::Map | NodeKind::FlowMap)
     }
 
-    /// Whether it is a map in braces.
+    /// Returns whether it is a map in braces.
     pub fn is_flow(self) -> bool {
         self.kind() == NodeKind::FlowMap
     }
@@ -340,17 +340,17 @@ impl<'a> Node<'a> {
         self.kind() == NodeKind::List
     }
 
-    /// Whether it has neither quotes nor a block indicator.
+    /// Returns whether it has neither quotes nor a block indicator.
     pub fn is_plain(self) -> bool {
         self.kind() == NodeKind::Plain
     }
 
-    /// Whether it is text in lines of its own below a block indicator.
+    /// Returns whether it is text in lines of its own below a block indicator.
     pub fn is_block(self) -> bool {
         self.kind() == NodeKind::Block
     }
 
-    /// Whether every reader would take it for null: absent, `~` or `null`.
+    /// Returns whether every reader would take it for null: absent, `~` or `null`.
     pub fn is_null(self) -> bool {
         self.is_plain()
             && !self.is_refused()
@@ -359,7 +359,7 @@ impl<'a> Node<'a> {
                 .is_some_and(|text| matches!(text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// Whether something about it is not allowed anywhere, so that it has no meaning.
+    /// Returns whether something about it is allowed nowhere, so that it has no meaning.
     fn is_refused(self) -> bool {
         match self.kind() {
             NodeKind::Alias | NodeKind::Absent => true,
@@ -370,7 +370,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The text of a scalar after escapes and folding.
+    /// Returns the text of a scalar after escapes and folding.
     pub fn scalar(self) -> Option<&'a str> {
         if self.is_refused() || self.kind().is_collection() {
             return None;
@@ -396,7 +396,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The items of a list; the keys and values of a map in turn.
+    /// Returns the items of a list, or the keys and values of a map in turn.
     pub fn children(self) -> impl Iterator<Item = Self> {
         let tree = self.tree;
         let end = self.next();
@@ -425,7 +425,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Where the text of a scalar is that stands in the document letter by letter.
+/// Returns where a scalar's text is, if the document has it letter by letter.
 fn inside(kind: NodeKind, bytes: Range<usize>) -> Range<usize> {
     match kind {
         NodeKind::Quoted => bytes.start + 1..bytes.end.saturating_sub(1),

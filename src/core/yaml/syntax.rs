@@ -1,5 +1,5 @@
-//! Syntax errors in our own words. The parser's words are never shown, since
-//! they may hold characters of the document.
+//! Syntax errors in words of drspass. The parser's are never shown, since they may contain
+//! characters of the document.
 
 use granit_parser::{ErrorKind, ScanError};
 
@@ -10,8 +10,8 @@ use crate::core::problem::{Position, Problem};
 pub fn problem(text: &str, error: &ScanError) -> Problem {
     let marker = error.marker();
     let at = position(*marker);
-    // An unquoted value that runs into a tab is named by its start, so the tab may
-    // indent the line after it.
+    // An unquoted value that runs into a tab is reported at its start, so the tab may indent the
+    // line after it.
     let runs_on = matches!(error.kind(), ErrorKind::TabInPlainScalar);
     if let Some(tab) = tab_in_indentation(text, marker.byte_offset(), at, runs_on) {
         return Problem::error("", Some(tab), TAB_INDENT.0, TAB_INDENT.1);
@@ -20,9 +20,8 @@ pub fn problem(text: &str, error: &ScanError) -> Problem {
     Problem::error("", Some(at), what, help)
 }
 
-/// The first tab before the first other character of the line of an error, or of
-/// the next line if the error `runs_on`: whatever the parser stumbled over, the
-/// tab is the reason.
+/// Returns the first tab in the indentation of an error's line, or of the next line if the error
+/// `runs_on`: whatever the parser reported, the tab is the reason.
 fn tab_in_indentation(
     text: &str,
     offset: Option<usize>,
@@ -49,52 +48,52 @@ fn tab_in_indentation(
 type SyntaxWords = (&'static str, &'static str);
 
 const TOO_DEEP: SyntaxWords = (
-    "nested too deep",
+    "nested too deeply",
     "Check the brackets; the format needs no more than six levels.",
 );
-const TAB_INDENT: SyntaxWords = ("tab used for indentation", "Indent with blanks only.");
+const TAB_INDENT: SyntaxWords = ("tab used for indentation", "Indent with spaces only.");
 const TAB_IN_VALUE: SyntaxWords = (
-    "a tab stands in an unquoted value",
-    "Quote the value, or use a blank.",
+    "an unquoted value contains a tab",
+    "Quote the value, or use a space.",
 );
 const MARK_INSIDE: SyntaxWords = (
-    "a byte order mark stands inside the document",
+    "the document contains a byte order mark",
     "Remove it, or write it as \\uFEFF inside double quotes.",
 );
 const UNCLOSED_QUOTE: SyntaxWords = (
-    "a quoted text is not closed",
+    "a quoted string is not closed",
     "Close the quotes. Inside double quotes write \\\" for a quote, inside single quotes ''.",
 );
 const AFTER_QUOTE: SyntaxWords = (
-    "something follows the closing quote",
+    "text follows the closing quote",
     "Inside double quotes write \\\" for a quote, inside single quotes ''.",
 );
 const ESCAPE: SyntaxWords = (
-    "an escape inside double quotes is not valid",
+    "an escape in double quotes is invalid",
     "Write \\\\ for a backslash, or use single quotes.",
 );
 const QUOTE_INDENT: SyntaxWords = (
-    "a quoted text is not closed, or goes on without indentation",
+    "a quoted string is not closed, or continues without indentation",
     "Close the quotes on the line where the value starts.",
 );
 const FLOW_INDENT: SyntaxWords = (
-    "a value goes on without indentation",
+    "a value continues without indentation",
     "Indent the line, or close the brackets before it.",
 );
 const BRACKETS: SyntaxWords = (
     "brackets or braces do not match, or a comma is missing",
-    "Quote values that hold brackets, braces or commas.",
+    "Quote values that contain brackets, braces or commas.",
 );
 const COLON: SyntaxWords = (
-    "a colon stands where no key can be",
-    "Quote values that hold a colon, and check the indentation.",
+    "unexpected colon",
+    "Quote values that contain a colon, and check the indentation.",
 );
 const MISFIT: SyntaxWords = (
-    "the line does not fit the ones before it",
-    "Check the indentation, and that each key is followed by a colon and a blank.",
+    "the line does not match the lines before it",
+    "Check the indentation, and that each key is followed by a colon and a space.",
 );
 const CHARACTER: SyntaxWords = (
-    "a value cannot start with this character, or may not hold it",
+    "a value starts with or contains an invalid character",
     "Quote the value; write control characters as escapes inside double quotes.",
 );
 const ANCHORS: SyntaxWords = (
@@ -106,11 +105,11 @@ const TAGS: SyntaxWords = (
     "Quote a value that starts with `!`.",
 );
 const COMMENT: SyntaxWords = (
-    "a comment stands where none can be",
-    "Quote values that hold `#`; put a blank before a comment.",
+    "unexpected comment",
+    "Quote values that contain `#`; put a space before a comment.",
 );
 const BLOCK: SyntaxWords = (
-    "a block text is not written correctly",
+    "invalid block string",
     "Write `|-`, then the text on lines of its own, all indented alike.",
 );
 const DIRECTIVE: SyntaxWords = (
@@ -118,7 +117,7 @@ const DIRECTIVE: SyntaxWords = (
     "Remove it; none is needed.",
 );
 const AFTER_END: SyntaxWords = (
-    "something follows the end of the document",
+    "text follows the end of the document",
     "Keep one document in the file.",
 );
 const TOO_EARLY: SyntaxWords = (

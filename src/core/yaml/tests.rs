@@ -51,8 +51,8 @@ fn what_is_not_one_plain_document_is_refused_with_its_place() {
             "a: b\n...\n---\nc: d\n",
             "3:1 line 3 starts a second document",
         ),
-        ("word\n", "1:1 the document is not a map of keys"),
-        ("- a\n- b\n", "1:1 the document is not a map of keys"),
+        ("word\n", "1:1 the document is not a mapping"),
+        ("- a\n- b\n", "1:1 the document is not a mapping"),
         ("a: &name b\n", "1:10 anchors are not supported"),
         ("a: *name\n", "1:4 aliases are not supported"),
         ("a: !!str b\n", "1:10 tags are not supported"),
@@ -61,53 +61,50 @@ fn what_is_not_one_plain_document_is_refused_with_its_place() {
         ("a:\n  <<: {a: b}\n", "2:3 merge keys are not supported"),
         (
             "a: b\nc: d\na: e\n",
-            "3:1 the same key stands twice: line 1 and line 3",
+            "3:1 the key is repeated: line 1 and line 3",
         ),
         (
             "{a: b, a: c}\n",
-            "1:8 the same key stands twice: line 1 and line 1",
+            "1:8 the key is repeated: line 1 and line 1",
         ),
         (
             "a:\n  b: c\n  \"b\": d\n",
-            "3:3 the same key stands twice: line 2 and line 3",
+            "3:3 the key is repeated: line 2 and line 3",
         ),
-        ("? [a, b]\n: c\n", "1:3 a key is not a text"),
+        ("? [a, b]\n: c\n", "1:3 a key is not a string"),
         (
             "a: \u{feff}b\n",
-            "1:4 a byte order mark stands inside the document",
+            "1:4 the document contains a byte order mark",
         ),
-        ("a: b\0c\n", "1:5 a NUL character stands in the file"),
+        ("a: b\0c\n", "1:5 the file contains a NUL character"),
         ("a:\n\tb: c\n", "2:1 tab used for indentation"),
         ("a:\n  \tb: c\n", "2:3 tab used for indentation"),
         ("a:\n  b: c\n\td: e\n", "3:1 tab used for indentation"),
         (
             "a: \"b\nc: d\n",
-            "2:1 a quoted text is not closed, or goes on without indentation",
+            "2:1 a quoted string is not closed, or continues without indentation",
         ),
-        ("a: 'b", "1:4 a quoted text is not closed"),
-        ("a: \"b\" c\n", "1:8 something follows the closing quote"),
-        (
-            "a: \"\\q\"\n",
-            "1:4 an escape inside double quotes is not valid",
-        ),
+        ("a: 'b", "1:4 a quoted string is not closed"),
+        ("a: \"b\" c\n", "1:8 text follows the closing quote"),
+        ("a: \"\\q\"\n", "1:4 an escape in double quotes is invalid"),
         (
             "a: [b\n",
             "1:4 brackets or braces do not match, or a comma is missing",
         ),
-        ("a: b: c\n", "1:5 a colon stands where no key can be"),
-        ("a: b\n  c: d\n", "2:4 a colon stands where no key can be"),
+        ("a: b: c\n", "1:5 unexpected colon"),
+        ("a: b\n  c: d\n", "2:4 unexpected colon"),
         (
             "a: @b\n",
-            "1:4 a value cannot start with this character, or may not hold it",
+            "1:4 a value starts with or contains an invalid character",
         ),
         ("a: *\n", "1:4 anchors and aliases are not supported"),
         (
             "1e400: a\n",
-            "1:1 the key can be read as a number, a date or a switch",
+            "1:1 the key can be read as a number, a date or a boolean",
         ),
         (
             ": a\n",
-            "1:1 the key can be read as a number, a date or a switch",
+            "1:1 the key can be read as a number, a date or a boolean",
         ),
     ] {
         assert_eq!(read(text), [expected], "{text:?}");
@@ -134,7 +131,7 @@ fn deep_nesting_is_refused_at_any_depth() {
     ] {
         let problems = read(&text);
         assert!(
-            problems.iter().any(|p| p.ends_with("nested too deep")),
+            problems.iter().any(|p| p.ends_with("nested too deeply")),
             "{problems:?}"
         );
     }
@@ -189,9 +186,9 @@ fn bytes_become_text_or_a_named_problem() {
         .chars()
         .flat_map(|c| u32::from(c).to_be_bytes())
         .collect();
-    let is_16 = "file is UTF-16 LE, save as UTF-8";
-    let is_16_be = "file is UTF-16 BE, save as UTF-8";
-    let is_32 = "file is UTF-32, save as UTF-8";
+    let is_16 = "the file is UTF-16 LE, not UTF-8";
+    let is_16_be = "the file is UTF-16 BE, not UTF-8";
+    let is_32 = "the file is UTF-32, not UTF-8";
     for (bytes, expected) in [
         (utf16.as_slice(), is_16),
         (&utf16_be, is_16_be),
@@ -316,11 +313,11 @@ fn an_unknown_key_is_not_repeated_but_a_near_known_one_is_named() {
         ("destnation", "Did you mean `destination`?"),
         (
             "nmae",
-            "Known here: name, source, destination. Check the indentation.",
+            "Known keys are: name, source, destination. Check the indentation.",
         ),
         (
             "Zq7XkW9v",
-            "Known here: name, source, destination. Check the indentation.",
+            "Known keys are: name, source, destination. Check the indentation.",
         ),
     ] {
         let text = format!("{key}: b\n");
@@ -330,7 +327,7 @@ fn an_unknown_key_is_not_repeated_but_a_near_known_one_is_named() {
         });
         let problem = checked.problems.first().expect("a problem");
         assert_eq!(problem.severity, Severity::Error);
-        assert_eq!(problem.what, "an unknown key");
+        assert_eq!(problem.what, "unknown key");
         assert_eq!(problem.help, help);
     }
 }

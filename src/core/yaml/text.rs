@@ -9,20 +9,20 @@ use crate::core::redact::is_unfit;
 /// The largest document that is read (design section 2.2).
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// What to do with a document that is too large in any way.
-pub const SPLIT_HELP: &str = "Split it: one root folder for each environment or project.";
+/// The help for a document that is too large in any way.
+pub const SPLIT_HELP: &str = "Split it: use one root directory per environment or project.";
 
 const NO_MARK_HELP: &str = "Save the file as UTF-8 without a byte order mark.";
 
 const MARK: char = '\u{feff}';
 
-/// The text of a file. Exactly one UTF-8 byte order mark is read over.
+/// Decodes a file. Skips exactly one UTF-8 byte order mark.
 pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > MAX_BYTES {
         return Err(too_large());
     }
     if let Some(name) = other_encoding(bytes) {
-        let what = format!("file is {name}, save as UTF-8");
+        let what = format!("the file is {name}, not UTF-8");
         return Err(Problem::error("", None, what, NO_MARK_HELP));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -39,7 +39,7 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     }
 }
 
-/// The text of a file that is no document. A UTF-8 byte order mark is read over.
+/// Decodes a file that is not a document. Skips a UTF-8 byte order mark.
 pub fn plain_text(bytes: &[u8]) -> Result<&str, &'static str> {
     if let Some(what) = wrong_encoding(bytes) {
         return Err(what);
@@ -48,16 +48,16 @@ pub fn plain_text(bytes: &[u8]) -> Result<&str, &'static str> {
     Ok(split_mark(text).1)
 }
 
-/// What a file is in place of UTF-8, as far as it begins like text.
+/// Returns the encoding of a file that begins like text, but not in UTF-8.
 pub fn wrong_encoding(bytes: &[u8]) -> Option<&'static str> {
     Some(match other_encoding(bytes)? {
-        "UTF-16 LE" => "it is UTF-16 LE, save as UTF-8",
-        "UTF-16 BE" => "it is UTF-16 BE, save as UTF-8",
-        _ => "it is UTF-32, save as UTF-8",
+        "UTF-16 LE" => "it is UTF-16 LE, not UTF-8",
+        "UTF-16 BE" => "it is UTF-16 BE, not UTF-8",
+        _ => "it is UTF-32, not UTF-8",
     })
 }
 
-/// What cannot be handed to the parser, which would take NUL for the end.
+/// Refuses text that must not reach the parser, which would take NUL for the end.
 pub fn refuse_text(text: &str) -> Option<Problem> {
     if text.len() > MAX_BYTES {
         return Some(too_large());
@@ -67,10 +67,10 @@ pub fn refuse_text(text: &str) -> Option<Problem> {
     }
     let nul = text.bytes().position(|b| b == 0)?;
     let (what, at) = (
-        "a NUL character stands in the file",
+        "the file contains a NUL character",
         position_after(&text[..nul]),
     );
-    let help = "Remove it; no password can hold one.";
+    let help = "Remove it; no password can contain one.";
     Some(Problem::error("", Some(at), what, help))
 }
 
@@ -85,8 +85,8 @@ fn too_large() -> Problem {
     Problem::error("", None, "the file is larger than 64 MiB", SPLIT_HELP)
 }
 
-/// The name of an encoding that editors and shells write instead of UTF-8,
-/// told by its byte order mark or by the zeros beside the first characters.
+/// Returns the encoding that editors and shells write instead of UTF-8, recognised by its byte
+/// order mark or by the zeros next to the first characters.
 fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     match *bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
@@ -106,23 +106,23 @@ pub fn position_after(text: &str) -> Position {
     }
 }
 
-/// The column of this byte, from 1.
+/// Returns the column of this byte, from 1.
 pub fn column(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or_default();
     1 + before[line_start(before, before.len())..].chars().count()
 }
 
-/// The first byte of the line that holds this byte.
+/// Returns the first byte of this byte's line.
 pub fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind(['\n', '\r']).map_or(0, |at| at + 1)
 }
 
-/// The byte where the line that holds this byte ends, its line end left out.
+/// Returns the byte where this byte's line ends, before its line end.
 pub fn line_end(text: &str, at: usize) -> usize {
     text[at..].find(['\n', '\r']).map_or(text.len(), |n| at + n)
 }
 
-/// The first byte of the next line; the end of the text where there is none.
+/// Returns the first byte of the next line; the end of the text if there is none.
 pub fn next_line(text: &str, at: usize) -> usize {
     let end = line_end(text, at);
     if text[end..].starts_with("\r\n") {
@@ -132,7 +132,7 @@ pub fn next_line(text: &str, at: usize) -> usize {
     }
 }
 
-/// How many line ends of `text` end in these bytes or right after them.
+/// Counts the line ends of `text` that end in these bytes or right after them.
 pub fn count_breaks(text: &str, bytes: Range<usize>) -> usize {
     let text = text.as_bytes();
     bytes
@@ -144,7 +144,7 @@ pub fn count_breaks(text: &str, bytes: Range<usize>) -> usize {
         .count()
 }
 
-/// Takes off one leading byte order mark and gives back both parts.
+/// Splits off one leading byte order mark and returns both parts.
 pub fn split_mark(text: &str) -> (&str, &str) {
     let rest = text.strip_prefix(MARK).unwrap_or(text);
     text.split_at(text.len() - rest.len())
@@ -156,9 +156,9 @@ const WORDS: &[&str] = &[
     "inf", ".inf", "+.inf", "-.inf", "+inf", "-inf",
 ];
 
-/// Whether the text of a plain scalar is a number, a boolean, null, a date or a
-/// number to the base 60 for any reader of YAML 1.1 or 1.2. `72904e81` and
-/// `1e400` are numbers; `25df459d-a37c-41b9-bc2b-8c00ba32jb52` is a text.
+/// Returns whether the text of a plain scalar is a number, a boolean, null, a date or a number to
+/// the base 60 for any reader of YAML 1.1 or 1.2. `72904e81` and `1e400` are numbers;
+/// `25df459d-a37c-41b9-bc2b-8c00ba32jb52` is a text.
 pub fn reads_as_other_type(text: &str) -> bool {
     // The longest of the words has five letters.
     (text.len() <= 5 && WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)))
@@ -211,8 +211,8 @@ fn is_date(text: &str) -> bool {
         && (time.is_empty() || time.starts_with(|c: char| c.is_ascii_digit() || c == ' '))
 }
 
-/// Appends `text` in double quotes, so that every YAML reader gets exactly this
-/// text. What cannot be seen is escaped.
+/// Appends `text` in double quotes such that every YAML reader gets exactly this text. Invisible
+/// characters are escaped.
 pub fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
@@ -231,8 +231,8 @@ pub fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Whether a character is not a control character and yet leaves no mark, looks
-/// like a blank, or changes only how its neighbours look.
+/// Returns whether a character is not a control character and yet invisible, looks like a space, or
+/// only changes how its neighbours look.
 pub fn is_hard_to_see(c: char) -> bool {
     if c.is_ascii() {
         return false;

@@ -71,8 +71,8 @@ fn the_same_trouble_of_many_entries_is_one_annotation() {
     ::drspass_0123456789abcdef::
     ::endgroup::
     ::error title=refused%3A DRS.M00304::job-0/source, job-1/source, job-2/source, job-3/source, job-4/source, job-5/source, job-6/source, job-7/source, job-8/source, job-9/source and 5 more%0Athe service says: "not now"
-    ::error title=in doubt%3A no answer came::lost/source
-    ::warning title=not sent%3A the service kept asking to come again later::late/source
+    ::error title=in doubt%3A no answer was received::lost/source
+    ::warning title=not sent%3A the service remained busy::late/source
     Result: 1 applied, 15 refused, 0 blocked, 1 not sent, 1 in doubt; 18 in all.
     "#);
 }

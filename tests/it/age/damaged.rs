@@ -68,20 +68,28 @@ fn damaged_armor_is_told_by_its_line() {
         (
             inserted(count, ""),
             count,
-            "an empty line stands inside the armor",
+            "an empty line is inside the armor",
         ),
         (
             with(1, &format!("{}  ", lines[0])),
             1,
-            "blanks stand beside the first line",
+            "whitespace surrounds the first line",
         ),
         (
             with(count, &six),
             count,
             "it is not the last line of an armor",
         ),
-        (joined(&[lines[0], &spaced, end]), 2, "it holds a blank"),
-        (with(3, &format!(" {}", lines[2])), 3, "it holds a blank"),
+        (
+            joined(&[lines[0], &spaced, end]),
+            2,
+            "it contains whitespace",
+        ),
+        (
+            with(3, &format!(" {}", lines[2])),
+            3,
+            "it contains whitespace",
+        ),
         (
             with(3, &lines[2][..60]),
             4,
@@ -95,7 +103,7 @@ fn damaged_armor_is_told_by_its_line() {
         (
             with(3, &lines[2].replace(&lines[2][..1], "*")),
             3,
-            "it holds a character that no armor holds",
+            "it contains an invalid character",
         ),
         (
             with(count - 1, &lines[count - 2][..1]),
@@ -107,22 +115,18 @@ fn damaged_armor_is_told_by_its_line() {
         (
             format!("{armor}more\n"),
             count + 1,
-            "something follows the armor",
+            "text follows the armor",
         ),
         (
             format!("{armor}{armor}"),
             count + 1,
-            "something follows the armor",
+            "text follows the armor",
         ),
-        (
-            format!("\n{armor}"),
-            1,
-            "an empty line stands before the armor",
-        ),
+        (format!("\n{armor}"), 1, "an empty line precedes the armor"),
         (
             format!("  {armor}"),
             1,
-            "blanks stand beside the first line",
+            "whitespace surrounds the first line",
         ),
     ];
     for (text, line, why) in cases {
@@ -175,7 +179,7 @@ fn changed_content_is_never_partly_written() {
         assert_ne!(swapped, changed[at]);
         changed[at] = swapped;
         let text = format!("{}\n", changed.join("\n"));
-        refused(&lab, text.as_bytes(), "its content is cut or changed");
+        refused(&lab, text.as_bytes(), "its content is truncated or changed");
     }
     let mut changed: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     changed.swap(1, 2);

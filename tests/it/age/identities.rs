@@ -24,7 +24,7 @@ fn a_named_identity_is_the_only_one_that_is_looked_at() {
     // Where nothing is named, the default is opened, and no key of ssh.
     detached(&lab, &["show"])
         .exits(1)
-        .says("identity.txt holds no identity that can be used");
+        .says("identity.txt has no usable identity");
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn keys_that_cannot_be_used_are_told_from_broken_ones() {
     for (text, why) in [
         (
             pem.clone(),
-            "a passphrase in the old PEM form is not supported",
+            "passphrases in the old PEM format are not supported",
         ),
         (
             pem.replace('\n', "\r\n"),
-            "a passphrase in the old PEM form is not supported",
+            "passphrases in the old PEM format are not supported",
         ),
         (
             std::fs::read_to_string(fixture("locked_ecdsa")).unwrap(),
@@ -89,7 +89,7 @@ fn keys_that_cannot_be_used_are_told_from_broken_ones() {
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIF\n-----END ENCRYPTED PRIVATE KEY-----\n"
                 .to_owned(),
-            "a PKCS#8 key is not supported",
+            "PKCS#8 keys are not supported",
         ),
         (
             "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n".to_owned(),
@@ -97,7 +97,7 @@ fn keys_that_cannot_be_used_are_told_from_broken_ones() {
         ),
         (
             "PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(),
-            "PuTTY is not supported",
+            "PuTTY keys are not supported",
         ),
         (
             format!("{} me\n", public("ed25519")),
@@ -117,18 +117,18 @@ fn keys_that_cannot_be_used_are_told_from_broken_ones() {
         ),
         (
             "AGE-PLUGIN-..%2fX-1QQQQ\n".to_owned(),
-            "a line is no age identity",
+            "a line is not an age identity",
         ),
-        ("\n# only a comment\n".to_owned(), "it holds no key"),
+        ("\n# only a comment\n".to_owned(), "it contains no key"),
         (
             "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n".to_owned(),
-            "no whole OpenSSH private key",
+            "it is not a complete OpenSSH private key",
         ),
     ] {
         lab.write("bad.txt", &text);
         let run = detached(&lab, &["-i", "bad.txt", "show"])
             .exits(1)
-            .says("bad.txt holds no identity that can be used")
+            .says("bad.txt has no usable identity")
             .says(why);
         assert!(!run.all().contains("invalid"), "{}", run.all());
         assert!(!run.all().contains("MHcC"), "{}", run.all());
@@ -166,9 +166,9 @@ fn recipients_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
     lab.manifest(&super::jobs())
         .exits(1)
         .says("recipients.#2: is an")
-        .says("ecdsa key, which cannot be encrypted to")
-        .says("recipients.#3: is the key of a")
-        .says("security key, which cannot be encrypted to")
+        .says("ecdsa key, which age cannot encrypt to")
+        .says("recipients.#3: is a")
+        .says("security key, which age cannot encrypt to")
         .says("Use age1…, ssh-ed25519 or ssh-rsa");
     assert_eq!(lab.read("passwords.yaml.age"), before);
 }
@@ -184,7 +184,7 @@ fn init_with_a_key_that_does_not_tell_its_recipient_says_what_to_name() {
         let more = ["--region", "eu-de", "--project-id", "p"];
         detached(&lab, &[&args[..], &more].concat())
             .exits(1)
-            .says("name that of others with --recipient");
+            .says("pass that of others with --recipient");
         assert_eq!(std::fs::read_dir(lab.path("sub")).unwrap().count(), 0);
     }
     // With the recipient named beside it, the key is welcome.

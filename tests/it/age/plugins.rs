@@ -116,7 +116,7 @@ fn a_missing_plugin_is_named_and_other_identities_are_tried_first() {
     let (lab, _) = lab();
     detached(&lab, &["-i", "stub.txt", "show"])
         .exits(1)
-        .says("age-plugin-stub is needed, and no absolute folder of PATH holds it");
+        .says("age-plugin-stub is needed, and is in no absolute directory of PATH");
     let other = sealed_to(&[&public("ed25519")]);
     other.write("stub.txt", format!("{IDENTITY}\n"));
     let open = fixture("ed25519");
@@ -173,7 +173,7 @@ fn what_a_plugin_asks_is_asked_on_the_terminal_alone() {
     lab.write("pin.txt", format!("{PIN_IDENTITY}\n"));
     let run = with_path(&lab, &path, &["-i", "pin.txt", "show"])
         .exits(1)
-        .says("age-plugin-stub-pin asked for something, and there is no terminal to ask on");
+        .says("age-plugin-stub-pin asked for input, and there is no terminal");
     assert_eq!(run.stdout, "");
     let answers = |pin, choice| {
         [
@@ -224,12 +224,12 @@ fn a_question_of_a_plugin_that_is_not_answered_leaves_the_terminal_as_it_was() {
         (
             Typed::Hidden("\u{4}"),
             Some(1),
-            "asked for something that was not answered",
+            "asked for input and got none",
         ),
         (
             Typed::Hidden("canary\tpin"),
             Some(1),
-            "what was typed holds keys that are no characters",
+            "asked for input, which contained a control key or invalid UTF-8",
         ),
     ] {
         let mut answers = vec![

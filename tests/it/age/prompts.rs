@@ -132,14 +132,14 @@ fn a_protected_identity_file_opens_after_its_passphrase_alone() {
 fn a_protected_file_of_something_else_is_no_identity() {
     let lab = with_protected_key();
     for (text, why) in [
-        ("hello\n", "a line is no age identity"),
-        ("# nothing\n", "it holds no key"),
+        ("hello\n", "a line is not an age identity"),
+        ("# nothing\n", "it contains no key"),
     ] {
         lab.write("other.age", protected(text, 2));
         let args = ["-i", "other.age", "show"];
         terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden(PASSPHRASE))])
             .exits(1)
-            .says("other.age holds no identity that can be used")
+            .says("other.age has no usable identity")
             .says(why);
     }
     // A file for recipients is not what `age -p` makes, and nobody is asked.
@@ -152,7 +152,7 @@ fn a_protected_file_of_something_else_is_no_identity() {
     let args = ["-i", "cut.age", "show"];
     terminal::drspass(&lab, &args, &[(ASKED, Typed::Hidden(PASSPHRASE))])
         .exits(1)
-        .says("it is encrypted, and cut or changed");
+        .says("it is encrypted, and truncated or changed");
 }
 
 /// The same file with another factor in its header, which is not checked before the
@@ -187,8 +187,7 @@ fn an_excessive_work_factor_is_refused_before_anything_is_asked_or_spent() {
                 "ulimit -v 400000; exec {} -i costly.age show",
                 env!("CARGO_BIN_EXE_drspass")
             );
-            let text =
-                format!("demands a work factor of {found} for its passphrase, and at most 22");
+            let text = format!("has a work factor of {found}, above the limit of 22");
             if has_terminal {
                 terminal::run(&lab, "sh", &["-c", &limited], &[], |_| {})
                     .exits(1)

@@ -117,7 +117,7 @@ fn refused() -> Vec<(String, &'static str)> {
     const E: &[u8] = &[1, 0, 1];
     let good = modulus(256);
     let even = [&good[..256], &[0xc2]].concat();
-    let numbers = "is an rsa key whose numbers are not valid";
+    let numbers = "is an rsa key with invalid numbers";
     for (exponent, modulus, why) in [
         (E, &modulus(128)[..], "fewer than 2048 bits"),
         (E, &modulus(513), "more than 4096 bits"),
@@ -177,7 +177,7 @@ fn refused() -> Vec<(String, &'static str)> {
         (bech32("age1tag", &[9; 33]), "is not a valid age public key"),
         (
             format!("{} me", bech32("age", &[9; 32])),
-            "has something behind the age key",
+            "has text after the age key",
         ),
         ("ecdsa-sha2-nistp256 AAAA".to_owned(), "is an ecdsa key"),
         ("AGE-SECRET-KEY-1CANARY".to_owned(), "is a private key"),

@@ -60,10 +60,10 @@ fn a_connection_cut_once_is_repeated_once() {
 #[test]
 fn a_gateway_that_gave_up_waiting_counts_as_a_lost_answer() {
     for (http, said) in [
-        (408, "no answer came"),
-        (502, "the service failed while it had the request"),
-        (503, "the service failed while it had the request"),
-        (504, "the service failed while it had the request"),
+        (408, "no answer was received"),
+        (502, "the service failed while handling the request"),
+        (503, "the service failed while handling the request"),
+        (504, "the service failed while handling the request"),
     ] {
         let once = lab();
         apply_with(&once, status(http, "APIGW.0201", [("Retry-After", "1")])).exits(0);
@@ -97,7 +97,7 @@ fn a_connection_that_stays_cut_leaves_doubt() {
     ] {
         let lab = lab_with(settings);
         lab.sim.inject(Fault::always(kind).times(2));
-        lab.apply(&[]).exits(4).says("no answer came");
+        lab.apply(&[]).exits(4).says("no answer was received");
         assert_eq!(lab.sent().len(), 2, "one repeat and no more");
         assert_eq!(marks(&lab), "???");
         converges(&lab);
@@ -117,7 +117,7 @@ fn no_connection_sends_nothing_and_marks_nothing() {
     assert!(config.contains(&endpoint) && config.contains(&auth_url));
     lab.apply(&[])
         .exits(1)
-        .says("no connection to the service")
+        .says("could not connect to the service")
         .says("3 not sent");
     assert_eq!(marks(&lab), "+++");
 }

@@ -47,9 +47,9 @@ fn a_missing_result_leaves_its_entry_in_doubt() {
         FaultKind::DropResults(Which::entry(J2, EndPointType::Source)),
     )
     .exits(4)
-    .says("the answer holds no result for it")
+    .says("the answer contains no result for it")
     .says(&format!("no result was returned for {J2}/source"))
-    .says("the answer announces 3 results and holds 2")
+    .says("the answer announces 3 results and contains 2")
     .says("Result: 2 applied, 0 refused, 0 blocked, 0 not sent, 1 in doubt; 3 in all.");
     assert_eq!(marks(&lab), "==?");
     assert!(lab.entry(J2, "source")["pending"].is_object());
@@ -86,7 +86,7 @@ fn doubled_results_leave_their_entry_in_doubt_whether_they_agree_or_not() {
         let which = Which::entry(J1, EndPointType::Source);
         apply_with(&lab, FaultKind::DoubleResults { conflicting, which })
             .exits(4)
-            .says("the answer holds several results for it");
+            .says("the answer contains several results for it");
         assert_eq!(marks(&lab), "?==");
         converges(&lab);
     }
@@ -225,7 +225,7 @@ fn odd_codes_and_ids_are_shown_as_foreign_text_and_not_recorded() {
         .says(r#"refused: "Quota.Exceeded""#)
         .says("refused: (text withheld, it may repeat a secret that was sent)")
         .says(r#"request "req 7 of eu-de""#)
-        .says(r#"a result came for an entry that was not sent: "no such/id"/source"#);
+        .says(r#"the answer has a result for an entry that was not sent: "no such/id"/source"#);
     assert!(!run.stdout.contains("canary"), "{}", run.stdout);
     for (job, endpoint) in super::ENTRIES {
         let last = &lab.entry(job, endpoint)["last_outcome"];

@@ -40,7 +40,7 @@ fn an_interrupted_run_records_what_it_knows_and_says_what_it_does_not() {
     send_signal(run.id(), Signal::INT);
     run.ended(&lab)
         .exits(4)
-        .says("the run was stopped before the answer came");
+        .says("the run was stopped before the answer arrived");
     assert!(lab.plan().contains(&format!("? {J2}/source")));
     lab.apply(&[]).exits(0);
 }
@@ -58,7 +58,7 @@ fn after_a_signal_an_answer_that_does_not_come_is_not_waited_for() {
     wait_until("the end of the run", || !process_is_there(run.id()));
     run.ended(&lab)
         .exits(4)
-        .says("the run was stopped before the answer came")
+        .says("the run was stopped before the answer arrived")
         .says("1 not sent");
     assert_eq!(lab.sent().len(), 1, "nothing new was sent");
     assert!(lab.plan().contains(&format!("? {J1}/source")));

@@ -10,22 +10,28 @@ fn an_editor_that_fails_saves_nothing() {
     let desk = Desk::new("fails");
     let before = desk.manifest();
     for (end, said) in [
-        ("exit 1", "the editor ended with 1; nothing was saved"),
-        ("exit 42", "the editor ended with 42; nothing was saved"),
+        ("exit 1", "the editor exited with code 1; nothing was saved"),
+        (
+            "exit 42",
+            "the editor exited with code 42; nothing was saved",
+        ),
         (
             "kill -9 $$",
-            "the editor was ended by signal 9; nothing was saved",
+            "the editor was terminated by signal 9; nothing was saved",
         ),
         (
             "kill -15 $$",
-            "the editor was ended by signal 15; nothing was saved",
+            "the editor was terminated by signal 15; nothing was saved",
         ),
-        ("rm \"$text\"", "cannot read the text that the editor left"),
+        ("rm \"$text\"", "cannot read the edited text"),
         (
             "rm \"$text\"; ln -s /dev/zero \"$text\"",
-            "cannot read the text",
+            "cannot read the edited text",
         ),
-        ("rm \"$text\"; mkfifo \"$text\"", "cannot read the text"),
+        (
+            "rm \"$text\"; mkfifo \"$text\"",
+            "cannot read the edited text",
+        ),
     ] {
         let editor = desk.stub("fails", &format!("{}{end}\n", desk.change()));
         desk.edit(&editor).exits(1).says(said);
@@ -283,5 +289,5 @@ fn without_a_place_in_memory_the_text_is_on_disk_and_that_is_said() {
     desk.lab
         .run_command(command)
         .exits(1)
-        .says("cannot make a private folder");
+        .says("cannot create a private directory");
 }

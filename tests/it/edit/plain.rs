@@ -109,7 +109,7 @@ fn an_editor_is_words_or_a_path_with_blanks() {
     let before = desk.manifest();
     desk.edit("missing --wait")
         .exits(1)
-        .says("there is no editor 'missing', which EDITOR names");
+        .says("cannot find the editor 'missing' from EDITOR");
     desk.edit(&format!("{stub} 'a"))
         .exits(1)
         .says("a quote that is not closed");
@@ -152,7 +152,7 @@ fn visual_comes_before_editor_and_empty_ones_count_as_unset() {
     desk.lab
         .run_command(command)
         .exits(1)
-        .says("neither vi nor nano is there");
+        .says("vi and nano are not on PATH");
 }
 
 #[test]

@@ -201,11 +201,11 @@ fn an_editor_that_fails_on_a_terminal_saves_nothing() {
     let mut pty = desk.on_terminal("vim");
     change_in_vim(&desk, &mut pty);
     pty.types(":w\r:cq\r");
-    pty.sees("the editor ended with 1; nothing was saved");
+    pty.sees("the editor exited with code 1; nothing was saved");
     pty.exits(1);
     let dies = desk.stub("dies", &format!("{}kill -9 $$\n", desk.change()));
     let mut pty = desk.on_terminal(&dies);
-    pty.sees("the editor was ended by signal 9; nothing was saved");
+    pty.sees("the editor was terminated by signal 9; nothing was saved");
     pty.exits(1);
     desk.assert_no_trace();
     assert_eq!(desk.manifest(), before);

@@ -173,7 +173,7 @@ fn an_endpoint_of_drspass_yaml_may_end_in_the_version_and_the_project() {
         lab.write("drspass.yaml", bare);
         lab.run(&["plan"])
             .exits(0)
-            .says("target.endpoint: ends in the version or the project, which is not used");
+            .says("target.endpoint: ends with the version or the project, which is ignored");
     }
     lab.apply(&[]).exits(0);
     let paths: Vec<_> = asked(&lab).into_iter().map(|(_, path)| path).collect();

@@ -220,7 +220,7 @@ fn a_plan_tells_what_is_blocked_takes_no_lock_and_changes_no_file() {
     lab.run(&["plan", "--preflight"])
         .exits(0)
         .says(&format!("+ {J2}/source never set"))
-        .says("x blocked now: the job is CREATING, which takes no password")
+        .says("x blocked now: the job is CREATING and does not accept a password")
         .says("note: 1 entry is blocked now; an apply skips it");
     lab.run(&["plan", "--preflight", "--detailed-exitcode"])
         .exits(2);

@@ -37,7 +37,7 @@ fn an_added_and_a_removed_recipient_are_told_from_those_that_stay() {
             &other[..8],
             &other[other.len() - 6..]
         ))
-        .says("'drspass rekey' encrypts to those that it lists");
+        .says("'drspass rekey' encrypts to those in drspass.yaml");
     assert!(
         run.stdout.lines().all(|line| line.chars().count() <= 80),
         "{}",
@@ -111,7 +111,7 @@ fn without_a_key_it_tells_what_the_header_tells_and_what_cannot_be_known() {
             .says("1 x ssh-ed25519")
             .says(why)
             .says("made-up-for-tests in the file")
-            .says("without a key, the sealed list is not known");
+            .says("without an identity, the sealed list is unknown");
         assert!(
             run.stdout.lines().all(|line| line.chars().count() <= 80),
             "{}",
@@ -134,7 +134,7 @@ fn a_file_that_was_encrypted_without_drspass_is_pointed_out() {
     lab.write(MANIFEST, file);
     lab.run(&["recipients"])
         .exits(0)
-        .says("the file is encrypted to 3 recipients, but 1 were sealed with it")
+        .says("recipients in the file: 3, sealed: 1")
         .says("stanzas for ssh keys that are neither listed nor sealed: 1");
 }
 

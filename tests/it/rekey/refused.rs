@@ -209,9 +209,9 @@ fn keys_that_cannot_be_encrypted_to_are_named_by_number_and_type() {
     ]);
     let run = refused(&lab, &[], 1)
         .says("recipients.#2: ")
-        .says("is an ecdsa key, which cannot be encrypted to")
+        .says("is an ecdsa key, which age cannot encrypt to")
         .says("recipients.#3: ")
-        .says("is the key of a security key, which cannot be encrypted to")
+        .says("is a security key, which age cannot encrypt to")
         .says("Use age1…, ssh-ed25519 or ssh-rsa.");
     assert!(!run.all().contains("AAAAE2Vj"), "{}", run.all());
     lab.list_recipients(&[&own, "age1nonsense", "ssh-ed25519 AAAAnonsense"]);

@@ -127,7 +127,7 @@ fn the_change_that_was_reviewed_is_demanded_of_a_plan() {
     lab.passwords(&[(J1, "source", "canary-9"), (J2, "source", "canary-2")]);
     save_as(&lab, PLAN, &[]);
     let args = ["apply", PLAN, "--expect-change", &reviewed];
-    super::refused(&lab, &args, 5, "not the one that was expected");
+    super::refused(&lab, &args, 5, "not the expected one");
     assert!(!lab.sim.holds(J1, "source", "canary-9"));
     apply(&lab).exits(0);
 }

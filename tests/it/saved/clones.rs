@@ -64,7 +64,7 @@ fn each_clone_applies_the_plan_once_and_neither_disturbs_the_other() {
         two.run(&["apply", PLAN]).exits(0);
         assert_eq!(lab.sent().concat().len(), before + 2 * each);
         for clone in [&one, &two] {
-            clone.run(&["apply", PLAN]).exits(5).says("applied already");
+            clone.run(&["apply", PLAN]).exits(5).says("already applied");
             clone.run(&["plan", "--detailed-exitcode"]).exits(0);
         }
     }
@@ -91,7 +91,7 @@ fn the_journal_of_one_clone_is_refused_beside_the_state_of_the_other() {
         }
         assert_eq!(std::fs::read(two.file(STATE)).unwrap(), state);
         // The other way round, nothing of the second run is taken for an answer.
-        one.run(&["apply", PLAN]).exits(5).says("applied already");
+        one.run(&["apply", PLAN]).exits(5).says("already applied");
     }
 }
 
@@ -128,7 +128,7 @@ fn a_plan_of_one_clone_is_stale_where_the_other_went_on() {
     let run = two
         .run(&["apply", "next.json"])
         .exits(5)
-        .says("moved since");
+        .says("changed since");
     assert!(!run.all().contains(J1), "{}", run.all());
     assert_eq!(lab.sent().len(), sent);
     one.run(&["apply", "next.json"]).exits(0);

@@ -80,7 +80,7 @@ fn a_plan_of_some_entries_sends_those_alone() {
     apply(&lab).exits(0);
     let expected = [(J1.to_owned(), "destination".to_owned())];
     assert_eq!(lab.sent().concat(), expected);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
     save(&lab);
     apply(&lab).exits(0);
     assert_eq!(lab.sent().concat().len(), 3);
@@ -95,7 +95,7 @@ fn a_plan_that_sends_again_does_so_once() {
     apply(&lab).exits(0);
     let again = lab.sent()[sent..].concat();
     assert_eq!(again, [(J2.to_owned(), "source".to_owned())]);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn what_is_held_is_in_the_plan_and_is_not_sent_under_it() {
     apply(&lab).exits(3).says("1 applied").says("1 blocked");
     let after = lab.sent()[sent..].concat();
     assert_eq!(after, [(J3.to_owned(), "source".to_owned())]);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
 
     // Asked for, it is sent.
     save_as(&lab, PLAN, &["--resend", J1]);
@@ -173,7 +173,7 @@ fn a_job_that_cannot_be_told_now_is_left_out_and_sent_by_the_same_plan_later() {
     run.exits(3).says("1 applied").says("1 blocked");
     apply(&lab).exits(0);
     assert_eq!(lab.sent().concat().len(), 2);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn only_jobs_of_the_plan_are_retried_after_it() {
 fn an_error_as_json_carries_the_code_of_the_run() {
     let lab = planned();
     apply(&lab).exits(0);
-    let run = refused(&lab, &["apply", PLAN, "--json"], 5, "applied already");
+    let run = refused(&lab, &["apply", PLAN, "--json"], 5, "already applied");
     let line = run.stdout.lines().last().unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["exit_code"], 5, "{line}");

@@ -37,7 +37,7 @@ fn a_refused_entry_is_sent_again_by_the_same_plan_and_what_was_applied_is_not() 
             lab.sent().concat()[before..],
             [J1, J2, J2, J2].map(|job| entry(job, "source"))
         );
-        refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+        refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     }
 }
@@ -70,7 +70,7 @@ fn an_entry_in_doubt_is_sent_again_by_the_same_plan() {
         lab.sent().concat(),
         [J1, J2, J1].map(|job| entry(job, "source"))
     );
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn an_answer_that_never_came_leaves_the_plan_open() {
         .inject(Fault::always(FaultKind::CloseAfter).times(2));
     apply(&lab).exits(4);
     apply(&lab).exits(0);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
     assert!(lab.sim.holds(J1, "source", "canary-3"));
 }
 
@@ -137,7 +137,7 @@ fn a_plan_that_was_left_open_is_closed_by_whoever_finishes_its_work() {
         .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
     lab.apply(&[]).exits(0);
-    let words = format!("the state of {J2}/source moved since");
+    let words = format!("the state of {J2}/source changed since");
     let run = refused(&lab, &["apply", PLAN], 5, &words);
     assert!(!run.all().contains(J1), "{}", run.all());
 }
@@ -152,7 +152,7 @@ fn an_entry_that_the_plan_applied_and_somebody_tried_since_closes_the_plan() {
     lab.sim
         .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.apply(&["--only", J1, "--resend", J1]).exits(1);
-    let words = format!("the state of {J1}/source moved since");
+    let words = format!("the state of {J1}/source changed since");
     refused(&lab, &["apply", PLAN], 5, &words);
 }
 
@@ -163,7 +163,7 @@ fn a_value_that_was_applied_and_changed_since_closes_the_plan() {
         .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
     lab.passwords(&[(J1, "source", "canary-7"), (J2, "source", "canary-2")]);
-    let words = format!("it wants something else for {J1}/source");
+    let words = format!("it has other values for {J1}/source");
     refused(&lab, &["apply", PLAN], 5, &words);
 }
 
@@ -187,7 +187,7 @@ fn what_was_not_sent_since_the_login_was_refused_is_sent_by_the_same_plan() {
         assert_eq!(lab.sent().len(), before + 1);
         apply(&lab).exits(0);
         assert_eq!(lab.sent().len(), before + 3);
-        refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+        refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
     }
 }
 
@@ -209,7 +209,7 @@ fn a_plan_that_was_made_in_doubt_goes_on_through_every_end_of_an_attempt() {
         .inject(Fault::always(FaultKind::CloseBefore).times(2));
     apply(&lab).exits(4);
     apply(&lab).exits(0);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
 }
 
 #[test]
@@ -234,6 +234,6 @@ fn an_apply_that_was_not_saved_and_is_recovered_finishes_the_plan() {
         .find(|name| name.contains(".recovery-"))
         .unwrap();
     lab.run(&["state", "recover", &name]).exits(0);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
     assert_eq!(lab.sent().concat().len(), 3);
 }

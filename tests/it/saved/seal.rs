@@ -60,7 +60,7 @@ fn a_plan_whose_time_is_over_is_refused() {
         &lab,
         &["apply", PLAN],
         5,
-        "it expired at 2026-01-02T03:04:05Z, and the clock of this machine says 20",
+        "it expired at 2026-01-02 03:04 UTC, and the clock of this machine says 20",
     );
 }
 
@@ -77,7 +77,12 @@ fn a_plan_for_another_service_or_project_is_refused() {
     rewrite(&lab, &key, |plan| {
         plan.key_id = FingerprintKey::new([7; 32]).id()
     });
-    refused(&lab, &["apply", PLAN], 5, "made with another key");
+    refused(
+        &lab,
+        &["apply", PLAN],
+        5,
+        "another fingerprint key than the plan",
+    );
 }
 
 #[test]
@@ -131,7 +136,7 @@ fn of_two_later_mismatches_the_earlier_check_is_the_one_that_is_told() {
                 plan.key_id = FingerprintKey::new([7; 32]).id();
                 plan.revision = FROM_NOW_ON;
             },
-            "made with another key",
+            "another fingerprint key than the plan",
         ),
         (
             |plan| {
@@ -165,7 +170,7 @@ fn of_two_later_mismatches_the_earlier_check_is_the_one_that_is_told() {
     lab.write(STATE, state);
     // Of the state: its history, how old it is, then what became of the entries.
     apply(&lab).exits(0);
-    let old = "an older state was put back";
+    let old = "the state was replaced by an older one";
     rewrite(&lab, &key, |plan| serial(plan, FROM_NOW_ON));
     refused(&lab, &["apply", PLAN], 5, old);
     rewrite(&lab, &key, |plan| {
@@ -174,12 +179,12 @@ fn of_two_later_mismatches_the_earlier_check_is_the_one_that_is_told() {
             serial: FROM_NOW_ON,
         };
     });
-    refused(&lab, &["apply", PLAN], 5, "the state is another one");
+    refused(&lab, &["apply", PLAN], 5, "it was made with another state");
     lab.write(PLAN, good);
-    refused(&lab, &["apply", PLAN], 5, "all of it was applied already");
+    refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
     lab.run(&["state", "adopt", J1, "--yes"]).exits(0);
     lab.passwords(&[(J1, "source", "canary-4")]);
-    refused(&lab, &["apply", PLAN], 5, "moved since");
+    refused(&lab, &["apply", PLAN], 5, "changed since");
 }
 
 fn serial(plan: &mut SavedPlan, to: u64) {
@@ -206,14 +211,14 @@ fn another_plan_or_change_than_the_named_one_is_refused() {
         ];
         refused(&lab, &args, code, words);
     };
-    named(&other, change_id, 5, "not the plan that was expected");
+    named(&other, change_id, 5, "not the expected plan");
     named(
         &other,
         change_id,
         5,
         "Fetch the plan file that was reviewed",
     );
-    named(plan_id, &other, 5, "not the one that was expected");
+    named(plan_id, &other, 5, "not the expected one");
     named(plan_id, &other, 5, "Fetch the plan file that was reviewed");
     // What can be no id is a wrong command line, an empty one included: that is what
     // a variable gives that nobody set.

@@ -45,15 +45,15 @@ fn a_state_of_another_history_or_none_is_refused() {
     let lab = planned();
     let state = lab.read(STATE);
     std::fs::remove_file(lab.path(STATE)).unwrap();
-    let run = refused(&lab, &["apply", PLAN], 5, "compared with is gone");
-    run.says("Find the state first");
+    let run = refused(&lab, &["apply", PLAN], 5, "made with is missing");
+    run.says("Fetch or restore the state first");
     // The same entries, adopted anew, are another history.
     lab.run(&["state", "adopt", J1, J2, "--yes"]).exits(0);
     std::fs::remove_file(lab.path("drspass.state.json.lock")).unwrap();
-    refused(&lab, &["apply", PLAN], 5, "the state is another one");
+    refused(&lab, &["apply", PLAN], 5, "it was made with another state");
     lab.write(STATE, &state);
     lab.run(&["state", "distrust"]).exits(0);
-    refused(&lab, &["apply", PLAN], 5, "the state is another one");
+    refused(&lab, &["apply", PLAN], 5, "it was made with another state");
     lab.write(STATE, state);
     apply(&lab).exits(0);
 }
@@ -70,7 +70,7 @@ fn an_older_state_that_was_put_back_is_refused() {
         &lab,
         &["apply", PLAN],
         5,
-        "an older state was put back (serial 3 then, 2 now)",
+        "the state was replaced by an older one (serial 3 then, 2 now)",
     )
     .says("Nothing was sent");
     lab.write(STATE, newer);
@@ -85,7 +85,7 @@ fn a_state_that_appeared_since_is_refused() {
         &lab,
         &["apply", PLAN],
         5,
-        "made without a state, and now there is one, of serial 1",
+        "made without a state, and now there is one with serial 1",
     );
     std::fs::remove_file(lab.path(STATE)).unwrap();
     lab.apply(&["--only", J2]).exits(0);
@@ -106,9 +106,9 @@ fn a_plan_is_applied_once() {
         &lab,
         &["apply", PLAN],
         5,
-        "all of it was applied already (state serial 2 then, 4 now)",
+        "all of it is already applied (state serial 2 then, 4 now)",
     )
-    .says("Nothing of this plan is left to do");
+    .says("Nothing of this plan is left to send");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_plan_that_was_made_without_a_state_is_applied_once_too() {
         &lab,
         &["apply", PLAN],
         5,
-        "all of it was applied already (state serial 0 then, 2 now)",
+        "all of it is already applied (state serial 0 then, 2 now)",
     );
     assert_eq!(lab.sent().concat().len(), 2);
     // Nor once its values are marked to be sent again.
@@ -176,7 +176,7 @@ fn an_entry_that_somebody_moved_makes_the_plan_stale_by_name() {
         somebody_moves(&lab);
         let before = (lab.sent(), lab.read(STATE), lab.sim.connections());
         let run = apply(&lab).exits(5);
-        let words = format!("the state of {J1}/source moved since (serial 2 then, ");
+        let words = format!("the state of {J1}/source changed since (serial 2 then, ");
         let run = run.says(&words);
         assert!(!run.all().contains(J2), "{what}: {}", run.all());
         let after = (lab.sent(), lab.read(STATE), lab.sim.connections());
@@ -192,7 +192,7 @@ fn an_entry_that_was_never_set_may_not_have_moved_either() {
     lab.passwords(&[&known[..], &[(J3, "source", "canary-4")]].concat());
     save(&lab);
     lab.run(&["state", "adopt", J3, "--yes"]).exits(0);
-    let words = format!("the state of {J3}/source moved since");
+    let words = format!("the state of {J3}/source changed since");
     refused(&lab, &["apply", PLAN], 5, &words);
     // Forgotten again, it is as it was.
     lab.run(&["state", "rm", J3]).exits(0);
@@ -235,7 +235,7 @@ fn the_journal_of_a_killed_run_of_others_is_counted_in_before_the_plan_is_judged
     let lab = planned();
     lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
     let sent = lab.sent().len();
-    apply(&lab).exits(5).says("moved since");
+    apply(&lab).exits(5).says("changed since");
     assert_eq!(lab.sent().len(), sent);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }

@@ -71,7 +71,7 @@ fn json_is_read_too_and_names_fields() {
     );
     let args = ["import", "-", "--write"];
     desk.fed(&args, json.as_bytes()).exits(1).says(
-        "standard input: entry 2: the address names no job"
+        "standard input: entry 2: the address matches no job"
             .replace("standard input: ", "")
             .as_str(),
     );
@@ -101,17 +101,17 @@ fn every_problem_is_told_by_its_line_and_nothing_is_written() {
     let file = desk.file("list", &csv);
     desk.run(&["import", "--write", &file])
         .exits(1)
-        .says("line 7: names a field that is not known");
+        .says("line 7: has an unknown field");
     let csv = csv.replace(&format!("{J2}/source,x,canary-new\n"), "");
     let file = desk.file("list", csv);
     let run = desk.run(&["import", "--write", &file]).exits(1);
     let run = run
         .says("6 problems")
-        .says("line 2: the address names no job")
+        .says("line 2: the address matches no job")
         .says("line 3: orders/source uses the credential orders-db")
-        .says("line 5: names the same place as line 4")
+        .says("line 5: is for the same place as line 4")
         .says("line 6: is empty")
-        .says("line 7: the address names no job")
+        .says("line 7: the address matches no job")
         .says(&format!("line 8: {J2}/destination has no password yet"));
     assert_eq!(run.stdout, "");
     assert_eq!(desk.sealed(), before);
@@ -126,9 +126,9 @@ fn values_of_a_file_are_told_of_without_the_words_of_yaml() {
         let run = desk
             .fed(&["import", "--add", "-"], content.as_bytes())
             .exits(1)
-            .says("ends in a line break Remove the line breaks at its end.")
-            .says("is empty Give the value itself.")
-            .says("is a placeholder Give the real value.");
+            .says("ends with a line break Remove the line breaks at its end.")
+            .says("is empty Provide the value itself.")
+            .says("is a placeholder Provide the real value.");
         assert!(!run.stderr.contains("quotes"), "{}", run.stderr);
     }
     let json = r#"{"orders/destination": "'canary-new'"}"#;
@@ -142,8 +142,8 @@ fn a_file_of_another_form_is_refused_without_a_word_of_it() {
     let desk = desk();
     for (content, why) in [
         ("", "the file is empty"),
-        ("address,password\n", "lists nothing"),
-        ("{}", "lists nothing"),
+        ("address,password\n", "lists no values"),
+        ("{}", "lists no values"),
         (
             "orders/destination,canary-new\n",
             "does not name the columns",
@@ -154,11 +154,11 @@ fn a_file_of_another_form_is_refused_without_a_word_of_it() {
         ),
         (
             "address,password,canary-new\na,b,c\n",
-            "names a column that is not known",
+            "the first line has an unknown or a repeated column",
         ),
         (
             "address,password\norders,canary-new,x\n",
-            "line 2: has another number of fields",
+            "line 2: does not have as many fields",
         ),
         (
             "address,password\norders,\"canary-new\norders,x\n",
@@ -166,20 +166,20 @@ fn a_file_of_another_form_is_refused_without_a_word_of_it() {
         ),
         (
             "address,password\norders,can\"ary-new\n",
-            "a quote stands in a field",
+            "a field without quotes contains a quote",
         ),
         (
             "{\"canary-new\": 5}",
-            "is not an object of addresses with texts",
+            "is not an object of addresses with strings",
         ),
         (
             "[\"canary-new\"]",
-            "is not an object of addresses with texts",
+            "is not an object of addresses with strings",
         ),
         ("{\"canary-new\": \"x\"", "is not valid JSON"),
         (
             "{\"orders\": {\"canary-new\": \"x\"}}",
-            "entry 1: names a field that is not known",
+            "entry 1: has an unknown field",
         ),
     ] {
         desk.fed(&["import", "-", "--write"], content.as_bytes())
@@ -189,12 +189,12 @@ fn a_file_of_another_form_is_refused_without_a_word_of_it() {
     // Where a value ends tells its length.
     let number = "{\n  \"orders/destination\": 1234567890\n}";
     let refused = desk.fed(&["import", "-"], number.as_bytes()).exits(1);
-    let refused = refused.says("line 2: is not an object of addresses with texts");
+    let refused = refused.says("line 2: is not an object of addresses with strings");
     assert!(!refused.stderr.contains("column"), "{}", refused.stderr);
     let twice = "{\"orders/destination\": \"canary-new\", \"orders/destination\": \"canary-old\"}";
     desk.fed(&["import", "-"], twice.as_bytes())
         .exits(1)
-        .says("entry 2: names the same place as entry 1");
+        .says("entry 2: is for the same place as entry 1");
     let wide: Vec<u8> = "\u{feff}address"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)

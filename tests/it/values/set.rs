@@ -43,7 +43,7 @@ fn a_value_comes_from_standard_input_and_is_taken_exactly() {
     let run = desk.set(&["orders/destination"], format!("{value}\n").as_bytes());
     run.exits(0)
         .says("orders/destination password: starts with a space and ends with a space")
-        .says("has characters outside ASCII");
+        .says("contains characters outside ASCII");
     desk.lab.apply(&[]).exits(0);
     assert!(desk.lab.sim.holds(J1, "destination", value));
 }
@@ -94,7 +94,7 @@ fn a_credential_changes_everywhere_it_is_used() {
     );
     desk.set(&["@fresh"], b"canary-new")
         .exits(1)
-        .says("names no credential")
+        .says("matches no credential")
         .says("--add");
     desk.set(&["@fresh", "--add"], b"canary-new")
         .exits(0)
@@ -109,7 +109,7 @@ fn what_is_not_listed_is_added_by_its_id() {
     let before = desk.sealed();
     desk.set(&[&place], b"canary-new")
         .exits(1)
-        .says("names no job")
+        .says("matches no job")
         .says("--add");
     assert_eq!(desk.sealed(), before);
     desk.set(&[&place, "--add"], b"canary-new")
@@ -128,18 +128,21 @@ fn an_address_that_is_not_exactly_one_place_is_refused_and_not_repeated() {
     let before = desk.sealed();
     for (address, why) in [
         ("orders", "orders has a source and a destination"),
-        ("canary-new/source", "names no job"),
-        ("canary-new", "names no job"),
-        ("orders/canary-new", "is no endpoint"),
+        ("canary-new/source", "matches no job"),
+        ("canary-new", "matches no job"),
+        (
+            "orders/canary-new",
+            "an endpoint is 'source' or 'destination'",
+        ),
         ("*/destination", "has a wildcard"),
-        ("@canary new", "no name of a credential"),
+        ("@canary new", "is not a valid credential name"),
     ] {
         desk.refuses(&[address], b"canary-new", why);
     }
     desk.refuses(
         &[J9, "--add"],
         b"canary-new",
-        "lists neither source nor destination",
+        "the job has neither a source nor a destination",
     );
     let domain = "kerberos.domain_name";
     desk.set(&[&format!("{J9}/source"), "--add", "--field", domain], b"X")
@@ -147,7 +150,7 @@ fn an_address_that_is_not_exactly_one_place_is_refused_and_not_repeated() {
         .says("has no password yet");
     desk.set(&["@orders-db", "--field", domain], b"X")
         .exits(1)
-        .says("no other field");
+        .says("has only a password");
     assert_eq!(desk.sealed(), before);
 }
 
@@ -159,13 +162,13 @@ fn a_value_that_the_manifest_refuses_is_refused_and_not_shown() {
     for (value, why) in [
         (
             &b""[..],
-            "is empty help: Nothing was written. Give the value itself.",
+            "is empty help: Nothing was written. Provide the value itself.",
         ),
         (b"\n", "is empty"),
         (b"********", "is a placeholder"),
-        (b"ChangeMe\n", "Give the real value."),
+        (b"ChangeMe\n", "Provide the real value."),
         (b"canary-new\0x", "NUL"),
-        (b"canary-new\n\n", "ends in a line break"),
+        (b"canary-new\n\n", "ends with a line break"),
         (b"canary-new\n\n", "Remove the line breaks at its end."),
         (long.as_bytes(), "longer than 128 KiB"),
         (b"canary-new\xff", "standard input is not UTF-8 text"),
@@ -242,7 +245,7 @@ fn a_keytab_is_binary_and_arrives_byte_for_byte() {
     set(&wrapped).exits(0).says("unchanged");
     set(&desk.file("other", "canary-new no keytab"))
         .exits(1)
-        .says("is neither a keytab nor the base64 text of one");
+        .says("is neither a keytab nor one in base64");
 }
 
 #[test]
@@ -391,8 +394,8 @@ fn a_name_cannot_be_added_as_a_job() {
     let run = desk
         .run(&args)
         .exits(1)
-        .says("is no id of a new one")
-        .says("A new job is added by its id");
+        .says("is not the id of a new one")
+        .says("To add a job, use its id");
     assert!(!run.stderr.contains("--add"), "{}", run.stderr);
     desk.run(&args[..3]).exits(1).says("--add");
 }

@@ -210,8 +210,8 @@ fn a_value_that_may_be_a_mistake_is_asked_about_before_it_is_written() {
             " canary-typed",
             "starts with a space, which is sent as part of it",
         ),
-        ("canary-typed\u{200b}", "has characters that cannot be seen"),
-        ("canary-typedé", "has characters outside ASCII"),
+        ("canary-typed\u{200b}", "contains invisible characters"),
+        ("canary-typedé", "contains characters outside ASCII"),
         ("'canary-typed'", "starts and ends with the same quote"),
     ] {
         let mut terminal = typed(value, remark);

@@ -63,7 +63,7 @@ fn the_last_kerberos_field_takes_kerberos_with_it() {
     assert_eq!(desk.text(), want);
     desk.run(&args)
         .exits(1)
-        .says("there is nothing at that address");
+        .says("the manifest has no value at this address");
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn what_is_used_or_not_there_is_not_removed() {
     let before = desk.sealed();
     for (address, why) in [
         ("@used", "1 endpoint uses the credential"),
-        ("@canary-1", "names no credential"),
-        ("canary-1", "names no job"),
+        ("@canary-1", "matches no credential"),
+        ("canary-1", "matches no job"),
         ("orders", "orders has a source and a destination"),
         (
             &format!("{J2}/destination"),
-            "there is nothing at that address",
+            "the manifest has no value at this address",
         ),
         ("orders/*", "has a wildcard"),
     ] {

@@ -93,7 +93,7 @@ fn what_is_no_manifest_is_not_sealed() {
         ("jobs: {}\n", "error version: is missing"),
         (
             "{version: 1, jobs: {}}\n",
-            "error : the document is written in braces",
+            "error : the document is a mapping in braces",
         ),
         (
             "version: 1\njobs: {}\n---\n",
@@ -157,29 +157,29 @@ fn a_decrypted_manifest_must_be_sealed_completely() {
         (
             "key: \"BwcH",
             "key: \"BwcHB",
-            "sealed.fingerprint_key: is not the base64 text of 32 bytes",
+            "sealed.fingerprint_key: is not 32 bytes in base64",
         ),
         (
             "key: \"BwcH",
             "key: plain # \"",
-            "sealed.fingerprint_key: an unquoted value is followed by a comment",
+            "sealed.fingerprint_key: is unquoted and followed by a comment",
         ),
         (
             "com\"\n",
             "com/\"\n",
-            "sealed.endpoint: is not what the tool writes",
+            "sealed.endpoint: was not written by drspass",
         ),
         (
             "\"054b",
             "\"../054b",
-            "sealed.project_id: is not what the tool writes",
+            "sealed.project_id: was not written by drspass",
         ),
         (
             "\"https://iam",
             "\"ftp://iam",
-            "sealed.auth_url: is not what the tool writes",
+            "sealed.auth_url: was not written by drspass",
         ),
-        ("\"age1abc\"", "[]", "sealed.recipients.#1: is not a text"),
+        ("\"age1abc\"", "[]", "sealed.recipients.#1: is not a string"),
         ("\"age1abc\"", "", "sealed.recipients.#1: has no value"),
     ] {
         let text = good.replacen(from, to, 1);

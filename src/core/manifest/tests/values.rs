@@ -19,9 +19,9 @@ fn at_password(written: &str) -> Vec<String> {
 
 #[test]
 fn plain_passwords_are_refused_whatever_they_look_like() {
-    let plain = "error: an unquoted value";
-    let typed = "error: an unquoted value that can be read as a number, a date or a switch";
-    let comment = "error: an unquoted value is followed by a comment";
+    let plain = "error: is unquoted";
+    let typed = "error: is unquoted and can be read as a number, a date or a boolean";
+    let comment = "error: is unquoted and followed by a comment";
     for (written, expected) in [
         ("canary-hunter2", plain),
         ("canary-blue#42", plain),
@@ -29,7 +29,7 @@ fn plain_passwords_are_refused_whatever_they_look_like() {
         ("-canary-tr0ub4-x", plain),
         (
             "0417523",
-            "error: an unquoted number loses its leading zero",
+            "error: is an unquoted number, which loses its leading zero",
         ),
         ("no", typed),
         ("On", typed),
@@ -42,8 +42,8 @@ fn plain_passwords_are_refused_whatever_they_look_like() {
         ("", "error: has no value"),
         ("canary-blue #42 door", comment),
         ("#42", comment),
-        ("[a]", "error: is not a text"),
-        ("{a: b}", "error: is not a text"),
+        ("[a]", "error: is not a string"),
+        ("{a: b}", "error: is not a string"),
         ("*a", "error: aliases are not supported"),
         ("&a \"b\"", "error: anchors are not supported"),
         ("!!str b", "error: tags are not supported"),
@@ -93,15 +93,18 @@ fn quoted_passwords_that_cannot_be_meant_are_refused() {
     let placeholder = "error: is a placeholder";
     for (written, expected) in [
         ("\"\"", "error: is empty"),
-        ("|\n  text", "error: ends in a line break"),
-        (">\n  text", "error: ends in a line break"),
-        ("\"text\\n\"", "error: ends in a line break"),
-        ("\"ab\\0cd\"", "error: has a NUL character at character 3"),
+        ("|\n  text", "error: ends with a line break"),
+        (">\n  text", "error: ends with a line break"),
+        ("\"text\\n\"", "error: ends with a line break"),
+        (
+            "\"ab\\0cd\"",
+            "error: contains a NUL character at character 3",
+        ),
         ("\"********\"", placeholder),
         ("'*'", placeholder),
         (
             "CHANGEME # quote",
-            "error: an unquoted value is followed by a comment",
+            "error: is unquoted and followed by a comment",
         ),
         ("\"ChangeMe\"", placeholder),
         ("\"REDACTED\"", placeholder),
@@ -113,7 +116,7 @@ fn quoted_passwords_that_cannot_be_meant_are_refused() {
 
 #[test]
 fn doubtful_passwords_are_taken_unchanged_with_a_warning_that_tells_no_length() {
-    let ascii = "warning: has characters outside ASCII";
+    let ascii = "warning: contains characters outside ASCII";
     for (written, value, expected) in [
         (
             "\" pine tree  \"",
@@ -135,25 +138,23 @@ fn doubtful_passwords_are_taken_unchanged_with_a_warning_that_tells_no_length() 
         (
             "\"zero\u{200b}width\u{a0}\"",
             "zero\u{200b}width\u{a0}",
-            &[
-                "warning: has characters that cannot be seen: U+200B at character 5, U+00A0 at the end",
-            ],
+            &["warning: contains invisible characters: U+200B at character 5, U+00A0 at the end"],
         ),
         (
             "\"be\\u0007ll\"",
             "be\u{7}ll",
-            &["warning: has characters that cannot be seen: U+0007 at character 3"],
+            &["warning: contains invisible characters: U+0007 at character 3"],
         ),
         (
             "\"a\\nb\"",
             "a\nb",
-            &["warning: has characters that cannot be seen: U+000A at character 2"],
+            &["warning: contains invisible characters: U+000A at character 2"],
         ),
         (
             "\"\\uFEFFa\u{202e}b\u{fe0f}c\"",
             "\u{feff}a\u{202e}b\u{fe0f}c",
             &[
-                "warning: has characters that cannot be seen: U+FEFF at character 1, \
+                "warning: contains invisible characters: U+FEFF at character 1, \
                U+202E at character 3, U+FE0F at character 5",
             ],
         ),
@@ -178,26 +179,26 @@ fn long_passwords_are_taken_whole_up_to_a_stated_limit() {
 #[test]
 fn kerberos_values_follow_their_own_rules() {
     for (lines, expected) in [
-        ("domain_name: REALM", Some("domain_name: an unquoted value")),
+        ("domain_name: REALM", Some("domain_name: is unquoted")),
         ("domain_name: \"REALM\"", None),
         (
             "domain_name: |\n    REALM",
-            Some("domain_name: ends in a line break"),
+            Some("domain_name: ends with a line break"),
         ),
         ("user_principal: \"\"", Some("user_principal: is empty")),
         ("krb5_conf_file: |\n    [libdefaults]\n    \ta = b", None),
         (
             "krb5_conf_file: \"a\\0\"",
-            Some("krb5_conf_file: has a NUL character at character 2"),
+            Some("krb5_conf_file: contains a NUL character at character 2"),
         ),
         ("key_tab_file: \"BQIAAP8=\"", None),
         (
             "key_tab_file: \"BQIAAP8\"",
-            Some("key_tab_file: is not base64"),
+            Some("key_tab_file: is not valid base64"),
         ),
         (
             "key_tab_file: \"BQIA_-8=\"",
-            Some("key_tab_file: is not base64"),
+            Some("key_tab_file: is not valid base64"),
         ),
         ("key_tab_file: \"BQIA AP8=\"", None),
         ("key_tab_file: |\n    BQIAAP8=", None),
