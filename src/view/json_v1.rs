@@ -5,8 +5,7 @@
 //! salt is in them: a field that has a value says `"sensitive": true` instead.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Serialize;
 
 use super::entry::{JobLine, OutcomeLine, not_retried_words};
 use crate::core::fingerprint::Field;
@@ -34,9 +33,9 @@ const STATE: &str = "drspass.state-output/1";
 const VALIDATE: &str = "drspass.validate-output/1";
 const WHOAMI: &str = "drspass.whoami-output/1";
 
-/// An object whose fields are written in the order in which they were added.
+/// The text of an object, whose fields are written as they are added.
 #[derive(Default)]
-struct JsonObject(Vec<(&'static str, Box<RawValue>)>);
+struct JsonObject(String);
 
 impl JsonObject {
     fn document(format: &'static str) -> Self {
@@ -50,9 +49,12 @@ impl JsonObject {
         Self::default().with("type", kind)
     }
 
-    fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
-        self.0.push((name, raw(&value)));
-        self
+    fn with(self, name: &'static str, value: impl Serialize) -> Self {
+        let json = serde_json::to_string(&value);
+        self.json(
+            name,
+            &json.expect("strings, numbers and lists of them always serialize"),
+        )
     }
 
     /// Adds nothing where there is nothing.
@@ -63,19 +65,27 @@ impl JsonObject {
         }
     }
 
-    fn line(&self) -> String {
-        in_json(raw(self).get()).into_owned() + "\n"
+    fn given_object(self, name: &'static str, object: Option<Self>) -> Self {
+        match object {
+            Some(object) => self.json(name, &object.end()),
+            None => self,
+        }
     }
-}
 
-impl Serialize for JsonObject {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    /// Adds what is JSON already.
+    fn json(mut self, name: &'static str, json: &str) -> Self {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.extend(["\"", name, "\":", json]);
+        self
     }
-}
 
-fn raw(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("strings, numbers and lists of them always serialize")
+    fn end(self) -> String {
+        self.0 + "}"
+    }
+
+    fn line(self) -> String {
+        in_json(&self.end()).into_owned() + "\n"
+    }
 }
 
 const fn origin_word(origin: ValueOrigin) -> &'static str {
@@ -89,12 +99,16 @@ fn text(text: &Option<ForeignText>) -> Option<&str> {
     text.as_ref().map(ForeignText::as_str)
 }
 
-/// A list. Each object is a text as soon as it is whole, which takes less than its fields.
-fn all<T>(
-    items: impl IntoIterator<Item = T>,
-    each: impl Fn(T) -> JsonObject,
-) -> Vec<Box<RawValue>> {
-    items.into_iter().map(|item| raw(&each(item))).collect()
+/// A list of objects.
+fn all<T>(items: impl IntoIterator<Item = T>, each: impl Fn(T) -> JsonObject) -> String {
+    let mut list = "[".to_owned();
+    for item in items {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list += &each(item).end();
+    }
+    list + "]"
 }
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -118,11 +132,11 @@ pub fn plan(report: &PlanReport) -> String {
         .given("environment", text(&report.environment))
         .with("has_changes", report.has_changes())
         .given("rollback", report.rollback)
-        .with("counts", counts)
+        .json("counts", &counts.end())
         .with("requests", report.plan.requests)
         .with("change_id", report.change_id.as_str())
-        .given("saved", saved)
-        .with("entries", entries)
+        .given_object("saved", saved)
+        .json("entries", &entries)
         .with("unlisted", texts(&report.plan.unlisted))
         .with("notes", notes(&report.notes))
         .line()
@@ -166,11 +180,11 @@ fn plan_entry(entry: &PlanEntry, blocked: Option<&Blocked>) -> JsonObject {
         .with("action", entry.action.as_str())
         .with("reason", entry.reason.as_str())
         .given("code", entry.reason.code().map(Token::as_str))
-        .with("fields", all(&entry.fields, field))
+        .json("fields", &all(&entry.fields, field))
         .given("last_set", at)
         .given("origin", origin.map(origin_word))
         .with("kerberos_left", entry.kerberos_left)
-        .given("blocked", blocked)
+        .given_object("blocked", blocked)
 }
 
 /// The first lines of `apply --json`: the version, then what is about to be sent.
@@ -266,28 +280,28 @@ pub struct ErrorOut {
 }
 
 pub fn validate(problems: &[(String, Vec<Problem>)], error: Option<ErrorOut>) -> String {
-    let of_document = |(document, problems): &(String, Vec<Problem>)| {
-        all(problems, |problem| {
-            let severity = match problem.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
-            JsonObject::default()
-                .with("document", document)
-                .with("severity", severity)
-                .with("path", &problem.path)
-                .given("line", problem.at.map(|at| at.line))
-                .given("column", problem.at.map(|at| at.column))
-                .with("what", &problem.what)
-                .with("help", &problem.help)
-        })
-    };
+    let listed = problems
+        .iter()
+        .flat_map(|(document, problems)| problems.iter().map(move |problem| (document, problem)));
+    let listed = all(listed, |(document, problem)| {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        JsonObject::default()
+            .with("document", document)
+            .with("severity", severity)
+            .with("path", &problem.path)
+            .given("line", problem.at.map(|at| at.line))
+            .given("column", problem.at.map(|at| at.column))
+            .with("what", &problem.what)
+            .with("help", &problem.help)
+    });
     let mut found = problems.iter().flat_map(|(_, problems)| problems);
     let is_valid = error.is_none() && found.all(|problem| problem.severity != Severity::Error);
-    let problems: Vec<Box<RawValue>> = problems.iter().flat_map(of_document).collect();
     JsonObject::document(VALIDATE)
         .with("valid", is_valid)
-        .with("problems", problems)
+        .json("problems", &listed)
         .given("error", error)
         .line()
 }
@@ -311,15 +325,15 @@ pub fn manifest(shown: &ManifestReport) -> String {
             .with("fields", fields)
     });
     JsonObject::document(SHOW)
-        .given("sealed", sealed)
-        .with("entries", entries)
+        .given_object("sealed", sealed)
+        .json("entries", &entries)
         .line()
 }
 
 pub fn jobs(report: &JobsReport) -> String {
     JsonObject::document(JOBS)
         .with("project_id", &report.project_id)
-        .with("jobs", all(&report.jobs, |listed| job(report, listed)))
+        .json("jobs", &all(&report.jobs, |listed| job(report, listed)))
         .with("absent", texts(&report.absent))
         .with("notes", &report.notes)
         .line()
@@ -343,8 +357,8 @@ fn job(report: &JobsReport, job: &ListedJob) -> JsonObject {
         .given("engine", text(&job.engine))
         .given("parent", job.parent.as_ref().map(|parent| parent.as_str()))
         .with("dual_active_parent", job.is_dual_active_parent)
-        .with("source", endpoint(Endpoint::Source))
-        .with("destination", endpoint(Endpoint::Destination))
+        .json("source", &endpoint(Endpoint::Source).end())
+        .json("destination", &endpoint(Endpoint::Destination).end())
 }
 
 pub fn whoami(login: &LoginReport) -> String {
@@ -387,8 +401,8 @@ pub fn recipients(report: &RecipientsReport) -> String {
         .with("manifest", &report.manifest)
         .with("opened", report.unopened.is_none())
         .given("not_opened_because", report.unopened)
-        .with("recipients", recipients)
-        .with("stanzas", stanzas)
+        .json("recipients", &recipients)
+        .json("stanzas", &stanzas)
         .with("unknown_ssh_stanzas", report.strangers)
         .with("notes", &report.notes)
         .line()
@@ -425,7 +439,7 @@ pub fn state(report: &LedgerReport) -> String {
         .with("highest", highest)
         .with("unfinished_apply", report.is_unfinished)
         .with("notes", notes(&report.notes))
-        .with("entries", entries)
+        .json("entries", &entries)
         .line()
 }
 
@@ -435,14 +449,14 @@ fn state_entry(key: &EntryKey, label: Option<&String>, entry: &StateEntry) -> Js
             .with("at", applied.at)
             .with("origin", origin_word(applied.origin))
             .with("plan_id", applied.plan_id.as_str())
-            .with("fields", sensitive(&applied.prints))
+            .json("fields", &sensitive(&applied.prints))
     });
     let pending = entry.pending.as_ref().map(|pending| {
         JsonObject::default()
             .with("since", pending.since)
             .with("distrusted", pending.distrusted)
             .with("plan_id", pending.plan_id.as_str())
-            .with("fields", sensitive(&pending.wanted))
+            .json("fields", &sensitive(&pending.wanted))
     });
     let last_outcome = entry.last_outcome.as_ref().map(|last| {
         JsonObject::default()
@@ -456,12 +470,12 @@ fn state_entry(key: &EntryKey, label: Option<&String>, entry: &StateEntry) -> Js
         .with("job_id", key.job.as_str())
         .with("endpoint", key.endpoint.as_str())
         .given("address", label)
-        .given("applied", applied)
-        .given("pending", pending)
-        .given("last_outcome", last_outcome)
+        .given_object("applied", applied)
+        .given_object("pending", pending)
+        .given_object("last_outcome", last_outcome)
 }
 
-fn sensitive(prints: &FieldPrints) -> Vec<Box<RawValue>> {
+fn sensitive(prints: &FieldPrints) -> String {
     let fields = std::iter::once(Field::Password).chain(prints.kerberos.keys().copied());
     all(fields, |field| {
         JsonObject::default()
