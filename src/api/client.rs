@@ -1,4 +1,4 @@
-//! A client of one service, project and login: who calls, and the change of passwords.
+//! A client of one service, project and login, and the call that changes passwords.
 
 use std::sync::{Arc, OnceLock};
 
@@ -32,13 +32,13 @@ pub struct Client {
     endpoint: Url,
     endpoint_from: EndpointFrom,
     project_id: String,
-    /// Which login it is, in words without a secret.
+    /// Names the login, without a secret.
     used: String,
     advice: &'static str,
     pub patience: Patience,
     pub parallelism: usize,
     pub ids_per_query: OnceLock<usize>,
-    /// What must not come back, beyond the request at hand.
+    /// Secrets of the whole run, to search answers for.
     pub run: Option<RunSecrets>,
 }
 
@@ -46,8 +46,8 @@ pub struct Client {
 pub struct BatchAnswer {
     pub reply: BatchReply,
     pub notes: Vec<String>,
-    /// The places of the entries that it calls wrong, each with the code, also where it
-    /// leaves them in doubt.
+    /// The places of the entries that it calls wrong, each with the code, even if their outcome is
+    /// unknown.
     pub wrong: Vec<(usize, Token)>,
 }
 
@@ -106,17 +106,16 @@ impl Client {
         })
     }
 
-    /// The same client, which looks for all secrets of a manifest in every answer: the service
-    /// may repeat what this run sends, and what earlier ones sent.
+    /// Returns the client, searching every answer for all secrets of a manifest: the service may
+    /// repeat what this run or an earlier one sent.
     #[must_use]
     pub fn guarding(self, manifest: &Arc<Manifest>) -> Self {
         let run = Some(RunSecrets::new(Arc::clone(manifest)));
         Self { run, ..self }
     }
 
-    /// Logs in, where that takes a request; nothing is sent for a given token or a
-    /// key. Where only the name of a key's project is given, or where only the
-    /// catalogue knows the endpoint, that is asked.
+    /// Logs in if that takes a request; a given token or key sends nothing. If a key's project is
+    /// given by name only, or the endpoint is only in the catalogue, that is queried.
     pub async fn log_in(&self) -> Result<(), Failure> {
         let logged_in = async {
             let pass = self.session.pass().await?;
@@ -161,8 +160,8 @@ impl Client {
         }
     }
 
-    /// How many requests may be under way at once, at most `wanted`: the signatures of
-    /// all of them could be refused, and five in a row lock a key.
+    /// Returns how many requests may be in flight, at most `wanted`: all their signatures could be
+    /// refused, and five refusals in a row lock a key.
     pub fn at_once(&self, wanted: usize) -> usize {
         self.session.at_once(wanted)
     }
@@ -214,8 +213,7 @@ impl Client {
         })
     }
 
-    /// The endpoints of the service that the catalogue names for a region, or for any
-    /// where none is named.
+    /// Returns the DRS endpoints in the catalogue for a region, or for all without one.
     pub async fn catalogued(
         &self,
         region: Option<&str>,
@@ -240,8 +238,7 @@ impl Client {
         Ok(found)
     }
 
-    /// The failure of a question, or what it comes from: a given token that is for
-    /// another project.
+    /// Returns the failure of a query or its cause: a given token for another project.
     pub async fn or_other_project(&self, failure: CallFailure) -> CallFailure {
         let is_about_project = matches!(
             &failure.kind,
@@ -301,11 +298,11 @@ impl Client {
         })
     }
 
-    /// Sends the passwords of `entries` in one request and says what came of it.
+    /// Sends the passwords of `entries` in one request and returns the reply.
     ///
-    /// The caller holds a pass of `gate` and keeps two requests from touching one job at the
-    /// same time. Never fails: whatever happens is a reply. Nothing is returned if `gate` let
-    /// none of it out, or called it back while it changed nothing: what is left of it is to
+    /// The caller has a pass of `gate` and keeps two requests from touching one job at the same
+    /// time. Never fails: whatever happens is a reply. Returns `None` if `gate` let none of it out, or
+    /// called it back before it changed anything: the caller sends the rest again.
     /// be sent anew.
     pub async fn modify_passwords(
         &self,
@@ -343,8 +340,8 @@ impl Client {
         )
     }
 
-    /// Sends a call until something settles it. A token that is refused is replaced once,
-    /// where that can be. Fails only if the caller is refused, or cannot log in.
+    /// Sends a call until it is settled. A refused token is replaced once, if possible. Fails only
+    /// if the caller is refused or cannot log in.
     pub async fn pursue(&self, exchange: &mut Exchange<'_>) -> Result<Attempt, CallFailure> {
         let is_change = matches!(exchange.policy, Policy::Change { .. });
         let mut is_renewed = false;
@@ -384,7 +381,7 @@ impl Client {
             };
             match renewed {
                 Some(Ok(renewed)) => pass = renewed,
-                // Without a new token, the refusal of the old one stands.
+                // Without a new token, the first refusal counts.
                 Some(Err(failure)) if failure.is_silence() => {
                     exchange.notes.extend(failure.notes);
                     return Err(exchange.failed(FailureKind::Login(refusal)));
@@ -401,8 +398,7 @@ impl Client {
     }
 }
 
-/// What a login that failed in the middle of a run means for the request that
-/// needed it: nothing of it was sent.
+/// Returns the reply to a request whose login failed during a run: none of it was sent.
 fn without_login(failure: CallFailure, notes: &mut Vec<String>) -> BatchReply {
     notes.extend(failure.notes);
     match failure.kind {

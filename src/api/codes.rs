@@ -1,9 +1,9 @@
-//! The error codes of the service, of its gateway and of the login service:
-//! what each means for a request and what a person can do.
+//! The error codes of the service, its gateway and the login service: what each means for a
+//! request, and what to do.
 //!
 //! Sources: OTC api-ref, "Error Code"; Huawei Cloud api-ref, "Error Codes";
 //! OTC API Gateway manual, "Error Codes"; OTC IAM api-ref, "Status Codes".
-//! No page says which of them this one call returns, so all are listed.
+//! No page says which codes this one call returns, so all are listed.
 
 use crate::core::outcome::RefusalKind;
 
@@ -17,14 +17,14 @@ pub enum Class {
     /// The user or password is wrong; repeating it locks accounts.
     WrongPassword,
     JobState,
-    /// The caller is not known (any longer).
+    /// The caller is unknown or its login has expired.
     Login,
-    /// The caller is known and may not do this.
+    /// The caller is known and lacks the permission.
     Permission,
     Request,
-    /// The request did not reach the service it is meant for.
+    /// The request did not reach the service.
     Route,
-    /// The service failed; whether it acted is not known.
+    /// The service failed; it may have acted.
     Internal,
 }
 
@@ -47,12 +47,11 @@ impl Class {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeMeaning {
     pub class: Class,
-    /// What to do about it, as a sentence, unless the service's own words are all
-    /// there is to say.
+    /// What to do, as a sentence, unless the service's own words say all there is.
     pub advice: Option<&'static str>,
 }
 
-/// The code in the form of today's pages: older ones write `DRS-M00201`.
+/// Returns the code as today's pages write it: older ones write `DRS-M00201`.
 pub fn normalize(code: &str) -> String {
     match code.strip_prefix("DRS-") {
         Some(rest) => format!("DRS.{rest}"),
@@ -60,8 +59,8 @@ pub fn normalize(code: &str) -> String {
     }
 }
 
-/// What is known about a code. The gateway's codes are compared by number, since one
-/// gateway says `APIG.0301` and another `APIGW.0301`.
+/// Returns the meaning of a code. Gateway codes are compared by number: one gateway says
+/// `APIG.0301` and another `APIGW.0301`.
 pub fn look_up(code: &str) -> Option<CodeMeaning> {
     let code = normalize(code).replace("APIGW.", "APIG.");
     let mut rows = NAMED.iter();
@@ -77,16 +76,16 @@ pub fn look_up(code: &str) -> Option<CodeMeaning> {
     })
 }
 
-/// Codes that say that there is no such job (any longer).
+/// Codes of a job that does not exist (any longer).
 pub const MISSING: [&str; 4] = ["DRS.M00289", "DRS.M05003", "DRS.M05004", "DRS.10000010"];
 
 pub const OTHER_PROJECT: &str = "DRS.M00261";
 
-/// About the number of jobs in the request and not about any of them.
+/// About the number of jobs in the request, not about any one of them.
 pub const ONE_JOB_ONLY: &str = "DRS.M00299";
 
-/// What a code means beside a status: a refused caller is refused, whatever else is
-/// said beside it, since repeating a refused login locks keys and accounts.
+/// Returns the class of a code with a status: a refused caller is refused, whatever else is
+/// said, since repeating a refused login locks keys and accounts.
 pub fn beside(class: Class, status: u16) -> Class {
     match class {
         Class::Login | Class::Permission => class,
@@ -95,9 +94,9 @@ pub fn beside(class: Class, status: u16) -> Class {
     }
 }
 
-/// The class of an answer without a known code. An unknown 400 is about what
-/// was sent and never repeated. An address or headers that are too long are the
-/// same in every part of a request, so these do not reach the service either.
+/// Returns the class of an answer without a known code. An unknown 400 is about the entries and
+/// never repeated. Too long an address or header is the same in every part of a request, so
+/// these do not reach the service either.
 pub const fn by_status(status: u16) -> Class {
     match status {
         401 => Class::Login,
@@ -109,10 +108,10 @@ pub const fn by_status(status: u16) -> Class {
     }
 }
 
-/// What to do where the password of a login is right and not enough.
+/// What to do if a login's password is right and not enough.
 pub const SECOND_FACTOR: &str = "The user needs a second factor: give its id and a code, as OS_USER_ID and OS_PASSCODE, or as user_id and passcode of the entry of clouds.yaml.";
 
-/// The codes, apart by blanks, what they mean, and what to do.
+/// The codes, separated by blanks, their meaning, and what to do.
 const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.M00304",
@@ -248,8 +247,8 @@ const NAMED: &[(&str, Class, &str)] = &[
         Class::Route,
         "The login service does not take the request: check its address.",
     ),
-    // Number 0201 is absent: it stands for everything from a request too large to a
-    // backend that is down, so the status decides.
+    // Number 0201 is absent: it covers everything from a request too large to a backend that is
+    // down, so the status decides.
     (
         "APIG.0101 APIG.0102 APIG.0103 APIG.0106",
         Class::Route,
@@ -277,8 +276,8 @@ const NAMED: &[(&str, Class, &str)] = &[
     ),
 ];
 
-/// Codes that begin with `DRS.M`, of calls that are not made here, on tags, names, creation and flow control:
-/// should one come back, it is about an entry, and its own words say the most.
+/// Codes that begin with `DRS.M`, of calls that drspass does not make, on tags, names, creation and
+/// flow control: if one comes back, it is about an entry, and its own words say the most.
 const SHOWN_AS_IS: &[&str] = &[
     "00269", "00270", "00271", "00277", "00302", "00303", "00306", "00400", "00401", "00402",
     "00403", "00404", "00405", "00406", "00407", "00408", "00409", "05066", "06020", "06021",

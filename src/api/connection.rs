@@ -1,4 +1,4 @@
-//! Why a connection could not be made, and the certificates that a user gives for one.
+//! Causes of failed connections, and the certificates that a user gives.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -11,12 +11,12 @@ use crate::core::redact::ForeignText;
 
 const MAX_NAMES: usize = 5;
 
-/// Why no connection could be made: in words, and what else a note has to name then.
+/// The cause of a failed connection, and what else a note has to name.
 pub type ConnectCause = (Cow<'static, str>, CauseAbout);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CauseAbout {
-    /// Another host may be what was meant.
+    /// The host may be the wrong one.
     Host,
     /// The same, and which certificates are trusted.
     Issuer,
@@ -48,8 +48,8 @@ const CAUSES: [(&str, &str, CauseAbout); 11] = [
     ("received corrupt message", NO_TLS, Other),
 ];
 
-/// The cause in our words. The libraries below only tell some causes apart in
-/// the text of their errors, so that is read here and shown nowhere.
+/// Returns the cause in drspass's own words. The libraries distinguish some causes only in the
+/// text of their errors, which is matched here and never shown.
 pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     if error.is_dns() {
         return (NAME_NOT_FOUND.into(), Host);
@@ -94,7 +94,7 @@ pub fn texts(error: &reqwest::Error) -> String {
     text
 }
 
-/// The names of a certificate that is for another host than the one that was asked for.
+/// Returns the names of a certificate that is for another host than the requested one.
 fn names_offered(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(rustls::Error::InvalidCertificate(
         rustls::CertificateError::NotValidForNameContext { presented, .. },
@@ -126,9 +126,9 @@ fn names_offered(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
 }
 
-/// The usable certificates of a PEM text, and the numbers of the others, counted from 1. Each
-/// is looked at by itself: a bundle of hundreds may have one that this program cannot read,
-/// which is no reason to trust none of them.
+/// Returns the usable certificates of a PEM text, and the numbers of the others, from one.
+/// Each is parsed by itself: one unreadable certificate in a bundle of hundreds is not a reason
+/// to trust none of them.
 pub fn usable_certificates(pem: &[u8]) -> (Vec<u8>, Vec<usize>) {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
@@ -151,8 +151,7 @@ pub fn usable_certificates(pem: &[u8]) -> (Vec<u8>, Vec<usize>) {
     (usable, broken)
 }
 
-/// Whether there are certificates in a text and all can be used, which only their user
-/// finds out.
+/// Returns whether a text has certificates and all are usable, as their user will need.
 fn is_usable(pem: &str) -> bool {
     let client = reqwest::Client::builder().no_proxy();
     Certificate::from_pem_bundle(pem.as_bytes()).is_ok_and(|certificates| {

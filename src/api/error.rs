@@ -1,5 +1,4 @@
-//! Why a call came to nothing, and the same as an error. Nothing here holds a secret or the
-//! query of an address.
+//! Failures of calls, and their form as an error. None has a secret or the query of an address.
 
 use std::fmt;
 
@@ -7,36 +6,35 @@ use crate::core::failure::Failure;
 use crate::core::outcome::Refusal;
 use crate::core::redact::ForeignText;
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug)]
 pub struct CallFailure {
     pub kind: FailureKind,
-    /// The host that was asked.
     pub host: String,
-    /// What happened on the way, ready to be shown.
+    /// What happened before, ready to be shown.
     pub notes: Vec<String>,
 }
 
 #[derive(Debug)]
 pub enum FailureKind {
-    /// The caller is not known (any longer).
+    /// The caller is unknown or its login has expired.
     Login(Refusal),
-    /// Everything else that the service said no to.
+    /// Any other refusal of the service.
     Refused(Refusal),
-    /// It said that it cannot answer now, which is no word on the question.
+    /// The service cannot answer now.
     Failed(Refusal),
-    /// It asked to come again later until the time for that was over.
+    /// The service was busy until the time for retries was over.
     Busy(Refusal),
-    /// Nothing left this machine.
+    /// Nothing was sent.
     NoConnection,
-    /// No answer that can be used.
+    /// There was no usable answer.
     Unanswered,
     /// The login is for another project than the sealed one, or for none.
     OtherProject {
         found: Option<String>,
         sealed: String,
     },
-    /// The service's catalogue names another endpoint than the sealed one, or none.
+    /// The catalogue has another DRS endpoint than the sealed one, or none.
     OtherEndpoint {
         found: Option<ForeignText>,
         sealed: String,
@@ -44,7 +42,7 @@ pub enum FailureKind {
 }
 
 impl CallFailure {
-    /// A failure that drspass finds by itself.
+    /// A failure that drspass finds itself.
     pub const fn of_ours(kind: FailureKind) -> Self {
         Self {
             kind,
@@ -53,7 +51,7 @@ impl CallFailure {
         }
     }
 
-    /// Whether the caller may ask nothing more.
+    /// Returns whether the service refuses the caller itself, so that no more may be sent.
     pub const fn refuses_caller(&self) -> bool {
         matches!(
             self.kind,
@@ -61,12 +59,12 @@ impl CallFailure {
         )
     }
 
-    /// Whether nothing else may be asked, or is of any use.
+    /// Returns whether more queries are forbidden or useless.
     pub const fn ends_asking(&self) -> bool {
         self.is_silence() || self.refuses_caller()
     }
 
-    /// Whether nothing was said on the question, neither yes nor no.
+    /// Returns whether the service gave no answer, neither yes nor no.
     pub const fn is_silence(&self) -> bool {
         matches!(
             self.kind,
@@ -77,7 +75,7 @@ impl CallFailure {
         )
     }
 
-    /// The same with this advice, where the caller was refused without a reason.
+    /// Adds this advice if the caller was refused without a reason.
     pub fn advised(mut self, advice: &'static str) -> Self {
         if let FailureKind::Login(refusal) = &mut self.kind {
             refusal.advice.get_or_insert(advice);
@@ -85,7 +83,7 @@ impl CallFailure {
         self
     }
 
-    /// The failure as an error of whatever was attempted; `used` names the login.
+    /// Turns the failure into an error of the given attempt; `used` names the login.
     pub fn into_error(self, what: &str, used: &str) -> Failure {
         let Self { kind, host, notes } = self;
         let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
@@ -132,7 +130,7 @@ fn words_of(refusal: &Refusal) -> String {
     format!("{}{id}{text}", refusal.code)
 }
 
-/// A text with its label before it; nothing where there is no text.
+/// Returns a text after its label, or nothing if there is no text.
 pub fn labelled(label: &str, text: Option<impl fmt::Display>) -> String {
     text.map_or_else(String::new, |text| format!("{label}{text}"))
 }

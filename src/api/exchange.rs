@@ -1,7 +1,7 @@
-//! A call until its answer: when it may be sent again, and after how long.
+//! A call until it is settled: whether it is sent again, and after how long.
 //!
-//! The rule of design section 7: what was throttled until the time for it is over, a lost
-//! answer once, nothing else. An answer of a gateway that gave up waiting counts as lost.
+//! By design section 7, a throttled call is repeated until the time for it is over, and a lost
+//! answer once. The answer of a gateway that gave up waiting counts as lost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,11 +21,11 @@ use crate::core::redact::{ReportedName, Token};
 
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The clock and the dice, handed in so that nothing here reads them by itself.
+/// Clock and randomness, passed in.
 #[derive(Clone, Copy, Debug)]
 pub struct Ambient {
     pub now: fn() -> Timestamp,
-    /// An evenly distributed number; it only spreads waits.
+    /// Returns an evenly distributed number, which only spreads waits.
     pub random: fn() -> u64,
 }
 
@@ -59,7 +59,7 @@ impl Patience {
     }
 }
 
-/// What happened so far in one run: told once, with a number, and not for each request.
+/// Events of one run, reported once with a number and not for each request.
 #[derive(Debug, Default)]
 pub struct RunTally {
     clock_off: Option<String>,
@@ -92,15 +92,15 @@ impl RunTally {
     }
 }
 
-/// What may be done about a call that nothing has settled.
+/// Whether an unsettled call may be sent again.
 #[derive(Clone, Copy)]
 pub enum Policy<'a> {
-    /// It changes nothing: it is sent once more where its answer was lost.
+    /// It changes nothing: it is sent once more if its answer is lost.
     Query,
-    /// It may have been acted on: it is not sent again where its answer was lost.
+    /// It may have been acted on: it is not sent again if its answer is lost.
     Once,
-    /// It sets these passwords. `gate` is halved whenever the service throttles; once it is
-    /// closed, nothing is repeated.
+    /// It sets these passwords. `gate` is halved whenever the service throttles; once it is closed,
+    /// nothing is repeated.
     Change {
         entries: &'a [&'a Assignment],
         gate: &'a Gate,
@@ -110,16 +110,15 @@ pub enum Policy<'a> {
 pub enum Attempt {
     /// An answer settles a change of passwords.
     Settled(BatchReply),
-    /// A change of passwords is given up, which leaves this behind.
+    /// A change of passwords is given up with this reply.
     GivenUp(BatchReply),
     Answered(Received),
     Failed(FailureKind),
-    /// Another one is due, and the wait for it is over.
+    /// Another attempt is due, and the wait for it is over.
     Again,
-    /// The same, after the service was busy: a token may have come to its end since.
+    /// The same, after the service was busy: a token may have expired since.
     AgainLater,
-    /// The gate called a change back while it changed nothing: what is left of it is to be
-    /// sent anew.
+    /// The gate called a change back before it changed anything: the rest is sent again.
     CalledBack,
 }
 
@@ -162,7 +161,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Sends the call once more, as `request`, and waits where it is to be sent again.
+    /// Sends the call once more, as `request`, and waits if it is to be sent again.
     pub async fn attempt(
         &mut self,
         request: Request,
@@ -224,7 +223,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Waits to repeat a call whose answer was lost, where that may be.
+    /// Waits to repeat a call whose answer was lost, if it may be repeated.
     async fn after_loss(&mut self, doubt: Doubt, asked: Option<Duration>) -> Attempt {
         let is_first = !std::mem::replace(&mut self.lost, true);
         let may_repeat = is_first && !matches!(self.policy, Policy::Once);
@@ -269,9 +268,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// How long to wait before a throttled request is sent again; nothing if the time left
-    /// is too short. At least what the service asked for, spread a little so that parallel
-    /// senders do not all come back at once.
+    /// Returns the wait before a throttled request is sent again, or `None` if too little time is
+    /// left. It is at least what the service asked for, spread a little so that parallel senders do
+    /// not all come back at once.
     fn wait_after(&self, asked: Option<Duration>) -> Option<Duration> {
         let Patience {
             max_elapsed,
@@ -289,7 +288,7 @@ impl<'a> Exchange<'a> {
         (wait <= left).then_some(wait)
     }
 
-    /// Waits, or returns false as soon as the gate of a change is closed.
+    /// Waits; returns false as soon as the gate of a change is closed.
     async fn pause(&self, wait: Duration) -> bool {
         let (attempt, wait_ms) = (self.attempt, wait.as_millis());
         tracing::debug!(attempt, wait_ms, "waiting to send again");

@@ -1,6 +1,6 @@
-//! Leave to send: how many requests may be under way at once (fewer when the service asks
-//! for that, one more after a run of good answers), and which credentials have a wrong
-//! password, of which nothing more is sent.
+//! Limits what is sent: how many requests may be in flight (fewer when the service asks for
+//! that, one more after a run of good answers), and which credentials have a wrong password and
+//! are not sent again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,14 +12,13 @@ use crate::core::redact::Token;
 
 const GOOD_RUN: usize = 5;
 
-/// Lets at most so many senders through at a time.
+/// Lets a limited number of senders through at a time.
 #[derive(Debug)]
 pub struct Gate {
     permits: Semaphore,
     limit: Mutex<GateLimit>,
     closed: watch::Sender<bool>,
-    /// The credentials that were refused as wrong, with the code; nothing as long as no
-    /// password was.
+    /// The credentials refused as wrong, each with the code; `None` before the first one.
     wrong: Mutex<Option<BTreeMap<Arc<str>, Token>>>,
 }
 
@@ -28,13 +27,13 @@ struct GateLimit {
     /// Senders let through at a time, at least 1.
     now: usize,
     most: usize,
-    /// Good answers since it changed.
+    /// Good answers since the limit changed.
     good: usize,
-    /// Permits in use that are to vanish when they come back.
+    /// Permits in use that vanish when they come back.
     owed: usize,
 }
 
-/// Leave to send; given back when it is dropped.
+/// A permit to send, given back when dropped.
 #[derive(Debug)]
 pub struct GatePass<'a> {
     gate: &'a Gate,
@@ -58,7 +57,7 @@ impl Gate {
         }
     }
 
-    /// Waits for leave to send, first come first served. Nothing comes once the gate is closed.
+    /// Waits for a permit, first come first served; returns `None` once the gate is closed.
     pub async fn enter(&self) -> Option<GatePass<'_>> {
         let permit = self.permits.acquire().await.ok()?;
         Some(GatePass {
@@ -71,7 +70,7 @@ impl Gate {
         self.locked().now
     }
 
-    /// Halves the limit, down to 1. Who is through already may finish.
+    /// Halves the limit, down to 1. Requests in flight may finish.
     pub fn halve(&self) {
         let mut limit = self.locked();
         let halved = (limit.now / 2).max(1);
@@ -81,8 +80,8 @@ impl Gate {
         limit.owed += surplus - self.permits.forget_permits(surplus);
     }
 
-    /// A password was refused as wrong: no lost request is repeated from now on, and nothing of
-    /// its credential is sent. Says whether the credential was not known as wrong before.
+    /// Notes a wrong password: no lost request is repeated from now on, and nothing of its
+    /// credential is sent. Returns whether the credential was not known as wrong before.
     pub fn refuse(&self, credential: Option<&Arc<str>>, code: Token) -> bool {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = wrong.get_or_insert_default();
@@ -113,8 +112,8 @@ impl Gate {
         }
     }
 
-    /// Lets nobody through any more and ends all waiting, also that of a sender
-    /// for its next attempt. For the end of a run.
+    /// Lets no sender through any more and ends all waiting, even for a next attempt. For the end of
+    /// a run.
     pub fn close(&self) {
         self.permits.close();
         self.closed.send_replace(true);

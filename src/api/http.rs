@@ -1,8 +1,8 @@
-//! One way to one host: the transport rules, one sending, and the reading of an answer.
+//! The connection to one host: transport rules, sending, and reading an answer.
 //!
-//! The rules are those of design sections 2.2 and 7: no redirect is followed, nothing to
-//! this machine goes through a proxy, nothing unprotected leaves it, waits have an end and
-//! answers a largest size. Bodies, headers and queries are never logged.
+//! By design sections 2.2 and 7, redirects are not followed, loopback requests bypass proxies,
+//! nothing unprotected leaves the machine, and waits and answers are limited. Bodies, headers
+//! and queries are never logged.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,16 +26,16 @@ use crate::core::target::{EndpointFrom, Target, is_loopback};
 /// Largest answer that is read, in bytes. A real one takes some 200 per entry.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// Connections that were idle for longer are not used again: a gateway may have
-/// forgotten them, and the answer would be lost.
+/// Idle time after which a connection is not used again: a gateway may have forgotten it, and
+/// the answer would be lost.
 const MAX_IDLE: Duration = Duration::from_secs(20);
 
-/// Longest time to connect, at most half of that of a request: a time limit that ends
-/// while connecting must be known to have sent nothing.
+/// Longest time to connect, at most half of that of a request: a timeout while connecting must
+/// be known to have sent nothing.
 const MAX_CONNECTING: Duration = Duration::from_secs(10);
 
-/// Clocks that differ by less than this are no news: a signed login allows for
-/// 15 minutes ("API Request Signing Guide").
+/// Smallest clock difference that is reported: a signed login allows for 15 minutes ("API
+/// Request Signing Guide").
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 pub const CLOCK_OFF: &str = "the clock of this machine says";
@@ -43,8 +43,8 @@ pub const CLOCK_OFF: &str = "the clock of this machine says";
 pub const X_LANGUAGE: HeaderName = HeaderName::from_static("x-language");
 pub const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What an OpenStack identity service answers to the first of two factors
-/// (OpenStack Identity API, "Multi-Factor Authentication").
+/// Sent by an OpenStack identity service after the first of two factors (OpenStack Identity API,
+/// "Multi-Factor Authentication").
 const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
 
 #[derive(Clone, Debug)]
@@ -57,10 +57,9 @@ pub struct ClientOptions {
     pub sending: ApplyConfig,
     /// The first wait between two attempts; it doubles from there.
     pub retry_first_wait: Duration,
-    /// Certificates in PEM form that are trusted beside those of the system.
+    /// PEM certificates trusted in addition to those of the system.
     pub ca_file: Option<Vec<u8>>,
-    /// Host and port of the proxy that the surroundings name, for messages: the
-    /// connection finds it by itself.
+    /// Host and port of the environment's proxy, for messages: the connection finds it by itself.
     pub proxy: Option<String>,
 }
 
@@ -79,7 +78,7 @@ impl ClientOptions {
     }
 }
 
-/// One request as it is before a login is added.
+/// A request before a login is added.
 #[derive(Clone, Debug)]
 pub struct ApiCall {
     pub method: Method,
@@ -88,8 +87,8 @@ pub struct ApiCall {
 }
 
 impl ApiCall {
-    /// The request with the headers that every call carries: messages in English,
-    /// and no content coding (design section 7).
+    /// Returns the request with the headers of every call: messages in English, and no content
+    /// coding (design section 7).
     pub fn request(&self) -> Request {
         let mut request = Request::new(self.method.clone(), self.url.clone());
         let headers = request.headers_mut();
@@ -107,7 +106,7 @@ impl ApiCall {
     }
 }
 
-/// Host and port of an address, without user, path and query.
+/// Returns host and port of an address, without user, path and query.
 pub fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
@@ -116,7 +115,7 @@ pub fn authority(url: &Url) -> String {
     }
 }
 
-/// What came of one sending; where no answer came, what to say of it.
+/// The result of one sending; without an answer, the text to report.
 #[derive(Debug)]
 pub enum Transmission {
     Answer(Received),
@@ -135,7 +134,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Prepares connections to the host of `url`, which `setting` names; nothing is sent.
+    /// Prepares connections to the host of `url`, which `setting` names; sends nothing.
     pub fn new(url: &Url, setting: &'static str, options: &ClientOptions) -> Result<Self, Failure> {
         let is_loopback = is_loopback(url);
         let request_timeout = options.sending.request_timeout;
@@ -212,8 +211,7 @@ impl Transport {
         Transmission::Answer(received)
     }
 
-    /// What a failed sending proves. Only a connection that was never made proves
-    /// that nothing left.
+    /// Classifies a failed sending. Only a connection that was never made proves that nothing left.
     fn failed(&self, host: &str, error: &reqwest::Error) -> Transmission {
         if !error.is_connect() {
             return Transmission::Lost(match error.is_timeout() {
@@ -260,22 +258,22 @@ pub struct Headers {
     pub location: Option<String>,
     pub request_id: Option<String>,
     pub retry_after: Option<String>,
-    /// Whether the password of a login was right and a second factor is asked for.
+    /// Whether the password of a login was right and a second factor is required.
     pub asks_second_factor: bool,
     pub subject_token: Option<Secret>,
 }
 
 pub enum Body {
     Read(Vec<u8>),
-    /// It is packed, as this header says.
+    /// It has this content coding.
     Coded(String),
     TooLong,
-    /// The connection broke or the time was over in the middle of it.
+    /// The connection broke or timed out in the middle of it.
     Cut,
 }
 
 impl fmt::Debug for Body {
-    /// Never shows a body: it is foreign, and may repeat a secret.
+    /// Omits the body, which may repeat a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read(_) => "Read(..)",
@@ -287,7 +285,7 @@ impl fmt::Debug for Body {
 }
 
 impl Received {
-    /// The body; empty where it could not be read as it is.
+    /// Returns the body, empty if it could not be read as it is.
     pub fn into_body(self) -> Vec<u8> {
         match self.body {
             Body::Read(body) => body,
@@ -297,8 +295,8 @@ impl Received {
 }
 
 impl Headers {
-    /// The wait that the answer asks for: seconds, or a date by the answer's own
-    /// clock (RFC 9110, section 10.2.3).
+    /// Returns the wait that the answer asks for: seconds, or a date by the answer's own clock
+    /// (RFC 9110, section 10.2.3).
     pub fn wait_asked(&self, now: Timestamp) -> Option<Duration> {
         let asked = self.retry_after.as_deref()?.trim();
         if !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_digit()) {

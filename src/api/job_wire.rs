@@ -1,9 +1,9 @@
-//! The JSON of the calls that look at jobs and retry them (OTC api-ref, "Querying
-//! Task Statuses in Batches", "Querying Details About Tasks in Batches", "Querying
-//! the Task List", "Resuming or Retrying Tasks in Batches").
+//! The JSON of the calls that query and retry jobs (OTC api-ref, "Querying Task Statuses in
+//! Batches", "Querying Details About Tasks in Batches", "Querying the Task List", "Resuming or
+//! Retrying Tasks in Batches").
 //!
-//! Details may carry the password that is set (the response table lists
-//! `db_password`): it is never read, and the buffer is wiped.
+//! Details may have the current password (the response table lists `db_password`): it is never
+//! read, and the buffer is wiped.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -13,14 +13,13 @@ use super::wire::{LooseText, is_excessive};
 use crate::core::inventory::UseType;
 use crate::core::job::{Endpoint, JobId};
 
-/// Results on a page; the most that the queries take. Unless told, they give
-/// five, or ten in the list.
+/// Results on a page; the most that the queries take. Their default is five, or ten in the list.
 pub const PER_PAGE: usize = 100;
 
 /// The action that sets a password (official Huawei Cloud SDK, `job_action`).
 const RESET_PASSWORD: &str = "RESET_DB_PWD";
 
-/// The service's word for what a job is for (OTC api-ref, "Querying the Task List",
+/// Returns the service's name of a use type (OTC api-ref, "Querying the Task List",
 /// `db_use_type`).
 const fn use_type_name(kind: UseType) -> &'static str {
     match kind {
@@ -42,7 +41,7 @@ pub fn by_ids(ids: &[JobId]) -> Bytes {
     body.to_string().into()
 }
 
-/// What the list call sends. An empty engine means any.
+/// Returns the body of the list call. An empty engine means any.
 pub fn list(use_type: UseType, page: usize, names: &str) -> Bytes {
     let mut body = json!({
         "cur_page": page,
@@ -56,8 +55,7 @@ pub fn list(use_type: UseType, page: usize, names: &str) -> Bytes {
     body.to_string().into()
 }
 
-/// What the retry call sends. The flag about an edited job is left out: it is for
-/// jobs that were edited.
+/// Returns the body of the retry call, without the flag for jobs that were edited.
 pub fn retry(ids: &[JobId]) -> Bytes {
     let jobs: Vec<_> = ids
         .iter()
@@ -94,8 +92,8 @@ impl ListRow {
         self.children.as_deref().unwrap_or_default()
     }
 
-    /// Whether the service offers to set a password; nothing where it names that neither among
-    /// what it offers nor among what it does not: then this action may be unknown to that cloud.
+    /// Returns whether the service offers to set a password; `None` if it lists that action neither
+    /// as available nor as unavailable, as a cloud that does not know it.
     pub fn offers_password(&self) -> Option<bool> {
         let is_in = |list: &Option<Vec<LooseText>>| {
             let mut names = list.iter().flatten().filter_map(LooseText::text);
@@ -158,8 +156,8 @@ pub struct DatabaseRow {
 }
 
 impl DetailRow {
-    /// Whether this is one half or the parent of a dual-active pair, and no subtask:
-    /// the parent, if it has subtasks.
+    /// Returns whether this is half or the parent of a dual-active pair; with subtasks, it is the
+    /// parent.
     pub fn is_dual_active(&self) -> bool {
         self.multi_write.text() == Some("true")
             && self.parent_id.text().is_none()
@@ -179,7 +177,7 @@ impl DetailRow {
 }
 
 impl DatabaseRow {
-    /// Of an instance of the cloud, only its id may be given.
+    /// An instance of the cloud may have an id only.
     pub fn address(&self) -> Option<&str> {
         self.ip.text().or(self.inst_id.text())
     }
@@ -193,7 +191,7 @@ pub fn read_details(body: &[u8]) -> Option<Vec<DetailRow>> {
     object(body).map(|page: DetailPage| page.results)
 }
 
-/// An object; a derived struct would also be read from a list, by position.
+/// Parses an object; serde would also read a derived struct from a list, by position.
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     let is_object = body.trim_ascii_start().starts_with(b"{") && !is_excessive(body);
     is_object.then(|| serde_json::from_slice(body).ok())?

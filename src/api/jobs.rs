@@ -1,8 +1,8 @@
-//! Questions about jobs, the call that retries them, and the inventory of a project.
+//! Queries of jobs, the call that retries them, and the inventory of a project.
 //!
-//! A hundred ids go into one query of states or of the list, where the service takes so many,
-//! and ten into any other; a full page is asked for each time, since the defaults of five and
-//! ten would cut the answer. What an answer means for a password is judged elsewhere.
+//! A query of states or of the list has a hundred ids, if the service takes that many, and any
+//! other ten; each asks for full pages, since the defaults of five and ten would cut the answer.
+//! What an answer means for a password is judged elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,18 +25,18 @@ use crate::core::redact::{Needles, Token};
 use crate::core::report::RetryJobsResult;
 use crate::core::status::{JobDetails, JobStatus, ReportedJob, ReportedStatus};
 
-/// Ids in one query (Huawei Cloud api-ref, "Querying Details About Tasks in
-/// Batches": not over ten, for performance).
+/// Ids in one query (Huawei Cloud api-ref, "Querying Details About Tasks in Batches": not over
+/// ten, for performance).
 const IDS_PER_QUERY: usize = 10;
 
-/// The most ids in one query of states: what a page of the answer holds. That a query
-/// should not have over ten is advice, so whether this one takes them is tried.
+/// The most ids in a query of states, a full page of its answer. The limit of ten is advice, so
+/// drspass tries whether this many are accepted.
 const IDS_AT_MOST: usize = PER_PAGE;
 
-/// Pages of one kind that are asked for at most: a hundred thousand jobs.
+/// The most pages of one use type: a hundred thousand jobs.
 const MAX_PAGES: usize = 1_000;
 
-/// Why the retry of a job does not begin; nothing if it may.
+/// Why the retry of a job does not begin; `None` if it may.
 pub type RetryEnd = Option<RetryJobsResult>;
 
 #[derive(Debug)]
@@ -84,8 +84,8 @@ impl Client {
         Ok(ids.iter().map(told).collect())
     }
 
-    /// The states of jobs; what a query that fails was about is not told. Nothing more is
-    /// asked once the caller is refused or the service is silent.
+    /// Returns the states of jobs; those of a failed query are missing. Stops once the caller is
+    /// refused or the service is silent.
     pub async fn states_of(
         self: &Arc<Self>,
         ids: &[JobId],
@@ -141,10 +141,10 @@ impl Client {
         jobs.chunks(IDS_PER_QUERY)
     }
 
-    /// Retries failed jobs, or resumes paused ones: one [group](Self::groups) of them.
-    /// It is never sent twice unless it was turned away: each retry with a wrong password
-    /// brings a database account closer to its lock. Returns for each why it does not begin,
-    /// or nothing if it may; and why no other may be asked for, if so.
+    /// Retries failed jobs, or resumes paused ones: one [group](Self::groups) of them. It is never
+    /// sent twice unless it was throttled: each retry with a wrong password brings a database
+    /// account closer to its lock. Returns why each does not begin, or `None` if it may; and why no
+    /// other may be retried, if so.
     pub async fn retry(&self, ids: &[JobId]) -> (Vec<(JobId, RetryEnd)>, Option<&'static str>) {
         let body = job_wire::retry(ids);
         let body = match self.ask("jobs/batch-retry-task", body, Policy::Once).await {
@@ -179,10 +179,9 @@ impl Client {
         (ids.iter().map(judged).collect(), None)
     }
 
-    /// Asks several questions, so many at a time as the client may; one goes ahead as long
-    /// as it is open whether the caller is known. The answers come in the order of the
-    /// questions, without the last ones if asking ended before: nothing more is asked
-    /// once the caller is refused or the service is silent.
+    /// Runs several queries in parallel, as many as the client may; until the caller is known, one
+    /// goes ahead. Returns the answers in order, without the last ones if it stopped before: the
+    /// caller was refused or the service silent.
     pub async fn ask_all<T, F>(
         &self,
         mut questions: impl Iterator<Item = F>,
@@ -222,7 +221,7 @@ impl Client {
             let listed = self.list(kind, MAX_PAGES).await;
             let listed = listed.map_err(|failure| self.error("the list of jobs", failure))?;
             for row in listed {
-                // A service that does not tell the kinds apart lists a job thrice.
+                // Some services ignore the use type and list a job three times.
                 if row.id.text().is_none_or(|id| seen.insert(id.to_owned())) {
                     rows.push((row.use_type().unwrap_or(kind), row));
                 }
@@ -235,7 +234,7 @@ impl Client {
             details_failed: None,
             notes: Vec::new(),
         };
-        // A subtask may have a row of its own as well: each job stands once.
+        // A subtask may have a row of its own as well: each job is listed once.
         let mut places: BTreeMap<JobId, usize> = BTreeMap::new();
         let mut add = |job: ListedJob| match places.get(&job.id) {
             Some(&place) => {
@@ -274,8 +273,8 @@ impl Client {
         Ok(inventory)
     }
 
-    /// All jobs of one kind. A page that brings nothing new ends the list, whatever
-    /// total was announced.
+    /// Lists all jobs of one use type. A page without new jobs ends the list, whatever total was
+    /// announced.
     pub async fn list(&self, kind: UseType, max_pages: usize) -> Result<Vec<ListRow>, CallFailure> {
         let mut rows: Vec<ListRow> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -284,7 +283,7 @@ impl Client {
             page += 1;
             let answer = self.list_page(kind, page, "").await?;
             let total = answer.total();
-            // A row without an id is no news: it may be the same one on each page.
+            // A row without an id is not new: it may be the same one on each page.
             let before = seen.len();
             let mut is_fresh = |row: &ListRow| match row.id.text() {
                 Some(id) => seen.insert(id.to_owned()),
@@ -310,7 +309,7 @@ impl Client {
         self.query("jobs", body, job_wire::read_list).await
     }
 
-    /// The details of jobs; those that the service does not know are left out.
+    /// Returns the details of jobs, without those that the service does not know.
     pub async fn details(self: &Arc<Self>, ids: &[JobId]) -> Result<Vec<DetailRow>, CallFailure> {
         let questions = ids.chunks(IDS_PER_QUERY).map(|ids| {
             let (client, body) = (Arc::clone(self), job_wire::by_ids(ids));
@@ -374,7 +373,7 @@ impl Client {
         }
     }
 
-    /// A state in the service's word. Secrets are searched for in an unknown one alone.
+    /// Returns a state in the service's word. Only an unknown one is searched for secrets.
     pub fn status_of(&self, text: &str) -> Option<ReportedStatus> {
         match JobStatus::parse(text) {
             Some(status) => Some(ReportedStatus::Known(status)),
@@ -412,9 +411,8 @@ fn complete(jobs: &mut [ListedJob], details: &[DetailRow], needles: &Needles) {
     }
 }
 
-/// The id of a job that was not asked for, as it may be shown: it could be anything
-/// that the service knows. One of the usual shape is taken as it is, since a short
-/// secret stands in many of them by chance.
+/// Returns the id of a job that was not asked for, if it may be shown: it could be anything. An
+/// id of the usual shape is taken as it is, since many contain a short secret by chance.
 pub fn shown_id(raw: &str, needles: &Needles) -> Option<JobId> {
     let is_harmless = JobId::is_usual_shape(raw) || !needles.occur_in(raw);
     JobId::parse(raw).ok().filter(|_| is_harmless)
@@ -427,7 +425,7 @@ fn rows_of(body: &[u8]) -> Vec<ResultRow> {
     }
 }
 
-/// The one row about a job: what is told twice is not told.
+/// Returns the only row about a job; two rows contradict each other.
 fn only_row<'r>(rows: &'r [ResultRow], id: &JobId) -> Option<&'r ResultRow> {
     let mut named = rows
         .iter()

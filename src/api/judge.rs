@@ -1,9 +1,8 @@
-//! What one answer means: a pure step from status, headers and body to a reply, to a
-//! failure, or to the advice to send again.
+//! What one answer means: a pure step from status, headers and body to a reply, a failure, or a
+//! retry.
 //!
-//! The rules of design section 7 tell a refusal from a doubt: the code decides before the
-//! status, a 2xx with an error code is no success, and only an answer that says so proves
-//! that nothing was changed.
+//! By design section 7, the code outranks the status, a 2xx with an error code is not a success,
+//! and only an explicit answer proves that nothing was changed.
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use crate::core::redact::{ForeignText, Needles, ReportedName, Token};
 
 const MAX_PAGE_HEAD: usize = 4096;
 
-/// What stands in for the code of a failure without one.
+/// The code of a failure that has none.
 pub const NO_CODE: ReportedName = ReportedName::from_static("NO-CODE");
 
 #[derive(Debug)]
@@ -31,34 +30,31 @@ pub enum Judgement {
     /// It settles a change of passwords.
     Settled(BatchReply),
     Answered,
-    /// The call came to nothing. Where the login was refused, nothing was changed, and
-    /// another token may help.
+    /// The call failed. If the login was refused, nothing was changed, and a new token may help.
     Failed(FailureKind),
-    /// It does not say what became of the call, which may be sent once more.
+    /// The outcome of the call is unknown; it may be sent once more.
     Lost(Doubt),
-    /// The same call may be sent again after a while; the refusal stands if there is no
-    /// time for it.
+    /// The same call may be sent again after a while; without time for that, it is refused.
     Again(Refusal),
 }
 
 pub struct Judge<'a> {
-    /// The passwords that were sent; none where the call is a question, a login, or the
-    /// retry of jobs.
+    /// The sent passwords; `None` for a query, a login, or the retry of jobs.
     pub entries: Option<&'a [&'a Assignment]>,
     pub login: &'a LoginSecrets,
     pub url: &'a Url,
     pub now: Timestamp,
     run: Option<&'a RunSecrets>,
     needles: OnceCell<Arc<Needles>>,
-    /// The places of the entries that the answer calls wrong, each with the code, whether
-    /// or not the answer can be relied on.
+    /// The places of the entries that the answer calls wrong, each with the code, even if the
+    /// answer is not reliable.
     pub wrong: Cell<Vec<(usize, Token)>>,
 }
 
 struct AnswerReading<'r> {
     received: &'r Received,
     answer: Option<AnswerBody>,
-    /// What there is to say about a body that is no answer.
+    /// What to say about a body that is not an answer.
     strange: Option<String>,
     is_known: bool,
     class: Class,
@@ -87,13 +83,13 @@ impl<'a> Judge<'a> {
         self.entries.unwrap_or_default()
     }
 
-    /// The search for secrets, prepared when the first foreign text turns up.
+    /// Returns the search for secrets, prepared on first use.
     fn needles(&self) -> &Needles {
         self.needles
             .get_or_init(|| secrets::needles(self.login, self.run, self.sent()))
     }
 
-    /// Judges one answer; what a person should know goes to `notes`.
+    /// Judges one answer; adds what a person should know to `notes`.
     pub fn judge(&self, received: &Received, notes: &mut Vec<String>) -> Judgement {
         if (300..400).contains(&received.status) {
             notes.push(self.redirected(received));
@@ -151,8 +147,8 @@ impl<'a> Judge<'a> {
                 408 => Doubt::AnswerLost,
                 _ => Doubt::ServerError,
             };
-            // From something that stands before the service, or a service that was
-            // on its way down. A wrong password would be tried a second time.
+            // From a gateway, or a service that was shutting down. A wrong password would be tried a
+            // second time.
             let is_lost = matches!(status, 408 | 502..=504)
                 && class == Class::Internal
                 && !listed.is_some_and(|rows| rows.iter().any(says_wrong_password));
@@ -187,14 +183,14 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Whether a lost or failed call may have been acted on is for whoever asked; of those
-    /// that carry no password, all but the retry of jobs change nothing.
+    /// Leaves it to the caller whether a lost or failed call may have been acted on; of those
+    /// without a password, all but the retry of jobs change nothing.
     fn judge_question(&self, reading: AnswerReading<'_>, notes: &mut Vec<String>) -> Judgement {
         let received = reading.received;
         let status = received.status;
         let answer = reading.answer.as_ref();
         let has_code = answer.is_some_and(|answer| answer.code.is_some());
-        // Jobs that are not there are told in a list, with 400 (OTC api-ref).
+        // Missing jobs are listed, with 400 (OTC api-ref).
         let listed = answer.and_then(|answer| answer.results.as_ref());
         let is_list =
             listed.is_some_and(|rows| !rows.is_empty()) && matches!(status, 200..=202 | 400);
@@ -250,8 +246,8 @@ impl<'a> Judge<'a> {
         wrong.collect()
     }
 
-    /// An answer below 500 whose body says nothing that can be read. A refusal needs no more
-    /// than its status; what may be a success, or a list of results, does.
+    /// Judges an answer below 500 without a readable body. A refusal needs only its status; a
+    /// possible success or list of results needs the body.
     fn without_answer(
         &self,
         received: &Received,
@@ -274,7 +270,7 @@ impl<'a> Judge<'a> {
                 Judgement::Lost(Doubt::AnswerLost)
             }
             Class::Route => Judgement::Settled(BatchReply::TurnedAway(refusal)),
-            // A page of something that stands before the service.
+            // A page of a gateway.
             _ if received.status >= 400 && readable => {
                 Judgement::Settled(BatchReply::Refused(refusal))
             }
@@ -307,7 +303,7 @@ impl<'a> Judge<'a> {
             .collect();
         BatchReply::PerEntry {
             results,
-            // A number can be a password, too; the right one tells nothing.
+            // A number can be a password, too; a correct one says nothing new.
             announced: answer.count.filter(|count| {
                 usize::try_from(*count) == Ok(rows.len())
                     || !self.needles().occur_in(&count.to_string())
@@ -332,7 +328,7 @@ impl<'a> Judge<'a> {
         let sent = self.was_sent(row);
         let job = row.job.as_deref();
         let verdict = if says(row, "failed") {
-            // Text about an entry that was not sent is of no use to anybody.
+            // Text about an entry that was not sent is useless.
             let text = row.text.as_deref().filter(|_| sent && has_text);
             let said = (row.code.as_deref(), text);
             ResultVerdict::Failed(refused(said, request_id.cloned(), NO_CODE, || {
@@ -350,7 +346,7 @@ impl<'a> Judge<'a> {
             )
         };
         EntryResult {
-            // The name of a job that was sent is no secret.
+            // The name of a job that was sent is not a secret.
             job: if sent {
                 job.and_then(Token::parse).map(ReportedName::Kept)
             } else {
@@ -361,8 +357,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The body as an answer, or what there is to say about one that is none; nothing
-    /// about one that was cut off.
+    /// Returns the body as an answer, or what to say about one that is not; nothing about one
+    /// that was cut off.
     fn answer_in(&self, received: &Received) -> Result<AnswerBody, Option<String>> {
         let status = received.status;
         let strange = match &received.body {
@@ -397,7 +393,7 @@ impl<'a> Judge<'a> {
 
     fn unexpected(&self, received: &Received, answer: Option<&AnswerBody>) -> String {
         let refusal = self.refusal(received, answer);
-        // Without a code in the answer there is only the status, said already.
+        // Without a code in the answer there is only the status, reported already.
         let code = answer.and_then(|answer| answer.code.as_ref());
         let code = labelled(", code ", code.map(|_| &refusal.code));
         let id = labelled(", request ", refusal.request_id.as_ref());
@@ -415,7 +411,7 @@ impl<'a> Judge<'a> {
         } else if self.needles().occur_in(&page) {
             Some(ForeignText::withheld())
         } else {
-            // The line is searched once more: taking tags out can put together what stood apart.
+            // The line is searched once more: removing tags can join what was separate.
             self.needles().text(&first_line(&page))
         };
         let line = labelled(": ", line);
@@ -448,8 +444,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// A refusal by what the service says: a code and a text, each where there is one.
-/// The search for secrets is only asked for where something is to be searched.
+/// Returns a refusal with the service's code and text. The search for secrets is only prepared
+/// if there is text to search.
 pub fn refused<'n>(
     (code, text): (Option<&str>, Option<&str>),
     request_id: Option<ReportedName>,
@@ -482,8 +478,8 @@ fn busy(refusal: Refusal) -> Refusal {
     }
 }
 
-/// A caller who is not known may become so with another token; one who lacks a
-/// right does not (OTC api-ref, Error Code: DRS.M00103 comes with 401).
+/// A new token may help an unknown caller, but not one without permission (OTC api-ref, Error
+/// Code: DRS.M00103 comes with 401).
 fn refused_caller(class: Class, refusal: Refusal) -> Judgement {
     match class {
         Class::Login => Judgement::Failed(FailureKind::Login(refusal)),
@@ -505,8 +501,8 @@ pub fn says(row: &ResultRow, status: &str) -> bool {
     said.is_some_and(|said| said.eq_ignore_ascii_case(status))
 }
 
-/// One line of a page that is not for machines: its title if it is HTML, else
-/// its first line with text; tags are dropped.
+/// Returns one line of an HTML or text page: its title if it is HTML, else its first line
+/// with text.
 fn first_line(page: &str) -> String {
     let head: String = page.chars().take(MAX_PAGE_HEAD).collect();
     let lowered = head.to_ascii_lowercase();
@@ -524,7 +520,7 @@ fn first_line(page: &str) -> String {
     line.chars().filter(|c| !matches!(c, '<' | '>')).collect()
 }
 
-/// `page` without tags, comments, scripts and styles; a tag ends the line.
+/// Returns `page` without tags, comments, scripts and styles; a tag ends the line.
 fn without_tags(page: &str) -> String {
     let mut text = String::new();
     let mut rest = page;

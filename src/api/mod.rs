@@ -1,9 +1,8 @@
-//! The client of the service and of its identity service: how a batch or a question
-//! becomes a request, and what the answer means in the words of the domain.
+//! The client of the service and of its identity service: it turns batches and queries into
+//! requests, and answers into the domain's terms.
 //!
-//! What leaves is a [`BatchReply`](crate::core::outcome::BatchReply), facts about jobs, an error, and
-//! words of the service that are cleaned and searched for secrets: no type of HTTP or of
-//! its JSON. Bodies and headers are never logged.
+//! It returns a [`BatchReply`](crate::core::outcome::BatchReply), facts about jobs, errors, and words of
+//! the service without secrets: no type of HTTP or of its JSON. Bodies and headers are never logged.
 
 pub mod auth;
 pub mod client;

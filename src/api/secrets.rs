@@ -1,5 +1,5 @@
-//! Everything that must not come back out: the secrets of the login, and every secret that a run
-//! may send, since an answer to one request may repeat what another one carried.
+//! Secrets that no output may repeat: those of the login, and every one that a run may send, since
+//! an answer to one request may repeat another one's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,13 +10,12 @@ use crate::core::secret::Secret;
 #[derive(Clone, Debug, Default)]
 pub struct LoginSecrets {
     pub generation: u64,
-    /// All that this run logged in with, tokens that were replaced included: they
-    /// are valid until their end.
+    /// All login secrets of this run, including replaced tokens, which are valid until they expire.
     pub secrets: Vec<Arc<Secret>>,
 }
 
-/// The secrets of one run. The search is prepared when the first foreign text
-/// turns up, which in a good run is never.
+/// The secrets of one run. The search is prepared for the first foreign text, which a good run
+/// never has.
 pub struct RunSecrets {
     manifest: Arc<Manifest>,
     prepared: Mutex<Option<(u64, Arc<Needles>)>>,
@@ -37,8 +36,7 @@ impl std::fmt::Debug for RunSecrets {
     }
 }
 
-/// The search for the secrets of the login and of the run, or of `entries` where
-/// nothing more is known of the run.
+/// Returns the search for the secrets of the login and of the run, or else of `entries`.
 pub fn needles(
     login: &LoginSecrets,
     run: Option<&RunSecrets>,

@@ -1,9 +1,8 @@
-//! What the service says about the jobs that are about to be told passwords.
+//! Queries the jobs whose passwords are about to be set.
 //!
-//! The list call is asked first: it takes up to a hundred ids at once, and tells
-//! the actions that are offered and the subtasks of parents where the service
-//! knows of such things. Not every cloud finds ids by that call, so whatever it
-//! does not tell is asked of the status query.
+//! The list call comes first: it takes up to a hundred ids, and returns the available actions and
+//! the subtasks of parents if the service knows of these. Not every cloud finds ids by that call,
+//! so the status query fills the gaps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,7 +20,7 @@ use crate::core::status::{JobDetails, ReportedJob};
 pub struct Survey {
     pub told: BTreeMap<JobId, ReportedJob>,
     pub failed: Option<CallFailure>,
-    /// Which jobs may be the parent of a dual-active pair, and why that is not known.
+    /// Which jobs may be dual-active parents, and why that is unknown.
     pub warnings: Vec<String>,
 }
 
@@ -35,13 +34,13 @@ impl Survey {
 }
 
 impl Client {
-    /// Asks the service about these jobs. Never fails: what it does not say is not told.
+    /// Queries these jobs. Never fails: a state may be missing.
     pub async fn survey(self: &Arc<Self>, ids: &[JobId]) -> Survey {
         let mut survey = Survey::default();
         let mut unlisted = None;
         let mut unfound = Vec::new();
         let mut list_finds = true;
-        // What the first ones teach is used for the others.
+        // Later queries use what the first ones learned.
         let (first, others) = ids.split_at(ids.len().min(PER_PAGE));
         for asked in [first, others] {
             if list_finds {
@@ -57,7 +56,7 @@ impl Client {
                 |id: &&JobId| matches!(survey.told.get(*id), None | Some(ReportedJob::Nothing));
             let left: Vec<JobId> = asked.iter().filter(is_untold).cloned().collect();
             let (states, failed) = self.states_of(&left).await;
-            // A list that has none of the jobs that are there does not find them by id.
+            // A list without any of these jobs cannot find them by id.
             let is_there = |(_, told): &(JobId, ReportedJob)| matches!(told, ReportedJob::Job(_));
             list_finds &= left.len() < asked.len() || !states.iter().any(is_there);
             survey.told.extend(states);
@@ -74,15 +73,15 @@ impl Client {
                 break;
             }
         }
-        // Only the list tells which jobs have subtasks.
+        // Only the list shows which jobs have subtasks.
         if let Some(failure) = unlisted.filter(|_| !unfound.is_empty()) {
             survey.warn_of_parents(&unfound, self.error("the list of jobs", failure));
         }
         survey
     }
 
-    /// Asks the list call for these jobs, in all three kinds; returns whether it can be
-    /// had by ids, whatever is in it. The first failure of a kind goes to `unlisted`.
+    /// Queries the list call for these jobs, in all three use types; returns whether it finds jobs by
+    /// id. The first failure of a use type goes to `unlisted`.
     async fn look_up(
         self: &Arc<Self>,
         asked: &[JobId],
@@ -114,7 +113,7 @@ impl Client {
         let wanted: BTreeSet<&str> = asked.iter().map(JobId::as_str).collect();
         let mut parents = Vec::new();
         for (kind, rows) in UseType::ALL.into_iter().cycle().zip(pages) {
-            // States that the list does not tell come from the status query.
+            // States missing from the list come from the status query.
             let rows = match rows {
                 Ok(page) => page.jobs,
                 Err(failure) if failure.refuses_caller() => return Err(failure),
@@ -139,8 +138,7 @@ impl Client {
         Ok(true)
     }
 
-    /// Takes a row over if it is about a job that was asked for; returns the job and
-    /// its subtasks then.
+    /// Takes a row about a requested job, and returns that job and its subtasks.
     fn take(
         &self,
         row: &ListRow,
@@ -159,7 +157,7 @@ impl Client {
             offered: row.offers_password(),
             parent_of: Vec::new(),
         };
-        // Rows that contradict each other tell nothing.
+        // Rows that contradict each other say nothing.
         let told_now = match told.remove(&id) {
             Some(ReportedJob::Job(known)) if known.status != facts.status => ReportedJob::Nothing,
             Some(ReportedJob::Nothing) => ReportedJob::Nothing,
@@ -169,8 +167,7 @@ impl Client {
         Some((id, children))
     }
 
-    /// Asks for the details of what looks like the parent of a dual-active pair:
-    /// only they tell whether it is one.
+    /// Queries the details of possible dual-active parents: only they show whether it is one.
     async fn mark_parents(
         self: &Arc<Self>,
         candidates: Vec<(JobId, Vec<JobId>)>,

@@ -1,8 +1,7 @@
 //! The JSON of a change of passwords, and of every answer: an error in any of its spellings.
 //!
-//! Source: OTC api-ref, "Changing the Passwords of the Sources and Destinations". The short
-//! names `so` and `ta` are known here alone, and types may drift; what an answer means is
-//! judged elsewhere.
+//! Source: OTC api-ref, "Changing the Passwords of the Sources and Destinations". Only this
+//! module knows the short names `so` and `ta`; what an answer means is judged elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -43,9 +42,9 @@ const fn kerberos_name(field: Field) -> Option<&'static str> {
     }
 }
 
-/// Writes the body of a request. The one plain copy of the values is in a
-/// buffer that is wiped when the last handle to it is dropped; it has its final
-/// size from the start, since growing would leave a copy behind.
+/// Writes the body of a request. The one plain copy of the passwords is in a buffer that is
+/// wiped when its last handle is dropped; it has its final size from the start, since growing
+/// would leave a copy behind.
 pub fn encode(entries: &[&Assignment]) -> Bytes {
     Bytes::from_owner(write_body(entries))
 }
@@ -75,8 +74,8 @@ fn write_body(entries: &[&Assignment]) -> Zeroizing<Vec<u8>> {
     body
 }
 
-/// Only the fields given are sent, and no object at all without one: the
-/// service would have to guess what an empty field means.
+/// Writes only the given fields, and no object without one: the service would have to guess
+/// what an empty field means.
 fn write_kerberos(body: &mut Vec<u8>, given: &[(Field, Secret)]) {
     let mut before = ",\"kerberos\":{";
     for wanted in Field::KERBEROS {
@@ -124,12 +123,12 @@ pub fn write_secret(body: &mut Vec<u8>, value: &Secret) {
 #[derive(Debug)]
 pub enum Decoded {
     Answer(AnswerBody),
-    /// JSON of another shape, or one that says a thing twice.
+    /// JSON of another shape, or with a repeated key.
     Strange,
     NotJson,
 }
 
-/// What an answer says, in the service's words: nothing here is cleaned.
+/// An answer in the service's words, not cleaned yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AnswerBody {
     pub results: Option<Vec<ResultRow>>,
@@ -139,7 +138,7 @@ pub struct AnswerBody {
     pub request_id: Option<String>,
 }
 
-/// One result in the service's words; a result that cannot be read is empty.
+/// One result in the service's words; an unreadable result is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ResultRow {
     pub job: Option<String>,
@@ -149,8 +148,8 @@ pub struct ResultRow {
     pub text: Option<String>,
 }
 
-/// Derived, so that a field said twice is an error and not the last one said:
-/// which of two statuses counts is not ours to guess.
+/// Derived, so that a repeated field is an error: drspass does not guess which of two statuses
+/// counts.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct TopWire<'a> {
@@ -184,8 +183,8 @@ const TOP_NAMES: &str = "results count error_code errorCode request_id error";
 const ROW_NAMES: &str = "error id end_point_type status error_code errorCode code error_msg \
                          error_message errorMsg";
 
-/// Objects and lists in one answer, at most: a page of a hundred jobs with all their details has
-/// a few thousand. What small ones take in memory is many times what they take in the answer.
+/// The most objects and lists in one answer: a page of a hundred jobs with all their details has a
+/// few thousand. Small ones take many times their size in memory.
 const MAX_NODES: usize = 100_000;
 
 pub fn is_excessive(body: &[u8]) -> bool {
@@ -214,12 +213,12 @@ pub fn decode(body: &[u8]) -> Decoded {
         None => None,
         Some(raw) => match serde_json::from_str(raw.get()) {
             Ok(rows) => Some(rows),
-            // Results that are no list are somebody's, but not this service's.
+            // Results that are not a list are not from this service.
             Err(_) => return Decoded::Strange,
         },
     };
-    // A code anywhere beside the rows contradicts their successes; rows stand in a
-    // list, which is not searched.
+    // A code anywhere outside the rows contradicts their successes; rows are in a list, which is
+    // not searched.
     let (nested_code, text) = find_error(&value, 0).unwrap_or_default();
     Decoded::Answer(AnswerBody {
         results: results.map(|rows| rows.into_iter().map(read_row).collect()),
@@ -262,16 +261,16 @@ fn read_row(raw: &RawValue) -> ResultRow {
     }
 }
 
-/// Whether no name differs from a known one in letter case alone: which of
-/// `status` and `Status` counts is not ours to guess.
+/// Returns whether no name differs from a known one in letter case alone: drspass does not guess
+/// which of `status` and `Status` counts.
 fn has_plain_names<'a>(mut names: impl Iterator<Item = &'a String>, known: &str) -> bool {
     let is_plain = |name: &str, known| name == known || !name.eq_ignore_ascii_case(known);
     names.all(|name| known.split(' ').all(|known| is_plain(name, known)))
 }
 
-/// The code and the text of the first error object, this one or nested in one
-/// of its fields, in any of the spellings of the service, its gateway and the
-/// login service. A bare number is a status repeated and no code.
+/// Returns code and text of the first error object, this one or one nested in a field, in any
+/// of the spellings of the service, its gateway and the login service. A bare number is a
+/// repeated status and not a code.
 fn find_error(value: &Value, depth: usize) -> Option<(Option<String>, Option<String>)> {
     const MAX_DEPTH: usize = 4;
     let object = value.as_object().filter(|_| depth <= MAX_DEPTH)?;
@@ -293,12 +292,12 @@ fn find_error(value: &Value, depth: usize) -> Option<(Option<String>, Option<Str
         .find_map(|inner| find_error(inner, depth + 1))
 }
 
-/// What stands for a list or an object where text is expected.
+/// Replaces a list or an object where text is expected.
 const NO_TEXT: &str = "not-a-text";
 
-/// Text, or something that can be read as text: numbers come as strings and
-/// strings as numbers in this service. A list or an object is there, and is no
-/// text: it must not pass for absent, or a success could carry an error unseen.
+/// Text, or a value readable as text: this service sends numbers as strings and strings as
+/// numbers. A list or an object is present but not text: it must not pass for absent, or a
+/// success could hide an error.
 #[derive(Debug, Default)]
 pub struct LooseText(Option<String>);
 

@@ -1,4 +1,4 @@
-//! The state of a root folder compared with its manifest: what every plan begins with.
+//! Compares the state of a root directory with its manifest, as every plan does first.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::core::report::{PlanNote, PlanReport};
 use crate::core::state::{Rollback, State};
 use crate::store::{JournalLeft, LockStatus, RekeyLeft, StateSnapshot, StoredState};
 
-/// Which entries a run is about.
+/// The entries that a run is limited to.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    /// Only these; all when empty.
+    /// Only these; all if empty.
     pub only: Vec<String>,
-    /// These in any case.
+    /// Sends these even if they are in sync.
     pub resend: Vec<String>,
 }
 
-/// What is known of a root folder's entries, beside the manifest.
+/// A manifest next to the state of its root directory.
 pub struct Comparison<'a> {
     pub root: &'a Root,
     pub opened: &'a Opened,
-    /// Nothing before the first apply.
+    /// `None` before the first apply.
     pub state: Option<State>,
     /// Whether the state was made with another key, so that nothing in it counts.
     pub key_changed: bool,
@@ -59,7 +59,7 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// The state, where what it says counts.
+    /// Returns the state unless it was made with another key.
     pub fn trusted(&self) -> Option<&State> {
         self.state.as_ref().filter(|_| !self.key_changed)
     }
@@ -75,7 +75,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A state made with another key is only replaced when the user says so.
+    /// Refuses a state made with another key, unless the user allowed it.
     pub fn check_key(&self) -> Result<(), OpError> {
         match self.state.as_ref().filter(|_| self.key_changed) {
             Some(state) => {
@@ -86,7 +86,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Plans, once everything that could forbid it was asked.
+    /// Makes the plan, after every check that could forbid it.
     pub fn plan(&self, addresses: &Addresses) -> Result<Plan, OpError> {
         let manifest = &self.opened.manifest;
         let selection = Selection::resolve(manifest, &addresses.only, &addresses.resend);
@@ -133,8 +133,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// What is to be known of a state before its entries. `holder` has the lock, if it is not
-/// this run.
+/// Returns the notes on a state as a whole. `holder` has the lock, unless this run has it.
 pub fn notes_of(
     root: &Root,
     opened: &Opened,
@@ -166,8 +165,8 @@ pub fn notes_of(
     notes
 }
 
-/// Who is at work, or else whether an apply was cut off: with the lock held, what looks so
-/// is at work.
+/// Returns the note that a run is at work or, if the lock is free, that an apply was cut
+/// off.
 pub fn work_note(journal: JournalLeft, holder: Option<&str>) -> Option<PlanNote> {
     if let Some(holder) = holder {
         return Some(PlanNote::new(format!("the lock is held by {holder}")));
@@ -179,7 +178,7 @@ pub fn work_note(journal: JournalLeft, holder: Option<&str>) -> Option<PlanNote>
     (journal == JournalLeft::Unfolded).then_some(unfinished)
 }
 
-/// That there is no state where it is looked for.
+/// Returns the note that there is no state file.
 pub fn no_state(root: &Root) -> PlanNote {
     let path = root.store.path().display();
     PlanNote::new(match root.store.backup() {
@@ -192,7 +191,7 @@ pub fn no_state(root: &Root) -> PlanNote {
     })
 }
 
-/// Who holds the lock, for a run that does not take it.
+/// Returns the holder of the lock, for a run that does not take it.
 pub fn lock_holder(root: &Root) -> Result<Option<String>, OpError> {
     Ok(match root.store.lock_status()? {
         LockStatus::Free => None,

@@ -12,10 +12,10 @@ use crate::core::problem::Problem;
 use crate::core::yaml;
 use crate::sys::files;
 
-/// Seals a plaintext manifest, which messages call `name`, into `out`, which must not
-/// exist, or into the configured manifest, which it replaces. The fingerprint key is that
-/// of the plain text or of the manifest: only `init` and `rekey` make one. Returns the file
-/// that was written, its revision, and what somebody should look at in it.
+/// Seals a plaintext manifest, which messages call `name`, into `out`, which must not exist, or
+/// in place of the configured manifest. The fingerprint key is that of the plain text or of
+/// the present manifest: only `init` and `rekey` make one. Returns the written file, its
+/// revision, and warnings.
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -65,8 +65,7 @@ pub fn encrypt(
     Ok((path, sealed.revision, warnings))
 }
 
-/// Without the manifest, the state tells how far it had come: plain text from
-/// before that is stale.
+/// Without a manifest, the state has the last revision: older plain text is stale.
 fn refuse_older_than_state(root: &Root, given: &Sealed) -> Result<(), OpError> {
     let known = root.store.read_unverified().ok().flatten();
     let newer = known.filter(|state| {
@@ -132,7 +131,7 @@ fn existing(
     ))
 }
 
-/// What was sealed with the plain text, if it may follow the present manifest.
+/// Returns the given `sealed` part if it may follow that of the present manifest.
 fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
     if given.fingerprint_key.id() != existing.fingerprint_key.id() {
         return Err(OpError::unfit(

@@ -1,5 +1,5 @@
-//! Everything that can stop a use case, with a code and what to do about it.
-//! No error carries text of a manifest, a secret, or an address with a query.
+//! Every error of a use case, with a code and help. None has text of a manifest, a secret, or
+//! an address with a query.
 
 use std::borrow::Cow;
 use std::io;
@@ -109,12 +109,12 @@ impl OpError {
         }
     }
 
-    /// Something about the command does not fit what is there.
+    /// A command that does not fit the situation.
     pub fn unfit(what: impl Into<String>, help: impl Into<Cow<'static, str>>) -> Self {
         Failure::new("drspass::request", what, help).into()
     }
 
-    /// A variable that means something else when it is empty than when it is not set.
+    /// A variable that is set to an empty value.
     pub fn empty(variable: &str) -> Self {
         let help = "Nothing was sent. Give it a value, or unset it.";
         Self::unfit(format!("{variable} is empty"), help)
@@ -180,7 +180,7 @@ impl OpError {
         .into()
     }
 
-    /// The addresses that name nothing, by their place on the command line.
+    /// Addresses that match no entry, by their place on the command line.
     pub fn unmatched(addresses: Vec<Unmatched>) -> Self {
         let named: Vec<String> = addresses
             .iter()
@@ -194,7 +194,6 @@ impl OpError {
         .into()
     }
 
-    /// A state that was made with another key than the manifest's.
     pub fn new_key(state: &KeyId, manifest: &KeyId) -> Self {
         Failure::new(
             "drspass::sealed::new_key",
@@ -207,7 +206,6 @@ impl OpError {
         .into()
     }
 
-    /// A state that speaks about another service or project than the manifest.
     pub fn other_scope(state: &Scope, manifest: &Scope) -> Self {
         Failure::new(
             "drspass::state::scope",
@@ -221,8 +219,7 @@ impl OpError {
         .into()
     }
 
-    /// A manifest whose revision was used before. `applied` is that of what was applied
-    /// last, `highest` the highest that ever was.
+    /// A manifest whose revision was used before: `applied` last, `highest` of all.
     pub fn rollback(manifest: u64, applied: u64, highest: u64) -> Self {
         let what = if manifest == highest {
             "which was used before".to_owned()
@@ -260,7 +257,6 @@ impl From<NotRewritten> for OpError {
     }
 }
 
-/// That a state was made with another key than the manifest's, in words.
 pub fn other_key(state: &KeyId, manifest: &KeyId) -> String {
     format!("the state was made with the key {state}, the manifest carries {manifest}")
 }

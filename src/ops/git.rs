@@ -1,5 +1,5 @@
-//! What `init` tells git: which files stay out, which bytes it may not rewrite, and
-//! how it compares manifests.
+//! What `init` sets up in git: ignored files, files whose bytes git may not rewrite, and how
+//! it compares manifests.
 
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::sys::files;
 const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 
 const TEXTCONV: &str = "diff.drspass.textconv";
-/// What shows it: drspass as found on the path of whoever runs git.
+/// The command that shows a manifest: drspass as found on git's path.
 const SHOW: &str = "drspass show --textconv";
-/// The setting by which git would keep what was shown, as notes in the repository.
+/// The setting that would keep decrypted outlines as notes in the repository.
 const CACHE: &str = "diff.drspass.cachetextconv";
 
-/// Variables that would lead git to another repository than that of the folder, or put
-/// settings of one command beside those of the repository. Of the latter, some are not
-/// passed on for their names, and git refuses the rest alone.
+/// Variables that would lead git to another repository, or add settings of one command to
+/// those of the repository. Some of the latter are not passed on for their names, and git
+/// refuses the rest alone.
 const MISLEADING: [&str; 7] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -33,10 +33,10 @@ const MISLEADING: [&str; 7] = [
     "GIT_CONFIG_PARAMETERS",
 ];
 
-/// The driver that compares manifests, in the repository whose work tree a folder is in.
+/// The git diff driver for manifests in a repository.
 ///
-/// git is found, and gets its environment, as all programs that are started, so that no
-/// file of a work tree is run in its place.
+/// git is found and gets its environment like every other child process, so that no file of a
+/// work tree runs in its place.
 pub struct DiffDriver {
     program: PathBuf,
     folder: PathBuf,
@@ -45,7 +45,7 @@ pub struct DiffDriver {
 }
 
 impl DiffDriver {
-    /// Looks at the repository of a folder; nothing is written.
+    /// Reads the settings of a directory's repository without writing any.
     pub fn look(folder: &Path, env: ChildEnv) -> Result<Self, OpError> {
         let missing = || {
             Failure::new(
@@ -61,7 +61,7 @@ impl DiffDriver {
             wanted: Vec::new(),
         };
         let output = driver.asked(&["rev-parse", "--is-inside-work-tree"])?;
-        // Inside the repository's own folder it succeeds, and says no.
+        // Inside the repository's own directory it succeeds, and prints "false".
         if !output.status.success() || output.stdout.trim_ascii() != b"true" {
             return Err(Failure::new(
                 "drspass::git::no_work_tree",
@@ -84,14 +84,14 @@ impl DiffDriver {
         if present.len() != 1 {
             driver.wanted.push((TEXTCONV, SHOW));
         }
-        // Nobody needs a cache of what takes milliseconds, so another value goes.
+        // A cache of what takes milliseconds is useless, so another value goes.
         if driver.setting(CACHE)? != ["false"] {
             driver.wanted.push((CACHE, "false"));
         }
         Ok(driver)
     }
 
-    /// Every value that a setting has in this repository alone.
+    /// Returns every value of a setting in this repository alone.
     fn setting(&self, name: &str) -> Result<Vec<String>, OpError> {
         let output = self.asked(&["config", "--local", "--null", "--get-all", name])?;
         match output.status.code() {
@@ -110,7 +110,7 @@ impl DiffDriver {
         }
     }
 
-    /// Makes the settings, and tells which.
+    /// Writes the settings, and returns their names.
     pub fn set(self) -> Result<Vec<&'static str>, OpError> {
         for (name, value) in &self.wanted {
             let failed = || {
@@ -155,7 +155,7 @@ impl DiffDriver {
     }
 }
 
-/// Completes .gitignore and .gitattributes of a folder, if it has a manifest.
+/// Completes .gitignore and .gitattributes of a directory that has a manifest.
 pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<PathBuf>>, OpError> {
     if folder.join(CONFIG_FILE).symlink_metadata().is_err() {
         return Ok(None);
@@ -167,10 +167,9 @@ pub fn complete(folder: &Path, identities: &[PathBuf]) -> Result<Option<Vec<Path
     git_files(folder, &root.config, identities).map(Some)
 }
 
-/// Keeps what must not be committed out of git, keeps git from rewriting the line
-/// ends of all other files of drspass, since codes and digests cover their bytes, and
-/// names the driver that compares manifests: a clone that does not know that driver
-/// compares the encrypted text. Tells which files it wrote.
+/// Ignores files that must not be committed, keeps git from rewriting line ends of the
+/// others (codes and digests cover their bytes), and names the diff driver for manifests: a
+/// clone without that driver compares the encrypted text. Returns the files it wrote.
 pub fn git_files(
     folder: &Path,
     config: &Config,
@@ -189,7 +188,7 @@ pub fn git_files(
             "{} -text -filter diff=drspass",
             of(config.manifest.as_path(), "")
         ),
-        // What stands beside the state begins with its name.
+        // The state's siblings begin with its name.
         format!("{} -text -filter", of(config.state.as_path(), "*")),
     ];
     let mut written = Vec::new();
@@ -205,7 +204,7 @@ pub fn git_files(
     Ok(written)
 }
 
-/// The lines of .gitignore for what drspass keeps beside the state and the manifest.
+/// Returns the .gitignore lines for the siblings of state and manifest.
 fn ignored_siblings(config: &Config) -> Vec<String> {
     let state = pattern(config.state.as_path());
     let mut lines: Vec<String> = [
@@ -232,7 +231,7 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     lines
 }
 
-/// Adds to .gitignore what an earlier version did not know of.
+/// Adds lines to .gitignore that an earlier version did not write.
 pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
     let name = Path::new(".gitignore");
     append_missing(&root.resolve(name), &ignored_siblings(&root.config))
@@ -240,10 +239,9 @@ pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
         .map_err(OpError::write(name))
 }
 
-/// How .gitignore names an identity file below the folder; nothing for one that
-/// is elsewhere.
+/// Returns the .gitignore line of an identity file below the directory, `None` elsewhere.
 fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
-    // The file itself may not be there yet, but its folder is.
+    // The file itself may be missing, but its directory exists.
     let real = |path: &Path| files::folder_of(path).canonicalize().ok();
     let here = real(&folder.join(CONFIG_FILE))?;
     let full = real(&folder.join(identity))?.join(identity.file_name()?);
@@ -252,7 +250,7 @@ fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
     Some(pattern(below))
 }
 
-/// A path below the folder as git matches it: from the folder on, letter by letter.
+/// Returns the git pattern of a path below the directory, anchored and escaped.
 fn pattern(path: &Path) -> String {
     let mut line = String::new();
     for part in path.components() {
@@ -270,7 +268,7 @@ fn pattern(path: &Path) -> String {
     line
 }
 
-/// A pattern for .gitattributes, where a blank ends one that is not in quotation marks.
+/// Quotes a pattern for .gitattributes if it contains a blank.
 fn quoted(pattern: String) -> String {
     if pattern.contains([' ', '"']) {
         let escaped = pattern.replace('\\', "\\\\").replace('"', "\\\"");
@@ -280,7 +278,7 @@ fn quoted(pattern: String) -> String {
     }
 }
 
-/// Appends the lines that a file lacks. Returns whether there were any.
+/// Appends the missing lines to a file; returns whether there were any.
 fn append_missing(path: &Path, lines: &[String]) -> io::Result<bool> {
     let present = match files::read_unlinked_limited(path, MAX_GIT_FILE_BYTES) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

@@ -1,4 +1,4 @@
-//! `validate`, `show`, `recipients`: what a manifest holds, and nothing is changed.
+//! `validate`, `show` and `recipients`: read a manifest without changing anything.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::core::redact::ForeignText;
 use crate::core::report::{ManifestEntry, ManifestReport, ManifestSeal};
 use crate::sys::files;
 
-/// Checks the configuration and that the manifest is encrypted, with no key.
+/// Checks the configuration, and without a key that the manifest is encrypted.
 pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<(), OpError> {
     let file = root.manifest_bytes()?;
     header::check(&file).map_err(OpError::age(root.manifest_name()))?;
@@ -44,9 +44,9 @@ pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<ManifestReport, OpError>
     })
 }
 
-/// Compares what drspass.yaml lists, what was sealed and what the header of the file
-/// tells. `unlock` is nothing where no identity shall be looked for; where none opens
-/// the file, what can be known without one is told.
+/// Compares the recipients of drspass.yaml, the sealed ones, and those in the file's header.
+/// `unlock` is `None` to look for no identity; if none opens the file, the report says what
+/// the header alone shows.
 pub fn recipients(
     root: &Root,
     unlock: Option<&Unlock<'_>>,
@@ -71,7 +71,7 @@ pub fn recipients(
     ))
 }
 
-/// Why the file stays closed, where that is no fault of the file.
+/// Returns why no identity opened the file, unless the file itself is at fault.
 fn unopened(error: OpError) -> Result<&'static str, OpError> {
     Ok(match error {
         OpError::NoIdentity { .. } => "there is no identity",
@@ -90,19 +90,18 @@ fn unopened(error: OpError) -> Result<&'static str, OpError> {
     })
 }
 
-/// The manifest in `file` with tags in place of its values and without comments, as a diff
-/// of git shows it, or the line that stands for a file of which nothing is shown; identities
-/// are seen from `folder`.
+/// Returns the manifest in `file` for a git diff: tags in place of values, no comments; or
+/// one line that says why nothing is shown. Identities are relative to `folder`.
 ///
-/// git runs this for both sides of every change, in `git log -p` for all of history,
-/// and ends if it fails. So nothing is asked, no plugin is run, nothing but regular
-/// files is opened, and drspass.yaml is not needed.
+/// git runs this for both sides of every change, in `git log -p` for all of history, and stops
+/// if it fails. So it asks nothing, runs no plugin, opens regular files only, and needs no
+/// drspass.yaml.
 pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> String {
     outline_of_file(file, folder, source)
         .unwrap_or_else(|why| format!("drspass: nothing is shown: {why}\n"))
 }
 
-/// The reasons for showing nothing name nothing of the file.
+/// Its errors repeat nothing of the file.
 fn outline_of_file(
     file: &Path,
     folder: &Path,
@@ -114,7 +113,7 @@ fn outline_of_file(
         ask: &|_| Err(NoPassphrase::Nobody),
         plugins: Plugins::Never,
     };
-    // With no identity at all, it is said that none opens the file.
+    // Without any identity, the message is that none opens the file.
     let identities = root::usable(folder, source);
     let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
         AgeError::NotEncrypted | AgeError::Replaced { .. } => "not encrypted",
@@ -128,7 +127,7 @@ fn outline_of_file(
     outlined.ok_or("not a valid sealed manifest")
 }
 
-/// Other recipients may have written it, so every free text is cleaned.
+/// Cleans every free text, as another recipient may have written it.
 fn outlined(manifest: &Manifest) -> Option<String> {
     let sealed = manifest.sealed.as_ref()?;
     let tagger = sealed.fingerprint_key.tagger();

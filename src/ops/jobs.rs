@@ -1,5 +1,5 @@
-//! What only asks the service: the jobs of the project, compared with the manifest, and the
-//! endpoint that the catalogue names.
+//! Queries of the service: the jobs of the project compared with the manifest, and the
+//! endpoint in the catalogue.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::core::job::{EntryKey, JobId};
 use crate::core::redact::ForeignText;
 use crate::core::report::JobsReport;
 
-/// All jobs of the project, and which of their endpoints the manifest sets.
+/// Lists all jobs of the project, and which of their endpoints the manifest has.
 pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsReport, OpError> {
     let inventory = inventory(client.guarding(&opened.manifest), hang_up)?;
     let assignments = opened.manifest.assignments().iter();
@@ -45,7 +45,7 @@ pub fn inventory(client: Client, hang_up: HangUp) -> Result<Inventory, OpError> 
     Ok(online.ask(|client| async move { client.inventory().await })??)
 }
 
-/// The endpoint that the catalogue of the identity service names for a region.
+/// Returns the endpoint that the identity service's catalogue has for a region.
 pub fn catalogued(online: &mut Online, region: Option<&str>) -> Result<String, OpError> {
     let found = online.ask(|client| async move { client.catalogued(region).await })??;
     let Some((first, others)) = found.split_first() else {

@@ -1,5 +1,4 @@
-//! The ledger commands: what the state says, who works on it, and the changes
-//! of the state that are no apply.
+//! The `state` commands: read the state, and change it without an apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,9 +21,8 @@ use crate::store::{
 };
 use crate::sys::files;
 
-/// What the state file claims: it is read without a key, so nothing is proved. Returns what
-/// a plan would note as well, and whether answers lie beside the state that are not counted
-/// in.
+/// Reads the state file without a key, so nothing is authenticated. Returns a plan's notes as
+/// well, and whether there are answers next to the state that are not included.
 pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError> {
     let (state, journal) = root.store.read_claimed()?;
     let is_lost = state.is_none() && root.store.backup().is_some();
@@ -35,7 +33,7 @@ pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError
     Ok((state, lost.into_iter().chain(work).collect(), has_more))
 }
 
-/// The authenticated state, whole or the entries that `addresses` name.
+/// Returns the authenticated state, or the entries of it that match `addresses`.
 pub fn show(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -65,7 +63,7 @@ pub fn show(
     })
 }
 
-/// The state, which must be of the manifest's project and made with its key.
+/// Checks that the state is of the manifest's project and made with its key.
 fn trusted(
     root: &Root,
     opened: &Opened,
@@ -76,8 +74,8 @@ fn trusted(
     Ok(known.state)
 }
 
-/// The entries of the state that the addresses name. An entry that the manifest
-/// lists can be named as there, any other by the id of its job.
+/// Returns the entries of the state that match the addresses. An entry in the manifest goes
+/// by its names there, any other by the id of its job.
 fn named_in(
     state: &State,
     opened: &Opened,
@@ -104,25 +102,24 @@ fn named_in(
 
 #[derive(Debug)]
 pub struct LedgerChange {
-    /// What became of the entries.
+    /// What happened to the entries.
     pub what: &'static str,
-    /// The labels of the entries, in the order of the state.
+    /// Their labels, in the order of the state.
     pub entries: Vec<String>,
-    /// The serial of the state as it is now.
+    /// The new serial of the state.
     pub serial: u64,
-    /// The revision that the state begins with, where nothing says which was applied.
+    /// The revision the state starts with if the applied one is unknown.
     pub begins_with: Option<u64>,
 }
 
-/// What becomes of a journal once the state is saved: [`Store::end_journal`] where it is in
-/// the state, [`Store::set_aside_journal`] where nobody trusts it.
+/// What to do with a journal once the state is saved: [`Store::end_journal`] if the state has
+/// its answers, [`Store::set_aside_journal`] if it is not trusted.
 type JournalEnd = fn(&Store, &LockGuard) -> Result<(), StoreError>;
 
 /// The state, locked for a command that changes it.
 pub struct LockedLedger<'a> {
     root: &'a Root,
     runtime: &'a Runtime,
-    /// When the command began.
     now: Timestamp,
     opened: Opened,
     keys: StoreKeys,
@@ -151,8 +148,7 @@ impl<'a> LockedLedger<'a> {
         })
     }
 
-    /// Forgets the entries that the addresses name, or else those that the manifest does not
-    /// list any more.
+    /// Forgets the entries that match the addresses, or else those missing from the manifest.
     pub fn forget(&self, addresses: Option<&[String]>) -> Result<LedgerChange, OpError> {
         let (state, version) = self.state()?;
         let Some(mut state) = state else {
@@ -175,8 +171,8 @@ impl<'a> LockedLedger<'a> {
         self.save(what, state, &version, &entries, Store::end_journal)
     }
 
-    /// Declares that the service holds what the manifest wants for these entries.
-    /// `approve` is told which they are.
+    /// Declares that DRS already has the manifest's passwords for these entries, once `approve`
+    /// has seen them.
     pub fn adopt(
         &self,
         addresses: &[String],
@@ -202,11 +198,10 @@ impl<'a> LockedLedger<'a> {
         self.save("adopted", state, &version, &entries, Store::end_journal)
     }
 
-    /// Starts the state anew with every entry of the manifest in doubt, so that all are sent
-    /// again, but for passwords that it knows as wrong: the way out for a state or journal
-    /// that is damaged or was changed outside drspass. What was there is kept beside it. None
-    /// of the gates that the state guards is opened: a newer format, another key, or a newer
-    /// manifest.
+    /// Starts a new state with every entry of the manifest to be sent again, except passwords
+    /// known as wrong: the way out if a state or journal is damaged or was changed outside
+    /// drspass. Keeps the old files under other names. Still refuses a newer format, another key
+    /// and an older manifest.
     pub fn distrust(&self, allow_rollback: bool) -> Result<LedgerChange, OpError> {
         let store = &self.root.store;
         // A rekey that was cut off is finished first, or the state would seem to be another
@@ -263,8 +258,8 @@ impl<'a> LockedLedger<'a> {
         })
     }
 
-    /// Folds a recovery file back. Beside the very state that it continues it becomes
-    /// the state; beside any other, or none, its entries are marked to be sent again.
+    /// Folds a recovery file back. It replaces the very state that it continues; with any other
+    /// state, or none, its entries are marked to be sent again.
     pub fn recover(&self, file: &Path) -> Result<LedgerChange, OpError> {
         let store = &self.root.store;
         let path = self.root.resolve(file);
@@ -294,12 +289,12 @@ impl<'a> LockedLedger<'a> {
         self.doubt(recovery, file)
     }
 
-    /// Marks what a recovery file knows of as to be sent again, beside a state that is
-    /// not the one that it continues.
+    /// Marks the entries of a recovery file to be sent again in a state that it does not
+    /// continue.
     fn doubt(&self, recovery: Recovery, file: &Path) -> Result<LedgerChange, OpError> {
         let store = &self.root.store;
-        // A journal of this state is folded in; one of another run is no proof here,
-        // and is set aside once the doubts are saved.
+        // A journal of this state is folded in; one of another run proves nothing here, and is
+        // renamed once the marks are saved.
         let (snapshot, is_foreign) = match store.read(&self.keys) {
             Err(StoreError::ForeignJournal { .. }) => (store.read_alone(&self.keys)?, true),
             read => (read?, false),
@@ -314,14 +309,14 @@ impl<'a> LockedLedger<'a> {
                 "Nothing was changed. Name the file that the apply on this state printed.",
             ));
         }
-        // Only a state that went on past the run knows all that came before it.
+        // Only a state that continued after the run knows everything before it.
         let knows_before = !is_foreign
             && current
                 .as_ref()
                 .is_some_and(|state| state.serial > recovery.state.serial);
         let mut state = current.unwrap_or_else(|| self.new_state());
         if recovery.state.highest > state.highest {
-            // The run did apply that manifest, and its number is not free again.
+            // The run did apply that manifest, so its revision is used.
             state.revision = recovery.state.revision;
             state.manifest.clone_from(&recovery.state.manifest);
             state.highest = recovery.state.highest;
@@ -354,7 +349,7 @@ impl<'a> LockedLedger<'a> {
         self.save(what, state, &version, &entries, end_journal)
     }
 
-    /// The trusted state and its version; a cut-off apply's answers are saved first.
+    /// Returns the trusted state and its version, once a cut-off apply's answers are saved.
     fn state(&self) -> Result<(Option<State>, StateVersion), OpError> {
         let store = &self.root.store;
         let snapshot = store.read(&self.keys)?;

@@ -1,6 +1,5 @@
-//! One module for each thing that drspass does: adapters in order, the domain
-//! in between. Use cases print nothing and parse no arguments; what there is to
-//! say comes back as a report or through an event callback.
+//! Use cases, one module each: adapters in order, the domain in between. They print nothing
+//! and parse no arguments; results are reports and events.
 
 pub mod apply;
 pub mod compare;
@@ -26,14 +25,14 @@ pub use error::OpError;
 
 /// What a run takes from outside.
 pub struct Runtime {
-    /// The time, in UTC.
+    /// Returns the time in UTC.
     pub now: fn() -> Timestamp,
     pub salt: fn() -> Salt,
-    /// A text that nothing else has.
+    /// Returns a unique text.
     pub unique: fn() -> String,
-    /// Random bytes for a key.
+    /// Returns random bytes for a key.
     pub random: fn() -> [u8; 32],
-    /// Who takes the lock, for a command.
+    /// Returns who takes the lock, for a command.
     pub lock_info: fn(&str) -> LockInfo,
     /// What the end of the terminal means.
     pub hang_up: HangUp,

@@ -1,5 +1,5 @@
-//! A client with what drives it: one runtime for everything that a run asks and sends, and
-//! the signals that end it; and the question for the states of jobs before anything is sent.
+//! A client with the runtime that drives it and the signals that end it; and the query of job
+//! states before anything is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Online {
         Ok(())
     }
 
-    /// Waits for an answer to something that changes nothing.
+    /// Waits for the answer to a query, or for a signal.
     pub fn ask<F: Future>(
         &mut self,
         question: impl FnOnce(Arc<Client>) -> F,
@@ -60,8 +60,8 @@ impl Online {
         })
     }
 
-    /// Adds what a person should know of the run so far to what is `said` already: that
-    /// the clocks differ may stand beside an error.
+    /// Adds notes on the run so far to those `said` already; a clock difference may come with
+    /// an error.
     pub fn add_notes(&self, said: &mut Vec<String>) {
         let has_clock = said.iter().any(|said| said.contains(CLOCK_OFF));
         let mut notes = self.client.notes();
@@ -69,30 +69,28 @@ impl Online {
         said.append(&mut notes);
     }
 
-    /// Lets go without waiting for anything that is still under way, such as the
-    /// look-up of a name.
+    /// Drops the runtime without waiting for anything in flight, such as a name lookup.
     pub fn leave(self) {
         self.runtime.shutdown_background();
     }
 }
 
-/// What came of asking for the states of the jobs that are about to be told passwords.
+/// The result of querying job states before sending.
 #[derive(Debug, Default)]
 pub struct Preflight {
-    /// The jobs that cannot be told a password now.
+    /// The jobs whose password cannot be set now.
     pub blocked: BTreeMap<JobId, Blocked>,
-    /// What a person should know about how it went.
+    /// What a person should know about the query.
     pub warnings: Vec<String>,
-    /// How many of the jobs have failed, so that the right password alone does not
-    /// bring them back.
+    /// The number of failed jobs, which need a retry as well as the right password.
     pub failed: usize,
-    /// Whether nothing is sent since something is blocked.
+    /// Whether blocked entries stop the whole run.
     pub held_back: bool,
 }
 
 impl Preflight {
-    /// Asks for the jobs of these entries. A question that fails is a warning: the
-    /// service judges each entry anyway.
+    /// Queries the jobs of these entries. A failure is a warning: the service judges each
+    /// entry anyway.
     pub fn ask<'a>(
         online: &mut Online,
         entries: impl Iterator<Item = &'a EntryKey>,

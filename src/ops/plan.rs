@@ -1,5 +1,5 @@
-//! `plan`: compares the manifest with the state, without the lock; without the
-//! network, too, unless the states of jobs are to be asked for.
+//! `plan`: compares the manifest with the state without taking the lock, and without network
+//! unless job states are queried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,10 +27,9 @@ use crate::store::format::FormatError;
 use crate::store::plan_file::PlanFile;
 use crate::sys::signals;
 
-/// How the service is asked for the states of jobs.
+/// How to query job states.
 pub struct AskStates<'a> {
-    /// Finds the login and prepares the client, once everything that needs no network
-    /// was checked.
+    /// Finds the login and prepares the client, after every check that needs no network.
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
     pub unknown: UnknownStates,
 }
@@ -62,7 +61,7 @@ pub fn plan(
     let known = Comparison::of(root, &opened, snapshot)?;
     known.check_rollback(guards.allow_rollback)?;
     if save.is_some() {
-        // A state of another key tells nothing that an apply could compare.
+        // A state of another key has nothing that an apply could compare.
         known.check_key()?;
     }
     let plan = known.plan(addresses)?;
@@ -84,7 +83,7 @@ pub fn plan(
         report.saved = Some(save_plan(&known, &report, addresses, guards, runtime, how)?);
     }
     if !blocked.is_empty() {
-        // An apply would skip it, so it is not counted as what that would do.
+        // An apply would skip it, so it is not counted as a change.
         let mut left = report.plan.clone();
         left.entries
             .retain(|entry| !blocked.contains_key(&entry.key));
@@ -104,7 +103,7 @@ fn blocked(
     notes: &mut Vec<PlanNote>,
 ) -> Result<BTreeMap<EntryKey, Blocked>, OpError> {
     let client = (ask.connect)(opened)?;
-    // What the service says must not repeat what it was told.
+    // The service's words must not repeat a password.
     let client = client.guarding(&opened.manifest);
     let mut online = Online::new(client, runtime.hang_up)?;
     online.log_in()?;
@@ -194,14 +193,14 @@ fn save_plan(
     Ok(facts_of(&file))
 }
 
-/// A saved plan that is to be applied, as the user named it.
+/// A saved plan to apply, as the user named it.
 pub struct ToApply {
     pub path: PathBuf,
     pub file: PlanFile,
 }
 
 impl ToApply {
-    /// Reads a plan file. `expected` is the only id that is taken, if one is named.
+    /// Reads a plan file, which must have the id `expected` if that is given.
     pub fn read(root: &Root, path: &Path, expected: Option<&str>) -> Result<Self, OpError> {
         let file = read_saved(&root.resolve(path), path)?;
         let plan = Self {
@@ -214,7 +213,7 @@ impl ToApply {
         Ok(plan)
     }
 
-    /// Whether it was made by a reader of this manifest, and for it.
+    /// Checks that a reader of this manifest made it, and for this manifest.
     pub fn check(
         &self,
         opened: &Opened,
@@ -243,7 +242,7 @@ impl ToApply {
         }
     }
 
-    /// The plan as it is still to be done, with the records to be made.
+    /// Returns the remaining plan, with the records to write.
     pub fn decide(
         &self,
         known: &Comparison<'_>,
@@ -298,7 +297,7 @@ impl ToApply {
         entries.map(|entry| &entry.key.job).collect()
     }
 
-    /// What is left of it, under the name of the whole.
+    /// Gives the report of the rest the id of the whole plan.
     pub fn named(&self, report: PlanReport) -> PlanReport {
         PlanReport {
             change_id: self.file.plan.change_id.clone(),
@@ -326,8 +325,8 @@ fn facts_of(file: &PlanFile) -> SavedFacts {
     }
 }
 
-/// A saved plan to look at. Nothing of it is proved: that takes the key, and is done
-/// when it is applied.
+/// Returns a saved plan for display. Without the key nothing of it is authenticated; that
+/// happens when it is applied.
 pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     let file = read_saved(path, name)?;
     let plan = &file.plan;
@@ -335,7 +334,7 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
         rollback: plan.rollback,
         counts: plan.counts,
         plan: Plan {
-            // Its entries have no place in a manifest.
+            // Its entries have no position in a manifest.
             entries: plan.entries.iter().map(|entry| entry.to_plan(0)).collect(),
             in_sync: plan.in_sync,
             not_selected: plan.not_selected,
@@ -353,7 +352,7 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     })
 }
 
-/// Reads a plan file; `name` is how the user named it.
+/// Reads a plan file; messages call it `name`.
 fn read_saved(path: &Path, name: &Path) -> Result<PlanFile, OpError> {
     PlanFile::read(path).map_err(|source| match source {
         FormatError::Read(source) => OpError::read(name)(source),

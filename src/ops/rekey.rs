@@ -1,9 +1,8 @@
-//! `rekey`: seals the recipients and the target of drspass.yaml, and replaces the
-//! fingerprint key where somebody who has it is to be kept out.
+//! `rekey`: seals recipients and target of drspass.yaml, and replaces the fingerprint key if a
+//! removed recipient knows it.
 //!
-//! Everything that can be refused is refused before the first byte is written, the
-//! new file is proved to be readable, and manifest and state go over to a new key as
-//! one step (see [`crate::store::recovery`]).
+//! Every refusal comes before the first write, the new file is checked to be readable, and
+//! manifest and state change to a new key as one step (see [`crate::store::recovery`]).
 
 use super::error::{Failure, other_key};
 use super::root::{Guards, Root, Unlock, digest_of, moved_parts, parse_sealed};
@@ -24,18 +23,17 @@ use crate::sys::testpoint;
 
 #[derive(Clone, Copy)]
 pub struct RekeyOptions {
-    /// A new fingerprint key, whoever reads.
+    /// Makes a new fingerprint key even if no recipient was removed.
     pub new_key: bool,
-    /// To go on although no identity at hand opens the new file.
+    /// Continues even if none of the given identities opens the new file.
     pub allow_lockout: bool,
 }
 
 pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
 /// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target. The key
-/// that `guards` expect is the one that the manifest has now. `approve` is shown what will be
-/// done, with the warnings of the manifest. Returns nothing where only a rekey that was cut
-/// off was to be finished.
+/// that `guards` expect is the present one. `approve` sees the change and the manifest's
+/// warnings. Returns `None` if it only finished a rekey that was cut off.
 pub fn rekey(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -138,9 +136,9 @@ fn reason(
     }
 }
 
-/// The new file, which is proved to be readable, and whether no identity at hand opens it.
-/// One that cannot be used, for instance since nobody is there to type its passphrase, is an
-/// error unless a lockout is allowed.
+/// Returns the new file, and whether none of the given identities opens it. An unusable
+/// identity, such as one whose passphrase cannot be asked for, is an error unless a lockout
+/// is allowed.
 fn sealed_anew(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -162,7 +160,7 @@ fn sealed_anew(
             .into());
         }
         Err(OpError::NoMatch { .. }) => {}
-        // What is wrong is one identity, or its passphrase, and not the file.
+        // The identity is at fault, or its passphrase, not the file.
         Err(
             OpError::Identity(_)
             | OpError::Age {
@@ -188,7 +186,7 @@ struct RekeyLedger {
     snapshot: StateSnapshot,
 }
 
-/// Takes the lock and reads the state. Returns whether a rekey that was cut off was finished.
+/// Takes the lock and reads the state; returns whether that finished a cut-off rekey.
 fn open_ledger(
     root: &Root,
     lock: &LockInfo,
@@ -217,7 +215,7 @@ fn unfinished(root: &Root, source: StoreError) -> OpError {
     .into()
 }
 
-/// What will become of the state, and the highest revision that it knows.
+/// Decides what becomes of the state, and returns the highest revision in it.
 fn state_fate(
     root: &Root,
     ledger: &RekeyLedger,
@@ -268,8 +266,7 @@ fn state_fate(
     Ok((fate, state.highest))
 }
 
-/// Where the state stays as it is, it is not opened; but it tells how far the manifest
-/// had come.
+/// Refuses an outdated manifest if the state keeps its key: only its revision is read.
 fn refuse_outdated(root: &Root, sealed: &Sealed) -> Result<(), OpError> {
     let known = root.store.read_unverified().ok().flatten();
     match known.filter(|state| state.key_id == sealed.fingerprint_key.id()) {
@@ -290,24 +287,23 @@ fn check_revision(manifest: u64, applied: u64) -> Result<(), OpError> {
     Ok(())
 }
 
-/// Removes what a rekey left whose manifest never came, and keeps out of git what
-/// this one writes beside the state.
+/// Removes the left-over state of a rekey whose manifest never came, and ignores in git the
+/// files that this one writes next to the state.
 fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
     if root.store.has_rekey() {
         root.store.abandon_rekey(guard)?;
     }
-    // A state elsewhere is not the one whose files are named there.
+    // The state is elsewhere, so these files do not belong to it.
     let is_usual = root.store.path() == root.resolve(root.config.state.as_path());
     if is_usual && root.resolve(".gitignore".as_ref()).exists() {
-        // These files hold no secret, so one that git sees is no reason to stop.
+        // These files have no secret, so one that git tracks does not stop the rekey.
         let _ = git::ignore_siblings(root);
     }
     Ok(())
 }
 
-/// Puts the manifest in its place, and the state under the new key, as one step: wherever
-/// that fails, every reader finds the state of the manifest. Returns where the former state
-/// is kept.
+/// Replaces the manifest, and the state by the one under the new key, as one step: wherever
+/// it fails, every reader finds the state of its manifest. Returns where the old state is.
 fn put(
     root: &Root,
     runtime: &Runtime,
@@ -328,7 +324,7 @@ fn put(
     testpoint::reach("rekey.before_manifest");
     if let Err(error) = rewrite::replace(root, Some(before), file) {
         if root.manifest_bytes().is_ok_and(|there| there != file) {
-            // The error that matters is the first one.
+            // The first error is the one to report.
             let _ = store.abandon_rekey(guard);
         }
         return Err(match error {
@@ -350,7 +346,7 @@ fn put(
     let finish = || store.finish_rekey(guard, &keys, store.read(&keys)?);
     let finished = finish().map_err(|source| unfinished(root, source))?;
     let StoredState::Ours(_) = finished.known else {
-        // The new state does not follow what is there now.
+        // The new state does not follow the present one.
         let state = root.relative(store.path()).display();
         return Err(Failure::new(
             "drspass::rekey::replaced",
@@ -364,9 +360,8 @@ fn put(
     Ok(Some(root.relative(&kept).display().to_string()))
 }
 
-/// The state under the new key: the same knowledge, or none where the manifest goes
-/// over to another service or project. What was applied last stays known, so that no
-/// older manifest passes.
+/// Returns the state under the new key: the same knowledge, or none if service or project
+/// change. The last applied revision stays, so that no older manifest passes.
 fn next_state(
     runtime: &Runtime,
     state: State,

@@ -1,6 +1,6 @@
-//! Changing the manifest's text: opened with every check that sealing promises,
-//! changed by the caller, checked and sealed again. Whatever fails, the file stays
-//! as it was, and a file that somebody else wrote meanwhile is never overwritten.
+//! Changes the manifest's text: opens it with every check that sealing promises, lets the
+//! caller change it, checks and seals it again. If anything fails, the file is unchanged; a
+//! file that another process wrote in the meantime is never overwritten.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -22,7 +22,7 @@ use crate::sys::{files, testpoint};
 pub struct Rewrite<'a> {
     file: Vec<u8>,
     plain: Zeroizing<Vec<u8>>,
-    /// The highest revision that the state knows to have been applied.
+    /// The highest applied revision in the state.
     highest: u64,
     plugins: Plugins<'a>,
     pub opened: Opened,
@@ -39,8 +39,8 @@ pub struct SealedRewrite<'a> {
 }
 
 impl<'a> Rewrite<'a> {
-    /// Opens the manifest for a change. With other recipients in drspass.yaml, or a state
-    /// of another key, who would get the new text is not settled.
+    /// Opens the manifest for a change. Refuses other recipients in drspass.yaml and a state of
+    /// another key: it would be unclear who gets the new text.
     pub fn open(root: &Root, unlock: &Unlock<'a>, guards: &Guards) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
         let (opened, plain) = root.open_file(&file, unlock, guards)?;
@@ -55,7 +55,7 @@ impl<'a> Rewrite<'a> {
         })
     }
 
-    /// The plain text, with its byte order mark if it has one.
+    /// Returns the plain text, with its byte order mark if it has one.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.plain).expect("the text of a manifest that was read")
     }
@@ -64,7 +64,7 @@ impl<'a> Rewrite<'a> {
         &self.plain
     }
 
-    /// Whether a text that somebody edited can be sealed in place of this one.
+    /// Checks whether an edited text can be sealed in place of this one.
     pub fn check(&self, text: &[u8]) -> Result<(), Vec<Problem>> {
         yaml::decode(text).map_err(|problem| vec![problem])?;
         let text = std::str::from_utf8(text).unwrap_or_default();
@@ -105,8 +105,7 @@ impl<'a> Rewrite<'a> {
             .collect()
     }
 
-    /// Encrypts nothing, to everybody whom the change will be encrypted to: before
-    /// somebody takes pains with it.
+    /// Encrypts nothing to every reader of the change, to find failures before the user edits.
     pub fn try_change(&self, root: &Root) -> Result<(), OpError> {
         check_replaceable(root)?;
         let encrypted = age_file::encrypt(b"", &self.opened.sealed.recipients, self.plugins);
@@ -114,8 +113,7 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    /// Seals `text` with the next revision. What stands in its `sealed` part does not
-    /// count: that is the tool's.
+    /// Seals `text` with the next revision; drspass writes the `sealed` part itself.
     pub fn seal(&self, root: &Root, text: &str) -> Result<SealedRewrite<'_>, OpError> {
         let name = root.manifest_name();
         let (_, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
@@ -137,9 +135,8 @@ impl<'a> Rewrite<'a> {
         })
     }
 
-    /// Seals a text that nobody has seen and puts it in the place of the manifest. Returns
-    /// the new revision and what somebody should look at: only what was not there before,
-    /// and nothing that was `said` of a value, with its label, already.
+    /// Seals a generated text and replaces the manifest. Returns the new revision and warnings:
+    /// only new ones, and none that was `said` of a value, with its label, already.
     pub fn save(
         &self,
         root: &Root,
@@ -162,9 +159,8 @@ impl SealedRewrite<'_> {
         replace(root, Some(self.before), &self.file)
     }
 
-    /// The new file for those of its readers whom drspass.yaml lists by now: since the
-    /// manifest was opened, somebody may have been removed.
-    /// Where a plugin fails, its readers are left out as well.
+    /// Returns the new file for the readers that drspass.yaml lists now: one may have been
+    /// removed since the manifest was opened. Skips the readers of a failing plugin.
     pub fn for_present_readers(&self, root: &Root) -> Result<Vec<u8>, AgeError> {
         let mut left = root.still_listed(&self.recipients);
         if left.len() == self.recipients.len() {
@@ -184,14 +180,14 @@ pub fn check_replaceable(root: &Root) -> Result<(), OpError> {
     let found = rustix::fs::access(files::folder_of(&path), Access::WRITE_OK | Access::EXEC_OK);
     let source = match (found, fs::metadata(&path)) {
         (Err(error), _) => error.into(),
-        // What its owner may not write is not to be replaced, whatever its folder says.
+        // A file that its owner may not write is not replaced, whatever its directory allows.
         (_, Ok(found)) if found.permissions().readonly() => io::Error::other("it is read-only"),
         _ => return Ok(()),
     };
     Err(OpError::write(root.manifest_name())(source))
 }
 
-/// What is said of a manifest that is replaced under one of its names only.
+/// Returns a warning if the manifest has another name (hard link), which keeps the old file.
 pub fn second_name(root: &Root) -> Option<Problem> {
     let found = fs::metadata(root.manifest_path()).ok()?;
     let what = "the manifest has a second name (a hard link), which keeps the old text";
@@ -199,8 +195,7 @@ pub fn second_name(root: &Root) -> Option<Problem> {
     (found.nlink() > 1).then(|| Problem::warning("", None, what, help))
 }
 
-/// The revision after `revision`, which is the higher one of the manifest's and the
-/// highest that was applied.
+/// Returns the revision after `revision`, the higher one of the manifest's and the state's.
 pub fn next_revision(revision: u64) -> Result<u64, OpError> {
     let what = "the revision of the plain text cannot grow any more";
     let help =
@@ -209,7 +204,7 @@ pub fn next_revision(revision: u64) -> Result<u64, OpError> {
     next.ok_or_else(|| OpError::unfit(what, help))
 }
 
-/// Seals the text of the manifest `name` and encrypts it to all who are sealed with it.
+/// Seals the text of the manifest `name` and encrypts it to all sealed recipients.
 pub fn sealed_file(
     text: &str,
     sealed: &Sealed,
@@ -222,7 +217,7 @@ pub fn sealed_file(
     Ok((text, file.map_err(OpError::age(name))?))
 }
 
-/// Puts an encrypted manifest in the place of the one that was read as `before`.
+/// Replaces the manifest that was read as `before` by an encrypted one.
 pub fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), OpError> {
     root.check_manifest_link()?;
     let path = root.manifest_path();

@@ -1,7 +1,7 @@
-//! Who may call: users with passwords, the tokens that there are, and access keys.
+//! Users with passwords, tokens, and access keys.
 //!
-//! Passwords and passcodes are kept as digests; secret keys stay in plain text, since no
-//! signature can be checked without them.
+//! Passwords and passcodes are kept as digests; secret keys stay in plain text, as signatures
+//! cannot be checked without them.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -12,9 +12,9 @@ use super::http::ServiceReply;
 use super::signature::{Authorization, DATE, SignedRequest};
 use super::spec::{AccessKeySpec, UserSpec};
 
-/// Refused logins that lock a user (IAM.0061; a setting of the account, five being the usual
-/// one); and refused signatures in a row that lock a key, and for how long (OTC API Gateway
-/// manual, Error Codes, 0301).
+/// Refused logins that lock a user (IAM.0061; a setting of the account, usually five), and refused
+/// signatures in a row that lock a key, and for how long (OTC API Gateway manual, Error Codes,
+/// 0301).
 const LOCK_AFTER: u32 = 5;
 const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
@@ -40,14 +40,13 @@ pub struct LoginClaim<'a> {
     pub domain_id: Option<&'a str>,
     pub password: &'a str,
     pub passcode: Option<&'a str>,
-    /// Whom the passcode is said to be of.
+    /// The user that the passcode claims to be of.
     pub passcode_id: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginRefusal {
     Wrong,
-    /// Too many refusals in a row.
     Locked,
 }
 
@@ -87,7 +86,7 @@ impl Users {
         Self { users }
     }
 
-    /// Who logged in. A user is named by the id alone or by name and domain.
+    /// Logs a user in, who is named by the id alone or by name and domain.
     pub fn log_in(&mut self, claim: &LoginClaim<'_>) -> Result<Person, LoginRefusal> {
         let user = self.users.iter_mut().find(|user| user.is_meant(claim));
         let user = user.ok_or(LoginRefusal::Wrong)?;
@@ -128,7 +127,7 @@ impl SimUser {
 }
 
 impl Person {
-    /// Whom the fixed token belongs to.
+    /// The owner of the fixed token.
     pub fn unnamed() -> Self {
         Self {
             name: "simulated-user".to_owned(),
@@ -138,7 +137,7 @@ impl Person {
         }
     }
 
-    /// Whether the domain has this name and id, as far as they are given.
+    /// Returns whether the domain has this name and id, as far as they are given.
     pub fn is_of_domain(&self, name: Option<&str>, id: Option<&str>) -> bool {
         name.is_none_or(|name| name == self.domain) && id.is_none_or(|id| id == self.domain_id)
     }
@@ -219,7 +218,7 @@ impl SigningKeys {
         }
     }
 
-    /// The name of the user whose key signed the request, if it has one.
+    /// Returns the name of the user whose key signed the request, if it has one.
     pub fn check(
         &mut self,
         authorization: &str,

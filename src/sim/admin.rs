@@ -1,5 +1,5 @@
-//! Calls to the simulator itself, below `/sim/`, with a token of their own. They give out
-//! no password, no token and no body of a recorded request.
+//! Calls to the simulator itself, below `/sim/`, with a token of their own. They return no
+//! password, no token and no body of a recorded request.
 
 use std::time::Instant;
 
@@ -122,8 +122,7 @@ fn outline(recorded: &Recorded) -> Value {
     })
 }
 
-/// The body as what the call expects. The parser's own words are dropped, since
-/// they may quote a password.
+/// Parses the body of a call. The parser's own words are dropped, since they may quote a password.
 fn read<T: DeserializeOwned>(request: &ServiceRequest) -> Result<T, ServiceReply> {
     let body = request.body.as_deref().unwrap_or_default();
     serde_json::from_slice(body).map_err(|error| {

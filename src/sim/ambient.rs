@@ -1,4 +1,4 @@
-//! What the simulator takes from outside: the time of day and randomness.
+//! The simulator's clock and randomness.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,32 +25,32 @@ impl Clock {
     }
 }
 
-/// That much later, or the end of time.
+/// Returns the later time, or the end of time.
 pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// The form of the `Date` header (RFC 9110, section 5.6.7).
+/// Formats a `Date` header (RFC 9110, section 5.6.7).
 pub fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// The form of token times (OTC IAM api-ref, Obtaining a User Token).
+/// Formats token times (OTC IAM api-ref, Obtaining a User Token).
 pub fn token_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-/// The form of `create_time` in the list of jobs (OTC api-ref, Querying the Task List).
+/// Formats `create_time` in the list of jobs (OTC api-ref, Querying the Task List).
 pub fn list_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The form of times in the details of a job (OTC api-ref, Querying Task Details).
+/// Formats times in the details of a job (OTC api-ref, Querying Task Details).
 pub fn millis(time: Timestamp) -> String {
     time.as_millisecond().to_string()
 }
 
-/// One random seed, from which all is derived: only the start can fail for want of it.
+/// One random seed for everything: only the start can fail for lack of randomness.
 pub struct Nonces {
     seed: [u8; 32],
     next: AtomicU64,
@@ -77,7 +77,7 @@ impl Nonces {
         hex(&self.salt())
     }
 
-    /// A request id of 32 hexadecimal digits, the form the service uses.
+    /// Returns a request id of 32 hexadecimal digits, as the service's.
     pub fn request_id(&self) -> String {
         hex(&self.salt()[..16])
     }
@@ -109,7 +109,7 @@ pub fn percent_encoded(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Whether two secrets are equal, without the time taken telling how far they agree.
+/// Compares two secrets in constant time.
 pub fn same(left: &[u8], right: &[u8]) -> bool {
     Sha256::digest(left) == Sha256::digest(right)
 }

@@ -1,5 +1,5 @@
-//! What can go wrong on purpose, and which requests it hits, as tests, scenario files
-//! and admin calls write it.
+//! Faults on purpose, and which requests they hit, as tests, scenario files and admin calls write
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ pub enum FaultQueue {
     Queries,
 }
 
-/// One fault and when it strikes. Several may strike the same request, in the order in
-/// which they were injected. What is said of password changes below goes for logins, and for
-/// queries and retries, which have queues of their own.
+/// One fault and when it strikes. Several may strike the same request, in the order of their
+/// injection. What follows about password changes holds for logins too, and for queries and
+/// retries, which have queues of their own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -27,7 +27,7 @@ pub struct Fault {
     /// `None` means one for [`FaultTrigger::Next`] and no limit for the others.
     #[serde(default)]
     pub times: Option<u32>,
-    /// For the queue of queries and retries: which of them is hit, and counted.
+    /// For the queue of queries and retries: which call is hit and counted.
     #[serde(default)]
     pub call: Option<QueryCall>,
 }
@@ -117,13 +117,13 @@ pub enum FaultTrigger {
     },
 }
 
-/// What goes wrong. Unless said otherwise, the request is acted on.
+/// The kind of a fault. Unless it says otherwise, the request is acted on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
     /// One entry fails inside an answer with HTTP 200; only that entry is not acted on.
     RejectEntry(Rejection),
-    /// HTTP 400 because of one entry; not acted on. It strikes only requests that hold it.
+    /// HTTP 400 because of one entry; not acted on. It strikes only requests with that entry.
     PoisonEntry {
         job: String,
         endpoint: EndPointType,
@@ -146,7 +146,7 @@ pub enum FaultKind {
     },
     /// `DRS.M01504`; not acted on.
     Busy,
-    /// The token is no longer good; not acted on.
+    /// The token has expired; not acted on.
     TokenExpired {
         /// 401 (the gateway's answer) or 403 (the service's).
         #[serde(default = "unauthorized")]
@@ -160,8 +160,8 @@ pub enum FaultKind {
     },
     /// The request is read and never answered; not acted on.
     Silent,
-    /// The request is kept until `release`; if the caller hangs up meanwhile, what was not
-    /// done before is not done at all.
+    /// The request is kept until `release`; if the caller hangs up in the meantime, what was not done
+    /// before is not done at all.
     Hold {
         /// Whether it is acted on before it is kept, not after.
         #[serde(default)]
@@ -172,7 +172,7 @@ pub enum FaultKind {
     CloseAfter,
     Truncated,
     Shuffled,
-    /// Results are left out; the count still includes them.
+    /// Results are missing; the count still includes them.
     DropResults(Which),
     DoubleResults {
         #[serde(default)]
@@ -196,14 +196,14 @@ pub enum FaultKind {
     /// All entries fail inside an answer with HTTP 400; not acted on.
     #[serde(rename = "results_in_400")]
     ResultsIn400 {
-        /// That of each entry; `DRS.M00304` if left out.
+        /// That of each entry; `DRS.M00304` by default.
         #[serde(default)]
         code: Option<String>,
     },
     /// All entries fail inside an answer with HTTP 202; not acted on.
     #[serde(rename = "results_in_202")]
     ResultsIn202 {
-        /// That of each entry; `DRS.M01504` if left out.
+        /// That of each entry; `DRS.M01504` by default.
         #[serde(default)]
         code: Option<String>,
     },
@@ -212,7 +212,7 @@ pub enum FaultKind {
     Huge {
         bytes: usize,
     },
-    /// HTTP 200 with a JSON content type and a body that is no JSON.
+    /// HTTP 200 with a JSON content type and a body that is not JSON.
     NotJson,
     Html {
         http: u16,
@@ -244,7 +244,7 @@ fn unauthorized() -> u16 {
     401
 }
 
-/// Which entries or results are meant: the first, or all that agree with the fields given.
+/// Selects entries or results: the first, or all that match the given fields.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Which {
@@ -336,7 +336,7 @@ impl ArmedFaults {
         self.armed.push((fault, left));
     }
 
-    /// The faults that strike the next request, which names this call and these entries.
+    /// Returns the faults that strike the next request, which is this call with these entries.
     pub fn strike(
         &mut self,
         call: Option<QueryCall>,

@@ -1,7 +1,7 @@
-//! Requests as they came in, and answers as they go out, whole or broken off.
+//! Requests as they arrive, and answers, whole or broken off.
 //!
-//! Content coding is made by hand from stored blocks, so that no compression library
-//! is needed for a fault that only has to be decodable.
+//! Content coding is written by hand in stored blocks, so that a decodable fault needs no
+//! compression library.
 
 use std::fmt::{self, Write as _};
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
-/// Until a broken-off connection is closed: the first half has left the write buffer.
+/// Delay before a connection is cut, so that the first half has left the write buffer.
 const HALF_BODY_PAUSE: Duration = Duration::from_millis(20);
 
 pub struct ServiceRequest {
@@ -38,7 +38,7 @@ impl ServiceRequest {
         self.head.uri.query().unwrap_or_default()
     }
 
-    /// Whether the body is said to be JSON, in whatever characters.
+    /// Returns whether the content type is JSON, in any charset.
     pub fn is_json(&self) -> bool {
         let content_type = self.header("content-type").unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default();
@@ -71,7 +71,7 @@ impl Recorded {
         self.head.method.as_str()
     }
 
-    /// Path and query as they stood in the request line.
+    /// Returns path and query of the request line.
     pub fn path(&self) -> &str {
         let uri = &self.head.uri;
         uri.path_and_query()
@@ -82,18 +82,18 @@ impl Recorded {
         self.head.headers.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The value of the first header of this name, whatever its case, if it is UTF-8.
+    /// Returns the value of the first header of this name, in any case, if it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.head.headers.get(name)?.as_bytes()).ok()
     }
 
-    /// `None` unless `record_bodies` is set, and for bodies over the limit of the gateway.
+    /// Returns `None` unless `record_bodies` is set, and for bodies over the gateway's limit.
     pub fn body(&self) -> Option<&[u8]> {
         self.body.as_deref()
     }
 
-    /// The pairs (job id, `source` or `destination`) of a password change in the order sent. An
-    /// `end_point_type` the service does not know is given as `invalid`.
+    /// Returns the pairs (job id, `source` or `destination`) of a password change in the order sent.
+    /// An unknown `end_point_type` is `invalid`.
     pub fn entries(&self) -> &[(String, String)] {
         &self.entries
     }
@@ -197,7 +197,7 @@ impl ServiceReply {
         self.header(CONTENT_ENCODING.as_str(), "gzip")
     }
 
-    /// What no HTTP message can carry (an impossible status or header) becomes a 500.
+    /// Turns an impossible status or header into a 500.
     pub fn into_response(self, request_id: &str, date: &str) -> Response<Payload> {
         let request_id = self.request_id.unwrap_or_else(|| request_id.into());
         let mut builder = Response::builder()

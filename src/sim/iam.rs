@@ -1,7 +1,7 @@
-//! The identity service: who calls, tokens, the catalogue, projects (OTC IAM api-ref).
+//! The identity service: tokens, the catalogue, projects (OTC IAM api-ref).
 //!
-//! It takes a password, alone or with a passcode, or a token that is to be for another
-//! scope, and no other method.
+//! It accepts a password, alone or with a passcode, or a token to be exchanged for another scope,
+//! and no other method.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -19,12 +19,12 @@ const OWN: &str = "self";
 
 enum Caller {
     Token(SimToken),
-    /// Whom the key belongs to, if that is a user known here.
+    /// The owner of the key, if that is a user known here.
     Key(Option<Person>),
 }
 
-/// A missing token is turned away by the gateway (OTC API Gateway manual, Error Codes: 0301
-/// with 401), a wrong one by the service (OTC api-ref, Error Code: DRS.M00100 with 403).
+/// The gateway refuses a missing token (OTC API Gateway manual, Error Codes: 0301 with 401), the
+/// service a wrong one (OTC api-ref, Error Code: DRS.M00100 with 403).
 fn identify(exchange: &mut SimExchange<'_>) -> Result<Caller, ServiceReply> {
     let SimExchange { state, request, .. } = exchange;
     let now = exchange.shared.clock.now();
@@ -56,8 +56,8 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Caller, ServiceReply> {
     }
 }
 
-/// Lets a caller through who may address the project in the path: a token must be for
-/// that very project, and a signature must not name another one.
+/// Admits a caller to the project in the path: a token must be for that very project, and a
+/// signature must not name another one.
 pub fn admit(exchange: &mut SimExchange<'_>) -> Result<(), ServiceReply> {
     let caller = identify(exchange)?;
     let project = exchange.request.project.as_str();
@@ -141,8 +141,8 @@ fn issue(exchange: &mut SimExchange<'_>) -> Result<SimToken, ServiceReply> {
     })
 }
 
-/// Whose token it is. One for another scope ends with the one that it is fetched by
-/// (OpenStack Identity API, "Token authentication with scoped authorization").
+/// Returns the owner of a token. A token for another scope expires with the one that it was
+/// exchanged for (OpenStack Identity API, "Token authentication with scoped authorization").
 fn by_token(
     state: &SimState,
     given: &Value,
@@ -196,8 +196,8 @@ fn claim(identity: &Value) -> Result<(LoginClaim<'_>, Vec<&'static str>), Servic
     Ok((claim, methods))
 }
 
-/// The project that the token is to be for. If a domain is named beside it, the
-/// project wins (OTC IAM api-ref, Obtaining a User Token, scope).
+/// Returns the project of the new token. It takes precedence over a domain (OTC IAM api-ref,
+/// Obtaining a User Token, scope).
 fn project(
     shared: &Shared,
     scope: &Value,
@@ -226,7 +226,7 @@ fn project(
     }
 }
 
-/// A text that may be left out, and nothing but a text.
+/// Reads an optional field, which must be text.
 fn text<'a>(object: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceReply> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -293,7 +293,7 @@ pub fn catalog(exchange: &mut SimExchange<'_>) -> SimAnswer {
     ServiceReply::ok(&json!({"catalog": entries, "links": {}}))
 }
 
-/// With no more of the other services than it takes to be mistaken for one of them.
+/// Includes just enough of the other services to be mistaken for one of them.
 fn catalog_entries(shared: &Shared, project: Option<&str>) -> Value {
     let own = &shared.url;
     let region = shared.config.catalog.region.as_str();
@@ -361,8 +361,8 @@ pub fn projects(exchange: &mut SimExchange<'_>) -> SimAnswer {
     ServiceReply::ok(&json!({"projects": projects, "links": links}))
 }
 
-/// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and
-/// warn where nobody answers (OpenStack Identity API, "List versions").
+/// `GET /`: all versions of the service, as a choice. Clients ask before they log in, and warn if
+/// there is no answer (OpenStack Identity API, "List versions").
 pub fn versions(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let answer = json!({"versions": {"values": [the_version(exchange.shared)]}});
     Ok(ServiceReply::json(300, &answer))

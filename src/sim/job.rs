@@ -1,8 +1,8 @@
-//! The jobs of the simulated project: their states, what each state allows, and the
-//! passwords that DRS and the databases hold.
+//! The jobs of the simulated project: their states, what each state allows, and the passwords in
+//! DRS and the databases.
 //!
-//! Time is handed in, so the rules need no waiting to be tried: every look at a job
-//! first brings its state up to the time handed in.
+//! Time is passed in, so tests need not wait: every access to a job first brings its state up to
+//! that time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::spec::{EndPointType, EndpointSpec, JobSpec};
 /// user manual, synchronization scenarios: DRS retries may lock the account).
 const LOCK_AFTER: u32 = 5;
 
-/// Why the service does not change a job: code and text (OTC api-ref, Error Code;
-/// M00289 is seen in live answers only).
+/// Why the service does not change a job: code and text (OTC api-ref, Error Code; M00289 is seen
+/// in live answers only).
 pub struct Denied(pub &'static str, pub &'static str);
 
 impl Denied {
@@ -36,10 +36,10 @@ pub fn is_missing(code: &str) -> bool {
     matches!(code, "DRS.M00289" | "DRS.M05003" | "DRS.M05004")
 }
 
-/// The states in which a job may be told a password (OTC api-ref, Changing the
-/// Passwords…, Constraints; the misspelt forms stand on the status pages), with what each
-/// falls into when a login fails, and what a failed one returns to once a retry succeeds.
-/// A job that does not log in has neither.
+/// The states in which the password of a job can be changed (OTC api-ref, Changing the Passwords…,
+/// Constraints; the misspelt forms are on the status pages), with the state after a failed login,
+/// and the state that a failed one returns to after a retry. A job that does not log in has
+/// neither.
 const STATES: [(&str, &str, &str); 10] = [
     ("STARTJOBING", "START_JOB_FAILED", ""),
     ("START_JOB_FAILED", "", "FULL_TRANSFER_STARTED"),
@@ -74,20 +74,20 @@ fn running_form(status: &str) -> Option<&'static str> {
         .filter(|running| !running.is_empty())
 }
 
-/// Whether a job in this state is at rest because someone paused it. `PAUSING` is
-/// no passage to another state (OTC api-ref, Task Statuses).
+/// Returns whether a job in this state is paused. `PAUSING` is not a transition to another state
+/// (OTC api-ref, Task Statuses).
 fn is_paused(status: &str) -> bool {
     forms(status) == Some(("", ""))
 }
 
-/// Whether a job in this state moves data.
+/// Returns whether a job in this state moves data.
 fn is_running(status: &str) -> bool {
     failed_form(status).is_some() && status != "STARTJOBING"
 }
 
-/// Whether an action is available in this state. The names are those of the
-/// vendor's SDK, JobActionResp; which state allows what is documented for the
-/// password call alone, and what the other calls do otherwise.
+/// Returns whether an action is available in this state. The names are those of the vendor's SDK,
+/// JobActionResp; which state allows what is documented for the password call alone, and for the
+/// other calls by what they do.
 pub fn allows(status: &str, action: &str) -> bool {
     match action {
         "RESET_DB_PWD" => may_change_password(status),
@@ -104,7 +104,7 @@ pub const ACTIONS: [&str; 5] = ["RESET_DB_PWD", "RETRY", "START", "PAUSE", "DELE
 /// The passwords around one database, as digests.
 pub struct DatabaseLogin {
     salt: SaltedDigest,
-    /// What DRS was last told; `None` is what was typed in when the job was made.
+    /// The password last set in DRS; `None` is the one from the creation of the job.
     held: Option<SaltedDigest>,
     /// What the database accepts now; `None` accepts anything.
     real: Option<SaltedDigest>,
@@ -139,7 +139,7 @@ impl DatabaseLogin {
         self.held.is_some()
     }
 
-    /// Whether the database would turn DRS away now.
+    /// Returns whether the database would refuse DRS now.
     fn is_refused(&self) -> bool {
         let wrong = match (self.held, self.real) {
             (Some(held), Some(real)) => held != real,
@@ -155,12 +155,12 @@ impl DatabaseLogin {
 }
 
 pub struct SimJob {
-    /// What never changes: the state is that of the start, and passwords were taken out.
+    /// The constant facts: the state is the first one, and passwords are removed.
     pub facts: JobSpec,
     pub status: String,
     /// By endpoint.
     logins: [DatabaseLogin; 2],
-    /// Since when a running job has been turned away.
+    /// Since when a running job has been refused.
     wrong_since: Option<Instant>,
     /// When a retry began, and the failed state it began in.
     retry: Option<(Instant, String)>,
@@ -218,8 +218,8 @@ impl SimJob {
         self.wrong_since = None;
     }
 
-    /// What the retry call does: as the console's, and it sets a paused job going
-    /// again (OTC api-ref, Resuming or Retrying a Task).
+    /// Does what the retry call does: the console's retry, and resuming a paused job (OTC api-ref,
+    /// Resuming or Retrying a Task).
     pub fn resume(&mut self, now: Instant) -> Result<(), Denied> {
         self.is_addressable()?;
         if is_paused(&self.status) {
@@ -232,8 +232,8 @@ impl SimJob {
         }
     }
 
-    /// As the console's: a failed job starts again, and is found running or failed once the
-    /// failure delay is over. False for any other job.
+    /// Retries like the console: a failed job starts again, and runs or fails once the failure delay
+    /// is over. Returns false for any other job.
     pub fn retry(&mut self, now: Instant) -> bool {
         if running_form(&self.status).is_none() {
             return false;
@@ -296,7 +296,7 @@ pub struct JobStore {
 }
 
 impl JobStore {
-    /// Fails with an id that stands twice.
+    /// Fails if an id occurs twice.
     pub fn new(
         specs: Vec<JobSpec>,
         nonces: Arc<Nonces>,
@@ -318,7 +318,7 @@ impl JobStore {
         Ok(store)
     }
 
-    /// The same store without any job, and without making any up.
+    /// Returns the same store without jobs, and without inventing any.
     pub fn emptied(&self) -> Self {
         Self {
             jobs: BTreeMap::new(),
@@ -334,7 +334,7 @@ impl JobStore {
         self.jobs.insert(id, job);
     }
 
-    /// The job as it is at `now`; with `accept_any_job`, any well-formed id is one.
+    /// Returns the job as it is at `now`; with `accept_any_job`, any well-formed id is one.
     pub fn job(&mut self, id: &str, now: Instant) -> Option<&mut SimJob> {
         if self.accept_any_job && !self.jobs.contains_key(id) && is_well_formed(id) {
             self.add(JobSpec::new(id));
@@ -344,7 +344,7 @@ impl JobStore {
         Some(job)
     }
 
-    /// Does something to a job, then lets the consequences that are due happen.
+    /// Changes a job, then lets due consequences happen.
     pub fn change<T>(
         &mut self,
         id: &str,
@@ -358,7 +358,7 @@ impl JobStore {
         Some(result)
     }
 
-    /// All known jobs as they are at `now`, in the order of their ids.
+    /// Returns all known jobs as they are at `now`, in the order of their ids.
     pub fn jobs(&mut self, now: Instant) -> impl Iterator<Item = (&String, &SimJob)> {
         let delay = self.failure_delay;
         self.jobs.iter_mut().map(move |(id, job)| {
@@ -367,14 +367,14 @@ impl JobStore {
         })
     }
 
-    /// The job as it was last looked at; for questions that time does not change.
+    /// Returns the job as of its last access, for facts that time does not change.
     pub fn get(&self, id: &str) -> Option<&SimJob> {
         self.jobs.get(id)
     }
 }
 
-/// Whether an id has the form of real ones: 8-4-4-4-12 digits and small letters,
-/// which reach beyond `f` (OTC api-ref, examples with a tail like `jb52`).
+/// Returns whether an id has the form of real ones: 8-4-4-4-12 digits and small letters, which go
+/// beyond `f` (OTC api-ref, examples with a tail like `jb52`).
 fn is_well_formed(id: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
     let lengths = id.split('-').map(str::len);

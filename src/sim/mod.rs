@@ -1,13 +1,12 @@
 //! A local Data Replication Service to try things against.
 //!
-//! A server on the loopback address that keeps to the rules of the real service as far as
-//! they are documented, and breaks them on request. It uses no other module of this crate:
-//! if it shared the client's notion of a field name, a misspelling would be wrong on both
-//! sides and pass.
+//! A server on the loopback address that follows the documented rules of the real service, and
+//! breaks them on request. It uses no other module of this crate: if it shared the client's notion
+//! of a field name, a misspelling would be wrong on both sides and pass.
 //!
-//! It accepts its own credentials alone, keeps no password in plain text beyond the
-//! request that brought it (unless a test asks for bodies to be recorded), and shows none
-//! (unless a test puts a made-up one into a job's details).
+//! It accepts its own credentials alone, keeps no password in plain text beyond the request that
+//! brought it (unless a test records bodies), and shows none (unless a test puts a made-up one
+//! into a job's details).
 
 mod accounts;
 mod admin;
@@ -73,8 +72,8 @@ pub enum StartError {
     },
 }
 
-/// Stops, and cuts all connections, when dropped. All methods may be called from any
-/// thread, within or without a runtime.
+/// Stops, and cuts all connections, when dropped. All methods may be called from any thread,
+/// inside or outside a runtime.
 pub struct Simulator {
     shared: Arc<Shared>,
     server: Server,
@@ -165,17 +164,17 @@ impl Simulator {
         &self.shared.admin_token
     }
 
-    /// Whether DRS was last told this password for `source` or `destination` of the job.
+    /// Returns whether this password was last set in DRS for `source` or `destination` of the job.
     pub fn holds(&self, job: &str, endpoint: &str, password: &str) -> bool {
         self.login_is(job, endpoint, |login| login.holds(password))
     }
 
-    /// Whether DRS was told any password for that endpoint since the start.
+    /// Returns whether any password was set in DRS for that endpoint since the start.
     pub fn knows(&self, job: &str, endpoint: &str) -> bool {
         self.login_is(job, endpoint, DatabaseLogin::is_told)
     }
 
-    /// Whether too many refused logins have locked the account at the database.
+    /// Returns whether too many refused logins have locked the account at the database.
     pub fn is_locked(&self, job: &str, endpoint: &str) -> bool {
         self.login_is(job, endpoint, DatabaseLogin::is_locked)
     }
@@ -192,7 +191,7 @@ impl Simulator {
         job.map(|job| job.status.clone())
     }
 
-    /// In the order in which they came in whole, without admin calls.
+    /// Returns the requests in order of arrival, without admin calls.
     pub fn requests(&self) -> Vec<Recorded> {
         self.shared.lock().log.clone()
     }
@@ -201,7 +200,7 @@ impl Simulator {
         self.shared.lock().connections
     }
 
-    /// The most password changes at one time, each from its first line to its answer.
+    /// Returns the most password changes at one time, each from its first line to its answer.
     pub fn max_in_flight(&self) -> usize {
         self.shared.lock().max_in_flight
     }
@@ -210,7 +209,7 @@ impl Simulator {
         self.shared.lock().logins
     }
 
-    /// How many login calls came in whole, whatever became of them.
+    /// Returns how many login calls arrived, whatever their result.
     pub fn login_attempts(&self) -> usize {
         let met = self.shared.lock().faults[FaultQueue::Logins as usize].met;
         usize::try_from(met).unwrap_or(usize::MAX)
@@ -233,7 +232,7 @@ impl Simulator {
         self.shared.inject(FaultQueue::Logins, fault);
     }
 
-    /// For the query or the retry of that name, or any of them. False if there is none.
+    /// Injects a fault into that query or the retry, or any of them. Returns false if there is none.
     pub fn inject_query(&self, call: Option<&str>, mut fault: Fault) -> bool {
         fault.call = call.and_then(named);
         let is_known = fault.call.is_some() || call.is_none();
@@ -243,13 +242,13 @@ impl Simulator {
         is_known
     }
 
-    /// False if there is no such job.
+    /// Returns false if there is no such job.
     pub fn set_status(&self, job: &str, status: &str) -> bool {
         let changed = self.shared.change(job, |job, _| job.set_status(status));
         changed.is_some()
     }
 
-    /// At the database, which unlocks the account. False if there is no such endpoint.
+    /// Sets it in the database, which unlocks the account. Returns false for an unknown endpoint.
     pub fn set_real_password(&self, job: &str, endpoint: &str, password: &str) -> bool {
         let changed = named(endpoint).and_then(|endpoint| {
             let change = |job: &mut SimJob, _| job.login_mut(endpoint).change(password);
@@ -258,7 +257,7 @@ impl Simulator {
         changed.is_some()
     }
 
-    /// As an operator would in the console. False for any but a failed job.
+    /// Retries a job as in the console. Returns false for any but a failed job.
     pub fn retry(&self, job: &str) -> bool {
         self.shared.change(job, SimJob::retry) == Some(true)
     }
@@ -268,8 +267,8 @@ impl Simulator {
         self.shared.let_go();
     }
 
-    /// Blocks until this many password changes have come in whole, and says whether they
-    /// have. Those that are acted on at once have been acted on by then.
+    /// Blocks until this many password changes have arrived whole, and returns whether they have.
+    /// Those that are acted on at once have been acted on by then.
     pub fn wait_for_put(&self, count: usize, timeout: Duration) -> bool {
         self.shared.wait_for_puts(count as u64, timeout)
     }
@@ -283,12 +282,12 @@ impl fmt::Debug for Simulator {
     }
 }
 
-/// What a scenario file means by this word.
+/// Parses a word of scenario files.
 fn named<T: DeserializeOwned>(word: &str) -> Option<T> {
     serde_json::from_value(word.into()).ok()
 }
 
-/// Lets faults wait from the start; fails with the first that makes no sense.
+/// Arms faults for the start; fails with the first invalid one.
 fn armed(faults: Vec<Fault>, queue: FaultQueue) -> Result<ArmedFaults, StartError> {
     let mut armed = ArmedFaults::default();
     for (fault, number) in faults.into_iter().zip(1..) {

@@ -1,5 +1,5 @@
-//! The call that changes passwords, `PUT /v3/{project_id}/jobs/batch-modify-pwd`: the
-//! strict reading of its body, and what faults make of its results.
+//! The call that changes passwords, `PUT /v3/{project_id}/jobs/batch-modify-pwd`: strict parsing
+//! of its body, and faults in its results.
 
 use std::time::Instant;
 
@@ -55,7 +55,7 @@ fn contradiction(result: &Value) -> Value {
     other
 }
 
-/// The pairs of job id and `end_point_type`, as far as they can be read.
+/// Returns the readable pairs of job id and `end_point_type`.
 fn pairs(request: &ServiceRequest) -> impl Iterator<Item = (&str, &str)> {
     let document = request.document.as_ref();
     let jobs = document.and_then(|document| document["jobs"].as_array());
@@ -73,7 +73,7 @@ pub fn names(request: &ServiceRequest) -> Vec<(String, String)> {
     names.collect()
 }
 
-/// The entries as faults choose by them.
+/// Returns the entries that faults can match.
 pub fn known_entries(request: &ServiceRequest) -> Vec<(&str, EndPointType)> {
     pairs(request)
         .filter_map(|(job, wire)| Some((job, EndPointType::from_wire(wire)?)))
@@ -225,7 +225,7 @@ fn answer(
     reply
 }
 
-/// Changes the results; the count given back is what the answer will claim.
+/// Applies a fault to the results; returns the count that the answer will claim.
 fn bend(kind: &FaultKind, results: &mut Vec<Value>, count: usize) -> usize {
     let mut index = 0;
     let mut covered = |which: &Which, result: &Value| {

@@ -1,5 +1,5 @@
-//! The calls of DRS that change no password: states, details, the list of jobs, retries,
-//! and which actions a job allows.
+//! The calls of DRS that change no password: states, details, the list of jobs, retries, and
+//! available actions.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
@@ -48,17 +48,16 @@ pub fn statuses(exchange: &mut SimExchange<'_>) -> SimAnswer {
     of_jobs(exchange, describe, &json!({"status": ""}))
 }
 
-/// `POST /v3/{project_id}/jobs/batch-detail` (OTC api-ref, Querying Task Details), as far
-/// as a client of this tool's kind may look at it. A password stands in an answer only
-/// where a test put it.
+/// `POST /v3/{project_id}/jobs/batch-detail` (OTC api-ref, Querying Task Details), as far as
+/// drspass needs it. An answer has a password only if a test put it there.
 pub fn details(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let shared = exchange.shared;
     let describe = |id: &str, job: &SimJob| details_of(shared, id, job);
     of_jobs(exchange, describe, &json!({}))
 }
 
-/// Answers a query about the jobs of a page. Of a job that is not there, `absent` and the
-/// error are said, and the whole call fails if none is there.
+/// Answers a query about the jobs of a page. A missing job gets `absent` and the error; the whole
+/// call fails if all are missing.
 fn of_jobs(
     exchange: &mut SimExchange<'_>,
     describe: impl Fn(&str, &SimJob) -> Value,
@@ -109,9 +108,9 @@ pub fn refuse_doubles<T: Eq + Hash>(items: &[T]) -> Result<(), ServiceReply> {
     }
 }
 
-/// The first result of the page and how many there may be: `per_page` 0 means all, and then `cur_page` may be 0 or 1; otherwise pages
-/// count from 1 to the last one (OTC api-ref, Querying Task Statuses; the bound
-/// for 0 stands in the vendor's SDK).
+/// Returns the first result of the page and the most on it: `per_page` 0 means all, and then
+/// `cur_page` may be 0 or 1; otherwise pages count from 1 to the last one (OTC api-ref, Querying
+/// Task Statuses; the bound for 0 is in the vendor's SDK).
 fn page(document: &Value, total: usize) -> Result<(usize, usize), ServiceReply> {
     let bad = |code, field: &str| {
         let message = format!("The value of {field} is invalid.");
@@ -213,8 +212,8 @@ pub fn retry(exchange: &mut SimExchange<'_>) -> SimAnswer {
     Ok(ServiceReply::json(status, &answer))
 }
 
-/// The ids of the jobs. `is_sync_re_edit` may be left out, as the example on the
-/// page does, though its table calls it mandatory.
+/// Returns the job ids. `is_sync_re_edit` is optional, as in the page's example, though its table
+/// calls it mandatory.
 fn retried_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
     let jobs = document["jobs"].as_array();
     let jobs = jobs.filter(|jobs| !jobs.is_empty());
@@ -237,8 +236,8 @@ fn retried_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
     Ok(ids)
 }
 
-/// `POST /v3/{project_id}/jobs` (OTC api-ref, Querying the Task List). A subtask has no
-/// row of its own: it stands in that of its parent.
+/// `POST /v3/{project_id}/jobs` (OTC api-ref, Querying the Task List). A subtask is in its
+/// parent's row.
 pub fn list(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let document = document(exchange)?;
     let text = |field: &str| match &document[field] {
@@ -335,9 +334,8 @@ fn row(shared: &Shared, id: &str, job: &SimJob) -> Value {
     row
 }
 
-/// `GET /v5/{project_id}/jobs/{job_id}/actions`. No OTC page describes it, so services
-/// without it are the rule (the vendor's SDK has it in JobActionResp and
-/// ShowActionsResponse).
+/// `GET /v5/{project_id}/jobs/{job_id}/actions`. No OTC page describes it, so most services lack
+/// it (the vendor's SDK has it in JobActionResp and ShowActionsResponse).
 pub fn actions(exchange: &mut SimExchange<'_>) -> SimAnswer {
     if !exchange.shared.config.job_actions {
         return unknown(exchange);
@@ -354,8 +352,8 @@ pub fn actions(exchange: &mut SimExchange<'_>) -> SimAnswer {
     }
 }
 
-/// The actions that a job is said to allow in its present state, which need not be what
-/// the calls then do.
+/// Returns the actions advertised for a job's present state, which may differ from what the calls
+/// do.
 fn actions_of(job: &SimJob) -> Value {
     let withheld = &job.facts.unavailable_actions;
     let is_open = |action: &&str| {

@@ -1,6 +1,6 @@
-//! How a simulator is set up: by a test, or by a scenario file, which is YAML.
+//! The configuration of a simulator, by a test or by a YAML scenario file.
 //!
-//! No error quotes the file, because it may hold passwords.
+//! No error quotes the file, because it may contain passwords.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,7 +33,7 @@ pub struct SimConfig {
     pub project_name: String,
     /// Further projects of the account. They hold no jobs.
     pub other_projects: Vec<ProjectSpec>,
-    /// One for that project that never expires; `None` makes a random one.
+    /// A token for that project that never expires; `None` makes a random one.
     pub token: Option<String>,
     /// How long a token of the login call lives; 24 hours in real life (OTC IAM
     /// api-ref, Obtaining a User Token).
@@ -46,12 +46,12 @@ pub struct SimConfig {
     pub clock_offset_seconds: i64,
     /// Whether every well-formed job id that is asked for is a running job.
     pub accept_any_job: bool,
-    /// Whether rows of the list, and a call of its own, tell what a job's state allows.
+    /// Whether rows of the list, and a call of its own, have the available actions.
     pub job_actions: bool,
     /// Added to the answer of every password change.
     #[serde(rename = "latency_millis", deserialize_with = "millis")]
     pub latency: Duration,
-    /// How long a job goes on that a database turns away, and how long a retry takes.
+    /// How long a job keeps running after a database refused it, and how long a retry takes.
     #[serde(rename = "failure_delay_millis", deserialize_with = "millis")]
     pub failure_delay: Duration,
     pub jobs: Vec<JobSpec>,
@@ -106,7 +106,7 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct ScenarioError {
-    /// Counted from 1; `None` if no line can be told.
+    /// Counted from 1; `None` if unknown.
     pub line: Option<u64>,
     /// Counted from 1, in characters.
     pub column: Option<u64>,
@@ -149,7 +149,7 @@ pub fn parse(text: &str) -> Result<SimConfig, ScenarioError> {
     Ok(config)
 }
 
-/// Takes only names from the parser that this module knows anyway.
+/// Takes from the parser only names that this module knows anyway.
 fn describe(error: &serde_yaml::Error) -> String {
     use serde_yaml::Error;
     match error {

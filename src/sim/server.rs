@@ -1,5 +1,5 @@
-//! The accept loop on a thread of its own, so that a caller may be blocking or
-//! asynchronous as it likes; and the way of a request from its first byte to its answer.
+//! The accept loop on a thread of its own, so that a caller may be blocking or asynchronous; and
+//! the path of a request from its first byte to its answer.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -22,21 +22,21 @@ use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceReque
 use super::shared::{Shared, SimExchange, SimState, Visit};
 use super::{admin, ambient, iam, password, queries};
 
-/// The largest body the gateway lets through (OTC API Gateway manual, 0201 with
-/// 413; OTC IAM api-ref, Request Body): 12 MB.
+/// The largest body the gateway accepts (OTC API Gateway manual, 0201 with 413; OTC IAM api-ref,
+/// Request Body): 12 MB.
 const MAX_BODY_BYTES: usize = 12 << 20;
 
-/// So much of a larger body is read away, so that the caller gets to see the answer.
+/// How much of a larger body is discarded, so that the caller gets to see the answer.
 const MAX_DISCARDED_BYTES: usize = 64 << 20;
 
 pub struct Server {
     pub address: SocketAddr,
-    /// What stops it, and its thread.
+    /// The shutdown signal, and the thread.
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Server {
-    /// Takes the address, so that it is known before anything is served from it.
+    /// Binds the address, so that it is known before anything is served.
     pub fn bind(address: SocketAddr) -> io::Result<(StdListener, SocketAddr)> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -105,7 +105,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 
 type Handler = fn(&mut SimExchange<'_>) -> SimAnswer;
 
-/// What answers a call, and which faults it meets.
+/// The handler of a call, and the faults it meets.
 struct Route {
     answer: Handler,
     faults: Option<(FaultQueue, Option<QueryCall>)>,
@@ -176,7 +176,7 @@ async fn handle(
     Ok(reply.into_response(&shared.nonces.request_id(), &date))
 }
 
-/// The body; `None` if it was over the limit, which is read on and thrown away.
+/// Reads the body; returns `None` if it was over the limit, and discards the rest.
 async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, ConnectionCut> {
     let mut whole = Vec::new();
     let mut length = 0;
@@ -198,7 +198,7 @@ async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, ConnectionCut> {
     Ok((length <= MAX_BODY_BYTES).then(|| whole.into()))
 }
 
-/// Counts and records a request, then answers it, or not, as the faults want.
+/// Counts and records a request, then answers it unless a fault prevents that.
 async fn respond(
     shared: &Arc<Shared>,
     visit: &mut Visit,
@@ -206,7 +206,7 @@ async fn respond(
     route: &Route,
 ) -> Result<ServiceReply, ConnectionCut> {
     let arrived = Instant::now();
-    // All of it under one lock, so that whoever waited for the request finds its effect.
+    // All of it under one lock, so that a test that waited for the request finds its effect.
     let (faults, reply, held) = {
         let mut state = shared.lock();
         let faults = take_in(&mut state, visit, request, route);
@@ -214,7 +214,7 @@ async fn respond(
             FaultKind::Hold { act_first } => Some(*act_first),
             _ => None,
         });
-        // Subscribed under the lock: a release by whoever sees this request is not missed.
+        // Subscribed under the lock, so that a release after this request is not missed.
         let held = hold.map(|_| shared.release.subscribe());
         let acts_now = hold != Some(false);
         let reply = acts_now.then(|| act(shared, &mut state, visit, request, route, &faults));
@@ -270,7 +270,7 @@ fn take_in(
     }
 }
 
-/// Acts on the request as far as the faults let it through.
+/// Acts on the request as far as the faults allow.
 fn act(
     shared: &Shared,
     state: &mut SimState,
@@ -302,7 +302,7 @@ fn act(
     faults.iter().fold(reply, dress)
 }
 
-/// The answer that takes the place of acting on the request, if the fault says so.
+/// Returns the answer that replaces acting on the request, if the fault has one.
 fn instead(kind: &FaultKind) -> Option<ServiceReply> {
     let reply = match kind {
         FaultKind::Status(answer) => {

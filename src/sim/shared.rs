@@ -1,5 +1,5 @@
-//! What the server's thread and the owner of a simulator have in common, with the one
-//! lock, which is never held across anything that waits.
+//! The data that the server's thread and the owner of a simulator share, with the one lock, which
+//! is never held across a wait.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub struct Shared {
     pub nonces: Arc<Nonces>,
     /// Counts releases; a held request waits for the next one.
     pub release: watch::Sender<u64>,
-    /// Signalled whenever a password change came in whole.
+    /// Signalled whenever a password change arrived whole.
     pub put_received: Condvar,
     pub state: Mutex<SimState>,
 }
@@ -52,8 +52,8 @@ pub struct SimState {
 }
 
 impl Shared {
-    /// The changing part. A panic elsewhere leaves it usable: no step of a change
-    /// made under the lock depends on the one before.
+    /// Locks the changing part. A panic elsewhere leaves it usable: no step of a change under the lock
+    /// depends on the one before.
     pub fn lock(&self) -> MutexGuard<'_, SimState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,7 +72,7 @@ impl Shared {
         self.lock().faults[queue as usize].inject(fault);
     }
 
-    /// Does something to a job; none if there is no such job.
+    /// Changes a job; returns `None` if there is no such job.
     pub fn change<T>(&self, job: &str, act: impl FnOnce(&mut SimJob, Instant) -> T) -> Option<T> {
         let now = Instant::now();
         self.lock().jobs.change(job, now, |job| act(job, now))
@@ -93,7 +93,7 @@ pub struct SimExchange<'a> {
 }
 
 impl SimExchange<'_> {
-    /// The jobs of the project in the path; all that were configured are in the first one.
+    /// Returns the jobs of the project in the path; all configured ones are in the first.
     pub fn jobs(&mut self) -> &mut JobStore {
         match self.request.project == self.shared.config.project_id {
             true => &mut self.state.jobs,
@@ -102,8 +102,8 @@ impl SimExchange<'_> {
     }
 }
 
-/// One request while it is in the house. Dropped without an answer, which also
-/// happens when the caller hangs up, it marks the record as cut.
+/// One request in progress. Dropped without an answer, as when the caller hangs up, it marks the
+/// record as cut.
 pub struct Visit {
     shared: Arc<Shared>,
     is_put: bool,

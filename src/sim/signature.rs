@@ -12,7 +12,7 @@ pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
 pub const DATE: &str = "x-sdk-date";
 
-/// The header that may stand for the digest of the body.
+/// The header that may replace the digest of the body.
 const CONTENT_DIGEST: &str = "x-sdk-content-sha256";
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
@@ -25,7 +25,7 @@ pub struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// `None` if it is not written as the guide says.
+    /// Returns `None` if it is not written as the guide says.
     pub fn parse(value: &'a str) -> Option<Self> {
         let fields = value.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
         let mut fields = fields.split(',').map(str::trim);
@@ -78,7 +78,7 @@ pub struct SignedRequest<'a> {
 }
 
 impl SignedRequest<'_> {
-    /// `None` if a header that is said to be signed is missing, stands twice or is no text.
+    /// Returns `None` if a signed header is missing, repeated or not text.
     pub fn canonical(&self, signed: &[&str]) -> Option<String> {
         let mut headers = String::new();
         for name in signed {
@@ -94,15 +94,15 @@ impl SignedRequest<'_> {
         ))
     }
 
-    /// The value of a header that must stand there once.
+    /// Returns the value of a header that must occur once.
     pub fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = std::str::from_utf8(values.next()?.as_bytes()).ok()?;
         values.next().is_none().then_some(value)
     }
 
-    /// The digest of the body, or what a caller may put in its place: nothing at
-    /// all, if the body is JSON.
+    /// Returns the digest of the body, or what a caller may put in its place: nothing at all, if the
+    /// body is JSON.
     fn digest(&self, signed: &[&str]) -> String {
         let json = self
             .only("content-type")
@@ -118,9 +118,9 @@ impl SignedRequest<'_> {
     }
 }
 
-/// The path decoded, cut into segments and each encoded again, with a slash at the
-/// end that the request itself does not have. A slash that was escaped has become
-/// one of the others, as in the vendor's signer.
+/// Returns the decoded path cut into segments, each encoded again, with a final slash that the
+/// request itself does not have. An escaped slash becomes one of the others, as in the vendor's
+/// signer.
 fn canonical_path(path: &str) -> String {
     let plain = decode(path);
     let segments = plain.split(|byte| *byte == b'/').map(percent_encoded);
@@ -145,7 +145,7 @@ fn canonical_query(query: &str) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Takes percent escapes apart; what is no escape stays as it is, plus signs too.
+/// Decodes percent escapes; an invalid one stays as it is, plus signs too.
 pub fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

@@ -1,9 +1,9 @@
-//! The things a simulator starts with, as tests and scenario files write them. What holds a
-//! secret has no `Debug` form.
+//! The initial contents of a simulator, as tests and scenario files write them. Types with a
+//! secret have no `Debug` form.
 
 use serde::Deserialize;
 
-/// The field `end_point_type`: which of its two databases a job is to log in to.
+/// The field `end_point_type`: the source or destination database of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndPointType {
@@ -37,7 +37,7 @@ impl EndPointType {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
-    /// The job id. It is taken as it is, well-formed or not.
+    /// The job id, well-formed or not.
     pub id: String,
     #[serde(default)]
     pub name: String,
@@ -50,8 +50,8 @@ pub struct JobSpec {
     pub destination: Option<EndpointSpec>,
     #[serde(default)]
     pub parent: Option<String>,
-    /// Whether this is the parent of a dual-active pair, which may not be told
-    /// passwords (OTC api-ref, Changing the Passwords…, Constraints).
+    /// Whether this is the parent of a dual-active pair, whose password cannot be changed (OTC
+    /// api-ref, Changing the Passwords…, Constraints).
     #[serde(default)]
     pub dual_active_parent: bool,
     /// Whether the details say so, as they also do for each `dual_active_parent`.
@@ -109,8 +109,8 @@ fn eip() -> String {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EndpointSpec {
-    /// The password the database accepts, and the one DRS was given when the job
-    /// was made. `None` accepts any password until another is set.
+    /// The password that the database accepts, and DRS's own from the creation of the job. `None`
+    /// accepts any password until another is set.
     pub real_password: Option<String>,
     /// `None` is the first word of the job's engine type.
     pub db_type: Option<String>,
@@ -118,8 +118,8 @@ pub struct EndpointSpec {
     pub port: Option<u16>,
     pub user: Option<String>,
     pub inst_id: Option<String>,
-    /// `db_password` of the job's details, which the schema has (OTC api-ref, Querying Task
-    /// Details, Endpoint) and no example shows; `None` leaves it out.
+    /// `db_password` of the job's details, which the schema has (OTC api-ref, Querying Task Details,
+    /// Endpoint) and no example shows; `None` omits it.
     pub detail_password: Option<String>,
 }
 
@@ -145,7 +145,7 @@ pub struct AccessKeySpec {
     /// The token of a temporary key, which must be sent and signed with it.
     #[serde(default)]
     pub security_token: Option<String>,
-    /// The name of the user that it belongs to.
+    /// The name of its user.
     #[serde(default)]
     pub user: Option<String>,
 }
@@ -161,7 +161,7 @@ pub struct ProjectSpec {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CatalogSpec {
-    /// Without a path; `self` is the simulator's own. `None` leaves DRS out, as in real life.
+    /// Without a path; `self` is the simulator's own. `None` omits DRS, as in real life.
     pub drs_endpoint: Option<String>,
     /// The region of each endpoint; `*` is a region too.
     pub region: String,

@@ -1,4 +1,4 @@
-//! What can go wrong with a state and its siblings. Nothing here tells of an entry.
+//! Errors of a state and its siblings. None names an entry.
 
 use std::io;
 use std::path::{Path, PathBuf};

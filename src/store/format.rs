@@ -1,6 +1,6 @@
 //! The authenticated files: a format, a body, and a code over the raw body; and the body of a
-//! state, format `drspass.state/1`. A newer format is told from damage, and neither is ever
-//! written over.
+//! state, format `drspass.state/1`. A newer format is reported as such, not as damage, and
+//! neither is ever overwritten.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub enum FormatError {
 }
 
 impl FormatError {
-    /// The parser's own words may repeat content, so only the place is kept.
+    /// Keeps only the place: the parser's own words may repeat content.
     pub fn damaged(format: &'static str) -> impl Fn(serde_json::Error) -> Self {
         move |error| Self::Damaged {
             format,
@@ -77,14 +77,14 @@ struct Envelope<'a> {
     mac: Cow<'a, str>,
 }
 
-/// What every version of the format has.
+/// The fields that every version of the format has.
 #[derive(Deserialize)]
 pub struct AnyFormat<'a> {
     #[serde(borrow)]
     pub format: Cow<'a, str>,
 }
 
-/// A state file that was taken apart and whose code was not checked yet.
+/// A parsed state file whose code is not checked yet.
 #[derive(Debug)]
 pub struct UnverifiedState {
     state: State,
@@ -110,8 +110,8 @@ impl UnverifiedState {
         })
     }
 
-    /// Whether a state file that is not authentic would be if something, such as git, had
-    /// not changed its line ends.
+    /// Returns whether a state file would be authentic with other line ends, which git may have
+    /// changed.
     pub fn has_other_line_ends(bytes: &[u8], key: &MacKey) -> bool {
         let unix = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
         Self::parse(unix.as_bytes()).is_ok_and(|state| state.is_authentic(unix.as_bytes(), key))
@@ -121,7 +121,7 @@ impl UnverifiedState {
         self.state
     }
 
-    /// `bytes` is the file that this was parsed from.
+    /// Checks the code over `bytes`, the file that this was parsed from.
     pub fn is_authentic(&self, bytes: &[u8], key: &MacKey) -> bool {
         bytes
             .get(self.body.clone())
@@ -129,7 +129,7 @@ impl UnverifiedState {
     }
 }
 
-/// What a file of `format` consists of, told from one of another format.
+/// Parses a file of `format`; a file of another format is a distinct error.
 pub fn opened<'a, T: Deserialize<'a>>(
     format: &'static str,
     bytes: &'a [u8],
@@ -190,7 +190,7 @@ struct StateHead<'a> {
     retries: &'a BTreeMap<JobId, FailedRetry>,
 }
 
-/// Each entry is on a line of its own, so that a difference between two states can be read.
+/// Writes each entry on a line of its own, so that a diff of two states is readable.
 pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
     // Named one by one, so that no new field is forgotten.
     let State {

@@ -1,9 +1,9 @@
 //! The append-only journal of a running apply: each answer is one line, durable before its
 //! entries count as recorded.
 //!
-//! Every line carries a code over the state it belongs to, its number, the code of the line
-//! before and its content; so lines can neither be changed, moved, dropped from the middle,
-//! nor brought in from another journal. A last line that a crash cut short is dropped.
+//! The code of a line covers the state it belongs to, its number, the code of the line before
+//! and its content; so lines can neither be changed, moved, dropped from the middle, nor brought
+//! in from another journal. A last line that a crash cut short is dropped.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -78,7 +78,7 @@ pub struct Journal {
     pub answers: Vec<JournalAnswer>,
 }
 
-/// The running code of a journal: what each next line is bound to.
+/// The running code of a journal, which the next line is bound to.
 struct Chain {
     key: MacKey,
     lineage: Lineage,
@@ -165,8 +165,8 @@ impl JournalWriter {
         Ok(writer)
     }
 
-    /// Appends answers and makes them durable with one flush. Where that fails they count
-    /// as not recorded, and nothing may be appended any more.
+    /// Appends answers and makes them durable with one flush. If that fails they count as not
+    /// recorded, and nothing may be appended any more.
     pub fn append(&mut self, answers: &[JournalAnswer]) -> io::Result<()> {
         let lines: String = answers
             .iter()
@@ -178,8 +178,8 @@ impl JournalWriter {
     }
 }
 
-/// Reads and verifies a journal; without a key, nothing of it is proved.
-/// A journal without a whole answer says nothing, whoever began it: `None`.
+/// Parses and verifies a journal; without a key, only parses it. Returns `None` if it has no
+/// whole answer.
 pub fn parse(bytes: &[u8], key: Option<&MacKey>) -> Result<Option<Journal>, JournalError> {
     // Whatever follows the last line end was cut short by a crash.
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
@@ -227,7 +227,7 @@ fn split_line(bytes: &[u8], line: usize) -> Result<JournalLine<'_>, JournalError
 }
 
 impl Journal {
-    /// Whether every entry that it settles was marked by the same run.
+    /// Returns whether one run marked every entry that it settles.
     pub fn continues(&self, state: &State) -> bool {
         self.lineage == state.lineage
             && self.serial == state.serial
@@ -252,7 +252,7 @@ impl Journal {
         }
     }
 
-    /// Whether `state` is of the next serial, with everything that it says.
+    /// Returns whether `state` has the next serial and everything in the journal.
     pub fn is_folded_in(&self, state: &State) -> bool {
         self.lineage == state.lineage
             && state.serial.checked_sub(1) == Some(self.serial)
@@ -267,13 +267,12 @@ impl Store {
         self.sibling(".journal")
     }
 
-    /// Whether an apply was cut off and left answers that are not in the state yet.
+    /// Returns whether a cut-off apply left answers that are not in the state yet.
     pub fn has_journal(&self) -> bool {
         self.journal_path().exists()
     }
 
-    /// Settles in a state what the journal beside it says; without a key, nothing of that is
-    /// proved.
+    /// Settles a state with the journal next to it; without a key, the journal is not verified.
     pub(super) fn settle(
         &self,
         state: &mut Option<State>,
@@ -291,7 +290,7 @@ impl Store {
                 "Nothing was sent or changed. The journal was changed outside drspass; 'drspass state distrust' sets it aside and marks every entry to be sent again.",
             )
             .into()),
-            // It says nothing, so it can belong to any state.
+            // It has no answers, so it can belong to any state.
             (_, Ok(None)) => Ok(JournalLeft::Folded),
             (Some(state), Ok(Some(journal))) if journal.continues(state) => {
                 journal.fold_into(state);
@@ -304,8 +303,8 @@ impl Store {
         }
     }
 
-    /// Finishes a rekey that was cut off, and saves what an unfinished journal says, so
-    /// that a new one can be begun.
+    /// Finishes a rekey that was cut off, and saves an unfinished journal's answers, so that a
+    /// new one can begin.
     pub fn absorb_journal(
         &self,
         guard: &LockGuard,
@@ -328,7 +327,7 @@ impl Store {
         Ok(snapshot)
     }
 
-    /// Begins the journal of a state that has, or gets with its next commit, this serial.
+    /// Begins the journal of a state that has this serial now or after its next commit.
     pub fn begin_journal(
         &self,
         _guard: &LockGuard,
@@ -350,7 +349,7 @@ impl Store {
             .map_err(cannot_write(&path))
     }
 
-    /// Keeps a journal that nobody trusts under another name.
+    /// Renames a journal that is not trusted.
     pub fn set_aside_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
         let path = self.sibling(".journal.backup");
         fs::rename(self.journal_path(), &path)

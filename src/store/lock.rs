@@ -1,7 +1,7 @@
-//! The lock of a state: an advisory one of the operating system, on a file that drspass never
-//! renames or removes, so a left-over file is no lock and a dead process has none. `git clean`
-//! may remove the file, so the folder is locked as well, where that is possible. Network file
-//! systems may not keep such a lock.
+//! The lock of a state: an advisory file lock, on a file that drspass never renames or removes,
+//! so a left-over file is not a lock and a dead process has none. `git clean` may remove the
+//! file, so the directory is locked as well where possible. Network file systems may not support
+//! such a lock.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -14,10 +14,10 @@ use super::{PAUSE, Store};
 use crate::sys::{files, testpoint};
 
 const LOCK: &str = ".lock";
-/// How often the lock is asked for: who only looks at it has it for an instant.
+/// Attempts to take the lock: a process that only checks it has it for an instant.
 const ATTEMPTS: usize = 10;
 
-/// Who holds a lock: for a person to read, never to decide on.
+/// The holder of a lock, for people to read, never to decide on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LockInfo {
     pub pid: u32,
@@ -29,7 +29,7 @@ pub struct LockInfo {
 #[derive(Debug)]
 pub enum LockStatus {
     Free,
-    /// Nothing is known of the holder if what was written cannot be read.
+    /// `None` if the holder's text cannot be read.
     Held(Option<LockInfo>),
 }
 
@@ -62,13 +62,13 @@ impl Store {
             return Err(locked(holder(&mut file)));
         }
         let folder = File::open(files::folder_of(&self.path)).map_err(&cannot)?;
-        // A file system that cannot lock a folder still locks the file.
+        // A file system that cannot lock a directory still locks the file.
         let folder = match try_often(&folder) {
             Ok(true) => Some(folder),
             Ok(false) => return Err(locked(None)),
             Err(_) => None,
         };
-        // A lock that says nothing still locks, so failing to write is no error.
+        // An empty lock file still locks, so failing to write is not an error.
         let text = serde_json::to_string(info).unwrap_or_default();
         let _ = file
             .set_len(0)
@@ -90,8 +90,8 @@ impl Store {
             }
             Err(error) => return Err(cannot_lock(&path)(error)),
         };
-        // A shared lock is refused only while somebody works, and two who look
-        // do not take each other for one.
+        // A shared lock is refused only while a writer works, and two readers do not take each other
+        // for one.
         match file.try_lock_shared() {
             Ok(()) => Ok(self.folder_status()),
             Err(TryLockError::WouldBlock) => Ok(LockStatus::Held(holder(&mut file))),
@@ -99,7 +99,7 @@ impl Store {
         }
     }
 
-    /// Whether somebody holds the lock whose file is gone.
+    /// Returns whether another process holds the lock while its file is gone.
     fn folder_status(&self) -> LockStatus {
         let folder = File::open(files::folder_of(&self.path));
         match folder.map(|folder| folder.try_lock_shared()) {
@@ -130,7 +130,7 @@ fn holder(file: &mut File) -> Option<LockInfo> {
 
 impl fmt::Display for LockInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The file is foreign text: whoever can write it must not steer a terminal.
+        // The file is foreign text, which must not control a terminal.
         let clean = |text: &str| -> String {
             text.chars()
                 .filter(|c| c.is_ascii_graphic() || *c == ' ')

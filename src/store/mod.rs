@@ -1,8 +1,8 @@
-//! Where the state lives: a file of this machine with its siblings `.lock`, `.journal`,
-//! `.backup`, `.rekey`, `.before-rekey`, and `.tmp` while it is being replaced.
+//! Where the state lives: a local file with the siblings `.lock`, `.journal`, `.backup`,
+//! `.rekey`, `.before-rekey`, and `.tmp` while it is being replaced.
 //!
-//! The contract is compare-and-swap: [`Store::read`] gives a snapshot with its version,
-//! [`Store::commit`] replaces exactly that version, and whoever commits holds the lock.
+//! The contract is compare-and-swap: [`Store::read`] returns a snapshot with its version,
+//! [`Store::commit`] replaces exactly that version, and its caller has the lock.
 
 mod error;
 pub mod format;
@@ -31,7 +31,7 @@ use recovery::{REKEY_FORMAT, RekeyFile};
 pub use recovery::{Recovery, RekeyLeft};
 
 const BACKUP: &str = ".backup";
-/// How often a state and a journal are read that do not fit: a writer may be between them.
+/// Attempts to read a state with a matching journal: a writer may be between them.
 const READ_ATTEMPTS: usize = 5;
 const VERSION_BYTES: usize = 128;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -55,7 +55,7 @@ impl From<&FingerprintKey> for StoreKeys {
 #[derive(Debug)]
 pub enum StoredState {
     Absent,
-    /// A state of ours, with the answers of an unfinished journal settled.
+    /// A state made with this key, with the answers of an unfinished journal settled.
     Ours(State),
     /// A state made with another key: its content cannot be checked.
     OtherKey {
@@ -88,16 +88,16 @@ pub struct FetchedState {
     rekey: Option<Vec<u8>>,
 }
 
-/// What the journal beside a state means.
+/// What the journal next to a state means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalLeft {
-    /// There is none of ours.
+    /// None made with this key.
     None,
-    /// A cut-off apply left it; its answers are settled in what was read.
+    /// A cut-off apply left it; the snapshot has its answers.
     Unfolded,
-    /// It holds nothing that the state does not; only its removal was cut off.
+    /// The state has all its answers; only its removal was cut off.
     Folded,
-    /// It may be of another state; known only where nothing is proved.
+    /// It may be of another state; only possible if nothing is verified.
     Foreign,
 }
 
@@ -145,7 +145,7 @@ impl Store {
         last
     }
 
-    /// Reads without verifying, for a caller who has no key yet: [`Store::verify`] goes on.
+    /// Reads without verifying, for a caller without a key so far; [`Store::verify`] goes on.
     pub fn fetch(&self) -> Result<FetchedState, StoreError> {
         Ok(FetchedState {
             file: self.file()?,
@@ -154,7 +154,7 @@ impl Store {
         })
     }
 
-    /// Verifies what was fetched. Where a writer was at work in between, reads once more.
+    /// Verifies a fetched state; reads once more if a writer was at work in between.
     pub fn verify(
         &self,
         fetched: FetchedState,
@@ -171,7 +171,7 @@ impl Store {
         }
     }
 
-    /// Reads and verifies the state alone, whatever a journal beside it says.
+    /// Reads and verifies the state alone, whatever its journal says.
     pub fn read_alone(&self, keys: &StoreKeys) -> Result<StateSnapshot, StoreError> {
         let fetched = self.fetch()?;
         let alone = FetchedState {
@@ -181,7 +181,7 @@ impl Store {
         self.verified(alone, keys)
     }
 
-    /// Whether what is there is exactly `state`, committed once more.
+    /// Returns whether the state on disk is exactly `state`, committed once more.
     pub fn holds(&self, keys: &StoreKeys, state: &State) -> Result<bool, StoreError> {
         let mut committed = state.clone();
         committed.serial = state.serial.saturating_add(1);
@@ -194,7 +194,7 @@ impl Store {
         fetched: FetchedState,
         keys: &StoreKeys,
     ) -> Result<StateSnapshot, StoreError> {
-        // One that was made with another key is that key's business.
+        // A journal made with another key is left to that key.
         let rekey = fetched
             .rekey
             .and_then(|bytes| unseal::<RekeyFile>(REKEY_FORMAT, &bytes, &keys.state).ok());
@@ -216,8 +216,8 @@ impl Store {
                     )
                     .into());
                 }
-                // Another key cannot have made a code that fits, so the name of the key is
-                // all that tells another key from a forgery. Its journal is its own business.
+                // Another key cannot have made a matching code, so only the name of the key separates
+                // another key from a forgery. Its journal is left to it.
                 let (known, rekey) = match rekey.filter(|next| next.follows == version.name()) {
                     Some(next) => (StoredState::Ours(next.state), RekeyLeft::Unfinished),
                     None => (StoredState::OtherKey { claimed }, RekeyLeft::None),
@@ -264,13 +264,12 @@ impl Store {
         }
     }
 
-    /// Reads the state without a key, so nothing of it is proved.
+    /// Reads the state without a key, so nothing is authenticated.
     pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {
         Ok(self.file()?.map(|(_, unverified)| unverified.claimed()))
     }
 
-    /// As [`Store::read_unverified`], with the answers of a journal that continues it
-    /// settled.
+    /// Like [`Store::read_unverified`], with the answers of a journal that continues it.
     pub fn read_claimed(&self) -> Result<(Option<State>, JournalLeft), StoreError> {
         let mut claimed = self.read_unverified()?;
         let journal = self.bytes(&self.journal_path())?;
@@ -278,7 +277,7 @@ impl Store {
         Ok((claimed, left.unwrap_or(JournalLeft::Foreign)))
     }
 
-    /// The state as it was when the last run began.
+    /// Returns the copy of the state made when the last run began.
     pub fn backup(&self) -> Option<PathBuf> {
         let path = self.sibling(BACKUP);
         path.exists().then_some(path)
@@ -307,8 +306,8 @@ impl Store {
         }
     }
 
-    /// Nothing is absent where there is not even a directory: a path with a typing error
-    /// must not pass for a state that was never written.
+    /// Fails if the directory is missing: a mistyped path must not pass for a state that was never
+    /// written.
     fn check_folder(&self) -> Result<(), StoreError> {
         let path = files::folder_of(&self.path);
         match path.metadata() {
@@ -356,7 +355,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     files::replace(path, bytes).map_err(cannot_write(path))
 }
 
-/// The JSON of strings, numbers, and maps with text keys, which always serialize.
+/// Serializes strings, numbers and maps with text keys, which cannot fail.
 fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("what is stored always serializes")
 }

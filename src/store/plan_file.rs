@@ -1,6 +1,5 @@
-//! The file of a saved plan: format `drspass.plan/1` (design section 5).
-//!
-//! The id is the SHA-256 of the raw body bytes, and the code is over the same bytes.
+//! The file of a saved plan, format `drspass.plan/1` (design section 5): its id is the SHA-256
+//! of the raw body bytes, and the code is over the same bytes.
 
 use std::borrow::Cow;
 use std::io;
@@ -19,10 +18,10 @@ use crate::sys::files;
 /// A plan of 100,000 entries takes some 80 MB.
 const MAX_PLAN_BYTES: u64 = 512 << 20;
 
-/// A plan file that was read. Who wrote it is not proved yet.
+/// A parsed plan file that is not authenticated yet.
 #[derive(Debug)]
 pub struct PlanFile {
-    /// Its id: 64 lower-case hexadecimal digits.
+    /// 64 lower-case hexadecimal digits.
     pub id: String,
     pub plan: SavedPlan,
     body: String,
@@ -55,8 +54,8 @@ impl PlanFile {
         }
         let named = |envelope: &PlanEnvelope<'_>| envelope.format == PLAN_FORMAT;
         let envelope = opened(PLAN_FORMAT, bytes, named)?;
-        // A list would be read into the struct as well, by position; and a file that
-        // says the same in other bytes is another file.
+        // Serde would read a list into the struct as well, by position; and a file with the same
+        // content in other bytes is another file.
         let body = envelope.body.get();
         let is_written_so = written(body, &envelope.id, &envelope.hmac).as_bytes() == bytes;
         if !is_written_so || id_of(body) != envelope.id {
@@ -85,8 +84,7 @@ impl PlanFile {
         key.verifies(self.body.as_bytes(), &self.hmac)
     }
 
-    /// Writes the file, readable by its owner alone. An older plan at that place is
-    /// replaced.
+    /// Writes the file, readable by its owner alone. Replaces an older plan.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let is_there = match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -106,7 +104,7 @@ impl PlanFile {
     }
 }
 
-/// The bytes of a file, which are the only ones that are taken for it.
+/// The only bytes accepted for these fields.
 fn written(body: &str, id: &str, hmac: &str) -> String {
     format!(
         "{{\"format\":\"{PLAN_FORMAT}\",\"id\":\"{id}\",\"body\":{body},\"hmac\":\"{hmac}\"}}\n"

@@ -1,14 +1,13 @@
-//! Two files beside a state that each hold the next one, bound to the very state file
-//! that they follow.
+//! Two siblings of a state that each have the next one, bound to the exact state file that
+//! they follow.
 //!
-//! A recovery file, format `drspass.recovery/1`, is the state that an apply could not
-//! save. Beside any other state than the one that it continues it proves nothing about
-//! what came later, so its entries are only doubts there.
+//! A recovery file, format `drspass.recovery/1`, is the state that an apply could not save. With
+//! any other state than the one it continues, its entries are only marked to be sent again.
 //!
 //! A rekey file, format `drspass.rekey/1`, is the state under a new key. It is written first,
-//! then the manifest is replaced, then the state. What makes this one step: the file counts
-//! only for a holder of the new key, which is in the new manifest, and only beside the very
-//! state that it follows. So each manifest has its state, wherever the run was cut off.
+//! then the manifest is replaced, then the state. What makes this one step: the file counts only
+//! for a holder of the new key, which is in the new manifest, and only with the very state that
+//! it follows. So each manifest has its state, wherever the run was cut off.
 
 use std::fs;
 use std::io;
@@ -35,7 +34,7 @@ const BEFORE_REKEY: &str = ".before-rekey";
 pub struct Recovery {
     follows: String,
     pub sent: Vec<EntryKey>,
-    /// The state as it should have become, of the serial that it continues.
+    /// The unsaved state, with the serial of the one that it continues.
     pub state: State,
 }
 
@@ -61,7 +60,7 @@ impl Recovery {
 #[serde(deny_unknown_fields)]
 pub struct RekeyFile {
     pub follows: String,
-    /// The state under the new key, of the serial of the one that it follows.
+    /// The state under the new key, with the serial of the one that it follows.
     pub state: State,
 }
 
@@ -76,8 +75,8 @@ pub enum RekeyLeft {
 }
 
 impl Store {
-    /// Puts what could not be committed beside its place or into the folder
-    /// `elsewhere`. Returns where.
+    /// Writes a state that could not be committed next to its place, or into `elsewhere`. Returns
+    /// the path.
     pub fn rescue(
         &self,
         keys: &StoreKeys,
@@ -94,8 +93,8 @@ impl Store {
             recovery.state.serial + 1,
             std::process::id()
         );
-        // Beside the state first; where that is full or read-only, the folders
-        // for temporary files are the places that are most likely to take it.
+        // Next to the state first; if that is full or read-only, the directories for temporary files
+        // are the most likely to work.
         let folders = [files::folder_of(&self.path), elsewhere, Path::new("/tmp")];
         let mut result = Ok(PathBuf::new());
         for folder in folders {
@@ -111,7 +110,7 @@ impl Store {
         result
     }
 
-    /// A recovery file beside the state that continues `version` and was not folded in.
+    /// Returns a recovery file that continues `version` and is not folded in.
     pub fn unfolded_recovery(&self, keys: &StoreKeys, version: &StateVersion) -> Option<PathBuf> {
         let mut start = self.path.file_name()?.to_owned();
         start.push(".recovery-");
@@ -139,8 +138,8 @@ impl Store {
         self.bytes(&self.sibling(REKEY))
     }
 
-    /// Writes `state`, made with the new `keys`, beside the version that it follows.
-    /// Until [`Store::finish_rekey`], it counts only to a holder of these keys.
+    /// Writes `state`, made with the new `keys`, next to the version that it follows. Until
+    /// [`Store::finish_rekey`], it counts only for a holder of these keys.
     pub fn prepare_rekey(
         &self,
         _guard: &LockGuard,
@@ -156,7 +155,7 @@ impl Store {
         replace(&self.sibling(REKEY), &bytes)
     }
 
-    /// Takes back what [`Store::prepare_rekey`] wrote.
+    /// Removes the file of [`Store::prepare_rekey`].
     pub fn abandon_rekey(&self, _guard: &LockGuard) -> Result<(), StoreError> {
         let path = self.sibling(REKEY);
         match fs::remove_file(&path).and_then(|()| files::sync_folder(&path)) {
@@ -167,8 +166,8 @@ impl Store {
         }
     }
 
-    /// Puts the state under the new key in its place, if that is left to do, and keeps the
-    /// former one under a name of its own.
+    /// Puts the state under the new key in its place, if it is not there yet, and renames the
+    /// former one.
     pub fn finish_rekey(
         &self,
         guard: &LockGuard,
@@ -181,7 +180,7 @@ impl Store {
         if snapshot.rekey == RekeyLeft::Unfinished
             && let StoredState::Ours(state) = &mut snapshot.known
         {
-            // A journal of the former key is nothing that this key could read.
+            // This key cannot read a journal of the former one.
             if self.has_journal() {
                 self.set_aside_journal(guard)?;
             }

@@ -1,5 +1,5 @@
-//! The programs that drspass starts: where they are found, and what they may see of its
-//! environment. An editor and a plugin have no use for logins and keys.
+//! Child processes: where their programs are found, and which variables they get. An editor or
+//! a plugin needs no logins and keys.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 const PREFIXES: [&str; 6] = ["OS_", "HW_", "DRSPASS_", "AWS_", "SOPS_", "TF_VAR_"];
 
-/// Words of names, between underscores, that tell a secret.
+/// Words between underscores that mark the name of a secret.
 const WORDS: [&str; 17] = [
     "TOKEN",
     "PASSWORD",
@@ -37,7 +37,7 @@ pub struct ChildEnv {
 }
 
 impl ChildEnv {
-    /// Of all variables, those that a started program may see.
+    /// Returns the variables that a child process may see.
     pub fn of(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let may_see = |(name, value): &(OsString, OsString)| may_see(name) && !is_told_by(value);
         let vars = vars.into_iter().filter(may_see).collect();
@@ -55,10 +55,10 @@ impl ChildEnv {
         found.map(|(_, value)| value.as_os_str())
     }
 
-    /// The first program of this name in the absolute folders of PATH: any other one would run
-    /// a file of the current folder, which may be a repository of others.
+    /// Returns the first program of this name in the absolute directories of PATH: a relative one
+    /// would run a file of the current directory, which may be someone else's repository.
     pub fn program(&self, name: &OsStr) -> Option<PathBuf> {
-        // Anything but one plain name would lead out of the folders of PATH.
+        // Anything but one plain name would lead out of the directories of PATH.
         if Path::new(name).file_name() != Some(name) {
             return None;
         }
@@ -74,7 +74,7 @@ pub fn is_program(path: &Path) -> bool {
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether a variable of this name is surely no secret.
+/// Returns whether a variable of this name is surely not a secret.
 fn may_see(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else {
         return false;
@@ -91,8 +91,8 @@ fn may_see(name: &OsStr) -> bool {
     !(is_prefixed || is_told || is_joined)
 }
 
-/// Whether a value is a secret whatever its name says: an identity, a private key, or an
-/// address that holds a login.
+/// Returns whether a value is a secret whatever its name: an identity, a private key, or an
+/// address with a login.
 fn is_told_by(value: &OsStr) -> bool {
     let value = value.to_string_lossy();
     let lower = value.to_ascii_lowercase();
@@ -101,11 +101,11 @@ fn is_told_by(value: &OsStr) -> bool {
         let (scheme, rest) = (pair[0], pair[1]);
         let word = rest.split_whitespace().next().unwrap_or_default();
         let host = word.split(['/', '?', '#']).next().unwrap_or_default();
-        // A password may hold any sign as it is, so what looks like a path may be its end.
+        // A password may have any character unescaped, so what looks like a path may be its end.
         let has_password = host
             .find(':')
             .is_some_and(|colon| word[colon..].contains('@'));
-        // In the addresses of the web, what stands alone before the host is a token.
+        // In web addresses, a single part before the host is a token.
         let is_web = scheme.ends_with("http") || scheme.ends_with("https");
         has_password || (is_web && host.contains('@'))
     });
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn empty_and_relative_folders_of_path_are_passed_over() {
-        // Tests run in the folder of the crate; this is an executable file below it.
+        // Tests run in the directory of the crate; this is an executable file below it.
         assert!(is_program(Path::new(".ci/run")));
         for relative in ["", ".", ".ci", "::", "./.ci:"] {
             assert_eq!(found(OsStr::new(relative), "run"), None, "{relative}");

@@ -1,5 +1,5 @@
-//! Private, atomic, durable files: a new one is private from its first moment, and one that is
-//! replaced is the old or the new one, whole, whatever happens in between.
+//! Private, atomic, durable files: a new one is private from its first moment, and a replaced
+//! one is either the old or the new one, whole, whatever happens in between.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -18,7 +18,7 @@ const PRIVATE: u32 = 0o600;
 /// Mode of a file that other steps of a pipeline read.
 const PUBLIC: u32 = 0o644;
 
-/// Creates a file that nobody else can read, and never opens one that is there.
+/// Creates a file that only its owner can read; fails if it exists.
 pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -33,7 +33,7 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     open(path, options.mode(PRIVATE))
 }
 
-/// Opens a file of ours: a regular one, and no link, since what that leads to is not ours.
+/// Opens a file of drspass: a regular one and not a link, which could lead anywhere.
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // The flags fit: they are bits of those that open(2) takes as an int. Without
     // the second one, opening a pipe would wait for a writer.
@@ -50,10 +50,10 @@ fn regular(file: File) -> io::Result<File> {
     }
 }
 
-/// The largest file of ours: a state of a million entries has 300 MB.
+/// The largest file of drspass: a state of a million entries has 300 MB.
 const MAX_OWN_BYTES: u64 = 1 << 30;
 
-/// Reads a file of ours, which is no link: a replacement in one step would not leave one.
+/// Reads a file of drspass that is not a link: an atomic replacement would not leave one.
 pub fn read_unlinked(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(open_unlinked(path)?, MAX_OWN_BYTES)
 }
@@ -82,7 +82,7 @@ pub fn read_end(path: &Path, count: u64) -> io::Result<(u64, Vec<u8>)> {
     Ok((length, end))
 }
 
-/// What the system calls "too many levels of symbolic links" is one link here.
+/// Renames the system's "too many levels of symbolic links", which here means one link.
 fn name_link(error: io::Error) -> io::Error {
     if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
         io::Error::other("it is a link, and only the manifest may be one")
@@ -91,22 +91,21 @@ fn name_link(error: io::Error) -> io::Error {
     }
 }
 
-/// Writes a new private file and makes it durable; leaves none behind when that fails.
+/// Writes a new private file and makes it durable; leaves none behind on failure.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = create_private(path)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     if written.is_err() {
-        // The error that matters is the first one.
+        // The first error is the one to report.
         let _ = fs::remove_file(path);
         return written;
     }
     sync_folder(path)
 }
 
-/// Replaces `path` in one step and makes it durable. The content goes through `<name>.tmp`,
-/// which a killed run may leave and the next one overwrites; so the caller has a lock on
-/// `path` or is its only writer. Where it fails, `path` is as it was, unless only making the
-/// new name durable failed.
+/// Replaces `path` atomically and durably. The content goes through `<name>.tmp`, which a killed
+/// run may leave and the next one overwrites; so the caller has a lock on `path` or is its only
+/// writer. On failure `path` is unchanged, unless only making the new name durable failed.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temp = with_suffix(path, ".tmp");
     match fs::remove_file(&temp) {
@@ -126,8 +125,8 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Replaces the file that `path` names or links to; a link stays a link, and the
-/// file keeps its mode.
+/// Replaces the file that `path` names or links to; a link stays a link, and the file keeps
+/// its mode.
 pub fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => fs::canonicalize(path)?,
@@ -137,13 +136,12 @@ pub fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
     put(&file, content, mode, true)
 }
 
-/// Locks the file that `path` names or links to, until it is dropped: no two writers that
-/// do so can both find the file as they had read it. Where the file system has no locks,
-/// everybody has the turn.
+/// Locks the file that `path` names or links to, until dropped: of two writers that do so, one
+/// sees the other's change. Without locks in the file system, both succeed.
 ///
 /// # Errors
-/// [`io::ErrorKind::ResourceBusy`] if another program has locked the file,
-/// [`io::ErrorKind::WouldBlock`] if somebody has replaced it just now.
+/// [`io::ErrorKind::ResourceBusy`] if another process has locked the file,
+/// [`io::ErrorKind::WouldBlock`] if one has just replaced it.
 pub fn take_turn(path: &Path) -> io::Result<File> {
     // On some network file systems only what may be written can be locked.
     let writable = OpenOptions::new().read(true).write(true).open(path);
@@ -161,11 +159,11 @@ pub fn take_turn(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// How the names of files begin that only pass through. A killed run may leave one, so
-/// `init` tells git to pass over them.
+/// The start of the names of temporary files. A killed run may leave one, so `init` makes git
+/// ignore them.
 pub const PASSING: &str = ".drspass-";
 
-/// Makes place for [`replace_public`].
+/// Removes the file for [`replace_public`].
 pub fn remove_public(path: &Path, start: &str) -> io::Result<()> {
     rustix::fs::access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?;
     if check_public(path, start)? {
@@ -174,7 +172,7 @@ pub fn remove_public(path: &Path, start: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there is a file that may be replaced; another one is an error.
+/// Returns whether a file exists and may be replaced; any other file is an error.
 fn check_public(path: &Path, start: &str) -> io::Result<bool> {
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -192,8 +190,8 @@ fn check_public(path: &Path, start: &str) -> io::Result<bool> {
     }
 }
 
-/// Writes a file that anybody may read, in one step. It replaces an empty file or one
-/// of its own kind, which begins with `start`, and nothing else.
+/// Writes a world-readable file atomically. Replaces only an empty file or one of its own kind,
+/// which begins with `start`.
 pub fn replace_public(path: &Path, content: &str, start: &str) -> io::Result<()> {
     let is_there = check_public(path, start)?;
     put(path, content.as_bytes(), Some(PUBLIC), is_there)
@@ -203,9 +201,9 @@ pub fn put_private(path: &Path, content: &[u8], is_there: bool) -> io::Result<()
     put(path, content, Some(PRIVATE), is_there)
 }
 
-/// Puts a file in its place in one step and makes it durable. The name in between is random:
-/// another writer may be at the same file, and a name that follows from `path` may be
-/// somebody's. What appeared meanwhile where `is_there` says nothing is, is kept.
+/// Puts a file in its place atomically and durably. The temporary name is random, since another
+/// writer may be at the same file and a fixed name may exist. Keeps a file that appeared in the
+/// meantime if `is_there` is false.
 fn put(path: &Path, content: &[u8], mode: Option<u32>, is_there: bool) -> io::Result<()> {
     // It is private, and goes unless it is renamed.
     let mut temp = tempfile::Builder::new()
@@ -244,7 +242,7 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(File::open(path)?, limit)
 }
 
-/// As [`read_limited`], but of no pipe, which could be waited for without end.
+/// Like [`read_limited`], but refuses a pipe, which could be waited for without end.
 pub fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)

@@ -1,5 +1,5 @@
-//! The signals that ask a run to end, and what the end of the terminal means.
-//! Once listened to, a signal has lost its usual effect for the rest of the process.
+//! The signals that end a run, and what the end of the terminal means. Once listened to, a
+//! signal has lost its default effect for the rest of the process.
 
 use std::io;
 
@@ -15,9 +15,9 @@ pub const ENDING: [Number; 4] = [
     Number::SIGQUIT,
 ];
 
-/// Starts threads that take none of the [`ENDING`] signals: a hidden prompt can only hold one
-/// back, until the terminal is as it was, if no other thread lets it through. What they start
-/// themselves would be deaf as well, so it must be nothing.
+/// Starts threads that block the [`ENDING`] signals: a hidden prompt can only hold one back until
+/// the terminal is restored if no other thread takes it. What they start inherits that, so it
+/// must be nothing.
 pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let ending: SigSet = ENDING.into_iter().collect();
     let before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK);
@@ -31,7 +31,7 @@ pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HangUp {
     Ends,
-    /// The run was started so as to outlive it (`nohup`).
+    /// The run was started with `nohup`.
     Ignored,
 }
 
@@ -55,13 +55,13 @@ impl Signals {
         })
     }
 
-    /// Listens for SIGQUIT as well, which else ends the process where it stands.
+    /// Listens for SIGQUIT as well, which would otherwise end the process at once.
     pub fn with_quit(mut self) -> io::Result<Self> {
         self.quit = Some(signal(SignalKind::quit())?);
         Ok(self)
     }
 
-    /// A signal that has come already; nothing is waited for.
+    /// Returns a signal that has arrived already; does not wait.
     pub async fn arrived(&mut self) -> Option<Signal> {
         // The runtime hands on what came while something else kept it busy.
         tokio::task::yield_now().await;

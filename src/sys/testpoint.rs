@@ -1,5 +1,5 @@
-//! Places at which a test can stop the real program to kill it there, or let the disk
-//! refuse. In a release build nothing of it is compiled in.
+//! Places where a test can stop the real program to kill it, or make the disk fail. Release
+//! builds have none.
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -12,7 +12,7 @@ mod armed {
 
     struct ArmedPlace {
         place: String,
-        /// How many passes are left until it acts.
+        /// Passes left until it acts.
         passes: AtomicUsize,
         file: PathBuf,
     }
@@ -22,7 +22,7 @@ mod armed {
     static FAILING: OnceLock<Vec<ArmedPlace>> = OnceLock::new();
 
     impl ArmedPlace {
-        /// Reads `<place>:<pass>:<file>`. Passes are counted from 1.
+        /// Parses `<place>:<pass>:<file>`. Passes are counted from 1.
         fn parse(text: &str) -> Option<Self> {
             let mut parts = text.splitn(3, ':');
             Some(Self {
@@ -37,8 +37,8 @@ mod armed {
         }
     }
 
-    /// Lets places fail as if there were no space left. `text` is a list of
-    /// `<place>:<pass>`, comma-separated.
+    /// Lets places fail as if the disk were full. `text` is a comma-separated list of
+    /// `<place>:<pass>`.
     pub fn arm_failures(text: &str) {
         let places = text.split(',').filter_map(ArmedPlace::parse).collect();
         let _ = FAILING.set(places);
@@ -52,8 +52,8 @@ mod armed {
         }
     }
 
-    /// Arms one place, at which the program creates the file and waits to be killed. Where
-    /// the file is called `panic`, it panics there.
+    /// Arms one place, where the program creates the file and waits to be killed. If the file is
+    /// called `panic`, it panics there.
     pub fn arm(text: &str) {
         if let Some(armed) = ArmedPlace::parse(text).filter(|armed| armed.file != Path::new("")) {
             let _ = STOPPING.set(armed);

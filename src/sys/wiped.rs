@@ -1,4 +1,4 @@
-//! Reading what may be secret: no copy of it is left in memory that was given back.
+//! Reads possible secrets without leaving a copy in freed memory.
 
 use std::io::{self, Read};
 
@@ -11,7 +11,7 @@ pub fn read(reader: impl Read, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     read_about(reader, FIRST_BYTES, limit)
 }
 
-/// As [`read`], of a reader that has about `expected` bytes.
+/// Like [`read`], for a reader that has about `expected` bytes.
 pub fn read_about(
     mut reader: impl Read,
     expected: usize,
@@ -109,7 +109,7 @@ mod tests {
             }
         }
 
-        /// Whether 64 letters of the text, from one of the places on, are in memory.
+        /// Returns whether 64 letters of the text, from one of the places on, are in memory.
         fn finds(&mut self, places: &[usize]) -> bool {
             let mut listed = File::open("/proc/self/maps").expect("the memory is listed");
             let memory = File::open("/proc/self/mem").expect("the memory can be read");
@@ -128,7 +128,7 @@ mod tests {
                 let address = |text| u64::from_str_radix(text, 16).expect("an address");
                 let (mut at, end) = (address(range.0), address(range.1));
                 while at < end {
-                    // What went away meanwhile cannot be read, and has nothing.
+                    // What disappeared in the meantime cannot be read.
                     let count = memory.read_at(&mut self.chunk, at).unwrap_or(0);
                     let bytes = &self.chunk[..count];
                     let is_there = |place: &usize| {

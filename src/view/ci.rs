@@ -1,9 +1,8 @@
-//! What pipelines read: commands and outputs of GitHub's runner, GitLab's report of
-//! a plan, and the line that scrapers of Terraform's output look for.
+//! Output for pipelines: commands and outputs of GitHub's runner, GitLab's plan report, and the
+//! line that scrapers of Terraform's output look for.
 //!
-//! A runner obeys lines of a log that look like its commands. So the text for people
-//! is put where commands are switched off, and whatever stands in a command of ours
-//! is escaped as the runner demands.
+//! A runner obeys lines of a log that look like its commands. So text for people is printed with
+//! commands switched off, and text inside a command is escaped as the runner requires.
 
 use std::fmt::Write as _;
 
@@ -18,11 +17,10 @@ use crate::core::report::{ApplyReport, PlanReport, StateSaved};
 /// GitHub shows at most this many annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 10;
 
-/// Entries that one annotation names, or findings that it tells.
+/// The most entries or findings in one annotation.
 const MAX_NAMES: usize = 10;
 
-/// The last line of a plan for scrapers of Terraform's output. Nothing is ever
-/// destroyed.
+/// Returns the last line of a plan for scrapers of Terraform's output. Nothing is ever destroyed.
 pub fn terraform_line(report: &PlanReport) -> String {
     if !report.has_changes() {
         return "No changes. Your infrastructure matches the configuration.\n".to_owned();
@@ -52,8 +50,7 @@ struct Annotation {
     lines: Vec<String>,
 }
 
-/// Annotations, those that say the same about many entries as one. What the service
-/// said of one entry is told of no other, so all of what is said must be equal.
+/// Annotations, merged if they say the same about several entries, the service's words included.
 #[derive(Default)]
 struct Annotations(Vec<Annotation>);
 
@@ -117,20 +114,19 @@ fn command(name: &str, title: &str, message: &str) -> String {
     format!("::{name} title={}::{}\n", property(title), data(message))
 }
 
-/// A message of a command, without another one in it; what the runner would take for
-/// its end is escaped.
+/// Escapes the message of a command, so that it cannot end the command or start another.
 fn data(text: &str) -> String {
     let text = for_log(text, false);
     text.replace('%', "%25").replace('\n', "%0A")
 }
 
-/// A property of a command, in which colons and commas are escaped as well.
+/// Escapes a property of a command, including colons and commas.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// A text for people in a group of its own, in which no line is taken for a command.
-/// `token` must be a word that the text does not hold.
+/// Puts text for people into a group in which no line is taken for a command. `token` must be a
+/// word that the text does not contain.
 pub fn github_group(title: &str, text: &str, token: &str) -> String {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     format!(
@@ -220,8 +216,7 @@ pub fn apply_outputs(
     outputs
 }
 
-/// Outputs as GitHub's file of outputs takes them, each ended by `delimiter`, which
-/// nobody can know beforehand.
+/// Writes outputs for GitHub's output file, each ended by the unpredictable `delimiter`.
 pub fn github_outputs(outputs: &[(&'static str, String)], delimiter: &str) -> String {
     outputs
         .iter()

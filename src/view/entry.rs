@@ -1,5 +1,5 @@
-//! What there is to say of an entry, a job, a plan and an apply: the words that text,
-//! Markdown and pipelines print, and the names that JSON has for the same.
+//! The wording for entries, jobs, plans and applies in text, Markdown and pipelines, and their
+//! names in JSON.
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ use crate::core::report::{ApplyReport, PlanReport, RetryJobsResult, Signal, Stat
 use crate::core::state::{Rollback, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
 
-/// Entries that are no longer listed are named up to this number.
+/// The most entries no longer listed that are named.
 const MAX_UNLISTED_LINES: usize = 10;
 
-/// What is shown first where there is no space for all.
+/// What to show first if there is no space for all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// It went wrong, or may have.
@@ -169,7 +169,7 @@ impl<'a> OutcomeLine<'a> {
         }
     }
 
-    /// What to say, line by line.
+    /// Returns the lines to print.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let word = self.outcome.replace('_', " ");
@@ -199,7 +199,7 @@ pub struct JobLine<'a> {
     pub outcome: &'static str,
     pub status: Option<&'a str>,
     pub code: Option<&'a str>,
-    /// What to say, line by line.
+    /// The lines to print.
     pub lines: Vec<String>,
 }
 
@@ -276,8 +276,8 @@ impl<'a> JobLine<'a> {
     }
 }
 
-/// Why an entry is not sent after a wrong password: its own, or that of another entry of
-/// its credential.
+/// Says why an entry is not sent after a wrong password, its own or that of another entry of its
+/// credential.
 fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {
     match credential {
         None => format!("{code} (wrong password), value unchanged; --resend sends it"),
@@ -287,7 +287,7 @@ fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {
     }
 }
 
-/// Why an entry that `state distrust` marked is sent again.
+/// Says why an entry that `state distrust` marked is sent again.
 pub fn distrusted_words(at: Timestamp) -> String {
     let date = at.strftime("%Y-%m-%d");
     format!("to be sent again (state distrust, {date})")
@@ -300,7 +300,7 @@ pub const fn set_word(origin: ValueOrigin) -> &'static str {
     }
 }
 
-/// When a value was set, or said to be.
+/// Says when a password was set or adopted.
 pub fn set_words(at: Timestamp, origin: ValueOrigin) -> String {
     format!("{} {}", set_word(origin), at.strftime("%Y-%m-%d"))
 }
@@ -319,7 +319,7 @@ pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {word}")
 }
 
-/// That a plan goes back to a manifest of before: the first thing to see of it.
+/// Says that a plan goes back to an older manifest: the first thing to see of it.
 pub fn rollback_words(report: &PlanReport) -> Option<String> {
     let Rollback { to, applied } = report.rollback?;
     Some(format!("ROLLBACK to revision {to} ({applied} was applied)"))
@@ -377,7 +377,7 @@ pub fn plan_notes(report: &PlanReport) -> Vec<String> {
     notes
 }
 
-/// The numbers of an apply, on one line, which add up.
+/// Returns the numbers of an apply, on one line, which add up.
 pub fn totals_words(totals: Totals) -> String {
     format!(
         "{} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all",
@@ -416,7 +416,7 @@ pub fn not_retried_words(report: &ApplyReport) -> Option<String> {
     Some(format!("jobs were not looked after: {why}"))
 }
 
-/// What there is to say, line by line, where the state does not hold what happened.
+/// Returns the lines to print if the state does not have the outcomes.
 pub fn saved_notes(saved: &StateSaved) -> Vec<String> {
     match saved {
         StateSaved::InState => Vec::new(),

@@ -1,8 +1,8 @@
-//! Version 1 of the JSON outputs: field by field, apart from the types of the domain, so that
-//! a change inside never changes what a pipeline reads. The schemas are in `schemas/`.
+//! Version 1 of the JSON outputs: field by field, apart from the domain's types, so that a
+//! change inside never changes what a pipeline reads. The schemas are in `schemas/`.
 //!
-//! They tell the same facts as the text for people. No value, fingerprint or
-//! salt is in them: a field that has a value says `"sensitive": true` instead.
+//! It has the facts of the text output, but no password, fingerprint or salt: a field with a
+//! value has `"sensitive": true` instead.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -57,7 +57,7 @@ impl JsonObject {
         )
     }
 
-    /// Adds nothing where there is nothing.
+    /// Adds the field if it has a value.
     fn given(self, name: &'static str, value: Option<impl Serialize>) -> Self {
         match value {
             Some(value) => self.with(name, value),
@@ -187,7 +187,7 @@ fn plan_entry(entry: &PlanEntry, blocked: Option<&Blocked>) -> JsonObject {
         .given_object("blocked", blocked)
 }
 
-/// The first lines of `apply --json`: the version, then what is about to be sent.
+/// Returns the first lines of `apply --json`: the version, then the entries to be sent.
 pub fn apply_head(report: &PlanReport) -> String {
     let version = JsonObject::message("version")
         .with("format", APPLY)
@@ -205,7 +205,7 @@ pub fn apply_head(report: &PlanReport) -> String {
     version.line() + &plan.line()
 }
 
-/// The lines of `apply --json` about every entry, and the result as the last one.
+/// Returns the lines of `apply --json` about every entry, and the result as the last one.
 pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     let mut lines = String::new();
     for (label, outcome) in &report.entries {
@@ -261,7 +261,7 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     lines + &result.line()
 }
 
-/// The last line of an apply that stopped before it sent anything.
+/// Returns the last line of an apply that stopped before it sent anything.
 pub fn apply_error(error: &ErrorOut, exit_code: u8) -> String {
     JsonObject::message("error")
         .with("code", &error.code)
@@ -271,7 +271,7 @@ pub fn apply_error(error: &ErrorOut, exit_code: u8) -> String {
         .line()
 }
 
-/// An error that is no problem of a document.
+/// An error that is not about a document.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorOut {
     pub code: String,
@@ -408,7 +408,7 @@ pub fn recipients(report: &RecipientsReport) -> String {
         .line()
 }
 
-/// Who holds the lock, as its file says, which nobody proves.
+/// The holder of the lock, as its file says, which is not authenticated.
 #[derive(Serialize)]
 pub struct HolderOut {
     pub pid: u32,

@@ -1,5 +1,5 @@
-//! Lists for people: manifests, states, the login and the jobs of a project, without any
-//! value or fingerprint. The rules of [`super::text`] apply here as well.
+//! Lists for people: manifests, states, the login and the jobs of a project, without passwords
+//! and fingerprints. The rules of [`super::text`] apply here as well.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -57,8 +57,8 @@ fn field_words(entry: &ManifestEntry) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// The entries of a state that nobody has proved. `is_lost` tells of a backup of one,
-/// `has_more` of answers that are not counted in.
+/// Lists the entries of an unauthenticated state. `is_lost` means a backup of one, `has_more` that
+/// there are answers not included.
 pub fn state_list(
     state: Option<&State>,
     is_lost: bool,
@@ -190,7 +190,7 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
     }
 }
 
-/// What stands where the service says nothing.
+/// Shown if the service does not say.
 const NOT_TOLD: &str = "not told";
 
 pub fn whoami(login: &LoginReport) -> String {
@@ -223,7 +223,7 @@ pub fn whoami(login: &LoginReport) -> String {
     )
 }
 
-/// The jobs of a project: counts, then each with its databases.
+/// Lists the jobs of a project: counts, then each with its databases.
 pub fn jobs(report: &JobsReport) -> String {
     let mut text = String::new();
     let is_managed = |job: &&ListedJob| {

@@ -1,16 +1,13 @@
-//! Markdown for comments on change requests and for summaries of jobs.
+//! Markdown for comments on change requests and for job summaries.
 //!
-//! Rules of this output: a hidden marker comes first, by which a bot finds its own
-//! comment again, and never one about another root directory; then the target and the
-//! counts; then, before anything else, what was left out for
-//! want of space. Everything that is no literal of this module goes through
-//! [`code`]. What says nothing new is folded.
+//! A hidden marker comes first, by which a bot finds its own comment again and never one about
+//! another root directory; then the target and the counts; then what was cut for want of space.
+//! Repeated information is folded.
 //!
-//! Somebody else may have written what is shown, and it will be read by a renderer that
-//! makes tables, links and mentions, and that obeys lines which start with a slash. So it
-//! stands on one line, behind a tag of ours, in a `<code>` element, where renderers look
-//! neither for mentions nor for references; and every character that could mean something
-//! is a numeric reference, which a renderer shows and never obeys.
+//! Other people may have written what is shown, and renderers make tables, links and mentions of
+//! it and obey lines that start with a slash. So [`code`] puts everything that is not a literal of
+//! this module on one line in a `<code>` element, which has no mentions or references, and writes
+//! every special character as a numeric reference, which is shown and never obeyed.
 
 use std::fmt::Write as _;
 
@@ -25,21 +22,20 @@ use crate::core::fingerprint::Scope;
 use crate::core::redact::is_unfit;
 use crate::core::report::{ApplyReport, PlanReport};
 
-/// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a
-/// bot may have something to add.
+/// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a bot may have
+/// something to add.
 pub const MAX_BYTES: usize = 60_000;
 
-/// What every document begins with. The names of the command and of the root directory
-/// follow.
+/// The start of every document, before the names of the command and of the root directory.
 pub const MARKER: &str = "<!-- drspass:";
 
 /// The most bytes of notes: they must not crowd out the entries.
 const MAX_NOTE_BYTES: usize = 12_000;
 
-/// What the parts of a document besides rows, facts and notes may take.
+/// The bytes reserved for everything but rows, facts and notes.
 const FRAME_BYTES: usize = 1_000;
 
-/// A plan. `place` is the root directory as it is named in its work tree.
+/// Renders a plan. `place` is the root directory as it is named in its work tree.
 pub fn plan(place: &str, report: &PlanReport) -> String {
     let mut facts = name(report);
     if let Some(saved) = &report.saved {
@@ -72,7 +68,7 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
     page.render()
 }
 
-/// An apply. What names its plan is known from the moment the plan was made.
+/// Renders an apply. The name of its plan is known once the plan is made.
 pub fn apply(place: &str, plan: Option<&PlanReport>, report: &ApplyReport) -> String {
     let mut facts = plan.map_or_else(Vec::new, name);
     facts.push(counted(report.requests, "request", "requests"));
@@ -129,7 +125,7 @@ fn target(scope: &Scope) -> String {
     )
 }
 
-/// What is shown first, and a line of the table.
+/// Its rank, and a line of the table.
 type MarkdownRow = (Rank, String);
 
 fn row(rank: Rank, mark: char, label: &str, words: &[String]) -> MarkdownRow {
@@ -138,8 +134,8 @@ fn row(rank: Rank, mark: char, label: &str, words: &[String]) -> MarkdownRow {
     (rank, line)
 }
 
-/// A document before it is cut to size. Title and facts are Markdown already; the
-/// counts have words of ours and numbers alone; place and notes are no Markdown.
+/// A document before it is cut to size. Title, facts and counts are Markdown already; place and
+/// notes are not.
 struct MarkdownPage<'a> {
     command: &'static str,
     place: &'a str,
@@ -188,8 +184,7 @@ impl MarkdownPage<'_> {
     }
 }
 
-/// A place as it is written in a comment, which nothing in it ends: equal only for
-/// equal places.
+/// Returns a place as written in a comment, which it cannot end: equal only for equal places.
 fn marker_name(place: &str) -> String {
     let mut name = String::new();
     for byte in place.bytes() {
@@ -204,8 +199,8 @@ fn marker_name(place: &str) -> String {
     name
 }
 
-/// The rows that fit into `space` bytes, and how many they are: all of them in their
-/// order, or else those that matter most.
+/// Returns the number of rows that fit into `space` bytes, and the rows: all in order, or else the
+/// most important ones.
 fn fitting(mut rows: Vec<MarkdownRow>, space: usize) -> (usize, String) {
     if rows.iter().map(|(_, line)| line.len()).sum::<usize>() > space {
         rows.sort_by_key(|(rank, _)| *rank);
@@ -241,10 +236,10 @@ fn render_notes(notes: &[String]) -> String {
     }
 }
 
-/// Characters that are kept of one text.
+/// The most characters of one text.
 const MAX_CHARS: usize = 400;
 
-/// A text as one harmless piece of a line or of a cell.
+/// Returns a text as one harmless piece of a line or of a cell.
 pub fn code(text: &str) -> String {
     let mut piece = "<code>".to_owned();
     let mut last = ' ';
@@ -265,7 +260,7 @@ pub fn code(text: &str) -> String {
     piece
 }
 
-/// Several lines as one piece.
+/// Returns several lines as one piece.
 pub fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> String {
     let pieces: Vec<String> = lines
         .into_iter()

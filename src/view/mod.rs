@@ -1,5 +1,5 @@
-//! Turning reports into text. A view sees reports and nothing else: it cannot
-//! reach a secret, a file or the service.
+//! Turns reports into text. A view sees reports only: it cannot reach a secret, a file or the
+//! service.
 
 pub mod ci;
 pub mod entry;

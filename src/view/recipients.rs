@@ -1,6 +1,5 @@
-//! Who can read a manifest, and a change of that, for people. Public keys are
-//! shortened: enough to recognise one, in eighty columns. Where somebody decides about
-//! one, it is shown so that no other looks like it.
+//! Recipients of a manifest, and changes to them, for people. Public keys are shortened to fit
+//! eighty columns, except where a person decides about one and it must not be mistaken.
 
 use std::fmt::Write as _;
 
@@ -9,7 +8,7 @@ use super::text::push_wrapped;
 use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport, identified, shortened};
 use crate::core::report::{RekeyPlan, Rekeyed, StateFate, TargetChange};
 
-/// The lines of `recipients`.
+/// Renders the output of `recipients`.
 pub fn recipients(report: &RecipientsReport) -> String {
     let mut text = String::new();
     let total: usize = report.stanzas.iter().map(|(_, count)| count).sum();
@@ -73,8 +72,8 @@ fn line(listed: &ListedRecipient, all: &[ListedRecipient]) -> (char, String, &'s
     (mark, name, in_file)
 }
 
-/// A recipient that somebody decides about. The comment has a line of its own, so that
-/// nothing it says is taken for a word of ours.
+/// Adds a recipient to decide about. Its comment has a line of its own, so that nothing in it is
+/// taken for drspass's words.
 fn decided(text: &mut String, mark: char, recipient: &str) {
     let (key, comment) = identified(recipient);
     let _ = writeln!(text, "  {mark} {key}");
@@ -83,7 +82,7 @@ fn decided(text: &mut String, mark: char, recipient: &str) {
     }
 }
 
-/// What a rekey is about to do, before it asks.
+/// Renders the changes of a rekey, before it asks.
 pub fn rekey_plan(plan: &RekeyPlan) -> String {
     let mut text = String::new();
     if plan.finished {
@@ -149,7 +148,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
     text
 }
 
-/// The result of a rekey.
+/// Renders the result of a rekey.
 pub fn rekeyed(done: &Rekeyed) -> String {
     let mut text = format!("wrote {}, revision {}\n", done.plan.manifest, done.revision);
     text.push_str(&encrypted_to(done.plan.recipients));
@@ -159,13 +158,13 @@ pub fn rekeyed(done: &Rekeyed) -> String {
     text
 }
 
-/// How many can read a manifest that was encrypted.
+/// Says how many recipients can read an encrypted manifest.
 pub fn encrypted_to(recipients: usize) -> String {
     let recipients = counted(recipients, "recipient", "recipients");
     format!("encrypted to {recipients}\n")
 }
 
-/// What is left to do for people after a rekey.
+/// Says what people have to do after a rekey.
 pub fn after_rekey(done: &Rekeyed) -> String {
     let mut text = String::new();
     let mut left = Vec::new();

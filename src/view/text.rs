@@ -1,9 +1,9 @@
 //! Text for people, on a terminal or in a log.
 //!
-//! Rules of this output: the target comes first and the counts last, and first as well
-//! where they would have scrolled away; a line says one thing and starts with a mark or a
-//! word, never with foreign text; nothing depends on colour; no stars and no length are
-//! in place of a value; eighty columns are enough for the usual case.
+//! The target comes first and the counts last, and first as well if they would have scrolled
+//! away; a line says one thing and starts with a mark or a word, never with foreign text; nothing
+//! depends on colour; a password shows neither stars nor length; eighty columns are enough for
+//! the usual case.
 
 use std::fmt::Write as _;
 
@@ -20,8 +20,7 @@ use crate::core::report::{ApplyReport, PlanReport};
 
 pub use super::entry::{counted, place};
 
-/// Applied entries are listed one by one up to this number, counted beyond it: what went
-/// wrong must not scroll away.
+/// The most applied entries that are listed one by one, so that failures do not scroll away.
 const MAX_APPLIED_LINES: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +45,8 @@ impl Colour {
     }
 }
 
-/// A plan: its target, what an apply would do, what else there is to know, and the
-/// counts, which come before that as well if it is longer than `rows`.
+/// Renders a plan: target, changes, notes, and the counts, which come before the notes as well if
+/// the text is longer than `rows`.
 pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
     let mut text = String::new();
     let width = width(report.plan.changes().map(|entry| &entry.label));
@@ -81,7 +80,7 @@ pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
     format!("{head}{text}{counts}\n")
 }
 
-/// An apply: every entry that did not end well, the others by line or number, and the
+/// Renders an apply: every entry that did not end well, the others by line or number, and the
 /// totals, which add up, as the last line.
 pub fn apply(report: &ApplyReport, colour: Colour) -> String {
     let mut text = String::new();
@@ -121,8 +120,7 @@ fn push_notes(text: &mut String, notes: &[String]) {
     }
 }
 
-/// A label that is longer pushes only its own line aside: a job's id with its endpoint
-/// has this length.
+/// A longer label pushes only its own line aside: a job's id with its endpoint has this length.
 const MAX_LABEL_WIDTH: usize = 48;
 
 pub fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
@@ -143,8 +141,8 @@ pub fn problems(document: &str, problems: &[Problem]) -> String {
     text
 }
 
-/// `plan --diff`: what was last set against what is wanted, both masked, as a unified
-/// diff. Nothing in either text depends on a value. It is empty when nothing would be sent.
+/// Renders `plan --diff`: the last applied entries against the manifest, both masked, as a unified
+/// diff. Neither text depends on a password. It is empty if nothing would be sent.
 pub fn diff(report: &PlanReport) -> String {
     let (mut before, mut after) = (String::new(), String::new());
     for entry in report.plan.changes() {
@@ -183,22 +181,21 @@ fn push_entry(before: &mut String, after: &mut String, entry: &PlanEntry) {
     }
 }
 
-/// A terminal that is narrower shows lines as they are.
+/// A narrower terminal gets unwrapped lines.
 const MIN_COLUMNS: usize = 30;
 
-/// So many blanks stand before what follows in the next line, at least. So nothing that
-/// others wrote comes to stand at the start of a line.
+/// The least indent of continued lines, so that no foreign text starts a line.
 const HANG: usize = 2;
 
 /// A column of words that would be narrower goes below what is before it.
 const MIN_WORDS: usize = 24;
 
-/// Blanks that part the columns of a list, at least.
+/// The least space between the columns of a list.
 const GAP: &str = "   ";
 
-/// Breaks the lines of `text` that are longer than `columns` at blanks. What follows is
-/// below the last column of a list, or below the words after a first one such as `help:`.
-/// A word that is too long, such as a path or a key, stays whole.
+/// Breaks lines of `text` longer than `columns` at blanks. The rest is indented to the last column
+/// of a list, or to the words after a first one such as `help:`. A longer word, such as a path
+/// or a key, stays whole.
 pub fn wrapped(text: &str, columns: usize) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 16);
     for line in text.split_inclusive('\n') {
@@ -238,7 +235,7 @@ fn push_line(out: &mut String, line: &str, columns: usize) {
     push_words(out, words, indent, hang, columns);
 }
 
-/// Adds `words` behind `start` in lines of 80 columns; further ones begin below the words.
+/// Adds `words` behind `start` in lines of 80 columns, continued below the words.
 pub fn push_wrapped(out: &mut String, start: &str, words: &str) {
     let column = columns_of(start);
     out.push_str(start);
@@ -264,7 +261,7 @@ fn push_words(out: &mut String, words: &str, mut column: usize, hang: usize, col
     }
 }
 
-/// The columns of a text; what switches colours takes none.
+/// Counts the columns of a text, without colour codes.
 fn columns_of(text: &str) -> usize {
     let mut is_escape = false;
     let seen = text.chars().filter(|c| {

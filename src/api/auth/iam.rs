@@ -1,7 +1,7 @@
-//! The identity service: what there is to learn about a login (OTC IAM api-ref, "Verifying
-//! a Token", "Querying Project Information", "Querying the Service Catalog"), and its JSON.
+//! The identity service: what it says about a login (OTC IAM api-ref, "Verifying a Token",
+//! "Querying Project Information", "Querying the Service Catalog"), and its JSON.
 //!
-//! It is read leniently: only what is used is looked at, and what cannot be read is absent.
+//! Reading is lenient: only used fields are read, and an unreadable one counts as absent.
 
 use std::borrow::Cow;
 
@@ -67,8 +67,7 @@ impl Iam {
         }
     }
 
-    /// Sends a call until something settles it; `authorize` makes a request of it, anew for
-    /// each attempt.
+    /// Sends a call until it is settled; `authorize` makes a new request for each attempt.
     pub async fn ask(
         &self,
         call: &ApiCall,
@@ -88,7 +87,7 @@ impl Iam {
         }
     }
 
-    /// Asks with a pass of a session, about a token where one is given; calls of the identity
+    /// Sends a call with a pass of a session, about a token if one is given; calls of the identity
     /// service name no project.
     async fn ask_as(
         &self,
@@ -168,8 +167,8 @@ pub struct IamProject {
     pub name: Option<String>,
 }
 
-/// The body of a login. Its one plain copy of the secrets is in a buffer that is
-/// wiped, and that never grows.
+/// Returns the body of a login. Its one plain copy of the secrets is in a buffer that is wiped
+/// and never grows.
 pub fn login_body(
     user: &IamUser,
     password: &Secret,
@@ -251,13 +250,12 @@ fn project(value: &Value) -> Option<IamProject> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CataloguedEndpoint {
-    /// The region that it serves; every one if none is named.
+    /// The region that it serves; `None` for every one.
     pub region: Option<String>,
     pub url: String,
 }
 
-/// The public endpoints of the replication service, each address once, without the
-/// version and the project.
+/// Returns the public endpoints of DRS, each address once, without version and project.
 pub fn endpoints(body: &[u8], project_id: &str) -> Vec<CataloguedEndpoint> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let catalogue = answer["catalog"]

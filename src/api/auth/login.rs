@@ -1,7 +1,6 @@
-//! A login with a password, and the life of the tokens that it yields (OTC IAM api-ref,
-//! "Obtaining a User Token"): fetched when one is first needed, replaced before its end, and
-//! once when it is refused. One login at a time, so that ten requests with a refused token
-//! do not log in ten times.
+//! A login with a password, and its tokens (OTC IAM api-ref, "Obtaining a User Token"): fetched
+//! when first needed, replaced before they expire, and once when refused. Logins go one at a
+//! time, so that ten requests with a refused token do not log in ten times.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
@@ -20,17 +19,17 @@ use crate::api::secrets::{LoginSecrets, needles};
 use crate::core::config::is_project_id;
 use crate::core::outcome::Refusal;
 
-/// A token is replaced so long before its end, or a tenth of its life before it
-/// where that is shorter: a request may be under way for a minute, and clocks differ.
+/// How long before its expiry a token is replaced; a tenth of its life if that is shorter. A
+/// request may take a minute, and clocks differ.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
-/// A token that ends as it is made would bring a login for each request.
+/// Prevents a login for each request if tokens expire at once.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 const PASSCODE_USED: &str =
     "a second login needs a new code of the second factor: run the command again";
 
-/// The life of a token that does not tell it; a refusal renews it anyway.
+/// The assumed life of a token without an expiry; a refusal renews it anyway.
 const UNTOLD_LIFE: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug)]
@@ -38,7 +37,7 @@ pub struct IamSession {
     iam: Arc<Iam>,
     login: PasswordLogin,
     sealed: String,
-    /// Held while logging in, so that one login serves all who wait.
+    /// Locked while logging in, so that one login serves all waiting requests.
     current: Mutex<CurrentToken>,
     secrets: StdMutex<LoginSecrets>,
 }
@@ -46,13 +45,12 @@ pub struct IamSession {
 #[derive(Debug, Default)]
 struct CurrentToken {
     issued: Option<IssuedToken>,
-    /// The refusal of a login, which is final: the next try could lock the account.
+    /// The refusal of a login, which is final: another try could lock the account.
     refused: Option<Refusal>,
 }
 
 impl CurrentToken {
-    /// Leaves it at that for this run: no token is at hand, and each of the requests
-    /// that wait for one would try, one after the other.
+    /// Ends logging in for this run: without a token, each waiting request would try in turn.
     fn give_up(&mut self) {
         self.refused.get_or_insert(Refusal::of_ours("NO-TOKEN"));
     }
@@ -62,7 +60,7 @@ impl CurrentToken {
 struct IssuedToken {
     pass: LoginPass,
     generation: u64,
-    /// From here on it is replaced before it is used.
+    /// When to replace it before use.
     renew_at: Instant,
     ends_at: Instant,
     facts: TokenFacts,
@@ -86,8 +84,8 @@ impl IamSession {
         }
     }
 
-    /// A pass with a token that is good for a while.
-    /// A token that could not be replaced serves on until its end.
+    /// Returns a pass with a token that is good for a while. A token that could not be replaced is
+    /// used until it expires.
     pub async fn pass(&self) -> Result<LoginPass, CallFailure> {
         let mut current = self.current.lock().await;
         let now = Instant::now();
@@ -98,8 +96,8 @@ impl IamSession {
         let generation = at_hand.map_or(0, |issued| issued.generation);
         let answer = self.replace(&mut current, generation).await;
         match (answer, &mut current.issued) {
-            // The old token serves on while nobody answers. Half of what is left of it
-            // passes before the next try, so that not every request waits for one.
+            // The old token is used while there is no answer. Half of the rest of its life passes before
+            // the next try, so that not every request waits for one.
             (Err(failure), Some(issued)) if failure.is_silence() && now < issued.ends_at => {
                 issued.renew_at = Instant::now() + issued.ends_at.duration_since(now) / 2;
                 Ok(issued.pass.clone())
@@ -113,8 +111,8 @@ impl IamSession {
         }
     }
 
-    /// A pass in the place of the refused one of this generation. Whoever comes
-    /// second with the same gets what the first one fetched.
+    /// Returns a pass in place of the refused one of this generation. A second caller with the
+    /// same refused pass gets the token that the first one fetched.
     pub async fn renewed(&self, refused: u64) -> Result<LoginPass, CallFailure> {
         let mut current = self.current.lock().await;
         if let Some(issued) = &current.issued
@@ -231,8 +229,8 @@ impl IamSession {
 }
 
 impl TokenFacts {
-    /// How long the token lives from its making: by the service's own clock, since
-    /// the one here may be off.
+    /// Returns the token's life from its creation, by the service's clock, as the local one may
+    /// be wrong.
     fn life(&self, now: Timestamp) -> Duration {
         let made = self.issued_at.unwrap_or(now);
         self.expires_at

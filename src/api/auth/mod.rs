@@ -1,9 +1,8 @@
-//! Who calls: credentials as the user gave them, and the session made of them.
+//! Credentials as the user gave them, and the session made of them.
 //!
-//! A token is renewed before its end, once when it is refused, and never after the login
-//! itself was refused. The environment and files are read elsewhere: credentials are
-//! handed in. A further kind of login is a further variant of [`Credentials`],
-//! [`LoginSession`] and [`LoginPass`].
+//! A token is renewed before it expires, once when it is refused, and never after the login
+//! itself was refused. Environment and files are read elsewhere. Another kind of login is a
+//! variant of [`Credentials`], [`LoginSession`] and [`LoginPass`].
 
 mod iam;
 mod login;
@@ -43,7 +42,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Which login this is at an identity service, in words without a secret.
+    /// Names the login at an identity service, without a secret.
     pub fn used(&self, host: &str) -> String {
         let Self::Password(login) = self else {
             return String::new();
@@ -67,8 +66,8 @@ impl Credentials {
         format!(" as {user} for {project} at {host}")
     }
 
-    /// What to check where it is refused and nobody says why: Keystone answers any
-    /// refusal of a login with the same bare 401.
+    /// What to check after a refusal without a reason: Keystone answers any refused login with
+    /// the same bare 401.
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::Token(_) => {
@@ -94,7 +93,7 @@ impl Credentials {
 pub struct PasswordLogin {
     pub user: IamUser,
     pub password: Arc<Secret>,
-    /// The one-time code of a second factor; it needs a user that is named by id.
+    /// The one-time code of a second factor; it requires a user given by id.
     pub passcode: Option<Arc<Secret>>,
     pub project: ProjectName,
 }
@@ -113,8 +112,8 @@ pub enum Domain {
     Name(String),
 }
 
-/// The project that a login is for. Which id a name has is only known after the login,
-/// and its domain may be another than the user's.
+/// The project of a login by name. Its id is only known after the login, and its domain may
+/// not be the user's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProjectName {
     Id(String),
@@ -127,12 +126,11 @@ pub enum ProjectName {
 /// An access key (OTC and Huawei Cloud call it AK/SK).
 #[derive(Debug)]
 pub struct AccessKey {
-    /// The key's id. It is no secret by itself, and shown nowhere all the same.
+    /// The id of the key. It is not a secret by itself, and never shown all the same.
     pub access: Secret,
     pub secret: Secret,
     pub security_token: Option<Secret>,
-    /// The name of the project, where only that was given: its id must turn out
-    /// to be the sealed one.
+    /// The name of the project if only that is given; its id must turn out to be the sealed one.
     pub project: Option<ProjectName>,
 }
 
@@ -146,16 +144,16 @@ pub enum LoginSession {
     },
 }
 
-/// What is known about a key. A few refused signatures in a row lock it (OTC API
-/// Gateway manual, Error Codes: five), so the first refusal is the last, and until
-/// it was accepted once there is one request at a time.
+/// What is known about a key. A few refused signatures in a row lock it (OTC API Gateway
+/// manual, Error Codes: five), so the first refusal is the last, and requests go one at a time
+/// until one is accepted.
 #[derive(Debug, Default)]
 pub struct KeyStatus {
     accepted: AtomicBool,
     refused: OnceLock<(Refusal, String)>,
 }
 
-/// Leave to call, good for one attempt.
+/// Permission to call, good for one attempt.
 #[derive(Clone, Debug)]
 pub enum LoginPass {
     Token {
@@ -167,8 +165,8 @@ pub enum LoginPass {
 }
 
 impl LoginPass {
-    /// A request with what proves who calls: a new one for each attempt, since a signature
-    /// holds the time. `project_id` goes with calls of a project.
+    /// Adds the login to a request: a new one for each attempt, since a signature has the time in
+    /// it. `project_id` goes with calls of a project.
     pub fn request(&self, call: &ApiCall, project_id: Option<&str>, now: Timestamp) -> Request {
         let mut request = call.request();
         match self {
@@ -199,8 +197,8 @@ impl LoginSession {
         })
     }
 
-    /// Leave for one attempt. A session with a password logs in first where there
-    /// is no token, or where it is close to its end.
+    /// Returns a pass for one attempt. A password session logs in first if it has no token or
+    /// one about to expire.
     pub async fn pass(&self) -> Result<LoginPass, CallFailure> {
         match self {
             Self::Token(header) => Ok(LoginPass::Token {
@@ -219,9 +217,9 @@ impl LoginSession {
         }
     }
 
-    /// Leave in the place of one that was refused; nothing where that cannot help:
-    /// a token that was fetched elsewhere, and above all a signature, which locks
-    /// the key when it is repeated (OTC API Gateway manual, Error Codes).
+    /// Returns a pass in place of a refused one, or `None` if that cannot help: for a token fetched
+    /// elsewhere, and above all for a signature, whose repetition locks the key (OTC API Gateway
+    /// manual, Error Codes).
     pub async fn renewed(&self, refused: &LoginPass) -> Option<Result<LoginPass, CallFailure>> {
         match (self, refused) {
             (Self::Password(session), LoginPass::Token { generation, .. }) => {
@@ -274,8 +272,7 @@ pub struct TokenHeader {
 }
 
 impl TokenHeader {
-    /// Takes a token with at most one line end after it, which is dropped: files
-    /// and variables often end in one.
+    /// Takes a token, without the line end that files and variables often have.
     pub fn given(given: &Secret) -> Result<Self, Failure> {
         let text = given.expose();
         let text = text

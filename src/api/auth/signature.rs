@@ -28,7 +28,7 @@ pub struct Signer {
     access: Arc<Secret>,
     secret: Arc<Secret>,
     security_token: Option<Arc<Secret>>,
-    /// The project, where only its name was given.
+    /// The project if only its name is given.
     pub project: Option<ProjectName>,
 }
 
@@ -129,13 +129,13 @@ pub struct SignedParts<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub query: &'a [(Cow<'a, str>, Cow<'a, str>)],
-    /// Names in lower case with their values; all of them are signed.
+    /// Lower-case names with their values; all of them are signed.
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
 }
 
-/// The value of the `Authorization` header. `date` is the value of `X-Sdk-Date`,
-/// which must be among the headers.
+/// Returns the value of the `Authorization` header. `date` is the value of `X-Sdk-Date`, which
+/// must be among the headers.
 pub fn authorization(request: &SignedParts<'_>, date: &str, access: &str, secret: &[u8]) -> String {
     let (canonical, names) = canonical(request);
     let hash = hex(&Sha256::digest(canonical.as_bytes()));
@@ -143,8 +143,8 @@ pub fn authorization(request: &SignedParts<'_>, date: &str, access: &str, secret
     format!("{ALGORITHM} Access={access}, SignedHeaders={names}, Signature={signature}")
 }
 
-/// Signs the hash of a canonical request. The secret is used as it is: this
-/// scheme derives no key from it.
+/// Signs the hash of a canonical request. The secret is used as it is: this scheme derives no
+/// key from it.
 fn sign(date: &str, hash: &str, secret: &[u8]) -> String {
     let text = format!("{ALGORITHM}\n{date}\n{hash}");
     hex(&keyed(secret, text.as_bytes()))
@@ -167,8 +167,8 @@ fn canonical(request: &SignedParts<'_>) -> (String, String) {
     (text, names)
 }
 
-/// Every segment in its one spelling, and a slash at the end, which the request
-/// itself does not have.
+/// Returns the path with every segment in its one spelling and a final slash, which the
+/// request itself does not have.
 fn canonical_path(path: &str) -> String {
     let segments: Vec<String> = path
         .split('/')
@@ -181,8 +181,8 @@ fn canonical_path(path: &str) -> String {
     path
 }
 
-/// Pairs in the order of their decoded text, each side encoded. The request must
-/// carry exactly this text.
+/// Returns the pairs sorted by decoded text, each side encoded. The request must carry exactly
+/// this text.
 pub fn canonical_query(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
     let mut pairs = pairs.to_vec();
     pairs.sort_unstable();

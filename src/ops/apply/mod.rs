@@ -1,9 +1,8 @@
-//! `apply`: plans under the lock, asks, marks what it is about to send, sends,
-//! records what became of it, and sums up (design sections 2.4 and 3).
+//! `apply`: plans under the lock, asks, marks, sends, records and reports.
 //!
-//! The order is the safety: the marks are durable before the first request, an outcome is
-//! durable in the journal before it counts, and the journal is folded into the state in one step
-//! at the end. A crash anywhere leaves entries in doubt, never wrongly applied.
+//! The order is what makes it safe: marks are durable before the first request, an outcome is
+//! durable in the journal before it counts, and one commit at the end folds the journal into the
+//! state. A crash at any point leaves entries pending, never wrongly applied.
 
 mod record;
 mod retry_jobs;
@@ -34,8 +33,8 @@ pub use retry_jobs::RetryJobsOptions;
 use retry_jobs::retry_jobs;
 use run::Run;
 
-/// So many digits of a plan's id begin the names of its runs: enough that a reader of
-/// the state finds the plan, and the rest of the name is unique anyway.
+/// Digits of the plan's id at the start of a run's name: enough to find the plan; the rest
+/// of the name is unique anyway.
 const NAMED_DIGITS: usize = 16;
 
 pub struct ApplyOptions {
@@ -44,31 +43,30 @@ pub struct ApplyOptions {
     /// A saved plan to apply, instead of planning.
     pub saved: Option<ToApply>,
     pub expect_change: Option<ChangeId>,
-    /// Whether the states of jobs are asked for before anything is sent, and what
-    /// unknown ones mean.
+    /// Whether to query job states before sending, and what an unknown state means.
     pub preflight: Option<UnknownStates>,
-    /// Whether one blocked entry keeps all others back.
+    /// Whether one blocked entry stops the whole run.
     pub stop_if_blocked: bool,
     pub retry_jobs: Option<RetryJobsOptions>,
 }
 
 pub struct ApplyContext<'a> {
     pub runtime: Runtime,
-    /// Where a state goes that its own folder does not take.
+    /// Where to write a state that its own directory does not take.
     pub elsewhere: PathBuf,
     pub lock: LockInfo,
-    /// Finds the login and prepares the client; nothing is sent. Called after every
-    /// check that needs no network, and only where the service is needed.
+    /// Finds the login and prepares the client without sending. Called after every check
+    /// that needs no network, and only if the service is needed.
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
-    /// Shown the plan when it is refused before anybody is asked.
+    /// Shows a plan that is refused before the user is asked.
     pub show: &'a dyn Fn(&PlanReport),
     pub progress: &'a mut dyn FnMut(ApplyEvent),
 }
 
-/// Something that happened during a run, for a progress display.
+/// An event of a run, for a progress display.
 #[derive(Clone, Debug)]
 pub enum ApplyEvent {
-    /// A manifest of before, which differs in nothing, is recorded as the one applied last.
+    /// An older manifest without changes is recorded as the one applied last.
     WentBack {
         revision: u64,
     },
@@ -83,11 +81,13 @@ pub enum ApplyEvent {
     },
 }
 
-/// Is shown the plan and the warnings of the manifest, and decides whether to go on.
+/// Shows the plan and the manifest's warnings, and decides whether to go on.
 pub type ApproveApply<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result<(), OpError>;
 
-/// Applies a root folder; beside the plan nothing is returned where there was nothing to do.
-/// Fails only when nothing was sent; whatever happens later is in the report.
+/// Applies a root directory; returns only the plan if there is nothing to do.
+///
+/// # Errors
+/// Only if nothing was sent; whatever happens later is in the report.
 pub fn apply(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -125,7 +125,7 @@ pub fn apply(
         (context.show)(&planned);
         return Err(limit_error(&exceeded));
     }
-    // What needs nobody's word needs no login either.
+    // Without a need for approval, no login is needed either.
     let needs_login = plan.has_changes() || options.retry_jobs.is_some();
     let client = needs_login
         .then(|| (context.connect)(&opened))
@@ -135,7 +135,7 @@ pub fn apply(
     let is_rollback = known.rollback.is_some();
     let mut state = starting_state(known, options, context);
     if is_rollback && !plan.has_changes() {
-        // Nothing is sent, but from now on this manifest is the one applied last.
+        // Nothing is sent, but this manifest is now the one applied last.
         root.store.back_up(&guard)?;
         version = root.store.commit(&guard, &keys, &mut state, &version)?;
         let revision = state.revision;
@@ -164,15 +164,15 @@ pub fn apply(
     Ok((planned, Some(report)))
 }
 
-/// Refuses a state that is newer than the manifest, or was made with another key, unless
-/// the user said that it is meant.
+/// Refuses a state that is newer than the manifest or was made with another key, unless
+/// the user allowed it.
 fn check_known(
     known: &Comparison<'_>,
     guards: &Guards,
     options: &ApplyOptions,
 ) -> Result<(), OpError> {
     known.check_rollback(match &options.saved {
-        // What was reviewed is this very way back, and no other.
+        // The reviewed plan is this very rollback.
         Some(saved) => saved.file.plan.rollback == known.rollback,
         None => guards.allow_rollback,
     })?;
@@ -183,8 +183,8 @@ fn check_known(
     known.check_key()
 }
 
-/// The name of a run. What is marked must be told from what another copy of this plan
-/// marks elsewhere, so a run has a name of its own.
+/// Returns a unique name, so that this run's marks differ from those of another copy of
+/// the plan.
 fn run_id(options: &ApplyOptions, context: &ApplyContext<'_>) -> PlanId {
     let unique = (context.runtime.unique)();
     PlanId::new(match &options.saved {
@@ -209,8 +209,8 @@ fn limit_error(Exceeded { changes, limits }: &Exceeded) -> OpError {
     .into()
 }
 
-/// Logs in and asks for the states of the jobs, before anything is marked.
-/// Fails if the login is refused or a signal comes: nothing was sent then.
+/// Logs in and queries job states, before anything is marked. Fails if the login is refused
+/// or a signal arrives: nothing was sent then.
 fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<Preflight, OpError> {
     online.log_in()?;
     let Some(unknown) = options.preflight else {
@@ -232,8 +232,9 @@ fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<P
 
 type Prints = BTreeMap<EntryKey, FieldPrints>;
 
-/// What is to be done: what a saved plan says, if it still fits, or what differs now. Fails if
-/// the saved plan is stale, if this is not the expected change, or if an address names nothing.
+/// Returns the entries to send: those of a saved plan that still fits, or the current
+/// differences. Fails if the saved plan is stale, the change is unexpected, or an address
+/// matches no entry.
 fn decide(
     known: &Comparison<'_>,
     options: &ApplyOptions,
@@ -258,8 +259,8 @@ fn decide(
     Ok((plan, Prints::new()))
 }
 
-/// The state to go on from: the known one, or a new one. A state made with
-/// another key is followed by one of a new lineage, which shares nothing with it.
+/// Returns the state to go on from: the known one, or a new one. A state made with another
+/// key is followed by one of a new lineage.
 fn starting_state(
     known: Comparison<'_>,
     options: &ApplyOptions,

@@ -1,5 +1,5 @@
-//! The single writer of the journal: a thread that takes answers as they come
-//! and makes all that are waiting durable with one flush.
+//! The single writer of the journal: a thread that takes answers as they arrive and makes
+//! all waiting ones durable with one flush.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -17,8 +17,7 @@ pub struct Recorder {
 pub struct JournalHandle {
     answers: Sender<JournalAnswer>,
     handed_over: usize,
-    /// How many answers are durable. It closes when the thread ends, by an error or a
-    /// bug, so that nobody takes the journal for alive after that.
+    /// How many answers are durable. Closes when the thread ends, by an error or a bug.
     durable: watch::Receiver<usize>,
 }
 
@@ -29,27 +28,26 @@ impl JournalHandle {
         let _ = self.answers.send(answer);
     }
 
-    /// Whether the journal can still be written. When it cannot, nothing new may be sent.
+    /// Returns whether the journal has failed, so that nothing new may be sent.
     pub fn is_broken(&self) -> bool {
         self.durable.has_changed().is_err()
     }
 
-    /// How many answers were handed over and are not durable yet: as many as a crash
-    /// would leave in doubt although the service answered.
+    /// Returns how many answers are handed over and not durable yet: a crash would leave
+    /// that many with an unknown outcome.
     pub fn behind(&self) -> usize {
         self.handed_over - *self.durable.borrow()
     }
 
-    /// Waits until more answers are durable or the journal is broken. Loses nothing
-    /// when it is dropped.
+    /// Waits until more answers are durable or the journal is broken. Cancel-safe.
     pub async fn moved(&mut self) {
         let _ = self.durable.changed().await;
     }
 }
 
 impl Recorder {
-    /// Starts the thread, before there is a journal: so that a machine that refuses a thread is
-    /// found out before anything is marked. Returns where to hand the journal over.
+    /// Starts the thread, and returns where to hand the journal over. It starts before anything
+    /// is marked, so that a machine that refuses a thread is found out in time.
     pub fn start() -> io::Result<(Self, Sender<JournalWriter>, JournalHandle)> {
         let (answers, waiting) = mpsc::channel();
         let (hand_over, journal) = mpsc::channel::<JournalWriter>();

@@ -1,6 +1,6 @@
-//! After the passwords: jobs that failed because of a wrong one are retried, and
-//! watched until they work or the time for it is over (OTC user manual, "Modifying
-//! Connection Information": a failed job must be resumed after that).
+//! Retries the jobs that failed because of a wrong password, and watches them until they run
+//! or time is up (OTC user manual, "Modifying Connection Information": a failed job must be
+//! resumed after that).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,32 +30,32 @@ use crate::ops::plan::ToApply;
 use crate::store::{LockGuard, StateVersion, StoredState};
 use crate::sys::testpoint;
 
-/// The first wait between two looks at a job; it doubles up to the second. The first
-/// look comes at once, so that a job that fails again quickly is seen to start.
+/// The first wait between two queries of a job; it doubles up to the second. The first query
+/// comes at once, so that a job that fails again quickly is seen to start.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryJobsOptions {
-    /// Whether jobs that their owner paused are resumed as well.
+    /// Whether to resume jobs that their owner paused as well.
     pub resume_paused: bool,
     pub at_most: Duration,
 }
 
-/// An apply that is recorded, with jobs to retry, and what came of that so far.
+/// A recorded apply, with the jobs to retry and their results so far.
 struct RetryJobsRun<'a> {
     run: &'a Run<'a>,
     options: RetryJobsOptions,
     state: State,
     version: StateVersion,
     addresses: &'a Addresses,
-    /// The jobs of a saved plan, which are the only ones then.
+    /// The jobs of a saved plan; only these are retried.
     planned: Option<BTreeSet<&'a JobId>>,
-    /// Whether the state as it was before the run is kept.
+    /// Whether the state before the run has a backup.
     is_backed_up: bool,
-    /// The jobs that needed something.
+    /// The jobs that needed a retry.
     results: BTreeMap<JobId, RetryJobsResult>,
-    /// How many jobs there are whose state was not told.
+    /// The number of jobs with an unknown state.
     untold: usize,
     interrupted: Option<Signal>,
 }
@@ -67,19 +67,21 @@ struct Candidate {
 
 #[derive(Clone, Copy)]
 enum Fitness {
-    /// Every listed entry of it is in sync, and drspass sent one of them.
+    /// All its listed entries are in sync, and drspass sent one of them.
     Fit,
     /// The same, but a retry with these passwords failed at that time.
     Failed(Timestamp),
     Unfit(&'static str),
 }
 
-/// Retries the failed ones among the jobs whose every listed entry is in sync, with at
-/// least one that drspass sent, in this run or before: a run that was cut off before this
-/// step is made good by the next. A retry is recorded as failed before it is sent, and that
-/// is taken back once the job is seen to work. The lock is free while jobs are watched.
-/// Fails if an address names nothing, which the plan showed before; or, in a run
-/// that had nothing else to do, if the states cannot be asked for or recorded.
+/// Retries the failed ones among the jobs whose listed entries are all in sync and of which
+/// drspass sent at least one, in this run or an earlier one: it makes up for a run that was
+/// cut off before this step. Each retry is recorded as failed before it is sent; a recovered
+/// job has that removed. The lock is free while jobs are watched.
+///
+/// # Errors
+/// If an address matches no entry, or, in a run with nothing else to do, if the states cannot
+/// be queried or recorded.
 pub fn retry_jobs(
     run: &Run<'_>,
     options: &ApplyOptions,
@@ -220,8 +222,8 @@ impl RetryJobsRun<'_> {
         Ok(jobs)
     }
 
-    /// Retries what failed, and returns what is to be watched. Jobs in any other state
-    /// are not touched, nor are those whose state is not told.
+    /// Retries failed jobs, and returns those to watch. Jobs in another or an unknown state are
+    /// not touched.
     fn retry_failed(
         &mut self,
         guard: &LockGuard,
@@ -260,7 +262,7 @@ impl RetryJobsRun<'_> {
             self.results.insert(job, result);
         }
         if is_taken_back && let Err(error) = self.save(guard) {
-            // They were asked for, and nobody looks at them any more.
+            // They were retried, and are not watched any more.
             let unseen = |job| (job, RetryJobsResult::Unseen(None));
             self.results.extend(watched.into_iter().map(unseen));
             return Err(error);
@@ -268,7 +270,7 @@ impl RetryJobsRun<'_> {
         Ok(watched)
     }
 
-    /// Which jobs are retried, and which are watched since an earlier run retried them.
+    /// Chooses the jobs to retry, and those to watch because an earlier run retried them.
     fn choose(
         &mut self,
         told: Vec<(JobId, ReportedJob)>,
@@ -313,8 +315,8 @@ impl RetryJobsRun<'_> {
         (to_retry, watched)
     }
 
-    /// Asks for the retry of jobs, group by group, until a signal comes or nothing more may
-    /// be asked. An answer on its way is waited for a while.
+    /// Retries jobs group by group until a signal arrives or nothing more may be sent. Waits
+    /// a short while for an answer in flight.
     fn retry_all(&mut self, online: &mut Online, jobs: &[JobId]) -> Vec<(JobId, RetryEnd)> {
         let mut ends = Vec::with_capacity(jobs.len());
         let mut stopped = None;
@@ -353,8 +355,8 @@ impl RetryJobsRun<'_> {
         Ok(())
     }
 
-    /// Takes back that the retries of jobs failed which run again. The state may have
-    /// gone on since.
+    /// Removes the recorded failure of retries whose jobs run again. The state may have been
+    /// changed since.
     fn forget_recovered(&self, context: &ApplyContext<'_>) -> Result<(), OpError> {
         let runs = |job: &JobId| matches!(self.results.get(job), Some(RetryJobsResult::Runs(_)));
         let ours = self.state.retries.iter().filter(|(job, _)| runs(job));
@@ -378,8 +380,7 @@ impl RetryJobsRun<'_> {
         Ok(())
     }
 
-    /// Watches jobs until they work or the time for it is over. A signal ends the watching,
-    /// not the report.
+    /// Watches jobs until they run or time is up. A signal ends the watching, not the report.
     fn watch(
         &mut self,
         online: &mut Online,
@@ -410,7 +411,7 @@ impl RetryJobsRun<'_> {
     }
 }
 
-/// Looks at jobs until they work, and keeps the `last` state of each.
+/// Queries jobs until they run, and keeps the `last` state of each.
 async fn until_settled(
     client: Arc<Client>,
     mut open: BTreeSet<JobId>,

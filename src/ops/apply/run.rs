@@ -31,8 +31,8 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Sends what is to be sent, and gives back the state that it came to with its
-    /// version, unless that could not be saved.
+    /// Sends the entries, and returns the resulting state with its version, unless that could
+    /// not be saved.
     pub fn execute(
         &self,
         guard: &LockGuard,
@@ -64,7 +64,7 @@ impl Run<'_> {
         let version = match store.commit(guard, self.keys, &mut state, &version) {
             Ok(version) => version,
             Err(error) => {
-                // One that stays behind says nothing.
+                // A journal that stays behind does no harm.
                 let _ = store.end_journal(guard);
                 return Err(error.into());
             }
@@ -83,8 +83,8 @@ impl Run<'_> {
             context.progress,
         );
         drop(journal);
-        // Whatever the journal took or not, the outcomes are in memory: they
-        // reach the state now, or a recovery file.
+        // Whatever the journal took, the outcomes are in memory: they reach the state now, or a
+        // recovery file.
         let journal_error = recorder.finish().err();
         let mut outcomes = BTreeMap::new();
         for sent in std::mem::take(&mut sent.outcomes) {
@@ -113,7 +113,7 @@ impl Run<'_> {
         Ok((report, state))
     }
 
-    /// What is sent: what the plan wants, without what is blocked.
+    /// Returns the entries of the plan that are not blocked.
     fn sent(&self) -> impl Iterator<Item = &PlanEntry> {
         let preflight = self.preflight;
         let is_free = move |entry: &&PlanEntry| {
@@ -146,7 +146,7 @@ impl Run<'_> {
         state.begin(wanted, (context.runtime.now)(), &self.id)
     }
 
-    /// Folds the outcomes into the state; where that fails, into a recovery file.
+    /// Folds the outcomes into the state, or else into a recovery file.
     fn save(
         &self,
         guard: &LockGuard,

@@ -1,14 +1,14 @@
-//! Sending batches side by side and deciding when to stop.
+//! Sends batches side by side and decides when to stop.
 //!
 //! At most `parallelism` batches are in flight, and no two of them touch one job. Nothing new is
-//! sent while the journal is more than `parallelism` answers behind, so that a crash on a slow
-//! disk leaves few entries in doubt. Nothing new is sent at all after a refused login, after too
-//! many lost answers in a row, once the journal cannot be written, or after a signal; what is in
-//! flight then is waited for and recorded.
+//! sent while the journal is more than `parallelism` answers behind, so a crash on a slow disk
+//! leaves few unknown outcomes. Sending stops after a refused login, after too many lost answers
+//! in a row, when the journal cannot be written, and on a signal; answers in flight are still
+//! awaited and recorded.
 //!
-//! As long as no entry of a credential was applied, one request with one job of it is
-//! in flight at a time, and after a wrong password nothing more of it is sent: every wrong
-//! login brings the database account closer to its lock.
+//! Until an entry of a credential is applied, one request with one job of it is in flight at a
+//! time, and after a wrong password nothing more of it is sent: every wrong login brings the
+//! database account closer to its lock.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -38,18 +38,18 @@ use crate::ops::online::Online;
 use crate::store::journal::{JournalAnswer, JournalRecord};
 use crate::sys::signals::Signals;
 
-/// So many answers lost one after the other mean that something is wrong with
-/// the way to the service, not with one request (design section 7).
+/// This many lost answers in a row point at the connection, not at one request (design
+/// section 7).
 const MAX_LOST_IN_A_ROW: usize = 3;
 
-/// How long answers in flight are waited for after a signal (design section 4).
+/// How long a signal waits for answers in flight (design section 4).
 pub const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct SentEntry {
     pub key: EntryKey,
     pub outcome: Outcome,
-    /// What is recorded of it; nothing where it was not sent.
+    /// The record to write; `None` if the entry was not sent.
     pub settlement: Option<Settlement>,
     pub at: Timestamp,
 }
@@ -57,16 +57,16 @@ pub struct SentEntry {
 #[derive(Debug, Default)]
 pub struct SendReport {
     pub outcomes: Vec<SentEntry>,
-    /// What was not sent since it logs in as an entry that was refused as wrong.
+    /// Entries not sent because another entry of their credential was refused as wrong.
     pub skipped: BTreeMap<usize, BlockReason>,
-    /// How many requests were answered or given up on, repetitions not counted.
+    /// Requests answered or given up on, without repetitions.
     pub requests: usize,
     pub findings: Vec<String>,
     pub stopped: Option<NotSent>,
     pub interrupted: Option<Signal>,
 }
 
-/// Sends until everything is answered or something says stop.
+/// Sends until everything is answered or something stops the run.
 pub fn send(
     online: &mut Online,
     manifest: &Arc<Manifest>,
@@ -107,31 +107,30 @@ pub fn send(
     online.runtime.block_on(flown)
 }
 
-/// One request that is out. What is left of its batch after a split goes out after it
-/// and not beside it, so that no two requests touch one job at a time.
+/// A request in flight. The rest of a split batch follows it, so that no two requests touch
+/// one job at a time.
 struct Lane {
     search: Search,
     is_out: Arc<AtomicBool>,
-    /// How many refusals were known when it was launched.
+    /// The number of refusals known at launch.
     refusals: usize,
 }
 
 struct Flight<'a> {
     client: &'a Arc<Client>,
     manifest: &'a Arc<Manifest>,
-    /// What is not out, the next one last: batches that were not begun, and above
-    /// them the rests of those that were split.
+    /// The queue, next one last: batches not begun, and above them the rests of split ones.
     waiting: Vec<Search>,
-    /// Those that go one by one and have not come to an end, and the code that ended that.
+    /// Unfinished batches that go one by one.
     alone: HashSet<usize>,
     wrong_alone: Option<Token>,
-    /// Their credentials, of which nothing else goes before all of them or a proof.
+    /// Their credentials, which wait for all of them or for a proof.
     awaited: HashSet<Arc<str>>,
-    /// How often something was learned that must not be sent any more.
+    /// How many times entries were barred from sending.
     refusals: usize,
-    /// Credentials in flight of which nothing was applied so far.
+    /// Credentials in flight with nothing applied so far.
     unproven: HashSet<Arc<str>>,
-    /// Credentials of which something was applied.
+    /// Credentials with an applied entry.
     proven: HashSet<Arc<str>>,
     entries: usize,
     parallelism: usize,
@@ -202,12 +201,12 @@ impl Flight<'_> {
         self.journal.behind() > self.parallelism
     }
 
-    /// Whether something would be sent if the journal were not behind.
+    /// Returns whether only the journal holds back the next request.
     fn waits_for_journal(&self) -> bool {
         self.sent.stopped.is_none() && !self.waiting.is_empty() && self.is_too_far_ahead()
     }
 
-    /// What goes out next. It waits for what proves its credentials.
+    /// Takes the next batch to send. A batch waits for proof of its credentials.
     fn next(&mut self) -> Option<Search> {
         let assignments = self.manifest.assignments();
         let must_wait = |place: &usize| {
@@ -258,13 +257,13 @@ impl Flight<'_> {
         self.lanes.insert(task.id(), lane);
     }
 
-    /// Lets nothing new out: neither batches that wait nor repetitions.
+    /// Stops sending: neither waiting batches nor repetitions go out.
     fn stop(&mut self, why: NotSent) {
         self.sent.stopped.get_or_insert(why);
         self.gate.close();
     }
 
-    /// Reads an answer, hands it to the journal, and puts the rest of a split batch next.
+    /// Reads an answer, hands it to the journal, and queues the rest of a split batch.
     fn land(&mut self, landed: Result<(Id, Option<BatchAnswer>), JoinError>) {
         let (id, answered) = match landed {
             Ok((id, Some(answered))) => (id, answered),
@@ -275,7 +274,7 @@ impl Flight<'_> {
                 }
                 return;
             }
-            // A task that ended early may have sent: its entries are in doubt.
+            // A task that ended early may have sent: the outcome of its entries is unknown.
             Err(error) => {
                 let reply = BatchReply::Lost(Doubt::AnswerLost);
                 let (notes, wrong) = (Vec::new(), Vec::new());
@@ -321,7 +320,7 @@ impl Flight<'_> {
         }
     }
 
-    /// Takes a request out of flight, with how many refusals were known to it.
+    /// Takes a request out of flight; returns the refusals known to it.
     fn landed(&mut self, id: Id) -> Option<(Search, usize)> {
         let Lane {
             search, refusals, ..
@@ -334,7 +333,7 @@ impl Flight<'_> {
         Some((search, refusals))
     }
 
-    /// Puts a batch next, without what must not be sent any more since `refusals` were known.
+    /// Queues a batch, without entries barred since `refusals` were known.
     fn put_back(&mut self, mut search: Search, refusals: usize) {
         if refusals < self.refusals {
             for place in search.take_out(|place| self.block_of(place).is_some()) {
@@ -359,7 +358,7 @@ impl Flight<'_> {
             .map(BlockReason::AfterWrongPassword)
     }
 
-    /// Keeps back what must not be sent after these passwords were called wrong.
+    /// Bars entries that these wrong passwords forbid.
     fn refuse(&mut self, wrong: impl Iterator<Item = (usize, Token)>) {
         let before = self.refusals;
         for (place, code) in wrong {
@@ -379,7 +378,7 @@ impl Flight<'_> {
 
     fn consider_stopping(&mut self, reply: &BatchReply, outcomes: &[Outcome]) {
         if let Some(refusal) = reply.login_refusal() {
-            // Said once for all entries, since it is about none of them.
+            // Reported once for all entries, since it is about none of them.
             if self.sent.stopped.is_none() {
                 self.sent.findings.push(caller_refused(refusal));
             }
@@ -410,8 +409,8 @@ impl Flight<'_> {
         }
     }
 
-    /// Gives up on everything in the air: it may have been acted on or not. What
-    /// has been answered by now is read first, and what never left is not in doubt.
+    /// Gives up on everything in flight: it may have been acted on. Answers that have arrived
+    /// are read first, and a request that never left has no unknown outcome.
     fn abandon(&mut self) {
         while let Some(landed) = self.in_air.try_join_next_with_id() {
             self.land(landed);
@@ -458,8 +457,8 @@ impl Flight<'_> {
     }
 }
 
-/// What a reply tells about the request as a whole. A repetition tells nothing: the
-/// request may have been acted on before.
+/// Returns what a reply says about the whole request; nothing for a repetition, as the
+/// first request may have been acted on.
 fn verdict_of(reply: &BatchReply) -> BatchVerdict {
     match reply {
         BatchReply::PerEntry { .. } => BatchVerdict::Taken,
@@ -469,7 +468,7 @@ fn verdict_of(reply: &BatchReply) -> BatchVerdict {
     }
 }
 
-/// What the service said to a caller that it refused, and what to do about it.
+/// Describes a refused caller, and what to do about it.
 fn caller_refused(refusal: &Refusal) -> String {
     let id = labelled(", request ", refusal.request_id.as_ref());
     let text = labelled(", saying ", refusal.text.as_ref());

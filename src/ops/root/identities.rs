@@ -12,14 +12,13 @@ use crate::sys::files;
 
 pub const MAX_IDENTITY_BYTES: u64 = 1 << 20;
 
-/// Where identities come from. The first source that is given is the only one
-/// that is opened.
+/// The sources of identities. Only the first one given is opened.
 pub enum IdentitySource {
     Files(Vec<PathBuf>),
     Text(Zeroizing<String>),
     /// A variable that is set and empty.
     Empty(&'static str),
-    /// The file that is looked at when nothing is named, if there is one.
+    /// The default file, if it exists.
     Default(Option<PathBuf>),
 }
 
@@ -29,7 +28,7 @@ pub struct Unlock<'a> {
     pub plugins: Plugins<'a>,
 }
 
-/// Opens the source of identities; its files are seen from `folder`.
+/// Opens the source of identities; paths are relative to `folder`.
 pub fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
     let mut identities = Identities::default();
     for path in given(source, &mut identities)? {
@@ -38,8 +37,8 @@ pub fn opened(folder: &Path, source: &IdentitySource) -> Result<Identities, OpEr
     Ok(identities)
 }
 
-/// What can be used of a source at once: nothing but regular files is opened, so that no
-/// pipe or device is waited for.
+/// Returns the identities that need no prompt: it opens regular files only, so it never waits
+/// for a pipe or device.
 pub fn usable(folder: &Path, source: &IdentitySource) -> Identities {
     let mut identities = Identities::default();
     for path in given(source, &mut identities).unwrap_or_default() {
@@ -60,7 +59,7 @@ fn add(
     added.map_err(OpError::Identity)
 }
 
-/// The files that a source names, or why it names none. A key that it is itself is added.
+/// Returns the files of a source, or why there are none; adds a key given directly.
 fn given<'a>(
     source: &'a IdentitySource,
     identities: &mut Identities,

@@ -1,5 +1,5 @@
-//! The manifest of a root folder: decrypted, parsed, and checked as far as it can be
-//! without the state and without the network.
+//! The manifest of a root directory: decrypted, parsed, and checked as far as possible without
+//! state and network.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Opened {
     pub sealed: Sealed,
     pub digest: ManifestDigest,
     pub target: Target,
-    /// Whether only the catalogue of the identity service can confirm the endpoint.
+    /// Whether only the identity service's catalogue can confirm the endpoint.
     pub endpoint_from: EndpointFrom,
     pub warnings: Vec<Problem>,
 }
@@ -42,8 +42,7 @@ impl Root {
         self.decrypt_named(self.manifest_name(), file, unlock)
     }
 
-    /// The plain text of a file that was encrypted as manifests are, which messages call
-    /// `name`.
+    /// Decrypts a file that is encrypted like a manifest; messages call it `name`.
     pub fn decrypt_named(
         &self,
         name: &Path,
@@ -58,7 +57,7 @@ impl Root {
             ask: unlock.ask,
             plugins: unlock.plugins,
         };
-        // Whether it is encrypted at all is known before any key is looked for.
+        // Check that it is encrypted at all before looking for a key.
         if !age_file::is_age_file(file) {
             return age_file::decrypt(file, &Identities::default(), &means).map_err(age);
         }
@@ -74,9 +73,8 @@ impl Root {
         })
     }
 
-    /// Takes the lock for a run that has opened the manifest `digest`, unless it is another
-    /// one by now: what `rekey` replaced while this run waited for a passphrase must not be
-    /// used.
+    /// Takes the lock for a run that opened the manifest `digest`. Fails if the file has changed:
+    /// a manifest that `rekey` replaced while this run waited for a passphrase must not be used.
     pub fn lock(&self, digest: &ManifestDigest, info: &LockInfo) -> Result<LockGuard, OpError> {
         let guard = self.store.lock(info)?;
         if digest_of(&self.manifest_bytes()?) == *digest {
@@ -102,26 +100,24 @@ impl Root {
         parse_manifest(&plain, sealing, self.manifest_name())
     }
 
-    /// Opens the manifest for use: everything that can be checked without the
-    /// state and without the network.
+    /// Opens the manifest, with every check that needs neither state nor network.
     pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
         self.open_file(self.manifest_bytes()?, unlock, guards)
             .map(|(opened, _)| opened)
     }
 
-    /// As [`Root::open`], for a file that was read already and whose plain text is handed
-    /// back beside what it says.
+    /// Like [`Root::open`], for a file that was read already; returns its plain text as well.
     pub fn open_file(
         &self,
         file: impl AsRef<[u8]>,
         unlock: &Unlock<'_>,
         guards: &Guards,
     ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
-        // Whatever can be refused without the manifest is refused before it is opened.
+        // Refuse before opening whatever can be refused without the manifest.
         let target = self.named_target(guards)?;
         let plain = self.decrypt_file(file.as_ref(), unlock)?;
         let digest = digest_of(file.as_ref());
-        // A large one would stay in memory beside all that is parsed.
+        // A large one would stay in memory next to all that is parsed.
         drop(file);
         let (manifest, sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
         let endpoint_from = match target {
@@ -177,12 +173,10 @@ pub fn parse_sealed(
 }
 
 impl Root {
-    /// Whether a state that is here was made with the manifest's key. Anybody can make a
-    /// manifest, and name in it to whom the next one is encrypted; but not one that
-    /// carries the key of a state that was there before.
-    /// Returns the highest revision that the state knows to have been applied: a number
-    /// that was used must not be used again. A state that is not proved counts for nothing,
-    /// or whoever forges one could use up all numbers.
+    /// Checks that a state that exists was made with the manifest's key, and returns its highest
+    /// applied revision. Anyone can make a manifest and name the next recipients in it, but not
+    /// one with the key of an earlier state. An unauthenticated state counts for nothing, or its
+    /// forger could use up all revisions.
     pub fn check_key_beside(&self, sealed: &Sealed, guards: &Guards) -> Result<u64, OpError> {
         let manifest = sealed.fingerprint_key.id();
         let keys = StoreKeys::from(&sealed.fingerprint_key);
@@ -192,7 +186,7 @@ impl Root {
         };
         let is_expected = guards.expect_key_id.as_ref() == Some(&manifest);
         if !is_expected && matches!(known, StoredState::OtherKey { .. }) {
-            // Where a rekey was cut off, the state of this key is in the file beside.
+            // After a cut-off rekey, the state of this key is in the sibling file.
             known = self.store.read(&keys)?.known;
         }
         match known {

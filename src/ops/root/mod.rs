@@ -1,5 +1,5 @@
-//! A root folder: its configuration, its manifest, its state, and the checks
-//! that stand between a manifest and its use (design section 2.2).
+//! A root directory: configuration, manifest, state, and the checks before a manifest is used
+//! (design section 2.2).
 
 mod identities;
 mod manifest;
@@ -27,8 +27,8 @@ pub use manifest::{Opened, check_target, digest_of, moved_parts, parse_manifest,
 
 pub const CONFIG_FILE: &str = "drspass.yaml";
 
-/// The longest plain text of a manifest is 64 MiB (design section 2.2); armor
-/// adds a third and a line end for every 64 characters.
+/// A manifest has at most 64 MiB of plain text (design section 2.2); armor adds a third and a
+/// line end for every 64 characters.
 pub const MAX_ENCRYPTED_BYTES: usize = 96 << 20;
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
@@ -75,9 +75,8 @@ impl Root {
         })
     }
 
-    /// Those of `recipients` whom drspass.yaml lists by now. In one that is not usable, as
-    /// in the middle of a merge, they are looked for as text; one that is gone has removed
-    /// nobody.
+    /// Returns those of `recipients` that drspass.yaml still lists. An unusable drspass.yaml, as
+    /// in the middle of a merge, is searched as text; a missing one removes no recipient.
     pub fn still_listed(&self, recipients: &[String]) -> Vec<String> {
         let path = self.folder.join(CONFIG_FILE);
         let mut listed = recipients.to_vec();
@@ -94,7 +93,7 @@ impl Root {
         listed
     }
 
-    /// The limits in force: the stricter of what drspass.yaml and the environment say.
+    /// Returns the stricter limits of drspass.yaml and the environment.
     pub fn limits(&self, guards: &Guards) -> Limits {
         let configured = self.config.limits.max_changes;
         Limits {
@@ -117,7 +116,7 @@ impl Root {
         self.folder.join(self.manifest_name())
     }
 
-    /// A path as it is named from the root folder, where it is below that.
+    /// Returns a path relative to the root directory if it is below it.
     pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.folder).unwrap_or(path)
     }
@@ -126,7 +125,7 @@ impl Root {
         self.folder.join(path)
     }
 
-    /// The content of a file that the user named, which may be a pipe.
+    /// Reads a file that the user named, which may be a pipe.
     pub fn read_named(&self, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
         files::read_limited(&self.resolve(path), limit as u64)
             .map(Zeroizing::new)
@@ -139,8 +138,8 @@ impl Root {
             .map_err(OpError::read(self.manifest_name()))
     }
 
-    /// The manifest may be a link, but only to a file below the folder: somebody
-    /// who can only commit a link must not choose which file is written.
+    /// Refuses a manifest that links to a file outside the directory: someone who can only
+    /// commit a link must not choose which file is written.
     pub fn check_manifest_link(&self) -> Result<(), OpError> {
         let path = self.manifest_path();
         if path
@@ -165,8 +164,8 @@ impl Root {
         Ok(target)
     }
 
-    /// As [`Root::target`]; nothing where only the catalogue of the identity service
-    /// tells the endpoint.
+    /// Like [`Root::target`]; `None` if only the identity service's catalogue knows the
+    /// endpoint.
     pub fn named_target(&self, guards: &Guards) -> Result<Option<Target>, OpError> {
         match self.target(guards) {
             Err(OpError::Target(TargetError::NoEndpoint)) => Ok(None),
@@ -174,7 +173,7 @@ impl Root {
         }
     }
 
-    /// The target that was named, or else the one with the endpoint that was sealed.
+    /// Returns the configured target, with the sealed endpoint if none is configured.
     pub fn target_beside(
         &self,
         named: Option<Target>,
@@ -191,8 +190,8 @@ impl Root {
     }
 }
 
-/// A root folder as it is named in its work tree, with the name of the work tree's own
-/// folder where it is that.
+/// Returns the path of a root directory from the top of its work tree, beginning with the
+/// tree's own directory if it is the top.
 pub fn place(folder: &Path) -> PathBuf {
     let full = std::fs::canonicalize(folder.join(".")).unwrap_or_default();
     let tree = full.ancestors().find(|above| above.join(".git").exists());
@@ -203,7 +202,7 @@ pub fn place(folder: &Path) -> PathBuf {
     }
 }
 
-/// `path` below `folder`, unless links lead it out of there.
+/// Returns `path` below `folder`, unless links lead outside.
 fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
     let full = folder.join(path);
     let outside = || {
@@ -217,25 +216,25 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
         .map_err(|_| outside())?;
     match std::fs::canonicalize(files::folder_of(&full)) {
         Ok(parent) if !parent.starts_with(&root) => Err(outside()),
-        // A folder that does not exist yet is found out when it is used.
+        // A missing directory is reported when it is used.
         _ => Ok(full),
     }
 }
 
-/// What the user, not a file, says about what is acceptable.
+/// What the user, not a file, allows.
 #[derive(Clone)]
 pub struct Guards {
-    /// Hosts that may be talked to beside those of the known clouds.
+    /// Trusted hosts in addition to those of the known clouds.
     pub trusted_hosts: Vec<String>,
-    /// The only key that is taken, if one is named.
+    /// The only accepted key, if given.
     pub expect_key_id: Option<KeyId>,
-    /// Whether a manifest may be taken whose revision is not above all that were applied.
+    /// Whether to accept a manifest older than one that was applied.
     pub allow_rollback: bool,
-    /// The key of a state that may be replaced, if the manifest carries another one.
+    /// The key of a state that may be replaced if the manifest has another key.
     pub accept_new_key: Option<KeyId>,
     /// The most changes that the environment allows, whatever drspass.yaml says.
     pub max_changes: Option<u64>,
-    /// The exact number of changes that is accepted beyond the limits.
+    /// The exact number of changes accepted beyond the limits.
     pub override_limits: Option<u64>,
 }
 
@@ -257,7 +256,7 @@ impl Guards {
 pub struct OwnPaths {
     folder: PathBuf,
     state: PathBuf,
-    /// Those beside the state and its siblings.
+    /// All but the state and its siblings.
     others: Vec<PathBuf>,
 }
 
@@ -267,8 +266,8 @@ impl OwnPaths {
         Self::new(folder, root.store.path(), &root.manifest_path())
     }
 
-    /// Those of a folder whose drspass.yaml is not usable, as far as they are known:
-    /// the state where the user named one, and the usual names.
+    /// The files of a directory with an unusable drspass.yaml: the state that the user named,
+    /// and the usual names.
     pub fn usual(folder: &Path, state: Option<&Path>) -> Self {
         let state = folder.join(state.unwrap_or_else(|| Path::new(DEFAULT_STATE)));
         Self::new(folder.to_owned(), &state, &folder.join(DEFAULT_MANIFEST))
@@ -289,7 +288,7 @@ impl OwnPaths {
         }
     }
 
-    /// Refuses an output to a file of drspass, and returns how its path is compared.
+    /// Refuses an output to a file of drspass; returns the path to compare it by.
     pub fn check(&self, path: &Path) -> Result<PathBuf, OpError> {
         let wanted = comparable_path(&self.folder.join(path));
         if self.others.contains(&wanted) || self.belongs_to_state(&wanted) {
@@ -312,8 +311,7 @@ impl OwnPaths {
         Ok(())
     }
 
-    /// Whether this is the state or one of its siblings, which have its name and
-    /// something after a dot.
+    /// Returns whether this is the state or a sibling: its name with a suffix after a dot.
     fn belongs_to_state(&self, wanted: &Path) -> bool {
         let start = files::with_suffix(&self.state, ".");
         let names = wanted.file_name().zip(start.file_name());
@@ -325,8 +323,8 @@ impl OwnPaths {
     }
 }
 
-/// A path by which files in one place are compared: its folder without links. Where
-/// there is no such folder, nothing can be written.
+/// Returns a path to compare files by: its directory without links. Without such a directory
+/// nothing can be written.
 fn comparable_path(path: &Path) -> PathBuf {
     let folder = std::fs::canonicalize(files::folder_of(path));
     match (folder, path.file_name()) {
