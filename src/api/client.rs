@@ -64,14 +64,14 @@ impl Client {
                 return Err(Failure::new(
                     "drspass::api::insecure_endpoint",
                     "the endpoint is not https",
-                    "Use https; http is only taken for a literal loopback address such as http://127.0.0.1:8080.",
+                    "Use https; http is only accepted for a literal loopback address such as http://127.0.0.1:8080.",
                 ));
             }
             _ => {
                 return Err(Failure::new(
                     "drspass::api::endpoint",
-                    "the endpoint is not an address of a service",
-                    "Write the endpoint as https://HOST, with a port where needed, and nothing behind it.",
+                    "the endpoint is not a valid address",
+                    "Write the endpoint as https://HOST, with a port if needed, and nothing after it.",
                 ));
             }
         };
@@ -201,7 +201,7 @@ impl Client {
             }
         };
         let facts = facts.await;
-        let facts = facts.map_err(|failure| self.error("the question who calls", failure))?;
+        let facts = facts.map_err(|failure| self.error("the login", failure))?;
         let needles = self.needles();
         let text = |text: Option<String>| text.and_then(|text| needles.text(&text));
         Ok(LoginIdentity {

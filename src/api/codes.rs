@@ -86,7 +86,7 @@ pub const ONE_JOB_ONLY: &str = "DRS.M00299";
 
 /// Returns the class of a code with a status: a refused caller is refused, whatever else is
 /// said, since repeating a refused login locks keys and accounts.
-pub fn beside(class: Class, status: u16) -> Class {
+pub fn with_status(class: Class, status: u16) -> Class {
     match class {
         Class::Login | Class::Permission => class,
         _ if status == 401 => Class::Login,
@@ -116,7 +116,7 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.M00304",
         Class::JobState,
-        "Wait until the job is in a state that takes a password, or resume it, then apply again.",
+        "Wait until the state of the job allows a password change, or resume it, then apply again.",
     ),
     (
         "DRS.M01504",
@@ -131,12 +131,12 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.M00307",
         Class::JobState,
-        "Only subtasks take a password: list the ids of the job's subtasks instead.",
+        "Only subtasks accept a password: list the ids of the job's subtasks instead.",
     ),
     (
         "DRS.M00308",
         Class::JobState,
-        "Only the parent job takes this call: list the id of the parent instead.",
+        "Only the parent job accepts this call: list the id of the parent instead.",
     ),
     (
         "DRS.M05003 DRS.M00289 DRS.10000010",
@@ -146,17 +146,17 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.M05004",
         Class::Entry,
-        "The job is deleted: take the entry out of the manifest.",
+        "The job is deleted: remove the entry from the manifest.",
     ),
     (
         "DRS.KE0002",
         Class::WrongPassword,
-        "Correct the password in the manifest; the same value is not sent again unless `--resend` asks for it.",
+        "Correct the password in the manifest; the same password is not sent again without `--resend`.",
     ),
     (
         "DRS.M00301",
         Class::Request,
-        "The request held an entry twice, which is a fault of drspass: please report it.",
+        "The request had an entry twice, which is a bug in drspass: please report it.",
     ),
     (
         "DRS.M00007 DRS.M00200 DRS.M00201 DRS.M00202 DRS.M00273 DRS.M00300 DRS.M00305",
@@ -166,12 +166,12 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         ONE_JOB_ONLY,
         Class::Request,
-        "The service takes one job per request here: set `apply.batch_size` to 1.",
+        "The service accepts one job per request here: set `apply.batch_size` to 1.",
     ),
     (
         "DRS.M00210 DRS.M00211",
         Class::Request,
-        "The page asked for does not exist, which is a fault of drspass: please report it.",
+        "The requested page does not exist, which is a bug in drspass: please report it.",
     ),
     (
         "DRS.M00105",
@@ -188,7 +188,7 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.M00102 DRS.M00103",
         Class::Permission,
-        "The right to change jobs is missing: ask for the role DRS FullAccess or DRS Administrator in this project.",
+        "The permission to change jobs is missing: ask for the role DRS FullAccess or DRS Administrator in this project.",
     ),
     (
         "DRS.M00101",
@@ -203,14 +203,14 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.M00004 DRS.M01501",
         Class::Internal,
-        "The service failed: apply again later, and ask its support if it goes on.",
+        "The service failed: apply again later, and contact its support if this persists.",
     ),
     // It says no more than that it failed, so whether anything was changed is left
     // to the status: a 400 changed nothing.
     (
         "DRS.10000001",
         Class::Entry,
-        "The service does not say why it failed: apply again later, and ask its support if it goes on.",
+        "The service does not say why it failed: apply again later, and contact its support if this persists.",
     ),
     (
         "DRS.M05006 DRS.M06007 DRS.M06011",
@@ -220,7 +220,7 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "DRS.10010069",
         Class::Entry,
-        "There is no such connection: check the job in the console.",
+        "The connection does not exist: check the job in the console.",
     ),
     (
         "DRS.M00100 IAM.0001 IAM.0066 IAM.0067",
@@ -245,14 +245,14 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "IAM.0011 IAM.0072 IAM.0073",
         Class::Route,
-        "The login service does not take the request: check its address.",
+        "The login service rejected the request: check its address.",
     ),
     // Number 0201 is absent: it covers everything from a request too large to a backend that is
     // down, so the status decides.
     (
         "APIG.0101 APIG.0102 APIG.0103 APIG.0106",
         Class::Route,
-        "There is no such call at this address: check the region and the endpoint.",
+        "The call does not exist at this address: check the region and the endpoint.",
     ),
     (
         "APIG.0202 APIG.0203 APIG.0601 APIG.0613",
@@ -272,7 +272,7 @@ const NAMED: &[(&str, Class, &str)] = &[
     (
         "APIG.0302 APIG.0306 APIG.0310 APIG.0802",
         Class::Permission,
-        "The login is not allowed here: check its rights, the project and the region.",
+        "The login is not allowed here: check its permissions, the project and the region.",
     ),
 ];
 

@@ -25,7 +25,7 @@ pub enum CauseAbout {
 }
 
 const NAME_NOT_FOUND: &str = "host name not found";
-const NO_TLS: &str = "no TLS connection could be agreed on";
+const NO_TLS: &str = "TLS handshake failed";
 const TIMED_OUT: &str = "timed out";
 const ISSUER_NOT_TRUSTED: &str = "certificate issuer not trusted";
 const OUT_OF_DATE: &str = "certificate expired or not valid yet";
@@ -33,15 +33,15 @@ const OUT_OF_DATE: &str = "certificate expired or not valid yet";
 const CAUSES: [(&str, &str, CauseAbout); 11] = [
     (
         "proxy authorization required",
-        "the proxy asks for another login (HTTP 407)",
+        "the proxy requires another login (HTTP 407)",
         Proxy,
     ),
-    ("tunnel", "the proxy did not make the connection", Proxy),
+    ("tunnel", "the proxy could not connect", Proxy),
     ("unknownissuer", ISSUER_NOT_TRUSTED, Issuer),
     ("unknown issuer", ISSUER_NOT_TRUSTED, Issuer),
     ("expired", OUT_OF_DATE, Host),
     ("not valid yet", OUT_OF_DATE, Host),
-    ("certificate", "certificate not acceptable", Host),
+    ("certificate", "certificate rejected", Host),
     ("tls", NO_TLS, Other),
     ("handshake", NO_TLS, Other),
     ("dns error", NAME_NOT_FOUND, Host),
@@ -78,7 +78,7 @@ pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     }
     let words = words.unwrap_or_else(|| match error.is_timeout() {
         true => TIMED_OUT,
-        false => "it could not be made",
+        false => "unknown cause",
     });
     (words.into(), Other)
 }

@@ -90,12 +90,12 @@ impl CallFailure {
         match kind {
             FailureKind::Login(refusal) | FailureKind::Refused(refusal) => Failure::new(
                 "drspass::service::refused",
-                format!("{what} was refused by {host}: {}{used}{notes}", words_of(&refusal)),
-                refusal.advice.unwrap_or("Nothing was changed. Read what the service says, and check the target and the rights of the login."),
+                format!("{host} rejected {what}{}{used}{notes}", words_of(&refusal)),
+                refusal.advice.unwrap_or("Nothing was changed. Check the service's message, the target, and the permissions of the login."),
             ),
             FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => Failure::new(
                 "drspass::service::failed",
-                format!("{host} could not answer {what}: {}{notes}", words_of(&refusal)),
+                format!("{host} could not answer {what}{}{notes}", words_of(&refusal)),
                 "Nothing was changed. Run the command again later.",
             ),
             FailureKind::NoConnection | FailureKind::Unanswered => Failure::new(
@@ -113,10 +113,10 @@ impl CallFailure {
             }
             FailureKind::OtherEndpoint { found, sealed } => {
                 let found = found.as_ref().map(ToString::to_string);
-                let found = found.unwrap_or("no endpoint of this service".to_owned());
+                let found = found.unwrap_or("no DRS endpoint".to_owned());
                 Failure::new(
                     "drspass::sealed::endpoint",
-                    format!("the catalogue of the identity service names {found}, the manifest is sealed for {sealed}"),
+                    format!("the identity service's catalogue has {found}, the manifest is sealed for {sealed}"),
                     "Nothing was sent. Write the sealed address as target.endpoint if it is still right.",
                 )
             }
@@ -126,8 +126,9 @@ impl CallFailure {
 
 fn words_of(refusal: &Refusal) -> String {
     let id = labelled(", request ", refusal.request_id.as_ref());
-    let text = labelled(", it says ", refusal.text.as_ref());
-    format!("{}{id}{text}", refusal.code)
+    let text = labelled(": ", refusal.text.as_ref());
+    let code = refusal.code.to_string().replacen("HTTP-", "HTTP ", 1);
+    format!(" ({code}{id}){text}")
 }
 
 /// Returns a text after its label, or nothing if there is no text.

@@ -72,7 +72,7 @@ impl RunTally {
     pub fn notes(&self) -> Vec<String> {
         let throttled = (self.waits > 0).then(|| {
             format!(
-                "the service asked to come again later; waits: {}, {:.1} s in all",
+                "the service throttled requests; waits: {}, {:.1} s in total",
                 self.waits,
                 self.waited.as_secs_f64()
             )
@@ -314,7 +314,7 @@ impl<'a> Exchange<'a> {
 
 fn gave_up(status: u16, code: &ReportedName, asked: Option<Duration>) -> String {
     let why = match asked {
-        None => "the time to retry was over".to_owned(),
+        None => "no time was left to retry".to_owned(),
         Some(asked) => format!(
             "the service asked to wait {} s, more than is left",
             asked.as_secs()

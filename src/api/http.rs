@@ -161,7 +161,7 @@ impl Transport {
                 .ok_or_else(|| {
                     Failure::new(
                         "drspass::api::ca_file",
-                        "the CA file holds no certificate in PEM form",
+                        "the CA file has no PEM certificate",
                         "Name a file with one or more BEGIN CERTIFICATE blocks.",
                     )
                 })?;
@@ -177,7 +177,7 @@ impl Transport {
                 ),
                 false => Failure::new(
                     "drspass::api::setup",
-                    "the connection to the service could not be set up",
+                    "cannot set up the connection to the service",
                     "Check the certificate store of the system and the proxy variables.",
                 )
                 .because(error.without_url()),
@@ -215,7 +215,7 @@ impl Transport {
     fn failed(&self, host: &str, error: &reqwest::Error) -> Transmission {
         if !error.is_connect() {
             return Transmission::Lost(match error.is_timeout() {
-                true => answer_lost(host, "it did not come in time"),
+                true => answer_lost(host, "timed out"),
                 false => answer_lost(host, "the connection broke"),
             });
         }

@@ -79,9 +79,9 @@ impl Client {
         let body = job_wire::by_ids(ids);
         let rows = self.ask("jobs/batch-status", body, Policy::Query).await?;
         let rows = rows_of(&rows);
-        let told = |id: &JobId| only_row(&rows, id).map(|row| self.told_by(row));
-        let told = |id: &JobId| (id.clone(), told(id).unwrap_or(ReportedJob::Nothing));
-        Ok(ids.iter().map(told).collect())
+        let reported = |id: &JobId| only_row(&rows, id).map(|row| self.reported_by(row));
+        let reported = |id: &JobId| (id.clone(), reported(id).unwrap_or(ReportedJob::Nothing));
+        Ok(ids.iter().map(reported).collect())
     }
 
     /// Returns the states of jobs; those of a failed query are missing. Stops once the caller is
@@ -90,27 +90,27 @@ impl Client {
         self: &Arc<Self>,
         ids: &[JobId],
     ) -> (Vec<(JobId, ReportedJob)>, Option<CallFailure>) {
-        let untold = |ids: &[JobId]| {
-            let untold = ids.iter().map(|id| (id.clone(), ReportedJob::Nothing));
-            untold.collect()
+        let unknown = |ids: &[JobId]| {
+            let unknown = ids.iter().map(|id| (id.clone(), ReportedJob::Nothing));
+            unknown.collect()
         };
         let mut all: Vec<(JobId, ReportedJob)> = Vec::with_capacity(ids.len());
         let mut left = ids.to_vec();
         if ids.len() > IDS_PER_QUERY && self.ids_per_query.get().is_none() {
             let rest = left.split_off(left.len().min(IDS_AT_MOST));
             let first = match self.states(&left).await {
-                Ok(told) => told,
-                Err(failure) if failure.ends_asking() => return (untold(ids), Some(failure)),
-                Err(_) => untold(&left),
+                Ok(reported) => reported,
+                Err(failure) if failure.ends_asking() => return (unknown(ids), Some(failure)),
+                Err(_) => unknown(&left),
             };
-            let (open, told): (Vec<_>, Vec<_>) = first
+            let (open, reported): (Vec<_>, Vec<_>) = first
                 .into_iter()
-                .partition(|(_, told)| *told == ReportedJob::Nothing);
+                .partition(|(_, reported)| *reported == ReportedJob::Nothing);
             let _ = self.ids_per_query.set(match open.is_empty() {
                 true => IDS_AT_MOST,
                 false => IDS_PER_QUERY,
             });
-            all.extend(told);
+            all.extend(reported);
             left = open.into_iter().map(|(id, _)| id).chain(rest).collect();
         }
         let size = self.ids_per_query.get().copied().unwrap_or(IDS_PER_QUERY);
@@ -122,9 +122,9 @@ impl Client {
         let mut failed: Option<CallFailure> = None;
         for ids in left.chunks(size) {
             match answers.next() {
-                Some(Ok(told)) => all.extend(told),
+                Some(Ok(reported)) => all.extend(reported),
                 answer => {
-                    all.extend(untold(ids));
+                    all.extend(unknown(ids));
                     // That the caller is refused outranks everything else.
                     if let Some(Err(failure)) = answer
                         && (failed.is_none() || failure.refuses_caller())
@@ -352,7 +352,7 @@ impl Client {
         })
     }
 
-    fn told_by(&self, row: &ResultRow) -> ReportedJob {
+    fn reported_by(&self, row: &ResultRow) -> ReportedJob {
         if let Some(code) = row.code.as_deref() {
             let code =
                 Some(codes::normalize(code)).filter(|code| codes::MISSING.contains(&code.as_str()));

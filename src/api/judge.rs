@@ -111,7 +111,7 @@ impl<'a> Judge<'a> {
             answer,
             strange,
             is_known: known.is_some(),
-            class: codes::beside(class, received.status),
+            class: codes::with_status(class, received.status),
         };
         match self.entries {
             Some(_) => self.judge_change(reading, notes),
@@ -400,7 +400,7 @@ impl<'a> Judge<'a> {
         let text = labelled(": ", refusal.text.as_ref());
         let advice = labelled(". ", refusal.advice);
         let (status, host) = (received.status, authority(self.url));
-        format!("answer {status} from {host} says nothing that can be used{code}{id}{text}{advice}")
+        format!("answer {status} from {host} has no usable content{code}{id}{text}{advice}")
     }
 
     fn not_json(&self, received: &Received, body: &[u8]) -> String {

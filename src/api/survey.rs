@@ -18,7 +18,7 @@ use crate::core::status::{JobDetails, ReportedJob};
 
 #[derive(Debug, Default)]
 pub struct Survey {
-    pub told: BTreeMap<JobId, ReportedJob>,
+    pub reported: BTreeMap<JobId, ReportedJob>,
     pub failed: Option<CallFailure>,
     /// Which jobs may be dual-active parents, and why that is unknown.
     pub warnings: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Survey {
 impl Survey {
     fn warn_of_parents(&mut self, among: &[JobId], why: impl fmt::Display) {
         self.warnings.push(format!(
-            "could not check whether a dual-active parent is among {}: {why}",
+            "could not check for dual-active parents among {}: {why}",
             some_of(among, 5)
         ));
     }
@@ -52,21 +52,22 @@ impl Client {
                     }
                 }
             }
-            let is_untold =
-                |id: &&JobId| matches!(survey.told.get(*id), None | Some(ReportedJob::Nothing));
-            let left: Vec<JobId> = asked.iter().filter(is_untold).cloned().collect();
+            let is_unknown =
+                |id: &&JobId| matches!(survey.reported.get(*id), None | Some(ReportedJob::Nothing));
+            let left: Vec<JobId> = asked.iter().filter(is_unknown).cloned().collect();
             let (states, failed) = self.states_of(&left).await;
             // A list without any of these jobs cannot find them by id.
-            let is_there = |(_, told): &(JobId, ReportedJob)| matches!(told, ReportedJob::Job(_));
+            let is_there =
+                |(_, reported): &(JobId, ReportedJob)| matches!(reported, ReportedJob::Job(_));
             list_finds &= left.len() < asked.len() || !states.iter().any(is_there);
-            survey.told.extend(states);
+            survey.reported.extend(states);
             unfound.extend(left);
             let is_over = failed.as_ref().is_some_and(CallFailure::ends_asking);
             survey.failed = survey.failed.or(failed);
             if is_over {
                 for id in others {
                     survey
-                        .told
+                        .reported
                         .entry(id.clone())
                         .or_insert(ReportedJob::Nothing);
                 }
@@ -123,12 +124,12 @@ impl Client {
                 }
             };
             for row in rows {
-                let taken = self.take(&row, &wanted, &mut survey.told);
+                let taken = self.take(&row, &wanted, &mut survey.reported);
                 if kind == UseType::DisasterRecovery && !row.children().is_empty() {
                     parents.extend(taken);
                 }
                 for child in row.children() {
-                    self.take(child, &wanted, &mut survey.told);
+                    self.take(child, &wanted, &mut survey.reported);
                 }
             }
         }
@@ -143,7 +144,7 @@ impl Client {
         &self,
         row: &ListRow,
         wanted: &BTreeSet<&str>,
-        told: &mut BTreeMap<JobId, ReportedJob>,
+        reported: &mut BTreeMap<JobId, ReportedJob>,
     ) -> Option<(JobId, Vec<JobId>)> {
         let id = row.id.text().filter(|id| wanted.contains(id))?;
         let id = JobId::parse(id).ok()?;
@@ -158,12 +159,12 @@ impl Client {
             parent_of: Vec::new(),
         };
         // Rows that contradict each other say nothing.
-        let told_now = match told.remove(&id) {
+        let merged = match reported.remove(&id) {
             Some(ReportedJob::Job(known)) if known.status != facts.status => ReportedJob::Nothing,
             Some(ReportedJob::Nothing) => ReportedJob::Nothing,
             _ => ReportedJob::Job(facts),
         };
-        told.insert(id.clone(), told_now);
+        reported.insert(id.clone(), merged);
         Some((id, children))
     }
 
@@ -182,21 +183,21 @@ impl Client {
                 return Ok(());
             }
         };
-        let mut untold = Vec::new();
+        let mut unknown = Vec::new();
         for (id, children) in candidates {
             let mut rows = details.iter();
             let Some(detail) = rows.find(|row| row.id.text() == Some(id.as_str())) else {
-                untold.push(id);
+                unknown.push(id);
                 continue;
             };
-            if let Some(ReportedJob::Job(facts)) = survey.told.get_mut(&id)
+            if let Some(ReportedJob::Job(facts)) = survey.reported.get_mut(&id)
                 && detail.is_dual_active()
             {
                 facts.parent_of = children;
             }
         }
-        if !untold.is_empty() {
-            survey.warn_of_parents(&untold, "the answer does not contain its details");
+        if !unknown.is_empty() {
+            survey.warn_of_parents(&unknown, "the answer does not contain its details");
         }
         Ok(())
     }

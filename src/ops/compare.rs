@@ -158,8 +158,8 @@ pub fn notes_of(
     if snapshot.rekey == RekeyLeft::Unfinished && holder.is_none() {
         notes.push(PlanNote::titled(
             "unfinished rekey",
-            "a rekey was cut off; its state counts, and the next apply or 'drspass rekey' puts \
-             it in its place",
+            "a rekey was cut off; its state is in use, and the next apply or 'drspass rekey' \
+             puts it in its place",
         ));
     }
     notes
@@ -173,7 +173,7 @@ pub fn work_note(journal: JournalLeft, holder: Option<&str>) -> Option<PlanNote>
     }
     let unfinished = PlanNote::titled(
         "unfinished apply",
-        "an apply was cut off; the answers it recorded are counted in",
+        "an apply was cut off; the answers it recorded are included",
     );
     (journal == JournalLeft::Unfolded).then_some(unfinished)
 }
@@ -184,7 +184,7 @@ pub fn no_state(root: &Root) -> PlanNote {
     PlanNote::new(match root.store.backup() {
         None => format!("no state at {path} yet: every entry counts as never set"),
         Some(backup) => format!(
-            "no state at {path}, so every entry counts as never set; but {} is there: if the \
+            "no state at {path}, so every entry counts as never set; but {} exists: if the \
              state was lost, put it back and run 'drspass state distrust'",
             backup.display()
         ),
@@ -195,7 +195,7 @@ pub fn no_state(root: &Root) -> PlanNote {
 pub fn lock_holder(root: &Root) -> Result<Option<String>, OpError> {
     Ok(match root.store.lock_status()? {
         LockStatus::Free => None,
-        LockStatus::Held(None) => Some("somebody unknown".to_owned()),
+        LockStatus::Held(None) => Some("an unknown process".to_owned()),
         LockStatus::Held(Some(holder)) => Some(holder.to_string()),
     })
 }

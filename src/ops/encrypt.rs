@@ -26,8 +26,8 @@ pub fn encrypt(
     let target = root.target(guards)?;
     if age_file::is_age_file(plain) {
         return Err(OpError::unfit(
-            format!("{} is encrypted already", name.display()),
-            "Nothing was written. Name a plaintext manifest; 'drspass decrypt' makes one.",
+            format!("{} is already encrypted", name.display()),
+            "Nothing was written. Give a plaintext manifest; 'drspass decrypt' writes one.",
         ));
     }
     let (given, mut warnings) = parse_manifest(plain, Sealing::Optional, name)?;
@@ -78,18 +78,18 @@ fn refuse_older_than_state(root: &Root, given: &Sealed) -> Result<(), OpError> {
 
 fn stale(given: u64, what: &str, present: u64) -> OpError {
     OpError::unfit(
-        format!("the plain text is of revision {given}, the {what} of revision {present}"),
-        "Nothing was written, or what was changed since would be lost. Decrypt the present manifest and make the change there.",
+        format!("the plain text has revision {given}, the {what} has revision {present}"),
+        "Nothing was written: later changes would be lost. Decrypt the present manifest and make the change there.",
     )
 }
 
 fn no_key(name: &Path) -> OpError {
     OpError::unfit(
         format!(
-            "{} has no 'sealed' part, and there is no manifest to take it from",
+            "{} has no 'sealed' part, and no manifest exists to take it from",
             name.display()
         ),
-        "Nothing was written. Bring the manifest back from git; in a new directory run 'drspass init' first, which makes the key.",
+        "Nothing was written. Restore the manifest from git; in a new directory, run 'drspass init' first.",
     )
 }
 
@@ -127,7 +127,7 @@ fn existing(
     }
     Err(OpError::unfit(
         format!("{} is not encrypted", root.manifest_name().display()),
-        "Nothing was written. Move it away, or seal that very file.",
+        "Nothing was written. Move it away, or encrypt that file itself.",
     ))
 }
 
@@ -135,7 +135,7 @@ fn existing(
 fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
     if given.fingerprint_key.id() != existing.fingerprint_key.id() {
         return Err(OpError::unfit(
-            "the plain text carries another fingerprint key than the manifest it would replace",
+            "the plain text has another fingerprint key than the manifest it would replace",
             "Nothing was written. Decrypt the present manifest and edit that text.",
         ));
     }

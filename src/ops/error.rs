@@ -36,7 +36,7 @@ pub enum OpError {
     #[error("{path} is written, but the disk did not confirm it")]
     #[diagnostic(
         code(drspass::file::unsynced),
-        help("See what is wrong with the disk, and whether the file is as it should be.")
+        help("Check the disk, and that the file has the new content.")
     )]
     Unsynced { path: PathBuf, source: io::Error },
     #[error("cannot use {path}")]
@@ -46,18 +46,18 @@ pub enum OpError {
     #[diagnostic(transparent)]
     Identity(AgeError),
     #[error(
-        "no identity matches: {path} is encrypted to {}, and none of the identities at hand opens it", match recipients { 1 => "1 recipient".to_owned(), many => format!("{many} recipients") }
+        "no identity matches: {path} is encrypted to {}, and none of the given identities opens it", match recipients { 1 => "1 recipient".to_owned(), many => format!("{many} recipients") }
     )]
     #[diagnostic(
         code(drspass::age::no_match),
-        help("Name the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
+        help("Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
     )]
     NoMatch { path: PathBuf, recipients: usize },
-    #[error("there is no identity to decrypt with")]
+    #[error("no identity to decrypt with")]
     #[diagnostic(
         code(drspass::age::no_identity),
         help(
-            "Name one with -i FILE, DRSPASS_IDENTITY (a path) or DRSPASS_IDENTITY_KEY (the key itself), or keep it at {default}."
+            "Give one with -i FILE, DRSPASS_IDENTITY (a path) or DRSPASS_IDENTITY_KEY (the key itself), or store it at {default}."
         )
     )]
     NoIdentity { default: String },
@@ -72,10 +72,10 @@ pub enum OpError {
     #[error("Cancelled. {0}")]
     #[diagnostic(code(drspass::interrupted), severity(Advice))]
     Cancelled(&'static str),
-    #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "told to end" })]
+    #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "terminated by a signal" })]
     #[diagnostic(
         code(drspass::interrupted),
-        help("Nothing was sent, and the manifest is as it was.")
+        help("Nothing was sent, and the manifest is unchanged.")
     )]
     Interrupted { signal: Signal },
     #[error(transparent)]
@@ -132,7 +132,7 @@ impl OpError {
             Failure::new(
                 "drspass::file::read",
                 format!("cannot read {}", path.as_ref().display()),
-                "See whether the path is right and may be read.",
+                "Check that the file exists and is readable.",
             )
             .because(source)
             .into()
@@ -144,7 +144,7 @@ impl OpError {
             Failure::new(
                 "drspass::file::write",
                 format!("cannot write {}", path.as_ref().display()),
-                "Nothing was overwritten. See whether its folder is there, has room and may be written to, or choose another name.",
+                "Nothing was overwritten. Check that its directory exists, is writable and has free space, or choose another name.",
             )
             .because(source)
             .into()
@@ -155,7 +155,7 @@ impl OpError {
         Failure::new(
             "drspass::file::exists",
             format!("{} exists already", path.display()),
-            "Nothing was written. Move it away, or name another file.",
+            "Nothing was written. Move it away, or choose another name.",
         )
         .into()
     }
@@ -163,7 +163,7 @@ impl OpError {
     pub fn runtime(source: io::Error) -> Self {
         Failure::new(
             "drspass::runtime",
-            "cannot prepare to talk to the service",
+            "cannot prepare the connection to the service",
             "Nothing was sent or changed.",
         )
         .because(source)
@@ -186,10 +186,11 @@ impl OpError {
             .iter()
             .map(|address| format!("address {} of {}", address.number, address.option))
             .collect();
+        let matches = if named.len() == 1 { "matches" } else { "match" };
         Failure::new(
             "drspass::address::unmatched",
-            format!("{} names no entry", named.join(", ")),
-            "Nothing was sent or changed. An address is a job's id or name, with /source or /destination if only one is meant, or @CREDENTIAL; 'drspass show' lists them.",
+            format!("{} {matches} no entry", named.join(", ")),
+            "Nothing was sent or changed. An address is a job's id or name, with /source or /destination for one endpoint, or @CREDENTIAL; 'drspass show' lists them.",
         )
         .into()
     }
@@ -199,7 +200,7 @@ impl OpError {
             "drspass::sealed::new_key",
             other_key(state, manifest),
             format!(
-                "Nothing was sent or changed. See who changed the manifest; if its key was replaced on purpose, 'drspass apply --accept-new-key {state}', without a saved plan, starts the state anew and sends every entry."
+                "Nothing was sent or changed. Check who changed the manifest; if its key was replaced on purpose, run 'drspass apply --accept-new-key {state}' without a saved plan: it starts a new state and sends every entry."
             ),
         )
         .class(ErrorClass::Sealed)
@@ -213,7 +214,7 @@ impl OpError {
                 "the state belongs to project {} at {}, the manifest to project {} at {}",
                 state.project_id, state.endpoint, manifest.project_id, manifest.endpoint
             ),
-            "Nothing was sent or changed. Use one root folder and one state for each project; 'drspass rekey' moves both to another project.",
+            "Nothing was sent or changed. Use one root directory and one state for each project; 'drspass rekey' moves both to another project.",
         )
         .class(ErrorClass::Sealed)
         .into()
@@ -250,7 +251,7 @@ impl From<NotRewritten> for OpError {
     fn from(NotRewritten: NotRewritten) -> Self {
         Failure::new(
             "drspass::value::layout",
-            "the value cannot be changed in the layout of this manifest",
+            "cannot change the value in this manifest's layout",
             "Nothing was written. Make the change with 'drspass edit'; please report the layout, without its values.",
         )
         .into()
@@ -258,5 +259,5 @@ impl From<NotRewritten> for OpError {
 }
 
 pub fn other_key(state: &KeyId, manifest: &KeyId) -> String {
-    format!("the state was made with the key {state}, the manifest carries {manifest}")
+    format!("the state was made with the key {state}, the manifest has {manifest}")
 }

@@ -50,7 +50,7 @@ impl DiffDriver {
         let missing = || {
             Failure::new(
                 "drspass::git::missing",
-                "there is no program git in the folders of PATH",
+                "cannot find git in PATH",
                 "Nothing was written. Install git, or run the command without --git.",
             )
         };
@@ -65,8 +65,8 @@ impl DiffDriver {
         if !output.status.success() || output.stdout.trim_ascii() != b"true" {
             return Err(Failure::new(
                 "drspass::git::no_work_tree",
-                "the folder is in no work tree of git that can be used",
-                "Nothing was written. Run 'git init' first, or name a folder of a clone with -C DIR; 'git status' there says what is wrong.",
+                "the directory is not in a usable git work tree",
+                "Nothing was written. Run 'git init' first, or name a directory of a clone with -C DIR; 'git status' there shows the problem.",
             )
             .into());
         }
@@ -76,7 +76,7 @@ impl DiffDriver {
                 "drspass::git::other_setting",
                 format!("{TEXTCONV} has another value in this repository"),
                 format!(
-                    "Nothing was written. 'git config --local --get-all {TEXTCONV}' shows it; if nobody needs it, remove it with '--unset-all' and run the command again."
+                    "Nothing was written. 'git config --local --get-all {TEXTCONV}' shows it; if it is not needed, remove it with '--unset-all' and run the command again."
                 ),
             )
             .into());
@@ -104,7 +104,7 @@ impl DiffDriver {
             _ => Err(Failure::new(
                 "drspass::git::setting",
                 format!("git cannot read {name}"),
-                "Nothing was written. See whether the configuration of the repository is valid and may be read.",
+                "Nothing was written. Check that the repository's configuration is valid and readable.",
             )
             .into()),
         }
@@ -117,7 +117,7 @@ impl DiffDriver {
                 Failure::new(
                     "drspass::git::setting",
                     format!("git cannot set {name}"),
-                    "drspass.yaml, the manifest, .gitignore and .gitattributes are in their places; only the configuration of git is not complete. See whether it may be written and is not locked, then complete it with 'drspass init --git' and nothing else.",
+                    "drspass.yaml, the manifest, .gitignore and .gitattributes are written; only git's configuration is incomplete. Check that it is writable and not locked, then run 'drspass init --git' without other options.",
                 )
             };
             match self.run(&["config", "--local", "--replace-all", name, value]) {
@@ -134,7 +134,7 @@ impl DiffDriver {
             Failure::new(
                 "drspass::git::run",
                 format!("cannot run {}", self.program.display()),
-                "Nothing was written. See whether the folder is there.",
+                "Nothing was written. Check that the directory exists.",
             )
             .because(source)
             .into()

@@ -74,16 +74,16 @@ pub fn recipients(
 /// Returns why no identity opened the file, unless the file itself is at fault.
 fn unopened(error: OpError) -> Result<&'static str, OpError> {
     Ok(match error {
-        OpError::NoIdentity { .. } => "there is no identity",
-        OpError::NoMatch { .. } => "no identity at hand is a recipient",
+        OpError::NoIdentity { .. } => "no identity was given",
+        OpError::NoMatch { .. } => "none of the given identities is a recipient",
         OpError::Identity(AgeError::Locked { .. }) => {
-            "the identity is locked, and there is no terminal to ask for its passphrase"
+            "the identity is locked, and no terminal is available to ask for its passphrase"
         }
         OpError::Identity(AgeError::Declined { .. }) => {
             "the identity is locked, and no passphrase was typed"
         }
         OpError::Identity(AgeError::NoPlugin { .. }) => {
-            "the identity needs a plugin that is not there"
+            "the identity needs a plugin that is not installed"
         }
         OpError::Identity(AgeError::Plugin { .. }) => "the plugin of the identity failed",
         other => return Err(other),
@@ -108,7 +108,7 @@ fn outline_of_file(
     source: &IdentitySource,
 ) -> Result<String, &'static str> {
     let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES as u64)
-        .map_err(|_| "no file that can be read")?;
+        .map_err(|_| "the file is unreadable")?;
     let means = Means {
         ask: &|_| Err(NoPassphrase::Nobody),
         plugins: Plugins::Never,
@@ -118,9 +118,9 @@ fn outline_of_file(
     let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
         AgeError::NotEncrypted | AgeError::Replaced { .. } => "not encrypted",
         AgeError::ConflictMarks => "conflict marks of an unresolved merge",
-        AgeError::NoMatch => "no identity at hand opens it",
+        AgeError::NoMatch => "none of the given identities opens it",
         error if error.is_about_one_identity() => "the identity needs a passphrase or a plugin",
-        _ => "no whole age file for recipients",
+        _ => "not a complete age file for recipients",
     })?;
     let parsed = root::parse_manifest(&plain, Sealing::Required, file).ok();
     let outlined = parsed.and_then(|(manifest, _)| outlined(&manifest));

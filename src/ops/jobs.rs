@@ -22,12 +22,10 @@ pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsRepo
     let mut notes = Vec::new();
     if inventory.unusable > 0 {
         let number = inventory.unusable;
-        notes.push(format!(
-            "rows without a usable job id were left out: {number}"
-        ));
+        notes.push(format!("skipped rows without a usable job id: {number}"));
     }
     if let Some(error) = &inventory.details_failed {
-        notes.push(format!("the databases of the jobs are not told: {error}"));
+        notes.push(format!("cannot read the databases of the jobs: {error}"));
     }
     notes.extend(inventory.notes);
     Ok(JobsReport {
@@ -50,7 +48,7 @@ pub fn catalogued(online: &mut Online, region: Option<&str>) -> Result<String, O
     let found = online.ask(|client| async move { client.catalogued(region).await })??;
     let Some((first, others)) = found.split_first() else {
         return Err(OpError::unfit(
-            "the catalogue of the identity service names no endpoint of DRS for this region",
+            "the identity service's catalogue has no DRS endpoint for this region",
             "Nothing was written. Give the address of the service with --endpoint.",
         ));
     };
@@ -71,9 +69,9 @@ pub fn catalogued(online: &mut Online, region: Option<&str>) -> Result<String, O
         .collect();
     Err(OpError::unfit(
         format!(
-            "the catalogue of the identity service names several endpoints of DRS: {}",
+            "the identity service's catalogue has several DRS endpoints: {}",
             listed.join(", ")
         ),
-        "Nothing was written. Name the region with --region or OS_REGION_NAME, or the address with --endpoint.",
+        "Nothing was written. Give the region with --region or OS_REGION_NAME, or the address with --endpoint.",
     ))
 }

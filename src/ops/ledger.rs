@@ -153,7 +153,7 @@ impl<'a> LockedLedger<'a> {
         let (state, version) = self.state()?;
         let Some(mut state) = state else {
             return Err(OpError::unfit(
-                "there is no state yet, so there is nothing to forget",
+                "no state yet, so nothing to forget",
                 "Nothing was changed.",
             ));
         };
@@ -267,8 +267,8 @@ impl<'a> LockedLedger<'a> {
         let recovery = Recovery::parse(&bytes, &self.keys.state).map_err(|why| {
             Failure::new(
                 "drspass::state::recovery",
-                format!("{} is no recovery file of this state: {why}", file.display()),
-                "Nothing was changed. Name the file that the apply printed; it is made for this manifest's key.",
+                format!("{} is not a recovery file of this state: {why}", file.display()),
+                "Nothing was changed. Give the file that the apply printed; it is made for this manifest's key.",
             )
         })?;
         if recovery.state.scope != self.opened.sealed.scope {
@@ -305,8 +305,11 @@ impl<'a> LockedLedger<'a> {
             && state.lineage != recovery.state.lineage
         {
             return Err(OpError::unfit(
-                format!("{} is not of the history of this state", file.display()),
-                "Nothing was changed. Name the file that the apply on this state printed.",
+                format!(
+                    "{} does not belong to the history of this state",
+                    file.display()
+                ),
+                "Nothing was changed. Give the file that the apply on this state printed.",
             ));
         }
         // Only a state that continued after the run knows everything before it.

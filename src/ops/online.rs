@@ -104,11 +104,12 @@ impl Preflight {
         let survey = online.ask(|client| async move { client.survey(&jobs).await })?;
         let mut preflight = Self::default();
         let mut unread = Vec::new();
-        for (job, told) in survey.told {
-            preflight.failed += usize::from(told.known().is_some_and(JobStatus::may_be_retried));
-            if let Some(why) = blocked(&told, unknown) {
+        for (job, reported) in survey.reported {
+            preflight.failed +=
+                usize::from(reported.known().is_some_and(JobStatus::may_be_retried));
+            if let Some(why) = blocked(&reported, unknown) {
                 preflight.blocked.insert(job, why);
-            } else if told == ReportedJob::Nothing {
+            } else if reported == ReportedJob::Nothing {
                 unread.push(job);
             }
         }

@@ -226,7 +226,7 @@ impl ToApply {
             return Err(Failure::new(
                 "drspass::plan::authentic",
                 format!("{path} was altered, or made with another key than the manifest's"),
-                "Nothing was sent or changed. See where the file came from, and make a new plan.",
+                "Nothing was sent or changed. Check where the file came from, and make a new plan.",
             )
             .class(ErrorClass::StalePlan)
             .into());
@@ -273,8 +273,8 @@ impl ToApply {
         }
         if sealed.revision > saved.revision {
             notes.push(PlanNote::new(format!(
-                "the manifest was written since (revision {} then, {} now); it wants the same of \
-                 these entries",
+                "the manifest has changed since (revision {} then, {} now), but not for these \
+                 entries",
                 saved.revision, sealed.revision
             )));
         }
@@ -282,8 +282,8 @@ impl ToApply {
             && *then != state.serial
         {
             notes.push(PlanNote::new(format!(
-                "the state was written since (serial {then} then, {} now); these entries did not \
-                 move",
+                "the state has changed since (serial {then} then, {} now), but not for these \
+                 entries",
                 state.serial
             )));
         }
@@ -347,7 +347,7 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
         change_id: plan.change_id.clone(),
         saved: Some(facts_of(&file)),
         notes: vec![PlanNote::new(
-            "not authenticated: only an apply proves with the key who made this plan",
+            "not authenticated: only an apply checks with the key who made this plan",
         )],
     })
 }
@@ -358,8 +358,8 @@ fn read_saved(path: &Path, name: &Path) -> Result<PlanFile, OpError> {
         FormatError::Read(source) => OpError::read(name)(source),
         source => Failure::new(
             "drspass::plan::file",
-            format!("{} is no plan that can be applied", name.display()),
-            "Nothing was sent or changed. Name the file that 'drspass plan --out' wrote, or make a new plan.",
+            format!("{} is not a valid plan file", name.display()),
+            "Nothing was sent or changed. Give the file that 'drspass plan --out' wrote, or make a new plan.",
         )
         .class(ErrorClass::StalePlan)
         .because(source)

@@ -128,9 +128,9 @@ fn reason(
     options: RekeyOptions,
 ) -> Option<&'static str> {
     if !change.removed.is_empty() {
-        Some("since somebody who has the old one is removed")
+        Some("since a removed recipient knows the old one")
     } else if is_other_scope {
-        Some("since nothing of the former project shall fit")
+        Some("since the old one belongs to the former project")
     } else {
         options.new_key.then_some("as asked")
     }
@@ -154,8 +154,8 @@ fn sealed_anew(
         Ok(_) => {
             return Err(Failure::new(
                 "drspass::rekey::unlike",
-                "the new file decrypts to something else than was encrypted",
-                "Nothing was written. If a plugin was at work, see whether it is the right one.",
+                "the new file does not decrypt to the encrypted text",
+                "Nothing was written. If a plugin was used, check that it is the right one.",
             )
             .into());
         }
@@ -175,8 +175,8 @@ fn sealed_anew(
     }
     Err(Failure::new(
         "drspass::rekey::lockout",
-        "none of the identities at hand is among the recipients of drspass.yaml: you would no longer be able to read the manifest",
-        "Nothing was written. List your own public key in drspass.yaml, or name the identity that shall stay with -i; --allow-lockout does it all the same.",
+        "none of the given identities is among the recipients of drspass.yaml: you could no longer read the manifest",
+        "Nothing was written. Add your own public key to drspass.yaml, or give the identity to keep with -i; --allow-lockout rekeys anyway.",
     )
     .into())
 }
@@ -209,7 +209,7 @@ fn unfinished(root: &Root, source: StoreError) -> OpError {
     Failure::new(
         "drspass::rekey::unfinished",
         format!("{path} is rekeyed, but the state could not be put in its place"),
-        "Nothing is lost: make room or fix the permissions, and run 'drspass rekey' once more to finish it. Until then plans read the new state from the file beside the old one.",
+        "Nothing is lost: free space or fix the permissions, and run 'drspass rekey' again to finish. Until then plans read the new state from the file next to the old one.",
     )
     .because(source)
     .into()
@@ -233,7 +233,7 @@ fn state_fate(
                 "drspass::rekey::other_key",
                 other_key(key, &sealed.fingerprint_key.id()),
                 format!(
-                    "Nothing was written. If that key was replaced on purpose, 'drspass apply --accept-new-key {key}' first, which sends every entry; if the state belongs to another manifest, name the right one with --state."
+                    "Nothing was written. If that key was replaced on purpose, run 'drspass apply --accept-new-key {key}' first, which sends every entry; if the state belongs to another manifest, give the right one with --state."
                 ),
             )
             .into());
@@ -251,7 +251,7 @@ fn state_fate(
         return Err(Failure::new(
             "drspass::rekey::unrecovered",
             format!(
-                "{path} holds what an apply could not save, under the key that would be replaced"
+                "{path} has outcomes that an apply could not save, under the key that would be replaced"
             ),
             "Nothing was written. Fold it in first: 'drspass state recover FILE'.",
         )
@@ -335,7 +335,7 @@ fn put(
                     path.display(),
                     new.fingerprint_key.id()
                 ),
-                "The state is not in its place yet. See what is wrong with the disk, and whether the manifest opens; then 'drspass rekey' once more finishes it.",
+                "The state is not in its place yet. Check the disk, and that the manifest opens; then run 'drspass rekey' again to finish.",
             )
             .because(source)
             .into(),
@@ -350,8 +350,8 @@ fn put(
         let state = root.relative(store.path()).display();
         return Err(Failure::new(
             "drspass::rekey::replaced",
-            format!("the manifest is rekeyed, but somebody replaced {state} meanwhile"),
-            "The new state is next to it and fits only the one that was replaced: bring that back, as from git, and run 'drspass rekey' once more. Else 'drspass apply --accept-new-key OLDKEYID' starts the state anew and sends every entry.",
+            format!("the manifest is rekeyed, but another process replaced {state} in the meantime"),
+            "The new state is next to it and fits only the replaced one: restore that, for example from git, and run 'drspass rekey' again. Otherwise 'drspass apply --accept-new-key OLDKEYID' starts a new state and sends every entry.",
         )
         .into());
     };

@@ -81,12 +81,12 @@ impl<'a> Rewrite<'a> {
 
     fn changed_seal(&self, edited: Option<&Sealed>) -> Vec<Problem> {
         let changed = |path: &str, what: &'static str| {
-            let help = "Put it back as it was: only the tool writes this part.";
+            let help = "Restore it: only drspass writes this part.";
             Problem::error(path, None, what, help)
         };
         let old = &self.opened.sealed;
         let Some(new) = edited else {
-            return vec![changed("sealed", "is kept by the tool and was removed")];
+            return vec![changed("sealed", "is written by drspass and was removed")];
         };
         let key = |sealed: &Sealed| sealed.fingerprint_key.id();
         let (old_scope, new_scope) = (&old.scope, &new.scope);
@@ -99,7 +99,7 @@ impl<'a> Rewrite<'a> {
             ("revision", new.revision == old.revision),
         ];
         let differing = is_same.into_iter().filter(|(_, is_same)| !is_same);
-        let what = "is kept by the tool and was changed";
+        let what = "is written by drspass and was changed";
         differing
             .map(|(field, _)| changed(&format!("sealed.{field}"), what))
             .collect()
@@ -197,9 +197,8 @@ pub fn second_name(root: &Root) -> Option<Problem> {
 
 /// Returns the revision after `revision`, the higher one of the manifest's and the state's.
 pub fn next_revision(revision: u64) -> Result<u64, OpError> {
-    let what = "the revision of the plain text cannot grow any more";
-    let help =
-        "Nothing was written. Decrypt the present manifest; its revision is not for editing.";
+    let what = "the revision of the plain text is at its maximum";
+    let help = "Nothing was written. Decrypt the present manifest; do not edit its revision.";
     let next = revision.checked_add(1);
     next.ok_or_else(|| OpError::unfit(what, help))
 }
@@ -260,14 +259,14 @@ pub fn replace(root: &Root, before: Option<&[u8]>, file: &[u8]) -> Result<(), Op
 
 fn locked() -> OpError {
     OpError::unfit(
-        "another program has locked the manifest",
-        "Nothing was written. Run the command again when that one has ended.",
+        "another process has locked the manifest",
+        "Nothing was written. Run the command again when it has ended.",
     )
 }
 
 fn overtaken() -> OpError {
     OpError::unfit(
-        "the manifest was changed by somebody else meanwhile",
-        "Nothing was written. Look at the present manifest and make the change there.",
+        "another process changed the manifest while this command was running",
+        "Nothing was written. Check the present manifest and make the change there.",
     )
 }

@@ -273,7 +273,7 @@ impl SigningKey {
             return Err(unauthenticated("signature expired"));
         }
         let Some(canonical) = request.canonical(&authorization.signed) else {
-            return Err(fails("a signed header is missing or stands twice"));
+            return Err(fails("a signed header is missing or repeated"));
         };
         if !authorization.is_by(&self.spec.secret, date, &canonical) {
             // Echoing it is what the real gateway does, in one line.

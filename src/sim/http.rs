@@ -212,7 +212,7 @@ impl ServiceReply {
             .body(Payload::new(self.body, self.truncated))
             .unwrap_or_else(|_| {
                 let mut response = Response::new(Payload::new(
-                    b"the injected fault is no HTTP message".to_vec(),
+                    b"the injected fault is not a valid HTTP message".to_vec(),
                     false,
                 ));
                 *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;

@@ -115,7 +115,7 @@ fn issue(exchange: &mut SimExchange<'_>) -> Result<SimToken, ServiceReply> {
         return Err(bad_request("The Content-Type must be application/json."));
     }
     let Some(document) = &request.document else {
-        return Err(bad_request("The body is no JSON."));
+        return Err(bad_request("The body is not JSON."));
     };
     let auth = &document["auth"];
     let identity = &auth["identity"];

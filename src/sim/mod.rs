@@ -53,7 +53,7 @@ pub use self::spec::{
 /// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{0} is no loopback address, and the simulator serves no other")]
+    #[error("{0} is not a loopback address, the only kind that the simulator serves")]
     NotLoopback(IpAddr),
     #[error("the simulator cannot listen on {address}")]
     Listen {

@@ -166,7 +166,7 @@ fn describe(error: &serde_yaml::Error) -> String {
         Error::Unexpected { expected, .. } => format!("expected {expected}"),
         Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
         Error::MultipleDocuments { .. } => "a second YAML document begins".to_owned(),
-        Error::DuplicateMappingKey { .. } => "a key stands here a second time".to_owned(),
-        _ => "this is no readable scenario".to_owned(),
+        Error::DuplicateMappingKey { .. } => "this key is a repetition".to_owned(),
+        _ => "this is not a readable scenario".to_owned(),
     }
 }

@@ -18,7 +18,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::invalid),
         help(
-            "Nothing was changed. 'drspass state distrust' starts it anew and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
+            "Nothing was changed. 'drspass state distrust' starts a new one and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
         )
     )]
     Invalid { path: PathBuf, why: FormatError },
@@ -26,15 +26,15 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::tampered),
         help(
-            "Nothing was sent or changed. See who changed it; 'drspass state distrust' marks every entry to be sent again."
+            "Nothing was sent or changed. Check who changed it; 'drspass state distrust' marks every entry to be sent again."
         )
     )]
     Tampered { path: PathBuf },
-    #[error("{path} does not belong to the state beside it")]
+    #[error("{path} does not belong to the state next to it")]
     #[diagnostic(
         code(drspass::journal::foreign),
         help(
-            "Nothing was sent or changed. Bring back the state that the unfinished apply worked on, or let 'drspass state distrust' set the journal aside and mark every entry to be sent again."
+            "Nothing was sent or changed. Restore the state of the unfinished apply, or run 'drspass state distrust', which sets the journal aside and marks every entry to be sent again."
         )
     )]
     ForeignJournal { path: PathBuf },
@@ -46,7 +46,7 @@ pub enum StoreError {
         )
     )]
     Locked { path: PathBuf, holder: String },
-    #[error("{path} was changed by somebody else while this run held the lock")]
+    #[error("another process changed {path} while this run held the lock")]
     #[diagnostic(
         code(drspass::state::changed),
         help(
@@ -62,7 +62,7 @@ pub enum StoreError {
 pub fn cannot_write(path: &Path) -> impl Fn(io::Error) -> StoreError {
     move |source| {
         let message = format!("cannot write {}", path.display());
-        let help = "Nothing was sent. Make room or fix the permissions; where the file itself is mounted, mount its folder instead.";
+        let help = "Nothing was sent. Free space or fix the permissions; if the file itself is mounted, mount its directory instead.";
         let failure = Failure::new("drspass::state::write", message, help);
         failure.because(source).into()
     }
@@ -71,7 +71,7 @@ pub fn cannot_write(path: &Path) -> impl Fn(io::Error) -> StoreError {
 pub fn cannot_lock(path: &Path) -> impl Fn(io::Error) -> StoreError {
     move |source| {
         let message = format!("cannot lock {}", path.display());
-        let help = "Nothing was sent or changed. Keep the state on a local file system that supports file locks, or fix the permissions of its folder.";
+        let help = "Nothing was sent or changed. Keep the state on a local file system that supports file locks, or fix the permissions of its directory.";
         let failure = Failure::new("drspass::lock::unavailable", message, help);
         failure.because(source).into()
     }

@@ -25,13 +25,13 @@ pub const PLAN_FORMAT: &str = "drspass.plan/1";
 
 #[derive(Debug, Error)]
 pub enum FormatError {
-    #[error("it cannot be read")]
+    #[error("it is unreadable")]
     Read(#[source] io::Error),
-    #[error("it is an encrypted file and no plan")]
+    #[error("it is an encrypted file, not a plan")]
     Encrypted,
     #[error("it is empty")]
     Empty,
-    #[error("it holds conflict marks of an unfinished merge")]
+    #[error("it contains conflict marks of an unfinished merge")]
     ConflictMarks,
     #[error("it is not a whole {} (damage at line {line}, column {column})", kind(.format))]
     Damaged {
@@ -41,9 +41,9 @@ pub enum FormatError {
     },
     #[error("its format is not {format}, the only one that this version knows")]
     OtherFormat { format: &'static str },
-    #[error("its id does not fit its content: it was altered")]
+    #[error("its id does not match its content: it was altered")]
     OtherId,
-    #[error("its authentication code does not fit its content")]
+    #[error("its authentication code does not match its content")]
     NotAuthentic,
 }
 

@@ -62,7 +62,7 @@ struct JournalLine<'a> {
 pub enum JournalError {
     #[error("line {line} is damaged")]
     Damaged { line: usize },
-    #[error("the authentication code of line {line} does not fit")]
+    #[error("the authentication code of line {line} does not match")]
     NotAuthentic { line: usize },
     #[error("its format is not {JOURNAL_FORMAT}, the only one that this version knows")]
     OtherFormat,

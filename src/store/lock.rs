@@ -56,7 +56,7 @@ impl Store {
         testpoint::may_fail("lock").map_err(&cannot)?;
         let locked = |holder: Option<LockInfo>| StoreError::Locked {
             path: path.clone(),
-            holder: holder.map_or_else(|| "somebody unknown".to_owned(), |h| h.to_string()),
+            holder: holder.map_or_else(|| "an unknown process".to_owned(), |h| h.to_string()),
         };
         if !try_often(&file).map_err(&cannot)? {
             return Err(locked(holder(&mut file)));

@@ -94,7 +94,7 @@ impl PlanFile {
                 let is_plan = serde_json::from_slice::<AnyFormat<'_>>(&bytes)
                     .is_ok_and(|any| any.format == PLAN_FORMAT);
                 if !is_plan {
-                    return Err(io::Error::other("another file is there, and it is no plan"));
+                    return Err(io::Error::other("it exists and is not a plan file"));
                 }
                 true
             }

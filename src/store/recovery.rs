@@ -115,8 +115,8 @@ impl Store {
         let mut start = self.path.file_name()?.to_owned();
         start.push(".recovery-");
         let start = start.as_encoded_bytes();
-        let beside = fs::read_dir(files::folder_of(&self.path)).ok()?;
-        beside.filter_map(Result::ok).find_map(|entry| {
+        let siblings = fs::read_dir(files::folder_of(&self.path)).ok()?;
+        siblings.filter_map(Result::ok).find_map(|entry| {
             if !entry.file_name().as_encoded_bytes().starts_with(start) {
                 return None;
             }

@@ -55,7 +55,7 @@ struct Annotation {
 struct Annotations(Vec<Annotation>);
 
 impl Annotations {
-    fn tell(&mut self, rank: Rank, label: &str, lines: Vec<String>) {
+    fn add(&mut self, rank: Rank, label: &str, lines: Vec<String>) {
         let known = self.0.iter_mut().rev();
         let mut known = known.filter(|known| !known.names.is_empty());
         match known.find(|known| known.rank == rank && known.lines == lines) {
@@ -85,9 +85,7 @@ impl Annotations {
         };
         let shown = self.0.len() - left_out;
         if left_out > 0 {
-            let more = format!(
-                "what {left_out} more annotations would say stands in the summary and the log"
-            );
+            let more = format!("{left_out} more annotations are only in the summary and the log");
             let rank = self.0[shown].rank;
             self.0.truncate(shown);
             self.say(rank, "more of this", [more]);
@@ -142,11 +140,11 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
         let label = &entry.label;
         let line = PlanLine::of(entry);
         if line.rank != Rank::Well {
-            annotations.tell(Rank::LeftOut, label, vec![line.words]);
+            annotations.add(Rank::LeftOut, label, vec![line.words]);
         }
         if let Some(why) = report.blocked.get(&entry.key) {
             let lines = vec![format!("blocked now: {why}"), why.advice()];
-            annotations.tell(Rank::LeftOut, label, lines);
+            annotations.add(Rank::LeftOut, label, lines);
         }
     }
     for note in &report.notes {
@@ -168,12 +166,12 @@ pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     for (label, outcome) in &report.entries {
         let line = OutcomeLine::of(outcome);
         if line.rank != Rank::Well {
-            annotations.tell(line.rank, label, line.lines());
+            annotations.add(line.rank, label, line.lines());
         }
     }
     for job in report.jobs.iter().filter(|job| !job.result.is_well()) {
         let label = format!("job {}", job.label);
-        annotations.tell(Rank::LeftOut, &label, JobLine::of(&job.result).lines);
+        annotations.add(Rank::LeftOut, &label, JobLine::of(&job.result).lines);
     }
     if !report.findings.is_empty() {
         let findings = report.findings.iter().take(MAX_NAMES).cloned();

@@ -172,7 +172,10 @@ impl<'a> OutcomeLine<'a> {
     /// Returns the lines to print.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let word = self.outcome.replace('_', " ");
+        let word = match self.outcome {
+            "in_doubt" => "outcome unknown".to_owned(),
+            outcome => outcome.replace('_', " "),
+        };
         if let Some(refusal) = self.refusal {
             let kind = match refusal.kind {
                 RefusalKind::WrongPassword => " (user or password wrong)",
@@ -228,14 +231,14 @@ impl<'a> JobLine<'a> {
                 line('!', "failed", known(status), words)
             }
             RetryJobsResult::Unseen(None) => {
-                let words = "retry asked for; its state could not be read";
+                let words = "retried; its state could not be read";
                 line('?', "unseen", None, words.to_owned())
             }
             RetryJobsResult::Unseen(Some(status)) => {
                 let kind = status.known().map(JobStatus::kind);
                 advice = (kind == Some(StatusKind::Failed))
                     .then_some("It failed again at once, or has not started yet.");
-                let words = format!("retry asked for; last seen {status}; look at it later");
+                let words = format!("retried; last seen {status}; check it later");
                 line('?', "unseen", Some(ReportedStatus::as_str(status)), words)
             }
             RetryJobsResult::Refused(refusal) => {
@@ -257,7 +260,7 @@ impl<'a> JobLine<'a> {
                 let at = at.strftime("%Y-%m-%d %H:%M UTC");
                 let words = format!(
                     "not retried: {status}; the retry of {at} with the same passwords failed or \
-                     was not seen to work"
+                     was not seen to succeed"
                 );
                 line('!', "retried_before", known(status), words)
             }
@@ -266,7 +269,7 @@ impl<'a> JobLine<'a> {
                 line('-', "left_alone", known(status), words)
             }
             RetryJobsResult::LeftPaused => {
-                let words = "is paused and stays so; --resume-paused resumes it";
+                let words = "is paused; --resume-paused resumes it";
                 let status = known(&JobStatus::Pausing);
                 line('-', "left_paused", status, words.to_owned())
             }
@@ -280,7 +283,7 @@ impl<'a> JobLine<'a> {
 /// credential.
 fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {
     match credential {
-        None => format!("{code} (wrong password), value unchanged; --resend sends it"),
+        None => format!("{code} (wrong password), password unchanged; --resend sends it"),
         Some(name) => {
             format!("{code} (wrong password) for another entry of @{name}; --resend sends it")
         }
@@ -364,7 +367,7 @@ pub fn plan_notes(report: &PlanReport) -> Vec<String> {
     let left = report.plan.entries.iter();
     let left = left.filter(|entry| entry.kerberos_left);
     notes.extend(left.map(|PlanEntry { label, .. }| {
-        format!("{label}: kerberos left the manifest; DRS is not told and keeps it")
+        format!("{label}: kerberos was removed from the manifest; DRS keeps its current kerberos settings")
     }));
     let unlisted = &report.plan.unlisted;
     let named = unlisted.iter().take(MAX_UNLISTED_LINES);
@@ -380,7 +383,7 @@ pub fn plan_notes(report: &PlanReport) -> Vec<String> {
 /// Returns the numbers of an apply, on one line, which add up.
 pub fn totals_words(totals: Totals) -> String {
     format!(
-        "{} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all",
+        "{} applied, {} refused, {} blocked, {} not sent, {} unknown; {} in all",
         totals.applied,
         totals.refused,
         totals.blocked,
@@ -397,7 +400,7 @@ pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
     if let Some(signal) = report.interrupted {
         let word = match signal {
             Signal::Interrupt => "interrupted",
-            Signal::Terminate => "told to end",
+            Signal::Terminate => "terminated by a signal",
         };
         notes.push(format!(
             "the run was {word} and sent nothing new from then on"
@@ -405,7 +408,8 @@ pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
     }
     if report.totals().in_doubt > 0 {
         notes.push(
-            "entries in doubt may be set or not; 'drspass apply' sends them again".to_owned(),
+            "entries with an unknown outcome may be set or not; 'drspass apply' sends them again"
+                .to_owned(),
         );
     }
     notes
@@ -413,7 +417,7 @@ pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
 
 pub fn not_retried_words(report: &ApplyReport) -> Option<String> {
     let why = report.not_retried.as_ref()?;
-    Some(format!("jobs were not looked after: {why}"))
+    Some(format!("jobs were not retried: {why}"))
 }
 
 /// Returns the lines to print if the state does not have the outcomes.
@@ -422,12 +426,12 @@ pub fn saved_notes(saved: &StateSaved) -> Vec<String> {
         StateSaved::InState => Vec::new(),
         StateSaved::Recovery { path, why } => vec![
             format!("the state could not be saved: {why}"),
-            format!("what was sent is recorded in '{path}'"),
-            format!("run, in this root folder: drspass state recover '{path}'"),
+            format!("the outcomes are recorded in '{path}'"),
+            format!("run, in this root directory: drspass state recover '{path}'"),
         ],
         StateSaved::Lost { why } => vec![
             format!("neither the state nor a recovery file could be written: {why}"),
-            "the entries marked applied ARE set, even where the next plan shows them as unknown"
+            "the entries marked applied ARE set, even if the next plan shows them as unknown"
                 .to_owned(),
         ],
     }

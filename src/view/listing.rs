@@ -71,12 +71,12 @@ pub fn state_list(
         } else {
             " yet: nothing was applied from here"
         };
-        return with_notes(format!("There is no state{why}.\n"), notes);
+        return with_notes(format!("No state{why}.\n"), notes);
     };
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "State of project {}: {}, serial {}, revision {}.\nRead without a key, so not authenticated; 'drspass state show' proves it.",
+        "State of project {}: {}, serial {}, revision {}.\nRead without a key, so not authenticated; 'drspass state show' checks it.",
         state.scope.project_id,
         counted(state.entries.len(), "entry", "entries"),
         state.serial,
@@ -191,15 +191,15 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
 }
 
 /// Shown if the service does not say.
-const NOT_TOLD: &str = "not told";
+const UNKNOWN: &str = "unknown";
 
 pub fn whoami(login: &LoginReport) -> String {
     let caller = &login.caller;
     let user = match (&caller.user, &caller.domain) {
         (Some(user), Some(domain)) => format!("{user} of {domain}"),
         (Some(user), None) => user.to_string(),
-        (None, _) if caller.is_key => "whoever the access key belongs to".to_owned(),
-        (None, _) => NOT_TOLD.to_owned(),
+        (None, _) if caller.is_key => "the owner of the access key".to_owned(),
+        (None, _) => UNKNOWN.to_owned(),
     };
     let project = match &caller.project_name {
         Some(name) => format!("{} ({name})", login.scope.project_id),
@@ -208,7 +208,7 @@ pub fn whoami(login: &LoginReport) -> String {
     let end = match (caller.token_end, caller.is_key) {
         (Some(end), _) => format!("{end:.0}"),
         (None, true) => "none: each request is signed".to_owned(),
-        (None, false) => NOT_TOLD.to_owned(),
+        (None, false) => UNKNOWN.to_owned(),
     };
     let region = login.region.as_deref().unwrap_or("not named");
     format!(
@@ -249,7 +249,7 @@ pub fn jobs(report: &JobsReport) -> String {
     }
     if !report.absent.is_empty() {
         let absent = counted(report.absent.len(), "entry has", "entries have");
-        let _ = writeln!(text, "note: {absent} no job that the project lists");
+        let _ = writeln!(text, "note: {absent} no job in this project");
     }
     text
 }
@@ -257,7 +257,7 @@ pub fn jobs(report: &JobsReport) -> String {
 fn job(report: &JobsReport, job: &ListedJob) -> String {
     let mut text = String::new();
     let status = job.status.as_ref();
-    let status = status.map_or_else(|| NOT_TOLD.to_owned(), ToString::to_string);
+    let status = status.map_or_else(|| UNKNOWN.to_owned(), ToString::to_string);
     let _ = writeln!(text, "  {}   {status}", job.id);
     let mut facts = Vec::new();
     facts.extend(job.name.as_ref().map(ToString::to_string));
@@ -268,7 +268,7 @@ fn job(report: &JobsReport, job: &ListedJob) -> String {
         let _ = writeln!(text, "      subtask of {parent}");
     }
     if job.is_dual_active_parent {
-        text.push_str("      dual-active parent: takes no password, its subtasks do\n");
+        text.push_str("      dual-active parent: its subtasks accept passwords, it does not\n");
     }
     for endpoint in Endpoint::ALL {
         let word = if report.is_managed(job, endpoint) {

@@ -166,8 +166,8 @@ impl MarkdownPage<'_> {
         if shown < total {
             let _ = writeln!(
                 page,
-                "**Showing {shown} of {total} entries: there is no space for more. \
-                 What went wrong or is left out comes first.**\n"
+                "**Showing {shown} of {total} entries for want of space. \
+                 Failed and skipped entries come first.**\n"
             );
         }
         page.push_str(&facts);
@@ -217,18 +217,18 @@ fn fitting(mut rows: Vec<MarkdownRow>, space: usize) -> (usize, String) {
 
 fn render_notes(notes: &[String]) -> String {
     let mut text = String::new();
-    let mut left_out = 0;
+    let mut not_shown = 0;
     for note in notes {
         let line = format!("- {}\n", lines([note]));
         if text.len() + line.len() <= MAX_NOTE_BYTES {
             text.push_str(&line);
         } else {
-            left_out += 1;
+            not_shown += 1;
         }
     }
-    if left_out > 0 {
-        let notes = counted(left_out, "more note", "more notes");
-        let _ = writeln!(text, "- {notes} left out");
+    if not_shown > 0 {
+        let notes = counted(not_shown, "more note", "more notes");
+        let _ = writeln!(text, "- {notes} not shown");
     }
     match text.is_empty() {
         true => text,

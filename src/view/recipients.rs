@@ -67,7 +67,7 @@ fn line(listed: &ListedRecipient, all: &[ListedRecipient]) -> (char, String, &'s
     let in_file = match listed.in_file {
         InFile::Yes => "in the file",
         InFile::No => "not in the file",
-        InFile::Unknown => "cannot be told",
+        InFile::Unknown => "the header does not name it",
     };
     (mark, name, in_file)
 }
@@ -104,7 +104,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
         let _ = writeln!(text, "  {field}: {from}\n    -> {to}");
     }
     if plan.change.is_none() && plan.moved.is_empty() {
-        text.push_str("  recipients and target stay as they were sealed\n");
+        text.push_str("  recipients and target are unchanged\n");
     }
     let new_key = plan.new_key.map(|why| {
         let words = format!("There will be a new fingerprint key, {why}.");
@@ -115,22 +115,22 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
         StateFate::Untouched => None,
         StateFate::Absent { path } => {
             let words = format!(
-                "there is no state at {path}. One that is kept elsewhere, as for pipelines, \
-                 will not fit the new key: fetch it before, and put it back after; or else \
-                 its next apply needs --accept-new-key OLDKEYID and sends every entry"
+                "no state at {path}. A state that is kept elsewhere, as for pipelines, will not \
+                 fit the new key: fetch it before, and put it back after; otherwise its next \
+                 apply needs --accept-new-key OLDKEYID and sends every entry"
             );
             Some(("note: ", words))
         }
         StateFate::CarriedOver { entries: count } => {
             let words = format!(
-                "The state ({}) will be rewritten with it; what is in sync stays in sync.",
+                "The state ({}) will be rewritten with it; entries in sync stay in sync.",
                 entries(count)
             );
             Some(("", words))
         }
         StateFate::LeftBehind { entries: count } => {
             let words = format!(
-                "The state ({}) is of the former project: it will be kept aside, and every \
+                "The state ({}) belongs to the former project: it will be kept aside, and every \
                  entry will count as never set.",
                 entries(count)
             );
@@ -139,7 +139,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
     };
     let lockout = plan.is_lockout.then(|| {
         let words =
-            "none of the identities at hand opens the new file: you will not be able to read it";
+            "none of the given identities opens the new file: you will not be able to read it";
         ("warning: ", words.to_owned())
     });
     for (start, words) in [new_key, state, lockout].into_iter().flatten() {
@@ -175,7 +175,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
             decided(&mut text, '-', recipient);
         }
         left.push(format!(
-            "Older commits of {} stay readable to whoever was removed. So change the passwords \
+            "Removed recipients can still read older commits of {}. So change the passwords \
              themselves.",
             done.plan.manifest
         ));
@@ -186,7 +186,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
         ));
     }
     if done.key_id.is_some() {
-        let words = "Plans that were saved before do not fit any more. In CI, change the protected \
+        let words = "Plans saved before are no longer valid. In CI, change the protected \
                      variable DRSPASS_EXPECT_KEY_ID to the new key id.";
         left.push(words.to_owned());
     }
@@ -194,7 +194,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
         push_wrapped(&mut text, "", &words);
     }
     if done.plan.change.is_none() && done.plan.moved.is_empty() {
-        text.push_str("The file is another one although nobody was added or removed.\n");
+        text.push_str("The file has changed although no recipient was added or removed.\n");
     }
     text
 }

@@ -54,7 +54,7 @@ fn detailed_exit_codes_tell_changes_from_none_and_from_failures() {
     command.env_remove("DRSPASS_IDENTITY");
     lab.run_command(command)
         .exits(1)
-        .says("there is no identity");
+        .says("no identity to decrypt with");
     // A held lock stops no plan, and does not change what its code means.
     let lock = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
     lock.lock().unwrap();
@@ -82,7 +82,9 @@ fn failures_end_with_the_failure_and_never_with_a_success() {
         assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
     }
     std::fs::remove_file(lab.path("drspass.yaml")).unwrap();
-    lab.run(&["plan"]).exits(1).says("there is no drspass.yaml");
+    lab.run(&["plan"])
+        .exits(1)
+        .says("drspass.yaml does not exist");
 }
 
 #[test]
@@ -171,7 +173,7 @@ fn doubt_wins_over_refusals() {
     lab.sim
         .inject(refuse(J1, EndPointType::Source, "DRS.M00304"));
     lab.sim.inject(Fault::nth(2, FaultKind::NotJson));
-    lab.apply(&[]).exits(4).says("1 refused").says("1 in doubt");
+    lab.apply(&[]).exits(4).says("1 refused").says("1 unknown");
 }
 
 #[test]

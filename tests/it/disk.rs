@@ -177,7 +177,7 @@ fn a_recovery_file_is_all_that_is_needed_when_journal_and_fold_both_failed() {
     lab.write(&name, recovery.replace("\"applied\"", "\"appliex\""));
     lab.run(&["state", "recover", &name])
         .exits(1)
-        .says("no recovery file of this state");
+        .says("is not a recovery file of this state");
     lab.write(&name, &recovery);
     lab.run(&["state", "recover", &name]).exits(0);
     lab.apply(&[]).exits(0);
@@ -249,7 +249,7 @@ fn a_place_that_cannot_be_replaced_is_found_out_before_the_first_send() {
     let sent = lab.sent().len();
     // A folder in the place of the temporary file stands for any refusal there.
     std::fs::create_dir(lab.path("drspass.state.json.tmp")).unwrap();
-    lab.apply(&[]).exits(1).says("mount its folder instead");
+    lab.apply(&[]).exits(1).says("mount its directory instead");
     std::fs::remove_dir(lab.path("drspass.state.json.tmp")).unwrap();
     std::fs::create_dir(lab.path("drspass.state.json.journal")).unwrap();
     lab.apply(&[]).exits(1);
@@ -286,9 +286,7 @@ fn a_state_that_somebody_replaces_during_an_apply_is_not_written_over() {
     let replaced = lab.read("drspass.state.json.backup");
     lab.write("drspass.state.json", &replaced);
     lab.sim.release();
-    lab.wait(child)
-        .exits(8)
-        .says("was changed by somebody else");
+    lab.wait(child).exits(8).says("another process changed");
     assert_eq!(lab.read("drspass.state.json"), replaced);
     lab.run(&["state", "recover", &recovery_file(&lab)])
         .exits(0)
@@ -342,7 +340,7 @@ fn a_second_signal_stops_at_once_with_a_whole_state() {
     send_signal(run.id(), Signal::TERM);
     run.says("Stopping");
     send_signal(run.id(), Signal::HUP);
-    run.ended(&lab).exits(4).says("told to end");
+    run.ended(&lab).exits(4).says("terminated by a signal");
     assert!(lab.state()["body"]["serial"].is_u64());
     lab.apply(&[]).exits(0);
 }

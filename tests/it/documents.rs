@@ -355,7 +355,7 @@ fn an_encrypted_file_is_not_sealed_twice_and_plain_text_is_not_taken_for_sealed(
     std::fs::copy(lab.path("passwords.yaml.age"), lab.path("copy.age")).unwrap();
     lab.run(&["encrypt", "copy.age"])
         .exits(1)
-        .says("is encrypted already");
+        .says("is already encrypted");
     let crlf = lab.read("passwords.yaml.age").replace('\n', "\r\n");
     lab.write("passwords.yaml.age", crlf);
     lab.run(&["validate"]).exits(0);

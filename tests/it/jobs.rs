@@ -164,15 +164,15 @@ fn a_state_that_is_not_told_is_no_word_of_the_service() {
     let lab = lab_of(vec![job(J1, "PAUSING")]);
     list_is(
         &lab,
-        &json!({"total_record": 2, "jobs": [{ "id": J1 }, { "id": J2, "status": "not told" }]}),
+        &json!({"total_record": 2, "jobs": [{ "id": J1 }, { "id": J2, "status": "unknown" }]}),
     );
     let jobs = document(&lab.run(&["jobs", "--json"]).exits(0), "jobs-output");
     assert!(jobs["jobs"][0].get("status").is_none());
-    assert_eq!(jobs["jobs"][1]["status"], "not told");
+    assert_eq!(jobs["jobs"][1]["status"], "unknown");
     lab.run(&["jobs"])
         .exits(0)
-        .says(&format!("{J1} not told"))
-        .says(&format!("{J2} \"not told\""));
+        .says(&format!("{J1} unknown"))
+        .says(&format!("{J2} \"unknown\""));
     std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
     lab.run(&["init", "--from-jobs"]).exits(0);
     let text = lab.run(&["decrypt"]).exits(0).stdout;
@@ -234,7 +234,7 @@ fn details_that_cannot_be_had_are_a_note() {
     lab.run(&["jobs"])
         .exits(0)
         .says("Jobs: 5, 2 in the manifest;")
-        .says("note: the databases of the jobs are not told: ");
+        .says("note: cannot read the databases of the jobs: ");
     let jobs = document(&lab.run(&["jobs", "--json"]).exits(0), "jobs-output");
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 5);
     assert_eq!(jobs["jobs"][1]["source"], json!({ "managed": true }));

@@ -37,7 +37,7 @@ fn forgetting_what_is_not_there_changes_nothing() {
         &["state", "rm", J1, J9],
         &["state", "show", J9],
     ] {
-        lab.run(args).exits(1).says("names no entry");
+        lab.run(args).exits(1).says("matches no entry");
         assert_eq!(lab.read("drspass.state.json"), state);
     }
     lab.run(&["state", "rm"]).exits(64);
@@ -82,7 +82,7 @@ fn adopted_entries_are_in_sync_and_say_so() {
         .says("password changed (adopted 20");
     lab.run(&["state", "adopt", J9, "--yes"])
         .exits(1)
-        .says("names no entry");
+        .says("matches no entry");
 }
 
 #[test]
@@ -431,7 +431,7 @@ fn a_list_after_a_killed_apply_says_what_a_plan_says() {
         "{}",
         list.stdout
     );
-    let note = "an apply was cut off; the answers it recorded are counted in";
+    let note = "an apply was cut off; the answers it recorded are included";
     list.says(note);
     lab.run(&["plan"]).exits(0).says(note).says("; 2 in sync");
     // What does not continue the state is not counted in, and that is said.
@@ -451,7 +451,7 @@ fn a_lost_state_is_told_by_its_backup() {
     for args in [&["plan"][..], &["state", "list"], &["state", "show"]] {
         lab.run(args)
             .exits(0)
-            .says("drspass.state.json.backup is there")
+            .says("drspass.state.json.backup exists")
             .says("state distrust");
     }
     std::fs::remove_file(lab.path("drspass.state.json.backup")).unwrap();

@@ -113,13 +113,13 @@ fn a_held_lock_without_readable_owner_is_told_as_such() {
         lab.write("drspass.state.json.lock", content);
         let file = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
         file.lock().unwrap();
-        lab.apply(&[]).exits(6).says("somebody unknown");
+        lab.apply(&[]).exits(6).says("an unknown process");
         lab.run(&["lock", "show"])
             .exits(0)
             .says("an unknown process");
         lab.run(&["plan"])
             .exits(0)
-            .says("note: the lock is held by somebody unknown");
+            .says("note: the lock is held by an unknown process");
     }
     assert_eq!(lab.sent().len(), 0);
 }
@@ -211,7 +211,7 @@ fn a_state_that_was_replaced_before_the_marks_is_not_written_over() {
     terminal.types("yes\n");
     lab.ended(terminal)
         .exits(6)
-        .says("was changed by somebody else")
+        .says("another process changed")
         .says("Nothing was sent.");
     assert_eq!(lab.sent().len(), sent);
     assert_eq!(lab.read("drspass.state.json"), later);

@@ -30,7 +30,7 @@ fn a_rerun_sends_exactly_the_refused_entry() {
         .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[])
         .exits(3)
-        .says("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 in doubt; 3 in all.")
+        .says("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 unknown; 3 in all.")
         .says("DRS.M00304");
     assert!(lab.entry(J1, "source")["applied"].is_object());
     assert!(lab.entry(J1, "destination")["applied"].is_object());
@@ -104,7 +104,7 @@ fn kerberos_that_left_the_manifest_is_a_note_and_no_change() {
     .exits(0);
     lab.run(&["plan", "--detailed-exitcode"])
         .exits(0)
-        .says("DRS is not told and keeps it");
+        .says("DRS keeps its current kerberos settings");
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn a_refused_request_does_not_stop_the_others_and_nothing_claims_to_be_complete(
     let run = lab.apply(&[]).exits(3);
     assert_eq!(
         run.stdout.lines().last(),
-        Some("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 in doubt; 3 in all.")
+        Some("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 unknown; 3 in all.")
     );
     let said = run.all().to_lowercase();
     for word in ["complete", "success", "done"] {

@@ -17,7 +17,7 @@ fn a_link_cannot_lead_a_write_out_of_the_folder() {
         "  {J1}:\n    source: {{ password: 'canary-x' }}\n"
     ))
     .exits(1)
-    .says("leads out of the folder");
+    .says("is outside the directory");
     lab.run(&["plan"]).exits(1);
     assert_eq!(std::fs::read(&precious).unwrap(), before);
     // A link inside the folder is followed and stays one.
@@ -71,7 +71,7 @@ fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
             let output = lab.command(command).output().unwrap();
             assert!(output.status.code().is_some());
         }
-        lab.apply(&[]).exits(1).says("no regular file");
+        lab.apply(&[]).exits(1).says("not a regular file");
         std::fs::remove_file(lab.path(name)).unwrap();
         let _ = std::fs::rename(&aside, lab.path(name));
     }

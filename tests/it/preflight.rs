@@ -147,7 +147,7 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
         let mut run = lab
             .apply(&[])
             .exits(3)
-            .says("Result: 10 applied, 0 refused, 21 blocked, 0 not sent, 0 in doubt; 31 in all.");
+            .says("Result: 10 applied, 0 refused, 21 blocked, 0 not sent, 0 unknown; 31 in all.");
         assert!(!run.stderr.contains("could not read"), "{}", run.stderr);
         let mut sent: Vec<String> = Vec::new();
         for (n, (state, is_taken)) in STATES.iter().enumerate() {
@@ -180,7 +180,7 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
         let puts = lab.sent().len();
         lab.apply(&[])
             .exits(1)
-            .says("Result: 0 applied, 0 refused, 21 blocked, 0 not sent, 0 in doubt; 21 in all.");
+            .says("Result: 0 applied, 0 refused, 21 blocked, 0 not sent, 0 unknown; 21 in all.");
         assert_eq!(lab.sent().len(), puts);
         assert_eq!(lab.read("drspass.state.json"), state);
     }

@@ -175,7 +175,7 @@ fn a_file_of_another_history_changes_nothing() {
     lab.write("foreign", foreign);
     lab.run(&["state", "recover", "foreign"])
         .exits(1)
-        .says("is not of the history of this state");
+        .says("does not belong to the history of this state");
     assert_eq!(lab.read("drspass.state.json"), state);
 }
 

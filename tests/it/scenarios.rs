@@ -131,7 +131,7 @@ fn of_a_dual_active_pair_the_subtasks_take_passwords_and_the_parent_does_not() {
     rehearsal
         .run(&["jobs"])
         .exits(0)
-        .says("dual-active parent: takes no password, its subtasks do")
+        .says("dual-active parent: its subtasks accept passwords, it does not")
         .says(&format!("subtask of {parent}"));
     rehearsal
         .apply(&["--retry-jobs"])
@@ -178,8 +178,8 @@ fn every_way_to_log_in_is_taken_and_the_other_project_is_not() {
     for (login, user) in [
         (&USER[..], "\"rotation\" of \"OTC"),
         (&factor, "\"rotation-mfa\" of \"OTC"),
-        (&permanent, "whoever the access key belongs to"),
-        (&temporary, "whoever the access key belongs to"),
+        (&permanent, "the owner of the access key"),
+        (&temporary, "the owner of the access key"),
     ] {
         rehearsal.run_as(&["whoami"], login).exits(0).says(user);
         rehearsal
@@ -265,7 +265,7 @@ fn lost_answers_leave_doubt_that_a_second_run_ends() {
     rehearsal
         .run_as(&args, &USER)
         .exits(4)
-        .says("0 applied, 0 refused, 0 blocked, 0 not sent, 2 in doubt");
+        .says("0 applied, 0 refused, 0 blocked, 0 not sent, 2 unknown");
     assert_eq!(
         rehearsal.count("PUT batch-modify-pwd"),
         4,
@@ -310,7 +310,7 @@ fn more_jobs_than_a_page_holds_are_all_listed_and_judged() {
     rehearsal
         .apply(&[])
         .exits(3)
-        .says("18 applied, 0 refused, 3 blocked, 0 not sent, 0 in doubt; 21 in all.");
+        .says("18 applied, 0 refused, 3 blocked, 0 not sent, 0 unknown; 21 in all.");
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_paused_job_takes_passwords_and_goes_on_when_it_is_resumed() {
     rehearsal
         .apply(&["--retry-jobs"])
         .exits(0)
-        .says("is paused and stays so");
+        .says("is paused; --resume-paused resumes it");
     rehearsal.run(&["jobs"]).exits(0).says("PAUSING");
     sources(&mut rehearsal.lab, &[FIRST], "rehearsal-source");
     rehearsal

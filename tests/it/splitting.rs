@@ -86,7 +86,7 @@ fn check_poisoned(jobs: usize, endpoints: &[&'static str], batch_size: usize, ba
     lab.apply(&[])
         .exits(3)
         .says("DRS.M00202")
-        .says("499 applied, 1 refused, 0 blocked, 0 not sent, 0 in doubt; 500 in all.");
+        .says("499 applied, 1 refused, 0 blocked, 0 not sent, 0 unknown; 500 in all.");
 
     let sent = lab.sent();
     let batches = 500_usize.div_ceil(batch_size);
@@ -208,7 +208,7 @@ fn after_a_run_of_good_answers_one_more_request_is_in_flight() {
     }
     assert_eq!(answered, jobs);
     let run = lab.wait(child).exits(0);
-    let notes = run.all().matches("come again later").count();
+    let notes = run.all().matches("throttled requests").count();
     assert_eq!(notes, 1, "{}", run.all());
 }
 
@@ -310,10 +310,10 @@ fn check_throttled(jobs: usize, on: FaultTrigger, retry_after: Option<u32>) {
         "nothing but what was throttled is repeated"
     );
     let mut waits = 0;
-    for note in run.stdout.split("come again later; waits: ").skip(1) {
+    for note in run.stdout.split("throttled requests; waits: ").skip(1) {
         let (times, rest) = note.split_once(", ").unwrap();
         waits += times.parse::<usize>().unwrap();
-        let (seconds, _) = rest.split_once(" s in all").unwrap();
+        let (seconds, _) = rest.split_once(" s in total").unwrap();
         let seconds: f64 = seconds.parse().unwrap();
         // What was waited for in all, as it was drawn.
         assert!(seconds >= 0.4, "{}", run.stdout);

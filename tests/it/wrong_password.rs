@@ -57,7 +57,7 @@ fn a_shared_password_that_is_wrong_is_tried_once_and_then_held_for_all_its_entri
     lab.apply(&["--only", "*/source"])
         .exits(1)
         .says(&format!("blocked: {HELD}; --resend sends it"))
-        .says("0 applied, 1 refused, 39 blocked, 0 not sent, 0 in doubt; 40 in all.");
+        .says("0 applied, 1 refused, 39 blocked, 0 not sent, 0 unknown; 40 in all.");
     assert_eq!(logins(&lab), 1);
     // What has another password is not held back.
     lab.run(&["plan", "--detailed-exitcode"])
@@ -155,7 +155,7 @@ fn no_lost_request_is_repeated_after_a_wrong_password() {
     lab.sim
         .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     lab.sim.inject(Fault::nth(2, FaultKind::CloseAfter));
-    lab.apply(&[]).exits(4).says("1 refused").says("1 in doubt");
+    lab.apply(&[]).exits(4).says("1 refused").says("1 unknown");
     assert_eq!(lab.sent().len(), 2);
     // Without one, it is.
     lab.passwords(&[(J1, "source", "canary-right"), (J2, "source", "canary-2")]);
@@ -196,7 +196,7 @@ fn a_request_refused_as_a_whole_says_so_and_its_entries_are_sent_one_by_one_when
         .says("10 requests");
     lab.apply(&["--resend", "*"])
         .exits(3)
-        .says("3 applied, 1 refused, 6 blocked, 0 not sent, 0 in doubt; 10 in all.");
+        .says("3 applied, 1 refused, 6 blocked, 0 not sent, 0 unknown; 10 in all.");
     let one = |id: &String| vec![(id.clone(), "source".to_owned())];
     let expected: Vec<_> = ids[..4].iter().map(one).collect();
     assert_eq!(lab.sent()[1..], expected);
@@ -322,7 +322,7 @@ fn a_wrong_password_counts_although_its_answer_cannot_be_relied_on() {
         lab.apply(&["--only", "*/source"])
             .exits(4)
             .says(&format!("blocked: {HELD}"))
-            .says("0 applied, 0 refused, 11 blocked, 0 not sent, 1 in doubt");
+            .says("0 applied, 0 refused, 11 blocked, 0 not sent, 1 unknown");
         assert_eq!(logins(&lab), 1, "{http} {rows}");
     }
 }

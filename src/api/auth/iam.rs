@@ -38,7 +38,7 @@ impl Iam {
         let url = service_url(&options.target.auth_url).map_err(|_| {
             Failure::new(
                 "drspass::api::auth_url",
-                "the address of the identity service cannot be used",
+                "the address of the identity service is invalid",
                 "Write target.auth_url as https://HOST/v3.",
             )
         })?;
@@ -367,12 +367,15 @@ mod tests {
             {"interface":"public","region":"eu-nl","url":"https://nl"},
             {"interface":"public","region":"eu-de","url":"https://drs.eu-de.example/v3/p1"}]}]}"#;
         let found = endpoints(body, "p1");
-        let told: Vec<_> = found
+        let found_endpoints: Vec<_> = found
             .iter()
             .map(|found| (found.region.as_deref(), found.url.as_str()))
             .collect();
         let nl = (Some("eu-nl"), "https://nl");
-        assert_eq!(told, [nl, (Some("eu-de"), "https://drs.eu-de.example")]);
+        assert_eq!(
+            found_endpoints,
+            [nl, (Some("eu-de"), "https://drs.eu-de.example")]
+        );
         assert_eq!(endpoints(b"{}", "p1"), []);
     }
 }

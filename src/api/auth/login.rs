@@ -196,7 +196,7 @@ impl IamSession {
         let Some(token) = token else {
             return Err(self.failure(
                 FailureKind::Unanswered,
-                vec!["the answer holds no token".to_owned()],
+                vec!["the answer has no token".to_owned()],
             ));
         };
         {

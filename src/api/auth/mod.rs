@@ -71,7 +71,7 @@ impl Credentials {
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::Token(_) => {
-                "Nothing was sent with it: the token has expired, or is of another identity service. Get a new one."
+                "Nothing was sent with it: the token has expired, or belongs to another identity service. Get a new one."
             }
             Self::Password(PasswordLogin {
                 passcode: Some(_), ..
@@ -82,7 +82,7 @@ impl Credentials {
                 "Check the user, its domain, the password, and that the user has a role in the project; a user with a second factor also needs user_id and passcode, or OS_USER_ID and OS_PASSCODE. Failed logins lock the account."
             }
             Self::AccessKey(_) => {
-                "Check that key and secret belong together and are active, and the clock here. It is not tried again, since refused signatures lock the key."
+                "Check that key and secret belong together and are active, and check this machine's clock. drspass does not try again, since refused signatures lock the key."
             }
         }
     }
@@ -284,7 +284,7 @@ impl TokenHeader {
         let foreign = |position: usize| {
             refused(
                 format!(
-                    "the token holds a blank or a character outside ASCII at position {position}"
+                    "the token contains a blank or a character outside ASCII at position {position}"
                 ),
                 "Store the token alone, without quotation marks or other text around it.",
             )
@@ -292,7 +292,7 @@ impl TokenHeader {
         match odd {
             Some((c, position)) if c.is_control() => {
                 return Err(refused(
-                    format!("the token holds a control character at position {position}"),
+                    format!("the token contains a control character at position {position}"),
                     "Store the token on one line; a single line end after it does no harm.",
                 ));
             }
@@ -355,7 +355,7 @@ mod tests {
     fn other_odd_characters_are_refused_by_position() {
         let said = |token: &str| session(token).unwrap_err().to_string();
         for (token, position) in [("to\nk", 3), ("tok\n\n", 4), ("tok\r", 4), ("\ttok", 1)] {
-            let text = format!("the token holds a control character at position {position}");
+            let text = format!("the token contains a control character at position {position}");
             assert_eq!(said(token), text);
         }
         assert!(said("tök").ends_with("outside ASCII at position 2"));

@@ -43,7 +43,7 @@ impl Signer {
             Err(Failure::new(
                 "drspass::api::access_key",
                 format!(
-                    "the access key cannot be used: {part} is empty or holds a blank, a line end \
+                    "the access key is invalid: {part} is empty or contains a blank, a line end \
                      or a foreign character"
                 ),
                 "Store each part of the key alone on one line, without quotation marks.",

@@ -244,7 +244,7 @@ async fn a_throttled_request_is_repeated_as_it_was() {
         panic!("{notes:?}");
     };
     assert!(
-        note.starts_with("the service asked to come again later; waits: 3, "),
+        note.starts_with("the service throttled requests; waits: 3, "),
         "{note}"
     );
 }
@@ -318,7 +318,7 @@ async fn an_answer_lost_twice_leaves_a_doubt() {
     let (answered, requests) = run(vec![Act::Hang, Act::Hang, ok()]).await;
     assert_eq!(answered.reply, BatchReply::Lost(Doubt::AnswerLost));
     assert_eq!(requests.len(), 2);
-    assert!(answered.notes[0].ends_with("lost: it did not come in time"));
+    assert!(answered.notes[0].ends_with("lost: timed out"));
 }
 
 #[tokio::test]
@@ -442,9 +442,9 @@ async fn a_connection_that_cannot_be_made_sends_nothing() {
 #[tokio::test]
 async fn a_server_without_tls_gets_no_request() {
     for (act, cause) in [
-        (Act::Close, "no TLS connection could be agreed on"),
+        (Act::Close, "TLS handshake failed"),
         (Act::Hang, "timed out"),
-        (ok(), "no TLS connection could be agreed on"),
+        (ok(), "TLS handshake failed"),
     ] {
         let fixture = Fixture::start(vec![act]).await;
         let options = options(format!("https://{}", fixture.address));
@@ -481,7 +481,7 @@ fn odd_addresses_are_refused_before_anything_is_sent() {
     ] {
         assert_eq!(
             refused(endpoint, PROJECT),
-            "the endpoint is not an address of a service",
+            "the endpoint is not a valid address",
             "{endpoint}"
         );
     }

@@ -194,15 +194,18 @@ fn run_id(options: &ApplyOptions, context: &ApplyContext<'_>) -> PlanId {
 }
 
 fn limit_error(Exceeded { changes, limits }: &Exceeded) -> OpError {
-    let exceed = match changes {
-        1 => "1 change exceeds".to_owned(),
-        many => format!("{many} changes exceed"),
+    let (exceed, are) = match changes {
+        1 => ("1 change exceeds".to_owned(), "1 change is".to_owned()),
+        many => (
+            format!("{many} changes exceed"),
+            format!("{many} changes are"),
+        ),
     };
     Failure::new(
         "drspass::apply::limit",
         format!("{exceed} the limits: {limits}"),
         format!(
-            "Nothing was sent or changed. See whether so much shall change; --override-limits {changes} accepts exactly this many."
+            "Nothing was sent or changed. If {are} intended, pass --override-limits {changes}."
         ),
     )
     .class(ErrorClass::NotApproved)
@@ -249,8 +252,8 @@ fn decide(
         if found != *expected {
             return Err(Failure::new(
                 "drspass::plan::other_change",
-                format!("this is the change {found}, not {expected}"),
-                "Nothing was sent or changed. See what changed since that change was reviewed.",
+                format!("the change id is {found}, not {expected}"),
+                "Nothing was sent or changed. Review the plan again: it differs from the one with the expected change id.",
             )
             .class(ErrorClass::StalePlan)
             .into());

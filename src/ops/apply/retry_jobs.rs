@@ -56,7 +56,7 @@ struct RetryJobsRun<'a> {
     /// The jobs that needed a retry.
     results: BTreeMap<JobId, RetryJobsResult>,
     /// The number of jobs with an unknown state.
-    untold: usize,
+    unknown: usize,
     interrupted: Option<Signal>,
 }
 
@@ -112,7 +112,7 @@ pub fn retry_jobs(
         planned: options.saved.as_ref().map(ToApply::jobs),
         is_backed_up: report.requests > 0,
         results: BTreeMap::new(),
-        untold: 0,
+        unknown: 0,
         interrupted: None,
     };
     jobs.execute(guard, online, &mut report, context)?;
@@ -152,9 +152,9 @@ impl RetryJobsRun<'_> {
             }
         });
         report.interrupted = self.interrupted;
-        if self.untold > 0 {
-            let number = self.untold;
-            report.not_retried = Some(format!("the service tells no state for {number}"));
+        if self.unknown > 0 {
+            let number = self.unknown;
+            report.not_retried = Some(format!("the service returned no state for {number}"));
         }
         let results = self.results.into_iter();
         let results = results.map(|(job, result)| RetryJobsEntry {
@@ -232,12 +232,13 @@ impl RetryJobsRun<'_> {
         context: &ApplyContext<'_>,
     ) -> Result<BTreeSet<JobId>, OpError> {
         let ids: Vec<JobId> = jobs.keys().cloned().collect();
-        let (told, failed) = online.ask(|client| async move { client.states_of(&ids).await })?;
+        let (reported, failed) =
+            online.ask(|client| async move { client.states_of(&ids).await })?;
         if let Some(failure) = failed {
             return Err(online.client.states_error(failure).into());
         }
         let recorded = self.state.retries.len();
-        let (to_retry, mut watched) = self.choose(told, jobs);
+        let (to_retry, mut watched) = self.choose(reported, jobs);
         let former = self.state.retries.clone();
         if !to_retry.is_empty() || former.len() < recorded {
             let at = (context.runtime.now)();
@@ -273,13 +274,13 @@ impl RetryJobsRun<'_> {
     /// Chooses the jobs to retry, and those to watch because an earlier run retried them.
     fn choose(
         &mut self,
-        told: Vec<(JobId, ReportedJob)>,
+        reported: Vec<(JobId, ReportedJob)>,
         jobs: &BTreeMap<JobId, Candidate>,
     ) -> (Vec<JobId>, BTreeSet<JobId>) {
         let (mut to_retry, mut watched) = (Vec::new(), BTreeSet::new());
-        for (job, told) in told {
-            self.untold += usize::from(told == ReportedJob::Nothing);
-            let (Some(status), Some(candidate)) = (told.known(), jobs.get(&job)) else {
+        for (job, reported) in reported {
+            self.unknown += usize::from(reported == ReportedJob::Nothing);
+            let (Some(status), Some(candidate)) = (reported.known(), jobs.get(&job)) else {
                 continue;
             };
             let is_paused = status == JobStatus::Pausing;
@@ -426,14 +427,14 @@ async fn until_settled(
     loop {
         let ids: Vec<JobId> = open.iter().cloned().collect();
         let look = timeout_at(end + GRACE, client.states_of(&ids));
-        let Ok((told, failed)) = look.await else {
+        let Ok((reported, failed)) = look.await else {
             return;
         };
         if failed.is_some_and(|failure| failure.refuses_caller()) {
             return;
         }
-        for (job, told) in told {
-            let ReportedJob::Job(facts) = told else {
+        for (job, reported) in reported {
+            let ReportedJob::Job(facts) = reported else {
                 continue;
             };
             last.insert(job.clone(), facts.status.clone());

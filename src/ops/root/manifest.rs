@@ -195,7 +195,7 @@ impl Root {
                 Err(Failure::new(
                     "drspass::sealed::other_key_beside",
                     other_key(&claimed.key_id, &manifest),
-                    "Nothing was written: whoever made this manifest may have chosen who reads the next one. See who changed it; if its key was replaced on purpose, say so with --expect-key-id and the manifest's key.",
+                    "Nothing was written: the author of this manifest may have chosen who can read the next one. Check who changed it; if its key was replaced on purpose, pass the manifest's key with --expect-key-id.",
                 )
                 .into())
             }

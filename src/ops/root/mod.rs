@@ -47,8 +47,8 @@ impl Root {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Failure::new(
                     "drspass::root::missing",
-                    format!("there is no {}", path.display()),
-                    "Run 'drspass init' to make one, or name another folder with -C DIR.",
+                    format!("{} does not exist", path.display()),
+                    "Run 'drspass init' to create it, or name another directory with -C DIR.",
                 )
                 .into());
             }
@@ -152,7 +152,7 @@ impl Root {
         // Anything but a file, such as a pipe, could be waited for without end.
         match path.metadata() {
             Ok(found) if !found.is_file() => Err(OpError::read(self.manifest_name())(
-                std::io::Error::other("it is no regular file"),
+                std::io::Error::other("it is not a regular file"),
             )),
             _ => Ok(()),
         }
@@ -208,8 +208,11 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
     let outside = || {
         OpError::from(Failure::new(
             "drspass::root::outside",
-            format!("{} leads out of the folder of drspass.yaml", path.display()),
-            "Keep the manifest and the state below that folder, without links that lead elsewhere; a state elsewhere is named with --state or DRSPASS_STATE.",
+            format!(
+                "{} is outside the directory of drspass.yaml",
+                path.display()
+            ),
+            "Keep manifest and state below that directory, without links that lead outside; give a state elsewhere with --state or DRSPASS_STATE.",
         ))
     };
     let root = std::fs::canonicalize(files::folder_of(&folder.join(CONFIG_FILE)))
@@ -243,8 +246,8 @@ impl Guards {
         match &self.expect_key_id {
             Some(expected) if expected != found => Err(Failure::new(
                 "drspass::sealed::key_id",
-                format!("the manifest carries the key {found}, but {expected} is expected"),
-                "Nothing was sent or changed. Somebody without the key may have made this manifest; see who changed it, and change the expected id only if the key was replaced on purpose.",
+                format!("the manifest has the key {found}, but {expected} is expected"),
+                "Nothing was sent or changed. Someone without the key may have made this manifest; check who changed it, and change the expected id only if the key was replaced on purpose.",
             )
             .class(ErrorClass::Sealed)
             .into()),
@@ -292,7 +295,7 @@ impl OwnPaths {
     pub fn check(&self, path: &Path) -> Result<PathBuf, OpError> {
         let wanted = comparable_path(&self.folder.join(path));
         if self.others.contains(&wanted) || self.belongs_to_state(&wanted) {
-            let source = io::Error::other("drspass keeps files of its own under this name");
+            let source = io::Error::other("drspass uses this name for its own files");
             return Err(OpError::write(path)(source));
         }
         Ok(wanted)
@@ -303,7 +306,7 @@ impl OwnPaths {
         for path in paths {
             let wanted = self.check(path)?;
             if taken.contains(&wanted) {
-                let source = io::Error::other("another output goes there already");
+                let source = io::Error::other("another output goes to the same file");
                 return Err(OpError::write(path)(source));
             }
             taken.push(wanted);

@@ -307,7 +307,7 @@ fn five_thousand_entries_fit_and_the_cut_is_said_first() {
     let rows = cells(&page);
     assert_eq!(rows[0][1], "job-4999/source");
     assert_eq!(rows[1][1], "job-4000/source");
-    assert!(page.contains("more notes left out"));
+    assert!(page.contains("more notes not shown"));
 }
 
 #[test]

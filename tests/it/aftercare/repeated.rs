@@ -128,7 +128,7 @@ fn a_run_that_could_not_be_saved_or_was_interrupted_says_that_no_job_was_looked_
     command.env("DRSPASS_TEST_FAIL_AT", "replace:2");
     lab.run_command(command)
         .exits(8)
-        .says("jobs were not looked after: the state could not be saved");
+        .says("jobs were not retried: the state could not be saved");
 
     let mut lab = lab_of(
         &[(J1, "INCRE_TRANSFER_FAILED"), (J2, "INCRE_TRANSFER_FAILED")],
@@ -145,7 +145,7 @@ fn a_run_that_could_not_be_saved_or_was_interrupted_says_that_no_job_was_looked_
     lab.sim.release();
     run.ended(&lab)
         .exits(130)
-        .says("jobs were not looked after: the run was interrupted");
+        .says("jobs were not retried: the run was interrupted");
     assert!(retried(&lab).is_empty());
 }
 
@@ -164,7 +164,7 @@ fn a_retry_is_refused_only_by_a_code_or_the_word_and_else_it_stays_recorded() {
         let said = if is_refused {
             "not retried"
         } else {
-            "retry asked for"
+            "retried; last seen"
         };
         lab.apply(&["--retry-jobs"]).exits(3).says(said);
         assert_eq!(recorded(&lab).is_null(), is_refused, "{row}");

@@ -92,7 +92,7 @@ fn a_retry_whose_answer_is_lost_is_not_sent_again_and_its_job_is_watched() {
         lab.apply(&["--retry-jobs"])
             .exits(3)
             .says("? job")
-            .says("retry asked for; last seen INCRE_TRANSFER_FAILED; look at it later");
+            .says("retried; last seen INCRE_TRANSFER_FAILED; check it later");
         assert_eq!(retried(&lab), [[J1]]);
     }
 }
@@ -173,7 +173,7 @@ fn states_that_cannot_be_read_leave_every_job_alone() {
     inject(&lab, "status", Fault::always(status(500, "DRS.M00004")));
     lab.apply(&["--retry-jobs"])
         .exits(3)
-        .says("note: jobs were not looked after: 127.0.0.1")
+        .says("note: jobs were not retried: 127.0.0.1")
         .says("Result: 1 applied");
     assert!(retried(&lab).is_empty());
     // A run that had nothing else to do has failed.
@@ -191,7 +191,7 @@ fn a_job_whose_state_is_not_told_is_not_taken_for_one_that_needs_nothing() {
     for summary in ["1 in all.", "0 in all."] {
         lab.apply(&["--retry-jobs"])
             .exits(3)
-            .says("note: jobs were not looked after: the service tells no state for 1")
+            .says("note: jobs were not retried: the service returned no state for 1")
             .says(summary);
     }
     assert!(retried(&lab).is_empty());
@@ -212,7 +212,7 @@ fn a_key_that_is_refused_is_shown_to_the_service_once() {
         command.env("OS_SECRET_KEY", "canary-secret-key");
         lab.run_command(command)
             .exits(1)
-            .says("the query of job states was refused");
+            .says("rejected the query of job states");
         // Five refused signatures lock a key.
         assert_eq!(lab.sim.requests().len(), before + 1);
     }
@@ -229,7 +229,7 @@ fn states_that_cannot_be_read_while_watching_are_said() {
     let messages = messages(&run);
     let job = messages.iter().find(|m| m["type"] == "job").unwrap();
     assert_eq!(job["outcome"], "unseen");
-    assert_eq!(job["why"], "retry asked for; its state could not be read");
+    assert_eq!(job["why"], "retried; its state could not be read");
     assert_eq!(retried(&lab), [[J1]]);
 }
 
@@ -240,7 +240,7 @@ fn watching_ends_when_its_time_is_over() {
     lab.apply(&["--retry-jobs"])
         .exits(3)
         .says("? job")
-        .says("retry asked for; last seen STARTJOBING; look at it later");
+        .says("retried; last seen STARTJOBING; check it later");
     // A look that is never answered does not hold it up for long either.
     lab.sim.set_status(J1, "INCRE_TRANSFER_FAILED");
     lab.run(&["state", "rm", J1]).exits(0);
@@ -280,7 +280,7 @@ fn a_login_that_was_refused_is_not_tried_again_for_the_jobs() {
     lab.sim.inject(Fault::nth(2, expired()));
     lab.apply(&["--retry-jobs"])
         .exits(3)
-        .says("note: jobs were not looked after: the login was refused");
+        .says("note: jobs were not retried: the login was refused");
     assert_eq!(asked(&lab, "batch-status"), 0);
     assert!(retried(&lab).is_empty());
     // Nor while they are watched.
@@ -309,7 +309,7 @@ fn a_signal_ends_the_watching_and_the_report_still_comes() {
         let run = lab
             .wait(child)
             .exits(code)
-            .says("retry asked for; last seen STARTJOBING");
+            .says("retried; last seen STARTJOBING");
         let last = run.stdout.lines().last().unwrap();
         assert!(last.starts_with("Result: 1 applied"), "{last}");
     }
@@ -325,7 +325,7 @@ fn a_signal_while_a_retry_hangs_ends_the_run_and_says_so() {
     send_signal(child.id(), rustix::process::Signal::INT);
     lab.wait(child)
         .exits(130)
-        .says("retry asked for; its state could not be read")
+        .says("retried; its state could not be read")
         .says("Result: 1 applied");
     assert_eq!(retried(&lab), [[J1]]);
 }
@@ -357,7 +357,7 @@ fn jobs_whose_retry_was_asked_for_are_named_though_the_state_cannot_be_saved() {
     command.env("DRSPASS_TEST_FAIL_AT", "replace:4");
     lab.run_command(command)
         .exits(3)
-        .says("jobs were not looked after")
-        .says(&format!("? job {J1} retry asked for"))
+        .says("jobs were not retried")
+        .says(&format!("? job {J1} retried"))
         .says(&format!("! job {J2} not retried: DRS.M00304"));
 }

@@ -214,7 +214,7 @@ fn nothing_is_encrypted_twice_and_plain_text_is_not_decrypted() {
         lab.write("twice.age", file);
         lab.run(&["-i", "key.txt", "encrypt", "twice.age"])
             .exits(1)
-            .says("twice.age is encrypted already");
+            .says("twice.age is already encrypted");
         assert_eq!(std::fs::read(lab.path("twice.age")).unwrap(), file);
         assert_eq!(lab.read("passwords.yaml.age"), armor);
     }

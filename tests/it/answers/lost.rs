@@ -75,7 +75,7 @@ fn a_gateway_that_gave_up_waiting_counts_as_a_lost_answer() {
             let lab = lab_with("apply: { retry: { max_elapsed: 30s } }");
             let kind = status(http, "APIGW.0201", [("Retry-After", wait)]);
             lab.sim.inject(Fault::always(kind).times(requests));
-            lab.apply(&[]).exits(4).says(said).says("3 in doubt");
+            lab.apply(&[]).exits(4).says(said).says("3 unknown");
             assert_eq!(lab.sent().len(), requests as usize);
             converges(&lab);
         }
@@ -143,7 +143,7 @@ fn three_lost_answers_in_a_row_stop_the_run() {
     }));
     lab.apply(&[])
         .exits(4)
-        .says("3 in doubt; 6 in all.")
+        .says("3 unknown; 6 in all.")
         .says("too many answers were lost in a row");
     assert_eq!(lab.sent().len(), 6, "each is repeated once");
 }
@@ -160,7 +160,7 @@ fn three_batches_in_doubt_in_a_row_stop_the_run_whatever_the_doubt() {
     ] {
         let (lab, _) = lab_of(6, "apply: { batch_size: 1, parallelism: 1 }");
         lab.sim.inject(Fault::always(kind));
-        lab.apply(&[]).exits(4).says("3 not sent, 3 in doubt");
+        lab.apply(&[]).exits(4).says("3 not sent, 3 unknown");
         assert_eq!(lab.sent().len(), 3);
     }
 }
@@ -177,5 +177,5 @@ fn splitting_does_not_hide_that_nothing_gets_through() {
         };
         lab.sim.inject(Fault::nth(number, kind));
     }
-    lab.apply(&[]).exits(4).says("5 not sent, 3 in doubt");
+    lab.apply(&[]).exits(4).says("5 not sent, 3 unknown");
 }

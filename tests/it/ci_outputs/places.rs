@@ -32,7 +32,7 @@ fn no_output_takes_a_path_that_drspass_keeps_for_itself() {
     ]);
     let refuses = |args: &[&str], place: &str| {
         let run = lab.run(args).exits(1).says(place);
-        run.says("drspass keeps files of its own under this name");
+        run.says("drspass uses this name for its own files");
         assert_eq!(lab.read("plan.md"), page, "{place}");
         assert!(lab.exists("drspass.state.json.lock"), "{place}");
     };
@@ -72,7 +72,7 @@ fn two_outputs_never_go_to_one_place() {
         ] {
             lab.run(&[&["plan"][..], &pair].concat())
                 .exits(1)
-                .says("another output goes there already");
+                .says("another output goes to the same file");
             assert!(!lab.exists("a.md"), "{pair:?}");
         }
     }

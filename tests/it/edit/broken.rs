@@ -95,7 +95,7 @@ fn what_the_tool_keeps_is_not_changed_by_hand() {
         ("/- \"age1/d", "sealed"),
         (
             "/^sealed:/,/revision:/d",
-            "sealed: is kept by the tool and was removed",
+            "sealed: is written by drspass and was removed",
         ),
     ] {
         let editor = desk.stub(
@@ -174,7 +174,7 @@ fn a_manifest_that_somebody_else_changed_is_kept_and_so_is_the_edit() {
     let run = desk
         .edit(&editor)
         .exits(1)
-        .says("changed by somebody else meanwhile")
+        .says("another process changed the manifest")
         .says("The edited text is in passwords.yaml.age.edited-1, encrypted.");
     assert!(run.stdout.starts_with("") && !run.stdout.contains("edited"));
     let text = desk.text();

@@ -202,7 +202,7 @@ fn without_a_key_that_is_at_hand_a_log_shows_one_line_and_goes_on() {
         "bin/age-plugin-stub",
         "#!/bin/sh\n: > \"$HOME/ran\"\n",
     );
-    let none = "+drspass: nothing is shown: no identity at hand opens it";
+    let none = "+drspass: nothing is shown: none of the given identities opens it";
     let locked = "+drspass: nothing is shown: the identity needs a passphrase or a plugin";
     for (identity, expected) in [
         ("nowhere.txt", none),
@@ -285,7 +285,7 @@ fn older_commits_with_other_readers_do_not_stop_a_log() {
     for line in [
         "-drspass: nothing is shown: not a valid sealed manifest",
         "+drspass: nothing is shown: not a valid sealed manifest",
-        "+drspass: nothing is shown: no identity at hand opens it",
+        "+drspass: nothing is shown: none of the given identities opens it",
         "+drspass: nothing is shown: not encrypted",
         "-  @orders-db password: ",
     ] {

@@ -8,9 +8,9 @@ use super::{repository, rotate, seal};
 use crate::support::{J1, Lab, make_pipe};
 
 const START: &str = "drspass: nothing is shown: ";
-const DAMAGED: &str = "no whole age file for recipients";
+const DAMAGED: &str = "not a complete age file for recipients";
 const INVALID: &str = "not a valid sealed manifest";
-const UNREADABLE: &str = "no file that can be read";
+const UNREADABLE: &str = "the file is unreadable";
 const PLAIN: &str = "not encrypted";
 
 /// `show --textconv` that is ended when it hangs, with another identity or more.
@@ -105,7 +105,7 @@ fn an_odd_identity_or_environment_hangs_and_fails_nothing() {
     let shown = textconv(&lab, "passwords.yaml.age", |_| {});
     assert!(shown.contains("job orders"), "{shown}");
     make_pipe(&lab.path("pipe"));
-    let none = format!("{START}no identity at hand opens it\n");
+    let none = format!("{START}none of the given identities opens it\n");
     for identity in [
         "pipe",
         ".",

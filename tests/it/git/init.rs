@@ -185,7 +185,9 @@ fn what_git_refuses_is_refused_before_anything_is_written() {
         let mut command =
             lab.command(&["init", "--git", "--project-id", "p1", "--region", "eu-de"]);
         command.env("PATH", path);
-        lab.run_command(command).exits(1).says("no program git");
+        lab.run_command(command)
+            .exits(1)
+            .says("cannot find git in PATH");
         nothing(&lab);
     }
     assert!(!lab.exists("ran"));
@@ -201,14 +203,16 @@ fn what_git_refuses_is_refused_before_anything_is_written() {
         "eu-de",
     ]);
     command.stdin(std::process::Stdio::null());
-    lab.run_command(command).exits(1).says("no work tree");
+    lab.run_command(command)
+        .exits(1)
+        .says("not in a usable git work tree");
     fs::rename(lab.path(".git"), lab.path("moved")).unwrap();
     let mut command = lab.command(&["init", "--git", "--project-id", "p1", "--region", "eu-de"]);
     // The folder of this test may be below a repository.
     command.env("GIT_CEILING_DIRECTORIES", lab.dir.path().parent().unwrap());
     lab.run_command(command)
         .exits(1)
-        .says("no work tree")
+        .says("not in a usable git work tree")
         .says("Nothing was written");
     nothing(&lab);
     lab.run(&["-C", "nowhere", "init", "--git"]).exits(1);
@@ -222,8 +226,8 @@ fn what_git_cannot_set_is_completed_by_a_second_run() {
     for run in [init(&lab, &[]), lab.run(&["init", "--git"])] {
         run.exits(1)
             .says("git cannot set diff.drspass.textconv")
-            .says("the manifest, .gitignore and .gitattributes are in their places")
-            .says("complete it with 'drspass init --git' and nothing else");
+            .says("the manifest, .gitignore and .gitattributes are written")
+            .says("run 'drspass init --git' without other options");
         assert_eq!(lab.read(".gitattributes"), ATTRIBUTES);
     }
     let manifest = fs::read(lab.path("passwords.yaml.age")).unwrap();

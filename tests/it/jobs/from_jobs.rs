@@ -255,7 +255,7 @@ fn a_list_that_is_refused_leaves_nothing_behind() {
         code: None,
     };
     assert!(lab.sim.inject_query(Some("list"), Fault::always(kind)));
-    init_new(&lab).exits(1).says("the list of jobs was refused");
+    init_new(&lab).exits(1).says("rejected the list of jobs");
     assert_eq!(fs::read_dir(lab.path("new")).unwrap().count(), 0);
     // With a list, the same command makes everything.
     let lab = lab_of(vec![job(J1, "PAUSING")]);

@@ -33,10 +33,10 @@ fn an_answer_without_a_token_is_no_login() {
         answer(201, r#"{"token":{}}"#),
         "",
         1,
-        "the answer holds no token",
+        "the answer has no token",
     );
     refused(answer(201, ""), "", 1, "is not in the service's format");
-    refused(answer(200, "[]"), "", 1, "says nothing that can be used");
+    refused(answer(200, "[]"), "", 1, "has no usable content");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_token_that_no_header_can_carry_is_none() {
             headers,
             ..CannedAnswer::default()
         });
-        let told = refused(kind, "", 1, "the answer holds no token");
+        let told = refused(kind, "", 1, "the answer has no token");
         assert!(!told.all().contains("canary token"));
     }
 }
@@ -109,10 +109,10 @@ fn a_login_whose_answer_is_lost_is_never_sent_again() {
         FaultKind::Silent,
         "apply: { request_timeout: 1s }",
         1,
-        "it did not come in time",
+        "timed out",
     );
     for http in [408, 502, 503, 504] {
-        refused(answer(http, "{}"), "", 1, &format!("HTTP-{http}"));
+        refused(answer(http, "{}"), "", 1, &format!("HTTP {http}"));
         let act_first = true;
         let page = FaultKind::Html { http, act_first };
         refused(page, "", 1, &http.to_string());

@@ -92,7 +92,7 @@ fn a_login_that_is_not_allowed_names_everything_that_was_used() {
     let host = lab.sim.url().replace("http://", "");
     for word in [
         "IAM.0002",
-        &format!("by {host}"),
+        &format!("{host} rejected the login"),
         &format!("user {USER} of domain {DOMAIN}"),
         &format!("project {}", lab.sim.project_id()),
         ", request ",
@@ -167,7 +167,7 @@ fn a_key_that_dies_in_mid_run_is_not_tried_again() {
         apply(&lab, &[], &key)
             .exits(3)
             .says("APIGW.0301")
-            .says("2 applied, 0 refused, 0 blocked, 10 not sent, 0 in doubt");
+            .says("2 applied, 0 refused, 0 blocked, 10 not sent, 0 unknown");
         let requests = lab.sim.requests();
         let refused = requests
             .iter()

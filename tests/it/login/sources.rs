@@ -44,7 +44,7 @@ fn way(vars: Vars, proof: Proof, source: &'static str, user: &'static str) -> Wa
 }
 
 const OPERATOR: &str = r#""operator" of "acme""#;
-const KEY_OWNER: &str = "whoever the access key belongs to";
+const KEY_OWNER: &str = "the owner of the access key";
 
 fn ways() -> Vec<Way> {
     let folder = TempDir::new().unwrap();
@@ -255,7 +255,7 @@ fn the_entry_that_drspass_yaml_names_lists_the_jobs_of_a_new_manifest_too() {
     assert!(lab.sim.inject_query(Some("list"), slow));
     run(&lab, &["init", "--from-jobs"], &vars)
         .exits(1)
-        .says("did not come in time");
+        .says("timed out");
     assert!(!lab.exists("passwords.yaml.age"));
 }
 

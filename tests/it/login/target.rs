@@ -59,7 +59,7 @@ fn a_catalogue_of_several_regions_is_not_guessed_from() {
     init(&lab, &args, &[])
         .exits(1)
         .says(&format!(
-            r#"several endpoints of DRS: region "eu-nl" at "{NL}", region "eu-de" at "{DE}""#
+            r#"several DRS endpoints: region "eu-nl" at "{NL}", region "eu-de" at "{DE}""#
         ))
         .says("--region or OS_REGION_NAME");
     assert!(!lab.exists("new/drspass.yaml"));
@@ -77,7 +77,7 @@ fn a_catalogue_of_several_regions_is_not_guessed_from() {
     }
     init(&lab, &args, &[("OS_REGION_NAME", "eu-ch2")])
         .exits(1)
-        .says("names no endpoint of DRS for this region");
+        .says("has no DRS endpoint for this region");
     init(&lab, &args, &[("OS_REGION_NAME", "eu/de")])
         .exits(1)
         .says("OS_REGION_NAME is not a valid region");

@@ -86,7 +86,7 @@ fn the_numbers_of_an_apply_are_those_of_its_text() {
     let shown = outcome(&[]).stdout;
     let result = result(&messages);
     let line = format!(
-        "Result: {} applied, {} refused, {} blocked, {} not sent, {} in doubt; {} in all.\n",
+        "Result: {} applied, {} refused, {} blocked, {} not sent, {} unknown; {} in all.\n",
         result["applied"],
         result["refused"],
         result["blocked"],
@@ -102,7 +102,10 @@ fn the_numbers_of_an_apply_are_those_of_its_text() {
             .skip_while(|line| !line.starts_with("Apply:"))
             .find(|line| line.contains(address))
             .unwrap();
-        let word = text(&message["outcome"]).replace('_', " ");
+        let word = match text(&message["outcome"]) {
+            "in_doubt" => "outcome unknown".to_owned(),
+            outcome => outcome.replace('_', " "),
+        };
         assert!(entry.contains(&word), "{message}\n{entry}");
         for name in ["code", "why"] {
             if let Some(said) = message[name].as_str()

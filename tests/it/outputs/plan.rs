@@ -113,7 +113,7 @@ fn a_plan_tells_what_is_left_out_declared_or_left_behind_and_every_note() {
         );
     }
     assert_eq!(plan["notes"].as_array().unwrap().len(), 1, "{plan}");
-    assert!(shown.contains("kerberos left the manifest"));
+    assert!(shown.contains("kerberos was removed from the manifest"));
     drop(lock);
 
     lab.sim

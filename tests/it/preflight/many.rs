@@ -55,7 +55,7 @@ fn a_service_that_takes_ten_ids_a_question_is_asked_for_ten() {
         let first = Fault::nth(1, FaultKind::Status(answer));
         assert!(lab.sim.inject_query(Some("status"), first));
         let run = lab.apply(&[]).exits(3).says("the job is CREATING");
-        assert!(!run.all().contains("tells no state"), "{}", run.all());
+        assert!(!run.all().contains("returned no state"), "{}", run.all());
         assert_eq!(questions(&lab), (1, states));
     }
 }

@@ -69,7 +69,7 @@ fn a_question_that_fails_is_a_warning_and_everything_is_sent() {
             .says(&format!(
                 "could not read the state of {J1}, so it was not checked: "
             ))
-            .says("whether a dual-active parent is among");
+            .says("for dual-active parents among");
         assert!(lab.sim.holds(J1, "source", "canary-1"), "{name}");
         assert!(run.stdout.lines().last().unwrap().starts_with("Result: 1 "));
     }
@@ -86,7 +86,7 @@ fn a_list_that_fails_is_not_missed_where_the_states_can_be_asked_for() {
             .exits(3)
             .says("the job is CREATING")
             .says(&format!(
-                "could not check whether a dual-active parent is among {J1}, {J2}: "
+                "could not check for dual-active parents among {J1}, {J2}: "
             ));
         assert!(!run.all().contains("could not read"), "{}", run.all());
     }
@@ -118,7 +118,7 @@ fn a_job_that_may_be_a_dual_active_parent_is_named_and_sent() {
         lab.configure("apply: { request_timeout: 3s, retry: { max_elapsed: 1s } }");
         sources(&mut lab, &[J1], "canary-1");
         assert!(lab.sim.inject_query(Some("detail"), Fault::always(kind)));
-        let note = format!("could not check whether a dual-active parent is among {J1}: ");
+        let note = format!("could not check for dual-active parents among {J1}: ");
         lab.run(&["plan", "--preflight"]).exits(0).says(&note);
         lab.apply(&[]).exits(1).says(&note).says("1 refused");
         assert_eq!(lab.sent().len(), 1, "{name}");
@@ -174,7 +174,7 @@ fn a_caller_that_is_refused_stops_the_run_after_one_question() {
         assert!(lab.sim.inject_query(None, Fault::always(kind.clone())));
         lab.apply(&[])
             .exits(1)
-            .says("the query of job states was refused");
+            .says("rejected the query of job states");
         assert_eq!(lab.sim.requests().len(), before + 1);
         assert_eq!(lab.read("drspass.state.json"), state);
         assert!(!lab.exists("drspass.state.json.journal"));
@@ -400,7 +400,7 @@ fn a_caller_who_is_refused_by_any_question_asks_no_other_kind_of_question() {
             code: None,
         };
         assert!(lab.sim.inject_query(Some(call), Fault::nth(number, kind)));
-        lab.apply(&[]).exits(1).says("was refused");
+        lab.apply(&[]).exits(1).says("rejected the query");
         assert_eq!(asked(&lab, "batch-status"), 0, "{call}");
         assert!(lab.sent().is_empty());
     }

@@ -35,7 +35,7 @@ fn a_full_disk_leaves_all_old_or_all_new() {
         if failing == "replace:1" {
             assert_eq!(told(&lab), files);
         } else {
-            run.says("run 'drspass rekey' once more");
+            run.says("run 'drspass rekey' again");
             assert!(!opens(&lab, "other.txt"));
             lab.run(&["plan"]).exits(0).says("a rekey was cut off");
         }

@@ -138,7 +138,7 @@ fn somebody_who_is_removed_reads_nothing_new_and_every_entry_stays_what_it_was()
         .run(&["rekey", "--yes", "--expect-key-id", &id])
         .exits(0)
         .says(&whole)
-        .says("Older commits of passwords.yaml.age stay readable to whoever was removed.")
+        .says("Removed recipients can still read older commits of passwords.yaml.age.")
         .says("change the passwords themselves")
         .says("DRSPASS_EXPECT_KEY_ID");
     let new_id = key_id(&lab);
@@ -246,8 +246,8 @@ fn the_same_recipients_make_another_file_and_that_is_said() {
     let (before, state) = (fs::read(lab.path(MANIFEST)).unwrap(), lab.read(STATE));
     lab.run(&["rekey", "--yes"])
         .exits(0)
-        .says("recipients and target stay as they were sealed")
-        .says("The file is another one although nobody was added or removed.");
+        .says("recipients and target are unchanged")
+        .says("The file has changed although no recipient was added or removed.");
     assert_ne!(fs::read(lab.path(MANIFEST)).unwrap(), before);
     assert_eq!(lab.read(STATE), state);
     assert_eq!(planned(&lab).len(), 2);
@@ -317,7 +317,7 @@ fn without_a_state_it_is_said_what_becomes_of_one_elsewhere() {
     lab.list_recipients(&[&own(&lab)]);
     lab.run(&["rekey", "--yes"])
         .exits(0)
-        .says("there is no state at drspass.state.json")
+        .says("no state at drspass.state.json")
         .says("--accept-new-key");
     assert!(!lab.exists(STATE) && !lab.exists("drspass.state.json.rekey"));
     lab.apply(&[]).exits(0);

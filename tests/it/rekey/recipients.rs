@@ -33,7 +33,7 @@ fn an_added_and_a_removed_recipient_are_told_from_those_that_stay() {
                 .as_str(),
         )
         .says(&format!(
-            "- {}…{} cannot be told",
+            "- {}…{} the header does not name it",
             &other[..8],
             &other[other.len() - 6..]
         ))
@@ -100,7 +100,7 @@ fn without_a_key_it_tells_what_the_header_tells_and_what_cannot_be_known() {
         ),
         (
             &["-i", "stranger.txt", "recipients"],
-            "no identity at hand is a recipient",
+            "none of the given identities is a recipient",
         ),
         (&["-i", "locked", "recipients"], "the identity is locked"),
     ] {

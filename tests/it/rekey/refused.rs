@@ -147,7 +147,7 @@ fn a_list_that_leaves_out_every_identity_at_hand_needs_a_flag() {
     let other = person(&lab, "other.txt");
     lab.list_recipients(&[&other]);
     refused(&lab, &[], 1)
-        .says("you would no longer be able to read the manifest")
+        .says("you could no longer read the manifest")
         .says("--allow-lockout");
     lab.run(&["rekey", "--yes", "--allow-lockout"])
         .exits(0)

@@ -18,7 +18,7 @@ fn a_file_that_is_no_plan_is_refused_with_one_sentence_and_without_its_content()
     let manifest = lab.read("passwords.yaml.age");
     let state = lab.read(STATE);
     for (content, words) in [
-        (manifest.as_str(), "it is an encrypted file and no plan"),
+        (manifest.as_str(), "it is an encrypted file, not a plan"),
         ("", "it is empty"),
         (" \n", "it is empty"),
         (half, "it is not a whole plan file"),
@@ -55,7 +55,7 @@ fn a_plan_that_cannot_be_read_is_a_trouble_of_files() {
     std::fs::create_dir(lab.path("folder")).unwrap();
     symlink(PLAN, lab.path("link")).unwrap();
     make_pipe(&lab.path("pipe"));
-    refused(&lab, &["apply", "pipe"], 1, "no regular file");
+    refused(&lab, &["apply", "pipe"], 1, "not a regular file");
     refused(&lab, &["apply", "folder"], 1, "folder");
     refused(&lab, &["apply", "missing"], 1, "missing");
     refused(&lab, &["apply", "link"], 1, "it is a link");

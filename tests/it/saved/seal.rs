@@ -239,7 +239,7 @@ fn another_plan_or_change_than_the_named_one_is_refused() {
         &lab,
         &[&args[..], &[&other]].concat(),
         5,
-        "this is the change",
+        "the change id is",
     );
     refused(&lab, &[&args[..], &[""]].concat(), 64, "--expect-change");
     refused(&lab, &["apply", "--expect-plan-id", plan_id], 64, "PLAN");

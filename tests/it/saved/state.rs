@@ -13,7 +13,7 @@ fn a_held_lock_is_told_and_nothing_is_sent() {
     let lab = planned();
     let file = std::fs::File::create(lab.path("drspass.state.json.lock")).unwrap();
     file.lock().unwrap();
-    refused(&lab, &["apply", PLAN], 6, "is held by somebody unknown");
+    refused(&lab, &["apply", PLAN], 6, "is held by an unknown process");
     drop(file);
     apply(&lab).exits(0);
 }

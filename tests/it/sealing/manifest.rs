@@ -71,7 +71,7 @@ fn only_init_and_rekey_make_a_key() {
         }
         lab.document(&plain)
             .exits(1)
-            .says("there is no manifest to take it from")
+            .says("no manifest exists to take it from")
             .says("Nothing was written.");
         assert!(!lab.exists("passwords.yaml.age"));
     }
@@ -129,7 +129,7 @@ fn plain_text_older_than_the_manifest_or_for_elsewhere_is_not_sealed() {
     lab.passwords(&[(J1, "source", "canary-2")]);
     lab.document(&old)
         .exits(1)
-        .says("the plain text is of revision");
+        .says("the plain text has revision");
     let new = lab.run(&["decrypt"]).exits(0).stdout;
     let (endpoint, _) = lab.addresses();
     lab.document(new.replace(&endpoint, "https://drs.example.com"))

@@ -186,7 +186,7 @@ fn a_catalogue_that_names_another_endpoint_than_the_sealed_one_is_refused() {
     for args in COMMANDS {
         for run in [lab.run_command(by_password(&lab, args)), lab.run(args)] {
             run.exits(1)
-                .says("the catalogue of the identity service names")
+                .says("the identity service's catalogue has")
                 .says(&format!("sealed for {}", lab.sim.url()));
         }
         second.assert_alone("catalogue");
@@ -200,9 +200,7 @@ fn a_catalogue_without_the_endpoint_is_refused() {
     for (named, region) in [(None, "eu-test"), (Some("self".to_owned()), "eu-elsewhere")] {
         let lab = lab_of_catalogue(named, region);
         for args in COMMANDS {
-            lab.run(args)
-                .exits(1)
-                .says("names no endpoint of this service");
+            lab.run(args).exits(1).says("has no DRS endpoint");
         }
         assert!(lab.sent().is_empty());
     }

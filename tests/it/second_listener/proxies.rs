@@ -127,7 +127,7 @@ fn a_proxy_is_told_its_own_login_decoded_and_nothing_else() {
         )),
     )
     .exits(1)
-    .says("the proxy asks for another login")
+    .says("the proxy requires another login")
     .says(&proxy);
     let asked = thread.join().unwrap();
     let login = STANDARD.encode("ops:canary-p@ss:1");

@@ -337,7 +337,7 @@ fn nobody_writes_without_the_key_or_with_other_recipients() {
     desk.lab
         .run_command(command)
         .exits(1)
-        .says("there is no identity");
+        .says("no identity to decrypt with");
     let config = desk.lab.read("drspass.yaml");
     let other = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     let config = config.replacen("recipients:", &format!("recipients:\n  - {other}"), 1);

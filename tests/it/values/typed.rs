@@ -168,7 +168,7 @@ fn a_manifest_that_somebody_else_wrote_meanwhile_is_not_overwritten() {
     terminal.types("canary-typed\n");
     ended(&desk, terminal)
         .exits(1)
-        .says("changed by somebody else meanwhile");
+        .says("another process changed the manifest");
     assert_eq!(desk.sealed(), theirs);
 }
 
