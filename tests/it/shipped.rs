@@ -211,10 +211,10 @@ impl Bench {
             std::os::unix::fs::symlink(real, bench.path(name)).unwrap();
         }
         bench.add("id", &format!("echo {uid}"));
-        for name in ["cc", "script", "setsid", "strace", "git", "ssh-keygen", "cargo"] {
+        for name in ["cc", "script", "setsid", "git", "ssh-keygen", "cargo"] {
             bench.add(name, "");
         }
-        for name in ["vim", "vim.tiny", "nano"] {
+        for name in ["strace", "vim", "vim.tiny", "nano"] {
             bench.add(name, "");
         }
         bench

@@ -32,8 +32,9 @@ pub(crate) fn unanswered(url: &str) -> tokio::net::TcpSocket {
     let address = url.strip_prefix("http://").unwrap_or(url);
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("a socket");
-    let bound = socket.bind(address.parse().expect("an address"));
-    bound.expect("an address that nobody listens at");
+    let address = address.parse().expect("an address");
+    // A process that is just being started may hold the former socket a while.
+    wait_until("the address to be free", || socket.bind(address).is_ok());
     socket
 }
 
