@@ -283,7 +283,7 @@ pub fn confirm(question: &str, untouched: &'static str) -> Result<(), OpError> {
         Ok(answer) if *answer == "yes" => Ok(()),
         Err(NoPassphrase::Interrupted) => Err(OpError::Cancelled(untouched)),
         _ => Err(OpError::not_approved(
-            "not approved: the answer was not 'yes'",
+            "the answer was not 'yes'",
             "Nothing was sent or changed.",
         )),
     }
