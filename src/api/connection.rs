@@ -3,8 +3,14 @@
 use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 
 use reqwest::Certificate;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+use x509_cert::der::Decode as _;
 
 use self::CauseAbout::{Host, Issuer, Other, Proxy};
 use crate::core::redact::ForeignText;
@@ -27,18 +33,15 @@ pub enum CauseAbout {
 const NAME_NOT_FOUND: &str = "host name not found";
 const NO_TLS: &str = "TLS handshake failed";
 const TIMED_OUT: &str = "timed out";
-const ISSUER_NOT_TRUSTED: &str = "certificate issuer not trusted";
 const OUT_OF_DATE: &str = "certificate expired or not valid yet";
 
-const CAUSES: [(&str, &str, CauseAbout); 11] = [
+const CAUSES: [(&str, &str, CauseAbout); 9] = [
     (
         "proxy authorization required",
         "the proxy requires another login (HTTP 407)",
         Proxy,
     ),
     ("tunnel", "the proxy could not connect", Proxy),
-    ("unknownissuer", ISSUER_NOT_TRUSTED, Issuer),
-    ("unknown issuer", ISSUER_NOT_TRUSTED, Issuer),
     ("expired", OUT_OF_DATE, Host),
     ("not valid yet", OUT_OF_DATE, Host),
     ("certificate", "certificate rejected", Host),
@@ -54,9 +57,8 @@ pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     if error.is_dns() {
         return (NAME_NOT_FOUND.into(), Host);
     }
-    if let Some(names) = names_offered(error) {
-        let words = format!("certificate is for another host: it is for {names}");
-        return (words.into(), Host);
+    if let Some(cause) = certificate_cause(error) {
+        return cause;
     }
     let text = texts(error);
     if let Some((_, words, about)) = CAUSES.iter().find(|(part, ..)| text.contains(part)) {
@@ -83,7 +85,7 @@ pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     (words.into(), Other)
 }
 
-pub fn texts(error: &reqwest::Error) -> String {
+fn texts(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -94,36 +96,129 @@ pub fn texts(error: &reqwest::Error) -> String {
     text
 }
 
-/// Returns the names of a certificate that is for another host than the requested one.
-fn names_offered(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    if let Some(rustls::Error::InvalidCertificate(
-        rustls::CertificateError::NotValidForNameContext { presented, .. },
-    )) = error.downcast_ref()
-    {
-        // Each comes as DnsName("a.example") or IpAddress(192.0.2.1).
-        let names = presented.iter().filter_map(|name| {
-            let name = name
-                .split_once('(')?
-                .1
-                .trim_end_matches(')')
-                .trim_matches('"');
-            ForeignText::clean(name).map(|name| name.to_string())
-        });
-        let names: Vec<String> = names.take(MAX_NAMES).collect();
-        return Some(match names.len() {
-            0 => "no name".to_owned(),
-            count if count < presented.len() => format!("{}, and others", names.join(", ")),
-            _ => names.join(", "),
-        });
+/// Returns the cause of a refused certificate that names what the server offered.
+fn certificate_cause(error: &(dyn std::error::Error + 'static)) -> Option<ConnectCause> {
+    use CertificateError::{NotValidForNameContext, Other as OtherCause};
+    if let Some(rustls::Error::InvalidCertificate(cause)) = error.downcast_ref() {
+        return match cause {
+            NotValidForNameContext { presented, .. } => {
+                let names = names_offered(presented);
+                let words = format!("certificate is for another host: it is for {names}");
+                Some((words.into(), Host))
+            }
+            OtherCause(OtherError(cause)) => {
+                let Rejected { words, issuer } = cause.downcast_ref()?;
+                let issuer = ForeignText::clean(issuer.as_deref()?);
+                let issuer = issuer.map_or("without a name".to_owned(), |name| name.to_string());
+                Some((format!("{words} {issuer}").into(), Issuer))
+            }
+            _ => None,
+        };
     }
     // An error that another one wraps is not its source.
     let wrapped = error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
     match wrapped {
-        Some(wrapped) => names_offered(wrapped),
-        None => names_offered(error.source()?),
+        Some(wrapped) => certificate_cause(wrapped),
+        None => certificate_cause(error.source()?),
     }
+}
+
+fn names_offered(presented: &[String]) -> String {
+    // Each comes as DnsName("a.example") or IpAddress(192.0.2.1).
+    let names = presented.iter().filter_map(|name| {
+        let name = name
+            .split_once('(')?
+            .1
+            .trim_end_matches(')')
+            .trim_matches('"');
+        ForeignText::clean(name).map(|name| name.to_string())
+    });
+    let names: Vec<String> = names.take(MAX_NAMES).collect();
+    match names.len() {
+        0 => "no name".to_owned(),
+        count if count < presented.len() => format!("{}, and others", names.join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+/// A certificate that does not come from a trusted issuer; `issuer` as in RFC 4514, unescaped.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+struct Rejected {
+    words: &'static str,
+    issuer: Option<String>,
+}
+
+/// The verifier of the system, which also names an unknown issuer.
+#[derive(Debug)]
+struct NamingVerifier(Verifier);
+
+impl ServerCertVerifier for NamingVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verifier = &self.0;
+        verifier
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            .map_err(|error| {
+                let words = match &error {
+                    rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                        "certificate issuer not trusted:"
+                    }
+                    // Such as that of an authority, used as the certificate of a host.
+                    rustls::Error::InvalidCertificate(CertificateError::Other(_)) => {
+                        "certificate rejected; its issuer is"
+                    }
+                    _ => return error,
+                };
+                // Of the last one that the server sent, the issuer is what is missing here.
+                let last = intermediates.last().unwrap_or(end_entity);
+                let issuer = x509_cert::Certificate::from_der(last).ok();
+                let issuer = issuer.map(|read| read.tbs_certificate.issuer.to_string());
+                CertificateError::Other(OtherError(Arc::new(Rejected { words, issuer }))).into()
+            })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// Returns the TLS settings that trust the certificates of the system and `own`.
+pub fn tls_config(own: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder();
+    let verifier = Verifier::new_with_extra_roots(own, Arc::clone(builder.crypto_provider()))?;
+    let mut config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(NamingVerifier(verifier)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// Returns the usable certificates of a PEM text, and the numbers of the others, from one.

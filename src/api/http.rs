@@ -14,10 +14,12 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
     LOCATION, RETRY_AFTER,
 };
-use reqwest::{Certificate, Method, Request, Response, redirect};
+use reqwest::{Method, Request, Response, redirect};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use url::Url;
 
-use super::connection::{CauseAbout, connect_cause, texts};
+use super::connection::{CauseAbout, connect_cause, tls_config};
 use crate::core::config::ApplyConfig;
 use crate::core::failure::Failure;
 use crate::core::secret::Secret;
@@ -154,35 +156,35 @@ impl Transport {
         if url.scheme() == "http" {
             // Where nothing is protected, the machine needs no certificates.
             builder = builder.tls_certs_only([]);
-        } else if let Some(pem) = &options.ca_file {
-            let certificates = Certificate::from_pem_bundle(pem)
-                .ok()
-                .filter(|certificates| !certificates.is_empty())
-                .ok_or_else(|| {
-                    Failure::new(
-                        "drspass::api::ca_file",
-                        "the CA file has no PEM certificate",
-                        "Name a file with one or more BEGIN CERTIFICATE blocks.",
-                    )
-                })?;
-            builder = builder.tls_certs_merge(certificates);
-            trusted = "the certificates of the system and of the CA file";
-        }
-        let http = builder.build().map_err(|error| {
-            match texts(&error).contains("no ca certificates") {
-                true => Failure::new(
+        } else {
+            let mut own = Vec::new();
+            if let Some(pem) = &options.ca_file {
+                own = CertificateDer::pem_slice_iter(pem)
+                    .collect::<Result<Vec<_>, _>>()
+                    .ok()
+                    .filter(|certificates| !certificates.is_empty())
+                    .ok_or_else(|| {
+                        Failure::new(
+                            "drspass::api::ca_file",
+                            "the CA file has no PEM certificate",
+                            "Name a file with one or more BEGIN CERTIFICATE blocks.",
+                        )
+                    })?;
+                trusted = "the certificates of the system and of the CA file";
+            }
+            let config = tls_config(own).map_err(|error| match error {
+                rustls::Error::General(_) => Failure::new(
                     "drspass::api::no_authorities",
                     "cannot check certificates: the system has no certificate authorities",
                     "Nothing was sent. Install those of the system (Debian: ca-certificates), or name a PEM file with --ca-file or OS_CACERT.",
                 ),
-                false => Failure::new(
-                    "drspass::api::setup",
-                    "cannot set up the connection to the service",
-                    "Check the certificate store of the system and the proxy variables.",
-                )
-                .because(error.without_url()),
-            }
-        })?;
+                error => cannot_set_up(error),
+            })?;
+            builder = builder.tls_backend_preconfigured(config);
+        }
+        let http = builder
+            .build()
+            .map_err(|error| cannot_set_up(error.without_url()))?;
         Ok(Self {
             http,
             trusted,
@@ -234,6 +236,15 @@ impl Transport {
         }
         Transmission::NoConnection(note + "; nothing was sent")
     }
+}
+
+fn cannot_set_up(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::new(
+        "drspass::api::setup",
+        "cannot set up the connection to the service",
+        "Check the certificate store of the system and the proxy variables.",
+    )
+    .because(error)
 }
 
 fn answer_lost(host: &str, cause: &str) -> String {

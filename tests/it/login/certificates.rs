@@ -14,12 +14,16 @@ const AUTHORITY: &str = include_str!("../../data/tls/authority.pem");
 /// A certificate of that authority for other.example, *.other.example and 192.0.2.7.
 const OTHER_HOST: &str = include_str!("../../data/tls/other-host.pem");
 const OTHER_HOST_KEY: &str = include_str!("../../data/tls/other-host.key");
+/// One that signed itself and may sign others, as `openssl req -x509` makes them, by the issuer
+/// "O=Made here, CN=##[error]proxy U+202E gpj.exe".
+const SELF_SIGNED: &str = include_str!("../../data/tls/self-signed.pem");
+const SELF_SIGNED_KEY: &str = include_str!("../../data/tls/self-signed.key");
 const BROKEN: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
 
-/// A server with that certificate on this machine, which nobody gets to speak to.
-fn other_host() -> String {
-    let chain = vec![CertificateDer::from_pem_slice(OTHER_HOST.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(OTHER_HOST_KEY.as_bytes()).unwrap();
+/// A server with a certificate on this machine, which nobody gets to speak to.
+fn server(certificate: &str, key: &str) -> String {
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let config = ServerConfig::builder().with_no_client_auth();
     let config = Arc::new(config.with_single_cert(chain, key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -35,11 +39,14 @@ fn other_host() -> String {
     url
 }
 
-/// A root folder for that server, below that of `lab`.
+/// A root folder for a server with the certificate for other hosts, below that of `lab`.
 fn far(lab: &Lab) {
-    let url = other_host();
+    far_at(lab, &server(OTHER_HOST, OTHER_HOST_KEY));
+}
+
+fn far_at(lab: &Lab, url: &str) {
     fs::create_dir(lab.path("far")).unwrap();
-    let target = ["--project-id", "p1", "--endpoint", &url, "--auth-url", &url];
+    let target = ["--project-id", "p1", "--endpoint", url, "--auth-url", url];
     whoami_or(lab, &[&["init"][..], &target].concat(), &[]).exits(0);
 }
 
@@ -68,10 +75,31 @@ fn a_certificate_for_another_host_is_told_with_both_names_and_the_setting() {
     whoami_or(&lab, &["jobs", "--ca-file", "ca.pem"], &[])
         .exits(1)
         .says("the host is that of target.endpoint of drspass.yaml");
+}
+
+#[test]
+fn a_certificate_of_an_unknown_issuer_names_the_issuer_and_the_setting() {
+    let lab = lab();
+    far(&lab);
     whoami_or(&lab, &["whoami"], &[])
         .exits(1)
-        .says("certificate issuer not trusted")
+        .says(r#"certificate issuer not trusted: "CN=drspass test authority" (checked against the"#)
         .says("the host is that of target.auth_url of drspass.yaml");
+    lab.write("far/ca.pem", SELF_SIGNED);
+    whoami_or(&lab, &["whoami", "--ca-file", "ca.pem"], &[])
+        .exits(1)
+        .says(r#""CN=drspass test authority" (checked against the certificates of the system and of the CA file)"#);
+}
+
+#[test]
+fn the_issuer_of_a_certificate_that_signed_itself_is_named_as_foreign_text() {
+    let lab = lab();
+    far_at(&lab, &server(SELF_SIGNED, SELF_SIGNED_KEY));
+    whoami_or(&lab, &["whoami"], &[])
+        .exits(1)
+        .says("certificate rejected; its issuer is \"")
+        .says(r"[error]proxy \u{202e} gpj.exe")
+        .says_not("##[error]");
 }
 
 #[test]
