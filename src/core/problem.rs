@@ -1,8 +1,8 @@
 //! Problems of a document as values. One list has all of them, so that none hides the next.
 //!
 //! A problem never carries text of the document. Paths consist of the names that the format
-//! defines, of job ids of the usual shape and of positions in the document, since a bad indent can
-//! turn a password into a key.
+//! defines, of job ids of the usual shape, of names of credentials that have fields, and of
+//! positions in the document, since a bad indent can turn a password into a key.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -38,7 +38,8 @@ pub type Words = Cow<'static, str>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub severity: Severity,
-    /// The field, as in `jobs.<id>.source.password`; empty for the whole document.
+    /// The field, as in `jobs.<id>.source.password` or `@<credential>/password`; empty for the
+    /// whole document.
     pub path: String,
     /// `None` if the problem has no single place.
     pub at: Option<Position>,
@@ -88,8 +89,11 @@ impl fmt::Display for Problem {
         if let Some(at) = self.at {
             write!(f, "{at}: ")?;
         }
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
+        let of_credential = self.path.strip_prefix('@');
+        match of_credential.and_then(|path| path.split_once('/')) {
+            Some((credential, field)) => write!(f, "@{credential}: the {field} ")?,
+            None if self.path.is_empty() => {}
+            None => write!(f, "{}: ", self.path)?,
         }
         f.write_str(&self.what)
     }
@@ -186,6 +190,7 @@ enum PathStep<'a> {
     Root,
     Name(&'static str),
     Number(usize),
+    Credential(&'a str),
     Chosen {
         key: &'a str,
         number: usize,
@@ -215,6 +220,11 @@ impl<'a> FieldPath<'a> {
         self.step(PathStep::Number(number))
     }
 
+    /// Returns the path of a credential, which is named as in addresses.
+    pub fn credential(&'a self, name: &'a str) -> Self {
+        self.step(PathStep::Credential(name))
+    }
+
     /// Returns the path of a key that the user chose: shown if `may_show` allows it, else named by
     /// its position in the map.
     pub fn chosen(&'a self, key: &'a str, number: usize, may_show: fn(&str) -> bool) -> Self {
@@ -233,14 +243,19 @@ impl<'a> FieldPath<'a> {
 
 impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let PathStep::Credential(name) = self.step {
+            return write!(f, "@{name}");
+        }
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
-            if parent.parent.is_some() {
-                f.write_str(".")?;
+            match parent.step {
+                PathStep::Root => {}
+                PathStep::Credential(_) => f.write_str("/")?,
+                _ => f.write_str(".")?,
             }
         }
         match self.step {
-            PathStep::Root => Ok(()),
+            PathStep::Root | PathStep::Credential(_) => Ok(()),
             PathStep::Name(name) => f.write_str(name),
             PathStep::Chosen { key, may_show, .. } if may_show(key) => f.write_str(key),
             PathStep::Number(number) | PathStep::Chosen { number, .. } => write!(f, "#{number}"),

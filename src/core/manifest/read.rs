@@ -87,7 +87,12 @@ impl<'t, 'p> Reading<'t, 'p> {
         if !is_map(list, "Remove the key, or list credentials below it.") {
             return;
         }
-        for (_, entry) in list.entries(|_| false) {
+        // Without fields, it may be a password in the wrong place.
+        let entries = list.entries(|path, name, number, value| match value.is_map() {
+            true if is_name(name) => path.credential(name),
+            _ => path.number(number),
+        });
+        for (_, entry) in entries {
             const HELP: &str = "Give it a `password`, or remove it.";
             let at = Some(entry.key);
             if !is_name(entry.name()) {
@@ -126,7 +131,9 @@ impl<'t, 'p> Reading<'t, 'p> {
             return;
         }
         let mut names = JobNames::new();
-        for (number, entry) in list.entries(may_show_id) {
+        for (number, entry) in
+            list.entries(|path, id, number, _| path.chosen(id, number, may_show_id))
+        {
             self.job(&entry, number, &mut names);
         }
         if list.is_in_whole_document() {

@@ -412,26 +412,23 @@ fn an_endpoint_has_one_password_from_one_place() {
 }
 
 #[test]
-fn credentials_are_named_by_position_and_warned_of_when_unused() {
+fn credentials_with_fields_are_named_and_warned_of_when_unused() {
     for (lines, expected) in [
         (
             "a: { password: \"x\" }",
-            "warning 3:3 credentials.#1: no endpoint uses this credential",
+            "warning 3:3 @a: no endpoint uses this credential",
         ),
-        ("a: {}", "error 3:3 credentials.#1.password: is missing"),
+        ("a: {}", "error 3:3 @a/password: is missing"),
         ("a:", "error 3:4 credentials.#1: has no value"),
         (
             "\"a b\": { password: \"x\" }",
             "error 3:3 credentials.#1: invalid credential name",
         ),
-        (
-            "a: { password: x }",
-            "error 3:18 credentials.#1.password: is unquoted",
-        ),
+        ("a: { password: x }", "error 3:18 @a/password: is unquoted"),
         ("a: x", "error 3:6 credentials.#1: is not a mapping"),
         (
-            "on: { password: \"x\" }",
-            "error 3:3 credentials.#1: the key can be read as a number, a date or a boolean",
+            "a.b: { password: \"x\" }\n  a.b: { password: \"y\" }",
+            "error 4:3 @a.b: the key is repeated: line 3 and line 4",
         ),
     ] {
         let found = problems(&format!(
@@ -439,6 +436,18 @@ fn credentials_are_named_by_position_and_warned_of_when_unused() {
         ));
         assert!(found.iter().any(|f| f == expected), "{lines}: {found:?}");
     }
+}
+
+#[test]
+fn the_password_of_a_credential_is_named_as_one_says_it() {
+    let text = "version: 1\ncredentials:\n  drs-192.0.2.10: { password: \"x \" }\njobs: {}\n";
+    let problems = parse(text, Sealing::Optional).problems;
+    let expected = "line 3, column 31: @drs-192.0.2.10: the password ends with a space, which is \
+         sent as part of it";
+    assert!(
+        problems.iter().any(|found| found.to_string() == expected),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -450,8 +459,8 @@ fn all_problems_come_at_once_in_the_order_of_the_text() {
     assert_eq!(
         problems(&text),
         [
-            "warning 3:3 credentials.#1: no endpoint uses this credential".to_owned(),
-            "error 3:19 credentials.#1.password: is unquoted".to_owned(),
+            "warning 3:3 @db: no endpoint uses this credential".to_owned(),
+            "error 3:19 @db/password: is unquoted".to_owned(),
             format!(
                 "error 6:25 jobs.{J1}.source.password: is an unquoted number, which loses its leading zero"
             ),

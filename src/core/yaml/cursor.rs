@@ -218,17 +218,17 @@ impl<'t> Cursor<'t, '_> {
         fields
     }
 
-    /// Returns the values of a map whose keys the user chooses, with their numbers from 1. A path
-    /// shows the key if `may_show` allows it, else its number.
+    /// Returns the values of a map whose keys the user chooses, with their numbers from 1.
+    /// `path_of` gets the map's path, a key, its number and its value.
     pub fn entries<'p>(
         &'p self,
-        may_show: fn(&str) -> bool,
+        path_of: impl Fn(&'p FieldPath<'p>, &'t str, usize, Node<'t>) -> FieldPath<'p>,
     ) -> impl Iterator<Item = (usize, Cursor<'t, 'p>)> {
         let mut firsts = HashMap::new();
         let mut number = 0;
         self.named_pairs().filter_map(move |(text, pair)| {
             number += 1;
-            let entry = self.to(self.path.chosen(text, number, may_show), pair);
+            let entry = self.to(path_of(&self.path, text, number, pair.value), pair);
             if pair.key.is_plain() && reads_as_other_type(text) {
                 entry.error_at(
                     Some(pair.key),

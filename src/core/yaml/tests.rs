@@ -5,9 +5,11 @@ use crate::core::problem::{MAX_PROBLEMS, Severity};
 /// that knows every key.
 fn read(text: &str) -> Vec<String> {
     let checked = super::read(text, |root| {
-        for (_, entry) in root.entries(|_| true) {
+        for (_, entry) in root.entries(|path, key, number, _| path.chosen(key, number, |_| true)) {
             if entry.node.is_map() {
-                entry.entries(|_| false).for_each(drop);
+                entry
+                    .entries(|path, _, number, _| path.number(number))
+                    .for_each(drop);
             }
         }
         Some(())

@@ -8,7 +8,8 @@ use crate::core::config;
 use crate::core::manifest::{Sealing, parse, seal};
 use crate::core::yaml::decode;
 
-const CANARY: &str = "Zq7XkW9vJ3pLmR5t";
+/// No part of it can be a name: names of credentials are shown.
+const CANARY: &str = "Zq7^XkW^9vJ^3pL^mR5t";
 const PIECE: usize = 6;
 
 /// A good manifest in which everything that a user chooses is a canary.
