@@ -11,7 +11,7 @@ use drspass::cli::{self, Env};
 use drspass::core::manifest::{self, Assignment, Manifest, Sealing};
 use drspass::core::plan::prints_of;
 use drspass::core::secret::Secret;
-use drspass::core::state::{Lineage, PlanId, Settlement, State};
+use drspass::core::state::{Lineage, RunId, Settlement, State};
 use drspass::store::{LockInfo, Store, StoreKeys};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -124,7 +124,7 @@ impl Fixture {
             };
             (assignment.key.clone(), record)
         });
-        state.begin(wanted, at, &PlanId::new("bench".to_owned()));
+        state.begin(wanted, at, &RunId::new("bench".to_owned()));
         for assignment in assignments {
             state.settle(&assignment.key, &Settlement::Applied, at);
         }

@@ -2,7 +2,7 @@
 //! read back, whole or cut at any byte, and nothing else is.
 #![no_main]
 
-use drspass::core::state::{Lineage, PlanId};
+use drspass::core::state::{Lineage, RunId};
 use drspass::store::journal::{JournalAnswer, JournalWriter, parse};
 use drspass_fuzz::{assert_quiet, in_time, key, part, parts};
 use libfuzzer_sys::fuzz_target;
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
         let lineage = Lineage::new("l".to_owned());
-        let run = PlanId::new("r".to_owned());
+        let run = RunId::new("r".to_owned());
         let mut writer = JournalWriter::create(&path, &lineage, 7, &run, mac.clone()).expect("created");
         writer.append(&answers).expect("written");
         let mut file = std::fs::read(&path).expect("read");

@@ -80,7 +80,7 @@ mod tests {
     use crate::core::outcome::{Doubt, RefusalKind};
     use crate::core::plan::{self, Plan, PlanInputs, prints_of};
     use crate::core::redact::Token;
-    use crate::core::state::{Lineage, PlanId, Settlement};
+    use crate::core::state::{Lineage, RunId, Settlement};
     use jiff::Timestamp;
 
     fn scope() -> Scope {
@@ -140,7 +140,7 @@ mod tests {
             let wanted: Vec<_> = wanted
                 .map(|wanted| (wanted.key.clone(), prints_of(&prints, wanted, || [3; 16])))
                 .collect();
-            state.begin(wanted, at, &PlanId::new("run".to_owned()));
+            state.begin(wanted, at, &RunId::new("run".to_owned()));
             let refused = |kind| Settlement::Refused {
                 kind,
                 code: Token::from_static("DRS.KE0002"),

@@ -47,11 +47,12 @@ impl ManifestDigest {
     }
 }
 
+/// The name of one run; it begins with that of a saved plan, if one is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PlanId(#[serde(deserialize_with = "printable")] String);
+pub struct RunId(#[serde(deserialize_with = "printable")] String);
 
-impl PlanId {
+impl RunId {
     pub fn new(unique: String) -> Self {
         Self(unique)
     }
@@ -61,7 +62,7 @@ impl PlanId {
     }
 }
 
-impl fmt::Display for PlanId {
+impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -114,7 +115,7 @@ pub struct Applied {
     pub prints: FieldPrints,
     pub at: Timestamp,
     pub origin: ValueOrigin,
-    pub plan_id: PlanId,
+    pub plan_id: RunId,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -125,7 +126,7 @@ pub struct Pending {
     /// `state distrust` marked them to be sent again; no attempt was made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub distrusted: bool,
-    pub plan_id: PlanId,
+    pub plan_id: RunId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,7 +300,7 @@ impl State {
         &mut self,
         wanted: impl IntoIterator<Item = (EntryKey, FieldPrints)>,
         since: Timestamp,
-        plan_id: &PlanId,
+        plan_id: &RunId,
     ) -> Replaced {
         let mut replaced = Replaced::default();
         for (key, prints) in wanted {
@@ -383,13 +384,7 @@ impl State {
 
     /// Marks the outcome of an entry as unknown, with `tried` as the values sent last. A wrong
     /// password stays known as one.
-    pub fn doubt(
-        &mut self,
-        key: &EntryKey,
-        tried: &StateEntry,
-        since: Timestamp,
-        plan_id: &PlanId,
-    ) {
+    pub fn doubt(&mut self, key: &EntryKey, tried: &StateEntry, since: Timestamp, plan_id: &RunId) {
         let last = tried.last_outcome.as_ref();
         let prints = tried
             .pending
@@ -430,7 +425,7 @@ impl State {
         }
     }
 
-    pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, plan_id: &PlanId) {
+    pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, plan_id: &RunId) {
         let adopted = StateEntry {
             applied: Some(Applied {
                 prints,

@@ -14,7 +14,7 @@ use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
 use crate::core::plan::{self, prints_of};
 use crate::core::report::{LedgerReport, PlanNote};
-use crate::core::state::{Lineage, PlanId, State};
+use crate::core::state::{Lineage, RunId, State};
 use crate::store::{
     JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
     StoredState,
@@ -189,7 +189,7 @@ impl<'a> LockedLedger<'a> {
         approve(&named)?;
         let mut state = state.unwrap_or_else(|| self.new_state());
         let prints = self.fingerprinter();
-        let run_id = PlanId::new((self.runtime.unique)());
+        let run_id = RunId::new((self.runtime.unique)());
         for assignment in &chosen {
             let prints = prints_of(&prints, assignment, self.runtime.salt);
             state.adopt(&assignment.key, prints, self.now, &run_id);
@@ -243,7 +243,7 @@ impl<'a> LockedLedger<'a> {
                 prints_of(&prints, assignment, self.runtime.salt),
             )
         });
-        state.begin(wanted, self.now, &PlanId::new((self.runtime.unique)()));
+        state.begin(wanted, self.now, &RunId::new((self.runtime.unique)()));
         state.distrust();
         let begins_with = proved.is_none().then_some(sealed.revision);
         if let Some(old) = proved {
@@ -330,7 +330,7 @@ impl<'a> LockedLedger<'a> {
             let known = state.entries.keys().chain(recovery.state.entries.keys());
             known.cloned().collect()
         };
-        let run = PlanId::new((self.runtime.unique)());
+        let run = RunId::new((self.runtime.unique)());
         for key in &doubted {
             let tried = recovery
                 .state

@@ -20,7 +20,7 @@ use super::{JournalLeft, LockGuard, StateSnapshot, Store, StoreKeys, StoredState
 use crate::core::failure::Failure;
 use crate::core::job::EntryKey;
 use crate::core::mac::{MacKey, push_lp};
-use crate::core::state::{Lineage, PlanId, Settlement, State};
+use crate::core::state::{Lineage, RunId, Settlement, State};
 use crate::sys::{files, testpoint};
 
 const JOURNAL_FORMAT: &str = "drspass.journal/1";
@@ -46,7 +46,7 @@ struct JournalHead<'a> {
     format: Cow<'a, str>,
     lineage: Lineage,
     serial: u64,
-    run: PlanId,
+    run: RunId,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +74,7 @@ pub struct Journal {
     pub lineage: Lineage,
     pub serial: u64,
     /// The run that wrote it: two that begin from copies of one state reach the same serial.
-    pub run: PlanId,
+    pub run: RunId,
     pub answers: Vec<JournalAnswer>,
 }
 
@@ -138,7 +138,7 @@ impl JournalWriter {
         path: &Path,
         lineage: &Lineage,
         serial: u64,
-        run: &PlanId,
+        run: &RunId,
         key: MacKey,
     ) -> io::Result<Self> {
         testpoint::may_fail("journal.create")?;
@@ -334,7 +334,7 @@ impl Store {
         keys: &StoreKeys,
         lineage: &Lineage,
         serial: u64,
-        run: &PlanId,
+        run: &RunId,
     ) -> Result<JournalWriter, StoreError> {
         let path = self.journal_path();
         JournalWriter::create(&path, lineage, serial, run, keys.journal.clone())

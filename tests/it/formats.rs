@@ -12,7 +12,7 @@ use drspass::core::job::EntryKey;
 use drspass::core::redact::Token;
 use drspass::core::secret::Secret;
 use drspass::core::state::{
-    Applied, FailureClass, FieldPrints, LastOutcome, Lineage, ManifestDigest, Pending, PlanId,
+    Applied, FailureClass, FieldPrints, LastOutcome, Lineage, ManifestDigest, Pending, RunId,
     State, StateEntry, ValueOrigin,
 };
 use drspass::store::StoreKeys;
@@ -247,8 +247,8 @@ fn time() -> impl Strategy<Value = Timestamp> {
     (0..4_000_000_000_i64, 0..1_000_000_000_i32).prop_map(|(s, ns)| Timestamp::new(s, ns).unwrap())
 }
 
-fn plan_id() -> impl Strategy<Value = PlanId> {
-    "[!-~]{0,40}".prop_map(PlanId::new)
+fn run_id() -> impl Strategy<Value = RunId> {
+    "[!-~]{0,40}".prop_map(RunId::new)
 }
 
 /// Fingerprints of drawn values; the entry that they are of does not matter here.
@@ -280,7 +280,7 @@ fn field_prints() -> impl Strategy<Value = FieldPrints> {
 fn entry() -> impl Strategy<Value = StateEntry> {
     let origin = prop_oneof![Just(ValueOrigin::Sent), Just(ValueOrigin::Adopted)];
     let applied =
-        (field_prints(), time(), origin, plan_id()).prop_map(|(prints, at, origin, plan_id)| {
+        (field_prints(), time(), origin, run_id()).prop_map(|(prints, at, origin, plan_id)| {
             Applied {
                 prints,
                 at,
@@ -288,7 +288,7 @@ fn entry() -> impl Strategy<Value = StateEntry> {
                 plan_id,
             }
         });
-    let pending = (field_prints(), time(), any::<bool>(), plan_id()).prop_map(
+    let pending = (field_prints(), time(), any::<bool>(), run_id()).prop_map(
         |(wanted, since, distrusted, plan_id)| Pending {
             wanted,
             since,

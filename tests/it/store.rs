@@ -4,7 +4,7 @@
 use drspass::core::fingerprint::{FingerprintKey, Scope};
 use drspass::core::job::EntryKey;
 use drspass::core::plan::prints_of;
-use drspass::core::state::{Lineage, PlanId, Settlement, State};
+use drspass::core::state::{Lineage, RunId, Settlement, State};
 use drspass::store::Recovery;
 use drspass::store::RekeyLeft;
 use drspass::store::journal::{JournalAnswer, JournalRecord};
@@ -70,8 +70,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn run(name: &str) -> PlanId {
-    PlanId::new(name.to_owned())
+fn run(name: &str) -> RunId {
+    RunId::new(name.to_owned())
 }
 
 fn info() -> LockInfo {
@@ -92,7 +92,7 @@ fn new_state() -> State {
 }
 
 /// Marks J1 and J2 as about to be sent.
-fn begin(state: &mut State, run: &PlanId) {
+fn begin(state: &mut State, run: &RunId) {
     let text = format!(
         "version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-1' }}\n  {J2}:\n    \
          source: {{ password: 'canary-2' }}\n"

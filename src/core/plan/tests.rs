@@ -7,7 +7,7 @@ use super::*;
 use crate::core::fingerprint::{FingerprintKey, Scope};
 use crate::core::manifest::{self, Sealing};
 use crate::core::outcome::{Doubt, RefusalKind};
-use crate::core::state::{Lineage, PlanId, Settlement};
+use crate::core::state::{Lineage, RunId, Settlement};
 
 const BATCH_SIZE: usize = 10;
 
@@ -95,7 +95,7 @@ fn run(manifest: &Manifest, state: &mut State, settlements: &[Settlement], secon
             )
         })
         .collect();
-    state.begin(wanted, at(second), &PlanId::new(format!("run-{second}")));
+    state.begin(wanted, at(second), &RunId::new(format!("run-{second}")));
     for (assignment, settlement) in sent.iter().zip(settlements.iter().cycle()) {
         assert!(state.settle(&assignment.key, settlement, at(second)));
     }
@@ -157,7 +157,7 @@ fn each_kind_of_entry_gets_its_action_and_reason() {
             assignment.key.clone(),
             prints_of(&prints, assignment, || [9; 16]),
         );
-        state.begin([mark], at(2), &PlanId::new("run".to_owned()));
+        state.begin([mark], at(2), &RunId::new("run".to_owned()));
         state.settle(&assignment.key, &settlement, at(2));
     }
     let plan = plan_of(&manifest, Some(&state));

@@ -5,7 +5,7 @@ use crate::core::fingerprint::FingerprintKey;
 use crate::core::outcome::{Doubt, RefusalKind};
 use crate::core::redact::Token;
 use crate::core::secret::Secret;
-use crate::core::state::{PlanId, Settlement};
+use crate::core::state::{RunId, Settlement};
 use jiff::SignedDuration;
 
 /// The body of the sample, made apart from this code.
@@ -49,10 +49,10 @@ fn state() -> State {
             applied, attempted, ..
         } = entry.prior.clone();
         if let Some(prints) = applied {
-            state.adopt(&entry.key, prints, during(), &PlanId::new("p".to_owned()));
+            state.adopt(&entry.key, prints, during(), &RunId::new("p".to_owned()));
         }
         if let Some(prints) = attempted {
-            let run = PlanId::new("run".to_owned());
+            let run = RunId::new("run".to_owned());
             state.begin([(entry.key.clone(), prints)], during(), &run);
             state.settle(&entry.key, &wrong_password(), during());
         }
@@ -79,7 +79,7 @@ fn refused() -> Settlement {
 /// The state after an apply of the sample settled its `at`-th entry.
 fn after(mut state: State, at: usize, settlement: Option<&Settlement>) -> State {
     let entry = &sample().entries[at];
-    let run = PlanId::new("another".to_owned());
+    let run = RunId::new("another".to_owned());
     state.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
     if let Some(settlement) = settlement {
         state.settle(&entry.key, settlement, during());
@@ -251,7 +251,7 @@ fn whatever_somebody_else_did_to_its_entries_makes_it_stale_by_name() {
         let why = plan.progress(Some(state)).unwrap_err().why;
         why.starts_with("the state of orders-cdc/destination changed since (serial ")
     };
-    let run = PlanId::new("other".to_owned());
+    let run = RunId::new("other".to_owned());
     let begun = |settlement: Option<Settlement>| {
         let mut state = state();
         state.begin([(entry.key.clone(), other.clone())], during(), &run);
@@ -310,7 +310,7 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
     );
     assert_eq!(first.progress(Some(&begun)).unwrap(), [SavedProgress::Open]);
     let entry = &first.entries[0];
-    let run = PlanId::new("run".to_owned());
+    let run = RunId::new("run".to_owned());
     begun.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
     begun.settle(&entry.key, &Settlement::Applied, during());
     let finished = first.progress(Some(&begun)).unwrap_err().why;

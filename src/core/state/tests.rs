@@ -42,7 +42,7 @@ fn state() -> State {
 }
 
 fn begun(state: &mut State, value: &str) -> Replaced {
-    let run = PlanId::new("run".to_owned());
+    let run = RunId::new("run".to_owned());
     state.begin([(key(), prints(value, [1; 16]))], at(1), &run)
 }
 

@@ -25,7 +25,7 @@ use crate::core::job::EntryKey;
 use crate::core::plan::{Action, Exceeded, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, PlanNote, PlanReport, Signal};
-use crate::core::state::{FieldPrints, Lineage, PlanId, State};
+use crate::core::state::{FieldPrints, Lineage, RunId, State};
 use crate::core::status::UnknownStates;
 use crate::store::{LockInfo, StoreKeys};
 
@@ -185,9 +185,9 @@ fn check_known(
 
 /// Returns a unique name, so that this run's marks differ from those of another copy of
 /// the plan.
-fn run_id(options: &ApplyOptions, context: &ApplyContext<'_>) -> PlanId {
+fn run_id(options: &ApplyOptions, context: &ApplyContext<'_>) -> RunId {
     let unique = (context.runtime.unique)();
-    PlanId::new(match &options.saved {
+    RunId::new(match &options.saved {
         Some(saved) => format!("{}.{unique}", &saved.file.id[..NAMED_DIGITS]),
         None => unique,
     })

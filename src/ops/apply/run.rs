@@ -10,7 +10,7 @@ use crate::core::job::EntryKey;
 use crate::core::outcome::{BlockReason, NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
 use crate::core::report::{ApplyReport, StateSaved};
-use crate::core::state::{PlanId, Replaced, State};
+use crate::core::state::{Replaced, RunId, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::{Online, Preflight};
@@ -26,7 +26,7 @@ pub struct Run<'a> {
     pub keys: &'a StoreKeys,
     pub opened: &'a Opened,
     pub plan: &'a Plan,
-    pub id: PlanId,
+    pub id: RunId,
     pub preflight: &'a Preflight,
 }
 
