@@ -340,7 +340,7 @@ impl Client {
         )
     }
 
-    /// Sends a call until it is settled. A refused token is replaced once, if possible. Fails only
+    /// Sends a call until it ends. A refused token is replaced once, if possible. Fails only
     /// if the caller is refused or cannot log in.
     pub async fn pursue(&self, exchange: &mut Exchange<'_>) -> Result<Attempt, CallFailure> {
         let is_change = matches!(exchange.policy, Policy::Change { .. });

@@ -1,4 +1,4 @@
-//! A call until it is settled: whether it is sent again, and after how long.
+//! A call until its end: whether it is sent again, and after how long.
 //!
 //! By design section 7, a throttled call is repeated until the time for it is over, and a lost
 //! answer once. The answer of a gateway that gave up waiting counts as lost.
@@ -92,7 +92,7 @@ impl RunTally {
     }
 }
 
-/// Whether an unsettled call may be sent again.
+/// Whether a call may be sent again.
 #[derive(Clone, Copy)]
 pub enum Policy<'a> {
     /// It changes nothing: it is sent once more if its answer is lost.

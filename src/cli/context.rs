@@ -14,7 +14,7 @@ use crate::core::fingerprint::KeyId;
 use crate::core::problem::Problem;
 use crate::editor::private;
 use crate::ops::OpError;
-use crate::ops::root::{CONFIG_FILE, Guards, IdentitySource, Root, Unlock};
+use crate::ops::root::{CONFIG_FILE, IdentitySource, Root, Unlock, UserRules};
 use crate::sys::children::ChildEnv;
 use crate::sys::wiped;
 use crate::view::text;
@@ -28,7 +28,7 @@ pub struct Context<'a> {
     pub identities: IdentitySource,
     pub ca_file: Option<PathBuf>,
     pub children: ChildEnv,
-    guards: Guards,
+    rules: UserRules,
 }
 
 /// Variables that must not be empty.
@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
             identities: env.identities(&global.identity),
             ca_file: global.ca_file.clone(),
             children: env.for_children(),
-            guards: Guards {
+            rules: UserRules {
                 trusted_hosts,
                 expect_key_id,
                 allow_rollback: false,
@@ -130,8 +130,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub fn guards(&self) -> Guards {
-        self.guards.clone()
+    pub fn rules(&self) -> UserRules {
+        self.rules.clone()
     }
 
     pub fn unlock(&self) -> Unlock<'_> {

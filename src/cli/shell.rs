@@ -99,9 +99,9 @@ impl Shell {
             ApplyEvent::Stopping(_) => self.message(
                 "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n",
             ),
-            ApplyEvent::Answered { settled, entries } if self.progress => {
-                let end = if settled == entries { "\n" } else { "" };
-                write_message(&format!("\r{settled} of {entries} entries answered{end}"));
+            ApplyEvent::Answered { ended, entries } if self.progress => {
+                let end = if ended == entries { "\n" } else { "" };
+                write_message(&format!("\r{ended} of {entries} entries answered{end}"));
             }
             ApplyEvent::Answered { .. } => {}
             ApplyEvent::Watching { jobs, at_most } => self.message(&format!(

@@ -324,7 +324,7 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
             let verdicts = by_key
                 .get(&(key.job.as_str(), key.endpoint))
                 .map_or(&[][..], Vec::as_slice);
-            let (outcome, finding) = settle(key, verdicts);
+            let (outcome, finding) = outcome_of(key, verdicts);
             findings.extend(finding);
             outcome
         })
@@ -333,7 +333,7 @@ fn match_entries(sent: &[EntryKey], results: &[EntryResult], announced: Option<u
     Matched { outcomes, findings }
 }
 
-fn settle(key: &EntryKey, verdicts: &[&ResultVerdict]) -> (Outcome, Option<String>) {
+fn outcome_of(key: &EntryKey, verdicts: &[&ResultVerdict]) -> (Outcome, Option<String>) {
     match verdicts {
         [] => (
             Outcome::InDoubt(Doubt::NoResult),

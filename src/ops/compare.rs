@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::OpError;
-use super::root::{Guards, Opened, Root};
+use super::root::{Opened, Root, UserRules};
 use crate::core::address::Selection;
 use crate::core::fingerprint::{ChangeId, ChangedEntry};
 use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
@@ -101,10 +101,10 @@ impl<'a> Comparison<'a> {
         }))
     }
 
-    pub fn check_limits(&self, plan: &Plan, guards: &Guards) -> Result<(), Exceeded> {
+    pub fn check_limits(&self, plan: &Plan, rules: &UserRules) -> Result<(), Exceeded> {
         let entries = self.opened.manifest.assignments().len();
         let knows_state = self.trusted().is_some();
-        plan::check_limits(plan, &self.root.limits(guards), entries, knows_state)
+        plan::check_limits(plan, &self.root.limits(rules), entries, knows_state)
     }
 
     pub fn change_id(&self, plan: &Plan) -> ChangeId {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::OpError;
 use super::rewrite;
-use super::root::{Guards, Root, Unlock, check_target, parse_manifest};
+use super::root::{Root, Unlock, UserRules, check_target, parse_manifest};
 use crate::age_file::{self, AgeError};
 use crate::core::manifest::{Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
@@ -19,11 +19,11 @@ use crate::sys::files;
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
-    guards: &Guards,
+    rules: &UserRules,
     (name, plain): (&Path, &[u8]),
     out: Option<PathBuf>,
 ) -> Result<(PathBuf, u64, Vec<Problem>), OpError> {
-    let target = root.target(guards)?;
+    let target = root.target(rules)?;
     if age_file::is_age_file(plain) {
         return Err(OpError::unfit(
             format!("{} is already encrypted", name.display()),
@@ -39,9 +39,9 @@ pub fn encrypt(
     };
     check_target(&target, &previous)?;
     root.check_recipients(&previous)?;
-    let highest = root.check_key_beside(&previous, guards)?;
+    let highest = root.check_key_beside(&previous, rules)?;
     refuse_older_than_state(root, &previous)?;
-    guards.check_key(&previous.fingerprint_key.id())?;
+    rules.check_key(&previous.fingerprint_key.id())?;
     let sealed = Sealed {
         fingerprint_key: previous.fingerprint_key,
         scope: target.scope,

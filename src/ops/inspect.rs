@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::OpError;
-use super::root::{self, Guards, IdentitySource, Root, Unlock, parse_sealed};
+use super::root::{self, IdentitySource, Root, Unlock, UserRules, parse_sealed};
 use crate::age_file::{self, AgeError, Means, NoPassphrase, Plugins, header};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{Manifest, Sealing};
@@ -14,10 +14,10 @@ use crate::core::report::{ManifestEntry, ManifestReport, ManifestSeal};
 use crate::sys::files;
 
 /// Checks the configuration, and without a key that the manifest is encrypted.
-pub fn validate_encrypted(root: &Root, guards: &Guards) -> Result<(), OpError> {
+pub fn validate_encrypted(root: &Root, rules: &UserRules) -> Result<(), OpError> {
     let file = root.manifest_bytes()?;
     header::check(&file).map_err(OpError::age(root.manifest_name()))?;
-    root.target(guards)?;
+    root.target(rules)?;
     Ok(())
 }
 
@@ -50,7 +50,7 @@ pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<ManifestReport, OpError>
 pub fn recipients(
     root: &Root,
     unlock: Option<&Unlock<'_>>,
-    guards: &Guards,
+    rules: &UserRules,
 ) -> Result<RecipientsReport, OpError> {
     let file = root.manifest_bytes()?;
     let stanzas = header::recipients(&file).map_err(OpError::age(root.manifest_name()))?;
@@ -59,7 +59,7 @@ pub fn recipients(
         Some(Err(error)) => Err(unopened(error)?),
         Some(Ok(plain)) => {
             let (_, sealed, _) = parse_sealed(&plain, root.manifest_name())?;
-            guards.check_key(&sealed.fingerprint_key.id())?;
+            rules.check_key(&sealed.fingerprint_key.id())?;
             Ok(sealed.recipients)
         }
     };

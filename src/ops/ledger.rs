@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::compare::{Comparison, lock_holder, no_state, notes_of, work_note};
 use super::error::Failure;
-use super::root::{Guards, Opened, Root, Unlock};
+use super::root::{Opened, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
 use crate::core::address::{self, Subject};
 use crate::core::fingerprint::Fingerprinter;
@@ -37,10 +37,10 @@ pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError
 pub fn show(
     root: &Root,
     unlock: &Unlock<'_>,
-    guards: &Guards,
+    rules: &UserRules,
     addresses: &[String],
 ) -> Result<LedgerReport, OpError> {
-    let opened = root.open(unlock, guards)?;
+    let opened = root.open(unlock, rules)?;
     let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let snapshot = root.store.read(&keys)?;
     let holder = lock_holder(root)?;
@@ -130,12 +130,12 @@ impl<'a> LockedLedger<'a> {
     pub fn open(
         root: &'a Root,
         unlock: &Unlock<'_>,
-        guards: &Guards,
+        rules: &UserRules,
         runtime: &'a Runtime,
         command: &str,
     ) -> Result<Self, OpError> {
         let info = (runtime.lock_info)(command);
-        let opened = root.open(unlock, guards)?;
+        let opened = root.open(unlock, rules)?;
         let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
         let guard = root.lock(&opened.digest, &info)?;
         Ok(Self {

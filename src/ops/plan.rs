@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::compare::{Addresses, Comparison, lock_holder, notes_of};
 use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
-use super::root::{Guards, Opened, OwnPaths, Root, Unlock};
+use super::root::{Opened, OwnPaths, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::core::fingerprint::ChangeId;
@@ -37,7 +37,7 @@ pub struct AskStates<'a> {
 pub fn plan(
     root: &Root,
     unlock: &Unlock<'_>,
-    guards: &Guards,
+    rules: &UserRules,
     runtime: &Runtime,
     addresses: &Addresses,
     ask: Option<AskStates<'_>>,
@@ -47,7 +47,7 @@ pub fn plan(
     // a good part of the time.
     let (opened, fetched) = std::thread::scope(|scope| {
         let fetching = signals::without_signals(|| scope.spawn(|| root.store.fetch()));
-        let opened = root.open(unlock, guards);
+        let opened = root.open(unlock, rules);
         (opened, fetching.join())
     });
     let opened = opened?;
@@ -59,13 +59,13 @@ pub fn plan(
     let holder = lock_holder(root)?;
     let mut notes = notes_of(root, &opened, &snapshot, holder.as_deref());
     let known = Comparison::of(root, &opened, snapshot)?;
-    known.check_rollback(guards.allow_rollback)?;
+    known.check_rollback(rules.allow_rollback)?;
     if save.is_some() {
         // A state of another key has nothing that an apply could compare.
         known.check_key()?;
     }
     let plan = known.plan(addresses)?;
-    if let Err(exceeded) = known.check_limits(&plan, guards) {
+    if let Err(exceeded) = known.check_limits(&plan, rules) {
         let Exceeded { changes, limits } = exceeded;
         notes.push(PlanNote::titled(
             "limit exceeded",
@@ -80,7 +80,7 @@ pub fn plan(
     };
     let mut report = known.report(plan, notes);
     if let Some(how) = save {
-        report.saved = Some(save_plan(&known, &report, addresses, guards, runtime, how)?);
+        report.saved = Some(save_plan(&known, &report, addresses, rules, runtime, how)?);
     }
     if !blocked.is_empty() {
         // An apply would skip it, so it is not counted as a change.
@@ -127,7 +127,7 @@ fn save_plan(
     known: &Comparison<'_>,
     report: &PlanReport,
     addresses: &Addresses,
-    guards: &Guards,
+    rules: &UserRules,
     runtime: &Runtime,
     how: &SaveAs<'_>,
 ) -> Result<SavedFacts, OpError> {
@@ -149,7 +149,7 @@ fn save_plan(
         let wanted = prints_of(&fingerprinter, &assignments[entry.index], runtime.salt);
         SavedEntry::new(entry, before, wanted)
     });
-    let limits = known.root.limits(guards);
+    let limits = known.root.limits(rules);
     let environment = report.environment.as_ref();
     let saved = SavedPlan {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -177,7 +177,7 @@ fn save_plan(
         flags: SavedFlags {
             only: !addresses.only.is_empty(),
             resend: !addresses.resend.is_empty(),
-            allow_rollback: guards.allow_rollback,
+            allow_rollback: rules.allow_rollback,
         },
         counts: report.counts,
         in_sync: plan.in_sync,

@@ -5,7 +5,7 @@
 //! manifest and state change to a new key as one step (see [`crate::store::recovery`]).
 
 use super::error::{Failure, other_key};
-use super::root::{Guards, Root, Unlock, digest_of, moved_parts, parse_sealed};
+use super::root::{Root, Unlock, UserRules, digest_of, moved_parts, parse_sealed};
 use super::{OpError, Runtime, git, rewrite};
 use crate::age_file::{AgeError, Passphrases};
 use crate::core::fingerprint::{FingerprintKey, Scope};
@@ -32,12 +32,12 @@ pub struct RekeyOptions {
 pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<(), OpError>;
 
 /// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target. The key
-/// that `guards` expect is the present one. `approve` sees the change and the manifest's
+/// that `rules` expect is the present one. `approve` sees the change and the manifest's
 /// warnings. Returns `None` if it only finished a rekey that was cut off.
 pub fn rekey(
     root: &Root,
     unlock: &Unlock<'_>,
-    guards: &Guards,
+    rules: &UserRules,
     runtime: &Runtime,
     options: RekeyOptions,
     approve: ApproveRekey<'_>,
@@ -52,13 +52,13 @@ pub fn rekey(
         ..*unlock
     };
     rewrite::check_replaceable(root)?;
-    let named = root.named_target(guards)?;
+    let named = root.named_target(rules)?;
     let before = root.manifest_bytes()?;
     let plain = root.decrypt_file(&before, &unlock)?;
     let (manifest, sealed, mut warnings) = parse_sealed(&plain, name)?;
     warnings.extend(rewrite::second_name(root));
-    guards.check_key(&sealed.fingerprint_key.id())?;
-    let target = root.target_beside(named, &sealed, guards)?;
+    rules.check_key(&sealed.fingerprint_key.id())?;
+    let target = root.target_beside(named, &sealed, rules)?;
     let change = Difference::between(&sealed.recipients, &root.config.recipients);
     let moved = moved_parts(&target, &sealed);
     let reason = reason(&change, sealed.scope != target.scope, options);
@@ -76,7 +76,7 @@ pub fn rekey(
     let (fate, highest) = match &ledger {
         Some(ledger) if reason.is_some() => state_fate(root, ledger, &sealed, &target.scope)?,
         _ => {
-            let highest = root.check_key_beside(&sealed, guards)?;
+            let highest = root.check_key_beside(&sealed, rules)?;
             refuse_outdated(root, &sealed)?;
             (StateFate::Untouched, highest)
         }

@@ -11,7 +11,7 @@ use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
-use super::root::{Guards, Opened, Root, Unlock, parse_manifest};
+use super::root::{Opened, Root, Unlock, UserRules, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
 use crate::core::manifest::{self, Sealed, Sealing};
 use crate::core::problem::Problem;
@@ -41,11 +41,11 @@ pub struct SealedRewrite<'a> {
 impl<'a> Rewrite<'a> {
     /// Opens the manifest for a change. Refuses other recipients in drspass.yaml and a state of
     /// another key: it would be unclear who gets the new text.
-    pub fn open(root: &Root, unlock: &Unlock<'a>, guards: &Guards) -> Result<Self, OpError> {
+    pub fn open(root: &Root, unlock: &Unlock<'a>, rules: &UserRules) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
-        let (opened, plain) = root.open_file(&file, unlock, guards)?;
+        let (opened, plain) = root.open_file(&file, unlock, rules)?;
         root.check_recipients(&opened.sealed)?;
-        let highest = root.check_key_beside(&opened.sealed, guards)?;
+        let highest = root.check_key_beside(&opened.sealed, rules)?;
         Ok(Self {
             file,
             plain,

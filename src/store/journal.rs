@@ -272,8 +272,8 @@ impl Store {
         self.journal_path().exists()
     }
 
-    /// Settles a state with the journal next to it; without a key, the journal is not verified.
-    pub(super) fn settle(
+    /// Folds the journal next to a state into it; without a key, the journal is not verified.
+    pub(super) fn fold_journal(
         &self,
         state: &mut Option<State>,
         journal: Option<&[u8]>,

@@ -55,7 +55,7 @@ impl From<&FingerprintKey> for StoreKeys {
 #[derive(Debug)]
 pub enum StoredState {
     Absent,
-    /// A state made with this key, with the answers of an unfinished journal settled.
+    /// A state made with this key, with the answers of an unfinished journal folded in.
     Ours(State),
     /// A state made with another key: its content cannot be checked.
     OtherKey {
@@ -231,7 +231,7 @@ impl Store {
                 };
                 let mut state = file.map(|(_, unverified)| unverified.claimed());
                 let journal = fetched.journal.as_deref();
-                let journal = self.settle(&mut state, journal, Some(&keys.journal))?;
+                let journal = self.fold_journal(&mut state, journal, Some(&keys.journal))?;
                 let known = state.map_or(StoredState::Absent, StoredState::Ours);
                 (known, journal, left)
             }
@@ -273,7 +273,7 @@ impl Store {
     pub fn read_claimed(&self) -> Result<(Option<State>, JournalLeft), StoreError> {
         let mut claimed = self.read_unverified()?;
         let journal = self.bytes(&self.journal_path())?;
-        let left = self.settle(&mut claimed, journal.as_deref(), None);
+        let left = self.fold_journal(&mut claimed, journal.as_deref(), None);
         Ok((claimed, left.unwrap_or(JournalLeft::Foreign)))
     }
 

@@ -67,7 +67,7 @@ impl Iam {
         }
     }
 
-    /// Sends a call until it is settled; `authorize` makes a new request for each attempt.
+    /// Sends a call until it ends; `authorize` makes a new request for each attempt.
     pub async fn ask(
         &self,
         call: &ApiCall,

@@ -21,7 +21,7 @@ use crate::core::report::{ApplyReport, PlanReport};
 use crate::ops::OpError;
 use crate::ops::apply::{self as ops_apply, ApplyContext, ApplyOptions, RetryJobsOptions};
 use crate::ops::plan::ToApply;
-use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
+use crate::ops::root::{CONFIG_FILE, Opened, Root, UserRules};
 use crate::view::json_v1;
 use crate::view::{ci, markdown, text};
 
@@ -128,11 +128,11 @@ fn apply(
     outputs: &Outputs,
 ) -> Result<u8, OpError> {
     context.warn(Path::new(CONFIG_FILE), &root.warnings);
-    let guards = Guards {
+    let rules = UserRules {
         allow_rollback: args.scope.allow_rollback,
         accept_new_key: args.accept_new_key.clone(),
         override_limits: args.override_limits,
-        ..context.guards()
+        ..context.rules()
     };
     login::check_project(context.env, &root.config.target.project_id)?;
     let saved = args.plan.as_deref();
@@ -177,7 +177,7 @@ fn apply(
     let (plan, report) = ops_apply::apply(
         root,
         &context.unlock(),
-        &guards,
+        &rules,
         &options,
         &mut surroundings,
         &mut approve,

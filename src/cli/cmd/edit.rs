@@ -45,7 +45,7 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let places = context.env.private_places();
     let can_ask = prompt::can_ask();
     let editor = Editor::find(&context.children)?;
-    let rewrite = Rewrite::open(&root, &context.unlock(), &context.guards())?;
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules())?;
     rewrite.try_change(&root)?;
     let runtime = Builder::new_current_thread()
         .enable_all()

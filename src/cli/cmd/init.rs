@@ -26,7 +26,7 @@ use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::encrypt::create;
 use crate::ops::git::{self, DiffDriver, git_files};
-use crate::ops::root::{CONFIG_FILE, Guards, MAX_IDENTITY_BYTES, Root};
+use crate::ops::root::{CONFIG_FILE, MAX_IDENTITY_BYTES, Root, UserRules};
 use crate::sys::files;
 
 const TARGET: &str = "Target";
@@ -89,7 +89,7 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
         jobs = set_up(context, args, config, readers, &mut made)?;
     }
     let root = Root::locate(&context.folder, None)?;
-    let target = root.target(&context.guards())?;
+    let target = root.target(&context.rules())?;
     if args.from_jobs && jobs.is_none() {
         let config = Some(&root.config);
         jobs = Some(service::listed(context, &target, config, &args.login)?);
@@ -146,7 +146,7 @@ fn set_up(
         target.endpoint = Some(service::catalogued(context, &target, &args.login)?);
     }
     let resolved = Target::resolve(&target)?;
-    resolved.check_hosts(&context.guards().trusted_hosts)?;
+    resolved.check_hosts(&context.rules().trusted_hosts)?;
     // The written addresses are the sealed ones.
     target.endpoint = target.endpoint.map(|_| resolved.scope.endpoint.clone());
     target.auth_url = target.auth_url.map(|_| resolved.auth_url.clone());
@@ -195,7 +195,7 @@ fn begin(
     let mut readers = Readers::default();
     if !has_config || names_any {
         refused.extend(match target {
-            Some(target) => refuse_target(target, &context.guards()),
+            Some(target) => refuse_target(target, &context.rules()),
             None if has_config => None,
             None => Some(OpError::unfit(
                 "no target given",
@@ -308,14 +308,14 @@ fn already_there(
             "Nothing was written. Run 'drspass init' without a target and without --recipient.",
         ));
     }
-    refused.extend(refuse_new_key(&state, &context.guards()).err());
+    refused.extend(refuse_new_key(&state, &context.rules()).err());
     Ok(refused)
 }
 
 /// Refuses a new key if a state or an expected key id shows that there was a manifest: an
 /// attacker may have removed it.
-fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
-    if guards.expect_key_id.is_none() && !exists(state) {
+fn refuse_new_key(state: &Path, rules: &UserRules) -> Result<(), OpError> {
+    if rules.expect_key_id.is_none() && !exists(state) {
         return Ok(());
     }
     Err(OpError::unfit(
@@ -324,13 +324,13 @@ fn refuse_new_key(state: &Path, guards: &Guards) -> Result<(), OpError> {
     ))
 }
 
-fn refuse_target(target: &TargetConfig, guards: &Guards) -> Option<OpError> {
+fn refuse_target(target: &TargetConfig, rules: &UserRules) -> Option<OpError> {
     match Target::resolve(target) {
         // The catalogue of the identity service may give it.
         Err(TargetError::NoEndpoint) => None,
         Err(error) => Some(error.into()),
         Ok(target) => target
-            .check_hosts(&guards.trusted_hosts)
+            .check_hosts(&rules.trusted_hosts)
             .err()
             .map(Into::into),
     }

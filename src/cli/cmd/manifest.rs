@@ -70,7 +70,7 @@ pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> 
     let (path, revision, warnings) = encrypt::encrypt(
         &root,
         &context.unlock(),
-        &context.guards(),
+        &context.rules(),
         (&name, &plain),
         args.output,
     )?;
@@ -158,10 +158,10 @@ fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Option<Ope
     };
     login::check_project_form(context.env)?;
     if args.require_encrypted {
-        inspect::validate_encrypted(&root, &context.guards())?;
+        inspect::validate_encrypted(&root, &context.rules())?;
         return Ok((root, None));
     }
-    let opened = root.open(&context.unlock(), &context.guards())?;
+    let opened = root.open(&context.unlock(), &context.rules())?;
     root.check_recipients(&opened.sealed)?;
     Ok((root, Some(opened)))
 }

@@ -17,7 +17,7 @@ use crate::core::status::UnknownStates;
 use crate::ops::OpError;
 use crate::ops::compare::Addresses;
 use crate::ops::plan::{self, AskStates, SaveAs};
-use crate::ops::root::{CONFIG_FILE, Guards, Opened, Root};
+use crate::ops::root::{CONFIG_FILE, Opened, Root, UserRules};
 use crate::view::json_v1;
 use crate::view::{ci, markdown, text};
 
@@ -197,9 +197,9 @@ fn saved(context: &Context<'_>, path: &Path) -> String {
 
 fn make(context: &Context<'_>, args: &PlanArgs, root: &Root) -> Result<PlanReport, OpError> {
     context.warn(Path::new(CONFIG_FILE), &root.warnings);
-    let guards = Guards {
+    let rules = UserRules {
         allow_rollback: args.scope.allow_rollback,
-        ..context.guards()
+        ..context.rules()
     };
     login::check_project(context.env, &root.config.target.project_id)?;
     let connect = |opened: &Opened| {
@@ -220,7 +220,7 @@ fn make(context: &Context<'_>, args: &PlanArgs, root: &Root) -> Result<PlanRepor
     let (report, warnings) = plan::plan(
         root,
         &context.unlock(),
-        &guards,
+        &rules,
         &env::runtime(),
         &args.scope.addresses(),
         ask,

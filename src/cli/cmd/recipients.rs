@@ -41,7 +41,7 @@ pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, Op
     let root = context.root_with_warnings()?;
     let unlock = context.unlock();
     let unlock = Some(&unlock).filter(|_| !args.no_identity);
-    let report = inspect::recipients(&root, unlock, &context.guards())?;
+    let report = inspect::recipients(&root, unlock, &context.rules())?;
     Ok(context.show(
         args.json,
         || json_v1::recipients(&report),
@@ -67,7 +67,7 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     let done = rekey::rekey(
         &root,
         &unlock,
-        &context.guards(),
+        &context.rules(),
         &env::runtime(),
         options,
         &mut approve,

@@ -155,7 +155,7 @@ fn note(context: &Context<'_>, notes: impl IntoIterator<Item = impl Display>) {
 
 fn open(context: &Context<'_>) -> Result<(Root, Opened), OpError> {
     let root = context.root_with_warnings()?;
-    let opened = root.open(&context.unlock(), &context.guards())?;
+    let opened = root.open(&context.unlock(), &context.rules())?;
     Ok((root, opened))
 }
 
@@ -202,14 +202,14 @@ pub fn catalogued(
     // Nothing is sent to the service itself here, so any address works.
     let origin = target::service_url(&auth_url).map(|url| url.origin().ascii_serialization());
     let target = Target::resolve_or(config, origin.ok().as_deref())?;
-    target.check_hosts(context.guards().trusted_hosts.as_slice())?;
+    target.check_hosts(context.rules().trusted_hosts.as_slice())?;
     let connected = connect_with(context, options_of(&target, None), None, flags)?;
     let mut online = Online::new(connected.client, env::hang_up())?;
     let region = config.region.as_deref();
     let found = ops_jobs::catalogued(&mut online, region);
     note(context, online.client.notes());
     let found = found?;
-    target::check_catalogued(&found, &auth_url, &context.guards().trusted_hosts)?;
+    target::check_catalogued(&found, &auth_url, &context.rules().trusted_hosts)?;
     Ok(found)
 }
 

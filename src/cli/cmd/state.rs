@@ -92,8 +92,8 @@ pub struct LockShowArgs {
 
 pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> {
     let root = context.root()?;
-    let (unlock, guards, runtime) = (context.unlock(), context.guards(), env::runtime());
-    let ledger = |command| LockedLedger::open(&root, &unlock, &guards, &runtime, command);
+    let (unlock, rules, runtime) = (context.unlock(), context.rules(), env::runtime());
+    let ledger = |command| LockedLedger::open(&root, &unlock, &rules, &runtime, command);
     let changed = match command {
         StateCommand::List => {
             let (state, notes, has_more) = ledger::list(&root)?;
@@ -102,7 +102,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             return Ok(exit::written(context.shell.result(&text), exit::DONE));
         }
         StateCommand::Show(args) => {
-            let report = ledger::show(&root, &unlock, &guards, &args.addresses)?;
+            let report = ledger::show(&root, &unlock, &rules, &args.addresses)?;
             let text = || listing::state_show(&report);
             return Ok(context.show(args.json, || json_v1::state(&report), text));
         }

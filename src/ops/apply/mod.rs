@@ -17,7 +17,7 @@ use super::compare::{self, Addresses, Comparison};
 use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
 use super::plan::ToApply;
-use super::root::{Guards, Opened, Root, Unlock};
+use super::root::{Opened, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::core::fingerprint::ChangeId;
@@ -71,7 +71,7 @@ pub enum ApplyEvent {
         revision: u64,
     },
     Answered {
-        settled: usize,
+        ended: usize,
         entries: usize,
     },
     Stopping(Signal),
@@ -91,12 +91,12 @@ pub type ApproveApply<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result
 pub fn apply(
     root: &Root,
     unlock: &Unlock<'_>,
-    guards: &Guards,
+    rules: &UserRules,
     options: &ApplyOptions,
     context: &mut ApplyContext<'_>,
     approve: ApproveApply<'_>,
 ) -> Result<(PlanReport, Option<ApplyReport>), OpError> {
-    let opened = root.open(unlock, guards)?;
+    let opened = root.open(unlock, rules)?;
     if let Some(saved) = &options.saved {
         let now = (context.runtime.now)();
         saved.check(&opened, now, options.expect_change.as_ref())?;
@@ -108,12 +108,12 @@ pub fn apply(
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let mut version = snapshot.version.clone();
     let known = Comparison::of(root, &opened, snapshot)?;
-    check_known(&known, guards, options)?;
+    check_known(&known, rules, options)?;
     let (plan, mut prints) = decide(&known, options, &mut notes)?;
     let exceeded = known
-        .check_limits(&plan, guards)
+        .check_limits(&plan, rules)
         .err()
-        .filter(|exceeded| guards.override_limits != Some(exceeded.changes));
+        .filter(|exceeded| rules.override_limits != Some(exceeded.changes));
     let planned = known.report(plan, notes);
     // A saved plan is shown under its own name, however much of it is left.
     let planned = match &options.saved {
@@ -168,16 +168,16 @@ pub fn apply(
 /// the user allowed it.
 fn check_known(
     known: &Comparison<'_>,
-    guards: &Guards,
+    rules: &UserRules,
     options: &ApplyOptions,
 ) -> Result<(), OpError> {
     known.check_rollback(match &options.saved {
         // The reviewed plan is this very rollback.
         Some(saved) => saved.file.plan.rollback == known.rollback,
-        None => guards.allow_rollback,
+        None => rules.allow_rollback,
     })?;
     let key = known.state.as_ref().map(|state| &state.key_id);
-    if guards.accept_new_key.as_ref() == key {
+    if rules.accept_new_key.as_ref() == key {
         return Ok(());
     }
     known.check_key()

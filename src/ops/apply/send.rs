@@ -167,7 +167,7 @@ impl Flight<'_> {
                 Some(landed) = self.in_air.join_next_with_id() => {
                     self.land(landed);
                     progress(ApplyEvent::Answered {
-                        settled: self.sent.outcomes.len() + self.sent.skipped.len(),
+                        ended: self.sent.outcomes.len() + self.sent.skipped.len(),
                         entries: self.entries,
                     });
                 }
@@ -311,7 +311,7 @@ impl Flight<'_> {
                 for place in &due {
                     self.alone.remove(place);
                 }
-                self.settle(keys.into_iter().zip(matched.outcomes));
+                self.record(keys.into_iter().zip(matched.outcomes));
                 next
             }
         };
@@ -425,11 +425,11 @@ impl Flight<'_> {
                 .keys_of(lane.search.due())
                 .into_iter()
                 .map(|key| (key, Outcome::InDoubt(Doubt::Interrupted)));
-            self.settle(doubts);
+            self.record(doubts);
         }
     }
 
-    fn settle(&mut self, outcomes: impl Iterator<Item = (EntryKey, Outcome)>) {
+    fn record(&mut self, outcomes: impl Iterator<Item = (EntryKey, Outcome)>) {
         let at = (self.now)();
         let mut records = Vec::new();
         for (key, outcome) in outcomes {

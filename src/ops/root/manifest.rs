@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Guards, Root, Unlock, identities};
+use super::{Root, Unlock, UserRules, identities};
 use crate::age_file::{self, AgeError, Identities, Means, header};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
@@ -101,8 +101,8 @@ impl Root {
     }
 
     /// Opens the manifest, with every check that needs neither state nor network.
-    pub fn open(&self, unlock: &Unlock<'_>, guards: &Guards) -> Result<Opened, OpError> {
-        self.open_file(self.manifest_bytes()?, unlock, guards)
+    pub fn open(&self, unlock: &Unlock<'_>, rules: &UserRules) -> Result<Opened, OpError> {
+        self.open_file(self.manifest_bytes()?, unlock, rules)
             .map(|(opened, _)| opened)
     }
 
@@ -111,10 +111,10 @@ impl Root {
         &self,
         file: impl AsRef<[u8]>,
         unlock: &Unlock<'_>,
-        guards: &Guards,
+        rules: &UserRules,
     ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
         // Refuse before opening whatever can be refused without the manifest.
-        let target = self.named_target(guards)?;
+        let target = self.named_target(rules)?;
         let plain = self.decrypt_file(file.as_ref(), unlock)?;
         let digest = digest_of(file.as_ref());
         // A large one would stay in memory next to all that is parsed.
@@ -126,9 +126,9 @@ impl Root {
                 region: self.config.target.region.clone(),
             },
         };
-        let target = self.target_beside(target, &sealed, guards)?;
+        let target = self.target_beside(target, &sealed, rules)?;
         check_target(&target, &sealed)?;
-        guards.check_key(&sealed.fingerprint_key.id())?;
+        rules.check_key(&sealed.fingerprint_key.id())?;
         let opened = Opened {
             manifest: Arc::new(manifest),
             sealed,
@@ -177,14 +177,14 @@ impl Root {
     /// applied revision. Anyone can make a manifest and name the next recipients in it, but not
     /// one with the key of an earlier state. An unauthenticated state counts for nothing, or its
     /// forger could use up all revisions.
-    pub fn check_key_beside(&self, sealed: &Sealed, guards: &Guards) -> Result<u64, OpError> {
+    pub fn check_key_beside(&self, sealed: &Sealed, rules: &UserRules) -> Result<u64, OpError> {
         let manifest = sealed.fingerprint_key.id();
         let keys = StoreKeys::from(&sealed.fingerprint_key);
         let mut known = match self.store.read_alone(&keys) {
             Ok(snapshot) => snapshot.known,
             Err(_) => return Ok(0),
         };
-        let is_expected = guards.expect_key_id.as_ref() == Some(&manifest);
+        let is_expected = rules.expect_key_id.as_ref() == Some(&manifest);
         if !is_expected && matches!(known, StoredState::OtherKey { .. }) {
             // After a cut-off rekey, the state of this key is in the sibling file.
             known = self.store.read(&keys)?.known;

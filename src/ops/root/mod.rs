@@ -94,10 +94,10 @@ impl Root {
     }
 
     /// Returns the stricter limits of drspass.yaml and the environment.
-    pub fn limits(&self, guards: &Guards) -> Limits {
+    pub fn limits(&self, rules: &UserRules) -> Limits {
         let configured = self.config.limits.max_changes;
         Limits {
-            max_changes: configured.into_iter().chain(guards.max_changes).min(),
+            max_changes: configured.into_iter().chain(rules.max_changes).min(),
             ..self.config.limits.clone()
         }
     }
@@ -158,16 +158,16 @@ impl Root {
         }
     }
 
-    pub fn target(&self, guards: &Guards) -> Result<Target, OpError> {
+    pub fn target(&self, rules: &UserRules) -> Result<Target, OpError> {
         let target = Target::resolve(&self.config.target)?;
-        target.check_hosts(&guards.trusted_hosts)?;
+        target.check_hosts(&rules.trusted_hosts)?;
         Ok(target)
     }
 
     /// Like [`Root::target`]; `None` if only the identity service's catalogue knows the
     /// endpoint.
-    pub fn named_target(&self, guards: &Guards) -> Result<Option<Target>, OpError> {
-        match self.target(guards) {
+    pub fn named_target(&self, rules: &UserRules) -> Result<Option<Target>, OpError> {
+        match self.target(rules) {
             Err(OpError::Target(TargetError::NoEndpoint)) => Ok(None),
             named => named.map(Some),
         }
@@ -178,14 +178,14 @@ impl Root {
         &self,
         named: Option<Target>,
         sealed: &Sealed,
-        guards: &Guards,
+        rules: &UserRules,
     ) -> Result<Target, OpError> {
         if let Some(target) = named {
             return Ok(target);
         }
         let endpoint = Some(sealed.scope.endpoint.as_str());
         let target = Target::resolve_or(&self.config.target, endpoint)?;
-        target.check_hosts(&guards.trusted_hosts)?;
+        target.check_hosts(&rules.trusted_hosts)?;
         Ok(target)
     }
 }
@@ -226,7 +226,7 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
 
 /// What the user, not a file, allows.
 #[derive(Clone)]
-pub struct Guards {
+pub struct UserRules {
     /// Trusted hosts in addition to those of the known clouds.
     pub trusted_hosts: Vec<String>,
     /// The only accepted key, if given.
@@ -241,7 +241,7 @@ pub struct Guards {
     pub override_limits: Option<u64>,
 }
 
-impl Guards {
+impl UserRules {
     pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
         match &self.expect_key_id {
             Some(expected) if expected != found => Err(Failure::new(
