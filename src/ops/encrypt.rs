@@ -67,7 +67,7 @@ pub fn encrypt(
 
 /// Without a manifest, the state has the last revision: older plain text is stale.
 fn refuse_older_than_state(root: &Root, given: &Sealed) -> Result<(), OpError> {
-    let known = root.store.read_unverified().ok().flatten();
+    let known = root.store.read_claimed_alone().ok().flatten();
     let newer = known.filter(|state| {
         state.key_id == given.fingerprint_key.id() && state.revision > given.revision
     });

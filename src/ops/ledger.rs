@@ -212,7 +212,7 @@ impl<'a> LockedLedger<'a> {
             store.finish_rekey(&self.guard, &self.keys, snapshot)?;
         }
         let sealed = &self.opened.sealed;
-        let claimed = match store.read_unverified() {
+        let claimed = match store.read_claimed_alone() {
             Ok(claimed) => claimed,
             Err(StoreError::Invalid { .. }) => None,
             Err(error) => return Err(error.into()),

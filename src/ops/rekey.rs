@@ -268,7 +268,7 @@ fn state_fate(
 
 /// Refuses an outdated manifest if the state keeps its key: only its revision is read.
 fn refuse_outdated(root: &Root, sealed: &Sealed) -> Result<(), OpError> {
-    let known = root.store.read_unverified().ok().flatten();
+    let known = root.store.read_claimed_alone().ok().flatten();
     match known.filter(|state| state.key_id == sealed.fingerprint_key.id()) {
         Some(state) => check_revision(sealed.revision, state.revision),
         None => Ok(()),

@@ -264,14 +264,14 @@ impl Store {
         }
     }
 
-    /// Reads the state without a key, so nothing is authenticated.
-    pub fn read_unverified(&self) -> Result<Option<State>, StoreError> {
+    /// Reads the state alone without a key, so nothing is authenticated.
+    pub fn read_claimed_alone(&self) -> Result<Option<State>, StoreError> {
         Ok(self.file()?.map(|(_, unverified)| unverified.claimed()))
     }
 
-    /// Like [`Store::read_unverified`], with the answers of a journal that continues it.
+    /// Reads without a key, with the answers of a journal that continues the state.
     pub fn read_claimed(&self) -> Result<(Option<State>, JournalLeft), StoreError> {
-        let mut claimed = self.read_unverified()?;
+        let mut claimed = self.read_claimed_alone()?;
         let journal = self.bytes(&self.journal_path())?;
         let left = self.fold_journal(&mut claimed, journal.as_deref(), None);
         Ok((claimed, left.unwrap_or(JournalLeft::Foreign)))

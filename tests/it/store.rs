@@ -155,7 +155,7 @@ fn absence_is_read_as_such(place: &Place) {
     let snapshot = store.read(&keys()).unwrap();
     assert!(matches!(snapshot.known, StoredState::Absent));
     assert_eq!(snapshot.journal, JournalLeft::None);
-    assert!(store.read_unverified().unwrap().is_none());
+    assert!(store.read_claimed_alone().unwrap().is_none());
     assert!(!store.has_journal());
     assert_free(&store);
     assert_eq!(store.version().unwrap(), snapshot.version);
@@ -178,7 +178,7 @@ fn a_commit_creates_and_each_raises_the_serial_by_one(place: &Place) {
         assert_eq!(ours(&snapshot).lineage, state.lineage);
         assert_eq!(snapshot.version, version);
         assert_eq!(store.version().unwrap(), version);
-        let claimed = store.read_unverified().unwrap().unwrap();
+        let claimed = store.read_claimed_alone().unwrap().unwrap();
         assert_eq!(claimed.serial, serial);
     }
 }
