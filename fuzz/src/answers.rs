@@ -20,9 +20,9 @@ pub fn reply(
 ) -> (Option<BatchReply>, Vec<String>) {
     let (judgement, notes) = judged(Some(entries), &LoginSecrets::default(), status, body);
     let reply = match judgement {
-        Judgement::Settled(reply) => Some(reply),
+        Judgement::Settled(reply) | Judgement::GivenUp(reply) => Some(reply),
         Judgement::Again(refusal) => Some(BatchReply::TurnedAway(refusal)),
-        Judgement::Failed(_) | Judgement::Lost(_) | Judgement::Answered => None,
+        _ => None,
     };
     (reply, notes)
 }
@@ -61,5 +61,5 @@ fn judged(
     let url = Url::parse("https://drs.example.test/v3/p/jobs").expect("an address");
     let mut notes = Vec::new();
     let judge = Judge::new(entries, login, &url, Timestamp::UNIX_EPOCH, None);
-    (judge.judge(&received, &mut notes), notes)
+    (judge.judge(received, &mut notes), notes)
 }

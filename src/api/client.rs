@@ -11,9 +11,10 @@ use super::auth::{
 };
 use super::codes;
 use super::error::{CallFailure, FailureKind};
-use super::exchange::{Ambient, Attempt, Exchange, Patience, Policy};
+use super::exchange::{Ambient, Exchange, Patience, Policy};
 use super::gate::Gate;
 use super::http::{ApiCall, ClientOptions, Transport, authority};
+use super::judge::Judgement;
 use super::secrets::{RunSecrets, needles};
 use super::wire;
 use crate::core::config::is_project_id;
@@ -312,8 +313,8 @@ impl Client {
         let call = self.call(Method::PUT, "jobs/batch-modify-pwd", wire::encode(entries));
         let mut exchange = self.exchange(&call, Policy::Change { entries, gate });
         let reply = match self.pursue(&mut exchange).await {
-            Ok(Attempt::Settled(reply) | Attempt::GivenUp(reply)) => reply,
-            Ok(Attempt::CalledBack) => return None,
+            Ok(Judgement::Settled(reply) | Judgement::GivenUp(reply)) => reply,
+            Ok(Judgement::CalledBack) => return None,
             // Only a question ends in another way.
             Ok(_) => BatchReply::Lost(Doubt::Unreadable),
             Err(failure) => without_login(failure, &mut exchange.notes),
@@ -342,7 +343,7 @@ impl Client {
 
     /// Sends a call until it ends. A refused token is replaced once, if possible. Fails only
     /// if the caller is refused or cannot log in.
-    pub async fn pursue(&self, exchange: &mut Exchange<'_>) -> Result<Attempt, CallFailure> {
+    pub async fn pursue(&self, exchange: &mut Exchange<'_>) -> Result<Judgement, CallFailure> {
         let is_change = matches!(exchange.policy, Policy::Change { .. });
         let mut is_renewed = false;
         let mut pass = self.session.pass().await?;
@@ -352,22 +353,23 @@ impl Client {
             let attempt = exchange.attempt(request, || self.session.secrets()).await;
             let host = exchange.call.host();
             let mut refusal = match attempt {
-                Attempt::Again => continue,
-                Attempt::AgainLater => {
+                Judgement::Lost(_) => continue,
+                // A token may have expired since.
+                Judgement::Again(_) => {
                     pass = self.session.pass().await?;
                     continue;
                 }
-                Attempt::Failed(FailureKind::Login(refusal)) => refusal,
+                Judgement::Failed(FailureKind::Login(refusal)) => refusal,
                 // Of a change this would claim that nothing was sent.
-                Attempt::Failed(kind) if !is_change => return Err(exchange.failed(kind)),
-                Attempt::Settled(reply) => {
+                Judgement::Failed(kind) if !is_change => return Err(exchange.failed(kind)),
+                Judgement::Settled(reply) => {
                     let refusal = reply.login_refusal();
                     self.session.note(refusal.map(|refusal| (refusal, host)));
-                    return Ok(Attempt::Settled(reply));
+                    return Ok(Judgement::Settled(reply));
                 }
-                Attempt::Answered(received) => {
+                Judgement::Answered(received) => {
                     self.session.note(None);
-                    return Ok(Attempt::Answered(received));
+                    return Ok(Judgement::Answered(received));
                 }
                 ended => return Ok(ended),
             };

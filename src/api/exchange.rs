@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::error::{CallFailure, FailureKind};
 use super::gate::Gate;
-use super::http::{ApiCall, Received, Transmission, Transport};
+use super::http::{ApiCall, NoAnswer, Received, Transport};
 use super::judge::{Judge, Judgement};
 use super::secrets::{LoginSecrets, RunSecrets};
 use crate::core::manifest::Assignment;
@@ -107,21 +107,6 @@ pub enum Policy<'a> {
     },
 }
 
-pub enum Attempt {
-    /// An answer settles a change of passwords.
-    Settled(BatchReply),
-    /// A change of passwords is given up with this reply.
-    GivenUp(BatchReply),
-    Answered(Received),
-    Failed(FailureKind),
-    /// Another attempt is due, and the wait for it is over.
-    Again,
-    /// The same, after the service was busy: a token may have expired since.
-    AgainLater,
-    /// The gate called a change back before it changed anything: the rest is sent again.
-    CalledBack,
-}
-
 pub struct Exchange<'a> {
     transport: &'a Transport,
     patience: &'a Patience,
@@ -161,20 +146,21 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Sends the call once more, as `request`, and waits if it is to be sent again.
+    /// Sends the call once more, as `request`. What comes back as lost, or to be sent again, is to
+    /// be sent now: the wait for that is over.
     pub async fn attempt(
         &mut self,
         request: Request,
         login: impl FnOnce() -> LoginSecrets,
-    ) -> Attempt {
+    ) -> Judgement {
         let entries = match self.policy {
             Policy::Change { entries, gate } => {
                 // Each wrong login brings an account closer to its lock.
                 if self.lost && !gate.may_repeat() {
-                    return Attempt::GivenUp(BatchReply::Lost(Doubt::AnswerLost));
+                    return Judgement::GivenUp(BatchReply::Lost(Doubt::AnswerLost));
                 }
                 if !self.lost && entries.iter().any(|entry| gate.code_of(entry).is_some()) {
-                    return Attempt::CalledBack;
+                    return Judgement::CalledBack;
                 }
                 Some(entries)
             }
@@ -183,48 +169,42 @@ impl<'a> Exchange<'a> {
         self.attempt += 1;
         let count = entries.map_or(0, <[_]>::len);
         let received = match self.transport.send(request, count, self.attempt).await {
-            Transmission::NoConnection(note) => {
+            Err(NoAnswer::NoConnection(note)) => {
                 self.notes.push(note);
                 return match entries {
-                    Some(_) => Attempt::GivenUp(BatchReply::NoConnection),
-                    None => Attempt::Failed(FailureKind::NoConnection),
+                    Some(_) => Judgement::GivenUp(BatchReply::NoConnection),
+                    None => Judgement::Failed(FailureKind::NoConnection),
                 };
             }
-            Transmission::Lost(note) => {
+            Err(NoAnswer::Lost(note)) => {
                 self.notes.push(note);
                 return self.after_loss(Doubt::AnswerLost, None).await;
             }
-            Transmission::Answer(received) => received,
+            Ok(received) => received,
         };
         let now = self.patience.answered(&received);
         let login = login();
+        let (status, asked) = (received.status, received.headers.wait_asked(now));
         let judge = Judge::new(entries, &login, &self.call.url, now, self.run);
-        let judgement = judge.judge(&received, &mut self.notes);
+        let judgement = judge.judge(received, &mut self.notes);
         self.wrong = judge.wrong.take();
         match judgement {
-            Judgement::Settled(reply) => {
-                if let Policy::Change { gate, .. } = self.policy
+            Judgement::Lost(doubt) => self.after_loss(doubt, asked).await,
+            Judgement::Again(refusal) => self.after_throttling(status, refusal, asked).await,
+            judgement => {
+                if let (Policy::Change { gate, .. }, Judgement::Settled(reply)) =
+                    (self.policy, &judgement)
                     && !matches!(reply, BatchReply::Lost(_))
                 {
                     gate.answered();
                 }
-                Attempt::Settled(reply)
-            }
-            Judgement::Answered => Attempt::Answered(received),
-            Judgement::Failed(kind) => Attempt::Failed(kind),
-            Judgement::Lost(doubt) => {
-                let asked = received.headers.wait_asked(now);
-                self.after_loss(doubt, asked).await
-            }
-            Judgement::Again(refusal) => {
-                let asked = received.headers.wait_asked(now);
-                self.after_throttling(received.status, refusal, asked).await
+                judgement
             }
         }
     }
 
     /// Waits to repeat a call whose answer was lost, if it may be repeated.
-    async fn after_loss(&mut self, doubt: Doubt, asked: Option<Duration>) -> Attempt {
+    async fn after_loss(&mut self, doubt: Doubt, asked: Option<Duration>) -> Judgement {
         let is_first = !std::mem::replace(&mut self.lost, true);
         let may_repeat = is_first && !matches!(self.policy, Policy::Once);
         let wait = match asked {
@@ -232,9 +212,9 @@ impl<'a> Exchange<'a> {
             asked => self.wait_after(asked),
         };
         match (wait, self.policy) {
-            (Some(wait), _) if may_repeat && self.pause(wait).await => Attempt::Again,
-            (_, Policy::Change { .. }) => Attempt::GivenUp(BatchReply::Lost(doubt)),
-            _ => Attempt::Failed(FailureKind::Unanswered),
+            (Some(wait), _) if may_repeat && self.pause(wait).await => Judgement::Lost(doubt),
+            (_, Policy::Change { .. }) => Judgement::GivenUp(BatchReply::Lost(doubt)),
+            _ => Judgement::Failed(FailureKind::Unanswered),
         }
     }
 
@@ -244,7 +224,7 @@ impl<'a> Exchange<'a> {
         status: u16,
         refusal: Refusal,
         asked: Option<Duration>,
-    ) -> Attempt {
+    ) -> Judgement {
         if let Policy::Change { gate, .. } = self.policy {
             gate.halve();
         }
@@ -255,7 +235,7 @@ impl<'a> Exchange<'a> {
                 let mut tally = self.patience.tally();
                 tally.waits += 1;
                 tally.waited += wait;
-                return Attempt::AgainLater;
+                return Judgement::Again(refusal);
             }
             Some(_) => {
                 let note = "stopped while the service asked to wait";
@@ -263,8 +243,8 @@ impl<'a> Exchange<'a> {
             }
         }
         match self.policy {
-            Policy::Change { .. } => Attempt::GivenUp(BatchReply::TurnedAway(refusal)),
-            Policy::Query | Policy::Once => Attempt::Failed(FailureKind::Busy(refusal)),
+            Policy::Change { .. } => Judgement::GivenUp(BatchReply::TurnedAway(refusal)),
+            Policy::Query | Policy::Once => Judgement::Failed(FailureKind::Busy(refusal)),
         }
     }
 

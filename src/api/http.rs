@@ -117,11 +117,10 @@ pub fn authority(url: &Url) -> String {
     }
 }
 
-/// The result of one sending; without an answer, the text to report.
+/// Why one sending got no answer, with the text to report.
 #[derive(Debug)]
-pub enum Transmission {
-    Answer(Received),
-    /// The request may have left, and no answer came.
+pub enum NoAnswer {
+    /// The request may have left.
     Lost(String),
     /// The request did not leave.
     NoConnection(String),
@@ -194,7 +193,12 @@ impl Transport {
     }
 
     /// Sends one request and reads its answer. `entries` and `attempt` are for the log alone.
-    pub async fn send(&self, request: Request, entries: usize, attempt: u32) -> Transmission {
+    pub async fn send(
+        &self,
+        request: Request,
+        entries: usize,
+        attempt: u32,
+    ) -> Result<Received, NoAnswer> {
         let method = request.method().clone();
         let path = request.url().path().to_owned();
         let host = authority(request.url());
@@ -204,19 +208,19 @@ impl Transport {
             Err(error) => {
                 let failed = self.failed(&host, &error);
                 tracing::debug!(%method, path, entries, attempt, ?failed, "no answer");
-                return failed;
+                return Err(failed);
             }
         };
         let received = receive(response).await;
         let status = received.status;
         tracing::debug!(%method, path, entries, attempt, status, "answered");
-        Transmission::Answer(received)
+        Ok(received)
     }
 
     /// Classifies a failed sending. Only a connection that was never made proves that nothing left.
-    fn failed(&self, host: &str, error: &reqwest::Error) -> Transmission {
+    fn failed(&self, host: &str, error: &reqwest::Error) -> NoAnswer {
         if !error.is_connect() {
-            return Transmission::Lost(match error.is_timeout() {
+            return NoAnswer::Lost(match error.is_timeout() {
                 true => answer_lost(host, "timed out"),
                 false => answer_lost(host, "the connection broke"),
             });
@@ -234,7 +238,7 @@ impl Transport {
         if matches!(about, CauseAbout::Host | CauseAbout::Issuer) {
             note.push_str(&format!("; the host is that of {}", self.setting));
         }
-        Transmission::NoConnection(note + "; nothing was sent")
+        NoAnswer::NoConnection(note + "; nothing was sent")
     }
 }
 

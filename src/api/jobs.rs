@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use super::client::Client;
 use super::codes;
 use super::error::{CallFailure, FailureKind};
-use super::exchange::{Attempt, Policy};
+use super::exchange::Policy;
 use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
-use super::judge::{NO_CODE, refused, says};
+use super::judge::{Judgement, NO_CODE, refused, says};
 use super::wire::{self, Decoded, LooseText, ResultRow};
 use crate::core::failure::Failure;
 use crate::core::inventory::{JobDatabase, ListedJob, UseType};
@@ -58,7 +58,7 @@ impl Client {
         let call = self.call(Method::POST, path, body);
         let mut exchange = self.exchange(&call, policy);
         match self.pursue(&mut exchange).await {
-            Ok(Attempt::Answered(received)) => Ok(Zeroizing::new(received.into_body())),
+            Ok(Judgement::Answered(received)) => Ok(Zeroizing::new(received.into_body())),
             // Only a change of passwords ends in another way.
             Ok(_) => Err(exchange.failed(FailureKind::Unanswered)),
             Err(failure) => Err(self.or_other_project(failure).await),

@@ -25,17 +25,22 @@ const MAX_PAGE_HEAD: usize = 4096;
 /// The code of a failure that has none.
 pub const NO_CODE: ReportedName = ReportedName::from_static("NO-CODE");
 
+/// What one sending of a call came to.
 #[derive(Debug)]
 pub enum Judgement {
-    /// It settles a change of passwords.
+    /// An answer settles a change of passwords.
     Settled(BatchReply),
-    Answered,
+    /// A change of passwords is given up with this reply, which no answer gave.
+    GivenUp(BatchReply),
+    Answered(Received),
     /// The call failed. If the login was refused, nothing was changed, and a new token may help.
     Failed(FailureKind),
     /// The outcome of the call is unknown; it may be sent once more.
     Lost(Doubt),
     /// The same call may be sent again after a while; without time for that, it is refused.
     Again(Refusal),
+    /// The gate called a change back before it changed anything: the rest is sent again.
+    CalledBack,
 }
 
 pub struct Judge<'a> {
@@ -90,16 +95,16 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges one answer; adds what a person should know to `notes`.
-    pub fn judge(&self, received: &Received, notes: &mut Vec<String>) -> Judgement {
+    pub fn judge(&self, received: Received, notes: &mut Vec<String>) -> Judgement {
         if (300..400).contains(&received.status) {
-            notes.push(self.redirected(received));
-            let refusal = self.refusal(received, None);
+            notes.push(self.redirected(&received));
+            let refusal = self.refusal(&received, None);
             return match self.entries {
                 Some(_) => Judgement::Settled(BatchReply::TurnedAway(refusal)),
                 None => Judgement::Failed(FailureKind::Refused(refusal)),
             };
         }
-        let (answer, strange) = match self.answer_in(received) {
+        let (answer, strange) = match self.answer_in(&received) {
             Ok(answer) => (Some(answer), None),
             Err(strange) => (None, strange),
         };
@@ -107,7 +112,7 @@ impl<'a> Judge<'a> {
         let known = code.and_then(codes::look_up);
         let class = known.map_or_else(|| codes::by_status(received.status), |known| known.class);
         let reading = AnswerReading {
-            received,
+            received: &received,
             answer,
             strange,
             is_known: known.is_some(),
@@ -115,7 +120,10 @@ impl<'a> Judge<'a> {
         };
         match self.entries {
             Some(_) => self.judge_change(reading, notes),
-            None => self.judge_question(reading, notes),
+            None => {
+                let failed = self.judge_question(reading, notes);
+                failed.unwrap_or(Judgement::Answered(received))
+            }
         }
     }
 
@@ -183,9 +191,14 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Leaves it to the caller whether a lost or failed call may have been acted on; of those
-    /// without a password, all but the retry of jobs change nothing.
-    fn judge_question(&self, reading: AnswerReading<'_>, notes: &mut Vec<String>) -> Judgement {
+    /// Returns nothing of a question that was answered. Leaves it to the caller whether a lost or
+    /// failed call may have been acted on; of those without a password, all but the retry of jobs
+    /// change nothing.
+    fn judge_question(
+        &self,
+        reading: AnswerReading<'_>,
+        notes: &mut Vec<String>,
+    ) -> Option<Judgement> {
         let received = reading.received;
         let status = received.status;
         let answer = reading.answer.as_ref();
@@ -195,16 +208,16 @@ impl<'a> Judge<'a> {
         let is_list =
             listed.is_some_and(|rows| !rows.is_empty()) && matches!(status, 200..=202 | 400);
         if is_list || (status < 300 && answer.is_some() && !has_code) {
-            return Judgement::Answered;
+            return None;
         }
         notes.extend(reading.strange);
         if matches!(received.body, Body::Cut) && status < 400 {
             notes.push(answer_cut(self.url));
-            return Judgement::Lost(Doubt::AnswerLost);
+            return Some(Judgement::Lost(Doubt::AnswerLost));
         }
         let mut refusal = self.refusal(received, answer);
         let is_again = status == 429 || matches!(reading.class, Class::Throttled | Class::Busy);
-        Judgement::Failed(match reading.class {
+        Some(Judgement::Failed(match reading.class {
             Class::Login => {
                 if received.headers.asks_second_factor {
                     refusal.advice = Some(codes::SECOND_FACTOR);
@@ -216,12 +229,12 @@ impl<'a> Judge<'a> {
                 notes.extend(received.headers.clock_off(self.now));
                 FailureKind::Refused(refusal)
             }
-            _ if is_again => return Judgement::Again(busy(refusal)),
+            _ if is_again => return Some(Judgement::Again(busy(refusal))),
             _ if status < 300 && !has_code => FailureKind::Unanswered,
             Class::Internal => FailureKind::Failed(refusal),
             _ if status >= 500 => FailureKind::Failed(refusal),
             _ => FailureKind::Refused(refusal),
-        })
+        }))
     }
 
     fn wrong_in(&self, answer: &AnswerBody, class: Class) -> Vec<(usize, Token)> {

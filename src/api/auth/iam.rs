@@ -15,8 +15,9 @@ use zeroize::Zeroizing;
 use super::signature::canonical_query;
 use super::{Domain, IamUser, LoginPass, LoginSession, ProjectName, TokenHeader};
 use crate::api::error::{CallFailure, FailureKind};
-use crate::api::exchange::{Attempt, Exchange, Patience, Policy};
+use crate::api::exchange::{Exchange, Patience, Policy};
 use crate::api::http::{ApiCall, ClientOptions, Received, Transport, X_SUBJECT_TOKEN};
+use crate::api::judge::Judgement;
 use crate::api::secrets::{LoginSecrets, needles};
 use crate::api::wire::write_secret;
 use crate::core::config::bare_endpoint;
@@ -78,9 +79,9 @@ impl Iam {
         let mut exchange = Exchange::new(&self.transport, &self.patience, None, call, policy);
         loop {
             match exchange.attempt(authorize(call), || login.clone()).await {
-                Attempt::Again | Attempt::AgainLater => {}
-                Attempt::Answered(received) => return Ok(received),
-                Attempt::Failed(kind) => return Err(exchange.failed(kind)),
+                Judgement::Lost(_) | Judgement::Again(_) => {}
+                Judgement::Answered(received) => return Ok(received),
+                Judgement::Failed(kind) => return Err(exchange.failed(kind)),
                 // Only a change of passwords ends in another way.
                 _ => return Err(exchange.failed(FailureKind::Unanswered)),
             }

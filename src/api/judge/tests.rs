@@ -33,7 +33,7 @@ fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-fn judge(received: &Received) -> (Judgement, Vec<String>) {
+fn judge(received: Received) -> (Judgement, Vec<String>) {
     let entries = [
         entry("j1", Endpoint::Source),
         entry("j1", Endpoint::Destination),
@@ -50,7 +50,7 @@ fn judge(received: &Received) -> (Judgement, Vec<String>) {
     (step, notes)
 }
 
-fn reply(received: &Received) -> BatchReply {
+fn reply(received: Received) -> BatchReply {
     match judge(received).0 {
         Judgement::Settled(reply) => reply,
         Judgement::Failed(FailureKind::Login(refusal)) => BatchReply::LoginRefused(refusal),
@@ -70,7 +70,7 @@ fn results_are_read_entry_by_entry_in_2xx_and_400() {
         {"id":"j1","end_point_type":"ta","status":"Failed","error_code":"DRS-M00304","error_msg":"wrong task state"},
         {"id":"j1","end_point_type":"so","status":"success"}]}"#;
     for status in [200, 201, 202, 400, 422] {
-        let reply = reply(&json(status, body));
+        let reply = reply(json(status, body));
         let BatchReply::PerEntry {
             results, announced, ..
         } = &reply
@@ -93,7 +93,7 @@ fn results_are_read_entry_by_entry_in_2xx_and_400() {
 fn only_a_plain_success_is_one() {
     let verdict = |row: &str, top: &str| {
         let body = format!(r#"{{"results":[{{"id":"j1","end_point_type":"so",{row}}}]{top}}}"#);
-        match reply(&json(200, &body)) {
+        match reply(json(200, &body)) {
             BatchReply::PerEntry { mut results, .. } => results.remove(0).verdict,
             other => panic!("{other:?}"),
         }
@@ -149,9 +149,10 @@ fn throttled_and_busy_requests_may_be_sent_again() {
         json(403, &error("APIGW.0308")),
         json(400, &error("IAM.0012")),
     ] {
-        let (step, _) = judge(&received);
+        let shown = format!("{received:?}");
+        let (step, _) = judge(received);
         let Judgement::Again(refusal) = step else {
-            panic!("{received:?}: {step:?}");
+            panic!("{shown}: {step:?}");
         };
         assert_eq!(refusal.kind, RefusalKind::Busy);
     }
@@ -169,7 +170,7 @@ fn a_refused_caller_is_told_from_a_refused_request() {
         (200, "DRS.M00102"),
         (401, "UNKNOWN.111"),
     ] {
-        let reply = reply(&json(status, &error(code)));
+        let reply = reply(json(status, &error(code)));
         let refusal = reply.login_refusal().unwrap_or_else(|| panic!("{reply:?}"));
         assert_eq!(refusal.code.as_str(), code);
         assert_eq!(
@@ -178,7 +179,7 @@ fn a_refused_caller_is_told_from_a_refused_request() {
         );
     }
     for body in ["", "<html>no</html>", "[]"] {
-        let reply = reply(&json(403, body));
+        let reply = reply(json(403, body));
         assert_eq!(reply.login_refusal().unwrap().code.as_str(), "HTTP-403");
     }
     let body = Body::Cut;
@@ -186,7 +187,7 @@ fn a_refused_caller_is_told_from_a_refused_request() {
         body,
         ..json(401, "")
     };
-    assert!(reply(&cut).login_refusal().is_some());
+    assert!(reply(cut).login_refusal().is_some());
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn a_refused_request_may_be_split_unless_that_cannot_help() {
         (404, "APIGW.0101", false, RefusalKind::Rejected),
         (415, "APIGW.0999", false, RefusalKind::Rejected),
     ] {
-        let reply = reply(&json(status, &error(code)));
+        let reply = reply(json(status, &error(code)));
         assert_eq!(reply.may_be_split(), split, "{code}");
         let (BatchReply::Refused(refusal) | BatchReply::TurnedAway(refusal)) = &reply else {
             panic!("{reply:?}");
@@ -210,7 +211,7 @@ fn a_refused_request_may_be_split_unless_that_cannot_help() {
         assert_eq!((refusal.kind, refusal.code.as_str()), (kind, code));
     }
     assert_eq!(
-        reply(&json(400, "{}")),
+        reply(json(400, "{}")),
         BatchReply::Refused(Refusal {
             kind: RefusalKind::Rejected,
             is_one_job_only: false,
@@ -249,7 +250,7 @@ fn what_cannot_be_read_is_in_doubt() {
             Doubt::ServerError,
         ),
     ] {
-        let (step, notes) = judge(&json(status, body));
+        let (step, notes) = judge(json(status, body));
         assert!(
             matches!(step, Judgement::Settled(BatchReply::Lost(d)) | Judgement::Lost(d) if d == doubt),
             "{status} {body}"
@@ -260,7 +261,7 @@ fn what_cannot_be_read_is_in_doubt() {
 
 #[test]
 fn an_empty_list_leaves_every_entry_without_result() {
-    let reply = reply(&json(200, r#"{"results":[],"count":2}"#));
+    let reply = reply(json(200, r#"{"results":[],"count":2}"#));
     let keys = [entry("j1", Endpoint::Source).key];
     assert_eq!(
         match_results(&keys, &reply).outcomes,
@@ -276,25 +277,21 @@ fn a_body_that_was_not_read_is_judged_by_status_where_that_is_enough() {
             ..json(status, "")
         };
         for status in [200, 202, 400, 422] {
-            assert_eq!(reply(&at(status)), BatchReply::Lost(Doubt::Unreadable));
+            assert_eq!(reply(at(status)), BatchReply::Lost(Doubt::Unreadable));
         }
-        assert!(reply(&at(401)).login_refusal().is_some());
-        assert_eq!(reply(&at(500)), BatchReply::Lost(Doubt::ServerError));
-        assert!(matches!(reply(&at(307)), BatchReply::TurnedAway(_)));
-        assert!(matches!(judge(&at(429)).0, Judgement::Again(_)));
+        assert!(reply(at(401)).login_refusal().is_some());
+        assert_eq!(reply(at(500)), BatchReply::Lost(Doubt::ServerError));
+        assert!(matches!(reply(at(307)), BatchReply::TurnedAway(_)));
+        assert!(matches!(judge(at(429)).0, Judgement::Again(_)));
     }
     for (status, lost) in [(200, true), (400, true), (429, false), (500, false)] {
         let cut = Received {
             body: Body::Cut,
             ..json(status, "")
         };
-        assert_eq!(
-            matches!(judge(&cut).0, Judgement::Lost(_)),
-            lost,
-            "{status}"
-        );
+        assert_eq!(matches!(judge(cut).0, Judgement::Lost(_)), lost, "{status}");
     }
-    let (_, notes) = judge(&Received {
+    let (_, notes) = judge(Received {
         body: Body::Coded("gzip".to_owned()),
         ..json(200, "")
     });
@@ -317,7 +314,7 @@ fn a_redirect_is_a_refusal_that_names_the_host_only() {
     ] {
         let mut received = json(307, "moved");
         received.headers.location = location.map(str::to_owned);
-        let (step, notes) = judge(&received);
+        let (step, notes) = judge(received);
         let Judgement::Settled(BatchReply::TurnedAway(refusal)) = step else {
             panic!("{step:?}");
         };
@@ -336,7 +333,7 @@ fn a_page_is_shown_as_one_clean_line() {
     let mut received = json(524, &page);
     received.headers.content_type = Some("text/html".to_owned());
     assert_eq!(
-        judge(&received).1[0],
+        judge(received).1[0],
         "answer 524 from drs.example.test is not in the service's format, content type \"text/html\": \"524: A\""
     );
     for (page, line) in [
@@ -348,7 +345,7 @@ fn a_page_is_shown_as_one_clean_line() {
         ("<<<>>>", ""),
         ("<title", ""),
     ] {
-        let note = judge(&json(502, page)).1.remove(0);
+        let note = judge(json(502, page)).1.remove(0);
         let expected = match line {
             "" => String::new(),
             line => format!(": \"{line}\""),
@@ -374,7 +371,7 @@ fn a_secret_in_an_answer_is_withheld_everywhere() {
     ];
     for text in texts {
         for status in [200, 400, 401, 500] {
-            let (step, notes) = judge(&json(status, &text));
+            let (step, notes) = judge(json(status, &text));
             let debug = format!("{step:?} {notes:?} {}", notes.concat());
             for needle in ["fern", "canary-login-token-1", "9\\q"] {
                 assert!(!debug.contains(needle), "{status}: {debug}");
