@@ -169,9 +169,9 @@ impl Client {
         let rows = rows_of(&body);
         let needles = self.needles();
         let judged = |id: &JobId| {
-            let row = only_row(&rows, id).filter(|row| row.code.is_some() || says(row, "failed"));
+            let row = only_row(&rows, id).filter(|row| row.code().is_some() || says(row, "failed"));
             let end = row.map(|row| {
-                let said = (row.code.as_deref(), row.text.as_deref());
+                let said = (row.code(), row.text());
                 RetryJobsResult::Refused(refused(said, None, NO_CODE, || &needles))
             });
             (id.clone(), end)
@@ -353,13 +353,13 @@ impl Client {
     }
 
     fn reported_by(&self, row: &ResultRow) -> ReportedJob {
-        if let Some(code) = row.code.as_deref() {
+        if let Some(code) = row.code() {
             let code =
                 Some(codes::normalize(code)).filter(|code| codes::MISSING.contains(&code.as_str()));
             let code = code.and_then(|code| Token::parse(&code));
             return code.map_or(ReportedJob::Nothing, ReportedJob::Missing);
         }
-        let status = row.status.as_deref();
+        let status = row.status();
         match status.and_then(|text| self.status_of(text)) {
             Some(ReportedStatus::Known(JobStatus::Deleted)) => {
                 ReportedJob::Missing(Token::from_static("DELETED"))
@@ -427,8 +427,6 @@ fn rows_of(body: &[u8]) -> Vec<ResultRow> {
 
 /// Returns the only row about a job; two rows contradict each other.
 fn only_row<'r>(rows: &'r [ResultRow], id: &JobId) -> Option<&'r ResultRow> {
-    let mut named = rows
-        .iter()
-        .filter(|row| row.job.as_deref() == Some(id.as_str()));
+    let mut named = rows.iter().filter(|row| row.job() == Some(id.as_str()));
     named.next().filter(|_| named.next().is_none())
 }

@@ -108,7 +108,7 @@ impl<'a> Judge<'a> {
             Ok(answer) => (Some(answer), None),
             Err(strange) => (None, strange),
         };
-        let code = answer.as_ref().and_then(|answer| answer.code.as_deref());
+        let code = answer.as_ref().and_then(AnswerBody::code);
         let known = code.and_then(codes::look_up);
         let class = known.map_or_else(|| codes::by_status(received.status), |known| known.class);
         let reading = AnswerReading {
@@ -169,7 +169,7 @@ impl<'a> Judge<'a> {
             notes.extend(reading.strange);
             return self.without_answer(received, class, notes);
         };
-        let is_empty_list = status < 300 && may_list && listed.is_some() && answer.code.is_none();
+        let is_empty_list = status < 300 && may_list && listed.is_some() && answer.code().is_none();
         if has_results || is_empty_list {
             return Judgement::Settled(self.per_entry(received, answer));
         }
@@ -202,7 +202,7 @@ impl<'a> Judge<'a> {
         let received = reading.received;
         let status = received.status;
         let answer = reading.answer.as_ref();
-        let has_code = answer.is_some_and(|answer| answer.code.is_some());
+        let has_code = answer.is_some_and(|answer| answer.code().is_some());
         // Missing jobs are listed, with 400 (OTC api-ref).
         let listed = answer.and_then(|answer| answer.results.as_ref());
         let is_list =
@@ -242,14 +242,16 @@ impl<'a> Judge<'a> {
         let rows: Vec<&ResultRow> = rows.filter(|row| says_wrong_password(row)).collect();
         let code_of = |key: &EntryKey| {
             if rows.is_empty() {
-                let code = answer.code.as_deref();
+                let code = answer.code();
                 return code.filter(|_| class == Class::WrongPassword);
             }
             let row = rows.iter().find(|row| {
-                row.job.as_deref() == Some(key.job.as_str())
-                    && row.endpoint.is_none_or(|endpoint| endpoint == key.endpoint)
+                row.job() == Some(key.job.as_str())
+                    && row
+                        .endpoint()
+                        .is_none_or(|endpoint| endpoint == key.endpoint)
             });
-            row?.code.as_deref()
+            row?.code()
         };
         let entries = self.sent().iter().enumerate();
         let wrong = entries.filter_map(|(at, entry)| {
@@ -294,7 +296,7 @@ impl<'a> Judge<'a> {
     fn per_entry(&self, received: &Received, answer: &AnswerBody) -> BatchReply {
         let rows = answer.results.as_deref().unwrap_or_default();
         // A success inside a failure is neither.
-        let contradicted = answer.code.is_some();
+        let contradicted = answer.code().is_some();
         let clean = !contradicted
             && rows
                 .iter()
@@ -317,16 +319,15 @@ impl<'a> Judge<'a> {
         BatchReply::PerEntry {
             results,
             // A number can be a password, too; a correct one says nothing new.
-            announced: answer.count.filter(|count| {
+            announced: answer.count().filter(|count| {
                 usize::try_from(*count) == Ok(rows.len())
                     || !self.needles().occur_in(&count.to_string())
             }),
-            request_id,
         }
     }
 
     fn was_sent(&self, row: &ResultRow) -> bool {
-        let job = row.job.as_deref();
+        let job = row.job();
         let mut sent = self.sent().iter();
         sent.any(|entry| job == Some(entry.key.job.as_str()))
     }
@@ -339,19 +340,19 @@ impl<'a> Judge<'a> {
         request_id: Option<&ReportedName>,
     ) -> EntryResult {
         let sent = self.was_sent(row);
-        let job = row.job.as_deref();
+        let job = row.job();
         let verdict = if says(row, "failed") {
             // Text about an entry that was not sent is useless.
-            let text = row.text.as_deref().filter(|_| sent && has_text);
-            let said = (row.code.as_deref(), text);
+            let text = row.text().filter(|_| sent && has_text);
+            let said = (row.code(), text);
             ResultVerdict::Failed(refused(said, request_id.cloned(), NO_CODE, || {
                 self.needles()
             }))
         } else if is_clean_success(row) && !contradicted {
             ResultVerdict::Success
         } else {
-            let said = [&row.status, &row.code, &row.text].into_iter().flatten();
-            let said: Vec<&str> = said.map(String::as_str).collect();
+            let said = [row.status(), row.code(), row.text()].into_iter().flatten();
+            let said: Vec<&str> = said.collect();
             ResultVerdict::Odd(
                 self.needles()
                     .text(&said.join(" "))
@@ -365,7 +366,7 @@ impl<'a> Judge<'a> {
             } else {
                 job.and_then(|job| self.needles().name(job))
             },
-            endpoint: row.endpoint,
+            endpoint: row.endpoint(),
             verdict,
         }
     }
@@ -407,7 +408,7 @@ impl<'a> Judge<'a> {
     fn unexpected(&self, received: &Received, answer: Option<&AnswerBody>) -> String {
         let refusal = self.refusal(received, answer);
         // Without a code in the answer there is only the status, reported already.
-        let code = answer.and_then(|answer| answer.code.as_ref());
+        let code = answer.and_then(AnswerBody::code);
         let code = labelled(", code ", code.map(|_| &refusal.code));
         let id = labelled(", request ", refusal.request_id.as_ref());
         let text = labelled(": ", refusal.text.as_ref());
@@ -440,8 +441,8 @@ impl<'a> Judge<'a> {
 
     fn refusal(&self, received: &Received, answer: Option<&AnswerBody>) -> Refusal {
         let said = (
-            answer.and_then(|answer| answer.code.as_deref()),
-            answer.and_then(|answer| answer.text.as_deref()),
+            answer.and_then(AnswerBody::code),
+            answer.and_then(AnswerBody::text),
         );
         let name = Token::parse(&format!("HTTP-{}", received.status));
         let name = name.map_or(ReportedName::from_static("HTTP"), ReportedName::Kept);
@@ -452,7 +453,7 @@ impl<'a> Judge<'a> {
 
     fn request_id(&self, received: &Received, answer: Option<&AnswerBody>) -> Option<ReportedName> {
         let header = received.headers.request_id.as_deref();
-        let raw = header.or_else(|| answer?.request_id.as_deref())?;
+        let raw = header.or_else(|| answer?.request_id())?;
         self.needles().request_id(raw)
     }
 }
@@ -501,16 +502,16 @@ fn refused_caller(class: Class, refusal: Refusal) -> Judgement {
 }
 
 fn is_clean_success(row: &ResultRow) -> bool {
-    says(row, "success") && row.code.is_none() && row.text.is_none()
+    says(row, "success") && row.code().is_none() && row.text().is_none()
 }
 
 fn says_wrong_password(row: &ResultRow) -> bool {
-    let known = row.code.as_deref().and_then(codes::look_up);
+    let known = row.code().and_then(codes::look_up);
     known.is_some_and(|known| known.class == Class::WrongPassword)
 }
 
 pub fn says(row: &ResultRow, status: &str) -> bool {
-    let said = row.status.as_deref();
+    let said = row.status();
     said.is_some_and(|said| said.eq_ignore_ascii_case(status))
 }
 

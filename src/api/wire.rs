@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, IgnoredAny};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -128,43 +128,46 @@ pub enum Decoded {
     NotJson,
 }
 
-/// An answer in the service's words, not cleaned yet.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct AnswerBody {
-    pub results: Option<Vec<ResultRow>>,
-    pub count: Option<u64>,
-    pub code: Option<String>,
-    pub text: Option<String>,
-    pub request_id: Option<String>,
-}
-
-/// One result in the service's words; an unreadable result is empty.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct ResultRow {
-    pub job: Option<String>,
-    pub endpoint: Option<Endpoint>,
-    pub status: Option<String>,
-    pub code: Option<String>,
-    pub text: Option<String>,
-}
-
-/// Derived, so that a repeated field is an error: drspass does not guess which of two statuses
-/// counts.
-#[derive(Default, serde::Deserialize)]
+/// An answer in the service's words, not cleaned yet. Derived, like its rows, so that a repeated
+/// field is an error: drspass does not guess which of two statuses counts.
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-struct TopWire<'a> {
-    #[serde(borrow)]
-    results: Option<&'a RawValue>,
+pub struct AnswerBody {
+    #[serde(deserialize_with = "read_rows")]
+    pub results: Option<Vec<ResultRow>>,
     count: LooseText,
     error_code: LooseText,
     #[serde(rename = "errorCode")]
     gateway_code: LooseText,
     request_id: LooseText,
+    /// Code and text of the first error object, this one or a nested one.
+    #[serde(skip)]
+    error: (Option<String>, Option<String>),
 }
 
-#[derive(Default, serde::Deserialize)]
+impl AnswerBody {
+    pub fn count(&self) -> Option<u64> {
+        self.count.text()?.trim().parse().ok()
+    }
+
+    pub fn code(&self) -> Option<&str> {
+        let code = self.error_code.text().or(self.gateway_code.text());
+        code.or(self.error.0.as_deref())
+    }
+
+    pub fn text(&self) -> Option<&str> {
+        self.error.1.as_deref()
+    }
+
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.text()
+    }
+}
+
+/// One result in the service's words; an unreadable result is empty.
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-struct RowWire {
+pub struct ResultRow {
     id: LooseText,
     end_point_type: LooseText,
     status: LooseText,
@@ -177,6 +180,35 @@ struct RowWire {
     error_message: LooseText,
     #[serde(rename = "errorMsg")]
     gateway_text: LooseText,
+}
+
+impl ResultRow {
+    pub fn job(&self) -> Option<&str> {
+        self.id.text()
+    }
+
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.end_point_type.text().and_then(endpoint_named)
+    }
+
+    pub fn status(&self) -> Option<&str> {
+        self.status.text()
+    }
+
+    pub fn code(&self) -> Option<&str> {
+        let codes = [
+            &self.error_code,
+            &self.gateway_code,
+            &self.code,
+            &self.error,
+        ];
+        codes.into_iter().find_map(LooseText::text)
+    }
+
+    pub fn text(&self) -> Option<&str> {
+        let texts = [&self.error_msg, &self.error_message, &self.gateway_text];
+        texts.into_iter().find_map(LooseText::text)
+    }
 }
 
 const TOP_NAMES: &str = "results count error_code errorCode request_id error";
@@ -202,63 +234,37 @@ pub fn decode(body: &[u8]) -> Decoded {
         return Decoded::NotJson;
     };
     // A derived struct would also be read from a list, by position.
-    let top = serde_json::from_slice::<TopWire<'_>>(body);
+    let answer = serde_json::from_slice::<AnswerBody>(body);
     let is_plain = value
         .as_object()
         .is_some_and(|object| has_plain_names(object.keys(), TOP_NAMES));
-    let Some(top) = top.ok().filter(|_| is_plain) else {
-        return Decoded::Strange;
+    match answer {
+        // A code anywhere outside the rows contradicts their successes; rows are in a list, which
+        // is not searched.
+        Ok(answer) if is_plain => Decoded::Answer(AnswerBody {
+            error: find_error(&value, 0).unwrap_or_default(),
+            ..answer
+        }),
+        _ => Decoded::Strange,
+    }
+}
+
+/// Fails for results that are not a list: they are not from this service.
+fn read_rows<'de, D: Deserializer<'de>>(results: D) -> Result<Option<Vec<ResultRow>>, D::Error> {
+    let Some(results) = Option::<&RawValue>::deserialize(results)? else {
+        return Ok(None);
     };
-    let results: Option<Vec<&RawValue>> = match top.results {
-        None => None,
-        Some(raw) => match serde_json::from_str(raw.get()) {
-            Ok(rows) => Some(rows),
-            // Results that are not a list are not from this service.
-            Err(_) => return Decoded::Strange,
-        },
-    };
-    // A code anywhere outside the rows contradicts their successes; rows are in a list, which is
-    // not searched.
-    let (nested_code, text) = find_error(&value, 0).unwrap_or_default();
-    Decoded::Answer(AnswerBody {
-        results: results.map(|rows| rows.into_iter().map(read_row).collect()),
-        count: top
-            .count
-            .given()
-            .and_then(|count| count.trim().parse().ok()),
-        code: top
-            .error_code
-            .given()
-            .or(top.gateway_code.given())
-            .or(nested_code),
-        text,
-        request_id: top.request_id.given(),
-    })
+    let rows: Vec<&RawValue> = serde_json::from_str(results.get()).map_err(D::Error::custom)?;
+    Ok(Some(rows.into_iter().map(read_row).collect()))
 }
 
 fn read_row(raw: &RawValue) -> ResultRow {
     let names: BTreeMap<String, IgnoredAny> = serde_json::from_str(raw.get()).unwrap_or_default();
     let is_plain = has_plain_names(names.keys(), ROW_NAMES);
     let object = Some(raw.get()).filter(|text| text.starts_with('{') && is_plain);
-    let row: RowWire = object
+    object
         .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    ResultRow {
-        job: row.id.given(),
-        endpoint: row.end_point_type.given().and_then(|n| endpoint_named(&n)),
-        status: row.status.given(),
-        code: row
-            .error_code
-            .given()
-            .or(row.gateway_code.given())
-            .or(row.code.given())
-            .or(row.error.given()),
-        text: row
-            .error_msg
-            .given()
-            .or(row.error_message.given())
-            .or(row.gateway_text.given()),
-    }
+        .unwrap_or_default()
 }
 
 /// Returns whether no name differs from a known one in letter case alone: drspass does not guess
@@ -304,10 +310,6 @@ pub struct LooseText(Option<String>);
 impl LooseText {
     pub fn text(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.trim().is_empty())
-    }
-
-    fn given(self) -> Option<String> {
-        self.0.filter(|text| !text.trim().is_empty())
     }
 }
 

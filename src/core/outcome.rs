@@ -159,7 +159,6 @@ pub enum BatchReply {
     PerEntry {
         results: Vec<EntryResult>,
         announced: Option<u64>,
-        request_id: Option<ReportedName>,
     },
     /// Rejected because of what the request contains: nothing was changed, and a part of it may be
     /// accepted.
@@ -226,9 +225,7 @@ pub fn match_results(sent: &[EntryKey], reply: &BatchReply) -> Matched {
         findings: Vec::new(),
     };
     match reply {
-        BatchReply::PerEntry {
-            results, announced, ..
-        } => match_entries(sent, results, *announced),
+        BatchReply::PerEntry { results, announced } => match_entries(sent, results, *announced),
         BatchReply::Refused(refusal) | BatchReply::TurnedAway(refusal) => {
             every(Outcome::Refused(Refusal {
                 entries: sent.len(),

@@ -49,7 +49,6 @@ fn per_entry(results: Vec<EntryResult>) -> BatchReply {
     BatchReply::PerEntry {
         results,
         announced: None,
-        request_id: None,
     }
 }
 
@@ -82,7 +81,6 @@ fn a_missing_result_leaves_its_entry_in_doubt() {
             result(&sent[1], ResultVerdict::Success),
         ],
         announced: Some(3),
-        request_id: None,
     };
     let matched = match_results(&sent, &reply);
     assert_eq!(matched.outcomes[2], Outcome::InDoubt(Doubt::NoResult));
@@ -262,11 +260,8 @@ fn some_result() -> impl Strategy<Value = EntryResult> {
 fn reply() -> impl Strategy<Value = BatchReply> {
     let results = proptest::collection::vec(some_result(), 0..12);
     let announced = proptest::option::of(0..12_u64);
-    let per_entry = (results, announced).prop_map(|(results, announced)| BatchReply::PerEntry {
-        results,
-        announced,
-        request_id: None,
-    });
+    let per_entry = (results, announced)
+        .prop_map(|(results, announced)| BatchReply::PerEntry { results, announced });
     let plain = prop_oneof![
         6 => per_entry,
         1 => Just(BatchReply::NoConnection),
