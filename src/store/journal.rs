@@ -5,7 +5,7 @@
 //! and its content; so lines can neither be changed, moved, dropped from the middle, nor brought
 //! in from another journal. A last line that a crash cut short is dropped.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,14 @@ pub struct JournalRecord {
 pub struct JournalAnswer {
     pub at: Timestamp,
     pub records: Vec<JournalRecord>,
+}
+
+impl JournalAnswer {
+    pub fn fold_into(&self, state: &mut State) {
+        for record in &self.records {
+            state.settle(&record.entry, &record.settled, self.at);
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -167,10 +175,10 @@ impl JournalWriter {
 
     /// Appends answers and makes them durable with one flush. If that fails they count as not
     /// recorded, and nothing may be appended any more.
-    pub fn append(&mut self, answers: &[JournalAnswer]) -> io::Result<()> {
+    pub fn append(&mut self, answers: &[impl Borrow<JournalAnswer>]) -> io::Result<()> {
         let lines: String = answers
             .iter()
-            .map(|answer| self.chain.line(&to_json(answer)))
+            .map(|answer| self.chain.line(&to_json(answer.borrow())))
             .collect();
         testpoint::may_fail("journal.append")?;
         self.file.write_all(lines.as_bytes())?;
@@ -247,8 +255,8 @@ impl Journal {
     }
 
     pub fn fold_into(&self, state: &mut State) {
-        for (record, at) in self.records() {
-            state.settle(&record.entry, &record.settled, at);
+        for answer in &self.answers {
+            answer.fold_into(state);
         }
     }
 

@@ -2,6 +2,7 @@
 //! all waiting ones durable with one flush.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
@@ -15,14 +16,14 @@ pub struct Recorder {
 }
 
 pub struct JournalHandle {
-    answers: Sender<JournalAnswer>,
+    answers: Sender<Arc<JournalAnswer>>,
     handed_over: usize,
     /// How many answers are durable. Closes when the thread ends, by an error or a bug.
     durable: watch::Receiver<usize>,
 }
 
 impl JournalHandle {
-    pub fn record(&mut self, answer: JournalAnswer) {
+    pub fn record(&mut self, answer: Arc<JournalAnswer>) {
         self.handed_over += 1;
         // A thread that is gone shows as a broken journal.
         let _ = self.answers.send(answer);
@@ -77,7 +78,7 @@ impl Recorder {
 
 fn write_all(
     mut writer: JournalWriter,
-    waiting: &Receiver<JournalAnswer>,
+    waiting: &Receiver<Arc<JournalAnswer>>,
     written: &watch::Sender<usize>,
 ) -> io::Result<()> {
     while let Ok(first) = waiting.recv() {

@@ -1,6 +1,6 @@
 //! An apply that was approved: marks, sends, records and folds, in this order.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::record::Recorder;
@@ -49,7 +49,7 @@ impl Run<'_> {
                 stopped: Some(NotSent::OthersBlocked),
                 ..SendReport::default()
             };
-            let mut report = self.report(BTreeMap::new(), sent, StateSaved::InState);
+            let mut report = self.report(sent, StateSaved::InState);
             online.add_notes(&mut report.findings);
             return Ok((report, Some((state, version))));
         }
@@ -73,7 +73,7 @@ impl Run<'_> {
 
         // A thread that is gone shows as a broken journal, which stops the run.
         let _ = hand_over.send(writer);
-        let mut sent = send(
+        let sent = send(
             online,
             &self.opened.manifest,
             requests,
@@ -86,24 +86,18 @@ impl Run<'_> {
         // Whatever the journal took, the outcomes are in memory: they reach the state now, or a
         // recovery file.
         let journal_error = recorder.finish().err();
-        let mut outcomes = BTreeMap::new();
-        for sent in std::mem::take(&mut sent.outcomes) {
-            match &sent.settlement {
-                Some(settlement) => {
-                    state.settle(&sent.key, settlement, sent.at);
-                }
-                None => state.withdraw(&sent.key, &mut replaced),
-            }
-            outcomes.insert(sent.key, sent.outcome);
+        for answer in &sent.answers {
+            answer.fold_into(&mut state);
         }
-        let unsent = |entry: &&PlanEntry| !outcomes.contains_key(&entry.key);
-        for entry in self.sent().filter(unsent) {
+        let records = sent.answers.iter().flat_map(|answer| &answer.records);
+        let recorded: BTreeSet<&EntryKey> = records.map(|record| &record.entry).collect();
+        for entry in self.sent().filter(|entry| !recorded.contains(&entry.key)) {
             state.withdraw(&entry.key, &mut replaced);
         }
         testpoint::reach("apply.before_fold");
-        let sent_keys = outcomes.keys().cloned().collect();
+        let sent_keys = sent.outcomes.keys().cloned().collect();
         let (saved, state) = self.save(guard, state, &version, sent_keys, &context.elsewhere);
-        let mut report = self.report(outcomes, sent, saved);
+        let mut report = self.report(sent, saved);
         online.add_notes(&mut report.findings);
         if let Some(error) = journal_error {
             report
@@ -177,12 +171,7 @@ impl Run<'_> {
         (saved, None)
     }
 
-    fn report(
-        &self,
-        mut outcomes: BTreeMap<EntryKey, Outcome>,
-        mut sent: SendReport,
-        saved: StateSaved,
-    ) -> ApplyReport {
+    fn report(&self, mut sent: SendReport, saved: StateSaved) -> ApplyReport {
         let unsent = sent.stopped.take().unwrap_or(NotSent::Interrupted);
         let mut entries = Vec::new();
         for entry in &self.plan.entries {
@@ -199,7 +188,8 @@ impl Run<'_> {
                 ),
                 _ => match sent.skipped.remove(&entry.index) {
                     Some(block) => Outcome::Blocked(block),
-                    None => outcomes
+                    None => sent
+                        .outcomes
                         .remove(&entry.key)
                         .unwrap_or_else(|| Outcome::NotSent(unsent.clone())),
                 },

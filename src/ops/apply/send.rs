@@ -45,18 +45,11 @@ const MAX_LOST_IN_A_ROW: usize = 3;
 /// How long a signal waits for answers in flight (design section 4).
 pub const GRACE: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
-pub struct SentEntry {
-    pub key: EntryKey,
-    pub outcome: Outcome,
-    /// The record to write; `None` if the entry was not sent.
-    pub settlement: Option<Settlement>,
-    pub at: Timestamp,
-}
-
 #[derive(Debug, Default)]
 pub struct SendReport {
-    pub outcomes: Vec<SentEntry>,
+    pub outcomes: BTreeMap<EntryKey, Outcome>,
+    /// What the journal was given: the entries that were sent.
+    pub answers: Vec<Arc<JournalAnswer>>,
     /// Entries not sent because another entry of their credential was refused as wrong.
     pub skipped: BTreeMap<usize, BlockReason>,
     /// Requests answered or given up on, without repetitions.
@@ -433,20 +426,17 @@ impl Flight<'_> {
         let at = (self.now)();
         let mut records = Vec::new();
         for (key, outcome) in outcomes {
-            let settlement = Settlement::of(&outcome);
-            records.extend(settlement.clone().map(|settled| JournalRecord {
+            let settled = Settlement::of(&outcome);
+            records.extend(settled.map(|settled| JournalRecord {
                 entry: key.clone(),
                 settled,
             }));
-            self.sent.outcomes.push(SentEntry {
-                key,
-                outcome,
-                settlement,
-                at,
-            });
+            self.sent.outcomes.insert(key, outcome);
         }
         if !records.is_empty() {
-            self.journal.record(JournalAnswer { at, records });
+            let answer = Arc::new(JournalAnswer { at, records });
+            self.journal.record(Arc::clone(&answer));
+            self.sent.answers.push(answer);
         }
     }
 
