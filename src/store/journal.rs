@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::error::{StoreError, cannot_write};
-use super::{JournalLeft, LockGuard, StateSnapshot, Store, StoreKeys, StoredState, to_json};
+use super::{
+    JournalLeft, LockGuard, StateSnapshot, Store, StoreError, StoreKeys, StoredState, cannot_write,
+    to_json,
+};
 use crate::core::failure::Failure;
 use crate::core::job::EntryKey;
 use crate::core::mac::{MacKey, push_lp};

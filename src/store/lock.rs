@@ -6,11 +6,12 @@
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{StoreError, cannot_lock};
-use super::{PAUSE, Store};
+use super::{PAUSE, Store, StoreError};
+use crate::core::failure::Failure;
 use crate::sys::{files, testpoint};
 
 const LOCK: &str = ".lock";
@@ -145,5 +146,14 @@ impl fmt::Display for LockInfo {
             clean(&self.command),
             self.since
         )
+    }
+}
+
+fn cannot_lock(path: &Path) -> impl Fn(io::Error) -> StoreError {
+    move |source| {
+        let message = format!("cannot lock {}", path.display());
+        let help = "Nothing was sent or changed. Keep the state on a local file system that supports file locks, or fix the permissions of its directory.";
+        let failure = Failure::new("drspass::lock::unavailable", message, help);
+        failure.because(source).into()
     }
 }

@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{StoreError, cannot_write};
 use super::format::{FormatError, seal, unseal};
-use super::{LockGuard, StateSnapshot, StateVersion, Store, StoreKeys, StoredState, replace};
+use super::{
+    LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState,
+    cannot_write, replace,
+};
 use crate::core::job::EntryKey;
 use crate::core::mac::MacKey;
 use crate::core::state::State;
