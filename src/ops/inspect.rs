@@ -114,7 +114,7 @@ fn outline_of_file(
         plugins: Plugins::Never,
     };
     // Without any identity, the message is that none opens the file.
-    let identities = root::usable(folder, source);
+    let identities = root::usable_identities(folder, source);
     let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
         AgeError::NotEncrypted | AgeError::Replaced { .. } => "not encrypted",
         AgeError::ConflictMarks => "conflict marks of an unresolved merge",

@@ -7,7 +7,6 @@ pub mod encrypt;
 pub mod error;
 pub mod git;
 pub mod inspect;
-pub mod jobs;
 pub mod ledger;
 pub mod online;
 pub mod plan;

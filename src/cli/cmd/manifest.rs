@@ -1,4 +1,4 @@
-//! `encrypt`, `decrypt`, `validate` and `show`.
+//! `encrypt`, `decrypt`, `validate`, `show`, `recipients` and `rekey`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +6,19 @@ use clap::Args;
 
 use crate::cli::args::GlobalOptions;
 use crate::cli::context::{Context, is_stream, read_named};
-use crate::cli::env::Env;
+use crate::cli::env::{self, Env};
 use crate::cli::exit;
 use crate::cli::login;
+use crate::cli::prompt;
 use crate::cli::shell::{self, Shell};
+use crate::core::problem::Problem;
+use crate::core::report::RekeyPlan;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt;
 use crate::ops::inspect;
 use crate::ops::plan;
+use crate::ops::rekey::{self, RekeyOptions};
 use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Opened, Root};
 use crate::view::json_v1;
 use crate::view::{listing, recipients, text};
@@ -62,6 +66,29 @@ pub struct ShowArgs {
     /// tag in place of each value, which shows only whether the value changed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "json"], allow_hyphen_values = true)]
     pub textconv: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RecipientsArgs {
+    /// Show only what is known without a key, and use no identity
+    #[arg(long, conflicts_with = "identity")]
+    pub no_identity: bool,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RekeyArgs {
+    /// Do not ask for approval
+    #[arg(long)]
+    pub yes: bool,
+    /// Create a new fingerprint key even if no recipient is removed
+    #[arg(long)]
+    pub new_key: bool,
+    /// Continue even if none of your identities can read the new file
+    #[arg(long)]
+    pub allow_lockout: bool,
 }
 
 pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> {
@@ -205,6 +232,54 @@ pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
         || json_v1::manifest(&shown),
         || listing::manifest(&shown),
     ))
+}
+
+pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, OpError> {
+    let root = context.root_with_warnings()?;
+    let unlock = context.unlock();
+    let unlock = Some(&unlock).filter(|_| !args.no_identity);
+    let report = inspect::recipients(&root, unlock, &context.rules())?;
+    Ok(context.show(
+        args.json,
+        || json_v1::recipients(&report),
+        || recipients::recipients(&report),
+    ))
+}
+
+pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
+    let root = context.root_with_warnings()?;
+    let unlock = context.unlock();
+    let options = RekeyOptions {
+        new_key: args.new_key,
+        allow_lockout: args.allow_lockout,
+    };
+    let mut approve = |plan: &RekeyPlan, warnings: &[Problem]| {
+        context.warn(root.manifest_name(), warnings);
+        context.shell.message(&recipients::rekey_plan(plan));
+        if args.yes {
+            return Ok(());
+        }
+        prompt::ask("Change the manifest like this?", "Nothing was changed.")
+    };
+    let done = rekey::rekey(
+        &root,
+        &unlock,
+        &context.rules(),
+        &env::runtime(),
+        options,
+        &mut approve,
+    )?;
+    let arrived = match done {
+        None => context
+            .shell
+            .result("finished the interrupted rekey; nothing else to do\n"),
+        Some(done) => {
+            let arrived = context.shell.result(&recipients::rekeyed(&done));
+            context.shell.message(&recipients::after_rekey(&done));
+            arrived
+        }
+    };
+    Ok(context.changed(arrived, exit::DONE))
 }
 
 /// Takes options that other commands refuse, since git must get one line in any case.

@@ -1,13 +1,10 @@
 //! The commands: their arguments, help and execution. No option takes a secret.
 
 pub mod apply;
-#[cfg(feature = "sim")]
-pub mod demo;
 pub mod edit;
 pub mod init;
 pub mod manifest;
 pub mod plan;
-pub mod recipients;
 pub mod service;
 pub mod shipped;
 #[cfg(feature = "sim")]
@@ -21,9 +18,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::apply::ApplyArgs;
 use self::init::InitArgs;
-use self::manifest::{DecryptArgs, EncryptArgs, ShowArgs, ValidateArgs};
+use self::manifest::{DecryptArgs, EncryptArgs, RecipientsArgs, RekeyArgs, ShowArgs, ValidateArgs};
 use self::plan::PlanArgs;
-use self::recipients::{RecipientsArgs, RekeyArgs};
 use self::service::ServiceArgs;
 use self::shipped::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
 #[cfg(feature = "sim")]
@@ -114,7 +110,7 @@ pub enum Command {
 pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
     match command {
         #[cfg(feature = "sim")]
-        Command::Demo => demo::run(context),
+        Command::Demo => sim::demo(context),
         Command::Init(args) => init::run(context, &args),
         Command::Encrypt(args) => manifest::encrypt(context, args),
         Command::Edit => edit::run(context),
@@ -124,8 +120,8 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
         Command::Import(args) => values::import(context, &args),
         Command::Validate(args) => manifest::validate(context, &args),
         Command::Show(args) => manifest::show(context, &args),
-        Command::Recipients(args) => recipients::recipients(context, &args),
-        Command::Rekey(args) => recipients::rekey(context, &args),
+        Command::Recipients(args) => manifest::recipients(context, &args),
+        Command::Rekey(args) => manifest::rekey(context, &args),
         Command::Plan(args) => plan::run(context, args),
         Command::Apply(args) => apply::run(context, args),
         Command::Whoami(args) => service::whoami(context, args),
@@ -138,7 +134,7 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
         Command::Help(args) => shipped::help(context, &args),
         Command::Version => shipped::version(context),
         #[cfg(feature = "sim")]
-        Command::Sim(args) => sim::run(context, &args),
+        Command::Sim(args) => sim::sim(context, &args),
     }
 }
 

@@ -18,8 +18,7 @@ use crate::core::inventory::ListedJob;
 use crate::core::report::LoginReport;
 use crate::core::target::{self, Target};
 use crate::ops::OpError;
-use crate::ops::jobs as ops_jobs;
-use crate::ops::online::Online;
+use crate::ops::online::{self, Online};
 use crate::ops::root::{Opened, Root};
 use crate::view::json_v1;
 use crate::view::listing;
@@ -183,7 +182,7 @@ pub fn whoami(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
 pub fn jobs(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
     let connected = connect(context, &root, &opened, &args.login)?;
-    let report = ops_jobs::jobs(connected.client, env::hang_up(), &opened)?;
+    let report = online::jobs(connected.client, env::hang_up(), &opened)?;
     exit::end_on_signal(exit::DONE);
     Ok(context.show(
         args.json,
@@ -206,7 +205,7 @@ pub fn catalogued(
     let connected = connect_with(context, options_of(&target, None), None, flags)?;
     let mut online = Online::new(connected.client, env::hang_up())?;
     let region = config.region.as_deref();
-    let found = ops_jobs::catalogued(&mut online, region);
+    let found = online::catalogued(&mut online, region);
     note(context, online.client.notes());
     let found = found?;
     target::check_catalogued(&found, &auth_url, &context.rules().trusted_hosts)?;
@@ -221,7 +220,7 @@ pub fn listed(
 ) -> Result<Vec<ListedJob>, OpError> {
     let name = config.and_then(|config| config.credentials_from.as_deref());
     let connected = connect_with(context, options_of(target, config), name, flags)?;
-    let inventory = ops_jobs::inventory(connected.client, env::hang_up())?;
+    let inventory = online::inventory(connected.client, env::hang_up())?;
     note(context, &inventory.notes);
     if let Some(error) = &inventory.details_failed {
         let text = format!("warning: cannot read the databases of the jobs: {error}\n");

@@ -1,13 +1,14 @@
-//! The manifest of a root directory: decrypted, parsed, and checked as far as possible without
-//! state and network.
+//! The manifest of a root directory: decrypted with the identities of a run, parsed, and checked
+//! as far as possible without state and network.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{io, slice};
 
 use zeroize::Zeroizing;
 
-use super::{Root, Unlock, UserRules, identities};
-use crate::age_file::{self, AgeError, Identities, Means, header};
+use super::{Root, UserRules};
+use crate::age_file::{self, AgeError, AskPassphrase, Identities, Means, Plugins, header};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
@@ -18,6 +19,25 @@ use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::error::{ErrorClass, Failure, other_key};
 use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
+use crate::sys::files;
+
+pub const MAX_IDENTITY_BYTES: u64 = 1 << 20;
+
+/// The sources of identities. Only the first one given is opened.
+pub enum IdentitySource {
+    Files(Vec<PathBuf>),
+    Text(Zeroizing<String>),
+    /// A variable that is set and empty.
+    Empty(&'static str),
+    /// The default file, if it exists.
+    Default(Option<PathBuf>),
+}
+
+pub struct Unlock<'a> {
+    pub source: &'a IdentitySource,
+    pub ask: AskPassphrase<'a>,
+    pub plugins: Plugins<'a>,
+}
 
 pub struct Opened {
     pub manifest: Arc<Manifest>,
@@ -61,7 +81,7 @@ impl Root {
         if !age_file::is_age_file(file) {
             return age_file::decrypt(file, &Identities::default(), &means).map_err(age);
         }
-        let identities = identities::opened(&self.folder, unlock.source)?;
+        let identities = identities_of(&self.folder, unlock.source)?;
         age_file::decrypt(file, &identities, &means).map_err(|error| {
             match (&error, header::recipients(file)) {
                 (AgeError::NoMatch, Ok(stanzas)) => OpError::NoMatch {
@@ -248,4 +268,57 @@ pub fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
             to: to.clone(),
         })
         .collect()
+}
+
+/// Opens the source of identities; paths are relative to `folder`.
+fn identities_of(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
+    let mut identities = Identities::default();
+    for path in files_given(source, &mut identities)? {
+        add_identity(folder, path, files::read_limited, &mut identities)?;
+    }
+    Ok(identities)
+}
+
+/// Returns the identities that need no prompt: it opens regular files only, so it never waits
+/// for a pipe or device.
+pub fn usable_identities(folder: &Path, source: &IdentitySource) -> Identities {
+    let mut identities = Identities::default();
+    for path in files_given(source, &mut identities).unwrap_or_default() {
+        // Where one of them goes wrong, the others are still of use.
+        let _ = add_identity(folder, path, files::read_regular_limited, &mut identities);
+    }
+    identities
+}
+
+fn add_identity(
+    folder: &Path,
+    path: &Path,
+    read: fn(&Path, u64) -> io::Result<Vec<u8>>,
+    identities: &mut Identities,
+) -> Result<(), OpError> {
+    let text = read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(OpError::read(path))?;
+    let added = identities.add(&Zeroizing::new(text), &path.display().to_string());
+    added.map_err(OpError::Identity)
+}
+
+/// Returns the files of a source, or why there are none; adds a key given directly.
+fn files_given<'a>(
+    source: &'a IdentitySource,
+    identities: &mut Identities,
+) -> Result<&'a [PathBuf], OpError> {
+    match source {
+        IdentitySource::Files(paths) => Ok(paths),
+        IdentitySource::Text(text) => {
+            let added = identities.add(text.as_bytes(), "DRSPASS_IDENTITY_KEY");
+            added.map(|()| &[][..]).map_err(OpError::Identity)
+        }
+        IdentitySource::Empty(name) => Err(OpError::empty(name)),
+        IdentitySource::Default(Some(path)) if path.exists() => Ok(slice::from_ref(path)),
+        IdentitySource::Default(path) => Err(OpError::NoIdentity {
+            default: path.as_ref().map_or_else(
+                || "the default place, which needs HOME".to_owned(),
+                |path| path.display().to_string(),
+            ),
+        }),
+    }
 }

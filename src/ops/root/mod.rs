@@ -1,7 +1,6 @@
 //! A root directory: configuration, manifest, state, and the checks before a manifest is used
 //! (design section 2.2).
 
-mod identities;
 mod manifest;
 
 use std::io;
@@ -22,8 +21,10 @@ use crate::core::yaml;
 use crate::store::Store;
 use crate::sys::files;
 
-pub use identities::{IdentitySource, MAX_IDENTITY_BYTES, Unlock, usable};
-pub use manifest::{Opened, check_target, digest_of, moved_parts, parse_manifest, parse_sealed};
+pub use manifest::{
+    IdentitySource, MAX_IDENTITY_BYTES, Opened, Unlock, check_target, digest_of, moved_parts,
+    parse_manifest, parse_sealed, usable_identities,
+};
 
 pub const CONFIG_FILE: &str = "drspass.yaml";
 
