@@ -304,7 +304,6 @@ impl Client {
     /// The caller has a pass of `gate` and keeps two requests from touching one job at the same
     /// time. Never fails: whatever happens is a reply. Returns `None` if `gate` let none of it out, or
     /// called it back before it changed anything: the caller sends the rest again.
-    /// be sent anew.
     pub async fn modify_passwords(
         &self,
         entries: &[&Assignment],

@@ -269,14 +269,12 @@ impl Flight<'_> {
             }
             // A task that ended early may have sent: the outcome of its entries is unknown.
             Err(error) => {
-                let reply = BatchReply::Lost(Doubt::AnswerLost);
-                let (notes, wrong) = (Vec::new(), Vec::new());
-                let answered = BatchAnswer {
-                    reply,
-                    notes,
-                    wrong,
+                let lost = BatchAnswer {
+                    reply: BatchReply::Lost(Doubt::AnswerLost),
+                    notes: Vec::new(),
+                    wrong: Vec::new(),
                 };
-                (error.id(), answered)
+                (error.id(), lost)
             }
         };
         let Some((search, refusals)) = self.landed(id) else {
