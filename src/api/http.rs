@@ -19,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use url::Url;
 
-use super::connection::{CauseAbout, connect_cause, tls_config};
+use super::tls::{CauseAbout, connect_cause, tls_config};
 use crate::core::config::ApplyConfig;
 use crate::core::failure::Failure;
 use crate::core::secret::Secret;

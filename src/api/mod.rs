@@ -7,7 +7,6 @@
 pub mod auth;
 pub mod client;
 mod codes;
-pub mod connection;
 pub mod error;
 pub mod exchange;
 pub mod gate;
@@ -17,4 +16,5 @@ pub mod jobs;
 pub mod judge;
 pub mod secrets;
 pub mod survey;
+pub mod tls;
 mod wire;

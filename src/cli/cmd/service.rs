@@ -5,9 +5,9 @@ use std::fmt::Display;
 use clap::Args;
 
 use crate::api::client::Client;
-use crate::api::connection::usable_certificates;
 use crate::api::exchange::Ambient;
 use crate::api::http::ClientOptions;
+use crate::api::tls::usable_certificates;
 use crate::cli::args::OUTPUT;
 use crate::cli::context::Context;
 use crate::cli::env;

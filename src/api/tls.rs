@@ -1,4 +1,4 @@
-//! Causes of failed connections, and the certificates that a user gives.
+//! The certificates that are trusted, and causes of failed connections.
 
 use std::borrow::Cow;
 use std::error::Error as _;
