@@ -21,6 +21,7 @@ use crate::age_file::{Choice, NoPassphrase, Talk};
 use crate::core::redact::ForeignText;
 use crate::ops::OpError;
 use crate::sys::signals::ENDING;
+use crate::view::text::wrapped;
 
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -82,7 +83,8 @@ fn open() -> io::Result<File> {
 /// Asks, after discarding what was typed before.
 fn put(question: &str, terminal: &mut File) -> io::Result<()> {
     rustix::termios::tcflush(&*terminal, QueueSelector::IFlush)?;
-    terminal.write_all(question.as_bytes())
+    let columns = rustix::termios::tcgetwinsize(&*terminal).map_or(0, |size| size.ws_col.into());
+    terminal.write_all(wrapped(question, columns).as_bytes())
 }
 
 fn ask_shown(question: &str) -> Result<TypedLine, Unanswered> {

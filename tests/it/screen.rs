@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::around::through;
 use crate::support::schema::{assert_closed, assert_fits, schema};
 use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, J2, Lab, Run};
@@ -204,6 +205,19 @@ fn lines_fit_the_terminal_and_words_stay_in_their_column() {
     let column = lines[at].find("to be sent").unwrap();
     assert!(lines[at + 1].starts_with(&" ".repeat(column)), "{lines:#?}");
     assert_ne!(lines[at + 1].chars().nth(column), Some(' '));
+}
+
+#[test]
+fn a_question_breaks_between_words_at_the_width_of_the_terminal() {
+    let (lab, place) = production();
+    let script = "stty cols 80; exec \"$0\" \"$@\"";
+    let command = through("sh", &["-c", script], &there(&lab, &["apply"]));
+    let mut terminal = Terminal::start(command);
+    let before = terminal.sees("to continue: ");
+    let asked = format!("\r\nSend 3 passwords to {place}?\r\n  Type 'yes' ");
+    assert!(before.ends_with(&asked), "{before:?}");
+    terminal.types("no\n");
+    lab.ended(terminal).exits(7);
 }
 
 #[test]
