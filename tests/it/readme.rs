@@ -3,6 +3,7 @@
 //! terminal differ.
 
 mod docs;
+mod pictures;
 
 use std::path::Path;
 use std::process::Command;

@@ -7,6 +7,7 @@
 pub(crate) mod around;
 mod folder;
 pub(crate) mod leaks;
+pub(crate) mod picture;
 mod run;
 pub(crate) mod schema;
 pub(crate) mod served;
