@@ -1,4 +1,4 @@
-//! Exit codes, a public promise. Help, man pages and README repeat the table's words.
+//! Exit codes, a public promise. Help, man pages and docs/reference.md repeat its words.
 
 use tokio::runtime::Builder;
 

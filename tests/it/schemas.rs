@@ -57,9 +57,9 @@ fn every_configuration_and_manifest_of_the_repository_fits() {
         manifests.push(lab.run_command(command).exits(0).stdout);
     }
     assert_eq!((configs.len(), manifests.len()), (4, 5));
-    // A block of the README may be a part of either.
+    // A block of the tutorial may be a part of either.
     let mut blocks = 0;
-    for block in read("README.md").split("```yaml\n").skip(1) {
+    for block in read("docs/tutorial.md").split("```yaml\n").skip(1) {
         let block = block.split("```").next().unwrap();
         if block.starts_with("jobs:") {
             manifests.push(format!("version: 1\n{block}"));

@@ -488,10 +488,10 @@ fn real_files_fit_their_schemas() {
 }
 
 #[test]
-fn the_exit_codes_of_readme_help_and_man_page_are_those_of_the_program() {
+fn the_exit_codes_of_reference_help_and_man_page_are_those_of_the_program() {
     use drspass::cli::exit;
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let section = readme.split("## Exit codes").nth(1).unwrap();
+    let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let section = reference.split("## Exit codes").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let rows: Vec<(u8, &str)> = section
         .lines()

@@ -1,33 +1,33 @@
-//! The pages of `docs/`: their commands parse, those of two pages are typed against a
-//! simulator, and the pages of reference name what the program knows.
+//! The README and the pages of `docs/`: their commands parse, those of a real project and of a
+//! rotation are typed against a simulator, and the reference names what the program knows.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use drspass::cli::cmd::Cli;
 use drspass::cli::exit;
 use drspass::sim::{EndpointSpec, JobSpec, SimConfig, Simulator, scenario};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{blocks, root};
+use super::{Typed, blocks, page, readme, root, typed};
 use crate::error_codes::CODES;
 
 const ORDERS: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";
 const BILLING: &str = "6513270e-269e-0d37-f2a7-4de452e6jbb4";
-const PROJECT: &str = "--region eu-de --project-id 054ba152d480d55b2f5dc0069e7ddef0";
+const PROJECT: &str = "--region eu-de --project-id ";
 
-fn page(name: &str) -> String {
-    fs::read_to_string(root().join("docs").join(name)).expect(name)
-}
-
+/// The README and every page of `docs/`.
 fn pages() -> Vec<(String, String)> {
     let names = fs::read_dir(root().join("docs")).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.map(|name| (name.clone(), page(&name))).collect()
+    let names = names.filter(|name| name.ends_with(".md"));
+    let mut pages: Vec<_> = names.map(|name| (name.clone(), page(&name))).collect();
+    pages.push(("README.md".to_owned(), readme()));
+    pages
 }
 
 /// A line of a shell without its comment, which begins behind two spaces or at the start.
@@ -38,13 +38,33 @@ fn bare(line: &str) -> &str {
     line.split("  #").next().unwrap().trim_end()
 }
 
-/// The lines of all blocks of a page that are typed into a shell.
-fn lines(page: &str) -> Vec<&str> {
-    let typed = blocks(page)
-        .into_iter()
-        .filter(|(language, _)| *language == "sh");
-    let lines = typed.flat_map(|(_, lines)| lines).map(bare);
-    lines.filter(|line| !line.is_empty()).collect()
+/// The commands of all blocks of a page that are typed into a shell, lines that continue
+/// joined.
+fn lines(page: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let mut continues = false;
+    for (language, lines) in blocks(page) {
+        if language == "console" {
+            commands.extend(
+                typed(&lines)
+                    .into_iter()
+                    .map(|Typed { command, .. }| command),
+            );
+        }
+        for line in lines.into_iter().filter(|_| language == "sh").map(bare) {
+            let (part, more) = match line.strip_suffix('\\') {
+                Some(part) => (part, true),
+                None => (line, false),
+            };
+            match commands.last_mut() {
+                Some(last) if continues => last.push_str(part.trim_start()),
+                _ if part.is_empty() => {}
+                _ => commands.push(part.to_owned()),
+            }
+            continues = more;
+        }
+    }
+    commands
 }
 
 /// The words of each run of drspass in a line.
@@ -66,7 +86,7 @@ fn every_command_that_a_page_shows_is_one() {
         for (language, lines) in blocks(&page) {
             // Nothing that is typed is in a block that is not looked at.
             assert!(
-                ["sh", "csv", "yaml", "text"].contains(&language),
+                ["sh", "console", "csv", "yaml", "text"].contains(&language),
                 "{name}: {language}"
             );
             let is_other = language != "sh";
@@ -80,7 +100,7 @@ fn every_command_that_a_page_shows_is_one() {
         let inline = prose.split('`').skip(1).step_by(2);
         let inline = inline.map(|code| code.split_whitespace().collect::<Vec<_>>().join(" "));
         let inline = inline.filter(|code| code.starts_with("drspass ") && !code.contains('|'));
-        for line in lines(&page).into_iter().map(str::to_owned).chain(inline) {
+        for line in lines(&page).into_iter().chain(inline) {
             let line = line.replace("$PLAN_ID", &"0".repeat(64));
             for words in runs(&line.replace("OLDKEYID", &"0".repeat(32))) {
                 count += 1;
@@ -90,7 +110,7 @@ fn every_command_that_a_page_shows_is_one() {
             }
         }
     }
-    assert!(count >= 50, "{count} commands");
+    assert!(count >= 80, "{count} commands");
 }
 
 #[test]
@@ -98,7 +118,8 @@ fn a_page_links_only_to_what_is_there() {
     for (name, page) in pages() {
         for link in page.split("](").skip(1) {
             let link = link.split(')').next().unwrap();
-            assert!(root().join("docs").join(link).exists(), "{name}: {link}");
+            let from = if name == "README.md" { "." } else { "docs" };
+            assert!(root().join(from).join(link).exists(), "{name}: {link}");
         }
     }
 }
@@ -130,14 +151,16 @@ fn a_page_is_short_and_says_who_does_what() {
         }
         let prose: Vec<&str> = page.split("\n```").step_by(2).collect();
         for paragraph in prose.join("\n").split("\n\n") {
-            let is_list = paragraph.trim_start().starts_with(['|', '-', '1', '#']);
+            let is_list = paragraph
+                .trim_start()
+                .starts_with(['|', '-', '1', '#', '!']);
             let lines = paragraph.trim().lines().count();
             assert!(is_list || lines <= 5, "{name}: {lines} lines: {paragraph}");
         }
     }
 }
 
-/// A folder in which the commands of a page are typed, one after the other.
+/// A repository in which the commands of a page are typed, one after the other.
 struct Walk {
     sim: Simulator,
     home: TempDir,
@@ -147,6 +170,8 @@ impl Walk {
     fn new() -> Self {
         let endpoint = |ip: &str, password: &str| {
             Some(EndpointSpec {
+                db_type: Some("mysql".to_owned()),
+                port: Some(3306),
                 ip: Some(ip.to_owned()),
                 user: Some("drs".to_owned()),
                 real_password: Some(password.to_owned()),
@@ -177,6 +202,7 @@ impl Walk {
             sim: sim.unwrap(),
             home: TempDir::new().unwrap(),
         };
+        fs::create_dir(walk.path("")).unwrap();
         walk.types(
             "git init --quiet && git config user.name n && git config user.email n@localhost",
         );
@@ -184,7 +210,7 @@ impl Walk {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
+        self.home.path().join("repository").join(name)
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -201,7 +227,7 @@ impl Walk {
         );
         Command::new("sh")
             .args(["-c", &script])
-            .current_dir(self.home.path())
+            .current_dir(self.path(""))
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", binary.display()))
             .env("HOME", self.home.path())
@@ -222,11 +248,12 @@ impl Walk {
     /// the simulator.
     fn walks(&self, line: &str) -> String {
         let url = self.sim.url();
-        let here = format!(
-            "--endpoint {url} --auth-url {url}/v3 --project-id {}",
-            self.sim.project_id()
-        );
-        let mut line = line.replace(PROJECT, &here);
+        let mut line = line.to_owned();
+        if let Some((command, id)) = line.split_once(PROJECT) {
+            assert_eq!(id.len(), 32, "{line}");
+            let id = self.sim.project_id();
+            line = format!("{command}--endpoint {url} --auth-url {url}/v3 --project-id {id}");
+        }
         if line.starts_with("drspass apply") {
             line.push_str(" --auto-approve");
         }
@@ -246,24 +273,79 @@ fn a_real_project_is_set_up_as_the_page_says() {
         .into_iter()
         .find(|(language, _)| *language == "csv")
         .unwrap();
-    walk.write("passwords.csv", &(csv.join("\n") + "\n"));
-    assert!(page.contains(PROJECT));
+    let passwords = walk.home.path().join("passwords.csv");
+    fs::write(&passwords, csv.join("\n") + "\n").unwrap();
+    assert_eq!(page.matches(PROJECT).count(), 2);
+    let (_, shown) = blocks(&page)
+        .into_iter()
+        .find(|(language, _)| *language == "text")
+        .unwrap();
     let mut plans = Vec::new();
     for line in lines(&page) {
-        let shown = walk.walks(line);
+        if line.starts_with("drspass import") && !line.ends_with("--write") {
+            let listed = walk.types("drspass decrypt");
+            assert_eq!(shown.len(), 6);
+            let is_there = |line: &&str| listed.lines().any(|listed| listed == *line);
+            assert!(shown.iter().all(is_there), "{shown:?} is not in\n{listed}");
+        }
+        let shown = walk.walks(&line);
         if line.starts_with("drspass plan") {
             plans.push(shown);
         }
     }
-    assert!(plans[0].contains("3 to set") && plans[1].contains("3 in sync"));
+    assert!(plans[0].contains("4 to set") && plans[1].contains("4 in sync"));
+    assert!(walk.holds(ORDERS, "source", "made-up Orders #1"));
     assert!(walk.holds(ORDERS, "destination", "made-up Orders #2"));
     assert!(walk.holds(BILLING, "source", "made-up Billing #3"));
-    assert!(!walk.path("passwords.csv").exists());
-    let kept = walk.types("git ls-files && git status --porcelain --untracked-files=all");
-    assert!(
-        kept.contains("drspass.state.json") && !kept.contains("key.txt"),
-        "{kept}"
-    );
+    assert!(walk.holds(BILLING, "destination", "made-up Orders #1"));
+    assert!(!passwords.exists());
+    let kept = walk.types("cd ../production && git ls-files && git status --porcelain .");
+    let kept: Vec<&str> = kept.lines().collect();
+    assert_eq!(kept.len(), 5, "{kept:?}");
+    assert!(kept.contains(&"drspass.state.json"), "{kept:?}");
+}
+
+#[test]
+fn five_minutes_with_a_real_project_go_as_the_readme_says() {
+    let readme = readme();
+    let section = readme.split("## Five minutes with a real project").nth(1);
+    let section = section.unwrap().split("\n## ").next().unwrap();
+    let walk = Walk::new();
+    walk.write("old.txt", "made-up Orders #1\n");
+    walk.write("new.txt", "made-up Orders #4\n");
+    let mut plans = Vec::new();
+    for line in lines(section) {
+        let shown = match line.as_str() {
+            // One shared credential and its endpoints, with its password filled in.
+            "drspass edit" => walk.types(
+                "EDITOR=\"sed -i -E -e 's/^# credentials:/credentials:/' \
+                 -e '/^#.*drs-192.0.2.10\\\"/{s/^# //;s/[.]{3}/made-up Orders #1/}' \
+                 -e '/drs-192.0.2.10/s/# (source|destination):/\\1:/'\" drspass edit",
+            ),
+            "drspass set @drs-192.0.2.10" => {
+                walk.types(&format!("{line} --from-file ../../new.txt"))
+            }
+            "drspass apply --retry-jobs" => {
+                for (job, endpoint) in [(ORDERS, "source"), (BILLING, "destination")] {
+                    assert!(walk.holds(job, endpoint, "made-up Orders #1"));
+                    assert!(
+                        walk.sim
+                            .set_real_password(job, endpoint, "made-up Orders #4")
+                    );
+                }
+                walk.walks(&line)
+            }
+            _ => walk.walks(&line),
+        };
+        if line.starts_with("drspass plan") {
+            plans.push(shown);
+        }
+    }
+    assert!(plans[0].contains("2 to set") && plans[1].contains("2 to change"));
+    assert!(walk.holds(ORDERS, "source", "made-up Orders #4"));
+    assert!(walk.holds(BILLING, "destination", "made-up Orders #4"));
+    let kept = walk.types("git ls-files && git status --porcelain .");
+    assert_eq!(kept.lines().count(), 5, "{kept}");
 }
 
 #[test]
@@ -271,7 +353,10 @@ fn passwords_are_rotated_as_the_page_says() {
     let page = page("rotate.md");
     let walk = Walk::new();
     walk.types("mkdir production && cd production && export DRSPASS_IDENTITY=key.txt");
-    walk.walks(&format!("drspass init -i key.txt {PROJECT}"));
+    walk.walks(&format!(
+        "drspass init -i key.txt {PROJECT}{}",
+        "0".repeat(32)
+    ));
     let jobs = format!(
         "credentials: {{ orders-db: {{ password: 'made-up Orders #1' }} }}\njobs:\n  \
          {ORDERS}: {{ name: orders-cdc, source: {{ credential: orders-db }} }}\n  {BILLING}:\n    \
@@ -303,7 +388,7 @@ fn passwords_are_rotated_as_the_page_says() {
             }
             continue;
         }
-        walk.walks(line);
+        walk.walks(&line);
     }
     assert_eq!(databases, 2);
     assert!(walk.holds(ORDERS, "source", "made-up Orders #5"));
@@ -377,7 +462,7 @@ fn every_error_code_has_a_row_in_troubleshooting() {
 }
 
 #[test]
-fn the_reference_names_every_variable_setting_exit_code_and_field_of_a_scenario() {
+fn the_reference_names_every_command_variable_setting_exit_code_and_field_of_a_scenario() {
     let page = page("reference.md");
     let named = names(&page);
 
@@ -412,6 +497,12 @@ fn the_reference_names_every_variable_setting_exit_code_and_field_of_a_scenario(
     assert!(settings.contains(&"apply.retry.max_elapsed".to_owned()));
     for setting in settings {
         assert!(page.contains(&format!("\n| `{setting}` | ")), "{setting}");
+    }
+
+    let commands = page.split("## Commands").nth(1).unwrap();
+    let commands = names(commands.split("\n## ").next().unwrap());
+    for command in Cli::command().get_subcommands() {
+        assert!(commands.contains(command.get_name()), "{command}");
     }
 
     // A field or word that it does not know makes the reader list those that it knows.

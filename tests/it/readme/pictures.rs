@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use drspass::sim::{EndPointType, Fault, FaultKind, MessageKey, Rejection};
 
-use super::root;
+use super::{readme, root};
 use crate::support::around::through;
 use crate::support::terminal::Terminal;
 use crate::support::{J1, J2, J3, Lab, picture};
@@ -137,4 +137,29 @@ fn the_pictures_show_what_the_program_prints() {
     let files = fs::read_dir(folder()).unwrap();
     let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     assert_eq!(files.collect::<BTreeSet<_>>(), names);
+}
+
+#[test]
+fn the_readme_shows_every_picture_and_says_what_is_on_it() {
+    let readme = readme();
+    for file in fs::read_dir(folder()).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let (before, _) = readme
+            .split_once(&format!("](docs/pictures/{name})"))
+            .expect(&name);
+        let alt = before.rsplit_once("![").unwrap().1;
+        assert!(alt.len() > 60 && !alt.contains(']'), "{name}: {alt}");
+        let picture = fs::read_to_string(folder().join(&name)).unwrap();
+        for foreign in [
+            "<script",
+            "<image",
+            "<foreignObject",
+            "href",
+            "@import",
+            "url(",
+        ] {
+            assert!(!picture.contains(foreign), "{name}: {foreign}");
+        }
+        assert_eq!(picture.matches("http").count(), 1, "its own kind alone");
+    }
 }

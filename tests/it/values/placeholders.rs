@@ -46,11 +46,11 @@ fn made_by_init() -> [String; 2] {
 #[test]
 fn no_text_of_a_template_is_taken_for_a_password() {
     let [skeleton, listed] = made_by_init();
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let json = readme
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manifest.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let json = page
         .lines()
-        .find(|line| line.starts_with("JSON: "))
+        .find(|line| line.starts_with("`{\"orders-cdc/source\": "))
         .unwrap();
     let lab = Lab::new();
     let help = lab.run(&["import", "--help"]).exits(0).stdout;
