@@ -71,7 +71,7 @@ fn no_text_of_a_template_is_taken_for_a_password() {
         .replace("# jobs:", "jobs:");
     lab.document(filled)
         .exits(1)
-        .says("credentials.")
+        .says("@orders-db: the password is a placeholder")
         .says("destination.password: is a placeholder")
         .says("line ");
 }
