@@ -2,9 +2,11 @@
 //! endpoints, or `@CREDENTIAL`. `*` and `?` are wildcards (design section 3).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::job::EntryKey;
 use super::manifest::{Assignment, Manifest};
+use super::secret::Secret;
 
 /// A parsed address; without an endpoint it means both.
 struct Address<'t> {
@@ -118,6 +120,23 @@ fn index<'a>(subjects: &[Subject<'a>]) -> HashMap<(AddressKind, &'a str), Vec<us
         }
     }
     places
+}
+
+/// Returns the passwords that an address names, once for each place that uses one.
+pub fn passwords<'m>(
+    manifest: &'m Manifest,
+    text: &'m str,
+) -> impl Iterator<Item = &'m Arc<Secret>> {
+    let address = Address::parse(text);
+    let is_credential = address.kind == AddressKind::Credential;
+    let name = address.name;
+    let credentials = manifest.credentials().iter();
+    let credentials = credentials.filter(move |it| is_credential && glob(name, &it.name));
+    let jobs = manifest.assignments().iter();
+    let jobs = jobs.filter(move |it| !is_credential && address.matches(&Subject::from(*it)));
+    credentials
+        .map(|it| &it.password)
+        .chain(jobs.map(|it| &it.password))
 }
 
 /// Which entries of a manifest a run includes and which it sends again, by index.

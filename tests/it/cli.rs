@@ -276,6 +276,7 @@ fn the_help_of_each_command_is_as_reviewed() {
         "decrypt",
         "show",
         "edit",
+        "get",
         "set",
         "unset",
         "import",

@@ -304,7 +304,7 @@ fn the_name_of_a_type_is_used_once() {
 /// the tree may have, tests not counted. What becomes smaller lowers them; nothing raises
 /// them without a reason.
 const MAX_FUNCTION: usize = 100;
-const MAX_LINES: usize = 37_893;
+const MAX_LINES: usize = 37_954;
 const MAX_FILES: usize = 149;
 const MAX_DOC_PERCENT: usize = 8;
 
@@ -415,6 +415,7 @@ fn secrets_are_exposed_only_in_the_listed_places() {
         ("src/api/auth/signature.rs", 3),
         ("src/api/wire.rs", 1),
         ("src/authoring/mod.rs", 2),
+        ("src/cli/cmd/manifest.rs", 1),
         ("src/core/fingerprint.rs", 4),
         ("src/core/manifest/seal.rs", 1),
         ("src/core/manifest/value.rs", 1),

@@ -1,6 +1,8 @@
-//! `encrypt`, `decrypt`, `validate`, `show`, `recipients` and `rekey`.
+//! `encrypt`, `decrypt`, `get`, `validate`, `show`, `recipients` and `rekey`.
 
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -11,6 +13,7 @@ use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::prompt;
 use crate::cli::shell::{self, Shell};
+use crate::core::address::{self, Unmatched};
 use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
 use crate::core::yaml;
@@ -42,6 +45,19 @@ pub struct DecryptArgs {
     /// Write to this new file, readable only by you; - is standard output
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes exactly the password, without a line break. Pass it on by a variable or a
+file: a program that reads commands from standard input may print or log it.")]
+pub struct GetArgs {
+    /// JOB/source, JOB/destination or @CREDENTIAL, where JOB is an id or a name
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// Also write to a terminal, or where CI is set, as output is kept in the log of a job
+    #[arg(long)]
+    pub show: bool,
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +161,25 @@ pub fn decrypt(context: &Context<'_>, args: &DecryptArgs) -> Result<u8, OpError>
         }
         None => context.shell.document(&*decrypt()?),
     };
+    Ok(exit::written(arrived, exit::DONE))
+}
+
+pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
+    if !args.show && (io::stdout().is_terminal() || context.env.var("CI").is_some()) {
+        let what = "get writes to a terminal, or where CI is set, only with --show";
+        return Ok(context.conflict(what));
+    }
+    let root = context.root()?;
+    let opened = root.open(&context.unlock(), &context.rules())?;
+    let mut passwords = address::passwords(&opened.manifest, &args.address);
+    let Some(password) = passwords.next() else {
+        let (option, number) = ("get", 1);
+        return Err(OpError::unmatched(vec![Unmatched { option, number }]));
+    };
+    if !passwords.all(|other| Arc::ptr_eq(other, password)) {
+        return Ok(context.conflict("the address matches more than one password"));
+    }
+    let arrived = context.shell.document(password.expose());
     Ok(exit::written(arrived, exit::DONE))
 }
 

@@ -18,7 +18,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::apply::ApplyArgs;
 use self::init::InitArgs;
-use self::manifest::{DecryptArgs, EncryptArgs, RecipientsArgs, RekeyArgs, ShowArgs, ValidateArgs};
+use self::manifest::{
+    DecryptArgs, EncryptArgs, GetArgs, RecipientsArgs, RekeyArgs, ShowArgs, ValidateArgs,
+};
 use self::plan::PlanArgs;
 use self::service::ServiceArgs;
 use self::shipped::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
@@ -64,6 +66,8 @@ pub enum Command {
     Edit,
     /// Print the manifest in plain text, or write it to a new file
     Decrypt(DecryptArgs),
+    /// Write one password to a pipe or a file
+    Get(GetArgs),
     /// Set one password or Kerberos field in the manifest
     Set(SetArgs),
     /// Remove an endpoint, a Kerberos field or an unused credential
@@ -115,6 +119,7 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
         Command::Encrypt(args) => manifest::encrypt(context, args),
         Command::Edit => edit::run(context),
         Command::Decrypt(args) => manifest::decrypt(context, &args),
+        Command::Get(args) => manifest::get(context, &args),
         Command::Set(args) => values::set(context, &args),
         Command::Unset(args) => values::unset(context, &args),
         Command::Import(args) => values::import(context, &args),
@@ -145,7 +150,7 @@ const POINTER: &str = "Options of every command: drspass help global";
 /// The headings in the help of the program, each before its commands.
 const GROUPS: &str = "\
 Set up: demo init recipients rekey
-Passwords: edit set unset import show validate encrypt decrypt
+Passwords: edit get set unset import show validate encrypt decrypt
 Plan and apply: plan apply
 State: state lock
 Service: whoami jobs sim
@@ -257,7 +262,10 @@ mod tests {
     #[test]
     fn every_example_is_a_command_of_its_heading() {
         for (name, example) in EXAMPLES.lines().filter_map(|line| line.split_once(": ")) {
-            let words = example.split([' ', '\'']).filter(|word| !word.is_empty());
+            let inside = example.split(')').next().unwrap_or_default();
+            let words = inside
+                .split([' ', '\'', '('])
+                .filter(|word| !word.is_empty());
             let words = words.take_while(|word| !["|", "<", ">"].contains(word));
             let words = words.skip_while(|word| word.contains('='));
             let words: Vec<&str> = words.collect();

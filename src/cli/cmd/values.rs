@@ -200,8 +200,10 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     drop(rewrite);
     let arrived = context.shell.result(&text);
     if args.generate {
-        let note = "Generated a random password; it was not printed. To read it: drspass decrypt\n";
-        context.shell.message(note);
+        let note = format!(
+            "Generated a random password; it was not printed. To read it: drspass get --show {label}\n"
+        );
+        context.shell.message(&note);
     }
     if effect == Effect::Same {
         return Ok(exit::written(arrived, exit::DONE));

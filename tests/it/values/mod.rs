@@ -1,5 +1,6 @@
 //! Single values of the manifest: `set`, `unset` and `import`.
 
+mod get;
 mod import;
 mod long;
 mod placeholders;

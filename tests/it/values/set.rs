@@ -256,7 +256,7 @@ fn a_made_up_password_is_sent_and_shown_nowhere() {
         let run = desk
             .run(&args)
             .exits(0)
-            .says("not printed. To read it: drspass decrypt");
+            .says("not printed. To read it: drspass get --show orders/destination");
         let text = desk.text();
         let at = text.find("in May\n      password: \"").unwrap() + 24;
         let value = text[at..].split('"').next().unwrap().to_owned();
