@@ -178,15 +178,7 @@ fn show(args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
 
 /// Returns the message about a saved plan: how to apply it.
 fn saved(context: &Context<'_>, path: &Path) -> String {
-    let quoted = |path: &Path| {
-        let name = path.display().to_string();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
-        if name.chars().all(is_plain) {
-            name
-        } else {
-            format!("'{}'", name.replace('\'', r"'\''"))
-        }
-    };
+    let quoted = |path: &Path| shell_words::quote(&path.display().to_string()).into_owned();
     let folder = match context.folder.as_os_str().is_empty() {
         true => String::new(),
         false => format!("-C {} ", quoted(&context.folder)),
