@@ -56,25 +56,21 @@ struct Annotations(Vec<Annotation>);
 
 impl Annotations {
     fn add(&mut self, rank: Rank, label: &str, lines: Vec<String>) {
-        let known = self.0.iter_mut().rev();
-        let mut known = known.filter(|known| !known.names.is_empty());
-        match known.find(|known| known.rank == rank && known.lines == lines) {
-            Some(known) => known.names.push(label.to_owned()),
-            None => self.0.push(Annotation {
-                rank,
-                names: vec![label.to_owned()],
-                lines,
-            }),
+        let mut known = self.0.iter_mut().rev();
+        let is_same = |known: &&mut Annotation| {
+            !known.names.is_empty() && known.rank == rank && known.lines == lines
+        };
+        let names = vec![label.to_owned()];
+        match known.find(is_same) {
+            Some(known) => known.names.extend(names),
+            None => self.0.push(Annotation { rank, names, lines }),
         }
     }
 
     fn say(&mut self, rank: Rank, title: &str, lines: impl IntoIterator<Item = String>) {
-        let title = std::iter::once(title.to_owned());
-        self.0.push(Annotation {
-            rank,
-            names: Vec::new(),
-            lines: title.chain(lines).collect(),
-        });
+        let (names, title) = (Vec::new(), [title.to_owned()]);
+        let lines = title.into_iter().chain(lines).collect();
+        self.0.push(Annotation { rank, names, lines });
     }
 
     fn render(mut self) -> String {

@@ -106,44 +106,40 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
     if plan.change.is_none() && plan.moved.is_empty() {
         text.push_str("  recipients and target are unchanged\n");
     }
-    let new_key = plan.new_key.map(|why| {
+    if let Some(why) = plan.new_key {
         let words = format!("There will be a new fingerprint key, {why}.");
-        ("", words)
-    });
-    let entries = |count: &usize| counted(*count, "entry", "entries");
-    let state = match &plan.state {
-        StateFate::Untouched => None,
+        push_wrapped(&mut text, "", &words);
+    }
+    match &plan.state {
+        StateFate::Untouched => {}
         StateFate::Absent { path } => {
             let words = format!(
                 "no state at {path}. A state that is kept elsewhere, as for pipelines, will not \
                  fit the new key: fetch it before, and put it back after; otherwise its next \
                  apply needs --accept-new-key OLDKEYID and sends every entry"
             );
-            Some(("note: ", words))
+            push_wrapped(&mut text, "note: ", &words);
         }
-        StateFate::CarriedOver { entries: count } => {
+        StateFate::CarriedOver { entries } => {
+            let entries = counted(*entries, "entry", "entries");
             let words = format!(
-                "The state ({}) will be rewritten with it; entries in sync stay in sync.",
-                entries(count)
+                "The state ({entries}) will be rewritten with it; entries in sync stay in sync."
             );
-            Some(("", words))
+            push_wrapped(&mut text, "", &words);
         }
-        StateFate::LeftBehind { entries: count } => {
+        StateFate::LeftBehind { entries } => {
+            let entries = counted(*entries, "entry", "entries");
             let words = format!(
-                "The state ({}) belongs to the former project: it will be kept aside, and every \
-                 entry will count as never set.",
-                entries(count)
+                "The state ({entries}) belongs to the former project: it will be kept aside, and \
+                 every entry will count as never set."
             );
-            Some(("", words))
+            push_wrapped(&mut text, "", &words);
         }
-    };
-    let lockout = plan.is_lockout.then(|| {
+    }
+    if plan.is_lockout {
         let words =
             "none of the given identities opens the new file: you will not be able to read it";
-        ("warning: ", words.to_owned())
-    });
-    for (start, words) in [new_key, state, lockout].into_iter().flatten() {
-        push_wrapped(&mut text, start, &words);
+        push_wrapped(&mut text, "warning: ", words);
     }
     text
 }
