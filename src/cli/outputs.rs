@@ -122,7 +122,7 @@ impl Outputs {
         report: &ApplyReport,
         code: u8,
     ) -> Result<(), OpError> {
-        let page = || markdown::apply(&self.place, Some(plan), report);
+        let page = || markdown::apply(&self.place, plan, report);
         self.write(page, &ci::apply_outputs(plan, report, code))
     }
 

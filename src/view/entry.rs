@@ -257,7 +257,7 @@ impl<'a> JobLine<'a> {
             }
             RetryJobsResult::RetriedBefore(status, at) => {
                 advice = Some("Correct a password of the job, or name the job with --resend.");
-                let at = at.strftime("%Y-%m-%d %H:%M UTC");
+                let at = minute(*at);
                 let words = format!(
                     "not retried: {status}; the retry of {at} with the same passwords failed or \
                      was not seen to succeed"
@@ -303,6 +303,10 @@ pub const fn set_word(origin: ValueOrigin) -> &'static str {
     }
 }
 
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 /// Says when a password was set or adopted.
 pub fn set_words(at: Timestamp, origin: ValueOrigin) -> String {
     format!("{} {}", set_word(origin), at.strftime("%Y-%m-%d"))
@@ -322,6 +326,13 @@ pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {word}")
 }
 
+/// Lists the numbers that are not 0, each after a comma.
+pub fn numbers(numbers: &[(usize, &str)]) -> String {
+    let some = numbers.iter().filter(|(number, _)| *number > 0);
+    some.map(|(number, word)| format!(", {number} {word}"))
+        .collect()
+}
+
 /// Says that a plan goes back to an older manifest: the first thing to see of it.
 pub fn rollback_words(report: &PlanReport) -> Option<String> {
     let Rollback { to, applied } = report.rollback?;
@@ -330,27 +341,20 @@ pub fn rollback_words(report: &PlanReport) -> Option<String> {
 
 pub fn plan_counts(report: &PlanReport) -> String {
     let (counts, plan) = (report.counts, &report.plan);
-    let rest = |parts: [(usize, &str); 2]| -> String {
-        let parts = parts.into_iter().filter(|(number, _)| *number > 0);
-        parts
-            .map(|(number, word)| format!(", {number} {word}"))
-            .collect()
-    };
     format!(
-        "{} to set, {} to change, {} to send again{}; {} in sync{}. {}",
+        "{} to set, {} to change, {} to send again{}; {} in sync{}. {}.",
         counts.to_set,
         counts.to_change,
         counts.to_send_again,
-        rest([(report.blocked.len(), "skipped"), (counts.held, "held")]),
+        numbers(&[(report.blocked.len(), "skipped"), (counts.held, "held")]),
         plan.in_sync,
-        rest([
+        numbers(&[
             (plan.unlisted.len(), "no longer listed"),
             (plan.not_selected, "not selected")
         ]),
         match plan.requests {
-            0 => "Nothing to send.".to_owned(),
-            1 => "1 request.".to_owned(),
-            many => format!("{many} requests."),
+            0 => "Nothing to send".to_owned(),
+            many => counted(many, "request", "requests"),
         }
     )
 }

@@ -1,26 +1,29 @@
 //! Markdown for comments on change requests and for job summaries.
 //!
 //! A hidden marker comes first, by which a bot finds its own comment again and never one about
-//! another root directory; then the target and the counts; then what was cut for want of space.
-//! Repeated information is folded.
+//! another root directory; then the environment and the result; then what was cut for want of
+//! space. A row is a job, advice is said once, and details are folded.
 //!
 //! Other people may have written what is shown, and renderers make tables, links and mentions of
-//! it and obey lines that start with a slash. So [`code`] puts everything that is not a literal of
-//! this module on one line in a `<code>` element, which has no mentions or references, and writes
-//! every special character as a numeric reference, which is shown and never obeyed.
+//! it and obey lines that start with a slash. So [`words`] leaves only plain words as they are,
+//! and [`code`] puts everything else on one line in a `<code>` element, which has no mentions or
+//! references, and writes every special character as a numeric reference, which is shown and
+//! never obeyed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::entry::{
-    JobLine, OutcomeLine, PlanLine, Rank, apply_notes, counted, plan_counts, plan_notes,
-    rollback_words, totals_words,
+    JobLine, OutcomeLine, PlanLine, Rank, apply_notes, counted, minute, numbers, plan_notes,
+    rollback_words,
 };
 use super::json_v1::ErrorOut;
-use crate::core::fingerprint::Scope;
+use crate::core::job::some_of;
+use crate::core::outcome::Outcome;
 use crate::core::redact::is_unfit;
-use crate::core::report::{ApplyReport, PlanReport};
+use crate::core::report::{ApplyReport, PlanReport, StateSaved};
 
 /// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a bot may have
 /// something to add.
@@ -29,179 +32,249 @@ pub const MAX_BYTES: usize = 60_000;
 /// The start of every document, before the names of the command and of the root directory.
 pub const MARKER: &str = "<!-- drspass:";
 
-/// The most bytes of notes: they must not crowd out the entries.
-const MAX_NOTE_BYTES: usize = 12_000;
+/// The most bytes of notes, and of advice: they must not crowd out the jobs.
+const MAX_LIST_BYTES: usize = 8_000;
 
-/// The bytes reserved for everything but rows, facts and notes.
+/// The bytes reserved for what is in the table besides its rows, and before it.
 const FRAME_BYTES: usize = 1_000;
+
+/// The most entries that a piece of advice names.
+const MAX_NAMES: usize = 3;
+
+/// A longer table is folded.
+const MAX_OPEN_ROWS: usize = 20;
 
 /// Renders a plan. `place` is the root directory as it is named in its work tree.
 pub fn plan(place: &str, report: &PlanReport) -> String {
-    let mut facts = name(report);
-    if let Some(saved) = &report.saved {
-        let at = |time: Timestamp| code(&format!("{time:.0}"));
-        facts.push(format!(
-            "made {}, expires {}",
-            at(saved.created),
-            at(saved.expires)
-        ));
-    }
-    let rows = report.plan.changes().map(|entry| {
-        let line = PlanLine::of(entry);
-        let (mut rank, mut words) = (line.rank, vec![line.words]);
+    let mut table = JobTable::default();
+    for entry in report.plan.changes() {
+        let PlanLine { rank, words, .. } = PlanLine::of(entry);
+        let words = table.without_resend(&entry.label, words.replacen("held: ", "skipped: ", 1));
         if let Some(why) = report.blocked.get(&entry.key) {
-            rank = rank.min(Rank::LeftOut);
-            words.extend([format!("blocked now: {why}"), why.advice()]);
+            table.advise(&entry.label, why.advice());
+            let lines = [format!("skipped: {why}"), words];
+            table.push(rank.min(Rank::LeftOut), &entry.label, &lines);
+        } else {
+            table.push(rank, &entry.label, &[words]);
         }
-        row(rank, line.mark, &entry.label, &words)
-    });
-    let back = rollback_words(report).map_or_else(String::new, |words| words + ". ");
-    let page = MarkdownPage {
-        command: "plan",
-        place,
-        title: format!("{back}Plan for {}", target(&report.scope)),
-        counts: plan_counts(report),
-        facts,
-        rows: rows.collect(),
-        notes: plan_notes(report),
-    };
-    page.render()
+    }
+    let counts = report.counts;
+    let sent = [
+        (counts.to_set, "to set"),
+        (counts.to_change, "to change"),
+        (counts.to_send_again, "to send again"),
+    ];
+    let result = result(&sent, report.blocked.len() + counts.held);
+    let plan = Some((report, report.plan.requests));
+    table.page("plan", place, &result, plan, &plan_notes(report))
 }
 
-/// Renders an apply. The name of its plan is known once the plan is made.
-pub fn apply(place: &str, plan: Option<&PlanReport>, report: &ApplyReport) -> String {
-    let mut facts = plan.map_or_else(Vec::new, name);
-    facts.push(counted(report.requests, "request", "requests"));
-    let rows = report.entries.iter().map(|(label, outcome)| {
-        let line = OutcomeLine::of(outcome);
-        row(line.rank, line.mark, label, &line.lines())
-    });
-    let jobs = report.jobs.iter().map(|job| {
-        let line = JobLine::of(&job.result);
-        format!("job {}: {}", job.label, line.lines.join(". "))
-    });
-    let page = MarkdownPage {
-        command: "apply",
-        place,
-        title: plan.map_or_else(
-            || "Apply".to_owned(),
-            |plan| format!("Apply to {}", target(&plan.scope)),
-        ),
-        counts: format!("{}.", totals_words(report.totals())),
-        facts,
-        rows: rows.collect(),
-        notes: jobs.chain(apply_notes(report)).collect(),
-    };
-    page.render()
+/// Renders an apply of `plan`.
+pub fn apply(place: &str, plan: &PlanReport, report: &ApplyReport) -> String {
+    let mut table = JobTable::default();
+    for (label, outcome) in &report.entries {
+        let mut line = OutcomeLine::of(outcome);
+        line.why = line.why.map(|why| table.without_resend(label, why));
+        if let Some(text) = line.advice.take() {
+            table.advise(label, text.into_owned());
+        }
+        let mut lines = line.lines();
+        if let Outcome::Blocked(_) = outcome {
+            let why = lines[0].trim_start_matches("blocked: ");
+            lines[0] = format!("skipped: {}", why.trim_start_matches("skipped "));
+        }
+        // An id comes last.
+        lines.sort_by_key(|line| line.starts_with("request "));
+        table.push(line.rank, label, &lines);
+    }
+    let mut notes = apply_notes(report);
+    // There may be more findings than fit.
+    notes.rotate_left(report.findings.len());
+    for job in &report.jobs {
+        let mut lines = JobLine::of(&job.result).lines;
+        for text in lines.drain(1..) {
+            table.advise(&job.label, text);
+        }
+        notes.push(format!("job \"{}\": {}", job.label, lines[0]));
+    }
+    let totals = report.totals();
+    let sent = [
+        (totals.applied, "applied"),
+        (totals.refused, "refused"),
+        (totals.not_sent, "not sent"),
+        (totals.in_doubt, "unknown"),
+    ];
+    let mut result = result(&sent, totals.blocked);
+    if report.saved != StateSaved::InState {
+        result.push_str("; state not saved");
+    }
+    let plan = Some((plan, report.requests));
+    table.page("apply", place, &result, plan, &notes)
 }
 
 pub fn failed(command: &'static str, place: &str, error: &ErrorOut, details: &[String]) -> String {
-    let word = if command == "apply" { "Apply" } else { "Plan" };
-    let page = MarkdownPage {
-        command,
-        place,
-        title: word.to_owned(),
-        counts: "failed, nothing was sent.".to_owned(),
-        facts: vec![lines([&error.message])],
-        rows: Vec::new(),
-        notes: details.iter().chain(&error.help).cloned().collect(),
-    };
-    page.render()
+    let message = std::slice::from_ref(&error.message);
+    let notes = [message, details, error.help.as_slice()].concat();
+    let result = format!("{command} failed, nothing was sent");
+    JobTable::default().page(command, place, &result, None, &notes)
 }
 
-fn name(plan: &PlanReport) -> Vec<String> {
-    let mut facts = vec![format!("change id {}", code(plan.change_id.as_str()))];
-    if let Some(saved) = &plan.saved {
-        facts.push(format!("plan id {}", code(&saved.id)));
+fn result(sent: &[(usize, &str)], skipped: usize) -> String {
+    let sent = numbers(sent);
+    let nothing = ["nothing to do", "nothing to send"][usize::from(skipped > 0)];
+    let skipped = numbers(&[(skipped, "skipped")]).replacen(',', ";", 1);
+    format!("{}{skipped}", sent.get(2..).unwrap_or(nothing))
+}
+
+/// Returns the target with the counts that are not in the heading, and what is folded.
+fn facts(report: &PlanReport, requests: usize) -> (String, String) {
+    let numbers = numbers(&[
+        (requests, if requests == 1 { "request" } else { "requests" }),
+        (report.plan.in_sync, "in sync"),
+        (report.plan.unlisted.len(), "no longer listed"),
+        (report.plan.not_selected, "not selected"),
+    ]);
+    let (project, host) = (code(&report.scope.project_id), code(report.scope.host()));
+    let rest = numbers.replacen(',', ":", 1);
+    let target = format!("\nProject {project} at {host}{rest}.\n");
+    if !report.has_changes() {
+        return (target, String::new());
     }
-    facts
+    let saved = report.saved.as_ref().map(|saved| {
+        let [made, end] = [saved.created, saved.expires].map(minute);
+        let id = code(&saved.id);
+        format!("- made {made}, expires {end}\n- plan id {id}\n")
+    });
+    let folded = format!(
+        "\n<details><summary>Details</summary>\n\n{}- change id {}\n\n</details>\n",
+        saved.unwrap_or_default(),
+        code(report.change_id.as_str())
+    );
+    (target, folded)
 }
 
-fn target(scope: &Scope) -> String {
-    format!(
-        "project {} at {}",
-        code(&scope.project_id),
-        code(scope.host())
-    )
+/// A job, and its two endpoints.
+struct MarkdownRow<'a> {
+    rank: Rank,
+    job: &'a str,
+    cells: [String; 2],
 }
 
-/// Its rank, and a line of the table.
-type MarkdownRow = (Rank, String);
-
-fn row(rank: Rank, mark: char, label: &str, words: &[String]) -> MarkdownRow {
-    let mark = code(&mark.to_string());
-    let line = format!("| {mark} | {} | {} |\n", code(label), lines(words));
-    (rank, line)
+#[derive(Default)]
+struct JobTable<'a> {
+    rows: Vec<MarkdownRow<'a>>,
+    /// Each with the entries or jobs that it is for.
+    advice: BTreeMap<String, Vec<String>>,
 }
 
-/// A document before it is cut to size. Title, facts and counts are Markdown already; place and
-/// notes are not.
-struct MarkdownPage<'a> {
-    command: &'static str,
-    place: &'a str,
-    title: String,
-    counts: String,
-    facts: Vec<String>,
-    rows: Vec<MarkdownRow>,
-    notes: Vec<String>,
-}
+impl<'a> JobTable<'a> {
+    fn advise(&mut self, label: &str, advice: String) {
+        self.advice.entry(advice).or_default().push(code(label));
+    }
 
-impl MarkdownPage<'_> {
-    fn render(self) -> String {
-        let facts = self.facts.iter().map(|fact| format!("- {fact}\n"));
-        let facts: String = facts.collect();
-        let notes = render_notes(&self.notes);
-        let marker = marker_name(self.place);
-        let name = match self.place.rsplit('/').next() {
-            Some("") | None => String::new(),
-            Some(name) => format!(" ({})", code(name)),
-        };
+    /// Takes the advice to use --resend out of words of drspass.
+    fn without_resend(&mut self, label: &str, mut words: String) -> String {
+        if let Some(end) = words.find("; --resend sends ") {
+            words.truncate(end);
+            let advice = "Correct the password, or name the entry with --resend.";
+            self.advise(label, advice.to_owned());
+        }
+        words
+    }
+
+    /// Adds an entry. Those of a job follow each other.
+    fn push(&mut self, rank: Rank, label: &'a str, lines: &[String]) {
+        let (job, endpoint) = label.rsplit_once('/').unwrap_or((label, ""));
+        let column = usize::from(endpoint == "destination");
+        let is_full = |row: &MarkdownRow<'_>| row.job != job || !row.cells[column].is_empty();
+        if self.rows.last().is_none_or(is_full) {
+            let cells = Default::default();
+            self.rows.push(MarkdownRow { rank, job, cells });
+        }
+        let mut lines: Vec<String> = lines.iter().map(|line| words(line)).collect();
+        if rank != Rank::Well {
+            lines[0] = format!("**{}**", lines[0]);
+        }
+        if let Some(row) = self.rows.last_mut() {
+            row.rank = row.rank.min(rank);
+            row.cells[column] = lines.join("<br>");
+        }
+    }
+
+    fn page(
+        self,
+        command: &str,
+        place: &str,
+        result: &str,
+        plan: Option<(&PlanReport, usize)>,
+        notes: &[String],
+    ) -> String {
+        let rollback = plan.and_then(|(report, _)| rollback_words(report));
+        let rollback = rollback.map_or_else(String::new, |words| words + ". ");
+        let name = place.rsplit('/').next().filter(|name| !name.is_empty());
+        let environment = code(name.unwrap_or("drspass"));
         let mut page = format!(
-            "{MARKER}{}:{marker} -->\n## {}{name}: {}\n\n",
-            self.command, self.title, self.counts
+            "{MARKER}{command}:{} -->\n## {rollback}{environment}: {result}\n",
+            marker_name(place)
         );
-        let taken = FRAME_BYTES + page.len() + facts.len() + notes.len();
-        let total = self.rows.len();
-        let (shown, rows) = fitting(self.rows, MAX_BYTES.saturating_sub(taken));
+        let facts = plan.map(|(report, requests)| facts(report, requests));
+        let (target, folded) = facts.unwrap_or_default();
+        let advice = self.advice.into_iter().map(|(advice, labels)| {
+            let labels = some_of(&labels, MAX_NAMES);
+            format!("{labels}: {}", words(&advice))
+        });
+        let notes = notes.iter().flat_map(|note| note.lines());
+        let lists = list(advice) + &list(notes.map(words));
+        let taken = FRAME_BYTES + page.len() + target.len() + lists.len() + folded.len();
+        let line = |MarkdownRow {
+                        rank,
+                        job,
+                        cells: [source, destination],
+                    }| {
+            let job = code(job);
+            (rank, format!("| {job} | {source} | {destination} |\n"))
+        };
+        let rows: Vec<(Rank, String)> = self.rows.into_iter().map(line).collect();
+        let total = rows.len();
+        let (shown, rows) = fitting(rows, MAX_BYTES.saturating_sub(taken));
         if shown < total {
             let _ = writeln!(
                 page,
-                "**Showing {shown} of {total} entries for want of space. \
-                 Failed and skipped entries come first.**\n"
+                "\n**Showing {shown} of {total} jobs: failed and skipped ones first, the rest does \
+                 not fit.**"
             );
         }
-        page.push_str(&facts);
-        if shown > 0 {
-            let count = counted(shown, "entry", "entries");
-            let _ = write!(
+        page.push_str(&target);
+        let table = format!("\n| job | source | destination |\n|---|---|---|\n{rows}");
+        let _ = match shown {
+            0 => Ok(()),
+            1..=MAX_OPEN_ROWS => page.write_str(&table),
+            _ => write!(
                 page,
-                "\n<details><summary>{count}</summary>\n\n\
-                 | | entry | what |\n|---|---|---|\n{rows}\n</details>\n"
-            );
+                "\n<details><summary>{shown} jobs</summary>\n{table}\n</details>\n"
+            ),
+        };
+        if !lists.is_empty() {
+            let _ = write!(page, "\n{lists}");
         }
-        page.push_str(&notes);
-        page
+        page + &folded
     }
 }
 
 /// Returns a place as written in a comment, which it cannot end: equal only for equal places.
 fn marker_name(place: &str) -> String {
-    let mut name = String::new();
-    for byte in place.bytes() {
-        match char::from(byte) {
-            '-' if name.ends_with('-') => name.push_str("%2D"),
-            c if c.is_ascii_alphanumeric() || "-_./".contains(c) => name.push(c),
-            _ => {
-                let _ = write!(name, "%{byte:02X}");
-            }
-        }
-    }
-    name
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'/');
+    let name = utf8_percent_encode(place, KEPT).to_string();
+    name.replace("--", "-%2D")
 }
 
 /// Returns the number of rows that fit into `space` bytes, and the rows: all in order, or else the
 /// most important ones.
-fn fitting(mut rows: Vec<MarkdownRow>, space: usize) -> (usize, String) {
+fn fitting(mut rows: Vec<(Rank, String)>, space: usize) -> (usize, String) {
     if rows.iter().map(|(_, line)| line.len()).sum::<usize>() > space {
         rows.sort_by_key(|(rank, _)| *rank);
     }
@@ -215,61 +288,90 @@ fn fitting(mut rows: Vec<MarkdownRow>, space: usize) -> (usize, String) {
     (shown, text)
 }
 
-fn render_notes(notes: &[String]) -> String {
-    let mut text = String::new();
-    let mut not_shown = 0;
-    for note in notes {
-        let line = format!("- {}\n", lines([note]));
-        if text.len() + line.len() <= MAX_NOTE_BYTES {
-            text.push_str(&line);
-        } else {
-            not_shown += 1;
-        }
-    }
-    if not_shown > 0 {
-        let notes = counted(not_shown, "more note", "more notes");
+/// Returns the items that fit.
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items = items.map(|item| (Rank::Well, format!("- {item}\n")));
+    let items: Vec<(Rank, String)> = items.collect();
+    let total = items.len();
+    let (shown, mut text) = fitting(items, MAX_LIST_BYTES);
+    if shown < total {
+        let notes = counted(total - shown, "more note", "more notes");
         let _ = writeln!(text, "- {notes} not shown");
     }
-    match text.is_empty() {
-        true => text,
-        false => format!("\nNotes:\n\n{text}"),
-    }
+    text
 }
 
 /// The most characters of one text.
 const MAX_CHARS: usize = 400;
 
 /// Returns a text as one harmless piece of a line or of a cell.
-pub fn code(text: &str) -> String {
+fn code(text: &str) -> String {
     let mut piece = "<code>".to_owned();
     let mut last = ' ';
-    for (count, c) in text.chars().enumerate() {
-        if count == MAX_CHARS {
-            piece.push('…');
-            break;
-        }
-        if is_unfit(c) {
-            let name = c.escape_default();
-            name.for_each(|c| push(&mut piece, c, ' '));
-        } else {
-            push(&mut piece, c, last);
+    for c in text.chars().take(MAX_CHARS) {
+        match is_unfit(c) {
+            true => c.escape_default().for_each(|c| push(&mut piece, c, ' ')),
+            false => push(&mut piece, c, last),
         }
         last = c;
     }
-    piece.push_str("</code>");
+    if text.chars().nth(MAX_CHARS).is_some() {
+        piece.push('…');
+    }
+    piece + "</code>"
+}
+
+/// Returns a sentence as one harmless piece of a line or of a cell: plain words as they are,
+/// quotations without their marks, and everything else, as code.
+fn words(text: &str) -> String {
+    let (mut piece, mut rest) = (String::new(), text.trim());
+    while !rest.is_empty() {
+        let word = rest.trim_start_matches(' ');
+        if word.len() < rest.len() {
+            piece.push(' ');
+        }
+        rest = word;
+        if let Some(word) = rest.strip_prefix('(') {
+            piece.push('(');
+            rest = word;
+        }
+        let mut marks = ['"', '\''].into_iter();
+        let quotation = marks.find_map(|mark| rest.strip_prefix(mark)?.split_once(mark));
+        if let Some((quotation, after)) = quotation {
+            piece.push_str(&code(quotation));
+            rest = after;
+            continue;
+        }
+        let (word, after) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        rest = after;
+        // A number or a mark at the start could begin a list.
+        let is_start = piece.is_empty() && !word.starts_with(char::is_alphabetic);
+        let core = match is_start && !is_plain(word) {
+            true => word,
+            false => word.trim_end_matches([')', ',', '.', ';', ':', '?']),
+        };
+        match core.is_empty() || is_plain(core) {
+            true => piece.push_str(core),
+            false => piece.push_str(&code(core)),
+        }
+        piece.push_str(&word[core.len()..]);
+    }
     piece
 }
 
-/// Returns several lines as one piece.
-pub fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> String {
-    let pieces: Vec<String> = lines
-        .into_iter()
-        .flat_map(|text| {
-            let lines = text.as_ref().lines();
-            lines.map(|line| code(line.trim())).collect::<Vec<_>>()
+/// Returns whether no renderer makes anything of a word: it has only letters, or is a small
+/// number or a date. A name in capitals is not plain, nor is what could be the id of a commit.
+fn is_plain(word: &str) -> bool {
+    let all = |is_fit: fn(&str) -> bool| {
+        let mut parts = word.split(['-', '\'']);
+        parts.all(|part| !part.is_empty() && is_fit(part))
+    };
+    all(|part| part.len() < 7 && part.bytes().all(|b| b.is_ascii_digit()))
+        || all(|part| {
+            let is_name = part.len() > 3 && part.bytes().skip(1).any(|b| b.is_ascii_uppercase());
+            let is_id = part.len() > 6 && part.bytes().all(|b| b.is_ascii_hexdigit());
+            part.bytes().all(|b| b.is_ascii_alphabetic()) && !is_name && !is_id
         })
-        .collect();
-    pieces.join("<br>")
 }
 
 fn push(piece: &mut String, c: char, last: char) {
@@ -279,8 +381,7 @@ fn push(piece: &mut String, c: char, last: char) {
         '@' => piece.push_str("<span>&#64;</span>"),
         // `www.` begins a link.
         '.' if last.eq_ignore_ascii_case(&'w') => piece.push_str("&#46;"),
-        ' ' | '-' | '/' | ',' | '.' | '(' | ')' | ';' | '\'' => piece.push(c),
-        c if c.is_ascii_alphanumeric() || !c.is_ascii() => piece.push(c),
+        c if c.is_ascii_alphanumeric() || " -/,.();'".contains(c) || !c.is_ascii() => piece.push(c),
         c => piece.push_str(&format!("&#{};", u32::from(c))),
     }
 }

@@ -25,8 +25,9 @@ macro_rules! assert_shown {
             (r"[0-9a-f]{64}", "[DIGEST]"),
             (r"drspass_[0-9a-f]{32}", "[WORD]"),
             (r"127\.0\.0\.1(&#58;|:)\d+", "[HOST]"),
-            (r"request [0-9a-f]{32}", "request [ID]"),
+            (r"request (<code>)?[0-9a-f]{32}", "request $1[ID]"),
             (r"\d{4}-\d\d-\d\dT\d\d(&#58;|:)\d\d(&#58;|:)\d\dZ", "[TIME]"),
+            (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "[TIME]"),
             (r"\d{4}-\d\d-\d\d", "[DAY]"),
             (r"\.tmp[0-9A-Za-z]{6}", "[FOLDER]"),
         ]}, {
@@ -90,7 +91,11 @@ fn a_plan_is_told_to_every_pipeline() {
     assert_eq!(mode(&lab.path("plan.md")), 0o644);
     let printed = lab.run(&["plan", "--markdown", "-"]).exits(0).stdout;
     assert_eq!(printed.lines().next(), markdown.lines().next());
-    assert!(printed.contains(": 2 to set"), "{printed}");
+    let heading = "</code>: 2 to set, 1 to change; 1 skipped";
+    assert!(
+        printed.lines().nth(1).unwrap().ends_with(heading),
+        "{printed}"
+    );
 
     let report: Value = serde_json::from_str(&lab.read("report.json")).unwrap();
     let fits = schema("gitlab-report");
@@ -135,7 +140,12 @@ fn an_apply_is_told_to_every_pipeline() {
         .apply(&["--markdown", "-", "--resend", "stock"])
         .exits(3);
     assert!(run.stdout.starts_with("<!-- drspass:apply:"));
-    assert!(run.stdout.contains(": 2 applied, 0 refused"));
+    let heading = "</code>: 2 applied; 1 skipped";
+    assert!(
+        run.stdout.lines().nth(1).unwrap().ends_with(heading),
+        "{}",
+        run.stdout
+    );
     assert!(run.stderr.contains("Plan for "), "{}", run.stderr);
 }
 
@@ -154,7 +164,7 @@ fn a_saved_plan_is_named_by_what_applies_it() {
     assert_eq!(again.commands().len(), 1);
     assert!(again.commands()[0].starts_with("::error title=drspass apply::"));
     assert!(again.summary.starts_with("<!-- drspass:apply:"));
-    assert!(again.summary.contains(": failed, nothing was sent"));
+    assert!(again.summary.contains(": apply failed, nothing was sent"));
 }
 
 #[test]
@@ -178,7 +188,7 @@ fn nothing_to_do_is_told_as_such() {
     assert_eq!(told.output("has_changes"), "false");
     assert_eq!(told.output("applied"), "0");
     assert_eq!(told.output("exit_code"), "0");
-    assert!(told.summary.contains(": 0 applied"));
+    assert!(told.summary.contains("</code>: nothing to do\n"));
 
     // What is held is a change, though nothing would be sent.
     lab.passwords(&[(J1, "source", "canary-2")]);
@@ -320,7 +330,7 @@ fn a_run_that_fails_leaves_no_result_of_an_earlier_one() {
     let args = ["apply", "--markdown", "-", "--resend", "*"];
     let run = lab.run(&args).exits(7);
     assert!(run.stdout.starts_with("<!-- drspass:apply:"));
-    assert!(run.stdout.contains(": failed, nothing was sent"));
+    assert!(run.stdout.contains(": apply failed, nothing was sent"));
     // No file in between stays behind.
     let names: Vec<_> = fs::read_dir(lab.dir.path())
         .unwrap()
@@ -365,10 +375,8 @@ fn a_plan_whose_outputs_cannot_be_written_is_told_where_it_can_be() {
     assert!(run.stdout.starts_with(annotation), "{}", run.stdout);
     assert_eq!(run.stdout.lines().count(), 1);
     let page = lab.read("s");
-    assert!(
-        page.contains("## Plan ") && page.contains(": failed"),
-        "{page}"
-    );
+    let heading = "</code>: plan failed, nothing was sent";
+    assert!(page.lines().nth(1).unwrap().ends_with(heading), "{page}");
     assert_eq!(lab.read("plan.md"), page);
 }
 

@@ -210,7 +210,7 @@ fn show_report(outputs: &Outputs, plan: &PlanReport, report: Option<ApplyReport>
     let arrived = if outputs.json {
         shell.document(json_v1::apply(&report, code))
     } else if outputs.prints_markdown {
-        shell.document(markdown::apply(&outputs.place, Some(plan), &report))
+        shell.document(markdown::apply(&outputs.place, plan, &report))
     } else if !has_run {
         true
     } else if outputs.has_github() {
