@@ -17,7 +17,6 @@ use crate::ops::OpError;
 use crate::ops::root::{CONFIG_FILE, IdentitySource, Root, Unlock, UserRules};
 use crate::sys::children::ChildEnv;
 use crate::sys::wiped;
-use crate::view::text;
 
 pub struct Context<'a> {
     pub env: &'a Env,
@@ -152,7 +151,7 @@ impl<'a> Context<'a> {
     pub fn warn(&self, document: &Path, problems: &[Problem]) {
         if !problems.is_empty() {
             let document = document.display().to_string();
-            self.shell.message(&text::problems(&document, problems));
+            self.shell.problems(&document, problems);
         }
     }
 

@@ -4,6 +4,7 @@
 //! be searched; commands that a CI runner would obey are removed from texts.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -13,6 +14,7 @@ use rustix::termios::Winsize;
 use super::args::ColorWhen;
 use super::env::Env;
 use crate::age_file::AgeError;
+use crate::core::problem::Problem;
 use crate::core::redact::for_log;
 use crate::ops::OpError;
 use crate::ops::apply::ApplyEvent;
@@ -25,6 +27,7 @@ const MAX_COLUMNS: usize = 100;
 
 /// For a terminal of unknown size.
 const USUAL_ROWS: usize = 24;
+const USUAL_COLUMNS: usize = 80;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Shell {
@@ -32,6 +35,8 @@ pub struct Shell {
     pub messages: Colour,
     pub rows: usize,
     progress: bool,
+    /// Whether problems are drawn with their lines.
+    draws: bool,
     result_columns: Option<usize>,
     columns: Option<usize>,
 }
@@ -50,6 +55,7 @@ impl Shell {
             let columns = usize::from(size?.ws_col);
             (columns > 0).then_some(columns.min(MAX_COLUMNS))
         };
+        let is_screen = io::stderr().is_terminal() && !env.is_dumb();
         Self {
             result: colour(io::stdout().is_terminal()),
             messages: colour(io::stderr().is_terminal()),
@@ -57,7 +63,8 @@ impl Shell {
                 Some(size) if size.ws_row > 0 => size.ws_row.into(),
                 _ => USUAL_ROWS,
             },
-            progress: io::stderr().is_terminal() && !env.is_dumb(),
+            progress: is_screen,
+            draws: is_screen && env.var("CI").is_none(),
             result_columns: columns(out),
             columns: columns(err),
         }
@@ -87,8 +94,21 @@ impl Shell {
         write_message(&fitted(text, self.messages, self.columns));
     }
 
-    pub fn error(self, error: &dyn Diagnostic) {
-        self.message(&error_text(error, self.messages));
+    pub fn error(self, error: &OpError) {
+        self.message(&error_text(error, self));
+    }
+
+    pub fn problems(self, document: &str, problems: &[Problem]) {
+        for problem in problems {
+            let text = || text::problem(document, problem);
+            self.message(&self.drawn(problem).unwrap_or_else(text));
+        }
+    }
+
+    fn drawn(self, problem: &Problem) -> Option<String> {
+        let columns = self.columns.unwrap_or(USUAL_COLUMNS);
+        self.draws
+            .then(|| text::drawn(problem, self.messages, columns))?
     }
 
     pub fn progress(self, event: &ApplyEvent) {
@@ -139,7 +159,7 @@ impl io::Write for Log {
     }
 }
 
-fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
+fn error_text(error: &OpError, shell: Shell) -> String {
     // The same at a passphrase as at any other question.
     if let Some(cause @ AgeError::Interrupted) = error.source().and_then(|e| e.downcast_ref()) {
         return format!("{cause}\n");
@@ -148,7 +168,7 @@ fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
         return format!("{error}\n");
     }
     let mut text = String::new();
-    let head = match colour {
+    let head = match shell.messages {
         Colour::On => "\u{1b}[31merror\u{1b}[0m",
         Colour::Off => "error",
     };
@@ -158,7 +178,15 @@ fn error_text(error: &dyn Diagnostic, colour: Colour) -> String {
         let _ = writeln!(text, "  because: {error}");
         cause = error.source();
     }
+    let mut problems = match error {
+        OpError::Document { problems, .. } => problems.iter(),
+        _ => [].iter(),
+    };
     for related in error.related().into_iter().flatten() {
+        if let Some(drawing) = problems.next().and_then(|problem| shell.drawn(problem)) {
+            text.push_str(&drawing);
+            continue;
+        }
         let word = match related.severity() {
             Some(Severity::Warning | Severity::Advice) => "warning",
             Some(Severity::Error) | None => "error",

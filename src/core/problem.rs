@@ -1,12 +1,13 @@
 //! Problems of a document as values. One list has all of them, so that none hides the next.
 //!
-//! A problem never carries text of the document. Paths consist of the names that the format
-//! defines, of job ids of the usual shape, of names of credentials that have fields, and of
+//! The words of a problem contain no text of the document. Paths consist of the names that the
+//! format defines, of job ids of the usual shape, of names of credentials that have fields, and of
 //! positions in the document, since a bad indent can turn a password into a key.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::ops::Range;
 
 use miette::Diagnostic;
 
@@ -47,6 +48,15 @@ pub struct Problem {
     pub what: Words,
     /// The remedy, as a sentence.
     pub help: Words,
+    /// Only of drspass.yaml, and only where nothing in it can be a secret.
+    pub excerpt: Option<Box<Excerpt>>,
+}
+
+/// The beginning of a line and the bytes of it that a problem is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    pub text: String,
+    pub marked: Range<usize>,
 }
 
 impl Problem {
@@ -62,6 +72,7 @@ impl Problem {
             at,
             what: what.into(),
             help: help.into(),
+            excerpt: None,
         }
     }
 

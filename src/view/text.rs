@@ -7,6 +7,10 @@
 
 use std::fmt::Write as _;
 
+use miette::{
+    Diagnostic as _, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic,
+    MietteError, MietteSpanContents, Report, SourceCode, SourceSpan, SpanContents, ThemeStyles,
+};
 use similar::TextDiff;
 
 use super::entry::{
@@ -15,7 +19,7 @@ use super::entry::{
 };
 use crate::core::outcome::Outcome;
 use crate::core::plan::{PlanEntry, Reason};
-use crate::core::problem::{Problem, Severity};
+use crate::core::problem::{Position, Problem, Severity};
 use crate::core::report::{ApplyReport, PlanReport};
 
 pub use super::entry::{counted, place};
@@ -128,17 +132,79 @@ pub fn width<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
     widths.max().unwrap_or(0).min(MAX_LABEL_WIDTH)
 }
 
-pub fn problems(document: &str, problems: &[Problem]) -> String {
-    let mut text = String::new();
-    for problem in problems {
-        let word = match problem.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let _ = writeln!(text, "{word}: {document}: {problem}");
-        let _ = writeln!(text, "    {}", problem.help);
+pub fn problem(document: &str, problem: &Problem) -> String {
+    let word = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    format!("{word}: {document}: {problem}\n    {}\n", problem.help)
+}
+
+/// Draws a problem with the excerpt of its line; `None` if it has none, or no room for it.
+pub fn drawn(problem: &Problem, colour: Colour, columns: usize) -> Option<String> {
+    let (at, excerpt) = (problem.at?, problem.excerpt.as_ref()?);
+    let gutter = at.line.to_string().len() + "  │ ".chars().count();
+    let room = columns
+        .checked_sub(gutter)
+        .filter(|_| columns >= MIN_COLUMNS)?;
+    let mut text = excerpt.text.clone();
+    if text.chars().count() > room {
+        text = text.chars().take(room - 1).chain(['…']).collect();
     }
-    text
+    let marked = excerpt.marked.start..excerpt.marked.end.min(room);
+    // The place is above the line.
+    let message = Problem {
+        at: None,
+        ..problem.clone()
+    }
+    .to_string();
+    let diagnostic = MietteDiagnostic::new(message)
+        .with_severity(problem.severity()?)
+        .with_help(&*problem.help)
+        .with_label(LabeledSpan::new_with_span(None, marked.clone()));
+    let mut theme = GraphicalTheme::unicode_nocolor();
+    if colour == Colour::On {
+        // Single colours, as the shell lets them pass.
+        let ThemeStyles {
+            error,
+            warning,
+            help,
+            ..
+        } = ThemeStyles::ansi();
+        let highlights = vec![error];
+        theme.styles = ThemeStyles {
+            error,
+            warning,
+            help,
+            highlights,
+            ..ThemeStyles::none()
+        };
+    }
+    let report = Report::new(diagnostic).with_source_code(ShownLine { at, text });
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(columns);
+    let mut out = String::new();
+    let is_drawn = !marked.is_empty() && handler.render_report(&mut out, &*report).is_ok();
+    is_drawn.then_some(out)
+}
+
+struct ShownLine {
+    at: Position,
+    text: String,
+}
+
+impl SourceCode for ShownLine {
+    fn read_span<'a>(
+        &'a self,
+        _: &SourceSpan,
+        _: usize,
+        _: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (line, column) = (self.at.line - 1, self.at.column - 1);
+        let (text, whole) = (self.text.as_bytes(), (0, self.text.len()).into());
+        let name = "drspass.yaml".to_owned();
+        let contents = MietteSpanContents::new_named(name, text, whole, line, column, 1);
+        Ok(Box::new(contents))
+    }
 }
 
 /// Renders `plan --diff`: the last applied entries against the manifest, both masked, as a unified

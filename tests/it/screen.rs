@@ -1,6 +1,8 @@
 //! What people see on a screen and what a runner of a pipeline reads in a log: where a
 //! plan belongs, how lines fit, and that no foreign word is a command.
 
+mod drawn;
+
 use std::fs;
 use std::process::Command;
 
@@ -149,6 +151,12 @@ fn summaries_of_two_environments_are_never_taken_for_each_other() {
 /// Runs a command on a terminal of so many columns. What was shown, line by line.
 #[track_caller]
 fn on_a_terminal(lab: &Lab, command: &Command, columns: u16, term: &str) -> Vec<String> {
+    shown_on(lab, command, columns, term, 0)
+}
+
+/// As [`on_a_terminal`], for any exit code.
+#[track_caller]
+fn shown_on(lab: &Lab, command: &Command, columns: u16, term: &str, code: i32) -> Vec<String> {
     let mut shell = Command::new("sh");
     shell
         .arg("-c")
@@ -166,8 +174,11 @@ fn on_a_terminal(lab: &Lab, command: &Command, columns: u16, term: &str) -> Vec<
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
     }
-    let run = lab.ended(Terminal::start(shell)).exits(0);
-    let shown = run.stdout.replace("\r\n", "\n");
+    let run = lab.ended(Terminal::start(shell)).exits(code);
+    // Each byte was taken for a character.
+    let bytes = run.stdout.chars().map(|c| u8::try_from(c).expect("a byte"));
+    let shown = String::from_utf8(bytes.collect()).expect("a text");
+    let shown = shown.replace("\r\n", "\n");
     shown.lines().map(str::to_owned).collect()
 }
 

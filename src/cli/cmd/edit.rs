@@ -25,7 +25,6 @@ use crate::ops::rewrite::{Rewrite, SealedRewrite};
 use crate::ops::root::Root;
 use crate::sys::files;
 use crate::sys::signals::Signals;
-use crate::view::text;
 
 /// More than a manifest may have, so that a text that is too long can be edited again like
 /// any other invalid text.
@@ -117,7 +116,7 @@ impl<'a> Edit<'a> {
             ));
         }
         let sealed = self.rounds(&private, &mut signals).await;
-        let removed = private.remove();
+        let removed = private.remove().map_err(OpError::from);
         if let Err(error) = &removed {
             shell.error(error);
         }
@@ -145,7 +144,7 @@ impl<'a> Edit<'a> {
                 Err(problems) if self.can_ask => {
                     let errors = problems.iter().filter(|it| it.severity == Severity::Error);
                     line = errors.filter_map(|error| error.at).map(|at| at.line).next();
-                    shell.message(&text::problems("the edited text", &problems));
+                    shell.problems("the edited text", &problems);
                 }
                 Err(problems) => {
                     let what = counted(&problems);

@@ -1,6 +1,7 @@
 //! drspass.yaml: the service and project, who can decrypt the manifest, and how passwords are sent
 //! (design section 2.1).
 
+mod excerpt;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -86,7 +87,9 @@ impl Percent {
 
 /// Parses drspass.yaml and reports all its problems at once, in the order of the text.
 pub fn parse(text: &str) -> Checked<Config> {
-    yaml::read(text, read::config)
+    let mut checked = yaml::read(text, read::config);
+    excerpt::attach(text, &mut checked.problems);
+    checked
 }
 
 /// Returns whether a text can be a project id. It becomes part of every request's path, so nothing

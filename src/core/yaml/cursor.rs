@@ -80,6 +80,7 @@ impl<'t> Cursor<'t, '_> {
             at: at.map(Node::at),
             what: what.into(),
             help: help.into(),
+            excerpt: None,
         });
     }
 
