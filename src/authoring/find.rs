@@ -2,6 +2,7 @@
 //! may be a misplaced secret.
 
 use super::{ManifestText, ValuePlace, text_of};
+use crate::core::address::WRONG_ENDPOINT;
 use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
 use crate::core::manifest::is_name;
@@ -106,7 +107,7 @@ impl ManifestText<'_> {
                 let known = known.find(|known| known.as_str() == endpoint);
                 if known.is_none() {
                     return Err(no_place(
-                        "an endpoint is 'source' or 'destination'",
+                        WRONG_ENDPOINT,
                         "Write the address as JOB/source or JOB/destination.",
                     ));
                 }

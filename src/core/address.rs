@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::job::EntryKey;
-use super::manifest::{Assignment, Manifest};
+use super::job::{Endpoint, EntryKey};
+use super::manifest::{Assignment, Manifest, is_name};
 use super::secret::Secret;
 
 /// A parsed address; without an endpoint it means both.
@@ -93,7 +93,7 @@ pub fn find(
             .filter(|at| address.matches(&subjects[**at]))
             .peekable();
         if found.peek().is_none() {
-            unmatched.push(Unmatched { option, number });
+            unmatched.push(Unmatched::new(option, number, text));
         }
         found.for_each(|at| marks[*at] = true);
     }
@@ -152,6 +152,32 @@ pub struct Selection {
 pub struct Unmatched {
     pub option: &'static str,
     pub number: usize,
+    pub misspelt: Option<String>,
+}
+
+impl Unmatched {
+    pub fn new(option: &'static str, number: usize, text: &str) -> Self {
+        let misspelt = misspelt(text).map(str::to_owned);
+        Self {
+            option,
+            number,
+            misspelt,
+        }
+    }
+}
+
+const MAX_ENDPOINT: usize = 20;
+
+pub const WRONG_ENDPOINT: &str = "an endpoint is 'source' or 'destination'";
+
+/// Returns an address with a wrong endpoint if it may be repeated: it is a name and a word, which
+/// a key is not.
+pub fn misspelt(address: &str) -> Option<&str> {
+    let (name, endpoint) = address.split_once('/')?;
+    let is_word = (1..=MAX_ENDPOINT).contains(&endpoint.len())
+        && endpoint.bytes().all(|b| b.is_ascii_lowercase());
+    let is_wrong = Endpoint::ALL.iter().all(|known| known.as_str() != endpoint);
+    (is_name(name) && is_word && is_wrong).then_some(address)
 }
 
 impl Selection {

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::age_file::AgeError;
 use crate::authoring::NotRewritten;
-use crate::core::address::Unmatched;
+use crate::core::address::{Unmatched, WRONG_ENDPOINT};
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, counted};
 use crate::core::report::Signal;
@@ -182,14 +182,16 @@ impl OpError {
 
     /// Addresses that match no entry, by their place on the command line.
     pub fn unmatched(addresses: Vec<Unmatched>) -> Self {
-        let named: Vec<String> = addresses
-            .iter()
-            .map(|address| format!("address {} of {}", address.number, address.option))
-            .collect();
-        let matches = if named.len() == 1 { "matches" } else { "match" };
+        let parts = addresses.iter().map(|address| match &address.misspelt {
+            Some(text) => format!("{text}: {WRONG_ENDPOINT}"),
+            None => format!(
+                "address {} of {} matches no entry",
+                address.number, address.option
+            ),
+        });
         Failure::new(
             "drspass::address::unmatched",
-            format!("{} {matches} no entry", named.join(", ")),
+            parts.collect::<Vec<_>>().join("; "),
             "Nothing was sent or changed. An address is a job's id or name, with /source or /destination for one endpoint, or @CREDENTIAL; 'drspass show' lists them.",
         )
         .into()

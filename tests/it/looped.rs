@@ -129,6 +129,49 @@ fn only_limits_a_run_and_resend_repeats_what_is_in_sync() {
 }
 
 #[test]
+fn an_address_with_a_misspelt_endpoint_is_repeated_and_nothing_of_another_shape_is() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    let wrong = "billing/sorce: an endpoint is 'source' or 'destination'";
+    for args in [
+        &["plan", "--only", "billing/sorce"][..],
+        &["plan", "--resend", "billing/sorce"],
+        &["state", "adopt", "billing/sorce", "--yes"],
+        &["set", "billing/sorce", "--generate"],
+        &["unset", "billing/sorce"],
+    ] {
+        lab.run(args).exits(1).says(wrong);
+    }
+    lab.run(&["plan", "--only", "billing/sorce", "--only", "canaryqx"])
+        .exits(1)
+        .says(&format!("{wrong}; address 2 of --only matches no entry"));
+    for address in [
+        "canaryqx",
+        "canaryqx/source",
+        "Ab3/canaryqx7",
+        "Ab3/Canaryqx",
+        "Ab3/canaryqx/x",
+        "Ab+3/canaryqx",
+        "a/canaryqxcanaryqxcanaryqx",
+        &format!("{}/canaryqx", "a".repeat(65)),
+        "AGE-SECRET-KEY-1CANARYQX",
+    ] {
+        let run = lab.run(&["plan", "--only", address]).exits(1);
+        assert!(
+            !run.all().to_lowercase().contains("canaryqx"),
+            "{}",
+            run.all()
+        );
+        let run = lab.run(&["set", address, "--generate"]).exits(1);
+        assert!(
+            !run.all().to_lowercase().contains("canaryqx"),
+            "{}",
+            run.all()
+        );
+    }
+}
+
+#[test]
 fn names_and_credentials_are_addresses() {
     let mut lab = Lab::new();
     lab.plant(&["canary-shared", "canary-own"]);

@@ -173,8 +173,8 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     let opened = root.open(&context.unlock(), &context.rules())?;
     let mut passwords = address::passwords(&opened.manifest, &args.address);
     let Some(password) = passwords.next() else {
-        let (option, number) = ("get", 1);
-        return Err(OpError::unmatched(vec![Unmatched { option, number }]));
+        let unmatched = Unmatched::new("get", 1, &args.address);
+        return Err(OpError::unmatched(vec![unmatched]));
     };
     if !passwords.all(|other| Arc::ptr_eq(other, password)) {
         return Ok(context.conflict("the address matches more than one password"));

@@ -15,6 +15,7 @@ use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
+use crate::core::address::{WRONG_ENDPOINT, misspelt};
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{MAX_VALUE_BYTES, check_value};
 use crate::core::problem::Problem;
@@ -151,13 +152,13 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     let document = ManifestText::new(rewrite.text())?;
     let place = document
         .find(&args.address, field, taken(args.add))
-        .map_err(no_place)?;
+        .map_err(|problem| no_place(&args.address, problem))?;
     let label = document.label(&place);
     if let ValuePlace::Endpoint { job, endpoint, .. } = &place
         && field != Field::Password
         && !document.has_endpoint(job, *endpoint)
     {
-        return Err(no_place(no_password(&label)));
+        return Err(no_place(&args.address, no_password(&label)));
     }
     let users = document.users(&place);
     // The value is asked for only if nothing else can stop the command.
@@ -231,7 +232,7 @@ pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     let document = ManifestText::new(rewrite.text())?;
     let place = document
         .find_removable(&args.address, field)
-        .map_err(no_place)?;
+        .map_err(|problem| no_place(&args.address, problem))?;
     let changed = document.without(&place)?;
     let revision = save(context, &rewrite, &root, &changed, &[])?;
     let field = match field {
@@ -335,8 +336,10 @@ const fn taken(add: bool) -> Taken {
     if add { Taken::New } else { Taken::Listed }
 }
 
-fn no_place(Problem { what, help, .. }: Problem) -> OpError {
-    refused("drspass::value::address", what, &help)
+fn no_place(address: &str, Problem { what, help, .. }: Problem) -> OpError {
+    let named = misspelt(address).filter(|_| what == WRONG_ENDPOINT);
+    let named = named.map_or_else(String::new, |address| format!("{address}: "));
+    refused("drspass::value::address", format!("{named}{what}"), &help)
 }
 
 fn refused(code: &'static str, what: impl Into<String>, help: &str) -> OpError {

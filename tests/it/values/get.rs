@@ -60,11 +60,14 @@ fn an_address_of_two_passwords_or_of_none_writes_none() {
             .exits(64)
             .says("the address matches more than one password");
     }
-    for address in ["@canary-own", "canary-own", "orders/sorce", "@"] {
-        let run = desk
-            .run(&["get", address])
-            .exits(1)
-            .says("matches no entry");
+    let wrong = "orders/sorce: an endpoint is 'source' or 'destination'";
+    for (address, why) in [
+        ("@canary-own", "matches no entry"),
+        ("canary-own", "matches no entry"),
+        ("orders/sorce", wrong),
+        ("@", "matches no entry"),
+    ] {
+        let run = desk.run(&["get", address]).exits(1).says(why);
         assert_eq!(run.stdout, "");
     }
 }
