@@ -83,7 +83,7 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::identity),
         help(
-            "An identity is an 'AGE-SECRET-KEY-1…' or 'AGE-PLUGIN-…' line, a file of such lines encrypted with 'age -p', or an OpenSSH private key of type ed25519 or rsa."
+            "Nothing was sent. Give another file with -i FILE. An identity is an 'AGE-SECRET-KEY-1…' or 'AGE-PLUGIN-…' line, a file of such lines encrypted with 'age -p', or an OpenSSH private key of type ed25519 or rsa."
         )
     )]
     Identity { origin: String, why: &'static str },

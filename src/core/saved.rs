@@ -292,7 +292,7 @@ impl SavedPlan {
         if !moved.is_empty() {
             let moved = some_of(&moved, 10);
             return Err(Stale::new(
-                format!("the manifest changed since: it has other values for {moved}"),
+                format!("the manifest now has other values for {moved}"),
                 Stale::NEW_PLAN,
             ));
         }
@@ -489,7 +489,7 @@ pub struct Stale {
 }
 
 impl Stale {
-    const NEW_PLAN: &str = "Make a new plan and have it approved.";
+    const NEW_PLAN: &str = "Run 'drspass plan --out FILE' and have the new plan approved.";
     const FETCH: &str =
         "Fetch the plan file that was reviewed, and find out where this one came from.";
 

@@ -50,14 +50,16 @@ pub enum OpError {
     )]
     #[diagnostic(
         code(drspass::age::no_match),
-        help("Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
+        help(
+            "Nothing was sent. Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY."
+        )
     )]
     NoMatch { path: PathBuf, recipients: usize },
     #[error("no identity to decrypt with")]
     #[diagnostic(
         code(drspass::age::no_identity),
         help(
-            "Give one with -i FILE, DRSPASS_IDENTITY (a path) or DRSPASS_IDENTITY_KEY (the key itself), or store it at {default}."
+            "Nothing was sent. Give one with -i FILE, DRSPASS_IDENTITY (a path) or DRSPASS_IDENTITY_KEY (the key itself), or store it at {default}."
         )
     )]
     NoIdentity { default: String },
@@ -65,7 +67,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::target::invalid),
         help(
-            "Give target.region (such as eu-de), or both target.endpoint and target.auth_url as https addresses."
+            "Nothing was sent. Give target.region (init: --region), such as eu-de, or both target.endpoint and target.auth_url (--endpoint, --auth-url) as https addresses."
         )
     )]
     Target(#[from] TargetError),
@@ -132,7 +134,7 @@ impl OpError {
             Failure::new(
                 "drspass::file::read",
                 format!("cannot read {}", path.as_ref().display()),
-                "Check that the file exists and is readable.",
+                "Nothing was sent. Check that the file exists and is readable, then run the command again.",
             )
             .because(source)
             .into()
@@ -144,7 +146,7 @@ impl OpError {
             Failure::new(
                 "drspass::file::write",
                 format!("cannot write {}", path.as_ref().display()),
-                "Nothing was overwritten. Check that its directory exists, is writable and has free space, or choose another name.",
+                "Nothing was overwritten. Check that its directory exists, that both are writable and the disk has free space, or choose another name.",
             )
             .because(source)
             .into()

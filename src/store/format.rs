@@ -33,12 +33,8 @@ pub enum FormatError {
     Empty,
     #[error("it contains conflict marks of an unfinished merge")]
     ConflictMarks,
-    #[error("it is not a whole {} (damage at line {line}, column {column})", kind(.format))]
-    Damaged {
-        format: &'static str,
-        line: usize,
-        column: usize,
-    },
+    #[error("it is incomplete or damaged at line {line}, column {column}")]
+    Damaged { line: usize, column: usize },
     #[error("its format is not {format}, the only one that this version knows")]
     OtherFormat { format: &'static str },
     #[error("its id does not match its content: it was altered")]
@@ -49,20 +45,12 @@ pub enum FormatError {
 
 impl FormatError {
     /// Keeps only the place: the parser's own words may repeat content.
-    pub fn damaged(format: &'static str) -> impl Fn(serde_json::Error) -> Self {
-        move |error| Self::Damaged {
-            format,
+    #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+    pub fn damaged(error: serde_json::Error) -> Self {
+        Self::Damaged {
             line: error.line(),
             column: error.column(),
         }
-    }
-}
-
-fn kind(format: &str) -> &'static str {
-    match format {
-        STATE_FORMAT => "state file",
-        PLAN_FORMAT => "plan file",
-        _ => "recovery file",
     }
 }
 
@@ -104,7 +92,7 @@ impl UnverifiedState {
         let body = envelope.body.get();
         let start = body.as_ptr().addr() - bytes.as_ptr().addr();
         Ok(Self {
-            state: serde_json::from_str(body).map_err(FormatError::damaged(STATE_FORMAT))?,
+            state: serde_json::from_str(body).map_err(FormatError::damaged)?,
             body: start..start + body.len(),
             mac: envelope.mac.into_owned(),
         })
@@ -143,7 +131,7 @@ pub fn opened<'a, T: Deserialize<'a>>(
         Ok(_) => Err(FormatError::OtherFormat { format }),
         Err(error) => match serde_json::from_slice::<AnyFormat<'_>>(bytes) {
             Ok(other) if other.format != format => Err(FormatError::OtherFormat { format }),
-            _ => Err(FormatError::damaged(format)(error)),
+            _ => Err(FormatError::damaged(error)),
         },
     }
 }
@@ -160,8 +148,7 @@ pub fn unseal<T: DeserializeOwned>(
     bytes: &[u8],
     key: &MacKey,
 ) -> Result<T, FormatError> {
-    let damaged = FormatError::damaged(format);
-    let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(&damaged)?;
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(FormatError::damaged)?;
     if envelope.format != format {
         return Err(FormatError::OtherFormat { format });
     }
@@ -169,7 +156,7 @@ pub fn unseal<T: DeserializeOwned>(
     if !key.verifies(covered(format, body).as_bytes(), &envelope.mac) {
         return Err(FormatError::NotAuthentic);
     }
-    serde_json::from_str(body).map_err(damaged)
+    serde_json::from_str(body).map_err(FormatError::damaged)
 }
 
 fn covered(format: &str, body: &str) -> String {

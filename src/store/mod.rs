@@ -142,7 +142,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::lock::held),
         help(
-            "Nothing was sent or changed. Wait for it to end; a lock ends with its process, so there is nothing to remove."
+            "Nothing was sent or changed. Wait for that process to end, then run the same command again; the lock ends with it, so there is nothing to remove."
         )
     )]
     Locked { path: PathBuf, holder: String },
@@ -307,7 +307,7 @@ impl Store {
                     "{} has a format that this version does not know (it knows {format})",
                     path.display()
                 ),
-                "Use the version of drspass that wrote it. The file was not touched.",
+                "Nothing was sent, and the file is unchanged. Run this command with the version of drspass that wrote the file, or a newer one.",
             )
             .into()),
             Err(why) => Err(StoreError::Invalid { path, why }),

@@ -61,7 +61,7 @@ impl PlanFile {
         if !is_written_so || id_of(body) != envelope.id {
             return Err(FormatError::OtherId);
         }
-        let plan = serde_json::from_str(body).map_err(FormatError::damaged(PLAN_FORMAT))?;
+        let plan = serde_json::from_str(body).map_err(FormatError::damaged)?;
         Ok(Self {
             id: envelope.id.into_owned(),
             plan,

@@ -56,8 +56,7 @@ fn everything_that_stops_a_copy_is_told_at_once() {
     copy("passwords.yaml.age");
     for more in [&[][..], &["-i", "key.txt"]] {
         init(&lab, "copy", more).exits(1).says(
-            "this directory is already set up: drspass.yaml exists already, \
-             passwords.yaml.age exists already, drspass.state.json exists already",
+            "this directory is already set up; it has drspass.yaml, passwords.yaml.age, drspass.state.json",
         );
     }
     lab.run(&["init"])

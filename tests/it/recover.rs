@@ -186,9 +186,9 @@ fn a_file_of_another_kind_is_told_which_kind_is_meant() {
     let other = "its format is not drspass.recovery/1";
     for (file, words) in [
         ("drspass.state.json", other),
-        ("plan.json", "not a whole recovery file"),
-        ("drspass.state.json.journal", "not a whole recovery file"),
-        ("drspass.yaml", "not a whole recovery file"),
+        ("plan.json", "incomplete or damaged"),
+        ("drspass.state.json.journal", "incomplete or damaged"),
+        ("drspass.yaml", "incomplete or damaged"),
     ] {
         lab.run(&["state", "recover", file]).exits(1).says(words);
     }

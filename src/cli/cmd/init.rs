@@ -290,11 +290,12 @@ fn already_there(
         .filter(|(is_there, _)| *is_there)
         .map(|(_, path)| path);
     if has_manifest && has_config {
-        let there: Vec<String> = there
-            .map(|path| format!("{} exists already", path.display()))
-            .collect();
+        let there: Vec<String> = there.map(|path| path.display().to_string()).collect();
         return Ok(vec![OpError::unfit(
-            format!("this directory is already set up: {}", there.join(", ")),
+            format!(
+                "this directory is already set up; it has {}",
+                there.join(", ")
+            ),
             "Nothing was written. Run 'drspass edit' to change its manifest. To set up a copy for another environment, remove these files from the copy first.",
         )]);
     }

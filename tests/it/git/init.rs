@@ -53,7 +53,7 @@ fn a_new_root_folder_gets_the_driver_and_a_second_time_does_nothing() {
     lab.run(&["init", "--git"]).exits(0).says("nothing to do");
     assert_eq!(lab.read(".git/config"), config);
     assert_eq!(git(&lab, &["status", "--short"]).exits(0).stdout, "");
-    init(&lab, &[]).exits(1).says("exists already");
+    init(&lab, &[]).exits(1).says("already set up");
 }
 
 #[test]

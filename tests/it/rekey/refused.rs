@@ -231,10 +231,7 @@ fn a_state_that_cannot_be_trusted_stops_it() {
             state.replacen("\"sent\"", "\"adopted\"", 1),
             "state was changed outside drspass",
         ),
-        (
-            state[..state.len() / 2].to_owned(),
-            "not a whole state file",
-        ),
+        (state[..state.len() / 2].to_owned(), "incomplete or damaged"),
         (
             state.replace("drspass.state/1", "drspass.state/2"),
             "does not know",

@@ -163,7 +163,7 @@ fn a_value_that_was_applied_and_changed_since_closes_the_plan() {
         .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     apply(&lab).exits(3);
     lab.passwords(&[(J1, "source", "canary-7"), (J2, "source", "canary-2")]);
-    let words = format!("it has other values for {J1}/source");
+    let words = format!("the manifest now has other values for {J1}/source");
     refused(&lab, &["apply", PLAN], 5, &words);
 }
 

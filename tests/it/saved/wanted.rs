@@ -17,7 +17,7 @@ fn a_value_that_was_changed_after_the_plan_is_never_sent_under_it() {
     lab.plant(&["canary-new"]);
     lab.document(document("canary-new", "canary-2", ""))
         .exits(0);
-    let words = format!("the manifest changed since: it has other values for {J1}/source");
+    let words = format!("the manifest now has other values for {J1}/source");
     let run = refused(&lab, &["apply", PLAN], 5, &words);
     assert!(!run.all().contains(J2), "{}", run.all());
     // Back to what was planned, in a later revision, the plan is good again.
@@ -75,7 +75,7 @@ fn an_entry_that_left_the_manifest_makes_the_plan_stale() {
         "version: 1\njobs:\n  {J2}:\n    source: {{ password: 'canary-2' }}\n"
     ))
     .exits(0);
-    let words = format!("it has other values for {J1}/source");
+    let words = format!("the manifest now has other values for {J1}/source");
     refused(&lab, &["apply", PLAN], 5, &words);
     lab.document("version: 1\njobs: {}\n").exits(0);
     refused(&lab, &["apply", PLAN], 5, &words);
@@ -116,7 +116,7 @@ fn kerberos_that_was_added_changed_or_removed_makes_the_plan_stale() {
     lab.plant(&["canary-1", "canary-domain", "canary-other"]);
     lab.document(manifest(&domain("canary-domain"))).exits(0);
     save(&lab);
-    let words = format!("it has other values for {J1}/destination");
+    let words = format!("the manifest now has other values for {J1}/destination");
     for kerberos in ["", &domain("canary-other"), both] {
         lab.document(manifest(kerberos)).exits(0);
         refused(&lab, &["apply", PLAN], 5, &words);
@@ -136,6 +136,6 @@ fn a_value_of_one_entry_is_not_taken_for_that_of_another() {
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
     save(&lab);
     lab.passwords(&[(J1, "source", "canary-2"), (J2, "source", "canary-1")]);
-    let words = format!("it has other values for {J1}/source, {J2}/source");
+    let words = format!("the manifest now has other values for {J1}/source, {J2}/source");
     refused(&lab, &["apply", PLAN], 5, &words);
 }

@@ -33,10 +33,7 @@ fn a_damaged_or_newer_state_is_refused_and_never_written_over() {
     for (content, text) in [
         (String::new(), "it is empty"),
         ("\n\n".to_owned(), "it is empty"),
-        (
-            state[..state.len() / 2].to_owned(),
-            "not a whole state file",
-        ),
+        (state[..state.len() / 2].to_owned(), "incomplete or damaged"),
         (
             format!("<<<<<<< HEAD\n{state}=======\n{state}>>>>>>> x\n"),
             "conflict marks",
@@ -51,9 +48,9 @@ fn a_damaged_or_newer_state_is_refused_and_never_written_over() {
         ),
         (
             state.replacen("{\"format\"", "{\"more\":1,\"format\"", 1),
-            "not a whole state file",
+            "incomplete or damaged",
         ),
-        ("[]".to_owned(), "not a whole state file"),
+        ("[]".to_owned(), "incomplete or damaged"),
     ] {
         lab.write("drspass.state.json", &content);
         let connections = lab.sim.connections();
