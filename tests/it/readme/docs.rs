@@ -274,7 +274,6 @@ fn a_real_project_is_set_up_as_the_page_says() {
         .find(|(language, _)| *language == "csv")
         .unwrap();
     let passwords = walk.home.path().join("passwords.csv");
-    fs::write(&passwords, csv.join("\n") + "\n").unwrap();
     assert_eq!(page.matches(PROJECT).count(), 2);
     let (_, shown) = blocks(&page)
         .into_iter()
@@ -283,6 +282,12 @@ fn a_real_project_is_set_up_as_the_page_says() {
     let mut plans = Vec::new();
     for line in lines(&page) {
         if line.starts_with("drspass import") && !line.ends_with("--write") {
+            // Only the passwords are to be filled in, in any order of the lines.
+            let draft = fs::read_to_string(&passwords).unwrap();
+            let addresses = |line: &str| line.split_once(',').unwrap().0.to_owned();
+            let drafted: BTreeSet<String> = draft.lines().map(addresses).collect();
+            assert_eq!(drafted, csv.iter().map(|line| addresses(line)).collect());
+            fs::write(&passwords, csv.join("\n") + "\n").unwrap();
             let listed = walk.types("drspass decrypt");
             assert_eq!(shown.len(), 6);
             let is_there = |line: &&str| listed.lines().any(|listed| listed == *line);
