@@ -21,7 +21,6 @@ use super::entry::{
 };
 use super::json_v1::ErrorOut;
 use crate::core::job::some_of;
-use crate::core::outcome::Outcome;
 use crate::core::redact::is_unfit;
 use crate::core::report::{ApplyReport, PlanReport, StateSaved};
 
@@ -79,7 +78,7 @@ pub fn apply(place: &str, plan: &PlanReport, report: &ApplyReport) -> String {
             table.advise(label, text.into_owned());
         }
         let mut lines = line.lines();
-        if let Outcome::Blocked(_) = outcome {
+        if line.outcome == "blocked" {
             let why = lines[0].trim_start_matches("blocked: ");
             lines[0] = format!("skipped: {}", why.trim_start_matches("skipped "));
         }
@@ -344,13 +343,11 @@ fn words(text: &str) -> String {
         }
         let (word, after) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
         rest = after;
+        let core = word.trim_end_matches([')', ',', '.', ';', ':', '?']);
         // A number or a mark at the start could begin a list.
-        let is_start = piece.is_empty() && !word.starts_with(char::is_alphabetic);
-        let core = match is_start && !is_plain(word) {
-            true => word,
-            false => word.trim_end_matches([')', ',', '.', ';', ':', '?']),
-        };
-        match core.is_empty() || is_plain(core) {
+        let is_start = piece.is_empty() && core.len() < word.len();
+        let is_mark = is_start && !core.starts_with(char::is_alphabetic);
+        match !is_mark && (core.is_empty() || is_plain(core)) {
             true => piece.push_str(core),
             false => piece.push_str(&code(core)),
         }

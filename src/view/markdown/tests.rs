@@ -528,7 +528,7 @@ fn what_the_service_says_and_commands_are_code_without_their_marks() {
         ),
         ("the job's state", "the job's state"),
         ("2 entries", "2 entries"),
-        ("1. one", "<code>1.</code> one"),
+        ("1. one", "<code>1</code>. one"),
         ("DRS is CREATING", "DRS is <code>CREATING</code>"),
         (
             "GH-123 5f defaced",
