@@ -22,7 +22,7 @@ use crate::core::failure::Failure;
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::outcome::{BatchReply, Doubt, Refusal};
 use crate::core::redact::{Needles, Token};
-use crate::core::report::LoginIdentity;
+use crate::core::report::{LoginIdentity, Progress};
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
 
 #[derive(Debug)]
@@ -118,6 +118,7 @@ impl Client {
     /// Logs in if that takes a request; a given token or key sends nothing. If a key's project is
     /// given by name only, or the endpoint is only in the catalogue, that is queried.
     pub async fn log_in(&self) -> Result<(), Failure> {
+        self.progress(Progress::at(["logging in", "", ""], 0, &[]));
         let logged_in = async {
             let pass = self.session.pass().await?;
             // Not every key may look names up: the id goes with each request, so a key that
@@ -173,6 +174,10 @@ impl Client {
 
     pub fn error(&self, what: &str, failure: CallFailure) -> Failure {
         failure.advised(self.advice).into_error(what, &self.used)
+    }
+
+    pub fn progress(&self, progress: Progress) {
+        (self.patience.ambient.progress)(progress);
     }
 
     pub fn states_error(&self, failure: CallFailure) -> Failure {

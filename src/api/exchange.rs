@@ -18,15 +18,17 @@ use super::secrets::{LoginSecrets, RunSecrets};
 use crate::core::manifest::Assignment;
 use crate::core::outcome::{BatchReply, Doubt, Refusal};
 use crate::core::redact::{ReportedName, Token};
+use crate::core::report::Progress;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Clock and randomness, passed in.
+/// Clock, randomness and a progress display, passed in.
 #[derive(Clone, Copy, Debug)]
 pub struct Ambient {
     pub now: fn() -> Timestamp,
     /// Returns an evenly distributed number, which only spreads waits.
     pub random: fn() -> u64,
+    pub progress: fn(Progress),
 }
 
 #[derive(Clone, Debug)]
@@ -316,6 +318,7 @@ mod tests {
                 ambient: Ambient {
                     now: || Timestamp::UNIX_EPOCH,
                     random,
+                    progress: |_| {},
                 },
                 counted: Arc::default(),
             };

@@ -22,7 +22,7 @@ use crate::core::failure::Failure;
 use crate::core::inventory::{JobDatabase, ListedJob, UseType};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::redact::{Needles, Token};
-use crate::core::report::RetryJobsResult;
+use crate::core::report::{Progress, RetryJobsResult};
 use crate::core::status::{JobDetails, JobStatus, ReportedJob, ReportedStatus};
 
 /// Ids in one query (Huawei Cloud api-ref, "Querying Details About Tasks in Batches": not over
@@ -79,9 +79,15 @@ impl Client {
         let body = job_wire::by_ids(ids);
         let rows = self.ask("jobs/batch-status", body, Policy::Query).await?;
         let rows = rows_of(&rows);
+        self.progress(Progress::Adds(rows.len()));
         let reported = |id: &JobId| only_row(&rows, id).map(|row| self.reported_by(row));
         let reported = |id: &JobId| (id.clone(), reported(id).unwrap_or(ReportedJob::Nothing));
         Ok(ids.iter().map(reported).collect())
+    }
+
+    pub fn begin_reading(&self, jobs: usize) {
+        let what = ["reading job states", "job state read", "job states read"];
+        self.progress(Progress::at(what, jobs, &[]));
     }
 
     /// Returns the states of jobs; those of a failed query are missing. Stops once the caller is
@@ -217,6 +223,8 @@ impl Client {
     pub async fn inventory(self: &Arc<Self>) -> Result<Inventory, Failure> {
         let mut rows = Vec::new();
         let mut seen = BTreeSet::new();
+        let what = ["listing jobs", "job listed", "jobs listed"];
+        self.progress(Progress::at(what, 0, &[]));
         for kind in UseType::ALL {
             let listed = self.list(kind, MAX_PAGES).await;
             let listed = listed.map_err(|failure| self.error("the list of jobs", failure))?;
@@ -262,6 +270,8 @@ impl Client {
             }
         }
         let ids: Vec<JobId> = inventory.jobs.iter().map(|job| job.id.clone()).collect();
+        let what = ["reading jobs", "job read", "jobs read"];
+        self.progress(Progress::at(what, ids.len(), &[]));
         match self.details(&ids).await {
             Ok(details) => complete(&mut inventory.jobs, &details, &needles),
             Err(failure) => {
@@ -306,7 +316,9 @@ impl Client {
         names: &str,
     ) -> Result<ListPage, CallFailure> {
         let body = job_wire::list(kind, page, names);
-        self.query("jobs", body, job_wire::read_list).await
+        let page = self.query("jobs", body, job_wire::read_list).await?;
+        self.progress(Progress::Adds(page.jobs.len()));
+        Ok(page)
     }
 
     /// Returns the details of jobs, without those that the service does not know.
@@ -314,7 +326,11 @@ impl Client {
         let questions = ids.chunks(IDS_PER_QUERY).map(|ids| {
             let (client, body) = (Arc::clone(self), job_wire::by_ids(ids));
             let read = job_wire::read_details;
-            async move { client.query("jobs/batch-detail", body, read).await }
+            async move {
+                let rows = client.query("jobs/batch-detail", body, read).await;
+                client.progress(Progress::Adds(IDS_PER_QUERY));
+                rows
+            }
         });
         let mut all = Vec::with_capacity(ids.len());
         for answer in self.ask_all(questions).await {

@@ -36,6 +36,7 @@ impl Survey {
 impl Client {
     /// Queries these jobs. Never fails: a state may be missing.
     pub async fn survey(self: &Arc<Self>, ids: &[JobId]) -> Survey {
+        self.begin_reading(ids.len());
         let mut survey = Survey::default();
         let mut unlisted = None;
         let mut unfound = Vec::new();

@@ -7,11 +7,13 @@ use zeroize::Zeroizing;
 use super::args::GlobalOptions;
 use super::env::Env;
 use super::exit;
+use super::progress;
 use super::prompt;
 use super::shell::Shell;
 use crate::age_file::Plugins;
 use crate::core::fingerprint::KeyId;
 use crate::core::problem::Problem;
+use crate::core::report::Progress;
 use crate::editor::private;
 use crate::ops::OpError;
 use crate::ops::root::{CONFIG_FILE, IdentitySource, Root, Unlock, UserRules};
@@ -133,7 +135,9 @@ impl<'a> Context<'a> {
         self.rules.clone()
     }
 
+    /// Begins the work on a manifest, which ends with the result.
     pub fn unlock(&self) -> Unlock<'_> {
+        progress::note(Progress::at(["working on the manifest", "", ""], 0, &[]));
         Unlock {
             source: &self.identities,
             ask: &prompt::ask_passphrase,

@@ -8,6 +8,7 @@ pub mod env;
 pub mod exit;
 pub mod login;
 mod outputs;
+mod progress;
 mod prompt;
 mod shell;
 mod usage;
@@ -58,6 +59,9 @@ where
         if let Some(places) = env.var("DRSPASS_TEST_FAIL_AT") {
             crate::sys::testpoint::arm_failures(&places);
         }
+        if let Some(Ok(second)) = env.var("DRSPASS_TEST_SECOND").map(|text| text.parse()) {
+            progress::SECOND.store(second, std::sync::atomic::Ordering::Relaxed);
+        }
     }
     if let Command::Show(ShowArgs {
         textconv: Some(file),
@@ -72,6 +76,7 @@ where
         Err(error) => return failed(&error, shell),
     };
     let ended = cmd::run(cli.command, &context);
+    progress::end();
     ended.unwrap_or_else(|error| failed(&error, shell))
 }
 

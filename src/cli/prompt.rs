@@ -17,6 +17,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeInd
 use zeroize::Zeroizing;
 
 use super::env::is_ignored;
+use super::progress;
 use crate::age_file::{Choice, NoPassphrase, Talk};
 use crate::core::redact::ForeignText;
 use crate::ops::OpError;
@@ -36,11 +37,11 @@ const DELETE: u8 = 0x7f;
 pub type TypedLine = Result<Zeroizing<String>, NoPassphrase>;
 
 pub fn type_shown(question: &str) -> TypedLine {
-    finish(ask_shown(question))
+    finish(progress::quietly(|| ask_shown(question)))
 }
 
 pub fn type_hidden(question: &str) -> TypedLine {
-    finish(ask_hidden(question))
+    finish(progress::quietly(|| ask_hidden(question)))
 }
 
 fn finish(asked: Result<TypedLine, Unanswered>) -> TypedLine {
@@ -304,9 +305,7 @@ pub const TALK: Talk<'static> = Talk {
 
 fn plugin_message(program: &str, text: &ForeignText) {
     // A closed stream does not stop the run.
-    let _ = io::stderr()
-        .lock()
-        .write_all(format!("{program}: {text}\n").as_bytes());
+    progress::write(&format!("{program}: {text}\n"));
 }
 
 fn plugin_chooses(program: &str, choice: &Choice<'_>) -> Result<bool, NoPassphrase> {

@@ -13,6 +13,7 @@ use rustix::termios::Winsize;
 
 use super::args::ColorWhen;
 use super::env::Env;
+use super::progress;
 use crate::age_file::AgeError;
 use crate::core::problem::Problem;
 use crate::core::redact::for_log;
@@ -34,7 +35,6 @@ pub struct Shell {
     pub result: Colour,
     pub messages: Colour,
     pub rows: usize,
-    progress: bool,
     /// Whether problems are drawn with their lines.
     draws: bool,
     result_columns: Option<usize>,
@@ -63,7 +63,6 @@ impl Shell {
                 Some(size) if size.ws_row > 0 => size.ws_row.into(),
                 _ => USUAL_ROWS,
             },
-            progress: is_screen,
             draws: is_screen && env.var("CI").is_none(),
             result_columns: columns(out),
             columns: columns(err),
@@ -78,6 +77,7 @@ impl Shell {
     /// Writes the result as it is. Returns whether it was written or its reader left: a full
     /// disk is a failure, a closed pipe is not.
     pub fn document(self, bytes: impl AsRef<[u8]>) -> bool {
+        progress::end();
         let mut out = io::stdout().lock();
         let written = out.write_all(bytes.as_ref()).and_then(|()| out.flush());
         match written {
@@ -91,7 +91,7 @@ impl Shell {
     }
 
     pub fn message(self, text: &str) {
-        write_message(&fitted(text, self.messages, self.columns));
+        progress::write(&fitted(text, self.messages, self.columns));
     }
 
     pub fn error(self, error: &OpError) {
@@ -119,11 +119,6 @@ impl Shell {
             ApplyEvent::Stopping(_) => self.message(
                 "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n",
             ),
-            ApplyEvent::Answered { ended, entries } if self.progress => {
-                let end = if ended == entries { "\n" } else { "" };
-                write_message(&format!("\r{ended} of {entries} entries answered{end}"));
-            }
-            ApplyEvent::Answered { .. } => {}
             ApplyEvent::Watching { jobs, at_most } => self.message(&format!(
                 "Retried {}; watching for at most {}s.\n",
                 text::counted(*jobs, "job", "jobs"),
@@ -141,16 +136,11 @@ fn fitted(text: &str, colour: Colour, columns: Option<usize>) -> Cow<'_, str> {
     }
 }
 
-fn write_message(text: &str) {
-    let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
-}
-
 pub struct Log;
 
 impl io::Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        write_message(&for_log(&String::from_utf8_lossy(line), false));
+        progress::write(&for_log(&String::from_utf8_lossy(line), false));
         Ok(line.len())
     }
 

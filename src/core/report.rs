@@ -238,24 +238,64 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub const fn total(self) -> usize {
-        self.applied + self.refused + self.blocked + self.not_sent + self.in_doubt
+    pub fn total(self) -> usize {
+        self.named().iter().map(|(number, _)| number).sum()
+    }
+
+    pub const fn count(&mut self, outcome: &Outcome) {
+        let count = match outcome {
+            Outcome::Applied => &mut self.applied,
+            Outcome::Refused(_) => &mut self.refused,
+            Outcome::Blocked(_) => &mut self.blocked,
+            Outcome::NotSent(_) => &mut self.not_sent,
+            Outcome::InDoubt(_) => &mut self.in_doubt,
+        };
+        *count += 1;
+    }
+
+    pub const fn named(self) -> [(usize, &'static str); 5] {
+        [
+            (self.applied, "applied"),
+            (self.refused, "refused"),
+            (self.blocked, "blocked"),
+            (self.not_sent, "not sent"),
+            (self.in_doubt, "unknown"),
+        ]
     }
 }
 
 impl ApplyReport {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for (_, outcome) in &self.entries {
-            let count = match outcome {
-                Outcome::Applied => &mut totals.applied,
-                Outcome::Refused(_) => &mut totals.refused,
-                Outcome::Blocked(_) => &mut totals.blocked,
-                Outcome::NotSent(_) => &mut totals.not_sent,
-                Outcome::InDoubt(_) => &mut totals.in_doubt,
-            };
-            *count += 1;
-        }
+        let outcomes = self.entries.iter();
+        outcomes.for_each(|(_, outcome)| totals.count(outcome));
         totals
+    }
+}
+
+/// How far a step of a run is, for a progress display.
+pub struct Step {
+    /// What is done; then what is counted, one and several.
+    pub what: [&'static str; 3],
+    pub done: usize,
+    /// 0 if unknown.
+    pub of: usize,
+    pub outcomes: Vec<(usize, &'static str)>,
+}
+
+pub enum Progress {
+    At(Step),
+    /// The present step is further by this number, unless it has outcomes.
+    Adds(usize),
+}
+
+impl Progress {
+    pub fn at(what: [&'static str; 3], of: usize, outcomes: &[(usize, &'static str)]) -> Self {
+        Self::At(Step {
+            what,
+            done: outcomes.iter().map(|(number, _)| number).sum(),
+            of,
+            outcomes: outcomes.to_vec(),
+        })
     }
 }

@@ -386,15 +386,10 @@ pub fn plan_notes(report: &PlanReport) -> Vec<String> {
 
 /// Returns the numbers of an apply, on one line, which add up.
 pub fn totals_words(totals: Totals) -> String {
-    format!(
-        "{} applied, {} refused, {} blocked, {} not sent, {} unknown; {} in all",
-        totals.applied,
-        totals.refused,
-        totals.blocked,
-        totals.not_sent,
-        totals.in_doubt,
-        totals.total()
-    )
+    let named = totals
+        .named()
+        .map(|(number, word)| format!("{number} {word}"));
+    format!("{}; {} in all", named.join(", "), totals.total())
 }
 
 pub fn apply_notes(report: &ApplyReport) -> Vec<String> {

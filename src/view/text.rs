@@ -6,7 +6,9 @@
 //! the usual case.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use indicatif::HumanCount;
 use miette::{
     Diagnostic as _, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic,
     MietteError, MietteSpanContents, Report, SourceCode, SourceSpan, SpanContents, ThemeStyles,
@@ -20,7 +22,7 @@ use super::entry::{
 use crate::core::outcome::Outcome;
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::problem::{Position, Problem, Severity};
-use crate::core::report::{ApplyReport, PlanReport};
+use crate::core::report::{ApplyReport, PlanReport, Step};
 
 pub use super::entry::{counted, place};
 
@@ -207,6 +209,31 @@ impl SourceCode for ShownLine {
     }
 }
 
+/// Says how far a step is, such as `1,240 of 10,000 entries: 1,240 applied; 0:20 elapsed`, and
+/// how long the rest takes at this speed.
+pub fn progress(step: &Step, elapsed: Duration) -> String {
+    let [verb, one, many] = step.what;
+    let unit = |number| if number == 1 { one } else { many };
+    let (done, of) = (HumanCount(step.done as u64), HumanCount(step.of as u64));
+    let mut line = match (step.done, step.of) {
+        (0, 0) => verb.to_owned(),
+        (number, 0) => format!("{done} {}", unit(number)),
+        (_, number) => format!("{done} of {of} {}", unit(number)),
+    };
+    let outcomes = step.outcomes.iter().filter(|(number, _)| *number > 0);
+    for (at, (number, word)) in outcomes.enumerate() {
+        let mark = if at == 0 { ':' } else { ',' };
+        let _ = write!(line, "{mark} {} {word}", HumanCount(*number as u64));
+    }
+    let clock = |time: Duration| format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60);
+    let _ = write!(line, "; {} elapsed", clock(elapsed));
+    if 0 < step.done && step.done < step.of {
+        let rest = (step.of - step.done) as f64 / step.done as f64;
+        let _ = write!(line, ", about {} left", clock(elapsed.mul_f64(rest)));
+    }
+    line
+}
+
 /// Renders `plan --diff`: the last applied entries against the manifest, both masked, as a unified
 /// diff. Neither text depends on a password. It is empty if nothing would be sent.
 pub fn diff(report: &PlanReport) -> String {
@@ -341,6 +368,43 @@ fn columns_of(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::report::Progress;
+
+    #[test]
+    fn a_step_is_told_with_its_counts_and_its_time() {
+        let entries = ["sending", "entry", "entries"];
+        let outcomes = [(1_238, "applied"), (2, "refused"), (0, "unknown")];
+        for (what, of, outcomes, seconds, expected) in [
+            (
+                entries,
+                10_000,
+                &outcomes[..],
+                20,
+                "1,240 of 10,000 entries: 1,238 applied, 2 refused; 0:20 elapsed, about 2:21 left",
+            ),
+            (
+                entries,
+                1_240,
+                &outcomes,
+                3_725,
+                "1,240 of 1,240 entries: 1,238 applied, 2 refused; 62:05 elapsed",
+            ),
+            (entries, 1, &[], 1, "0 of 1 entry; 0:01 elapsed"),
+            (
+                entries,
+                0,
+                &outcomes[1..2],
+                9,
+                "2 entries: 2 refused; 0:09 elapsed",
+            ),
+            (entries, 0, &[], 59, "sending; 0:59 elapsed"),
+        ] {
+            let Progress::At(step) = Progress::at(what, of, outcomes) else {
+                panic!("no step");
+            };
+            assert_eq!(progress(&step, Duration::from_secs(seconds)), expected);
+        }
+    }
 
     #[test]
     fn long_lines_break_at_blanks_and_hang_below_their_words() {

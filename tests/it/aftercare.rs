@@ -31,7 +31,7 @@ fn failed(id: &str, status: &str) -> JobSpec {
 
 /// Such jobs, the passwords of their sources changed at the database and in the
 /// manifest.
-fn lab_of(jobs: &[(&str, &str)], delay: Duration) -> Lab {
+pub(crate) fn lab_of(jobs: &[(&str, &str)], delay: Duration) -> Lab {
     let mut lab = lab_with(SimConfig {
         jobs: jobs.iter().map(|(id, status)| failed(id, status)).collect(),
         failure_delay: delay,
@@ -54,7 +54,7 @@ const SOON: Duration = Duration::from_millis(200);
 /// A retry is decided about, but not before it was looked at, which comes at once.
 const LATER: Duration = Duration::from_millis(3200);
 /// It is not decided about before the test is over.
-const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The jobs of each retry so far.
 fn retried(lab: &Lab) -> Vec<Vec<String>> {

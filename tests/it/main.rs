@@ -54,6 +54,8 @@ mod outputs;
 mod planted;
 /// What is held back because of the state of a job.
 mod preflight;
+/// How far a long run is, on terminals and in logs.
+mod progress;
 /// The tutorial of the README, walked.
 mod readme;
 /// Recovery files.

@@ -237,10 +237,7 @@ fn a_terminal_that_only_adds_lines_gets_nothing_else() {
     assert!(!plain.contains(['\u{1b}', '\r']), "{plain:?}");
     let args = ["apply", "--auto-approve", "--resend", "*"];
     let coloured = on_a_terminal(&lab, &there(&lab, &args), 80, "xterm").join("\n");
-    assert!(
-        coloured.contains('\u{1b}') && coloured.contains('\r'),
-        "{coloured:?}"
-    );
+    assert!(coloured.contains('\u{1b}'), "{coloured:?}");
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn login() -> Credentials {
 const AMBIENT: Ambient = Ambient {
     now: || Timestamp::UNIX_EPOCH,
     random: || 0,
+    progress: |_| {},
 };
 
 fn target(endpoint: String, project_id: &str) -> Target {

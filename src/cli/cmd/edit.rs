@@ -13,6 +13,7 @@ use crate::age_file::{AgeError, NoPassphrase};
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
+use crate::cli::progress;
 use crate::cli::prompt;
 use crate::core::failure::{ErrorClass, Failure};
 use crate::core::problem::{Severity, counted};
@@ -131,6 +132,7 @@ impl<'a> Edit<'a> {
         let shell = self.context.shell;
         let mut line = None;
         loop {
+            progress::end();
             let (text, folder) = (&private.text, &private.folder);
             let run = self.editor.run(text, line.take(), folder, signals);
             if let Some(signal) = run.await? {

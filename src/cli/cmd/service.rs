@@ -13,6 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginContext, LoginFlags};
+use crate::cli::progress;
 use crate::core::config::{Config, TargetConfig};
 use crate::core::inventory::ListedJob;
 use crate::core::report::LoginReport;
@@ -116,6 +117,7 @@ fn connect_with(
     let ambient = Ambient {
         now: env::now,
         random: || u64::from_ne_bytes(env::random()),
+        progress: progress::note,
     };
     Ok(Connected {
         client: Client::new(options, found.credentials, ambient)?,

@@ -63,16 +63,12 @@ pub struct ApplyContext<'a> {
     pub progress: &'a mut dyn FnMut(ApplyEvent),
 }
 
-/// An event of a run, for a progress display.
+/// An event of a run that a person should know of.
 #[derive(Clone, Debug)]
 pub enum ApplyEvent {
     /// An older manifest without changes is recorded as the one applied last.
     WentBack {
         revision: u64,
-    },
-    Answered {
-        ended: usize,
-        entries: usize,
     },
     Stopping(Signal),
     Watching {

@@ -19,7 +19,7 @@ use crate::core::address::Selection;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::outcome::{NotSent, Outcome};
 use crate::core::plan::{self, PlanInputs, failed_retries};
-use crate::core::report::{ApplyReport, RetryJobsEntry, RetryJobsResult, Signal};
+use crate::core::report::{ApplyReport, Progress, RetryJobsEntry, RetryJobsResult, Signal};
 use crate::core::state::{State, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
 use crate::ops::OpError;
@@ -232,6 +232,7 @@ impl RetryJobsRun<'_> {
         context: &ApplyContext<'_>,
     ) -> Result<BTreeSet<JobId>, OpError> {
         let ids: Vec<JobId> = jobs.keys().cloned().collect();
+        online.client.begin_reading(ids.len());
         let (reported, failed) =
             online.ask(|client| async move { client.states_of(&ids).await })?;
         if let Some(failure) = failed {
@@ -420,11 +421,14 @@ async fn until_settled(
     results: &mut BTreeMap<JobId, RetryJobsResult>,
     last: &mut BTreeMap<JobId, ReportedStatus>,
 ) {
+    let what = ["watching retried jobs", "retried job", "retried jobs"];
+    let (jobs, mut outcomes) = (open.len(), [(0, "running"), (0, "failed"), (0, "changed")]);
     let end = Instant::now() + at_most;
     let mut wait = FIRST_WAIT;
     // A failed state after that is a new one.
     let mut seen_starting = BTreeSet::new();
     loop {
+        client.progress(Progress::at(what, jobs, &outcomes));
         let ids: Vec<JobId> = open.iter().cloned().collect();
         let look = timeout_at(end + GRACE, client.states_of(&ids));
         let Ok((reported, failed)) = look.await else {
@@ -441,10 +445,10 @@ async fn until_settled(
             let Some(status) = facts.status.known() else {
                 continue;
             };
-            let result = match status.kind() {
-                StatusKind::Running => RetryJobsResult::Runs(status),
+            let (at, result) = match status.kind() {
+                StatusKind::Running => (0, RetryJobsResult::Runs(status)),
                 StatusKind::Failed if seen_starting.contains(&job) => {
-                    RetryJobsResult::Failed(status)
+                    (1, RetryJobsResult::Failed(status))
                 }
                 StatusKind::Failed | StatusKind::Paused => continue,
                 StatusKind::Transient => {
@@ -452,9 +456,10 @@ async fn until_settled(
                     continue;
                 }
                 StatusKind::Stable | StatusKind::Ended => {
-                    RetryJobsResult::Unseen(Some(facts.status))
+                    (2, RetryJobsResult::Unseen(Some(facts.status)))
                 }
             };
+            outcomes[at].0 += 1;
             open.remove(&job);
             results.insert(job, result);
         }

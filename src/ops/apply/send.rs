@@ -32,7 +32,7 @@ use crate::core::outcome::{
 };
 use crate::core::plan::Requests;
 use crate::core::redact::Token;
-use crate::core::report::Signal;
+use crate::core::report::{Progress, Signal, Totals};
 use crate::core::state::Settlement;
 use crate::ops::online::Online;
 use crate::store::journal::{JournalAnswer, JournalRecord};
@@ -52,6 +52,8 @@ pub struct SendReport {
     pub answers: Vec<Arc<JournalAnswer>>,
     /// Entries not sent because another entry of their credential was refused as wrong.
     pub skipped: BTreeMap<usize, BlockReason>,
+    /// Of `outcomes`.
+    pub totals: Totals,
     /// Requests answered or given up on, without repetitions.
     pub requests: usize,
     pub findings: Vec<String>,
@@ -146,6 +148,7 @@ impl Flight<'_> {
     ) -> SendReport {
         let mut deadline: Option<Instant> = None;
         loop {
+            self.show_progress();
             while self.may_launch()
                 && let Some(search) = self.next()
             {
@@ -159,10 +162,6 @@ impl Flight<'_> {
                 biased;
                 Some(landed) = self.in_air.join_next_with_id() => {
                     self.land(landed);
-                    progress(ApplyEvent::Answered {
-                        ended: self.sent.outcomes.len() + self.sent.skipped.len(),
-                        entries: self.entries,
-                    });
                 }
                 () = self.journal.moved(), if waits_for_journal => {}
                 signal = signals.next() => {
@@ -180,6 +179,14 @@ impl Flight<'_> {
             }
         }
         self.sent
+    }
+
+    fn show_progress(&self) {
+        let mut totals = self.sent.totals;
+        totals.blocked += self.sent.skipped.len();
+        let what = ["sending", "entry", "entries"];
+        let at = Progress::at(what, self.entries, &totals.named());
+        self.client.progress(at);
     }
 
     fn may_launch(&mut self) -> bool {
@@ -429,6 +436,7 @@ impl Flight<'_> {
                 entry: key.clone(),
                 settled,
             }));
+            self.sent.totals.count(&outcome);
             self.sent.outcomes.insert(key, outcome);
         }
         if !records.is_empty() {
