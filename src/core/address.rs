@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::job::{Endpoint, EntryKey};
 use super::manifest::{Assignment, Manifest, is_name};
 use super::secret::Secret;
+use super::yaml::nearest;
 
 /// A parsed address; without an endpoint it means both.
 struct Address<'t> {
@@ -166,18 +167,16 @@ impl Unmatched {
     }
 }
 
-const MAX_ENDPOINT: usize = 20;
-
 pub const WRONG_ENDPOINT: &str = "an endpoint is 'source' or 'destination'";
 
-/// Returns an address with a wrong endpoint if it may be repeated: it is a name and a word, which
-/// a key is not.
+/// Returns an address with a wrong endpoint if it may be repeated: the endpoint is a word that
+/// people use for one or nearly so, which is no part of a key.
 pub fn misspelt(address: &str) -> Option<&str> {
     let (name, endpoint) = address.split_once('/')?;
-    let is_word = (1..=MAX_ENDPOINT).contains(&endpoint.len())
-        && endpoint.bytes().all(|b| b.is_ascii_lowercase());
-    let is_wrong = Endpoint::ALL.iter().all(|known| known.as_str() != endpoint);
-    (is_name(name) && is_word && is_wrong).then_some(address)
+    let right = Endpoint::ALL.map(Endpoint::as_str);
+    let is_meant = nearest(right.into_iter(), endpoint).is_some()
+        || ["src", "dst", "dest", "target"].contains(&endpoint);
+    (is_name(name) && is_meant && !right.contains(&endpoint)).then_some(address)
 }
 
 impl Selection {

@@ -148,6 +148,7 @@ fn an_address_with_a_misspelt_endpoint_is_repeated_and_nothing_of_another_shape_
     for address in [
         "canaryqx",
         "canaryqx/source",
+        "canaryqx/xyz",
         "Ab3/canaryqx7",
         "Ab3/Canaryqx",
         "Ab3/canaryqx/x",
