@@ -4,10 +4,12 @@
 
 use std::sync::LazyLock;
 
+use drspass::core::fingerprint::{ChangeId, Scope};
 use drspass::core::job::Endpoint;
 use drspass::core::manifest::{Assignment, Manifest};
 use drspass::core::outcome::{Outcome, match_results};
-use drspass::core::report::ApplyReport;
+use drspass::core::plan::{Counts, Plan};
+use drspass::core::report::{ApplyReport, PlanReport};
 use drspass::view::text::Colour;
 use drspass::view::{ci, markdown, text};
 use drspass_fuzz::{CANARY, answers, assert_harmless, assert_quiet, in_time, part, parts};
@@ -21,6 +23,28 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
     drspass::core::manifest::parse(&text, drspass::core::manifest::Sealing::Optional)
         .value
         .expect("valid")
+});
+
+/// A report of what was sent names a plan only for its target and id.
+static PLAN: LazyLock<PlanReport> = LazyLock::new(|| PlanReport {
+    rollback: None,
+    counts: Counts::default(),
+    plan: Plan {
+        entries: Vec::new(),
+        in_sync: 0,
+        not_selected: 0,
+        unlisted: Vec::new(),
+        requests: 1,
+    },
+    blocked: std::collections::BTreeMap::new(),
+    scope: Scope {
+        endpoint: "https://drs.example.com".to_owned(),
+        project_id: "p".to_owned(),
+    },
+    environment: None,
+    change_id: ChangeId::parse(&"ab".repeat(32)).expect("valid"),
+    saved: None,
+    notes: Vec::new(),
 });
 
 fuzz_target!(|data: &[u8]| {
@@ -45,15 +69,13 @@ fuzz_target!(|data: &[u8]| {
                 assert!(matches!(status, 200..=202 | 400 | 422), "{status}");
                 assert!(says_success(body, entry), "{}", entry.key);
             }
-            report
-                .entries
-                .push((entry.label.clone(), outcome));
+            report.entries.push((entry.label.clone(), outcome));
         }
         report.findings = matched.findings.iter().map(ToString::to_string).collect();
         report.findings.extend(notes);
         let text = text::apply(&report, Colour::Off);
         assert_quiet(&text);
-        let page = markdown::apply("root", None, &report);
+        let page = markdown::apply("root", &PLAN, &report);
         assert!(!page.contains(CANARY));
         let log = ci::github_apply(&report, &text, "t0ken");
         let obeyed = log
