@@ -181,7 +181,7 @@ fn init_makes_a_root_folder_once() {
     let lab = Lab::new();
     lab.run(&["init"])
         .exits(1)
-        .says("passwords.yaml.age exists already");
+        .says("this directory is already set up; it has drspass.yaml, passwords.yaml.age");
     std::fs::create_dir(lab.path("eu")).unwrap();
     // What can be refused is refused before the first file.
     let project = "054ba152d480d55b2f5dc0069e7ddef0";
