@@ -108,8 +108,8 @@ fn certificate_cause(error: &(dyn std::error::Error + 'static)) -> Option<Connec
             }
             OtherCause(OtherError(cause)) => {
                 let Rejected { words, issuer } = cause.downcast_ref()?;
-                let issuer = ForeignText::clean(issuer.as_deref()?);
-                let issuer = issuer.map_or("without a name".to_owned(), |name| name.to_string());
+                let issuer = issuer.as_deref().and_then(ForeignText::clean);
+                let issuer = issuer.map_or("unreadable".to_owned(), |name| name.to_string());
                 Some((format!("{words} {issuer}").into(), Issuer))
             }
             _ => None,
@@ -252,4 +252,21 @@ fn is_usable(pem: &str) -> bool {
     Certificate::from_pem_bundle(pem.as_bytes()).is_ok_and(|certificates| {
         !certificates.is_empty() && client.tls_certs_only(certificates).build().is_ok()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_that_cannot_be_read_is_still_one_that_is_not_trusted() {
+        let words = "certificate issuer not trusted:";
+        for issuer in [None, Some(" ".to_owned())] {
+            let rejected = OtherError(Arc::new(Rejected { words, issuer }));
+            let error = rustls::Error::from(CertificateError::Other(rejected));
+            let (text, about) = certificate_cause(&error).expect("a cause");
+            assert_eq!(text, "certificate issuer not trusted: unreadable");
+            assert_eq!(about, Issuer);
+        }
+    }
 }
