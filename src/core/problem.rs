@@ -202,11 +202,7 @@ enum PathStep<'a> {
     Name(&'static str),
     Number(usize),
     Credential(&'a str),
-    Chosen {
-        key: &'a str,
-        number: usize,
-        may_show: fn(&str) -> bool,
-    },
+    Key(&'a str),
 }
 
 /// The path of a value, formatted only when it is shown.
@@ -232,18 +228,14 @@ impl<'a> FieldPath<'a> {
     }
 
     /// Returns the path of a credential, which is named as in addresses.
-    pub fn credential(&'a self, name: &'a str) -> Self {
-        self.step(PathStep::Credential(name))
+    pub const fn credential(name: &'a str) -> Self {
+        let (parent, step) = (Some(&Self::ROOT), PathStep::Credential(name));
+        FieldPath { parent, step }
     }
 
-    /// Returns the path of a key that the user chose: shown if `may_show` allows it, else named by
-    /// its position in the map.
-    pub fn chosen(&'a self, key: &'a str, number: usize, may_show: fn(&str) -> bool) -> Self {
-        self.step(PathStep::Chosen {
-            key,
-            number,
-            may_show,
-        })
+    /// Returns the path of a key that the user chose, which may be shown.
+    pub fn key(&'a self, key: &'a str) -> Self {
+        self.step(PathStep::Key(key))
     }
 
     fn step(&'a self, step: PathStep<'a>) -> Self {
@@ -254,9 +246,6 @@ impl<'a> FieldPath<'a> {
 
 impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let PathStep::Credential(name) = self.step {
-            return write!(f, "@{name}");
-        }
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
             match parent.step {
@@ -266,10 +255,11 @@ impl fmt::Display for FieldPath<'_> {
             }
         }
         match self.step {
-            PathStep::Root | PathStep::Credential(_) => Ok(()),
+            PathStep::Root => Ok(()),
+            PathStep::Credential(name) => write!(f, "@{name}"),
             PathStep::Name(name) => f.write_str(name),
-            PathStep::Chosen { key, may_show, .. } if may_show(key) => f.write_str(key),
-            PathStep::Number(number) | PathStep::Chosen { number, .. } => write!(f, "#{number}"),
+            PathStep::Key(key) => f.write_str(key),
+            PathStep::Number(number) => write!(f, "#{number}"),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{Assignment, Credential, Job, Manifest, Sealed, Sealing};
 use crate::core::config::{is_address, is_project_id};
 use crate::core::fingerprint::{Field, FingerprintKey, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
+use crate::core::problem::FieldPath;
 use crate::core::secret::Secret;
 use crate::core::yaml::{Cursor, Node};
 
@@ -89,7 +90,7 @@ impl<'t, 'p> Reading<'t, 'p> {
         }
         // Without fields, it may be a password in the wrong place.
         let entries = list.entries(|path, name, number, value| match value.is_map() {
-            true if is_name(name) => path.credential(name),
+            true if is_name(name) => FieldPath::credential(name),
             _ => path.number(number),
         });
         for (_, entry) in entries {
@@ -131,9 +132,11 @@ impl<'t, 'p> Reading<'t, 'p> {
             return;
         }
         let mut names = JobNames::new();
-        for (number, entry) in
-            list.entries(|path, id, number, _| path.chosen(id, number, may_show_id))
-        {
+        let entries = list.entries(|path, id, number, _| match may_show_id(id) {
+            true => path.key(id),
+            false => path.number(number),
+        });
+        for (number, entry) in entries {
             self.job(&entry, number, &mut names);
         }
         if list.is_in_whole_document() {

@@ -5,7 +5,7 @@ use crate::core::problem::{MAX_PROBLEMS, Severity};
 /// that knows every key.
 fn read(text: &str) -> Vec<String> {
     let checked = super::read(text, |root| {
-        for (_, entry) in root.entries(|path, key, number, _| path.chosen(key, number, |_| true)) {
+        for (_, entry) in root.entries(|path, key, _, _| path.key(key)) {
             if entry.node.is_map() {
                 entry
                     .entries(|path, _, number, _| path.number(number))
