@@ -195,10 +195,7 @@ fn wrong_values_are_refused_with_their_place() {
             "4:30 limits.max_changed_share: is not a percentage",
         ),
         ("aply: {}", "4:1 : unknown key"),
-        (
-            "version: 1",
-            "4:1 version: the key is repeated: line 1 and line 4",
-        ),
+        ("version: 1", "4:1 version: is repeated: line 1 and line 4"),
     ] {
         assert_eq!(
             problems(&format!("{SMALLEST}{line}\n")),

@@ -206,7 +206,7 @@ fn whole_documents_are_refused_or_warned_of() {
         ("version: 1\njob: {}\njobs: {}\n", "error 2:1 : unknown key"),
         (
             "version: 1\njobs: {}\njobs: {}\n",
-            "error 3:1 jobs: the key is repeated: line 2 and line 3",
+            "error 3:1 jobs: is repeated: line 2 and line 3",
         ),
         (
             "version: 1\ncredentials:\njobs: {}\n",
@@ -277,7 +277,7 @@ fn a_job_listed_twice_is_refused_and_twice_in_other_letters_is_doubted() {
     assert_eq!(
         problems(&two(J1, J1)),
         [format!(
-            "error 5:3 jobs.{J1}: the key is repeated: line 3 and line 5"
+            "error 5:3 jobs.{J1}: is repeated: line 3 and line 5"
         )]
     );
     let upper = J1.to_uppercase();
@@ -376,7 +376,7 @@ fn an_endpoint_has_one_password_from_one_place() {
         ),
         (
             "password: \"a\"\npassword: \"b\"",
-            format!("error 6:7 {path}.password: the key is repeated: line 5 and line 6"),
+            format!("error 6:7 {path}.password: is repeated: line 5 and line 6"),
         ),
         (
             "<<: {password: \"a\"}",
@@ -405,9 +405,7 @@ fn an_endpoint_has_one_password_from_one_place() {
     );
     assert_eq!(
         problems(&twice),
-        [format!(
-            "error 5:5 {path}: the key is repeated: line 4 and line 5"
-        )]
+        [format!("error 5:5 {path}: is repeated: line 4 and line 5")]
     );
 }
 
@@ -428,7 +426,7 @@ fn credentials_with_fields_are_named_and_warned_of_when_unused() {
         ("a: x", "error 3:6 credentials.#1: is not a mapping"),
         (
             "a.b: { password: \"x\" }\n  a.b: { password: \"y\" }",
-            "error 4:3 @a.b: the key is repeated: line 3 and line 4",
+            "error 4:3 @a.b: is repeated: line 3 and line 4",
         ),
     ] {
         let found = problems(&format!(

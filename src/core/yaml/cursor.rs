@@ -123,7 +123,7 @@ impl<'t> Cursor<'t, '_> {
         let flaw = node.flaw();
         if flaw.is_some_and(|flaw| flaw.has_tab) {
             let column = node.tree.tab_before(node.start()).unwrap_or(1);
-            let (what, help) = ("tab used for indentation", "Indent with spaces only.");
+            let (what, help) = ("is indented with a tab", "Indent with spaces only.");
             self.problems.borrow_mut().add(Severity::Error, false, || {
                 let line = node.at().line;
                 let at = Some(Position { line, column });
@@ -132,19 +132,19 @@ impl<'t> Cursor<'t, '_> {
         }
         if node.kind() == NodeKind::Alias {
             self.error(
-                "aliases are not supported",
+                "is an alias, which is not supported",
                 "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `*`.",
             );
         }
         if flaw.is_some_and(|flaw| flaw.anchor != 0) {
             self.error(
-                "anchors are not supported",
+                "has an anchor, which is not supported",
                 "Write the value out (a manifest shares passwords by `credentials`); quote a value that starts with `&`.",
             );
         }
         if flaw.is_some_and(|flaw| flaw.has_tag) {
             self.error(
-                "tags are not supported",
+                "has a tag, which is not supported",
                 "Remove the tag; quote a value that starts with `!`.",
             );
         }
@@ -182,7 +182,7 @@ impl<'t> Cursor<'t, '_> {
         let (first, second) = (first.at().line, self.key.at().line);
         self.error_at(
             Some(self.key),
-            format!("the key is repeated: line {first} and line {second}"),
+            format!("is repeated: line {first} and line {second}"),
             "Remove one of them; neither is used.",
         );
         self.visit();

@@ -51,7 +51,7 @@ const TOO_DEEP: SyntaxWords = (
     "nested too deeply",
     "Check the brackets; the format needs no more than six levels.",
 );
-const TAB_INDENT: SyntaxWords = ("tab used for indentation", "Indent with spaces only.");
+const TAB_INDENT: SyntaxWords = ("is indented with a tab", "Indent with spaces only.");
 const TAB_IN_VALUE: SyntaxWords = (
     "an unquoted value contains a tab",
     "Quote the value, or use a space.",

@@ -44,9 +44,9 @@ fn plain_passwords_are_refused_whatever_they_look_like() {
         ("#42", comment),
         ("[a]", "error: is not a string"),
         ("{a: b}", "error: is not a string"),
-        ("*a", "error: aliases are not supported"),
-        ("&a \"b\"", "error: anchors are not supported"),
-        ("!!str b", "error: tags are not supported"),
+        ("*a", "error: is an alias, which is not supported"),
+        ("&a \"b\"", "error: has an anchor, which is not supported"),
+        ("!!str b", "error: has a tag, which is not supported"),
     ] {
         assert_eq!(at_password(written), [expected], "{written:?}");
     }
