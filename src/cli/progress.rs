@@ -1,7 +1,7 @@
 //! How far a long run is, on standard error: a bar on a terminal, a line now and then in a log.
 //!
-//! A thread of its own draws, so that a slow terminal holds up no request. Whoever writes takes
-//! the bar away first, and nothing is drawn while someone is asked.
+//! A thread of its own draws, so that a slow terminal holds up no request. Every writer takes the
+//! bar away first, and nothing is drawn while someone is asked.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,6 +76,14 @@ pub fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+/// Writes without waiting for a reader, who may be gone: the run still receives answers.
+pub fn write_aside(text: String) {
+    let write = move || write(&text);
+    drop(signals::without_signals(|| {
+        thread::Builder::new().spawn(write)
+    }));
+}
+
 /// Draws nothing while someone is asked. That time counts for no step.
 pub fn quietly<T>(ask: impl FnOnce() -> T) -> T {
     let _turn = screen();
@@ -110,7 +118,7 @@ fn draw_once(screen: &mut Option<ProgressBar>) {
     if !is_terminal {
         return drop(io::stderr().write_all((line + "\n").as_bytes()));
     }
-    // The bar gets what the text leaves, which is not cut.
+    // The bar gets the columns that the text leaves.
     let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
     let columns = if columns == 0 { 80 } else { columns };
     let room = usize::from(columns).saturating_sub(line.len() + 3).min(20);
@@ -120,11 +128,11 @@ fn draw_once(screen: &mut Option<ProgressBar>) {
         (_, room) => format!("[{{bar:{room}}}] {{wide_msg}}"),
     };
     let style = ProgressStyle::with_template(&template).expect("a valid template");
-    let style = style.progress_chars("=> ");
+    let style = style.progress_chars("=> ").tick_chars("|/-\\ ");
     let bar = screen
         .take()
         .unwrap_or_else(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
-        .with_style(style.tick_chars("|/-\\ "))
+        .with_style(style)
         .with_message(line);
     bar.update(|state| {
         state.set_len(of);

@@ -116,9 +116,10 @@ impl Shell {
             ApplyEvent::WentBack { revision } => self.message(&format!(
                 "note: recorded revision {revision} as the last one applied; nothing had to be sent\n"
             )),
-            ApplyEvent::Stopping(_) => self.message(
-                "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n",
-            ),
+            ApplyEvent::Stopping(_) => {
+                let text = "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n";
+                progress::write_aside(fitted(text, self.messages, self.columns).into_owned());
+            }
             ApplyEvent::Watching { jobs, at_most } => self.message(&format!(
                 "Retried {}; watching for at most {}s.\n",
                 text::counted(*jobs, "job", "jobs"),

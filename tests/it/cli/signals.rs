@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 use drspass::sim::{Fault, FaultKind, SimConfig};
 use rustix::fs::OFlags;
@@ -87,6 +88,52 @@ fn a_run_that_is_over_ends_by_a_signal_though_nobody_reads_its_output() {
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
+/// Makes a pipe that takes nothing more until it is read. Returns it with what is in it.
+fn full_pipe(path: &Path) -> (File, usize) {
+    make_pipe(path);
+    let flags = OFlags::RDWR | OFlags::NONBLOCK;
+    let mut pipe = File::from(rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap());
+    let mut filled = 0;
+    while let Ok(length) = pipe.write(&[b'\n'; 4096]) {
+        filled += length;
+    }
+    (pipe, filled)
+}
+
+#[test]
+fn a_signal_stops_a_run_whose_messages_nobody_reads() {
+    let mut lab = Lab::new();
+    lab.configure("apply: { batch_size: 1, parallelism: 1, request_timeout: 1h }");
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("messages");
+    let _unread = full_pipe(&path);
+    let mut command = lab.command(&["apply", "--auto-approve", "--no-preflight"]);
+    command.stderr(File::options().write(true).open(&path).unwrap());
+    let mut child = command.spawn().unwrap();
+    lab.await_puts(1);
+    send_signal(child.id(), Signal::TERM);
+    // Nothing shows when the signal arrived; where it comes after the answer, all holds too.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    lab.sim.release();
+    wait_until("the record of what was answered", || {
+        lab.run(&["lock", "show"]).stdout.contains("free")
+    });
+    wait_until("the end of the process", || {
+        send_signal(child.id(), Signal::TERM);
+        child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(lab.sent().len(), 1, "nothing new was sent");
+    let plan = lab.plan();
+    assert!(
+        !plan.contains(J1) && plan.contains(&format!("+ {J2}/source")),
+        "{plan}"
+    );
+}
+
 #[test]
 fn a_run_that_shall_outlive_its_terminal_does() {
     let mut lab = Lab::new();
@@ -122,16 +169,9 @@ fn tests_that_send_signals_pass_where_these_are_ignored() {
 fn a_signal_after_the_run_does_not_cut_what_is_written_for_the_pipeline() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
-    // It takes nothing more until somebody reads it.
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("github-output");
-    make_pipe(&path);
-    let open = |flags| rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).unwrap();
-    let mut pipe = File::from(open(OFlags::RDWR | OFlags::NONBLOCK));
-    let mut filled = 0;
-    while let Ok(length) = pipe.write(&[b'\n'; 4096]) {
-        filled += length;
-    }
+    let (mut pipe, filled) = full_pipe(&path);
     lab.write("github-summary", "");
     let mut command = lab.command(&["apply", "--auto-approve", "--github"]);
     command
