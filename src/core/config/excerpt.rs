@@ -32,12 +32,18 @@ pub fn attach(text: &str, problems: &mut [Problem]) {
 }
 
 /// Returns the line up to its first word that could be a secret; `None` if the value or key at
-/// `column` (from 0) is not before it, or the line has a private key.
+/// `column` (from 0) is not before it, or the line has a private key or groups of digits.
 fn excerpt(line: &str, column: usize) -> Option<Excerpt> {
-    if is_key_like(&line[..line.floor_char_boundary(MAX_SEARCHED)]) {
+    let searched = &line[..line.floor_char_boundary(MAX_SEARCHED)];
+    let is_between = |c: char| " {}[],\"'".contains(c);
+    let words: Vec<&str> = searched
+        .split(is_between)
+        .filter(|it| !it.is_empty())
+        .collect();
+    let is_digits = |word: &&str| word.bytes().all(|b| b.is_ascii_digit() || b == b':');
+    if is_key_like(searched) || words.windows(2).any(|pair| pair.iter().all(is_digits)) {
         return None;
     }
-    let is_between = |c: char| " {}[],\"'".contains(c);
     let (mut shown, mut marked, mut before) = (0, None, "");
     for word in line.split_inclusive(is_between) {
         let bare = word.trim_end_matches(is_between);
@@ -109,7 +115,9 @@ mod tests {
     use super::*;
     use crate::core::config::parse;
 
-    const SECRETS: [&str; 19] = [
+    const SECRETS: [&str; 21] = [
+        "123 456",
+        "12,34,56",
         "hunter2",
         "Tr0ub4dor&3",
         "correct",
