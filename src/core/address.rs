@@ -176,7 +176,8 @@ pub fn misspelt(address: &str) -> Option<&str> {
     let right = Endpoint::ALL.map(Endpoint::as_str);
     let is_meant = nearest(right.into_iter(), endpoint).is_some()
         || ["src", "dst", "dest", "target"].contains(&endpoint);
-    (is_name(name) && is_meant && !right.contains(&endpoint)).then_some(address)
+    let is_word = endpoint.bytes().all(|b| b.is_ascii_lowercase());
+    (is_name(name) && is_word && is_meant && !right.contains(&endpoint)).then_some(address)
 }
 
 impl Selection {
