@@ -55,7 +55,7 @@ pub struct GetArgs {
     /// JOB/source, JOB/destination or @CREDENTIAL, where JOB is an id or a name
     #[arg(value_name = "ADDR")]
     pub address: String,
-    /// Also write to a terminal, or where CI is set, as output is kept in the log of a job
+    /// Write it to a terminal too, and where CI is set (the log of a job keeps it)
     #[arg(long)]
     pub show: bool,
 }
@@ -166,7 +166,7 @@ pub fn decrypt(context: &Context<'_>, args: &DecryptArgs) -> Result<u8, OpError>
 
 pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     if !args.show && (io::stdout().is_terminal() || context.env.var("CI").is_some()) {
-        let what = "get writes to a terminal, or where CI is set, only with --show";
+        let what = "cannot write a password to a terminal, or where CI is set, without --show";
         return Ok(context.conflict(what));
     }
     let root = context.root()?;
@@ -177,7 +177,7 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
         return Err(OpError::unmatched(vec![unmatched]));
     };
     if !passwords.all(|other| Arc::ptr_eq(other, password)) {
-        return Ok(context.conflict("the address matches more than one password"));
+        return Ok(context.conflict("the address matches more than one password; add /source or /destination, or name one credential"));
     }
     let arrived = context.shell.document(password.expose());
     Ok(exit::written(arrived, exit::DONE))
@@ -271,9 +271,8 @@ pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
 
 pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
-    let unlock = context.unlock();
-    let unlock = Some(&unlock).filter(|_| !args.no_identity);
-    let report = inspect::recipients(&root, unlock, &context.rules())?;
+    let unlock = (!args.no_identity).then(|| context.unlock());
+    let report = inspect::recipients(&root, unlock.as_ref(), &context.rules())?;
     Ok(context.show(
         args.json,
         || json_v1::recipients(&report),

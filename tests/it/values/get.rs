@@ -75,7 +75,7 @@ fn an_address_of_two_passwords_or_of_none_writes_none() {
 #[test]
 fn a_terminal_or_the_log_of_a_job_gets_a_password_only_on_request() {
     let desk = desk();
-    let refused = "only with --show";
+    let refused = "without --show";
     let mut in_ci = get(&desk, &["@spare"]);
     in_ci.env("CI", "true");
     desk.lab.run_command(in_ci).exits(64).says(refused);
