@@ -328,8 +328,7 @@ impl Client {
             let read = job_wire::read_details;
             async move {
                 let rows = client.query("jobs/batch-detail", body, read).await;
-                client.progress(Progress::Adds(IDS_PER_QUERY));
-                rows
+                rows.inspect(|_| client.progress(Progress::Adds(IDS_PER_QUERY)))
             }
         });
         let mut all = Vec::with_capacity(ids.len());

@@ -5,10 +5,14 @@ use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 
-use reqwest::Certificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 use x509_cert::der::Decode as _;
 
@@ -128,11 +132,8 @@ fn certificate_cause(error: &(dyn std::error::Error + 'static)) -> Option<Connec
 fn names_offered(presented: &[String]) -> String {
     // Each comes as DnsName("a.example") or IpAddress(192.0.2.1).
     let names = presented.iter().filter_map(|name| {
-        let name = name
-            .split_once('(')?
-            .1
-            .trim_end_matches(')')
-            .trim_matches('"');
+        let (_, name) = name.split_once('(')?;
+        let name = name.trim_end_matches(')').trim_matches('"');
         ForeignText::clean(name).map(|name| name.to_string())
     });
     let names: Vec<String> = names.take(MAX_NAMES).collect();
@@ -178,7 +179,7 @@ impl ServerCertVerifier for NamingVerifier {
                     }
                     _ => return error,
                 };
-                // Of the last one that the server sent, the issuer is what is missing here.
+                // That of the last certificate is missing here, if they came in their order.
                 let last = intermediates.last().unwrap_or(end_entity);
                 let issuer = x509_cert::Certificate::from_der(last).ok();
                 let issuer = issuer.map(|read| read.tbs_certificate.issuer.to_string());
@@ -211,9 +212,10 @@ impl ServerCertVerifier for NamingVerifier {
 
 /// Returns the TLS settings that trust the certificates of the system and `own`.
 pub fn tls_config(own: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
-    let builder = ClientConfig::builder();
-    let verifier = Verifier::new_with_extra_roots(own, Arc::clone(builder.crypto_provider()))?;
-    let mut config = builder
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(own, Arc::clone(&provider))?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(NamingVerifier(verifier)))
         .with_no_client_auth();
@@ -246,12 +248,11 @@ pub fn usable_certificates(pem: &[u8]) -> (Vec<u8>, Vec<usize>) {
     (usable, broken)
 }
 
-/// Returns whether a text has certificates and all are usable, as their user will need.
+/// Returns whether a text has certificates and all can be trusted.
 fn is_usable(pem: &str) -> bool {
-    let client = reqwest::Client::builder().no_proxy();
-    Certificate::from_pem_bundle(pem.as_bytes()).is_ok_and(|certificates| {
-        !certificates.is_empty() && client.tls_certs_only(certificates).build().is_ok()
-    })
+    let mut store = RootCertStore::empty();
+    let mut all = CertificateDer::pem_slice_iter(pem.as_bytes());
+    all.all(|read| read.is_ok_and(|one| store.add(one).is_ok())) && !store.is_empty()
 }
 
 #[cfg(test)]
