@@ -155,30 +155,21 @@ pub fn drawn(problem: &Problem, colour: Colour, columns: usize) -> Option<String
     }
     let marked = excerpt.marked.start..excerpt.marked.end.min(room);
     // The place is above the line.
-    let message = Problem {
-        at: None,
-        ..problem.clone()
-    }
-    .to_string();
-    let diagnostic = MietteDiagnostic::new(message)
+    let mut unplaced = problem.clone();
+    unplaced.at = None;
+    let diagnostic = MietteDiagnostic::new(unplaced.to_string())
         .with_severity(problem.severity()?)
         .with_help(&*problem.help)
         .with_label(LabeledSpan::new_with_span(None, marked.clone()));
     let mut theme = GraphicalTheme::unicode_nocolor();
     if colour == Colour::On {
         // Single colours, as the shell lets them pass.
-        let ThemeStyles {
-            error,
-            warning,
-            help,
-            ..
-        } = ThemeStyles::ansi();
-        let highlights = vec![error];
+        let ansi = ThemeStyles::ansi();
         theme.styles = ThemeStyles {
-            error,
-            warning,
-            help,
-            highlights,
+            error: ansi.error,
+            warning: ansi.warning,
+            help: ansi.help,
+            highlights: vec![ansi.error],
             ..ThemeStyles::none()
         };
     }
