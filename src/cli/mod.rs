@@ -22,8 +22,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::ColorWhen;
-use self::cmd::manifest::ShowArgs;
-use self::cmd::{Cli, Command};
+use self::cmd::Cli;
 use self::context::Context;
 pub use self::env::Env;
 pub use self::shell::hide_panic_messages;
@@ -62,13 +61,6 @@ where
         if let Some(Ok(second)) = env.var("DRSPASS_TEST_SECOND").map(|text| text.parse()) {
             progress::SECOND.store(second, std::sync::atomic::Ordering::Relaxed);
         }
-    }
-    if let Command::Show(ShowArgs {
-        textconv: Some(file),
-        ..
-    }) = &cli.command
-    {
-        return cmd::manifest::textconv(&cli.global, env, shell, file);
     }
     let given = usage::refuse_secrets(&command, &matches, env);
     let context = match given.and_then(|()| Context::new(&cli.global, env, shell)) {

@@ -1,17 +1,11 @@
 //! `validate`, `show` and `recipients`: read a manifest without changing anything.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
 use super::OpError;
-use super::root::{self, IdentitySource, Root, Unlock, UserRules, parse_sealed};
-use crate::age_file::{self, AgeError, Means, NoPassphrase, Plugins, header};
-use crate::core::fingerprint::Field;
-use crate::core::manifest::{Manifest, Sealing};
-use crate::core::recipients::{RecipientsReport, compare, identified};
-use crate::core::redact::ForeignText;
+use super::root::{Root, Unlock, UserRules, parse_sealed};
+use crate::age_file::{AgeError, header};
+use crate::core::manifest::Sealing;
+use crate::core::recipients::{RecipientsReport, compare};
 use crate::core::report::{ManifestEntry, ManifestReport, ManifestSeal};
-use crate::sys::files;
 
 /// Checks the configuration, and without a key that the manifest is encrypted.
 pub fn validate_encrypted(root: &Root, rules: &UserRules) -> Result<(), OpError> {
@@ -88,89 +82,4 @@ fn unopened(error: OpError) -> Result<&'static str, OpError> {
         OpError::Identity(AgeError::Plugin { .. }) => "the plugin of the identity failed",
         other => return Err(other),
     })
-}
-
-/// Returns the manifest in `file` for a git diff: tags in place of values, no comments; or
-/// one line that says why nothing is shown. Identities are relative to `folder`.
-///
-/// git runs this for both sides of every change, in `git log -p` for all of history, and stops
-/// if it fails. So it asks nothing, runs no plugin, opens regular files only, and needs no
-/// drspass.yaml.
-pub fn outline(file: &Path, folder: &Path, source: &IdentitySource) -> String {
-    outline_of_file(file, folder, source)
-        .unwrap_or_else(|why| format!("drspass: nothing is shown: {why}\n"))
-}
-
-/// Its errors repeat nothing of the file.
-fn outline_of_file(
-    file: &Path,
-    folder: &Path,
-    source: &IdentitySource,
-) -> Result<String, &'static str> {
-    let bytes = files::read_regular_limited(file, root::MAX_ENCRYPTED_BYTES as u64)
-        .map_err(|_| "the file is unreadable")?;
-    let means = Means {
-        ask: &|_| Err(NoPassphrase::Nobody),
-        plugins: Plugins::Never,
-    };
-    // Without any identity, the message is that none opens the file.
-    let identities = root::usable_identities(folder, source);
-    let plain = age_file::decrypt(&bytes, &identities, &means).map_err(|error| match error {
-        AgeError::NotEncrypted | AgeError::Replaced { .. } => "not encrypted",
-        AgeError::ConflictMarks => "conflict marks of an unresolved merge",
-        AgeError::NoMatch => "none of the given identities opens it",
-        error if error.is_about_one_identity() => "the identity needs a passphrase or a plugin",
-        _ => "not a complete age file for recipients",
-    })?;
-    let parsed = root::parse_manifest(&plain, Sealing::Required, file).ok();
-    let outlined = parsed.and_then(|(manifest, _)| outlined(&manifest));
-    outlined.ok_or("not a valid sealed manifest")
-}
-
-/// Cleans every free text, as another recipient may have written it.
-fn outlined(manifest: &Manifest) -> Option<String> {
-    let sealed = manifest.sealed.as_ref()?;
-    let tagger = sealed.fingerprint_key.tagger();
-    let cleaned = |text: &str| ForeignText::clean(text).unwrap_or_else(ForeignText::withheld);
-    let mut text = format!(
-        "drspass manifest; a tag of 8 digits shows only that a value changed\n\
-         revision: {}\nkey id: {}\nendpoint: {}\nproject: {}\nidentity service: {}\n",
-        sealed.revision,
-        sealed.fingerprint_key.id(),
-        cleaned(&sealed.scope.endpoint).as_str(),
-        cleaned(&sealed.scope.project_id).as_str(),
-        cleaned(&sealed.auth_url).as_str(),
-    );
-    for recipient in &sealed.recipients {
-        let recipient = cleaned(&identified(recipient).0);
-        let _ = writeln!(text, "recipient: {}", recipient.as_str());
-    }
-    for credential in manifest.credentials() {
-        let name = &credential.name;
-        let tag = tagger.of(&format!("@{name}"), Field::Password, &credential.password);
-        let _ = write!(text, "credential @{name}\n  @{name} password: {tag}\n");
-    }
-    // Entries come in the order of the jobs, so one pass goes through both.
-    let mut entries = manifest.assignments().iter().peekable();
-    for job in manifest.jobs() {
-        let _ = match &job.name {
-            Some(name) => writeln!(text, "job {name} ({})", job.id),
-            None => writeln!(text, "job {}", job.id),
-        };
-        while let Some(entry) = entries.next_if(|entry| entry.key.job == job.id) {
-            let label = &entry.label;
-            for (field, value) in entry.values() {
-                let _ = match &entry.credential {
-                    Some(name) if field == Field::Password => {
-                        writeln!(text, "  {label} credential: {name}")
-                    }
-                    _ => {
-                        let tag = tagger.of(&entry.key.to_string(), field, value);
-                        writeln!(text, "  {label} {field}: {tag}")
-                    }
-                };
-            }
-        }
-    }
-    Some(text)
 }

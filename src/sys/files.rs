@@ -242,19 +242,6 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(File::open(path)?, limit)
 }
 
-/// Like [`read_limited`], but refuses a pipe, which could be waited for without end.
-pub fn read_regular_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
-        .and_then(regular)?;
-    if file.metadata()?.len() > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    read_at_most(file, limit)
-}
-
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)

@@ -29,8 +29,7 @@ use conversation::{Conversation, FAIL, OK, Process, UNSUPPORTED};
 /// Whether plugins may be started.
 #[derive(Clone, Copy)]
 pub enum Plugins<'a> {
-    /// For commands that must not prompt, such as a diff: a plugin may ask, wait for a device, or
-    /// use the network.
+    /// A plugin may ask, wait for a device, or use the network.
     Never,
     Allowed {
         env: &'a ChildEnv,

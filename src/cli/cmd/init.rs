@@ -25,7 +25,7 @@ use crate::core::recipients::{recipient_key, refuse_recipient};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::encrypt::create;
-use crate::ops::git::{self, DiffDriver, git_files};
+use crate::ops::git::git_files;
 use crate::ops::root::{CONFIG_FILE, MAX_IDENTITY_BYTES, Root, UserRules};
 use crate::sys::files;
 
@@ -54,34 +54,13 @@ pub struct InitArgs {
     /// Log in and list all jobs of the project in the manifest, without passwords
     #[arg(long, help_heading = MANIFEST)]
     pub from_jobs: bool,
-    /// Set up git in this clone to show which values of the manifest changed. With an
-    /// existing manifest, do only this
-    #[arg(long, help_heading = MANIFEST)]
-    pub git: bool,
     #[command(flatten)]
     pub login: LoginFlags,
 }
 
 pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     context.sweep();
-    // Errors of git come before anything is written.
-    let driver = if args.git {
-        let env = context.env.for_children();
-        Some(DiffDriver::look(&context.folder, env)?)
-    } else {
-        None
-    };
     let config = target(context, args)?;
-    let is_given = config.is_some() || !args.recipient.is_empty() || args.from_jobs;
-    let driver = match driver {
-        Some(driver) if !is_given => {
-            match git::complete(&context.folder, &context.identity_files)? {
-                Some(files) => return git_only(context, driver, &files),
-                None => Some(driver),
-            }
-        }
-        driver => driver,
-    };
     let readers = begin(context, config.as_ref(), &args.recipient)?;
     let mut made = Vec::new();
     let mut jobs = None;
@@ -118,11 +97,7 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let _ = writeln!(text, "endpoint: {}", sealed.scope.endpoint);
     let _ = writeln!(text, "identity: {}", sealed.auth_url);
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
-    let mut arrived = context.shell.result(&text);
-    // After the key id is printed, since git may still fail to write its settings.
-    if let Some(driver) = driver {
-        arrived &= context.shell.result(&set(driver)?);
-    }
+    let arrived = context.shell.result(&text);
     context.shell.message(
         "Next: run 'drspass edit' to fill in the manifest.\n\
          In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n",
@@ -425,32 +400,10 @@ fn is_only_catalogued(config: &TargetConfig) -> bool {
     }
 }
 
-fn git_only(context: &Context<'_>, driver: DiffDriver, files: &[PathBuf]) -> Result<u8, OpError> {
-    let mut text = wrote(files);
-    text.push_str(&set(driver)?);
-    if text.is_empty() {
-        text.push_str("nothing to do: git is already set up\n");
-    }
-    let arrived = context.shell.result(&text);
-    context.shell.message(
-        "Only git was set up; the manifest is unchanged.\n\
-         Run 'drspass init --git' once in each clone: git does not clone its settings.\n",
-    );
-    Ok(context.changed(arrived, exit::DONE))
-}
-
 fn wrote(files: &[PathBuf]) -> String {
     let mut text = String::new();
     for file in files {
         let _ = writeln!(text, "wrote {}", file.display());
     }
     text
-}
-
-fn set(driver: DiffDriver) -> Result<String, OpError> {
-    let mut text = String::new();
-    for name in driver.set()? {
-        let _ = writeln!(text, "set {name} in the git configuration");
-    }
-    Ok(text)
 }

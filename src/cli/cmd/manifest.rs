@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::cli::args::GlobalOptions;
 use crate::cli::context::{Context, is_stream, read_named};
-use crate::cli::env::{self, Env};
+use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::prompt;
-use crate::cli::shell::{self, Shell};
+use crate::cli::shell;
 use crate::core::address::{self, Unmatched};
 use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
@@ -78,10 +77,6 @@ pub struct ShowArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
-    /// For git diff ('drspass init --git' sets it up): show this encrypted file with a
-    /// tag in place of each value, which shows only whether the value changed
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "json"], allow_hyphen_values = true)]
-    pub textconv: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -314,12 +309,4 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
         }
     };
     Ok(context.changed(arrived, exit::DONE))
-}
-
-/// Takes options that other commands refuse, since git must get one line in any case.
-pub fn textconv(global: &GlobalOptions, env: &Env, shell: Shell, file: &Path) -> u8 {
-    let folder = global.directory.clone().unwrap_or_default();
-    let identities = env.identities(&global.identity);
-    let outline = inspect::outline(&folder.join(file), &folder, &identities);
-    exit::written(shell.document(outline), exit::DONE)
 }

@@ -274,31 +274,12 @@ pub fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
 fn identities_of(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
     let mut identities = Identities::default();
     for path in files_given(source, &mut identities)? {
-        add_identity(folder, path, files::read_limited, &mut identities)?;
+        let text = files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES);
+        let text = Zeroizing::new(text.map_err(OpError::read(path))?);
+        let added = identities.add(&text, &path.display().to_string());
+        added.map_err(OpError::Identity)?;
     }
     Ok(identities)
-}
-
-/// Returns the identities that need no prompt: it opens regular files only, so it never waits
-/// for a pipe or device.
-pub fn usable_identities(folder: &Path, source: &IdentitySource) -> Identities {
-    let mut identities = Identities::default();
-    for path in files_given(source, &mut identities).unwrap_or_default() {
-        // Where one of them goes wrong, the others are still of use.
-        let _ = add_identity(folder, path, files::read_regular_limited, &mut identities);
-    }
-    identities
-}
-
-fn add_identity(
-    folder: &Path,
-    path: &Path,
-    read: fn(&Path, u64) -> io::Result<Vec<u8>>,
-    identities: &mut Identities,
-) -> Result<(), OpError> {
-    let text = read(&folder.join(path), MAX_IDENTITY_BYTES).map_err(OpError::read(path))?;
-    let added = identities.add(&Zeroizing::new(text), &path.display().to_string());
-    added.map_err(OpError::Identity)
 }
 
 /// Returns the files of a source, or why there are none; adds a key given directly.

@@ -23,7 +23,7 @@ use crate::sys::files;
 
 pub use manifest::{
     IdentitySource, MAX_IDENTITY_BYTES, Opened, Unlock, check_target, digest_of, moved_parts,
-    parse_manifest, parse_sealed, usable_identities,
+    parse_manifest, parse_sealed,
 };
 
 pub const CONFIG_FILE: &str = "drspass.yaml";

@@ -148,7 +148,6 @@ fn every_command_that_opens_a_root_folder_removes_what_a_killed_edit_left() {
     }
     // What git and its hooks run says nothing else.
     killed(&desk);
-    run(&["show", "--textconv", "passwords.yaml.age"]);
     let run = run(&["validate", "--require-encrypted"]);
     assert_eq!(run.stderr, "");
     assert_eq!(desk.folders().len(), 1);

@@ -115,25 +115,6 @@ fn every_command_names_an_unresolved_merge_and_the_way_to_both_sides() {
 }
 
 #[test]
-fn both_sides_of_an_unresolved_merge_are_shown_by_git() {
-    let lab = in_conflict();
-    let run = git(&lab, &["diff", "main", "theirs"]).exits(0);
-    assert_eq!(
-        run.stdout.matches("orders/destination password: ").count(),
-        2
-    );
-    // The file itself is shown by git as its combined form, whatever that is.
-    git(&lab, &["diff"]).exits(0);
-    let run = lab
-        .run(&["show", "--textconv", "passwords.yaml.age"])
-        .exits(0);
-    assert_eq!(
-        run.stdout,
-        "drspass: nothing is shown: conflict marks of an unresolved merge\n"
-    );
-}
-
-#[test]
 fn plain_text_in_place_of_the_manifest_is_refused_and_not_repeated() {
     let mut lab = repository();
     rotate(&mut lab, "canary-base");

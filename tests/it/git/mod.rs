@@ -1,18 +1,13 @@
-//! drspass and git: a real repository whose diffs go through the driver that `init`
-//! sets up, hooks, merges, and what stands where git looks for a manifest.
+//! drspass and git: a real repository with its attributes, hooks and merges.
 
-mod diff;
-mod hostile;
 mod init;
 mod merge;
 mod pre_commit;
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{J1, J2, Lab, PATIENCE, Run};
-use drspass::age_file::{self, Plugins};
 
 /// The folder of the built binary.
 fn bin() -> &'static Path {
@@ -21,7 +16,7 @@ fn bin() -> &'static Path {
 
 /// A program with the environment of a clean machine, drspass on the path, the usual
 /// identity, and no terminal. One that hangs is ended, and then its exit code is 124.
-fn program(lab: &Lab, program: &str) -> Command {
+pub(crate) fn program(lab: &Lab, program: &str) -> Command {
     let mut command = Command::new("/usr/bin/timeout");
     command
         .arg(PATIENCE.as_secs().to_string())
@@ -40,11 +35,11 @@ fn program(lab: &Lab, program: &str) -> Command {
 }
 
 /// Runs git to its end, and checks that no planted password was shown.
-fn git(lab: &Lab, args: &[&str]) -> Run {
+pub(crate) fn git(lab: &Lab, args: &[&str]) -> Run {
     lab.run_command(git_command(lab, args))
 }
 
-fn git_command(lab: &Lab, args: &[&str]) -> Command {
+pub(crate) fn git_command(lab: &Lab, args: &[&str]) -> Command {
     let mut command = program(lab, "git");
     command
         .args([
@@ -57,24 +52,21 @@ fn git_command(lab: &Lab, args: &[&str]) -> Command {
     command
 }
 
-fn commit(lab: &Lab, message: &str) {
+pub(crate) fn commit(lab: &Lab, message: &str) {
     git(lab, &["add", "--all"]).exits(0);
     git(lab, &["commit", "--quiet", "--message", message]).exits(0);
 }
 
-/// A root folder that is a repository with the diff driver and an empty manifest.
-fn repository() -> Lab {
+/// A root folder that is a repository, with an empty manifest.
+pub(crate) fn repository() -> Lab {
     let lab = Lab::new();
     git(&lab, &["init", "--quiet", "--initial-branch=main", "."]).exits(0);
-    lab.run(&["init", "--git"])
-        .exits(0)
-        .says("set diff.drspass.textconv");
     commit(&lab, "A root folder");
     lab
 }
 
 /// A manifest in which three values are equal, and `rotated` is the fourth.
-fn rotate(lab: &mut Lab, rotated: &str) {
+pub(crate) fn rotate(lab: &mut Lab, rotated: &str) {
     lab.plant(&["canary-same", "canary-domain", rotated]);
     lab.document(format!(
         "version: 1\n# canary-comment\ncredentials:\n  orders-db: {{ password: 'canary-same' }}\n\
@@ -87,25 +79,10 @@ fn rotate(lab: &mut Lab, rotated: &str) {
 }
 
 /// The lines that a diff took away and put in, without their marks.
-fn changed(diff: &str) -> Vec<&str> {
+pub(crate) fn changed(diff: &str) -> Vec<&str> {
     let is_change = |line: &&str| {
         (line.starts_with('-') && !line.starts_with("---"))
             || (line.starts_with('+') && !line.starts_with("+++"))
     };
     diff.lines().filter(is_change).collect()
-}
-
-/// Encrypts a text of whoever knows the public key.
-fn seal(lab: &Lab, name: &str, plain: &[u8]) {
-    let file = age_file::encrypt(plain, &[lab.recipient_of("key.txt")], Plugins::Never).unwrap();
-    lab.write(name, file);
-}
-
-/// Puts an executable script into a folder below the root folder.
-fn script(lab: &Lab, name: &str, text: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = lab.path(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
