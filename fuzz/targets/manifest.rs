@@ -34,7 +34,10 @@ fn accepted(text: &str) {
         },
         auth_url: "https://iam.example/v3".to_owned(),
         recipients: vec!["age1x".to_owned()],
+        state: "drspass.state.json".to_owned(),
+        index: true,
         revision: 7,
+        written: "2026-11-29T14:03:22Z".parse().expect("a time"),
     };
     match seal(text, &sealed) {
         Ok(sealed) => assert_eq!(meaning_of(&sealed), meaning_of(text)),

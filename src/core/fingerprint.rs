@@ -1,9 +1,9 @@
 //! Keyed fingerprints, which the state contains in place of passwords (design section 2.3). They
 //! can only be compared for equality: a fingerprint has no order and no distance.
 //!
-//! A [`Tag`] shows in a diff that the value at one place changed, and nothing else (design section
-//! 6, git): equal values at two places have different tags, and without the manifest's key no
-//! password can be tried against it. Its 32 bits suit no other comparison.
+//! The tag of a [`Tagger`] shows in the index that the value at one place changed or came back, and
+//! nothing else: equal values at two places have different tags, and without the manifest's key no
+//! password can be tried against it. Its 64 bits suit no other comparison.
 
 use std::fmt;
 
@@ -359,38 +359,35 @@ impl FingerprintKey {
     }
 }
 
-const TAG_BYTES: usize = 4;
+const TAG_BYTES: usize = 8;
 
-/// 8 lower-case hexadecimal digits.
-#[derive(Clone, Debug)]
-pub struct Tag(String);
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Returns whether a text has the shape of a tag: 16 lower-case hexadecimal digits.
+pub fn is_tag(text: &str) -> bool {
+    is_hex(text, TAG_BYTES)
 }
 
 #[derive(Clone)]
 pub struct Tagger(HmacSha256);
 
 impl FingerprintKey {
-    pub fn tagger(&self) -> Tagger {
+    pub fn tagger(&self, scope: &Scope) -> Tagger {
         let mut mac = self.subkey("tag");
         update_lp(&mut mac, b"drspass.tag/1");
+        update_lp(&mut mac, scope.endpoint.as_bytes());
+        update_lp(&mut mac, scope.project_id.as_bytes());
         Tagger(mac)
     }
 }
 
 impl Tagger {
-    /// `place` is an entry (`<job id>/source`) or a credential (`@name`). The target is not
-    /// included, so that a new one does not look like a change of every value.
-    pub fn of(&self, place: &str, field: Field, value: &Secret) -> Tag {
+    /// Returns the tag of a value. `place` is an entry (`<job id>/source`) or a credential
+    /// (`@name`).
+    pub fn of(&self, place: &str, field: Field, value: &Secret) -> String {
         let mut mac = self.0.clone();
         update_lp(&mut mac, place.as_bytes());
         update_lp(&mut mac, field.as_str().as_bytes());
         update_lp(&mut mac, value.expose().as_bytes());
-        Tag(hex(&mac.finalize().into_bytes()[..TAG_BYTES]))
+        hex(&mac.finalize().into_bytes()[..TAG_BYTES])
     }
 }
 

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod config;
 pub mod failure;
 pub mod fingerprint;
+pub mod index;
 pub mod inventory;
 pub mod job;
 pub mod mac;

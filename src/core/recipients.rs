@@ -116,6 +116,38 @@ pub fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
     }
 }
 
+/// Returns why a header is not one for these recipients and nobody else, as far as it can be known:
+/// a plugin makes any number of stanzas of its own types for a recipient.
+pub fn misfit(recipients: &[String], stanzas: &[Stanza]) -> Option<String> {
+    let keys: Vec<String> = recipients.iter().map(|text| recipient_key(text)).collect();
+    let (of_plugins, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| is_of_plugin(key));
+    let mut left: Vec<&Stanza> = stanzas.iter().collect();
+    for key in others {
+        let tag = tag_of(key);
+        let is_for_it = |stanza: &&Stanza| {
+            stanza_kind(key) == Some(&stanza.kind) && (tag.is_none() || tag == stanza.tag)
+        };
+        let Some(at) = left.iter().position(is_for_it) else {
+            return Some(format!(
+                "the manifest is not encrypted to {}",
+                shortened(key)
+            ));
+        };
+        left.swap_remove(at);
+    }
+    let fits = match of_plugins.len() {
+        0 => left.is_empty(),
+        least => left.len() >= least,
+    };
+    (!fits).then(|| {
+        format!(
+            "the header of the manifest does not fit: stanzas {}, recipients {}",
+            stanzas.len(),
+            recipients.len()
+        )
+    })
+}
+
 const MAX_WHOLE_CHARS: usize = 128;
 const MAX_COMMENT_CHARS: usize = 24;
 

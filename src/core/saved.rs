@@ -120,9 +120,7 @@ impl SavedPlan {
         }
     }
 
-    /// Checks whether the plan may be applied to a manifest with this seal; fails with the first
-    /// difference, in the order of design section 5.
-    pub fn fits(&self, sealed: &Sealed, now: Timestamp) -> Result<(), Stale> {
+    pub fn check_times(&self, now: Timestamp) -> Result<(), Stale> {
         if now.duration_since(self.expires) > MAX_CLOCK_SKEW {
             return Err(Stale::new(
                 format!(
@@ -142,6 +140,12 @@ impl SavedPlan {
                 "Check the clocks of both machines, then make a new plan.",
             ));
         }
+        Ok(())
+    }
+
+    /// Checks whether the plan may be applied to a manifest with this seal; fails with the first
+    /// difference, in the order of design section 5.
+    pub fn fits(&self, sealed: &Sealed) -> Result<(), Stale> {
         if self.scope != sealed.scope {
             return Err(Stale::new(
                 "it is for another service or project",

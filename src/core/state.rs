@@ -14,7 +14,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Field, Fingerprint, KeyId, Scope, digest, printable};
+use super::fingerprint::{Field, Fingerprint, KeyId, Scope, digest, is_digest, printable};
 use super::job::{Endpoint, EntryKey, JobId};
 use super::mac::hex;
 use super::outcome::{Doubt, Outcome, RefusalKind};
@@ -44,6 +44,14 @@ pub struct ManifestDigest(#[serde(deserialize_with = "digest")] String);
 impl ManifestDigest {
     pub fn new(digest: &[u8; 32]) -> Self {
         Self(hex(digest))
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        is_digest(text).then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::OpError;
 use super::rewrite;
-use super::root::{Root, Unlock, UserRules, check_target, parse_manifest};
+use super::root::{Root, Unlock, UserRules, parse_manifest};
 use crate::age_file::{self, AgeError};
 use crate::core::manifest::{Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
@@ -22,6 +24,7 @@ pub fn encrypt(
     rules: &UserRules,
     (name, plain): (&Path, &[u8]),
     out: Option<PathBuf>,
+    now: Timestamp,
 ) -> Result<(PathBuf, u64, Vec<Problem>), OpError> {
     let target = root.target(rules)?;
     if age_file::is_age_file(plain) {
@@ -30,14 +33,17 @@ pub fn encrypt(
             "Nothing was written. Give a plaintext manifest; 'drspass decrypt' writes one.",
         ));
     }
-    let (given, mut warnings) = parse_manifest(plain, Sealing::Optional, name)?;
+    let (mut given, mut warnings) = parse_manifest(plain, Sealing::Optional, name)?;
     let before = present(root)?;
     let existing = existing(root, unlock, before.as_deref(), name)?;
-    let previous = match (given.sealed, existing.and_then(|manifest| manifest.sealed)) {
+    let previous = match (
+        given.sealed.take(),
+        existing.and_then(|manifest| manifest.sealed),
+    ) {
         (Some(given), Some(existing)) => successor(given, &existing)?,
         (given, existing) => given.or(existing).ok_or_else(|| no_key(name))?,
     };
-    check_target(&target, &previous)?;
+    root.check_target(&target, &previous)?;
     root.check_recipients(&previous)?;
     let highest = root.check_key_beside(&previous, rules)?;
     refuse_older_than_state(root, &previous)?;
@@ -47,7 +53,10 @@ pub fn encrypt(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
+        state: previous.state,
+        index: previous.index,
         revision: rewrite::next_revision(previous.revision.max(highest))?,
+        written: now,
     };
     let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
     let (_, file) = rewrite::sealed_file(text, &sealed, name, unlock.plugins)?;
@@ -59,6 +68,7 @@ pub fn encrypt(
         _ => {
             warnings.extend(rewrite::second_name(root));
             rewrite::replace(root, before.as_deref(), &file)?;
+            root.renew_index(&given, &sealed, &file)?;
             root.manifest_name().to_owned()
         }
     };

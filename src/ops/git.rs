@@ -1,14 +1,148 @@
-//! What `init` sets up in git: ignored files, and files whose bytes git may not rewrite.
+//! What git does with the files of a root directory: which `init` makes it ignore or leave as
+//! they are, what it was told about one, and what a commit has.
 
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use super::OpError;
+use super::error::Failure;
 use super::root::{CONFIG_FILE, Root};
-use crate::core::config::Config;
+use crate::core::config::{Config, index_path};
+use crate::sys::children::ChildEnv;
 use crate::sys::files;
 
 const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
+
+/// Variables that would lead git to another repository, or to attributes or settings of another
+/// place.
+const MISLEADING: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_ATTR_SOURCE",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+];
+
+/// git in a directory of a work tree. It is found and gets its environment like every other child
+/// process, so that no file of a work tree runs in its place.
+pub struct Git {
+    program: PathBuf,
+    folder: PathBuf,
+    env: ChildEnv,
+}
+
+impl Git {
+    /// Returns `None` outside of a work tree.
+    pub fn at(folder: PathBuf, env: &ChildEnv) -> Result<Option<Self>, OpError> {
+        let full = folder.canonicalize().unwrap_or_default();
+        if !full.ancestors().any(|above| above.join(".git").exists()) {
+            return Ok(None);
+        }
+        let missing = || {
+            Failure::new(
+                "drspass::git::missing",
+                "cannot find git in PATH",
+                "Install git: it shows whether reviewers see the index as it is.",
+            )
+        };
+        let git = Self {
+            program: env.program("git".as_ref()).ok_or_else(missing)?,
+            folder,
+            env: env.clone(),
+        };
+        let inside = git.asked(&["rev-parse", "--is-inside-work-tree"])?;
+        // In the repository's own directory it prints "false".
+        Ok((inside.trim_ascii() == b"true").then_some(git))
+    }
+
+    /// Returns the names and values of a file's attributes.
+    pub fn attributes(&self, file: &Path) -> Result<Vec<(String, String)>, OpError> {
+        let file = file.to_string_lossy();
+        let listed = self.asked(&["check-attr", "-z", "--all", "--", &file])?;
+        let mut parts = listed.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let mut found = Vec::new();
+        while let (Some(_), Some(name), Some(value)) = (parts.next(), parts.next(), parts.next()) {
+            found.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(found)
+    }
+
+    /// Returns a file as a commit has it, `None` if it has none.
+    pub fn file_of(&self, commit: &str, file: &Path) -> Result<Option<Vec<u8>>, OpError> {
+        let wanted = format!("{commit}^{{commit}}");
+        let args = ["rev-parse", "--verify", "--quiet", "--end-of-options"];
+        let Ok(id) = self.asked(&[&args[..], &[&wanted]].concat()) else {
+            return Err(unknown_commit(commit));
+        };
+        let id = String::from_utf8_lossy(id.trim_ascii()).into_owned();
+        let file = format!("./{}", file.display());
+        let listed = self.asked(&["ls-tree", "-z", &id, "--", &file])?;
+        // Mode, type, id, a tab, the name.
+        let listed = String::from_utf8_lossy(&listed);
+        match listed.split(['\t', ' ']).nth(2) {
+            Some(blob) => self.asked(&["cat-file", "blob", blob]).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn asked(&self, args: &[&str]) -> Result<Vec<u8>, OpError> {
+        let failed = || {
+            Failure::new(
+                "drspass::git::run",
+                format!("'git {}' failed", args[0]),
+                "Run 'git status' in this directory, which shows the problem. In a container, git may need 'git config --global --add safe.directory DIR'.",
+            )
+        };
+        match self.run(args) {
+            Ok(output) if output.status.success() => Ok(output.stdout),
+            Ok(_) => Err(failed().into()),
+            Err(source) => Err(failed().because(source).into()),
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> io::Result<Output> {
+        let mut command = Command::new(&self.program);
+        self.env.give(&mut command);
+        for name in MISLEADING {
+            command.env_remove(name);
+        }
+        command
+            .args(args)
+            // Names are names, and a part of a clone that is not there is not fetched.
+            .env("GIT_LITERAL_PATHSPECS", "1")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .current_dir(Path::new(".").join(&self.folder))
+            .stdin(Stdio::null())
+            .output()
+    }
+}
+
+fn unknown_commit(commit: &str) -> OpError {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+    let name = commit.strip_prefix("origin/").unwrap_or(commit);
+    let (what, help) = if !name.bytes().all(is_plain) || name.starts_with('-') {
+        let help = "Name a branch as origin/NAME, or a commit by its id.";
+        ("the commit of --base".to_owned(), help.to_owned())
+    } else if name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let help = format!("Fetch it first: git fetch origin {name}");
+        (name.to_owned(), help)
+    } else {
+        let refs = format!("+refs/heads/{name}:refs/remotes/origin/{name}");
+        let help =
+            format!("Fetch it first: git fetch origin {refs}; its name is then origin/{name}.");
+        (commit.to_owned(), help)
+    };
+    Failure::new(
+        "drspass::git::unknown_commit",
+        format!("{what} is not in this clone"),
+        help,
+    )
+    .into()
+}
 
 /// Ignores files that must not be committed, and keeps git from rewriting line ends of the
 /// others, since codes and digests cover their bytes. Returns the files it wrote.
@@ -28,6 +162,11 @@ pub fn git_files(
         format!("{} -text -filter", of(Path::new(CONFIG_FILE), "")),
         // Encrypted text has no readable changes.
         format!("{} -text -filter -diff", of(config.manifest.as_path(), "")),
+        // Nothing but text can be reviewed.
+        format!(
+            "{} text eol=lf -filter",
+            of(&index_path(&config.manifest), "")
+        ),
         // The state's siblings begin with its name.
         format!("{} -text -filter", of(config.state.as_path(), "*")),
     ];

@@ -1,18 +1,135 @@
 //! `validate`, `show` and `recipients`: read a manifest without changing anything.
 
+use std::io;
+use std::path::Path;
+
 use super::OpError;
-use super::root::{Root, Unlock, UserRules, parse_sealed};
+use super::git::Git;
+use super::root::{MAX_INDEX_BYTES, Root, Unlock, UserRules, digest_of, parse_sealed};
 use crate::age_file::{AgeError, header};
+use crate::core::index::{self, IndexHead};
 use crate::core::manifest::Sealing;
+use crate::core::problem::Problem;
 use crate::core::recipients::{RecipientsReport, compare};
 use crate::core::report::{ManifestEntry, ManifestReport, ManifestSeal};
+use crate::sys::children::ChildEnv;
+use crate::sys::files;
 
-/// Checks the configuration, and without a key that the manifest is encrypted.
-pub fn validate_encrypted(root: &Root, rules: &UserRules) -> Result<(), OpError> {
+/// How to check the index without a key.
+pub struct IndexCheck<'a> {
+    pub is_required: bool,
+    /// The commit to compare with.
+    pub base: Option<&'a str>,
+    pub children: &'a ChildEnv,
+}
+
+/// Checks without a key the configuration, that the manifest is encrypted, and the index. Returns
+/// notes on the index, `None` if there is none.
+pub fn validate_encrypted(
+    root: &Root,
+    rules: &UserRules,
+    check: &IndexCheck<'_>,
+) -> Result<Option<Vec<Problem>>, OpError> {
     let file = root.manifest_bytes()?;
-    header::check(&file).map_err(OpError::age(root.manifest_name()))?;
-    root.target(rules)?;
-    Ok(())
+    let stanzas = header::recipients(&file).map_err(OpError::age(root.manifest_name()))?;
+    let target = root.target(rules)?;
+    let name = root.index_name();
+    let bytes = match files::read_unlinked_limited(&root.resolve(&name), MAX_INDEX_BYTES) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(OpError::read(&name)(source)),
+    };
+    if bytes.is_none() && check.base.is_none() && !check.is_required {
+        return Ok(None);
+    }
+    let git = Git::at(root.resolve(Path::new("")), check.children)?;
+    let before = match (check.base, &git) {
+        (None, _) => None,
+        (Some(commit), Some(git)) => git.file_of(commit, &name)?,
+        (Some(_), None) => {
+            let help = "Run it in a clone of the repository, without --base elsewhere.";
+            return Err(OpError::unfit("--base needs a git work tree", help));
+        }
+    };
+    let refused = |problems| Err(OpError::document(&name, problems));
+    let Some(bytes) = bytes else {
+        if before.is_none() && !check.is_required {
+            return Ok(None);
+        }
+        let help = "Someone who can read the manifest writes it with 'drspass index --write'; commit it with the manifest.";
+        return refused(vec![Problem::error("", None, "does not exist", help)]);
+    };
+    let head = match index::parse(&bytes) {
+        Ok(head) => head,
+        Err(line) => {
+            let what = format!("line {line} is not as drspass writes it");
+            let help = "Do not edit it: 'drspass index --write' writes it again.";
+            return refused(vec![Problem::error("", None, what, help)]);
+        }
+    };
+    let mut problems = head.misfits(&digest_of(&file), &stanzas, &root.config, &target);
+    if let Some(git) = &git {
+        problems.extend(hidden(&git.attributes(&name)?));
+    }
+    let mut notes = Vec::new();
+    if let Some(before) = before {
+        compare_with_base(&head, &before, &mut problems, &mut notes);
+    }
+    if problems.is_empty() {
+        Ok(Some(notes))
+    } else {
+        refused(problems)
+    }
+}
+
+/// Returns the attributes with which git or a web page would not show the index as it is.
+fn hidden(attributes: &[(String, String)]) -> impl Iterator<Item = Problem> {
+    const NAMES: [&str; 6] = [
+        "binary",
+        "diff",
+        "encoding",
+        "filter",
+        "ident",
+        "working-tree-encoding",
+    ];
+    let hides = |(name, value): &&(String, String)| {
+        let is_ours = name == "filter" && value == "unset";
+        let is_of_forge = name.starts_with("linguist-") || name.starts_with("gitlab-");
+        !is_ours && (is_of_forge || NAMES.contains(&name.as_str()))
+    };
+    attributes.iter().filter(hides).map(|(name, _)| {
+        let what = format!("has the git attribute {name}, which can hide its changes");
+        let help =
+            "Remove it from .gitattributes; 'git check-attr --all FILE' shows all that apply.";
+        Problem::error("", None, what, help)
+    })
+}
+
+fn compare_with_base(
+    head: &IndexHead,
+    before: &[u8],
+    problems: &mut Vec<Problem>,
+    notes: &mut Vec<Problem>,
+) {
+    let Ok(before) = index::parse(before) else {
+        let what = "the index of --base is not as drspass writes it, so nothing was compared";
+        notes.push(Problem::warning("", None, what, "Renew it on that branch."));
+        return;
+    };
+    if head.digest != before.digest && head.revision <= before.revision {
+        let what = format!(
+            "is {}, and the other manifest of --base has {}",
+            head.revision, before.revision
+        );
+        let help = "Merge that branch, or make the change again from its manifest.";
+        problems.push(Problem::error("manifest.revision", None, what, help));
+    }
+    if head.key_id != before.key_id {
+        let what = format!("differs from that of --base, {}", before.key_id);
+        let help =
+            "Only 'drspass rekey' changes it. Every tag is another one then; ask who ran it.";
+        notes.push(Problem::warning("manifest.key_id", None, what, help));
+    }
 }
 
 pub fn show(root: &Root, unlock: &Unlock<'_>) -> Result<ManifestReport, OpError> {

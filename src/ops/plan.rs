@@ -63,6 +63,7 @@ pub fn plan(
     if save.is_some() {
         // A state of another key has nothing that an apply could compare.
         known.check_key()?;
+        root.check_index(&opened, ErrorClass::Failed)?;
     }
     let plan = known.plan(addresses)?;
     if let Err(exceeded) = known.check_limits(&plan, rules) {
@@ -216,6 +217,7 @@ impl ToApply {
     /// Checks that a reader of this manifest made it, and for this manifest.
     pub fn check(
         &self,
+        root: &Root,
         opened: &Opened,
         now: Timestamp,
         change: Option<&ChangeId>,
@@ -232,7 +234,9 @@ impl ToApply {
             .into());
         }
         let plan = &self.file.plan;
-        let fits = plan.fits(&opened.sealed, now);
+        plan.check_times(now).map_err(|why| self.stale(why))?;
+        root.check_index(opened, ErrorClass::StalePlan)?;
+        let fits = plan.fits(&opened.sealed);
         fits.map_err(|why| self.stale(why))?;
         match change {
             Some(change) if *change != plan.change_id => {

@@ -5,7 +5,7 @@
 //! manifest and state change to a new key as one step (see [`crate::store::recovery`]).
 
 use super::error::{Failure, other_key};
-use super::root::{Root, Unlock, UserRules, digest_of, moved_parts, parse_sealed};
+use super::root::{Root, Unlock, UserRules, digest_of, parse_sealed};
 use super::{OpError, Runtime, git, rewrite};
 use crate::age_file::{AgeError, Passphrases};
 use crate::core::fingerprint::{FingerprintKey, Scope};
@@ -60,7 +60,7 @@ pub fn rekey(
     rules.check_key(&sealed.fingerprint_key.id())?;
     let target = root.target_beside(named, &sealed, rules)?;
     let change = Difference::between(&sealed.recipients, &root.config.recipients);
-    let moved = moved_parts(&target, &sealed);
+    let moved = root.moved_parts(&target, &sealed);
     let reason = reason(&change, sealed.scope != target.scope, options);
 
     let mut ledger = None;
@@ -69,6 +69,7 @@ pub fn rekey(
         let opened;
         (opened, finished) = open_ledger(root, &lock, &sealed, &before)?;
         if finished && reason.is_none() && change.is_none() && moved.is_empty() {
+            root.renew_index(&manifest, &sealed, &before)?;
             return Ok(None);
         }
         ledger = Some(opened);
@@ -91,7 +92,10 @@ pub fn rekey(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
+        state: root.config.state_name(),
+        index: sealed.index,
         revision,
+        written: (runtime.now)(),
     };
     let (file, is_lockout) = sealed_anew(root, &unlock, &plain, &new, options.allow_lockout)?;
 
@@ -114,6 +118,7 @@ pub fn rekey(
         (Some(ledger), Some(_)) => put(root, runtime, ledger, change, (&before, &file))?,
         (_lock, _) => rewrite::replace(root, Some(&before), &file).map(|()| None)?,
     };
+    root.renew_index(&manifest, &new, &file)?;
     Ok(Some(Rekeyed {
         plan,
         revision,

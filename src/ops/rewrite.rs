@@ -7,19 +7,21 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::{fs, io};
 
+use jiff::Timestamp;
 use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
 use super::root::{Opened, Root, Unlock, UserRules, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
-use crate::core::manifest::{self, Sealed, Sealing};
+use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::recipients::is_of_plugin;
 use crate::core::yaml;
 use crate::sys::{files, testpoint};
 
 pub struct Rewrite<'a> {
+    now: fn() -> Timestamp,
     file: Vec<u8>,
     plain: Zeroizing<Vec<u8>>,
     /// The highest applied revision in the state.
@@ -31,22 +33,28 @@ pub struct Rewrite<'a> {
 pub struct SealedRewrite<'a> {
     before: &'a [u8],
     text: Zeroizing<String>,
-    recipients: Vec<String>,
+    manifest: Manifest,
+    sealed: Sealed,
     plugins: Plugins<'a>,
     pub file: Vec<u8>,
-    pub revision: u64,
     pub warnings: Vec<Problem>,
 }
 
 impl<'a> Rewrite<'a> {
     /// Opens the manifest for a change. Refuses other recipients in drspass.yaml and a state of
     /// another key: it would be unclear who gets the new text.
-    pub fn open(root: &Root, unlock: &Unlock<'a>, rules: &UserRules) -> Result<Self, OpError> {
+    pub fn open(
+        root: &Root,
+        unlock: &Unlock<'a>,
+        rules: &UserRules,
+        now: fn() -> Timestamp,
+    ) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
         let (opened, plain) = root.open_file(&file, unlock, rules)?;
         root.check_recipients(&opened.sealed)?;
         let highest = root.check_key_beside(&opened.sealed, rules)?;
         Ok(Self {
+            now,
             file,
             plain,
             highest,
@@ -96,7 +104,10 @@ impl<'a> Rewrite<'a> {
             ("project_id", new_scope.project_id == old_scope.project_id),
             ("auth_url", new.auth_url == old.auth_url),
             ("recipients", new.recipients == old.recipients),
+            ("state", new.state == old.state),
+            ("index", new.index == old.index),
             ("revision", new.revision == old.revision),
+            ("written", new.written() == old.written()),
         ];
         let differing = is_same.into_iter().filter(|(_, is_same)| !is_same);
         let what = "is written by drspass and was changed";
@@ -116,11 +127,12 @@ impl<'a> Rewrite<'a> {
     /// Seals `text` with the next revision; drspass writes the `sealed` part itself.
     pub fn seal(&self, root: &Root, text: &str) -> Result<SealedRewrite<'_>, OpError> {
         let name = root.manifest_name();
-        let (_, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
+        let (manifest, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
         warnings.extend(second_name(root));
         let revision = next_revision(self.opened.sealed.revision.max(self.highest))?;
         let sealed = Sealed {
             revision,
+            written: (self.now)(),
             ..self.opened.sealed.clone()
         };
         let (text, file) = sealed_file(text, &sealed, name, self.plugins)?;
@@ -128,9 +140,9 @@ impl<'a> Rewrite<'a> {
             before: &self.file,
             file,
             text,
-            recipients: sealed.recipients,
+            manifest,
+            sealed,
             plugins: self.plugins,
-            revision,
             warnings,
         })
     }
@@ -145,12 +157,13 @@ impl<'a> Rewrite<'a> {
     ) -> Result<(u64, Vec<Problem>), OpError> {
         let ready = self.seal(root, text)?;
         ready.put(root)?;
+        ready.renew_index(root)?;
         let key = |problem: &Problem| (problem.path.clone(), problem.what.clone());
         let before: HashSet<_> = self.opened.warnings.iter().map(key).collect();
         let said: HashSet<_> = said.iter().map(|problem| &problem.what).collect();
         let mut fresh = ready.warnings;
         fresh.retain(|problem| !before.contains(&key(problem)) && !said.contains(&problem.what));
-        Ok((ready.revision, fresh))
+        Ok((ready.sealed.revision, fresh))
     }
 }
 
@@ -159,11 +172,19 @@ impl SealedRewrite<'_> {
         replace(root, Some(self.before), &self.file)
     }
 
+    pub fn renew_index(&self, root: &Root) -> Result<(), OpError> {
+        root.renew_index(&self.manifest, &self.sealed, &self.file)
+    }
+
+    pub const fn revision(&self) -> u64 {
+        self.sealed.revision
+    }
+
     /// Returns the new file for the readers that drspass.yaml lists now: one may have been
     /// removed since the manifest was opened. Skips the readers of a failing plugin.
     pub fn for_present_readers(&self, root: &Root) -> Result<Vec<u8>, AgeError> {
-        let mut left = root.still_listed(&self.recipients);
-        if left.len() == self.recipients.len() {
+        let mut left = root.still_listed(&self.sealed.recipients);
+        if left.len() == self.sealed.recipients.len() {
             return Ok(self.file.clone());
         }
         let encrypt = |to: &[String]| age_file::encrypt(self.text.as_bytes(), to, self.plugins);

@@ -132,8 +132,16 @@ pub fn replace_linked(path: &Path, content: &[u8]) -> io::Result<()> {
         Ok(found) if found.is_symlink() => fs::canonicalize(path)?,
         _ => path.to_owned(),
     };
-    let mode = fs::metadata(&file).map(|found| found.mode() & 0o777).ok();
-    put(&file, content, mode, true)
+    replace_own(&file, content)
+}
+
+/// Replaces a file, which keeps its mode, or creates a private one. A link is replaced itself.
+pub fn replace_own(path: &Path, content: &[u8]) -> io::Result<()> {
+    let there = fs::symlink_metadata(path)
+        .ok()
+        .filter(fs::Metadata::is_file);
+    let mode = there.map_or(PRIVATE, |found| found.mode() & 0o777);
+    put(path, content, Some(mode), true)
 }
 
 /// Locks the file that `path` names or links to, until dropped: of two writers that do so, one

@@ -45,7 +45,7 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     let places = context.env.private_places();
     let can_ask = prompt::can_ask();
     let editor = Editor::find(&context.children)?;
-    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules())?;
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules(), env::now)?;
     rewrite.try_change(&root)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -76,8 +76,9 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
         OpError::Unsynced { .. } => error,
         error => keep(&root, &ready, &places, error).into(),
     })?;
+    ready.renew_index(&root)?;
     context.warn(root.manifest_name(), &ready.warnings);
-    let text = format!("edited {name}, revision {}\n", ready.revision);
+    let text = format!("edited {name}, revision {}\n", ready.revision());
     drop(ready);
     drop(rewrite);
     let arrived = context.shell.result(&text);

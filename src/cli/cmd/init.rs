@@ -19,14 +19,14 @@ use crate::core::config::{self, TargetConfig, bare_endpoint};
 use crate::core::failure::{Failure, with_causes};
 use crate::core::fingerprint::FingerprintKey;
 use crate::core::inventory::ListedJob;
-use crate::core::manifest::{self, Sealed};
+use crate::core::manifest::{self, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::recipients::{recipient_key, refuse_recipient};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::encrypt::create;
 use crate::ops::git::git_files;
-use crate::ops::root::{CONFIG_FILE, MAX_IDENTITY_BYTES, Root, UserRules};
+use crate::ops::root::{CONFIG_FILE, MAX_IDENTITY_BYTES, Root, UserRules, parse_manifest};
 use crate::sys::files;
 
 const TARGET: &str = "Target";
@@ -54,6 +54,10 @@ pub struct InitArgs {
     /// Log in and list all jobs of the project in the manifest, without passwords
     #[arg(long, help_heading = MANIFEST)]
     pub from_jobs: bool,
+    /// Write no index, now or later: names of jobs and credentials are then in no plain
+    /// file, and reviewers without a key cannot see which password changed
+    #[arg(long, help_heading = MANIFEST)]
+    pub no_index: bool,
     #[command(flatten)]
     pub login: LoginFlags,
 }
@@ -78,7 +82,10 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
+        state: root.config.state_name(),
+        index: !args.no_index,
         revision: 1,
+        written: env::now(),
     };
     made.extend(git_files(
         &context.folder,
@@ -92,6 +99,9 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let file = file.map_err(OpError::age(name))?;
     create(&root.manifest_path(), name, &file)?;
     made.push(name.to_owned());
+    let (manifest, _) = parse_manifest(skeleton.as_bytes(), Sealing::Required, name)?;
+    root.renew_index(&manifest, &sealed, &file)?;
+    made.extend(sealed.index.then(|| root.index_name()));
     let mut text = wrote(&made);
     let _ = writeln!(text, "project: {}", sealed.scope.project_id);
     let _ = writeln!(text, "endpoint: {}", sealed.scope.endpoint);
@@ -254,10 +264,13 @@ fn already_there(
         state = root.store.path().to_owned();
     }
     let name = state.strip_prefix(folder).unwrap_or(&state).to_owned();
+    let index = config::index_path(&manifest);
     let has_manifest = exists(&folder.join(&manifest));
+    let has_index = exists(&folder.join(&index));
     let there = [
         (has_config, Path::new(CONFIG_FILE)),
         (has_manifest, &manifest),
+        (has_index, &index),
         (exists(&state), &name),
     ];
     let there = there
@@ -278,6 +291,9 @@ fn already_there(
         return Ok(there.map(OpError::exists).collect());
     }
     let mut refused = Vec::new();
+    if has_index {
+        refused.push(OpError::exists(&index));
+    }
     if has_config && names_any {
         refused.push(OpError::unfit(
             format!("{CONFIG_FILE} exists already and names the target and the recipients"),

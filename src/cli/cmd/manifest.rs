@@ -1,5 +1,6 @@
-//! `encrypt`, `decrypt`, `get`, `validate`, `show`, `recipients` and `rekey`.
+//! `encrypt`, `decrypt`, `get`, `index`, `validate`, `show`, `recipients` and `rekey`.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,12 +14,14 @@ use crate::cli::login;
 use crate::cli::prompt;
 use crate::cli::shell;
 use crate::core::address::{self, Unmatched};
+use crate::core::index;
 use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
 use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::encrypt;
-use crate::ops::inspect;
+use crate::ops::error::ErrorClass;
+use crate::ops::inspect::{self, IndexCheck};
 use crate::ops::plan;
 use crate::ops::rekey::{self, RekeyOptions};
 use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Opened, Root};
@@ -60,10 +63,25 @@ pub struct GetArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// Write it next to the manifest, as every command that writes the manifest does
+    #[arg(long)]
+    pub write: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Only check drspass.yaml and that the manifest is encrypted; needs no key
+    /// Only check drspass.yaml, that the manifest is encrypted, and an index that exists;
+    /// needs no key
     #[arg(long)]
     pub require_encrypted: bool,
+    /// Refuse a missing index; needs no key
+    #[arg(long)]
+    pub require_index: bool,
+    /// Compare the index with that of a commit, such as origin/main: its revision must
+    /// be higher if the manifest differs; needs no key
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -111,6 +129,7 @@ pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> 
         &context.rules(),
         (&name, &plain),
         args.output,
+        env::now(),
     )?;
     drop(plain);
     context.warn(&name, &warnings);
@@ -178,15 +197,32 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     Ok(exit::written(arrived, exit::DONE))
 }
 
+pub fn index(context: &Context<'_>, args: &IndexArgs) -> Result<u8, OpError> {
+    let root = context.root_with_warnings()?;
+    let opened = root.open(&context.unlock(), &context.rules())?;
+    if !args.write {
+        let text = index::render(&opened.manifest, &opened.sealed, &opened.digest);
+        drop(opened);
+        return Ok(exit::written(context.shell.document(text), exit::DONE));
+    }
+    root.write_index(&opened)?;
+    let text = format!("wrote {}\n", root.index_name().display());
+    Ok(context.changed(context.shell.result(&text), exit::DONE))
+}
+
 pub fn validate(context: &Context<'_>, args: &ValidateArgs) -> Result<u8, OpError> {
     let checked = check(context, args);
     if args.json {
         return validate_json(context, checked);
     }
-    let (root, opened) = checked?;
+    let Validated {
+        root,
+        opened,
+        index,
+    } = checked?;
     context.warn(Path::new(CONFIG_FILE), &root.warnings);
     let name = root.manifest_name();
-    let text = match &opened {
+    let mut text = match &opened {
         None => format!("{}: encrypted; content not checked\n", name.display()),
         Some(opened) => {
             context.warn(name, &opened.warnings);
@@ -200,39 +236,81 @@ pub fn validate(context: &Context<'_>, args: &ValidateArgs) -> Result<u8, OpErro
             )
         }
     };
-    drop(opened);
+    let has_index = opened.is_some_and(|opened| opened.sealed.index);
+    if has_index || index.is_some() {
+        let name = root.index_name();
+        context.warn(&name, &index.unwrap_or_default());
+        let what = match has_index {
+            true => "belongs to the manifest",
+            false => "fits the manifest; its tags need the key to be checked",
+        };
+        let _ = writeln!(text, "{}: {what}", name.display());
+    }
     let arrived = context
         .shell
         .result(&format!("drspass.yaml: valid\n{text}"));
     Ok(exit::written(arrived, exit::DONE))
 }
 
-fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<(Root, Option<Opened>), OpError> {
+struct Validated {
+    root: Root,
+    /// `None` without a key.
+    opened: Option<Opened>,
+    /// The notes on the index, if it was checked without the key.
+    index: Option<Vec<Problem>>,
+}
+
+fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<Validated, OpError> {
     let root = if args.require_encrypted {
         context.root_for_hooks()?
     } else {
         context.root()?
     };
     login::check_project_form(context.env)?;
+    let index = if args.require_encrypted || args.require_index || args.base.is_some() {
+        let options = IndexCheck {
+            is_required: args.require_index,
+            base: args.base.as_deref(),
+            children: &context.children,
+        };
+        inspect::validate_encrypted(&root, &context.rules(), &options)?
+    } else {
+        None
+    };
     if args.require_encrypted {
-        inspect::validate_encrypted(&root, &context.rules())?;
-        return Ok((root, None));
+        let opened = None;
+        return Ok(Validated {
+            root,
+            opened,
+            index,
+        });
     }
     let opened = root.open(&context.unlock(), &context.rules())?;
     root.check_recipients(&opened.sealed)?;
-    Ok((root, Some(opened)))
+    root.check_index(&opened, ErrorClass::Failed)?;
+    Ok(Validated {
+        root,
+        opened: Some(opened),
+        index,
+    })
 }
 
 /// In JSON, an invalid document is a result, with the exit code of its error.
 fn validate_json(
     context: &Context<'_>,
-    checked: Result<(Root, Option<Opened>), OpError>,
+    checked: Result<Validated, OpError>,
 ) -> Result<u8, OpError> {
     let (problems, error, code) = match checked {
-        Ok((root, opened)) => {
+        Ok(Validated {
+            root,
+            opened,
+            index,
+        }) => {
             let name = root.manifest_name().display().to_string();
+            let index_name = root.index_name().display().to_string();
             let mut problems = vec![(CONFIG_FILE.to_owned(), root.warnings)];
             problems.extend(opened.map(|opened| (name, opened.warnings)));
+            problems.extend(index.map(|notes| (index_name, notes)));
             (problems, None, exit::DONE)
         }
         Err(OpError::Document { path, problems }) => {

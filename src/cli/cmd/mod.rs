@@ -19,7 +19,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use self::apply::ApplyArgs;
 use self::init::InitArgs;
 use self::manifest::{
-    DecryptArgs, EncryptArgs, GetArgs, RecipientsArgs, RekeyArgs, ShowArgs, ValidateArgs,
+    DecryptArgs, EncryptArgs, GetArgs, IndexArgs, RecipientsArgs, RekeyArgs, ShowArgs, ValidateArgs,
 };
 use self::plan::PlanArgs;
 use self::service::ServiceArgs;
@@ -74,7 +74,9 @@ pub enum Command {
     Unset(UnsetArgs),
     /// Set passwords from a CSV or JSON file; without --write, a dry run
     Import(ImportArgs),
-    /// Check drspass.yaml and the manifest
+    /// Print the index of the manifest, or write it
+    Index(IndexArgs),
+    /// Check drspass.yaml, the manifest and its index
     Validate(ValidateArgs),
     /// List the entries of the manifest, or show a saved plan
     Show(ShowArgs),
@@ -123,6 +125,7 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
         Command::Set(args) => values::set(context, &args),
         Command::Unset(args) => values::unset(context, &args),
         Command::Import(args) => values::import(context, &args),
+        Command::Index(args) => manifest::index(context, &args),
         Command::Validate(args) => manifest::validate(context, &args),
         Command::Show(args) => manifest::show(context, &args),
         Command::Recipients(args) => manifest::recipients(context, &args),
@@ -150,7 +153,7 @@ const POINTER: &str = "Options of every command: drspass help global";
 /// The headings in the help of the program, each before its commands.
 const GROUPS: &str = "\
 Set up: demo init recipients rekey
-Passwords: edit get set unset import show validate encrypt decrypt
+Passwords: edit get set unset import show validate index encrypt decrypt
 Plan and apply: plan apply
 State: state lock
 Service: whoami jobs sim

@@ -50,10 +50,11 @@ macro_rules! shipped {
     };
 }
 
-pub const SCHEMAS: [(&str, &str); 16] = [
+pub const SCHEMAS: [(&str, &str); 17] = [
     shipped!("apply-output"),
     shipped!("config"),
     shipped!("gitlab-report"),
+    shipped!("index"),
     shipped!("jobs-output"),
     shipped!("journal"),
     shipped!("lock-output"),

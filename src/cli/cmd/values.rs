@@ -148,7 +148,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         .into());
     }
     let root = context.root_with_warnings()?;
-    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules())?;
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules(), env::now)?;
     let document = ManifestText::new(rewrite.text())?;
     let place = document
         .find(&args.address, field, taken(args.add))
@@ -228,7 +228,7 @@ fn save(
 pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
     let field = args.field;
     let root = context.root_with_warnings()?;
-    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules())?;
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules(), env::now)?;
     let document = ManifestText::new(rewrite.text())?;
     let place = document
         .find_removable(&args.address, field)
@@ -259,7 +259,7 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     let text = yaml::decode(&bytes).map_err(|problem| refused(vec![problem]))?;
     let format = args.format.unwrap_or_else(|| Format::of(&name, text));
     let rows = table::rows(text, format).map_err(refused)?;
-    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules())?;
+    let rewrite = Rewrite::open(&root, &context.unlock(), &context.rules(), env::now)?;
     let document = ManifestText::new(rewrite.text())?;
     let resolved = table::resolve(&document, rows, taken(args.add)).map_err(refused)?;
     let mut text = import_list(&document, &resolved.placed);

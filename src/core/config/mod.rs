@@ -6,7 +6,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::Checked;
@@ -28,6 +28,13 @@ pub struct Config {
     pub credentials_from: Option<String>,
     pub apply: ApplyConfig,
     pub limits: Limits,
+}
+
+impl Config {
+    /// Returns the state file as it is sealed.
+    pub fn state_name(&self) -> String {
+        self.state.to_string_lossy().into_owned()
+    }
 }
 
 /// The service and project that passwords are sent to: literal values, so that the environment of a
@@ -162,6 +169,14 @@ pub fn state_path(text: &str) -> Result<PathBuf, &'static str> {
     } else {
         Err("is not a valid name for the state file")
     }
+}
+
+/// Returns the path of a manifest's index: `passwords.index.yaml` for `passwords.yaml.age`.
+pub fn index_path(manifest: &Path) -> PathBuf {
+    let text = manifest.to_string_lossy();
+    let stem = text.strip_suffix(".age").unwrap_or(&text);
+    let stem = stem.strip_suffix(".yaml").unwrap_or(stem);
+    format!("{stem}.index.yaml").into()
 }
 
 /// Parses a whole number with a unit (ms, s, m, h), above zero and at most a day.

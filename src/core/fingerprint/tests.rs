@@ -241,41 +241,56 @@ fn the_order_of_recipients_does_not_matter() {
     assert!(is_digest(&digest(&[])));
 }
 
-fn tag(key: &FingerprintKey, place: &str, field: Field, value: &str) -> String {
+fn tag(
+    key: &FingerprintKey,
+    scope: (&str, &str),
+    place: &str,
+    field: Field,
+    value: &str,
+) -> String {
+    let scope = Scope {
+        endpoint: scope.0.to_owned(),
+        project_id: scope.1.to_owned(),
+    };
     let value = Secret::new(value.to_owned());
-    key.tagger().of(place, field, &value).to_string()
+    key.tagger(&scope).of(place, field, &value)
 }
+
+const EU: (&str, &str) = (
+    "https://drs.eu-de.otc.t-systems.com",
+    "054ba152d480d55b2f5dc0069e7ddef0",
+);
+const HERE: (&str, &str) = ("http://127.0.0.1:8080", "p");
 
 #[test]
 fn tags_match_the_fixed_vectors() {
-    // Computed with the hmac module of Python from the formula above.
+    // Computed with the hmac module of Python from the formula of design section 2.3.
     let entry = "25df459d-a37c-41b9-bc2b-8c00ba32jb52/source";
+    let password = Field::Password;
     assert_eq!(
-        tag(&key(), entry, Field::Password, "canary-one"),
-        "3d458541"
+        tag(&key(), EU, entry, password, "canary-one"),
+        "33540afb9ae00dd4"
     );
     let other = FingerprintKey::new([0xff; 32]);
-    assert_eq!(
-        tag(&other, "@orders-db", Field::Password, "canary-\u{e9}"),
-        "dccc9103"
-    );
-    assert_eq!(
-        tag(&other, entry, Field::KeyTabFile, "BQIAAAA="),
-        "252df8da"
-    );
+    let accented = tag(&other, HERE, "@orders-db", password, "canary-\u{e9}");
+    assert_eq!(accented, "9aec1054c1ac880b");
+    let file = tag(&other, HERE, entry, Field::KeyTabFile, "BQIAAAA=");
+    assert_eq!(file, "4f969caef5a59e6b");
 }
 
 #[test]
-fn a_tag_belongs_to_one_value_of_one_field_at_one_place_under_one_key() {
-    let one = tag(&key(), "j/source", Field::Password, "canary");
-    assert_eq!(one, tag(&key(), "j/source", Field::Password, "canary"));
-    let other = FingerprintKey::new([7; 32]);
+fn a_tag_belongs_to_one_value_of_one_field_at_one_place_of_one_project_under_one_key() {
+    let (key, other) = (key(), FingerprintKey::new([7; 32]));
+    let one = tag(&key, EU, "j/source", Field::Password, "canary");
+    assert_eq!(one, tag(&key, EU, "j/source", Field::Password, "canary"));
     for another in [
-        tag(&key(), "j/source", Field::Password, "canary2"),
-        tag(&key(), "j/source", Field::DomainName, "canary"),
-        tag(&key(), "j/destination", Field::Password, "canary"),
-        tag(&key(), "@j", Field::Password, "canary"),
-        tag(&other, "j/source", Field::Password, "canary"),
+        tag(&key, EU, "j/source", Field::Password, "canary2"),
+        tag(&key, EU, "j/source", Field::DomainName, "canary"),
+        tag(&key, EU, "j/destination", Field::Password, "canary"),
+        tag(&key, EU, "@j", Field::Password, "canary"),
+        tag(&key, (HERE.0, EU.1), "j/source", Field::Password, "canary"),
+        tag(&key, (EU.0, HERE.1), "j/source", Field::Password, "canary"),
+        tag(&other, EU, "j/source", Field::Password, "canary"),
     ] {
         assert_ne!(one, another);
     }

@@ -8,6 +8,8 @@ mod value;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::fingerprint::{Field, FingerprintKey, Scope};
 use super::job::{EntryKey, JobId};
 use super::problem::Checked;
@@ -41,7 +43,28 @@ pub struct Sealed {
     /// The only identity service for the login.
     pub auth_url: String,
     pub recipients: Vec<String>,
+    /// The state file, as drspass.yaml names it.
+    pub state: String,
+    /// Whether an index is written next to the manifest.
+    pub index: bool,
     pub revision: u64,
+    pub written: Timestamp,
+}
+
+impl Sealed {
+    pub fn written(&self) -> String {
+        to_the_second(self.written)
+    }
+}
+
+fn to_the_second(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Returns whether a text is a time as it is written in a manifest.
+pub fn is_written(text: &str) -> bool {
+    let time = text.parse::<Timestamp>();
+    time.is_ok_and(|time| to_the_second(time) == text)
 }
 
 /// A database account that the document defines, used or not.

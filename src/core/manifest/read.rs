@@ -4,8 +4,8 @@ use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use super::value::{SecretKind, secret};
-use super::{Assignment, Credential, Job, Manifest, Sealed, Sealing};
-use crate::core::config::{is_address, is_project_id};
+use super::{Assignment, Credential, Job, Manifest, Sealed, Sealing, is_written};
+use crate::core::config::{is_address, is_project_id, state_path};
 use crate::core::fingerprint::{Field, FingerprintKey, Scope};
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::problem::FieldPath;
@@ -346,13 +346,16 @@ fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
 }
 
 fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
-    const NAMES: [&str; 6] = [
+    const NAMES: [&str; 9] = [
         "fingerprint_key",
         "endpoint",
         "project_id",
         "auth_url",
         "recipients",
+        "state",
+        "index",
         "revision",
+        "written",
     ];
     const HELP: &str = "Only drspass writes this part; restore it from the encrypted manifest.";
     if !is_map(part, HELP) {
@@ -364,7 +367,17 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
             part.missing(name, Some(part.key), HELP);
         }
     }
-    let [key, endpoint, project_id, auth_url, recipients, revision] = fields;
+    let [
+        key,
+        endpoint,
+        project_id,
+        auth_url,
+        recipients,
+        state,
+        index,
+        revision,
+        written,
+    ] = fields;
     let key = key.and_then(|value| {
         let text = secret(&value, SecretKind::Line)?;
         let key = FingerprintKey::from_base64(&text);
@@ -384,7 +397,17 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
     let endpoint = text(endpoint, |text| is_address(text) && !text.ends_with('/'));
     let project_id = text(project_id, is_project_id);
     let auth_url = text(auth_url, is_address);
+    let written = text(written, is_written);
     let recipients = recipients.as_ref().and_then(Cursor::texts);
+    let state = state.filter(|value| is_map(value, HELP));
+    let file = state.as_ref().and_then(|value| {
+        let [file] = value.fields(["file"]);
+        if file.is_none() {
+            value.missing("file", Some(value.key), HELP);
+        }
+        text(file, |text| state_path(text).is_ok())
+    });
+    let index = index.and_then(|value| value.flag());
     let revision = revision.and_then(|value| {
         let revision = value.number()?;
         if revision == 0 {
@@ -400,7 +423,10 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         },
         auth_url: auth_url?,
         recipients: recipients?.iter().map(Cursor::owned).collect(),
+        state: file?,
+        index: index?,
         revision: revision?,
+        written: written?.parse().ok()?,
     })
 }
 

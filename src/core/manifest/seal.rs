@@ -135,6 +135,7 @@ fn line_end_of(document: &str, place: &SealedLines) -> &'static str {
 
 fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     let key = sealed.fingerprint_key.to_base64();
+    let written = sealed.written();
     let names = [
         ("fingerprint_key", key.expose()),
         ("endpoint", &sealed.scope.endpoint),
@@ -143,10 +144,11 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     ];
     let recipients: usize = sealed.recipients.iter().map(String::len).sum();
     let longest_escape = 10;
-    let lines = names.len() + sealed.recipients.len() + 3;
+    let lines = names.len() + sealed.recipients.len() + 7;
     let texts: usize = names.iter().map(|(_, text)| text.len()).sum();
     // Enough room for any text: a growing buffer would leave copies of the key behind.
-    let room = (texts + recipients) * longest_escape + lines * (indent + 40);
+    let texts = texts + recipients + sealed.state.len() + written.len();
+    let room = texts * longest_escape + lines * (indent + 40);
     let mut out = Zeroizing::new(String::with_capacity(room));
     let mut line = |depth: usize, name: &str, text: Option<&str>| {
         for _ in 0..indent + depth {
@@ -166,7 +168,11 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     for recipient in &sealed.recipients {
         line(4, "- ", Some(recipient));
     }
+    line(2, "state:", None);
+    line(4, "file: ", Some(&sealed.state));
+    line(2, &format!("index: {}", sealed.index), None);
     line(2, &format!("revision: {}", sealed.revision), None);
+    line(2, "written: ", Some(&written));
     out
 }
 

@@ -27,6 +27,9 @@ fn sealed() -> Sealed {
         scope: plan.scope,
         auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
         recipients: vec!["age1example".to_owned()],
+        state: "drspass.state.json".to_owned(),
+        index: true,
+        written: during(),
         revision: plan.revision,
     }
 }
@@ -116,7 +119,7 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
     let fits = |change: &dyn Fn(&mut Sealed)| {
         let mut sealed = sealed();
         change(&mut sealed);
-        plan.fits(&sealed, during()).map_err(|stale| stale.why)
+        plan.fits(&sealed).map_err(|stale| stale.why)
     };
     assert_eq!(fits(&|_| {}), Ok(()));
     assert_eq!(fits(&|sealed| sealed.revision = 4), Ok(()));
@@ -138,7 +141,7 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
     );
     let minutes = |count| SignedDuration::from_mins(count);
     let end = plan.expires;
-    let late = |count| plan.fits(&sealed(), end + minutes(count));
+    let late = |count| plan.check_times(end + minutes(count));
     assert_eq!(late(5), Ok(()));
     let now = end + minutes(6);
     assert_eq!(
@@ -149,7 +152,7 @@ fn a_plan_fits_only_the_seal_that_it_was_made_for_and_only_for_its_time() {
             now.strftime("%Y-%m-%d %H:%M UTC")
         )
     );
-    let earlier = |count| plan.fits(&sealed(), plan.created - minutes(count));
+    let earlier = |count| plan.check_times(plan.created - minutes(count));
     assert_eq!(earlier(5), Ok(()));
     let future = format!(
         "it was made at {}, which is in the future by the clock of this machine",

@@ -302,6 +302,16 @@ impl<'t> Cursor<'t, '_> {
         number
     }
 
+    /// Returns a boolean written plainly: `true` or `false`.
+    pub fn flag(&self) -> Option<bool> {
+        let text = self.node.scalar().filter(|_| self.node.is_plain());
+        let flag = text.and_then(|text| text.parse().ok());
+        if flag.is_none() {
+            self.wrong_kind("is not a boolean", "Write true or false, without quotes.");
+        }
+        flag
+    }
+
     /// Checks the version of the format; so far there is only version 1.
     pub fn version(&self, version: Option<Cursor<'_, '_>>) {
         let Some(version) = version else {

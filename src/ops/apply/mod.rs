@@ -95,7 +95,7 @@ pub fn apply(
     let opened = root.open(unlock, rules)?;
     if let Some(saved) = &options.saved {
         let now = (context.runtime.now)();
-        saved.check(&opened, now, options.expect_change.as_ref())?;
+        saved.check(root, &opened, now, options.expect_change.as_ref())?;
     }
     let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
     let guard = root.lock(&opened.digest, &context.lock)?;
@@ -105,6 +105,9 @@ pub fn apply(
     let mut version = snapshot.version.clone();
     let known = Comparison::of(root, &opened, snapshot)?;
     check_known(&known, rules, options)?;
+    if options.saved.is_none() {
+        root.check_index(&opened, ErrorClass::Failed)?;
+    }
     let (plan, mut prints) = decide(&known, options, &mut notes)?;
     let exceeded = known
         .check_limits(&plan, rules)

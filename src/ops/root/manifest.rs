@@ -2,8 +2,8 @@
 //! as far as possible without state and network.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
-use std::{io, slice};
 
 use zeroize::Zeroizing;
 
@@ -122,8 +122,10 @@ impl Root {
 
     /// Opens the manifest, with every check that needs neither state nor network.
     pub fn open(&self, unlock: &Unlock<'_>, rules: &UserRules) -> Result<Opened, OpError> {
-        self.open_file(self.manifest_bytes()?, unlock, rules)
-            .map(|(opened, _)| opened)
+        let (mut opened, _) = self.open_file(self.manifest_bytes()?, unlock, rules)?;
+        let index = self.warn_of_index(&opened.sealed, &opened.digest);
+        opened.warnings.extend(index);
+        Ok(opened)
     }
 
     /// Like [`Root::open`], for a file that was read already; returns its plain text as well.
@@ -147,7 +149,7 @@ impl Root {
             },
         };
         let target = self.target_beside(target, &sealed, rules)?;
-        check_target(&target, &sealed)?;
+        self.check_target(&target, &sealed)?;
         rules.check_key(&sealed.fingerprint_key.id())?;
         let opened = Opened {
             manifest: Arc::new(manifest),
@@ -238,36 +240,39 @@ impl Root {
             .into())
         }
     }
-}
 
-pub fn check_target(target: &Target, sealed: &Sealed) -> Result<(), OpError> {
-    match moved_parts(target, sealed).into_iter().next() {
-        None => Ok(()),
-        Some(TargetChange { field, from, to }) => Err(Failure::new(
-            "drspass::sealed::target",
-            format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
-            "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
-        )
-        .class(ErrorClass::Sealed)
-        .into()),
+    pub fn check_target(&self, target: &Target, sealed: &Sealed) -> Result<(), OpError> {
+        match self.moved_parts(target, sealed).into_iter().next() {
+            None => Ok(()),
+            Some(TargetChange { field, from, to }) => Err(Failure::new(
+                "drspass::sealed::target",
+                format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
+                "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
+            )
+            .class(ErrorClass::Sealed)
+            .into()),
+        }
     }
-}
 
-pub fn moved_parts(target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
-    let (new, old) = (&target.scope, &sealed.scope);
-    let parts = [
-        ("target.endpoint", &old.endpoint, &new.endpoint),
-        ("target.project_id", &old.project_id, &new.project_id),
-        ("target.auth_url", &sealed.auth_url, &target.auth_url),
-    ];
-    let moved = parts.into_iter().filter(|(_, from, to)| from != to);
-    moved
-        .map(|(field, from, to)| TargetChange {
-            field,
-            from: from.clone(),
-            to: to.clone(),
-        })
-        .collect()
+    /// Returns what of drspass.yaml differs from the sealed part.
+    pub fn moved_parts(&self, target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
+        let (new, old) = (&target.scope, &sealed.scope);
+        let state = self.config.state_name();
+        let parts = [
+            ("target.endpoint", &old.endpoint, &new.endpoint),
+            ("target.project_id", &old.project_id, &new.project_id),
+            ("target.auth_url", &sealed.auth_url, &target.auth_url),
+            ("state", &sealed.state, &state),
+        ];
+        let moved = parts.into_iter().filter(|(_, from, to)| from != to);
+        moved
+            .map(|(field, from, to)| TargetChange {
+                field,
+                from: from.clone(),
+                to: to.clone(),
+            })
+            .collect()
+    }
 }
 
 /// Opens the source of identities; paths are relative to `folder`.

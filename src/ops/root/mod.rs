@@ -1,6 +1,7 @@
 //! A root directory: configuration, manifest, state, and the checks before a manifest is used
 //! (design section 2.2).
 
+mod index;
 mod manifest;
 
 use std::io;
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::OpError;
 use super::error::{ErrorClass, Failure};
-use crate::core::config::{self, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits};
+use crate::core::config::{self, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, index_path};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::Sealed;
 use crate::core::problem::Problem;
@@ -22,8 +23,7 @@ use crate::store::Store;
 use crate::sys::files;
 
 pub use manifest::{
-    IdentitySource, MAX_IDENTITY_BYTES, Opened, Unlock, check_target, digest_of, moved_parts,
-    parse_manifest, parse_sealed,
+    IdentitySource, MAX_IDENTITY_BYTES, Opened, Unlock, digest_of, parse_manifest, parse_sealed,
 };
 
 pub const CONFIG_FILE: &str = "drspass.yaml";
@@ -31,6 +31,8 @@ pub const CONFIG_FILE: &str = "drspass.yaml";
 /// A manifest has at most 64 MiB of plain text (design section 2.2); armor adds a third and a
 /// line end for every 64 characters.
 pub const MAX_ENCRYPTED_BYTES: usize = 96 << 20;
+/// An index has a tag for each password, which may be shorter.
+pub const MAX_INDEX_BYTES: u64 = 128 << 20;
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 pub struct Root {
@@ -282,6 +284,7 @@ impl OwnPaths {
             folder.join(CONFIG_FILE),
             manifest.to_owned(),
             files::with_suffix(manifest, ".tmp"),
+            index_path(manifest),
         ];
         // The manifest may be a link, and then what it leads to is the manifest.
         others.extend(std::fs::canonicalize(manifest));

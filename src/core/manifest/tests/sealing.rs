@@ -15,7 +15,10 @@ pub fn sealed() -> Sealed {
         },
         auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
         recipients: vec!["age1abc".to_owned(), "ssh-ed25519 AAAA me@host".to_owned()],
+        state: "drspass.state.json".to_owned(),
+        index: true,
         revision: 7,
+        written: "2026-11-29T14:03:22Z".parse().unwrap(),
     }
 }
 
@@ -31,7 +34,10 @@ fn assert_is_ours(text: &str) {
     assert_eq!(read.scope, ours.scope);
     assert_eq!(read.auth_url, ours.auth_url);
     assert_eq!(read.recipients, ours.recipients);
+    assert_eq!(read.state, ours.state);
+    assert_eq!(read.index, ours.index);
     assert_eq!(read.revision, ours.revision);
+    assert_eq!(read.written, ours.written);
 }
 
 #[test]
@@ -51,7 +57,7 @@ fn the_part_goes_after_the_version_and_nothing_else_moves() {
         assert_is_ours(&out);
         let start = out.find("sealed:").expect("the part");
         let start = out[..start].rfind('\n').map_or(0, |at| at + 1);
-        let end = start + out[start..].find("revision: 7").expect("the last line");
+        let end = start + out[start..].find("written: ").expect("the last line");
         let end = end + out[end..].find('\n').map_or(out.len() - end, |at| at + 1);
         let rest = [&out[..start], &out[end..]].concat();
         assert_eq!(rest.trim_end(), text.trim_end());
