@@ -108,6 +108,7 @@ fn the_state_is_that_of_the_option_then_of_the_variable_then_of_the_settings() {
         "drspass.yaml",
         settings.replace(state.unwrap(), "state: settings.json"),
     );
+    lab.run(&["rekey", "--yes"]).exits(0);
     lab.passwords(&[(J1, "source", "canary-1")]);
     let apply = |option: bool, variable: bool| {
         let option: &[&str] = if option {
@@ -200,6 +201,7 @@ fn init_makes_a_root_folder_once() {
         ".gitignore",
         ".gitattributes",
         "passwords.yaml.age",
+        "passwords.index.yaml",
     ] {
         assert!(run.stdout.contains(&format!("wrote {name}\n")), "{name}");
     }
@@ -280,6 +282,7 @@ fn the_help_of_each_command_is_as_reviewed() {
         "set",
         "unset",
         "import",
+        "index",
         "validate",
         "recipients",
         "rekey",

@@ -278,7 +278,9 @@ fn the_pipeline_of_gitlab_is_walked_from_merge_request_to_apply() {
         "canary-staging-3",
     );
     for name in ["validate-staging", "validate-production"] {
-        let run = gitlab::walk(&repository, "request", &pipeline, name, &[], None);
+        let target = ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main");
+        let target = [(target.0.to_owned(), target.1.to_owned())];
+        let run = gitlab::walk(&repository, "request", &pipeline, name, &target, None);
         assert_eq!(run.code, 0, "{}", run.log);
     }
     repository.merge("request");

@@ -173,7 +173,7 @@ fn a_state_that_is_not_told_is_no_word_of_the_service() {
         .exits(0)
         .says(&format!("{J1} unknown"))
         .says(&format!("{J2} \"unknown\""));
-    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.remove_manifest();
     lab.run(&["init", "--from-jobs"]).exits(0);
     let text = lab.run(&["decrypt"]).exits(0).stdout;
     assert!(text.contains("    # migration, state unknown\n"), "{text}");

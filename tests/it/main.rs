@@ -33,6 +33,8 @@ mod git;
 /// Secrets that were typed or set where a path was to be.
 mod given;
 /// The example repository and its pipelines.
+mod index;
+
 mod infra_repo;
 /// A new root folder, and what stops it.
 mod init;

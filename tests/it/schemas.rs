@@ -299,7 +299,8 @@ fn the_schema_of_the_manifest_agrees_with_the_program() {
         let text = "version: 1\njobs: {}\nsealed:\n  \
             fingerprint_key: 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8='\n  \
             endpoint: 'https://a'\n  project_id: 'p'\n  auth_url: 'https://a/v3'\n  \
-            recipients: ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n  revision: 1\n";
+            recipients: ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n  state: { file: a.json }\n  index: true\n  \
+            revision: 1\n  written: '2026-11-29T14:03:22Z'\n";
         assert!(text.contains(change.0));
         text.replacen(change.0, change.1, 1)
     };
@@ -328,6 +329,15 @@ fn the_schema_of_the_manifest_agrees_with_the_program() {
         ("revision: 1", "revision: 0"),
         ("revision: 1", "revision: '1'"),
         ("  revision: 1\n", ""),
+        ("a.json", "package.json"),
+        ("{ file: a.json }", "a.json"),
+        ("{ file: a.json }", "{}"),
+        ("index: true", "index: false"),
+        ("index: true", "index: 'true'"),
+        ("  index: true\n", ""),
+        ("22Z", "22+01:00"),
+        ("22Z", "22.5Z"),
+        ("2026-11-29T", "2026-11-29 "),
         ("  revision: 1", "  other: 1\n  revision: 1"),
     ] {
         taken += usize::from(check(&sealed(change)));

@@ -25,7 +25,7 @@ fn production() -> (Lab, String) {
     ))
     .exits(0);
     fs::create_dir(lab.path("production")).unwrap();
-    for name in ["drspass.yaml", "passwords.yaml.age"] {
+    for name in ["drspass.yaml", "passwords.index.yaml", "passwords.yaml.age"] {
         fs::rename(lab.path(name), lab.path("production").join(name)).unwrap();
     }
     let url = lab.sim.url();
@@ -104,7 +104,7 @@ fn summaries_of_two_environments_are_never_taken_for_each_other() {
     let (lab, place) = production();
     for folder in ["eu/production", "us/production", "st --> aging"] {
         fs::create_dir_all(lab.path(folder)).unwrap();
-        for name in ["drspass.yaml", "passwords.yaml.age"] {
+        for name in ["drspass.yaml", "passwords.index.yaml", "passwords.yaml.age"] {
             fs::copy(
                 lab.path("production").join(name),
                 lab.path(folder).join(name),

@@ -106,12 +106,9 @@ fn a_manifest_forged_with_another_key_is_refused() {
     let lab = Lab::with_a_change();
     let (listener, _) = listener();
     let key_id = lab.run(&["validate"]).exits(0).stdout;
-    let key_id = key_id
-        .lines()
-        .last()
-        .unwrap()
-        .trim_start_matches("key id: ")
-        .to_owned();
+    let mut lines = key_id.lines();
+    let key_id = lines.find_map(|line| line.strip_prefix("key id: "));
+    let key_id = key_id.unwrap().to_owned();
     lab.run(&["plan", "--expect-key-id", &key_id]).exits(0);
 
     // A writer knows the recipients and the target, but not the key: he makes
@@ -261,6 +258,6 @@ fn lab_with_an_older_manifest() -> Lab {
     lab.passwords(&[(J1, "source", "canary-2")]);
     lab.apply(&[]).exits(0);
     std::fs::copy(lab.path("passwords.yaml.age"), lab.path("newest.age")).unwrap();
-    lab.write("passwords.yaml.age", &old);
+    lab.put_manifest(&old);
     lab
 }

@@ -122,6 +122,7 @@ fn at_every_step_all_is_old_or_all_is_new_and_both_ways_lead_on() {
         ended(&lab, &old_key, &name);
         // The way on by an apply, and a rekey after it.
         restore(&lab, &killed);
+        lab.run(&["index", "--write"]).exits(0);
         lab.apply(&[]).exits(0);
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);
         lab.run(&["rekey", "--yes"]).exits(0);
@@ -179,7 +180,7 @@ fn a_manifest_put_back_from_git_in_between_claims_nothing_false() {
     lab.apply(&[]).exits(0);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     // With the new one, the state beside is not that of this state any more.
-    lab.write(MANIFEST, &new);
+    lab.put_manifest(&new);
     let plan = lab.plan();
     assert!(plan.contains("0 in sync"), "{plan}");
     let state = lab.read(STATE);
@@ -203,6 +204,7 @@ fn a_rekey_that_keeps_the_key_leaves_the_state_alone_wherever_it_is_killed() {
             (planned(&lab), lab.read(STATE), key_id(&lab)),
             (before.clone(), state.clone(), id.clone())
         );
+        lab.run(&["index", "--write"]).exits(0);
         assert!(opens(&lab, "key.txt") && opens(&lab, "other.txt"));
     }
 }

@@ -53,7 +53,7 @@ fn sealed_to(recipients: &[&str]) -> Lab {
 /// Lists other recipients in drspass.yaml, and removes the manifest of before.
 fn readdress(lab: &Lab, recipients: &[&str]) {
     lab.list_recipients(recipients);
-    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.remove_manifest();
 }
 
 fn jobs() -> String {
@@ -68,7 +68,8 @@ fn first_jobs(lab: &Lab) -> String {
     let recipients = config.lines().filter_map(|line| line.strip_prefix("  - "));
     format!(
         "{}sealed: {{ fingerprint_key: '{key}', endpoint: '{endpoint}', project_id: '{}', auth_url: \
-         '{auth_url}', recipients: [{}], revision: 1 }}\n",
+         '{auth_url}', recipients: [{}], state: {{ file: drspass.state.json }}, index: true, revision: 1, \
+         written: '2026-11-29T14:03:22Z' }}\n",
         jobs(),
         lab.sim.project_id(),
         recipients.collect::<Vec<_>>().join(", ")

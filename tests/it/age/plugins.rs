@@ -69,6 +69,7 @@ fn a_plugin_works_both_ways_with_the_real_age() {
     let own = lab.recipient_of("key.txt");
     for more in [&["-r", RECIPIENT, "-a"][..], &["-r", &own, "-r", RECIPIENT]] {
         real(&[&["-o", "passwords.yaml.age"], more, &["plain.yaml"]].concat());
+        with_path(&lab, &path, &["-i", "stub.txt", "index", "--write"]).exits(0);
         with_path(&lab, &path, &["-i", "stub.txt", "validate"]).exits(0);
     }
 }

@@ -31,6 +31,8 @@ fn both_ways(recipient: &str, identity: &str) {
     for form in [&["-r", recipient, "-a"][..], &["-r", recipient]] {
         seal_with_age(&lab, &text, form);
         assert_eq!(ours(&lab, identity), text, "{form:?}");
+        // Another program writes no index.
+        lab.run(&["-i", identity, "index", "--write"]).exits(0);
         lab.run(&["-i", identity, "validate"]).exits(0);
         lab.run(&["validate", "--require-encrypted"]).exits(0);
     }
@@ -91,6 +93,7 @@ fn ssh_keys_with_a_passphrase_work_both_ways() {
         std::fs::remove_file(lab.path("plain.yaml")).unwrap();
 
         seal_with_age(&lab, &text, &["-r", &recipient, "-a"]);
+        terminal::drspass(&lab, &["-i", key, "index", "--write"], &passphrase()).exits(0);
         terminal::drspass(&lab, &["-i", key, "validate"], &passphrase()).exits(0);
     }
 }

@@ -86,6 +86,9 @@ fn what_the_tool_keeps_is_not_changed_by_hand() {
     for (change, path) in [
         ("s/revision: 2/revision: 9/", "sealed.revision"),
         ("s/project_id: \"/&0/", "sealed.project_id"),
+        ("s/index: true/index: false/", "sealed.index"),
+        ("s/file: \"/&x/", "sealed.state"),
+        ("s/written: \"20/written: \"21/", "sealed.written"),
         // Another first letter, whichever it has.
         (
             "s/_key: \"A/_key: \"B/; t; s/_key: \"./_key: \"A/",
@@ -94,7 +97,7 @@ fn what_the_tool_keeps_is_not_changed_by_hand() {
         ("s/127.0.0.1/127.0.0.2/", "sealed.endpoint"),
         ("/- \"age1/d", "sealed"),
         (
-            "/^sealed:/,/revision:/d",
+            "/^sealed:/,/written:/d",
             "sealed: is written by drspass and was removed",
         ),
     ] {

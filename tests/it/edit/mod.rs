@@ -121,9 +121,12 @@ impl Desk {
         Terminal::start(self.command(editor))
     }
 
-    /// What the manifest says now.
+    /// The decrypted manifest, as if it was always written at one time.
     pub(super) fn text(&self) -> String {
-        self.lab.run(&["decrypt"]).exits(0).stdout
+        let text = self.lab.run(&["decrypt"]).exits(0).stdout;
+        let (before, after) = text.split_once("  written: \"").expect("a time");
+        let (_, after) = after.split_once('"').expect("its end");
+        format!("{before}  written: \"2026-11-29T14:03:22Z\"{after}")
     }
 
     #[track_caller]

@@ -35,14 +35,19 @@ fn git_takes_the_manifest_for_binary_and_the_index_for_text() {
     lab.run_command(command).exits(0).says("key id: ");
     assert_eq!(lab.read(".gitattributes"), ATTRIBUTES);
     assert_eq!(lab.read(".git/config"), config);
-    let seen = |name| git(&lab, &["check-attr", "--all", "--", name]).stdout;
+    let seen = |name| {
+        let listed = git(&lab, &["check-attr", "--all", "--", name]).stdout;
+        let mut lines: Vec<String> = listed.lines().map(|line| format!("{line}\n")).collect();
+        lines.sort();
+        lines.concat()
+    };
     assert_eq!(
         seen("passwords.yaml.age"),
-        "passwords.yaml.age: diff: unset\npasswords.yaml.age: text: unset\npasswords.yaml.age: filter: unset\n"
+        "passwords.yaml.age: diff: unset\npasswords.yaml.age: filter: unset\npasswords.yaml.age: text: unset\n"
     );
     assert_eq!(
         seen("passwords.index.yaml"),
-        "passwords.index.yaml: text: set\npasswords.index.yaml: eol: lf\npasswords.index.yaml: filter: unset\n"
+        "passwords.index.yaml: eol: lf\npasswords.index.yaml: filter: unset\npasswords.index.yaml: text: set\n"
     );
     lab.run(&init).exits(1).says("already set up");
 }

@@ -110,7 +110,9 @@ impl Repository {
             .skip_while(|line| line.starts_with(' '))
             .collect();
         let plain = format!("{head}{}\n", body.join("\n"));
-        fs::remove_file(folder.join("passwords.yaml.age")).unwrap();
+        for name in ["passwords.yaml.age", "passwords.index.yaml"] {
+            fs::remove_file(folder.join(name)).unwrap();
+        }
         let config = fs::read_to_string(folder.join("drspass.yaml")).unwrap();
         let target = format!(
             "  project_id: \"{}\"\n  endpoint: \"{url}\"\n  auth_url: \"{url}/v3\"",

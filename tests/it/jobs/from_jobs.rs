@@ -20,7 +20,7 @@ fn database(host: &str, port: u16, user: &str) -> Option<EndpointSpec> {
 
 /// Makes the manifest anew from the jobs, and returns its plain text.
 fn made_of_jobs(lab: &Lab) -> String {
-    fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.remove_manifest();
     lab.run(&["init", "--from-jobs"])
         .exits(0)
         .says("wrote passwords.yaml.age");
@@ -185,7 +185,7 @@ fn details_that_cannot_be_had_leave_endpoints_to_be_filled_in() {
     };
     let fault = Fault::always(FaultKind::Status(answer));
     assert!(lab.sim.inject_query(Some("detail"), fault));
-    fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.remove_manifest();
     lab.run(&["init", "--from-jobs"])
         .exits(0)
         .says("warning: cannot read the databases of the jobs");

@@ -239,7 +239,7 @@ fn the_entry_that_drspass_yaml_names_is_the_login() {
 #[test]
 fn the_entry_that_drspass_yaml_names_lists_the_jobs_of_a_new_manifest_too() {
     let lab = lab();
-    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.remove_manifest();
     let home = two_clouds();
     let vars = vec![home_var(home.path())];
     run(&lab, &["init", "--from-jobs"], &vars).exits(1);
@@ -250,7 +250,7 @@ fn the_entry_that_drspass_yaml_names_lists_the_jobs_of_a_new_manifest_too() {
         .says("wrote passwords.yaml.age");
     assert_eq!(lab.sim.logins(), 1);
     // So do the times that it sets: this answer comes long before the usual limit.
-    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.remove_manifest();
     let slow = Fault::always(FaultKind::Slow { millis: 15_000 });
     assert!(lab.sim.inject_query(Some("list"), slow));
     run(&lab, &["init", "--from-jobs"], &vars)

@@ -306,7 +306,7 @@ fn a_real_project_is_set_up_as_the_page_says() {
     assert!(!passwords.exists());
     let kept = walk.types("cd ../production && git ls-files && git status --porcelain .");
     let kept: Vec<&str> = kept.lines().collect();
-    assert_eq!(kept.len(), 5, "{kept:?}");
+    assert_eq!(kept.len(), 6, "{kept:?}");
     assert!(kept.contains(&"drspass.state.json"), "{kept:?}");
 }
 
@@ -350,7 +350,7 @@ fn five_minutes_with_a_real_project_go_as_the_readme_says() {
     assert!(walk.holds(ORDERS, "source", "made-up Orders #4"));
     assert!(walk.holds(BILLING, "destination", "made-up Orders #4"));
     let kept = walk.types("git ls-files && git status --porcelain .");
-    assert_eq!(kept.lines().count(), 5, "{kept}");
+    assert_eq!(kept.lines().count(), 6, "{kept}");
 }
 
 #[test]

@@ -37,7 +37,12 @@ fn rotated() -> Lab {
     lab.run(&["set", "billing/source", "--add", "--generate"])
         .exits(0);
     fs::create_dir(lab.path(ENVIRONMENT)).unwrap();
-    for name in ["drspass.yaml", "passwords.yaml.age", "drspass.state.json"] {
+    for name in [
+        "drspass.yaml",
+        "passwords.index.yaml",
+        "passwords.yaml.age",
+        "drspass.state.json",
+    ] {
         fs::rename(lab.path(name), lab.path(ENVIRONMENT).join(name)).unwrap();
     }
     lab

@@ -54,6 +54,7 @@ fn distrust_finishes_a_rekey_that_was_cut_off() {
     lab.run(&["state", "distrust"]).exits(0);
     assert!(!lab.exists("drspass.state.json.rekey"));
     assert!(lab.plan().contains(&format!("? {J1}/source")));
+    lab.run(&["index", "--write"]).exits(0);
     lab.apply(&[]).exits(0);
 }
 

@@ -176,7 +176,7 @@ fn somebody_who_is_removed_reads_nothing_new_and_every_entry_stays_what_it_was()
     );
 
     // The removed person still has the old file, and nobody takes it.
-    lab.write(MANIFEST, manifest);
+    lab.put_manifest(manifest);
     lab.run(&["apply", "--auto-approve", "--expect-key-id", &new_id])
         .exits(1)
         .says("is expected");

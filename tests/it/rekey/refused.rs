@@ -356,5 +356,6 @@ fn a_file_of_somebody_without_the_new_key_is_not_taken_for_a_rekey() {
         .exits(1)
         .says("the state was made with the key");
     lab.write(STATE, state);
+    lab.run(&["index", "--write"]).exits(0);
     lab.apply(&[]).exits(0);
 }

@@ -139,7 +139,7 @@ fn an_older_manifest_that_a_plan_accepted_is_applied() {
     lab.passwords(&[(J1, "source", "canary-2")]);
     lab.apply(&[]).exits(0);
     let newer = std::fs::read(lab.path("passwords.yaml.age")).unwrap();
-    lab.write("passwords.yaml.age", older);
+    lab.put_manifest(older);
     refused(&lab, &["plan", "--out", PLAN], 1, "revision");
     assert!(!lab.exists(PLAN));
     save_as(&lab, PLAN, &["--allow-rollback"]);
@@ -147,7 +147,7 @@ fn an_older_manifest_that_a_plan_accepted_is_applied() {
     assert!(lab.sim.holds(J1, "source", "canary-1"));
     // It is the one applied last now; any other way back needs a word of its own.
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
-    lab.write("passwords.yaml.age", newer);
+    lab.put_manifest(newer);
     refused(&lab, &["apply", "--auto-approve"], 1, "revision");
 }
 
@@ -160,7 +160,7 @@ fn a_manifest_that_became_older_than_the_state_since_is_refused() {
     save(&lab);
     lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
     lab.apply(&["--only", J1]).exits(0);
-    lab.write("passwords.yaml.age", older);
+    lab.put_manifest(older);
     refused(&lab, &["apply", PLAN], 5, "revision");
 }
 

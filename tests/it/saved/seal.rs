@@ -356,7 +356,7 @@ fn an_older_manifest_than_the_plans_is_refused() {
     // The same values again, in a later revision.
     lab.passwords(&[(J1, "source", "canary-3")]);
     save(&lab);
-    lab.write("passwords.yaml.age", older);
+    lab.put_manifest(older);
     refused(
         &lab,
         &["apply", PLAN],
@@ -383,11 +383,9 @@ fn changed_recipients_of_the_manifest_are_refused() {
     std::fs::write(folder.join("plain.yaml"), plain).unwrap();
     lab.run(&["-C", "copy", "-i", "../key.txt", "encrypt", "plain.yaml"])
         .exits(0);
-    std::fs::copy(
-        folder.join("passwords.yaml.age"),
-        lab.path("passwords.yaml.age"),
-    )
-    .unwrap();
+    for name in ["passwords.yaml.age", "passwords.index.yaml"] {
+        std::fs::copy(folder.join(name), lab.path(name)).unwrap();
+    }
     std::fs::remove_dir_all(folder).unwrap();
     refused(
         &lab,

@@ -21,7 +21,7 @@ impl Rehearsal {
         let sim = Served::start(&folder.join(scenario));
         // A usual root folder, made anew for the other simulator.
         let mut lab = Lab::with_config(SimConfig::default());
-        for name in ["drspass.yaml", "passwords.yaml.age"] {
+        for name in ["drspass.yaml", "passwords.index.yaml", "passwords.yaml.age"] {
             fs::remove_file(lab.path(name)).unwrap();
         }
         lab.plant(&[&sim.token, "canary-1", "canary-2"]);

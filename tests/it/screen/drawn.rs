@@ -110,6 +110,8 @@ fn a_warning_of_drspass_yaml_is_drawn_and_a_problem_of_the_manifest_is_not() {
         !shown.contains('╭'),
         "the error alone, of the seal\n{shown}"
     );
+    // The index names the target that was sealed.
+    std::fs::remove_file(lab.path("passwords.index.yaml")).unwrap();
     let check = lab.command(&["validate", "--require-encrypted"]);
     let shown = shown_on(&lab, &check, 80, "xterm", 0).join("\n");
     assert!(shown.contains("⚠"), "{shown}");

@@ -55,7 +55,7 @@ fn an_older_manifest_needs_leave() {
     // It is the one applied last now, and the highest revision stays known.
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
     let newest = std::fs::read(lab.path("newest.age")).unwrap();
-    lab.write("passwords.yaml.age", newest);
+    lab.put_manifest(newest);
     refused(&lab, &listener, &[], 1, "revision");
 }
 

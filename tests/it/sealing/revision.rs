@@ -25,7 +25,7 @@ pub(super) fn revision(lab: &Lab) -> u64 {
 
 /// Puts the manifest back that was applied before the older one.
 fn put_newest_back(lab: &Lab) {
-    std::fs::copy(lab.path("newest.age"), lab.path(MANIFEST)).unwrap();
+    lab.put_manifest(std::fs::read(lab.path("newest.age")).unwrap());
 }
 
 fn known(lab: &Lab, field: &str) -> Value {
@@ -79,7 +79,7 @@ fn a_way_back_that_sends_nothing_counts_as_applied() {
     put_newest_back(&lab);
     lab.passwords(&[(J1, "source", "canary-1")]);
     lab.apply(&[]).exits(0);
-    lab.write(MANIFEST, old);
+    lab.put_manifest(old);
     lab.run(&["plan"]).exits(1);
     let sent = lab.sent().len();
     let number = revision(&lab);
@@ -106,7 +106,7 @@ fn one_revision_never_belongs_to_two_manifests() {
     // Somebody without the state goes on from the same manifest.
     let state = lab.read(STATE);
     std::fs::remove_file(lab.path(STATE)).unwrap();
-    lab.write(MANIFEST, base);
+    lab.put_manifest(base);
     lab.passwords(&[(J1, "source", "canary-3")]);
     assert_eq!(revision(&lab), number);
     lab.write(STATE, state);
@@ -151,7 +151,7 @@ fn every_writer_of_the_manifest_takes_a_number_that_no_apply_knows() {
         lab.manifest(&wanted("canary-2")).exits(0);
         lab.apply(&[]).exits(0);
         let highest = revision(&lab);
-        lab.write(MANIFEST, old);
+        lab.put_manifest(old);
         lab.apply(&["--allow-rollback"]).exits(0);
         let mut command = lab.command(args);
         command.env("EDITOR", "sed -i s/canary-1/canary-3/");
@@ -183,7 +183,7 @@ fn a_saved_way_back_is_not_one_from_what_was_applied_since() {
     put_newest_back(&lab);
     lab.passwords(&[(J1, "source", "canary-2"), (J2, "source", "canary-3")]);
     lab.apply(&["--only", J2]).exits(0);
-    lab.write(MANIFEST, old);
+    lab.put_manifest(old);
     let sent = lab.sent().len();
     lab.run(&["apply", "plan.json"])
         .exits(5)

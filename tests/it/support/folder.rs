@@ -30,6 +30,19 @@ impl Lab {
         (link, real)
     }
 
+    /// Puts a manifest in place with the index that belongs to it, as git does.
+    pub(crate) fn put_manifest(&self, content: impl AsRef<[u8]>) {
+        self.write("passwords.yaml.age", content);
+        self.run(&["index", "--write"]).exits(0);
+    }
+
+    /// Takes the manifest and its index away.
+    pub(crate) fn remove_manifest(&self) {
+        for name in ["passwords.yaml.age", "passwords.index.yaml"] {
+            fs::remove_file(self.path(name)).expect(name);
+        }
+    }
+
     /// The public key of an identity file.
     pub(crate) fn recipient_of(&self, name: &str) -> String {
         let text = self.read(name);

@@ -173,8 +173,9 @@ impl Lab {
         );
         self.run(&["-C", "forge", "-i", "../key.txt", "encrypt", "plain.yaml"])
             .exits(0);
-        let manifest = "passwords.yaml.age";
-        fs::copy(folder.join(manifest), self.path(manifest)).expect("a copy");
+        for name in ["passwords.yaml.age", "passwords.index.yaml"] {
+            fs::copy(folder.join(name), self.path(name)).expect("a copy");
+        }
         fs::remove_dir_all(folder).expect("the folder goes");
     }
 

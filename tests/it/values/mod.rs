@@ -101,7 +101,7 @@ impl Desk {
     fn text(&self) -> String {
         let text = self.lab.run(&["decrypt"]).exits(0).stdout;
         let start = text.find("sealed:").unwrap();
-        let length = text[start..].find("revision: ").unwrap();
+        let length = text[start..].find("written: ").unwrap();
         let end = text[start + length..].find('\n').unwrap();
         format!("{}{}", &text[..start], &text[start + length + end + 1..])
     }

@@ -38,7 +38,7 @@ fn made_by_init() -> [String; 2] {
         ..job(J1, "INCRE_TRANSFER_STARTED")
     }]);
     let skeleton = lab.run(&["decrypt"]).exits(0).stdout;
-    std::fs::remove_file(lab.path("passwords.yaml.age")).unwrap();
+    lab.remove_manifest();
     lab.run(&["init", "--from-jobs"]).exits(0);
     [skeleton, lab.run(&["decrypt"]).exits(0).stdout]
 }
