@@ -58,37 +58,32 @@ struct SimUser {
     refused: u32,
 }
 
-pub struct Users {
-    users: Vec<SimUser>,
-}
+pub struct Users(Vec<SimUser>);
 
 impl Users {
     /// `salt` is called once for each user.
     pub fn new(specs: Vec<UserSpec>, salt: impl Fn() -> SaltedDigest) -> Self {
-        let users = specs
-            .into_iter()
-            .map(|spec| {
-                let salt = salt();
-                SimUser {
-                    password: salted_digest(&salt, &spec.password),
-                    passcode: spec.passcode.map(|code| salted_digest(&salt, &code)),
-                    salt,
-                    person: Person {
-                        name: spec.name,
-                        id: spec.id,
-                        domain: spec.domain,
-                        domain_id: spec.domain_id,
-                    },
-                    refused: 0,
-                }
-            })
-            .collect();
-        Self { users }
+        let users = specs.into_iter().map(|spec| {
+            let salt = salt();
+            SimUser {
+                password: salted_digest(&salt, &spec.password),
+                passcode: spec.passcode.map(|code| salted_digest(&salt, &code)),
+                salt,
+                person: Person {
+                    name: spec.name,
+                    id: spec.id,
+                    domain: spec.domain,
+                    domain_id: spec.domain_id,
+                },
+                refused: 0,
+            }
+        });
+        Self(users.collect())
     }
 
     /// Logs a user in, who is named by the id alone or by name and domain.
     pub fn log_in(&mut self, claim: &LoginClaim<'_>) -> Result<Person, LoginRefusal> {
-        let user = self.users.iter_mut().find(|user| user.is_meant(claim));
+        let user = self.0.iter_mut().find(|user| user.is_meant(claim));
         let user = user.ok_or(LoginRefusal::Wrong)?;
         if user.refused >= LOCK_AFTER {
             return Err(LoginRefusal::Locked);
@@ -106,8 +101,8 @@ impl Users {
     }
 
     pub fn named(&self, name: &str) -> Option<&Person> {
-        let people = self.users.iter().map(|user| &user.person);
-        people.into_iter().find(|person| person.name == name)
+        let mut people = self.0.iter().map(|user| &user.person);
+        people.find(|person| person.name == name)
     }
 }
 
@@ -202,9 +197,7 @@ struct SigningKey {
     locked_until: Option<Timestamp>,
 }
 
-pub struct SigningKeys {
-    keys: Vec<SigningKey>,
-}
+pub struct SigningKeys(Vec<SigningKey>);
 
 impl SigningKeys {
     pub fn new(specs: Vec<AccessKeySpec>) -> Self {
@@ -213,9 +206,7 @@ impl SigningKeys {
             refused: 0,
             locked_until: None,
         });
-        Self {
-            keys: keys.collect(),
-        }
+        Self(keys.collect())
     }
 
     /// Returns the name of the user whose key signed the request, if it has one.
@@ -228,11 +219,8 @@ impl SigningKeys {
         let Some(authorization) = Authorization::parse(authorization) else {
             return Err(unauthenticated("decrypt token fail"));
         };
-        let key = self
-            .keys
-            .iter_mut()
-            .find(|key| key.spec.access == authorization.access);
-        let Some(key) = key else {
+        let mut keys = self.0.iter_mut();
+        let Some(key) = keys.find(|key| key.spec.access == authorization.access) else {
             return Err(unauthenticated("Get secretKey failed"));
         };
         if key.locked_until.is_some_and(|end| now < end) {

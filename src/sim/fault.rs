@@ -207,6 +207,7 @@ pub enum FaultKind {
         #[serde(default)]
         code: Option<String>,
     },
+    /// The answer claims a content coding that it does not have.
     Gzip,
     /// The answer's JSON is padded to at least this many bytes.
     Huge {

@@ -1,7 +1,4 @@
 //! Requests as they arrive, and answers, whole or broken off.
-//!
-//! Content coding is written by hand in stored blocks, so that a decodable fault needs no
-//! compression library.
 
 use std::fmt::{self, Write as _};
 use std::pin::Pin;
@@ -10,7 +7,7 @@ use std::time::Duration;
 
 use hyper::Response;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use jiff::Timestamp;
@@ -178,11 +175,6 @@ impl ServiceReply {
         Self::error(400, "DRS.M00202", &message)
     }
 
-    pub fn duplicate() -> Self {
-        let message = "The request contains duplicate tasks.";
-        Self::error(400, "DRS.M00301", message)
-    }
-
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         if name.eq_ignore_ascii_case("x-request-id") {
             self.request_id = Some(value.into().into_bytes());
@@ -192,13 +184,12 @@ impl ServiceReply {
         self
     }
 
-    pub fn gzipped(mut self) -> Self {
-        self.body = gzip(&self.body);
-        self.header(CONTENT_ENCODING.as_str(), "gzip")
-    }
-
-    /// Turns an impossible status or header into a 500.
-    pub fn into_response(self, request_id: &str, date: &str) -> Response<Payload> {
+    /// Cuts the connection in place of an impossible status or header.
+    pub fn into_response(
+        self,
+        request_id: &str,
+        date: &str,
+    ) -> Result<Response<Payload>, ConnectionCut> {
         let request_id = self.request_id.unwrap_or_else(|| request_id.into());
         let mut builder = Response::builder()
             .status(self.status)
@@ -208,16 +199,8 @@ impl ServiceReply {
         for (name, value) in self.headers {
             builder = builder.header(name, value);
         }
-        builder
-            .body(Payload::new(self.body, self.truncated))
-            .unwrap_or_else(|_| {
-                let mut response = Response::new(Payload::new(
-                    b"the injected fault is not a valid HTTP message".to_vec(),
-                    false,
-                ));
-                *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            })
+        let response = builder.body(Payload::new(self.body, self.truncated));
+        response.map_err(|_| ConnectionCut)
     }
 }
 
@@ -291,58 +274,5 @@ impl Body for Payload {
             true => SizeHint::with_exact(0),
             false => SizeHint::with_exact(self.promised),
         }
-    }
-}
-
-/// A gzip member of stored blocks (RFC 1951 section 3.2.4, RFC 1952).
-fn gzip(data: &[u8]) -> Vec<u8> {
-    const BLOCK: usize = u16::MAX as usize;
-    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    let mut blocks = data.chunks(BLOCK).peekable();
-    if blocks.peek().is_none() {
-        out.extend([1, 0, 0, 0xff, 0xff]);
-    }
-    while let Some(block) = blocks.next() {
-        out.push(u8::from(blocks.peek().is_none()));
-        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
-        out.extend(length.to_le_bytes());
-        out.extend((!length).to_le_bytes());
-        out.extend(block);
-    }
-    out.extend(crc32(data).to_le_bytes());
-    // RFC 1952 asks for the length modulo 2^32, which is what the low half is.
-    let [a, b, c, d, ..] = (data.len() as u64).to_le_bytes();
-    out.extend([a, b, c, d]);
-    out
-}
-
-fn crc32(data: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in data {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            let low = crc & 1;
-            crc = (crc >> 1) ^ (0xedb8_8320 * low);
-        }
-    }
-    !crc
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checksum_is_the_published_one() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-    }
-
-    #[test]
-    fn long_bodies_take_several_blocks() {
-        let data = vec![b'x'; 70_000];
-        let packed = gzip(&data);
-        assert_eq!(packed.len(), 10 + 5 + 65_535 + 5 + 4_465 + 8);
-        assert_eq!(packed[10], 0);
-        assert_eq!(packed[10 + 5 + 65_535], 1);
     }
 }

@@ -27,7 +27,7 @@ enum Caller {
 /// service a wrong one (OTC api-ref, Error Code: DRS.M00100 with 403).
 fn identify(exchange: &mut SimExchange<'_>) -> Result<Caller, ServiceReply> {
     let SimExchange { state, request, .. } = exchange;
-    let now = exchange.shared.clock.now();
+    let now = exchange.shared.now();
     let headers = &request.head.headers;
     let token = headers.get("x-auth-token");
     let signed = request
@@ -92,11 +92,7 @@ pub fn show_token(exchange: &mut SimExchange<'_>) -> SimAnswer {
         return Err(bad_request("X-Subject-Token is missing"));
     };
     let shared = exchange.shared;
-    match exchange
-        .state
-        .tokens
-        .find(subject.as_bytes(), shared.clock.now())
-    {
+    match exchange.state.tokens.find(subject.as_bytes(), shared.now()) {
         TokenLookup::Unknown | TokenLookup::Expired => {
             let message = "Could not find the token.";
             Err(error(404, "IAM.0004", message, "Not Found"))
@@ -119,7 +115,7 @@ fn issue(exchange: &mut SimExchange<'_>) -> Result<SimToken, ServiceReply> {
     };
     let auth = &document["auth"];
     let identity = &auth["identity"];
-    let now = shared.clock.now();
+    let now = shared.now();
     let (person, methods, expires) = if identity["methods"] == json!(["token"]) {
         by_token(state, &identity["token"], now)?
     } else {
@@ -240,7 +236,7 @@ fn token_outline(shared: &Shared, token: &SimToken, with_catalog: bool) -> Value
     let domain = json!({"id": person.domain_id, "name": person.domain});
     let expires = token
         .expires
-        .unwrap_or_else(|| end_of_life(shared, shared.clock.now()));
+        .unwrap_or_else(|| end_of_life(shared, shared.now()));
     let mut outline = json!({
         "methods": token.methods,
         "issued_at": token_time(token.issued),

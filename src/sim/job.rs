@@ -40,20 +40,28 @@ pub fn is_missing(code: &str) -> bool {
 /// Constraints; the misspelt forms are on the status pages), with the state after a failed login,
 /// and the state that a failed one returns to after a retry. A job that does not log in has
 /// neither.
-const STATES: [(&str, &str, &str); 10] = [
-    ("STARTJOBING", "START_JOB_FAILED", ""),
-    ("START_JOB_FAILED", "", "FULL_TRANSFER_STARTED"),
-    ("STARTJOB_FAILED", "", "FULL_TRANSFER_STARTED"),
-    ("FULL_TRANSFER_STARTED", "FULL_TRANSFER_FAILED", ""),
-    ("FULL_TRANSFER_FAILED", "", "FULL_TRANSFER_STARTED"),
-    ("FULL_TRANSFER_COMPLETE", "FULL_TRANSFER_FAILED", ""),
-    ("INCRE_TRANSFER_STARTED", "INCRE_TRANSFER_FAILED", ""),
-    ("INCRE_TRANSFER_FAILED", "", "INCRE_TRANSFER_STARTED"),
-    ("PAUSING", "", ""),
-    ("PAUSEING", "", ""),
+const STATES: [(&str, Option<&str>, Option<&str>); 10] = [
+    ("STARTJOBING", Some("START_JOB_FAILED"), None),
+    ("START_JOB_FAILED", None, Some("FULL_TRANSFER_STARTED")),
+    ("STARTJOB_FAILED", None, Some("FULL_TRANSFER_STARTED")),
+    ("FULL_TRANSFER_STARTED", Some("FULL_TRANSFER_FAILED"), None),
+    ("FULL_TRANSFER_FAILED", None, Some("FULL_TRANSFER_STARTED")),
+    ("FULL_TRANSFER_COMPLETE", Some("FULL_TRANSFER_FAILED"), None),
+    (
+        "INCRE_TRANSFER_STARTED",
+        Some("INCRE_TRANSFER_FAILED"),
+        None,
+    ),
+    (
+        "INCRE_TRANSFER_FAILED",
+        None,
+        Some("INCRE_TRANSFER_STARTED"),
+    ),
+    ("PAUSING", None, None),
+    ("PAUSEING", None, None),
 ];
 
-fn forms(status: &str) -> Option<(&'static str, &'static str)> {
+fn forms(status: &str) -> Option<(Option<&'static str>, Option<&'static str>)> {
     let mut states = STATES.into_iter();
     states.find_map(|(name, failed, running)| (name == status).then_some((failed, running)))
 }
@@ -63,26 +71,16 @@ fn may_change_password(status: &str) -> bool {
 }
 
 fn failed_form(status: &str) -> Option<&'static str> {
-    forms(status)
-        .map(|(failed, _)| failed)
-        .filter(|failed| !failed.is_empty())
+    forms(status)?.0
 }
 
 fn running_form(status: &str) -> Option<&'static str> {
-    forms(status)
-        .map(|(_, running)| running)
-        .filter(|running| !running.is_empty())
+    forms(status)?.1
 }
 
-/// Returns whether a job in this state is paused. `PAUSING` is not a transition to another state
-/// (OTC api-ref, Task Statuses).
+/// `PAUSING` is not a transition to another state (OTC api-ref, Task Statuses).
 fn is_paused(status: &str) -> bool {
-    forms(status) == Some(("", ""))
-}
-
-/// Returns whether a job in this state moves data.
-fn is_running(status: &str) -> bool {
-    failed_form(status).is_some() && status != "STARTJOBING"
+    forms(status) == Some((None, None))
 }
 
 /// Returns whether an action is available in this state. The names are those of the vendor's SDK,
@@ -93,7 +91,7 @@ pub fn allows(status: &str, action: &str) -> bool {
         "RESET_DB_PWD" => may_change_password(status),
         "RETRY" => running_form(status).is_some(),
         "START" => is_paused(status),
-        "PAUSE" => is_running(status),
+        "PAUSE" => failed_form(status).is_some() && status != "STARTJOBING",
         "DELETE" => status != "DELETED",
         _ => false,
     }
@@ -296,48 +294,29 @@ pub struct JobStore {
 }
 
 impl JobStore {
-    /// Fails if an id occurs twice.
-    pub fn new(
-        specs: Vec<JobSpec>,
-        nonces: Arc<Nonces>,
-        accept_any_job: bool,
-        failure_delay: Duration,
-    ) -> Result<Self, String> {
-        let mut store = Self {
+    pub fn new(nonces: Arc<Nonces>, accept_any_job: bool, failure_delay: Duration) -> Self {
+        Self {
             jobs: BTreeMap::new(),
             nonces,
             accept_any_job,
             failure_delay,
-        };
-        for spec in specs {
-            if store.jobs.contains_key(&spec.id) {
-                return Err(spec.id);
-            }
-            store.add(spec);
-        }
-        Ok(store)
-    }
-
-    /// Returns the same store without jobs, and without inventing any.
-    pub fn emptied(&self) -> Self {
-        Self {
-            jobs: BTreeMap::new(),
-            nonces: Arc::clone(&self.nonces),
-            accept_any_job: false,
-            failure_delay: self.failure_delay,
         }
     }
 
-    fn add(&mut self, spec: JobSpec) {
+    /// Fails with an id that is known already.
+    pub fn add(&mut self, spec: JobSpec) -> Result<(), String> {
         let id = spec.id.clone();
         let job = SimJob::new(spec, || self.nonces.salt());
-        self.jobs.insert(id, job);
+        match self.jobs.insert(id.clone(), job) {
+            None => Ok(()),
+            Some(_) => Err(id),
+        }
     }
 
     /// Returns the job as it is at `now`; with `accept_any_job`, any well-formed id is one.
     pub fn job(&mut self, id: &str, now: Instant) -> Option<&mut SimJob> {
         if self.accept_any_job && !self.jobs.contains_key(id) && is_well_formed(id) {
-            self.add(JobSpec::new(id));
+            self.add(JobSpec::new(id)).ok()?;
         }
         let job = self.jobs.get_mut(id)?;
         job.advance(now, self.failure_delay);

@@ -25,10 +25,8 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::io;
 use std::mem::take;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -36,7 +34,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use self::accounts::{Person, SigningKeys, SimToken, SimTokens, Users};
-use self::ambient::{Clock, Nonces};
+use self::ambient::Nonces;
 use self::fault::{ArmedFaults, FaultQueue};
 pub use self::fault::{
     CannedAnswer, EchoForm, Fault, FaultKind, FaultTrigger, MessageKey, QueryCall, Rejection, Which,
@@ -50,51 +48,25 @@ pub use self::spec::{
     AccessKeySpec, CatalogSpec, EndPointType, EndpointSpec, JobSpec, ProjectSpec, UserSpec,
 };
 
-/// Why a simulator did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("{0} is not a loopback address, the only kind that the simulator serves")]
-    NotLoopback(IpAddr),
-    #[error("the simulator cannot listen on {address}")]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
-    #[error("no random bytes for the simulator's tokens")]
-    Random(#[source] getrandom::Error),
-    #[error("job {0} is configured twice")]
-    DuplicateJob(String),
-    #[error("fault {number}: {why}")]
-    BadFault {
-        /// Its place in the list of its queue, counted from 1.
-        number: usize,
-        why: &'static str,
-    },
-}
-
 /// Stops, and cuts all connections, when dropped. All methods may be called from any thread,
 /// inside or outside a runtime.
 pub struct Simulator {
     shared: Arc<Shared>,
-    server: Server,
+    _server: Server,
 }
 
 impl Simulator {
-    /// Starts a simulator on a thread of its own; it is reachable at once.
-    pub fn start(mut config: SimConfig) -> Result<Self, StartError> {
-        if !config.address.is_loopback() {
-            return Err(StartError::NotLoopback(config.address));
+    /// Starts a simulator on a thread of its own; it is reachable at once. An error says why not.
+    pub fn start(mut config: SimConfig) -> Result<Self, String> {
+        let nonces = Nonces::new().map_err(|_| "no random bytes for the simulator's tokens")?;
+        let nonces = Arc::new(nonces);
+        let store = |invents| JobStore::new(Arc::clone(&nonces), invents, config.failure_delay);
+        let (mut jobs, elsewhere) = (store(config.accept_any_job), store(false));
+        for spec in take(&mut config.jobs) {
+            let added = jobs.add(spec);
+            added.map_err(|id| format!("job {id} is configured twice"))?;
         }
-        let nonces = Arc::new(Nonces::new().map_err(StartError::Random)?);
-        let jobs = JobStore::new(
-            take(&mut config.jobs),
-            Arc::clone(&nonces),
-            config.accept_any_job,
-            config.failure_delay,
-        )
-        .map_err(StartError::DuplicateJob)?;
-        let clock = Clock::ahead_by(config.clock_offset_seconds);
-        let started = clock.now();
+        let started = ambient::now(config.clock_offset_seconds);
         let token = config.token.take().unwrap_or_else(|| nonces.token());
         let tokens = SimTokens::new(SimToken {
             token: token.clone(),
@@ -105,8 +77,8 @@ impl Simulator {
             expires: None,
         });
         let state = SimState {
-            elsewhere: jobs.emptied(),
             jobs,
+            elsewhere,
             users: Users::new(take(&mut config.users), || nonces.salt()),
             keys: SigningKeys::new(take(&mut config.access_keys)),
             tokens,
@@ -126,8 +98,8 @@ impl Simulator {
             name: config.project_name.clone(),
         }];
         projects.append(&mut config.other_projects);
-        let address = SocketAddr::new(config.address, config.port);
-        let failed = |source| StartError::Listen { address, source };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, config.port));
+        let failed = |_| format!("the simulator cannot listen on {address}");
         let (listener, bound) = Server::bind(address).map_err(failed)?;
         let shared = Arc::new(Shared {
             config,
@@ -135,15 +107,17 @@ impl Simulator {
             projects,
             token,
             admin_token: nonces.token(),
-            clock,
             started,
             nonces,
             release: watch::Sender::new(0),
             put_received: Condvar::new(),
             state: Mutex::new(state),
         });
-        let server = Server::start(listener, bound, Arc::clone(&shared)).map_err(failed)?;
-        Ok(Self { shared, server })
+        let server = Server::start(listener, Arc::clone(&shared)).map_err(failed)?;
+        Ok(Self {
+            shared,
+            _server: server,
+        })
     }
 
     /// The address as a URL without a path, such as `http://127.0.0.1:4711`.
@@ -220,7 +194,7 @@ impl Simulator {
     }
 
     pub fn expire_tokens(&self) {
-        let now = self.shared.clock.now();
+        let now = self.shared.now();
         self.shared.lock().tokens.expire(now);
     }
 
@@ -257,11 +231,6 @@ impl Simulator {
         changed.is_some()
     }
 
-    /// Retries a job as in the console. Returns false for any but a failed job.
-    pub fn retry(&self, job: &str) -> bool {
-        self.shared.change(job, SimJob::retry) == Some(true)
-    }
-
     /// Lets all held requests go on. Requests held later wait for the next call.
     pub fn release(&self) {
         self.shared.let_go();
@@ -274,25 +243,17 @@ impl Simulator {
     }
 }
 
-impl fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator")
-            .field("address", &self.server.address)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Parses a word of scenario files.
 fn named<T: DeserializeOwned>(word: &str) -> Option<T> {
     serde_json::from_value(word.into()).ok()
 }
 
 /// Arms faults for the start; fails with the first invalid one.
-fn armed(faults: Vec<Fault>, queue: FaultQueue) -> Result<ArmedFaults, StartError> {
+fn armed(faults: Vec<Fault>, queue: FaultQueue) -> Result<ArmedFaults, String> {
     let mut armed = ArmedFaults::default();
     for (fault, number) in faults.into_iter().zip(1..) {
         let checked = fault.check(queue);
-        checked.map_err(|why| StartError::BadFault { number, why })?;
+        checked.map_err(|why| format!("fault {number}: {why}"))?;
         armed.inject(fault);
     }
     Ok(armed)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::ambient::{hex, percent_encoded};
 use super::fault::{EchoForm, FaultKind, MessageKey, Which};
 use super::http::{ServiceReply, ServiceRequest, SimAnswer};
-use super::job::{Denied, is_missing};
+use super::job::Denied;
 use super::queries;
 use super::shared::SimExchange;
 use super::spec::EndPointType;
@@ -198,12 +198,7 @@ fn answer(
     changes: &[PasswordChange<'_>],
     mut results: Vec<Value>,
 ) -> ServiceReply {
-    let missing = |result: &Value| result["error_code"].as_str().is_some_and(is_missing);
-    let mut status = if results.iter().all(missing) {
-        400
-    } else {
-        200
-    };
+    let mut status = queries::status_of(&results);
     let mut count = results.len();
     let mut request_id = None;
     for kind in kinds {

@@ -68,25 +68,34 @@ fn of_jobs(
     let (from, length) = page(document, ids.len())?;
     let now = Instant::now();
     let jobs = exchange.jobs();
-    let mut missing = 0;
-    let mut results = Vec::new();
-    for id in ids.iter().skip(from).take(length) {
-        results.push(match jobs.job(id, now) {
-            Some(job) => describe(id, job),
-            None => {
-                missing += 1;
-                let Denied(code, message) = Denied::NOT_FOUND;
-                let mut result = absent.clone();
-                result["id"] = (*id).into();
-                result["error_code"] = code.into();
-                result["error_message"] = message.into();
-                result
-            }
-        });
+    let results = ids.iter().skip(from).take(length).map(|id| {
+        if let Some(job) = jobs.job(id, now) {
+            return describe(id, job);
+        }
+        let Denied(code, message) = Denied::NOT_FOUND;
+        let mut result = absent.clone();
+        result["id"] = (*id).into();
+        result["error_code"] = code.into();
+        result["error_message"] = message.into();
+        result
+    });
+    answer(ids.len(), results)
+}
+
+/// Returns 400 if every job is missing.
+pub fn status_of(results: &[Value]) -> u16 {
+    let is_absent = |result: &Value| result["error_code"].as_str().is_some_and(is_missing);
+    if results.iter().all(is_absent) {
+        400
+    } else {
+        200
     }
-    let status = if missing == results.len() { 400 } else { 200 };
-    let answer = json!({"count": ids.len(), "results": results});
-    Ok(ServiceReply::json(status, &answer))
+}
+
+fn answer(count: usize, results: impl Iterator<Item = Value>) -> SimAnswer {
+    let results: Vec<Value> = results.collect();
+    let answer = json!({"count": count, "results": results});
+    Ok(ServiceReply::json(status_of(&results), &answer))
 }
 
 fn asked_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
@@ -104,7 +113,10 @@ pub fn refuse_doubles<T: Eq + Hash>(items: &[T]) -> Result<(), ServiceReply> {
     let mut seen = HashSet::with_capacity(items.len());
     match items.iter().all(|item| seen.insert(item)) {
         true => Ok(()),
-        false => Err(ServiceReply::duplicate()),
+        false => {
+            let message = "The request contains duplicate tasks.";
+            Err(ServiceReply::error(400, "DRS.M00301", message))
+        }
     }
 }
 
@@ -195,21 +207,16 @@ pub fn retry(exchange: &mut SimExchange<'_>) -> SimAnswer {
     let ids = retried_ids(document(exchange)?)?;
     let now = Instant::now();
     let jobs = exchange.jobs();
-    let mut missing = 0;
-    let mut results = Vec::new();
-    for id in &ids {
+    let results = ids.iter().map(|id| {
         let resumed = jobs.change(id, now, |job| job.resume(now));
-        results.push(match resumed.unwrap_or(Err(Denied::NOT_FOUND)) {
+        match resumed.unwrap_or(Err(Denied::NOT_FOUND)) {
             Ok(()) => json!({"id": id, "status": "success"}),
             Err(Denied(code, message)) => {
-                missing += usize::from(is_missing(code));
                 json!({"id": id, "status": "failed", "error_code": code, "error_msg": message})
             }
-        });
-    }
-    let status = if missing == results.len() { 400 } else { 200 };
-    let answer = json!({"results": results, "count": ids.len()});
-    Ok(ServiceReply::json(status, &answer))
+        }
+    });
+    answer(ids.len(), results)
 }
 
 /// Returns the job ids. `is_sync_re_edit` is optional, as in the page's example, though its table
@@ -218,21 +225,16 @@ fn retried_ids(document: &Value) -> Result<Vec<&str>, ServiceReply> {
     let jobs = document["jobs"].as_array();
     let jobs = jobs.filter(|jobs| !jobs.is_empty());
     let jobs = jobs.ok_or_else(|| ServiceReply::empty("jobs"))?;
-    let mut ids = Vec::with_capacity(jobs.len());
-    let mut seen = HashSet::with_capacity(jobs.len());
-    for job in jobs {
-        let id = job["job_id"].as_str().unwrap_or_default();
-        if id.is_empty() {
-            return Err(ServiceReply::empty("job_id"));
+    let ids = jobs.iter().map(|job| {
+        let id = job["job_id"].as_str().filter(|id| !id.is_empty());
+        match (id, &job["is_sync_re_edit"]) {
+            (None, _) => Err(ServiceReply::empty("job_id")),
+            (Some(id), Value::Null | Value::Bool(_)) => Ok(id),
+            _ => Err(ServiceReply::invalid("is_sync_re_edit")),
         }
-        if !matches!(job["is_sync_re_edit"], Value::Null | Value::Bool(_)) {
-            return Err(ServiceReply::invalid("is_sync_re_edit"));
-        }
-        if !seen.insert(id) {
-            return Err(ServiceReply::duplicate());
-        }
-        ids.push(id);
-    }
+    });
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    refuse_doubles(&ids)?;
     Ok(ids)
 }
 

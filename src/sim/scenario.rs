@@ -3,7 +3,6 @@
 //! No error quotes the file, because it may contain passwords.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -15,10 +14,7 @@ use super::spec::{AccessKeySpec, CatalogSpec, JobSpec, ProjectSpec, UserSpec};
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimConfig {
-    /// It must be a loopback address.
-    #[serde(skip)]
-    pub address: IpAddr,
-    /// 0 takes any free one.
+    /// Of the loopback address; 0 takes any free one.
     #[serde(skip)]
     pub port: u16,
     /// Whether recorded requests keep their raw bodies, passwords and all.
@@ -63,7 +59,6 @@ pub struct SimConfig {
 impl Default for SimConfig {
     fn default() -> Self {
         Self {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             record_bodies: false,
             request_log: None,
@@ -91,7 +86,6 @@ impl Default for SimConfig {
 impl fmt::Debug for SimConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimConfig")
-            .field("address", &self.address)
             .field("port", &self.port)
             .field("project_id", &self.project_id)
             .field("other_projects", &self.other_projects)
@@ -104,33 +98,13 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub struct ScenarioError {
-    /// Counted from 1; `None` if unknown.
-    pub line: Option<u64>,
-    /// Counted from 1, in characters.
-    pub column: Option<u64>,
-    what: String,
-}
-
-impl fmt::Display for ScenarioError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(line), Some(column)) = (self.line, self.column) {
-            write!(f, "line {line}, column {column}: ")?;
-        }
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for ScenarioError {}
-
-pub fn parse(text: &str) -> Result<SimConfig, ScenarioError> {
+/// Parses a scenario file; an error names the place and what is wrong there.
+pub fn parse(text: &str) -> Result<SimConfig, String> {
     let config: SimConfig = serde_yaml::from_str(text).map_err(|error| {
-        let location = error.location();
-        ScenarioError {
-            line: location.map(|location| location.line()),
-            column: location.map(|location| location.column()),
-            what: describe(error.without_snippet()),
+        let what = describe(error.without_snippet());
+        match error.location() {
+            Some(at) => format!("line {}, column {}: {what}", at.line(), at.column()),
+            None => what,
         }
     })?;
     for (queue, name, faults) in [
@@ -139,11 +113,8 @@ pub fn parse(text: &str) -> Result<SimConfig, ScenarioError> {
         (FaultQueue::Queries, "query fault", &config.query_faults),
     ] {
         for (fault, number) in faults.iter().zip(1..) {
-            fault.check(queue).map_err(|why| ScenarioError {
-                line: None,
-                column: None,
-                what: format!("{name} {number}: {why}"),
-            })?;
+            let checked = fault.check(queue);
+            checked.map_err(|why| format!("{name} {number}: {why}"))?;
         }
     }
     Ok(config)

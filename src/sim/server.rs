@@ -18,8 +18,10 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use super::fault::{FaultKind, FaultQueue, QueryCall};
-use super::http::{Completion, ConnectionCut, Payload, ServiceReply, ServiceRequest, SimAnswer};
-use super::shared::{Shared, SimExchange, SimState, Visit};
+use super::http::{
+    Completion, ConnectionCut, Payload, Recorded, ServiceReply, ServiceRequest, SimAnswer,
+};
+use super::shared::{Shared, SimExchange, SimState};
 use super::{admin, ambient, iam, password, queries};
 
 /// The largest body the gateway accepts (OTC API Gateway manual, 0201 with 413; OTC IAM api-ref,
@@ -29,11 +31,8 @@ const MAX_BODY_BYTES: usize = 12 << 20;
 /// How much of a larger body is discarded, so that the caller gets to see the answer.
 const MAX_DISCARDED_BYTES: usize = 64 << 20;
 
-pub struct Server {
-    pub address: SocketAddr,
-    /// The shutdown signal, and the thread.
-    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
-}
+/// Its shutdown signal, and its thread.
+pub struct Server(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
 
 impl Server {
     /// Binds the address, so that it is known before anything is served.
@@ -44,11 +43,7 @@ impl Server {
         Ok((listener, address))
     }
 
-    pub fn start(
-        listener: StdListener,
-        address: SocketAddr,
-        shared: Arc<Shared>,
-    ) -> io::Result<Self> {
+    pub fn start(listener: StdListener, shared: Arc<Shared>) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let serve = async move {
@@ -62,14 +57,13 @@ impl Server {
         let thread = thread::Builder::new()
             .name("drs-simulator".to_owned())
             .spawn(move || runtime.block_on(serve))?;
-        let running = Some((stop, thread));
-        Ok(Self { address, running })
+        Ok(Self(Some((stop, thread))))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.running.take() {
+        if let Some((stop, thread)) = self.0.take() {
             // An error means that the loop has ended by itself.
             let _ = stop.send(());
             // A panic there has been reported by its own thread.
@@ -157,23 +151,91 @@ async fn handle(
 ) -> Result<Response<Payload>, ConnectionCut> {
     let (head, body) = request.into_parts();
     let route = route(head.method.as_str(), head.uri.path());
-    let mut visit = Visit::enter(&shared, route.is_change());
+    let project = route.project.clone();
+    let mut visit = Visit::enter(&shared, route);
     let body = read_body(body).await?;
     let document = body
         .as_deref()
         .and_then(|body| serde_json::from_slice(body).ok());
     let request = ServiceRequest {
         head,
-        project: route.project.clone(),
+        project,
         body,
         document,
     };
     let reply = match request.head.uri.path().split('/').nth(1) {
         Some("sim") => admin::answer(&shared, &request),
-        _ => respond(&shared, &mut visit, &request, &route).await?,
+        _ => respond(&shared, &mut visit, &request).await?,
     };
-    let date = ambient::http_date(shared.clock.now());
-    Ok(reply.into_response(&shared.nonces.request_id(), &date))
+    let date = ambient::http_date(shared.now());
+    reply.into_response(&shared.nonces.request_id(), &date)
+}
+
+/// One request in progress. Dropped without an answer, as when the caller hangs up, it marks the
+/// record as cut.
+struct Visit {
+    shared: Arc<Shared>,
+    route: Route,
+    record: Option<usize>,
+    changed: Option<(usize, usize)>,
+}
+
+impl Visit {
+    /// A password change counts as in flight from here on.
+    fn enter(shared: &Arc<Shared>, route: Route) -> Self {
+        if route.is_change() {
+            let mut state = shared.lock();
+            state.in_flight += 1;
+            state.max_in_flight = state.max_in_flight.max(state.in_flight);
+        }
+        Self {
+            shared: Arc::clone(shared),
+            route,
+            record: None,
+            changed: None,
+        }
+    }
+
+    /// Records the request and returns the faults that it meets.
+    fn record(&mut self, state: &mut SimState, request: &ServiceRequest) -> Vec<FaultKind> {
+        let (names, entries) = match self.route.is_change() {
+            true => (password::names(request), password::known_entries(request)),
+            false => (Vec::new(), Vec::new()),
+        };
+        let keeps_body = self.shared.config.record_bodies;
+        self.record = Some(state.log.len());
+        state.log.push(Recorded {
+            head: request.head.clone(),
+            body: request.body.clone().filter(|_| keeps_body),
+            entries: names,
+            completion: Completion::Pending,
+        });
+        match self.route.faults {
+            Some((queue, call)) => state.faults[queue as usize].strike(call, &entries),
+            None => Vec::new(),
+        }
+    }
+
+    fn complete(&self, state: &mut SimState, how: Completion) {
+        if let Some(recorded) = self.record.and_then(|index| state.log.get_mut(index))
+            && recorded.completion == Completion::Pending
+        {
+            recorded.completion = how;
+            if let Some(log) = &self.shared.config.request_log {
+                let line = recorded.line(self.shared.now(), self.changed);
+                // Whoever does not listen any more misses nothing.
+                let _ = log.send(line);
+            }
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.in_flight -= usize::from(self.route.is_change());
+        self.complete(&mut state, Completion::Cut);
+    }
 }
 
 /// Reads the body; returns `None` if it was over the limit, and discards the rest.
@@ -200,16 +262,15 @@ async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, ConnectionCut> {
 
 /// Counts and records a request, then answers it unless a fault prevents that.
 async fn respond(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     visit: &mut Visit,
     request: &ServiceRequest,
-    route: &Route,
 ) -> Result<ServiceReply, ConnectionCut> {
     let arrived = Instant::now();
     // All of it under one lock, so that a test that waited for the request finds its effect.
     let (faults, reply, held) = {
         let mut state = shared.lock();
-        let faults = take_in(&mut state, visit, request, route);
+        let faults = visit.record(&mut state, request);
         let hold = faults.iter().find_map(|kind| match kind {
             FaultKind::Hold { act_first } => Some(*act_first),
             _ => None,
@@ -217,7 +278,7 @@ async fn respond(
         // Subscribed under the lock, so that a release after this request is not missed.
         let held = hold.map(|_| shared.release.subscribe());
         let acts_now = hold != Some(false);
-        let reply = acts_now.then(|| act(shared, &mut state, visit, request, route, &faults));
+        let reply = acts_now.then(|| act(shared, &mut state, visit, request, &faults));
         (faults, reply, held)
     };
     shared.put_received.notify_all();
@@ -227,10 +288,10 @@ async fn respond(
     }
     let reply = match reply {
         Some(reply) => reply,
-        None => act(shared, &mut shared.lock(), visit, request, route, &faults),
+        None => act(shared, &mut shared.lock(), visit, request, &faults),
     };
     let mut due = arrived;
-    if route.is_change() {
+    if visit.route.is_change() {
         due += shared.config.latency;
     }
     for kind in &faults {
@@ -246,28 +307,12 @@ async fn respond(
             _ => {}
         }
     }
-    visit.completed(match reply.truncated {
+    let how = match reply.truncated {
         true => Completion::Cut,
         false => Completion::Status(reply.status),
-    });
-    Ok(reply)
-}
-
-fn take_in(
-    state: &mut SimState,
-    visit: &mut Visit,
-    request: &ServiceRequest,
-    route: &Route,
-) -> Vec<FaultKind> {
-    let (names, entries) = match route.is_change() {
-        true => (password::names(request), password::known_entries(request)),
-        false => (Vec::new(), Vec::new()),
     };
-    visit.record(state, request, names);
-    match route.faults {
-        Some((queue, call)) => state.faults[queue as usize].strike(call, &entries),
-        None => Vec::new(),
-    }
+    visit.complete(&mut shared.lock(), how);
+    Ok(reply)
 }
 
 /// Acts on the request as far as the faults allow.
@@ -276,7 +321,6 @@ fn act(
     state: &mut SimState,
     visit: &mut Visit,
     request: &ServiceRequest,
-    route: &Route,
     faults: &[FaultKind],
 ) -> ServiceReply {
     let is_unheard = |kind| matches!(kind, &FaultKind::Silent | &FaultKind::CloseBefore);
@@ -297,7 +341,7 @@ fn act(
         faults,
         changed: None,
     };
-    let reply = (route.answer)(&mut exchange).unwrap_or_else(|refusal| refusal);
+    let reply = (visit.route.answer)(&mut exchange).unwrap_or_else(|refusal| refusal);
     visit.changed = exchange.changed;
     faults.iter().fold(reply, dress)
 }
@@ -355,7 +399,7 @@ fn instead(kind: &FaultKind) -> Option<ServiceReply> {
 
 fn dress(mut reply: ServiceReply, kind: &FaultKind) -> ServiceReply {
     match kind {
-        FaultKind::Gzip => return reply.gzipped(),
+        FaultKind::Gzip => return reply.header("Content-Encoding", "gzip"),
         FaultKind::Huge { bytes } => {
             // Blanks before the closing brace keep the JSON whole.
             if let Some(brace) = reply.body.pop() {

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::accounts::{SigningKeys, SimTokens, Users};
-use super::ambient::{Clock, Nonces};
+use super::ambient::{self, Nonces};
 use super::fault::{ArmedFaults, Fault, FaultKind, FaultQueue};
-use super::http::{Completion, Recorded, ServiceRequest};
+use super::http::{Recorded, ServiceRequest};
 use super::job::{JobStore, SimJob};
 use super::scenario::SimConfig;
 use super::spec::ProjectSpec;
@@ -23,8 +23,7 @@ pub struct Shared {
     pub projects: Vec<ProjectSpec>,
     pub token: String,
     pub admin_token: String,
-    pub clock: Clock,
-    /// When the simulator started by that clock; all jobs were made then.
+    /// When the simulator started by its clock; all jobs were made then.
     pub started: Timestamp,
     pub nonces: Arc<Nonces>,
     /// Counts releases; a held request waits for the next one.
@@ -56,6 +55,10 @@ impl Shared {
     /// depends on the one before.
     pub fn lock(&self) -> MutexGuard<'_, SimState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn now(&self) -> Timestamp {
+        ambient::now(self.config.clock_offset_seconds)
     }
 
     pub fn wait_for_puts(&self, wanted: u64, timeout: Duration) -> bool {
@@ -99,73 +102,5 @@ impl SimExchange<'_> {
             true => &mut self.state.jobs,
             false => &mut self.state.elsewhere,
         }
-    }
-}
-
-/// One request in progress. Dropped without an answer, as when the caller hangs up, it marks the
-/// record as cut.
-pub struct Visit {
-    shared: Arc<Shared>,
-    is_put: bool,
-    record: Option<usize>,
-    pub changed: Option<(usize, usize)>,
-}
-
-impl Visit {
-    /// A password change counts as in flight from here on.
-    pub fn enter(shared: &Arc<Shared>, is_put: bool) -> Self {
-        if is_put {
-            let mut state = shared.lock();
-            state.in_flight += 1;
-            state.max_in_flight = state.max_in_flight.max(state.in_flight);
-        }
-        Self {
-            shared: Arc::clone(shared),
-            is_put,
-            record: None,
-            changed: None,
-        }
-    }
-
-    pub fn record(
-        &mut self,
-        state: &mut SimState,
-        request: &ServiceRequest,
-        entries: Vec<(String, String)>,
-    ) {
-        let keeps_body = self.shared.config.record_bodies;
-        let body = request.body.clone().filter(|_| keeps_body);
-        self.record = Some(state.log.len());
-        state.log.push(Recorded {
-            head: request.head.clone(),
-            body,
-            entries,
-            completion: Completion::Pending,
-        });
-    }
-
-    pub fn completed(&self, how: Completion) {
-        self.complete(&mut self.shared.lock(), how);
-    }
-
-    fn complete(&self, state: &mut SimState, how: Completion) {
-        if let Some(recorded) = self.record.and_then(|index| state.log.get_mut(index))
-            && recorded.completion == Completion::Pending
-        {
-            recorded.completion = how;
-            if let Some(log) = &self.shared.config.request_log {
-                let line = recorded.line(self.shared.clock.now(), self.changed);
-                // Whoever does not listen any more misses nothing.
-                let _ = log.send(line);
-            }
-        }
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.in_flight -= usize::from(self.is_put);
-        self.complete(&mut state, Completion::Cut);
     }
 }

@@ -4,6 +4,7 @@
 
 use hmac::{Hmac, Mac};
 use hyper::HeaderMap;
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use super::ambient::{hex, percent_encoded, same};
@@ -11,11 +12,6 @@ use super::ambient::{hex, percent_encoded, same};
 pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
 pub const DATE: &str = "x-sdk-date";
-
-/// The header that may replace the digest of the body.
-const CONTENT_DIGEST: &str = "x-sdk-content-sha256";
-
-const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Authorization<'a> {
@@ -90,7 +86,7 @@ impl SignedRequest<'_> {
             canonical_path(self.path),
             canonical_query(self.query),
             signed.join(";"),
-            self.digest(signed),
+            hex(&Sha256::digest(self.body)),
         ))
     }
 
@@ -99,22 +95,6 @@ impl SignedRequest<'_> {
         let mut values = self.headers.get_all(name).iter();
         let value = std::str::from_utf8(values.next()?.as_bytes()).ok()?;
         values.next().is_none().then_some(value)
-    }
-
-    /// Returns the digest of the body, or what a caller may put in its place: nothing at all, if the
-    /// body is JSON.
-    fn digest(&self, signed: &[&str]) -> String {
-        let json = self
-            .only("content-type")
-            .is_some_and(|value| value.trim_start().starts_with("application/json"));
-        let unsigned = !json
-            && signed.contains(&CONTENT_DIGEST)
-            && !self.body.is_empty()
-            && self.only(CONTENT_DIGEST) == Some(UNSIGNED);
-        match unsigned {
-            true => UNSIGNED.to_owned(),
-            false => hex(&Sha256::digest(self.body)),
-        }
     }
 }
 
@@ -145,24 +125,6 @@ fn canonical_query(query: &str) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Decodes percent escapes; an invalid one stays as it is, plus signs too.
 pub fn decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let digits = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                at += 3;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    plain
+    percent_decode_str(text).collect()
 }

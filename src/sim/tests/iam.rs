@@ -277,7 +277,7 @@ fn the_catalogue_tells_of_drs_only_if_it_is_to() {
 #[test]
 fn the_clock_shows_in_answers_and_tokens() {
     let sim = iam(|config| config.clock_offset_seconds = 400 * 24 * 60 * 60);
-    let ahead = sim.shared.clock.now();
+    let ahead = sim.shared.now();
     let seen = log_in(&sim, &by_name(PASSWORD));
     let date = seen.header("date").unwrap();
     assert!(date.contains(&ahead.strftime("%Y").to_string()), "{date}");
