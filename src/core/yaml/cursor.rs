@@ -4,6 +4,8 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, hash_map};
 
+use strsim::generic_levenshtein;
+
 use super::{Node, NodeKind, Pair, Tree, reads_as_other_type};
 use crate::core::problem::{Checked, FieldPath, Position, Problem, Problems, Severity, Words};
 
@@ -361,30 +363,11 @@ fn unknown_help(known: &[&str], unknown: &str) -> String {
 
 /// Returns the known word that was probably meant by a misspelt one.
 pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, unknown: &str) -> Option<&'a str> {
-    let distances = known.map(|known| (distance(known, unknown), known));
+    let letters = |word: &str| word.to_ascii_lowercase().into_bytes();
+    let unknown = letters(unknown);
+    // A long text would take its time.
+    let near = known.filter(|known| known.len().abs_diff(unknown.len()) <= 2);
+    let distances = near.map(|known| (generic_levenshtein(&letters(known), &unknown), known));
     let (distance, known) = distances.min()?;
     (distance <= 2 && distance * 2 < known.len()).then_some(known)
-}
-
-/// Counts the letters to change, add or remove to turn one word into the other; above two the count
-/// is not exact.
-fn distance(known: &str, other: &str) -> usize {
-    if known.len().abs_diff(other.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in known.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(other.bytes()) {
-            let changed = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
-            diagonal = *cell;
-            left = changed.min(left + 1).min(diagonal + 1);
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }
