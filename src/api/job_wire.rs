@@ -123,8 +123,8 @@ impl ListPage {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct DetailPage {
-    results: Vec<DetailRow>,
+pub struct DetailPage {
+    pub results: Vec<DetailRow>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -183,16 +183,8 @@ impl DatabaseRow {
     }
 }
 
-pub fn read_list(body: &[u8]) -> Option<ListPage> {
-    object(body)
-}
-
-pub fn read_details(body: &[u8]) -> Option<Vec<DetailRow>> {
-    object(body).map(|page: DetailPage| page.results)
-}
-
 /// Parses an object; serde would also read a derived struct from a list, by position.
-fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     let is_object = body.trim_ascii_start().starts_with(b"{") && !is_excessive(body);
     is_object.then(|| serde_json::from_slice(body).ok())?
 }
@@ -230,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_list_is_read_with_children_and_actions_and_drifting_types() {
-        let page = read_list(
+        let page = object::<ListPage>(
             br#"{"total_record":"2","jobs":[
                 {"id":"p","name":7,"status":"INCRE_TRANSFER_STARTED","db_use_type":"cloudDataGuard",
                  "children":[{"id":"c1","status":"x"},{"id":"c2"}],"node_newFramework":null},
@@ -245,13 +237,13 @@ mod tests {
         let available: Vec<_> = available.filter_map(LooseText::text).collect();
         assert_eq!(available, ["RETRY"]);
         assert!(actions.unavailable_actions.is_none());
-        assert!(read_list(b"[1]").is_none());
-        assert!(read_list(br#"{"jobs":3}"#).is_none());
+        assert!(object::<ListPage>(b"[1]").is_none());
+        assert!(object::<ListPage>(br#"{"jobs":3}"#).is_none());
     }
 
     #[test]
     fn details_are_read_without_their_password() {
-        let rows = read_details(
+        let page: DetailPage = object(
             br#"{"count":1,"results":[{"id":"j","multi_write":true,"db_use_type":"sync",
                 "inst_info":{"engine_type":"mysql","start_time":"0"},
                 "source_endpoint":{"db_type":"mysql","ip":"10.0.0.1","db_port":3306,
@@ -259,6 +251,7 @@ mod tests {
                 "target_endpoint":null}]}"#,
         )
         .unwrap();
+        let rows = page.results;
         assert_eq!(rows[0].multi_write.text(), Some("true"));
         assert!(rows[0].parent_id.text().is_none());
         let source = rows[0].database(Endpoint::Source).unwrap();
@@ -274,7 +267,7 @@ mod tests {
             let actions =
                 json!({"available_actions": available, "unavailable_actions": unavailable});
             let body = json!({"jobs": [{"job_action": actions}]}).to_string();
-            read_list(body.as_bytes()).unwrap().jobs[0].offers_password()
+            object::<ListPage>(body.as_bytes()).unwrap().jobs[0].offers_password()
         };
         assert_eq!(read(&["RESET_DB_PWD"], &["RETRY"]), Some(true));
         assert_eq!(read(&["RETRY"], &["RESET_DB_PWD"]), Some(false));

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::Method;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::client::Client;
 use super::codes;
 use super::error::{CallFailure, FailureKind};
 use super::exchange::Policy;
-use super::job_wire::{self, DetailRow, ListPage, ListRow, PER_PAGE};
+use super::job_wire::{self, DetailPage, DetailRow, ListPage, ListRow, PER_PAGE};
 use super::judge::{Judgement, NO_CODE, refused, says};
 use super::wire::{self, Decoded, LooseText, ResultRow};
 use crate::core::failure::Failure;
@@ -65,12 +66,7 @@ impl Client {
         }
     }
 
-    async fn query<T>(
-        &self,
-        path: &str,
-        body: Bytes,
-        read: fn(&[u8]) -> Option<T>,
-    ) -> Result<T, CallFailure> {
+    async fn query<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> Result<T, CallFailure> {
         let answer = self.ask(path, body, Policy::Query).await?;
         read(&answer).ok_or_else(|| self.unusable("the answer is in an unknown format".to_owned()))
     }
@@ -316,7 +312,7 @@ impl Client {
         names: &str,
     ) -> Result<ListPage, CallFailure> {
         let body = job_wire::list(kind, page, names);
-        let page = self.query("jobs", body, job_wire::read_list).await?;
+        let page: ListPage = self.query("jobs", body).await?;
         self.progress(Progress::Adds(page.jobs.len()));
         Ok(page)
     }
@@ -325,10 +321,10 @@ impl Client {
     pub async fn details(self: &Arc<Self>, ids: &[JobId]) -> Result<Vec<DetailRow>, CallFailure> {
         let questions = ids.chunks(IDS_PER_QUERY).map(|ids| {
             let (client, body) = (Arc::clone(self), job_wire::by_ids(ids));
-            let read = job_wire::read_details;
             async move {
-                let rows = client.query("jobs/batch-detail", body, read).await;
-                rows.inspect(|_| client.progress(Progress::Adds(IDS_PER_QUERY)))
+                let page: DetailPage = client.query("jobs/batch-detail", body).await?;
+                client.progress(Progress::Adds(IDS_PER_QUERY));
+                Ok(page.results)
             }
         });
         let mut all = Vec::with_capacity(ids.len());
