@@ -6,9 +6,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use url::Url;
 
-use super::auth::{
-    CataloguedEndpoint, Credentials, Iam, LoginPass, LoginSession, ProjectName, TokenFacts,
-};
+use super::auth::{CataloguedEndpoint, Credentials, Iam, LoginPass, LoginSession, TokenFacts};
 use super::codes;
 use super::error::{CallFailure, FailureKind};
 use super::exchange::{Ambient, Exchange, Patience, Policy};
@@ -196,7 +194,7 @@ impl Client {
                 LoginSession::Token(_) => self.facts_of_token().await,
                 // Not every key may list projects, and the id goes with each request.
                 LoginSession::Key { signer, .. } => {
-                    match self.facts_of_key(&pass, signer.project.as_ref()).await {
+                    match self.facts_of_key(&pass, signer.project.as_deref()).await {
                         Err(CallFailure {
                             kind: FailureKind::Refused(_),
                             ..
@@ -271,12 +269,8 @@ impl Client {
     async fn facts_of_key(
         &self,
         pass: &LoginPass,
-        project: Option<&ProjectName>,
+        name: Option<&str>,
     ) -> Result<TokenFacts, CallFailure> {
-        let name = match project {
-            Some(ProjectName::Named { name, .. }) => Some(name.as_str()),
-            _ => None,
-        };
         let listed = self.iam.projects((&self.session, pass), name).await;
         if let Err(failure) = &listed
             && let FailureKind::Login(refusal) = &failure.kind

@@ -13,7 +13,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::signature::canonical_query;
-use super::{Domain, IamUser, LoginPass, LoginSession, ProjectName, TokenHeader};
+use super::{Domain, IamName, LoginPass, LoginSession, TokenHeader};
 use crate::api::error::{CallFailure, FailureKind};
 use crate::api::exchange::{Exchange, Patience, Policy};
 use crate::api::http::{ApiCall, ClientOptions, Received, Transport, X_SUBJECT_TOKEN};
@@ -171,37 +171,28 @@ pub struct IamProject {
 /// Returns the body of a login. Its one plain copy of the secrets is in a buffer that is wiped
 /// and never grows.
 pub fn login_body(
-    user: &IamUser,
+    user: &IamName,
     password: &Secret,
     passcode: Option<&Secret>,
-    project: &ProjectName,
+    project: &IamName,
 ) -> Bytes {
-    let domain = |domain: &Domain| match domain {
-        Domain::Id(id) => json!({"id": id}),
-        Domain::Name(name) => json!({"name": name}),
+    let json = |called: &IamName| match called {
+        IamName::Id(id) => json!({"id": id}),
+        IamName::Named(name, None) => json!({"name": name}),
+        IamName::Named(name, Some(Domain::Id(id))) => json!({"name": name, "domain": {"id": id}}),
+        IamName::Named(name, Some(Domain::Name(domain))) => {
+            json!({"name": name, "domain": {"name": domain}})
+        }
+    let (user, scope) = (json(user).to_string(), json(project));
     };
     // Without its end, since a secret follows.
-    let (user, of) = match user {
-        IamUser::Id(id) => (format!(r#"{{"id":{}"#, json!(id)), String::new()),
-        IamUser::Named { name, domain: of } => (
-            format!(r#"{{"name":{}"#, json!(name)),
-            format!(r#","domain":{}"#, domain(of)),
-        ),
-    };
-    let scope = match project {
-        ProjectName::Id(id) => json!({"id": id}),
-        ProjectName::Named { name, domain: None } => json!({"name": name}),
-        ProjectName::Named {
-            name,
-            domain: Some(of),
-        } => json!({"name": name, "domain": domain(of)}),
-    };
+    let user = user.strip_suffix('}').unwrap_or_default();
     let methods = match passcode {
         Some(_) => r#""password","totp""#,
         None => r#""password""#,
     };
     let password_of = format!(
-        r#"{{"auth":{{"identity":{{"methods":[{methods}],"password":{{"user":{user}{of},"password":"#
+        r#"{{"auth":{{"identity":{{"methods":[{methods}],"password":{{"user":{user},"password":"#
     );
     let passcode_of = format!(r#"}}}},"totp":{{"user":{user},"passcode":"#);
     let parts = [
@@ -300,16 +291,10 @@ mod tests {
     #[test]
     fn user_domain_and_project_domain_stand_apart() {
         let body = login_body(
-            &IamUser::Named {
-                name: "op\"s".to_owned(),
-                domain: Domain::Name("people".to_owned()),
-            },
+            &IamName::Named("op\"s".to_owned(), Some(Domain::Name("people".to_owned()))),
             &secret("canary-\"\\\n"),
             None,
-            &ProjectName::Named {
-                name: "lab".to_owned(),
-                domain: Some(Domain::Name("machines".to_owned())),
-            },
+            &IamName::Named("lab".to_owned(), Some(Domain::Name("machines".to_owned()))),
         );
         assert_eq!(
             parsed(&body),
@@ -330,10 +315,10 @@ mod tests {
     #[test]
     fn a_passcode_goes_with_a_user_id() {
         let body = login_body(
-            &IamUser::Id("u1".to_owned()),
+            &IamName::Id("u1".to_owned()),
             &secret("canary-1"),
             Some(&secret("123456")),
-            &ProjectName::Id("p1".to_owned()),
+            &IamName::Id("p1".to_owned()),
         );
         assert_eq!(
             parsed(&body),

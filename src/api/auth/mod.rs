@@ -47,21 +47,18 @@ impl Credentials {
         let Self::Password(login) = self else {
             return String::new();
         };
-        let domain = |domain: &Domain| match domain {
-            Domain::Id(id) => format!("domain id {id}"),
-            Domain::Name(name) => format!("domain {name}"),
-        };
-        let user = match &login.user {
-            IamUser::Id(id) => format!("user id {id}"),
-            IamUser::Named { name, domain: of } => format!("user {name} of {}", domain(of)),
-        };
-        let project = match &login.project {
-            ProjectName::Id(id) => format!("project {id}"),
-            ProjectName::Named { name, domain: None } => format!("project named {name}"),
-            ProjectName::Named {
-                name,
-                domain: Some(of),
-            } => format!("project named {name} of {}", domain(of)),
+        let words = |called: &IamName, by_id: &str, by_name: &str| match called {
+            IamName::Id(id) => format!("{by_id} {id}"),
+            IamName::Named(name, domain) => {
+                let domain = match domain {
+                    None => String::new(),
+                    Some(Domain::Id(id)) => format!(" of domain id {id}"),
+                    Some(Domain::Name(name)) => format!(" of domain {name}"),
+                };
+                format!("{by_name} {name}{domain}")
+            }
+        let user = words(&login.user, "user id", "user");
+        let project = words(&login.project, "project", "project named");
         };
         format!(" as {user} for {project} at {host}")
     }
@@ -91,18 +88,21 @@ impl Credentials {
 /// A login with a password (OTC IAM api-ref, Obtaining a User Token).
 #[derive(Debug)]
 pub struct PasswordLogin {
-    pub user: IamUser,
+    /// If it is given by name, with its domain.
+    pub user: IamName,
     pub password: Arc<Secret>,
     /// The one-time code of a second factor; it requires a user given by id.
     pub passcode: Option<Arc<Secret>>,
-    pub project: ProjectName,
+    pub project: IamName,
 }
 
-/// A user of the identity service: by id, or by a name that is unique in its domain.
+/// A user or project of the identity service: by id, or by a name that is unique in its domain. The
+/// id of a project that is given by name is only known after the login, and its domain may not be
+/// the user's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IamUser {
+pub enum IamName {
     Id(String),
-    Named { name: String, domain: Domain },
+    Named(String, Option<Domain>),
 }
 
 /// A domain, which the clouds call account.
@@ -110,17 +110,6 @@ pub enum IamUser {
 pub enum Domain {
     Id(String),
     Name(String),
-}
-
-/// The project of a login by name. Its id is only known after the login, and its domain may
-/// not be the user's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProjectName {
-    Id(String),
-    Named {
-        name: String,
-        domain: Option<Domain>,
-    },
 }
 
 /// An access key (OTC and Huawei Cloud call it AK/SK).
@@ -131,7 +120,7 @@ pub struct AccessKey {
     pub secret: Secret,
     pub security_token: Option<Secret>,
     /// The name of the project if only that is given; its id must turn out to be the sealed one.
-    pub project: Option<ProjectName>,
+    pub project: Option<IamName>,
 }
 
 #[derive(Debug)]

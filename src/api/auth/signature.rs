@@ -12,7 +12,7 @@ use reqwest::Request;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
-use super::{AccessKey, ProjectName};
+use super::{AccessKey, IamName};
 use crate::api::http::{X_LANGUAGE, authority};
 use crate::core::failure::Failure;
 use crate::core::mac::{hex, keyed};
@@ -28,8 +28,8 @@ pub struct Signer {
     access: Arc<Secret>,
     secret: Arc<Secret>,
     security_token: Option<Arc<Secret>>,
-    /// The project if only its name is given.
-    pub project: Option<ProjectName>,
+    /// The name of the project if only that is given.
+    pub project: Option<String>,
 }
 
 impl Signer {
@@ -56,7 +56,10 @@ impl Signer {
                 .security_token
                 .map(|token| check("its security token", token))
                 .transpose()?,
-            project: key.project,
+            project: match key.project {
+                Some(IamName::Named(name, _)) => Some(name),
+                _ => None,
+            },
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::api::auth::{AccessKey, Credentials, Domain, IamUser, PasswordLogin, ProjectName};
+use crate::api::auth::{AccessKey, Credentials, Domain, IamName, PasswordLogin};
 use crate::core::redact::{is_key_like, is_too_long_for_a_path};
 use crate::core::secret::Secret;
 use crate::ops::error::Failure;
@@ -417,7 +417,7 @@ impl LoginParts {
         mut self,
         method: LoginMethod,
         place: &str,
-        project: ProjectName,
+        project: IamName,
     ) -> Result<Credentials, Failure> {
         // Created first, since the parts are moved below.
         let incomplete = self.incomplete(method, &[], place);
@@ -426,7 +426,7 @@ impl LoginParts {
         made.filter(|_| is_complete).ok_or(incomplete)
     }
 
-    fn credentials(&mut self, method: LoginMethod, project: ProjectName) -> Option<Credentials> {
+    fn credentials(&mut self, method: LoginMethod, project: IamName) -> Option<Credentials> {
         let user = self.user();
         let mut secret = |field| self.take(field).map(LoginPart::into_secret);
         Some(match method {
@@ -435,7 +435,7 @@ impl LoginParts {
                 access: secret(LoginField::AccessKey)?,
                 secret: secret(LoginField::SecretKey)?,
                 security_token: secret(LoginField::SecurityToken),
-                project: Some(project).filter(|name| matches!(name, ProjectName::Named { .. })),
+                project: Some(project).filter(|name| matches!(name, IamName::Named(..))),
             }),
             LoginMethod::Password => Credentials::Password(PasswordLogin {
                 user: user?,
@@ -446,13 +446,13 @@ impl LoginParts {
         })
     }
 
-    fn user(&mut self) -> Option<IamUser> {
+    fn user(&mut self) -> Option<IamName> {
         if let Some(id) = self.take(LoginField::UserId) {
-            return Some(IamUser::Id(id.into_text()));
+            return Some(IamName::Id(id.into_text()));
         }
         let name = self.take(LoginField::UserName)?.into_text();
         let domain = self.take(LoginField::UserDomain)?.into_domain();
-        Some(IamUser::Named { name, domain })
+        Some(IamName::Named(name, Some(domain)))
     }
 }
 

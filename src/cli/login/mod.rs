@@ -24,7 +24,7 @@ use self::outside::WorkTree;
 pub use self::trust::{proxy, read_ca};
 pub use self::vars::empty;
 use super::env::Env;
-use crate::api::auth::{Credentials, ProjectName};
+use crate::api::auth::{Credentials, IamName};
 use crate::core::config::is_project_id;
 use crate::core::secret::Secret;
 use crate::core::yaml::plain_text;
@@ -275,8 +275,8 @@ fn project(
     env: Option<&Env>,
     label: Option<&str>,
     place: &LoginContext<'_>,
-) -> Result<(ProjectName, Option<String>), Failure> {
-    let sealed = || ProjectName::Id(place.project_id.to_owned());
+) -> Result<(IamName, Option<String>), Failure> {
+    let sealed = || IamName::Id(place.project_id.to_owned());
     if let Some(name) = env.and_then(vars::project_id) {
         return Ok((sealed(), Some(name.to_owned())));
     }
@@ -308,9 +308,6 @@ fn project(
         }
     };
     let domain = domain.or_else(|| parts.take(LoginField::ProjectDomain));
-    let project = ProjectName::Named {
-        name: part.into_text(),
-        domain: domain.map(LoginPart::into_domain),
-    };
+    let project = IamName::Named(part.into_text(), domain.map(LoginPart::into_domain));
     Ok((project, Some(source)))
 }

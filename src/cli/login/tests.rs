@@ -9,7 +9,7 @@ use miette::Diagnostic as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::api::auth::{Domain, IamUser, ProjectName};
+use crate::api::auth::{Domain, IamName};
 use crate::ops::error::with_causes;
 
 mod clouds;
@@ -179,35 +179,22 @@ fn password(login: &FoundLogin) -> String {
     let Credentials::Password(login) = &login.credentials else {
         panic!("{:?} is no password", login.credentials);
     };
-    let domain = |domain: &Domain| match domain {
-        Domain::Id(id) => format!("#{id}"),
-        Domain::Name(name) => name.clone(),
-    };
-    let user = match &login.user {
-        IamUser::Id(id) => format!("#{id}"),
-        IamUser::Named { name, domain: of } => format!("{name}@{}", domain(of)),
-    };
     let passcode = login.passcode.as_deref().map(text_of);
     format!(
-        "{user} {}{} {}",
+        "{} {}{} {}",
+        called(&login.user),
         text_of(&login.password),
         passcode.map_or_else(String::new, |code| format!("+{code}")),
-        project(&login.project)
+        called(&login.project)
     )
 }
 
-fn project(project: &ProjectName) -> String {
-    match project {
-        ProjectName::Id(id) => format!("#{id}"),
-        ProjectName::Named { name, domain: None } => name.clone(),
-        ProjectName::Named {
-            name,
-            domain: Some(Domain::Id(id)),
-        } => format!("{name}@#{id}"),
-        ProjectName::Named {
-            name,
-            domain: Some(Domain::Name(domain)),
-        } => format!("{name}@{domain}"),
+fn called(name: &IamName) -> String {
+    match name {
+        IamName::Id(id) => format!("#{id}"),
+        IamName::Named(name, None) => name.clone(),
+        IamName::Named(name, Some(Domain::Id(id))) => format!("{name}@#{id}"),
+        IamName::Named(name, Some(Domain::Name(domain))) => format!("{name}@{domain}"),
     }
 }
 
@@ -222,7 +209,7 @@ fn access_key(login: &FoundLogin) -> String {
         text_of(&key.access),
         text_of(&key.secret),
         key.security_token.as_ref().map_or("-", text_of),
-        key.project.as_ref().map_or_else(|| "-".to_owned(), project),
+        key.project.as_ref().map_or_else(|| "-".to_owned(), called),
     )
 }
 
