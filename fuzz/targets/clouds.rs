@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use drspass::cli::login::LoginFlags;
@@ -32,6 +33,8 @@ fuzz_target!(|data: &[u8]| {
     let env = Env::empty().with_var("HOME", home.to_str().expect("text"));
     let folder = home.join("root");
     let place = login::LoginContext {
+        env: &env,
+        system: Path::new(login::SYSTEM),
         folder: &folder,
         project_id: "054ba152d480d55b2f5dc0069e7ddef0",
         auth_url: "https://iam.eu-de.otc.t-systems.com/v3",
@@ -43,13 +46,13 @@ fuzz_target!(|data: &[u8]| {
             cloud: Some("a".to_owned()),
             token_file: None,
         };
-        match login::find(&flags, &env, &place) {
+        match login::find(&flags, &place) {
             Ok(found) => {
                 assert_quiet(&found.source);
                 found.notes.iter().for_each(assert_quiet);
             }
             Err(error) => assert_error_quiet(&error),
         }
-        let _ = login::find(&LoginFlags::default(), &env, &place);
+        let _ = login::find(&LoginFlags::default(), &place);
     });
 });

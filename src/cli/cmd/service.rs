@@ -1,6 +1,7 @@
 //! `whoami` and `jobs`, and the client of all commands.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use clap::Args;
 
@@ -82,6 +83,8 @@ fn connect_with(
     flags: &LoginFlags,
 ) -> Result<Connected, OpError> {
     let place = LoginContext {
+        env: context.env,
+        system: Path::new(login::SYSTEM),
         folder: &context.folder,
         project_id: &options.target.scope.project_id,
         auth_url: &options.target.auth_url,
@@ -91,7 +94,7 @@ fn connect_with(
     if let Some(note) = login::empty(context.env) {
         context.shell.message(&format!("note: {note}\n"));
     }
-    let found = login::find(flags, context.env, &place)?;
+    let found = login::find(flags, &place)?;
     note(context, &found.notes);
     let ca = match &context.ca_file {
         Some(path) => {

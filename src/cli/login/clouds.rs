@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::LoginContext;
 use super::document::{self, CloudsNode, CloudsValue};
 use super::error;
 use super::fields::{
@@ -13,7 +14,6 @@ use super::fields::{
     name_flaw, secret_keys,
 };
 use super::outside::{self, WorkTree};
-use crate::cli::env::Env;
 use crate::ops::error::Failure;
 
 /// Names of the files, first choice first (OpenStack SDK).
@@ -42,11 +42,11 @@ impl NamedEntry<'_> {
     }
 }
 
-fn find_files(env: &Env, folder: &Path, system: &Path) -> Vec<PathBuf> {
-    let folders = env.config_folders().into_iter();
+fn find_files(place: &LoginContext<'_>) -> Vec<PathBuf> {
+    let folders = place.env.config_folders().into_iter();
     let mut folders: Vec<PathBuf> = folders.map(|folder| folder.join("openstack")).collect();
-    folders.push(system.to_owned());
-    let named = |variable| env.path_var(variable).map(|path| folder.join(path));
+    folders.push(place.system.to_owned());
+    let named = |variable| Some(place.folder.join(place.env.path_var(variable)?));
     let clouds = named("OS_CLIENT_CONFIG_FILE").or_else(|| outside::first_of(&folders, CLOUDS));
     if let Some(parent) = clouds.as_deref().and_then(Path::parent) {
         folders.insert(0, parent.to_owned());
@@ -66,20 +66,17 @@ fn names_of_entries(root: &CloudsNode) -> Result<BTreeSet<String>, Failure> {
 }
 
 /// Returns the named entry, or the only one; `None` if none is named and none exists.
-/// `system` is the last directory to search.
 pub fn find(
-    env: &Env,
-    tree: &WorkTree,
-    folder: &Path,
-    system: &Path,
     wanted: Option<NamedEntry<'_>>,
+    tree: &WorkTree,
+    place: &LoginContext<'_>,
 ) -> Result<Option<CloudsEntry>, Failure> {
     if let Some(wanted) = wanted
         && let Some((what, help)) = name_flaw(wanted.name)
     {
         return Err(error::value(wanted.place(), what, help));
     }
-    let paths = find_files(env, folder, system);
+    let paths = find_files(place);
     let Some(main) = paths.first() else {
         return wanted.map_or(Ok(None), |wanted| Err(no_file(wanted)));
     };
@@ -207,7 +204,7 @@ impl CloudsEntry {
         )
     }
 
-    fn look(&self, names: &'static str, kind: FieldKind) -> Result<Option<LoginPart>, Failure> {
+    pub fn look(&self, names: &'static str, kind: FieldKind) -> Result<Option<LoginPart>, Failure> {
         for level in self.levels() {
             for name in names.split(' ') {
                 let Some(node) = level.get(name) else {
@@ -236,10 +233,6 @@ impl CloudsEntry {
 
     pub fn parts(&self) -> Result<LoginParts, Failure> {
         LoginParts::read(LoginSource::Clouds, &|names, kind| self.look(names, kind))
-    }
-
-    pub fn ca(&self) -> Result<Option<LoginPart>, Failure> {
-        self.look("cacert", FieldKind::Certificates)
     }
 
     /// Returns each string of a key; `None` for a value that is not a string.

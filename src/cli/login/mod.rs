@@ -31,8 +31,8 @@ use crate::core::yaml::plain_text;
 use crate::ops::error::Failure;
 use crate::sys::wiped;
 
-/// Directory of the clouds of this machine (OpenStack SDK).
-const SYSTEM: &str = "/etc/openstack";
+/// Directory of the clouds of a machine (OpenStack SDK).
+pub const SYSTEM: &str = "/etc/openstack";
 /// Tokens that contain a service catalogue have tens of kilobytes.
 const MAX_TOKEN_BYTES: usize = 64 << 10;
 
@@ -48,8 +48,10 @@ pub struct LoginFlags {
 }
 
 /// What is known before the login.
-#[derive(Debug)]
 pub struct LoginContext<'a> {
+    pub env: &'a Env,
+    /// The last directory that is searched for clouds.yaml.
+    pub system: &'a Path,
     /// The root directory. Logins in its work tree are refused.
     pub folder: &'a Path,
     pub project_id: &'a str,
@@ -72,20 +74,8 @@ pub struct FoundLogin {
 
 /// Returns the login of the first source that has one; nothing is sent. Variables may add
 /// password and passcode to an entry that the user named.
-pub fn find(
-    flags: &LoginFlags,
-    env: &Env,
-    place: &LoginContext<'_>,
-) -> Result<FoundLogin, Failure> {
-    find_below(Path::new(SYSTEM), flags, env, place)
-}
-
-fn find_below(
-    system: &Path,
-    flags: &LoginFlags,
-    env: &Env,
-    place: &LoginContext<'_>,
-) -> Result<FoundLogin, Failure> {
+pub fn find(flags: &LoginFlags, place: &LoginContext<'_>) -> Result<FoundLogin, Failure> {
+    let env = place.env;
     vars::refuse_unsafe(env)?;
     check_project(env, place.project_id)?;
     let tree = WorkTree::around(place.folder, env)?;
@@ -100,8 +90,8 @@ fn find_below(
             named_by,
             by_user: true,
         };
-        from_clouds(system, Some(named), env, &tree, place)?
-    } else if let Some(login) = from_variables(env, place)? {
+        from_clouds(Some(named), &tree, place)?
+    } else if let Some(login) = from_variables(place)? {
         login
     } else {
         let named = place.credentials_from.map(|name| NamedEntry {
@@ -109,12 +99,12 @@ fn find_below(
             named_by: "credentials_from of drspass.yaml",
             by_user: false,
         });
-        from_clouds(system, named, env, &tree, place)?
+        from_clouds(named, &tree, place)?
     };
-    if let Some(ca) = trust::ca_of_variables(env, place)? {
+    if let Some(ca) = trust::ca_of_variables(place)? {
         login.ca = Some(ca);
     }
-    login.notes.extend(trust::unused_variables(env, place));
+    login.notes.extend(trust::unused_variables(place));
     Ok(login)
 }
 
@@ -197,11 +187,11 @@ fn from_token_file(
     })
 }
 
-fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLogin>, Failure> {
-    let Some((mut parts, method)) = vars::choose(env)? else {
+fn from_variables(place: &LoginContext<'_>) -> Result<Option<FoundLogin>, Failure> {
+    let Some((mut parts, method)) = vars::choose(place.env)? else {
         return Ok(None);
     };
-    let (project, project_source) = project(&mut parts, Some(env), None, place)?;
+    let (project, project_source) = project(&mut parts, Some(place.env), None, place)?;
     Ok(Some(FoundLogin {
         source: parts.called(method),
         credentials: parts.into_credentials(method, vars::PLACE, project)?,
@@ -213,13 +203,12 @@ fn from_variables(env: &Env, place: &LoginContext<'_>) -> Result<Option<FoundLog
 }
 
 fn from_clouds(
-    system: &Path,
     wanted: Option<NamedEntry<'_>>,
-    env: &Env,
     tree: &WorkTree,
     place: &LoginContext<'_>,
 ) -> Result<FoundLogin, Failure> {
-    let entry = clouds::find(env, tree, place.folder, system, wanted)?.ok_or_else(no_login)?;
+    let env = place.env;
+    let entry = clouds::find(wanted, tree, place)?.ok_or_else(no_login)?;
     entry.refuse_unsafe()?;
     let mut parts = entry.parts()?;
     let mut notes = entry.notes.clone();

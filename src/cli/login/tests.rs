@@ -103,12 +103,14 @@ impl Machine {
 
     fn find(&self) -> Result<FoundLogin, Failure> {
         let place = LoginContext {
+            env: &self.env,
+            system: &self.path("etc"),
             folder: &self.path(self.root),
             project_id: A,
             auth_url: AUTH_URL,
             credentials_from: self.credentials_from,
         };
-        find_below(&self.path("etc"), &self.flags, &self.env, &place)
+        super::find(&self.flags, &place)
     }
 
     #[track_caller]
@@ -230,12 +232,14 @@ fn without_any_source_the_error_lists_the_ways() {
 fn a_login_of_variables_needs_no_file() {
     let machine = Machine::with_vars(&["OS_TOKEN=canary-t"]);
     let place = LoginContext {
+        env: &machine.env,
+        system: Path::new(SYSTEM),
         folder: &machine.path("repo"),
         project_id: A,
         auth_url: AUTH_URL,
         credentials_from: Some("nobody-looks"),
     };
-    let login = find(&machine.flags, &machine.env, &place).expect("a login");
+    let login = find(&machine.flags, &place).expect("a login");
     assert_eq!(token(&login), "canary-t");
     assert_eq!(login.notes, [""; 0]);
 }

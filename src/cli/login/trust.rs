@@ -12,7 +12,7 @@ use url::Url;
 use super::LoginContext;
 use super::clouds::CloudsEntry;
 use super::error;
-use super::fields::{may_be_secret, name_flaw};
+use super::fields::{FieldKind, may_be_secret, name_flaw};
 use super::vars;
 use crate::cli::env::Env;
 use crate::core::target::auth_address;
@@ -33,12 +33,9 @@ pub fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
 /// The setting that names them, and their PEM text.
 type Certificates = (String, Vec<u8>);
 
-pub fn ca_of_variables(
-    env: &Env,
-    place: &LoginContext<'_>,
-) -> Result<Option<Certificates>, Failure> {
+pub fn ca_of_variables(place: &LoginContext<'_>) -> Result<Option<Certificates>, Failure> {
     for name in vars::CA {
-        if let Some(text) = vars::text(env, name)? {
+        if let Some(text) = vars::text(place.env, name)? {
             return certificates(name, text, |path| Some(place.folder.join(path))).map(Some);
         }
     }
@@ -46,7 +43,7 @@ pub fn ca_of_variables(
 }
 
 pub fn ca_of_entry(entry: &CloudsEntry, env: &Env) -> Result<Option<Certificates>, Failure> {
-    let Some(part) = entry.ca()? else {
+    let Some(part) = entry.look("cacert", FieldKind::Certificates)? else {
         return Ok(None);
     };
     let place = format!("{} of {}", part.name, entry.label);
@@ -89,14 +86,14 @@ fn certificates(
 
 type Fits = fn(&str, &str) -> bool;
 
-pub fn unused_variables(env: &Env, place: &LoginContext<'_>) -> Vec<String> {
+pub fn unused_variables(place: &LoginContext<'_>) -> Vec<String> {
     let urls = vars::AUTH_URLS
         .iter()
         .map(|name| (name, is_same_url as Fits));
     let regions = vars::REGIONS
         .iter()
         .map(|name| (name, is_region_of as Fits));
-    let unused = |(name, fits): (&&str, Fits)| unused(name, &env.var(name)?, fits, place);
+    let unused = |(name, fits): (&&str, Fits)| unused(name, &place.env.var(name)?, fits, place);
     urls.chain(regions).filter_map(unused).collect()
 }
 

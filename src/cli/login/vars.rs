@@ -37,28 +37,22 @@ pub fn empty(env: &Env) -> Option<String> {
     let others = [AUTH_URLS, REGIONS, CA, &["OS_CLOUD"]].concat();
     let all = of_login().into_iter().chain(others);
     let names: BTreeSet<&str> = all.filter(|name| env.is_empty(name)).collect();
-    let are = match names.len() {
-        0 => return None,
-        1 => "is",
-        _ => "are",
-    };
-    let names = and(&Vec::from_iter(names));
-    Some(format!("{names} {are} empty and treated as not set"))
+    let names = names_with_verb(&Vec::from_iter(names))?;
+    Some(format!("{names} empty and treated as not set"))
+}
+
+fn names_with_verb(names: &[&str]) -> Option<String> {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    (!names.is_empty()).then(|| format!("{} {verb}", and(names)))
 }
 
 /// Returns the note about variables that are ignored next to an entry; `used` complete it.
 pub fn ignored(env: &Env, used: &[&str], wanted: &NamedEntry<'_>) -> Option<String> {
     let mut names = Vec::from_iter(of_login());
     names.retain(|name| !used.contains(name) && env.exact(name).is_some_and(|text| text != Ok("")));
-    let are = match names.len() {
-        0 => return None,
-        1 => "is",
-        _ => "are",
-    };
+    let (names, named_by) = (names_with_verb(&names)?, wanted.named_by);
     Some(format!(
-        "{} {are} set but not used: {} names an entry of clouds.yaml as the login",
-        and(&names),
-        wanted.named_by
+        "{names} set but not used: {named_by} names an entry of clouds.yaml as the login"
     ))
 }
 
