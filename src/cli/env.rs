@@ -133,10 +133,6 @@ impl Env {
         }
     }
 
-    pub fn no_color(&self) -> bool {
-        self.var("NO_COLOR").is_some()
-    }
-
     pub fn is_dumb(&self) -> bool {
         self.var("TERM").is_some_and(|term| term == "dumb")
     }

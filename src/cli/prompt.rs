@@ -235,12 +235,9 @@ fn keys(terminal: &mut File, held: &HeldSignals) -> Result<TypedLine, Unanswered
 }
 
 fn erase(line: &mut Vec<u8>) {
-    while line.pop_if(|byte| is_continuation(*byte)).is_some() {}
+    // The bytes of a character after its first.
+    while line.pop_if(|byte| *byte & 0xc0 == 0x80).is_some() {}
     line.pop();
-}
-
-const fn is_continuation(byte: u8) -> bool {
-    byte & 0xc0 == 0x80
 }
 
 fn text(mut line: Zeroizing<Vec<u8>>) -> TypedLine {

@@ -46,8 +46,9 @@ impl Shell {
         let colour = |is_terminal: bool| match when {
             ColorWhen::Always => Colour::On,
             ColorWhen::Never => Colour::Off,
-            ColorWhen::Auto if is_terminal && !env.no_color() && !env.is_dumb() => Colour::On,
-            ColorWhen::Auto => Colour::Off,
+            ColorWhen::Auto if !is_terminal || env.is_dumb() => Colour::Off,
+            ColorWhen::Auto if env.var("NO_COLOR").is_some() => Colour::Off,
+            ColorWhen::Auto => Colour::On,
         };
         let out = rustix::termios::tcgetwinsize(io::stdout()).ok();
         let err = rustix::termios::tcgetwinsize(io::stderr()).ok();

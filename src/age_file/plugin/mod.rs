@@ -142,11 +142,6 @@ impl age::Identity for Identity<'_> {
     }
 }
 
-fn texts_of(key: &FileKey) -> [Zeroizing<String>; 2] {
-    let bytes = key.expose_secret();
-    [STANDARD_NO_PAD.encode(bytes), hex(bytes)].map(Zeroizing::new)
-}
-
 /// A recipient of a plugin. Each one gets a conversation of its own: with several at once, a
 /// missing stanza would go unnoticed.
 pub struct Recipient<'a> {
@@ -161,10 +156,11 @@ impl Recipient<'_> {
         let mut talk = start(&self.name, RECIPIENT_MACHINE, self.plugins)?;
         talk.send("add-recipient", &[&self.text], b"");
         talk.send("extension-labels", &[], b"");
-        for text in texts_of(key) {
+        let bytes = key.expose_secret();
+        for text in [STANDARD_NO_PAD.encode(bytes), hex(bytes)].map(Zeroizing::new) {
             talk.keep_secret(&text);
         }
-        talk.send("wrap-file-key", &[], key.expose_secret());
+        talk.send("wrap-file-key", &[], bytes);
         talk.send("done", &[], b"");
         let mut stanzas = Vec::new();
         let mut labels = None;

@@ -283,11 +283,6 @@ impl LoginPart {
         std::mem::take(&mut *self.text)
     }
 
-    fn into_secret(self) -> Secret {
-        // Moved, not copied: the secret wipes the same buffer.
-        Secret::new(self.into_text())
-    }
-
     pub fn into_domain(self) -> Domain {
         if self.name.to_ascii_lowercase().ends_with("_name") {
             Domain::Name(self.into_text())
@@ -428,7 +423,8 @@ impl LoginParts {
 
     fn credentials(&mut self, method: LoginMethod, project: IamName) -> Option<Credentials> {
         let user = self.user();
-        let mut secret = |field| self.take(field).map(LoginPart::into_secret);
+        // Moved, not copied: the secret wipes the same buffer.
+        let mut secret = |field| self.take(field).map(|part| Secret::new(part.into_text()));
         Some(match method {
             LoginMethod::Token => Credentials::Token(secret(LoginField::Token)?),
             LoginMethod::AccessKey => Credentials::AccessKey(AccessKey {
