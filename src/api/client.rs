@@ -23,7 +23,6 @@ use crate::core::redact::{Needles, Token};
 use crate::core::report::{LoginIdentity, Progress};
 use crate::core::target::{BadUrl, EndpointFrom, service_url};
 
-#[derive(Debug)]
 pub struct Client {
     pub transport: Transport,
     pub session: LoginSession,

@@ -23,7 +23,7 @@ use crate::core::report::Progress;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Clock, randomness and a progress display, passed in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Ambient {
     pub now: fn() -> Timestamp,
     /// Returns an evenly distributed number, which only spreads waits.
@@ -31,7 +31,7 @@ pub struct Ambient {
     pub progress: fn(Progress),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Patience {
     pub max_elapsed: Duration,
     /// The first wait between two attempts; it doubles from there.
@@ -62,7 +62,7 @@ impl Patience {
 }
 
 /// Events of one run, reported once with a number and not for each request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct RunTally {
     clock_off: Option<String>,
     waits: u32,

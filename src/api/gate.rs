@@ -13,7 +13,6 @@ use crate::core::redact::Token;
 const GOOD_RUN: usize = 5;
 
 /// Lets a limited number of senders through at a time.
-#[derive(Debug)]
 pub struct Gate {
     permits: Semaphore,
     limit: Mutex<GateLimit>,
@@ -22,7 +21,6 @@ pub struct Gate {
     wrong: Mutex<Option<BTreeMap<Arc<str>, Token>>>,
 }
 
-#[derive(Debug)]
 struct GateLimit {
     /// Senders let through at a time, at least 1.
     now: usize,
@@ -34,7 +32,6 @@ struct GateLimit {
 }
 
 /// A permit to send, given back when dropped.
-#[derive(Debug)]
 pub struct GatePass<'a> {
     gate: &'a Gate,
     permit: Option<SemaphorePermit<'a>>,

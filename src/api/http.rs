@@ -49,7 +49,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// "Multi-Factor Authentication").
 const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientOptions {
     pub target: Target,
     pub endpoint_from: EndpointFrom,
@@ -81,7 +81,7 @@ impl ClientOptions {
 }
 
 /// A request before a login is added.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApiCall {
     pub method: Method,
     pub url: Url,
@@ -126,7 +126,6 @@ pub enum NoAnswer {
     NoConnection(String),
 }
 
-#[derive(Debug)]
 pub struct Transport {
     http: reqwest::Client,
     trusted: &'static str,

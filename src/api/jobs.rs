@@ -40,7 +40,6 @@ const MAX_PAGES: usize = 1_000;
 /// Why the retry of a job does not begin; `None` if it may.
 pub type RetryEnd = Option<RetryJobsResult>;
 
-#[derive(Debug)]
 pub struct Inventory {
     /// Its jobs in the order of the service, subtasks after their parents.
     pub jobs: Vec<ListedJob>,
@@ -68,7 +67,8 @@ impl Client {
 
     async fn query<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> Result<T, CallFailure> {
         let answer = self.ask(path, body, Policy::Query).await?;
-        read(&answer).ok_or_else(|| self.unusable("the answer is in an unknown format".to_owned()))
+        let unknown = || self.unusable("the answer is in an unknown format".to_owned());
+        job_wire::object(&answer).ok_or_else(unknown)
     }
 
     async fn states(&self, ids: &[JobId]) -> Result<Vec<(JobId, ReportedJob)>, CallFailure> {

@@ -7,7 +7,7 @@ use crate::core::manifest::{Assignment, Manifest};
 use crate::core::redact::Needles;
 use crate::core::secret::Secret;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct LoginSecrets {
     pub generation: u64,
     /// All login secrets of this run, including replaced tokens, which are valid until they expire.
@@ -27,12 +27,6 @@ impl RunSecrets {
             manifest,
             prepared: Mutex::new(None),
         }
-    }
-}
-
-impl std::fmt::Debug for RunSecrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RunSecrets(..)")
     }
 }
 

@@ -16,7 +16,7 @@ use crate::core::inventory::UseType;
 use crate::core::job::{JobId, some_of};
 use crate::core::status::{JobDetails, ReportedJob};
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Survey {
     pub reported: BTreeMap<JobId, ReportedJob>,
     pub failed: Option<CallFailure>,

@@ -27,7 +27,6 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often a program may stop because it cannot get a terminal.
 const MAX_STOPS: usize = 20;
 
-#[derive(Debug)]
 pub enum Ended {
     Code(i32),
     Signal(i32),

@@ -255,7 +255,6 @@ fn overwrite(path: &Path, length: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-#[derive(Debug)]
 pub struct SweptFolder {
     pub path: PathBuf,
     pub removed: io::Result<()>,

@@ -27,7 +27,6 @@ use crate::core::target::service_url;
 
 const MAX_URL_BYTES: usize = 255;
 
-#[derive(Debug)]
 pub struct Iam {
     transport: Transport,
     pub url: Url,
@@ -183,8 +182,8 @@ pub fn login_body(
         IamName::Named(name, Some(Domain::Name(domain))) => {
             json!({"name": name, "domain": {"name": domain}})
         }
-    let (user, scope) = (json(user).to_string(), json(project));
     };
+    let (user, scope) = (json(user).to_string(), json(project));
     // Without its end, since a secret follows.
     let user = user.strip_suffix('}').unwrap_or_default();
     let methods = match passcode {

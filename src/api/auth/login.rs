@@ -32,7 +32,6 @@ const PASSCODE_USED: &str =
 /// The assumed life of a token without an expiry; a refusal renews it anyway.
 const UNTOLD_LIFE: Duration = Duration::from_secs(60 * 60);
 
-#[derive(Debug)]
 pub struct IamSession {
     iam: Arc<Iam>,
     login: PasswordLogin,
@@ -42,7 +41,7 @@ pub struct IamSession {
     secrets: StdMutex<LoginSecrets>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct CurrentToken {
     issued: Option<IssuedToken>,
     /// The refusal of a login, which is final: another try could lock the account.
@@ -56,7 +55,6 @@ impl CurrentToken {
     }
 }
 
-#[derive(Debug)]
 struct IssuedToken {
     pass: LoginPass,
     generation: u64,

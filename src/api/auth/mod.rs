@@ -8,7 +8,6 @@ mod iam;
 mod login;
 mod signature;
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -57,9 +56,9 @@ impl Credentials {
                 };
                 format!("{by_name} {name}{domain}")
             }
+        };
         let user = words(&login.user, "user id", "user");
         let project = words(&login.project, "project", "project named");
-        };
         format!(" as {user} for {project} at {host}")
     }
 
@@ -123,7 +122,6 @@ pub struct AccessKey {
     pub project: Option<IamName>,
 }
 
-#[derive(Debug)]
 pub enum LoginSession {
     Token(Arc<TokenHeader>),
     Password(Box<IamSession>),
@@ -136,14 +134,14 @@ pub enum LoginSession {
 /// What is known about a key. A few refused signatures in a row lock it (OTC API Gateway
 /// manual, Error Codes: five), so the first refusal is the last, and requests go one at a time
 /// until one is accepted.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct KeyStatus {
     accepted: AtomicBool,
     refused: OnceLock<(Refusal, String)>,
 }
 
 /// Permission to call, good for one attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum LoginPass {
     Token {
         header: Arc<TokenHeader>,
@@ -290,12 +288,6 @@ impl TokenHeader {
         request
             .headers_mut()
             .insert(X_AUTH_TOKEN, self.header.clone());
-    }
-}
-
-impl fmt::Debug for TokenHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenHeader(..)")
     }
 }
 

@@ -1,7 +1,5 @@
 //! The search for secrets in text of the service.
 
-use std::fmt;
-
 use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
@@ -111,12 +109,6 @@ impl Needles {
             Some(token) => Some(ReportedName::Kept(token)),
             None => self.text(raw).map(ReportedName::Shown),
         }
-    }
-}
-
-impl fmt::Debug for Needles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Needles(..)")
     }
 }
 
