@@ -1,7 +1,6 @@
 //! Text that someone else wrote: searched for secrets, cleaned and cut to size, in this order,
 //! since half a password is still a leak.
 
-mod commands;
 mod needles;
 
 use std::borrow::Cow;
@@ -9,7 +8,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use commands::{for_log, in_json};
 pub use needles::Needles;
 
 /// Server text for people: without control, bidi, line-separating or invisible characters, and at
@@ -34,7 +32,7 @@ impl ForeignText {
         }
         let mut text = String::new();
         let mut left = Self::MAX_CHARS;
-        for c in commands::disarmed(raw, |c| c.escape_unicode().to_string()).chars() {
+        for c in disarmed(raw, |c| c.escape_unicode().to_string()).chars() {
             let (shown, len) = match c {
                 '"' => (Cow::Borrowed("'"), 1),
                 c if is_unfit(c) => {
@@ -194,6 +192,100 @@ pub fn is_too_long_for_a_path(text: &str) -> bool {
         41..=100 => !text.contains(['/', '.']),
         _ => true,
     }
+}
+
+/// Returns the text without commands, and without characters that move or hide others except line
+/// breaks, tabs and, if `has_colours`, the colours of drspass.
+pub fn for_log(text: &str, has_colours: bool) -> Cow<'_, str> {
+    let disarmed = disarmed(text, |c| c.escape_unicode().to_string());
+    let is_plain = |b: u8| matches!(b, b'\n' | b'\t' | b' '..=b'~');
+    if disarmed.bytes().all(is_plain) {
+        return disarmed;
+    }
+    let mut cleaned = String::with_capacity(disarmed.len());
+    let mut rest = &*disarmed;
+    while let Some(c) = rest.chars().next() {
+        if has_colours && let Some(colour) = colour(rest) {
+            cleaned.push_str(colour);
+            rest = &rest[colour.len()..];
+            continue;
+        }
+        if is_unfit(c) && !matches!(c, '\n' | '\t') {
+            cleaned.extend(c.escape_default());
+        } else {
+            cleaned.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    Cow::Owned(cleaned)
+}
+
+/// Returns an equivalent JSON document without commands in its strings.
+pub fn in_json(document: &str) -> Cow<'_, str> {
+    disarmed(document, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+/// Returns the colour's escape sequence that `text` begins with.
+fn colour(text: &str) -> Option<&str> {
+    let number = text.strip_prefix("\u{1b}[")?;
+    let end = number.find(|c: char| !c.is_ascii_digit())?;
+    (end <= 2 && number[end..].starts_with('m')).then(|| &text[..end + 3])
+}
+
+/// Returns `text` with one character of every command that CI runners execute from a log written
+/// by `escape`. GitHub executes lines that begin with `::command` and, like Azure, `##[command]` and
+/// `##vso[command]` anywhere; GitLab executes `section_start:` and `section_end:`. Any of them may
+/// be in a path, a comment or a name that someone else wrote, so whole texts are cleaned where they
+/// are written, not word by word.
+fn disarmed(text: &str, escape: fn(char) -> String) -> Cow<'_, str> {
+    if !["##", "::", "section_"]
+        .iter()
+        .any(|sign| text.contains(sign))
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '.' | '-');
+    let mut last = ' ';
+    for word in text.split_inclusive(|c| !is_inside(c)) {
+        let name = word.trim_end_matches(|c| !is_inside(c));
+        let keeps_colons = is_code(name) || is_address(name);
+        for (at, c) in word.char_indices() {
+            let is_sign = match c {
+                '#' => last == '#',
+                ':' => last == ':' && !keeps_colons,
+                '_' => {
+                    let after = &word[at + 1..];
+                    word[..at].ends_with("section")
+                        && (after.starts_with("start") || after.starts_with("end"))
+                }
+                _ => false,
+            };
+            if is_sign {
+                out.push_str(&escape(c));
+            } else {
+                out.push(c);
+            }
+            last = c;
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Returns whether a word is a code of drspass, which contains colons.
+fn is_code(word: &str) -> bool {
+    word.strip_prefix("drspass::").is_some_and(|rest| {
+        rest.bytes()
+            .all(|b| b.is_ascii_lowercase() || matches!(b, b':' | b'_' | b'.'))
+    })
+}
+
+/// Returns whether a word may be an IPv6 address; the name of a command never is.
+fn is_address(word: &str) -> bool {
+    word.contains(|c: char| c.is_ascii_hexdigit())
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
 }
 
 #[cfg(test)]

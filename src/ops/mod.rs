@@ -3,7 +3,6 @@
 
 pub mod apply;
 pub mod compare;
-pub mod encrypt;
 pub mod error;
 pub mod git;
 pub mod inspect;

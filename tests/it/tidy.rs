@@ -305,7 +305,7 @@ fn the_name_of_a_type_is_used_once() {
 /// them without a reason.
 const MAX_FUNCTION: usize = 100;
 const MAX_LINES: usize = 38_862;
-const MAX_FILES: usize = 153;
+const MAX_FILES: usize = 151;
 const MAX_DOC_PERCENT: usize = 8;
 
 #[test]

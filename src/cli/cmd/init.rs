@@ -24,8 +24,8 @@ use crate::core::problem::Problem;
 use crate::core::recipients::{recipient_key, refuse_recipient};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
-use crate::ops::encrypt::create;
 use crate::ops::git::git_files;
+use crate::ops::rewrite::create;
 use crate::ops::root::{CONFIG_FILE, MAX_IDENTITY_BYTES, Root, UserRules, parse_manifest};
 use crate::sys::files;
 

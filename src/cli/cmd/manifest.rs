@@ -19,11 +19,11 @@ use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::ops::encrypt;
 use crate::ops::error::ErrorClass;
 use crate::ops::inspect::{self, IndexCheck};
 use crate::ops::plan;
 use crate::ops::rekey::{self, RekeyOptions};
+use crate::ops::rewrite;
 use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Opened, Root};
 use crate::view::json_v1;
 use crate::view::{listing, recipients, text};
@@ -123,7 +123,7 @@ pub struct RekeyArgs {
 pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
     let (name, plain) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
-    let (path, revision, warnings) = encrypt::encrypt(
+    let (path, revision, warnings) = rewrite::encrypt(
         &root,
         &context.unlock(),
         &context.rules(),
@@ -166,7 +166,7 @@ pub fn decrypt(context: &Context<'_>, args: &DecryptArgs) -> Result<u8, OpError>
             if path.symlink_metadata().is_ok() {
                 return Err(OpError::exists(out));
             }
-            encrypt::create(&path, out, &decrypt()?)?;
+            rewrite::create(&path, out, &decrypt()?)?;
             let out = out.display();
             context.shell.message(&format!(
                 "wrote {out}\nRemove it when you are done: it contains the passwords in plain text.\n"

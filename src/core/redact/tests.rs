@@ -265,3 +265,41 @@ fn keys_and_long_random_texts_are_told_from_paths() {
         "x".repeat(50)
     )));
 }
+
+#[test]
+fn what_a_runner_obeys_is_written_so_that_it_does_not() {
+    for (text, expected) in [
+        ("::error title=x::by", r":\u{3a}error title=x:\u{3a}by"),
+        ("a ##[group]b ###", r"a #\u{23}[group]b #\u{23}\u{23}"),
+        ("##vso[task.complete]", r"#\u{23}vso[task.complete]"),
+        (
+            "section_start:0:x\r\u{1b}[0K",
+            r"section\u{5f}start:0:x\r\u{1b}[0K",
+        ),
+        ("x section_end:1:x", r"x section\u{5f}end:1:x"),
+        ("  \u{1b}[31m!\u{1b}[0m a", r"  \u{1b}[31m!\u{1b}[0m a"),
+        ("a\u{202e}b\u{200b}", r"a\u{202e}b\u{200b}"),
+        (
+            "code: drspass::state::locked\nat http://[::1]:80 or fe80::1%eth0",
+            "code: drspass::state::locked\nat http://[::1]:80 or fe80::1%eth0",
+        ),
+        ("a: b # c\té …", "a: b # c\té …"),
+        ("drspass::Error::x", r"drspass:\u{3a}Error:\u{3a}x"),
+    ] {
+        assert_eq!(for_log(text, false), expected);
+    }
+    let coloured = "  \u{1b}[31m!\u{1b}[0m a";
+    assert_eq!(for_log(coloured, true), coloured);
+    assert_eq!(for_log("\u{1b}[2J\u{1b}[31", true), r"\u{1b}[2J\u{1b}[31");
+}
+
+#[test]
+fn a_document_means_the_same_afterwards() {
+    let value = serde_json::json!({ "x::y": ["##[x]", "section_start", "\r::", "[::1]"] });
+    let text = in_json(&value.to_string()).into_owned();
+    for sign in ["##", "\"::", "r::", "x::", "section_start"] {
+        assert!(!text.contains(sign), "{text}");
+    }
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, value);
+}
