@@ -123,7 +123,8 @@ pub struct Applied {
     pub prints: FieldPrints,
     pub at: Timestamp,
     pub origin: ValueOrigin,
-    pub plan_id: RunId,
+    #[serde(rename = "plan_id")]
+    pub run_id: RunId,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -134,7 +135,8 @@ pub struct Pending {
     /// `state distrust` marked them to be sent again; no attempt was made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub distrusted: bool,
-    pub plan_id: RunId,
+    #[serde(rename = "plan_id")]
+    pub run_id: RunId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,7 +310,7 @@ impl State {
         &mut self,
         wanted: impl IntoIterator<Item = (EntryKey, FieldPrints)>,
         since: Timestamp,
-        plan_id: &RunId,
+        run_id: &RunId,
     ) -> Replaced {
         let mut replaced = Replaced::default();
         for (key, prints) in wanted {
@@ -316,7 +318,7 @@ impl State {
                 wanted: prints,
                 since,
                 distrusted: false,
-                plan_id: plan_id.clone(),
+                run_id: run_id.clone(),
             });
             let entry = self.entries.entry(key.clone()).or_default();
             replaced.0.insert(key, entry.pending.replace(mark));
@@ -344,7 +346,7 @@ impl State {
                     prints: pending.wanted,
                     at,
                     origin: ValueOrigin::Sent,
-                    plan_id: pending.plan_id,
+                    run_id: pending.run_id,
                 });
             }
             Settlement::Refused {
@@ -392,7 +394,7 @@ impl State {
 
     /// Marks the outcome of an entry as unknown, with `tried` as the values sent last. A wrong
     /// password stays known as one.
-    pub fn doubt(&mut self, key: &EntryKey, tried: &StateEntry, since: Timestamp, plan_id: &RunId) {
+    pub fn doubt(&mut self, key: &EntryKey, tried: &StateEntry, since: Timestamp, run_id: &RunId) {
         let last = tried.last_outcome.as_ref();
         let prints = tried
             .pending
@@ -408,7 +410,7 @@ impl State {
             wanted,
             since,
             distrusted: false,
-            plan_id: plan_id.clone(),
+            run_id: run_id.clone(),
         }));
         if let Some(wrong) = last.filter(|last| last.class == FailureClass::WrongPassword) {
             entry.last_outcome = Some(wrong.clone());
@@ -433,13 +435,13 @@ impl State {
         }
     }
 
-    pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, plan_id: &RunId) {
+    pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, run_id: &RunId) {
         let adopted = StateEntry {
             applied: Some(Applied {
                 prints,
                 at,
                 origin: ValueOrigin::Adopted,
-                plan_id: plan_id.clone(),
+                run_id: run_id.clone(),
             }),
             ..StateEntry::default()
         };

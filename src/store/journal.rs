@@ -246,7 +246,7 @@ impl Journal {
                     .entries
                     .get(&record.entry)
                     .and_then(|entry| entry.pending.as_ref())
-                    .is_some_and(|pending| pending.plan_id == self.run)
+                    .is_some_and(|pending| pending.run_id == self.run)
             })
     }
 

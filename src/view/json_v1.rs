@@ -448,14 +448,14 @@ fn state_entry(key: &EntryKey, label: Option<&String>, entry: &StateEntry) -> Js
         JsonObject::default()
             .with("at", applied.at)
             .with("origin", origin_word(applied.origin))
-            .with("plan_id", applied.plan_id.as_str())
+            .with("plan_id", applied.run_id.as_str())
             .json("fields", &sensitive(&applied.prints))
     });
     let pending = entry.pending.as_ref().map(|pending| {
         JsonObject::default()
             .with("since", pending.since)
             .with("distrusted", pending.distrusted)
-            .with("plan_id", pending.plan_id.as_str())
+            .with("plan_id", pending.run_id.as_str())
             .json("fields", &sensitive(&pending.wanted))
     });
     let last_outcome = entry.last_outcome.as_ref().map(|last| {

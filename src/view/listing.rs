@@ -140,7 +140,7 @@ fn push_known(text: &mut String, entry: &StateEntry) {
             text,
             "    {word:<13} {} by {} ({})",
             applied.at,
-            applied.plan_id,
+            applied.run_id,
             field_list(&fields)
         );
     }
@@ -153,7 +153,7 @@ fn push_known(text: &mut String, entry: &StateEntry) {
         let _ = writeln!(
             text,
             "    {word:<13} {} by {}",
-            pending.since, pending.plan_id
+            pending.since, pending.run_id
         );
     }
     if let Some(last) = &entry.last_outcome {

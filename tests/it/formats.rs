@@ -280,20 +280,20 @@ fn field_prints() -> impl Strategy<Value = FieldPrints> {
 fn entry() -> impl Strategy<Value = StateEntry> {
     let origin = prop_oneof![Just(ValueOrigin::Sent), Just(ValueOrigin::Adopted)];
     let applied =
-        (field_prints(), time(), origin, run_id()).prop_map(|(prints, at, origin, plan_id)| {
+        (field_prints(), time(), origin, run_id()).prop_map(|(prints, at, origin, run_id)| {
             Applied {
                 prints,
                 at,
                 origin,
-                plan_id,
+                run_id,
             }
         });
     let pending = (field_prints(), time(), any::<bool>(), run_id()).prop_map(
-        |(wanted, since, distrusted, plan_id)| Pending {
+        |(wanted, since, distrusted, run_id)| Pending {
             wanted,
             since,
             distrusted,
-            plan_id,
+            run_id,
         },
     );
     let class = prop_oneof![
