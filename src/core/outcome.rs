@@ -54,7 +54,7 @@ impl Refusal {
         let is_one_of_many = self.kind == RefusalKind::WrongPassword && self.entries > 1;
         is_one_of_many.then(|| {
             format!(
-                "refused as a whole: at least one of these {} entries is wrong; --resend sends them one by one",
+                "refused as a whole: at least one of these {} entries is wrong",
                 self.entries
             )
         })

@@ -136,7 +136,7 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
         let label = &entry.label;
         let line = PlanLine::of(entry);
         if line.rank != Rank::Well {
-            annotations.add(Rank::LeftOut, label, vec![line.words]);
+            annotations.add(Rank::LeftOut, label, vec![line.words + line.resend]);
         }
         if let Some(why) = report.blocked.get(&entry.key) {
             let lines = vec![format!("blocked now: {why}"), why.advice()];

@@ -29,7 +29,11 @@ pub struct PlanLine {
     pub mark: char,
     pub rank: Rank,
     pub words: String,
+    /// What follows the words where advice is not said apart.
+    pub resend: &'static str,
 }
+
+const SENDS_IT: &str = "; --resend sends it";
 
 impl PlanLine {
     pub fn of(entry: &PlanEntry) -> Self {
@@ -65,10 +69,12 @@ impl PlanLine {
             }
             Reason::Unchanged => ('=', Rank::Well, "in sync".into()),
         };
+        let is_wrong = matches!(entry.reason, Reason::WrongPassword { .. });
         Self {
             mark,
             rank,
             words: words.into_owned() + &via(entry) + &since(entry),
+            resend: if is_wrong { SENDS_IT } else { "" },
         }
     }
 }
@@ -110,6 +116,8 @@ pub struct OutcomeLine<'a> {
     pub outcome: &'static str,
     pub code: Option<&'a str>,
     pub why: Option<String>,
+    /// As in [`PlanLine`], after `why`.
+    pub resend: &'static str,
     pub advice: Option<Cow<'static, str>>,
     pub refusal: Option<&'a Refusal>,
 }
@@ -122,23 +130,25 @@ impl<'a> OutcomeLine<'a> {
             outcome,
             code,
             why,
+            resend: "",
             advice: None,
             refusal: None,
         };
         let blocked = |code, why| line('!', Rank::LeftOut, "blocked", Some(code), Some(why));
         match outcome {
             Outcome::Applied => line('=', Rank::Well, "applied", None, None),
-            Outcome::Refused(refusal) => Self {
-                advice: refusal.advice.map(Cow::Borrowed),
-                refusal: Some(refusal),
-                ..line(
-                    '!',
-                    Rank::Wrong,
-                    "refused",
-                    Some(refusal.code.as_str()),
-                    refusal.doubt_among(),
-                )
-            },
+            Outcome::Refused(refusal) => {
+                let (code, why) = (Some(refusal.code.as_str()), refusal.doubt_among());
+                let resend = why
+                    .as_ref()
+                    .map_or("", |_| "; --resend sends them one by one");
+                Self {
+                    resend,
+                    advice: refusal.advice.map(Cow::Borrowed),
+                    refusal: Some(refusal),
+                    ..line('!', Rank::Wrong, "refused", code, why)
+                }
+            }
             Outcome::NotSent(why) => {
                 let code = match why {
                     NotSent::LoginRefused(code) => Some(code.as_str()),
@@ -153,10 +163,13 @@ impl<'a> OutcomeLine<'a> {
                 Some(why.as_str()),
                 Some(why.to_string()),
             ),
-            Outcome::Blocked(BlockReason::WrongPassword { code, credential }) => blocked(
-                code.as_str(),
-                wrong_password_words(code, credential.as_deref()),
-            ),
+            Outcome::Blocked(BlockReason::WrongPassword { code, credential }) => Self {
+                resend: SENDS_IT,
+                ..blocked(
+                    code.as_str(),
+                    wrong_password_words(code, credential.as_deref()),
+                )
+            },
             Outcome::Blocked(BlockReason::AfterWrongPassword(code)) => {
                 let why = format!("skipped after {code} (wrong password) in this run");
                 blocked(code.as_str(), why)
@@ -171,29 +184,41 @@ impl<'a> OutcomeLine<'a> {
 
     /// Returns the lines to print.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines = self.reason(self.resend);
+        lines.extend(self.request());
+        lines.extend(self.text());
+        lines.extend(self.advice.iter().map(ToString::to_string));
+        lines
+    }
+
+    /// Returns the outcome and why, with `more` after the reason.
+    pub fn reason(&self, more: &str) -> Vec<String> {
         let word = match self.outcome {
             "in_doubt" => "outcome unknown".to_owned(),
             outcome => outcome.replace('_', " "),
         };
-        if let Some(refusal) = self.refusal {
-            let kind = match refusal.kind {
-                RefusalKind::WrongPassword => " (user or password wrong)",
-                RefusalKind::JobState => " (wrong job state)",
-                RefusalKind::Busy => " (busy until the time was over)",
-                RefusalKind::Rejected => "",
-            };
-            lines.push(format!("{word}: {}{kind}", refusal.code));
-            lines.extend(self.why.clone());
-            lines.extend(refusal.request_id.iter().map(|id| format!("request {id}")));
-            let text = refusal.text.iter();
-            lines.extend(text.map(|words| format!("the service says: {words}")));
-        } else {
-            let why = self.why.as_ref();
-            lines.push(why.map_or_else(|| word.clone(), |why| format!("{word}: {why}")));
-        }
-        lines.extend(self.advice.iter().map(ToString::to_string));
-        lines
+        let why = self.why.as_ref().map(|why| format!("{why}{more}"));
+        let Some(refusal) = self.refusal else {
+            return vec![why.map_or_else(|| word.clone(), |why| format!("{word}: {why}"))];
+        };
+        let kind = match refusal.kind {
+            RefusalKind::WrongPassword => " (user or password wrong)",
+            RefusalKind::JobState => " (wrong job state)",
+            RefusalKind::Busy => " (busy until the time was over)",
+            RefusalKind::Rejected => "",
+        };
+        let head = format!("{word}: {}{kind}", refusal.code);
+        [head].into_iter().chain(why).collect()
+    }
+
+    pub fn request(&self) -> Option<String> {
+        let id = self.refusal?.request_id.as_ref()?;
+        Some(format!("request {id}"))
+    }
+
+    pub fn text(&self) -> Option<String> {
+        let text = self.refusal?.text.as_ref()?;
+        Some(format!("the service says: {text}"))
     }
 }
 
@@ -283,10 +308,8 @@ impl<'a> JobLine<'a> {
 /// credential.
 fn wrong_password_words(code: &Token, credential: Option<&str>) -> String {
     match credential {
-        None => format!("{code} (wrong password), password unchanged; --resend sends it"),
-        Some(name) => {
-            format!("{code} (wrong password) for another entry of @{name}; --resend sends it")
-        }
+        None => format!("{code} (wrong password), password unchanged"),
+        Some(name) => format!("{code} (wrong password) for another entry of @{name}"),
     }
 }
 

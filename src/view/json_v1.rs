@@ -216,7 +216,7 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
             .with("address", label)
             .with("outcome", line.outcome)
             .given("code", line.code)
-            .given("why", line.why)
+            .given("why", line.why.map(|why| why + line.resend))
             .given("request_id", request_id.map(|id| id.as_str()))
             .given("text", refusal.and_then(|refusal| text(&refusal.text)))
             .given("advice", line.advice);

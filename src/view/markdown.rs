@@ -47,8 +47,14 @@ const MAX_OPEN_ROWS: usize = 20;
 pub fn plan(place: &str, report: &PlanReport) -> String {
     let mut table = JobTable::default();
     for entry in report.plan.changes() {
-        let PlanLine { rank, words, .. } = PlanLine::of(entry);
-        let words = table.without_resend(&entry.label, words.replacen("held: ", "skipped: ", 1));
+        let PlanLine {
+            rank,
+            words,
+            resend,
+            ..
+        } = PlanLine::of(entry);
+        table.advise_resend(&entry.label, resend);
+        let words = words.replacen("held: ", "skipped: ", 1);
         if let Some(why) = report.blocked.get(&entry.key) {
             table.advise(&entry.label, why.advice());
             let lines = [format!("skipped: {why}"), words];
@@ -72,18 +78,17 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
 pub fn apply(place: &str, plan: &PlanReport, report: &ApplyReport) -> String {
     let mut table = JobTable::default();
     for (label, outcome) in &report.entries {
-        let mut line = OutcomeLine::of(outcome);
-        line.why = line.why.map(|why| table.without_resend(label, why));
-        if let Some(text) = line.advice.take() {
-            table.advise(label, text.into_owned());
+        let line = OutcomeLine::of(outcome);
+        table.advise_resend(label, line.resend);
+        if let Some(text) = &line.advice {
+            table.advise(label, text.to_string());
         }
-        let mut lines = line.lines();
+        let mut lines = line.reason("");
         if line.outcome == "blocked" {
             let why = lines[0].trim_start_matches("blocked: ");
             lines[0] = format!("skipped: {}", why.trim_start_matches("skipped "));
         }
-        // An id comes last.
-        lines.sort_by_key(|line| line.starts_with("request "));
+        lines.extend(line.text().into_iter().chain(line.request()));
         table.push(line.rank, label, &lines);
     }
     let mut notes = apply_notes(report);
@@ -171,14 +176,11 @@ impl<'a> JobTable<'a> {
         self.advice.entry(advice).or_default().push(code(label));
     }
 
-    /// Takes the advice to use --resend out of words of drspass.
-    fn without_resend(&mut self, label: &str, mut words: String) -> String {
-        if let Some(end) = words.find("; --resend sends ") {
-            words.truncate(end);
+    fn advise_resend(&mut self, label: &str, resend: &str) {
+        if !resend.is_empty() {
             let advice = "Correct the password, or name the entry with --resend.";
             self.advise(label, advice.to_owned());
         }
-        words
     }
 
     /// Adds an entry. Those of a job follow each other.

@@ -58,9 +58,9 @@ pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
     let width = width(report.plan.changes().map(|entry| &entry.label));
     for entry in report.plan.changes() {
         let label = &entry.label;
-        let PlanLine { mark, words, .. } = PlanLine::of(entry);
-        let mark = colour.paint(mark);
-        let _ = writeln!(text, "  {mark} {label:width$}   {words}");
+        let line = PlanLine::of(entry);
+        let (mark, words, resend) = (colour.paint(line.mark), line.words, line.resend);
+        let _ = writeln!(text, "  {mark} {label:width$}   {words}{resend}");
         if let Some(why) = report.blocked.get(&entry.key) {
             let mark = colour.paint('x');
             let _ = writeln!(text, "      {mark} blocked now: {why}");
