@@ -15,7 +15,7 @@ use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
-use crate::core::address::{WRONG_ENDPOINT, misspelt};
+use crate::core::address::misspelt;
 use crate::core::fingerprint::Field;
 use crate::core::manifest::{MAX_VALUE_BYTES, check_value};
 use crate::core::problem::Problem;
@@ -337,8 +337,8 @@ const fn taken(add: bool) -> Taken {
 }
 
 fn no_place(address: &str, Problem { what, help, .. }: Problem) -> OpError {
-    let named = misspelt(address).filter(|_| what == WRONG_ENDPOINT);
-    let named = named.map_or_else(String::new, |address| format!("{address}: "));
+    // Such an address has no other problem.
+    let named = misspelt(address).map_or_else(String::new, |address| format!("{address}: "));
     refused("drspass::value::address", format!("{named}{what}"), &help)
 }
 
