@@ -199,14 +199,9 @@ impl Plan {
             match (entry.action, &entry.reason) {
                 (Action::NoOp, _) => {}
                 (Action::Hold, _) => counts.held += 1,
-                (Action::Create, _) => counts.to_set += 1,
-                (Action::Update, Reason::Changed { .. } | Reason::KeyChanged) => {
-                    counts.to_change += 1;
-                }
-                (Action::Update, Reason::LastRefused { fields, .. }) if !fields.is_empty() => {
-                    counts.to_change += 1;
-                }
-                (Action::Update, _) => counts.to_send_again += 1,
+                (_, Reason::NeverSet | Reason::KeyChanged) => counts.to_set += 1,
+                (_, Reason::Changed { .. }) => counts.to_change += 1,
+                _ => counts.to_send_again += 1,
             }
         }
         counts

@@ -11,6 +11,7 @@ use super::entry::{
 };
 use super::json_v1::ErrorOut;
 use crate::core::job::some_of;
+use crate::core::plan::{Action, PlanEntry};
 use crate::core::redact::for_log;
 use crate::core::report::{ApplyReport, PlanReport, StateSaved};
 
@@ -37,9 +38,12 @@ pub fn gitlab_report(report: &PlanReport) -> String {
 /// How every report for GitLab begins.
 pub const GITLAB_START: &str = "{\"create\":";
 
-const fn created_and_updated(report: &PlanReport) -> (usize, usize) {
-    let counts = report.counts;
-    (counts.to_set, counts.to_change + counts.to_send_again)
+fn created_and_updated(report: &PlanReport) -> (usize, usize) {
+    let is_free = |entry: &&PlanEntry| !report.blocked.contains_key(&entry.key);
+    let sent = report.plan.sent().filter(is_free);
+    let (created, updated): (Vec<_>, Vec<_>) =
+        sent.partition(|entry| entry.action == Action::Create);
+    (created.len(), updated.len())
 }
 
 struct Annotation {

@@ -134,7 +134,7 @@ fn a_request_refused_as_a_whole_is_split_until_the_bad_entry_stands_alone() {
     }
     assert!(
         lab.plan()
-            .contains("1 to set, 0 to change, 0 to send again; 9 in sync")
+            .contains("0 to set, 0 to change, 1 to send again; 9 in sync")
     );
 }
 

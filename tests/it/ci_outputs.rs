@@ -91,7 +91,7 @@ fn a_plan_is_told_to_every_pipeline() {
     assert_eq!(mode(&lab.path("plan.md")), 0o644);
     let printed = lab.run(&["plan", "--markdown", "-"]).exits(0).stdout;
     assert_eq!(printed.lines().next(), markdown.lines().next());
-    let heading = "</code>: 2 to set, 1 to change; 1 skipped";
+    let heading = "</code>: 1 to set, 1 to change, 1 to send again; 1 skipped";
     assert!(
         printed.lines().nth(1).unwrap().ends_with(heading),
         "{printed}"

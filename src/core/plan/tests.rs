@@ -204,7 +204,7 @@ fn each_kind_of_entry_gets_its_action_and_reason() {
             counts.to_send_again,
             counts.held
         ),
-        (1, 3, 1, 1)
+        (1, 2, 2, 1)
     );
 }
 
