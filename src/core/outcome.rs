@@ -124,7 +124,7 @@ impl fmt::Display for NotSent {
             Self::TooManyLost => "too many answers were lost in a row",
             Self::Busy => "the service remained busy",
             Self::JournalFailed => "the journal could not be written",
-            Self::OthersBlocked => "other entries are blocked (--stop-if-blocked)",
+            Self::OthersBlocked => "other entries would be skipped (--stop-if-blocked)",
         })
     }
 }

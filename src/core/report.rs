@@ -257,7 +257,7 @@ impl Totals {
         [
             (self.applied, "applied"),
             (self.refused, "refused"),
-            (self.blocked, "blocked"),
+            (self.blocked, "skipped"),
             (self.not_sent, "not sent"),
             (self.in_doubt, "unknown"),
         ]

@@ -143,7 +143,7 @@ pub fn github_plan(report: &PlanReport, text: &str, token: &str) -> String {
             annotations.add(Rank::LeftOut, label, vec![line.words + line.resend]);
         }
         if let Some(why) = report.blocked.get(&entry.key) {
-            let lines = vec![format!("blocked now: {why}"), why.advice()];
+            let lines = vec![format!("skipped now: {why}"), why.advice()];
             annotations.add(Rank::LeftOut, label, lines);
         }
     }

@@ -56,7 +56,7 @@ impl PlanLine {
             }
             Reason::WrongPassword { code, credential } => {
                 let words = wrong_password_words(code, credential.as_deref());
-                ('!', Rank::LeftOut, format!("held: {words}").into())
+                ('!', Rank::LeftOut, format!("skipped: {words}").into())
             }
             Reason::Resend { wrong: None } => ('~', Rank::Well, "to be sent again as asked".into()),
             Reason::Resend { wrong: Some(code) } => {
@@ -171,7 +171,7 @@ impl<'a> OutcomeLine<'a> {
                 )
             },
             Outcome::Blocked(BlockReason::AfterWrongPassword(code)) => {
-                let why = format!("skipped after {code} (wrong password) in this run");
+                let why = format!("{code} (wrong password) for another entry in this run");
                 blocked(code.as_str(), why)
             }
             Outcome::Blocked(BlockReason::Job(why)) => Self {
@@ -194,12 +194,14 @@ impl<'a> OutcomeLine<'a> {
     /// Returns the outcome and why, with `more` after the reason.
     pub fn reason(&self, more: &str) -> Vec<String> {
         let word = match self.outcome {
-            "in_doubt" => "outcome unknown".to_owned(),
-            outcome => outcome.replace('_', " "),
+            "blocked" => "skipped",
+            "not_sent" => "not sent",
+            "in_doubt" => "outcome unknown",
+            outcome => outcome,
         };
         let why = self.why.as_ref().map(|why| format!("{why}{more}"));
         let Some(refusal) = self.refusal else {
-            return vec![why.map_or_else(|| word.clone(), |why| format!("{word}: {why}"))];
+            return vec![why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}"))];
         };
         let kind = match refusal.kind {
             RefusalKind::WrongPassword => " (user or password wrong)",
@@ -369,7 +371,7 @@ pub fn plan_counts(report: &PlanReport) -> String {
         counts.to_set,
         counts.to_change,
         counts.to_send_again,
-        numbers(&[(report.blocked.len(), "skipped"), (counts.held, "held")]),
+        numbers(&[(report.blocked.len() + counts.held, "skipped")]),
         plan.in_sync,
         numbers(&[
             (plan.unlisted.len(), "no longer listed"),
@@ -384,13 +386,6 @@ pub fn plan_counts(report: &PlanReport) -> String {
 
 pub fn plan_notes(report: &PlanReport) -> Vec<String> {
     let mut notes = Vec::new();
-    if !report.blocked.is_empty() {
-        notes.push(counted(
-            report.blocked.len(),
-            "entry is blocked now; an apply skips it",
-            "entries are blocked now; an apply skips them",
-        ));
-    }
     let left = report.plan.entries.iter();
     let left = left.filter(|entry| entry.kerberos_left);
     notes.extend(left.map(|PlanEntry { label, .. }| {

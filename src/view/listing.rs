@@ -177,12 +177,12 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
         return ('?', format!("outcome unknown since {since}"));
     }
     if let Some(last) = &entry.last_outcome {
-        let held = if last.class == FailureClass::WrongPassword {
-            ", held"
+        let kind = if last.class == FailureClass::WrongPassword {
+            " (wrong password)"
         } else {
             ""
         };
-        return ('!', format!("refused: {}{held}", last.code));
+        return ('!', format!("refused: {}{kind}", last.code));
     }
     match &entry.applied {
         Some(applied) => ('=', set_words(applied.at, applied.origin)),

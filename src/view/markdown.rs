@@ -54,7 +54,6 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
             ..
         } = PlanLine::of(entry);
         table.advise_resend(&entry.label, resend);
-        let words = words.replacen("held: ", "skipped: ", 1);
         if let Some(why) = report.blocked.get(&entry.key) {
             table.advise(&entry.label, why.advice());
             let lines = [format!("skipped: {why}"), words];
@@ -84,10 +83,6 @@ pub fn apply(place: &str, plan: &PlanReport, report: &ApplyReport) -> String {
             table.advise(label, text.to_string());
         }
         let mut lines = line.reason("");
-        if line.outcome == "blocked" {
-            let why = lines[0].trim_start_matches("blocked: ");
-            lines[0] = format!("skipped: {}", why.trim_start_matches("skipped "));
-        }
         lines.extend(line.text().into_iter().chain(line.request()));
         table.push(line.rank, label, &lines);
     }

@@ -63,7 +63,7 @@ pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
         let _ = writeln!(text, "  {mark} {label:width$}   {words}{resend}");
         if let Some(why) = report.blocked.get(&entry.key) {
             let mark = colour.paint('x');
-            let _ = writeln!(text, "      {mark} blocked now: {why}");
+            let _ = writeln!(text, "      {mark} skipped now: {why}");
             let _ = writeln!(text, "        {}", why.advice());
         }
     }

@@ -168,7 +168,7 @@ fn a_job_with_an_entry_refused_in_doubt_or_blocked_is_not_retried() {
     }));
     lab.apply(&["--retry-jobs"])
         .exits(4)
-        .says("2 applied, 1 refused, 1 blocked, 0 not sent, 1 unknown")
+        .says("2 applied, 1 refused, 1 skipped, 0 not sent, 1 unknown")
         .says(&format!("job {J3} retried, runs again"))
         .says(&format!(
             "- job {J2} not retried: INCRE_TRANSFER_FAILED; its passwords are not all in sync"
@@ -211,7 +211,7 @@ fn a_run_that_was_killed_before_it_looked_after_jobs_is_made_good() {
     lab.apply(&["--retry-jobs"])
         .exits(0)
         .says("runs again")
-        .says("Result: 0 applied, 0 refused, 0 blocked, 0 not sent, 0 unknown; 0 in all.");
+        .says("Result: 0 applied, 0 refused, 0 skipped, 0 not sent, 0 unknown; 0 in all.");
     assert_eq!(lab.sent().len(), 1);
     assert_eq!(retried(&lab), [[J1]]);
 }

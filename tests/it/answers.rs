@@ -218,7 +218,7 @@ fn a_wrong_password_is_held_even_when_an_attempt_was_lost_or_cut_off() {
         }),
     ));
     lab.apply(&[]).exits(1).says("DRS.KE0002");
-    lab.apply(&[]).exits(1).says("1 blocked");
+    lab.apply(&[]).exits(1).says("1 skipped");
     assert_eq!(lab.sent().len(), 2);
     // Asked for once more and killed before it was sent: still held.
     lab.killed_at(
@@ -226,12 +226,12 @@ fn a_wrong_password_is_held_even_when_an_attempt_was_lost_or_cut_off() {
         1,
         &["apply", "--auto-approve", "--resend", J1],
     );
-    lab.apply(&[]).exits(1).says("1 blocked");
+    lab.apply(&[]).exits(1).says("1 skipped");
     assert_eq!(lab.sent().len(), 2);
     // Asked for and answered unreadably: in doubt, and still known as wrong.
     lab.sim.inject(Fault::next(FaultKind::NotJson));
     lab.apply(&["--resend", J1]).exits(4);
-    lab.apply(&[]).exits(1).says("1 blocked");
+    lab.apply(&[]).exits(1).says("1 skipped");
     assert_eq!(lab.sent().len(), 3);
 }
 

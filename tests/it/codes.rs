@@ -154,9 +154,9 @@ fn check(bench: &Bench, case: usize, row: &Row, kind: FaultKind, exit: i32, puts
             .lab
             .apply(&["--only", &only])
             .exits(1)
-            .says("1 blocked");
+            .says("1 skipped");
         assert_eq!(bench.puts(case), puts, "{http} {code}");
-        bench.lab.run(&["plan", "--only", &only]).says("held:");
+        bench.lab.run(&["plan", "--only", &only]).says("skipped:");
     }
 }
 

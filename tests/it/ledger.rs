@@ -160,7 +160,7 @@ fn distrust_does_not_send_a_known_wrong_password_again() {
     lab.run(&["state", "distrust"]).exits(0);
     lab.apply(&[])
         .exits(3)
-        .says("1 applied, 0 refused, 1 blocked");
+        .says("1 applied, 0 refused, 1 skipped");
     assert!(!lab.sim.holds(J1, "source", "canary-1"));
     lab.apply(&["--resend", J1]).exits(0);
     assert!(lab.sim.holds(J1, "source", "canary-1"));

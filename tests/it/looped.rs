@@ -30,7 +30,7 @@ fn a_rerun_sends_exactly_the_refused_entry() {
         .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     lab.apply(&[])
         .exits(3)
-        .says("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 unknown; 3 in all.")
+        .says("Result: 2 applied, 1 refused, 0 skipped, 0 not sent, 0 unknown; 3 in all.")
         .says("DRS.M00304");
     assert!(lab.entry(J1, "source")["applied"].is_object());
     assert!(lab.entry(J1, "destination")["applied"].is_object());
@@ -221,8 +221,8 @@ fn a_wrong_password_is_held_until_it_changes_or_is_asked_for() {
     lab.apply(&[]).exits(1).says("DRS.KE0002");
     lab.run(&["plan", "--detailed-exitcode"])
         .exits(2)
-        .says("held: DRS.KE0002");
-    lab.apply(&[]).exits(1).says("1 blocked");
+        .says("skipped: DRS.KE0002");
+    lab.apply(&[]).exits(1).says("1 skipped");
     assert_eq!(
         lab.sent().len(),
         1,
@@ -426,7 +426,7 @@ fn a_refused_request_does_not_stop_the_others_and_nothing_claims_to_be_complete(
     let run = lab.apply(&[]).exits(3);
     assert_eq!(
         run.stdout.lines().last(),
-        Some("Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 unknown; 3 in all.")
+        Some("Result: 2 applied, 1 refused, 0 skipped, 0 not sent, 0 unknown; 3 in all.")
     );
     let said = run.all().to_lowercase();
     for word in ["complete", "success", "done"] {

@@ -147,7 +147,7 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
         let mut run = lab
             .apply(&[])
             .exits(3)
-            .says("Result: 10 applied, 0 refused, 21 blocked, 0 not sent, 0 unknown; 31 in all.");
+            .says("Result: 10 applied, 0 refused, 21 skipped, 0 not sent, 0 unknown; 31 in all.");
         assert!(!run.stderr.contains("could not read"), "{}", run.stderr);
         let mut sent: Vec<String> = Vec::new();
         for (n, (state, is_taken)) in STATES.iter().enumerate() {
@@ -162,10 +162,10 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
             assert!(entry.is_null(), "{state}: {entry}");
             run = run.says(&match (*state, way) {
                 ("DELETED", 2) => {
-                    format!("x {job}/source blocked: the job does not exist (DELETED)")
+                    format!("x {job}/source skipped: the job does not exist (DELETED)")
                 }
                 _ => format!(
-                    "x {job}/source blocked: the job is {state} and does not accept a password"
+                    "x {job}/source skipped: the job is {state} and does not accept a password"
                 ),
             });
         }
@@ -180,7 +180,7 @@ fn every_state_is_sent_or_left_out_as_the_table_says() {
         let puts = lab.sent().len();
         lab.apply(&[])
             .exits(1)
-            .says("Result: 0 applied, 0 refused, 21 blocked, 0 not sent, 0 unknown; 21 in all.");
+            .says("Result: 0 applied, 0 refused, 21 skipped, 0 not sent, 0 unknown; 21 in all.");
         assert_eq!(lab.sent().len(), puts);
         assert_eq!(lab.read("drspass.state.json"), state);
     }
@@ -207,10 +207,10 @@ fn a_job_that_is_not_there_is_blocked_and_the_others_are_applied() {
     lab.apply(&[])
         .exits(3)
         .says(&format!(
-            "x {J9}/source blocked: the job does not exist (DRS.M00289)"
+            "x {J9}/source skipped: the job does not exist (DRS.M00289)"
         ))
         .says("Check the job's id, the project and the region.")
-        .says("1 applied, 0 refused, 1 blocked");
+        .says("1 applied, 0 refused, 1 skipped");
     assert!(lab.entry(J9, "source").is_null());
     // Alone, its answer comes with HTTP 400.
     lab.apply(&["--only", J9]).exits(1).says("DRS.M00289");
@@ -249,10 +249,10 @@ fn no_page_cuts_off_a_blocked_job() {
         let blocked = (0..number).filter(|n| is_blocked(*n)).count();
         let applied = number - blocked;
         let mut run = lab.apply(&[]).exits(3).says(&format!(
-            "Result: {applied} applied, 0 refused, {blocked} blocked, 0 not sent"
+            "Result: {applied} applied, 0 refused, {blocked} skipped, 0 not sent"
         ));
         for n in (0..number).filter(|n| is_blocked(*n)) {
-            run = run.says(&format!("{}/source blocked: the job is CREATING", id(n)));
+            run = run.says(&format!("{}/source skipped: the job is CREATING", id(n)));
         }
         assert!(!run.all().contains("no state of"), "{}", run.all());
         assert_eq!(lab.sent().concat().len(), applied);
@@ -284,7 +284,7 @@ fn the_parent_of_a_dual_active_pair_is_blocked_and_its_subtask_is_sent() {
         lab.apply(&[])
             .exits(3)
             .says(&format!(
-                "x {J1}/source blocked: it is the parent of a dual-active pair"
+                "x {J1}/source skipped: it is the parent of a dual-active pair"
             ))
             .says(&format!("List its subtasks instead: {J2}, {J3}."));
         assert_eq!(lab.sent(), [[(J2.to_owned(), "source".to_owned())]]);
@@ -306,7 +306,7 @@ fn the_actions_that_the_service_offers_beat_the_table_both_ways() {
     });
     sources(&mut lab, &[J1, J2], "canary-1");
     lab.apply(&[]).exits(3).says(&format!(
-        "x {J1}/source blocked: the service does not accept a password for this job, which is \
+        "x {J1}/source skipped: the service does not accept a password for this job, which is \
          INCRE_TRANSFER_STARTED"
     ));
     assert_eq!(lab.sent(), [[(J2.to_owned(), "source".to_owned())]]);
@@ -342,8 +342,8 @@ fn stopping_when_something_is_blocked_sends_nothing_at_all() {
     for more in [&[][..], &["--retry-jobs", "--resume-paused"]] {
         lab.apply(&[&["--stop-if-blocked"], more].concat())
             .exits(1)
-            .says("not sent: other entries are blocked (--stop-if-blocked)")
-            .says("0 applied, 0 refused, 1 blocked, 1 not sent");
+            .says("not sent: other entries would be skipped (--stop-if-blocked)")
+            .says("0 applied, 0 refused, 1 skipped, 1 not sent");
         assert_eq!(lab.read("drspass.state.json"), state);
     }
     assert_eq!(lab.sent().len(), 1);

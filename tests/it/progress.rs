@@ -123,7 +123,7 @@ fn a_long_apply_shows_a_bar_with_its_counts_and_takes_it_away() {
     assert!(!screen.concat().contains("elapsed"), "{screen:#?}");
     let first = format!("Plan for project {} at ", lab.sim.project_id());
     assert!(screen[0].starts_with(&first), "{screen:#?}");
-    let result = "Result: 2 applied, 1 refused, 0 blocked, 0 not sent, 0 unknown; 3 in all.";
+    let result = "Result: 2 applied, 1 refused, 0 skipped, 0 not sent, 0 unknown; 3 in all.";
     assert_eq!(screen[screen.len() - 2..], [result, ""]);
     assert_eq!(screen.iter().filter(|line| *line == result).count(), 1);
 }

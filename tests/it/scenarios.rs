@@ -265,7 +265,7 @@ fn lost_answers_leave_doubt_that_a_second_run_ends() {
     rehearsal
         .run_as(&args, &USER)
         .exits(4)
-        .says("0 applied, 0 refused, 0 blocked, 0 not sent, 2 unknown");
+        .says("0 applied, 0 refused, 0 skipped, 0 not sent, 2 unknown");
     assert_eq!(
         rehearsal.count("PUT batch-modify-pwd"),
         4,
@@ -310,7 +310,7 @@ fn more_jobs_than_a_page_holds_are_all_listed_and_judged() {
     rehearsal
         .apply(&[])
         .exits(3)
-        .says("18 applied, 0 refused, 3 blocked, 0 not sent, 0 unknown; 21 in all.");
+        .says("18 applied, 0 refused, 3 skipped, 0 not sent, 0 unknown; 21 in all.");
 }
 
 #[test]
@@ -405,7 +405,7 @@ fn states_that_no_page_names_are_held_back_or_judged_by_the_service() {
         .says("the job's state \"QUANTUM_TRANSFER_STARTED\" is unknown")
         .says("the job is WAITING_FOR_START and does not accept a password")
         .says("the service returned no state of ")
-        .says("0 applied, 1 refused, 2 blocked");
+        .says("0 applied, 1 refused, 2 skipped");
     rehearsal
         .apply(&["--try-unknown-state", "--only", FIRST])
         .exits(1)

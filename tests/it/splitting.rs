@@ -86,7 +86,7 @@ fn check_poisoned(jobs: usize, endpoints: &[&'static str], batch_size: usize, ba
     lab.apply(&[])
         .exits(3)
         .says("DRS.M00202")
-        .says("499 applied, 1 refused, 0 blocked, 0 not sent, 0 unknown; 500 in all.");
+        .says("499 applied, 1 refused, 0 skipped, 0 not sent, 0 unknown; 500 in all.");
 
     let sent = lab.sent();
     let batches = 500_usize.div_ceil(batch_size);
@@ -302,7 +302,7 @@ fn check_throttled(jobs: usize, on: FaultTrigger, retry_after: Option<u32>) {
     let run = lab
         .wait(child)
         .exits(0)
-        .says(&format!("{jobs} applied, 0 refused, 0 blocked, 0 not sent"));
+        .says(&format!("{jobs} applied, 0 refused, 0 skipped, 0 not sent"));
     let sent = lab.sent().len();
     assert_eq!(
         sent,

@@ -56,29 +56,29 @@ fn a_shared_password_that_is_wrong_is_tried_once_and_then_held_for_all_its_entri
     lab.run(&["plan"]).exits(0).says("5 requests");
     lab.apply(&["--only", "*/source"])
         .exits(1)
-        .says(&format!("blocked: {HELD}; --resend sends it"))
-        .says("0 applied, 1 refused, 39 blocked, 0 not sent, 0 unknown; 40 in all.");
+        .says(&format!("skipped: {HELD}; --resend sends it"))
+        .says("0 applied, 1 refused, 39 skipped, 0 not sent, 0 unknown; 40 in all.");
     assert_eq!(logins(&lab), 1);
     // What has another password is not held back.
     lab.run(&["plan", "--detailed-exitcode"])
         .exits(2)
-        .says(&format!("held: {HELD}"))
-        .says("1 to set, 0 to change, 0 to send again, 40 held");
+        .says(&format!("skipped: {HELD}"))
+        .says("1 to set, 0 to change, 0 to send again, 40 skipped");
     lab.apply(&[])
         .exits(3)
-        .says("1 applied, 0 refused, 40 blocked");
+        .says("1 applied, 0 refused, 40 skipped");
     assert_eq!(logins(&lab), 1);
     // Nor is anything sent where the one that was refused is not selected.
-    lab.apply(&["--only", &id(7)]).exits(1).says("1 blocked");
+    lab.apply(&["--only", &id(7)]).exits(1).says("1 skipped");
     lab.apply(&["--stop-if-blocked"]).exits(1);
     // Named, it is tried once more; naming all of them tries one as well.
     lab.apply(&["--resend", &id(7)])
         .exits(1)
-        .says("1 refused, 39 blocked");
+        .says("1 refused, 39 skipped");
     assert_eq!(logins(&lab), 2);
     lab.apply(&["--resend", "@orders-db"])
         .exits(1)
-        .says("1 refused, 39 blocked");
+        .says("1 refused, 39 skipped");
     assert_eq!(logins(&lab), 3);
     assert_eq!(lab.entry(&id(20), "source"), serde_json::Value::Null);
     // Another password is a new one for all.
@@ -86,7 +86,7 @@ fn a_shared_password_that_is_wrong_is_tried_once_and_then_held_for_all_its_entri
     lab.run(&["plan"])
         .exits(0)
         .says("38 to set, 0 to change, 2 to send again");
-    assert!(!lab.plan().contains("held"));
+    assert!(!lab.plan().contains("skipped"));
 }
 
 #[test]
@@ -106,10 +106,10 @@ fn what_the_service_fixed_is_sent_again_by_name_and_then_all_the_rest() {
         .inject(refuse(&id(0), EndPointType::Source, "DRS.KE0002"));
     lab.apply(&[])
         .exits(3)
-        .says("1 applied, 1 refused, 11 blocked");
+        .says("1 applied, 1 refused, 11 skipped");
     lab.apply(&["--resend", &id(0)])
         .exits(3)
-        .says("1 applied, 0 refused, 11 blocked");
+        .says("1 applied, 0 refused, 11 skipped");
     lab.apply(&[]).exits(0).says("11 applied");
     assert_eq!(logins(&lab), 13);
 }
@@ -145,7 +145,7 @@ fn a_throttled_request_does_not_come_back_with_a_password_that_is_wrong_by_then(
     lab.sim
         .inject(Fault::nth(3, FaultKind::ResultsIn400 { code }));
     let run = lab.apply(&["--only", "*/source"]).exits(3);
-    run.says("1 applied, 1 refused, 1 blocked");
+    run.says("1 applied, 1 refused, 1 skipped");
     assert_eq!(lab.sent().len(), 3);
 }
 
@@ -187,7 +187,7 @@ fn a_request_refused_as_a_whole_says_so_and_its_entries_are_sent_one_by_one_when
         .exits(1)
         .says("refused as a whole: at least one of these 10 entries is wrong")
         .says("10 refused");
-    lab.apply(&[]).exits(1).says("10 blocked");
+    lab.apply(&[]).exits(1).says("10 skipped");
     assert_eq!(lab.sent().len(), 1);
     lab.sim.inject(Fault::always(
         refuse(&ids[3], EndPointType::Source, "DRS.KE0002").kind,
@@ -198,7 +198,7 @@ fn a_request_refused_as_a_whole_says_so_and_its_entries_are_sent_one_by_one_when
         .says("10 requests");
     lab.apply(&["--resend", "*"])
         .exits(3)
-        .says("3 applied, 1 refused, 6 blocked, 0 not sent, 0 unknown; 10 in all.");
+        .says("3 applied, 1 refused, 6 skipped, 0 not sent, 0 unknown; 10 in all.");
     let one = |id: &String| vec![(id.clone(), "source".to_owned())];
     let expected: Vec<_> = ids[..4].iter().map(one).collect();
     assert_eq!(lab.sent()[1..], expected);
@@ -206,7 +206,7 @@ fn a_request_refused_as_a_whole_says_so_and_its_entries_are_sent_one_by_one_when
     let others: Vec<&str> = ids[4..].iter().map(String::as_str).collect();
     lab.apply(&[&["--resend"], &others[..]].concat())
         .exits(3)
-        .says("6 applied, 0 refused, 1 blocked");
+        .says("6 applied, 0 refused, 1 skipped");
 }
 
 #[test]
@@ -223,16 +223,16 @@ fn a_saved_plan_goes_on_without_the_entries_of_a_password_that_was_refused() {
         lab.sim
             .inject(refuse(&id(0), EndPointType::Source, "DRS.KE0002"));
         let run = lab.run(&["apply", "all.json"]).exits(1);
-        run.says("1 refused, 3 blocked");
+        run.says("1 refused, 3 skipped");
         for _ in 0..2 {
             let run = lab.run(&["apply", "all.json"]).exits(1);
-            run.says("0 refused, 4 blocked");
+            run.says("0 refused, 4 skipped");
         }
         assert_eq!(logins(&lab), before + 1);
     }
     let before = logins(&lab);
     let run = lab.run(&["apply", "one.json"]).exits(1);
-    run.says("0 refused, 1 blocked");
+    run.says("0 refused, 1 skipped");
     assert_eq!(logins(&lab), before);
 }
 
@@ -272,13 +272,13 @@ fn a_resend_of_two_wrong_passwords_tries_each_once() {
     }
     lab.document(text).exits(0);
     all_wrong(&lab, 12);
-    lab.apply(&[]).exits(1).says("2 refused, 10 blocked");
+    lab.apply(&[]).exits(1).says("2 refused, 10 skipped");
     assert_eq!(logins(&lab), 2);
     // What was not refused yet waits for what was.
     lab.apply(&["--resend", "*"])
         .exits(1)
-        .says("blocked: skipped after DRS.KE0002 (wrong password) in this run")
-        .says("2 refused, 10 blocked");
+        .says("skipped: DRS.KE0002 (wrong password) for another entry in this run")
+        .says("2 refused, 10 skipped");
     assert_eq!(logins(&lab), 4);
 }
 
@@ -295,7 +295,7 @@ fn a_password_that_nobody_proved_goes_to_one_job_at_a_time() {
     }
     lab.apply(&["--only", "*/source"])
         .exits(1)
-        .says("4 refused, 8 blocked");
+        .says("4 refused, 8 skipped");
     assert_eq!(logins(&lab), 4);
 }
 
@@ -323,8 +323,8 @@ fn a_wrong_password_counts_although_its_answer_cannot_be_relied_on() {
         })));
         lab.apply(&["--only", "*/source"])
             .exits(4)
-            .says(&format!("blocked: {HELD}"))
-            .says("0 applied, 0 refused, 11 blocked, 0 not sent, 1 unknown");
+            .says(&format!("skipped: {HELD}"))
+            .says("0 applied, 0 refused, 11 skipped, 0 not sent, 1 unknown");
         assert_eq!(logins(&lab), 1, "{http} {rows}");
     }
 }

@@ -95,7 +95,7 @@ pub fn retry_jobs(
     };
     let why_not = match (&saved, report.interrupted) {
         (_, Some(_)) => Some("the run was interrupted"),
-        _ if run.preflight.held_back => Some("other entries are blocked (--stop-if-blocked)"),
+        _ if run.preflight.held_back => Some("other entries would be skipped (--stop-if-blocked)"),
         (None, _) => Some("the state could not be saved"),
         _ => None,
     };

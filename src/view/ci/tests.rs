@@ -65,7 +65,7 @@ fn the_same_trouble_of_many_entries_is_one_annotation() {
     entries.push(("lost/source", Outcome::InDoubt(Doubt::AnswerLost)));
     let stdout = github_apply(&report(entries), "the text\n", TOKEN);
     insta::assert_snapshot!(stdout, @r#"
-    ::group::Apply: 1 applied, 15 refused, 0 blocked, 1 not sent, 1 unknown; 18 in all
+    ::group::Apply: 1 applied, 15 refused, 0 skipped, 1 not sent, 1 unknown; 18 in all
     ::stop-commands::drspass_0123456789abcdef
     the text
     ::drspass_0123456789abcdef::
@@ -73,7 +73,7 @@ fn the_same_trouble_of_many_entries_is_one_annotation() {
     ::error title=refused%3A DRS.M00304::job-0/source, job-1/source, job-2/source, job-3/source, job-4/source, job-5/source, job-6/source, job-7/source, job-8/source, job-9/source and 5 more%0Athe service says: "not now"
     ::error title=outcome unknown%3A no answer was received::lost/source
     ::warning title=not sent%3A the service remained busy::late/source
-    Result: 1 applied, 15 refused, 0 blocked, 1 not sent, 1 unknown; 18 in all.
+    Result: 1 applied, 15 refused, 0 skipped, 1 not sent, 1 unknown; 18 in all.
     "#);
 }
 

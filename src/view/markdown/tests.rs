@@ -485,7 +485,7 @@ fn what_an_apply_skips_is_counted_apart_and_never_called_blocked() {
         [
             [
                 "a",
-                "skipped: after DRS.KE0002 (wrong password) in this run",
+                "skipped: DRS.KE0002 (wrong password) for another entry in this run",
                 "skipped: DRS.KE0002 (wrong password), password unchanged"
             ],
             [

@@ -50,7 +50,7 @@ fn a_missing_result_leaves_its_entry_in_doubt() {
     .says("the answer contains no result for it")
     .says(&format!("no result was returned for {J2}/source"))
     .says("the answer announces 3 results and contains 2")
-    .says("Result: 2 applied, 0 refused, 0 blocked, 0 not sent, 1 unknown; 3 in all.");
+    .says("Result: 2 applied, 0 refused, 0 skipped, 0 not sent, 1 unknown; 3 in all.");
     assert_eq!(marks(&lab), "==?");
     assert!(lab.entry(J2, "source")["pending"].is_object());
     assert_eq!(lab.entry(J2, "source")["last_outcome"]["code"], "no_result");
@@ -141,7 +141,7 @@ fn results_inside_400_count_entry_by_entry() {
         }),
     )
     .exits(3)
-    .says("1 applied, 2 refused, 0 blocked, 0 not sent, 0 unknown; 3 in all.")
+    .says("1 applied, 2 refused, 0 skipped, 0 not sent, 0 unknown; 3 in all.")
     .says("not now");
     assert_eq!(lab.sent().len(), 1, "it is not split and not repeated");
     assert_eq!(marks(&lab), "=!!");

@@ -154,7 +154,7 @@ fn names_that_the_service_makes_up_mean_nothing_either() {
         told.commands()
             .last()
             .unwrap()
-            .starts_with("::warning title=blocked now")
+            .starts_with("::warning title=skipped now")
     );
 
     let run = lab.run(&["plan", "--preflight", "--json"]).exits(0);

@@ -167,7 +167,7 @@ fn a_key_that_dies_in_mid_run_is_not_tried_again() {
         apply(&lab, &[], &key)
             .exits(3)
             .says("APIGW.0301")
-            .says("2 applied, 0 refused, 0 blocked, 10 not sent, 0 unknown");
+            .says("2 applied, 0 refused, 0 skipped, 10 not sent, 0 unknown");
         let requests = lab.sim.requests();
         let refused = requests
             .iter()

@@ -64,7 +64,7 @@ fn a_token_that_is_refused_twice_ends_the_run_and_records_nothing() {
     apply(&lab, &[], &by_name())
         .exits(1)
         .says("DRS.M00100")
-        .says("0 applied, 0 refused, 0 blocked, 1 not sent, 0 unknown");
+        .says("0 applied, 0 refused, 0 skipped, 1 not sent, 0 unknown");
     assert_eq!((lab.sim.login_attempts(), lab.sent().len()), (2, 2));
     let entry = lab.entry(J1, "source");
     assert!(entry["applied"].is_null() && entry["pending"].is_null());
@@ -119,7 +119,7 @@ fn a_given_token_that_dies_between_two_batches_leaves_the_first_recorded() {
     lab.sim.release();
     lab.wait(child)
         .exits(3)
-        .says("1 applied, 0 refused, 0 blocked, 2 not sent, 0 unknown")
+        .says("1 applied, 0 refused, 0 skipped, 2 not sent, 0 unknown")
         .says("the login was refused");
     assert_eq!(lab.sent().len(), 2);
     assert!(!lab.entry(J1, "source")["applied"].is_null());
@@ -233,7 +233,7 @@ fn a_renewal_that_is_refused_in_mid_run_is_tried_once() {
         apply(&lab, &[], &by_name())
             .exits(3)
             .says("IAM.0062")
-            .says("1 applied, 0 refused, 0 blocked, 11 not sent, 0 unknown");
+            .says("1 applied, 0 refused, 0 skipped, 11 not sent, 0 unknown");
         assert_eq!(lab.sim.login_attempts(), 2);
         assert!(lab.sent().len() <= 1 + parallelism);
     }

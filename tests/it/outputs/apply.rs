@@ -86,7 +86,7 @@ fn the_numbers_of_an_apply_are_those_of_its_text() {
     let shown = outcome(&[]).stdout;
     let result = result(&messages);
     let line = format!(
-        "Result: {} applied, {} refused, {} blocked, {} not sent, {} unknown; {} in all.\n",
+        "Result: {} applied, {} refused, {} skipped, {} not sent, {} unknown; {} in all.\n",
         result["applied"],
         result["refused"],
         result["blocked"],

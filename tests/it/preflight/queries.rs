@@ -220,8 +220,8 @@ fn a_plan_tells_what_is_blocked_takes_no_lock_and_changes_no_file() {
     lab.run(&["plan", "--preflight"])
         .exits(0)
         .says(&format!("+ {J2}/source never set"))
-        .says("x blocked now: the job is CREATING and does not accept a password")
-        .says("note: 1 entry is blocked now; an apply skips it");
+        .says("x skipped now: the job is CREATING and does not accept a password")
+        .says("0 to send again, 1 skipped; 0 in sync");
     lab.run(&["plan", "--preflight", "--detailed-exitcode"])
         .exits(2);
     assert_eq!(files(), before);
@@ -230,7 +230,7 @@ fn a_plan_tells_what_is_blocked_takes_no_lock_and_changes_no_file() {
     lock.lock().unwrap();
     lab.run(&["plan", "--preflight"])
         .exits(0)
-        .says("blocked now: the job is CREATING")
+        .says("skipped now: the job is CREATING")
         .says("note: the lock is held by");
     drop(lock);
     assert!(lab.sent().len() == 1);
@@ -316,7 +316,7 @@ fn an_apply_without_a_login_marks_nothing_and_asks_nobody() {
 fn a_job_that_changes_its_state_after_the_plan_is_judged_anew() {
     let lab = lab();
     let plan = lab.run(&["plan", "--preflight"]).exits(0);
-    assert!(!plan.stdout.contains("blocked"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("skipped"), "{}", plan.stdout);
     lab.sim.set_status(J1, "RELEASE_RESOURCE_STARTED");
     lab.apply(&[])
         .exits(1)

@@ -16,7 +16,7 @@ fn an_unknown_state_is_shown_in_the_services_word_and_blocks_unless_tried() {
         sources(&mut lab, &[J1, J2], "canary-1");
         lab.apply(&[])
             .exits(3)
-            .says("blocked: the job's state \"QUANTUM_TRANSFER_STARTED\" is unknown")
+            .says("skipped: the job's state \"QUANTUM_TRANSFER_STARTED\" is unknown")
             .says("If the console shows the job as running, pass --try-unknown-state.");
         assert_eq!(lab.sent().concat(), [(J2.to_owned(), "source".to_owned())]);
         // The service judges it then; the simulator takes no password in it.

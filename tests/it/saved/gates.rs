@@ -108,7 +108,7 @@ fn what_is_held_is_in_the_plan_and_is_not_sent_under_it() {
     let said = save(&lab);
     assert_eq!(said["counts"]["held"], 1);
     let sent = lab.sent().len();
-    apply(&lab).exits(1).says("1 blocked");
+    apply(&lab).exits(1).says("1 skipped");
     assert_eq!(lab.sent().len(), sent);
 
     // Held beside others: those are sent.
@@ -120,7 +120,7 @@ fn what_is_held_is_in_the_plan_and_is_not_sent_under_it() {
     save(&lab);
     lab.run(&["apply", PLAN, "--stop-if-blocked"]).exits(1);
     assert_eq!(lab.sent().len(), sent);
-    apply(&lab).exits(3).says("1 applied").says("1 blocked");
+    apply(&lab).exits(3).says("1 applied").says("1 skipped");
     let after = lab.sent()[sent..].concat();
     assert_eq!(after, [(J3.to_owned(), "source".to_owned())]);
     refused(&lab, &["apply", PLAN], 5, "all of it is already applied");
@@ -170,7 +170,7 @@ fn a_job_that_cannot_be_told_now_is_left_out_and_sent_by_the_same_plan_later() {
     assert!(lab.sim.set_status(J1, "CREATING"));
     let run = apply(&lab);
     assert!(lab.sim.set_status(J1, "INCRE_TRANSFER_STARTED"));
-    run.exits(3).says("1 applied").says("1 blocked");
+    run.exits(3).says("1 applied").says("1 skipped");
     apply(&lab).exits(0);
     assert_eq!(lab.sent().concat().len(), 2);
     refused(&lab, &["apply", PLAN], 5, "all of it is already applied");

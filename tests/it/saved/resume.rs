@@ -94,7 +94,7 @@ fn a_wrong_password_is_not_repeated_by_the_same_plan() {
     let sent = lab.sent().len();
     // Repeating it would lock the account of the database.
     for _ in 0..2 {
-        apply(&lab).exits(1).says("held").says("DRS.KE0002");
+        apply(&lab).exits(1).says("skipped: DRS.KE0002");
         assert_eq!(lab.sent().len(), sent);
     }
     // Whoever wants it says so, in a plan that says so.
@@ -103,7 +103,7 @@ fn a_wrong_password_is_not_repeated_by_the_same_plan() {
         .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
     apply(&lab).exits(1);
     assert_eq!(lab.sent().len(), sent + 1);
-    apply(&lab).exits(1).says("held");
+    apply(&lab).exits(1).says("skipped: DRS.KE0002");
     assert_eq!(lab.sent().len(), sent + 1, "that was said of one attempt");
     save_as(&lab, PLAN, &["--resend", J1]);
     apply(&lab).exits(0);
@@ -126,7 +126,7 @@ fn a_wrong_password_beside_others_lets_the_same_plan_finish_those() {
     }
     apply(&lab).exits(3);
     let sent = lab.sent().concat().len();
-    apply(&lab).exits(3).says("1 applied").says("1 blocked");
+    apply(&lab).exits(3).says("1 applied").says("1 skipped");
     assert_eq!(lab.sent().concat()[sent..], [entry(J2, "source")]);
 }
 
