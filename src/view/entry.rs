@@ -379,7 +379,10 @@ pub fn plan_counts(report: &PlanReport) -> String {
         ]),
         match plan.requests {
             0 => "Nothing to send".to_owned(),
-            many => counted(many, "request", "requests"),
+            _ => format!(
+                "Apply needs {}",
+                counted(plan.requests, "request", "requests")
+            ),
         }
     )
 }

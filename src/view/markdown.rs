@@ -69,7 +69,7 @@ pub fn plan(place: &str, report: &PlanReport) -> String {
         (counts.to_send_again, "to send again"),
     ];
     let result = result(&sent, report.blocked.len() + counts.held);
-    let plan = Some((report, report.plan.requests));
+    let plan = Some((report, ", apply needs", report.plan.requests));
     table.page("plan", place, &result, plan, &plan_notes(report))
 }
 
@@ -107,7 +107,7 @@ pub fn apply(place: &str, plan: &PlanReport, report: &ApplyReport) -> String {
     if report.saved != StateSaved::InState {
         result.push_str("; state not saved");
     }
-    let plan = Some((plan, report.requests));
+    let plan = Some((plan, ",", report.requests));
     table.page("apply", place, &result, plan, &notes)
 }
 
@@ -126,15 +126,18 @@ fn result(sent: &[(usize, &str)], skipped: usize) -> String {
 }
 
 /// Returns the target with the counts that are not in the heading, and what is folded.
-fn facts(report: &PlanReport, requests: usize) -> (String, String) {
+fn facts(report: &PlanReport, start: &str, requests: usize) -> (String, String) {
+    let requests = match requests {
+        0 => String::new(),
+        _ => format!("{start} {}", counted(requests, "request", "requests")),
+    };
     let numbers = numbers(&[
-        (requests, if requests == 1 { "request" } else { "requests" }),
         (report.plan.in_sync, "in sync"),
         (report.plan.unlisted.len(), "no longer listed"),
         (report.plan.not_selected, "not selected"),
     ]);
     let (project, host) = (code(&report.scope.project_id), code(report.scope.host()));
-    let rest = numbers.replacen(',', ":", 1);
+    let rest = (requests + &numbers).replacen(',', ":", 1);
     let target = format!("\nProject {project} at {host}{rest}.\n");
     if !report.has_changes() {
         return (target, String::new());
@@ -202,10 +205,10 @@ impl<'a> JobTable<'a> {
         command: &str,
         place: &str,
         result: &str,
-        plan: Option<(&PlanReport, usize)>,
+        plan: Option<(&PlanReport, &str, usize)>,
         notes: &[String],
     ) -> String {
-        let rollback = plan.and_then(|(report, _)| rollback_words(report));
+        let rollback = plan.and_then(|(report, ..)| rollback_words(report));
         let rollback = rollback.map_or_else(String::new, |words| words + ". ");
         let name = place.rsplit('/').next().filter(|name| !name.is_empty());
         let environment = code(name.unwrap_or("drspass"));
@@ -213,7 +216,7 @@ impl<'a> JobTable<'a> {
             "{MARKER}{command}:{} -->\n## {rollback}{environment}: {result}\n",
             marker_name(place)
         );
-        let facts = plan.map(|(report, requests)| facts(report, requests));
+        let facts = plan.map(|(report, start, requests)| facts(report, start, requests));
         let (target, folded) = facts.unwrap_or_default();
         let advice = self.advice.into_iter().map(|(advice, labels)| {
             let labels = some_of(&labels, MAX_NAMES);

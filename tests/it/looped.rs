@@ -316,8 +316,8 @@ fn ten_entries_travel_in_one_request_and_a_job_is_never_split() {
         }
     }
     lab.passwords(&entries);
-    lab.run(&["plan"]).exits(0).says("3 requests.");
-    lab.apply(&[]).exits(0).says("3 requests.");
+    lab.run(&["plan"]).exits(0).says("Apply needs 3 requests.");
+    lab.apply(&[]).exits(0).says("Apply needs 3 requests.");
     let sent = lab.sent();
     let mut sizes: Vec<usize> = sent.iter().map(Vec::len).collect();
     sizes.sort_unstable();
@@ -472,7 +472,9 @@ fn an_emptied_manifest_sends_nothing_and_many_changes_are_counted_first() {
     lab.passwords(&entries("canary-new"));
     let plan = lab.plan();
     assert!(
-        plan.ends_with("\n0 to set, 40 to change, 0 to send again; 0 in sync. 4 requests.\n"),
+        plan.ends_with(
+            "\n0 to set, 40 to change, 0 to send again; 0 in sync. Apply needs 4 requests.\n"
+        ),
         "{plan}"
     );
 }

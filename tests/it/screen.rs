@@ -49,7 +49,7 @@ fn a_plan_a_saved_plan_and_the_question_say_where_it_goes() {
         .run_command(there(&lab, &["plan", "--out", "p.json"]))
         .exits(0);
     assert_eq!(run.stdout.lines().next(), Some(title.as_str()));
-    let last = "3 to set, 0 to change, 0 to send again; 0 in sync. 2 requests.";
+    let last = "3 to set, 0 to change, 0 to send again; 0 in sync. Apply needs 2 requests.";
     assert_eq!(run.stdout.lines().last(), Some(last));
     let run = run.says(
         "Saved the plan to p.json. To apply exactly this plan: drspass -C production apply p.json",
@@ -93,7 +93,7 @@ fn the_counts_of_a_long_plan_are_on_the_screen_at_its_start_and_its_end() {
         .collect();
     lab.manifest(&jobs.concat()).exits(0);
     let plan = lab.plan();
-    let counts = "30 to set, 0 to change, 0 to send again; 0 in sync. 3 requests.";
+    let counts = "30 to set, 0 to change, 0 to send again; 0 in sync. Apply needs 3 requests.";
     assert_eq!(plan.lines().nth(1), Some(counts));
     assert_eq!(plan.lines().last(), Some(counts));
     assert_eq!(plan.matches(counts).count(), 2);

@@ -20,9 +20,9 @@ fn a_manifest_of_100_000_entries_can_be_planned() {
         }
     }
     lab.manifest(&jobs).exits(0);
-    lab.run(&["plan", "--detailed-exitcode"])
-        .exits(2)
-        .says("100000 to set, 0 to change, 0 to send again; 0 in sync. 10000 requests.");
+    lab.run(&["plan", "--detailed-exitcode"]).exits(2).says(
+        "100000 to set, 0 to change, 0 to send again; 0 in sync. Apply needs 10000 requests.",
+    );
 }
 
 #[test]

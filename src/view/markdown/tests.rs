@@ -419,7 +419,7 @@ fn a_job_is_one_row_and_only_what_others_wrote_is_code() {
         without_code(&page),
         "<!-- drspass:plan:envs/production -->\n\
          ## …: 1 to set, 1 to change, 1 to send again; 2 skipped\n\n\
-         Project … at …: 1 request, 2 in sync, 1 no longer listed.\n\n\
+         Project … at …: apply needs 1 request, 2 in sync, 1 no longer listed.\n\n\
          | job | source | destination |\n\
          |---|---|---|\n\
          | … | never set | password, … changed via … (last set 1970-01-01) |\n\

@@ -60,7 +60,7 @@ fn a_plan_of_every_kind_of_entry_fits_its_schema_and_says_what_the_text_says() {
     let counts = &plan["counts"];
     assert!(
         shown.ends_with(&format!(
-            "\n{} to set, {} to change, {} to send again, {} skipped; {} in sync, {} no longer listed. {} requests.\n",
+            "\n{} to set, {} to change, {} to send again, {} skipped; {} in sync, {} no longer listed. Apply needs {} requests.\n",
             counts["to_set"],
             counts["to_change"],
             counts["to_send_again"],

@@ -51,7 +51,7 @@ fn a_plan_that_goes_on_counts_what_is_left() {
     lab.sim
         .inject(refuse(J2, EndPointType::Source, "DRS.M00304"));
     let run = apply(&lab).exits(1);
-    let counts = "0 to set, 0 to change, 1 to send again; 1 in sync. 1 request.";
+    let counts = "0 to set, 0 to change, 1 to send again; 1 in sync. Apply needs 1 request.";
     let run = run.says(counts).says("last attempt refused: DRS.M00304");
     run.says("1 entry of this plan is already applied; 1 remains");
     // As a plan made now would say it.
