@@ -91,23 +91,33 @@ impl CallFailure {
             FailureKind::Login(refusal) | FailureKind::Refused(refusal) => Failure::new(
                 "drspass::service::refused",
                 format!("{host} rejected {what}{}{used}{notes}", words_of(&refusal)),
-                refusal.advice.unwrap_or("Nothing was changed. Check the service's message, the target, and the permissions of the login."),
+                format!(
+                    "Nothing was sent. {}",
+                    refusal.advice.unwrap_or(
+                        "Check the service's message, the target, and the permissions of the login."
+                    )
+                ),
             ),
             FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => Failure::new(
                 "drspass::service::failed",
-                format!("{host} could not answer {what}{}{notes}", words_of(&refusal)),
-                "Nothing was changed. Run the command again later.",
+                format!(
+                    "{host} could not answer {what}{}{notes}",
+                    words_of(&refusal)
+                ),
+                "Nothing was sent. Run the command again later.",
             ),
             FailureKind::NoConnection | FailureKind::Unanswered => Failure::new(
                 "drspass::service::unanswered",
                 format!("{what} got no usable answer from {host}{notes}"),
-                "Nothing was changed. Check the network, the proxy and the certificates, then run the command again.",
+                "Nothing was sent. Check the network, the proxy and the certificates, then run the command again.",
             ),
             FailureKind::OtherProject { found, sealed } => {
                 let found = found.map_or("no project".to_owned(), |id| format!("project {id}"));
                 Failure::new(
                     "drspass::sealed::project",
-                    format!("the login is for {found}{used}, the manifest is sealed for project {sealed}"),
+                    format!(
+                        "the login is for {found}{used}, the manifest is sealed for project {sealed}"
+                    ),
                     "Nothing was sent. Use a login for the project of the manifest, or the root directory of the other project.",
                 )
             }
@@ -116,7 +126,9 @@ impl CallFailure {
                 let found = found.unwrap_or("no DRS endpoint".to_owned());
                 Failure::new(
                     "drspass::sealed::endpoint",
-                    format!("the identity service's catalogue has {found}, the manifest is sealed for {sealed}"),
+                    format!(
+                        "the identity service's catalogue has {found}, the manifest is sealed for {sealed}"
+                    ),
                     "Nothing was sent. Write the sealed address as target.endpoint if it is still right.",
                 )
             }

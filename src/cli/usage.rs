@@ -2,6 +2,7 @@
 //! since it may be a secret that was put there by mistake.
 
 use std::ffi::OsString;
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
@@ -181,7 +182,11 @@ fn options(args: &[OsString]) -> Vec<String> {
 
 /// Returns why a value is invalid, if drspass itself says it.
 fn reason(error: &Error) -> Option<&'static str> {
-    let said = std::error::Error::source(error)?.to_string();
+    let source = std::error::Error::source(error)?;
+    if source.is::<ParseIntError>() {
+        return Some("a whole number");
+    }
+    let said = source.to_string();
     REASONS.into_iter().find(|reason| *reason == said)
 }
 

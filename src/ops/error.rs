@@ -212,12 +212,14 @@ impl OpError {
     }
 
     pub fn other_scope(state: &Scope, manifest: &Scope) -> Self {
+        let scopes = [state, manifest];
+        let [state, manifest] = match state.project_id == manifest.project_id {
+            true => scopes.map(|scope| scope.endpoint.clone()),
+            false => scopes.map(|scope| format!("project {}", scope.project_id)),
+        };
         Failure::new(
             "drspass::state::scope",
-            format!(
-                "the state belongs to project {} at {}, the manifest to project {} at {}",
-                state.project_id, state.endpoint, manifest.project_id, manifest.endpoint
-            ),
+            format!("the state belongs to {state}, the manifest to {manifest}"),
             "Nothing was sent or changed. Use one root directory and one state for each project; 'drspass rekey' moves both to another project.",
         )
         .class(ErrorClass::Sealed)

@@ -106,6 +106,7 @@ impl Preflight {
         if jobs.is_empty() {
             return Ok(Self::default());
         }
+        let number = jobs.len();
         let survey = online.ask(|client| async move { client.survey(&jobs).await })?;
         let mut preflight = Self::default();
         let mut unread = Vec::new();
@@ -118,19 +119,21 @@ impl Preflight {
                 unread.push(job);
             }
         }
+        let unchecked = match unread.len() == number {
+            true => "any job, so none was checked".to_owned(),
+            false => format!("{}, so it was not checked", some_of(&unread, 5)),
+        };
         match survey.failed {
             Some(failure) if failure.refuses_caller() => {
                 return Err(online.client.states_error(failure).into());
             }
             Some(failure) => preflight.warnings.push(format!(
-                "could not read the state of {}, so it was not checked: {}",
-                some_of(&unread, 5),
+                "could not read the state of {unchecked}: {}",
                 online.client.states_error(failure)
             )),
-            None if !unread.is_empty() => preflight.warnings.push(format!(
-                "the service returned no state of {}, so it was not checked",
-                some_of(&unread, 5)
-            )),
+            None if !unread.is_empty() => preflight
+                .warnings
+                .push(format!("the service returned no state of {unchecked}")),
             None => {}
         }
         preflight.warnings.extend(survey.warnings);

@@ -362,7 +362,7 @@ mod tests {
     use crate::core::report::Progress;
 
     #[test]
-    fn a_step_is_told_with_its_counts_and_its_time() {
+    fn a_step_shows_its_counts_and_its_time() {
         let entries = ["sending", "entry", "entries"];
         let outcomes = [(1_238, "applied"), (2, "refused"), (0, "unknown")];
         for (what, of, outcomes, seconds, expected) in [

@@ -283,6 +283,10 @@ fn more_changes_than_the_limits_allow_need_their_exact_number() {
         lab.apply(args).exits(7).says("3 changes exceed the limits");
     }
     assert_eq!(lab.sim.connections(), 0);
+    lab.apply(&["--override-limits", "many"])
+        .exits(64)
+        .says("invalid value for --override-limits <N>")
+        .says("expected: a whole number");
     lab.apply(&["--override-limits", "3"]).exits(0);
 
     lab.passwords(&[

@@ -67,7 +67,7 @@ impl Credentials {
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::Token(_) => {
-                "Nothing was sent with it: the token has expired, or belongs to another identity service. Get a new one."
+                "The token has expired, or belongs to another identity service: get a new one."
             }
             Self::Password(PasswordLogin {
                 passcode: Some(_), ..

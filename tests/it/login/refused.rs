@@ -279,6 +279,7 @@ fn a_bare_refusal_says_what_to_check_and_where_the_login_came_from() {
             run(&lab, args, &vars)
                 .exits(1)
                 .says(source)
+                .says("help: Nothing was sent. ")
                 .says(advice)
                 .says_not("drspass whoami")
                 .says_not("canary-receipt");
@@ -292,7 +293,7 @@ fn a_bare_refusal_says_what_to_check_and_where_the_login_came_from() {
 fn a_token_or_key_that_is_refused_without_a_reason_is_told_by_its_source() {
     let token = vars(&[("OS_AUTH_TOKEN", crate::support::TOKEN)]);
     for (vars, source, advice) in [
-        (token, "login from OS_AUTH_TOKEN", "Get a new one."),
+        (token, "login from OS_AUTH_TOKEN", "get a new one."),
         (
             by_key(),
             "login from OS_ACCESS_KEY and OS_SECRET_KEY",
