@@ -134,7 +134,7 @@ impl Env {
     }
 
     pub fn is_dumb(&self) -> bool {
-        self.var("TERM").is_some_and(|term| term == "dumb")
+        matches!(self.exact("TERM"), Some(Ok("" | "dumb")))
     }
 }
 

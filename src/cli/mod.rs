@@ -14,6 +14,7 @@ mod shell;
 mod usage;
 
 use std::ffi::OsString;
+use std::sync::atomic::Ordering;
 
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
@@ -49,6 +50,7 @@ where
     };
     let shell = Shell::new(cli.global.color, env);
     start_log(cli.global.verbose);
+    progress::IS_DUMB.store(env.is_dumb(), Ordering::Relaxed);
     env::forbid_core_dumps();
     #[cfg(debug_assertions)]
     {
@@ -59,7 +61,7 @@ where
             crate::sys::testpoint::arm_failures(&places);
         }
         if let Some(Ok(second)) = env.var("DRSPASS_TEST_SECOND").map(|text| text.parse()) {
-            progress::SECOND.store(second, std::sync::atomic::Ordering::Relaxed);
+            progress::SECOND.store(second, Ordering::Relaxed);
         }
     }
     let given = usage::refuse_secrets(&command, &matches, env);

@@ -4,7 +4,7 @@
 //! bar away first, and nothing is drawn while someone is asked.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,9 @@ const REDRAW_EVERY: Duration = Duration::from_millis(100);
 
 /// The milliseconds of a second, for tests to change.
 pub static SECOND: AtomicU64 = AtomicU64::new(1000);
+
+/// Whether the terminal has no cursor to move.
+pub static IS_DUMB: AtomicBool = AtomicBool::new(false);
 
 struct ShownStep {
     step: Step,
@@ -108,7 +111,8 @@ fn draw_once(screen: &mut Option<ProgressBar>) {
     let is_terminal = io::stderr().is_terminal();
     let seconds = if is_terminal { 1 } else { 10 };
     let wait = Duration::from_millis(SECOND.load(Ordering::Relaxed)) * seconds;
-    if screen.is_none() && shown.last.elapsed() < wait {
+    let is_dumb = is_terminal && IS_DUMB.load(Ordering::Relaxed);
+    if is_dumb || screen.is_none() && shown.last.elapsed() < wait {
         return;
     }
     shown.last = Instant::now();

@@ -130,10 +130,12 @@ fn a_long_apply_shows_a_bar_with_its_counts_and_takes_it_away() {
 
 #[test]
 fn a_terminal_that_only_adds_lines_gets_no_bar() {
-    let lab = held();
-    let mut command = quick(&lab, &APPLY);
-    command.env("TERM", "dumb");
-    assert_plain(&lab, &command);
+    for term in ["dumb", ""] {
+        let lab = held();
+        let mut command = quick(&lab, &APPLY);
+        command.env("TERM", term);
+        assert_plain(&lab, &command);
+    }
 }
 
 #[test]
