@@ -144,7 +144,8 @@ fn the_tutorial_works_as_it_is_written() {
             if let Some(assignments) = command.strip_prefix("export ") {
                 variables.extend(assignments.split(' ').map(|assignment| {
                     let (name, value) = assignment.split_once('=').unwrap();
-                    (name.to_owned(), value.to_owned())
+                    let here = place.to_str().unwrap();
+                    (name.to_owned(), value.replace("$PWD", here))
                 }));
                 continue;
             }

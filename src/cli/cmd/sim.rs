@@ -66,9 +66,9 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
         "A simulated DRS service listens at {url}\n\
          \n\
          export OS_TOKEN={token}\n\
-         export DRSPASS_IDENTITY=key.txt\n\
          drspass init -i key.txt --project-id {project} \\\n\
          \x20 --endpoint {url} --auth-url {url}/v3\n\
+         export DRSPASS_IDENTITY=\"$PWD/key.txt\"\n\
          \n\
          admin token: {admin}\n\
          Press Ctrl-C to stop it; it forgets everything.\n",

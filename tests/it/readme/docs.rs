@@ -311,9 +311,9 @@ fn a_real_project_is_set_up_as_the_page_says() {
 }
 
 #[test]
-fn five_minutes_with_a_real_project_go_as_the_readme_says() {
+fn a_real_project_is_used_as_the_readme_says() {
     let readme = readme();
-    let section = readme.split("## Five minutes with a real project").nth(1);
+    let section = readme.split("## Use it with a real project").nth(1);
     let section = section.unwrap().split("\n## ").next().unwrap();
     let walk = Walk::new();
     walk.write("old.txt", "made-up Orders #1\n");
@@ -400,6 +400,42 @@ fn passwords_are_rotated_as_the_page_says() {
     assert!(walk.holds(BILLING, "destination", "made-up Orders #5"));
     assert!(walk.holds(BILLING, "source", "made-up Billing #4"));
     assert!(!walk.path("new-orders.txt").exists());
+}
+
+#[test]
+fn two_environments_are_rehearsed_as_the_reference_says() {
+    let page = page("reference.md");
+    let mut blocks = blocks(&page).into_iter();
+    let (_, staging) = blocks.find(|(language, _)| *language == "yaml").unwrap();
+    let walk = Walk::new();
+    walk.write("staging.yaml", &staging.join("\n"));
+    let (mut sims, mut codes) = (Vec::new(), Vec::new());
+    for mut line in lines(&page) {
+        if let Some(options) = line.strip_prefix("drspass sim --port ") {
+            let (port, file) = options.split_once(" --scenario ").unwrap();
+            let file = fs::read_to_string(walk.path(file)).unwrap();
+            let sim = Simulator::start(scenario::parse(&file).unwrap()).unwrap();
+            sims.push((format!("http://127.0.0.1:{port}"), sim));
+            continue;
+        }
+        for (address, sim) in &sims {
+            line = line.replace(address, &sim.url());
+        }
+        if let Some((_, sim)) = sims.last() {
+            line = line.replace("=TOKEN", &format!("={}", sim.admin_token()));
+        }
+        if line.contains(" apply") {
+            let output = walk.run(&format!("{line} --auto-approve"));
+            codes.push(output.status.code().unwrap());
+        } else {
+            walk.types(&line);
+        }
+    }
+    assert_eq!(codes, [0, 1, 1, 0]);
+    for (_, sim) in &sims {
+        assert!(sim.holds(ORDERS, "source", "made-up Orders #1"));
+    }
+    assert_ne!(sims[0].1.project_id(), sims[1].1.project_id());
 }
 
 /// A source without its tests and comments.
