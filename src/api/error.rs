@@ -87,52 +87,50 @@ impl CallFailure {
     pub fn into_error(self, what: &str, used: &str) -> Failure {
         let Self { kind, host, notes } = self;
         let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
-        match kind {
-            FailureKind::Login(refusal) | FailureKind::Refused(refusal) => Failure::new(
+        let (code, message, help) = match kind {
+            FailureKind::Login(refusal) | FailureKind::Refused(refusal) => (
                 "drspass::service::refused",
                 format!("{host} rejected {what}{}{used}{notes}", words_of(&refusal)),
-                format!(
-                    "Nothing was sent. {}",
-                    refusal.advice.unwrap_or(
-                        "Check the service's message, the target, and the permissions of the login."
-                    )
+                refusal.advice.unwrap_or(
+                    "Check the service's message, the target, and the permissions of the login.",
                 ),
             ),
-            FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => Failure::new(
+            FailureKind::Failed(refusal) | FailureKind::Busy(refusal) => (
                 "drspass::service::failed",
                 format!(
                     "{host} could not answer {what}{}{notes}",
                     words_of(&refusal)
                 ),
-                "Nothing was sent. Run the command again later.",
+                "Run the command again later.",
             ),
-            FailureKind::NoConnection | FailureKind::Unanswered => Failure::new(
+            FailureKind::NoConnection | FailureKind::Unanswered => (
                 "drspass::service::unanswered",
                 format!("{what} got no usable answer from {host}{notes}"),
-                "Nothing was sent. Check the network, the proxy and the certificates, then run the command again.",
+                "Check the network, the proxy and the certificates, then run the command again.",
             ),
             FailureKind::OtherProject { found, sealed } => {
                 let found = found.map_or("no project".to_owned(), |id| format!("project {id}"));
-                Failure::new(
+                (
                     "drspass::sealed::project",
                     format!(
                         "the login is for {found}{used}, the manifest is sealed for project {sealed}"
                     ),
-                    "Nothing was sent. Use a login for the project of the manifest, or the root directory of the other project.",
+                    "Use a login for the project of the manifest, or the root directory of the other project.",
                 )
             }
             FailureKind::OtherEndpoint { found, sealed } => {
                 let found = found.as_ref().map(ToString::to_string);
                 let found = found.unwrap_or("no DRS endpoint".to_owned());
-                Failure::new(
+                (
                     "drspass::sealed::endpoint",
                     format!(
                         "the identity service's catalogue has {found}, the manifest is sealed for {sealed}"
                     ),
-                    "Nothing was sent. Write the sealed address as target.endpoint if it is still right.",
+                    "Write the sealed address as target.endpoint if it is still right.",
                 )
             }
-        }
+        };
+        Failure::new(code, message, format!("Nothing was sent. {help}"))
     }
 }
 

@@ -51,12 +51,10 @@ impl Refusal {
     }
 
     pub fn doubt_among(&self) -> Option<String> {
-        let is_one_of_many = self.kind == RefusalKind::WrongPassword && self.entries > 1;
+        let entries = self.entries;
+        let is_one_of_many = self.kind == RefusalKind::WrongPassword && entries > 1;
         is_one_of_many.then(|| {
-            format!(
-                "refused as a whole: at least one of these {} entries is wrong",
-                self.entries
-            )
+            format!("refused as a whole: at least one of these {entries} entries is wrong")
         })
     }
 }

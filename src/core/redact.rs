@@ -238,10 +238,8 @@ fn colour(text: &str) -> Option<&str> {
 /// be in a path, a comment or a name that someone else wrote, so whole texts are cleaned where they
 /// are written, not word by word.
 fn disarmed(text: &str, escape: fn(char) -> String) -> Cow<'_, str> {
-    if !["##", "::", "section_"]
-        .iter()
-        .any(|sign| text.contains(sign))
-    {
+    let mut signs = ["##", "::", "section_"].into_iter();
+    if !signs.any(|sign| text.contains(sign)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -261,10 +259,9 @@ fn disarmed(text: &str, escape: fn(char) -> String) -> Cow<'_, str> {
                 }
                 _ => false,
             };
-            if is_sign {
-                out.push_str(&escape(c));
-            } else {
-                out.push(c);
+            match is_sign {
+                true => out.push_str(&escape(c)),
+                false => out.push(c),
             }
             last = c;
         }

@@ -45,7 +45,7 @@ impl<'a> Comparison<'a> {
         };
         let sealed = &opened.sealed;
         if let Some(state) = state.as_ref().filter(|state| state.scope != sealed.scope) {
-            return Err(OpError::other_scope(&state.scope, &sealed.scope));
+            return Err(OpError::other_scope(&state.scope));
         }
         let known = state.as_ref().filter(|_| !key_changed);
         let applied = known.and_then(|state| state.rollback_from(sealed.revision, &opened.digest));

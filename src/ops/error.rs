@@ -211,15 +211,15 @@ impl OpError {
         .into()
     }
 
-    pub fn other_scope(state: &Scope, manifest: &Scope) -> Self {
-        let scopes = [state, manifest];
-        let [state, manifest] = match state.project_id == manifest.project_id {
-            true => scopes.map(|scope| scope.endpoint.clone()),
-            false => scopes.map(|scope| format!("project {}", scope.project_id)),
-        };
+    pub fn other_scope(
+        Scope {
+            endpoint,
+            project_id,
+        }: &Scope,
+    ) -> Self {
         Failure::new(
             "drspass::state::scope",
-            format!("the state belongs to {state}, the manifest to {manifest}"),
+            format!("the state belongs to another target: project {project_id} at {endpoint}"),
             "Nothing was sent or changed. Use one root directory and one state for each project; 'drspass rekey' moves both to another project.",
         )
         .class(ErrorClass::Sealed)

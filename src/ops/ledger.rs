@@ -272,8 +272,7 @@ impl<'a> LockedLedger<'a> {
             )
         })?;
         if recovery.state.scope != self.opened.sealed.scope {
-            let scope = &self.opened.sealed.scope;
-            return Err(OpError::other_scope(&recovery.state.scope, scope));
+            return Err(OpError::other_scope(&recovery.state.scope));
         }
         let version = store.version()?;
         let what = "recovered; the file can be removed";

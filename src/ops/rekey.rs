@@ -246,7 +246,7 @@ fn state_fate(
         StoredState::Ours(state) => state,
     };
     if state.scope != sealed.scope {
-        return Err(OpError::other_scope(&state.scope, &sealed.scope));
+        return Err(OpError::other_scope(&state.scope));
     }
     check_revision(sealed.revision, state.revision)?;
     let keys = StoreKeys::from(&sealed.fingerprint_key);

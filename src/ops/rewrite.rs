@@ -406,9 +406,7 @@ fn existing(
             return Ok(Some(manifest));
         }
         Err(AgeError::NotEncrypted) => {}
-        Err(source) => {
-            return Err(OpError::age(root.manifest_name())(source));
-        }
+        Err(source) => return Err(OpError::age(root.manifest_name())(source)),
     }
     // Sealing a plaintext file in its own place loses nothing.
     if source == root.manifest_name() {
@@ -435,11 +433,8 @@ fn successor(given: Sealed, existing: &Sealed) -> Result<Sealed, OpError> {
 }
 
 pub fn create(full: &Path, name: &Path, content: &[u8]) -> Result<(), OpError> {
-    files::write_new(full, content).map_err(|source| {
-        if source.kind() == io::ErrorKind::AlreadyExists {
-            OpError::exists(name)
-        } else {
-            OpError::write(name)(source)
-        }
+    files::write_new(full, content).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => OpError::exists(name),
+        _ => OpError::write(name)(source),
     })
 }

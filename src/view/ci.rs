@@ -11,7 +11,7 @@ use super::entry::{
 };
 use super::json_v1::ErrorOut;
 use crate::core::job::some_of;
-use crate::core::plan::{Action, PlanEntry};
+use crate::core::plan::Action;
 use crate::core::redact::for_log;
 use crate::core::report::{ApplyReport, PlanReport, StateSaved};
 
@@ -39,11 +39,10 @@ pub fn gitlab_report(report: &PlanReport) -> String {
 pub const GITLAB_START: &str = "{\"create\":";
 
 fn created_and_updated(report: &PlanReport) -> (usize, usize) {
-    let is_free = |entry: &&PlanEntry| !report.blocked.contains_key(&entry.key);
-    let sent = report.plan.sent().filter(is_free);
-    let (created, updated): (Vec<_>, Vec<_>) =
-        sent.partition(|entry| entry.action == Action::Create);
-    (created.len(), updated.len())
+    let sent = report.plan.sent();
+    let sent = sent.filter(|entry| !report.blocked.contains_key(&entry.key));
+    let created = sent.filter(|entry| entry.action == Action::Create).count();
+    (created, report.counts.sent().saturating_sub(created))
 }
 
 struct Annotation {

@@ -123,62 +123,56 @@ pub struct OutcomeLine<'a> {
 }
 
 impl<'a> OutcomeLine<'a> {
-    pub fn of(outcome: &'a Outcome) -> Self {
-        let line = |mark, rank, outcome, code, why| Self {
-            mark,
-            rank,
-            outcome,
-            code,
-            why,
-            resend: "",
-            advice: None,
-            refusal: None,
-        };
-        let blocked = |code, why| line('!', Rank::LeftOut, "blocked", Some(code), Some(why));
-        match outcome {
-            Outcome::Applied => line('=', Rank::Well, "applied", None, None),
-            Outcome::Refused(refusal) => {
-                let (code, why) = (Some(refusal.code.as_str()), refusal.doubt_among());
-                let resend = why
-                    .as_ref()
-                    .map_or("", |_| "; --resend sends them one by one");
-                Self {
-                    resend,
-                    advice: refusal.advice.map(Cow::Borrowed),
-                    refusal: Some(refusal),
-                    ..line('!', Rank::Wrong, "refused", code, why)
-                }
+    pub fn of(said: &'a Outcome) -> Self {
+        let (mut resend, mut advice, mut refusal) = ("", None, None);
+        let (mark, rank, outcome, code, why) = match said {
+            Outcome::Applied => ('=', Rank::Well, "applied", None, None),
+            Outcome::Refused(by) => {
+                let why = by.doubt_among();
+                resend = ["", "; --resend sends them one by one"][usize::from(why.is_some())];
+                advice = by.advice.map(Cow::Borrowed);
+                refusal = Some(by);
+                ('!', Rank::Wrong, "refused", Some(by.code.as_str()), why)
             }
             Outcome::NotSent(why) => {
                 let code = match why {
                     NotSent::LoginRefused(code) => Some(code.as_str()),
                     _ => None,
                 };
-                line('-', Rank::LeftOut, "not_sent", code, Some(why.to_string()))
+                ('-', Rank::LeftOut, "not_sent", code, Some(why.to_string()))
             }
-            Outcome::InDoubt(why) => line(
-                '?',
-                Rank::Wrong,
-                "in_doubt",
-                Some(why.as_str()),
-                Some(why.to_string()),
-            ),
-            Outcome::Blocked(BlockReason::WrongPassword { code, credential }) => Self {
-                resend: SENDS_IT,
-                ..blocked(
-                    code.as_str(),
-                    wrong_password_words(code, credential.as_deref()),
-                )
-            },
-            Outcome::Blocked(BlockReason::AfterWrongPassword(code)) => {
-                let why = format!("{code} (wrong password) for another entry in this run");
-                blocked(code.as_str(), why)
+            Outcome::InDoubt(why) => {
+                let (code, why) = (why.as_str(), why.to_string());
+                ('?', Rank::Wrong, "in_doubt", Some(code), Some(why))
             }
-            Outcome::Blocked(BlockReason::Job(why)) => Self {
-                mark: 'x',
-                advice: Some(Cow::Owned(why.advice())),
-                ..blocked(why.as_str(), why.to_string())
-            },
+            Outcome::Blocked(why) => {
+                let (mark, code, why) = match why {
+                    BlockReason::WrongPassword { code, credential } => {
+                        resend = SENDS_IT;
+                        let why = wrong_password_words(code, credential.as_deref());
+                        ('!', code.as_str(), why)
+                    }
+                    BlockReason::AfterWrongPassword(code) => {
+                        let why = format!("{code} (wrong password) for another entry in this run");
+                        ('!', code.as_str(), why)
+                    }
+                    BlockReason::Job(why) => {
+                        advice = Some(Cow::Owned(why.advice()));
+                        ('x', why.as_str(), why.to_string())
+                    }
+                };
+                (mark, Rank::LeftOut, "blocked", Some(code), Some(why))
+            }
+        };
+        Self {
+            mark,
+            rank,
+            outcome,
+            code,
+            why,
+            resend,
+            advice,
+            refusal,
         }
     }
 
@@ -379,10 +373,7 @@ pub fn plan_counts(report: &PlanReport) -> String {
         ]),
         match plan.requests {
             0 => "Nothing to send".to_owned(),
-            _ => format!(
-                "Apply needs {}",
-                counted(plan.requests, "request", "requests")
-            ),
+            many => format!("Apply needs {}", counted(many, "request", "requests")),
         }
     )
 }

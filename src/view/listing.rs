@@ -177,11 +177,8 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
         return ('?', format!("outcome unknown since {since}"));
     }
     if let Some(last) = &entry.last_outcome {
-        let kind = if last.class == FailureClass::WrongPassword {
-            " (wrong password)"
-        } else {
-            ""
-        };
+        let is_wrong = usize::from(last.class == FailureClass::WrongPassword);
+        let kind = ["", " (wrong password)"][is_wrong];
         return ('!', format!("refused: {}{kind}", last.code));
     }
     match &entry.applied {

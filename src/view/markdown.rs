@@ -47,13 +47,9 @@ const MAX_OPEN_ROWS: usize = 20;
 pub fn plan(place: &str, report: &PlanReport) -> String {
     let mut table = JobTable::default();
     for entry in report.plan.changes() {
-        let PlanLine {
-            rank,
-            words,
-            resend,
-            ..
-        } = PlanLine::of(entry);
-        table.advise_resend(&entry.label, resend);
+        let line = PlanLine::of(entry);
+        let (rank, words) = (line.rank, line.words);
+        table.advise_resend(&entry.label, line.resend);
         if let Some(why) = report.blocked.get(&entry.key) {
             table.advise(&entry.label, why.advice());
             let lines = [format!("skipped: {why}"), words];

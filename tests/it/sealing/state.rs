@@ -82,7 +82,7 @@ fn a_state_of_another_project_is_refused() {
     let connections = lab.sim.connections();
     lab.run(&["-C", "moved", "-i", "../key.txt", "apply", "--auto-approve"])
         .exits(1)
-        .says("the state belongs to project");
+        .says("the state belongs to another target: project");
     assert_eq!(lab.sim.connections(), connections);
 }
 
