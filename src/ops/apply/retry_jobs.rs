@@ -153,8 +153,8 @@ impl RetryJobsRun<'_> {
         });
         report.interrupted = self.interrupted;
         if self.unknown > 0 {
-            let number = self.unknown;
-            report.not_retried = Some(format!("the service returned no state for {number}"));
+            let why = format!("the service returned no state for {} of them", self.unknown);
+            report.not_retried = Some(why);
         }
         let results = self.results.into_iter();
         let results = results.map(|(job, result)| RetryJobsEntry {

@@ -191,7 +191,7 @@ fn a_job_whose_state_is_not_told_is_not_taken_for_one_that_needs_nothing() {
     for summary in ["1 in all.", "0 in all."] {
         lab.apply(&["--retry-jobs"])
             .exits(3)
-            .says("note: jobs were not retried: the service returned no state for 1")
+            .says("note: jobs were not retried: the service returned no state for 1 of them")
             .says(summary);
     }
     assert!(retried(&lab).is_empty());
