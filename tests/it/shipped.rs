@@ -214,7 +214,7 @@ impl Bench {
         for name in ["cc", "script", "setsid", "git", "ssh-keygen", "cargo"] {
             bench.add(name, "");
         }
-        for name in ["strace", "vim", "vim.tiny", "nano"] {
+        for name in ["curl", "strace", "vim", "vim.tiny", "nano"] {
             bench.add(name, "");
         }
         bench
