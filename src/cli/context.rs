@@ -54,14 +54,19 @@ impl<'a> Context<'a> {
         };
         let expected = by_flag.map(|text| ("--expect-key-id", text));
         let expected = expected.or_else(by_variable);
-        let key_id = |(name, text)| {
+        let key_ids = |(name, text): (&str, &str)| {
             let what = match text {
                 "" => "is empty",
-                _ => "is not 32 lower-case hexadecimal digits",
+                _ => "is not 32 lower-case hexadecimal digits, or two such ids with a comma",
             };
             let help =
                 "Copy the key id that 'drspass init' printed, or run 'drspass validate' to see it.";
-            KeyId::parse(text).ok_or_else(|| OpError::unfit(format!("{name} {what}"), help))
+            let ids = text
+                .split(',')
+                .map(KeyId::parse)
+                .collect::<Option<Vec<_>>>();
+            let ids = ids.filter(|ids| ids.len() <= 2);
+            ids.ok_or_else(|| OpError::unfit(format!("{name} {what}"), help))
         };
         let number = |text: String| {
             text.parse().map_err(|_| {
@@ -71,7 +76,7 @@ impl<'a> Context<'a> {
                 )
             })
         };
-        let expect_key_id = expected.map(key_id).transpose()?;
+        let expect_key_ids = expected.map(key_ids).transpose()?.unwrap_or_default();
         let max_changes = env.var("DRSPASS_MAX_CHANGES").map(number).transpose()?;
         let mut trusted_hosts = global.trust_host.clone();
         if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
@@ -91,7 +96,7 @@ impl<'a> Context<'a> {
             children: env.for_children(),
             rules: UserRules {
                 trusted_hosts,
-                expect_key_id,
+                expect_key_ids,
                 allow_rollback: false,
                 accept_new_key: None,
                 max_changes,

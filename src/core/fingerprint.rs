@@ -40,9 +40,11 @@ impl Scope {
 
 /// Deserializes a text that may be shown before its writer is authenticated.
 pub fn printable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    checked(deserializer, |text| {
-        text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
-    })
+    checked(deserializer, is_printable)
+}
+
+pub fn is_printable(text: &str) -> bool {
+    text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 pub fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -275,6 +277,19 @@ impl Fingerprinter {
         self.mac(key, field, salt, value)
             .verify_slice(digest)
             .is_ok()
+    }
+
+    /// Returns the record of `value` with the salt of `print`, made with another key.
+    pub fn again(
+        &self,
+        print: &Fingerprint,
+        key: &EntryKey,
+        field: Field,
+        value: &Secret,
+    ) -> Fingerprint {
+        let mut salt = [0_u8; SALT_BYTES];
+        salt.copy_from_slice(&print.0[..SALT_BYTES]);
+        self.of(key, field, salt, value)
     }
 
     fn mac(&self, key: &EntryKey, field: Field, salt: &[u8], value: &Secret) -> HmacSha256 {

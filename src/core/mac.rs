@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 pub type HmacSha256 = Hmac<Sha256>;
 
@@ -48,6 +48,11 @@ fn length_prefix(part: &[u8]) -> [u8; 4] {
 
 pub fn hmac(key: &[u8]) -> HmacSha256 {
     HmacSha256::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+/// Returns 64 lower-case hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 pub fn keyed(key: &[u8], message: &[u8]) -> [u8; DIGEST_BYTES] {

@@ -6,25 +6,29 @@
 
 use std::collections::BTreeMap;
 
-use super::fingerprint::{Fingerprinter, KeyId, Salt};
+use super::fingerprint::{FingerprintKey, Fingerprinter};
 use super::job::EntryKey;
-use super::manifest::{Assignment, Manifest};
+use super::manifest::{Assignment, Manifest, Sealed};
 use super::state::{FieldPrints, State};
 
-pub struct NewKey<'a> {
-    pub id: KeyId,
-    pub prints: &'a Fingerprinter,
-}
-
-/// Returns the state as a reader with the new key sees it. `old` compares with the key that `state`
-/// was made with.
-pub fn rekeyed(
+/// Returns a state that was made with the key `former` as a reader of the manifest sees it. For
+/// another service or project, only the applied revisions are kept, so that no older manifest
+/// passes. Records keep their salts, so that two runs see the same ones.
+pub fn carried_over(
     mut state: State,
+    former: &FingerprintKey,
     manifest: &Manifest,
-    old: &Fingerprinter,
-    new: &NewKey<'_>,
-    mut salt: impl FnMut() -> Salt,
+    sealed: &Sealed,
 ) -> State {
+    state.key_id = sealed.fingerprint_key.id();
+    if state.scope != sealed.scope {
+        state.scope = sealed.scope.clone();
+        state.entries.clear();
+        state.retries.clear();
+        return state;
+    }
+    let old = &former.fingerprinter(&state.scope);
+    let new = &sealed.fingerprint_key.fingerprinter(&sealed.scope);
     let wanted: BTreeMap<&EntryKey, &Assignment> = manifest
         .assignments()
         .iter()
@@ -38,18 +42,17 @@ pub fn rekeyed(
         let pending = entry.pending.as_mut().map(|pending| &mut pending.wanted);
         let attempted = entry.last_outcome.as_mut().map(|last| &mut last.attempted);
         for prints in [applied, pending, attempted].into_iter().flatten() {
-            make_again(prints, assignment, old, new.prints, &mut salt);
+            make_again(prints, assignment, old, new);
         }
     }
     for (job, retry) in &mut state.retries {
         for (&endpoint, prints) in &mut retry.prints {
             let job = job.clone();
             if let Some(assignment) = wanted.get(&EntryKey { job, endpoint }) {
-                make_again(prints, assignment, old, new.prints, &mut salt);
+                make_again(prints, assignment, old, new);
             }
         }
     }
-    state.key_id = new.id.clone();
     state
 }
 
@@ -58,14 +61,13 @@ fn make_again(
     assignment: &Assignment,
     old: &Fingerprinter,
     new: &Fingerprinter,
-    salt: &mut impl FnMut() -> Salt,
 ) {
     let key = &assignment.key;
     for (field, value) in assignment.values() {
         if let Some(print) = prints.get_mut(field)
             && old.matches(print, key, field, value)
         {
-            *print = new.of(key, field, salt(), value);
+            *print = new.again(print, key, field, value);
         }
     }
 }
@@ -74,7 +76,7 @@ fn make_again(
 mod tests {
     use super::*;
     use crate::core::address::Selection;
-    use crate::core::fingerprint::{FingerprintKey, Scope};
+    use crate::core::fingerprint::Scope;
     use crate::core::job::EntryKey;
     use crate::core::manifest::{Sealing, parse};
     use crate::core::outcome::{Doubt, RefusalKind};
@@ -87,6 +89,20 @@ mod tests {
         Scope {
             endpoint: "https://drs.example.com".to_owned(),
             project_id: "p".to_owned(),
+        }
+    }
+
+    fn sealed(key: &FingerprintKey) -> Sealed {
+        Sealed {
+            fingerprint_key: key.clone(),
+            scope: scope(),
+            auth_url: String::new(),
+            recipients: Vec::new(),
+            state: String::new(),
+            index: false,
+            revision: 1,
+            written: Timestamp::UNIX_EPOCH,
+            former: None,
         }
     }
 
@@ -196,18 +212,7 @@ mod tests {
             )])
             .chain([manifest(&JOBS.map(|job| (job, "canary-sent")))]);
         for wanted in wanted {
-            let prints = new.fingerprinter(&scope());
-            let key = NewKey {
-                id: new.id(),
-                prints: &prints,
-            };
-            let after = rekeyed(
-                before.clone(),
-                &wanted,
-                &old.fingerprinter(&scope()),
-                &key,
-                || [9; 16],
-            );
+            let after = carried_over(before.clone(), &old, &wanted, &sealed(&new));
             assert_eq!(after.key_id, new.id());
             assert_eq!(
                 judged(&wanted, &before, &old),
@@ -224,15 +229,8 @@ mod tests {
         let new = FingerprintKey::new([2; 32]);
         let sent = manifest(&[(JOBS[0], "canary-sent")]);
         let wanted = manifest(&[(JOBS[0], "canary-wanted")]);
-        let prints = new.fingerprinter(&scope());
-        let key = NewKey {
-            id: new.id(),
-            prints: &prints,
-        };
         let before = state(&sent, &old);
-        let after = rekeyed(before, &wanted, &old.fingerprinter(&scope()), &key, || {
-            [9; 16]
-        });
+        let after = carried_over(before, &old, &wanted, &sealed(&new));
         // It goes back to what was set: more is sent than must be, never less.
         let back = judged(&sent, &after, &new);
         assert!(back.starts_with("0 ") && back.contains("Changed"), "{back}");

@@ -159,7 +159,6 @@ pub struct RekeyPlan {
     pub new_key: Option<&'static str>,
     pub state: StateFate,
     pub is_lockout: bool,
-    pub finished: bool,
 }
 
 #[derive(Debug)]
@@ -167,7 +166,18 @@ pub struct Rekeyed {
     pub plan: RekeyPlan,
     pub revision: u64,
     pub key_id: Option<KeyId>,
-    pub former_state: Option<String>,
+    /// The key of the state, until a command writes it with the new one.
+    pub former_key_id: Option<KeyId>,
+}
+
+/// A state that was written with the former key after a rekey.
+#[derive(Debug)]
+pub struct MovedState {
+    pub then: u64,
+    pub now: u64,
+    pub is_other_lineage: bool,
+    /// The labels of the entries that an apply or `state adopt` touched since.
+    pub entries: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

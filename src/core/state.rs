@@ -498,6 +498,14 @@ impl State {
 }
 
 impl StateEntry {
+    /// Returns when an apply or `state adopt` last recorded something of it.
+    pub fn last_touched(&self) -> Option<Timestamp> {
+        let applied = self.applied.as_ref().map(|applied| applied.at);
+        let pending = self.pending.as_ref().map(|pending| pending.since);
+        let last = self.last_outcome.as_ref().map(|last| last.at);
+        applied.max(pending).max(last)
+    }
+
     /// A wrong password outlives an end that does not mention it: the same value would be sent
     /// again and lock the account.
     fn end_attempt(&mut self, ended: LastOutcome) {

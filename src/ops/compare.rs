@@ -9,7 +9,7 @@ use crate::core::fingerprint::{ChangeId, ChangedEntry};
 use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
 use crate::core::report::{PlanNote, PlanReport};
 use crate::core::state::{Rollback, State};
-use crate::store::{JournalLeft, LockStatus, RekeyLeft, StateSnapshot, StoredState};
+use crate::store::{JournalLeft, LockStatus, StateSnapshot, StoredState};
 
 /// The entries that a run is limited to.
 #[derive(Debug, Default)]
@@ -155,13 +155,6 @@ pub fn notes_of(
         StoredState::Ours(_) => {}
     }
     notes.extend(work_note(snapshot.journal, holder));
-    if snapshot.rekey == RekeyLeft::Unfinished && holder.is_none() {
-        notes.push(PlanNote::titled(
-            "unfinished rekey",
-            "a rekey was cut off; its state is in use, and the next apply or 'drspass rekey' \
-             puts it in its place",
-        ));
-    }
     notes
 }
 

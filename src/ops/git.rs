@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::OpError;
 use super::error::Failure;
-use super::root::{CONFIG_FILE, Root};
+use super::root::CONFIG_FILE;
 use crate::core::config::{Config, index_path};
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
@@ -194,10 +194,6 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
         ".backup.tmp",
         ".journal.backup",
         ".recovery-*",
-        ".rekey",
-        ".rekey.tmp",
-        ".before-rekey",
-        ".before-rekey.tmp",
     ]
     .iter()
     .map(|suffix| format!("{state}{suffix}"))
@@ -208,14 +204,6 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     // The names that the documents suggest for decrypted copies.
     lines.extend(["plain", "ours", "theirs"].map(|name| format!("/{name}.yaml")));
     lines
-}
-
-/// Adds lines to .gitignore that an earlier version did not write.
-pub fn ignore_siblings(root: &Root) -> Result<(), OpError> {
-    let name = Path::new(".gitignore");
-    append_missing(&root.resolve(name), &ignored_siblings(&root.config))
-        .map(|_| ())
-        .map_err(OpError::write(name))
 }
 
 /// Returns the .gitignore line of an identity file below the directory, `None` elsewhere.

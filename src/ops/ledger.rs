@@ -13,7 +13,8 @@ use crate::core::address::{self, Subject};
 use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
 use crate::core::plan::{self, prints_of};
-use crate::core::report::{LedgerReport, PlanNote};
+use crate::core::rekey::carried_over;
+use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::state::{Lineage, RunId, State};
 use crate::store::{
     JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
@@ -41,7 +42,7 @@ pub fn show(
     addresses: &[String],
 ) -> Result<LedgerReport, OpError> {
     let opened = root.open(unlock, rules)?;
-    let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
+    let keys = opened.store_keys(rules);
     let snapshot = root.store.read(&keys)?;
     let holder = lock_holder(root)?;
     let notes = notes_of(root, &opened, &snapshot, holder.as_deref());
@@ -136,7 +137,7 @@ impl<'a> LockedLedger<'a> {
     ) -> Result<Self, OpError> {
         let info = (runtime.lock_info)(command);
         let opened = root.open(unlock, rules)?;
-        let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
+        let keys = opened.store_keys(rules);
         let guard = root.lock(&opened.digest, &info)?;
         Ok(Self {
             root,
@@ -204,13 +205,6 @@ impl<'a> LockedLedger<'a> {
     /// and an older manifest.
     pub fn distrust(&self, allow_rollback: bool) -> Result<LedgerChange, OpError> {
         let store = &self.root.store;
-        // A rekey that was cut off is finished first, or the state would seem to be another
-        // key's.
-        if store.has_rekey()
-            && let Ok(snapshot) = store.read(&self.keys)
-        {
-            store.finish_rekey(&self.guard, &self.keys, snapshot)?;
-        }
         let sealed = &self.opened.sealed;
         let claimed = match store.read_claimed_alone() {
             Ok(claimed) => claimed,
@@ -218,7 +212,9 @@ impl<'a> LockedLedger<'a> {
             Err(error) => return Err(error.into()),
         };
         if let Some(state) = claimed {
-            if state.key_id != self.keys.id {
+            let former = sealed.former.as_ref();
+            let former = former.map(|former| former.fingerprint_key.id());
+            if state.key_id != self.keys.id && former.as_ref() != Some(&state.key_id) {
                 return Err(OpError::new_key(&state.key_id, &self.keys.id));
             }
             let back = state.rollback_from(sealed.revision, &self.opened.digest);
@@ -256,6 +252,40 @@ impl<'a> LockedLedger<'a> {
             begins_with,
             ..changed
         })
+    }
+
+    /// Carries over a state that moved after the rekey of this manifest, once `approve` has seen
+    /// what moved.
+    pub fn carry_over(
+        &self,
+        approve: impl FnOnce(&MovedState) -> Result<(), OpError>,
+    ) -> Result<LedgerChange, OpError> {
+        let sealed = &self.opened.sealed;
+        let store = &self.root.store;
+        let unfit = |what: &str| OpError::unfit(what, "Nothing was changed.");
+        let former = sealed.former.as_ref();
+        let former = former.ok_or_else(|| unfit("the manifest names no state of a former key"))?;
+        let key = &former.fingerprint_key;
+        let snapshot = store.read(&StoreKeys::from(key))?;
+        let StoredState::Ours(state) = snapshot.known else {
+            let path = self.root.relative(store.path()).display();
+            return Err(unfit(&format!("{path} is not a state of the former key")));
+        };
+        let mut moved = MovedState {
+            then: former.serial,
+            now: state.serial,
+            is_other_lineage: state.lineage != former.lineage,
+            entries: Vec::new(),
+        };
+        let touched = state.entries.iter();
+        let touched = touched.filter(|(_, entry)| entry.last_touched() > Some(former.at));
+        let touched: Vec<EntryKey> = touched.map(|(key, _)| key.clone()).collect();
+        moved.entries = self.changed("", &touched, 0).entries;
+        approve(&moved)?;
+        let state = carried_over(state, key, &self.opened.manifest, sealed);
+        let entries: Vec<EntryKey> = state.entries.keys().cloned().collect();
+        let what = "written with the manifest's key";
+        self.save(what, state, &snapshot.version, &entries, Store::end_journal)
     }
 
     /// Folds a recovery file back. It replaces the very state that it continues; with any other

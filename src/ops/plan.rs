@@ -22,7 +22,6 @@ use crate::core::report::{PlanNote, PlanReport, SavedFacts};
 use crate::core::saved::{self, PlanBase, SavedEntry, SavedFlags, SavedLimits, SavedPlan, Stale};
 use crate::core::state::{FieldPrints, Lineage};
 use crate::core::status::{Blocked, UnknownStates};
-use crate::store::StoreKeys;
 use crate::store::format::FormatError;
 use crate::store::plan_file::PlanFile;
 use crate::sys::signals;
@@ -51,7 +50,7 @@ pub fn plan(
         (opened, fetching.join())
     });
     let opened = opened?;
-    let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
+    let keys = opened.store_keys(rules);
     let snapshot = match fetched {
         Ok(fetched) => root.store.verify(fetched?, &keys)?,
         Err(_) => root.store.read(&keys)?,

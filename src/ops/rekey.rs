@@ -1,25 +1,26 @@
 //! `rekey`: seals recipients and target of drspass.yaml, and replaces the fingerprint key if a
 //! removed recipient knows it.
 //!
-//! Every refusal comes before the first write, the new file is checked to be readable, and
-//! manifest and state change to a new key as one step (see [`crate::store::recovery`]).
+//! Every refusal comes before the only write, that of the manifest, and the new file is checked to
+//! be readable. With a new key, the manifest also seals the former one and the state that was made
+//! with it, which the next command that writes the state carries over. So nothing that others read
+//! is touched before the manifest reaches them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::error::{Failure, other_key};
 use super::root::{Root, Unlock, UserRules, digest_of, parse_sealed};
-use super::{OpError, Runtime, git, rewrite};
+use super::{OpError, Runtime, rewrite};
 use crate::age_file::{AgeError, Passphrases};
 use crate::core::fingerprint::{FingerprintKey, Scope};
-use crate::core::manifest::{Manifest, Sealed};
+use crate::core::manifest::{Former, Sealed};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
-use crate::core::rekey::{NewKey, rekeyed};
 use crate::core::report::{RekeyPlan, Rekeyed, StateFate};
-use crate::core::state::{Lineage, State};
 use crate::core::yaml;
-use crate::store::{
-    LockGuard, LockInfo, RekeyLeft, StateSnapshot, StoreError, StoreKeys, StoredState,
-};
-use crate::sys::testpoint;
+use crate::store::{JournalLeft, StateSnapshot, StoreKeys, StoredState};
 
 #[derive(Clone, Copy)]
 pub struct RekeyOptions {
@@ -33,7 +34,7 @@ pub type ApproveRekey<'a> = &'a mut dyn FnMut(&RekeyPlan, &[Problem]) -> Result<
 
 /// Encrypts the manifest to the recipients of drspass.yaml, sealed for its target. The key
 /// that `rules` expect is the present one. `approve` sees the change and the manifest's
-/// warnings. Returns `None` if it only finished a rekey that was cut off.
+/// warnings.
 pub fn rekey(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -41,7 +42,7 @@ pub fn rekey(
     runtime: &Runtime,
     options: RekeyOptions,
     approve: ApproveRekey<'_>,
-) -> Result<Option<Rekeyed>, OpError> {
+) -> Result<Rekeyed, OpError> {
     let lock = (runtime.lock_info)("rekey");
     let name = root.manifest_name();
     // The old file and the new one are both opened.
@@ -56,6 +57,7 @@ pub fn rekey(
     let before = root.manifest_bytes()?;
     let plain = root.decrypt_file(&before, &unlock)?;
     let (manifest, sealed, mut warnings) = parse_sealed(&plain, name)?;
+    let manifest = Arc::new(manifest);
     warnings.extend(rewrite::second_name(root));
     rules.check_key(&sealed.fingerprint_key.id())?;
     let target = root.target_beside(named, &sealed, rules)?;
@@ -63,23 +65,23 @@ pub fn rekey(
     let moved = root.moved_parts(&target, &sealed);
     let reason = reason(&change, sealed.scope != target.scope, options);
 
-    let mut ledger = None;
-    let mut finished = false;
-    if reason.is_some() || root.store.has_rekey() {
-        let opened;
-        (opened, finished) = open_ledger(root, &lock, &sealed, &before)?;
-        if finished && reason.is_none() && change.is_none() && moved.is_empty() {
-            root.renew_index(&manifest, &sealed, &before)?;
-            return Ok(None);
+    let mut lock_guard = None;
+    let (state, highest, former) = match reason {
+        Some(_) => {
+            // An apply in between would move the state that the manifest is about to seal.
+            let guard = root.lock(&digest_of(&before), &lock)?;
+            let keys = StoreKeys::of(&manifest, &sealed, &rules.expect_key_ids);
+            let snapshot = root.store.read(&keys)?;
+            let (fate, highest) = state_fate(root, &keys, &snapshot, &sealed, &target.scope)?;
+            let now = (runtime.now)();
+            let former = former_of(root, &snapshot, &sealed, now)?;
+            lock_guard = Some((guard, snapshot.journal));
+            (fate, highest, former)
         }
-        ledger = Some(opened);
-    }
-    let (fate, highest) = match &ledger {
-        Some(ledger) if reason.is_some() => state_fate(root, ledger, &sealed, &target.scope)?,
-        _ => {
+        None => {
             let highest = root.check_key_beside(&sealed, rules)?;
             refuse_outdated(root, &sealed)?;
-            (StateFate::Untouched, highest)
+            (StateFate::Untouched, highest, root.former_left(&sealed))
         }
     };
 
@@ -96,6 +98,7 @@ pub fn rekey(
         index: sealed.index,
         revision,
         written: (runtime.now)(),
+        former,
     };
     let (file, is_lockout) = sealed_anew(root, &unlock, &plain, &new, options.allow_lockout)?;
 
@@ -105,26 +108,23 @@ pub fn rekey(
         change,
         moved,
         new_key: reason,
-        state: fate,
+        state,
         is_lockout,
-        finished,
     };
     approve(&plan, &warnings)?;
-    if let Some(ledger) = &ledger {
-        clear_up(root, &ledger.guard)?;
+    if let Some((guard, JournalLeft::Folded)) = &lock_guard {
+        // It may be of a key that the new manifest does not name any more.
+        root.store.end_journal(guard)?;
     }
-    let change = (&sealed, &new, &manifest);
-    let former_state = match (ledger, reason) {
-        (Some(ledger), Some(_)) => put(root, runtime, ledger, change, (&before, &file))?,
-        (_lock, _) => rewrite::replace(root, Some(&before), &file).map(|()| None)?,
-    };
+    rewrite::replace(root, Some(&before), &file)?;
+    drop(lock_guard);
     root.renew_index(&manifest, &new, &file)?;
-    Ok(Some(Rekeyed {
+    Ok(Rekeyed {
         plan,
         revision,
         key_id: reason.map(|_| new.fingerprint_key.id()),
-        former_state,
-    }))
+        former_key_id: new.former.map(|former| former.fingerprint_key.id()),
+    })
 }
 
 fn reason(
@@ -186,48 +186,15 @@ fn sealed_anew(
     .into())
 }
 
-struct RekeyLedger {
-    guard: LockGuard,
-    snapshot: StateSnapshot,
-}
-
-/// Takes the lock and reads the state; returns whether that finished a cut-off rekey.
-fn open_ledger(
-    root: &Root,
-    lock: &LockInfo,
-    sealed: &Sealed,
-    file: &[u8],
-) -> Result<(RekeyLedger, bool), OpError> {
-    let store = &root.store;
-    let keys = StoreKeys::from(&sealed.fingerprint_key);
-    let guard = root.lock(&digest_of(file), lock)?;
-    let snapshot = store.read(&keys)?;
-    let was_unfinished = snapshot.rekey == RekeyLeft::Unfinished;
-    let snapshot = store
-        .finish_rekey(&guard, &keys, snapshot)
-        .map_err(|source| unfinished(root, source))?;
-    Ok((RekeyLedger { guard, snapshot }, was_unfinished))
-}
-
-fn unfinished(root: &Root, source: StoreError) -> OpError {
-    let path = root.manifest_name().display();
-    Failure::new(
-        "drspass::rekey::unfinished",
-        format!("{path} is rekeyed, but the state could not be put in its place"),
-        "Nothing is lost: free space or fix the permissions, and run 'drspass rekey' again to finish. Until then plans read the new state from the file next to the old one.",
-    )
-    .because(source)
-    .into()
-}
-
 /// Decides what becomes of the state, and returns the highest revision in it.
 fn state_fate(
     root: &Root,
-    ledger: &RekeyLedger,
+    keys: &StoreKeys,
+    snapshot: &StateSnapshot,
     sealed: &Sealed,
     scope: &Scope,
 ) -> Result<(StateFate, u64), OpError> {
-    let state = match &ledger.snapshot.known {
+    let state = match &snapshot.known {
         StoredState::Absent => {
             let path = root.relative(root.store.path()).display().to_string();
             return Ok((StateFate::Absent { path }, 0));
@@ -249,9 +216,7 @@ fn state_fate(
         return Err(OpError::other_scope(&state.scope));
     }
     check_revision(sealed.revision, state.revision)?;
-    let keys = StoreKeys::from(&sealed.fingerprint_key);
-    let version = &ledger.snapshot.version;
-    if let Some(path) = root.store.unfolded_recovery(&keys, version) {
+    if let Some(path) = root.store.unfolded_recovery(keys, &snapshot.version) {
         let path = root.relative(&path).display();
         return Err(Failure::new(
             "drspass::rekey::unrecovered",
@@ -292,99 +257,26 @@ fn check_revision(manifest: u64, applied: u64) -> Result<(), OpError> {
     Ok(())
 }
 
-/// Removes the left-over state of a rekey whose manifest never came, and ignores in git the
-/// files that this one writes next to the state.
-fn clear_up(root: &Root, guard: &LockGuard) -> Result<(), OpError> {
-    if root.store.has_rekey() {
-        root.store.abandon_rekey(guard)?;
-    }
-    // The state is elsewhere, so these files do not belong to it.
-    let is_usual = root.store.path() == root.resolve(root.config.state.as_path());
-    if is_usual && root.resolve(".gitignore".as_ref()).exists() {
-        // These files have no secret, so one that git tracks does not stop the rekey.
-        let _ = git::ignore_siblings(root);
-    }
-    Ok(())
-}
-
-/// Replaces the manifest, and the state by the one under the new key, as one step: wherever
-/// it fails, every reader finds the state of its manifest. Returns where the old state is.
-fn put(
+/// Returns the key and the state to seal as the former ones: those of the last rekey, if the state
+/// is still made with that key.
+fn former_of(
     root: &Root,
-    runtime: &Runtime,
-    ledger: RekeyLedger,
-    (former, new, manifest): (&Sealed, &Sealed, &Manifest),
-    (before, file): (&[u8], &[u8]),
-) -> Result<Option<String>, OpError> {
-    let (store, guard) = (&root.store, &ledger.guard);
-    let keys = StoreKeys::from(&new.fingerprint_key);
-    let former_keys = StoreKeys::from(&former.fingerprint_key);
-    let snapshot = store.absorb_journal(guard, &former_keys, ledger.snapshot)?;
-    let StoredState::Ours(state) = snapshot.known else {
-        return rewrite::replace(root, Some(before), file).map(|()| None);
+    snapshot: &StateSnapshot,
+    sealed: &Sealed,
+    now: Timestamp,
+) -> Result<Option<Former>, OpError> {
+    let StoredState::Ours(state) = &snapshot.known else {
+        return Ok(sealed.former.clone());
     };
-    let state = next_state(runtime, state, manifest, former, new);
-    testpoint::reach("rekey.before_state");
-    store.prepare_rekey(guard, &keys, state, &snapshot.version)?;
-    testpoint::reach("rekey.before_manifest");
-    if let Err(error) = rewrite::replace(root, Some(before), file) {
-        if root.manifest_bytes().is_ok_and(|there| there != file) {
-            // The first error is the one to report.
-            let _ = store.abandon_rekey(guard);
-        }
-        return Err(match error {
-            OpError::Unsynced { path, source } => Failure::new(
-                "drspass::rekey::unconfirmed",
-                format!(
-                    "{} is rekeyed with the key id {}, but the disk did not confirm it",
-                    path.display(),
-                    new.fingerprint_key.id()
-                ),
-                "The state is not in its place yet. Check the disk, and that the manifest opens; then run 'drspass rekey' again to finish.",
-            )
-            .because(source)
-            .into(),
-            error => error,
-        });
+    if snapshot.is_carried_over {
+        return Ok(sealed.former.clone());
     }
-    testpoint::reach("rekey.after_manifest");
-    let finish = || store.finish_rekey(guard, &keys, store.read(&keys)?);
-    let finished = finish().map_err(|source| unfinished(root, source))?;
-    let StoredState::Ours(_) = finished.known else {
-        // The new state does not follow the present one.
-        let state = root.relative(store.path()).display();
-        return Err(Failure::new(
-            "drspass::rekey::replaced",
-            format!("the manifest is rekeyed, but another process replaced {state} in the meantime"),
-            "The new state is next to it and fits only the replaced one: restore that, for example from git, and run 'drspass rekey' again. Otherwise 'drspass apply --accept-new-key OLDKEYID' starts a new state and sends every entry.",
-        )
-        .into());
-    };
-    testpoint::reach("rekey.finished");
-    let kept = store.before_rekey_path();
-    Ok(Some(root.relative(&kept).display().to_string()))
-}
-
-/// Returns the state under the new key: the same knowledge, or none if service or project
-/// change. The last applied revision stays, so that no older manifest passes.
-fn next_state(
-    runtime: &Runtime,
-    state: State,
-    manifest: &Manifest,
-    former: &Sealed,
-    new: &Sealed,
-) -> State {
-    let id = new.fingerprint_key.id();
-    if former.scope != new.scope {
-        let lineage = Lineage::new((runtime.unique)());
-        return State {
-            revision: state.revision,
-            manifest: state.manifest,
-            highest: state.highest,
-            ..State::new(new.scope.clone(), lineage, id)
-        };
-    }
-    let old = former.fingerprint_key.fingerprinter(&former.scope);
-    let prints = &new.fingerprint_key.fingerprinter(&new.scope);
-    rekeyed(state, manifest, &old, &NewKey { id, prints }, runtime.salt)
+    let state_sha256 = root.store.digest()?;
+    Ok(state_sha256.map(|state_sha256| Former {
+        fingerprint_key: sealed.fingerprint_key.clone(),
+        lineage: state.lineage.clone(),
+        serial: state.serial,
+        state_sha256,
+        at: now,
+    }))
 }

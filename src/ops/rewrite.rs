@@ -98,6 +98,17 @@ impl<'a> Rewrite<'a> {
             return vec![changed("sealed", "is written by drspass and was removed")];
         };
         let key = |sealed: &Sealed| sealed.fingerprint_key.id();
+        let former = |sealed: &Sealed| {
+            let former = sealed.former.clone()?;
+            let key_id = former.fingerprint_key.id();
+            Some((
+                key_id,
+                former.lineage,
+                former.serial,
+                former.state_sha256,
+                former.at,
+            ))
+        };
         let (old_scope, new_scope) = (&old.scope, &new.scope);
         let is_same = [
             ("fingerprint_key", key(new) == key(old)),
@@ -109,6 +120,7 @@ impl<'a> Rewrite<'a> {
             ("index", new.index == old.index),
             ("revision", new.revision == old.revision),
             ("written", new.written() == old.written()),
+            ("former", former(new) == former(old)),
         ];
         let differing = is_same.into_iter().filter(|(_, is_same)| !is_same);
         let what = "is written by drspass and was changed";
@@ -134,6 +146,7 @@ impl<'a> Rewrite<'a> {
         let sealed = Sealed {
             revision,
             written: (self.now)(),
+            former: root.former_left(&self.opened.sealed),
             ..self.opened.sealed.clone()
         };
         let (text, file) = sealed_file(text, &sealed, name, self.plugins)?;
@@ -327,7 +340,9 @@ pub fn encrypt(
     let highest = root.check_key_beside(&previous, rules)?;
     refuse_older_than_state(root, &previous)?;
     rules.check_key(&previous.fingerprint_key.id())?;
+    let former = root.former_left(&previous);
     let sealed = Sealed {
+        former,
         fingerprint_key: previous.fingerprint_key,
         scope: target.scope,
         auth_url: target.auth_url,

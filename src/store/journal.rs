@@ -313,15 +313,13 @@ impl Store {
         }
     }
 
-    /// Finishes a rekey that was cut off, and saves an unfinished journal's answers, so that a
-    /// new one can begin.
+    /// Saves an unfinished journal's answers, so that a new one can begin.
     pub fn absorb_journal(
         &self,
         guard: &LockGuard,
         keys: &StoreKeys,
-        snapshot: StateSnapshot,
+        mut snapshot: StateSnapshot,
     ) -> Result<StateSnapshot, StoreError> {
-        let mut snapshot = self.finish_rekey(guard, keys, snapshot)?;
         if snapshot.journal == JournalLeft::None {
             return Ok(snapshot);
         }

@@ -1,5 +1,5 @@
-//! Where the state lives: a local file with the siblings `.lock`, `.journal`, `.backup`,
-//! `.rekey`, `.before-rekey`, and `.tmp` while it is being replaced.
+//! Where the state lives: a local file with the siblings `.lock`, `.journal`, `.backup`, and
+//! `.tmp` while it is being replaced.
 //!
 //! The contract is compare-and-swap: [`Store::read`] returns a snapshot with its version,
 //! [`Store::commit`] replaces exactly that version, and its caller has the lock.
@@ -12,6 +12,7 @@ mod recovery;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use miette::Diagnostic;
@@ -20,14 +21,15 @@ use thiserror::Error;
 
 use crate::core::failure::Failure;
 use crate::core::fingerprint::{FingerprintKey, KeyId};
-use crate::core::mac::MacKey;
+use crate::core::mac::{MacKey, sha256};
+use crate::core::manifest::{Former, Manifest, Sealed};
+use crate::core::rekey::carried_over;
 use crate::core::state::State;
 use crate::sys::files;
 
-use format::{FormatError, UnverifiedState, unseal};
+use format::{FormatError, UnverifiedState};
 pub use lock::{LockGuard, LockInfo, LockStatus};
-use recovery::{REKEY_FORMAT, RekeyFile};
-pub use recovery::{Recovery, RekeyLeft};
+pub use recovery::Recovery;
 
 const BACKUP: &str = ".backup";
 /// Attempts to read a state with a matching journal: a writer may be between them.
@@ -35,10 +37,50 @@ const READ_ATTEMPTS: usize = 5;
 const VERSION_BYTES: usize = 128;
 const PAUSE: Duration = Duration::from_millis(20);
 
+impl FormerKeys {
+    /// Refuses a state that is not the one that the rekey found.
+    fn check(&self, bytes: &[u8], state: &State) -> Result<(), StoreError> {
+        if !self.is_expected {
+            return Err(Failure::new(
+                "drspass::sealed::key_id",
+                format!("the state still has the former key {}, which is not expected", state.key_id),
+                "Nothing was sent or changed. Until an apply has written the state with the new key, expect both: '--expect-key-id NEW,FORMER'.",
+            )
+            .into());
+        }
+        if sha256(bytes) == self.former.state_sha256 {
+            return Ok(());
+        }
+        let (then, now) = (self.former.serial, state.serial);
+        Err(Failure::new(
+            "drspass::rekey::moved",
+            format!("the state moved after this rekey: serial {then}, now {now}"),
+            "Nothing was sent or changed. Run 'drspass rekey --again', which shows what changed and asks.",
+        )
+        .into())
+    }
+
+    fn carry_over(&self, state: State) -> State {
+        let key = &self.former.fingerprint_key;
+        carried_over(state, key, &self.manifest, &self.sealed)
+    }
+}
+
 pub struct StoreKeys {
     pub id: KeyId,
     pub state: MacKey,
     pub journal: MacKey,
+    former: Option<Box<FormerKeys>>,
+}
+
+/// Those of the key that a rekey replaced, and whose state it was.
+struct FormerKeys {
+    keys: StoreKeys,
+    former: Former,
+    /// For whom a state of that key is carried over.
+    manifest: Arc<Manifest>,
+    sealed: Sealed,
+    is_expected: bool,
 }
 
 impl From<&FingerprintKey> for StoreKeys {
@@ -47,6 +89,40 @@ impl From<&FingerprintKey> for StoreKeys {
             id: key.id(),
             state: key.state_mac(),
             journal: key.journal_mac(),
+            former: None,
+        }
+    }
+}
+
+impl StoreKeys {
+    /// Returns the keys of a manifest, which also take the state of the key that the last rekey
+    /// replaced, as long as that state is the one that the rekey found.
+    pub fn of(manifest: &Arc<Manifest>, sealed: &Sealed, expected: &[KeyId]) -> Self {
+        let former = sealed.former.as_ref().map(|former| {
+            let keys = Self::from(&former.fingerprint_key);
+            Box::new(FormerKeys {
+                is_expected: expected.is_empty() || expected.contains(&keys.id),
+                keys,
+                former: former.clone(),
+                manifest: Arc::clone(manifest),
+                sealed: sealed.clone(),
+            })
+        });
+        Self {
+            former,
+            ..Self::from(&sealed.fingerprint_key)
+        }
+    }
+
+    /// Returns the keys that made a journal, if it is authentic at all.
+    fn of_journal(&self, journal: Option<&[u8]>) -> &Self {
+        let made = |keys: &Self| {
+            let parsed = journal.map(|bytes| journal::parse(bytes, Some(&keys.journal)));
+            matches!(parsed, Some(Ok(Some(_))))
+        };
+        match &self.former {
+            Some(former) if made(&former.keys) => &former.keys,
+            _ => self,
         }
     }
 }
@@ -84,7 +160,6 @@ impl StateVersion {
 pub struct FetchedState {
     file: Option<(Vec<u8>, UnverifiedState)>,
     journal: Option<Vec<u8>>,
-    rekey: Option<Vec<u8>>,
 }
 
 /// What the journal next to a state means.
@@ -105,7 +180,8 @@ pub struct StateSnapshot {
     pub known: StoredState,
     pub version: StateVersion,
     pub journal: JournalLeft,
-    pub rekey: RekeyLeft,
+    /// Whether the state was made with the key that a rekey replaced.
+    pub is_carried_over: bool,
 }
 
 /// An error of a state or its siblings; it names no entry.
@@ -186,12 +262,6 @@ impl Store {
             std::thread::sleep(PAUSE);
             last = once();
         }
-        if let Ok(snapshot) = &last
-            && matches!(snapshot.known, StoredState::OtherKey { .. })
-        {
-            // A rekey may have ended between the reading of the two files.
-            last = once();
-        }
         last
     }
 
@@ -200,7 +270,6 @@ impl Store {
         Ok(FetchedState {
             file: self.file()?,
             journal: self.bytes(&self.journal_path())?,
-            rekey: self.rekey_bytes()?,
         })
     }
 
@@ -211,12 +280,7 @@ impl Store {
         keys: &StoreKeys,
     ) -> Result<StateSnapshot, StoreError> {
         match self.verified(fetched, keys) {
-            // A rekey may have been between its last steps.
-            Err(StoreError::ForeignJournal { .. })
-            | Ok(StateSnapshot {
-                known: StoredState::OtherKey { .. },
-                ..
-            }) => self.read(keys),
+            Err(StoreError::ForeignJournal { .. }) => self.read(keys),
             verified => verified,
         }
     }
@@ -244,54 +308,72 @@ impl Store {
         fetched: FetchedState,
         keys: &StoreKeys,
     ) -> Result<StateSnapshot, StoreError> {
-        // A journal made with another key is left to that key.
-        let rekey = fetched
-            .rekey
-            .and_then(|bytes| unseal::<RekeyFile>(REKEY_FORMAT, &bytes, &keys.state).ok());
-        let version = fetched.file.as_ref();
-        let version = version.map_or(StateVersion(None), |(bytes, _)| StateVersion::of(bytes));
-        let (known, journal, rekey) = match fetched.file {
-            Some((bytes, unverified)) if !unverified.is_authentic(&bytes, &keys.state) => {
-                let claimed = unverified.claimed();
-                if claimed.key_id == keys.id {
-                    let path = self.path.clone();
-                    if !UnverifiedState::has_other_line_ends(&bytes, &keys.state) {
-                        return Err(StoreError::Tampered { path });
-                    }
-                    let name = path.file_name().unwrap_or_default().display();
-                    return Err(Failure::new(
-                        "drspass::state::line_ends",
-                        format!("{}: only the line ends differ from what drspass wrote", path.display()),
-                        format!("Nothing was sent or changed. git converted them: add '{name} -text' to .gitattributes, remove the file and check it out again."),
-                    )
-                    .into());
-                }
-                // Another key cannot have made a matching code, so only the name of the key separates
-                // another key from a forgery. Its journal is left to it.
-                let (known, rekey) = match rekey.filter(|next| next.follows == version.name()) {
-                    Some(next) => (StoredState::Ours(next.state), RekeyLeft::Unfinished),
-                    None => (StoredState::OtherKey { claimed }, RekeyLeft::None),
-                };
-                (known, JournalLeft::None, rekey)
-            }
-            file => {
-                let left = match (&file, rekey) {
-                    (Some(_), Some(_)) => RekeyLeft::Finished,
-                    _ => RekeyLeft::None,
-                };
-                let mut state = file.map(|(_, unverified)| unverified.claimed());
-                let journal = fetched.journal.as_deref();
-                let journal = self.fold_journal(&mut state, journal, Some(&keys.journal))?;
-                let known = state.map_or(StoredState::Absent, StoredState::Ours);
-                (known, journal, left)
-            }
+        let Some((bytes, unverified)) = fetched.file else {
+            let journal = fetched.journal.as_deref();
+            return Ok(StateSnapshot {
+                known: StoredState::Absent,
+                version: StateVersion(None),
+                journal: self.fold_journal(&mut None, journal, Some(&keys.journal))?,
+                is_carried_over: false,
+            });
         };
+        let version = StateVersion::of(&bytes);
+        let is_made_with = |keys: &StoreKeys| unverified.is_authentic(&bytes, &keys.state);
+        let former = keys.former.as_deref();
+        let former = former.filter(|former| !is_made_with(keys) && is_made_with(&former.keys));
+        if former.is_none() && !is_made_with(keys) {
+            // Another key cannot have made a matching code, so only the name of the key separates
+            // another key from a forgery. Its journal is left to it.
+            return Ok(StateSnapshot {
+                known: StoredState::OtherKey {
+                    claimed: self.of_other_key(&bytes, unverified, keys)?,
+                },
+                version,
+                journal: JournalLeft::None,
+                is_carried_over: false,
+            });
+        }
+        let state = unverified.claimed();
+        if let Some(former) = former {
+            former.check(&bytes, &state)?;
+        }
+        let journal = fetched.journal.as_deref();
+        let mut state = Some(state);
+        let key = &keys.of_journal(journal).journal;
+        let journal = self.fold_journal(&mut state, journal, Some(key))?;
+        let state = state.map(|state| match former {
+            Some(former) => former.carry_over(state),
+            None => state,
+        });
         Ok(StateSnapshot {
-            known,
+            known: state.map_or(StoredState::Absent, StoredState::Ours),
             version,
             journal,
-            rekey,
+            is_carried_over: former.is_some(),
         })
+    }
+
+    fn of_other_key(
+        &self,
+        bytes: &[u8],
+        unverified: UnverifiedState,
+        keys: &StoreKeys,
+    ) -> Result<State, StoreError> {
+        let claimed = unverified.claimed();
+        if claimed.key_id != keys.id {
+            return Ok(claimed);
+        }
+        let path = self.path.clone();
+        if !UnverifiedState::has_other_line_ends(bytes, &keys.state) {
+            return Err(StoreError::Tampered { path });
+        }
+        let name = path.file_name().unwrap_or_default().display();
+        Err(Failure::new(
+            "drspass::state::line_ends",
+            format!("{}: only the line ends differ from what drspass wrote", path.display()),
+            format!("Nothing was sent or changed. git converted them: add '{name} -text' to .gitattributes, remove the file and check it out again."),
+        )
+        .into())
     }
 
     fn file(&self) -> Result<Option<(Vec<u8>, UnverifiedState)>, StoreError> {
@@ -336,6 +418,11 @@ impl Store {
     pub fn version(&self) -> Result<StateVersion, StoreError> {
         let end = files::read_end(&self.path, VERSION_BYTES as u64);
         self.found(&self.path, end).map(StateVersion)
+    }
+
+    /// Returns the SHA-256 of the state file.
+    pub fn digest(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.bytes(&self.path)?.map(|bytes| sha256(&bytes)))
     }
 
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
 use super::format::{AnyFormat, FormatError, PLAN_FORMAT, opened};
 use super::to_json;
-use crate::core::mac::{MacKey, hex};
+use crate::core::mac::{MacKey, sha256};
 use crate::core::saved::SavedPlan;
 use crate::sys::files;
 
@@ -58,7 +57,7 @@ impl PlanFile {
         // content in other bytes is another file.
         let body = envelope.body.get();
         let is_written_so = written(body, &envelope.id, &envelope.hmac).as_bytes() == bytes;
-        if !is_written_so || id_of(body) != envelope.id {
+        if !is_written_so || sha256(body.as_bytes()) != envelope.id {
             return Err(FormatError::OtherId);
         }
         let plan = serde_json::from_str(body).map_err(FormatError::damaged)?;
@@ -73,7 +72,7 @@ impl PlanFile {
     pub fn new(plan: SavedPlan, key: &MacKey) -> Self {
         let body = to_json(&plan);
         Self {
-            id: id_of(&body),
+            id: sha256(body.as_bytes()),
             plan,
             hmac: key.of(body.as_bytes()),
             body,
@@ -109,10 +108,6 @@ fn written(body: &str, id: &str, hmac: &str) -> String {
     format!(
         "{{\"format\":\"{PLAN_FORMAT}\",\"id\":\"{id}\",\"body\":{body},\"hmac\":\"{hmac}\"}}\n"
     )
-}
-
-fn id_of(body: &str) -> String {
-    hex(&Sha256::digest(body.as_bytes()))
 }
 
 #[cfg(test)]

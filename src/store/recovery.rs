@@ -1,35 +1,20 @@
-//! Two siblings of a state that each have the next one, bound to the exact state file that
-//! they follow.
-//!
-//! A recovery file, format `drspass.recovery/1`, is the state that an apply could not save. With
-//! any other state than the one it continues, its entries are only marked to be sent again.
-//!
-//! A rekey file, format `drspass.rekey/1`, is the state under a new key. It is written first,
-//! then the manifest is replaced, then the state. What makes this one step: the file counts only
-//! for a holder of the new key, which is in the new manifest, and only with the very state that
-//! it follows. So each manifest has its state, wherever the run was cut off.
+//! Recovery files, format `drspass.recovery/1`: the state that an apply could not save, next to the
+//! state that it follows. With any other state than that, its entries are only marked to be sent
+//! again.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::format::{FormatError, seal, unseal};
-use super::{
-    LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState,
-    cannot_write, replace,
-};
+use super::{StateVersion, Store, StoreError, StoreKeys, cannot_write};
 use crate::core::job::EntryKey;
 use crate::core::mac::MacKey;
 use crate::core::state::State;
 use crate::sys::{files, testpoint};
 
 const RECOVERY_FORMAT: &str = "drspass.recovery/1";
-pub const REKEY_FORMAT: &str = "drspass.rekey/1";
-
-const REKEY: &str = ".rekey";
-const BEFORE_REKEY: &str = ".before-rekey";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,24 +41,6 @@ impl Recovery {
     pub fn continues(&self, version: &StateVersion) -> bool {
         self.follows == version.name()
     }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RekeyFile {
-    pub follows: String,
-    /// The state under the new key, with the serial of the one that it follows.
-    pub state: State,
-}
-
-/// What a rekey file means to a holder of the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RekeyLeft {
-    None,
-    /// It is the state; only its last step was cut off.
-    Unfinished,
-    /// It became the state; only its removal was cut off.
-    Finished,
 }
 
 impl Store {
@@ -126,74 +93,5 @@ impl Store {
             let recovery = Recovery::parse(&bytes, &keys.state).ok()?;
             recovery.continues(version).then(|| entry.path())
         })
-    }
-
-    pub fn has_rekey(&self) -> bool {
-        self.sibling(REKEY).symlink_metadata().is_ok()
-    }
-
-    pub fn before_rekey_path(&self) -> PathBuf {
-        self.sibling(BEFORE_REKEY)
-    }
-
-    pub fn rekey_bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.bytes(&self.sibling(REKEY))
-    }
-
-    /// Writes `state`, made with the new `keys`, next to the version that it follows. Until
-    /// [`Store::finish_rekey`], it counts only for a holder of these keys.
-    pub fn prepare_rekey(
-        &self,
-        _guard: &LockGuard,
-        keys: &StoreKeys,
-        state: State,
-        follows: &StateVersion,
-    ) -> Result<(), StoreError> {
-        let file = RekeyFile {
-            follows: follows.name(),
-            state,
-        };
-        let bytes = seal(REKEY_FORMAT, &file, &keys.state);
-        replace(&self.sibling(REKEY), &bytes)
-    }
-
-    /// Removes the file of [`Store::prepare_rekey`].
-    pub fn abandon_rekey(&self, _guard: &LockGuard) -> Result<(), StoreError> {
-        let path = self.sibling(REKEY);
-        match fs::remove_file(&path).and_then(|()| files::sync_folder(&path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(cannot_write(&path)(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Puts the state under the new key in its place, if it is not there yet, and renames the
-    /// former one.
-    pub fn finish_rekey(
-        &self,
-        guard: &LockGuard,
-        keys: &StoreKeys,
-        mut snapshot: StateSnapshot,
-    ) -> Result<StateSnapshot, StoreError> {
-        if snapshot.rekey == RekeyLeft::None {
-            return Ok(snapshot);
-        }
-        if snapshot.rekey == RekeyLeft::Unfinished
-            && let StoredState::Ours(state) = &mut snapshot.known
-        {
-            // This key cannot read a journal of the former one.
-            if self.has_journal() {
-                self.set_aside_journal(guard)?;
-            }
-            if let Some(bytes) = self.bytes(&self.path)? {
-                replace(&self.before_rekey_path(), &bytes)?;
-            }
-            snapshot.version = self.commit(guard, keys, state, &snapshot.version)?;
-        }
-        testpoint::reach("rekey.before_removal");
-        self.abandon_rekey(guard)?;
-        snapshot.rekey = RekeyLeft::None;
-        Ok(snapshot)
     }
 }

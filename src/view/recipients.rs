@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::entry::counted;
 use super::text::push_wrapped;
 use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport, identified, shortened};
-use crate::core::report::{RekeyPlan, Rekeyed, StateFate, TargetChange};
+use crate::core::report::{MovedState, RekeyPlan, Rekeyed, StateFate, TargetChange};
 
 /// Renders the output of `recipients`.
 pub fn recipients(report: &RecipientsReport) -> String {
@@ -85,9 +85,6 @@ fn decided(text: &mut String, mark: char, recipient: &str) {
 /// Renders the changes of a rekey, before it asks.
 pub fn rekey_plan(plan: &RekeyPlan) -> String {
     let mut text = String::new();
-    if plan.finished {
-        text.push_str("A rekey that was cut off was finished first.\n");
-    }
     let _ = writeln!(
         text,
         "{} will be encrypted anew, to {}:",
@@ -123,18 +120,25 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
         StateFate::CarriedOver { entries } => {
             let entries = counted(*entries, "entry", "entries");
             let words = format!(
-                "The state ({entries}) will be rewritten with it; entries in sync stay in sync."
+                "The state ({entries}) stays as it is until the next apply, which writes it with \
+                 the new key; entries in sync stay in sync."
             );
             push_wrapped(&mut text, "", &words);
         }
         StateFate::LeftBehind { entries } => {
             let entries = counted(*entries, "entry", "entries");
             let words = format!(
-                "The state ({entries}) belongs to the former project: it will be kept aside, and \
-                 every entry will count as never set."
+                "The state ({entries}) belongs to the former project: every entry will count as \
+                 never set, and the next apply replaces the state."
             );
             push_wrapped(&mut text, "", &words);
         }
+    }
+    let has_state = !matches!(plan.state, StateFate::Untouched | StateFate::Absent { .. });
+    if has_state && !plan.change.added.is_empty() {
+        let words = "Until the state is written with the new key, the manifest contains the \
+                     former key too, which those who are added can read.";
+        push_wrapped(&mut text, "note: ", words);
     }
     if plan.is_lockout {
         let words =
@@ -176,15 +180,17 @@ pub fn after_rekey(done: &Rekeyed) -> String {
             done.plan.manifest
         ));
     }
-    if let Some(kept) = &done.former_state {
+    if let Some(key_id) = &done.key_id {
+        let ids = match &done.former_key_id {
+            Some(former) => format!(
+                "{key_id},{former}, and to {key_id} alone once an apply has written the state"
+            ),
+            None => key_id.to_string(),
+        };
         left.push(format!(
-            "The former state is kept as {kept}. Commit or upload manifest and state together."
+            "Plans saved before are no longer valid. In CI, change the protected variable \
+             DRSPASS_EXPECT_KEY_ID to {ids}."
         ));
-    }
-    if done.key_id.is_some() {
-        let words = "Plans saved before are no longer valid. In CI, change the protected \
-                     variable DRSPASS_EXPECT_KEY_ID to the new key id.";
-        left.push(words.to_owned());
     }
     for words in left {
         push_wrapped(&mut text, "", &words);
@@ -192,5 +198,28 @@ pub fn after_rekey(done: &Rekeyed) -> String {
     if done.plan.change.is_none() && done.plan.moved.is_empty() {
         text.push_str("The file has changed although no recipient was added or removed.\n");
     }
+    text
+}
+
+/// Renders a state that moved after a rekey, before it is carried over.
+pub fn moved_state(moved: &MovedState) -> String {
+    let MovedState {
+        then, now, entries, ..
+    } = moved;
+    let mut text = format!("The state moved after this rekey: serial {then}, now {now}.\n");
+    if moved.is_other_lineage {
+        text.push_str(
+            "It was begun anew in the meantime, by 'drspass state distrust' or with another key.\n",
+        );
+    }
+    let counted = counted(entries.len(), "entry", "entries");
+    let _ = writeln!(text, "{counted} recorded since:");
+    for label in entries {
+        let _ = writeln!(text, "  {label}");
+    }
+    let words = "Everyone who knows the former key could have written it, recipients whom the \
+                 rekey removed too. Check that these runs were yours; 'drspass state distrust' \
+                 marks every entry to be sent again instead.";
+    push_wrapped(&mut text, "", words);
     text
 }

@@ -450,24 +450,6 @@ fn a_runner_that_keeps_its_clone_can_begin_a_state_twice() {
         );
         fs::remove_dir_all(runner.path(".state")).unwrap();
     }
-    // What a cut-off rekey needs to be finished goes along, and goes when it is gone.
-    let rekey = runner.path(".state/drspass.state.json.rekey");
-    for present in [true, false] {
-        let fetched = runner.sh("git worktree prune && ci/state.sh fetch staging", &[]);
-        assert_eq!(fetched.code, Some(0), "{}", fetched.all());
-        if present {
-            fs::write(&rekey, "made up").unwrap();
-        } else {
-            assert_eq!(fs::read_to_string(&rekey).unwrap(), "made up");
-            fs::remove_file(&rekey).unwrap();
-        }
-        let pushed = runner.sh("ci/state.sh push staging", &[]);
-        assert_eq!(pushed.code, Some(0), "{}", pushed.all());
-        fs::remove_dir_all(runner.path(".state")).unwrap();
-    }
-    let run = runner.sh("git worktree prune && ci/state.sh fetch staging", &[]);
-    assert_eq!(run.code, Some(0), "{}", run.all());
-    assert!(!rekey.exists());
     let run = runner.sh("ci/state.sh fetch", &[]);
     assert_eq!(run.code, Some(64), "{}", run.all());
     assert!(run.stderr.contains("use: ci/state.sh"), "{}", run.all());

@@ -1,6 +1,7 @@
-//! SIGKILL of the real binary at each step of a rekey. Whatever the step: the manifest
-//! and the state that a reader finds belong together, nothing is called in sync that
-//! is not, and both a plan and apply and another rekey lead on.
+//! SIGKILL of the real binary at each step of a rekey, and of the first command after it, which
+//! writes the state with the new key. Whatever the step: the manifest and the state that a reader
+//! finds belong together, nothing is called in sync that is not, and both a plan and apply and
+//! another rekey lead on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,38 +9,20 @@ use std::fs;
 use drspass::sim::{EndPointType, Fault, FaultKind};
 
 use crate::looped::refuse;
-use crate::rekey::{MANIFEST, STATE, add_somebody, contents, key_id, opens, own, planned, told};
+use crate::rekey::{MANIFEST, STATE, add_somebody, contents, key_id, own, planned};
 use crate::support::{J1, J2, Lab};
 
-/// The first replacement writes the state beside, the second keeps the former one, the
-/// third puts the new one in its place.
-const PLACES: [(&str, usize); 13] = [
-    ("rekey.before_state", 1),
-    ("replace.before_rename", 1),
-    ("replace.after_rename", 1),
-    ("rekey.before_manifest", 1),
-    ("manifest.before_replace", 1),
-    ("manifest.after_replace", 1),
-    ("rekey.after_manifest", 1),
-    ("replace.before_rename", 2),
-    ("replace.after_rename", 2),
-    ("replace.before_rename", 3),
-    ("replace.after_rename", 3),
-    ("rekey.before_removal", 1),
-    ("rekey.finished", 1),
+const PLACES: [&str; 3] = [
+    "manifest.before_replace",
+    "manifest.after_replace",
+    "index.before_replace",
 ];
-/// The steps at which a rekey is finished by whoever comes next.
-const FINISHING: [(&str, usize); 5] = [
+/// The steps of a command that backs the former state up, then replaces it.
+const GOING_OVER: [(&str, usize); 4] = [
     ("replace.before_rename", 1),
     ("replace.after_rename", 1),
     ("replace.before_rename", 2),
     ("replace.after_rename", 2),
-    ("rekey.before_removal", 1),
-];
-const LEFTOVERS: [&str; 3] = [
-    "drspass.state.json.rekey",
-    "drspass.state.json.rekey.tmp",
-    "drspass.state.json.tmp",
 ];
 
 /// One entry in sync, one changed, one in doubt, one refused; somebody is a recipient
@@ -94,32 +77,23 @@ fn opens_file(lab: &Lab, name: &str) -> bool {
     lab.run(&["-i", name, "decrypt"]).code == Some(0)
 }
 
-#[track_caller]
-fn ended(lab: &Lab, old_key: &str, place: &str) {
-    assert!(!opens_file(lab, "other.txt"), "{place}");
-    assert_ne!(key_id(lab), old_key, "{place}");
-    for name in LEFTOVERS {
-        assert!(!lab.exists(name), "{place}: {name} is left over");
-    }
-}
-
 #[test]
 fn at_every_step_all_is_old_or_all_is_new_and_both_ways_lead_on() {
     let lab = lab();
     let files = contents(&lab);
     let (before, old_key) = (planned(&lab), key_id(&lab));
     let mut outcomes = Vec::new();
-    for (place, pass) in PLACES {
-        let name = format!("{place} {pass}");
+    for place in PLACES {
         restore(&lab, &files);
-        lab.killed_at(place, pass, &["rekey", "--yes"]);
+        lab.killed_at(place, 1, &["rekey", "--yes"]);
         let killed = contents(&lab);
-        stands(&lab, &before, &old_key, &name);
+        stands(&lab, &before, &old_key, place);
+        assert_eq!(killed[STATE], files[STATE], "{place}");
         outcomes.push(key_id(&lab) == old_key);
         // The way on by another rekey.
         lab.run(&["rekey", "--yes"]).exits(0);
-        stands(&lab, &before, &old_key, &name);
-        ended(&lab, &old_key, &name);
+        stands(&lab, &before, &old_key, place);
+        assert!(!opens_file(&lab, "other.txt"), "{place}");
         // The way on by an apply, and a rekey after it.
         restore(&lab, &killed);
         lab.run(&["index", "--write"]).exits(0);
@@ -127,42 +101,44 @@ fn at_every_step_all_is_old_or_all_is_new_and_both_ways_lead_on() {
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);
         lab.run(&["rekey", "--yes"]).exits(0);
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);
-        ended(&lab, &old_key, &name);
         for (job, endpoint, password) in [
             (J1, "source", "canary-same"),
             (J1, "destination", "canary-new"),
             (J2, "source", "canary-doubt"),
             (J2, "destination", "canary-refused"),
         ] {
-            assert!(lab.sim.holds(job, endpoint, password), "{name}");
+            assert!(lab.sim.holds(job, endpoint, password), "{place}");
         }
     }
     // The manifest decides: before it is replaced all is old, from then on all is new.
-    let old = outcomes.iter().filter(|is_old| **is_old).count();
-    assert_eq!(old, 5, "{outcomes:?}");
-    assert!(outcomes.is_sorted_by(|a, b| a >= b), "{outcomes:?}");
+    assert_eq!(outcomes, [true, false, false]);
 }
 
 #[test]
-fn a_second_kill_while_it_is_finished_loses_nothing() {
+fn a_kill_while_the_state_goes_over_loses_nothing() {
     let lab = lab();
     let (before, old_key) = (planned(&lab), key_id(&lab));
-    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes"]);
+    lab.run(&["rekey", "--yes"]).exits(0);
     let files = contents(&lab);
-    for (place, pass) in FINISHING {
+    for (place, pass) in GOING_OVER {
         for command in [
-            &["rekey", "--yes"][..],
-            &["apply", "--auto-approve"],
-            &["state", "rm", "--unlisted"],
+            &["apply", "--auto-approve"][..],
+            &["state", "rm", J2],
             &["state", "adopt", J1, "--yes"],
         ] {
             let name = format!("{place} {pass} of {command:?}");
             restore(&lab, &files);
             lab.killed_at(place, pass, command);
-            stands(&lab, &before, &old_key, &name);
-            lab.run(&["rekey", "--yes"]).exits(0);
-            stands(&lab, &before, &old_key, &name);
-            ended(&lab, &old_key, &name);
+            lab.assert_files_clean();
+            assert!(!opens_file(&lab, "other.txt") && key_id(&lab) != old_key);
+            let now = planned(&lab);
+            if (place, pass) != ("replace.after_rename", 2) {
+                assert_eq!(now, before, "{name}");
+            }
+            lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+            assert_eq!(planned(&lab), now, "{name}");
+            lab.apply(&[]).exits(0);
+            lab.run(&["plan", "--detailed-exitcode"]).exits(0);
         }
     }
 }
@@ -172,24 +148,29 @@ fn a_manifest_put_back_from_git_in_between_claims_nothing_false() {
     let lab = lab();
     let (before, old_key) = (planned(&lab), key_id(&lab));
     let old = fs::read(lab.path(MANIFEST)).unwrap();
-    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes"]);
+    lab.run(&["rekey", "--yes"]).exits(0);
     let new = fs::read(lab.path(MANIFEST)).unwrap();
     // With the old manifest all is old, and its holder goes on.
-    lab.write(MANIFEST, &old);
+    lab.put_manifest(&old);
     stands(&lab, &before, &old_key, "the old manifest");
     lab.apply(&[]).exits(0);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
-    // With the new one, the state beside is not that of this state any more.
+    // With the new one, the state is not that of the rekey any more.
     lab.put_manifest(&new);
-    let plan = lab.plan();
-    assert!(plan.contains("0 in sync"), "{plan}");
     let state = lab.read(STATE);
+    for command in [&["plan"][..], &["apply", "--auto-approve"]] {
+        lab.run(command)
+            .exits(1)
+            .says("the state moved after this rekey");
+    }
+    assert_eq!(lab.read(STATE), state);
+    lab.run(&["rekey", "--again", "--yes"]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    // And the old one is of no use any more.
+    lab.put_manifest(&old);
     lab.apply(&[])
         .exits(1)
         .says("the state was made with the key");
-    assert_eq!(lab.read(STATE), state);
-    lab.apply(&["--accept-new-key", &old_key]).exits(0);
-    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]
@@ -198,14 +179,14 @@ fn a_rekey_that_keeps_the_key_leaves_the_state_alone_wherever_it_is_killed() {
     let other = lab.recipient_of("other.txt");
     lab.list_recipients(&[&own(&lab), &other]);
     let (before, state, id) = (planned(&lab), lab.read(STATE), key_id(&lab));
-    for place in ["manifest.before_replace", "manifest.after_replace"] {
+    for place in PLACES {
         lab.killed_at(place, 1, &["rekey", "--yes"]);
         assert_eq!(
             (planned(&lab), lab.read(STATE), key_id(&lab)),
             (before.clone(), state.clone(), id.clone())
         );
         lab.run(&["index", "--write"]).exits(0);
-        assert!(opens(&lab, "key.txt") && opens(&lab, "other.txt"));
+        assert!(opens_file(&lab, "key.txt") && opens_file(&lab, "other.txt"));
     }
 }
 
@@ -216,9 +197,9 @@ fn a_move_to_another_project_is_refused_or_done_wherever_it_is_killed() {
     let other = "ffffba152d480d55b2f5dc0069e7ddef";
     lab.write("drspass.yaml", config.replace(lab.sim.project_id(), other));
     let files = contents(&lab);
-    for (place, pass) in PLACES {
+    for place in PLACES {
         restore(&lab, &files);
-        lab.killed_at(place, pass, &["rekey", "--yes"]);
+        lab.killed_at(place, 1, &["rekey", "--yes"]);
         let plan = lab.run(&["plan"]);
         match plan.code {
             Some(1) => drop(plan.says("the manifest is sealed for")),
@@ -229,13 +210,6 @@ fn a_move_to_another_project_is_refused_or_done_wherever_it_is_killed() {
             .exits(0)
             .says("4 to set")
             .says("0 in sync");
-        let kept = told(&lab);
-        assert_eq!(
-            kept["drspass.state.json.before-rekey"], files[STATE],
-            "{place} {pass}"
-        );
-        for name in LEFTOVERS {
-            assert!(!lab.exists(name), "{place} {pass}: {name}");
-        }
+        assert_eq!(lab.read(STATE).as_bytes(), files[STATE], "{place}");
     }
 }

@@ -3,15 +3,17 @@
 
 use drspass::core::fingerprint::{FingerprintKey, Scope};
 use drspass::core::job::EntryKey;
+use drspass::core::manifest::{Former, Sealed, Sealing, parse};
 use drspass::core::plan::prints_of;
 use drspass::core::state::{Lineage, RunId, Settlement, State};
 use drspass::store::Recovery;
-use drspass::store::RekeyLeft;
 use drspass::store::journal::{JournalAnswer, JournalRecord};
 use drspass::store::{
     JournalLeft, LockGuard, LockInfo, LockStatus, StateSnapshot, Store, StoreError, StoreKeys,
     StoredState,
 };
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::support::{J1, J2, wait_until};
@@ -47,8 +49,7 @@ fn conforms(fresh: &mut dyn FnMut() -> Place) {
         a_rescued_state_can_be_read,
         a_backup_keeps_the_former_state,
         a_changed_content_and_another_key_are_told_apart,
-        a_state_under_a_new_key_counts_to_its_holder_alone,
-        a_state_under_a_new_key_counts_beside_the_one_that_it_follows,
+        a_state_of_the_former_key_is_carried_over_until_it_moves,
     ] {
         promise(&fresh());
     }
@@ -97,10 +98,7 @@ fn begin(state: &mut State, run: &RunId) {
         "version: 1\njobs:\n  {J1}:\n    source: {{ password: 'canary-1' }}\n  {J2}:\n    \
          source: {{ password: 'canary-2' }}\n"
     );
-    let sealing = drspass::core::manifest::Sealing::Optional;
-    let manifest = drspass::core::manifest::parse(&text, sealing)
-        .value
-        .unwrap();
+    let manifest = parse(&text, Sealing::Optional).value.unwrap();
     let prints = key().fingerprinter(&state.scope);
     let wanted: Vec<_> = manifest
         .assignments()
@@ -364,52 +362,55 @@ fn a_changed_content_and_another_key_are_told_apart(place: &Place) {
     ));
 }
 
-/// A committed state, and the same one under another key, written beside it.
-fn prepared(place: &Place) -> (Store, LockGuard, State, StoreKeys) {
-    let (store, guard, state) = begun(place, "run-1");
-    let other = StoreKeys::from(&FingerprintKey::new([8; 32]));
-    let mut next = state.clone();
-    next.key_id = other.id.clone();
-    let version = store.version().unwrap();
-    store.prepare_rekey(&guard, &other, next, &version).unwrap();
-    (store, guard, state, other)
+/// The keys of a manifest that was rekeyed next to the state of `store`.
+fn keys_after_a_rekey(store: &Store, state: &State, at: &str) -> StoreKeys {
+    let sealed = Sealed {
+        fingerprint_key: FingerprintKey::new([8; 32]),
+        scope: state.scope.clone(),
+        auth_url: String::new(),
+        recipients: Vec::new(),
+        state: String::new(),
+        index: false,
+        revision: 1,
+        written: Timestamp::UNIX_EPOCH,
+        former: Some(Former {
+            fingerprint_key: key(),
+            lineage: state.lineage.clone(),
+            serial: state.serial,
+            state_sha256: store.digest().unwrap().unwrap(),
+            at: at.parse().unwrap(),
+        }),
+    };
+    let manifest = parse("version: 1\njobs: {}\n", Sealing::Optional);
+    StoreKeys::of(&Arc::new(manifest.value.unwrap()), &sealed, &[])
 }
 
-fn a_state_under_a_new_key_counts_to_its_holder_alone(place: &Place) {
-    let (store, guard, state, other) = prepared(place);
-    assert!(store.has_rekey());
-    // With the former key, all is as it was, and nothing is there to be finished.
-    let former = store.read(&keys()).unwrap();
-    assert_eq!(former.rekey, RekeyLeft::None);
-    assert_eq!(ours(&former).key_id, keys().id);
-    let former = store.absorb_journal(&guard, &keys(), former).unwrap();
-    assert!(store.has_rekey() && ours(&former).serial == state.serial);
+fn a_state_of_the_former_key_is_carried_over_until_it_moves(place: &Place) {
+    let (store, guard, mut state) = begun(place, "run-1");
+    let new = keys_after_a_rekey(&store, &state, "2026-11-29T14:03:22Z");
     let third = StoreKeys::from(&FingerprintKey::new([9; 32]));
     let read = store.read(&third).unwrap();
     assert!(matches!(read.known, StoredState::OtherKey { .. }));
-    // With the new one, it is the state, before and after it is put in its place.
-    let snapshot = (place.open)().read(&other).unwrap();
-    assert_eq!(snapshot.rekey, RekeyLeft::Unfinished);
-    assert_eq!(ours(&snapshot).key_id, other.id);
-    let before = std::fs::read(store.path()).unwrap();
-    let finished = store.absorb_journal(&guard, &other, snapshot).unwrap();
-    assert_eq!(finished.rekey, RekeyLeft::None);
-    assert_eq!(ours(&finished).serial, state.serial + 1);
-    assert_eq!(std::fs::read(store.before_rekey_path()).unwrap(), before);
-    assert!(!store.has_rekey());
-    let read = store.read(&other).unwrap();
-    assert_eq!(read.version, finished.version);
-    assert_eq!(ours(&read).serial, state.serial + 1);
-    assert_eq!(ours(&read).lineage, state.lineage);
-}
-
-fn a_state_under_a_new_key_counts_beside_the_one_that_it_follows(place: &Place) {
-    let (store, guard, mut state, other) = prepared(place);
+    let snapshot = (place.open)().read(&new).unwrap();
+    assert!(snapshot.is_carried_over);
+    assert_eq!(ours(&snapshot).key_id, new.id);
+    assert_eq!(ours(&snapshot).serial, state.serial);
+    // Its first commit writes it with the new key.
+    let mut carried = ours(&snapshot).clone();
+    let former = std::fs::read(store.path()).unwrap();
+    store
+        .commit(&guard, &new, &mut carried, &snapshot.version)
+        .unwrap();
+    let gone_over = store.read(&new).unwrap();
+    assert!(!gone_over.is_carried_over);
+    assert_eq!(ours(&gone_over).serial, state.serial + 1);
+    // The former one that moved is refused.
+    std::fs::write(store.path(), former).unwrap();
     let version = store.version().unwrap();
     store.commit(&guard, &keys(), &mut state, &version).unwrap();
-    let read = store.read(&other).unwrap();
-    assert!(matches!(read.known, StoredState::OtherKey { .. }));
-    store.abandon_rekey(&guard).unwrap();
-    assert!(!store.has_rekey());
-    store.abandon_rekey(&guard).expect("it is gone already");
+    let error = store.read(&new).unwrap_err();
+    assert!(
+        error.to_string().contains("moved after this rekey"),
+        "{error}"
+    );
 }

@@ -49,10 +49,9 @@ fetch)
     ;;
 push)
     cd .state
-    # The state, the journal of an apply that was cut off, the file of one that could not
-    # save its state, and that of a rekey that was cut off; not the lock and the backup.
-    for file in drspass.state.json drspass.state.json.journal drspass.state.json.rekey \
-        drspass.state.json.recovery-*; do
+    # The state, the journal of an apply that was cut off, and the file of one that could not
+    # save its state; not the lock and the backup.
+    for file in drspass.state.json drspass.state.json.journal drspass.state.json.recovery-*; do
         if [ -e "$file" ] || git ls-files --error-unmatch -- "$file" >/dev/null 2>&1; then
             git add --all --force -- "$file"
         fi

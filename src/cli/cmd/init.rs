@@ -86,6 +86,7 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
         index: !args.no_index,
         revision: 1,
         written: env::now(),
+        former: None,
     };
     made.extend(git_files(
         &context.folder,
@@ -307,7 +308,7 @@ fn already_there(
 /// Refuses a new key if a state or an expected key id shows that there was a manifest: an
 /// attacker may have removed it.
 fn refuse_new_key(state: &Path, rules: &UserRules) -> Result<(), OpError> {
-    if rules.expect_key_id.is_none() && !exists(state) {
+    if rules.expect_key_ids.is_empty() && !exists(state) {
         return Ok(());
     }
     Err(OpError::unfit(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::state::changed_text;
 use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
@@ -21,10 +22,11 @@ use crate::core::yaml;
 use crate::ops::OpError;
 use crate::ops::error::ErrorClass;
 use crate::ops::inspect::{self, IndexCheck};
+use crate::ops::ledger::LockedLedger;
 use crate::ops::plan;
 use crate::ops::rekey::{self, RekeyOptions};
 use crate::ops::rewrite;
-use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Opened, Root};
+use crate::ops::root::{CONFIG_FILE, MAX_ENCRYPTED_BYTES, Opened, Root, Unlock};
 use crate::view::json_v1;
 use crate::view::{listing, recipients, text};
 
@@ -118,6 +120,10 @@ pub struct RekeyArgs {
     /// Continue even if none of your identities can read the new file
     #[arg(long)]
     pub allow_lockout: bool,
+    /// Carry over a state that someone else wrote with the former key after the rekey;
+    /// the manifest stays as it is
+    #[arg(long, conflicts_with_all = ["new_key", "allow_lockout"])]
+    pub again: bool,
 }
 
 pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> {
@@ -356,6 +362,9 @@ pub fn recipients(context: &Context<'_>, args: &RecipientsArgs) -> Result<u8, Op
 pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
     let unlock = context.unlock();
+    if args.again {
+        return rekey_again(context, &root, &unlock, args.yes);
+    }
     let options = RekeyOptions {
         new_key: args.new_key,
         allow_lockout: args.allow_lockout,
@@ -376,15 +385,27 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
         options,
         &mut approve,
     )?;
-    let arrived = match done {
-        None => context
-            .shell
-            .result("finished the interrupted rekey; nothing else to do\n"),
-        Some(done) => {
-            let arrived = context.shell.result(&recipients::rekeyed(&done));
-            context.shell.message(&recipients::after_rekey(&done));
-            arrived
+    let arrived = context.shell.result(&recipients::rekeyed(&done));
+    context.shell.message(&recipients::after_rekey(&done));
+    Ok(context.changed(arrived, exit::DONE))
+}
+
+fn rekey_again(
+    context: &Context<'_>,
+    root: &Root,
+    unlock: &Unlock<'_>,
+    is_approved: bool,
+) -> Result<u8, OpError> {
+    let runtime = env::runtime();
+    let rules = context.rules();
+    let ledger = LockedLedger::open(root, unlock, &rules, &runtime, "rekey --again")?;
+    let change = ledger.carry_over(|moved| {
+        context.shell.message(&recipients::moved_state(moved));
+        if is_approved {
+            return Ok(());
         }
-    };
+        prompt::ask("Carry this state over?", "Nothing was changed.")
+    })?;
+    let arrived = context.shell.result(&changed_text(&change));
     Ok(context.changed(arrived, exit::DONE))
 }

@@ -11,7 +11,7 @@ use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::redact::ForeignText;
 use crate::ops::OpError;
-use crate::ops::ledger::{self, LockedLedger};
+use crate::ops::ledger::{self, LedgerChange, LockedLedger};
 use crate::store::LockStatus;
 use crate::view::json_v1;
 use crate::view::{listing, text};
@@ -122,6 +122,11 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
         StateCommand::Distrust(args) => ledger("state distrust")?.distrust(args.allow_rollback)?,
         StateCommand::Recover(args) => ledger("state recover")?.recover(&args.file)?,
     };
+    let arrived = context.shell.result(&changed_text(&changed));
+    Ok(context.changed(arrived, exit::DONE))
+}
+
+pub fn changed_text(changed: &LedgerChange) -> String {
     let mut text = named(&changed.entries);
     let _ = writeln!(
         text,
@@ -137,7 +142,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
              manifest's own."
         );
     }
-    Ok(context.changed(context.shell.result(&text), exit::DONE))
+    text
 }
 
 fn named(labels: &[String]) -> String {

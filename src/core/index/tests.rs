@@ -19,6 +19,7 @@ fn sealed() -> Sealed {
         index: true,
         revision: 8,
         written: "2026-11-29T14:03:22.75Z".parse().unwrap(),
+        former: None,
     }
 }
 

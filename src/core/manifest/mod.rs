@@ -14,6 +14,7 @@ use super::fingerprint::{Field, FingerprintKey, Scope};
 use super::job::{EntryKey, JobId};
 use super::problem::Checked;
 use super::secret::Secret;
+use super::state::Lineage;
 use super::yaml;
 
 pub use read::is_name;
@@ -49,6 +50,20 @@ pub struct Sealed {
     pub index: bool,
     pub revision: u64,
     pub written: Timestamp,
+    /// What the last rekey replaced, until the state is written with the manifest's own key.
+    pub former: Option<Former>,
+}
+
+/// A replaced key, and the very state that was made with it.
+#[derive(Clone, Debug)]
+pub struct Former {
+    pub fingerprint_key: FingerprintKey,
+    pub lineage: Lineage,
+    pub serial: u64,
+    /// SHA-256 of the state file, in lower-case hexadecimal digits.
+    pub state_sha256: String,
+    /// When the rekey replaced it.
+    pub at: Timestamp,
 }
 
 impl Sealed {
@@ -57,7 +72,7 @@ impl Sealed {
     }
 }
 
-fn to_the_second(time: Timestamp) -> String {
+pub fn to_the_second(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

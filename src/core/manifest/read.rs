@@ -4,12 +4,13 @@ use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use super::value::{SecretKind, secret};
-use super::{Assignment, Credential, Job, Manifest, Sealed, Sealing, is_written};
+use super::{Assignment, Credential, Former, Job, Manifest, Sealed, Sealing, is_written};
 use crate::core::config::{is_address, is_project_id, state_path};
-use crate::core::fingerprint::{Field, FingerprintKey, Scope};
+use crate::core::fingerprint::{Field, FingerprintKey, Scope, is_digest, is_printable};
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::problem::FieldPath;
 use crate::core::secret::Secret;
+use crate::core::state::Lineage;
 use crate::core::yaml::{Cursor, Node};
 
 const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscores, \
@@ -345,8 +346,10 @@ fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
     list
 }
 
+const SEALED_HELP: &str = "Only drspass writes this part; restore it from the encrypted manifest.";
+
 fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "fingerprint_key",
         "endpoint",
         "project_id",
@@ -356,17 +359,8 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         "index",
         "revision",
         "written",
+        FORMER,
     ];
-    const HELP: &str = "Only drspass writes this part; restore it from the encrypted manifest.";
-    if !is_map(part, HELP) {
-        return None;
-    }
-    let fields = part.fields(NAMES);
-    for (name, field) in NAMES.into_iter().zip(&fields) {
-        if field.is_none() {
-            part.missing(name, Some(part.key), HELP);
-        }
-    }
     let [
         key,
         endpoint,
@@ -377,44 +371,30 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         index,
         revision,
         written,
-    ] = fields;
-    let key = key.and_then(|value| {
-        let text = secret(&value, SecretKind::Line)?;
-        let key = FingerprintKey::from_base64(&text);
-        if key.is_none() {
-            value.error("is not 32 bytes in base64", HELP);
-        }
-        key
-    });
-    let text = |value: Option<Cursor<'_, '_>>, is_good: fn(&str) -> bool| {
-        let value = value?;
-        let text = value.text()?;
-        if !is_good(text) {
-            value.error("was not written by drspass", HELP);
-        }
-        Some(text.to_owned())
-    };
-    let endpoint = text(endpoint, |text| is_address(text) && !text.ends_with('/'));
-    let project_id = text(project_id, is_project_id);
-    let auth_url = text(auth_url, is_address);
-    let written = text(written, is_written);
+        former,
+    ] = sealed_fields(part, NAMES)?;
+    let key = sealed_key(key);
+    let endpoint = sealed_text(endpoint, |text| is_address(text) && !text.ends_with('/'));
+    let project_id = sealed_text(project_id, is_project_id);
+    let auth_url = sealed_text(auth_url, is_address);
+    let written = sealed_text(written, is_written);
     let recipients = recipients.as_ref().and_then(Cursor::texts);
-    let state = state.filter(|value| is_map(value, HELP));
-    let file = state.as_ref().and_then(|value| {
-        let [file] = value.fields(["file"]);
-        if file.is_none() {
-            value.missing("file", Some(value.key), HELP);
-        }
-        text(file, |text| state_path(text).is_ok())
+    let file = state.and_then(|value| {
+        let [file] = sealed_fields(&value, ["file"])?;
+        sealed_text(file, |text| state_path(text).is_ok())
     });
     let index = index.and_then(|value| value.flag());
     let revision = revision.and_then(|value| {
         let revision = value.number()?;
         if revision == 0 {
-            value.error("must be 1 or more", HELP);
+            value.error("must be 1 or more", SEALED_HELP);
         }
         Some(revision)
     });
+    let former = match former {
+        Some(former) => Some(read_former(&former)?),
+        None => None,
+    };
     Some(Sealed {
         fingerprint_key: key?,
         scope: Scope {
@@ -427,7 +407,58 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         index: index?,
         revision: revision?,
         written: written?.parse().ok()?,
+        former,
     })
+}
+
+fn read_former(part: &Cursor<'_, '_>) -> Option<Former> {
+    let names = ["fingerprint_key", "lineage", "serial", "state_sha256", "at"];
+    let [key, lineage, serial, state_sha256, at] = sealed_fields(part, names)?;
+    Some(Former {
+        fingerprint_key: sealed_key(key)?,
+        lineage: Lineage::new(sealed_text(lineage, is_printable)?),
+        serial: serial?.number()?,
+        state_sha256: sealed_text(state_sha256, is_digest)?,
+        at: sealed_text(at, is_written)?.parse().ok()?,
+    })
+}
+
+/// The field that only a rekey adds.
+const FORMER: &str = "former";
+
+fn sealed_fields<'t, 'p, const N: usize>(
+    part: &'p Cursor<'t, '_>,
+    names: [&'static str; N],
+) -> Option<[Option<Cursor<'t, 'p>>; N]> {
+    if !is_map(part, SEALED_HELP) {
+        return None;
+    }
+    let fields = part.fields(names);
+    for (name, field) in names.into_iter().zip(&fields) {
+        if field.is_none() && name != FORMER {
+            part.missing(name, Some(part.key), SEALED_HELP);
+        }
+    }
+    Some(fields)
+}
+
+fn sealed_key(value: Option<Cursor<'_, '_>>) -> Option<FingerprintKey> {
+    let value = value?;
+    let text = secret(&value, SecretKind::Line)?;
+    let key = FingerprintKey::from_base64(&text);
+    if key.is_none() {
+        value.error("is not 32 bytes in base64", SEALED_HELP);
+    }
+    key
+}
+
+fn sealed_text(value: Option<Cursor<'_, '_>>, is_good: fn(&str) -> bool) -> Option<String> {
+    let value = value?;
+    let text = value.text()?;
+    if !is_good(text) {
+        value.error("was not written by drspass", SEALED_HELP);
+    }
+    Some(text.to_owned())
 }
 
 /// Returns whether a text is a valid name of a job or a credential (design section 2.2).

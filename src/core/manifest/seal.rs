@@ -6,7 +6,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::read::is_name;
-use super::{Manifest, Sealed, Sealing, parse};
+use super::{Manifest, Sealed, Sealing, parse, to_the_second};
 use crate::core::inventory::{JobDatabase, ListedJob, TakenNames, name_stem, propose_credentials};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::problem::{Checked, Problem, Severity};
@@ -136,6 +136,8 @@ fn line_end_of(document: &str, place: &SealedLines) -> &'static str {
 fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     let key = sealed.fingerprint_key.to_base64();
     let written = sealed.written();
+    let former = sealed.former.as_ref();
+    let former_key = former.map(|former| former.fingerprint_key.to_base64());
     let names = [
         ("fingerprint_key", key.expose()),
         ("endpoint", &sealed.scope.endpoint),
@@ -144,10 +146,11 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     ];
     let recipients: usize = sealed.recipients.iter().map(String::len).sum();
     let longest_escape = 10;
-    let lines = names.len() + sealed.recipients.len() + 7;
+    let lines = names.len() + sealed.recipients.len() + 13;
     let texts: usize = names.iter().map(|(_, text)| text.len()).sum();
     // Enough room for any text: a growing buffer would leave copies of the key behind.
     let texts = texts + recipients + sealed.state.len() + written.len();
+    let texts = texts + former.map_or(0, |former| former.lineage.as_str().len() + 128);
     let room = texts * longest_escape + lines * (indent + 40);
     let mut out = Zeroizing::new(String::with_capacity(room));
     let mut line = |depth: usize, name: &str, text: Option<&str>| {
@@ -173,6 +176,14 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     line(2, &format!("index: {}", sealed.index), None);
     line(2, &format!("revision: {}", sealed.revision), None);
     line(2, "written: ", Some(&written));
+    if let (Some(former), Some(key)) = (former, &former_key) {
+        line(2, "former:", None);
+        line(4, "fingerprint_key: ", Some(key.expose()));
+        line(4, "lineage: ", Some(former.lineage.as_str()));
+        line(4, &format!("serial: {}", former.serial), None);
+        line(4, "state_sha256: ", Some(&former.state_sha256));
+        line(4, "at: ", Some(&to_the_second(former.at)));
+    }
     out
 }
 

@@ -31,6 +31,7 @@ fn sealed() -> Sealed {
         index: true,
         written: during(),
         revision: plan.revision,
+        former: None,
     }
 }
 

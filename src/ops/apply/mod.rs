@@ -27,7 +27,7 @@ use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, PlanNote, PlanReport, Signal};
 use crate::core::state::{FieldPrints, Lineage, RunId, State};
 use crate::core::status::UnknownStates;
-use crate::store::{LockInfo, StoreKeys};
+use crate::store::LockInfo;
 
 pub use retry_jobs::RetryJobsOptions;
 use retry_jobs::retry_jobs;
@@ -97,7 +97,7 @@ pub fn apply(
         let now = (context.runtime.now)();
         saved.check(root, &opened, now, options.expect_change.as_ref())?;
     }
-    let keys = StoreKeys::from(&opened.sealed.fingerprint_key);
+    let keys = opened.store_keys(rules);
     let guard = root.lock(&opened.digest, &context.lock)?;
     let snapshot = root.store.read(&keys)?;
     let mut notes = compare::notes_of(root, &opened, &snapshot, None);

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Root, UserRules};
 use crate::age_file::{self, AgeError, AskPassphrase, Identities, Means, Plugins, header};
-use crate::core::manifest::{self, Manifest, Sealed, Sealing};
+use crate::core::manifest::{self, Former, Manifest, Sealed, Sealing};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
 use crate::core::report::TargetChange;
@@ -47,6 +47,12 @@ pub struct Opened {
     /// Whether only the identity service's catalogue can confirm the endpoint.
     pub endpoint_from: EndpointFrom,
     pub warnings: Vec<Problem>,
+}
+
+impl Opened {
+    pub fn store_keys(&self, rules: &UserRules) -> StoreKeys {
+        StoreKeys::of(&self.manifest, &self.sealed, &rules.expect_key_ids)
+    }
 }
 
 impl Root {
@@ -206,10 +212,16 @@ impl Root {
             Ok(snapshot) => snapshot.known,
             Err(_) => return Ok(0),
         };
-        let is_expected = rules.expect_key_id.as_ref() == Some(&manifest);
-        if !is_expected && matches!(known, StoredState::OtherKey { .. }) {
-            // After a cut-off rekey, the state of this key is in the sibling file.
-            known = self.store.read(&keys)?.known;
+        let is_expected = rules.expect_key_ids.contains(&manifest);
+        let former = sealed.former.as_ref();
+        let former = former.map(|former| StoreKeys::from(&former.fingerprint_key));
+        if let (StoredState::OtherKey { claimed }, Some(former)) = (&known, &former)
+            && claimed.key_id == former.id
+        {
+            match self.store.read_alone(former) {
+                Ok(snapshot) => known = snapshot.known,
+                Err(_) => return Ok(0),
+            }
         }
         match known {
             StoredState::Ours(state) => Ok(state.highest),
@@ -223,6 +235,15 @@ impl Root {
             }
             StoredState::Absent | StoredState::OtherKey { .. } => Ok(0),
         }
+    }
+
+    /// Returns what the last rekey replaced, unless the state is written with the manifest's key.
+    pub fn former_left(&self, sealed: &Sealed) -> Option<Former> {
+        let former = sealed.former.as_ref()?;
+        let keys = StoreKeys::from(&sealed.fingerprint_key);
+        let known = self.store.read_alone(&keys).map(|snapshot| snapshot.known);
+        let has_gone_over = matches!(known, Ok(StoredState::Ours(_))) && !self.store.has_journal();
+        (!has_gone_over).then(|| former.clone())
     }
 
     pub fn check_recipients(&self, sealed: &Sealed) -> Result<(), OpError> {

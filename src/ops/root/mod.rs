@@ -232,8 +232,9 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf, OpError> {
 pub struct UserRules {
     /// Trusted hosts in addition to those of the known clouds.
     pub trusted_hosts: Vec<String>,
-    /// The only accepted key, if given.
-    pub expect_key_id: Option<KeyId>,
+    /// The only accepted keys, if given: that of the manifest, and that of a state of before the last
+    /// rekey.
+    pub expect_key_ids: Vec<KeyId>,
     /// Whether to accept a manifest older than one that was applied.
     pub allow_rollback: bool,
     /// The key of a state that may be replaced if the manifest has another key.
@@ -246,16 +247,19 @@ pub struct UserRules {
 
 impl UserRules {
     pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
-        match &self.expect_key_id {
-            Some(expected) if expected != found => Err(Failure::new(
-                "drspass::sealed::key_id",
-                format!("the manifest has the key {found}, but {expected} is expected"),
-                "Nothing was sent or changed. Someone without the key may have made this manifest; check who changed it, and change the expected id only if the key was replaced on purpose.",
-            )
-            .class(ErrorClass::Sealed)
-            .into()),
-            _ => Ok(()),
+        let Some(expected) = self.expect_key_ids.first() else {
+            return Ok(());
+        };
+        if self.expect_key_ids.contains(found) {
+            return Ok(());
         }
+        Err(Failure::new(
+            "drspass::sealed::key_id",
+            format!("the manifest has the key {found}, but {expected} is expected"),
+            "Nothing was sent or changed. Someone without the key may have made this manifest; check who changed it, and change the expected id only if the key was replaced on purpose.",
+        )
+        .class(ErrorClass::Sealed)
+        .into())
     }
 }
 

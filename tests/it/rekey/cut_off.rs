@@ -1,8 +1,8 @@
-//! A rekey after something that was cut off, and one that is cut off itself.
+//! A rekey after something that was cut off, and a state that goes over in part.
 
 use drspass::sim::{Fault, FaultKind};
 
-use super::{MANIFEST, add_somebody, lab_of_every_kind, opens, own, planned, told};
+use super::{STATE, add_somebody, key_id, lab_of_every_kind, own, planned, told};
 use crate::recover::recovery_file;
 use crate::support::around::started_up_to;
 use crate::support::{J1, J2, Lab};
@@ -10,66 +10,50 @@ use crate::support::{J1, J2, Lab};
 const JOURNAL: &str = "drspass.state.json.journal";
 
 #[test]
-fn answers_of_a_cut_off_apply_are_counted_in_first() {
+fn answers_of_a_cut_off_apply_are_counted_in() {
     let lab = Lab::with_a_change();
     add_somebody(&lab);
     lab.list_recipients(&[&own(&lab)]);
     lab.killed_at("apply.before_fold", 1, &["apply", "--auto-approve"]);
+    let (state, journal) = (lab.read(STATE), lab.read(JOURNAL));
     // The recipients differ, so nothing but a rekey writes the manifest.
     lab.run(&["rekey", "--yes"]).exits(0);
-    assert!(!lab.exists("drspass.state.json.journal"));
+    assert_eq!((lab.read(STATE), lab.read(JOURNAL)), (state, journal));
     assert!(lab.sim.holds(J1, "source", "canary-2"));
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    lab.apply(&[]).exits(0);
+    assert!(!lab.exists(JOURNAL));
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]
-fn a_full_disk_leaves_all_old_or_all_new() {
-    for (failing, code) in [("replace:1", 1), ("replace:2", 1), ("replace:3", 1)] {
-        let lab = lab_of_every_kind();
-        add_somebody(&lab);
-        lab.list_recipients(&[&own(&lab)]);
-        let (before, files) = (planned(&lab), told(&lab));
-        let mut command = lab.command(&["rekey", "--yes"]);
-        command.env("DRSPASS_TEST_FAIL_AT", failing);
-        let run = lab.run_command(command).exits(code);
-        if failing == "replace:1" {
-            assert_eq!(told(&lab), files);
-        } else {
-            run.says("run 'drspass rekey' again");
-            assert!(!opens(&lab, "other.txt"));
-            lab.run(&["plan"]).exits(0).says("a rekey was cut off");
-        }
+fn a_full_disk_at_the_first_write_of_the_state_leaves_the_former_one() {
+    let lab = lab_of_every_kind();
+    add_somebody(&lab);
+    lab.list_recipients(&[&own(&lab)]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    let (before, files) = (planned(&lab), told(&lab));
+    for command in [
+        &["apply", "--auto-approve"][..],
+        &["state", "rm", "--unlisted"],
+    ] {
+        let mut command = lab.command(command);
+        command.env("DRSPASS_TEST_FAIL_AT", "replace:2");
+        lab.run_command(command).exits(1);
+        assert_eq!(lab.read(STATE).as_bytes(), files[STATE]);
         assert_eq!(planned(&lab), before);
-        lab.run(&["rekey", "--yes"]).exits(0);
-        assert!(!opens(&lab, "other.txt"));
-        assert_eq!(planned(&lab), before);
-        assert!(!lab.exists("drspass.state.json.rekey"));
     }
+    lab.run(&["state", "rm", "--unlisted"]).exits(0);
+    assert_eq!(lab.state()["body"]["key_id"], key_id(&lab).as_str());
 }
 
 #[test]
-fn distrust_finishes_a_rekey_that_was_cut_off() {
+fn distrust_needs_no_proof_of_the_former_state() {
     let lab = Lab::with_a_change();
-    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes", "--new-key"]);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
     lab.run(&["state", "distrust"]).exits(0);
-    assert!(!lab.exists("drspass.state.json.rekey"));
     assert!(lab.plan().contains(&format!("? {J1}/source")));
-    lab.run(&["index", "--write"]).exits(0);
     lab.apply(&[]).exits(0);
-}
-
-#[test]
-fn what_was_finished_before_the_question_is_told_before_it() {
-    let lab = Lab::with_a_change();
-    lab.killed_at("rekey.after_manifest", 1, &["rekey", "--yes", "--new-key"]);
-    let before = lab.read(MANIFEST);
-    lab.run(&["rekey", "--new-key"])
-        .exits(7)
-        .says("A rekey that was cut off was finished first.");
-    assert_eq!(lab.read(MANIFEST), before);
-    assert!(!lab.exists("drspass.state.json.rekey"));
-    let run = lab.run(&["rekey", "--new-key"]).exits(7);
-    assert!(!run.all().contains("cut off"), "{}", run.all());
 }
 
 /// Two changed passwords, of which an apply was killed when it had recorded the first.
@@ -94,56 +78,51 @@ fn lab_with_a_journal() -> Lab {
 }
 
 #[test]
-fn a_journal_of_a_killed_apply_counts_wherever_the_rekey_after_it_is_killed() {
+fn a_journal_of_a_killed_apply_counts_wherever_the_state_goes_over() {
     for place in [
-        "rekey.before_state",
-        "rekey.before_manifest",
-        "rekey.after_manifest",
-        "rekey.finished",
+        "replace.before_rename",
+        "replace.after_rename",
+        "journal.before_removal",
     ] {
         let lab = lab_with_a_journal();
         let before = planned(&lab);
         assert!(before[0].contains("1 in sync"), "{before:?}");
         assert!(before[1].contains(&format!("? {J2}/source")), "{before:?}");
-        lab.killed_at(place, 1, &["rekey", "--yes", "--new-key"]);
-        assert_eq!(planned(&lab), before, "{place}");
         lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
         assert_eq!(planned(&lab), before, "{place}");
-        assert!(!lab.exists(JOURNAL), "{place}");
+        lab.killed_at(place, 1, &["apply", "--auto-approve"]);
+        assert_eq!(planned(&lab), before, "{place}");
+        // As long as a journal of the former key is there, the manifest keeps that key.
+        lab.run(&["set", &format!("{J1}/source"), "--generate"])
+            .exits(0);
+        lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
         let sent = lab.sent().len();
         lab.apply(&[]).exits(0);
-        let doubt = (J2.to_owned(), "source".to_owned());
-        assert_eq!(lab.sent()[sent..].concat(), [doubt], "{place}");
+        assert!(!lab.exists(JOURNAL), "{place}");
+        assert_eq!(lab.sent()[sent..].concat().len(), 2, "{place}");
         lab.run(&["plan", "--detailed-exitcode"]).exits(0);
-        for job in [J1, J2] {
-            assert!(lab.sim.holds(job, "source", "canary-2"));
-        }
+        assert!(lab.sim.holds(J2, "source", "canary-2"));
     }
 }
 
 #[test]
 fn a_recovery_file_of_before_a_rekey_changes_nothing_after_it() {
-    for killed in [None, Some("rekey.after_manifest"), Some("rekey.finished")] {
-        let lab = Lab::with_a_change();
-        let mut command = lab.command(&["apply", "--auto-approve"]);
-        command.env("DRSPASS_TEST_FAIL_AT", "replace:3");
-        lab.run_command(command).exits(8);
-        let name = recovery_file(&lab);
-        assert!(lab.exists(JOURNAL), "it was cut off as well");
-        let recovery = lab.read(&name);
-        lab.run(&["state", "recover", &name]).exits(0);
-        let rekey = ["rekey", "--yes", "--new-key"];
-        match killed {
-            Some(place) => lab.killed_at(place, 1, &rekey),
-            None => drop(lab.run(&rekey).exits(0)),
-        }
-        let files = told(&lab);
-        lab.write("old", &recovery);
-        lab.run(&["state", "recover", "old"]).exits(1);
-        std::fs::remove_file(lab.path("old")).unwrap();
-        assert_eq!(told(&lab), files, "{killed:?}");
-        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
-        lab.run(&rekey).exits(0);
-        lab.run(&["plan", "--detailed-exitcode"]).exits(0);
-    }
+    let lab = Lab::with_a_change();
+    let mut command = lab.command(&["apply", "--auto-approve"]);
+    command.env("DRSPASS_TEST_FAIL_AT", "replace:3");
+    lab.run_command(command).exits(8);
+    let name = recovery_file(&lab);
+    assert!(lab.exists(JOURNAL), "it was cut off as well");
+    let recovery = lab.read(&name);
+    lab.run(&["state", "recover", &name]).exits(0);
+    let rekey = ["rekey", "--yes", "--new-key"];
+    lab.run(&rekey).exits(0);
+    let files = told(&lab);
+    lab.write("old", &recovery);
+    lab.run(&["state", "recover", "old"]).exits(1);
+    std::fs::remove_file(lab.path("old")).unwrap();
+    assert_eq!(told(&lab), files);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    lab.run(&rekey).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }

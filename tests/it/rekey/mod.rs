@@ -150,12 +150,20 @@ fn somebody_who_is_removed_reads_nothing_new_and_every_entry_stays_what_it_was()
         .says("encrypted to 1 recipient,");
 
     assert_eq!(planned(&lab), before);
+    assert_eq!(
+        lab.read(STATE),
+        state,
+        "nothing that others read is touched"
+    );
+    lab.run(&["state", "rm", "--unlisted"]).exits(0);
     assert_eq!(lab.state()["body"]["key_id"], new_id.as_str());
-    assert_eq!(lab.read("drspass.state.json.before-rekey"), state);
-    assert_eq!(mode(&lab.path("drspass.state.json.before-rekey")), 0o600);
-    assert!(!lab.exists("drspass.state.json.rekey"));
     let (old, new) = (applied(&state), applied(&lab.read(STATE)));
-    assert_eq!(old, new, "when, how and by which run stays known");
+    let still_listed = old.iter().filter(|line| new.contains(line)).count();
+    assert_eq!(
+        still_listed,
+        new.len(),
+        "when, how and by which run stays known"
+    );
     lab.run(&["apply", "plan.json"])
         .exits(5)
         .says("another key");
@@ -218,26 +226,122 @@ fn a_new_key_is_made_when_it_is_asked_for() {
 }
 
 #[test]
-fn of_the_former_states_the_last_one_alone_is_kept() {
-    const KEPT: &str = "drspass.state.json.before-rekey";
+fn the_former_key_is_sealed_until_the_state_has_gone_over() {
     let lab = Lab::with_a_change();
-    let rekey = || {
-        let former = lab.read(STATE);
-        lab.run(&["rekey", "--yes", "--new-key"])
-            .exits(0)
-            .says(&format!("The former state is kept as {KEPT}."));
-        assert_eq!(lab.read(KEPT), former);
-        former
-    };
-    let (first, second) = (rekey(), rekey());
-    assert_ne!(first, second);
-    let kept = contents(&lab).into_keys();
-    assert_eq!(kept.filter(|name| name.contains("before-rekey")).count(), 1);
-    // With the same key there is no former state, and the one of before stays.
-    lab.run(&["rekey", "--yes"])
+    let former = |lab: &Lab| lab.run(&["decrypt"]).exits(0).stdout.contains("  former:");
+    assert!(!former(&lab));
+    let first = key_id(&lab);
+    lab.run(&["rekey", "--yes", "--new-key"])
         .exits(0)
-        .says_not("The former state");
-    assert_eq!(lab.read(KEPT), second);
+        .says(&format!(",{first}, and to "));
+    assert!(former(&lab));
+    // Two rekeys in a row: the state is still that of the first key.
+    lab.run(&["rekey", "--yes", "--new-key"])
+        .exits(0)
+        .says(&format!(",{first}, and to "));
+    let source = format!("{J1}/source");
+    lab.run(&["set", &source, "--generate"]).exits(0);
+    assert!(former(&lab), "the state is still made with it");
+    lab.apply(&[]).exits(0);
+    assert!(former(&lab), "an apply writes no manifest");
+    lab.run(&["set", &source, "--generate"]).exits(0);
+    assert!(!former(&lab));
+    lab.run(&["plan"]).exits(0).says("1 to change");
+}
+
+#[test]
+fn an_editor_cannot_change_the_former_key() {
+    let lab = Lab::with_a_change();
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    for change in ["s/serial: [0-9]*$/serial: 9/", "/former:/,/ at:/d"] {
+        let mut command = lab.command(&["edit"]);
+        command.env("EDITOR", format!("sed -i -e '{change}'"));
+        lab.run_command(command).exits(1).says("sealed.former");
+    }
+}
+
+#[test]
+fn the_former_manifest_goes_on_until_the_new_one_is_merged() {
+    let lab = Lab::with_a_change();
+    let former = fs::read(lab.path(MANIFEST)).unwrap();
+    let first = key_id(&lab);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    let rekeyed = fs::read(lab.path(MANIFEST)).unwrap();
+    let expected = format!("{},{first}", key_id(&lab));
+    // Others work with the former manifest, and the state moves.
+    lab.put_manifest(former);
+    lab.apply(&[]).exits(0);
+    let source = format!("{J1}/source");
+    lab.write("new", "canary-3");
+    lab.run(&["set", &source, "--from-file", "new"]).exits(0);
+    fs::remove_file(lab.path("new")).unwrap();
+    lab.apply(&[]).exits(0);
+    lab.put_manifest(rekeyed);
+    let files = told(&lab);
+    for command in [
+        &["plan"][..],
+        &["apply", "--auto-approve"],
+        &["state", "show"],
+        &["state", "adopt", &source, "--yes"],
+        &["rekey", "--yes", "--new-key"],
+    ] {
+        lab.run(command)
+            .exits(1)
+            .says("the state moved after this rekey: serial ")
+            .says("drspass rekey --again");
+    }
+    lab.run(&["rekey", "--again"])
+        .exits(7)
+        .says("The state moved after this rekey")
+        .says(&source)
+        .says("Everyone who knows the former key could have written it");
+    lab.run(&["rekey", "--again", "--yes", "--expect-key-id", &first])
+        .exits(1)
+        .says("is expected");
+    assert_eq!(told(&lab), files);
+    lab.run(&["rekey", "--again", "--yes", "--expect-key-id", &expected])
+        .exits(0)
+        .says("written with the manifest's key");
+    assert_eq!(lab.state()["body"]["key_id"], key_id(&lab).as_str());
+    lab.run(&["rekey", "--again", "--yes"])
+        .exits(1)
+        .says("is not a state of the former key");
+    // The others used this revision too; and DRS has what they set.
+    lab.run(&["plan"]).exits(1).says("which was used before");
+    lab.run(&["rekey", "--yes"]).exits(0);
+    lab.run(&["plan"]).exits(0).says("1 to change");
+    lab.apply(&[]).exits(0);
+    assert!(lab.sim.holds(J1, "source", "canary-2"));
+}
+
+#[test]
+fn a_plan_of_after_the_rekey_is_applied_though_the_state_goes_over_with_it() {
+    let lab = lab_of_every_kind();
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    lab.run(&["plan", "--out", "plan.json"]).exits(0);
+    lab.run(&["apply", "plan.json"]).exits(3);
+    lab.run(&["apply", "plan.json"])
+        .exits(5)
+        .says("already applied");
+}
+
+#[test]
+fn where_one_key_is_expected_a_state_of_the_former_one_is_refused() {
+    let lab = Lab::with_a_change();
+    let first = key_id(&lab);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    let second = key_id(&lab);
+    lab.run(&["plan", "--expect-key-id", &second])
+        .exits(1)
+        .says(&format!("the state still has the former key {first}"));
+    let both = format!("{second},{first}");
+    lab.run(&["plan", "--expect-key-id", &both]).exits(0);
+    lab.run(&["apply", "--auto-approve", "--expect-key-id", &both])
+        .exits(0);
+    lab.run(&["plan", "--expect-key-id", &second]).exits(0);
+    for malformed in ["", ",", &second[1..], &format!("{both},{first}")] {
+        lab.run(&["plan", "--expect-key-id", malformed]).exits(1);
+    }
 }
 
 #[test]
@@ -319,7 +423,7 @@ fn without_a_state_it_is_said_what_becomes_of_one_elsewhere() {
         .exits(0)
         .says("no state at drspass.state.json")
         .says("--accept-new-key");
-    assert!(!lab.exists(STATE) && !lab.exists("drspass.state.json.rekey"));
+    assert!(!lab.exists(STATE));
     lab.apply(&[]).exits(0);
 }
 
@@ -335,20 +439,6 @@ fn a_link_stays_a_link_and_the_file_keeps_its_mode() {
     lab.apply(&[]).exits(0);
     fs::remove_file(real).unwrap();
     lab.run(&["rekey", "--yes"]).exits(1).says(MANIFEST);
-}
-
-#[test]
-fn what_lies_beside_the_state_is_kept_out_of_git() {
-    let lab = Lab::with_a_change();
-    let ignored = lab.read(".gitignore");
-    for name in [".rekey", ".rekey.tmp", ".before-rekey", ".before-rekey.tmp"] {
-        assert!(ignored.contains(&format!("/drspass.state.json{name}\n")));
-    }
-    lab.write(".gitignore", "mine\n");
-    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
-    let ignored = lab.read(".gitignore");
-    assert!(ignored.starts_with("mine\n"));
-    assert!(ignored.contains("/drspass.state.json.before-rekey\n"));
 }
 
 /// What a person sees, in one piece.

@@ -26,7 +26,7 @@ fn another_identity_service_changes_nothing_of_the_state() {
 }
 
 #[test]
-fn another_project_begins_with_nothing_known_and_the_former_state_is_kept() {
+fn another_project_begins_with_nothing_known_and_going_back_with_all_of_it() {
     let lab = Lab::with_a_change();
     lab.apply(&[]).exits(0);
     let (config, state, id) = (lab.read("drspass.yaml"), lab.read(STATE), key_id(&lab));
@@ -37,19 +37,24 @@ fn another_project_begins_with_nothing_known_and_the_former_state_is_kept() {
         .says("target.project_id: ")
         .says("every entry will count as never set");
     assert_eq!(told(&lab), before);
-    lab.run(&["rekey", "--yes"])
-        .exits(0)
-        .says("The former state is kept as drspass.state.json.before-rekey.");
+    lab.run(&["rekey", "--yes"]).exits(0);
     assert_ne!(key_id(&lab), id);
-    assert_eq!(lab.read("drspass.state.json.before-rekey"), state);
-    assert_eq!(lab.state()["body"]["scope"]["project_id"], OTHER);
     let plan = lab.plan();
     assert!(
         plan.contains(&format!("+ {J1}/source   never set")),
         "{plan}"
     );
+    // Nothing was written for the other project, so the state is still that of the former one.
+    assert_eq!(lab.read(STATE), state);
+    lab.write("drspass.yaml", &config);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 
-    // And back again: what the former project holds is not claimed either.
+    // Once the state is that of the other project, nothing of the first one is claimed.
+    lab.write("drspass.yaml", config.replace(lab.sim.project_id(), OTHER));
+    lab.run(&["rekey", "--yes"]).exits(0);
+    lab.run(&["state", "adopt", J1, "--yes"]).exits(0);
+    assert_eq!(lab.state()["body"]["scope"]["project_id"], OTHER);
     lab.write("drspass.yaml", config);
     lab.run(&["rekey", "--yes"]).exits(0);
     let plan = lab.plan();

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{FULL, J1, problems, shown};
 use crate::core::fingerprint::{FingerprintKey, Scope};
-use crate::core::manifest::{Manifest, Sealed, Sealing, parse, seal, skeleton};
+use crate::core::manifest::{Former, Manifest, Sealed, Sealing, parse, seal, skeleton};
+use crate::core::state::Lineage;
 
 pub fn sealed() -> Sealed {
     Sealed {
@@ -19,6 +20,7 @@ pub fn sealed() -> Sealed {
         index: true,
         revision: 7,
         written: "2026-11-29T14:03:22Z".parse().unwrap(),
+        former: None,
     }
 }
 
@@ -38,6 +40,37 @@ fn assert_is_ours(text: &str) {
     assert_eq!(read.index, ours.index);
     assert_eq!(read.revision, ours.revision);
     assert_eq!(read.written, ours.written);
+}
+
+#[test]
+fn the_former_key_is_read_as_it_was_written() {
+    let former = Former {
+        fingerprint_key: FingerprintKey::new([6; 32]),
+        lineage: Lineage::new("lineage".to_owned()),
+        serial: 41,
+        state_sha256: "0123456789abcdef".repeat(4),
+        at: "2026-11-29T14:03:22Z".parse().unwrap(),
+    };
+    let ours = Sealed {
+        former: Some(former.clone()),
+        ..sealed()
+    };
+    let out = seal("version: 1\njobs: {}\n", &ours).unwrap();
+    let read = must_read(&out).sealed.and_then(|sealed| sealed.former);
+    let read = read.expect("the former key");
+    assert_eq!(read.fingerprint_key.id(), former.fingerprint_key.id());
+    assert_eq!(read.lineage, former.lineage);
+    assert_eq!(read.serial, former.serial);
+    assert_eq!(read.state_sha256, former.state_sha256);
+    assert_eq!(read.at, former.at);
+    for (from, to) in [
+        ("41", "-1"),
+        ("lineage: ", "line: "),
+        ("    at: ", "    # "),
+    ] {
+        let damaged = parse(&out.replacen(from, to, 1), Sealing::Required);
+        assert!(damaged.value.is_none(), "{from}");
+    }
 }
 
 #[test]
