@@ -44,13 +44,6 @@ impl Class {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeMeaning {
-    pub class: Class,
-    /// What to do, as a sentence, unless the service's own words say all there is.
-    pub advice: Option<&'static str>,
-}
-
 /// Returns the code as today's pages write it: older ones write `DRS-M00201`.
 pub fn normalize(code: &str) -> String {
     match code.strip_prefix("DRS-") {
@@ -59,21 +52,19 @@ pub fn normalize(code: &str) -> String {
     }
 }
 
-/// Returns the meaning of a code. Gateway codes are compared by number: one gateway says
-/// `APIG.0301` and another `APIGW.0301`.
-pub fn look_up(code: &str) -> Option<CodeMeaning> {
+/// Returns the meaning of a known code, and what to do, unless the service's own words say all
+/// there is. Gateway codes are compared by number: one gateway says `APIG.0301` and another
+/// `APIGW.0301`.
+pub fn look_up(code: &str) -> Option<(Class, Option<&'static str>)> {
     let code = normalize(code).replace("APIGW.", "APIG.");
     let mut rows = NAMED.iter();
     let row = rows.find(|(codes, ..)| codes.split(' ').any(|listed| listed == code));
     if let Some(&(_, class, advice)) = row {
-        let advice = Some(advice);
-        return Some(CodeMeaning { class, advice });
+        return Some((class, Some(advice)));
     }
     let number = code.strip_prefix("DRS.M")?;
-    SHOWN_AS_IS.contains(&number).then_some(CodeMeaning {
-        class: Class::Entry,
-        advice: None,
-    })
+    let is_shown = SHOWN_AS_IS.contains(&number);
+    is_shown.then_some((Class::Entry, None))
 }
 
 /// Codes of a job that does not exist (any longer).

@@ -110,7 +110,7 @@ impl<'a> Judge<'a> {
         };
         let code = answer.as_ref().and_then(AnswerBody::code);
         let known = code.and_then(codes::look_up);
-        let class = known.map_or_else(|| codes::by_status(received.status), |known| known.class);
+        let class = known.map_or_else(|| codes::by_status(received.status), |(class, _)| class);
         let reading = AnswerReading {
             received: &received,
             answer,
@@ -467,20 +467,20 @@ pub fn refused<'n>(
     needles: impl Fn() -> &'n Needles,
 ) -> Refusal {
     let code = code.map(codes::normalize);
-    let known = code.as_deref().and_then(codes::look_up);
+    let (class, advice) = code.as_deref().and_then(codes::look_up).unzip();
     Refusal {
-        kind: known.map_or(RefusalKind::Rejected, |known| known.class.kind()),
+        kind: class.map_or(RefusalKind::Rejected, Class::kind),
         is_one_job_only: code.as_deref() == Some(codes::ONE_JOB_ONLY),
         // A code of the table is shown and kept whatever the passwords are.
         code: code
-            .and_then(|code| match (known, Token::parse(&code)) {
+            .and_then(|code| match (class, Token::parse(&code)) {
                 (Some(_), Some(token)) => Some(ReportedName::Kept(token)),
                 _ => needles().code(&code),
             })
             .unwrap_or(without_code),
         request_id,
         text: text.and_then(|text| needles().text(text)),
-        advice: known.and_then(|known| known.advice),
+        advice: advice.flatten(),
         entries: 1,
     }
 }
@@ -507,7 +507,7 @@ fn is_clean_success(row: &ResultRow) -> bool {
 
 fn says_wrong_password(row: &ResultRow) -> bool {
     let known = row.code().and_then(codes::look_up);
-    known.is_some_and(|known| known.class == Class::WrongPassword)
+    known.is_some_and(|(class, _)| class == Class::WrongPassword)
 }
 
 pub fn says(row: &ResultRow, status: &str) -> bool {

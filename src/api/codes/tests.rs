@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn codes_are_found_however_they_are_spelt() {
-    let class = |code: &str| look_up(&normalize(code)).map(|known| known.class);
+    let class = |code: &str| look_up(&normalize(code)).map(|(class, _)| class);
     assert_eq!(class("DRS.M00304"), Some(Class::JobState));
     assert_eq!(class("DRS-M00304"), Some(Class::JobState));
     assert_eq!(class("APIG.0308"), Some(Class::Throttled));
@@ -17,7 +17,7 @@ fn codes_are_found_however_they_are_spelt() {
 
 #[test]
 fn a_missing_right_is_no_expired_login_whatever_the_status() {
-    let class = |code: &str| look_up(code).map(|known| known.class);
+    let class = |code: &str| look_up(code).map(|(class, _)| class);
     assert_eq!(class("DRS.M00100"), Some(Class::Login));
     assert_eq!(class("DRS.M00103"), Some(Class::Permission));
 }
@@ -55,7 +55,7 @@ fn the_classes_are_those_of_the_pages() {
             // The service or its gateway failed, whatever it says.
             _ if status >= 500 => Class::Internal,
             _ if status == 429 => Class::Throttled,
-            Some(known) => known.class,
+            Some((class, _)) => class,
             None if status == 200 => continue,
             None => by_status(status),
         };
@@ -72,7 +72,7 @@ fn the_classes_are_those_of_the_pages() {
             _ => false,
         };
         assert!(fits, "{status} {code}: {class:?} is not {letter}");
-        let shown = known.and_then(|known| known.advice).unwrap_or_default();
+        let shown = known.and_then(|(_, advice)| advice).unwrap_or_default();
         match advice {
             "-" => assert_eq!(shown, "", "{code}"),
             words => assert!(shown.contains(words), "{code}: {shown}"),
