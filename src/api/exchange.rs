@@ -45,7 +45,7 @@ impl Patience {
         let now = (self.ambient.now)();
         let mut tally = self.tally();
         if tally.clock_off.is_none() {
-            tally.clock_off = received.headers.clock_off(now);
+            tally.clock_off = received.clock_off(now);
         }
         now
     }
@@ -186,7 +186,7 @@ impl<'a> Exchange<'a> {
         };
         let now = self.patience.answered(&received);
         let login = login();
-        let (status, asked) = (received.status, received.headers.wait_asked(now));
+        let (status, asked) = (received.status, received.wait_asked(now));
         let judge = Judge::new(entries, &login, &self.call.url, now, self.run);
         let judgement = judge.judge(received, &mut self.notes);
         self.wrong = judge.wrong.take();

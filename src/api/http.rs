@@ -4,6 +4,7 @@
 //! nothing unprotected leaves the machine, and waits and answers are limited. Bodies, headers
 //! and queries are never logged.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
-    LOCATION, RETRY_AFTER,
+    RETRY_AFTER,
 };
 use reqwest::{Method, Request, Response, redirect};
 use rustls::pki_types::CertificateDer;
@@ -22,7 +23,6 @@ use url::Url;
 use super::tls::{CauseAbout, connect_cause, tls_config};
 use crate::core::config::ApplyConfig;
 use crate::core::failure::Failure;
-use crate::core::secret::Secret;
 use crate::core::target::{EndpointFrom, Target, is_loopback};
 
 /// Largest answer that is read, in bytes. A real one takes some 200 per entry.
@@ -44,10 +44,10 @@ pub const CLOCK_OFF: &str = "the clock of this machine says";
 
 pub const X_LANGUAGE: HeaderName = HeaderName::from_static("x-language");
 pub const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Sent by an OpenStack identity service after the first of two factors (OpenStack Identity API,
 /// "Multi-Factor Authentication").
-const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
+pub const OPENSTACK_AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
 
 #[derive(Clone)]
 pub struct ClientOptions {
@@ -261,20 +261,8 @@ pub fn answer_cut(url: &Url) -> String {
 #[derive(Debug)]
 pub struct Received {
     pub status: u16,
-    pub headers: Headers,
+    pub headers: HeaderMap,
     pub body: Body,
-}
-
-#[derive(Debug, Default)]
-pub struct Headers {
-    pub content_type: Option<String>,
-    pub date: Option<String>,
-    pub location: Option<String>,
-    pub request_id: Option<String>,
-    pub retry_after: Option<String>,
-    /// Whether the password of a login was right and a second factor is required.
-    pub asks_second_factor: bool,
-    pub subject_token: Option<Secret>,
 }
 
 pub enum Body {
@@ -306,23 +294,30 @@ impl Received {
             Body::Coded(_) | Body::TooLong | Body::Cut => Vec::new(),
         }
     }
-}
 
-impl Headers {
+    pub fn header(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
+        text_of(&self.headers, name)
+    }
+
     /// Returns the wait that the answer asks for: seconds, or a date by the answer's own clock
     /// (RFC 9110, section 10.2.3).
     pub fn wait_asked(&self, now: Timestamp) -> Option<Duration> {
-        let asked = self.retry_after.as_deref()?.trim();
+        let asked = self.header(&RETRY_AFTER)?;
+        let asked = asked.trim();
         if !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_digit()) {
             return Some(asked.parse().map_or(Duration::MAX, Duration::from_secs));
         }
         let until = parse_date(asked)?;
-        let from = self.date.as_deref().and_then(parse_date).unwrap_or(now);
+        let from = self.date().unwrap_or(now);
         Duration::try_from(until.duration_since(from)).ok()
     }
 
+    fn date(&self) -> Option<Timestamp> {
+        parse_date(&self.header(&DATE)?)
+    }
+
     pub fn clock_off(&self, local: Timestamp) -> Option<String> {
-        let server = parse_date(self.date.as_deref()?)?;
+        let server = self.date()?;
         let apart = local.duration_since(server).unsigned_abs();
         if apart <= CLOCK_TOLERANCE {
             return None;
@@ -345,33 +340,25 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 async fn receive(mut response: Response) -> Received {
-    let headers = response.headers();
-    let coding = text_of(headers, &CONTENT_ENCODING)
+    let mut headers = std::mem::take(response.headers_mut());
+    if let Some(token) = headers.get_mut(X_SUBJECT_TOKEN) {
+        token.set_sensitive(true);
+    }
+    let coding = text_of(&headers, &CONTENT_ENCODING)
         .filter(|coding| !coding.trim().is_empty() && !coding.eq_ignore_ascii_case("identity"));
-    let kept = Headers {
-        content_type: text_of(headers, &CONTENT_TYPE),
-        date: text_of(headers, &DATE),
-        location: text_of(headers, &LOCATION),
-        request_id: text_of(headers, &X_REQUEST_ID),
-        retry_after: text_of(headers, &RETRY_AFTER),
-        asks_second_factor: headers.contains_key(OPENSTACK_AUTH_RECEIPT),
-        subject_token: text_of(headers, &X_SUBJECT_TOKEN).map(Secret::new),
-    };
-    let status = response.status().as_u16();
     let body = match coding {
-        Some(coding) => Body::Coded(coding),
+        Some(coding) => Body::Coded(coding.into_owned()),
         None => read(&mut response).await,
     };
     Received {
-        status,
-        headers: kept,
+        status: response.status().as_u16(),
+        headers,
         body,
     }
 }
 
-fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let value = headers.get(name)?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+fn text_of<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
+    Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()))
 }
 
 async fn read(response: &mut Response) -> Body {

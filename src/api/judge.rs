@@ -8,11 +8,12 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use url::Url;
 
 use super::codes::{self, Class};
 use super::error::{FailureKind, labelled};
-use super::http::{Body, Received, answer_cut, authority};
+use super::http::{Body, OPENSTACK_AUTH_RECEIPT, Received, X_REQUEST_ID, answer_cut, authority};
 use super::secrets::{self, LoginSecrets, RunSecrets};
 use super::wire::{self, AnswerBody, Decoded, ResultRow};
 use crate::core::job::EntryKey;
@@ -219,14 +220,15 @@ impl<'a> Judge<'a> {
         let is_again = status == 429 || matches!(reading.class, Class::Throttled | Class::Busy);
         Some(Judgement::Failed(match reading.class {
             Class::Login => {
-                if received.headers.asks_second_factor {
+                // The password was right.
+                if received.headers.contains_key(OPENSTACK_AUTH_RECEIPT) {
                     refusal.advice = Some(codes::SECOND_FACTOR);
                 }
-                notes.extend(received.headers.clock_off(self.now));
+                notes.extend(received.clock_off(self.now));
                 FailureKind::Login(refusal)
             }
             Class::Permission => {
-                notes.extend(received.headers.clock_off(self.now));
+                notes.extend(received.clock_off(self.now));
                 FailureKind::Refused(refusal)
             }
             _ if is_again => return Some(Judgement::Again(busy(refusal))),
@@ -396,8 +398,8 @@ impl<'a> Judge<'a> {
 
     /// A redirect is never followed: it would carry the passwords elsewhere.
     fn redirected(&self, received: &Received) -> String {
-        let target = received.headers.location.as_deref();
-        let target = target.and_then(|location| self.url.join(location).ok());
+        let target = received.header(&LOCATION);
+        let target = target.and_then(|location| self.url.join(&location).ok());
         let host = target.as_ref().and_then(Url::host_str);
         let host = host.and_then(|host| self.needles().text(host));
         let host = host.map_or_else(String::new, |host| format!(" to {host}"));
@@ -429,8 +431,8 @@ impl<'a> Judge<'a> {
             self.needles().text(&first_line(&page))
         };
         let line = labelled(": ", line);
-        let content_type = received.headers.content_type.as_deref();
-        let content_type = content_type.and_then(|text| self.needles().text(text));
+        let content_type = received.header(&CONTENT_TYPE);
+        let content_type = content_type.and_then(|text| self.needles().text(&text));
         let content_type = labelled(", content type ", content_type);
         let id = labelled(", request ", self.request_id(received, None));
         let (status, host) = (received.status, authority(self.url));
@@ -452,8 +454,8 @@ impl<'a> Judge<'a> {
     }
 
     fn request_id(&self, received: &Received, answer: Option<&AnswerBody>) -> Option<ReportedName> {
-        let header = received.headers.request_id.as_deref();
-        let raw = header.or_else(|| answer?.request_id())?;
+        let header = received.header(&X_REQUEST_ID);
+        let raw = header.as_deref().or_else(|| answer?.request_id())?;
         self.needles().request_id(raw)
     }
 }

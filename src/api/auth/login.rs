@@ -14,10 +14,11 @@ use super::iam::{Iam, TokenFacts, facts, login_body};
 use super::{LoginPass, PasswordLogin, TokenHeader};
 use crate::api::error::{CallFailure, FailureKind};
 use crate::api::exchange::Policy;
-use crate::api::http::{ApiCall, authority};
+use crate::api::http::{ApiCall, X_SUBJECT_TOKEN, authority};
 use crate::api::secrets::{LoginSecrets, needles};
 use crate::core::config::is_project_id;
 use crate::core::outcome::Refusal;
+use crate::core::secret::Secret;
 
 /// How long before its expiry a token is replaced; a tenth of its life if that is shorter. A
 /// request may take a minute, and clocks differ.
@@ -182,16 +183,13 @@ impl IamSession {
         let sent_at = Instant::now();
         // A wrong password that was counted must not be counted twice, nor a code of a
         // second factor shown again.
-        let mut received = self
+        let received = self
             .iam
             .ask(&call, Policy::Once, &self.secrets(), &ApiCall::request)
             .await?;
-        let token = received
-            .headers
-            .subject_token
-            .take()
-            .and_then(|token| TokenHeader::given(&token).ok());
-        let Some(token) = token else {
+        let token = received.header(&X_SUBJECT_TOKEN);
+        let token = token.map(|token| TokenHeader::given(&Secret::new(token.into_owned())));
+        let Some(Ok(token)) = token else {
             return Err(self.failure(
                 FailureKind::Unanswered,
                 vec!["the answer has no token".to_owned()],

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+
 use super::*;
-use crate::api::http::Headers;
 use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{Outcome, match_results};
 use crate::core::secret::Secret;
@@ -24,9 +25,13 @@ fn entry(job: &str, endpoint: Endpoint) -> Assignment {
 fn json(status: u16, body: &str) -> Received {
     Received {
         status,
-        headers: Headers::default(),
+        headers: HeaderMap::new(),
         body: Body::Read(body.as_bytes().to_vec()),
     }
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap()
 }
 
 fn now() -> Timestamp {
@@ -313,7 +318,9 @@ fn a_redirect_is_a_refusal_that_names_the_host_only() {
         (None, ""),
     ] {
         let mut received = json(307, "moved");
-        received.headers.location = location.map(str::to_owned);
+        if let Some(location) = location {
+            received.headers.insert(LOCATION, value(location));
+        }
         let (step, notes) = judge(received);
         let Judgement::Settled(BatchReply::TurnedAway(refusal)) = step else {
             panic!("{step:?}");
@@ -331,7 +338,7 @@ fn a_page_is_shown_as_one_clean_line() {
         "<p>x</p>".repeat(5000)
     );
     let mut received = json(524, &page);
-    received.headers.content_type = Some("text/html".to_owned());
+    received.headers.insert(CONTENT_TYPE, value("text/html"));
     assert_eq!(
         judge(received).1[0],
         "answer 524 from drs.example.test is not in the service's format, content type \"text/html\": \"524: A\""
@@ -383,12 +390,12 @@ fn a_secret_in_an_answer_is_withheld_everywhere() {
 #[test]
 fn waits_are_read_in_both_forms() {
     let wait = |retry_after: &str, date: Option<&str>| {
-        let headers = Headers {
-            retry_after: Some(retry_after.to_owned()),
-            date: date.map(str::to_owned),
-            ..Headers::default()
-        };
-        retry_after_secs(&headers)
+        let mut received = json(429, "");
+        received.headers.insert(RETRY_AFTER, value(retry_after));
+        if let Some(date) = date {
+            received.headers.insert(DATE, value(date));
+        }
+        received.wait_asked(now()).map(|wait| wait.as_secs())
     };
     assert_eq!(wait("2", None), Some(2));
     assert_eq!(wait(" 0 ", None), Some(0));
@@ -401,18 +408,12 @@ fn waits_are_read_in_both_forms() {
     }
 }
 
-fn retry_after_secs(headers: &Headers) -> Option<u64> {
-    headers.wait_asked(now()).map(|wait| wait.as_secs())
-}
-
 #[test]
 fn a_clock_that_is_off_by_minutes_is_named() {
     let said = |date: &str| {
-        let headers = Headers {
-            date: Some(date.to_owned()),
-            ..Headers::default()
-        };
-        headers.clock_off(now()).unwrap_or_default()
+        let mut received = json(200, "");
+        received.headers.insert(DATE, value(date));
+        received.clock_off(now()).unwrap_or_default()
     };
     assert_eq!(
         said("Fri, 02 Jan 2026 03:20:05 GMT"),
