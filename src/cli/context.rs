@@ -125,9 +125,9 @@ impl<'a> Context<'a> {
     }
 
     pub fn sweep(&self) {
-        for leftover in private::sweep(&self.env.private_places()) {
-            let path = leftover.path.display();
-            self.shell.message(&match &leftover.removed {
+        for (path, removed) in private::sweep(&self.env.private_places()) {
+            let path = path.display();
+            self.shell.message(&match removed {
                 Ok(()) => format!("note: removed {path}, left by an edit that was killed\n"),
                 Err(error) => format!(
                     "warning: cannot remove {path}, plain text left by an edit that was killed: {error}\n"

@@ -4,6 +4,7 @@
 //! with all that an editor wrote next to the text; and the next run finds and removes what a killed
 //! run left. Links are never followed, and files that may belong to others stay.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -255,38 +256,28 @@ fn overwrite(path: &Path, length: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-pub struct SweptFolder {
-    pub path: PathBuf,
-    pub removed: io::Result<()>,
-}
-
-pub fn sweep(places: &Places) -> Vec<SweptFolder> {
+/// Removes what killed runs left; returns each directory, and why it stayed if it did.
+pub fn sweep(places: &Places) -> Vec<(PathBuf, io::Result<()>)> {
     let own = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
-    let mut folders: Vec<PathBuf> = places.runtime.iter().cloned().collect();
-    folders.extend([own, SHARED_MEMORY.into(), places.temporary.clone()]);
-    let mut seen = Vec::new();
-    let mut found = Vec::new();
-    for folder in folders {
-        // Several names may lead to one place; each place is swept once.
-        let Ok(folder) = fs::canonicalize(&folder) else {
-            continue;
-        };
-        if seen.contains(&folder) {
-            continue;
-        }
-        found.extend(sweep_folder(&folder));
-        seen.push(folder);
-    }
-    found
+    let folders = [own, SHARED_MEMORY.into(), places.temporary.clone()].into_iter();
+    let folders = folders.chain(places.runtime.clone());
+    // Several names may lead to one place; each place is swept once.
+    let folders: BTreeSet<PathBuf> = folders.flat_map(fs::canonicalize).collect();
+    let swept = folders.iter().flat_map(|folder| sweep_folder(folder));
+    swept.collect()
 }
 
-fn sweep_folder(folder: &Path) -> Vec<SweptFolder> {
+fn sweep_folder(folder: &Path) -> Vec<(PathBuf, io::Result<()>)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let ours = entries
         .filter(|entry| is_our_name(entry.file_name().as_encoded_bytes()))
         .map(|entry| entry.path())
         .filter(|path| is_private_folder(path));
-    ours.filter_map(|path| sweep_one(&path)).collect()
+    let swept = |path: PathBuf| {
+        let removed = sweep_one(&path)?;
+        Some((path, removed))
+    };
+    ours.filter_map(swept).collect()
 }
 
 /// Returns whether a private directory can have this name, which is shown as it is.
@@ -295,22 +286,13 @@ fn is_our_name(name: &[u8]) -> bool {
     rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
-fn sweep_one(path: &Path) -> Option<SweptFolder> {
-    let done = |removed| {
-        Some(SweptFolder {
-            path: path.to_owned(),
-            removed,
-        })
-    };
+fn sweep_one(path: &Path) -> Option<io::Result<()>> {
     let mut lock = match files::open_unlinked(&path.join(LOCK)) {
         Ok(lock) => lock,
         // A run was killed before it made the lock, and nothing else is in there; or a running one
         // is about to make it, and then makes another directory.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return match fs::remove_dir(path) {
-                Ok(()) => done(Ok(())),
-                Err(_) => None,
-            };
+            return fs::remove_dir(path).ok().map(Ok);
         }
         Err(_) => return None,
     };
@@ -325,7 +307,7 @@ fn sweep_one(path: &Path) -> Option<SweptFolder> {
     }
     match remove(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        removed => done(removed),
+        removed => Some(removed),
     }
 }
 

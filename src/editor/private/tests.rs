@@ -52,9 +52,9 @@ fn a_leftover_is_swept_and_a_living_folder_is_not() {
     fs::set_permissions(&empty, fs::Permissions::from_mode(0o700)).unwrap();
     let mut swept: Vec<PathBuf> = sweep_folder(&places.temporary)
         .into_iter()
-        .map(|leftover| {
-            leftover.removed.unwrap();
-            leftover.path
+        .map(|(path, removed)| {
+            removed.unwrap();
+            path
         })
         .collect();
     swept.sort();
@@ -161,7 +161,7 @@ fn a_folder_that_is_not_empty_after_all_is_still_known_as_a_leftover() {
     remove_empty(&folder).expect_err("it is not empty");
     assert!(folder.join(LOCK).exists());
     let found = sweep_folder(place.path());
-    assert!(found.iter().all(|leftover| leftover.removed.is_ok()));
+    assert!(found.iter().all(|(_, removed)| removed.is_ok()));
     assert_eq!(found.len(), 1);
     assert!(!folder.exists());
 }
