@@ -44,7 +44,7 @@ impl Fixture {
     pub(crate) fn new(entries: usize, url: &str) -> Outcome<Self> {
         let dir = tempfile::tempdir()?;
         let folder = dir.path().to_string_lossy().into_owned();
-        let env = Env::empty().with_var("DRSPASS_IDENTITY", "key.txt");
+        let env = Env::default().with_var("DRSPASS_IDENTITY", "key.txt");
         let run = |args: &[&str]| -> Outcome<()> {
             match cli::run([&["drspass", "-C", &folder], args].concat(), &env) {
                 0 => Ok(()),

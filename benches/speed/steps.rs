@@ -56,7 +56,7 @@ fn events(folder: &Path) -> Outcome<()> {
 /// Runs a command of the program; `MANY` stands for the addresses of two thousand entries,
 /// or of all there are in the smallest fixtures.
 fn command_line(words: &str, folder: &Path) -> Outcome<()> {
-    let env = Env::empty().with_var("DRSPASS_IDENTITY", "key.txt");
+    let env = Env::default().with_var("DRSPASS_IDENTITY", "key.txt");
     let mut args = vec!["drspass".to_owned(), "-C".to_owned()];
     args.push(folder.to_string_lossy().into_owned());
     for word in words.split(' ') {

@@ -59,7 +59,7 @@ fuzz_target!(init: show_panics(), |data: &[u8]| {
         }
     }
     let at = folder.to_str().expect("text");
-    let env = Env::empty().with_var("HOME", at).with_var("DRSPASS_IDENTITY_KEY", KEY);
+    let env = Env::default().with_var("HOME", at).with_var("DRSPASS_IDENTITY_KEY", KEY);
     for words in [
         &["validate", "--require-encrypted"][..],
         &["recipients"],

@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
             bytes => fs::write(clouds.join(name), bytes).expect("written"),
         }
     }
-    let env = Env::empty().with_var("HOME", home.to_str().expect("text"));
+    let env = Env::default().with_var("HOME", home.to_str().expect("text"));
     let folder = home.join("root");
     let place = login::LoginContext {
         env: &env,

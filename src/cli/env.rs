@@ -16,6 +16,7 @@ use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
 use crate::sys::children::ChildEnv;
 
+#[derive(Default)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
 }
@@ -31,22 +32,9 @@ impl Env {
         }
     }
 
-    pub fn empty() -> Self {
-        Self {
-            vars: BTreeMap::new(),
-        }
-    }
-
     #[must_use]
-    pub fn with_var(mut self, name: &str, value: &str) -> Self {
+    pub fn with_var(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.vars.insert(name.into(), value.into());
-        self
-    }
-
-    #[cfg(test)]
-    #[must_use]
-    pub fn with_raw_var(mut self, name: &str, value: OsString) -> Self {
-        self.vars.insert(name.into(), value);
         self
     }
 

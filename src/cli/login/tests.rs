@@ -40,7 +40,7 @@ impl Machine {
             fs::create_dir_all(folder.path().join(name)).expect("a folder");
         }
         let home = folder.path().join("home");
-        let env = Env::empty().with_var("HOME", home.to_str().expect("UTF-8"));
+        let env = Env::default().with_var("HOME", home.to_str().expect("UTF-8"));
         Self {
             folder,
             root: "repo/prod",
@@ -331,7 +331,7 @@ fn a_project_id_variable_must_have_the_form_and_be_the_sealed_one() {
     let long = "a".repeat(65);
     for name in ["OS_PROJECT_ID", "OS_TENANT_ID", "HW_PROJECT_ID"] {
         for bad in ["", "  ", "a/b", "..", "a?b", "ä", "a\n", long.as_str()] {
-            let env = Env::empty().with_var(name, bad);
+            let env = Env::default().with_var(name, bad);
             for refused in [check_project_form(&env), check_project(&env, A)] {
                 let told = told(&refused.expect_err(bad));
                 let words = match bad {
@@ -342,22 +342,22 @@ fn a_project_id_variable_must_have_the_form_and_be_the_sealed_one() {
             }
         }
         let raw = std::os::unix::ffi::OsStringExt::from_vec(b"a\xffb".to_vec());
-        assert!(check_project_form(&Env::empty().with_raw_var(name, raw)).is_err());
+        assert!(check_project_form(&Env::default().with_var(name, raw)).is_err());
 
-        let env = Env::empty().with_var(name, B);
+        let env = Env::default().with_var(name, B);
         assert!(check_project_form(&env).is_ok());
         let told = told(&check_project(&env, A).expect_err("another project"));
         for word in [name, A, B, "drspass.yaml", "Nothing was sent"] {
             assert!(told.contains(word), "{word} is not in {told}");
         }
-        assert!(check_project(&Env::empty().with_var(name, A), A).is_ok());
+        assert!(check_project(&Env::default().with_var(name, A), A).is_ok());
         // Whatever the login is.
         Machine::with_clouds("clouds: {x: {token: canary}}")
             .var(name, B)
             .refuses(&[name, A, B]);
     }
     // The first that differs is named, and one that fits does not cover for it.
-    let env = Env::empty()
+    let env = Env::default()
         .with_var("OS_PROJECT_ID", A)
         .with_var("HW_PROJECT_ID", B);
     let told = told(&check_project(&env, A).expect_err("another project"));

@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn the_variable_that_the_connection_looks_at_is_the_one_that_counts() {
         let env = |pairs: &[(&str, &str)]| {
-            pairs
-                .iter()
-                .fold(Env::empty(), |env, (name, value)| env.with_var(name, value))
+            pairs.iter().fold(Env::default(), |env, (name, value)| {
+                env.with_var(name, value)
+            })
         };
         let found = |pairs: &[(&str, &str)]| proxy(&env(pairs)).ok().flatten();
         let (https, all) = (("HTTPS_PROXY", "a:1"), ("ALL_PROXY", "socks5://b:1"));
