@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
+use std::iter::successors;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -64,40 +65,25 @@ pub fn connect_cause(error: &reqwest::Error) -> ConnectCause {
     if let Some(cause) = certificate_cause(error) {
         return cause;
     }
-    let text = texts(error);
+    let mut causes = successors(error.source(), |&inner| inner.source());
+    let texts: Vec<String> = causes.clone().map(ToString::to_string).collect();
+    let text = texts.join("\n").to_ascii_lowercase();
     if let Some((_, words, about)) = CAUSES.iter().find(|(part, ..)| text.contains(part)) {
         return ((*words).into(), *about);
     }
-    let mut words = None;
-    let mut source = error.source();
-    while let (None, Some(inner)) = (words, source) {
-        let kind = inner.downcast_ref().map(io::Error::kind);
-        words = match kind {
-            Some(io::ErrorKind::ConnectionRefused) => Some("connection refused"),
-            Some(io::ErrorKind::TimedOut) => Some(TIMED_OUT),
-            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-                Some("host or network unreachable")
-            }
-            _ => None,
-        };
-        source = inner.source();
-    }
+    let words = causes.find_map(|inner| match inner.downcast_ref().map(io::Error::kind)? {
+        io::ErrorKind::ConnectionRefused => Some("connection refused"),
+        io::ErrorKind::TimedOut => Some(TIMED_OUT),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Some("host or network unreachable")
+        }
+        _ => None,
+    });
     let words = words.unwrap_or_else(|| match error.is_timeout() {
         true => TIMED_OUT,
         false => "unknown cause",
     });
     (words.into(), Other)
-}
-
-fn texts(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(&inner.to_string().to_ascii_lowercase());
-        text.push('\n');
-        source = inner.source();
-    }
-    text
 }
 
 /// Returns the cause of a refused certificate that names what the server offered.
