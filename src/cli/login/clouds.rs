@@ -107,7 +107,7 @@ pub fn find(
             }
         }
     };
-    let node = all.and_then(|all| all.take("clouds")?.take(&name));
+    let node = all.and_then(|all| all.get("clouds")?.get(&name).cloned());
     let Some(node) = node else {
         // The only entry may have no keys.
         return wanted.map_or(Ok(None), |wanted| Err(no_entry(wanted, main)));

@@ -55,13 +55,6 @@ impl CloudsNode {
         }
     }
 
-    pub fn take(self, key: &str) -> Option<Self> {
-        match self.value {
-            CloudsValue::Map(mut map) => map.remove(key).filter(|node| !node.is_null()),
-            _ => None,
-        }
-    }
-
     pub fn map(&self, what: &str, help: &str) -> Result<&CloudsMap, Failure> {
         match &self.value {
             CloudsValue::Map(map) => Ok(map),

@@ -341,7 +341,7 @@ fn a_project_id_variable_must_have_the_form_and_be_the_sealed_one() {
                 assert!(told.contains(&words), "{told}");
             }
         }
-        let raw = std::os::unix::ffi::OsStringExt::from_vec(b"a\xffb".to_vec());
+        let raw: std::ffi::OsString = std::os::unix::ffi::OsStringExt::from_vec(b"a\xffb".to_vec());
         assert!(check_project_form(&Env::default().with_var(name, raw)).is_err());
 
         let env = Env::default().with_var(name, B);

@@ -341,7 +341,8 @@ fn names_must_be_readable_and_secrets_are_taken_as_they_are() {
 
     for name in ["OS_PASSWORD", "OS_TOKEN", "OS_USERNAME", "HW_SECRET_KEY"] {
         let mut machine = Machine::with_vars(&["OS_USER_ID=u"]);
-        let raw = std::os::unix::ffi::OsStringExt::from_vec(b"canary\xff".to_vec());
+        let raw: std::ffi::OsString =
+            std::os::unix::ffi::OsStringExt::from_vec(b"canary\xff".to_vec());
         machine.env = machine.env.with_var(name, raw);
         machine.refuses(&[name, "UTF-8"]);
     }
