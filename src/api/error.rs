@@ -6,7 +6,6 @@ use crate::core::failure::Failure;
 use crate::core::outcome::Refusal;
 use crate::core::redact::ForeignText;
 
-/// Why a call failed.
 #[derive(Debug)]
 pub struct CallFailure {
     pub kind: FailureKind,

@@ -293,7 +293,6 @@ pub enum MessageKey {
     ErrorMessage,
 }
 
-/// An answer to a whole request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CannedAnswer {

@@ -35,7 +35,6 @@ impl ServiceRequest {
         self.head.uri.query().unwrap_or_default()
     }
 
-    /// Returns whether the content type is JSON, in any charset.
     pub fn is_json(&self) -> bool {
         let content_type = self.header("content-type").unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default();
@@ -68,7 +67,6 @@ impl Recorded {
         self.head.method.as_str()
     }
 
-    /// Returns path and query of the request line.
     pub fn path(&self) -> &str {
         let uri = &self.head.uri;
         uri.path_and_query()

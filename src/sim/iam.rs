@@ -222,7 +222,6 @@ fn project(
     }
 }
 
-/// Reads an optional field, which must be text.
 fn text<'a>(object: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceReply> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),

@@ -137,7 +137,6 @@ impl DatabaseLogin {
         self.held.is_some()
     }
 
-    /// Returns whether the database would refuse DRS now.
     fn is_refused(&self) -> bool {
         let wrong = match (self.held, self.real) {
             (Some(held), Some(real)) => held != real,
@@ -156,9 +155,7 @@ pub struct SimJob {
     /// The constant facts: the state is the first one, and passwords are removed.
     pub facts: JobSpec,
     pub status: String,
-    /// By endpoint.
     logins: [DatabaseLogin; 2],
-    /// Since when a running job has been refused.
     wrong_since: Option<Instant>,
     /// When a retry began, and the failed state it began in.
     retry: Option<(Instant, String)>,

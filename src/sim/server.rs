@@ -99,7 +99,6 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 
 type Handler = fn(&mut SimExchange<'_>) -> SimAnswer;
 
-/// The handler of a call, and the faults it meets.
 struct Route {
     answer: Handler,
     faults: Option<(FaultQueue, Option<QueryCall>)>,
@@ -315,7 +314,6 @@ async fn respond(
     Ok(reply)
 }
 
-/// Acts on the request as far as the faults allow.
 fn act(
     shared: &Shared,
     state: &mut SimState,

@@ -33,7 +33,6 @@ pub struct Shared {
     pub state: Mutex<SimState>,
 }
 
-/// What changes while the simulator runs.
 pub struct SimState {
     pub jobs: JobStore,
     pub elsewhere: JobStore,

@@ -28,14 +28,12 @@ pub enum LoginField {
     ProjectName,
 }
 
-/// Where the fields of a login come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LoginSource {
     /// `OS_` variables.
     Os,
     /// `HW_` variables; each falls back to an `OS_` variable.
     Hw,
-    /// Keys of clouds.yaml.
     Clouds,
 }
 
