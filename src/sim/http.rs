@@ -1,18 +1,17 @@
 //! Requests as they arrive, and answers, whole or broken off.
 
 use std::fmt::{self, Write as _};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http_body_util::channel::Channel;
+use http_body_util::{Either, Full};
 use hyper::Response;
-use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::Sleep;
 
 /// Delay before a connection is cut, so that the first half has left the write buffer.
 const HALF_BODY_PAUSE: Duration = Duration::from_millis(20);
@@ -197,7 +196,14 @@ impl ServiceReply {
         for (name, value) in self.headers {
             builder = builder.header(name, value);
         }
-        let response = builder.body(Payload::new(self.body, self.truncated));
+        let body = Bytes::from(self.body);
+        let response = if self.truncated {
+            // It promises more bytes than it delivers.
+            let builder = builder.header(CONTENT_LENGTH, body.len());
+            builder.body(Either::Right(half_of(body)))
+        } else {
+            builder.body(Either::Left(Full::new(body)))
+        };
         response.map_err(|_| ConnectionCut)
     }
 }
@@ -223,54 +229,16 @@ pub fn check_head<'a>(
 #[error("connection cut on purpose")]
 pub struct ConnectionCut;
 
-/// A body that may promise more bytes than it delivers.
-pub struct Payload {
-    rest: Option<Bytes>,
-    promised: u64,
-    cut: Option<Pin<Box<Sleep>>>,
-}
+pub type Payload = Either<Full<Bytes>, Channel<Bytes, ConnectionCut>>;
 
-impl Payload {
-    fn new(body: Vec<u8>, truncated: bool) -> Self {
-        let promised = body.len() as u64;
-        let mut rest = Bytes::from(body);
-        if truncated {
-            rest.truncate(rest.len() / 2);
-        }
-        Self {
-            rest: (!rest.is_empty()).then_some(rest),
-            promised,
-            cut: truncated.then(|| Box::pin(tokio::time::sleep(HALF_BODY_PAUSE))),
-        }
-    }
-}
-
-impl Body for Payload {
-    type Data = Bytes;
-    type Error = ConnectionCut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionCut>>> {
-        if let Some(bytes) = self.rest.take() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
-        }
-        let Some(cut) = self.cut.as_mut() else {
-            return Poll::Ready(None);
-        };
-        ready!(cut.as_mut().poll(cx));
-        Poll::Ready(Some(Err(ConnectionCut)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_none() && self.cut.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.is_end_stream() {
-            true => SizeHint::with_exact(0),
-            false => SizeHint::with_exact(self.promised),
-        }
-    }
+/// Returns half of a body, after which the connection is cut.
+fn half_of(body: Bytes) -> Channel<Bytes, ConnectionCut> {
+    let (mut sender, payload) = Channel::new(1);
+    tokio::spawn(async move {
+        // An error means that the caller hung up.
+        let _ = sender.send_data(body.slice(..body.len() / 2)).await;
+        tokio::time::sleep(HALF_BODY_PAUSE).await;
+        sender.abort(ConnectionCut);
+    });
+    payload
 }
