@@ -38,7 +38,8 @@ pub struct Git {
 impl Git {
     /// Returns `None` outside of a work tree.
     pub fn at(folder: PathBuf, env: &ChildEnv) -> Result<Option<Self>, OpError> {
-        let full = folder.canonicalize().unwrap_or_default();
+        // The directory of the process has no name.
+        let full = folder.join(".").canonicalize().unwrap_or_default();
         if !full.ancestors().any(|above| above.join(".git").exists()) {
             return Ok(None);
         }

@@ -362,3 +362,23 @@ fn without_a_repository_there_is_nothing_to_compare_with() {
         .says("--base needs a git work tree");
     check(&lab, &[]).exits(0);
 }
+
+#[test]
+fn the_repository_is_found_from_a_directory_below_its_top() {
+    let lab = repository();
+    fs::create_dir(lab.path("prod")).unwrap();
+    for name in ["drspass.yaml", MANIFEST, INDEX, ".gitattributes"] {
+        git(&lab, &["mv", name, "prod"]).exits(0);
+    }
+    commit(&lab, "Move");
+    let args = ["validate", "--require-encrypted", "--base", "main"];
+    let mut command = lab.command(&args);
+    command.current_dir(lab.path("prod"));
+    lab.run_command(command).exits(0);
+    lab.write("prod/.gitattributes", "passwords.index.yaml -diff\n");
+    let mut command = lab.command(&args);
+    command.current_dir(lab.path("prod"));
+    lab.run_command(command)
+        .exits(1)
+        .says("has the git attribute diff");
+}
