@@ -26,7 +26,7 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::conflict),
         help(
-            "Get each side with 'git checkout --ours FILE' and '--theirs', and decrypt it with 'drspass decrypt -o'. Merge the two by hand, then run 'drspass encrypt' on the result while one side is in place."
+            "Nothing was sent. Run 'drspass merge', which joins the two sides by entry, shows no password, and asks before it writes."
         )
     )]
     ConflictMarks,

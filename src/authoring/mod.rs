@@ -1,6 +1,7 @@
 //! Changes the text of a manifest and nothing else of it: comments, order, quotes and line ends of
 //! everything unchanged stay byte for byte.
 
+mod blocks;
 mod find;
 mod layout;
 mod merge;
@@ -15,6 +16,7 @@ use std::vec::IntoIter;
 
 use zeroize::Zeroizing;
 
+pub use blocks::merged;
 pub use find::{Taken, no_password};
 
 use crate::core::fingerprint::Field;
@@ -161,7 +163,7 @@ impl<'t> ManifestText<'t> {
     pub fn rewrite(&self, changes: &[Change]) -> Result<Zeroizing<String>, NotRewritten> {
         let changes = changes.iter().map(|change| {
             let keys = change.place.keys().into_iter();
-            (keys, change.value.expose())
+            (keys, NewContent::Text(change.value.expose()))
         });
         self.made_so(&tree(changes.collect()))
     }
@@ -227,7 +229,7 @@ impl<'t> ManifestText<'t> {
 
 /// Returns the changes by the keys that lead to each, as a tree: keys in the order of first use,
 /// but a text before a map.
-fn tree<'v>(changes: Vec<(IntoIter<&'v str>, &'v str)>) -> Vec<(&'v str, NewContent<'v>)> {
+fn tree<'v>(changes: Vec<(IntoIter<&'v str>, NewContent<'v>)>) -> Vec<(&'v str, NewContent<'v>)> {
     let mut numbers = HashMap::new();
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
     for (mut keys, text) in changes {
@@ -238,8 +240,8 @@ fn tree<'v>(changes: Vec<(IntoIter<&'v str>, &'v str)>) -> Vec<(&'v str, NewCont
         }
         groups[number].1.push((keys, text));
     }
-    let content = |group: Vec<(IntoIter<&'v str>, &'v str)>| match group.as_slice() {
-        [(keys, text)] if keys.len() == 0 => NewContent::Text(text),
+    let content = |group: Vec<(IntoIter<&'v str>, NewContent<'v>)>| match group.as_slice() {
+        [(keys, content)] if keys.len() == 0 => content.clone(),
         _ => NewContent::Map(tree(group)),
     };
     let tree = groups.into_iter().map(|(key, group)| (key, content(group)));

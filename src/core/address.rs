@@ -10,7 +10,7 @@ use super::secret::Secret;
 use super::yaml::nearest;
 
 /// A parsed address; without an endpoint it means both.
-struct Address<'t> {
+pub struct Address<'t> {
     kind: AddressKind,
     name: &'t str,
     endpoint: Option<&'t str>,
@@ -23,7 +23,7 @@ enum AddressKind {
 }
 
 impl<'t> Address<'t> {
-    fn parse(text: &'t str) -> Self {
+    pub fn parse(text: &'t str) -> Self {
         let (kind, name, endpoint) = match (text.strip_prefix('@'), text.rsplit_once('/')) {
             (Some(name), _) => (AddressKind::Credential, name, None),
             (None, Some((job, endpoint))) => (AddressKind::Job, job, Some(endpoint)),
@@ -41,16 +41,28 @@ impl<'t> Address<'t> {
     }
 
     fn matches(&self, subject: &Subject<'_>) -> bool {
-        let is_named = |name: &str| glob(self.name, name);
         let Subject { key, .. } = subject;
         match self.kind {
-            AddressKind::Credential => subject.credential.is_some_and(is_named),
+            AddressKind::Credential => subject.credential.is_some_and(|it| glob(self.name, it)),
             AddressKind::Job => {
-                let endpoint = |pattern| glob(pattern, key.endpoint.as_str());
-                self.endpoint.is_none_or(endpoint)
-                    && (is_named(key.job.as_str()) || subject.name.is_some_and(is_named))
+                let id = key.job.as_str();
+                let names = [id, subject.name.unwrap_or(id)];
+                self.is_of_job(&names, Some(key.endpoint))
             }
         }
+    }
+
+    /// Returns whether it names the credential itself.
+    pub fn is_of_credential(&self, name: &str) -> bool {
+        self.kind == AddressKind::Credential && glob(self.name, name)
+    }
+
+    /// Returns whether it names one of the endpoints, or without one the job as a whole.
+    pub fn is_of_job(&self, names: &[&str], endpoint: Option<Endpoint>) -> bool {
+        let is_right = |pattern| endpoint.is_some_and(|it| glob(pattern, it.as_str()));
+        self.kind == AddressKind::Job
+            && self.endpoint.is_none_or(is_right)
+            && names.iter().any(|name| glob(self.name, name))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod job;
 pub mod mac;
 pub mod manifest;
+pub mod merge;
 pub mod outcome;
 pub mod plan;
 pub mod problem;

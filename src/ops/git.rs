@@ -1,6 +1,8 @@
 //! What git does with the files of a root directory: which `init` makes it ignore or leave as
 //! they are, what it was told about one, and what a commit has.
 
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -9,6 +11,7 @@ use super::OpError;
 use super::error::Failure;
 use super::root::CONFIG_FILE;
 use crate::core::config::{Config, index_path};
+use crate::core::redact::ForeignText;
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
 
@@ -88,6 +91,118 @@ impl Git {
             Some(blob) => self.asked(&["cat-file", "blob", blob]).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Returns the versions of a file that git could not merge: the common one, HEAD's, the other.
+    pub fn unmerged(&self, file: &Path) -> Result<[Option<Vec<u8>>; 3], OpError> {
+        let file = file.to_string_lossy();
+        let listed = self.asked(&["ls-files", "--unmerged", "-z", "--", &file])?;
+        let mut versions = [None, None, None];
+        // Each with mode, id, stage, a tab, the name.
+        for entry in listed.split(|byte| *byte == 0) {
+            let entry = String::from_utf8_lossy(entry);
+            let mut words = entry.split([' ', '\t']).skip(1);
+            let (id, stage) = (words.next(), words.next().and_then(|it| it.parse().ok()));
+            if let (Some(id), Some(stage)) = (id, stage)
+                && let Some(version) =
+                    usize::checked_sub(stage, 1).and_then(|it| versions.get_mut(it))
+            {
+                *version = Some(self.asked(&["cat-file", "blob", id])?);
+            }
+        }
+        Ok(versions)
+    }
+
+    /// Returns what people call HEAD and the other side of an unfinished merge, rebase,
+    /// cherry-pick, revert or stash.
+    pub fn sides(&self) -> [String; 2] {
+        let line = |args: &[&str]| {
+            let line = self.asked(args).ok()?;
+            let line = String::from_utf8_lossy(line.trim_ascii()).into_owned();
+            (!line.is_empty()).then_some(line)
+        };
+        let commit = |form, name| line(&["rev-parse", "--verify", "--quiet", form, name]);
+        let called = |name| {
+            let at = format!("--points-at={}", commit("--end-of-options", name)?);
+            let format = "--format=%(refname:short)";
+            let branch = [
+                "for-each-ref",
+                "--count=1",
+                format,
+                &at,
+                "refs/heads",
+                "refs/remotes",
+            ];
+            line(&branch).or_else(|| commit("--short", name))
+        };
+        // In a rebase, HEAD is on no branch, and the commits of the other side are taken singly.
+        let rebased = || {
+            let path = line(&["rev-parse", "--git-path", "rebase-merge/head-name"])?;
+            let name = fs::read_to_string(self.folder.join(path)).ok()?;
+            Some(name.trim().strip_prefix("refs/heads/")?.to_owned())
+        };
+        let ours = called("rebase-merge/onto")
+            .or_else(|| line(&["symbolic-ref", "--short", "--quiet", "HEAD"]))
+            .or_else(|| called("HEAD"));
+        let theirs = rebased()
+            .or_else(|| called("MERGE_HEAD"))
+            .or_else(|| called("CHERRY_PICK_HEAD"))
+            .or_else(|| Some(format!("revert of {}", commit("--short", "REVERT_HEAD")?)))
+            .or_else(|| commit("--short", "refs/stash").map(|_| "stash".to_owned()));
+        [(ours, "HEAD"), (theirs, "the other side")].map(|(name, usual)| {
+            let name = name.and_then(|name| ForeignText::clean(&name));
+            name.map_or_else(|| usual.to_owned(), |name| name.as_str().to_owned())
+        })
+    }
+
+    /// Returns for each of these tags that HEAD's history of an index has the last revision that
+    /// brought it.
+    pub fn brought(
+        &self,
+        index: &Path,
+        tags: &HashSet<&str>,
+    ) -> Result<HashMap<String, u64>, OpError> {
+        let index = index.to_string_lossy();
+        // No setting changes what the lines look like.
+        let log = self.asked(&[
+            "log",
+            "--full-history",
+            "--root",
+            "--format=",
+            "--patch",
+            "--unified=0",
+            "--text",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+            "--no-color",
+            "HEAD",
+            "--",
+            &index,
+        ])?;
+        let mut found = HashMap::new();
+        let mut revision = None;
+        // The newest change comes first.
+        for line in log.split(|byte| *byte == b'\n') {
+            let Some(line) = line.strip_prefix(b"+").map(String::from_utf8_lossy) else {
+                continue;
+            };
+            if let Some((_, rest)) = line
+                .strip_prefix("manifest: ")
+                .and_then(|it| it.split_once("revision: "))
+            {
+                revision = rest
+                    .split(',')
+                    .next()
+                    .and_then(|number| number.parse().ok());
+            }
+            for tag in line.split('"').filter(|word| tags.contains(word)) {
+                if let Some(revision) = revision {
+                    found.entry(tag.to_owned()).or_insert(revision);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn asked(&self, args: &[&str]) -> Result<Vec<u8>, OpError> {
@@ -202,7 +317,7 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     // What an overtaken edit keeps.
     lines.push(format!("{}.edited-*", pattern(config.manifest.as_path())));
     lines.push(format!("{}*", files::PASSING));
-    // The names that the documents suggest for decrypted copies.
+    // Usual names of decrypted copies.
     lines.extend(["plain", "ours", "theirs"].map(|name| format!("/{name}.yaml")));
     lines
 }

@@ -7,6 +7,7 @@ pub mod error;
 pub mod git;
 pub mod inspect;
 pub mod ledger;
+pub mod merge;
 pub mod online;
 pub mod plan;
 pub mod rekey;

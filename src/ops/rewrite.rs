@@ -81,52 +81,11 @@ impl<'a> Rewrite<'a> {
         let Some(edited) = checked.value else {
             return Err(checked.problems);
         };
-        let changed = self.changed_seal(edited.sealed.as_ref());
+        let changed = changed_seal(&self.opened.sealed, edited.sealed.as_ref());
         if !changed.is_empty() {
             return Err(changed);
         }
         manifest::seal(text, &self.opened.sealed).map(|_| ())
-    }
-
-    fn changed_seal(&self, edited: Option<&Sealed>) -> Vec<Problem> {
-        let changed = |path: &str, what: &'static str| {
-            let help = "Restore it: only drspass writes this part.";
-            Problem::error(path, None, what, help)
-        };
-        let old = &self.opened.sealed;
-        let Some(new) = edited else {
-            return vec![changed("sealed", "is written by drspass and was removed")];
-        };
-        let key = |sealed: &Sealed| sealed.fingerprint_key.id();
-        let former = |sealed: &Sealed| {
-            let former = sealed.former.clone()?;
-            let key_id = former.fingerprint_key.id();
-            Some((
-                key_id,
-                former.lineage,
-                former.serial,
-                former.state_sha256,
-                former.at,
-            ))
-        };
-        let (old_scope, new_scope) = (&old.scope, &new.scope);
-        let is_same = [
-            ("fingerprint_key", key(new) == key(old)),
-            ("endpoint", new_scope.endpoint == old_scope.endpoint),
-            ("project_id", new_scope.project_id == old_scope.project_id),
-            ("auth_url", new.auth_url == old.auth_url),
-            ("recipients", new.recipients == old.recipients),
-            ("state", new.state == old.state),
-            ("index", new.index == old.index),
-            ("revision", new.revision == old.revision),
-            ("written", new.written() == old.written()),
-            ("former", former(new) == former(old)),
-        ];
-        let differing = is_same.into_iter().filter(|(_, is_same)| !is_same);
-        let what = "is written by drspass and was changed";
-        differing
-            .map(|(field, _)| changed(&format!("sealed.{field}"), what))
-            .collect()
     }
 
     /// Encrypts nothing to every reader of the change, to find failures before the user edits.
@@ -207,6 +166,36 @@ impl SealedRewrite<'_> {
             encrypt(&left)
         })
     }
+}
+
+/// Returns what of the part that only drspass writes differs.
+pub fn changed_seal(old: &Sealed, new: Option<&Sealed>) -> Vec<Problem> {
+    let changed = |path: &str, what: &'static str| {
+        let help = "Restore it: only drspass writes this part.";
+        Problem::error(path, None, what, help)
+    };
+    let Some(new) = new else {
+        return vec![changed("sealed", "is written by drspass and was removed")];
+    };
+    let key = |sealed: &Sealed| sealed.fingerprint_key.id();
+    let (old_scope, new_scope) = (&old.scope, &new.scope);
+    let is_same = [
+        ("fingerprint_key", key(new) == key(old)),
+        ("endpoint", new_scope.endpoint == old_scope.endpoint),
+        ("project_id", new_scope.project_id == old_scope.project_id),
+        ("auth_url", new.auth_url == old.auth_url),
+        ("recipients", new.recipients == old.recipients),
+        ("state", new.state == old.state),
+        ("index", new.index == old.index),
+        ("revision", new.revision == old.revision),
+        ("written", new.written() == old.written()),
+        ("former", new.former == old.former),
+    ];
+    let differing = is_same.into_iter().filter(|(_, is_same)| !is_same);
+    let what = "is written by drspass and was changed";
+    differing
+        .map(|(field, _)| changed(&format!("sealed.{field}"), what))
+        .collect()
 }
 
 pub fn check_replaceable(root: &Root) -> Result<(), OpError> {

@@ -283,6 +283,7 @@ fn the_help_of_each_command_is_as_reviewed() {
         "unset",
         "import",
         "index",
+        "merge",
         "validate",
         "recipients",
         "rekey",

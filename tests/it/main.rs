@@ -50,6 +50,8 @@ mod lock;
 mod login;
 /// Plan, apply, rerun: the loop.
 mod looped;
+/// Merges of the manifest where git stopped.
+mod merge;
 /// Output for machines: schemas, streams, and the facts of the text.
 mod outputs;
 /// Links, pipes and made-up files.

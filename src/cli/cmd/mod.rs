@@ -4,6 +4,7 @@ pub mod apply;
 pub mod edit;
 pub mod init;
 pub mod manifest;
+pub mod merge;
 pub mod plan;
 pub mod service;
 pub mod shipped;
@@ -21,6 +22,7 @@ use self::init::InitArgs;
 use self::manifest::{
     DecryptArgs, EncryptArgs, GetArgs, IndexArgs, RecipientsArgs, RekeyArgs, ShowArgs, ValidateArgs,
 };
+use self::merge::MergeArgs;
 use self::plan::PlanArgs;
 use self::service::ServiceArgs;
 use self::shipped::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
@@ -76,6 +78,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Print the index of the manifest, or write it
     Index(IndexArgs),
+    /// Merge the manifest where git stopped with a conflict in it
+    Merge(MergeArgs),
     /// Check drspass.yaml, the manifest and its index
     Validate(ValidateArgs),
     /// List the entries of the manifest, or show a saved plan
@@ -126,6 +130,7 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
         Command::Unset(args) => values::unset(context, &args),
         Command::Import(args) => values::import(context, &args),
         Command::Index(args) => manifest::index(context, &args),
+        Command::Merge(args) => merge::run(context, &args),
         Command::Validate(args) => manifest::validate(context, &args),
         Command::Show(args) => manifest::show(context, &args),
         Command::Recipients(args) => manifest::recipients(context, &args),
@@ -153,7 +158,7 @@ const POINTER: &str = "Options of every command: drspass help global";
 /// The headings in the help of the program, each before its commands.
 const GROUPS: &str = "\
 Set up: demo init recipients rekey
-Passwords: edit get set unset import show validate index encrypt decrypt
+Passwords: edit get set unset import show validate index merge encrypt decrypt
 Plan and apply: plan apply
 State: state lock
 Service: whoami jobs sim

@@ -66,6 +66,15 @@ pub struct Former {
     pub at: Timestamp,
 }
 
+/// Keys are compared by their ids.
+impl PartialEq for Former {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint_key.id() == other.fingerprint_key.id()
+            && (&self.lineage, self.serial) == (&other.lineage, other.serial)
+            && (&self.state_sha256, self.at) == (&other.state_sha256, other.at)
+    }
+}
+
 impl Sealed {
     pub fn written(&self) -> String {
         to_the_second(self.written)

@@ -59,8 +59,13 @@ impl Root {
                 return Err(OpError::read(CONFIG_FILE)(source));
             }
         };
-        let text = yaml::decode(&bytes)
-            .map_err(|problem| OpError::document(CONFIG_FILE, vec![problem]))?;
+        Self::configured(folder, &bytes, state)
+    }
+
+    /// Like [`Root::locate`], with this drspass.yaml.
+    pub fn configured(folder: &Path, bytes: &[u8], state: Option<&Path>) -> Result<Self, OpError> {
+        let text =
+            yaml::decode(bytes).map_err(|problem| OpError::document(CONFIG_FILE, vec![problem]))?;
         let checked = config::parse(text);
         let Some(config) = checked.value else {
             return Err(OpError::document(CONFIG_FILE, checked.problems));

@@ -354,5 +354,5 @@ fn an_unfinished_merge_stops_it() {
     );
     refused(&lab, &[], 1)
         .says("unresolved merge")
-        .says("git checkout --ours FILE");
+        .says("Run 'drspass merge'");
 }
