@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::OpError;
-use super::root::{Opened, Root, UserRules};
+use super::root::{Opened, Root, Unlock, UserRules};
 use crate::core::address::Selection;
 use crate::core::fingerprint::{ChangeId, ChangedEntry};
 use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
 use crate::core::report::{PlanNote, PlanReport};
 use crate::core::state::{Rollback, State};
 use crate::store::{JournalLeft, LockStatus, StateSnapshot, StoredState};
+use crate::sys::signals;
 
 /// The entries that a run is limited to.
 #[derive(Debug, Default)]
@@ -18,6 +19,28 @@ pub struct Addresses {
     pub only: Vec<String>,
     /// Sends these even if they are in sync.
     pub resend: Vec<String>,
+}
+
+/// Opens a manifest, and reads its state without the lock.
+pub fn open(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    rules: &UserRules,
+) -> Result<(Opened, StateSnapshot), OpError> {
+    // The state is read while the manifest is opened: for large ones, each takes
+    // a good part of the time.
+    let (opened, fetched) = std::thread::scope(|scope| {
+        let fetching = signals::without_signals(|| scope.spawn(|| root.store.fetch()));
+        let opened = root.open(unlock, rules);
+        (opened, fetching.join())
+    });
+    let opened = opened?;
+    let keys = opened.store_keys(rules);
+    let snapshot = match fetched {
+        Ok(fetched) => root.store.verify(fetched?, &keys)?,
+        Err(_) => root.store.read(&keys)?,
+    };
+    Ok((opened, snapshot))
 }
 
 /// A manifest next to the state of its root directory.

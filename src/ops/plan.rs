@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::compare::{Addresses, Comparison, lock_holder, notes_of};
+use super::compare::{self, Addresses, Comparison, lock_holder, notes_of};
 use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
 use super::root::{Opened, OwnPaths, Root, Unlock, UserRules};
@@ -24,7 +24,6 @@ use crate::core::state::{FieldPrints, Lineage};
 use crate::core::status::{Blocked, UnknownStates};
 use crate::store::format::FormatError;
 use crate::store::plan_file::PlanFile;
-use crate::sys::signals;
 
 /// How to query job states.
 pub struct AskStates<'a> {
@@ -42,19 +41,7 @@ pub fn plan(
     ask: Option<AskStates<'_>>,
     save: Option<&SaveAs<'_>>,
 ) -> Result<(PlanReport, Vec<Problem>), OpError> {
-    // The state is read while the manifest is opened: for large ones, each takes
-    // a good part of the time.
-    let (opened, fetched) = std::thread::scope(|scope| {
-        let fetching = signals::without_signals(|| scope.spawn(|| root.store.fetch()));
-        let opened = root.open(unlock, rules);
-        (opened, fetching.join())
-    });
-    let opened = opened?;
-    let keys = opened.store_keys(rules);
-    let snapshot = match fetched {
-        Ok(fetched) => root.store.verify(fetched?, &keys)?,
-        Err(_) => root.store.read(&keys)?,
-    };
+    let (opened, snapshot) = compare::open(root, unlock, rules)?;
     let holder = lock_holder(root)?;
     let mut notes = notes_of(root, &opened, &snapshot, holder.as_deref());
     let known = Comparison::of(root, &opened, snapshot)?;
