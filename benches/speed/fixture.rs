@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use drspass::age_file::{self, Identities, Means, Plugins};
 use drspass::cli::{self, Env};
 use drspass::core::manifest::{self, Assignment, Manifest, Sealing};
-use drspass::core::plan::prints_of;
+use drspass::core::plan::{prints_of, to_record};
 use drspass::core::secret::Secret;
 use drspass::core::state::{Lineage, RunId, Settlement, State};
 use drspass::store::{LockInfo, Store, StoreKeys};
@@ -122,7 +122,7 @@ impl Fixture {
             } else {
                 prints_of(&prints, assignment, || [7; 16])
             };
-            (assignment.key.clone(), record)
+            to_record(&prints, assignment, record)
         });
         state.begin(wanted, at, &RunId::new("bench".to_owned()));
         for assignment in assignments {

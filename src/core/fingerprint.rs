@@ -39,8 +39,10 @@ impl Scope {
 }
 
 /// Deserializes a text that may be shown before its writer is authenticated.
-pub fn printable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    checked(deserializer, is_printable)
+pub fn printable<'de, D: serde::Deserializer<'de>, T: From<String>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    checked(deserializer, is_printable).map(T::from)
 }
 
 pub fn is_printable(text: &str) -> bool {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Selection;
 use super::batch;
 use super::config::Limits;
-use super::fingerprint::{Field, Fingerprinter, Salt};
+use super::fingerprint::{Field, Fingerprint, Fingerprinter, Salt};
 use super::job::{EntryKey, JobId};
 use super::manifest::{Assignment, Manifest};
 use super::redact::Token;
@@ -500,6 +500,18 @@ pub fn prints_of(
             .map(|(field, value)| (*field, print(*field, value)))
             .collect(),
     }
+}
+
+/// Returns what a state records of an entry, with a test whether a recorded fingerprint is of its
+/// password.
+pub fn to_record(
+    fingerprinter: &Fingerprinter,
+    assignment: &Assignment,
+    prints: FieldPrints,
+) -> (EntryKey, FieldPrints, impl Fn(&Fingerprint) -> bool) {
+    let (key, value) = (&assignment.key, &assignment.password);
+    let is_password = move |print: &_| fingerprinter.matches(print, key, Field::Password, value);
+    (key.clone(), prints, is_password)
 }
 
 /// A plan that changes more than the limits allow (design section 2.1).

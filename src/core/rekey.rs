@@ -80,7 +80,7 @@ mod tests {
     use crate::core::job::EntryKey;
     use crate::core::manifest::{Sealing, parse};
     use crate::core::outcome::{Doubt, RefusalKind};
-    use crate::core::plan::{self, Plan, PlanInputs, prints_of};
+    use crate::core::plan::{self, Plan, PlanInputs, prints_of, to_record};
     use crate::core::redact::Token;
     use crate::core::state::{Lineage, RunId, Settlement};
     use jiff::Timestamp;
@@ -154,7 +154,7 @@ mod tests {
         for _ in 0..2 {
             let wanted = sent.assignments().iter();
             let wanted: Vec<_> = wanted
-                .map(|wanted| (wanted.key.clone(), prints_of(&prints, wanted, || [3; 16])))
+                .map(|wanted| to_record(&prints, wanted, prints_of(&prints, wanted, || [3; 16])))
                 .collect();
             state.begin(wanted, at, &RunId::new("run".to_owned()));
             let refused = |kind| Settlement::Refused {

@@ -327,7 +327,7 @@ pub fn recipients_of(sealed: &Sealed) -> String {
 /// A label may be shown before its writer is authenticated. CI runners execute `##[command]` and
 /// `::command` in a log, which no label of a manifest can contain.
 fn label<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = printable(deserializer)?;
+    let text: String = printable(deserializer)?;
     if text.is_empty() || text.contains("##") || text.contains("::") {
         return Err(serde::de::Error::custom("not the name of an entry"));
     }

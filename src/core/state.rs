@@ -58,11 +58,11 @@ impl ManifestDigest {
 /// The name of one run; it begins with that of a saved plan, if one is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RunId(#[serde(deserialize_with = "printable")] String);
+pub struct RunId(#[serde(deserialize_with = "printable")] Box<str>);
 
 impl RunId {
     pub fn new(unique: String) -> Self {
-        Self(unique)
+        Self(unique.into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -117,11 +117,25 @@ pub enum ValueOrigin {
     Adopted,
 }
 
+/// In place of an option, which needs more memory in each entry.
+pub const UNKNOWN: Timestamp = Timestamp::UNIX_EPOCH;
+
+const fn unknown() -> Timestamp {
+    UNKNOWN
+}
+
+fn is_unknown(time: &Timestamp) -> bool {
+    *time == UNKNOWN
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Applied {
     pub prints: FieldPrints,
     pub at: Timestamp,
+    /// Since when the password is set, never later than the change to it; or [`UNKNOWN`].
+    #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
+    pub value_since: Timestamp,
     pub origin: ValueOrigin,
     #[serde(rename = "plan_id")]
     pub run_id: RunId,
@@ -132,11 +146,31 @@ pub struct Applied {
 pub struct Pending {
     pub wanted: FieldPrints,
     pub since: Timestamp,
+    /// As in [`Applied`], if the password is set.
+    #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
+    pub value_since: Timestamp,
     /// `state distrust` marked them to be sent again; no attempt was made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub distrusted: bool,
     #[serde(rename = "plan_id")]
     pub run_id: RunId,
+}
+
+impl Pending {
+    fn new(
+        wanted: FieldPrints,
+        since: Timestamp,
+        value_since: Timestamp,
+        run_id: &RunId,
+    ) -> Box<Self> {
+        Box::new(Self {
+            wanted,
+            since,
+            value_since,
+            distrusted: false,
+            run_id: run_id.clone(),
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +219,9 @@ pub struct LastOutcome {
     /// Since the last success, at least 1.
     pub attempts: u32,
     pub at: Timestamp,
+    /// As in [`Pending`], if an attempt before this one may have set the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -304,23 +341,20 @@ impl Settlement {
 pub struct Replaced(BTreeMap<EntryKey, Option<Box<Pending>>>);
 
 impl State {
-    /// Marks everything that is about to be sent. Once this is saved, the outcome of these entries
-    /// is unknown until it is settled, so a crash can never make one look settled.
-    pub fn begin(
+    /// Marks everything that is about to be sent, each with a test whether a recorded fingerprint
+    /// is of its password. Once this is saved, the outcome of these entries is unknown until it is
+    /// settled, so a crash can never make one look settled.
+    pub fn begin<F: Fn(&Fingerprint) -> bool>(
         &mut self,
-        wanted: impl IntoIterator<Item = (EntryKey, FieldPrints)>,
+        wanted: impl IntoIterator<Item = (EntryKey, FieldPrints, F)>,
         since: Timestamp,
         run_id: &RunId,
     ) -> Replaced {
         let mut replaced = Replaced::default();
-        for (key, prints) in wanted {
-            let mark = Box::new(Pending {
-                wanted: prints,
-                since,
-                distrusted: false,
-                run_id: run_id.clone(),
-            });
+        for (key, prints, is_password) in wanted {
             let entry = self.entries.entry(key.clone()).or_default();
+            let value_since = entry.value_since(is_password).unwrap_or(since);
+            let mark = Pending::new(prints, since, value_since, run_id);
             replaced.0.insert(key, entry.pending.replace(mark));
         }
         replaced
@@ -345,6 +379,7 @@ impl State {
                 entry.applied = Some(Applied {
                     prints: pending.wanted,
                     at,
+                    value_since: pending.value_since,
                     origin: ValueOrigin::Sent,
                     run_id: pending.run_id,
                 });
@@ -354,6 +389,7 @@ impl State {
                 code,
                 request_id,
             } => {
+                let is_first = pending.value_since == pending.since;
                 let ended = LastOutcome {
                     class: (*kind).into(),
                     code: code.clone(),
@@ -361,6 +397,7 @@ impl State {
                     attempted: pending.wanted,
                     attempts,
                     at,
+                    value_since: (!is_first).then_some(pending.value_since),
                 };
                 entry.end_attempt(ended);
             }
@@ -372,6 +409,7 @@ impl State {
                     attempted: pending.wanted.clone(),
                     attempts,
                     at,
+                    value_since: None,
                 };
                 entry.end_attempt(ended);
                 entry.pending = Some(pending);
@@ -396,56 +434,68 @@ impl State {
     /// password stays known as one.
     pub fn doubt(&mut self, key: &EntryKey, tried: &StateEntry, since: Timestamp, run_id: &RunId) {
         let last = tried.last_outcome.as_ref();
-        let prints = tried
-            .pending
-            .as_ref()
-            .map(|pending| &pending.wanted)
-            .or(last.map(|last| &last.attempted))
-            .or(tried.applied.as_ref().map(|applied| &applied.prints));
-        let Some(wanted) = prints.cloned() else {
+        let (pending, applied) = (tried.pending.as_ref(), tried.applied.as_ref());
+        let sent = pending
+            .map(|pending| (&pending.wanted, pending.value_since))
+            .or(last.map(|last| (&last.attempted, last.value_since.unwrap_or(UNKNOWN))))
+            .or(applied.map(|applied| (&applied.prints, applied.value_since)));
+        let Some((wanted, value_since)) = sent else {
             return;
         };
         let entry = self.entries.entry(key.clone()).or_default();
-        entry.pending = Some(Box::new(Pending {
-            wanted,
-            since,
-            distrusted: false,
-            run_id: run_id.clone(),
-        }));
+        entry.pending = Some(Pending::new(wanted.clone(), since, value_since, run_id));
         if let Some(wrong) = last.filter(|last| last.class == FailureClass::WrongPassword) {
             entry.last_outcome = Some(wrong.clone());
         }
     }
 
-    pub fn distrust(&mut self) {
-        for pending in self.entries.values_mut().filter_map(|e| e.pending.as_mut()) {
-            pending.distrusted = true;
+    /// Marks everything that is wanted to be sent again. Of what is known it keeps since when these
+    /// passwords are set, and those that are wrong, which lock accounts.
+    pub fn distrust<F: Fn(&Fingerprint) -> bool>(
+        &mut self,
+        wanted: impl IntoIterator<Item = (EntryKey, FieldPrints, F)>,
+        since: Timestamp,
+        run_id: &RunId,
+    ) {
+        let mut known = std::mem::take(&mut self.entries);
+        for (key, prints, is_password) in wanted {
+            let entry = known.remove(&key).unwrap_or_default();
+            let value_since = entry.value_since(is_password).unwrap_or(UNKNOWN);
+            let mut mark = Pending::new(prints, since, value_since, run_id);
+            mark.distrusted = true;
+            let last = entry.last_outcome;
+            let marked = StateEntry {
+                applied: None,
+                pending: Some(mark),
+                last_outcome: last.filter(|last| last.class == FailureClass::WrongPassword),
+            };
+            self.entries.insert(key, marked);
         }
     }
 
-    /// Takes over what keeps accounts from being locked: wrong passwords and failed retries.
-    pub fn keep_warnings(&mut self, old: Self) {
-        self.retries = old.retries;
-        for (key, known) in old.entries {
-            let wrong = known.last_outcome;
-            let wrong = wrong.filter(|last| last.class == FailureClass::WrongPassword);
-            if let (Some(wrong), Some(entry)) = (wrong, self.entries.get_mut(&key)) {
-                entry.last_outcome = Some(wrong);
-            }
-        }
-    }
-
-    pub fn adopt(&mut self, key: &EntryKey, prints: FieldPrints, at: Timestamp, run_id: &RunId) {
+    /// Only of the applied password it is known since when it is set.
+    pub fn adopt(
+        &mut self,
+        (key, prints, is_password): (EntryKey, FieldPrints, impl Fn(&Fingerprint) -> bool),
+        at: Timestamp,
+        run_id: &RunId,
+    ) {
+        let known = self
+            .entries
+            .get(&key)
+            .and_then(|known| known.applied.as_ref());
+        let known = known.filter(|applied| is_password(&applied.prints.password));
         let adopted = StateEntry {
             applied: Some(Applied {
                 prints,
                 at,
+                value_since: known.map_or(UNKNOWN, |applied| applied.value_since),
                 origin: ValueOrigin::Adopted,
                 run_id: run_id.clone(),
             }),
             ..StateEntry::default()
         };
-        self.entries.insert(key.clone(), adopted);
+        self.entries.insert(key, adopted);
     }
 
     /// Records a retry as failed until the job is seen to recover: an unwatched one may have
@@ -504,6 +554,19 @@ impl StateEntry {
         let pending = self.pending.as_ref().map(|pending| pending.since);
         let last = self.last_outcome.as_ref().map(|last| last.at);
         applied.max(pending).max(last)
+    }
+
+    /// Returns since when a password is set that is set or may be; `None` if it is another one.
+    fn value_since(&self, is_password: impl Fn(&Fingerprint) -> bool) -> Option<Timestamp> {
+        let applied = self.applied.iter();
+        let applied = applied.map(|applied| (&applied.prints, applied.value_since));
+        let pending = self.pending.iter();
+        let pending = pending.map(|pending| (&pending.wanted, pending.value_since));
+        let refused = self.last_outcome.iter();
+        let refused = refused.filter_map(|last| Some((&last.attempted, last.value_since?)));
+        let mut known = applied.chain(pending).chain(refused);
+        let (_, since) = known.find(|(prints, _)| is_password(&prints.password))?;
+        Some(since)
     }
 
     /// A wrong password outlives an end that does not mention it: the same value would be sent

@@ -12,7 +12,7 @@ use super::{OpError, Runtime};
 use crate::core::address::{self, Subject};
 use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
-use crate::core::plan::{self, prints_of};
+use crate::core::plan::{self, prints_of, to_record};
 use crate::core::rekey::carried_over;
 use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::state::{Lineage, RunId, State};
@@ -192,8 +192,8 @@ impl<'a> LockedLedger<'a> {
         let prints = self.fingerprinter();
         let run_id = RunId::new((self.runtime.unique)());
         for assignment in &chosen {
-            let prints = prints_of(&prints, assignment, self.runtime.salt);
-            state.adopt(&assignment.key, prints, self.now, &run_id);
+            let fresh = prints_of(&prints, assignment, self.runtime.salt);
+            state.adopt(to_record(&prints, assignment, fresh), self.now, &run_id);
         }
         let entries: Vec<EntryKey> = chosen.iter().map(|chosen| chosen.key.clone()).collect();
         self.save("adopted", state, &version, &entries, Store::end_journal)
@@ -227,24 +227,22 @@ impl<'a> LockedLedger<'a> {
             Ok(StoredState::Ours(state)) => Some(state),
             _ => None,
         };
+        let begins_with = proved.is_none().then_some(sealed.revision);
         // A new lineage, so that no saved plan and no journal of the old one fits.
         let mut state = self.new_state();
-        state.highest = proved.as_ref().map_or(0, |old| old.highest);
+        if let Some(old) = proved {
+            state.highest = old.highest;
+            state.retries = old.retries;
+            state.entries = old.entries;
+        }
         state.take_manifest(sealed.revision, self.opened.digest.clone());
         let prints = self.fingerprinter();
-        let assignments = self.opened.manifest.assignments();
-        let wanted = assignments.iter().map(|assignment| {
-            (
-                assignment.key.clone(),
-                prints_of(&prints, assignment, self.runtime.salt),
-            )
+        let assignments = self.opened.manifest.assignments().iter();
+        let wanted = assignments.map(|assignment| {
+            let fresh = prints_of(&prints, assignment, self.runtime.salt);
+            to_record(&prints, assignment, fresh)
         });
-        state.begin(wanted, self.now, &RunId::new((self.runtime.unique)()));
-        state.distrust();
-        let begins_with = proved.is_none().then_some(sealed.revision);
-        if let Some(old) = proved {
-            state.keep_warnings(old);
-        }
+        state.distrust(wanted, self.now, &RunId::new((self.runtime.unique)()));
         let entries: Vec<EntryKey> = state.entries.keys().cloned().collect();
         let what = "marked to be sent again";
         let changed = self.save(what, state, &version, &entries, Store::set_aside_journal)?;

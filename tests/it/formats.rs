@@ -13,7 +13,7 @@ use drspass::core::redact::Token;
 use drspass::core::secret::Secret;
 use drspass::core::state::{
     Applied, FailureClass, FieldPrints, LastOutcome, Lineage, ManifestDigest, Pending, RunId,
-    State, StateEntry, ValueOrigin,
+    State, StateEntry, UNKNOWN, ValueOrigin,
 };
 use drspass::store::StoreKeys;
 use drspass::store::format::{self, FormatError, UnverifiedState};
@@ -279,19 +279,21 @@ fn field_prints() -> impl Strategy<Value = FieldPrints> {
 
 fn entry() -> impl Strategy<Value = StateEntry> {
     let origin = prop_oneof![Just(ValueOrigin::Sent), Just(ValueOrigin::Adopted)];
-    let applied =
-        (field_prints(), time(), origin, run_id()).prop_map(|(prints, at, origin, run_id)| {
-            Applied {
-                prints,
-                at,
-                origin,
-                run_id,
-            }
-        });
-    let pending = (field_prints(), time(), any::<bool>(), run_id()).prop_map(
-        |(wanted, since, distrusted, run_id)| Pending {
+    let since = || prop_oneof![time(), Just(UNKNOWN)];
+    let applied = (field_prints(), time(), since(), origin, run_id()).prop_map(
+        |(prints, at, value_since, origin, run_id)| Applied {
+            prints,
+            at,
+            value_since,
+            origin,
+            run_id,
+        },
+    );
+    let pending = (field_prints(), time(), since(), any::<bool>(), run_id()).prop_map(
+        |(wanted, since, value_since, distrusted, run_id)| Pending {
             wanted,
             since,
+            value_since,
             distrusted,
             run_id,
         },
@@ -310,16 +312,17 @@ fn entry() -> impl Strategy<Value = StateEntry> {
         proptest::option::of(token()),
         field_prints(),
         1..=u32::MAX,
-        time(),
+        (time(), proptest::option::of(time())),
     )
         .prop_map(
-            |(class, code, request_id, attempted, attempts, at)| LastOutcome {
+            |(class, code, request_id, attempted, attempts, (at, value_since))| LastOutcome {
                 class,
                 code,
                 request_id,
                 attempted,
                 attempts,
                 at,
+                value_since,
             },
         );
     let option = proptest::option::of::<proptest::strategy::BoxedStrategy<Applied>>;

@@ -14,6 +14,8 @@ use drspass::sim::{
     SimConfig, Which,
 };
 
+use jiff::Timestamp;
+
 use crate::support::around::started_up_to;
 use crate::support::{J1, J2, J3, J9, Lab, Run};
 
@@ -52,6 +54,10 @@ struct Model {
     wanted: BTreeMap<Key, String>,
     /// Entries whose value the user declared since they were last sent.
     declared: BTreeSet<Key>,
+    /// What the service was first seen to hold of what is wanted, and when.
+    held: BTreeMap<Key, (String, Timestamp)>,
+    /// Entries of which the state may have lost since when they are set.
+    forgotten: BTreeSet<Key>,
     edits: usize,
     steps: Vec<String>,
 }
@@ -68,6 +74,8 @@ impl Model {
             dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             wanted: BTreeMap::new(),
             declared: BTreeSet::new(),
+            held: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             edits: 0,
             steps: Vec::new(),
         };
@@ -107,6 +115,7 @@ impl Model {
             _ => self.distrust(),
         }
         self.check();
+        self.check_ages();
     }
 
     fn edit(&mut self) {
@@ -272,6 +281,7 @@ impl Model {
             let run = self.lab.run(&["state", "rm", &address]);
             if run.code == Some(0) {
                 self.declared.remove(&(job, endpoint));
+                self.forgotten.insert((job, endpoint));
             }
             assert!(matches!(run.code, Some(0 | 1)), "{}", run.all());
         } else {
@@ -288,6 +298,37 @@ impl Model {
         self.steps.push("state distrust".to_owned());
         self.lab.run(&["state", "distrust"]).exits(0);
         self.declared.clear();
+    }
+
+    /// A password is never called younger than it is. One that comes back may be: an attempt with
+    /// another one hides its former attempt.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time is compared with the program's"
+    )]
+    fn check_ages(&mut self) {
+        if !self.lab.exists("drspass.state.json") {
+            return;
+        }
+        let now = Timestamp::now();
+        for (key @ (job, endpoint), password) in &self.wanted {
+            let is_held = self.lab.sim.holds(job, endpoint, password);
+            let known = self.lab.entry(job, endpoint);
+            if known["last_outcome"]["class"] == "wrong_password" {
+                self.forgotten.insert(*key);
+            }
+            if !is_held || password == "canary-0" || self.forgotten.contains(key) {
+                continue;
+            }
+            let held = self.held.get(key).filter(|(held, _)| held == password);
+            let first = held.map_or(now, |(_, first)| *first);
+            self.held.insert(*key, (password.clone(), first));
+            let is_sure = known["pending"].is_null() && known["last_outcome"].is_null();
+            if let Some(since) = known["applied"]["value_since"].as_str().filter(|_| is_sure) {
+                let since: Timestamp = since.parse().unwrap();
+                assert!(since <= first, "{job}/{endpoint}: {since}, but {first}");
+            }
+        }
     }
 
     /// The invariant.
@@ -318,6 +359,7 @@ impl Model {
             let before = self.lab.sent().len();
             let run = self.lab.apply(&["--resend", "*"]);
             self.note_sent(before);
+            self.check_ages();
             if run.code == Some(0) {
                 break;
             }

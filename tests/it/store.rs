@@ -4,7 +4,7 @@
 use drspass::core::fingerprint::{FingerprintKey, Scope};
 use drspass::core::job::EntryKey;
 use drspass::core::manifest::{Former, Sealed, Sealing, parse};
-use drspass::core::plan::prints_of;
+use drspass::core::plan::{prints_of, to_record};
 use drspass::core::state::{Lineage, RunId, Settlement, State};
 use drspass::store::Recovery;
 use drspass::store::journal::{JournalAnswer, JournalRecord};
@@ -103,7 +103,7 @@ fn begin(state: &mut State, run: &RunId) {
     let wanted: Vec<_> = manifest
         .assignments()
         .iter()
-        .map(|wanted| (wanted.key.clone(), prints_of(&prints, wanted, || [1; 16])))
+        .map(|wanted| to_record(&prints, wanted, prints_of(&prints, wanted, || [1; 16])))
         .collect();
     state.begin(wanted, at(1), run);
 }

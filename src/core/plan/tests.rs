@@ -89,10 +89,7 @@ fn run(manifest: &Manifest, state: &mut State, settlements: &[Settlement], secon
                 salt = salt.wrapping_add(1);
                 [salt; 16]
             };
-            (
-                assignment.key.clone(),
-                prints_of(&prints, assignment, fresh),
-            )
+            to_record(&prints, assignment, prints_of(&prints, assignment, fresh))
         })
         .collect();
     state.begin(wanted, at(second), &RunId::new(format!("run-{second}")));
@@ -153,10 +150,8 @@ fn each_kind_of_entry_gets_its_action_and_reason() {
         (4, refused(RefusalKind::WrongPassword)),
     ] {
         let assignment = &manifest.assignments()[index];
-        let mark = (
-            assignment.key.clone(),
-            prints_of(&prints, assignment, || [9; 16]),
-        );
+        let fresh = prints_of(&prints, assignment, || [9; 16]);
+        let mark = to_record(&prints, assignment, fresh);
         state.begin([mark], at(2), &RunId::new("run".to_owned()));
         state.settle(&assignment.key, &settlement, at(2));
     }

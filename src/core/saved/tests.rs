@@ -1,7 +1,7 @@
 use super::*;
 
 use crate::core::fingerprint::ChangedEntry;
-use crate::core::fingerprint::FingerprintKey;
+use crate::core::fingerprint::{Fingerprint, FingerprintKey};
 use crate::core::outcome::{Doubt, RefusalKind};
 use crate::core::redact::Token;
 use crate::core::secret::Secret;
@@ -39,6 +39,14 @@ fn during() -> Timestamp {
     "2026-01-02T12:00:00Z".parse().unwrap()
 }
 
+/// What a state records; since when a password is set does not matter here.
+fn record(
+    key: &EntryKey,
+    prints: &FieldPrints,
+) -> (EntryKey, FieldPrints, fn(&Fingerprint) -> bool) {
+    (key.clone(), prints.clone(), |_| false)
+}
+
 /// The state that the sample was compared with.
 fn state() -> State {
     let plan = sample();
@@ -53,11 +61,12 @@ fn state() -> State {
             applied, attempted, ..
         } = entry.prior.clone();
         if let Some(prints) = applied {
-            state.adopt(&entry.key, prints, during(), &RunId::new("p".to_owned()));
+            let run = RunId::new("p".to_owned());
+            state.adopt(record(&entry.key, &prints), during(), &run);
         }
         if let Some(prints) = attempted {
             let run = RunId::new("run".to_owned());
-            state.begin([(entry.key.clone(), prints)], during(), &run);
+            state.begin([record(&entry.key, &prints)], during(), &run);
             state.settle(&entry.key, &wrong_password(), during());
         }
     }
@@ -84,7 +93,7 @@ fn refused() -> Settlement {
 fn after(mut state: State, at: usize, settlement: Option<&Settlement>) -> State {
     let entry = &sample().entries[at];
     let run = RunId::new("another".to_owned());
-    state.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
+    state.begin([record(&entry.key, &entry.wanted)], during(), &run);
     if let Some(settlement) = settlement {
         state.settle(&entry.key, settlement, during());
     }
@@ -258,7 +267,7 @@ fn whatever_somebody_else_did_to_its_entries_makes_it_stale_by_name() {
     let run = RunId::new("other".to_owned());
     let begun = |settlement: Option<Settlement>| {
         let mut state = state();
-        state.begin([(entry.key.clone(), other.clone())], during(), &run);
+        state.begin([record(&entry.key, &other)], during(), &run);
         if let Some(settlement) = settlement {
             state.settle(&entry.key, &settlement, during());
         }
@@ -279,7 +288,7 @@ fn whatever_somebody_else_did_to_its_entries_makes_it_stale_by_name() {
     let key = "7413270e-269e-0d37-f2a7-4de452e6jbb5/source"
         .parse()
         .unwrap();
-    state.adopt(&key, other, during(), &run);
+    state.adopt(record(&key, &other), during(), &run);
     assert!(plan.progress(Some(&state)).is_ok());
 }
 
@@ -315,7 +324,7 @@ fn another_state_or_none_is_not_taken_for_the_one_it_was_made_for() {
     assert_eq!(first.progress(Some(&begun)).unwrap(), [SavedProgress::Open]);
     let entry = &first.entries[0];
     let run = RunId::new("run".to_owned());
-    begun.begin([(entry.key.clone(), entry.wanted.clone())], during(), &run);
+    begun.begin([record(&entry.key, &entry.wanted)], during(), &run);
     begun.settle(&entry.key, &Settlement::Applied, during());
     let finished = first.progress(Some(&begun)).unwrap_err().why;
     assert!(finished.starts_with("all of it is already applied (state serial "));

@@ -41,9 +41,22 @@ fn state() -> State {
     )
 }
 
-fn begun(state: &mut State, value: &str) -> Replaced {
+/// What a state records of a password.
+fn record(value: &str) -> (EntryKey, FieldPrints, impl Fn(&Fingerprint) -> bool) {
+    let secret = Secret::new(value.to_owned());
+    let fingerprinter = FingerprintKey::new([7; 32]).fingerprinter(&scope());
+    let is_password =
+        move |print: &_| fingerprinter.matches(print, &key(), Field::Password, &secret);
+    (key(), prints(value, [1; 16]), is_password)
+}
+
+fn begun_at(state: &mut State, value: &str, second: i64) -> Replaced {
     let run = RunId::new("run".to_owned());
-    state.begin([(key(), prints(value, [1; 16]))], at(1), &run)
+    state.begin([record(value)], at(second), &run)
+}
+
+fn begun(state: &mut State, value: &str) -> Replaced {
+    begun_at(state, value, 1)
 }
 
 fn refused() -> Settlement {
@@ -156,4 +169,119 @@ fn settlements_read_what_they_write_and_nothing_else() {
         serde_json::from_str::<Settlement>(r#"{"in_doubt":{"why":"no_result","x":1}}"#).is_err()
     );
     assert!(serde_json::from_str::<Settlement>(r#""maybe""#).is_err());
+}
+
+/// Since when the password of an entry is set, or may be.
+fn since(state: &State) -> Option<i64> {
+    let entry = &state.entries[&key()];
+    let applied = entry.applied.as_ref().map(|applied| applied.value_since);
+    let pending = entry.pending.as_ref().map(|pending| pending.value_since);
+    let known = pending.or(applied).filter(|since| *since != UNKNOWN);
+    known.map(Timestamp::as_second)
+}
+
+#[test]
+fn a_password_is_set_since_the_first_attempt_that_may_have_set_it() {
+    let doubt = || Settlement::InDoubt {
+        why: Doubt::AnswerLost,
+    };
+    // Attempts with a password each, and what came of them; then since when the last one is set.
+    for (attempts, expected) in [
+        (vec![("a", Settlement::Applied)], 1),
+        (
+            vec![("a", Settlement::Applied), ("a", Settlement::Applied)],
+            1,
+        ),
+        (
+            vec![
+                ("a", Settlement::Applied),
+                ("a", doubt()),
+                ("a", Settlement::Applied),
+            ],
+            1,
+        ),
+        (
+            vec![("a", Settlement::Applied), ("b", Settlement::Applied)],
+            2,
+        ),
+        (
+            vec![
+                ("a", Settlement::Applied),
+                ("b", Settlement::Applied),
+                ("a", Settlement::Applied),
+            ],
+            3,
+        ),
+        (
+            vec![
+                ("a", Settlement::Applied),
+                ("b", refused()),
+                ("a", Settlement::Applied),
+            ],
+            1,
+        ),
+        (
+            vec![
+                ("a", Settlement::Applied),
+                ("b", doubt()),
+                ("b", Settlement::Applied),
+            ],
+            2,
+        ),
+        (vec![("a", doubt()), ("b", Settlement::Applied)], 2),
+        // A refusal proves nothing about an attempt before it.
+        (vec![("a", refused()), ("a", Settlement::Applied)], 2),
+        (
+            vec![("a", doubt()), ("a", refused()), ("a", Settlement::Applied)],
+            1,
+        ),
+        (
+            vec![
+                ("a", doubt()),
+                ("a", refused()),
+                ("a", refused()),
+                ("a", Settlement::Applied),
+            ],
+            1,
+        ),
+        (
+            vec![("a", doubt()), ("a", refused()), ("b", Settlement::Applied)],
+            3,
+        ),
+    ] {
+        let mut state = state();
+        for ((value, settlement), second) in attempts.iter().zip(1..) {
+            begun_at(&mut state, value, second);
+            assert!(state.settle(&key(), settlement, at(second + 100)));
+        }
+        assert_eq!(since(&state), Some(expected), "{attempts:?}");
+    }
+}
+
+#[test]
+fn a_password_that_was_adopted_or_distrusted_is_set_since_when_it_was_known_to_be() {
+    let run = RunId::new("run".to_owned());
+    let applied = || {
+        let mut state = state();
+        begun(&mut state, "a");
+        state.settle(&key(), &Settlement::Applied, at(2));
+        state
+    };
+    for (value, known) in [("a", Some(1)), ("b", None)] {
+        let mut adopted = applied();
+        adopted.adopt(record(value), at(3), &run);
+        assert_eq!(since(&adopted), known);
+        let mut distrusted = applied();
+        distrusted.distrust([record(value)], at(3), &run);
+        assert_eq!(since(&distrusted), known);
+        for mut state in [adopted, distrusted] {
+            begun_at(&mut state, value, 4);
+            state.settle(&key(), &refused(), at(5));
+            begun_at(&mut state, value, 6);
+            assert_eq!(since(&state), known);
+        }
+    }
+    let mut unproved = state();
+    unproved.distrust([record("a")], at(3), &run);
+    assert_eq!(since(&unproved), None);
 }

@@ -8,7 +8,7 @@ use super::send::{SendReport, send};
 use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
 use crate::core::outcome::{BlockReason, NotSent, Outcome};
-use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of};
+use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of, to_record};
 use crate::core::report::{ApplyReport, StateSaved};
 use crate::core::state::{Replaced, RunId, State};
 use crate::ops::OpError;
@@ -126,16 +126,13 @@ impl Run<'_> {
         let fingerprinter = sealed.fingerprint_key.fingerprinter(&sealed.scope);
         let assignments = self.opened.manifest.assignments();
         let wanted = self.sent().map(|entry| {
+            let assignment = &assignments[entry.index];
             // Those of a saved plan are recorded as they are, so that the record tells
             // which plan made it.
-            let prints = prints.remove(&entry.key).unwrap_or_else(|| {
-                prints_of(
-                    &fingerprinter,
-                    &assignments[entry.index],
-                    context.runtime.salt,
-                )
-            });
-            (entry.key.clone(), prints)
+            let prints = prints
+                .remove(&entry.key)
+                .unwrap_or_else(|| prints_of(&fingerprinter, assignment, context.runtime.salt));
+            to_record(&fingerprinter, assignment, prints)
         });
         state.begin(wanted, (context.runtime.now)(), &self.id)
     }
