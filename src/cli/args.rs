@@ -58,10 +58,11 @@ pub enum ColorWhen {
 const ID: &str = "64 lower-case hexadecimal digits";
 const KEY_ID: &str = "32 lower-case hexadecimal digits";
 const LIFE: &str = "a whole number with s, m, h or d, at most 30d";
+const AGE: &str = "a whole number of days, such as 90d";
 const LENGTH: &str = "a whole number from 8 to 128";
 
 /// Expected forms of values. They contain nothing of a refused value, so they may be shown.
-pub const REASONS: [&str; 4] = [ID, KEY_ID, LIFE, LENGTH];
+pub const REASONS: [&str; 5] = [ID, KEY_ID, LIFE, AGE, LENGTH];
 
 pub fn plan_id(text: &str) -> Result<String, &'static str> {
     is_digest(text).then(|| text.to_owned()).ok_or(ID)
@@ -75,24 +76,33 @@ pub fn key_id(text: &str) -> Result<KeyId, &'static str> {
     KeyId::parse(text).ok_or(KEY_ID)
 }
 
-pub fn life(text: &str) -> Result<Duration, &'static str> {
-    const DAY: u64 = 24 * 60 * 60;
-    let parse = || {
-        let at = text.find(|c: char| !c.is_ascii_digit())?;
-        let (number, unit) = text.split_at(at);
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => DAY,
-            _ => return None,
-        };
-        number.parse::<u64>().ok()?.checked_mul(seconds)
+const DAY: u64 = 24 * 60 * 60;
+
+fn seconds(text: &str) -> Option<u64> {
+    let at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(at);
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY,
+        _ => return None,
     };
-    match parse() {
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+pub fn life(text: &str) -> Result<Duration, &'static str> {
+    match seconds(text) {
         Some(seconds) if (1..=30 * DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
         _ => Err(LIFE),
     }
+}
+
+/// Returns a number of days.
+pub fn age(text: &str) -> Result<u32, &'static str> {
+    let whole = seconds(text).filter(|seconds| seconds % DAY == 0);
+    let days = whole.and_then(|seconds| u32::try_from(seconds / DAY).ok());
+    days.filter(|days| *days > 0).ok_or(AGE)
 }
 
 pub fn length(text: &str) -> Result<usize, &'static str> {

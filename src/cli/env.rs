@@ -15,6 +15,7 @@ use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
 use crate::sys::children::ChildEnv;
+use crate::sys::testpoint;
 
 #[derive(Default)]
 pub struct Env {
@@ -134,7 +135,7 @@ pub struct NotText;
     reason = "this is the one place that reads the clock"
 )]
 pub fn now() -> Timestamp {
-    let now = Timestamp::now();
+    let now = testpoint::clock().unwrap_or_else(Timestamp::now);
     now.round(
         TimestampRound::new()
             .smallest(Unit::Millisecond)

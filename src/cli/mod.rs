@@ -60,6 +60,9 @@ where
         if let Some(places) = env.var("DRSPASS_TEST_FAIL_AT") {
             crate::sys::testpoint::arm_failures(&places);
         }
+        if let Some(time) = env.var("DRSPASS_TEST_NOW") {
+            crate::sys::testpoint::stop_clock(&time);
+        }
         if let Some(Ok(second)) = env.var("DRSPASS_TEST_SECOND").map(|text| text.parse()) {
             progress::SECOND.store(second, Ordering::Relaxed);
         }

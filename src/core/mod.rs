@@ -20,6 +20,7 @@ pub mod recipients;
 pub mod redact;
 pub mod rekey;
 pub mod report;
+pub mod rotation;
 pub mod saved;
 pub mod secret;
 pub mod state;

@@ -14,7 +14,8 @@ use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
 use super::redact::Token;
 use super::state::{FailureClass, FieldPrints, Lineage, Rollback, State, StateEntry, ValueOrigin};
 
-const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// How far the clocks of two machines may be apart.
+pub const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 const MINUTE: &str = "%Y-%m-%d %H:%M UTC";
 
 /// The body of format `drspass.plan/1`; a fixed sample in the tests pins it.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::compare::{Comparison, lock_holder, no_state, notes_of, work_note};
+use super::compare::{self, Comparison, lock_holder, no_state, notes_of, work_note};
 use super::error::Failure;
 use super::root::{Opened, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
@@ -15,6 +15,7 @@ use crate::core::job::EntryKey;
 use crate::core::plan::{self, prints_of, to_record};
 use crate::core::rekey::carried_over;
 use crate::core::report::{LedgerReport, MovedState, PlanNote};
+use crate::core::rotation::RotationReport;
 use crate::core::state::{Lineage, RunId, State};
 use crate::store::{
     JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
@@ -62,6 +63,29 @@ pub fn show(
         is_unfinished,
         notes,
     })
+}
+
+/// Returns since when the passwords are set. The state is read as for a plan.
+pub fn rotation(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    rules: &UserRules,
+    now: Timestamp,
+    max_days: Option<u32>,
+) -> Result<RotationReport, OpError> {
+    let (opened, snapshot) = compare::open(root, unlock, rules)?;
+    let holder = lock_holder(root)?;
+    let notes = notes_of(root, &opened, &snapshot, holder.as_deref());
+    let known = Comparison::of(root, &opened, snapshot)?;
+    known.check_rollback(rules.allow_rollback)?;
+    let state = known.trusted();
+    Ok(RotationReport::of(
+        &opened.manifest,
+        state,
+        now,
+        max_days,
+        notes,
+    ))
 }
 
 /// Checks that the state is of the manifest's project and made with its key.

@@ -1,5 +1,5 @@
-//! Places where a test can stop the real program to kill it, or make the disk fail. Release
-//! builds have none.
+//! Places where a test can stop the real program to kill it, or make the disk fail, and a clock
+//! that a test can stop. Release builds have none.
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -8,6 +8,7 @@ mod armed {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use jiff::Timestamp;
     use rustix::io::Errno;
 
     struct ArmedPlace {
@@ -60,6 +61,17 @@ mod armed {
         }
     }
 
+    static CLOCK: OnceLock<Timestamp> = OnceLock::new();
+
+    /// Stops the clock at this time.
+    pub fn stop_clock(text: &str) {
+        let _ = text.parse().map(|time| CLOCK.set(time));
+    }
+
+    pub fn clock() -> Option<Timestamp> {
+        CLOCK.get().copied()
+    }
+
     pub fn reach(place: &str) {
         let Some(armed) = STOPPING.get().filter(|armed| armed.acts_at(place)) else {
             return;
@@ -75,7 +87,7 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{arm, arm_failures, may_fail, reach};
+pub use armed::{arm, arm_failures, clock, may_fail, reach, stop_clock};
 
 #[cfg(not(debug_assertions))]
 pub const fn reach(_place: &str) {}
@@ -83,4 +95,9 @@ pub const fn reach(_place: &str) {}
 #[cfg(not(debug_assertions))]
 pub const fn may_fail(_place: &str) -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(not(debug_assertions))]
+pub const fn clock() -> Option<jiff::Timestamp> {
+    None
 }

@@ -19,6 +19,7 @@ use crate::core::report::{
     ApplyReport, JobsReport, LedgerReport, LoginReport, ManifestReport, PlanNote, PlanReport,
     Signal, StateSaved,
 };
+use crate::core::rotation::{PasswordAge, RotationReport};
 use crate::core::state::{FieldPrints, State, StateEntry, ValueOrigin};
 use crate::core::status::{Blocked, ReportedStatus};
 
@@ -28,6 +29,7 @@ const JOBS: &str = "drspass.jobs-output/1";
 const LOCK: &str = "drspass.lock-output/1";
 const PLAN: &str = "drspass.plan-output/1";
 const RECIPIENTS: &str = "drspass.recipients-output/1";
+const ROTATION: &str = "drspass.rotation-output/1";
 const SHOW: &str = "drspass.show-output/1";
 const STATE: &str = "drspass.state-output/1";
 const VALIDATE: &str = "drspass.validate-output/1";
@@ -473,6 +475,36 @@ fn state_entry(key: &EntryKey, label: Option<&String>, entry: &StateEntry) -> Js
         .given_object("applied", applied)
         .given_object("pending", pending)
         .given_object("last_outcome", last_outcome)
+}
+
+pub fn rotation(report: &RotationReport) -> String {
+    let entries = all(&report.entries, |entry| {
+        let (since, days) = entry.age.known().unzip();
+        let unknown = match entry.age {
+            PasswordAge::Since { .. } => None,
+            PasswordAge::NeverSet => Some("never_set"),
+            PasswordAge::InDoubt { .. } => Some("in_doubt"),
+            PasswordAge::Distrusted { .. } => Some("distrusted"),
+            PasswordAge::Unrecorded { origin, .. } => Some(origin_word(origin)),
+        };
+        JsonObject::default()
+            .with("address", &entry.label)
+            .with("job_id", entry.key.job.as_str())
+            .with("endpoint", entry.key.endpoint.as_str())
+            .given("credential", entry.credential.as_deref())
+            .given("since", since)
+            .given("days", days)
+            .with("older", entry.is_older)
+            .given("unknown", unknown)
+    });
+    JsonObject::document(ROTATION)
+        .given("max_age_days", report.max_days)
+        .with("passwords", report.total)
+        .with("older", report.older)
+        .with("unknown", report.unknown)
+        .json("entries", &entries)
+        .with("notes", notes(&report.notes))
+        .line()
 }
 
 fn sensitive(prints: &FieldPrints) -> String {

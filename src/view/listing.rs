@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::entry::{counted, distrusted_words, field_list, set_word, set_words};
 use super::text::width;
 use crate::core::fingerprint::Field;
@@ -12,6 +14,7 @@ use crate::core::job::Endpoint;
 use crate::core::report::{
     JobsReport, LedgerReport, LoginReport, ManifestEntry, ManifestReport, PlanNote,
 };
+use crate::core::rotation::{PasswordAge, RotationEntry, RotationReport};
 use crate::core::state::{FailureClass, State, StateEntry};
 
 pub fn manifest(shown: &ManifestReport) -> String {
@@ -130,6 +133,57 @@ pub fn state_show(report: &LedgerReport) -> String {
     with_notes(text, &report.notes)
 }
 
+/// Lists since when passwords are set: counts, then each, the oldest first.
+pub fn rotation(report: &RotationReport) -> String {
+    let older = report.max_days.map_or_else(String::new, |days| {
+        let days = counted(days as usize, "day", "days");
+        format!("{} older than {days}, ", report.older)
+    });
+    let mut text = format!(
+        "{}: {older}{} of unknown age\n",
+        counted(report.total, "password", "passwords"),
+        report.unknown
+    );
+    let label_width = width(report.entries.iter().map(|entry| &entry.label));
+    for RotationEntry {
+        label,
+        credential,
+        age,
+        is_older,
+        ..
+    } in &report.entries
+    {
+        let words = age_words(age);
+        let mark = match age.known() {
+            None => '?',
+            Some(_) if *is_older => '!',
+            Some(_) => ' ',
+        };
+        let via = credential.as_ref();
+        let via = via.map_or_else(String::new, |name| format!("   @{name}"));
+        let _ = writeln!(text, "  {mark} {label:label_width$}   {words}{via}");
+    }
+    with_notes(text, &report.notes)
+}
+
+fn age_words(age: &PasswordAge) -> String {
+    match *age {
+        PasswordAge::Since { at, .. } => {
+            let days = age.known().map_or(0, |(_, days)| days);
+            let unit = if days == 1 { "day " } else { "days" };
+            format!("{days:>4} {unit}   since {}", at.strftime("%Y-%m-%d"))
+        }
+        PasswordAge::NeverSet => "never set".to_owned(),
+        PasswordAge::InDoubt { since } => doubt_words(since),
+        PasswordAge::Distrusted { at } => distrusted_words(at),
+        PasswordAge::Unrecorded { at, origin } => set_words(at, origin),
+    }
+}
+
+fn doubt_words(since: Timestamp) -> String {
+    format!("outcome unknown since {}", since.strftime("%Y-%m-%d"))
+}
+
 fn push_known(text: &mut String, entry: &StateEntry) {
     if let Some(applied) = &entry.applied {
         let word = set_word(applied.origin);
@@ -173,8 +227,7 @@ fn entry_words(entry: &StateEntry) -> (char, String) {
         if pending.distrusted {
             return ('?', distrusted_words(pending.since));
         }
-        let since = pending.since.strftime("%Y-%m-%d");
-        return ('?', format!("outcome unknown since {since}"));
+        return ('?', doubt_words(pending.since));
     }
     if let Some(last) = &entry.last_outcome {
         let is_wrong = usize::from(last.class == FailureClass::WrongPassword);

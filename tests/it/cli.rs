@@ -290,6 +290,7 @@ fn the_help_of_each_command_is_as_reviewed() {
         "jobs",
         "whoami",
         "state",
+        "rotation",
         "lock",
         "completions",
         "man",

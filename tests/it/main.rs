@@ -66,6 +66,8 @@ mod readme;
 mod recover;
 /// Who can read the manifest, and a change of that.
 mod rekey;
+/// Since when passwords are set.
+mod rotation;
 /// Saved plans: what they hold, and when they are applied.
 mod saved;
 /// Every scenario that users can rehearse with.

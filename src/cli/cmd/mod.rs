@@ -6,6 +6,7 @@ pub mod init;
 pub mod manifest;
 pub mod merge;
 pub mod plan;
+pub mod rotation;
 pub mod service;
 pub mod shipped;
 #[cfg(feature = "sim")]
@@ -24,6 +25,7 @@ use self::manifest::{
 };
 use self::merge::MergeArgs;
 use self::plan::PlanArgs;
+use self::rotation::RotationArgs;
 use self::service::ServiceArgs;
 use self::shipped::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
 #[cfg(feature = "sim")]
@@ -99,6 +101,8 @@ pub enum Command {
     /// Inspect and change the state
     #[command(subcommand)]
     State(StateCommand),
+    /// Show since when each password is set
+    Rotation(RotationArgs),
     /// Inspect the lock
     #[command(subcommand)]
     Lock(LockCommand),
@@ -140,6 +144,7 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
         Command::Whoami(args) => service::whoami(context, args),
         Command::Jobs(args) => service::jobs(context, args),
         Command::State(command) => state::run(context, command),
+        Command::Rotation(args) => rotation::run(context, &args),
         Command::Lock(LockCommand::Show(args)) => state::lock(context, &args),
         Command::Completions(args) => shipped::completions(context, &args),
         Command::Man(args) => shipped::man(context, &args),
@@ -160,7 +165,7 @@ const GROUPS: &str = "\
 Set up: demo init recipients rekey
 Passwords: edit get set unset import show validate index merge encrypt decrypt
 Plan and apply: plan apply
-State: state lock
+State: state rotation lock
 Service: whoami jobs sim
 Shell: completions man schema help version
 ";

@@ -50,7 +50,7 @@ macro_rules! shipped {
     };
 }
 
-pub const SCHEMAS: [(&str, &str); 17] = [
+pub const SCHEMAS: [(&str, &str); 18] = [
     shipped!("apply-output"),
     shipped!("config"),
     shipped!("gitlab-report"),
@@ -62,6 +62,7 @@ pub const SCHEMAS: [(&str, &str); 17] = [
     shipped!("plan"),
     shipped!("plan-output"),
     shipped!("recipients-output"),
+    shipped!("rotation-output"),
     shipped!("scenario"),
     shipped!("show-output"),
     shipped!("state"),
