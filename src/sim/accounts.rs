@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ambient::{self, SaltedDigest, salted_digest, same};
-use super::http::ServiceReply;
-use super::signature::{Authorization, DATE, SignedRequest};
+use super::http::{ServiceReply, ServiceRequest};
+use super::signature::{Authorization, DATE};
 use super::spec::{AccessKeySpec, UserSpec};
 
 /// Refused logins that lock a user (IAM.0061; a setting of the account, usually five), and refused
@@ -213,7 +213,7 @@ impl SigningKeys {
     pub fn check(
         &mut self,
         authorization: &str,
-        request: &SignedRequest<'_>,
+        request: &ServiceRequest,
         now: Timestamp,
     ) -> Result<Option<String>, ServiceReply> {
         let Some(authorization) = Authorization::parse(authorization) else {
@@ -243,7 +243,7 @@ impl SigningKey {
     fn verify(
         &self,
         authorization: &Authorization<'_>,
-        request: &SignedRequest<'_>,
+        request: &ServiceRequest,
         now: Timestamp,
     ) -> Result<(), ServiceReply> {
         let fails = |text: &str| unauthenticated(&format!("verify aksk signature fail, {text}"));
@@ -270,7 +270,7 @@ impl SigningKey {
         }
         let given = request.only(SECURITY_TOKEN);
         let right = match (given, &self.spec.security_token) {
-            (None, None) => !request.headers.contains_key(SECURITY_TOKEN),
+            (None, None) => !request.head.headers.contains_key(SECURITY_TOKEN),
             (Some(given), Some(wanted)) => {
                 authorization.signs(SECURITY_TOKEN) && same(given.as_bytes(), wanted.as_bytes())
             }

@@ -10,7 +10,7 @@ use super::accounts::{LoginClaim, LoginRefusal, Person, SimToken, TokenLookup, u
 use super::ambient::{self, token_time};
 use super::http::{ServiceReply, SimAnswer};
 use super::shared::{Shared, SimExchange, SimState};
-use super::signature::{ALGORITHM, SignedRequest, decode};
+use super::signature::{ALGORITHM, decode};
 use super::spec::ProjectSpec;
 
 const SUBJECT: &str = "X-Subject-Token";
@@ -28,8 +28,7 @@ enum Caller {
 fn identify(exchange: &mut SimExchange<'_>) -> Result<Caller, ServiceReply> {
     let SimExchange { state, request, .. } = exchange;
     let now = exchange.shared.now();
-    let headers = &request.head.headers;
-    let token = headers.get("x-auth-token");
+    let token = request.head.headers.get("x-auth-token");
     let signed = request
         .header("authorization")
         .filter(|value| value.starts_with(ALGORITHM));
@@ -42,14 +41,7 @@ fn identify(exchange: &mut SimExchange<'_>) -> Result<Caller, ServiceReply> {
             TokenLookup::Good(token) => Ok(Caller::Token(token.clone())),
         },
         (None, Some(authorization)) => {
-            let signed = SignedRequest {
-                method: request.head.method.as_str(),
-                path: request.head.uri.path(),
-                query: request.query(),
-                headers,
-                body: request.body.as_deref().unwrap_or_default(),
-            };
-            let user = state.keys.check(authorization, &signed, now)?;
+            let user = state.keys.check(authorization, request, now)?;
             let person = user.and_then(|name| state.users.named(&name).cloned());
             Ok(Caller::Key(person))
         }

@@ -3,11 +3,11 @@
 //! of the vendor's SDK).
 
 use hmac::{Hmac, Mac};
-use hyper::HeaderMap;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use super::ambient::{hex, percent_encoded, same};
+use super::http::ServiceRequest;
 
 pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
@@ -65,15 +65,7 @@ pub fn sign(secret: &str, text: &str) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
-pub struct SignedRequest<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
-    pub query: &'a str,
-    pub headers: &'a HeaderMap,
-    pub body: &'a [u8],
-}
-
-impl SignedRequest<'_> {
+impl ServiceRequest {
     /// Returns `None` if a signed header is missing, repeated or not text.
     pub fn canonical(&self, signed: &[&str]) -> Option<String> {
         let mut headers = String::new();
@@ -82,17 +74,17 @@ impl SignedRequest<'_> {
         }
         Some(format!(
             "{}\n{}\n{}\n{headers}\n{}\n{}",
-            self.method,
-            canonical_path(self.path),
-            canonical_query(self.query),
+            self.head.method,
+            canonical_path(self.head.uri.path()),
+            canonical_query(self.query()),
             signed.join(";"),
-            hex(&Sha256::digest(self.body)),
+            hex(&Sha256::digest(self.body.as_deref().unwrap_or_default())),
         ))
     }
 
     /// Returns the value of a header that must occur once.
     pub fn only(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.get_all(name).iter();
+        let mut values = self.head.headers.get_all(name).iter();
         let value = std::str::from_utf8(values.next()?.as_bytes()).ok()?;
         values.next().is_none().then_some(value)
     }

@@ -1,22 +1,25 @@
 //! Signed requests: published vectors, and what the gateway says to the others.
 
-use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::super::ambient::hex;
-use super::super::signature::{Authorization, SignedRequest, sign, to_sign};
+use super::super::http::ServiceRequest;
+use super::super::signature::{Authorization, sign, to_sign};
 use super::super::{AccessKeySpec, ProjectSpec, UserSpec};
 use super::*;
 
-fn header_map(headers: &[(&str, &str)]) -> HeaderMap {
-    let mut map = HeaderMap::new();
+fn request(method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> ServiceRequest {
+    let mut builder = hyper::Request::builder().method(method).uri(uri);
     for (name, value) in headers {
-        let name: HeaderName = name.parse().unwrap();
-        map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        builder = builder.header(*name, *value);
     }
-    map
+    ServiceRequest {
+        head: builder.body(()).unwrap().into_parts().0,
+        project: String::new(),
+        body: Some(body.to_owned().into()),
+        document: None,
+    }
 }
 
 /// A request that somebody else signed.
@@ -132,14 +135,8 @@ fn requests_signed_by_the_vendor_are_recognised() {
         );
         let authorization = Authorization::parse(&header).unwrap();
         assert_eq!(authorization.access, vector.access);
-        let headers = header_map(vector.headers);
-        let mut request = SignedRequest {
-            method: vector.method,
-            path: vector.path,
-            query: vector.query,
-            headers: &headers,
-            body: vector.body.as_bytes(),
-        };
+        let uri = format!("{}?{}", vector.path, vector.query);
+        let mut request = request(vector.method, &uri, vector.headers, vector.body);
         let canonical = request.canonical(&authorization.signed).unwrap();
         if let Some(digest) = vector.digest {
             use sha2::Digest as _;
@@ -151,7 +148,7 @@ fn requests_signed_by_the_vendor_are_recognised() {
         }
         assert!(authorization.is_by(vector.secret, DATE.1, &canonical));
         assert!(!authorization.is_by("other", DATE.1, &canonical));
-        request.body = b"other";
+        request.body = Some("other".into());
         let canonical = request.canonical(&authorization.signed).unwrap();
         assert!(!authorization.is_by(vector.secret, DATE.1, &canonical));
     }
@@ -221,9 +218,6 @@ impl<'a> Signer<'a> {
     }
 
     fn send(&self, method: &str, path_and_query: &str, body: &str) -> Seen {
-        let (path, query) = path_and_query
-            .split_once('?')
-            .unwrap_or((path_and_query, ""));
         let date = self.date.strftime("%Y%m%dT%H%M%SZ").to_string();
         let mut signed = self.headers.clone();
         signed.push(("host", "sim".to_owned()));
@@ -234,14 +228,7 @@ impl<'a> Signer<'a> {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        let headers = header_map(&pairs);
-        let request = SignedRequest {
-            method,
-            path,
-            query,
-            headers: &headers,
-            body: body.as_bytes(),
-        };
+        let request = request(method, path_and_query, &pairs, body);
         let canonical = request.canonical(&names).unwrap();
         let authorization = format!(
             "SDK-HMAC-SHA256 Access={}, SignedHeaders={}, Signature={}",
@@ -437,14 +424,8 @@ fn five_refusals_in_a_row_lock_a_key_for_five_minutes() {
     };
     let mut keys = super::super::accounts::SigningKeys::new(vec![key]);
     let [vector, ..] = VECTORS;
-    let headers = header_map(vector.headers);
-    let request = SignedRequest {
-        method: vector.method,
-        path: vector.path,
-        query: vector.query,
-        headers: &headers,
-        body: vector.body.as_bytes(),
-    };
+    let uri = format!("{}?{}", vector.path, vector.query);
+    let request = request(vector.method, &uri, vector.headers, vector.body);
     let header = |signature: &str| {
         let signed = vector.signed;
         format!("SDK-HMAC-SHA256 Access={ACCESS}, SignedHeaders={signed}, Signature={signature}")
@@ -469,14 +450,7 @@ fn five_refusals_in_a_row_lock_a_key_for_five_minutes() {
 
 #[test]
 fn headers_that_stand_twice_cannot_be_signed() {
-    let headers = header_map(&[("host", "a"), ("host", "b"), DATE]);
-    let request = SignedRequest {
-        method: "GET",
-        path: "/",
-        query: "",
-        headers: &headers,
-        body: b"",
-    };
+    let request = request("GET", "/", &[("host", "a"), ("host", "b"), DATE], "");
     assert_eq!(request.canonical(&["host", "x-sdk-date"]), None);
     assert!(request.canonical(&["x-sdk-date"]).is_some());
 }
