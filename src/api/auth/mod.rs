@@ -239,16 +239,14 @@ impl LoginSession {
     }
 
     pub fn secrets(&self) -> LoginSecrets {
-        match self {
-            Self::Token(token) => LoginSecrets {
-                generation: 0,
-                secrets: vec![Arc::clone(&token.secret)],
-            },
-            Self::Password(session) => session.secrets(),
-            Self::Key { signer, .. } => LoginSecrets {
-                generation: 0,
-                secrets: signer.secrets(),
-            },
+        let secrets = match self {
+            Self::Token(token) => vec![Arc::clone(&token.secret)],
+            Self::Password(session) => return session.secrets(),
+            Self::Key { signer, .. } => signer.secrets(),
+        };
+        LoginSecrets {
+            generation: 0,
+            secrets,
         }
     }
 }
