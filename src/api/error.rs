@@ -41,13 +41,13 @@ pub enum FailureKind {
 }
 
 impl CallFailure {
+    pub const fn new(kind: FailureKind, host: String, notes: Vec<String>) -> Self {
+        Self { kind, host, notes }
+    }
+
     /// A failure that drspass finds itself.
     pub const fn of_ours(kind: FailureKind) -> Self {
-        Self {
-            kind,
-            host: String::new(),
-            notes: Vec::new(),
-        }
+        Self::new(kind, String::new(), Vec::new())
     }
 
     /// Returns whether the service refuses the caller itself, so that no more may be sent.

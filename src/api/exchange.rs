@@ -286,11 +286,8 @@ impl<'a> Exchange<'a> {
     }
 
     pub fn failed(&mut self, kind: FailureKind) -> CallFailure {
-        CallFailure {
-            kind,
-            host: self.call.host(),
-            notes: std::mem::take(&mut self.notes),
-        }
+        let notes = std::mem::take(&mut self.notes);
+        CallFailure::new(kind, self.call.host(), notes)
     }
 }
 

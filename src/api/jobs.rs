@@ -335,11 +335,7 @@ impl Client {
     }
 
     fn unusable(&self, note: String) -> CallFailure {
-        CallFailure {
-            kind: FailureKind::Unanswered,
-            host: self.host(),
-            notes: vec![note],
-        }
+        CallFailure::new(FailureKind::Unanswered, self.host(), vec![note])
     }
 
     fn listed(

@@ -151,11 +151,7 @@ impl IamSession {
     }
 
     fn failure(&self, kind: FailureKind, notes: Vec<String>) -> CallFailure {
-        CallFailure {
-            kind,
-            host: authority(&self.iam.url),
-            notes,
-        }
+        CallFailure::new(kind, authority(&self.iam.url), notes)
     }
 
     pub async fn facts(&self) -> Option<TokenFacts> {

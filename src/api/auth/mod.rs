@@ -194,11 +194,10 @@ impl LoginSession {
             }),
             Self::Password(session) => session.pass().await,
             Self::Key { signer, status } => match status.refused.get() {
-                Some((refusal, host)) => Err(CallFailure {
-                    kind: FailureKind::Login(refusal.clone()),
-                    host: host.clone(),
-                    notes: Vec::new(),
-                }),
+                Some((refusal, host)) => {
+                    let kind = FailureKind::Login(refusal.clone());
+                    Err(CallFailure::new(kind, host.clone(), Vec::new()))
+                }
                 None => Ok(LoginPass::Key(Arc::clone(signer))),
             },
         }
