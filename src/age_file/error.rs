@@ -131,15 +131,12 @@ pub enum AgeError {
         help("{}", fault.way_out())
     )]
     Plugin { program: String, fault: PluginFault },
-    #[error("{}", listed(refused))]
+    #[error("{what}")]
     #[diagnostic(
         code(drspass::age::recipient),
         help("Nothing was written. Use age1…, ssh-ed25519 or ssh-rsa public keys instead.")
     )]
-    Recipients {
-        /// Their numbers, from 1, and their faults.
-        refused: Vec<(usize, &'static str)>,
-    },
+    Recipients { what: String },
     #[error("the list of recipients is empty")]
     #[diagnostic(
         code(drspass::age::no_recipient),
@@ -187,14 +184,6 @@ impl AgeError {
                 | Self::Plugin { .. }
         )
     }
-}
-
-fn listed(refused: &[(usize, &'static str)]) -> String {
-    let each: Vec<String> = refused
-        .iter()
-        .map(|(number, what)| format!("recipient {number} {what}"))
-        .collect();
-    each.join("; ")
 }
 
 #[derive(Debug, Error)]

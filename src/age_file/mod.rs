@@ -47,11 +47,12 @@ pub fn encrypt(
     for (text, number) in recipients.iter().zip(1..) {
         match recipient(text, plugins) {
             Ok(recipient) => parsed.push(recipient),
-            Err(what) => refused.push((number, what)),
+            Err(what) => refused.push(format!("recipient {number} {what}")),
         }
     }
     if !refused.is_empty() {
-        return Err(AgeError::Recipients { refused });
+        let what = refused.join("; ");
+        return Err(AgeError::Recipients { what });
     }
     let encryptor = Encryptor::with_recipients(parsed.iter().map(|r| &**r as &dyn age::Recipient))
         .map_err(|error| match error {

@@ -73,7 +73,7 @@ fn recipients_that_cannot_be_encrypted_to_are_refused_by_number() {
     ] {
         let refused = encrypt(b"x", &[public.clone(), bad.to_owned()], Plugins::Never);
         assert!(
-            matches!(&refused, Err(AgeError::Recipients { refused }) if refused[0].0 == 2),
+            matches!(&refused, Err(AgeError::Recipients { what }) if what.starts_with("recipient 2 ")),
             "{bad}"
         );
     }
