@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::address::Selection;
-use super::batch;
+use super::batch::{self, BatchVerdict, Capacity, NextRequest, Search};
 use super::config::Limits;
 use super::fingerprint::{Field, Fingerprint, Fingerprinter, Salt};
 use super::job::{EntryKey, JobId};
@@ -178,9 +178,29 @@ impl Plan {
         self.entries.iter().filter(|entry| entry.is_sent())
     }
 
+    /// Counts the requests of an apply in which the service accepts every entry.
     pub fn count_requests(&mut self, manifest: &Manifest, batch_size: usize) {
-        let requests = Requests::of(self.sent(), manifest, batch_size);
-        self.requests = requests.alone.len() + requests.batches.len();
+        let Requests { alone, batches } = Requests::of(self.sent(), manifest, batch_size);
+        let assignments = manifest.assignments();
+        let key_of = |place: usize| &assignments[place].key;
+        let mut proven: HashSet<&str> = HashSet::new();
+        let mut count = alone.len();
+        for batch in batches {
+            let mut next = Some(Search::new(batch));
+            while let Some(search) = next.take() {
+                let credential = |place: usize| assignments[place].credential.as_deref();
+                let search = search.one_of_each(key_of, |place| {
+                    credential(place).filter(|name| !proven.contains(name))
+                });
+                proven.extend(search.due().iter().filter_map(|place| credential(*place)));
+                count += 1;
+                let after = search.after(BatchVerdict::Taken, &mut Capacity::default(), key_of);
+                if let NextRequest::Settled(rest) = after {
+                    next = rest;
+                }
+            }
+        }
+        self.requests = count;
     }
 
     /// Returns the entries that are not in sync.

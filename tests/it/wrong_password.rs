@@ -8,7 +8,7 @@ use drspass::sim::{CannedAnswer, EndPointType, Fault, FaultKind, SimConfig};
 use crate::looped::refuse;
 use crate::outputs::{document, messages};
 use crate::preflight::id;
-use crate::support::{J1, J2, J3, Lab};
+use crate::support::{J1, J2, J3, J9, Lab};
 
 /// So many sources use `@orders-db`; the last job's destination has a password of its own.
 fn lab_of(jobs: usize, password: &str) -> Lab {
@@ -327,4 +327,27 @@ fn a_wrong_password_counts_although_its_answer_cannot_be_relied_on() {
             .says("0 applied, 0 refused, 11 skipped, 0 not sent, 1 unknown");
         assert_eq!(logins(&lab), 1, "{http} {rows}");
     }
+}
+
+#[test]
+fn as_many_requests_are_planned_as_are_sent_where_jobs_share_several_credentials() {
+    let mut lab = Lab::with_config(SimConfig {
+        accept_any_job: true,
+        ..SimConfig::default()
+    });
+    let mut text = "version: 1\ncredentials:\n  one: { password: 'canary-one' }\n  two: { \
+                    password: 'canary-two' }\n  all: { password: 'canary-all' }\njobs:\n"
+        .to_owned();
+    // The first jobs of the credentials share the one of their destinations.
+    for (job, source) in [(J1, "one"), (J2, "two"), (J3, "one"), (J9, "two")] {
+        let _ = writeln!(
+            text,
+            "  {job}:\n    source: {{ credential: {source} }}\n    destination: {{ credential: all }}"
+        );
+    }
+    lab.plant(&["canary-one", "canary-two", "canary-all"]);
+    lab.document(&text).exits(0);
+    lab.run(&["plan"]).exits(0).says("Apply needs 3 requests.");
+    lab.apply(&[]).exits(0).says("8 entries, 3 requests.");
+    assert_eq!(lab.sent().len(), 3);
 }
