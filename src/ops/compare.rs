@@ -175,6 +175,11 @@ pub fn notes_of(
                 claimed.key_id, opened.sealed.revision
             ),
         )),
+        StoredState::Ours(_) if snapshot.is_carried_over => notes.push(PlanNote::titled(
+            "former key",
+            "the state has the key of before the last rekey; the next apply writes it with the new \
+             one, even if there is nothing to send",
+        )),
         StoredState::Ours(_) => {}
     }
     notes.extend(work_note(snapshot.journal, holder));

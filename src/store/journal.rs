@@ -329,6 +329,7 @@ impl Store {
             && let StoredState::Ours(state) = &mut snapshot.known
         {
             snapshot.version = self.commit(guard, keys, state, &snapshot.version)?;
+            snapshot.is_carried_over = false;
         }
         self.end_journal(guard)?;
         snapshot.journal = JournalLeft::None;

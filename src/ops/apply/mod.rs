@@ -102,6 +102,7 @@ pub fn apply(
     let snapshot = root.store.read(&keys)?;
     let mut notes = compare::notes_of(root, &opened, &snapshot, None);
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
+    let is_carried_over = snapshot.is_carried_over;
     let mut version = snapshot.version.clone();
     let known = Comparison::of(root, &opened, snapshot)?;
     check_known(&known, rules, options)?;
@@ -133,12 +134,15 @@ pub fn apply(
     let key_changed = known.key_changed;
     let is_rollback = known.rollback.is_some();
     let mut state = starting_state(known, options, context);
-    if is_rollback && !plan.has_changes() {
-        // Nothing is sent, but this manifest is now the one applied last.
+    if (is_rollback || is_carried_over) && !plan.has_changes() {
+        // Nothing is sent, but this manifest is now the one applied last, and its key that of the
+        // state.
         root.store.back_up(&guard)?;
         version = root.store.commit(&guard, &keys, &mut state, &version)?;
-        let revision = state.revision;
-        (context.progress)(ApplyEvent::WentBack { revision });
+        if is_rollback {
+            let revision = state.revision;
+            (context.progress)(ApplyEvent::WentBack { revision });
+        }
     }
     let Some(client) = client else {
         return Ok((planned, None));

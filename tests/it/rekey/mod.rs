@@ -250,6 +250,23 @@ fn the_former_key_is_sealed_until_the_state_has_gone_over() {
 }
 
 #[test]
+fn an_apply_with_nothing_to_send_writes_the_state_with_the_new_key() {
+    let lab = Lab::with_a_change();
+    lab.apply(&[]).exits(0);
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    let (id, sent) = (key_id(&lab), lab.sent().len());
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(0)
+        .says("the state has the key of before the last rekey");
+    lab.run(&["apply"]).exits(0).says("Nothing to send.");
+    assert_eq!(lab.sent().len(), sent);
+    assert_eq!(lab.state()["body"]["key_id"], id.as_str());
+    lab.run(&["plan", "--detailed-exitcode", "--expect-key-id", &id])
+        .exits(0)
+        .says_not("the state has the key of");
+}
+
+#[test]
 fn an_editor_cannot_change_the_former_key() {
     let lab = Lab::with_a_change();
     lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
