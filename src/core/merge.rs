@@ -351,7 +351,7 @@ impl Merging<'_> {
             };
             let [base, one, other] = parts.each_ref().map(Vec::as_slice);
             let result = self.decide(Unit::Setting(name), "", [base, one, other], show);
-            if result == other { theirs } else { ours }
+            if result == one { ours } else { theirs }
         };
         let endpoint = taken("target.endpoint", |it| vec![it.scope.endpoint.clone()]);
         let project = taken("target.project_id", |it| vec![it.scope.project_id.clone()]);

@@ -232,8 +232,11 @@ fn unmerged(root: &Root, git: &Git) -> Result<Unmerged, OpError> {
         _ => Some(root.manifest_bytes()?),
     };
     // git has what a link leads to under its own name.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| root.manifest_name().to_owned());
-    Ok((before, git.unmerged(&path)?))
+    let file = match path.is_symlink() {
+        true => fs::canonicalize(path).map_err(OpError::read(root.manifest_name()))?,
+        false => root.manifest_name().to_owned(),
+    };
+    Ok((before, git.unmerged(&file)?))
 }
 
 /// Says of each line whether its values were in HEAD's history of the index before.
