@@ -248,7 +248,8 @@ impl Walk {
     /// the simulator.
     fn walks(&self, line: &str) -> String {
         let url = self.sim.url();
-        let mut line = line.to_owned();
+        let home = self.home.path().to_str().unwrap();
+        let mut line = line.replace("/dev/shm", home);
         if let Some((command, id)) = line.split_once(PROJECT) {
             assert_eq!(id.len(), 32, "{line}");
             let id = self.sim.project_id();
@@ -273,16 +274,18 @@ fn a_real_project_is_set_up_as_the_page_says() {
         .into_iter()
         .find(|(language, _)| *language == "csv")
         .unwrap();
-    let passwords = walk.home.path().join("passwords.csv");
     assert_eq!(page.matches(PROJECT).count(), 2);
     let (_, shown) = blocks(&page)
         .into_iter()
         .find(|(language, _)| *language == "text")
         .unwrap();
     let mut plans = Vec::new();
+    let mut passwords = PathBuf::new();
     for line in lines(&page) {
         if line.starts_with("drspass import") && !line.ends_with("--write") {
             // Only the passwords are to be filled in, in any order of the lines.
+            passwords = walk.types("printf %s \"$LIST\"").into();
+            assert!(passwords.starts_with(walk.home.path()));
             let draft = fs::read_to_string(&passwords).unwrap();
             let addresses = |line: &str| line.split_once(',').unwrap().0.to_owned();
             let drafted: BTreeSet<String> = draft.lines().map(addresses).collect();
