@@ -299,7 +299,7 @@ pub fn git_files(
     Ok(written)
 }
 
-/// Returns the .gitignore lines for the siblings of state and manifest.
+/// Returns the .gitignore lines for what passes next to state and manifest.
 fn ignored_siblings(config: &Config) -> Vec<String> {
     let state = pattern(config.state.as_path());
     let mut lines: Vec<String> = [
@@ -319,6 +319,8 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     lines.push(format!("{}*", files::PASSING));
     // Usual names of decrypted copies.
     lines.extend(["plain", "ours", "theirs"].map(|name| format!("/{name}.yaml")));
+    // The usual name of a saved plan.
+    lines.push("/plan.json".to_owned());
     lines
 }
 

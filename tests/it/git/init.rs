@@ -169,5 +169,6 @@ fn what_a_killed_write_leaves_is_kept_out_of_git() {
     assert_eq!(left(&lab), 1);
     lab.killed_at("files.before_rename", 1, &["rekey", "--yes"]);
     assert_eq!(left(&lab), 2);
+    lab.write("plan.json", "");
     assert_eq!(git(&lab, &["status", "--short"]).exits(0).stdout, "");
 }
