@@ -152,6 +152,8 @@ pub enum StateFate {
 #[derive(Debug)]
 pub struct RekeyPlan {
     pub manifest: String,
+    pub scope: Scope,
+    pub environment: Option<ForeignText>,
     pub recipients: usize,
     pub change: Difference,
     pub moved: Vec<TargetChange>,
@@ -164,7 +166,8 @@ pub struct RekeyPlan {
 #[derive(Debug)]
 pub struct Rekeyed {
     pub plan: RekeyPlan,
-    pub revision: u64,
+    /// The files, and the revision.
+    pub written: String,
     pub key_id: Option<KeyId>,
     /// The key of the state, until a command writes it with the new one.
     pub former_key_id: Option<KeyId>,

@@ -51,7 +51,8 @@ pub enum MergeEnd {
     /// An address of each flag names the same.
     Contradiction,
     Written {
-        revision: u64,
+        /// The files, and the revision.
+        written: String,
         has_index: bool,
     },
 }
@@ -178,7 +179,7 @@ pub fn merge(
     rewrite::replace(root, before.as_deref(), &file)?;
     root.renew_index(&manifest, &sealed, &file)?;
     Ok(MergeEnd::Written {
-        revision: sealed.revision,
+        written: root.written(&sealed),
         has_index: sealed.index,
     })
 }

@@ -104,6 +104,8 @@ pub fn rekey(
 
     let plan = RekeyPlan {
         manifest: name.display().to_string(),
+        scope: new.scope.clone(),
+        environment: root.environment(),
         recipients: new.recipients.len(),
         change,
         moved,
@@ -121,7 +123,7 @@ pub fn rekey(
     root.renew_index(&manifest, &new, &file)?;
     Ok(Rekeyed {
         plan,
-        revision,
+        written: root.written(&new),
         key_id: reason.map(|_| new.fingerprint_key.id()),
         former_key_id: new.former.map(|former| former.fingerprint_key.id()),
     })

@@ -120,14 +120,14 @@ impl<'a> Rewrite<'a> {
         })
     }
 
-    /// Seals a generated text and replaces the manifest. Returns the new revision and warnings:
+    /// Seals a generated text and replaces the manifest. Returns what was written, and warnings:
     /// only new ones, and none that was `said` of a value, with its label, already.
     pub fn save(
         &self,
         root: &Root,
         text: &str,
         said: &[Problem],
-    ) -> Result<(u64, Vec<Problem>), OpError> {
+    ) -> Result<(String, Vec<Problem>), OpError> {
         let ready = self.seal(root, text)?;
         ready.put(root)?;
         ready.renew_index(root)?;
@@ -136,7 +136,7 @@ impl<'a> Rewrite<'a> {
         let said: HashSet<_> = said.iter().map(|problem| &problem.what).collect();
         let mut fresh = ready.warnings;
         fresh.retain(|problem| !before.contains(&key(problem)) && !said.contains(&problem.what));
-        Ok((ready.sealed.revision, fresh))
+        Ok((root.written(&ready.sealed), fresh))
     }
 }
 
@@ -149,8 +149,8 @@ impl SealedRewrite<'_> {
         root.renew_index(&self.manifest, &self.sealed, &self.file)
     }
 
-    pub const fn revision(&self) -> u64 {
-        self.sealed.revision
+    pub fn written(&self, root: &Root) -> String {
+        root.written(&self.sealed)
     }
 
     /// Returns the new file for the readers that drspass.yaml lists now: one may have been
@@ -297,8 +297,8 @@ fn overtaken() -> OpError {
 
 /// Seals a plaintext manifest, which messages call `name`, into `out`, which must not exist, or
 /// in place of the configured manifest. The fingerprint key is that of the plain text or of
-/// the present manifest: only `init` and `rekey` make one. Returns the written file, its
-/// revision, and warnings.
+/// the present manifest: only `init` and `rekey` make one. Returns the encrypted file, what was
+/// written with its revision, and warnings.
 pub fn encrypt(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -306,7 +306,7 @@ pub fn encrypt(
     (name, plain): (&Path, &[u8]),
     out: Option<PathBuf>,
     now: Timestamp,
-) -> Result<(PathBuf, u64, Vec<Problem>), OpError> {
+) -> Result<(PathBuf, String, Vec<Problem>), OpError> {
     let target = root.target(rules)?;
     if age_file::is_age_file(plain) {
         return Err(OpError::unfit(
@@ -343,19 +343,20 @@ pub fn encrypt(
     };
     let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;
     let (_, file) = sealed_file(text, &sealed, name, unlock.plugins)?;
-    let path = match out {
+    let (path, written) = match out {
         Some(out) if out != root.manifest_name() => {
             create(&root.resolve(&out), &out, &file)?;
-            out
+            let written = format!("{}, revision {}", out.display(), sealed.revision);
+            (out, written)
         }
         _ => {
             warnings.extend(second_name(root));
             replace(root, before.as_deref(), &file)?;
             root.renew_index(&given, &sealed, &file)?;
-            root.manifest_name().to_owned()
+            (root.manifest_name().to_owned(), root.written(&sealed))
         }
     };
-    Ok((path, sealed.revision, warnings))
+    Ok((path, written, warnings))
 }
 
 /// Without a manifest, the state has the last revision: older plain text is stale.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::core::fingerprint::{Field, Scope};
 use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
-use crate::core::redact::Token;
+use crate::core::redact::{ForeignText, Token};
 use crate::core::report::{ApplyReport, PlanReport, RetryJobsResult, Signal, StateSaved, Totals};
 use crate::core::state::{Rollback, ValueOrigin};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
@@ -338,6 +338,12 @@ pub fn field_list(fields: &[Field]) -> String {
 
 pub fn place(scope: &Scope) -> String {
     format!("project {} at {}", scope.project_id, scope.host())
+}
+
+/// Returns the place with the name of the environment's directory.
+pub fn place_named(scope: &Scope, environment: Option<&ForeignText>) -> String {
+    let name = environment.map_or_else(String::new, |name| format!(" ({})", name.as_str()));
+    place(scope) + &name
 }
 
 pub fn counted(number: usize, one: &str, many: &str) -> String {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::entry::counted;
+use super::entry::{counted, place_named};
 use super::text::push_wrapped;
 use crate::core::recipients::{InFile, ListedRecipient, RecipientsReport, identified, shortened};
 use crate::core::report::{MovedState, RekeyPlan, Rekeyed, StateFate, TargetChange};
@@ -87,7 +87,8 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "{} will be encrypted anew, to {}:",
+        "Rekey for {}\n{} will be encrypted anew, to {}:",
+        place_named(&plan.scope, plan.environment.as_ref()),
         plan.manifest,
         counted(plan.recipients, "recipient", "recipients")
     );
@@ -150,7 +151,7 @@ pub fn rekey_plan(plan: &RekeyPlan) -> String {
 
 /// Renders the result of a rekey.
 pub fn rekeyed(done: &Rekeyed) -> String {
-    let mut text = format!("wrote {}, revision {}\n", done.plan.manifest, done.revision);
+    let mut text = format!("wrote {}\n", done.written);
     text.push_str(&encrypted_to(done.plan.recipients));
     if let Some(key_id) = &done.key_id {
         let _ = writeln!(text, "key id: {key_id}");

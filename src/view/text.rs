@@ -16,8 +16,8 @@ use miette::{
 use similar::TextDiff;
 
 use super::entry::{
-    JobLine, OutcomeLine, PlanLine, apply_notes, plan_counts, plan_notes, rollback_words,
-    set_words, totals_words,
+    JobLine, OutcomeLine, PlanLine, apply_notes, place_named, plan_counts, plan_notes,
+    rollback_words, set_words, totals_words,
 };
 use crate::core::outcome::Outcome;
 use crate::core::plan::{PlanEntry, Reason};
@@ -76,10 +76,9 @@ pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
         );
     }
     let counts = plan_counts(report);
-    let environment = report.environment.as_ref();
-    let environment = environment.map_or_else(String::new, |name| format!(" ({})", name.as_str()));
+    let place = place_named(&report.scope, report.environment.as_ref());
     let mut head = rollback_words(report).map_or_else(String::new, |words| words + "\n");
-    let _ = writeln!(head, "Plan for {}{environment}", place(&report.scope));
+    let _ = writeln!(head, "Plan for {place}");
     if text.lines().count() + 2 > rows {
         let _ = writeln!(head, "{counts}");
     }

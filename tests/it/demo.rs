@@ -86,7 +86,7 @@ fn the_demo_walks_the_whole_loop_and_leaves_nothing() {
         "$ drspass init --project-id ",
         "wrote passwords.yaml.age",
         "$ drspass edit\n",
-        "edited passwords.yaml.age, revision 2",
+        "edited passwords.yaml.age and passwords.index.yaml, revision 2",
         "$ drspass set orders-cdc/destination --add --generate\n",
         "revision 3",
         "$ drspass plan\n",

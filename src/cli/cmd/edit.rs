@@ -78,7 +78,7 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     })?;
     ready.renew_index(&root)?;
     context.warn(root.manifest_name(), &ready.warnings);
-    let text = format!("edited {name}, revision {}\n", ready.revision());
+    let text = format!("edited {}\n", ready.written(&root));
     drop(ready);
     drop(rewrite);
     let arrived = context.shell.result(&text);

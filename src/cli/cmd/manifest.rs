@@ -129,7 +129,7 @@ pub struct RekeyArgs {
 pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> {
     let root = context.root_with_warnings()?;
     let (name, plain) = read_named(&root, &args.file, yaml::MAX_BYTES)?;
-    let (path, revision, warnings) = rewrite::encrypt(
+    let (path, written, warnings) = rewrite::encrypt(
         &root,
         &context.unlock(),
         &context.rules(),
@@ -140,8 +140,7 @@ pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> 
     drop(plain);
     context.warn(&name, &warnings);
     let text = format!(
-        "wrote {}, revision {revision}\n{}",
-        path.display(),
+        "wrote {written}\n{}",
         recipients::encrypted_to(root.config.recipients.len())
     );
     let arrived = context.shell.result(&text);

@@ -60,12 +60,8 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
             ));
             Ok(exit::FAILED)
         }
-        MergeEnd::Written {
-            revision,
-            has_index,
-        } => {
-            let text = format!("merged {}, revision {revision}\n", name.display());
-            let arrived = context.shell.result(&text);
+        MergeEnd::Written { written, has_index } => {
+            let arrived = context.shell.result(&format!("merged {written}\n"));
             let index = has_index.then(|| root.index_name());
             let files = [Some(name), index.as_deref()];
             let files = files

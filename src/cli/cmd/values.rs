@@ -188,13 +188,13 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
         format!("unchanged: {place_name}{used_by}\n")
     } else {
         let text = document.rewrite(&changes)?;
-        let revision = save(context, &rewrite, &root, &text, &remarks)?;
+        let written = save(context, &rewrite, &root, &text, &remarks)?;
         let done = if effect == Effect::Added {
             "added"
         } else {
             "set"
         };
-        format!("{done} {place_name}{used_by}; revision {revision}\n")
+        format!("{done} {place_name}{used_by}\nwrote {written}\n")
     };
     // The output may block, and passwords are kept no longer than needed.
     drop((changes, document));
@@ -219,10 +219,10 @@ fn save(
     root: &Root,
     text: &str,
     said: &[Problem],
-) -> Result<u64, OpError> {
-    let (revision, warnings) = rewrite.save(root, text, said)?;
+) -> Result<String, OpError> {
+    let (written, warnings) = rewrite.save(root, text, said)?;
     context.warn(root.manifest_name(), &warnings);
-    Ok(revision)
+    Ok(written)
 }
 
 pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
@@ -234,13 +234,13 @@ pub fn unset(context: &Context<'_>, args: &UnsetArgs) -> Result<u8, OpError> {
         .find_removable(&args.address, field)
         .map_err(|problem| no_place(&args.address, problem))?;
     let changed = document.without(&place)?;
-    let revision = save(context, &rewrite, &root, &changed, &[])?;
+    let written = save(context, &rewrite, &root, &changed, &[])?;
     let field = match field {
         Field::Password => String::new(),
         field => format!(" {field}"),
     };
     let label = document.label(&place);
-    let text = format!("removed {label}{field}; revision {revision}\n");
+    let text = format!("removed {label}{field}\nwrote {written}\n");
     drop((changed, document));
     drop(rewrite);
     let arrived = context.shell.result(&text);
@@ -269,11 +269,10 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     if is_written {
         let changes = resolved.placed.into_iter().map(|placed| placed.change);
         let changed = document.rewrite(&changes.collect::<Vec<_>>())?;
-        let (revision, warnings) = rewrite.save(&root, &changed, &resolved.warnings)?;
+        let (written, warnings) = rewrite.save(&root, &changed, &resolved.warnings)?;
         context.warn(&name, &resolved.warnings);
         context.warn(root.manifest_name(), &warnings);
-        let manifest = root.manifest_name().display();
-        let _ = writeln!(text, "wrote {manifest}, revision {revision}");
+        let _ = writeln!(text, "wrote {written}");
     } else {
         context.warn(&name, &resolved.warnings);
         if !has_changes {

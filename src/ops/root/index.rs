@@ -26,6 +26,19 @@ impl Root {
         index_path(self.manifest_name())
     }
 
+    /// Returns the files that a new manifest was written to, and its revision.
+    pub fn written(&self, sealed: &Sealed) -> String {
+        let name = self.manifest_name().display();
+        let revision = sealed.revision;
+        match sealed.index {
+            true => format!(
+                "{name} and {}, revision {revision}",
+                self.index_name().display()
+            ),
+            false => format!("{name}, revision {revision}"),
+        }
+    }
+
     /// Writes the index of a manifest that was just written, whose file is `file`, unless the
     /// manifest is sealed without one.
     pub fn renew_index(

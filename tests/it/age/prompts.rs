@@ -255,7 +255,7 @@ fn piped_text_is_never_a_passphrase_even_on_a_terminal() {
     let answers = [(ASKED, Typed::Hidden(PASSPHRASE))];
     terminal::run(&lab, "sh", &["-c", &piped], &answers, |_| {})
         .exits(0)
-        .says("wrote passwords.yaml.age, revision 3");
+        .says("wrote passwords.yaml.age and passwords.index.yaml, revision 3");
     assert_ne!(
         std::fs::read(lab.path("passwords.yaml.age")).unwrap(),
         before

@@ -11,7 +11,10 @@ fn what_the_editor_saves_is_the_manifest_and_nothing_is_left() {
     let desk = Desk::new("saved");
     let before = desk.text();
     let run = desk.edit(&desk.changer()).exits(0).says("drspass plan");
-    assert_eq!(run.stdout, "edited passwords.yaml.age, revision 3\n");
+    assert_eq!(
+        run.stdout,
+        "edited passwords.yaml.age and passwords.index.yaml, revision 3\n"
+    );
     let expected = before
         .replace(&desk.old, &desk.new)
         .replace("revision: 2", "revision: 3");
@@ -188,7 +191,10 @@ fn what_an_editor_prints_is_no_result() {
     let desk = Desk::new("prints");
     let editor = desk.stub("prints", &format!("echo printed\n{}", desk.change()));
     let run = desk.edit(&editor).exits(0);
-    assert_eq!(run.stdout, "edited passwords.yaml.age, revision 3\n");
+    assert_eq!(
+        run.stdout,
+        "edited passwords.yaml.age and passwords.index.yaml, revision 3\n"
+    );
     assert!(run.stderr.contains("printed\n"));
 }
 

@@ -11,7 +11,7 @@ const QUESTION: &str = "Press Enter to edit your text again";
 fn a_script_on_a_terminal_changes_the_manifest() {
     let desk = Desk::new("pty");
     let mut pty = desk.on_terminal(&desk.changer());
-    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
     pty.exits(0);
     desk.assert_no_trace();
     desk.assert_changed();
@@ -33,7 +33,7 @@ fn vim_changes_the_manifest() {
         pty.control('c');
         pty.sees(":qa");
         pty.types(&format!(":%s/{}/{}/\r:wq\r", desk.old, desk.new));
-        pty.sees("edited passwords.yaml.age, revision 3");
+        pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
         let rest = pty.exits(0);
         assert!(!rest.contains("note:"), "{rest}");
         desk.assert_no_trace();
@@ -58,7 +58,7 @@ fn nano_changes_the_manifest() {
     pty.control('o');
     pty.types("\r");
     pty.control('x');
-    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
     pty.exits(0);
     desk.assert_no_trace();
     desk.assert_changed();
@@ -80,7 +80,7 @@ fn a_mistake_is_shown_and_mended_in_the_text_as_it_was_left() {
     pty.types("what?\n");
     pty.sees(QUESTION);
     pty.types("\n");
-    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
     pty.exits(0);
     desk.assert_no_trace();
     desk.assert_changed();
@@ -97,7 +97,7 @@ fn a_mistake_in_vim_is_mended_in_vim() {
     pty.types("\n");
     pty.sees("version: 1");
     pty.types(&format!(":%s/{}/{}'/\r:wq\r", desk.new, desk.new));
-    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
     pty.exits(0);
     desk.assert_no_trace();
     desk.assert_changed();
@@ -168,7 +168,7 @@ fn ctrl_c_loses_a_text_only_when_it_is_pressed_twice() {
         pty.sees(last);
         pty.types(answer);
     }
-    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
     pty.exits(0);
     desk.assert_no_trace();
     desk.assert_changed();
@@ -189,7 +189,7 @@ fn what_was_typed_into_an_editor_that_did_not_read_it_answers_nothing() {
     std::fs::write(desk.stubs.path().join("go"), "").unwrap();
     pty.sees(QUESTION);
     pty.types("\n");
-    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
     pty.exits(0);
     desk.assert_changed();
 }
@@ -280,7 +280,7 @@ fn an_edit_can_be_put_aside_and_brought_back_in_a_shell() {
     pty.types("fg\n");
     pty.sees("version: 1");
     pty.types(&format!(":%s/{}/{}/\r:wq\r", desk.old, desk.new));
-    pty.sees("edited passwords.yaml.age, revision 3");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 3");
     pty.sees("ready> ");
     pty.types("exit 5\n");
     pty.exits(5);
@@ -340,7 +340,7 @@ fn a_passphrase_is_asked_for_before_the_editor_comes() {
     let mut pty = start();
     pty.sees("Passphrase for ../locked: ");
     pty.types(&format!("{PASSPHRASE}\n"));
-    pty.sees("edited passwords.yaml.age, revision 2");
+    pty.sees("edited passwords.yaml.age and passwords.index.yaml, revision 2");
     pty.exits(0);
     desk.assert_no_trace();
     assert_ne!(desk.lab.read("sub/passwords.yaml.age"), before);

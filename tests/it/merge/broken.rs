@@ -20,7 +20,7 @@ fn a_merge_that_was_killed_is_done_again() {
         is_clean(&lab);
         lab.run(&["merge", "--yes"])
             .exits(0)
-            .says("merged passwords.yaml.age, revision 4");
+            .says("merged passwords.yaml.age and passwords.index.yaml, revision 4");
         add(&lab);
         git(&lab, &["commit", "--quiet", "--no-edit"]).exits(0);
         has(&lab, &[OURS, THEIRS]);

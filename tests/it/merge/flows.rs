@@ -24,7 +24,7 @@ fn two_branches_that_set_different_passwords_are_merged_and_applied() {
         .says("), from revision 2")
         .says("< billing/source password from main")
         .says("> orders/destination password from rotate")
-        .says("merged passwords.yaml.age, revision 4")
+        .says("merged passwords.yaml.age and passwords.index.yaml, revision 4")
         .says("Next: git add passwords.yaml.age passwords.index.yaml");
     assert!(!run.all().contains("note:"), "{}", run.all());
     assert_ne!(lab.read(MANIFEST), before);

@@ -115,10 +115,14 @@ fn somebody_who_is_added_can_read_and_nothing_else_changes() {
     let run = lab.run(&["rekey", "--yes"]).exits(0);
     assert!(
         run.stdout
-            .starts_with("wrote passwords.yaml.age, revision ")
+            .starts_with("wrote passwords.yaml.age and passwords.index.yaml, revision ")
     );
     assert!(!run.stdout.contains("key id"), "{}", run.stdout);
-    run.says(&format!("+ {other}"));
+    let project = format!("Rekey for project {} at 127.0.0.1:", lab.sim.project_id());
+    let folder = lab.dir.path().file_name().unwrap().to_str().unwrap();
+    run.says(&project)
+        .says(&format!("({folder}) passwords.yaml.age will be"))
+        .says(&format!("+ {other}"));
     assert!(opens(&lab, "other.txt") && opens(&lab, "key.txt"));
     assert_eq!(key_id(&lab), id);
     assert_eq!(lab.read(STATE), state);

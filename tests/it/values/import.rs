@@ -46,7 +46,7 @@ fn a_file_is_compared_first_and_written_when_asked() {
     assert_eq!(desk.sealed(), before);
 
     let run = desk.run(&["import", "--write", "--add", &file]).exits(0);
-    let want = format!("{want}wrote passwords.yaml.age, revision 3\n");
+    let want = format!("{want}wrote passwords.yaml.age and passwords.index.yaml, revision 3\n");
     assert_eq!(run.stdout, want);
     assert!(run.stderr.contains("plain text"), "{}", run.stderr);
     let want = document()

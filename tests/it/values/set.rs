@@ -30,7 +30,10 @@ fn a_value_comes_from_a_file_and_nothing_else_of_the_manifest_changes() {
     let run = desk
         .run(&["set", "orders/destination", "--from-file", &file])
         .exits(0);
-    assert_eq!(run.stdout, "set orders/destination password; revision 3\n");
+    assert_eq!(
+        run.stdout,
+        "set orders/destination password\nwrote passwords.yaml.age and passwords.index.yaml, revision 3\n"
+    );
     assert!(run.stderr.contains("drspass plan"), "{}", run.stderr);
     let want = document().replace("'canary-old'", "\"canary-new\"");
     assert_eq!(desk.text(), want);
@@ -85,7 +88,7 @@ fn the_same_value_again_writes_nothing() {
 fn a_credential_changes_everywhere_it_is_used() {
     let desk = desk();
     let run = desk.set(&["@orders-db"], b"canary-new\n").exits(0);
-    let want = "set @orders-db password, used by 2 endpoints; revision 3\n";
+    let want = "set @orders-db password, used by 2 endpoints\nwrote passwords.yaml.age and passwords.index.yaml, revision 3\n";
     assert_eq!(run.stdout, want);
     desk.refuses(
         &["orders/source"],
@@ -114,7 +117,7 @@ fn what_is_not_listed_is_added_by_its_id() {
     assert_eq!(desk.sealed(), before);
     desk.set(&[&place, "--add"], b"canary-new")
         .exits(0)
-        .says(&format!("added {J9}/source password; revision 3"));
+        .says(&format!("added {J9}/source password wrote passwords.yaml.age and passwords.index.yaml, revision 3"));
     let want = format!(
         "{}  {J9}:\n    source: {{ password: \"canary-new\" }}\n",
         document()
@@ -415,7 +418,9 @@ fn an_endpoint_that_is_not_listed_is_a_typing_error_unless_it_is_added() {
     assert_eq!(desk.sealed(), before);
     desk.set(&[&place, "--add"], b"canary-new")
         .exits(0)
-        .says(&format!("added {place} password; revision 3"));
+        .says(&format!(
+            "added {place} password wrote passwords.yaml.age and passwords.index.yaml, revision 3"
+        ));
     desk.set(&[&place], b"canary-old").exits(0);
 }
 

@@ -51,7 +51,9 @@ fn a_value_typed_twice_is_set_and_never_shown() {
     answer(&mut terminal, &question, "canary-typed $HOME \"é");
     answer(&mut terminal, "Repeat it: ", "canary-typed $HOME \"é");
     answer(&mut terminal, APPROVAL, "yes");
-    ended(&desk, terminal).exits(0).says("password; revision 3");
+    ended(&desk, terminal)
+        .exits(0)
+        .says("password wrote passwords.yaml.age and passwords.index.yaml, revision 3");
     assert!(
         desk.text()
             .contains("password: \"canary-typed $HOME \\\"é\" }")

@@ -24,7 +24,10 @@ fn an_endpoint_goes_with_its_lines_and_is_managed_no_more() {
     let desk = desk();
     desk.lab.apply(&[]).exits(0);
     let run = desk.run(&["unset", "orders/source"]).exits(0);
-    assert_eq!(run.stdout, "removed orders/source; revision 3\n");
+    assert_eq!(
+        run.stdout,
+        "removed orders/source\nwrote passwords.yaml.age and passwords.index.yaml, revision 3\n"
+    );
     assert!(
         run.stderr.contains("DRS keeps its current password"),
         "{}",
@@ -57,7 +60,7 @@ fn the_last_kerberos_field_takes_kerberos_with_it() {
     let desk = desk();
     let args = ["unset", "orders/source", "--field", "kerberos.domain_name"];
     let run = desk.run(&args).exits(0);
-    let want = "removed orders/source kerberos.domain_name; revision 3\n";
+    let want = "removed orders/source kerberos.domain_name\nwrote passwords.yaml.age and passwords.index.yaml, revision 3\n";
     assert_eq!(run.stdout, want);
     let want = document().replace("      kerberos:\n        domain_name: 'D'\n", "");
     assert_eq!(desk.text(), want);
