@@ -64,10 +64,14 @@ fn line(listed: &ListedRecipient, all: &[ListedRecipient]) -> (char, String, &'s
         Some(comment) => format!("{key} {comment}"),
         None => key,
     };
-    let in_file = match listed.in_file {
-        InFile::Yes => "in the file",
-        InFile::No => "not in the file",
-        InFile::Unknown => "the header does not name it",
+    let in_file = match (listed.in_file, listed.is_configured, listed.is_sealed) {
+        (InFile::Yes, ..) => "in the file",
+        (InFile::No, ..) => "not in the file",
+        // Nothing else is known: see the note on the header.
+        (InFile::Unknown, true, Some(true)) => "listed and sealed",
+        (InFile::Unknown, true, Some(false)) => "listed, not sealed",
+        (InFile::Unknown, true, None) => "listed",
+        (InFile::Unknown, false, _) => "sealed, not listed",
     };
     (mark, name, in_file)
 }

@@ -54,7 +54,13 @@ fn detailed_exit_codes_tell_changes_from_none_and_from_failures() {
     command.env_remove("DRSPASS_IDENTITY");
     lab.run_command(command)
         .exits(1)
-        .says("no identity to decrypt with");
+        .says("no identity to decrypt with")
+        .says_not("validate");
+    let mut command = lab.command(&["validate"]);
+    command.env_remove("DRSPASS_IDENTITY");
+    lab.run_command(command)
+        .exits(1)
+        .says("drspass validate --require-encrypted");
     // A held lock stops no plan, and does not change what its code means.
     let lock = std::fs::File::open(lab.path("drspass.state.json.lock")).unwrap();
     lock.lock().unwrap();

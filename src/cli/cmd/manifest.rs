@@ -20,7 +20,7 @@ use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::ops::error::ErrorClass;
+use crate::ops::error::{ErrorClass, Failure};
 use crate::ops::inspect::{self, IndexCheck};
 use crate::ops::ledger::LockedLedger;
 use crate::ops::plan;
@@ -290,7 +290,9 @@ fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<Validated, OpErro
             index,
         });
     }
-    let opened = root.open(&context.unlock(), &context.rules())?;
+    let opened = root
+        .open(&context.unlock(), &context.rules())
+        .map_err(keyless)?;
     root.check_recipients(&opened.sealed)?;
     root.check_index(&opened, ErrorClass::Failed)?;
     Ok(Validated {
@@ -298,6 +300,15 @@ fn check(context: &Context<'_>, args: &ValidateArgs) -> Result<Validated, OpErro
         opened: Some(opened),
         index,
     })
+}
+
+/// Names the check that needs no identity, if none was given.
+fn keyless(error: OpError) -> OpError {
+    if !matches!(error, OpError::NoIdentity { .. }) {
+        return error;
+    }
+    let help = "Nothing was sent. Give one with -i FILE, or check what needs none: 'drspass validate --require-encrypted'.";
+    Failure::new("drspass::age::no_identity", error.to_string(), help).into()
 }
 
 /// In JSON, an invalid document is a result, with the exit code of its error.

@@ -27,13 +27,14 @@ fn an_added_and_a_removed_recipient_are_told_from_those_that_stay() {
         .exits(0)
         .says("passwords.yaml.age is encrypted to 2 recipients.")
         .says("2 x X25519")
+        .says("listed and sealed")
         .says(
             "+ ssh-ed25519 AAAAC3Nz…D7EJLT made-up-for-tests not in the file"
                 .replace("D7EJLT", &ssh_end())
                 .as_str(),
         )
         .says(&format!(
-            "- {}…{} the header does not name it",
+            "- {}…{} sealed, not listed",
             &other[..8],
             &other[other.len() - 6..]
         ))
