@@ -179,8 +179,8 @@ pub struct MovedState {
     pub then: u64,
     pub now: u64,
     pub is_other_lineage: bool,
-    /// The labels of the entries that an apply or `state adopt` touched since.
-    pub entries: Vec<String>,
+    /// The labels of the entries that the next apply would not send: in sync, or held.
+    pub unsent: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -548,14 +548,6 @@ impl State {
 }
 
 impl StateEntry {
-    /// Returns when an apply or `state adopt` last recorded something of it.
-    pub fn last_touched(&self) -> Option<Timestamp> {
-        let applied = self.applied.as_ref().map(|applied| applied.at);
-        let pending = self.pending.as_ref().map(|pending| pending.since);
-        let last = self.last_outcome.as_ref().map(|last| last.at);
-        applied.max(pending).max(last)
-    }
-
     /// Returns since when a password is set that is set or may be; `None` if it is another one.
     fn value_since(&self, is_password: impl Fn(&Fingerprint) -> bool) -> Option<Timestamp> {
         let applied = self.applied.iter();

@@ -19,12 +19,14 @@ const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 
 /// Variables that would lead git to another repository, or to attributes or settings of another
 /// place.
-const MISLEADING: [&str; 8] = [
+const MISLEADING: [&str; 10] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_COMMON_DIR",
     "GIT_INDEX_FILE",
     "GIT_ATTR_SOURCE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ICASE_PATHSPECS",
     "GIT_CONFIG",
     "GIT_CONFIG_COUNT",
     "GIT_CONFIG_PARAMETERS",
@@ -43,7 +45,12 @@ impl Git {
     pub fn at(folder: PathBuf, env: &ChildEnv) -> Result<Option<Self>, OpError> {
         // The directory of the process has no name.
         let full = folder.join(".").canonicalize().unwrap_or_default();
-        if !full.ancestors().any(|above| above.join(".git").exists()) {
+        let mut above = full.ancestors().map(|above| above.join(".git"));
+        // A hook may check a copy within the repository's own directory.
+        if above
+            .find(|git| git.exists())
+            .is_none_or(|git| full.starts_with(git))
+        {
             return Ok(None);
         }
         let missing = || {
@@ -210,7 +217,7 @@ impl Git {
             Failure::new(
                 "drspass::git::run",
                 format!("'git {}' failed", args[0]),
-                "Run 'git status' in this directory, which shows the problem. In a container, git may need 'git config --global --add safe.directory DIR'.",
+                "Run 'git status' in this directory, which shows the problem; in a container, git may need 'git config --global --add safe.directory DIR'. A directory with files named HEAD, objects and refs is refused: a commit may bring such a repository along.",
             )
         };
         match self.run(args) {
@@ -227,6 +234,13 @@ impl Git {
             command.env_remove(name);
         }
         command
+            // A repository that a commit brought along must not count, nor start a program.
+            .args([
+                "-c",
+                "safe.bareRepository=explicit",
+                "-c",
+                "core.fsmonitor=false",
+            ])
             .args(args)
             // Names are names, and a part of a clone that is not there is not fetched.
             .env("GIT_LITERAL_PATHSPECS", "1")

@@ -1,12 +1,13 @@
 //! `validate`, `show` and `recipients`: read a manifest without changing anything.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::OpError;
 use super::git::Git;
-use super::root::{MAX_INDEX_BYTES, Root, Unlock, UserRules, digest_of, parse_sealed};
+use super::root::{CONFIG_FILE, MAX_INDEX_BYTES, Root, Unlock, UserRules, digest_of, parse_sealed};
 use crate::age_file::{AgeError, header};
+use crate::core::config::{self, index_path};
 use crate::core::index::{self, IndexHead};
 use crate::core::manifest::Sealing;
 use crate::core::problem::Problem;
@@ -45,7 +46,7 @@ pub fn validate_encrypted(
     let git = Git::at(root.resolve(Path::new("")), check.children)?;
     let before = match (check.base, &git) {
         (None, _) => None,
-        (Some(commit), Some(git)) => git.file_of(commit, &name)?,
+        (Some(commit), Some(git)) => git.file_of(commit, &index_at(git, commit, &name)?)?,
         (Some(_), None) => {
             let help = "Run it in a clone of the repository, without --base elsewhere.";
             return Err(OpError::unfit("--base needs a git work tree", help));
@@ -69,11 +70,15 @@ pub fn validate_encrypted(
     };
     let mut problems = head.misfits(&digest_of(&file), &stanzas, &root.config, &target);
     if let Some(git) = &git {
-        problems.extend(hidden(&git.attributes(&name)?));
+        // git knows a file behind a link under its own name.
+        let folder = files::folder_of(&root.resolve(&name)).canonicalize();
+        let folder = folder.map_err(OpError::read(&name))?;
+        let own_name = folder.join(name.file_name().unwrap_or_default());
+        problems.extend(hidden(&git.attributes(&own_name)?));
     }
     let mut notes = Vec::new();
     if let Some(before) = before {
-        compare_with_base(&head, &before, &mut problems, &mut notes);
+        compare_with_base((&head, &bytes), &before, &mut problems, &mut notes);
     }
     if problems.is_empty() {
         Ok(Some(notes))
@@ -105,13 +110,24 @@ fn hidden(attributes: &[(String, String)]) -> impl Iterator<Item = Problem> {
     })
 }
 
+/// Returns the name of the index at a commit, where drspass.yaml may name another manifest.
+fn index_at(git: &Git, commit: &str, name: &Path) -> Result<PathBuf, OpError> {
+    let config = git.file_of(commit, Path::new(CONFIG_FILE))?;
+    let text = config.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let config = text.and_then(|text| config::parse(&text).value);
+    Ok(config.map_or_else(
+        || name.to_owned(),
+        |config| index_path(config.manifest.as_path()),
+    ))
+}
+
 fn compare_with_base(
-    head: &IndexHead,
-    before: &[u8],
+    (head, bytes): (&IndexHead, &[u8]),
+    base: &[u8],
     problems: &mut Vec<Problem>,
     notes: &mut Vec<Problem>,
 ) {
-    let Ok(before) = index::parse(before) else {
+    let Ok(before) = index::parse(base) else {
         let what = "the index of --base is not as drspass writes it, so nothing was compared";
         notes.push(Problem::warning("", None, what, "Renew it on that branch."));
         return;
@@ -123,6 +139,11 @@ fn compare_with_base(
         );
         let help = "Merge that branch, or make the change again from its manifest.";
         problems.push(Problem::error("manifest.revision", None, what, help));
+    }
+    if head.digest == before.digest && bytes != base {
+        let what = "differs from that of --base, which belongs to the same manifest";
+        let help = "Restore it, or run 'drspass index --write'.";
+        problems.push(Problem::error("", None, what, help));
     }
     if head.key_id != before.key_id {
         let what = format!("differs from that of --base, {}", before.key_id);

@@ -9,10 +9,10 @@ use super::compare::{self, Comparison, lock_holder, no_state, notes_of, work_not
 use super::error::Failure;
 use super::root::{Opened, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
-use crate::core::address::{self, Subject};
+use crate::core::address::{self, Selection, Subject};
 use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
-use crate::core::plan::{self, prints_of, to_record};
+use crate::core::plan::{self, PlanInputs, prints_of, to_record};
 use crate::core::rekey::carried_over;
 use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::rotation::RotationReport;
@@ -277,34 +277,59 @@ impl<'a> LockedLedger<'a> {
     }
 
     /// Carries over a state that moved after the rekey of this manifest, once `approve` has seen
-    /// what moved.
+    /// what it would mean.
     pub fn carry_over(
         &self,
         approve: impl FnOnce(&MovedState) -> Result<(), OpError>,
     ) -> Result<LedgerChange, OpError> {
-        let sealed = &self.opened.sealed;
+        let Opened {
+            manifest, sealed, ..
+        } = &self.opened;
         let store = &self.root.store;
         let unfit = |what: &str| OpError::unfit(what, "Nothing was changed.");
         let former = sealed.former.as_ref();
         let former = former.ok_or_else(|| unfit("the manifest names no state of a former key"))?;
+        match store.read(&self.keys) {
+            Err(StoreError::Moved { .. }) => {}
+            Ok(snapshot) if snapshot.is_carried_over => {
+                let what =
+                    "the state has not moved since the rekey; the next apply carries it over";
+                return Err(unfit(what));
+            }
+            Ok(_) => {
+                let path = self.root.relative(store.path()).display();
+                return Err(unfit(&format!("{path} is not a state of the former key")));
+            }
+            Err(error) => return Err(error.into()),
+        }
         let key = &former.fingerprint_key;
         let snapshot = store.read(&StoreKeys::from(key))?;
-        let StoredState::Ours(state) = snapshot.known else {
-            let path = self.root.relative(store.path()).display();
-            return Err(unfit(&format!("{path} is not a state of the former key")));
+        let StoredState::Ours(moved) = snapshot.known else {
+            return Err(unfit("the state was replaced in the meantime"));
         };
-        let mut moved = MovedState {
-            then: former.serial,
-            now: state.serial,
-            is_other_lineage: state.lineage != former.lineage,
-            entries: Vec::new(),
-        };
-        let touched = state.entries.iter();
-        let touched = touched.filter(|(_, entry)| entry.last_touched() > Some(former.at));
-        let touched: Vec<EntryKey> = touched.map(|(key, _)| key.clone()).collect();
-        moved.entries = self.changed("", &touched, 0).entries;
-        approve(&moved)?;
-        let state = carried_over(state, key, &self.opened.manifest, sealed);
+        let is_other_lineage = moved.lineage != former.lineage;
+        let (then, now) = (former.serial, moved.serial);
+        let mut state = carried_over(moved, key, manifest, sealed);
+        // No older manifest passes, whatever the state says.
+        state.highest = state.highest.max(sealed.revision.saturating_sub(1));
+        let selection = Selection::resolve(manifest, &[], &[]).map_err(OpError::unmatched)?;
+        let plan = plan::make(&PlanInputs {
+            manifest,
+            state: Some(&state),
+            key_changed: false,
+            fingerprinter: &self.fingerprinter(),
+            selection: &selection,
+            batch_size: 1,
+        });
+        let sent: BTreeSet<&EntryKey> = plan.sent().map(|entry| &entry.key).collect();
+        let unsent = manifest.assignments().iter();
+        let unsent = unsent.filter(|assignment| !sent.contains(&assignment.key));
+        approve(&MovedState {
+            then,
+            now,
+            is_other_lineage,
+            unsent: unsent.map(|assignment| assignment.label.clone()).collect(),
+        })?;
         let entries: Vec<EntryKey> = state.entries.keys().cloned().collect();
         let what = "written with the manifest's key";
         self.save(what, state, &snapshot.version, &entries, Store::end_journal)

@@ -8,8 +8,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::error::{Failure, other_key};
 use super::root::{Root, Unlock, UserRules, digest_of, parse_sealed};
 use super::{OpError, Runtime, rewrite};
@@ -73,8 +71,7 @@ pub fn rekey(
             let keys = StoreKeys::of(&manifest, &sealed, &rules.expect_key_ids);
             let snapshot = root.store.read(&keys)?;
             let (fate, highest) = state_fate(root, &keys, &snapshot, &sealed, &target.scope)?;
-            let now = (runtime.now)();
-            let former = former_of(root, &snapshot, &sealed, now)?;
+            let former = former_of(root, &snapshot, &sealed)?;
             lock_guard = Some((guard, snapshot.journal));
             (fate, highest, former)
         }
@@ -115,7 +112,7 @@ pub fn rekey(
     };
     approve(&plan, &warnings)?;
     if let Some((guard, JournalLeft::Folded)) = &lock_guard {
-        // It may be of a key that the new manifest does not name any more.
+        // It has nothing that the state lacks, and would be of another key than the state.
         root.store.end_journal(guard)?;
     }
     rewrite::replace(root, Some(&before), &file)?;
@@ -196,6 +193,15 @@ fn state_fate(
     sealed: &Sealed,
     scope: &Scope,
 ) -> Result<(StateFate, u64), OpError> {
+    if snapshot.journal == JournalLeft::Unfolded {
+        // Under the former key, its answers would be nobody's.
+        return Err(Failure::new(
+            "drspass::rekey::unfinished",
+            "an apply was cut off, and its answers are not in the state yet",
+            "Nothing was written. Run 'drspass apply', which records them first; then run 'drspass rekey' again.",
+        )
+        .into());
+    }
     let state = match &snapshot.known {
         StoredState::Absent => {
             let path = root.relative(root.store.path()).display().to_string();
@@ -265,7 +271,6 @@ fn former_of(
     root: &Root,
     snapshot: &StateSnapshot,
     sealed: &Sealed,
-    now: Timestamp,
 ) -> Result<Option<Former>, OpError> {
     let StoredState::Ours(state) = &snapshot.known else {
         return Ok(sealed.former.clone());
@@ -279,6 +284,5 @@ fn former_of(
         lineage: state.lineage.clone(),
         serial: state.serial,
         state_sha256,
-        at: now,
     }))
 }

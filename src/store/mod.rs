@@ -51,13 +51,10 @@ impl FormerKeys {
         if sha256(bytes) == self.former.state_sha256 {
             return Ok(());
         }
-        let (then, now) = (self.former.serial, state.serial);
-        Err(Failure::new(
-            "drspass::rekey::moved",
-            format!("the state moved after this rekey: serial {then}, now {now}"),
-            "Nothing was sent or changed. Run 'drspass rekey --again', which shows what changed and asks.",
-        )
-        .into())
+        Err(StoreError::Moved {
+            then: self.former.serial,
+            now: state.serial,
+        })
     }
 
     fn carry_over(&self, state: State) -> State {
@@ -111,18 +108,6 @@ impl StoreKeys {
         Self {
             former,
             ..Self::from(&sealed.fingerprint_key)
-        }
-    }
-
-    /// Returns the keys that made a journal, if it is authentic at all.
-    fn of_journal(&self, journal: Option<&[u8]>) -> &Self {
-        let made = |keys: &Self| {
-            let parsed = journal.map(|bytes| journal::parse(bytes, Some(&keys.journal)));
-            matches!(parsed, Some(Ok(Some(_))))
-        };
-        match &self.former {
-            Some(former) if made(&former.keys) => &former.keys,
-            _ => self,
         }
     }
 }
@@ -230,6 +215,14 @@ pub enum StoreError {
         )
     )]
     Changed { path: PathBuf },
+    #[error("the state moved after this rekey: serial {then}, now {now}")]
+    #[diagnostic(
+        code(drspass::rekey::moved),
+        help(
+            "Nothing was sent or changed. Run 'drspass rekey --again', which shows what it would mean and asks."
+        )
+    )]
+    Moved { then: u64, now: u64 },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
@@ -337,10 +330,15 @@ impl Store {
         if let Some(former) = former {
             former.check(&bytes, &state)?;
         }
-        let journal = fetched.journal.as_deref();
+        let made_with = former.map_or(keys, |former| &former.keys);
         let mut state = Some(state);
-        let key = &keys.of_journal(journal).journal;
-        let journal = self.fold_journal(&mut state, journal, Some(key))?;
+        let journal = fetched.journal.as_deref();
+        let journal = self.fold_journal(&mut state, journal, Some(&made_with.journal))?;
+        if former.is_some() && journal == JournalLeft::Unfolded {
+            // A rekey leaves none, but whoever it removed can still write one.
+            let path = self.journal_path();
+            return Err(StoreError::ForeignJournal { path });
+        }
         let state = state.map(|state| match former {
             Some(former) => former.carry_over(state),
             None => state,
@@ -360,9 +358,11 @@ impl Store {
         keys: &StoreKeys,
     ) -> Result<State, StoreError> {
         let claimed = unverified.claimed();
-        if claimed.key_id != keys.id {
+        let former = keys.former.as_ref().map(|former| &former.keys);
+        let mut keys = [Some(keys), former].into_iter().flatten();
+        let Some(keys) = keys.find(|keys| keys.id == claimed.key_id) else {
             return Ok(claimed);
-        }
+        };
         let path = self.path.clone();
         if !UnverifiedState::has_other_line_ends(bytes, &keys.state) {
             return Err(StoreError::Tampered { path });
@@ -471,7 +471,7 @@ impl Store {
                 path: self.path.clone(),
             });
         }
-        state.serial += 1;
+        state.serial = state.serial.saturating_add(1);
         let bytes = format::encode(state, &keys.state);
         if let Err(error) = replace(&self.path, &bytes) {
             state.serial -= 1;

@@ -209,7 +209,7 @@ pub fn after_rekey(done: &Rekeyed) -> String {
 /// Renders a state that moved after a rekey, before it is carried over.
 pub fn moved_state(moved: &MovedState) -> String {
     let MovedState {
-        then, now, entries, ..
+        then, now, unsent, ..
     } = moved;
     let mut text = format!("The state moved after this rekey: serial {then}, now {now}.\n");
     if moved.is_other_lineage {
@@ -217,14 +217,18 @@ pub fn moved_state(moved: &MovedState) -> String {
             "It was begun anew in the meantime, by 'drspass state distrust' or with another key.\n",
         );
     }
-    let counted = counted(entries.len(), "entry", "entries");
-    let _ = writeln!(text, "{counted} recorded since:");
-    for label in entries {
+    let counted = counted(unsent.len(), "entry", "entries");
+    let _ = writeln!(
+        text,
+        "With it, {counted} would not be sent, as in sync or held:"
+    );
+    for label in unsent {
         let _ = writeln!(text, "  {label}");
     }
     let words = "Everyone who knows the former key could have written it, recipients whom the \
                  rekey removed too. Check that these runs were yours; 'drspass state distrust' \
-                 marks every entry to be sent again instead.";
+                 marks every entry to be sent again instead, and forgets which passwords were \
+                 refused.";
     push_wrapped(&mut text, "", words);
     text
 }

@@ -131,6 +131,7 @@ pub(crate) const CODES: &[&str] = &[
     "drspass::rekey::moved",
     "drspass::rekey::other_key",
     "drspass::rekey::rollback",
+    "drspass::rekey::unfinished",
     "drspass::rekey::unlike",
     "drspass::rekey::unrecovered",
     "drspass::request",

@@ -50,6 +50,7 @@ fn conforms(fresh: &mut dyn FnMut() -> Place) {
         a_backup_keeps_the_former_state,
         a_changed_content_and_another_key_are_told_apart,
         a_state_of_the_former_key_is_carried_over_until_it_moves,
+        a_journal_of_the_former_key_settles_nothing_after_a_rekey,
     ] {
         promise(&fresh());
     }
@@ -363,7 +364,7 @@ fn a_changed_content_and_another_key_are_told_apart(place: &Place) {
 }
 
 /// The keys of a manifest that was rekeyed next to the state of `store`.
-fn keys_after_a_rekey(store: &Store, state: &State, at: &str) -> StoreKeys {
+fn keys_after_a_rekey(store: &Store, state: &State) -> StoreKeys {
     let sealed = Sealed {
         fingerprint_key: FingerprintKey::new([8; 32]),
         scope: state.scope.clone(),
@@ -378,7 +379,6 @@ fn keys_after_a_rekey(store: &Store, state: &State, at: &str) -> StoreKeys {
             lineage: state.lineage.clone(),
             serial: state.serial,
             state_sha256: store.digest().unwrap().unwrap(),
-            at: at.parse().unwrap(),
         }),
     };
     let manifest = parse("version: 1\njobs: {}\n", Sealing::Optional);
@@ -387,7 +387,7 @@ fn keys_after_a_rekey(store: &Store, state: &State, at: &str) -> StoreKeys {
 
 fn a_state_of_the_former_key_is_carried_over_until_it_moves(place: &Place) {
     let (store, guard, mut state) = begun(place, "run-1");
-    let new = keys_after_a_rekey(&store, &state, "2026-11-29T14:03:22Z");
+    let new = keys_after_a_rekey(&store, &state);
     let third = StoreKeys::from(&FingerprintKey::new([9; 32]));
     let read = store.read(&third).unwrap();
     assert!(matches!(read.known, StoredState::OtherKey { .. }));
@@ -413,4 +413,31 @@ fn a_state_of_the_former_key_is_carried_over_until_it_moves(place: &Place) {
         error.to_string().contains("moved after this rekey"),
         "{error}"
     );
+}
+
+fn a_journal_of_the_former_key_settles_nothing_after_a_rekey(place: &Place) {
+    let (store, guard, state) = begun(place, "run-1");
+    let new = keys_after_a_rekey(&store, &state);
+    let forge = |serial| {
+        let journal = store.begin_journal(&guard, &keys(), &state.lineage, serial, &run("run-1"));
+        let mut journal = journal.unwrap();
+        journal
+            .append(&[answer(J1, Settlement::Applied, 2)])
+            .unwrap();
+    };
+    // Next to the state of the former key, and to the one that was written with the new key.
+    forge(state.serial);
+    let refused = store.read(&new).unwrap_err();
+    assert!(
+        matches!(refused, StoreError::ForeignJournal { .. }),
+        "{refused}"
+    );
+    store.end_journal(&guard).unwrap();
+    let snapshot = store.read(&new).unwrap();
+    let mut carried = ours(&snapshot).clone();
+    store
+        .commit(&guard, &new, &mut carried, &snapshot.version)
+        .unwrap();
+    forge(carried.serial);
+    assert!(store.read(&new).is_err());
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::state::changed_text;
 use crate::cli::context::{Context, is_stream, read_named};
@@ -82,7 +83,7 @@ pub struct ValidateArgs {
     pub require_index: bool,
     /// Compare the index with that of a commit, such as origin/main: its revision must
     /// be higher if the manifest differs; needs no key
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", value_parser = NonEmptyStringValueParser::new())]
     pub base: Option<String>,
     /// Print one JSON document instead of text
     #[arg(long)]

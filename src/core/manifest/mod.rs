@@ -62,8 +62,6 @@ pub struct Former {
     pub serial: u64,
     /// SHA-256 of the state file, in lower-case hexadecimal digits.
     pub state_sha256: String,
-    /// When the rekey replaced it.
-    pub at: Timestamp,
 }
 
 /// Keys are compared by their ids.
@@ -71,7 +69,7 @@ impl PartialEq for Former {
     fn eq(&self, other: &Self) -> bool {
         self.fingerprint_key.id() == other.fingerprint_key.id()
             && (&self.lineage, self.serial) == (&other.lineage, other.serial)
-            && (&self.state_sha256, self.at) == (&other.state_sha256, other.at)
+            && self.state_sha256 == other.state_sha256
     }
 }
 
@@ -81,7 +79,7 @@ impl Sealed {
     }
 }
 
-pub fn to_the_second(time: Timestamp) -> String {
+fn to_the_second(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

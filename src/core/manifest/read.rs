@@ -412,14 +412,13 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
 }
 
 fn read_former(part: &Cursor<'_, '_>) -> Option<Former> {
-    let names = ["fingerprint_key", "lineage", "serial", "state_sha256", "at"];
-    let [key, lineage, serial, state_sha256, at] = sealed_fields(part, names)?;
+    let names = ["fingerprint_key", "lineage", "serial", "state_sha256"];
+    let [key, lineage, serial, state_sha256] = sealed_fields(part, names)?;
     Some(Former {
         fingerprint_key: sealed_key(key)?,
         lineage: Lineage::new(sealed_text(lineage, is_printable)?),
         serial: serial?.number()?,
         state_sha256: sealed_text(state_sha256, is_digest)?,
-        at: sealed_text(at, is_written)?.parse().ok()?,
     })
 }
 

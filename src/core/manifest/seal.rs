@@ -6,7 +6,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::read::is_name;
-use super::{Manifest, Sealed, Sealing, parse, to_the_second};
+use super::{Manifest, Sealed, Sealing, parse};
 use crate::core::inventory::{JobDatabase, ListedJob, TakenNames, name_stem, propose_credentials};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::problem::{Checked, Problem, Severity};
@@ -146,7 +146,7 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     ];
     let recipients: usize = sealed.recipients.iter().map(String::len).sum();
     let longest_escape = 10;
-    let lines = names.len() + sealed.recipients.len() + 13;
+    let lines = names.len() + sealed.recipients.len() + 12;
     let texts: usize = names.iter().map(|(_, text)| text.len()).sum();
     // Enough room for any text: a growing buffer would leave copies of the key behind.
     let texts = texts + recipients + sealed.state.len() + written.len();
@@ -182,7 +182,6 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
         line(4, "lineage: ", Some(former.lineage.as_str()));
         line(4, &format!("serial: {}", former.serial), None);
         line(4, "state_sha256: ", Some(&former.state_sha256));
-        line(4, "at: ", Some(&to_the_second(former.at)));
     }
     out
 }

@@ -239,7 +239,6 @@ fn former(key: u8, serial: u64) -> Option<Former> {
         lineage: Lineage::new("lineage".to_owned()),
         serial,
         state_sha256: "0".repeat(64),
-        at: "2026-11-29T14:03:22Z".parse().unwrap(),
     })
 }
 

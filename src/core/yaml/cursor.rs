@@ -181,12 +181,17 @@ impl<'t> Cursor<'t, '_> {
     }
 
     fn twice(&self, first: Node<'_>) {
-        let (first, second) = (first.at().line, self.key.at().line);
-        self.error_at(
-            Some(self.key),
-            format!("is repeated: line {first} and line {second}"),
-            "Remove one of them; neither is used.",
-        );
+        // The place of the first one is looked up for a problem that is kept alone: looking back each
+        // time takes a file of one repeated key too long.
+        self.problems.borrow_mut().add(Severity::Error, true, || {
+            let (at, line) = (self.key.at(), first.at().line);
+            Problem::error(
+                self.path.to_string(),
+                Some(at),
+                format!("is repeated: line {line} and line {}", at.line),
+                "Remove one of them; neither is used.",
+            )
+        });
         self.visit();
     }
 

@@ -117,13 +117,17 @@ impl Root {
 
     /// Refuses an index that is not exactly that of the manifest. `class` decides the exit code.
     pub fn check_index(&self, opened: &Opened, class: ErrorClass) -> Result<(), OpError> {
-        if !opened.sealed.index {
-            return Ok(());
-        }
-        let text = index::render(&opened.manifest, &opened.sealed, &opened.digest);
         let path = self.resolve(&self.index_name());
+        let text = match opened.sealed.index {
+            true => index::render(&opened.manifest, &opened.sealed, &opened.digest),
+            false if path.symlink_metadata().is_err() => return Ok(()),
+            false => String::new(),
+        };
         let read = files::read_unlinked_limited(&path, text.len() as u64);
         let why = match read {
+            _ if !opened.sealed.index => {
+                Some("is there, but the manifest is sealed without one".to_owned())
+            }
             Ok(found) => first_difference(text.as_bytes(), &found)
                 .map(|line| format!("differs from its own in line {line}")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some("is missing".to_owned()),

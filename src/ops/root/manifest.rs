@@ -213,14 +213,16 @@ impl Root {
             Err(_) => return Ok(0),
         };
         let is_expected = rules.expect_key_ids.contains(&manifest);
-        let former = sealed.former.as_ref();
-        let former = former.map(|former| StoreKeys::from(&former.fingerprint_key));
-        if let (StoredState::OtherKey { claimed }, Some(former)) = (&known, &former)
-            && claimed.key_id == former.id
+        if let (StoredState::OtherKey { claimed }, Some(former)) = (&known, &sealed.former)
+            && claimed.key_id == former.fingerprint_key.id()
         {
-            match self.store.read_alone(former) {
-                Ok(snapshot) => known = snapshot.known,
-                Err(_) => return Ok(0),
+            // Only the very state that the rekey found: whoever it removed can make another one.
+            let keys = StoreKeys::from(&former.fingerprint_key);
+            match (self.store.digest(), self.store.read_alone(&keys)) {
+                (Ok(Some(digest)), Ok(snapshot)) if digest == former.state_sha256 => {
+                    known = snapshot.known;
+                }
+                _ => return Ok(0),
             }
         }
         match known {
@@ -242,7 +244,7 @@ impl Root {
         let former = sealed.former.as_ref()?;
         let keys = StoreKeys::from(&sealed.fingerprint_key);
         let known = self.store.read_alone(&keys).map(|snapshot| snapshot.known);
-        let has_gone_over = matches!(known, Ok(StoredState::Ours(_))) && !self.store.has_journal();
+        let has_gone_over = matches!(known, Ok(StoredState::Ours(_)));
         (!has_gone_over).then(|| former.clone())
     }
 

@@ -382,3 +382,86 @@ fn the_repository_is_found_from_a_directory_below_its_top() {
         .exits(1)
         .says("has the git attribute diff");
 }
+
+#[test]
+fn files_of_a_repository_that_a_commit_brought_along_are_not_taken_for_one() {
+    let lab = repository();
+    fs::create_dir(lab.path("prod")).unwrap();
+    for name in ["drspass.yaml", MANIFEST, INDEX] {
+        fs::rename(lab.path(name), lab.path("prod").join(name)).unwrap();
+    }
+    commit(&lab, "a");
+    check_in(&lab, "prod", &["--require-index"]).exits(0);
+    let started = lab.path("started");
+    for name in ["prod/objects/info", "prod/refs/heads"] {
+        fs::create_dir_all(lab.path(name)).unwrap();
+    }
+    lab.write("prod/HEAD", "ref: refs/heads/main\n");
+    lab.write(
+        "prod/config",
+        format!(
+            "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\t\
+             fsmonitor = \"touch {}; true\"\n",
+            started.display()
+        ),
+    );
+    check_in(&lab, "prod", &["--require-index"])
+        .exits(1)
+        .says("git");
+    assert!(!started.exists(), "a program of the work tree was started");
+}
+
+#[test]
+fn an_index_behind_a_link_is_not_hidden_by_attributes_of_its_own_directory() {
+    let lab = repository();
+    fs::create_dir(lab.path("real")).unwrap();
+    for name in [MANIFEST, INDEX] {
+        fs::rename(lab.path(name), lab.path("real").join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("real", lab.path("keep")).unwrap();
+    let config = lab.read("drspass.yaml");
+    lab.write(
+        "drspass.yaml",
+        config.replace(MANIFEST, "keep/passwords.yaml.age"),
+    );
+    check(&lab, &["--require-index"]).exits(0);
+    lab.write("real/.gitattributes", "*.yaml -diff\n");
+    check(&lab, &["--require-index"])
+        .exits(1)
+        .says("has the git attribute diff");
+}
+
+#[test]
+fn another_name_of_the_manifest_is_compared_with_the_former_one() {
+    let mut lab = repository();
+    let older = [MANIFEST, INDEX].map(|name| lab.read(name));
+    rotate(&mut lab, "canary-rotated");
+    commit(&lab, "a");
+    let config = lab.read("drspass.yaml");
+    lab.write("drspass.yaml", config.replace(MANIFEST, "other.yaml.age"));
+    lab.write("other.yaml.age", &older[0]);
+    lab.write("other.index.yaml", &older[1]);
+    check(&lab, &["--base", "HEAD"])
+        .exits(1)
+        .says("and the other manifest of --base has");
+    fs::remove_file(lab.path("other.index.yaml")).unwrap();
+    check(&lab, &["--base", "HEAD"])
+        .exits(1)
+        .says("does not exist");
+}
+
+#[test]
+fn an_index_that_alone_was_changed_differs_from_the_base() {
+    let mut lab = repository();
+    rotate(&mut lab, "canary-rotated");
+    commit(&lab, "a");
+    let right = index(&lab);
+    let tag = right.rfind("password: \"").unwrap() + "password: \"".len();
+    let mut forged = right.clone();
+    forged.replace_range(tag..tag + 16, "0123456789abcdef");
+    lab.write(INDEX, forged);
+    check(&lab, &["--base", "HEAD"])
+        .exits(1)
+        .says("which belongs to the same manifest");
+    check(&lab, &["--base", ""]).exits(64);
+}
