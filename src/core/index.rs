@@ -2,7 +2,7 @@
 //! without a key.
 //!
 //! It has no code of its own: it belongs to a manifest if it is, byte for byte, what [`render`]
-//! makes of it. Without the key, [`parse`] accepts nothing but that form, so that nobody can add a
+//! makes of it. Without the key, [`parse`] accepts nothing but that form, so that no one can add a
 //! comment or a name that misleads a reviewer.
 
 use std::fmt::Write as _;
@@ -95,7 +95,7 @@ impl IndexHead {
         const UNDO: &str = "Undo the change of drspass.yaml, or have someone who can read the manifest run 'drspass rekey'.";
         let mut problems = Vec::new();
         if self.digest != *manifest {
-            let what = "is that of another manifest";
+            let what = "belongs to another manifest";
             problems.push(Problem::error("manifest.sha256", None, what, RENEW));
         }
         let state = config.state_name();
@@ -117,7 +117,7 @@ impl IndexHead {
         }
         let change = Difference::between(&self.recipients, &config.recipients);
         if !change.is_none() {
-            let what = format!("drspass.yaml has other ones: {}", change.in_line());
+            let what = format!("differ from drspass.yaml: {}", change.in_line());
             problems.push(Problem::error("recipients", None, what, UNDO));
         }
         if let Some(what) = misfit(&self.recipients, stanzas) {

@@ -259,6 +259,7 @@ impl Merging<'_> {
         let texts = [text(ours), text(theirs)];
         let tags = theirs
             .iter()
+            .filter(|leaf| !ours.contains(leaf))
             .filter_map(|leaf| leaf.tag(&self.tagger))
             .collect();
         let is_certain = self.doubts.map(|doubt| doubt.is_none());
@@ -462,6 +463,16 @@ fn readers(change: &Difference) -> String {
 pub type Fix<'a> = (Vec<&'a str>, Option<&'a str>);
 
 impl Merged<'_> {
+    /// Returns whether a manifest has a value that neither side has, so that it would be lost.
+    pub fn lacks_values_of(&self, manifest: &Manifest) -> bool {
+        let there = Content::of(manifest);
+        let is_known = |leaf: &Leaf<'_>| {
+            let mut sides = self.sides.iter();
+            sides.any(|side| side.get((leaf.section(), leaf.keys[1])).contains(leaf))
+        };
+        there.leaves().any(|leaf| !is_known(leaf))
+    }
+
     /// Returns which sides have an entry of a section as the result has it, `None` if that lacks
     /// it.
     pub fn sides_like(&self, entry: (usize, &str)) -> Option<[bool; 2]> {

@@ -43,7 +43,8 @@ impl PasswordAge {
         let known = applied.map_or(UNKNOWN, |applied| applied.value_since);
         match (&entry.pending, applied) {
             (Some(mark), _) if mark.distrusted => Self::Distrusted { at: mark.since },
-            // An attempt to send the applied password again leaves no doubt about its age.
+            // Of the applied password it is known since when it is set; whether DRS has it is for a plan
+            // to say.
             (Some(mark), _) if known == UNKNOWN || mark.value_since != known => {
                 Self::InDoubt { since: mark.since }
             }

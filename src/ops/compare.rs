@@ -177,8 +177,8 @@ pub fn notes_of(
         )),
         StoredState::Ours(_) if snapshot.is_carried_over => notes.push(PlanNote::titled(
             "former key",
-            "the state has the key of before the last rekey; the next apply writes it with the new \
-             one, even if there is nothing to send",
+            "the state still has the key from before the last rekey; the next apply writes it with \
+             the new key, even if there is nothing to send",
         )),
         StoredState::Ours(_) => {}
     }

@@ -89,7 +89,7 @@ impl OpError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::Failure(failure) | Self::Store(StoreError::Failed(failure)) => failure.class,
-            Self::Target(_) => ErrorClass::Sealed,
+            Self::Target(_) | Self::Store(StoreError::Moved { .. }) => ErrorClass::Sealed,
             Self::Store(StoreError::Locked { .. } | StoreError::Changed { .. }) => {
                 ErrorClass::Locked
             }

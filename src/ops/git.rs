@@ -57,7 +57,7 @@ impl Git {
             Failure::new(
                 "drspass::git::missing",
                 "cannot find git in PATH",
-                "Install git: it shows whether reviewers see the index as it is.",
+                "Nothing was sent or written. Install git, or add its directory to PATH.",
             )
         };
         let git = Self {

@@ -57,13 +57,13 @@ pub fn validate_encrypted(
         if before.is_none() && !check.is_required {
             return Ok(None);
         }
-        let help = "Someone who can read the manifest writes it with 'drspass index --write'; commit it with the manifest.";
+        let help = "Someone who can read the manifest writes it with 'drspass index --write'; commit it with the manifest. One of 'init --no-index' has none: leave out --require-index.";
         return refused(vec![Problem::error("", None, "does not exist", help)]);
     };
     let head = match index::parse(&bytes) {
         Ok(head) => head,
         Err(line) => {
-            let what = format!("line {line} is not as drspass writes it");
+            let what = format!("line {line} differs from what drspass writes");
             let help = "Do not edit it: 'drspass index --write' writes it again.";
             return refused(vec![Problem::error("", None, what, help)]);
         }
@@ -128,13 +128,13 @@ fn compare_with_base(
     notes: &mut Vec<Problem>,
 ) {
     let Ok(before) = index::parse(base) else {
-        let what = "the index of --base is not as drspass writes it, so nothing was compared";
+        let what = "the index of --base is invalid, so nothing was compared";
         notes.push(Problem::warning("", None, what, "Renew it on that branch."));
         return;
     };
     if head.digest != before.digest && head.revision <= before.revision {
         let what = format!(
-            "is {}, and the other manifest of --base has {}",
+            "is {}, but must be above {}, the revision of --base",
             head.revision, before.revision
         );
         let help = "Merge that branch, or make the change again from its manifest.";

@@ -288,7 +288,10 @@ impl<'a> LockedLedger<'a> {
         let store = &self.root.store;
         let unfit = |what: &str| OpError::unfit(what, "Nothing was changed.");
         let former = sealed.former.as_ref();
-        let former = former.ok_or_else(|| unfit("the manifest names no state of a former key"))?;
+        let former = former.ok_or_else(|| {
+            let help = "Nothing was changed. 'rekey --again' is only for 'the state moved after this rekey'.";
+            OpError::unfit("the manifest has no former key", help)
+        })?;
         match store.read(&self.keys) {
             Err(StoreError::Moved { .. }) => {}
             Ok(snapshot) if snapshot.is_carried_over => {
@@ -298,7 +301,9 @@ impl<'a> LockedLedger<'a> {
             }
             Ok(_) => {
                 let path = self.root.relative(store.path()).display();
-                return Err(unfit(&format!("{path} is not a state of the former key")));
+                let help = "Nothing was changed. Give the right one with --state, or run 'drspass plan': it may have the new key already.";
+                let what = format!("{path} was not written with the former key");
+                return Err(OpError::unfit(what, help));
             }
             Err(error) => return Err(error.into()),
         }

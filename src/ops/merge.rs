@@ -19,6 +19,7 @@ use crate::core::manifest::{Manifest, Sealed};
 use crate::core::merge::{MergeLine, Merged, Verdict, Version, Versions};
 use crate::core::problem::Problem;
 use crate::sys::children::ChildEnv;
+use crate::sys::files;
 
 pub struct MergeOptions<'a> {
     /// The addresses of each flag.
@@ -167,10 +168,15 @@ pub fn merge(
         former: root.former_left(&merged.sealed),
         ..merged.sealed.clone()
     };
-    if let Some(Ok(there)) = before.as_deref().map(&open)
-        && there.sealed.revision > sealed.revision
-    {
-        let what = format!("{} was changed after it was merged", name.display());
+    let is_lost = match before.as_deref().map(|file| (file, open(file))) {
+        Some((_, Ok(there))) => {
+            there.sealed.revision > sealed.revision || merged.lacks_values_of(&there.manifest)
+        }
+        Some((file, Err(_))) => !files::has_conflict_marks(file),
+        None => false,
+    };
+    if is_lost {
+        let what = format!("{} was changed after git stopped", name.display());
         let help = "Nothing was written. Run 'git add' if that is the result; to merge anew, run 'git checkout --merge' on the file first.";
         return Err(OpError::unfit(what, help));
     }
@@ -262,11 +268,11 @@ fn find_back(root: &Root, git: &Git, lines: &mut [MergeLine]) -> Result<(), OpEr
 /// The result has problems, or there is no text for it.
 fn unfit(problems: Vec<Problem>) -> OpError {
     let what = match problems.as_slice() {
-        [] => "the texts of the two sides cannot be joined in their layout",
-        _ => "the two sides do not fit together",
+        [] => "cannot combine the layouts of the two sides",
+        _ => "the merged manifest is invalid",
     };
     let help = "Nothing was written. Take what is named from one side with --ours ADDR or --theirs ADDR; or finish the merge in git with one side ('git checkout --ours FILE'), and make the other changes with 'drspass set' or 'drspass edit'.";
-    Failure::new("drspass::merge::unfit", what, help)
+    Failure::new("drspass::merge::invalid", what, help)
         .listing(problems)
         .into()
 }

@@ -235,8 +235,14 @@ fn state_fate(
         )
         .into());
     }
-    let entries = state.entries.len();
-    let fate = if state.scope == *scope {
+    // A state that is carried over is what its file has, where that is of the target.
+    let file = match snapshot.is_carried_over {
+        true => root.store.read_claimed_alone()?,
+        false => None,
+    };
+    let state_of_file = file.as_ref().unwrap_or(state);
+    let entries = state_of_file.entries.len();
+    let fate = if state_of_file.scope == *scope {
         StateFate::CarriedOver { entries }
     } else {
         StateFate::LeftBehind { entries }

@@ -19,7 +19,7 @@ use miette::Diagnostic;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::core::failure::Failure;
+use crate::core::failure::{ErrorClass, Failure};
 use crate::core::fingerprint::{FingerprintKey, KeyId};
 use crate::core::mac::{MacKey, sha256};
 use crate::core::manifest::{Former, Manifest, Sealed};
@@ -46,6 +46,7 @@ impl FormerKeys {
                 format!("the state still has the former key {}, which is not expected", state.key_id),
                 "Nothing was sent or changed. Until an apply has written the state with the new key, expect both: '--expect-key-id NEW,FORMER'.",
             )
+            .class(ErrorClass::Sealed)
             .into());
         }
         if sha256(bytes) == self.former.state_sha256 {

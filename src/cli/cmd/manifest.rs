@@ -78,11 +78,11 @@ pub struct ValidateArgs {
     /// needs no key
     #[arg(long)]
     pub require_encrypted: bool,
-    /// Refuse a missing index; needs no key
+    /// Refuse a missing index; with --require-encrypted without a key
     #[arg(long)]
     pub require_index: bool,
     /// Compare the index with that of a commit, such as origin/main: its revision must
-    /// be higher if the manifest differs; needs no key
+    /// be higher if the manifest differs; with --require-encrypted without a key
     #[arg(long, value_name = "REF", value_parser = NonEmptyStringValueParser::new())]
     pub base: Option<String>,
     /// Print one JSON document instead of text

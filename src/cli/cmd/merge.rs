@@ -19,7 +19,7 @@ use crate::view::text;
 #[command(after_help = "\
 ADDR is JOB, JOB/source, JOB/destination or @CREDENTIAL, where JOB is an id or a
 name; or a setting as it is listed, such as recipients. With a wildcard, * or ?,
-it settles conflicts alone. In a rebase, HEAD is the branch you rebase onto.")]
+it settles conflicts alone: '*' those of jobs, '@*' those of credentials. In a rebase, HEAD is the branch you rebase onto.")]
 pub struct MergeArgs {
     /// Take these from HEAD, whichever side changed them
     #[arg(long, value_name = "ADDR", num_args = 1..)]
@@ -100,9 +100,9 @@ fn list(name: &Path, report: &MergeReport) -> String {
         Some(revision) => {
             let _ = writeln!(out, ", from revision {revision}");
         }
-        None => out.push_str(
-            "\nnote: there is no common version that can be opened, so every difference is a conflict\n",
-        ),
+        None => {
+            out.push_str("\nnote: no usable common version, so every difference is a conflict\n")
+        }
     }
     for ((name, doubt), flag) in report.names.iter().zip(report.doubts).zip(FLAGS) {
         if let Some(doubt) = doubt {

@@ -14,7 +14,7 @@ use crate::view::{json_v1, listing};
 #[command(after_help = "\
 A date says since when DRS has the password, not when the database changed it.
 It is unknown (?) if the password was never set, if it was adopted, or if the
-outcome of the last attempt is unknown.")]
+outcome of a change is unknown.")]
 pub struct RotationArgs {
     /// List only passwords that are set for longer, such as 90d, or of unknown age;
     /// exit with code 7 if there are any

@@ -40,6 +40,11 @@ impl<'m> Leaf<'m> {
         }
     }
 
+    /// Returns the number of the section that it is in.
+    pub fn section(&self) -> usize {
+        usize::from(self.keys[0] == SECTIONS[1])
+    }
+
     pub fn tag(&self, tagger: &Tagger) -> Option<String> {
         let (field, secret) = self.secret?;
         let place = match self.keys[..] {

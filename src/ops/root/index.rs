@@ -125,16 +125,17 @@ impl Root {
         };
         let read = files::read_unlinked_limited(&path, text.len() as u64);
         let why = match read {
-            _ if !opened.sealed.index => {
-                Some("is there, but the manifest is sealed without one".to_owned())
+            _ if !opened.sealed.index => Some("the manifest is sealed without one".to_owned()),
+            Ok(found) => {
+                first_difference(text.as_bytes(), &found).map(|line| format!("line {line} differs"))
             }
-            Ok(found) => first_difference(text.as_bytes(), &found)
-                .map(|line| format!("differs from its own in line {line}")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some("is missing".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some("it is missing".to_owned())
+            }
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                Some("is longer than its own".to_owned())
+                Some("it is too long".to_owned())
             }
-            Err(error) => Some(format!("is unreadable: {error}")),
+            Err(error) => Some(format!("it is unreadable: {error}")),
         };
         let Some(why) = why else {
             return Ok(());
@@ -142,7 +143,7 @@ impl Root {
         Err(Failure::new(
             "drspass::index::mismatch",
             format!(
-                "the index that was reviewed does not belong to this manifest: {} {why}",
+                "the index that was reviewed does not belong to this manifest: {}: {why}",
                 self.index_name().display()
             ),
             "Nothing was sent. Check who changed manifest and index. If the manifest is right, run 'drspass index --write', and have the change of the index reviewed and committed.",

@@ -252,12 +252,11 @@ pub struct UserRules {
 
 impl UserRules {
     pub fn check_key(&self, found: &KeyId) -> Result<(), OpError> {
-        let Some(expected) = self.expect_key_ids.first() else {
-            return Ok(());
-        };
-        if self.expect_key_ids.contains(found) {
+        if self.expect_key_ids.is_empty() || self.expect_key_ids.contains(found) {
             return Ok(());
         }
+        let expected: Vec<String> = self.expect_key_ids.iter().map(KeyId::to_string).collect();
+        let expected = expected.join(" or ");
         Err(Failure::new(
             "drspass::sealed::key_id",
             format!("the manifest has the key {found}, but {expected} is expected"),

@@ -86,7 +86,7 @@ fn only_the_form_that_drspass_writes_passes() {
     ] {
         lab.write(INDEX, text);
         let run = check(&lab, &[]).exits(1);
-        let run = run.says("is not as drspass writes it");
+        let run = run.says("differs from what drspass writes");
         assert!(!run.all().contains("made-up"), "{what}");
         assert!(run.all().len() < 600, "{what}: {}", run.all());
     }
@@ -101,7 +101,7 @@ fn an_index_of_another_manifest_or_other_settings_is_refused() {
     lab.write(INDEX, stale);
     check(&lab, &[])
         .exits(1)
-        .says("manifest.sha256: is that of another manifest");
+        .says("manifest.sha256: belongs to another manifest");
     let key = lab.recipient_of("key.txt");
     let (_, stranger) = age_file::generate_identity("2026-01-02T03:04:05Z");
     let project = lab.sim.project_id().to_owned();
@@ -109,7 +109,7 @@ fn an_index_of_another_manifest_or_other_settings_is_refused() {
         (
             key.as_str(),
             stranger.as_str(),
-            "recipients: drspass.yaml has other ones: + age1",
+            "recipients: differ from drspass.yaml: + age1",
         ),
         (
             &project,
@@ -245,12 +245,12 @@ fn a_change_request_is_compared_with_the_branch_that_it_is_for() {
     git(&lab, &["switch", "--quiet", "request"]).exits(0);
     check(&lab, &["--base", "main"])
         .exits(1)
-        .says("manifest.revision: is 3, and the other manifest of --base has 3");
+        .says("manifest.revision: is 3, but must be above 3");
     // An older manifest with its own index.
     lab.put_manifest(base);
     check(&lab, &["--base", "main"])
         .exits(1)
-        .says("manifest.revision: is 2, and the other manifest of --base has 3");
+        .says("manifest.revision: is 2, but must be above 3");
     git(&lab, &["restore", "."]).exits(0);
 
     // A rekey is said, and the index cannot go away unnoticed.
@@ -443,7 +443,7 @@ fn another_name_of_the_manifest_is_compared_with_the_former_one() {
     lab.write("other.index.yaml", &older[1]);
     check(&lab, &["--base", "HEAD"])
         .exits(1)
-        .says("and the other manifest of --base has");
+        .says("but must be above");
     fs::remove_file(lab.path("other.index.yaml")).unwrap();
     check(&lab, &["--base", "HEAD"])
         .exits(1)

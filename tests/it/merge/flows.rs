@@ -182,7 +182,7 @@ fn a_criss_cross_has_no_common_version_so_every_difference_is_chosen() {
     let before = files(&lab);
     lab.run(&["merge", "--yes"])
         .exits(1)
-        .says("there is no common version that can be opened, so every difference is a conflict")
+        .says("no usable common version, so every difference is a conflict")
         .says("! orders/destination password")
         .says("! audit/source password")
         .says("2 conflicts; nothing was written.");
@@ -317,7 +317,7 @@ fn a_directory_that_one_side_moved_is_moved_on_the_other_side_first() {
     git(&lab, &["merge", "--quiet", "rotate"]).exits(1);
     merge(&[])
         .exits(1)
-        .says("there is no common version that can be opened, so every difference is a conflict")
+        .says("no usable common version, so every difference is a conflict")
         .says("2 conflicts; nothing was written.");
     merge(&["--ours", OURS.0, "--theirs", THEIRS.0]).exits(0);
     git(&lab, &["add", "prod"]).exits(0);

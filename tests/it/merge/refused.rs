@@ -156,11 +156,29 @@ fn a_change_after_the_merge_is_not_overwritten() {
     let before = files(&lab);
     lab.run(&["merge", "--yes"])
         .exits(1)
-        .says("passwords.yaml.age was changed after it was merged");
+        .says("passwords.yaml.age was changed after git stopped");
     assert_eq!(files(&lab), before);
     git(&lab, &["checkout", "--merge", MANIFEST]).exits(0);
     lab.run(&["merge", "--yes"]).exits(0);
     is_sound(&lab, ".");
+}
+
+#[test]
+fn a_change_that_was_made_to_one_side_instead_is_not_overwritten() {
+    let lab = stopped(&[OURS], &[OTHER]);
+    git(&lab, &["checkout", "--quiet", "--ours", MANIFEST]).exits(0);
+    lab.run(&["set", "orders/destination", "--generate"])
+        .exits(0);
+    let before = files(&lab);
+    lab.run(&["merge", "--yes"])
+        .exits(1)
+        .says("passwords.yaml.age was changed after git stopped");
+    assert_eq!(files(&lab), before);
+    // Nor is a file that is no manifest at all.
+    lab.write(MANIFEST, "something else\n");
+    lab.run(&["merge", "--yes"]).exits(1);
+    git(&lab, &["checkout", "--quiet", "--ours", MANIFEST]).exits(0);
+    lab.run(&["merge", "--yes"]).exits(0);
 }
 
 #[test]
@@ -184,7 +202,7 @@ fn sides_that_do_not_fit_together_are_refused_with_what_is_wrong() {
     let before = files(&lab);
     lab.run(&["merge", "--yes"])
         .exits(1)
-        .says("the two sides do not fit together")
+        .says("the merged manifest is invalid")
         .says("Nothing was written.");
     assert_eq!(files(&lab), before);
     lab.run(&["merge", "--yes", "--ours", "audit"]).exits(0);

@@ -265,13 +265,13 @@ fn an_apply_with_nothing_to_send_writes_the_state_with_the_new_key() {
     let (id, sent) = (key_id(&lab), lab.sent().len());
     lab.run(&["plan", "--detailed-exitcode"])
         .exits(0)
-        .says("the state has the key of before the last rekey");
+        .says("the state still has the key from before");
     lab.run(&["apply"]).exits(0).says("Nothing to send.");
     assert_eq!(lab.sent().len(), sent);
     assert_eq!(lab.state()["body"]["key_id"], id.as_str());
     lab.run(&["plan", "--detailed-exitcode", "--expect-key-id", &id])
         .exits(0)
-        .says_not("the state has the key of");
+        .says_not("the state still has the key");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn the_former_manifest_goes_on_until_the_new_one_is_merged() {
     assert_eq!(lab.state()["body"]["key_id"], key_id(&lab).as_str());
     lab.run(&["rekey", "--again", "--yes"])
         .exits(1)
-        .says("is not a state of the former key");
+        .says("was not written with the former key");
     // The others used this revision too; and DRS has what they set.
     lab.run(&["plan"]).exits(1).says("which was used before");
     lab.run(&["rekey", "--yes"]).exits(0);

@@ -47,7 +47,9 @@ fn another_project_begins_with_nothing_known_and_going_back_with_all_of_it() {
     // Nothing was written for the other project, so the state is still that of the former one.
     assert_eq!(lab.read(STATE), state);
     lab.write("drspass.yaml", &config);
-    lab.run(&["rekey", "--yes"]).exits(0);
+    lab.run(&["rekey", "--yes"])
+        .exits(0)
+        .says("entries in sync stay in sync");
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 
     // Once the state is that of the other project, nothing of the first one is claimed.
