@@ -132,6 +132,14 @@ impl<'m> Versions<'m> {
         let is_theirs =
             ids[0] == ids[1] && merging.doubts[1].is_none() && base.is_some_and(|it| is_kept(&it));
         let right = self.sides[if is_theirs { 1 } else { right }].sealed;
+        if ids[0] != ids[1] {
+            let known = base.map(|base| &base.sealed.recipients);
+            let change = Difference::between(&right.recipients, &sealed.recipients);
+            let mut back = change.added.iter();
+            if let Some(back) = back.find(|key| known.is_none_or(|known| holds(known, key))) {
+                return Err(readable_again(back));
+            }
+        }
         sealed.fingerprint_key = right.fingerprint_key.clone();
         sealed.former = right.former.clone();
         let sides = self.sides.map(|side| Content::of(side.manifest));
@@ -161,6 +169,20 @@ fn other_keys(ids: &[KeyId; 2], expected: &[KeyId]) -> Failure {
     };
     let help = "Nothing was written. Someone without the key may have made the other manifest; check who replaced it. If it was replaced on purpose, as by 'drspass rekey', pass the id of the new one with --expect-key-id.";
     Failure::new("drspass::merge::keys", what, help).class(ErrorClass::Sealed)
+}
+
+fn holds(recipients: &[String], key: &str) -> bool {
+    let key = recipient_key(key);
+    recipients.iter().any(|known| recipient_key(known) == key)
+}
+
+fn readable_again(recipient: &str) -> Failure {
+    let what = format!(
+        "{} could read the manifest again, whom the side with the newer key may have removed",
+        identified(recipient).0
+    );
+    let help = "Nothing was written. Take recipients from the side with the newer key, and add others with 'drspass rekey' after the merge.";
+    Failure::new("drspass::merge::readers", what, help).class(ErrorClass::Sealed)
 }
 
 /// Something that is decided as one.
@@ -257,7 +279,13 @@ impl Merging<'_> {
             None => ["added", "changed"][usize::from(!base.is_empty())].to_owned(),
         };
         let texts = [text(ours), text(theirs)];
-        let tags = theirs
+        // Where HEAD is doubted, the other side's may be the ones to keep.
+        let theirs_new = if self.doubts[0].is_some() {
+            &[]
+        } else {
+            theirs
+        };
+        let tags = theirs_new
             .iter()
             .filter(|leaf| !ours.contains(leaf))
             .filter_map(|leaf| leaf.tag(&self.tagger))
@@ -405,7 +433,8 @@ impl Merging<'_> {
     fn job<'m>(&mut self, id: &'m str, versions: Parts<'_, 'm>) -> Vec<Leaf<'m>> {
         let is_name = |leaf: &&Leaf<'_>| leaf.keys[2..] == ["name"];
         let given = versions[1..].iter().copied().flatten().filter(is_name);
-        let names: Vec<&str> = given.map(|leaf| leaf.value).chain([id]).collect();
+        // A side that is not trusted cannot lend its name to what another flag names.
+        let names: Vec<&str> = given.map(|leaf| leaf.value).take(1).chain([id]).collect();
         let unit = Unit::Job(&names, None);
         if !self.has_parts(versions) {
             return self.decide(unit, "job", versions, unseen);

@@ -19,7 +19,7 @@ const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 
 /// Variables that would lead git to another repository, or to attributes or settings of another
 /// place.
-const MISLEADING: [&str; 10] = [
+const MISLEADING: [&str; 12] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_COMMON_DIR",
@@ -27,6 +27,8 @@ const MISLEADING: [&str; 10] = [
     "GIT_ATTR_SOURCE",
     "GIT_OBJECT_DIRECTORY",
     "GIT_ICASE_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
     "GIT_CONFIG",
     "GIT_CONFIG_COUNT",
     "GIT_CONFIG_PARAMETERS",
@@ -128,19 +130,23 @@ impl Git {
             let line = String::from_utf8_lossy(line.trim_ascii()).into_owned();
             (!line.is_empty()).then_some(line)
         };
-        let commit = |form, name| line(&["rev-parse", "--verify", "--quiet", form, name]);
+        // A tag of such a name, which anyone who pushes can make, is none of git's own.
+        let is_there = |name| {
+            let path = line(&["rev-parse", "--git-path", name]);
+            path.is_some_and(|path| self.folder.join(path).exists())
+        };
+        let commit = |form, name| {
+            let args = ["rev-parse", "--verify", "--quiet", form, name];
+            line(&args).filter(|_| is_there(name))
+        };
         let called = |name| {
             let at = format!("--points-at={}", commit("--end-of-options", name)?);
-            let format = "--format=%(refname:short)";
-            let branch = [
-                "for-each-ref",
-                "--count=1",
-                format,
-                &at,
-                "refs/heads",
-                "refs/remotes",
-            ];
-            line(&branch).or_else(|| commit("--short", name))
+            // What only points to another branch is no name.
+            let format = "--format=%(if)%(symref)%(then)%(else)%(refname:short)%(end)";
+            let branches = line(&["for-each-ref", format, &at, "refs/heads", "refs/remotes"]);
+            let branch = branches.and_then(|names| names.lines().next().map(str::to_owned));
+            let is_plain = |name: &String| !name.contains(char::is_whitespace);
+            branch.filter(is_plain).or_else(|| commit("--short", name))
         };
         // In a rebase, HEAD is on no branch, and the commits of the other side are taken singly.
         let rebased = || {
@@ -155,11 +161,20 @@ impl Git {
             .or_else(|| called("MERGE_HEAD"))
             .or_else(|| called("CHERRY_PICK_HEAD"))
             .or_else(|| Some(format!("revert of {}", commit("--short", "REVERT_HEAD")?)))
-            .or_else(|| commit("--short", "refs/stash").map(|_| "stash".to_owned()));
+            .or_else(|| {
+                let stash = ["rev-parse", "--verify", "--quiet", "refs/stash"];
+                line(&stash).map(|_| "stash".to_owned())
+            });
         [(ours, "HEAD"), (theirs, "the other side")].map(|(name, usual)| {
             let name = name.and_then(|name| ForeignText::clean(&name));
             name.map_or_else(|| usual.to_owned(), |name| name.as_str().to_owned())
         })
+    }
+
+    /// Returns whether commits of HEAD's history are missing here.
+    pub fn is_shallow(&self) -> bool {
+        let shallow = self.asked(&["rev-parse", "--is-shallow-repository"]);
+        shallow.is_ok_and(|text| text.trim_ascii() == b"true")
     }
 
     /// Returns for each of these tags that HEAD's history of an index has the last revision that
@@ -176,7 +191,9 @@ impl Git {
             "--full-history",
             "--root",
             "--format=",
+            "--no-show-signature",
             "--patch",
+            "-m",
             "--unified=0",
             "--text",
             "--no-ext-diff",

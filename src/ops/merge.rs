@@ -36,6 +36,8 @@ pub struct MergeReport {
     pub base: Option<u64>,
     /// Why nothing of a side is taken unnamed.
     pub doubts: [Option<&'static str>; 2],
+    /// Whether all of HEAD's history was searched for former passwords.
+    pub has_history: bool,
     pub lines: Vec<MergeLine>,
 }
 
@@ -148,7 +150,7 @@ pub fn merge(
     }
     let base = base.as_ref().filter(|_| merged.has_base);
     let mut lines = std::mem::take(&mut merged.lines);
-    find_back(root, git, &mut lines)?;
+    let has_history = find_back(root, git, &mut lines).is_ok() && !git.is_shallow();
     let report = MergeReport {
         names: git.sides(),
         revisions: sides
@@ -156,6 +158,7 @@ pub fn merge(
             .map(|side| (side.sealed.revision, side.sealed.written)),
         base: base.map(|base| base.sealed.revision),
         doubts: merged.doubts,
+        has_history,
         lines,
     };
     if report.conflicts() > 0 {

@@ -122,6 +122,7 @@ pub(crate) const CODES: &[&str] = &[
     "drspass::merge::invalid",
     "drspass::merge::keys",
     "drspass::merge::nothing",
+    "drspass::merge::readers",
     "drspass::not_approved",
     "drspass::plan::authentic",
     "drspass::plan::file",

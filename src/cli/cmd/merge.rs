@@ -112,6 +112,11 @@ fn list(name: &Path, report: &MergeReport) -> String {
             );
         }
     }
+    if !report.has_history {
+        out.push_str(
+            "note: this clone lacks history, so a password may go back to a former one unsaid; 'git fetch --unshallow' gets it\n",
+        );
+    }
     let lines = &report.lines;
     let labels = text::width(lines.iter().map(|line| &line.label));
     let parts = text::width(lines.iter().map(|line| &line.what));

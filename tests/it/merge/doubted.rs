@@ -277,3 +277,90 @@ fn readers_whom_both_sides_added_are_chosen_and_then_rekeyed() {
     commit(&lab, "Merged");
     is_sound(&lab, ".");
 }
+
+#[test]
+fn whoever_was_removed_with_the_key_does_not_come_back_by_a_choice_of_recipients() {
+    let mut lab = lab();
+    let (own, other) = (own(&lab), person(&lab, "other.txt"));
+    let third = person(&lab, "third.txt");
+    fs::write(lab.path(".git/info/exclude"), "/other.txt\n/third.txt\n").unwrap();
+    lab.list_recipients(&[&own, &other]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    commit(&lab, "Add somebody");
+    on_branch(&mut lab, "added", &[]);
+    lab.list_recipients(&[&own]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    set(&mut lab, ORDERS, "canary-afterwards");
+    let present = key_id(&lab);
+    git(&lab, &["switch", "--quiet", "added"]).exits(0);
+    lab.list_recipients(&[&own, &other, &third]);
+    lab.run(&["rekey", "--yes"]).exits(0);
+    commit(&lab, "Add one more");
+    git(&lab, &["merge", "--quiet", "main"]).exits(1);
+    let before = files(&lab);
+    let merge = |recipients| {
+        let expected = ["merge", "--yes", "--expect-key-id", &present];
+        lab.run(&[&expected[..], &[recipients, "recipients"]].concat())
+    };
+    merge("--ours")
+        .exits(1)
+        .says("could read the manifest again")
+        .says("drspass::merge::readers");
+    assert_eq!(files(&lab), before);
+    merge("--theirs").exits(0);
+    lab.run(&["-i", "other.txt", "show"]).exits(1);
+    is_clean(&lab);
+}
+
+#[test]
+fn a_password_that_was_set_in_a_merge_commit_is_said_to_go_back() {
+    let mut lab = lab();
+    on_branch(&mut lab, "side", &[("audit/source", "canary-side")]);
+    set(&mut lab, "billing/source", "canary-main");
+    git(&lab, &["merge", "--quiet", "side"]).exits(1);
+    lab.run(&["merge", "--yes"]).exits(0);
+    lab.plant(&["canary-leaked", "canary-replaced"]);
+    lab.write("plain.yaml", "canary-leaked");
+    lab.run(&["set", ORDERS, "--from-file", "plain.yaml"])
+        .exits(0);
+    fs::remove_file(lab.path("plain.yaml")).unwrap();
+    commit(&lab, "Merge, and one more change");
+    git(&lab, &["tag", "leaked"]).exits(0);
+    set(&mut lab, ORDERS, "canary-replaced");
+    old_on_top(&lab, "attack", "main", "leaked");
+    set(&mut lab, "billing/source", "canary-later");
+    git(&lab, &["merge", "--quiet", "attack"]).exits(1);
+    lab.run(&["merge"]).exits(1).says("goes back to revision ");
+}
+
+#[test]
+fn a_tag_with_the_name_of_a_file_of_git_swaps_no_sides() {
+    let lab = stopped(&[(ORDERS, "canary-one")], &[(ORDERS, "canary-other")]);
+    for name in ["MERGE_HEAD", "rebase-merge/onto", "CHERRY_PICK_HEAD"] {
+        git(&lab, &["tag", name, "HEAD~1"]).exits(0);
+    }
+    lab.run(&["merge"])
+        .exits(1)
+        .says("Choose with --ours ADDR (main) or --theirs ADDR (rotate)");
+}
+
+#[test]
+fn a_doubted_side_gives_no_name_to_what_is_taken() {
+    let mut lab = lab();
+    let renamed = |lab: &mut Lab, script: &str| {
+        let mut edit = lab.command(&["edit"]);
+        edit.env("EDITOR", format!("sed -i {script}"));
+        lab.run_command(edit).exits(0);
+        commit(lab, "Rename");
+    };
+    renamed(&mut lab, "s/name:.audit/name:\\ spare/");
+    git(&lab, &["tag", "named"]).exits(0);
+    set(&mut lab, "spare/source", "canary-spare");
+    renamed(&mut lab, "s/name:.spare/name:\\ billing-two/");
+    old_on_top(&lab, "attack", "main", "named");
+    set(&mut lab, ORDERS, "canary-later");
+    git(&lab, &["merge", "--quiet", "attack"]).exits(1);
+    lab.run(&["merge", "--yes", "--theirs", "spare/source"])
+        .exits(1)
+        .says("address 1 of --theirs matches no entry");
+}
