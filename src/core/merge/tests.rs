@@ -395,17 +395,18 @@ fn a_line_has_the_tags_of_the_index_of_what_is_not_in_head() {
     let line = &merged.lines[0];
     assert_eq!(line.tags, [tag(&theirs)]);
     // Of several values that are decided as one, only those that HEAD does not have.
-    let kerberos = |domain: &str| {
+    let kerberos = |domain: &str, revision| {
         let text = format!(
             "jobs:\n  {J1}:\n    source:\n      password: 'canary-1'\n      kerberos:\n        \
              krb5_conf_file: 'k'\n        key_tab_file: 'QUJD'\n        domain_name: '{domain}'\n        \
              user_principal: 'u'\n"
         );
-        made(&text, 8, 1)
+        made(&text, revision, 1)
     };
-    let (one, other) = (kerberos("one"), kerberos("other"));
+    let [base, one, other] =
+        [("one", 7), ("one", 8), ("other", 9)].map(|(domain, revision)| kerberos(domain, revision));
     let versions = Versions {
-        base: Some(one.version()),
+        base: Some(base.version()),
         sides: [one.version(), other.version()],
     };
     let tags = &versions.merge(&[], [&[], &[]]).unwrap().lines[0].tags;
