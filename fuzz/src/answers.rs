@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use drspass::api::http::{Body, Headers, Received};
+use drspass::api::http::{Body, Received};
 use drspass::api::judge::{Judge, Judgement};
 use drspass::api::secrets::LoginSecrets;
-use drspass::api::{auth, job_wire};
+use drspass::api::auth;
+use drspass::api::job_wire::{self, DetailPage, ListPage};
 use drspass::core::manifest::Assignment;
 use drspass::core::outcome::BatchReply;
 use drspass::core::secret::Secret;
@@ -43,8 +44,8 @@ pub fn read_all(body: &[u8]) {
     auth::facts(body);
     auth::projects(body);
     auth::endpoints(body, "p1");
-    job_wire::read_list(body);
-    job_wire::read_details(body);
+    let _ = job_wire::object::<ListPage>(body);
+    let _ = job_wire::object::<DetailPage>(body);
 }
 
 fn judged(
@@ -55,7 +56,7 @@ fn judged(
 ) -> (Judgement, Vec<String>) {
     let received = Received {
         status,
-        headers: Headers::default(),
+        headers: Default::default(),
         body: Body::Read(body),
     };
     let url = Url::parse("https://drs.example.test/v3/p/jobs").expect("an address");

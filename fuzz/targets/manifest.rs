@@ -38,6 +38,7 @@ fn accepted(text: &str) {
         index: true,
         revision: 7,
         written: "2026-11-29T14:03:22Z".parse().expect("a time"),
+        former: None,
     };
     match seal(text, &sealed) {
         Ok(sealed) => assert_eq!(meaning_of(&sealed), meaning_of(text)),
