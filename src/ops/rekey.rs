@@ -278,12 +278,9 @@ fn former_of(
     snapshot: &StateSnapshot,
     sealed: &Sealed,
 ) -> Result<Option<Former>, OpError> {
-    let StoredState::Ours(state) = &snapshot.known else {
+    let (StoredState::Ours(state), false) = (&snapshot.known, snapshot.is_carried_over) else {
         return Ok(sealed.former.clone());
     };
-    if snapshot.is_carried_over {
-        return Ok(sealed.former.clone());
-    }
     let state_sha256 = root.store.digest()?;
     Ok(state_sha256.map(|state_sha256| Former {
         fingerprint_key: sealed.fingerprint_key.clone(),

@@ -37,33 +37,6 @@ const READ_ATTEMPTS: usize = 5;
 const VERSION_BYTES: usize = 128;
 const PAUSE: Duration = Duration::from_millis(20);
 
-impl FormerKeys {
-    /// Refuses a state that is not the one that the rekey found.
-    fn check(&self, bytes: &[u8], state: &State) -> Result<(), StoreError> {
-        if !self.is_expected {
-            return Err(Failure::new(
-                "drspass::sealed::key_id",
-                format!("the state still has the former key {}, which is not expected", state.key_id),
-                "Nothing was sent or changed. Until an apply has written the state with the new key, expect both: '--expect-key-id NEW,FORMER'.",
-            )
-            .class(ErrorClass::Sealed)
-            .into());
-        }
-        if sha256(bytes) == self.former.state_sha256 {
-            return Ok(());
-        }
-        Err(StoreError::Moved {
-            then: self.former.serial,
-            now: state.serial,
-        })
-    }
-
-    fn carry_over(&self, state: State) -> State {
-        let key = &self.former.fingerprint_key;
-        carried_over(state, key, &self.manifest, &self.sealed)
-    }
-}
-
 pub struct StoreKeys {
     pub id: KeyId,
     pub state: MacKey,
@@ -110,6 +83,33 @@ impl StoreKeys {
             former,
             ..Self::from(&sealed.fingerprint_key)
         }
+    }
+}
+
+impl FormerKeys {
+    /// Refuses a state that is not the one that the rekey found.
+    fn check(&self, bytes: &[u8], state: &State) -> Result<(), StoreError> {
+        if !self.is_expected {
+            return Err(Failure::new(
+                "drspass::sealed::key_id",
+                format!("the state still has the former key {}, which is not expected", state.key_id),
+                "Nothing was sent or changed. Until an apply has written the state with the new key, expect both: '--expect-key-id NEW,FORMER'.",
+            )
+            .class(ErrorClass::Sealed)
+            .into());
+        }
+        if sha256(bytes) == self.former.state_sha256 {
+            return Ok(());
+        }
+        Err(StoreError::Moved {
+            then: self.former.serial,
+            now: state.serial,
+        })
+    }
+
+    fn carry_over(&self, state: State) -> State {
+        let key = &self.former.fingerprint_key;
+        carried_over(state, key, &self.manifest, &self.sealed)
     }
 }
 
