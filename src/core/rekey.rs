@@ -78,6 +78,7 @@ mod tests {
     use crate::core::address::Selection;
     use crate::core::fingerprint::Scope;
     use crate::core::job::EntryKey;
+    use crate::core::manifest::tests::sealing;
     use crate::core::manifest::{Sealing, parse};
     use crate::core::outcome::{Doubt, RefusalKind};
     use crate::core::plan::{self, Plan, PlanInputs, prints_of, to_record};
@@ -96,13 +97,7 @@ mod tests {
         Sealed {
             fingerprint_key: key.clone(),
             scope: scope(),
-            auth_url: String::new(),
-            recipients: Vec::new(),
-            state: String::new(),
-            index: false,
-            revision: 1,
-            written: Timestamp::UNIX_EPOCH,
-            former: None,
+            ..sealing::sealed()
         }
     }
 

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::core::fingerprint::{FingerprintKey, Scope};
+use crate::core::fingerprint::FingerprintKey;
 use crate::core::job::Endpoint;
+use crate::core::manifest::tests::sealing;
 use crate::core::manifest::{Manifest, Sealed, parse, seal};
 use crate::core::merge::{MergeLine, Verdict, Version, Versions};
 
@@ -37,17 +38,9 @@ impl Made {
 fn made(text: &str, revision: u64) -> Made {
     let sealed = Sealed {
         fingerprint_key: FingerprintKey::new([7; 32]),
-        scope: Scope {
-            endpoint: "https://drs.eu-de.otc.t-systems.com".to_owned(),
-            project_id: "054ba152d480d55b2f5dc0069e7ddef0".to_owned(),
-        },
-        auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
         recipients: vec!["age1abc".to_owned()],
-        state: "drspass.state.json".to_owned(),
-        index: true,
         revision,
-        written: "2026-11-29T14:03:22Z".parse().unwrap(),
-        former: None,
+        ..sealing::sealed()
     };
     let text = seal(text, &sealed).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
     let manifest = parse(split_mark(&text).1, Sealing::Required).value.unwrap();

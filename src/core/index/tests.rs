@@ -1,25 +1,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::fingerprint::FingerprintKey;
+use crate::core::manifest::tests::sealing;
 use crate::core::manifest::{self, Sealing};
 
 const EU: &str = "https://drs.eu-de.otc.t-systems.com";
 
 fn sealed() -> Sealed {
     Sealed {
-        fingerprint_key: FingerprintKey::new([7; 32]),
-        scope: Scope {
-            endpoint: EU.to_owned(),
-            project_id: "054ba152d480d55b2f5dc0069e7ddef0".to_owned(),
-        },
-        auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
         recipients: vec!["age1abc".to_owned(), "ssh-ed25519 AAAA jürgen".to_owned()],
-        state: "drspass.state.json".to_owned(),
-        index: true,
         revision: 8,
         written: "2026-11-29T14:03:22.75Z".parse().unwrap(),
-        former: None,
+        ..sealing::sealed()
     }
 }
 

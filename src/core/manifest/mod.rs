@@ -3,7 +3,7 @@
 mod read;
 mod seal;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod value;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@ use crate::core::problem::{Problem, Severity};
 
 mod canary;
 mod schema;
-mod sealing;
+pub mod sealing;
 mod values;
 
 const J1: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";

@@ -1,5 +1,6 @@
 use super::*;
-use crate::core::fingerprint::{Field, FingerprintKey, Scope};
+use crate::core::fingerprint::{Field, FingerprintKey};
+use crate::core::manifest::tests::sealing;
 use crate::core::manifest::{Former, Sealing, parse};
 use crate::core::state::Lineage;
 
@@ -16,17 +17,9 @@ fn made(jobs: &str, revision: u64, key: u8) -> Made {
     let manifest = parse(&text, Sealing::Optional).value.expect(&text);
     let sealed = Sealed {
         fingerprint_key: FingerprintKey::new([key; 32]),
-        scope: Scope {
-            endpoint: "https://drs.eu-de.otc.t-systems.com".to_owned(),
-            project_id: "054ba152d480d55b2f5dc0069e7ddef0".to_owned(),
-        },
-        auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
         recipients: vec!["age1abc".to_owned()],
-        state: "drspass.state.json".to_owned(),
-        index: true,
         revision,
-        written: "2026-11-29T14:03:22Z".parse().unwrap(),
-        former: None,
+        ..sealing::sealed()
     };
     Made(manifest, sealed)
 }

@@ -2,6 +2,7 @@ use super::*;
 
 use crate::core::fingerprint::ChangedEntry;
 use crate::core::fingerprint::{Fingerprint, FingerprintKey};
+use crate::core::manifest::tests::sealing;
 use crate::core::outcome::{Doubt, RefusalKind};
 use crate::core::redact::Token;
 use crate::core::secret::Secret;
@@ -25,13 +26,9 @@ fn sealed() -> Sealed {
     Sealed {
         fingerprint_key: key(),
         scope: plan.scope,
-        auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
         recipients: vec!["age1example".to_owned()],
-        state: "drspass.state.json".to_owned(),
-        index: true,
-        written: during(),
         revision: plan.revision,
-        former: None,
+        ..sealing::sealed()
     }
 }
 
