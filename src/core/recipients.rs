@@ -116,7 +116,7 @@ pub fn in_file(key: &str, stanzas: &[Stanza]) -> InFile {
     }
 }
 
-/// Returns why a header is not one for these recipients and nobody else, as far as it can be known:
+/// Returns why a header is not one for these recipients and no one else, as far as it can be known:
 /// a plugin makes any number of stanzas of its own types for a recipient.
 pub fn misfit(recipients: &[String], stanzas: &[Stanza]) -> Option<String> {
     let keys: Vec<String> = recipients.iter().map(|text| recipient_key(text)).collect();

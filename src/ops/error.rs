@@ -220,7 +220,7 @@ impl OpError {
         Failure::new(
             "drspass::state::scope",
             format!("the state belongs to another target: project {project_id} at {endpoint}"),
-            "Nothing was sent or changed. Use one root directory and one state for each project; 'drspass rekey' moves both to another project.",
+            "Nothing was sent or changed. Use one root directory and one state for each project; 'drspass rekey' seals the manifest for another project.",
         )
         .class(ErrorClass::Sealed)
         .into()

@@ -1,5 +1,5 @@
-//! What git does with the files of a root directory: which `init` makes it ignore or leave as
-//! they are, what it was told about one, and what a commit has.
+//! git and a root directory: the lines that `init` adds to .gitignore and .gitattributes, a file's
+//! attributes, and its versions in a commit or an unfinished merge.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;

@@ -336,7 +336,7 @@ impl Store {
         let journal = fetched.journal.as_deref();
         let journal = self.fold_journal(&mut state, journal, Some(&made_with.journal))?;
         if former.is_some() && journal == JournalLeft::Unfolded {
-            // A rekey leaves none, but whoever it removed can still write one.
+            // A rekey leaves none, but a reader whom it removed can still write one.
             let path = self.journal_path();
             return Err(StoreError::ForeignJournal { path });
         }

@@ -19,7 +19,8 @@ use crate::view::text;
 #[command(after_help = "\
 ADDR is JOB, JOB/source, JOB/destination or @CREDENTIAL, where JOB is an id or a
 name; or a setting as it is listed, such as recipients. With a wildcard, * or ?,
-it settles conflicts alone: '*' those of jobs, '@*' those of credentials. In a rebase, HEAD is the branch you rebase onto.")]
+it settles conflicts alone: '*' those of jobs, '@*' those of credentials. In a
+rebase, HEAD is the branch you rebase onto.")]
 pub struct MergeArgs {
     /// Take these from HEAD, whichever side changed them
     #[arg(long, value_name = "ADDR", num_args = 1..)]
@@ -114,7 +115,7 @@ fn list(name: &Path, report: &MergeReport) -> String {
     }
     if !report.has_history {
         out.push_str(
-            "note: this clone lacks history, so a password may go back to a former one unsaid; 'git fetch --unshallow' gets it\n",
+            "note: this clone lacks history, so a password may go back to a former one without a word here\n",
         );
     }
     let lines = &report.lines;

@@ -52,7 +52,7 @@ impl Root {
         }
         let digest = digest_of(file);
         let text = index::render(manifest, sealed, &digest);
-        // Whoever replaced this manifest writes the index of the new one.
+        // The process that replaced this manifest writes the index of the new one.
         self.put_index(&digest, &text).map(drop).map_err(|source| {
             Failure::new(
                 "drspass::index::unwritten",

@@ -216,7 +216,7 @@ impl Root {
         if let (StoredState::OtherKey { claimed }, Some(former)) = (&known, &sealed.former)
             && claimed.key_id == former.fingerprint_key.id()
         {
-            // Only the very state that the rekey found: whoever it removed can make another one.
+            // Only the very state that the rekey found: a removed reader can make another one.
             let keys = StoreKeys::from(&former.fingerprint_key);
             match (self.store.digest(), self.store.read_alone(&keys)) {
                 (Ok(Some(digest)), Ok(snapshot)) if digest == former.state_sha256 => {
