@@ -153,7 +153,7 @@ impl Client {
             Ok(body) => body,
             Err(failure) => {
                 let stop = failure.ends_asking().then_some("asking for others failed");
-                let not_asked = |why| Some(RetryJobsResult::NotAsked(why));
+                let not_asked = |why: &str| Some(RetryJobsResult::NotAsked(why.to_owned()));
                 let end = match failure.kind {
                     FailureKind::Login(refusal)
                     | FailureKind::Refused(refusal)

@@ -121,9 +121,14 @@ impl Shell {
                 let text = "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n";
                 progress::write_aside(fitted(text, self.messages, self.columns).into_owned());
             }
-            ApplyEvent::Watching { jobs, at_most } => self.message(&format!(
-                "Retried {}; watching for at most {}s.\n",
-                text::counted(*jobs, "job", "jobs"),
+            ApplyEvent::Retrying {
+                jobs,
+                in_rounds,
+                at_most,
+            } => self.message(&format!(
+                "Retrying {}{}; watching for at most {}s.\n",
+                text::jobs_named(jobs),
+                ["", ", one of each shared credential first"][usize::from(*in_rounds)],
                 at_most.as_secs()
             )),
         }

@@ -196,7 +196,7 @@ pub enum RetryJobsResult {
     Unseen(Option<ReportedStatus>),
     Refused(Refusal),
     /// Nothing was sent, for this reason.
-    NotAsked(&'static str),
+    NotAsked(String),
     /// An earlier retry with the same passwords failed or was not confirmed.
     RetriedBefore(JobStatus, Timestamp),
     LeftAlone(JobStatus, &'static str),
@@ -231,6 +231,8 @@ pub enum Signal {
 #[derive(Clone, Debug, Default)]
 pub struct ApplyReport {
     pub entries: Vec<(String, Outcome)>,
+    /// Whether the entries were shown before retried jobs were watched.
+    pub is_shown: bool,
     pub requests: usize,
     pub findings: Vec<String>,
     pub jobs: Vec<RetryJobsEntry>,

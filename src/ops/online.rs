@@ -17,7 +17,7 @@ use crate::core::redact::ForeignText;
 use crate::core::report::JobsReport;
 use crate::core::status::{Blocked, JobStatus, ReportedJob, UnknownStates, blocked};
 pub use crate::sys::signals::HangUp;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{Signals, leave_signals};
 
 pub struct Online {
     pub runtime: Runtime,
@@ -30,6 +30,8 @@ impl Online {
         // One thread is enough: it waits for the network nearly all the time.
         let runtime = Builder::new_current_thread()
             .enable_all()
+            // A question that follows takes the signals; a thread that looks up names must not.
+            .on_thread_start(leave_signals)
             .build()
             .map_err(OpError::runtime)?;
         let signals = {

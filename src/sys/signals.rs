@@ -28,6 +28,12 @@ pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
+/// Leaves the [`ENDING`] signals to the other threads.
+pub fn leave_signals() {
+    let ending: SigSet = ENDING.into_iter().collect();
+    let _ = ending.thread_block();
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HangUp {
     Ends,

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::core::fingerprint::{Field, Scope};
+use crate::core::job::some_of;
 use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::redact::{ForeignText, Token};
@@ -349,6 +350,12 @@ pub fn place_named(scope: &Scope, environment: Option<&ForeignText>) -> String {
 pub fn counted(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{number} {word}")
+}
+
+/// Counts jobs, and names the first ones.
+pub fn jobs_named(jobs: &[String]) -> String {
+    let number = counted(jobs.len(), "job", "jobs");
+    format!("{number} ({})", some_of(jobs, 10))
 }
 
 /// Lists the numbers that are not 0, each after a comma.

@@ -207,8 +207,8 @@ pub fn apply_head(report: &PlanReport) -> String {
     version.line() + &plan.line()
 }
 
-/// Returns the lines of `apply --json` about every entry, and the result as the last one.
-pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
+/// Returns the lines of `apply --json` about every entry.
+pub fn apply_entries(report: &ApplyReport) -> String {
     let mut lines = String::new();
     for (label, outcome) in &report.entries {
         let line = OutcomeLine::of(outcome);
@@ -224,6 +224,15 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
             .given("advice", line.advice);
         lines.push_str(&message.line());
     }
+    lines
+}
+
+/// Returns the lines of `apply --json` that were not shown yet, and the result as the last one.
+pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
+    let mut lines = match report.is_shown {
+        true => String::new(),
+        false => apply_entries(report),
+    };
     for job in &report.jobs {
         let line = JobLine::of(&job.result);
         let message = JsonObject::message("job")

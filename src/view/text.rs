@@ -24,7 +24,7 @@ use crate::core::plan::{PlanEntry, Reason};
 use crate::core::problem::{Position, Problem, Severity};
 use crate::core::report::{ApplyReport, PlanReport, Step};
 
-pub use super::entry::{counted, place};
+pub use super::entry::{counted, jobs_named, place};
 
 /// The most applied entries that are listed one by one, so that failures do not scroll away.
 const MAX_APPLIED_LINES: usize = 20;
@@ -85,9 +85,26 @@ pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
     format!("{head}{text}{counts}\n")
 }
 
-/// Renders an apply: every entry that did not end well, the others by line or number, and the
-/// totals, which add up, as the last line.
+/// Renders an apply: its entries, unless they were shown before, and the totals, which add up, as
+/// the last line.
 pub fn apply(report: &ApplyReport, colour: Colour) -> String {
+    let mut text = match report.is_shown {
+        true => String::new(),
+        false => entries(report, colour),
+    };
+    for job in &report.jobs {
+        let line = JobLine::of(&job.result);
+        let mark = colour.paint(line.mark);
+        let words = line.lines.join("\n      ");
+        let _ = writeln!(text, "  {mark} job {}   {words}", job.label);
+    }
+    push_notes(&mut text, &apply_notes(report));
+    let _ = writeln!(text, "Result: {}.", totals_words(report.totals()));
+    text
+}
+
+/// Lists every entry that did not end well, and the others by line or number.
+fn entries(report: &ApplyReport, colour: Colour) -> String {
     let mut text = String::new();
     let totals = report.totals();
     let entries = counted(totals.total(), "entry", "entries");
@@ -108,14 +125,6 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
         let words = line.lines().join("\n      ");
         let _ = writeln!(text, "  {mark} {label:width$}   {words}");
     }
-    for job in &report.jobs {
-        let line = JobLine::of(&job.result);
-        let mark = colour.paint(line.mark);
-        let words = line.lines.join("\n      ");
-        let _ = writeln!(text, "  {mark} job {}   {words}", job.label);
-    }
-    push_notes(&mut text, &apply_notes(report));
-    let _ = writeln!(text, "Result: {}.", totals_words(totals));
     text
 }
 

@@ -2,6 +2,7 @@
 //! once it is right, and nothing else is touched.
 
 mod repeated;
+mod shared;
 mod trouble;
 
 use std::time::Duration;
@@ -94,7 +95,8 @@ fn failed_jobs_run_again_once_their_password_is_right() {
         .says(&format!(
             "= job {J3} retried, runs again: INCRE_TRANSFER_STARTED"
         ))
-        .says("Retried 4 jobs; watching for at most 300s.")
+        .says(&format!("Retrying 4 jobs ({}, ", id(4)))
+        .says("); watching for at most 300s.")
         .says("Result: 4 applied");
     let mut once = retried(&lab).concat();
     once.sort();

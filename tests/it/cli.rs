@@ -1,6 +1,6 @@
 //! The command line: exit codes, help, streams, approval.
 
-mod approval;
+pub(crate) mod approval;
 mod signals;
 mod streams;
 

@@ -61,7 +61,8 @@ pub struct ApplyArgs {
     #[command(flatten)]
     pub states: JobStateOptions,
     /// Afterwards, retry failed jobs whose listed entries are all in sync and of which
-    /// drspass sent at least one; watch them for at most apply.retry.max_elapsed
+    /// drspass sent at least one, now or earlier. Of jobs that share a credential, one
+    /// is retried first. All are watched for at most apply.retry.max_elapsed
     #[arg(long, help_heading = JOBS)]
     pub retry_jobs: bool,
     /// Also resume jobs that were paused by hand
@@ -136,6 +137,7 @@ fn apply(
     };
     login::check_project(context.env, &root.config.target.project_id)?;
     let saved = args.plan.as_deref();
+    let asks = !args.auto_approve && saved.is_none();
     let expected = args.expect_plan_id.as_deref();
     let options = ApplyOptions {
         saved: saved
@@ -148,6 +150,7 @@ fn apply(
         retry_jobs: args.retry_jobs.then_some(RetryJobsOptions {
             resume_paused: args.resume_paused,
             at_most: root.config.apply.retry_max_elapsed,
+            are_named: asks && prompt::can_ask(),
         }),
     };
     let connect = |opened: &Opened| {
@@ -158,21 +161,22 @@ fn apply(
     let show = |report: &PlanReport| show_plan(outputs, report);
     let mut surroundings = ApplyContext {
         show: &show,
+        show_outcomes: &|report| show_outcomes(outputs, report),
         runtime: env::runtime(),
         elsewhere: std::env::temp_dir(),
         lock: env::lock_info("apply"),
         connect: &connect,
         progress: &mut |event| context.shell.progress(&event),
     };
-    let mut approve = |report: &PlanReport, warnings: &[Problem]| {
+    let mut approve = |report: &PlanReport, warnings: &[Problem], due: Option<&[String]>| {
         context.warn(root.manifest_name(), warnings);
         show(report);
         // A saved plan was approved when it was made.
         let has_work = report.plan.requests > 0 || args.retry_jobs;
-        if !has_work || args.auto_approve || args.plan.is_some() {
+        if !has_work || !asks {
             return Ok(());
         }
-        prompt::ask(&question(report, args.retry_jobs), "Nothing was sent.")
+        prompt::ask(&question(report, due), "Nothing was sent.")
     };
     let (plan, report) = ops_apply::apply(
         root,
@@ -185,14 +189,31 @@ fn apply(
     Ok(show_report(outputs, &plan, report))
 }
 
-fn question(report: &PlanReport, retry_jobs: bool) -> String {
+fn question(report: &PlanReport, due: Option<&[String]>) -> String {
     let passwords = text::counted(report.counts.sent(), "password", "passwords");
     let place = text::place(&report.scope);
-    match (report.plan.requests, retry_jobs) {
-        (0, _) => format!("Retry the failed jobs of {place} whose entries are in sync?"),
-        (_, false) => format!("Send {passwords} to {place}?"),
-        (_, true) => format!("Send {passwords} to {place}, and retry its failed jobs?"),
+    let jobs = due.map(|jobs| match jobs {
+        [] => "failed jobs (none now)".to_owned(),
+        _ => text::jobs_named(jobs),
+    });
+    match (report.plan.requests, jobs) {
+        (_, None) => format!("Send {passwords} to {place}?"),
+        (0, Some(jobs)) => format!("Retry {jobs} of {place}?"),
+        (_, Some(jobs)) => format!("Send {passwords} to {place}, then retry {jobs}?"),
     }
+}
+
+/// Shows the outcomes before a longer wait; returns whether they need not be shown again.
+fn show_outcomes(outputs: &Outputs, report: &ApplyReport) -> bool {
+    let shell = outputs.shell;
+    if outputs.json {
+        return shell.document(json_v1::apply_entries(report));
+    }
+    if outputs.prints_markdown {
+        shell.message(&text::apply(report, shell.messages));
+        return false;
+    }
+    shell.result(&text::apply(report, shell.result)) && !outputs.has_github()
 }
 
 /// Shows the report, if there was anything to do.

@@ -4,10 +4,12 @@
 //! durable in the journal before it counts, and one commit at the end folds the journal into the
 //! state. A crash at any point leaves entries pending, never wrongly applied.
 
+mod candidates;
 mod record;
 mod retry_jobs;
 mod run;
 mod send;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,7 +31,8 @@ use crate::core::state::{FieldPrints, Lineage, RunId, State};
 use crate::core::status::UnknownStates;
 use crate::store::LockInfo;
 
-pub use retry_jobs::RetryJobsOptions;
+pub use candidates::RetryJobsOptions;
+use candidates::due_now;
 use retry_jobs::retry_jobs;
 use run::Run;
 
@@ -60,6 +63,8 @@ pub struct ApplyContext<'a> {
     pub connect: &'a dyn Fn(&Opened) -> Result<Client, OpError>,
     /// Shows a plan that is refused before the user is asked.
     pub show: &'a dyn Fn(&PlanReport),
+    /// Shows the entries before jobs are retried, which may take minutes; whether it did.
+    pub show_outcomes: &'a dyn Fn(&ApplyReport) -> bool,
     pub progress: &'a mut dyn FnMut(ApplyEvent),
 }
 
@@ -71,14 +76,18 @@ pub enum ApplyEvent {
         revision: u64,
     },
     Stopping(Signal),
-    Watching {
-        jobs: usize,
+    Retrying {
+        jobs: Vec<String>,
+        /// Whether one of each credential comes first.
+        in_rounds: bool,
         at_most: Duration,
     },
 }
 
-/// Shows the plan and the manifest's warnings, and decides whether to go on.
-pub type ApproveApply<'a> = &'a mut dyn FnMut(&PlanReport, &[Problem]) -> Result<(), OpError>;
+/// Shows the plan and the manifest's warnings, and decides whether to go on. Names the jobs to
+/// retry, if they are known by then.
+pub type ApproveApply<'a> =
+    &'a mut dyn FnMut(&PlanReport, &[Problem], Option<&[String]>) -> Result<(), OpError>;
 
 /// Applies a root directory; returns only the plan if there is nothing to do.
 ///
@@ -127,13 +136,29 @@ pub fn apply(
     }
     // Without a need for approval, no login is needed either.
     let needs_login = plan.has_changes() || options.retry_jobs.is_some();
-    let client = needs_login
-        .then(|| (context.connect)(&opened))
-        .transpose()?;
-    approve(&planned, &opened.warnings)?;
+    let mut client = match needs_login {
+        true => Some((context.connect)(&opened)?.guarding(&opened.manifest)),
+        false => None,
+    };
     let key_changed = known.key_changed;
     let is_rollback = known.rollback.is_some();
     let mut state = starting_state(known, options, context);
+    let hang_up = context.runtime.hang_up;
+    let mut online = None;
+    if options.retry_jobs.is_some_and(|retry| retry.are_named) {
+        online = client.take().map(|client| Online::new(client, hang_up));
+    }
+    let mut online = online.transpose()?;
+    let of_root = (root, &opened);
+    let due = online
+        .as_mut()
+        .map(|online| due_now(online, of_root, (plan, &state), options));
+    let approved = approve(&planned, &opened.warnings, due.transpose()?.as_deref());
+    if let Some(online) = &mut online {
+        // A signal at the question has lost its own effect.
+        online.ask(|_| tokio::task::yield_now())?;
+    }
+    approved?;
     if (is_rollback || is_carried_over) && !plan.has_changes() {
         // Nothing is sent, but this manifest is now the one applied last, and its key that of the
         // state.
@@ -144,10 +169,11 @@ pub fn apply(
             (context.progress)(ApplyEvent::WentBack { revision });
         }
     }
-    let Some(client) = client else {
-        return Ok((planned, None));
+    let mut online = match (online, client) {
+        (Some(online), _) => online,
+        (None, Some(client)) => Online::new(client, hang_up)?,
+        (None, None) => return Ok((planned, None)),
     };
-    let mut online = Online::new(client.guarding(&opened.manifest), context.runtime.hang_up)?;
     let preflight = prepare(&mut online, plan, options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;

@@ -3,44 +3,30 @@
 //! resumed after that).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
-use super::ApplyEvent;
+use super::candidates::{Candidate, Fitness, RetryJobsOptions, candidates, states_of};
 use super::run::{Run, SavedState};
 use super::send::GRACE;
-use super::{ApplyContext, ApplyOptions};
+use super::watch::Watch;
+use super::{ApplyContext, ApplyEvent, ApplyOptions};
 use crate::api::client::Client;
 use crate::api::jobs::RetryEnd;
-use crate::core::address::Selection;
-use crate::core::job::{EntryKey, JobId};
+use crate::core::job::JobId;
 use crate::core::outcome::{NotSent, Outcome};
-use crate::core::plan::{self, PlanInputs, failed_retries};
-use crate::core::report::{ApplyReport, Progress, RetryJobsEntry, RetryJobsResult, Signal};
-use crate::core::state::{State, ValueOrigin};
-use crate::core::status::{JobStatus, ReportedJob, ReportedStatus, StatusKind};
+use crate::core::report::{ApplyReport, RetryJobsEntry, RetryJobsResult, Signal};
+use crate::core::state::State;
+use crate::core::status::{ReportedJob, StatusKind};
 use crate::ops::OpError;
-use crate::ops::compare::Addresses;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
-use crate::ops::plan::ToApply;
-use crate::store::{LockGuard, StateVersion, StoredState};
+use crate::store::{LockGuard, StateSnapshot, StateVersion, StoredState};
 use crate::sys::testpoint;
 
-/// The first wait between two queries of a job; it doubles up to the second. The first query
-/// comes at once, so that a job that fails again quickly is seen to start.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryJobsOptions {
-    /// Whether to resume jobs that their owner paused as well.
-    pub resume_paused: bool,
-    pub at_most: Duration,
-}
+const INTERRUPTED: &str = "the run was interrupted";
 
 /// A recorded apply, with the jobs to retry and their results so far.
 struct RetryJobsRun<'a> {
@@ -48,30 +34,18 @@ struct RetryJobsRun<'a> {
     options: RetryJobsOptions,
     state: State,
     version: StateVersion,
-    addresses: &'a Addresses,
-    /// The jobs of a saved plan; only these are retried.
-    planned: Option<BTreeSet<&'a JobId>>,
     /// Whether the state before the run has a backup.
     is_backed_up: bool,
+    jobs: BTreeMap<JobId, Candidate>,
+    waiting: Vec<JobId>,
+    watch: Watch,
     /// The jobs that needed a retry.
     results: BTreeMap<JobId, RetryJobsResult>,
     /// The number of jobs with an unknown state.
     unknown: usize,
+    /// Why no other job is retried.
+    stopped: Option<&'static str>,
     interrupted: Option<Signal>,
-}
-
-struct Candidate {
-    label: String,
-    fitness: Fitness,
-}
-
-#[derive(Clone, Copy)]
-enum Fitness {
-    /// All its listed entries are in sync, and drspass sent one of them.
-    Fit,
-    /// The same, but a retry with these passwords failed at that time.
-    Failed(Timestamp),
-    Unfit(&'static str),
 }
 
 /// Retries the failed ones among the jobs whose listed entries are all in sync and of which
@@ -93,8 +67,11 @@ pub fn retry_jobs(
     let Some(wanted) = options.retry_jobs else {
         return Ok(report);
     };
+    let is_refused = |outcome| matches!(outcome, &Outcome::NotSent(NotSent::LoginRefused(_)));
     let why_not = match (&saved, report.interrupted) {
-        (_, Some(_)) => Some("the run was interrupted"),
+        (_, Some(_)) => Some(INTERRUPTED),
+        // It is not tried again: that locks keys and accounts.
+        _ if report.entries.iter().any(|(_, it)| is_refused(it)) => Some("the login was refused"),
         _ if run.preflight.held_back => Some("other entries would be skipped (--stop-if-blocked)"),
         (None, _) => Some("the state could not be saved"),
         _ => None,
@@ -103,16 +80,19 @@ pub fn retry_jobs(
         report.not_retried = why_not.map(str::to_owned);
         return Ok(report);
     };
+    let known = (run.plan, &state);
     let jobs = RetryJobsRun {
         run,
         options: wanted,
+        jobs: candidates((run.root, run.opened), known, options, &BTreeSet::new())?,
         state,
         version,
-        addresses: &options.addresses,
-        planned: options.saved.as_ref().map(ToApply::jobs),
         is_backed_up: report.requests > 0,
+        waiting: Vec::new(),
+        watch: Watch::default(),
         results: BTreeMap::new(),
         unknown: 0,
+        stopped: None,
         interrupted: None,
     };
     jobs.execute(guard, online, &mut report, context)?;
@@ -127,30 +107,24 @@ impl RetryJobsRun<'_> {
         report: &mut ApplyReport,
         context: &mut ApplyContext<'_>,
     ) -> Result<(), OpError> {
-        let jobs = self.candidates()?;
-        if jobs.is_empty() {
+        if self.jobs.is_empty() {
             return Ok(());
         }
-        let is_refused_login = |(_, outcome): &(String, Outcome)| {
-            matches!(outcome, Outcome::NotSent(NotSent::LoginRefused(_)))
-        };
-        // A login that was refused is not tried again: that locks keys and accounts.
-        if report.entries.iter().any(is_refused_login) {
-            report.not_retried = Some("the login was refused".to_owned());
-            return Ok(());
+        let ended = self.retry_all(guard, online, report, context);
+        self.give_up();
+        if !self.results.is_empty() {
+            let why = "its retry could not be recorded".to_owned();
+            let waiting = take(&mut self.waiting).into_iter();
+            let waiting = waiting.map(|job| (job, RetryJobsResult::NotAsked(why.clone())));
+            self.results.extend(waiting);
         }
-        let retried = self.retry_failed(&guard, online, &jobs, context);
-        drop(guard);
-        let ended = retried.map(|watched| {
-            self.watch(online, watched, context.progress);
-            if let Err(error) = self.forget_recovered(context) {
-                report.findings.push(format!(
-                    "cannot record that retried jobs recovered: {}. If they fail again, name \
-                     them with --resend",
-                    with_causes(&error)
-                ));
-            }
-        });
+        if let Err(error) = self.forget_recovered(context) {
+            report.findings.push(format!(
+                "cannot record that retried jobs recovered: {}. If they fail again, name \
+                 them with --resend",
+                with_causes(&error)
+            ));
+        }
         report.interrupted = self.interrupted;
         if self.unknown > 0 {
             let why = format!("the service returned no state for {} of them", self.unknown);
@@ -158,10 +132,7 @@ impl RetryJobsRun<'_> {
         }
         let results = self.results.into_iter();
         let results = results.map(|(job, result)| RetryJobsEntry {
-            label: jobs
-                .get(&job)
-                .map(|job| job.label.clone())
-                .unwrap_or_default(),
+            label: self.jobs[&job].label.clone(),
             result,
         });
         report.jobs.extend(results);
@@ -175,117 +146,55 @@ impl RetryJobsRun<'_> {
         Ok(())
     }
 
-    fn candidates(&self) -> Result<BTreeMap<JobId, Candidate>, OpError> {
-        let manifest = &self.run.opened.manifest;
-        let sealed = &self.run.opened.sealed;
-        let prints = sealed.fingerprint_key.fingerprinter(&sealed.scope);
-        let after = plan::make(&PlanInputs {
-            manifest,
-            state: Some(&self.state),
-            key_changed: false,
-            fingerprinter: &prints,
-            selection: &Selection::default(),
-            batch_size: self.run.root.config.apply.batch_size,
-        });
-        let selected = Selection::resolve(manifest, &self.addresses.only, &[]);
-        let selected = selected.map_err(OpError::unmatched)?;
-        let open: BTreeSet<&JobId> = after.changes().map(|entry| &entry.key.job).collect();
-        let mut failed = failed_retries(manifest, &self.state, &prints);
-        let planned = self.run.plan.entries.iter();
-        for entry in planned.filter(|entry| entry.is_resent()) {
-            failed.remove(&entry.key.job);
-        }
-        let was_sent = |key: &EntryKey| {
-            let entry = self.state.entries.get(key);
-            let applied = entry.and_then(|entry| entry.applied.as_ref());
-            applied.is_some_and(|applied| applied.origin == ValueOrigin::Sent)
-        };
-        let mut jobs: BTreeMap<JobId, Candidate> = BTreeMap::new();
-        for (at, assignment) in self.run.opened.manifest.assignments().iter().enumerate() {
-            let job = &assignment.key.job;
-            let planned = self.planned.as_ref();
-            if !selected.is_selected(at) || !planned.is_none_or(|planned| planned.contains(job)) {
-                continue;
-            }
-            let label = assignment.label.rsplit_once('/');
-            let candidate = jobs.entry(job.clone()).or_insert_with(|| Candidate {
-                label: label.map_or(&*assignment.label, |(job, _)| job).to_owned(),
-                fitness: Fitness::Unfit("drspass sent none of its passwords"),
-            });
-            if open.contains(job) {
-                candidate.fitness = Fitness::Unfit("its passwords are not all in sync");
-            } else if was_sent(&assignment.key) {
-                let failed = failed.get(job).map(|retry| Fitness::Failed(retry.at));
-                candidate.fitness = failed.unwrap_or(Fitness::Fit);
-            }
-        }
-        Ok(jobs)
-    }
-
-    /// Retries failed jobs, and returns those to watch. Jobs in another or an unknown state are
-    /// not touched.
-    fn retry_failed(
+    /// Retries and watches, round by round, until each job has a result. Jobs in another or an
+    /// unknown state are not touched.
+    fn retry_all(
         &mut self,
-        guard: &LockGuard,
+        guard: LockGuard,
         online: &mut Online,
-        jobs: &BTreeMap<JobId, Candidate>,
-        context: &ApplyContext<'_>,
-    ) -> Result<BTreeSet<JobId>, OpError> {
-        let ids: Vec<JobId> = jobs.keys().cloned().collect();
-        online.client.begin_reading(ids.len());
-        let (reported, failed) =
-            online.ask(|client| async move { client.states_of(&ids).await })?;
-        if let Some(failure) = failed {
-            return Err(online.client.states_error(failure).into());
-        }
+        report: &mut ApplyReport,
+        context: &mut ApplyContext<'_>,
+    ) -> Result<(), OpError> {
         let recorded = self.state.retries.len();
-        let (to_retry, mut watched) = self.choose(reported, jobs);
-        let former = self.state.retries.clone();
-        if !to_retry.is_empty() || former.len() < recorded {
-            let at = (context.runtime.now)();
-            for job in &to_retry {
-                self.state.retry(job, at);
+        self.choose(states_of(online, &self.jobs)?);
+        let mut now = self.next_round();
+        if now.is_empty() && self.state.retries.len() < recorded {
+            self.save(&guard)?;
+        }
+        let all = now.iter().chain(&self.waiting).chain(&self.watch.open);
+        let jobs: Vec<String> = all.map(|job| self.jobs[job].label.clone()).collect();
+        if !jobs.is_empty() {
+            report.is_shown = (context.show_outcomes)(report);
+            (context.progress)(ApplyEvent::Retrying {
+                jobs,
+                in_rounds: !self.waiting.is_empty(),
+                at_most: self.options.at_most,
+            });
+        }
+        let (mut guard, mut end) = (Some(guard), None);
+        loop {
+            if !now.is_empty() {
+                self.retry(guard, &now, online, context)?;
             }
-            self.save(guard)?;
+            guard = None;
+            if !self.watch.open.is_empty() {
+                let end = end.get_or_insert_with(|| Instant::now() + self.options.at_most);
+                self.watch(online, *end);
+            } else if self.waiting.is_empty() {
+                return Ok(());
+            }
+            now = self.next_round();
         }
-        testpoint::reach("aftercare.before_retry");
-        let mut is_taken_back = false;
-        for (job, end) in self.retry_all(online, &to_retry) {
-            let Some(result) = end else {
-                watched.insert(job);
-                continue;
-            };
-            // Nothing logged in to its databases, so what was known before still holds.
-            match former.get(&job) {
-                Some(failed) => self.state.retries.insert(job.clone(), failed.clone()),
-                None => self.state.retries.remove(&job),
-            };
-            is_taken_back = true;
-            self.results.insert(job, result);
-        }
-        if is_taken_back && let Err(error) = self.save(guard) {
-            // They were retried, and are not watched any more.
-            let unseen = |job| (job, RetryJobsResult::Unseen(None));
-            self.results.extend(watched.into_iter().map(unseen));
-            return Err(error);
-        }
-        Ok(watched)
     }
 
     /// Chooses the jobs to retry, and those to watch because an earlier run retried them.
-    fn choose(
-        &mut self,
-        reported: Vec<(JobId, ReportedJob)>,
-        jobs: &BTreeMap<JobId, Candidate>,
-    ) -> (Vec<JobId>, BTreeSet<JobId>) {
-        let (mut to_retry, mut watched) = (Vec::new(), BTreeSet::new());
+    fn choose(&mut self, reported: Vec<(JobId, ReportedJob)>) {
         for (job, reported) in reported {
             self.unknown += usize::from(reported == ReportedJob::Nothing);
-            let (Some(status), Some(candidate)) = (reported.known(), jobs.get(&job)) else {
+            let (Some(status), Some(candidate)) = (reported.known(), self.jobs.get(&job)) else {
                 continue;
             };
-            let is_paused = status == JobStatus::Pausing;
-            let is_due = status.may_be_retried() || is_paused && self.options.resume_paused;
+            let is_due = self.options.is_due(status);
             let result = match (candidate.fitness, status.kind()) {
                 (_, StatusKind::Running) => {
                     self.state.retries.remove(&job);
@@ -293,11 +202,11 @@ impl RetryJobsRun<'_> {
                 }
                 // The retry of an earlier run is under way.
                 (_, StatusKind::Transient) if self.state.retries.contains_key(&job) => {
-                    watched.insert(job);
+                    self.watch.open.insert(job);
                     continue;
                 }
                 (Fitness::Fit, _) if is_due => {
-                    to_retry.push(job);
+                    self.waiting.push(job);
                     continue;
                 }
                 (Fitness::Failed(at), _) if is_due => RetryJobsResult::RetriedBefore(status, at),
@@ -314,18 +223,120 @@ impl RetryJobsRun<'_> {
             };
             self.results.insert(job, result);
         }
-        (to_retry, watched)
     }
 
-    /// Retries jobs group by group until a signal arrives or nothing more may be sent. Waits
+    /// Takes the jobs to retry now: one of each credential until one of them runs again, and no
+    /// other if it does not, since each wrong login brings an account closer to its lock.
+    fn next_round(&mut self) -> Vec<JobId> {
+        let used = |job: &JobId| self.jobs[job].credentials.iter();
+        let mut works: BTreeSet<&Arc<str>> = BTreeSet::new();
+        // Those with a retry that did not succeed, of this job.
+        let mut fails: BTreeMap<&Arc<str>, &JobId> = BTreeMap::new();
+        for (job, result) in &self.results {
+            for credential in used(job) {
+                match result {
+                    RetryJobsResult::Runs(_) => _ = works.insert(credential),
+                    RetryJobsResult::RetriedBefore(..) => {
+                        _ = fails.entry(credential).or_insert(job)
+                    }
+                    RetryJobsResult::Failed(_)
+                    | RetryJobsResult::Unseen(_)
+                    | RetryJobsResult::Refused(_) => _ = fails.insert(credential, job),
+                    _ => {}
+                }
+            }
+        }
+        let mut tried: BTreeSet<&Arc<str>> = self.watch.open.iter().flat_map(used).collect();
+        let (mut now, mut later, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        for job in &self.waiting {
+            let failed = used(job).find_map(|credential| {
+                let by = *fails.get(credential)?;
+                let is_former = matches!(self.results[by], RetryJobsResult::RetriedBefore(..));
+                let by = &self.jobs[by].label;
+                (!is_former || !self.jobs[job].is_resent).then(|| {
+                    format!(
+                        "{by}, with the same @{credential}, did not run again; --resend \
+                         retries this job in any case"
+                    )
+                })
+            });
+            let mut unproven = used(job).filter(|credential| !works.contains(credential));
+            if let Some(why) = failed.or(self.stopped.map(str::to_owned)) {
+                held.push((job.clone(), RetryJobsResult::NotAsked(why)));
+            } else if unproven.any(|credential| tried.contains(credential)) {
+                later.push(job.clone());
+            } else {
+                tried.extend(used(job));
+                now.push(job.clone());
+            }
+        }
+        self.waiting = later;
+        self.results.extend(held);
+        now
+    }
+
+    /// Records retries as failed, sends them, and takes back the records of those that do not
+    /// begin. Takes the lock again if it was given back; a state that was changed since is an
+    /// error.
+    fn retry(
+        &mut self,
+        guard: Option<LockGuard>,
+        jobs: &[JobId],
+        online: &mut Online,
+        context: &ApplyContext<'_>,
+    ) -> Result<(), OpError> {
+        let waiting = self.waiting.len();
+        self.waiting.extend_from_slice(jobs);
+        let guard = match guard {
+            Some(guard) => guard,
+            None => self.lock_again(context)?.0,
+        };
+        let former = self.state.retries.clone();
+        for job in jobs {
+            self.state.retry(job, (context.runtime.now)());
+        }
+        self.save(&guard)?;
+        self.waiting.truncate(waiting);
+        testpoint::reach("aftercare.before_retry");
+        let mut is_taken_back = false;
+        for (job, end) in self.ask_for(online, jobs) {
+            let Some(result) = end else {
+                self.watch.open.insert(job);
+                continue;
+            };
+            // Nothing logged in to its databases, so what was known before still holds.
+            match former.get(&job) {
+                Some(failed) => self.state.retries.insert(job.clone(), failed.clone()),
+                None => self.state.retries.remove(&job),
+            };
+            is_taken_back = true;
+            self.results.insert(job, result);
+        }
+        match is_taken_back {
+            true => self.save(&guard),
+            false => Ok(()),
+        }
+    }
+
+    fn lock_again(
+        &self,
+        context: &ApplyContext<'_>,
+    ) -> Result<(LockGuard, StateSnapshot), OpError> {
+        let store = &self.run.root.store;
+        let guard = store.lock(&context.lock)?;
+        let snapshot = store.read(self.run.keys)?;
+        let snapshot = store.absorb_journal(&guard, self.run.keys, snapshot)?;
+        Ok((guard, snapshot))
+    }
+
+    /// Asks for retries group by group until a signal arrives or nothing more may be sent. Waits
     /// a short while for an answer in flight.
-    fn retry_all(&mut self, online: &mut Online, jobs: &[JobId]) -> Vec<(JobId, RetryEnd)> {
+    fn ask_for(&mut self, online: &mut Online, jobs: &[JobId]) -> Vec<(JobId, RetryEnd)> {
         let mut ends = Vec::with_capacity(jobs.len());
-        let mut stopped = None;
         for asked in Client::groups(jobs) {
             let all = |end: RetryEnd| asked.iter().map(move |job| (job.clone(), end.clone()));
-            if let Some(why) = stopped {
-                ends.extend(all(Some(RetryJobsResult::NotAsked(why))));
+            if let Some(why) = self.stopped {
+                ends.extend(all(Some(RetryJobsResult::NotAsked(why.to_owned()))));
                 continue;
             }
             let (client, signals) = (Arc::clone(&online.client), &mut online.signals);
@@ -340,10 +351,10 @@ impl RetryJobsRun<'_> {
                 let retried = timeout(GRACE, asking).await.map(|(ends, _)| ends);
                 // One that was not answered may have begun.
                 let retried = retried.unwrap_or_else(|_| all(None).collect());
-                (retried, Some("the run was interrupted"))
+                (retried, Some(INTERRUPTED))
             });
             ends.extend(retried);
-            stopped = stop;
+            self.stopped = stop;
         }
         ends
     }
@@ -366,10 +377,7 @@ impl RetryJobsRun<'_> {
         if ours.is_empty() {
             return Ok(());
         }
-        let store = &self.run.root.store;
-        let guard = store.lock(&context.lock)?;
-        let snapshot = store.read(self.run.keys)?;
-        let snapshot = store.absorb_journal(&guard, self.run.keys, snapshot)?;
+        let (guard, snapshot) = self.lock_again(context)?;
         let StoredState::Ours(mut state) = snapshot.known else {
             return Ok(());
         };
@@ -378,96 +386,37 @@ impl RetryJobsRun<'_> {
                 state.retries.remove(job);
             }
         }
+        let store = &self.run.root.store;
         store.commit(&guard, self.run.keys, &mut state, &snapshot.version)?;
         Ok(())
     }
 
-    /// Watches jobs until they run or time is up. A signal ends the watching, not the report.
-    fn watch(
-        &mut self,
-        online: &mut Online,
-        jobs: BTreeSet<JobId>,
-        progress: &mut dyn FnMut(ApplyEvent),
-    ) {
-        if jobs.is_empty() {
-            return;
-        }
-        let at_most = self.options.at_most;
-        progress(ApplyEvent::Watching {
-            jobs: jobs.len(),
-            at_most,
-        });
-        let mut last = BTreeMap::new();
-        if self.interrupted.is_none() {
-            let (open, results) = (jobs.clone(), &mut self.results);
-            let watched =
-                online.ask(|client| until_settled(client, open, at_most, results, &mut last));
-            if let Err(OpError::Interrupted { signal }) = watched {
-                self.interrupted = Some(signal);
-            }
-        }
-        for job in jobs {
-            let unseen = RetryJobsResult::Unseen(last.remove(&job));
-            self.results.entry(job).or_insert(unseen);
+    /// Watches until a job settles that others may wait for, all do, or time is up. A signal ends
+    /// the watching, not the report.
+    fn watch(&mut self, online: &mut Online, end: Instant) {
+        let (watch, results, all) = (&mut self.watch, &mut self.results, self.waiting.is_empty());
+        let ended = match self.interrupted {
+            Some(_) => Err(INTERRUPTED),
+            None => match online.ask(|client| watch.look(client, end, results, all)) {
+                Ok(ended) => ended,
+                Err(error) => {
+                    if let OpError::Interrupted { signal } = error {
+                        self.interrupted = Some(signal);
+                    }
+                    Err(INTERRUPTED)
+                }
+            },
+        };
+        if let Err(why) = ended {
+            self.give_up();
+            self.stopped = Some(why);
         }
     }
-}
 
-/// Queries jobs until they run, and keeps the `last` state of each.
-async fn until_settled(
-    client: Arc<Client>,
-    mut open: BTreeSet<JobId>,
-    at_most: Duration,
-    results: &mut BTreeMap<JobId, RetryJobsResult>,
-    last: &mut BTreeMap<JobId, ReportedStatus>,
-) {
-    let what = ["watching retried jobs", "retried job", "retried jobs"];
-    let (jobs, mut outcomes) = (open.len(), [(0, "running"), (0, "failed"), (0, "changed")]);
-    let end = Instant::now() + at_most;
-    let mut wait = FIRST_WAIT;
-    // A failed state after that is a new one.
-    let mut seen_starting = BTreeSet::new();
-    loop {
-        client.progress(Progress::at(what, jobs, &outcomes));
-        let ids: Vec<JobId> = open.iter().cloned().collect();
-        let look = timeout_at(end + GRACE, client.states_of(&ids));
-        let Ok((reported, failed)) = look.await else {
-            return;
-        };
-        if failed.is_some_and(|failure| failure.refuses_caller()) {
-            return;
+    fn give_up(&mut self) {
+        for job in take(&mut self.watch.open) {
+            let unseen = RetryJobsResult::Unseen(self.watch.last.remove(&job));
+            self.results.entry(job).or_insert(unseen);
         }
-        for (job, reported) in reported {
-            let ReportedJob::Job(facts) = reported else {
-                continue;
-            };
-            last.insert(job.clone(), facts.status.clone());
-            let Some(status) = facts.status.known() else {
-                continue;
-            };
-            let (at, result) = match status.kind() {
-                StatusKind::Running => (0, RetryJobsResult::Runs(status)),
-                StatusKind::Failed if seen_starting.contains(&job) => {
-                    (1, RetryJobsResult::Failed(status))
-                }
-                StatusKind::Failed | StatusKind::Paused => continue,
-                StatusKind::Transient => {
-                    seen_starting.insert(job);
-                    continue;
-                }
-                StatusKind::Stable | StatusKind::Ended => {
-                    (2, RetryJobsResult::Unseen(Some(facts.status)))
-                }
-            };
-            outcomes[at].0 += 1;
-            open.remove(&job);
-            results.insert(job, result);
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if open.is_empty() || left.is_zero() {
-            return;
-        }
-        sleep(wait.min(left)).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }

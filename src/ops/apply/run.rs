@@ -197,10 +197,9 @@ impl Run<'_> {
             entries,
             requests: sent.requests,
             findings: [self.preflight.warnings.clone(), sent.findings].concat(),
-            jobs: Vec::new(),
-            not_retried: None,
             saved,
             interrupted: sent.interrupted,
+            ..ApplyReport::default()
         }
     }
 }

@@ -1,0 +1,142 @@
+//! The jobs that `apply --retry-jobs` may retry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ApplyOptions;
+use crate::core::address::Selection;
+use crate::core::job::{EntryKey, JobId};
+use crate::core::plan::{self, Plan, PlanInputs, failed_retries};
+use crate::core::state::{State, ValueOrigin};
+use crate::core::status::{JobStatus, ReportedJob};
+use crate::ops::OpError;
+use crate::ops::online::Online;
+use crate::ops::plan::ToApply;
+use crate::ops::root::{Opened, Root};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryJobsOptions {
+    /// Whether to resume jobs that their owner paused as well.
+    pub resume_paused: bool,
+    /// How long to watch, all jobs together.
+    pub at_most: Duration,
+    /// Whether the jobs are named before the user is asked.
+    pub are_named: bool,
+}
+
+impl RetryJobsOptions {
+    pub fn is_due(&self, status: JobStatus) -> bool {
+        status.may_be_retried() || status == JobStatus::Pausing && self.resume_paused
+    }
+}
+
+pub struct Candidate {
+    pub label: String,
+    pub credentials: Vec<Arc<str>>,
+    pub fitness: Fitness,
+    /// Whether `--resend` names it.
+    pub is_resent: bool,
+}
+
+#[derive(Clone, Copy)]
+pub enum Fitness {
+    /// All its listed entries are in sync, and drspass sent one of them.
+    Fit,
+    /// The same, but a retry with these passwords failed at that time.
+    Failed(Timestamp),
+    Unfit(&'static str),
+}
+
+/// Returns the jobs that would be retried if everything in the plan was applied.
+///
+/// # Errors
+/// If the states cannot be queried, or an address matches no entry.
+pub fn due_now(
+    online: &mut Online,
+    root: (&Root, &Opened),
+    (plan, state): (&Plan, &State),
+    options: &ApplyOptions,
+) -> Result<Vec<String>, OpError> {
+    let to_send = plan.sent().map(|entry| &entry.key).collect();
+    let jobs = candidates(root, (plan, state), options, &to_send)?;
+    online.log_in()?;
+    let is_due = |status| options.retry_jobs.is_some_and(|retry| retry.is_due(status));
+    let reported = states_of(online, &jobs)?.into_iter();
+    let due = reported.filter(|(_, reported)| reported.known().is_some_and(is_due));
+    let due = due.filter_map(|(job, _)| jobs.get(&job));
+    let due = due.filter(|job| matches!(job.fitness, Fitness::Fit));
+    Ok(due.map(|job| job.label.clone()).collect())
+}
+
+/// Returns the selected jobs as they are once `to_send` is applied.
+pub fn candidates(
+    (root, opened): (&Root, &Opened),
+    (planned, state): (&Plan, &State),
+    options: &ApplyOptions,
+    to_send: &BTreeSet<&EntryKey>,
+) -> Result<BTreeMap<JobId, Candidate>, OpError> {
+    let (manifest, sealed) = (&opened.manifest, &opened.sealed);
+    let prints = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+    let after = plan::make(&PlanInputs {
+        manifest,
+        state: Some(state),
+        key_changed: false,
+        fingerprinter: &prints,
+        selection: &Selection::default(),
+        batch_size: root.config.apply.batch_size,
+    });
+    let selected = Selection::resolve(manifest, &options.addresses.only, &[]);
+    let selected = selected.map_err(OpError::unmatched)?;
+    let open = after.changes().map(|entry| &entry.key);
+    let open = open.filter(|key| !to_send.contains(key));
+    let open: BTreeSet<&JobId> = open.map(|key| &key.job).collect();
+    let mut failed = failed_retries(manifest, state, &prints);
+    let resent = planned.entries.iter().filter(|entry| entry.is_resent());
+    let resent: BTreeSet<&JobId> = resent.map(|entry| &entry.key.job).collect();
+    failed.retain(|job, _| !resent.contains(job));
+    let was_sent = |key: &EntryKey| {
+        let entry = state.entries.get(key);
+        let applied = entry.and_then(|entry| entry.applied.as_ref());
+        to_send.contains(key) || applied.is_some_and(|it| it.origin == ValueOrigin::Sent)
+    };
+    // Of a saved plan, only its own jobs are retried.
+    let own = options.saved.as_ref().map(ToApply::jobs);
+    let mut jobs: BTreeMap<JobId, Candidate> = BTreeMap::new();
+    for (at, assignment) in manifest.assignments().iter().enumerate() {
+        let job = &assignment.key.job;
+        if !selected.is_selected(at) || !own.as_ref().is_none_or(|own| own.contains(job)) {
+            continue;
+        }
+        let label = assignment.label.rsplit_once('/');
+        let candidate = jobs.entry(job.clone()).or_insert_with(|| Candidate {
+            label: label.map_or(&*assignment.label, |(job, _)| job).to_owned(),
+            credentials: Vec::new(),
+            fitness: Fitness::Unfit("drspass sent none of its passwords"),
+            is_resent: resent.contains(job),
+        });
+        candidate.credentials.extend(assignment.credential.clone());
+        if open.contains(job) {
+            candidate.fitness = Fitness::Unfit("its passwords are not all in sync");
+        } else if was_sent(&assignment.key) {
+            let failed = failed.get(job).map(|retry| Fitness::Failed(retry.at));
+            candidate.fitness = failed.unwrap_or(Fitness::Fit);
+        }
+    }
+    Ok(jobs)
+}
+
+pub fn states_of(
+    online: &mut Online,
+    jobs: &BTreeMap<JobId, Candidate>,
+) -> Result<Vec<(JobId, ReportedJob)>, OpError> {
+    let ids: Vec<JobId> = jobs.keys().cloned().collect();
+    online.client.begin_reading(ids.len());
+    let (reported, failed) = online.ask(|client| async move { client.states_of(&ids).await })?;
+    match failed {
+        Some(failure) => Err(online.client.states_error(failure).into()),
+        None => Ok(reported),
+    }
+}

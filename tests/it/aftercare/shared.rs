@@ -1,0 +1,258 @@
+//! Failed jobs that share a credential log in to the same account: one of them shows whether
+//! its password is right, before the others try.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
+
+use drspass::sim::{Fault, FaultKind};
+use rexpect::process::Signal;
+use serde_json::{Value, json};
+
+use super::trouble::{body, inject};
+use super::{LATER, NEVER, SOON, lab_of, retried};
+use crate::cli::approval::approval;
+use crate::outputs::messages;
+use crate::preflight::{asked, id};
+use crate::support::terminal::{APPROVAL, Terminal};
+use crate::support::{Lab, send_signal, wait_until};
+
+const RETRY: [&str; 3] = ["apply", "--auto-approve", "--retry-jobs"];
+
+/// So many failed jobs, whose sources use `@orders-db`.
+fn lab(jobs: usize, delay: Duration) -> Lab {
+    let ids: Vec<String> = (0..jobs).map(id).collect();
+    let failed = ids.iter().map(|id| (&**id, "INCRE_TRANSFER_FAILED"));
+    let mut lab = lab_of(&failed.collect::<Vec<_>>(), delay);
+    seal(&mut lab, &ids, "canary-new");
+    lab
+}
+
+fn seal(lab: &mut Lab, ids: &[String], password: &str) {
+    lab.plant(&[password]);
+    let mut text =
+        format!("version: 1\ncredentials:\n  orders-db: {{ password: '{password}' }}\njobs:\n");
+    for id in ids {
+        let _ = writeln!(text, "  {id}:\n    source: {{ credential: orders-db }}");
+    }
+    lab.document(text).exits(0);
+}
+
+/// The database has another password than the manifest says.
+fn wrong(lab: &Lab, jobs: usize) {
+    for number in 0..jobs {
+        assert!(
+            lab.sim
+                .set_real_password(&id(number), "source", "canary-other")
+        );
+    }
+}
+
+fn held(number: usize, by: usize) -> String {
+    let (job, by) = (id(number), id(by));
+    format!(
+        "! job {job} not retried: nothing was sent ({by}, with the same @orders-db, did not run \
+         again; --resend retries this job in any case)"
+    )
+}
+
+#[test]
+fn one_job_of_a_credential_is_retried_first_and_the_others_follow_when_it_runs() {
+    let mut lab = lab(4, SOON);
+    let ids: Vec<String> = (0..4).map(id).collect();
+    seal(&mut lab, &ids[..3], "canary-new");
+    let own = format!("  {}:\n    source: {{ password: 'canary-new' }}\n", ids[3]);
+    let text = lab.run(&["decrypt"]).exits(0).stdout + &own;
+    lab.document(text).exits(0);
+    lab.apply(&["--retry-jobs"])
+        .exits(0)
+        .says(&format!(
+            "Retrying 4 jobs ({}), one of each shared credential first; watching for at most 300s.",
+            [0, 3, 1, 2].map(id).join(", ")
+        ))
+        .says(&format!("= job {} retried, runs again", ids[2]));
+    assert_eq!(retried(&lab), [[id(0), id(3)], [id(1), id(2)]]);
+    assert!(lab.state()["body"]["retries"].is_null());
+}
+
+#[test]
+fn a_shared_password_that_is_wrong_in_the_database_is_tried_by_one_job() {
+    let mut lab = lab(7, LATER);
+    wrong(&lab, 7);
+    for _ in 0..3 {
+        let mut run = lab.apply(&["--retry-jobs"]).exits(3);
+        for number in 1..7 {
+            run = run.says(&held(number, 0));
+        }
+        assert_eq!(retried(&lab), [[id(0)]]);
+    }
+    // Those that nothing was sent for are not taken for retried ones.
+    let recorded = lab.state()["body"]["retries"].clone();
+    assert_eq!(recorded.as_object().unwrap().len(), 1);
+    // To name one is to want it in any case; it is the first one then.
+    lab.apply(&["--retry-jobs", "--resend", &id(1), &id(2)])
+        .exits(3)
+        .says(&held(2, 1))
+        .says(&held(3, 0));
+    assert_eq!(retried(&lab), [[id(0)], [id(1)]]);
+    let ids: Vec<String> = (0..7).map(id).collect();
+    seal(&mut lab, &ids, "canary-other");
+    lab.apply(&["--retry-jobs"]).exits(0);
+    assert_eq!(retried(&lab)[2..], [vec![id(0)], ids[1..].to_vec()]);
+    assert!(!lab.sim.is_locked(&id(0), "source"));
+}
+
+#[test]
+fn a_job_that_is_held_is_told_to_machines() {
+    let lab = lab(2, LATER);
+    wrong(&lab, 2);
+    let run = lab.apply(&["--retry-jobs", "--json"]).exits(3);
+    let jobs: Vec<Value> = messages(&run)
+        .into_iter()
+        .filter(|message| message["type"] == "job")
+        .collect();
+    assert_eq!(jobs[0]["outcome"], "failed");
+    assert_eq!(jobs[1]["outcome"], "not_asked");
+    assert!(jobs[1]["status"].is_null());
+}
+
+#[test]
+fn one_limit_counts_for_the_first_job_and_the_others() {
+    let lab = lab(3, NEVER);
+    lab.configure("apply: { retry: { max_elapsed: 1s } }");
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says("watching for at most 1s.")
+        .says("retried; last seen STARTJOBING; check it later")
+        .says(&held(1, 0))
+        .says(&held(2, 0));
+    assert_eq!(retried(&lab), [[id(0)]]);
+    // A later run watches the same one, and goes on once it runs.
+    lab.sim.set_status(&id(0), "INCRE_TRANSFER_STARTED");
+    lab.apply(&["--retry-jobs"]).exits(3);
+    assert_eq!(retried(&lab), [[id(0)], [id(1)]]);
+}
+
+#[test]
+fn a_first_retry_that_the_service_refuses_is_followed_by_no_other() {
+    let lab = lab(3, SOON);
+    let row = json!({"id": id(0), "status": "failed", "error_code": "DRS.M00304"});
+    let answer = body(&json!({"results": [row], "count": 1}));
+    inject(&lab, "retry", Fault::next(answer));
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says("not retried: DRS.M00304")
+        .says(&held(1, 0))
+        .says(&held(2, 0));
+    assert_eq!(retried(&lab), [[id(0)]]);
+    lab.apply(&["--retry-jobs"]).exits(0);
+    assert_eq!(retried(&lab)[1..], [vec![id(0)], vec![id(1), id(2)]]);
+}
+
+#[test]
+fn no_other_job_is_retried_if_someone_changed_the_state_in_the_meantime() {
+    let lab = lab(2, NEVER);
+    let child = lab.command(&RETRY).spawn().unwrap();
+    wait_until("the watching", || asked(&lab, "batch-status") >= 3);
+    lab.run(&["state", "distrust"]).exits(0);
+    lab.sim.set_status(&id(0), "INCRE_TRANSFER_STARTED");
+    lab.wait(child)
+        .exits(3)
+        .says(&format!("= job {} retried, runs again", id(0)))
+        .says(&format!("! job {} not retried: nothing was sent", id(1)))
+        .says("note: jobs were not retried: ");
+    assert_eq!(retried(&lab), [[id(0)]]);
+}
+
+#[test]
+fn a_run_that_is_killed_between_two_rounds_leaves_each_retry_recorded() {
+    let lab = lab(3, SOON);
+    lab.killed_at("aftercare.before_retry", 2, &RETRY);
+    let recorded = lab.state()["body"]["retries"].clone();
+    assert_eq!(recorded.as_object().unwrap().len(), 3);
+    assert_eq!(retried(&lab), [[id(0)]]);
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says("the retry of 20");
+    assert_eq!(retried(&lab), [[id(0)]]);
+}
+
+#[test]
+fn outcomes_are_shown_before_retried_jobs_are_watched() {
+    let lab = lab(1, NEVER);
+    let mut child = lab.command(&RETRY).spawn().unwrap();
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+    let early: Vec<String> = shown
+        .by_ref()
+        .map(Result::unwrap)
+        .take_while(|line| !line.starts_with("Result: 1 applied"))
+        .collect();
+    let entry = |line: &&String| line.contains("/source   applied");
+    assert_eq!(early.iter().filter(entry).count(), 1, "{early:?}");
+    wait_until("the watching", || asked(&lab, "batch-status") >= 3);
+    send_signal(child.id(), rustix::process::Signal::INT);
+    let late: Vec<String> = shown.map(Result::unwrap).collect();
+    assert_eq!(late.iter().filter(entry).count(), 0, "{late:?}");
+    assert!(
+        late[0].contains("retried; last seen STARTJOBING"),
+        "{late:?}"
+    );
+    assert!(late.last().unwrap().starts_with("Result: 1 applied"));
+    lab.wait(child).exits(130);
+}
+
+#[test]
+fn each_entry_is_told_to_machines_once_though_outcomes_are_told_early() {
+    let lab = lab(2, SOON);
+    let run = lab.apply(&["--retry-jobs", "--json"]).exits(0);
+    let kinds: Vec<String> = messages(&run)
+        .iter()
+        .map(|message| message["type"].as_str().unwrap().to_owned())
+        .collect();
+    let expected = ["version", "plan", "entry", "entry", "job", "job", "result"];
+    assert_eq!(kinds, expected);
+}
+
+#[test]
+fn the_question_names_the_jobs_that_would_be_retried() {
+    let lab = lab(12, SOON);
+    // One that is not to be retried is not named.
+    lab.sim.set_status(&id(3), "PAUSING");
+    let first: Vec<String> = [0, 1, 2, 4, 5, 6, 7, 8, 9, 10].map(id).into();
+    let question = format!(
+        "Send 12 passwords to project {} at {}, then retry 11 jobs ({} and 1 more)? Type",
+        lab.sim.project_id(),
+        lab.sim.url().replace("http://", ""),
+        first.join(", ")
+    );
+    let ask = |answer| approval(&lab, &["apply", "--retry-jobs"], answer);
+    ask("no\n").exits(7).says(&question);
+    assert!(lab.sent().is_empty() && retried(&lab).is_empty());
+    lab.apply(&[]).exits(0);
+    ask("no\n").exits(7).says("Retry 11 jobs (");
+    ask("yes\n").exits(0);
+    ask("no\n").exits(7).says("Retry failed jobs (none now) of");
+}
+
+#[test]
+fn a_signal_at_the_question_that_names_jobs_ends_the_run() {
+    let lab = lab(1, SOON);
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let mut terminal = Terminal::start(lab.command(&["apply", "--retry-jobs"]));
+        terminal.sees(APPROVAL);
+        terminal.signal(signal);
+        lab.ended(terminal).exits(code);
+    }
+    assert!(lab.sent().is_empty() && retried(&lab).is_empty());
+}
+
+#[test]
+fn a_throttled_first_retry_is_followed_by_the_others() {
+    let lab = lab(2, SOON);
+    let throttled = FaultKind::Throttled {
+        retry_after: Some(1),
+    };
+    inject(&lab, "retry", Fault::next(throttled));
+    lab.apply(&["--retry-jobs"]).exits(0);
+    assert_eq!(retried(&lab), [[id(0)], [id(0)], [id(1)]]);
+}
